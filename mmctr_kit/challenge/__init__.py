@@ -1,0 +1,1 @@
+"""The challenge: its contract, its data, checks and generators."""

@@ -1,0 +1,135 @@
+"""The challenge's contract: file names, columns, sizes and tasks of MMCTR (MicroLens_1M_x1).
+
+Nothing here is computed; every other module takes these facts from here and from nowhere else.
+Source: the data set card and rules of the WWW 2025 EReL@MIR multimodal CTR challenge.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
+
+ColumnKind = Literal["int", "text", "ints", "floats"]
+"""``int`` and ``text`` are one value a row; ``ints`` and ``floats`` one array or list a row."""
+
+Split = Literal["train", "valid", "test"]
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+
+MAX_HISTORY = 64
+MAX_TAGS = 5
+N_LEVELS = 11
+"""likes_level and views_level are 1..10, 0 is padding."""
+
+PAD = 0
+"""The id of the padding item, the padding tag and the padding level."""
+
+TEXT_DIM = 768
+IMAGE_DIM = 1024
+GIVEN_DIM = 128
+
+GivenEmbedding = Literal["v1", "v2", "v3", "e4"]
+GIVEN_EMBEDDINGS: tuple[GivenEmbedding, ...] = ("v1", "v2", "v3", "e4")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a file. ``width`` is the challenge's array width, None where it varies."""
+
+    name: str
+    kind: ColumnKind
+    width: int | None = None
+
+
+@dataclass(frozen=True)
+class File:
+    """One parquet file of the download: its path under the data folder and its columns."""
+
+    path: str
+    columns: tuple[Column, ...]
+    known_rows: int
+    needed: bool
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self.columns)
+
+
+_ROW_COLUMNS = (
+    Column("user_id", "int"),
+    Column("item_seq", "ints", MAX_HISTORY),
+    Column("item_id", "int"),
+    Column("likes_level", "int"),
+    Column("views_level", "int"),
+)
+_FOLDER = "MicroLens_1M_x1"
+
+FILES: Mapping[str, File] = MappingProxyType(
+    {
+        "train": File(
+            f"{_FOLDER}/train.parquet", (*_ROW_COLUMNS, Column("label", "int")), 3_600_000, True
+        ),
+        "valid": File(
+            f"{_FOLDER}/valid.parquet", (*_ROW_COLUMNS, Column("label", "int")), 10_000, True
+        ),
+        "test": File(
+            f"{_FOLDER}/test.parquet", (Column("ID", "int"), *_ROW_COLUMNS), 379_142, True
+        ),
+        "item_info": File(
+            f"{_FOLDER}/item_info.parquet",
+            (
+                Column("item_id", "int"),
+                Column("item_tags", "ints", MAX_TAGS),
+                Column("item_emb_d128", "floats", GIVEN_DIM),
+            ),
+            91_718,
+            True,
+        ),
+        "item_feature": File(
+            "item_feature.parquet",
+            (
+                Column("item_id", "int"),
+                Column("item_title", "text"),
+                Column("item_tags", "ints"),
+                Column("likes_level", "int"),
+                Column("views_level", "int"),
+                Column("txt_emb_BERT", "floats", TEXT_DIM),
+                Column("img_emb_CLIPRN50", "floats", IMAGE_DIM),
+            ),
+            91_717,
+            False,
+        ),
+        "item_emb": File(
+            "item_emb.parquet",
+            (
+                Column("item_id", "int"),
+                *(Column(f"item_emb_d128_{v}", "floats", GIVEN_DIM) for v in GIVEN_EMBEDDINGS),
+            ),
+            91_717,
+            False,
+        ),
+        "item_seq": File(
+            "item_seq.parquet",
+            (Column("user_id", "int"), Column("item_seq", "ints")),
+            1_000_000,
+            False,
+        ),
+    }
+)
+IMAGES_FOLDER = "item_images"
+"""Optional: ``item_images/{item_id}.jpg``."""
+
+KNOWN_LABEL_MEAN = 0.25
+KNOWN_ROWS_PER_USER = 4
+
+
+class Task(StrEnum):
+    """The challenge's tracks; the value is the submission's column name."""
+
+    TASK1 = "Task1"
+    TASK2 = "Task2"
+    BOTH = "Task1&2"
+
+
+SUBMISSION_MEMBER = "prediction.csv"
+SUBMISSION_ID = "ID"

@@ -1,0 +1,191 @@
+"""Raw parquet to NumPy, by value: the only code that opens the challenge's parquet files.
+
+Array columns turn up as fixed-size arrays, as lists and as large lists, of any integer or float
+width; all of them become one :class:`Ragged`. Integers become int64, whatever width they had;
+a float column that holds whole numbers counts as integers.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mmctr_kit.challenge.contract import FILES, Column, File
+from mmctr_kit.errors import DataError, UsageError
+
+BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """One array a row: row ``i`` is ``values[offsets[i]:offsets[i + 1]]``.
+
+    ``values`` (total,) int64 or float32; ``offsets`` (rows + 1,) int64, starting at 0.
+    """
+
+    values: NDArray[np.int64] | NDArray[np.float32]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+    def dense(self, width: int | None = None) -> NDArray[np.int64] | NDArray[np.float32]:
+        """(rows, width) where every row has the same length (``width`` if given).
+
+        Raises ValueError where rows differ in length.
+        """
+        lengths = self.lengths
+        found = int(lengths[0]) if len(lengths) else (width or 0)
+        if (lengths != found).any() or (width is not None and found != width):
+            raise ValueError(f"rows of {lengths.min()} to {lengths.max()} values")
+        return self.values.reshape(len(self), found)
+
+
+Values = NDArray[np.int64] | list[str] | Ragged
+
+
+def require_folder(folder: Path) -> Path:
+    """The data folder itself, or one line that says what a data folder is."""
+    if not folder.is_dir():
+        raise UsageError(f"no data folder at '{folder}'; expected the folder of the download")
+    missing = [f.path for f in FILES.values() if f.needed and not (folder / f.path).is_file()]
+    if missing:
+        raise DataError(
+            f"'{folder}' lacks {', '.join(missing)}; DATA is the folder that holds MicroLens_1M_x1/"
+        )
+    return folder
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """The open file; DataError where it is no readable parquet file."""
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError as e:
+        raise DataError(f"{path} does not exist") from e
+    except (pa.ArrowInvalid, pa.ArrowException, OSError) as e:
+        raise DataError(
+            f"{path} is not a readable parquet file ({str(e).splitlines()[0]}); download it again"
+        ) from e
+
+
+def read_columns(
+    folder: Path, file: File, names: Sequence[str], batch_rows: int = BATCH_ROWS
+) -> Iterator[Mapping[str, Values]]:
+    """Batches of the named columns, in file order, at most ``batch_rows`` rows each.
+
+    Raises DataError for a missing column, a null, a value of the wrong kind or a broken file.
+    """
+    columns = {c.name: c for c in file.columns}
+    handle = open_parquet(folder / file.path)
+    with handle:
+        absent = [n for n in names if n not in handle.schema_arrow.names]
+        if absent:
+            raise DataError(
+                f"{file.path} lacks column {absent[0]}; found "
+                f"{', '.join(handle.schema_arrow.names)}"
+            )
+        try:
+            for batch in handle.iter_batches(batch_rows, columns=list(names)):
+                yield {n: to_numpy(batch.column(n), columns[n], f"{file.path}: {n}") for n in names}
+        except (pa.ArrowException, OSError) as e:
+            raise DataError(
+                f"{file.path} breaks off while read ({str(e).splitlines()[0]}); download it again"
+            ) from e
+
+
+def read_table(folder: Path, file: File, names: Sequence[str]) -> dict[str, Values]:
+    """The named columns of a whole file at once (for the files that fit easily)."""
+    batches = list(read_columns(folder, file, names))
+    return {n: _concatenate([b[n] for b in batches]) for n in names}
+
+
+def read_vectors(path: Path, id_name: str, vector_name: str) -> tuple[NDArray[np.int64], Ragged]:
+    """Ids (rows,) and float vectors of a parquet file outside the challenge's layout."""
+    with open_parquet(path) as handle:
+        names = handle.schema_arrow.names
+        absent = [n for n in (id_name, vector_name) if n not in names]
+        if absent:
+            raise DataError(
+                f"{path} lacks column {absent[0]}; expected {id_name} and {vector_name}, "
+                f"found {', '.join(names)}"
+            )
+        table = handle.read(columns=[id_name, vector_name]).combine_chunks()
+    ids = to_numpy(_one_chunk(table.column(id_name)), Column(id_name, "int"), f"{path}: {id_name}")
+    vectors = to_numpy(
+        _one_chunk(table.column(vector_name)),
+        Column(vector_name, "floats"),
+        f"{path}: {vector_name}",
+    )
+    assert isinstance(ids, np.ndarray)
+    assert isinstance(vectors, Ragged)
+    return ids, vectors
+
+
+def to_numpy(array: pa.Array, column: Column, where: str) -> Values:
+    """One Arrow column by the contract's kind; ``where`` names it in errors."""
+    if array.null_count:
+        raise DataError(f"{where} holds {array.null_count} nulls; expected none")
+    if column.kind == "int":
+        return _integers(array, where)
+    if column.kind == "text":
+        return [str(v) for v in array.to_pylist()]
+    return _ragged(array, column.kind == "ints", where)
+
+
+def _ragged(array: pa.Array, whole: bool, where: str) -> Ragged:
+    kind = array.type
+    if pa.types.is_fixed_size_list(kind):
+        flat = array.flatten()
+        offsets = np.arange(len(array) + 1, dtype=np.int64) * kind.list_size
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        flat = array.flatten()
+        offsets = np.asarray(array.offsets, dtype=np.int64)
+        offsets = offsets - offsets[0]
+    else:
+        raise DataError(f"{where} is {kind}; expected one array or list a row")
+    if flat.null_count:
+        raise DataError(f"{where} holds {flat.null_count} nulls inside its arrays; expected none")
+    if whole:
+        return Ragged(_integers(flat, where), offsets)
+    if not (pa.types.is_floating(flat.type) or pa.types.is_integer(flat.type)):
+        raise DataError(f"{where} holds {flat.type}; expected floats")
+    return Ragged(np.asarray(flat).astype(np.float32, copy=False), offsets)
+
+
+def _integers(array: pa.Array, where: str) -> NDArray[np.int64]:
+    if pa.types.is_floating(array.type):
+        values = np.asarray(array)
+        if not (np.isfinite(values).all() and (values == np.floor(values)).all()):
+            raise DataError(f"{where} holds fractions or non-finite values; expected integers")
+        return values.astype(np.int64)
+    if not (pa.types.is_integer(array.type) or pa.types.is_boolean(array.type)):
+        raise DataError(f"{where} is {array.type}; expected integers")
+    return np.asarray(pc.cast(array, pa.int64()))
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+
+def _concatenate(parts: list[Values]) -> Values:
+    first = parts[0] if parts else np.zeros(0, np.int64)
+    if isinstance(first, np.ndarray):
+        return np.concatenate([p for p in parts if isinstance(p, np.ndarray)] or [first])
+    if isinstance(first, list):
+        return [v for p in parts if isinstance(p, list) for v in p]
+    ragged = [p for p in parts if isinstance(p, Ragged)]
+    starts = np.cumsum([0, *(len(p.values) for p in ragged)])
+    offsets = [p.offsets[:-1] + s for p, s in zip(ragged, starts[:-1], strict=True)]
+    return Ragged(
+        np.concatenate([p.values for p in ragged]),
+        np.concatenate([*offsets, starts[-1:]]).astype(np.int64),
+    )

@@ -1,0 +1,1 @@
+"""Blends of runs, scored without seeing the labels they predict."""

@@ -1,0 +1,39 @@
+"""User-grouped folds: a user's fold is a hash of the user id and a seed, and nothing else.
+
+So all rows of a user share a fold, the order and number of rows change nothing, and two data
+sets that share users share their folds.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+
+
+def user_hash(user_id: NDArray[np.integer], seed: int) -> NDArray[np.uint64]:
+    """(rows,) uint64: SplitMix64 (Steele, Lea, Flood 2014) of the user id, keyed by ``seed``."""
+    with np.errstate(over="ignore"):
+        key = _splitmix64(np.array([seed], dtype=np.int64).astype(np.uint64))
+        return _splitmix64(np.asarray(user_id).astype(np.int64).astype(np.uint64) ^ key)
+
+
+def user_folds(user_id: NDArray[np.integer], count: int, seed: int) -> NDArray[np.int16]:
+    """(rows,) int16 in [0, count): each row's fold, the same for all rows of a user."""
+    if count < 2:
+        raise ValueError(f"folds need a count of at least 2, found {count}")
+    return (user_hash(user_id, seed) % np.uint64(count)).astype(np.int16)
+
+
+def held_out(user_id: NDArray[np.integer], share: float, seed: int) -> NDArray[np.bool_]:
+    """(rows,) bool: True for about ``share`` of the users, chosen independently of their fold."""
+    cut = np.uint64(min(int(share * 2**64), 2**64 - 1))
+    return user_hash(user_id, seed ^ 0x5EED_0F_401D) < cut
+
+
+def _splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    x = x + _GOLDEN
+    x = (x ^ (x >> np.uint64(30))) * _MIX_1
+    x = (x ^ (x >> np.uint64(27))) * _MIX_2
+    return x ^ (x >> np.uint64(31))

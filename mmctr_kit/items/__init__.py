@@ -1,0 +1,1 @@
+"""What is known of items: modalities and their fusion into one item table."""

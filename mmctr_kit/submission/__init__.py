@@ -1,0 +1,1 @@
+"""The submission file: writing it and checking it as the organisers would."""

@@ -1,0 +1,1 @@
+"""Training on a device: batches of packed histories and one fit loop."""
