@@ -1,0 +1,132 @@
+"""How far logits are from probabilities, and the line that mends them. Numpy only."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NEWTON_STEPS = 50
+_HALVINGS = 30
+_SETTLED = 1e-15
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What `calibration` finds; the arrays are one value a bin, for a reliability diagram.
+
+    ece: expected calibration error, in probability; slope and intercept: of the logistic
+    recalibration logit p = intercept + slope * logit (1 and 0 where nothing needs mending).
+    """
+
+    ece: float
+    mean_prediction: float
+    mean_label: float
+    slope: float
+    intercept: float
+    bin_prediction: NDArray[np.float64]
+    bin_label: NDArray[np.float64]
+    bin_rows: NDArray[np.int64]
+
+    @property
+    def ratio(self) -> float:
+        """Mean prediction over mean label: 1 where the level is right."""
+        return self.mean_prediction / self.mean_label if self.mean_label else math.inf
+
+
+def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (1 + exp(-logit)), without overflow."""
+    out: NDArray[np.float64] = 0.5 * np.tanh(0.5 * logits) + 0.5
+    return out
+
+
+def calibration(
+    labels: NDArray[np.integer[Any]] | NDArray[np.bool_],
+    logits: NDArray[np.float64],
+    bins: int = 10,
+) -> Calibration:
+    """Calibration of logits (n,) against labels (n,) 0/1, in bins of as equal size as ties allow.
+
+    ECE (Guo et al., ICML 2017) = sum over bins of share * |mean label - mean prediction|; equal
+    ones share a bin, empty bins are dropped. Slope and intercept as Cox (Biometrika 45, 1958).
+    """
+    positive = np.asarray(labels) == 1
+    if len(positive) == 0 or positive.shape != logits.shape or not np.isfinite(logits).all():
+        raise ValueError(
+            f"calibration needs one finite logit a label, found {logits.shape} for {positive.shape}"
+        )
+    ordered = np.sort(logits)
+    cuts = ordered[(np.arange(1, bins) * len(ordered)) // bins]
+    of = np.searchsorted(cuts, logits, side="right")
+    probability = sigmoid(logits)
+    rows = np.bincount(of, minlength=bins)
+    full = rows > 0
+    rows = rows[full]
+    bin_prediction = np.bincount(of, probability, bins)[full] / rows
+    bin_label = np.bincount(of, positive, bins)[full] / rows
+    slope, intercept = logistic_line(positive, logits)
+    return Calibration(
+        ece=float(rows @ np.abs(bin_label - bin_prediction)) / len(logits),
+        mean_prediction=float(probability.mean()),
+        mean_label=float(positive.mean()),
+        slope=slope,
+        intercept=intercept,
+        bin_prediction=bin_prediction,
+        bin_label=bin_label,
+        bin_rows=rows,
+    )
+
+
+def logistic_line(
+    labels: NDArray[np.bool_], logits: NDArray[np.float64], start: tuple[float, float] | None = None
+) -> tuple[float, float]:
+    """Slope and intercept of the logistic regression of labels (n,) on logits (n,).
+
+    Platt's targets (P+1)/(P+2) and 1/(N+2) keep it finite where the classes separate (Platt 1999;
+    Lin, Lin & Weng 2007). Newton steps, halved where they overshoot; ``start`` is a (slope,
+    intercept) to begin from. Constant logits give slope 0.
+    """
+    positives = int(np.count_nonzero(labels))
+    low = 1.0 / (len(labels) - positives + 2)
+    target = np.where(labels, (positives + 1.0) / (positives + 2.0), low)
+    centre, spread = float(logits.mean()), float(logits.std())
+    level = float(target.mean())
+    if spread <= 1e-12 * max(1.0, abs(centre)):
+        return 0.0, math.log(level / (1.0 - level))
+    x = (logits - centre) / spread
+    b, c = 0.0, math.log(level / (1.0 - level))
+    if start is not None:
+        b, c = start[0] * spread, start[1] + start[0] * centre
+    gradient, hessian = _slopes(x, target, b, c)
+    for _ in range(_NEWTON_STEPS):
+        step = np.linalg.solve(hessian, gradient)
+        downhill = float(step @ gradient)
+        if downhill <= _SETTLED:
+            break
+        share = 1.0
+        for _ in range(_HALVINGS):
+            tried = (b - share * step[0], c - share * step[1])
+            gradient, hessian = _slopes(x, target, *tried)
+            # Convex along the step: a slope as steep on the far side means it went too far.
+            if float(step @ gradient) >= -downhill:
+                break
+            share /= 2.0
+        b, c = tried
+    return float(b / spread), float(c - b * centre / spread)
+
+
+def _slopes(
+    x: NDArray[np.float64], target: NDArray[np.float64], b: float, c: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gradient and Hessian of the mean logloss per row in (b, c), x standardised."""
+    p = sigmoid(b * x + c)
+    off = p - target
+    weight = p * (1.0 - p)
+    wx = weight * x
+    n = len(x)
+    gradient = np.array([off @ x, off.sum()]) / n
+    cross = wx.sum() / n
+    ridge = 1e-12  # where all probabilities saturate the Hessian would vanish
+    hessian = np.array([[wx @ x / n + ridge, cross], [cross, weight.sum() / n + ridge]])
+    return gradient, hessian

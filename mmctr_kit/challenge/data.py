@@ -1,0 +1,99 @@
+"""The loaded challenge: columns as NumPy arrays, each history stored once.
+
+Rows stand in canonical order whatever the file's: train and valid by (user_id, item_id,
+occurrence), test by ID. So nothing downstream depends on the position of a row in a file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.challenge.contract import Split
+
+
+@dataclass(frozen=True)
+class Histories:
+    """CSR: history ``h`` is ``items[offsets[h]:offsets[h + 1]]``, oldest first, no padding.
+
+    ``items`` (total,) int32; ``offsets`` (histories + 1,) int64.
+    """
+
+    items: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One split. All (rows,): the key (user_id, item_id, occurrence), the levels, the index of
+    the row's history, and the label (None for test).
+
+    ``occurrence`` counts the earlier rows with the same user and item; a test row's ID is its
+    index.
+    """
+
+    user_id: NDArray[np.int64]
+    item_id: NDArray[np.int32]
+    occurrence: NDArray[np.int32]
+    likes_level: NDArray[np.int8]
+    views_level: NDArray[np.int8]
+    history: NDArray[np.int32]
+    label: NDArray[np.int8] | None
+
+    def __len__(self) -> int:
+        return len(self.user_id)
+
+    def labels(self) -> NDArray[np.int8]:
+        """The labels, where the split has them."""
+        if self.label is None:
+            raise ValueError("this split has no labels")
+        return self.label
+
+
+@dataclass(frozen=True)
+class ChallengeData:
+    """A loaded data folder.
+
+    ``item_tags`` (n_items + 1, tags) int32, 0 = padding; ``item_emb`` (n_items + 1, d) float32,
+    item_info's own embedding; row 0 of both is the padding item. ``given`` names the embeddings of
+    item_emb.parquet that the folder holds. ``rows_fingerprint`` covers row keys and labels,
+    ``context_fingerprint`` everything else (levels, histories, tags, item_info's embedding).
+    """
+
+    folder: Path
+    rows: Mapping[Split, Rows]
+    histories: Histories
+    item_tags: NDArray[np.int32]
+    item_emb: NDArray[np.float32]
+    rows_fingerprint: str
+    context_fingerprint: str
+
+    @property
+    def n_items(self) -> int:
+        return len(self.item_tags) - 1
+
+    @property
+    def n_tags(self) -> int:
+        """Size of the tag vocabulary, the padding tag included."""
+        return int(self.item_tags.max(initial=0)) + 1
+
+    @property
+    def train(self) -> Rows:
+        return self.rows["train"]
+
+    @property
+    def valid(self) -> Rows:
+        return self.rows["valid"]
+
+    @property
+    def test(self) -> Rows:
+        return self.rows["test"]

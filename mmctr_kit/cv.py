@@ -1,0 +1,144 @@
+"""Cross-validation: folds x seeds of one recipe on one data set, into a run folder.
+
+A fold model is trained on the other folds' users, less a held-out share of them that chooses its
+snapshot. It then predicts its own fold's rows (OOF), and valid and test.
+"""
+
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mmctr_kit import __version__
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.errors import DataError
+from mmctr_kit.foldjobs import Crew, FoldRows, Job, Listener, fit_folds, fold_rows
+from mmctr_kit.folds import user_folds
+from mmctr_kit.items.fusion import item_table, table_fingerprint
+from mmctr_kit.learner import Cost, make_learner
+from mmctr_kit.predictions import Predictions, predictions_for
+from mmctr_kit.recipe import Recipe, fingerprint
+from mmctr_kit.runs import Manifest, Run, RunWriter, begin_run, locked
+from mmctr_kit.scores import score_predictions, seed_scores
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a cv will do: its (fold, seed) jobs on a crew of workers."""
+
+    recipe: Recipe
+    data: ChallengeData
+    crew: Crew
+    jobs: tuple[Job, ...]
+
+    def cost(self) -> tuple[Cost, float]:
+        """What one fit takes, measured on a few steps, and the seconds of the whole cv."""
+        from mmctr_kit.training.device import prepare
+
+        prepare(self.crew.device, self.crew.threads)
+        rows = self.data.rows
+        folds = self.recipe.folds.count
+        trained = int(len(rows["train"]) * (1 - 1 / folds) * (1 - self.recipe.training.holdout))
+        cost = make_learner(self.recipe, self.data, self.crew.device).cost(trained)
+        held = int(trained * self.recipe.training.holdout) * cost.epochs
+        predicted = len(rows["train"]) // folds + len(rows["valid"]) + len(rows["test"]) + held
+        one = cost.steps * cost.seconds_per_step + predicted * cost.seconds_per_row
+        rounds = -(-len(self.jobs) // self.crew.workers)
+        return cost, one * rounds
+
+
+def plan_cv(recipe: Recipe, data: ChallengeData, device: str) -> Plan:
+    """Check that the recipe can run on the data, and lay out its jobs.
+
+    ``device`` is resolved ('cpu' or 'cuda'). Raises DataError where the folder lacks what the
+    recipe asks for or is too small for its folds.
+    """
+    item_table(data, recipe.items)
+    jobs = tuple((f, s) for s in recipe.seeds for f in range(recipe.folds.count))
+    cores = len(os.sched_getaffinity(0))
+    workers = min(cores, len(jobs)) if device == "cpu" else 1
+    for fold in range(recipe.folds.count):
+        _require_classes(fold_rows(recipe, data, fold), data, recipe)
+    return Plan(recipe, data, Crew(device, workers, max(1, cores // workers)), jobs)
+
+
+def run_cv(plan: Plan, path: Path, force: bool, listen: Listener) -> Run | None:
+    """Fit every job that is not finished yet and assemble the run at ``path``.
+
+    None where the same run was finished before. Raises RunError where a different run is there.
+    """
+    began = time.perf_counter()
+    with locked(path):
+        writer = begin_run(path, manifest_of(plan), plan.recipe.to_yaml(), force)
+        if writer is None:
+            return None
+        waiting = [job for job in plan.jobs if not writer.fold(*job).finished]
+        fit_folds(plan.crew, plan.recipe, plan.data, writer, waiting, listen)
+        return _assemble(plan, writer, time.perf_counter() - began)
+
+
+def manifest_of(plan: Plan) -> Manifest:
+    """The run's fingerprints and environment."""
+    import torch
+
+    from mmctr_kit.training.device import describe_device
+
+    data, recipe = plan.data, plan.recipe
+    folds = user_folds(data.train.user_id, recipe.folds.count, recipe.folds.seed)
+    features = [data.context_fingerprint, table_fingerprint(item_table(data, recipe.items))]
+    return Manifest(
+        kind="cv",
+        rows=data.rows_fingerprint,
+        features=fingerprint(*features),
+        folds=fingerprint(hashlib.sha256(folds.tobytes()).hexdigest()),
+        recipe=fingerprint(recipe.resolved(), data.rows_fingerprint, *features),
+        seeds=recipe.seeds,
+        environment={
+            "mmctr_kit": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "device": describe_device(plan.crew.device),
+            "threads": plan.crew.threads,
+        },
+    )
+
+
+def _require_classes(rows: FoldRows, data: ChallengeData, recipe: Recipe) -> None:
+    label = data.train.labels()
+    for name, part in (("train", rows.train), ("holdout", rows.holdout), ("own", rows.own)):
+        if len(np.unique(label[part])) < 2:
+            raise DataError(
+                f"{recipe.folds.count} folds leave a {name} part of {len(part)} rows without both "
+                f"labels (train has {len(label)} rows); set folds.count lower or "
+                "training.holdout higher"
+            )
+
+
+def _assemble(plan: Plan, writer: RunWriter, seconds: float) -> Run:
+    per_seed = {seed: _predictions(plan, writer, (seed,)) for seed in plan.recipe.seeds}
+    whole = _predictions(plan, writer, plan.recipe.seeds)
+    folds = {f"{f}-{s}": writer.fold(f, s).seconds() for f, s in plan.jobs}
+    timings = {"last_command_seconds": seconds, "fold_seconds": folds}
+    metrics = score_predictions(whole) | seed_scores(per_seed)
+    return writer.finish(whole, metrics, timings)
+
+
+def _predictions(plan: Plan, writer: RunWriter, seeds: Sequence[int]) -> Predictions:
+    """The fold models' logits, averaged over seeds, in the data's order."""
+    data, count = plan.data, plan.recipe.folds.count
+    fold = user_folds(data.train.user_id, count, plan.recipe.folds.seed)
+    oof = np.full(len(data.train), np.nan)
+    valid = np.empty((count, len(data.valid)))
+    test = np.empty((count, len(data.test)))
+    for f in range(count):
+        logits = [writer.fold(f, seed).logits() for seed in seeds]
+        oof[fold == f] = np.mean([x["oof"] for x in logits], axis=0)
+        valid[f] = np.mean([x["valid"] for x in logits], axis=0)
+        test[f] = np.mean([x["test"] for x in logits], axis=0)
+    return predictions_for(data, oof, fold, valid, test)

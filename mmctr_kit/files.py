@@ -1,0 +1,74 @@
+"""Files written whole or not at all, and read back with one-line errors."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mmctr_kit.errors import RunError
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def write_table(path: Path, columns: Arrays) -> None:
+    """One parquet column an array."""
+    table = pa.table({name: np.ascontiguousarray(v) for name, v in columns.items()})
+    write_whole(path, lambda p: pq.write_table(table, p))
+
+
+def read_columns(path: Path) -> dict[str, NDArray[Any]]:
+    """The columns of a parquet file of plain numbers."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as e:
+        raise RunError(f"{path} is not readable; make the run again") from e
+    return {n: np.asarray(table.column(n)) for n in table.column_names}
+
+
+def save_arrays(path: Path, arrays: Arrays) -> None:
+    """A safetensors file."""
+    from safetensors.numpy import save_file
+
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_whole(path, lambda p: save_file(whole, p))
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a safetensors file."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, OSError) as e:
+        raise RunError(f"{path} is not readable; delete its folder and run again") from e
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Indented JSON; NaN and infinities are refused."""
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write_whole(path, lambda p: p.write_text(text))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as e:
+        raise RunError(f"{path} is not readable; make the run again") from e
+    if not isinstance(content, dict):
+        raise RunError(f"{path} holds no JSON object; make the run again")
+    return content
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Have ``write`` make the file under a temporary name beside ``path``, then rename it."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    write(temporary)
+    os.replace(temporary, path)

@@ -1,0 +1,93 @@
+"""What ``cv`` needs of anything it trains, and nothing of how it is done."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.challenge.contract import Split
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.recipe import Recipe
+from mmctr_kit.registry import MODELS
+
+State = Mapping[str, NDArray[Any]]
+"""Arrays by name: what an epoch leaves behind, or a model's weights."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch showed.
+
+    ``epoch`` counts from 1 to ``epochs``, each of ``steps`` steps. ``best`` marks the snapshot
+    kept so far; ``state()`` copies all that the rest of the fit depends on.
+    """
+
+    epoch: int
+    epochs: int
+    steps: int
+    train_loss: float
+    holdout_auc: float
+    holdout_logloss: float
+    best: bool
+    seconds: float
+    state: Callable[[], State]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one fit will take: ``parameters`` trained, ``batch_size``, ``steps`` in all its
+    ``epochs``, and measured ``seconds_per_step`` and ``seconds_per_row`` of prediction."""
+
+    parameters: int
+    batch_size: int
+    epochs: int
+    steps: int
+    seconds_per_step: float
+    seconds_per_row: float
+
+
+class Learner(Protocol):
+    """One recipe on one data set: fits one model at a time and predicts with it.
+
+    Row numbers are positions in ChallengeData's rows of a split; logits are float64.
+    """
+
+    def fit(
+        self,
+        train: NDArray[np.int64],
+        holdout: NDArray[np.int64],
+        seed: int,
+        resume: State | None = None,
+    ) -> Iterator[Epoch]:
+        """Train a fresh model on rows of the train split, yielding each epoch as it ends.
+
+        ``holdout`` rows, of other users, choose the snapshot that remains. ``resume`` is an
+        earlier epoch's state. The result is a function of the rows, the seed and the recipe.
+        """
+        ...
+
+    def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """(rows,) logits of the given rows, or of the whole split."""
+        ...
+
+    def weights(self) -> State:
+        """The fitted model, enough for :meth:`load`."""
+        ...
+
+    def load(self, weights: State) -> None:
+        """Become the model of these weights."""
+        ...
+
+    def cost(self, train_rows: int) -> Cost:
+        """Measure a few steps, to say what a fit on so many rows will take."""
+        ...
+
+
+def make_learner(recipe: Recipe, data: ChallengeData, device: str) -> Learner:
+    """The learner of the recipe's model, on ``device`` ('cpu', 'cuda', 'cuda:1')."""
+    assert MODELS[recipe.model_name].learner == "neural"
+    from mmctr_kit.training.neural import NeuralLearner
+
+    return NeuralLearner(recipe, data, device)

@@ -1,0 +1,1 @@
+"""Models: plain ``nn.Module``, flat keyword-only arguments; they see tensors, never a recipe."""

@@ -1,0 +1,173 @@
+"""Building blocks shared by the model files.
+
+Shapes: B rows, P packed history positions, D the width of an item vector, N items. The official
+pipeline's initialisation: embeddings N(0, 1e-4), linear layers Xavier normal with zero bias.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmctr_kit.options import Activation
+
+EMBEDDING_STD = 1e-4
+
+
+def activation(name: Activation) -> nn.Module:
+    """The pointwise non-linearity of that name."""
+    modules: dict[str, type[nn.Module]] = {
+        "relu": nn.ReLU,
+        "prelu": nn.PReLU,
+        "gelu": nn.GELU,
+        "silu": nn.SiLU,
+        "sigmoid": nn.Sigmoid,
+        "tanh": nn.Tanh,
+    }
+    return modules[name]()
+
+
+def embedding(size: int, dim: int) -> nn.Embedding:
+    """(size, dim) embedding table, N(0, 1e-4)."""
+    table = nn.Embedding(size, dim)
+    nn.init.normal_(table.weight, std=EMBEDDING_STD)
+    return table
+
+
+def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
+    """Linear layer, Xavier normal, zero bias."""
+    layer = nn.Linear(inputs, outputs, bias=bias)
+    nn.init.xavier_normal_(layer.weight)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class MLP(nn.Sequential):
+    """Per hidden width: Linear, BatchNorm if on, activation, dropout. Then a Linear to ``out``.
+
+    Input (B, inputs), output (B, out).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: Sequence[int],
+        *,
+        out: int,
+        act: Activation,
+        dropout: float,
+        batch_norm: bool,
+    ) -> None:
+        layers: list[nn.Module] = []
+        for width in hidden:
+            layers.append(linear(inputs, width))
+            if batch_norm:
+                layers.append(nn.BatchNorm1d(width))
+            layers.append(activation(act))
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            inputs = width
+        layers.append(linear(inputs, out))
+        super().__init__(*layers)
+
+
+class ItemEncoder(nn.Module):
+    """Item vector: id embedding, mean of the tag embeddings, projected multimodal vector.
+
+    ``item_tags`` (N + 1, tags) int, 0 = no tag; ``item_emb`` (N + 1, d) float32, d may be 0: then
+    there is no multimodal part. Row 0 is the padding item. ``width`` = D.
+    """
+
+    tags: Tensor
+    item_emb: Tensor
+
+    def __init__(
+        self, item_tags: Tensor, item_emb: Tensor, n_tags: int, dim: int, emb_dim: int
+    ) -> None:
+        super().__init__()
+        self.register_buffer("tags", item_tags, persistent=False)
+        self.register_buffer("item_emb", item_emb, persistent=False)
+        self.item_id = embedding(len(item_tags), dim)
+        self.item_tags = embedding(n_tags, dim)
+        d = item_emb.shape[1]
+        self.project = linear(d, emb_dim, bias=False) if d else None
+        self.width = 2 * dim + (emb_dim if d else 0)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(n,) item ids -> (n, D)."""
+        parts = [self.item_id(ids), self._tag_mean(self.tags[ids])]
+        if self.project is not None:
+            parts.append(self.project(self.item_emb[ids]))
+        return torch.cat(parts, dim=-1)
+
+    def lookup(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """(K, D) vectors and, for each of the (n,) ids, the row of its vector.
+
+        A catalogue smaller than ``ids`` is encoded once as a whole.
+        """
+        if len(self.tags) <= len(ids):
+            return self(torch.arange(len(self.tags), device=ids.device)), ids
+        return self(ids), torch.arange(len(ids), device=ids.device)
+
+    def _tag_mean(self, tags: Tensor) -> Tensor:
+        real = (tags != 0).to(self.item_tags.weight.dtype)
+        total = F.embedding_bag(tags, self.item_tags.weight, mode="sum", per_sample_weights=real)
+        return total / (real.sum(1, keepdim=True) + 1e-12)
+
+
+def rows_to_positions(values: Tensor, row: Tensor) -> Tensor:
+    """(B, d) values of rows and (P,) rows of positions -> (P, d); zeros at dummy positions."""
+    padded = torch.cat([values, values.new_zeros(1, values.shape[1])])
+    return F.embedding(row, padded)
+
+
+def weighted_sum(weight: Tensor, table: Tensor, index: Tensor, offsets: Tensor) -> Tensor:
+    """Per row, the sum of ``weight[p] * table[index[p]]`` over its positions, in float32.
+
+    (P,), (K, D), (P,), (B + 1,) -> (B, D). Positions after ``offsets[B]`` are left out.
+    """
+    with torch.autocast(table.device.type, enabled=False):
+        total = F.embedding_bag(
+            index,
+            table.float(),
+            offsets.to(index.dtype),
+            mode="sum",
+            per_sample_weights=weight.float(),
+        )
+    return total[:-1]
+
+
+class TargetAttention(nn.Module):
+    """DIN's attention (Zhou et al. 2018): an MLP on [q, k, q - k, q * k], no softmax.
+
+    The first layer is evaluated as q(Wq + Wd) + k(Wk - Wd) + (q * k)Wp, so that its q part is
+    computed once a row and its k part once a distinct item, not once a position.
+    """
+
+    def __init__(self, width: int, hidden: Sequence[int], act: Activation, dropout: float) -> None:
+        super().__init__()
+        self.width = width
+        self.first = linear(4 * width, hidden[0])
+        rest: list[nn.Module] = []
+        for inputs, outputs in pairwise(hidden):
+            rest += [activation(act), nn.Dropout(dropout), linear(inputs, outputs)]
+        rest += [activation(act), nn.Dropout(dropout), linear(hidden[-1], 1)]
+        self.rest = nn.Sequential(*rest)
+
+    def forward(
+        self, target: Tensor, table: Tensor, index: Tensor, row: Tensor, offsets: Tensor
+    ) -> Tensor:
+        """Pooled history (B, D) from the target (B, D) and the keys ``table[index]``.
+
+        ``table`` (K, D), ``index`` (P,), ``row`` (P,), ``offsets`` (B + 1,) as in Batch.
+        """
+        wq, wk, wd, wp = torch.split(self.first.weight, self.width, dim=1)
+        per_row = F.linear(target, wq + wd, self.first.bias)
+        per_key = F.linear(table, wk - wd)
+        product = rows_to_positions(target, row) * F.embedding(index, table)
+        hidden = rows_to_positions(per_row, row) + F.embedding(index, per_key)
+        weight = self.rest(hidden + F.linear(product, wp)).squeeze(-1)
+        return weighted_sum(weight, table, index, offsets)

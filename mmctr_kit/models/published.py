@@ -1,0 +1,82 @@
+"""Published checkpoints' parameter names, translated to ours.
+
+The released state dicts number the layers of an MLP with its activations and dropouts counted, so
+their numbers move with the hyper-parameters; here layers are matched by their order instead.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+
+from torch import Tensor, nn
+
+from mmctr_kit.errors import DataError
+from mmctr_kit.models.din import DIN
+
+State = Mapping[str, Tensor]
+Names = dict[str, str]
+
+_EMBEDDINGS = "embedding_layer.embedding_layer"
+_ITEM_NAMES: Names = {
+    f"{_EMBEDDINGS}.embedding_layers.item_id.weight": "items.item_id.weight",
+    f"{_EMBEDDINGS}.embedding_layers.item_tags.weight": "items.item_tags.weight",
+    f"{_EMBEDDINGS}.feature_encoders.item_emb_d128.weight": "items.project.weight",
+    f"{_EMBEDDINGS}.embedding_layers.likes_level.weight": "likes_level.weight",
+    f"{_EMBEDDINGS}.embedding_layers.views_level.weight": "views_level.weight",
+}
+
+
+def load_published(model: nn.Module, state: State) -> None:
+    """Load a published state dict into ``model``, every parameter by name and shape.
+
+    Raises DataError that names a missing, an extra or a misshapen parameter.
+    """
+    names = _NAMES[type(model)](model, state)
+    ours = model.state_dict()
+    _require(not (missing := sorted(set(names) - set(state))), f"lacks {', '.join(missing)}")
+    _require(not (extra := sorted(set(state) - set(names))), f"holds unknown {', '.join(extra)}")
+    unset = sorted(set(ours) - set(names.values()))
+    _require(not unset, f"has no parameter for the model's {', '.join(unset)}")
+    for theirs, mine in names.items():
+        expected, found = tuple(ours[mine].shape), tuple(state[theirs].shape)
+        _require(expected == found, f"has {theirs} of shape {found}; expected {expected}")
+    model.load_state_dict({mine: state[theirs] for theirs, mine in names.items()})
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise DataError(f"the checkpoint {message}; is it of another model or recipe?")
+
+
+def _din(model: nn.Module, state: State) -> Names:
+    assert isinstance(model, DIN)
+    rest = [(f"attention.rest.{i}", m) for i, m in _numbered(model.attention.rest)]
+    attention = [("attention.first", model.attention.first), *rest]
+    mlp = [(f"mlp.{i}", m) for i, m in _numbered(model.mlp)]
+    return (
+        _ITEM_NAMES
+        | _in_order(state, "attention_layers.attention_layer.mlp", attention)
+        | _in_order(state, "dnn.mlp", mlp)
+    )
+
+
+def _numbered(layers: nn.Sequential) -> list[tuple[str, nn.Module]]:
+    """The layers of a Sequential that hold parameters, with their numbers."""
+    return [(name, m) for name, m in layers.named_children() if list(m.parameters())]
+
+
+def _in_order(state: State, prefix: str, ours: Sequence[tuple[str, nn.Module]]) -> Names:
+    """Names under ``prefix``.NUMBER of the state, matched to our layers by order."""
+    pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.")
+    numbers = sorted({int(m.group(1)) for name in state if (m := pattern.match(name))})
+    _require(
+        len(numbers) == len(ours), f"has {len(numbers)} layers in {prefix}; expected {len(ours)}"
+    )
+    names: Iterable[Names] = (
+        {f"{prefix}.{number}.{name}": f"{mine}.{name}" for name in layer.state_dict()}
+        for number, (mine, layer) in zip(numbers, ours, strict=True)
+    )
+    return dict(chain.from_iterable(n.items() for n in names))
+
+
+_NAMES: Mapping[type[nn.Module], Callable[[nn.Module, State], Names]] = {DIN: _din}

@@ -1,0 +1,96 @@
+"""The predictions of a run, keyed by row: what every stage after training works on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.challenge.data import ChallengeData, Rows
+from mmctr_kit.errors import RunError
+
+
+@dataclass(frozen=True)
+class Keys:
+    """(rows,) each: the key of a row. For test the position of a row is its ID."""
+
+    user_id: NDArray[np.int64]
+    item_id: NDArray[np.int32]
+    occurrence: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.user_id)
+
+    def order(self) -> NDArray[np.int64]:
+        """Positions that put the keys into canonical order."""
+        return np.lexsort((self.occurrence, self.item_id, self.user_id))
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Fold models' logits of the train rows: ``logit`` (rows,) float64, ``fold`` (rows,) int16,
+    ``label`` (rows,) int8. Each row is predicted by the one model that saw none of its user."""
+
+    keys: Keys
+    label: NDArray[np.int8]
+    fold: NDArray[np.int16]
+    logit: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """``valid`` (folds, rows) and ``test`` (folds, rows) float64: each fold model's logits,
+    averaged over seeds. ``oof`` is None for imported predictions that have none; those count as
+    one fold."""
+
+    oof: OutOfFold | None
+    valid_keys: Keys
+    valid_label: NDArray[np.int8]
+    valid: NDArray[np.float64]
+    test_keys: Keys
+    test: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """A gap is an error: raises RunError where a logit is not finite."""
+        parts = {"valid": self.valid, "test": self.test}
+        if self.oof is not None:
+            parts["OOF"] = self.oof.logit
+        for name, logits in parts.items():
+            gaps = int((~np.isfinite(logits)).sum())
+            if gaps:
+                raise RunError(f"{gaps} {name} predictions are missing or not finite")
+
+    def valid_mean(self) -> NDArray[np.float64]:
+        """(rows,) the fold mean's logits."""
+        return np.asarray(self.valid.mean(axis=0))
+
+    def test_mean(self) -> NDArray[np.float64]:
+        """(rows,) the fold mean's logits, in ID order."""
+        return np.asarray(self.test.mean(axis=0))
+
+
+def keys_of(rows: Rows) -> Keys:
+    """The keys of a split."""
+    return Keys(rows.user_id, rows.item_id, rows.occurrence)
+
+
+def predictions_for(
+    data: ChallengeData,
+    oof: NDArray[np.float64] | None,
+    fold: NDArray[np.int16] | None,
+    valid: NDArray[np.float64],
+    test: NDArray[np.float64],
+) -> Predictions:
+    """Predictions of the loaded data's rows, in its canonical order."""
+    train = data.train
+    covered = None
+    if oof is not None:
+        assert fold is not None
+        covered = OutOfFold(keys_of(train), np.asarray(train.labels()), fold, oof)
+    return Predictions(
+        oof=covered,
+        valid_keys=keys_of(data.valid),
+        valid_label=np.asarray(data.valid.labels()),
+        valid=valid,
+        test_keys=keys_of(data.test),
+        test=test,
+    )

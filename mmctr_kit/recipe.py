@@ -1,0 +1,258 @@
+"""The recipe: a whole run in one YAML file, as a typed and closed schema.
+
+Unknown keys are refused at every level with a suggestion; ``--set a.b=v`` goes through the same
+validation; the resolved recipe holds every value that the run used. Design: section 4.
+"""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+
+from mmctr_kit import __version__
+from mmctr_kit.errors import UsageError
+from mmctr_kit.options import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Rate
+from mmctr_kit.registry import MODELS, model_options
+
+ItemEmbedding = Literal["item_info", "v1", "v2", "v3", "e4", "file", "none"]
+
+
+class Block(BaseModel):
+    """A closed, immutable part of a recipe."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Items(Block):
+    """What the model is told of an item beside its id and tags.
+
+    ``item_info`` is the vector in item_info.parquet, ``v1`` to ``e4`` those of item_emb.parquet,
+    ``file`` a parquet file of one's own (item_id, vector), ``none`` nothing.
+    """
+
+    embedding: ItemEmbedding = "item_info"
+    file: str | None = None
+
+    @model_validator(mode="after")
+    def _file_goes_with_file(self) -> "Items":
+        if (self.embedding == "file") != (self.file is not None):
+            raise ValueError("items.file is given exactly when items.embedding is 'file'")
+        return self
+
+
+class Training(Block):
+    """How one model is fitted. A schedule is fixed beforehand; nothing stops it early."""
+
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 0.0
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    warmup: Rate = 0.05
+    batch_size: PositiveInt | Literal["auto"] = "auto"
+    epochs: PositiveInt = 5
+    min_steps: NonNegativeInt = 0
+    max_history: PositiveInt = 64
+    clip_norm: PositiveFloat | None = 10.0
+    embedding_regularizer: NonNegativeFloat = 0.0
+    net_regularizer: NonNegativeFloat = 0.0
+    holdout: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+
+    @model_validator(mode="after")
+    def _decay_needs_adamw(self) -> "Training":
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ValueError("training.weight_decay needs training.optimizer: adamw")
+        return self
+
+
+class Folds(Block):
+    """User-grouped folds: ``count`` of them, by a hash keyed with ``seed``."""
+
+    count: Annotated[int, Field(ge=2, le=100)] = 5
+    seed: int = 0
+
+
+def _model_block(name: str) -> type[Block]:
+    fields: dict[str, Any] = {"name": (Literal[name], name)}
+    fields |= {k: (o.annotation, o.default) for k, o in model_options(name).items()}
+    return create_model(f"{name}_options", __base__=Block, **fields)
+
+
+def _parse_model(value: Any) -> Block:
+    if isinstance(value, Block):
+        return value
+    if not isinstance(value, Mapping) or "name" not in value:
+        raise ValueError(f"expected a mapping with a name, one of {', '.join(MODELS)}")
+    name = value["name"]
+    if name not in MODELS:
+        raise ValueError(f"no model '{name}'{_suggest(str(name), MODELS)}")
+    return _model_block(str(name)).model_validate(dict(value))
+
+
+class Recipe(Block):
+    """One run: a model, its items, its training, its folds and seeds."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    model: Annotated[SerializeAsAny[Block], BeforeValidator(_parse_model)]
+    items: Items = Items()
+    training: Training = Training()
+    folds: Folds = Folds()
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> "Recipe":
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds holds a seed twice")
+        return self
+
+    @property
+    def model_name(self) -> str:
+        return str(self.model.name)  # type: ignore[attr-defined]
+
+    @property
+    def model_arguments(self) -> dict[str, Any]:
+        """The model's options, without its name, as its ``__init__`` takes them."""
+        return {k: getattr(self.model, k) for k in model_options(self.model_name)}
+
+    def resolved(self) -> dict[str, Any]:
+        """Every value of the run as plain JSON types."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self) -> str:
+        return str(yaml.safe_dump(self.resolved(), sort_keys=False))
+
+
+def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
+    """The recipe ``name_or_path`` (a shipped name or a file) with ``settings`` ('a.b=v') applied.
+
+    Raises UsageError, one line, for a missing file, broken YAML, an unknown key or a bad value.
+    """
+    path = find_recipe(name_or_path)
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise UsageError(f"{path}: not readable YAML ({_first_line(e)})") from e
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected a mapping of recipe keys, found {_kind(content)}")
+    for setting in settings:
+        _apply(content, setting)
+    return parse_recipe(content, str(path))
+
+
+def parse_recipe(content: Mapping[str, Any], where: str) -> Recipe:
+    """Validate ``content``; ``where`` names it in the one line of an UsageError."""
+    problems: list[str] = []
+    whole = dict(content)
+    if isinstance(whole.get("model"), dict) and whole["model"].get("name") in MODELS:
+        # First and apart: an error in the model's options then has its place and its key names.
+        try:
+            whole["model"] = _parse_model(whole["model"])
+        except ValidationError as e:
+            problems += [_explain(dict(error), content, ("model",)) for error in e.errors()]
+    try:
+        recipe = Recipe.model_validate(whole)
+    except ValidationError as e:
+        problems += [
+            _explain(dict(error), content, ())
+            for error in e.errors()
+            if error["loc"][:1] != ("model",) or not problems
+        ]
+    if problems:
+        raise UsageError(f"{where}: {'; '.join(problems)}")
+    return recipe
+
+
+def recipe_folder() -> Path:
+    """Where the shipped recipes lie: inside the wheel, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "shipped_recipes"
+    return inside if inside.is_dir() else package.parent / "recipes"
+
+
+def shipped_recipes() -> Iterator[Path]:
+    """The shipped recipe files, sorted by path, however deep."""
+    yield from sorted(recipe_folder().rglob("*.yaml"))
+
+
+def find_recipe(name_or_path: str) -> Path:
+    """A recipe file from a path or a shipped name."""
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        if not path.is_file():
+            raise UsageError(f"no recipe file at '{name_or_path}'")
+        return path
+    shipped = {p.stem: p for p in shipped_recipes()}
+    if name_or_path not in shipped:
+        hint = _suggest(name_or_path, shipped)
+        raise UsageError(f"no recipe '{name_or_path}'{hint}; shipped: {', '.join(shipped)}")
+    return shipped[name_or_path]
+
+
+def fingerprint(*parts: Any) -> str:
+    """sha256 of the sorted-key JSON of ``parts`` and the package version."""
+    text = json.dumps([*parts, __version__], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _apply(content: dict[str, Any], setting: str) -> None:
+    key, equals, value = setting.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set {setting}: expected KEY=VALUE, such as training.epochs=3")
+    *parents, last = key.strip().split(".")
+    place = content
+    for parent in parents:
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise UsageError(f"--set {setting}: {parent} is {_kind(place)}, not a block of keys")
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError as e:
+        raise UsageError(f"--set {setting}: {_first_line(e)}") from e
+
+
+def _explain(error: dict[str, Any], content: Mapping[str, Any], above: tuple[str, ...]) -> str:
+    loc = (*above, *error["loc"])
+    place = ".".join(str(part) for part in loc)
+    if error["type"] == "extra_forbidden":
+        known = _keys_at(loc[:-1], content)
+        return f"unknown key {place}{_suggest(str(loc[-1]), known)}"
+    if error["type"] == "missing":
+        return f"{place} is missing"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{place}: {message}, found {error['input']!r}" if place else message
+
+
+def _keys_at(loc: Sequence[Any], content: Mapping[str, Any]) -> list[str]:
+    if not loc:
+        return list(Recipe.model_fields)
+    if loc[0] == "model":
+        return ["name", *model_options(content["model"]["name"])]
+    annotation = Recipe.model_fields[loc[0]].annotation
+    return list(getattr(annotation, "model_fields", {}))
+
+
+def _suggest(found: str, known: Mapping[str, Any] | Sequence[str]) -> str:
+    close = difflib.get_close_matches(found, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _kind(value: Any) -> str:
+    return "nothing" if value is None else type(value).__name__

@@ -1,0 +1,282 @@
+"""Run folders: the only code that writes or reads them. Design: section 5.
+
+Every file is written under a temporary name and renamed; ``DONE`` comes last. What two equal runs
+may differ in stands in files named ``timings.json`` and nowhere else.
+"""
+
+import fcntl
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.errors import RunError, UsageError
+from mmctr_kit.files import (
+    Arrays,
+    load_arrays,
+    read_columns,
+    read_json,
+    save_arrays,
+    write_json,
+    write_table,
+    write_whole,
+)
+from mmctr_kit.predictions import Keys, OutOfFold, Predictions
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a run was made of. ``rows``, ``features``, ``folds`` and ``recipe`` are fingerprints;
+    ``sources`` names the runs of a blend; ``environment`` holds versions, device and threads."""
+
+    kind: Literal["cv", "blend", "imported"]
+    rows: str
+    features: str
+    folds: str
+    recipe: str
+    seeds: tuple[int, ...] = ()
+    sources: tuple[str, ...] = ()
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Manifest":
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v  # JSON has no tuples
+            for k, v in content.items()
+        }
+        return cls(**fields)
+
+    def differences(self, other: "Manifest") -> list[str]:
+        """The names of the parts, environment apart, in which two manifests differ."""
+        mine, theirs = asdict(self), asdict(other)
+        return [k for k in mine if k != "environment" and mine[k] != theirs[k]]
+
+
+class Run:
+    """A run folder to read from."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / "DONE").is_file()
+
+    @property
+    def manifest(self) -> Manifest:
+        return Manifest.from_json(read_json(self.path / "manifest.json"))
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        return read_json(self.path / "metrics.json")
+
+    @property
+    def timings(self) -> dict[str, Any]:
+        return read_json(self.path / "timings.json")
+
+    def predictions(self) -> Predictions:
+        """The run's predictions, rows in canonical order whatever the files' order."""
+        oof = None
+        if (self.path / "oof.parquet").is_file():
+            table = self._table("oof")
+            keys = _keys(table)
+            oof = OutOfFold(keys, table["label"], table["fold"], table["logit"])
+        valid, test = self._table("valid"), self._table("test")
+        return Predictions(
+            oof=oof,
+            valid_keys=_keys(valid),
+            valid_label=valid["label"],
+            valid=_fold_logits(valid),
+            test_keys=_keys(test),
+            test=_fold_logits(test),
+        )
+
+    def _table(self, name: str) -> dict[str, NDArray[Any]]:
+        columns = read_columns(self.path / f"{name}.parquet")
+        order = np.argsort(columns["ID"]) if "ID" in columns else _keys(columns).order()
+        return {n: values[order] for n, values in columns.items()}
+
+
+def open_run(name_or_path: str, root: Path) -> Run:
+    """A finished run by name under ``root`` or by path.
+
+    Raises UsageError where there is none, RunError where it is unfinished.
+    """
+    for path in (root / name_or_path, Path(name_or_path)):
+        if (path / "manifest.json").is_file():
+            run = Run(path.resolve())
+            if not run.finished:
+                raise RunError(
+                    f"run '{run.name}' is unfinished; run its 'mmctr-kit cv' command again"
+                )
+            return run
+    known = ", ".join(r.name for r in all_runs(root)) or "none"
+    raise UsageError(f"no run '{name_or_path}' under {root}; runs there: {known}")
+
+
+def all_runs(root: Path) -> list[Run]:
+    """Every run folder under ``root``, finished or not, by name."""
+    return [Run(p.parent) for p in sorted(root.glob("*/manifest.json"))]
+
+
+class RunWriter:
+    """A run folder to write to; get one from :func:`begin_run`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def fold(self, fold: int, seed: int) -> "FoldFolder":
+        return FoldFolder(self.path / "folds" / f"{fold}-{seed}")
+
+    def write_json(self, name: str, content: Any) -> None:
+        write_json(self.path / name, content)
+
+    def finish(
+        self, predictions: Predictions, metrics: Mapping[str, Any], timings: Mapping[str, Any]
+    ) -> Run:
+        """Write the predictions, the metrics and, last, DONE."""
+        if predictions.oof is not None:
+            oof = predictions.oof
+            columns = _key_columns(oof.keys)
+            columns |= {"label": oof.label, "fold": oof.fold, "logit": oof.logit}
+            write_table(self.path / "oof.parquet", columns)
+        valid = _key_columns(predictions.valid_keys) | {"label": predictions.valid_label}
+        write_table(self.path / "valid.parquet", valid | _logit_columns(predictions.valid))
+        ids = {"ID": np.arange(len(predictions.test_keys))}
+        test = ids | _key_columns(predictions.test_keys)
+        write_table(self.path / "test.parquet", test | _logit_columns(predictions.test))
+        write_json(self.path / "metrics.json", metrics)
+        write_json(self.path / "timings.json", timings)
+        write_whole(self.path / "DONE", lambda p: p.write_text("done\n"))
+        return Run(self.path)
+
+
+@dataclass(frozen=True)
+class FoldFolder:
+    """``folds/FOLD-SEED``: the state after the last epoch, then weights and logits."""
+
+    path: Path
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / "logits.safetensors").is_file()
+
+    def state(self) -> dict[str, NDArray[Any]] | None:
+        """The state after the last finished epoch, None before the first."""
+        path = self.path / "state.safetensors"
+        return load_arrays(path) if path.is_file() else None
+
+    def save_epoch(self, lines: Sequence[Mapping[str, Any]], state: Arrays) -> None:
+        """Record the epochs so far and the state to go on from."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        write_whole(self.path / "metrics.jsonl", lambda p: p.write_text(text))
+        save_arrays(self.path / "state.safetensors", state)
+
+    def epochs(self) -> list[dict[str, Any]]:
+        """The recorded epochs; those after the state that is there are left out."""
+        path = self.path / "metrics.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+    def finish(self, weights: Arrays, logits: Arrays, seconds: float) -> None:
+        """Keep the weights and the logits (oof, valid, test); drop the state."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / "timings.json", {"seconds": seconds})
+        save_arrays(self.path / "weights.safetensors", weights)
+        save_arrays(self.path / "logits.safetensors", logits)
+        (self.path / "state.safetensors").unlink(missing_ok=True)
+
+    def logits(self) -> dict[str, NDArray[Any]]:
+        """``oof`` (rows of the fold,), ``valid`` and ``test`` (rows,) float64."""
+        # A run that was killed between its last two steps leaves the state behind.
+        (self.path / "state.safetensors").unlink(missing_ok=True)
+        return load_arrays(self.path / "logits.safetensors")
+
+    def weights(self) -> dict[str, NDArray[Any]]:
+        return load_arrays(self.path / "weights.safetensors")
+
+    def seconds(self) -> float:
+        return float(read_json(self.path / "timings.json")["seconds"])
+
+
+def begin_run(
+    path: Path, manifest: Manifest, recipe_yaml: str | None, force: bool
+) -> RunWriter | None:
+    """Make the run folder, or go on with an unfinished one; None where it is finished already.
+
+    Raises RunError where a run of that name is of something else, unless ``force``, which
+    replaces it.
+    """
+    if path.exists() and not (path / "manifest.json").is_file():
+        raise RunError(f"{path} exists and is no run folder; choose another --name")
+    if path.exists() and not force:
+        old = Run(path)
+        different = old.manifest.differences(manifest)
+        if different:
+            raise RunError(
+                f"run '{path.name}' exists with another {', '.join(different)}; "
+                "choose another --name, or --force to replace it"
+            )
+        if old.finished:
+            return None
+        _require_environment(old, manifest)
+        return RunWriter(path)
+    if path.exists():
+        shutil.rmtree(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    temporary.chmod(0o755)
+    if recipe_yaml is not None:
+        (temporary / "recipe.yaml").write_text(recipe_yaml)
+    write_json(temporary / "manifest.json", asdict(manifest))
+    temporary.rename(path)
+    return RunWriter(path)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the run for this process; RunError where another process is writing it."""
+    folder = path.parent / ".locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / path.name).open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            raise RunError(f"run '{path.name}' is being written by another process") from e
+        yield
+
+
+def _require_environment(old: Run, manifest: Manifest) -> None:
+    before, now = old.manifest.environment, manifest.environment
+    changed = [f"{k} {before[k]} -> {now[k]}" for k in now if before[k] != now[k]]
+    if changed:
+        raise RunError(
+            f"run '{old.name}' was begun elsewhere ({', '.join(changed)}); finish it there, "
+            "or --force to begin again"
+        )
+
+
+def _keys(columns: Mapping[str, NDArray[Any]]) -> Keys:
+    return Keys(columns["user_id"], columns["item_id"], columns["occurrence"])
+
+
+def _key_columns(keys: Keys) -> dict[str, NDArray[Any]]:
+    return {"user_id": keys.user_id, "item_id": keys.item_id, "occurrence": keys.occurrence}
+
+
+def _logit_columns(logits: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    folds = {f"logit_{i}": row for i, row in enumerate(logits)}
+    return {"logit": logits.mean(axis=0), **folds}
+
+
+def _fold_logits(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    count = sum(name.startswith("logit_") for name in columns)
+    return np.stack([columns[f"logit_{i}"] for i in range(count)])

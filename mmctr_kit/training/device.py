@@ -1,0 +1,40 @@
+"""Which device, how many threads, and the settings that make a device's results repeatable."""
+
+import ctypes
+import platform
+
+import torch
+
+from mmctr_kit.errors import UsageError
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
+def resolve_device(wanted: str) -> str:
+    """'cuda' or 'cpu' for 'auto'; a GPU that was asked for and is absent is an UsageError."""
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no GPU here; use --device cpu, or auto")
+    return wanted
+
+
+def describe_device(device: str) -> str:
+    """The device's name for people and manifests."""
+    if device.startswith("cuda"):
+        return str(torch.cuda.get_device_name(torch.device(device)))
+    return f"CPU ({platform.machine()})"
+
+
+def prepare(device: str, threads: int) -> None:
+    """Set up this process: threads, TF32 off, and an allocator that keeps what it frees.
+
+    glibc returns every large block to the system and faults it in again at the next step, which
+    costs eager CPU training a good part of its time.
+    """
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("highest")
+    if device == "cpu" and platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        libc.mallopt(_M_TRIM_THRESHOLD, -1)

@@ -1,0 +1,231 @@
+"""The one fit loop: trains one model on some rows, yields its epochs, writes nothing.
+
+The schedule is fixed beforehand: so many epochs, or more where ``min_steps`` asks for it. After
+each epoch the model predicts held-out *training* users, and the snapshot with their best AUC is
+what remains. Every random choice is a function of the seed and the epoch, so that a fit resumed
+from an epoch's state ends where an uninterrupted one would.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mmctr_kit.challenge.contract import Split
+from mmctr_kit.learner import Epoch, State
+from mmctr_kit.metrics import auc
+from mmctr_kit.models.layers import ItemEncoder
+from mmctr_kit.recipe import Training
+from mmctr_kit.training.batches import DeviceData, RowStream, make_batch, mix
+
+PREDICT_ROWS = 8192
+
+
+def batch_size_for(rows: int, options: Training) -> int:
+    """``auto``: about 200 steps an epoch, a power of two in 256..8192."""
+    if options.batch_size != "auto":
+        return min(options.batch_size, rows)
+    size = int(2 ** round(math.log2(max(rows / 200, 1))))
+    return min(max(256, min(size, 8192)), rows)
+
+
+def schedule(rows: int, options: Training) -> tuple[int, int]:
+    """(steps an epoch, epochs) of a fit on so many rows."""
+    steps = -(-rows // batch_size_for(rows, options))
+    return steps, max(options.epochs, -(-options.min_steps // steps))
+
+
+class Fit:
+    """A model with its optimizer and its best snapshot; :meth:`run` trains it."""
+
+    def __init__(self, model: nn.Module, data: DeviceData, options: Training, seed: int) -> None:
+        self.model = model
+        self.data = data
+        self.options = options
+        self.seed = seed
+        self.optimizer = _optimizer(model, options, data.device)
+        self.best_auc = -1.0
+        self.best: dict[str, Tensor] = {}
+        self.tables, self.dense = _regularised(model)
+
+    def run(
+        self, train: NDArray[np.int64], holdout: NDArray[np.int64], resume: State | None = None
+    ) -> Iterator[Epoch]:
+        """Yield each epoch as it ends; after the last one the model is the best snapshot.
+
+        ``train`` and ``holdout`` are row numbers of the train split, disjoint by user. ``resume``
+        is an earlier epoch's state.
+        """
+        device = self.data.device
+        batch_size = batch_size_for(len(train), self.options)
+        stream = RowStream(torch.from_numpy(train).to(device), batch_size, mix(self.seed, 1))
+        steps, epochs = schedule(len(train), self.options)
+        labels = self._labels()[holdout]
+        first = 0 if resume is None else self._restore(resume)
+        for epoch in range(first, epochs):
+            began = time.perf_counter()
+            torch.manual_seed(mix(self.seed, 2, epoch))
+            loss = self._epoch(stream, epoch * steps, steps, steps * epochs)
+            logits = self.predict("train", holdout)
+            score = auc(labels, logits)
+            best = score > self.best_auc
+            if best:
+                self.best_auc = score
+                self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
+            yield Epoch(
+                epoch=epoch + 1,
+                epochs=epochs,
+                steps=steps,
+                train_loss=loss,
+                holdout_auc=score,
+                holdout_logloss=float(np.mean(np.logaddexp(0.0, logits) - labels * logits)),
+                best=best,
+                seconds=time.perf_counter() - began,
+                state=lambda epoch=epoch: self._state(epoch + 1),  # type: ignore[misc]
+            )
+        self.model.load_state_dict(self.best)
+
+    def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """(rows,) logits in float32 arithmetic, widened to float64; all rows if no index."""
+        rows = self.data.rows[split]
+        device = self.data.device
+        chosen = (
+            torch.arange(len(rows), device=device)
+            if index is None
+            else torch.from_numpy(index).to(device)
+        )
+        self.model.eval()
+        parts = []
+        with torch.inference_mode():
+            for part in torch.split(chosen, PREDICT_ROWS):
+                batch = make_batch(self.data, split, part, self.options.max_history)
+                parts.append(self.model(batch).double())
+        return torch.cat(parts).cpu().numpy() if parts else np.zeros(0)
+
+    def _epoch(self, stream: RowStream, begin: int, steps: int, total: int) -> float:
+        self.model.train()
+        loss = torch.zeros((), device=self.data.device)
+        for step in range(begin, begin + steps):
+            for group in self.optimizer.param_groups:
+                group["lr"].fill_(_learning_rate(step, total, self.options))
+            loss += self.step(stream.batch(step))
+        return float(loss) / steps
+
+    def step(self, index: Tensor) -> Tensor:
+        """One training step on the rows (B,); the loss before it, still on the device."""
+        labels = self.data.rows["train"].label
+        assert labels is not None
+        batch = make_batch(self.data, "train", index, self.options.max_history)
+        with self._autocast():
+            logit = self.model(batch)
+        loss = nn.functional.binary_cross_entropy_with_logits(logit.float(), labels[index])
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._regularise()
+        if self.options.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
+        self.optimizer.step()
+        return loss.detach()
+
+    def _regularise(self) -> None:
+        """Add the gradient of (lambda / 2) * ||W||^2, dense, as the official pipeline does."""
+        for weights, strength in (
+            (self.tables, self.options.embedding_regularizer),
+            (self.dense, self.options.net_regularizer),
+        ):
+            if strength:
+                for weight in weights:
+                    if weight.grad is not None:
+                        weight.grad.add_(weight.detach(), alpha=strength)
+
+    def _autocast(self) -> torch.autocast:
+        device = self.data.device.type
+        wanted = self.options.precision
+        on = wanted == "bf16" or (wanted == "auto" and device == "cuda")
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=on)
+
+    def _labels(self) -> NDArray[np.int8]:
+        label = self.data.rows["train"].label
+        assert label is not None
+        return np.asarray(label.cpu().numpy(), dtype=np.int8)
+
+    def _state(self, epochs_done: int) -> State:
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        for number, slots in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{k}": v for k, v in slots.items()}
+        return {
+            **copy_state(tensors),
+            "epochs_done": np.array(epochs_done),
+            "best_auc": np.array(self.best_auc),
+        }
+
+    def _restore(self, state: State) -> int:
+        """Go back to a state; returns the number of epochs it has behind it."""
+        device = self.data.device
+        tensors = {k: torch.from_numpy(np.array(v)).to(device) for k, v in state.items()}
+        self.model.load_state_dict(_under("model.", tensors))
+        self.best = _under("best.", tensors)
+        self.best_auc = float(tensors["best_auc"])
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under("optimizer.", tensors).items():
+            number, _, slot = name.partition(".")
+            slots.setdefault(int(number), {})[slot] = value
+        content = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({**content, "state": slots})
+        return int(tensors["epochs_done"])
+
+
+def _optimizer(model: nn.Module, options: Training, device: torch.device) -> torch.optim.Optimizer:
+    """Adam or AdamW, fused, with its learning rate on the device."""
+    rate = torch.tensor(options.learning_rate, device=device)
+    if options.optimizer == "adamw":
+        return torch.optim.AdamW(
+            model.parameters(), lr=rate, weight_decay=options.weight_decay, fused=True
+        )
+    return torch.optim.Adam(model.parameters(), lr=rate, fused=True)
+
+
+def _learning_rate(step: int, total: int, options: Training) -> float:
+    """Linear warm-up over the first share of the steps, then the schedule down to zero."""
+    warm = options.warmup * total
+    if step + 1 < warm:
+        return options.learning_rate * (step + 1) / warm
+    left = 1 - (step - warm) / max(total - warm, 1) if step > warm else 1.0
+    shape = {
+        "constant": 1.0,
+        "linear": left,
+        "cosine": 0.5 * (1 + math.cos(math.pi * (1 - left))),
+    }[options.schedule]
+    return options.learning_rate * shape
+
+
+def _regularised(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """(embedding tables and the multimodal projection, the weights of all other linear layers)."""
+    tables: list[Tensor] = []
+    for module in model.modules():
+        if isinstance(module, nn.Embedding):
+            tables.append(module.weight)
+        elif isinstance(module, ItemEncoder) and module.project is not None:
+            tables.append(module.project.weight)
+    taken = {id(w) for w in tables}
+    dense: list[Tensor] = [
+        p
+        for name, p in model.named_parameters()
+        if name.endswith("weight") and p.dim() > 1 and id(p) not in taken
+    ]
+    return tables, dense
+
+
+def copy_state(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """The tensors as arrays of their own on the host."""
+    return {k: v.detach().to("cpu", copy=True).numpy() for k, v in tensors.items()}
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
