@@ -4,7 +4,6 @@ A fold model is trained on the other folds' users, less a held-out share of them
 snapshot. It then predicts its own fold's rows (OOF), and valid and test.
 """
 
-import hashlib
 import os
 import platform
 import time
@@ -18,7 +17,7 @@ from mmctr_kit import __version__
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.errors import DataError
 from mmctr_kit.foldjobs import Crew, FoldRows, Job, Listener, fit_folds, fold_rows
-from mmctr_kit.folds import user_folds
+from mmctr_kit.folds import fold_fingerprint, user_folds
 from mmctr_kit.items.fusion import item_table, table_fingerprint
 from mmctr_kit.learner import Cost, make_learner
 from mmctr_kit.predictions import Predictions, predictions_for
@@ -95,7 +94,7 @@ def manifest_of(plan: Plan) -> Manifest:
         kind="cv",
         rows=data.rows_fingerprint,
         features=fingerprint(*features),
-        folds=fingerprint(hashlib.sha256(folds.tobytes()).hexdigest()),
+        folds=fold_fingerprint(folds),
         recipe=fingerprint(recipe.resolved(), data.rows_fingerprint, *features),
         seeds=recipe.seeds,
         environment={

@@ -4,6 +4,8 @@ So all rows of a user share a fold, the order and number of rows change nothing,
 sets that share users share their folds.
 """
 
+import hashlib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +32,11 @@ def held_out(user_id: NDArray[np.integer], share: float, seed: int) -> NDArray[n
     """(rows,) bool: True for about ``share`` of the users, chosen independently of their fold."""
     cut = np.uint64(min(int(share * 2**64), 2**64 - 1))
     return user_hash(user_id, seed ^ 0x5EED_0F_401D) < cut
+
+
+def fold_fingerprint(fold: NDArray[np.int16]) -> str:
+    """sha256 of a fold assignment (rows,), rows in canonical order."""
+    return hashlib.sha256(np.ascontiguousarray(fold).tobytes()).hexdigest()
 
 
 def _splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

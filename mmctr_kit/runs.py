@@ -99,6 +99,11 @@ class Run:
             test=_fold_logits(test),
         )
 
+    def test_scores(self) -> NDArray[np.float64]:
+        """(rows,) the fold mean's test logits in ID order, without reading the rest."""
+        table = self._table("test")
+        return np.asarray(table["logit"], np.float64)
+
     def _table(self, name: str) -> dict[str, NDArray[Any]]:
         columns = read_columns(self.path / f"{name}.parquet")
         order = np.argsort(columns["ID"]) if "ID" in columns else _keys(columns).order()

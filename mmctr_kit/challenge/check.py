@@ -1,0 +1,177 @@
+"""``data check``: is a data folder complete, aligned and sane?
+
+Each check has a fixed id in :data:`CHECKS`. A check whose input is unreadable is reported as not
+run; one whose optional file is absent as skipped.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from mmctr_kit.challenge.check_alignment import alignment_findings
+from mmctr_kit.challenge.check_embeddings import embedding_findings
+from mmctr_kit.challenge.check_files import file_findings
+from mmctr_kit.challenge.check_folder import image_findings, memory_findings
+from mmctr_kit.challenge.check_items import item_findings, read_items
+from mmctr_kit.challenge.check_levels import level_findings
+from mmctr_kit.challenge.check_rows import read_rows, row_findings
+from mmctr_kit.challenge.check_source import Source, probe
+from mmctr_kit.challenge.check_users import read_sequences, user_findings
+from mmctr_kit.challenge.contract import FILES, SPLITS
+from mmctr_kit.errors import UsageError
+from mmctr_kit.findings import Finding, Level
+
+
+@dataclass(frozen=True)
+class Check:
+    """The highest ``level`` a check can reach, its ``meaning``, and the files it ``reads``."""
+
+    level: Level
+    meaning: str
+    reads: tuple[str, ...]
+
+
+_ITEMS = ("item_info", "item_feature", "item_emb")
+_FAIL, _WARN = Level.FAIL, Level.WARN
+
+CHECKS: Mapping[str, Check] = MappingProxyType(
+    {
+        "files-needed": Check(_FAIL, "train, valid, test and item_info are there", ()),
+        "files-optional": Check(_WARN, "what the absence of an optional file narrows", ()),
+        "files-readable": Check(_FAIL, "each file opens and reads through to its end", ()),
+        "columns-present": Check(_FAIL, "each column once; further columns are ignored", ()),
+        "column-kinds": Check(
+            _FAIL, "integers, texts and arrays of the right kind; array or list, any width", ()
+        ),
+        "no-nulls": Check(_FAIL, "no nulls, in columns or inside arrays", ()),
+        "row-counts": Check(
+            _FAIL, "no file is empty; item files have one row for each item; sizes reported", ()
+        ),
+        "array-widths": Check(_FAIL, "an embedding has the same length in every row", ()),
+        "item-ids-unique": Check(_FAIL, "each item once in each item file", _ITEMS),
+        "item-ids-complete": Check(
+            _FAIL, "item ids 0..n in item_info, 1..n in the others, none left out", _ITEMS
+        ),
+        "item-ids-sorted": Check(_FAIL, "item files are in the order of their ids", _ITEMS),
+        "padding-row": Check(_FAIL, "item_info has item 0, all zeros", ("item_info",)),
+        "tag-ids": Check(_FAIL, "tag ids are not negative", ("item_info", "item_feature")),
+        "left-padding-tags": Check(_FAIL, "item_info's tags are padded on the left", _ITEMS[:1]),
+        "embeddings-finite": Check(_FAIL, "no NaN and no infinity", _ITEMS),
+        "embeddings-zero": Check(
+            _FAIL,
+            "items without a vector: WARN, over half FAIL; an optional column "
+            "that is zero throughout: WARN",
+            _ITEMS,
+        ),
+        "embeddings-duplicate": Check(
+            _WARN, "items that repeat another's vector: over 1 %", _ITEMS
+        ),
+        "item-info-alignment": Check(
+            _FAIL,
+            "item_info's embedding is item_emb's v3 by item id: shifted or re-sorted files "
+            "FAIL, an embedding of one's own WARN",
+            ("item_info", "item_emb"),
+        ),
+        "item-feature-alignment": Check(
+            _FAIL,
+            "text agrees with v1 and image with v2 by item id: shifted or re-sorted files "
+            "FAIL, without any relation WARN",
+            ("item_feature", "item_emb"),
+        ),
+        "test-ids": Check(_FAIL, "test's ID is 0..n-1 in order", ("test",)),
+        "left-padding-history": Check(_FAIL, "histories are padded on the left", SPLITS),
+        "history-length": Check(
+            _FAIL, "no history is empty; under 3 or over 64 items: WARN", SPLITS
+        ),
+        "history-ids": Check(
+            _FAIL, "histories and item_seq.parquet hold known items", (*SPLITS, "item_info")
+        ),
+        "target-ids": Check(_FAIL, "item_id is a known item", (*SPLITS, "item_info")),
+        "target-in-history": Check(_WARN, "share of rows with the target in its history", SPLITS),
+        "levels-range": Check(
+            _FAIL, "likes_level and views_level in 1..10; 0 in item_feature: WARN", SPLITS
+        ),
+        "levels-agree": Check(
+            _WARN, "levels in rows are those of item_feature", (*SPLITS, "item_feature")
+        ),
+        "labels": Check(_FAIL, "labels are 0 and 1, both of them", ("train", "valid")),
+        "label-mean": Check(_WARN, "the label mean; far from 0.25: WARN", ("train", "valid")),
+        "split-users": Check(_WARN, "no user in two of the splits", SPLITS),
+        "rows-per-user": Check(_WARN, "4 rows a user, one of them positive (train)", SPLITS),
+        "shared-history": Check(_WARN, "a user's rows share one history", SPLITS),
+        "duplicate-rows": Check(_WARN, "no user and item twice in a split", SPLITS),
+        "conflicting-labels": Check(_WARN, "no user and item with both labels", ("train", "valid")),
+        "unseen-items": Check(_WARN, "rows whose item is no target in train: over 10 %", SPLITS),
+        "item-seq-targets": Check(
+            _WARN, "item_seq.parquet does not hold the rows' targets", (*SPLITS, "item_seq")
+        ),
+        "images": Check(_WARN, "every item has an image, none an empty file", ()),
+        "memory": Check(_WARN, "memory that loading takes, against what is free", ()),
+    }
+)
+"""Every check in the order it is reported; the docs' table is made from this."""
+
+
+def check_data(folder: Path) -> list[Finding]:
+    """Every check of :data:`CHECKS` on ``folder``, at least one finding each, in its order.
+
+    A check that passed is one finding; else there is one for each thing that did not pass.
+
+    Reads every file through, in batches. Raises UsageError where there is no such folder, and
+    nothing for anything the folder holds.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"no data folder at '{folder}'; expected the folder of the download")
+    sources = {key: probe(folder, key) for key in FILES}
+    n_items = _count_items(sources["item_info"])
+    found = [*file_findings(folder, sources), *image_findings(folder, n_items)]
+    items = read_items(sources)
+    found += [*item_findings(items), *embedding_findings(items), *alignment_findings(items)]
+    feature = items.pop("item_feature")
+    items.clear()  # the vectors, before the rows come
+    rows = read_rows(sources, n_items)
+    sequences = read_sequences(sources["item_seq"])
+    strange = None if sequences is None else sequences.strange(n_items)
+    found += row_findings(rows, n_items, strange)
+    found += level_findings(rows, feature)
+    found += user_findings(rows, sequences)
+    entries = sum(int(f.history.counts.sum()) for f in rows.values() if f.history is not None)
+    found += memory_findings(sources, entries)
+    return _in_order(found, sources)
+
+
+def table() -> str:
+    """The checks as a Markdown table for the docs: id, highest level, meaning."""
+    lines = ["| check | at worst | what it looks at |", "|---|---|---|"]
+    lines += [f"| `{name}` | {c.level.value} | {c.meaning} |" for name, c in CHECKS.items()]
+    return "\n".join(lines)
+
+
+def _count_items(info: Source) -> int | None:
+    """Items without the padding row; None where item_info does not tell."""
+    return info.rows - 1 if info.usable("item_id") else None
+
+
+def _in_order(found: Iterable[Finding], sources: Mapping[str, Source]) -> list[Finding]:
+    by_check: dict[str, list[Finding]] = {name: [] for name in CHECKS}
+    for finding in found:
+        by_check[finding.id].append(finding)
+    ordered: list[Finding] = []
+    for name, findings in by_check.items():
+        wrong = [f for f in findings if f.level is not Level.PASS]
+        if wrong:
+            ordered += wrong
+        elif findings:
+            ordered.append(Finding(name, Level.PASS, "; ".join(f.what for f in findings), ""))
+        else:
+            ordered.append(_not_run(name, CHECKS[name], sources))
+    return ordered
+
+
+def _not_run(name: str, check: Check, sources: Mapping[str, Source]) -> Finding:
+    absent = [k for k in check.reads if not sources[k].file.needed and not sources[k].present]
+    if absent:
+        return Finding(name, Level.PASS, f"skipped: no {FILES[absent[0]].path}", "")
+    what = f"not run: what it reads of {', '.join(check.reads) or 'any file'} is absent or faulty"
+    return Finding(name, Level.WARN, what, "mend what failed above, then check again")

@@ -1,0 +1,87 @@
+"""Checks on each embedding column by itself: finite, not zero, not one vector for many items."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.challenge.check_items import ItemFile, Vectors
+from mmctr_kit.findings import Finding, Level
+
+_SOURCES = {"item_emb_d128_v1": "txt_emb_BERT", "item_emb_d128_v2": "img_emb_CLIPRN50"}
+
+
+def embedding_findings(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
+    """NaN, zero and repeated vectors of every embedding column that can be read."""
+    columns = [(n, c, v) for n, f in items.items() for c, v in f.vectors.items()]
+    if not columns:
+        return
+    found = [
+        finding
+        for name, column, vectors in columns
+        if len(vectors.item_id)
+        for finding in (
+            *_whole(f"{name}: {column}", name == "item_info", vectors),
+            *_repeats(f"{name}: {column}", vectors, _without_source(column, items)),
+        )
+    ]
+    yield from found
+    for check, what in (
+        ("embeddings-finite", "all values finite"),
+        ("embeddings-zero", "no item's vector is all zeros"),
+        ("embeddings-duplicate", "hardly any two items share a vector"),
+    ):
+        if check not in {f.id for f in found}:
+            yield Finding(check, Level.PASS, f"{what}, in {len(columns)} embeddings", "")
+
+
+def _whole(where: str, needed: bool, vectors: Vectors) -> Iterator[Finding]:
+    n = len(vectors.item_id)
+    if broken := int(vectors.broken.sum()):
+        yield Finding(
+            "embeddings-finite",
+            Level.FAIL,
+            f"{where}: {broken:,} items hold NaN or infinity",
+            "encode these items again; one such value spoils a whole training",
+        )
+    zero = int(vectors.zero.sum())
+    if zero == n and not needed:
+        yield Finding(
+            "embeddings-zero",
+            Level.WARN,
+            f"{where}: zero for every item, so it carries nothing",
+            "leave it out of recipes, or download it again",
+        )
+    elif zero:
+        yield Finding(
+            "embeddings-zero",
+            Level.FAIL if zero > n / 2 else Level.WARN,
+            f"{where}: {zero:,} items ({zero / n:.2%}) have an all-zero vector",
+            "look whether the encoder failed on them, as on an image that did not open",
+        )
+
+
+def _repeats(where: str, vectors: Vectors, expected: NDArray[np.int64]) -> Iterator[Finding]:
+    """Items that share a vector, those of the ids ``expected`` (and all zeros) left out."""
+    counted = ~vectors.zero & ~np.isin(vectors.item_id, expected)
+    keys = vectors.keys[counted]
+    repeated = len(keys) - len(np.unique(keys))
+    if repeated > 0.01 * len(keys):
+        yield Finding(
+            "embeddings-duplicate",
+            Level.WARN,
+            f"{where}: {repeated:,} items ({repeated / len(keys):.2%}) repeat another's vector",
+            "look whether one input was encoded for many items",
+        )
+
+
+def _without_source(column: str, items: Mapping[str, ItemFile]) -> NDArray[np.int64]:
+    """Ids of the items whose text (for v1) or image (for v2) is all zeros.
+
+    Their PCA is one and the same vector, which embeddings-zero has told already.
+    """
+    wide = items["item_feature"].vectors
+    if column not in _SOURCES or _SOURCES[column] not in wide:
+        return np.zeros(0, np.int64)
+    source = wide[_SOURCES[column]]
+    return source.item_id[source.zero]

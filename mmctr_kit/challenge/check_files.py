@@ -1,0 +1,171 @@
+"""Checks on the level of files: present, readable, columns, kinds, nulls, sizes, widths."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mmctr_kit.challenge.check_source import Source
+from mmctr_kit.challenge.contract import FILES
+from mmctr_kit.findings import Finding, Level
+
+Sources = Mapping[str, Source]
+
+_NARROWS = {
+    "item_feature": "no own fusion of text and image, no titles, no item levels to compare",
+    "item_emb": "only item_info's embedding can be used, and it cannot be checked by id",
+    "item_seq": "no whole sequences of users",
+}
+
+
+def file_findings(folder: Path, sources: Sources) -> Iterator[Finding]:
+    """Everything that is known from presence, schema and size alone."""
+    yield from _present(folder, sources)
+    yield from _readable(sources)
+    yield from _columns(sources)
+    yield from _kinds_and_nulls(sources)
+    yield from _row_counts(sources)
+    yield from _widths(sources)
+
+
+def _present(folder: Path, sources: Sources) -> Iterator[Finding]:
+    missing = [s.file.path for s in sources.values() if s.file.needed and not s.present]
+    if missing:
+        yield Finding(
+            "files-needed",
+            Level.FAIL,
+            f"'{folder}' lacks {', '.join(missing)}",
+            "download them; DATA is the folder that holds MicroLens_1M_x1/",
+        )
+    else:
+        yield Finding("files-needed", Level.PASS, "train, valid, test and item_info are there", "")
+    absent = [k for k, s in sources.items() if not s.file.needed and not s.present]
+    for key in absent:
+        yield Finding(
+            "files-optional",
+            Level.WARN,
+            f"no {FILES[key].path}: {_NARROWS[key]}",
+            "download it if you want what it narrows; all else works without it",
+        )
+    if not absent:
+        yield Finding("files-optional", Level.PASS, f"{', '.join(_NARROWS)} are there", "")
+
+
+def _readable(sources: Sources) -> Iterator[Finding]:
+    present = {k: s for k, s in sources.items() if s.present}
+    for source in present.values():
+        if source.trouble:
+            yield Finding(
+                "files-readable",
+                Level.FAIL,
+                source.trouble.removesuffix("; download it again"),
+                f"download {source.file.path} again and compare its size with the source's",
+            )
+    if present and not any(s.trouble for s in present.values()):
+        yield Finding(
+            "files-readable", Level.PASS, f"{', '.join(present)} read through to the end", ""
+        )
+
+
+def _readable_sources(sources: Sources) -> list[Source]:
+    return [s for s in sources.values() if s.present and not s.trouble]
+
+
+def _columns(sources: Sources) -> Iterator[Finding]:
+    readable = _readable_sources(sources)
+    fine = True
+    for source in readable:
+        for column in source.file.columns:
+            copies = source.columns[column.name].copies
+            if copies == 1:
+                continue
+            fine = False
+            # An optional file without one of its vectors or titles only offers less.
+            narrows = copies == 0 and not source.file.needed and column.kind in ("floats", "text")
+            yield Finding(
+                "columns-present",
+                Level.WARN if narrows else Level.FAIL,
+                f"{source.file.path} has {'no' if copies == 0 else f'{copies}'} column"
+                f"{'' if copies < 2 else 's'} {column.name}",
+                "what stands on it is not available; add the column if you want it"
+                if narrows
+                else f"the columns are {', '.join(source.file.column_names)}, each once",
+            )
+    if readable and fine:
+        yield Finding("columns-present", Level.PASS, "every column of the contract is there", "")
+
+
+def _kinds_and_nulls(sources: Sources) -> Iterator[Finding]:
+    readable = _readable_sources(sources)
+    columns = [
+        (f"{s.file.path}: {c.name}", s.columns[c.name]) for s in readable for c in s.file.columns
+    ]
+    wrong = [f.wrong for _, f in columns if f.wrong]
+    for what in wrong:
+        yield Finding(
+            "column-kinds", Level.FAIL, what, "write the column as the contract has it, or re-load"
+        )
+    nulls = [(where, f.nulls) for where, f in columns if f.nulls]
+    for where, count in nulls:
+        yield Finding(
+            "no-nulls",
+            Level.FAIL,
+            f"{where} holds {count:,} nulls",
+            "the challenge's files hold none; download again, or fill what your own tool left out",
+        )
+    if readable and not wrong:
+        yield Finding(
+            "column-kinds", Level.PASS, "integers, arrays of integers, arrays of floats as due", ""
+        )
+    if readable and not nulls:
+        yield Finding("no-nulls", Level.PASS, "no nulls, in columns or in arrays", "")
+
+
+def _row_counts(sources: Sources) -> Iterator[Finding]:
+    readable = [(k, s) for k, s in sources.items() if s.present and not s.trouble]
+    if not readable:
+        return
+    for key, source in readable:
+        if source.rows == 0:
+            yield Finding(
+                "row-counts", Level.FAIL, f"{key} has no rows", f"download {source.file.path} again"
+            )
+    info = sources["item_info"]
+    for key in ("item_feature", "item_emb"):
+        found = sources[key].rows
+        if info.rows and found and found != info.rows - 1:
+            yield Finding(
+                "row-counts",
+                Level.FAIL,
+                f"{key} has {found:,} rows, item_info {info.rows:,}; expected {info.rows - 1:,}, "
+                "one for each item but the padding row",
+                "take both files from the same release of the data",
+            )
+    odd = [f"{k} {s.rows:,}" for k, s in readable if s.rows != s.file.known_rows]
+    yield Finding(
+        "row-counts",
+        Level.PASS,
+        f"not the challenge's sizes: {', '.join(odd)}" if odd else "the challenge's own sizes",
+        "",
+    )
+
+
+def _widths(sources: Sources) -> Iterator[Finding]:
+    seen: list[str] = []
+    fine = True
+    for source in sources.values():
+        for column in source.file.columns:
+            if column.kind != "floats" or not source.usable(column.name):
+                continue
+            facts = source.columns[column.name]
+            seen.append(f"{column.name} {facts.longest}")
+            if source.usable_vector(column.name):
+                continue
+            fine = False
+            yield Finding(
+                "array-widths",
+                Level.FAIL,
+                f"{source.file.path}: {column.name} has arrays of {facts.shortest} to "
+                f"{facts.longest} values",
+                "every item's vector must have the same length, over 0",
+            )
+    if seen and fine:
+        yield Finding("array-widths", Level.PASS, f"widths: {', '.join(seen)}", "")

@@ -1,0 +1,49 @@
+"""64-bit keys for comparing rows, pairs and sequences by value without holding them.
+
+Two different things share a key with probability about 2**-64, so equality of keys is taken as
+equality. The mixing function is SplitMix64's (Steele, Lea, Flood 2014).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """(n,) uint64, each value scattered over all 64 bits."""
+    x = (x ^ (x >> np.uint64(30))) * _MIX_1
+    x = (x ^ (x >> np.uint64(27))) * _MIX_2
+    return x ^ (x >> np.uint64(31))
+
+
+def pair_keys(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """(n,) uint64: one key per (first, second), order within the pair counts."""
+    return mix(mix(first.astype(np.uint64) + _STEP) + second.astype(np.uint64))
+
+
+def sequence_keys(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """(rows,) uint64: one key per run of ``counts[i]`` values; 0 for an empty run.
+
+    ``values`` (sum of counts,). A value counts together with its distance from the run's end.
+    """
+    keys = np.zeros(len(counts), np.uint64)
+    if not len(values):
+        return keys
+    ends = np.cumsum(counts)
+    from_end = np.repeat(ends, counts) - np.arange(len(values))
+    mixed = mix(mix(values.astype(np.uint64) + _STEP) + from_end.astype(np.uint64) * _STEP)
+    filled = counts > 0
+    keys[filled] = np.add.reduceat(mixed, (ends - counts)[filled])
+    return keys
+
+
+def vector_keys(vectors: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """(rows,) uint64: one key per row of a (rows, width) float32 matrix, by its bits."""
+    bits = np.ascontiguousarray(vectors).view(np.uint32).astype(np.uint64)
+    weights = mix(np.arange(1, vectors.shape[1] + 1, dtype=np.uint64) * _STEP) | np.uint64(1)
+    bits *= weights
+    out: NDArray[np.uint64] = bits.sum(axis=1, dtype=np.uint64)
+    return out

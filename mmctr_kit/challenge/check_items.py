@@ -1,0 +1,233 @@
+"""Checks on the items: ids, padding row, tags; and what later checks hold of item files."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.challenge.check_hash import vector_keys
+from mmctr_kit.challenge.check_source import Source, ints, ragged
+from mmctr_kit.challenge.contract import PAD
+from mmctr_kit.challenge.read import Ragged
+from mmctr_kit.findings import Finding, Level
+
+ITEM_FILES = ("item_info", "item_feature", "item_emb")
+SAMPLE = 3_000
+"""Items whose wide vectors are kept for the comparison of item_feature with item_emb."""
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """One embedding column, row for row as in the file (the padding item is left out).
+
+    ``item_id`` (rows,) int64; ``keys`` (rows,) uint64, equal for equal vectors; ``zero`` and
+    ``broken`` (rows,) bool: all zeros, holding a NaN or infinity. ``kept`` (rows kept,) indexes
+    the rows whose ``values`` (rows kept, width) float32 are held.
+    """
+
+    item_id: NDArray[np.int64]
+    keys: NDArray[np.uint64]
+    zero: NDArray[np.bool_]
+    broken: NDArray[np.bool_]
+    kept: NDArray[np.int64]
+    values: NDArray[np.float32]
+
+
+@dataclass
+class ItemFile:
+    """What is held of one item file: only what its usable columns allow."""
+
+    item_id: NDArray[np.int64] | None = None
+    tags: Ragged | None = None
+    levels: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    vectors: dict[str, Vectors] = field(default_factory=dict)
+    padding_nonzero: list[str] = field(default_factory=list)
+
+
+def read_items(sources: Mapping[str, Source]) -> dict[str, ItemFile]:
+    """The item files by name; wide columns of item_feature are kept for a sample of items only."""
+    return {name: _read(sources[name], sample=name == "item_feature") for name in ITEM_FILES}
+
+
+def item_findings(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
+    """What the ids and tags of the item files tell."""
+    yield from _ids(items)
+    yield from _padding_row(items["item_info"])
+    yield from _tags(items)
+
+
+def _read(source: Source, sample: bool) -> ItemFile:
+    found = ItemFile()
+    if source.usable("item_id"):
+        found.item_id = np.concatenate([ints(b["item_id"]) for b in source.batches("item_id")])
+    for name in ("likes_level", "views_level"):
+        if name in source.columns and source.usable(name):
+            found.levels[name] = np.concatenate([ints(b[name]) for b in source.batches(name)])
+    if "item_tags" in source.columns and source.usable("item_tags"):
+        parts = [ragged(b["item_tags"]) for b in source.batches("item_tags")]
+        found.tags = Ragged(
+            np.concatenate([p.values for p in parts]),
+            np.concatenate([[0], np.cumsum(np.concatenate([p.lengths for p in parts]))]),
+        )
+    if found.item_id is None:
+        return found
+    wanted = _sample(found.item_id) if sample else np.ones(len(found.item_id), np.bool_)
+    for column in source.file.columns:
+        if column.kind == "floats" and source.usable_vector(column.name):
+            _read_vectors(source, column.name, wanted, found)
+    if found.tags is not None and _touches_padding(found.tags, found.item_id):
+        found.padding_nonzero.append("item_tags")
+    return found
+
+
+def _sample(item_id: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(rows,) bool: the rows of SAMPLE ids, drawn from 1..rows, so by id and not by place."""
+    if len(item_id) <= SAMPLE:
+        return np.ones(len(item_id), np.bool_)
+    drawn = np.random.default_rng(0).choice(len(item_id), SAMPLE, replace=False) + 1
+    return np.isin(item_id, drawn)
+
+
+def _read_vectors(source: Source, name: str, wanted: NDArray[np.bool_], found: ItemFile) -> None:
+    assert found.item_id is not None
+    keys, zero, broken, values = [], [], [], []
+    start = 0
+    for batch in source.batches(name):
+        x = np.asarray(ragged(batch[name]).dense(), np.float32)
+        keys.append(vector_keys(x))
+        zero.append(~x.any(axis=1))
+        broken.append(~np.isfinite(x).all(axis=1))
+        values.append(x[wanted[start : start + len(x)]])
+        start += len(x)
+    every = Vectors(
+        found.item_id,
+        np.concatenate(keys),
+        np.concatenate(zero),
+        np.concatenate(broken),
+        np.flatnonzero(wanted),
+        np.concatenate(values),
+    )
+    real = every.item_id != PAD
+    if not every.zero[~real].all():
+        found.padding_nonzero.append(name)
+    found.vectors[name] = every if real.all() else _without_padding(every, real)
+
+
+def _without_padding(every: Vectors, real: NDArray[np.bool_]) -> Vectors:
+    keep = real[every.kept]
+    return Vectors(
+        every.item_id[real],
+        every.keys[real],
+        every.zero[real],
+        every.broken[real],
+        (np.cumsum(real) - 1)[every.kept[keep]],
+        every.values[keep],
+    )
+
+
+def _touches_padding(tags: Ragged, item_id: NDArray[np.int64]) -> bool:
+    return bool((tags.values[np.repeat(item_id == PAD, tags.lengths)] != PAD).any())
+
+
+def _ids(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
+    known = {n: f.item_id for n, f in items.items() if f.item_id is not None}
+    found = [f for name, ids in known.items() for f in _ids_of(name, ids)]
+    yield from found
+    for check, what in (
+        ("item-ids-unique", "each item id once"),
+        ("item-ids-complete", "no item id left out"),
+        ("item-ids-sorted", "sorted by item id"),
+    ):
+        if known and check not in {f.id for f in found}:
+            yield Finding(check, Level.PASS, f"{', '.join(known)}: {what}", "")
+
+
+def _ids_of(name: str, ids: NDArray[np.int64]) -> Iterator[Finding]:
+    first = PAD if name == "item_info" else 1
+    distinct, copies = np.unique(ids, return_counts=True)
+    last = first + len(distinct) - 1
+    if (copies > 1).any():
+        again = distinct[copies > 1]
+        yield Finding(
+            "item-ids-unique",
+            Level.FAIL,
+            f"{name}: {len(again):,} item ids occur more than once, the first is {again[0]}",
+            "keep one row for each item",
+        )
+    if distinct[0] != first or distinct[-1] != last:
+        yield Finding(
+            "item-ids-complete",
+            Level.FAIL,
+            f"{name}: {len(distinct):,} item ids run from {distinct[0]} to {distinct[-1]}; "
+            f"expected every id from {first} to {last}",
+            "row 0 of item_info is the padding item; all files number the items from 1",
+        )
+    descents = np.flatnonzero(ids[1:] < ids[:-1])
+    if len(descents):
+        yield Finding(
+            "item-ids-sorted",
+            Level.FAIL,
+            f"{name}: not sorted by item_id, first at row {descents[0] + 1:,}",
+            "sort the file by item_id: other people's code assigns vectors by place",
+        )
+
+
+def _padding_row(info: ItemFile) -> Iterator[Finding]:
+    if info.item_id is None or (info.tags is None and not info.vectors):
+        return
+    if not (info.item_id == PAD).any():
+        yield Finding(
+            "padding-row",
+            Level.FAIL,
+            "item_info has no row of item 0",
+            "put the padding item first: id 0, tags and vector all zeros",
+        )
+    elif info.padding_nonzero:
+        yield Finding(
+            "padding-row",
+            Level.FAIL,
+            f"item_info: the padding item's {' and '.join(info.padding_nonzero)} are not all zeros",
+            "set them to zero; fit a PCA without this row and leave it zero after",
+        )
+    else:
+        yield Finding("padding-row", Level.PASS, "the padding item is all zeros", "")
+
+
+def _tags(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
+    known = {n: f.tags for n, f in items.items() if f.tags is not None}
+    low = {n: int(t.values.min()) for n, t in known.items() if t.values.min(initial=0) < 0}
+    for name, tag in low.items():
+        yield Finding(
+            "tag-ids",
+            Level.FAIL,
+            f"{name}: item_tags holds {tag}; tag ids are 0 (padding) and up",
+            "number the tags from 1",
+        )
+    if known and not low:
+        top = max(int(t.values.max(initial=0)) for t in known.values())
+        yield Finding("tag-ids", Level.PASS, f"{', '.join(known)}: tag ids up to {top:,}", "")
+    if "item_info" not in known:
+        return
+    wrong = int(padded_elsewhere(known["item_info"]).sum())
+    if wrong:
+        yield Finding(
+            "left-padding-tags",
+            Level.FAIL,
+            f"item_info: {wrong:,} rows of item_tags have a 0 after a tag",
+            "pad on the left: zeros first, tags last",
+        )
+    else:
+        yield Finding("left-padding-tags", Level.PASS, "tags are padded on the left only", "")
+
+
+def padded_elsewhere(array: Ragged) -> NDArray[np.bool_]:
+    """(rows,) bool: True where a 0 follows a value that is not 0."""
+    nonzero = np.flatnonzero(array.values)
+    bounds = np.searchsorted(nonzero, array.offsets)
+    counts = np.diff(bounds)
+    wrong = np.zeros(len(array), np.bool_)
+    filled = counts > 0
+    first = nonzero[bounds[:-1][filled]]
+    wrong[filled] = array.offsets[1:][filled] - first != counts[filled]
+    return wrong

@@ -1,0 +1,70 @@
+"""The Typer app and the one error boundary.
+
+Nothing heavy is imported here or in a command's module: a command imports what it needs when it
+runs, so that ``--help`` and a mistyped option answer at once.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from mmctr_kit import __version__
+from mmctr_kit.cli import blend, cv, data, demo, imports, recipes, runs, submit
+from mmctr_kit.cli.output import fail
+from mmctr_kit.errors import MmctrKitError
+
+app = typer.Typer(
+    name="mmctr-kit",
+    help="From the MMCTR challenge's parquet files to a checked submission.",
+    epilog="Begin with: mmctr-kit demo. Each command's --help has examples.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(data.app, name="data")
+app.command("cv")(cv.cv)
+app.command("runs")(runs.runs)
+app.command("blend")(blend.blend)
+app.command("submit")(submit.submit)
+app.command("score")(submit.score)
+app.command("import-predictions")(imports.import_predictions)
+app.command("recipes")(recipes.recipes)
+app.command("demo")(demo.demo)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mmctr-kit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show a traceback where a command fails.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """From the MMCTR challenge's parquet files to a checked submission."""
+    del version
+    context.obj = debug
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line and an exit code."""
+    debug = "--debug" in sys.argv[1:2]
+    try:
+        app()
+    except MmctrKitError as e:
+        if debug:
+            raise
+        fail(str(e), e.exit_code)
+    except KeyboardInterrupt:
+        fail("interrupted; the same command goes on from the last finished epoch", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

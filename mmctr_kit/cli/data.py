@@ -1,0 +1,102 @@
+"""``mmctr-kit data``: check a download, generate a data set, import MovieLens."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmctr_kit.cli.options import JsonOption, StrictOption
+from mmctr_kit.cli.output import print_findings, print_json, say, status
+
+app = typer.Typer(help="Check, generate or import data in the challenge's layout.")
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="DATA", help="The folder to check.")],
+    as_json: JsonOption = False,
+    strict: StrictOption = False,
+) -> None:
+    """Is this download complete, aligned and sane?
+
+    Exits 1 where a check FAILs; WARN exits 0, or 1 with --strict.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit data check ~/mmctr
+
+      mmctr-kit data check ~/mmctr --json > findings.json
+    """
+    from mmctr_kit import findings
+    from mmctr_kit.challenge.check import check_data
+
+    with status(f"checking {folder}"):
+        found = check_data(folder)
+    if as_json:
+        print_json(findings.as_json(found))
+    else:
+        print_findings(found)
+    raise typer.Exit(findings.exit_code(found, strict))
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    preset: Annotated[str, typer.Option(help="tiny, demo or full.")] = "demo",
+    seed: Annotated[int, typer.Option(help="Another seed, another data set.")] = 0,
+) -> None:
+    """Generate a data set with a known best AUC.
+
+    OUT/data has the challenge's layout; OUT/truth what only the generator knows.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit data synth demo
+
+      mmctr-kit data synth big --preset full --seed 3
+    """
+    from mmctr_kit.challenge.synth import PRESETS, generate
+    from mmctr_kit.errors import UsageError
+
+    if preset not in PRESETS:
+        raise UsageError(f"no preset '{preset}'; expected one of {', '.join(PRESETS)}")
+
+    def tell(stage: str, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{stage}: {done:,} of {total:,}\033[K", end="", file=sys.stderr, flush=True)
+
+    truth = generate(out, PRESETS[preset], seed, tell)
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr)
+    say(f"wrote {out / 'data'} ({preset}, seed {seed}) and {out / 'truth'}")
+    best = ", ".join(f"{split} {auc.row:.4f}" for split, auc in truth.auc.items())
+    say(f"best possible AUC, row by row: {best}")
+
+
+@app.command()
+def movielens(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="SRC", help="u.data, ratings.dat, ratings.csv or .inter folder."),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    seed: Annotated[int, typer.Option(help="Draws negatives and the splits.")] = 0,
+) -> None:
+    """Turn MovieLens ratings into the challenge's layout.
+
+    Positives are ratings of 4 or more; text comes from titles and genres; there is no image.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit data movielens ml-100k ml100k-mmctr
+    """
+    from mmctr_kit.challenge.movielens import convert
+
+    with status(f"converting {source}"):
+        summary = convert(source, out, seed)
+    rows = ", ".join(f"{split} {n:,}" for split, n in summary.rows.items())
+    say(f"wrote {out}: {summary.users:,} users, {summary.items:,} items; rows: {rows}")
+    say(f"mean history {summary.mean_history:.1f}, label mean {summary.label_mean:.3f}")
+    for note in summary.notes:
+        say(f"note: {note}")

@@ -1,0 +1,58 @@
+"""``mmctr-kit demo``: the whole path on a generated data set, each command shown as typed."""
+
+import shlex
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmctr_kit.cli.output import say
+
+RECIPES = ("din_demo", "din_demo_e4")
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="A folder of its own for data and runs.")] = Path(
+        "demo"
+    ),
+    preset: Annotated[str, typer.Option(help="demo, or tiny for a quick look.")] = "demo",
+    seed: Annotated[int, typer.Option(help="Another seed, another data set.")] = 0,
+) -> None:
+    """Run the whole path on generated data: data, cv, blend, submission, leaderboard.
+
+    Run again, it goes on where it stopped. Delete the folder to begin anew.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit demo
+
+      mmctr-kit demo --preset tiny --out /tmp/look
+    """
+    began = time.perf_counter()
+    world, runs = out / f"{preset}-{seed}", str(out / f"{preset}-{seed}" / "runs")
+    data, truth = str(world / "data"), str(world / "truth")
+    file = str(world / "blend-Task2.zip")
+    if not (world / "data").is_dir():
+        _run("data", "synth", str(world), "--preset", preset, "--seed", str(seed))
+    _run("data", "check", data)
+    _run("cv", *RECIPES, "--data", data, "--runs", runs)
+    _run("blend", *RECIPES, "--name", "blend", "--runs", runs)
+    _run("submit", "blend", "--task", "Task2", "--out", file, "--runs", runs, "--force")
+    _run("submit", "--check", file, "--data", data, "--runs", runs)
+    _run("runs", "--runs", runs, "--truth", truth)
+    say(f"\nThe oracle is the best any model could do. {time.perf_counter() - began:.0f} s in all.")
+    say(f"Your submission is {file}; with real labels: mmctr-kit score {file} --labels ...")
+
+
+def _run(*arguments: str) -> None:
+    """Show the command as typed and run it; a failed one ends the demo."""
+    from mmctr_kit.cli.app import app
+
+    say(f"\n$ mmctr-kit {shlex.join(arguments)}", style="bold")
+    try:
+        code = app(list(arguments), standalone_mode=False)
+    except typer.Exit as e:
+        code = e.exit_code
+    if code:
+        raise typer.Exit(int(code))

@@ -1,0 +1,45 @@
+"""``mmctr-kit import-predictions``: somebody's predictions as a run."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mmctr_kit.cli.options import RUNS, DataOption, ForceOption, RunsOption
+from mmctr_kit.cli.output import say, status
+
+
+def import_predictions(
+    test: Annotated[Path, typer.Argument(metavar="FILE", help="Test scores by ID, or a zip.")],
+    name: Annotated[str, typer.Option(help="The run's name.")],
+    data: DataOption,
+    valid: Annotated[
+        Path, typer.Option(help="Valid scores: user_id, item_id and logit or probability.")
+    ],
+    oof: Annotated[
+        Path | None, typer.Option(help="OOF scores of the train rows, with a column fold.")
+    ] = None,
+    task: Annotated[Literal["Task1", "Task2", "both"] | None, typer.Option()] = None,
+    force: ForceOption = False,
+    runs: RunsOption = RUNS,
+) -> None:
+    """Make a run of predictions from elsewhere, to compare, blend and submit.
+
+    Without --oof it can be averaged and ranked but not stacked.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit import-predictions theirs.zip --valid valid.csv --name theirs --data DATA
+    """
+    from mmctr_kit.challenge.load import load
+    from mmctr_kit.imports import import_predictions as make
+    from mmctr_kit.scores import estimate_from
+
+    with status(f"loading {data}"):
+        content = load(data)
+    column = "Task1&2" if task == "both" else task
+    run = make(content, test, valid, oof, column, runs / name, force)
+    if run is None:
+        say(f"{runs / name} holds these predictions already; nothing to do")
+        return
+    say(f"{run.path}: valid AUC {estimate_from(run.metrics['valid'])}")

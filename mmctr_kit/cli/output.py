@@ -1,0 +1,87 @@
+"""Printing: one console, findings, tables, progress. Plain lines where there is no terminal."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mmctr_kit.findings import Finding, Level
+
+_STYLES = {Level.PASS: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
+
+PLAIN_WIDTH = 80
+
+
+def console() -> Console:
+    """Standard output; 80 columns wide where it is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+
+
+def say(text: str, style: str = "") -> None:
+    """One line of plain text, never wrapped or interpreted."""
+    console().print(escape(text), style=style, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """One line on standard error."""
+    Console(stderr=True, highlight=False).print(
+        f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True
+    )
+
+
+def fail(text: str, code: int) -> NoReturn:
+    """One line on standard error, and out."""
+    Console(stderr=True, highlight=False).print(
+        f"[bold red]error:[/bold red] {escape(text)}", soft_wrap=True
+    )
+    sys.exit(code)
+
+
+def print_json(content: Any) -> None:
+    """For scripts: JSON on standard output and nothing else."""
+    sys.stdout.write(json.dumps(content, indent=1) + "\n")
+
+
+def print_findings(findings: Sequence[Finding], quiet_pass: bool = False) -> None:
+    """A check's report: each finding, what to do about it, and the count of levels."""
+    out = console()
+    table = Table(box=None, padding=(0, 1), show_header=False)
+    for _ in range(3):
+        table.add_column()
+    for finding in findings:
+        if quiet_pass and finding.level is Level.PASS:
+            continue
+        style = _STYLES[finding.level]
+        text = escape(finding.what)
+        if finding.todo:
+            text += f"\n[dim]-> {escape(finding.todo)}[/dim]"
+        table.add_row(f"[{style}]{finding.level}[/{style}]", escape(finding.id), text)
+    out.print(table)
+    counts = {level: sum(f.level is level for f in findings) for level in Level}
+    out.print(", ".join(f"{n} {level}" for level, n in counts.items()))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
+    """A table; the first ``left`` columns are text, the others figures set to the right."""
+    grid = Table(box=None, padding=(0, 1), header_style="bold")
+    for i, name in enumerate(columns):
+        grid.add_column(name, justify="left" if i < left else "right", no_wrap=i >= left)
+    for row in rows:
+        grid.add_row(*(escape(cell) for cell in row))
+    console().print(grid)
+
+
+@contextmanager
+def status(text: str) -> Iterator[None]:
+    """A spinner with the text on a terminal; nothing elsewhere."""
+    out = Console(stderr=True)
+    if not out.is_terminal:
+        yield
+        return
+    with out.status(text):
+        yield

@@ -1,0 +1,66 @@
+"""``mmctr-kit runs``: the leaderboard."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmctr_kit.cli.options import RUNS, JsonOption, RunsOption
+from mmctr_kit.cli.output import print_json, say, table
+
+if TYPE_CHECKING:
+    from mmctr_kit.metrics import Estimate
+    from mmctr_kit.report.leaderboard import Entry
+
+
+def runs(
+    runs: RunsOption = RUNS,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="A generated data set's truth folder: adds test AUC and the oracle."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the runs, best valid AUC first, each number with its standard error.
+
+    OOF is the fold models' mean AUC; valid is that of the fold mean, a better predictor: the two
+    are not one number. A run of one seed is marked 1: no claim rests on it.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit runs
+
+      mmctr-kit runs --json
+    """
+    from mmctr_kit.report.leaderboard import leaderboard
+    from mmctr_kit.runs import all_runs
+
+    entries = leaderboard(all_runs(runs), truth)
+    if as_json:
+        print_json([asdict(e) for e in entries])
+        return
+    if not entries:
+        say(f"no runs in {runs} yet; make one with 'mmctr-kit cv'")
+        return
+    columns = ["run", "seeds", "OOF AUC", "valid AUC"]
+    columns += ["test AUC"] if truth else []
+    table([*columns, "time"], [_row(e, truth is not None) for e in entries])
+    for entry in entries:
+        if entry.state == "alarm":
+            say(f"{entry.name}: OOF and valid disagree; see its metrics.json", style="yellow")
+
+
+def _row(entry: "Entry", with_test: bool) -> list[str]:
+    name = f"{entry.name} (unfinished)" if entry.state == "unfinished" else entry.name
+    seeds = str(entry.seeds) if entry.kind == "cv" else entry.kind
+    cells = [name, seeds, _cell(entry.oof), _cell(entry.valid)]
+    if with_test:
+        cells.append(_cell(entry.test))
+    return [*cells, "" if entry.seconds is None else f"{entry.seconds:.0f} s"]
+
+
+def _cell(estimate: "Estimate | None") -> str:
+    if estimate is None:
+        return "-"
+    return str(estimate) if estimate.n else f"{estimate.value:.4f}"

@@ -1,0 +1,165 @@
+"""``mmctr-kit submit`` and ``mmctr-kit score``: write, check and score submission files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mmctr_kit.cli.options import RUNS, ForceOption, JsonOption, RunsOption, StrictOption
+from mmctr_kit.cli.output import print_findings, print_json, say
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mmctr_kit.findings import Finding
+
+TaskName = Literal["Task1", "Task2", "both"]
+
+
+def submit(
+    run: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run; with --check, a file.")],
+    task: Annotated[
+        TaskName | None, typer.Option(help="The column to write; both is Task1&2.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="By default submissions/RUN-TASK.zip.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check FILE as the organisers would; write nothing.")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="With --check: the data FILE is for; else the challenge.")
+    ] = None,
+    strict: StrictOption = False,
+    as_json: JsonOption = False,
+    force: ForceOption = False,
+    runs: RunsOption = RUNS,
+) -> None:
+    """Write a run's test predictions as a submission, or check a submission.
+
+    A check exits 1 for anything the organisers might not score; doubts are WARN and exit 0.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit submit both --task Task2
+
+      mmctr-kit submit --check submissions/both-Task2.zip
+
+      mmctr-kit submit --check theirs.zip --data demo/data --json
+    """
+    from mmctr_kit.errors import UsageError
+
+    if check:
+        if task is not None or out is not None:
+            raise UsageError("--check takes a FILE and writes nothing; leave --task and --out out")
+        _report(_check(Path(run), data, runs), strict, as_json)
+        return
+    if task is None:
+        raise UsageError("--task is missing; expected Task1, Task2 or both")
+    import numpy as np
+
+    from mmctr_kit.challenge.contract import Task
+    from mmctr_kit.runs import open_run
+    from mmctr_kit.submission.check import TestRows, check_submission
+    from mmctr_kit.submission.write import write_submission
+
+    opened = open_run(run, runs)
+    found = opened.predictions()
+    path = out or Path("submissions") / f"{opened.name}-{task}.zip"
+    column = Task.BOTH if task == "both" else Task(task)
+    ids = np.arange(len(found.test_keys))
+    write_submission(path, ids, {column: found.test_mean()}, overwrite=force)
+    keys = found.test_keys
+    rows = TestRows(len(keys), item_id=np.asarray(keys.item_id, np.int64))
+    findings = check_submission(path, test=rows)
+    if not as_json:
+        say(f"wrote {path}: {len(keys):,} rows, column {column.value}")
+    _report(findings, strict, as_json, quiet=True)
+
+
+def score(
+    source: Annotated[str, typer.Argument(metavar="FILE|RUN", help="A submission or a run.")],
+    labels: Annotated[Path, typer.Option(help="Parquet or CSV with ID and label.")],
+    task: Annotated[
+        TaskName | None, typer.Option(help="Which column, where several hold scores.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Names the users of FILE's rows, for the error.")
+    ] = None,
+    as_json: JsonOption = False,
+    runs: RunsOption = RUNS,
+) -> None:
+    """AUC of a submission or a run where someone has the test labels.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit score submissions/both-Task2.zip --labels demo/truth/test_labels.parquet
+
+      mmctr-kit score both --labels demo/truth/test_labels.parquet --json
+    """
+    import numpy as np
+
+    from mmctr_kit.submission import score as scoring
+    from mmctr_kit.submission.check import read_scores
+
+    known = scoring.read_labels(labels)
+    users: NDArray[np.int64] | None
+    if Path(source).is_file():
+        content = read_scores(Path(source))
+        values = scoring.task_column(content, "Task1&2" if task == "both" else task)
+        ids, users = content.ids, None if data is None else _test_users(data)
+    else:
+        from mmctr_kit.runs import open_run
+
+        found = open_run(source, runs).predictions()
+        values, users = found.test_mean(), found.test_keys.user_id
+        ids = np.arange(len(values))
+    result = scoring.score(ids, values, known, users)
+    if as_json:
+        print_json({"auc": result.value, "se": result.error, "n": result.n})
+        return
+    note = "" if users is not None else " (rows taken as independent; --data names their users)"
+    say(f"AUC {result} on {result.n:,} rows{note}")
+
+
+def _test_users(data: Path) -> "NDArray[np.int64]":
+    from mmctr_kit.challenge.load import load
+
+    return load(data).test.user_id
+
+
+def _check(path: Path, data: Path | None, runs: Path) -> list["Finding"]:
+    import numpy as np
+
+    from mmctr_kit.runs import all_runs
+    from mmctr_kit.submission.check import Reference, TestRows, check_submission
+
+    test = None
+    n_rows = None
+    if data is not None:
+        from mmctr_kit.challenge.contract import FILES
+        from mmctr_kit.challenge.read import read_table, require_folder
+
+        require_folder(data)
+        columns = read_table(data, FILES["test"], ("ID", "item_id"))
+        ids, items = columns["ID"], columns["item_id"]
+        assert isinstance(ids, np.ndarray)
+        assert isinstance(items, np.ndarray)
+        n_rows = len(ids)
+        test = TestRows(n_rows, item_id=items[np.argsort(ids)])
+    references = []
+    for run in all_runs(runs):
+        if run.finished:
+            scores = run.test_scores()
+            if n_rows is None or len(scores) == n_rows:
+                references.append(Reference(run.name, scores))
+    return check_submission(path, test=test, references=references)
+
+
+def _report(findings: list["Finding"], strict: bool, as_json: bool, quiet: bool = False) -> None:
+    from mmctr_kit import findings as levels
+
+    if as_json:
+        print_json(levels.as_json(findings))
+    else:
+        print_findings(findings, quiet_pass=quiet)
+    raise typer.Exit(levels.exit_code(findings, strict))

@@ -1,0 +1,135 @@
+"""From run folders to a blended run folder: align by row key, blend, score, write."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from mmctr_kit import __version__
+from mmctr_kit.ensemble.blend import Blend, blend
+from mmctr_kit.ensemble.methods import Method
+from mmctr_kit.ensemble.stack import Stack
+from mmctr_kit.errors import RunError
+from mmctr_kit.predictions import Keys, OutOfFold, Predictions
+from mmctr_kit.recipe import fingerprint
+from mmctr_kit.runs import Manifest, Run, begin_run, locked
+from mmctr_kit.scores import score_predictions
+
+
+def blend_runs(
+    runs: Sequence[Run], method: Literal["auto"] | Method, path: Path, force: bool, seed: int = 0
+) -> tuple[Run, Blend] | None:
+    """Blend finished runs into a run at ``path``; None where the same blend is there already.
+
+    Runs must match in rows, labels and folds; their features may differ. A run without OOF
+    (imported) makes the whole blend one without.
+    """
+    manifests = [run.manifest for run in runs]
+    _require_same(runs, manifests)
+    whole = [run.predictions() for run in runs]
+    partial = any(p.oof is None for p in whole)
+    with locked(path):
+        writer = begin_run(path, _manifest(runs, manifests, method, seed, partial), None, force)
+        if writer is None:
+            return None
+        stack = stack_of([run.name for run in runs], whole)
+        result = blend(stack, method, seed)
+        found = _predictions(whole, result)
+        writer.write_json("blend.json", _report(runs, result))
+        return writer.finish(found, score_predictions(found), {}), result
+
+
+def stack_of(names: Sequence[str], whole: Sequence[Predictions]) -> Stack:
+    """The runs' predictions as arrays; RunError where their rows or folds differ."""
+    first = whole[0]
+    for name, other in zip(names[1:], whole[1:], strict=True):
+        _require_keys(f"{names[0]} and {name}: valid", first.valid_keys, other.valid_keys)
+        _require_keys(f"{names[0]} and {name}: test", first.test_keys, other.test_keys)
+    ours = [p.oof for p in whole if p.oof is not None]
+    if len(ours) < len(whole):
+        # Without OOF for all, fold models have no use: each run is its fold mean.
+        empty = np.zeros(0, np.int64)
+        valid = np.stack([p.valid_mean()[None] for p in whole])
+        test = np.stack([p.test_mean()[None] for p in whole])
+        return Stack(tuple(names), None, empty, empty, empty, valid, test)
+    for name, other_oof in zip(names[1:], ours[1:], strict=True):
+        _require_keys(f"{names[0]} and {name}: OOF", ours[0].keys, other_oof.keys)
+        if not np.array_equal(ours[0].fold, other_oof.fold):
+            raise RunError(f"runs {names[0]} and {name} have different folds; train one again")
+    return Stack(
+        tuple(names),
+        np.stack([o.logit for o in ours]),
+        ours[0].label,
+        ours[0].keys.user_id,
+        ours[0].fold,
+        np.stack([p.valid for p in whole]),
+        np.stack([p.test for p in whole]),
+    )
+
+
+def _predictions(whole: Sequence[Predictions], result: Blend) -> Predictions:
+    first = whole[0]
+    oof = None
+    if result.oof is not None:
+        assert first.oof is not None
+        oof = OutOfFold(first.oof.keys, first.oof.label, first.oof.fold, result.oof)
+    return Predictions(
+        oof, first.valid_keys, first.valid_label, result.valid, first.test_keys, result.test
+    )
+
+
+def _manifest(
+    runs: Sequence[Run],
+    manifests: Sequence[Manifest],
+    method: str,
+    seed: int,
+    partial: bool,
+) -> Manifest:
+    parts = [[m.recipe, m.features] for m in manifests]
+    return Manifest(
+        kind="blend",
+        rows=manifests[0].rows,
+        features=fingerprint([m.features for m in manifests]),
+        folds="" if partial else manifests[0].folds,
+        recipe=fingerprint("blend", method, seed, parts),
+        seeds=(seed,),
+        sources=tuple(run.name for run in runs),
+        environment={"mmctr_kit": __version__, "numpy": np.__version__},
+    )
+
+
+def _require_same(runs: Sequence[Run], manifests: Sequence[Manifest]) -> None:
+    if len({run.name for run in runs}) != len(runs):
+        raise RunError("a run is named twice; name each run once")
+    for run, manifest in zip(runs[1:], manifests[1:], strict=True):
+        first = manifests[0]
+        if manifest.rows != first.rows:
+            raise RunError(f"runs {runs[0].name} and {run.name} are of different rows or labels")
+        if manifest.folds and first.folds and manifest.folds != first.folds:
+            raise RunError(
+                f"runs {runs[0].name} and {run.name} have different folds; train one again with "
+                "the other's folds.count and folds.seed"
+            )
+
+
+def _require_keys(what: str, a: Keys, b: Keys) -> None:
+    same = (
+        np.array_equal(a.user_id, b.user_id)
+        and np.array_equal(a.item_id, b.item_id)
+        and np.array_equal(a.occurrence, b.occurrence)
+    )
+    if not same:
+        raise RunError(f"{what} rows differ; blend runs of one data set")
+
+
+def _report(runs: Sequence[Run], result: Blend) -> dict[str, Any]:
+    return {
+        "runs": [run.name for run in runs],
+        "method": result.method,
+        "reason": result.reason,
+        "weights": result.weights,
+        "scores": {k: asdict(v) for k, v in result.scores.items()},
+        "differences": {k: asdict(v) for k, v in result.differences.items()},
+    }

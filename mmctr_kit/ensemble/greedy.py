@@ -1,0 +1,102 @@
+"""Greedy forward selection of runs with replacement, bagged.
+
+Caruana, Niculescu-Mizil, Crew & Ksikes, Ensemble Selection from Libraries of Models, ICML 2004.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.ensemble.average import WeightedMean
+from mmctr_kit.folds import held_out
+
+BAGS = 12
+STEPS = 20
+BAG_ROWS = 150_000
+BAG_SHARE = 0.5
+"""Half the users a bag (as good as a bootstrap, Buhlmann & Yu 2002), at most BAG_ROWS rows."""
+
+BAG_RUNS = 20
+"""From more runs than this, a bag sees half of them (and at least this many)."""
+
+_BINS = 1024
+_REACH = 6.0
+
+
+def select(
+    logits: NDArray[np.float64],
+    label: NDArray[np.bool_],
+    fold: NDArray[np.int16],
+    user: NDArray[np.int64],
+    seed: int,
+) -> WeightedMean:
+    """Weights of runs whose logits (m, rows) are on one scale, for the best mean fold AUC.
+
+    Each bag sees half of the users; its weights are how often it picked each run. The bags'
+    weights are averaged.
+    """
+    runs, rows = logits.shape
+    if runs == 1:
+        return WeightedMean.equal(1)
+    random = np.random.default_rng(seed)
+    share = min(BAG_SHARE, BAG_ROWS / rows)
+    total = np.zeros(runs)
+    for _ in range(BAGS):
+        chosen = np.sort(random.choice(runs, size=max(min(runs, BAG_RUNS), runs // 2), replace=False))
+        inside = np.flatnonzero(held_out(user, share, int(random.integers(2**62))))
+        auc = BinnedAuc.of(label[inside], fold[inside])
+        if auc is None:
+            continue
+        total[chosen] += _forward(logits[np.ix_(chosen, inside)], auc)
+    return WeightedMean(total / total.sum()) if total.any() else WeightedMean.equal(runs)
+
+
+def _forward(logits: NDArray[np.float64], auc: "BinnedAuc") -> NDArray[np.float64]:
+    """(m,) weights: start at the best run, add the one that helps most, keep the best prefix."""
+    total = np.zeros(logits.shape[1])
+    picks: list[int] = []
+    best, best_length = -1.0, 0
+    for size in range(1, STEPS + 1):
+        scores = [auc.of_scores((total + x) / size) for x in logits]
+        pick = int(np.argmax(scores))
+        picks.append(pick)
+        total += logits[pick]
+        if scores[pick] > best:
+            best, best_length = scores[pick], size
+    return np.bincount(picks[:best_length], minlength=len(logits)) / best_length
+
+
+@dataclass(frozen=True)
+class BinnedAuc:
+    """Mean fold AUC of scores cut into equal bins, ties one half: many times an exact one's speed.
+
+    The bins reach 6 standard deviations each way; what lies beyond is tied. Good enough to choose
+    by (within 1e-4 of the exact), not to report.
+    """
+
+    cell: NDArray[np.intp]  # (rows,) where the histogram of the row's fold and class begins
+    folds: int
+
+    @classmethod
+    def of(cls, label: NDArray[np.bool_], fold: NDArray[np.int16]) -> "BinnedAuc | None":
+        """None where no fold holds both classes; folds that lack one are left out."""
+        count = np.bincount(fold * 2 + label, minlength=2).astype(np.intp)
+        count = np.append(count, np.zeros(len(count) % 2, dtype=np.intp)).reshape(-1, 2)
+        if not (count.min(axis=1) > 0).any():
+            return None
+        return cls((fold * 2 + label).astype(np.intp) * _BINS, len(count))
+
+    def of_scores(self, scores: NDArray[np.float64]) -> float:
+        """AUC of scores (rows,)."""
+        spread = float(scores.std())
+        width = 2.0 * _REACH * (spread if spread > 0.0 else 1.0) / _BINS
+        bins = ((scores - scores.mean()) / width + _BINS / 2).astype(np.intp)
+        np.clip(bins, 0, _BINS - 1, out=bins)
+        bins += self.cell
+        counts = np.bincount(bins, minlength=self.folds * 2 * _BINS).astype(np.float64)
+        negative, positive = np.moveaxis(counts.reshape(self.folds, 2, _BINS), 1, 0)
+        below = np.cumsum(negative, axis=1) - negative / 2.0
+        pairs = positive.sum(axis=1) * negative.sum(axis=1)
+        full = pairs > 0
+        return float(((positive * below).sum(axis=1)[full] / pairs[full]).mean())

@@ -1,0 +1,80 @@
+"""The runs to be blended, as arrays that share rows, labels and folds."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.errors import RunError
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """m runs over n train rows and k folds. All logits are float64 and finite.
+
+    names (m,); oof (m, n), row r from the fold model that did not see it, or None where a run
+    has no OOF (imported predictions); label (n,) 0/1; user (n,) integer; fold (n,) in [0, k);
+    valid (m, k, n_valid) and test (m, k, n_test), one row of logits for each fold model.
+    Without ``oof``, label, user and fold are not looked at and may be empty.
+    Raises RunError where shapes do not match or a logit is missing.
+    """
+
+    names: tuple[str, ...]
+    oof: NDArray[np.float64] | None
+    label: NDArray[np.integer[Any]] | NDArray[np.bool_]
+    user: NDArray[np.integer[Any]]
+    fold: NDArray[np.integer[Any]]
+    valid: NDArray[np.float64]
+    test: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if len(self.names) == 0:
+            raise RunError("a blend needs at least one run, found none: name the runs to blend")
+        if len(set(self.names)) != len(self.names):
+            raise RunError(f"each run may be blended once, found {', '.join(self.names)}")
+        for what, logits in (("valid", self.valid), ("test", self.test)):
+            if logits.ndim != 3 or logits.shape[:2] != (self.runs, self.folds):
+                raise RunError(
+                    f"{what} logits must have shape ({self.runs} runs, {self.folds} folds, rows), "
+                    f"found {logits.shape}: blend runs of the same folds"
+                )
+            self._no_gap(what, logits)
+        if self.oof is not None:
+            self._check_oof(self.oof)
+
+    @property
+    def runs(self) -> int:
+        return len(self.names)
+
+    @property
+    def folds(self) -> int:
+        return self.valid.shape[1] if self.valid.ndim == 3 else 0
+
+    def _check_oof(self, oof: NDArray[np.float64]) -> None:
+        rows = len(self.label)
+        if oof.shape != (self.runs, rows) or not len(self.user) == len(self.fold) == rows:
+            raise RunError(
+                f"OOF logits must have shape ({self.runs} runs, {rows} rows) with a user and a "
+                f"fold a row, found {oof.shape}: blend runs of the same rows"
+            )
+        self._no_gap("OOF", oof)
+        if not np.isin(self.label, (0, 1)).all():
+            raise RunError("labels must be 0 or 1, found other values: check the data folder")
+        if rows == 0 or self.fold.min() < 0 or self.fold.max() >= self.folds:
+            raise RunError(f"each row's fold must lie in 0..{self.folds - 1}: train the runs again")
+        for f in range(self.folds):
+            if len(np.unique(self.label[self.fold == f])) < 2:
+                raise RunError(
+                    f"a blend needs positives and negatives in every fold, fold {f} lacks one: "
+                    "train with fewer folds or more rows"
+                )
+
+    def _no_gap(self, what: str, logits: NDArray[np.float64]) -> None:
+        for name, of_run in zip(self.names, logits, strict=True):
+            gaps = of_run.size - int(np.count_nonzero(np.isfinite(of_run)))
+            if gaps:
+                raise RunError(
+                    f"{what} logits must be finite, found {gaps} gaps or infinite values in run "
+                    f"'{name}': train or import it again"
+                )

@@ -1,0 +1,153 @@
+"""Somebody's predictions as a run: valid and test, and OOF where they are given."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit import __version__
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.folds import fold_fingerprint
+from mmctr_kit.predictions import Keys, keys_of, predictions_for
+from mmctr_kit.recipe import fingerprint
+from mmctr_kit.runs import Manifest, Run, begin_run, locked
+from mmctr_kit.scores import score_predictions
+from mmctr_kit.submission.check import read_scores
+from mmctr_kit.submission.score import task_column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SCORE_COLUMNS = ("logit", "probability", "score", "prediction")
+_LEAST, _MOST = 1e-300, 1 - 2**-53
+
+
+def import_predictions(
+    data: ChallengeData,
+    test: Path,
+    valid: Path,
+    oof: Path | None,
+    task: str | None,
+    path: Path,
+    force: bool,
+) -> Run | None:
+    """Write the predictions as a run at ``path``; None where the same run is there already.
+
+    ``test`` is a submission (zip or CSV) or a parquet or CSV file with ID; ``valid`` and ``oof``
+    are parquet or CSV with user_id, item_id and, where a pair occurs twice, occurrence. Scores
+    stand in a column logit, or probability, score or prediction (in [0, 1]). ``oof`` has a column
+    fold too, by user. Raises DataError where a row has no score or two.
+    """
+    test_logit = _test_logits(test, len(data.test), task)
+    valid_logit = _by_key(_read(valid), keys_of(data.valid), valid)[0]
+    oof_logit, fold = None, None
+    if oof is not None:
+        oof_logit, fold = _by_key(_read(oof), keys_of(data.train), oof, with_fold=True)
+        assert fold is not None
+        _require_user_folds(fold, data.train.user_id, oof)
+    count = 1 if fold is None else int(fold.max()) + 1
+    found = predictions_for(
+        data, oof_logit, fold, np.tile(valid_logit, (count, 1)), np.tile(test_logit, (count, 1))
+    )
+    content = [fingerprint(x.tolist()) for x in (test_logit, valid_logit)]
+    content += [] if oof_logit is None else [fingerprint(oof_logit.tolist())]
+    manifest = Manifest(
+        kind="imported",
+        rows=data.rows_fingerprint,
+        features="",
+        folds="" if fold is None else fold_fingerprint(fold),
+        recipe=fingerprint("imported", content),
+        environment={"mmctr_kit": __version__, "numpy": np.__version__},
+    )
+    with locked(path):
+        writer = begin_run(path, manifest, None, force)
+        return None if writer is None else writer.finish(found, score_predictions(found), {})
+
+
+def _test_logits(path: Path, rows: int, task: str | None) -> NDArray[np.float64]:
+    if path.suffix == ".parquet":
+        frame = _read(path)
+        if "ID" not in frame.columns:
+            raise DataError(f"{path} lacks column ID; found {', '.join(frame.columns)}")
+        ids, logits = frame["ID"].to_numpy(np.int64), _logits(frame, path)
+    else:
+        content = read_scores(path)
+        ids, logits = content.ids, _to_logit(task_column(content, task), path)
+    if not np.array_equal(np.sort(ids), np.arange(rows)):
+        raise DataError(f"{path} holds {len(ids):,} IDs; expected each of 0..{rows - 1} once")
+    return np.asarray(logits[np.argsort(ids)])
+
+
+def _read(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    if not path.is_file():
+        raise UsageError(f"no predictions file at '{path}'")
+    try:
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (ValueError, OSError) as e:
+        raise DataError(f"{path} is not a readable parquet or CSV file: {e}") from e
+
+
+def _logits(frame: "pd.DataFrame", path: Path) -> NDArray[np.float64]:
+    named = [c for c in _SCORE_COLUMNS if c in frame.columns]
+    if len(named) != 1:
+        raise DataError(
+            f"{path} has {len(named)} score columns; expected one of {', '.join(_SCORE_COLUMNS)}, "
+            f"found {', '.join(frame.columns)}"
+        )
+    values = frame[named[0]].to_numpy(np.float64)
+    if not np.isfinite(values).all():
+        raise DataError(f"{path}: column {named[0]} holds values that are not finite")
+    return values if named[0] == "logit" else _to_logit(values, path)
+
+
+def _to_logit(values: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+    if ((values < 0) | (values > 1)).any():
+        raise DataError(f"{path}: scores outside [0, 1]; name the column logit if they are logits")
+    inside = np.clip(values, _LEAST, _MOST)
+    return np.asarray(np.log(inside) - np.log1p(-inside))
+
+
+def _by_key(
+    frame: "pd.DataFrame", keys: Keys, path: Path, with_fold: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.int16] | None]:
+    """Logits, and folds if wanted, in the order of ``keys``."""
+    needed = ["user_id", "item_id", *(["fold"] if with_fold else [])]
+    missing = [c for c in needed if c not in frame.columns]
+    if missing:
+        raise DataError(f"{path} lacks column {missing[0]}; found {', '.join(frame.columns)}")
+    user, item = frame["user_id"].to_numpy(np.int64), frame["item_id"].to_numpy(np.int32)
+    if "occurrence" in frame.columns:
+        occurrence = frame["occurrence"].to_numpy(np.int32)
+    else:
+        occurrence = np.zeros(len(frame), np.int32)
+    found = Keys(user, item, occurrence)
+    here, there = found.order(), keys.order()
+    for name in ("user_id", "item_id", "occurrence"):
+        if not np.array_equal(getattr(found, name)[here], getattr(keys, name)[there]):
+            raise DataError(
+                f"{path} holds {len(frame):,} rows; expected each of the {len(keys):,} rows "
+                "(user_id, item_id, occurrence) once; a pair that occurs twice needs occurrence"
+            )
+    logits = np.empty(len(keys))
+    logits[there] = _logits(frame, path)[here]
+    if not with_fold:
+        return logits, None
+    fold = np.empty(len(keys), np.int16)
+    fold[there] = frame["fold"].to_numpy(np.int16)[here]
+    return logits, fold
+
+
+def _require_user_folds(fold: NDArray[np.int16], user: NDArray[np.int64], path: Path) -> None:
+    order = np.argsort(user, kind="stable")
+    same_user = np.diff(user[order]) == 0
+    if (same_user & (np.diff(fold[order]) != 0)).any():
+        raise DataError(
+            f"{path} puts rows of one user into several folds, so each was predicted by a model "
+            "that saw its siblings; expected folds grouped by user"
+        )
+    if fold.min() < 0 or len(np.unique(fold)) != fold.max() + 1:
+        raise DataError(f"{path}: fold must count 0, 1, 2, ... without gaps")

@@ -1,0 +1,108 @@
+"""``submit --check``: would the organisers score this file, and is it likely what was meant?
+
+FAIL: the organisers' scorer might refuse or misread the file. WARN: it would be scored, but it
+looks like a mistake. The ids, their worst level and their meaning are :data:`CHECKS`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.challenge.contract import FILES
+from mmctr_kit.errors import DataError
+from mmctr_kit.findings import Finding, Level
+from mmctr_kit.submission.agreement import (
+    Reference,
+    TestRows,
+    check_alignment,
+    check_references,
+)
+from mmctr_kit.submission.archive import read_csv_bytes
+from mmctr_kit.submission.catalog import CHECKS, Log
+from mmctr_kit.submission.header import read_header
+from mmctr_kit.submission.rows import check_rows, check_unique
+from mmctr_kit.submission.scores import check_scores
+from mmctr_kit.submission.table import Table, read_table
+from mmctr_kit.submission.text import read_text
+
+__all__ = ["CHECKS", "Reference", "Scores", "TestRows", "check_submission", "read_scores"]
+
+_MAX_ROWS = 10_000_000
+_NOT_FOR_SCORING = frozenset(
+    ("zip-format", "zip-members", "zip-name", "csv-line-ends", "csv-quotes", "csv-blank-lines")
+)
+"""What stops a submission but leaves no doubt of which score belongs to which ID."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A submission's content: ``ids`` (n,) int64, unique; ``columns`` name -> (n,) float64."""
+
+    ids: NDArray[np.int64]
+    columns: dict[str, NDArray[np.float64]]
+
+
+def check_submission(
+    path: Path, *, test: TestRows | None = None, references: Sequence[Reference] = ()
+) -> list[Finding]:
+    """The findings of all checks that could be made, in the order of :data:`CHECKS`.
+
+    ``test`` is the test set the file is for, the challenge's if None; ``references`` are test
+    predictions of existing runs. A check that an earlier fault makes impossible is left out; PASS
+    findings have an empty ``todo``. Raises UsageError where there is no FILE, and nothing else
+    whatever the file holds.
+    """
+    rows = TestRows(FILES["test"].known_rows) if test is None else test
+    log = Log()
+    table = _read(path, log, 2 * rows.n_rows + 1_000)
+    if table is not None:
+        check_rows(table, rows.n_rows, log)
+        check_scores(table, log)
+        columns = _comparable(table, rows.n_rows)
+        check_references(columns, references, log)
+        check_alignment(columns, rows, references, log)
+    return log.findings()
+
+
+def read_scores(path: Path) -> Scores:
+    """The scores in a submission, zipped or a bare CSV, of any length and in any order of IDs.
+
+    Raises UsageError where there is no FILE, and DataError (the first FAIL) where a score or its
+    ID cannot be read without a doubt.
+    """
+    log = Log()
+    table = _read(path, log, _MAX_ROWS)
+    if table is not None and table.ids is not None:
+        check_unique(table.ids, table.lines, log)
+    faults = [f for f in log.findings() if f.level is Level.FAIL and f.id not in _NOT_FOR_SCORING]
+    if not faults and table is not None and table.ids is not None and len(table.lines):
+        return Scores(table.ids, table.columns)
+    faults = faults or [f for f in log.findings() if f.level is Level.FAIL]
+    if faults:
+        raise DataError(f"{path}: {faults[0].id}: {faults[0].what}; {faults[0].todo}")
+    raise DataError(f"{path}: expected rows of ID and scores; found none; write it again")
+
+
+def _read(path: Path, log: Log, max_rows: int) -> Table | None:
+    raw = read_csv_bytes(path, log)
+    text = None if raw is None else read_text(raw, log)
+    if text is None:
+        return None
+    return read_table(text, read_header(text.header, log), log, max_rows)
+
+
+def _comparable(table: Table, n_rows: int) -> dict[str, NDArray[np.float64]]:
+    """The complete columns that vary, in ID order (in file order where IDs are wrong)."""
+    if table.n_rows != n_rows or len(table.lines) != n_rows:
+        return {}
+    order = np.arange(n_rows)
+    if table.ids is not None and (np.sort(table.ids) == order).all():
+        order = np.argsort(table.ids)
+    return {
+        name: column[order]
+        for name, column in table.columns.items()
+        if np.isfinite(column).all() and (column != column[0]).any()
+    }

@@ -1,0 +1,139 @@
+"""Checks of the values: range, constant columns, labels, ties, equal and sorted columns."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.submission.agreement import spearman
+from mmctr_kit.submission.catalog import Log, count
+from mmctr_kit.submission.table import Table
+
+Columns = Mapping[str, NDArray[np.float64]]
+
+TIES_ALLOWED = 0.01
+MANY_ROWS = 1_000
+"""Below this number of rows chance can look like a pattern, so suspicions are not voiced."""
+_SORTED = 0.95
+_SAMPLE = 5_000
+
+
+def check_scores(table: Table, log: Log) -> None:
+    """All checks that need nothing but the table itself."""
+    if not table.columns or not len(table.lines):
+        return
+    _check_range(table, log)
+    whole = {n: c for n, c in table.columns.items() if np.isfinite(c).all()}
+    constant = {n for n, c in whole.items() if (c == c[0]).all()}
+    _check_constant(table.columns, constant, log)
+    varying = {n: c for n, c in whole.items() if n not in constant}
+    if varying:
+        labels = {n for n, c in varying.items() if np.isin(c, (0.0, 1.0)).all()}
+        _check_labels(varying, labels, log)
+        _check_ties({n: c for n, c in varying.items() if n not in labels}, log)
+        _check_identical(varying, log)
+        _check_sorted(varying, log)
+
+
+def _check_range(table: Table, log: Log) -> None:
+    for name, column in table.columns.items():
+        outside = np.flatnonzero((column < 0) | (column > 1))
+        if len(outside):
+            row = int(outside[0])
+            what = (
+                f"{name}: expected values in [0, 1]; {count(len(outside), 'value')} outside "
+                f"(least {np.nanmin(column):g}, largest {np.nanmax(column):g}), first "
+                f"{column[row]:g} in line {table.lines[row]:,}"
+            )
+            log.fail("score-range", what, _range_todo(column))
+    log.passed("score-range", "all in [0, 1]")
+
+
+def _range_todo(column: NDArray[np.float64]) -> str:
+    if (column < 0).any() and (column > 1).any():
+        return "these look like logits: write 1 / (1 + exp(-logit)) in float64"
+    if (column < 0).any():
+        return "these look like log-probabilities: write exp of them"
+    if np.nanmax(column) <= 100:
+        return "if these are percent, divide by 100"
+    return "write probabilities; ranks may be divided by their number"
+
+
+def _check_constant(columns: Columns, constant: set[str], log: Log) -> None:
+    if len(constant) == len(columns):
+        values = ", ".join(f"{n} is {columns[n][0]:g} everywhere" for n in sorted(constant))
+        log.fail("score-constant", f"expected scores; {values}", "write a model's predictions")
+    elif constant:
+        names = ", ".join(sorted(constant))
+        log.passed("score-constant", f"{names} constant: taken as unused placeholders")
+    log.passed("score-constant", "every column varies")
+
+
+def _check_labels(varying: Columns, labels: set[str], log: Log) -> None:
+    for name in sorted(labels):
+        share = float(varying[name].mean())
+        what = f"{name} holds only 0 and 1 ({share:.1%} ones): labels, not scores"
+        log.warn("score-hard-labels", what, "AUC needs the probability, before any threshold")
+    log.passed("score-hard-labels", "none")
+
+
+def _check_ties(columns: Columns, log: Log) -> None:
+    shares = []
+    for name, column in columns.items():
+        values, counts = np.unique(column, return_counts=True)
+        share = float(counts[counts > 1].sum()) / len(column)
+        shares.append(share)
+        if share > TIES_ALLOWED:
+            common = float(values[np.argmax(counts)])
+            what = (
+                f"{name}: {share:.1%} of the rows share their score with another, "
+                f"{int(counts.max()):,} of them {common!r}; {_tie_reason(column, values)}"
+            )
+            log.warn("score-ties", what, "keep logits in float64 to the end; write every digit")
+    if shares:
+        log.passed("score-ties", f"at most {max(shares):.2%} of a column's rows")
+
+
+def _tie_reason(column: NDArray[np.float64], values: NDArray[np.float64]) -> str:
+    ends = float(((column < 1e-7) | (column > 1 - 1e-7)).mean())
+    if ends > TIES_ALLOWED:
+        return f"{ends:.1%} are within 1e-7 of 0 or 1, where a float32 sigmoid saturates"
+    step = max(1, len(values) // _SAMPLE)
+    digits = max(_digits(float(v)) for v in values[::step])
+    if digits <= 6:
+        return f"no score has more than {digits} digits: rounded, or from bfloat16"
+    if digits <= 9 or (values == values.astype(np.float32)).all():
+        return "the scores are float32, which has few steps near 1"
+    return "rows that the model cannot tell apart, or a blend by few ranks or leaves"
+
+
+def _digits(value: float) -> int:
+    """Significant digits of the shortest decimal form."""
+    return len(repr(value).partition("e")[0].replace(".", "").strip("0")) or 1
+
+
+def _pairs(columns: Columns) -> Iterator[tuple[str, str]]:
+    names = list(columns)
+    return ((a, b) for i, a in enumerate(names) for b in names[i + 1 :])
+
+
+def _check_identical(varying: Columns, log: Log) -> None:
+    for a, b in _pairs(varying):
+        if np.array_equal(varying[a], varying[b]):
+            what = f"{a} and {b} hold the same scores"
+            log.warn("score-identical", what, "fine if meant; else write each task's own run")
+    log.passed("score-identical", "no two columns")
+
+
+def _check_sorted(varying: Columns, log: Log) -> None:
+    rows = len(next(iter(varying.values())))
+    if rows < MANY_ROWS:
+        return
+    for name, column in varying.items():
+        sample = column[:: max(1, rows // _SAMPLE)]
+        rho = spearman(np.arange(len(sample), dtype=np.float64), sample)
+        if abs(rho) > _SORTED:
+            what = f"{name} {'rises' if rho > 0 else 'falls'} along the file (rank correlation "
+            todo = "the scores were sorted apart from their IDs: sort rows, not columns"
+            log.warn("score-sorted", f"{what}{rho:.3f} with ID)", todo)
+    log.passed("score-sorted", "no column follows the ID")
