@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 _NEWTON_STEPS = 50
 _HALVINGS = 30
-_SETTLED = 1e-15
+_SETTLED = 1e-14
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ def logistic_line(
     for _ in range(_NEWTON_STEPS):
         step = np.linalg.solve(hessian, gradient)
         downhill = float(step @ gradient)
-        if downhill <= _SETTLED:
+        if downhill <= _SETTLED:  # as good as there: this last step squares what is left
+            b, c = b - step[0], c - step[1]
             break
         share = 1.0
         for _ in range(_HALVINGS):

@@ -35,7 +35,7 @@ def save_arrays(path: Path, arrays: Arrays) -> None:
     """A safetensors file."""
     from safetensors.numpy import save_file
 
-    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     write_whole(path, lambda p: save_file(whole, p))
 
 
@@ -60,7 +60,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object."""
     try:
         content = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as e:
+    except (OSError, ValueError) as e:
         raise RunError(f"{path} is not readable; make the run again") from e
     if not isinstance(content, dict):
         raise RunError(f"{path} holds no JSON object; make the run again")

@@ -8,19 +8,20 @@ from numpy.typing import NDArray
 
 from mmctr_kit import __version__
 from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.errors import DataError
 from mmctr_kit.folds import fold_fingerprint
 from mmctr_kit.predictions import Keys, keys_of, predictions_for
 from mmctr_kit.recipe import fingerprint
 from mmctr_kit.runs import Manifest, Run, begin_run, locked
 from mmctr_kit.scores import score_predictions
 from mmctr_kit.submission.check import read_scores
-from mmctr_kit.submission.score import task_column
+from mmctr_kit.submission.score import integers, numbers, read_frame, task_column
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SCORE_COLUMNS = ("logit", "probability", "score", "prediction")
+_MAX_FOLDS = 100
 _LEAST, _MOST = 1e-300, 1 - 2**-53
 
 
@@ -61,17 +62,16 @@ def import_predictions(
         recipe=fingerprint("imported", content),
         environment={"mmctr_kit": __version__, "numpy": np.__version__},
     )
+    scores = score_predictions(found)
     with locked(path):
         writer = begin_run(path, manifest, None, force)
-        return None if writer is None else writer.finish(found, score_predictions(found), {})
+        return None if writer is None else writer.finish(found, scores, {})
 
 
 def _test_logits(path: Path, rows: int, task: str | None) -> NDArray[np.float64]:
-    if path.suffix == ".parquet":
+    if _is_table(path):
         frame = _read(path)
-        if "ID" not in frame.columns:
-            raise DataError(f"{path} lacks column ID; found {', '.join(frame.columns)}")
-        ids, logits = frame["ID"].to_numpy(np.int64), _logits(frame, path)
+        ids, logits = integers(frame, "ID", path), _logits(frame, path)
     else:
         content = read_scores(path)
         ids, logits = content.ids, _to_logit(task_column(content, task), path)
@@ -80,15 +80,19 @@ def _test_logits(path: Path, rows: int, task: str | None) -> NDArray[np.float64]
     return np.asarray(logits[np.argsort(ids)])
 
 
-def _read(path: Path) -> "pd.DataFrame":
-    import pandas as pd
+def _is_table(path: Path) -> bool:
+    """Whether the scores' column has one of our names, not a submission's."""
+    if path.suffix == ".parquet" or not path.is_file():
+        return True
+    with path.open("rb") as handle:
+        header = handle.readline(4096)
+    return any(
+        name.strip(b' "\r\n').decode("latin-1") in _SCORE_COLUMNS for name in header.split(b",")
+    )
 
-    if not path.is_file():
-        raise UsageError(f"no predictions file at '{path}'")
-    try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (ValueError, OSError) as e:
-        raise DataError(f"{path} is not a readable parquet or CSV file: {e}") from e
+
+def _read(path: Path) -> "pd.DataFrame":
+    return read_frame(path, "predictions")
 
 
 def _logits(frame: "pd.DataFrame", path: Path) -> NDArray[np.float64]:
@@ -98,9 +102,7 @@ def _logits(frame: "pd.DataFrame", path: Path) -> NDArray[np.float64]:
             f"{path} has {len(named)} score columns; expected one of {', '.join(_SCORE_COLUMNS)}, "
             f"found {', '.join(frame.columns)}"
         )
-    values = frame[named[0]].to_numpy(np.float64)
-    if not np.isfinite(values).all():
-        raise DataError(f"{path}: column {named[0]} holds values that are not finite")
+    values = numbers(frame, named[0], path).astype(np.float64)
     return values if named[0] == "logit" else _to_logit(values, path)
 
 
@@ -115,19 +117,13 @@ def _by_key(
     frame: "pd.DataFrame", keys: Keys, path: Path, with_fold: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.int16] | None]:
     """Logits, and folds if wanted, in the order of ``keys``."""
-    needed = ["user_id", "item_id", *(["fold"] if with_fold else [])]
-    missing = [c for c in needed if c not in frame.columns]
-    if missing:
-        raise DataError(f"{path} lacks column {missing[0]}; found {', '.join(frame.columns)}")
-    user, item = frame["user_id"].to_numpy(np.int64), frame["item_id"].to_numpy(np.int32)
+    user, item = integers(frame, "user_id", path), integers(frame, "item_id", path)
+    occurrence = np.zeros(len(frame), np.int64)
     if "occurrence" in frame.columns:
-        occurrence = frame["occurrence"].to_numpy(np.int32)
-    else:
-        occurrence = np.zeros(len(frame), np.int32)
-    found = Keys(user, item, occurrence)
-    here, there = found.order(), keys.order()
-    for name in ("user_id", "item_id", "occurrence"):
-        if not np.array_equal(getattr(found, name)[here], getattr(keys, name)[there]):
+        occurrence = integers(frame, "occurrence", path)
+    here, there = np.lexsort((occurrence, item, user)), keys.order()
+    for found, name in ((user, "user_id"), (item, "item_id"), (occurrence, "occurrence")):
+        if not np.array_equal(found[here], getattr(keys, name)[there]):
             raise DataError(
                 f"{path} holds {len(frame):,} rows; expected each of the {len(keys):,} rows "
                 "(user_id, item_id, occurrence) once; a pair that occurs twice needs occurrence"
@@ -136,8 +132,11 @@ def _by_key(
     logits[there] = _logits(frame, path)[here]
     if not with_fold:
         return logits, None
+    given = integers(frame, "fold", path)
+    if given.min() < 0 or given.max() >= _MAX_FOLDS or len(np.unique(given)) != given.max() + 1:
+        raise DataError(f"{path}: fold must count 0, 1, 2, ... without gaps, below {_MAX_FOLDS}")
     fold = np.empty(len(keys), np.int16)
-    fold[there] = frame["fold"].to_numpy(np.int16)[here]
+    fold[there] = given[here]
     return logits, fold
 
 
@@ -149,5 +148,3 @@ def _require_user_folds(fold: NDArray[np.int16], user: NDArray[np.int64], path: 
             f"{path} puts rows of one user into several folds, so each was predicted by a model "
             "that saw its siblings; expected folds grouped by user"
         )
-    if fold.min() < 0 or len(np.unique(fold)) != fold.max() + 1:
-        raise DataError(f"{path}: fold must count 0, 1, 2, ... without gaps")

@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,7 +20,9 @@ from pydantic import (
     Field,
     SerializeAsAny,
     ValidationError,
+    ValidationInfo,
     create_model,
+    field_validator,
     model_validator,
 )
 
@@ -35,6 +38,17 @@ class Block(BaseModel):
     """A closed, immutable part of a recipe."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """pydantic reads true as 1."""
+        assert info.field_name is not None
+        values = value if isinstance(value, list | tuple) else (value,)
+        switch = cls.model_fields[info.field_name].annotation is bool
+        if not switch and any(isinstance(v, bool) for v in values):
+            raise ValueError("true and false are no values of this key")
+        return value
 
 
 class Items(Block):
@@ -55,7 +69,11 @@ class Items(Block):
 
 
 class Training(Block):
-    """How one model is fitted. A schedule is fixed beforehand; nothing stops it early."""
+    """How one model is fitted. A schedule is fixed beforehand; nothing stops it early.
+
+    ``snapshot`` is the epoch whose weights are kept: the ``best`` on held-out training users, a
+    share ``holdout`` of them, or the ``last``.
+    """
 
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: PositiveFloat = 1e-3
@@ -70,6 +88,7 @@ class Training(Block):
     embedding_regularizer: NonNegativeFloat = 0.0
     net_regularizer: NonNegativeFloat = 0.0
     holdout: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    snapshot: Literal["best", "last"] = "best"
     precision: Literal["auto", "float32", "bf16"] = "auto"
 
     @model_validator(mode="after")
@@ -83,9 +102,10 @@ class Folds(Block):
     """User-grouped folds: ``count`` of them, by a hash keyed with ``seed``."""
 
     count: Annotated[int, Field(ge=2, le=100)] = 5
-    seed: int = 0
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
 
 
+@cache
 def _model_block(name: str) -> type[Block]:
     fields: dict[str, Any] = {"name": (Literal[name], name)}
     fields |= {k: (o.annotation, o.default) for k, o in model_options(name).items()}
@@ -98,9 +118,9 @@ def _parse_model(value: Any) -> Block:
     if not isinstance(value, Mapping) or "name" not in value:
         raise ValueError(f"expected a mapping with a name, one of {', '.join(MODELS)}")
     name = value["name"]
-    if name not in MODELS:
+    if not isinstance(name, str) or name not in MODELS:
         raise ValueError(f"no model '{name}'{_suggest(str(name), MODELS)}")
-    return _model_block(str(name)).model_validate(dict(value))
+    return _model_block(name).model_validate(dict(value))
 
 
 class Recipe(Block):
@@ -143,8 +163,8 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
     """
     path = find_recipe(name_or_path)
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        content = yaml.load(path.read_text("utf-8"), _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as e:
         raise UsageError(f"{path}: not readable YAML ({_first_line(e)})") from e
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected a mapping of recipe keys, found {_kind(content)}")
@@ -157,20 +177,16 @@ def parse_recipe(content: Mapping[str, Any], where: str) -> Recipe:
     """Validate ``content``; ``where`` names it in the one line of an UsageError."""
     problems: list[str] = []
     whole = dict(content)
-    if isinstance(whole.get("model"), dict) and whole["model"].get("name") in MODELS:
+    if _names_model(whole.get("model")):
         # First and apart: an error in the model's options then has its place and its key names.
         try:
             whole["model"] = _parse_model(whole["model"])
         except ValidationError as e:
-            problems += [_explain(dict(error), content, ("model",)) for error in e.errors()]
+            problems += _explain_all(e, content, ("model",))
     try:
         recipe = Recipe.model_validate(whole)
     except ValidationError as e:
-        problems += [
-            _explain(dict(error), content, ())
-            for error in e.errors()
-            if error["loc"][:1] != ("model",) or not problems
-        ]
+        problems += _explain_all(e, content, (), without_model=bool(problems))
     if problems:
         raise UsageError(f"{where}: {'; '.join(problems)}")
     return recipe
@@ -219,21 +235,66 @@ def _apply(content: dict[str, Any], setting: str) -> None:
         if not isinstance(place, dict):
             raise UsageError(f"--set {setting}: {parent} is {_kind(place)}, not a block of keys")
     try:
-        place[last] = yaml.safe_load(value)
+        place[last] = yaml.load(value, _Loader)
     except yaml.YAMLError as e:
         raise UsageError(f"--set {setting}: {_first_line(e)}") from e
 
 
-def _explain(error: dict[str, Any], content: Mapping[str, Any], above: tuple[str, ...]) -> str:
-    loc = (*above, *error["loc"])
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = [key for i, key in enumerate(keys) if key in keys[:i]]
+        if twice:
+            line = node.start_mark.line + 1
+            raise yaml.YAMLError(f"key {twice[0]} twice in the block that begins in line {line}")
+        return super().construct_mapping(node, deep)
+
+
+def _names_model(model: Any) -> bool:
+    name = model.get("name") if isinstance(model, dict) else None
+    return isinstance(name, str) and name in MODELS
+
+
+def _explain_all(
+    failure: ValidationError,
+    content: Mapping[str, Any],
+    above: tuple[str, ...],
+    without_model: bool = False,
+) -> list[str]:
+    """One phrase a faulty place, the deepest places alone."""
+    errors: dict[tuple[Any, ...], list[Any]] = {}
+    for error in failure.errors():
+        loc = _place(content, (*above, *error["loc"]))
+        if not (without_model and loc[:1] == ("model",)):
+            errors.setdefault(loc, []).append(error)
+    deepest = [a for a in errors if not any(b[: len(a)] == a for b in errors if b != a)]
+    return [_explain(loc, errors[loc], content) for loc in deepest]
+
+
+def _place(content: Any, loc: tuple[Any, ...]) -> tuple[Any, ...]:
+    """``loc`` as far as the recipe goes: pydantic adds the names of a union's members."""
+    for depth, part in enumerate(loc):
+        if not isinstance(content, dict | list):
+            return loc[:depth]
+        if isinstance(content, dict) and part not in content:
+            return loc
+        content = content[part]
+    return loc
+
+
+def _explain(loc: tuple[Any, ...], errors: Sequence[Any], content: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in loc)
-    if error["type"] == "extra_forbidden":
-        known = _keys_at(loc[:-1], content)
-        return f"unknown key {place}{_suggest(str(loc[-1]), known)}"
-    if error["type"] == "missing":
+    kind, found = errors[0]["type"], errors[0]["input"]
+    if kind == "extra_forbidden":
+        return f"unknown key {place}{_suggest(str(loc[-1]), _keys_at(loc[:-1], content))}"
+    if kind == "missing":
         return f"{place} is missing"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{place}: {message}, found {error['input']!r}" if place else message
+    message = " or ".join(str(error["msg"]) for error in errors)
+    message = message.replace("Value error, ", "").replace("a valid tuple", "a list")
+    message = message.replace("Tuple", "List")
+    return f"{place}: {message}, found {found!r}" if place else message
 
 
 def _keys_at(loc: Sequence[Any], content: Mapping[str, Any]) -> list[str]:

@@ -47,6 +47,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Manifest":
+        """Raises TypeError where ``content`` has other keys."""
         fields: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v  # JSON has no tuples
             for k, v in content.items()
@@ -72,7 +73,13 @@ class Run:
 
     @property
     def manifest(self) -> Manifest:
-        return Manifest.from_json(read_json(self.path / "manifest.json"))
+        path = self.path / "manifest.json"
+        try:
+            return Manifest.from_json(read_json(path))
+        except TypeError as e:
+            raise RunError(
+                f"{path} is no manifest of this version of mmctr-kit; move its folder away"
+            ) from e
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -120,7 +127,7 @@ def open_run(name_or_path: str, root: Path) -> Run:
             run = Run(path.resolve())
             if not run.finished:
                 raise RunError(
-                    f"run '{run.name}' is unfinished; run its 'mmctr-kit cv' command again"
+                    f"run '{run.name}' is unfinished; run the command that began it again"
                 )
             return run
     known = ", ".join(r.name for r in all_runs(root)) or "none"
@@ -129,7 +136,8 @@ def open_run(name_or_path: str, root: Path) -> Run:
 
 def all_runs(root: Path) -> list[Run]:
     """Every run folder under ``root``, finished or not, by name."""
-    return [Run(p.parent) for p in sorted(root.glob("*/manifest.json"))]
+    found = sorted(root.glob("*/manifest.json"))
+    return [Run(p.parent) for p in found if not p.parent.name.startswith(".")]
 
 
 class RunWriter:
@@ -220,37 +228,56 @@ def begin_run(
     Raises RunError where a run of that name is of something else, unless ``force``, which
     replaces it.
     """
-    if path.exists() and not (path / "manifest.json").is_file():
-        raise RunError(f"{path} exists and is no run folder; choose another --name")
+    if is_finished(path, manifest, force):
+        return None
     if path.exists() and not force:
-        old = Run(path)
-        different = old.manifest.differences(manifest)
-        if different:
-            raise RunError(
-                f"run '{path.name}' exists with another {', '.join(different)}; "
-                "choose another --name, or --force to replace it"
-            )
-        if old.finished:
-            return None
-        _require_environment(old, manifest)
+        _require_environment(Run(path), manifest)
         return RunWriter(path)
-    if path.exists():
-        shutil.rmtree(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     temporary.chmod(0o755)
     if recipe_yaml is not None:
         (temporary / "recipe.yaml").write_text(recipe_yaml)
     write_json(temporary / "manifest.json", asdict(manifest))
+    if path.exists():
+        # Renamed before it is deleted, so that no half of a run is ever left under its name.
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        path.rename(old)
+        shutil.rmtree(old)
     temporary.rename(path)
     return RunWriter(path)
+
+
+def is_finished(path: Path, manifest: Manifest, force: bool) -> bool:
+    """Whether the run that ``manifest`` describes is finished at ``path``; never with ``force``.
+
+    Raises RunError where :func:`begin_run` would; changes nothing.
+    """
+    if not path.exists():
+        return False
+    if not (path / "manifest.json").is_file():
+        raise RunError(f"{path} exists and is no run folder; choose another --name")
+    different = Run(path).manifest.differences(manifest)
+    if force:
+        return False
+    if different:
+        raise RunError(
+            f"run '{path.name}' exists with another {', '.join(different)}; "
+            "choose another --name, or --force to replace it"
+        )
+    return Run(path).finished
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the run for this process; RunError where another process is writing it."""
     folder = path.parent / ".locks"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise UsageError(
+            f"runs cannot be written to {path.parent} ({e.strerror}); choose another --runs"
+        ) from e
     with (folder / path.name).open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

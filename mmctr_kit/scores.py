@@ -10,8 +10,10 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmctr_kit.calibration import calibration
+from mmctr_kit.errors import DataError
 from mmctr_kit.metrics import (
     Estimate,
     auc_with_error,
@@ -22,18 +24,24 @@ from mmctr_kit.metrics import (
     tied_share,
 )
 from mmctr_kit.predictions import Predictions
+from mmctr_kit.ranks import number_ids
 
 ALARM_ERRORS = 3.0
 
 
 def score_predictions(found: Predictions) -> dict[str, Any]:
     """The contents of metrics.json: ``valid`` (the fold mean), ``oof`` and ``fold_models_valid``
-    (fold models), each as {value, error, n}; ``alarm`` where the latter two disagree."""
+    (fold models), each as {value, error, n}; ``alarm`` where the latter two disagree. A GAUC is
+    null where no user has rows of both labels.
+
+    Raises DataError where valid, or a fold of OOF, has rows of one label alone.
+    """
+    _require_both(found)
     label, user, mean = found.valid_label, found.valid_keys.user_id, found.valid_mean()
     scores: dict[str, Any] = {
-        "valid": _plain(auc_with_error(label, mean, user)),
-        "valid_logloss": _plain(logloss_with_error(label, mean, user)),
-        "valid_gauc": _plain(gauc(label, mean, user)),
+        "valid": plain(auc_with_error(label, mean, user)),
+        "valid_logloss": plain(logloss_with_error(label, mean, user)),
+        "valid_gauc": _gauc(label, mean, user),
         "valid_calibration": _finite(asdict(calibration(label, mean))),
         "test_tied_share": tied_share(found.test_mean()),
         "alarm": None,
@@ -44,10 +52,10 @@ def score_predictions(found: Predictions) -> dict[str, Any]:
     inside = mean_fold_auc(oof.label, oof.logit, oof.fold, oof.keys.user_id)
     outside = _mean_of([auc_with_error(label, logits, user) for logits in found.valid])
     scores |= {
-        "oof": _plain(inside),
-        "oof_logloss": _plain(logloss_with_error(oof.label, oof.logit, oof.keys.user_id)),
-        "oof_gauc": _plain(gauc(oof.label, oof.logit, oof.keys.user_id)),
-        "fold_models_valid": _plain(outside),
+        "oof": plain(inside),
+        "oof_logloss": plain(logloss_with_error(oof.label, oof.logit, oof.keys.user_id)),
+        "oof_gauc": _gauc(oof.label, oof.logit, oof.keys.user_id),
+        "fold_models_valid": plain(outside),
         "alarm": _alarm(inside, outside),
     }
     return scores
@@ -65,7 +73,7 @@ def seed_scores(per_seed: Mapping[int, Predictions]) -> dict[str, Any]:
         errors = [r[name]["error"] for r in rows.values()]
         sampling = Estimate(float(np.mean(values)), _nan_mean(errors), rows_of(rows, name))
         total = recipe_error(sampling, values)
-        result[f"recipe_{name}"] = _plain(Estimate(sampling.value, total, sampling.n))
+        result[f"recipe_{name}"] = plain(Estimate(sampling.value, total, sampling.n))
     return result
 
 
@@ -80,14 +88,40 @@ def estimate_from(stored: Mapping[str, Any]) -> Estimate:
     return Estimate(float(stored["value"]), error, int(stored["n"]))
 
 
+def plain(estimate: Estimate) -> dict[str, Any]:
+    """An estimate as JSON takes it: an error that the data cannot tell is null."""
+    return _finite(asdict(estimate))
+
+
+def _require_both(found: Predictions) -> None:
+    """Both labels wherever an AUC is taken."""
+    parts = {"valid": found.valid_label}
+    if found.oof is not None:
+        fold, label = found.oof.fold, found.oof.label
+        parts |= {f"fold {f} of train": label[fold == f] for f in np.unique(fold)}
+    for name, labels in parts.items():
+        if len(np.unique(labels)) < 2:
+            raise DataError(
+                f"AUC needs rows of both labels, but {name} has {len(labels)} rows of one alone; "
+                "take another split, or fewer folds"
+            )
+
+
+def _gauc(
+    label: NDArray[np.int8], logit: NDArray[np.float64], user: NDArray[np.int64]
+) -> dict[str, Any] | None:
+    ones, rows = (np.bincount(number_ids(user), w) for w in (label, None))
+    return plain(gauc(label, logit, user)) if ((ones > 0) & (ones < rows)).any() else None
+
+
 def _alarm(oof: Estimate, valid: Estimate) -> str | None:
-    error = math.hypot(oof.error, valid.error)
-    if not error or abs(oof.value - valid.value) <= ALARM_ERRORS * error:
+    gap = Estimate(oof.value - valid.value, math.hypot(oof.error, valid.error), 0)
+    errors = abs(gap.z(0.0))
+    if not errors >= ALARM_ERRORS:  # not a number where an error is not known: no alarm
         return None
     return (
-        f"fold models' OOF AUC {oof} and valid AUC {valid} differ by "
-        f"{abs(oof.value - valid.value) / error:.1f} errors: a leak between train rows, or valid "
-        "is of another kind"
+        f"fold models' OOF AUC {oof} and valid AUC {valid} differ by {errors:.1f} errors: a leak "
+        "between train rows, or valid is of another kind"
     )
 
 
@@ -95,10 +129,6 @@ def _mean_of(estimates: Sequence[Estimate]) -> Estimate:
     """Mean of estimates on the same rows; their errors are taken as fully correlated."""
     value = float(np.mean([e.value for e in estimates]))
     return Estimate(value, float(np.mean([e.error for e in estimates])), estimates[0].n)
-
-
-def _plain(estimate: Estimate) -> dict[str, Any]:
-    return _finite(asdict(estimate))
 
 
 def _finite(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.errors import DataError, UsageError
+
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -26,12 +28,18 @@ def cache_folder() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
     default = Path(base) if base else Path.home() / ".cache"
     folder = Path(named) if named else default / "mmctr-kit"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise UsageError(_unwritable(folder, e)) from e
     return folder
 
 
 def content_hash(path: Path) -> str:
-    """sha256 of the file, remembered until its size, times or inode change."""
+    """sha256 of the file, remembered until its size, times or inode change.
+
+    Raises DataError where the file cannot be read.
+    """
     stat = path.stat()
     seen = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
     name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:32]
@@ -39,8 +47,11 @@ def content_hash(path: Path) -> str:
     known = _read_json(memo)
     if known is not None and known["seen"] == seen:
         return str(known["sha256"])
-    with path.open("rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    try:
+        with path.open("rb") as handle:
+            digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as e:
+        raise DataError(f"{path} cannot be read ({e.strerror}); check its permissions") from e
     memo.parent.mkdir(exist_ok=True)
     _write_atomically(memo, json.dumps({"seen": seen, "sha256": digest}).encode())
     return digest
@@ -55,11 +66,25 @@ def cached(
     """
     digest = hashlib.sha256(json.dumps([kind, key], sort_keys=True).encode()).hexdigest()
     entry = cache_folder() / f"{kind}-{digest[:24]}"
-    if not (entry / "meta.json").is_file():
+    found = _read_entry(entry)
+    if found is None:
         arrays, meta = build()
-        _store(entry, arrays, meta)
-    meta = json.loads((entry / "meta.json").read_text())
-    return {p.stem: np.load(p, mmap_mode="r") for p in sorted(entry.glob("*.npy"))}, meta
+        try:
+            _store(entry, arrays, meta)
+        except OSError as e:
+            raise UsageError(_unwritable(entry.parent, e)) from e
+        found = _read_entry(entry) or (arrays, meta)  # deleted at once: what was built is as good
+    return found
+
+
+def _read_entry(entry: Path) -> tuple[Arrays, dict[str, Any]] | None:
+    """The stored arrays and metadata; None where a part is absent or cut off."""
+    try:
+        stored = json.loads((entry / "meta.json").read_text())
+        arrays = {n: np.load(entry / f"{n}.npy", mmap_mode="r") for n in stored["arrays"]}
+        return arrays, stored["meta"]
+    except (OSError, EOFError, ValueError, KeyError):
+        return None
 
 
 def _store(entry: Path, arrays: Arrays, meta: dict[str, Any]) -> None:
@@ -67,23 +92,31 @@ def _store(entry: Path, arrays: Arrays, meta: dict[str, Any]) -> None:
     try:
         for name, array in arrays.items():
             np.save(temporary / f"{name}.npy", array, allow_pickle=False)
-        (temporary / "meta.json").write_text(json.dumps(meta))
-        if entry.exists() and not (entry / "meta.json").is_file():
-            shutil.rmtree(entry)
+        stored = {"meta": meta, "arrays": sorted(arrays)}
+        (temporary / "meta.json").write_text(json.dumps(stored))
+        if _read_entry(entry) is None:
+            shutil.rmtree(entry, ignore_errors=True)
         try:
             temporary.rename(entry)
         except OSError:
             # Another process stored the same content first; its entry is as good as ours.
-            if not (entry / "meta.json").is_file():
+            if _read_entry(entry) is None:
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _unwritable(folder: Path, error: OSError) -> str:
+    return (
+        f"the cache {folder} cannot be written ({error.strerror}); make room, or set "
+        "MMCTR_KIT_CACHE to another folder"
+    )
+
+
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) and {"seen", "sha256"} <= content.keys() else None
 

@@ -248,4 +248,4 @@ def _unit(x: Matrix) -> Matrix:
 
 
 def _by(shift: int | None) -> str:
-    return "" if shift is None else f" (item_id {shift:+d})"
+    return "" if shift is None else f", {shift:+d} in item_id"

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.challenge.check_hash import among, distinct
 from mmctr_kit.challenge.check_items import ItemFile, Vectors
 from mmctr_kit.findings import Finding, Level
 
@@ -63,9 +64,9 @@ def _whole(where: str, needed: bool, vectors: Vectors) -> Iterator[Finding]:
 
 def _repeats(where: str, vectors: Vectors, expected: NDArray[np.int64]) -> Iterator[Finding]:
     """Items that share a vector, those of the ids ``expected`` (and all zeros) left out."""
-    counted = ~vectors.zero & ~np.isin(vectors.item_id, expected)
+    counted = ~vectors.zero & ~among(vectors.item_id, expected)
     keys = vectors.keys[counted]
-    repeated = len(keys) - len(np.unique(keys))
+    repeated = len(keys) - len(distinct(keys))
     if repeated > 0.01 * len(keys):
         yield Finding(
             "embeddings-duplicate",
@@ -76,7 +77,7 @@ def _repeats(where: str, vectors: Vectors, expected: NDArray[np.int64]) -> Itera
 
 
 def _without_source(column: str, items: Mapping[str, ItemFile]) -> NDArray[np.int64]:
-    """Ids of the items whose text (for v1) or image (for v2) is all zeros.
+    """Ids, ascending, of the items whose text (for v1) or image (for v2) is all zeros.
 
     Their PCA is one and the same vector, which embeddings-zero has told already.
     """
@@ -84,4 +85,4 @@ def _without_source(column: str, items: Mapping[str, ItemFile]) -> NDArray[np.in
     if column not in _SOURCES or _SOURCES[column] not in wide:
         return np.zeros(0, np.int64)
     source = wide[_SOURCES[column]]
-    return source.item_id[source.zero]
+    return np.sort(source.item_id[source.zero])

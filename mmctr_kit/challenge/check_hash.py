@@ -4,8 +4,12 @@ Two different things share a key with probability about 2**-64, so equality of k
 equality. The mixing function is SplitMix64's (Steele, Lea, Flood 2014).
 """
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
+
+Key = TypeVar("Key", np.int64, np.uint64)
 
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -46,4 +50,28 @@ def vector_keys(vectors: NDArray[np.float32]) -> NDArray[np.uint64]:
     weights = mix(np.arange(1, vectors.shape[1] + 1, dtype=np.uint64) * _STEP) | np.uint64(1)
     bits *= weights
     out: NDArray[np.uint64] = bits.sum(axis=1, dtype=np.uint64)
+    return out
+
+
+def distinct(values: NDArray[Key]) -> NDArray[Key]:
+    """The values in ascending order, each once: by sorting.
+
+    NumPy's own ``unique`` and ``isin`` hash from version 2.3 on, which took half of the time of
+    checking 4 million rows.
+    """
+    ordered = np.sort(values)
+    first = np.ones(len(ordered), np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
+
+
+def among(values: NDArray[Key], ordered: NDArray[Key]) -> NDArray[np.bool_]:
+    """(n,) bool: which ``values`` are in ``ordered`` (ascending)."""
+    if not len(ordered):
+        return np.zeros(len(values), np.bool_)
+    by_value = np.argsort(values)  # neighbours in, neighbours out: no cache misses
+    asked = values[by_value]
+    out = np.empty(len(values), np.bool_)
+    place = np.minimum(np.searchsorted(ordered, asked), len(ordered) - 1)
+    out[by_value] = ordered[place] == asked
     return out

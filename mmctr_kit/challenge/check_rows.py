@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.check_hash import sequence_keys
+from mmctr_kit.challenge.check_hash import distinct, sequence_keys
 from mmctr_kit.challenge.check_items import padded_elsewhere
 from mmctr_kit.challenge.check_source import Source, ints, ragged
 from mmctr_kit.challenge.contract import MAX_HISTORY, PAD, SPLITS, SUBMISSION_ID, Split
@@ -231,7 +231,7 @@ def _labels(rows: RowFiles) -> Iterator[Finding]:
         if split == "test" or "label" not in file.columns:
             continue
         label = file.columns["label"]
-        found = np.unique(label)
+        found = distinct(label)
         if found.tolist() == [0, 1]:
             yield Finding("labels", Level.PASS, f"{split}: labels are 0 and 1", "")
             continue

@@ -87,7 +87,7 @@ def probe(folder: Path, key: str) -> Source:
             return Source(folder, file, True, "", handle.metadata.num_rows, columns)
     except DataError as e:
         trouble = str(e)
-    except (pa.ArrowException, OSError) as e:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as e:  # the last: names of columns
         trouble = f"{file.path} breaks off while read ({_first_line(e)})"
     return Source(folder, file, True, trouble, 0, nothing)
 

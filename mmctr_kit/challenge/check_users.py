@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.check_hash import pair_keys
+from mmctr_kit.challenge.check_hash import among, distinct, pair_keys
 from mmctr_kit.challenge.check_rows import RowFile, RowFiles
 from mmctr_kit.challenge.check_source import Source, ints, ragged
 from mmctr_kit.challenge.contract import KNOWN_LABEL_MEAN, KNOWN_ROWS_PER_USER, PAD, SPLITS
@@ -47,7 +47,7 @@ def read_sequences(source: Source) -> Sequences | None:
         owner = np.repeat(user, seq.lengths)
         users.append(user)
         keys.append(pair_keys(owner[items != PAD], items[items != PAD]))
-    return Sequences(np.sort(np.concatenate(keys)), np.unique(np.concatenate(users)), low, high)
+    return Sequences(np.sort(np.concatenate(keys)), distinct(np.concatenate(users)), low, high)
 
 
 def user_findings(rows: RowFiles, sequences: Sequences | None) -> Iterator[Finding]:
@@ -68,9 +68,9 @@ def _finding(check: str, warn: bool, what: str, todo: str) -> Finding:
 
 
 def _overlap(rows: RowFiles) -> Iterator[Finding]:
-    users = {s: np.unique(f.columns["user_id"]) for s, f in rows.items() if "user_id" in f.columns}
+    users = {s: distinct(f.columns["user_id"]) for s, f in rows.items() if "user_id" in f.columns}
     for a, b in combinations(users, 2):
-        both = len(np.intersect1d(users[a], users[b], assume_unique=True))
+        both = int(among(users[a], users[b]).sum())
         yield _finding(
             "split-users",
             both > 0,
@@ -153,11 +153,11 @@ def _label_mean(split: str, file: RowFile) -> Iterator[Finding]:
 def _unseen(rows: RowFiles) -> Iterator[Finding]:
     if "item_id" not in rows["train"].columns:
         return
-    seen = np.unique(rows["train"].columns["item_id"])
+    seen = distinct(rows["train"].columns["item_id"])
     for split in ("valid", "test"):
         if "item_id" not in rows[split].columns:
             continue
-        share = 1 - float(np.isin(rows[split].columns["item_id"], seen).mean())
+        share = 1 - float(among(rows[split].columns["item_id"], seen).mean())
         yield _finding(
             "unseen-items",
             share > UNSEEN,
@@ -170,8 +170,8 @@ def _told(split: str, file: RowFile, sequences: Sequences) -> Iterator[Finding]:
     if "user_id" not in file.columns or "item_id" not in file.columns:
         return
     user = file.columns["user_id"]
-    held = np.isin(pair_keys(user, file.columns["item_id"]), sequences.keys)
-    known = float(np.isin(user, sequences.users).mean())
+    held = among(pair_keys(user, file.columns["item_id"]), sequences.keys)
+    known = float(among(user, sequences.users).mean())
     what = (
         f"{split}: the user of {known:.1%} of the rows is there, "
         f"with the row's target in {held.mean():.2%}"

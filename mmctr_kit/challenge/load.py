@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mmctr_kit.challenge.cache import Arrays, cached, content_hash
 from mmctr_kit.challenge.contract import FILES, N_LEVELS, PAD, SPLITS, File, GivenEmbedding, Split
 from mmctr_kit.challenge.data import ChallengeData, Histories, Rows
-from mmctr_kit.challenge.packing import pack, share, spans
+from mmctr_kit.challenge.packing import history_hashes, pack, share, spans
 from mmctr_kit.challenge.read import (
     Ragged,
     read_columns,
@@ -131,8 +131,11 @@ def _read_items(folder: Path) -> Arrays:
     n_items = len(ids) - 1
     if n_items < 1 or not np.array_equal(np.sort(ids), np.arange(n_items + 1)):
         raise DataError(f"{file.path}: item_id is not 0..{n_items}; run 'mmctr-kit data check'")
-    if tags.values.min(initial=0) < 0:
-        raise DataError(f"{file.path}: item_tags holds negative ids; run 'mmctr-kit data check'")
+    if tags.values.min(initial=0) < 0 or tags.values.max(initial=0) > np.iinfo(np.int32).max:
+        raise DataError(
+            f"{file.path}: item_tags holds ids outside 0..{np.iinfo(np.int32).max}; "
+            "run 'mmctr-kit data check'"
+        )
     width = int(tags.lengths.max(initial=1))
     table = np.zeros((n_items + 1, width), np.int32)
     row = np.repeat(ids, tags.lengths)
@@ -193,20 +196,30 @@ def _require_range(name: str, values: NDArray[np.int64], path: str, n_items: int
 
 def _canonical(columns: Arrays, file: File) -> Arrays:
     n = len(columns["user_id"])
-    user, item = columns["user_id"], columns["item_id"]
+    offsets = np.concatenate([[0], np.cumsum(columns["lengths"])])
     if "ID" in columns:
         ids = columns.pop("ID")
         if not np.array_equal(np.sort(ids), np.arange(n)):
             raise DataError(f"{file.path}: ID is not 0..{n - 1}; run 'mmctr-kit data check'")
         order = np.argsort(ids)
     else:
-        order = np.lexsort((columns["likes_level"], columns["label"], item, user))
-    offsets = np.concatenate([[0], np.cumsum(columns["lengths"])])
+        order = _row_order(columns, offsets)
     lengths = columns.pop("lengths")[order]
     items = columns.pop("items")[spans(offsets[order], lengths)]
     columns = {name: array[order] for name, array in columns.items()}
     columns["occurrence"] = _occurrences(columns["user_id"], columns["item_id"])
     return columns | {"items": items, "lengths": lengths}
+
+
+def _row_order(columns: Arrays, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions that put the rows into an order which depends on their content alone."""
+    names = ("views_level", "likes_level", "label", "item_id", "user_id")
+    keys = [columns[n] for n in names]
+    order = np.lexsort(keys)
+    tied = np.logical_and.reduce([np.diff(k[order]) == 0 for k in keys])
+    if tied.any():
+        order = np.lexsort((history_hashes(columns["items"], offsets), *keys))
+    return order
 
 
 def _occurrences(user: NDArray[np.int64], item: NDArray[np.int32]) -> NDArray[np.int32]:

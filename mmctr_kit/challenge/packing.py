@@ -50,7 +50,7 @@ def share(
     lie together.
     """
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    hashes = _history_hashes(items, offsets)
+    hashes = history_hashes(items, offsets)
     _, first, index = np.unique(hashes, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
@@ -63,7 +63,7 @@ def share(
     return shared, index.astype(np.int32)
 
 
-def _history_hashes(items: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.uint64]:
+def history_hashes(items: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.uint64]:
     """(rows,) uint64: a polynomial hash of each row's items and length."""
     with np.errstate(over="ignore"):
         place = np.arange(len(items)) - np.repeat(offsets[:-1], np.diff(offsets))

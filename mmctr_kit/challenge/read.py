@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.contract import FILES, Column, File
+from mmctr_kit.challenge.contract import FILES, Column, ColumnKind, File
 from mmctr_kit.errors import DataError, UsageError
 
 BATCH_ROWS = 65_536
@@ -71,9 +71,9 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path)
     except FileNotFoundError as e:
         raise DataError(f"{path} does not exist") from e
-    except (pa.ArrowInvalid, pa.ArrowException, OSError) as e:
+    except (pa.ArrowException, OSError) as e:
         raise DataError(
-            f"{path} is not a readable parquet file ({str(e).splitlines()[0]}); download it again"
+            f"{path} is not a readable parquet file ({_first_line(e)}); download it again"
         ) from e
 
 
@@ -87,38 +87,33 @@ def read_columns(
     columns = {c.name: c for c in file.columns}
     handle = open_parquet(folder / file.path)
     with handle:
-        absent = [n for n in names if n not in handle.schema_arrow.names]
-        if absent:
-            raise DataError(
-                f"{file.path} lacks column {absent[0]}; found "
-                f"{', '.join(handle.schema_arrow.names)}"
-            )
+        _require_columns(handle, names, file.path)
         try:
             for batch in handle.iter_batches(batch_rows, columns=list(names)):
                 yield {n: to_numpy(batch.column(n), columns[n], f"{file.path}: {n}") for n in names}
         except (pa.ArrowException, OSError) as e:
             raise DataError(
-                f"{file.path} breaks off while read ({str(e).splitlines()[0]}); download it again"
+                f"{file.path} breaks off while read ({_first_line(e)}); download it again"
             ) from e
 
 
 def read_table(folder: Path, file: File, names: Sequence[str]) -> dict[str, Values]:
     """The named columns of a whole file at once (for the files that fit easily)."""
     batches = list(read_columns(folder, file, names))
+    if not batches:
+        kinds = {c.name: c.kind for c in file.columns}
+        return {n: _empty(kinds[n]) for n in names}
     return {n: _concatenate([b[n] for b in batches]) for n in names}
 
 
 def read_vectors(path: Path, id_name: str, vector_name: str) -> tuple[NDArray[np.int64], Ragged]:
     """Ids (rows,) and float vectors of a parquet file outside the challenge's layout."""
     with open_parquet(path) as handle:
-        names = handle.schema_arrow.names
-        absent = [n for n in (id_name, vector_name) if n not in names]
-        if absent:
-            raise DataError(
-                f"{path} lacks column {absent[0]}; expected {id_name} and {vector_name}, "
-                f"found {', '.join(names)}"
-            )
-        table = handle.read(columns=[id_name, vector_name]).combine_chunks()
+        _require_columns(handle, (id_name, vector_name), str(path))
+        try:
+            table = handle.read(columns=[id_name, vector_name]).combine_chunks()
+        except (pa.ArrowException, OSError) as e:
+            raise DataError(f"{path} breaks off while read ({_first_line(e)})") from e
     ids = to_numpy(_one_chunk(table.column(id_name)), Column(id_name, "int"), f"{path}: {id_name}")
     vectors = to_numpy(
         _one_chunk(table.column(vector_name)),
@@ -154,11 +149,15 @@ def _ragged(array: pa.Array, whole: bool, where: str) -> Ragged:
         raise DataError(f"{where} is {kind}; expected one array or list a row")
     if flat.null_count:
         raise DataError(f"{where} holds {flat.null_count} nulls inside its arrays; expected none")
+    if len(flat) == 0:
+        # Whoever wrote empty arrays alone may not have known their type.
+        return Ragged(_no_values(whole), offsets)
     if whole:
         return Ragged(_integers(flat, where), offsets)
     if not (pa.types.is_floating(flat.type) or pa.types.is_integer(flat.type)):
         raise DataError(f"{where} holds {flat.type}; expected floats")
-    return Ragged(np.asarray(flat).astype(np.float32, copy=False), offsets)
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, which later checks name
+        return Ragged(np.asarray(flat).astype(np.float32, copy=False), offsets)
 
 
 def _integers(array: pa.Array, where: str) -> NDArray[np.int64]:
@@ -166,10 +165,41 @@ def _integers(array: pa.Array, where: str) -> NDArray[np.int64]:
         values = np.asarray(array)
         if not (np.isfinite(values).all() and (values == np.floor(values)).all()):
             raise DataError(f"{where} holds fractions or non-finite values; expected integers")
+        if (np.abs(values) >= 2.0**63).any():
+            raise DataError(f"{where} holds values beyond int64; expected integers within it")
         return values.astype(np.int64)
     if not (pa.types.is_integer(array.type) or pa.types.is_boolean(array.type)):
         raise DataError(f"{where} is {array.type}; expected integers")
-    return np.asarray(pc.cast(array, pa.int64()))
+    try:
+        return np.asarray(pc.cast(array, pa.int64()))
+    except pa.ArrowInvalid as e:
+        raise DataError(f"{where} holds values beyond int64; expected integers within it") from e
+
+
+def _require_columns(handle: pq.ParquetFile, names: Sequence[str], where: str) -> None:
+    found = handle.schema_arrow.names
+    for name in names:
+        if found.count(name) != 1:
+            fault = f"holds column {name} twice" if name in found else f"lacks column {name}"
+            raise DataError(
+                f"{where} {fault}; expected {', '.join(names)}, found {', '.join(found)}"
+            )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _empty(kind: ColumnKind) -> Values:
+    if kind == "text":
+        return []
+    if kind == "int":
+        return np.zeros(0, np.int64)
+    return Ragged(_no_values(kind == "ints"), np.zeros(1, np.int64))
+
+
+def _no_values(whole: bool) -> NDArray[np.int64] | NDArray[np.float32]:
+    return np.zeros(0, np.int64) if whole else np.zeros(0, np.float32)
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
@@ -177,10 +207,9 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _concatenate(parts: list[Values]) -> Values:
-    first = parts[0] if parts else np.zeros(0, np.int64)
-    if isinstance(first, np.ndarray):
-        return np.concatenate([p for p in parts if isinstance(p, np.ndarray)] or [first])
-    if isinstance(first, list):
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate([p for p in parts if isinstance(p, np.ndarray)])
+    if isinstance(parts[0], list):
         return [v for p in parts if isinstance(p, list) for v in p]
     ragged = [p for p in parts if isinstance(p, Ragged)]
     starts = np.cumsum([0, *(len(p.values) for p in ragged)])

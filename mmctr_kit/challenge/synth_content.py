@@ -70,7 +70,7 @@ def make_content(world: World, rng: np.random.Generator, workers: int) -> Conten
     text = _modality(latent[:, TEXT_DIMS], TEXT_DIM, 1.0, rng)
     image = _modality(latent[:, IMAGE_DIMS], IMAGE_DIM, IMAGE_SCALE, rng)
     ends = tags.offsets.tolist()
-    described: NDArray[np.bool_] = text.any(axis=1)
+    described = np.any(text != 0, axis=1).tolist()
     titles = [
         _title(tags.values[low:high].tolist()) if present else ""
         for low, high, present in zip(ends[:-1], ends[1:], described, strict=True)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from mmctr_kit.challenge.contract import GIVEN_DIM, GivenEmbedding
 
 _CHUNK = 4_096
+_ROUNDING = 1e-12
+"""A component of less than this share of the largest variance is a zero's rounding error."""
 
 Floats32 = NDArray[np.float32]
 Floats64 = NDArray[np.float64]
@@ -85,5 +87,7 @@ def _finish(scores: Floats64) -> Floats32:
     """(n, 128) float32: a fixed sign (largest entry positive), zeros where components end."""
     largest = scores[np.abs(scores).argmax(axis=0), np.arange(scores.shape[1])]
     out = np.zeros((len(scores), GIVEN_DIM), np.float32)
-    out[:, : scores.shape[1]] = scores * np.where(largest < 0, -1.0, 1.0)
+    power = (scores**2).sum(axis=0)
+    signs = np.where(largest < 0, -1.0, 1.0)
+    out[:, : scores.shape[1]] = scores * np.where(power > _ROUNDING * power.max(), signs, 0.0)
     return out

@@ -13,6 +13,9 @@ from mmctr_kit.challenge.contract import KNOWN_ROWS_PER_USER, Split
 ROWS_PER_USER = KNOWN_ROWS_PER_USER
 """Every user's group: one positive, the rest negatives."""
 
+MIN_ITEMS = 20
+"""A history may hold half of the warm items, and a group needs four others."""
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -44,6 +47,10 @@ class Preset:
     negative_mix: float
     negative_power: float
     cold_share: float
+
+    def __post_init__(self) -> None:
+        if self.n_items < MIN_ITEMS:
+            raise ValueError(f"n_items is {self.n_items}; at least {MIN_ITEMS} are needed")
 
     @property
     def test_users(self) -> int:

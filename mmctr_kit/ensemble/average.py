@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.ranks import midranks
-
 _KNOTS = 4096
 
 
@@ -55,7 +53,11 @@ class RankMean:
 
 @dataclass(frozen=True)
 class _Curve:
-    """An empirical distribution function, interpolated: knots x ascending, rank in (0, 1)."""
+    """An empirical distribution function, interpolated: knots x ascending, rank in (0, 1).
+
+    The knots lie halfway between neighbouring values, so that no value sits on one: a rank is
+    exact to half a row and yet keeps its value's detail, and means of ranks do not tie.
+    """
 
     x: NDArray[np.float64]
     at: NDArray[np.float64]
@@ -64,13 +66,15 @@ class _Curve:
     @classmethod
     def fit(cls, values: NDArray[np.float64]) -> "_Curve":
         ordered = np.sort(values)
-        n = len(ordered)
-        places = np.unique(np.linspace(0, n - 1, min(n, _KNOTS)).astype(np.intp))
-        x = np.unique(ordered[places])
-        first = np.searchsorted(ordered, x, "left")
-        last = np.searchsorted(ordered, x, "right")
         spread = float(values.std())
-        return cls(x, (first + last) / (2.0 * n), spread if spread > 0.0 else 1.0)
+        spread = spread if spread > 0.0 else 1.0
+        steps = np.flatnonzero(ordered[1:] > ordered[:-1])
+        if len(steps) == 0:
+            return cls(ordered[:1], np.array([0.5]), spread)
+        steps = steps[np.linspace(0, len(steps) - 1, min(len(steps), _KNOTS)).astype(np.intp)]
+        halfway = ordered[steps] + 0.5 * (ordered[steps + 1] - ordered[steps])
+        x, first = np.unique(halfway, return_index=True)  # rounding can merge two halves
+        return cls(x, (steps[first] + 1.0) / len(ordered), spread)
 
     def rank(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """(rows,) in (0, 1), strictly rising in the value."""
@@ -106,10 +110,12 @@ def mean_without_oof(
 
 
 def rank_without_oof(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(k, rows) mean rank of logits (m, k, rows) within their own rows, as a logit."""
-    rows = logits.shape[2]
+    """(k, rows) mean rank of logits (m, k, rows) within their own rows, as a logit.
+
+    Transductive: a row's rank depends on the rows beside it, since there is no OOF to rank it in.
+    """
     mean = np.zeros(logits.shape[1:])
     for of_run in logits:
         for to, x in zip(mean, of_run, strict=True):
-            to += (midranks(x) - 0.5) / rows
+            to += _Curve.fit(x).rank(x)
     return logit_of_rank(mean / len(logits))

@@ -70,7 +70,7 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
         for name, x in influences.items()
         if name != "mean"
     }
-    used, reason = _decide(stack, method, differences)
+    used, reason = _decide(method, scores, differences)
     fitted = METHODS[used](_part(rows, slice(None), whole), seed)
     return Blend(
         used,
@@ -91,14 +91,16 @@ def _tried(stack: Stack, method: Literal["auto"] | Method) -> list[Method]:
 
 
 def _decide(
-    stack: Stack, method: Literal["auto"] | Method, differences: Mapping[Method, Estimate]
+    method: Literal["auto"] | Method,
+    scores: Mapping[Method, Estimate],
+    differences: Mapping[Method, Estimate],
 ) -> tuple[Method, str]:
-    if method != "auto":
-        against = f", {differences[method].signed()} over mean" if method != "mean" else ""
-        return method, f"{method}: as asked{against}"
-    if stack.runs == 1:
-        return "mean", "mean: one run alone, nothing to choose"
-    return choose(differences, "mean")
+    if method == "auto":
+        if not differences:
+            return "mean", "mean: one run alone, nothing to choose"
+        return choose(scores, differences, "mean")
+    against = f", {differences[method].signed()} over mean" if method != "mean" else ""
+    return method, f"{method}: as asked{against}"
 
 
 def _cross_fit(
@@ -111,18 +113,22 @@ def _cross_fit(
     uninformative blend below 0.5. The shift looks at no label.
     """
     group = user_folds(rows.user, GROUPS, seed ^ _GROUP_SEED)
+    share = np.bincount(group, minlength=GROUPS) / len(group)
     crossed: dict[Method, NDArray[np.float64]] = {m: np.empty(len(group)) for m in methods}
+    means = {m: np.zeros(GROUPS) for m in methods}
     for g in range(GROUPS):
         inside, outside = np.flatnonzero(group == g), np.flatnonzero(group != g)
+        if len(inside) == 0:
+            continue
         _enough(rows.label[outside], rows.fold[outside], rows.fold)
         lines = fit_lines(rows.label[outside], rows.logits[:, outside], start)
         part = _part(rows, outside, lines)
         left_out = apply_lines(lines, rows.logits[:, inside])
         for method in methods:
             logits = METHODS[method](part, seed).apply(left_out, rows.fold[inside])
-            crossed[method][inside] = logits - logits.mean() if len(inside) else logits
-    prior = Line.fit(rows.label, np.zeros(len(group))).intercept
-    return {m: x + prior for m, x in crossed.items()}
+            crossed[method][inside] = logits
+            means[method][g] = logits.mean()
+    return {m: x + (share @ means[m] - means[m])[group] for m, x in crossed.items()}
 
 
 def _part(rows: OofRows, inside: NDArray[np.intp] | slice, lines: list[Line]) -> OofRows:

@@ -1,7 +1,6 @@
 """From run folders to a blended run folder: align by row key, blend, score, write."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +13,8 @@ from mmctr_kit.ensemble.stack import Stack
 from mmctr_kit.errors import RunError
 from mmctr_kit.predictions import Keys, OutOfFold, Predictions
 from mmctr_kit.recipe import fingerprint
-from mmctr_kit.runs import Manifest, Run, begin_run, locked
-from mmctr_kit.scores import score_predictions
+from mmctr_kit.runs import Manifest, Run, begin_run, is_finished, locked
+from mmctr_kit.scores import plain, score_predictions
 
 
 def blend_runs(
@@ -24,21 +23,26 @@ def blend_runs(
     """Blend finished runs into a run at ``path``; None where the same blend is there already.
 
     Runs must match in rows, labels and folds; their features may differ. A run without OOF
-    (imported) makes the whole blend one without.
+    (imported) makes the whole blend one without. Raises RunError where they do not match, where
+    the method cannot be had of them, or where ``path`` is one of them; nothing is written then.
     """
     manifests = [run.manifest for run in runs]
     _require_same(runs, manifests)
+    if path.resolve() in [run.path.resolve() for run in runs]:
+        raise RunError(f"run '{path.name}' is part of the blend; choose another --name")
     whole = [run.predictions() for run in runs]
     partial = any(p.oof is None for p in whole)
+    manifest = _manifest(runs, manifests, method, seed, partial)
     with locked(path):
-        writer = begin_run(path, _manifest(runs, manifests, method, seed, partial), None, force)
-        if writer is None:
+        if is_finished(path, manifest, force):
             return None
-        stack = stack_of([run.name for run in runs], whole)
-        result = blend(stack, method, seed)
+        result = blend(stack_of([run.name for run in runs], whole), method, seed)
         found = _predictions(whole, result)
+        scores = score_predictions(found)
+        writer = begin_run(path, manifest, None, force)
+        assert writer is not None
         writer.write_json("blend.json", _report(runs, result))
-        return writer.finish(found, score_predictions(found), {}), result
+        return writer.finish(found, scores, {}), result
 
 
 def stack_of(names: Sequence[str], whole: Sequence[Predictions]) -> Stack:
@@ -130,6 +134,6 @@ def _report(runs: Sequence[Run], result: Blend) -> dict[str, Any]:
         "method": result.method,
         "reason": result.reason,
         "weights": result.weights,
-        "scores": {k: asdict(v) for k, v in result.scores.items()},
-        "differences": {k: asdict(v) for k, v in result.differences.items()},
+        "scores": {k: plain(v) for k, v in result.scores.items()},
+        "differences": {k: plain(v) for k, v in result.differences.items()},
     }

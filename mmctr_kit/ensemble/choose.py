@@ -7,6 +7,10 @@ from typing import TypeVar
 from mmctr_kit.metrics import Estimate
 
 ERRORS = 2.0
+"""A method must win by this many errors, before the correction for how many were tried."""
+
+CHANCE_ERRORS = 3.0
+"""Unless some method lies this many errors above 0.5, there is no signal to choose by."""
 
 M = TypeVar("M", bound=str)
 
@@ -20,14 +24,22 @@ def errors_needed(methods: int) -> float:
     return NormalDist().inv_cdf(1.0 - chance / methods)
 
 
-def choose(differences: Mapping[M, Estimate], plain: M) -> tuple[M, str]:
+def choose(
+    scores: Mapping[M, Estimate], differences: Mapping[M, Estimate], plain: M
+) -> tuple[M, str]:
     """The method to use and one line that says why.
 
-    differences: of each other method's cross-fitted AUC to that of ``plain``, paired. Of those
-    that pass, the one with the largest difference is taken.
+    scores: each method's cross-fitted AUC, ``plain``'s among them; differences: of each other
+    method to ``plain``, paired. Of those that pass, the one with the largest difference is taken.
+
+    Fold models that memorise make OOF scores of pure noise scatter more than their errors say: a
+    pair of folds that agree by luck raises the AUC of both (up to sqrt(2) times the error). So
+    where nothing is clear of 0.5, differences are not looked at.
     """
     if not differences:
         return plain, f"{plain}: nothing else was tried"
+    if not any(score.z(0.5) > CHANCE_ERRORS for score in scores.values()):
+        return plain, f"{plain}: no method's AUC is {CHANCE_ERRORS:.0f} errors above 0.5"
     needed = errors_needed(len(differences))
     of = f"the {needed:.1f} errors needed for {len(differences)} methods"
     passed = [name for name, d in differences.items() if d.z(0.0) > needed]

@@ -13,6 +13,7 @@ from mmctr_kit.folds import held_out
 
 BAGS = 12
 STEPS = 20
+PATIENCE = 5
 BAG_ROWS = 150_000
 BAG_SHARE = 0.5
 """Half the users a bag (as good as a bootstrap, Buhlmann & Yu 2002), at most BAG_ROWS rows."""
@@ -43,7 +44,9 @@ def select(
     share = min(BAG_SHARE, BAG_ROWS / rows)
     total = np.zeros(runs)
     for _ in range(BAGS):
-        chosen = np.sort(random.choice(runs, size=max(min(runs, BAG_RUNS), runs // 2), replace=False))
+        chosen = np.sort(
+            random.choice(runs, size=max(min(runs, BAG_RUNS), runs // 2), replace=False)
+        )
         inside = np.flatnonzero(held_out(user, share, int(random.integers(2**62))))
         auc = BinnedAuc.of(label[inside], fold[inside])
         if auc is None:
@@ -64,6 +67,8 @@ def _forward(logits: NDArray[np.float64], auc: "BinnedAuc") -> NDArray[np.float6
         total += logits[pick]
         if scores[pick] > best:
             best, best_length = scores[pick], size
+        elif size >= best_length + PATIENCE:
+            break
     return np.bincount(picks[:best_length], minlength=len(logits)) / best_length
 
 

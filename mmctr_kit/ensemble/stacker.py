@@ -1,7 +1,7 @@
 """The LightGBM stacker: shallow, few-leaved, monotone in each run's logit.
 
-It is boosted from the calibrated plain mean, so what it learns is a correction: with no signal in
-the correction it stays at the mean, and its scores tie no more than the mean's do.
+It is boosted from most of the calibrated plain mean, so what it learns is a correction: with no
+signal in the correction it keeps the mean's order, and its scores tie no more than the mean's do.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 from mmctr_kit.ensemble.average import WeightedMean
 from mmctr_kit.ensemble.scale import Line
 from mmctr_kit.folds import held_out
+
+MEAN_SHARE = 0.75
+"""How much of the mean's slope the trees start from. Being monotone they can only add: from all of
+it they cannot take back what the mean gives to a copy or a weak run (measured on simulated runs:
+up to 0.003 AUC, and logits a tenth too wide), from less they rebuild in steps what was smooth."""
 
 ROUNDS = 100
 LEAVES = 4
@@ -27,7 +32,7 @@ ROWS_FOR_TWO_THREADS = 200_000
 
 @dataclass(frozen=True, eq=False)
 class Stacker:
-    """A fitted stacker: the calibrated mean plus the trees' sum, in logits."""
+    """A fitted stacker: a line through the plain mean, plus the trees' sum, in logits."""
 
     line: Line
     booster: Any  # lightgbm.Booster, which has no types
@@ -47,7 +52,7 @@ class Stacker:
             inside = np.flatnonzero(held_out(user, FIT_ROWS / len(label), seed ^ 0x57AC4))
             logits, label = logits[:, inside], label[inside]
         mean = WeightedMean.equal(len(logits)).apply(logits)
-        line = Line.fit(label, mean)
+        line = _shrunk(Line.fit(label, mean), float(mean.mean()))
         data = lightgbm.Dataset(
             logits.T, label=label.astype(np.float32), init_score=line.apply(mean)
         )
@@ -60,6 +65,12 @@ class Stacker:
         added = self.booster.predict(logits.T, raw_score=True, num_threads=2)
         out: NDArray[np.float64] = self.line.apply(mean) + added
         return out
+
+
+def _shrunk(line: Line, centre: float) -> Line:
+    """The same logit at ``centre``, `MEAN_SHARE` of the slope."""
+    slope = MEAN_SHARE * line.slope
+    return Line(slope, line.intercept + (line.slope - slope) * centre)
 
 
 def _parameters(runs: int, rows: int, seed: int) -> dict[str, object]:

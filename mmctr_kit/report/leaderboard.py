@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmctr_kit.challenge.contract import SPLITS
-from mmctr_kit.errors import DataError
+from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.files import read_columns, read_json
 from mmctr_kit.metrics import Estimate, auc_with_error
 from mmctr_kit.runs import Run
@@ -76,7 +76,10 @@ def _seconds(run: Run) -> float | None:
 
 
 def _test_labels(truth: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
-    columns = read_columns(truth / "test_labels.parquet")
+    path = truth / "test_labels.parquet"
+    if not path.is_file():
+        raise UsageError(f"no {path}; --truth is the truth folder that 'data synth' wrote")
+    columns = read_columns(path)
     return np.asarray(columns["label"][np.argsort(columns["ID"])])
 
 

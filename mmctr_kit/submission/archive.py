@@ -13,6 +13,8 @@ from mmctr_kit.submission.member import MAX_BYTES, read_member
 
 _MAX_DIRECTORY = 2**20
 _END = b"PK\x05\x06"
+_END_REACH = 22 + 65_535
+"""The end record lies this near the end: its own size and the longest comment."""
 _MAGIC = (
     (b"\x1f\x8b", "a gzip file"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
@@ -41,7 +43,7 @@ def read_csv_bytes(path: Path, log: Log) -> bytes | None:
     raw = _read_file(path, log)
     if raw is None:
         return None
-    if raw.startswith((b"PK\x03\x04", _END)) or zipfile.is_zipfile(io.BytesIO(raw)):
+    if raw.startswith((b"PK\x03\x04", _END)) or _END in raw[-_END_REACH:]:
         return _unzip(raw, log)
     start = raw[:4096].lstrip()
     kind = next((name for magic, name in _MAGIC if start.startswith(magic)), None)
@@ -89,7 +91,7 @@ def _unzip(raw: bytes, log: Log) -> bytes | None:
         why = show(str(e), 60)
         log.fail(
             "zip-format",
-            f"starts like a zip, but its directory cannot be read ({why}): cut short?",
+            f"looks like a zip, but its directory cannot be read ({why}): cut short?",
             "write or upload it again; `unzip -t FILE` shows whether it is whole",
         )
         return None

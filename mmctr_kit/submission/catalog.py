@@ -82,7 +82,7 @@ class Log:
         return sorted(self._findings, key=lambda f: order.index(f.id))
 
     def _add(self, check: str, level: Level, what: str, todo: str) -> None:
-        if level is Level.FAIL and CHECKS[check].worst is not Level.FAIL:
+        if CHECKS[check].worst is not Level.FAIL and level is Level.FAIL:
             raise ValueError(f"check {check} is registered as {CHECKS[check].worst} at worst")
         self._findings.append(Finding(check, level, what, todo))
 

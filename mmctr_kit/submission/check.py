@@ -77,12 +77,13 @@ def read_scores(path: Path) -> Scores:
     table = _read(path, log, _MAX_ROWS)
     if table is not None and table.ids is not None:
         check_unique(table.ids, table.lines, log)
-    faults = [f for f in log.findings() if f.level is Level.FAIL and f.id not in _NOT_FOR_SCORING]
-    if not faults and table is not None and table.ids is not None and len(table.lines):
-        return Scores(table.ids, table.columns)
-    faults = faults or [f for f in log.findings() if f.level is Level.FAIL]
+    faults = [f for f in log.findings() if f.level is Level.FAIL]
+    if table is not None:
+        faults = [f for f in faults if f.id not in _NOT_FOR_SCORING]
     if faults:
         raise DataError(f"{path}: {faults[0].id}: {faults[0].what}; {faults[0].todo}")
+    if table is not None and table.ids is not None and len(table.ids):
+        return Scores(table.ids, table.columns)
     raise DataError(f"{path}: expected rows of ID and scores; found none; write it again")
 
 

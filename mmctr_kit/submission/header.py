@@ -9,6 +9,7 @@ from mmctr_kit.submission.catalog import Log, show
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*|nan|NaN|inf|")
 _TASKS = {"task1": Task.TASK1, "task2": Task.TASK2, "task12": Task.BOTH}
+_INDEX = ("", "unnamed0", "index")
 _NAMES = ", ".join(Task)
 _TODO = f"write the header {SUBMISSION_ID} and one or more of {_NAMES}, letter for letter"
 
@@ -40,7 +41,7 @@ def read_header(line: str, log: Log) -> Header:
     scores: dict[str, int] = {}
     for at, name in enumerate(names):
         if at != id_at:
-            _task_column(at, name, scores, id_at, log)
+            _task_column(at, name, scores, log)
     if not scores:
         what = f"expected one or more of {_NAMES}; found none in {show(line)}"
         log.fail("csv-columns", what, _TODO)
@@ -55,27 +56,27 @@ def _find_id(names: list[str], log: Log) -> int | None:
     if not meant:
         what = f"expected {SUBMISSION_ID} as the first name; found {show(','.join(names))}"
         log.fail("csv-header", what, _TODO)
-        return None
-    if not exact:
-        what = f"expected {SUBMISSION_ID}; found {show(names[meant[0]])}"
-        log.fail("csv-header", what, _TODO)
+        return None if _plain(names[0]) in _TASKS else 0
     at = (exact or meant)[0]
-    if at > 0:
+    if not exact:
+        what = f"expected {SUBMISSION_ID}; found {show(names[at])}"
+        log.fail("csv-header", what, _TODO)
+    if at > 1 or (at == 1 and _plain(names[0]) not in _INDEX):
         what = f"expected {SUBMISSION_ID} first; it is column {at + 1}"
         log.fail("csv-header", what, f"write {SUBMISSION_ID} as the first column")
     return at
 
 
-def _task_column(at: int, name: str, scores: dict[str, int], id_at: int | None, log: Log) -> None:
+def _task_column(at: int, name: str, scores: dict[str, int], log: Log) -> None:
     """Files column ``at`` under the task it means, and reports a name that is not the task's."""
     column, plain = f"column {at + 1}", _plain(name)
-    if plain in ("", "unnamed0", "index") and at == 0:
+    if plain in _INDEX and at == 0:
         what = f"{column} is {show(name)}: the row index that pandas adds"
         log.fail("csv-columns", what, "write it with to_csv(..., index=False)")
     elif plain == "":
         what = f"{column} has no name (a comma at the end of the line?)"
         log.fail("csv-columns", what, _TODO)
-    elif plain == SUBMISSION_ID.casefold() and id_at is not None:
+    elif plain == SUBMISSION_ID.casefold():
         log.fail("csv-columns", f"{column} is a second {SUBMISSION_ID}", "keep one")
     elif plain not in _TASKS:
         log.fail("csv-columns", f"{column} is {show(name)}; expected one of {_NAMES}", _TODO)

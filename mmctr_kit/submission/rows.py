@@ -27,9 +27,8 @@ def check_unique(ids: NDArray[np.int64], lines: NDArray[np.int64], log: Log) -> 
     again = order[1:][ids[order][1:] == ids[order][:-1]]
     if len(again):
         row = int(again.min())
-        what = (
-            f"{count(len(again), 'row')} repeat an ID, first ID {ids[row]} in line {lines[row]:,}"
-        )
+        repeats = count(len(again), "row")
+        what = f"{repeats} with an ID seen before, first ID {ids[row]} in line {lines[row]:,}"
         log.fail("id-unique", what, "keep one row per ID; a join may have multiplied rows")
     log.passed("id-unique", "all differ")
 
@@ -47,7 +46,7 @@ def _check_complete(
     if not inside.all():
         row = int(np.argmin(inside))
         faults.append(
-            f"{count(int((~inside).sum()), 'ID')} unknown, {ids[row]} in line {lines[row]:,}"
+            f"{count(int((~inside).sum()), 'ID')} unknown, first {ids[row]} in line {lines[row]:,}"
         )
     if faults:
         todo = "take IDs and their order from test.parquet"
@@ -62,8 +61,8 @@ def _check_order(ids: NDArray[np.int64], lines: NDArray[np.int64], log: Log) -> 
     if len(falls):
         row = int(falls[0]) + 1
         what = (
-            f"expected ascending IDs; {count(len(falls), 'row')} go back, first from "
-            f"{ids[row - 1]} to {ids[row]} in line {lines[row]:,}"
+            f"expected ascending IDs; {count(len(falls), 'ID')} below the one before, first "
+            f"{ids[row]} after {ids[row - 1]} in line {lines[row]:,}"
         )
         log.fail("id-order", what, "sort rows by ID as a number, each with its own score")
     log.passed("id-order", "ascending")

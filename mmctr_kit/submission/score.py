@@ -1,6 +1,7 @@
 """AUC of test scores where someone has labels: a course, a generated data set."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,26 +10,55 @@ from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.metrics import Estimate, auc_with_error
 from mmctr_kit.submission.check import Scores
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def read_labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """IDs (n,) and labels (n,) 0/1 from a parquet or CSV file with columns ID and label."""
+    frame = read_frame(path, "labels")
+    ids, labels = (integers(frame, name, path) for name in ("ID", "label"))
+    if not np.isin(labels, (0, 1)).all():
+        raise DataError(f"{path}: labels must be 0 or 1, found other values")
+    if len(np.unique(ids)) != len(ids):
+        raise DataError(f"{path} holds an ID twice; expected each once")
+    return ids, labels
+
+
+def read_frame(path: Path, what: str) -> "pd.DataFrame":
+    """A parquet or CSV file; UsageError where there is none, DataError where it is unreadable."""
     import pandas as pd
 
     if not path.is_file():
-        raise UsageError(f"no labels file at '{path}'; expected parquet or CSV with ID and label")
+        raise UsageError(f"no {what} file at '{path}'; expected parquet or CSV")
     try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except (ValueError, OSError) as e:
-        raise DataError(f"{path} is not a readable parquet or CSV file: {e}") from e
-    missing = [c for c in ("ID", "label") if c not in frame.columns]
-    if missing:
-        raise DataError(f"{path} lacks column {missing[0]}; found {', '.join(frame.columns)}")
-    if not frame["label"].isin([0, 1]).all():
-        raise DataError(f"{path}: labels must be 0 or 1, found other values")
-    ids = frame["ID"].to_numpy(np.int64)
-    if len(np.unique(ids)) != len(ids):
-        raise DataError(f"{path} holds an ID twice; expected each once")
-    return ids, frame["label"].to_numpy(np.int64)
+        why = str(e).strip().partition("\n")[0]
+        raise DataError(f"{path} is not a readable parquet or CSV file: {why}") from e
+
+
+def numbers(frame: "pd.DataFrame", name: str, path: Path) -> NDArray[Any]:
+    """(rows,) a column of finite numbers, integers as they are; DataError where it is none."""
+    if name not in frame.columns:
+        raise DataError(f"{path} lacks column {name}; found {', '.join(map(str, frame.columns))}")
+    column = frame[name]
+    try:
+        values = column.to_numpy(np.float64 if column.hasnans else None)
+        values = values if values.dtype.kind in "iub" else values.astype(np.float64)
+    except (TypeError, ValueError) as e:
+        raise DataError(f"{path}: column {name} is {column.dtype}; expected numbers") from e
+    if not np.isfinite(values).all():
+        raise DataError(f"{path}: column {name} holds values that are missing or not finite")
+    return values
+
+
+def integers(frame: "pd.DataFrame", name: str, path: Path) -> NDArray[np.int64]:
+    """(rows,) a column of whole numbers, whatever its type; DataError where it is none."""
+    values = numbers(frame, name, path)
+    if (values != np.floor(values)).any() or (np.abs(values.astype(np.float64)) >= 2.0**63).any():
+        raise DataError(f"{path}: column {name} holds fractions or too large values")
+    return values.astype(np.int64)
 
 
 def score(

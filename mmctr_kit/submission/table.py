@@ -127,5 +127,5 @@ def _report_ragged(ragged: list[tuple[int, bytes]], width: int, log: Log) -> Non
         todo = "remove the comma at the end of the lines"
     elif line.count(b",") == 2 * (width - 1):
         todo = "write decimal points, not decimal commas"
-    what = f"expected {width} fields in every row; {count(len(ragged), 'row')} differ, {found}"
+    what = f"expected {width} fields in every row; {count(len(ragged), 'row')} without, {found}"
     log.fail("csv-fields", what, todo)

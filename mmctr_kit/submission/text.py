@@ -94,7 +94,7 @@ def _line_ends(raw: bytes, log: Log) -> bytes:
         what = f"expected LF; {count(returns - pairs, 'bare CR')}{only}, the first in line {line:,}"
         log.fail("csv-line-ends", what, todo)
     elif feeds > pairs:
-        what = f"{count(pairs, 'line')} end in CRLF and {feeds - pairs:,} in LF: two files joined?"
+        what = f"CRLF ends {count(pairs, 'line')}, LF {feeds - pairs:,}: two files joined?"
         log.warn("csv-line-ends", what, todo)
     log.passed("csv-line-ends", "CRLF throughout, which readers take as LF")
     return raw.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -151,7 +151,7 @@ def _quotes(header: bytes, rows: bytes, log: Log) -> tuple[bytes, bytes]:
     if left:
         at = rows.find(b'"')
         line = 1 if b'"' in header else rows.count(b"\n", 0, at) + 2
-        what = f"{count(left, 'quote')} that enclose no whole field, the first in line {line:,}"
+        what = f"{count(left, 'quote')} enclosing no whole field, the first in line {line:,}"
         log.fail("csv-quotes", what, todo)
         header, rows = header.replace(b'"', b""), rows.replace(b'"', b"")
     else:

@@ -19,8 +19,8 @@ from mmctr_kit.errors import DataError, UsageError
 _SAFE_LOGIT = 16.0
 """The sigmoid of +-16 is 1.1e-7 from 0 or 1: a billion float64 steps are left on either side."""
 _GAP = 8.0
-"""Units in the last place that must lie between distinct scores, so that every reader (pandas'
-default parser errs by a few) sees them in order."""
+"""Units in the last place that must lie between distinct scores, so that readers which
+round carelessly (pandas' default parser before version 3) still see them in order."""
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 

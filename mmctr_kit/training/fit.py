@@ -1,8 +1,8 @@
 """The one fit loop: trains one model on some rows, yields its epochs, writes nothing.
 
 The schedule is fixed beforehand: so many epochs, or more where ``min_steps`` asks for it. After
-each epoch the model predicts held-out *training* users, and the snapshot with their best AUC is
-what remains. Every random choice is a function of the seed and the epoch, so that a fit resumed
+each epoch the model predicts held-out *training* users, and the snapshot with their best AUC (or
+the last, where the recipe says so) is what remains. Every random choice is a function of the seed and the epoch, so that a fit resumed
 from an epoch's state ends where an uninterrupted one would.
 """
 
@@ -73,7 +73,7 @@ class Fit:
             loss = self._epoch(stream, epoch * steps, steps, steps * epochs)
             logits = self.predict("train", holdout)
             score = auc(labels, logits)
-            best = score > self.best_auc
+            best = score > self.best_auc or self.options.snapshot == "last"
             if best:
                 self.best_auc = score
                 self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
@@ -112,7 +112,7 @@ class Fit:
         loss = torch.zeros((), device=self.data.device)
         for step in range(begin, begin + steps):
             for group in self.optimizer.param_groups:
-                group["lr"].fill_(_learning_rate(step, total, self.options))
+                group["lr"].fill_(learning_rate(step, total, self.options))
             loss += self.step(stream.batch(step))
         return float(loss) / steps
 
@@ -191,7 +191,7 @@ def _optimizer(model: nn.Module, options: Training, device: torch.device) -> tor
     return torch.optim.Adam(model.parameters(), lr=rate, fused=True)
 
 
-def _learning_rate(step: int, total: int, options: Training) -> float:
+def learning_rate(step: int, total: int, options: Training) -> float:
     """Linear warm-up over the first share of the steps, then the schedule down to zero."""
     warm = options.warmup * total
     if step + 1 < warm:

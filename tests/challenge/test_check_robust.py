@@ -56,6 +56,16 @@ def test_what_depends_on_a_broken_file_is_reported_as_not_run(check_folder: Path
     assert findings["labels"].level is Level.PASS
 
 
+def test_items_that_item_feature_lacks_do_not_count_as_other_levels(
+    check_folder: Path, check_tables: Tables, write_table: Write
+) -> None:
+    short = {n: v[:25] for n, v in check_tables["item_feature"].items()}
+    write_table(check_folder, "item_feature", short)
+    findings = check_data(check_folder)
+    assert at(Level.FAIL, findings) == {"row-counts"}
+    assert not at(Level.WARN, findings)
+
+
 def test_unpadded_histories_of_any_length_are_accepted(
     check_folder: Path, check_tables: Tables, write_table: Write
 ) -> None:
@@ -116,8 +126,10 @@ def test_no_type_of_column_raises(
     write_table: Write,
 ) -> None:
     rows = len(next(iter(check_tables[name].values())))
-    write_table(check_folder, name, {n: odd(rows) for n in check_tables[name]})
-    assert {f.id for f in check_data(check_folder)} == set(CHECKS)
+    for kept in ((), ("item_id", "user_id")):  # without ids, little else is looked at
+        columns = {n: v if n in kept else odd(rows) for n, v in check_tables[name].items()}
+        write_table(check_folder, name, columns)
+        assert {f.id for f in check_data(check_folder)} == set(CHECKS)
 
 
 def test_flipped_bytes_anywhere_in_a_file_never_raise(check_folder: Path) -> None:

@@ -1,0 +1,210 @@
+"""The command line as a user types it: exit codes, one-line errors, and the whole path."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from mmctr_kit import __version__
+from mmctr_kit.cli.app import app, main
+
+TRAIN = ("--set", "training.epochs=2", "--set", "training.batch_size=256", "--device", "cpu")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Exit code and standard error of a command put through the error boundary."""
+    before = sys.argv
+    sys.argv = ["mmctr-kit", *arguments]
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    finally:
+        sys.argv = before
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return int(stopped.value.code or 0), error
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory, tiny_root: Path) -> Path:
+    """A folder with two runs, a blend and a submission of the tiny data set."""
+    folder = tmp_path_factory.mktemp("work")
+    data, runs = str(tiny_root / "data"), str(folder / "runs")
+    done = run("cv", "din_demo", "din_demo_e4", "--data", data, "--runs", runs, *TRAIN)
+    assert done.exit_code == 0, done.output
+    done = run("blend", "din_demo", "din_demo_e4", "--name", "both", "--runs", runs)
+    assert done.exit_code == 0, done.output
+    file = str(folder / "s.zip")
+    done = run("submit", "both", "--task", "Task2", "--out", file, "--runs", runs)
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def test_version_and_help_answer() -> None:
+    assert run("--version").output.strip() == f"mmctr-kit {__version__}"
+    listing = run("--help").output
+    for command in ("data", "cv", "runs", "blend", "submit", "score", "import-predictions", "demo"):
+        assert command in listing
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("cv",),
+        ("blend",),
+        ("submit",),
+        ("score",),
+        ("runs",),
+        ("recipes",),
+        ("demo",),
+        ("import-predictions",),
+        ("data", "check"),
+        ("data", "synth"),
+        ("data", "movielens"),
+    ],
+    ids=" ".join,
+)
+def test_every_help_text_has_an_example_that_names_the_command(command: tuple[str, ...]) -> None:
+    text = run(*command, "--help").output
+    assert "Examples" in text
+    assert f"mmctr-kit {' '.join(command)}" in text
+
+
+def test_the_whole_path_ends_in_a_submission_that_its_own_check_passes(
+    work: Path, tiny_root: Path
+) -> None:
+    data = str(tiny_root / "data")
+    checked = run("submit", "--check", str(work / "s.zip"), "--data", data, "--json")
+    assert checked.exit_code == 0, checked.output
+    assert {f["level"] for f in json.loads(checked.output)} <= {"PASS", "WARN"}
+
+
+def test_a_score_is_the_same_from_the_file_and_from_the_run(work: Path, tiny_root: Path) -> None:
+    labels, data = str(tiny_root / "truth" / "test_labels.parquet"), str(tiny_root / "data")
+    of_file = run("score", str(work / "s.zip"), "--labels", labels, "--data", data, "--json")
+    of_run = run("score", "both", "--labels", labels, "--runs", str(work / "runs"), "--json")
+    first, second = json.loads(of_file.output), json.loads(of_run.output)
+    assert first == pytest.approx(second)
+    assert set(first) == {"auc", "se", "n"}
+    assert first["n"] == 400
+
+
+def test_the_leaderboard_lists_runs_blend_and_oracle_within_80_columns(
+    work: Path, tiny_root: Path
+) -> None:
+    shown = run("runs", "--runs", str(work / "runs"), "--truth", str(tiny_root / "truth"))
+    assert shown.exit_code == 0
+    for name in ("din_demo", "din_demo_e4", "both", "oracle", "±"):
+        assert name in shown.output
+    assert max(len(line) for line in shown.output.splitlines()) <= 80
+    rows = json.loads(run("runs", "--runs", str(work / "runs"), "--json").output)
+    assert {r["name"] for r in rows} == {"din_demo", "din_demo_e4", "both"}
+
+
+def test_a_finished_run_is_left_alone_and_says_so(work: Path, tiny_root: Path) -> None:
+    again = run(
+        "cv", "din_demo", "--data", str(tiny_root / "data"), "--runs", str(work / "runs"), *TRAIN
+    )
+    assert again.exit_code == 0
+    assert "finished already" in again.output
+
+
+def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path, tiny_root: Path) -> None:
+    runs = tmp_path / "runs"
+    shown = run(
+        "cv", "din_demo", "--data", str(tiny_root / "data"), "--runs", str(runs), "--dry-run"
+    )
+    assert shown.exit_code == 0, shown.output
+    assert re.search(r"rows train / valid / test\s+2,000 / 400 / 400", shown.output)
+    assert "steps a fold model" in shown.output
+    assert not runs.exists()
+
+
+def test_data_check_passes_clean_data_and_fails_a_broken_folder(
+    tiny_root: Path, tmp_path: Path
+) -> None:
+    assert run("data", "check", str(tiny_root / "data")).exit_code == 0
+    broken = run("data", "check", str(tmp_path), "--json")
+    assert broken.exit_code == 1
+    assert "FAIL" in {f["level"] for f in json.loads(broken.output)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("cv", "qinn", "--data", "."), "no recipe 'qinn'"),
+        (("cv", "din_demo", "din_demo_e4", "--data", ".", "--name", "x"), "--name goes with one"),
+        (("cv", "din_demo", "--data", "nowhere"), "no data folder at 'nowhere'"),
+        (("cv", "din_demo", "--data", ".", "--set", "training.epoch=3"), "did you mean epochs?"),
+        (("cv", "din_demo", "--data", ".", "--set", "model.width=3"), "unknown key model.width"),
+        (("cv", "din_demo", "--data", ".", "--name", "../x"), "expected letters"),
+        (("blend", "nothing", "--name", "x"), "no run 'nothing'"),
+        (("submit", "nothing", "--task", "Task1"), "no run 'nothing'"),
+        (("submit", "nothing"), "--task is missing"),
+        (("submit", "--check", "nowhere.zip"), "nowhere.zip"),
+        (("score", "nothing", "--labels", "nowhere.csv"), "no labels file"),
+        (("data", "check", "nowhere"), "no data folder"),
+        (("data", "synth", "x", "--preset", "huge"), "no preset 'huge'"),
+        (("data", "movielens", "nowhere", "x"), "nowhere"),
+        (("recipes", "qinn"), "no recipe 'qinn'"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, tuple) else "",
+)
+def test_a_wrong_command_is_one_line_and_exit_2(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, error = mistake(capsys, *arguments)
+    assert code == 2
+    assert says in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_operation_is_one_line_and_exit_1(
+    capsys: pytest.CaptureFixture[str], work: Path, tiny_root: Path
+) -> None:
+    data, runs = str(tiny_root / "data"), str(work / "runs")
+    settings = ("--set", "training.learning_rate=0.1", "--device", "cpu")
+    code, error = mistake(capsys, "cv", "din_demo", "--data", data, "--runs", runs, *settings)
+    assert code == 1
+    assert "another recipe" in error
+    assert error.count("\n") == 1
+
+
+def test_an_absent_gpu_that_was_asked_for_is_exit_2(
+    capsys: pytest.CaptureFixture[str], tiny_root: Path
+) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    data = str(tiny_root / "data")
+    code, error = mistake(capsys, "cv", "din_demo", "--data", data, "--device", "cuda")
+    assert code == 2
+    assert "no GPU here" in error
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mmctr_kit", "--debug", "data", "check", "nowhere"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ.copy(),
+    )
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr

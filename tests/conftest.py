@@ -1,0 +1,49 @@
+"""Fixtures that many test files share: a cache of their own and the generated tiny data set."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.challenge.load import load
+from mmctr_kit.challenge.synth import PRESETS, generate
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the user's cache."""
+    before = os.environ.get("MMCTR_KIT_CACHE")
+    os.environ["MMCTR_KIT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["MMCTR_KIT_CACHE"]
+    else:
+        os.environ["MMCTR_KIT_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data/ and truth/ of the generated tiny data set, seed 0. Read only."""
+    root = tmp_path_factory.mktemp("tiny") / "world"
+    generate(root, PRESETS["tiny"], seed=0)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_root: Path) -> ChallengeData:
+    """The tiny data set, loaded."""
+    return load(tiny_root / "data")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked ``cuda`` are skipped, visibly, where torch sees no GPU."""
+    marked = [item for item in items if item.get_closest_marker("cuda")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="no GPU here"))

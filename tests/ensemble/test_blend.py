@@ -1,0 +1,192 @@
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from mmctr_kit.ensemble.blend import blend
+from mmctr_kit.ensemble.methods import METHODS
+from mmctr_kit.ensemble.stack import Stack
+from mmctr_kit.errors import RunError
+from mmctr_kit.folds import user_folds
+from mmctr_kit.metrics import auc, mean_fold_auc, mean_fold_auc_difference, tied_share
+
+
+def single_best(stack):
+    return max(mean_fold_auc(stack.label, x, stack.fold, stack.user).value for x in stack.oof)
+
+
+def fold_mean_auc(label, logits):
+    return auc(label, logits.mean(axis=0))
+
+
+@pytest.mark.parametrize("method", [*METHODS])
+def test_different_runs_blend_into_more_than_the_best_of_them(method, informative):
+    stack, valid_label = informative(1)
+    found = blend(stack, method)
+    assert found.scores[method].value > single_best(stack) + 0.02
+    best = max(fold_mean_auc(valid_label, x) for x in stack.valid)
+    assert fold_mean_auc(valid_label, found.valid) > best + 0.005
+    np.testing.assert_array_equal(found.test, found.valid)  # the same rows stand in both
+
+
+@pytest.mark.parametrize("method", [*METHODS])
+def test_a_blend_is_finite_untied_and_the_same_again(method, informative):
+    stack, _ = informative(2, users=400, valid=200)
+    found, again = blend(stack, method, seed=3), blend(stack, method, seed=3)
+    assert found.oof.shape == stack.label.shape
+    assert found.valid.shape == found.test.shape == (3, 200)
+    for logits in (found.oof, found.valid[0]):
+        assert np.isfinite(logits).all()
+        assert tied_share(logits) == 0.0
+    for field in fields(found):
+        a, b = getattr(found, field.name), getattr(again, field.name)
+        assert np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
+
+
+def test_scores_are_mean_fold_aucs_of_the_cross_fitted_oof_and_differences_are_paired(informative):
+    stack, _ = informative(3, users=400)
+    mean, greedy = blend(stack, "mean"), blend(stack, "greedy")
+    assert [*greedy.scores] == ["mean", "greedy"]
+    wanted = mean_fold_auc(stack.label, greedy.oof, stack.fold, stack.user)
+    assert greedy.scores["greedy"] == wanted
+    wanted = mean_fold_auc_difference(stack.label, greedy.oof, mean.oof, stack.fold, stack.user)
+    assert greedy.differences == {"greedy": wanted}
+    assert mean.differences == {}
+
+
+def test_no_row_of_a_user_is_predicted_with_the_users_own_labels(informative):
+    stack, _ = informative(4, users=400)
+    group = user_folds(stack.user, 5, 0x57AC_5EED)
+    label = stack.label.copy()
+    label[group == 2] = 1 - label[group == 2]
+    flipped = replace(stack, label=label)
+    for method in METHODS:
+        gaps = blend(stack, method).oof[group == 2] - blend(flipped, method).oof[group == 2]
+        np.testing.assert_allclose(gaps, gaps[0], atol=1e-9)  # but for the common level
+
+
+def test_cross_fitted_intercepts_do_not_rank_groups_against_their_labels():
+    """Constant runs: all that could rank rows is the fits' base rate, low where the group left
+    out has many positives. Uncentred, this scores far below 0.5."""
+    rng = np.random.default_rng(0)
+    user = np.repeat(np.arange(300), 4)
+    group = user_folds(user, 5, 0x57AC_5EED)
+    label = (rng.random(len(user)) < 0.1 + 0.15 * group).astype(np.int64)
+    fold = user_folds(user, 3, 7)
+    flat = np.zeros((2, len(user)))
+    stack = Stack(("a", "b"), flat, label, user, fold, np.zeros((2, 3, 4)), np.zeros((2, 3, 4)))
+    for method in METHODS:
+        # Rounded, because equal up to rounding is what is promised.
+        crossed = np.round(blend(stack, method).oof, 9)
+        assert mean_fold_auc(label, crossed, fold, user).value == 0.5
+
+
+# Memorised OOF scores scatter up to sqrt(2) times as far as their errors say: see choose.py.
+@pytest.mark.parametrize(("noise", "errors"), [(0.5, 3.0 * np.sqrt(2.0)), (30.0, 3.0)])
+@pytest.mark.parametrize("one_positive", [True, False])
+def test_runs_that_know_nothing_score_like_chance_and_auto_takes_the_mean(
+    memorised, one_positive, noise, errors
+):
+    for seed in range(3):
+        stack = memorised(seed, users=400, noise=noise, one_positive=one_positive)
+        found = blend(stack, "auto", seed)
+        for score in found.scores.values():
+            assert abs(score.z(0.5)) < errors
+        assert found.method == "mean"
+
+
+def test_auto_keeps_the_mean_of_equals_and_takes_a_better_method_where_copies_crowd(informative):
+    stack, _ = informative(5)
+    alike = replace(
+        stack,
+        oof=np.stack([stack.oof[0], 2.0 * stack.oof[0] + 1.0]),
+        valid=np.stack([stack.valid[0], 2.0 * stack.valid[0] + 1.0]),
+        test=np.stack([stack.test[0], 2.0 * stack.test[0] + 1.0]),
+        names=("a", "b"),
+    )
+    assert blend(alike, "auto").method == "mean"
+    crowded, valid_label = informative(5, extra=("copy",) * 5)
+    found = blend(crowded, "auto")
+    assert found.method in ("greedy", "lightgbm")
+    assert found.reason.startswith(f"{found.method}: +")
+    assert fold_mean_auc(valid_label, found.valid) > fold_mean_auc(
+        valid_label, blend(crowded, "mean").valid
+    )
+    assert {*found.scores} == {*METHODS}
+    assert {*found.differences} == {*METHODS} - {"mean"}
+
+
+def test_noise_among_the_runs_is_muted_by_the_scale(informative):
+    noisy, _ = informative(6, extra=("noise",) * 4)
+    clean, _ = informative(6)
+    lost = blend(clean, "mean").scores["mean"].value - blend(noisy, "mean").scores["mean"].value
+    assert abs(lost) < 0.005
+
+
+def test_one_run_alone_is_its_own_mean(informative):
+    stack, _ = informative(7, users=400)
+    one = replace(
+        stack, names=("a",), oof=stack.oof[:1], valid=stack.valid[:1], test=stack.test[:1]
+    )
+    found = blend(one, "auto")
+    assert (found.method, found.weights) == ("mean", {"a": 1.0})
+    assert "one run alone" in found.reason
+    # Each group has its own line, so the order across groups may move by a hair.
+    assert found.scores["mean"].value == pytest.approx(single_best(one), abs=2e-3)
+    for f in range(3):
+        assert auc(np.arange(3000) % 2, found.valid[f]) == auc(np.arange(3000) % 2, one.valid[0, f])
+
+
+def test_a_blend_can_be_blended_again(informative):
+    stack, _ = informative(8, users=400)
+    first, second = blend(stack, "mean"), blend(stack, "lightgbm")
+    again = replace(
+        stack,
+        names=("x", "y"),
+        oof=np.stack([first.oof, second.oof]),
+        valid=np.stack([first.valid, second.valid]),
+        test=np.stack([first.test, second.test]),
+    )
+    found = blend(again, "auto")
+    assert found.scores["mean"].value > single_best(stack) + 0.02
+
+
+def test_oof_and_valid_logits_stand_on_one_level(informative):
+    stack, valid_label = informative(9)
+    for method in METHODS:
+        found = blend(stack, method)
+        gap = found.oof.mean() - found.valid.mean()
+        assert abs(gap) < 5 * found.oof.std() * np.sqrt(1 / len(valid_label))
+
+
+@pytest.mark.parametrize("method", ["auto", "mean", "rank"])
+def test_runs_without_oof_are_averaged_unscored(method, informative):
+    stack, valid_label = informative(10)
+    none = np.zeros(0, dtype=np.int64)
+    bare = replace(stack, oof=None, label=none, user=none, fold=none)
+    found = blend(bare, method)
+    assert found.method == ("rank" if method == "rank" else "mean")
+    assert found.oof is None
+    assert found.scores == found.differences == {}
+    assert "no OOF" in found.reason
+    best = max(fold_mean_auc(valid_label, x) for x in stack.valid)
+    assert fold_mean_auc(valid_label, found.valid) > best
+
+
+@pytest.mark.parametrize("method", ["greedy", "lightgbm"])
+def test_methods_that_learn_refuse_runs_without_oof(method, informative):
+    stack, _ = informative(10, users=50)
+    with pytest.raises(RunError, match="mean or rank"):
+        blend(replace(stack, oof=None), method)
+
+
+def test_too_few_users_are_an_error_and_not_a_crash():
+    user = np.repeat(np.arange(6), 2)
+    fold = (user // 2).astype(np.int16)
+    label = np.tile([0, 1], 6)
+    label[user == 1] = 0
+    logits = np.random.default_rng(0).normal(size=(2, 12))
+    later = np.zeros((2, 3, 4))
+    stack = Stack(("a", "b"), logits, label, user, fold, later, later)
+    with pytest.raises(RunError, match="too few users"):
+        blend(stack, "auto")

@@ -1,0 +1,183 @@
+"""The contract that every model in the registry keeps."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mmctr_kit.challenge.contract import N_LEVELS
+from mmctr_kit.models.batch import Batch
+from mmctr_kit.registry import MODELS, model_class
+
+ITEMS, TAGS, ROWS = 60, 9, 40
+NEURAL = sorted(name for name, entry in MODELS.items() if entry.learner == "neural")
+
+
+def build(name: str, seed: int = 0) -> nn.Module:
+    """The model at its defaults, on a made-up item table, its weights large enough to matter."""
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(1)
+    tags = torch.randint(0, TAGS, (ITEMS + 1, 5), generator=generator)
+    table = torch.randn(ITEMS + 1, 12, generator=generator)
+    tags[0], table[0] = 0, 0
+    model: nn.Module = model_class(name)(item_tags=tags, item_emb=table, n_tags=TAGS)
+    for parameter in model.parameters():
+        # The official N(0, 1e-4) embeddings would hide any difference below the tolerance.
+        if parameter.dim() == 2 and parameter.std() < 1e-3:
+            nn.init.normal_(parameter, std=0.5, generator=generator)
+    return model
+
+
+def make_batch(rows: int = ROWS, seed: int = 0, least: int = 1, most: int = 12) -> Batch:
+    random = np.random.default_rng(seed)
+    lengths = random.integers(least, most + 1, rows)
+    return Batch(
+        item=torch.from_numpy(random.integers(1, ITEMS + 1, rows)),
+        likes_level=torch.from_numpy(random.integers(1, N_LEVELS, rows)),
+        views_level=torch.from_numpy(random.integers(1, N_LEVELS, rows)),
+        history=torch.from_numpy(random.integers(1, ITEMS + 1, int(lengths.sum()))),
+        row=torch.from_numpy(np.repeat(np.arange(rows), lengths)),
+        offsets=torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)])),
+    )
+
+
+def take(batch: Batch, rows: list[int]) -> Batch:
+    """The batch of these rows of ``batch``, in this order."""
+    spans = [(int(batch.offsets[r]), int(batch.offsets[r + 1])) for r in rows]
+    lengths = torch.tensor([b - a for a, b in spans])
+    return Batch(
+        item=batch.item[rows],
+        likes_level=batch.likes_level[rows],
+        views_level=batch.views_level[rows],
+        history=torch.cat([batch.history[a:b] for a, b in spans]),
+        row=torch.repeat_interleave(lengths),
+        offsets=nn.functional.pad(lengths.cumsum(0), (1, 0)),
+    )
+
+
+def logits(model: nn.Module, batch: Batch) -> Tensor:
+    model.eval()
+    with torch.inference_mode():
+        found: Tensor = model(batch)
+    return found
+
+
+def close(a: Tensor, b: Tensor, tolerance: float = 1e-5) -> bool:
+    return bool(((a - b).abs() <= tolerance * a.abs().clamp(min=1)).all())
+
+
+@pytest.mark.parametrize("name", NEURAL)
+@pytest.mark.parametrize("amount", [1, 7, 500])
+@pytest.mark.parametrize("content", [0, 3, ITEMS])
+def test_neither_amount_nor_content_of_padding_changes_the_output(
+    name: str, amount: int, content: int
+) -> None:
+    model, batch = build(name), make_batch()
+    padded = replace(
+        batch,
+        history=torch.cat([batch.history, torch.full((amount,), content)]),
+        row=torch.cat([batch.row, torch.full((amount,), ROWS)]),
+    )
+    assert close(logits(model, batch), logits(model, padded))
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_padding_gets_no_gradient(name: str) -> None:
+    model, batch = build(name), make_batch()
+    padded = replace(
+        batch,
+        history=torch.cat([batch.history, torch.full((9,), ITEMS)]),
+        row=torch.cat([batch.row, torch.full((9,), ROWS)]),
+    )
+    gradients = []
+    for each in (batch, padded):
+        model.train()
+        model.zero_grad()
+        model(each).sum().backward()
+        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    assert all(close(a, b, 1e-4) for a, b in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_the_order_of_rows_in_a_batch_changes_nothing(name: str) -> None:
+    model, batch = build(name), make_batch()
+    order = torch.randperm(ROWS, generator=torch.Generator().manual_seed(3)).tolist()
+    assert close(logits(model, batch)[order], logits(model, take(batch, order)))
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_rows_predicted_one_by_one_equal_rows_predicted_together(name: str) -> None:
+    model, batch = build(name), make_batch()
+    alone = torch.cat([logits(model, take(batch, [r])) for r in range(ROWS)])
+    assert close(logits(model, batch), alone)
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_a_row_without_history_has_a_finite_logit(name: str) -> None:
+    batch = make_batch(least=0, most=2)
+    assert (batch.offsets.diff() == 0).any()
+    assert torch.isfinite(logits(build(name), batch)).all()
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_the_same_seed_gives_the_same_model(name: str) -> None:
+    first, again, other = (build(name, seed) for seed in (5, 5, 6))
+    batch = make_batch()
+    assert torch.equal(logits(first, batch), logits(again, batch))
+    assert not torch.equal(logits(first, batch), logits(other, batch))
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_saved_weights_give_the_same_predictions_in_a_fresh_model(name: str) -> None:
+    model, batch = build(name, 1), make_batch()
+    model.train()
+    model(batch).sum().backward()
+    fresh = build(name, 2)
+    fresh.load_state_dict(model.state_dict())
+    assert torch.equal(logits(model, batch), logits(fresh, batch))
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_gradient_reaches_every_parameter(name: str) -> None:
+    model = build(name)
+    model.train()
+    random = torch.randn(ROWS, generator=torch.Generator().manual_seed(0))
+    (model(make_batch()) * random).sum().backward()
+    untouched = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert untouched == []
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_sixty_four_rows_can_be_overfitted(name: str) -> None:
+    model, batch = build(name), make_batch(rows=64)
+    labels = (torch.arange(64) % 2).float()
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    lowest = 1.0
+    for _ in range(60):
+        model.train()
+        optimizer.zero_grad()
+        loss = nn.functional.binary_cross_entropy_with_logits(model(batch), labels)
+        loss.backward()
+        optimizer.step()
+        lowest = loss.item()
+        if lowest < 0.1:
+            break
+    assert lowest < 0.1
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_a_model_works_without_a_multimodal_vector(name: str) -> None:
+    tags = torch.ones(ITEMS + 1, 2, dtype=torch.int64)
+    model = model_class(name)(item_tags=tags, item_emb=torch.zeros(ITEMS + 1, 0), n_tags=2)
+    assert torch.isfinite(logits(model, make_batch())).all()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", NEURAL)
+def test_cpu_and_gpu_agree(name: str) -> None:
+    model, batch = build(name), make_batch()
+    here = logits(model, batch)
+    there = Batch(**{k: v.cuda() for k, v in vars(batch).items()})
+    assert close(here, logits(model.cuda(), there).cpu(), 1e-4)

@@ -1,0 +1,76 @@
+"""mmctr_kit.models.layers: each block against its formula."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mmctr_kit.models.layers import (
+    MLP,
+    ItemEncoder,
+    TargetAttention,
+    rows_to_positions,
+    weighted_sum,
+)
+
+LENGTHS = torch.tensor([3, 0, 2, 4])
+ROW = torch.repeat_interleave(LENGTHS)
+OFFSETS = F.pad(LENGTHS.cumsum(0), (1, 0))
+
+
+def test_target_attention_equals_the_mlp_on_the_concatenated_vectors() -> None:
+    torch.manual_seed(0)
+    attention = TargetAttention(6, (10, 5), "relu", 0.0)
+    target, table = torch.randn(4, 6), torch.randn(8, 6)
+    index = torch.randint(0, 8, (9,))
+    k, q = table[index], target[ROW]
+    weight = attention.rest(attention.first(torch.cat([q, k, q - k, q * k], 1)))
+    expected = torch.stack([(weight * k)[r == ROW].sum(0) for r in range(4)])
+    assert torch.allclose(attention(target, table, index, ROW, OFFSETS), expected, atol=1e-5)
+
+
+def test_weighted_sum_leaves_out_what_comes_after_the_last_row() -> None:
+    table, index = torch.randn(5, 3), torch.tensor([0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 4])
+    weight = torch.randn(11)
+    found = weighted_sum(weight, table, index, OFFSETS)
+    expected = torch.stack(
+        [(weight[:9, None] * table[index[:9]])[r == ROW].sum(0) for r in range(4)]
+    )
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert not found[1].any()
+
+
+def test_rows_to_positions_gives_zeros_to_dummy_positions() -> None:
+    values = torch.randn(4, 3)
+    found = rows_to_positions(values, torch.tensor([0, 3, 4]))
+    assert torch.equal(found, torch.stack([values[0], values[3], torch.zeros(3)]))
+
+
+def test_the_tag_part_of_an_item_is_the_mean_of_its_real_tags() -> None:
+    tags = torch.tensor([[0, 0, 0], [0, 2, 3], [1, 1, 2], [0, 0, 0]])
+    encoder = ItemEncoder(tags, torch.zeros(4, 0), n_tags=4, dim=5, emb_dim=0)
+    weight = encoder.item_tags.weight
+    found = encoder(torch.tensor([1, 2, 3]))[:, 5:]
+    expected = torch.stack(
+        [(weight[2] + weight[3]) / 2, (2 * weight[1] + weight[2]) / 3, torch.zeros(5)]
+    )
+    assert torch.allclose(found, expected, atol=1e-7)
+
+
+def test_looking_up_a_small_catalogue_as_a_whole_equals_looking_up_each() -> None:
+    encoder = ItemEncoder(torch.ones(6, 2, dtype=torch.long), torch.randn(6, 4), 3, 5, 7)
+    few, many = torch.tensor([1, 4]), torch.tensor([1, 4, 5, 2, 0, 1, 1, 3])
+    for ids in (few, many):
+        table, index = encoder.lookup(ids)
+        assert torch.allclose(table[index], encoder(ids), atol=1e-6)
+    assert len(encoder.lookup(few)[0]) == 2
+    assert len(encoder.lookup(many)[0]) == 6
+
+
+@pytest.mark.parametrize(("dropout", "batch_norm"), [(0.0, False), (0.2, True)])
+def test_an_mlp_has_its_layers_in_the_stated_order(dropout: float, batch_norm: bool) -> None:
+    mlp = MLP(4, (8, 6), out=1, act="prelu", dropout=dropout, batch_norm=batch_norm)
+    kinds = [type(layer).__name__ for layer in mlp]
+    one = ["Linear", *(["BatchNorm1d"] if batch_norm else []), "PReLU"]
+    one += ["Dropout"] if dropout else []
+    assert kinds == [*one, *one, "Linear"]
+    assert mlp(torch.randn(3, 4)).shape == (3, 1)

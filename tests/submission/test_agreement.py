@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+
+from mmctr_kit.findings import Level
+from mmctr_kit.submission.agreement import (
+    Reference,
+    TestRows,
+    check_alignment,
+    check_references,
+    item_z,
+    popularity_z,
+    ranks,
+    spearman,
+)
+from mmctr_kit.submission.catalog import Log
+
+N = 3_000
+RNG = np.random.default_rng(2)
+ITEM = RNG.integers(0, 300, N)
+NOISE = RNG.normal(size=N)
+SCORE = 0.5 * RNG.normal(size=300)[ITEM] + RNG.normal(size=N)
+POPULARITY = np.bincount(ITEM, minlength=300)[ITEM].astype(float)
+
+
+@settings(max_examples=100, deadline=None)
+@given(hnp.arrays(np.float64, st.integers(2, 30), elements=st.integers(-4, 4).map(float)))
+def test_ranks_and_spearman_equal_scipys_ties_included(values: np.ndarray) -> None:
+    assert ranks(values).tolist() == stats.rankdata(values).tolist()
+    other = np.arange(len(values)) % 3.0
+    if np.ptp(values) and np.ptp(other):
+        assert spearman(values, other) == pytest.approx(stats.spearmanr(values, other)[0])
+    else:
+        assert np.isnan(spearman(np.zeros(len(values)), other))
+
+
+def test_item_z_has_the_mean_and_variance_of_real_permutations() -> None:
+    item = np.repeat(np.arange(60), RNG.integers(1, 6, 60))
+    score = RNG.normal(size=len(item))
+    drawn = np.array([item_z(RNG.permutation(score), item) for _ in range(4_000)])
+    assert abs(drawn.mean()) < 4 / np.sqrt(4_000)
+    assert drawn.std() == pytest.approx(1, abs=0.06)
+
+
+def test_item_z_is_large_where_items_matter_and_unknown_where_no_item_repeats() -> None:
+    assert item_z(SCORE, ITEM) > 20
+    assert abs(item_z(NOISE, ITEM)) < 4
+    assert np.isnan(item_z(SCORE, np.arange(N)))
+    assert np.isnan(item_z(np.ones(N), ITEM))
+
+
+def test_popularity_z_is_standard_normal_for_unrelated_scores() -> None:
+    drawn = np.array([popularity_z(RNG.normal(size=200), POPULARITY[:200]) for _ in range(2_000)])
+    assert abs(drawn.mean()) < 0.1
+    assert drawn.std() == pytest.approx(1, abs=0.06)
+
+
+def said(
+    column: np.ndarray, test: TestRows | None = None, references: tuple[Reference, ...] = ()
+) -> list[tuple[str, Level, str]]:
+    log = Log()
+    check_references({"Task1": column}, references, log)
+    if test is not None:
+        check_alignment({"Task1": column}, test, references, log)
+    return [(f.id, f.level, f.what + f.todo) for f in log.findings()]
+
+
+def test_agreement_with_runs_passes_and_its_range_is_shown() -> None:
+    runs = (Reference("din", SCORE + NOISE), Reference("qin", SCORE * 7))
+    ((check, level, text),) = said(SCORE, references=runs)
+    assert (check, level) == ("rank-correlation", Level.PASS)
+    assert text.endswith("(din) to 1.000")
+
+
+@pytest.mark.parametrize(("other", "word"), [(-SCORE, "inverted?"), (NOISE, "unrelated")])
+def test_a_run_that_disagrees_is_a_doubt_even_beside_one_that_agrees(
+    other: np.ndarray, word: str
+) -> None:
+    ((check, level, text),) = said(
+        SCORE, references=(Reference("good", SCORE), Reference("other", other))
+    )
+    assert (check, level) == ("rank-correlation", Level.WARN)
+    assert word in text
+    assert "(other)" in text
+    assert "2 runs, 1 of them under 0.1" in text
+
+
+def test_runs_that_cannot_be_compared_are_left_out() -> None:
+    runs = (Reference("short", SCORE[:5]), Reference("flat", np.ones(N)))
+    assert said(SCORE, references=(*runs, Reference("broken", np.full(N, np.nan)))) == []
+
+
+def test_shuffled_rows_are_a_doubt_by_item_and_by_popularity() -> None:
+    shuffled = RNG.permutation(SCORE)
+    popular = POPULARITY + 20 * NOISE
+    for test, column, level in (
+        (TestRows(N, ITEM), SCORE, Level.PASS),
+        (TestRows(N, ITEM), shuffled, Level.WARN),
+        (TestRows(N, None, POPULARITY), popular, Level.PASS),
+        (TestRows(N, None, POPULARITY), RNG.permutation(popular), Level.WARN),
+        (TestRows(N, ITEM, POPULARITY), shuffled, Level.WARN),
+        (TestRows(N, ITEM, RNG.permutation(POPULARITY)), SCORE, Level.PASS),
+    ):
+        ((check, found, _),) = said(column, test)
+        assert (check, found) == ("rows-aligned", level)
+
+
+def test_where_existing_runs_do_not_depend_on_the_item_either_there_is_no_doubt() -> None:
+    shuffled, test = RNG.permutation(SCORE), TestRows(N, ITEM)
+    blind, seeing = Reference("blind", shuffled + NOISE), Reference("seeing", SCORE)
+    assert [f[:2] for f in said(shuffled, test, (blind,))] == [
+        ("rank-correlation", Level.PASS),
+        ("rows-aligned", Level.PASS),
+    ]
+    assert ("rows-aligned", Level.WARN) in [f[:2] for f in said(shuffled, test, (blind, seeing))]
+
+
+def test_where_the_relation_could_not_be_seen_there_is_no_doubt() -> None:
+    assert said(NOISE[:900], TestRows(900, ITEM[:900])) == []
+    assert said(NOISE, TestRows(N)) == []
+    for once_or_twice in (np.arange(N), np.arange(N) // 2):
+        ((_, level, text),) = said(NOISE, TestRows(N, once_or_twice))
+        assert level is Level.PASS
+        assert "too few" in text
+
+
+def test_rows_of_another_length_are_a_bug_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="expected 5 values"):
+        TestRows(5, np.arange(4))

@@ -1,0 +1,260 @@
+"""mmctr_kit.cv: whole runs, resumed runs, repeated runs, and the null."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.challenge.load import load
+from mmctr_kit.challenge.synth import PRESETS, generate
+from mmctr_kit.cv import Plan, plan_cv, run_cv
+from mmctr_kit.errors import DataError, RunError
+from mmctr_kit.foldjobs import Crew, Progress, fold_rows
+from mmctr_kit.recipe import Recipe, load_recipe
+from mmctr_kit.runs import Run
+from mmctr_kit.scores import estimate_from
+
+SETTINGS = ("training.epochs=2", "training.batch_size=256", "folds.count=2", "seeds=[0, 1]")
+
+
+def recipe(*settings: str) -> Recipe:
+    return load_recipe("din_demo", (*SETTINGS, *settings))
+
+
+def plan_here(data: ChallengeData, found: Recipe) -> Plan:
+    """A plan that is worked off in this process."""
+    plan = plan_cv(found, data, "cpu")
+    return Plan(plan.recipe, plan.data, Crew("cpu", 1, 1), plan.jobs)
+
+
+def run_here(data: ChallengeData, path: Path, *settings: str) -> Run:
+    run = run_cv(plan_here(data, recipe(*settings)), path, False, lambda _: None)
+    assert run is not None
+    return run
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """Every file of a run but its timings."""
+    return {
+        str(p.relative_to(path)): p.read_bytes()
+        for p in sorted(path.rglob("*"))
+        if p.is_file() and p.name != "timings.json"
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tiny: ChallengeData, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run_here(tiny, tmp_path_factory.mktemp("runs") / "a")
+
+
+def test_oof_covers_every_train_row_once_by_the_model_that_did_not_see_its_user(
+    tiny: ChallengeData, finished: Run
+) -> None:
+    oof = finished.predictions().oof
+    assert oof is not None
+    assert np.isfinite(oof.logit).all()
+    assert len(oof.logit) == len(tiny.train)
+    keys = np.stack([oof.keys.user_id, oof.keys.item_id, oof.keys.occurrence])
+    assert len(np.unique(keys, axis=1).T) == len(tiny.train)
+    for fold in range(2):
+        seen = fold_rows(recipe(), tiny, fold)
+        own = set(tiny.train.user_id[seen.own])
+        assert own.isdisjoint(tiny.train.user_id[seen.train])
+        assert own.isdisjoint(tiny.train.user_id[seen.holdout])
+        assert set(tiny.train.user_id[seen.train]).isdisjoint(tiny.train.user_id[seen.holdout])
+        assert (oof.fold[seen.own] == fold).all()
+
+
+def test_a_run_folder_holds_what_the_design_says(finished: Run) -> None:
+    top = {p.name for p in finished.path.iterdir()}
+    assert top == {
+        "DONE",
+        "folds",
+        "manifest.json",
+        "metrics.json",
+        "oof.parquet",
+        "recipe.yaml",
+        "test.parquet",
+        "timings.json",
+        "valid.parquet",
+    }
+    folds = sorted(p.name for p in (finished.path / "folds").iterdir())
+    assert folds == ["0-0", "0-1", "1-0", "1-1"]
+    one = {p.name for p in (finished.path / "folds" / "0-0").iterdir()}
+    assert one == {"logits.safetensors", "metrics.jsonl", "timings.json", "weights.safetensors"}
+    assert set(finished.metrics["seeds"]) == {"0", "1"}
+    assert finished.metrics["recipe_valid"]["error"] > 0
+
+
+def test_two_runs_of_one_seed_are_bit_identical(
+    tiny: ChallengeData, finished: Run, tmp_path: Path
+) -> None:
+    assert contents(run_here(tiny, tmp_path / "b").path) == contents(finished.path)
+
+
+def test_workers_side_by_side_make_the_run_that_one_process_makes(
+    tiny: ChallengeData, finished: Run, tmp_path: Path
+) -> None:
+    plan = plan_here(tiny, recipe())
+    crew = Plan(plan.recipe, plan.data, Crew("cpu", 2, 1), plan.jobs)
+    told: list[Progress] = []
+    run = run_cv(crew, tmp_path / "c", False, told.append)
+    assert run is not None
+    assert contents(run.path) == contents(finished.path)
+    assert sum(p.epoch is None for p in told) == 4
+
+
+def test_the_same_run_again_is_a_no_op_and_another_one_is_refused(
+    tiny: ChallengeData, finished: Run
+) -> None:
+    before = contents(finished.path)
+    assert run_cv(plan_here(tiny, recipe()), finished.path, False, lambda _: None) is None
+    with pytest.raises(RunError, match="another recipe"):
+        run_here(tiny, finished.path, "training.learning_rate=0.5")
+    assert contents(finished.path) == before
+
+
+def test_force_replaces_a_run(tiny: ChallengeData, finished: Run, tmp_path: Path) -> None:
+    path = tmp_path / "d"
+    shutil.copytree(finished.path, path)
+    plan = plan_here(tiny, recipe("training.learning_rate=0.01"))
+    run = run_cv(plan, path, True, lambda _: None)
+    assert run is not None
+    assert "learning_rate: 0.01" in (path / "recipe.yaml").read_text()
+
+
+def test_a_failing_worker_ends_the_run_with_its_error(tiny: ChallengeData, tmp_path: Path) -> None:
+    plan = plan_here(tiny, recipe())
+    gone = Plan(plan.recipe, _elsewhere(tiny, tmp_path), Crew("cpu", 2, 1), plan.jobs)
+    with pytest.raises(Exception, match=r"no data folder|process pool"):
+        run_cv(gone, tmp_path / "run", False, lambda _: None)
+    assert not (tmp_path / "run" / "DONE").exists()
+
+
+def _elsewhere(data: ChallengeData, tmp_path: Path) -> ChallengeData:
+    return replace(data, folder=tmp_path / "gone")
+
+
+def test_too_few_rows_for_the_folds_is_one_line(tiny: ChallengeData) -> None:
+    few = load_recipe("din_demo", ["folds.count=100", "training.holdout=0.001"])
+    with pytest.raises(DataError, match=r"folds leave a \w+ part of \d+ rows"):
+        plan_cv(few, tiny, "cpu")
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from mmctr_kit.challenge.load import load
+from mmctr_kit.challenge.synth import PRESETS, generate
+from mmctr_kit.cv import Plan, plan_cv, run_cv
+from mmctr_kit.foldjobs import Crew
+from mmctr_kit.recipe import load_recipe
+
+if __name__ == "__main__":
+    data, path, workers, *settings = sys.argv[1:]
+    plan = plan_cv(load_recipe("din_demo", settings), load(Path(data)), "cpu")
+    plan = Plan(plan.recipe, plan.data, Crew("cpu", int(workers), 1), plan.jobs)
+    run_cv(plan, Path(path), False, lambda p: print(p.fold, p.seed, p.epoch, flush=True))
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_killed_in_the_middle_of_a_fold_and_resumed_equals_an_uninterrupted_one(
+    tiny_root: Path, tiny: ChallengeData, finished: Run, tmp_path: Path, workers: int
+) -> None:
+    path, script = tmp_path / "killed", tmp_path / "killed.py"
+    script.write_text(KILLED)
+    command = [sys.executable, str(script), str(tiny_root / "data"), str(path), str(workers)]
+    process = subprocess.Popen([*command, *SETTINGS], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.split()[2] == "1":  # a first epoch ended: the fold has another to go
+            break
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert not (path / "DONE").exists()
+    assert list(path.glob("folds/*/state.safetensors"))
+    time.sleep(0.5)  # workers see their parent gone and end
+    run = run_here(tiny, path)
+    assert contents(run.path) == contents(finished.path)
+
+
+def shuffled_rows(source: Path, out: Path, seed: int) -> Path:
+    """A copy of a data folder with the rows of train.parquet in another order."""
+    shutil.copytree(source, out)
+    path = out / "MicroLens_1M_x1" / "train.parquet"
+    table = pq.read_table(path)
+    order = np.random.default_rng(seed).permutation(len(table))
+    pq.write_table(table.take(pa.array(order)), path)
+    return out
+
+
+def test_shuffling_the_rows_of_train_changes_no_fold_and_no_prediction(
+    tiny_root: Path, finished: Run, tmp_path: Path
+) -> None:
+    other = load(shuffled_rows(tiny_root / "data", tmp_path / "data", 1))
+    run = run_here(other, tmp_path / "run")
+    assert contents(run.path) == contents(finished.path)
+
+
+def null_copy(source: Path, out: Path, seed: int) -> Path:
+    """A copy of a data folder with labels shuffled within each user, in train and valid."""
+    shutil.copytree(source, out)
+    random = np.random.default_rng(seed)
+    for split in ("train", "valid"):
+        path = out / "MicroLens_1M_x1" / f"{split}.parquet"
+        table = pq.read_table(path)
+        user, label = (np.asarray(table.column(c)) for c in ("user_id", "label"))
+        label = label.copy()
+        by_user = np.lexsort((np.arange(len(user)), user))
+        by_chance = np.lexsort((random.random(len(user)), user))
+        label[by_user] = label[by_chance]
+        place = table.column_names.index("label")
+        pq.write_table(table.set_column(place, "label", pa.array(label)), path)
+    return out
+
+
+MEMORISING = (
+    "training.epochs=12",
+    "training.learning_rate=0.01",
+    "training.batch_size=128",
+    "model.mlp_dropout=0.0",
+    "model.embedding_dim=32",
+    "folds.count=5",
+)
+
+
+def test_with_labels_shuffled_within_users_oof_is_chance_and_with_ungrouped_folds_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate(tmp_path / "world", replace(PRESETS["tiny"], train_users=2_000), seed=0)
+    data = load(null_copy(tmp_path / "world" / "data", tmp_path / "data", 5))
+    memorising = load_recipe("din_demo", MEMORISING)
+
+    def oof_z(path: Path) -> float:
+        run = run_cv(plan_here(data, memorising), path, False, lambda _: None)
+        assert run is not None
+        return estimate_from(run.metrics["oof"]).z(0.5)
+
+    assert abs(oof_z(tmp_path / "grouped")) < 3
+
+    def by_row(user: np.ndarray, count: int, seed: int) -> np.ndarray:
+        random = np.random.default_rng(seed)
+        return random.integers(0, count, len(user)).astype(np.int16)
+
+    for module in ("mmctr_kit.cv", "mmctr_kit.foldjobs"):
+        monkeypatch.setattr(f"{module}.user_folds", by_row)
+    # Three of a user's rows tell the fourth's label: a model that memorises users is far from
+    # chance on it, on either side.
+    assert abs(oof_z(tmp_path / "ungrouped")) > 3

@@ -1,0 +1,131 @@
+"""The house: who may import whom, and what nothing may import before it must."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "mmctr_kit"
+
+LINE = (
+    "errors",
+    "files",
+    "findings",
+    "options",
+    "ranks",
+    "metrics",
+    "calibration",
+    "folds",
+    "registry",
+    "recipe",
+    "challenge",
+    "items",
+    "learner",
+    "models",
+    "training",
+    "predictions",
+    "runs",
+    "scores",
+    "foldjobs",
+    "cv",
+    "submission",
+    "ensemble",
+    "imports",
+    "report",
+    "cli",
+)
+"""Each part may import those before it, and itself."""
+
+HEAVY = {
+    "torch": ("models", "training", "items"),
+    "lightgbm": ("ensemble",),
+    "optuna": (),
+}
+BEFORE_USE = ("torch", "lightgbm", "optuna", "pandas", "sklearn", "scipy", "matplotlib")
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if part not in ("__init__", "__main__"):
+            yield part, path
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            yield str(node.module)
+            if node.module == "mmctr_kit":
+                yield from (f"mmctr_kit.{alias.name}" for alias in node.names)
+
+
+def test_every_part_has_its_place_on_the_line() -> None:
+    assert {part for part, _ in modules()} == set(LINE)
+
+
+def test_imports_point_down_the_line_only() -> None:
+    wrong = []
+    for part, path in modules():
+        for name in imports(path):
+            pieces = name.split(".")
+            if pieces[0] != "mmctr_kit" or len(pieces) == 1 or pieces[1] == "__version__":
+                continue
+            # cv asks training which device it runs on, and learner for the model's learner;
+            # both are imported inside the functions that need them.
+            lazy = (part, pieces[1]) in {("learner", "training")}
+            if LINE.index(pieces[1]) > LINE.index(part) and not lazy:
+                wrong.append(f"{path.relative_to(PACKAGE)} imports {name}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("library", sorted(HEAVY))
+def test_a_heavy_library_is_imported_only_where_it_belongs(library: str) -> None:
+    found = {
+        str(path.relative_to(PACKAGE))
+        for part, path in modules()
+        for name in imports(path)
+        if name.split(".")[0] == library and part not in HEAVY[library]
+    }
+    # cv names torch's version in the manifest.
+    assert found <= ({"cv.py"} if library == "torch" else set())
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """The modules of :data:`BEFORE_USE` that a command line has loaded when it ends."""
+    code = (
+        "import sys\n"
+        "from mmctr_kit.cli.app import main\n"
+        f"sys.argv = ['mmctr-kit', *{list(arguments)!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"print('LOADED', [m for m in {BEFORE_USE!r} if m in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(ast.literal_eval(done.stdout.split("LOADED ")[1]))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("cv", "--help"),
+        ("cv", "no_such_recipe", "--data", "nowhere"),
+        ("cv", "din_demo", "--data", "nowhere"),
+        ("cv", "din_demo", "--data", ".", "--set", "training.epoch=3"),
+        ("submit", "--check", "nowhere.zip"),
+        ("recipes",),
+    ],
+    ids=lambda a: " ".join(a),
+)
+def test_help_and_mistakes_load_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    assert loaded_by(*arguments) == set()
+
+
+def test_files_and_functions_stay_small_enough_to_read() -> None:
+    long = [str(p.relative_to(PACKAGE)) for _, p in modules() if len(p.read_text("utf-8").splitlines()) > 350]
+    assert long == []

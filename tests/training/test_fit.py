@@ -1,0 +1,182 @@
+"""mmctr_kit.training.fit: the one fit loop."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.learner import State
+from mmctr_kit.models.din import DIN
+from mmctr_kit.recipe import Training
+from mmctr_kit.training.batches import DeviceData, tensor, to_device
+from mmctr_kit.training.fit import Fit, batch_size_for, learning_rate, schedule
+
+CPU = torch.device("cpu")
+OPTIONS = Training(epochs=3, batch_size=128, learning_rate=3e-3, holdout=0.1)
+
+
+@pytest.fixture(scope="module")
+def device_data(tiny: ChallengeData) -> DeviceData:
+    return to_device(tiny, CPU)
+
+
+@pytest.fixture
+def model(tiny: ChallengeData) -> nn.Module:
+    return small_din(tiny)
+
+
+def small_din(tiny: ChallengeData, seed: int = 0) -> DIN:
+    torch.manual_seed(seed)
+    return DIN(
+        item_tags=tensor(tiny.item_tags.astype(np.int64), CPU),
+        item_emb=tensor(tiny.item_emb, CPU),
+        n_tags=tiny.n_tags,
+        embedding_dim=8,
+        item_emb_dim=8,
+        attention_hidden=(8,),
+        attention_dropout=0.1,
+        mlp_hidden=(16,),
+        mlp_dropout=0.1,
+    )
+
+
+TRAIN, HOLDOUT = np.arange(0, 1600), np.arange(1600, 2000)
+
+
+def last_state(model: nn.Module, data: DeviceData, seed: int) -> State:
+    """The state after the last epoch, before the best snapshot is put back."""
+    fit = Fit(model, data, OPTIONS, seed)
+    return [epoch.state() for epoch in fit.run(TRAIN, HOLDOUT)][-1]
+
+
+def states_equal(a: State, b: State) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+
+
+def test_the_loss_falls_and_every_epoch_is_told(device_data: DeviceData, model: nn.Module) -> None:
+    epochs = list(Fit(model, device_data, OPTIONS, seed=0).run(TRAIN, HOLDOUT))
+    assert [e.epoch for e in epochs] == [1, 2, 3]
+    assert epochs[-1].train_loss < epochs[0].train_loss
+    assert all(0 < e.holdout_auc < 1 for e in epochs)
+
+
+def test_what_remains_is_the_snapshot_with_the_best_holdout_auc(
+    device_data: DeviceData, model: nn.Module
+) -> None:
+    fit = Fit(model, device_data, OPTIONS.model_copy(update={"epochs": 5}), seed=0)
+    kept: dict[str, np.ndarray] = {}
+    best = -1.0
+    for epoch in fit.run(TRAIN, HOLDOUT):
+        assert epoch.best == (epoch.holdout_auc > best)
+        if epoch.best:
+            best = epoch.holdout_auc
+            kept = {k: v.numpy().copy() for k, v in model.state_dict().items()}
+    assert all(np.array_equal(kept[k], v.numpy()) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize("stop", [1, 2])
+def test_a_fit_resumed_from_an_epoch_ends_bit_for_bit_where_an_uninterrupted_one_does(
+    tiny: ChallengeData, device_data: DeviceData, stop: int
+) -> None:
+    whole = [e.state() for e in Fit(small_din(tiny), device_data, OPTIONS, 7).run(TRAIN, HOLDOUT)]
+    resumed_fit = Fit(small_din(tiny, seed=99), device_data, OPTIONS, 7)
+    resumed = [e.state() for e in resumed_fit.run(TRAIN, HOLDOUT, resume=whole[stop - 1])]
+    assert len(resumed) == 3 - stop
+    assert states_equal(resumed[-1], whole[-1])
+
+
+def test_two_fits_of_one_seed_are_bit_identical_and_of_two_seeds_differ(
+    tiny: ChallengeData, device_data: DeviceData
+) -> None:
+    first = last_state(small_din(tiny), device_data, 1)
+    assert states_equal(first, last_state(small_din(tiny), device_data, 1))
+    assert not states_equal(first, last_state(small_din(tiny), device_data, 2))
+
+
+def test_holdout_rows_teach_nothing(tiny: ChallengeData, device_data: DeviceData) -> None:
+    label = device_data.rows["train"].label
+    assert label is not None
+    before = label.clone()
+    a = last_state(small_din(tiny), device_data, 1)
+    try:
+        label[HOLDOUT] = 1 - label[HOLDOUT]
+        b = last_state(small_din(tiny), device_data, 1)
+    finally:
+        label.copy_(before)
+    assert all(np.array_equal(a[k], b[k]) for k in a if k.startswith(("model.", "optimizer.")))
+
+
+def test_min_steps_adds_epochs_where_rows_are_few() -> None:
+    options = Training(batch_size=100, epochs=2, min_steps=90)
+    assert schedule(1_000, options) == (10, 9)
+    assert schedule(100_000, options) == (1_000, 2)
+
+
+def test_auto_batch_size_is_a_power_of_two_within_its_bounds() -> None:
+    sizes = {n: batch_size_for(n, Training()) for n in (10, 10_000, 100_000, 1_000_000, 4_000_000)}
+    assert sizes == {10: 10, 10_000: 256, 100_000: 512, 1_000_000: 4096, 4_000_000: 8192}
+    assert batch_size_for(50, Training(batch_size=64)) == 50
+
+
+@pytest.mark.parametrize(("name", "middle"), [("constant", 1.0), ("linear", 0.5), ("cosine", 0.5)])
+def test_the_learning_rate_warms_up_and_follows_its_schedule(name: str, middle: float) -> None:
+    options = Training(schedule=name, warmup=0.1, learning_rate=2.0)
+    rates = [learning_rate(step, 1000, options) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.02)
+    assert rates[99] == pytest.approx(2.0)
+    assert rates[550] == pytest.approx(2.0 * middle)
+    assert max(rates) == pytest.approx(2.0)
+    assert min(rates[100:]) >= 0
+
+
+def test_the_embedding_regulariser_adds_lambda_times_the_table_to_its_gradient(
+    device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    def gradients(strength: float) -> dict[str, torch.Tensor]:
+        options = Training(embedding_regularizer=strength, clip_norm=None, batch_size=64)
+        fit = Fit(small_din(tiny), device_data, options, 0)
+        fit.model.eval()  # no dropout, so that both see the same network
+        fit.step(torch.arange(64))
+        return {n: p.grad.clone() for n, p in fit.model.named_parameters() if p.grad is not None}
+
+    plain, decayed = gradients(0.0), gradients(0.5)
+    weights = dict(small_din(tiny).named_parameters())
+    tables = {
+        "items.item_id.weight",
+        "items.item_tags.weight",
+        "items.project.weight",
+        "likes_level.weight",
+        "views_level.weight",
+    }
+    for name, gradient in decayed.items():
+        extra = 0.5 * weights[name] if name in tables else torch.zeros(())
+        assert torch.allclose(gradient, plain[name] + extra, atol=1e-6), name
+
+
+def test_clipping_bounds_the_size_of_a_step(device_data: DeviceData, tiny: ChallengeData) -> None:
+    fit = Fit(small_din(tiny), device_data, Training(clip_norm=1e-3, batch_size=64), 0)
+    fit.step(torch.arange(64))
+    norm = torch.cat([p.grad.flatten() for p in fit.model.parameters() if p.grad is not None])
+    assert norm.norm().item() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_prediction_in_parts_equals_prediction_at_once(
+    device_data: DeviceData, model: nn.Module
+) -> None:
+    fit = Fit(model, device_data, OPTIONS, 0)
+    whole = fit.predict("test")
+    assert whole.dtype == np.float64
+    part = fit.predict("test", np.arange(100, 110))
+    assert np.allclose(whole[100:110], part, atol=1e-5)
+
+
+@pytest.mark.cuda
+def test_training_on_a_gpu_uses_bf16_and_predicts_in_float32(tiny: ChallengeData) -> None:
+    data = to_device(tiny, torch.device("cuda"))
+    fit = Fit(small_din(tiny).cuda(), data, OPTIONS, 0)
+    *_, last = fit.run(TRAIN, HOLDOUT)
+    assert np.isfinite(last.train_loss)
+    logits = fit.predict("test")
+    # bf16 logits have 8 bits: predictions in it would tie by the hundreds.
+    assert len(np.unique(logits)) > 0.9 * len(logits)
