@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mmctr_kit.errors import RunError
+from mmctr_kit.errors import RunError, UsageError
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -72,3 +74,32 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     write(temporary)
     os.replace(temporary, path)
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A sibling of ``out`` to write into; it becomes ``out`` if the block ends well, or goes.
+
+    Raises UsageError where ``out`` holds anything or cannot be made.
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UsageError(f"'{out}' exists and is not an empty folder; name a new one or empty it")
+    whole = out.resolve()
+    part = whole.with_name(f".{whole.name}.partial-{os.getpid()}")
+    try:
+        part.mkdir(parents=True)
+    except OSError as e:
+        raise UsageError(
+            f"cannot write beside '{out}' ({e.strerror}); name a folder that you may create"
+        ) from e
+    try:
+        yield part
+        if out.exists():
+            # Kept, not replaced: it may be somebody's working directory.
+            for child in sorted(part.iterdir()):
+                child.rename(out / child.name)
+        else:
+            part.rename(whole)
+    finally:
+        if part.exists():
+            shutil.rmtree(part)

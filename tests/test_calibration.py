@@ -42,6 +42,14 @@ def test_classes_that_separate_give_a_finite_rising_line(rows):
     assert all(math.isfinite(v) for v in logistic_line(outlier > 0, outlier))
 
 
+def test_the_targets_are_platts():
+    logits = np.repeat([-1.0, 1.0], [30, 10])
+    slope, intercept = logistic_line(logits > 0, logits)
+    np.testing.assert_allclose(
+        sigmoid(np.array([intercept - slope, intercept + slope])), [1 / 32, 11 / 12], rtol=1e-6
+    )
+
+
 def test_constant_logits_give_the_base_rate():
     label = np.arange(100) < 25
     slope, intercept = logistic_line(label, np.full(100, 3.7))

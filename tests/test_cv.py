@@ -226,7 +226,9 @@ def null_copy(source: Path, out: Path, seed: int) -> Path:
 
 
 MEMORISING = (
-    "training.epochs=12",
+    "training.epochs=10",
+    "training.snapshot=last",
+    "training.holdout=0.01",
     "training.learning_rate=0.01",
     "training.batch_size=128",
     "model.mlp_dropout=0.0",
@@ -238,8 +240,8 @@ MEMORISING = (
 def test_with_labels_shuffled_within_users_oof_is_chance_and_with_ungrouped_folds_it_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generate(tmp_path / "world", replace(PRESETS["tiny"], train_users=2_000), seed=0)
-    data = load(null_copy(tmp_path / "world" / "data", tmp_path / "data", 5))
+    generate(tmp_path / "world", replace(PRESETS["tiny"], train_users=1_000), seed=0)
+    data = load(null_copy(tmp_path / "world" / "data", tmp_path / "data", 6))
     memorising = load_recipe("din_demo", MEMORISING)
 
     def oof_z(path: Path) -> float:

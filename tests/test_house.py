@@ -127,5 +127,9 @@ def test_help_and_mistakes_load_nothing_heavy(arguments: tuple[str, ...]) -> Non
 
 
 def test_files_and_functions_stay_small_enough_to_read() -> None:
-    long = [str(p.relative_to(PACKAGE)) for _, p in modules() if len(p.read_text("utf-8").splitlines()) > 350]
+    long = [
+        str(p.relative_to(PACKAGE))
+        for _, p in modules()
+        if len(p.read_text("utf-8").splitlines()) > 350
+    ]
     assert long == []

@@ -2,8 +2,8 @@
 
 The schedule is fixed beforehand: so many epochs, or more where ``min_steps`` asks for it. After
 each epoch the model predicts held-out *training* users, and the snapshot with their best AUC (or
-the last, where the recipe says so) is what remains. Every random choice is a function of the seed and the epoch, so that a fit resumed
-from an epoch's state ends where an uninterrupted one would.
+the last, where the recipe says so) is what remains. Every random choice is a function of the seed
+and the epoch, so that a fit resumed from an epoch's state ends where an uninterrupted one would.
 """
 
 import math

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mmctr_kit.challenge import check_folder as surroundings
 from mmctr_kit.challenge.check import CHECKS, check_data
+from mmctr_kit.challenge.check import folder as surroundings
 from mmctr_kit.challenge.contract import FILES
 from mmctr_kit.errors import UsageError
 from mmctr_kit.findings import Finding, Level

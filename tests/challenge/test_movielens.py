@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from mmctr_kit.challenge import movielens
 from mmctr_kit.challenge.contract import FILES, GIVEN_DIM, MAX_HISTORY, SPLITS
 from mmctr_kit.challenge.movielens import TEST_LABELS, convert
-from mmctr_kit.challenge.movielens_items import describe
-from mmctr_kit.challenge.movielens_movies import Movie, read_movies_dat
-from mmctr_kit.challenge.movielens_read import Ratings
-from mmctr_kit.challenge.movielens_rows import Options, item_levels, user_rows
+from mmctr_kit.challenge.movielens.items import describe
+from mmctr_kit.challenge.movielens.movies import Movie, read_movies_dat
+from mmctr_kit.challenge.movielens.read import Ratings
+from mmctr_kit.challenge.movielens.rows import Options, item_levels, user_rows
 from mmctr_kit.errors import DataError, MmctrKitError, UsageError
 
 GENRES = ["Action", "Children's", "Comedy", "Drama", "Film-Noir", "Sci-Fi", "War"]
@@ -667,10 +667,10 @@ def test_an_out_that_holds_anything_is_refused_and_an_empty_one_filled(tmp_path:
     out.mkdir(parents=True)
     convert(source, out)
     before = tables(out)
-    with pytest.raises(UsageError, match="is not empty"):
+    with pytest.raises(UsageError, match="not an empty folder"):
         convert(source, out, seed=3)
     assert tables(out) == before
-    with pytest.raises(UsageError, match="is not empty"):
+    with pytest.raises(UsageError, match="not an empty folder"):
         convert(source, source / "u.data")
 
 

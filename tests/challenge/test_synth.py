@@ -21,18 +21,18 @@ from threadpoolctl import threadpool_limits
 from mmctr_kit.challenge.contract import FILES, SPLITS
 from mmctr_kit.challenge.read import Ragged, read_table
 from mmctr_kit.challenge.synth import PRESETS, Truth, generate
-from mmctr_kit.challenge.synth_content import Content, make_content
-from mmctr_kit.challenge.synth_draw import (
+from mmctr_kit.challenge.synth.content import Content, make_content
+from mmctr_kit.challenge.synth.draw import (
     ABSENT,
     Preferences,
     block_catalogue,
     draw_group,
     draw_history,
 )
-from mmctr_kit.challenge.synth_oracle import group_log_odds, power_sums, row_log_odds
-from mmctr_kit.challenge.synth_pca import given_embeddings
-from mmctr_kit.challenge.synth_users import Users, draw_users
-from mmctr_kit.challenge.synth_world import LATENT, World, build_world
+from mmctr_kit.challenge.synth.oracle import group_log_odds, power_sums, row_log_odds
+from mmctr_kit.challenge.synth.pca import given_embeddings
+from mmctr_kit.challenge.synth.users import Users, draw_users
+from mmctr_kit.challenge.synth.world import LATENT, World, build_world
 from mmctr_kit.errors import UsageError
 from mmctr_kit.metrics import auc, auc_with_error
 

@@ -137,6 +137,16 @@ def test_one_run_alone_is_its_own_mean(informative):
         assert auc(np.arange(3000) % 2, found.valid[f]) == auc(np.arange(3000) % 2, one.valid[0, f])
 
 
+def test_valid_ranks_are_those_of_the_rows_own_fold_model(informative):
+    """A fold model on a scale of its own, in OOF and in valid alike, changes no rank."""
+    stack, _ = informative(7, users=400)
+    far = np.array([0.0, 30.0, -4.0])
+    odd = replace(stack, oof=stack.oof + far[stack.fold], valid=stack.valid + far[None, :, None])
+    np.testing.assert_allclose(
+        blend(odd, "rank").valid, blend(stack, "rank").valid, rtol=1e-4, atol=0.02
+    )
+
+
 def test_a_blend_can_be_blended_again(informative):
     stack, _ = informative(8, users=400)
     first, second = blend(stack, "mean"), blend(stack, "lightgbm")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.synth_presets import ROWS_PER_USER
+from mmctr_kit.challenge.synth.presets import ROWS_PER_USER
 
 
 @dataclass(frozen=True)

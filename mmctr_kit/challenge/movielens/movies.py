@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmctr_kit.challenge.movielens_fields import (
+from mmctr_kit.challenge.movielens.fields import (
     column_names,
     is_whole,
     place_of,

@@ -3,14 +3,12 @@
 Users and items have latent factors. Histories and positives are drawn from a softmax of their
 product and the item's popularity, negatives from a mixture by popularity; text and image vectors
 each show part of the items' factors. So a row's true log odds have a closed form
-(:mod:`mmctr_kit.challenge.synth_oracle`), and no predictor can have a higher expected AUC.
+(:mod:`mmctr_kit.challenge.synth.oracle`), and no predictor can have a higher expected AUC.
 """
 
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -19,12 +17,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mmctr_kit.challenge.contract import FILES, SPLITS, Split
-from mmctr_kit.challenge.synth_content import make_content
-from mmctr_kit.challenge.synth_presets import PRESETS, Preset
-from mmctr_kit.challenge.synth_users import Users, draw_users
-from mmctr_kit.challenge.synth_world import World, build_world
-from mmctr_kit.challenge.synth_write import SplitRows, write_items, write_rows, write_sequences
+from mmctr_kit.challenge.synth.content import make_content
+from mmctr_kit.challenge.synth.presets import PRESETS, Preset
+from mmctr_kit.challenge.synth.users import Users, draw_users
+from mmctr_kit.challenge.synth.world import World, build_world
+from mmctr_kit.challenge.synth.write import SplitRows, write_items, write_rows, write_sequences
 from mmctr_kit.errors import UsageError
+from mmctr_kit.files import new_folder
 from mmctr_kit.metrics import auc
 
 __all__ = ["PRESETS", "Preset", "SplitTruth", "Truth", "generate"]
@@ -70,7 +69,7 @@ def generate(out: Path, preset: Preset, seed: int, progress: Progress | None = N
     if seed < 0:
         raise UsageError(f"the seed is {seed}; expected 0 or more")
     tell = progress if progress is not None else _silent
-    with _new_folder(out) as folder, threadpool_limits(limits=1, user_api="blas"):
+    with new_folder(out) as folder, threadpool_limits(limits=1, user_api="blas"):
         truth = _generate(folder, preset, seed, tell)
         text = json.dumps(asdict(truth), indent=2, sort_keys=True)
         (folder / "truth" / "oracle.json").write_text(text + "\n", encoding="utf-8")
@@ -139,29 +138,3 @@ def _report_from(tell: Progress, start: int, total: int, done: int) -> None:
 
 def _silent(_stage: str, _done: int, _total: int) -> None:
     """Nobody watches."""
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A sibling of ``out`` to write into; it becomes ``out`` at the end, or goes."""
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UsageError(f"'{out}' exists and is not an empty folder; name a new one or empty it")
-    whole = out.resolve()
-    part = whole.with_name(f".{whole.name}.partial-{os.getpid()}")
-    try:
-        part.mkdir(parents=True)
-    except OSError as e:
-        raise UsageError(
-            f"cannot write beside '{out}' ({e.strerror}); name a folder that you may create"
-        ) from e
-    try:
-        yield part
-        if out.exists():
-            # Kept, not replaced: it may be somebody's working directory.
-            for child in sorted(part.iterdir()):
-                child.rename(out / child.name)
-        else:
-            part.rename(whole)
-    finally:
-        if part.exists():
-            shutil.rmtree(part)

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from mmctr_kit.challenge.check_alignment import alignment_findings
-from mmctr_kit.challenge.check_embeddings import embedding_findings
-from mmctr_kit.challenge.check_files import file_findings
-from mmctr_kit.challenge.check_folder import image_findings, memory_findings
-from mmctr_kit.challenge.check_items import item_findings, read_items
-from mmctr_kit.challenge.check_levels import level_findings
-from mmctr_kit.challenge.check_rows import read_rows, row_findings
-from mmctr_kit.challenge.check_source import Source, probe
-from mmctr_kit.challenge.check_users import read_sequences, user_findings
+from mmctr_kit.challenge.check.alignment import alignment_findings
+from mmctr_kit.challenge.check.embeddings import embedding_findings
+from mmctr_kit.challenge.check.files import file_findings
+from mmctr_kit.challenge.check.folder import image_findings, memory_findings
+from mmctr_kit.challenge.check.items import item_findings, read_items
+from mmctr_kit.challenge.check.levels import level_findings
+from mmctr_kit.challenge.check.rows import read_rows, row_findings
+from mmctr_kit.challenge.check.source import Source, probe
+from mmctr_kit.challenge.check.users import read_sequences, user_findings
 from mmctr_kit.challenge.contract import FILES, SPLITS
 from mmctr_kit.errors import UsageError
 from mmctr_kit.findings import Finding, Level

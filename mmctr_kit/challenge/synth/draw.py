@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.synth_oracle import PowerSums
-from mmctr_kit.challenge.synth_presets import ROWS_PER_USER
-from mmctr_kit.challenge.synth_world import LATENT, World
+from mmctr_kit.challenge.synth.oracle import PowerSums
+from mmctr_kit.challenge.synth.presets import ROWS_PER_USER
+from mmctr_kit.challenge.synth.world import LATENT, World
 
 ABSENT = -1
 """Fills histories shorter than the longest of their chunk."""

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.movielens_fields import column_names, is_whole, place_of, wrong_width
-from mmctr_kit.challenge.movielens_movies import (
+from mmctr_kit.challenge.movielens.fields import column_names, is_whole, place_of, wrong_width
+from mmctr_kit.challenge.movielens.movies import (
     Movie,
     read_movies_csv,
     read_movies_dat,

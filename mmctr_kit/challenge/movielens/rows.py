@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.challenge.contract import MAX_HISTORY, N_LEVELS, PAD, SPLITS, Split
-from mmctr_kit.challenge.movielens_read import Ratings
+from mmctr_kit.challenge.movielens.read import Ratings
 from mmctr_kit.folds import user_hash
 
 POSITIVE_FROM = 4.0

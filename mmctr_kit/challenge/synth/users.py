@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.challenge.contract import MAX_HISTORY
-from mmctr_kit.challenge.synth_draw import (
+from mmctr_kit.challenge.synth.draw import (
     ABSENT,
     Catalogue,
     Preferences,
@@ -21,9 +21,9 @@ from mmctr_kit.challenge.synth_draw import (
     draw_group,
     draw_history,
 )
-from mmctr_kit.challenge.synth_oracle import group_log_odds, power_sums, row_log_odds
-from mmctr_kit.challenge.synth_presets import ROWS_PER_USER
-from mmctr_kit.challenge.synth_world import World, preference, user_factors
+from mmctr_kit.challenge.synth.oracle import group_log_odds, power_sums, row_log_odds
+from mmctr_kit.challenge.synth.presets import ROWS_PER_USER
+from mmctr_kit.challenge.synth.world import World, preference, user_factors
 
 CHUNK_USERS = 4_096
 MIN_HISTORY = 3

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.challenge.contract import GIVEN_DIM, MAX_TAGS, PAD
-from mmctr_kit.challenge.movielens_movies import Movie
+from mmctr_kit.challenge.movielens.movies import Movie
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.check_items import ItemFile, Vectors
+from mmctr_kit.challenge.check.items import ItemFile, Vectors
 from mmctr_kit.challenge.contract import GIVEN_EMBEDDINGS
 from mmctr_kit.findings import Finding, Level
 

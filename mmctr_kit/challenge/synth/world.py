@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.synth_presets import Preset
+from mmctr_kit.challenge.synth.presets import Preset
 
 LATENT = 16
 TEXT_DIMS = slice(0, 12)

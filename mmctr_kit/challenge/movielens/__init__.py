@@ -1,13 +1,10 @@
 """MovieLens ratings as a data set in the challenge's layout, with real users and real titles.
 
-Positives are ratings of at least 4 stars; rows are made in :mod:`movielens_rows`, item files in
-:mod:`movielens_items`. There are no images: item_feature has no image column and item_emb only v1.
+Positives are ratings of at least 4 stars; rows are made in :mod:`.rows`, item files in
+:mod:`.items`. There are no images: item_feature has no image column and item_emb only v1.
 """
 
-import os
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +22,9 @@ from mmctr_kit.challenge.contract import (
     SUBMISSION_ID,
     Split,
 )
-from mmctr_kit.challenge.movielens_items import Items, describe
-from mmctr_kit.challenge.movielens_read import Ratings, Source, read_source
-from mmctr_kit.challenge.movielens_rows import (
+from mmctr_kit.challenge.movielens.items import Items, describe
+from mmctr_kit.challenge.movielens.read import Ratings, Source, read_source
+from mmctr_kit.challenge.movielens.rows import (
     MIN_HISTORY,
     Levels,
     Options,
@@ -39,6 +36,7 @@ from mmctr_kit.challenge.movielens_rows import (
     user_rows,
 )
 from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.files import new_folder
 
 MIN_USERS = 10
 """Fewer cannot be split 80/10/10."""
@@ -72,7 +70,7 @@ def convert(
     negatives_per_positive: int = 3,
     low_share: float = 0.5,
 ) -> Summary:
-    """Write ``out`` from MovieLens in any of its formats (see :mod:`movielens_read`).
+    """Write ``out`` from MovieLens in any of its formats (see :mod:`.read`).
 
     A user's last ``target_share`` of positives, at most ``max_targets``, become targets, each with
     ``negatives_per_positive`` negatives, of which at most ``low_share`` are the user's later
@@ -83,7 +81,7 @@ def convert(
     """
     options = Options(target_share, max_targets, negatives_per_positive, low_share)
     _check(options, seed)
-    with _written_whole(out) as folder:
+    with new_folder(out) as folder:
         found = read_source(source)
         users = list(user_rows(found.ratings, options, seed))
         if len(users) < MIN_USERS:
@@ -111,25 +109,6 @@ def _check(options: Options, seed: int) -> None:
             f"found {options.max_targets} targets a user and {options.negatives_per_positive} "
             f"negatives a positive; expected at least 1 each"
         )
-
-
-@contextmanager
-def _written_whole(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` that becomes ``out`` if the block ends well, and else is removed."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"'{out}' is not empty; name a new folder, or remove this one first")
-    final = out.resolve()
-    partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a killed process that had the same id
-    try:
-        partial.mkdir(parents=True)
-    except OSError as e:
-        raise UsageError(f"cannot write '{out}' ({e.strerror}); name a folder that can be") from e
-    try:
-        yield partial
-        partial.rename(final)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _splits(users: list[UserRows], seed: int) -> dict[Split, Rows]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mmctr_kit.challenge.check_source import Source
+from mmctr_kit.challenge.check.source import Source
 from mmctr_kit.challenge.contract import IMAGES_FOLDER, SPLITS
 from mmctr_kit.findings import Finding, Level
 

@@ -26,9 +26,9 @@ from mmctr_kit.challenge.contract import (
     Split,
 )
 from mmctr_kit.challenge.read import Ragged
-from mmctr_kit.challenge.synth_content import Content
-from mmctr_kit.challenge.synth_presets import ROWS_PER_USER
-from mmctr_kit.challenge.synth_users import Users
+from mmctr_kit.challenge.synth.content import Content
+from mmctr_kit.challenge.synth.presets import ROWS_PER_USER
+from mmctr_kit.challenge.synth.users import Users
 
 BATCH_ROWS = 65_536
 _ITEM_BATCH = 8_192

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mmctr_kit.challenge.check_items import ItemFile
-from mmctr_kit.challenge.check_rows import RowFiles
+from mmctr_kit.challenge.check.items import ItemFile
+from mmctr_kit.challenge.check.rows import RowFiles
 from mmctr_kit.challenge.contract import N_LEVELS, PAD
 from mmctr_kit.findings import Finding, Level
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mmctr_kit.challenge.check_source import Source
+from mmctr_kit.challenge.check.source import Source
 from mmctr_kit.challenge.contract import FILES
 from mmctr_kit.findings import Finding, Level
 

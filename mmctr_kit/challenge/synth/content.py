@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from mmctr_kit.challenge.contract import IMAGE_DIM, TEXT_DIM, GivenEmbedding
 from mmctr_kit.challenge.read import Ragged
-from mmctr_kit.challenge.synth_pca import given_embeddings
-from mmctr_kit.challenge.synth_world import IMAGE_DIMS, TEXT_DIMS, World
+from mmctr_kit.challenge.synth.pca import given_embeddings
+from mmctr_kit.challenge.synth.world import IMAGE_DIMS, TEXT_DIMS, World
 
 LEVELS = 10
 IMAGE_SCALE = 0.5
