@@ -2,7 +2,8 @@
 
 import fcntl
 import json
-import multiprocessing
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -91,8 +92,8 @@ def test_predictions_come_back_bit_for_bit(tmp_path: Path) -> None:
 def test_predictions_without_oof_come_back_without(tmp_path: Path) -> None:
     writer = begin_run(tmp_path / "x", MANIFEST, None, False)
     assert writer is not None
-    run = writer.finish(replace(made_up(folds=1), oof=None), {}, {})
-    assert_same(run.predictions(), replace(made_up(folds=1), oof=None))
+    run = writer.finish(replace(made_up(), oof=None), {}, {})
+    assert_same(run.predictions(), replace(made_up(), oof=None))
     assert not (run.path / "recipe.yaml").exists()
 
 
@@ -250,7 +251,7 @@ def test_only_a_finished_run_opens(tmp_path: Path) -> None:
     finished(tmp_path / "whole")
     assert open_run("whole", tmp_path).name == "whole"
     assert open_run(str(tmp_path / "whole"), tmp_path / "elsewhere").name == "whole"
-    with pytest.raises(UsageError, match="no run 'x' under .*; runs there: half, whole"):
+    with pytest.raises(UsageError, match=r"no run 'x' under .*; runs there: half, whole"):
         open_run("x", tmp_path)
     with pytest.raises(UsageError, match="runs there: none"):
         open_run("x", tmp_path / "absent")
@@ -272,29 +273,30 @@ def test_a_manifest_of_another_kind_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def _hold(path: Path, held: Any, go: Any) -> None:
-    with locked(path):
-        held.set()
-        go.wait(30)
+HOLD = """
+import sys
+from pathlib import Path
+from mmctr_kit.runs import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_a_run_that_another_process_writes_is_refused_until_it_ends(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    held, go = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(tmp_path / "runs" / "x", held, go))
-    other.start()
-    assert held.wait(30)
-    with (
-        pytest.raises(RunError, match="run 'x' is being written by another process"),
-        locked(tmp_path / "runs" / "x"),
-    ):
-        pass
-    with locked(tmp_path / "runs" / "y"):
-        pass
-    go.set()
-    other.join()
-    assert other.exitcode == 0
-    with locked(tmp_path / "runs" / "x"):
+    mine, other = tmp_path / "runs" / "x", tmp_path / "runs" / "y"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(mine)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(RunError, match="'x' is being written by another"), locked(mine):
+            pass
+        with locked(other):
+            pass
+        process.communicate()
+    assert process.returncode == 0
+    with locked(mine):
         pass
 
 
