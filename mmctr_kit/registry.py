@@ -46,10 +46,7 @@ class Option:
 @cache
 def model_options(name: str) -> Mapping[str, Option]:
     """The options of model ``name``, in the order of its signature."""
-    module, _, class_name = MODELS[name].target.partition(":")
-    signature = _init_of(_source(module), class_name)
-    if signature.args[1:] or signature.vararg or signature.kwarg:
-        raise TypeError(f"{class_name}.__init__ must take keyword-only arguments, no *args")
+    signature = _signature(name)
     found = {}
     for argument, default in zip(signature.kwonlyargs, signature.kw_defaults, strict=True):
         if default is not None:
@@ -58,10 +55,26 @@ def model_options(name: str) -> Mapping[str, Option]:
     return MappingProxyType(found)
 
 
+@cache
+def model_supplies(name: str) -> tuple[str, ...]:
+    """The arguments of model ``name`` that the kit supplies: those without a default."""
+    signature = _signature(name)
+    pairs = zip(signature.kwonlyargs, signature.kw_defaults, strict=True)
+    return tuple(argument.arg for argument, default in pairs if default is None)
+
+
 def model_class(name: str) -> Any:
     """The class itself; imports its module, and torch with it."""
     module, _, class_name = MODELS[name].target.partition(":")
     return getattr(importlib.import_module(module), class_name)
+
+
+def _signature(name: str) -> ast.arguments:
+    module, _, class_name = MODELS[name].target.partition(":")
+    signature = _init_of(_source(module), class_name)
+    if signature.args[1:] or signature.vararg or signature.kwarg:
+        raise TypeError(f"{class_name}.__init__ must take keyword-only arguments, no *args")
+    return signature
 
 
 def _source(module: str) -> Path:

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mmctr_kit.challenge.contract import Split
 from mmctr_kit.challenge.data import ChallengeData, Rows
 from mmctr_kit.errors import DataError, RunError, UsageError
 from mmctr_kit.folds import fold_fingerprint, user_folds
@@ -255,22 +257,18 @@ def test_faulty_predictions_are_one_line_and_leave_no_run(
     assert not (tmp_path / "runs" / "theirs").exists()
 
 
-def test_a_fold_without_both_labels_is_one_line_and_leaves_no_run(
-    frames: Frames, make: Make, tiny: ChallengeData, tmp_path: Path
+@pytest.mark.parametrize(("split", "name"), [("train", "fold 0 of train"), ("valid", "valid")])
+def test_a_part_without_both_labels_is_one_line_and_leaves_no_run(
+    frames: Frames, make: Make, tiny: ChallengeData, tmp_path: Path, split: Split, name: str
 ) -> None:
-    # One fold of one row's user alone, whose rows are all of one label.
-    positives = pd.Series(tiny.train.labels()).groupby(tiny.train.user_id).nunique()
-    alike = positives.index[positives == 1]
-    if not len(alike):
-        user = tiny.train.user_id[0]
-        tiny.train.labels()  # the tiny preset has both labels for every user
-        frames["oof"]["fold"] = np.where(frames["oof"]["user_id"] == user, 1, 0)
-        assert make(frames) is not None
-        return
-    frames["oof"]["fold"] = np.where(frames["oof"]["user_id"] == alike[0], 1, 0)
-    with pytest.raises(DataError, match="fold 1 of train has"):
-        make(frames)
-    assert not (tmp_path / "runs" / "theirs").exists()
+    make(frames)
+    paths = {n: tmp_path / f"{n}.parquet" for n in frames}
+    blank = replace(tiny.rows[split], label=np.zeros(len(tiny.rows[split]), np.int8))
+    data = replace(tiny, rows={**tiny.rows, split: blank})
+    target = tmp_path / "runs" / "blank"
+    with pytest.raises(DataError, match=f"both labels, but {name} has"):
+        import_predictions(data, paths["test"], paths["valid"], paths["oof"], None, target, False)
+    assert not target.exists()
 
 
 def test_without_occurrence_pairs_that_occur_once_are_enough(
@@ -279,7 +277,7 @@ def test_without_occurrence_pairs_that_occur_once_are_enough(
     assert not tiny.valid.occurrence.any()
     run = make(_without("valid", "occurrence")(frames))
     assert run is not None
-    np.testing.assert_array_equal(run.predictions().valid_mean(), frames["valid"]["logit"])
+    np.testing.assert_array_equal(run.predictions().valid[0], frames["valid"]["logit"])
 
 
 @pytest.mark.parametrize("which", ["test", "valid", "oof"])

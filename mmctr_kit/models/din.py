@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmctr_kit.challenge.contract import N_LEVELS
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.layers import MLP, ItemEncoder, TargetAttention, embedding
+from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
 from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
 
 
@@ -69,3 +70,14 @@ class DIN(nn.Module):
         ]
         logit: Tensor = self.mlp(torch.cat(fields, dim=-1)).squeeze(-1)
         return logit
+
+    def published_names(self, state: State) -> Names:
+        """The official baseline's parameter names; see :mod:`mmctr_kit.models.published`."""
+        rest = [(f"attention.rest.{i}", m) for i, m in numbered(self.attention.rest)]
+        attention = [("attention.first", self.attention.first), *rest]
+        mlp = [(f"mlp.{i}", m) for i, m in numbered(self.mlp)]
+        return (
+            ITEM_NAMES
+            | in_order(state, "attention_layers.attention_layer.mlp", attention)
+            | in_order(state, "dnn.mlp", mlp)
+        )

@@ -5,19 +5,19 @@ their numbers move with the hyper-parameters; here layers are matched by their o
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from typing import Protocol
 
 from torch import Tensor, nn
 
 from mmctr_kit.errors import DataError
-from mmctr_kit.models.din import DIN
 
 State = Mapping[str, Tensor]
 Names = dict[str, str]
 
 _EMBEDDINGS = "embedding_layer.embedding_layer"
-_ITEM_NAMES: Names = {
+ITEM_NAMES: Names = {
     f"{_EMBEDDINGS}.embedding_layers.item_id.weight": "items.item_id.weight",
     f"{_EMBEDDINGS}.embedding_layers.item_tags.weight": "items.item_tags.weight",
     f"{_EMBEDDINGS}.feature_encoders.item_emb_d128.weight": "items.project.weight",
@@ -26,12 +26,24 @@ _ITEM_NAMES: Names = {
 }
 
 
-def load_published(model: nn.Module, state: State) -> None:
+class Published(Protocol):
+    """A model that published checkpoints fit."""
+
+    def published_names(self, state: State) -> Names:
+        """Published name -> our name, for every entry that ``state`` should hold."""
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]: ...
+
+    def load_state_dict(self, state_dict: State) -> object: ...
+
+
+def load_published(model: Published, state: State) -> None:
     """Load a published state dict into ``model``, every parameter by name and shape.
 
     Raises DataError that names a missing, an extra or a misshapen parameter.
     """
-    names = _NAMES[type(model)](model, state)
+    names = model.published_names(state)
     ours = model.state_dict()
     _require(not (missing := sorted(set(names) - set(state))), f"lacks {', '.join(missing)}")
     _require(not (extra := sorted(set(state) - set(names))), f"holds unknown {', '.join(extra)}")
@@ -48,24 +60,12 @@ def _require(condition: bool, message: str) -> None:
         raise DataError(f"the checkpoint {message}; is it of another model or recipe?")
 
 
-def _din(model: nn.Module, state: State) -> Names:
-    assert isinstance(model, DIN)
-    rest = [(f"attention.rest.{i}", m) for i, m in _numbered(model.attention.rest)]
-    attention = [("attention.first", model.attention.first), *rest]
-    mlp = [(f"mlp.{i}", m) for i, m in _numbered(model.mlp)]
-    return (
-        _ITEM_NAMES
-        | _in_order(state, "attention_layers.attention_layer.mlp", attention)
-        | _in_order(state, "dnn.mlp", mlp)
-    )
-
-
-def _numbered(layers: nn.Sequential) -> list[tuple[str, nn.Module]]:
+def numbered(layers: nn.Sequential) -> list[tuple[str, nn.Module]]:
     """The layers of a Sequential that hold parameters, with their numbers."""
     return [(name, m) for name, m in layers.named_children() if list(m.parameters())]
 
 
-def _in_order(state: State, prefix: str, ours: Sequence[tuple[str, nn.Module]]) -> Names:
+def in_order(state: State, prefix: str, ours: Sequence[tuple[str, nn.Module]]) -> Names:
     """Names under ``prefix``.NUMBER of the state, matched to our layers by order."""
     pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.")
     numbers = sorted({int(m.group(1)) for name in state if (m := pattern.match(name))})
@@ -77,6 +77,3 @@ def _in_order(state: State, prefix: str, ours: Sequence[tuple[str, nn.Module]]) 
         for number, (mine, layer) in zip(numbers, ours, strict=True)
     )
     return dict(chain.from_iterable(n.items() for n in names))
-
-
-_NAMES: Mapping[type[nn.Module], Callable[[nn.Module, State], Names]] = {DIN: _din}

@@ -15,11 +15,15 @@ from mmctr_kit.models.batch import Batch
 
 @dataclass(frozen=True)
 class DeviceRows:
-    """One split's columns on the device, all (rows,); ``label`` float32, None for test."""
+    """One split's columns on the device, all (rows,); ``label`` float32, None for test.
+
+    ``user`` numbers the users of train from 1; a user of no train row is 0.
+    """
 
     item: Tensor
     likes_level: Tensor
     views_level: Tensor
+    user: Tensor
     history: Tensor
     label: Tensor | None
 
@@ -32,8 +36,10 @@ class DeviceData:
     """Everything a model is trained on and predicts, on one device.
 
     Histories as CSR: ``history_items`` (total,) int32, ``history_offsets`` (histories + 1,) int64.
+    ``n_users`` counts the users of train.
     """
 
+    n_users: int
     rows: Mapping[Split, DeviceRows]
     history_items: Tensor
     history_offsets: Tensor
@@ -45,8 +51,10 @@ class DeviceData:
 
 def to_device(data: ChallengeData, device: torch.device) -> DeviceData:
     """Copy the rows and histories to the device, once."""
+    users = np.unique(data.train.user_id)
     return DeviceData(
-        rows={s: _rows_to(data.rows[s], device) for s in SPLITS},
+        n_users=len(users),
+        rows={s: _rows_to(data.rows[s], users, device) for s in SPLITS},
         history_items=tensor(data.histories.items, device),
         history_offsets=tensor(data.histories.offsets, device),
     )
@@ -57,18 +65,27 @@ def tensor(array: NDArray[np.generic], device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(array)).to(device)
 
 
-def _rows_to(rows: Rows, device: torch.device) -> DeviceRows:
+def _rows_to(rows: Rows, users: NDArray[np.int64], device: torch.device) -> DeviceRows:
+    place = np.minimum(np.searchsorted(users, rows.user_id), len(users) - 1)
+    user = np.where(users[place] == rows.user_id, place + 1, 0)
     return DeviceRows(
         item=tensor(rows.item_id, device),
         likes_level=tensor(rows.likes_level.astype(np.int32), device),
         views_level=tensor(rows.views_level.astype(np.int32), device),
+        user=tensor(user, device),
         history=tensor(rows.history.astype(np.int64), device),
         label=None if rows.label is None else tensor(rows.label.astype(np.float32), device),
     )
 
 
-def make_batch(data: DeviceData, split: Split, index: Tensor, max_history: int) -> Batch:
-    """The rows ``index`` (B,) of a split, each with the most recent ``max_history`` items."""
+def make_batch(
+    data: DeviceData, split: Split, index: Tensor, max_history: int, known_user: Tensor
+) -> Batch:
+    """The rows ``index`` (B,) of a split, each with the most recent ``max_history`` items.
+
+    ``known_user`` (n_users + 1,) bool marks the users in the rows that the model is trained on;
+    any other user is 0, so that a fold model meets its own fold's users as it meets test's.
+    """
     rows = data.rows[split]
     history = rows.history[index]
     end = data.history_offsets[history + 1]
@@ -82,6 +99,7 @@ def make_batch(data: DeviceData, split: Split, index: Tensor, max_history: int) 
         item=rows.item[index].long(),
         likes_level=rows.likes_level[index],
         views_level=rows.views_level[index],
+        user=rows.user[index] * known_user[rows.user[index]],
         history=data.history_items[position].long(),
         row=row,
         offsets=offsets,

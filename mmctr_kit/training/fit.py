@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mmctr_kit.challenge.contract import Split
 from mmctr_kit.learner import Epoch, State
 from mmctr_kit.metrics import auc
+from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.layers import ItemEncoder
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.batches import DeviceData, RowStream, make_batch, mix
@@ -52,6 +53,7 @@ class Fit:
         self.best_auc = -1.0
         self.best: dict[str, Tensor] = {}
         self.tables, self.dense = _regularised(model)
+        self.known_user = torch.zeros(data.n_users + 1, dtype=torch.bool, device=data.device)
 
     def run(
         self, train: NDArray[np.int64], holdout: NDArray[np.int64], resume: State | None = None
@@ -65,6 +67,7 @@ class Fit:
         batch_size = batch_size_for(len(train), self.options)
         stream = RowStream(torch.from_numpy(train).to(device), batch_size, mix(self.seed, 1))
         steps, epochs = schedule(len(train), self.options)
+        self.known_user[self.data.rows["train"].user[stream.rows]] = True
         labels = self._labels()[holdout]
         first = 0 if resume is None else self._restore(resume)
         for epoch in range(first, epochs):
@@ -103,9 +106,12 @@ class Fit:
         parts = []
         with torch.inference_mode():
             for part in torch.split(chosen, PREDICT_ROWS):
-                batch = make_batch(self.data, split, part, self.options.max_history)
+                batch = self._batch(split, part)
                 parts.append(self.model(batch).double())
         return torch.cat(parts).cpu().numpy() if parts else np.zeros(0)
+
+    def _batch(self, split: Split, index: Tensor) -> Batch:
+        return make_batch(self.data, split, index, self.options.max_history, self.known_user)
 
     def _epoch(self, stream: RowStream, begin: int, steps: int, total: int) -> float:
         self.model.train()
@@ -120,7 +126,7 @@ class Fit:
         """One training step on the rows (B,); the loss before it, still on the device."""
         labels = self.data.rows["train"].label
         assert labels is not None
-        batch = make_batch(self.data, "train", index, self.options.max_history)
+        batch = self._batch("train", index)
         with self._autocast():
             logit = self.model(batch)
         loss = nn.functional.binary_cross_entropy_with_logits(logit.float(), labels[index])

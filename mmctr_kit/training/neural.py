@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,13 +12,16 @@ from torch import nn
 from mmctr_kit.challenge.contract import Split
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.items.fusion import item_table
+from mmctr_kit.items.levels import item_levels
 from mmctr_kit.learner import Cost, Epoch, State
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.registry import model_class
+from mmctr_kit.registry import model_class, model_supplies
 from mmctr_kit.training.batches import DeviceData, mix, tensor, to_device
 from mmctr_kit.training.fit import Fit, batch_size_for, copy_state, schedule
 
 _TIMED_STEPS = 5
+KNOWN_USER = "known_user"
+"""Beside the model's own weights: which users it was trained on, as in make_batch."""
 
 
 class NeuralLearner:
@@ -27,20 +31,23 @@ class NeuralLearner:
         self.recipe = recipe
         self.device = torch.device(device)
         self.data: DeviceData = to_device(data, self.device)
-        self._item_tags = tensor(data.item_tags.astype(np.int64), self.device)
-        self._item_emb = tensor(item_table(data, recipe.items), self.device)
-        self._n_tags = data.n_tags
+        likes, views = item_levels(data)
+        self._supplies: dict[str, Any] = {
+            "item_tags": tensor(data.item_tags.astype(np.int64), self.device),
+            "item_emb": tensor(item_table(data, recipe.items), self.device),
+            "item_likes_level": tensor(likes, self.device),
+            "item_views_level": tensor(views, self.device),
+            "n_tags": data.n_tags,
+            "n_users": self.data.n_users,
+        }
         self._fit: Fit | None = None
 
     def build(self, seed: int) -> nn.Module:
         """A fresh model, initialised from the seed."""
         torch.manual_seed(mix(seed, 0))
-        model: nn.Module = model_class(self.recipe.model_name)(
-            item_tags=self._item_tags,
-            item_emb=self._item_emb,
-            n_tags=self._n_tags,
-            **self.recipe.model_arguments,
-        )
+        name = self.recipe.model_name
+        supplied = {k: self._supplies[k] for k in model_supplies(name)}
+        model: nn.Module = model_class(name)(**supplied, **self.recipe.model_arguments)
         return model.to(self.device)
 
     def fit(
@@ -57,12 +64,16 @@ class NeuralLearner:
         return self._fitted().predict(split, index)
 
     def weights(self) -> State:
-        return copy_state(self._fitted().model.state_dict())
+        fit = self._fitted()
+        return copy_state({**fit.model.state_dict(), KNOWN_USER: fit.known_user})
 
     def load(self, weights: State) -> None:
         model = self.build(0)
-        model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()})
+        tensors = {k: tensor(v, self.device) for k, v in weights.items()}
+        known_user = tensors.pop(KNOWN_USER)
+        model.load_state_dict(tensors)
         self._fit = Fit(model, self.data, self.recipe.training, 0)
+        self._fit.known_user = known_user
 
     def cost(self, train_rows: int) -> Cost:
         options = self.recipe.training

@@ -10,6 +10,7 @@ import pytest
 
 from mmctr_kit.challenge.contract import FILES, Column, ColumnKind, File
 from mmctr_kit.challenge.read import (
+    BATCH_ROWS,
     Ragged,
     open_parquet,
     read_columns,
@@ -152,6 +153,21 @@ def test_batches_make_up_the_file_in_its_order_however_it_was_written(
     assert isinstance(whole, Ragged)
     rows = np.split(whole.values, whole.offsets[1:-1])
     assert [r.tolist() for r in rows] == columns["item_seq"]
+
+
+def test_a_file_of_more_rows_than_a_batch_is_put_together_in_its_order(tmp_path: Path) -> None:
+    rows = BATCH_ROWS + 1000
+    lengths = np.arange(rows) % 3
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    values = np.arange(offsets[-1])
+    lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
+    pq.write_table(pa.table({"user_id": np.arange(rows), "item_seq": lists}), tmp_path / TWO.path)
+    found = read_table(tmp_path, TWO, TWO.column_names)
+    whole = found["item_seq"]
+    assert isinstance(whole, Ragged)
+    np.testing.assert_array_equal(whole.values, values)
+    np.testing.assert_array_equal(whole.offsets, offsets)
+    np.testing.assert_array_equal(np.asarray(found["user_id"]), np.arange(rows))
 
 
 @pytest.mark.parametrize("kind", ["int", "text", "ints", "floats"])

@@ -9,20 +9,29 @@ from torch import Tensor, nn
 
 from mmctr_kit.challenge.contract import N_LEVELS
 from mmctr_kit.models.batch import Batch
-from mmctr_kit.registry import MODELS, model_class
+from mmctr_kit.registry import MODELS, model_class, model_supplies
 
-ITEMS, TAGS, ROWS = 60, 9, 40
+ITEMS, TAGS, ROWS, USERS = 60, 9, 40, 25
 NEURAL = sorted(name for name, entry in MODELS.items() if entry.learner == "neural")
 
 
-def build(name: str, seed: int = 0) -> nn.Module:
+def build(name: str, seed: int = 0, width: int = 12) -> nn.Module:
     """The model at its defaults, on a made-up item table, its weights large enough to matter."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(1)
     tags = torch.randint(0, TAGS, (ITEMS + 1, 5), generator=generator)
     table = torch.randn(ITEMS + 1, 12, generator=generator)
-    tags[0], table[0] = 0, 0
-    model: nn.Module = model_class(name)(item_tags=tags, item_emb=table, n_tags=TAGS)
+    levels = torch.randint(1, N_LEVELS, (2, ITEMS + 1), generator=generator)
+    tags[0], table[0], levels[:, 0] = 0, 0, 0
+    supplies = {
+        "item_tags": tags,
+        "item_emb": table[:, :width],
+        "item_likes_level": levels[0],
+        "item_views_level": levels[1],
+        "n_tags": TAGS,
+        "n_users": USERS,
+    }
+    model: nn.Module = model_class(name)(**{k: supplies[k] for k in model_supplies(name)})
     for parameter in model.parameters():
         # The official N(0, 1e-4) embeddings would hide any difference below the tolerance.
         if parameter.dim() == 2 and parameter.std() < 1e-3:
@@ -37,6 +46,7 @@ def make_batch(rows: int = ROWS, seed: int = 0, least: int = 1, most: int = 12) 
         item=torch.from_numpy(random.integers(1, ITEMS + 1, rows)),
         likes_level=torch.from_numpy(random.integers(1, N_LEVELS, rows)),
         views_level=torch.from_numpy(random.integers(1, N_LEVELS, rows)),
+        user=torch.from_numpy(random.integers(0, USERS + 1, rows)),
         history=torch.from_numpy(random.integers(1, ITEMS + 1, int(lengths.sum()))),
         row=torch.from_numpy(np.repeat(np.arange(rows), lengths)),
         offsets=torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)])),
@@ -51,6 +61,7 @@ def take(batch: Batch, rows: list[int]) -> Batch:
         item=batch.item[rows],
         likes_level=batch.likes_level[rows],
         views_level=batch.views_level[rows],
+        user=batch.user[rows],
         history=torch.cat([batch.history[a:b] for a, b in spans]),
         row=torch.repeat_interleave(lengths),
         offsets=nn.functional.pad(lengths.cumsum(0), (1, 0)),
@@ -169,9 +180,7 @@ def test_sixty_four_rows_can_be_overfitted(name: str) -> None:
 
 @pytest.mark.parametrize("name", NEURAL)
 def test_a_model_works_without_a_multimodal_vector(name: str) -> None:
-    tags = torch.ones(ITEMS + 1, 2, dtype=torch.int64)
-    model = model_class(name)(item_tags=tags, item_emb=torch.zeros(ITEMS + 1, 0), n_tags=2)
-    assert torch.isfinite(logits(model, make_batch())).all()
+    assert torch.isfinite(logits(build(name, width=0), make_batch())).all()
 
 
 @pytest.mark.cuda

@@ -22,6 +22,7 @@ def test_the_head_sees_levels_target_and_pooled_history_in_that_order() -> None:
         item=torch.tensor([2]),
         likes_level=torch.tensor([1]),
         views_level=torch.tensor([N_LEVELS - 1]),
+        user=torch.tensor([0]),
         history=torch.tensor([1, 3]),
         row=torch.tensor([0, 0]),
         offsets=torch.tensor([0, 2]),

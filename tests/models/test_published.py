@@ -32,6 +32,7 @@ def packed(arrays: dict[str, Tensor]) -> Batch:
         item=item,
         likes_level=arrays["input/likes_level_of_item"][item],
         views_level=arrays["input/views_level_of_item"][item],
+        user=arrays["input/user_id"],
         history=sequence[sequence != 0],
         row=torch.repeat_interleave(lengths),
         offsets=torch.nn.functional.pad(lengths.cumsum(0), (1, 0)),

@@ -24,7 +24,8 @@ def test_a_batch_holds_each_rows_most_recent_items_oldest_first(
     assert split in SPLITS
     rows, histories = tiny.rows[split], tiny.histories
     index = np.random.default_rng(0).integers(0, len(rows), 50)
-    batch = make_batch(device_data, split, torch.from_numpy(index), most)
+    everyone = torch.ones(device_data.n_users + 1, dtype=torch.bool)
+    batch = make_batch(device_data, split, torch.from_numpy(index), most, everyone)
     for i, row in enumerate(index):
         h = rows.history[row]
         expected = histories.items[histories.offsets[h] : histories.offsets[h + 1]][-most:]
@@ -35,6 +36,19 @@ def test_a_batch_holds_each_rows_most_recent_items_oldest_first(
     assert batch.likes_level.tolist() == rows.likes_level[index].tolist()
     assert batch.views_level.tolist() == rows.views_level[index].tolist()
     assert len(batch.history) == int(batch.offsets[-1])
+
+
+def test_users_that_the_model_was_not_trained_on_are_all_the_same_unknown_user(
+    tiny: ChallengeData, device_data: DeviceData
+) -> None:
+    users = np.unique(tiny.train.user_id)
+    known = torch.zeros(len(users) + 1, dtype=torch.bool)
+    known[1:11] = True
+    rows = torch.arange(len(tiny.train))
+    found = make_batch(device_data, "train", rows, 64, known).user.numpy()
+    number = np.searchsorted(users, tiny.train.user_id) + 1
+    assert np.array_equal(found, np.where(number <= 10, number, 0))
+    assert not make_batch(device_data, "test", torch.arange(400), 64, known).user.any()
 
 
 @settings(deadline=None, max_examples=40)

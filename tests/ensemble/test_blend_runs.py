@@ -1,0 +1,219 @@
+"""Blending run folders: of the same rows and folds only, and a blend is a run again."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmctr_kit.ensemble.blend_runs import blend_runs, stack_of
+from mmctr_kit.ensemble.methods import METHODS, Method
+from mmctr_kit.errors import RunError
+from mmctr_kit.folds import fold_fingerprint, user_folds
+from mmctr_kit.metrics import auc
+from mmctr_kit.predictions import Keys, OutOfFold, Predictions
+from mmctr_kit.runs import Manifest, Run, all_runs, begin_run
+from mmctr_kit.scores import score_predictions
+
+FOLDS = 3
+USERS = 250
+LABEL = np.tile(np.array([1, 0, 0, 0], np.int8), USERS)
+
+
+def keys(first: int) -> Keys:
+    user = np.repeat(np.arange(first, first + USERS), 4)
+    item = np.arange(1, len(user) + 1, dtype=np.int32)
+    return Keys(user, item, np.zeros(len(user), np.int32))
+
+
+def made_up(seed: int, oof: bool = True, folds: int = FOLDS, fold_seed: int = 0) -> Predictions:
+    """Logits with a signal of their own noise, on a scale of their own."""
+    rng = np.random.default_rng(seed)
+    train, scale = keys(0), rng.uniform(0.5, 3)
+    fold = user_folds(train.user_id, folds, fold_seed)
+    out = OutOfFold(train, LABEL, fold, scale * (LABEL + rng.normal(size=len(LABEL))) - 1)
+    rows = folds if oof else 1
+    valid, test = (scale * (LABEL + rng.normal(size=(rows, len(LABEL)))) - 1 for _ in "vt")
+    return Predictions(out if oof else None, keys(10_000), LABEL, valid, keys(20_000), test)
+
+
+Write = Callable[..., Run]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """``write(name, predictions, **manifest)`` makes a finished run."""
+
+    def run(name: str, found: Predictions, **changes: Any) -> Run:
+        folds = "" if found.oof is None else fold_fingerprint(found.oof.fold)
+        manifest = Manifest("cv", rows="rows", features=name, folds=folds, recipe=name)
+        writer = begin_run(tmp_path / name, replace(manifest, **changes), None, False)
+        assert writer is not None
+        return writer.finish(found, score_predictions(found), {})
+
+    return run
+
+
+@pytest.fixture
+def pair(write: Write) -> list[Run]:
+    return [write("a", made_up(1)), write("b", made_up(2))]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_blend_is_a_finished_run_that_beats_its_parts(
+    pair: list[Run], tmp_path: Path, method: Method
+) -> None:
+    made = blend_runs(pair, method, tmp_path / "both", False)
+    assert made is not None
+    run, result = made
+    assert run.finished
+    found = run.predictions()
+    parts = [auc(LABEL, r.predictions().valid_mean()) for r in pair]
+    assert auc(LABEL, found.valid_mean()) > max(parts)
+    assert found.oof is not None
+    np.testing.assert_array_equal(found.oof.logit, result.oof)
+    np.testing.assert_array_equal(found.test, result.test)
+    assert found.valid.shape[0] == FOLDS
+    manifest = run.manifest
+    assert (manifest.kind, manifest.sources, manifest.rows) == ("blend", ("a", "b"), "rows")
+    assert manifest.folds == pair[0].manifest.folds
+    report = json.loads((run.path / "blend.json").read_text())
+    assert report["runs"] == ["a", "b"]
+    assert report["method"] == method
+
+
+def test_rows_shuffled_in_one_runs_files_meet_by_key(pair: list[Run], tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    first = blend_runs(pair, "mean", tmp_path / "one", False)
+    for name in ("oof", "valid", "test"):
+        path = pair[1].path / f"{name}.parquet"
+        table = pq.read_table(path)
+        order = np.random.default_rng(0).permutation(len(table))
+        pq.write_table(table.take(pa.array(order)), path)
+    second = blend_runs(pair, "mean", tmp_path / "two", False)
+    assert first is not None
+    assert second is not None
+    np.testing.assert_array_equal(first[1].valid, second[1].valid)
+    np.testing.assert_array_equal(first[1].oof, second[1].oof)
+
+
+def test_the_same_blend_is_left_alone_and_another_needs_force(
+    pair: list[Run], tmp_path: Path
+) -> None:
+    path = tmp_path / "both"
+    assert blend_runs(pair, "mean", path, False) is not None
+    assert blend_runs(pair, "mean", path, False) is None
+    with pytest.raises(RunError, match="exists with another recipe"):
+        blend_runs(pair, "rank", path, False)
+    with pytest.raises(RunError, match=r"exists with another .*sources"):
+        blend_runs(pair[::-1], "mean", path, False)
+    assert blend_runs(pair, "rank", path, True) is not None
+
+
+def test_a_blend_can_be_blended_again(pair: list[Run], write: Write, tmp_path: Path) -> None:
+    made = blend_runs(pair, "mean", tmp_path / "both", False)
+    assert made is not None
+    again = blend_runs([made[0], write("c", made_up(3))], "mean", tmp_path / "more", False)
+    assert again is not None
+    assert again[0].manifest.sources == ("both", "c")
+    before, after = (auc(LABEL, r.predictions().valid_mean()) for r in (made[0], again[0]))
+    assert after > before
+
+
+def test_one_run_alone_blends_to_its_own_order(pair: list[Run], tmp_path: Path) -> None:
+    made = blend_runs(pair[:1], "auto", tmp_path / "one", False)
+    assert made is not None
+    before, after = (r.predictions().valid[0] for r in (pair[0], made[0]))
+    np.testing.assert_array_equal(np.argsort(before), np.argsort(after))
+
+
+@pytest.mark.parametrize("method", ["auto", "mean", "rank"])
+def test_a_run_without_oof_can_be_averaged_and_ranked(
+    pair: list[Run], write: Write, tmp_path: Path, method: Any
+) -> None:
+    theirs = write("theirs", made_up(3, oof=False), kind="imported")
+    made = blend_runs([*pair, theirs], method, tmp_path / "all", False)
+    assert made is not None
+    run, result = made
+    assert run.predictions().oof is None
+    assert run.manifest.folds == ""
+    assert result.method == ("rank" if method == "rank" else "mean")
+    parts = [auc(LABEL, r.predictions().valid_mean()) for r in (*pair, theirs)]
+    assert run.metrics["valid"]["value"] > max(parts)
+    again = blend_runs([run, pair[0]], "mean", tmp_path / "again", False)
+    assert again is not None
+
+
+@pytest.mark.parametrize("method", ["greedy", "lightgbm"])
+def test_a_run_without_oof_cannot_be_learnt_from_and_nothing_is_left(
+    pair: list[Run], write: Write, tmp_path: Path, method: Any
+) -> None:
+    theirs = write("theirs", made_up(3, oof=False), kind="imported")
+    before = [r.name for r in all_runs(tmp_path)]
+    with pytest.raises(RunError, match=f"'{method}' learns from OOF .*--method mean or rank"):
+        blend_runs([*pair, theirs], method, tmp_path / "all", False)
+    assert [r.name for r in all_runs(tmp_path)] == before
+
+
+def test_a_blend_that_fails_leaves_the_run_that_force_would_replace(
+    pair: list[Run], write: Write, tmp_path: Path
+) -> None:
+    made = blend_runs(pair, "mean", tmp_path / "both", False)
+    assert made is not None
+    theirs = write("theirs", made_up(3, oof=False), kind="imported")
+    with pytest.raises(RunError, match="learns from OOF"):
+        blend_runs([*pair, theirs], "greedy", tmp_path / "both", True)
+    assert Run(tmp_path / "both").manifest == made[0].manifest
+    assert Run(tmp_path / "both").finished
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_blend_never_replaces_a_part_of_itself(
+    pair: list[Run], tmp_path: Path, force: bool
+) -> None:
+    with pytest.raises(RunError, match="'a' is part of the blend; choose another --name"):
+        blend_runs(pair, "mean", tmp_path / "a", force)
+    assert Run(tmp_path / "a").manifest == pair[0].manifest
+
+
+def test_runs_of_other_rows_or_folds_are_refused_by_name(
+    pair: list[Run], write: Write, tmp_path: Path
+) -> None:
+    others = {
+        "different rows or labels": write("rows", made_up(3), rows="other"),
+        "different folds": write("folds", made_up(3, fold_seed=1)),
+        "have different folds": write("count", made_up(3, folds=4)),
+    }
+    for fault, other in others.items():
+        with pytest.raises(RunError, match=f"runs a and {other.name} .*{fault}"):
+            blend_runs([pair[0], other], "mean", tmp_path / "both", False)
+    with pytest.raises(RunError, match="a run is named twice"):
+        blend_runs([pair[0], pair[0]], "mean", tmp_path / "both", False)
+    assert not (tmp_path / "both").exists()
+
+
+def test_predictions_are_compared_row_by_row_whatever_the_manifests_say() -> None:
+    first, second = made_up(1), made_up(2)
+    assert second.oof is not None
+    for part in ("valid_keys", "test_keys"):
+        shifted = replace(getattr(second, part), item_id=getattr(second, part).item_id + 1)
+        with pytest.raises(RunError, match=f"a and b: {part[:4]}.* rows differ"):
+            stack_of(["a", "b"], [first, replace(second, **{part: shifted})])
+    fold = (second.oof.fold + 1) % FOLDS
+    turned = replace(second, oof=replace(second.oof, fold=fold.astype(np.int16)))
+    with pytest.raises(RunError, match="runs a and b have different folds"):
+        stack_of(["a", "b"], [first, turned])
+    users = replace(second.oof.keys, user_id=second.oof.keys.user_id + 1)
+    moved = replace(second, oof=replace(second.oof, keys=users))
+    with pytest.raises(RunError, match="a and b: OOF rows differ"):
+        stack_of(["a", "b"], [first, moved])
+
+
+def test_features_may_differ(write: Write, tmp_path: Path) -> None:
+    runs = [write("a", made_up(1), features="v1"), write("b", made_up(2), features="e4")]
+    assert blend_runs(runs, "mean", tmp_path / "both", False) is not None
