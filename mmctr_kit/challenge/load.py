@@ -49,6 +49,24 @@ def load(folder: Path) -> ChallengeData:
     )
 
 
+def targets_of_test(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(test rows,) in ID order: the target item, and how often it is a target in train.
+
+    Reads these columns alone, without loading the rest.
+    """
+    require_folder(folder)
+    test = read_table(folder, FILES["test"], ("ID", "item_id"))
+    train = read_table(folder, FILES["train"], ("item_id",))["item_id"]
+    ids, item = test["ID"], test["item_id"]
+    assert isinstance(ids, np.ndarray)
+    assert isinstance(item, np.ndarray)
+    assert isinstance(train, np.ndarray)
+    item = item[np.argsort(ids)]
+    known, counts = np.unique(train, return_counts=True)
+    place = np.minimum(np.searchsorted(known, item), len(known) - 1)
+    return item, np.where(known[place] == item, counts[place], 0.0)
+
+
 def load_given(data: ChallengeData, name: GivenEmbedding) -> NDArray[np.float32]:
     """(n_items + 1, d) float32: one of the embeddings in item_emb.parquet, padding row zero."""
     file = FILES["item_emb"]

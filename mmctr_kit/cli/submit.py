@@ -128,29 +128,19 @@ def _test_users(data: Path) -> "NDArray[np.int64]":
 
 
 def _check(path: Path, data: Path | None, runs: Path) -> list["Finding"]:
-    import numpy as np
-
+    from mmctr_kit.challenge.load import targets_of_test
     from mmctr_kit.runs import all_runs
     from mmctr_kit.submission.check import Reference, TestRows, check_submission
 
     test = None
-    n_rows = None
     if data is not None:
-        from mmctr_kit.challenge.contract import FILES
-        from mmctr_kit.challenge.read import read_table, require_folder
-
-        require_folder(data)
-        columns = read_table(data, FILES["test"], ("ID", "item_id"))
-        ids, items = columns["ID"], columns["item_id"]
-        assert isinstance(ids, np.ndarray)
-        assert isinstance(items, np.ndarray)
-        n_rows = len(ids)
-        test = TestRows(n_rows, item_id=items[np.argsort(ids)])
+        item, popularity = targets_of_test(data)
+        test = TestRows(len(item), item_id=item, popularity=popularity)
     references = []
     for run in all_runs(runs):
         if run.finished:
             scores = run.test_scores()
-            if n_rows is None or len(scores) == n_rows:
+            if test is None or len(scores) == test.n_rows:
                 references.append(Reference(run.name, scores))
     return check_submission(path, test=test, references=references)
 
