@@ -58,6 +58,8 @@ def plan_cv(recipe: Recipe, data: ChallengeData, device: str) -> Plan:
     recipe asks for or is too small for its folds.
     """
     item_table(data, recipe.items)
+    if len(np.unique(data.valid.labels())) < 2:
+        raise DataError("valid holds one label alone; expected 0 and 1 (mmctr-kit data check)")
     jobs = tuple((f, s) for s in recipe.seeds for f in range(recipe.folds.count))
     cores = len(os.sched_getaffinity(0))
     workers = min(cores, len(jobs)) if device == "cpu" else 1

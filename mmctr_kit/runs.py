@@ -6,6 +6,7 @@ may differ in stands in files named ``timings.json`` and nowhere else.
 
 import fcntl
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -132,6 +133,13 @@ def open_run(name_or_path: str, root: Path) -> Run:
             return run
     known = ", ".join(r.name for r in all_runs(root)) or "none"
     raise UsageError(f"no run '{name_or_path}' under {root}; runs there: {known}")
+
+
+def run_path(root: Path, name: str) -> Path:
+    """Where the run ``name`` lies; UsageError for a name that is none."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise UsageError(f"--name {name!r}: expected letters, digits, dots, dashes, underscores")
+    return root / name
 
 
 def all_runs(root: Path) -> list[Run]:

@@ -31,14 +31,15 @@ def blend(
       mmctr-kit blend a b c --method lightgbm --name stacked
     """
     from mmctr_kit.ensemble.blend_runs import blend_runs
-    from mmctr_kit.runs import open_run
+    from mmctr_kit.runs import open_run, run_path
     from mmctr_kit.scores import estimate_from
 
+    path = run_path(runs, name)
     opened = [open_run(r, runs) for r in run]
     with status(f"blending {len(opened)} runs"):
-        result = blend_runs(opened, method, runs / name, force, seed)
+        result = blend_runs(opened, method, path, force, seed)
     if result is None:
-        say(f"{runs / name} is this blend already; nothing to do (--force makes it again)")
+        say(f"{path} is this blend already; nothing to do (--force makes it again)")
         return
     written, made = result
     metrics = written.metrics

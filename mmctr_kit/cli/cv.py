@@ -56,8 +56,10 @@ def cv(
     names = [name or r.name for r in loaded]
     if len(set(names)) != len(names):
         raise UsageError("two of the recipes have one name; run them apart, with --name")
-    _require_name(names)
     from mmctr_kit.challenge.read import require_folder
+    from mmctr_kit.runs import run_path
+
+    paths = [run_path(runs, n) for n in names]
 
     require_folder(data)
     from mmctr_kit.challenge.load import load
@@ -69,28 +71,16 @@ def cv(
         content = load(data)
     plans = [plan_cv(r, content, where) for r in loaded]
     results = {}
-    for run_name, plan in zip(names, plans, strict=True):
+    for path, plan in zip(paths, plans, strict=True):
         if dry_run:
-            _print_plan(run_name, plan)
+            _print_plan(path.name, plan)
             continue
-        teller = _Teller(plan, run_name, quiet=as_json)
+        teller = _Teller(plan, path.name, quiet=as_json)
         with teller:
-            run = run_cv(plan, runs / run_name, force, teller.listen)
-        results[run_name] = _conclude(run, runs / run_name, quiet=as_json)
+            run = run_cv(plan, path, force, teller.listen)
+        results[path.name] = _conclude(run, path, quiet=as_json)
     if as_json and not dry_run:
         print_json(results)
-
-
-def _require_name(names: list[str]) -> None:
-    import re
-
-    from mmctr_kit.errors import UsageError
-
-    for name in names:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            raise UsageError(
-                f"--name {name!r}: expected letters, digits, dots, dashes, underscores"
-            )
 
 
 def _print_plan(name: str, plan: "Plan") -> None:

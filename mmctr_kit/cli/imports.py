@@ -33,13 +33,16 @@ def import_predictions(
     """
     from mmctr_kit.challenge.load import load
     from mmctr_kit.imports import import_predictions as make
+    from mmctr_kit.runs import run_path
     from mmctr_kit.scores import estimate_from
+
+    path = run_path(runs, name)
 
     with status(f"loading {data}"):
         content = load(data)
     column = "Task1&2" if task == "both" else task
-    run = make(content, test, valid, oof, column, runs / name, force)
+    run = make(content, test, valid, oof, column, path, force)
     if run is None:
-        say(f"{runs / name} holds these predictions already; nothing to do")
+        say(f"{path} holds these predictions already; nothing to do")
         return
     say(f"{run.path}: valid AUC {estimate_from(run.metrics['valid'])}")
