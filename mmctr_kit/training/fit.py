@@ -24,7 +24,8 @@ from mmctr_kit.models.layers import ItemEncoder
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.batches import DeviceData, RowStream, make_batch, mix
 
-PREDICT_ROWS = 8192
+PREDICT_POSITIONS = {"cpu": 1 << 15, "cuda": 1 << 19}
+"""History positions and rows predicted at once: large enough to fill the device, no larger."""
 
 
 def batch_size_for(rows: int, options: Training) -> int:
@@ -105,10 +106,20 @@ class Fit:
         self.model.eval()
         parts = []
         with torch.inference_mode():
-            for part in torch.split(chosen, PREDICT_ROWS):
+            for part in self._parts(split, chosen):
                 batch = self._batch(split, part)
                 parts.append(self.model(batch).double())
         return torch.cat(parts).cpu().numpy() if parts else np.zeros(0)
+
+    def _parts(self, split: Split, chosen: Tensor) -> list[Tensor]:
+        """The rows cut where their histories add up, so that long ones cost no more memory."""
+        history = self.data.rows[split].history[chosen]
+        offsets = self.data.history_offsets
+        length = (offsets[history + 1] - offsets[history]).clamp(max=self.options.max_history)
+        budget = PREDICT_POSITIONS[self.data.device.type]
+        part = torch.div(torch.cumsum(length + 1, 0), budget, rounding_mode="floor")
+        sizes = torch.unique_consecutive(part, return_counts=True)[1]
+        return list(torch.split(chosen, sizes.tolist()))
 
     def _batch(self, split: Split, index: Tensor) -> Batch:
         return make_batch(self.data, split, index, self.options.max_history, self.known_user)
