@@ -22,18 +22,22 @@ from mmctr_kit.items.fusion import item_table, table_fingerprint
 from mmctr_kit.learner import Cost, make_learner
 from mmctr_kit.predictions import Predictions, predictions_for
 from mmctr_kit.recipe import Recipe, fingerprint
-from mmctr_kit.runs import Manifest, Run, RunWriter, begin_run, locked
+from mmctr_kit.runs import Manifest, Run, RunWriter, begin_run, is_finished, locked
 from mmctr_kit.scores import score_predictions, seed_scores
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a cv will do: its (fold, seed) jobs on a crew of workers."""
+    """What a cv will do: its (fold, seed) jobs on a crew of workers.
+
+    ``features`` are the fingerprints of all that the models see of the data.
+    """
 
     recipe: Recipe
     data: ChallengeData
     crew: Crew
     jobs: tuple[Job, ...]
+    features: tuple[str, ...]
 
     def cost(self) -> tuple[Cost, float]:
         """What one fit takes, measured on a few steps, and the seconds of the whole cv."""
@@ -51,21 +55,35 @@ class Plan:
         return cost, one * rounds
 
 
-def plan_cv(recipe: Recipe, data: ChallengeData, device: str) -> Plan:
+def plan_cv(recipe: Recipe, data: ChallengeData, device: str, workers: int | None = None) -> Plan:
     """Check that the recipe can run on the data, and lay out its jobs.
 
-    ``device`` is resolved ('cpu' or 'cuda'). Raises DataError where the folder lacks what the
+    ``device`` is resolved ('cpu' or 'cuda'); ``workers`` is one a core on a CPU, one on a GPU,
+    unless given. Raises DataError where the folder lacks what the
     recipe asks for or is too small for its folds.
     """
-    item_table(data, recipe.items)
+    table = item_table(data, recipe.items)
     if len(np.unique(data.valid.labels())) < 2:
         raise DataError("valid holds one label alone; expected 0 and 1 (mmctr-kit data check)")
     jobs = tuple((f, s) for s in recipe.seeds for f in range(recipe.folds.count))
-    cores = len(os.sched_getaffinity(0))
-    workers = min(cores, len(jobs)) if device == "cpu" else 1
+    cores = available_cores()
+    workers = min(workers or (cores if device == "cpu" else 1), len(jobs))
     for fold in range(recipe.folds.count):
         _require_classes(fold_rows(recipe, data, fold), data, recipe)
-    return Plan(recipe, data, Crew(device, workers, max(1, cores // workers)), jobs)
+    crew = Crew(device, workers, max(1, cores // workers))
+    return Plan(recipe, data, crew, jobs, (data.context_fingerprint, table_fingerprint(table)))
+
+
+def check_run(plan: Plan, path: Path, force: bool) -> bool:
+    """Whether :func:`run_cv` would find the run finished; RunError where it would refuse."""
+    return is_finished(path, manifest_of(plan), force)
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def run_cv(plan: Plan, path: Path, force: bool, listen: Listener) -> Run | None:
@@ -91,13 +109,15 @@ def manifest_of(plan: Plan) -> Manifest:
 
     data, recipe = plan.data, plan.recipe
     folds = user_folds(data.train.user_id, recipe.folds.count, recipe.folds.seed)
-    features = [data.context_fingerprint, table_fingerprint(item_table(data, recipe.items))]
+    # An item file counts by what it holds, not by where it lies.
+    content = recipe.resolved()
+    content["items"]["file"] = None
     return Manifest(
         kind="cv",
         rows=data.rows_fingerprint,
-        features=fingerprint(*features),
+        features=fingerprint(*plan.features),
         folds=fold_fingerprint(folds),
-        recipe=fingerprint(recipe.resolved(), data.rows_fingerprint, *features),
+        recipe=fingerprint(content, data.rows_fingerprint, *plan.features),
         seeds=recipe.seeds,
         environment={
             "mmctr_kit": __version__,
@@ -105,7 +125,8 @@ def manifest_of(plan: Plan) -> Manifest:
             "torch": torch.__version__,
             "numpy": np.__version__,
             "device": describe_device(plan.crew.device),
-            "threads": plan.crew.threads,
+            # On a GPU the number of threads changes nothing.
+            "threads": plan.crew.threads if plan.crew.device == "cpu" else None,
         },
     )
 
@@ -122,8 +143,10 @@ def _require_classes(rows: FoldRows, data: ChallengeData, recipe: Recipe) -> Non
 
 
 def _assemble(plan: Plan, writer: RunWriter, seconds: float) -> Run:
-    per_seed = {seed: _predictions(plan, writer, (seed,)) for seed in plan.recipe.seeds}
     whole = _predictions(plan, writer, plan.recipe.seeds)
+    per_seed = {plan.recipe.seeds[0]: whole}
+    if len(plan.recipe.seeds) > 1:
+        per_seed = {seed: _predictions(plan, writer, (seed,)) for seed in plan.recipe.seeds}
     folds = {f"{f}-{s}": writer.fold(f, s).seconds() for f, s in plan.jobs}
     timings = {"last_command_seconds": seconds, "fold_seconds": folds}
     metrics = score_predictions(whole) | seed_scores(per_seed)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
-from mmctr_kit.folds import held_out, user_folds
+from mmctr_kit.errors import DataError, RunError
+from mmctr_kit.folds import held_out, user_folds, user_hash
 from mmctr_kit.learner import Learner, make_learner
 from mmctr_kit.recipe import Recipe, parse_recipe
 from mmctr_kit.runs import FoldFolder, RunWriter
@@ -65,7 +67,9 @@ def fold_rows(recipe: Recipe, data: ChallengeData, fold: int) -> FoldRows:
     """The rows of one fold; all rows of a user are in one of the three."""
     user = data.train.user_id
     own = user_folds(user, recipe.folds.count, recipe.folds.seed) == fold
-    held = held_out(user, recipe.training.holdout, recipe.folds.seed)
+    # Each fold holds out users of its own: none is kept from every model.
+    key = int(user_hash(np.array([fold]), recipe.folds.seed)[0] >> np.uint64(1))
+    held = held_out(user, recipe.training.holdout, key)
     return FoldRows(np.flatnonzero(~own & ~held), np.flatnonzero(~own & held), np.flatnonzero(own))
 
 
@@ -163,10 +167,15 @@ class _Worker:
     data: ChallengeData
     recipe: Recipe
     events: "Queue[Progress | None]"
+    changed: bool
 
 
 def _begin_worker(
-    recipe: Mapping[str, Any], folder: Path, crew: Crew, events: "Queue[Progress | None]"
+    recipe: Mapping[str, Any],
+    folder: Path,
+    expected: tuple[str, str],
+    crew: Crew,
+    events: "Queue[Progress | None]",
 ) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from mmctr_kit.training.device import prepare
@@ -176,6 +185,11 @@ def _begin_worker(
     _Worker.data = load(folder)
     _Worker.learner = make_learner(_Worker.recipe, _Worker.data, crew.device)
     _Worker.events = events
+    _Worker.changed = _fingerprints(_Worker.data) != expected
+
+
+def _fingerprints(data: ChallengeData) -> tuple[str, str]:
+    return data.rows_fingerprint, data.context_fingerprint
 
 
 def _end_with_parent() -> None:
@@ -187,6 +201,8 @@ def _end_with_parent() -> None:
 
 
 def _work(path: Path, job: Job) -> None:
+    if _Worker.changed:
+        raise DataError("the data folder changed while the run began; run the same command again")
     writer = RunWriter(path)
     fit_fold(
         _Worker.learner, _Worker.data, _Worker.recipe, job, writer.fold(*job), _Worker.events.put
@@ -206,7 +222,7 @@ def _side_by_side(
     teller = threading.Thread(target=_tell, args=(events, listen), daemon=True)
     teller.start()
     # A recipe's model block is a class made at run time, which pickle can't name.
-    settings = (recipe.resolved(), data.folder, crew, events)
+    settings = (recipe.resolved(), data.folder, _fingerprints(data), crew, events)
     with ProcessPoolExecutor(
         min(crew.workers, len(jobs)), context, initializer=_begin_worker, initargs=settings
     ) as pool:
@@ -214,6 +230,11 @@ def _side_by_side(
         try:
             for future in as_completed(futures):
                 future.result()
+        except BrokenProcessPool as e:
+            raise RunError(
+                "a worker process was killed, perhaps for want of memory; the same command goes "
+                "on where it stopped, with --workers 1 in less memory"
+            ) from e
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():

@@ -17,8 +17,8 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 def user_hash(user_id: NDArray[np.integer], seed: int) -> NDArray[np.uint64]:
     """(rows,) uint64: SplitMix64 (Steele, Lea, Flood 2014) of the user id, keyed by ``seed``."""
     with np.errstate(over="ignore"):
-        key = _splitmix64(np.array([seed], dtype=np.int64).astype(np.uint64))
-        return _splitmix64(np.asarray(user_id).astype(np.int64).astype(np.uint64) ^ key)
+        key = splitmix64(np.array([seed], dtype=np.int64).astype(np.uint64))
+        return splitmix64(np.asarray(user_id).astype(np.int64).astype(np.uint64) ^ key)
 
 
 def user_folds(user_id: NDArray[np.integer], count: int, seed: int) -> NDArray[np.int16]:
@@ -39,7 +39,8 @@ def fold_fingerprint(fold: NDArray[np.int16]) -> str:
     return hashlib.sha256(np.ascontiguousarray(fold).tobytes()).hexdigest()
 
 
-def _splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """(n,) uint64, each value scattered over all 64 bits; distinct values stay distinct."""
     x = x + _GOLDEN
     x = (x ^ (x >> np.uint64(30))) * _MIX_1
     x = (x ^ (x >> np.uint64(27))) * _MIX_2

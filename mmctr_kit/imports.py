@@ -1,4 +1,4 @@
-"""Somebody's predictions as a run: valid and test, and OOF where they are given."""
+"""Somebody's predictions as a run: test, and valid and OOF where they are given."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,13 +22,12 @@ if TYPE_CHECKING:
 
 _SCORE_COLUMNS = ("logit", "probability", "score", "prediction")
 _MAX_FOLDS = 100
-_LEAST, _MOST = 1e-300, 1 - 2**-53
 
 
 def import_predictions(
     data: ChallengeData,
     test: Path,
-    valid: Path,
+    valid: Path | None,
     oof: Path | None,
     task: str | None,
     path: Path,
@@ -39,30 +38,38 @@ def import_predictions(
     ``test`` is a submission (zip or CSV) or a parquet or CSV file with ID; ``valid`` and ``oof``
     are parquet or CSV with user_id, item_id and, where a pair occurs twice, occurrence. Scores
     stand in a column logit, or probability, score or prediction (in [0, 1]). ``oof`` has a column
-    fold too, by user. Raises DataError where a row has no score or two.
+    fold too, by user. Probabilities become logits; 0 and 1 lie one logit beyond the others.
+
+    Without ``valid`` the run has no valid rows, so no valid AUC. With ``oof`` the fold mean stands
+    in for each fold model on valid and test, since fold models' own scores are not to be had: the
+    metrics then have no ``fold_models_valid`` and no ``alarm``, which would compare fold models
+    with a fold mean.
+
+    Raises DataError where a row has no score or two.
     """
     test_logit = _test_logits(test, len(data.test), task)
-    valid_logit = _by_key(_read(valid), keys_of(data.valid), valid)[0]
+    valid_logit = None
+    if valid is not None:
+        valid_logit = _by_key(_read(valid), keys_of(data.valid), valid)[0]
     oof_logit, fold = None, None
     if oof is not None:
         oof_logit, fold = _by_key(_read(oof), keys_of(data.train), oof, with_fold=True)
         assert fold is not None
         _require_user_folds(fold, data.train.user_id, oof)
     count = 1 if fold is None else int(fold.max()) + 1
-    found = predictions_for(
-        data, oof_logit, fold, np.tile(valid_logit, (count, 1)), np.tile(test_logit, (count, 1))
-    )
-    content = [fingerprint(x.tolist()) for x in (test_logit, valid_logit)]
-    content += [] if oof_logit is None else [fingerprint(oof_logit.tolist())]
+    valid_folds = None if valid_logit is None else np.tile(valid_logit, (count, 1))
+    found = predictions_for(data, oof_logit, fold, valid_folds, np.tile(test_logit, (count, 1)))
     manifest = Manifest(
         kind="imported",
         rows=data.rows_fingerprint,
         features="",
         folds="" if fold is None else fold_fingerprint(fold),
-        recipe=fingerprint("imported", content),
+        recipe=fingerprint("imported", found.digest()),
         environment={"mmctr_kit": __version__, "numpy": np.__version__},
     )
     scores = score_predictions(found)
+    scores.pop("fold_models_valid", None)
+    scores["alarm"] = None
     with locked(path):
         writer = begin_run(path, manifest, None, force)
         return None if writer is None else writer.finish(found, scores, {})
@@ -107,10 +114,16 @@ def _logits(frame: "pd.DataFrame", path: Path) -> NDArray[np.float64]:
 
 
 def _to_logit(values: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+    """(n,) finite logits in the order of (n,) probabilities, 0 and 1 apart from all others."""
     if ((values < 0) | (values > 1)).any():
         raise DataError(f"{path}: scores outside [0, 1]; name the column logit if they are logits")
-    inside = np.clip(values, _LEAST, _MOST)
-    return np.asarray(np.log(inside) - np.log1p(-inside))
+    inside = (values > 0) & (values < 1)
+    logits = np.empty(len(values))
+    logits[inside] = np.log(values[inside]) - np.log1p(-values[inside])
+    # Just outside the others: as infinities they would drown every other score in a mean.
+    logits[values == 0] = logits[inside].min(initial=0.0) - 1.0
+    logits[values == 1] = logits[inside].max(initial=0.0) + 1.0
+    return logits
 
 
 def _by_key(

@@ -1,5 +1,6 @@
 """The predictions of a run, keyed by row: what every stage after training works on."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,12 @@ class Keys:
     user_id: NDArray[np.int64]
     item_id: NDArray[np.int32]
     occurrence: NDArray[np.int32]
+
+    @classmethod
+    def none(cls) -> "Keys":
+        """The keys of no rows."""
+        small = np.zeros(0, np.int32)
+        return cls(np.zeros(0, np.int64), small, small)
 
     def __len__(self) -> int:
         return len(self.user_id)
@@ -40,7 +47,7 @@ class OutOfFold:
 class Predictions:
     """``valid`` (folds, rows) and ``test`` (folds, rows) float64: each fold model's logits,
     averaged over seeds. ``oof`` is None for imported predictions that have none; those count as
-    one fold."""
+    one fold. Imported predictions may lack valid too: its arrays then have no rows, (folds, 0)."""
 
     oof: OutOfFold | None
     valid_keys: Keys
@@ -58,6 +65,28 @@ class Predictions:
             gaps = int((~np.isfinite(logits)).sum())
             if gaps:
                 raise RunError(f"{gaps} {name} predictions are missing or not finite")
+
+    @property
+    def has_valid(self) -> bool:
+        """Whether there are valid rows; imported predictions may have none."""
+        return len(self.valid_keys) > 0
+
+    @property
+    def has_valid(self) -> bool:
+        """Whether there are valid rows; only imported predictions, and blends of them, may lack
+        them."""
+        return self.valid.shape[1] > 0
+
+    def digest(self) -> str:
+        """sha256 of every logit and of the OOF's folds, rows in the order they stand in."""
+        total = hashlib.sha256()
+        parts = [("valid", self.valid), ("test", self.test)]
+        if self.oof is not None:
+            parts += [("oof", self.oof.logit), ("fold", self.oof.fold.astype(np.float64))]
+        for name, array in parts:
+            total.update(f"{name} {array.shape}".encode())
+            total.update(np.ascontiguousarray(array, "<f8").tobytes())
+        return total.hexdigest()
 
     def valid_mean(self) -> NDArray[np.float64]:
         """(rows,) the fold mean's logits."""
@@ -77,20 +106,22 @@ def predictions_for(
     data: ChallengeData,
     oof: NDArray[np.float64] | None,
     fold: NDArray[np.int16] | None,
-    valid: NDArray[np.float64],
+    valid: NDArray[np.float64] | None,
     test: NDArray[np.float64],
 ) -> Predictions:
-    """Predictions of the loaded data's rows, in its canonical order."""
+    """Predictions of the loaded data's rows, in its canonical order; ``valid`` None leaves the
+    valid rows out."""
     train = data.train
     covered = None
     if oof is not None:
         assert fold is not None
         covered = OutOfFold(keys_of(train), np.asarray(train.labels()), fold, oof)
+    known = valid is not None
     return Predictions(
         oof=covered,
-        valid_keys=keys_of(data.valid),
-        valid_label=np.asarray(data.valid.labels()),
-        valid=valid,
+        valid_keys=keys_of(data.valid) if known else Keys.none(),
+        valid_label=np.asarray(data.valid.labels()) if known else np.zeros(0, np.int8),
+        valid=np.zeros((len(test), 0)) if valid is None else valid,
         test_keys=keys_of(data.test),
         test=test,
     )

@@ -80,7 +80,7 @@ class Training(Block):
     weight_decay: NonNegativeFloat = 0.0
     schedule: Literal["constant", "linear", "cosine"] = "linear"
     warmup: Rate = 0.05
-    batch_size: PositiveInt | Literal["auto"] = "auto"
+    batch_size: Annotated[int, Field(ge=2)] | Literal["auto"] = "auto"
     epochs: PositiveInt = 5
     min_steps: NonNegativeInt = 0
     max_history: PositiveInt = 64

@@ -31,6 +31,10 @@ class Entry:
 MODELS: Mapping[str, Entry] = MappingProxyType(
     {
         "din": Entry("mmctr_kit.models.din:DIN"),
+        "din_target_encoder": Entry("mmctr_kit.models.din_target_encoder:DINTargetEncoder"),
+        "qin": Entry("mmctr_kit.models.qin:QIN"),
+        "transformer_dcn": Entry("mmctr_kit.models.transformer_dcn:TransformerDCN"),
+        "transformer_dcn_momo": Entry("mmctr_kit.models.transformer_dcn_momo:TransformerDCNMomo"),
     }
 )
 

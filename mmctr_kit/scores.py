@@ -32,32 +32,37 @@ ALARM_ERRORS = 3.0
 def score_predictions(found: Predictions) -> dict[str, Any]:
     """The contents of metrics.json: ``valid`` (the fold mean), ``oof`` and ``fold_models_valid``
     (fold models), each as {value, error, n}; ``alarm`` where the latter two disagree. A GAUC is
-    null where no user has rows of both labels.
+    null where no user has rows of both labels; ``valid`` is null where there are no valid rows.
 
     Raises DataError where valid, or a fold of OOF, has rows of one label alone.
     """
     _require_both(found)
-    label, user, mean = found.valid_label, found.valid_keys.user_id, found.valid_mean()
     scores: dict[str, Any] = {
-        "valid": plain(auc_with_error(label, mean, user)),
-        "valid_logloss": plain(logloss_with_error(label, mean, user)),
-        "valid_gauc": _gauc(label, mean, user),
-        "valid_calibration": _finite(asdict(calibration(label, mean))),
+        "valid": None,
         "test_tied_share": tied_share(found.test_mean()),
         "alarm": None,
     }
+    label, user = found.valid_label, found.valid_keys.user_id
+    if found.has_valid:
+        mean = found.valid_mean()
+        scores |= {
+            "valid": plain(auc_with_error(label, mean, user)),
+            "valid_logloss": plain(logloss_with_error(label, mean, user)),
+            "valid_gauc": _gauc(label, mean, user),
+            "valid_calibration": _finite(asdict(calibration(label, mean))),
+        }
     if found.oof is None:
         return scores
     oof = found.oof
     inside = mean_fold_auc(oof.label, oof.logit, oof.fold, oof.keys.user_id)
-    outside = _mean_of([auc_with_error(label, logits, user) for logits in found.valid])
     scores |= {
         "oof": plain(inside),
         "oof_logloss": plain(logloss_with_error(oof.label, oof.logit, oof.keys.user_id)),
         "oof_gauc": _gauc(oof.label, oof.logit, oof.keys.user_id),
-        "fold_models_valid": plain(outside),
-        "alarm": _alarm(inside, outside),
     }
+    if found.has_valid:
+        outside = _mean_of([auc_with_error(label, logits, user) for logits in found.valid])
+        scores |= {"fold_models_valid": plain(outside), "alarm": _alarm(inside, outside)}
     return scores
 
 
@@ -95,7 +100,7 @@ def plain(estimate: Estimate) -> dict[str, Any]:
 
 def _require_both(found: Predictions) -> None:
     """Both labels wherever an AUC is taken."""
-    parts = {"valid": found.valid_label}
+    parts = {"valid": found.valid_label} if found.has_valid else {}
     if found.oof is not None:
         fold, label = found.oof.fold, found.oof.label
         parts |= {f"fold {f} of train": label[fold == f] for f in np.unique(fold)}

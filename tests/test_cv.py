@@ -1,5 +1,6 @@
 """mmctr_kit.cv: whole runs, resumed runs, repeated runs, and the null."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -17,8 +18,8 @@ import pytest
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
 from mmctr_kit.challenge.synth import PRESETS, generate
-from mmctr_kit.cv import Plan, plan_cv, run_cv
-from mmctr_kit.errors import DataError, RunError
+from mmctr_kit.cv import Plan, check_run, manifest_of, plan_cv, run_cv
+from mmctr_kit.errors import DataError, MmctrKitError, RunError
 from mmctr_kit.foldjobs import Crew, Progress, fold_rows
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs import Run
@@ -34,7 +35,7 @@ def recipe(*settings: str) -> Recipe:
 def plan_here(data: ChallengeData, found: Recipe) -> Plan:
     """A plan that is worked off in this process."""
     plan = plan_cv(found, data, "cpu")
-    return Plan(plan.recipe, plan.data, Crew("cpu", 1, 1), plan.jobs)
+    return replace(plan, crew=Crew("cpu", 1, 1))
 
 
 def run_here(data: ChallengeData, path: Path, *settings: str) -> Run:
@@ -106,7 +107,7 @@ def test_workers_side_by_side_make_the_run_that_one_process_makes(
     tiny: ChallengeData, finished: Run, tmp_path: Path
 ) -> None:
     plan = plan_here(tiny, recipe())
-    crew = Plan(plan.recipe, plan.data, Crew("cpu", 2, 1), plan.jobs)
+    crew = replace(plan, crew=Crew("cpu", 2, 1))
     told: list[Progress] = []
     run = run_cv(crew, tmp_path / "c", False, told.append)
     assert run is not None
@@ -135,8 +136,8 @@ def test_force_replaces_a_run(tiny: ChallengeData, finished: Run, tmp_path: Path
 
 def test_a_failing_worker_ends_the_run_with_its_error(tiny: ChallengeData, tmp_path: Path) -> None:
     plan = plan_here(tiny, recipe())
-    gone = Plan(plan.recipe, _elsewhere(tiny, tmp_path), Crew("cpu", 2, 1), plan.jobs)
-    with pytest.raises(Exception, match=r"no data folder|process pool"):
+    gone = replace(plan, data=_elsewhere(tiny, tmp_path), crew=Crew("cpu", 2, 1))
+    with pytest.raises(Exception, match=r"a worker process was killed"):
         run_cv(gone, tmp_path / "run", False, lambda _: None)
     assert not (tmp_path / "run" / "DONE").exists()
 
@@ -153,17 +154,18 @@ def test_too_few_rows_for_the_folds_is_one_line(tiny: ChallengeData) -> None:
 
 KILLED = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from mmctr_kit.challenge.load import load
 from mmctr_kit.challenge.synth import PRESETS, generate
-from mmctr_kit.cv import Plan, plan_cv, run_cv
+from mmctr_kit.cv import plan_cv, run_cv
 from mmctr_kit.foldjobs import Crew
 from mmctr_kit.recipe import load_recipe
 
 if __name__ == "__main__":
     data, path, workers, *settings = sys.argv[1:]
     plan = plan_cv(load_recipe("din_demo", settings), load(Path(data)), "cpu")
-    plan = Plan(plan.recipe, plan.data, Crew("cpu", int(workers), 1), plan.jobs)
+    plan = replace(plan, crew=Crew("cpu", int(workers), 1))
     run_cv(plan, Path(path), False, lambda p: print(p.fold, p.seed, p.epoch, flush=True))
 """
 
@@ -260,3 +262,63 @@ def test_with_labels_shuffled_within_users_oof_is_chance_and_with_ungrouped_fold
     # Three of a user's rows tell the fourth's label: a model that memorises users is far from
     # chance on it, on either side.
     assert abs(oof_z(tmp_path / "ungrouped")) > 3
+
+
+def test_every_fold_holds_out_users_of_its_own(tiny: ChallengeData) -> None:
+    held = [set(tiny.train.user_id[fold_rows(recipe(), tiny, f).holdout]) for f in range(2)]
+    assert held[0]
+    assert held[0] != held[1]
+    # No user is kept from every fold model.
+    five = load_recipe("din_demo", ["folds.count=5"])
+    trained = [set(tiny.train.user_id[fold_rows(five, tiny, f).train]) for f in range(5)]
+    assert set.union(*trained) == set(tiny.train.user_id)
+
+
+def test_diverged_training_is_one_line_that_says_what_to_do(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    with pytest.raises(MmctrKitError, match=r"training diverged in epoch 1 .*learning_rate"):
+        run_here(tiny, tmp_path / "run", "training.learning_rate=1.0e+30")
+
+
+def test_a_killed_worker_is_one_line_and_the_run_can_go_on(
+    tiny: ChallengeData, finished: Run, tmp_path: Path
+) -> None:
+    plan = plan_here(tiny, recipe())
+    pair = replace(plan, crew=Crew("cpu", 2, 1))
+
+    def kill_a_worker(event: Progress) -> None:
+        if event.epoch == 1:
+            for process in multiprocessing.active_children():
+                os.kill(process.pid or 0, signal.SIGKILL)
+
+    with pytest.raises(RunError, match="a worker process was killed"):
+        run_cv(pair, tmp_path / "run", False, kill_a_worker)
+    assert contents(run_here(tiny, tmp_path / "run").path) == contents(finished.path)
+
+
+def test_what_a_run_would_refuse_is_known_before_it_begins(
+    tiny: ChallengeData, finished: Run, tmp_path: Path
+) -> None:
+    assert check_run(plan_here(tiny, recipe()), finished.path, force=False)
+    assert not check_run(plan_here(tiny, recipe()), tmp_path / "new", force=False)
+    other = plan_here(tiny, recipe("training.learning_rate=0.5"))
+    with pytest.raises(RunError, match="another recipe"):
+        check_run(other, finished.path, force=False)
+
+
+def test_an_item_file_counts_by_its_content_and_not_by_its_place(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    items = np.arange(1, tiny.n_items + 1)
+    table = pa.table({"item_id": items, "vector": list(tiny.item_emb[1:, :8])})
+    for name in ("a.parquet", "b.parquet"):
+        pq.write_table(table, tmp_path / name)
+    changed = table.set_column(1, "vector", pa.array(list(tiny.item_emb[1:, 8:16])))
+    pq.write_table(changed, tmp_path / "c.parquet")
+    fingerprints = [
+        manifest_of(plan_here(tiny, recipe("items.embedding=file", f"items.file={tmp_path / n}")))
+        for n in ("a.parquet", "b.parquet", "c.parquet")
+    ]
+    assert fingerprints[0] == fingerprints[1]
+    assert fingerprints[0].recipe != fingerprints[2].recipe

@@ -63,8 +63,6 @@ def main() -> None:
         if debug:
             raise
         fail(str(e), e.exit_code)
-    except KeyboardInterrupt:
-        fail("interrupted; the same command goes on from the last finished epoch", 130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mmctr_kit.cli.options import RUNS, DataOption, ForceOption, RunsOption
-from mmctr_kit.cli.output import console, print_json, say, status, table, warn
+from mmctr_kit.cli.output import console, fail, print_json, say, status, table, warn
 
 if TYPE_CHECKING:
     from mmctr_kit.cv import Plan
@@ -28,11 +28,16 @@ def cv(
         typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key, like a.b=3."),
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes side by side; by default one a core.")
+    ] = None,
     force: ForceOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the plan and its cost.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print metrics, or the plan, as JSON.")
+    ] = False,
     runs: RunsOption = RUNS,
 ) -> None:
     """Train each recipe on k folds; keep OOF, valid and test predictions.
@@ -63,44 +68,54 @@ def cv(
 
     require_folder(data)
     from mmctr_kit.challenge.load import load
-    from mmctr_kit.cv import plan_cv, run_cv
+    from mmctr_kit.cv import check_run, plan_cv, run_cv
     from mmctr_kit.training.device import resolve_device
 
     where = resolve_device(device)
     with status(f"loading {data}"):
         content = load(data)
-    plans = [plan_cv(r, content, where) for r in loaded]
-    results = {}
-    for path, plan in zip(paths, plans, strict=True):
+    plans = [plan_cv(r, content, where, workers) for r in loaded]
+    # All of them first: a refusal must not come after hours of the run before it.
+    finished = [check_run(p, path, force) for p, path in zip(plans, paths, strict=True)]
+    results: dict[str, dict[str, object]] = {}
+    for path, plan, done in zip(paths, plans, finished, strict=True):
         if dry_run:
-            _print_plan(path.name, plan)
+            results[path.name] = _plan(path.name, plan, done, quiet=as_json)
             continue
         teller = _Teller(plan, path.name, quiet=as_json)
         with teller:
-            run = run_cv(plan, path, force, teller.listen)
+            try:
+                run = run_cv(plan, path, force, teller.listen)
+            except KeyboardInterrupt:
+                again = "the same command without --force" if force else "the same command"
+                fail(f"interrupted; {again} goes on from the last finished epoch", 130)
         results[path.name] = _conclude(run, path, quiet=as_json)
-    if as_json and not dry_run:
+    if as_json:
         print_json(results)
 
 
-def _print_plan(name: str, plan: "Plan") -> None:
+def _plan(name: str, plan: "Plan", finished: bool, quiet: bool) -> dict[str, object]:
+    from dataclasses import asdict
+
     cost, seconds = plan.cost()
-    rows, crew = plan.data.rows, plan.crew
-    say(f"{name}: {len(plan.jobs)} fold models on {crew.device}", style="bold")
-    table(
-        ("", ""),
-        (
-            ("rows train / valid / test", " / ".join(f"{len(r):,}" for r in rows.values())),
+    crew, folds, seeds = plan.crew, plan.recipe.folds.count, len(plan.recipe.seeds)
+    rows = {split: len(r) for split, r in plan.data.rows.items()}
+    if not quiet:
+        say(f"{name}: {len(plan.jobs)} fold models on {crew.device}", style="bold")
+        lines = [
+            ("rows train / valid / test", " / ".join(f"{n:,}" for n in rows.values())),
             ("items", f"{plan.data.n_items:,}"),
-            ("folds x seeds", f"{plan.recipe.folds.count} x {len(plan.recipe.seeds)}"),
+            ("folds x seeds", f"{folds} x {seeds}"),
             ("workers x threads", f"{crew.workers} x {crew.threads}"),
             ("parameters", f"{cost.parameters:,}"),
             ("batch size", f"{cost.batch_size:,}"),
             ("steps a fold model", f"{cost.steps:,} in {cost.epochs} epochs"),
             ("measured step", f"{1e3 * cost.seconds_per_step:.1f} ms"),
-            ("about", _duration(seconds)),
-        ),
-    )
+            ("about", "finished already" if finished else _duration(seconds)),
+        ]
+        table(("", ""), lines)
+    fit = asdict(cost)
+    return {"rows": rows, "crew": asdict(crew), "fit": fit, "seconds": seconds, "done": finished}
 
 
 def _conclude(run: "Run | None", path: Path, quiet: bool) -> dict[str, object]:

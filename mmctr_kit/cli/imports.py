@@ -14,8 +14,9 @@ def import_predictions(
     name: Annotated[str, typer.Option(help="The run's name.")],
     data: DataOption,
     valid: Annotated[
-        Path, typer.Option(help="Valid scores: user_id, item_id and logit or probability.")
-    ],
+        Path | None,
+        typer.Option(help="Valid scores: user_id, item_id and logit or probability."),
+    ] = None,
     oof: Annotated[
         Path | None, typer.Option(help="OOF scores of the train rows, with a column fold.")
     ] = None,
@@ -25,9 +26,12 @@ def import_predictions(
 ) -> None:
     """Make a run of predictions from elsewhere, to compare, blend and submit.
 
-    Without --oof it can be averaged and ranked but not stacked.
+    Without --oof it can be averaged and ranked but not stacked. Without --valid it, and any blend
+    of it, has no valid AUC.
 
     [bold]Examples[/bold]
+
+      mmctr-kit import-predictions theirs.zip --name theirs --data DATA
 
       mmctr-kit import-predictions theirs.zip --valid valid.csv --name theirs --data DATA
     """
@@ -45,4 +49,12 @@ def import_predictions(
     if run is None:
         say(f"{path} holds these predictions already; nothing to do")
         return
-    say(f"{run.path}: valid AUC {estimate_from(run.metrics['valid'])}")
+    metrics = run.metrics
+    told = [f"{len(content.test):,} test rows"]
+    if oof is not None:
+        told.append(f"OOF AUC {estimate_from(metrics['oof'])}")
+    if valid is not None:
+        told.append(f"valid AUC {estimate_from(metrics['valid'])}")
+    else:
+        told.append("no valid AUC (no --valid)")
+    say(f"{run.path}: {', '.join(told)}")

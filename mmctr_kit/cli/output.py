@@ -44,7 +44,7 @@ def fail(text: str, code: int) -> NoReturn:
 
 def print_json(content: Any) -> None:
     """For scripts: JSON on standard output and nothing else."""
-    sys.stdout.write(json.dumps(content, indent=1) + "\n")
+    sys.stdout.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def print_findings(findings: Sequence[Finding], quiet_pass: bool = False) -> None:

@@ -25,7 +25,8 @@ def runs(
     """List the runs, best valid AUC first, each number with its standard error.
 
     OOF is the fold models' mean AUC; valid is that of the fold mean, a better predictor: the two
-    are not one number. A run of one seed is marked 1: no claim rests on it.
+    are not one number. "to best" is the paired difference of valid AUCs. A run of one seed is
+    marked 1: no claim about its recipe rests on it. --json has the error over seeds too.
 
     [bold]Examples[/bold]
 
@@ -43,24 +44,32 @@ def runs(
     if not entries:
         say(f"no runs in {runs} yet; make one with 'mmctr-kit cv'")
         return
-    columns = ["run", "seeds", "OOF AUC", "valid AUC"]
-    columns += ["test AUC"] if truth else []
-    table([*columns, "time"], [_row(e, truth is not None) for e in entries])
+    # 80 columns hold either.
+    last = ["test AUC"] if truth else ["seeds", "time"]
+    columns = ["run", "OOF AUC", "valid AUC", "to best", *last]
+    table(columns, [_row(e, truth is not None) for e in entries])
     for entry in entries:
         if entry.state == "alarm":
             say(f"{entry.name}: OOF and valid disagree; see its metrics.json", style="yellow")
 
 
 def _row(entry: "Entry", with_test: bool) -> list[str]:
-    name = f"{entry.name} (unfinished)" if entry.state == "unfinished" else entry.name
-    seeds = str(entry.seeds) if entry.kind == "cv" else entry.kind
-    cells = [name, seeds, _cell(entry.oof), _cell(entry.valid)]
+    stopped = entry.state in ("unfinished", "unreadable")
+    name = f"{entry.name} ({entry.state})" if stopped else entry.name
+    behind = "" if entry.behind is None else _short(entry.behind.signed())
+    cells = [name, _cell(entry.oof), _cell(entry.valid), behind]
     if with_test:
-        cells.append(_cell(entry.test))
-    return [*cells, "" if entry.seconds is None else f"{entry.seconds:.0f} s"]
+        return [*cells, _cell(entry.test)]
+    seeds = str(entry.seeds) if entry.kind == "cv" else entry.kind
+    return [*cells, seeds, "" if entry.seconds is None else f"{entry.seconds:.0f} s"]
 
 
 def _cell(estimate: "Estimate | None") -> str:
     if estimate is None:
         return "-"
-    return str(estimate) if estimate.n else f"{estimate.value:.4f}"
+    return _short(str(estimate)) if estimate.n else f"{estimate.value:.4f}"
+
+
+def _short(text: str) -> str:
+    """Without the zero before an error's decimal point: 0.9306 ±.0024."""
+    return text.replace("± 0.", "±.")

@@ -80,7 +80,7 @@ def score(
     source: Annotated[str, typer.Argument(metavar="FILE|RUN", help="A submission or a run.")],
     labels: Annotated[Path, typer.Option(help="Parquet or CSV with ID and label.")],
     task: Annotated[
-        TaskName | None, typer.Option(help="Which column, where several hold scores.")
+        TaskName | None, typer.Option(help="Which column of FILE, where several hold scores.")
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Names the users of FILE's rows, for the error.")
@@ -98,6 +98,7 @@ def score(
     """
     import numpy as np
 
+    from mmctr_kit.errors import UsageError
     from mmctr_kit.submission import score as scoring
     from mmctr_kit.submission.check import read_scores
 
@@ -107,6 +108,10 @@ def score(
         content = read_scores(Path(source))
         values = scoring.task_column(content, "Task1&2" if task == "both" else task)
         ids, users = content.ids, None if data is None else _test_users(data)
+    elif task is not None:
+        raise UsageError(
+            f"no submission file at '{source}'; --task chooses a column of one, a run has one score"
+        )
     else:
         from mmctr_kit.runs import open_run
 
@@ -115,7 +120,8 @@ def score(
         ids = np.arange(len(values))
     result = scoring.score(ids, values, known, users)
     if as_json:
-        print_json({"auc": result.value, "se": result.error, "n": result.n})
+        error = None if np.isnan(result.error) else result.error
+        print_json({"auc": result.value, "se": error, "n": result.n})
         return
     note = "" if users is not None else " (rows taken as independent; --data names their users)"
     say(f"AUC {result} on {result.n:,} rows{note}")

@@ -99,7 +99,7 @@ def mean_without_oof(
     """(k, rows) mean of logits (m, k, rows), each run first brought to the runs' mean level.
 
     With no OOF there are no labels to scale by: a run's mean and standard deviation over
-    ``spread_of`` (m, k, valid rows) stand in.
+    ``spread_of`` (m, k, rows of valid, or of test where a run has no valid) stand in.
     """
     centre = spread_of.mean(axis=(1, 2))
     spread = spread_of.std(axis=(1, 2))

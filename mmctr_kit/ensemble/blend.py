@@ -151,6 +151,8 @@ def _apply_to_folds(
     """(k, rows) from logits (m, k, rows): fold model by fold model."""
     _, folds, rows = logits.shape
     out = np.empty((folds, rows))
+    if rows == 0:
+        return out
     for f in range(folds):
         scaled = apply_lines(lines, logits[:, f])
         out[f] = fitted.apply(scaled, np.full(rows, f, dtype=np.int16))
@@ -164,11 +166,15 @@ def _blend_without_oof(stack: Stack, method: Literal["auto"] | Method) -> Blend:
             "use --method mean or rank, or leave that run out"
         )
     used: Method = "rank" if method == "rank" else "mean"
+    known = stack.valid.shape[2] > 0
+    valid = np.zeros((stack.folds, 0))
     if used == "rank":
-        valid, test = rank_without_oof(stack.valid), rank_without_oof(stack.test)
+        test = rank_without_oof(stack.test)
+        valid = rank_without_oof(stack.valid) if known else valid
     else:
-        valid = mean_without_oof(stack.valid, stack.valid)
-        test = mean_without_oof(stack.test, stack.valid)
+        spread_of = stack.valid if known else stack.test
+        test = mean_without_oof(stack.test, spread_of)
+        valid = mean_without_oof(stack.valid, spread_of) if known else valid
     reason = f"{used}: a run has no OOF, so no method could be scored"
     equal = np.full(stack.runs, 1.0 / stack.runs)
     return Blend(used, None, valid, test, _named(stack.names, equal), {}, {}, reason)

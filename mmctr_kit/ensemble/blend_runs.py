@@ -11,6 +11,7 @@ from mmctr_kit.ensemble.blend import Blend, blend
 from mmctr_kit.ensemble.methods import Method
 from mmctr_kit.ensemble.stack import Stack
 from mmctr_kit.errors import RunError
+from mmctr_kit.files import read_json
 from mmctr_kit.predictions import Keys, OutOfFold, Predictions
 from mmctr_kit.recipe import fingerprint
 from mmctr_kit.runs import Manifest, Run, begin_run, is_finished, locked
@@ -23,39 +24,52 @@ def blend_runs(
     """Blend finished runs into a run at ``path``; None where the same blend is there already.
 
     Runs must match in rows, labels and folds; their features may differ. A run without OOF
-    (imported) makes the whole blend one without. Raises RunError where they do not match, where
-    the method cannot be had of them, or where ``path`` is one of them; nothing is written then.
+    (imported) makes the whole blend one without; so does one without valid rows. Where a run does
+    not know its fold models' valid AUC (imported: each is its fold mean), neither does the blend.
+    Raises RunError where they do not match, where the method cannot be had of them, or where
+    ``path`` is one of them; nothing is written then.
     """
     manifests = [run.manifest for run in runs]
     _require_same(runs, manifests)
     if path.resolve() in [run.path.resolve() for run in runs]:
         raise RunError(f"run '{path.name}' is part of the blend; choose another --name")
     whole = [run.predictions() for run in runs]
-    partial = any(p.oof is None for p in whole)
-    manifest = _manifest(runs, manifests, method, seed, partial)
+    manifest = _manifest(runs, manifests, whole, method, seed)
     with locked(path):
         if is_finished(path, manifest, force):
             return None
         result = blend(stack_of([run.name for run in runs], whole), method, seed)
         found = _predictions(whole, result)
         scores = score_predictions(found)
+        if not all("fold_models_valid" in run.metrics for run in runs):
+            scores.pop("fold_models_valid", None)
+            scores["alarm"] = None
         writer = begin_run(path, manifest, None, force)
         assert writer is not None
         writer.write_json("blend.json", _report(runs, result))
         return writer.finish(found, scores, {}), result
 
 
+def blend_report(run: Run) -> dict[str, Any]:
+    """What a finished blend tells of itself: ``runs``, ``method``, ``reason``, ``weights`` (or
+    null), ``scores`` and ``differences`` of the methods tried, as {value, error, n}."""
+    return read_json(run.path / "blend.json")
+
+
 def stack_of(names: Sequence[str], whole: Sequence[Predictions]) -> Stack:
     """The runs' predictions as arrays; RunError where their rows or folds differ."""
     first = whole[0]
+    known = all(p.has_valid for p in whole)
     for name, other in zip(names[1:], whole[1:], strict=True):
-        _require_keys(f"{names[0]} and {name}: valid", first.valid_keys, other.valid_keys)
+        if known:
+            _require_keys(f"{names[0]} and {name}: valid", first.valid_keys, other.valid_keys)
         _require_keys(f"{names[0]} and {name}: test", first.test_keys, other.test_keys)
+    rows = None if known else 0  # a run without valid rows leaves none to the blend
     ours = [p.oof for p in whole if p.oof is not None]
     if len(ours) < len(whole):
         # Without OOF for all, fold models have no use: each run is its fold mean.
         empty = np.zeros(0, np.int64)
-        valid = np.stack([p.valid_mean()[None] for p in whole])
+        valid = np.stack([p.valid_mean()[None, :rows] for p in whole])
         test = np.stack([p.test_mean()[None] for p in whole])
         return Stack(tuple(names), None, empty, empty, empty, valid, test)
     for name, other_oof in zip(names[1:], ours[1:], strict=True):
@@ -68,7 +82,7 @@ def stack_of(names: Sequence[str], whole: Sequence[Predictions]) -> Stack:
         ours[0].label,
         ours[0].keys.user_id,
         ours[0].fold,
-        np.stack([p.valid for p in whole]),
+        np.stack([p.valid[:, :rows] for p in whole]),
         np.stack([p.test for p in whole]),
     )
 
@@ -79,19 +93,22 @@ def _predictions(whole: Sequence[Predictions], result: Blend) -> Predictions:
     if result.oof is not None:
         assert first.oof is not None
         oof = OutOfFold(first.oof.keys, first.oof.label, first.oof.fold, result.oof)
-    return Predictions(
-        oof, first.valid_keys, first.valid_label, result.valid, first.test_keys, result.test
-    )
+    known = all(p.has_valid for p in whole)
+    keys = first.valid_keys if known else Keys.none()
+    label = first.valid_label if known else np.zeros(0, np.int8)
+    return Predictions(oof, keys, label, result.valid, first.test_keys, result.test)
 
 
 def _manifest(
     runs: Sequence[Run],
     manifests: Sequence[Manifest],
+    whole: Sequence[Predictions],
     method: str,
     seed: int,
-    partial: bool,
 ) -> Manifest:
-    parts = [[m.recipe, m.features] for m in manifests]
+    partial = any(p.oof is None for p in whole)
+    # The logits too: one recipe gives others on another machine or with another version.
+    parts = [[m.recipe, m.features, p.digest()] for m, p in zip(manifests, whole, strict=True)]
     return Manifest(
         kind="blend",
         rows=manifests[0].rows,

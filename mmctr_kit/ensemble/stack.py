@@ -15,7 +15,8 @@ class Stack:
 
     names (m,); oof (m, n), row r from the fold model that did not see it, or None where a run
     has no OOF (imported predictions); label (n,) 0/1; user (n,) integer; fold (n,) in [0, k);
-    valid (m, k, n_valid) and test (m, k, n_test), one row of logits for each fold model.
+    valid (m, k, n_valid) and test (m, k, n_test), one row of logits for each fold model;
+    n_valid is 0 where a run has no valid rows.
     Without ``oof``, label, user and fold are not looked at and may be empty.
     Raises RunError where shapes do not match or a logit is missing.
     """

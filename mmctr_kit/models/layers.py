@@ -48,7 +48,8 @@ def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
 class MLP(nn.Sequential):
     """Per hidden width: Linear, BatchNorm if on, activation, dropout. Then a Linear to ``out``.
 
-    Input (B, inputs), output (B, out).
+    Input (B, inputs), output (B, out); with ``out`` None the last Linear is left out, and the
+    output has the last hidden width.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class MLP(nn.Sequential):
         inputs: int,
         hidden: Sequence[int],
         *,
-        out: int,
+        out: int | None,
         act: Activation,
         dropout: float,
         batch_norm: bool,
@@ -70,7 +71,8 @@ class MLP(nn.Sequential):
             if dropout:
                 layers.append(nn.Dropout(dropout))
             inputs = width
-        layers.append(linear(inputs, out))
+        if out is not None:
+            layers.append(linear(inputs, out))
         super().__init__(*layers)
 
 
@@ -124,6 +126,36 @@ def rows_to_positions(values: Tensor, row: Tensor) -> Tensor:
     return F.embedding(row, padded)
 
 
+def padded_slots(row: Tensor, offsets: Tensor, length: int) -> Tensor:
+    """Where each of the (P,) positions goes in a flattened (B, ``length``) layout, int64.
+
+    Left-padded, the most recent item last, as in the challenge's ``item_seq``. A dummy position
+    and one older than its row's ``length`` most recent have no place there: B * length.
+    """
+    rows = len(offsets) - 1
+    end = F.pad(offsets[1:], (0, 1))[row.long()]
+    age = end - torch.arange(len(row), device=row.device)  # 1 = the most recent
+    placed = (row < rows) & (age <= length)
+    return torch.where(placed, (row + 1) * length - age, rows * length).long()
+
+
+def scatter_slots(values: Tensor, slot: Tensor, rows: int, length: int) -> Tensor:
+    """(T, d) values put at their (T,) slots of a (rows, length, d) layout, zeros elsewhere.
+
+    A value whose slot is rows * length is dropped.
+    """
+    flat = values.new_zeros(rows * length + 1, values.shape[1]).index_copy(0, slot, values)
+    return flat[:-1].view(rows, length, -1)
+
+
+def to_padded(values: Tensor, row: Tensor, offsets: Tensor, length: int) -> Tensor:
+    """(P, d) values of packed positions -> (B, length, d), laid out as in :func:`padded_slots`.
+
+    Zeros at padding. ``row`` and ``offsets`` as in Batch.
+    """
+    return scatter_slots(values, padded_slots(row, offsets, length), len(offsets) - 1, length)
+
+
 def weighted_sum(weight: Tensor, table: Tensor, index: Tensor, offsets: Tensor) -> Tensor:
     """Per row, the sum of ``weight[p] * table[index[p]]`` over its positions, in float32.
 
@@ -138,6 +170,22 @@ def weighted_sum(weight: Tensor, table: Tensor, index: Tensor, offsets: Tensor) 
             per_sample_weights=weight.float(),
         )
     return total[:-1]
+
+
+def segment_softmax(scores: Tensor, row: Tensor, rows: int) -> Tensor:
+    """Softmax of each column over the positions of each row, in float32: (P, H) -> (P, H).
+
+    ``row`` (P,) in 0..``rows``. Dummy positions (``row`` == ``rows``) are a segment of their own,
+    so they change nothing. Each segment's maximum is taken off first, so nothing overflows.
+    """
+    scores = scores.float()
+    with torch.no_grad():
+        lowest = scores.new_full((rows + 1, scores.shape[1]), -torch.inf)
+        index = row.long().unsqueeze(1).expand_as(scores)
+        highest = lowest.scatter_reduce(0, index, scores, "amax")
+    unscaled = torch.exp(scores - highest.index_select(0, row))
+    total = scores.new_zeros(highest.shape).index_add(0, row, unscaled)
+    return unscaled / total.index_select(0, row)
 
 
 class TargetAttention(nn.Module):

@@ -1,71 +1,108 @@
 """The leaderboard: runs by their headline, each number beside its error."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmctr_kit.challenge.contract import SPLITS
-from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import read_columns, read_json
-from mmctr_kit.metrics import Estimate, auc_with_error
+from mmctr_kit.metrics import Estimate, auc_difference, auc_with_error
+from mmctr_kit.predictions import Predictions
 from mmctr_kit.runs import Run
 from mmctr_kit.scores import estimate_from
+
+Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line: a run's OOF, valid and, where labels are known, test AUC; seconds spent."""
+    """One line: a run's OOF, valid and, where labels are known, test AUC.
+
+    ``behind`` is its valid AUC less the best run's, paired; ``recipe`` the mean of its seeds' own
+    valid AUCs with the error that counts the variance between seeds; ``seconds`` those of its
+    fold models. ``state`` is empty, 'unfinished', 'unreadable' or 'alarm'.
+    """
 
     name: str
     kind: str
     seeds: int
-    oof: Estimate | None
-    valid: Estimate | None
-    test: Estimate | None
-    seconds: float | None
     state: str
+    oof: Estimate | None = None
+    valid: Estimate | None = None
+    behind: Estimate | None = None
+    recipe: Estimate | None = None
+    test: Estimate | None = None
+    seconds: float | None = None
 
 
 def leaderboard(runs: Sequence[Run], truth: Path | None = None) -> list[Entry]:
-    """Finished runs by valid AUC, best first, then the unfinished ones.
+    """Finished runs by valid AUC, best first, then the others.
 
     ``truth`` is the truth folder of a generated data set: it adds each run's test AUC and a line
     for the oracle, the best score that any model could have.
     """
     labels = None if truth is None else _test_labels(truth)
-    entries = [_entry(run, labels) for run in runs]
-    entries.sort(key=lambda e: -e.valid.value if e.valid else 1.0)
-    return entries if truth is None else [*entries, _oracle(truth)]
+    found = [_entry(run, labels) for run in runs]
+    found.sort(key=lambda pair: -pair[0].valid.value if pair[0].valid else 1.0)
+    entries = [replace(e, behind=_behind(found[0][1], p)) for e, p in found]
+    oracle = None if truth is None else truth / "oracle.json"
+    return [*entries, _oracle(oracle)] if oracle and oracle.is_file() else entries
 
 
-def _entry(run: Run, labels: np.ndarray[Any, np.dtype[np.int64]] | None) -> Entry:
-    manifest = run.manifest
-    seeds = max(1, len(manifest.seeds))
-    if not run.finished:
-        return Entry(run.name, manifest.kind, seeds, None, None, None, None, "unfinished")
-    metrics = run.metrics
-    test = None
-    if labels is not None:
-        found = run.predictions()
-        if len(labels) != len(found.test_keys):
-            raise DataError(
-                f"{len(labels)} test labels for run '{run.name}' of {len(found.test_keys)} test "
-                "rows; is it of another data set?"
-            )
-        test = auc_with_error(labels, found.test_mean(), found.test_keys.user_id)
-    return Entry(
+def _entry(run: Run, labels: Labels | None) -> tuple[Entry, Predictions | None]:
+    try:
+        manifest = run.manifest
+        seeds = max(1, len(manifest.seeds))
+        if not run.finished:
+            return Entry(run.name, manifest.kind, seeds, "unfinished"), None
+        metrics, found = run.metrics, run.predictions()
+        seconds = _seconds(run)
+    except RunError:
+        # One damaged folder must not hide the others.
+        return Entry(run.name, "", 0, "unreadable"), None
+    entry = Entry(
         run.name,
         manifest.kind,
         seeds,
-        estimate_from(metrics["oof"]) if "oof" in metrics else None,
-        estimate_from(metrics["valid"]),
-        test,
-        _seconds(run),
         "alarm" if metrics["alarm"] else "",
+        oof=_estimate(metrics, "oof"),
+        valid=_estimate(metrics, "valid"),
+        recipe=_estimate(metrics, "recipe_valid"),
+        test=_test_auc(found, labels),
+        seconds=seconds,
     )
+    return entry, found
+
+
+def _estimate(metrics: Mapping[str, Any], name: str) -> Estimate | None:
+    if name not in metrics or metrics[name] is None:
+        return None
+    return estimate_from(metrics[name])
+
+
+def _test_auc(found: Predictions, labels: Labels | None) -> Estimate | None:
+    """None where labels are not known, or are of another data set's test rows."""
+    if labels is None or len(labels) != len(found.test_keys):
+        return None
+    return auc_with_error(labels, found.test_mean(), found.test_keys.user_id)
+
+
+def _behind(best: Predictions | None, found: Predictions | None) -> Estimate | None:
+    """Valid AUC less the best run's; None for the best itself and for other valid rows."""
+    if best is None or found is None or best is found or not found.has_valid:
+        return None
+    same = np.array_equal(best.valid_keys.user_id, found.valid_keys.user_id) and np.array_equal(
+        best.valid_label, found.valid_label
+    )
+    if not same:
+        return None
+    user = found.valid_keys.user_id
+    return auc_difference(found.valid_label, found.valid_mean(), best.valid_mean(), user)
 
 
 def _seconds(run: Run) -> float | None:
@@ -75,7 +112,7 @@ def _seconds(run: Run) -> float | None:
     return float(sum(timings["fold_seconds"].values()))
 
 
-def _test_labels(truth: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _test_labels(truth: Path) -> Labels:
     path = truth / "test_labels.parquet"
     if not path.is_file():
         raise UsageError(f"no {path}; --truth is the truth folder that 'data synth' wrote")
@@ -83,7 +120,9 @@ def _test_labels(truth: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.asarray(columns["label"][np.argsort(columns["ID"])])
 
 
-def _oracle(truth: Path) -> Entry:
-    auc = read_json(truth / "oracle.json")["auc"]
+def _oracle(path: Path) -> Entry:
+    auc = read_json(path)["auc"]
     best = {s: Estimate(float(auc[s]["row"]), 0.0, 0) for s in SPLITS}
-    return Entry("oracle", "truth", 1, best["train"], best["valid"], best["test"], None, "")
+    return Entry(
+        "oracle", "truth", 1, "", oof=best["train"], valid=best["valid"], test=best["test"]
+    )

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.metrics import rank_correlation
+from mmctr_kit.ranks import midranks
 from mmctr_kit.submission.catalog import Log, count
 
 LOW_CORRELATION = 0.1
@@ -47,22 +49,15 @@ class Reference:
     score: NDArray[np.float64]
 
 
-def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) float64: ranks from 1, ties get their mean rank."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    mean: NDArray[np.float64] = (last - (counts - 1) / 2)[inverse]
-    return mean
-
-
-def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Spearman's rank correlation of two (n,) arrays; NaN where one of them is constant."""
-    return float(_unit_ranks(a) @ _unit_ranks(b))
-
-
 def _unit_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks with mean 0 and length 1, whose products are rank correlations; NaN if constant."""
-    rank = ranks(values)
+    """Ranks with mean 0 and length 1, whose products are rank correlations.
+
+    Each array is ranked once, however many it is compared with. NaN throughout where the values
+    are constant or one of them is NaN.
+    """
+    if np.isnan(values).any():
+        return np.full(len(values), np.nan)
+    rank = midranks(values)
     rank -= rank.mean()
     length = float(np.sqrt(rank @ rank))
     return rank / length if length > 0 else np.full(len(rank), np.nan)
@@ -92,7 +87,7 @@ def item_z(score: NDArray[np.float64], item_id: NDArray[np.int64]) -> float:
 
 def popularity_z(score: NDArray[np.float64], popularity: NDArray[np.float64]) -> float:
     """Spearman's correlation with popularity in standard errors under a random permutation."""
-    return spearman(score, popularity) * float(np.sqrt(len(score) - 1))
+    return rank_correlation(score, popularity) * float(np.sqrt(len(score) - 1))
 
 
 def check_references(

@@ -122,10 +122,10 @@ def _check_edges(raw: bytes, infos: list[zipfile.ZipInfo], log: Log) -> None:
     after = len(raw) - (end + 22 + int.from_bytes(raw[end + 20 : end + 22], "little"))
     if before > 0 or after > 0:
         what = f"expected only the zip; found {before:,} bytes before, {max(after, 0):,} after it"
-        log.warn("zip-extra-bytes", what, "write it again: some readers refuse such files")
+        log.fail("zip-extra-bytes", what, "write it again: some readers refuse such files")
     elif after < 0:
         what = f"the zip's closing comment lacks {-after:,} bytes: cut short"
-        log.warn("zip-extra-bytes", what, "upload it again")
+        log.fail("zip-extra-bytes", what, "upload it again")
     log.passed("zip-extra-bytes", "none")
 
 

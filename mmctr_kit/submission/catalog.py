@@ -14,13 +14,13 @@ class CheckInfo(NamedTuple):
     meaning: str
 
 
-_FAIL, _WARN = Level.FAIL, Level.WARN
+_FAIL, _WARN, _PASS = Level.FAIL, Level.WARN, Level.PASS
 
 CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
     {
         "file-readable": CheckInfo(_FAIL, "FILE is a regular, readable file of sane size"),
         "zip-format": CheckInfo(_FAIL, "FILE is a zip whose directory can be read"),
-        "zip-extra-bytes": CheckInfo(_WARN, "no bytes before the zip's start or after its end"),
+        "zip-extra-bytes": CheckInfo(_FAIL, "no bytes before the zip's start or after its end"),
         "zip-members": CheckInfo(_FAIL, "the zip holds one member, and nothing beside it"),
         "zip-name": CheckInfo(_FAIL, "the member is named prediction.csv and lies at the root"),
         "zip-kind": CheckInfo(_FAIL, "the member is a regular file, no folder and no link"),
@@ -50,13 +50,15 @@ CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
         ),
         "score-hard-labels": CheckInfo(_WARN, "scores, not labels: more than the values 0 and 1"),
         "score-ties": CheckInfo(_WARN, "at most 1 % of the rows share their score with another"),
-        "score-identical": CheckInfo(_WARN, "no two task columns hold the same scores"),
+        "score-identical": CheckInfo(_PASS, "two task columns that hold the same scores: a remark"),
         "score-sorted": CheckInfo(_WARN, "scores do not rise or fall along the file"),
         "rank-correlation": CheckInfo(_WARN, "ranks agree with those of existing runs"),
         "rows-aligned": CheckInfo(_WARN, "scores still depend on the row's item: not shuffled"),
     }
 )
 """id -> (worst level, meaning), in the order in which a report lists them."""
+
+_ORDER = (_PASS, _WARN, _FAIL)
 
 
 class Log:
@@ -82,8 +84,9 @@ class Log:
         return sorted(self._findings, key=lambda f: order.index(f.id))
 
     def _add(self, check: str, level: Level, what: str, todo: str) -> None:
-        if CHECKS[check].worst is not Level.FAIL and level is Level.FAIL:
-            raise ValueError(f"check {check} is registered as {CHECKS[check].worst} at worst")
+        registered = CHECKS[check].worst
+        if _ORDER.index(level) > _ORDER.index(registered):
+            raise ValueError(f"check {check} is registered as {registered} at worst")
         self._findings.append(Finding(check, level, what, todo))
 
 

@@ -32,7 +32,15 @@ __all__ = ["CHECKS", "Reference", "Scores", "TestRows", "check_submission", "rea
 
 _MAX_ROWS = 10_000_000
 _NOT_FOR_SCORING = frozenset(
-    ("zip-format", "zip-members", "zip-name", "csv-line-ends", "csv-quotes", "csv-blank-lines")
+    (
+        "zip-format",
+        "zip-extra-bytes",
+        "zip-members",
+        "zip-name",
+        "csv-line-ends",
+        "csv-quotes",
+        "csv-blank-lines",
+    )
 )
 """What stops a submission but leaves no doubt of which score belongs to which ID."""
 

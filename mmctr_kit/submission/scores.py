@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.submission.agreement import spearman
+from mmctr_kit.metrics import rank_correlation
 from mmctr_kit.submission.catalog import Log, count
 from mmctr_kit.submission.table import Table
 
@@ -118,11 +118,9 @@ def _pairs(columns: Columns) -> Iterator[tuple[str, str]]:
 
 
 def _check_identical(varying: Columns, log: Log) -> None:
-    for a, b in _pairs(varying):
-        if np.array_equal(varying[a], varying[b]):
-            what = f"{a} and {b} hold the same scores"
-            log.warn("score-identical", what, "fine if meant; else write each task's own run")
-    log.passed("score-identical", "no two columns")
+    same = [f"{a} and {b}" for a, b in _pairs(varying) if np.array_equal(varying[a], varying[b])]
+    remark = f"{'; '.join(same)} hold the same scores: fine if one run is meant for both"
+    log.passed("score-identical", remark if same else "no two columns")
 
 
 def _check_sorted(varying: Columns, log: Log) -> None:
@@ -131,7 +129,7 @@ def _check_sorted(varying: Columns, log: Log) -> None:
         return
     for name, column in varying.items():
         sample = column[:: max(1, rows // _SAMPLE)]
-        rho = spearman(np.arange(len(sample), dtype=np.float64), sample)
+        rho = rank_correlation(np.arange(len(sample), dtype=np.float64), sample)
         if abs(rho) > _SORTED:
             what = f"{name} {'rises' if rho > 0 else 'falls'} along the file (rank correlation "
             todo = "the scores were sorted apart from their IDs: sort rows, not columns"

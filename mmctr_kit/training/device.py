@@ -36,5 +36,6 @@ def prepare(device: str, threads: int) -> None:
     torch.set_float32_matmul_precision("highest")
     if device == "cpu" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-        libc.mallopt(_M_TRIM_THRESHOLD, -1)
+        # Older glibc takes no more than 32 MB; without the first, the second does harm.
+        if any(libc.mallopt(_M_MMAP_THRESHOLD, size) for size in (1 << 30, 32 << 20)):
+            libc.mallopt(_M_TRIM_THRESHOLD, -1)

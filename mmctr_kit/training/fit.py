@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmctr_kit.challenge.contract import Split
+from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.learner import Epoch, State
 from mmctr_kit.metrics import auc
 from mmctr_kit.models.batch import Batch
@@ -76,6 +77,11 @@ class Fit:
             torch.manual_seed(mix(self.seed, 2, epoch))
             loss = self._epoch(stream, epoch * steps, steps, steps * epochs)
             logits = self.predict("train", holdout)
+            if not (math.isfinite(loss) and np.isfinite(logits).all()):
+                raise MmctrKitError(
+                    f"training diverged in epoch {epoch + 1} (loss {loss:g}); lower "
+                    "training.learning_rate"
+                )
             score = auc(labels, logits)
             best = score > self.best_auc or self.options.snapshot == "last"
             if best:
@@ -162,8 +168,10 @@ class Fit:
 
     def _autocast(self) -> torch.autocast:
         device = self.data.device.type
-        wanted = self.options.precision
-        on = wanted == "bf16" or (wanted == "auto" and device == "cuda")
+        on = self.options.precision == "bf16"
+        if self.options.precision == "auto" and device == "cuda":
+            # Cards before Ampere only emulate bf16, more slowly than float32.
+            on = torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.autocast(device, dtype=torch.bfloat16, enabled=on)
 
     def _labels(self) -> NDArray[np.int8]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from mmctr_kit.challenge.contract import Split
 from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.items.fusion import item_table
 from mmctr_kit.items.levels import item_levels
 from mmctr_kit.learner import Cost, Epoch, State
@@ -57,8 +58,13 @@ class NeuralLearner:
         seed: int,
         resume: State | None = None,
     ) -> Iterator[Epoch]:
-        self._fit = Fit(self.build(seed), self.data, self.recipe.training, seed)
-        return self._fit.run(train, holdout, resume)
+        try:
+            self._fit = Fit(self.build(seed), self.data, self.recipe.training, seed)
+            yield from self._fit.run(train, holdout, resume)
+        except torch.OutOfMemoryError as e:
+            raise MmctrKitError(
+                "the GPU's memory is full; lower training.batch_size, or use --device cpu"
+            ) from e
 
     def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         return self._fitted().predict(split, index)

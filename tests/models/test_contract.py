@@ -39,6 +39,14 @@ def build(name: str, seed: int = 0, width: int = 12) -> nn.Module:
     return model
 
 
+def skip_if_exempt(name: str, contract: str) -> None:
+    """Skip, with the reason, where the model's class declares that it cannot keep a contract."""
+    exempt = getattr(model_class(name), "exempt", {})
+    assert set(exempt) <= {"padding", "gradient", "overfit"}
+    if contract in exempt:
+        pytest.skip(f"{name}, {contract}: {exempt[contract]}")
+
+
 def make_batch(rows: int = ROWS, seed: int = 0, least: int = 1, most: int = 12) -> Batch:
     random = np.random.default_rng(seed)
     lengths = random.integers(least, most + 1, rows)
@@ -85,6 +93,7 @@ def close(a: Tensor, b: Tensor, tolerance: float = 1e-5) -> bool:
 def test_neither_amount_nor_content_of_padding_changes_the_output(
     name: str, amount: int, content: int
 ) -> None:
+    skip_if_exempt(name, "padding")
     model, batch = build(name), make_batch()
     padded = replace(
         batch,
@@ -96,16 +105,21 @@ def test_neither_amount_nor_content_of_padding_changes_the_output(
 
 @pytest.mark.parametrize("name", NEURAL)
 def test_padding_gets_no_gradient(name: str) -> None:
+    skip_if_exempt(name, "padding")
     model, batch = build(name), make_batch()
     padded = replace(
         batch,
         history=torch.cat([batch.history, torch.full((9,), ITEMS)]),
         row=torch.cat([batch.row, torch.full((9,), ROWS)]),
     )
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0  # it draws a number for each position, dummies too
     gradients = []
     for each in (batch, padded):
         model.train()
         model.zero_grad()
+        torch.manual_seed(0)  # the same dropout both times
         model(each).sum().backward()
         gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
     assert all(close(a, b, 1e-4) for a, b in zip(*gradients, strict=True))
@@ -152,6 +166,7 @@ def test_saved_weights_give_the_same_predictions_in_a_fresh_model(name: str) -> 
 
 @pytest.mark.parametrize("name", NEURAL)
 def test_gradient_reaches_every_parameter(name: str) -> None:
+    skip_if_exempt(name, "gradient")
     model = build(name)
     model.train()
     random = torch.randn(ROWS, generator=torch.Generator().manual_seed(0))
@@ -162,6 +177,7 @@ def test_gradient_reaches_every_parameter(name: str) -> None:
 
 @pytest.mark.parametrize("name", NEURAL)
 def test_sixty_four_rows_can_be_overfitted(name: str) -> None:
+    skip_if_exempt(name, "overfit")
     model, batch = build(name), make_batch(rows=64)
     labels = (torch.arange(64) % 2).float()
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.errors import DataError, RunError, UsageError
+from mmctr_kit.errors import UsageError
 from mmctr_kit.folds import user_folds
-from mmctr_kit.metrics import auc
+from mmctr_kit.metrics import auc, auc_difference
 from mmctr_kit.predictions import Predictions, predictions_for
 from mmctr_kit.report.leaderboard import leaderboard
 from mmctr_kit.runs import Manifest, Run, all_runs, begin_run
@@ -110,19 +110,40 @@ def test_the_wrong_truth_is_one_line(tiny: ChallengeData, tiny_root: Path, tmp_p
     run = write_run(tmp_path / "runs", "x", made_up(tiny, 1.0))
     with pytest.raises(UsageError, match="--truth is the truth folder"):
         leaderboard([run], tiny_root / "data")
+
+
+def test_labels_of_another_data_set_leave_a_runs_test_auc_out(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    run = write_run(tmp_path / "runs", "x", made_up(tiny, 1.0))
     truth = tmp_path / "truth"
     truth.mkdir()
     frame = pd.DataFrame({"ID": [0, 1], "label": [0, 1]})
     frame.to_parquet(truth / "test_labels.parquet", index=False)
-    with pytest.raises(DataError, match="2 test labels for run 'x' of 400 test rows"):
-        leaderboard([run], truth)
+    # No oracle.json either: an importer writes labels alone.
+    (only,) = leaderboard([run], truth)
+    assert only.test is None
+    assert only.valid is not None
 
 
-def test_a_run_that_lost_its_metrics_is_named(tiny: ChallengeData, tmp_path: Path) -> None:
-    run = write_run(tmp_path, "x", made_up(tiny, 1.0))
-    (run.path / "metrics.json").unlink()
-    with pytest.raises(RunError, match=r"x/metrics\.json is not readable"):
-        leaderboard([run])
+def test_a_damaged_run_is_marked_and_hides_no_other(tiny: ChallengeData, tmp_path: Path) -> None:
+    write_run(tmp_path, "good", made_up(tiny, 1.0))
+    bad = write_run(tmp_path, "bad", made_up(tiny, 1.0))
+    (bad.path / "metrics.json").unlink()
+    states = {e.name: e.state for e in leaderboard(all_runs(tmp_path))}
+    assert states == {"good": "", "bad": "unreadable"}
+
+
+def test_every_run_is_compared_paired_with_the_best(tiny: ChallengeData, tmp_path: Path) -> None:
+    strong, weak = made_up(tiny, 2.0), made_up(tiny, 0.2)
+    write_run(tmp_path, "strong", strong)
+    write_run(tmp_path, "weak", weak)
+    first, second = leaderboard(all_runs(tmp_path))
+    assert (first.name, first.behind) == ("strong", None)
+    user = strong.valid_keys.user_id
+    expected = auc_difference(strong.valid_label, weak.valid_mean(), strong.valid_mean(), user)
+    assert second.behind == expected
+    assert expected.value < 0
 
 
 def test_no_runs_are_an_empty_leaderboard(tmp_path: Path) -> None:

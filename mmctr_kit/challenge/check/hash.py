@@ -1,7 +1,7 @@
 """64-bit keys for comparing rows, pairs and sequences by value without holding them.
 
 Two different things share a key with probability about 2**-64, so equality of keys is taken as
-equality. The mixing function is SplitMix64's (Steele, Lea, Flood 2014).
+equality.
 """
 
 from typing import TypeVar
@@ -9,23 +9,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.folds import splitmix64
+
 Key = TypeVar("Key", np.int64, np.uint64)
-
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
-_STEP = np.uint64(0x9E3779B97F4A7C15)
-
-
-def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """(n,) uint64, each value scattered over all 64 bits."""
-    x = (x ^ (x >> np.uint64(30))) * _MIX_1
-    x = (x ^ (x >> np.uint64(27))) * _MIX_2
-    return x ^ (x >> np.uint64(31))
 
 
 def pair_keys(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.uint64]:
     """(n,) uint64: one key per (first, second), order within the pair counts."""
-    return mix(mix(first.astype(np.uint64) + _STEP) + second.astype(np.uint64))
+    return splitmix64(splitmix64(first.astype(np.uint64)) + second.astype(np.uint64))
 
 
 def sequence_keys(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -38,7 +29,7 @@ def sequence_keys(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArr
         return keys
     ends = np.cumsum(counts)
     from_end = np.repeat(ends, counts) - np.arange(len(values))
-    mixed = mix(mix(values.astype(np.uint64) + _STEP) + from_end.astype(np.uint64) * _STEP)
+    mixed = splitmix64(splitmix64(values.astype(np.uint64)) + from_end.astype(np.uint64))
     filled = counts > 0
     keys[filled] = np.add.reduceat(mixed, (ends - counts)[filled])
     return keys
@@ -47,7 +38,7 @@ def sequence_keys(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArr
 def vector_keys(vectors: NDArray[np.float32]) -> NDArray[np.uint64]:
     """(rows,) uint64: one key per row of a (rows, width) float32 matrix, by its bits."""
     bits = np.ascontiguousarray(vectors).view(np.uint32).astype(np.uint64)
-    weights = mix(np.arange(1, vectors.shape[1] + 1, dtype=np.uint64) * _STEP) | np.uint64(1)
+    weights = splitmix64(np.arange(vectors.shape[1], dtype=np.uint64)) | np.uint64(1)
     bits *= weights
     out: NDArray[np.uint64] = bits.sum(axis=1, dtype=np.uint64)
     return out

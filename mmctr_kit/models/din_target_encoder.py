@@ -1,0 +1,279 @@
+"""DIN with a target encoder: a later public solution of the challenge.
+
+Beside DIN's pooling (Zhou et al., KDD 2018), stacked cross-attention layers (Vaswani et al. 2017,
+post-norm, with RMSNorm of Zhang and Sennrich 2019) let the target query the history. Every item,
+target or history, carries its likes and views levels, and the row its user. The
+published model, parameter for parameter; the encoder's depth and the head's widths are by default
+those of its best configuration.
+
+Symbols: B rows, P packed history positions, D the width of an item vector, K rows of a table of
+item vectors, H heads.
+"""
+
+import math
+from collections.abc import Mapping
+from itertools import chain
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmctr_kit.challenge.contract import N_LEVELS
+from mmctr_kit.errors import UsageError
+from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.layers import (
+    MLP,
+    ItemEncoder,
+    TargetAttention,
+    embedding,
+    linear,
+    rows_to_positions,
+    segment_softmax,
+    weighted_sum,
+)
+from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
+from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
+
+RMS_EPS = 1e-6
+
+
+class LevelledItems(ItemEncoder):
+    """Item vector: likes level, views level, then what :class:`ItemEncoder` gives. (n, D).
+
+    ``item_likes_level`` and ``item_views_level`` (N + 1,) int are the items' own levels.
+    """
+
+    levels: Tensor
+
+    def __init__(
+        self,
+        item_tags: Tensor,
+        item_emb: Tensor,
+        item_likes_level: Tensor,
+        item_views_level: Tensor,
+        n_tags: int,
+        dim: int,
+        emb_dim: int,
+    ) -> None:
+        super().__init__(item_tags, item_emb, n_tags, dim, emb_dim)
+        levels = torch.stack([item_likes_level, item_views_level], dim=1)
+        self.register_buffer("levels", levels, persistent=False)
+        self.likes_level = embedding(N_LEVELS, dim)
+        self.views_level = embedding(N_LEVELS, dim)
+        self.width += 2 * dim
+
+    def forward(self, ids: Tensor) -> Tensor:
+        likes, views = self.levels[ids].unbind(1)
+        parts = [self.likes_level(likes), self.views_level(views), super().forward(ids)]
+        return torch.cat(parts, dim=-1)
+
+
+class CrossAttention(nn.Module):
+    """Multi-head softmax attention of one query a row over the row's positions.
+
+    As published, query, key and value pass a projection each before the multi-head module's own.
+    The two are one linear map, applied once a row of the table. Two published parameters are kept
+    for the checkpoint and get no gradient: ``norm``, which the published code never calls, and the
+    keys' biases (``key_proj.bias`` and the middle third of ``in_proj.bias``), which add the same
+    to all scores of a row and so cancel in the softmax.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.query_proj = linear(width, width)
+        self.key_proj = linear(width, width)
+        self.value_proj = linear(width, width)
+        self.in_proj = linear(width, 3 * width)
+        self.out_proj = linear(width, width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(
+        self, query: Tensor, table: Tensor, index: Tensor, row: Tensor, offsets: Tensor
+    ) -> Tensor:
+        """(B, D) from the query (B, D) and the items ``table[index]``; see TargetAttention.
+
+        A row without positions gets the output projection's bias.
+        """
+        wq, wk, wv = self.in_proj.weight.chunk(3)
+        bq, _, bv = self.in_proj.bias.chunk(3)
+        q = F.linear(self.query_proj(query), wq, bq)
+        key = F.linear(table, wk @ self.key_proj.weight)
+        value_bias = wv @ self.value_proj.bias + bv
+        value = F.linear(table, wv @ self.value_proj.weight, value_bias)
+        weight = self._weights(q, key, index, row)
+        heads = zip(weight.unbind(1), value.chunk(self.heads, dim=1), strict=True)
+        pooled = [weighted_sum(w, v, index, offsets) for w, v in heads]
+        out: Tensor = self.out_proj(torch.cat(pooled, dim=1))
+        return out
+
+    def _weights(self, q: Tensor, key: Tensor, index: Tensor, row: Tensor) -> Tensor:
+        """(P, H) softmax weights of the positions within their rows."""
+        product = rows_to_positions(q, row) * F.embedding(index, key)
+        size = key.shape[1] // self.heads
+        by_head = product.view(len(row), self.heads, size)
+        scores = by_head.sum(-1, dtype=torch.float32) / math.sqrt(size)
+        return F.dropout(segment_softmax(scores, row, len(q)), self.dropout, self.training)
+
+
+class CrossAttentionLayer(nn.Module):
+    """h = norm(history); x = norm(query + attention(query, h)); x + feed_forward(x).
+
+    One RMSNorm for both. Dropout on the attention weights, in the feed-forward part and on both
+    branches.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.cross_attn = CrossAttention(width, heads, dropout)
+        self.attn_norm = nn.RMSNorm(width, eps=RMS_EPS)
+        self.ffn = nn.Sequential(
+            linear(width, width), nn.ReLU(), nn.Dropout(dropout), linear(width, width)
+        )
+        self.drop = nn.Dropout(dropout)
+
+    def forward(
+        self, query: Tensor, table: Tensor, index: Tensor, row: Tensor, offsets: Tensor
+    ) -> Tensor:
+        """(B, D) from the query (B, D) and the items ``table[index]``."""
+        attended = self.cross_attn(query, self.attn_norm(table), index, row, offsets)
+        x = self.attn_norm(query + self.drop(attended))
+        out: Tensor = x + self.drop(self.ffn(x))
+        return out
+
+    def published_names(self, state: State, theirs: str, ours: str) -> Names:
+        """The names of this layer, called ``theirs`` in the state and ``ours`` in our model."""
+        inner = (*(f"{p}_proj" for p in ("query", "key", "value")), "norm")
+        names = [(f"cross_attn.{n}.{p}",) * 2 for n in inner for p in ("weight", "bias")]
+        names += [
+            (f"cross_attn.multihead_attn.{n}{p}", f"cross_attn.{m}{p}")
+            for n, m in (("in_proj_", "in_proj."), ("out_proj.", "out_proj."))
+            for p in ("weight", "bias")
+        ]
+        names.append(("attn_norm.weight", "attn_norm.weight"))
+        ffn = [(f"{ours}.ffn.{i}", m) for i, m in numbered(self.ffn)]
+        return {f"{theirs}.{a}": f"{ours}.{b}" for a, b in names} | in_order(
+            state, f"{theirs}.ffn", ffn
+        )
+
+
+class DINTargetEncoder(nn.Module):
+    """Row -> logit.
+
+    ``item_tags`` (N + 1, tags), ``item_emb`` (N + 1, d), ``item_likes_level`` and
+    ``item_views_level`` (N + 1,) are the item table, row 0 padding; ``n_tags`` is the tag
+    vocabulary; users are numbered 1..``n_users``, and 0, a user not trained on, has a zero vector.
+    ``attention_dropout`` is that of DIN's attention and of the encoder. Raises UsageError where
+    ``encoder_heads`` does not divide the width of an item vector, 4 * ``embedding_dim`` +
+    ``item_emb_dim``.
+    """
+
+    exempt: ClassVar[Mapping[str, str]] = {
+        "gradient": "cross_attn.norm and the key biases are in the published checkpoint, "
+        "but the first is never used and the second cancel in the softmax",
+    }
+
+    def __init__(
+        self,
+        *,
+        item_tags: Tensor,
+        item_emb: Tensor,
+        item_likes_level: Tensor,
+        item_views_level: Tensor,
+        n_tags: int,
+        n_users: int,
+        embedding_dim: PositiveInt = 64,
+        item_emb_dim: PositiveInt | None = None,
+        attention_hidden: Widths = (512, 256),
+        attention_activation: Activation = "relu",
+        attention_dropout: Rate = 0.0,
+        encoder_layers: PositiveInt = 2,
+        encoder_heads: PositiveInt = 4,
+        mlp_hidden: Widths = (1024, 512, 256, 64, 16),
+        mlp_activation: Activation = "relu",
+        mlp_dropout: Rate = 0.0,
+        batch_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        levels = (item_likes_level, item_views_level)
+        projected = item_emb.shape[1] if item_emb_dim is None else item_emb_dim
+        self.items = LevelledItems(item_tags, item_emb, *levels, n_tags, embedding_dim, projected)
+        width = self.items.width
+        _require_divisor(encoder_heads, width)
+        self.user = _user_embedding(n_users, embedding_dim)
+        self.attention = TargetAttention(
+            width, attention_hidden, attention_activation, attention_dropout
+        )
+        self.encoder = nn.ModuleList(
+            CrossAttentionLayer(width, encoder_heads, attention_dropout)
+            for _ in range(encoder_layers)
+        )
+        self.mlp = MLP(
+            3 * embedding_dim + 3 * width,
+            mlp_hidden,
+            out=1,
+            act=mlp_activation,
+            dropout=mlp_dropout,
+            batch_norm=batch_norm,
+        )
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(B,) logits."""
+        n = len(batch.history)
+        table, index = self.items.lookup(torch.cat([batch.history, batch.item]))
+        target = F.embedding(index[n:], table)  # (B, D)
+        history = (table, index[:n], batch.row, batch.offsets)
+        pooled = self.attention(target, *history)  # (B, D)
+        encoded = target
+        for layer in self.encoder:
+            encoded = layer(encoded, *history)  # (B, D)
+        fields = [
+            self.user(batch.user),
+            self.items.likes_level(batch.likes_level),
+            self.items.views_level(batch.views_level),
+            target,
+            pooled.to(target.dtype),
+            encoded.to(target.dtype),
+        ]
+        logit: Tensor = self.mlp(torch.cat(fields, dim=-1)).squeeze(-1)
+        return logit
+
+    def published_names(self, state: State) -> Names:
+        """The released parameter names; see :mod:`mmctr_kit.models.published`."""
+        levels = ("likes_level.weight", "views_level.weight")
+        items = {k: f"items.{v}" if v in levels else v for k, v in ITEM_NAMES.items()}
+        user = "embedding_layer.embedding_layer.embedding_layers.user_id.weight"
+        rest = [(f"attention.rest.{i}", m) for i, m in numbered(self.attention.rest)]
+        attention = [("attention.first", self.attention.first), *rest]
+        layers = [
+            layer.published_names(state, f"target_attention.layers.{i}", f"encoder.{i}")
+            for i, layer in enumerate(self.encoder)
+            if isinstance(layer, CrossAttentionLayer)
+        ]
+        mlp = [(f"mlp.{i}", m) for i, m in numbered(self.mlp)]
+        return (
+            items
+            | {user: "user.weight"}
+            | in_order(state, "attention_layers.attention_layer.mlp", attention)
+            | dict(chain.from_iterable(names.items() for names in layers))
+            | in_order(state, "dnn.mlp", mlp)
+        )
+
+
+def _user_embedding(n_users: int, dim: int) -> nn.Embedding:
+    """(n_users + 1, dim); row 0 is zero and stays so."""
+    table = embedding(n_users + 1, dim)
+    table.padding_idx = 0
+    with torch.no_grad():
+        table.weight[0] = 0
+    return table
+
+
+def _require_divisor(heads: int, width: int) -> None:
+    if width % heads:
+        raise UsageError(
+            f"model.encoder_heads: expected a divisor of the item vector's width {width} "
+            f"(4 * embedding_dim + item_emb_dim), found {heads}; change one of the three"
+        )

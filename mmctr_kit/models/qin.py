@@ -1,0 +1,161 @@
+"""Quadratic Interest Network, second place of the challenge (team DISCO.AHU).
+
+Published as github.com/salmon1802/QIN (``QIN_variety_v9``), the run without item levels: valid AUC
+0.9701. Two parts: target attention made sparse by a ReLU in place of the softmax, and a network of
+quadratic layers, each of which multiplies its input with a linear map of itself.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmctr_kit.challenge.contract import N_LEVELS
+from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.layers import (
+    ItemEncoder,
+    activation,
+    embedding,
+    linear,
+    rows_to_positions,
+    weighted_sum,
+)
+from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order
+from mmctr_kit.options import PositiveInt, Rate
+
+
+class SparseTargetAttention(nn.Module):
+    """One head of width 2D: relu(q . k / sqrt(2D)) weighs v; projected back, plus the target.
+
+    The weights are not normalised, so a history item that does not fit the target counts for
+    nothing, and an empty history leaves the target itself. The projections have no bias, which is
+    why keys and values need not be formed: q . (Wk x) = (Wk' q) . x, and the weighted sum of Wv x
+    is Wv of the weighted sum of x. Every position then costs D multiplications, not 4 * D * D.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.scale = 1 / math.sqrt(2 * width)
+        self.W_q = linear(width, 2 * width, bias=False)
+        self.W_k = linear(width, 2 * width, bias=False)
+        self.W_v = linear(width, 2 * width, bias=False)
+        self.W_o = linear(2 * width, width, bias=False)
+
+    def forward(
+        self, target: Tensor, table: Tensor, index: Tensor, row: Tensor, offsets: Tensor
+    ) -> Tensor:
+        """(B, D) from the target (B, D) and the history's vectors ``table[index]``.
+
+        ``table`` (K, D), ``index`` (P,), ``row`` (P,), ``offsets`` (B + 1,) as in Batch.
+        """
+        query = self.W_q(target) @ self.W_k.weight * self.scale  # (B, D)
+        score = (rows_to_positions(query, row) * F.embedding(index, table)).sum(-1)  # (P,)
+        pooled = weighted_sum(torch.relu(score), table, index, offsets)  # (B, D)
+        output: Tensor = self.W_o(self.W_v(pooled)) + target
+        return output
+
+
+class QuadraticLayer(nn.Module):
+    """x -> sum over ``rows`` r of x * dropout(W_r x + b_r), (B, width) -> (B, width).
+
+    Without dropout the rows act as their sum: they differ only by what dropout takes from each.
+    """
+
+    def __init__(self, width: int, rows: int, dropout: float) -> None:
+        super().__init__()
+        self.shape = (rows, width)
+        self.linear = nn.Sequential(linear(width, rows * width), nn.Dropout(dropout))
+
+    def forward(self, x: Tensor) -> Tensor:
+        factors: Tensor = self.linear(x).unflatten(-1, self.shape).sum(1)
+        return x * factors
+
+
+class QuadraticNetwork(nn.Module):
+    """Layers x -> x + dropout(PReLU(BatchNorm(quadratic(x)))), then a linear map to the logit.
+
+    (B, width) -> (B,). The degree of the polynomial doubles with each layer.
+    """
+
+    def __init__(
+        self, width: int, layers: int, *, rows: int, dropout: float, batch_norm: bool
+    ) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList(QuadraticLayer(width, rows, dropout) for _ in range(layers))
+        self.norm = nn.ModuleList(
+            nn.BatchNorm1d(width) if batch_norm else nn.Identity() for _ in range(layers)
+        )
+        self.activation = nn.ModuleList(activation("prelu") for _ in range(layers))
+        self.dropout = nn.Dropout(dropout)
+        self.fc = linear(width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer, norm, act in zip(self.layer, self.norm, self.activation, strict=True):
+            x = x + self.dropout(act(norm(layer(x))))
+        logit: Tensor = self.fc(x).squeeze(-1)
+        return logit
+
+
+class QIN(nn.Module):
+    """Row -> logit.
+
+    ``item_tags`` (N + 1, tags) and ``item_emb`` (N + 1, d) are the item table, row 0 padding;
+    ``n_tags`` is the tag vocabulary. ``item_emb_dim`` is the width that the multimodal vector is
+    projected to, its own width by default. ``num_row`` is the number of linear maps in a quadratic
+    layer, ``net_dropout`` acts on each of them and on each layer's output, as published.
+    """
+
+    def __init__(
+        self,
+        *,
+        item_tags: Tensor,
+        item_emb: Tensor,
+        n_tags: int,
+        embedding_dim: PositiveInt = 128,
+        item_emb_dim: PositiveInt | None = None,
+        num_layers: PositiveInt = 4,
+        num_row: PositiveInt = 3,
+        net_dropout: Rate = 0.1,
+        batch_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        projected = item_emb.shape[1] if item_emb_dim is None else item_emb_dim
+        self.items = ItemEncoder(item_tags, item_emb, n_tags, embedding_dim, projected)
+        self.likes_level = embedding(N_LEVELS, embedding_dim)
+        self.views_level = embedding(N_LEVELS, embedding_dim)
+        self.attention = SparseTargetAttention(self.items.width)
+        self.network = QuadraticNetwork(
+            2 * embedding_dim + 2 * self.items.width,
+            num_layers,
+            rows=num_row,
+            dropout=net_dropout,
+            batch_norm=batch_norm,
+        )
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(B,) logits."""
+        n = len(batch.history)
+        table, index = self.items.lookup(torch.cat([batch.history, batch.item]))
+        target = F.embedding(index[n:], table)  # (B, D)
+        interest = self.attention(target, table, index[:n], batch.row, batch.offsets)  # (B, D)
+        fields = [
+            self.likes_level(batch.likes_level),
+            self.views_level(batch.views_level),
+            target,
+            interest,
+        ]
+        logit: Tensor = self.network(torch.cat(fields, dim=-1))
+        return logit
+
+    def published_names(self, state: State) -> Names:
+        """The released checkpoint's parameter names; see :mod:`mmctr_kit.models.published`."""
+        names = dict(ITEM_NAMES)
+        for part in ("layer", "norm", "activation"):
+            layers = self.network.get_submodule(part).named_children()
+            ours = [(f"network.{part}.{i}", m) for i, m in layers if m.state_dict()]
+            names |= in_order(state, f"qnn.{part}", ours)
+        names |= {f"qnn.fc.{k}": f"network.fc.{k}" for k in self.network.fc.state_dict()}
+        return names | {
+            f"attention_layers.{k}": f"attention.{k}" for k in self.attention.state_dict()
+        }

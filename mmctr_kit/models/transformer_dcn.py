@@ -1,0 +1,257 @@
+"""Transformer over [history item, target] tokens, then DCNv2: the 1st place's architecture.
+
+The winning entry of the MMCTR challenge (Transformer_DCN, built on FuxiCTR), which takes its
+sequence part from TransAct (Xia et al., KDD 2023) and its head from DCNv2 (Wang et al., WWW 2021).
+Here the padding mask is right: real positions are attended, padding is not. As it was released, the
+mask is inverted: :mod:`mmctr_kit.models.transformer_dcn_momo`.
+
+Shapes: B rows, L = max_length, T tokens, D the width of an item vector, W = 2 D that of a token.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmctr_kit.challenge.contract import N_LEVELS, PAD
+from mmctr_kit.errors import UsageError
+from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.layers import (
+    MLP,
+    ItemEncoder,
+    embedding,
+    linear,
+    padded_slots,
+    rows_to_positions,
+    scatter_slots,
+)
+from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
+from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention among the tokens of a row (Vaswani et al. 2017).
+
+    Parameters are named and initialised as in ``nn.MultiheadAttention``. That module is not used
+    because in evaluation it takes another path than in training, with other results for ignored
+    positions. ``heads`` must divide ``width``; ``dropout`` is of the attention weights.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.drop = nn.Dropout(dropout)
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        self.out_proj = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def forward(self, x: Tensor, slot: Tensor, attended: Tensor) -> Tensor:
+        """(T, W) tokens, their (T,) slots, (B, L) True = a key that may be attended -> (T, W).
+
+        Every row needs an attended key.
+        """
+        rows, length = attended.shape
+        qkv = scatter_slots(F.linear(x, self.in_proj_weight, self.in_proj_bias), slot, rows, length)
+        q, k, v = qkv.view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, L, W/H)
+        pooled = F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=attended[:, None, None, :],
+            dropout_p=self.drop.p if self.training else 0.0,
+        )
+        flat = pooled.transpose(1, 2).reshape(rows * length, -1)
+        found: Tensor = self.out_proj(rows_to_positions(flat, slot))
+        return found
+
+
+class EncoderLayer(nn.Module):
+    """Post-norm encoder layer with ReLU; parameters as in ``nn.TransformerEncoderLayer``."""
+
+    def __init__(self, width: int, heads: int, feedforward: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attn = SelfAttention(width, heads, dropout)
+        self.linear1 = linear(width, feedforward)
+        self.linear2 = linear(feedforward, width)
+        self.norm1 = nn.LayerNorm(width)
+        self.norm2 = nn.LayerNorm(width)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, slot: Tensor, attended: Tensor) -> Tensor:
+        """(T, W) -> (T, W); arguments as in :class:`SelfAttention`."""
+        x = self.norm1(x + self.drop(self.self_attn(x, slot, attended)))
+        hidden = self.drop(F.relu(self.linear1(x)))
+        out: Tensor = self.norm2(x + self.drop(self.linear2(hidden)))
+        return out
+
+
+class CrossNet(nn.Module):
+    """DCNv2's cross layers at full rank: x <- x + x0 * (W x + b). (B, n) -> (B, n)."""
+
+    def __init__(self, width: int, layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(linear(width, width) for _ in range(layers))
+
+    def forward(self, x0: Tensor) -> Tensor:
+        x = x0
+        for layer in self.layers:
+            x = x + x0 * layer(x)
+        return x
+
+
+class TransformerDCN(nn.Module):
+    """Row -> logit.
+
+    ``item_tags`` (N + 1, tags) and ``item_emb`` (N + 1, d) are the item table, row 0 padding;
+    ``n_tags`` is the tag vocabulary; ``item_emb_dim`` is the width that the multimodal vector is
+    projected to, its own by default. The ``max_length`` most recent items of a history are seen,
+    the last ``first_k_cols`` of them position by position, all of them through the maximum if
+    ``max_pool``. A row without history attends to one padding item, whose id vector stays 0.
+
+    The defaults are the released sizes but for two, so that they fit a CPU: ``embedding_dim`` (64
+    as released) and ``first_k_cols`` (16). The cross layers are square in that many tokens: 248
+    million weights as released, with 128 multimodal dimensions.
+    """
+
+    def __init__(
+        self,
+        *,
+        item_tags: Tensor,
+        item_emb: Tensor,
+        n_tags: int,
+        embedding_dim: PositiveInt = 16,
+        item_emb_dim: PositiveInt | None = None,
+        max_length: PositiveInt = 64,
+        transformer_layers: PositiveInt = 2,
+        num_heads: PositiveInt = 1,
+        dim_feedforward: PositiveInt = 256,
+        transformer_dropout: Rate = 0.2,
+        first_k_cols: PositiveInt = 4,
+        max_pool: bool = True,
+        cross_layers: PositiveInt = 3,
+        dcn_hidden: Widths = (1024, 512, 256),
+        dcn_dropout: Rate = 0.2,
+        batch_norm: bool = False,
+        mlp_hidden: tuple[PositiveInt, ...] = (64, 32),
+        activation: Activation = "relu",
+    ) -> None:
+        super().__init__()
+        projected = item_emb.shape[1] if item_emb_dim is None else item_emb_dim
+        self.items = ItemEncoder(item_tags, item_emb, n_tags, embedding_dim, projected)
+        self.likes_level = embedding(N_LEVELS, embedding_dim)
+        self.views_level = embedding(N_LEVELS, embedding_dim)
+        # As released: the padding item's id vector is 0 and gets no gradient.
+        self.items.item_id.padding_idx = PAD
+        nn.init.zeros_(self.items.item_id.weight[PAD])
+        width = 2 * self.items.width
+        _check_sizes(width, num_heads, max_length, first_k_cols)
+        self.max_length = max_length
+        self.first_k_cols = first_k_cols
+        self.encoder = nn.ModuleList(
+            EncoderLayer(width, num_heads, dim_feedforward, transformer_dropout)
+            for _ in range(transformer_layers)
+        )
+        self.out_linear = linear(width, width) if max_pool else None
+        fields = 2 * embedding_dim + self.items.width + (first_k_cols + max_pool) * width
+        self.cross = CrossNet(fields, cross_layers)
+        self.deep = MLP(
+            fields,
+            dcn_hidden,
+            out=None,
+            act=activation,
+            dropout=dcn_dropout,
+            batch_norm=batch_norm,
+        )
+        self.mlp = MLP(
+            fields + dcn_hidden[-1],
+            mlp_hidden,
+            out=1,
+            act=activation,
+            dropout=0.0,
+            batch_norm=False,
+        )
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(B,) logits."""
+        n = len(batch.history)
+        ids = torch.cat([batch.history, batch.item, batch.item.new_full((1,), PAD)])
+        table, index = self.items.lookup(ids)
+        vectors = F.embedding(index, table)
+        target = vectors[n:-1]  # (B, D)
+        tokens, slot, attended = self.tokens(batch, vectors[:n], target, vectors[-1])
+        fields = [
+            self.likes_level(batch.likes_level),
+            self.views_level(batch.views_level),
+            target,
+            self._sequence(tokens, slot, attended),
+        ]
+        x = torch.cat([field.to(target.dtype) for field in fields], dim=-1)
+        logit: Tensor = self.mlp(torch.cat([self.cross(x), self.deep(x)], dim=-1)).squeeze(-1)
+        return logit
+
+    def tokens(
+        self, batch: Batch, history: Tensor, target: Tensor, padding: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(T, W) tokens, their (T,) slots in (B, L), and (B, L) True = attended.
+
+        ``history`` (P, D), ``target`` (B, D) and ``padding`` (D,) are item vectors. There is a
+        token for each history position and, after those, one for each row, which is used where
+        the row has no history; tokens that are not used have the slot B * L.
+        """
+        rows, length = len(target), self.max_length
+        number = torch.arange(rows, device=target.device)
+        empty = batch.offsets.diff() == 0
+        row = torch.cat([batch.row, torch.where(empty, number, rows)])
+        slot = torch.cat(
+            [
+                padded_slots(batch.row, batch.offsets, length),
+                torch.where(empty, (number + 1) * length - 1, rows * length),
+            ]
+        )
+        items = torch.cat([history, padding.expand(rows, -1)])
+        attended = slot.new_zeros(rows * length + 1, dtype=torch.bool).index_fill(0, slot, True)
+        tokens = torch.cat([items, rows_to_positions(target, row)], dim=-1)
+        return tokens, slot, attended[:-1].view(rows, length)
+
+    def _sequence(self, tokens: Tensor, slot: Tensor, attended: Tensor) -> Tensor:
+        """(B, (first_k_cols + max_pool) * W): the encoded last positions and the maximum."""
+        for layer in self.encoder:
+            tokens = layer(tokens, slot, attended)
+        padded = scatter_slots(tokens, slot, *attended.shape)  # (B, L, W)
+        ignored = ~attended[:, :, None]
+        parts = [padded.masked_fill(ignored, 0.0)[:, -self.first_k_cols :].flatten(1)]
+        if self.out_linear is not None:
+            parts.append(self.out_linear(padded.masked_fill(ignored, float("-inf")).amax(1)))
+        return torch.cat(parts, dim=-1)
+
+    def published_names(self, state: State) -> Names:
+        """The released entry's parameter names; see :mod:`mmctr_kit.models.published`."""
+        encoder = [(f"encoder.{i}", layer) for i, layer in enumerate(self.encoder)]
+        cross = [(f"cross.layers.{i}", layer) for i, layer in enumerate(self.cross.layers)]
+        deep = [(f"deep.{i}", layer) for i, layer in numbered(self.deep)]
+        mlp = [(f"mlp.{i}", layer) for i, layer in numbered(self.mlp)]
+        names = (
+            ITEM_NAMES
+            | in_order(state, "transformer_encoder.transformer_encoder.layers", encoder)
+            | in_order(state, "crossnet.cross_layers", cross)
+            | in_order(state, "parallel_dnn.mlp", deep)
+            | in_order(state, "mlp.mlp", mlp)
+        )
+        if self.out_linear is not None:
+            published = "transformer_encoder.out_linear"
+            names |= {f"{published}.{kind}": f"out_linear.{kind}" for kind in ("weight", "bias")}
+        return names
+
+
+def _check_sizes(width: int, heads: int, length: int, columns: int) -> None:
+    if width % heads:
+        raise UsageError(
+            f"model.num_heads: expected a divisor of the token width {width}, found {heads}; "
+            "the width is twice that of an item vector (id, tags, projected item_emb)"
+        )
+    if columns > length:
+        raise UsageError(
+            f"model.first_k_cols: expected at most max_length {length}, found {columns}; "
+            "lower it or raise model.max_length"
+        )

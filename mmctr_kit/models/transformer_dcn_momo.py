@@ -1,0 +1,84 @@
+"""The 1st place's model exactly as released, its inverted padding mask included.
+
+The released code hands a mask of 1 = real to an argument of True = ignore. So padding is attended
+and real positions are ignored, their outputs set to 0; where that would ignore all positions (a
+history of full length), the last one is let through. What it means: **for a history shorter than
+``max_length`` the history's items change nothing**; only their number does. What is left is the
+target item, its levels, and the history's length. It is kept to reproduce that entry's numbers. For
+a model that reads histories, take :mod:`mmctr_kit.models.transformer_dcn`.
+"""
+
+import torch
+from torch import Tensor
+
+from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.layers import to_padded
+from mmctr_kit.models.transformer_dcn import TransformerDCN
+from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
+
+
+class TransformerDCNMomo(TransformerDCN):
+    """Row -> logit; arguments as in :class:`TransformerDCN`.
+
+    All positions of a row are computed, L of them, since padding is what is attended: in
+    evaluation the padding positions are all equal, but in training each has its own dropout, and
+    the maximum is over all of them.
+    """
+
+    def __init__(
+        self,
+        *,
+        item_tags: Tensor,
+        item_emb: Tensor,
+        n_tags: int,
+        embedding_dim: PositiveInt = 16,
+        item_emb_dim: PositiveInt | None = None,
+        max_length: PositiveInt = 64,
+        transformer_layers: PositiveInt = 2,
+        num_heads: PositiveInt = 1,
+        dim_feedforward: PositiveInt = 256,
+        transformer_dropout: Rate = 0.2,
+        first_k_cols: PositiveInt = 4,
+        max_pool: bool = True,
+        cross_layers: PositiveInt = 3,
+        dcn_hidden: Widths = (1024, 512, 256),
+        dcn_dropout: Rate = 0.2,
+        batch_norm: bool = False,
+        mlp_hidden: tuple[PositiveInt, ...] = (64, 32),
+        activation: Activation = "relu",
+    ) -> None:
+        super().__init__(
+            item_tags=item_tags,
+            item_emb=item_emb,
+            n_tags=n_tags,
+            embedding_dim=embedding_dim,
+            item_emb_dim=item_emb_dim,
+            max_length=max_length,
+            transformer_layers=transformer_layers,
+            num_heads=num_heads,
+            dim_feedforward=dim_feedforward,
+            transformer_dropout=transformer_dropout,
+            first_k_cols=first_k_cols,
+            max_pool=max_pool,
+            cross_layers=cross_layers,
+            dcn_hidden=dcn_hidden,
+            dcn_dropout=dcn_dropout,
+            batch_norm=batch_norm,
+            mlp_hidden=mlp_hidden,
+            activation=activation,
+        )
+
+    def tokens(
+        self, batch: Batch, history: Tensor, target: Tensor, padding: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One token for each of the (B, L) positions; True = attended = padding."""
+        rows, length = len(target), self.max_length
+        from_end = torch.arange(length, 0, -1, device=target.device)
+        real = from_end <= batch.offsets.diff()[:, None]  # (B, L), left-padded
+        padded = to_padded(history, batch.row, batch.offsets, length)
+        items = torch.where(real[:, :, None], padded, padding)
+        tokens = torch.cat([items, target[:, None].expand(-1, length, -1)], dim=-1)
+        # Full-length histories: the last position is let through.
+        attended = ~real | (real.all(1, keepdim=True) & (from_end == 1))
+        slot = torch.arange(rows * length, device=target.device)
+        return tokens.flatten(0, 1), slot, attended

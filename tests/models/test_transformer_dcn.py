@@ -1,0 +1,143 @@
+"""mmctr_kit.models.transformer_dcn: the winner's network with a mask that lets histories count."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.models.published import load_published
+from mmctr_kit.models.transformer_dcn import CrossNet, TransformerDCN
+from mmctr_kit.recipe import load_recipe
+from tests.models.reference import packed, read_reference
+from tests.models.released_transformer import (
+    LAYERS,
+    SIZES,
+    build,
+    loaded_logits,
+    made_up,
+    released_logits,
+)
+
+
+def agree(found: Tensor, expected: Tensor) -> bool:
+    return bool(((found - expected).abs() <= 1e-4 * expected.abs().clamp(min=1)).all())
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_it_is_the_released_network_with_the_mask_put_right(size: dict[str, Any]) -> None:
+    config, arrays, state = made_up(size)
+    found = loaded_logits(TransformerDCN, config, arrays, state)
+    assert agree(found, released_logits(config, arrays, state, inverted=False))
+
+
+def test_a_released_checkpoint_loads_and_its_rows_are_then_read() -> None:
+    config, arrays, state = read_reference("transformer_dcn_momo")
+    found = loaded_logits(TransformerDCN, config, arrays, state)
+    assert agree(found, released_logits(config, arrays, state, inverted=False))
+    assert ((found - arrays["output/logit"]).abs() > 1e-3).all()
+
+
+def test_changing_the_items_of_any_history_changes_its_row() -> None:
+    config, arrays, state = read_reference("transformer_dcn_momo")
+    before = loaded_logits(TransformerDCN, config, arrays, state)
+    sequence = arrays["input/item_seq"]
+    other = arrays | {"input/item_seq": torch.where(sequence == 0, 0, sequence % 40 + 1)}
+    after = loaded_logits(TransformerDCN, config, other, state)
+    assert ((before - after).abs() > 1e-4).all()
+
+
+def test_only_the_most_recent_items_up_to_max_length_are_seen() -> None:
+    config, arrays, state = made_up({"length": 8})
+    whole = loaded_logits(TransformerDCN, config, arrays, state)
+    older = torch.full((len(whole), 5), 7) * (arrays["input/item_seq"][:, :1] != 0)
+    longer = arrays | {"input/item_seq": torch.cat([older, arrays["input/item_seq"]], 1)}
+    model = build(TransformerDCN, config, arrays, state)
+    load_published(model, state)
+    model.eval()
+    batch = packed(longer)
+    assert int(batch.offsets.diff().max()) == 13
+    with torch.inference_mode():
+        assert torch.allclose(model(batch), whole, atol=1e-6)
+
+
+def test_without_dropout_training_and_evaluation_agree() -> None:
+    config, arrays, state = made_up({"length": 12, "transformer_dropout": 0.0, "net_dropout": 0.0})
+    model = build(TransformerDCN, config, arrays, state)
+    load_published(model, state)
+    found = [model.train(mode)(packed(arrays)) for mode in (True, False)]
+    assert torch.allclose(*found, atol=1e-6)
+
+
+def test_dropout_acts_on_attention_weights_on_both_sublayers_and_on_the_deep_part() -> None:
+    config, arrays, state = made_up({"length": 3})
+    model = build(TransformerDCN, config, arrays, state)
+    rates = {n: m.p for n, m in model.named_modules() if isinstance(m, nn.Dropout)}
+    assert {n: p for n, p in rates.items() if n.startswith("encoder")} == {
+        f"encoder.{i}.{n}": 0.3 for i in (0, 1) for n in ("drop", "self_attn.drop")
+    }
+    assert [p for n, p in rates.items() if not n.startswith("encoder")] == [0.1, 0.1]
+    attention = model.encoder[0].self_attn.train()
+    x, slot = torch.randn(3, 24), torch.arange(3)
+    with torch.no_grad():
+        seen = {attention(x, slot, torch.ones(1, 3, dtype=torch.bool)).sum() for _ in range(5)}
+    assert len(seen) == 5
+
+
+def test_a_cross_layer_multiplies_its_linear_map_by_the_input_and_adds_it() -> None:
+    net = CrossNet(3, 2)
+    x = torch.randn(4, 3)
+    first = x + x * net.layers[0](x)
+    assert torch.equal(net(x), first + x * net.layers[1](first))
+
+
+def test_the_padding_items_id_vector_stays_zero_in_training() -> None:
+    config, arrays, state = made_up({"length": 4})
+    model = build(TransformerDCN, config, arrays, state)
+    assert not model.items.item_id.weight[0].any()
+    batch = packed(arrays)
+    assert (batch.offsets.diff() == 0).any()
+    model(batch).sum().backward()
+    assert not model.items.item_id.weight.grad[0].any()
+    assert model.items.item_id.weight.grad.any()
+
+
+def test_at_the_released_sizes_the_cross_layers_are_nine_thousand_wide() -> None:
+    with torch.device("meta"):
+        model = TransformerDCN(
+            item_tags=torch.zeros(91_718, 5, dtype=torch.long),
+            item_emb=torch.zeros(91_718, 128),
+            n_tags=11_740,
+            embedding_dim=64,
+            first_k_cols=16,
+        )
+    shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    assert shapes["encoder.1.self_attn.in_proj_weight"] == (3 * 512, 512)
+    assert shapes["cross.layers.2.weight"] == (9088, 9088)
+    assert shapes["deep.0.weight"] == (1024, 9088)
+    assert shapes["mlp.0.weight"] == (64, 9088 + 256)
+
+
+def test_the_recipes_have_the_released_sizes_and_as_many_positions_as_the_batches() -> None:
+    for name in ("transformer_dcn", "transformer_dcn_momo"):
+        recipe = load_recipe(name)
+        options = recipe.model_arguments
+        assert (options["embedding_dim"], options["first_k_cols"]) == (64, 16)
+        assert options["max_length"] == recipe.training.max_history
+
+
+def test_sizes_that_do_not_fit_each_other_are_refused() -> None:
+    config, arrays, state = made_up({"length": 4})
+    with pytest.raises(UsageError, match=r"num_heads: expected a divisor .* 24, found 5"):
+        build(TransformerDCN, config | {"num_heads": 5}, arrays, state)
+    with pytest.raises(UsageError, match=r"first_k_cols: expected at most max_length 4, found 5"):
+        build(TransformerDCN, config | {"first_k_cols": 5}, arrays, state)
+
+
+@pytest.mark.parametrize("part", [LAYERS, "crossnet.cross_layers"])
+def test_a_checkpoint_of_another_depth_is_refused_with_both_depths(part: str) -> None:
+    config, arrays, state = made_up({"length": 4})
+    cut = {k: v for k, v in state.items() if not k.startswith(f"{part}.1.")}
+    with pytest.raises(DataError, match=rf"has 1 layers in {part}; expected 2"):
+        load_published(build(TransformerDCN, config, arrays, state), cut)
