@@ -19,9 +19,11 @@ from mmctr_kit.errors import DataError
 from mmctr_kit.foldjobs import Crew, FoldRows, Job, Listener, fit_folds, fold_rows
 from mmctr_kit.folds import fold_fingerprint, user_folds
 from mmctr_kit.items.fusion import item_table, table_fingerprint
+from mmctr_kit.items.levels import item_levels
 from mmctr_kit.learner import Cost, make_learner
 from mmctr_kit.predictions import Predictions, predictions_for
 from mmctr_kit.recipe import Recipe, fingerprint
+from mmctr_kit.registry import model_supplies
 from mmctr_kit.runs import Manifest, Run, RunWriter, begin_run, is_finished, locked
 from mmctr_kit.scores import score_predictions, seed_scores
 
@@ -71,7 +73,10 @@ def plan_cv(recipe: Recipe, data: ChallengeData, device: str, workers: int | Non
     for fold in range(recipe.folds.count):
         _require_classes(fold_rows(recipe, data, fold), data, recipe)
     crew = Crew(device, workers, max(1, cores // workers))
-    return Plan(recipe, data, crew, jobs, (data.context_fingerprint, table_fingerprint(table)))
+    features = [data.context_fingerprint, table_fingerprint(table)]
+    if "item_likes_level" in model_supplies(recipe.model_name):
+        features.append(table_fingerprint(np.stack(item_levels(data)).astype(np.float32)))
+    return Plan(recipe, data, crew, jobs, tuple(features))
 
 
 def check_run(plan: Plan, path: Path, force: bool) -> bool:

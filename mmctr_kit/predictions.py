@@ -71,12 +71,6 @@ class Predictions:
         """Whether there are valid rows; imported predictions may have none."""
         return len(self.valid_keys) > 0
 
-    @property
-    def has_valid(self) -> bool:
-        """Whether there are valid rows; only imported predictions, and blends of them, may lack
-        them."""
-        return self.valid.shape[1] > 0
-
     def digest(self) -> str:
         """sha256 of every logit and of the OOF's folds, rows in the order they stand in."""
         total = hashlib.sha256()

@@ -34,6 +34,7 @@ LINE = (
     "submission",
     "ensemble",
     "imports",
+    "checkpoints",
     "report",
     "cli",
 )

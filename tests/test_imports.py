@@ -55,8 +55,9 @@ def make(tiny: ChallengeData, tmp_path: Path) -> Callable[..., Run | None]:
             else:
                 frame.to_csv(paths[name], index=False)
         oof = paths["oof"] if "oof" in frames else None
+        valid = paths["valid"] if "valid" in frames else None
         target = tmp_path / "runs" / "theirs"
-        return import_predictions(tiny, paths["test"], paths["valid"], oof, task, target, force)
+        return import_predictions(tiny, paths["test"], valid, oof, task, target, force)
 
     return run
 
@@ -101,6 +102,35 @@ def test_without_oof_there_is_one_fold_and_no_oof(frames: Frames, make: Make) ->
     assert run.metrics["valid"]["n"] == len(frames["valid"])
 
 
+@pytest.mark.parametrize("with_oof", [False, True])
+def test_without_valid_there_are_test_rows_and_no_valid_auc(
+    frames: Frames, make: Make, with_oof: bool
+) -> None:
+    given = frames if with_oof else {"test": frames["test"]}
+    run = make({n: f for n, f in given.items() if n != "valid"})
+    assert run is not None
+    found = run.predictions()
+    assert not found.has_valid
+    assert found.valid.shape == (FOLDS if with_oof else 1, 0)
+    np.testing.assert_allclose(run.test_scores(), frames["test"]["logit"], rtol=1e-14)
+    assert run.metrics["valid"] is None
+    assert ("oof" in run.metrics) == with_oof
+    assert make({n: f for n, f in given.items() if n != "valid"}) is None
+    with pytest.raises(RunError, match="exists with another recipe"):
+        make(given | {"valid": frames["valid"]})
+
+
+def test_a_fold_mean_is_not_reported_as_fold_models(frames: Frames, make: Make) -> None:
+    # OOF that knows nothing beside a perfect valid: fold models would rightly raise the alarm.
+    frames["oof"]["logit"] = np.random.default_rng(1).normal(size=len(frames["oof"]))
+    frames["valid"]["logit"] *= 1e-6
+    run = make(frames)
+    assert run is not None
+    assert "fold_models_valid" not in run.metrics
+    assert run.metrics["alarm"] is None
+    assert run.metrics["oof"]["n"] == len(frames["oof"])
+
+
 def test_the_same_import_is_left_alone_and_another_needs_force(frames: Frames, make: Make) -> None:
     assert make(frames) is not None
     assert make(frames) is None
@@ -131,15 +161,34 @@ def test_probabilities_of_0_and_1_are_finite_and_keep_their_order(
 ) -> None:
     test = frames["test"]
     test["probability"] = _sigmoid(test.pop("logit"))
-    ends = [0.0, 1e-300, 1e-20, 0.5, 1 - 1e-15, 1.0]
+    ends = [0.0, 5e-324, 1e-300, 1e-20, 0.5, 1 - 1e-15, 1 - 2**-53, 1.0]
     test.loc[: len(ends) - 1, "probability"] = ends
     run = make(frames)
     assert run is not None
     logits = run.test_scores()[: len(ends)]
     assert np.isfinite(logits).all()
-    assert (np.diff(logits)[1:] > 0).all()
-    assert logits[0] <= logits[1]
-    assert logits[3] == 0
+    assert (np.diff(logits) > 0).all()
+    assert logits[4] == 0
+
+
+def test_probabilities_of_0_and_1_lie_one_logit_beyond_the_others(
+    frames: Frames, make: Make
+) -> None:
+    test = frames["test"]
+    inner = test["logit"].iloc[2:]
+    test["probability"] = _sigmoid(test.pop("logit"))
+    test.loc[:1, "probability"] = [0.0, 1.0]
+    run = make(frames)
+    assert run is not None
+    assert run.test_scores()[:2] == pytest.approx([inner.min() - 1, inner.max() + 1])
+
+
+def test_hard_labels_alone_are_minus_one_and_one(frames: Frames, make: Make) -> None:
+    test = frames["test"]
+    test["probability"] = np.arange(len(test)) % 2
+    run = make({**frames, "test": test.drop(columns="logit")})
+    assert run is not None
+    assert np.unique(run.test_scores()).tolist() == [-1, 1]
 
 
 def test_a_submission_zip_is_the_test_scores(

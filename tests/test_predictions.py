@@ -52,6 +52,33 @@ def test_predictions_without_oof_are_whole_too(tiny: ChallengeData) -> None:
     assert predictions_for(tiny, None, None, valid, test).oof is None
 
 
+def test_left_out_valid_rows_leave_empty_arrays_of_every_fold(
+    found: Predictions, tiny: ChallengeData
+) -> None:
+    assert found.has_valid
+    bare = predictions_for(tiny, None, None, None, np.zeros((3, len(tiny.test))))
+    assert not bare.has_valid
+    assert bare.valid.shape == (3, 0)
+    assert len(bare.valid_keys) == len(bare.valid_label) == len(bare.valid_mean()) == 0
+
+
+@pytest.mark.parametrize("part", ["oof", "fold", "valid", "test"])
+def test_a_digest_covers_every_logit(found: Predictions, part: str) -> None:
+    oof = found.oof
+    assert oof is not None
+    assert replace(found, test=found.test.copy()).digest() == found.digest()
+    if part in ("valid", "test"):
+        array = getattr(found, part).copy()
+        array[-1, -1] = np.nextafter(array[-1, -1], 9.0)
+        changed = replace(found, **{part: array})
+    elif part == "oof":
+        changed = replace(found, oof=replace(oof, logit=oof.logit + 1e-15))
+    else:
+        changed = replace(found, oof=replace(oof, fold=(oof.fold + 1).astype(np.int16)))
+    assert changed.digest() != found.digest()
+    assert replace(found, oof=None).digest() != found.digest()
+
+
 def test_keys_are_ordered_by_user_then_item_then_occurrence() -> None:
     user, item, occurrence = np.array([2, 1, 1, 1]), np.array([1, 2, 2, 1]), np.array([0, 1, 0, 5])
     keys = Keys(user, item.astype(np.int32), occurrence.astype(np.int32))

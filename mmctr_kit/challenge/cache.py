@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,13 @@ def cache_folder() -> Path:
 def content_hash(path: Path) -> str:
     """sha256 of the file, remembered until its size, times or inode change.
 
-    Raises DataError where the file cannot be read.
+    Where the memory cannot be written the file is hashed anew each time. Raises DataError where
+    the file cannot be read.
     """
-    stat = path.stat()
+    try:
+        stat = path.stat()
+    except OSError as e:
+        raise DataError(_unreadable(path, e)) from e
     seen = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
     name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:32]
     memo = cache_folder() / "hashes" / f"{name}.json"
@@ -51,30 +56,46 @@ def content_hash(path: Path) -> str:
         with path.open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as e:
-        raise DataError(f"{path} cannot be read ({e.strerror}); check its permissions") from e
-    memo.parent.mkdir(exist_ok=True)
-    _write_atomically(memo, json.dumps({"seen": seen, "sha256": digest}).encode())
+        raise DataError(_unreadable(path, e)) from e
+    with suppress(OSError):  # it only saves time; a full disk or a file in its place may refuse it
+        memo.parent.mkdir(exist_ok=True)
+        _write_atomically(memo, json.dumps({"seen": seen, "sha256": digest}).encode())
     return digest
 
 
 def cached(
-    kind: str, key: Mapping[str, Any], build: Callable[[], tuple[Arrays, dict[str, Any]]]
+    kind: str,
+    files: Mapping[str, Path],
+    settings: Mapping[str, Any],
+    build: Callable[[], tuple[Arrays, dict[str, Any]]],
 ) -> tuple[Arrays, dict[str, Any]]:
-    """``build()``'s arrays and metadata, from the cache where ``key`` is there already.
+    """``build()``'s arrays and metadata, from the cache where they are there already.
 
-    Arrays come back memory-mapped and read-only. ``kind`` names the entry for people.
+    The key is the content of ``files``, by name, and ``settings``; ``kind`` names the entry for
+    people. Arrays come back memory-mapped and read-only. Where a file changes while ``build``
+    reads it, it is built once more; DataError where it changes again.
     """
-    digest = hashlib.sha256(json.dumps([kind, key], sort_keys=True).encode()).hexdigest()
-    entry = cache_folder() / f"{kind}-{digest[:24]}"
-    found = _read_entry(entry)
-    if found is None:
+    for _ in range(2):
+        hashes = _hashes(files)
+        key = hashes | dict(settings)
+        digest = hashlib.sha256(json.dumps([kind, key], sort_keys=True).encode()).hexdigest()
+        entry = cache_folder() / f"{kind}-{digest[:24]}"
+        if (found := _read_entry(entry)) is not None:
+            return found
         arrays, meta = build()
-        try:
-            _store(entry, arrays, meta)
-        except OSError as e:
-            raise UsageError(_unwritable(entry.parent, e)) from e
-        found = _read_entry(entry) or (arrays, meta)  # deleted at once: what was built is as good
-    return found
+        now = _hashes(files)  # of an unchanged file only its times are looked at
+        if now == hashes:
+            try:
+                _store(entry, arrays, meta)
+            except OSError as e:
+                raise UsageError(_unwritable(entry.parent, e)) from e
+            return _read_entry(entry) or (arrays, meta)  # deleted at once: what was built will do
+    changed = ", ".join(str(path) for name, path in files.items() if now[name] != hashes[name])
+    raise DataError(f"{changed} changed while being read; wait until it is whole, then run again")
+
+
+def _hashes(files: Mapping[str, Path]) -> dict[str, Any]:
+    return {name: content_hash(path) for name, path in files.items()}
 
 
 def _read_entry(entry: Path) -> tuple[Arrays, dict[str, Any]] | None:
@@ -106,6 +127,10 @@ def _store(entry: Path, arrays: Arrays, meta: dict[str, Any]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _unreadable(path: Path, error: OSError) -> str:
+    return f"{path} cannot be read ({error.strerror}); check that it is there and its permissions"
+
+
 def _unwritable(folder: Path, error: OSError) -> str:
     return (
         f"the cache {folder} cannot be written ({error.strerror}); make room, or set "
@@ -122,6 +147,11 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
-        handle.write(content)
-    os.replace(handle.name, path)
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as temporary:
+            temporary.write(content)
+        os.replace(name, path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.cache import Arrays, cached, content_hash
+from mmctr_kit.challenge.cache import Arrays, cached
 from mmctr_kit.challenge.contract import FILES, N_LEVELS, PAD, SPLITS, File, GivenEmbedding, Split
 from mmctr_kit.challenge.data import ChallengeData, Histories, Rows
-from mmctr_kit.challenge.packing import history_hashes, pack, share, spans
+from mmctr_kit.challenge.packing import history_hashes, pack, share, take
 from mmctr_kit.challenge.read import (
     Ragged,
+    column_names,
     read_columns,
     read_table,
     read_vectors,
@@ -26,6 +27,9 @@ from mmctr_kit.challenge.read import (
 from mmctr_kit.errors import DataError, UsageError
 
 _FORMAT = 1
+
+MAX_TAG = 10_000_000
+"""The largest tag id: models hold a vector for every id up to the largest, used or not."""
 
 
 def load(folder: Path) -> ChallengeData:
@@ -36,8 +40,8 @@ def load(folder: Path) -> ChallengeData:
     """
     require_folder(folder)
     names = (*SPLITS, "item_info")
-    key = {n: content_hash(folder / FILES[n].path) for n in names} | {"format": _FORMAT}
-    arrays, meta = cached("data", key, lambda: _build(folder))
+    files = {n: folder / FILES[n].path for n in names}
+    arrays, meta = cached("data", files, {"format": _FORMAT}, lambda: _build(folder))
     return ChallengeData(
         folder=folder,
         rows={s: _rows_from(arrays, s) for s in SPLITS},
@@ -82,8 +86,37 @@ def load_given(data: ChallengeData, name: GivenEmbedding) -> NDArray[np.float32]
         assert isinstance(vectors, Ragged)
         return {"table": by_item_id(ids, vectors, data.n_items, f"{file.path}: {column}")}, {}
 
-    key = {"file": content_hash(path), "column": column, "items": data.n_items, "format": _FORMAT}
-    return cached("embedding", key, build)[0]["table"]
+    settings = {"column": column, "items": data.n_items, "format": _FORMAT}
+    return cached("embedding", {"file": path}, settings, build)[0]["table"]
+
+
+def load_feature_levels(
+    data: ChallengeData,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """(n_items + 1,) likes and views levels of item_feature; None where it does not hold them."""
+    file = FILES["item_feature"]
+    path = data.folder / file.path
+    names = ("item_id", "likes_level", "views_level")
+    if not path.is_file() or not set(names) <= set(column_names(path)):
+        return None
+
+    def build() -> tuple[Arrays, dict[str, Any]]:
+        columns = read_table(data.folder, file, names)
+        ids = columns["item_id"]
+        assert isinstance(ids, np.ndarray)
+        levels = {}
+        for name in names[1:]:
+            values = columns[name]
+            assert isinstance(values, np.ndarray)
+            _require_range(name, values, file.path, data.n_items)
+            one = Ragged(values.astype(np.float32), np.arange(len(values) + 1))
+            table = by_item_id(ids, one, data.n_items, f"{file.path}: {name}")
+            levels[name] = table[:, 0].astype(np.int64)
+        return levels, {}
+
+    settings = {"items": data.n_items, "format": _FORMAT}
+    arrays = cached("levels", {"file": path}, settings, build)[0]
+    return arrays["likes_level"], arrays["views_level"]
 
 
 def load_own(data: ChallengeData, path: Path) -> NDArray[np.float32]:
@@ -149,10 +182,11 @@ def _read_items(folder: Path) -> Arrays:
     n_items = len(ids) - 1
     if n_items < 1 or not np.array_equal(np.sort(ids), np.arange(n_items + 1)):
         raise DataError(f"{file.path}: item_id is not 0..{n_items}; run 'mmctr-kit data check'")
-    if tags.values.min(initial=0) < 0 or tags.values.max(initial=0) > np.iinfo(np.int32).max:
+    strange = tags.values[(tags.values < 0) | (tags.values > MAX_TAG)]
+    if len(strange):
         raise DataError(
-            f"{file.path}: item_tags holds ids outside 0..{np.iinfo(np.int32).max}; "
-            "run 'mmctr-kit data check'"
+            f"{file.path}: item_tags holds {int(strange[0])}, expected tag ids 0..{MAX_TAG:,}; "
+            "renumber the tags 1, 2, 3, ..."
         )
     width = int(tags.lengths.max(initial=1))
     table = np.zeros((n_items + 1, width), np.int32)
@@ -223,7 +257,7 @@ def _canonical(columns: Arrays, file: File) -> Arrays:
     else:
         order = _row_order(columns, offsets)
     lengths = columns.pop("lengths")[order]
-    items = columns.pop("items")[spans(offsets[order], lengths)]
+    items = take(columns.pop("items"), offsets[order], lengths)
     columns = {name: array[order] for name, array in columns.items()}
     columns["occurrence"] = _occurrences(columns["user_id"], columns["item_id"])
     return columns | {"items": items, "lengths": lengths}

@@ -1,5 +1,7 @@
 """Packing histories: padding taken off, each distinct history stored once."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,10 @@ from mmctr_kit.challenge.read import Ragged
 from mmctr_kit.errors import DataError
 
 _HASH_BASE = np.uint64(0x9E3779B97F4A7C15)
+
+CHUNK = 1 << 20
+"""Positions worked on at a time, where each costs tens of bytes: histories near 64 items long
+make 230 million of them in the challenge's train."""
 
 
 def pack(seq: Ragged, path: str, n_items: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -40,6 +46,18 @@ def spans(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.i
     return np.asarray(np.arange(len(shift)) + shift)
 
 
+def take(
+    items: NDArray[np.int32], starts: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> NDArray[np.int32]:
+    """``items[spans(starts, lengths)]``, without holding the spans of all rows at once."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    out = np.empty(int(offsets[-1]), np.int32)
+    for rows in _chunks(offsets):
+        begin, end = offsets[rows.start], offsets[rows.stop]
+        out[begin:end] = items[spans(starts[rows], lengths[rows])]
+    return out
+
+
 def share(
     items: NDArray[np.int32], lengths: NDArray[np.int64]
 ) -> tuple[Histories, NDArray[np.int32]]:
@@ -59,12 +77,21 @@ def share(
         # Two histories share a hash: storing each row's own is right too, only larger.
         first, index = np.arange(len(lengths)), np.arange(len(lengths))
     kept = lengths[first]
-    shared = Histories(items[spans(offsets[first], kept)], np.concatenate([[0], np.cumsum(kept)]))
+    shared = Histories(take(items, offsets[first], kept), np.concatenate([[0], np.cumsum(kept)]))
     return shared, index.astype(np.int32)
 
 
 def history_hashes(items: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.uint64]:
     """(rows,) uint64: a polynomial hash of each row's items and length."""
+    hashes = np.empty(len(offsets) - 1, np.uint64)
+    for rows in _chunks(offsets):
+        begin, end = offsets[rows.start], offsets[rows.stop]
+        within = offsets[rows.start : rows.stop + 1] - begin
+        hashes[rows] = _hashes(items[begin:end], within)
+    return hashes
+
+
+def _hashes(items: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.uint64]:
     with np.errstate(over="ignore"):
         place = np.arange(len(items)) - np.repeat(offsets[:-1], np.diff(offsets))
         powers = np.cumprod(np.full(int(place.max(initial=0)) + 2, _HASH_BASE))
@@ -81,4 +108,20 @@ def _same_histories(
     lengths = np.diff(offsets)
     if not np.array_equal(lengths, lengths[like]):
         return False
-    return np.array_equal(items, items[spans(offsets[like], lengths)])
+    return all(
+        np.array_equal(
+            items[offsets[rows.start] : offsets[rows.stop]],
+            items[spans(offsets[like[rows]], lengths[rows])],
+        )
+        for rows in _chunks(offsets)
+    )
+
+
+def _chunks(offsets: NDArray[np.int64]) -> Iterator[slice]:
+    """The rows in stretches of at most ``CHUNK`` positions, but at least one row."""
+    rows, start = len(offsets) - 1, 0
+    while start < rows:
+        fits = int(np.searchsorted(offsets, offsets[start] + CHUNK, "right")) - 1
+        stop = min(max(fits, start + 1), rows, start + CHUNK)
+        yield slice(start, stop)
+        start = stop

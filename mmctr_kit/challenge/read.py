@@ -77,6 +77,12 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         ) from e
 
 
+def column_names(path: Path) -> list[str]:
+    """The names of a parquet file's columns."""
+    with open_parquet(path) as handle:
+        return list(handle.schema_arrow.names)
+
+
 def read_columns(
     folder: Path, file: File, names: Sequence[str], batch_rows: int = BATCH_ROWS
 ) -> Iterator[Mapping[str, Values]]:

@@ -10,6 +10,7 @@ from mmctr_kit.cli.options import JsonOption, StrictOption
 from mmctr_kit.cli.output import print_findings, print_json, say, status
 
 app = typer.Typer(help="Check, generate or import data in the challenge's layout.")
+_MAX_SEED = 2**31 - 1
 
 
 @app.command()
@@ -44,7 +45,9 @@ def check(
 def synth(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
     preset: Annotated[str, typer.Option(help="tiny, demo or full.")] = "demo",
-    seed: Annotated[int, typer.Option(help="Another seed, another data set.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=_MAX_SEED, help="Another seed, another data set.")
+    ] = 0,
 ) -> None:
     """Generate a data set with a known best AUC.
 
@@ -81,7 +84,9 @@ def movielens(
         typer.Argument(metavar="SRC", help="u.data, ratings.dat, ratings.csv or .inter folder."),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
-    seed: Annotated[int, typer.Option(help="Draws negatives and the splits.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=_MAX_SEED, help="Draws negatives and the splits.")
+    ] = 0,
 ) -> None:
     """Turn MovieLens ratings into the challenge's layout.
 

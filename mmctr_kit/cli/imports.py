@@ -9,6 +9,53 @@ from mmctr_kit.cli.options import RUNS, DataOption, ForceOption, RunsOption
 from mmctr_kit.cli.output import say, status
 
 
+def import_checkpoint(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A torch state dict, .npz or .safetensors.")
+    ],
+    recipe: Annotated[str, typer.Option(help="The recipe whose model the weights fit.")],
+    name: Annotated[str, typer.Option(help="The run's name.")],
+    data: DataOption,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key, like a.b=3."),
+    ] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
+    force: ForceOption = False,
+    runs: RunsOption = RUNS,
+) -> None:
+    """Make a run of weights that were trained with the published code.
+
+    It has no OOF: it can be averaged and ranked, but not stacked.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit import-checkpoint QIN.model --recipe qin --name qin_1st --data DATA
+    """
+    from mmctr_kit.errors import UsageError
+    from mmctr_kit.recipe import load_recipe
+    from mmctr_kit.runs import run_path
+
+    path = run_path(runs, name)
+    loaded = load_recipe(recipe, settings or ())
+    if not file.is_file():
+        raise UsageError(f"no checkpoint at '{file}'")
+    from mmctr_kit.challenge.load import load
+    from mmctr_kit.checkpoints import import_checkpoint as make
+    from mmctr_kit.scores import estimate_from
+    from mmctr_kit.training.device import resolve_device
+
+    where = resolve_device(device)
+    with status(f"loading {data}"):
+        content = load(data)
+    with status("predicting"):
+        run = make(file, loaded, content, where, path, force)
+    if run is None:
+        say(f"{path} holds this checkpoint's predictions already; nothing to do")
+        return
+    say(f"{run.path}: valid AUC {estimate_from(run.metrics['valid'])}")
+
+
 def import_predictions(
     test: Annotated[Path, typer.Argument(metavar="FILE", help="Test scores by ID, or a zip.")],
     name: Annotated[str, typer.Option(help="The run's name.")],

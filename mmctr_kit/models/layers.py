@@ -144,7 +144,7 @@ def scatter_slots(values: Tensor, slot: Tensor, rows: int, length: int) -> Tenso
 
     A value whose slot is rows * length is dropped.
     """
-    flat = values.new_zeros(rows * length + 1, values.shape[1]).index_copy(0, slot, values)
+    flat = values.new_zeros(rows * length + 1, values.shape[1]).index_copy_(0, slot, values)
     return flat[:-1].view(rows, length, -1)
 
 

@@ -7,7 +7,7 @@ their numbers move with the hyper-parameters; here layers are matched by their o
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
@@ -36,6 +36,21 @@ class Published(Protocol):
     def state_dict(self) -> dict[str, Tensor]: ...
 
     def load_state_dict(self, state_dict: State) -> object: ...
+
+
+class Sizes(NamedTuple):
+    """Vocabularies of a checkpoint: ``tags`` with the padding tag, ``users`` without the unseen
+    user, None where the model knows no users."""
+
+    tags: int
+    users: int | None
+
+
+def published_sizes(state: State) -> Sizes:
+    """The vocabularies that a published state dict was trained with."""
+    tags = state.get(f"{_EMBEDDINGS}.embedding_layers.item_tags.weight")
+    users = state.get(f"{_EMBEDDINGS}.embedding_layers.user_id.weight")
+    return Sizes(0 if tags is None else len(tags), None if users is None else len(users) - 1)
 
 
 def load_published(model: Published, state: State) -> None:

@@ -179,21 +179,21 @@ class TransformerDCN(nn.Module):
         table, index = self.items.lookup(ids)
         vectors = F.embedding(index, table)
         target = vectors[n:-1]  # (B, D)
-        tokens, slot, attended = self.tokens(batch, vectors[:n], target, vectors[-1])
+        padded, attended = self.encoded(batch, vectors[:n], target, vectors[-1])
         fields = [
             self.likes_level(batch.likes_level),
             self.views_level(batch.views_level),
             target,
-            self._sequence(tokens, slot, attended),
+            self._pooled(padded, attended),
         ]
         x = torch.cat([field.to(target.dtype) for field in fields], dim=-1)
         logit: Tensor = self.mlp(torch.cat([self.cross(x), self.deep(x)], dim=-1)).squeeze(-1)
         return logit
 
-    def tokens(
+    def encoded(
         self, batch: Batch, history: Tensor, target: Tensor, padding: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """(T, W) tokens, their (T,) slots in (B, L), and (B, L) True = attended.
+    ) -> tuple[Tensor, Tensor]:
+        """(B, L, W) outputs of the encoder and (B, L) True = attended; the others mean nothing.
 
         ``history`` (P, D), ``target`` (B, D) and ``padding`` (D,) are item vectors. There is a
         token for each history position and, after those, one for each row, which is used where
@@ -210,17 +210,21 @@ class TransformerDCN(nn.Module):
             ]
         )
         items = torch.cat([history, padding.expand(rows, -1)])
-        attended = slot.new_zeros(rows * length + 1, dtype=torch.bool).index_fill(0, slot, True)
         tokens = torch.cat([items, rows_to_positions(target, row)], dim=-1)
-        return tokens, slot, attended[:-1].view(rows, length)
+        flat = slot.new_zeros(rows * length + 1, dtype=torch.bool).index_fill(0, slot, True)
+        attended = flat[:-1].view(rows, length)
+        return self.encode(tokens, slot, attended), attended
 
-    def _sequence(self, tokens: Tensor, slot: Tensor, attended: Tensor) -> Tensor:
-        """(B, (first_k_cols + max_pool) * W): the encoded last positions and the maximum."""
+    def encode(self, tokens: Tensor, slot: Tensor, attended: Tensor) -> Tensor:
+        """(T, W) tokens through the encoder layers, laid out as (B, L, W)."""
         for layer in self.encoder:
             tokens = layer(tokens, slot, attended)
-        padded = scatter_slots(tokens, slot, *attended.shape)  # (B, L, W)
-        ignored = ~attended[:, :, None]
-        parts = [padded.masked_fill(ignored, 0.0)[:, -self.first_k_cols :].flatten(1)]
+        return scatter_slots(tokens, slot, *attended.shape)
+
+    def _pooled(self, padded: Tensor, attended: Tensor) -> Tensor:
+        """(B, (first_k_cols + max_pool) * W): the last positions and the maximum of all."""
+        ignored, k = ~attended[:, :, None], self.first_k_cols
+        parts = [padded[:, -k:].masked_fill(ignored[:, -k:], 0.0).flatten(1)]
         if self.out_linear is not None:
             parts.append(self.out_linear(padded.masked_fill(ignored, float("-inf")).amax(1)))
         return torch.cat(parts, dim=-1)

@@ -20,9 +20,9 @@ from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
 class TransformerDCNMomo(TransformerDCN):
     """Row -> logit; arguments as in :class:`TransformerDCN`.
 
-    All positions of a row are computed, L of them, since padding is what is attended: in
-    evaluation the padding positions are all equal, but in training each has its own dropout, and
-    the maximum is over all of them.
+    In training all L positions of a row are computed, as released: the padding positions, which
+    are what is attended, differ by their dropout, and the maximum is over all of them. In
+    evaluation they are equal, so one token a row is computed, with the same result.
     """
 
     def __init__(
@@ -68,17 +68,35 @@ class TransformerDCNMomo(TransformerDCN):
             activation=activation,
         )
 
-    def tokens(
+    def encoded(
         self, batch: Batch, history: Tensor, target: Tensor, padding: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """One token for each of the (B, L) positions; True = attended = padding."""
-        rows, length = len(target), self.max_length
+    ) -> tuple[Tensor, Tensor]:
+        """(B, L, W) outputs of the encoder and (B, L) True = attended = padding."""
+        length = self.max_length
         from_end = torch.arange(length, 0, -1, device=target.device)
         real = from_end <= batch.offsets.diff()[:, None]  # (B, L), left-padded
+        full = real.all(1)
+        attended = ~real | (full[:, None] & (from_end == 1))
+        if self.training:
+            return self._each(batch, real, attended, history, target, padding), attended
+        # The last item of a full history, else padding: the one key there is, however often.
+        items = torch.cat([padding[None], history])[torch.where(full, batch.offsets[1:], 0)]
+        tokens = torch.cat([items, target], dim=-1)
+        slot = torch.arange(len(target), device=target.device)
+        return self.encode(tokens, slot, attended.any(1, True)).expand(-1, length, -1), attended
+
+    def _each(
+        self,
+        batch: Batch,
+        real: Tensor,
+        attended: Tensor,
+        history: Tensor,
+        target: Tensor,
+        padding: Tensor,
+    ) -> Tensor:
+        rows, length = real.shape
         padded = to_padded(history, batch.row, batch.offsets, length)
         items = torch.where(real[:, :, None], padded, padding)
         tokens = torch.cat([items, target[:, None].expand(-1, length, -1)], dim=-1)
-        # Full-length histories: the last position is let through.
-        attended = ~real | (real.all(1, keepdim=True) & (from_end == 1))
         slot = torch.arange(rows * length, device=target.device)
-        return tokens.flatten(0, 1), slot, attended
+        return self.encode(tokens.flatten(0, 1), slot, attended)

@@ -1,7 +1,7 @@
 """The data set on a device, and batches cut from it: no host work per row, no padding."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -58,6 +58,19 @@ def to_device(data: ChallengeData, device: torch.device) -> DeviceData:
         history_items=tensor(data.histories.items, device),
         history_offsets=tensor(data.histories.offsets, device),
     )
+
+
+def with_raw_users(device_data: DeviceData, data: ChallengeData, n_users: int) -> DeviceData:
+    """The same data with each user's own id as their number, 0 for ids not in 1..n_users.
+
+    So published checkpoints number their users.
+    """
+    rows = {}
+    for split in SPLITS:
+        ids = data.rows[split].user_id
+        inside = np.where((ids >= 1) & (ids <= n_users), ids, 0)
+        rows[split] = replace(device_data.rows[split], user=tensor(inside, device_data.device))
+    return replace(device_data, rows=rows, n_users=n_users)
 
 
 def tensor(array: NDArray[np.generic], device: torch.device) -> Tensor:

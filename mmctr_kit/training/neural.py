@@ -1,7 +1,7 @@
 """The learner of every neural model: builds it, fits it, predicts with it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.items.fusion import item_table
 from mmctr_kit.items.levels import item_levels
 from mmctr_kit.learner import Cost, Epoch, State
+from mmctr_kit.models.published import load_published, published_sizes
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.registry import model_class, model_supplies
-from mmctr_kit.training.batches import DeviceData, mix, tensor, to_device
+from mmctr_kit.training.batches import DeviceData, mix, tensor, to_device, with_raw_users
 from mmctr_kit.training.fit import Fit, batch_size_for, copy_state, schedule
 
 _TIMED_STEPS = 5
@@ -31,6 +32,7 @@ class NeuralLearner:
     def __init__(self, recipe: Recipe, data: ChallengeData, device: str) -> None:
         self.recipe = recipe
         self.device = torch.device(device)
+        self._challenge = data
         self.data: DeviceData = to_device(data, self.device)
         likes, views = item_levels(data)
         self._supplies: dict[str, Any] = {
@@ -46,10 +48,13 @@ class NeuralLearner:
     def build(self, seed: int) -> nn.Module:
         """A fresh model, initialised from the seed."""
         torch.manual_seed(mix(seed, 0))
+        model: nn.Module = self._model(self._supplies)
+        return model
+
+    def _model(self, supplies: Mapping[str, Any]) -> Any:
         name = self.recipe.model_name
-        supplied = {k: self._supplies[k] for k in model_supplies(name)}
-        model: nn.Module = model_class(name)(**supplied, **self.recipe.model_arguments)
-        return model.to(self.device)
+        supplied = {k: supplies[k] for k in model_supplies(name)}
+        return model_class(name)(**supplied, **self.recipe.model_arguments).to(self.device)
 
     def fit(
         self,
@@ -80,6 +85,24 @@ class NeuralLearner:
         model.load_state_dict(tensors)
         self._fit = Fit(model, self.data, self.recipe.training, 0)
         self._fit.known_user = known_user
+
+    def load_published(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Become a published model, from its state dict under the published names.
+
+        Its vocabularies are the checkpoint's: more tags than the data has are kept, and a raw user
+        id is its row of the user table, 0 (unseen) where it is beyond it. Raises DataError that
+        names a parameter which is missing, unknown or misshapen.
+        """
+        tensors = {k: tensor(np.asarray(v), self.device) for k, v in state.items()}
+        sizes = published_sizes(tensors)
+        supplies = dict(self._supplies)
+        supplies["n_tags"] = max(supplies["n_tags"], sizes.tags)
+        supplies["n_users"] = sizes.users if sizes.users is not None else supplies["n_users"]
+        model = self._model(supplies)
+        load_published(model, tensors)
+        self.data = with_raw_users(self.data, self._challenge, int(supplies["n_users"]))
+        self._fit = Fit(model, self.data, self.recipe.training, 0)
+        self._fit.known_user[:] = True
 
     def cost(self, train_rows: int) -> Cost:
         options = self.recipe.training

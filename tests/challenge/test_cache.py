@@ -1,5 +1,7 @@
 """The cache returns what was built from this content, whole, or builds it."""
 
+import errno
+import hashlib
 import json
 import os
 import shutil
@@ -42,7 +44,7 @@ def entry_of(cache: Path) -> Path:
 def test_an_entry_is_built_once_and_comes_back_as_it_was() -> None:
     build = Builder()
     for _ in range(2):
-        arrays, meta = cached("kind", {"k": 1}, build)
+        arrays, meta = cached("kind", {}, {"k": 1}, build)
         assert arrays.keys() == {"a", "none"}
         assert arrays["a"].tolist() == list(range(1000))
         assert arrays["none"].dtype == np.int32
@@ -52,7 +54,7 @@ def test_an_entry_is_built_once_and_comes_back_as_it_was() -> None:
 
 
 def test_arrays_are_mapped_and_read_only() -> None:
-    arrays, _ = cached("kind", {"k": 1}, Builder())
+    arrays, _ = cached("kind", {}, {"k": 1}, Builder())
     assert isinstance(arrays["a"], np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         arrays["a"][0] = 1
@@ -61,7 +63,7 @@ def test_arrays_are_mapped_and_read_only() -> None:
 def test_another_key_or_kind_is_another_entry() -> None:
     build = Builder()
     for kind, key in (("kind", {"k": 1}), ("kind", {"k": 2}), ("other", {"k": 1})):
-        cached(kind, key, build)
+        cached(kind, {}, key, build)
     assert build.calls == 3
 
 
@@ -97,10 +99,10 @@ def test_a_half_written_or_half_deleted_entry_is_built_again(
     cache: Path, damage: Callable[[Path], None]
 ) -> None:
     build = Builder()
-    cached("kind", {"k": 1}, build)
+    cached("kind", {}, {"k": 1}, build)
     damage(entry_of(cache))
     for _ in range(2):
-        arrays, _ = cached("kind", {"k": 1}, build)
+        arrays, _ = cached("kind", {}, {"k": 1}, build)
         assert arrays["a"].tolist() == list(range(1000))
     assert build.calls == 2
 
@@ -110,15 +112,15 @@ def test_a_builder_that_fails_leaves_nothing(cache: Path) -> None:
         raise DataError("no")
 
     with pytest.raises(DataError):
-        cached("kind", {"k": 1}, fail)
+        cached("kind", {}, {"k": 1}, fail)
     assert not [p for p in cache.iterdir() if "kind" in p.name]
-    assert cached("kind", {"k": 1}, Builder())[1] == {"calls": 1}
+    assert cached("kind", {}, {"k": 1}, Builder())[1] == {"calls": 1}
 
 
 @pytest.mark.parametrize("garbage", [False, True])
 def test_builders_side_by_side_end_with_one_good_entry(cache: Path, garbage: bool) -> None:
     if garbage:
-        cached("kind", {"k": 1}, Builder())
+        cached("kind", {}, {"k": 1}, Builder())
         _no_array(entry_of(cache))
     count = 4
     together = threading.Barrier(count)
@@ -129,7 +131,7 @@ def test_builders_side_by_side_end_with_one_good_entry(cache: Path, garbage: boo
         return Builder()()
 
     threads = [
-        threading.Thread(target=lambda: results.append(cached("kind", {"k": 1}, build)[0]))
+        threading.Thread(target=lambda: results.append(cached("kind", {}, {"k": 1}, build)[0]))
         for _ in range(count)
     ]
     for thread in threads:
@@ -138,7 +140,7 @@ def test_builders_side_by_side_end_with_one_good_entry(cache: Path, garbage: boo
         thread.join()
     assert [r["a"].tolist() for r in results] == [list(range(1000))] * count
     never = Builder()
-    cached("kind", {"k": 1}, never)
+    cached("kind", {}, {"k": 1}, never)
     assert never.calls == 0
     assert [p.name for p in cache.iterdir()] == [entry_of(cache).name]
 
@@ -197,6 +199,69 @@ def test_without_a_named_folder_the_cache_is_the_users(
     assert cache_folder().is_dir()
 
 
-def test_a_file_that_cannot_be_read_is_a_data_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [".", "absent"])
+def test_a_file_that_cannot_be_read_is_a_data_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match="cannot be read"):
-        content_hash(tmp_path)
+        content_hash(tmp_path / name)
+
+
+def test_a_hash_that_cannot_be_noted_is_the_files_all_the_same(cache: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"aaaa")
+    cache.mkdir()
+    (cache / "hashes").touch()
+    assert content_hash(path) == hashlib.sha256(b"aaaa").hexdigest()
+
+
+def test_a_full_disk_leaves_no_half_note(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"aaaa")
+
+    def full(source: str, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        assert content_hash(path) == hashlib.sha256(b"aaaa").hexdigest()
+    assert list((cache / "hashes").iterdir()) == []
+
+
+class Reader:
+    """Builds from a file that somebody replaces before it is read, ``times`` times."""
+
+    def __init__(self, path: Path, times: int) -> None:
+        self.path = path
+        self.times = times
+        self.calls = 0
+
+    def __call__(self) -> tuple[Arrays, dict[str, Any]]:
+        self.calls += 1
+        if self.calls <= self.times:
+            other = self.path.with_name("other")
+            other.write_bytes(b"%04d" % self.calls)
+            other.replace(self.path)
+        return {"a": np.frombuffer(self.path.read_bytes(), np.uint8)}, {}
+
+
+def test_a_file_replaced_between_hashing_and_reading_is_read_again(
+    cache: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"old!")
+    build = Reader(path, times=1)
+    arrays, _ = cached("kind", {"x": path}, {}, build)
+    assert bytes(arrays["a"]) == b"0001"
+    assert build.calls == 2
+    path.write_bytes(b"old!")  # what was built of other content is not kept as of this one
+    assert bytes(cached("kind", {"x": path}, {}, build)[0]["a"]) == b"old!"
+
+
+def test_a_file_that_goes_on_changing_is_one_line_and_no_entry(cache: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"old!")
+    with pytest.raises(DataError, match="x changed while being read; wait") as caught:
+        cached("kind", {"x": path}, {}, Reader(path, times=9))
+    assert "\n" not in str(caught.value)
+    assert [p.name for p in cache.iterdir()] == ["hashes"]

@@ -10,7 +10,9 @@ import pytest
 
 from mmctr_kit.challenge.check import CHECKS, check_data
 from mmctr_kit.challenge.check import folder as surroundings
+from mmctr_kit.challenge.check.source import probe
 from mmctr_kit.challenge.contract import FILES
+from mmctr_kit.challenge.load import load
 from mmctr_kit.errors import UsageError
 from mmctr_kit.findings import Finding, Level
 
@@ -77,6 +79,17 @@ def test_unpadded_histories_of_any_length_are_accepted(
     findings = {f.id: f for f in check_data(check_folder)}
     assert findings["history-length"].level is Level.WARN
     assert "more than 64" in findings["history-length"].what
+
+
+def test_the_share_of_empty_histories_is_told_and_they_load(
+    check_folder: Path, check_tables: Tables, write_table: Write
+) -> None:
+    histories = check_tables["test"]["item_seq"].copy()
+    histories[:8] = 0
+    write_table(check_folder, "test", check_tables["test"] | {"item_seq": histories})
+    findings = {f.id: f for f in check_data(check_folder)}
+    assert "8 histories (20.00%) are empty" in findings["history-length"].what
+    assert (load(check_folder).histories.lengths == 0).sum() == 1
 
 
 def test_files_re_sorted_together_with_their_ids_stay_aligned(
@@ -149,6 +162,17 @@ def test_too_little_free_memory_warns(check_clean: Path, monkeypatch: pytest.Mon
     assert at(Level.WARN, check_data(check_clean)) == {"memory"}
     monkeypatch.setattr(surroundings, "available_memory", lambda: None)
     assert at(Level.PASS, check_data(check_clean)) == set(CHECKS)
+
+
+def test_long_histories_count_three_times_over(
+    check_clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = {name: probe(check_clean, name) for name in FILES}
+    monkeypatch.setattr(surroundings, "available_memory", lambda: 3_000_000_000)
+    (fits,) = surroundings.memory_findings(sources, 200_000_000)
+    assert (fits.level, fits.what[:28]) == (Level.PASS, "loading takes about 2.9 GB, ")
+    (over,) = surroundings.memory_findings(sources, 210_000_000)
+    assert over.level is Level.WARN
 
 
 def test_free_memory_is_what_the_container_leaves_of_the_systems(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mmctr_kit.challenge.contract import FILES, GIVEN_EMBEDDINGS, SPLITS
 from mmctr_kit.challenge.data import ChallengeData, Rows
-from mmctr_kit.challenge.load import load, load_given, load_own
+from mmctr_kit.challenge.load import MAX_TAG, load, load_given, load_own
 from mmctr_kit.errors import DataError, MmctrKitError, UsageError
 from mmctr_kit.folds import user_folds
 
@@ -394,8 +394,9 @@ FAULTS: dict[str, tuple[Callable[[Tables], Tables], str]] = {
         lambda t: set_first("item_info", "item_emb_d128", [np.nan] * 3)(shuffled(t)),
         "non-finite",
     ),
-    "negative tag": (set_first("item_info", "item_tags", [0, 0, -1]), "item_tags holds ids"),
-    "huge tag": (set_first("item_info", "item_tags", [0, 0, 2**31]), "item_tags holds ids"),
+    "negative tag": (set_first("item_info", "item_tags", [0, 0, -1]), "item_tags holds -1"),
+    "huge tag": (set_first("item_info", "item_tags", [0, 0, 2_000_000_000]), "renumber the tags"),
+    "tag one too large": (set_first("item_info", "item_tags", [0, 0, MAX_TAG + 1]), "10000001"),
     "no train rows": (without_rows("train"), "holds no rows"),
     "no test rows": (without_rows("test"), "holds no rows"),
     "no items": (without_rows("item_info"), "item_id is not"),

@@ -1,5 +1,7 @@
 """Histories packed and shared are the rows' own."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.challenge import packing
 from mmctr_kit.challenge.data import Histories
-from mmctr_kit.challenge.packing import history_hashes, pack, share, spans
+from mmctr_kit.challenge.packing import history_hashes, pack, share, spans, take
 from mmctr_kit.challenge.read import Ragged
 from mmctr_kit.errors import DataError
 
@@ -97,6 +99,37 @@ def test_a_row_that_ends_real_before_a_padded_one_is_no_fault() -> None:
 def test_an_unknown_item_is_named(item: int) -> None:
     with pytest.raises(DataError, match=rf"holds item {item}, not among 1\.\.10"):
         pack(ragged([[1, item]]), "x", 10)
+
+
+@given(rows=ROWS, chunk=st.integers(1, 5))
+def test_the_size_of_the_chunks_changes_nothing(rows: Rows, chunk: int) -> None:
+    items, lengths = pack(ragged(rows), "x", N_ITEMS)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    hashes, whole = history_hashes(items, offsets), share(items, lengths)
+    order = np.arange(len(rows))[::-1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "CHUNK", chunk)
+        assert history_hashes(items, offsets).tolist() == hashes.tolist()
+        histories, index = share(items, lengths)
+        turned = take(items, offsets[order], lengths[order])
+    assert (histories.items.tolist(), index.tolist()) == (
+        whole[0].items.tolist(),
+        whole[1].tolist(),
+    )
+    assert turned.tolist() == [v for r in rows[::-1] for v in r]
+
+
+def test_long_histories_take_little_more_memory_than_their_items() -> None:
+    rows, length = 20_000, 64
+    items = np.random.default_rng(0).integers(1, 1000, rows * length).astype(np.int32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "CHUNK", 1 << 14)
+        tracemalloc.start()
+        share(items, np.full(rows, length))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    # The shared copy takes 4 bytes a position; 100 bytes a row are 1.6 more.
+    assert peak < 7 * len(items)
 
 
 def test_spans_are_concatenated_ranges() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,69 @@ def test_a_score_is_the_same_from_the_file_and_from_the_run(work: Path, tiny_roo
     assert first == pytest.approx(second)
     assert set(first) == {"auc", "se", "n"}
     assert first["n"] == 400
+
+
+def test_a_score_whose_error_the_labels_cannot_tell_is_null_in_json(
+    work: Path, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("ID,label\n0,0\n1,1\n")  # one positive: no variance between them
+    found = run("score", str(work / "s.zip"), "--labels", str(labels), "--json")
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.output, parse_constant=pytest.fail)["se"] is None
+
+
+def test_score_takes_no_task_of_a_run(
+    capsys: pytest.CaptureFixture[str], work: Path, tiny_root: Path
+) -> None:
+    labels, runs = str(tiny_root / "truth" / "test_labels.parquet"), str(work / "runs")
+    code, error = mistake(
+        capsys, "score", "both", "--labels", labels, "--runs", runs, "--task", "Task1"
+    )
+    assert code == 2
+    assert "a run has one score" in error
+    assert error.count("\n") == 1
+
+
+def test_a_finished_blend_is_the_same_json_again(work: Path, tmp_path: Path) -> None:
+    runs = str(work / "runs")
+    blend = ("blend", "din_demo", "--name", "one", "--runs", runs)
+    first, again = (run(*blend, "--json") for _ in range(2))
+    shutil.rmtree(work / "runs" / "one")
+    assert first.exit_code == again.exit_code == 0
+    assert json.loads(first.output) == json.loads(again.output)
+    assert json.loads(first.output).keys() >= {"method", "reason", "weights", "metrics"}
+
+
+def test_a_submission_alone_becomes_a_run_that_can_be_blended(
+    work: Path, tmp_path: Path, tiny_root: Path
+) -> None:
+    where = ("--runs", str(tmp_path / "runs"))
+    data, file = str(tiny_root / "data"), str(work / "s.zip")
+    made = run("import-predictions", file, "--name", "theirs", "--data", data, *where)
+    assert made.exit_code == 0, made.output
+    assert "theirs: 400 test rows, no valid AUC (no --valid)" in made.output
+    ours = str(work / "runs" / "din_demo")
+    blended = run("blend", "theirs", ours, "--name", "all", *where)
+    assert blended.exit_code == 0, blended.output
+    assert "no valid AUC, since a run has no valid rows" in blended.output
+    assert run("runs", *where).exit_code == 0
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**31), "9" * 30])
+@pytest.mark.parametrize(
+    "command",
+    [("blend", "a", "--name", "b"), ("data", "synth", "out"), ("data", "movielens", "in", "out")],
+    ids=" ".join,
+)
+def test_a_seed_out_of_range_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: tuple[str, ...], seed: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run(*command, "--seed", seed)
+    assert done.exit_code == 2
+    assert "0<=x<=2147483647" in done.output
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_leaderboard_lists_runs_blend_and_oracle_within_80_columns(

@@ -1,6 +1,7 @@
 """Blending run folders: of the same rows and folds only, and a blend is a run again."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmctr_kit.ensemble.blend_runs import blend_runs, stack_of
+from mmctr_kit.ensemble.blend_runs import blend_report, blend_runs, stack_of
 from mmctr_kit.ensemble.methods import METHODS, Method
 from mmctr_kit.errors import RunError
 from mmctr_kit.folds import fold_fingerprint, user_folds
-from mmctr_kit.metrics import auc
+from mmctr_kit.metrics import auc, rank_correlation
 from mmctr_kit.predictions import Keys, OutOfFold, Predictions
 from mmctr_kit.runs import Manifest, Run, all_runs, begin_run
 from mmctr_kit.scores import score_predictions
@@ -38,6 +39,11 @@ def made_up(seed: int, oof: bool = True, folds: int = FOLDS, fold_seed: int = 0)
     rows = folds if oof else 1
     valid, test = (scale * (LABEL + rng.normal(size=(rows, len(LABEL)))) - 1 for _ in "vt")
     return Predictions(out if oof else None, keys(10_000), LABEL, valid, keys(20_000), test)
+
+
+def without_valid(found: Predictions) -> Predictions:
+    none = found.valid[:, :0]
+    return replace(found, valid_keys=Keys.none(), valid_label=LABEL[:0], valid=none)
 
 
 Write = Callable[..., Run]
@@ -147,6 +153,95 @@ def test_a_run_without_oof_can_be_averaged_and_ranked(
     assert run.metrics["valid"]["value"] > max(parts)
     again = blend_runs([run, pair[0]], "mean", tmp_path / "again", False)
     assert again is not None
+
+
+@pytest.mark.parametrize("method", ["auto", *METHODS])
+def test_a_run_without_valid_rows_leaves_a_blend_without_them(
+    pair: list[Run], write: Write, tmp_path: Path, method: Any
+) -> None:
+    theirs = write("theirs", without_valid(made_up(3)), kind="imported")
+    made, other = (
+        blend_runs(runs, method, tmp_path / name, False)
+        for name, runs in (("all", [*pair, theirs]), ("turned", [theirs, *pair]))
+    )
+    assert made is not None
+    assert other is not None
+    for run in (made[0], other[0]):
+        found = run.predictions()
+        assert not found.has_valid
+        assert len(found.valid_keys) == len(found.valid_label) == 0
+        assert run.metrics["valid"] is None
+        parts = [auc(LABEL, r.predictions().test_mean()) for r in (*pair, theirs)]
+        assert auc(LABEL, found.test_mean()) > max(parts)
+    full = blend_runs([*pair, write("same", made_up(3))], method, tmp_path / "full", False)
+    assert full is not None
+    np.testing.assert_array_equal(full[1].test, made[1].test)
+    assert blend_runs([made[0], pair[0]], "mean", tmp_path / "again", False) is not None
+
+
+@pytest.mark.parametrize("method", ["auto", "mean", "rank"])
+def test_runs_with_neither_oof_nor_valid_count_alike_whatever_their_scale(
+    pair: list[Run], write: Write, tmp_path: Path, method: Any
+) -> None:
+    bare = without_valid(made_up(3, oof=False))
+    scaled = replace(bare, test=500 * bare.test + 9)
+    tests = []
+    for found in (bare, scaled):
+        theirs = write(f"theirs{len(tests)}", found, kind="imported")
+        made = blend_runs([*pair, theirs], method, tmp_path / f"all{len(tests)}", False)
+        assert made is not None
+        assert made[0].metrics["valid"] is None
+        tests.append(made[0].predictions().test_mean())
+    assert rank_correlation(tests[0], tests[1]) > 0.999
+    assert auc(LABEL, tests[0]) > max(auc(LABEL, r.predictions().test_mean()) for r in pair)
+
+
+def test_a_blend_covers_the_content_of_its_parts_not_only_their_recipes(
+    pair: list[Run], write: Write, tmp_path: Path
+) -> None:
+    before = pair[1].predictions()
+    assert before.oof is not None
+    assert blend_runs(pair, "mean", tmp_path / "both", False) is not None
+    for changed in (
+        replace(before, test=before.test + 1e-9),
+        replace(before, valid=before.valid + 1e-9),
+        replace(before, oof=replace(before.oof, logit=before.oof.logit + 1e-9)),
+    ):
+        shutil.rmtree(pair[1].path)
+        write("b", changed)
+        with pytest.raises(RunError, match="exists with another recipe"):
+            blend_runs(pair, "mean", tmp_path / "both", False)
+    shutil.rmtree(pair[1].path)
+    write("b", before)
+    assert blend_runs(pair, "mean", tmp_path / "both", False) is None
+
+
+def test_a_blend_of_a_run_without_fold_models_valid_knows_none_either(
+    pair: list[Run], tmp_path: Path
+) -> None:
+    made = blend_runs(pair, "mean", tmp_path / "known", False)
+    assert made is not None
+    assert "fold_models_valid" in made[0].metrics
+    path = pair[1].path / "metrics.json"
+    metrics = json.loads(path.read_text())
+    del metrics["fold_models_valid"]
+    path.write_text(json.dumps(metrics))
+    made = blend_runs(pair, "mean", tmp_path / "unknown", False)
+    assert made is not None
+    assert "fold_models_valid" not in made[0].metrics
+    assert made[0].metrics["alarm"] is None
+
+
+def test_a_finished_blend_tells_what_it_told_when_it_was_made(
+    pair: list[Run], tmp_path: Path
+) -> None:
+    made = blend_runs(pair, "rank", tmp_path / "both", False)
+    assert made is not None
+    run, result = made
+    report = blend_report(Run(run.path))
+    assert (report["method"], report["reason"]) == ("rank", result.reason)
+    assert report["weights"] == {"a": 0.5, "b": 0.5}
+    assert report["scores"].keys() == {"mean", "rank"}
 
 
 @pytest.mark.parametrize("method", ["greedy", "lightgbm"])

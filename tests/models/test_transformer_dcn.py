@@ -81,8 +81,9 @@ def test_dropout_acts_on_attention_weights_on_both_sublayers_and_on_the_deep_par
     attention = model.encoder[0].self_attn.train()
     x, slot = torch.randn(3, 24), torch.arange(3)
     with torch.no_grad():
-        seen = {attention(x, slot, torch.ones(1, 3, dtype=torch.bool)).sum() for _ in range(5)}
-    assert len(seen) == 5
+        found = [attention(x, slot, torch.ones(1, 3, dtype=torch.bool)) for _ in range(20)]
+    seen = {round(float(f.sum()), 4) for f in found}
+    assert len(seen) > 5
 
 
 def test_a_cross_layer_multiplies_its_linear_map_by_the_input_and_adds_it() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmctr_kit.models.published import load_published
 from mmctr_kit.models.transformer_dcn import TransformerDCN
 from mmctr_kit.models.transformer_dcn_momo import TransformerDCNMomo
 from mmctr_kit.registry import model_options
@@ -88,13 +89,23 @@ def test_as_released_the_number_of_items_matters_within_the_last_columns() -> No
     assert len({round(v, 4) for v in logit[3:8].tolist()}) == 1
 
 
+@pytest.mark.parametrize("length", [1, 2, 12])
+def test_one_token_a_row_in_evaluation_gives_what_all_positions_give(length: int) -> None:
+    size = {"length": length, "first_k_cols": 1, "transformer_dropout": 0.0, "net_dropout": 0.0}
+    config, arrays, state = made_up(size)
+    model = build(TransformerDCNMomo, config, arrays, state)
+    load_published(model, state)
+    found = [model.train(mode)(packed(arrays)) for mode in (True, False)]
+    assert torch.allclose(*found, atol=1e-5)
+
+
 def test_in_training_the_padding_positions_have_their_own_dropout() -> None:
     config, arrays, state = made_up({"length": 8})
     model = build(TransformerDCNMomo, config, arrays, state).train()
     seen: list[Tensor] = []
     model.encoder[-1].register_forward_hook(lambda *call: seen.append(call[2]))
     model(packed(arrays))
-    row = seen[0].view(24, 8, -1)[0]
+    row = seen[0].unflatten(0, (24, 8))[0]
     assert (packed(arrays).offsets[:2] == 0).all()  # the first row has no history: all padding
     assert len(torch.unique(row, dim=0)) == 8
 

@@ -20,6 +20,8 @@ def test_findings_come_in_the_catalogs_order_and_pass_only_where_nothing_was_fou
 def test_an_unregistered_check_or_a_level_beyond_its_worst_is_a_bug() -> None:
     with pytest.raises(ValueError, match="WARN at worst"):
         Log().fail("score-ties", "", "")
+    with pytest.raises(ValueError, match="PASS at worst"):
+        Log().warn("score-identical", "", "")
     with pytest.raises(KeyError):
         Log().warn("no-such-check", "", "")
 

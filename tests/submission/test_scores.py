@@ -93,10 +93,14 @@ def test_hard_labels_are_named_once_and_not_as_ties() -> None:
     }
 
 
-def test_equal_columns_are_a_doubt_but_equal_placeholders_are_not() -> None:
+def test_equal_columns_are_a_remark_but_equal_placeholders_are_not() -> None:
     columns = {"Task1": SCORE, "Task2": 1 - SCORE, "Task1&2": SCORE}
-    assert doubts(**columns) == {"score-identical": "Task1 and Task1&2 hold the same scores"}
-    assert doubts(Task1=np.zeros(N), Task2=np.zeros(N), both=SCORE) == {}
+    assert doubts(**columns) == {}
+    assert check(**columns)["score-identical"].what.startswith(
+        "Task1 and Task1&2 hold the same scores"
+    )
+    found = check(Task1=np.zeros(N), Task2=np.zeros(N), both=SCORE)
+    assert found["score-identical"].what == "no two columns"
 
 
 @pytest.mark.parametrize(("sign", "said"), [(1, "rises"), (-1, "falls")])

@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 from mmctr_kit.challenge.check.hash import vector_keys
 from mmctr_kit.challenge.check.source import Source, ints, ragged
 from mmctr_kit.challenge.contract import PAD
+from mmctr_kit.challenge.load import MAX_TAG
 from mmctr_kit.challenge.read import Ragged
 from mmctr_kit.findings import Finding, Level
 
 ITEM_FILES = ("item_info", "item_feature", "item_emb")
+SPARSE_TAGS = 100
+"""Times the number of tags that the largest tag id may be before it is worth a warning."""
 SAMPLE = 3_000
 """Items whose wide vectors are kept for the comparison of item_feature with item_emb."""
 
@@ -196,17 +199,7 @@ def _padding_row(info: ItemFile) -> Iterator[Finding]:
 
 def _tags(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
     known = {n: f.tags for n, f in items.items() if f.tags is not None}
-    low = {n: int(t.values.min()) for n, t in known.items() if t.values.min(initial=0) < 0}
-    for name, tag in low.items():
-        yield Finding(
-            "tag-ids",
-            Level.FAIL,
-            f"{name}: item_tags holds {tag}; tag ids are 0 (padding) and up",
-            "number the tags from 1",
-        )
-    if known and not low:
-        top = max(int(t.values.max(initial=0)) for t in known.values())
-        yield Finding("tag-ids", Level.PASS, f"{', '.join(known)}: tag ids up to {top:,}", "")
+    yield from (_tag_ids(name, np.asarray(tags.values)) for name, tags in known.items())
     if "item_info" not in known:
         return
     wrong = int(padded_elsewhere(known["item_info"]).sum())
@@ -219,6 +212,21 @@ def _tags(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
         )
     else:
         yield Finding("left-padding-tags", Level.PASS, "tags are padded on the left only", "")
+
+
+def _tag_ids(name: str, values: NDArray[np.generic]) -> Finding:
+    tags = np.unique(values[values != PAD]).astype(np.int64)
+    low, top = int(tags.min(initial=0)), int(tags.max(initial=0))
+    if low < 0:
+        what = f"{name}: item_tags holds {low}; tag ids are 0 (padding) and up"
+        return Finding("tag-ids", Level.FAIL, what, "number the tags from 1")
+    what = f"{name}: {len(tags):,} tags with ids up to {top:,}"
+    todo = "renumber the tags 1, 2, 3, ...: models hold a vector for every id up to the largest"
+    if top > MAX_TAG and name == "item_info":
+        return Finding("tag-ids", Level.FAIL, f"{what}; expected up to {MAX_TAG:,}", todo)
+    if top > SPARSE_TAGS * len(tags):
+        return Finding("tag-ids", Level.WARN, what, todo)
+    return Finding("tag-ids", Level.PASS, what, "")
 
 
 def padded_elsewhere(array: Ragged) -> NDArray[np.bool_]:

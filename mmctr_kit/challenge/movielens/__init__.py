@@ -41,6 +41,8 @@ from mmctr_kit.files import new_folder
 MIN_USERS = 10
 """Fewer cannot be split 80/10/10."""
 
+MAX_SEED = 2**31 - 1
+
 TEST_LABELS = "truth/test_labels.parquet"
 """ID, label of every test row; beside the layout, not part of it: nothing that trains reads it."""
 
@@ -98,8 +100,8 @@ def convert(
 
 
 def _check(options: Options, seed: int) -> None:
-    if seed < 0:
-        raise UsageError(f"seed is {seed}; expected 0 or more")
+    if not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"seed is {seed}; expected 0 to {MAX_SEED}")
     if not 0 < options.target_share < 1:
         raise UsageError(f"target share is {options.target_share}; expected between 0 and 1")
     if not 0 <= options.low_share <= 1:
