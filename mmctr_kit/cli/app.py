@@ -5,7 +5,7 @@ runs, so that ``--help`` and a mistyped option answer at once.
 """
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,10 @@ from mmctr_kit import __version__
 from mmctr_kit.cli import blend, cv, data, demo, imports, recipes, runs, submit
 from mmctr_kit.cli.output import fail
 from mmctr_kit.errors import MmctrKitError
+
+_Misuse: Any = typer.BadParameter.__mro__[2]
+"""What Typer raises for a command line that it can't parse (click's ClickException, which newer
+versions of Typer carry inside)."""
 
 app = typer.Typer(
     name="mmctr-kit",
@@ -59,7 +63,13 @@ def main() -> None:
     """Run the command line; a user's mistake is one line and an exit code."""
     debug = "--debug" in sys.argv[1:2]
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except _Misuse as e:
+        if not e.format_message():
+            sys.exit(e.exit_code)  # no command at all: the help was shown
+        fail(f"{e.format_message()} (--help has examples)", e.exit_code)
+    except typer.Abort:
+        fail("interrupted", 130)
     except MmctrKitError as e:
         if debug:
             raise

@@ -1,6 +1,7 @@
 """Printing: one console, findings, tables, progress. Plain lines where there is no terminal."""
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,17 @@ def fail(text: str, code: int) -> NoReturn:
 def print_json(content: Any) -> None:
     """For scripts: JSON on standard output and nothing else."""
     sys.stdout.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def finite(content: dict[str, Any]) -> dict[str, Any]:
+    """The same with null where a number is NaN or infinite, however deep."""
+    return {k: _finite(v) for k, v in content.items()}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return finite(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_findings(findings: Sequence[Finding], quiet_pass: bool = False) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmctr_kit.cli.options import RUNS, JsonOption, RunsOption
-from mmctr_kit.cli.output import print_json, say, table
+from mmctr_kit.cli.output import finite, print_json, say, table
 
 if TYPE_CHECKING:
     from mmctr_kit.metrics import Estimate
@@ -39,7 +39,7 @@ def runs(
 
     entries = leaderboard(all_runs(runs), truth)
     if as_json:
-        print_json([asdict(e) for e in entries])
+        print_json([finite(asdict(e)) for e in entries])
         return
     if not entries:
         say(f"no runs in {runs} yet; make one with 'mmctr-kit cv'")

@@ -151,8 +151,6 @@ def _apply_to_folds(
     """(k, rows) from logits (m, k, rows): fold model by fold model."""
     _, folds, rows = logits.shape
     out = np.empty((folds, rows))
-    if rows == 0:
-        return out
     for f in range(folds):
         scaled = apply_lines(lines, logits[:, f])
         out[f] = fitted.apply(scaled, np.full(rows, f, dtype=np.int16))

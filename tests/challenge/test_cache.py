@@ -219,7 +219,7 @@ def test_a_full_disk_leaves_no_half_note(
     path = tmp_path / "x"
     path.write_bytes(b"aaaa")
 
-    def full(source: str, target: Path) -> None:
+    def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
@@ -245,9 +245,7 @@ class Reader:
         return {"a": np.frombuffer(self.path.read_bytes(), np.uint8)}, {}
 
 
-def test_a_file_replaced_between_hashing_and_reading_is_read_again(
-    cache: Path, tmp_path: Path
-) -> None:
+def test_a_file_replaced_between_hashing_and_reading_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"old!")
     build = Reader(path, times=1)

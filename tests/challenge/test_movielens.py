@@ -697,6 +697,7 @@ def test_a_failure_while_writing_leaves_nothing_behind(
     "wrong",
     [
         {"seed": -1},
+        {"seed": 2**31},
         {"target_share": 0.0},
         {"target_share": float("nan")},
         {"low_share": 1.5},

@@ -57,6 +57,19 @@ def test_version_and_help_answer() -> None:
         assert command in listing
 
 
+def test_no_command_at_all_is_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    before = sys.argv
+    sys.argv = ["mmctr-kit"]
+    try:
+        with pytest.raises(SystemExit):
+            main()
+    finally:
+        sys.argv = before
+    shown = capsys.readouterr()
+    assert "import-predictions" in shown.out + shown.err
+    assert "error" not in shown.err
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -68,6 +81,7 @@ def test_version_and_help_answer() -> None:
         ("recipes",),
         ("demo",),
         ("import-predictions",),
+        ("import-checkpoint",),
         ("data", "check"),
         ("data", "synth"),
         ("data", "movielens"),
@@ -121,7 +135,7 @@ def test_score_takes_no_task_of_a_run(
     assert error.count("\n") == 1
 
 
-def test_a_finished_blend_is_the_same_json_again(work: Path, tmp_path: Path) -> None:
+def test_a_finished_blend_is_the_same_json_again(work: Path) -> None:
     runs = str(work / "runs")
     blend = ("blend", "din_demo", "--name", "one", "--runs", runs)
     first, again = (run(*blend, "--json") for _ in range(2))
@@ -158,7 +172,7 @@ def test_a_seed_out_of_range_is_wrong_usage(
     monkeypatch.chdir(tmp_path)
     done = run(*command, "--seed", seed)
     assert done.exit_code == 2
-    assert "0<=x<=2147483647" in done.output
+    assert "Invalid value for '--seed'" in done.output
     assert not list(tmp_path.iterdir())
 
 
@@ -220,6 +234,12 @@ def test_data_check_passes_clean_data_and_fails_a_broken_folder(
         (("data", "synth", "x", "--preset", "huge"), "no preset 'huge'"),
         (("data", "movielens", "nowhere", "x"), "nowhere"),
         (("recipes", "qinn"), "no recipe 'qinn'"),
+        (("cvv",), "No such command 'cvv'"),
+        (("cv",), "Missing argument"),
+        (("blend", "a"), "Missing option '--name'"),
+        (("data", "synth", "x", "--seed", "-1"), "'--seed'"),
+        (("cv", "din_demo", "--data", ".", "--device", "tpu"), "'--device'"),
+        (("import-checkpoint", "x.pt", "--recipe", "qin", "--name", "x", "--data", "."), "x.pt"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, tuple) else "",
 )

@@ -117,6 +117,15 @@ def test_a_written_submission_passes_and_reads_back(tmp_path: Path) -> None:
     assert (np.argsort(scores.columns["Task1&2"]) == np.argsort(logits)).all()
 
 
+def test_scores_are_read_from_a_zip_with_bytes_around_it(tmp_path: Path) -> None:
+    logits = np.random.default_rng(0).normal(size=N)
+    write_submission(tmp_path / "s.zip", np.arange(N), {Task.BOTH: logits})
+    expected = read_scores(tmp_path / "s.zip").columns["Task1&2"]
+    (tmp_path / "s.zip").write_bytes(b"MZ" + (tmp_path / "s.zip").read_bytes() + b"!")
+    assert worst(check_submission(tmp_path / "s.zip", test=TestRows(N))) is Level.FAIL
+    assert read_scores(tmp_path / "s.zip").columns["Task1&2"].tolist() == expected.tolist()
+
+
 def test_scores_are_read_from_a_bare_csv_in_any_order_of_ids(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("ID,Task1\r\n7,0.25\r\n3,-2\r\n")
     scores = read_scores(tmp_path / "s.csv")
