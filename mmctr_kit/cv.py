@@ -26,6 +26,7 @@ from mmctr_kit.recipe import Recipe, fingerprint
 from mmctr_kit.registry import model_supplies
 from mmctr_kit.runs import Manifest, Run, RunWriter, begin_run, is_finished, locked
 from mmctr_kit.scores import score_predictions, seed_scores
+from mmctr_kit.slices import slice_metrics
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def _assemble(plan: Plan, writer: RunWriter, seconds: float) -> Run:
         per_seed = {seed: _predictions(plan, writer, (seed,)) for seed in plan.recipe.seeds}
     folds = {f"{f}-{s}": writer.fold(f, s).seconds() for f, s in plan.jobs}
     timings = {"last_command_seconds": seconds, "fold_seconds": folds}
-    metrics = score_predictions(whole) | seed_scores(per_seed)
+    metrics = score_predictions(whole) | seed_scores(per_seed) | slice_metrics(plan.data, whole)
     return writer.finish(whole, metrics, timings)
 
 

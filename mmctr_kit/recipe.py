@@ -31,7 +31,10 @@ from mmctr_kit.errors import UsageError
 from mmctr_kit.options import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Rate
 from mmctr_kit.registry import MODELS, model_options
 
-ItemEmbedding = Literal["item_info", "v1", "v2", "v3", "e4", "file", "none"]
+ItemEmbedding = Literal[
+    "item_info", "v1", "v2", "v3", "e4", "file", "none",
+    "text", "image", "joint_pca", "separate_pca", "raw",
+]  # fmt: skip
 
 
 class Block(BaseModel):
@@ -55,16 +58,43 @@ class Items(Block):
     """What the model is told of an item beside its id and tags.
 
     ``item_info`` is the vector in item_info.parquet, ``v1`` to ``e4`` those of item_emb.parquet,
-    ``file`` a parquet file of one's own (item_id, vector), ``none`` nothing.
+    ``file`` a parquet file of one's own (item_id, vector), ``none`` nothing. Of item_feature's
+    two modalities: PCA of ``text`` to ``text_dim`` or of ``image`` to ``image_dim``,
+    ``separate_pca`` both side by side, ``joint_pca`` PCA of the two side by side to ``dim``,
+    ``raw`` both as they are. ``whiten`` gives PCA columns unit variance, ``normalize: l2`` then
+    each part unit length.
     """
 
     embedding: ItemEmbedding = "item_info"
     file: str | None = None
+    text_dim: PositiveInt = 64
+    image_dim: PositiveInt = 64
+    dim: PositiveInt = 128
+    whiten: bool = False
+    normalize: Literal["none", "l2"] = "none"
 
     @model_validator(mode="after")
     def _file_goes_with_file(self) -> "Items":
         if (self.embedding == "file") != (self.file is not None):
             raise ValueError("items.file is given exactly when items.embedding is 'file'")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_that_do_something(self) -> "Items":
+        # By value and not by presence: a resolved recipe lists every key.
+        pca = ("text", "image", "separate_pca", "joint_pca")
+        used_by = {
+            "text_dim": ("text", "separate_pca"),
+            "image_dim": ("image", "separate_pca"),
+            "dim": ("joint_pca",),
+            "whiten": pca,
+            "normalize": (*pca, "raw"),
+        }
+        for key, embeddings in used_by.items():
+            default = type(self).model_fields[key].default
+            if getattr(self, key) != default and self.embedding not in embeddings:
+                told = f"items.{key} does nothing with items.embedding: {self.embedding}"
+                raise ValueError(f"{told}; leave it out, or at {json.dumps(default)}")
         return self
 
 

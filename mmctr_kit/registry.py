@@ -32,7 +32,9 @@ MODELS: Mapping[str, Entry] = MappingProxyType(
     {
         "din": Entry("mmctr_kit.models.din:DIN"),
         "din_target_encoder": Entry("mmctr_kit.models.din_target_encoder:DINTargetEncoder"),
+        "history_length_only": Entry("mmctr_kit.models.history_length_only:HistoryLengthOnly"),
         "qin": Entry("mmctr_kit.models.qin:QIN"),
+        "target_only": Entry("mmctr_kit.models.target_only:TargetOnly"),
         "transformer_dcn": Entry("mmctr_kit.models.transformer_dcn:TransformerDCN"),
         "transformer_dcn_momo": Entry("mmctr_kit.models.transformer_dcn_momo:TransformerDCNMomo"),
     }

@@ -233,8 +233,15 @@ MEMORISING = (
     "training.holdout=0.01",
     "training.learning_rate=0.01",
     "training.batch_size=128",
-    "model.mlp_dropout=0.0",
+    "training.embedding_regularizer=0",
+    "training.net_regularizer=0",
     "model.embedding_dim=32",
+    "model.item_emb_dim=32",
+    "model.pooling=sum",
+    "model.interaction=false",
+    "model.mlp_hidden=[64, 32]",
+    "model.mlp_dropout=0.0",
+    "model.batch_norm=true",
     "folds.count=5",
 )
 

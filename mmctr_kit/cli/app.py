@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mmctr_kit import __version__
-from mmctr_kit.cli import blend, cv, data, demo, imports, recipes, runs, submit
+from mmctr_kit.cli import blend, cv, data, demo, imports, items, recipes, runs, slices, submit
 from mmctr_kit.cli.output import fail
 from mmctr_kit.errors import MmctrKitError
 
@@ -27,8 +27,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(data.app, name="data")
+app.add_typer(items.app, name="items")
 app.command("cv")(cv.cv)
 app.command("runs")(runs.runs)
+app.command("slices")(slices.slices)
 app.command("blend")(blend.blend)
 app.command("submit")(submit.submit)
 app.command("score")(submit.score)

@@ -72,15 +72,17 @@ def cv(
     from mmctr_kit.training.device import resolve_device
 
     where = resolve_device(device)
+    began = time.perf_counter()
     with status(f"loading {data}"):
         content = load(data)
+    loaded_in = time.perf_counter() - began
     plans = [plan_cv(r, content, where, workers) for r in loaded]
     # All of them first: a refusal must not come after hours of the run before it.
     finished = [check_run(p, path, force) for p, path in zip(plans, paths, strict=True)]
     results: dict[str, dict[str, object]] = {}
     for path, plan, done in zip(paths, plans, finished, strict=True):
         if dry_run:
-            results[path.name] = _plan(path.name, plan, done, quiet=as_json)
+            results[path.name] = _plan(path.name, plan, done, loaded_in, as_json)
             continue
         teller = _Teller(plan, path.name, quiet=as_json)
         with teller:
@@ -94,7 +96,9 @@ def cv(
         print_json(results)
 
 
-def _plan(name: str, plan: "Plan", finished: bool, quiet: bool) -> dict[str, object]:
+def _plan(
+    name: str, plan: "Plan", finished: bool, loaded_in: float, quiet: bool
+) -> dict[str, object]:
     from dataclasses import asdict
 
     cost, seconds = plan.cost()
@@ -105,6 +109,7 @@ def _plan(name: str, plan: "Plan", finished: bool, quiet: bool) -> dict[str, obj
         lines = [
             ("rows train / valid / test", " / ".join(f"{n:,}" for n in rows.values())),
             ("items", f"{plan.data.n_items:,}"),
+            ("loaded in", f"{loaded_in:.1f} s"),
             ("folds x seeds", f"{folds} x {seeds}"),
             ("workers x threads", f"{crew.workers} x {crew.threads}"),
             ("parameters", f"{cost.parameters:,}"),
@@ -115,7 +120,14 @@ def _plan(name: str, plan: "Plan", finished: bool, quiet: bool) -> dict[str, obj
         ]
         table(("", ""), lines)
     fit = asdict(cost)
-    return {"rows": rows, "crew": asdict(crew), "fit": fit, "seconds": seconds, "done": finished}
+    return {
+        "rows": rows,
+        "load_seconds": loaded_in,
+        "crew": asdict(crew),
+        "fit": fit,
+        "seconds": seconds,
+        "done": finished,
+    }
 
 
 def _conclude(run: "Run | None", path: Path, quiet: bool) -> dict[str, object]:

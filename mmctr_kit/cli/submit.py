@@ -60,6 +60,7 @@ def submit(
     from mmctr_kit.challenge.contract import Task
     from mmctr_kit.runs import open_run
     from mmctr_kit.submission.check import TestRows, check_submission
+    from mmctr_kit.submission.rules import run_findings
     from mmctr_kit.submission.write import write_submission
 
     opened = open_run(run, runs)
@@ -70,7 +71,7 @@ def submit(
     write_submission(path, ids, {column: found.test_mean()}, overwrite=force)
     keys = found.test_keys
     rows = TestRows(len(keys), item_id=np.asarray(keys.item_id, np.int64))
-    findings = check_submission(path, test=rows)
+    findings = [*check_submission(path, test=rows), *run_findings(opened, runs, column)]
     if not as_json:
         say(f"wrote {path}: {len(keys):,} rows, column {column.value}")
     _report(findings, strict, as_json, quiet=True)

@@ -1,6 +1,12 @@
-"""Item embeddings: from what the data folder holds to one item table (n_items + 1, d)."""
+"""Item embeddings: from what the data folder holds to one item table (n_items + 1, d).
+
+Fixed fusion of text and image, nothing learned from labels. An item that lacks a modality keeps
+the PCA of its zero vector, which after centring is not zero but the same for all such items: so
+do the challenge's own four embeddings. Only the padding row is zero.
+"""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +14,41 @@ from numpy.typing import NDArray
 
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load_given, load_own
+from mmctr_kit.errors import DataError
+from mmctr_kit.items.modalities import Modalities, item_vectors, modality_pca
+from mmctr_kit.items.pca import project
 from mmctr_kit.recipe import Items
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some columns of a table: the PCA of ``modalities`` side by side, its size set by the recipe
+    key ``key``; with no key the vectors as they are."""
+
+    modalities: Modalities
+    key: str | None
+
+    @property
+    def name(self) -> str:
+        return " + ".join(self.modalities)
+
+
+_TEXT, _IMAGE = _Part(("text",), "text_dim"), _Part(("image",), "image_dim")
+_PARTS: dict[str, tuple[_Part, ...]] = {
+    "text": (_TEXT,),
+    "image": (_IMAGE,),
+    "joint_pca": (_Part(("text", "image"), "dim"),),
+    "separate_pca": (_TEXT, _IMAGE),
+    "raw": (_Part(("text",), None), _Part(("image",), None)),
+}
+"""The columns of each ``items.embedding`` that is made here, left to right."""
 
 
 def item_table(data: ChallengeData, items: Items) -> NDArray[np.float32]:
     """(n_items + 1, d) float32, padding row exactly zero; d is 0 for ``embedding: none``.
 
-    Raises DataError where the folder lacks the embedding that the recipe asks for.
+    Raises DataError where the folder lacks the embedding that the recipe asks for, or its vectors
+    have fewer values than the recipe asks for dimensions.
     """
     if items.embedding == "none":
         return np.zeros((data.n_items + 1, 0), np.float32)
@@ -23,7 +57,34 @@ def item_table(data: ChallengeData, items: Items) -> NDArray[np.float32]:
     if items.embedding == "file":
         assert items.file is not None
         return load_own(data, Path(items.file))
-    return load_given(data, items.embedding)
+    if items.embedding in ("v1", "v2", "v3", "e4"):
+        return load_given(data, items.embedding)
+    parts = _PARTS[items.embedding]
+    widths = [_dims(data, items, part) for part in parts]
+    table = np.zeros((data.n_items + 1, sum(widths)), np.float32)
+    for part, end, width in zip(parts, np.cumsum(widths), widths, strict=True):
+        _fill(table[1:, end - width : end], data, items, part)
+    return table
+
+
+def describe(data: ChallengeData, items: Items) -> str:
+    """Lines that say what the table is made of, with the share of variance that a PCA keeps.
+
+    Raises as :func:`item_table` does.
+    """
+    if items.embedding not in _PARTS:
+        return f"{items.embedding}: {item_table(data, items).shape[1]:,} dimensions, as given"
+    lines = []
+    for part in _PARTS[items.embedding]:
+        dims = _dims(data, items, part)
+        line = f"{part.name}: {dims:,} dimensions, as given"
+        if part.key is not None:
+            pca = modality_pca(data, part.modalities)
+            share = f"{100 * pca.explained(dims):.1f} % of the variance"
+            line = f"{part.name}: PCA, {dims:,} of {pca.width:,} dimensions, {share}"
+            line += ", whitened" if items.whiten else ""
+        lines.append(line + (", unit length" if items.normalize == "l2" else ""))
+    return "\n".join(lines)
 
 
 def table_fingerprint(table: NDArray[np.float32]) -> str:
@@ -31,3 +92,32 @@ def table_fingerprint(table: NDArray[np.float32]) -> str:
     digest = hashlib.sha256(str(table.shape).encode())
     digest.update(np.ascontiguousarray(table).tobytes())
     return digest.hexdigest()
+
+
+def _dims(data: ChallengeData, items: Items, part: _Part) -> int:
+    """How many columns the part has."""
+    width: int = sum(x.shape[1] for x in item_vectors(data, part.modalities))
+    if part.key is None:
+        return width
+    wanted: int = getattr(items, part.key)
+    if wanted > width:
+        raise DataError(
+            f"items.{part.key} is {wanted}, but the folder's {part.name} vectors have {width} "
+            f"values; set it to {width} or less"
+        )
+    return wanted
+
+
+def _fill(out: NDArray[np.float32], data: ChallengeData, items: Items, part: _Part) -> None:
+    """Write the part into ``out`` (n_items, d)."""
+    vectors = item_vectors(data, part.modalities)
+    values: NDArray[np.float32] | NDArray[np.float64] = vectors[0]
+    if part.key is not None:
+        pca = modality_pca(data, part.modalities)
+        values = project(pca, vectors, out.shape[1], items.whiten)
+    if items.normalize == "none":
+        out[:] = values
+        return
+    length = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64))
+    # Divided in float64 without a float64 copy of the whole.
+    np.divide(values, np.where(length > 0, length, 1.0)[:, None], out=out, casting="same_kind")

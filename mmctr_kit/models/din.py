@@ -1,16 +1,30 @@
-"""Deep Interest Network, as the challenge's official baseline has it.
+"""Deep Interest Network, as the challenge's official baseline has it, and its variations.
 
 Zhou et al., "Deep Interest Network for Click-Through Rate Prediction", KDD 2018; the official
 MMCTR baseline adds tags and a projected multimodal vector to the item. With the defaults below the
-model is the official one, parameter for parameter.
+model is the official one, parameter for parameter. The options make it that of arXiv 2504.18961
+(``attention: multihead``, ``se: true``), or leave a part out, to learn what it was worth: a part
+that is left out has no parameters either.
 """
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mmctr_kit.challenge.contract import N_LEVELS
+from mmctr_kit.errors import UsageError
+from mmctr_kit.models.attention import MultiHeadTargetAttention, NoAttention
 from mmctr_kit.models.batch import Batch
-from mmctr_kit.models.layers import MLP, ItemEncoder, TargetAttention, embedding
+from mmctr_kit.models.layers import (
+    MLP,
+    ItemEncoder,
+    SqueezeExcitation,
+    TargetAttention,
+    embedding,
+    row_sum,
+)
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
 from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
 
@@ -21,6 +35,15 @@ class DIN(nn.Module):
     ``item_tags`` (N + 1, tags) and ``item_emb`` (N + 1, d) are the item table, row 0 padding;
     ``n_tags`` is the tag vocabulary. ``item_emb_dim`` is the width that the multimodal vector is
     projected to, its own width by default.
+
+    ``attention`` weighs the history: ``mlp`` is DIN's, ``multihead`` is softmax attention of
+    ``attention_heads`` heads that share ``attention_dim`` (the item's width by default), ``none``
+    weighs every item alike. ``pooling`` sums or averages the weighted items (``multihead`` always
+    averages) and the scores of ``interaction``, which shows the head how target and history match:
+    their element-wise product and the attention's scores. ``se`` re-weighs the head's fields by
+    squeeze-and-excitation, or with ``se_fields: item`` those of the target item alone.
+
+    Raises UsageError where the heads do not divide their width or nothing is left of an item.
     """
 
     def __init__(
@@ -31,24 +54,81 @@ class DIN(nn.Module):
         n_tags: int,
         embedding_dim: PositiveInt = 64,
         item_emb_dim: PositiveInt | None = None,
+        use_item_id: bool = True,
+        use_tags: bool = True,
+        use_levels: bool = True,
+        use_history: bool = True,
+        attention: Literal["mlp", "multihead", "none"] = "mlp",
         attention_hidden: Widths = (512, 256),
         attention_activation: Activation = "relu",
+        attention_heads: PositiveInt = 4,
+        attention_dim: PositiveInt | None = None,
         attention_dropout: Rate = 0.0,
+        pooling: Literal["sum", "mean"] = "sum",
+        interaction: bool = False,
+        se: bool = False,
+        se_ratio: PositiveInt = 3,
+        se_fields: Literal["item", "all"] = "all",
         mlp_hidden: Widths = (1024, 512, 256),
         mlp_activation: Activation = "relu",
         mlp_dropout: Rate = 0.0,
         batch_norm: bool = True,
     ) -> None:
         super().__init__()
-        projected = item_emb.shape[1] if item_emb_dim is None else item_emb_dim
-        self.items = ItemEncoder(item_tags, item_emb, n_tags, embedding_dim, projected)
-        self.likes_level = embedding(N_LEVELS, embedding_dim)
-        self.views_level = embedding(N_LEVELS, embedding_dim)
-        self.attention = TargetAttention(
-            self.items.width, attention_hidden, attention_activation, attention_dropout
+        self.items = ItemEncoder(
+            item_tags,
+            item_emb,
+            n_tags,
+            embedding_dim,
+            item_emb.shape[1] if item_emb_dim is None else item_emb_dim,
+            use_item_id=use_item_id,
+            use_tags=use_tags,
         )
+        width = self.items.width
+        if not width:
+            raise UsageError(
+                "model.use_item_id and model.use_tags are false and items.embedding is none, which "
+                "leaves nothing of an item; keep one of the three"
+            )
+        # The head's fields, in the order in which forward() lists them.
+        levels = [embedding_dim, embedding_dim] if use_levels else []
+        fields = [*levels, *self.items.widths]
+
+        self.likes_level = embedding(N_LEVELS, embedding_dim) if use_levels else None
+        self.views_level = embedding(N_LEVELS, embedding_dim) if use_levels else None
+
+        self.attention: TargetAttention | MultiHeadTargetAttention | NoAttention | None = None
+        self.interaction = interaction
+        self.mean = pooling == "mean"
+        if use_history:
+            if attention == "mlp":
+                self.attention = TargetAttention(
+                    width,
+                    attention_hidden,
+                    attention_activation,
+                    attention_dropout,
+                    start=1.0 if self.mean else 0.0,  # 1: pooling begins as the plain mean
+                )
+            elif attention == "multihead":
+                dim = width if attention_dim is None else attention_dim
+                self.attention = MultiHeadTargetAttention(
+                    width, attention_heads, dim, attention_dropout
+                )
+            else:
+                self.attention = NoAttention()
+            fields.append(width)
+            if interaction:
+                fields.append(width)
+                fields += [self.attention.heads] * (attention != "none")
+
+        self.se: SqueezeExcitation | None = None
+        if se:
+            item = slice(len(levels), len(levels) + len(self.items.widths))
+            self.se_slice = item if se_fields == "item" else slice(len(fields))
+            self.se = SqueezeExcitation(len(fields[self.se_slice]), se_ratio)
+
         self.mlp = MLP(
-            2 * embedding_dim + 2 * self.items.width,
+            sum(fields),
             mlp_hidden,
             out=1,
             act=mlp_activation,
@@ -58,26 +138,52 @@ class DIN(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,) logits."""
-        n = len(batch.history)
-        table, index = self.items.lookup(torch.cat([batch.history, batch.item]))
-        target = nn.functional.embedding(index[n:], table)  # (B, D)
-        pooled = self.attention(target, table, index[:n], batch.row, batch.offsets)  # (B, D)
-        fields = [
-            self.likes_level(batch.likes_level),
-            self.views_level(batch.views_level),
-            target,
-            pooled.to(target.dtype),
-        ]
+        n = len(batch.history) if self.attention is not None else 0
+        ids = torch.cat([batch.history[:n], batch.item])
+        table, index = self.items.lookup(ids)  # (K, D), (P + B,)
+        target = F.embedding(index[n:], table)  # (B, D)
+        fields: list[Tensor] = []
+        if self.likes_level is not None and self.views_level is not None:
+            fields.append(self.likes_level(batch.likes_level))  # (B, embedding_dim)
+            fields.append(self.views_level(batch.views_level))
+        fields += torch.split(target, self.items.widths, dim=1)  # id, tags, multimodal vector
+        if self.attention is not None:
+            fields += self._history(self.attention, target, table, index[:n], batch)
+        if self.se is not None:
+            fields[self.se_slice] = self.se(fields[self.se_slice])
         logit: Tensor = self.mlp(torch.cat(fields, dim=-1)).squeeze(-1)
         return logit
 
+    def _history(
+        self,
+        attention: TargetAttention | MultiHeadTargetAttention | NoAttention,
+        target: Tensor,
+        table: Tensor,
+        index: Tensor,
+        batch: Batch,
+    ) -> list[Tensor]:
+        """The pooled history (B, D); with ``interaction`` its product with the target (B, D), and
+        the scores (B, H)."""
+        pooled, scores = attention.attend(target, table, index, batch.row, batch.offsets)
+        divisor = batch.offsets.diff().clamp(min=1)[:, None] if self.mean else 1
+        if not isinstance(attention, MultiHeadTargetAttention):
+            pooled = pooled / divisor
+        pooled = pooled.to(target.dtype)
+        if not self.interaction:
+            return [pooled]
+        fields = [pooled, pooled * target]
+        if attention.heads:
+            score = row_sum(scores, batch.row, len(target)) / divisor  # (B, H)
+            fields.append(score.to(target.dtype))
+        return fields
+
     def published_names(self, state: State) -> Names:
         """The official baseline's parameter names; see :mod:`mmctr_kit.models.published`."""
-        rest = [(f"attention.rest.{i}", m) for i, m in numbered(self.attention.rest)]
-        attention = [("attention.first", self.attention.first), *rest]
+        ours = self.state_dict()
+        names = {theirs: mine for theirs, mine in ITEM_NAMES.items() if mine in ours}
+        if isinstance(self.attention, TargetAttention):
+            rest = [(f"attention.rest.{i}", m) for i, m in numbered(self.attention.rest)]
+            layers = [("attention.first", self.attention.first), *rest]
+            names |= in_order(state, "attention_layers.attention_layer.mlp", layers)
         mlp = [(f"mlp.{i}", m) for i, m in numbered(self.mlp)]
-        return (
-            ITEM_NAMES
-            | in_order(state, "attention_layers.attention_layer.mlp", attention)
-            | in_order(state, "dnn.mlp", mlp)
-        )
+        return names | in_order(state, "dnn.mlp", mlp)

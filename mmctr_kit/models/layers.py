@@ -80,27 +80,42 @@ class ItemEncoder(nn.Module):
     """Item vector: id embedding, mean of the tag embeddings, projected multimodal vector.
 
     ``item_tags`` (N + 1, tags) int, 0 = no tag; ``item_emb`` (N + 1, d) float32, d may be 0: then
-    there is no multimodal part. Row 0 is the padding item. ``width`` = D.
+    there is no multimodal part. Row 0 is the padding item. ``use_item_id`` and ``use_tags`` leave
+    out the first and the second part, tables and all. ``widths`` are those of the parts,
+    ``width`` = D.
     """
 
     tags: Tensor
     item_emb: Tensor
 
     def __init__(
-        self, item_tags: Tensor, item_emb: Tensor, n_tags: int, dim: int, emb_dim: int
+        self,
+        item_tags: Tensor,
+        item_emb: Tensor,
+        n_tags: int,
+        dim: int,
+        emb_dim: int,
+        *,
+        use_item_id: bool = True,
+        use_tags: bool = True,
     ) -> None:
         super().__init__()
         self.register_buffer("tags", item_tags, persistent=False)
         self.register_buffer("item_emb", item_emb, persistent=False)
-        self.item_id = embedding(len(item_tags), dim)
-        self.item_tags = embedding(n_tags, dim)
+        self.item_id = embedding(len(item_tags), dim) if use_item_id else None
+        self.item_tags = embedding(n_tags, dim) if use_tags else None
         d = item_emb.shape[1]
         self.project = linear(d, emb_dim, bias=False) if d else None
-        self.width = 2 * dim + (emb_dim if d else 0)
+        self.widths = [dim] * (use_item_id + use_tags) + [emb_dim] * (d > 0)
+        self.width = sum(self.widths)
 
     def forward(self, ids: Tensor) -> Tensor:
         """(n,) item ids -> (n, D)."""
-        parts = [self.item_id(ids), self._tag_mean(self.tags[ids])]
+        parts = []
+        if self.item_id is not None:
+            parts.append(self.item_id(ids))
+        if self.item_tags is not None:
+            parts.append(_mean_of_real(self.tags[ids], self.item_tags.weight))
         if self.project is not None:
             parts.append(self.project(self.item_emb[ids]))
         return torch.cat(parts, dim=-1)
@@ -114,10 +129,12 @@ class ItemEncoder(nn.Module):
             return self(torch.arange(len(self.tags), device=ids.device)), ids
         return self(ids), torch.arange(len(ids), device=ids.device)
 
-    def _tag_mean(self, tags: Tensor) -> Tensor:
-        real = (tags != 0).to(self.item_tags.weight.dtype)
-        total = F.embedding_bag(tags, self.item_tags.weight, mode="sum", per_sample_weights=real)
-        return total / (real.sum(1, keepdim=True) + 1e-12)
+
+def _mean_of_real(tags: Tensor, table: Tensor) -> Tensor:
+    """(n, tags) tag ids, 0 = none -> (n, dim) mean of the rows of ``table``; zeros if no tag."""
+    real = (tags != 0).to(table.dtype)
+    total = F.embedding_bag(tags, table, mode="sum", per_sample_weights=real)
+    return total / (real.sum(1, keepdim=True) + 1e-12)
 
 
 def rows_to_positions(values: Tensor, row: Tensor) -> Tensor:
@@ -172,6 +189,13 @@ def weighted_sum(weight: Tensor, table: Tensor, index: Tensor, offsets: Tensor) 
     return total[:-1]
 
 
+def row_sum(values: Tensor, row: Tensor, rows: int) -> Tensor:
+    """(P, d) values of positions -> (rows, d) their sum in each row, float32; dummies left out."""
+    values = values.float()
+    total = values.new_zeros(rows + 1, values.shape[1]).index_add(0, row, values)
+    return total[:-1]
+
+
 def segment_softmax(scores: Tensor, row: Tensor, rows: int) -> Tensor:
     """Softmax of each column over the positions of each row, in float32: (P, H) -> (P, H).
 
@@ -188,21 +212,55 @@ def segment_softmax(scores: Tensor, row: Tensor, rows: int) -> Tensor:
     return unscaled / total.index_select(0, row)
 
 
+class SqueezeExcitation(nn.Module):
+    """Re-weighs fields by what all of them show: SENET of FiBiNET (Huang et al., RecSys 2019).
+
+    Each of the F fields is squeezed to its mean; two fully connected layers, F -> ceil(F / ratio)
+    -> F with a ReLU between, give each field one factor in 0..1 (a sigmoid, as Hu et al., CVPR
+    2018, have it; FiBiNET's ReLU can switch a field off for good).
+    """
+
+    def __init__(self, fields: int, ratio: int) -> None:
+        super().__init__()
+        squeezed = -(-fields // ratio)
+        self.excite = nn.Sequential(
+            linear(fields, squeezed), nn.ReLU(), linear(squeezed, fields), nn.Sigmoid()
+        )
+
+    def forward(self, fields: Sequence[Tensor]) -> list[Tensor]:
+        """F fields (B, d_f) of any widths -> the same, each row times its factor."""
+        factor = self.excite(torch.stack([field.mean(-1) for field in fields], dim=-1))  # (B, F)
+        return [field * f for field, f in zip(fields, factor.split(1, dim=-1), strict=True)]
+
+
 class TargetAttention(nn.Module):
     """DIN's attention (Zhou et al. 2018): an MLP on [q, k, q - k, q * k], no softmax.
 
     The first layer is evaluated as q(Wq + Wd) + k(Wk - Wd) + (q * k)Wp, so that its q part is
-    computed once a row and its k part once a distinct item, not once a position.
+    computed once a row and its k part once a distinct item, not once a position. The weights begin
+    around ``start``.
     """
 
-    def __init__(self, width: int, hidden: Sequence[int], act: Activation, dropout: float) -> None:
+    heads = 1
+
+    def __init__(
+        self,
+        width: int,
+        hidden: Sequence[int],
+        act: Activation,
+        dropout: float,
+        *,
+        start: float = 0.0,
+    ) -> None:
         super().__init__()
         self.width = width
         self.first = linear(4 * width, hidden[0])
         rest: list[nn.Module] = []
         for inputs, outputs in pairwise(hidden):
             rest += [activation(act), nn.Dropout(dropout), linear(inputs, outputs)]
-        rest += [activation(act), nn.Dropout(dropout), linear(hidden[-1], 1)]
+        output = linear(hidden[-1], 1)
+        nn.init.constant_(output.bias, start)
+        rest += [activation(act), nn.Dropout(dropout), output]
         self.rest = nn.Sequential(*rest)
 
     def forward(
@@ -212,10 +270,16 @@ class TargetAttention(nn.Module):
 
         ``table`` (K, D), ``index`` (P,), ``row`` (P,), ``offsets`` (B + 1,) as in Batch.
         """
+        return self.attend(target, table, index, row, offsets)[0]
+
+    def attend(
+        self, target: Tensor, table: Tensor, index: Tensor, row: Tensor, offsets: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Pooled history (B, D), and the weights (P, 1) that pooled it (anything at dummies)."""
         wq, wk, wd, wp = torch.split(self.first.weight, self.width, dim=1)
         per_row = F.linear(target, wq + wd, self.first.bias)
         per_key = F.linear(table, wk - wd)
         product = rows_to_positions(target, row) * F.embedding(index, table)
         hidden = rows_to_positions(per_row, row) + F.embedding(index, per_key)
-        weight = self.rest(hidden + F.linear(product, wp)).squeeze(-1)
-        return weighted_sum(weight, table, index, offsets)
+        weight = self.rest(hidden + F.linear(product, wp))
+        return weighted_sum(weight.squeeze(-1), table, index, offsets), weight

@@ -142,6 +142,7 @@ class TransformerDCN(nn.Module):
         self.likes_level = embedding(N_LEVELS, embedding_dim)
         self.views_level = embedding(N_LEVELS, embedding_dim)
         # As released: the padding item's id vector is 0 and gets no gradient.
+        assert self.items.item_id is not None
         self.items.item_id.padding_idx = PAD
         nn.init.zeros_(self.items.item_id.weight[PAD])
         width = 2 * self.items.width

@@ -1,0 +1,71 @@
+"""An item table as the challenge's own item_info.parquet, a Task1 entrant's hand-in."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mmctr_kit.challenge.contract import GIVEN_DIM, MAX_TAGS
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.errors import UsageError
+from mmctr_kit.files import write_whole
+
+
+def require_free(path: Path, overwrite: bool) -> None:
+    """UsageError where ``path`` is no name for the file, or is taken and not ``overwrite``."""
+    if path.suffix != ".parquet":
+        raise UsageError(f"an item table is a parquet file; found '{path}'; end it in .parquet")
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise UsageError(f"'{path}' exists; name another file, or --force to replace it")
+
+
+def export_items(
+    data: ChallengeData, table: NDArray[np.float32], path: Path, overwrite: bool = False
+) -> list[str]:
+    """Write ``table`` (n_items + 1, d) as item_id, item_tags and item_emb_d128, whole or not.
+
+    item_id is 0..n_items int64, item_tags the loaded tags int64 padded on the left to 5 values or
+    more, item_emb_d128 the table as float64 under the challenge's name whatever d is. The same
+    input gives the same bytes. Returns warnings, one line each. Raises UsageError where the table
+    has no column or a padding row that is not zero, or ``path`` cannot be written.
+    """
+    require_free(path, overwrite)
+    dims = table.shape[1]
+    if dims == 0:
+        raise UsageError("items.embedding is none, so there is no table to write; choose another")
+    if table[0].any():
+        raise UsageError("the table's padding row is not all zeros; zero row 0 before exporting")
+    width = data.item_tags.shape[1]
+    tags = np.pad(data.item_tags, ((0, 0), (max(MAX_TAGS - width, 0), 0)))
+    content = pa.table(
+        {
+            "item_id": np.arange(data.n_items + 1, dtype=np.int64),
+            "item_tags": _fixed(tags.astype(np.int64)),
+            "item_emb_d128": _fixed(table.astype(np.float64)),
+        }
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, lambda p: _write(content, p))
+    except OSError as e:
+        raise UsageError(f"cannot write '{path}' ({e.strerror}); name another file") from e
+    if dims == GIVEN_DIM:
+        return []
+    return [
+        f"the table has {dims:,} dimensions, the challenge's own item_emb_d128 {GIVEN_DIM}; code "
+        "that expects those refuses it"
+    ]
+
+
+def _write(content: pa.Table, path: Path) -> None:
+    try:
+        pq.write_table(content, path)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _fixed(values: NDArray[np.int64] | NDArray[np.float64]) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])

@@ -1,0 +1,62 @@
+"""What the length of the history alone tells, of neither its items nor the target.
+
+A baseline that asks a question: do negatives come with other histories than positives? Where every
+user has rows of both labels that share one history, the answer is an AUC of 0.5. It is not where
+the length itself gives labels away, and a model whose attention is masked the wrong way round can
+live on that.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.layers import MLP, embedding
+from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
+
+
+class HistoryLengthOnly(nn.Module):
+    """Row -> logit, from the number of items in its history.
+
+    ``exact_lengths``: lengths from 0 to this have a vector each; longer ones share a vector up to
+    the next power of two, such as 17..32 and 33..64 after 16. No batch normalisation: the input is
+    one of a few vectors.
+    """
+
+    exempt: ClassVar[Mapping[str, str]] = {
+        "overfit": "rows whose histories are equally long get one logit, whatever their labels",
+    }
+
+    last: Tensor
+
+    def __init__(
+        self,
+        *,
+        embedding_dim: PositiveInt = 16,
+        exact_lengths: PositiveInt = 64,
+        mlp_hidden: Widths = (64, 32),
+        mlp_activation: Activation = "relu",
+        mlp_dropout: Rate = 0.0,
+    ) -> None:
+        super().__init__()
+        # The last length of each bucket; int32 positions could not hold a longer history.
+        doubled = [2**i for i in range(32) if 2**i > exact_lengths]
+        last = torch.tensor([*range(exact_lengths + 1), *doubled])
+        self.register_buffer("last", last, persistent=False)
+        self.length = embedding(len(last), embedding_dim)
+        self.mlp = MLP(
+            embedding_dim,
+            mlp_hidden,
+            out=1,
+            act=mlp_activation,
+            dropout=mlp_dropout,
+            batch_norm=False,
+        )
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(B,) logits."""
+        bucket = torch.bucketize(batch.offsets.diff(), self.last)  # (B,): last[b-1] < n <= last[b]
+        logit: Tensor = self.mlp(self.length(bucket)).squeeze(-1)
+        return logit

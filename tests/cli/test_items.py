@@ -1,0 +1,117 @@
+"""``mmctr-kit items export`` as a user types it."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner, Result
+
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.cli.app import app, main
+from mmctr_kit.items.fusion import item_table
+from mmctr_kit.recipe import Items, load_recipe
+from mmctr_kit.runs import Manifest, begin_run
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Two run folders: ``mine``, of a recipe, and ``mix``, a blend."""
+    root = tmp_path / "runs"
+    recipe = load_recipe("din_demo", ["items.embedding=image", "items.image_dim=9"])
+    for name, yaml in (("mine", recipe.to_yaml()), ("mix", None)):
+        manifest = Manifest("cv" if yaml else "blend", "", "", "", "")
+        assert begin_run(root / name, manifest, yaml, force=False)
+    return root
+
+
+def export(data: ChallengeData, out: Path, runs: Path, *arguments: str) -> Result:
+    places = ("--data", str(data.folder), "--out", str(out), "--runs", str(runs))
+    return CliRunner().invoke(app, ["items", "export", *arguments, *places])
+
+
+def mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    before = sys.argv
+    sys.argv = ["mmctr-kit", "items", "export", *arguments]
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    finally:
+        sys.argv = before
+    return int(stopped.value.code or 0), capsys.readouterr().err
+
+
+def vectors(path: Path) -> np.ndarray:
+    return np.array(pq.read_table(path).column("item_emb_d128").to_pylist())
+
+
+def test_a_recipe_with_settings_is_written_and_told(
+    tiny: ChallengeData, tmp_path: Path, runs: Path
+) -> None:
+    out = tmp_path / "item_info.parquet"
+    setting = ("--set", "items.embedding=separate_pca")
+    done = export(tiny, out, runs, "din_demo", *setting)
+    assert done.exit_code == 0, done.output
+    assert f"wrote {out} from recipe din_demo: {tiny.n_items + 1:,} rows" in done.output
+    assert "text: PCA, 64 of 768 dimensions" in done.output
+    assert "warning" not in done.output
+    np.testing.assert_array_equal(vectors(out), item_table(tiny, Items(embedding="separate_pca")))
+
+
+def test_a_run_comes_before_a_recipe_and_its_own_recipe_is_taken(
+    tiny: ChallengeData, tmp_path: Path, runs: Path
+) -> None:
+    (runs / "mine").rename(runs / "din_demo")
+    out = tmp_path / "x.parquet"
+    done = export(tiny, out, runs, "din_demo")
+    assert done.exit_code == 0, done.output
+    assert f"from run {runs / 'din_demo'}" in done.output
+    assert "9 dimensions" in done.stderr
+    expected = item_table(tiny, Items(embedding="image", image_dim=9))
+    np.testing.assert_array_equal(vectors(out), expected)
+    by_path = export(tiny, tmp_path / "y.parquet", tmp_path, str(runs / "din_demo"))
+    assert by_path.exit_code == 0, by_path.output
+    assert out.read_bytes() == (tmp_path / "y.parquet").read_bytes()
+
+
+def test_a_file_that_is_there_is_kept_unless_forced(
+    tiny: ChallengeData, tmp_path: Path, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "x.parquet"
+    out.write_text("mine")
+    arguments = ("mine", "--data", str(tiny.folder), "--out", str(out), "--runs", str(runs))
+    code, error = mistake(capsys, *arguments)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "--force" in error
+    assert out.read_text() == "mine"
+    assert export(tiny, out, runs, "mine", "--force").exit_code == 0
+    assert vectors(out).shape == (tiny.n_items + 1, 9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (("mix",), 2, "run 'mix' has no recipe"),
+        (("absent",), 2, "no recipe 'absent'"),
+        (("mine", "--set", "items.dim=3"), 2, "items.dim does nothing with items.embedding: image"),
+        (("mine", "--set", "items.image_dim=5000"), 1, "set it to 1024 or less"),
+        (("din_demo", "--set", "items.embedding=none"), 2, "no table to write"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, tuple) else "",
+)
+def test_a_mistake_is_one_line_and_writes_nothing(
+    tiny: ChallengeData,
+    tmp_path: Path,
+    runs: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    code: int,
+    expected: str,
+) -> None:
+    out = tmp_path / "x.parquet"
+    places = ("--data", str(tiny.folder), "--out", str(out), "--runs", str(runs))
+    found, error = mistake(capsys, *arguments, *places)
+    assert (found, error.count("\n")) == (code, 1), error
+    assert expected in error
+    assert not out.exists()

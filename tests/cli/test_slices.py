@@ -1,0 +1,100 @@
+"""``mmctr-kit slices``, and the rules in ``mmctr-kit submit``."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from mmctr_kit.cli.app import app
+from mmctr_kit.errors import RunError
+
+TRAIN = ("--set", "training.epochs=1", "--set", "training.min_steps=0", "--device", "cpu")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, tiny_root: Path) -> Path:
+    """A run, a copy, and their blend, of the tiny data without item_feature."""
+    folder = tmp_path_factory.mktemp("slices")
+    data = folder / "data"
+    shutil.copytree(tiny_root / "data", data)
+    (data / "item_feature.parquet").unlink()
+    root = str(folder / "runs")
+    settings = ("--set", "folds.count=2", *TRAIN, "--data", str(data), "--runs", root)
+    done = run("cv", "din_demo", *settings)
+    assert done.exit_code == 0, done.output
+    shutil.copytree(folder / "runs" / "din_demo", folder / "runs" / "again")
+    done = run("blend", "din_demo", "again", "--name", "both", "--method", "mean", "--runs", root)
+    assert done.exit_code == 0, done.output
+    return folder / "runs"
+
+
+def test_a_cv_run_has_slices_and_they_print_within_80_columns(runs: Path) -> None:
+    done = run("slices", "din_demo", "--runs", str(runs))
+    assert done.exit_code == 0
+    assert max(map(len, done.output.splitlines())) <= 80
+    for text in ("OOF rows", "valid rows", "history 4-7", "tags 3+", "seen as a target"):
+        assert text in done.output
+    assert "left out: text (the data folder has no item_feature.parquet)" in done.output
+
+
+def test_split_shows_one_of_the_two_and_json_holds_the_metrics(runs: Path) -> None:
+    shown = run("slices", "din_demo", "--split", "valid", "--runs", str(runs))
+    assert "OOF rows" not in shown.output
+    done = run("slices", "din_demo", "--split", "oof", "--json", "--runs", str(runs))
+    content = json.loads(done.output)
+    metrics = json.loads((runs / "din_demo" / "metrics.json").read_text())
+    assert content["slices"] == [e for e in metrics["slices"] if e["split"] == "oof"]
+    assert len(content["slices"]) > 10
+    assert set(content["left_out"]) == {"text", "image"}
+
+
+def test_a_pointed_out_slice_has_its_line(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "din_demo", tmp_path / "bad")
+    path = tmp_path / "bad" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    entry = metrics["slices"][0]
+    entry |= {"worse": True, "note": "AUC 0.5 ± 0.1, the other rows 0.9 ± 0.1: -0.4 ± 0.1"}
+    entry["rows"], entry["auc"] = 3_600_000, {"value": 0.93061, "error": 0.0000123, "n": 3_600_000}
+    path.write_text(json.dumps(metrics))
+    done = run("slices", "bad", "--runs", str(tmp_path))
+    lines = f"{entry['split']}, {entry['by']} {entry['slice']} is worse:\n  {entry['note']}"
+    assert lines in done.output
+    assert "no slice is worse" not in done.output
+    assert max(map(len, done.output.splitlines())) <= 80
+    assert "0.93061 ±.00001" in done.output
+
+
+def test_a_run_without_slices_is_one_line_that_says_why(runs: Path, tmp_path: Path) -> None:
+    blend = run("slices", "both", "--runs", str(runs))
+    assert isinstance(blend.exception, RunError)
+    assert "kind blend" in str(blend.exception)
+    assert "din_demo, again" in str(blend.exception)
+    shutil.copytree(runs / "din_demo", tmp_path / "old")
+    path = tmp_path / "old" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    del metrics["slices"]
+    path.write_text(json.dumps(metrics))
+    old = run("slices", "old", "--runs", str(tmp_path))
+    assert isinstance(old.exception, RunError)
+    assert "--force" in str(old.exception)
+
+
+def test_submit_prints_what_the_rules_say_and_still_writes(runs: Path, tmp_path: Path) -> None:
+    place = ("--out", str(tmp_path / "s.zip"), "--runs", str(runs))
+    done = run("submit", "din_demo", "--task", "Task1", *place)
+    assert done.exit_code == 0
+    assert (tmp_path / "s.zip").is_file()
+    assert "rule-task1-model" in done.output
+    assert "embedding_dim" in done.output
+    blend = run("submit", "both", "--task", "Task1", "--json", "--force", *place)
+    ids = {f["id"] for f in json.loads(blend.output) if f["level"] == "WARN"}
+    assert {"rule-task1-model", "rule-task1-blend"} <= ids
+    free = run("submit", "both", "--task", "both", "--force", *place)
+    assert "rule-" not in free.output
+    assert run("submit", "both", "--task", "Task1", "--strict", "--force", *place).exit_code == 1
