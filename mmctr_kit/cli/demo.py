@@ -9,7 +9,7 @@ import typer
 
 from mmctr_kit.cli.output import say
 
-RECIPES = ("din_demo", "din_demo_e4")
+RECIPES = ("din_demo_e4", "din_mha_se_pca_demo")
 
 
 def demo(
@@ -32,13 +32,13 @@ def demo(
     began = time.perf_counter()
     world, runs = out / f"{preset}-{seed}", str(out / f"{preset}-{seed}" / "runs")
     data, truth = str(world / "data"), str(world / "truth")
-    file = str(world / "blend-Task2.zip")
+    file = str(world / "blend-both.zip")
     if not (world / "data").is_dir():
         _run("data", "synth", str(world), "--preset", preset, "--seed", str(seed))
     _run("data", "check", data)
     _run("cv", *RECIPES, "--data", data, "--runs", runs)
     _run("blend", *RECIPES, "--name", "blend", "--runs", runs)
-    _run("submit", "blend", "--task", "Task2", "--out", file, "--runs", runs, "--force")
+    _run("submit", "blend", "--task", "both", "--out", file, "--runs", runs, "--force")
     _run("submit", "--check", file, "--data", data, "--runs", runs)
     _run("runs", "--runs", runs, "--truth", truth)
     say(f"\nThe oracle is the best any model could do. {time.perf_counter() - began:.0f} s in all.")
