@@ -82,7 +82,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
     """A table; the first ``left`` columns are text, the others figures set to the right."""
     grid = Table(box=None, padding=(0, 1), header_style="bold")
     for i, name in enumerate(columns):
-        grid.add_column(name, justify="left" if i < left else "right", no_wrap=i >= left)
+        grid.add_column(
+            name, justify="left" if i < left else "right", no_wrap=i >= left, overflow="fold"
+        )
     for row in rows:
         grid.add_row(*(escape(cell) for cell in row))
     console().print(grid)
