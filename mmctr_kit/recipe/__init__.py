@@ -14,125 +14,33 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SerializeAsAny,
     ValidationError,
-    ValidationInfo,
     create_model,
-    field_validator,
     model_validator,
 )
 
 from mmctr_kit import __version__
 from mmctr_kit.errors import UsageError
-from mmctr_kit.options import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Rate
+from mmctr_kit.options import NonNegativeInt
+from mmctr_kit.recipe.blocks import Block, Folds, Items, Training
 from mmctr_kit.registry import MODELS, model_options
 
-ItemEmbedding = Literal[
-    "item_info", "v1", "v2", "v3", "e4", "file", "none",
-    "text", "image", "joint_pca", "separate_pca", "raw",
-]  # fmt: skip
-
-
-class Block(BaseModel):
-    """A closed, immutable part of a recipe."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """pydantic reads true as 1."""
-        assert info.field_name is not None
-        values = value if isinstance(value, list | tuple) else (value,)
-        switch = cls.model_fields[info.field_name].annotation is bool
-        if not switch and any(isinstance(v, bool) for v in values):
-            raise ValueError("true and false are no values of this key")
-        return value
-
-
-class Items(Block):
-    """What the model is told of an item beside its id and tags.
-
-    ``item_info`` is the vector in item_info.parquet, ``v1`` to ``e4`` those of item_emb.parquet,
-    ``file`` a parquet file of one's own (item_id, vector), ``none`` nothing. Of item_feature's
-    two modalities: PCA of ``text`` to ``text_dim`` or of ``image`` to ``image_dim``,
-    ``separate_pca`` both side by side, ``joint_pca`` PCA of the two side by side to ``dim``,
-    ``raw`` both as they are. ``whiten`` gives PCA columns unit variance, ``normalize: l2`` then
-    each part unit length.
-    """
-
-    embedding: ItemEmbedding = "item_info"
-    file: str | None = None
-    text_dim: PositiveInt = 64
-    image_dim: PositiveInt = 64
-    dim: PositiveInt = 128
-    whiten: bool = False
-    normalize: Literal["none", "l2"] = "none"
-
-    @model_validator(mode="after")
-    def _file_goes_with_file(self) -> "Items":
-        if (self.embedding == "file") != (self.file is not None):
-            raise ValueError("items.file is given exactly when items.embedding is 'file'")
-        return self
-
-    @model_validator(mode="after")
-    def _keys_that_do_something(self) -> "Items":
-        # By value and not by presence: a resolved recipe lists every key.
-        pca = ("text", "image", "separate_pca", "joint_pca")
-        used_by = {
-            "text_dim": ("text", "separate_pca"),
-            "image_dim": ("image", "separate_pca"),
-            "dim": ("joint_pca",),
-            "whiten": pca,
-            "normalize": (*pca, "raw"),
-        }
-        for key, embeddings in used_by.items():
-            default = type(self).model_fields[key].default
-            if getattr(self, key) != default and self.embedding not in embeddings:
-                told = f"items.{key} does nothing with items.embedding: {self.embedding}"
-                raise ValueError(f"{told}; leave it out, or at {json.dumps(default)}")
-        return self
-
-
-class Training(Block):
-    """How one model is fitted. A schedule is fixed beforehand; nothing stops it early.
-
-    ``snapshot`` is the epoch whose weights are kept: the ``best`` on held-out training users, a
-    share ``holdout`` of them, or the ``last``.
-    """
-
-    optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: PositiveFloat = 1e-3
-    weight_decay: NonNegativeFloat = 0.0
-    schedule: Literal["constant", "linear", "cosine"] = "linear"
-    warmup: Rate = 0.05
-    batch_size: Annotated[int, Field(ge=2)] | Literal["auto"] = "auto"
-    epochs: PositiveInt = 5
-    min_steps: NonNegativeInt = 0
-    max_history: PositiveInt = 64
-    clip_norm: PositiveFloat | None = 10.0
-    embedding_regularizer: NonNegativeFloat = 0.0
-    net_regularizer: NonNegativeFloat = 0.0
-    holdout: Annotated[float, Field(gt=0, le=0.5)] = 0.05
-    snapshot: Literal["best", "last"] = "best"
-    precision: Literal["auto", "float32", "bf16"] = "auto"
-
-    @model_validator(mode="after")
-    def _decay_needs_adamw(self) -> "Training":
-        if self.weight_decay and self.optimizer != "adamw":
-            raise ValueError("training.weight_decay needs training.optimizer: adamw")
-        return self
-
-
-class Folds(Block):
-    """User-grouped folds: ``count`` of them, by a hash keyed with ``seed``."""
-
-    count: Annotated[int, Field(ge=2, le=100)] = 5
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
+__all__ = [
+    "Block",
+    "Folds",
+    "Items",
+    "Recipe",
+    "Training",
+    "find_recipe",
+    "fingerprint",
+    "load_recipe",
+    "parse_recipe",
+    "recipe_folder",
+    "shipped_recipes",
+]
 
 
 @cache
@@ -224,7 +132,7 @@ def parse_recipe(content: Mapping[str, Any], where: str) -> Recipe:
 
 def recipe_folder() -> Path:
     """Where the shipped recipes lie: inside the wheel, or at the top of a checkout."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parent.parent
     inside = package / "shipped_recipes"
     return inside if inside.is_dir() else package.parent / "recipes"
 
