@@ -270,7 +270,7 @@ def is_finished(path: Path, manifest: Manifest, force: bool) -> bool:
         return False
     if different:
         raise RunError(
-            f"run '{path.name}' exists with another {', '.join(different)}; "
+            f"run '{path.name}' exists but differs in {', '.join(different)}; "
             "choose another --name, or --force to replace it"
         )
     return Run(path).finished

@@ -120,7 +120,7 @@ def test_the_same_run_again_is_a_no_op_and_another_one_is_refused(
 ) -> None:
     before = contents(finished.path)
     assert run_cv(plan_here(tiny, recipe()), finished.path, False, lambda _: None) is None
-    with pytest.raises(RunError, match="another recipe"):
+    with pytest.raises(RunError, match="differs in recipe"):
         run_here(tiny, finished.path, "training.learning_rate=0.5")
     assert contents(finished.path) == before
 
@@ -310,7 +310,7 @@ def test_what_a_run_would_refuse_is_known_before_it_begins(
     assert check_run(plan_here(tiny, recipe()), finished.path, force=False)
     assert not check_run(plan_here(tiny, recipe()), tmp_path / "new", force=False)
     other = plan_here(tiny, recipe("training.learning_rate=0.5"))
-    with pytest.raises(RunError, match="another recipe"):
+    with pytest.raises(RunError, match="differs in recipe"):
         check_run(other, finished.path, force=False)
 
 

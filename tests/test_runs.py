@@ -162,7 +162,7 @@ def test_a_different_run_of_that_name_is_refused_by_what_differs_and_replaced_by
     else:
         begin_run(path, MANIFEST, None, False)
     other = replace(MANIFEST, **{part: value})
-    with pytest.raises(RunError, match=f"exists with another {part}; .*--force"):
+    with pytest.raises(RunError, match=f"exists but differs in {part}; .*--force"):
         begin_run(path, other, None, False)
     assert Run(path).finished == done
     writer = begin_run(path, other, None, True)

@@ -120,10 +120,14 @@ def load_feature_levels(
 
 
 def load_own(data: ChallengeData, path: Path) -> NDArray[np.float32]:
-    """(n_items + 1, d) float32 from a parquet file of one's own: columns item_id and vector."""
+    """(n_items + 1, d) float32 from a parquet file of one's own.
+
+    Its columns are item_id and vector, or those of an item_info file (as ``items export`` writes).
+    """
     if not path.is_file():
         raise UsageError(f"no item-embedding file at '{path}' (recipe key items.file)")
-    ids, vectors = read_vectors(path, "item_id", "vector")
+    vector = "item_emb_d128" if "item_emb_d128" in column_names(path) else "vector"
+    ids, vectors = read_vectors(path, "item_id", vector)
     return by_item_id(ids, vectors, data.n_items, str(path))
 
 

@@ -59,6 +59,8 @@ def require_folder(folder: Path) -> Path:
         raise UsageError(f"no data folder at '{folder}'; expected the folder of the download")
     missing = [f.path for f in FILES.values() if f.needed and not (folder / f.path).is_file()]
     if missing:
+        if (folder / "data" / missing[0]).is_file():
+            raise DataError(f"'{folder}' is no data folder, but '{folder / 'data'}' is; name that")
         raise DataError(
             f"'{folder}' lacks {', '.join(missing)}; DATA is the folder that holds MicroLens_1M_x1/"
         )

@@ -69,7 +69,8 @@ def main() -> None:
     except _Misuse as e:
         if not e.format_message():
             sys.exit(e.exit_code)  # no command at all: the help was shown
-        fail(f"{e.format_message()} (--help has examples)", e.exit_code)
+        message = e.format_message().replace("Value error, ", "")
+        fail(f"{message} (--help has examples)", e.exit_code)
     except typer.Abort:
         fail("interrupted", 130)
     except MmctrKitError as e:

@@ -16,7 +16,9 @@ def demo(
     out: Annotated[Path, typer.Option(help="A folder of its own for data and runs.")] = Path(
         "demo"
     ),
-    preset: Annotated[str, typer.Option(help="demo, or tiny for a quick look.")] = "demo",
+    preset: Annotated[
+        str, typer.Option(help="demo, tiny for a quick look, or full (hours).")
+    ] = "demo",
     seed: Annotated[int, typer.Option(help="Another seed, another data set.")] = 0,
 ) -> None:
     """Run the whole path on generated data: data, cv, blend, submission, leaderboard.
@@ -30,11 +32,10 @@ def demo(
       mmctr-kit demo --preset tiny --out /tmp/look
     """
     began = time.perf_counter()
-    world, runs = out / f"{preset}-{seed}", str(out / f"{preset}-{seed}" / "runs")
-    data, truth = str(world / "data"), str(world / "truth")
-    file = str(world / "blend-both.zip")
-    if not (world / "data").is_dir():
-        _run("data", "synth", str(world), "--preset", preset, "--seed", str(seed))
+    data, truth, runs = (str(out / name) for name in ("data", "truth", "runs"))
+    file = str(out / "blend-both.zip")
+    if not _generated(out, preset, seed):
+        _run("data", "synth", str(out), "--preset", preset, "--seed", str(seed))
     _run("data", "check", data)
     _run("cv", *RECIPES, "--data", data, "--runs", runs)
     _run("blend", *RECIPES, "--name", "blend", "--runs", runs)
@@ -43,6 +44,25 @@ def demo(
     _run("runs", "--runs", runs, "--truth", truth)
     say(f"\nThe oracle is the best any model could do. {time.perf_counter() - began:.0f} s in all.")
     say(f"Your submission is {file}; with real labels: mmctr-kit score {file} --labels ...")
+
+
+def _generated(out: Path, preset: str, seed: int) -> bool:
+    """Whether this very data set is there already; UsageError where it is another."""
+    from mmctr_kit.challenge.synth import PRESETS
+    from mmctr_kit.errors import UsageError
+    from mmctr_kit.files import read_json
+
+    if preset not in PRESETS:
+        raise UsageError(f"no preset '{preset}'; expected one of {', '.join(PRESETS)}")
+    made = out / "truth" / "oracle.json"
+    if not made.is_file():
+        return False
+    found = read_json(made)
+    if (found["preset"], found["seed"]) != (preset, seed):
+        raise UsageError(
+            f"'{out}' holds preset {found['preset']}, seed {found['seed']}; choose another --out"
+        )
+    return True
 
 
 def _run(*arguments: str) -> None:

@@ -65,7 +65,7 @@ def import_predictions(
         typer.Option(help="Valid scores: user_id, item_id and logit or probability."),
     ] = None,
     oof: Annotated[
-        Path | None, typer.Option(help="OOF scores of the train rows, with a column fold.")
+        Path | None, typer.Option(help="OOF scores, with the fold of runs/NAME/oof.parquet.")
     ] = None,
     task: Annotated[Literal["Task1", "Task2", "both"] | None, typer.Option()] = None,
     force: ForceOption = False,

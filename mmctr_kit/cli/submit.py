@@ -125,6 +125,8 @@ def score(
         print_json({"auc": result.value, "se": error, "n": result.n})
         return
     note = "" if users is not None else " (rows taken as independent; --data names their users)"
+    if result.n < len(ids):
+        note += f"; {len(ids) - result.n:,} scores have no label"
     say(f"AUC {result} on {result.n:,} rows{note}")
 
 

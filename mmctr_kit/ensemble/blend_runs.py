@@ -131,7 +131,8 @@ def _require_same(runs: Sequence[Run], manifests: Sequence[Manifest]) -> None:
         if manifest.folds and first.folds and manifest.folds != first.folds:
             raise RunError(
                 f"runs {runs[0].name} and {run.name} have different folds; train one again with "
-                "the other's folds.count and folds.seed"
+                "the other's folds.count and folds.seed (imported OOF: with the fold column of its "
+                "oof.parquet)"
             )
 
 

@@ -265,7 +265,7 @@ def test_a_failed_operation_is_one_line_and_exit_1(
     settings = ("--set", "training.learning_rate=0.1", "--device", "cpu")
     code, error = mistake(capsys, "cv", "din_demo", "--data", data, "--runs", runs, *settings)
     assert code == 1
-    assert "another recipe" in error
+    assert "differs in recipe" in error
     assert error.count("\n") == 1
 
 
@@ -292,3 +292,53 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     assert "Traceback" in done.stderr
+
+
+def test_a_generated_folder_named_one_level_too_high_is_recognised(
+    capsys: pytest.CaptureFixture[str], tiny_root: Path
+) -> None:
+    code, error = mistake(capsys, "cv", "din_demo", "--data", str(tiny_root))
+    assert code == 1
+    assert "is no data folder, but" in error
+
+
+def test_a_demo_of_another_data_set_is_refused_before_its_first_step(
+    capsys: pytest.CaptureFixture[str], tiny_root: Path
+) -> None:
+    code, error = mistake(capsys, "demo", "--out", str(tiny_root), "--preset", "demo")
+    assert code == 2
+    assert "holds preset tiny, seed 0" in error
+
+
+def test_labels_of_a_part_of_the_rows_are_said_to_be_that(
+    work: Path, tiny_root: Path, tmp_path: Path
+) -> None:
+    import pandas as pd
+
+    labels = pd.read_parquet(tiny_root / "truth" / "test_labels.parquet").head(100)
+    labels.to_csv(tmp_path / "some.csv", index=False)
+    file = str(tmp_path / "some.csv")
+    shown = run("score", "both", "--labels", file, "--runs", str(work / "runs"))
+    assert "300 scores have no label" in shown.output
+
+
+def test_an_exported_item_info_serves_as_an_item_file(work: Path, tiny_root: Path) -> None:
+    data, out = str(tiny_root / "data"), str(work / "export.parquet")
+    done = run("items", "export", "din_demo_e4", "--data", data, "--out", out)
+    assert done.exit_code == 0, done.output
+    shown = run(
+        "cv",
+        "din_demo",
+        "--data",
+        data,
+        "--dry-run",
+        "--device",
+        "cpu",
+        "--runs",
+        str(work / "x"),
+        "--set",
+        "items.embedding=file",
+        "--set",
+        f"items.file={out}",
+    )
+    assert shown.exit_code == 0, shown.output

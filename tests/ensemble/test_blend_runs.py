@@ -114,9 +114,9 @@ def test_the_same_blend_is_left_alone_and_another_needs_force(
     path = tmp_path / "both"
     assert blend_runs(pair, "mean", path, False) is not None
     assert blend_runs(pair, "mean", path, False) is None
-    with pytest.raises(RunError, match="exists with another recipe"):
+    with pytest.raises(RunError, match="exists but differs in recipe"):
         blend_runs(pair, "rank", path, False)
-    with pytest.raises(RunError, match=r"exists with another .*sources"):
+    with pytest.raises(RunError, match=r"exists but differs in .*sources"):
         blend_runs(pair[::-1], "mean", path, False)
     assert blend_runs(pair, "rank", path, True) is not None
 
@@ -209,7 +209,7 @@ def test_a_blend_covers_the_content_of_its_parts_not_only_their_recipes(
     ):
         shutil.rmtree(pair[1].path)
         write("b", changed)
-        with pytest.raises(RunError, match="exists with another recipe"):
+        with pytest.raises(RunError, match="exists but differs in recipe"):
             blend_runs(pair, "mean", tmp_path / "both", False)
     shutil.rmtree(pair[1].path)
     write("b", before)
