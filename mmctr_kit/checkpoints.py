@@ -8,7 +8,7 @@ import numpy as np
 from mmctr_kit import __version__
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.errors import UsageError
-from mmctr_kit.items.fusion import item_table, table_fingerprint
+from mmctr_kit.items.features import feature_fingerprints
 from mmctr_kit.predictions import predictions_for
 from mmctr_kit.recipe import Recipe, fingerprint
 from mmctr_kit.registry import MODELS
@@ -36,13 +36,13 @@ def import_checkpoint(
     valid, test = learner.predict("valid"), learner.predict("test")
     found = predictions_for(data, None, None, valid[None], test[None])
     content = hashlib.sha256(file.read_bytes()).hexdigest()
-    features = (data.context_fingerprint, table_fingerprint(item_table(data, recipe.items)))
+    features = feature_fingerprints(recipe, data)
     manifest = Manifest(
         kind="imported",
         rows=data.rows_fingerprint,
         features=fingerprint(*features),
         folds="",
-        recipe=fingerprint("checkpoint", recipe.resolved(), content, features),
+        recipe=fingerprint("checkpoint", recipe.content(), content, features),
         environment={"mmctr_kit": __version__, "numpy": np.__version__},
     )
     with locked(path):

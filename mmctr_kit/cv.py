@@ -16,14 +16,12 @@ import numpy as np
 from mmctr_kit import __version__
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.errors import DataError
-from mmctr_kit.foldjobs import Crew, FoldRows, Job, Listener, fit_folds, fold_rows
+from mmctr_kit.foldjobs import Crew, FoldRows, Job, Listener, Work, fit_folds, fold_rows
 from mmctr_kit.folds import fold_fingerprint, user_folds
-from mmctr_kit.items.fusion import item_table, table_fingerprint
-from mmctr_kit.items.levels import item_levels
+from mmctr_kit.items.features import feature_fingerprints
 from mmctr_kit.learner import Cost, make_learner
 from mmctr_kit.predictions import Predictions, predictions_for
 from mmctr_kit.recipe import Recipe, fingerprint
-from mmctr_kit.registry import model_supplies
 from mmctr_kit.runs import Manifest, Run, RunWriter, begin_run, is_finished, locked
 from mmctr_kit.scores import score_predictions, seed_scores
 from mmctr_kit.slices import slice_metrics
@@ -62,10 +60,10 @@ def plan_cv(recipe: Recipe, data: ChallengeData, device: str, workers: int | Non
     """Check that the recipe can run on the data, and lay out its jobs.
 
     ``device`` is resolved ('cpu' or 'cuda'); ``workers`` is one a core on a CPU, one on a GPU,
-    unless given. Raises DataError where the folder lacks what the
-    recipe asks for or is too small for its folds.
+    unless given. Raises DataError where the folder lacks what the recipe asks for or is too small
+    for its folds.
     """
-    table = item_table(data, recipe.items)
+    features = feature_fingerprints(recipe, data)
     if len(np.unique(data.valid.labels())) < 2:
         raise DataError("valid holds one label alone; expected 0 and 1 (mmctr-kit data check)")
     jobs = tuple((f, s) for s in recipe.seeds for f in range(recipe.folds.count))
@@ -74,10 +72,7 @@ def plan_cv(recipe: Recipe, data: ChallengeData, device: str, workers: int | Non
     for fold in range(recipe.folds.count):
         _require_classes(fold_rows(recipe, data, fold), data, recipe)
     crew = Crew(device, workers, max(1, cores // workers))
-    features = [data.context_fingerprint, table_fingerprint(table)]
-    if "item_likes_level" in model_supplies(recipe.model_name):
-        features.append(table_fingerprint(np.stack(item_levels(data)).astype(np.float32)))
-    return Plan(recipe, data, crew, jobs, tuple(features))
+    return Plan(recipe, data, crew, jobs, features)
 
 
 def check_run(plan: Plan, path: Path, force: bool) -> bool:
@@ -103,7 +98,7 @@ def run_cv(plan: Plan, path: Path, force: bool, listen: Listener) -> Run | None:
         if writer is None:
             return None
         waiting = [job for job in plan.jobs if not writer.fold(*job).finished]
-        fit_folds(plan.crew, plan.recipe, plan.data, writer, waiting, listen)
+        fit_folds(Work(plan.recipe, plan.data, plan.features, writer), plan.crew, waiting, listen)
         return _assemble(plan, writer, time.perf_counter() - began)
 
 
@@ -115,15 +110,12 @@ def manifest_of(plan: Plan) -> Manifest:
 
     data, recipe = plan.data, plan.recipe
     folds = user_folds(data.train.user_id, recipe.folds.count, recipe.folds.seed)
-    # An item file counts by what it holds, not by where it lies.
-    content = recipe.resolved()
-    content["items"]["file"] = None
     return Manifest(
         kind="cv",
         rows=data.rows_fingerprint,
         features=fingerprint(*plan.features),
         folds=fold_fingerprint(folds),
-        recipe=fingerprint(content, data.rows_fingerprint, *plan.features),
+        recipe=fingerprint(recipe.content(), data.rows_fingerprint, *plan.features),
         seeds=recipe.seeds,
         environment={
             "mmctr_kit": __version__,

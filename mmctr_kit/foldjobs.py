@@ -19,9 +19,10 @@ from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
 from mmctr_kit.errors import DataError, RunError
 from mmctr_kit.folds import held_out, user_folds, user_hash
+from mmctr_kit.items.features import feature_fingerprints
 from mmctr_kit.learner import Learner, make_learner
 from mmctr_kit.recipe import Recipe, parse_recipe
-from mmctr_kit.runs import FoldFolder, RunWriter
+from mmctr_kit.runs import RunWriter
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,19 @@ Job = tuple[int, int]
 
 
 @dataclass(frozen=True)
+class Work:
+    """A run to be fitted: ``recipe`` on ``data``, into the fold folders of ``writer``.
+
+    ``features`` are the fingerprints of what its models see, as the run's manifest has them.
+    """
+
+    recipe: Recipe
+    data: ChallengeData
+    features: tuple[str, ...]
+    writer: RunWriter
+
+
+@dataclass(frozen=True)
 class FoldRows:
     """Row numbers of the train split: what a fold model is trained on, what chooses its snapshot,
     and what it predicts."""
@@ -73,22 +87,13 @@ def fold_rows(recipe: Recipe, data: ChallengeData, fold: int) -> FoldRows:
     return FoldRows(np.flatnonzero(~own & ~held), np.flatnonzero(~own & held), np.flatnonzero(own))
 
 
-def fit_fold(
-    learner: Learner,
-    data: ChallengeData,
-    recipe: Recipe,
-    job: Job,
-    folder: FoldFolder,
-    listen: Listener,
-) -> None:
+def fit_fold(learner: Learner, work: Work, job: Job, listen: Listener) -> None:
     """Fit one fold model, from where it was left, and keep its weights and logits."""
-    began = time.perf_counter()
     fold, seed = job
-    rows = fold_rows(recipe, data, fold)
-    state = folder.state()
-    lines: list[dict[str, Any]] = []
-    if state is not None:
-        lines = folder.epochs()[: int(state["epochs_done"])]
+    folder = work.writer.fold(fold, seed)
+    rows = fold_rows(work.recipe, work.data, fold)
+    lines, state, spent = folder.left_off()
+    began = time.perf_counter() - spent
     for epoch in learner.fit(rows.train, rows.holdout, model_seed(seed, fold), state):
         lines.append(
             {
@@ -99,7 +104,7 @@ def fit_fold(
                 "best": epoch.best,
             }
         )
-        folder.save_epoch(lines, epoch.state())
+        folder.save_epoch(lines, epoch.state(), time.perf_counter() - began)
         listen(
             Progress(
                 fold,
@@ -127,69 +132,69 @@ def model_seed(seed: int, fold: int) -> int:
     return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])
 
 
-def fit_folds(
-    crew: Crew,
-    recipe: Recipe,
-    data: ChallengeData,
-    writer: RunWriter,
-    jobs: Sequence[Job],
-    listen: Listener,
-) -> None:
-    """Fit the jobs' fold models into the run's fold folders, in this process or side by side."""
+def fit_folds(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener) -> None:
+    """Fit the jobs' fold models, in this process or side by side."""
     if crew.workers == 1 or len(jobs) < 2:
-        _here(crew, recipe, data, writer, jobs, listen)
+        _here(work, crew, jobs, listen)
     else:
-        _side_by_side(crew, recipe, data, writer, jobs, listen)
+        _side_by_side(work, crew, jobs, listen)
 
 
-def _here(
-    crew: Crew,
-    recipe: Recipe,
-    data: ChallengeData,
-    writer: RunWriter,
-    jobs: Sequence[Job],
-    listen: Listener,
-) -> None:
+def _here(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener) -> None:
     from mmctr_kit.training.device import prepare
 
     if not jobs:
         return
     prepare(crew.device, crew.threads)
-    learner = make_learner(recipe, data, crew.device)
+    learner = make_learner(work.recipe, work.data, crew.device)
     for job in jobs:
-        fit_fold(learner, data, recipe, job, writer.fold(*job), listen)
+        fit_fold(learner, work, job, listen)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What a worker process is told. A recipe's model block is a class made at run time, which
+    pickle can't name, so the recipe goes as plain values."""
+
+    recipe: Mapping[str, Any]
+    folder: Path
+    expected: tuple[str, ...]
+    path: Path
+    crew: Crew
+    events: "Queue[Progress | None]"
 
 
 class _Worker:
     """What a worker process holds between its jobs."""
 
+    settings: _Settings
+    work: Work | None = None
     learner: Learner
-    data: ChallengeData
-    recipe: Recipe
-    events: "Queue[Progress | None]"
-    changed: bool
 
 
-def _begin_worker(
-    recipe: Mapping[str, Any],
-    folder: Path,
-    expected: tuple[str, str],
-    crew: Crew,
-    events: "Queue[Progress | None]",
-) -> None:
+def _begin_worker(settings: _Settings) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    _Worker.settings = settings
+
+
+def _fit_in_worker(job: Job) -> None:
+    told = _Worker.settings
+    # Not in _begin_worker: only a job's errors reach the user, one there just breaks the pool.
+    if _Worker.work is None:
+        _Worker.work = _prepare_worker(told)
+    fit_fold(_Worker.learner, _Worker.work, job, told.events.put)
+
+
+def _prepare_worker(told: _Settings) -> Work:
     from mmctr_kit.training.device import prepare
 
-    prepare(crew.device, crew.threads)
-    _Worker.recipe = parse_recipe(recipe, "recipe")
-    _Worker.data = load(folder)
-    _Worker.learner = make_learner(_Worker.recipe, _Worker.data, crew.device)
-    _Worker.events = events
-    _Worker.changed = _fingerprints(_Worker.data) != expected
-
-
-def _fingerprints(data: ChallengeData) -> tuple[str, str]:
-    return data.rows_fingerprint, data.context_fingerprint
+    prepare(told.crew.device, told.crew.threads)
+    recipe, data = parse_recipe(told.recipe, "recipe"), load(told.folder)
+    features = feature_fingerprints(recipe, data)
+    if (data.rows_fingerprint, *features) != told.expected:
+        raise DataError("the data changed while the run began; run the same command again")
+    _Worker.learner = make_learner(recipe, data, told.crew.device)
+    return Work(recipe, data, features, RunWriter(told.path))
 
 
 def _end_with_parent() -> None:
@@ -200,33 +205,18 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(path: Path, job: Job) -> None:
-    if _Worker.changed:
-        raise DataError("the data folder changed while the run began; run the same command again")
-    writer = RunWriter(path)
-    fit_fold(
-        _Worker.learner, _Worker.data, _Worker.recipe, job, writer.fold(*job), _Worker.events.put
-    )
-
-
-def _side_by_side(
-    crew: Crew,
-    recipe: Recipe,
-    data: ChallengeData,
-    writer: RunWriter,
-    jobs: Sequence[Job],
-    listen: Listener,
-) -> None:
+def _side_by_side(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener) -> None:
     context = multiprocessing.get_context("spawn")
     events: Queue[Progress | None] = context.Queue()
     teller = threading.Thread(target=_tell, args=(events, listen), daemon=True)
     teller.start()
-    # A recipe's model block is a class made at run time, which pickle can't name.
-    settings = (recipe.resolved(), data.folder, _fingerprints(data), crew, events)
+    expected = (work.data.rows_fingerprint, *work.features)
+    recipe, folder = work.recipe.resolved(), work.data.folder
+    settings = _Settings(recipe, folder, expected, work.writer.path, crew, events)
     with ProcessPoolExecutor(
-        min(crew.workers, len(jobs)), context, initializer=_begin_worker, initargs=settings
+        min(crew.workers, len(jobs)), context, initializer=_begin_worker, initargs=(settings,)
     ) as pool:
-        futures: list[Future[None]] = [pool.submit(_work, writer.path, job) for job in jobs]
+        futures: list[Future[None]] = [pool.submit(_fit_in_worker, job) for job in jobs]
         try:
             for future in as_completed(futures):
                 future.result()

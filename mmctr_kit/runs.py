@@ -190,22 +190,25 @@ class FoldFolder:
     def finished(self) -> bool:
         return (self.path / "logits.safetensors").is_file()
 
-    def state(self) -> dict[str, NDArray[Any]] | None:
-        """The state after the last finished epoch, None before the first."""
+    def left_off(self) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]] | None, float]:
+        """The epochs that are finished, the state after them, and the seconds they took; no
+        epochs, None and 0 before the first."""
         path = self.path / "state.safetensors"
-        return load_arrays(path) if path.is_file() else None
+        if not path.is_file():
+            return [], None, 0.0
+        state = load_arrays(path)
+        # A kill may have come after an epoch's line was written, and before its state was.
+        text = (self.path / "metrics.jsonl").read_text()
+        lines = [json.loads(line) for line in text.splitlines()]
+        return lines[: int(state["epochs_done"])], state, self.seconds()
 
-    def save_epoch(self, lines: Sequence[Mapping[str, Any]], state: Arrays) -> None:
-        """Record the epochs so far and the state to go on from."""
+    def save_epoch(self, lines: Sequence[Mapping[str, Any]], state: Arrays, seconds: float) -> None:
+        """Record the epochs so far, the seconds they took and, last, the state to go on from."""
         self.path.mkdir(parents=True, exist_ok=True)
         text = "".join(json.dumps(line) + "\n" for line in lines)
+        write_json(self.path / "timings.json", {"seconds": seconds})
         write_whole(self.path / "metrics.jsonl", lambda p: p.write_text(text))
         save_arrays(self.path / "state.safetensors", state)
-
-    def epochs(self) -> list[dict[str, Any]]:
-        """The recorded epochs; those after the state that is there are left out."""
-        path = self.path / "metrics.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()]
 
     def finish(self, weights: Arrays, logits: Arrays, seconds: float) -> None:
         """Keep the weights and the logits (oof, valid, test); drop the state."""

@@ -19,10 +19,11 @@ from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
 from mmctr_kit.challenge.synth import PRESETS, generate
 from mmctr_kit.cv import Plan, check_run, manifest_of, plan_cv, run_cv
-from mmctr_kit.errors import DataError, MmctrKitError, RunError
+from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
+from mmctr_kit.files import write_json
 from mmctr_kit.foldjobs import Crew, Progress, fold_rows
 from mmctr_kit.recipe import Recipe, load_recipe
-from mmctr_kit.runs import Run
+from mmctr_kit.runs import Run, RunWriter
 from mmctr_kit.scores import estimate_from
 
 SETTINGS = ("training.epochs=2", "training.batch_size=256", "folds.count=2", "seeds=[0, 1]")
@@ -137,7 +138,7 @@ def test_force_replaces_a_run(tiny: ChallengeData, finished: Run, tmp_path: Path
 def test_a_failing_worker_ends_the_run_with_its_error(tiny: ChallengeData, tmp_path: Path) -> None:
     plan = plan_here(tiny, recipe())
     gone = replace(plan, data=_elsewhere(tiny, tmp_path), crew=Crew("cpu", 2, 1))
-    with pytest.raises(Exception, match=r"a worker process was killed"):
+    with pytest.raises(UsageError, match="no data folder"):
         run_cv(gone, tmp_path / "run", False, lambda _: None)
     assert not (tmp_path / "run" / "DONE").exists()
 
@@ -302,6 +303,36 @@ def test_a_killed_worker_is_one_line_and_the_run_can_go_on(
     with pytest.raises(RunError, match="a worker process was killed"):
         run_cv(pair, tmp_path / "run", False, kill_a_worker)
     assert contents(run_here(tiny, tmp_path / "run").path) == contents(finished.path)
+
+
+def test_the_seconds_before_a_kill_count(tiny: ChallengeData, tmp_path: Path) -> None:
+    plan = plan_here(tiny, recipe())
+
+    def stop(event: Progress) -> None:
+        if event.epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_cv(plan, tmp_path / "run", False, stop)
+    folder = RunWriter(tmp_path / "run").fold(0, 0)
+    write_json(folder.path / "timings.json", {"seconds": 1000.0})
+    run = run_cv(plan, tmp_path / "run", False, lambda _: None)
+    assert run is not None
+    assert run.timings["fold_seconds"]["0-0"] > 1000.0
+    assert run.timings["fold_seconds"]["1-0"] < 1000.0
+
+
+def test_workers_refuse_an_item_file_that_changed_since_the_plan(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.parquet"
+    items = np.arange(1, tiny.n_items + 1)
+    table = pa.table({"item_id": items, "vector": list(tiny.item_emb[1:, :8])})
+    pq.write_table(table, file)
+    plan = plan_here(tiny, recipe("items.embedding=file", f"items.file={file}"))
+    pq.write_table(table.set_column(1, "vector", pa.array(list(tiny.item_emb[1:, 8:16]))), file)
+    with pytest.raises(DataError, match="the data changed while the run began"):
+        run_cv(replace(plan, crew=Crew("cpu", 2, 1)), tmp_path / "run", False, lambda _: None)
 
 
 def test_what_a_run_would_refuse_is_known_before_it_begins(

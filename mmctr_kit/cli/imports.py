@@ -1,4 +1,4 @@
-"""``mmctr-kit import-predictions``: somebody's predictions as a run."""
+"""``mmctr-kit import-predictions`` and ``import-checkpoint``: somebody's work as a run."""
 
 from pathlib import Path
 from typing import Annotated, Literal

@@ -74,10 +74,10 @@ def _forward(logits: NDArray[np.float64], auc: "BinnedAuc") -> NDArray[np.float6
 
 @dataclass(frozen=True)
 class BinnedAuc:
-    """Mean fold AUC of scores cut into equal bins, ties one half: many times an exact one's speed.
+    """Mean fold AUC of scores cut into equal bins, ties one half: it needs no sort.
 
     The bins reach 6 standard deviations each way; what lies beyond is tied. Good enough to choose
-    by (within 1e-4 of the exact), not to report.
+    by, not to report.
     """
 
     cell: NDArray[np.intp]  # (rows,) where the histogram of the row's fold and class begins

@@ -38,7 +38,6 @@ class MultiHeadTargetAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
         # Keys begin as queries do, so that scores begin as a similarity of target and item, and the
         # way back as the values' transpose, so that what is pooled begins in the items' own axes.
-        # In din_mha_demo that is worth 0.02 AUC over four unrelated random matrices.
         with torch.no_grad():
             self.key.weight.copy_(self.query.weight)
             self.out.weight.copy_(self.value.weight.T)

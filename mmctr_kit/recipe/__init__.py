@@ -90,6 +90,13 @@ class Recipe(Block):
         """Every value of the run as plain JSON types."""
         return self.model_dump(mode="json")
 
+    def content(self) -> dict[str, Any]:
+        """The resolved recipe for a fingerprint: an item file counts by what it holds, which the
+        features' fingerprints cover, and not by where it lies."""
+        content = self.resolved()
+        content["items"]["file"] = None
+        return content
+
     def to_yaml(self) -> str:
         return str(yaml.safe_dump(self.resolved(), sort_keys=False))
 

@@ -11,7 +11,8 @@ import zlib
 from mmctr_kit.submission.catalog import Log
 
 MAX_BYTES = 256 * 2**20
-"""Neither FILE nor what it unpacks to is read beyond this; a full submission has about 30 MB."""
+"""Neither FILE nor what it unpacks to is read beyond this. A full-size file of three
+columns has about 25 MB."""
 
 _MAX_RATIO = 100
 """IDs alone keep a real submission under 20:1, even with every score column constant."""

@@ -65,7 +65,7 @@ def memory_findings(sources: Mapping[str, Source], history_items: int) -> Iterat
     )
     # 48 bytes a row: ids, target, levels, label, history index and key; then int32 histories three
     # times over while they are sorted and shared, float32 vectors, and half a gigabyte for the
-    # interpreter, torch and one batch in flight. Measured: 0.9 GB for 66 million history items.
+    # interpreter, torch and one batch in flight.
     need = (48 * rows + 12 * history_items + 4 * floats) / 1e9 + 0.5
     free = available_memory()
     what = f"loading takes about {need:.1f} GB"
