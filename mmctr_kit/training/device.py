@@ -30,7 +30,7 @@ def prepare(device: str, threads: int) -> None:
     """Set up this process: threads, TF32 off, and an allocator that keeps what it frees.
 
     glibc returns every large block to the system and faults it in again at the next step, which
-    costs eager CPU training a good part of its time.
+    slows the steps of small networks.
     """
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("highest")
