@@ -4,7 +4,7 @@ Rows stand in canonical order whatever the file's: train and valid by (user_id, 
 occurrence), test by ID. So nothing downstream depends on the position of a row in a file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,45 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Examples:
+    """What a model is shown of rows, all (rows,): whose they are, the target, its levels, and the
+    span ``begin`` to ``end`` of ``Histories.items`` that is their history.
+
+    ``user_id`` int64, ``item_id`` int32, levels int8, the span int64, ``label`` int8 or None.
+    """
+
+    user_id: NDArray[np.int64]
+    item_id: NDArray[np.int32]
+    likes_level: NDArray[np.int8]
+    views_level: NDArray[np.int8]
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
+    label: NDArray[np.int8] | None
+
+    def __len__(self) -> int:
+        return len(self.user_id)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(rows,) the number of items in each history."""
+        return self.end - self.begin
+
+    def take(self, index: NDArray[np.int64] | slice) -> "Examples":
+        """The examples at these positions, in this order."""
+        columns = {k: None if v is None else v[index] for k, v in vars(self).items()}
+        return Examples(**columns)
+
+    def chunks(self, positions: int) -> Iterator["Examples"]:
+        """Runs of consecutive examples, of about so many history positions and rows each."""
+        run = np.cumsum(self.lengths + 1) // positions
+        cuts = [*(np.flatnonzero(np.diff(run)) + 1).tolist(), len(self)]
+        begin = 0
+        for end in cuts:
+            yield self.take(slice(begin, end))
+            begin = end
+
+
+@dataclass(frozen=True)
 class ChallengeData:
     """A loaded data folder.
 
@@ -97,3 +136,18 @@ class ChallengeData:
     @property
     def test(self) -> Rows:
         return self.rows["test"]
+
+    def examples(self, split: Split, max_history: int) -> Examples:
+        """The rows of a split, each with the most recent ``max_history`` items of its history."""
+        rows = self.rows[split]
+        end = self.histories.offsets[rows.history + 1]
+        begin = np.maximum(self.histories.offsets[rows.history], end - max_history)
+        return Examples(
+            user_id=rows.user_id,
+            item_id=rows.item_id,
+            likes_level=rows.likes_level,
+            views_level=rows.views_level,
+            begin=begin,
+            end=end,
+            label=rows.label,
+        )

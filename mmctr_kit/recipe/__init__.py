@@ -25,14 +25,17 @@ from pydantic import (
 from mmctr_kit import __version__
 from mmctr_kit.errors import UsageError
 from mmctr_kit.options import NonNegativeInt
-from mmctr_kit.recipe.blocks import Block, Folds, Items, Training
+from mmctr_kit.recipe.blocks import SIGNAL_KINDS, Block, Folds, Items, SignalKind, Signals, Training
 from mmctr_kit.registry import MODELS, model_options
 
 __all__ = [
+    "SIGNAL_KINDS",
     "Block",
     "Folds",
     "Items",
     "Recipe",
+    "SignalKind",
+    "Signals",
     "Training",
     "find_recipe",
     "fingerprint",
@@ -67,6 +70,7 @@ class Recipe(Block):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     model: Annotated[SerializeAsAny[Block], BeforeValidator(_parse_model)]
     items: Items = Items()
+    signals: Signals = Signals()
     training: Training = Training()
     folds: Folds = Folds()
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)

@@ -1,7 +1,8 @@
 """The parts of a recipe that every model shares, as closed pydantic blocks."""
 
 import json
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -18,6 +19,9 @@ ItemEmbedding = Literal[
     "item_info", "v1", "v2", "v3", "e4", "file", "none",
     "text", "image", "joint_pca", "separate_pca", "raw",
 ]  # fmt: skip
+
+SignalKind = Literal["cosine", "pmi", "near", "next", "recent", "ease"]
+SIGNAL_KINDS: tuple[SignalKind, ...] = get_args(SignalKind)
 
 
 class Block(BaseModel):
@@ -73,11 +77,62 @@ class Items(Block):
             "whiten": pca,
             "normalize": (*pca, "raw"),
         }
-        for key, embeddings in used_by.items():
-            default = type(self).model_fields[key].default
-            if getattr(self, key) != default and self.embedding not in embeddings:
-                told = f"items.{key} does nothing with items.embedding: {self.embedding}"
-                raise ValueError(f"{told}; leave it out, or at {json.dumps(default)}")
+        _refuse_idle(self, "items", used_by, (self.embedding,), "embedding")
+        return self
+
+
+def _refuse_idle(
+    block: Block,
+    name: str,
+    used_by: Mapping[str, Sequence[str]],
+    chosen: Sequence[str],
+    chooser: str,
+) -> None:
+    """ValueError for a key that differs from its default and that nothing ``chosen`` uses."""
+    for key, users in used_by.items():
+        default = type(block).model_fields[key].default
+        if getattr(block, key) != default and not set(chosen) & set(users):
+            found = ", ".join(chosen) or "[]"
+            told = f"{name}.{key} does nothing with {name}.{chooser}: {found}"
+            raise ValueError(f"{told}; leave it out, or at {json.dumps(default)}")
+
+
+class Signals(Block):
+    """Item-item similarities between the target and each item of the history, counted from the
+    histories of the fold's own training users; see :mod:`mmctr_kit.items.similarity`.
+
+    ``kinds``: which, none by default. ``window``: how many places apart two items still count as
+    ``near`` or ``next``. ``half_life``, in places, of the recency weights. ``shrinkage`` pulls
+    similarities of rare items to zero: that of n users is worth n / (n + shrinkage). An item keeps
+    its ``neighbours`` strongest. ``ease`` is fitted on the ``ease_items`` most frequent items, with
+    ``ease_l2``.
+    """
+
+    kinds: tuple[SignalKind, ...] = ()
+    window: PositiveInt = 3
+    half_life: PositiveFloat = 8.0
+    shrinkage: NonNegativeFloat = 10.0
+    neighbours: PositiveInt = 500
+    ease_items: Annotated[int, Field(ge=1, le=20_000)] = 5_000
+    ease_l2: PositiveFloat = 200.0
+
+    @field_validator("kinds", mode="after")
+    @classmethod
+    def _each_once(cls, kinds: tuple[SignalKind, ...]) -> tuple[SignalKind, ...]:
+        if len(set(kinds)) != len(kinds):
+            raise ValueError("signals.kinds holds a kind twice")
+        return kinds
+
+    @model_validator(mode="after")
+    def _keys_that_do_something(self) -> "Signals":
+        used_by: dict[str, tuple[SignalKind, ...]] = {
+            "window": ("near", "next"),
+            "shrinkage": ("cosine", "pmi", "near", "next", "recent"),
+            "neighbours": ("cosine", "pmi", "near", "next", "recent"),
+            "ease_items": ("ease",),
+            "ease_l2": ("ease",),
+        }
+        _refuse_idle(self, "signals", used_by | {"half_life": SIGNAL_KINDS}, self.kinds, "kinds")
         return self
 
 

@@ -1,0 +1,131 @@
+"""Signals of examples: similarities by history position, and pooled over each row's history."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.challenge.data import ChallengeData, Examples
+from mmctr_kit.items.similarity import Similarity
+from mmctr_kit.recipe import SignalKind
+
+_CHUNK_POSITIONS = 1 << 20
+_SUFFIXES = ("max", "mean", "recent", "top3")
+POPULARITY = "history_count"
+
+
+@dataclass(frozen=True)
+class SignalValues:
+    """``position`` (positions, kinds) float32, one example's history after another; ``row``
+    (rows, columns) float32, its columns those of :func:`row_columns`."""
+
+    position: NDArray[np.float32]
+    row: NDArray[np.float32]
+
+
+def row_columns(kinds: Sequence[SignalKind]) -> list[str]:
+    """Of each kind the largest, the mean, the recency-weighted mean and the mean of the three
+    largest similarities; then log(1 + users who have the target). Nothing where there is no kind."""
+    return [f"{k}_{s}" for k in kinds for s in _SUFFIXES] + ([POPULARITY] if kinds else [])
+
+
+def signal_values(
+    similarity: Similarity, data: ChallengeData, examples: Examples, half_life: float
+) -> SignalValues:
+    """The signals of the examples, computed in chunks."""
+    kinds = similarity.kinds
+    position = np.empty((int(examples.lengths.sum()), len(kinds)), np.float32)
+    row = np.empty((len(examples), len(row_columns(kinds))), np.float32)
+    at_position = at_row = 0
+    for chunk in examples.chunks(_CHUNK_POSITIONS):
+        values = similarity.of(chunk, history_of(data, chunk))
+        end_position, end_row = at_position + len(values), at_row + len(chunk)
+        position[at_position:end_position] = values
+        row[at_row:end_row, :-1] = pool(values, chunk.lengths, half_life)
+        row[at_row:end_row, -1] = np.log1p(similarity.count(chunk))
+        at_position, at_row = end_position, end_row
+    return SignalValues(position, row)
+
+
+def history_of(data: ChallengeData, examples: Examples) -> NDArray[np.int32]:
+    """(positions,) the items of the examples' histories, one after another."""
+    length = examples.lengths
+    ends = np.cumsum(length)
+    within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - length, length)
+    return np.asarray(data.histories.items[np.repeat(examples.begin, length) + within])
+
+
+def pool(
+    values: NDArray[np.float32], length: NDArray[np.int64], half_life: float
+) -> NDArray[np.float32]:
+    """(positions, kinds) -> (rows, 4 * kinds); zeros for a row without history.
+
+    A position ``age`` places before the last weighs 2 ** (-age / ``half_life``) in the
+    recency-weighted mean.
+    """
+    rows, kinds = len(length), values.shape[1]
+    pooled = np.zeros((rows, kinds, len(_SUFFIXES)), np.float32)
+    real = np.flatnonzero(length)
+    if len(real):
+        span = length[real]
+        begin = np.cumsum(span) - span
+        row = np.repeat(np.arange(len(real)), span)
+        age = np.repeat(begin + span - 1, span) - np.arange(len(row))
+        weight = np.exp2(-age / half_life).astype(np.float32)[:, None]
+        first, top3 = _largest(values, row, begin, span)
+        pooled[real, :, 0] = first
+        pooled[real, :, 1] = np.add.reduceat(values, begin) / span[:, None]
+        pooled[real, :, 2] = np.add.reduceat(values * weight, begin)
+        pooled[real, :, 2] /= np.add.reduceat(weight, begin)
+        pooled[real, :, 3] = top3
+    return pooled.reshape(rows, -1)
+
+
+def _largest(
+    values: NDArray[np.float32],
+    row: NDArray[np.int64],
+    begin: NDArray[np.int64],
+    span: NDArray[np.int64],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(rows, kinds) the largest value, and the mean of the (up to) three largest."""
+    left = values.copy()
+    total = np.zeros((len(begin), values.shape[1]), np.float32)
+    largest = total
+    for rank in range(3):
+        highest = np.maximum.reduceat(left, begin)
+        largest = highest if rank == 0 else largest
+        total = total + np.where((span > rank)[:, None], highest, 0)
+        for kind in range(values.shape[1]):
+            at = np.flatnonzero(left[:, kind] == highest[row, kind])
+            taken = at[np.diff(row[at], prepend=-1) != 0]  # the first of equals in each row
+            left[taken, kind] = -np.inf
+    return largest, total / np.minimum(span, 3)[:, None]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Brings signals to about unit size: positions divided by their root mean square, row columns
+    less their mean, by their standard deviation; all measured on training rows."""
+
+    position: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+
+    def apply(self, values: SignalValues) -> SignalValues:
+        return SignalValues(
+            values.position / self.position, (values.row - self.mean) / self.deviation
+        )
+
+
+def fit_scale(values: SignalValues) -> Scale:
+    """Measured on the signals of training rows; a column that is constant stays as it is."""
+    squares = np.square(values.position, dtype=np.float64)
+    rms = np.sqrt(squares.mean(0)) if len(squares) else np.zeros(squares.shape[1])
+    mean = values.row.mean(0, dtype=np.float64)
+    deviation = values.row.std(0, dtype=np.float64)
+    return Scale(_or_one(rms), mean.astype(np.float32), _or_one(deviation))
+
+
+def _or_one(size: NDArray[np.float64]) -> NDArray[np.float32]:
+    return np.where(size > 1e-6, size, 1.0).astype(np.float32)

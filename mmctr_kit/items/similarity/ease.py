@@ -1,0 +1,105 @@
+"""EASE: the linear item-item model with a closed form (Steck, WWW 2019).
+
+With X (users, items) of zeros and ones and P = (X'X + l2 I)^-1, the weight of history item h for
+target t is B[h, t] = -P[h, t] / P[t, t]. A user's own row of X can be taken out exactly by a rank-one
+update (Sherman and Morrison 1950), so no user is scored by a matrix that has seen them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.items.similarity.contexts import Contexts
+
+_EXPAND = 1 << 23
+
+
+@dataclass(frozen=True)
+class Ease:
+    """P over the most frequent items, the rest having weight 0.
+
+    ``inverse`` (k + 1, k + 1) float64, its last row and column zero; ``column`` (n_items + 1,) int64
+    an item's place in it, k for an item that is not there. ``held`` (users,) float64: x'Px of each
+    user's own row x.
+    """
+
+    contexts: Contexts
+    inverse: NDArray[np.float64]
+    column: NDArray[np.int64]
+    held: NDArray[np.float64]
+
+    def weights(
+        self, number: NDArray[np.int64], target: NDArray[np.int64], item: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """(n,) B[item, target], without the user's own row where ``number`` (n,) is not -1."""
+        t, h = self.column[target], self.column[item]
+        both, own = self.inverse[h, t], self.inverse[t, t]
+        known = np.flatnonzero(number >= 0)
+        if len(known):
+            u = number[known]
+            at_target, at_item = self._along(u, t[known]), self._along(u, h[known])
+            # 1 - x'Px is positive: P is positive definite with x'Px <= 1 - l2 * |Px|^2 < 1.
+            scale = 1 / (1 - self.held[u])
+            both[known] += at_item * at_target * scale
+            own[known] += at_target * at_target * scale
+        absent = (t == len(self.inverse) - 1) | (h == len(self.inverse) - 1) | (target == item)
+        weight = np.divide(-both, own, out=np.zeros(len(own)), where=~absent)
+        return weight.astype(np.float32)
+
+    def _along(self, number: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n,) the entries P[column] . x of users' own rows x."""
+        size = len(self.inverse)
+        pairs, back = np.unique(number * size + column, return_inverse=True)
+        return _products(self.contexts, self.inverse, self.column, pairs // size, pairs % size)[
+            back
+        ]
+
+
+def fit_ease(contexts: Contexts, count: NDArray[np.int64], items: int, l2: float) -> Ease:
+    """EASE over the ``items`` most frequent items; ``count`` (n_items + 1,) the users of each."""
+    seen = np.flatnonzero(count)
+    chosen = np.sort(seen[np.argsort(-count[seen], kind="stable")][:items])
+    k = len(chosen)
+    column = np.full(len(count), k)
+    column[chosen] = np.arange(k)
+    from scipy.linalg import cho_factor, cho_solve
+    from scipy.sparse import csr_array
+
+    ours = column[contexts.items]
+    rows = csr_array(
+        (np.ones(len(ours)), ours, contexts.offsets), shape=(len(contexts.users), k + 1)
+    )
+    gram = (rows.T @ rows).toarray()[:k, :k]
+    gram[np.diag_indices(k)] += l2
+    inverse = np.zeros((k + 1, k + 1))
+    inverse[:k, :k] = cho_solve(cho_factor(gram, overwrite_a=True), np.eye(k))
+    number = np.repeat(np.arange(len(contexts.users)), contexts.lengths)
+    along = _products(contexts, inverse, column, number, ours)
+    held = np.bincount(number, along, minlength=len(contexts.users))
+    return Ease(contexts, inverse, column, held)
+
+
+def _products(
+    contexts: Contexts,
+    inverse: NDArray[np.float64],
+    column: NDArray[np.int64],
+    number: NDArray[np.int64],
+    row: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """(n,) sum of inverse[row, s] over the items s of user ``number``'s sequence, in chunks."""
+    length = contexts.lengths[number]
+    ends = np.cumsum(length)
+    result = np.zeros(len(number))
+    cuts = [*(np.flatnonzero(np.diff(ends // _EXPAND)) + 1).tolist(), len(number)]
+    begin = 0
+    for end in cuts:
+        span = length[begin:end]
+        last = np.cumsum(span)
+        place = np.arange(int(span.sum())) - np.repeat(last - span, span)
+        items = contexts.items[np.repeat(contexts.offsets[number[begin:end]], span) + place]
+        values = inverse[np.repeat(row[begin:end], span), column[items]]
+        owner = np.repeat(np.arange(end - begin), span)
+        result[begin:end] = np.bincount(owner, values, minlength=end - begin)
+        begin = end
+    return result
