@@ -66,7 +66,8 @@ def plan_cv(recipe: Recipe, data: ChallengeData, device: str, workers: int | Non
     features = feature_fingerprints(recipe, data)
     if len(np.unique(data.valid.labels())) < 2:
         raise DataError("valid holds one label alone; expected 0 and 1 (mmctr-kit data check)")
-    jobs = tuple((f, s) for s in recipe.seeds for f in range(recipe.folds.count))
+    # A fold's seeds one after another: they share what the fold's learner has worked out.
+    jobs = tuple((f, s) for f in range(recipe.folds.count) for s in recipe.seeds)
     cores = available_cores()
     workers = min(workers or (cores if device == "cpu" else 1), len(jobs))
     for fold in range(recipe.folds.count):

@@ -21,10 +21,14 @@ Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 Activation = Literal["relu", "prelu", "gelu", "silu", "sigmoid", "tanh"]
 """Pointwise, so that no row or history position depends on another."""
 
+FusionKind = Literal["concat", "sum", "gated", "cross"]
+"""How a model fuses an item's modalities; see :mod:`mmctr_kit.models.fusion`."""
+
 __all__ = [
     "Activation",
     "Annotated",
     "Field",
+    "FusionKind",
     "Literal",
     "NonNegativeFloat",
     "NonNegativeInt",

@@ -25,7 +25,7 @@ class Entry:
     """Where a model lives (``module:Class``) and which learner trains it."""
 
     target: str
-    learner: Literal["neural"] = "neural"
+    learner: Literal["neural", "gbdt"] = "neural"
 
 
 MODELS: Mapping[str, Entry] = MappingProxyType(

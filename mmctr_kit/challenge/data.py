@@ -5,13 +5,23 @@ occurrence), test by ID. So nothing downstream depends on the position of a row 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.challenge.contract import Split
+
+
+def span_places(
+    begin: NDArray[np.int64], length: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(total,) the places of the spans ``begin[i]`` .. ``begin[i] + length[i]``, one span after
+    another, and (total,) the number i of each place's span."""
+    owner = np.repeat(np.arange(len(begin)), length)
+    return np.arange(len(owner)) + (begin - (np.cumsum(length) - length))[owner], owner
 
 
 @dataclass(frozen=True)
@@ -85,8 +95,21 @@ class Examples:
 
     def take(self, index: NDArray[np.int64] | slice) -> "Examples":
         """The examples at these positions, in this order."""
-        columns = {k: None if v is None else v[index] for k, v in vars(self).items()}
-        return Examples(**columns)
+        columns: dict[str, Any] = {k: v[index] for k, v in self._columns().items()}
+        return replace(self, **columns)
+
+    def join(self, other: "Examples") -> "Examples":
+        """These examples, then the other's. Both have labels, or neither does."""
+        if (self.label is None) != (other.label is None):
+            raise ValueError("cannot join examples with labels to examples without")
+        theirs = other._columns()
+        columns: dict[str, Any] = {
+            k: np.concatenate([v, theirs[k].astype(v.dtype)]) for k, v in self._columns().items()
+        }
+        return replace(self, **columns)
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        return {k: v for k, v in vars(self).items() if v is not None}
 
     def chunks(self, positions: int) -> Iterator["Examples"]:
         """Runs of consecutive examples, of about so many history positions and rows each."""

@@ -18,6 +18,13 @@ COLUMNS: dict[Modality, str] = {"text": "txt_emb_BERT", "image": "img_emb_CLIPRN
 _FORMAT = 1
 
 
+def held_modalities(data: ChallengeData) -> tuple[Modality, ...]:
+    """The modalities whose column item_feature.parquet has, text first; none without the file."""
+    path = data.folder / FILES["item_feature"].path
+    columns = column_names(path) if path.is_file() else []
+    return tuple(m for m, column in COLUMNS.items() if column in columns)
+
+
 def load_modality(data: ChallengeData, modality: Modality) -> NDArray[np.float32]:
     """(n_items + 1, d) float32, memory-mapped: BERT's vectors of titles or CLIP's of images.
 
@@ -27,11 +34,10 @@ def load_modality(data: ChallengeData, modality: Modality) -> NDArray[np.float32
     """
     file, column = FILES["item_feature"], COLUMNS[modality]
     path = data.folder / file.path
-    held = column_names(path) if path.is_file() else []
-    if column not in held:
-        why = f"{file.path} lacks {column}" if held else f"it lacks {file.path}"
-        others = [m for m, c in COLUMNS.items() if c in held]
-        use = others[0] if others else "item_info"
+    held = held_modalities(data)
+    if modality not in held:
+        why = f"{file.path} lacks {column}" if path.is_file() else f"it lacks {file.path}"
+        use = held[0] if held else "item_info"
         raise DataError(
             f"the folder has no {modality} embedding ({why}); use items.embedding: {use}"
         )

@@ -69,6 +69,7 @@ def cv(
     require_folder(data)
     from mmctr_kit.challenge.load import load
     from mmctr_kit.cv import check_run, plan_cv, run_cv
+    from mmctr_kit.items.fusion import left_out
     from mmctr_kit.training.device import resolve_device
 
     where = resolve_device(device)
@@ -77,6 +78,12 @@ def cv(
         content = load(data)
     loaded_in = time.perf_counter() - began
     plans = [plan_cv(r, content, where, workers) for r in loaded]
+    for path, plan in zip(paths, plans, strict=True):
+        for modality in left_out(content, plan.recipe.items):
+            embedding = plan.recipe.items.embedding
+            warn(
+                f"{path.name}: {embedding} goes without {modality}, which the folder does not hold"
+            )
     # All of them first: a refusal must not come after hours of the run before it.
     finished = [check_run(p, path, force) for p, path in zip(plans, paths, strict=True)]
     results: dict[str, dict[str, object]] = {}

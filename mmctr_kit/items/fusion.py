@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.challenge.coverage import Quality, item_coverage
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load_given, load_own
+from mmctr_kit.challenge.modalities import Modality, held_modalities
 from mmctr_kit.errors import DataError
 from mmctr_kit.items.modalities import Modalities, item_vectors, modality_pca
 from mmctr_kit.items.pca import project
@@ -47,8 +49,9 @@ _PARTS: dict[str, tuple[_Part, ...]] = {
 def item_table(data: ChallengeData, items: Items) -> NDArray[np.float32]:
     """(n_items + 1, d) float32, padding row exactly zero; d is 0 for ``embedding: none``.
 
-    Raises DataError where the folder lacks the embedding that the recipe asks for, or its vectors
-    have fewer values than the recipe asks for dimensions.
+    Where an embedding is made of both modalities and the folder holds one, that one is all of it;
+    :func:`left_out` says so. Raises DataError where the folder lacks the embedding that the recipe
+    asks for, or its vectors have fewer values than the recipe asks for dimensions.
     """
     if items.embedding == "none":
         return np.zeros((data.n_items + 1, 0), np.float32)
@@ -59,12 +62,46 @@ def item_table(data: ChallengeData, items: Items) -> NDArray[np.float32]:
         return load_own(data, Path(items.file))
     if items.embedding in ("v1", "v2", "v3", "e4"):
         return load_given(data, items.embedding)
-    parts = _PARTS[items.embedding]
+    parts = _parts(data, items)
     widths = [_dims(data, items, part) for part in parts]
     table = np.zeros((data.n_items + 1, sum(widths)), np.float32)
     for part, end, width in zip(parts, np.cumsum(widths), widths, strict=True):
         _fill(table[1:, end - width : end], data, items, part)
     return table
+
+
+def item_parts(data: ChallengeData, items: Items) -> tuple[tuple[int, ...], NDArray[np.bool_]]:
+    """The widths (M,) of the modalities that :func:`item_table`'s columns are, left to right, and
+    which of them each item has, (n_items + 1, M).
+
+    Text and image where the table keeps them apart (``separate_pca``, ``raw`` and ``e4``, whose
+    halves they are), else one. An item lacks a modality where its vector is all zeros; where the
+    folder does not tell, it has it.
+    """
+    width = item_table(data, items).shape[1]
+    widths: tuple[int, ...] = (width,)
+    held: tuple[Modality, ...] = ()
+    if items.embedding == "e4" and width % 2 == 0:
+        widths, held = (width // 2, width // 2), ("text", "image")
+    elif items.embedding in ("separate_pca", "raw"):
+        parts = _parts(data, items)
+        widths = tuple(_dims(data, items, part) for part in parts)
+        held = tuple(m for part in parts for m in part.modalities)
+    elif items.embedding in ("text", "image"):
+        held = (items.embedding,)
+    present = np.ones((data.n_items + 1, len(widths)), np.bool_)
+    coverage = item_coverage(data) if held else None
+    for column, modality in enumerate(held):
+        quality = getattr(coverage, modality)
+        if quality is not None:
+            present[:, column] = quality != Quality.MISSING
+    return widths, present
+
+
+def left_out(data: ChallengeData, items: Items) -> tuple[Modality, ...]:
+    """The modalities that ``items.embedding`` is made of and the folder does not hold."""
+    wanted = {m for part in _PARTS.get(items.embedding, ()) for m in part.modalities}
+    return tuple(sorted(wanted - set(held_modalities(data)))) if len(wanted) > 1 else ()
 
 
 def describe(data: ChallengeData, items: Items) -> str:
@@ -75,7 +112,7 @@ def describe(data: ChallengeData, items: Items) -> str:
     if items.embedding not in _PARTS:
         return f"{items.embedding}: {item_table(data, items).shape[1]:,} dimensions, as given"
     lines = []
-    for part in _PARTS[items.embedding]:
+    for part in _parts(data, items):
         dims = _dims(data, items, part)
         line = f"{part.name}: {dims:,} dimensions, as given"
         if part.key is not None:
@@ -92,6 +129,17 @@ def table_fingerprint(table: NDArray[np.float32]) -> str:
     digest = hashlib.sha256(str(table.shape).encode())
     digest.update(np.ascontiguousarray(table).tobytes())
     return digest.hexdigest()
+
+
+def _parts(data: ChallengeData, items: Items) -> list[_Part]:
+    """The parts of an embedding made here, without the modalities that are left out."""
+    absent = left_out(data, items)
+    found = []
+    for part in _PARTS[items.embedding]:
+        kept = tuple(m for m in part.modalities if m not in absent)
+        if kept:
+            found.append(_Part(kept, part.key))
+    return found or list(_PARTS[items.embedding])  # with nothing left, loading says what to do
 
 
 def _dims(data: ChallengeData, items: Items, part: _Part) -> int:

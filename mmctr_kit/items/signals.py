@@ -1,14 +1,15 @@
 """Signals of examples: similarities by history position, and pooled over each row's history."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.data import ChallengeData, Examples
-from mmctr_kit.items.similarity import Similarity
-from mmctr_kit.recipe import SignalKind
+from mmctr_kit.challenge.contract import Split
+from mmctr_kit.challenge.data import ChallengeData, Examples, span_places
+from mmctr_kit.items.similarity import Similarity, fit_similarity
+from mmctr_kit.recipe import Recipe, SignalKind
 
 _CHUNK_POSITIONS = 1 << 20
 _SUFFIXES = ("max", "mean", "recent", "top3")
@@ -26,7 +27,7 @@ class SignalValues:
 
 def row_columns(kinds: Sequence[SignalKind]) -> list[str]:
     """Of each kind the largest, the mean, the recency-weighted mean and the mean of the three
-    largest similarities; then log(1 + users who have the target). Nothing where there is no kind."""
+    largest similarities; then log(1 + users who have the target). None where there is no kind."""
     return [f"{k}_{s}" for k in kinds for s in _SUFFIXES] + ([POPULARITY] if kinds else [])
 
 
@@ -48,12 +49,27 @@ def signal_values(
     return SignalValues(position, row)
 
 
+def fold_signals(
+    data: ChallengeData,
+    recipe: Recipe,
+    train: NDArray[np.int64],
+    examples: Mapping[Split, Examples],
+) -> dict[Split, SignalValues | None]:
+    """The signals of each split's examples, counted from the users of the ``train`` rows alone and
+    scaled by what those rows show; None where the recipe has no signals."""
+    signals = recipe.signals
+    if not signals.kinds:
+        return dict.fromkeys(examples)
+    similarity = fit_similarity(data, train, signals, recipe.training.max_history)
+    raw = {s: signal_values(similarity, data, e, signals.half_life) for s, e in examples.items()}
+    scale = fit_scale(raw["train"], examples["train"], train)
+    return {split: scale.apply(values) for split, values in raw.items()}
+
+
 def history_of(data: ChallengeData, examples: Examples) -> NDArray[np.int32]:
     """(positions,) the items of the examples' histories, one after another."""
-    length = examples.lengths
-    ends = np.cumsum(length)
-    within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - length, length)
-    return np.asarray(data.histories.items[np.repeat(examples.begin, length) + within])
+    place, _ = span_places(examples.begin, examples.lengths)
+    return np.asarray(data.histories.items[place])
 
 
 def pool(
@@ -79,7 +95,7 @@ def pool(
         pooled[real, :, 2] = np.add.reduceat(values * weight, begin)
         pooled[real, :, 2] /= np.add.reduceat(weight, begin)
         pooled[real, :, 3] = top3
-    return pooled.reshape(rows, -1)
+    return pooled.reshape(rows, kinds * len(_SUFFIXES))
 
 
 def _largest(
@@ -100,7 +116,7 @@ def _largest(
             at = np.flatnonzero(left[:, kind] == highest[row, kind])
             taken = at[np.diff(row[at], prepend=-1) != 0]  # the first of equals in each row
             left[taken, kind] = -np.inf
-    return largest, total / np.minimum(span, 3)[:, None]
+    return largest, total / np.minimum(span, 3).astype(np.float32)[:, None]
 
 
 @dataclass(frozen=True)
@@ -118,12 +134,14 @@ class Scale:
         )
 
 
-def fit_scale(values: SignalValues) -> Scale:
-    """Measured on the signals of training rows; a column that is constant stays as it is."""
-    squares = np.square(values.position, dtype=np.float64)
+def fit_scale(values: SignalValues, examples: Examples, rows: NDArray[np.int64]) -> Scale:
+    """Measured on ``rows`` of the examples. Where they have no spread, nothing is divided."""
+    length = examples.lengths
+    place, _ = span_places((np.cumsum(length) - length)[rows], length[rows])
+    squares = np.square(values.position[place], dtype=np.float64)
     rms = np.sqrt(squares.mean(0)) if len(squares) else np.zeros(squares.shape[1])
-    mean = values.row.mean(0, dtype=np.float64)
-    deviation = values.row.std(0, dtype=np.float64)
+    row = values.row[rows].astype(np.float64)
+    mean, deviation = row.mean(0), row.std(0)
     return Scale(_or_one(rms), mean.astype(np.float32), _or_one(deviation))
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmctr_kit.errors import UsageError
+from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.layers import linear, rows_to_positions, segment_softmax, weighted_sum
 
 
@@ -19,10 +20,13 @@ class MultiHeadTargetAttention(nn.Module):
     """The target queries its history: scaled dot products, softmax per row and head.
 
     Vaswani et al. 2017 with one query a row; no biases, so a row without history gets zeros.
-    ``dim`` = A is shared by the heads. Raises UsageError where ``heads`` does not divide it.
+    ``dim`` = A is shared by the heads. A linear map of a position's ``signals`` is added to its
+    scores. Raises UsageError where ``heads`` does not divide it.
     """
 
-    def __init__(self, width: int, heads: int, dim: int, dropout: float) -> None:
+    def __init__(
+        self, width: int, heads: int, dim: int, dropout: float, *, signals: int = 0
+    ) -> None:
         super().__init__()
         if dim % heads:
             raise UsageError(
@@ -35,6 +39,7 @@ class MultiHeadTargetAttention(nn.Module):
         self.key = linear(width, dim, bias=False)
         self.value = linear(width, dim, bias=False)
         self.out = linear(dim, width, bias=False)
+        self.signal = linear(signals, heads, bias=False) if signals else None
         self.dropout = nn.Dropout(dropout)
         # Keys begin as queries do, so that scores begin as a similarity of target and item, and the
         # way back as the values' transpose, so that what is pooled begins in the items' own axes.
@@ -43,21 +48,23 @@ class MultiHeadTargetAttention(nn.Module):
             self.out.weight.copy_(self.value.weight.T)
 
     def attend(
-        self, target: Tensor, table: Tensor, index: Tensor, row: Tensor, offsets: Tensor
+        self, target: Tensor, table: Tensor, index: Tensor, batch: Batch
     ) -> tuple[Tensor, Tensor]:
         """Pooled history (B, D), and the scores (P, H) before the softmax.
 
-        ``target`` (B, D), keys and values ``table[index]``: ``table`` (K, D), ``index`` (P,);
-        ``row`` (P,) and ``offsets`` (B + 1,) as in Batch.
+        ``target`` (B, D), keys and values ``table[index]``: ``table`` (K, D), ``index`` (P,).
         """
+        row = batch.row
         query = self.query(target) * self.scale  # (B, A)
         key, value = self.key(table), self.value(table)  # (K, A): once a distinct item
         product = rows_to_positions(query, row) * F.embedding(index, key)  # (P, A)
         by_head = product.view(len(row), self.heads, key.shape[1] // self.heads)
         scores = by_head.sum(-1, dtype=torch.float32)  # (P, H)
+        if self.signal is not None:
+            scores = scores + self.signal(batch.signals)
         weight = self.dropout(segment_softmax(scores, row, len(target)))
         heads = zip(weight.unbind(1), value.chunk(self.heads, dim=1), strict=True)
-        pooled = [weighted_sum(w, v, index, offsets) for w, v in heads]  # H of (B, A / H)
+        pooled = [weighted_sum(w, v, index, batch.offsets) for w, v in heads]  # H of (B, A / H)
         return self.out(torch.cat(pooled, dim=1)), scores
 
 
@@ -67,8 +74,9 @@ class NoAttention(nn.Module):
     heads = 0
 
     def attend(
-        self, target: Tensor, table: Tensor, index: Tensor, row: Tensor, offsets: Tensor
+        self, target: Tensor, table: Tensor, index: Tensor, batch: Batch
     ) -> tuple[Tensor, Tensor]:
         """The sum of the history's vectors (B, D), and scores (P, 0)."""
         ones = table.new_ones(len(index))
-        return weighted_sum(ones, table, index, offsets), target.new_zeros(len(row), 0)
+        pooled = weighted_sum(ones, table, index, batch.offsets)
+        return pooled, target.new_zeros(len(index), 0)

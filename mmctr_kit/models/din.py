@@ -17,30 +17,34 @@ from mmctr_kit.challenge.contract import N_LEVELS
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.attention import MultiHeadTargetAttention, NoAttention
 from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.encoder import ItemEncoder, Modalities
 from mmctr_kit.models.layers import (
     MLP,
-    ItemEncoder,
     SqueezeExcitation,
     TargetAttention,
     embedding,
     row_sum,
 )
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
-from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
+from mmctr_kit.options import Activation, FusionKind, PositiveInt, Rate, Widths
 
 
 class DIN(nn.Module):
     """Row -> logit.
 
     ``item_tags`` (N + 1, tags) and ``item_emb`` (N + 1, d) are the item table, row 0 padding;
-    ``n_tags`` is the tag vocabulary. ``item_emb_dim`` is the width that the multimodal vector is
-    projected to, its own width by default.
+    ``n_tags`` is the tag vocabulary. The item table's columns are modalities of
+    ``item_emb_widths``, ``item_present`` (N + 1, M) bool says which of them an item has. They are
+    fused to ``item_emb_dim``, all their width by default, as ``fusion``, ``fusion_heads`` and
+    ``modality_dropout`` say; see :class:`~mmctr_kit.models.fusion.ModalityFusion`.
 
     ``attention`` weighs the history: ``mlp`` is DIN's, ``multihead`` is softmax attention of
     ``attention_heads`` heads that share ``attention_dim`` (the item's width by default), ``none``
     weighs every item alike. ``pooling`` sums or averages the weighted items (``multihead`` always
     averages) and the scores of ``interaction``, which shows the head how target and history match:
-    their element-wise product and the attention's scores. ``se`` re-weighs the head's fields by
+    their element-wise product and the attention's scores. Collaborative signals (``n_signals`` a
+    position, ``n_row_signals`` a row, 0 without) are shown to the attention and, pooled, to the
+    head. ``se`` re-weighs the head's fields by
     squeeze-and-excitation, or with ``se_fields: item`` those of the target item alone.
 
     Raises UsageError where the heads do not divide their width or nothing is left of an item.
@@ -51,9 +55,16 @@ class DIN(nn.Module):
         *,
         item_tags: Tensor,
         item_emb: Tensor,
+        item_emb_widths: tuple[int, ...],
+        item_present: Tensor,
         n_tags: int,
+        n_signals: int,
+        n_row_signals: int,
         embedding_dim: PositiveInt = 64,
         item_emb_dim: PositiveInt | None = None,
+        fusion: FusionKind = "concat",
+        fusion_heads: PositiveInt = 4,
+        modality_dropout: Rate = 0.0,
         use_item_id: bool = True,
         use_tags: bool = True,
         use_levels: bool = True,
@@ -83,6 +94,9 @@ class DIN(nn.Module):
             item_emb.shape[1] if item_emb_dim is None else item_emb_dim,
             use_item_id=use_item_id,
             use_tags=use_tags,
+            modalities=Modalities(
+                item_emb_widths, item_present, fusion, fusion_heads, modality_dropout
+            ),
         )
         width = self.items.width
         if not width:
@@ -100,6 +114,7 @@ class DIN(nn.Module):
         self.attention: TargetAttention | MultiHeadTargetAttention | NoAttention | None = None
         self.interaction = interaction
         self.mean = pooling == "mean"
+        self.row_signals = n_row_signals > 0
         if use_history:
             if attention == "mlp":
                 self.attention = TargetAttention(
@@ -107,12 +122,13 @@ class DIN(nn.Module):
                     attention_hidden,
                     attention_activation,
                     attention_dropout,
+                    signals=n_signals,
                     start=1.0 if self.mean else 0.0,  # 1: pooling begins as the plain mean
                 )
             elif attention == "multihead":
                 dim = width if attention_dim is None else attention_dim
                 self.attention = MultiHeadTargetAttention(
-                    width, attention_heads, dim, attention_dropout
+                    width, attention_heads, dim, attention_dropout, signals=n_signals
                 )
             else:
                 self.attention = NoAttention()
@@ -120,6 +136,8 @@ class DIN(nn.Module):
             if interaction:
                 fields.append(width)
                 fields += [self.attention.heads] * (attention != "none")
+            if n_row_signals:
+                fields.append(n_row_signals)
 
         self.se: SqueezeExcitation | None = None
         if se:
@@ -149,6 +167,8 @@ class DIN(nn.Module):
         fields += torch.split(target, self.items.widths, dim=1)  # id, tags, multimodal vector
         if self.attention is not None:
             fields += self._history(self.attention, target, table, index[:n], batch)
+            if self.row_signals:
+                fields.append(batch.row_signals)
         if self.se is not None:
             fields[self.se_slice] = self.se(fields[self.se_slice])
         logit: Tensor = self.mlp(torch.cat(fields, dim=-1)).squeeze(-1)
@@ -164,7 +184,7 @@ class DIN(nn.Module):
     ) -> list[Tensor]:
         """The pooled history (B, D); with ``interaction`` its product with the target (B, D), and
         the scores (B, H)."""
-        pooled, scores = attention.attend(target, table, index, batch.row, batch.offsets)
+        pooled, scores = attention.attend(target, table, index, batch)
         divisor = batch.offsets.diff().clamp(min=1)[:, None] if self.mean else 1
         if not isinstance(attention, MultiHeadTargetAttention):
             pooled = pooled / divisor

@@ -22,9 +22,9 @@ from torch.nn import functional as F
 from mmctr_kit.challenge.contract import N_LEVELS
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.encoder import ItemEncoder
 from mmctr_kit.models.layers import (
     MLP,
-    ItemEncoder,
     TargetAttention,
     embedding,
     linear,
@@ -225,7 +225,7 @@ class DINTargetEncoder(nn.Module):
         table, index = self.items.lookup(torch.cat([batch.history, batch.item]))
         target = F.embedding(index[n:], table)  # (B, D)
         history = (table, index[:n], batch.row, batch.offsets)
-        pooled = self.attention(target, *history)  # (B, D)
+        pooled = self.attention.attend(target, table, index[:n], batch)[0]  # (B, D)
         encoded = target
         for layer in self.encoder:
             encoded = layer(encoded, *history)  # (B, D)

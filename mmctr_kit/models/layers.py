@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmctr_kit.models.batch import Batch
 from mmctr_kit.options import Activation
 
 EMBEDDING_STD = 1e-4
@@ -74,67 +75,6 @@ class MLP(nn.Sequential):
         if out is not None:
             layers.append(linear(inputs, out))
         super().__init__(*layers)
-
-
-class ItemEncoder(nn.Module):
-    """Item vector: id embedding, mean of the tag embeddings, projected multimodal vector.
-
-    ``item_tags`` (N + 1, tags) int, 0 = no tag; ``item_emb`` (N + 1, d) float32, d may be 0: then
-    there is no multimodal part. Row 0 is the padding item. ``use_item_id`` and ``use_tags`` leave
-    out the first and the second part, tables and all. ``widths`` are those of the parts,
-    ``width`` = D.
-    """
-
-    tags: Tensor
-    item_emb: Tensor
-
-    def __init__(
-        self,
-        item_tags: Tensor,
-        item_emb: Tensor,
-        n_tags: int,
-        dim: int,
-        emb_dim: int,
-        *,
-        use_item_id: bool = True,
-        use_tags: bool = True,
-    ) -> None:
-        super().__init__()
-        self.register_buffer("tags", item_tags, persistent=False)
-        self.register_buffer("item_emb", item_emb, persistent=False)
-        self.item_id = embedding(len(item_tags), dim) if use_item_id else None
-        self.item_tags = embedding(n_tags, dim) if use_tags else None
-        d = item_emb.shape[1]
-        self.project = linear(d, emb_dim, bias=False) if d else None
-        self.widths = [dim] * (use_item_id + use_tags) + [emb_dim] * (d > 0)
-        self.width = sum(self.widths)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """(n,) item ids -> (n, D)."""
-        parts = []
-        if self.item_id is not None:
-            parts.append(self.item_id(ids))
-        if self.item_tags is not None:
-            parts.append(_mean_of_real(self.tags[ids], self.item_tags.weight))
-        if self.project is not None:
-            parts.append(self.project(self.item_emb[ids]))
-        return torch.cat(parts, dim=-1)
-
-    def lookup(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """(K, D) vectors and, for each of the (n,) ids, the row of its vector.
-
-        A catalogue smaller than ``ids`` is encoded once as a whole.
-        """
-        if len(self.tags) <= len(ids):
-            return self(torch.arange(len(self.tags), device=ids.device)), ids
-        return self(ids), torch.arange(len(ids), device=ids.device)
-
-
-def _mean_of_real(tags: Tensor, table: Tensor) -> Tensor:
-    """(n, tags) tag ids, 0 = none -> (n, dim) mean of the rows of ``table``; zeros if no tag."""
-    real = (tags != 0).to(table.dtype)
-    total = F.embedding_bag(tags, table, mode="sum", per_sample_weights=real)
-    return total / (real.sum(1, keepdim=True) + 1e-12)
 
 
 def rows_to_positions(values: Tensor, row: Tensor) -> Tensor:
@@ -237,8 +177,8 @@ class TargetAttention(nn.Module):
     """DIN's attention (Zhou et al. 2018): an MLP on [q, k, q - k, q * k], no softmax.
 
     The first layer is evaluated as q(Wq + Wd) + k(Wk - Wd) + (q * k)Wp, so that its q part is
-    computed once a row and its k part once a distinct item, not once a position. The weights begin
-    around ``start``.
+    computed once a row and its k part once a distinct item, not once a position. The ``signals`` of
+    a position are further inputs of that layer. The weights begin around ``start``.
     """
 
     heads = 1
@@ -250,11 +190,13 @@ class TargetAttention(nn.Module):
         act: Activation,
         dropout: float,
         *,
+        signals: int = 0,
         start: float = 0.0,
     ) -> None:
         super().__init__()
         self.width = width
         self.first = linear(4 * width, hidden[0])
+        self.signal = linear(signals, hidden[0], bias=False) if signals else None
         rest: list[nn.Module] = []
         for inputs, outputs in pairwise(hidden):
             rest += [activation(act), nn.Dropout(dropout), linear(inputs, outputs)]
@@ -263,23 +205,18 @@ class TargetAttention(nn.Module):
         rest += [activation(act), nn.Dropout(dropout), output]
         self.rest = nn.Sequential(*rest)
 
-    def forward(
-        self, target: Tensor, table: Tensor, index: Tensor, row: Tensor, offsets: Tensor
-    ) -> Tensor:
-        """Pooled history (B, D) from the target (B, D) and the keys ``table[index]``.
-
-        ``table`` (K, D), ``index`` (P,), ``row`` (P,), ``offsets`` (B + 1,) as in Batch.
-        """
-        return self.attend(target, table, index, row, offsets)[0]
-
     def attend(
-        self, target: Tensor, table: Tensor, index: Tensor, row: Tensor, offsets: Tensor
+        self, target: Tensor, table: Tensor, index: Tensor, batch: Batch
     ) -> tuple[Tensor, Tensor]:
-        """Pooled history (B, D), and the weights (P, 1) that pooled it (anything at dummies)."""
+        """Pooled history (B, D) from the target (B, D) and the keys ``table[index]`` (``table``
+        (K, D), ``index`` (P,)), and the weights (P, 1) that pooled it (anything at dummies)."""
         wq, wk, wd, wp = torch.split(self.first.weight, self.width, dim=1)
         per_row = F.linear(target, wq + wd, self.first.bias)
         per_key = F.linear(table, wk - wd)
-        product = rows_to_positions(target, row) * F.embedding(index, table)
-        hidden = rows_to_positions(per_row, row) + F.embedding(index, per_key)
-        weight = self.rest(hidden + F.linear(product, wp))
-        return weighted_sum(weight.squeeze(-1), table, index, offsets), weight
+        product = rows_to_positions(target, batch.row) * F.embedding(index, table)
+        hidden = rows_to_positions(per_row, batch.row) + F.embedding(index, per_key)
+        hidden = hidden + F.linear(product, wp)
+        if self.signal is not None:
+            hidden = hidden + self.signal(batch.signals)
+        weight = self.rest(hidden)
+        return weighted_sum(weight.squeeze(-1), table, index, batch.offsets), weight

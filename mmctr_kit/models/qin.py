@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from mmctr_kit.challenge.contract import N_LEVELS
 from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.encoder import ItemEncoder
 from mmctr_kit.models.layers import (
-    ItemEncoder,
     activation,
     embedding,
     linear,

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from mmctr_kit.challenge.contract import N_LEVELS, PAD
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.encoder import ItemEncoder
 from mmctr_kit.models.layers import (
     MLP,
-    ItemEncoder,
     embedding,
     linear,
     padded_slots,

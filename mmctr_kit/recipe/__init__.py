@@ -25,11 +25,22 @@ from pydantic import (
 from mmctr_kit import __version__
 from mmctr_kit.errors import UsageError
 from mmctr_kit.options import NonNegativeInt
-from mmctr_kit.recipe.blocks import SIGNAL_KINDS, Block, Folds, Items, SignalKind, Signals, Training
-from mmctr_kit.registry import MODELS, model_options
+from mmctr_kit.recipe.blocks import (
+    SIGNAL_KINDS,
+    Augmentation,
+    Block,
+    ChoiceBlock,
+    Folds,
+    Items,
+    SignalKind,
+    Signals,
+    Training,
+)
+from mmctr_kit.registry import MODELS, model_options, model_supplies
 
 __all__ = [
     "SIGNAL_KINDS",
+    "Augmentation",
     "Block",
     "Folds",
     "Items",
@@ -44,6 +55,19 @@ __all__ = [
     "recipe_folder",
     "shipped_recipes",
 ]
+
+
+_CHOICES: Mapping[str, type[ChoiceBlock]] = {
+    "items": Items,
+    "signals": Signals,
+    "augmentation": Augmentation,
+}
+
+TWO_MODALITIES = ("separate_pca", "e4", "raw")
+"""The values of ``items.embedding`` whose columns are text and image, one beside the other."""
+
+BOOSTING_KEYS = ("learning_rate", "epochs", "max_history", "holdout", "snapshot")
+"""The ``training`` keys of a boosted model."""
 
 
 @cache
@@ -71,6 +95,7 @@ class Recipe(Block):
     model: Annotated[SerializeAsAny[Block], BeforeValidator(_parse_model)]
     items: Items = Items()
     signals: Signals = Signals()
+    augmentation: Augmentation = Augmentation()
     training: Training = Training()
     folds: Folds = Folds()
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
@@ -79,6 +104,42 @@ class Recipe(Block):
     def _seeds_differ(self) -> "Recipe":
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds holds a seed twice")
+        return self
+
+    @model_validator(mode="after")
+    def _model_takes_signals(self) -> "Recipe":
+        takes = MODELS[self.model_name].learner == "gbdt" or (
+            "n_signals" in model_supplies(self.model_name)
+        )
+        if self.signals.kinds and not takes:
+            able = [n for n in MODELS if "n_signals" in model_supplies(n)]
+            raise ValueError(
+                f"model {self.model_name} takes no signals ({', '.join(able)} and gbdt do); "
+                "leave signals.kinds empty"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fusion_has_two_to_fuse(self) -> "Recipe":
+        fusion = getattr(self.model, "fusion", "concat")
+        if fusion in ("gated", "cross") and self.items.embedding not in TWO_MODALITIES:
+            raise ValueError(
+                f"model.fusion: {fusion} fuses text and image, and items.embedding: "
+                f"{self.items.embedding} does not keep them apart; set it to one of "
+                f"{', '.join(TWO_MODALITIES)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _boosting_has_no_steps(self) -> "Recipe":
+        if MODELS[self.model_name].learner != "gbdt":
+            return self
+        for key, field in Training.model_fields.items():
+            if key not in BOOSTING_KEYS and getattr(self.training, key) != field.default:
+                raise ValueError(
+                    f"training.{key} does nothing with model {self.model_name}, which uses "
+                    f"{', '.join(BOOSTING_KEYS)}; leave it out"
+                )
         return self
 
     @property
@@ -119,6 +180,7 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
         raise UsageError(f"{path}: expected a mapping of recipe keys, found {_kind(content)}")
     for setting in settings:
         _apply(content, setting)
+    _drop_idle(content, [setting.partition("=")[0].strip() for setting in settings])
     return parse_recipe(content, str(path))
 
 
@@ -187,6 +249,15 @@ def _apply(content: dict[str, Any], setting: str) -> None:
         place[last] = yaml.load(value, _Loader)
     except yaml.YAMLError as e:
         raise UsageError(f"--set {setting}: {_first_line(e)}") from e
+
+
+def _drop_idle(content: dict[str, Any], given: Sequence[str]) -> None:
+    """Where a setting chose otherwise than the file, the file's keys for its own choice go."""
+    for name, block in _CHOICES.items():
+        if f"{name}.{block.chooser}" in given and isinstance(content[name], dict):
+            for key in block.idle(content[name][block.chooser]):
+                if f"{name}.{key}" not in given:
+                    content[name].pop(key, None)
 
 
 class _Loader(yaml.SafeLoader):

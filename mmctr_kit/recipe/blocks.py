@@ -1,8 +1,9 @@
 """The parts of a recipe that every model shares, as closed pydantic blocks."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -41,7 +42,47 @@ class Block(BaseModel):
         return value
 
 
-class Items(Block):
+class ChoiceBlock(Block):
+    """A block of which one key, ``chooser``, decides which of the others do anything.
+
+    A key of ``used_by`` that differs from its default must be used by something chosen.
+    """
+
+    chooser: ClassVar[str]
+    used_by: ClassVar[Mapping[str, tuple[str, ...]]]
+
+    @classmethod
+    def idle(cls, choice: Any) -> list[str]:
+        """The keys that do nothing where the chooser's value is ``choice``."""
+        if choice == "all":
+            return []
+        if isinstance(choice, str):
+            chosen = {choice}
+        elif isinstance(choice, list | tuple):
+            chosen = set(choice)
+        else:
+            chosen = {"on"} if choice else set()
+        return [key for key, users in cls.used_by.items() if not chosen & set(users)]
+
+    @model_validator(mode="after")
+    def _keys_that_do_something(self) -> "ChoiceBlock":
+        # By value and not by presence: a resolved recipe lists every key.
+        choice = getattr(self, self.chooser)
+        block = type(self).__name__.lower()
+        for key in self.idle(choice):
+            default = type(self).model_fields[key].default
+            if getattr(self, key) != default:
+                shown = choice if isinstance(choice, str) else json.dumps(choice)
+                told = f"{block}.{key} does nothing with {block}.{self.chooser}: {shown}"
+                raise ValueError(f"{told}; leave it out, or at {json.dumps(default)}")
+        return self
+
+
+_PCA = ("text", "image", "separate_pca", "joint_pca")
+_COUNTED: tuple[SignalKind, ...] = ("cosine", "pmi", "near", "next", "recent")
+
+
+class Items(ChoiceBlock):
     """What the model is told of an item beside its id and tags.
 
     ``item_info`` is the vector in item_info.parquet, ``v1`` to ``e4`` those of item_emb.parquet,
@@ -51,6 +92,17 @@ class Items(Block):
     ``raw`` both as they are. ``whiten`` gives PCA columns unit variance, ``normalize: l2`` then
     each part unit length.
     """
+
+    chooser = "embedding"
+    used_by = MappingProxyType(
+        {
+            "text_dim": ("text", "separate_pca"),
+            "image_dim": ("image", "separate_pca"),
+            "dim": ("joint_pca",),
+            "whiten": _PCA,
+            "normalize": (*_PCA, "raw"),
+        }
+    )
 
     embedding: ItemEmbedding = "item_info"
     file: str | None = None
@@ -66,47 +118,29 @@ class Items(Block):
             raise ValueError("items.file is given exactly when items.embedding is 'file'")
         return self
 
-    @model_validator(mode="after")
-    def _keys_that_do_something(self) -> "Items":
-        # By value and not by presence: a resolved recipe lists every key.
-        pca = ("text", "image", "separate_pca", "joint_pca")
-        used_by = {
-            "text_dim": ("text", "separate_pca"),
-            "image_dim": ("image", "separate_pca"),
-            "dim": ("joint_pca",),
-            "whiten": pca,
-            "normalize": (*pca, "raw"),
-        }
-        _refuse_idle(self, "items", used_by, (self.embedding,), "embedding")
-        return self
 
-
-def _refuse_idle(
-    block: Block,
-    name: str,
-    used_by: Mapping[str, Sequence[str]],
-    chosen: Sequence[str],
-    chooser: str,
-) -> None:
-    """ValueError for a key that differs from its default and that nothing ``chosen`` uses."""
-    for key, users in used_by.items():
-        default = type(block).model_fields[key].default
-        if getattr(block, key) != default and not set(chosen) & set(users):
-            found = ", ".join(chosen) or "[]"
-            told = f"{name}.{key} does nothing with {name}.{chooser}: {found}"
-            raise ValueError(f"{told}; leave it out, or at {json.dumps(default)}")
-
-
-class Signals(Block):
+class Signals(ChoiceBlock):
     """Item-item similarities between the target and each item of the history, counted from the
     histories of the fold's own training users; see :mod:`mmctr_kit.items.similarity`.
 
-    ``kinds``: which, none by default. ``window``: how many places apart two items still count as
-    ``near`` or ``next``. ``half_life``, in places, of the recency weights. ``shrinkage`` pulls
-    similarities of rare items to zero: that of n users is worth n / (n + shrinkage). An item keeps
-    its ``neighbours`` strongest. ``ease`` is fitted on the ``ease_items`` most frequent items, with
+    ``kinds``: which of them, or ``all`` or ``none``; none by default. ``window``: how many places
+    apart two items still count as ``near`` or ``next``. ``half_life``, in places, is of the recency weights.
+    ``shrinkage`` pulls similarities of rare items to zero: that of n users is worth
+    n / (n + shrinkage). An item keeps its ``neighbours`` strongest. ``ease`` is fitted on the ``ease_items`` most frequent items, with
     ``ease_l2``.
     """
+
+    chooser = "kinds"
+    used_by = MappingProxyType(
+        {
+            "window": ("near", "next"),
+            "half_life": SIGNAL_KINDS,
+            "shrinkage": _COUNTED,
+            "neighbours": _COUNTED,
+            "ease_items": ("ease",),
+            "ease_l2": ("ease",),
+        }
+    )
 
     kinds: tuple[SignalKind, ...] = ()
     window: PositiveInt = 3
@@ -116,6 +150,11 @@ class Signals(Block):
     ease_items: Annotated[int, Field(ge=1, le=20_000)] = 5_000
     ease_l2: PositiveFloat = 200.0
 
+    @field_validator("kinds", mode="before")
+    @classmethod
+    def _all_or_none(cls, kinds: Any) -> Any:
+        return {"all": SIGNAL_KINDS, "none": ()}[kinds] if kinds in ("all", "none") else kinds
+
     @field_validator("kinds", mode="after")
     @classmethod
     def _each_once(cls, kinds: tuple[SignalKind, ...]) -> tuple[SignalKind, ...]:
@@ -123,17 +162,24 @@ class Signals(Block):
             raise ValueError("signals.kinds holds a kind twice")
         return kinds
 
-    @model_validator(mode="after")
-    def _keys_that_do_something(self) -> "Signals":
-        used_by: dict[str, tuple[SignalKind, ...]] = {
-            "window": ("near", "next"),
-            "shrinkage": ("cosine", "pmi", "near", "next", "recent"),
-            "neighbours": ("cosine", "pmi", "near", "next", "recent"),
-            "ease_items": ("ease",),
-            "ease_l2": ("ease",),
-        }
-        _refuse_idle(self, "signals", used_by | {"half_life": SIGNAL_KINDS}, self.kinds, "kinds")
-        return self
+
+class Augmentation(ChoiceBlock):
+    """Extra training rows from training users' own histories; see
+    :mod:`mmctr_kit.items.augment`.
+
+    ``per_user`` of a user's later history items become targets with label 1, the items before them
+    their history, at least ``min_history`` of them. Each has ``negatives`` targets with label 0,
+    drawn as ``sampling`` says: like the training ``rows`` of label 0 (as the data set samples
+    its own), like the ``histories``' items, or ``uniform`` over the catalogue.
+    """
+
+    chooser = "per_user"
+    used_by = MappingProxyType({"negatives": ("on",), "min_history": ("on",), "sampling": ("on",)})
+
+    per_user: NonNegativeInt = 0
+    negatives: PositiveInt = 3
+    min_history: PositiveInt = 2
+    sampling: Literal["rows", "histories", "uniform"] = "rows"
 
 
 class Training(Block):

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmctr_kit.challenge.contract import SPLITS, Split
-from mmctr_kit.challenge.data import ChallengeData, Rows
+from mmctr_kit.challenge.data import ChallengeData, Examples
+from mmctr_kit.items.signals import SignalValues
 from mmctr_kit.models.batch import Batch
 
 
@@ -17,47 +18,62 @@ from mmctr_kit.models.batch import Batch
 class DeviceRows:
     """One split's columns on the device, all (rows,); ``label`` float32, None for test.
 
-    ``user`` numbers the users of train from 1; a user of no train row is 0.
+    ``user`` numbers the users of train from 1; a user of no train row is 0. ``begin`` and ``end``
+    int64 are the history's span in :attr:`DeviceData.history_items`. ``signals`` (positions, S) and
+    ``row_signals`` (rows, R) float16, both perhaps of width 0; row r's positions are those from
+    ``signal_begin[r]`` (int64) on.
     """
 
     item: Tensor
     likes_level: Tensor
     views_level: Tensor
     user: Tensor
-    history: Tensor
+    begin: Tensor
+    end: Tensor
+    signals: Tensor
+    signal_begin: Tensor
+    row_signals: Tensor
     label: Tensor | None
 
     def __len__(self) -> int:
         return len(self.item)
+
+    @property
+    def lengths(self) -> Tensor:
+        """(rows,) int64 the number of items in each history."""
+        return self.end - self.begin
 
 
 @dataclass(frozen=True)
 class DeviceData:
     """Everything a model is trained on and predicts, on one device.
 
-    Histories as CSR: ``history_items`` (total,) int32, ``history_offsets`` (histories + 1,) int64.
-    ``n_users`` counts the users of train.
+    ``history_items`` (total,) int32 holds all histories; ``users`` (n_users,) int64 the ids of
+    train's users, ascending. ``n_users`` is the size of the numbering that rows' users have.
     """
 
+    users: NDArray[np.int64]
     n_users: int
     rows: Mapping[Split, DeviceRows]
     history_items: Tensor
-    history_offsets: Tensor
 
     @property
     def device(self) -> torch.device:
         return self.history_items.device
 
+    def with_rows(
+        self, split: Split, examples: Examples, signals: SignalValues | None
+    ) -> "DeviceData":
+        """The same with a split's rows replaced by examples and their signals."""
+        found = _to_rows(examples, signals, self.users, self.device)
+        return replace(self, rows={**self.rows, split: found})
 
-def to_device(data: ChallengeData, device: torch.device) -> DeviceData:
-    """Copy the rows and histories to the device, once."""
+
+def to_device(data: ChallengeData, device: torch.device, max_history: int) -> DeviceData:
+    """Copy the rows and histories to the device, once; without signals."""
     users = np.unique(data.train.user_id)
-    return DeviceData(
-        n_users=len(users),
-        rows={s: _rows_to(data.rows[s], users, device) for s in SPLITS},
-        history_items=tensor(data.histories.items, device),
-        history_offsets=tensor(data.histories.offsets, device),
-    )
+    rows = {s: _to_rows(data.examples(s, max_history), None, users, device) for s in SPLITS}
+    return DeviceData(users, len(users), rows, tensor(data.histories.items, device))
 
 
 def with_raw_users(device_data: DeviceData, data: ChallengeData, n_users: int) -> DeviceData:
@@ -78,36 +94,51 @@ def tensor(array: NDArray[np.generic], device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(array)).to(device)
 
 
-def _rows_to(rows: Rows, users: NDArray[np.int64], device: torch.device) -> DeviceRows:
-    place = np.minimum(np.searchsorted(users, rows.user_id), len(users) - 1)
-    user = np.where(users[place] == rows.user_id, place + 1, 0)
+def _to_rows(
+    examples: Examples,
+    signals: SignalValues | None,
+    users: NDArray[np.int64],
+    device: torch.device,
+) -> DeviceRows:
+    place = np.minimum(np.searchsorted(users, examples.user_id), len(users) - 1)
+    user = np.where(users[place] == examples.user_id, place + 1, 0)
+    length = examples.lengths
+    if signals is None:
+        empty = np.zeros((int(length.sum()), 0), np.float32)
+        signals = SignalValues(empty, np.zeros((len(examples), 0), np.float32))
+    label = examples.label
     return DeviceRows(
-        item=tensor(rows.item_id, device),
-        likes_level=tensor(rows.likes_level.astype(np.int32), device),
-        views_level=tensor(rows.views_level.astype(np.int32), device),
+        item=tensor(examples.item_id, device),
+        likes_level=tensor(examples.likes_level.astype(np.int32), device),
+        views_level=tensor(examples.views_level.astype(np.int32), device),
         user=tensor(user, device),
-        history=tensor(rows.history.astype(np.int64), device),
-        label=None if rows.label is None else tensor(rows.label.astype(np.float32), device),
+        begin=tensor(examples.begin, device),
+        end=tensor(examples.end, device),
+        signals=tensor(signals.position.astype(np.float16), device),
+        signal_begin=tensor(np.cumsum(length) - length, device),
+        row_signals=tensor(signals.row.astype(np.float16), device),
+        label=None if label is None else tensor(label.astype(np.float32), device),
     )
 
 
-def make_batch(
-    data: DeviceData, split: Split, index: Tensor, max_history: int, known_user: Tensor
-) -> Batch:
-    """The rows ``index`` (B,) of a split, each with the most recent ``max_history`` items.
+def make_batch(data: DeviceData, split: Split, index: Tensor, known_user: Tensor) -> Batch:
+    """The rows ``index`` (B,) of a split.
 
     ``known_user`` (n_users + 1,) bool marks the users in the rows that the model is trained on;
     any other user is 0, so that a fold model meets its own fold's users as it meets test's.
     """
     rows = data.rows[split]
-    history = rows.history[index]
-    end = data.history_offsets[history + 1]
-    length = torch.clamp(end - data.history_offsets[history], max=max_history)
+    end = rows.end[index]
+    length = end - rows.begin[index]
     offsets = torch.nn.functional.pad(torch.cumsum(length, 0), (1, 0))
     row = torch.repeat_interleave(length)
-    # Row r's positions end where its history ends in the CSR array.
-    shift = end - offsets[1:]
-    position = torch.arange(len(row), device=row.device) + shift[row]
+    place = torch.arange(len(row), device=row.device)
+    # Row r's positions end where its history ends among all items, and begin where its signals do.
+    position = place + (end - offsets[1:])[row]
+    if rows.signals.shape[1]:
+        signals = rows.signals[place + (rows.signal_begin[index] - offsets[:-1])[row]].float()
+    else:
+        signals = torch.zeros(len(row), 0, device=row.device)
     return Batch(
         item=rows.item[index].long(),
         likes_level=rows.likes_level[index],
@@ -116,6 +147,8 @@ def make_batch(
         history=data.history_items[position].long(),
         row=row,
         offsets=offsets,
+        signals=signals,
+        row_signals=rows.row_signals[index].float(),
     )
 
 

@@ -21,7 +21,7 @@ from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.learner import Epoch, State
 from mmctr_kit.metrics import auc
 from mmctr_kit.models.batch import Batch
-from mmctr_kit.models.layers import ItemEncoder
+from mmctr_kit.models.fusion import ModalityFusion
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.batches import DeviceData, RowStream, make_batch, mix
 
@@ -119,16 +119,14 @@ class Fit:
 
     def _parts(self, split: Split, chosen: Tensor) -> list[Tensor]:
         """The rows cut where their histories add up, so that long ones cost no more memory."""
-        history = self.data.rows[split].history[chosen]
-        offsets = self.data.history_offsets
-        length = (offsets[history + 1] - offsets[history]).clamp(max=self.options.max_history)
+        length = self.data.rows[split].lengths[chosen]
         budget = PREDICT_POSITIONS[self.data.device.type]
         part = torch.div(torch.cumsum(length + 1, 0), budget, rounding_mode="floor")
         sizes = torch.unique_consecutive(part, return_counts=True)[1]
         return list(torch.split(chosen, sizes.tolist()))
 
     def _batch(self, split: Split, index: Tensor) -> Batch:
-        return make_batch(self.data, split, index, self.options.max_history, self.known_user)
+        return make_batch(self.data, split, index, self.known_user)
 
     def _epoch(self, stream: RowStream, begin: int, steps: int, total: int) -> float:
         self.model.train()
@@ -236,8 +234,8 @@ def _regularised(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
     for module in model.modules():
         if isinstance(module, nn.Embedding):
             tables.append(module.weight)
-        elif isinstance(module, ItemEncoder) and module.project is not None:
-            tables.append(module.project.weight)
+        elif isinstance(module, ModalityFusion):
+            tables += module.projections()
     taken = {id(w) for w in tables}
     dense: list[Tensor] = [
         p

@@ -1,5 +1,6 @@
 """The learner of every neural model: builds it, fits it, predicts with it."""
 
+import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,11 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mmctr_kit.challenge.contract import Split
+from mmctr_kit.challenge.contract import SPLITS, Split
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.errors import MmctrKitError
-from mmctr_kit.items.fusion import item_table
+from mmctr_kit.items.augment import later_items
+from mmctr_kit.items.fusion import item_parts, item_table
 from mmctr_kit.items.levels import item_levels
+from mmctr_kit.items.signals import fold_signals, row_columns
 from mmctr_kit.learner import Cost, Epoch, State
 from mmctr_kit.models.published import load_published, published_sizes
 from mmctr_kit.recipe import Recipe
@@ -33,15 +36,22 @@ class NeuralLearner:
         self.recipe = recipe
         self.device = torch.device(device)
         self._challenge = data
-        self.data: DeviceData = to_device(data, self.device)
+        self._seen = ""
+        self._base: DeviceData = to_device(data, self.device, recipe.training.max_history)
+        self.data = self._base
         likes, views = item_levels(data)
+        widths, present = item_parts(data, recipe.items)
         self._supplies: dict[str, Any] = {
+            "item_emb_widths": widths,
+            "item_present": tensor(present, self.device),
             "item_tags": tensor(data.item_tags.astype(np.int64), self.device),
             "item_emb": tensor(item_table(data, recipe.items), self.device),
             "item_likes_level": tensor(likes, self.device),
             "item_views_level": tensor(views, self.device),
             "n_tags": data.n_tags,
             "n_users": self.data.n_users,
+            "n_signals": len(recipe.signals.kinds),
+            "n_row_signals": len(row_columns(recipe.signals.kinds)),
         }
         self._fit: Fit | None = None
 
@@ -64,14 +74,44 @@ class NeuralLearner:
         resume: State | None = None,
     ) -> Iterator[Epoch]:
         try:
+            trained = self._see(train, seed)
             self._fit = Fit(self.build(seed), self.data, self.recipe.training, seed)
-            yield from self._fit.run(train, holdout, resume)
+            yield from self._fit.run(trained, holdout, resume)
         except torch.OutOfMemoryError as e:
             raise MmctrKitError(
                 "the GPU's memory is full; lower training.batch_size, or use --device cpu"
             ) from e
 
+    def _see(self, train: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+        """Take what these train rows add to the data: signals and extra rows of their users.
+
+        Returns the rows to train on, the extra ones numbered after the train split's own.
+        """
+        data, recipe = self._challenge, self.recipe
+        if not (recipe.signals.kinds or recipe.augmentation.per_user):
+            return train
+        most = recipe.training.max_history
+        examples = {s: data.examples(s, most) for s in SPLITS}
+        rows = train
+        if recipe.augmentation.per_user:
+            extra = later_items(data, train, recipe.augmentation, most, mix(seed, 3))
+            own = len(examples["train"])
+            rows = np.concatenate([train, np.arange(own, own + len(extra))])
+            examples["train"] = examples["train"].join(extra)
+        # Signals are the fold's: another seed of it has the same, but for its extra rows.
+        digest = hashlib.sha256(rows.tobytes()).hexdigest()
+        if digest == self._seen and not recipe.augmentation.per_user:
+            return rows
+        self._seen = digest
+        signals = fold_signals(data, recipe, train, examples)
+        self.data = self._base
+        for split in SPLITS:
+            self.data = self.data.with_rows(split, examples[split], signals[split])
+        return rows
+
     def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        if split == "train" and index is None:
+            index = np.arange(len(self._challenge.train))
         return self._fitted().predict(split, index)
 
     def weights(self) -> State:
@@ -79,9 +119,11 @@ class NeuralLearner:
         return copy_state({**fit.model.state_dict(), KNOWN_USER: fit.known_user})
 
     def load(self, weights: State) -> None:
-        model = self.build(0)
         tensors = {k: tensor(v, self.device) for k, v in weights.items()}
         known_user = tensors.pop(KNOWN_USER)
+        numbers = np.searchsorted(self._base.users, self._challenge.train.user_id) + 1
+        self._see(np.flatnonzero(np.asarray(weights[KNOWN_USER])[numbers]), 0)
+        model = self.build(0)
         model.load_state_dict(tensors)
         self._fit = Fit(model, self.data, self.recipe.training, 0)
         self._fit.known_user = known_user
@@ -106,6 +148,8 @@ class NeuralLearner:
 
     def cost(self, train_rows: int) -> Cost:
         options = self.recipe.training
+        if self.recipe.signals.kinds:
+            self._see(np.arange(len(self._challenge.train)), 0)
         fit = Fit(self.build(0), self.data, options, 0)
         size = batch_size_for(train_rows, options)
         rows = np.arange(min(size, len(self.data.rows["train"])))

@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
 from mmctr_kit.challenge.modalities import Modality, load_modality
 from mmctr_kit.errors import DataError, UsageError
-from mmctr_kit.items.fusion import describe, item_table, table_fingerprint
+from mmctr_kit.items.fusion import describe, item_parts, item_table, left_out, table_fingerprint
 from mmctr_kit.recipe import Items
 
 
@@ -217,15 +217,44 @@ def test_more_dimensions_than_the_vectors_have_is_one_line(
             call(tiny, items)
 
 
-def test_without_an_image_text_works_and_the_rest_says_so(tiny_root: Path, tmp_path: Path) -> None:
+def test_without_an_image_what_is_made_of_both_is_made_of_text_and_says_so(
+    tiny_root: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "data"
     shutil.copytree(tiny_root / "data", folder)
     path = folder / FILES["item_feature"].path
     pq.write_table(pq.read_table(path).drop_columns(["img_emb_CLIPRN50"]), path)
     data = load(folder)
-    assert item_table(data, Items(embedding="text")).shape[1] == 64
-    needs_both: tuple[Literal["image", "joint_pca", "separate_pca", "raw"], ...]
-    needs_both = ("image", "joint_pca", "separate_pca", "raw")
-    for embedding in needs_both:
-        with pytest.raises(DataError, match=r"no image embedding .*; use items.embedding: text$"):
-            item_table(data, Items(embedding=embedding))
+    text = item_table(data, Items(embedding="text", text_dim=20))
+    assert left_out(data, Items(embedding="text")) == ()
+    assert np.array_equal(item_table(data, Items(embedding="separate_pca", text_dim=20)), text)
+    assert np.array_equal(item_table(data, Items(embedding="joint_pca", dim=20)), text)
+    raw = Items(embedding="raw")
+    assert item_table(data, raw).shape[1] == 768
+    assert left_out(data, raw) == ("image",)
+    assert item_parts(data, raw)[0] == (768,)
+    assert describe(data, raw) == "text: 768 dimensions, as given"
+    with pytest.raises(DataError, match=r"no image embedding .*; use items.embedding: text$"):
+        item_table(data, Items(embedding="image"))
+
+
+def test_without_either_modality_the_line_says_what_to_use(tiny_root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(tiny_root / "data", folder)
+    (folder / FILES["item_feature"].path).unlink()
+    with pytest.raises(DataError, match=r"it lacks item_feature.parquet.*embedding: item_info"):
+        item_table(load(folder), Items(embedding="separate_pca"))
+
+
+def test_the_parts_of_a_table_are_its_modalities_and_which_items_have_them(
+    tiny: ChallengeData,
+) -> None:
+    widths, present = item_parts(tiny, Items(embedding="separate_pca", text_dim=9, image_dim=4))
+    assert widths == (9, 4)
+    for column, name in enumerate(get_args(Modality)):
+        assert np.array_equal(present[1:, column], modality(tiny, name).any(1))
+    assert item_parts(tiny, Items(embedding="e4"))[0] == (64, 64)
+    for embedding in ("item_info", "v3", "none"):
+        widths, present = item_parts(tiny, Items(embedding=embedding))
+        assert widths == (item_table(tiny, Items(embedding=embedding)).shape[1],)
+        assert present.all()

@@ -34,4 +34,6 @@ def packed(arrays: dict[str, Tensor]) -> Batch:
         history=sequence[sequence != 0],
         row=torch.repeat_interleave(lengths),
         offsets=torch.nn.functional.pad(lengths.cumsum(0), (1, 0)),
+        signals=torch.zeros(int(lengths.sum()), 0),
+        row_signals=torch.zeros(len(item), 0),
     )

@@ -12,6 +12,7 @@ from mmctr_kit.models.batch import Batch
 from mmctr_kit.registry import MODELS, model_class, model_supplies
 
 ITEMS, TAGS, ROWS, USERS = 60, 9, 40, 25
+SIGNALS, ROW_SIGNALS = 3, 13
 NEURAL = sorted(name for name, entry in MODELS.items() if entry.learner == "neural")
 
 
@@ -26,10 +27,14 @@ def build(name: str, seed: int = 0, width: int = 12) -> nn.Module:
     supplies = {
         "item_tags": tags,
         "item_emb": table[:, :width],
+        "item_emb_widths": (width // 2, width - width // 2),
+        "item_present": torch.rand(ITEMS + 1, 2, generator=generator) < 0.8,
         "item_likes_level": levels[0],
         "item_views_level": levels[1],
         "n_tags": TAGS,
         "n_users": USERS,
+        "n_signals": SIGNALS,
+        "n_row_signals": ROW_SIGNALS,
     }
     model: nn.Module = model_class(name)(**{k: supplies[k] for k in model_supplies(name)})
     for parameter in model.parameters():
@@ -58,6 +63,8 @@ def make_batch(rows: int = ROWS, seed: int = 0, least: int = 1, most: int = 12) 
         history=torch.from_numpy(random.integers(1, ITEMS + 1, int(lengths.sum()))),
         row=torch.from_numpy(np.repeat(np.arange(rows), lengths)),
         offsets=torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)])),
+        signals=torch.from_numpy(random.normal(size=(lengths.sum(), SIGNALS)).astype(np.float32)),
+        row_signals=torch.from_numpy(random.normal(size=(rows, ROW_SIGNALS)).astype(np.float32)),
     )
 
 
@@ -73,6 +80,18 @@ def take(batch: Batch, rows: list[int]) -> Batch:
         history=torch.cat([batch.history[a:b] for a, b in spans]),
         row=torch.repeat_interleave(lengths),
         offsets=nn.functional.pad(lengths.cumsum(0), (1, 0)),
+        signals=torch.cat([batch.signals[a:b] for a, b in spans]),
+        row_signals=batch.row_signals[rows],
+    )
+
+
+def with_padding(batch: Batch, amount: int, content: int) -> Batch:
+    """The batch with so many dummy positions of one item behind it."""
+    return replace(
+        batch,
+        history=torch.cat([batch.history, torch.full((amount,), content)]),
+        row=torch.cat([batch.row, torch.full((amount,), ROWS)]),
+        signals=torch.cat([batch.signals, torch.full((amount, SIGNALS), float(content))]),
     )
 
 
@@ -95,11 +114,7 @@ def test_neither_amount_nor_content_of_padding_changes_the_output(
 ) -> None:
     skip_if_exempt(name, "padding")
     model, batch = build(name), make_batch()
-    padded = replace(
-        batch,
-        history=torch.cat([batch.history, torch.full((amount,), content)]),
-        row=torch.cat([batch.row, torch.full((amount,), ROWS)]),
-    )
+    padded = with_padding(batch, amount, content)
     assert close(logits(model, batch), logits(model, padded))
 
 
@@ -107,11 +122,7 @@ def test_neither_amount_nor_content_of_padding_changes_the_output(
 def test_padding_gets_no_gradient(name: str) -> None:
     skip_if_exempt(name, "padding")
     model, batch = build(name), make_batch()
-    padded = replace(
-        batch,
-        history=torch.cat([batch.history, torch.full((9,), ITEMS)]),
-        row=torch.cat([batch.row, torch.full((9,), ROWS)]),
-    )
+    padded = with_padding(batch, 9, ITEMS)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0  # it draws a number for each position, dummies too

@@ -37,6 +37,12 @@ OPTIONS: list[dict[str, Any]] = [
     {"use_levels": False},
     {"use_levels": False, "se": True, "se_fields": "item"},
     {"use_tags": False},
+    {"n_signals": 2, "n_row_signals": 9},
+    {"n_signals": 2, "n_row_signals": 9, "attention": "multihead", "se": True},
+    {"n_signals": 2, "n_row_signals": 9, "attention": "none", "interaction": True},
+    {"fusion": "sum", "item_emb_dim": 6},
+    {"fusion": "gated", "item_emb_dim": 6, "modality_dropout": 0.3},
+    {"fusion": "cross", "fusion_heads": 2, "item_emb_dim": 6},
     {"use_item_id": False},
     {"use_item_id": False, "use_tags": False, "attention": "multihead", "se": True},
 ]
@@ -51,7 +57,13 @@ def build(emb: int = EMB, **options: Any) -> DIN:
     tags, table = torch.randint(0, TAGS, (ITEMS + 1, 3)), torch.randn(ITEMS + 1, emb)
     tags[0], table[0] = 0, 0
     small = {"embedding_dim": DIM, "attention_hidden": (7, 5), "mlp_hidden": (16, 8)}
-    model = DIN(item_tags=tags, item_emb=table, n_tags=TAGS, **(small | options))
+    supplied = {
+        "item_emb_widths": (emb // 2, emb - emb // 2),
+        "item_present": torch.rand(ITEMS + 1, 2) < 0.7,
+        "n_signals": 0,
+        "n_row_signals": 0,
+    }
+    model = DIN(item_tags=tags, item_emb=table, n_tags=TAGS, **(small | supplied | options))
     torch.manual_seed(1)  # the same embeddings whatever else the options add
     for module in model.modules():
         if isinstance(module, nn.Embedding):
@@ -69,6 +81,8 @@ def make_batch() -> Batch:
         history=torch.randint(1, ITEMS + 1, (int(LENGTHS.sum()),), generator=g),
         row=torch.repeat_interleave(LENGTHS),
         offsets=F.pad(LENGTHS.cumsum(0), (1, 0)),
+        signals=torch.randn(int(LENGTHS.sum()), 2, generator=g),
+        row_signals=torch.randn(ROWS, 9, generator=g),
     )
 
 
@@ -83,6 +97,8 @@ def take(batch: Batch, rows: list[int]) -> Batch:
         history=torch.cat([batch.history[s] for s in spans]),
         row=torch.repeat_interleave(LENGTHS[rows]),
         offsets=F.pad(LENGTHS[rows].cumsum(0), (1, 0)),
+        signals=torch.cat([batch.signals[s] for s in spans]),
+        row_signals=batch.row_signals[rows],
     )
 
 
@@ -109,8 +125,11 @@ def test_padding_changes_neither_logits_nor_gradients(options: dict[str, Any]) -
         batch,
         history=torch.cat([batch.history, torch.tensor([0, 3, ITEMS, 3])]),
         row=torch.cat([batch.row, torch.full((4,), ROWS)]),
+        signals=torch.cat([batch.signals, torch.randn(4, 2)]),
     )
     assert torch.allclose(logits(model, batch), logits(model, padded), atol=1e-5)
+    if model.items.project is not None:
+        model.items.project.dropout = 0.0  # it draws numbers for dummy positions too
     gradients = []
     for each in (batch, padded):
         model.train()
@@ -246,9 +265,7 @@ def test_interaction_adds_the_product_and_the_attentions_scores(
     pooled, product, score = torch.split(seen, [width, width, layer.heads], dim=1)
     target = model.items(batch.item)
     assert torch.allclose(product, pooled * target)
-    scores = layer.attend(
-        target, model.items(batch.history), torch.arange(16 + 1), batch.row, batch.offsets
-    )[1]
+    scores = layer.attend(target, model.items(batch.history), torch.arange(16 + 1), batch)[1]
     total = torch.stack([scores[batch.row == r].sum(0) for r in range(ROWS)])
     expected = total / LENGTHS.clamp(min=1)[:, None] if pooling == "mean" else total
     assert torch.allclose(score, expected, atol=1e-5)
@@ -298,7 +315,13 @@ def test_what_is_left_out_has_no_parameters_and_narrows_the_head(
 
 def test_the_official_sizes_are_the_defaults() -> None:
     model = DIN(
-        item_tags=torch.zeros(11, 5, dtype=torch.long), item_emb=torch.zeros(11, 128), n_tags=3
+        item_tags=torch.zeros(11, 5, dtype=torch.long),
+        item_emb=torch.zeros(11, 128),
+        item_emb_widths=(128,),
+        item_present=torch.ones(11, 1, dtype=torch.bool),
+        n_tags=3,
+        n_signals=0,
+        n_row_signals=0,
     )
     shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
     assert shapes["attention.first.weight"] == (512, 4 * 256)
@@ -329,6 +352,8 @@ def test_target_only_is_din_without_its_history() -> None:
     same = TargetOnly(
         item_tags=din.items.tags,
         item_emb=din.items.item_emb,
+        item_emb_widths=(din.items.item_emb.shape[1],),
+        item_present=din.items.present[:, :1],
         n_tags=TAGS,
         embedding_dim=DIM,
         mlp_hidden=(16, 8),

@@ -16,6 +16,8 @@ def logits(model: HistoryLengthOnly, lengths: list[int], item: int = 1) -> torch
         history=torch.full((total,), item),
         row=torch.repeat_interleave(torch.tensor(lengths)),
         offsets=torch.nn.functional.pad(torch.tensor(lengths).cumsum(0), (1, 0)),
+        signals=torch.zeros(total, 0),
+        row_signals=torch.zeros(n, 0),
     )
     with torch.inference_mode():
         found: torch.Tensor = model(batch)

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.encoder import ItemEncoder
 from mmctr_kit.models.layers import (
     MLP,
-    ItemEncoder,
     TargetAttention,
     rows_to_positions,
     to_padded,
@@ -18,6 +19,14 @@ ROW = torch.repeat_interleave(LENGTHS)
 OFFSETS = F.pad(LENGTHS.cumsum(0), (1, 0))
 
 
+def positions(signals: int) -> Batch:
+    """Four rows' positions; of the rows themselves nothing."""
+    rows = torch.zeros(4, dtype=torch.long)
+    history = torch.zeros(9, dtype=torch.long)
+    similar = torch.randn(9, signals, generator=torch.Generator().manual_seed(2))
+    return Batch(rows, rows, rows, rows, history, ROW, OFFSETS, similar, torch.zeros(4, 0))
+
+
 def test_target_attention_equals_the_mlp_on_the_concatenated_vectors() -> None:
     torch.manual_seed(0)
     attention = TargetAttention(6, (10, 5), "relu", 0.0)
@@ -26,7 +35,20 @@ def test_target_attention_equals_the_mlp_on_the_concatenated_vectors() -> None:
     k, q = table[index], target[ROW]
     weight = attention.rest(attention.first(torch.cat([q, k, q - k, q * k], 1)))
     expected = torch.stack([(weight * k)[r == ROW].sum(0) for r in range(4)])
-    assert torch.allclose(attention(target, table, index, ROW, OFFSETS), expected, atol=1e-5)
+    batch = positions(0)
+    assert torch.allclose(attention.attend(target, table, index, batch)[0], expected, atol=1e-5)
+
+
+def test_a_positions_signals_are_further_inputs_of_the_attentions_first_layer() -> None:
+    torch.manual_seed(0)
+    attention = TargetAttention(6, (10, 5), "relu", 0.0, signals=3)
+    target, table = torch.randn(4, 6), torch.randn(8, 6)
+    index, batch = torch.randint(0, 8, (9,)), positions(3)
+    k, q = table[index], target[ROW]
+    first = attention.first(torch.cat([q, k, q - k, q * k], 1))
+    weight = attention.rest(first + batch.signals @ attention.signal.weight.T)
+    expected = torch.stack([(weight * k)[r == ROW].sum(0) for r in range(4)])
+    assert torch.allclose(attention.attend(target, table, index, batch)[0], expected, atol=1e-5)
 
 
 def test_weighted_sum_leaves_out_what_comes_after_the_last_row() -> None:

@@ -10,22 +10,25 @@ from mmctr_kit.challenge.contract import SPLITS
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.training.batches import DeviceData, RowStream, make_batch, mix, to_device
 
+CPU = torch.device("cpu")
+
 
 @pytest.fixture(scope="module")
 def device_data(tiny: ChallengeData) -> DeviceData:
-    return to_device(tiny, torch.device("cpu"))
+    return to_device(tiny, CPU, 64)
 
 
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("most", [1, 5, 64])
 def test_a_batch_holds_each_rows_most_recent_items_oldest_first(
-    tiny: ChallengeData, device_data: DeviceData, split: str, most: int
+    tiny: ChallengeData, split: str, most: int
 ) -> None:
     assert split in SPLITS
+    device_data = to_device(tiny, CPU, most)
     rows, histories = tiny.rows[split], tiny.histories
     index = np.random.default_rng(0).integers(0, len(rows), 50)
     everyone = torch.ones(device_data.n_users + 1, dtype=torch.bool)
-    batch = make_batch(device_data, split, torch.from_numpy(index), most, everyone)
+    batch = make_batch(device_data, split, torch.from_numpy(index), everyone)
     for i, row in enumerate(index):
         h = rows.history[row]
         expected = histories.items[histories.offsets[h] : histories.offsets[h + 1]][-most:]
@@ -45,10 +48,10 @@ def test_users_that_the_model_was_not_trained_on_are_all_the_same_unknown_user(
     known = torch.zeros(len(users) + 1, dtype=torch.bool)
     known[1:11] = True
     rows = torch.arange(len(tiny.train))
-    found = make_batch(device_data, "train", rows, 64, known).user.numpy()
+    found = make_batch(device_data, "train", rows, known).user.numpy()
     number = np.searchsorted(users, tiny.train.user_id) + 1
     assert np.array_equal(found, np.where(number <= 10, number, 0))
-    assert not make_batch(device_data, "test", torch.arange(400), 64, known).user.any()
+    assert not make_batch(device_data, "test", torch.arange(400), known).user.any()
 
 
 @settings(deadline=None, max_examples=40)

@@ -18,7 +18,7 @@ OPTIONS = Training(epochs=3, batch_size=128, learning_rate=3e-3, holdout=0.1)
 
 @pytest.fixture(scope="module")
 def device_data(tiny: ChallengeData) -> DeviceData:
-    return to_device(tiny, CPU)
+    return to_device(tiny, CPU, 64)
 
 
 @pytest.fixture
@@ -31,7 +31,11 @@ def small_din(tiny: ChallengeData, seed: int = 0) -> DIN:
     return DIN(
         item_tags=tensor(tiny.item_tags.astype(np.int64), CPU),
         item_emb=tensor(tiny.item_emb, CPU),
+        item_emb_widths=(tiny.item_emb.shape[1],),
+        item_present=torch.ones(tiny.n_items + 1, 1, dtype=torch.bool),
         n_tags=tiny.n_tags,
+        n_signals=0,
+        n_row_signals=0,
         embedding_dim=8,
         item_emb_dim=8,
         attention_hidden=(8,),
@@ -173,7 +177,7 @@ def test_prediction_in_parts_equals_prediction_at_once(
 
 @pytest.mark.cuda
 def test_training_on_a_gpu_uses_bf16_and_predicts_in_float32(tiny: ChallengeData) -> None:
-    data = to_device(tiny, torch.device("cuda"))
+    data = to_device(tiny, torch.device("cuda"), 64)
     fit = Fit(small_din(tiny).cuda(), data, OPTIONS, 0)
     *_, last = fit.run(TRAIN, HOLDOUT)
     assert np.isfinite(last.train_loss)

@@ -3,7 +3,9 @@
 Counted from the histories of some users alone, a fold model's training users, and from no label.
 Whoever is scored has no say in it: a user who was counted is taken out again, exactly, before a
 similarity is read for a row of theirs. Without that, training rows would see themselves (a later
-history of the same user may even hold the target) and the rows to predict would not.
+history of the same user may even hold the target) and the rows to predict would not. What remains
+of a user is a part in the choice of the pairs kept, of more than an item's ``neighbours``, and of
+the items that EASE covers, of more than ``ease_items``.
 
 With c_i the users who have item i, c_ij those who have both, n users, s the ``shrinkage``:
 
@@ -92,7 +94,10 @@ def fit_similarity(
 
 
 class _Counts:
-    """(n,) counts of pairs of ``target`` and ``item``, without those of ``user`` (-1: nobody)."""
+    """Counts of n pairs of ``target`` and ``item``, without those of ``user`` (-1: nobody).
+
+    ``at``: which of them some other user has both of; the counts are of these alone.
+    """
 
     def __init__(
         self,
@@ -103,41 +108,59 @@ class _Counts:
         item: NDArray[np.int64],
     ) -> None:
         found = pairs.find(target, item)
-        there = (found >= 0) & (target != item)
-        self.sums = np.where(there[:, None], pairs.sums[found], 0).astype(np.float64)
+        there = np.flatnonzero((found >= 0) & (target != item))
+        user, target, item = user[there], target[there], item[there]
+        sums = pairs.sums[found[there]].astype(np.float64)
         at_target, at_item = contexts.position(user, target), contexts.position(user, item)
-        self.of_target = (pairs.count[target] - (at_target >= 0)).astype(np.float64)
-        self.of_item = (pairs.count[item] - (at_item >= 0)).astype(np.float64)
-        self.users = (pairs.users - (user >= 0)).astype(np.float64)
-        self.rising = item < target  # the history's item has the smaller id
-        own = np.flatnonzero(there & (at_target >= 0) & (at_item >= 0))
-        p, q = at_target[own], at_item[own]
-        older = np.minimum(p, q)
-        near, recent = pairs.weights.of(older, np.maximum(p, q), contexts.lengths[user[own]])
-        up = self.rising[own] == (q < p)  # the smaller id came first
-        self.sums[own, TOGETHER] -= 1
-        self.sums[own, NEAR] -= near
-        self.sums[own, UP] -= np.where(up, near, 0)
-        self.sums[own, DOWN] -= np.where(up, 0, near)
-        self.sums[own, RECENT] -= recent
-        # What is left of a sum of float32 weights when its only part is taken out.
-        self.sums[self.sums[:, TOGETHER] < 0.5] = 0
-        np.maximum(self.sums, 0, out=self.sums)
+        _take_out(sums, contexts, pairs.weights, user, at_target, at_item, item < target)
+        left = np.flatnonzero(sums[:, TOGETHER] > 0)
+        of_target = pairs.count[target] - (at_target >= 0)
+        of_item = pairs.count[item] - (at_item >= 0)
+        self.size, self.at = len(found), there[left]
+        self.sums = sums[left]
+        self.product = (of_target * of_item)[left].astype(np.float64)
+        self.users = (pairs.users - (user >= 0))[left].astype(np.float64)
+        self.rising = (item < target)[left]  # the history's item has the smaller id
 
     def similarity(self, kind: SignalKind, shrinkage: float) -> NDArray[np.float64]:
         """(n,) the similarity, 0 where nobody else has both."""
         together = self.sums[:, TOGETHER]
-        there = together > 0
-        product = np.where(there, self.of_target * self.of_item, 1.0)
-        trust = np.where(there, together / (together + shrinkage), 0.0)
         if kind == "pmi":
-            ratio = np.where(there, together * self.users / product, 1.0)
-            return np.asarray(np.maximum(np.log(ratio), 0) * trust)
-        summed = {
-            "cosine": together,
-            "near": self.sums[:, NEAR],
-            "next": np.where(self.rising, self.sums[:, UP], self.sums[:, DOWN]),
-            "recent": self.sums[:, RECENT],
-        }[kind]
-        return np.asarray(summed / np.sqrt(product) * trust)
+            value = np.maximum(np.log(together * self.users / self.product), 0)
+        else:
+            summed = {
+                "cosine": together,
+                "near": self.sums[:, NEAR],
+                "next": np.where(self.rising, self.sums[:, UP], self.sums[:, DOWN]),
+                "recent": self.sums[:, RECENT],
+            }[kind]
+            value = summed / np.sqrt(self.product)
+        values = np.zeros(self.size)
+        values[self.at] = value * together / (together + shrinkage)
+        return values
 
+
+def _take_out(
+    sums: NDArray[np.float64],
+    contexts: Contexts,
+    weights: Weights,
+    user: NDArray[np.int64],
+    at_target: NDArray[np.int64],
+    at_item: NDArray[np.int64],
+    rising: NDArray[np.bool_],
+) -> None:
+    """Less, in place, what the user counts for where both items are in the user's sequence.
+
+    ``at_target`` and ``at_item`` are their places in it, -1 for none; ``rising`` where the item has
+    the smaller id.
+    """
+    own = np.flatnonzero((at_target >= 0) & (at_item >= 0))
+    p, q = at_target[own], at_item[own]
+    near, recent = weights.of(np.minimum(p, q), np.maximum(p, q), contexts.lengths[user[own]])
+    up = rising[own] == (q < p)  # the smaller id came first
+    sums[own, TOGETHER] -= 1
+    sums[own, NEAR] -= near
+    sums[own, UP] -= np.where(up, near, 0)
+    sums[own, DOWN] -= np.where(up, 0, near)
+    sums[own, RECENT] -= recent
+    np.maximum(sums, 0, out=sums)

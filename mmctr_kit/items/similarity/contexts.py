@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.challenge.data import ChallengeData, span_places
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,23 @@ def contexts(data: ChallengeData, rows: NDArray[np.int64], max_history: int) -> 
 
     Where a user's rows show prefixes of one sequence, that is the whole of it.
     """
-    train, histories = data.train, data.histories
-    user, history = train.user_id[rows], train.history[rows].astype(np.int64)
-    length = np.minimum(histories.lengths[history], max_history)
-    order = np.lexsort((history, length, user))
-    last = np.flatnonzero(np.diff(user[order], append=user[order][-1:] + 1) != 0)
-    chosen = order[last]
-    users, length = user[chosen], length[chosen]
-    end = histories.offsets[history[chosen] + 1]
-    total = np.concatenate([[0], np.cumsum(length)])
-    owner = np.repeat(np.arange(len(users)), length)
-    items = histories.items[np.arange(total[-1]) + (end - total[1:])[owner]].astype(np.int64)
+    users, begin, end = longest_histories(data, rows)
+    length = np.minimum(end - begin, max_history)
+    place, owner = span_places(end - length, length)
+    items = data.histories.items[place].astype(np.int64)
     return _distinct(users, owner, items, data.n_items)
+
+
+def longest_histories(
+    data: ChallengeData, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """(U,) the users of these train rows, ascending, and where the longest of each one's histories
+    begins and ends in ``Histories.items``."""
+    offsets, lengths = data.histories.offsets, data.histories.lengths
+    user, history = data.train.user_id[rows], data.train.history[rows].astype(np.int64)
+    order = np.lexsort((history, lengths[history], user))
+    last = order[np.flatnonzero(np.diff(user[order], append=user[order][-1:] + 1) != 0)]
+    return user[last], offsets[history[last]], offsets[history[last] + 1]
 
 
 def _distinct(

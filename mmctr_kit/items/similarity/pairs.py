@@ -144,15 +144,24 @@ def _strongest(
     count: NDArray[np.int64],
     neighbours: int,
 ) -> NDArray[np.int64] | None:
-    """Positions of the pairs to keep, ascending; None for all."""
+    """Positions of the pairs to keep, ascending; None for all.
+
+    Of an item's equals the first by key are kept, those where it is the smaller id before the rest.
+    """
     n = len(count)
     a, b = keys // n, keys % n
-    if not len(keys) or np.bincount(np.concatenate([a, b])).max() <= neighbours:
+    degree = np.bincount(a, minlength=n) + np.bincount(b, minlength=n)
+    crowded = degree > neighbours
+    if not crowded.any():
         return None
     cosine = together / np.sqrt(count[a] * count[b])
-    item = np.concatenate([a, b])
-    order = np.lexsort((-np.concatenate([cosine, cosine]), item))
-    item = item[order]
-    first = np.flatnonzero(np.diff(item, prepend=-1))
-    rank = np.arange(len(item)) - np.repeat(first, np.diff(first, append=len(item)))
-    return np.unique(order[rank < neighbours] % len(keys))
+    kept = ~(crowded[a] & crowded[b])
+    of_a, of_b = np.flatnonzero(crowded[a]), np.flatnonzero(crowded[b])
+    pair = np.concatenate([of_a, of_b])
+    pair = pair[np.argsort(np.concatenate([a[of_a], b[of_b]]), kind="stable")]
+    begin = 0
+    for end in np.cumsum(degree[crowded]).tolist():
+        own = pair[begin:end]
+        kept[own[np.argsort(-cosine[own], kind="stable")[:neighbours]]] = True
+        begin = end
+    return np.flatnonzero(kept)

@@ -1,0 +1,106 @@
+"""The item encoder that every model shares: id, tags and multimodal vector to one item vector.
+
+Shapes: N items, K encoded ids, D the width of an item vector.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmctr_kit.models.fusion import ModalityFusion
+from mmctr_kit.models.layers import embedding
+from mmctr_kit.options import FusionKind
+
+
+@dataclass(frozen=True)
+class Modalities:
+    """What the columns of the item table are, and how they are fused.
+
+    ``widths`` of the modalities side by side add up to the table's; ``present`` (N + 1, M) bool,
+    1 = the item has the modality. ``kind``, ``heads`` and ``dropout`` are
+    :class:`~mmctr_kit.models.fusion.ModalityFusion`'s.
+    """
+
+    widths: tuple[int, ...]
+    present: Tensor
+    kind: FusionKind
+    heads: int
+    dropout: float
+
+
+class ItemEncoder(nn.Module):
+    """Item vector: id embedding, mean of the tag embeddings, projected multimodal vector.
+
+    ``item_tags`` (N + 1, tags) int, 0 = no tag; ``item_emb`` (N + 1, d) float32, d may be 0: then
+    there is no multimodal part. Row 0 is the padding item. ``modalities`` says how its columns are
+    fused; without, they are one vector, projected as the official baseline does. ``use_item_id``
+    and ``use_tags`` leave out the first and the second part, tables and all. ``widths`` are those
+    of the parts, ``width`` = D.
+    """
+
+    tags: Tensor
+    item_emb: Tensor
+    present: Tensor
+
+    def __init__(
+        self,
+        item_tags: Tensor,
+        item_emb: Tensor,
+        n_tags: int,
+        dim: int,
+        emb_dim: int,
+        *,
+        use_item_id: bool = True,
+        use_tags: bool = True,
+        modalities: Modalities | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("tags", item_tags, persistent=False)
+        self.register_buffer("item_emb", item_emb, persistent=False)
+        self.item_id = embedding(len(item_tags), dim) if use_item_id else None
+        self.item_tags = embedding(n_tags, dim) if use_tags else None
+        d = item_emb.shape[1]
+        if modalities is None:
+            whole = torch.ones(len(item_emb), 1, dtype=torch.bool, device=item_emb.device)
+            modalities = Modalities((d,), whole, "concat", 1, 0.0)
+        self.register_buffer("present", modalities.present, persistent=False)
+        self.project: ModalityFusion | None = None
+        if d:
+            self.project = ModalityFusion(
+                modalities.widths,
+                emb_dim,
+                kind=modalities.kind,
+                heads=modalities.heads,
+                dropout=modalities.dropout,
+            )
+        self.widths = [dim] * (use_item_id + use_tags) + [emb_dim] * (d > 0)
+        self.width = sum(self.widths)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(n,) item ids -> (n, D)."""
+        parts = []
+        if self.item_id is not None:
+            parts.append(self.item_id(ids))
+        if self.item_tags is not None:
+            parts.append(_mean_of_real(self.tags[ids], self.item_tags.weight))
+        if self.project is not None:
+            parts.append(self.project(self.item_emb[ids], self.present[ids]))
+        return torch.cat(parts, dim=-1)
+
+    def lookup(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """(K, D) vectors and, for each of the (n,) ids, the row of its vector.
+
+        A catalogue smaller than ``ids`` is encoded once as a whole.
+        """
+        if len(self.tags) <= len(ids):
+            return self(torch.arange(len(self.tags), device=ids.device)), ids
+        return self(ids), torch.arange(len(ids), device=ids.device)
+
+
+def _mean_of_real(tags: Tensor, table: Tensor) -> Tensor:
+    """(n, tags) tag ids, 0 = none -> (n, dim) mean of the rows of ``table``; zeros if no tag."""
+    real = (tags != 0).to(table.dtype)
+    total = F.embedding_bag(tags, table, mode="sum", per_sample_weights=real)
+    return total / (real.sum(1, keepdim=True) + 1e-12)
