@@ -22,6 +22,7 @@ from mmctr_kit.items.features import feature_fingerprints
 from mmctr_kit.learner import Cost, make_learner
 from mmctr_kit.predictions import Predictions, predictions_for
 from mmctr_kit.recipe import Recipe, fingerprint
+from mmctr_kit.registry import MODELS
 from mmctr_kit.runs import Manifest, Run, RunWriter, begin_run, is_finished, locked
 from mmctr_kit.scores import score_predictions, seed_scores
 from mmctr_kit.slices import slice_metrics
@@ -59,11 +60,13 @@ class Plan:
 def plan_cv(recipe: Recipe, data: ChallengeData, device: str, workers: int | None = None) -> Plan:
     """Check that the recipe can run on the data, and lay out its jobs.
 
-    ``device`` is resolved ('cpu' or 'cuda'); ``workers`` is one a core on a CPU, one on a GPU,
-    unless given. Raises DataError where the folder lacks what the recipe asks for or is too small
-    for its folds.
+    ``device`` is resolved ('cpu' or 'cuda'), and the CPU for a boosted model; ``workers`` is one a
+    core on a CPU, one on a GPU, unless given. Raises DataError where the folder lacks what the
+    recipe asks for or is too small for its folds.
     """
     features = feature_fingerprints(recipe, data)
+    if MODELS[recipe.model_name].learner == "gbdt":
+        device = "cpu"
     if len(np.unique(data.valid.labels())) < 2:
         raise DataError("valid holds one label alone; expected 0 and 1 (mmctr-kit data check)")
     # A fold's seeds one after another: they share what the fold's learner has worked out.

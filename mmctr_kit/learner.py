@@ -54,6 +54,10 @@ class Learner(Protocol):
     Row numbers are positions in ChallengeData's rows of a split; logits are float64.
     """
 
+    def check(self) -> None:
+        """Raise UsageError where the recipe's options do not go together on this data."""
+        ...
+
     def fit(
         self,
         train: NDArray[np.int64],
@@ -86,8 +90,12 @@ class Learner(Protocol):
 
 
 def make_learner(recipe: Recipe, data: ChallengeData, device: str) -> Learner:
-    """The learner of the recipe's model, on ``device`` ('cpu', 'cuda', 'cuda:1')."""
-    assert MODELS[recipe.model_name].learner == "neural"
+    """The learner of the recipe's model, on ``device`` ('cpu', 'cuda', 'cuda:1'); trees grow on the
+    CPU whatever it is."""
+    if MODELS[recipe.model_name].learner == "gbdt":
+        from mmctr_kit.training.boosted import BoostedLearner
+
+        return BoostedLearner(recipe, data)
     from mmctr_kit.training.neural import NeuralLearner
 
     return NeuralLearner(recipe, data, device)

@@ -15,6 +15,9 @@ NonNegativeFloat = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 """A share or a dropout probability."""
 
+Share = Annotated[float, Field(gt=0, le=1)]
+"""A part of something, or all of it."""
+
 Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 """Hidden widths of an MLP, first layer first."""
 
@@ -35,5 +38,6 @@ __all__ = [
     "PositiveFloat",
     "PositiveInt",
     "Rate",
+    "Share",
     "Widths",
 ]

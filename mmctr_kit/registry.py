@@ -32,6 +32,7 @@ MODELS: Mapping[str, Entry] = MappingProxyType(
     {
         "din": Entry("mmctr_kit.models.din:DIN"),
         "din_target_encoder": Entry("mmctr_kit.models.din_target_encoder:DINTargetEncoder"),
+        "gbdt": Entry("mmctr_kit.models.gbdt:GBDT", learner="gbdt"),
         "history_length_only": Entry("mmctr_kit.models.history_length_only:HistoryLengthOnly"),
         "qin": Entry("mmctr_kit.models.qin:QIN"),
         "target_only": Entry("mmctr_kit.models.target_only:TargetOnly"),

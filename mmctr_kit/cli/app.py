@@ -10,7 +10,19 @@ from typing import Annotated, Any
 import typer
 
 from mmctr_kit import __version__
-from mmctr_kit.cli import blend, cv, data, demo, imports, items, recipes, runs, slices, submit
+from mmctr_kit.cli import (
+    ablate,
+    blend,
+    cv,
+    data,
+    demo,
+    imports,
+    items,
+    recipes,
+    runs,
+    slices,
+    submit,
+)
 from mmctr_kit.cli.output import fail
 from mmctr_kit.errors import MmctrKitError
 
@@ -29,6 +41,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(items.app, name="items")
 app.command("cv")(cv.cv)
+app.command("ablate")(ablate.ablate)
 app.command("runs")(runs.runs)
 app.command("slices")(slices.slices)
 app.command("blend")(blend.blend)

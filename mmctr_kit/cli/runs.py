@@ -28,6 +28,9 @@ def runs(
     are not one number. "to best" is the paired difference of valid AUCs. A run of one seed is
     marked 1: no claim about its recipe rests on it. --json has the error over seeds too.
 
+    With --truth, "of oracle" is the share that a run's test AUC keeps of the oracle's lead over
+    0.5: the oracle is the best score that any model of generated data could have.
+
     [bold]Examples[/bold]
 
       mmctr-kit runs
@@ -45,8 +48,9 @@ def runs(
         say(f"no runs in {runs} yet; make one with 'mmctr-kit cv'")
         return
     # 80 columns hold either.
-    last = ["test AUC"] if truth else ["seeds", "time"]
-    columns = ["run", "OOF AUC", "valid AUC", "to best", *last]
+    columns = ["run", "OOF AUC", "valid AUC", "to best", "seeds", "time"]
+    if truth:
+        columns = ["run", "valid AUC", "to best", "test AUC", "of oracle"]
     table(columns, [_row(e, truth is not None) for e in entries])
     for entry in entries:
         if entry.state == "alarm":
@@ -57,11 +61,12 @@ def _row(entry: "Entry", with_test: bool) -> list[str]:
     stopped = entry.state in ("unfinished", "unreadable")
     name = f"{entry.name} ({entry.state})" if stopped else entry.name
     behind = "" if entry.behind is None else _short(entry.behind.signed())
-    cells = [name, _cell(entry.oof), _cell(entry.valid), behind]
     if with_test:
-        return [*cells, _cell(entry.test)]
+        kept = "" if entry.kept is None else f"{100 * entry.kept:.1f} %"
+        return [name, _cell(entry.valid), behind, _cell(entry.test), kept]
     seeds = str(entry.seeds) if entry.kind == "cv" else entry.kind
-    return [*cells, seeds, "" if entry.seconds is None else f"{entry.seconds:.0f} s"]
+    seconds = "" if entry.seconds is None else f"{entry.seconds:.0f} s"
+    return [name, _cell(entry.oof), _cell(entry.valid), behind, seeds, seconds]
 
 
 def _cell(estimate: "Estimate | None") -> str:

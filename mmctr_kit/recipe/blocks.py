@@ -124,10 +124,10 @@ class Signals(ChoiceBlock):
     histories of the fold's own training users; see :mod:`mmctr_kit.items.similarity`.
 
     ``kinds``: which of them, or ``all`` or ``none``; none by default. ``window``: how many places
-    apart two items still count as ``near`` or ``next``. ``half_life``, in places, is of the recency weights.
-    ``shrinkage`` pulls similarities of rare items to zero: that of n users is worth
-    n / (n + shrinkage). An item keeps its ``neighbours`` strongest. ``ease`` is fitted on the ``ease_items`` most frequent items, with
-    ``ease_l2``.
+    apart two items still count as ``near`` or ``next``. ``half_life``, in places, is of the recency
+    weights. ``shrinkage`` pulls similarities of rare items to zero: that of n users is worth
+    n / (n + shrinkage). An item keeps its ``neighbours`` strongest. ``ease`` is fitted on the
+    ``ease_items`` most frequent items, with ``ease_l2``.
     """
 
     chooser = "kinds"

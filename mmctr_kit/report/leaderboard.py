@@ -24,8 +24,9 @@ class Entry:
     """One line: a run's OOF, valid and, where labels are known, test AUC.
 
     ``behind`` is its valid AUC less the best run's, paired; ``recipe`` the mean of its seeds' own
-    valid AUCs with the error that counts the variance between seeds; ``seconds`` those of its
-    fold models. ``state`` is empty, 'unfinished', 'unreadable' or 'alarm'.
+    valid AUCs with the error that counts the variance between seeds; ``kept`` what share of the
+    oracle's lead over 0.5 the test AUC keeps; ``seconds`` those of its fold models. ``state`` is
+    empty, 'unfinished', 'unreadable' or 'alarm'.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Entry:
     behind: Estimate | None = None
     recipe: Estimate | None = None
     test: Estimate | None = None
+    kept: float | None = None
     seconds: float | None = None
 
 
@@ -50,8 +52,11 @@ def leaderboard(runs: Sequence[Run], truth: Path | None = None) -> list[Entry]:
     found = [_entry(run, labels) for run in runs]
     found.sort(key=lambda pair: -pair[0].valid.value if pair[0].valid else 1.0)
     entries = [replace(e, behind=_behind(found[0][1], p)) for e, p in found]
-    oracle = None if truth is None else truth / "oracle.json"
-    return [*entries, _oracle(oracle)] if oracle and oracle.is_file() else entries
+    made = None if truth is None else truth / "oracle.json"
+    if made is None or not made.is_file():
+        return entries
+    oracle = _oracle(made)
+    return [*(replace(e, kept=_kept(e, oracle)) for e in entries), oracle]
 
 
 def _entry(run: Run, labels: Labels | None) -> tuple[Entry, Predictions | None]:
@@ -103,6 +108,12 @@ def _behind(best: Predictions | None, found: Predictions | None) -> Estimate | N
         return None
     user = found.valid_keys.user_id
     return auc_difference(found.valid_label, found.valid_mean(), best.valid_mean(), user)
+
+
+def _kept(entry: Entry, oracle: Entry) -> float | None:
+    if entry.test is None or oracle.test is None:
+        return None
+    return (entry.test.value - 0.5) / (oracle.test.value - 0.5)
 
 
 def _seconds(run: Run) -> float | None:

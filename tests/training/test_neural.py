@@ -1,14 +1,19 @@
 """mmctr_kit.training.neural: the learner of every neural model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from mmctr_kit.challenge.contract import SPLITS
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.learner import Learner, make_learner
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.training.neural import KNOWN_USER
 
 SETTINGS = ("training.epochs=2", "training.batch_size=256")
+MORE = (*SETTINGS, "signals.kinds=all", "augmentation.per_user=1")
+TRAIN, HOLDOUT = np.arange(1500), np.arange(1500, 2000)
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +30,54 @@ def test_loaded_weights_predict_what_the_fitted_model_did(
     other = make_learner(load_recipe("din_demo", SETTINGS), tiny, "cpu")
     other.load(learner.weights())
     assert np.array_equal(other.predict("test"), fitted)
+
+
+def test_what_is_counted_in_a_fold_comes_back_with_its_weights(tiny: ChallengeData) -> None:
+    recipe = load_recipe("din_mha_demo", MORE)
+    first, other = (make_learner(recipe, tiny, "cpu") for _ in range(2))
+    list(first.fit(TRAIN, HOLDOUT, seed=3))
+    list(other.fit(np.arange(500, 2000), np.arange(500), seed=4))
+    other.load(first.weights())
+    for split in SPLITS:
+        assert np.array_equal(other.predict(split), first.predict(split))
+        assert len(other.predict(split)) == len(tiny.rows[split])
+
+
+def test_a_fit_with_signals_and_extra_rows_resumes_bit_for_bit(tiny: ChallengeData) -> None:
+    recipe = load_recipe("din_mha_demo", MORE)
+    whole, cut = (make_learner(recipe, tiny, "cpu") for _ in range(2))
+    list(whole.fit(TRAIN, HOLDOUT, seed=3))
+    state = next(cut.fit(TRAIN, HOLDOUT, seed=3)).state()
+    resumed = make_learner(recipe, tiny, "cpu")
+    assert len(list(resumed.fit(TRAIN, HOLDOUT, 3, state))) == 1
+    assert np.array_equal(resumed.predict("test"), whole.predict("test"))
+
+
+def test_extra_rows_make_the_epochs_longer(tiny: ChallengeData) -> None:
+    steps = {}
+    for name, settings in (("own", SETTINGS), ("more", MORE)):
+        learner = make_learner(load_recipe("din_mha_demo", settings), tiny, "cpu")
+        steps[name] = next(iter(learner.fit(TRAIN, HOLDOUT, seed=3))).steps
+    assert steps == {"own": -(-1500 // 256), "more": -(-3000 // 256)}
+
+
+def test_histories_of_users_outside_the_fold_change_no_signal(tiny: ChallengeData) -> None:
+    recipe = load_recipe("din_mha_demo", (*SETTINGS, "signals.kinds=all", "training.epochs=1"))
+    rows = tiny.train.history[TRAIN]
+    inside = np.zeros(len(tiny.histories), np.bool_)
+    inside[rows] = True
+    length = tiny.histories.lengths
+    changed = tiny.histories.items.copy()
+    outside = np.repeat(~inside, length)
+    changed[outside] = 1 + changed[outside] % tiny.n_items
+    other = replace(tiny, histories=replace(tiny.histories, items=changed))
+    assert not np.array_equal(changed, tiny.histories.items)
+    found = []
+    for data in (tiny, other):
+        learner = make_learner(recipe, data, "cpu")
+        list(learner.fit(TRAIN, HOLDOUT, seed=3))
+        found.append(learner.predict("train", TRAIN))
+    assert np.array_equal(*found)
 
 
 def test_a_learner_without_a_model_says_so(tiny: ChallengeData) -> None:

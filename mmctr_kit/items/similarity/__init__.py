@@ -108,7 +108,7 @@ class _Counts:
         item: NDArray[np.int64],
     ) -> None:
         found = pairs.find(target, item)
-        there = np.flatnonzero((found >= 0) & (target != item))
+        there = np.flatnonzero(found >= 0)
         user, target, item = user[there], target[there], item[there]
         sums = pairs.sums[found[there]].astype(np.float64)
         at_target, at_item = contexts.position(user, target), contexts.position(user, item)

@@ -1,0 +1,220 @@
+"""What a run's model costs: parameters, training speed, the latency of a request, memory.
+
+Measured in a process of its own, so that the memory is that model's and no other's.
+"""
+
+import multiprocessing
+import re
+import resource
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.challenge.contract import Split
+from mmctr_kit.challenge.data import ChallengeData, Rows
+from mmctr_kit.challenge.load import load
+from mmctr_kit.cv import Plan, manifest_of
+from mmctr_kit.errors import MmctrKitError, RunError
+from mmctr_kit.files import read_json, write_json
+from mmctr_kit.foldjobs import Crew, fold_rows
+from mmctr_kit.learner import Learner, make_learner
+from mmctr_kit.recipe import parse_recipe
+from mmctr_kit.runs import RunWriter
+
+CANDIDATES = (1, 64, 1024)
+"""The sizes of the requests that are timed."""
+
+_REQUESTS, _LEAST, _SECONDS = 200, 100, 3.0
+"""So many requests of a size, or fewer, but at least ``_LEAST``, where they take longer."""
+
+_USERS, _WARM, _TRIALS = 32, 5, 3
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds that half, and 99 %, of ``requests`` requests stayed under.
+
+    A request is one user's history with ``candidates`` target items, a row each, scored as
+    ``predict`` scores rows, from row numbers to logits in memory. What a learner works out for
+    rows beforehand, as collaborative signals are, is not in it.
+    """
+
+    candidates: int
+    p50_ms: float
+    p99_ms: float
+    requests: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run's first fold model, on one device.
+
+    ``parameters`` are those trained; ``train_rows_per_second`` is of steps on the rows in memory.
+    ``memory_mb`` (2^20 bytes) is the peak of training steps and requests: of tensors on the GPU,
+    or of the whole process on a CPU, with Python, the libraries and the data.
+    """
+
+    parameters: int
+    train_rows_per_second: float
+    latency: tuple[Latency, ...]
+    memory_mb: float
+    memory_of: Literal["process", "gpu"]
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Measured":
+        latency = tuple(Latency(**each) for each in content["latency"])
+        return cls(**{**content, "latency": latency})
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the measuring process is told: a recipe goes as plain values, as to a fold worker."""
+
+    recipe: Mapping[str, Any]
+    folder: Path
+    path: Path
+    crew: Crew
+
+
+def kept_cost(plan: Plan, cache: Path) -> Measured | None:
+    """What :func:`measure_cost` left in the file ``cache``; None where there is nothing, or it is
+    of another recipe, data or environment."""
+    if not cache.is_file():
+        return None
+    kept = read_json(cache)
+    return Measured.from_json(kept["cost"]) if kept["of"] == _measured_of(plan) else None
+
+
+def measure_cost(plan: Plan, path: Path, cache: Path) -> Measured:
+    """Measure the finished run at ``path`` on the plan's device and threads; keep it in ``cache``.
+
+    It takes place in a fresh process. Raises RunError where that dies.
+    """
+    found = _in_a_process(_Told(plan.recipe.resolved(), plan.data.folder, path, plan.crew))
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    write_json(cache, {"of": _measured_of(plan), "cost": asdict(found)})
+    return found
+
+
+def _measured_of(plan: Plan) -> dict[str, Any]:
+    manifest = manifest_of(plan)
+    return {"recipe": manifest.recipe, "environment": dict(manifest.environment)}
+
+
+def _in_a_process(told: _Told) -> Measured:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_measure_and_send, args=(told, theirs), daemon=True)
+    # A new process keeps what is blocked: Ctrl-C is this one's to answer, by ending that one.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    theirs.close()
+    try:
+        found = ours.recv()
+    except EOFError as e:
+        raise RunError(
+            f"the process that measured '{told.path.name}' died, perhaps for want of memory; "
+            "the same command goes on where it stopped"
+        ) from e
+    finally:
+        process.terminate()
+        process.join()
+        ours.close()
+    if isinstance(found, MmctrKitError):
+        raise found
+    assert isinstance(found, Measured)
+    return found
+
+
+def _measure_and_send(told: _Told, to: Connection) -> None:
+    try:
+        to.send(_measure(told))
+    except MmctrKitError as e:
+        to.send(e)
+
+
+def _measure(told: _Told) -> Measured:
+    from mmctr_kit.training.device import prepare
+
+    crew, recipe = told.crew, parse_recipe(told.recipe, "recipe")
+    prepare(crew.device, crew.threads)
+    data = load(told.folder)
+    asked = requests(data, CANDIDATES[-1])
+    rows: dict[Split, Rows] = {**data.rows, "test": asked}
+    data = replace(data, rows=rows)
+    learner = make_learner(recipe, data, crew.device)
+    learner.load(RunWriter(told.path).fold(0, recipe.seeds[0]).weights())
+    latency = tuple(_latency(learner, n, len(asked) // CANDIDATES[-1]) for n in CANDIDATES)
+    trained = len(fold_rows(recipe, data, 0).train)
+    costs = [learner.cost(trained) for _ in range(_TRIALS)]
+    return Measured(
+        parameters=costs[0].parameters,
+        train_rows_per_second=costs[0].batch_size / median(c.seconds_per_step for c in costs),
+        latency=latency,
+        memory_mb=_peak_bytes(crew.device) / 2**20,
+        memory_of="gpu" if crew.device.startswith("cuda") else "process",
+    )
+
+
+def requests(data: ChallengeData, candidates: int) -> Rows:
+    """Requests of some test users, one after another: ``candidates`` rows each, all with the
+    user's history, their targets distinct items of the test split as far as there are so many."""
+    random, test = np.random.default_rng(0), data.test
+    users = random.permutation(np.unique(test.user_id, return_index=True)[1])[:_USERS]
+    items = random.permutation(np.unique(test.item_id, return_index=True)[1])
+    row = np.repeat(users, candidates)
+    target = np.tile(np.resize(items, candidates), len(users))
+    return Rows(
+        user_id=test.user_id[row],
+        item_id=test.item_id[target],
+        occurrence=np.zeros(len(row), np.int32),
+        likes_level=test.likes_level[target],
+        views_level=test.views_level[target],
+        history=test.history[row],
+        label=None,
+    )
+
+
+def _latency(learner: Learner, candidates: int, users: int) -> Latency:
+    """Requests of ``candidates`` rows, from the users in turn."""
+
+    def seconds(number: int) -> float:
+        index: NDArray[np.int64] = number % users * CANDIDATES[-1] + np.arange(candidates)
+        began = time.perf_counter()
+        learner.predict("test", index)
+        return time.perf_counter() - began
+
+    for number in range(_WARM):
+        seconds(number)
+    taken: list[float] = []
+    while len(taken) < _LEAST or (len(taken) < _REQUESTS and sum(taken) < _SECONDS):
+        taken.append(seconds(len(taken)))
+    half, most = 1e3 * np.percentile(taken, [50, 99])
+    return Latency(candidates, float(half), float(most), len(taken))
+
+
+def _peak_bytes(device: str) -> int:
+    if device.startswith("cuda"):
+        from mmctr_kit.training.neural import peak_gpu_bytes
+
+        return peak_gpu_bytes()
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # Not ru_maxrss: Linux hands a new process the peak of the one that started it.
+        kilobytes = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        assert kilobytes is not None
+        return 1024 * int(kilobytes[1])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

@@ -1,0 +1,104 @@
+"""Gradient-boosted trees (LightGBM, Ke et al., NeurIPS 2017) on the features of a row.
+
+The one model file without torch, and the one place beside the stacker that calls LightGBM. Its
+features are those of :mod:`mmctr_kit.training.features`; what is learned here are the trees.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.options import NonNegativeFloat, PositiveFloat, PositiveInt, Share
+
+
+class GBDT:
+    """Boosts trees in chunks of ``rounds``, each chunk from the scores that the ones before left.
+
+    ``leaves`` a tree, at least ``leaf_rows`` rows in each; ``feature_share`` of the features and
+    ``row_share`` of the rows are drawn for each tree; ``l2`` is the penalty on leaf values. A label
+    mean of n rows is pulled to the overall one as by ``rate_shrinkage`` more rows, that of a pair
+    of items or tags as by ``pair_shrinkage``; training rows see those of the ``groups`` of users
+    that are not theirs. ``half_life``, in places, is of the recency weights.
+    """
+
+    def __init__(
+        self,
+        *,
+        rounds: PositiveInt = 25,
+        leaves: PositiveInt = 15,
+        leaf_rows: PositiveInt = 100,
+        feature_share: Share = 0.5,
+        row_share: Share = 0.8,
+        l2: NonNegativeFloat = 10.0,
+        groups: PositiveInt = 5,
+        rate_shrinkage: NonNegativeFloat = 20.0,
+        pair_shrinkage: PositiveFloat = 50.0,
+        half_life: PositiveFloat = 8.0,
+    ) -> None:
+        self.rounds = rounds
+        self.leaves = leaves
+        self.leaf_rows = leaf_rows
+        self.feature_share = feature_share
+        self.row_share = row_share
+        self.l2 = l2
+        self.groups = groups
+        self.rate_shrinkage = rate_shrinkage
+        self.pair_shrinkage = pair_shrinkage
+        self.half_life = half_life
+
+    def dataset(self, matrix: NDArray[np.float32], label: NDArray[np.int8]) -> Any:
+        """(rows, features) and (rows,) labels, binned once for all chunks: a lightgbm.Dataset."""
+        import lightgbm
+
+        binned = {"min_data_in_leaf": self.leaf_rows, "verbosity": -1}
+        data = lightgbm.Dataset(matrix, label=label.astype(np.float32), params=binned)
+        return data.construct()
+
+    def chunk(
+        self,
+        dataset: Any,
+        scores: NDArray[np.float64],
+        learning_rate: float,
+        seed: int,
+        threads: int,
+    ) -> bytes:
+        """The next ``rounds`` trees, from the (rows,) logits so far, as LightGBM's own text."""
+        import lightgbm
+
+        dataset.set_init_score(scores)
+        booster = lightgbm.train(
+            {
+                "objective": "binary",
+                "boost_from_average": False,
+                "learning_rate": learning_rate,
+                "num_leaves": self.leaves,
+                "min_data_in_leaf": self.leaf_rows,
+                "feature_fraction": self.feature_share,
+                "bagging_fraction": self.row_share,
+                "bagging_freq": 1,
+                "lambda_l2": self.l2,
+                "seed": seed % 2**31,
+                "deterministic": True,
+                "force_row_wise": True,
+                "num_threads": threads,
+                "verbosity": -1,
+            },
+            dataset,
+            self.rounds,
+        )
+        return str(booster.model_to_string()).encode()
+
+
+class Trees:
+    """A chunk of trees to predict with."""
+
+    def __init__(self, text: bytes) -> None:
+        import lightgbm
+
+        self.booster = lightgbm.Booster(model_str=text.decode())
+
+    def predict(self, matrix: NDArray[np.float32], threads: int) -> NDArray[np.float64]:
+        """(rows,) what the chunk adds to the logits of (rows, features)."""
+        found = self.booster.predict(matrix, raw_score=True, num_threads=threads)
+        return np.asarray(found, np.float64)
