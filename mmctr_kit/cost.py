@@ -207,7 +207,7 @@ def _latency(learner: Learner, candidates: int, users: int) -> Latency:
 
 def _peak_bytes(device: str) -> int:
     if device.startswith("cuda"):
-        from mmctr_kit.training.neural import peak_gpu_bytes
+        from mmctr_kit.training.device import peak_gpu_bytes
 
         return peak_gpu_bytes()
     status = Path("/proc/self/status")

@@ -145,17 +145,17 @@ def _require_classes(rows: FoldRows, data: ChallengeData, recipe: Recipe) -> Non
 
 
 def _assemble(plan: Plan, writer: RunWriter, seconds: float) -> Run:
-    whole = _predictions(plan, writer, plan.recipe.seeds)
+    whole = predictions_of(plan, writer, plan.recipe.seeds)
     per_seed = {plan.recipe.seeds[0]: whole}
     if len(plan.recipe.seeds) > 1:
-        per_seed = {seed: _predictions(plan, writer, (seed,)) for seed in plan.recipe.seeds}
+        per_seed = {seed: predictions_of(plan, writer, (seed,)) for seed in plan.recipe.seeds}
     folds = {f"{f}-{s}": writer.fold(f, s).seconds() for f, s in plan.jobs}
     timings = {"last_command_seconds": seconds, "fold_seconds": folds}
     metrics = score_predictions(whole) | seed_scores(per_seed) | slice_metrics(plan.data, whole)
     return writer.finish(whole, metrics, timings)
 
 
-def _predictions(plan: Plan, writer: RunWriter, seeds: Sequence[int]) -> Predictions:
+def predictions_of(plan: Plan, writer: RunWriter, seeds: Sequence[int]) -> Predictions:
     """The fold models' logits, averaged over seeds, in the data's order."""
     data, count = plan.data, plan.recipe.folds.count
     fold = user_folds(data.train.user_id, count, plan.recipe.folds.seed)

@@ -183,12 +183,17 @@ def test_a_run_killed_in_the_middle_of_a_fold_and_resumed_equals_an_uninterrupte
     for line in process.stdout:
         if line.split()[2] == "1":  # a first epoch ended: the fold has another to go
             break
+    workers_of = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    left = [Path("/proc", pid) for pid in workers_of.read_text().split()]
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stdout.close()
     assert not (path / "DONE").exists()
     assert list(path.glob("folds/*/state.safetensors"))
-    time.sleep(0.5)  # workers see their parent gone and end
+    for _ in range(300):  # workers see their parent gone and end
+        if not any(pid.exists() for pid in left):
+            break
+        time.sleep(0.1)
     run = run_here(tiny, path)
     assert contents(run.path) == contents(finished.path)
 

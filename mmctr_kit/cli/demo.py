@@ -9,7 +9,7 @@ import typer
 
 from mmctr_kit.cli.output import say
 
-RECIPES = ("din_demo_e4", "din_mha_demo")
+RECIPES = ("din_demo_e4", "din_mha_demo", "gbdt_demo")
 
 
 def demo(

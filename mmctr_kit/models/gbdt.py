@@ -4,7 +4,8 @@ The one model file without torch, and the one place beside the stacker that call
 features are those of :mod:`mmctr_kit.training.features`; what is learned here are the trees.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,12 @@ class GBDT:
     of items or tags as by ``pair_shrinkage``; training rows see those of the ``groups`` of users
     that are not theirs. ``half_life``, in places, is of the recency weights.
     """
+
+    exempt: ClassVar[Mapping[str, str]] = {
+        "padding": "its features are counted over packed histories; there is nothing to pad",
+        "gradient": "trees are grown greedily, without a gradient of their parameters",
+        "cuda": "trees grow on the CPU alone",
+    }
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.ablate import BASE, Ablation, shown
 from mmctr_kit.cost import Measured
-from mmctr_kit.cv import Plan
+from mmctr_kit.cv import Plan, predictions_of
 from mmctr_kit.ensemble.choose import errors_needed
 from mmctr_kit.files import write_json
 from mmctr_kit.folds import user_folds
@@ -151,14 +151,9 @@ class _Compared:
 
     def _logits(self, path: Path, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(train rows,) OOF and (valid rows,) mean of the fold models, of one seed."""
-        oof = np.full(len(self.fold), np.nan)
-        valid = np.zeros(len(self.plan.data.valid))
-        count = self.plan.recipe.folds.count
-        for fold in range(count):
-            found = RunWriter(path).fold(fold, seed).logits()
-            oof[self.fold == fold] = found["oof"]
-            valid += found["valid"] / count
-        return oof, valid
+        found = predictions_of(self.plan, RunWriter(path), (seed,))
+        assert found.oof is not None
+        return found.oof.logit, found.valid_mean()
 
 
 def _over_seeds(each: Sequence[Estimate]) -> Estimate:

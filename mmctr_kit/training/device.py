@@ -39,3 +39,8 @@ def prepare(device: str, threads: int) -> None:
         # Older glibc takes no more than 32 MB; without the first, the second does harm.
         if any(libc.mallopt(_M_MMAP_THRESHOLD, size) for size in (1 << 30, 32 << 20)):
             libc.mallopt(_M_TRIM_THRESHOLD, -1)
+
+
+def peak_gpu_bytes() -> int:
+    """The most that this process has ever had in tensors on the GPU, the data included."""
+    return torch.cuda.max_memory_allocated()

@@ -29,11 +29,6 @@ KNOWN_USER = "known_user"
 """Beside the model's own weights: which users it was trained on, as in make_batch."""
 
 
-def peak_gpu_bytes() -> int:
-    """The most that this process has ever had in tensors on the GPU, the data included."""
-    return torch.cuda.max_memory_allocated()
-
-
 class NeuralLearner:
     """A recipe's model on one device; see :class:`mmctr_kit.learner.Learner`."""
 

@@ -80,6 +80,7 @@ def test_no_command_at_all_is_the_help(capsys: pytest.CaptureFixture[str]) -> No
         ("runs",),
         ("recipes",),
         ("demo",),
+        ("ablate",),
         ("import-predictions",),
         ("import-checkpoint",),
         ("data", "check"),

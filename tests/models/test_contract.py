@@ -1,6 +1,7 @@
 """The contract that every model in the registry keeps."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,12 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from mmctr_kit.challenge.contract import N_LEVELS
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.learner import make_learner
 from mmctr_kit.models.batch import Batch
+from mmctr_kit.recipe import parse_recipe
 from mmctr_kit.registry import MODELS, model_class, model_supplies
 
 ITEMS, TAGS, ROWS, USERS = 60, 9, 40, 25
 SIGNALS, ROW_SIGNALS = 3, 13
 NEURAL = sorted(name for name, entry in MODELS.items() if entry.learner == "neural")
+BOOSTED = sorted(set(MODELS) - set(NEURAL))
 
 
 def build(name: str, seed: int = 0, width: int = 12) -> nn.Module:
@@ -47,7 +52,7 @@ def build(name: str, seed: int = 0, width: int = 12) -> nn.Module:
 def skip_if_exempt(name: str, contract: str) -> None:
     """Skip, with the reason, where the model's class declares that it cannot keep a contract."""
     exempt = getattr(model_class(name), "exempt", {})
-    assert set(exempt) <= {"padding", "gradient", "overfit"}
+    assert set(exempt) <= {"padding", "gradient", "overfit", "cuda"}
     if contract in exempt:
         pytest.skip(f"{name}, {contract}: {exempt[contract]}")
 
@@ -217,3 +222,54 @@ def test_cpu_and_gpu_agree(name: str) -> None:
     here = logits(model, batch)
     there = Batch(**{k: v.cuda() for k, v in vars(batch).items()})
     assert close(here, logits(model.cuda(), there).cpu(), 1e-4)
+
+
+def boosted(name: str, data: ChallengeData, rows: int = 1600, seed: int = 0, **options: int) -> Any:
+    """A boosted model's learner, fitted on the first rows of train but for their last quarter."""
+    content: dict[str, Any] = {"name": name, "model": {"name": name, "rounds": 10} | options}
+    content["training"] = {"learning_rate": 0.2, "epochs": 3, "snapshot": "last"}
+    learner = make_learner(parse_recipe(content, name), data, "cpu")
+    list(learner.fit(np.arange(rows * 3 // 4), np.arange(rows * 3 // 4, rows), seed))
+    return learner
+
+
+@pytest.mark.parametrize("contract", ["padding", "gradient", "cuda"])
+@pytest.mark.parametrize("name", BOOSTED)
+def test_what_a_boosted_model_cannot_keep_it_declares(name: str, contract: str) -> None:
+    skip_if_exempt(name, contract)
+    pytest.fail(f"{name} must keep '{contract}' as networks do, or declare why it can't")
+
+
+@pytest.mark.parametrize("name", BOOSTED)
+def test_a_boosted_rows_prediction_depends_on_no_other_row(name: str, tiny: ChallengeData) -> None:
+    learner, order = boosted(name, tiny), np.random.default_rng(0).permutation(len(tiny.test))
+    whole = learner.predict("test")
+    assert np.array_equal(learner.predict("test", order), whole[order])
+    alone = [learner.predict("test", np.array([row]))[0] for row in range(20)]
+    assert np.array_equal(alone, whole[:20])
+
+
+@pytest.mark.parametrize("name", BOOSTED)
+def test_the_same_seed_boosts_the_same_model(name: str, tiny: ChallengeData) -> None:
+    first, again, other = (boosted(name, tiny, seed=s).predict("test") for s in (5, 5, 6))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("name", BOOSTED)
+def test_saved_trees_give_the_same_predictions_in_a_fresh_learner(
+    name: str, tiny: ChallengeData
+) -> None:
+    learner = boosted(name, tiny)
+    fresh = make_learner(learner.recipe, tiny, "cpu")
+    fresh.load(learner.weights())
+    assert np.array_equal(fresh.predict("valid"), learner.predict("valid"))
+
+
+@pytest.mark.parametrize("name", BOOSTED)
+def test_sixty_four_rows_can_be_overfitted_by_trees(name: str, tiny: ChallengeData) -> None:
+    learner = boosted(
+        name, tiny, rows=84, leaf_rows=1, l2=0, rounds=60, row_share=1, feature_share=1
+    )
+    label = tiny.train.labels()[:63]
+    assert np.logaddexp(0, (1 - 2 * label) * learner.predict("train", np.arange(63))).mean() < 0.1
