@@ -92,8 +92,13 @@ class ItemEncoder(nn.Module):
     def lookup(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """(K, D) vectors and, for each of the (n,) ids, the row of its vector.
 
-        A catalogue smaller than ``ids`` is encoded once as a whole.
+        On a CPU each distinct item is encoded once. Elsewhere, and where a step is compiled, K must
+        not depend on the ids: it is the catalogue, or each id by itself where there are fewer.
         """
+        if ids.device.type == "cpu" and not torch.compiler.is_compiling():
+            seen = torch.zeros(len(self.tags), dtype=torch.bool)
+            seen[ids] = True
+            return self(seen.nonzero().squeeze(1)), (seen.cumsum(0) - 1)[ids]
         if len(self.tags) <= len(ids):
             return self(torch.arange(len(self.tags), device=ids.device)), ids
         return self(ids), torch.arange(len(ids), device=ids.device)

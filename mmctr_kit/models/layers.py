@@ -214,9 +214,10 @@ class TargetAttention(nn.Module):
         per_row = F.linear(target, wq + wd, self.first.bias)
         per_key = F.linear(table, wk - wd)
         product = rows_to_positions(target, batch.row) * F.embedding(index, table)
-        hidden = rows_to_positions(per_row, batch.row) + F.embedding(index, per_key)
-        hidden = hidden + F.linear(product, wp)
+        # In place: each of these is as large as all positions by the hidden width.
+        hidden = rows_to_positions(per_row, batch.row)
+        hidden = hidden.add_(F.embedding(index, per_key)).add_(F.linear(product, wp))
         if self.signal is not None:
-            hidden = hidden + self.signal(batch.signals)
+            hidden = hidden.add_(self.signal(batch.signals))
         weight = self.rest(hidden)
         return weighted_sum(weight.squeeze(-1), table, index, batch.offsets), weight

@@ -19,11 +19,19 @@ def resolve_device(wanted: str) -> str:
     return wanted
 
 
+def fast_bf16(device: str) -> bool:
+    """Whether the device multiplies bf16 faster than float32: cards from Ampere on (older ones
+    emulate it), CPUs with AVX512-BF16 or AMX."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
 def describe_device(device: str) -> str:
     """The device's name for people and manifests."""
     if device.startswith("cuda"):
         return str(torch.cuda.get_device_name(torch.device(device)))
-    return f"CPU ({platform.machine()})"
+    return f"CPU ({platform.machine()}{', bf16' if fast_bf16(device) else ''})"
 
 
 def prepare(device: str, threads: int) -> None:

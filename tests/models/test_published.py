@@ -16,7 +16,11 @@ def build_din(config: dict[str, Any], arrays: dict[str, Tensor], n_tags: int) ->
     return DIN(
         item_tags=arrays["input/item_tags"],
         item_emb=arrays["input/item_emb"],
+        item_emb_widths=(arrays["input/item_emb"].shape[1],),
+        item_present=torch.ones(len(arrays["input/item_emb"]), 1, dtype=torch.bool),
         n_tags=n_tags,
+        n_signals=0,
+        n_row_signals=0,
         embedding_dim=config["embedding_dim"],
         attention_hidden=tuple(config["attention_hidden_units"]),
         attention_activation=config["attention_hidden_activations"].lower(),
