@@ -16,7 +16,16 @@ import numpy as np
 from mmctr_kit import __version__
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.errors import DataError
-from mmctr_kit.foldjobs import Crew, FoldRows, Job, Listener, Work, fit_folds, fold_rows
+from mmctr_kit.foldjobs import (
+    PHASES,
+    Crew,
+    FoldRows,
+    Job,
+    Listener,
+    Work,
+    fit_folds,
+    fold_rows,
+)
 from mmctr_kit.folds import fold_fingerprint, user_folds
 from mmctr_kit.items.features import feature_fingerprints
 from mmctr_kit.learner import Cost, make_learner
@@ -60,9 +69,9 @@ class Plan:
 def plan_cv(recipe: Recipe, data: ChallengeData, device: str, workers: int | None = None) -> Plan:
     """Check that the recipe can run on the data, and lay out its jobs.
 
-    ``device`` is resolved ('cpu' or 'cuda'), and the CPU for a boosted model; ``workers`` is one a
-    core on a CPU, one on a GPU, unless given. Raises DataError where the folder lacks what the
-    recipe asks for or is too small for its folds.
+    ``device`` is resolved ('cpu', 'cuda', 'cuda:0,cuda:1'), and the CPU for a boosted model;
+    ``workers`` is one a core on a CPU, one a GPU, unless given. Raises DataError where the folder
+    lacks what the recipe asks for or is too small for its folds.
     """
     features = feature_fingerprints(recipe, data)
     if MODELS[recipe.model_name].learner == "gbdt":
@@ -72,10 +81,11 @@ def plan_cv(recipe: Recipe, data: ChallengeData, device: str, workers: int | Non
     # A fold's seeds one after another: they share what the fold's learner has worked out.
     jobs = tuple((f, s) for f in range(recipe.folds.count) for s in recipe.seeds)
     cores = available_cores()
-    workers = min(workers or (cores if device == "cpu" else 1), len(jobs))
+    cards = tuple(device.split(","))
+    workers = min(workers or (cores if device == "cpu" else len(cards)), len(jobs))
     for fold in range(recipe.folds.count):
         _require_classes(fold_rows(recipe, data, fold), data, recipe)
-    crew = Crew(device, workers, max(1, cores // workers))
+    crew = Crew(cards[0], workers, max(1, cores // workers), cards)
     return Plan(recipe, data, crew, jobs, features)
 
 
@@ -150,7 +160,8 @@ def _assemble(plan: Plan, writer: RunWriter, seconds: float) -> Run:
     if len(plan.recipe.seeds) > 1:
         per_seed = {seed: predictions_of(plan, writer, (seed,)) for seed in plan.recipe.seeds}
     folds = {f"{f}-{s}": writer.fold(f, s).seconds() for f, s in plan.jobs}
-    timings = {"last_command_seconds": seconds, "fold_seconds": folds}
+    phases = {name: sum(fold[name] for fold in folds.values()) for name in PHASES}
+    timings = {"last_command_seconds": seconds, "phase_seconds": phases, "fold_seconds": folds}
     metrics = score_predictions(whole) | seed_scores(per_seed) | slice_metrics(plan.data, whole)
     return writer.finish(whole, metrics, timings)
 

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.queues import Queue
@@ -20,7 +20,7 @@ from mmctr_kit.challenge.load import load
 from mmctr_kit.errors import DataError, RunError
 from mmctr_kit.folds import held_out, user_folds, user_hash
 from mmctr_kit.items.features import feature_fingerprints
-from mmctr_kit.learner import Learner, make_learner
+from mmctr_kit.learner import Epoch, Learner, make_learner
 from mmctr_kit.recipe import Recipe, parse_recipe
 from mmctr_kit.runs import RunWriter
 
@@ -43,11 +43,17 @@ Listener = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Crew:
-    """Where fold models are fitted: ``workers`` processes of ``threads`` threads on ``device``."""
+    """Where fold models are fitted: ``workers`` processes of ``threads`` threads on ``device``, or
+    spread over ``cards``, of which it is the first."""
 
     device: str
     workers: int
     threads: int
+    cards: tuple[str, ...] = ()
+
+    def card(self, worker: int) -> str:
+        """The device of a worker, by its number."""
+        return self.cards[worker % len(self.cards)] if self.cards else self.device
 
 
 Job = tuple[int, int]
@@ -87,44 +93,85 @@ def fold_rows(recipe: Recipe, data: ChallengeData, fold: int) -> FoldRows:
     return FoldRows(np.flatnonzero(~own & ~held), np.flatnonzero(~own & held), np.flatnonzero(own))
 
 
-def fit_fold(learner: Learner, work: Work, job: Job, listen: Listener) -> None:
-    """Fit one fold model, from where it was left, and keep its weights and logits."""
+PHASES = ("load", "compile", "train", "evaluate", "write")
+"""What a fold model's time goes to: preparing its data and signals, compiling and capturing the
+step, training, predicting, and writing to its folder."""
+
+
+class Clock:
+    """Adds up ``seconds`` by phase, beginning with those spent before."""
+
+    def __init__(self, spent: Mapping[str, float]) -> None:
+        self.seconds = {phase: float(spent.get(phase, 0.0)) for phase in PHASES}
+        self._last = time.perf_counter()
+
+    def lap(self, phase: str) -> None:
+        """Count the time since the last lap to the phase."""
+        now = time.perf_counter()
+        self.seconds[phase] += now - self._last
+        self._last = now
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Count an epoch that has just ended; what came before it, the learner prepared."""
+        self.lap("load")
+        compiled, evaluated = epoch.compile_seconds, epoch.evaluate_seconds
+        self.seconds["load"] -= epoch.seconds
+        self.seconds["compile"] += compiled
+        self.seconds["evaluate"] += evaluated
+        self.seconds["train"] += epoch.seconds - compiled - evaluated
+
+
+def fit_fold(learner: Learner, work: Work, job: Job, listen: Listener, loaded: float = 0.0) -> None:
+    """Fit one fold model, from where it was left, and keep its weights and logits.
+
+    ``loaded``: seconds that went to the learner's own making.
+    """
     fold, seed = job
     folder = work.writer.fold(fold, seed)
     rows = fold_rows(work.recipe, work.data, fold)
     lines, state, spent = folder.left_off()
-    began = time.perf_counter() - spent
-    for epoch in learner.fit(rows.train, rows.holdout, model_seed(seed, fold), state):
-        lines.append(
-            {
-                "epoch": epoch.epoch,
-                "train_loss": epoch.train_loss,
-                "holdout_auc": epoch.holdout_auc,
-                "holdout_logloss": epoch.holdout_logloss,
-                "best": epoch.best,
-            }
-        )
-        folder.save_epoch(lines, epoch.state(), time.perf_counter() - began)
-        listen(
-            Progress(
-                fold,
-                seed,
-                epoch.epoch,
-                epoch.epochs,
-                epoch.train_loss,
-                epoch.holdout_auc,
-                epoch.seconds,
+    clock = Clock(spent)
+    clock.seconds["load"] += loaded
+    with ThreadPoolExecutor(1) as writer:
+        saved: Future[None] | None = None
+        for epoch in learner.fit(rows.train, rows.holdout, model_seed(seed, fold), state):
+            clock.epoch(epoch)
+            lines.append(
+                {
+                    "epoch": epoch.epoch,
+                    "train_loss": epoch.train_loss,
+                    "holdout_auc": epoch.holdout_auc,
+                    "holdout_logloss": epoch.holdout_logloss,
+                    "best": epoch.best,
+                }
             )
-        )
+            if saved is not None:
+                saved.result()
+            # Written while the next epoch trains: a large model's state takes as long as that does.
+            saved = writer.submit(
+                folder.save_epoch, list(lines), epoch.state(), dict(clock.seconds)
+            )
+            clock.lap("write")
+            listen(_progress(job, epoch))
+        if saved is not None:
+            saved.result()
+    clock.lap("write")
     logits = {
         "oof": learner.predict("train", rows.own),
         "valid": learner.predict("valid"),
         "test": learner.predict("test"),
     }
-    seconds = time.perf_counter() - began
-    folder.finish(learner.weights(), logits, seconds)
+    clock.lap("evaluate")
+    folder.finish(learner.weights(), logits, clock.seconds)
     best = max(line["holdout_auc"] for line in lines)
-    listen(Progress(fold, seed, None, len(lines), lines[-1]["train_loss"], best, seconds))
+    loss, seconds = lines[-1]["train_loss"], sum(clock.seconds.values())
+    listen(Progress(fold, seed, None, len(lines), loss, best, seconds))
+
+
+def _progress(job: Job, epoch: Epoch) -> Progress:
+    return Progress(
+        *job, epoch.epoch, epoch.epochs, epoch.train_loss, epoch.holdout_auc, epoch.seconds
+    )
 
 
 def model_seed(seed: int, fold: int) -> int:
@@ -145,10 +192,13 @@ def _here(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener) -> None
 
     if not jobs:
         return
+    began = time.perf_counter()
     prepare(crew.device, crew.threads)
     learner = make_learner(work.recipe, work.data, crew.device)
+    loaded = time.perf_counter() - began
     for job in jobs:
-        fit_fold(learner, work, job, listen)
+        fit_fold(learner, work, job, listen, loaded)
+        loaded = 0.0
 
 
 @dataclass(frozen=True)
@@ -161,6 +211,7 @@ class _Settings:
     expected: tuple[str, ...]
     path: Path
     crew: Crew
+    numbers: "Queue[int]"
     events: "Queue[Progress | None]"
 
 
@@ -178,22 +229,25 @@ def _begin_worker(settings: _Settings) -> None:
 
 
 def _fit_in_worker(job: Job) -> None:
-    told = _Worker.settings
+    told, loaded = _Worker.settings, 0.0
     # Not in _begin_worker: only a job's errors reach the user, one there just breaks the pool.
     if _Worker.work is None:
+        began = time.perf_counter()
         _Worker.work = _prepare_worker(told)
-    fit_fold(_Worker.learner, _Worker.work, job, told.events.put)
+        loaded = time.perf_counter() - began
+    fit_fold(_Worker.learner, _Worker.work, job, told.events.put, loaded)
 
 
 def _prepare_worker(told: _Settings) -> Work:
     from mmctr_kit.training.device import prepare
 
-    prepare(told.crew.device, told.crew.threads)
+    device = told.crew.card(told.numbers.get())
+    prepare(device, told.crew.threads)
     recipe, data = parse_recipe(told.recipe, "recipe"), load(told.folder)
     features = feature_fingerprints(recipe, data)
     if (data.rows_fingerprint, *features) != told.expected:
         raise DataError("the data changed while the run began; run the same command again")
-    _Worker.learner = make_learner(recipe, data, told.crew.device)
+    _Worker.learner = make_learner(recipe, data, device)
     return Work(recipe, data, features, RunWriter(told.path))
 
 
@@ -212,9 +266,13 @@ def _side_by_side(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener)
     teller.start()
     expected = (work.data.rows_fingerprint, *work.features)
     recipe, folder = work.recipe.resolved(), work.data.folder
-    settings = _Settings(recipe, folder, expected, work.writer.path, crew, events)
+    count = min(crew.workers, len(jobs))
+    numbers: Queue[int] = context.Queue()
+    for number in range(count):
+        numbers.put(number)
+    settings = _Settings(recipe, folder, expected, work.writer.path, crew, numbers, events)
     with ProcessPoolExecutor(
-        min(crew.workers, len(jobs)), context, initializer=_begin_worker, initargs=(settings,)
+        count, context, initializer=_begin_worker, initargs=(settings,)
     ) as pool:
         futures: list[Future[None]] = [pool.submit(_fit_in_worker, job) for job in jobs]
         try:
@@ -223,7 +281,7 @@ def _side_by_side(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener)
         except BrokenProcessPool as e:
             raise RunError(
                 "a worker process was killed, perhaps for want of memory; the same command goes "
-                "on where it stopped, with --workers 1 in less memory"
+                "on where it stopped, with --jobs 1 in less memory"
             ) from e
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -21,7 +21,8 @@ class Epoch:
     """What an epoch showed.
 
     ``epoch`` counts from 1 to ``epochs``, each of ``steps`` steps. ``best`` marks the snapshot
-    kept so far; ``state()`` copies all that the rest of the fit depends on.
+    kept so far; ``state()`` copies all that the rest of the fit depends on. Of its ``seconds``,
+    ``compile_seconds`` went to compiling and capturing and ``evaluate_seconds`` to the holdout.
     """
 
     epoch: int
@@ -32,6 +33,8 @@ class Epoch:
     holdout_logloss: float
     best: bool
     seconds: float
+    compile_seconds: float
+    evaluate_seconds: float
     state: Callable[[], State]
 
 

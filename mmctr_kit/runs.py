@@ -190,30 +190,34 @@ class FoldFolder:
     def finished(self) -> bool:
         return (self.path / "logits.safetensors").is_file()
 
-    def left_off(self) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]] | None, float]:
-        """The epochs that are finished, the state after them, and the seconds they took; no
-        epochs, None and 0 before the first."""
+    def left_off(
+        self,
+    ) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]] | None, dict[str, float]]:
+        """The epochs that are finished, the state after them, and the seconds they took by phase;
+        no epochs, None and no seconds before the first."""
         path = self.path / "state.safetensors"
         if not path.is_file():
-            return [], None, 0.0
+            return [], None, {}
         state = load_arrays(path)
         # A kill may have come after an epoch's line was written, and before its state was.
         text = (self.path / "metrics.jsonl").read_text()
         lines = [json.loads(line) for line in text.splitlines()]
         return lines[: int(state["epochs_done"])], state, self.seconds()
 
-    def save_epoch(self, lines: Sequence[Mapping[str, Any]], state: Arrays, seconds: float) -> None:
+    def save_epoch(
+        self, lines: Sequence[Mapping[str, Any]], state: Arrays, seconds: Mapping[str, float]
+    ) -> None:
         """Record the epochs so far, the seconds they took and, last, the state to go on from."""
         self.path.mkdir(parents=True, exist_ok=True)
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        write_json(self.path / "timings.json", {"seconds": seconds})
+        write_json(self.path / "timings.json", seconds)
         write_whole(self.path / "metrics.jsonl", lambda p: p.write_text(text))
         save_arrays(self.path / "state.safetensors", state)
 
-    def finish(self, weights: Arrays, logits: Arrays, seconds: float) -> None:
+    def finish(self, weights: Arrays, logits: Arrays, seconds: Mapping[str, float]) -> None:
         """Keep the weights and the logits (oof, valid, test); drop the state."""
         self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.path / "timings.json", {"seconds": seconds})
+        write_json(self.path / "timings.json", seconds)
         save_arrays(self.path / "weights.safetensors", weights)
         save_arrays(self.path / "logits.safetensors", logits)
         (self.path / "state.safetensors").unlink(missing_ok=True)
@@ -227,8 +231,9 @@ class FoldFolder:
     def weights(self) -> dict[str, NDArray[Any]]:
         return load_arrays(self.path / "weights.safetensors")
 
-    def seconds(self) -> float:
-        return float(read_json(self.path / "timings.json")["seconds"])
+    def seconds(self) -> dict[str, float]:
+        """What the fold model took, by phase."""
+        return read_json(self.path / "timings.json")
 
 
 def begin_run(

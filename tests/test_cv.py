@@ -21,7 +21,7 @@ from mmctr_kit.challenge.synth import PRESETS, generate
 from mmctr_kit.cv import Plan, check_run, manifest_of, plan_cv, run_cv
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
 from mmctr_kit.files import write_json
-from mmctr_kit.foldjobs import Crew, Progress, fold_rows
+from mmctr_kit.foldjobs import PHASES, Crew, Progress, fold_rows
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs import Run, RunWriter
 from mmctr_kit.scores import estimate_from
@@ -160,7 +160,7 @@ from pathlib import Path
 from mmctr_kit.challenge.load import load
 from mmctr_kit.challenge.synth import PRESETS, generate
 from mmctr_kit.cv import plan_cv, run_cv
-from mmctr_kit.foldjobs import Crew
+from mmctr_kit.foldjobs import PHASES, Crew
 from mmctr_kit.recipe import load_recipe
 
 if __name__ == "__main__":
@@ -320,11 +320,32 @@ def test_the_seconds_before_a_kill_count(tiny: ChallengeData, tmp_path: Path) ->
     with pytest.raises(KeyboardInterrupt):
         run_cv(plan, tmp_path / "run", False, stop)
     folder = RunWriter(tmp_path / "run").fold(0, 0)
-    write_json(folder.path / "timings.json", {"seconds": 1000.0})
+    write_json(folder.path / "timings.json", {"train": 1000.0})
     run = run_cv(plan, tmp_path / "run", False, lambda _: None)
     assert run is not None
-    assert run.timings["fold_seconds"]["0-0"] > 1000.0
-    assert run.timings["fold_seconds"]["1-0"] < 1000.0
+    assert run.timings["fold_seconds"]["0-0"]["train"] > 1000.0
+    assert run.timings["fold_seconds"]["1-0"]["train"] < 1000.0
+    assert run.timings["phase_seconds"]["train"] > 1000.0
+
+
+def test_the_seconds_of_a_fold_model_add_up_to_its_time(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    told: list[float] = []
+    began = time.perf_counter()
+    run = run_cv(
+        plan_here(tiny, recipe()),
+        tmp_path / "run",
+        False,
+        lambda e: told.append(e.seconds) if e.epoch is None else None,
+    )
+    spent = time.perf_counter() - began
+    assert run is not None
+    phases = run.timings["phase_seconds"]
+    assert list(phases) == list(PHASES)
+    assert phases["compile"] == 0
+    assert all(phases[name] > 0 for name in PHASES if name != "compile")
+    assert 0.5 * spent < sum(told) <= sum(phases.values()) <= spent
 
 
 def test_workers_refuse_an_item_file_that_changed_since_the_plan(

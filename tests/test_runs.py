@@ -315,36 +315,36 @@ def test_a_runs_folder_that_cannot_be_is_wrong_usage(tmp_path: Path) -> None:
 
 def test_a_fold_keeps_its_state_until_it_is_finished(tmp_path: Path) -> None:
     fold = FoldFolder(tmp_path / "folds" / "0-1")
-    assert fold.left_off() == ([], None, 0.0)
+    assert fold.left_off() == ([], None, {})
     assert not fold.finished
     state = {"w": np.array([0.1, 0.2], np.float32), "epochs_done": np.array(1)}
-    fold.save_epoch([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}], state, 7.5)
+    fold.save_epoch([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}], state, {"train": 7.5})
     lines, kept, seconds = fold.left_off()
     # The second epoch's line was written, its state was not: it is to be done again.
     assert lines == [{"epoch": 1, "loss": 0.5}]
-    assert seconds == 7.5
+    assert seconds == {"train": 7.5}
     assert kept is not None
     assert kept["w"].tobytes() == state["w"].tobytes()
     assert int(kept["epochs_done"]) == 1
     logits = {n: np.random.default_rng(0).normal(size=4) for n in ("oof", "valid", "test")}
-    fold.finish({"w": np.ones(3)}, logits, 1.25)
+    fold.finish({"w": np.ones(3)}, logits, {"train": 1.25})
     assert fold.finished
-    assert fold.left_off() == ([], None, 0.0)
+    assert fold.left_off() == ([], None, {})
     assert {n: a.tobytes() for n, a in fold.logits().items()} == {
         n: a.tobytes() for n, a in logits.items()
     }
     assert fold.weights()["w"].tolist() == [1, 1, 1]
-    assert fold.seconds() == 1.25
+    assert fold.seconds() == {"train": 1.25}
     names = ["logits.safetensors", "metrics.jsonl", "timings.json", "weights.safetensors"]
     assert sorted(p.name for p in fold.path.iterdir()) == names
 
 
 def test_a_state_left_by_a_kill_after_the_logits_is_removed(tmp_path: Path) -> None:
     fold = FoldFolder(tmp_path / "0-0")
-    fold.finish({"w": np.ones(1)}, {"oof": np.ones(1)}, 1.0)
-    fold.save_epoch([], {"w": np.ones(1), "epochs_done": np.array(0)}, 1.0)
+    fold.finish({"w": np.ones(1)}, {"oof": np.ones(1)}, {})
+    fold.save_epoch([], {"w": np.ones(1), "epochs_done": np.array(0)}, {})
     fold.logits()
-    assert fold.left_off() == ([], None, 0.0)
+    assert fold.left_off() == ([], None, {})
 
 
 def test_a_manifest_survives_json() -> None:

@@ -2,11 +2,19 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmctr_kit.cli.options import RUNS, DataOption, ForceOption, JsonOption, RunsOption
+from mmctr_kit.cli.options import (
+    RUNS,
+    DataOption,
+    DevicesOption,
+    ForceOption,
+    JobsOption,
+    JsonOption,
+    RunsOption,
+)
 from mmctr_kit.cli.output import console, fail, print_json, say, status, table, warn
 
 if TYPE_CHECKING:
@@ -37,10 +45,8 @@ def ablate(
     listing: Annotated[
         bool, typer.Option("--list", help="List the variants; train nothing.")
     ] = False,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes side by side; by default one a core.")
-    ] = None,
+    devices: DevicesOption = "auto",
+    jobs: JobsOption = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
     runs: RunsOption = RUNS,
@@ -75,9 +81,9 @@ def ablate(
     from mmctr_kit.items.fusion import left_out
     from mmctr_kit.training.device import resolve_device
 
-    where = resolve_device(device)
+    where = resolve_device(devices)
     with status(f"loading {data} and planning"):
-        found = plan_ablation(base, load(data), where, workers, only or (), skip or ())
+        found = plan_ablation(base, load(data), where, jobs, only or (), skip or ())
     for modality in left_out(found.base.data, base.items):
         warn(f"{base.items.embedding} goes without {modality}, which the folder does not hold")
     if listing:

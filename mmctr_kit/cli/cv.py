@@ -4,11 +4,18 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmctr_kit.cli.options import RUNS, DataOption, ForceOption, RunsOption
+from mmctr_kit.cli.options import (
+    RUNS,
+    DataOption,
+    DevicesOption,
+    ForceOption,
+    JobsOption,
+    RunsOption,
+)
 from mmctr_kit.cli.output import console, fail, print_json, say, status, table, warn
 
 if TYPE_CHECKING:
@@ -27,10 +34,8 @@ def cv(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key, like a.b=3."),
     ] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes side by side; by default one a core.")
-    ] = None,
+    devices: DevicesOption = "auto",
+    jobs: JobsOption = None,
     force: ForceOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the plan and its cost.")
@@ -72,12 +77,12 @@ def cv(
     from mmctr_kit.items.fusion import left_out
     from mmctr_kit.training.device import resolve_device
 
-    where = resolve_device(device)
+    where = resolve_device(devices)
     began = time.perf_counter()
     with status(f"loading {data}"):
         content = load(data)
     loaded_in = time.perf_counter() - began
-    plans = [plan_cv(r, content, where, workers) for r in loaded]
+    plans = [plan_cv(r, content, where, jobs) for r in loaded]
     for path, plan in zip(paths, plans, strict=True):
         for modality in left_out(content, plan.recipe.items):
             embedding = plan.recipe.items.embedding
@@ -109,16 +114,17 @@ def _plan(
     from dataclasses import asdict
 
     cost, seconds = plan.cost()
+    where = ", ".join(plan.crew.cards) or plan.crew.device
     crew, folds, seeds = plan.crew, plan.recipe.folds.count, len(plan.recipe.seeds)
     rows = {split: len(r) for split, r in plan.data.rows.items()}
     if not quiet:
-        say(f"{name}: {len(plan.jobs)} fold models on {crew.device}", style="bold")
+        say(f"{name}: {len(plan.jobs)} fold models on {where}", style="bold")
         lines = [
             ("rows train / valid / test", " / ".join(f"{n:,}" for n in rows.values())),
             ("items", f"{plan.data.n_items:,}"),
             ("loaded in", f"{loaded_in:.1f} s"),
             ("folds x seeds", f"{folds} x {seeds}"),
-            ("workers x threads", f"{crew.workers} x {crew.threads}"),
+            ("jobs x threads", f"{crew.workers} x {crew.threads}"),
             ("parameters", f"{cost.parameters:,}"),
             ("batch size", f"{cost.batch_size:,}"),
             ("steps a fold model", f"{cost.steps:,} in {cost.epochs} epochs"),

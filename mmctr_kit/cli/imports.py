@@ -45,7 +45,7 @@ def import_checkpoint(
     from mmctr_kit.scores import estimate_from
     from mmctr_kit.training.device import resolve_device
 
-    where = resolve_device(device)
+    where = resolve_device(device).split(",")[0]
     with status(f"loading {data}"):
         content = load(data)
     with status("predicting"):

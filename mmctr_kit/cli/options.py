@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,33 @@ DataOption = Annotated[
 RunsOption = Annotated[
     Path,
     typer.Option("--runs", envvar="MMCTR_KIT_RUNS", help="Where run folders are kept."),
+]
+
+
+def _device_names(value: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda|cuda:\d+(,cuda:\d+)*", value):
+        raise typer.BadParameter(f"expected auto, cpu, cuda or cuda:0,cuda:1; found {value!r}")
+    return value
+
+
+DevicesOption = Annotated[
+    str,
+    typer.Option(
+        "--devices",
+        "--device",
+        metavar="auto|cpu|cuda|cuda:0,cuda:1",
+        callback=_device_names,
+        help="auto: all GPUs, or the CPU; cuda insists on a GPU.",
+    ),
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "--workers",
+        min=1,
+        help="Fold models side by side; by default one a CPU core, or one a GPU.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 ForceOption = Annotated[

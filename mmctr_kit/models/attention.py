@@ -9,11 +9,16 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
-from mmctr_kit.models.layers import linear, rows_to_positions, segment_softmax, weighted_sum
+from mmctr_kit.models.layers import (
+    gather,
+    linear,
+    rows_to_positions,
+    segment_softmax,
+    weighted_sum,
+)
 
 
 class MultiHeadTargetAttention(nn.Module):
@@ -48,16 +53,17 @@ class MultiHeadTargetAttention(nn.Module):
             self.out.weight.copy_(self.value.weight.T)
 
     def attend(
-        self, target: Tensor, table: Tensor, index: Tensor, batch: Batch
+        self, target: Tensor, table: Tensor, index: Tensor | None, batch: Batch
     ) -> tuple[Tensor, Tensor]:
         """Pooled history (B, D), and the scores (P, H) before the softmax.
 
-        ``target`` (B, D), keys and values ``table[index]``: ``table`` (K, D), ``index`` (P,).
+        ``target`` (B, D), keys and values ``table[index]``: ``table`` (K, D),
+        ``index`` (P,) or None.
         """
         row = batch.row
         query = self.query(target) * self.scale  # (B, A)
         key, value = self.key(table), self.value(table)  # (K, A): once a distinct item
-        product = rows_to_positions(query, row) * F.embedding(index, key)  # (P, A)
+        product = rows_to_positions(query, row) * gather(key, index)  # (P, A)
         by_head = product.view(len(row), self.heads, key.shape[1] // self.heads)
         scores = by_head.sum(-1, dtype=torch.float32)  # (P, H)
         if self.signal is not None:
@@ -74,9 +80,9 @@ class NoAttention(nn.Module):
     heads = 0
 
     def attend(
-        self, target: Tensor, table: Tensor, index: Tensor, batch: Batch
+        self, target: Tensor, table: Tensor, index: Tensor | None, batch: Batch
     ) -> tuple[Tensor, Tensor]:
         """The sum of the history's vectors (B, D), and scores (P, 0)."""
-        ones = table.new_ones(len(index))
+        ones = table.new_ones(len(batch.history))
         pooled = weighted_sum(ones, table, index, batch.offsets)
-        return pooled, target.new_zeros(len(index), 0)
+        return pooled, target.new_zeros(len(batch.history), 0)

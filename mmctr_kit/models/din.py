@@ -11,7 +11,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmctr_kit.challenge.contract import N_LEVELS
 from mmctr_kit.errors import UsageError
@@ -156,17 +155,15 @@ class DIN(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,) logits."""
-        n = len(batch.history) if self.attention is not None else 0
-        ids = torch.cat([batch.history[:n], batch.item])
-        table, index = self.items.lookup(ids)  # (K, D), (P + B,)
-        target = F.embedding(index[n:], table)  # (B, D)
+        history = batch.history if self.attention is not None else batch.history[:0]
+        target, table, index = self.items.lookup(history, batch.item)  # (B, D), (K, D), (P,)
         fields: list[Tensor] = []
         if self.likes_level is not None and self.views_level is not None:
             fields.append(self.likes_level(batch.likes_level))  # (B, embedding_dim)
             fields.append(self.views_level(batch.views_level))
         fields += torch.split(target, self.items.widths, dim=1)  # id, tags, multimodal vector
         if self.attention is not None:
-            fields += self._history(self.attention, target, table, index[:n], batch)
+            fields += self._history(self.attention, target, table, index, batch)
             if self.row_signals:
                 fields.append(batch.row_signals)
         if self.se is not None:
@@ -179,7 +176,7 @@ class DIN(nn.Module):
         attention: TargetAttention | MultiHeadTargetAttention | NoAttention,
         target: Tensor,
         table: Tensor,
-        index: Tensor,
+        index: Tensor | None,
         batch: Batch,
     ) -> list[Tensor]:
         """The pooled history (B, D); with ``interaction`` its product with the target (B, D), and

@@ -27,6 +27,7 @@ from mmctr_kit.models.layers import (
     MLP,
     TargetAttention,
     embedding,
+    gather,
     linear,
     rows_to_positions,
     segment_softmax,
@@ -91,7 +92,7 @@ class CrossAttention(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(
-        self, query: Tensor, table: Tensor, index: Tensor, row: Tensor, offsets: Tensor
+        self, query: Tensor, table: Tensor, index: Tensor | None, row: Tensor, offsets: Tensor
     ) -> Tensor:
         """(B, D) from the query (B, D) and the items ``table[index]``; see TargetAttention.
 
@@ -109,9 +110,9 @@ class CrossAttention(nn.Module):
         out: Tensor = self.out_proj(torch.cat(pooled, dim=1))
         return out
 
-    def _weights(self, q: Tensor, key: Tensor, index: Tensor, row: Tensor) -> Tensor:
+    def _weights(self, q: Tensor, key: Tensor, index: Tensor | None, row: Tensor) -> Tensor:
         """(P, H) softmax weights of the positions within their rows."""
-        product = rows_to_positions(q, row) * F.embedding(index, key)
+        product = rows_to_positions(q, row) * gather(key, index)
         size = key.shape[1] // self.heads
         by_head = product.view(len(row), self.heads, size)
         scores = by_head.sum(-1, dtype=torch.float32) / math.sqrt(size)
@@ -135,7 +136,7 @@ class CrossAttentionLayer(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(
-        self, query: Tensor, table: Tensor, index: Tensor, row: Tensor, offsets: Tensor
+        self, query: Tensor, table: Tensor, index: Tensor | None, row: Tensor, offsets: Tensor
     ) -> Tensor:
         """(B, D) from the query (B, D) and the items ``table[index]``."""
         attended = self.cross_attn(query, self.attn_norm(table), index, row, offsets)
@@ -221,11 +222,9 @@ class DINTargetEncoder(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,) logits."""
-        n = len(batch.history)
-        table, index = self.items.lookup(torch.cat([batch.history, batch.item]))
-        target = F.embedding(index[n:], table)  # (B, D)
-        history = (table, index[:n], batch.row, batch.offsets)
-        pooled = self.attention.attend(target, table, index[:n], batch)[0]  # (B, D)
+        target, table, index = self.items.lookup(batch.history, batch.item)
+        history = (table, index, batch.row, batch.offsets)
+        pooled = self.attention.attend(target, table, index, batch)[0]  # (B, D)
         encoded = target
         for layer in self.encoder:
             encoded = layer(encoded, *history)  # (B, D)

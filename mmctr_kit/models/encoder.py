@@ -89,23 +89,35 @@ class ItemEncoder(nn.Module):
             parts.append(self.project(self.item_emb[ids], self.present[ids]))
         return torch.cat(parts, dim=-1)
 
-    def lookup(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """(K, D) vectors and, for each of the (n,) ids, the row of its vector.
+    def lookup(self, history: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """(B, D) vectors of the (B,) targets, and those of the (P,) history items, as a table (K,
+        D) and each position's row of it (P,), None where position p has row p.
 
         On a CPU each distinct item is encoded once. Elsewhere, and where a step is compiled, K must
         not depend on the ids: it is the catalogue, or each id by itself where there are fewer.
         """
+        ids = torch.cat([history, target])
+        n = len(history)
         if ids.device.type == "cpu" and not torch.compiler.is_compiling():
             seen = torch.zeros(len(self.tags), dtype=torch.bool)
             seen[ids] = True
-            return self(seen.nonzero().squeeze(1)), (seen.cumsum(0) - 1)[ids]
-        if len(self.tags) <= len(ids):
-            return self(torch.arange(len(self.tags), device=ids.device)), ids
-        return self(ids), torch.arange(len(ids), device=ids.device)
+            table, index = self(seen.nonzero().squeeze(1)), (seen.cumsum(0) - 1)[ids]
+        elif len(self.tags) <= len(ids):
+            table, index = self(torch.arange(len(self.tags), device=ids.device)), ids
+        else:
+            vectors = self(ids)
+            return vectors[n:], vectors[:n], None
+        return F.embedding(index[n:], table), table, index[:n]
 
 
 def _mean_of_real(tags: Tensor, table: Tensor) -> Tensor:
     """(n, tags) tag ids, 0 = none -> (n, dim) mean of the rows of ``table``; zeros if no tag."""
     real = (tags != 0).to(table.dtype)
-    total = F.embedding_bag(tags, table, mode="sum", per_sample_weights=real)
-    return total / (real.sum(1, keepdim=True) + 1e-12)
+    count = real.sum(1, keepdim=True) + 1e-12
+    if tags.device.type == "cpu" and not torch.compiler.is_compiling():
+        return F.embedding_bag(tags, table, mode="sum", per_sample_weights=real) / count
+    # Compiled, a gather's gradient is added atomically: where the padding of all items fell on row
+    # 0 they would queue for it, so the zeros go to rows all over the table.
+    spread = torch.arange(tags.numel(), device=tags.device).view(tags.shape) % len(table)
+    rows = F.embedding(torch.where(tags != 0, tags, spread), table)
+    return (rows * real[..., None]).sum(1) / count

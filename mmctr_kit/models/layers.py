@@ -113,20 +113,27 @@ def to_padded(values: Tensor, row: Tensor, offsets: Tensor, length: int) -> Tens
     return scatter_slots(values, padded_slots(row, offsets, length), len(offsets) - 1, length)
 
 
-def weighted_sum(weight: Tensor, table: Tensor, index: Tensor, offsets: Tensor) -> Tensor:
+def gather(table: Tensor, index: Tensor | None) -> Tensor:
+    """(K, d), (P,) -> (P, d): ``table[index]``; without an index, the table itself."""
+    return table if index is None else F.embedding(index, table)
+
+
+def weighted_sum(weight: Tensor, table: Tensor, index: Tensor | None, offsets: Tensor) -> Tensor:
     """Per row, the sum of ``weight[p] * table[index[p]]`` over its positions, in float32.
 
-    (P,), (K, D), (P,), (B + 1,) -> (B, D). Positions after ``offsets[B]`` are left out.
+    (P,), (K, D), (P,) or None as in :func:`gather`, (B + 1,) -> (B, D). Positions after
+    ``offsets[B]`` are left out.
     """
     with torch.autocast(table.device.type, enabled=False):
-        total = F.embedding_bag(
-            index,
-            table.float(),
-            offsets.to(index.dtype),
-            mode="sum",
-            per_sample_weights=weight.float(),
+        table, weight = table.float(), weight.float()
+        if table.device.type == "cpu" and index is not None and not torch.compiler.is_compiling():
+            bags = offsets.to(index.dtype)
+            return F.embedding_bag(index, table, bags, mode="sum", per_sample_weights=weight)[:-1]
+        # Not embedding_bag: on a GPU one thread would go through all dummies, which are one bag.
+        values = weight[:, None] * gather(table, index)
+        return torch.segment_reduce(
+            values, "sum", offsets=offsets.long(), axis=0, initial=0, unsafe=True
         )
-    return total[:-1]
 
 
 def row_sum(values: Tensor, row: Tensor, rows: int) -> Tensor:
@@ -206,17 +213,18 @@ class TargetAttention(nn.Module):
         self.rest = nn.Sequential(*rest)
 
     def attend(
-        self, target: Tensor, table: Tensor, index: Tensor, batch: Batch
+        self, target: Tensor, table: Tensor, index: Tensor | None, batch: Batch
     ) -> tuple[Tensor, Tensor]:
         """Pooled history (B, D) from the target (B, D) and the keys ``table[index]`` (``table``
-        (K, D), ``index`` (P,)), and the weights (P, 1) that pooled it (anything at dummies)."""
+        (K, D), ``index`` (P,) or None as in :func:`gather`), and the weights (P, 1) that pooled it
+        (anything at dummies)."""
         wq, wk, wd, wp = torch.split(self.first.weight, self.width, dim=1)
         per_row = F.linear(target, wq + wd, self.first.bias)
         per_key = F.linear(table, wk - wd)
-        product = rows_to_positions(target, batch.row) * F.embedding(index, table)
+        product = rows_to_positions(target, batch.row) * gather(table, index)
         # In place: each of these is as large as all positions by the hidden width.
         hidden = rows_to_positions(per_row, batch.row)
-        hidden = hidden.add_(F.embedding(index, per_key)).add_(F.linear(product, wp))
+        hidden = hidden.add_(gather(per_key, index)).add_(F.linear(product, wp))
         if self.signal is not None:
             hidden = hidden.add_(self.signal(batch.signals))
         weight = self.rest(hidden)

@@ -9,7 +9,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmctr_kit.challenge.contract import N_LEVELS
 from mmctr_kit.models.batch import Batch
@@ -17,6 +16,7 @@ from mmctr_kit.models.encoder import ItemEncoder
 from mmctr_kit.models.layers import (
     activation,
     embedding,
+    gather,
     linear,
     rows_to_positions,
     weighted_sum,
@@ -43,14 +43,14 @@ class SparseTargetAttention(nn.Module):
         self.W_o = linear(2 * width, width, bias=False)
 
     def forward(
-        self, target: Tensor, table: Tensor, index: Tensor, row: Tensor, offsets: Tensor
+        self, target: Tensor, table: Tensor, index: Tensor | None, row: Tensor, offsets: Tensor
     ) -> Tensor:
         """(B, D) from the target (B, D) and the history's vectors ``table[index]``.
 
-        ``table`` (K, D), ``index`` (P,), ``row`` (P,), ``offsets`` (B + 1,) as in Batch.
+        ``table`` (K, D), ``index`` (P,) or None, ``row`` (P,), ``offsets`` (B + 1,) as in Batch.
         """
         query = self.W_q(target) @ self.W_k.weight * self.scale  # (B, D)
-        score = (rows_to_positions(query, row) * F.embedding(index, table)).sum(-1)  # (P,)
+        score = (rows_to_positions(query, row) * gather(table, index)).sum(-1)  # (P,)
         pooled = weighted_sum(torch.relu(score), table, index, offsets)  # (B, D)
         output: Tensor = self.W_o(self.W_v(pooled)) + target
         return output
@@ -135,10 +135,8 @@ class QIN(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,) logits."""
-        n = len(batch.history)
-        table, index = self.items.lookup(torch.cat([batch.history, batch.item]))
-        target = F.embedding(index[n:], table)  # (B, D)
-        interest = self.attention(target, table, index[:n], batch.row, batch.offsets)  # (B, D)
+        target, table, index = self.items.lookup(batch.history, batch.item)
+        interest = self.attention(target, table, index, batch.row, batch.offsets)  # (B, D)
         fields = [
             self.likes_level(batch.likes_level),
             self.views_level(batch.views_level),

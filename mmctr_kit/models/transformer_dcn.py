@@ -19,6 +19,7 @@ from mmctr_kit.models.encoder import ItemEncoder
 from mmctr_kit.models.layers import (
     MLP,
     embedding,
+    gather,
     linear,
     padded_slots,
     rows_to_positions,
@@ -175,12 +176,10 @@ class TransformerDCN(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,) logits."""
-        n = len(batch.history)
-        ids = torch.cat([batch.history, batch.item, batch.item.new_full((1,), PAD)])
-        table, index = self.items.lookup(ids)
-        vectors = F.embedding(index, table)
-        target = vectors[n:-1]  # (B, D)
-        padded, attended = self.encoded(batch, vectors[:n], target, vectors[-1])
+        history = torch.cat([batch.history.new_full((1,), PAD), batch.history])
+        target, table, index = self.items.lookup(history, batch.item)  # (B, D)
+        padding, history = torch.split(gather(table, index), [1, len(batch.history)])
+        padded, attended = self.encoded(batch, history, target, padding.squeeze(0))
         fields = [
             self.likes_level(batch.likes_level),
             self.views_level(batch.views_level),

@@ -186,7 +186,9 @@ class Training(Block):
     """How one model is fitted. A schedule is fixed beforehand; nothing stops it early.
 
     ``snapshot`` is the epoch whose weights are kept: the ``best`` on held-out training users, a
-    share ``holdout`` of them, or the ``last``.
+    share ``holdout`` of them, or the ``last``. ``steps`` says how they are run: ``captured``, at
+    fixed sizes and on a GPU as replays of one CUDA graph, ``compiled``, that with torch.compile, or
+    ``plain``; ``auto`` is compiled on a GPU, plain on a CPU.
     """
 
     optimizer: Literal["adam", "adamw"] = "adam"
@@ -204,6 +206,7 @@ class Training(Block):
     holdout: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     snapshot: Literal["best", "last"] = "best"
     precision: Literal["auto", "float32", "bf16"] = "auto"
+    steps: Literal["auto", "plain", "captured", "compiled"] = "auto"
 
     @model_validator(mode="after")
     def _decay_needs_adamw(self) -> "Training":

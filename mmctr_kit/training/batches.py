@@ -121,22 +121,33 @@ def _to_rows(
     )
 
 
-def make_batch(data: DeviceData, split: Split, index: Tensor, known_user: Tensor) -> Batch:
+def make_batch(
+    data: DeviceData,
+    split: Split,
+    index: Tensor,
+    known_user: Tensor,
+    positions: int | None = None,
+) -> Batch:
     """The rows ``index`` (B,) of a split.
 
     ``known_user`` (n_users + 1,) bool marks the users in the rows that the model is trained on;
     any other user is 0, so that a fold model meets its own fold's users as it meets test's.
+    ``positions`` is the number of history positions, at least that of the rows' histories: what is
+    left is filled up with dummies, and the host never waits to learn how many there are.
     """
     rows = data.rows[split]
     end = rows.end[index]
     length = end - rows.begin[index]
     offsets = torch.nn.functional.pad(torch.cumsum(length, 0), (1, 0))
-    row = torch.repeat_interleave(length)
-    place = torch.arange(len(row), device=row.device)
+    if positions is None:
+        row = torch.repeat_interleave(length)
+    else:
+        ends, place = offsets[1:], torch.arange(positions, device=index.device)
+        row = torch.searchsorted(ends, place, right=True)
     # Row r's positions end where its history ends among all items, and begin where its signals do.
-    position = place + (end - offsets[1:])[row]
+    history = data.history_items[_shifted(row, end - offsets[1:])].long()
     if rows.signals.shape[1]:
-        signals = rows.signals[place + (rows.signal_begin[index] - offsets[:-1])[row]].float()
+        signals = rows.signals[_shifted(row, rows.signal_begin[index] - offsets[:-1])].float()
     else:
         signals = torch.zeros(len(row), 0, device=row.device)
     return Batch(
@@ -144,7 +155,7 @@ def make_batch(data: DeviceData, split: Split, index: Tensor, known_user: Tensor
         likes_level=rows.likes_level[index],
         views_level=rows.views_level[index],
         user=rows.user[index] * known_user[rows.user[index]],
-        history=data.history_items[position].long(),
+        history=history,
         row=row,
         offsets=offsets,
         signals=signals,
@@ -152,11 +163,19 @@ def make_batch(data: DeviceData, split: Split, index: Tensor, known_user: Tensor
     )
 
 
+def _shifted(row: Tensor, shift: Tensor) -> Tensor:
+    """(P,) positions, each moved by its row's ``shift`` (B,); 0 for dummies."""
+    padded = torch.nn.functional.pad(shift, (0, 1))[row]
+    place = torch.arange(len(row), device=row.device)
+    return torch.where(row < len(shift), place + padded, 0)
+
+
 class RowStream:
     """Training rows in an endless sequence of permutations, cut into batches of one size.
 
     The rows left over at the end of a permutation roll into the next, so no batch is ever small.
-    Batch ``step`` is a function of (seed, step) alone, which is what makes resuming exact.
+    Batch ``step`` is a function of (seed, step) alone, which is what makes resuming exact. A
+    permutation is drawn on the device of ``rows``.
     """
 
     def __init__(self, rows: Tensor, batch_size: int, seed: int) -> None:
@@ -170,22 +189,21 @@ class RowStream:
         """Steps after which every row was seen (at least) once."""
         return -(-len(self.rows) // self.batch_size)
 
-    def batch(self, step: int) -> Tensor:
-        """(batch_size,) row numbers of that step."""
+    def batches(self, first: int, steps: int) -> Tensor:
+        """(steps, batch_size) row numbers of the steps from ``first`` on."""
         n = len(self.rows)
-        begin = step * self.batch_size
-        first, last = begin // n, (begin + self.batch_size - 1) // n
-        if first == last:
-            return self._permutation(first)[begin - first * n :][: self.batch_size]
-        head = self._permutation(first)[begin - first * n :]
-        return torch.cat([head, self._permutation(last)[: self.batch_size - len(head)]])
+        begin, end = first * self.batch_size, (first + steps) * self.batch_size
+        numbers = range(begin // n, (end - 1) // n + 1)
+        parts = [self._permutation(i)[max(begin - i * n, 0) : min(end - i * n, n)] for i in numbers]
+        self._known = {i: known for i, known in self._known.items() if i == numbers[-1]}
+        return torch.cat(parts).view(steps, self.batch_size)
 
     def _permutation(self, number: int) -> Tensor:
         if number not in self._known:
-            generator = torch.Generator().manual_seed(mix(self._seed, number))
-            order = torch.randperm(len(self.rows), generator=generator)
-            kept = {k: v for k, v in self._known.items() if k == number - 1}
-            self._known = kept | {number: self.rows[order.to(self.rows.device)]}
+            device = self.rows.device
+            generator = torch.Generator(device).manual_seed(mix(self._seed, number))
+            order = torch.randperm(len(self.rows), generator=generator, device=device)
+            self._known[number] = self.rows[order]
         return self._known[number]
 
 

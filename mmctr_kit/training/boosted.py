@@ -86,8 +86,10 @@ class BoostedLearner:
             texts.append(text)
             trees = Trees(text)
             scores += trees.predict(matrix, threads)
+            grown = time.perf_counter()
             held_scores += trees.predict(held, threads)
             score = auc(held_label, held_scores)
+            ended = time.perf_counter()
             better = score > best_auc or options.snapshot == "last"
             best_auc, best = (score, epoch + 1) if better else (best_auc, best)
             state = _state(texts, best_auc, best)
@@ -99,7 +101,9 @@ class BoostedLearner:
                 holdout_auc=score,
                 holdout_logloss=_logloss(held_label, held_scores),
                 best=better,
-                seconds=time.perf_counter() - began,
+                seconds=ended - began,
+                compile_seconds=0.0,
+                evaluate_seconds=ended - grown,
                 state=lambda state=state: state,  # type: ignore[misc]
             )
         self._become(_Fitted(base, tuple(texts[:best])))

@@ -11,12 +11,23 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def resolve_device(wanted: str) -> str:
-    """'cuda' or 'cpu' for 'auto'; a GPU that was asked for and is absent is an UsageError."""
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError("--device cuda: torch sees no GPU here; use --device cpu, or auto")
-    return wanted
+    """'cpu', 'cuda:0' or, with several cards, 'cuda:0,cuda:1', for what a user asked for.
+
+    ``auto`` is all the GPUs that torch sees, or the CPU; ``cuda`` insists on them. Raises
+    UsageError for a GPU that is absent, and for what names no device.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    cards = [f"cuda:{i}" for i in range(count)]
+    if wanted == "cpu" or (wanted == "auto" and not cards):
+        return "cpu"
+    if wanted.startswith("cuda") and not cards:
+        raise UsageError(f"device {wanted}: torch sees no GPU here; use cpu, or auto")
+    asked = cards if wanted in ("auto", "cuda") else wanted.split(",")
+    unknown = [card for card in asked if card not in cards]
+    if unknown:
+        there = ", ".join(["auto", "cpu", *(["cuda"] if cards else []), *cards])
+        raise UsageError(f"device {unknown[0]!r} is not there; choose from {there}")
+    return ",".join(asked)
 
 
 def fast_bf16(device: str) -> bool:

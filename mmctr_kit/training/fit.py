@@ -9,7 +9,7 @@ and the epoch, so that a fit resumed from an epoch's state ends where an uninter
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,17 +21,14 @@ from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.learner import Epoch, State
 from mmctr_kit.metrics import auc
 from mmctr_kit.models.batch import Batch
-from mmctr_kit.models.fusion import ModalityFusion
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.batches import DeviceData, RowStream, make_batch, mix
-from mmctr_kit.training.device import fast_bf16
+from mmctr_kit.training.optimizer import learning_rate
+from mmctr_kit.training.step import Forward, Step, plain
+from mmctr_kit.training.steps import PlainSteps, StaticSteps, Steps, resolve_steps
 
 PREDICT_POSITIONS = {"cpu": 1 << 15, "cuda": 1 << 19}
 """History positions and rows predicted at once: large enough to fill the device, no larger."""
-
-BF16_WEIGHTS = {"cpu": 1 << 16, "cuda": 0}
-"""Weights of the largest matrix from which bf16 pays. On a Zen 5 core a step took 1.2 to 1.4 times
-as long in bf16 where it had 2,000 to 33,000, and 0.5 times as long where it had 655,000."""
 
 
 def batch_size_for(rows: int, options: Training) -> int:
@@ -49,19 +46,29 @@ def schedule(rows: int, options: Training) -> tuple[int, int]:
 
 
 class Fit:
-    """A model with its optimizer and its best snapshot; :meth:`run` trains it."""
+    """A model with its optimizer and its best snapshot; :meth:`run` trains it.
 
-    def __init__(self, model: nn.Module, data: DeviceData, options: Training, seed: int) -> None:
+    ``forward`` is how the model is called in training.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: DeviceData,
+        options: Training,
+        seed: int,
+        forward: Forward = plain,
+    ) -> None:
         self.model = model
         self.data = data
         self.options = options
         self.seed = seed
-        self.optimizer = _optimizer(model, options, data.device)
         self.best_auc = -1.0
         self.best: dict[str, Tensor] = {}
-        self.tables, self.dense = _regularised(model)
-        self.precision = resolve_precision(options.precision, self.dense, data.device)
         self.known_user = torch.zeros(data.n_users + 1, dtype=torch.bool, device=data.device)
+        self.step = Step(model, data, options, self.known_user, forward)
+        static = resolve_steps(options.steps, data.device) != "plain"
+        self.steps: Steps = StaticSteps(self.step) if static else PlainSteps(self.step)
 
     def run(
         self, train: NDArray[np.int64], holdout: NDArray[np.int64], resume: State | None = None
@@ -79,9 +86,10 @@ class Fit:
         labels = self._labels()[holdout]
         first = 0 if resume is None else self._restore(resume)
         for epoch in range(first, epochs):
-            began = time.perf_counter()
+            began, compiled = time.perf_counter(), self.steps.compile_seconds
             torch.manual_seed(mix(self.seed, 2, epoch))
             loss = self._epoch(stream, epoch * steps, steps, steps * epochs)
+            trained = time.perf_counter()
             logits = self.predict("train", holdout)
             if not (math.isfinite(loss) and np.isfinite(logits).all()):
                 raise MmctrKitError(
@@ -93,6 +101,7 @@ class Fit:
             if best:
                 self.best_auc = score
                 self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
+            ended = time.perf_counter()
             yield Epoch(
                 epoch=epoch + 1,
                 epochs=epochs,
@@ -101,7 +110,9 @@ class Fit:
                 holdout_auc=score,
                 holdout_logloss=float(np.mean(np.logaddexp(0.0, logits) - labels * logits)),
                 best=best,
-                seconds=time.perf_counter() - began,
+                seconds=ended - began,
+                compile_seconds=self.steps.compile_seconds - compiled,
+                evaluate_seconds=ended - trained,
                 state=lambda epoch=epoch: self._state(epoch + 1),  # type: ignore[misc]
             )
         self.model.load_state_dict(self.best)
@@ -134,45 +145,17 @@ class Fit:
     def _batch(self, split: Split, index: Tensor) -> Batch:
         return make_batch(self.data, split, index, self.known_user)
 
-    def _epoch(self, stream: RowStream, begin: int, steps: int, total: int) -> float:
+    def train_steps(self, index: Tensor, rates: Sequence[float]) -> float:
+        """Train on the batches ``index`` (S, B) at these learning rates; the mean of their
+        losses."""
         self.model.train()
-        loss = torch.zeros((), device=self.data.device)
-        for step in range(begin, begin + steps):
-            for group in self.optimizer.param_groups:
-                group["lr"].fill_(learning_rate(step, total, self.options))
-            loss += self.step(stream.batch(step))
-        return float(loss) / steps
+        loss = self.steps.run(index, torch.tensor(rates, device=index.device))
+        return float(loss) / len(index)
 
-    def step(self, index: Tensor) -> Tensor:
-        """One training step on the rows (B,); the loss before it, still on the device."""
-        labels = self.data.rows["train"].label
-        assert labels is not None
-        batch = self._batch("train", index)
-        with self._autocast():
-            logit = self.model(batch)
-        loss = nn.functional.binary_cross_entropy_with_logits(logit.float(), labels[index])
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._regularise()
-        if self.options.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
-        self.optimizer.step()
-        return loss.detach()
-
-    def _regularise(self) -> None:
-        """Add the gradient of (lambda / 2) * ||W||^2, dense, as the official pipeline does."""
-        for weights, strength in (
-            (self.tables, self.options.embedding_regularizer),
-            (self.dense, self.options.net_regularizer),
-        ):
-            if strength:
-                for weight in weights:
-                    if weight.grad is not None:
-                        weight.grad.add_(weight.detach(), alpha=strength)
-
-    def _autocast(self) -> torch.autocast:
-        on = self.precision == "bf16"
-        return torch.autocast(self.data.device.type, dtype=torch.bfloat16, enabled=on)
+    def _epoch(self, stream: RowStream, begin: int, steps: int, total: int) -> float:
+        numbers = range(begin, begin + steps)
+        rates = [learning_rate(step, total, self.options) for step in numbers]
+        return self.train_steps(stream.batches(begin, steps), rates)
 
     def _labels(self) -> NDArray[np.int8]:
         label = self.data.rows["train"].label
@@ -180,10 +163,7 @@ class Fit:
         return np.asarray(label.cpu().numpy(), dtype=np.int8)
 
     def _state(self, epochs_done: int) -> State:
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"best.{k}": v for k, v in self.best.items()}
-        for number, slots in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{k}": v for k, v in slots.items()}
+        tensors = self.step.state() | {f"best.{k}": v for k, v in self.best.items()}
         return {
             **copy_state(tensors),
             "epochs_done": np.array(epochs_done),
@@ -194,72 +174,10 @@ class Fit:
         """Go back to a state; returns the number of epochs it has behind it."""
         device = self.data.device
         tensors = {k: torch.from_numpy(np.array(v)).to(device) for k, v in state.items()}
-        self.model.load_state_dict(_under("model.", tensors))
+        self.step.fill(tensors)
         self.best = _under("best.", tensors)
         self.best_auc = float(tensors["best_auc"])
-        slots: dict[int, dict[str, Tensor]] = {}
-        for name, value in _under("optimizer.", tensors).items():
-            number, _, slot = name.partition(".")
-            slots.setdefault(int(number), {})[slot] = value
-        content = self.optimizer.state_dict()
-        self.optimizer.load_state_dict({**content, "state": slots})
         return int(tensors["epochs_done"])
-
-
-def _optimizer(model: nn.Module, options: Training, device: torch.device) -> torch.optim.Optimizer:
-    """Adam or AdamW, fused, with its learning rate on the device."""
-    rate = torch.tensor(options.learning_rate, device=device)
-    if options.optimizer == "adamw":
-        return torch.optim.AdamW(
-            model.parameters(), lr=rate, weight_decay=options.weight_decay, fused=True
-        )
-    return torch.optim.Adam(model.parameters(), lr=rate, fused=True)
-
-
-def learning_rate(step: int, total: int, options: Training) -> float:
-    """Linear warm-up over the first share of the steps, then the schedule down to zero."""
-    warm = options.warmup * total
-    if step + 1 < warm:
-        return options.learning_rate * (step + 1) / warm
-    left = 1 - (step - warm) / max(total - warm, 1) if step > warm else 1.0
-    shape = {
-        "constant": 1.0,
-        "linear": left,
-        "cosine": 0.5 * (1 + math.cos(math.pi * (1 - left))),
-    }[options.schedule]
-    return options.learning_rate * shape
-
-
-def _regularised(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """(embedding tables and the multimodal projection, the weights of all other linear layers)."""
-    tables: list[Tensor] = []
-    for module in model.modules():
-        if isinstance(module, nn.Embedding):
-            tables.append(module.weight)
-        elif isinstance(module, ModalityFusion):
-            tables += module.projections()
-    taken = {id(w) for w in tables}
-    dense: list[Tensor] = [
-        p
-        for name, p in model.named_parameters()
-        if name.endswith("weight") and p.dim() > 1 and id(p) not in taken
-    ]
-    return tables, dense
-
-
-def resolve_precision(
-    wanted: Literal["auto", "float32", "bf16"], dense: Sequence[Tensor], device: torch.device
-) -> Literal["float32", "bf16"]:
-    """What a model of these ``dense`` weights is trained in.
-
-    ``auto`` is bf16 where the device is fast at it and, on a CPU, the largest matrix is large
-    enough to pay for the conversions.
-    """
-    if wanted != "auto":
-        return wanted
-    least = BF16_WEIGHTS[device.type]
-    large = max((w.numel() for w in dense), default=0) >= least
-    return "bf16" if large and fast_bf16(device.type) else "float32"
 
 
 def copy_state(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:

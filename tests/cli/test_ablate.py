@@ -25,8 +25,8 @@ SET = [part for setting in SETTINGS for part in ("--set", setting)]
 
 
 def command(root: Path, runs: Path, *more: str) -> list[str]:
-    data = ("--data", str(root / "data"), "--runs", str(runs), "--device", "cpu")
-    return ["ablate", "din_mha_demo", *data, "--workers", "2", "--only", "se-off", *SET, *more]
+    data = ("--data", str(root / "data"), "--runs", str(runs), "--devices", "cpu")
+    return ["ablate", "din_mha_demo", *data, "--jobs", "2", "--only", "se-off", *SET, *more]
 
 
 def run(*arguments: str) -> Result:

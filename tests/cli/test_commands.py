@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from mmctr_kit import __version__
 from mmctr_kit.cli.app import app, main
 
-TRAIN = ("--set", "training.epochs=2", "--set", "training.batch_size=256", "--device", "cpu")
+TRAIN = ("--set", "training.epochs=2", "--set", "training.batch_size=256", "--devices", "cpu")
 
 
 def run(*arguments: str) -> Result:
@@ -239,7 +239,7 @@ def test_data_check_passes_clean_data_and_fails_a_broken_folder(
         (("cv",), "Missing argument"),
         (("blend", "a"), "Missing option '--name'"),
         (("data", "synth", "x", "--seed", "-1"), "'--seed'"),
-        (("cv", "din_demo", "--data", ".", "--device", "tpu"), "'--device'"),
+        (("cv", "din_demo", "--data", ".", "--devices", "tpu"), "'--devices'"),
         (("import-checkpoint", "x.pt", "--recipe", "qin", "--name", "x", "--data", "."), "x.pt"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, tuple) else "",
@@ -263,7 +263,7 @@ def test_a_failed_operation_is_one_line_and_exit_1(
     capsys: pytest.CaptureFixture[str], work: Path, tiny_root: Path
 ) -> None:
     data, runs = str(tiny_root / "data"), str(work / "runs")
-    settings = ("--set", "training.learning_rate=0.1", "--device", "cpu")
+    settings = ("--set", "training.learning_rate=0.1", "--devices", "cpu")
     code, error = mistake(capsys, "cv", "din_demo", "--data", data, "--runs", runs, *settings)
     assert code == 1
     assert "differs in recipe" in error
@@ -278,7 +278,7 @@ def test_an_absent_gpu_that_was_asked_for_is_exit_2(
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     data = str(tiny_root / "data")
-    code, error = mistake(capsys, "cv", "din_demo", "--data", data, "--device", "cuda")
+    code, error = mistake(capsys, "cv", "din_demo", "--data", data, "--devices", "cuda")
     assert code == 2
     assert "no GPU here" in error
 
@@ -333,7 +333,7 @@ def test_an_exported_item_info_serves_as_an_item_file(work: Path, tiny_root: Pat
         "--data",
         data,
         "--dry-run",
-        "--device",
+        "--devices",
         "cpu",
         "--runs",
         str(work / "x"),

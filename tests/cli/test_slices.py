@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from mmctr_kit.cli.app import app
 from mmctr_kit.errors import RunError
 
-TRAIN = ("--set", "training.epochs=1", "--set", "training.min_steps=0", "--device", "cpu")
+TRAIN = ("--set", "training.epochs=1", "--set", "training.min_steps=0", "--devices", "cpu")
 
 
 def run(*arguments: str) -> Result:

@@ -9,6 +9,7 @@ from mmctr_kit.models.encoder import ItemEncoder
 from mmctr_kit.models.layers import (
     MLP,
     TargetAttention,
+    gather,
     rows_to_positions,
     to_padded,
     weighted_sum,
@@ -79,14 +80,29 @@ def test_the_tag_part_of_an_item_is_the_mean_of_its_real_tags() -> None:
     assert torch.allclose(found, expected, atol=1e-7)
 
 
-def test_looking_up_a_small_catalogue_as_a_whole_equals_looking_up_each() -> None:
+@pytest.mark.parametrize("compiling", [False, True])
+@pytest.mark.parametrize("history", [[1], [1, 4, 5, 2, 0, 1, 1, 3]])
+def test_looking_up_items_equals_encoding_each(
+    history: list[int], compiling: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled: the catalogue of 6 for 10 ids, and each by itself for 3."""
     encoder = ItemEncoder(torch.ones(6, 2, dtype=torch.long), torch.randn(6, 4), 3, 5, 7)
-    few, many = torch.tensor([1, 4]), torch.tensor([1, 4, 5, 2, 0, 1, 1, 3])
-    for ids in (few, many):
-        table, index = encoder.lookup(ids)
-        assert torch.allclose(table[index], encoder(ids), atol=1e-6)
-    assert len(encoder.lookup(few)[0]) == 2
-    assert len(encoder.lookup(many)[0]) == 6
+    past, targets = torch.tensor(history), torch.tensor([4, 1])
+    expected = encoder(past), encoder(targets)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
+    target, table, index = encoder.lookup(past, targets)
+    assert torch.allclose(gather(table, index), expected[0], atol=1e-6)
+    assert torch.allclose(target, expected[1], atol=1e-6)
+    distinct = len({*history, 4, 1})
+    assert len(table) == ((6 if len(history) > 1 else 1) if compiling else distinct)
+
+
+def test_a_weighted_sum_is_the_same_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    offsets, weight = torch.tensor([0, 2, 2, 5]), torch.randn(7)
+    table, index = torch.randn(4, 3), torch.tensor([3, 0, 0, 1, 2, 3, 1])
+    found = weighted_sum(weight, table, index, offsets)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert torch.allclose(weighted_sum(weight, table, index, offsets), found, atol=1e-6)
 
 
 @pytest.mark.parametrize(("dropout", "batch_norm"), [(0.0, False), (0.2, True)])

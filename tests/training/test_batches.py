@@ -1,5 +1,7 @@
 """mmctr_kit.training.batches: packed batches and the stream of training rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from mmctr_kit.challenge.contract import SPLITS
 from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.items.signals import SignalValues
 from mmctr_kit.training.batches import DeviceData, RowStream, make_batch, mix, to_device
 
 CPU = torch.device("cpu")
@@ -41,6 +44,46 @@ def test_a_batch_holds_each_rows_most_recent_items_oldest_first(
     assert len(batch.history) == int(batch.offsets[-1])
 
 
+@pytest.mark.parametrize("extra", [0, 1, 300])
+def test_a_batch_of_fixed_size_is_the_packed_one_with_dummies_behind_it(
+    tiny: ChallengeData, extra: int
+) -> None:
+    data = with_signals(tiny)
+    everyone = torch.ones(data.n_users + 1, dtype=torch.bool)
+    index = torch.from_numpy(np.random.default_rng(0).integers(0, len(tiny.test), 50))
+    packed = make_batch(data, "test", index, everyone)
+    n = len(packed.history)
+    fixed = make_batch(data, "test", index, everyone, n + extra)
+    for name, whole in vars(packed).items():
+        found = getattr(fixed, name)
+        assert torch.equal(found[: len(whole)], whole), name
+    assert len(fixed.history) == len(fixed.row) == len(fixed.signals) == n + extra
+    assert (fixed.row[n:] == 50).all()
+
+
+def test_a_batch_of_fixed_size_may_hold_empty_histories_alone(tiny: ChallengeData) -> None:
+    data = to_device(tiny, CPU, 64)
+    rows = data.rows["test"]
+    nothing = replace(
+        rows, begin=rows.end[-1].expand(len(rows)), end=rows.end[-1].expand(len(rows))
+    )
+    data = replace(data, rows={**data.rows, "test": nothing})
+    everyone = torch.ones(data.n_users + 1, dtype=torch.bool)
+    batch = make_batch(data, "test", torch.arange(4), everyone, 8)
+    assert (batch.row == 4).all()
+    assert not batch.offsets.any()
+
+
+def with_signals(tiny: ChallengeData) -> DeviceData:
+    """The data with two made-up signals a position and one a row of test."""
+    examples, random = tiny.examples("test", 64), np.random.default_rng(3)
+    values = SignalValues(
+        random.normal(size=(int(examples.lengths.sum()), 2)).astype(np.float32),
+        random.normal(size=(len(examples), 1)).astype(np.float32),
+    )
+    return to_device(tiny, CPU, 64).with_rows("test", examples, values)
+
+
 def test_users_that_the_model_was_not_trained_on_are_all_the_same_unknown_user(
     tiny: ChallengeData, device_data: DeviceData
 ) -> None:
@@ -62,7 +105,7 @@ def test_the_stream_shows_every_row_equally_often_and_in_full_batches(
     stream = RowStream(torch.arange(100, 100 + rows), batch_size, seed)
     size = stream.batch_size
     assert size == min(rows, batch_size)
-    seen = torch.cat([stream.batch(step) for step in range(rows)])
+    seen = stream.batches(0, rows).flatten()
     assert len(seen) == rows * size
     # rows * size positions are exactly `size` permutations.
     assert (torch.bincount(seen - 100, minlength=rows) == size).all()
@@ -71,12 +114,11 @@ def test_the_stream_shows_every_row_equally_often_and_in_full_batches(
 def test_a_batch_of_the_stream_depends_on_seed_and_step_alone() -> None:
     rows = torch.arange(23)
     through = RowStream(rows, 5, seed=1)
-    in_order = [through.batch(step) for step in range(20)]
+    in_order = torch.cat([through.batches(first, 4) for first in range(0, 20, 4)])
     afresh = RowStream(rows, 5, seed=1)
-    assert torch.equal(afresh.batch(17), in_order[17])
-    assert torch.equal(afresh.batch(3), in_order[3])
-    other = RowStream(rows, 5, seed=2)
-    assert any(not torch.equal(other.batch(s), b) for s, b in enumerate(in_order))
+    assert torch.equal(afresh.batches(17, 3), in_order[17:])
+    assert torch.equal(afresh.batches(3, 11), in_order[3:14])
+    assert not torch.equal(RowStream(rows, 5, seed=2).batches(0, 20), in_order)
 
 
 def test_mixed_seeds_differ_where_any_part_differs() -> None:

@@ -8,8 +8,20 @@ from mmctr_kit.training.device import describe_device, prepare, resolve_device
 
 
 def test_auto_is_the_gpu_where_there_is_one_and_the_cpu_elsewhere() -> None:
-    assert resolve_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+    cards = ",".join(f"cuda:{i}" for i in range(torch.cuda.device_count()))
+    assert resolve_device("auto") == (cards or "cpu")
     assert resolve_device("cpu") == "cpu"
+
+
+def test_several_cards_are_taken_and_an_absent_one_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert resolve_device("cuda") == resolve_device("auto") == "cuda:0,cuda:1,cuda:2"
+    assert resolve_device("cuda:2,cuda:0") == "cuda:2,cuda:0"
+    with pytest.raises(UsageError, match="'cuda:3' is not there; choose from auto, cpu, cuda,"):
+        resolve_device("cuda:1,cuda:3")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

@@ -10,7 +10,7 @@ from mmctr_kit.learner import State
 from mmctr_kit.models.din import DIN
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.batches import DeviceData, tensor, to_device
-from mmctr_kit.training.fit import Fit, batch_size_for, learning_rate, schedule
+from mmctr_kit.training.fit import Fit, batch_size_for, schedule
 
 CPU = torch.device("cpu")
 OPTIONS = Training(epochs=3, batch_size=128, learning_rate=3e-3, holdout=0.1)
@@ -121,48 +121,6 @@ def test_auto_batch_size_is_a_power_of_two_within_its_bounds() -> None:
     sizes = {n: batch_size_for(n, Training()) for n in (10, 10_000, 100_000, 1_000_000, 4_000_000)}
     assert sizes == {10: 10, 10_000: 256, 100_000: 512, 1_000_000: 4096, 4_000_000: 8192}
     assert batch_size_for(50, Training(batch_size=64)) == 50
-
-
-@pytest.mark.parametrize(("name", "middle"), [("constant", 1.0), ("linear", 0.5), ("cosine", 0.5)])
-def test_the_learning_rate_warms_up_and_follows_its_schedule(name: str, middle: float) -> None:
-    options = Training(schedule=name, warmup=0.1, learning_rate=2.0)
-    rates = [learning_rate(step, 1000, options) for step in range(1000)]
-    assert rates[0] == pytest.approx(0.02)
-    assert rates[99] == pytest.approx(2.0)
-    assert rates[550] == pytest.approx(2.0 * middle)
-    assert max(rates) == pytest.approx(2.0)
-    assert min(rates[100:]) >= 0
-
-
-def test_the_embedding_regulariser_adds_lambda_times_the_table_to_its_gradient(
-    device_data: DeviceData, tiny: ChallengeData
-) -> None:
-    def gradients(strength: float) -> dict[str, torch.Tensor]:
-        options = Training(embedding_regularizer=strength, clip_norm=None, batch_size=64)
-        fit = Fit(small_din(tiny), device_data, options, 0)
-        fit.model.eval()  # no dropout, so that both see the same network
-        fit.step(torch.arange(64))
-        return {n: p.grad.clone() for n, p in fit.model.named_parameters() if p.grad is not None}
-
-    plain, decayed = gradients(0.0), gradients(0.5)
-    weights = dict(small_din(tiny).named_parameters())
-    tables = {
-        "items.item_id.weight",
-        "items.item_tags.weight",
-        "items.project.weight",
-        "likes_level.weight",
-        "views_level.weight",
-    }
-    for name, gradient in decayed.items():
-        extra = 0.5 * weights[name] if name in tables else torch.zeros(())
-        assert torch.allclose(gradient, plain[name] + extra, atol=1e-6), name
-
-
-def test_clipping_bounds_the_size_of_a_step(device_data: DeviceData, tiny: ChallengeData) -> None:
-    fit = Fit(small_din(tiny), device_data, Training(clip_norm=1e-3, batch_size=64), 0)
-    fit.step(torch.arange(64))
-    norm = torch.cat([p.grad.flatten() for p in fit.model.parameters() if p.grad is not None])
-    assert norm.norm().item() == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_prediction_in_parts_equals_prediction_at_once(

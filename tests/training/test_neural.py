@@ -18,13 +18,15 @@ TRAIN, HOLDOUT = np.arange(1500), np.arange(1500, 2000)
 
 @pytest.fixture(scope="module")
 def learner(tiny: ChallengeData) -> Learner:
-    return make_learner(load_recipe("din_demo", SETTINGS), tiny, "cpu")
+    """Fitted."""
+    learner = make_learner(load_recipe("din_demo", SETTINGS), tiny, "cpu")
+    list(learner.fit(TRAIN, HOLDOUT, seed=3))
+    return learner
 
 
 def test_loaded_weights_predict_what_the_fitted_model_did(
     tiny: ChallengeData, learner: Learner
 ) -> None:
-    list(learner.fit(np.arange(1500), np.arange(1500, 2000), seed=3))
     fitted = learner.predict("test")
     assert fitted.shape == (len(tiny.test),)
     other = make_learner(load_recipe("din_demo", SETTINGS), tiny, "cpu")
@@ -51,6 +53,27 @@ def test_a_fit_with_signals_and_extra_rows_resumes_bit_for_bit(tiny: ChallengeDa
     resumed = make_learner(recipe, tiny, "cpu")
     assert len(list(resumed.fit(TRAIN, HOLDOUT, 3, state))) == 1
     assert np.array_equal(resumed.predict("test"), whole.predict("test"))
+
+
+def test_a_model_fitted_after_another_is_the_model_fitted_alone(
+    tiny: ChallengeData, learner: Learner
+) -> None:
+    other = make_learner(load_recipe("din_demo", SETTINGS), tiny, "cpu")
+    list(other.fit(HOLDOUT, TRAIN, seed=9))
+    list(other.fit(TRAIN, HOLDOUT, seed=3))
+    assert np.array_equal(other.predict("test"), learner.predict("test"))
+
+
+@pytest.mark.parametrize("steps", ["captured", "compiled"])
+def test_steps_of_fixed_size_learn_what_plain_ones_do(tiny: ChallengeData, steps: str) -> None:
+    settings = (*MORE, "training.precision=float32", "model.attention_dropout=0")
+    predicted = []
+    for how in ("plain", steps):
+        recipe = load_recipe("din_mha_demo", (*settings, f"training.steps={how}"))
+        learner = make_learner(recipe, tiny, "cpu")
+        list(learner.fit(TRAIN, HOLDOUT, seed=3))
+        predicted.append(learner.predict("test"))
+    assert np.allclose(*predicted, atol=1e-3)
 
 
 def test_extra_rows_make_the_epochs_longer(tiny: ChallengeData) -> None:
@@ -94,3 +117,9 @@ def test_the_cost_counts_what_a_fit_would_do(learner: Learner) -> None:
         if "running" not in k and "num_batches" not in k and k != KNOWN_USER
     )
     assert cost.seconds_per_step > 0
+
+
+def test_asking_for_the_cost_leaves_the_fitted_model_alone(learner: Learner) -> None:
+    before = learner.predict("test")
+    learner.cost(2000)
+    assert np.array_equal(learner.predict("test"), before)

@@ -1,0 +1,111 @@
+"""One training step: batch, forward, loss, backward, regularisers, clipping, update."""
+
+from collections.abc import Callable, Mapping
+from types import FunctionType
+
+import torch
+from torch import Tensor, nn
+
+from mmctr_kit.models.batch import Batch
+from mmctr_kit.recipe import Training
+from mmctr_kit.training.batches import DeviceData, make_batch
+from mmctr_kit.training.optimizer import adam, regularised, resolve_precision
+
+Forward = Callable[[nn.Module, Batch], Tensor]
+"""How a model is called in training: (B,) logits of a batch."""
+
+
+def plain(model: nn.Module, batch: Batch) -> Tensor:
+    """The model as it is."""
+    logit: Tensor = model(batch)
+    return logit
+
+
+def compiled(backend: str = "inductor") -> Forward:
+    """``torch.compile`` of a model's forward and backward.
+
+    It compiles at its first call, and again for a batch of another size or another module; not for
+    other weights in the same module.
+    """
+    # Dynamo counts recompilations by code object, and one limit for all models would be reached.
+    own = FunctionType(plain.__code__.replace(), globals())
+    found: Forward = torch.compile(own, fullgraph=True, dynamic=False, backend=backend)
+    return found
+
+
+class Step:
+    """A training step of one model on the train split of ``data``.
+
+    Nothing of it waits for the device, and all that it changes stays where it is in memory, so a
+    step with a fixed number of positions can be captured in a CUDA graph and replayed.
+    ``known_user`` is make_batch's.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: DeviceData,
+        options: Training,
+        known_user: Tensor,
+        forward: Forward = plain,
+    ) -> None:
+        labels = data.rows["train"].label
+        assert labels is not None
+        self.model = model
+        self.data = data
+        self.options = options
+        self.known_user = known_user
+        self.forward = forward
+        self.labels = labels
+        self.rate = torch.tensor(options.learning_rate, device=data.device)
+        """() float32, the learning rate of the next step."""
+        self.optimizer = adam(model, options, self.rate)
+        self.tables, self.dense = regularised(model)
+        self.precision = resolve_precision(options.precision, self.dense, data.device)
+
+    def __call__(self, index: Tensor, positions: int | None = None) -> Tensor:
+        """Train on the rows (B,); the loss before the step, (), still on the device.
+
+        ``positions``, as in make_batch, fixes the number of history positions.
+        """
+        batch = make_batch(self.data, "train", index, self.known_user, positions)
+        self.optimizer.zero_grad(set_to_none=True)
+        with self._autocast():
+            logit = self.forward(self.model, batch)
+        loss = nn.functional.binary_cross_entropy_with_logits(logit.float(), self.labels[index])
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._regularise()
+        if self.options.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
+        self.optimizer.step()
+        return loss.detach()
+
+    def state(self) -> dict[str, Tensor]:
+        """All that a step changes, by name and where it is: ``model.`` its parameters and buffers,
+        ``optimizer.`` the state of each parameter by its number."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        for number, parameter in enumerate(self.model.parameters()):
+            slots = self.optimizer.state[parameter]
+            tensors |= {f"optimizer.{number}.{k}": v for k, v in slots.items()}
+        return tensors
+
+    def fill(self, state: Mapping[str, Tensor]) -> None:
+        """Copy a state of :meth:`state`'s names into its place."""
+        with torch.no_grad():
+            for name, tensor in self.state().items():
+                tensor.copy_(state[name])
+
+    def _regularise(self) -> None:
+        """Add the gradient of (lambda / 2) * ||W||^2, dense, as the official pipeline does."""
+        for weights, strength in (
+            (self.tables, self.options.embedding_regularizer),
+            (self.dense, self.options.net_regularizer),
+        ):
+            if strength:
+                for weight in weights:
+                    if weight.grad is not None:
+                        weight.grad.add_(weight.detach(), alpha=strength)
+
+    def _autocast(self) -> torch.autocast:
+        on = self.precision == "bf16"
+        return torch.autocast(self.data.device.type, dtype=torch.bfloat16, enabled=on)

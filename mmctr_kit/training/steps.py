@@ -1,0 +1,190 @@
+"""An epoch's steps, one after another: plainly, or as replays of one captured CUDA graph.
+
+A replayed step costs the host one launch. For that, everything it needs is on the device and of a
+fixed size: the epoch's row numbers and learning rates are tables, of which a counter on the device
+picks the next row; the history positions of a batch are filled up with dummies to a static total.
+"""
+
+import math
+import time
+import warnings
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from mmctr_kit.training.step import Step, plain
+
+_GRID = 256
+_DEVIATIONS = 5.0
+_WARM_UP = 3
+
+
+def resolve_steps(
+    wanted: Literal["auto", "plain", "captured", "compiled"], device: torch.device
+) -> Literal["plain", "captured", "compiled"]:
+    """How an epoch's steps are run: ``auto`` is compiled and captured on a GPU, plain on a CPU,
+    where a step's launches cost little and dummies would be computed."""
+    if wanted == "auto":
+        return "compiled" if device.type == "cuda" else "plain"
+    return wanted
+
+
+class Steps(Protocol):
+    """Runs the steps of an epoch."""
+
+    compile_seconds: float
+    """What was spent so far on compiling and capturing, and so on no step."""
+
+    def run(self, index: Tensor, rates: Tensor) -> Tensor:
+        """Train on the batches ``index`` (S, B) at the learning rates ``rates`` (S,), both on the
+        device; the sum of their losses, (), still on the device."""
+        ...
+
+
+class PlainSteps:
+    """One step after another, each launched by the host."""
+
+    compile_seconds = 0.0
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+
+    def run(self, index: Tensor, rates: Tensor) -> Tensor:
+        total = torch.zeros((), device=index.device)
+        for rows, rate in zip(index, rates, strict=True):
+            self.step.rate.copy_(rate)
+            total += self.step(rows)
+        return total
+
+
+def static_total(lengths: Tensor, batch_size: int) -> int:
+    """History positions that hardly any batch of rows with these ``lengths`` exceeds: five standard
+    deviations above the mean, in steps of 256.
+
+    Taken over all rows of the split, it is the same for each fold, so each runs the same graph.
+    """
+    mean, deviation = float(lengths.double().mean()), float(lengths.double().std(correction=0))
+    return _on_grid(batch_size * mean + _DEVIATIONS * math.sqrt(batch_size) * deviation)
+
+
+def _on_grid(positions: float) -> int:
+    return _GRID * math.ceil(positions / _GRID)
+
+
+class StaticSteps:
+    """Steps of fixed sizes; on a GPU, replays of one captured step.
+
+    The static total is :func:`static_total`'s, or more for an epoch that has a batch beyond it: no
+    position is ever cut. Where the model cannot be compiled or the step not captured, a warning
+    says so and the steps go on without.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self.compile_seconds = 0.0
+        device = step.data.device
+        self._lengths = step.data.rows["train"].lengths
+        self._capture = device.type == "cuda"
+        self._counter = torch.zeros(1, dtype=torch.long, device=device)
+        self._loss = torch.zeros((), device=device)
+        self._index = torch.zeros((0, 0), dtype=torch.long, device=device)
+        self._rates = torch.zeros(0, device=device)
+        self._positions = 0
+        self._ready = False
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def run(self, index: Tensor, rates: Tensor) -> Tensor:
+        self._load(index, rates)
+        if not self._ready:
+            self._prepare()
+        self._counter.zero_()
+        self._loss.zero_()
+        for _ in range(len(index)):
+            if self._graph is None:
+                self._next()
+            else:
+                self._graph.replay()
+        return self._loss.clone()
+
+    def _load(self, index: Tensor, rates: Tensor) -> None:
+        """Put the epoch's tables into their place, or a larger one."""
+        largest = int(self._lengths[index].sum(1).max())
+        if self._index.shape != index.shape:
+            self._index, self._rates = torch.empty_like(index), torch.empty_like(rates)
+            self._positions, self._ready = static_total(self._lengths, index.shape[1]), False
+        if largest > self._positions:
+            self._positions, self._ready = _on_grid(largest), False
+        self._index.copy_(index)
+        self._rates.copy_(rates)
+
+    def _next(self) -> None:
+        """The step that the counter is at."""
+        rows = self._index.index_select(0, self._counter).squeeze(0)
+        self.step.rate.copy_(self._rates.index_select(0, self._counter).squeeze(0))
+        self._loss += self.step(rows, self._positions)
+        self._counter += 1
+
+    def _prepare(self) -> None:
+        """Compile and capture; neither trains: what the trial steps changed is put back, and so is
+        the random state."""
+        began = time.perf_counter()
+        self._graph, self._ready = None, True
+        before = {k: v.clone() for k, v in self.step.state().items()}
+        random = _random_state(self._index.device)
+        if self.step.forward is not plain:
+            self._try_compiled()
+        if self._capture:
+            self._try_capture()
+        self.step.fill(before)
+        self.step.optimizer.zero_grad(set_to_none=True)
+        _set_random_state(random)
+        self.compile_seconds += time.perf_counter() - began
+
+    def _try_compiled(self) -> None:
+        try:
+            self._counter.zero_()
+            self._next()
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as e:  # a compiler can fail in any way, and nothing depends on it
+            self.step.forward = plain
+            _without("torch.compile", e)
+
+    def _try_capture(self) -> None:
+        graph = torch.cuda.CUDAGraph()
+        try:
+            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(_WARM_UP):
+                    self._counter.zero_()
+                    self._next()
+            torch.cuda.current_stream().wait_stream(side)
+            self.step.optimizer.zero_grad(set_to_none=True)
+            with torch.cuda.graph(graph):
+                self._next()
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as e:
+            self._capture = False
+            torch.cuda.synchronize()
+            _without("a CUDA graph", e)
+        else:
+            self._graph = graph
+
+
+def _without(what: str, error: Exception) -> None:
+    reason = str(error).strip().splitlines() or [type(error).__name__]
+    warnings.warn(f"training goes on without {what}, slower: {reason[0]}", stacklevel=2)
+
+
+def _random_state(device: torch.device) -> list[Tensor]:
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+
+
+def _set_random_state(states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if len(states) > 1:
+        torch.cuda.set_rng_state(states[1])

@@ -1,0 +1,144 @@
+"""mmctr_kit.training.steps: an epoch's steps, plainly and at fixed sizes."""
+
+import warnings
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.models.batch import Batch
+from mmctr_kit.recipe import Training
+from mmctr_kit.training.batches import DeviceData, RowStream, to_device
+from mmctr_kit.training.step import Forward, Step, compiled, plain
+from mmctr_kit.training.steps import PlainSteps, StaticSteps, resolve_steps, static_total
+from tests.training.test_fit import CPU, small_din
+
+RATES = torch.tensor([1e-3, 2e-3, 3e-3, 1e-3])
+
+
+@pytest.fixture(scope="module")
+def device_data(tiny: ChallengeData) -> DeviceData:
+    return to_device(tiny, CPU, 64)
+
+
+def step_of(model: nn.Module, data: DeviceData, forward: Forward = plain) -> Step:
+    known = torch.ones(data.n_users + 1, dtype=torch.bool)
+    return Step(model.eval(), data, Training(), known, forward)
+
+
+def batches(data: DeviceData, size: int = 64, steps: int = 4) -> Tensor:
+    return RowStream(torch.arange(len(data.rows["train"])), size, 0).batches(0, steps)
+
+
+@pytest.mark.parametrize("forward", [plain, compiled("aot_eager")], ids=["plain", "compiled"])
+def test_steps_of_fixed_size_train_the_model_that_plain_ones_train(
+    device_data: DeviceData, tiny: ChallengeData, forward: Forward
+) -> None:
+    index = batches(device_data)
+    first, second = step_of(small_din(tiny), device_data), None
+    expected = PlainSteps(first).run(index, RATES)
+    second = step_of(small_din(tiny), device_data, forward)
+    steps = StaticSteps(second)
+    found = steps.run(index, RATES)
+    assert second.forward is forward  # and nothing fell back
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert steps.compile_seconds > 0
+    for name, tensor in first.state().items():
+        assert torch.allclose(second.state()[name], tensor, atol=1e-5), name
+
+
+def test_preparing_changes_neither_weights_nor_random_state(
+    device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    """So that a fit that compiles and one resumed without it are the same."""
+
+    def trained(prepared: bool) -> dict[str, Tensor]:
+        step = step_of(small_din(tiny), device_data, compiled("aot_eager"))
+        step.model.train()  # with dropout
+        steps = StaticSteps(step)
+        if prepared:
+            state = {k: v.clone() for k, v in step.state().items()}
+            steps.run(batches(device_data), RATES)
+            step.fill(state)
+        torch.manual_seed(5)
+        steps.run(batches(device_data), RATES)
+        return step.state()
+
+    before, after = trained(True), trained(False)
+    assert all(torch.equal(v, after[k]) for k, v in before.items())
+
+
+def test_a_batch_beyond_the_static_total_enlarges_it(
+    device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    lengths = device_data.rows["train"].lengths
+    longest = lengths.argsort(descending=True)[:64]
+    index = torch.stack([longest, torch.arange(64)])
+    assert lengths[longest].sum() > static_total(lengths, 64)
+    first, second = (step_of(small_din(tiny), device_data) for _ in range(2))
+    expected = PlainSteps(first).run(index, RATES[:2])
+    assert torch.allclose(StaticSteps(second).run(index, RATES[:2]), expected, atol=1e-5)
+
+
+def test_the_static_total_is_seldom_exceeded_and_wastes_little() -> None:
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(3, 64, (100_000,), generator=generator)
+    total = static_total(lengths, 1024)
+    sums = lengths[torch.randint(0, len(lengths), (2_000, 1024), generator=generator)].sum(1)
+    assert sums.max() <= total < 1.1 * sums.double().mean()
+    assert total % 256 == 0
+    assert static_total(torch.zeros(10, dtype=torch.long), 4) == 0
+
+
+def test_a_model_that_cannot_be_compiled_is_trained_without_and_a_warning_says_so(
+    device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    def broken(_model: nn.Module, _batch: Batch) -> Tensor:
+        raise RuntimeError("no compiler found\nmore")
+
+    first, second = step_of(small_din(tiny), device_data), None
+    expected = PlainSteps(first).run(batches(device_data), RATES)
+    second = step_of(small_din(tiny), device_data, broken)
+    with pytest.warns(UserWarning, match="without torch.compile, slower: no compiler found$"):
+        found = StaticSteps(second).run(batches(device_data), RATES)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_another_model_in_the_same_module_is_not_compiled_again(
+    device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    model, forward = small_din(tiny), compiled("aot_eager")
+    index = batches(device_data)
+    StaticSteps(step_of(model, device_data, forward)).run(index, RATES)
+    model.load_state_dict(small_din(tiny, seed=1).state_dict())
+    model.train()
+    with torch._dynamo.config.patch(error_on_recompile=True), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        StaticSteps(step_of(model, device_data, forward)).run(index, RATES)
+
+
+def test_steps_are_compiled_on_a_gpu_and_plain_on_a_cpu_unless_told() -> None:
+    assert resolve_steps("auto", CPU) == "plain"
+    assert resolve_steps("auto", torch.device("cuda")) == "compiled"
+    assert resolve_steps("captured", CPU) == "captured"
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("forward", [plain, compiled()], ids=["plain", "compiled"])
+def test_replayed_steps_train_the_model_that_plain_ones_train(
+    tiny: ChallengeData, forward: Forward
+) -> None:
+    data = to_device(tiny, torch.device("cuda"), 64)
+    options = Training(precision="float32")
+    known = torch.ones(data.n_users + 1, dtype=torch.bool, device="cuda")
+    index, rates = batches(data).cuda(), RATES.cuda()
+    first = Step(small_din(tiny).cuda().eval(), data, options, known)
+    expected = PlainSteps(first).run(index, rates)
+    second = Step(small_din(tiny).cuda().eval(), data, options, known, forward)
+    steps = StaticSteps(second)
+    found = steps.run(index, rates)
+    assert steps._graph is not None
+    assert torch.allclose(found, expected, rtol=1e-4)
+    for name, tensor in first.state().items():
+        assert torch.allclose(second.state()[name], tensor, atol=1e-4), name
