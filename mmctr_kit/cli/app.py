@@ -24,7 +24,7 @@ from mmctr_kit.cli import (
     submit,
 )
 from mmctr_kit.cli.output import fail
-from mmctr_kit.errors import MmctrKitError
+from mmctr_kit.errors import MmctrKitError, warn_in_one_line
 
 _Misuse: Any = typer.BadParameter.__mro__[2]
 """What Typer raises for a command line that it can't parse (click's ClickException, which newer
@@ -77,6 +77,8 @@ def options(
 def main() -> None:
     """Run the command line; a user's mistake is one line and an exit code."""
     debug = "--debug" in sys.argv[1:2]
+    if not debug:
+        warn_in_one_line()
     try:
         sys.exit(app(standalone_mode=False))
     except _Misuse as e:

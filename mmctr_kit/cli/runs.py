@@ -20,6 +20,9 @@ def runs(
         Path | None,
         typer.Option(help="A generated data set's truth folder: adds test AUC and the oracle."),
     ] = None,
+    times: Annotated[
+        bool, typer.Option("--time", help="Where the seconds of each run's fold models went.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the runs, best valid AUC first, each number with its standard error.
@@ -35,17 +38,23 @@ def runs(
 
       mmctr-kit runs
 
+      mmctr-kit runs --time
+
       mmctr-kit runs --json
     """
+    from mmctr_kit.foldjobs import PHASES
     from mmctr_kit.report.leaderboard import leaderboard
     from mmctr_kit.runs import all_runs
 
     entries = leaderboard(all_runs(runs), truth)
     if as_json:
-        print_json([finite(asdict(e)) for e in entries])
+        print_json([finite(asdict(e) | {"seconds": e.seconds}) for e in entries])
         return
     if not entries:
         say(f"no runs in {runs} yet; make one with 'mmctr-kit cv'")
+        return
+    if times:
+        table(["run", "seconds", *PHASES], [_times(e) for e in entries if e.phases])
         return
     # 80 columns hold either.
     columns = ["run", "OOF AUC", "valid AUC", "to best", "seeds", "time"]
@@ -55,6 +64,13 @@ def runs(
     for entry in entries:
         if entry.state == "alarm":
             say(f"{entry.name}: OOF and valid disagree; see its metrics.json", style="yellow")
+
+
+def _times(entry: "Entry") -> list[str]:
+    """Seconds in all, and what share of them each phase took."""
+    phases, total = entry.phases or {}, entry.seconds or 0.0
+    shares = [f"{100 * s / total:.0f} %" if total else "-" for s in phases.values()]
+    return [entry.name, f"{total:,.1f}", *shares]
 
 
 def _row(entry: "Entry", with_test: bool) -> list[str]:
