@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from mmctr_kit.metrics import Estimate
     from mmctr_kit.report.leaderboard import Entry
 
+TRANSDUCTIVE = "[T]"
+"""Marks a run whose score of a row depends on the rows beside it."""
+
 
 def runs(
     runs: RunsOption = RUNS,
@@ -64,6 +67,8 @@ def runs(
     for entry in entries:
         if entry.state == "alarm":
             say(f"{entry.name}: OOF and valid disagree; see its metrics.json", style="yellow")
+    if any(e.transductive for e in entries):
+        say(f"{TRANSDUCTIVE} transductive: scores a row by the rows beside it; compare it apart")
 
 
 def _times(entry: "Entry") -> list[str]:
@@ -76,6 +81,7 @@ def _times(entry: "Entry") -> list[str]:
 def _row(entry: "Entry", with_test: bool) -> list[str]:
     stopped = entry.state in ("unfinished", "unreadable")
     name = f"{entry.name} ({entry.state})" if stopped else entry.name
+    name += f" {TRANSDUCTIVE}" if entry.transductive else ""
     behind = "" if entry.behind is None else _short(entry.behind.signed())
     if with_test:
         kept = "" if entry.kept is None else f"{100 * entry.kept:.1f} %"

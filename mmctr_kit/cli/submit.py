@@ -74,6 +74,8 @@ def submit(
     findings = [*check_submission(path, test=rows), *run_findings(opened, runs, column)]
     if not as_json:
         say(f"wrote {path}: {len(keys):,} rows, column {column.value}")
+        if opened.manifest.transductive:
+            say("transductive: each row is scored by the rows beside it (see 'mmctr-kit runs')")
     _report(findings, strict, as_json, quiet=True)
 
 

@@ -27,7 +27,7 @@ class Entry:
     valid AUCs with the error that counts the variance between seeds; ``kept`` what share of the
     oracle's lead over 0.5 the test AUC keeps; ``phases`` the seconds of its fold models by what
     they were spent on (load, compile, train, evaluate, write). ``state`` is empty, 'unfinished',
-    'unreadable' or 'alarm'.
+    'unreadable' or 'alarm'. ``transductive``: a row's prediction depends on the rows beside it.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Entry:
     test: Estimate | None = None
     kept: float | None = None
     phases: Mapping[str, float] | None = None
+    transductive: bool = False
 
     @property
     def seconds(self) -> float | None:
@@ -86,6 +87,7 @@ def _entry(run: Run, labels: Labels | None) -> tuple[Entry, Predictions | None]:
         recipe=_estimate(metrics, "recipe_valid"),
         test=_test_auc(found, labels),
         phases=phases,
+        transductive=manifest.transductive,
     )
     return entry, found
 
