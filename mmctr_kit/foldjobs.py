@@ -233,7 +233,7 @@ class _Worker:
 
 def _begin_worker(settings: _Settings) -> None:
     warn_in_one_line()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     _Worker.settings = settings
 
 
@@ -260,7 +260,7 @@ def _prepare_worker(told: _Settings) -> Work:
     return Work(recipe, data, features, RunWriter(told.path))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A killed parent must not leave workers behind that write into its run."""
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -22,6 +22,7 @@ from mmctr_kit.cli import (
     runs,
     slices,
     submit,
+    tune,
 )
 from mmctr_kit.cli.output import fail
 from mmctr_kit.errors import MmctrKitError, warn_in_one_line
@@ -42,6 +43,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(items.app, name="items")
 app.command("cv")(cv.cv)
 app.command("ablate")(ablate.ablate)
+app.command("tune")(tune.tune)
 app.command("runs")(runs.runs)
 app.command("slices")(slices.slices)
 app.command("blend")(blend.blend)
