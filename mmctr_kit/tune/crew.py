@@ -16,7 +16,7 @@ from typing import Any
 
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
-from mmctr_kit.errors import DataError, MmctrKitError, RunError
+from mmctr_kit.errors import DataError, MmctrKitError, RunError, warn_in_one_line
 from mmctr_kit.foldjobs import Crew, end_with_parent
 from mmctr_kit.recipe import Recipe, parse_recipe
 from mmctr_kit.recipe.search import Range, Search
@@ -155,6 +155,7 @@ class _Processes:
 
 def _work(told: Told, pipe: Connection) -> None:
     """The whole life of a worker process."""
+    warn_in_one_line()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends its workers
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
