@@ -35,7 +35,6 @@ LINE = (
     "cv",
     "cost",
     "ablate",
-    "tune",
     "submission",
     "ensemble",
     "imports",
@@ -48,7 +47,7 @@ LINE = (
 HEAVY = {
     "torch": ("models", "training", "items"),
     "lightgbm": ("ensemble",),
-    "optuna": ("tune",),
+    "optuna": (),
 }
 ALSO = {
     "torch": {"cv.py"},  # names its version in the manifest
@@ -128,7 +127,6 @@ def loaded_by(*arguments: str) -> set[str]:
         ("cv", "din_demo", "--data", "nowhere"),
         ("cv", "din_demo", "--data", ".", "--set", "training.epoch=3"),
         ("ablate", "din_demo", "--data", "nowhere"),
-        ("tune", "din_demo", "--data", "nowhere"),
         ("submit", "--check", "nowhere.zip"),
         ("recipes",),
     ],

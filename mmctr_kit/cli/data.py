@@ -1,4 +1,4 @@
-"""``mmctr-kit data``: check a download, generate a data set, import MovieLens."""
+"""``mmctr-kit data``: check and profile a download, generate a data set, import MovieLens."""
 
 import sys
 from pathlib import Path
@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from mmctr_kit.cli import profile
 from mmctr_kit.cli.options import JsonOption, StrictOption
 from mmctr_kit.cli.output import print_findings, print_json, say, status
 
-app = typer.Typer(help="Check, generate or import data in the challenge's layout.")
+app = typer.Typer(help="Check, profile, generate or import data in the challenge's layout.")
+app.command("profile")(profile.profile)
 _MAX_SEED = 2**31 - 1
 
 
