@@ -23,24 +23,15 @@ from mmctr_kit.learner import make_learner
 from mmctr_kit.recipe import (
     SIGNAL_KINDS,
     TWO_MODALITIES,
-    Augmentation,
     Items,
     Recipe,
-    Signals,
-    parse_recipe,
 )
-from mmctr_kit.recipe.blocks import ChoiceBlock
 from mmctr_kit.registry import MODELS, model_options, model_supplies
 from mmctr_kit.runs import begin_run, locked
 
 BASE = "base"
 """The run of the recipe as it is."""
 
-_BLOCKS: Mapping[str, type[ChoiceBlock]] = {
-    "items": Items,
-    "signals": Signals,
-    "augmentation": Augmentation,
-}
 _KINDS = ("attention", "pooling", "fusion")
 _OF_HISTORY = ("attention", "pooling", "interaction")
 _OF_MODALITIES = ("fusion", "modality_dropout")
@@ -69,16 +60,7 @@ class Variant:
 
         Raises UsageError where the result is no recipe.
         """
-        content = recipe.resolved()
-        for key, value in self.settings.items():
-            block, _, name = key.partition(".")
-            content[block][name] = value
-        for block, kind in _BLOCKS.items():
-            for key in kind.idle(content[block][kind.chooser]):
-                del content[block][key]
-        if content["items"]["embedding"] != "file":
-            content["items"]["file"] = None
-        return parse_recipe(content, "the recipe")
+        return recipe.changed(self.settings)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
-from mmctr_kit.errors import DataError, RunError
+from mmctr_kit.errors import DataError, RunError, warn_in_one_line
 from mmctr_kit.folds import held_out, user_folds, user_hash
 from mmctr_kit.items.features import feature_fingerprints
 from mmctr_kit.learner import Epoch, Learner, make_learner
@@ -148,11 +149,13 @@ def fit_fold(learner: Learner, work: Work, job: Job, listen: Listener, loaded: f
             if saved is not None:
                 saved.result()
             # Written while the next epoch trains: a large model's state takes as long as that does.
+            # Told only then: an epoch that the user has seen is never lost.
             saved = writer.submit(
-                folder.save_epoch, list(lines), epoch.state(), dict(clock.seconds)
+                _save_and_tell,
+                partial(folder.save_epoch, list(lines), epoch.state(), dict(clock.seconds)),
+                partial(listen, _progress(job, epoch)),
             )
             clock.lap("write")
-            listen(_progress(job, epoch))
         if saved is not None:
             saved.result()
     clock.lap("write")
@@ -166,6 +169,11 @@ def fit_fold(learner: Learner, work: Work, job: Job, listen: Listener, loaded: f
     best = max(line["holdout_auc"] for line in lines)
     loss, seconds = lines[-1]["train_loss"], sum(clock.seconds.values())
     listen(Progress(fold, seed, None, len(lines), loss, best, seconds))
+
+
+def _save_and_tell(save: Callable[[], None], tell: Callable[[], None]) -> None:
+    save()
+    tell()
 
 
 def _progress(job: Job, epoch: Epoch) -> Progress:
@@ -224,7 +232,8 @@ class _Worker:
 
 
 def _begin_worker(settings: _Settings) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    warn_in_one_line()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     _Worker.settings = settings
 
 
@@ -251,7 +260,7 @@ def _prepare_worker(told: _Settings) -> Work:
     return Work(recipe, data, features, RunWriter(told.path))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A killed parent must not leave workers behind that write into its run."""
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.ranks import midranks, midranks_of_sorted, number_ids, twice_below
+from mmctr_kit.ranks import (
+    midranks,
+    midranks_of_sorted,
+    number_ids,
+    order_of,
+    order_within,
+    twice_below,
+    twice_below_both,
+)
 
 Labels = NDArray[np.integer[Any]] | NDArray[np.bool_]
 Ids = NDArray[np.integer[Any]]
@@ -137,10 +145,10 @@ class _Fold:
     def components(self, scores: Floats) -> tuple[float, Floats, Floats]:
         """AUC, and (clusters,) influences of the positives and of the negatives."""
         high, low = scores[self.positives], scores[self.negatives]
-        by_high, by_low = np.argsort(high), np.argsort(low)
+        by_high, by_low = order_of(high), order_of(low)
         high, low = high[by_high], low[by_low]
-        below = twice_below(low, high)  # of each positive: 2 x negatives under it, ties once
-        above = 2 * len(high) - twice_below(high, low)
+        below, beneath = twice_below_both(low, high)  # of each: 2 x others under it, ties once
+        above = 2 * len(high) - beneath
         pairs = 2 * len(high) * len(low)
         auc = int(below.sum()) / pairs
         won = np.bincount(self.positive_codes[by_high], below, self.clusters) / pairs
@@ -216,7 +224,7 @@ def gauc(labels: Labels, scores: Floats, users: Ids) -> Estimate:
     _check_scores(scores, len(positive))
     _same_length(len(positive), users, "users")
     codes = number_ids(users)
-    order = np.lexsort((scores, codes))
+    order = order_within(codes, scores)
     codes, scores, positive = codes[order], scores[order], positive[order]
     new_user = np.diff(codes, prepend=-1) != 0
     rank = midranks_of_sorted(new_user | np.r_[True, scores[1:] != scores[:-1]])

@@ -5,19 +5,93 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_SIGNED = np.int64(0x7FFFFFFFFFFFFFFF)
+
+
+def order_of(values: NDArray[np.float64]) -> NDArray[np.intp]:
+    """(n,) positions of the values (n,) in ascending order, equal ones as they stand; no NaN.
+
+    The same as a stable argsort in about half its time: a value's leading bits and its position
+    are sorted as one integer, and the few values that differ in their last bits alone, after it.
+    """
+    n = len(values)
+    low = max(n - 1, 1).bit_length()
+    # + 0.0 makes -0.0 the 0.0 that it equals; of negative floats a larger pattern is a lower value.
+    key = (np.asarray(values, np.float64) + 0.0).view(np.int64)
+    key ^= (key >> 63) & _SIGNED
+    key >>= low
+    key <<= low
+    key |= np.arange(n)
+    key.sort()
+    order = (key & ((1 << low) - 1)).astype(np.intp, copy=False)
+    key >>= low
+    alike = key[1:] == key[:-1]
+    if alike.any():
+        _settle(order, values, alike)
+    return order
+
+
+def order_within(groups: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.intp]:
+    """(n,) positions in order of group (n,), numbered from 0, and of value within each."""
+    order = order_of(values)
+    low = max(len(order) - 1, 1).bit_length()
+    key = groups[order].astype(np.int64) << low
+    key |= np.arange(len(order))
+    key.sort()
+    key &= (1 << low) - 1
+    within: NDArray[np.intp] = order[key]
+    return within
+
+
+def _settle(order: NDArray[np.intp], values: NDArray[np.float64], alike: NDArray[np.bool_]) -> None:
+    """Put neighbours whose leading bits are ``alike`` (n - 1,) in order, in place."""
+    follows = np.r_[False, alike]
+    ordered = values[order]
+    descends = np.r_[False, (ordered[1:] < ordered[:-1])]
+    if not descends.any():
+        return
+    group = np.cumsum(~follows)
+    wrong = np.zeros(int(group[-1]) + 1, np.bool_)
+    wrong[group[descends]] = True
+    where = np.flatnonzero(wrong[group])
+    order[where] = order[where[np.lexsort((ordered[where], group[where]))]]
+
 
 def twice_below(ordered: NDArray[np.float64], keys: NDArray[np.float64]) -> NDArray[np.int64]:
     """(keys,) int64: 2 x values of sorted ``ordered`` under each key + values equal to it.
 
     Integers, so that counting a tie as one half stays exact. Fast where ``keys`` is sorted too.
     """
-    below = np.searchsorted(ordered, keys, "left") + np.searchsorted(ordered, keys, "right")
-    return below.astype(np.int64, copy=False)
+    under, up_to = _spans(ordered, keys)
+    return (under + up_to).astype(np.int64, copy=False)
+
+
+def twice_below_both(
+    low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """``twice_below(low, high)`` and ``twice_below(high, low)``, both sorted, in one search."""
+    under, up_to = _spans(low, high)
+    # high[i] is not above low[j] where under[i] <= j, and below it where up_to[i] <= j.
+    steps = np.bincount(under, minlength=len(low) + 1)
+    steps += np.bincount(up_to, minlength=len(low) + 1)
+    return (under + up_to).astype(np.int64, copy=False), np.cumsum(steps[:-1], dtype=np.int64)
+
+
+def _spans(
+    ordered: NDArray[np.float64], keys: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Of each key, how many of sorted ``ordered`` are under it, and how many not above it."""
+    under = np.searchsorted(ordered, keys, "left")
+    up_to = under.copy()
+    if len(ordered):
+        tied = np.flatnonzero(ordered[np.minimum(under, len(ordered) - 1)] == keys)
+        up_to[tied] = np.searchsorted(ordered, keys[tied], "right")
+    return under, up_to
 
 
 def midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n,) float64 ranks from 1, equal values sharing the mean of their ranks."""
-    order = np.argsort(values)
+    order = order_of(values)
     ordered = values[order]
     ranks = np.empty(len(values))
     ranks[order] = midranks_of_sorted(np.r_[True, ordered[1:] != ordered[:-1]])

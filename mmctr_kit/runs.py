@@ -35,7 +35,8 @@ from mmctr_kit.predictions import Keys, OutOfFold, Predictions
 @dataclass(frozen=True)
 class Manifest:
     """What a run was made of. ``rows``, ``features``, ``folds`` and ``recipe`` are fingerprints;
-    ``sources`` names the runs of a blend; ``environment`` holds versions, device and threads."""
+    ``sources`` names the runs of a blend; ``environment`` holds versions, device and threads.
+    ``transductive``: a row's prediction depends on the rows beside it in valid or test."""
 
     kind: Literal["cv", "blend", "imported"]
     rows: str
@@ -45,6 +46,7 @@ class Manifest:
     seeds: tuple[int, ...] = ()
     sources: tuple[str, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
+    transductive: bool = False
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Manifest":

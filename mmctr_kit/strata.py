@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.metrics import Estimate
-from mmctr_kit.ranks import number_ids
+from mmctr_kit.ranks import number_ids, order_within
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
@@ -60,7 +60,7 @@ class RankedRows:
     ) -> None:
         n = len(labels)
         fold = np.zeros(n, np.intp) if folds is None else number_ids(folds)
-        self._order = np.lexsort((scores, fold))
+        self._order = order_within(fold, scores)
         fold, ordered = fold[self._order], scores[self._order]
         self._positive: NDArray[np.bool_] = (labels == 1)[self._order]
         self._cluster = number_ids(clusters)[self._order]

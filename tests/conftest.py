@@ -1,6 +1,10 @@
 """Fixtures that many test files share: a cache of their own and the generated tiny data set."""
 
 import os
+
+# Before torch is imported: threads of tests that run side by side would wait on each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Iterator
 from pathlib import Path
 

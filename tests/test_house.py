@@ -35,6 +35,7 @@ LINE = (
     "cv",
     "cost",
     "ablate",
+    "tune",
     "submission",
     "ensemble",
     "imports",
@@ -47,7 +48,7 @@ LINE = (
 HEAVY = {
     "torch": ("models", "training", "items"),
     "lightgbm": ("ensemble",),
-    "optuna": (),
+    "optuna": ("tune",),
 }
 ALSO = {
     "torch": {"cv.py"},  # names its version in the manifest
@@ -127,6 +128,7 @@ def loaded_by(*arguments: str) -> set[str]:
         ("cv", "din_demo", "--data", "nowhere"),
         ("cv", "din_demo", "--data", ".", "--set", "training.epoch=3"),
         ("ablate", "din_demo", "--data", "nowhere"),
+        ("tune", "din_demo", "--data", "nowhere"),
         ("submit", "--check", "nowhere.zip"),
         ("recipes",),
     ],

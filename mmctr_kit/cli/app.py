@@ -22,9 +22,10 @@ from mmctr_kit.cli import (
     runs,
     slices,
     submit,
+    tune,
 )
 from mmctr_kit.cli.output import fail
-from mmctr_kit.errors import MmctrKitError
+from mmctr_kit.errors import MmctrKitError, warn_in_one_line
 
 _Misuse: Any = typer.BadParameter.__mro__[2]
 """What Typer raises for a command line that it can't parse (click's ClickException, which newer
@@ -42,6 +43,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(items.app, name="items")
 app.command("cv")(cv.cv)
 app.command("ablate")(ablate.ablate)
+app.command("tune")(tune.tune)
 app.command("runs")(runs.runs)
 app.command("slices")(slices.slices)
 app.command("blend")(blend.blend)
@@ -77,6 +79,8 @@ def options(
 def main() -> None:
     """Run the command line; a user's mistake is one line and an exit code."""
     debug = "--debug" in sys.argv[1:2]
+    if not debug:
+        warn_in_one_line()
     try:
         sys.exit(app(standalone_mode=False))
     except _Misuse as e:

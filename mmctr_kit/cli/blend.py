@@ -1,5 +1,6 @@
 """``mmctr-kit blend``: average or stack runs into a run."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -10,13 +11,39 @@ from mmctr_kit.cli.output import print_json, say, status, table
 if TYPE_CHECKING:
     from mmctr_kit.runs import Run
 
+MethodName = Literal[
+    "auto",
+    "mean",
+    "probability",
+    "power",
+    "rank",
+    "greedy",
+    "logistic",
+    "lightgbm",
+    "lightgbm-context",
+]
+
+MOST_RUNS = 12
+"""More runs than this are not all printed; metrics.json holds them all."""
+
+NAME_WIDTH = 40
+
 
 def blend(
     run: Annotated[list[str], typer.Argument(metavar="RUN...", help="Names or folders of runs.")],
     name: Annotated[str, typer.Option(help="The blend's name; it is a run itself.")],
-    method: Annotated[
-        Literal["auto", "mean", "rank", "greedy", "lightgbm"], typer.Option()
-    ] = "auto",
+    method: Annotated[MethodName, typer.Option()] = "auto",
+    group_softmax: Annotated[
+        bool,
+        typer.Option(
+            "--group-softmax",
+            help="Score a user's rows against each other: transductive, and labelled so.",
+        ),
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="The runs' data: tries lightgbm-context, which looks at the rows too."),
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Of bagging and of the stacker.")
     ] = 0,
@@ -26,22 +53,27 @@ def blend(
 ) -> None:
     """Blend runs that share rows, labels and folds; their features may differ.
 
-    Every method is fitted on some users and scored on the others. auto takes the plain mean
-    unless a method beats it by more than 2 errors, corrected for the number of methods.
+    Every method is fitted on some users and scored on the others. auto takes the plain mean (of
+    calibrated logits) unless a method beats it by more than 2 errors, corrected for the number of
+    methods. "adds" is what the blend's AUC loses without the run.
 
     [bold]Examples[/bold]
 
       mmctr-kit blend din_official qin --name both
 
       mmctr-kit blend a b c --method lightgbm --name stacked
+
+      mmctr-kit blend a b c --group-softmax --name grouped
     """
+    from mmctr_kit.challenge.load import load
     from mmctr_kit.ensemble.blend_runs import blend_report, blend_runs
     from mmctr_kit.runs import Run, open_run, run_path
 
     path = run_path(runs, name)
     opened = [open_run(r, runs) for r in run]
     with status(f"blending {len(opened)} runs"):
-        result = blend_runs(opened, method, path, force, seed)
+        known = None if data is None else load(data)
+        result = blend_runs(opened, method, path, force, seed, known, group_softmax)
     done = Run(path) if result is None else result[0]
     report, metrics = blend_report(done), done.metrics
     if as_json:
@@ -62,10 +94,65 @@ def _tell(run: "Run", report: dict[str, Any], metrics: dict[str, Any]) -> None:
             gain = estimate_from(gains[tried]).signed() if tried in gains else ""
             rows.append((tried, str(estimate_from(score)), gain))
         table(("method", "cross-fitted OOF AUC", "against mean"), rows)
-    say(report["reason"])
-    if report["weights"]:
-        say(f"weights: {', '.join(f'{k} {v:.2f}' for k, v in report['weights'].items())}")
+    say(report["reason"] + (f" ({report['note']})" if report["note"] else ""))
+    if len(report["runs"]) > 1:
+        _tell_of_runs(report)
+    if report["group_softmax"]:
+        _tell_of_groups(report["group_softmax"])
+    label = " (transductive)" if report["transductive"] else ""
     if metrics["valid"] is None:
-        say(f"{run.path}: no valid AUC, since a run has no valid rows")
+        say(f"{run.path}{label}: no valid AUC, since a run has no valid rows")
     else:
-        say(f"{run.path}: valid AUC {estimate_from(metrics['valid'])} (fold mean)")
+        say(f"{run.path}{label}: valid AUC {estimate_from(metrics['valid'])} (fold mean)")
+
+
+def _tell_of_runs(report: dict[str, Any]) -> None:
+    """Weights, what each run adds and the rank correlations: of at most `MOST_RUNS` runs."""
+    from mmctr_kit.scores import estimate_from
+
+    names, adds, weights = report["runs"], report["adds"], report["weights"]
+    gain = [adds[n]["value"] if adds else 0.0 for n in names]
+    shown = sorted(range(len(names)), key=lambda i: (-gain[i], i))[:MOST_RUNS]
+    letters = [chr(ord("A") + i) for i in range(len(shown))]
+    rows = [
+        (
+            f"{letter} {_short(names[i])}",
+            "" if weights is None else f"{weights[names[i]]:.2f}",
+            estimate_from(adds[names[i]]).signed() if adds else "",
+        )
+        for letter, i in zip(letters, shown, strict=True)
+    ]
+    table(("run", "weight", "adds"), rows)
+    related = report["correlation"]["spearman"]
+    cells = [[f"{related[i][j]:.2f}".replace("0.", ".", 1) for j in shown] for i in shown]
+    table(("r", *letters), [(a, *row) for a, row in zip(letters, cells, strict=True)])
+    if len(names) > len(shown):
+        say(f"r: rank correlation; {len(names) - len(shown)} more runs in metrics.json")
+    else:
+        say("r: rank correlation")
+
+
+def _tell_of_groups(found: dict[str, Any]) -> None:
+    """The group step beside the plain blend."""
+    say(
+        "group softmax (transductive: a user's rows are scored against each other), "
+        f"temperature {found['temperature']:.2f}"
+    )
+    rows = [
+        (name, *(_cell(found[f"{part}{key}"], name == "difference") for part in ("oof", "valid")))
+        for name, key in (("plain", "_plain"), ("grouped", ""), ("difference", "_difference"))
+    ]
+    table(("", "cross-fitted OOF AUC", "valid AUC"), rows)
+
+
+def _cell(stored: dict[str, Any] | None, signed: bool) -> str:
+    from mmctr_kit.scores import estimate_from
+
+    if stored is None:
+        return "-"
+    found = estimate_from(stored)
+    return found.signed() if signed else str(found)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 3]}..."

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from mmctr_kit.metrics import Estimate
     from mmctr_kit.report.leaderboard import Entry
 
+TRANSDUCTIVE = "[T]"
+"""Marks a run whose score of a row depends on the rows beside it."""
+
 
 def runs(
     runs: RunsOption = RUNS,
@@ -20,6 +23,9 @@ def runs(
         Path | None,
         typer.Option(help="A generated data set's truth folder: adds test AUC and the oracle."),
     ] = None,
+    times: Annotated[
+        bool, typer.Option("--time", help="Where the seconds of each run's fold models went.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the runs, best valid AUC first, each number with its standard error.
@@ -35,17 +41,23 @@ def runs(
 
       mmctr-kit runs
 
+      mmctr-kit runs --time
+
       mmctr-kit runs --json
     """
+    from mmctr_kit.foldjobs import PHASES
     from mmctr_kit.report.leaderboard import leaderboard
     from mmctr_kit.runs import all_runs
 
     entries = leaderboard(all_runs(runs), truth)
     if as_json:
-        print_json([finite(asdict(e)) for e in entries])
+        print_json([finite(asdict(e) | {"seconds": e.seconds}) for e in entries])
         return
     if not entries:
         say(f"no runs in {runs} yet; make one with 'mmctr-kit cv'")
+        return
+    if times:
+        table(["run", "seconds", *PHASES], [_times(e) for e in entries if e.phases])
         return
     # 80 columns hold either.
     columns = ["run", "OOF AUC", "valid AUC", "to best", "seeds", "time"]
@@ -55,11 +67,21 @@ def runs(
     for entry in entries:
         if entry.state == "alarm":
             say(f"{entry.name}: OOF and valid disagree; see its metrics.json", style="yellow")
+    if any(e.transductive for e in entries):
+        say(f"{TRANSDUCTIVE} transductive: scores a row by the rows beside it; compare it apart")
+
+
+def _times(entry: "Entry") -> list[str]:
+    """Seconds in all, and what share of them each phase took."""
+    phases, total = entry.phases or {}, entry.seconds or 0.0
+    shares = [f"{100 * s / total:.0f} %" if total else "-" for s in phases.values()]
+    return [entry.name, f"{total:,.1f}", *shares]
 
 
 def _row(entry: "Entry", with_test: bool) -> list[str]:
     stopped = entry.state in ("unfinished", "unreadable")
     name = f"{entry.name} ({entry.state})" if stopped else entry.name
+    name += f" {TRANSDUCTIVE}" if entry.transductive else ""
     behind = "" if entry.behind is None else _short(entry.behind.signed())
     if with_test:
         kept = "" if entry.kept is None else f"{100 * entry.kept:.1f} %"

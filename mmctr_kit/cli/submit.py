@@ -74,6 +74,8 @@ def submit(
     findings = [*check_submission(path, test=rows), *run_findings(opened, runs, column)]
     if not as_json:
         say(f"wrote {path}: {len(keys):,} rows, column {column.value}")
+        if opened.manifest.transductive:
+            say("transductive: each row is scored by the rows beside it (see 'mmctr-kit runs')")
     _report(findings, strict, as_json, quiet=True)
 
 
@@ -137,12 +139,13 @@ def _test_users(data: Path) -> "NDArray[np.int64]":
 
 
 def _check(path: Path, data: Path | None, runs: Path) -> list["Finding"]:
-    from mmctr_kit.challenge.load import targets_of_test
     from mmctr_kit.runs import all_runs
     from mmctr_kit.submission.check import Reference, TestRows, check_submission
 
     test = None
     if data is not None:
+        from mmctr_kit.challenge.load import targets_of_test
+
         item, popularity = targets_of_test(data)
         test = TestRows(len(item), item_id=item, popularity=popularity)
     references = []

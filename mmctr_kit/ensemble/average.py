@@ -23,6 +23,17 @@ class WeightedMean:
         out: NDArray[np.float64] = self.weights @ logits
         return out
 
+    def without(self, run: int) -> "WeightedMean":
+        """The other runs' weights, brought to the sum 1 again; equal where they were all 0."""
+        weights = self.weights.copy()
+        weights[run] = 0.0
+        total = float(weights.sum())
+        if total <= 0.0:
+            weights[:] = 1.0
+            weights[run] = 0.0
+            total = float(weights.sum())
+        return WeightedMean(weights / total)
+
 
 @dataclass(frozen=True)
 class RankMean:
@@ -40,6 +51,10 @@ class RankMean:
         """From OOF logits (m, rows) and folds (rows,); every fold has rows."""
         rows_of = [np.flatnonzero(fold == f) for f in range(int(fold.max()) + 1)]
         return cls(tuple(tuple(_Curve.fit(x[rows]) for x in logits) for rows in rows_of))
+
+    def without(self, run: int) -> "RankMean":
+        """The mean rank of the other runs; to be applied to their logits."""
+        return RankMean(tuple(curves[:run] + curves[run + 1 :] for curves in self.curves))
 
     def apply(self, logits: NDArray[np.float64], fold: NDArray[np.int16]) -> NDArray[np.float64]:
         """(rows,) from logits (m, rows) and each row's fold model (rows,)."""

@@ -1,7 +1,7 @@
 """Blend a stack of runs into one, with a score that the blend's own fitting has not flattered."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -9,16 +9,13 @@ from numpy.typing import NDArray
 
 from mmctr_kit.ensemble.average import mean_without_oof, rank_without_oof
 from mmctr_kit.ensemble.choose import choose
-from mmctr_kit.ensemble.methods import METHODS, Fitted, Method, OofRows
+from mmctr_kit.ensemble.crossfit import CrossFit
+from mmctr_kit.ensemble.methods import METHODS, WITH_CONTEXT, Fitted, Method, OofRows, Shown
+from mmctr_kit.ensemble.relations import correlations, what_each_adds
 from mmctr_kit.ensemble.scale import Line, apply_lines, fit_lines
 from mmctr_kit.ensemble.stack import Stack
-from mmctr_kit.errors import RunError
-from mmctr_kit.folds import user_folds
+from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.metrics import AucSample, Estimate
-
-GROUPS = 5
-_GROUP_SEED = 0x57AC_5EED
-"""Keeps the cross-fitting groups independent of the folds, whatever the folds' seed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +29,9 @@ class Blend:
     weights: of each run, None where the method has none.
     scores: mean fold AUC of each tried method's cross-fitted OOF; differences: to that of the
     mean, paired. Both with errors clustered by user; empty without OOF.
+    note: what the method chose in fitting, in a few words, or empty.
+    correlation (m, m): Spearman's between the runs; adds: what each run adds to the blend's
+    cross-fitted AUC, paired; empty for one run, and without OOF.
     """
 
     method: Method
@@ -42,6 +42,9 @@ class Blend:
     scores: dict[Method, Estimate]
     differences: dict[Method, Estimate]
     reason: str
+    note: str
+    correlation: NDArray[np.float64]
+    adds: dict[str, Estimate]
 
 
 def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blend:
@@ -59,11 +62,12 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
         np.asarray(stack.label == 1),
         stack.fold.astype(np.int16, copy=False),
         stack.user.astype(np.int64, copy=False),
+        None if stack.context is None else stack.context.oof,
     )
-    whole = fit_lines(rows.label, stack.oof)
-    crossed = _cross_fit(rows, tried, whole, seed)
+    lines = fit_lines(rows.label, stack.oof)
+    crossed = CrossFit.fit(rows, tried, lines, seed)
     sample = AucSample(rows.label, rows.user, rows.fold)
-    influences = {name: sample.influence(x) for name, x in crossed.items()}
+    influences = {name: sample.influence(crossed.logits(name)) for name in tried}
     scores = {name: sample.estimate(x) for name, x in influences.items()}
     differences: dict[Method, Estimate] = {
         name: sample.difference(x, influences["mean"])
@@ -71,22 +75,34 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
         if name != "mean"
     }
     used, reason = _decide(method, scores, differences)
-    fitted = METHODS[used](_part(rows, slice(None), whole), seed)
+    oof = crossed.logits(used)
+    adds = what_each_adds(crossed, used, oof)
+    fitted = METHODS[used](replace(rows, logits=apply_lines(lines, rows.logits)), seed)
+    valid, test = (
+        (None, None) if stack.context is None else (stack.context.valid, stack.context.test)
+    )
     return Blend(
         used,
-        crossed[used],
-        _apply_to_folds(fitted, whole, stack.valid),
-        _apply_to_folds(fitted, whole, stack.test),
+        oof,
+        _apply_to_folds(fitted, lines, stack.valid, valid),
+        _apply_to_folds(fitted, lines, stack.test, test),
         None if fitted.weights is None else _named(stack.names, fitted.weights),
         scores,
         differences,
         reason,
+        fitted.note,
+        correlations(stack),
+        {stack.names[run]: gain for run, gain in adds.items()},
     )
 
 
 def _tried(stack: Stack, method: Literal["auto"] | Method) -> list[Method]:
+    if method == WITH_CONTEXT and stack.context is None:
+        raise UsageError(f"--method {method} looks at the rows themselves: add --data DATA")
     if method == "auto":
-        return ["mean"] if stack.runs == 1 else [*METHODS]
+        if stack.runs == 1:  # every mean of it is itself
+            return ["mean"] if stack.context is None else ["mean", WITH_CONTEXT]
+        return [m for m in METHODS if m != WITH_CONTEXT or stack.context is not None]
     return ["mean"] if method == "mean" else ["mean", method]
 
 
@@ -103,57 +119,19 @@ def _decide(
     return method, f"{method}: as asked{against}"
 
 
-def _cross_fit(
-    rows: OofRows, methods: Sequence[Method], start: list[Line], seed: int
-) -> dict[Method, NDArray[np.float64]]:
-    """(n,) logits of each method, every row predicted by a fit on the other groups' users.
-
-    A group's logits are shifted to the common mean. Without that the fits' intercepts, low where
-    the group left out has many positives, would rank the groups against their labels and push an
-    uninformative blend below 0.5. The shift looks at no label.
-    """
-    group = user_folds(rows.user, GROUPS, seed ^ _GROUP_SEED)
-    share = np.bincount(group, minlength=GROUPS) / len(group)
-    crossed: dict[Method, NDArray[np.float64]] = {m: np.empty(len(group)) for m in methods}
-    means = {m: np.zeros(GROUPS) for m in methods}
-    for g in range(GROUPS):
-        inside, outside = np.flatnonzero(group == g), np.flatnonzero(group != g)
-        if len(inside) == 0:
-            continue
-        _enough(rows.label[outside], rows.fold[outside], rows.fold)
-        lines = fit_lines(rows.label[outside], rows.logits[:, outside], start)
-        part = _part(rows, outside, lines)
-        left_out = apply_lines(lines, rows.logits[:, inside])
-        for method in methods:
-            logits = METHODS[method](part, seed).apply(left_out, rows.fold[inside])
-            crossed[method][inside] = logits
-            means[method][g] = logits.mean()
-    return {m: x + (share @ means[m] - means[m])[group] for m, x in crossed.items()}
-
-
-def _part(rows: OofRows, inside: NDArray[np.intp] | slice, lines: list[Line]) -> OofRows:
-    scaled = apply_lines(lines, rows.logits[:, inside])
-    return OofRows(scaled, rows.label[inside], rows.fold[inside], rows.user[inside])
-
-
-def _enough(label: NDArray[np.bool_], fold: NDArray[np.int16], folds: NDArray[np.int16]) -> None:
-    cells = np.bincount(fold.astype(np.intp) * 2 + label, minlength=2 * (int(folds.max()) + 1))
-    if cells.min() == 0:
-        raise RunError(
-            f"a blend is scored on {GROUPS} groups of users, found too few users for both classes "
-            "to be in every fold without one of them: train with fewer folds or more rows"
-        )
-
-
 def _apply_to_folds(
-    fitted: Fitted, lines: list[Line], logits: NDArray[np.float64]
+    fitted: Fitted,
+    lines: list[Line],
+    logits: NDArray[np.float64],
+    context: NDArray[np.float32] | None,
 ) -> NDArray[np.float64]:
     """(k, rows) from logits (m, k, rows): fold model by fold model."""
     _, folds, rows = logits.shape
     out = np.empty((folds, rows))
     for f in range(folds):
         scaled = apply_lines(lines, logits[:, f])
-        out[f] = fitted.apply(scaled, np.full(rows, f, dtype=np.int16))
+        known = None if context is None else context[f]
+        out[f] = fitted.apply(Shown(scaled, np.full(rows, f, dtype=np.int16), known))
     return out
 
 
@@ -175,7 +153,9 @@ def _blend_without_oof(stack: Stack, method: Literal["auto"] | Method) -> Blend:
         valid = mean_without_oof(stack.valid, spread_of) if known else valid
     reason = f"{used}: a run has no OOF, so no method could be scored"
     equal = np.full(stack.runs, 1.0 / stack.runs)
-    return Blend(used, None, valid, test, _named(stack.names, equal), {}, {}, reason)
+    weights = _named(stack.names, equal)
+    related = correlations(stack)
+    return Blend(used, None, valid, test, weights, {}, {}, reason, "", related, {})
 
 
 def _named(names: Sequence[str], weights: NDArray[np.float64]) -> dict[str, float]:

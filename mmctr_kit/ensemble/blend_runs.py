@@ -1,31 +1,44 @@
 """From run folders to a blended run folder: align by row key, blend, score, write."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from mmctr_kit import __version__
+from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.ensemble.blend import Blend, blend
+from mmctr_kit.ensemble.context import Context, context_of
+from mmctr_kit.ensemble.group import GroupReport, group_softmax
 from mmctr_kit.ensemble.methods import Method
 from mmctr_kit.ensemble.stack import Stack
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import read_json
-from mmctr_kit.predictions import Keys, OutOfFold, Predictions
+from mmctr_kit.metrics import Estimate
+from mmctr_kit.predictions import Keys, OutOfFold, Predictions, keys_of
 from mmctr_kit.recipe import fingerprint
 from mmctr_kit.runs import Manifest, Run, begin_run, is_finished, locked
 from mmctr_kit.scores import plain, score_predictions
 
 
 def blend_runs(
-    runs: Sequence[Run], method: Literal["auto"] | Method, path: Path, force: bool, seed: int = 0
+    runs: Sequence[Run],
+    method: Literal["auto"] | Method,
+    path: Path,
+    force: bool,
+    seed: int = 0,
+    data: ChallengeData | None = None,
+    groups: bool = False,
 ) -> tuple[Run, Blend] | None:
     """Blend finished runs into a run at ``path``; None where the same blend is there already.
 
     Runs must match in rows, labels and folds; their features may differ. A run without OOF
     (imported) makes the whole blend one without; so does one without valid rows. Where a run does
     not know its fold models' valid AUC (imported: each is its fold mean), neither does the blend.
+    ``data`` is the runs' own: with it lightgbm-context is tried too. ``groups`` adds the group
+    step (:mod:`mmctr_kit.ensemble.group`), which makes the blend a transductive one.
     Raises RunError where they do not match, where the method cannot be had of them, or where
     ``path`` is one of them; nothing is written then.
     """
@@ -34,30 +47,45 @@ def blend_runs(
     if path.resolve() in [run.path.resolve() for run in runs]:
         raise RunError(f"run '{path.name}' is part of the blend; choose another --name")
     whole = [run.predictions() for run in runs]
-    manifest = _manifest(runs, manifests, whole, method, seed)
+    if data is not None and data.rows_fingerprint != manifests[0].rows:
+        raise RunError(
+            f"--data {data.folder} has other rows than run {runs[0].name}: name the runs' own data"
+        )
+    manifest = _manifest(runs, manifests, whole, method, seed, data, groups)
     with locked(path):
         if is_finished(path, manifest, force):
             return None
-        result = blend(stack_of([run.name for run in runs], whole), method, seed)
-        found = _predictions(whole, result)
+        result = blend(stack_of([run.name for run in runs], whole, data), method, seed)
+        found, grouped = _predictions(whole, result), None
+        if groups:
+            found, grouped = group_softmax(found, seed)
         scores = score_predictions(found)
+        scores["blend"] = _relations(runs, result)
+        scores["transductive"] = manifest.transductive
+        if grouped is not None:
+            scores["group_softmax"] = _plain_group(grouped)
         if not all("fold_models_valid" in run.metrics for run in runs):
             scores.pop("fold_models_valid", None)
             scores["alarm"] = None
         writer = begin_run(path, manifest, None, force)
         assert writer is not None
-        writer.write_json("blend.json", _report(runs, result))
+        writer.write_json("blend.json", _report(runs, result, grouped, manifest.transductive))
         return writer.finish(found, scores, {}), result
 
 
 def blend_report(run: Run) -> dict[str, Any]:
-    """What a finished blend tells of itself: ``runs``, ``method``, ``reason``, ``weights`` (or
-    null), ``scores`` and ``differences`` of the methods tried, as {value, error, n}."""
+    """What a finished blend tells of itself: ``runs``, ``method``, ``reason``, ``note``,
+    ``weights`` (or null), ``scores`` and ``differences`` of the methods tried, as {value, error,
+    n}, ``correlation`` ({runs, spearman}) and what each run ``adds``, ``transductive``, and
+    ``group_softmax`` (or null). Half of it stands in metrics.json too, for a report."""
     return read_json(run.path / "blend.json")
 
 
-def stack_of(names: Sequence[str], whole: Sequence[Predictions]) -> Stack:
-    """The runs' predictions as arrays; RunError where their rows or folds differ."""
+def stack_of(
+    names: Sequence[str], whole: Sequence[Predictions], data: ChallengeData | None = None
+) -> Stack:
+    """The runs' predictions as arrays, with the context of ``data`` where it is given; RunError
+    where their rows or folds differ."""
     first = whole[0]
     known = all(p.has_valid for p in whole)
     for name, other in zip(names[1:], whole[1:], strict=True):
@@ -84,7 +112,15 @@ def stack_of(names: Sequence[str], whole: Sequence[Predictions]) -> Stack:
         ours[0].fold,
         np.stack([p.valid[:, :rows] for p in whole]),
         np.stack([p.test for p in whole]),
+        None if data is None else _context(data, ours[0], whole[0], known),
     )
+
+
+def _context(data: ChallengeData, oof: OutOfFold, first: Predictions, known: bool) -> Context:
+    _require_keys("the runs' and --data's OOF", oof.keys, keys_of(data.train))
+    _require_keys("the runs' and --data's test", first.test_keys, keys_of(data.test))
+    found = context_of(data, oof.fold)
+    return found if known else replace(found, valid=found.valid[:, :, :0])
 
 
 def _predictions(whole: Sequence[Predictions], result: Blend) -> Predictions:
@@ -105,19 +141,25 @@ def _manifest(
     whole: Sequence[Predictions],
     method: str,
     seed: int,
+    data: ChallengeData | None,
+    groups: bool,
 ) -> Manifest:
     partial = any(p.oof is None for p in whole)
     # The logits too: one recipe gives others on another machine or with another version.
     parts = [[m.recipe, m.features, p.digest()] for m, p in zip(manifests, whole, strict=True)]
+    options = (data.context_fingerprint if data else "", groups)
+    # Without OOF a rank is one among the rows that stand beside it.
+    transductive = groups or (partial and method == "rank")
     return Manifest(
         kind="blend",
         rows=manifests[0].rows,
         features=fingerprint([m.features for m in manifests]),
         folds="" if partial else manifests[0].folds,
-        recipe=fingerprint("blend", method, seed, parts),
+        recipe=fingerprint("blend", method, seed, parts, *options),
         seeds=(seed,),
         sources=tuple(run.name for run in runs),
         environment={"mmctr_kit": __version__, "numpy": np.__version__},
+        transductive=transductive or any(m.transductive for m in manifests),
     )
 
 
@@ -146,12 +188,32 @@ def _require_keys(what: str, a: Keys, b: Keys) -> None:
         raise RunError(f"{what} rows differ; blend runs of one data set")
 
 
-def _report(runs: Sequence[Run], result: Blend) -> dict[str, Any]:
+def _report(
+    runs: Sequence[Run], result: Blend, grouped: GroupReport | None, transductive: bool
+) -> dict[str, Any]:
     return {
         "runs": [run.name for run in runs],
-        "method": result.method,
         "reason": result.reason,
-        "weights": result.weights,
+        "note": result.note,
         "scores": {k: plain(v) for k, v in result.scores.items()},
         "differences": {k: plain(v) for k, v in result.differences.items()},
+        **_relations(runs, result),
+        "transductive": transductive,
+        "group_softmax": None if grouped is None else _plain_group(grouped),
     }
+
+
+def _relations(runs: Sequence[Run], result: Blend) -> dict[str, Any]:
+    return {
+        "method": result.method,
+        "weights": result.weights,
+        "correlation": {
+            "runs": [run.name for run in runs],
+            "spearman": [[round(float(x), 6) for x in row] for row in result.correlation],
+        },
+        "adds": {name: plain(gain) for name, gain in result.adds.items()},
+    }
+
+
+def _plain_group(grouped: GroupReport) -> dict[str, Any]:
+    return {k: plain(v) if isinstance(v, Estimate) else v for k, v in vars(grouped).items()}

@@ -3,12 +3,11 @@
 Caruana, Niculescu-Mizil, Crew & Ksikes, Ensemble Selection from Libraries of Models, ICML 2004.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.ensemble.average import WeightedMean
+from mmctr_kit.ensemble.binned import BinnedAuc
 from mmctr_kit.folds import held_out
 
 BAGS = 12
@@ -20,9 +19,6 @@ BAG_SHARE = 0.5
 
 BAG_RUNS = 20
 """From more runs than this, a bag sees half of them (and at least this many)."""
-
-_BINS = 1024
-_REACH = 6.0
 
 
 def select(
@@ -55,7 +51,7 @@ def select(
     return WeightedMean(total / total.sum()) if total.any() else WeightedMean.equal(runs)
 
 
-def _forward(logits: NDArray[np.float64], auc: "BinnedAuc") -> NDArray[np.float64]:
+def _forward(logits: NDArray[np.float64], auc: BinnedAuc) -> NDArray[np.float64]:
     """(m,) weights: start at the best run, add the one that helps most, keep the best prefix."""
     total = np.zeros(logits.shape[1])
     picks: list[int] = []
@@ -70,38 +66,3 @@ def _forward(logits: NDArray[np.float64], auc: "BinnedAuc") -> NDArray[np.float6
         elif size >= best_length + PATIENCE:
             break
     return np.bincount(picks[:best_length], minlength=len(logits)) / best_length
-
-
-@dataclass(frozen=True)
-class BinnedAuc:
-    """Mean fold AUC of scores cut into equal bins, ties one half: it needs no sort.
-
-    The bins reach 6 standard deviations each way; what lies beyond is tied. Good enough to choose
-    by, not to report.
-    """
-
-    cell: NDArray[np.intp]  # (rows,) where the histogram of the row's fold and class begins
-    folds: int
-
-    @classmethod
-    def of(cls, label: NDArray[np.bool_], fold: NDArray[np.int16]) -> "BinnedAuc | None":
-        """None where no fold holds both classes; folds that lack one are left out."""
-        count = np.bincount(fold * 2 + label, minlength=2).astype(np.intp)
-        count = np.append(count, np.zeros(len(count) % 2, dtype=np.intp)).reshape(-1, 2)
-        if not (count.min(axis=1) > 0).any():
-            return None
-        return cls((fold * 2 + label).astype(np.intp) * _BINS, len(count))
-
-    def of_scores(self, scores: NDArray[np.float64]) -> float:
-        """AUC of scores (rows,)."""
-        spread = float(scores.std())
-        width = 2.0 * _REACH * (spread if spread > 0.0 else 1.0) / _BINS
-        bins = ((scores - scores.mean()) / width + _BINS / 2).astype(np.intp)
-        np.clip(bins, 0, _BINS - 1, out=bins)
-        bins += self.cell
-        counts = np.bincount(bins, minlength=self.folds * 2 * _BINS).astype(np.float64)
-        negative, positive = np.moveaxis(counts.reshape(self.folds, 2, _BINS), 1, 0)
-        below = np.cumsum(negative, axis=1) - negative / 2.0
-        pairs = positive.sum(axis=1) * negative.sum(axis=1)
-        full = pairs > 0
-        return float(((positive * below).sum(axis=1)[full] / pairs[full]).mean())

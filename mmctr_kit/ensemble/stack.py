@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.ensemble.context import Context
 from mmctr_kit.errors import RunError
 
 
@@ -17,6 +18,7 @@ class Stack:
     has no OOF (imported predictions); label (n,) 0/1; user (n,) integer; fold (n,) in [0, k);
     valid (m, k, n_valid) and test (m, k, n_test), one row of logits for each fold model;
     n_valid is 0 where a run has no valid rows.
+    context: what is known of the rows besides, or None.
     Without ``oof``, label, user and fold are not looked at and may be empty.
     Raises RunError where shapes do not match or a logit is missing.
     """
@@ -28,6 +30,7 @@ class Stack:
     fold: NDArray[np.integer[Any]]
     valid: NDArray[np.float64]
     test: NDArray[np.float64]
+    context: Context | None = None
 
     def __post_init__(self) -> None:
         if len(self.names) == 0:

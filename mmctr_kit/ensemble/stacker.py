@@ -2,6 +2,8 @@
 
 It is boosted from most of the calibrated plain mean, so what it learns is a correction: with no
 signal in the correction it keeps the mean's order, and its scores tie no more than the mean's do.
+What is known of a row besides (its context) may be shown to the trees: they can then trust a run
+more where, say, histories are long.
 """
 
 from dataclasses import dataclass
@@ -44,25 +46,32 @@ class Stacker:
         label: NDArray[np.bool_],
         user: NDArray[np.int64],
         seed: int,
+        context: NDArray[np.float32] | None = None,
     ) -> "Stacker":
-        """From OOF logits (m, rows) on one scale, labels (rows,) and users (rows,)."""
+        """From OOF logits (m, rows) on one scale, labels (rows,) and users (rows,), and what is
+        known of the rows, (c, rows), in which the trees are not monotone."""
         import lightgbm
 
         if len(label) > FIT_ROWS:
             inside = np.flatnonzero(held_out(user, FIT_ROWS / len(label), seed ^ 0x57AC4))
             logits, label = logits[:, inside], label[inside]
+            context = None if context is None else context[:, inside]
         mean = WeightedMean.equal(len(logits)).apply(logits)
         line = _shrunk(Line.fit(label, mean), float(mean.mean()))
+        columns = _columns(logits, context)
         data = lightgbm.Dataset(
-            logits.T, label=label.astype(np.float32), init_score=line.apply(mean)
+            columns, label=label.astype(np.float32), init_score=line.apply(mean)
         )
-        parameters = _parameters(len(logits), len(label), seed)
+        free = columns.shape[1] - len(logits)
+        parameters = _parameters(len(logits), free, len(label), seed)
         return cls(line, lightgbm.train(parameters, data, ROUNDS))
 
-    def apply(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(rows,) logits from logits (m, rows)."""
+    def apply(
+        self, logits: NDArray[np.float64], context: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float64]:
+        """(rows,) logits from logits (m, rows), and from the context where it was fitted on one."""
         mean = WeightedMean.equal(len(logits)).apply(logits)
-        added = self.booster.predict(logits.T, raw_score=True, num_threads=2)
+        added = self.booster.predict(_columns(logits, context), raw_score=True, num_threads=2)
         out: NDArray[np.float64] = self.line.apply(mean) + added
         return out
 
@@ -73,7 +82,14 @@ def _shrunk(line: Line, centre: float) -> Line:
     return Line(slope, line.intercept + (line.slope - slope) * centre)
 
 
-def _parameters(runs: int, rows: int, seed: int) -> dict[str, object]:
+def _columns(
+    logits: NDArray[np.float64], context: NDArray[np.float32] | None
+) -> NDArray[np.float64]:
+    """(rows, m + c), as LightGBM takes it."""
+    return logits.T if context is None else np.vstack([logits, context]).T
+
+
+def _parameters(runs: int, free: int, rows: int, seed: int) -> dict[str, object]:
     return {
         "objective": "binary",
         "boost_from_average": False,
@@ -82,7 +98,7 @@ def _parameters(runs: int, rows: int, seed: int) -> dict[str, object]:
         "learning_rate": LEARNING_RATE,
         "min_data_in_leaf": max(20, int(MIN_LEAF_SHARE * rows)),
         "lambda_l2": MIN_LEAF_SHARE * rows / 10.0,
-        "monotone_constraints": [1] * runs,
+        "monotone_constraints": [1] * runs + [0] * free,
         "monotone_constraints_method": "basic",
         "seed": seed % 2**31,
         "deterministic": True,

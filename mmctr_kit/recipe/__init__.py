@@ -7,9 +7,8 @@ validation; the resolved recipe holds every value that the run used. Design: sec
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -29,13 +28,15 @@ from mmctr_kit.recipe.blocks import (
     SIGNAL_KINDS,
     Augmentation,
     Block,
-    ChoiceBlock,
     Folds,
     Items,
     SignalKind,
     Signals,
     Training,
 )
+from mmctr_kit.recipe.search import RANGE_KEYS, Range, require_keys
+from mmctr_kit.recipe.settings import drop_idle
+from mmctr_kit.recipe.shipped import find_recipe, recipe_folder, shipped_recipes
 from mmctr_kit.registry import MODELS, model_options, model_supplies
 
 __all__ = [
@@ -56,12 +57,6 @@ __all__ = [
     "shipped_recipes",
 ]
 
-
-_CHOICES: Mapping[str, type[ChoiceBlock]] = {
-    "items": Items,
-    "signals": Signals,
-    "augmentation": Augmentation,
-}
 
 TWO_MODALITIES = ("separate_pca", "e4", "raw")
 """The values of ``items.embedding`` whose columns are text and image, one beside the other."""
@@ -99,6 +94,7 @@ class Recipe(Block):
     training: Training = Training()
     folds: Folds = Folds()
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
+    search: Mapping[str, Range] | None = None
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> "Recipe":
@@ -142,6 +138,11 @@ class Recipe(Block):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _search_is_of_its_keys(self) -> "Recipe":
+        require_keys(self.search or {}, self.keys())
+        return self
+
     @property
     def model_name(self) -> str:
         return str(self.model.name)  # type: ignore[attr-defined]
@@ -151,9 +152,26 @@ class Recipe(Block):
         """The model's options, without its name, as its ``__init__`` takes them."""
         return {k: getattr(self.model, k) for k in model_options(self.model_name)}
 
+    def keys(self) -> list[str]:
+        """The dotted keys of its blocks, as --set takes them."""
+        blocks = {name: part for name, part in self.resolved().items() if isinstance(part, dict)}
+        return [f"{name}.{key}" for name, part in blocks.items() for key in part]
+
+    def changed(self, settings: Mapping[str, Any]) -> "Recipe":
+        """The recipe with values of dotted keys changed, as --set would; without its search.
+
+        Raises UsageError where the result is no recipe.
+        """
+        content = self.resolved()
+        for key, value in settings.items():
+            block, _, name = key.partition(".")
+            content[block][name] = value
+        drop_idle(content, settings)
+        return parse_recipe(content, "the recipe")
+
     def resolved(self) -> dict[str, Any]:
-        """Every value of the run as plain JSON types."""
-        return self.model_dump(mode="json")
+        """Every value of the run as plain JSON types; a search is none of them."""
+        return self.model_dump(mode="json", exclude={"search"})
 
     def content(self) -> dict[str, Any]:
         """The resolved recipe for a fingerprint: an item file counts by what it holds, which the
@@ -180,7 +198,7 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
         raise UsageError(f"{path}: expected a mapping of recipe keys, found {_kind(content)}")
     for setting in settings:
         _apply(content, setting)
-    _drop_idle(content, [setting.partition("=")[0].strip() for setting in settings])
+    drop_idle(content, [setting.partition("=")[0].strip() for setting in settings])
     return parse_recipe(content, str(path))
 
 
@@ -203,32 +221,6 @@ def parse_recipe(content: Mapping[str, Any], where: str) -> Recipe:
     return recipe
 
 
-def recipe_folder() -> Path:
-    """Where the shipped recipes lie: inside the wheel, or at the top of a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "shipped_recipes"
-    return inside if inside.is_dir() else package.parent / "recipes"
-
-
-def shipped_recipes() -> Iterator[Path]:
-    """The shipped recipe files, sorted by path, however deep."""
-    yield from sorted(recipe_folder().rglob("*.yaml"))
-
-
-def find_recipe(name_or_path: str) -> Path:
-    """A recipe file from a path or a shipped name."""
-    path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
-        if not path.is_file():
-            raise UsageError(f"no recipe file at '{name_or_path}'")
-        return path
-    shipped = {p.stem: p for p in shipped_recipes()}
-    if name_or_path not in shipped:
-        hint = _suggest(name_or_path, shipped)
-        raise UsageError(f"no recipe '{name_or_path}'{hint}; shipped: {', '.join(shipped)}")
-    return shipped[name_or_path]
-
-
 def fingerprint(*parts: Any) -> str:
     """sha256 of the sorted-key JSON of ``parts`` and the package version."""
     text = json.dumps([*parts, __version__], sort_keys=True, separators=(",", ":"))
@@ -249,15 +241,6 @@ def _apply(content: dict[str, Any], setting: str) -> None:
         place[last] = yaml.load(value, _Loader)
     except yaml.YAMLError as e:
         raise UsageError(f"--set {setting}: {_first_line(e)}") from e
-
-
-def _drop_idle(content: dict[str, Any], given: Sequence[str]) -> None:
-    """Where a setting chose otherwise than the file, the file's keys for its own choice go."""
-    for name, block in _CHOICES.items():
-        if f"{name}.{block.chooser}" in given and isinstance(content[name], dict):
-            for key in block.idle(content[name][block.chooser]):
-                if f"{name}.{key}" not in given:
-                    content[name].pop(key, None)
 
 
 class _Loader(yaml.SafeLoader):
@@ -320,6 +303,8 @@ def _explain(loc: tuple[Any, ...], errors: Sequence[Any], content: Mapping[str, 
 def _keys_at(loc: Sequence[Any], content: Mapping[str, Any]) -> list[str]:
     if not loc:
         return list(Recipe.model_fields)
+    if loc[0] == "search":
+        return list(RANGE_KEYS)
     if loc[0] == "model":
         return ["name", *model_options(content["model"]["name"])]
     annotation = Recipe.model_fields[loc[0]].annotation

@@ -25,8 +25,9 @@ class Entry:
 
     ``behind`` is its valid AUC less the best run's, paired; ``recipe`` the mean of its seeds' own
     valid AUCs with the error that counts the variance between seeds; ``kept`` what share of the
-    oracle's lead over 0.5 the test AUC keeps; ``seconds`` those of its fold models. ``state`` is
-    empty, 'unfinished', 'unreadable' or 'alarm'.
+    oracle's lead over 0.5 the test AUC keeps; ``phases`` the seconds of its fold models by what
+    they were spent on (load, compile, train, evaluate, write). ``state`` is empty, 'unfinished',
+    'unreadable' or 'alarm'. ``transductive``: a row's prediction depends on the rows beside it.
     """
 
     name: str
@@ -39,7 +40,13 @@ class Entry:
     recipe: Estimate | None = None
     test: Estimate | None = None
     kept: float | None = None
-    seconds: float | None = None
+    phases: Mapping[str, float] | None = None
+    transductive: bool = False
+
+    @property
+    def seconds(self) -> float | None:
+        """Those of all fold models, side by side or not; None where the run trained none."""
+        return None if self.phases is None else sum(self.phases.values())
 
 
 def leaderboard(runs: Sequence[Run], truth: Path | None = None) -> list[Entry]:
@@ -66,7 +73,7 @@ def _entry(run: Run, labels: Labels | None) -> tuple[Entry, Predictions | None]:
         if not run.finished:
             return Entry(run.name, manifest.kind, seeds, "unfinished"), None
         metrics, found = run.metrics, run.predictions()
-        seconds = _seconds(run)
+        phases = _phases(run)
     except RunError:
         # One damaged folder must not hide the others.
         return Entry(run.name, "", 0, "unreadable"), None
@@ -79,7 +86,8 @@ def _entry(run: Run, labels: Labels | None) -> tuple[Entry, Predictions | None]:
         valid=_estimate(metrics, "valid"),
         recipe=_estimate(metrics, "recipe_valid"),
         test=_test_auc(found, labels),
-        seconds=seconds,
+        phases=phases,
+        transductive=manifest.transductive,
     )
     return entry, found
 
@@ -116,11 +124,11 @@ def _kept(entry: Entry, oracle: Entry) -> float | None:
     return (entry.test.value - 0.5) / (oracle.test.value - 0.5)
 
 
-def _seconds(run: Run) -> float | None:
+def _phases(run: Run) -> Mapping[str, float] | None:
     timings = run.timings
-    if "fold_seconds" not in timings:
+    if "phase_seconds" not in timings:
         return None
-    return float(sum(timings["fold_seconds"].values()))
+    return {phase: float(seconds) for phase, seconds in timings["phase_seconds"].items()}
 
 
 def _test_labels(truth: Path) -> Labels:

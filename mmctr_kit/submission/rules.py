@@ -35,6 +35,9 @@ RULES: Mapping[str, CheckInfo] = MappingProxyType(
         "rule-task2-embedding": CheckInfo(
             Level.WARN, "Task2: the item embedding is one of the four in item_emb.parquet"
         ),
+        "rule-transductive": CheckInfo(
+            Level.PASS, "a row's score depends on the rows beside it in test: a remark"
+        ),
         "rule-unchecked": CheckInfo(
             Level.WARN, "the recipe of every run behind the file is there to be checked"
         ),
@@ -73,6 +76,13 @@ _TODO_1 = f"hand it in as Task1&2, or take it back to {OFFICIAL}; Task1 leaves f
 _TODO_1 += ", ".join(TASK1_MAY_DIFFER)
 _TODO_2 = f"hand it in as Task1&2, or set items.embedding to {', '.join(GIVEN_EMBEDDINGS)}"
 
+_TRANSDUCTIVE = Finding(
+    "rule-transductive",
+    Level.PASS,
+    "transductive: a row's score depends on the rows beside it in test",
+    "say so wherever the score is told",
+)
+
 
 def rule_findings(recipe: Mapping[str, Any], task: Task, run: str = "the run") -> list[Finding]:
     """What the rules of ``task`` say of a run's resolved ``recipe``: each rule that applies once,
@@ -109,9 +119,11 @@ def run_findings(run: Run, root: Path, task: Task) -> list[Finding]:
     The sources are looked up by name under ``root``, then beside the blend. What can't be checked
     (a source that is gone, imported predictions) is a WARN that says so.
     """
+    remarks = [_TRANSDUCTIVE] if run.manifest.transductive else []
     if task is Task.BOTH:
-        return []
-    return list(dict.fromkeys(_walk(run, root, task, (run.name,))))  # a run may come in twice
+        return remarks
+    walked = dict.fromkeys(_walk(run, root, task, (run.name,)))  # a run may come in twice
+    return [*remarks, *walked]
 
 
 def _walk(run: Run, root: Path, task: Task, above: tuple[str, ...]) -> Iterator[Finding]:

@@ -113,7 +113,9 @@ def _blank_lines(raw: bytes, log: Log) -> tuple[bytes, int, bool]:
     body += padding + b"\n"
     start = body.rfind(b"\n", 0, len(body) - len(body.lstrip(b" \t\n"))) + 1
     lead, body = body.count(b"\n", 0, start), body[start:]
-    inner = any(pair in body for pair in (b"\n\n", b"\n ", b"\n\t"))
+    # One byte is looked for far faster than two.
+    spaces = [space for space in (b" ", b"\t") if space in body]
+    inner = any(b"\n" + second in body for second in (b"\n", *spaces))
     starts = [m.start() for m in islice(_BLANK.finditer(body), _MANY)] if inner else []
     total = len(starts) + lead
     if total:

@@ -87,7 +87,7 @@ class NeuralLearner:
             yield from self._fit.run(trained, holdout, resume)
         except torch.OutOfMemoryError as e:
             raise MmctrKitError(
-                "the GPU's memory is full; lower training.batch_size, or use --device cpu"
+                "the GPU's memory is full; lower training.batch_size, or use --devices cpu"
             ) from e
 
     def _begin(self, seed: int) -> Fit:

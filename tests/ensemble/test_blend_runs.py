@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mmctr_kit.ensemble.blend_runs import blend_report, blend_runs, stack_of
-from mmctr_kit.ensemble.methods import METHODS, Method
+from mmctr_kit.ensemble.methods import METHODS, WITH_CONTEXT, Method
 from mmctr_kit.errors import RunError
 from mmctr_kit.folds import fold_fingerprint, user_folds
 from mmctr_kit.metrics import auc, rank_correlation
@@ -20,6 +20,7 @@ from mmctr_kit.runs import Manifest, Run, all_runs, begin_run
 from mmctr_kit.scores import score_predictions
 
 FOLDS = 3
+PLAIN = [m for m in METHODS if m != WITH_CONTEXT]
 USERS = 250
 LABEL = np.tile(np.array([1, 0, 0, 0], np.int8), USERS)
 
@@ -68,7 +69,7 @@ def pair(write: Write) -> list[Run]:
     return [write("a", made_up(1)), write("b", made_up(2))]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", PLAIN)
 def test_a_blend_is_a_finished_run_that_beats_its_parts(
     pair: list[Run], tmp_path: Path, method: Method
 ) -> None:
@@ -155,7 +156,7 @@ def test_a_run_without_oof_can_be_averaged_and_ranked(
     assert again is not None
 
 
-@pytest.mark.parametrize("method", ["auto", *METHODS])
+@pytest.mark.parametrize("method", ["auto", *PLAIN])
 def test_a_run_without_valid_rows_leaves_a_blend_without_them(
     pair: list[Run], write: Write, tmp_path: Path, method: Any
 ) -> None:

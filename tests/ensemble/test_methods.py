@@ -2,30 +2,31 @@ import numpy as np
 import pytest
 
 from mmctr_kit.calibration import calibration
-from mmctr_kit.ensemble.methods import METHODS, OofRows
+from mmctr_kit.ensemble.methods import METHODS, WITH_CONTEXT, OofRows, Shown
 from mmctr_kit.metrics import rank_correlation
 
 
 @pytest.mark.parametrize("name", [*METHODS])
 def test_every_method_gives_calibrated_logits_that_rise_with_every_run(name, informative):
     stack, _ = informative(0)
-    rows = OofRows(stack.oof, stack.label == 1, stack.fold, stack.user)
+    context = np.random.default_rng(0).normal(size=(2, len(stack.label))).astype(np.float32)
+    rows = OofRows(stack.oof, stack.label == 1, stack.fold, stack.user, context)
     fitted = METHODS[name](rows, 0)
-    out = fitted.apply(stack.oof, stack.fold)
+    out = fitted.apply(Shown(stack.oof, stack.fold, context))
     found = calibration(stack.label, out)
     assert found.slope == pytest.approx(1.0, abs=0.08)
     assert found.ratio == pytest.approx(1.0, abs=0.02)
-    assert (fitted.apply(stack.oof + 0.5, stack.fold) > out).all()
+    assert (fitted.apply(Shown(stack.oof + 0.5, stack.fold, context)) > out).all()
     if fitted.weights is not None:
         assert fitted.weights.sum() == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("name", [*METHODS])
+@pytest.mark.parametrize("name", [m for m in METHODS if m != WITH_CONTEXT])
 def test_one_run_keeps_its_order_under_every_method(name, informative):
     stack, _ = informative(0)
     one = stack.oof[:1, stack.fold == 0]
     keep = stack.fold == 0
     rows = OofRows(one, stack.label[keep] == 1, stack.fold[keep], stack.user[keep])
-    out = METHODS[name](rows, 0).apply(one, rows.fold)
+    out = METHODS[name](rows, 0).apply(rows.shown())
     assert rank_correlation(out, one[0]) == pytest.approx(1.0, abs=1e-12)
     assert len(np.unique(out)) == len(np.unique(one))

@@ -33,7 +33,7 @@ def made_up(data: ChallengeData, signal: float, valid_signal: float | None = Non
 def write_run(root: Path, name: str, found: Predictions, manifest: Manifest = MANIFEST) -> Run:
     writer = begin_run(root / name, manifest, None, False)
     assert writer is not None
-    timings = {"fold_seconds": {"0-0": 1.5, "1-0": 2.0}} if manifest.kind == "cv" else {}
+    timings = {"phase_seconds": {"load": 1.5, "train": 2.0}} if manifest.kind == "cv" else {}
     return writer.finish(found, score_predictions(found), timings)
 
 
@@ -58,6 +58,7 @@ def test_each_number_is_the_runs_own_with_its_error(tiny: ChallengeData, tmp_pat
     assert vars(entry.valid) == run.metrics["valid"]
     assert vars(entry.oof) == run.metrics["oof"]
     assert (entry.kind, entry.seeds, entry.seconds, entry.test) == ("cv", 3, 3.5, None)
+    assert entry.phases == {"load": 1.5, "train": 2.0}
 
 
 def test_an_import_without_oof_or_seconds_is_listed(tiny: ChallengeData, tmp_path: Path) -> None:

@@ -29,9 +29,18 @@ def make(
     kind: Literal["cv", "blend", "imported"] = "cv",
     sources: Sequence[str] = (),
     recipe: str = "din_official",
+    transductive: bool = False,
 ) -> Run:
     """A finished run of which only the manifest and the recipe matter."""
-    manifest = Manifest(kind, "rows", "features", "folds", "recipe", sources=tuple(sources))
+    manifest = Manifest(
+        kind,
+        "rows",
+        "features",
+        "folds",
+        "recipe",
+        sources=tuple(sources),
+        transductive=transductive,
+    )
     text = load_recipe(recipe, settings).to_yaml() if kind == "cv" else None
     writer = begin_run(root / name, manifest, text, False)
     assert writer is not None
@@ -177,8 +186,17 @@ def test_a_run_that_was_made_anew_from_its_own_blend_ends_the_search(tmp_path: P
 def test_only_registered_rules_at_their_level_are_found(tmp_path: Path) -> None:
     make(tmp_path, "bad", "model.mlp_hidden=[8]", "training.max_history=9")
     make(tmp_path, "theirs", kind="imported")
-    blend = make(tmp_path, "blend", kind="blend", sources=["bad", "theirs"])
+    blend = make(tmp_path, "blend", kind="blend", sources=["bad", "theirs"], transductive=True)
     findings = [f for t in Task for f in run_findings(blend, tmp_path, t)]
     assert {f.id for f in findings} == set(RULES)
     assert all(f.level in (Level.PASS, RULES[f.id].worst) for f in findings)
     assert all(f.what.isprintable() and f.todo.isprintable() for f in findings)
+
+
+@pytest.mark.parametrize("task", list(Task))
+def test_a_transductive_run_is_remarked_on_whatever_the_task(tmp_path: Path, task: Task) -> None:
+    make(tmp_path, "good")
+    for marked in (True, False):
+        run = make(tmp_path, f"b{marked}", kind="blend", sources=["good"], transductive=marked)
+        ids = [f.id for f in run_findings(run, tmp_path, task)]
+        assert ("rule-transductive" in ids) is marked

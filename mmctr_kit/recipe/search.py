@@ -1,0 +1,171 @@
+"""The ``search`` block: which keys of a recipe ``mmctr-kit tune`` may change, and over what.
+
+Each entry is a dotted recipe key and the range of its values:
+
+    search:
+      items.embedding: {choice: [text, joint_pca, separate_pca]}
+      items.text_dim: {int: [8, 128], log: true, when: {items.embedding: [text, separate_pca]}}
+      training.learning_rate: {float: [5.0e-4, 1.0e-2], log: true}
+      model.mlp_dropout: {float: [0.0, 0.5], step: 0.1}
+"""
+
+import difflib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+FIXED = {
+    "name": "a trial has no name of its own",
+    "seeds": "a trial is of one seed; the finalists get new ones",
+    "folds": "all trials share their folds",
+    "search": "a search is of the recipe's other keys",
+    "model.name": "models have other keys than each other; tune each of them apart",
+    "items.file": "choose among files by tuning with each of them",
+    "training.holdout": "trials are compared on the users that it holds out",
+}
+"""Keys, or whole blocks, that no search may change, and why."""
+
+
+def _no_switch(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("true and false are no numbers; list them as a choice")
+    return value
+
+
+_Int = Annotated[int, BeforeValidator(_no_switch)]
+_Float = Annotated[float, BeforeValidator(_no_switch)]
+
+
+class Range(BaseModel):
+    """The values of one key: one of ``choice``, or from ``int`` or ``float`` [low, high], both
+    included, evenly, on a ``log`` scale, or in steps of ``step`` from low on.
+
+    ``when`` limits the entry to recipes where each of its keys has one of the values listed;
+    otherwise the key is left as it is.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True
+    )
+
+    choice: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
+    whole: Annotated[tuple[_Int, _Int] | None, Field(alias="int")] = None
+    real: Annotated[tuple[_Float, _Float] | None, Field(alias="float")] = None
+    log: bool = False
+    step: _Float | None = None
+    when: Mapping[str, tuple[Any, ...]] = {}
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Range":
+        given = [k for k, v in self._kinds().items() if v is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"expected one of choice, int and float, found {' and '.join(given) or 'none'}"
+            )
+        if self.choice is None:
+            self._require_scale(*self.bounds)
+        elif self.log or self.step is not None:
+            raise ValueError("log and step go with int or float, not with choice")
+        elif len({label(v) for v in self.choice}) != len(self.choice):
+            raise ValueError("choice holds a value twice")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest value of an int or float range."""
+        found = self.whole if self.whole is not None else self.real
+        assert found is not None
+        return found
+
+    @property
+    def corners(self) -> tuple[Any, ...]:
+        """The choices, or the lowest and the highest value."""
+        return self.choice if self.choice is not None else self.bounds
+
+    def holds(self, value: Any) -> bool:
+        """Whether ``value`` is one of the range."""
+        if self.choice is not None:
+            return label(value) in {label(v) for v in self.choice}
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or (self.whole is not None and value != int(value)):
+            return False
+        low, high = self.bounds
+        return low <= value <= high and (self.step is None or _whole((value - low) / self.step))
+
+    def as_plain(self) -> dict[str, Any]:
+        """As the recipe has it: what is not set is left out."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    def _kinds(self) -> dict[str, Any]:
+        return {"choice": self.choice, "int": self.whole, "float": self.real}
+
+    def _require_scale(self, low: float, high: float) -> None:
+        if not low < high:
+            raise ValueError(f"expected [low, high] with low < high, found [{low}, {high}]")
+        if self.log and (low <= 0 or self.step is not None):
+            raise ValueError("log needs a lowest value above 0, and no step")
+        if self.step is None:
+            return
+        if self.step <= 0 or (self.whole is not None and not _whole(self.step)):
+            kind = "a whole number" if self.whole is not None else "a number"
+            raise ValueError(f"step: expected {kind} above 0, found {self.step}")
+        if not _whole((high - low) / self.step):
+            raise ValueError(f"steps of {self.step} from {low} on miss {high}; change one of them")
+
+
+RANGE_KEYS = tuple(f.alias or name for name, f in Range.model_fields.items())
+
+Search = Mapping[str, Range]
+"""Ranges by dotted recipe key, in the order in which values are chosen."""
+
+
+def label(value: Any) -> str:
+    """A value as --set takes it; equal labels are equal values."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def require_keys(search: Search, known: Sequence[str]) -> None:
+    """ValueError where the search names a key that is none of ``known``, or may not change, or a
+    condition that can't hold."""
+    seen: list[str] = []
+    for key, values in search.items():
+        for fixed, why in FIXED.items():
+            if key == fixed or key.startswith(f"{fixed}."):
+                raise ValueError(f"search.{key} can't be searched: {why}")
+        _require_known(key, known, f"search.{key}")
+        for other, wanted in values.when.items():
+            _require_known(other, known, f"search.{key}.when")
+            if other in search and other not in seen:
+                raise ValueError(f"search.{key}.when names {other}, which must stand before it")
+            if other in search:
+                _require_values(search[other], wanted, f"search.{key}.when: {other}")
+        seen.append(key)
+
+
+def holds(when: Mapping[str, Sequence[Any]], value_of: Mapping[str, Any]) -> bool:
+    """Whether every key of ``when`` has one of its values."""
+    return all(label(value_of[key]) in {label(v) for v in values} for key, values in when.items())
+
+
+def _require_known(key: str, known: Iterable[str], where: str) -> None:
+    if key not in (keys := list(known)):
+        close = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise ValueError(f"{where}: the recipe has no key {key}{hint}")
+
+
+def _require_values(searched: Range, wanted: Sequence[Any], where: str) -> None:
+    """Each value of a condition must be one that the search can choose."""
+    for value in wanted:
+        if not searched.holds(value):
+            labels = [label(v) for v in searched.choice or ()]
+            close = difflib.get_close_matches(label(value), labels, n=1, cutoff=0.5)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise ValueError(f"{where} is never {label(value)} in this search{hint}")
+
+
+def _whole(number: float) -> bool:
+    return math.isclose(number, round(number), abs_tol=1e-6)

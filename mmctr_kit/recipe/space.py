@@ -1,0 +1,100 @@
+"""The search space of a recipe that has no ``search`` block of its own.
+
+It lies around the recipe, so that one default serves a small demo and the whole challenge: rates
+and sizes reach some times as high and as low as the recipe's own. Every entry can be had as YAML
+from ``mmctr-kit tune RECIPE --list``, to be changed.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmctr_kit.recipe import Recipe
+from mmctr_kit.recipe.search import Range, Search
+from mmctr_kit.registry import MODELS, model_supplies
+
+_MADE_HERE = ["text", "image", "joint_pca", "separate_pca"]
+
+
+def search_of(recipe: Recipe) -> Search:
+    """The recipe's own search, or the default one around it."""
+    if recipe.search is not None:
+        return recipe.search
+    found: dict[str, dict[str, Any]] = {}
+    boosted = MODELS[recipe.model_name].learner == "gbdt"
+    if boosted or "item_emb" in model_supplies(recipe.model_name):
+        found |= _of_items(recipe)
+    found |= _of_trees(recipe) if boosted else _of_network(recipe)
+    found |= dict(_of_training(recipe, boosted))
+    return {key: Range.model_validate(values) for key, values in found.items()}
+
+
+def _of_items(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    own = recipe.items.embedding
+    fusions = _MADE_HERE if own in (*_MADE_HERE, "file") else [*_MADE_HERE, own]
+    return {
+        "items.embedding": {"choice": fusions},
+        "items.text_dim": _dims("text", "separate_pca"),
+        "items.image_dim": _dims("image", "separate_pca"),
+        "items.dim": {"int": [8, 256], "log": True, "when": {"items.embedding": ["joint_pca"]}},
+        "items.whiten": {"choice": [False, True], "when": {"items.embedding": _MADE_HERE}},
+    }
+
+
+def _dims(*fusions: str) -> dict[str, Any]:
+    return {"int": [4, 128], "log": True, "when": {"items.embedding": list(fusions)}}
+
+
+def _of_network(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """The options that the model has, of those that most networks here share."""
+    arguments = recipe.model_arguments
+    found: dict[str, dict[str, Any]] = {}
+    if "se" in arguments:
+        found["model.se"] = {"choice": [False, True]}
+        found["model.se_ratio"] = {"int": [2, 8], "when": {"model.se": [True]}}
+    if "attention" in arguments and "attention_heads" in arguments:
+        heads = {"model.attention": ["multihead"]}
+        found["model.attention"] = {"choice": ["mlp", "multihead"]}
+        found["model.attention_heads"] = {"choice": [1, 2, 4, 8], "when": heads}
+        # Of all heads together: a width of its own, since heads must divide it.
+        own = arguments["attention_dim"]
+        sizes = [32, 64, 128] if own is None else _around(own)
+        found["model.attention_dim"] = {"choice": sizes, "when": heads}
+        found["model.attention_dropout"] = {"float": [0.0, 0.5], "step": 0.1, "when": heads}
+    if "embedding_dim" in arguments:
+        found["model.embedding_dim"] = {"choice": _around(arguments["embedding_dim"])}
+    if "mlp_dropout" in arguments:
+        found["model.mlp_dropout"] = {"float": [0.0, 0.5], "step": 0.1}
+    return found
+
+
+def _of_trees(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    arguments = recipe.model_arguments
+    leaves, rows = arguments["leaves"], arguments["leaf_rows"]
+    return {
+        "model.leaves": {"int": [max(leaves // 2, 2), leaves * 4], "log": True},
+        "model.leaf_rows": {"int": [max(rows // 4, 1), rows * 4], "log": True},
+        "model.feature_share": {"float": [0.2, 1.0], "step": 0.1},
+        "model.l2": {"float": [0.1, 100.0], "log": True},
+    }
+
+
+def _of_training(recipe: Recipe, boosted: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    training = recipe.training
+    rate, epochs = training.learning_rate, training.epochs
+    yield "training.learning_rate", {"float": [_round(rate / 4), _round(rate * 4)], "log": True}
+    if not boosted:
+        for key in ("embedding_regularizer", "net_regularizer"):
+            own = getattr(training, key)
+            values = {"float": [_round(own / 30), _round(own * 10)], "log": True}
+            yield f"training.{key}", values if own else {"choice": [0.0, 1e-6, 1e-5, 1e-4]}
+    yield "training.epochs", {"int": [max(epochs // 2, 1), epochs + max(epochs // 2, 1)]}
+
+
+def _around(size: int) -> list[int]:
+    """Half of it, itself and twice of it."""
+    return [size // 2, size, size * 2] if size % 2 == 0 else [size, size * 2]
+
+
+def _round(value: float) -> float:
+    """To two figures."""
+    return float(f"{value:.2g}")

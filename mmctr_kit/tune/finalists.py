@@ -1,0 +1,140 @@
+"""The finalists: the best trials trained again, with seeds that the search has not seen.
+
+A search's best score is the largest of many noisy ones, so it is too high. Finalists are ordinary
+runs on the study's folds; the one with the best OOF is chosen, and what is reported is its score on
+the official valid rows, which chose nothing.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.cv import Plan, plan_cv, run_cv
+from mmctr_kit.errors import RunError
+from mmctr_kit.files import write_whole
+from mmctr_kit.foldjobs import Progress
+from mmctr_kit.metrics import Estimate
+from mmctr_kit.recipe import Recipe, parse_recipe
+from mmctr_kit.runs import Run, locked
+from mmctr_kit.scores import estimate_from
+from mmctr_kit.tune.folder import StudyFolder
+from mmctr_kit.tune.trial import objective
+
+FinalListener = Callable[[int, Progress], None]
+"""Told of the progress of the run of a trial, by its number."""
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A trial trained again. ``searched`` is its mean fold AUC in the search. Of the run: ``oof``,
+    the fold models' AUC; ``one_seed``, its mean over seeds, which compares with ``searched``; and
+    ``valid``, the fold mean's."""
+
+    number: int
+    settings: dict[str, Any]
+    searched: Estimate
+    oof: Estimate
+    one_seed: Estimate
+    valid: Estimate
+
+    @property
+    def value(self) -> float:
+        """What chooses among finalists."""
+        return objective(self.oof)
+
+
+def final_seeds(recipe: Recipe, count: int) -> tuple[int, ...]:
+    """Seeds that no trial was trained with."""
+    first = max(recipe.seeds) + 1
+    return tuple(range(first, first + count))
+
+
+def final_recipe(base: Recipe, settings: dict[str, Any], seeds: tuple[int, ...]) -> Recipe:
+    """The recipe of a trial as a run of its own."""
+    content = base.changed(settings).resolved()
+    content |= {"name": f"{base.name}-tuned", "seeds": list(seeds)}
+    return parse_recipe(content, "the recipe")
+
+
+def best_trials(trials: list[FrozenTrial], count: int) -> list[FrozenTrial]:
+    """The best complete trials, each of other settings. A pruned trial is none of them."""
+    complete = [t for t in trials if t.state == TrialState.COMPLETE]
+    complete.sort(key=lambda t: (-float(t.values[0]), t.number))
+    found: list[FrozenTrial] = []
+    for trial in complete:
+        if all(trial.user_attrs["settings"] != f.user_attrs["settings"] for f in found):
+            found.append(trial)
+    return found[:count]
+
+
+def train_finalists(
+    folder: StudyFolder,
+    base: Recipe,
+    data: ChallengeData,
+    device: str,
+    workers: int | None,
+    count: int,
+    seeds: int,
+    listen: FinalListener,
+) -> list[Finalist]:
+    """Train the finalists that are not finished yet; the chosen one comes first.
+
+    Where another command trains them, this one waits for it. Writes ``best.yaml``.
+    """
+    trials = best_trials(folder.study().get_trials(deepcopy=False), count)
+    if not trials:
+        raise RunError("no trial was completed; run the same command again, with more --trials")
+    plans: dict[int, Plan] = {}
+    for trial in trials:
+        settings = trial.user_attrs["settings"]
+        recipe = final_recipe(base, settings, final_seeds(base, seeds))
+        plans[trial.number] = plan_cv(recipe, data, device, workers)
+    with ExitStack() as alone:
+        while not _entered(alone, folder):
+            time.sleep(1.0)
+        for number, plan in plans.items():
+            run_cv(plan, folder.finalist(number), False, partial(listen, number))
+    found = [_finalist(t, Run(folder.finalist(t.number))) for t in trials]
+    found.sort(key=lambda f: (-f.value, f.number))
+    chosen = found[0]
+    text = _header(folder, chosen) + plans[chosen.number].recipe.to_yaml()
+    write_whole(folder.path / "best.yaml", lambda p: p.write_text(text))
+    return found
+
+
+def _entered(alone: ExitStack, folder: StudyFolder) -> bool:
+    """Whether no other process trains this study's finalists; ``alone`` then holds the lock."""
+    try:
+        alone.enter_context(locked(folder.path))
+    except RunError:
+        return False
+    return True
+
+
+def _finalist(trial: FrozenTrial, run: Run) -> Finalist:
+    attributes, metrics = trial.user_attrs, run.metrics
+    return Finalist(
+        number=trial.number,
+        settings=attributes["settings"],
+        searched=Estimate(attributes["auc"], attributes["error"], attributes["rows"]),
+        oof=estimate_from(metrics["oof"]),
+        one_seed=estimate_from(
+            metrics["recipe_oof"] if len(metrics["seeds"]) > 1 else metrics["oof"]
+        ),
+        valid=estimate_from(metrics["valid"]),
+    )
+
+
+def _header(folder: StudyFolder, chosen: Finalist) -> str:
+    name = folder.path.name.removesuffix(".study")
+    return (
+        f"# The finalist of study {name}: trial {chosen.number}.\n#\n"
+        f"#   mmctr-kit cv {folder.path / 'best.yaml'} --data DATA\n#\n"
+        f"# OOF AUC {chosen.oof} (chose it), valid AUC {chosen.valid} (chose nothing).\n"
+    )

@@ -1,0 +1,159 @@
+"""A study's folder: what it is a study of, Optuna's journal, and the leases of its workers.
+
+settings.json   the recipe, the search and the data's fingerprint; another one is refused
+study.journal   Optuna's journal: every trial, for ``optuna-dashboard study.journal`` too
+leases/         one file a worker
+finalists/      ordinary runs
+study.json      all of it, for the report; best.yaml, the recipe that was chosen
+"""
+
+import fcntl
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.samplers import TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from mmctr_kit.errors import RunError
+from mmctr_kit.files import read_json, write_json
+from mmctr_kit.tune.lease import living
+
+NAME = "study"
+"""The study's name in its journal, which holds no other."""
+
+WORKER, REFUSED, RETRY = "worker", "refused", "retry of"
+"""User attributes of a trial: who runs it, why it made no recipe, whose place it takes."""
+
+
+class StudyFolder:
+    """``runs/NAME.study``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.leases = path / "leases"
+        self.journal = path / "study.journal"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return read_json(self.path / "settings.json")
+
+    def finalist(self, number: int) -> Path:
+        """Where the run of a trial's finalist lies."""
+        return self.path / "finalists" / f"trial-{number}"
+
+    def study(self, seed: int = 0) -> optuna.Study:
+        """The study, with a sampler of this seed."""
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        storage = JournalStorage(JournalFileBackend(str(self.journal)))
+        return optuna.load_study(study_name=NAME, storage=storage, sampler=sampler(seed))
+
+    @contextmanager
+    def claiming(self) -> Iterator[None]:
+        """Alone among all workers, to look at the trials and then begin or end one."""
+        with (self.path / ".claim").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def reap(self) -> list[FrozenTrial]:
+        """Mark the trials of dead workers as failed, and have each tried once more.
+
+        Returns those trials.
+        """
+        with self.claiming():
+            alive = living(self.leases)
+            study = self.study()
+            dead = [
+                t
+                for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+                # Without a worker: killed between the trial's beginning and its name.
+                if WORKER not in t.user_attrs or t.user_attrs[WORKER] not in alive
+            ]
+            for trial in dead:
+                give_up(study, trial)
+        return dead
+
+
+def give_up(study: optuna.Study, trial: FrozenTrial) -> None:
+    """A trial whose worker can't end it: failed, and put in line again unless it was before."""
+    study.tell(trial.number, state=TrialState.FAIL)
+    if RETRY not in trial.user_attrs:
+        study.enqueue_trial(trial.params, user_attrs={RETRY: trial.number})
+
+
+def sampler(seed: int) -> TPESampler:
+    """Multivariate TPE, apart for the groups of keys that are asked together."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # group
+        return TPESampler(seed=seed, multivariate=True, group=True)
+
+
+def open_study(
+    path: Path, settings: Mapping[str, Any], first: Mapping[str, Any], force: bool
+) -> StudyFolder:
+    """The study folder of these settings, made where there is none; ``first`` are the parameters
+    of its first trial. With ``force`` what is there is replaced.
+
+    Raises RunError where a study of something else is there, or one that is at work.
+    """
+    folder = StudyFolder(path)
+    if path.exists():
+        if not (path / "settings.json").is_file():
+            raise RunError(f"{path} exists and is no study; choose another --name")
+        if not force:
+            _require_same(folder, settings)
+            _mend(folder)
+            return folder
+        if living(folder.leases):
+            raise RunError(f"study '{path.name}' is at work; stop it before --force")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    temporary.chmod(0o755)
+    _fill(StudyFolder(temporary), settings, first)
+    if path.exists():
+        # Renamed before it is deleted, so that no half of a study is ever left under its name.
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        path.rename(old)
+        shutil.rmtree(old)
+    temporary.rename(path)
+    return folder
+
+
+def _fill(folder: StudyFolder, settings: Mapping[str, Any], first: Mapping[str, Any]) -> None:
+    folder.leases.mkdir()
+    write_json(folder.path / "settings.json", settings)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = JournalStorage(JournalFileBackend(str(folder.journal)))
+    study = optuna.create_study(study_name=NAME, storage=storage, direction="maximize")
+    study.set_user_attr("recipe", settings["recipe"]["name"])
+    study.set_user_attr("objective", "mean fold AUC less its error")
+    study.enqueue_trial(dict(first), user_attrs={"recipe's own values": True})
+
+
+def _require_same(folder: StudyFolder, settings: Mapping[str, Any]) -> None:
+    before = folder.settings
+    different = [k for k in settings if k not in before or before[k] != settings[k]]
+    if different:
+        raise RunError(
+            f"study '{folder.path.name}' exists but differs in {', '.join(different)}; "
+            "choose another --name, or --force to replace it"
+        )
+
+
+def _mend(folder: StudyFolder) -> None:
+    """Cut off what a worker killed in the middle of a line has left of it."""
+    if living(folder.leases):
+        return
+    with folder.claiming():
+        folder.journal.with_name(f"{folder.journal.name}.lock").unlink(missing_ok=True)
+        content = folder.journal.read_bytes()
+        if content and not content.endswith(b"\n"):
+            with folder.journal.open("r+b") as handle:
+                handle.truncate(content.rfind(b"\n") + 1)

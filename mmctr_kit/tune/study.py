@@ -1,0 +1,123 @@
+"""A study from its plan to its finalists."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import TrialState
+
+from mmctr_kit.challenge.cache import content_hash
+from mmctr_kit.challenge.contract import FILES
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.cv import Plan, available_cores, plan_cv
+from mmctr_kit.files import write_json
+from mmctr_kit.foldjobs import Crew
+from mmctr_kit.learner import make_learner
+from mmctr_kit.recipe import Recipe, fingerprint
+from mmctr_kit.recipe.search import Range
+from mmctr_kit.recipe.space import search_of
+from mmctr_kit.tune.crew import search_here, search_side_by_side
+from mmctr_kit.tune.finalists import FinalListener, final_seeds, train_finalists
+from mmctr_kit.tune.folder import StudyFolder, open_study
+from mmctr_kit.tune.possible import fit_to_data, require_possible
+from mmctr_kit.tune.space import own_point
+from mmctr_kit.tune.summary import Summary, summarize
+from mmctr_kit.tune.worker import Budget, Listener, counts
+
+_OPTIONAL = ("item_feature", "item_emb")
+"""Files that item embeddings are made of, beside those that the data's fingerprints cover."""
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study before it begins: the recipe, the search that its data can serve, and the crew.
+
+    ``left_out``: what the search was without it, and why.
+    """
+
+    recipe: Recipe
+    data: ChallengeData
+    search: Mapping[str, Range]
+    left_out: Mapping[str, str]
+    crew: Crew
+    base: Plan
+
+    def settings(self) -> dict[str, Any]:
+        """What makes it another study where it differs."""
+        files = {name: self.data.folder / FILES[name].path for name in _OPTIONAL}
+        known = {name: content_hash(p) for name, p in files.items() if p.is_file()}
+        return {
+            "recipe": self.recipe.resolved(),
+            "search": {key: values.as_plain() for key, values in self.search.items()},
+            "data": fingerprint(self.data.rows_fingerprint, *self.base.features, known),
+        }
+
+
+def plan_study(
+    recipe: Recipe, data: ChallengeData, device: str, workers: int | None = None
+) -> StudyPlan:
+    """Check that the recipe and its search can run on the data.
+
+    ``device`` and ``workers`` as plan_cv takes them: trials side by side, one a core or one a
+    card. Raises as plan_cv does, and UsageError where an entry of the search is impossible.
+    """
+    base = plan_cv(recipe, data, device, workers)
+    make_learner(recipe, data, "cpu").check()
+    search, left_out = fit_to_data(search_of(recipe), data)
+    require_possible(search, recipe)
+    crew, cores = base.crew, available_cores()
+    count = workers or (cores if crew.device == "cpu" else len(crew.cards))
+    crew = replace(crew, workers=count, threads=max(1, cores // count))
+    return StudyPlan(recipe, data, search, left_out, crew, base)
+
+
+def begin_study(plan: StudyPlan, path: Path, force: bool) -> tuple[StudyFolder, int, int]:
+    """The study's folder, how many trials it has already, and how many of dead workers were
+    marked as failed. Raises as open_study does."""
+    folder = open_study(path, plan.settings(), own_point(plan.search, plan.recipe), force)
+    dead = folder.reap()
+    trials = folder.study().get_trials(deepcopy=False)
+    return folder, sum(map(counts, trials)), len(dead)
+
+
+def search_study(
+    plan: StudyPlan, folder: StudyFolder, trials: int, timeout: float | None, listen: Listener
+) -> None:
+    """Run trials until the study has so many, or begin none after ``timeout`` seconds.
+
+    Ends when no trial is at work any more, those of other commands included.
+    """
+    deadline = None if timeout is None else time.time() + timeout
+    budget = Budget(trials, deadline)
+    search = search_here if plan.crew.workers == 1 else search_side_by_side
+    while not budget.spent(folder.study().get_trials(deepcopy=False)):
+        search(folder, plan.recipe, plan.search, plan.data, plan.crew, budget, listen)
+        _wait_for_others(folder)
+
+
+def _wait_for_others(folder: StudyFolder) -> None:
+    study = folder.study()
+    while study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        folder.reap()
+        time.sleep(1.0)
+
+
+def conclude_study(
+    plan: StudyPlan,
+    folder: StudyFolder,
+    workers: int | None,
+    finalists: int,
+    seeds: int,
+    listen: FinalListener,
+) -> Summary:
+    """Train the finalists, choose among them, and write study.json and best.yaml."""
+    device = ",".join(plan.crew.cards) or plan.crew.device
+    found = train_finalists(
+        folder, plan.recipe, plan.data, device, workers, finalists, seeds, listen
+    )
+    used = final_seeds(plan.recipe, seeds)
+    summary = summarize(folder, plan.recipe, plan.search, plan.left_out, found, used)
+    write_json(folder.path / "study.json", summary.as_json())
+    return summary

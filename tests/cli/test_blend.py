@@ -1,0 +1,161 @@
+"""``mmctr-kit blend`` as a user types it: what it prints, what it labels, what it refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from mmctr_kit.challenge.load import load
+from mmctr_kit.cli.app import app
+from mmctr_kit.errors import MmctrKitError
+from mmctr_kit.files import read_columns
+from mmctr_kit.folds import fold_fingerprint, user_folds
+from mmctr_kit.predictions import predictions_for
+from mmctr_kit.runs import Manifest, Run, begin_run
+from mmctr_kit.scores import score_predictions
+
+FOLDS = 3
+NAMES = ("a", "b", "a_run_with_a_name_that_goes_on_and_on_and_on")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def make_runs(root: Path, tiny_root: Path, names: tuple[str, ...]) -> None:
+    """Runs of the tiny data whose logits are the label through noise of their own."""
+    data = load(tiny_root / "data")
+    truth = read_columns(tiny_root / "truth" / "test_labels.parquet")
+    labels = [data.train.labels(), data.valid.labels(), truth["label"][np.argsort(truth["ID"])]]
+    fold = user_folds(data.train.user_id, FOLDS, 0)
+    for i, name in enumerate(names):
+        rng = np.random.default_rng(i)
+        oof, valid, test = (
+            2.0 * y + 1.5 * rng.normal(size=(copies, len(y))) - 1.0
+            for y, copies in zip(labels, (1, FOLDS, FOLDS), strict=True)
+        )
+        found = predictions_for(data, oof[0], fold, valid, test)
+        manifest = Manifest(
+            "cv", data.rows_fingerprint, name, fold_fingerprint(fold), name, seeds=(0,)
+        )
+        writer = begin_run(root / name, manifest, None, False)
+        assert writer is not None
+        writer.finish(found, score_predictions(found), {})
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, tiny_root: Path) -> Path:
+    root = tmp_path_factory.mktemp("blends") / "runs"
+    make_runs(root, tiny_root, NAMES)
+    return root
+
+
+def test_a_blend_tells_its_methods_reason_weights_and_what_each_run_adds(runs: Path) -> None:
+    done = run("blend", *NAMES, "--name", "all", "--runs", str(runs))
+    assert done.exit_code == 0, done.output
+    for text in (
+        "mean",
+        "logistic",
+        "lightgbm",
+        "against mean",
+        "adds",
+        "weight",
+        "r: rank correlation",
+    ):
+        assert text in done.output
+    assert "lightgbm-context" not in done.output
+    assert "transductive" not in done.output
+    assert "a_run_with_a_name_that_goes_on_and_on..." in done.output
+    table = done.output.split("\nmean:")[0]
+    assert max(len(line) for line in table.splitlines()) <= 80
+
+
+def test_json_and_metrics_hold_what_a_report_draws(runs: Path) -> None:
+    done = run(
+        "blend", *NAMES, "--name", "told", "--method", "logistic", "--json", "--runs", str(runs)
+    )
+    told = json.loads(done.output)
+    stored = json.loads((runs / "told" / "metrics.json").read_text())
+    assert told["metrics"] == stored
+    related = stored["blend"]["correlation"]
+    assert related["runs"] == list(NAMES)
+    assert np.array(related["spearman"]).shape == (3, 3)
+    assert stored["blend"]["adds"].keys() == set(NAMES)
+    assert sum(stored["blend"]["weights"].values()) == pytest.approx(1.0)
+    assert (stored["transductive"], told["group_softmax"]) == (False, None)
+
+
+def test_the_group_step_is_scored_beside_the_plain_blend_and_labelled_everywhere(
+    runs: Path, tmp_path: Path
+) -> None:
+    place = ("--runs", str(runs))
+    plain = run("blend", *NAMES, "--name", "plain", "--method", "mean", "--json", *place)
+    done = run("blend", *NAMES, "--name", "g", "--method", "mean", "--group-softmax", *place)
+    assert done.exit_code == 0, done.output
+    assert "group softmax (transductive" in done.output
+    assert "grouped" in done.output
+    assert f"{runs / 'g'} (transductive): valid AUC" in done.output
+    metrics = Run(runs / "g").metrics
+    grouped = metrics["group_softmax"]
+    assert metrics["transductive"] is True
+    assert Run(runs / "g").manifest.transductive
+    before = json.loads(plain.output)["metrics"]
+    assert grouped["valid_plain"] == before["valid"]
+    assert grouped["oof_plain"] == before["oof"]
+    assert grouped["valid"] == metrics["valid"]
+    assert grouped["oof"] == metrics["oof"]
+    assert grouped["oof"]["value"] > grouped["oof_plain"]["value"]
+    listing = run("runs", *place).output
+    assert "g [T]" in listing
+    assert "a [T]" not in listing
+    assert "[T] transductive" in listing
+    rows = {r["name"]: r["transductive"] for r in json.loads(run("runs", "--json", *place).output)}
+    assert (rows["g"], rows["plain"]) == (True, False)
+    file = str(tmp_path / "g.zip")
+    sent = run("submit", "g", "--task", "both", "--out", file, *place)
+    assert "transductive: each row is scored by the rows beside it" in sent.output
+    again = run("submit", "g", "--task", "both", "--out", file, "--json", *place)
+    assert "rule-transductive" in {f["id"] for f in json.loads(again.output)}
+
+
+def test_a_blend_of_a_transductive_run_is_one(runs: Path) -> None:
+    place = ("--runs", str(runs))
+    run("blend", "a", "b", "--name", "inner", "--method", "mean", "--group-softmax", *place)
+    done = run("blend", "inner", NAMES[2], "--name", "outer", "--method", "mean", *place)
+    assert "outer (transductive)" in done.output
+    assert Run(runs / "outer").manifest.transductive
+
+
+def test_with_data_the_rows_context_is_tried_too(runs: Path, tiny_root: Path) -> None:
+    data = ("--data", str(tiny_root / "data"))
+    done = run("blend", *NAMES, "--name", "context", *data, "--json", "--runs", str(runs))
+    assert "lightgbm-context" in json.loads(done.output)["differences"]
+    asked = ("blend", *NAMES, "--name", "c2", "--method", "lightgbm-context", "--runs", str(runs))
+    refused = run(*asked)
+    assert isinstance(refused.exception, MmctrKitError)
+    assert "add --data DATA" in str(refused.exception)
+    assert not (runs / "c2").exists()
+    assert run(*asked, *data).exit_code == 0
+
+
+def test_another_data_sets_rows_are_refused(runs: Path, tmp_path: Path) -> None:
+    made = run("data", "synth", str(tmp_path / "other"), "--preset", "tiny", "--seed", "5")
+    assert made.exit_code == 0
+    place = ("--data", str(tmp_path / "other" / "data"), "--runs", str(runs))
+    refused = run("blend", "a", "b", "--name", "x", *place)
+    assert isinstance(refused.exception, MmctrKitError)
+    assert "has other rows than run a" in str(refused.exception)
+
+
+def test_of_many_runs_the_first_few_are_shown_within_80_columns(
+    tmp_path: Path, tiny_root: Path
+) -> None:
+    names = tuple(f"run_number_{i:02d}_of_many" for i in range(15))
+    make_runs(tmp_path, tiny_root, names)
+    done = run("blend", *names, "--name", "many", "--method", "greedy", "--runs", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    assert "3 more runs" in done.output
+    assert max(len(line) for line in done.output.splitlines()[:-1]) <= 80
+    assert len(Run(tmp_path / "many").metrics["blend"]["adds"]) == 15

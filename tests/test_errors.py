@@ -1,0 +1,20 @@
+"""Errors carry exit codes; a warning is one line."""
+
+import subprocess
+import sys
+
+from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
+
+
+def test_a_wrong_command_exits_2_and_a_failed_one_1() -> None:
+    assert UsageError.exit_code == 2
+    assert {e.exit_code for e in (MmctrKitError, DataError, RunError)} == {1}
+
+
+def test_a_warning_is_one_line_without_its_source() -> None:
+    code = (
+        "import warnings; from mmctr_kit.errors import warn_in_one_line; warn_in_one_line(); "
+        "warnings.warn('training goes on without\\n  CUDA graphs, slower')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "warning: training goes on without CUDA graphs, slower\n"
