@@ -15,6 +15,7 @@ import numpy as np
 
 from mmctr_kit import __version__
 from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.challenge.profile import causes
 from mmctr_kit.errors import DataError
 from mmctr_kit.foldjobs import (
     PHASES,
@@ -163,6 +164,7 @@ def _assemble(plan: Plan, writer: RunWriter, seconds: float) -> Run:
     phases = {name: sum(fold[name] for fold in folds.values()) for name in PHASES}
     timings = {"last_command_seconds": seconds, "phase_seconds": phases, "fold_seconds": folds}
     metrics = score_predictions(whole) | seed_scores(per_seed) | slice_metrics(plan.data, whole)
+    metrics["alarm_causes"] = causes(plan.data) if metrics["alarm"] else []
     return writer.finish(whole, metrics, timings)
 
 

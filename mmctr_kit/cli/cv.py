@@ -3,8 +3,9 @@
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -103,7 +104,7 @@ def cv(
             except KeyboardInterrupt:
                 again = "the same command without --force" if force else "the same command"
                 fail(f"interrupted; {again} goes on from the last finished epoch", 130)
-        results[path.name] = _conclude(run, path, quiet=as_json)
+        results[path.name] = _conclude(run, path, data, quiet=as_json)
     if as_json:
         print_json(results)
 
@@ -143,7 +144,7 @@ def _plan(
     }
 
 
-def _conclude(run: "Run | None", path: Path, quiet: bool) -> dict[str, object]:
+def _conclude(run: "Run | None", path: Path, data: Path, quiet: bool) -> dict[str, object]:
     from mmctr_kit.runs import Run
     from mmctr_kit.scores import estimate_from
 
@@ -155,7 +156,21 @@ def _conclude(run: "Run | None", path: Path, quiet: bool) -> dict[str, object]:
         say(f"{path}: OOF AUC {oof} (fold models), valid AUC {valid} (fold mean)")
     if metrics["alarm"]:
         warn(metrics["alarm"])
+        _warn_of_causes(metrics, data)
     return dict(metrics)
+
+
+def _warn_of_causes(metrics: Mapping[str, Any], data: Path) -> None:
+    if "alarm_causes" not in metrics:  # a run of an earlier version
+        warn(f"'mmctr-kit data profile {data}' may name the cause")
+        return
+    for cause in metrics["alarm_causes"]:
+        warn(f"a possible cause: {cause}")
+    if not metrics["alarm_causes"]:
+        warn(
+            "no cheap probe names a cause; 'mmctr-kit data profile "
+            f"{data}' also fits a model between train and valid (split-shift)"
+        )
 
 
 def _duration(seconds: float) -> str:

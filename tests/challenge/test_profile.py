@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from mmctr_kit.challenge.check import CHECKS, check_data
 from mmctr_kit.challenge.contract import FILES
+from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
 from mmctr_kit.challenge.profile import PROBES, causes, profile_data, quick_profile
 from mmctr_kit.challenge.profile.facts import crossfit_rate
@@ -310,13 +311,20 @@ def test_the_quick_profile_reads_the_same_and_leaves_out_what_fits_a_model(
 def test_only_what_can_part_oof_from_valid_is_a_cause(folder: Path) -> None:
     valid_is_train_under_new_ids(0)(folder)
     rows_sorted_by_label(folder)
-    assert {v.reading.probe for v in quick_profile(load(folder)) if v.suspicious} >= {
-        "sibling-rows",
-        "row-order",
-    }
+    assert suspicions(folder, quick=True) == {"sibling-rows", "row-order"}
     named = causes(load(folder))
-    assert any(line.startswith("sibling-rows (train/valid): 10 of") for line in named)
-    assert not any("row-order" in line for line in named)
+    assert [line.partition(":")[0] for line in named] == ["sibling-rows (train/valid)"]
+    assert "one user under two ids" in named[0]
+
+
+def test_clean_data_has_no_cause(tiny: ChallengeData) -> None:
+    assert causes(tiny) == []
+
+
+def test_data_too_small_for_a_profile_has_no_cause_either(folder: Path) -> None:
+    with edited(folder, "train") as c:
+        c.update({n: v[:3] for n, v in c.items()})
+    assert causes(load(folder)) == []
 
 
 def test_holm_multiplies_the_smallest_p_by_all_and_never_falls() -> None:

@@ -27,15 +27,11 @@ from mmctr_kit.errors import DataError
 
 @dataclass(frozen=True)
 class Probe:
-    """What a probe's suspicion ``means``, what to do (``todo``), and its ``measure``.
-
-    ``parts_ways``: whether it can make OOF and valid disagree.
-    """
+    """A probe's ``measure``, what its suspicion ``means``, and what to do (``todo``)."""
 
     measure: str
     means: str
     todo: str
-    parts_ways: bool
 
 
 PROBES: Mapping[str, Probe] = MappingProxyType(
@@ -44,94 +40,82 @@ PROBES: Mapping[str, Probe] = MappingProxyType(
             "share of users",
             "a user's rows stand in two splits, so a memorised user scores",
             "drop these users from one split, or never quote that split's AUC",
-            True,
         ),
         "sibling-rows": Probe(
             "share of users",
             "one user under two ids: what was learned of one answers for the other",
             "give both one user_id before folds are made, or drop one",
-            True,
         ),
         "target-in-history": Probe(
             "AUC; share",
             "the history holds the answer: targets of one label stand in it more often",
             "cut histories before the first target, in every split alike",
-            True,
         ),
         "history-label": Probe(
             "AUC",
             "positive rows have histories of another length than negative ones",
             "give all rows of a user the history before the first target",
-            True,
         ),
         "item-label": Probe(
             "AUC",
             "the item alone nearly settles the label: negatives come from other items",
             "look how negatives were drawn; a model needs no history here",
-            False,
         ),
         "item-purity": Probe(
             "share of positives",
             "these items are never drawn as negatives, so their id is the label",
             "draw negatives from all items that can be positive",
-            False,
         ),
         "item-code": Probe(
             "AUC",
             "the number of an item tells its label: ids were given after labels",
             "renumber the items at random; never use item_id as a number",
-            False,
         ),
         "level-label": Probe(
             "AUC",
             "an item's level differs by label: levels were counted with the label known",
             "take levels from item_feature.parquet, or leave them out",
-            True,
         ),
         "row-order": Probe(
             "AUC",
             "rows are filed by label: a row's place tells it",
             "shuffle the file; use no row number, ID or place as an input",
-            False,
         ),
         "popularity-shift": Probe(
             "share of targets",
             "the splits' targets are other items: they differ in date or in making",
             "trust the split most like test; hold out folds made like it",
-            True,
         ),
         "split-shift": Probe(
             "adversarial AUC",
             "the splits are of different kinds, told apart by the columns named",
             "leave these columns out, or make folds that differ like the splits",
-            True,
         ),
         "target-side": Probe(
             "AUC",
             "the target alone explains the labels; histories hardly matter",
             "compare with target_only before believing in a history model",
-            False,
         ),
         "embedding-order": Probe(
             "excess cosine",
             "vectors are not those of their items: re-sorted, shifted, or noise",
             "write the file by item_id again, padding row first; run data check",
-            False,
         ),
     }
 )
 """Every probe in the order it is reported."""
 
-CHEAP: tuple[Callable[[Facts], Iterator[Reading]], ...] = (
+Run = Callable[[Facts], Iterator[Reading]]
+
+PARTING: tuple[Run, ...] = (
     siblings,
     target_in_history,
     history_label,
-    item_label,
-    item_code,
     level_label,
-    row_order,
     popularity_shift,
 )
+"""Probes that count and sort, of what can make OOF and valid disagree."""
+CHEAP: tuple[Run, ...] = (*PARTING, item_label, item_code, row_order)
 """Probes that count and sort; the others fit trees or read every embedding."""
 ALL = (*CHEAP, split_shift, target_side, embedding_order)
 
@@ -153,17 +137,25 @@ def quick_profile(data: ChallengeData) -> list[Verdict]:
 
 
 def causes(data: ChallengeData) -> list[str]:
-    """The cheap probes' suspicions that can make OOF and valid disagree, one line each."""
+    """What can make OOF and valid disagree, of the cheap probes' suspicions, one line each.
+
+    Of what is loaded alone, so that the order of a file's rows changes nothing. Empty too where
+    the data is too small for a profile.
+    """
+    try:
+        found = _measure(data, PARTING, None)
+    except DataError:
+        return []
     return [
-        f"{v.reading.probe} ({v.reading.where}): {v.reading.what}"
-        for v in quick_profile(data)
-        if v.suspicious and PROBES[v.reading.probe].parts_ways
+        f"{v.reading.probe} ({v.reading.where}): {v.reading.what}; {PROBES[v.reading.probe].means}"
+        for v in found
+        if v.suspicious
     ]
 
 
 def _measure(
     data: ChallengeData,
-    probes: tuple[Callable[[Facts], Iterator[Reading]], ...],
+    probes: tuple[Run, ...],
     progress: Progress | None,
 ) -> list[Verdict]:
     facts = Facts(data)

@@ -1,0 +1,53 @@
+"""``mmctr-kit cv`` where OOF and valid disagree: the alarm names what could be the cause."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner, Result
+
+from mmctr_kit.challenge.contract import FILES
+from mmctr_kit.cli.app import app
+
+
+def cv(data: Path, runs: Path, *more: str) -> Result:
+    fast = ("--set", "training.epochs=3", "--set", "training.batch_size=256", "--devices", "cpu")
+    place = ("--data", str(data), "--runs", str(runs))
+    return CliRunner().invoke(app, ["cv", "history_length_only", *place, *fast, *more])
+
+
+@pytest.fixture
+def leaky(tiny_root: Path, tmp_path: Path) -> Path:
+    """The tiny data set, its positives of train cut to histories of three items."""
+    folder = Path(shutil.copytree(tiny_root / "data", tmp_path / "data"))
+    path = folder / FILES["train"].path
+    table = pq.read_table(path)
+    past = np.stack(table.column("item_seq").to_pylist())
+    label = np.asarray(table.column("label"))
+    past[label == 1, :-3] = 0
+    kind = table.schema.field("item_seq").type
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(past.ravel()), kind.list_size)
+    at = table.schema.get_field_index("item_seq")
+    pq.write_table(table.set_column(at, "item_seq", flat), path)
+    return folder
+
+
+def test_the_alarm_names_the_leak_that_is_there(leaky: Path, tmp_path: Path) -> None:
+    done = cv(leaky, tmp_path / "runs")
+    assert done.exit_code == 0, done.output
+    warned = done.stderr.splitlines()
+    assert any("differ by" in line for line in warned)
+    (cause,) = [line for line in warned if "a possible cause" in line]
+    assert "history-label (train, in users)" in cause
+    metrics = json.loads((tmp_path / "runs" / "history_length_only" / "metrics.json").read_text())
+    assert [c.partition(" ")[0] for c in metrics["alarm_causes"]] == ["history-label"]
+
+
+def test_a_run_without_an_alarm_has_no_causes(tiny_root: Path, tmp_path: Path) -> None:
+    done = cv(tiny_root / "data", tmp_path / "runs", "--json")
+    metrics = json.loads(done.stdout)["history_length_only"]
+    assert (metrics["alarm"], metrics["alarm_causes"]) == (None, [])
