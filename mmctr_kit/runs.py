@@ -92,6 +92,20 @@ class Run:
     def timings(self) -> dict[str, Any]:
         return read_json(self.path / "timings.json")
 
+    @property
+    def recipe_text(self) -> str | None:
+        """The resolved recipe's YAML; None where it has none, as blends and imports."""
+        path = self.path / "recipe.yaml"
+        return path.read_text("utf-8") if path.is_file() else None
+
+    def epochs(self) -> dict[str, list[dict[str, Any]]]:
+        """Each fold model's epochs (``epoch``, ``train_loss``, ``holdout_auc``, ``best``, ...) by
+        "fold-seed"; empty of a run that trained nothing."""
+        found = sorted(self.path.glob("folds/*/metrics.jsonl"))
+        return {
+            p.parent.name: [json.loads(line) for line in p.read_text().splitlines()] for p in found
+        }
+
     def predictions(self) -> Predictions:
         """The run's predictions, rows in canonical order whatever the files' order."""
         oof = None

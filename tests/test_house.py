@@ -55,7 +55,7 @@ ALSO = {
     "lightgbm": {"models/gbdt.py"},
     "optuna": set[str](),
 }
-BEFORE_USE = ("torch", "lightgbm", "optuna", "pandas", "sklearn", "scipy", "matplotlib")
+BEFORE_USE = ("torch", "lightgbm", "optuna", "pandas", "sklearn", "scipy", "matplotlib", "jinja2")
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -131,6 +131,7 @@ def loaded_by(*arguments: str) -> set[str]:
         ("tune", "din_demo", "--data", "nowhere"),
         ("submit", "--check", "nowhere.zip"),
         ("recipes",),
+        ("report", "nowhere"),
     ],
     ids=lambda a: " ".join(a),
 )

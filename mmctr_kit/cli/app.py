@@ -19,6 +19,7 @@ from mmctr_kit.cli import (
     imports,
     items,
     recipes,
+    report,
     runs,
     slices,
     submit,
@@ -46,6 +47,7 @@ app.command("ablate")(ablate.ablate)
 app.command("tune")(tune.tune)
 app.command("runs")(runs.runs)
 app.command("slices")(slices.slices)
+app.command("report")(report.report)
 app.command("blend")(blend.blend)
 app.command("submit")(submit.submit)
 app.command("score")(submit.score)

@@ -81,6 +81,7 @@ def test_no_command_at_all_is_the_help(capsys: pytest.CaptureFixture[str]) -> No
         ("recipes",),
         ("demo",),
         ("ablate",),
+        ("report",),
         ("import-predictions",),
         ("import-checkpoint",),
         ("data", "check"),

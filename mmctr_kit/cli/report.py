@@ -1,0 +1,49 @@
+"""``mmctr-kit report``: a run, blend, ablation or study as one HTML page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmctr_kit.cli.options import RUNS, JsonOption, RunsOption
+from mmctr_kit.cli.output import print_json, say, status
+
+
+def report(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN|BLEND|STUDY|ABLATION", help="A name or a folder.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="F.html", help="By default RUNS/NAME.html.")
+    ] = None,
+    as_json: JsonOption = False,
+    runs: RunsOption = RUNS,
+) -> None:
+    """Write a page about a run: what it is worth, why, and what to do next.
+
+    One self-contained HTML file: it needs no network, and can be mailed or printed. It has the
+    leaderboard, learning curves, ROC, calibration, score distributions and slices; a blend's
+    weights and correlations; ablation and tuning where they exist; recipe, environment, timings.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit report both
+
+      mmctr-kit report din_official.ablate --out ablation.html
+    """
+    from mmctr_kit.report.destination import require_free
+    from mmctr_kit.report.subject import open_subject
+
+    path = out or runs / f"{Path(run).name}.html"
+    require_free(path)
+    with status(f"reading {run}"):
+        subject = open_subject(run, runs)
+    from mmctr_kit.report.page import write_report
+
+    with status(f"drawing {run}"):
+        write_report(subject, runs, path, Path("submissions"))
+    size = path.stat().st_size
+    if as_json:
+        print_json({"path": str(path), "bytes": size})
+    else:
+        say(f"wrote {path}: {size / 1e6:.2f} MB")

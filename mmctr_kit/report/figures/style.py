@@ -1,0 +1,165 @@
+"""How figures look, and how they become SVG that a page can hold.
+
+Figures are drawn narrow, so that their text is still readable where a phone shows them at its own
+width. Their colours are names on the page: the SVG says ``var(--c1)``, which the style sheet sets
+for light and dark. Text stays text, in the page's own font.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from xml.etree import ElementTree
+
+import matplotlib
+from matplotlib.figure import Figure
+
+INK, MUTED, GRID = "#1b1f24", "#59636e", "#d1d9e0"
+COLOURS = (
+    "#0969da",
+    "#bc4c00",
+    "#1a7f37",
+    "#8250df",
+    "#bf3989",
+    "#136c70",
+    "#8a6100",
+    "#cf222e",
+)
+"""Told apart on white at 4.5:1; the page's style sheet has lighter ones for dark."""
+
+DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
+"""Line styles, so that lines are told apart without their colours too."""
+
+WIDTH = 4.7
+"""Inches; all figures are of one width."""
+
+_NAMES = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {
+    colour: f"--c{i + 1}" for i, colour in enumerate(COLOURS)
+}
+_STYLE: Any = {  # the stub's type of it is every key by name
+    "svg.fonttype": "none",
+    "svg.hashsalt": "mmctr-kit",
+    "text.parse_math": False,
+    "font.family": "sans-serif",
+    "font.size": 9.0,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.labelsize": 9.0,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": False,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "figure.facecolor": "none",
+    "lines.linewidth": 1.6,
+}
+_SVG = "{http://www.w3.org/2000/svg}"
+
+
+@contextmanager
+def canvas(height: float, width: float = WIDTH) -> Iterator[Figure]:
+    """An empty figure of so many inches, in the house's style while the block runs."""
+    with matplotlib.rc_context(_STYLE):
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+def colour(place: int) -> str:
+    """The colour of the line at ``place``, from 0."""
+    return COLOURS[place % len(COLOURS)]
+
+
+def dashes(place: int) -> str | tuple[int, tuple[float, ...]]:
+    """The line style of the line at ``place``: the colours once with each."""
+    return DASHES[(place // len(COLOURS)) % len(DASHES)]
+
+
+def short(name: str, most: int = 24) -> str:
+    """The name, or its beginning and its end."""
+    if len(name) <= most:
+        return name
+    head = (most - 1) * 2 // 3
+    return f"{name[:head]}…{name[len(name) - (most - 1 - head) :]}"
+
+
+def svg(figure: Figure, name: str, title: str, description: str) -> str:
+    """The figure as an SVG element for a page that holds others too.
+
+    ``name`` makes its ids the figure's own; ``title`` and ``description`` are read out in its
+    place.
+    """
+    out = io.StringIO()
+    with matplotlib.rc_context(_STYLE):
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    root = ElementTree.fromstring(out.getvalue())
+    _drop(root, "metadata")
+    _drop(root, "style")
+    used = set(re.findall(r"#([\w-]+)", " ".join(_references(root))))
+    for element in root.iter():
+        _clean(element, name, used)
+    for attribute in ("width", "height", "version"):
+        del root.attrib[attribute]
+    root.attrib |= {"role": "img", "aria-labelledby": f"{name}-title {name}-text"}
+    for tag, key, text in (("desc", "text", description), ("title", "title", title)):
+        child = ElementTree.Element(tag, {"id": f"{name}-{key}"})
+        child.text = text
+        root.insert(0, child)
+    text = ElementTree.tostring(root, encoding="unicode")
+    return re.sub(r"\s*\n\s*", " ", text)
+
+
+def _drop(root: ElementTree.Element, tag: str) -> None:
+    for parent in root.iter():
+        for child in parent.findall(f"{_SVG}{tag}"):
+            parent.remove(child)
+
+
+def _references(root: ElementTree.Element) -> Iterator[str]:
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            if key.endswith("href") or "url(" in value:
+                yield value
+
+
+def _clean(element: ElementTree.Element, name: str, used: set[str]) -> None:
+    """Without namespaces, foreign ids and needless digits; with the page's colours and font."""
+    element.tag = element.tag.rpartition("}")[2]
+    old = dict(element.attrib)
+    element.attrib.clear()
+    for key, value in old.items():
+        key = key.rpartition("}")[2]
+        if key == "id" and value not in used:
+            continue
+        element.attrib[key] = _value(key, value, name)
+    if element.text is not None and not element.text.strip():
+        element.text = None
+    element.tail = None
+
+
+def _value(key: str, value: str, name: str) -> str:
+    if key == "id":
+        return f"{name}-{value}"
+    if key == "href" or "url(" in value:
+        return re.sub(r"#([\w-]+)", rf"#{name}-\1", value)
+    if key in ("d", "x", "y", "transform", "points"):
+        return re.sub(r"-?\d+\.\d{3,}", lambda m: f"{float(m.group()):.2f}", value)
+    if key == "style":
+        value = re.sub(r"font: ([\d.]+px) [^;]*", r"font-size: \1", value)
+        value = re.sub(r"font-family: [^;]*;?\s*", "", value)
+        return re.sub(r"#[0-9a-f]{6}", lambda m: _colour(m.group()), value)
+    return value
+
+
+def _colour(value: str) -> str:
+    return f"var({_NAMES[value]})" if value in _NAMES else value

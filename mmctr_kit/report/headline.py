@@ -1,0 +1,113 @@
+"""The number that a page begins with, what it means, and the others beside it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmctr_kit.metrics import Estimate
+from mmctr_kit.report.compare import stored_estimate
+from mmctr_kit.report.figures.estimates import INTERVAL
+from mmctr_kit.report.parts import shown
+from mmctr_kit.report.subject import Subject
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A small figure under the headline."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Headline:
+    """``kind`` is the line above the name; ``value`` and ``error`` of what ``of`` says."""
+
+    kind: str
+    of: str
+    value: str
+    error: str
+    meaning: str
+    facts: tuple[Fact, ...]
+    alarm: str | None
+
+
+def headline(subject: Subject) -> Headline:
+    """Valid AUC of the fold mean; of a run without it OOF, or nothing but what is missing."""
+    metrics = subject.metrics
+    valid, oof = stored_estimate(metrics, "valid"), stored_estimate(metrics, "oof")
+    best, of = (valid, "valid AUC") if valid else (oof, "OOF AUC")
+    value, error = shown(best).split(" ± ") if best else ("–", "")
+    return Headline(
+        _kind(subject),
+        of,
+        value,
+        error,
+        _meaning(subject, valid, oof),
+        _facts(metrics),
+        _alarm(metrics),
+    )
+
+
+def _alarm(metrics: Mapping[str, Any]) -> str | None:
+    return str(metrics["alarm"]) if metrics["alarm"] else None
+
+
+def _kind(subject: Subject) -> str:
+    if subject.study is not None:
+        return f"Study: its chosen finalist, {subject.run.name}"
+    if subject.kind == "blend":
+        return f"Blend of {len(subject.run.manifest.sources)} runs"
+    if subject.kind == "imported":
+        return "Imported predictions"
+    folds, seeds = subject.found.valid.shape[0], len(subject.run.manifest.seeds)
+    return f"Run of {folds} folds, {seeds} seed{'s' * (seeds > 1)}"
+
+
+def _meaning(subject: Subject, valid: Estimate | None, oof: Estimate | None) -> str:
+    if valid is not None:
+        text = (
+            f"The fold mean's AUC on the {valid.n:,} official valid rows, which trained nothing "
+            f"and chose nothing. {_interval(valid)}"
+        )
+    elif oof is not None:
+        text = f"Fold models' AUC on {oof.n:,} train rows that they did not see. {_interval(oof)}"
+    else:
+        return "No rows with labels were predicted, so no score is known."
+    if _transductive(subject.metrics):
+        text += " Transductive: a row's score depends on the rows beside it."
+    return text
+
+
+def _interval(found: Estimate) -> str:
+    if not found.error > 0:
+        return "Its error is not known from so few users."
+    low, high = found.value - INTERVAL * found.error, found.value + INTERVAL * found.error
+    return (
+        f"With other users drawn it would lie between {low:.4f} and {high:.4f} 19 times in 20; "
+        "the error is clustered by user."
+    )
+
+
+def _transductive(metrics: Mapping[str, Any]) -> bool:
+    return "transductive" in metrics and bool(metrics["transductive"])
+
+
+def _facts(metrics: Mapping[str, Any]) -> tuple[Fact, ...]:
+    names = (
+        ("oof", "OOF AUC", "fold models, on train rows of users they did not see"),
+        ("fold_models_valid", "Fold models' valid AUC", "to hold against OOF: single models"),
+        ("recipe_valid", "Recipe's valid AUC", "mean of seeds; the error counts their variance"),
+        ("valid_logloss", "Valid logloss", "nats a row; sees calibration, which AUC does not"),
+        ("valid_gauc", "Valid GAUC", "mean AUC within a user"),
+    )
+    found = [
+        Fact(title, shown(estimate), meaning)
+        for name, title, meaning in names
+        if (estimate := stored_estimate(metrics, name)) is not None
+        and (name != "recipe_valid" or estimate.error == estimate.error)
+    ]
+    tied = f"{metrics['test_tied_share']:.2%}"
+    found.append(Fact("Tied test scores", tied, "rows whose score another row has too"))
+    return tuple(found)

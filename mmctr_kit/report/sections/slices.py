@@ -1,0 +1,88 @@
+"""Where a run is weak: AUC by slice."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmctr_kit.metrics import Estimate
+from mmctr_kit.report.figures.estimates import Dots, dots
+from mmctr_kit.report.parts import Grid, Picture, Section, picture, shown
+from mmctr_kit.report.subject import Subject
+from mmctr_kit.runs import Run
+from mmctr_kit.scores import estimate_from
+
+_TITLES = {"oof": "OOF (fold models)", "valid": "valid (fold mean)"}
+
+
+def sliced_run(subject: Subject) -> Run | None:
+    """The run whose slices are told: the subject, or, of a blend, which has none, the one of its
+    runs with the best OOF."""
+    able = [r for r in subject.parts if "slices" in r.metrics and r.metrics["oof"] is not None]
+    return max(able, key=lambda r: float(r.metrics["oof"]["value"]), default=None)
+
+
+def slices_section(subject: Subject) -> Section | None:
+    """A dot plot for OOF and for valid, and the numbers."""
+    run = sliced_run(subject)
+    if run is None:
+        return None
+    metrics = run.metrics
+    entries, lacking = metrics["slices"], metrics["slices_left_out"]
+    lead = (
+        "AUC on parts of the rows. A slice's errors are those by which it lies from all other rows "
+        "of its split; at -3 it is pointed out."
+    )
+    if run.name != subject.run.name:
+        lead += f" Shown for {run.name}, the best single run by OOF: a blend has no slices."
+    made = [_figure(split, [e for e in entries if e["split"] == split]) for split in _TITLES]
+    worse = [f"{e['split']}, {e['by']} {e['slice']}: {e['note']}." for e in entries if e["worse"]]
+    notes = worse or ["No slice is worse than the other rows by 3 errors."]
+    notes += [f"Left out: {name} ({why})." for name, why in lacking.items()]
+    return Section(
+        "slices",
+        "Slices",
+        lead,
+        [p for p in made if p is not None],
+        [_grid(entries)],
+        notes=notes,
+    )
+
+
+def _figure(split: str, entries: Sequence[Mapping[str, Any]]) -> Picture | None:
+    known = [e for e in entries if e["auc"] is not None and e["auc"]["error"] is not None]
+    if not known:
+        return None
+    says = "; ".join(f"{_name(e)}: {shown(_auc(e))}" for e in known)
+    figure = dots(
+        [_name(e) for e in known],
+        [Dots(split, [_auc(e) for e in known])],
+        "AUC",
+        marked=[bool(e["worse"]) for e in known],
+        marks_bad=True,
+    )
+    caption = "Bars: 95 %. Bold red names: worse than the other rows by 3 errors."
+    return picture(figure, f"slices-{split}", _TITLES[split], caption, f"AUC by slice. {says}.")
+
+
+def _grid(entries: Sequence[Mapping[str, Any]]) -> Grid:
+    rows = [
+        (
+            f"{e['split']}, {_name(e)}",
+            f"{e['rows']:,}",
+            shown(_auc(e)),
+            "–" if e["errors"] is None else f"{e['errors']:+.1f}" + " !" * bool(e["worse"]),
+            f"{e['mean_prediction']:.3f}",
+            f"{e['mean_label']:.3f}",
+            f"{e['ece']:.3f}",
+        )
+        for e in entries
+    ]
+    columns = ("slice", "rows", "AUC", "errors", "mean prediction", "mean label", "ECE")
+    return Grid("! is worse than the other rows by 3 errors or more.", columns, rows)
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    return f"{entry['by']} {entry['slice']}"
+
+
+def _auc(entry: Mapping[str, Any]) -> Estimate | None:
+    return None if entry["auc"] is None else estimate_from(entry["auc"])

@@ -1,0 +1,63 @@
+"""``mmctr-kit report`` as typed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.cli.app import app
+from mmctr_kit.errors import UsageError
+from tests.report.made import make_run
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, tiny: ChallengeData) -> Path:
+    root = tmp_path_factory.mktemp("cli-report") / "runs"
+    make_run(root, "alpha", tiny, 1.0, 0)
+    return root
+
+
+def test_the_page_lies_beside_the_runs_or_where_it_is_wanted(runs: Path, tmp_path: Path) -> None:
+    done = run("report", "alpha", "--runs", str(runs))
+    assert done.exit_code == 0, done.output
+    made = runs / "alpha.html"
+    assert done.output == f"wrote {made}: {made.stat().st_size / 1e6:.2f} MB\n"
+    out = tmp_path / "page.html"
+    told = run("report", "alpha", "--runs", str(runs), "--out", str(out), "--json")
+    assert json.loads(told.output) == {"path": str(out), "bytes": out.stat().st_size}
+    assert out.read_text() == made.read_text()
+
+
+def test_a_run_is_found_by_its_folder_too(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.html"
+    done = run("report", str(runs / "alpha"), "--runs", str(tmp_path), "--out", str(out))
+    assert done.exit_code == 0, done.output
+    assert "<h1>alpha</h1>" in out.read_text()
+
+
+def test_no_run_of_that_name_is_a_mistake_that_lists_them(runs: Path) -> None:
+    done = run("report", "beta", "--runs", str(runs))
+    assert isinstance(done.exception, UsageError)
+    assert "runs there: alpha" in str(done.exception)
+
+
+def test_reporting_loads_no_training_library(runs: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from mmctr_kit.cli.app import main\n"
+        f"sys.argv = ['mmctr-kit', 'report', 'alpha', '--runs', {str(runs)!r}, "
+        f"'--out', {str(tmp_path / 'x.html')!r}]\n"
+        "try:\n    main()\nexcept SystemExit as e:\n    assert not e.code, e.code\n"
+        "print([m for m in ('torch', 'lightgbm', 'optuna', 'matplotlib.pyplot')"
+        " if m in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

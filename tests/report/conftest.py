@@ -1,0 +1,14 @@
+"""What the report's tests share."""
+
+from pathlib import Path
+
+import pytest
+
+from mmctr_kit.challenge.data import ChallengeData
+from tests.report.made import make_all
+
+
+@pytest.fixture(scope="session")
+def made_runs(tmp_path_factory: pytest.TempPathFactory, tiny: ChallengeData) -> Path:
+    """Five made-up runs, their blend ``mix`` and an ablation of ``alpha``. Read only."""
+    return make_all(tmp_path_factory.mktemp("report") / "runs", tiny)

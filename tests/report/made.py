@@ -1,0 +1,92 @@
+"""Run folders made up in no time: what a report is made of, without training anything."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.cost import Latency, Measured
+from mmctr_kit.ensemble.blend_runs import blend_runs
+from mmctr_kit.files import write_json
+from mmctr_kit.foldjobs import PHASES
+from mmctr_kit.folds import user_folds
+from mmctr_kit.metrics import Estimate
+from mmctr_kit.predictions import Predictions, predictions_for
+from mmctr_kit.recipe import load_recipe
+from mmctr_kit.report.ablation import Row, Table
+from mmctr_kit.runs import Manifest, Run, begin_run
+from mmctr_kit.scores import score_predictions
+from mmctr_kit.slices import slice_metrics
+
+FOLDS = 3
+NAMES = ("alpha", "beta", "gamma", "delta", "a-run_with.a-rather-long-name")
+MANIFEST = Manifest(
+    "cv", "rows", "features", "folds", "recipe", (0,), (), {"python": "3.11", "device": "CPU"}
+)
+
+
+def predicted(data: ChallengeData, signal: float, seed: int) -> Predictions:
+    """Logits with so much of the label in them, a little of it shared by all seeds."""
+    shared, own = np.random.default_rng(0), np.random.default_rng(seed + 1)
+
+    def logits(rows: int, labels: np.ndarray | float) -> np.ndarray:
+        noise = shared.normal(size=rows) + own.normal(size=rows)
+        return signal * (np.asarray(labels) - 0.5) + noise - 1.0
+
+    oof = logits(len(data.train), data.train.labels())
+    valid = np.stack([logits(len(data.valid), data.valid.labels()) for _ in range(FOLDS)])
+    test = np.stack([logits(len(data.test), 0.25) for _ in range(FOLDS)])
+    return predictions_for(data, oof, user_folds(data.train.user_id, FOLDS, 0), valid, test)
+
+
+def make_run(root: Path, name: str, data: ChallengeData, signal: float, seed: int) -> Run:
+    """A finished cv run: recipe, epochs, slices and timings."""
+    found = predicted(data, signal, seed)
+    recipe = load_recipe("din_demo", [f"training.learning_rate={0.001 * (seed + 1)}"])
+    manifest = replace(MANIFEST, recipe=f"recipe {name}", features=f"features {name}")
+    writer = begin_run(root / name, manifest, recipe.to_yaml(), False)
+    assert writer is not None
+    spent = {f"{f}-0": dict.fromkeys(PHASES, 1.5 + f) for f in range(FOLDS)}
+    for fold in range(FOLDS):
+        lines = [
+            {
+                "epoch": e,
+                "train_loss": 0.6 - 0.05 * e,
+                "holdout_auc": 0.6 + 0.03 * e - 0.01 * fold,
+                "holdout_logloss": 0.5,
+                "best": True,
+            }
+            for e in (1, 2, 3)
+        ]
+        writer.fold(fold, 0).save_epoch(lines, {"epochs_done": np.array(3)}, spent[f"{fold}-0"])
+    timings = {
+        "last_command_seconds": 9.0,
+        "phase_seconds": {p: sum(s[p] for s in spent.values()) for p in PHASES},
+        "fold_seconds": spent,
+    }
+    metrics = score_predictions(found) | slice_metrics(data, found)
+    return writer.finish(found, metrics, timings)
+
+
+def make_ablation(root: Path, name: str) -> None:
+    """An ablation of the run ``name``, as its table is written."""
+    cost = Measured(1234, 1e4, (Latency(1, 0.5, 0.9, 200), Latency(64, 0.6, 1.0, 9)), 300.0, "gpu")
+
+    def row(variant: str, change: float) -> Row:
+        oof, valid = Estimate(change, 0.001, 1600), Estimate(change, 0.004, 400)
+        return Row(variant, f"model.{variant}: a -> <b>", "a", (), oof, valid, None, cost)
+
+    rows = (row("base", 0.7), row("se-off", 0.01), row("history-off", -0.05))
+    made = Table("din_demo", (0,), FOLDS, "cpu", 1, 2.2, rows, {})
+    folder = root / f"{name}.ablate"
+    folder.mkdir()
+    write_json(folder / "ablation.json", made.as_json())
+
+
+def make_all(root: Path, data: ChallengeData) -> Path:
+    """Five runs, their blend ``mix``, and an ablation of the first; returns ``root``."""
+    runs = [make_run(root, n, data, 0.6 + 0.3 * i, i) for i, n in enumerate(NAMES)]
+    assert blend_runs(runs, "greedy", root / "mix", False) is not None
+    make_ablation(root, NAMES[0])
+    return root

@@ -1,0 +1,153 @@
+"""A report in a real browser, headless Chromium: on a phone and on a desk, in light and in dark."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mmctr_kit.report.page import write_report
+from mmctr_kit.report.subject import open_subject
+from tests.report import browser
+from tests.report.test_page import FIGURES
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+pytestmark = pytest.mark.skipif(
+    not (browser.CHROMIUM and browser.DRIVER),
+    reason="no chromium and chromedriver here (Debian: apt-get install chromium-driver)",
+)
+PHONE, DESK = 390, 1280
+
+CONTRASTS = """
+const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+function rgb(colour) {
+  canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+  const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+  return {r, g, b, a: a / 255};
+}
+function lightness({r, g, b}) {
+  const [x, y, z] = [r, g, b].map(v => {
+    v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+}
+function behind(element) {
+  for (let e = element; e; e = e.parentElement) {
+    const colour = rgb(getComputedStyle(e).backgroundColor);
+    if (colour.a === 1) return colour;
+  }
+  return {r: 255, g: 255, b: 255};
+}
+const found = [];
+for (const e of document.querySelectorAll("body *")) {
+  const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+  if (!own || !e.getClientRects().length || ["title", "desc"].includes(e.tagName)) continue;
+  const style = getComputedStyle(e);
+  const text = rgb(e instanceof SVGElement ? style.fill : style.color);
+  const [a, b] = [lightness(text), lightness(behind(e))].sort((x, y) => y - x);
+  found.push([(a + 0.05) / (b + 0.05), e.tagName, e.textContent.trim().slice(0, 30)]);
+}
+return found;
+"""
+"""Of every text on the page, its contrast to what is behind it (WCAG 2.2, 1.4.3)."""
+
+FIGURE_SIZES = """
+return [...document.querySelectorAll("svg[role=img]")].map(svg => {
+  const box = svg.getBoundingClientRect();
+  const shapes = [...svg.querySelectorAll("path, rect, text, use")].filter(e => {
+    const b = e.getBoundingClientRect();
+    return b.width + b.height > 0 && getComputedStyle(e).visibility === "visible";
+  });
+  return [svg.getAttribute("aria-labelledby").split("-title")[0], box.width, box.height,
+          shapes.length];
+});
+"""
+
+SMALLEST_TEXT = """
+return Math.min(...[...document.querySelectorAll("svg text")].map(t =>
+  parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a || 99));
+"""
+
+
+@pytest.fixture(scope="module")
+def page(made_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("browser") / "mix.html"
+    write_report(open_subject("mix", made_runs), made_runs, out, out.parent / "submissions")
+    return out
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator["Chrome"]:
+    with browser.chromium() as started:
+        yield started
+
+
+@pytest.fixture(
+    params=[(w, d) for w in (PHONE, DESK) for d in (False, True)],
+    ids=lambda p: f"{p[0]} px, {'dark' if p[1] else 'light'}",
+)
+def shown(request: pytest.FixtureRequest, driver: "Chrome", page: Path) -> "Chrome":
+    """The page, open at a width and in a scheme."""
+    width, dark = request.param
+    browser.show(driver, page, width, dark)
+    assert driver.execute_script("return innerWidth") == width
+    scheme = "dark" if dark else "light"
+    assert driver.execute_script(f"return matchMedia('(prefers-color-scheme: {scheme})').matches")
+    return driver
+
+
+def test_the_console_has_no_error_and_nothing_but_the_file_is_asked_for(
+    driver: "Chrome", page: Path
+) -> None:
+    browser.requests(driver)
+    browser.show(driver, page, DESK, dark=False)
+    assert browser.requests(driver) == [page.resolve().as_uri()]
+    assert driver.get_log("browser") == []
+
+
+def test_every_figure_is_there_and_drawn(shown: "Chrome") -> None:
+    sizes = {name: rest for name, *rest in shown.execute_script(FIGURE_SIZES)}
+    assert set(sizes) >= FIGURES
+    for name, (width, height, shapes) in sizes.items():
+        assert width > 250, name
+        assert height > 60, name
+        assert shapes > 8, name
+
+
+def test_the_page_is_no_wider_than_the_screen(shown: "Chrome") -> None:
+    wide, screen = shown.execute_script(
+        "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    )
+    assert wide <= screen
+
+
+def test_every_text_stands_out_from_what_is_behind_it(shown: "Chrome") -> None:
+    found = shown.execute_script(CONTRASTS)
+    assert len(found) > 300
+    assert [f for f in found if f[0] < 4.5] == []
+
+
+def test_text_in_figures_is_large_enough_to_read(shown: "Chrome") -> None:
+    assert shown.execute_script(SMALLEST_TEXT) > 7.0
+
+
+def test_dark_is_dark_and_light_is_light(driver: "Chrome", page: Path) -> None:
+    def paper(dark: bool) -> int:
+        browser.show(driver, page, DESK, dark)
+        colour = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+        return sum(int(v) for v in re.findall(r"\d+", colour)[:3])
+
+    assert paper(dark=False) > 700
+    assert paper(dark=True) < 100
+
+
+def test_a_wide_table_scrolls_inside_its_own_box_on_a_phone(driver: "Chrome", page: Path) -> None:
+    browser.show(driver, page, PHONE, dark=False)
+    boxes = driver.execute_script(
+        "return [...document.querySelectorAll('.scroll')].map(b => [b.scrollWidth, b.clientWidth])"
+    )
+    assert any(inner > outer for inner, outer in boxes)
+    assert all(outer <= PHONE for _, outer in boxes)

@@ -1,0 +1,228 @@
+"""The page: whole, self-contained, readable by machines that read aloud, and never in the way."""
+
+import json
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.errors import RunError, UsageError
+from mmctr_kit.report.page import write_report
+from mmctr_kit.report.subject import open_subject
+from mmctr_kit.runs import Manifest, begin_run
+from mmctr_kit.scores import score_predictions
+from tests.report.made import MANIFEST, NAMES, make_all, make_run, predicted
+
+FIGURES = {
+    "board-auc",
+    "board-gaps",
+    "blend-weights",
+    "blend-correlations",
+    "blend-methods",
+    *(f"learning-{name.replace('.', '-')}" for name in NAMES),
+    "roc-curves",
+    "calibration-curves",
+    "scores-by-label-valid",
+    "scores-by-label-oof",
+    "scores-by-split",
+    "slices-oof",
+    "slices-valid",
+    "ablation-alpha",
+    "time-phases",
+}
+
+
+def page_of(runs: Path, name: str, out: Path) -> str:
+    write_report(open_subject(name, runs), runs, out, runs / "no-submissions")
+    return out.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def mix(made_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of the blend of five."""
+    return page_of(made_runs, "mix", tmp_path_factory.mktemp("page") / "mix.html")
+
+
+VOID = ("meta", "link", "br", "hr", "img", "input")
+
+
+class Reader(HTMLParser):
+    """Tags with their attributes, and whether every tag was closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_a_blend_of_five_has_every_figure(mix: str) -> None:
+    labelled = {
+        str(svg["aria-labelledby"]).split()[0].removesuffix("-title")
+        for svg in Reader(mix).all("svg")
+    }
+    assert labelled >= FIGURES
+
+
+def test_it_is_under_3_mb(mix: str) -> None:
+    assert len(mix.encode()) < 3_000_000
+
+
+def test_tags_close_and_ids_are_unique_and_meant(mix: str) -> None:
+    read = Reader(mix)
+    assert read.open == []
+    ids = Counter(a["id"] for _, a in read.tags if "id" in a)
+    assert [i for i, n in ids.items() if n > 1] == []
+    targets = re.findall(r'(?:href="#|url\(#)([\w-]+)', mix)
+    assert len(targets) > 20
+    assert set(targets) <= set(ids)
+
+
+def test_it_asks_nothing_of_any_network(mix: str) -> None:
+    assert re.findall(r"https?://[^\s<\"]+", mix) == []
+    read = Reader(mix)
+    for tag in ("script", "img", "iframe", "object"):
+        assert read.all(tag) == []
+    assert [a["href"] for a in read.all("link")] == ["data:,"]
+    assert "@import" not in mix
+    assert "@font-face" not in mix
+
+
+def test_every_figure_says_what_it_shows_with_numbers(mix: str) -> None:
+    for svg in Reader(mix).all("svg"):
+        assert svg["role"] == "img"
+        title, text = str(svg["aria-labelledby"]).split()
+        assert re.search(rf'<title id="{title}">[^<]+</title>', mix)
+        described = re.search(rf'<desc id="{text}">([^<]+)</desc>', mix)
+        assert described
+        assert re.search(r"\d\.\d", described[1]), described[1]
+
+
+def test_text_in_figures_is_text_in_the_pages_own_colours_and_font(mix: str) -> None:
+    assert ">held-out AUC<" in mix
+    assert "DejaVu" not in mix.split("</style>")[1]
+    colours = re.findall(r"#[0-9a-f]{6}", mix.split("</style>")[1])
+    assert colours == []
+
+
+def test_headings_go_down_one_level_at_a_time(mix: str) -> None:
+    levels = [int(tag[1]) for tag, _ in Reader(mix).tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b <= a + 1 for a, b in pairwise(levels))
+
+
+def test_tables_name_their_rows_and_columns_and_scroll_by_themselves(mix: str) -> None:
+    read = Reader(mix)
+    tables = len(read.all("table"))
+    assert tables > 5
+    assert len(read.all("caption")) == tables
+    assert {th["scope"] for th in read.all("th")} == {"row", "col"}
+    assert mix.count('class="scroll"') == tables
+
+
+def test_the_headline_is_the_runs_own_number(mix: str, made_runs: Path) -> None:
+    valid = json.loads((made_runs / "mix" / "metrics.json").read_text())["valid"]
+    assert f"{valid['value']:.4f}</span>" in mix
+    assert f"± {valid['error']:.4f}" in mix
+    assert f"{valid['n']:,} official valid rows" in mix
+
+
+def test_equal_runs_make_equal_pages(mix: str, made_runs: Path, tmp_path: Path) -> None:
+    assert page_of(made_runs, "mix", tmp_path / "again.html") == mix
+
+
+def test_a_report_is_written_over_and_nothing_else_is(made_runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new folder" / "x.html"
+    first = page_of(made_runs, "alpha", out)
+    assert page_of(made_runs, "beta", out) != first
+    mine = tmp_path / "mine.html"
+    mine.write_text("<!doctype html>\n<p>my own work")
+    with pytest.raises(UsageError, match="is no report"):
+        page_of(made_runs, "alpha", mine)
+    assert "my own work" in mine.read_text()
+    with pytest.raises(UsageError, match="is a folder"):
+        page_of(made_runs, "alpha", tmp_path)
+
+
+def test_what_a_recipe_says_is_text_and_never_markup(tiny: ChallengeData, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "runs", "x", tiny, 1.0, 0)
+    with (run.path / "recipe.yaml").open("a") as file:
+        file.write("# </code><script>alert(1)</script>\n")
+    text = page_of(tmp_path / "runs", "x", tmp_path / "x.html")
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_an_ablation_is_the_page_of_its_base_with_the_changes(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    root = make_all(tmp_path / "runs", tiny)
+    make_run(root / "alpha.ablate", "base", tiny, 1.0, 0)
+    text = page_of(root, "alpha.ablate", tmp_path / "a.html")
+    assert "<h1>alpha.ablate</h1>" in text
+    assert "history-off" in text
+    assert "model.history-off: a -&gt; &lt;b&gt;" in text
+    assert "1 of the 3 seeds that a claim needs" in text
+
+
+def test_imported_test_scores_alone_still_make_a_page(tiny: ChallengeData, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from mmctr_kit.predictions import Keys
+
+    found = predicted(tiny, 1.0, 0)
+    bare = replace(
+        found,
+        oof=None,
+        valid_keys=Keys.none(),
+        valid_label=found.valid_label[:0],
+        valid=found.valid[:, :0],
+    )
+    manifest = Manifest("imported", "rows", "features", "", "recipe")
+    writer = begin_run(tmp_path / "runs" / "theirs", manifest, None, False)
+    assert writer is not None
+    writer.finish(bare, score_predictions(bare), {})
+    text = page_of(tmp_path / "runs", "theirs", tmp_path / "t.html")
+    assert "no score is known" in text
+    ids = {a["id"] for a in Reader(text).all("section")}
+    assert {"next", "scores", "environment"} <= ids
+    assert not ids & {"leaderboard", "learning", "roc", "slices", "blend", "recipe", "time"}
+
+
+def test_sources_that_are_gone_are_named(tiny: ChallengeData, tmp_path: Path) -> None:
+    import shutil
+
+    root = make_all(tmp_path / "runs", tiny)
+    shutil.rmtree(root / "gamma")
+    text = page_of(root, "mix", tmp_path / "m.html")
+    assert "Not there any more, and so not shown: gamma." in text
+
+
+def test_what_is_no_finished_run_is_one_line(made_runs: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run 'nothing'"):
+        page_of(made_runs, "nothing", tmp_path / "x.html")
+    root = tmp_path / "runs"
+    begin_run(root / "begun", MANIFEST, None, False)
+    with pytest.raises(RunError, match="unfinished"):
+        page_of(root, "begun", tmp_path / "x.html")
+    assert not (tmp_path / "x.html").exists()
