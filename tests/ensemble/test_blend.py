@@ -2,11 +2,14 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mmctr_kit.ensemble.blend import blend
+from mmctr_kit.ensemble.context import Context
 from mmctr_kit.ensemble.methods import METHODS, WITH_CONTEXT
 from mmctr_kit.ensemble.stack import Stack
-from mmctr_kit.errors import RunError
+from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.folds import user_folds
 from mmctr_kit.metrics import auc, mean_fold_auc, mean_fold_auc_difference, tied_share
 
@@ -202,3 +205,64 @@ def test_too_few_users_are_an_error_and_not_a_crash():
     stack = Stack(("a", "b"), logits, label, user, fold, later, later)
     with pytest.raises(RunError, match="too few users"):
         blend(stack, "auto")
+
+
+@pytest.mark.parametrize("method", ["mean", "probability", "rank"])
+@given(order=st.permutations(range(4)))
+@settings(
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_the_order_in_which_runs_are_named_changes_nothing(method, order, informative):
+    stack, _ = informative(11, users=150, valid=40, extra=("noise",))
+    turned = replace(
+        stack,
+        names=tuple(stack.names[i] for i in order),
+        oof=stack.oof[order],
+        valid=stack.valid[order],
+        test=stack.test[order],
+    )
+    ours, theirs = blend(stack, method), blend(turned, method)
+    for field in ("oof", "valid", "test"):
+        np.testing.assert_allclose(getattr(theirs, field), getattr(ours, field), atol=1e-8)
+    assert theirs.weights == dict.fromkeys(turned.names, 0.25)
+    for name, gain in ours.adds.items():
+        assert theirs.adds[name].value == pytest.approx(gain.value, abs=1e-6)
+
+
+def test_the_context_of_rows_is_used_where_it_tells_which_run_to_trust(informative):
+    """Run 0 is right in one half of the rows, run 1 in the other; only the context says which."""
+    stack, valid_label = informative(12, users=2500, valid=2000)
+    rng = np.random.default_rng(12)
+
+    def half(label, copies):
+        """Logits (2, copies, rows): the wrong run sees labels of nobody, as often positive."""
+        first = rng.random(len(label)) < 0.5
+        nobody = rng.permutation(label)
+        seen = 3.0 * np.stack([np.where(first, label, nobody), np.where(first, nobody, label)])
+        noise = rng.normal(size=(2, copies, len(label)))
+        return seen[:, None] + noise, first.astype(np.float32)[None]
+
+    oof, context = half(stack.label, 1)
+    valid, known = half(valid_label, 3)
+    all_folds = np.stack([known] * 3)
+    mixed = replace(
+        stack,
+        names=("a", "b"),
+        oof=oof[:, 0],
+        valid=valid,
+        test=valid,
+        context=Context(context, all_folds, all_folds),
+    )
+    found = blend(mixed, "auto")
+    assert found.method == "lightgbm-context"
+    assert fold_mean_auc(valid_label, found.valid) > 0.01 + fold_mean_auc(
+        valid_label, blend(mixed, "lightgbm").valid
+    )
+    alone = replace(mixed, names=("a",), oof=oof[0], valid=valid[:1], test=valid[:1])
+    assert {*blend(alone, "auto").scores} == {"mean", "lightgbm-context"}
+
+
+def test_a_method_that_looks_at_rows_needs_them(informative):
+    stack, _ = informative(13, users=200)
+    with pytest.raises(UsageError, match=r"lightgbm-context looks at the rows .* add --data DATA"):
+        blend(stack, "lightgbm-context")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmctr_kit.ensemble.crossfit import user_groups
@@ -91,6 +91,7 @@ def test_it_is_a_logit_of_the_softmax_over_the_users_rows():
     st.integers(0, 99),
     st.sampled_from([1.0, 40.0, 3000.0]),
 )
+@settings(deadline=None)
 def test_scores_are_finite_and_keep_each_users_order_untied_however_sure(sizes, seed, reach):
     rng = np.random.default_rng(seed)
     user = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))

@@ -26,7 +26,7 @@ def objective(at, logits, label):
 
 
 @given(st.integers(0, 200), st.integers(2, 5))
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 def test_weights_sum_to_one_none_is_negative_and_no_other_weights_are_better(seed, count):
     rng = np.random.default_rng(seed)
     logits, label = runs(seed, rng.uniform(0.5, 3.0, count))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmctr_kit.calibration import sigmoid
@@ -21,6 +21,7 @@ def test_it_is_the_logit_of_the_power_mean_of_probabilities(exponent):
     low=st.lists(st.floats(-690, 690), min_size=2, max_size=5),
     rise=st.floats(0.5, 50),
 )
+@settings(deadline=None)
 def test_it_lies_between_its_runs_and_rises_with_all_of_them(exponent, low, rise):
     logits = np.array(low)[:, None]
     mean = PowerMean(exponent)

@@ -28,6 +28,18 @@ def test_it_never_falls_where_a_run_rises():
     assert (fitted.apply(higher)[moved] > fitted.apply(logits)[moved]).all()
 
 
+def test_with_context_it_still_never_falls_where_a_run_rises():
+    logits, label = runs()
+    rng = np.random.default_rng(2)
+    context = (label + rng.normal(size=(2, ROWS))).astype(np.float32)
+    fitted = Stacker.fit(logits, label, USER, 0, context)
+    higher = logits + rng.exponential(size=logits.shape)
+    assert (fitted.apply(higher, context) > fitted.apply(logits, context)).all()
+    assert auc(label, fitted.apply(logits, context)) > 0.01 + auc(
+        label, Stacker.fit(logits, label, USER, 0).apply(logits)
+    )
+
+
 def test_it_ties_nothing_and_stays_finite_far_outside_oof():
     logits, label = runs()
     fitted = Stacker.fit(logits, label, USER, 0)

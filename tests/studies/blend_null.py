@@ -1,0 +1,161 @@
+"""Null: with labels shuffled within users, no blend method may score and `auto` keeps the mean.
+
+    python tests/studies/blend_null.py --work /tmp/null [--replicates 20]
+    python tests/studies/blend_null.py --work /tmp/null --users 10000 --replicates 5
+    python tests/studies/blend_null.py --work /tmp/null --recipe din_demo --replicates 1
+
+Demo data with fewer users and items in proportion (--users 10000 is the demo's own size), labels
+permuted within each user of train and valid. Twenty runs that differ only by seed, of base models
+that memorise: deep LightGBM on item, levels, tags and history, in user-grouped folds; or, with
+--recipe, the seeds of a shipped recipe through `cv` itself. Every method's cross-fitted OOF AUC
+should lie within 3 errors of 0.5, and `auto` take the mean in at least 18 of 20 replicates. What
+memorising does to the errors is said in mmctr_kit/ensemble/choose.py.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.challenge.data import ChallengeData, Rows
+from mmctr_kit.challenge.load import load
+from mmctr_kit.challenge.synth import PRESETS, generate
+from mmctr_kit.cv import plan_cv, predictions_of, run_cv
+from mmctr_kit.ensemble.blend import Blend, blend
+from mmctr_kit.ensemble.blend_runs import stack_of
+from mmctr_kit.folds import user_folds
+from mmctr_kit.predictions import Predictions, predictions_for
+from mmctr_kit.recipe import load_recipe
+from mmctr_kit.runs import RunWriter
+
+FOLDS = 3
+RUNS = 20
+
+
+def shuffled(data: ChallengeData, seed: int) -> ChallengeData:
+    """The data with labels permuted within each user, in train and valid."""
+    rng = np.random.default_rng([seed, 0x511])
+    changed = {}
+    for split in ("train", "valid"):
+        rows: Rows = data.rows[split]
+        by_user = np.argsort(rows.user_id, kind="stable")
+        mixed = np.lexsort((rng.random(len(rows)), rows.user_id))
+        label = rows.labels().copy()
+        label[by_user] = rows.labels()[mixed]
+        changed[split] = replace(rows, label=label)
+    return replace(data, rows={**data.rows, **changed}, rows_fingerprint=f"shuffled {seed}")
+
+
+def columns(data: ChallengeData, rows: Rows) -> NDArray[np.float64]:
+    """What the base models memorise by: the item first of all."""
+    last = data.histories.items[data.histories.offsets[rows.history + 1] - 1]
+    return np.column_stack(
+        [
+            rows.item_id,
+            rows.likes_level,
+            rows.views_level,
+            data.item_tags[rows.item_id, -1],
+            data.histories.lengths[rows.history],
+            last,
+        ]
+    ).astype(np.float64)
+
+
+def memorisers(data: ChallengeData) -> list[Predictions]:
+    """`RUNS` runs of deep trees, alike but for the seed that draws their rows and columns."""
+    fold = user_folds(data.train.user_id, FOLDS, 0)
+    x, later = columns(data, data.train), [columns(data, data.rows[s]) for s in ("valid", "test")]
+    label = data.train.labels()
+    oof = np.empty((RUNS, len(x)))
+    valid, test = (np.empty((RUNS, FOLDS, len(part))) for part in later)
+    for f in range(FOLDS):
+        inside, own = fold != f, fold == f
+        rows = lightgbm.Dataset(
+            x[inside], label[inside], categorical_feature=[0], free_raw_data=False
+        )
+        for run in range(RUNS):
+            parameters = {
+                "objective": "binary",
+                "num_leaves": 255,
+                "min_data_in_leaf": 1,
+                "min_data_per_group": 1,
+                "cat_smooth": 1.0,
+                "learning_rate": 0.1,
+                "bagging_fraction": 0.8,
+                "bagging_freq": 1,
+                "feature_fraction": 0.8,
+                "feature_pre_filter": False,
+                "seed": run,
+                "num_threads": 1,
+                "verbosity": -1,
+            }
+            model = lightgbm.train(parameters, rows, 20)
+            oof[run, own] = model.predict(x[own], raw_score=True)
+            valid[run, f], test[run, f] = (model.predict(p, raw_score=True) for p in later)
+    return [predictions_for(data, oof[r], fold, valid[r], test[r]) for r in range(RUNS)]
+
+
+def of_recipe(data: ChallengeData, name: str, path: Path) -> list[Predictions]:
+    """The same by a shipped recipe and `cv`'s own path, in this process."""
+    seeds = list(range(RUNS))
+    recipe = load_recipe(name, [f"seeds={seeds}", "training.snapshot=last"])
+    plan = plan_cv(recipe, data, "cpu", 1)
+    run_cv(plan, path, False, lambda _progress: None)
+    return [predictions_of(plan, RunWriter(path), (seed,)) for seed in seeds]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--replicates", type=int, default=20)
+    parser.add_argument("--recipe", default=None)
+    parser.add_argument("--users", type=int, default=3_000, help="of train; demo has 10,000")
+    given = parser.parse_args()
+    world = given.work / f"world-{given.users}"
+    if not world.exists():
+        share = given.users / PRESETS["demo"].train_users
+        small = replace(
+            PRESETS["demo"],
+            train_users=given.users,
+            valid_users=int(2_500 * share),
+            test_rows=4 * int(10_000 * share),
+            n_items=int(2_000 * share),
+        )
+        generate(world, small, seed=0)
+    clean = load(world / "data")
+    found: list[Blend] = []
+    for replicate in range(given.replicates):
+        began = time.perf_counter()
+        data = shuffled(clean, replicate)
+        if given.recipe is None:
+            runs = memorisers(data)
+        else:
+            runs = of_recipe(data, given.recipe, given.work / f"{given.recipe}-{replicate}")
+        made = blend(stack_of([f"run{i}" for i in range(RUNS)], runs), "auto", replicate)
+        found.append(made)
+        z = {name: score.z(0.5) for name, score in made.scores.items()}
+        told = " ".join(f"{name} {value:+.1f}" for name, value in z.items())
+        print(
+            f"{replicate:2d}: {made.method}; errors from 0.5: {told}; "
+            f"{time.perf_counter() - began:.0f} s",
+            flush=True,
+        )
+    every = np.array([[s.z(0.5) for s in made.scores.values()] for made in found])
+    kept = sum(made.method == "mean" for made in found)
+    print(f"auto took the mean in {kept} of {len(found)} replicates")
+    print(
+        f"within 3 errors of 0.5, every method: {(np.abs(every) < 3).all(axis=1).sum()} of "
+        f"{len(found)} replicates; furthest {np.abs(every).max():.1f}"
+    )
+    if len(found) > 1:
+        spread = every.std(axis=0, ddof=1)
+        told = ", ".join(f"{m} {s:.2f}" for m, s in zip(found[0].scores, spread, strict=True))
+        print(f"standard deviation of the errors (1 if they are right): {told}")
+
+
+if __name__ == "__main__":
+    main()
