@@ -27,6 +27,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         os.environ["MMCTR_KIT_CACHE"] = before
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test records a submission in the ledger of the folder it runs in."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMCTR_KIT_LEDGER", str(tmp_path_factory.mktemp("ledger") / "ledger.jsonl"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data/ and truth/ of the generated tiny data set, seed 0. Read only."""

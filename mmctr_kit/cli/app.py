@@ -18,6 +18,7 @@ from mmctr_kit.cli import (
     demo,
     imports,
     items,
+    ledger,
     recipes,
     report,
     runs,
@@ -50,6 +51,7 @@ app.command("slices")(slices.slices)
 app.command("report")(report.report)
 app.command("blend")(blend.blend)
 app.command("submit")(submit.submit)
+app.add_typer(ledger.app, name="ledger")
 app.command("score")(submit.score)
 app.command("import-checkpoint")(imports.import_checkpoint)
 app.command("import-predictions")(imports.import_predictions)

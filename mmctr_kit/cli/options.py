@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -47,3 +47,10 @@ ForceOption = Annotated[
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Exit 1 on WARN too.")]
 RUNS = Path("runs")
+LedgerOption = Annotated[
+    Path,
+    typer.Option("--ledger", envvar="MMCTR_KIT_LEDGER", help="Where submissions are recorded."),
+]
+LEDGER = Path("submissions") / "ledger.jsonl"
+TaskName = Literal["Task1", "Task2", "both"]
+"""A task as an option names it; both is Task1&2."""

@@ -1,20 +1,29 @@
 """``mmctr-kit submit`` and ``mmctr-kit score``: write, check and score submission files."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmctr_kit.cli.options import RUNS, ForceOption, JsonOption, RunsOption, StrictOption
-from mmctr_kit.cli.output import print_findings, print_json, say
+from mmctr_kit.cli.options import (
+    LEDGER,
+    RUNS,
+    ForceOption,
+    JsonOption,
+    LedgerOption,
+    RunsOption,
+    StrictOption,
+    TaskName,
+)
+from mmctr_kit.cli.output import print_findings, print_json, say, warn
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mmctr_kit.challenge.contract import Task
     from mmctr_kit.findings import Finding
-
-TaskName = Literal["Task1", "Task2", "both"]
+    from mmctr_kit.runs import Run
 
 
 def submit(
@@ -33,8 +42,11 @@ def submit(
     as_json: JsonOption = False,
     force: ForceOption = False,
     runs: RunsOption = RUNS,
+    ledger: LedgerOption = LEDGER,
 ) -> None:
     """Write a run's test predictions as a submission, or check a submission.
+
+    What is written is recorded in the ledger (see 'mmctr-kit ledger').
 
     A check exits 1 for anything the organisers might not score; doubts are WARN and exit 0.
 
@@ -76,7 +88,22 @@ def submit(
         say(f"wrote {path}: {len(keys):,} rows, column {column.value}")
         if opened.manifest.transductive:
             say("transductive: each row is scored by the rows beside it (see 'mmctr-kit runs')")
+    _record(ledger, path, opened, column, as_json)
     _report(findings, strict, as_json, quiet=True)
+
+
+def _record(ledger: Path, path: Path, run: "Run", task: "Task", quiet: bool) -> None:
+    """A file that is written stays written: a ledger that refuses is a warning."""
+    from mmctr_kit.errors import UsageError
+    from mmctr_kit.submission.ledger import record
+
+    try:
+        new = record(ledger, path, run, task, len(run.test_scores()))
+    except UsageError as e:
+        warn(str(e))
+        return
+    if not quiet:
+        say(f"recorded in {ledger}" if new else f"recorded in {ledger} before")
 
 
 def score(

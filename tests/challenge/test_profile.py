@@ -285,6 +285,13 @@ def test_a_planted_leak_is_named(leak: Leak, folder: Path) -> None:
         assert any(f.level is not Level.PASS for f in found)
 
 
+def test_the_check_too_names_users_under_two_ids(folder: Path) -> None:
+    valid_is_train_under_new_ids(0)(folder)
+    (found,) = [f for f in check_data(folder) if f.id == "split-users"]
+    assert found.level is Level.WARN
+    assert "10 users of valid have the history of a user of train" in found.what
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_clean_data_raises_no_suspicion_and_no_warning(seed: int, tmp_path: Path) -> None:
     generate(tmp_path / "world", PRESETS["tiny"], seed)

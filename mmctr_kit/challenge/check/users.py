@@ -17,6 +17,10 @@ from mmctr_kit.challenge.contract import KNOWN_LABEL_MEAN, KNOWN_ROWS_PER_USER, 
 from mmctr_kit.findings import Finding, Level
 
 UNSEEN = 0.10
+TWINS = 0.005
+"""Share of a split's users with the history of another split's user under another id."""
+LONG_HISTORY = 3
+"""Histories shorter than this coincide by chance."""
 TOLD = 0.01
 """Share of rows whose target item_seq.parquet may hold before it is worth a warning."""
 
@@ -53,6 +57,7 @@ def read_sequences(source: Source) -> Sequences | None:
 def user_findings(rows: RowFiles, sequences: Sequences | None) -> Iterator[Finding]:
     """Everything that rows tell about each other."""
     yield from _overlap(rows)
+    yield from _twins(rows)
     for split in SPLITS:
         yield from _per_user(split, rows[split])
         yield from _repeats(split, rows[split])
@@ -77,6 +82,25 @@ def _overlap(rows: RowFiles) -> Iterator[Finding]:
             f"{a} and {b} share {both:,} users",
             "scores on one then also tell how well users of the other were memorised",
         )
+
+
+def _twins(rows: RowFiles) -> Iterator[Finding]:
+    known = [s for s in SPLITS if "user_id" in rows[s].columns and rows[s].history is not None]
+    for a, b in combinations(known, 2):
+        there, here = rows[a].history, rows[b].history
+        assert there is not None
+        assert here is not None
+        users = rows[b].columns["user_id"]
+        theirs = distinct(there.keys[there.counts >= LONG_HISTORY])
+        new = ~among(users, distinct(rows[a].columns["user_id"]))
+        twins = len(distinct(users[new & among(here.keys, theirs)]))
+        if twins > TWINS * len(distinct(users)):
+            yield _finding(
+                "split-users",
+                True,
+                f"{twins:,} users of {b} have the history of a user of {a} under another id",
+                "give both one user_id, or drop one; see 'mmctr-kit data profile'",
+            )
 
 
 def _per_user(split: str, file: RowFile) -> Iterator[Finding]:

@@ -1,0 +1,100 @@
+"""``mmctr-kit ledger``: what was submitted, and what the leaderboard said."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmctr_kit.cli.options import LEDGER, JsonOption, LedgerOption, TaskName
+from mmctr_kit.cli.output import finite, print_json, say, table, warn
+
+if TYPE_CHECKING:
+    from mmctr_kit.metrics import Estimate
+    from mmctr_kit.report.standings import Standing
+
+app = typer.Typer(invoke_without_command=True)
+
+
+@app.callback()
+def ledger(
+    context: typer.Context, as_json: JsonOption = False, ledger: LedgerOption = LEDGER
+) -> None:
+    """List the submissions: OOF, valid and leaderboard AUC side by side.
+
+    OOF and valid are those of the run when its file was written. Where three files of a task have
+    a score, Spearman's rank correlation says whether OOF, or valid, ranks as the leaderboard does.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit ledger
+
+      mmctr-kit ledger add submissions/both-Task2.zip --auc 0.9712
+
+      mmctr-kit ledger --json
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from mmctr_kit.report.standings import agreements, standings
+    from mmctr_kit.submission.ledger import read_ledger
+
+    found = read_ledger(ledger)
+    for line in found.damaged:
+        warn(line)
+    rows = standings(found)
+    agreed = agreements(rows)
+    if as_json:
+        print_json(
+            {
+                "submissions": [finite(asdict(r)) for r in rows],
+                "agreement": [finite(asdict(a)) for a in agreed],
+                "damaged": list(found.damaged),
+            }
+        )
+        return
+    if not rows:
+        say(f"nothing in {ledger} yet; 'mmctr-kit submit' records what it writes")
+        return
+    columns = ("run", "task", "OOF AUC", "valid AUC", "leaderboard", "written")
+    table(columns, [_row(r) for r in rows], left=2)
+    for a in agreed:
+        say(
+            f"{a.task}: {a.number} ranks {a.n} submissions like the leaderboard by {a.spearman:.2f}"
+        )
+
+
+@app.command()
+def add(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file that was scored.")],
+    auc: Annotated[float, typer.Option(help="What the leaderboard says.")],
+    task: Annotated[
+        TaskName | None, typer.Option(help="Insist that FILE was written for this task.")
+    ] = None,
+    note: Annotated[str, typer.Option(help="Anything to remember.")] = "",
+    ledger: LedgerOption = LEDGER,
+) -> None:
+    """Note the public score of a submission.
+
+    FILE is recognised by its content, under whatever name. A later score replaces an earlier one.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit ledger add submissions/both-Task2.zip --auc 0.9712
+
+      mmctr-kit ledger add ~/Downloads/prediction.zip --auc 0.9712 --note "phase 1"
+    """
+    from mmctr_kit.challenge.contract import Task
+    from mmctr_kit.submission.ledger import add_score
+
+    wanted = None if task is None else Task.BOTH if task == "both" else Task(task)
+    entry = add_score(ledger, file, auc, wanted, note)
+    say(f"{entry.run} ({entry.task}, written {entry.time[:10]}): leaderboard AUC {auc:g}")
+
+
+def _row(r: "Standing") -> list[str]:
+    score = "-" if r.leaderboard is None else f"{r.leaderboard:g}"
+    return [r.run, r.task, _cell(r.oof), _cell(r.valid), score, r.time[:10]]
+
+
+def _cell(estimate: "Estimate | None") -> str:
+    return "-" if estimate is None else str(estimate).replace("± 0.", "±.")

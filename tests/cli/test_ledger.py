@@ -1,0 +1,119 @@
+"""``mmctr-kit submit`` records, ``mmctr-kit ledger`` tells."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.cli.app import app
+from mmctr_kit.predictions import predictions_for
+from mmctr_kit.runs import Manifest, begin_run
+from mmctr_kit.scores import score_predictions
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture
+def place(tiny: ChallengeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, with three runs that differ in how good they are."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MMCTR_KIT_LEDGER")
+    for i in range(3):
+        rng = np.random.default_rng(i)
+        rows = {s: rng.normal(size=len(r)) for s, r in tiny.rows.items()}
+        for split in ("train", "valid"):
+            rows[split] += i * np.asarray(tiny.rows[split].labels())
+        fold = (tiny.train.user_id % 2).astype(np.int16)
+        found = predictions_for(tiny, rows["train"], fold, rows["valid"][None], rows["test"][None])
+        writer = begin_run(Path("runs") / f"r{i}", Manifest("cv", "r", "f", "o", "c"), None, False)
+        assert writer is not None
+        writer.finish(found, score_predictions(found), {})
+    return tmp_path
+
+
+def submit(name: str, *more: str) -> Result:
+    done = run("submit", name, "--task", "Task2", *more)
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def test_submit_says_that_it_recorded_also_what_is_written_elsewhere(place: Path) -> None:
+    assert "recorded in submissions/ledger.jsonl" in submit("r0").output
+    assert "recorded in submissions/ledger.jsonl before" in submit("r0").output
+    submit("r1", "--out", "elsewhere/x.zip")
+    lines = (place / "submissions" / "ledger.jsonl").read_text().splitlines()
+    assert [json.loads(line)["file"] for line in lines] == [
+        "submissions/r0-Task2.zip",
+        "elsewhere/x.zip",
+    ]
+
+
+def test_json_of_submit_is_not_disturbed(place: Path) -> None:
+    del place
+    json.loads(run("submit", "r0", "--task", "Task2", "--json").stdout)
+
+
+def test_the_ledger_shows_the_three_numbers_and_how_ranks_agree_from_three_scores_on(
+    place: Path,
+) -> None:
+    for i in range(3):
+        submit(f"r{i}")
+        shutil.copy(f"submissions/r{i}-Task2.zip", "renamed.zip")
+        said = run("ledger")
+        assert "like the leaderboard" not in said.output
+        noted = run("ledger", "add", "renamed.zip", "--auc", f"0.{7 + i}", "--note", "phase 1")
+        assert noted.exit_code == 0, noted.output
+        assert noted.output.startswith(f"r{i} (Task2, written 20")
+    shown = run("ledger").output
+    assert "Task2: OOF ranks 3 submissions like the leaderboard by 1.00" in shown
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
+    found = json.loads(run("ledger", "--json").stdout)
+    assert [s["leaderboard"] for s in found["submissions"]] == [0.7, 0.8, 0.9]
+    assert [s["oof"]["value"] for s in found["submissions"]] == sorted(
+        s["oof"]["value"] for s in found["submissions"]
+    )
+    assert [(a["number"], a["n"]) for a in found["agreement"]] == [("OOF", 3), ("valid", 3)]
+    assert found["damaged"] == []
+    assert place.is_dir()
+
+
+def test_a_damaged_line_is_a_warning_and_stands_in_the_json(place: Path) -> None:
+    submit("r0")
+    with (place / "submissions" / "ledger.jsonl").open("a") as handle:
+        handle.write('{"kind": "scored", "au')
+    shown = run("ledger")
+    assert shown.exit_code == 0
+    assert "ledger.jsonl line 2 is not read" in shown.stderr
+    assert "r0" in shown.stdout
+    assert len(json.loads(run("ledger", "--json").stdout)["damaged"]) == 1
+
+
+def test_a_ledger_that_refuses_leaves_the_submission_and_warns(place: Path) -> None:
+    (place / "submissions" / "ledger.jsonl").mkdir(parents=True)
+    done = submit("r0")
+    assert "cannot be written" in done.stderr
+    assert (place / "submissions" / "r0-Task2.zip").is_file()
+
+
+def test_an_empty_ledger_says_how_to_fill_it(place: Path) -> None:
+    del place
+    assert "'mmctr-kit submit' records what it writes" in run("ledger").output
+
+
+@pytest.mark.parametrize("command", [("ledger",), ("ledger", "add")], ids=" ".join)
+def test_help_has_examples(command: tuple[str, ...]) -> None:
+    assert f"mmctr-kit {' '.join(command)}" in run(*command, "--help").output
+
+
+def test_misuse_is_a_usage_error(place: Path) -> None:
+    del place
+    submit("r0")
+    for arguments in (("nothing.zip", "--auc", "0.9"), ("runs/r0/DONE", "--auc", "0.9")):
+        found = run("ledger", "add", *arguments)
+        assert getattr(found.exception, "exit_code", None) == 2
