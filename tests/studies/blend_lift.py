@@ -1,12 +1,13 @@
 """Lift: what `blend` gains over the run that OOF ranks first, in true test AUC.
 
-    python tests/studies/blend_lift.py --work /tmp/lift [--worlds 10]
+    python tests/studies/blend_lift.py --work /tmp/lift [--worlds 10] [--users 10000]
 
-For each generator seed: demo data, `cv` of four different recipes, `blend` by auto with and without
-the group step, and the AUC of the test rows, whose labels the generator knows. auto's should be no
-worse than that of the run that OOF ranks first minus one paired clustered error in at least 9 of
-10, and better on average. The group step is transductive, so it is compared apart, and also with
-the first run after that same step. An interrupted study goes on where it stopped.
+For each generator seed: demo data (with fewer --users smaller in proportion), `cv` of four
+different recipes, `blend` by auto with and without the group step, and the AUC of the test rows,
+whose labels the generator knows. auto's should be no worse than that of the run that OOF ranks
+first minus one paired clustered error in at least 9 of 10, and better on average. The group step is
+transductive, so it is compared apart, and also with the first run after that same step. An
+interrupted study goes on where it stopped.
 """
 
 import argparse
@@ -16,9 +17,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+from worlds import small_demo
 
 from mmctr_kit.challenge.load import load
-from mmctr_kit.challenge.synth import PRESETS, generate
 from mmctr_kit.cv import plan_cv, run_cv
 from mmctr_kit.ensemble.blend_runs import blend_report, blend_runs
 from mmctr_kit.ensemble.group import group_softmax
@@ -30,19 +31,16 @@ from mmctr_kit.runs import Run
 RECIPES = ("din_demo", "din_demo_e4", "din_mha_demo", "gbdt_demo")
 
 
-def world(work: Path, seed: int, preset: str) -> tuple[list[Run], Path]:
-    """The four runs of one generated data set, and its folder."""
-    home = work / f"{preset}-{seed}"
-    if not home.exists():
-        generate(home, PRESETS[preset], seed=seed)
+def runs_of(home: Path, work: Path) -> list[Run]:
+    """The four runs of the generated data set at ``home``."""
     runs = []
     data = load(home / "data")
     for name in RECIPES:
-        path = work / "runs" / f"{preset}-{seed}-{name}"
+        path = work / "runs" / f"{home.name}-{name}"
         run_cv(plan_cv(load_recipe(name), data, "cpu", 1), path, False, lambda _progress: None)
         shutil.rmtree(path / "folds", ignore_errors=True)
         runs.append(Run(path))
-    return runs, home
+    return runs
 
 
 def compare(runs: list[Run], home: Path, work: Path) -> dict[str, Estimate | str]:
@@ -74,12 +72,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--worlds", type=int, default=10)
-    parser.add_argument("--preset", default="demo")
+    parser.add_argument("--users", type=int, default=10_000, help="of train")
     given = parser.parse_args()
     gains: dict[str, list[Estimate]] = {}
     for seed in range(given.worlds):
         began = time.perf_counter()
-        found = compare(*world(given.work, seed, given.preset), given.work)
+        home = small_demo(given.work, given.users, seed)
+        found = compare(runs_of(home, given.work), home, given.work)
         print(f"{seed}: auto took {found['method']}, first by OOF {found['best']}", flush=True)
         for name, value in found.items():
             if isinstance(value, Estimate):

@@ -20,10 +20,10 @@ from pathlib import Path
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
+from worlds import small_demo
 
 from mmctr_kit.challenge.data import ChallengeData, Rows
 from mmctr_kit.challenge.load import load
-from mmctr_kit.challenge.synth import PRESETS, generate
 from mmctr_kit.cv import plan_cv, predictions_of, run_cv
 from mmctr_kit.ensemble.blend import Blend, blend
 from mmctr_kit.ensemble.blend_runs import stack_of
@@ -115,17 +115,7 @@ def main() -> None:
     parser.add_argument("--recipe", default=None)
     parser.add_argument("--users", type=int, default=3_000, help="of train; demo has 10,000")
     given = parser.parse_args()
-    world = given.work / f"world-{given.users}"
-    if not world.exists():
-        share = given.users / PRESETS["demo"].train_users
-        small = replace(
-            PRESETS["demo"],
-            train_users=given.users,
-            valid_users=int(2_500 * share),
-            test_rows=4 * int(10_000 * share),
-            n_items=int(2_000 * share),
-        )
-        generate(world, small, seed=0)
+    world = small_demo(given.work, given.users, 0)
     clean = load(world / "data")
     found: list[Blend] = []
     for replicate in range(given.replicates):
