@@ -46,13 +46,17 @@ def describe_device(device: str) -> str:
 
 
 def prepare(device: str, threads: int) -> None:
-    """Set up this process: threads, TF32 off, and an allocator that keeps what it frees.
+    """Set up this process: threads, TF32 off, its card, and an allocator that keeps what it frees.
+
+    Streams, graphs and random states are those of the current card where none is named.
 
     glibc returns every large block to the system and faults it in again at the next step, which
     slows the steps of small networks.
     """
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("highest")
+    if device.startswith("cuda"):
+        torch.cuda.set_device(torch.device(device))
     if device == "cpu" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL("libc.so.6")
         # Older glibc takes no more than 32 MB; without the first, the second does harm.

@@ -8,6 +8,8 @@ picks the next row; the history positions of a batch are filled up with dummies 
 import math
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, Protocol
 
 import torch
@@ -132,13 +134,14 @@ class StaticSteps:
         self._graph, self._ready = None, True
         before = {k: v.clone() for k, v in self.step.state().items()}
         random = _random_state(self._index.device)
-        if self.step.forward is not plain:
-            self._try_compiled()
-        if self._capture:
-            self._try_capture()
+        with _aside(self._index.device):
+            if self.step.forward is not plain:
+                self._try_compiled()
+            if self._capture:
+                self._try_capture()
         self.step.fill(before)
         self.step.optimizer.zero_grad(set_to_none=True)
-        _set_random_state(random)
+        _set_random_state(random, self._index.device)
         self.compile_seconds += time.perf_counter() - began
 
     def _try_compiled(self) -> None:
@@ -154,15 +157,11 @@ class StaticSteps:
     def _try_capture(self) -> None:
         graph = torch.cuda.CUDAGraph()
         try:
-            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                for _ in range(_WARM_UP):
-                    self._counter.zero_()
-                    self._next()
-            torch.cuda.current_stream().wait_stream(side)
+            for _ in range(_WARM_UP):
+                self._counter.zero_()
+                self._next()
             self.step.optimizer.zero_grad(set_to_none=True)
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
                 self._next()
         except torch.OutOfMemoryError:
             raise
@@ -184,7 +183,24 @@ def _random_state(device: torch.device) -> list[Tensor]:
     return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
 
 
-def _set_random_state(states: list[Tensor]) -> None:
+def _set_random_state(states: list[Tensor], device: torch.device) -> None:
     torch.set_rng_state(states[0])
-    if len(states) > 1:
-        torch.cuda.set_rng_state(states[1])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)
+
+
+@contextmanager
+def _aside(device: torch.device) -> Iterator[None]:
+    """On a GPU, a stream apart, on which all is done that precedes a capture, and the capture.
+
+    Autograd remembers the stream that a parameter was first used on, and may capture no other. A
+    capture that fails leaves its stream the current one; here it ends.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    before, side = torch.cuda.current_stream(device), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    side.wait_stream(before)
+    with torch.cuda.stream(side):
+        yield
+    before.wait_stream(side)

@@ -30,6 +30,15 @@ def test_an_absent_gpu_that_was_asked_for_is_an_error_not_a_silent_cpu_run() -> 
         resolve_device("cuda")
 
 
+def test_preparing_makes_the_card_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams and graphs are the current card's, whatever card the tensors are on."""
+    found: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "set_device", found.append)
+    prepare("cuda:1", torch.get_num_threads())
+    prepare("cpu", torch.get_num_threads())
+    assert found == [torch.device("cuda:1")]
+
+
 def test_preparing_sets_the_threads() -> None:
     before = torch.get_num_threads()
     try:
