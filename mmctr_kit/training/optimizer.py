@@ -28,13 +28,19 @@ def adam(model: nn.Module, options: Training, rate: Tensor) -> torch.optim.Optim
     if options.optimizer == "adamw":
         optimizer = torch.optim.AdamW(
             parameters,
-            lr=rate,
+            lr=options.learning_rate,
             weight_decay=options.weight_decay,
             fused=True,
             capturable=capturable,
         )
     else:
-        optimizer = torch.optim.Adam(parameters, lr=rate, fused=True, capturable=capturable)
+        optimizer = torch.optim.Adam(
+            parameters, lr=options.learning_rate, fused=True, capturable=capturable
+        )
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    # Else torch warns of the first step that runs uncaptured, as those before a capture do.
+    vars(optimizer)["_warned_capturable_if_run_uncaptured"] = True
     for parameter in parameters:
         # What the optimizer's first step would make.
         optimizer.state[parameter] = {
