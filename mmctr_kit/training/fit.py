@@ -27,8 +27,10 @@ from mmctr_kit.training.optimizer import learning_rate
 from mmctr_kit.training.step import Forward, Step, plain
 from mmctr_kit.training.steps import PlainSteps, StaticSteps, Steps, resolve_steps
 
-PREDICT_POSITIONS = {"cpu": 1 << 15, "cuda": 1 << 19}
-"""History positions and rows predicted at once: large enough to fill the device, no larger."""
+PREDICT_POSITIONS = {"cpu": 1 << 15, "cuda": (1 << 16) - 1}
+"""History positions and rows predicted at once: large enough to fill the device, no larger. On
+CUDA, torch's scaled dot-product attention takes at most 65,535 rows (pytorch issue 142228), and a
+model that pads needs 64 positions for a row of any length."""
 
 
 def batch_size_for(rows: int, options: Training) -> int:
