@@ -30,7 +30,7 @@ from mmctr_kit.foldjobs import (
 from mmctr_kit.folds import fold_fingerprint, user_folds
 from mmctr_kit.items.features import feature_fingerprints
 from mmctr_kit.learner import Cost, make_learner
-from mmctr_kit.predictions import Predictions, predictions_for
+from mmctr_kit.predictions import Predictions, mean_logits, predictions_for
 from mmctr_kit.recipe import Recipe, fingerprint
 from mmctr_kit.registry import MODELS
 from mmctr_kit.runs import Manifest, Run, RunWriter, begin_run, is_finished, locked
@@ -177,7 +177,7 @@ def predictions_of(plan: Plan, writer: RunWriter, seeds: Sequence[int]) -> Predi
     test = np.empty((count, len(data.test)))
     for f in range(count):
         logits = [writer.fold(f, seed).logits() for seed in seeds]
-        oof[fold == f] = np.mean([x["oof"] for x in logits], axis=0)
-        valid[f] = np.mean([x["valid"] for x in logits], axis=0)
-        test[f] = np.mean([x["test"] for x in logits], axis=0)
+        oof[fold == f] = mean_logits([x["oof"] for x in logits])
+        valid[f] = mean_logits([x["valid"] for x in logits])
+        test[f] = mean_logits([x["test"] for x in logits])
     return predictions_for(data, oof, fold, valid, test)

@@ -1,6 +1,7 @@
 """The predictions of a run, keyed by row: what every stage after training works on."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,15 @@ class OutOfFold:
     label: NDArray[np.int8]
     fold: NDArray[np.int16]
     logit: NDArray[np.float64]
+
+
+def mean_logits(each: NDArray[np.float64] | Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """The plain mean over the first axis: the blend of a recipe's seeds and of a run's fold models.
+
+    They stand on one scale already, so their logits need none of the calibration that ``blend``
+    gives runs of different recipes.
+    """
+    return np.asarray(np.mean(each, axis=0))
 
 
 @dataclass(frozen=True)
@@ -84,11 +94,11 @@ class Predictions:
 
     def valid_mean(self) -> NDArray[np.float64]:
         """(rows,) the fold mean's logits."""
-        return np.asarray(self.valid.mean(axis=0))
+        return mean_logits(self.valid)
 
     def test_mean(self) -> NDArray[np.float64]:
         """(rows,) the fold mean's logits, in ID order."""
-        return np.asarray(self.test.mean(axis=0))
+        return mean_logits(self.test)
 
 
 def keys_of(rows: Rows) -> Keys:

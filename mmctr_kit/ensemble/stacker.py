@@ -28,6 +28,8 @@ LEARNING_RATE = 0.05
 MIN_LEAF_SHARE = 0.01
 FIT_ROWS = 1_000_000
 """More rows than this add time and nothing to trees this small; whole users are drawn."""
+FIT_CELLS = 20_000_000
+"""Rows times runs: of very many runs fewer rows are fitted on, so that memory holds them."""
 ROWS_FOR_TWO_THREADS = 200_000
 """LightGBM's sums depend on its thread count: the data decides it, so the machine does not."""
 
@@ -52,8 +54,9 @@ class Stacker:
         known of the rows, (c, rows), in which the trees are not monotone."""
         import lightgbm
 
-        if len(label) > FIT_ROWS:
-            inside = np.flatnonzero(held_out(user, FIT_ROWS / len(label), seed ^ 0x57AC4))
+        most = min(FIT_ROWS, FIT_CELLS // len(logits))
+        if len(label) > most:
+            inside = np.flatnonzero(held_out(user, most / len(label), seed ^ 0x57AC4))
             logits, label = logits[:, inside], label[inside]
             context = None if context is None else context[:, inside]
         mean = WeightedMean.equal(len(logits)).apply(logits)
