@@ -292,6 +292,13 @@ def test_the_check_too_names_users_under_two_ids(folder: Path) -> None:
     assert "10 users of valid have the history of a user of train" in found.what
 
 
+def test_the_check_tells_targets_in_histories_apart_by_label(folder: Path) -> None:
+    targets_into_histories(folder)
+    found = [f.what for f in check_data(folder) if f.id == "target-in-history"]
+    assert "train: 25.00% of the targets stand in their own row's history" in found[0]
+    assert found[0].endswith(", of label 0 0.00%, of label 1 100.00%")
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_clean_data_raises_no_suspicion_and_no_warning(seed: int, tmp_path: Path) -> None:
     generate(tmp_path / "world", PRESETS["tiny"], seed)

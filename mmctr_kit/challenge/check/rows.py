@@ -138,7 +138,7 @@ def _histories(rows: RowFiles, n_items: int | None, sequences: bool | None) -> I
     if n_items is not None:
         yield from _history_ids(known, n_items, sequences)
     yield from (
-        _target_in_history(split, history.holds_target)
+        _target_in_history(split, history.holds_target, rows[split])
         for split, history in known.items()
         if history.holds_target is not None
     )
@@ -196,9 +196,13 @@ def _history_ids(
         )
 
 
-def _target_in_history(split: Split, holds: NDArray[np.bool_]) -> Finding:
+def _target_in_history(split: Split, holds: NDArray[np.bool_], file: RowFile) -> Finding:
     rate = float(holds.mean())
     said = f"{split}: {rate:.2%} of the targets stand in their own row's history"
+    if rate and "label" in file.columns:
+        label = file.columns["label"]
+        parts = [(y, holds[label == y]) for y in (0, 1)]
+        said += "".join(f", of label {y} {part.mean():.2%}" for y, part in parts if len(part))
     if rate <= TARGET_IN_HISTORY:
         return Finding("target-in-history", Level.PASS, said, "")
     return Finding(
