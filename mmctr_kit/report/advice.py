@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmctr_kit.report.compare import Compared
+from mmctr_kit.report.compare import Compared, stored_estimate
 from mmctr_kit.report.parts import listed
 from mmctr_kit.report.sections.slices import sliced_run
 from mmctr_kit.report.subject import Subject
 from mmctr_kit.runs import Run
+from mmctr_kit.scores import estimate_from
 
 SEEDS = 3
 TIES = 0.01
+ADDS = 2.0
 RISING = 0.5
 
 
@@ -35,6 +37,8 @@ def advice(subject: Subject, root: Path, submissions: Path) -> list[Advice]:
         *_epochs(subject, root),
         *_slices(subject),
         *_blending(subject),
+        *_needless(subject),
+        *_tuned(subject, root),
         *_ablation(subject, root),
         *_submission(subject, submissions),
     ]
@@ -54,7 +58,7 @@ def _alarm(subject: Subject) -> Iterator[Advice]:
             yield Advice(
                 f"{name}: find out why OOF and valid disagree",
                 f"{alarm}. Until that is known, no number of it should choose anything.",
-                "mmctr-kit data check DATA",
+                "mmctr-kit data profile DATA",
                 urgent=True,
             )
 
@@ -87,28 +91,41 @@ def _seeds(subject: Subject, root: Path) -> Iterator[Advice]:
 
 
 def _epochs(subject: Subject, root: Path) -> Iterator[Advice]:
-    for run in subject.parts:
+    """Runs whose curves end too early, or turn too early; the command is for the best of them."""
+    longer, slower = [], []
+    for run in sorted(subject.parts, key=_by_oof):
         curves = [lines for lines in run.epochs().values() if len(lines) > 1]
         if not curves:
             continue
-        epochs = max(len(lines) for lines in curves)
-        rising = sum(bool(lines[-1]["best"]) for lines in curves) / len(curves)
-        peaks = [max(e["epoch"] for e in lines if e["best"]) for lines in curves]
-        if rising > RISING:
-            yield Advice(
-                f"{run.name}: train longer",
-                f"{rising:.0%} of its fold models were best at their last epoch, {epochs}.",
-                f"mmctr-kit cv {_recipe(run, root)} --data DATA --set training.epochs={2 * epochs} "
-                f"--name {run.name}_longer",
-            )
-        elif epochs >= 3 and sum(p == 1 for p in peaks) / len(peaks) > RISING:
-            yield Advice(
-                f"{run.name}: regularise, or slow down",
-                "Most of its fold models were best after their first epoch: they overfit from "
-                "then on.",
-                f"mmctr-kit cv {_recipe(run, root)} --data DATA --set training.learning_rate="
-                f"LOWER --name {run.name}_slower",
-            )
+        best = [max(e["epoch"] for e in lines if e["best"]) for lines in curves]
+        epochs = [len(lines) for lines in curves]
+        if sum(b == n for b, n in zip(best, epochs, strict=True)) > RISING * len(curves):
+            longer.append((run, max(epochs)))
+        elif max(epochs) > 2 and best.count(1) > RISING * len(curves):
+            slower.append(run)
+    if longer:
+        run, epochs_of = longer[0]
+        yield Advice(
+            "Train longer",
+            f"{listed([r.name for r, _ in longer])}: most fold models were best at their last "
+            "epoch.",
+            f"mmctr-kit cv {_recipe(run, root)} --data DATA --set training.epochs={2 * epochs_of} "
+            f"--name {run.name}_longer",
+        )
+    if slower:
+        run = slower[0]
+        yield Advice(
+            "Regularise, or slow down",
+            f"{listed([r.name for r in slower])}: most fold models were best after their first "
+            "epoch, and overfit from then on. Set what you lower here.",
+            f"mmctr-kit cv {_recipe(run, root)} --data DATA --set training.learning_rate=LOWER "
+            f"--name {run.name}_slower",
+        )
+
+
+def _by_oof(run: Run) -> float:
+    oof = stored_estimate(run.metrics, "oof")
+    return 0.0 if oof is None else -oof.value
 
 
 def _slices(subject: Subject) -> Iterator[Advice]:
@@ -141,6 +158,34 @@ def _blending(subject: Subject) -> Iterator[Advice]:
             "that rank differently are worth more together.",
             f"mmctr-kit blend {' '.join(names)} --name {subject.run.name}_blend",
         )
+
+
+def _needless(subject: Subject) -> Iterator[Advice]:
+    """Runs of a blend without which it would not be worse."""
+    if "blend" not in subject.metrics:
+        return
+    adds = {n: estimate_from(e) for n, e in subject.metrics["blend"]["adds"].items()}
+    needless = [n for n, gain in adds.items() if not gain.z(0.0) > ADDS]
+    kept = [n for n in adds if n not in needless]
+    if needless and len(kept) > 1:
+        yield Advice(
+            "Leave out what adds nothing",
+            f"{listed(needless)}: the blend's OOF AUC would not be lower by {ADDS:.0f} errors "
+            "without. Fewer runs are cheaper to train and easier to trust.",
+            f"mmctr-kit blend {' '.join(kept)} --name {subject.run.name}_less",
+        )
+
+
+def _tuned(subject: Subject, root: Path) -> Iterator[Advice]:
+    if subject.study is None:
+        return
+    folder = f"{subject.study['name']}.study"
+    yield Advice(
+        "Train what tuning found",
+        "The study wrote its chosen recipe.",
+        f"mmctr-kit cv {shlex.quote(str(root / folder / 'best.yaml'))} --data DATA "
+        f"--name {subject.study['name']}_tuned",
+    )
 
 
 def _comes_near(other: Compared) -> bool:

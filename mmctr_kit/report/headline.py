@@ -55,8 +55,9 @@ def _alarm(metrics: Mapping[str, Any]) -> str | None:
 
 
 def _kind(subject: Subject) -> str:
-    if subject.study is not None:
-        return f"Study: its chosen finalist, {subject.run.name}"
+    if subject.name != subject.run.name:
+        what = "base" if subject.name.endswith(".ablate") else "chosen finalist"
+        return f"The {what}, {subject.run.name}"
     if subject.kind == "blend":
         return f"Blend of {len(subject.run.manifest.sources)} runs"
     if subject.kind == "imported":

@@ -17,6 +17,7 @@ from mmctr_kit.report.sections.learning import learning_section
 from mmctr_kit.report.sections.making import environment_section, recipe_section, time_section
 from mmctr_kit.report.sections.scores import ranking_section, spread_section
 from mmctr_kit.report.sections.slices import slices_section
+from mmctr_kit.report.sections.study import study_section
 from mmctr_kit.report.subject import Subject
 
 SECTIONS: tuple[Callable[[Subject], Section | None], ...] = (
@@ -27,6 +28,7 @@ SECTIONS: tuple[Callable[[Subject], Section | None], ...] = (
     spread_section,
     slices_section,
     ablation_section,
+    study_section,
     time_section,
     recipe_section,
     environment_section,

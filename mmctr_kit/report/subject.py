@@ -63,6 +63,9 @@ def open_subject(name: str, root: Path) -> Subject:
             break
     else:
         run = open_run(name, root)
+    beside_it = run.path.with_name(f"{run.name}.study") / "study.json"
+    if study is None and beside_it.is_file():
+        study = read_json(beside_it)
     metrics, found = run.metrics, run.predictions()
     beside = {r.name: r for r in all_runs(run.path.parent) if r.finished and r.name != run.name}
     named = run.manifest.sources
@@ -85,7 +88,7 @@ def _chosen(path: Path, study: Mapping[str, Any]) -> Run:
     """A study's chosen finalist."""
     if not study["finalists"]:
         raise RunError(f"study {path.name} has no finalist yet; run its tune command again")
-    return open_run(study["finalists"][0]["run"], path / "finalists")
+    return open_run(str(study["finalists"][0]["run"]), path)
 
 
 def _alike(run: Run, others: list[Run]) -> tuple[Run, ...]:

@@ -16,9 +16,16 @@ def weights(names: Sequence[str], values: NDArray[np.float64]) -> Figure:
         axes = figure.subplots()
         axes.barh(range(len(names)), values, height=0.6, color=colour(0))
         for place, value in enumerate(values):
-            text = f" {value:.2f} "
-            side = "left" if value >= 0 else "right"
-            axes.text(value, place, text, va="center", ha=side, fontsize=8.5, color=INK)
+            side, by = ("left", 3) if value >= 0 else ("right", -3)
+            axes.annotate(
+                f"{value:.2f}",
+                (value, place),
+                xytext=(by, 0),
+                textcoords="offset points",
+                va="center",
+                ha=side,
+                fontsize=8.5,
+            )
         axes.set_yticks(range(len(names)), [short(n) for n in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlim(min(0.0, 1.2 * values.min()), 1.2 * max(values.max(), 1e-3))
@@ -36,10 +43,12 @@ def correlations(names: Sequence[str], matrix: NDArray[np.float64]) -> Figure:
     """
     count = len(names)
     low, high = _range(matrix)
-    with canvas(min(4.7, 1.3 + 0.32 * count)) as figure:
+    with canvas(min(4.4, 1.2 + 0.3 * count)) as figure:
         axes = figure.subplots()
         for i in range(count):
             for j in range(count):
+                if i == j:
+                    continue
                 value = matrix[i, j]
                 depth = 0.08 + 0.62 * float(np.clip((value - low) / (high - low), 0, 1))
                 square = Rectangle(
@@ -47,7 +56,7 @@ def correlations(names: Sequence[str], matrix: NDArray[np.float64]) -> Figure:
                 )
                 axes.add_patch(square)
                 if count <= 12:
-                    text = f"{value:.2f}".replace("0.", ".", 1) if i != j else "1"
+                    text = f"{value:.2f}".replace("0.", ".", 1)
                     size = 8.5 if count <= 8 else 7
                     axes.text(j, i, text, ha="center", va="center", fontsize=size, color=INK)
         axes.set_xlim(-0.5, count - 0.5)

@@ -48,7 +48,7 @@ def learning(curves: Sequence[FoldCurve]) -> Figure:
 
 def roc(curves: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Figure:
     """Each curve (false positive rate, true positive rate) by its label, and the diagonal."""
-    with canvas(4.4) as figure:
+    with canvas(4.1) as figure:
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
         for place, (label, (x, y)) in enumerate(curves.items()):

@@ -22,7 +22,7 @@ class Reliability:
 
 def calibration(found: Mapping[str, Reliability]) -> Figure:
     """Mean label by mean prediction, with 95 % bars, of each of the named; and the diagonal."""
-    with canvas(4.2) as figure:
+    with canvas(4.1) as figure:
         axes = figure.subplots()
         top = 1.05 * max(max(r.prediction.max(), r.label.max()) for r in found.values())
         axes.plot([0, top], [0, top], color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))

@@ -31,7 +31,7 @@ COLOURS = (
 DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
 """Line styles, so that lines are told apart without their colours too."""
 
-WIDTH = 4.7
+WIDTH = 4.4
 """Inches; all figures are of one width."""
 
 _NAMES = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {

@@ -37,8 +37,8 @@ def blend_section(subject: Subject) -> Section | None:
     return Section(
         "blend",
         "Blend",
-        f"Method {told['method']}. {told['reason'][:1].upper()}{told['reason'][1:]}. Every method "
-        "was fitted on some users and scored on the others.",
+        f"{told['reason'][:1].upper()}{told['reason'][1:]}. Every method was fitted on some users "
+        "and scored on the others.",
         made,
         grids,
     )

@@ -71,7 +71,8 @@ def _differences(texts: Mapping[str, str]) -> Grid:
         cells = [_cell(values, key) for values in flat.values()]
         if key != "name" and len(set(cells)) > 1:
             rows.append((key, *cells))
-    return Grid("Where the recipes differ; – where a model has no such key.", ("key", *texts), rows)
+    caption = "Where the recipes differ; – where a model has no such key."
+    return Grid(caption, ("key", *texts), rows, left=1 + len(texts))
 
 
 def _cell(values: Mapping[str, str], key: str) -> str:
@@ -84,7 +85,8 @@ def _flatten(content: Mapping[str, Any], before: str = "") -> list[tuple[str, st
         if isinstance(value, dict):
             found += _flatten(value, f"{before}{key}.")
         else:
-            found.append((f"{before}{key}", str(value)))
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            found.append((f"{before}{key}", text))
     return found
 
 
@@ -98,7 +100,9 @@ def environment_section(subject: Subject) -> Section:
         "environment",
         "Environment",
         "What the run was made with. Runs blend where rows and folds have the same fingerprint.",
-        grids=[Grid("From the manifest; fingerprints are cut.", ("", *facts), rows)],
+        grids=[
+            Grid("From the manifest; fingerprints are cut.", ("", *facts), rows, 1 + len(facts))
+        ],
     )
 
 
