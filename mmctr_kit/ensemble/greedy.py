@@ -57,12 +57,12 @@ def _forward(logits: NDArray[np.float64], auc: BinnedAuc) -> NDArray[np.float64]
     picks: list[int] = []
     best, best_length = -1.0, 0
     for size in range(1, STEPS + 1):
-        scores = [auc.of_scores((total + x) / size) for x in logits]
+        scores = auc.of_sums(total, logits)
         pick = int(np.argmax(scores))
         picks.append(pick)
         total += logits[pick]
         if scores[pick] > best:
-            best, best_length = scores[pick], size
+            best, best_length = float(scores[pick]), size
         elif size >= best_length + PATIENCE:
             break
     return np.bincount(picks[:best_length], minlength=len(logits)) / best_length

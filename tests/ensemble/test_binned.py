@@ -34,3 +34,12 @@ def test_folds_without_both_classes_are_left_out_of_the_binned_auc():
     assert BinnedAuc.of(label, fold).of_scores(np.array([1.0, 0.0, -9.0])) == 1.0
     assert BinnedAuc.of(label[2:], fold[2:]) is None
     assert BinnedAuc.of(label[:0], fold[:0]) is None
+
+
+def test_sums_are_measured_like_the_scores_that_they_are():
+    rng, label, fold, _ = rows()
+    base, added = 3.0 + label + rng.normal(size=ROWS), rng.normal(size=(4, ROWS)) + label
+    binned = BinnedAuc.of(label, fold)
+    np.testing.assert_allclose(
+        binned.of_sums(base, added), [binned.of_scores(base + x) for x in added], atol=1e-12
+    )
