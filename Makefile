@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint typecheck fmt clean
+.PHONY: help install demo bench test lint typecheck fmt clean
 
 help: ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -19,6 +19,9 @@ install: $(STAMP) ## The package and its tools, in .venv
 
 demo: $(STAMP) ## The whole path on generated data: a few minutes on two CPU cores
 	$(BIN)/mmctr-kit demo
+
+bench: $(STAMP) ## Rows a second of each kind of model, on generated data
+	$(BIN)/mmctr-kit bench --preset demo
 
 test: $(STAMP) ## The tests; those that need a GPU are skipped where there is none
 	$(BIN)/python -m pytest -n auto

@@ -9,12 +9,12 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,9 @@ _REQUESTS, _LEAST, _SECONDS = 200, 100, 3.0
 """So many requests of a size, or fewer, but at least ``_LEAST``, where they take longer."""
 
 _USERS, _WARM, _TRIALS = 32, 5, 3
+
+_Told = TypeVar("_Told")
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Subject:
     """What the measuring process is told: a recipe goes as plain values, as to a fold worker."""
 
     recipe: Mapping[str, Any]
@@ -99,7 +102,8 @@ def measure_cost(plan: Plan, path: Path, cache: Path) -> Measured:
 
     It takes place in a fresh process. Raises RunError where that dies.
     """
-    found = _in_a_process(_Told(plan.recipe.resolved(), plan.data.folder, path, plan.crew))
+    told = _Subject(plan.recipe.resolved(), plan.data.folder, path, plan.crew)
+    found = in_a_process(_measure, told, path.name)
     cache.parent.mkdir(parents=True, exist_ok=True)
     write_json(cache, {"of": _measured_of(plan), "cost": asdict(found)})
     return found
@@ -110,10 +114,14 @@ def _measured_of(plan: Plan) -> dict[str, Any]:
     return {"recipe": manifest.recipe, "environment": dict(manifest.environment)}
 
 
-def _in_a_process(told: _Told) -> Measured:
+def in_a_process(work: Callable[[_Told], _Found], told: _Told, name: str) -> _Found:
+    """``work(told)`` in a process of its own, so that what it measures is its own.
+
+    Both can be pickled. Raises what it raises, and RunError, which says ``name``, where it dies.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_measure_and_send, args=(told, theirs), daemon=True)
+    process = context.Process(target=_work_and_send, args=(work, told, theirs), daemon=True)
     # A new process keeps what is blocked: Ctrl-C is this one's to answer, by ending that one.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -122,11 +130,11 @@ def _in_a_process(told: _Told) -> Measured:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     try:
-        found = ours.recv()
+        found: _Found | MmctrKitError = ours.recv()
     except EOFError as e:
         raise RunError(
-            f"the process that measured '{told.path.name}' died, perhaps for want of memory; "
-            "the same command goes on where it stopped"
+            f"the process that measured '{name}' died, perhaps for want of memory; "
+            "give the same command again"
         ) from e
     finally:
         process.terminate()
@@ -134,18 +142,17 @@ def _in_a_process(told: _Told) -> Measured:
         ours.close()
     if isinstance(found, MmctrKitError):
         raise found
-    assert isinstance(found, Measured)
     return found
 
 
-def _measure_and_send(told: _Told, to: Connection) -> None:
+def _work_and_send(work: Callable[[_Told], _Found], told: _Told, to: Connection) -> None:
     try:
-        to.send(_measure(told))
+        to.send(work(told))
     except MmctrKitError as e:
         to.send(e)
 
 
-def _measure(told: _Told) -> Measured:
+def _measure(told: _Subject) -> Measured:
     from mmctr_kit.training.device import prepare
 
     crew, recipe = told.crew, parse_recipe(told.recipe, "recipe")
@@ -156,14 +163,14 @@ def _measure(told: _Told) -> Measured:
     data = replace(data, rows=rows)
     learner = make_learner(recipe, data, crew.device)
     learner.load(RunWriter(told.path).fold(0, recipe.seeds[0]).weights())
-    latency = tuple(_latency(learner, n, len(asked) // CANDIDATES[-1]) for n in CANDIDATES)
+    latency = latencies(learner, "test", len(asked) // CANDIDATES[-1])
     trained = len(fold_rows(recipe, data, 0).train)
     costs = [learner.cost(trained) for _ in range(_TRIALS)]
     return Measured(
         parameters=costs[0].parameters,
         train_rows_per_second=costs[0].batch_size / median(c.seconds_per_step for c in costs),
         latency=latency,
-        memory_mb=_peak_bytes(crew.device) / 2**20,
+        memory_mb=peak_bytes(crew.device) / 2**20,
         memory_of="gpu" if crew.device.startswith("cuda") else "process",
     )
 
@@ -187,13 +194,17 @@ def requests(data: ChallengeData, candidates: int) -> Rows:
     )
 
 
-def _latency(learner: Learner, candidates: int, users: int) -> Latency:
-    """Requests of ``candidates`` rows, from the users in turn."""
+def latencies(learner: Learner, split: Split, users: int) -> tuple[Latency, ...]:
+    """For each of :data:`CANDIDATES`, requests of so many rows, from the users in turn. The split's
+    rows are those of :func:`requests` for the largest of them."""
+    return tuple(_latency(learner, split, n, users) for n in CANDIDATES)
 
+
+def _latency(learner: Learner, split: Split, candidates: int, users: int) -> Latency:
     def seconds(number: int) -> float:
         index: NDArray[np.int64] = number % users * CANDIDATES[-1] + np.arange(candidates)
         began = time.perf_counter()
-        learner.predict("test", index)
+        learner.predict(split, index)
         return time.perf_counter() - began
 
     for number in range(_WARM):
@@ -205,7 +216,8 @@ def _latency(learner: Learner, candidates: int, users: int) -> Latency:
     return Latency(candidates, float(half), float(most), len(taken))
 
 
-def _peak_bytes(device: str) -> int:
+def peak_bytes(device: str) -> int:
+    """The most memory that this process had: in tensors on the GPU, or on a CPU all of it."""
     if device.startswith("cuda"):
         from mmctr_kit.training.device import peak_gpu_bytes
 

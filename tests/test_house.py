@@ -34,6 +34,7 @@ LINE = (
     "foldjobs",
     "cv",
     "cost",
+    "bench",
     "ablate",
     "tune",
     "submission",
@@ -46,7 +47,7 @@ LINE = (
 """Each part may import those before it, and itself."""
 
 HEAVY = {
-    "torch": ("models", "training", "items"),
+    "torch": ("models", "training", "items", "bench"),
     "lightgbm": ("ensemble",),
     "optuna": ("tune",),
 }
@@ -130,6 +131,8 @@ def loaded_by(*arguments: str) -> set[str]:
         ("ablate", "din_demo", "--data", "nowhere"),
         ("tune", "din_demo", "--data", "nowhere"),
         ("submit", "--check", "nowhere.zip"),
+        ("bench", "--help"),
+        ("bench", "--data", "nowhere"),
         ("recipes",),
         ("report", "nowhere"),
     ],

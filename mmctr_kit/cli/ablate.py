@@ -15,7 +15,17 @@ from mmctr_kit.cli.options import (
     JsonOption,
     RunsOption,
 )
-from mmctr_kit.cli.output import console, fail, print_json, say, status, table, warn
+from mmctr_kit.cli.output import (
+    console,
+    fail,
+    print_json,
+    say,
+    short,
+    short_count,
+    status,
+    table,
+    warn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -176,22 +186,9 @@ def _estimates(row: "Row") -> list[str]:
 
 def _cost(row: "Row") -> list[str]:
     cost = row.cost
-    times = [f"{_short(each.p50_ms)}/{_short(each.p99_ms)}" for each in cost.latency]
-    speed = _count(cost.train_rows_per_second)
-    return [row.name, _count(cost.parameters), speed, *times, f"{cost.memory_mb:.0f}"]
-
-
-def _short(value: float) -> str:
-    """Three figures, and no fewer than the whole number has."""
-    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
-
-
-def _count(value: float) -> str:
-    """Like 850, 12.3k, 1.23M."""
-    for unit, size in (("", 1), ("k", 1e3), ("M", 1e6)):
-        if value < 999.5 * size:
-            return f"{value:.0f}" if size == 1 else f"{_short(value / size)}{unit}"
-    return f"{_short(value / 1e9)}G"
+    times = [f"{short(each.p50_ms)}/{short(each.p99_ms)}" for each in cost.latency]
+    speed = short_count(cost.train_rows_per_second)
+    return [row.name, short_count(cost.parameters), speed, *times, f"{cost.memory_mb:.0f}"]
 
 
 class _Teller:

@@ -12,6 +12,7 @@ import typer
 from mmctr_kit import __version__
 from mmctr_kit.cli import (
     ablate,
+    bench,
     blend,
     cv,
     data,
@@ -46,6 +47,7 @@ app.add_typer(items.app, name="items")
 app.command("cv")(cv.cv)
 app.command("ablate")(ablate.ablate)
 app.command("tune")(tune.tune)
+app.command("bench")(bench.bench)
 app.command("runs")(runs.runs)
 app.command("slices")(slices.slices)
 app.command("report")(report.report)

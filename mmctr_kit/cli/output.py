@@ -99,3 +99,16 @@ def status(text: str) -> Iterator[None]:
         return
     with out.status(text):
         yield
+
+
+def short(value: float) -> str:
+    """Three figures, and no fewer than the whole number has."""
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
+
+
+def short_count(value: float) -> str:
+    """Like 850, 12.3k, 1.23M."""
+    for unit, size in (("", 1), ("k", 1e3), ("M", 1e6)):
+        if value < 999.5 * size:
+            return f"{value:.0f}" if size == 1 else f"{short(value / size)}{unit}"
+    return f"{short(value / 1e9)}G"

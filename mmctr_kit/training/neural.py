@@ -82,22 +82,27 @@ class NeuralLearner:
         resume: State | None = None,
     ) -> Iterator[Epoch]:
         try:
-            trained = self._see(train, seed)
-            self._fit = self._begin(seed)
-            yield from self._fit.run(trained, holdout, resume)
+            fit, rows = self.begin(train, seed)
+            yield from fit.run(rows, holdout, resume)
         except torch.OutOfMemoryError as e:
             raise MmctrKitError(
                 "the GPU's memory is full; lower training.batch_size, or use --devices cpu"
             ) from e
 
-    def _begin(self, seed: int) -> Fit:
-        """A fit of a fresh model, in the module of the one before: what was compiled is of that."""
+    def begin(self, train: NDArray[np.int64], seed: int) -> tuple[Fit, NDArray[np.int64]]:
+        """A fit of a fresh model that has seen no row yet, and the rows to train it on: ``train``
+        of the train split and, numbered after that, the extra ones.
+
+        It is in the module of the fit before: what was compiled is of that.
+        """
+        rows = self._see(train, seed)
         model = self.build(seed)
         if self._module is None:
             self._module = model
         else:
             self._module.load_state_dict(model.state_dict())
-        return Fit(self._module, self.data, self.recipe.training, seed, self._forward)
+        self._fit = Fit(self._module, self.data, self.recipe.training, seed, self._forward)
+        return self._fit, rows
 
     def _see(self, train: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
         """Take what these train rows add to the data: signals and extra rows of their users.
@@ -169,7 +174,9 @@ class NeuralLearner:
             self._see(np.arange(len(self._challenge.train)), 0)
         fit = Fit(self.build(0), self.data, options, 0, self._forward)
         size = batch_size_for(train_rows, options)
-        rows = np.arange(min(size, len(self.data.rows["train"])))
+        # Rows far apart: neighbours share a user, and on a CPU an item is encoded once a batch.
+        there = len(self.data.rows["train"])
+        rows = np.sort(np.random.default_rng(0).choice(there, min(size, there), replace=False))
         index = torch.from_numpy(rows).to(self.device).expand(_TIMED_STEPS, -1)
         rates = [options.learning_rate] * _TIMED_STEPS
         per_step = _seconds(lambda: fit.train_steps(index, rates)) / _TIMED_STEPS

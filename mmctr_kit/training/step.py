@@ -68,17 +68,28 @@ class Step:
 
         ``positions``, as in make_batch, fixes the number of history positions.
         """
-        batch = make_batch(self.data, "train", index, self.known_user, positions)
+        loss = self.loss(self.batch(index, positions), index)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.update()
+        return loss.detach()
+
+    def batch(self, index: Tensor, positions: int | None = None) -> Batch:
+        """The rows (B,) of the train split."""
+        return make_batch(self.data, "train", index, self.known_user, positions)
+
+    def loss(self, batch: Batch, index: Tensor) -> Tensor:
+        """The logloss of the batch of rows ``index``, (); what gradients there were are gone."""
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
             logit = self.forward(self.model, batch)
-        loss = nn.functional.binary_cross_entropy_with_logits(logit.float(), self.labels[index])
-        loss.backward()  # type: ignore[no-untyped-call]
+        return nn.functional.binary_cross_entropy_with_logits(logit.float(), self.labels[index])
+
+    def update(self) -> None:
+        """From the gradients of the loss to new weights."""
         self._regularise()
         if self.options.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
         self.optimizer.step()
-        return loss.detach()
 
     def state(self) -> dict[str, Tensor]:
         """All that a step changes, by name and where it is: ``model.`` its parameters and buffers,
