@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from worlds import small_demo
+from worlds import quiet_plan, small_demo
 
 from mmctr_kit.challenge.load import load
-from mmctr_kit.cv import plan_cv, run_cv
+from mmctr_kit.cv import run_cv
 from mmctr_kit.ensemble.blend_runs import blend_report, blend_runs
 from mmctr_kit.ensemble.group import group_softmax
 from mmctr_kit.files import read_columns
@@ -37,7 +37,7 @@ def runs_of(home: Path, work: Path) -> list[Run]:
     data = load(home / "data")
     for name in RECIPES:
         path = work / "runs" / f"{home.name}-{name}"
-        run_cv(plan_cv(load_recipe(name), data, "cpu", 1), path, False, lambda _progress: None)
+        run_cv(quiet_plan(load_recipe(name), data), path, False, lambda _progress: None)
         shutil.rmtree(path / "folds", ignore_errors=True)
         runs.append(Run(path))
     return runs

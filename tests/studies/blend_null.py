@@ -20,11 +20,11 @@ from pathlib import Path
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
-from worlds import small_demo
+from worlds import quiet_plan, small_demo
 
 from mmctr_kit.challenge.data import ChallengeData, Rows
 from mmctr_kit.challenge.load import load
-from mmctr_kit.cv import plan_cv, predictions_of, run_cv
+from mmctr_kit.cv import predictions_of, run_cv
 from mmctr_kit.ensemble.blend import Blend, blend
 from mmctr_kit.ensemble.blend_runs import stack_of
 from mmctr_kit.folds import user_folds
@@ -103,7 +103,7 @@ def of_recipe(data: ChallengeData, name: str, path: Path) -> list[Predictions]:
     """The same by a shipped recipe and `cv`'s own path, in this process."""
     seeds = list(range(RUNS))
     recipe = load_recipe(name, [f"seeds={seeds}", "training.snapshot=last"])
-    plan = plan_cv(recipe, data, "cpu", 1)
+    plan = quiet_plan(recipe, data)
     run_cv(plan, path, False, lambda _progress: None)
     return [predictions_of(plan, RunWriter(path), (seed,)) for seed in seeds]
 

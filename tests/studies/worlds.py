@@ -1,10 +1,13 @@
-"""Generated data sets for the studies: the demo preset with fewer users, all else in proportion."""
+"""What the studies share: generated data sets, and `cv` in this process on one thread."""
 
 from dataclasses import replace
 from pathlib import Path
 
+from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.synth import PRESETS, generate
 from mmctr_kit.challenge.synth.presets import ROWS_PER_USER
+from mmctr_kit.cv import Plan, plan_cv
+from mmctr_kit.recipe import Recipe
 
 DEMO = PRESETS["demo"]
 
@@ -23,3 +26,9 @@ def small_demo(work: Path, users: int, seed: int) -> Path:
         )
         generate(home, preset, seed=seed)
     return home
+
+
+def quiet_plan(recipe: Recipe, data: ChallengeData) -> Plan:
+    """A plan on one thread of this process: on a busy machine two wait for each other."""
+    plan = plan_cv(recipe, data, "cpu", 1)
+    return replace(plan, crew=replace(plan.crew, threads=1))
