@@ -70,7 +70,9 @@ class MultiHeadTargetAttention(nn.Module):
             scores = scores + self.signal(batch.signals)
         weight = self.dropout(segment_softmax(scores, row, len(target)))
         heads = zip(weight.unbind(1), value.chunk(self.heads, dim=1), strict=True)
-        pooled = [weighted_sum(w, v, index, batch.offsets) for w, v in heads]  # H of (B, A / H)
+        pooled = [
+            weighted_sum(w, v, index, row, batch.offsets) for w, v in heads
+        ]  # H of (B, A / H)
         return self.out(torch.cat(pooled, dim=1)), scores
 
 
@@ -84,5 +86,5 @@ class NoAttention(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The sum of the history's vectors (B, D), and scores (P, 0)."""
         ones = table.new_ones(len(batch.history))
-        pooled = weighted_sum(ones, table, index, batch.offsets)
+        pooled = weighted_sum(ones, table, index, batch.row, batch.offsets)
         return pooled, target.new_zeros(len(batch.history), 0)

@@ -106,7 +106,7 @@ class CrossAttention(nn.Module):
         value = F.linear(table, wv @ self.value_proj.weight, value_bias)
         weight = self._weights(q, key, index, row)
         heads = zip(weight.unbind(1), value.chunk(self.heads, dim=1), strict=True)
-        pooled = [weighted_sum(w, v, index, offsets) for w, v in heads]
+        pooled = [weighted_sum(w, v, index, row, offsets) for w, v in heads]
         out: Tensor = self.out_proj(torch.cat(pooled, dim=1))
         return out
 

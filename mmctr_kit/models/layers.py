@@ -6,6 +6,7 @@ pipeline's initialisation: embeddings N(0, 1e-4), linear layers Xavier normal wi
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -118,11 +119,13 @@ def gather(table: Tensor, index: Tensor | None) -> Tensor:
     return table if index is None else F.embedding(index, table)
 
 
-def weighted_sum(weight: Tensor, table: Tensor, index: Tensor | None, offsets: Tensor) -> Tensor:
+def weighted_sum(
+    weight: Tensor, table: Tensor, index: Tensor | None, row: Tensor, offsets: Tensor
+) -> Tensor:
     """Per row, the sum of ``weight[p] * table[index[p]]`` over its positions, in float32.
 
-    (P,), (K, D), (P,) or None as in :func:`gather`, (B + 1,) -> (B, D). Positions after
-    ``offsets[B]`` are left out.
+    (P,), (K, D), (P,) or None as in :func:`gather`, (P,) and (B + 1,) as in Batch -> (B, D).
+    Positions after ``offsets[B]`` are left out.
     """
     with torch.autocast(table.device.type, enabled=False):
         table, weight = table.float(), weight.float()
@@ -130,10 +133,36 @@ def weighted_sum(weight: Tensor, table: Tensor, index: Tensor | None, offsets: T
             bags = offsets.to(index.dtype)
             return F.embedding_bag(index, table, bags, mode="sum", per_sample_weights=weight)[:-1]
         # Not embedding_bag: on a GPU one thread would go through all dummies, which are one bag.
-        values = weight[:, None] * gather(table, index)
-        return torch.segment_reduce(
-            values, "sum", offsets=offsets.long(), axis=0, initial=0, unsafe=True
-        )
+        total: Tensor = _segment_sum(weight[:, None] * gather(table, index), row, offsets)
+        return total
+
+
+@torch.library.custom_op("mmctr_kit::segment_sum", mutates_args=())
+def _segment_sum(values: Tensor, row: Tensor, offsets: Tensor) -> Tensor:  # noqa: ARG001
+    """(P, d) values of positions, (P,), (B + 1,) -> (B, d) their sum in each row.
+
+    Its gradient is each row's at all its positions. torch would write that out, as large as all
+    positions, where here a compiler takes it from the rows as it goes on.
+    """
+    bounds = offsets.long()
+    return torch.segment_reduce(values, "sum", offsets=bounds, axis=0, initial=0, unsafe=True)
+
+
+@_segment_sum.register_fake
+def _(values: Tensor, row: Tensor, offsets: Tensor) -> Tensor:  # noqa: ARG001
+    return values.new_empty(len(offsets) - 1, values.shape[1])
+
+
+def _keep_row(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:  # noqa: ARG001
+    ctx.save_for_backward(inputs[1])
+
+
+def _to_positions(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    (row,) = ctx.saved_tensors
+    return rows_to_positions(gradient, row), None, None
+
+
+_segment_sum.register_autograd(_to_positions, setup_context=_keep_row)
 
 
 def row_sum(values: Tensor, row: Tensor, rows: int) -> Tensor:
@@ -220,12 +249,18 @@ class TargetAttention(nn.Module):
         (anything at dummies)."""
         wq, wk, wd, wp = torch.split(self.first.weight, self.width, dim=1)
         per_row = F.linear(target, wq + wd, self.first.bias)
-        per_key = F.linear(table, wk - wd)
         product = rows_to_positions(target, batch.row) * gather(table, index)
         # In place: each of these is as large as all positions by the hidden width.
         hidden = rows_to_positions(per_row, batch.row)
-        hidden = hidden.add_(gather(per_key, index)).add_(F.linear(product, wp))
+        if index is None:
+            # Both parts in one product, which is written once.
+            both = torch.cat([table, product], dim=1)
+            hidden = hidden.add_(F.linear(both, torch.cat([wk - wd, wp], dim=1)))
+        else:
+            hidden = hidden.add_(F.embedding(index, F.linear(table, wk - wd)))
+            hidden = hidden.add_(F.linear(product, wp))
         if self.signal is not None:
             hidden = hidden.add_(self.signal(batch.signals))
         weight = self.rest(hidden)
-        return weighted_sum(weight.squeeze(-1), table, index, batch.offsets), weight
+        pooled = weighted_sum(weight.squeeze(-1), table, index, batch.row, batch.offsets)
+        return pooled, weight

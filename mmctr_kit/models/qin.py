@@ -51,7 +51,7 @@ class SparseTargetAttention(nn.Module):
         """
         query = self.W_q(target) @ self.W_k.weight * self.scale  # (B, D)
         score = (rows_to_positions(query, row) * gather(table, index)).sum(-1)  # (P,)
-        pooled = weighted_sum(torch.relu(score), table, index, offsets)  # (B, D)
+        pooled = weighted_sum(torch.relu(score), table, index, row, offsets)  # (B, D)
         output: Tensor = self.W_o(self.W_v(pooled)) + target
         return output
 

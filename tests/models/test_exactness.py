@@ -121,14 +121,16 @@ def test_translated_code_agrees_too() -> None:
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("how", [packed, compiled()], ids=["eager", "compiled"])
+@pytest.mark.parametrize("how", ["eager", "compiled"])
 @pytest.mark.parametrize("name", [*PADDED, *VARIANTS])
-def test_a_gpu_agrees_with_the_padded_cpu(name: str, how: Callable[[Any, Batch], Tensor]) -> None:
+def test_a_gpu_agrees_with_the_padded_cpu(name: str, how: str) -> None:
     model, batch = without_dropout(variant(name)), make_batch(least=0)
     plain = found(model, PADDED.get(name, PADDED["din"]), batch)
     there = with_padding(batch, DUMMIES, 7)
     there = Batch(**{k: v.cuda() for k, v in vars(there).items()})
-    require_equal(found(model.cuda(), how, there), plain)
+    # One for each model: torch compiles a function for so many and no more.
+    forward = compiled() if how == "compiled" else packed
+    require_equal(found(model.cuda(), forward, there), plain)
 
 
 def test_every_model_that_reads_histories_has_a_padded_self() -> None:

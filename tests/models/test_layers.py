@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from mmctr_kit.models.batch import Batch
@@ -28,7 +29,8 @@ def positions(signals: int) -> Batch:
     return Batch(rows, rows, rows, rows, history, ROW, OFFSETS, similar, torch.zeros(4, 0))
 
 
-def test_target_attention_equals_the_mlp_on_the_concatenated_vectors() -> None:
+@pytest.mark.parametrize("table_of", ["items", "positions"])
+def test_target_attention_equals_the_mlp_on_the_concatenated_vectors(table_of: str) -> None:
     torch.manual_seed(0)
     attention = TargetAttention(6, (10, 5), "relu", 0.0)
     target, table = torch.randn(4, 6), torch.randn(8, 6)
@@ -36,8 +38,9 @@ def test_target_attention_equals_the_mlp_on_the_concatenated_vectors() -> None:
     k, q = table[index], target[ROW]
     weight = attention.rest(attention.first(torch.cat([q, k, q - k, q * k], 1)))
     expected = torch.stack([(weight * k)[r == ROW].sum(0) for r in range(4)])
-    batch = positions(0)
-    assert torch.allclose(attention.attend(target, table, index, batch)[0], expected, atol=1e-5)
+    keys = (table, index) if table_of == "items" else (k, None)
+    found = attention.attend(target, *keys, positions(0))[0]
+    assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_a_positions_signals_are_further_inputs_of_the_attentions_first_layer() -> None:
@@ -55,7 +58,8 @@ def test_a_positions_signals_are_further_inputs_of_the_attentions_first_layer() 
 def test_weighted_sum_leaves_out_what_comes_after_the_last_row() -> None:
     table, index = torch.randn(5, 3), torch.tensor([0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 4])
     weight = torch.randn(11)
-    found = weighted_sum(weight, table, index, OFFSETS)
+    row = torch.cat([ROW, torch.full((2,), 4)])
+    found = weighted_sum(weight, table, index, row, OFFSETS)
     expected = torch.stack(
         [(weight[:9, None] * table[index[:9]])[r == ROW].sum(0) for r in range(4)]
     )
@@ -97,12 +101,21 @@ def test_looking_up_items_equals_encoding_each(
     assert len(table) == ((6 if len(history) > 1 else 1) if compiling else distinct)
 
 
-def test_a_weighted_sum_is_the_same_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    offsets, weight = torch.tensor([0, 2, 2, 5]), torch.randn(7)
-    table, index = torch.randn(4, 3), torch.tensor([3, 0, 0, 1, 2, 3, 1])
-    found = weighted_sum(weight, table, index, offsets)
+def test_a_weighted_sum_and_its_gradients_are_the_same_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    offsets, row = torch.tensor([0, 2, 2, 5]), torch.tensor([0, 0, 2, 2, 2, 3, 3])
+    weight, table = torch.randn(7, requires_grad=True), torch.randn(4, 3, requires_grad=True)
+    index, factor = torch.tensor([3, 0, 0, 1, 2, 3, 1]), torch.randn(3, 3)
+
+    def found() -> list[Tensor]:
+        total = weighted_sum(weight, table, index, row, offsets)
+        return [total, *torch.autograd.grad((total * factor).sum(), [weight, table])]
+
+    expected = found()
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    assert torch.allclose(weighted_sum(weight, table, index, offsets), found, atol=1e-6)
+    for one, other in zip(found(), expected, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
 
 
 @pytest.mark.parametrize(("dropout", "batch_norm"), [(0.0, False), (0.2, True)])
