@@ -27,6 +27,7 @@ from mmctr_kit.cli import (
     submit,
     tune,
 )
+from mmctr_kit.cli.help import flow_help
 from mmctr_kit.cli.output import fail
 from mmctr_kit.errors import MmctrKitError, warn_in_one_line
 
@@ -80,6 +81,9 @@ def options(
     """From the MMCTR challenge's parquet files to a checked submission."""
     del version
     context.obj = debug
+
+
+flow_help(app)
 
 
 def main() -> None:
