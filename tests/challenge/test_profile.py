@@ -370,6 +370,48 @@ def test_a_cross_fitted_mean_never_sees_its_own_fold(rows: list[tuple[int, int]]
     np.testing.assert_allclose(before[folds == 1], (after + shift)[folds == 1])
 
 
+def without_histories(folder: Path) -> None:
+    for name in ("train", "valid", "test"):
+        with edited(folder, name) as c:
+            c["item_seq"][:] = 0
+
+
+def of_one_item(folder: Path) -> None:
+    for name in ("train", "valid", "test"):
+        with edited(folder, name) as c:
+            c["item_id"][:] = 7
+
+
+def without_vectors(folder: Path) -> None:
+    with edited(folder, "item_info") as c:
+        c["item_emb_d128"][:] = 0
+
+
+def of_one_row_a_user(folder: Path) -> None:
+    for name in ("train", "valid", "test"):
+        with edited(folder, name) as c:
+            c["user_id"] = np.arange(len(c["user_id"])) + 10**6 * len(name)
+
+
+@pytest.mark.parametrize(
+    "strange", [without_histories, of_one_item, without_vectors, of_one_row_a_user]
+)
+def test_strange_data_is_measured_as_far_as_it_goes(
+    strange: Callable[[Path], None], folder: Path
+) -> None:
+    strange(folder)
+    found = profile_data(folder)
+    assert {v.reading.probe for v in found} == set(PROBES)
+    assert all(0 <= v.reading.p <= v.p_holm <= 1 for v in found)
+
+
+def test_a_few_dozen_users_are_enough_and_raise_nothing_they_cannot_tell(check_clean: Path) -> None:
+    """The check's own small folder: its rows have the positive first, its histories are random."""
+    found = {v.reading.probe for v in profile_data(check_clean) if v.suspicious}
+    assert "row-order" in found
+    assert found <= {"row-order", "embedding-order"}
+
+
 def test_too_few_rows_are_one_line(folder: Path) -> None:
     with edited(folder, "train") as c:
         c.update({n: v[:3] for n, v in c.items()})

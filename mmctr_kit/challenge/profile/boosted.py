@@ -22,10 +22,13 @@ def crossfit_scores(
     """(rows,) log odds of each row from trees that saw none of its fold, and each fold's trees."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
+    x = x.copy()
     scores = np.empty(len(x))
     models = []
     for fold in range(int(folds.max()) + 1):
         inside = folds == fold
+        # A column without any number is left out of the splits so; scikit-learn refuses it as NaN.
+        x[:, np.isnan(x[~inside]).all(axis=0)] = 0.0
         model = HistGradientBoostingClassifier(
             max_iter=_ROUNDS,
             max_leaf_nodes=_LEAVES,

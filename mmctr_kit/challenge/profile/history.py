@@ -11,7 +11,14 @@ from mmctr_kit.challenge.check.hash import among, distinct, pair_keys, sequence_
 from mmctr_kit.challenge.contract import SPLITS, Split
 from mmctr_kit.challenge.data import Rows, span_places
 from mmctr_kit.challenge.profile.facts import Facts, within_users
-from mmctr_kit.challenge.profile.reading import Reading, beyond, nothing, percent, share
+from mmctr_kit.challenge.profile.reading import (
+    Reading,
+    auc_reading,
+    beyond,
+    nothing,
+    percent,
+    share,
+)
 from mmctr_kit.metrics import Estimate, auc_with_error
 from mmctr_kit.ranks import number_ids
 
@@ -32,13 +39,11 @@ def target_in_history(facts: Facts) -> Iterator[Reading]:
         label = rows.labels()
         value = auc_with_error(label, held[split].astype(np.float64), rows.user_id)
         rates = [percent(float(held[split][label == y].mean())) for y in (1, 0)]
-        yield Reading(
+        yield auc_reading(
             "target-in-history",
             split,
             value,
-            0.5,
             TARGET_FLOOR,
-            beyond(value, 0.5, TARGET_FLOOR),
             f"the user's histories hold the target of {rates[0]} of the positives and "
             f"{rates[1]} of the negatives",
         )
@@ -68,13 +73,11 @@ def history_label(facts: Facts) -> Iterator[Reading]:
             ("by user", length - off, BETWEEN_FLOOR),
         ):
             value = auc_with_error(rows.labels(), score, rows.user_id)
-            yield Reading(
+            yield auc_reading(
                 "history-label",
                 f"{split}, {where}",
                 value,
-                0.5,
                 floor,
-                beyond(value, 0.5, floor),
                 f"the length of the history, compared {where}, has AUC {value}",
             )
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from mmctr_kit.challenge.profile.facts import Facts, crossfit_auc
-from mmctr_kit.challenge.profile.reading import Reading, beyond, nothing, share
+from mmctr_kit.challenge.profile.reading import Reading, auc_reading, nothing, share
 from mmctr_kit.metrics import auc_with_error, mean_fold_auc
 
 ITEM_FLOOR = 0.4
@@ -28,14 +28,13 @@ def item_label(facts: Facts) -> Iterator[Reading]:
     """How well the item's id alone, its label mean among other users, predicts the label."""
     train = facts.data.train
     value = mean_fold_auc(train.labels(), facts.item_rate, facts.folds, train.user_id)
-    yield Reading(
+    yield auc_reading(
         "item-label",
         "train",
         value,
-        0.5,
         ITEM_FLOOR,
-        beyond(value, 0.5, ITEM_FLOOR, above=True),
         f"an item's label mean among other users has AUC {value}",
+        above=True,
     )
     yield _pure_items(facts)
 
@@ -98,13 +97,11 @@ def item_code(facts: Facts) -> Iterator[Reading]:
         f"item_id mod {modulus}, of {len(tests)} remainders the most telling, has AUC {value}",
     )
     size = auc_with_error(train.labels(), train.item_id.astype(np.float64), train.user_id)
-    yield Reading(
+    yield auc_reading(
         "item-code",
         "train, size of id",
         size,
-        0.5,
         ORDER_FLOOR,
-        beyond(size, 0.5, ORDER_FLOOR),
         f"the size of item_id has AUC {size}",
     )
 
@@ -120,13 +117,11 @@ def level_label(facts: Facts) -> Iterator[Reading]:
             # Rounded, so that equal levels are equal whatever the sum's last bit.
             off = np.round(level - mean[rows.item_id], 9)
             value = auc_with_error(rows.labels(), off, rows.user_id)
-            yield Reading(
+            yield auc_reading(
                 "level-label",
                 f"{split}, {name}",
                 value,
-                0.5,
                 CODE_FLOOR,
-                beyond(value, 0.5, CODE_FLOOR),
                 f"{name} against the item's own mean has AUC {value}",
             )
 

@@ -73,6 +73,13 @@ def beyond(value: Estimate, clean: float, floor: float, above: bool = False) -> 
     return math.erfc(excess / value.error / math.sqrt(2.0)) / (2.0 if above else 1.0)
 
 
+def auc_reading(
+    probe: str, where: str, value: Estimate, floor: float, what: str, above: bool = False
+) -> Reading:
+    """A reading of an AUC, which is 0.5 on clean data; ``floor`` and ``above`` as in beyond."""
+    return Reading(probe, where, value, 0.5, floor, beyond(value, 0.5, floor, above), what)
+
+
 def share(hits: int, n: int) -> Estimate:
     """``hits`` of ``n`` independent things, with the binomial error."""
     if n == 0:

@@ -10,7 +10,7 @@ from mmctr_kit.challenge.contract import SPLITS, Split
 from mmctr_kit.challenge.profile.boosted import crossfit_scores, telling_columns
 from mmctr_kit.challenge.profile.facts import Facts
 from mmctr_kit.challenge.profile.features import row_columns, sample_users
-from mmctr_kit.challenge.profile.reading import Reading, beyond, nothing, percent
+from mmctr_kit.challenge.profile.reading import Reading, auc_reading, beyond, nothing, percent
 from mmctr_kit.folds import user_folds, user_hash
 from mmctr_kit.metrics import Estimate, mean_fold_auc
 
@@ -53,15 +53,14 @@ def _adversarial(facts: Facts, a: Split, b: Split) -> Reading:
     scores, models = crossfit_scores(x, side_of, folds)
     value = mean_fold_auc(side_of, scores, folds, user)
     told = telling_columns(models, x, side_of, folds, names)
-    return Reading(
+    return auc_reading(
         "split-shift",
         name,
         value,
-        0.5,
         SHIFT_FLOOR,
-        beyond(value, 0.5, SHIFT_FLOOR, above=True),
         f"trees tell them apart with AUC {value}, most by "
         + ", ".join(f"{column} ({loss:+.3f})" for column, loss in told),
+        above=True,
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from mmctr_kit.challenge.profile.boosted import crossfit_scores
 from mmctr_kit.challenge.profile.facts import Facts
 from mmctr_kit.challenge.profile.features import row_columns, sample_users
-from mmctr_kit.challenge.profile.reading import Reading, beyond, percent
+from mmctr_kit.challenge.profile.reading import Reading, auc_reading, percent
 from mmctr_kit.metrics import AucSample
 
 ROWS = 24_000
@@ -35,13 +35,12 @@ def target_side(facts: Facts) -> Iterator[Reading]:
     more = sample.difference(both, alone)
     lead = max(whole.value, value.value) - 0.5
     part = f"{percent((value.value - 0.5) / lead)} of that lead over 0.5" if lead > 0 else "no lead"
-    yield Reading(
+    yield auc_reading(
         "target-side",
         "train",
         value,
-        0.5,
         FLOOR,
-        beyond(value, 0.5, FLOOR, above=True),
         f"the target alone {value}, with simple columns of the history {whole} "
         f"({more.value:+.4f} ± {more.error:.4f}): {part}",
+        above=True,
     )
