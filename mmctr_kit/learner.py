@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from mmctr_kit.challenge.contract import Split
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.registry import MODELS
+
+if TYPE_CHECKING:
+    from mmctr_kit.training.shared import Shared
 
 State = Mapping[str, NDArray[Any]]
 """Arrays by name: what an epoch leaves behind, or a model's weights."""
@@ -92,13 +95,15 @@ class Learner(Protocol):
         ...
 
 
-def make_learner(recipe: Recipe, data: ChallengeData, device: str) -> Learner:
+def make_learner(
+    recipe: Recipe, data: ChallengeData, device: str, shared: "Shared | None" = None
+) -> Learner:
     """The learner of the recipe's model, on ``device`` ('cpu', 'cuda', 'cuda:1'); trees grow on the
-    CPU whatever it is."""
+    CPU whatever it is. Networks of one data set and device may have ``shared`` rows and signals."""
     if MODELS[recipe.model_name].learner == "gbdt":
         from mmctr_kit.training.boosted import BoostedLearner
 
         return BoostedLearner(recipe, data)
     from mmctr_kit.training.neural import NeuralLearner
 
-    return NeuralLearner(recipe, data, device)
+    return NeuralLearner(recipe, data, device, shared)

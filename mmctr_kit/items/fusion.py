@@ -78,7 +78,7 @@ def item_parts(data: ChallengeData, items: Items) -> tuple[tuple[int, ...], NDAr
     halves they are), else one. An item lacks a modality where its vector is all zeros; where the
     folder does not tell, it has it.
     """
-    width = item_table(data, items).shape[1]
+    width = _width(data, items)
     widths: tuple[int, ...] = (width,)
     held: tuple[Modality, ...] = ()
     if items.embedding == "e4" and width % 2 == 0:
@@ -140,6 +140,13 @@ def _parts(data: ChallengeData, items: Items) -> list[_Part]:
         if kept:
             found.append(_Part(kept, part.key))
     return found or list(_PARTS[items.embedding])  # with nothing left, loading says what to do
+
+
+def _width(data: ChallengeData, items: Items) -> int:
+    """The columns of :func:`item_table`, which is not made where it is a PCA."""
+    if items.embedding in _PARTS:
+        return sum(_dims(data, items, part) for part in _parts(data, items))
+    return int(item_table(data, items).shape[1])
 
 
 def _dims(data: ChallengeData, items: Items, part: _Part) -> int:

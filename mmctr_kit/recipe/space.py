@@ -54,6 +54,12 @@ def _of_network(recipe: Recipe) -> dict[str, dict[str, Any]]:
     if "attention" in arguments and "attention_heads" in arguments:
         heads = {"model.attention": ["multihead"]}
         found["model.attention"] = {"choice": ["mlp", "multihead"]}
+        if arguments["attention"] == "multihead":
+            # Its MLP has a default size that is another model's.
+            width = arguments["attention_dim"] or 64
+            hidden = [[width, max(width // 2, 1)], [2 * width, width]]
+            when = {"model.attention": ["mlp"]}
+            found["model.attention_hidden"] = {"choice": hidden, "when": when}
         found["model.attention_heads"] = {"choice": [1, 2, 4, 8], "when": heads}
         # Of all heads together: a width of its own, since heads must divide it.
         own = arguments["attention_dim"]

@@ -21,8 +21,9 @@ from mmctr_kit.learner import Cost, Epoch, State
 from mmctr_kit.models.published import load_published, published_sizes
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.registry import model_class, model_supplies
-from mmctr_kit.training.batches import DeviceData, mix, tensor, to_device, with_raw_users
+from mmctr_kit.training.batches import DeviceData, mix, tensor, with_raw_users
 from mmctr_kit.training.fit import Fit, batch_size_for, copy_state, schedule
+from mmctr_kit.training.shared import Seen, Shared
 from mmctr_kit.training.step import compiled, plain
 from mmctr_kit.training.steps import resolve_steps
 
@@ -34,12 +35,15 @@ KNOWN_USER = "known_user"
 class NeuralLearner:
     """A recipe's model on one device; see :class:`mmctr_kit.learner.Learner`."""
 
-    def __init__(self, recipe: Recipe, data: ChallengeData, device: str) -> None:
+    def __init__(
+        self, recipe: Recipe, data: ChallengeData, device: str, shared: Shared | None = None
+    ) -> None:
         self.recipe = recipe
         self.device = torch.device(device)
         self._challenge = data
-        self._seen = ""
-        self._base: DeviceData = to_device(data, self.device, recipe.training.max_history)
+        self._shared = shared or Shared()
+        most = recipe.training.max_history
+        self._base: DeviceData = self._shared.rows(data, self.device, most)
         self.data = self._base
         likes, views = item_levels(data)
         widths, present = item_parts(data, recipe.items)
@@ -109,9 +113,20 @@ class NeuralLearner:
 
         Returns the rows to train on, the extra ones numbered after the train split's own.
         """
-        data, recipe = self._challenge, self.recipe
+        recipe = self.recipe
         if not (recipe.signals.kinds or recipe.augmentation.per_user):
             return train
+        # Signals are the fold's: another seed of it has the same, but for its extra rows.
+        drawn = seed if recipe.augmentation.per_user else None
+        asked = [recipe.signals, recipe.augmentation, recipe.training.max_history, drawn]
+        digest = hashlib.sha256(repr(asked).encode())
+        digest.update(train.tobytes())
+        key = digest.hexdigest()
+        self.data, rows = self._shared.seen(key, lambda: self._with_rows(train, seed))
+        return rows
+
+    def _with_rows(self, train: NDArray[np.int64], seed: int) -> Seen:
+        data, recipe = self._challenge, self.recipe
         most = recipe.training.max_history
         examples = {s: data.examples(s, most) for s in SPLITS}
         rows = train
@@ -120,16 +135,11 @@ class NeuralLearner:
             own = len(examples["train"])
             rows = np.concatenate([train, np.arange(own, own + len(extra))])
             examples["train"] = examples["train"].join(extra)
-        # Signals are the fold's: another seed of it has the same, but for its extra rows.
-        digest = hashlib.sha256(rows.tobytes()).hexdigest()
-        if digest == self._seen and not recipe.augmentation.per_user:
-            return rows
-        self._seen = digest
         signals = fold_signals(data, recipe, train, examples)
-        self.data = self._base
+        found = self._base
         for split in SPLITS:
-            self.data = self.data.with_rows(split, examples[split], signals[split])
-        return rows
+            found = found.with_rows(split, examples[split], signals[split])
+        return found, rows
 
     def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         if split == "train" and index is None:

@@ -152,5 +152,5 @@ def _final(finalist: Finalist) -> dict[str, Any]:
         "oof_one_seed": plain(finalist.one_seed),
         "valid": plain(finalist.valid),
         "value": objective(finalist.oof),
-        "run": f"finalists/trial-{finalist.number}",
+        "run": f"trial-{finalist.number}",
     }

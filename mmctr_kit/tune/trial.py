@@ -12,6 +12,7 @@ from mmctr_kit.folds import user_folds
 from mmctr_kit.learner import Learner, make_learner
 from mmctr_kit.metrics import AucSample, Estimate
 from mmctr_kit.recipe import Recipe
+from mmctr_kit.training.shared import Shared
 from mmctr_kit.tune.pruning import fold_end, step_of
 
 
@@ -63,6 +64,7 @@ class Trials:
     def __init__(self, base: Recipe, data: ChallengeData, device: str) -> None:
         self.base, self.data, self.device = base, data, device
         self.seed = base.seeds[0]
+        self._shared = Shared(base.folds.count)
         train = data.train
         self.fold = user_folds(train.user_id, base.folds.count, base.folds.seed)
         self.rows: list[FoldRows] = [fold_rows(base, data, f) for f in range(base.folds.count)]
@@ -74,7 +76,7 @@ class Trials:
         """The recipe of a point and its learner; RefusedError where there is none."""
         try:
             recipe = self.base.changed(settings)
-            learner = make_learner(recipe, self.data, self.device)
+            learner = make_learner(recipe, self.data, self.device, self._shared)
             learner.check()
         except MmctrKitError as e:
             raise RefusedError(str(e).removeprefix("the recipe: ")) from e

@@ -1,5 +1,6 @@
 """A base recipe that trains in a fraction of a second, with a small search."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,9 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def plan(small: Recipe, tiny: ChallengeData) -> StudyPlan:
-    """With one worker, in this process."""
-    return plan_study(small, tiny, "cpu", 1)
+    """With one worker of one thread, in this process."""
+    found = plan_study(small, tiny, "cpu", 1)
+    return replace(found, crew=replace(found.crew, threads=1))
 
 
 @pytest.fixture(scope="session")

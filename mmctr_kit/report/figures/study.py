@@ -1,0 +1,135 @@
+"""A tuning study: how the search went on, what mattered, and the plane of PCA dimensions.
+
+All three take study.json's content.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from numpy.typing import NDArray
+
+from mmctr_kit.report.figures.style import COLOURS, MUTED, canvas, colour, short
+
+_MARKERS = "os^Dv*Ph"
+_DIMS = ("items.text_dim", "items.image_dim")
+_BAND = 4
+"""So many points that do not lie on a line make a surface worth drawing."""
+
+
+def history(study: Mapping[str, Any]) -> Figure:
+    """The AUC of each complete trial with its error, by number, coloured by item embedding where
+    that was searched; the best value so far; pruned trials as ticks on the axis."""
+    complete = _complete(study)
+    with canvas(2.9) as figure:
+        axes = figure.subplots()
+        for place, (name, trials) in enumerate(_by_embedding(complete).items()):
+            axes.errorbar(
+                [t["number"] for t in trials],
+                [t["auc"]["value"] for t in trials],
+                yerr=[t["auc"]["error"] or 0.0 for t in trials],
+                fmt=_MARKERS[place % len(_MARKERS)],
+                markersize=4,
+                elinewidth=1.0,
+                color=colour(place),
+                label=short(name),
+            )
+        best = sorted(complete, key=lambda t: int(t["number"]))
+        axes.step(
+            [t["number"] for t in best],
+            np.maximum.accumulate([t["auc"]["value"] for t in best]),
+            where="post",
+            color=MUTED,
+            linewidth=1.0,
+            label="best so far",
+        )
+        pruned = [t["number"] for t in study["trials"] if t["state"] == "pruned"]
+        axes.plot(
+            pruned,
+            np.zeros(len(pruned)),
+            "|",
+            color=MUTED,
+            markersize=7,
+            transform=axes.get_xaxis_transform(),
+            clip_on=False,
+            label="given up",
+        )
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        axes.set_xlabel("trial")
+        axes.set_ylabel("mean fold AUC")
+        figure.legend(loc="outside lower left", ncols=3)
+        return figure
+
+
+def importance(study: Mapping[str, Any], most: int = 12) -> Figure:
+    """The share of each key in what set good trials apart, the largest at the top."""
+    shares = list(study["importance"].items())[:most]
+    with canvas(max(0.55 + 0.21 * len(shares), 1.2)) as figure:
+        axes = figure.subplots()
+        axes.barh(range(len(shares)), [share for _, share in shares], 0.6, color=colour(0))
+        axes.set_yticks(range(len(shares)), [short(key, 30) for key, _ in shares])
+        axes.set_ylim(len(shares) - 0.4, -0.6)
+        axes.grid(False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel("share of importance")
+        return figure
+
+
+def has_dimensions(study: Mapping[str, Any]) -> bool:
+    """Whether any complete trial has PCA dimensions of both modalities, for :func:`dimensions`."""
+    return bool(_with_both(study))
+
+
+def dimensions(study: Mapping[str, Any]) -> Figure:
+    """The plane of PCA dimensions of text and image: complete trials that have both, larger where
+    their AUC is higher, over bands of AUC where there are trials enough."""
+    trials = _with_both(study)
+    text, image = (np.array([t["params"][key] for t in trials], np.float64) for key in _DIMS)
+    auc = np.array([t["auc"]["value"] for t in trials])
+    with canvas(3.4) as figure:
+        axes = figure.subplots()
+        if _spans_plane(np.log2(text), np.log2(image)):
+            levels = np.unique(np.quantile(auc, np.linspace(0.0, 1.0, 7)))
+            shades = [f"{COLOURS[0]}{alpha:02x}" for alpha in np.linspace(20, 150, 6).astype(int)]
+            axes.tricontourf(text, image, auc, levels=levels, colors=shades[-(len(levels) - 1) :])
+        spread = float(np.ptp(auc)) or 1.0
+        axes.scatter(text, image, 12 + 60 * (auc - auc.min()) / spread, color=colour(1), zorder=3)
+        best = int(auc.argmax())
+        axes.annotate(
+            f"{auc[best]:.4f}",
+            (text[best], image[best]),
+            xytext=(6, 6),
+            textcoords="offset points",
+            fontsize=8.5,
+        )
+        for axis, name in ((axes.xaxis, "text"), (axes.yaxis, "image")):
+            axis.set_label_text(f"PCA dimensions of {name}")
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log", base=2)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(ScalarFormatter())
+        return figure
+
+
+def _complete(study: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [t for t in study["trials"] if t["state"] == "complete"]
+
+
+def _by_embedding(trials: list[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for trial in trials:
+        name = ({"items.embedding": "trials"} | trial["params"])["items.embedding"]
+        found.setdefault(str(name), []).append(trial)
+    return found
+
+
+def _with_both(study: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [t for t in _complete(study) if all(key in t["params"] for key in _DIMS)]
+
+
+def _spans_plane(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
+    """Whether the points are enough, and not on one line: only then have they triangles."""
+    points = np.unique(np.column_stack([x, y]), axis=0)
+    return len(points) >= _BAND and np.linalg.matrix_rank(points - points.mean(axis=0)) == 2

@@ -1,0 +1,42 @@
+"""What learners of one data set on one device share: the rows there, and what a fold adds to them.
+
+A study's trials differ in their networks, seldom in what they see of the rows: copying those to
+the device and counting a fold's signals is then done once.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.training.batches import DeviceData, to_device
+
+Seen = tuple[DeviceData, NDArray[np.int64]]
+"""The data as a fold's models see it, with signals and extra rows, and the rows to train on."""
+
+
+class Shared:
+    """Keeps the rows of the last history length asked for, and of the last ``folds`` folds what
+    they add."""
+
+    def __init__(self, folds: int = 1) -> None:
+        self._folds = folds
+        self._rows: tuple[int, DeviceData] | None = None
+        self._seen: dict[str, Seen] = {}
+
+    def rows(self, data: ChallengeData, device: torch.device, max_history: int) -> DeviceData:
+        """The rows of ``data``, always of the same data set and device, on the device."""
+        if self._rows is None or self._rows[0] != max_history:
+            self._rows = None  # first, so that both are never held at once
+            self._rows = (max_history, to_device(data, device, max_history))
+        return self._rows[1]
+
+    def seen(self, key: str, make: Callable[[], Seen]) -> Seen:
+        """What ``make`` made when it was last asked for under this key, or makes now."""
+        if key not in self._seen:
+            while len(self._seen) >= self._folds:
+                del self._seen[next(iter(self._seen))]
+            self._seen[key] = make()
+        return self._seen[key]

@@ -1,0 +1,95 @@
+"""A study's folder: made whole, gone on with, and cleared of dead workers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from mmctr_kit.errors import RunError
+from mmctr_kit.tune.folder import RETRY, WORKER, StudyFolder, open_study
+from mmctr_kit.tune.lease import lease
+
+SETTINGS: dict[str, Any] = {"recipe": {"name": "small"}, "search": {}, "data": "abc"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    return open_study(tmp_path / "runs" / "small.study", SETTINGS, {"x": 1}, False)
+
+
+def begin_trial(folder: StudyFolder, worker: str | None) -> int:
+    """A trial that is at work, of a worker or of nobody yet."""
+    trial = folder.study().ask()
+    trial.suggest_int("x", 0, 9)
+    if worker is not None:
+        trial.set_user_attr(WORKER, worker)
+    return trial.number
+
+
+def states(folder: StudyFolder) -> list[TrialState]:
+    return [t.state for t in folder.study().trials]
+
+
+def test_a_new_study_begins_with_the_recipe_s_own_values(folder: StudyFolder) -> None:
+    trial = folder.study().ask()
+    assert trial.suggest_int("x", 0, 9) == 1
+    assert folder.study().user_attrs["recipe"] == "small"
+
+
+def test_the_same_study_is_gone_on_with_and_another_refused(folder: StudyFolder) -> None:
+    begin_trial(folder, None)
+    again = open_study(folder.path, SETTINGS, {"x": 1}, False)
+    assert len(again.study().trials) == 1
+    with pytest.raises(RunError, match="differs in data; choose another --name"):
+        open_study(folder.path, {**SETTINGS, "data": "def"}, {}, False)
+
+
+def test_force_replaces_a_study_but_none_at_work(folder: StudyFolder) -> None:
+    begin_trial(folder, None)
+    with lease(folder.leases), pytest.raises(RunError, match="is at work"):
+        open_study(folder.path, SETTINGS, {"x": 2}, True)
+    again = open_study(folder.path, {**SETTINGS, "data": "def"}, {"x": 2}, True)
+    assert states(again) == [TrialState.WAITING]
+    assert sorted(p.name for p in folder.path.parent.iterdir()) == ["small.study"]
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.study").mkdir()
+    for force in (False, True):
+        with pytest.raises(RunError, match="is no study"):
+            open_study(tmp_path / "notes.study", SETTINGS, {}, force)
+
+
+def test_the_trials_of_dead_workers_fail_and_are_tried_once_more(folder: StudyFolder) -> None:
+    number = begin_trial(folder, "gone")
+    with lease(folder.leases) as name:
+        alive = begin_trial(folder, name)
+        assert [t.number for t in folder.reap()] == [number]
+        assert folder.reap() == []
+    assert states(folder) == [TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING]
+    retry = folder.study().trials[2]
+    assert retry.user_attrs[RETRY] == number
+    assert [t.number for t in folder.reap()] == [alive]
+    # The retry's worker is killed too: it is not tried for ever.
+    again = folder.study().ask()
+    assert again.number == 2
+    assert again.suggest_int("x", 0, 9) == folder.study().trials[0].params["x"]
+    folder.reap()
+    assert states(folder) == [TrialState.FAIL, TrialState.FAIL, TrialState.FAIL, TrialState.WAITING]
+
+
+def test_a_trial_of_nobody_is_of_a_worker_killed_at_once(folder: StudyFolder) -> None:
+    number = begin_trial(folder, None)
+    assert [t.number for t in folder.reap()] == [number]
+
+
+@pytest.mark.parametrize("rest", ['{"op_code": 4, "wor', '{"op_code"'])
+def test_half_a_line_of_a_killed_worker_is_cut_off(folder: StudyFolder, rest: str) -> None:
+    whole = folder.journal.read_bytes()
+    with folder.journal.open("a") as handle:
+        handle.write(rest)
+    folder.journal.with_name("study.journal.lock").symlink_to(folder.journal)
+    open_study(folder.path, SETTINGS, {}, False)
+    assert folder.journal.read_bytes() == whole
+    begin_trial(folder, None)
