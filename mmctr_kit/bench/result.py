@@ -13,12 +13,15 @@ from mmctr_kit.cost import Latency
 class Training:
     """Training steps of ``batch_size`` random rows, in ``seconds`` for ``rows`` rows.
 
+    ``granted`` is the share of its threads' seconds that the process had a CPU: far less than 1
+    where other processes took theirs. None on a GPU, and for trees.
     ``epoch_rows`` are those of a fold's epoch; ``compile_seconds`` went before.
     """
 
     batch_size: int
     rows: int
     seconds: float
+    granted: float | None
     epoch_rows: int
     compile_seconds: float
 

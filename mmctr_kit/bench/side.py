@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mmctr_kit.bench.loader import OfficialBatch, official_loader
 from mmctr_kit.bench.official import OfficialDIN, OfficialTraining
 from mmctr_kit.bench.result import Round, Side, Speeds
-from mmctr_kit.bench.speed import Subject, stream_of, timed_steps
+from mmctr_kit.bench.speed import NOTHING, Chunk, Subject, stream_of, timed_steps
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
 from mmctr_kit.foldjobs import fold_rows
@@ -43,19 +43,16 @@ def side_by_side(told: Subject) -> Side:
     return Side(recipe.name, size, fit.step.precision, rounds)
 
 
-def _round(
-    official: "_Official", ours: Iterator[tuple[int, float]], size: int, most: float
-) -> Round:
+def _round(official: "_Official", ours: Iterator[Chunk], size: int, most: float) -> Round:
     began, cpu = time.perf_counter(), time.process_time()
     loading = official.step()
     taken, cpu_taken = time.perf_counter() - began, time.process_time() - cpu
     theirs = Speeds(size / taken, size / cpu_taken)
-    rows, seconds, cpu = 0, 0.0, time.process_time()
-    while seconds < min(max(taken, _OURS_SECONDS), most):
-        more, spent = next(ours)
-        rows, seconds = rows + more, seconds + spent
-    cpu_taken = time.process_time() - cpu
-    return Round(theirs, Speeds(rows / seconds, rows / cpu_taken), loading / taken)
+    total = NOTHING
+    while total.seconds < min(max(taken, _OURS_SECONDS), most):
+        total += next(ours)
+    found = Speeds(total.rows / total.seconds, total.rows / total.cpu)
+    return Round(theirs, found, loading / taken)
 
 
 class _Official:

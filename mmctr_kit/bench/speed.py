@@ -49,6 +49,21 @@ class Subject:
     steps: int | None
 
 
+@dataclass(frozen=True)
+class Chunk:
+    """Some training steps: their rows, their seconds, and the CPU seconds of all threads."""
+
+    rows: int
+    seconds: float
+    cpu: float
+
+    def __add__(self, other: "Chunk") -> "Chunk":
+        return Chunk(self.rows + other.rows, self.seconds + other.seconds, self.cpu + other.cpu)
+
+
+NOTHING = Chunk(0, 0.0, 0.0)
+
+
 def measure(told: Subject) -> Result:
     """Everything of one recipe. To be called in a fresh process, whose memory is then its own."""
     recipe = parse_recipe(told.recipe, "recipe")
@@ -82,36 +97,38 @@ def measure(told: Subject) -> Result:
     )
 
 
-def timed_steps(fit: Fit, stream: RowStream, told: Subject) -> Iterator[tuple[int, float]]:
-    """Train without end, yielding the rows and seconds of each chunk of steps. What is compiled
-    and captured for the first is done by then."""
+def timed_steps(fit: Fit, stream: RowStream, told: Subject) -> Iterator[Chunk]:
+    """Train without end. What is compiled and captured for the first steps is done before the
+    first chunk that is yielded."""
     device = fit.data.device
     chunk = min(_CHUNK[device.type], told.steps or _CHUNK[device.type])
     rates = [fit.options.learning_rate] * chunk
     first = 0
     while True:
         index = stream.batches(first, chunk)
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         fit.train_steps(index, rates)  # it ends with the loss on the host
-        taken = time.perf_counter() - began
+        taken, cpu = time.perf_counter() - began, time.process_time() - cpu
         if first >= _WARM_UP * chunk:
-            yield index.numel(), taken
+            yield Chunk(index.numel(), taken, cpu)
         first += chunk
 
 
 def _train(fit: Fit, train: NDArray[np.int64], told: Subject) -> Training:
     fit.known_user[:] = True
     stream = stream_of(fit, train)
-    rows, seconds = 0, 0.0
-    for more, taken in timed_steps(fit, stream, told):
-        rows, seconds = rows + more, seconds + taken
+    size, total = stream.batch_size, NOTHING
+    for chunk in timed_steps(fit, stream, told):
+        total += chunk
         if told.steps is None:
-            enough = seconds >= told.seconds
+            enough = total.seconds >= told.seconds
         else:
-            enough = rows >= told.steps * stream.batch_size
+            enough = total.rows >= told.steps * size
         if enough:
             break
-    return Training(stream.batch_size, rows, seconds, len(train), fit.steps.compile_seconds)
+    granted = None if told.device != "cpu" else total.cpu / (total.seconds * told.threads)
+    compiling = fit.steps.compile_seconds
+    return Training(size, total.rows, total.seconds, granted, len(train), compiling)
 
 
 def stream_of(fit: Fit, train: NDArray[np.int64]) -> RowStream:
@@ -178,7 +195,7 @@ def _boosted(learner: BoostedLearner, rows: int, test: int, users: int, name: st
     return Result(
         recipe=name,
         parameters=cost.parameters,
-        training=Training(rows, rows, cost.seconds_per_step, rows, 0.0),
+        training=Training(rows, rows, cost.seconds_per_step, None, rows, 0.0),
         prediction=Prediction(test, cost.seconds_per_row * test, test),
         work=None,
         phases=None,

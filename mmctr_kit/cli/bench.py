@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from mmctr_kit.bench.result import Clock, Result, Side
 
+BUSY = 0.9
+"""Share of its threads' time that a quiet machine gives a process, at least."""
 RECIPES = ("din_official", "din_mha_se_pca", "qin", "transformer_dcn", "din_target_encoder")
 
 
@@ -116,6 +118,9 @@ def print_results(results: "Sequence[Result]", where: str, data: str) -> None:
     table(columns, [_speed(each) for each in results])
     say("epoch s, test s: extrapolated from what was timed (=: all of test was timed)")
     say("compile: seconds to compile and capture a step, before the first")
+    least = min((r.training.granted or 1.0 for r in results), default=1.0)
+    if least < BUSY:
+        say(f"the machine was busy: training had {least:.0%} of its threads' time, so was slower")
     _print_work(results)
     say("A request of so many candidates: p50/p99 ms; peak memory", style="bold")
     sizes = [f"{each.candidates:,}" for each in results[0].latency]

@@ -7,7 +7,9 @@ from mmctr_kit.bench.result import Prediction, Round, Side, Speeds, Training, Wo
 
 
 def test_an_epoch_and_all_of_test_are_extrapolated_from_the_rows_that_were_timed() -> None:
-    training = Training(batch_size=8, rows=80, seconds=2.0, epoch_rows=1000, compile_seconds=9.0)
+    training = Training(
+        batch_size=8, rows=80, seconds=2.0, granted=0.9, epoch_rows=1000, compile_seconds=9.0
+    )
     assert training.rows_per_second == 40.0
     assert training.epoch_seconds == 25.0
     assert Prediction(rows=50, seconds=0.5, split_rows=300).split_seconds == 3.0

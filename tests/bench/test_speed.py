@@ -57,6 +57,8 @@ def test_so_many_steps_are_timed_and_where_their_time_goes(tiny_root: Path) -> N
     checked(found)
     assert found.training.batch_size == 64
     assert found.training.rows == 3 * 64
+    assert found.training.granted is not None
+    assert 0 < found.training.granted < 1.5
     assert found.phases is not None
     assert list(found.phases) == ["data", "forward", "backward", "optimizer"]
     assert sum(found.phases.values()) == pytest.approx(1.0)

@@ -20,7 +20,7 @@ def result(name: str) -> Result:
     return Result(
         recipe=name,
         parameters=12_345_678,
-        training=Training(8192, 81920, 10.0, 2_736_000, 0.0),
+        training=Training(8192, 81920, 10.0, 0.5, 2_736_000, 0.0),
         prediction=Prediction(20_000, 1.0, 379_142),
         work=Work(22.5e6, 6e4, Ceiling("bf16", 4e11, 2e10)),
         phases={"data": 0.01, "forward": 0.35, "backward": 0.54, "optimizer": 0.1},
@@ -56,6 +56,7 @@ def test_every_line_fits_80_columns_and_no_figure_is_cut(tiny_root: Path) -> Non
     for figure in ("8,192", "334", "20,000", "19.0", "46%", "54%", "12.3M", "1536/20736", "12,346"):
         assert figure in text
     assert "40.0x" in text
+    assert "had 50% of its threads' time" in text
 
 
 @pytest.mark.usefixtures("measured")
