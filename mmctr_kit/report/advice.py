@@ -81,7 +81,7 @@ def _seeds(subject: Subject, root: Path) -> Iterator[Advice]:
         return
     run = few[0]
     yield Advice(
-        "Train more seeds before you claim anything of a recipe",
+        "Train more seeds",
         f"{listed([r.name for r in few])}: fewer than {SEEDS} seeds. How far seeds differ is not "
         "known, so a difference between two such runs says nothing of their recipes. The mean of "
         "seeds is a better predictor besides.",

@@ -16,8 +16,10 @@ from mmctr_kit.predictions import Predictions, predictions_for
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.report.ablation import Row, Table
 from mmctr_kit.runs import Manifest, Run, begin_run
-from mmctr_kit.scores import score_predictions
+from mmctr_kit.scores import plain, score_predictions
 from mmctr_kit.slices import slice_metrics
+from mmctr_kit.tune.finalists import Finalist
+from mmctr_kit.tune.summary import Summary
 
 FOLDS = 3
 NAMES = ("alpha", "beta", "gamma", "delta", "a-run_with.a-rather-long-name")
@@ -82,6 +84,32 @@ def make_ablation(root: Path, name: str) -> None:
     folder = root / f"{name}.ablate"
     folder.mkdir()
     write_json(folder / "ablation.json", made.as_json())
+
+
+def make_study(root: Path, name: str, data: ChallengeData) -> None:
+    """A study of the run ``name`` with one finalist, as its command leaves it."""
+    trials = [
+        {
+            "number": i,
+            "state": "pruned" if i == 3 else "complete",
+            "params": {
+                "items.embedding": "separate_pca",
+                "items.text_dim": 8 * 2 ** (i % 3),
+                "items.image_dim": 8 * 2 ** (i % 2),
+            },
+            "value": None if i == 3 else 0.7 + 0.01 * i,
+            "auc": None if i == 3 else plain(Estimate(0.702 + 0.01 * i, 0.002, 1600)),
+        }
+        for i in range(8)
+    ]
+    best = Estimate(0.772, 0.002, 1600)
+    seen = Estimate(0.76, 0.002, 1600)
+    finalist = Finalist(7, {"items.text_dim": 16}, best, seen, seen, Estimate(0.75, 0.01, 400))
+    importance = {"items.text_dim": 0.7, "items.image_dim": 0.3}
+    summary = Summary(name, "din_demo", FOLDS, {}, {}, tuple(trials), importance, (finalist,), (1,))
+    folder = root / f"{name}.study"
+    make_run(folder / "finalists", "trial-7", data, 1.0, 7)
+    write_json(folder / "study.json", summary.as_json())
 
 
 def make_all(root: Path, data: ChallengeData) -> Path:

@@ -15,7 +15,7 @@ from mmctr_kit.report.page import write_report
 from mmctr_kit.report.subject import open_subject
 from mmctr_kit.runs import Manifest, begin_run
 from mmctr_kit.scores import score_predictions
-from tests.report.made import MANIFEST, NAMES, make_all, make_run, predicted
+from tests.report.made import MANIFEST, NAMES, make_all, make_run, make_study, predicted
 
 FIGURES = {
     "board-auc",
@@ -183,6 +183,24 @@ def test_an_ablation_is_the_page_of_its_base_with_the_changes(
     assert "history-off" in text
     assert "model.history-off: a -&gt; &lt;b&gt;" in text
     assert "1 of the 3 seeds that a claim needs" in text
+
+
+def test_a_study_is_the_page_of_its_chosen_finalist_with_the_search(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    make_run(tmp_path / "runs", "tuned", tiny, 1.0, 0)
+    make_study(tmp_path / "runs", "tuned", tiny)
+    text = page_of(tmp_path / "runs", "tuned.study", tmp_path / "s.html")
+    assert "<h1>tuned.study</h1>" in text
+    assert "The chosen finalist, trial-7" in text
+    for name in ("study-history", "study-importance", "study-dimensions"):
+        assert f'id="{name}-title"' in text
+    assert "8 trials (7 complete, 1 pruned)" in text
+    assert "0.0120 lower than the search said" in text
+    assert re.findall(r"#[0-9a-f]{6}", text.split("</style>")[1]) == []
+    of_run = page_of(tmp_path / "runs", "tuned", tmp_path / "r.html")
+    assert 'id="study-history-title"' in of_run
+    assert "tuned.study/best.yaml" in of_run
 
 
 def test_imported_test_scores_alone_still_make_a_page(tiny: ChallengeData, tmp_path: Path) -> None:

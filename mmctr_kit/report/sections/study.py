@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from mmctr_kit.report.parts import Grid, Section, shown
+from mmctr_kit.report.figures import study as figures
+from mmctr_kit.report.parts import Grid, Picture, Section, picture, shown
 from mmctr_kit.report.subject import Subject
 from mmctr_kit.scores import estimate_from
 
@@ -29,9 +30,46 @@ def study_section(subject: Subject) -> Section | None:
         f"{len(study['trials'])} trials ({counts}) of {study['objective']}, on the same "
         f"{study['folds']} folds. The best few were trained again with new seeds; of these the "
         "best by OOF was chosen, and its valid AUC, which chose nothing, is the score to believe.",
+        pictures=_pictures(study),
         grids=[_finalists(study)],
         notes=notes,
     )
+
+
+def _pictures(study: Mapping[str, Any]) -> list[Picture]:
+    complete = [t for t in study["trials"] if t["state"] == "complete"]
+    scores = "; ".join(f"trial {t['number']} {t['auc']['value']:.4f}" for t in complete)
+    made = [
+        picture(
+            figures.history(study),
+            "study-history",
+            "Trials",
+            "Bars: one error. Pruned trials are ticks on the axis.",
+            f"Mean fold AUC by trial. {scores}.",
+        )
+    ]
+    if study["importance"]:
+        shares = "; ".join(f"{key} {share:.2f}" for key, share in study["importance"].items())
+        made.append(
+            picture(
+                figures.importance(study),
+                "study-importance",
+                "What mattered",
+                "The share of each key in what set good trials apart (PED-ANOVA).",
+                f"Shares of importance. {shares}.",
+            )
+        )
+    if figures.has_dimensions(study):
+        made.append(
+            picture(
+                figures.dimensions(study),
+                "study-dimensions",
+                "PCA dimensions",
+                "Larger dots and darker bands: higher AUC. The number is the best trial's.",
+                f"Mean fold AUC over PCA dimensions of text and image. {scores}.",
+            )
+        )
+    return made
 
 
 def _finalists(study: Mapping[str, Any]) -> Grid:
