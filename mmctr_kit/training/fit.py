@@ -24,7 +24,7 @@ from mmctr_kit.models.batch import Batch
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.batches import DeviceData, RowStream, make_batch, mix
 from mmctr_kit.training.optimizer import learning_rate
-from mmctr_kit.training.step import Forward, Step, plain
+from mmctr_kit.training.step import Batches, Forward, Step, plain
 from mmctr_kit.training.steps import PlainSteps, StaticSteps, Steps, resolve_steps
 
 PREDICT_POSITIONS = {"cpu": 1 << 15, "cuda": (1 << 16) - 1}
@@ -50,7 +50,7 @@ def schedule(rows: int, options: Training) -> tuple[int, int]:
 class Fit:
     """A model with its optimizer and its best snapshot; :meth:`run` trains it.
 
-    ``forward`` is how the model is called in training.
+    ``forward`` and ``batches`` are how the model is called and batches are cut in training.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Fit:
         options: Training,
         seed: int,
         forward: Forward = plain,
+        batches: Batches = make_batch,
     ) -> None:
         self.model = model
         self.data = data
@@ -68,7 +69,7 @@ class Fit:
         self.best_auc = -1.0
         self.best: dict[str, Tensor] = {}
         self.known_user = torch.zeros(data.n_users + 1, dtype=torch.bool, device=data.device)
-        self.step = Step(model, data, options, self.known_user, forward)
+        self.step = Step(model, data, options, self.known_user, forward, batches)
         static = resolve_steps(options.steps, data.device) != "plain"
         self.steps: Steps = StaticSteps(self.step) if static else PlainSteps(self.step)
 

@@ -21,10 +21,10 @@ from mmctr_kit.learner import Cost, Epoch, State
 from mmctr_kit.models.published import load_published, published_sizes
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.registry import model_class, model_supplies
-from mmctr_kit.training.batches import DeviceData, mix, tensor, with_raw_users
+from mmctr_kit.training.batches import DeviceData, make_batch, mix, tensor, with_raw_users
 from mmctr_kit.training.fit import Fit, batch_size_for, copy_state, schedule
 from mmctr_kit.training.shared import Seen, Shared
-from mmctr_kit.training.step import compiled, plain
+from mmctr_kit.training.step import compiled, compiled_batches, plain
 from mmctr_kit.training.steps import resolve_steps
 
 _TIMED_STEPS = 5
@@ -62,7 +62,9 @@ class NeuralLearner:
         self._fit: Fit | None = None
         self._module: nn.Module | None = None
         steps = resolve_steps(recipe.training.steps, self.device)
+        # Kept for all fits: what was compiled is of these.
         self._forward = compiled() if steps == "compiled" else plain
+        self._batches = compiled_batches() if steps == "compiled" else make_batch
 
     def check(self) -> None:
         self.build(0)
@@ -105,7 +107,9 @@ class NeuralLearner:
             self._module = model
         else:
             self._module.load_state_dict(model.state_dict())
-        self._fit = Fit(self._module, self.data, self.recipe.training, seed, self._forward)
+        self._fit = Fit(
+            self._module, self.data, self.recipe.training, seed, self._forward, self._batches
+        )
         return self._fit, rows
 
     def _see(self, train: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -182,7 +186,7 @@ class NeuralLearner:
         options = self.recipe.training
         if self.recipe.signals.kinds:
             self._see(np.arange(len(self._challenge.train)), 0)
-        fit = Fit(self.build(0), self.data, options, 0, self._forward)
+        fit = Fit(self.build(0), self.data, options, 0, self._forward, self._batches)
         size = batch_size_for(train_rows, options)
         # Rows far apart: neighbours share a user, and on a CPU an item is encoded once a batch.
         there = len(self.data.rows["train"])

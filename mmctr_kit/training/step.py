@@ -6,13 +6,18 @@ from types import FunctionType
 import torch
 from torch import Tensor, nn
 
+from mmctr_kit.challenge.contract import Split
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.recipe import Training
+from mmctr_kit.training import batches as module
 from mmctr_kit.training.batches import DeviceData, make_batch
 from mmctr_kit.training.optimizer import adam, regularised, resolve_precision
 
 Forward = Callable[[nn.Module, Batch], Tensor]
 """How a model is called in training: (B,) logits of a batch."""
+
+Batches = Callable[[DeviceData, Split, Tensor, Tensor, int | None], Batch]
+"""How batches are cut, as make_batch does it."""
 
 
 def plain(model: nn.Module, batch: Batch) -> Tensor:
@@ -33,6 +38,16 @@ def compiled(backend: str = "inductor") -> Forward:
     return found
 
 
+def compiled_batches(backend: str = "inductor") -> Batches:
+    """``torch.compile`` of make_batch: of some forty small operations, few kernels.
+
+    It compiles once more for data of another number of rows or positions, and then for any number.
+    """
+    own = FunctionType(make_batch.__code__.replace(), vars(module))
+    found: Batches = torch.compile(own, fullgraph=True, backend=backend)
+    return found
+
+
 class Step:
     """A training step of one model on the train split of ``data``.
 
@@ -48,6 +63,7 @@ class Step:
         options: Training,
         known_user: Tensor,
         forward: Forward = plain,
+        batches: Batches = make_batch,
     ) -> None:
         labels = data.rows["train"].label
         assert labels is not None
@@ -56,6 +72,7 @@ class Step:
         self.options = options
         self.known_user = known_user
         self.forward = forward
+        self.batches = batches
         self.labels = labels
         self.rate = torch.tensor(options.learning_rate, device=data.device)
         """() float32, the learning rate of the next step."""
@@ -75,7 +92,9 @@ class Step:
 
     def batch(self, index: Tensor, positions: int | None = None) -> Batch:
         """The rows (B,) of the train split."""
-        return make_batch(self.data, "train", index, self.known_user, positions)
+        # Without a fixed number of positions there is nothing to compile.
+        cut = make_batch if positions is None else self.batches
+        return cut(self.data, "train", index, self.known_user, positions)
 
     def loss(self, batch: Batch, index: Tensor) -> Tensor:
         """The logloss of the batch of rows ``index``, (); what gradients there were are gone."""

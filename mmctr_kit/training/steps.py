@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from mmctr_kit.training.batches import make_batch
 from mmctr_kit.training.step import Step, plain
 
 _GRID = 256
@@ -145,14 +146,26 @@ class StaticSteps:
         self.compile_seconds += time.perf_counter() - began
 
     def _try_compiled(self) -> None:
+        """A trial step, once more without compiled batches where it fails, and then without any."""
+        error = self._trial()
+        if error is None:
+            return
+        self.step.batches = make_batch
+        if self._trial() is None:
+            _without("compiled batches", error)
+        else:
+            self.step.forward = plain
+            _without("torch.compile", error)
+
+    def _trial(self) -> Exception | None:
         try:
             self._counter.zero_()
             self._next()
         except torch.OutOfMemoryError:
             raise
         except Exception as e:  # a compiler can fail in any way, and nothing depends on it
-            self.step.forward = plain
-            _without("torch.compile", e)
+            return e
+        return None
 
     def _try_capture(self) -> None:
         graph = torch.cuda.CUDAGraph()

@@ -12,6 +12,7 @@ from mmctr_kit.challenge.contract import SPLITS
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.items.signals import SignalValues
 from mmctr_kit.training.batches import DeviceData, RowStream, make_batch, mix, to_device
+from mmctr_kit.training.step import compiled_batches
 
 CPU = torch.device("cpu")
 
@@ -44,6 +45,21 @@ def test_a_batch_holds_each_rows_most_recent_items_oldest_first(
     assert len(batch.history) == int(batch.offsets[-1])
 
 
+def test_compiled_batches_are_the_same_and_other_sizes_of_data_compile_once_more(
+    tiny: ChallengeData,
+) -> None:
+    cut = compiled_batches("aot_eager")
+    for most in (5, 20, 64):
+        data = with_signals(tiny, most)
+        known = torch.arange(data.n_users + 1) % 3 > 0
+        index = torch.from_numpy(np.random.default_rng(most).integers(0, len(tiny.test), 50))
+        expected = make_batch(data, "test", index, known, 50 * 64)
+        with torch._dynamo.config.patch(error_on_recompile=most == 64):
+            found = cut(data, "test", index, known, 50 * 64)
+        for name, whole in vars(expected).items():
+            assert torch.equal(getattr(found, name), whole), name
+
+
 @pytest.mark.parametrize("extra", [0, 1, 300])
 def test_a_batch_of_fixed_size_is_the_packed_one_with_dummies_behind_it(
     tiny: ChallengeData, extra: int
@@ -74,14 +90,14 @@ def test_a_batch_of_fixed_size_may_hold_empty_histories_alone(tiny: ChallengeDat
     assert not batch.offsets.any()
 
 
-def with_signals(tiny: ChallengeData) -> DeviceData:
+def with_signals(tiny: ChallengeData, most: int = 64) -> DeviceData:
     """The data with two made-up signals a position and one a row of test."""
-    examples, random = tiny.examples("test", 64), np.random.default_rng(3)
+    examples, random = tiny.examples("test", most), np.random.default_rng(3)
     values = SignalValues(
         random.normal(size=(int(examples.lengths.sum()), 2)).astype(np.float32),
         random.normal(size=(len(examples), 1)).astype(np.float32),
     )
-    return to_device(tiny, CPU, 64).with_rows("test", examples, values)
+    return to_device(tiny, CPU, most).with_rows("test", examples, values)
 
 
 def test_users_that_the_model_was_not_trained_on_are_all_the_same_unknown_user(

@@ -105,6 +105,19 @@ def test_a_model_that_cannot_be_compiled_is_trained_without_and_a_warning_says_s
     assert torch.allclose(found, expected, atol=1e-5)
 
 
+def test_batches_that_cannot_be_compiled_are_cut_without_and_the_model_is_compiled_still(
+    device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    def broken(*_arguments: object) -> Batch:
+        raise RuntimeError("no such kernel")
+
+    step, forward = step_of(small_din(tiny), device_data), compiled("aot_eager")
+    step.forward, step.batches = forward, broken
+    with pytest.warns(UserWarning, match="without compiled batches, slower: no such kernel$"):
+        StaticSteps(step).run(batches(device_data), RATES)
+    assert step.forward is forward
+
+
 def test_another_model_in_the_same_module_is_not_compiled_again(
     device_data: DeviceData, tiny: ChallengeData
 ) -> None:
