@@ -159,8 +159,11 @@ class StaticSteps:
 
     def _trial(self) -> Exception | None:
         try:
-            self._counter.zero_()
-            self._next()
+            with warnings.catch_warnings():
+                # Training in float32 was asked for, or its products are in bf16.
+                warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
+                self._counter.zero_()
+                self._next()
         except torch.OutOfMemoryError:
             raise
         except Exception as e:  # a compiler can fail in any way, and nothing depends on it

@@ -118,6 +118,21 @@ def test_batches_that_cannot_be_compiled_are_cut_without_and_the_model_is_compil
     assert step.forward is forward
 
 
+def test_advice_against_float32_is_not_passed_on(
+    device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    def advising(model: nn.Module, batch: Batch) -> Tensor:
+        warnings.warn("TensorFloat32 tensor cores available but not enabled", stacklevel=1)
+        return plain(model, batch)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        steps = StaticSteps(step_of(small_din(tiny), device_data, advising))
+        steps._load(batches(device_data), RATES)
+        steps._prepare()
+    assert steps.step.forward is advising
+
+
 def test_another_model_in_the_same_module_is_not_compiled_again(
     device_data: DeviceData, tiny: ChallengeData
 ) -> None:
