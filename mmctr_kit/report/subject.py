@@ -88,7 +88,7 @@ def _chosen(path: Path, study: Mapping[str, Any]) -> Run:
     """A study's chosen finalist."""
     if not study["finalists"]:
         raise RunError(f"study {path.name} has no finalist yet; run its tune command again")
-    return open_run(str(study["finalists"][0]["run"]), path)
+    return open_run(str(study["finalists"][0]["run"]), path / "finalists")
 
 
 def _alike(run: Run, others: list[Run]) -> tuple[Run, ...]:

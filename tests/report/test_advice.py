@@ -37,9 +37,7 @@ def run(tiny: ChallengeData, tmp_path: Path) -> Run:
 
 def test_one_seed_asks_for_more_and_three_do_not(run: Run) -> None:
     root = run.path.parent
-    found = told(open_subject("x", root), root)[
-        "Train more seeds before you claim anything of a recipe"
-    ]
+    found = told(open_subject("x", root), root)["Train more seeds"]
     assert "--set 'seeds=[0,1,2]'" in found.command
     changed(run, "manifest.json", lambda m: m.update(seeds=[0, 1, 2]))
     assert not [t for t in told(open_subject("x", root), root) if "seeds" in t]
