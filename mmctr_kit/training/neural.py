@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -87,13 +88,9 @@ class NeuralLearner:
         seed: int,
         resume: State | None = None,
     ) -> Iterator[Epoch]:
-        try:
+        with _full("lower training.batch_size"):
             fit, rows = self.begin(train, seed)
             yield from fit.run(rows, holdout, resume)
-        except torch.OutOfMemoryError as e:
-            raise MmctrKitError(
-                "the GPU's memory is full; lower training.batch_size, or use --devices cpu"
-            ) from e
 
     def begin(self, train: NDArray[np.int64], seed: int) -> tuple[Fit, NDArray[np.int64]]:
         """A fit of a fresh model that has seen no row yet, and the rows to train it on: ``train``
@@ -101,6 +98,7 @@ class NeuralLearner:
 
         It is in the module of the fit before: what was compiled is of that.
         """
+        self._fit = None  # first: on a GPU its graph holds the memory of a whole step
         rows = self._see(train, seed)
         model = self.build(seed)
         if self._module is None:
@@ -148,7 +146,8 @@ class NeuralLearner:
     def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         if split == "train" and index is None:
             index = np.arange(len(self._challenge.train))
-        return self._fitted().predict(split, index)
+        with _full("free what other processes hold of it"):
+            return self._fitted().predict(split, index)
 
     def weights(self) -> State:
         fit = self._fitted()
@@ -209,6 +208,15 @@ class NeuralLearner:
         if self._fit is None:
             raise ValueError("nothing was fitted or loaded yet")
         return self._fit
+
+
+@contextmanager
+def _full(remedy: str) -> Iterator[None]:
+    """What does not fit into a GPU's memory is the user's to know, in one line."""
+    try:
+        yield
+    except torch.OutOfMemoryError as e:
+        raise MmctrKitError(f"the GPU's memory is full; {remedy}, or use --devices cpu") from e
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from mmctr_kit.challenge.contract import SPLITS
 from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.learner import Learner, make_learner
 from mmctr_kit.recipe import load_recipe
+from mmctr_kit.training.fit import Fit
 from mmctr_kit.training.neural import KNOWN_USER
 
 SETTINGS = ("training.epochs=2", "training.batch_size=256")
@@ -125,3 +128,17 @@ def test_asking_for_the_cost_leaves_the_fitted_model_alone(learner: Learner) -> 
     before = learner.predict("test")
     learner.cost(2000)
     assert np.array_equal(learner.predict("test"), before)
+
+
+def test_a_full_gpu_is_told_in_one_line(
+    tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    learner = make_learner(load_recipe("din_demo", SETTINGS), tiny, "cpu")
+    monkeypatch.setattr(Fit, "predict", full)
+    with pytest.raises(MmctrKitError, match=r"memory is full; lower training.batch_size"):
+        list(learner.fit(TRAIN, HOLDOUT, seed=3))
+    with pytest.raises(MmctrKitError, match="memory is full; free what other processes hold"):
+        learner.predict("test")
