@@ -17,7 +17,7 @@ def errors() -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("name", [*NEURAL, "adamw"])
+@pytest.mark.parametrize("name", [*NEURAL, *(f"{n}, few rows" for n in NEURAL), "adamw"])
 def test_a_step_of_fixed_size_never_waits_for_the_device(name: str, errors: dict[str, str]) -> None:
     assert errors[name] == ""
 
