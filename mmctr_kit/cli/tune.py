@@ -175,8 +175,10 @@ def print_summary(summary: "Summary", path: Path) -> None:
     counted = ", ".join(f"{n} {state}" for state, n in sorted(states(summary.trials).items()))
     say(f"{len(summary.trials)} trials: {counted}", style="bold")
     if summary.importance:
-        top = list(summary.importance.items())[:5]
-        say("what mattered: " + ", ".join(f"{key} {share:.0%}" for key, share in top))
+        complete = states(summary.trials)["complete"]
+        say(f"What set good ones apart, roughly, of {complete} complete trials", style="bold")
+        for key, share in list(summary.importance.items())[:5]:
+            say(f"  {share:4.0%} {key}")
     count = len(summary.seeds)
     say(f"Finalists, trained again with {count} new seed{'s' * (count > 1)}", style="bold")
     columns = ("trial", "in the search", "OOF", "valid")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
 from mmctr_kit.metrics import Estimate
@@ -17,8 +18,9 @@ from mmctr_kit.tune.finalists import Finalist
 from mmctr_kit.tune.folder import REFUSED, RETRY, StudyFolder
 from mmctr_kit.tune.trial import objective
 
-_IMPORTANCE_TRIALS = 4
-"""Of fewer complete trials no importance is told."""
+_GOOD, _IMPORTANCE_TRIALS = 5, 4
+"""So many good trials are set against the others; of fewer complete ones than the second no
+importance is told."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,13 @@ def importance(study: optuna.Study) -> dict[str, float]:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len(complete) < _IMPORTANCE_TRIALS or len({t.values[0] for t in complete}) < 2:
         return {}
+    # The good ones are a tenth of the trials, or five of them where there are few.
+    share = min(0.5, max(0.1, _GOOD / len(complete)))
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=share)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        found = optuna.importance.get_param_importances(study)
+        # That few trials tell little is said where the importance is shown.
+        warnings.simplefilter("ignore", UserWarning)
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return {key: float(share) for key, share in found.items()}
 
 

@@ -1,0 +1,210 @@
+"""``mmctr-kit tune`` as a user types it: a worker killed, interrupted, gone on with, and read."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from mmctr_kit.cli.app import app, main
+from mmctr_kit.files import read_json
+from mmctr_kit.recipe import load_recipe
+from mmctr_kit.runs import Run
+
+RECIPE = {
+    "name": "small",
+    "model": {"name": "target_only", "embedding_dim": 4, "mlp_hidden": [8], "batch_norm": False},
+    "items": {"embedding": "text", "text_dim": 4},
+    "training": {"batch_size": 256, "epochs": 2, "holdout": 0.2, "learning_rate": 1e-2},
+    "folds": {"count": 2},
+    "search": {
+        "items.embedding": {"choice": ["text", "joint_pca"]},
+        "items.text_dim": {"int": [2, 16], "when": {"items.embedding": ["text"]}},
+        "training.learning_rate": {"float": [1e-3, 5e-2], "log": True},
+    },
+}
+TRIALS = 24
+
+
+@dataclass(frozen=True)
+class Story:
+    """Where the runs are; what the interrupted command printed, how it ended, and what it told on
+    standard error; what the same command then printed."""
+
+    runs: Path
+    first: str
+    code: int
+    error: str
+    second: str
+
+
+def command(root: Path, recipe: Path, runs: Path, *more: str) -> list[str]:
+    data = ("--data", str(root / "data"), "--runs", str(runs), "--devices", "cpu")
+    final = ("--finalists", "2", "--final-seeds", "2")
+    return ["tune", str(recipe), *data, "--trials", str(TRIALS), *final, *more]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def workers_of(parent: int) -> list[int]:
+    """The processes that run trials: those of the leases are its children."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        fields = path.read_text().rpartition(")")[2].split()
+        command_line = (path.parent / "cmdline").read_text()
+        if int(fields[1]) == parent and "spawn_main" in command_line:
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_core() -> Iterator[None]:
+    """Small models on several threads mostly wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("cv", "tune.study"):
+            patch.setattr(f"mmctr_kit.{module}.available_cores", lambda: 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "small.yaml"
+    path.write_text(yaml.safe_dump(RECIPE, sort_keys=False))
+    return path
+
+
+@pytest.fixture(scope="module")
+def story(tiny_root: Path, recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """Two workers; one is killed after a trial, and after some more comes Ctrl-C."""
+    runs = tmp_path_factory.mktemp("tune") / "runs"
+    arguments = command(tiny_root, recipe_file, runs)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mmctr_kit", *arguments, "--workers", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    lines: list[str] = []
+    killed = -1
+    for line in process.stdout:
+        lines.append(line)
+        if killed < 0 and line.startswith("trial "):
+            os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+            killed = len(lines)
+        if killed > 0 and len(lines) > killed + 4:
+            break
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+    rest, error = process.communicate(timeout=120)
+    second = run(*arguments, "--workers", "1")
+    assert second.exit_code == 0, second.output
+    return Story(runs, "".join(lines) + rest, process.returncode, error, second.output)
+
+
+def study_of(story: Story) -> dict[str, object]:
+    return read_json(story.runs / "small.study" / "study.json")
+
+
+def test_a_killed_worker_is_told_and_replaced(story: Story) -> None:
+    assert re.search(
+        r"warning: a worker was killed \(signal 9\); .* will be tried again", story.error
+    )
+    assert len(re.findall(r"^trial \d+", story.first, re.MULTILINE)) >= 4
+
+
+def test_ctrl_c_is_one_line_that_says_how_to_go_on(story: Story) -> None:
+    assert story.code == 130
+    assert story.error.splitlines()[-1] == (
+        "error: interrupted; the same command (without --force) goes on with the study"
+    )
+    assert "Traceback" not in story.error
+
+
+def test_the_same_command_goes_on_to_as_many_trials_as_were_asked_for(story: Story) -> None:
+    assert re.search(rf"{TRIALS} trials of 2 folds, .*, \d+ of them there already", story.second)
+    states = [t["state"] for t in study_of(story)["trials"]]  # type: ignore[attr-defined]
+    assert states.count("complete") + states.count("pruned") == TRIALS
+    assert states.count("failed") >= 1
+    assert "running" not in states
+
+
+def test_the_report_fits_a_terminal_and_says_what_to_believe(story: Story) -> None:
+    shown = story.second
+    assert re.search(r"^ +trial +in the search +OOF +valid", shown, re.MULTILINE)
+    assert re.search(r"^the search's best AUC was 0\.\d{4}, trial \d+: optimistic", shown, re.M)
+    assert re.search(r"^valid AUC 0\.\d{4} ± .* chose nothing: the score to believe", shown, re.M)
+    report = shown[shown.index("Finalists, trained again") :]
+    lines = [line for line in report.splitlines() if str(story.runs) not in line]
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_finished_study_trains_nothing_and_tells_the_same(
+    tiny_root: Path, recipe_file: Path, story: Story
+) -> None:
+    again = run(*command(tiny_root, recipe_file, story.runs, "--workers", "1", "--json"))
+    assert again.exit_code == 0
+    assert json.loads(again.output) == study_of(story)
+
+
+def test_cv_of_the_recipe_written_gives_the_score_reported(tiny_root: Path, story: Story) -> None:
+    best = story.runs / "small.study" / "best.yaml"
+    again = run(
+        *("cv", str(best), "--data", str(tiny_root / "data"), "--runs", str(story.runs)),
+        *("--jobs", "1", "--devices", "cpu"),
+    )
+    assert again.exit_code == 0, again.output
+    metrics = Run(story.runs / load_recipe(str(best)).name).metrics
+    reported = study_of(story)
+    assert metrics["valid"] == reported["reported_valid"]
+    assert metrics["oof"] == reported["finalists"][0]["oof"]  # type: ignore[index]
+
+
+def test_the_space_is_listed_as_a_recipe_takes_it(tiny_root: Path, tmp_path: Path) -> None:
+    data = ("--data", str(tiny_root / "data"), "--runs", str(tmp_path / "runs"))
+    shown = run("tune", "din_mha_demo", *data, "--list")
+    assert shown.exit_code == 0
+    content = load_recipe("din_mha_demo").resolved() | yaml.safe_load(shown.output)
+    written = tmp_path / "mine.yaml"
+    written.write_text(yaml.safe_dump(content, sort_keys=False))
+    again = run("tune", str(written), *data, "--list")
+    assert again.output == shown.output
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "told"),
+    [
+        (("--timeout", "soon"), 2, "expected a time like 90s, 30m or 2h; found 'soon'"),
+        (("--set", "training.epochs=0"), 2, "training.epochs"),
+        (("--name", "a/b"), 2, "expected letters"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    more: tuple[str, ...],
+    code: int,
+    told: str,
+    tiny_root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = ("--data", str(tiny_root / "data"), "--runs", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["mmctr-kit", "tune", "din_demo", *data, *more])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == code
+    error = capsys.readouterr().err
+    assert told in error
+    assert len(error.splitlines()) == 1
