@@ -119,7 +119,11 @@ class _Processes:
     def _begin(self, number: int) -> None:
         receiver, sender = self.context.Pipe(duplex=False)
         process = self.context.Process(target=_work, args=(self.told[number], sender), daemon=True)
+        # Ctrl-C reaches all processes of a terminal; this one ends its workers. The mask, unlike a
+        # handler, holds from a worker's first instruction on.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         process.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         sender.close()  # so that the pipe ends with the worker
         self.running[number] = (process, receiver)
 
@@ -156,7 +160,6 @@ class _Processes:
 def _work(told: Told, pipe: Connection) -> None:
     """The whole life of a worker process."""
     warn_in_one_line()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends its workers
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         _search(told, pipe)
