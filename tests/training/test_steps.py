@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.recipe import Training
-from mmctr_kit.training.batches import DeviceData, RowStream, to_device
-from mmctr_kit.training.step import Forward, Step, compiled, plain
+from mmctr_kit.training.batches import DeviceData, RowStream, make_batch, to_device
+from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, plain
 from mmctr_kit.training.steps import PlainSteps, StaticSteps, resolve_steps, static_total
 from tests.training.test_fit import CPU, small_din
 
@@ -153,20 +153,22 @@ def test_steps_are_compiled_on_a_gpu_and_plain_on_a_cpu_unless_told() -> None:
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("forward", [plain, compiled()], ids=["plain", "compiled"])
+@pytest.mark.parametrize("how", ["plain", "compiled"])
 def test_replayed_steps_train_the_model_that_plain_ones_train(
-    tiny: ChallengeData, forward: Forward
+    tiny: ChallengeData, how: str
 ) -> None:
     data = to_device(tiny, torch.device("cuda"), 64)
     options = Training(precision="float32")
+    ways = {"plain": (plain, make_batch), "compiled": (compiled(), compiled_batches())}
     known = torch.ones(data.n_users + 1, dtype=torch.bool, device="cuda")
     index, rates = batches(data).cuda(), RATES.cuda()
     first = Step(small_din(tiny).cuda().eval(), data, options, known)
     expected = PlainSteps(first).run(index, rates)
-    second = Step(small_din(tiny).cuda().eval(), data, options, known, forward)
+    second = Step(small_din(tiny).cuda().eval(), data, options, known, *ways[how])
     steps = StaticSteps(second)
     found = steps.run(index, rates)
     assert steps._graph is not None
+    assert (second.forward is not plain, second.batches is not make_batch) == (how != "plain",) * 2
     assert torch.allclose(found, expected, rtol=1e-4)
     for name, tensor in first.state().items():
         assert torch.allclose(second.state()[name], tensor, atol=1e-4), name
