@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.dropout import Dropout
 from mmctr_kit.models.layers import (
     gather,
     linear,
@@ -45,7 +46,7 @@ class MultiHeadTargetAttention(nn.Module):
         self.value = linear(width, dim, bias=False)
         self.out = linear(dim, width, bias=False)
         self.signal = linear(signals, heads, bias=False) if signals else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         # Keys begin as queries do, so that scores begin as a similarity of target and item, and the
         # way back as the values' transpose, so that what is pooled begins in the items' own axes.
         with torch.no_grad():

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from mmctr_kit.challenge.contract import N_LEVELS
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.dropout import Dropout, dropout
 from mmctr_kit.models.encoder import ItemEncoder
 from mmctr_kit.models.layers import (
     MLP,
@@ -116,7 +117,7 @@ class CrossAttention(nn.Module):
         size = key.shape[1] // self.heads
         by_head = product.view(len(row), self.heads, size)
         scores = by_head.sum(-1, dtype=torch.float32) / math.sqrt(size)
-        return F.dropout(segment_softmax(scores, row, len(q)), self.dropout, self.training)
+        return dropout(segment_softmax(scores, row, len(q)), self.dropout, self.training)
 
 
 class CrossAttentionLayer(nn.Module):
@@ -131,9 +132,9 @@ class CrossAttentionLayer(nn.Module):
         self.cross_attn = CrossAttention(width, heads, dropout)
         self.attn_norm = nn.RMSNorm(width, eps=RMS_EPS)
         self.ffn = nn.Sequential(
-            linear(width, width), nn.ReLU(), nn.Dropout(dropout), linear(width, width)
+            linear(width, width), nn.ReLU(), Dropout(dropout), linear(width, width)
         )
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(
         self, query: Tensor, table: Tensor, index: Tensor | None, row: Tensor, offsets: Tensor

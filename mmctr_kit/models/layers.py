@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.dropout import Dropout
 from mmctr_kit.options import Activation
 
 EMBEDDING_STD = 1e-4
@@ -71,7 +72,7 @@ class MLP(nn.Sequential):
                 layers.append(nn.BatchNorm1d(width))
             layers.append(activation(act))
             if dropout:
-                layers.append(nn.Dropout(dropout))
+                layers.append(Dropout(dropout))
             inputs = width
         if out is not None:
             layers.append(linear(inputs, out))
@@ -235,10 +236,10 @@ class TargetAttention(nn.Module):
         self.signal = linear(signals, hidden[0], bias=False) if signals else None
         rest: list[nn.Module] = []
         for inputs, outputs in pairwise(hidden):
-            rest += [activation(act), nn.Dropout(dropout), linear(inputs, outputs)]
+            rest += [activation(act), Dropout(dropout), linear(inputs, outputs)]
         output = linear(hidden[-1], 1)
         nn.init.constant_(output.bias, start)
-        rest += [activation(act), nn.Dropout(dropout), output]
+        rest += [activation(act), Dropout(dropout), output]
         self.rest = nn.Sequential(*rest)
 
     def attend(

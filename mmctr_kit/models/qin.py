@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmctr_kit.challenge.contract import N_LEVELS
 from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.dropout import Dropout
 from mmctr_kit.models.encoder import ItemEncoder
 from mmctr_kit.models.layers import (
     activation,
@@ -65,7 +66,7 @@ class QuadraticLayer(nn.Module):
     def __init__(self, width: int, rows: int, dropout: float) -> None:
         super().__init__()
         self.shape = (rows, width)
-        self.linear = nn.Sequential(linear(width, rows * width), nn.Dropout(dropout))
+        self.linear = nn.Sequential(linear(width, rows * width), Dropout(dropout))
 
     def forward(self, x: Tensor) -> Tensor:
         factors: Tensor = self.linear(x).unflatten(-1, self.shape).sum(1)
@@ -87,7 +88,7 @@ class QuadraticNetwork(nn.Module):
             nn.BatchNorm1d(width) if batch_norm else nn.Identity() for _ in range(layers)
         )
         self.activation = nn.ModuleList(activation("prelu") for _ in range(layers))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.fc = linear(width, 1)
 
     def forward(self, x: Tensor) -> Tensor:

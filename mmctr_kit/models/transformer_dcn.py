@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from mmctr_kit.challenge.contract import N_LEVELS, PAD
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.dropout import Dropout
 from mmctr_kit.models.encoder import ItemEncoder
 from mmctr_kit.models.layers import (
     MLP,
@@ -40,7 +41,7 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = nn.Linear(width, width)
@@ -77,7 +78,7 @@ class EncoderLayer(nn.Module):
         self.linear2 = linear(feedforward, width)
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, x: Tensor, slot: Tensor, attended: Tensor) -> Tensor:
         """(T, W) -> (T, W); arguments as in :class:`SelfAttention`."""
