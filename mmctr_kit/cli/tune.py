@@ -218,7 +218,9 @@ class _Teller:
         known = [t for t in folder.study().get_trials(deepcopy=False) if counts(t)]
         best = max((t for t in known if "auc" in t.user_attrs), key=_value, default=None)
         self.ended = self.before = len(known)
-        self.best = None if best is None else (_value(best), best.number)
+        self.best: tuple[float, int, float] | None = None
+        if best is not None:
+            self.best = (_value(best), best.number, float(best.user_attrs["auc"]))
         self.began = time.perf_counter()
         self.going: dict[int, float] = {}
         self.final_jobs = final[0] * final[1] * self.folds
@@ -271,11 +273,13 @@ class _Teller:
         if event.scored is not None:
             value = event.scored.value
             if self.best is None or value > self.best[0]:
-                self.best = (value, event.number)
+                self.best = (value, event.number, event.scored.auc.value)
             text += f": {event.scored.auc}"
         else:
             text += f" {event.state} ({event.why})"
-        best = "" if self.best is None else f"; best so far is trial {self.best[1]}"
+        best = ""
+        if self.best is not None:
+            best = f"; best {self.best[2]:.4f}, trial {self.best[1]}"
         self._say(f"{text}{best}; {self.ended}/{self.trials}{self._left()}")
 
     def hear_finalist(self, number: int, event: "Progress") -> None:

@@ -18,10 +18,11 @@ def study_section(subject: Subject) -> Section | None:
     states = Counter(str(trial["state"]) for trial in study["trials"])
     counts = ", ".join(f"{n} {state}" for state, n in states.items())
     found = estimate_from(study["search"]["auc"])
+    gap = study["optimism"]
     notes = [
-        f"The search's best: OOF AUC {shown(found)}, trial {study['search']['best_trial']}. New "
-        f"seeds of the chosen trial scored {study['optimism']:.4f} lower than the search said: the "
-        "best of many noisy scores is too high.",
+        f"The search's best: OOF AUC {shown(found)}, trial {study['search']['best_trial']}: the "
+        "best of many noisy scores is too high. New seeds of the chosen trial scored "
+        f"{abs(gap):.4f} {'lower' if gap > 0 else 'higher'} than the search said.",
     ]
     notes += [f"Left out: {what} ({why})." for what, why in study["left_out"].items()]
     return Section(
