@@ -26,7 +26,7 @@ LEAVES = 4
 DEPTH = 3
 LEARNING_RATE = 0.05
 MIN_LEAF_SHARE = 0.01
-FIT_ROWS = 1_000_000
+FIT_ROWS = 500_000
 """More rows than this add time and nothing to trees this small; whole users are drawn."""
 FIT_CELLS = 20_000_000
 """Rows times runs: of very many runs fewer rows are fitted on, so that memory holds them."""
