@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmctr_kit.cli.complete import complete_recipes
 from mmctr_kit.cli.options import (
     RUNS,
     DataOption,
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
 
 
 def ablate(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name or a file.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="A name or a file.", autocompletion=complete_recipes),
+    ],
     data: DataOption,
     name: Annotated[
         str | None, typer.Option(help="The ablation's name; the recipe's by default.")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmctr_kit.cli.complete import complete_recipes
 from mmctr_kit.cli.options import DevicesOption, JsonOption
 from mmctr_kit.cli.output import finite, print_json, say, short, short_count, status, table
 
@@ -27,7 +28,12 @@ def bench(
     ] = None,
     recipes: Annotated[
         list[str] | None,
-        typer.Option("--recipe", metavar="RECIPE", help="One or more; else one a family."),
+        typer.Option(
+            "--recipe",
+            metavar="RECIPE",
+            help="One or more; else one a family.",
+            autocompletion=complete_recipes,
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from mmctr_kit.cli.complete import complete_runs
 from mmctr_kit.cli.options import RUNS, ForceOption, JsonOption, RunsOption
 from mmctr_kit.cli.output import print_json, say, status, table
 
@@ -30,7 +31,12 @@ NAME_WIDTH = 40
 
 
 def blend(
-    run: Annotated[list[str], typer.Argument(metavar="RUN...", help="Names or folders of runs.")],
+    run: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...", help="Names or folders of runs.", autocompletion=complete_runs
+        ),
+    ],
     name: Annotated[str, typer.Option(help="The blend's name; it is a run itself.")],
     method: Annotated[MethodName, typer.Option()] = "auto",
     group_softmax: Annotated[

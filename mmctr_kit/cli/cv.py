@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mmctr_kit.cli.complete import complete_recipes
 from mmctr_kit.cli.options import (
     RUNS,
     DataOption,
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 
 
 def cv(
-    recipe: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Names or files.")],
+    recipe: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RECIPE...", help="Names or files.", autocompletion=complete_recipes
+        ),
+    ],
     data: DataOption,
     name: Annotated[
         str | None, typer.Option(help="The run's name; the recipe's by default.")

@@ -1,6 +1,7 @@
 """``mmctr-kit data``: check and profile a download, generate a data set, import MovieLens."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +51,7 @@ def synth(
     seed: Annotated[
         int, typer.Option(min=0, max=_MAX_SEED, help="Another seed, another data set.")
     ] = 0,
+    as_json: JsonOption = False,
 ) -> None:
     """Generate a data set with a known best AUC.
 
@@ -74,6 +76,10 @@ def synth(
     truth = generate(out, PRESETS[preset], seed, tell)
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
+    if as_json:
+        best_auc = {split: auc.row for split, auc in truth.auc.items()}
+        print_json({"data": str(out / "data"), "truth": str(out / "truth"), "best_auc": best_auc})
+        return
     say(f"wrote {out / 'data'} ({preset}, seed {seed}) and {out / 'truth'}")
     best = ", ".join(f"{split} {auc.row:.4f}" for split, auc in truth.auc.items())
     say(f"best possible AUC, row by row: {best}")
@@ -89,6 +95,7 @@ def movielens(
     seed: Annotated[
         int, typer.Option(min=0, max=_MAX_SEED, help="Draws negatives and the splits.")
     ] = 0,
+    as_json: JsonOption = False,
 ) -> None:
     """Turn MovieLens ratings into the challenge's layout.
 
@@ -102,6 +109,9 @@ def movielens(
 
     with status(f"converting {source}"):
         summary = convert(source, out, seed)
+    if as_json:
+        print_json(asdict(summary))
+        return
     rows = ", ".join(f"{split} {n:,}" for split, n in summary.rows.items())
     say(f"wrote {out}: {summary.users:,} users, {summary.items:,} items; rows: {rows}")
     say(f"mean history {summary.mean_history:.1f}, label mean {summary.label_mean:.3f}")

@@ -5,15 +5,21 @@ from typing import Annotated, Literal
 
 import typer
 
-from mmctr_kit.cli.options import RUNS, DataOption, ForceOption, RunsOption
-from mmctr_kit.cli.output import say, status
+from mmctr_kit.cli.complete import complete_recipes
+from mmctr_kit.cli.options import RUNS, DataOption, ForceOption, JsonOption, RunsOption
+from mmctr_kit.cli.output import print_json, say, status
 
 
 def import_checkpoint(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A torch state dict, .npz or .safetensors.")
     ],
-    recipe: Annotated[str, typer.Option(help="The recipe whose model the weights fit.")],
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="The recipe whose model the weights fit.", autocompletion=complete_recipes
+        ),
+    ],
     name: Annotated[str, typer.Option(help="The run's name.")],
     data: DataOption,
     settings: Annotated[
@@ -22,6 +28,7 @@ def import_checkpoint(
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
     force: ForceOption = False,
+    as_json: JsonOption = False,
     runs: RunsOption = RUNS,
 ) -> None:
     """Make a run of weights that were trained with the published code.
@@ -34,7 +41,7 @@ def import_checkpoint(
     """
     from mmctr_kit.errors import UsageError
     from mmctr_kit.recipe import load_recipe
-    from mmctr_kit.runs import run_path
+    from mmctr_kit.runs import Run, run_path
 
     path = run_path(runs, name)
     loaded = load_recipe(recipe, settings or ())
@@ -50,6 +57,9 @@ def import_checkpoint(
         content = load(data)
     with status("predicting"):
         run = make(file, loaded, content, where, path, force)
+    if as_json:
+        print_json((run or Run(path)).metrics)
+        return
     if run is None:
         say(f"{path} holds this checkpoint's predictions already; nothing to do")
         return
@@ -69,6 +79,7 @@ def import_predictions(
     ] = None,
     task: Annotated[Literal["Task1", "Task2", "both"] | None, typer.Option()] = None,
     force: ForceOption = False,
+    as_json: JsonOption = False,
     runs: RunsOption = RUNS,
 ) -> None:
     """Make a run of predictions from elsewhere, to compare, blend and submit.
@@ -84,7 +95,7 @@ def import_predictions(
     """
     from mmctr_kit.challenge.load import load
     from mmctr_kit.imports import import_predictions as make
-    from mmctr_kit.runs import run_path
+    from mmctr_kit.runs import Run, run_path
     from mmctr_kit.scores import estimate_from
 
     path = run_path(runs, name)
@@ -93,6 +104,9 @@ def import_predictions(
         content = load(data)
     column = "Task1&2" if task == "both" else task
     run = make(content, test, valid, oof, column, path, force)
+    if as_json:
+        print_json((run or Run(path)).metrics)
+        return
     if run is None:
         say(f"{path} holds these predictions already; nothing to do")
         return

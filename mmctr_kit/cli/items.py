@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmctr_kit.cli.options import RUNS, DataOption, ForceOption, RunsOption
-from mmctr_kit.cli.output import say, status, warn
+from mmctr_kit.cli.complete import complete_runs_and_recipes
+from mmctr_kit.cli.options import RUNS, DataOption, ForceOption, JsonOption, RunsOption
+from mmctr_kit.cli.output import print_json, say, status, warn
 
 if TYPE_CHECKING:
     from mmctr_kit.recipe import Recipe
@@ -22,7 +23,12 @@ def items() -> None:
 @app.command()
 def export(
     source: Annotated[
-        str, typer.Argument(metavar="RUN|RECIPE", help="Its items block is taken; a run first.")
+        str,
+        typer.Argument(
+            metavar="RUN|RECIPE",
+            help="Its items block is taken; a run first.",
+            autocompletion=complete_runs_and_recipes,
+        ),
     ],
     data: DataOption,
     out: Annotated[Path, typer.Option(help="A name that ends in .parquet.")] = Path(
@@ -33,6 +39,7 @@ def export(
         typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key, like a.b=3."),
     ] = None,
     force: ForceOption = False,
+    as_json: JsonOption = False,
     runs: RunsOption = RUNS,
 ) -> None:
     """Write an item table in the form of the challenge's item_info.parquet.
@@ -60,6 +67,11 @@ def export(
         table = item_table(content, recipe.items)
         made_of = describe(content, recipe.items)
         warnings = export_items(content, table, out, force)
+    if as_json:
+        made = {"path": str(out), "from": where, "rows": table.shape[0]}
+        told = {"dimensions": table.shape[1], "made_of": made_of.splitlines()}
+        print_json({**made, **told, "warnings": list(warnings)})
+        return
     say(f"wrote {out} from {where}: {table.shape[0]:,} rows, {table.shape[1]:,} dimensions")
     for line in made_of.splitlines():
         say(line)

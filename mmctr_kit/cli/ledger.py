@@ -71,6 +71,7 @@ def add(
         TaskName | None, typer.Option(help="Insist that FILE was written for this task.")
     ] = None,
     note: Annotated[str, typer.Option(help="Anything to remember.")] = "",
+    as_json: JsonOption = False,
     ledger: LedgerOption = LEDGER,
 ) -> None:
     """Note the public score of a submission.
@@ -88,6 +89,9 @@ def add(
 
     wanted = None if task is None else Task.BOTH if task == "both" else Task(task)
     entry = add_score(ledger, file, auc, wanted, note)
+    if as_json:
+        print_json(finite(asdict(entry)))
+        return
     say(f"{entry.run} ({entry.task}, written {entry.time[:10]}): leaderboard AUC {auc:g}")
 
 

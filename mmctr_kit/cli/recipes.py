@@ -4,11 +4,17 @@ from typing import Annotated
 
 import typer
 
-from mmctr_kit.cli.output import say, table
+from mmctr_kit.cli.complete import complete_recipes
+from mmctr_kit.cli.options import JsonOption
+from mmctr_kit.cli.output import print_json, say, table
 
 
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="Print this recipe's file.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Print this recipe's file.", autocompletion=complete_recipes),
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """List the shipped recipes, or print one to copy and change.
 
@@ -17,15 +23,25 @@ def recipes(
       mmctr-kit recipes
 
       mmctr-kit recipes din_official > mine.yaml
+
+      mmctr-kit recipes --json
     """
-    from mmctr_kit.recipe import find_recipe, shipped_recipes
+    from mmctr_kit.recipe.shipped import find_recipe, shipped_recipes
 
     if name is not None:
+        if as_json:
+            from mmctr_kit.recipe import load_recipe
+
+            print_json(load_recipe(name, ()).resolved())
+            return
         typer.echo(find_recipe(name).read_text("utf-8"), nl=False)
         return
     rows = []
     for path in shipped_recipes():
         first = path.read_text("utf-8").splitlines()[0]
         rows.append((path.stem, first.removeprefix("#").strip()))
+    if as_json:
+        print_json([{"name": n, "what": what} for n, what in rows])
+        return
     table(("recipe", "what it is"), rows, left=2)
     say("mmctr-kit recipes NAME prints one; mmctr-kit cv takes a name or a file")

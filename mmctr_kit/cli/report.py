@@ -5,13 +5,19 @@ from typing import Annotated
 
 import typer
 
+from mmctr_kit.cli.complete import complete_runs
 from mmctr_kit.cli.options import RUNS, JsonOption, RunsOption
 from mmctr_kit.cli.output import print_json, say, status
 
 
 def report(
     run: Annotated[
-        str, typer.Argument(metavar="RUN|BLEND|STUDY|ABLATION", help="A name or a folder.")
+        str,
+        typer.Argument(
+            metavar="RUN|BLEND|STUDY|ABLATION",
+            help="A name or a folder.",
+            autocompletion=complete_runs,
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(metavar="F.html", help="By default RUNS/NAME.html.")

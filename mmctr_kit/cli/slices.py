@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from mmctr_kit.cli.complete import complete_runs
 from mmctr_kit.cli.options import RUNS, JsonOption, RunsOption
 from mmctr_kit.cli.output import print_json, say, table
 
@@ -17,7 +18,9 @@ _HEADINGS = {
 
 
 def slices(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run of cv.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run of cv.", autocompletion=complete_runs)
+    ],
     split: Annotated[
         Literal["oof", "valid"] | None, typer.Option(help="One of the two alone.")
     ] = None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmctr_kit.cli.complete import complete_runs
 from mmctr_kit.cli.options import (
     LEDGER,
     RUNS,
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
 
 
 def submit(
-    run: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run; with --check, a file.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|FILE", help="A run; with --check, a file.", autocompletion=complete_runs
+        ),
+    ],
     task: Annotated[
         TaskName | None, typer.Option(help="The column to write; both is Task1&2.")
     ] = None,
@@ -107,7 +113,12 @@ def _record(ledger: Path, path: Path, run: "Run", task: "Task", quiet: bool) -> 
 
 
 def score(
-    source: Annotated[str, typer.Argument(metavar="FILE|RUN", help="A submission or a run.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|RUN", help="A submission or a run.", autocompletion=complete_runs
+        ),
+    ],
     labels: Annotated[Path, typer.Option(help="Parquet or CSV with ID and label.")],
     task: Annotated[
         TaskName | None, typer.Option(help="Which column of FILE, where several hold scores.")

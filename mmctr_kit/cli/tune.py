@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmctr_kit.cli.complete import complete_recipes
 from mmctr_kit.cli.options import (
     RUNS,
     DataOption,
@@ -35,7 +36,10 @@ def _seconds(value: str | None) -> str | None:
 
 
 def tune(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name or a file.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="A name or a file.", autocompletion=complete_recipes),
+    ],
     data: DataOption,
     trials: Annotated[
         int, typer.Option(min=1, help="How many trials the study has in the end.")

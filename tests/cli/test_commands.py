@@ -70,32 +70,6 @@ def test_no_command_at_all_is_the_help(capsys: pytest.CaptureFixture[str]) -> No
     assert "error" not in shown.err
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("cv",),
-        ("blend",),
-        ("submit",),
-        ("score",),
-        ("runs",),
-        ("recipes",),
-        ("demo",),
-        ("ablate",),
-        ("report",),
-        ("import-predictions",),
-        ("import-checkpoint",),
-        ("data", "check"),
-        ("data", "synth"),
-        ("data", "movielens"),
-    ],
-    ids=" ".join,
-)
-def test_every_help_text_has_an_example_that_names_the_command(command: tuple[str, ...]) -> None:
-    text = run(*command, "--help").output
-    assert "Examples" in text
-    assert f"mmctr-kit {' '.join(command)}" in text
-
-
 def test_the_whole_path_ends_in_a_submission_that_its_own_check_passes(
     work: Path, tiny_root: Path
 ) -> None:

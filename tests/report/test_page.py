@@ -196,7 +196,7 @@ def test_a_study_is_the_page_of_its_chosen_finalist_with_the_search(
     for name in ("study-history", "study-importance", "study-dimensions"):
         assert f'id="{name}-title"' in text
     assert "8 trials (7 complete, 1 pruned)" in text
-    assert "0.0120 lower than the search said" in text
+    assert "scored 0.0120 lower" in text
     assert re.findall(r"#[0-9a-f]{6}", text.split("</style>")[1]) == []
     of_run = page_of(tmp_path / "runs", "tuned", tmp_path / "r.html")
     assert 'id="study-history-title"' in of_run

@@ -32,7 +32,7 @@ def study_section(subject: Subject) -> Section | None:
         f"{study['folds']} folds. The best few were trained again with new seeds; of these the "
         "best by OOF was chosen, and its valid AUC, which chose nothing, is the score to believe.",
         pictures=_pictures(study),
-        grids=[_finalists(study)],
+        grids=[_finalists(study), _settings(study)],
         notes=notes,
     )
 
@@ -77,7 +77,6 @@ def _finalists(study: Mapping[str, Any]) -> Grid:
     rows = [
         (
             f"trial {final['trial']}" + " (chosen)" * (i == 0),
-            ", ".join(f"{k}={v}" for k, v in final["params"].items()) or "the recipe's own",
             shown(estimate_from(final["searched"])),
             shown(estimate_from(final["oof"])),
             shown(estimate_from(final["valid"])),
@@ -86,5 +85,20 @@ def _finalists(study: Mapping[str, Any]) -> Grid:
     ]
     seeds = ", ".join(str(s) for s in study["final_seeds"])
     caption = f"Finalists, trained again with seeds {seeds}."
-    columns = ("finalist", "what it changes", "search's OOF", "OOF", "valid")
-    return Grid(caption, columns, rows, left=2)
+    columns = ("finalist", "OOF in the search", "OOF", "valid")
+    return Grid(caption, columns, rows)
+
+
+def _settings(study: Mapping[str, Any]) -> Grid:
+    finals = study["finalists"]
+    keys = dict.fromkeys(key for final in finals for key in final["params"])
+    rows = [(key, *(_value(final["params"], key) for final in finals)) for key in keys]
+    columns = ("key", *(f"trial {final['trial']}" for final in finals))
+    return Grid("What the finalists change; – the recipe's own.", columns, rows, left=len(columns))
+
+
+def _value(params: Mapping[str, Any], key: str) -> str:
+    if key not in params:
+        return "–"
+    value = params[key]
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

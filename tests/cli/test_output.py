@@ -1,0 +1,69 @@
+"""What commands print: tables within 80 columns, plain lines where there is no terminal."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from mmctr_kit.cli import output
+from mmctr_kit.findings import Finding, Level
+
+LONG = "a-run_with.a-name-that-is-longer-than-any-terminal-is-wide-and-then-some-more-of-it"
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().out
+
+
+def test_a_long_name_is_folded_within_80_columns_and_no_figure_is_cut(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    figures = ["0.93061 ±.00001", "0.7934 ±.0051", "-0.0046 ±.0009", "blend", "12345 s"]
+    output.table(["run", "OOF AUC", "valid AUC", "to best", "seeds", "time"], [[LONG, *figures]])
+    shown = printed(capsys)
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
+    assert all(figure in shown for figure in figures)
+    assert "…" not in shown
+
+
+@given(st.lists(st.text("abc_-.", min_size=1, max_size=120), min_size=1, max_size=4))
+def test_text_columns_of_any_length_fit(names: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        console = Console(width=output.PLAIN_WIDTH, highlight=False)
+        patch.setattr(output, "console", lambda: console)
+        with console.capture() as caught:
+            output.table(["variant", "what", "AUC"], [[n, n, "0.1234"] for n in names], left=2)
+    lines = caught.get().splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 80
+    assert sum("0.1234" in line for line in lines) == len(names)
+
+
+def test_findings_fit_and_keep_their_advice(capsys: pytest.CaptureFixture[str]) -> None:
+    found = [
+        Finding("a-check-with-a-rather-long-name", Level.WARN, f"{LONG} [odd] " * 3, "do " * 40),
+        Finding("b", Level.PASS, "fine", ""),
+    ]
+    output.print_findings(found)
+    shown = printed(capsys)
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
+    assert "-> do do" in shown
+    assert "[odd]" in shown
+    assert "1 PASS, 1 WARN, 0 FAIL" in shown
+
+
+def test_lines_are_plain_text_whatever_they_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    output.say(f"[bold]{LONG}[/bold] " * 3, style="yellow")
+    shown = printed(capsys)
+    assert shown.count("\n") == 1
+    assert "[bold]" in shown
+    assert "\x1b" not in shown
+
+
+def test_json_holds_null_for_what_is_no_number(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_json(output.finite({"a": math.nan, "b": {"c": math.inf, "d": 1.5}}))
+    assert json.loads(printed(capsys)) == {"a": None, "b": {"c": None, "d": 1.5}}
+    with pytest.raises(ValueError, match="JSON"):
+        output.print_json({"a": math.nan})
