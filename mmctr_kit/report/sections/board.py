@@ -1,5 +1,7 @@
 """The run beside its sources, or beside other runs of the same rows."""
 
+from collections.abc import Iterator
+
 from mmctr_kit.metrics import Estimate
 from mmctr_kit.report.compare import Compared
 from mmctr_kit.report.figures.estimates import Dots, dots
@@ -42,7 +44,7 @@ def _worth(entry: Compared) -> float:
     return -best.value if best else 0.0
 
 
-def _pictures(entries: list[Compared], own: str) -> list[Picture]:
+def _pictures(entries: list[Compared], own: str) -> Iterator[Picture]:
     names = [_name(e) for e in entries]
     series = [
         Dots("valid (fold mean)", [e.valid for e in entries]),
@@ -51,41 +53,35 @@ def _pictures(entries: list[Compared], own: str) -> list[Picture]:
     series = [s for s in series if any(s.estimates)]
     mine = [e.name == own for e in entries]
     says = "; ".join(f"{_name(e)}: valid {shown(e.valid)}, OOF {shown(e.oof)}" for e in entries)
-    made = [
-        picture(
-            dots(names, series, "AUC", marked=mine),
-            "board-auc",
-            "AUC of each run",
-            "Fold models and their mean are two predictors: compare like with like.",
-            f"AUC with standard errors. {says}.",
-        )
-    ]
+    yield picture(
+        dots(names, series, "AUC", marked=mine),
+        "board-auc",
+        "AUC of each run",
+        "Fold models and their mean are two predictors: compare like with like.",
+        f"AUC with standard errors. {says}.",
+    )
     others = [e for e in entries if e.valid_gap or e.oof_gap]
-    if not others:
-        return made
+    if others:
+        yield _gaps(others, own)
+
+
+def _gaps(others: list[Compared], own: str) -> Picture:
     gaps = [
         Dots("valid", [e.valid_gap for e in others]),
         Dots("OOF", [e.oof_gap for e in others]),
     ]
+    series = [s for s in gaps if any(s.estimates)]
     says = "; ".join(
         f"{_name(e)}: valid {shown(e.valid_gap, True)}, OOF {shown(e.oof_gap, True)}"
         for e in others
     )
-    made.append(
-        picture(
-            dots(
-                [_name(e) for e in others],
-                [s for s in gaps if any(s.estimates)],
-                f"AUC less that of {own}",
-                reference=0.0,
-            ),
-            "board-gaps",
-            f"Difference to {own}",
-            "Paired. Left of the line: worse than this page's run.",
-            f"AUC less that of {own}, paired, with standard errors. {says}.",
-        )
+    return picture(
+        dots([_name(e) for e in others], series, f"AUC less that of {own}", reference=0.0),
+        "board-gaps",
+        f"Difference to {own}",
+        "Paired. Left of the line: worse than this page's run.",
+        f"AUC less that of {own}, paired, with standard errors. {says}.",
     )
-    return made
 
 
 def _grid(entries: list[Compared], own: str) -> Grid:
