@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from mmctr_kit.report.figures.style import COLOURS, MUTED, canvas, colour, short
@@ -86,30 +86,30 @@ def dimensions(study: Mapping[str, Any]) -> Figure:
     """The plane of PCA dimensions of text and image: complete trials that have both, larger where
     their AUC is higher, over bands of AUC where there are trials enough."""
     trials = _with_both(study)
-    text, image = (np.array([t["params"][key] for t in trials], np.float64) for key in _DIMS)
+    x, y = (np.log2([t["params"][key] for t in trials]) for key in _DIMS)
     auc = np.array([t["auc"]["value"] for t in trials])
     with canvas(3.4) as figure:
         axes = figure.subplots()
-        if _spans_plane(np.log2(text), np.log2(image)):
-            levels = np.unique(np.quantile(auc, np.linspace(0.0, 1.0, 7)))
+        levels = np.unique(np.quantile(auc, np.linspace(0.0, 1.0, 7)))
+        if _spans_plane(x, y) and len(levels) > 1:
             shades = [f"{COLOURS[0]}{alpha:02x}" for alpha in np.linspace(20, 150, 6).astype(int)]
-            axes.tricontourf(text, image, auc, levels=levels, colors=shades[-(len(levels) - 1) :])
+            axes.tricontourf(x, y, auc, levels=levels, colors=shades[-(len(levels) - 1) :])
         spread = float(np.ptp(auc)) or 1.0
-        axes.scatter(text, image, 12 + 60 * (auc - auc.min()) / spread, color=colour(1), zorder=3)
+        axes.scatter(x, y, 12 + 60 * (auc - auc.min()) / spread, color=colour(1), zorder=3)
         best = int(auc.argmax())
         axes.annotate(
             f"{auc[best]:.4f}",
-            (text[best], image[best]),
+            (x[best], y[best]),
             xytext=(6, 6),
             textcoords="offset points",
             fontsize=8.5,
         )
+        axes.use_sticky_edges = False  # bands would end the axes at the outermost trials
+        axes.margins(0.1)
         for axis, name in ((axes.xaxis, "text"), (axes.yaxis, "image")):
             axis.set_label_text(f"PCA dimensions of {name}")
-        axes.set_xscale("log", base=2)
-        axes.set_yscale("log", base=2)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(ScalarFormatter())
+            axis.set_major_locator(MaxNLocator(6))
+            axis.set_major_formatter(FuncFormatter(lambda power, _: f"{2**power:.0f}"))
         return figure
 
 
