@@ -21,7 +21,7 @@ def demo(
     ] = "demo",
     seed: Annotated[int, typer.Option(help="Another seed, another data set.")] = 0,
 ) -> None:
-    """Run the whole path on generated data: data, cv, blend, submission, leaderboard.
+    """Run the whole path on generated data: data, cv, blend, report, submission, leaderboard.
 
     Run again, it goes on where it stopped. Delete the folder to begin anew.
 
@@ -40,6 +40,7 @@ def demo(
     _run("data", "check", data)
     _run("cv", *RECIPES, "--data", data, "--runs", runs)
     _run("blend", *RECIPES, "--name", "blend", "--runs", runs)
+    _run("report", "blend", "--runs", runs)
     _run("submit", "blend", "--task", "both", "--out", file, *places, "--force")
     _run("submit", "--check", file, "--data", data, "--runs", runs)
     _run("runs", "--runs", runs, "--truth", truth)
