@@ -106,10 +106,10 @@ class Run:
             p.parent.name: [json.loads(line) for line in p.read_text().splitlines()] for p in found
         }
 
-    def predictions(self) -> Predictions:
+    def predictions(self, with_oof: bool = True) -> Predictions:
         """The run's predictions, rows in canonical order whatever the files' order."""
         oof = None
-        if (self.path / "oof.parquet").is_file():
+        if with_oof and (self.path / "oof.parquet").is_file():
             table = self._table("oof")
             keys = _keys(table)
             oof = OutOfFold(keys, table["label"], table["fold"], table["logit"])

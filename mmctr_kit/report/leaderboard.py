@@ -12,7 +12,7 @@ from mmctr_kit.challenge.contract import SPLITS
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import read_columns, read_json
 from mmctr_kit.metrics import Estimate, auc_difference, auc_with_error
-from mmctr_kit.predictions import Predictions
+from mmctr_kit.predictions import Keys, Predictions
 from mmctr_kit.runs import Run
 from mmctr_kit.scores import estimate_from
 
@@ -72,7 +72,8 @@ def _entry(run: Run, labels: Labels | None) -> tuple[Entry, Predictions | None]:
         seeds = max(1, len(manifest.seeds))
         if not run.finished:
             return Entry(run.name, manifest.kind, seeds, "unfinished"), None
-        metrics, found = run.metrics, run.predictions()
+        # Not OOF, and test no longer than it is scored: a hundred runs would fill the memory.
+        metrics, found = run.metrics, run.predictions(with_oof=False)
         phases = _phases(run)
     except RunError:
         # One damaged folder must not hide the others.
@@ -89,7 +90,8 @@ def _entry(run: Run, labels: Labels | None) -> tuple[Entry, Predictions | None]:
         phases=phases,
         transductive=manifest.transductive,
     )
-    return entry, found
+    none = np.zeros((len(found.test), 0))
+    return entry, replace(found, test_keys=Keys.none(), test=none)
 
 
 def _estimate(metrics: Mapping[str, Any], name: str) -> Estimate | None:

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.cv import Plan, plan_cv, run_cv
+from mmctr_kit.cv import Plan, manifest_of, plan_cv, run_cv
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import write_whole
 from mmctr_kit.foldjobs import Progress
@@ -99,6 +100,8 @@ def train_finalists(
         while not _entered(alone, folder):
             time.sleep(1.0)
         for number, plan in plans.items():
+            _require_going_on(plan, folder.finalist(number))
+        for number, plan in plans.items():
             run_cv(plan, folder.finalist(number), False, partial(listen, number))
     found = [_finalist(t, Run(folder.finalist(t.number))) for t in trials]
     found.sort(key=lambda f: (-f.value, f.number))
@@ -106,6 +109,22 @@ def train_finalists(
     text = _header(folder, chosen) + plans[chosen.number].recipe.to_yaml()
     write_whole(folder.path / "best.yaml", lambda p: p.write_text(text))
     return found
+
+
+def _require_going_on(plan: Plan, path: Path) -> None:
+    """RunError where the finalist that is there is another. ``--force``, which cv would name,
+    replaces the whole study."""
+    if not path.exists():
+        return
+    there, now = Run(path), manifest_of(plan)
+    different = there.manifest.differences(now)
+    if not there.finished and dict(there.manifest.environment) != dict(now.environment):
+        different.append("environment")
+    if different:
+        raise RunError(
+            f"finalist {path} differs in {', '.join(different)}; give --final-seeds and --workers "
+            "as before, or delete that folder and it is trained again"
+        )
 
 
 def _entered(alone: ExitStack, folder: StudyFolder) -> bool:

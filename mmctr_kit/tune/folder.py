@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import read_json, write_json
+from mmctr_kit.runs import locked
 from mmctr_kit.tune.lease import living
 
 NAME = "study"
@@ -113,17 +114,31 @@ def open_study(
             return folder
         if living(folder.leases):
             raise RunError(f"study '{path.name}' is at work; stop it before --force")
+    # Training its finalists holds the lock, and no lease.
+    with locked(path) if force else nullcontext():
+        _make(folder, settings, first, force)
+    return folder
+
+
+def _make(
+    folder: StudyFolder, settings: Mapping[str, Any], first: Mapping[str, Any], replace: bool
+) -> None:
+    path = folder.path
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     temporary.chmod(0o755)
     _fill(StudyFolder(temporary), settings, first)
-    if path.exists():
+    if replace and path.exists():
         # Renamed before it is deleted, so that no half of a study is ever left under its name.
         old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         path.rename(old)
         shutil.rmtree(old)
-    temporary.rename(path)
-    return folder
+    try:
+        temporary.rename(path)
+    except OSError:
+        # Another command made it meanwhile: this one joins in.
+        shutil.rmtree(temporary)
+        _require_same(folder, settings)
 
 
 def _fill(folder: StudyFolder, settings: Mapping[str, Any], first: Mapping[str, Any]) -> None:

@@ -92,9 +92,17 @@ def search_study(
     deadline = None if timeout is None else time.time() + timeout
     budget = Budget(trials, deadline)
     search = search_here if plan.crew.workers == 1 else search_side_by_side
-    while not budget.spent(folder.study().get_trials(deepcopy=False)):
-        search(folder, plan.recipe, plan.search, plan.data, plan.crew, budget, listen)
+
+    def spent() -> bool:
+        return budget.spent(folder.study().get_trials(deepcopy=False))
+
+    while True:
+        if not spent():
+            search(folder, plan.recipe, plan.search, plan.data, plan.crew, budget, listen)
+        # Also where another command's trials fill the budget: one of them may be the best.
         _wait_for_others(folder)
+        if spent():
+            return
 
 
 def _wait_for_others(folder: StudyFolder) -> None:

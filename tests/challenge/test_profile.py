@@ -21,6 +21,7 @@ from mmctr_kit.challenge.contract import FILES
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
 from mmctr_kit.challenge.profile import PROBES, causes, profile_data, quick_profile
+from mmctr_kit.challenge.profile.boosted import crossfit_scores, telling_columns
 from mmctr_kit.challenge.profile.facts import crossfit_rate
 from mmctr_kit.challenge.profile.reading import Reading, beyond, judge
 from mmctr_kit.challenge.synth import PRESETS, generate
@@ -393,8 +394,15 @@ def of_one_row_a_user(folder: Path) -> None:
             c["user_id"] = np.arange(len(c["user_id"])) + 10**6 * len(name)
 
 
+def valid_of_two_positives(folder: Path) -> None:
+    """So few that most parts of its users have none."""
+    with edited(folder, "valid") as c:
+        c["label"][np.flatnonzero(c["label"])[2:]] = 0
+
+
 @pytest.mark.parametrize(
-    "strange", [without_histories, of_one_item, without_vectors, of_one_row_a_user]
+    "strange",
+    [without_histories, of_one_item, without_vectors, of_one_row_a_user, valid_of_two_positives],
 )
 def test_strange_data_is_measured_as_far_as_it_goes(
     strange: Callable[[Path], None], folder: Path
@@ -410,6 +418,15 @@ def test_a_few_dozen_users_are_enough_and_raise_nothing_they_cannot_tell(check_c
     found = {v.reading.probe for v in profile_data(check_clean) if v.suspicious}
     assert "row-order" in found
     assert found <= {"row-order", "embedding-order"}
+
+
+def test_columns_are_judged_where_one_side_has_few_rows() -> None:
+    x = rng().normal(size=(30_000, 2)).astype(np.float32)
+    label = (np.arange(30_000) % 10_000 == 7).astype(np.int8)
+    folds = (np.arange(30_000) // 10_000).astype(np.int16)
+    models = crossfit_scores(x, label, folds)[1]
+    told = telling_columns(models, x, label, folds, ("a", "b"))
+    assert {name for name, _ in told} == {"a", "b"}
 
 
 def test_too_few_rows_are_one_line(folder: Path) -> None:

@@ -67,3 +67,9 @@ def test_json_holds_null_for_what_is_no_number(capsys: pytest.CaptureFixture[str
     assert json.loads(printed(capsys)) == {"a": None, "b": {"c": None, "d": 1.5}}
     with pytest.raises(ValueError, match="JSON"):
         output.print_json({"a": math.nan})
+
+
+def test_what_is_no_number_is_null_however_deep() -> None:
+    deep = {"a": [math.nan, {"b": (1.0, -math.inf)}], "c": {"d": math.inf}, "e": "nan"}
+    expected = {"a": [None, {"b": [1.0, None]}], "c": {"d": None}, "e": "nan"}
+    assert json.loads(json.dumps(output.finite(deep), allow_nan=False)) == expected

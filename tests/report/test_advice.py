@@ -102,6 +102,17 @@ def test_runs_of_the_same_rows_are_to_be_blended_and_a_blend_is_not(
     assert "Blend it" not in told(open_subject("mix", made_runs), made_runs)
 
 
+def test_of_two_runs_that_could_stand_in_for_each_other_one_is_to_go(made_runs: Path) -> None:
+    subject = open_subject("mix", made_runs)
+    small = {n: {"value": v, "error": 1e-4, "n": 9} for n, v in (("a", 1e-5), ("copy_of_a", 0.0))}
+    large = {n: {"value": 0.01, "error": 1e-4, "n": 9} for n in ("b", "c")}
+    related = {**subject.metrics["blend"], "adds": {**small, **large}}
+    subject = replace(subject, metrics={**subject.metrics, "blend": related})
+    found = told(subject, made_runs)["Leave out what adds least"]
+    assert found.command.startswith("mmctr-kit blend a b c --name mix_less")
+    assert "a, copy_of_a" in found.why
+
+
 @pytest.mark.parametrize("name", ["alpha", "beta", "mix"])
 def test_every_command_is_one_that_the_kit_has_with_options_that_it_takes(
     name: str, made_runs: Path

@@ -61,6 +61,15 @@ def test_each_number_is_the_runs_own_with_its_error(tiny: ChallengeData, tmp_pat
     assert entry.phases == {"load": 1.5, "train": 2.0}
 
 
+def test_oof_of_millions_of_rows_is_not_read_for_it(tiny: ChallengeData, tmp_path: Path) -> None:
+    runs = [write_run(tmp_path, n, made_up(tiny, s)) for n, s in (("a", 2.0), ("b", 1.0))]
+    before = leaderboard(runs)
+    for run in runs:
+        (run.path / "oof.parquet").write_bytes(b"no parquet")
+    assert leaderboard(runs) == before
+    assert before[1].behind is not None
+
+
 def test_an_import_without_oof_or_seconds_is_listed(tiny: ChallengeData, tmp_path: Path) -> None:
     found = replace(made_up(tiny, 1.0), oof=None)
     manifest = replace(MANIFEST, kind="imported", folds="", seeds=())

@@ -7,6 +7,8 @@ import pytest
 from optuna.trial import TrialState
 
 from mmctr_kit.errors import RunError
+from mmctr_kit.runs import locked
+from mmctr_kit.tune import folder as module
 from mmctr_kit.tune.folder import RETRY, WORKER, StudyFolder, open_study
 from mmctr_kit.tune.lease import lease
 
@@ -51,7 +53,31 @@ def test_force_replaces_a_study_but_none_at_work(folder: StudyFolder) -> None:
         open_study(folder.path, SETTINGS, {"x": 2}, True)
     again = open_study(folder.path, {**SETTINGS, "data": "def"}, {"x": 2}, True)
     assert states(again) == [TrialState.WAITING]
-    assert sorted(p.name for p in folder.path.parent.iterdir()) == ["small.study"]
+    assert sorted(p.name for p in folder.path.parent.iterdir()) == [".locks", "small.study"]
+
+
+def test_force_does_not_replace_a_study_whose_finalists_are_trained(folder: StudyFolder) -> None:
+    with locked(folder.path), pytest.raises(RunError, match="by another process"):
+        open_study(folder.path, SETTINGS, {"x": 2}, True)
+    assert folder.journal.is_file()
+
+
+def test_two_commands_that_begin_a_study_at_once_share_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "small.study"
+
+    def slowly(mine: StudyFolder, *rest: Any) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_fill", fill)
+            begin_trial(open_study(path, SETTINGS, {"x": 1}, False), None)
+        fill(mine, *rest)
+
+    fill = module._fill
+    monkeypatch.setattr(module, "_fill", slowly)
+    joined = open_study(path, SETTINGS, {"x": 1}, False)
+    assert states(joined) == [TrialState.RUNNING]  # the other command's is still there
+    assert [p.name for p in tmp_path.iterdir()] == ["small.study"]
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -12,8 +12,15 @@ from mmctr_kit.files import read_json
 from mmctr_kit.recipe import load_recipe, parse_recipe
 from mmctr_kit.runs import Run
 from mmctr_kit.tune.finalists import best_trials
-from mmctr_kit.tune.folder import StudyFolder
-from mmctr_kit.tune.study import StudyPlan, begin_study, conclude_study, plan_study
+from mmctr_kit.tune.folder import WORKER, StudyFolder
+from mmctr_kit.tune.lease import lease
+from mmctr_kit.tune.study import (
+    StudyPlan,
+    begin_study,
+    conclude_study,
+    plan_study,
+    search_study,
+)
 from mmctr_kit.tune.summary import Summary
 from mmctr_kit.tune.worker import Event
 
@@ -97,6 +104,31 @@ def test_a_study_is_concluded_twice_with_one_result(
     before = written(searched[0])
     assert conclude(plan, searched[0]) == concluded
     assert written(searched[0]) == before
+
+
+@pytest.mark.usefixtures("concluded")
+def test_other_seeds_are_refused_with_advice_that_spares_the_study(
+    plan: StudyPlan, searched: Searched
+) -> None:
+    before = written(searched[0])
+    with pytest.raises(RunError, match=r"seeds; give --final-seeds .* as before, or delete") as e:
+        conclude_study(plan, searched[0], 1, 2, 1, lambda *_: None)
+    assert "--force" not in str(e.value)
+    assert written(searched[0]) == before
+
+
+def test_a_study_is_not_over_while_another_command_s_trial_is_at_work(
+    plan: StudyPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = begin_study(plan, tmp_path / "joined.study", False)[0]
+    study, events = folder.study(), list[Event]()
+    with lease(folder.leases) as name:
+        trial = study.ask()
+        trial.set_user_attr(WORKER, name)
+        monkeypatch.setattr("mmctr_kit.tune.study.time.sleep", lambda _: study.tell(trial, 0.5))
+        search_study(plan, folder, 1, None, events.append)
+    assert [t.value for t in folder.study().trials] == [0.5]
+    assert events == []
 
 
 def test_a_pruned_trial_is_no_finalist(searched: Searched) -> None:

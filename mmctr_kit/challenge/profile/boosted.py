@@ -10,7 +10,7 @@ from mmctr_kit.metrics import auc
 _ROUNDS = 40
 _LEAVES = 15
 _JUDGED_ROWS = 2_000
-"""Rows of the first fold on which columns are shuffled."""
+"""Rows of the first fold, half of each label, on which columns are shuffled."""
 
 Matrix = NDArray[np.float32]
 Labels = NDArray[np.integer]
@@ -46,10 +46,13 @@ def crossfit_scores(
 def telling_columns(
     models: list[Any], x: Matrix, label: Labels, folds: NDArray[np.int16], names: tuple[str, ...]
 ) -> list[tuple[str, float]]:
-    """The three columns whose shuffling costs the first fold most AUC, and what it costs."""
+    """The three columns whose shuffling costs the first fold most AUC, and what it costs.
+
+    The fold has both labels, and so have the rows that are judged, however rare one is.
+    """
     rng = np.random.default_rng(0)
-    inside = np.flatnonzero(folds == 0)
-    inside = np.sort(rng.permutation(inside)[:_JUDGED_ROWS])
+    of_label = [np.flatnonzero((folds == 0) & (label == y)) for y in (0, 1)]
+    inside = np.sort(np.concatenate([rng.permutation(x)[: _JUDGED_ROWS // 2] for x in of_label]))
     judged, truth = x[inside].copy(), label[inside]
     whole = auc(truth, models[0].decision_function(judged))
     lost = []

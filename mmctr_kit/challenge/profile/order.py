@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from mmctr_kit.challenge.contract import FILES, SPLITS, Split
-from mmctr_kit.challenge.profile.facts import FOLDS, Facts, crossfit_auc, within_users
+from mmctr_kit.challenge.profile.facts import (
+    FOLDS,
+    Facts,
+    both_labels,
+    crossfit_auc,
+    within_users,
+)
 from mmctr_kit.challenge.profile.reading import Reading, beyond, nothing
 from mmctr_kit.challenge.read import read_table
 from mmctr_kit.folds import user_folds
@@ -24,6 +30,7 @@ MODULI = (2, 3, 4, 5, 8)
 _PLACES = 8
 """Places within a user beyond the eighth count as the eighth."""
 _SORTED = 0.95
+_SEED = 0x0DE
 
 Column = NDArray[np.int64]
 
@@ -36,10 +43,11 @@ def row_order(facts: Facts) -> Iterator[Reading]:
     """
     for split in SPLITS:
         user, item, label = _in_file_order(facts, split)
-        if not 0 < label.mean() < 1 or len(np.unique(user)) < 2 * FOLDS:
-            yield nothing("row-order", split, "too few users, or labels all alike")
+        folds = user_folds(user, FOLDS, _SEED)
+        if len(np.unique(user)) < 2 * FOLDS or not both_labels(label, folds):
+            yield nothing("row-order", split, "too few users, or too few of one label")
             continue
-        yield _reading(split, user, item, label)
+        yield _reading(split, user, item, label, folds)
 
 
 def _in_file_order(facts: Facts, split: Split) -> tuple[Column, Column, Column]:
@@ -52,10 +60,11 @@ def _in_file_order(facts: Facts, split: Split) -> tuple[Column, Column, Column]:
     return user, item, (rate > np.median(rate)).astype(np.int64)
 
 
-def _reading(split: Split, user: Column, item: Column, label: Column) -> Reading:
+def _reading(
+    split: Split, user: Column, item: Column, label: Column, folds: NDArray[np.int16]
+) -> Reading:
     codes = number_ids(user)
     place = np.minimum(_place(codes), _PLACES - 1)
-    folds = user_folds(user, FOLDS, 0x0DE)
     index = np.arange(len(user))
     plain = label - label.mean()
     tests: list[tuple[str, float, NDArray[np.int64] | None]] = []
