@@ -28,6 +28,14 @@ class Keys:
     def __len__(self) -> int:
         return len(self.user_id)
 
+    def same(self, other: "Keys") -> bool:
+        """Whether both are of the same rows in the same order."""
+        return (
+            np.array_equal(self.user_id, other.user_id)
+            and np.array_equal(self.item_id, other.item_id)
+            and np.array_equal(self.occurrence, other.occurrence)
+        )
+
     def order(self) -> NDArray[np.int64]:
         """Positions that put the keys into canonical order."""
         return np.lexsort((self.occurrence, self.item_id, self.user_id))

@@ -46,7 +46,7 @@ def blend_runs(
     _require_same(runs, manifests)
     if path.resolve() in [run.path.resolve() for run in runs]:
         raise RunError(f"run '{path.name}' is part of the blend; choose another --name")
-    whole = [run.predictions() for run in runs]
+    whole = _read(runs)
     if data is not None and data.rows_fingerprint != manifests[0].rows:
         raise RunError(
             f"--data {data.folder} has other rows than run {runs[0].name}: name the runs' own data"
@@ -55,8 +55,10 @@ def blend_runs(
     with locked(path):
         if is_finished(path, manifest, force):
             return None
-        result = blend(stack_of([run.name for run in runs], whole, data), method, seed)
-        found, grouped = _predictions(whole, result), None
+        stack, first = stack_of([run.name for run in runs], whole, data), whole[0]
+        del whole  # what it held stands in the stack
+        result = blend(stack, method, seed)
+        found, grouped = _predictions(first, stack.valid.shape[2] > 0, result), None
         if groups:
             found, grouped = group_softmax(found, seed)
         scores = score_predictions(found)
@@ -116,6 +118,28 @@ def stack_of(
     )
 
 
+def _read(runs: Sequence[Run]) -> list[Predictions]:
+    """The runs' predictions. Equal rows share their keys, which weigh twice what logits do: a
+    hundred runs of 3.6 million rows would not fit otherwise."""
+    whole: list[Predictions] = []
+    for run in runs:
+        found = run.predictions()
+        whole.append(_sharing(whole[0], found) if whole else found)
+    return whole
+
+
+def _sharing(first: Predictions, found: Predictions) -> Predictions:
+    """``found`` with the arrays of ``first`` wherever they are equal."""
+    if found.test_keys.same(first.test_keys):
+        found = replace(found, test_keys=first.test_keys)
+    ours, theirs = first.oof, found.oof
+    if ours is None or theirs is None or not theirs.keys.same(ours.keys):
+        return found
+    if not (np.array_equal(ours.fold, theirs.fold) and np.array_equal(ours.label, theirs.label)):
+        return found
+    return replace(found, oof=replace(ours, logit=theirs.logit))
+
+
 def _context(data: ChallengeData, oof: OutOfFold, first: Predictions, known: bool) -> Context:
     _require_keys("the runs' and --data's OOF", oof.keys, keys_of(data.train))
     _require_keys("the runs' and --data's test", first.test_keys, keys_of(data.test))
@@ -123,13 +147,12 @@ def _context(data: ChallengeData, oof: OutOfFold, first: Predictions, known: boo
     return found if known else replace(found, valid=found.valid[:, :, :0])
 
 
-def _predictions(whole: Sequence[Predictions], result: Blend) -> Predictions:
-    first = whole[0]
+def _predictions(first: Predictions, known: bool, result: Blend) -> Predictions:
+    """The blend's, on the rows of its first run; ``known``: whether all have valid rows."""
     oof = None
     if result.oof is not None:
         assert first.oof is not None
         oof = OutOfFold(first.oof.keys, first.oof.label, first.oof.fold, result.oof)
-    known = all(p.has_valid for p in whole)
     keys = first.valid_keys if known else Keys.none()
     label = first.valid_label if known else np.zeros(0, np.int8)
     return Predictions(oof, keys, label, result.valid, first.test_keys, result.test)
@@ -179,12 +202,7 @@ def _require_same(runs: Sequence[Run], manifests: Sequence[Manifest]) -> None:
 
 
 def _require_keys(what: str, a: Keys, b: Keys) -> None:
-    same = (
-        np.array_equal(a.user_id, b.user_id)
-        and np.array_equal(a.item_id, b.item_id)
-        and np.array_equal(a.occurrence, b.occurrence)
-    )
-    if not same:
+    if not a.same(b):
         raise RunError(f"{what} rows differ; blend runs of one data set")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.metrics import AucSample, Estimate
-from mmctr_kit.predictions import Keys, OutOfFold, Predictions
+from mmctr_kit.predictions import OutOfFold, Predictions
 from mmctr_kit.runs import Run
 from mmctr_kit.scores import estimate_from
 
@@ -79,7 +79,7 @@ class _Sample:
     def gaps(self, other: Predictions) -> tuple[Estimate | None, Estimate | None]:
         """The other's valid and OOF AUC less the subject's."""
         own, valid, oof = self.own, None, None
-        if own.has_valid and _same(own.valid_keys, other.valid_keys):
+        if own.has_valid and own.valid_keys.same(other.valid_keys):
             theirs = self.valid.influence(other.valid_mean())
             valid = self.valid.difference(theirs, self.of_valid)
         if own.oof is not None and other.oof is not None and _same_folds(own.oof, other.oof):
@@ -88,12 +88,4 @@ class _Sample:
 
 
 def _same_folds(a: OutOfFold, b: OutOfFold) -> bool:
-    return _same(a.keys, b.keys) and np.array_equal(a.fold, b.fold)
-
-
-def _same(a: Keys, b: Keys) -> bool:
-    return (
-        np.array_equal(a.user_id, b.user_id)
-        and np.array_equal(a.item_id, b.item_id)
-        and np.array_equal(a.occurrence, b.occurrence)
-    )
+    return a.keys.same(b.keys) and np.array_equal(a.fold, b.fold)

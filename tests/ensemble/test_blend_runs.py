@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmctr_kit.ensemble.blend_runs import _read as read
 from mmctr_kit.ensemble.blend_runs import blend_report, blend_runs, stack_of
 from mmctr_kit.ensemble.methods import METHODS, WITH_CONTEXT, Method
 from mmctr_kit.errors import RunError
@@ -308,6 +309,21 @@ def test_predictions_are_compared_row_by_row_whatever_the_manifests_say() -> Non
     moved = replace(second, oof=replace(second.oof, keys=users))
     with pytest.raises(RunError, match="a and b: OOF rows differ"):
         stack_of(["a", "b"], [first, moved])
+
+
+def test_equal_rows_are_held_once_however_many_runs_and_others_are_not(write: Write) -> None:
+    other = made_up(3, fold_seed=1)
+    parts = [write("a", made_up(1)), write("b", made_up(2)), write("c", other)]
+    first, same, different = read(parts)
+    assert first.oof is not None
+    assert same.oof is not None
+    assert different.oof is not None
+    assert same.oof.keys is first.oof.keys
+    assert same.oof.fold is first.oof.fold
+    assert same.test_keys is first.test_keys
+    assert not np.array_equal(same.oof.logit, first.oof.logit)
+    assert different.oof.fold is not first.oof.fold
+    np.testing.assert_array_equal(different.digest(), parts[2].predictions().digest())
 
 
 def test_features_may_differ(write: Write, tmp_path: Path) -> None:
