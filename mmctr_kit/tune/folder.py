@@ -18,13 +18,12 @@ from typing import Any
 
 import optuna
 from optuna.samplers import TPESampler
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import read_json, write_json
 from mmctr_kit.runs import locked
+from mmctr_kit.tune.journal import journal_storage
 from mmctr_kit.tune.lease import living
 
 NAME = "study"
@@ -53,7 +52,7 @@ class StudyFolder:
     def study(self, seed: int = 0) -> optuna.Study:
         """The study, with a sampler of this seed."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        storage = JournalStorage(JournalFileBackend(str(self.journal)))
+        storage = journal_storage(self.journal)
         return optuna.load_study(study_name=NAME, storage=storage, sampler=sampler(seed))
 
     @contextmanager
@@ -110,7 +109,6 @@ def open_study(
             raise RunError(f"{path} exists and is no study; choose another --name")
         if not force:
             _require_same(folder, settings)
-            _mend(folder)
             return folder
         if living(folder.leases):
             raise RunError(f"study '{path.name}' is at work; stop it before --force")
@@ -145,7 +143,7 @@ def _fill(folder: StudyFolder, settings: Mapping[str, Any], first: Mapping[str, 
     folder.leases.mkdir()
     write_json(folder.path / "settings.json", settings)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = JournalStorage(JournalFileBackend(str(folder.journal)))
+    storage = journal_storage(folder.journal)
     study = optuna.create_study(study_name=NAME, storage=storage, direction="maximize")
     study.set_user_attr("recipe", settings["recipe"]["name"])
     study.set_user_attr("objective", "mean fold AUC less its error")
@@ -160,15 +158,3 @@ def _require_same(folder: StudyFolder, settings: Mapping[str, Any]) -> None:
             f"study '{folder.path.name}' exists but differs in {', '.join(different)}; "
             "choose another --name, or --force to replace it"
         )
-
-
-def _mend(folder: StudyFolder) -> None:
-    """Cut off what a worker killed in the middle of a line has left of it."""
-    if living(folder.leases):
-        return
-    with folder.claiming():
-        folder.journal.with_name(f"{folder.journal.name}.lock").unlink(missing_ok=True)
-        content = folder.journal.read_bytes()
-        if content and not content.endswith(b"\n"):
-            with folder.journal.open("r+b") as handle:
-                handle.truncate(content.rfind(b"\n") + 1)

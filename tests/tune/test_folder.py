@@ -108,14 +108,3 @@ def test_the_trials_of_dead_workers_fail_and_are_tried_once_more(folder: StudyFo
 def test_a_trial_of_nobody_is_of_a_worker_killed_at_once(folder: StudyFolder) -> None:
     number = begin_trial(folder, None)
     assert [t.number for t in folder.reap()] == [number]
-
-
-@pytest.mark.parametrize("rest", ['{"op_code": 4, "wor', '{"op_code"'])
-def test_half_a_line_of_a_killed_worker_is_cut_off(folder: StudyFolder, rest: str) -> None:
-    whole = folder.journal.read_bytes()
-    with folder.journal.open("a") as handle:
-        handle.write(rest)
-    folder.journal.with_name("study.journal.lock").symlink_to(folder.journal)
-    open_study(folder.path, SETTINGS, {}, False)
-    assert folder.journal.read_bytes() == whole
-    begin_trial(folder, None)
