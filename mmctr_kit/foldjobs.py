@@ -21,7 +21,7 @@ from mmctr_kit.challenge.load import load
 from mmctr_kit.errors import DataError, RunError, warn_in_one_line
 from mmctr_kit.folds import held_out, user_folds, user_hash
 from mmctr_kit.items.features import feature_fingerprints
-from mmctr_kit.learner import Epoch, Learner, make_learner
+from mmctr_kit.learner import LARGE_STATE, Epoch, Learner, make_learner
 from mmctr_kit.recipe import Recipe, parse_recipe
 from mmctr_kit.runs import RunWriter
 
@@ -150,11 +150,14 @@ def fit_fold(learner: Learner, work: Work, job: Job, listen: Listener, loaded: f
                 saved.result()
             # Written while the next epoch trains: a large model's state takes as long as that does.
             # Told only then: an epoch that the user has seen is never lost.
+            now = epoch.state()
             saved = writer.submit(
                 _save_and_tell,
-                partial(folder.save_epoch, list(lines), epoch.state(), dict(clock.seconds)),
+                partial(folder.save_epoch, list(lines), now, dict(clock.seconds)),
                 partial(listen, _progress(job, epoch)),
             )
+            if sum(value.nbytes for value in now.values()) > LARGE_STATE:
+                saved.result()
             clock.lap("write")
         if saved is not None:
             saved.result()

@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 State = Mapping[str, NDArray[Any]]
 """Arrays by name: what an epoch leaves behind, or a model's weights."""
 
+LARGE_STATE = 1 << 29
+"""Bytes beyond which an epoch's state may be what is trained itself, not a copy of it: it must be
+written before the next epoch begins."""
+
 
 @dataclass(frozen=True)
 class Epoch:
     """What an epoch showed.
 
     ``epoch`` counts from 1 to ``epochs``, each of ``steps`` steps. ``best`` marks the snapshot
-    kept so far; ``state()`` copies all that the rest of the fit depends on. Of its ``seconds``,
+    kept so far; ``state()`` is all that the rest of the fit depends on. Of its ``seconds``,
     ``compile_seconds`` went to compiling and capturing and ``evaluate_seconds`` to the holdout.
     """
 

@@ -57,14 +57,27 @@ def require_folder(folder: Path) -> Path:
     """The data folder itself, or one line that says what a data folder is."""
     if not folder.is_dir():
         raise UsageError(f"no data folder at '{folder}'; expected the folder of the download")
+    refuse_neighbour(folder)
     missing = [f.path for f in FILES.values() if f.needed and not (folder / f.path).is_file()]
     if missing:
-        if (folder / "data" / missing[0]).is_file():
-            raise DataError(f"'{folder}' is no data folder, but '{folder / 'data'}' is; name that")
         raise DataError(
             f"'{folder}' lacks {', '.join(missing)}; DATA is the folder that holds MicroLens_1M_x1/"
         )
     return folder
+
+
+def refuse_neighbour(folder: Path) -> None:
+    """Raises DataError where the folder above or ``data`` below is meant: it holds all the needed
+    files, and ``folder`` none."""
+
+    def held(where: Path) -> list[bool]:
+        return [(where / f.path).is_file() for f in FILES.values() if f.needed]
+
+    if any(held(folder)):
+        return
+    for other in (folder / "data", folder.resolve().parent):
+        if all(held(other)):
+            raise DataError(f"'{folder}' is no data folder, but '{other}' is; name that")
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:

@@ -88,11 +88,12 @@ def add(
     from mmctr_kit.submission.ledger import add_score
 
     wanted = None if task is None else Task.BOTH if task == "both" else Task(task)
-    entry = add_score(ledger, file, auc, wanted, note)
+    entry, before = add_score(ledger, file, auc, wanted, note)
     if as_json:
         print_json(finite(asdict(entry)))
         return
-    say(f"{entry.run} ({entry.task}, written {entry.time[:10]}): leaderboard AUC {auc:g}")
+    was = "" if before is None or before == auc else f" (was {before:g})"
+    say(f"{entry.run} ({entry.task}, written {entry.time[:10]}): leaderboard AUC {auc:g}{was}")
 
 
 def _row(r: "Standing") -> list[str]:

@@ -71,6 +71,10 @@ def submit(
             raise UsageError("--check takes a FILE and writes nothing; leave --task and --out out")
         _report(_check(Path(run), data, runs), strict, as_json)
         return
+    if Path(run).is_file():
+        raise UsageError(f"'{run}' is a file, not a run; to check a submission add --check")
+    if data is not None:
+        raise UsageError("--data goes with --check; leave it out")
     if task is None:
         raise UsageError("--task is missing; expected Task1, Task2 or both")
     import numpy as np

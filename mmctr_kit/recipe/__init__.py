@@ -294,9 +294,11 @@ def _explain(loc: tuple[Any, ...], errors: Sequence[Any], content: Mapping[str, 
         return f"unknown key {place}{_suggest(str(loc[-1]), _keys_at(loc[:-1], content))}"
     if kind == "missing":
         return f"{place} is missing"
+    if kind == "model_type":
+        return f"{place} is a block of {', '.join(_keys_at(loc, content))}; found {found!r}"
     message = " or ".join(str(error["msg"]) for error in errors)
     message = message.replace("Value error, ", "").replace("a valid tuple", "a list")
-    message = message.replace("Tuple", "List")
+    message = message.replace("Tuple", "List").partition(", unable to parse")[0]
     return f"{place}: {message}, found {found!r}" if place else message
 
 

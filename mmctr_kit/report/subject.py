@@ -61,6 +61,8 @@ def open_subject(name: str, root: Path) -> Subject:
         if (path / "ablation.json").is_file():
             run = open_run("base", path)
             break
+        if (path / "settings.json").is_file() or (path.suffix == ".ablate" and path.is_dir()):
+            raise RunError(f"'{name}' is unfinished; run the command that began it again")
     else:
         run = open_run(name, root)
     beside_it = run.path.with_name(f"{run.name}.study") / "study.json"

@@ -109,8 +109,10 @@ def record(path: Path, file: Path, run: Run, task: Task, rows: int) -> bool:
     return _append(path, entry, known)
 
 
-def add_score(path: Path, file: Path, auc: float, task: Task | None, note: str) -> Submitted:
-    """Note the public score of a submission; the entry it belongs to.
+def add_score(
+    path: Path, file: Path, auc: float, task: Task | None, note: str
+) -> tuple[Submitted, float | None]:
+    """Note the public score of a submission; the entry it belongs to, and the score it replaces.
 
     Raises UsageError for an AUC outside [0, 1], a file that the ledger does not know, or one that
     was written for another task.
@@ -122,7 +124,8 @@ def add_score(path: Path, file: Path, auc: float, task: Task | None, note: str) 
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as e:
         raise UsageError(f"no file '{file}' to note a score of ({e.strerror})") from e
-    submitted = read_ledger(path).submitted
+    ledger = read_ledger(path)
+    submitted = ledger.submitted
     found = [e for e in submitted if e.sha256 == digest]
     if not found:
         table = _table_digest(file)
@@ -135,8 +138,9 @@ def add_score(path: Path, file: Path, auc: float, task: Task | None, note: str) 
     entry = found[-1]
     if task is not None and task.value != entry.task:
         raise UsageError(f"'{file}' was written for {entry.task}, found --task for {task.value}")
+    before = ledger.score(entry)
     _append(path, Scored(entry.sha256, entry.task, auc, _now(), note), lambda _: False)
-    return entry
+    return entry, None if before is None else before.auc
 
 
 def _append(path: Path, entry: Entry, known: Any) -> bool:

@@ -77,6 +77,9 @@ def _check_labels(varying: Columns, labels: set[str], log: Log) -> None:
     log.passed("score-hard-labels", "none")
 
 
+_ALIKE = "rows that the model cannot tell apart, or a blend by few ranks or leaves"
+
+
 def _check_ties(columns: Columns, log: Log) -> None:
     shares = []
     for name, column in columns.items():
@@ -85,16 +88,21 @@ def _check_ties(columns: Columns, log: Log) -> None:
         shares.append(share)
         if share > TIES_ALLOWED:
             common = float(values[np.argmax(counts)])
+            reason = _tie_reason(column, values) or _ALIKE
+            todo = "keep logits in float64 to the end; write every digit"
+            if reason == _ALIKE:
+                todo = "blend it with a run that tells them apart, or leave it so"
             what = (
                 f"{name}: {share:.1%} of the rows share their score with another, "
-                f"{int(counts.max()):,} of them {common!r}; {_tie_reason(column, values)}"
+                f"{int(counts.max()):,} of them {common!r}; {reason}"
             )
-            log.warn("score-ties", what, "keep logits in float64 to the end; write every digit")
+            log.warn("score-ties", what, todo)
     if shares:
         log.passed("score-ties", f"at most {max(shares):.2%} of a column's rows")
 
 
-def _tie_reason(column: NDArray[np.float64], values: NDArray[np.float64]) -> str:
+def _tie_reason(column: NDArray[np.float64], values: NDArray[np.float64]) -> str | None:
+    """What in the scores' form made ties; None where nothing did."""
     ends = float(((column < 1e-7) | (column > 1 - 1e-7)).mean())
     if ends > TIES_ALLOWED:
         return f"{ends:.1%} are within 1e-7 of 0 or 1, where a float32 sigmoid saturates"
@@ -104,7 +112,7 @@ def _tie_reason(column: NDArray[np.float64], values: NDArray[np.float64]) -> str
         return f"no score has more than {digits} digits: rounded, or from bfloat16"
     if digits <= 9 or (values == values.astype(np.float32)).all():
         return "the scores are float32, which has few steps near 1"
-    return "rows that the model cannot tell apart, or a blend by few ranks or leaves"
+    return None
 
 
 def _digits(value: float) -> int:

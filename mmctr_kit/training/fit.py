@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mmctr_kit.challenge.contract import Split
 from mmctr_kit.errors import MmctrKitError
-from mmctr_kit.learner import Epoch, State
+from mmctr_kit.learner import LARGE_STATE, Epoch, State
 from mmctr_kit.metrics import auc
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.recipe import Training
@@ -103,7 +103,7 @@ class Fit:
             best = score > self.best_auc or self.options.snapshot == "last"
             if best:
                 self.best_auc = score
-                self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
+                self._keep()
             ended = time.perf_counter()
             yield Epoch(
                 epoch=epoch + 1,
@@ -160,6 +160,13 @@ class Fit:
         rates = [learning_rate(step, total, self.options) for step in numbers]
         return self.train_steps(stream.batches(begin, steps), rates)
 
+    def _keep(self) -> None:
+        """The model as it is becomes the best snapshot, in the memory of the one before."""
+        if not self.best:
+            self.best = {k: torch.empty_like(v) for k, v in self.model.state_dict().items()}
+        for name, value in self.model.state_dict().items():
+            self.best[name].copy_(value)
+
     def _labels(self) -> NDArray[np.int8]:
         label = self.data.rows["train"].label
         assert label is not None
@@ -167,8 +174,9 @@ class Fit:
 
     def _state(self, epochs_done: int) -> State:
         tensors = self.step.state() | {f"best.{k}": v for k, v in self.best.items()}
+        small = sum(v.nbytes for v in tensors.values()) <= LARGE_STATE
         return {
-            **copy_state(tensors),
+            **(copy_state(tensors) if small else host_state(tensors)),
             "epochs_done": np.array(epochs_done),
             "best_auc": np.array(self.best_auc),
         }
@@ -186,6 +194,11 @@ class Fit:
 def copy_state(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
     """The tensors as arrays of their own on the host."""
     return {k: v.detach().to("cpu", copy=True).numpy() for k, v in tensors.items()}
+
+
+def host_state(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """The tensors as arrays on the host: on a CPU the very memory of the tensors."""
+    return {k: v.detach().cpu().numpy() for k, v in tensors.items()}
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -204,6 +204,8 @@ def test_data_check_passes_clean_data_and_fails_a_broken_folder(
         (("blend", "nothing", "--name", "x"), "no run 'nothing'"),
         (("submit", "nothing", "--task", "Task1"), "no run 'nothing'"),
         (("submit", "nothing"), "--task is missing"),
+        (("submit", __file__), "add --check"),
+        (("submit", "nothing", "--task", "Task1", "--data", "x"), "--data goes with --check"),
         (("submit", "--check", "nowhere.zip"), "nowhere.zip"),
         (("score", "nothing", "--labels", "nowhere.csv"), "no labels file"),
         (("data", "check", "nowhere"), "no data folder"),
@@ -273,9 +275,11 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 def test_a_generated_folder_named_one_level_too_high_is_recognised(
     capsys: pytest.CaptureFixture[str], tiny_root: Path
 ) -> None:
-    code, error = mistake(capsys, "cv", "din_demo", "--data", str(tiny_root))
-    assert code == 1
-    assert "is no data folder, but" in error
+    for folder in (tiny_root, tiny_root / "data" / "MicroLens_1M_x1"):
+        for command in (("cv", "din_demo", "--data"), ("data", "check"), ("data", "profile")):
+            code, error = mistake(capsys, *command, str(folder))
+            assert code == 1
+            assert f"'{folder}' is no data folder, but '{tiny_root / 'data'}' is" in error
 
 
 def test_a_demo_of_another_data_set_is_refused_before_its_first_step(

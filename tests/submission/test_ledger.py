@@ -76,10 +76,11 @@ def test_a_score_is_found_for_a_copy_under_another_name_or_zipped_anew(
     file = written(tmp_path / "a.zip")
     record(book, file, run, Task.TASK2, 50)
     copy = Path(shutil.copy(file, tmp_path / "renamed.zip"))
-    add_score(book, copy, 0.9, None, "phase 1")
+    assert add_score(book, copy, 0.9, None, "phase 1")[1] is None
     with zipfile.ZipFile(file) as old, zipfile.ZipFile(tmp_path / "anew.zip", "w") as new:
         new.writestr("prediction.csv", old.read("prediction.csv"))
-    found = add_score(book, tmp_path / "anew.zip", 0.91, Task.TASK2, "")
+    found, replaced = add_score(book, tmp_path / "anew.zip", 0.91, Task.TASK2, "")
+    assert replaced == 0.9
     known = read_ledger(book)
     assert known.submitted == [found]
     score = known.score(found)

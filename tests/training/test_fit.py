@@ -142,3 +142,20 @@ def test_training_on_a_gpu_uses_bf16_and_predicts_in_float32(tiny: ChallengeData
     logits = fit.predict("test")
     # bf16 logits have 8 bits: predictions in it would tie by the hundreds.
     assert len(np.unique(logits)) > 0.9 * len(logits)
+
+
+@pytest.mark.parametrize(("limit", "shared"), [(1 << 40, False), (0, True)])
+def test_a_large_state_is_not_copied_and_a_small_one_is(
+    device_data: DeviceData,
+    model: nn.Module,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int,
+    shared: bool,
+) -> None:
+    monkeypatch.setattr("mmctr_kit.training.fit.LARGE_STATE", limit)
+    fit = Fit(model, device_data, OPTIONS, 3)
+    epoch = next(fit.run(np.arange(1500), np.arange(1500, 2000)))
+    state = epoch.state()
+    for name, value in fit.best.items():
+        assert np.array_equal(state[f"best.{name}"], value.numpy())
+        assert np.shares_memory(state[f"best.{name}"], value.numpy()) == shared

@@ -19,6 +19,7 @@ from mmctr_kit.challenge.check.rows import read_rows, row_findings
 from mmctr_kit.challenge.check.source import Source, probe
 from mmctr_kit.challenge.check.users import read_sequences, user_findings
 from mmctr_kit.challenge.contract import FILES, SPLITS
+from mmctr_kit.challenge.read import refuse_neighbour
 from mmctr_kit.errors import UsageError
 from mmctr_kit.findings import Finding, Level
 
@@ -121,11 +122,12 @@ def check_data(folder: Path) -> list[Finding]:
 
     A check that passed is one finding; else there is one for each thing that did not pass.
 
-    Reads every file through, in batches. Raises UsageError where there is no such folder, and
-    nothing for anything the folder holds.
+    Reads every file through, in batches. Raises UsageError where there is no such folder, DataError
+    where the one above or below it is meant, and nothing for anything the folder holds.
     """
     if not folder.is_dir():
         raise UsageError(f"no data folder at '{folder}'; expected the folder of the download")
+    refuse_neighbour(folder)
     sources = {key: probe(folder, key) for key in FILES}
     n_items = _count_items(sources["item_info"])
     found = [*file_findings(folder, sources), *image_findings(folder, n_items)]
