@@ -58,8 +58,8 @@ class Estimate:
         return f"{self.value:+.{places}f} ± {self.error:.{places}f}"
 
     def _places(self) -> int:
-        if not (math.isfinite(self.error) and self.error > 0.0):
-            return 4
+        if not (math.isfinite(self.error) and self.error > 1e-9):
+            return 4  # rounding is no error to show digits of
         return min(max(4, 1 - math.floor(math.log10(self.error)) - 1), 9)
 
 
