@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -272,13 +273,33 @@ def end_with_parent() -> None:
 
 
 def _side_by_side(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener) -> None:
+    """On the crew; where a worker is killed, what is left on half as many."""
+    count = min(crew.workers, len(jobs))
+    while jobs:
+        try:
+            _on_workers(work, crew, jobs, listen, count)
+        except BrokenProcessPool as e:
+            if count == 1:
+                raise RunError(
+                    "a worker process was killed, perhaps for want of memory; the same command "
+                    "goes on where it stopped"
+                ) from e
+            count //= 2
+            warnings.warn(
+                f"a worker process was killed, perhaps for want of memory; going on with {count}",
+                stacklevel=2,
+            )
+        jobs = [job for job in jobs if not work.writer.fold(*job).finished]
+
+
+def _on_workers(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener, count: int) -> None:
+    """The jobs on ``count`` processes; BrokenProcessPool where one of them is killed."""
     context = multiprocessing.get_context("spawn")
     events: Queue[Progress | None] = context.Queue()
     teller = threading.Thread(target=_tell, args=(events, listen), daemon=True)
     teller.start()
     expected = (work.data.rows_fingerprint, *work.features)
     recipe, folder = work.recipe.resolved(), work.data.folder
-    count = min(crew.workers, len(jobs))
     numbers: Queue[int] = context.Queue()
     for number in range(count):
         numbers.put(number)
@@ -290,11 +311,8 @@ def _side_by_side(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener)
         try:
             for future in as_completed(futures):
                 future.result()
-        except BrokenProcessPool as e:
-            raise RunError(
-                "a worker process was killed, perhaps for want of memory; the same command goes "
-                "on where it stopped, with --jobs 1 in less memory"
-            ) from e
+        except BrokenProcessPool:
+            raise
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():

@@ -294,19 +294,37 @@ def test_diverged_training_is_one_line_that_says_what_to_do(
         run_here(tiny, tmp_path / "run", "training.learning_rate=1.0e+30")
 
 
-def test_a_killed_worker_is_one_line_and_the_run_can_go_on(
+def test_where_a_worker_is_killed_the_run_goes_on_with_fewer(
     tiny: ChallengeData, finished: Run, tmp_path: Path
 ) -> None:
+    killed = []
     plan = plan_here(tiny, recipe())
     pair = replace(plan, crew=Crew("cpu", 2, 1))
 
     def kill_a_worker(event: Progress) -> None:
+        if event.epoch == 1 and not killed:
+            killed.append(multiprocessing.active_children()[0].pid or 0)
+            os.kill(killed[0], signal.SIGKILL)
+
+    with pytest.warns(UserWarning, match="a worker process was killed.*going on with 1"):
+        run = run_cv(pair, tmp_path / "run", False, kill_a_worker)
+    assert run is not None
+    assert contents(run.path) == contents(finished.path)
+
+
+def test_where_every_worker_is_killed_that_is_one_line_and_the_run_can_go_on(
+    tiny: ChallengeData, finished: Run, tmp_path: Path
+) -> None:
+    pair = replace(plan_here(tiny, recipe()), crew=Crew("cpu", 2, 1))
+
+    def kill_all(event: Progress) -> None:
         if event.epoch == 1:
             for process in multiprocessing.active_children():
                 os.kill(process.pid or 0, signal.SIGKILL)
 
-    with pytest.raises(RunError, match="a worker process was killed"):
-        run_cv(pair, tmp_path / "run", False, kill_a_worker)
+    warned = pytest.warns(UserWarning, match="going on with 1")
+    with warned, pytest.raises(RunError, match="a worker process was killed"):
+        run_cv(pair, tmp_path / "run", False, kill_all)
     assert contents(run_here(tiny, tmp_path / "run").path) == contents(finished.path)
 
 

@@ -27,6 +27,10 @@ from mmctr_kit.training.optimizer import learning_rate
 from mmctr_kit.training.step import Batches, Forward, Step, plain
 from mmctr_kit.training.steps import PlainSteps, StaticSteps, Steps, resolve_steps
 
+PREDICT_ROWS = 1 << 11
+"""Rows predicted at once on a CPU, at most: a model may need as much for a short history as for a
+long one, as those do that pad."""
+
 PREDICT_POSITIONS = {"cpu": 1 << 15, "cuda": (1 << 16) - 1}
 """History positions and rows predicted at once: large enough to fill the device, no larger. On
 CUDA, torch's scaled dot-product attention takes at most 65,535 rows (pytorch issue 142228), and a
@@ -142,6 +146,9 @@ class Fit:
         length = self.data.rows[split].lengths[chosen]
         budget = PREDICT_POSITIONS[self.data.device.type]
         part = torch.div(torch.cumsum(length + 1, 0), budget, rounding_mode="floor")
+        if length.device.type == "cpu":
+            most = torch.arange(len(length)) // PREDICT_ROWS
+            part = part * (len(length) // PREDICT_ROWS + 1) + most
         sizes = torch.unique_consecutive(part, return_counts=True)[1]
         return list(torch.split(chosen, sizes.tolist()))
 
