@@ -1,6 +1,5 @@
 """``mmctr-kit cv``: k-fold training into run folders."""
 
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from mmctr_kit.cli.options import (
     JobsOption,
     RunsOption,
 )
-from mmctr_kit.cli.output import console, fail, print_json, say, status, table, warn
+from mmctr_kit.cli.output import fail, print_json, progress_bar, say, status, table, warn
 
 if TYPE_CHECKING:
     from mmctr_kit.cv import Plan
@@ -189,22 +188,12 @@ class _Teller:
     """Progress: a bar with the time left on a terminal, a line for each epoch elsewhere."""
 
     def __init__(self, plan: "Plan", name: str, quiet: bool) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
         self.name, self.quiet = name, quiet
         self.began = time.perf_counter()
         self.jobs = len(plan.jobs)
         self.done: dict[tuple[int, int], float] = defaultdict(float)
-        self.bar: Progress | None = None
-        if sys.stdout.isatty() and not quiet:
-            self.bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.percentage:.0f}%"),
-                TimeRemainingColumn(),
-                console=console(),
-                transient=True,
-            )
+        self.bar = progress_bar(quiet)
+        if self.bar is not None:
             self.task = self.bar.add_task(name, total=self.jobs)
 
     def __enter__(self) -> None:

@@ -5,13 +5,16 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from mmctr_kit.findings import Finding, Level
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _STYLES = {Level.PASS: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
@@ -90,6 +93,22 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
     for row in rows:
         grid.add_row(*(escape(cell) for cell in row))
     console().print(grid)
+
+
+def progress_bar(quiet: bool) -> "Progress | None":
+    """A bar with the time left, not shown yet; None where there is no terminal, or ``quiet``."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    if quiet or not sys.stdout.isatty():
+        return None
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f}%"),
+        TimeRemainingColumn(),
+        console=console(),
+        transient=True,
+    )
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """``mmctr-kit tune``: search a recipe's keys, and report a score that chose nothing."""
 
 import re
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +16,7 @@ from mmctr_kit.cli.options import (
     JsonOption,
     RunsOption,
 )
-from mmctr_kit.cli.output import console, fail, print_json, say, status, table, warn
+from mmctr_kit.cli.output import fail, print_json, progress_bar, say, status, table, warn
 
 if TYPE_CHECKING:
     from mmctr_kit.foldjobs import Progress
@@ -105,12 +104,15 @@ def tune(
     path = run_path(runs, f"{name or base.name}.study")
     require_folder(data)
     from mmctr_kit.challenge.load import load
+    from mmctr_kit.items.fusion import left_out
     from mmctr_kit.training.device import resolve_device
     from mmctr_kit.tune.study import begin_study, plan_study
 
     where = resolve_device(devices)
     with status(f"loading {data} and planning"):
         plan = plan_study(base, load(data), where, workers)
+    for modality in left_out(plan.data, base.items):
+        warn(f"{base.items.embedding} goes without {modality}, which the folder does not hold")
     if listing:
         _list(plan, as_json)
         return
@@ -214,8 +216,6 @@ class _Teller:
         final: tuple[int, int],
         quiet: bool,
     ) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
         from mmctr_kit.tune.worker import counts
 
         self.folds, self.trials, self.quiet = plan.recipe.folds.count, trials, quiet
@@ -229,16 +229,8 @@ class _Teller:
         self.going: dict[int, float] = {}
         self.final_jobs = final[0] * final[1] * self.folds
         self.final_done: dict[tuple[int, int, int], float] = {}
-        self.bar: Progress | None = None
-        if sys.stdout.isatty() and not quiet:
-            self.bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.percentage:.0f}%"),
-                TimeRemainingColumn(),
-                console=console(),
-                transient=True,
-            )
+        self.bar = progress_bar(quiet)
+        if self.bar is not None:
             self.task = self.bar.add_task("", total=float(max(trials - self.before, 1)))
 
     def __enter__(self) -> None:
