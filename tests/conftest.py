@@ -5,6 +5,8 @@ import os
 # Before torch is imported: threads of tests that run side by side would wait on each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,11 @@ import pytest
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
 from mmctr_kit.challenge.synth import PRESETS, generate
+
+
+if threading.current_thread() is threading.main_thread():
+    # A shell's background job ignores Ctrl-C, and so would the commands that tests send it to.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
