@@ -16,7 +16,6 @@ from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
 from mmctr_kit.challenge.synth import PRESETS, generate
 
-
 if threading.current_thread() is threading.main_thread():
     # A shell's background job ignores Ctrl-C, and so would the commands that tests send it to.
     signal.signal(signal.SIGINT, signal.default_int_handler)
