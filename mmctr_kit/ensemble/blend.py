@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.ensemble.average import mean_without_oof, rank_without_oof
+from mmctr_kit.ensemble.chance import errors_above_chance
 from mmctr_kit.ensemble.choose import choose
 from mmctr_kit.ensemble.crossfit import CrossFit
 from mmctr_kit.ensemble.methods import METHODS, WITH_CONTEXT, Fitted, Method, OofRows, Shown
@@ -29,6 +30,7 @@ class Blend:
     weights: of each run, None where the method has none.
     scores: mean fold AUC of each tried method's cross-fitted OOF; differences: to that of the
     mean, paired. Both with errors clustered by user; empty without OOF.
+    above_chance: errors by which each method's score lies above 0.5, counted by user and item.
     note: what the method chose in fitting, in a few words, or empty.
     correlation (m, m): Spearman's between the runs; adds: what each run adds to the blend's
     cross-fitted AUC, paired; empty for one run, and without OOF.
@@ -41,6 +43,7 @@ class Blend:
     weights: dict[str, float] | None
     scores: dict[Method, Estimate]
     differences: dict[Method, Estimate]
+    above_chance: dict[Method, float]
     reason: str
     note: str
     correlation: NDArray[np.float64]
@@ -74,7 +77,11 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
         for name, x in influences.items()
         if name != "mean"
     }
-    used, reason = _decide(method, scores, differences)
+    above_chance = {
+        name: errors_above_chance(score, rows.label, crossed.logits(name), rows.fold, stack.item)
+        for name, score in scores.items()
+    }
+    used, reason = _decide(method, above_chance, differences)
     oof = crossed.logits(used)
     adds = what_each_adds(crossed, used, oof)
     fitted = METHODS[used](replace(rows, logits=apply_lines(lines, rows.logits)), seed)
@@ -89,6 +96,7 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
         None if fitted.weights is None else _named(stack.names, fitted.weights),
         scores,
         differences,
+        above_chance,
         reason,
         fitted.note,
         correlations(stack),
@@ -108,13 +116,13 @@ def _tried(stack: Stack, method: Literal["auto"] | Method) -> list[Method]:
 
 def _decide(
     method: Literal["auto"] | Method,
-    scores: Mapping[Method, Estimate],
+    above_chance: Mapping[Method, float],
     differences: Mapping[Method, Estimate],
 ) -> tuple[Method, str]:
     if method == "auto":
         if not differences:
             return "mean", "mean: one run alone, nothing to choose"
-        return choose(scores, differences, "mean")
+        return choose(above_chance, differences, "mean")
     against = f", {differences[method].signed()} over mean" if method != "mean" else ""
     return method, f"{method}: as asked{against}"
 
@@ -155,7 +163,7 @@ def _blend_without_oof(stack: Stack, method: Literal["auto"] | Method) -> Blend:
     equal = np.full(stack.runs, 1.0 / stack.runs)
     weights = _named(stack.names, equal)
     related = correlations(stack)
-    return Blend(used, None, valid, test, weights, {}, {}, reason, "", related, {})
+    return Blend(used, None, valid, test, weights, {}, {}, {}, reason, "", related, {})
 
 
 def _named(names: Sequence[str], weights: NDArray[np.float64]) -> dict[str, float]:

@@ -78,8 +78,9 @@ def blend_runs(
 def blend_report(run: Run) -> dict[str, Any]:
     """What a finished blend tells of itself: ``runs``, ``method``, ``reason``, ``note``,
     ``weights`` (or null), ``scores`` and ``differences`` of the methods tried, as {value, error,
-    n}, ``correlation`` ({runs, spearman}) and what each run ``adds``, ``transductive``, and
-    ``group_softmax`` (or null). Half of it stands in metrics.json too, for a report."""
+    n}, how many errors each lies ``above_chance``, ``correlation`` ({runs, spearman}) and what each
+    run ``adds``, ``transductive``, and ``group_softmax`` (or null). Half of it stands in
+    metrics.json too, for a report."""
     return read_json(run.path / "blend.json")
 
 
@@ -101,7 +102,7 @@ def stack_of(
         empty = np.zeros(0, np.int64)
         valid = np.stack([p.valid_mean()[None, :rows] for p in whole])
         test = np.stack([p.test_mean()[None] for p in whole])
-        return Stack(tuple(names), None, empty, empty, empty, valid, test)
+        return Stack(tuple(names), None, empty, empty, empty, empty, valid, test)
     for name, other_oof in zip(names[1:], ours[1:], strict=True):
         _require_keys(f"{names[0]} and {name}: OOF", ours[0].keys, other_oof.keys)
         if not np.array_equal(ours[0].fold, other_oof.fold):
@@ -111,6 +112,7 @@ def stack_of(
         np.stack([o.logit for o in ours]),
         ours[0].label,
         ours[0].keys.user_id,
+        ours[0].keys.item_id,
         ours[0].fold,
         np.stack([p.valid[:, :rows] for p in whole]),
         np.stack([p.test for p in whole]),
@@ -215,6 +217,7 @@ def _report(
         "note": result.note,
         "scores": {k: plain(v) for k, v in result.scores.items()},
         "differences": {k: plain(v) for k, v in result.differences.items()},
+        "above_chance": result.above_chance,
         **_relations(runs, result),
         "transductive": transductive,
         "group_softmax": None if grouped is None else _plain_group(grouped),

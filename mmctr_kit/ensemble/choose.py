@@ -25,20 +25,18 @@ def errors_needed(methods: int) -> float:
 
 
 def choose(
-    scores: Mapping[M, Estimate], differences: Mapping[M, Estimate], plain: M
+    above_chance: Mapping[M, float], differences: Mapping[M, Estimate], plain: M
 ) -> tuple[M, str]:
     """The method to use and one line that says why.
 
-    scores: each method's cross-fitted AUC, ``plain``'s among them; differences: of each other
-    method to ``plain``, paired. Of those that pass, the one with the largest difference is taken.
-
-    Fold models that memorise make OOF scores of pure noise scatter more than their errors say: a
-    pair of folds that agree by luck raises the AUC of both (up to sqrt(2) times the error). So
-    where nothing is clear of 0.5, differences are not looked at.
+    above_chance: how many errors each method's cross-fitted AUC lies above 0.5, ``plain``'s among
+    them (:mod:`mmctr_kit.ensemble.chance`); differences: of each other method to ``plain``, paired.
+    Of those that pass, the one with the largest difference is taken. Where nothing is clear of 0.5,
+    differences are not looked at: of fold models that only memorise, their errors are too small.
     """
     if not differences:
         return plain, f"{plain}: nothing else was tried"
-    if not any(score.z(0.5) > CHANCE_ERRORS for score in scores.values()):
+    if not any(errors > CHANCE_ERRORS for errors in above_chance.values()):
         return plain, f"{plain}: no method's AUC is {CHANCE_ERRORS:.0f} errors above 0.5"
     needed = errors_needed(len(differences))
     of = f"the {needed:.1f} errors needed for {len(differences)} methods"

@@ -15,11 +15,12 @@ class Stack:
     """m runs over n train rows and k folds. All logits are float64 and finite.
 
     names (m,); oof (m, n), row r from the fold model that did not see it, or None where a run
-    has no OOF (imported predictions); label (n,) 0/1; user (n,) integer; fold (n,) in [0, k);
+    has no OOF (imported predictions); label (n,) 0/1; user and item (n,) integer ids; fold (n,) in
+    [0, k);
     valid (m, k, n_valid) and test (m, k, n_test), one row of logits for each fold model;
     n_valid is 0 where a run has no valid rows.
     context: what is known of the rows besides, or None.
-    Without ``oof``, label, user and fold are not looked at and may be empty.
+    Without ``oof``, label, user, item and fold are not looked at and may be empty.
     Raises RunError where shapes do not match or a logit is missing.
     """
 
@@ -27,6 +28,7 @@ class Stack:
     oof: NDArray[np.float64] | None
     label: NDArray[np.integer[Any]] | NDArray[np.bool_]
     user: NDArray[np.integer[Any]]
+    item: NDArray[np.integer[Any]]
     fold: NDArray[np.integer[Any]]
     valid: NDArray[np.float64]
     test: NDArray[np.float64]
@@ -57,10 +59,12 @@ class Stack:
 
     def _check_oof(self, oof: NDArray[np.float64]) -> None:
         rows = len(self.label)
-        if oof.shape != (self.runs, rows) or not len(self.user) == len(self.fold) == rows:
+        if oof.shape != (self.runs, rows) or any(
+            len(ids) != rows for ids in (self.user, self.item, self.fold)
+        ):
             raise RunError(
-                f"OOF logits must have shape ({self.runs} runs, {rows} rows) with a user and a "
-                f"fold a row, found {oof.shape}: blend runs of the same rows"
+                f"OOF logits must have shape ({self.runs} runs, {rows} rows) with a user, an "
+                f"item and a fold a row, found {oof.shape}: blend runs of the same rows"
             )
         self._no_gap("OOF", oof)
         if not np.isin(self.label, (0, 1)).all():

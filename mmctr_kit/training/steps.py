@@ -27,7 +27,7 @@ def resolve_steps(
     wanted: Literal["auto", "plain", "captured", "compiled"], device: torch.device
 ) -> Literal["plain", "captured", "compiled"]:
     """How an epoch's steps are run: ``auto`` is compiled and captured on a GPU, plain on a CPU,
-    where a step's launches cost little and dummies would be computed."""
+    where launches cost little and a step need not have the static total's many dummies."""
     if wanted == "auto":
         return "compiled" if device.type == "cuda" else "plain"
     return wanted
@@ -45,8 +45,19 @@ class Steps(Protocol):
         ...
 
 
+def rounded(positions: int) -> int:
+    """The next multiple of 1/16 to 1/32 of so many positions.
+
+    oneDNN makes and keeps a kernel for each size of a product in bf16: with a batch's own number of
+    positions a dozen a step, at 1 to 4 ms each, and what it keeps leaves freed memory in pieces too
+    small for the next step. Batches rounded up are of few sizes, and compute 2 % to 3 % more.
+    """
+    grid = 1 << max(positions.bit_length() - 5, 0)
+    return grid * -(-positions // grid)
+
+
 class PlainSteps:
-    """One step after another, each launched by the host."""
+    """One step after another, each launched by the host; history positions are `rounded`."""
 
     compile_seconds = 0.0
 
@@ -55,9 +66,11 @@ class PlainSteps:
 
     def run(self, index: Tensor, rates: Tensor) -> Tensor:
         total = torch.zeros((), device=index.device)
-        for rows, rate in zip(index, rates, strict=True):
+        lengths = self.step.data.rows["train"].lengths
+        positions = lengths[index].sum(1).tolist()
+        for rows, rate, count in zip(index, rates, positions, strict=True):
             self.step.rate.copy_(rate)
-            total += self.step(rows)
+            total += self.step(rows, rounded(count))
         return total
 
 

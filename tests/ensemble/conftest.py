@@ -41,7 +41,9 @@ def make_informative(seed, users=1500, valid=3000, extra=()):
     oof = see(label)
     later = np.stack([see(valid_label) for _ in range(FOLDS)], axis=1)
     names = tuple(f"run{i}" for i in range(len(oof)))
-    return Stack(names, oof, label, user, fold, later, later.copy()), valid_label
+    return Stack(
+        names, oof, label, user, np.arange(len(user)), fold, later, later.copy()
+    ), valid_label
 
 
 def make_memorised(seed, users=1000, runs=12, items=200, noise=0.5, one_positive=True):
@@ -64,7 +66,7 @@ def make_memorised(seed, users=1000, runs=12, items=200, noise=0.5, one_positive
     oof = signal + size * rng.normal(size=(runs, len(user)))
     valid = table[:, later] + size * rng.normal(size=(runs, FOLDS, len(later)))
     names = tuple(f"run{i}" for i in range(runs))
-    return Stack(names, oof, label, user, fold, valid, valid.copy())
+    return Stack(names, oof, label, user, item, fold, valid, valid.copy())
 
 
 @pytest.fixture

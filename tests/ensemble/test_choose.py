@@ -11,7 +11,7 @@ def gap(value, error=0.001):
     return Estimate(value, error, 100)
 
 
-CLEAR = {"mean": Estimate(0.9, 0.01, 100)}
+CLEAR = {"mean": 40.0}
 
 
 def test_more_methods_need_more_errors_at_the_same_chance():
@@ -44,9 +44,9 @@ def test_an_unknown_error_or_nothing_tried_leaves_the_mean():
 
 
 def test_where_nothing_is_clear_of_chance_differences_are_not_looked_at():
-    noise = {"mean": Estimate(0.49, 0.01, 100), "a": Estimate(0.529, 0.01, 100)}
+    noise = {"mean": -1.0, "a": 2.9}
     used, reason = choose(noise, {"a": gap(0.039)}, "mean")
     assert used == "mean"
     assert "3 errors above 0.5" in reason
-    signal = noise | {"a": Estimate(0.531, 0.01, 100)}
+    signal = noise | {"a": 3.1}
     assert choose(signal, {"a": gap(0.041)}, "mean")[0] == "a"

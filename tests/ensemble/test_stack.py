@@ -13,6 +13,7 @@ def stack():
         oof=np.arange(12.0).reshape(2, 6),
         label=np.array([0, 1, 0, 1, 0, 1]),
         user=np.array([1, 1, 2, 2, 3, 3]),
+        item=np.array([7, 8, 7, 8, 9, 9]),
         fold=np.array([0, 0, 1, 1, 1, 1], dtype=np.int16),
         valid=np.zeros((2, 2, 3)),
         test=np.zeros((2, 2, 4)),
@@ -34,6 +35,7 @@ def test_a_matching_stack_knows_its_size():
         ({"oof": np.zeros((2, 5))}, "OOF logits must have shape"),
         ({"oof": np.zeros((1, 6))}, "OOF logits must have shape"),
         ({"user": np.arange(5)}, "OOF logits must have shape"),
+        ({"item": np.arange(5)}, "OOF logits must have shape"),
         ({"label": np.array([0, 1, 0, 2, 0, 1])}, "0 or 1"),
         ({"fold": np.array([0, 0, 1, 1, 2, 2])}, "0..1"),
         ({"fold": np.array([0, 0, -1, -1, 1, 1])}, "0..1"),
@@ -57,5 +59,5 @@ def test_a_gap_is_an_error_that_names_the_run_and_counts(field, bad):
 
 def test_without_oof_the_rows_are_not_looked_at():
     empty = np.zeros(0, dtype=np.int64)
-    bare = replace(stack(), oof=None, label=empty, user=empty, fold=empty)
+    bare = replace(stack(), oof=None, label=empty, user=empty, item=empty, fold=empty)
     assert bare.runs == 2

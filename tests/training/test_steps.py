@@ -4,6 +4,8 @@ import warnings
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from mmctr_kit.challenge.data import ChallengeData
@@ -11,7 +13,13 @@ from mmctr_kit.models.batch import Batch
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.batches import DeviceData, RowStream, make_batch, to_device
 from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, plain
-from mmctr_kit.training.steps import PlainSteps, StaticSteps, resolve_steps, static_total
+from mmctr_kit.training.steps import (
+    PlainSteps,
+    StaticSteps,
+    resolve_steps,
+    rounded,
+    static_total,
+)
 from tests.training.test_fit import CPU, small_din
 
 RATES = torch.tensor([1e-3, 2e-3, 3e-3, 1e-3])
@@ -29,6 +37,27 @@ def step_of(model: nn.Module, data: DeviceData, forward: Forward = plain) -> Ste
 
 def batches(data: DeviceData, size: int = 64, steps: int = 4) -> Tensor:
     return RowStream(torch.arange(len(data.rows["train"])), size, 0).batches(0, steps)
+
+
+@given(st.integers(0, 10**7))
+def test_rounded_positions_are_no_fewer_and_hardly_more_in_few_sizes(positions: int) -> None:
+    assert positions <= rounded(positions) <= positions * (1 + 1 / 16)
+    assert len({rounded(n) for n in range(positions, positions + positions // 8)}) <= 5
+
+
+def test_plain_steps_train_as_steps_without_dummies_do(
+    device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    index = batches(device_data)
+    first, second = (step_of(small_din(tiny), device_data) for _ in range(2))
+    total = PlainSteps(first).run(index, RATES)
+    losses = []
+    for rows, rate in zip(index, RATES, strict=True):
+        second.rate.copy_(rate)
+        losses.append(second(rows))
+    assert torch.allclose(total, torch.stack(losses).sum(), atol=1e-5)
+    for name, tensor in first.state().items():
+        assert torch.allclose(second.state()[name], tensor, atol=1e-5), name
 
 
 @pytest.mark.parametrize("forward", [plain, compiled("aot_eager")], ids=["plain", "compiled"])
