@@ -23,7 +23,7 @@ def pca(x: np.ndarray, width: int) -> np.ndarray:
 
 
 def clean_tables() -> Tables:
-    rng = np.random.default_rng(7)
+    rng, places = np.random.default_rng(7), np.random.default_rng(8)
     latent = rng.standard_normal((N_ITEMS, 12))
     text = latent[:, :8] @ rng.standard_normal((8, 16))
     image = 0.5 * latent[:, 4:] @ rng.standard_normal((8, 14))
@@ -68,10 +68,11 @@ def clean_tables() -> Tables:
             "likes_level": levels[0, item],
             "views_level": levels[1, item],
         }
+        places_of_ones = np.append(0, places.integers(0, 4, users - 1))
         last = (
             {"ID": np.arange(4 * users)}
             if split == "test"
-            else {"label": np.tile([1, 0, 0, 0], users)}
+            else {"label": np.eye(4, dtype=int)[places_of_ones].reshape(-1)}
         )
         tables[split] = rows | last
         first += users

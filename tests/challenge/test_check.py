@@ -390,7 +390,7 @@ FAULTS = [
         WARN,
         "train",
         change("label", lambda x: np.arange(len(x)) % 2),
-        ("rows-per-user",),
+        ("rows-per-user", "leaks"),
     ),
     Fault(
         "shared users",
@@ -413,6 +413,14 @@ FAULTS = [
         WARN,
         "train",
         change("label", lambda x: np.tile([1, 1, 0, 0, 0, 0, 0, 0], len(x) // 8)),
+        ("leaks",),
+    ),
+    Fault(
+        "rows filed by label",
+        "leaks",
+        WARN,
+        "train",
+        change("label", lambda x: np.tile([1, 0, 0, 0], len(x) // 4)),
     ),
     Fault(
         "growing history",
@@ -449,6 +457,7 @@ FAULTS = [
             "conflicting-labels",
             "target-in-history",
             "duplicate-rows",
+            "leaks",
         ),
     ),
     Fault(

@@ -269,6 +269,15 @@ def folder(tiny_root: Path, tmp_path: Path) -> Path:
 
 PS = [0.02, 0.0015, 0.5, 0.02]
 SLOW = {"split-shift", "target-side", "embedding-order"}
+ASKED_BY_CHECK = {
+    "history-label",
+    "item-label",
+    "item-purity",
+    "item-code",
+    "level-label",
+    "row-order",
+    "popularity-shift",
+}
 
 
 def suspicions(folder: Path, quick: bool = False) -> set[str]:
@@ -284,6 +293,24 @@ def test_a_planted_leak_is_named(leak: Leak, folder: Path) -> None:
     else:
         found = [f for f in check_data(folder) if f.id == leak.named]
         assert any(f.level is not Level.PASS for f in found)
+
+
+@pytest.mark.parametrize("leak", [leak for leak in LEAKS if leak.named in ASKED_BY_CHECK], ids=str)
+def test_the_check_names_what_the_quick_probes_suspect(leak: Leak, folder: Path) -> None:
+    leak.plant(folder)
+    found = [f for f in check_data(folder) if f.id == "leaks"]
+    assert any(f.level is Level.WARN and f.what.startswith(f"{leak.named} (") for f in found)
+    assert all(f.todo for f in found)
+
+
+def test_the_check_asks_the_profile_of_clean_data_and_of_none_that_fails(folder: Path) -> None:
+    (clean,) = [f for f in check_data(folder) if f.id == "leaks"]
+    assert clean.level is Level.PASS
+    assert "quick probes, none suspicious" in clean.what
+    (folder / "item_seq.parquet").write_bytes(b"PAR1")
+    (not_run,) = [f for f in check_data(folder) if f.id == "leaks"]
+    assert not_run.level is Level.WARN
+    assert not_run.what.startswith("not run")
 
 
 def test_the_check_too_names_users_under_two_ids(folder: Path) -> None:
@@ -413,9 +440,15 @@ def test_strange_data_is_measured_as_far_as_it_goes(
     assert all(0 <= v.reading.p <= v.p_holm <= 1 for v in found)
 
 
-def test_a_few_dozen_users_are_enough_and_raise_nothing_they_cannot_tell(check_clean: Path) -> None:
-    """The check's own small folder: its rows have the positive first, its histories are random."""
-    found = {v.reading.probe for v in profile_data(check_clean) if v.suspicious}
+def test_a_few_dozen_users_are_enough_and_raise_nothing_they_cannot_tell(
+    check_folder: Path,
+) -> None:
+    """The check's own small folder, whose histories are random."""
+    found = {v.reading.probe for v in profile_data(check_folder) if v.suspicious}
+    assert found <= {"embedding-order"}
+    with edited(check_folder, "train") as c:
+        c["label"] = np.tile([1, 0, 0, 0], len(c["label"]) // 4)
+    found = {v.reading.probe for v in profile_data(check_folder) if v.suspicious}
     assert "row-order" in found
     assert found <= {"row-order", "embedding-order"}
 

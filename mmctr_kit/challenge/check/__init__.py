@@ -14,6 +14,7 @@ from mmctr_kit.challenge.check.embeddings import embedding_findings
 from mmctr_kit.challenge.check.files import file_findings
 from mmctr_kit.challenge.check.folder import image_findings, memory_findings
 from mmctr_kit.challenge.check.items import item_findings, read_items
+from mmctr_kit.challenge.check.leaks import leak_findings
 from mmctr_kit.challenge.check.levels import level_findings
 from mmctr_kit.challenge.check.rows import read_rows, row_findings
 from mmctr_kit.challenge.check.source import Source, probe
@@ -110,6 +111,11 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "item-seq-targets": Check(
             _WARN, "item_seq.parquet does not hold the rows' targets", (*SPLITS, "item_seq")
         ),
+        "leaks": Check(
+            _WARN,
+            "nothing tells labels, or splits, that should not: the quick probes of `data profile`",
+            (*SPLITS, "item_info"),
+        ),
         "images": Check(_WARN, "every item has an image, none an empty file", ()),
         "memory": Check(_WARN, "memory that loading takes, against what is free", ()),
     }
@@ -142,7 +148,13 @@ def check_data(folder: Path) -> list[Finding]:
     found += level_findings(rows, feature)
     found += user_findings(rows, sequences)
     entries = sum(int(f.history.counts.sum()) for f in rows.values() if f.history is not None)
-    found += memory_findings(sources, entries)
+    del rows, sequences
+    memory = list(memory_findings(sources, entries))
+    found += memory
+    if any(f.level is not Level.PASS for f in memory):
+        found.append(Finding("leaks", Level.PASS, "skipped: it loads the data; see memory", ""))
+    elif not any(f.level is Level.FAIL for f in found):
+        found += leak_findings(folder)
     return _in_order(found, sources)
 
 

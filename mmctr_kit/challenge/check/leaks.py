@@ -1,0 +1,34 @@
+"""The check that asks the profile: does anything tell labels, or splits, that should not?"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmctr_kit.challenge.load import load
+from mmctr_kit.challenge.profile import PROBES, quick_profile
+from mmctr_kit.errors import DataError
+from mmctr_kit.findings import Finding, Level
+
+_CHECKED = {"split-users", "sibling-rows", "target-in-history"}
+"""Probes of what other checks count themselves, in every row of the files."""
+
+
+def leak_findings(folder: Path) -> Iterator[Finding]:
+    """The suspicions of the profile's quick probes on a folder in which nothing failed.
+
+    Loads it, which the first command to use it would do too and keep.
+    """
+    try:
+        verdicts = quick_profile(load(folder))
+    except DataError as e:
+        yield Finding("leaks", Level.PASS, f"skipped: {e}", "")
+        return
+    asked = [v for v in verdicts if v.reading.probe not in _CHECKED]
+    for verdict in asked:
+        if verdict.suspicious:
+            reading = verdict.reading
+            told = PROBES[reading.probe]
+            what = f"{reading.probe} ({reading.where}): {reading.what}; {told.means}"
+            yield Finding("leaks", Level.WARN, what, told.todo)
+    if not any(v.suspicious for v in asked):
+        what = f"{len(asked)} readings of the profile's quick probes, none suspicious"
+        yield Finding("leaks", Level.PASS, what, "")
