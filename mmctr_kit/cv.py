@@ -92,7 +92,7 @@ def plan_cv(recipe: Recipe, data: ChallengeData, device: str, workers: int | Non
 
 def check_run(plan: Plan, path: Path, force: bool) -> bool:
     """Whether :func:`run_cv` would find the run finished; RunError where it would refuse."""
-    return is_finished(path, manifest_of(plan), force)
+    return is_finished(path, manifest_of(plan), force, plan.recipe.to_yaml())
 
 
 def available_cores() -> int:

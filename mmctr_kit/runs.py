@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
+from mmctr_kit.differing import differing
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import (
     Arrays,
@@ -260,7 +262,7 @@ def begin_run(
     Raises RunError where a run of that name is of something else, unless ``force``, which
     replaces it.
     """
-    if is_finished(path, manifest, force):
+    if is_finished(path, manifest, force, recipe_yaml):
         return None
     if path.exists() and not force:
         _require_environment(Run(path), manifest)
@@ -280,10 +282,13 @@ def begin_run(
     return RunWriter(path)
 
 
-def is_finished(path: Path, manifest: Manifest, force: bool) -> bool:
+def is_finished(
+    path: Path, manifest: Manifest, force: bool, recipe_yaml: str | None = None
+) -> bool:
     """Whether the run that ``manifest`` describes is finished at ``path``; never with ``force``.
 
-    Raises RunError where :func:`begin_run` would; changes nothing.
+    Raises RunError where :func:`begin_run` would, naming what of the recipe differs where
+    ``recipe_yaml`` is given; changes nothing.
     """
     if not path.exists():
         return False
@@ -293,11 +298,18 @@ def is_finished(path: Path, manifest: Manifest, force: bool) -> bool:
     if force:
         return False
     if different:
+        named = _differing(path / "recipe.yaml", recipe_yaml) if "recipe" in different else ""
         raise RunError(
-            f"run '{path.name}' exists but differs in {', '.join(different)}; "
-            "choose another --name, or --force to replace it"
+            f"run '{path.name}' exists but differs in {', '.join(different)}"
+            f"{f' ({named})' if named else ''}; choose another --name, or --force to replace it"
         )
     return Run(path).finished
+
+
+def _differing(before: Path, now: str | None) -> str:
+    if now is None or not before.is_file():
+        return ""
+    return differing(yaml.safe_load(before.read_text("utf-8")), yaml.safe_load(now))
 
 
 @contextmanager

@@ -121,7 +121,9 @@ def test_the_same_run_again_is_a_no_op_and_another_one_is_refused(
 ) -> None:
     before = contents(finished.path)
     assert run_cv(plan_here(tiny, recipe()), finished.path, False, lambda _: None) is None
-    with pytest.raises(RunError, match="differs in recipe"):
+    with pytest.raises(
+        RunError, match=r"differs in recipe \(training.learning_rate: .* there, 0.5 now\);"
+    ):
         run_here(tiny, finished.path, "training.learning_rate=0.5")
     assert contents(finished.path) == before
 

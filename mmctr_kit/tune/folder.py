@@ -20,6 +20,7 @@ import optuna
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from mmctr_kit.differing import differing
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import read_json, write_json
 from mmctr_kit.runs import locked
@@ -154,7 +155,8 @@ def _require_same(folder: StudyFolder, settings: Mapping[str, Any]) -> None:
     before = folder.settings
     different = [k for k in settings if k not in before or before[k] != settings[k]]
     if different:
+        named = differing(*({k: s.get(k) for k in different} for s in (before, settings)))
         raise RunError(
-            f"study '{folder.path.name}' exists but differs in {', '.join(different)}; "
+            f"study '{folder.path.name}' exists but differs in {', '.join(different)} ({named}); "
             "choose another --name, or --force to replace it"
         )

@@ -43,7 +43,7 @@ def test_the_same_study_is_gone_on_with_and_another_refused(folder: StudyFolder)
     begin_trial(folder, None)
     again = open_study(folder.path, SETTINGS, {"x": 1}, False)
     assert len(again.study().trials) == 1
-    with pytest.raises(RunError, match="differs in data; choose another --name"):
+    with pytest.raises(RunError, match=r"differs in data \(data: abc there, def now\); choose"):
         open_study(folder.path, {**SETTINGS, "data": "def"}, {}, False)
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.check.hash import vector_keys
 from mmctr_kit.challenge.check.source import Source, ints, ragged
 from mmctr_kit.challenge.contract import PAD
+from mmctr_kit.challenge.hash import vector_keys
 from mmctr_kit.challenge.load import MAX_TAG
 from mmctr_kit.challenge.read import Ragged
 from mmctr_kit.findings import Finding, Level

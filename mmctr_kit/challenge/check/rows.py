@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.check.hash import distinct, sequence_keys
 from mmctr_kit.challenge.check.items import padded_elsewhere
 from mmctr_kit.challenge.check.source import Source, ints, ragged
 from mmctr_kit.challenge.contract import MAX_HISTORY, PAD, SPLITS, SUBMISSION_ID, Split
+from mmctr_kit.challenge.hash import distinct, sequence_keys
 from mmctr_kit.challenge.read import Ragged
 from mmctr_kit.findings import Finding, Level
 

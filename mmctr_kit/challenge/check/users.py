@@ -10,10 +10,10 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.check.hash import among, distinct, pair_keys
 from mmctr_kit.challenge.check.rows import RowFile, RowFiles
 from mmctr_kit.challenge.check.source import Source, ints, ragged
 from mmctr_kit.challenge.contract import KNOWN_LABEL_MEAN, KNOWN_ROWS_PER_USER, PAD, SPLITS
+from mmctr_kit.challenge.hash import among, distinct, pair_keys
 from mmctr_kit.findings import Finding, Level
 
 UNSEEN = 0.10

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from mmctr_kit.challenge.check.hash import among, distinct, pair_keys, sequence_keys
 from mmctr_kit.challenge.contract import SPLITS, Split
 from mmctr_kit.challenge.data import Rows, span_places
+from mmctr_kit.challenge.hash import among, distinct, pair_keys, sequence_keys
 from mmctr_kit.challenge.profile.facts import Facts, within_users
 from mmctr_kit.challenge.profile.reading import (
     Reading,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.check.hash import (
+from mmctr_kit.challenge.hash import (
     among,
     distinct,
     pair_keys,
