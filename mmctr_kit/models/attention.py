@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.dropout import Dropout
+from mmctr_kit.models.gather import gather
 from mmctr_kit.models.layers import (
-    gather,
     linear,
     rows_to_positions,
     segment_softmax,

@@ -24,11 +24,11 @@ from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.dropout import Dropout, dropout
 from mmctr_kit.models.encoder import ItemEncoder
+from mmctr_kit.models.gather import gather
 from mmctr_kit.models.layers import (
     MLP,
     TargetAttention,
     embedding,
-    gather,
     linear,
     rows_to_positions,
     segment_softmax,

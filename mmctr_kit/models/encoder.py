@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmctr_kit.models.fusion import ModalityFusion
+from mmctr_kit.models.gather import gather, rounded, weighted_rows
 from mmctr_kit.models.layers import embedding
 from mmctr_kit.options import FusionKind
 
@@ -101,13 +102,15 @@ class ItemEncoder(nn.Module):
         if ids.device.type == "cpu" and not torch.compiler.is_compiling():
             seen = torch.zeros(len(self.tags), dtype=torch.bool)
             seen[ids] = True
-            table, index = self(seen.nonzero().squeeze(1)), (seen.cumsum(0) - 1)[ids]
+            distinct = seen.nonzero().squeeze(1)
+            distinct = F.pad(distinct, (0, rounded(len(distinct)) - len(distinct)))
+            table, index = self(distinct), (seen.cumsum(0) - 1)[ids]
         elif len(self.tags) <= len(ids):
             table, index = self(torch.arange(len(self.tags), device=ids.device)), ids
         else:
             vectors = self(ids)
             return vectors[n:], vectors[:n], None
-        return F.embedding(index[n:], table), table, index[:n]
+        return gather(table, index[n:]), table, index[:n]
 
 
 def _mean_of_real(tags: Tensor, table: Tensor) -> Tensor:
@@ -115,7 +118,9 @@ def _mean_of_real(tags: Tensor, table: Tensor) -> Tensor:
     real = (tags != 0).to(table.dtype)
     count = real.sum(1, keepdim=True) + 1e-12
     if tags.device.type == "cpu" and not torch.compiler.is_compiling():
-        return F.embedding_bag(tags, table, mode="sum", per_sample_weights=real) / count
+        row, column = (tags != 0).nonzero(as_tuple=True)
+        offsets = F.pad((tags != 0).sum(1).cumsum(0), (1, 0))
+        return weighted_rows(None, table, tags[row, column].long(), row, offsets) / count
     # Compiled, a gather's gradient is added atomically: where the padding of all items fell on row
     # 0 they would queue for it, so the zeros go to rows all over the table.
     spread = torch.arange(tags.numel(), device=tags.device).view(tags.shape) % len(table)

@@ -14,13 +14,17 @@ from torch.nn import functional as F
 
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.dropout import Dropout
+from mmctr_kit.models.gather import gather, gather_sum, weighted_rows
 from mmctr_kit.options import Activation
 
 EMBEDDING_STD = 1e-4
 
 
-def activation(name: Activation) -> nn.Module:
-    """The pointwise non-linearity of that name."""
+def activation(name: Activation, inplace: bool = False) -> nn.Module:
+    """The pointwise non-linearity of that name; ``inplace`` where it can and its input is not used
+    again."""
+    if inplace and name == "relu":
+        return nn.ReLU(inplace=True)
     modules: dict[str, type[nn.Module]] = {
         "relu": nn.ReLU,
         "prelu": nn.PReLU,
@@ -81,8 +85,12 @@ class MLP(nn.Sequential):
 
 def rows_to_positions(values: Tensor, row: Tensor) -> Tensor:
     """(B, d) values of rows and (P,) rows of positions -> (P, d); zeros at dummy positions."""
-    padded = torch.cat([values, values.new_zeros(1, values.shape[1])])
-    return F.embedding(row, padded)
+    return gather(_with_dummy(values), row)
+
+
+def _with_dummy(values: Tensor) -> Tensor:
+    """(B, d) -> (B + 1, d): a row of zeros for dummy positions."""
+    return torch.cat([values, values.new_zeros(1, values.shape[1])])
 
 
 def padded_slots(row: Tensor, offsets: Tensor, length: int) -> Tensor:
@@ -115,11 +123,6 @@ def to_padded(values: Tensor, row: Tensor, offsets: Tensor, length: int) -> Tens
     return scatter_slots(values, padded_slots(row, offsets, length), len(offsets) - 1, length)
 
 
-def gather(table: Tensor, index: Tensor | None) -> Tensor:
-    """(K, d), (P,) -> (P, d): ``table[index]``; without an index, the table itself."""
-    return table if index is None else F.embedding(index, table)
-
-
 def weighted_sum(
     weight: Tensor, table: Tensor, index: Tensor | None, row: Tensor, offsets: Tensor
 ) -> Tensor:
@@ -131,8 +134,7 @@ def weighted_sum(
     with torch.autocast(table.device.type, enabled=False):
         table, weight = table.float(), weight.float()
         if table.device.type == "cpu" and index is not None and not torch.compiler.is_compiling():
-            bags = offsets.to(index.dtype)
-            return F.embedding_bag(index, table, bags, mode="sum", per_sample_weights=weight)[:-1]
+            return weighted_rows(weight, table, index, row, offsets)
         # Not embedding_bag: on a GPU one thread would go through all dummies, which are one bag.
         total: Tensor = _segment_sum(weight[:, None] * gather(table, index), row, offsets)
         return total
@@ -236,7 +238,7 @@ class TargetAttention(nn.Module):
         self.signal = linear(signals, hidden[0], bias=False) if signals else None
         rest: list[nn.Module] = []
         for inputs, outputs in pairwise(hidden):
-            rest += [activation(act), Dropout(dropout), linear(inputs, outputs)]
+            rest += [activation(act, inplace=True), Dropout(dropout), linear(inputs, outputs)]
         output = linear(hidden[-1], 1)
         nn.init.constant_(output.bias, start)
         rest += [activation(act), Dropout(dropout), output]
@@ -250,16 +252,18 @@ class TargetAttention(nn.Module):
         (anything at dummies)."""
         wq, wk, wd, wp = torch.split(self.first.weight, self.width, dim=1)
         per_row = F.linear(target, wq + wd, self.first.bias)
-        product = rows_to_positions(target, batch.row) * gather(table, index)
+        low = per_row.dtype  # of the products, so that positions are gathered in it too
+        product = rows_to_positions(target.to(low), batch.row) * gather(table.to(low), index)
         # In place: each of these is as large as all positions by the hidden width.
-        hidden = rows_to_positions(per_row, batch.row)
         if index is None:
             # Both parts in one product, which is written once.
             both = torch.cat([table, product], dim=1)
+            hidden = rows_to_positions(per_row, batch.row)
             hidden = hidden.add_(F.linear(both, torch.cat([wk - wd, wp], dim=1)))
         else:
-            hidden = hidden.add_(F.embedding(index, F.linear(table, wk - wd)))
-            hidden = hidden.add_(F.linear(product, wp))
+            per_item = F.linear(table, wk - wd)
+            hidden = gather_sum(_with_dummy(per_row), batch.row, per_item, index)
+            hidden = hidden.addmm_(product, wp.to(low).T)
         if self.signal is not None:
             hidden = hidden.add_(self.signal(batch.signals))
         weight = self.rest(hidden)

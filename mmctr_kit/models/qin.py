@@ -14,10 +14,10 @@ from mmctr_kit.challenge.contract import N_LEVELS
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.dropout import Dropout
 from mmctr_kit.models.encoder import ItemEncoder
+from mmctr_kit.models.gather import gather
 from mmctr_kit.models.layers import (
     activation,
     embedding,
-    gather,
     linear,
     rows_to_positions,
     weighted_sum,

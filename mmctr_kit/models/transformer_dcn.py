@@ -17,10 +17,10 @@ from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.dropout import Dropout
 from mmctr_kit.models.encoder import ItemEncoder
+from mmctr_kit.models.gather import gather
 from mmctr_kit.models.layers import (
     MLP,
     embedding,
-    gather,
     linear,
     padded_slots,
     rows_to_positions,

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from mmctr_kit.models.gather import rounded
 from mmctr_kit.training.batches import make_batch
 from mmctr_kit.training.step import Step, plain
 
@@ -45,17 +46,6 @@ class Steps(Protocol):
         ...
 
 
-def rounded(positions: int) -> int:
-    """The next multiple of 1/16 to 1/32 of so many positions.
-
-    oneDNN makes and keeps a kernel for each size of a product in bf16: with a batch's own number of
-    positions a dozen a step, at 1 to 4 ms each, and what it keeps leaves freed memory in pieces too
-    small for the next step. Batches rounded up are of few sizes, and compute 2 % to 3 % more.
-    """
-    grid = 1 << max(positions.bit_length() - 5, 0)
-    return grid * -(-positions // grid)
-
-
 class PlainSteps:
     """One step after another, each launched by the host; history positions are `rounded`."""
 
@@ -66,11 +56,11 @@ class PlainSteps:
 
     def run(self, index: Tensor, rates: Tensor) -> Tensor:
         total = torch.zeros((), device=index.device)
-        lengths = self.step.data.rows["train"].lengths
-        positions = lengths[index].sum(1).tolist()
-        for rows, rate, count in zip(index, rates, positions, strict=True):
+        rows = self.step.data.rows["train"]
+        positions = (rows.end[index] - rows.begin[index]).sum(1).tolist()
+        for chosen, rate, count in zip(index, rates, positions, strict=True):
             self.step.rate.copy_(rate)
-            total += self.step(rows, rounded(count))
+            total += self.step(chosen, rounded(count))
         return total
 
 

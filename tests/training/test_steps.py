@@ -4,8 +4,6 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from mmctr_kit.challenge.data import ChallengeData
@@ -17,7 +15,6 @@ from mmctr_kit.training.steps import (
     PlainSteps,
     StaticSteps,
     resolve_steps,
-    rounded,
     static_total,
 )
 from tests.training.test_fit import CPU, small_din
@@ -37,12 +34,6 @@ def step_of(model: nn.Module, data: DeviceData, forward: Forward = plain) -> Ste
 
 def batches(data: DeviceData, size: int = 64, steps: int = 4) -> Tensor:
     return RowStream(torch.arange(len(data.rows["train"])), size, 0).batches(0, steps)
-
-
-@given(st.integers(0, 10**7))
-def test_rounded_positions_are_no_fewer_and_hardly_more_in_few_sizes(positions: int) -> None:
-    assert positions <= rounded(positions) <= positions * (1 + 1 / 16)
-    assert len({rounded(n) for n in range(positions, positions + positions // 8)}) <= 5
 
 
 def test_plain_steps_train_as_steps_without_dummies_do(
