@@ -252,16 +252,17 @@ class TargetAttention(nn.Module):
         (anything at dummies)."""
         wq, wk, wd, wp = torch.split(self.first.weight, self.width, dim=1)
         per_row = F.linear(target, wq + wd, self.first.bias)
-        low = per_row.dtype  # of the products, so that positions are gathered in it too
-        product = rows_to_positions(target.to(low), batch.row) * gather(table.to(low), index)
+        low = per_row.dtype  # that of products, in which positions are gathered too
+        keys = table.to(low)
+        product = rows_to_positions(target.to(low), batch.row) * gather(keys, index)
         # In place: each of these is as large as all positions by the hidden width.
         if index is None:
             # Both parts in one product, which is written once.
-            both = torch.cat([table, product], dim=1)
+            both = torch.cat([keys, product], dim=1)
             hidden = rows_to_positions(per_row, batch.row)
             hidden = hidden.add_(F.linear(both, torch.cat([wk - wd, wp], dim=1)))
         else:
-            per_item = F.linear(table, wk - wd)
+            per_item = F.linear(keys, wk - wd)
             hidden = gather_sum(_with_dummy(per_row), batch.row, per_item, index)
             hidden = hidden.addmm_(product, wp.to(low).T)
         if self.signal is not None:
