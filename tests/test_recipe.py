@@ -332,3 +332,8 @@ def test_a_recipe_cannot_be_changed() -> None:
 
 def test_every_model_has_a_shipped_recipe() -> None:
     assert {load_recipe(str(p)).model_name for p in SHIPPED} == set(MODELS)
+
+
+def test_a_setting_of_the_command_line_is_not_blamed_on_the_file_alone() -> None:
+    with pytest.raises(UsageError, match=r"din_demo\.yaml with --set training\.epochs=few: "):
+        load_recipe("din_demo", ["training.epochs=few"])

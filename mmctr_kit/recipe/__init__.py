@@ -199,7 +199,8 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
     for setting in settings:
         _apply(content, setting)
     drop_idle(content, [setting.partition("=")[0].strip() for setting in settings])
-    return parse_recipe(content, str(path))
+    changed = f" with --set {' '.join(settings)}" if settings else ""
+    return parse_recipe(content, f"{path}{changed}")
 
 
 def parse_recipe(content: Mapping[str, Any], where: str) -> Recipe:
