@@ -9,10 +9,11 @@ from mmctr_kit import __version__
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.errors import UsageError
 from mmctr_kit.items.features import feature_fingerprints
+from mmctr_kit.manifest import Manifest
 from mmctr_kit.predictions import predictions_for
 from mmctr_kit.recipe import Recipe, fingerprint
 from mmctr_kit.registry import MODELS
-from mmctr_kit.runs import Manifest, Run, begin_run, locked
+from mmctr_kit.runs import Run, begin_run, locked
 from mmctr_kit.scores import score_predictions
 
 

@@ -30,10 +30,11 @@ from mmctr_kit.foldjobs import (
 from mmctr_kit.folds import fold_fingerprint, user_folds
 from mmctr_kit.items.features import feature_fingerprints
 from mmctr_kit.learner import Cost, make_learner
+from mmctr_kit.manifest import Manifest
 from mmctr_kit.predictions import Predictions, mean_logits, predictions_for
 from mmctr_kit.recipe import Recipe, fingerprint
 from mmctr_kit.registry import MODELS
-from mmctr_kit.runs import Manifest, Run, RunWriter, begin_run, is_finished, locked
+from mmctr_kit.runs import Run, RunWriter, begin_run, is_finished, locked
 from mmctr_kit.scores import score_predictions, seed_scores
 from mmctr_kit.slices import slice_metrics
 

@@ -10,9 +10,10 @@ from mmctr_kit import __version__
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.errors import DataError
 from mmctr_kit.folds import fold_fingerprint
+from mmctr_kit.manifest import Manifest
 from mmctr_kit.predictions import Keys, keys_of, predictions_for
 from mmctr_kit.recipe import fingerprint
-from mmctr_kit.runs import Manifest, Run, begin_run, locked
+from mmctr_kit.runs import Run, begin_run, locked
 from mmctr_kit.scores import score_predictions
 from mmctr_kit.submission.check import read_scores
 from mmctr_kit.submission.score import integers, numbers, read_frame, task_column

@@ -11,9 +11,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import yaml
@@ -31,38 +31,8 @@ from mmctr_kit.files import (
     write_table,
     write_whole,
 )
+from mmctr_kit.manifest import Manifest
 from mmctr_kit.predictions import Keys, OutOfFold, Predictions
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a run was made of. ``rows``, ``features``, ``folds`` and ``recipe`` are fingerprints;
-    ``sources`` names the runs of a blend; ``environment`` holds versions, device and threads.
-    ``transductive``: a row's prediction depends on the rows beside it in valid or test."""
-
-    kind: Literal["cv", "blend", "imported"]
-    rows: str
-    features: str
-    folds: str
-    recipe: str
-    seeds: tuple[int, ...] = ()
-    sources: tuple[str, ...] = ()
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    transductive: bool = False
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Manifest":
-        """Raises TypeError where ``content`` has other keys."""
-        fields: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v  # JSON has no tuples
-            for k, v in content.items()
-        }
-        return cls(**fields)
-
-    def differences(self, other: "Manifest") -> list[str]:
-        """The names of the parts, environment apart, in which two manifests differ."""
-        mine, theirs = asdict(self), asdict(other)
-        return [k for k in mine if k != "environment" and mine[k] != theirs[k]]
 
 
 class Run:

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "mmctr_kit"
 
 LINE = (
     "errors",
+    "differing",
     "files",
     "findings",
     "options",
@@ -28,6 +29,7 @@ LINE = (
     "models",
     "training",
     "predictions",
+    "manifest",
     "runs",
     "scores",
     "slices",

@@ -16,10 +16,10 @@ import pytest
 
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.folds import user_folds
+from mmctr_kit.manifest import Manifest
 from mmctr_kit.predictions import Keys, OutOfFold, Predictions
 from mmctr_kit.runs import (
     FoldFolder,
-    Manifest,
     Run,
     all_runs,
     begin_run,

@@ -16,10 +16,11 @@ from mmctr_kit.ensemble.methods import Method
 from mmctr_kit.ensemble.stack import Stack
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import read_json
+from mmctr_kit.manifest import Manifest
 from mmctr_kit.metrics import Estimate
 from mmctr_kit.predictions import Keys, OutOfFold, Predictions, keys_of
 from mmctr_kit.recipe import fingerprint
-from mmctr_kit.runs import Manifest, Run, begin_run, is_finished, locked
+from mmctr_kit.runs import Run, begin_run, is_finished, locked
 from mmctr_kit.scores import plain, score_predictions
 
 

@@ -12,8 +12,9 @@ from mmctr_kit.cli.app import app
 from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.files import read_columns
 from mmctr_kit.folds import fold_fingerprint, user_folds
+from mmctr_kit.manifest import Manifest
 from mmctr_kit.predictions import predictions_for
-from mmctr_kit.runs import Manifest, Run, begin_run
+from mmctr_kit.runs import Run, begin_run
 from mmctr_kit.scores import score_predictions
 
 FOLDS = 3

@@ -10,8 +10,9 @@ from typer.testing import CliRunner, Result
 
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.cli.app import app
+from mmctr_kit.manifest import Manifest
 from mmctr_kit.predictions import predictions_for
-from mmctr_kit.runs import Manifest, begin_run
+from mmctr_kit.runs import begin_run
 from mmctr_kit.scores import score_predictions
 
 

@@ -15,9 +15,10 @@ from mmctr_kit.ensemble.blend_runs import blend_report, blend_runs, stack_of
 from mmctr_kit.ensemble.methods import METHODS, WITH_CONTEXT, Method
 from mmctr_kit.errors import RunError
 from mmctr_kit.folds import fold_fingerprint, user_folds
+from mmctr_kit.manifest import Manifest
 from mmctr_kit.metrics import auc, rank_correlation
 from mmctr_kit.predictions import Keys, OutOfFold, Predictions
-from mmctr_kit.runs import Manifest, Run, all_runs, begin_run
+from mmctr_kit.runs import Run, all_runs, begin_run
 from mmctr_kit.scores import score_predictions
 
 FOLDS = 3

@@ -11,11 +11,12 @@ from mmctr_kit.ensemble.blend_runs import blend_runs
 from mmctr_kit.files import write_json
 from mmctr_kit.foldjobs import PHASES
 from mmctr_kit.folds import user_folds
+from mmctr_kit.manifest import Manifest
 from mmctr_kit.metrics import Estimate
 from mmctr_kit.predictions import Predictions, predictions_for
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.report.ablation import Row, Table
-from mmctr_kit.runs import Manifest, Run, begin_run
+from mmctr_kit.runs import Run, begin_run
 from mmctr_kit.scores import plain, score_predictions
 from mmctr_kit.slices import slice_metrics
 from mmctr_kit.tune.finalists import Finalist

@@ -11,10 +11,11 @@ import pytest
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.errors import UsageError
 from mmctr_kit.folds import user_folds
+from mmctr_kit.manifest import Manifest
 from mmctr_kit.metrics import auc, auc_difference
 from mmctr_kit.predictions import Predictions, predictions_for
 from mmctr_kit.report.leaderboard import leaderboard
-from mmctr_kit.runs import Manifest, Run, all_runs, begin_run
+from mmctr_kit.runs import Run, all_runs, begin_run
 from mmctr_kit.scores import score_predictions
 
 FOLDS = 3

@@ -11,9 +11,10 @@ import pytest
 
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.errors import RunError, UsageError
+from mmctr_kit.manifest import Manifest
 from mmctr_kit.report.page import write_report
 from mmctr_kit.report.subject import open_subject
-from mmctr_kit.runs import Manifest, begin_run
+from mmctr_kit.runs import begin_run
 from mmctr_kit.scores import score_predictions
 from tests.report.made import MANIFEST, NAMES, make_all, make_run, make_study, predicted
 

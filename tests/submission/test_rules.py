@@ -9,8 +9,9 @@ import pytest
 from mmctr_kit.challenge.contract import Task
 from mmctr_kit.files import write_json, write_whole
 from mmctr_kit.findings import Finding, Level
+from mmctr_kit.manifest import Manifest
 from mmctr_kit.recipe import load_recipe
-from mmctr_kit.runs import Manifest, Run, begin_run
+from mmctr_kit.runs import Run, begin_run
 from mmctr_kit.submission.rules import RULES, TASK1_MAY_DIFFER, rule_findings, run_findings
 
 
