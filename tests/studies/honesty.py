@@ -1,11 +1,11 @@
 """Honesty: whether the score that `cv` or `tune` reports is the true one.
 
-    python tests/studies/honesty.py --work /tmp/honesty --trials 0 [--worlds 20] [--users 1000]
-    python tests/studies/honesty.py --work /tmp/honesty --trials 8
+    python tests/studies/honesty.py --work /tmp/honesty --trials 0 --users 3000 [--worlds 20]
+    python tests/studies/honesty.py --work /tmp/honesty --trials 8 [--users 1000]
 
-For each generator seed: data with few train users, and valid and test of the demo's size; `cv` of a
-small DIN, or a study of so many trials of it, the two best trained again; and the AUC of the test
-rows, whose labels the generator knows. The 95 % interval of (reported valid AUC - true test AUC),
+For each generator seed: data with few train users, and valid and test of the demo's size; `cv` of
+din_mha_demo, or a study of so many trials of a smaller one, the two best trained again; and the AUC
+of the test rows, whose labels the generator knows. The 95 % interval of (reported valid AUC - true test AUC),
 which counts both samples' errors, should cover 0 in at least 17 of 20. Beside a study stands what
 the search said of the same trial less what new seeds said: how optimistic the best of its trials
 is. What was interrupted goes on where it stopped.
@@ -44,7 +44,7 @@ def world(work: Path, users: int, seed: int) -> Path:
 
 def cross_validate(home: Path, work: Path) -> tuple[Estimate, Estimate]:
     """The reported valid AUC and the true test AUC."""
-    plan = quiet_plan(load_recipe("din_mha_demo", SETTINGS), load(home / "data"))
+    plan = quiet_plan(load_recipe("din_mha_demo"), load(home / "data"))
     path = work / f"{home.name}.run"
     run_cv(plan, path, False, lambda _progress: None)
     run = Run(path)
