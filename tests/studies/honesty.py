@@ -5,10 +5,10 @@
 
 For each generator seed: data with few train users, and valid and test of the demo's size; `cv` of
 din_mha_demo, or a study of so many trials of a smaller one, the two best trained again; and the AUC
-of the test rows, whose labels the generator knows. The 95 % interval of (reported valid AUC - true test AUC),
-which counts both samples' errors, should cover 0 in at least 17 of 20. Beside a study stands what
-the search said of the same trial less what new seeds said: how optimistic the best of its trials
-is. What was interrupted goes on where it stopped.
+of the test rows, whose labels the generator knows. The 95 % interval of (reported valid AUC - true
+test AUC), which counts both samples' errors, should cover 0 in at least 17 of 20. Beside a study
+stands what the search said of the same trial less what new seeds said: how optimistic the best of
+its trials is. What was interrupted goes on where it stopped.
 """
 
 import argparse
