@@ -1,6 +1,8 @@
 """mmctr_kit.checkpoints: the published models' checkpoints, through the run they become."""
 
+import argparse
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from mmctr_kit.ensemble.blend_runs import blend_runs
 from mmctr_kit.errors import DataError, MmctrKitError, RunError
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs import Run
+from mmctr_kit.training.checkpoint import read_checkpoint
 from tests.models.reference import REFERENCE
 
 Arrays = dict[str, NDArray[Any]]
@@ -243,3 +246,94 @@ def test_the_run_can_be_averaged_and_ranked_but_not_stacked(
         assert blend_runs(runs, method, tmp_path / method, False) is not None  # type: ignore[arg-type]
     with pytest.raises(RunError, match="OOF"):
         blend_runs(runs, "lightgbm", tmp_path / "stack", False)
+
+
+def test_weights_are_told_by_their_content_and_their_prefixes_come_off(
+    qin: tuple[ChallengeData, Recipe, Arrays, Path], tmp_path: Path
+) -> None:
+    data, recipe, parameters, _ = qin
+    tensors = {k: torch.from_numpy(v) for k, v in parameters.items()}
+    np.savez(tmp_path / "a.npz", **parameters)
+    (tmp_path / "b.model").write_bytes((tmp_path / "a.npz").read_bytes())
+    save_file({k: np.asarray(v) for k, v in parameters.items()}, tmp_path / "c.pt")
+    torch.save({f"_orig_mod.{k}": v for k, v in tensors.items()}, tmp_path / "d.pt")
+    torch.save({f"module._orig_mod.{k}": v for k, v in tensors.items()}, tmp_path / "e.pt")
+    lightning = {f"model.{k}": v for k, v in tensors.items()}
+    torch.save({"state_dict": lightning, "hyper_parameters": {"lr": 1e-3}}, tmp_path / "f.ckpt")
+    found = [
+        scores(import_checkpoint(f, recipe, data, "cpu", tmp_path / f"run-{f.stem}", False))
+        for f in sorted(tmp_path.iterdir())
+        if f.is_file()
+    ]
+    assert len(found) == 6
+    assert all(np.array_equal(found[0], other) for other in found)
+
+
+@pytest.mark.parametrize(
+    ("weight", "says"),
+    [
+        (torch.zeros(1, 60, dtype=torch.int8), r"qnn\.fc\.weight of torch\.int8; expected floats"),
+        (torch.zeros(1, 60, dtype=torch.complex64), r"qnn\.fc\.weight of torch\.complex64"),
+        (torch.full((1, 60), torch.nan), r"qnn\.fc\.weight holds NaN or infinity"),
+    ],
+)
+def test_a_weight_that_is_no_finite_float_is_named(
+    qin: tuple[ChallengeData, Recipe, Arrays, Path],
+    tmp_path: Path,
+    weight: torch.Tensor,
+    says: str,
+) -> None:
+    data, recipe, parameters, _ = qin
+    tensors = {k: torch.from_numpy(v) for k, v in parameters.items()}
+    torch.save(tensors | {"qnn.fc.weight": weight}, tmp_path / "c.pt")
+    with pytest.raises(DataError, match=says):
+        import_checkpoint(tmp_path / "c.pt", recipe, data, "cpu", tmp_path / "run", False)
+
+
+def test_weights_in_any_float_are_read_by_value(tmp_path: Path) -> None:
+    value = torch.tensor([[0.0, 1.5], [0.0, -2.0]])
+    kinds = (torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float64)
+    state = {str(kind): value.to(kind) for kind in kinds} | {"sparse": value.to_sparse()}
+    torch.save(state, tmp_path / "a.pt")
+    found = read_checkpoint(tmp_path / "a.pt")
+    assert set(found) == set(state)
+    assert all(np.array_equal(v, value.numpy()) for v in found.values())
+
+
+def test_what_would_have_to_be_unpickled_is_named_and_never_advised(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}, "args": argparse.Namespace(a=1)}, tmp_path / "a.pt")
+    with pytest.raises(DataError, match=r"argparse\.Namespace") as caught:
+        read_checkpoint(tmp_path / "a.pt")
+    assert "weights_only" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".pt"])
+def test_a_damaged_checkpoint_is_read_or_refused_and_never_a_bug(
+    qin: tuple[ChallengeData, Recipe, Arrays, Path], tmp_path: Path, suffix: str
+) -> None:
+    _, _, parameters, _ = qin
+    whole = tmp_path / f"whole{suffix}"
+    if suffix == ".npz":
+        np.savez(whole, **parameters)
+    elif suffix == ".pt":
+        tensors = {k: torch.from_numpy(v) for k, v in parameters.items()}
+        torch.save(tensors, whole, _use_new_zipfile_serialization=False)
+    else:
+        save_file({k: np.asarray(v) for k, v in parameters.items()}, whole)
+    rng = np.random.default_rng(0)
+    damaged = tmp_path / f"damaged{suffix}"
+    for _ in range(200):
+        content = bytearray(whole.read_bytes())
+        for place in rng.integers(0, 3000, 3):
+            content[place] = rng.integers(256)
+        damaged.write_bytes(content[: rng.integers(1, len(content) * 2)])
+        with suppress(MmctrKitError):  # whatever else escapes fails the test
+            read_checkpoint(damaged)
+
+
+def test_an_array_without_a_name_is_no_checkpoint(tmp_path: Path) -> None:
+    with (tmp_path / "a.npz").open("wb") as handle:
+        np.save(handle, np.zeros(3))
+    with pytest.raises(DataError, match="one array without a name"):
+        read_checkpoint(tmp_path / "a.npz")

@@ -56,7 +56,8 @@ def published_sizes(state: State) -> Sizes:
 def load_published(model: Published, state: State) -> None:
     """Load a published state dict into ``model``, every parameter by name and shape.
 
-    Raises DataError that names a missing, an extra or a misshapen parameter.
+    Raises DataError that names a missing, an extra or a misshapen parameter, or one that is no
+    finite float where ours is a float.
     """
     names = model.published_names(state)
     ours = model.state_dict()
@@ -67,12 +68,26 @@ def load_published(model: Published, state: State) -> None:
     for theirs, mine in names.items():
         expected, found = tuple(ours[mine].shape), tuple(state[theirs].shape)
         _require(expected == found, f"has {theirs} of shape {found}; expected {expected}")
+        _require_numbers(theirs, state[theirs], ours[mine])
     model.load_state_dict({mine: state[theirs] for theirs, mine in names.items()})
 
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
-        raise DataError(f"the checkpoint {message}; is it of another model or recipe?")
+        raise DataError(f"the checkpoint {message}; is it of another model, recipe or data set?")
+
+
+def _require_numbers(name: str, found: Tensor, ours: Tensor) -> None:
+    if not ours.is_floating_point():
+        return
+    if not found.is_floating_point():
+        raise DataError(
+            f"the checkpoint has {name} of {found.dtype}; expected floats: save it unquantized"
+        )
+    if not found.isfinite().all():
+        raise DataError(
+            f"the checkpoint's {name} holds NaN or infinity; take one of before its training broke"
+        )
 
 
 def numbered(layers: nn.Sequential) -> list[tuple[str, nn.Module]]:

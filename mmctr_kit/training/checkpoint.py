@@ -1,7 +1,9 @@
 """Reading checkpoints of the published code, without ever unpickling arbitrary objects."""
 
-import pickle
+import re
+import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,38 +14,69 @@ from torch import Tensor
 
 from mmctr_kit.errors import DataError, UsageError
 
+State = dict[str, NDArray[Any]]
+
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which training scripts put a state dict beside other things."""
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+"""What DataParallel, torch.compile and Lightning put in front of every name."""
 
 
-def read_checkpoint(path: Path) -> dict[str, NDArray[Any]]:
-    """Name -> array of a torch state dict, a .npz or a .safetensors file.
+def read_checkpoint(path: Path) -> State:
+    """Name -> array of a torch state dict, a .npz or a .safetensors file, told by its content.
 
-    A .npz may hold more beside the parameters: then theirs are the names after ``param/``. A
-    ``module.`` in front of every name (DataParallel) is taken off. Raises UsageError where there
-    is no FILE, DataError where it holds no state dict or would have to be unpickled.
+    A .npz may hold more beside the parameters: then theirs are the names after ``param/``. Raises
+    UsageError where there is no FILE, DataError where it holds no state dict or would have to be
+    unpickled.
     """
     if not path.is_file():
         raise UsageError(f"no checkpoint at '{path}'")
-    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
-    state = readers.get(path.suffix, _read_torch)(path)
+    state = _reader(path)(path)
     if not state:
         raise DataError(f"{path} holds no parameters; expected a state dict")
-    if all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): v for name, v in state.items()}
+    while prefix := next((p for p in _PREFIXES if all(n.startswith(p) for n in state)), None):
+        state = {name.removeprefix(prefix): v for name, v in state.items()}
     return state
 
 
-def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+def _reader(path: Path) -> Callable[[Path], State]:
+    """By content, since weights are renamed on their way; by suffix where content says nothing."""
     try:
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
+        with path.open("rb") as handle:
+            start = handle.read(9)
+    except OSError as e:
+        raise DataError(f"{path} cannot be read ({e.strerror}); check its permissions") from e
+    if start.startswith(b"PK\x03\x04"):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return _read_npz if _holds_arrays(archive) else _read_torch
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+            pass  # the reader that its suffix names says what is wrong with it
+    elif start[8:] == b"{":
+        return _read_safetensors
+    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
+    return readers.get(path.suffix.lower(), _read_torch)
+
+
+def _holds_arrays(archive: zipfile.ZipFile) -> bool:
+    return any(name.endswith(".npy") for name in archive.namelist())
+
+
+def _read_npz(path: Path) -> State:
+    try:
+        with path.open("rb") as handle:
+            archive = np.load(handle, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise DataError(f"{path} holds one array without a name; expected a .npz")
             inside = [n for n in archive.files if n.startswith("param/")]
             return {n.removeprefix("param/"): archive[n] for n in inside or archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
+    except DataError:
+        raise
+    except Exception as e:  # NumPy, zipfile and zlib leak errors of many kinds on broken input
         raise DataError(f"{path} is not a readable .npz of arrays ({_line(e)})") from e
 
 
-def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
+def _read_safetensors(path: Path) -> State:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -53,13 +86,13 @@ def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
         raise DataError(f"{path} is not a readable .safetensors file ({_line(e)})") from e
 
 
-def _read_torch(path: Path) -> dict[str, NDArray[Any]]:
+def _read_torch(path: Path) -> State:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as e:
-        raise DataError(
-            f"{path} is not a plain torch state dict ({_line(e)}); save model.state_dict() again"
-        ) from e
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles that torch.save didn't write
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as e:  # its unpickler leaks errors of every kind on what is no checkpoint
+        raise DataError(f"{path} {_fault(e)}") from e
     for name in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]
@@ -69,9 +102,29 @@ def _read_torch(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _array(value: Tensor) -> NDArray[Any]:
+    """By value: NumPy has neither bfloat16 nor float8, nor sparse or quantized tensors."""
     whole = value.detach()
-    converted: NDArray[Any] = (whole.float() if whole.dtype == torch.bfloat16 else whole).numpy()
+    whole = whole.dequantize() if whole.is_quantized else whole.to_dense()
+    converted: NDArray[Any] = (whole.float() if whole.is_floating_point() else whole).numpy()
     return converted
+
+
+def _fault(error: Exception) -> str:
+    """What torch found and what to do, without its advice to unpickle the file all the same."""
+    if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
+        return (
+            f"holds a {found[1]}, which would have to be unpickled; expected tensors alone, as "
+            "torch.save(model.state_dict(), FILE) writes them"
+        )
+    if "Weights only load failed" in str(error):
+        return (
+            "is no torch file: its bytes are no pickled tensors; look whether a page or a "
+            "Git LFS pointer was downloaded in its place"
+        )
+    return (
+        f"is not a plain torch state dict ({_line(error)}); where it was cut short, copy it "
+        "again, else save model.state_dict() again"
+    )
 
 
 def _line(error: Exception) -> str:
