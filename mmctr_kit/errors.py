@@ -4,6 +4,8 @@ A message is one line: what was expected, what was found, what to do. The comman
 and exits with ``exit_code``; anything else that escapes is a bug and shows its traceback.
 """
 
+import errno
+import os
 import warnings
 
 
@@ -25,6 +27,26 @@ class DataError(MmctrKitError):
 
 class RunError(MmctrKitError):
     """A run folder that is unfinished, does not match, or would be overwritten."""
+
+
+_REFUSED = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EFBIG: "make room",
+    errno.EROFS: "write elsewhere",
+    errno.EACCES: "mend the permissions, or write elsewhere",
+    errno.EPERM: "mend the permissions, or write elsewhere",
+}
+"""What the system refuses to anybody's program, and what to do about it."""
+
+
+def refusal(error: OSError) -> MmctrKitError | None:
+    """A full disk or a forbidden place as one line; None for what a bug may have asked for."""
+    if error.errno not in _REFUSED:
+        return None
+    where = f"'{error.filename}' cannot be written" if error.filename else "output fails"
+    why = os.strerror(error.errno)
+    return MmctrKitError(f"{where} ({why}); {_REFUSED[error.errno]}, then run the command again")
 
 
 def warn_in_one_line() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,10 +36,20 @@ def read_columns(path: Path) -> dict[str, NDArray[Any]]:
 
 def save_arrays(path: Path, arrays: Arrays) -> None:
     """A safetensors file."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    write_whole(path, lambda p: save_file(whole, p))
+
+    def save(to: Path) -> None:
+        try:
+            save_file(whole, to)
+        except SafetensorError as e:
+            if (code := re.search(r"os error (\d+)", str(e))) is None:
+                raise
+            raise OSError(int(code[1]), str(e)) from e
+
+    write_whole(path, save)
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -70,10 +81,25 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Have ``write`` make the file under a temporary name beside ``path``, then rename it."""
+    """Have ``write`` make the file under a temporary name beside ``path``, then rename it.
+
+    Where it fails nothing new is left, and an OSError names ``path``.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary)
-    os.replace(temporary, path)
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    except OSError as e:
+        raise _named(e, path) from e
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _named(error: OSError, path: Path) -> OSError:
+    """The same for ``path``, where it is of the system: pyarrow's own errors name nothing."""
+    if error.errno is None:
+        return error
+    return OSError(error.errno, os.strerror(error.errno), str(path))
 
 
 @contextmanager
@@ -100,6 +126,10 @@ def new_folder(out: Path) -> Iterator[Path]:
                 child.rename(out / child.name)
         else:
             part.rename(whole)
+    except OSError as e:
+        if e.filename:
+            raise
+        raise _named(e, out) from e
     finally:
         if part.exists():
             shutil.rmtree(part)

@@ -1,9 +1,10 @@
 """Errors carry exit codes; a warning is one line."""
 
+import errno
 import subprocess
 import sys
 
-from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
+from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError, refusal
 
 
 def test_a_wrong_command_exits_2_and_a_failed_one_1() -> None:
@@ -18,3 +19,10 @@ def test_a_warning_is_one_line_without_its_source() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "warning: training goes on without CUDA graphs, slower\n"
+
+
+def test_what_the_system_refuses_is_told_from_a_bug() -> None:
+    refused = refusal(OSError(errno.ENOSPC, "no room", "runs/x"))
+    assert str(refused).startswith("'runs/x' cannot be written (No space left on device); make")
+    assert refusal(FileNotFoundError(errno.ENOENT, "absent", "x")) is None
+    assert refusal(OSError("without a number")) is None

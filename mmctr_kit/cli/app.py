@@ -29,7 +29,7 @@ from mmctr_kit.cli import (
 )
 from mmctr_kit.cli.help import flow_help
 from mmctr_kit.cli.output import fail
-from mmctr_kit.errors import MmctrKitError, warn_in_one_line
+from mmctr_kit.errors import MmctrKitError, refusal, warn_in_one_line
 
 _Misuse: Any = typer.BadParameter.__mro__[2]
 """What Typer raises for a command line that it can't parse (click's ClickException, which newer
@@ -92,7 +92,7 @@ def main() -> None:
     if not debug:
         warn_in_one_line()
     try:
-        sys.exit(app(standalone_mode=False))
+        code = app(standalone_mode=False)
     except _Misuse as e:
         if not e.format_message():
             sys.exit(e.exit_code)  # no command at all: the help was shown
@@ -104,6 +104,13 @@ def main() -> None:
         if debug:
             raise
         fail(str(e), e.exit_code)
+    except KeyboardInterrupt:
+        fail("interrupted", 130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as e:
+        if debug or (refused := refusal(e)) is None:
+            raise
+        fail(str(refused), refused.exit_code)
+    sys.exit(code)

@@ -16,7 +16,7 @@ from typing import Any
 
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
-from mmctr_kit.errors import DataError, MmctrKitError, RunError, warn_in_one_line
+from mmctr_kit.errors import DataError, MmctrKitError, RunError, refusal, warn_in_one_line
 from mmctr_kit.foldjobs import Crew, end_with_parent
 from mmctr_kit.recipe import Recipe, parse_recipe
 from mmctr_kit.recipe.search import Range, Search
@@ -165,6 +165,10 @@ def _work(told: Told, pipe: Connection) -> None:
         _search(told, pipe)
     except MmctrKitError as e:
         pipe.send(e)
+    except OSError as e:
+        if (refused := refusal(e)) is None:
+            raise
+        pipe.send(refused)
 
 
 def _search(told: Told, pipe: Connection) -> None:
