@@ -2,7 +2,7 @@
 
 Array columns turn up as fixed-size arrays, as lists and as large lists, of any integer or float
 width; all of them become one :class:`Ragged`. Integers become int64, whatever width they had;
-a float column that holds whole numbers counts as integers.
+a float column that holds whole numbers counts as integers. A text that is null is empty.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -148,12 +148,12 @@ def read_vectors(path: Path, id_name: str, vector_name: str) -> tuple[NDArray[np
 
 def to_numpy(array: pa.Array, column: Column, where: str) -> Values:
     """One Arrow column by the contract's kind; ``where`` names it in errors."""
+    if column.kind == "text":
+        return ["" if v is None else str(v) for v in array.to_pylist()]
     if array.null_count:
         raise DataError(f"{where} holds {array.null_count} nulls; expected none")
     if column.kind == "int":
         return _integers(array, where)
-    if column.kind == "text":
-        return [str(v) for v in array.to_pylist()]
     return _ragged(array, column.kind == "ints", where)
 
 

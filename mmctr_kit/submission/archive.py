@@ -32,6 +32,7 @@ _MAGIC = (
     (b"\xff\xfe", "UTF-16 text"),
     (b"\xfe\xff", "UTF-16 text"),
 )
+_PACKED = frozenset(name for _, name in _MAGIC[:6]) | {"a tar archive"}
 _MAKE = f"zip it: zip -X -j NAME.zip {SUBMISSION_MEMBER}"
 
 
@@ -51,7 +52,12 @@ def read_csv_bytes(path: Path, log: Log) -> bytes | None:
         kind = "a tar archive"
     bare = kind is None and b"\0" not in raw[:4096]
     found = kind or ("a bare CSV or other text" if bare else "none of the formats known here")
-    log.fail("zip-format", f"expected a zip; by its first bytes this is {found}", _MAKE)
+    todo = f"write {SUBMISSION_MEMBER}, a header and a line for each row, and {_MAKE}"
+    if bare:
+        todo = _MAKE
+    elif kind in _PACKED:
+        todo = f"unpack it and {_MAKE}"
+    log.fail("zip-format", f"expected a zip; by its first bytes this is {found}", todo)
     return raw if bare else None
 
 

@@ -103,13 +103,13 @@ def _check_ties(columns: Columns, log: Log) -> None:
 
 def _tie_reason(column: NDArray[np.float64], values: NDArray[np.float64]) -> str | None:
     """What in the scores' form made ties; None where nothing did."""
+    step = max(1, len(values) // _SAMPLE)
+    digits = max(_digits(float(v)) for v in values[::step])
+    if digits <= 6:  # first: rounding too leaves scores of 0 and 1
+        return f"no score has more than {digits} digits: rounded, or from bfloat16"
     ends = float(((column < 1e-7) | (column > 1 - 1e-7)).mean())
     if ends > TIES_ALLOWED:
         return f"{ends:.1%} are within 1e-7 of 0 or 1, where a float32 sigmoid saturates"
-    step = max(1, len(values) // _SAMPLE)
-    digits = max(_digits(float(v)) for v in values[::step])
-    if digits <= 6:
-        return f"no score has more than {digits} digits: rounded, or from bfloat16"
     if digits <= 9 or (values == values.astype(np.float32)).all():
         return "the scores are float32, which has few steps near 1"
     return None

@@ -84,6 +84,10 @@ def with_null(x: Any) -> pa.Array:
     return pa.array([None, *np.asarray(x)[1:].tolist()])
 
 
+def without_one(x: Any) -> pa.Array:
+    return pa.array([None, *x[1:]])
+
+
 def with_inner_null(x: Any) -> pa.Array:
     rows = np.asarray(x).tolist()
     rows[3][0] = None
@@ -188,6 +192,7 @@ FAULTS = [
     Fault("a null", "no-nulls", FAIL, "valid", change("user_id", with_null)),
     Fault("a null array", "no-nulls", FAIL, "train", change("item_seq", with_null)),
     Fault("a null in an array", "no-nulls", FAIL, "item_info", change(EMB, with_inner_null)),
+    Fault("a null title", "no-nulls", WARN, "item_feature", change("item_title", without_one)),
     Fault("all null", "no-nulls", FAIL, "test", change("item_id", lambda x: pa.nulls(len(x)))),
     Fault("no rows", "row-counts", FAIL, "valid", drop_rows(40)),
     Fault("an item short", "row-counts", FAIL, "item_emb", drop_rows(1)),

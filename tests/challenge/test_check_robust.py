@@ -185,3 +185,16 @@ def test_free_memory_is_what_the_container_leaves_of_the_systems(tmp_path: Path)
     (tmp_path / "memory.max").write_text("max\n")
     assert surroundings.available_memory(meminfo, tmp_path) == 8000 * 1024
     assert surroundings.available_memory(tmp_path / "none", tmp_path) is None
+
+
+def test_a_cache_that_cannot_be_written_leaves_all_the_other_checks(
+    check_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MMCTR_KIT_CACHE", str(tmp_path / "file" / "cache"))
+    findings = check_data(check_folder)
+    assert at(Level.FAIL, findings) == set()
+    assert at(Level.WARN, findings) == {"leaks"}
+    found = next(f for f in findings if f.id == "leaks")
+    assert found.what.startswith("not run: the cache")
+    assert "MMCTR_KIT_CACHE" in found.todo

@@ -139,3 +139,14 @@ def test_a_second_look_reads_the_file_no_more(
 )
 def test_words_are_counted_in_scripts_without_spaces_too(title: str, count: int) -> None:
     assert words(title) == count
+
+
+def test_a_title_that_is_null_is_an_empty_one(tiny: ChallengeData, tmp_path: Path) -> None:
+    columns = {"item_title": [None] * tiny.n_items, TEXT: [[1.0, 2.0]] * tiny.n_items}
+    found = item_coverage(folder_with(tiny, tmp_path, columns))
+    columns = {"item_title": [""] * tiny.n_items, TEXT: [[1.0, 2.0]] * tiny.n_items}
+    empty = item_coverage(folder_with(tiny, tmp_path, columns))
+    assert found.text is not None
+    assert empty.text is not None
+    assert (found.text == empty.text).all()
+    assert "weak text" not in found.unknown

@@ -119,3 +119,19 @@ def test_a_file_beyond_the_bound_or_no_regular_file_is_not_read(
     log = Log()
     assert read_csv_bytes(tmp_path / "pipe", log) is None
     assert [f.id for f in log.findings()] == ["file-readable"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "todo"),
+    [
+        (b"\x1f\x8b" + bytes(99), "unpack it and zip it"),
+        (b"PAR1" + bytes(99), "write prediction.csv, a header and a line for each row, and zip it"),
+        (b"ID,Task1\n0,0.5\n", "zip it"),
+    ],
+)
+def test_what_is_no_zip_is_told_how_to_become_one(tmp_path: Path, raw: bytes, todo: str) -> None:
+    log = Log()
+    (tmp_path / "x").write_bytes(raw)
+    read_csv_bytes(tmp_path / "x", log)
+    found = next(f for f in log.findings() if f.id == "zip-format")
+    assert found.todo.startswith(todo)

@@ -67,6 +67,7 @@ def test_a_constant_column_is_a_placeholder_only_beside_one_that_varies() -> Non
     ("column", "why"),
     [
         (1 / (1 + np.exp(-(LOGIT * 6).astype(np.float32))), "where a float32 sigmoid saturates"),
+        ((SCORE**8).round(3), "no score has more than 3 digits: rounded"),
         (SCORE.round(3), "no score has more than 3 digits: rounded"),
         (np.tile(SCORE[:100].astype(np.float32).astype(float), 40), "the scores are float32"),
         (np.tile(SCORE[:100], 40), "the model cannot tell apart"),

@@ -36,6 +36,7 @@ class Check:
 
 _ITEMS = ("item_info", "item_feature", "item_emb")
 _FAIL, _WARN = Level.FAIL, Level.WARN
+_MEND = "mend what failed above, then check again"
 
 CHECKS: Mapping[str, Check] = MappingProxyType(
     {
@@ -153,7 +154,10 @@ def check_data(folder: Path) -> list[Finding]:
     found += memory
     if any(f.level is not Level.PASS for f in memory):
         found.append(Finding("leaks", Level.PASS, "skipped: it loads the data; see memory", ""))
-    elif not any(f.level is Level.FAIL for f in found):
+    elif failed := [f.id for f in found if f.level is Level.FAIL]:
+        what = f"not run: it loads the data, and {failed[0]} failed"
+        found.append(Finding("leaks", Level.WARN, what, _MEND))
+    else:
         found += leak_findings(folder)
     return _in_order(found, sources)
 
@@ -191,4 +195,4 @@ def _not_run(name: str, check: Check, sources: Mapping[str, Source]) -> Finding:
     if absent:
         return Finding(name, Level.PASS, f"skipped: no {FILES[absent[0]].path}", "")
     what = f"not run: what it reads of {', '.join(check.reads) or 'any file'} is absent or faulty"
-    return Finding(name, Level.WARN, what, "mend what failed above, then check again")
+    return Finding(name, Level.WARN, what, _MEND)

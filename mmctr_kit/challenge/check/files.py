@@ -104,12 +104,19 @@ def _kinds_and_nulls(sources: Sources) -> Iterator[Finding]:
             "column-kinds", Level.FAIL, what, "write the column as the contract has it, or re-load"
         )
     nulls = [(where, f.nulls) for where, f in columns if f.nulls]
+    texts = {
+        f"{s.file.path}: {c.name}" for s in readable for c in s.file.columns if c.kind == "text"
+    }
     for where, count in nulls:
+        # A text that is absent only tells less of its item.
         yield Finding(
             "no-nulls",
-            Level.FAIL,
+            Level.WARN if where in texts else Level.FAIL,
             f"{where} holds {count:,} nulls",
-            "the challenge's files hold none; download again, or fill what your own tool left out",
+            "read as empty texts; fill them if you have them"
+            if where in texts
+            else "the challenge's files hold none; download again, or fill what your own tool left "
+            "out",
         )
     if readable and not wrong:
         yield Finding(

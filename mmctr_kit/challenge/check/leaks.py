@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmctr_kit.challenge.load import load
 from mmctr_kit.challenge.profile import PROBES, quick_profile
-from mmctr_kit.errors import DataError
+from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.findings import Finding, Level
 
 _CHECKED = {"split-users", "sibling-rows", "target-in-history"}
@@ -15,12 +15,17 @@ _CHECKED = {"split-users", "sibling-rows", "target-in-history"}
 def leak_findings(folder: Path) -> Iterator[Finding]:
     """The suspicions of the profile's quick probes on a folder in which nothing failed.
 
-    Loads it, which the first command to use it would do too and keep.
+    Loads it, which the first command to use it would do too and keep: not run where there is no
+    room to keep it.
     """
     try:
         verdicts = quick_profile(load(folder))
     except DataError as e:
         yield Finding("leaks", Level.PASS, f"skipped: {e}", "")
+        return
+    except UsageError as e:
+        what, _, todo = str(e).partition("; ")
+        yield Finding("leaks", Level.WARN, f"not run: {what}", todo)
         return
     asked = [v for v in verdicts if v.reading.probe not in _CHECKED]
     for verdict in asked:
