@@ -47,7 +47,7 @@ def content_hash(path: Path) -> str:
     except OSError as e:
         raise DataError(_unreadable(path, e)) from e
     seen = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:32]
+    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
     memo = cache_folder() / "hashes" / f"{name}.json"
     known = _read_json(memo)
     if known is not None and known["seen"] == seen:

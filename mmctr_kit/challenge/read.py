@@ -59,6 +59,11 @@ def require_folder(folder: Path) -> Path:
         raise UsageError(f"no data folder at '{folder}'; expected the folder of the download")
     refuse_neighbour(folder)
     missing = [f.path for f in FILES.values() if f.needed and not (folder / f.path).is_file()]
+    if parts := [path for path in missing if (folder / path).is_dir()]:
+        raise DataError(
+            f"'{folder / parts[0]}' is a folder, as of a table in parts; expected one parquet "
+            "file: write the parts as one"
+        )
     if missing:
         raise DataError(
             f"'{folder}' lacks {', '.join(missing)}; DATA is the folder that holds MicroLens_1M_x1/"
@@ -86,6 +91,11 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path)
     except FileNotFoundError as e:
         raise DataError(f"{path} does not exist") from e
+    except UnicodeEncodeError as e:
+        raise DataError(
+            f"the path {path} is no UTF-8, which parquet readers expect; rename it, or set LC_ALL "
+            "to a UTF-8 locale"
+        ) from e
     except (pa.ArrowException, OSError) as e:
         raise DataError(
             f"{path} is not a readable parquet file ({_first_line(e)}); download it again"

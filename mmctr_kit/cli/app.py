@@ -4,6 +4,7 @@ Nothing heavy is imported here or in a command's module: a command imports what 
 runs, so that ``--help`` and a mistyped option answer at once.
 """
 
+import io
 import sys
 from typing import Annotated, Any
 
@@ -89,6 +90,9 @@ flow_help(app)
 def main() -> None:
     """Run the command line; a user's mistake is one line and an exit code."""
     debug = "--debug" in sys.argv[1:2]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a locale without ± loses that sign, no more
     if not debug:
         warn_in_one_line()
     try:

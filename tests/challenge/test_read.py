@@ -265,3 +265,21 @@ def test_no_folder_is_wrong_usage_and_a_folder_of_something_else_names_what_it_l
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).touch()
     assert require_folder(tmp_path) == tmp_path
+
+
+def test_a_table_in_parts_is_named_as_one(tmp_path: Path) -> None:
+    for file in (f for f in FILES.values() if f.needed):
+        path = tmp_path / file.path
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    train = tmp_path / FILES["train"].path
+    train.unlink()
+    train.mkdir()
+    with pytest.raises(DataError, match=r"train\.parquet' is a folder.* write the parts as one"):
+        require_folder(tmp_path)
+
+
+def test_a_path_that_is_no_utf_8_is_one_line() -> None:
+    with pytest.raises(DataError, match="is no UTF-8") as caught:
+        open_parquet(Path("\udcff.parquet"))
+    assert "\n" not in str(caught.value)

@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -73,3 +77,25 @@ def test_what_is_no_number_is_null_however_deep() -> None:
     deep = {"a": [math.nan, {"b": (1.0, -math.inf)}], "c": {"d": math.inf}, "e": "nan"}
     expected = {"a": [None, {"b": [1.0, None]}], "c": {"d": None}, "e": "nan"}
     assert json.loads(json.dumps(output.finite(deep), allow_nan=False)) == expected
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_the_signs_gets_all_the_rest(encoding: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    wrong = f"{tmp_path}/nö日\udcff"
+    done = subprocess.run(
+        [sys.executable, "-m", "mmctr_kit", "runs", "--runs", wrong],
+        capture_output=True,
+        check=True,
+        env=environment,
+    )
+    assert b"no runs in" in done.stdout
+    assert done.stderr == b""
+    code = "from mmctr_kit.cli.app import main; main()"
+    arguments = ["data", "check", wrong]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, check=False, env=environment
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"error: no data folder at")
+    assert b"Traceback" not in done.stderr
