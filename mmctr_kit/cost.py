@@ -33,8 +33,9 @@ from mmctr_kit.runs import RunWriter
 CANDIDATES = (1, 64, 1024)
 """The sizes of the requests that are timed."""
 
-_REQUESTS, _LEAST, _SECONDS = 200, 100, 3.0
-"""So many requests of a size, or fewer, but at least ``_LEAST``, where they take longer."""
+_REQUESTS, _LEAST, _SECONDS, _LONGEST = 200, 100, 3.0, 20.0
+"""So many requests of a size; fewer, but at least ``_LEAST``, where they take over ``_SECONDS``, and
+no more than ``_LONGEST`` allows where one alone takes a second."""
 
 _USERS, _WARM, _TRIALS = 32, 5, 3
 
@@ -207,10 +208,12 @@ def _latency(learner: Learner, split: Split, candidates: int, users: int) -> Lat
         learner.predict(split, index)
         return time.perf_counter() - began
 
+    warm = 0.0
     for number in range(_WARM):
-        seconds(number)
+        if warm < _SECONDS:
+            warm += seconds(number)
     taken: list[float] = []
-    while len(taken) < _LEAST or (len(taken) < _REQUESTS and sum(taken) < _SECONDS):
+    while len(taken) < _REQUESTS and sum(taken) < (_LONGEST if len(taken) < _LEAST else _SECONDS):
         taken.append(seconds(len(taken)))
     half, most = 1e3 * np.percentile(taken, [50, 99])
     return Latency(candidates, float(half), float(most), len(taken))

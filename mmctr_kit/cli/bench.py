@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 BUSY = 0.9
 """Share of its threads' time that a quiet machine gives a process, at least."""
+
+_FOR_P99 = 100
+"""Requests below which the 99th percentile is said to be about the slowest."""
 RECIPES = ("din_official", "din_mha_se_pca", "qin", "transformer_dcn", "din_target_encoder")
 
 
@@ -133,6 +136,9 @@ def print_results(results: "Sequence[Result]", where: str, data: str) -> None:
     table(("recipe", "weights", *sizes, "MB"), [_cost(each) for each in results])
     peak = {"gpu": "tensors on the GPU", "process": "the whole process, its data included"}
     say(f"MB: {peak[results[0].memory_of]}")
+    fewest = min(each.requests for result in results for each in result.latency)
+    if fewest < _FOR_P99:
+        say(f"p99 of {fewest} requests or more: of so few, about the slowest")
 
 
 def _speed(result: "Result") -> list[str]:
