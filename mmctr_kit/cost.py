@@ -34,8 +34,8 @@ CANDIDATES = (1, 64, 1024)
 """The sizes of the requests that are timed."""
 
 _REQUESTS, _LEAST, _SECONDS, _LONGEST = 200, 100, 3.0, 20.0
-"""So many requests of a size; fewer, but at least ``_LEAST``, where they take over ``_SECONDS``, and
-no more than ``_LONGEST`` allows where one alone takes a second."""
+"""So many requests of a size; fewer, but at least ``_LEAST``, where they take over ``_SECONDS``;
+fewer still where these would take over ``_LONGEST``."""
 
 _USERS, _WARM, _TRIALS = 32, 5, 3
 
