@@ -127,6 +127,11 @@ def _read(runs: Sequence[Run]) -> list[Predictions]:
     whole: list[Predictions] = []
     for run in runs:
         found = run.predictions()
+        if found.oof is None and run.manifest.folds:
+            # Else it would be averaged without a word, as if it had never had any.
+            raise RunError(
+                f"{run.path} lacks its oof.parquet; copy the whole run, or make it again"
+            )
         whole.append(_sharing(whole[0], found) if whole else found)
     return whole
 

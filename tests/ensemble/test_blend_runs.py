@@ -330,3 +330,12 @@ def test_equal_rows_are_held_once_however_many_runs_and_others_are_not(write: Wr
 def test_features_may_differ(write: Write, tmp_path: Path) -> None:
     runs = [write("a", made_up(1), features="v1"), write("b", made_up(2), features="e4")]
     assert blend_runs(runs, "mean", tmp_path / "both", False) is not None
+
+
+def test_a_run_whose_oof_file_was_lost_is_not_blended_as_one_that_had_none(
+    pair: list[Run], tmp_path: Path
+) -> None:
+    (pair[0].path / "oof.parquet").unlink()
+    with pytest.raises(RunError, match=r"lacks its oof\.parquet"):
+        blend_runs(pair, "mean", tmp_path / "blend", False)
+    assert not (tmp_path / "blend").exists()
