@@ -18,6 +18,7 @@ from mmctr_kit.challenge.check.leaks import leak_findings
 from mmctr_kit.challenge.check.levels import level_findings
 from mmctr_kit.challenge.check.rows import read_rows, row_findings
 from mmctr_kit.challenge.check.source import Source, probe
+from mmctr_kit.challenge.check.tags import tag_findings
 from mmctr_kit.challenge.check.users import read_sequences, user_findings
 from mmctr_kit.challenge.contract import FILES, SPLITS
 from mmctr_kit.challenge.read import refuse_neighbour
@@ -140,6 +141,7 @@ def check_data(folder: Path) -> list[Finding]:
     found = [*file_findings(folder, sources), *image_findings(folder, n_items)]
     items = read_items(sources)
     found += [*item_findings(items), *embedding_findings(items), *alignment_findings(items)]
+    found += tag_findings(items)
     feature = items.pop("item_feature")
     items.clear()  # the vectors, before the rows come
     rows = read_rows(sources, n_items)
