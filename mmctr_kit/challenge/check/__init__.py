@@ -78,8 +78,8 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         ),
         "item-info-alignment": Check(
             _FAIL,
-            "item_info's embedding is item_emb's v3 by item id: shifted or re-sorted files "
-            "FAIL, an embedding of one's own WARN",
+            "item_info's embedding is item_emb's v3 by item id, its tags item_feature's: shifted "
+            "or re-sorted files FAIL, an embedding of one's own WARN",
             ("item_info", "item_emb"),
         ),
         "item-feature-alignment": Check(
