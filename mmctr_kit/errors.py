@@ -44,7 +44,9 @@ def refusal(error: OSError) -> MmctrKitError | None:
     """A full disk or a forbidden place as one line; None for what a bug may have asked for."""
     if error.errno not in _REFUSED:
         return None
-    where = f"'{error.filename}' cannot be written" if error.filename else "output fails"
+    may_be_reading = error.errno in (errno.EACCES, errno.EPERM)
+    denied = "cannot be read or written" if may_be_reading else "cannot be written"
+    where = f"'{error.filename}' {denied}" if error.filename else "output fails"
     why = os.strerror(error.errno)
     return MmctrKitError(f"{where} ({why}); {_REFUSED[error.errno]}, then run the command again")
 

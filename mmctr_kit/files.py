@@ -4,8 +4,9 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     except OSError as e:
         raise _named(e, path) from e
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the error that counts is the one above
+            temporary.unlink(missing_ok=True)
 
 
 def _named(error: OSError, path: Path) -> OSError:
@@ -100,6 +102,29 @@ def _named(error: OSError, path: Path) -> OSError:
     if error.errno is None:
         return error
     return OSError(error.errno, os.strerror(error.errno), str(path))
+
+
+@contextmanager
+def made_folder(path: Path, replace: bool) -> Iterator[Path]:
+    """A sibling of ``path`` to fill, which then becomes ``path``, or goes where the block fails.
+
+    With ``replace`` what stood there goes; else OSError where ``path`` is a folder with anything
+    in it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        part.chmod(0o755)
+        yield part
+        if replace and path.exists():
+            # Renamed before it is deleted, so that no half of it is ever left under its name.
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+            path.rename(old)
+            shutil.rmtree(old)
+        part.rename(path)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
 
 
 @contextmanager

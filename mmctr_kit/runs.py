@@ -7,8 +7,6 @@ may differ in stands in files named ``timings.json`` and nowhere else.
 import fcntl
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -24,6 +22,7 @@ from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import (
     Arrays,
     load_arrays,
+    made_folder,
     read_columns,
     read_json,
     save_arrays,
@@ -237,18 +236,10 @@ def begin_run(
     if path.exists() and not force:
         _require_environment(Run(path), manifest)
         return RunWriter(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    temporary.chmod(0o755)
-    if recipe_yaml is not None:
-        (temporary / "recipe.yaml").write_text(recipe_yaml)
-    write_json(temporary / "manifest.json", asdict(manifest))
-    if path.exists():
-        # Renamed before it is deleted, so that no half of a run is ever left under its name.
-        old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        path.rename(old)
-        shutil.rmtree(old)
-    temporary.rename(path)
+    with made_folder(path, force) as folder:
+        if recipe_yaml is not None:
+            write_whole(folder / "recipe.yaml", lambda p: p.write_text(recipe_yaml))
+        write_json(folder / "manifest.json", asdict(manifest))
     return RunWriter(path)
 
 
@@ -276,10 +267,19 @@ def is_finished(
     return Run(path).finished
 
 
-def _differing(before: Path, now: str | None) -> str:
-    if now is None or not before.is_file():
+def _differing(path: Path, now: str | None) -> str:
+    """The settings in which the recipe at ``path`` differs; empty where it cannot be told."""
+    if now is None or not path.is_file():
         return ""
-    return differing(yaml.safe_load(before.read_text("utf-8")), yaml.safe_load(now))
+    try:
+        both = [yaml.safe_load(text) for text in (path.read_text("utf-8"), now)]
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return ""
+    for recipe in both:
+        if not (isinstance(recipe, dict) and isinstance(recipe.get("items"), dict)):
+            return ""
+        recipe["items"].pop("file", None)  # counts by its content, as Recipe.content() has it
+    return differing(*both) or "not its settings: another version of mmctr-kit"
 
 
 @contextmanager

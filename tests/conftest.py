@@ -11,10 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
 from mmctr_kit.challenge.synth import PRESETS, generate
+
+# What an example takes tells of the machine, which other work may keep busy.
+settings.register_profile("kit", deadline=None)
+settings.load_profile("kit")
 
 if threading.current_thread() is threading.main_thread():
     # A shell's background job ignores Ctrl-C, and so would the commands that tests send it to.

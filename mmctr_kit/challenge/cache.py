@@ -128,12 +128,13 @@ def _store(entry: Path, arrays: Arrays, meta: dict[str, Any]) -> None:
 
 
 def _unreadable(path: Path, error: OSError) -> str:
-    return f"{path} cannot be read ({error.strerror}); check that it is there and its permissions"
+    why = error.strerror or error
+    return f"{path} cannot be read ({why}); check that it is there and its permissions"
 
 
 def _unwritable(folder: Path, error: OSError) -> str:
     return (
-        f"the cache {folder} cannot be written ({error.strerror}); make room, or set "
+        f"the cache {folder} cannot be written ({error.strerror or error}); make room, or set "
         "MMCTR_KIT_CACHE to another folder"
     )
 

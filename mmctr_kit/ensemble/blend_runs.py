@@ -1,5 +1,6 @@
 """From run folders to a blended run folder: align by row key, blend, score, write."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -79,9 +80,9 @@ def blend_runs(
 def blend_report(run: Run) -> dict[str, Any]:
     """What a finished blend tells of itself: ``runs``, ``method``, ``reason``, ``note``,
     ``weights`` (or null), ``scores`` and ``differences`` of the methods tried, as {value, error,
-    n}, how many errors each lies ``above_chance``, ``correlation`` ({runs, spearman}) and what each
-    run ``adds``, ``transductive``, and ``group_softmax`` (or null). Half of it stands in
-    metrics.json too, for a report."""
+    n}, how many errors each lies ``above_chance`` (null: not known), ``correlation`` ({runs,
+    spearman}) and what each run ``adds``, ``transductive``, and ``group_softmax`` (or null). Half
+    of it stands in metrics.json too, for a report."""
     return read_json(run.path / "blend.json")
 
 
@@ -223,7 +224,9 @@ def _report(
         "note": result.note,
         "scores": {k: plain(v) for k, v in result.scores.items()},
         "differences": {k: plain(v) for k, v in result.differences.items()},
-        "above_chance": result.above_chance,
+        "above_chance": {
+            k: v if math.isfinite(v) else None for k, v in result.above_chance.items()
+        },
         **_relations(runs, result),
         "transductive": transductive,
         "group_softmax": None if grouped is None else _plain_group(grouped),

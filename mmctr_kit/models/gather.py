@@ -2,8 +2,7 @@
 
 torch adds up an embedding's gradient one position after another, in the gradient's own type. Here,
 on a CPU, positions are sorted by the row they were taken from and each row's are summed at once, in
-float32: for the positions of a DIN's batch in a quarter of the time. Where a step is compiled, and
-on a GPU, it is torch's own.
+float32 or better. Where a step is compiled, and on a GPU, it is torch's own.
 
 Shapes: P positions, K rows of a table, B rows of a batch, d columns. Indices are int32 or int64.
 """
@@ -18,9 +17,9 @@ from torch.nn import functional as F
 def rounded(size: int) -> int:
     """The next multiple of 1/16 to 1/32 of ``size``.
 
-    oneDNN makes and keeps a kernel for each size of a product in bf16: with a batch's own number of
-    positions a dozen a step, at 1 to 4 ms each, and what it keeps leaves freed memory in pieces too
-    small for the next step. Rounded up, sizes are few, and 2 % to 3 % more is computed.
+    oneDNN makes and keeps a kernel for each size of a product in bf16 (``ONEDNN_VERBOSE=2`` lists
+    them): with a batch's own number of positions a dozen a step, and what it keeps leaves freed
+    memory in pieces too small for the next step. Rounded up, sizes are few.
     """
     grid = 1 << max(size.bit_length() - 5, 0)
     return grid * -(-size // grid)
@@ -132,8 +131,8 @@ class _WeightedRows(torch.autograd.Function):
         weight, table, index, row, offsets = ctx.saved_tensors
         # A dummy's row is one more than there are, of zeros.
         gradient = torch.cat([gradient, gradient.new_zeros(1, gradient.shape[1])])
-        of_weight = weight  # of no position, as empty
-        if weight is not None and len(index):
+        of_weight = weight if ctx.needs_input_grad[0] else None  # of no position, as empty
+        if of_weight is not None and len(index):
             of_weight = torch.ops.aten._embedding_bag_per_sample_weights_backward(
                 gradient, table, index, offsets.to(index.dtype), row.to(index.dtype), 0, -1
             )

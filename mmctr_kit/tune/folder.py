@@ -7,9 +7,8 @@ finalists/      ordinary runs
 study.json      all of it, for the report; best.yaml, the recipe that was chosen
 """
 
+import errno
 import fcntl
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -22,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mmctr_kit.differing import differing
 from mmctr_kit.errors import RunError
-from mmctr_kit.files import read_json, write_json
+from mmctr_kit.files import made_folder, read_json, write_json
 from mmctr_kit.runs import locked
 from mmctr_kit.tune.journal import journal_storage
 from mmctr_kit.tune.lease import living
@@ -122,21 +121,13 @@ def open_study(
 def _make(
     folder: StudyFolder, settings: Mapping[str, Any], first: Mapping[str, Any], replace: bool
 ) -> None:
-    path = folder.path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    temporary.chmod(0o755)
-    _fill(StudyFolder(temporary), settings, first)
-    if replace and path.exists():
-        # Renamed before it is deleted, so that no half of a study is ever left under its name.
-        old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        path.rename(old)
-        shutil.rmtree(old)
     try:
-        temporary.rename(path)
-    except OSError:
+        with made_folder(folder.path, replace) as part:
+            _fill(StudyFolder(part), settings, first)
+    except OSError as e:
+        if e.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
         # Another command made it meanwhile: this one joins in.
-        shutil.rmtree(temporary)
         _require_same(folder, settings)
 
 

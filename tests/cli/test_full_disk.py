@@ -36,11 +36,12 @@ def run(*arguments: str, most: int | None = None, out: int = subprocess.PIPE) ->
 
 
 def parts(folder: Path) -> list[str]:
-    return [p.name for p in folder.rglob(".*") if "tmp" in p.name or "partial" in p.name]
+    return [p.name for p in folder.rglob(".*") if p.name != ".locks"]
 
 
+@pytest.mark.parametrize("most", [200, 64 * KIB])  # stopped at the recipe, and at the weights
 def test_a_run_on_a_full_disk_is_one_line_and_goes_on_where_it_stopped(
-    tmp_path: Path, tiny_root: Path
+    most: int, tmp_path: Path, tiny_root: Path
 ) -> None:
     load(tiny_root / "data")  # into the cache, which the limit would stop first
     runs = tmp_path / "runs"
@@ -48,8 +49,8 @@ def test_a_run_on_a_full_disk_is_one_line_and_goes_on_where_it_stopped(
         *("cv", "din_demo", "--data", str(tiny_root / "data"), "--runs", str(runs)),
         *("--set", "training.epochs=1", "--set", "folds.count=2", "--devices", "cpu"),
     ]
-    code, error = run(*arguments, most=64 * KIB)
-    assert code == 1
+    code, error = run(*arguments, most=most)
+    assert code == 1, error
     assert error.count("\n") == 1
     assert error.startswith(f"error: '{runs}")
     assert "File too large" in error
@@ -62,7 +63,7 @@ def test_a_run_on_a_full_disk_is_one_line_and_goes_on_where_it_stopped(
 
 def test_a_generated_folder_on_a_full_disk_is_whole_or_not_there(tmp_path: Path) -> None:
     code, error = run("data", "synth", str(tmp_path / "x"), "--preset", "tiny", most=64 * KIB)
-    assert code == 1
+    assert code == 1, error
     assert error.count("\n") == 1
     assert str(tmp_path / "x") in error
     assert list(tmp_path.iterdir()) == []
@@ -72,10 +73,22 @@ def test_a_generated_folder_on_a_full_disk_is_whole_or_not_there(tmp_path: Path)
 def test_output_that_finds_no_room_is_one_line(arguments: tuple[str, ...]) -> None:
     with open("/dev/full", "w") as full:
         code, error = run(*arguments, out=full.fileno())
-    assert code == 1
+    assert code == 1, error
     assert error == (
         "error: output fails (No space left on device); make room, then run the command again\n"
     )
+
+
+def test_a_study_on_a_full_disk_leaves_nothing(tmp_path: Path, tiny_root: Path) -> None:
+    arguments = ("tune", "din_demo", "--data", str(tiny_root / "data"), "--trials", "1")
+    quick = ("--set", "training.epochs=1", "--set", "folds.count=2", "--devices", "cpu")
+    code, error = run(*arguments, *quick, "--runs", str(tmp_path / "first"))  # fills the cache
+    assert code == 0, error
+    code, error = run(*arguments, *quick, "--runs", str(tmp_path / "runs"), most=200)
+    assert code == 1, error
+    assert error.count("\n") == 1
+    assert "File too large" in error
+    assert parts(tmp_path / "runs") == []
 
 
 def test_a_file_that_fails_midway_leaves_no_part_and_is_named(tmp_path: Path) -> None:

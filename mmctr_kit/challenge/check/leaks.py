@@ -1,5 +1,6 @@
 """The check that asks the profile: does anything tell labels, or splits, that should not?"""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,15 +20,21 @@ def leak_findings(folder: Path) -> Iterator[Finding]:
     room to keep it.
     """
     try:
-        verdicts = quick_profile(load(folder))
+        data = load(folder)
+    except (DataError, UsageError) as e:
+        what, _, todo = str(e).partition("; ")
+        yield Finding("leaks", Level.WARN, f"not run: {what}", todo or "check again")
+        return
+    try:
+        verdicts = quick_profile(data)
     except DataError as e:
         yield Finding("leaks", Level.PASS, f"skipped: {e}", "")
         return
-    except UsageError as e:
-        what, _, todo = str(e).partition("; ")
-        yield Finding("leaks", Level.WARN, f"not run: {what}", todo)
-        return
-    asked = [v for v in verdicts if v.reading.probe not in _CHECKED]
+    asked = [
+        v
+        for v in verdicts
+        if v.reading.probe not in _CHECKED and not math.isnan(v.reading.value.value)
+    ]
     for verdict in asked:
         if verdict.suspicious:
             reading = verdict.reading
