@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.cost import CANDIDATES, Measured, kept_cost, measure_cost, requests
+from mmctr_kit.cost import CANDIDATES, Measured, kept_cost, latencies, measure_cost, requests
 from mmctr_kit.cv import Plan, plan_cv, run_cv
 from mmctr_kit.errors import RunError
 from mmctr_kit.foldjobs import Crew
@@ -55,6 +55,23 @@ def test_a_latency_for_each_size_of_request_from_enough_of_them(measured: Measur
         assert each.requests >= 100
     assert measured.latency[0].p50_ms < measured.latency[-1].p50_ms
     assert measured.train_rows_per_second > 0
+
+
+@pytest.mark.parametrize(("takes", "timed"), [(0.001, 200), (0.1, 100), (1.0, 20), (60.0, 1)])
+def test_a_request_that_takes_long_is_timed_less_often(
+    monkeypatch: pytest.MonkeyPatch, takes: float, timed: int
+) -> None:
+    now = [0.0]
+
+    class Slow:
+        def predict(self, _split: str, index: np.ndarray) -> np.ndarray:
+            now[0] += takes
+            return np.zeros(len(index))
+
+    monkeypatch.setattr("mmctr_kit.cost.time.perf_counter", lambda: now[0])
+    found = latencies(Slow(), "valid", 4)  # type: ignore[arg-type]
+    assert [each.requests for each in found] == [pytest.approx(timed, abs=1)] * len(CANDIDATES)
+    assert found[0].p50_ms == pytest.approx(1e3 * takes)
 
 
 def test_memory_is_the_measuring_process_own(measured: Measured) -> None:

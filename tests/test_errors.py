@@ -24,5 +24,7 @@ def test_a_warning_is_one_line_without_its_source() -> None:
 def test_what_the_system_refuses_is_told_from_a_bug() -> None:
     refused = refusal(OSError(errno.ENOSPC, "no room", "runs/x"))
     assert str(refused).startswith("'runs/x' cannot be written (No space left on device); make")
+    denied = refusal(PermissionError(errno.EACCES, "no", "runs/x"))  # which reading may be too
+    assert str(denied).startswith("'runs/x' cannot be read or written (Permission denied); mend")
     assert refusal(FileNotFoundError(errno.ENOENT, "absent", "x")) is None
     assert refusal(OSError("without a number")) is None

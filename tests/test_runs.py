@@ -352,3 +352,31 @@ def test_a_manifest_survives_json() -> None:
     assert Manifest.from_json(content) == MANIFEST
     assert MANIFEST.differences(replace(MANIFEST, environment={})) == []
     assert MANIFEST.differences(replace(MANIFEST, rows="z", seeds=())) == ["rows", "seeds"]
+
+
+RECIPE = "name: x\nitems:\n  embedding: file\n  file: {file}\ntraining:\n  epochs: {epochs}\n"
+
+
+def refused(path: Path, recipe_yaml: str) -> str:
+    with pytest.raises(RunError) as caught:
+        begin_run(path, replace(MANIFEST, recipe="other"), recipe_yaml, False)
+    return str(caught.value)
+
+
+def test_another_recipe_is_refused_by_the_settings_that_differ(tmp_path: Path) -> None:
+    begin_run(tmp_path / "x", MANIFEST, RECIPE.format(file="a", epochs=5), False)
+    told = refused(tmp_path / "x", RECIPE.format(file="b", epochs=3))
+    assert "differs in recipe (training.epochs: 5 there, 3 now); choose another --name" in told
+
+
+def test_equal_settings_of_another_fingerprint_are_another_versions(tmp_path: Path) -> None:
+    """An item file counts by its content, so that where it lies is no difference."""
+    begin_run(tmp_path / "x", MANIFEST, RECIPE.format(file="a", epochs=5), False)
+    told = refused(tmp_path / "x", RECIPE.format(file="b", epochs=5))
+    assert "(not its settings: another version of mmctr-kit)" in told
+
+
+@pytest.mark.parametrize("damaged", ["", "a: [", "- 1", "name: x\n"])
+def test_a_damaged_recipe_names_no_setting(tmp_path: Path, damaged: str) -> None:
+    begin_run(tmp_path / "x", MANIFEST, damaged, False)
+    assert "differs in recipe; choose" in refused(tmp_path / "x", RECIPE.format(file="a", epochs=5))

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from mmctr_kit.metrics import Estimate, Floats, Ids, Labels
 from mmctr_kit.ranks import number_ids, order_of, twice_below_both
 
+_ROUNDING = 1e-12
+
 
 def errors_above_chance(
     score: Estimate, labels: Labels, logits: Floats, folds: Ids, items: Ids
@@ -28,7 +30,8 @@ def errors_above_chance(
     """How many errors the mean fold AUC ``score`` of ``logits`` (n,) lies above 0.5.
 
     ``score`` has the error clustered by user, which this never makes smaller; labels (n,) 0/1;
-    folds and items (n,) integers. NaN where the score's error is.
+    folds and items (n,) integers. NaN where the score's error is, infinite where that is 0 but
+    for rounding.
     """
     influence = np.empty(len(labels))
     parts = list(_influences(labels, logits, folds))
@@ -37,7 +40,7 @@ def errors_above_chance(
     of_item = np.bincount(number_ids(items), influence)
     shared = float(of_item @ of_item) - float(influence @ influence)
     error = math.sqrt(score.error**2 + max(shared, 0.0))
-    return Estimate(score.value, error, score.n).z(0.5)
+    return Estimate(score.value, 0.0 if error < _ROUNDING else error, score.n).z(0.5)
 
 
 def _influences(

@@ -313,6 +313,18 @@ def test_the_check_asks_the_profile_of_clean_data_and_of_none_that_fails(folder:
     assert not_run.what.startswith("not run")
 
 
+def test_the_check_counts_only_readings_that_measured_something(folder: Path) -> None:
+    def readings() -> int:
+        (found,) = [f for f in check_data(folder) if f.id == "leaks"]
+        assert found.level is Level.PASS
+        return int(found.what.split()[0])
+
+    before = readings()
+    with edited(folder, "train") as c:  # rows of one user tell nothing of their order
+        c["user_id"] = np.full(len(c["user_id"]), int(c["user_id"][0]))
+    assert readings() < before
+
+
 def test_the_check_too_names_users_under_two_ids(folder: Path) -> None:
     valid_is_train_under_new_ids(0)(folder)
     (found,) = [f for f in check_data(folder) if f.id == "split-users"]

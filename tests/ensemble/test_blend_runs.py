@@ -339,3 +339,21 @@ def test_a_run_whose_oof_file_was_lost_is_not_blended_as_one_that_had_none(
     with pytest.raises(RunError, match=r"lacks its oof\.parquet"):
         blend_runs(pair, "mean", tmp_path / "blend", False)
     assert not (tmp_path / "blend").exists()
+
+
+def test_runs_that_are_never_wrong_are_blended_though_their_error_is_0(
+    tmp_path: Path, write: Write
+) -> None:
+    def perfect(seed: int) -> Predictions:
+        found = made_up(seed)
+        assert found.oof is not None
+        apart = np.where(found.oof.label == 1, 2.0, -2.0)
+        logit = apart + np.linspace(0.0, 1e-3, len(LABEL))
+        return replace(found, oof=replace(found.oof, logit=logit))
+
+    runs = [write("a", perfect(1)), write("b", perfect(2))]
+    made = blend_runs(runs, "auto", tmp_path / "mix", False)
+    assert made is not None
+    above = blend_report(made[0])["above_chance"]
+    assert {*above} == {*made[1].scores}
+    assert above["mean"] is None
