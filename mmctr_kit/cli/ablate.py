@@ -1,6 +1,5 @@
 """``mmctr-kit ablate``: what each part of a recipe is worth, and what it costs."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,9 +16,9 @@ from mmctr_kit.cli.options import (
     RunsOption,
 )
 from mmctr_kit.cli.output import (
-    console,
     fail,
     print_json,
+    progress_bar,
     say,
     short,
     short_count,
@@ -199,20 +198,10 @@ class _Teller:
     """Progress: a bar with the time left on a terminal, a line for each epoch elsewhere."""
 
     def __init__(self, found: "Ablation", quiet: bool) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
         self.names, self.jobs, self.quiet = list(found.runs), len(found.base.jobs), quiet
         self.done: dict[tuple[str, int, int], float] = {}
-        self.bar: Progress | None = None
-        if sys.stdout.isatty() and not quiet:
-            self.bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.percentage:.0f}%"),
-                TimeRemainingColumn(),
-                console=console(),
-                transient=True,
-            )
+        self.bar = progress_bar(quiet)
+        if self.bar is not None:
             self.task = self.bar.add_task("", total=len(self.names) * (self.jobs + 1))
 
     def __enter__(self) -> None:
