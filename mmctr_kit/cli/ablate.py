@@ -87,7 +87,7 @@ def ablate(
     from mmctr_kit.challenge.read import require_folder
     from mmctr_kit.runs import run_path
 
-    folder = run_path(runs, f"{name or base.name}.ablate")
+    folder = run_path(runs, f"{base.name if name is None else name}.ablate")
     require_folder(data)
     from mmctr_kit.ablate import finished_runs, plan_ablation
     from mmctr_kit.challenge.load import load

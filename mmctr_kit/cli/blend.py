@@ -27,6 +27,9 @@ MethodName = Literal[
 MOST_RUNS = 12
 """More runs than this are not all printed; metrics.json holds them all."""
 
+HARM = 1.0
+"""Errors by which a run must lower the blend's AUC to be named for it."""
+
 NAME_WIDTH = 40
 
 
@@ -129,6 +132,10 @@ def _tell_of_runs(report: dict[str, Any]) -> None:
         for letter, i in zip(letters, shown, strict=True)
     ]
     table(("run", "weight", "adds"), rows)
+    worst = min(names, key=lambda n: adds[n]["value"]) if adds else None
+    if worst is not None and estimate_from(adds[worst]).z(0.0) < -HARM:
+        rest = "the others" if len(names) > 2 else "the other run alone"
+        say(f"{worst} does harm: {rest} would do better")
     related = report["correlation"]["spearman"]
     cells = [[f"{related[i][j]:.2f}".replace("0.", ".", 1) for j in shown] for i in shown]
     table(("r", *letters), [(a, *row) for a, row in zip(letters, cells, strict=True)])

@@ -22,6 +22,7 @@ from mmctr_kit.cli.output import fail, print_json, progress_bar, say, status, ta
 if TYPE_CHECKING:
     from mmctr_kit.cv import Plan
     from mmctr_kit.foldjobs import Progress
+    from mmctr_kit.recipe import Training
     from mmctr_kit.runs import Run
 
 
@@ -69,7 +70,7 @@ def cv(
     if name is not None and len(recipe) > 1:
         raise UsageError("--name goes with one recipe; several runs take their recipes' names")
     loaded = [load_recipe(r, settings or ()) for r in recipe]
-    names = [name or r.name for r in loaded]
+    names = [r.name if name is None else name for r in loaded]
     if len(set(names)) != len(names):
         raise UsageError("two of the recipes have one name; run them apart, with --name")
     from mmctr_kit.challenge.read import require_folder
@@ -138,6 +139,8 @@ def _plan(
             ("about", "finished already" if finished else _duration(seconds)),
         ]
         table(("", ""), lines)
+        if cost.epochs > plan.recipe.training.epochs:
+            say(_raised(cost.epochs, plan.recipe.training))
     fit = asdict(cost)
     return {
         "rows": rows,
@@ -184,11 +187,19 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def _raised(epochs: int, training: "Training") -> str:
+    return (
+        f"training.epochs {training.epochs} raised to {epochs} by training.min_steps "
+        f"{training.min_steps:,}"
+    )
+
+
 class _Teller:
     """Progress: a bar with the time left on a terminal, a line for each epoch elsewhere."""
 
     def __init__(self, plan: "Plan", name: str, quiet: bool) -> None:
-        self.name, self.quiet = name, quiet
+        self.name, self.quiet, self.training = name, quiet, plan.recipe.training
+        self.raised = quiet
         self.began = time.perf_counter()
         self.jobs = len(plan.jobs)
         self.done: dict[tuple[int, int], float] = defaultdict(float)
@@ -205,6 +216,9 @@ class _Teller:
             self.bar.stop()
 
     def listen(self, event: "Progress") -> None:
+        if not self.raised and event.epochs > self.training.epochs:
+            say(f"{self.name}: {_raised(event.epochs, self.training)}")
+            self.raised = True
         job = (event.fold, event.seed)
         self.done[job] = 1.0 if event.epoch is None else event.epoch / event.epochs
         where = f"{self.name} fold {event.fold} seed {event.seed}"

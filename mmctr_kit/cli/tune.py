@@ -101,7 +101,7 @@ def tune(
     from mmctr_kit.challenge.read import require_folder
     from mmctr_kit.runs import run_path
 
-    path = run_path(runs, f"{name or base.name}.study")
+    path = run_path(runs, f"{base.name if name is None else name}.study")
     require_folder(data)
     from mmctr_kit.challenge.load import load
     from mmctr_kit.items.fusion import left_out

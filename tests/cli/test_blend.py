@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -71,6 +73,25 @@ def test_a_blend_tells_its_methods_reason_weights_and_what_each_run_adds(runs: P
     assert "a_run_with_a_name_that_goes_on_and_on..." in done.output
     table = done.output.split("\nmean:")[0]
     assert max(len(line) for line in table.splitlines()) <= 80
+
+
+def test_a_run_that_does_harm_is_named(tmp_path: Path, tiny_root: Path) -> None:
+    """The mean rank of a good run and of noise is worse than the good one alone."""
+    make_runs(tmp_path / "runs", tiny_root, ("good", "noise"))
+    noise = Run(tmp_path / "runs" / "noise")
+    oof = pq.read_table(noise.path / "oof.parquet")
+    label = np.asarray(oof.column("label"))
+    logit = 0.15 * label + np.random.default_rng(9).normal(size=len(label))
+    place = oof.column_names.index("logit")
+    pq.write_table(oof.set_column(place, "logit", pa.array(logit)), noise.path / "oof.parquet")
+    told = run(
+        *("blend", "good", "noise", "--name", "x", "--method", "rank"),
+        *("--runs", str(tmp_path / "runs")),
+    )
+    assert told.exit_code == 0, told.output
+    assert "noise does harm: the other run alone would do better" in told.output
+    told = run("blend", "good", "--name", "y", "--runs", str(tmp_path / "runs"))
+    assert "does harm" not in told.output
 
 
 def test_json_and_metrics_hold_what_a_report_draws(runs: Path) -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from mmctr_kit import __version__
 from mmctr_kit.cli.app import app, main
+from mmctr_kit.errors import UsageError
 
 TRAIN = ("--set", "training.epochs=2", "--set", "training.batch_size=256", "--devices", "cpu")
 
@@ -170,6 +171,29 @@ def test_a_finished_run_is_left_alone_and_says_so(work: Path, tiny_root: Path) -
     )
     assert again.exit_code == 0
     assert "finished already" in again.output
+
+
+def test_epochs_that_min_steps_raises_are_said_before_and_while_training(
+    tmp_path: Path, tiny_root: Path
+) -> None:
+    steps = ("--set", "training.epochs=1", "--set", "training.min_steps=20")
+    arguments = (
+        *("cv", "din_demo", "--data", str(tiny_root / "data"), "--runs", str(tmp_path / "runs")),
+        *("--set", "folds.count=2", "--devices", "cpu"),
+    )
+    for more in (("--dry-run",), ()):
+        done = run(*arguments, *steps, *more)
+        assert done.exit_code == 0, done.output
+        assert done.output.count("training.epochs 1 raised to ") == 1
+        assert "by training.min_steps 20" in done.output
+    done = run(*arguments, "--set", "training.min_steps=0", "--dry-run", "--name", "y")
+    assert "raised" not in done.output
+
+
+def test_an_empty_name_is_no_name(tiny_root: Path) -> None:
+    done = run("cv", "din_demo", "--data", str(tiny_root / "data"), "--name", "")
+    assert isinstance(done.exception, UsageError)
+    assert str(done.exception).startswith("--name '': expected letters")
 
 
 def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path, tiny_root: Path) -> None:
