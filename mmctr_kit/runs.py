@@ -181,7 +181,10 @@ class FoldFolder:
         self,
     ) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]] | None, dict[str, float]]:
         """The epochs that are finished, the state after them, and the seconds they took by phase;
-        no epochs, None and no seconds before the first."""
+        no epochs, None and no seconds before the first. Half a file, which a kill can leave under a
+        hidden name, goes."""
+        for part in self.path.glob(".*"):
+            part.unlink()
         path = self.path / "state.safetensors"
         if not path.is_file():
             return [], None, {}

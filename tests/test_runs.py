@@ -354,6 +354,17 @@ def test_a_manifest_survives_json() -> None:
     assert MANIFEST.differences(replace(MANIFEST, rows="z", seeds=())) == ["rows", "seeds"]
 
 
+def test_half_a_file_that_a_kill_left_goes_when_the_fold_goes_on(tmp_path: Path) -> None:
+    folder = FoldFolder(tmp_path / "0-0")
+    assert folder.left_off() == ([], None, {})
+    folder.save_epoch([{"epoch": 1}], {"epochs_done": np.array(1)}, {"train": 1.0})
+    (folder.path / ".tmpX4f9").write_bytes(b"half a state")
+    lines, state, seconds = folder.left_off()
+    assert (lines, seconds) == ([{"epoch": 1}], {"train": 1.0})
+    assert state is not None
+    assert not list(folder.path.glob(".*"))
+
+
 RECIPE = "name: x\nitems:\n  embedding: file\n  file: {file}\ntraining:\n  epochs: {epochs}\n"
 
 
