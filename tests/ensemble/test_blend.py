@@ -88,16 +88,18 @@ def test_cross_fitted_intercepts_do_not_rank_groups_against_their_labels():
         assert mean_fold_auc(label, crossed, fold, user).value == 0.5
 
 
-@pytest.mark.parametrize("noise", [0.5, 30.0])
+# By user alone, memorised OOF scores scatter up to sqrt(2) times as far as their errors say.
+@pytest.mark.parametrize(("noise", "errors"), [(0.5, 3.0 * np.sqrt(2.0)), (30.0, 3.0)])
 @pytest.mark.parametrize("one_positive", [True, False])
 def test_runs_that_know_nothing_score_like_chance_and_auto_takes_the_mean(
-    memorised, one_positive, noise
+    memorised, one_positive, noise, errors
 ):
     for seed in range(3):
         stack = memorised(seed, users=400, noise=noise, one_positive=one_positive)
         found = blend(stack, "auto", seed)
         assert {*found.above_chance} == {*found.scores}
         assert max(map(abs, found.above_chance.values())) < 3.0
+        assert all(abs(score.z(0.5)) < errors for score in found.scores.values())
         assert found.method == "mean"
 
 
