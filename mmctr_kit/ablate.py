@@ -154,7 +154,11 @@ def finished_runs(ablation: Ablation, folder: Path, force: bool) -> list[str]:
     """
     if (folder / "manifest.json").exists():
         raise RunError(f"{folder} is a run; choose another --name")
-    return [n for n, plan in ablation.runs.items() if check_run(plan, folder / n, force)]
+    return [
+        n
+        for n, plan in ablation.runs.items()
+        if check_run(plan.recipe, plan.data, plan.features, folder / n, force)
+    ]
 
 
 def run_ablation(

@@ -8,14 +8,13 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from mmctr_kit import __version__
 from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.challenge.profile import causes
 from mmctr_kit.errors import DataError
 from mmctr_kit.foldjobs import (
     PHASES,
@@ -68,14 +67,21 @@ class Plan:
         return cost, one * rounds
 
 
-def plan_cv(recipe: Recipe, data: ChallengeData, device: str, workers: int | None = None) -> Plan:
+def plan_cv(
+    recipe: Recipe,
+    data: ChallengeData,
+    device: str,
+    workers: int | None = None,
+    features: tuple[str, ...] | None = None,
+) -> Plan:
     """Check that the recipe can run on the data, and lay out its jobs.
 
     ``device`` is resolved ('cpu', 'cuda', 'cuda:0,cuda:1'), and the CPU for a boosted model;
-    ``workers`` is one a core on a CPU, one a GPU, unless given. Raises DataError where the folder
-    lacks what the recipe asks for or is too small for its folds.
+    ``workers`` is one a core on a CPU, one a GPU, unless given; ``features`` their
+    :func:`feature_fingerprints` where they are known. Raises DataError where the folder lacks what
+    the recipe asks for or is too small for its folds.
     """
-    features = feature_fingerprints(recipe, data)
+    features = features or feature_fingerprints(recipe, data)
     if MODELS[recipe.model_name].learner == "gbdt":
         device = "cpu"
     if len(np.unique(data.valid.labels())) < 2:
@@ -91,9 +97,14 @@ def plan_cv(recipe: Recipe, data: ChallengeData, device: str, workers: int | Non
     return Plan(recipe, data, crew, jobs, features)
 
 
-def check_run(plan: Plan, path: Path, force: bool) -> bool:
-    """Whether :func:`run_cv` would find the run finished; RunError where it would refuse."""
-    return is_finished(path, manifest_of(plan), force, plan.recipe.to_yaml())
+def check_run(
+    recipe: Recipe, data: ChallengeData, features: tuple[str, ...], path: Path, force: bool
+) -> bool:
+    """Whether :func:`run_cv` would find the run finished; RunError where it would refuse.
+
+    Needs no plan, and so no device: it is told without importing torch.
+    """
+    return is_finished(path, _identity(recipe, data, features), force, recipe.to_yaml())
 
 
 def available_cores() -> int:
@@ -124,15 +135,8 @@ def manifest_of(plan: Plan) -> Manifest:
 
     from mmctr_kit.training.device import describe_device
 
-    data, recipe = plan.data, plan.recipe
-    folds = user_folds(data.train.user_id, recipe.folds.count, recipe.folds.seed)
-    return Manifest(
-        kind="cv",
-        rows=data.rows_fingerprint,
-        features=fingerprint(*plan.features),
-        folds=fold_fingerprint(folds),
-        recipe=fingerprint(recipe.content(), data.rows_fingerprint, *plan.features),
-        seeds=recipe.seeds,
+    return replace(
+        _identity(plan.recipe, plan.data, plan.features),
         environment={
             "mmctr_kit": __version__,
             "python": platform.python_version(),
@@ -142,6 +146,19 @@ def manifest_of(plan: Plan) -> Manifest:
             # On a GPU the number of threads changes nothing.
             "threads": plan.crew.threads if plan.crew.device == "cpu" else None,
         },
+    )
+
+
+def _identity(recipe: Recipe, data: ChallengeData, features: tuple[str, ...]) -> Manifest:
+    """The run's manifest without its environment."""
+    folds = user_folds(data.train.user_id, recipe.folds.count, recipe.folds.seed)
+    return Manifest(
+        kind="cv",
+        rows=data.rows_fingerprint,
+        features=fingerprint(*features),
+        folds=fold_fingerprint(folds),
+        recipe=fingerprint(recipe.content(), data.rows_fingerprint, *features),
+        seeds=recipe.seeds,
     )
 
 
@@ -165,7 +182,11 @@ def _assemble(plan: Plan, writer: RunWriter, seconds: float) -> Run:
     phases = {name: sum(fold[name] for fold in folds.values()) for name in PHASES}
     timings = {"last_command_seconds": seconds, "phase_seconds": phases, "fold_seconds": folds}
     metrics = score_predictions(whole) | seed_scores(per_seed) | slice_metrics(plan.data, whole)
-    metrics["alarm_causes"] = causes(plan.data) if metrics["alarm"] else []
+    metrics["alarm_causes"] = []
+    if metrics["alarm"]:
+        from mmctr_kit.challenge.profile import causes  # imports scipy, for a second
+
+        metrics["alarm_causes"] = causes(plan.data)
     return writer.finish(whole, metrics, timings)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import yaml
+
 MOST = 3
 """Settings named; of more, their number."""
 
@@ -17,6 +19,20 @@ def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if len(names) > MOST:
         told.append(f"and {len(names) - MOST} more")
     return "; ".join(told)
+
+
+def differing_recipes(before: str, now: str) -> str | None:
+    """The same of two resolved recipes' YAML, where an item file counts by its content and not by
+    where it lies; None where one of them is damaged."""
+    try:
+        both = [yaml.safe_load(text) for text in (before, now)]
+    except yaml.YAMLError:
+        return None
+    for recipe in both:
+        if not (isinstance(recipe, dict) and isinstance(recipe.get("items"), dict)):
+            return None
+        recipe["items"].pop("file", None)
+    return differing(*both)
 
 
 def _flat(value: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, Any]]:

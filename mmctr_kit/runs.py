@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from mmctr_kit.differing import differing
+from mmctr_kit.differing import differing, differing_recipes
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import (
     Arrays,
@@ -254,35 +253,52 @@ def is_finished(
     Raises RunError where :func:`begin_run` would, naming what of the recipe differs where
     ``recipe_yaml`` is given; changes nothing.
     """
-    if not path.exists():
+    if not _occupied(path):
         return False
-    if not (path / "manifest.json").is_file():
-        raise RunError(f"{path} exists and is no run folder; choose another --name")
     different = Run(path).manifest.differences(manifest)
     if force:
         return False
     if different:
-        named = _differing(path / "recipe.yaml", recipe_yaml) if "recipe" in different else ""
-        raise RunError(
-            f"run '{path.name}' exists but differs in {', '.join(different)}"
-            f"{f' ({named})' if named else ''}; choose another --name, or --force to replace it"
-        )
+        named = _differing(path, recipe_yaml) if "recipe" in different else None
+        if named == "":
+            named = "not its settings: another version of mmctr-kit"
+        raise _taken(path, different, named)
     return Run(path).finished
 
 
-def _differing(path: Path, now: str | None) -> str:
-    """The settings in which the recipe at ``path`` differs; empty where it cannot be told."""
-    if now is None or not path.is_file():
-        return ""
+def require_settings(path: Path, recipe_yaml: str, force: bool) -> None:
+    """RunError where :func:`begin_run` would refuse a recipe whatever the data are: at ``path`` is
+    no run, or one of other settings. Without ``force``; reads no predictions."""
+    if not _occupied(path) or force:
+        return
+    kind = Run(path).manifest.kind
+    if kind != "cv":
+        raise _taken(path, ["kind"], differing({"kind": kind}, {"kind": "cv"}))
+    if named := _differing(path, recipe_yaml):
+        raise _taken(path, ["recipe"], named)
+
+
+def _occupied(path: Path) -> bool:
+    """Whether a run is there; RunError where something else is."""
+    if path.exists() and not (path / "manifest.json").is_file():
+        raise RunError(f"{path} exists and is no run folder; choose another --name")
+    return path.exists()
+
+
+def _taken(path: Path, different: Sequence[str], named: str | None) -> RunError:
+    return RunError(
+        f"run '{path.name}' exists but differs in {', '.join(different)}"
+        f"{f' ({named})' if named else ''}; choose another --name, or --force to replace it"
+    )
+
+
+def _differing(path: Path, now: str | None) -> str | None:
+    """The settings in which the run's recipe differs; None where it cannot be told."""
     try:
-        both = [yaml.safe_load(text) for text in (path.read_text("utf-8"), now)]
-    except (yaml.YAMLError, UnicodeDecodeError):
-        return ""
-    for recipe in both:
-        if not (isinstance(recipe, dict) and isinstance(recipe.get("items"), dict)):
-            return ""
-        recipe["items"].pop("file", None)  # counts by its content, as Recipe.content() has it
-    return differing(*both) or "not its settings: another version of mmctr-kit"
+        before = Run(path).recipe_text
+    except UnicodeDecodeError:
+        return None
+    return None if before is None or now is None else differing_recipes(before, now)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from mmctr_kit.cv import Plan, check_run, manifest_of, plan_cv, run_cv
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
 from mmctr_kit.files import write_json
 from mmctr_kit.foldjobs import PHASES, Crew, Progress, fold_rows
+from mmctr_kit.items.features import feature_fingerprints
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs import Run, RunWriter
 from mmctr_kit.scores import estimate_from
@@ -396,11 +397,13 @@ def test_workers_refuse_an_item_file_that_changed_since_the_plan(
 def test_what_a_run_would_refuse_is_known_before_it_begins(
     tiny: ChallengeData, finished: Run, tmp_path: Path
 ) -> None:
-    assert check_run(plan_here(tiny, recipe()), finished.path, force=False)
-    assert not check_run(plan_here(tiny, recipe()), tmp_path / "new", force=False)
-    other = plan_here(tiny, recipe("training.learning_rate=0.5"))
+    def check(one: Recipe, path: Path) -> bool:
+        return check_run(one, tiny, feature_fingerprints(one, tiny), path, force=False)
+
+    assert check(recipe(), finished.path)
+    assert not check(recipe(), tmp_path / "new")
     with pytest.raises(RunError, match="differs in recipe"):
-        check_run(other, finished.path, force=False)
+        check(recipe("training.learning_rate=0.5"), finished.path)
 
 
 def test_an_item_file_counts_by_its_content_and_not_by_its_place(

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from mmctr_kit.gpus import may_have_gpu
+
 PACKAGE = Path(__file__).parent.parent / "mmctr_kit"
 
 LINE = (
     "errors",
+    "gpus",
     "differing",
     "files",
     "findings",
@@ -135,6 +138,7 @@ def loaded_by(*arguments: str) -> set[str]:
         ("submit", "--check", "nowhere.zip"),
         ("bench", "--help"),
         ("bench", "--data", "nowhere"),
+        *(() if may_have_gpu() else [("cv", "din_demo", "--data", ".", "--devices", "cuda")]),
         ("recipes",),
         ("report", "nowhere"),
     ],
@@ -142,6 +146,17 @@ def loaded_by(*arguments: str) -> set[str]:
 )
 def test_help_and_mistakes_load_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert loaded_by(*arguments) == set()
+
+
+def test_what_ends_at_a_run_that_is_there_loads_nothing_heavy(
+    tiny_root: Path, tmp_path: Path
+) -> None:
+    runs = str(tmp_path / "runs")
+    command = ("cv", "din_demo", "--data", str(tiny_root / "data"), "--runs", runs)
+    once = ("--set", "training.epochs=1", "--set", "folds.count=2", "--jobs", "1")
+    assert "torch" in loaded_by(*command, *once)
+    assert loaded_by(*command, *once) == set()
+    assert loaded_by(*command, *once, "--set", "training.epochs=2") == set()
 
 
 def test_files_and_functions_stay_small_enough_to_read() -> None:

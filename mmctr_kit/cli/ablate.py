@@ -85,9 +85,11 @@ def ablate(
 
     base = load_recipe(recipe, settings or ())
     from mmctr_kit.challenge.read import require_folder
+    from mmctr_kit.gpus import require_gpu
     from mmctr_kit.runs import run_path
 
     folder = run_path(runs, f"{base.name if name is None else name}.ablate")
+    require_gpu(devices)
     require_folder(data)
     from mmctr_kit.ablate import finished_runs, plan_ablation
     from mmctr_kit.challenge.load import load

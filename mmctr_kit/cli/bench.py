@@ -68,8 +68,10 @@ def bench(
       mmctr-kit bench --data DATA --recipe qin --recipe gbdt --json
     """
     from mmctr_kit.errors import UsageError
+    from mmctr_kit.gpus import require_gpu
     from mmctr_kit.recipe import load_recipe
 
+    require_gpu(devices)
     if data is not None and preset is not None:
         raise UsageError("--data and --preset both name the data; give one of them")
     chosen = [load_recipe(name, settings or ()) for name in recipes or RECIPES]

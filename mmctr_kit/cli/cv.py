@@ -74,45 +74,66 @@ def cv(
     if len(set(names)) != len(names):
         raise UsageError("two of the recipes have one name; run them apart, with --name")
     from mmctr_kit.challenge.read import require_folder
-    from mmctr_kit.runs import run_path
+    from mmctr_kit.gpus import require_gpu
+    from mmctr_kit.runs import require_settings, run_path
 
     paths = [run_path(runs, n) for n in names]
-
+    require_gpu(devices)
     require_folder(data)
+    # All of them first: a refusal must not come after hours of the run before it.
+    for path, one in zip(paths, loaded, strict=True):
+        require_settings(path, one.to_yaml(), force)
     from mmctr_kit.challenge.load import load
-    from mmctr_kit.cv import check_run, plan_cv, run_cv
+    from mmctr_kit.cv import check_run, plan_cv
+    from mmctr_kit.items.features import feature_fingerprints
     from mmctr_kit.items.fusion import left_out
-    from mmctr_kit.training.device import resolve_device
 
-    where = resolve_device(devices)
     began = time.perf_counter()
     with status(f"loading {data}"):
         content = load(data)
     loaded_in = time.perf_counter() - began
-    plans = [plan_cv(r, content, where, jobs) for r in loaded]
-    for path, plan in zip(paths, plans, strict=True):
-        for modality in left_out(content, plan.recipe.items):
-            embedding = plan.recipe.items.embedding
+    features = [feature_fingerprints(r, content) for r in loaded]
+    for path, one in zip(paths, loaded, strict=True):
+        for modality in left_out(content, one.items):
+            embedding = one.items.embedding
             warn(
                 f"{path.name}: {embedding} goes without {modality}, which the folder does not hold"
             )
-    # All of them first: a refusal must not come after hours of the run before it.
-    finished = [check_run(p, path, force) for p, path in zip(plans, paths, strict=True)]
+    finished = [
+        check_run(one, content, seen, path, force)
+        for one, seen, path in zip(loaded, features, paths, strict=True)
+    ]
+    where = ""
+    if dry_run or not all(finished):
+        from mmctr_kit.training.device import resolve_device  # and torch
+
+        where = resolve_device(devices)
+    plans = [
+        plan_cv(one, content, where, jobs, seen) if dry_run or not done else None
+        for one, seen, done in zip(loaded, features, finished, strict=True)
+    ]
     results: dict[str, dict[str, object]] = {}
     for path, plan, done in zip(paths, plans, finished, strict=True):
-        if dry_run:
+        if dry_run and plan is not None:
             results[path.name] = _plan(path.name, plan, done, loaded_in, as_json)
             continue
-        teller = _Teller(plan, path.name, quiet=as_json)
-        with teller:
-            try:
-                run = run_cv(plan, path, force, teller.listen)
-            except KeyboardInterrupt:
-                again = "the same command without --force" if force else "the same command"
-                fail(f"interrupted; {again} goes on from the last finished epoch", 130)
+        run = None if plan is None else _train(plan, path, force, quiet=as_json)
         results[path.name] = _conclude(run, path, data, quiet=as_json)
     if as_json:
         print_json(results)
+
+
+def _train(plan: "Plan", path: Path, force: bool, quiet: bool) -> "Run | None":
+    """The run; None where another command has finished it meanwhile."""
+    from mmctr_kit.cv import run_cv
+
+    teller = _Teller(plan, path.name, quiet)
+    with teller:
+        try:
+            return run_cv(plan, path, force, teller.listen)
+        except KeyboardInterrupt:
+            again = "the same command without --force" if force else "the same command"
+            fail(f"interrupted; {again} goes on from the last finished epoch", 130)
 
 
 def _plan(

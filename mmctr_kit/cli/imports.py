@@ -40,10 +40,12 @@ def import_checkpoint(
       mmctr-kit import-checkpoint QIN.model --recipe qin --name qin_1st --data DATA
     """
     from mmctr_kit.errors import UsageError
+    from mmctr_kit.gpus import require_gpu
     from mmctr_kit.recipe import load_recipe
     from mmctr_kit.runs import Run, run_path
 
     path = run_path(runs, name)
+    require_gpu(device)
     loaded = load_recipe(recipe, settings or ())
     if not file.is_file():
         raise UsageError(f"no checkpoint at '{file}'")

@@ -99,9 +99,11 @@ def tune(
 
     base = load_recipe(recipe, settings or ())
     from mmctr_kit.challenge.read import require_folder
+    from mmctr_kit.gpus import require_gpu
     from mmctr_kit.runs import run_path
 
     path = run_path(runs, f"{base.name if name is None else name}.study")
+    require_gpu(devices)
     require_folder(data)
     from mmctr_kit.challenge.load import load
     from mmctr_kit.items.fusion import left_out
