@@ -7,7 +7,7 @@ snapshot. It then predicts its own fold's rows (OOF), and valid and test.
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -114,19 +114,44 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def run_cv(plan: Plan, path: Path, force: bool, listen: Listener) -> Run | None:
+@dataclass(frozen=True)
+class LeftOff:
+    """What an earlier command left of a run: the jobs that are ``finished``, and after how many
+    ``epochs`` others go on."""
+
+    finished: tuple[Job, ...]
+    epochs: Mapping[Job, int]
+
+
+def run_cv(
+    plan: Plan,
+    path: Path,
+    force: bool,
+    listen: Listener,
+    resume: Callable[[LeftOff], None] = lambda _: None,
+) -> Run | None:
     """Fit every job that is not finished yet and assemble the run at ``path``.
 
-    None where the same run was finished before. Raises RunError where a different run is there.
+    ``resume`` is told first where an earlier command left something to go on from. None where the
+    same run was finished before. Raises RunError where a different run is there.
     """
     began = time.perf_counter()
     with locked(path):
         writer = begin_run(path, manifest_of(plan), plan.recipe.to_yaml(), force)
         if writer is None:
             return None
-        waiting = [job for job in plan.jobs if not writer.fold(*job).finished]
+        left = _left_off(plan, writer)
+        if left.finished or left.epochs:
+            resume(left)
+        waiting = [job for job in plan.jobs if job not in left.finished]
         fit_folds(Work(plan.recipe, plan.data, plan.features, writer), plan.crew, waiting, listen)
         return _assemble(plan, writer, time.perf_counter() - began)
+
+
+def _left_off(plan: Plan, writer: RunWriter) -> LeftOff:
+    finished = tuple(job for job in plan.jobs if writer.fold(*job).finished)
+    begun = {job: writer.fold(*job).epochs_done() for job in plan.jobs if job not in finished}
+    return LeftOff(finished, {job: epochs for job, epochs in begun.items() if epochs})
 
 
 def manifest_of(plan: Plan) -> Manifest:

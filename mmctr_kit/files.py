@@ -64,6 +64,17 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise RunError(f"{path} is not readable; delete its folder and run again") from e
 
 
+def load_array(path: Path, name: str) -> NDArray[Any]:
+    """One array of a safetensors file, without reading the others."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            return np.asarray(file.get_tensor(name))
+    except (SafetensorError, OSError) as e:
+        raise RunError(f"{path} is not readable; delete its folder and run again") from e
+
+
 def write_json(path: Path, content: Any) -> None:
     """Indented JSON; NaN and infinities are refused."""
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"

@@ -1,8 +1,9 @@
 """The predictions of a run, keyed by row: what every stage after training works on."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,3 +138,24 @@ def predictions_for(
         test_keys=keys_of(data.test),
         test=test,
     )
+
+
+def key_columns(keys: Keys) -> dict[str, NDArray[Any]]:
+    """Keys as a table has them; :func:`keys_from` reads them back."""
+    return {"user_id": keys.user_id, "item_id": keys.item_id, "occurrence": keys.occurrence}
+
+
+def keys_from(columns: Mapping[str, NDArray[Any]]) -> Keys:
+    return Keys(columns["user_id"], columns["item_id"], columns["occurrence"])
+
+
+def logit_columns(logits: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    """(folds, rows) logits as a table has them, behind their mean; :func:`fold_logits` reads them
+    back."""
+    folds = {f"logit_{i}": row for i, row in enumerate(logits)}
+    return {"logit": logits.mean(axis=0), **folds}
+
+
+def fold_logits(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    count = sum(name.startswith("logit_") for name in columns)
+    return np.stack([columns[f"logit_{i}"] for i in range(count)])

@@ -20,6 +20,7 @@ from mmctr_kit.differing import differing, differing_recipes
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import (
     Arrays,
+    load_array,
     load_arrays,
     made_folder,
     read_columns,
@@ -30,7 +31,14 @@ from mmctr_kit.files import (
     write_whole,
 )
 from mmctr_kit.manifest import Manifest
-from mmctr_kit.predictions import Keys, OutOfFold, Predictions
+from mmctr_kit.predictions import (
+    OutOfFold,
+    Predictions,
+    fold_logits,
+    key_columns,
+    keys_from,
+    logit_columns,
+)
 
 
 class Run:
@@ -81,16 +89,16 @@ class Run:
         oof = None
         if with_oof and (self.path / "oof.parquet").is_file():
             table = self._table("oof")
-            keys = _keys(table)
+            keys = keys_from(table)
             oof = OutOfFold(keys, table["label"], table["fold"], table["logit"])
         valid, test = self._table("valid"), self._table("test")
         return Predictions(
             oof=oof,
-            valid_keys=_keys(valid),
+            valid_keys=keys_from(valid),
             valid_label=valid["label"],
-            valid=_fold_logits(valid),
-            test_keys=_keys(test),
-            test=_fold_logits(test),
+            valid=fold_logits(valid),
+            test_keys=keys_from(test),
+            test=fold_logits(test),
         )
 
     def test_scores(self) -> NDArray[np.float64]:
@@ -100,7 +108,7 @@ class Run:
 
     def _table(self, name: str) -> dict[str, NDArray[Any]]:
         columns = read_columns(self.path / f"{name}.parquet")
-        order = np.argsort(columns["ID"]) if "ID" in columns else _keys(columns).order()
+        order = np.argsort(columns["ID"]) if "ID" in columns else keys_from(columns).order()
         return {n: values[order] for n, values in columns.items()}
 
 
@@ -152,14 +160,14 @@ class RunWriter:
         """Write the predictions, the metrics and, last, DONE."""
         if predictions.oof is not None:
             oof = predictions.oof
-            columns = _key_columns(oof.keys)
+            columns = key_columns(oof.keys)
             columns |= {"label": oof.label, "fold": oof.fold, "logit": oof.logit}
             write_table(self.path / "oof.parquet", columns)
-        valid = _key_columns(predictions.valid_keys) | {"label": predictions.valid_label}
-        write_table(self.path / "valid.parquet", valid | _logit_columns(predictions.valid))
+        valid = key_columns(predictions.valid_keys) | {"label": predictions.valid_label}
+        write_table(self.path / "valid.parquet", valid | logit_columns(predictions.valid))
         ids = {"ID": np.arange(len(predictions.test_keys))}
-        test = ids | _key_columns(predictions.test_keys)
-        write_table(self.path / "test.parquet", test | _logit_columns(predictions.test))
+        test = ids | key_columns(predictions.test_keys)
+        write_table(self.path / "test.parquet", test | logit_columns(predictions.test))
         write_json(self.path / "metrics.json", metrics)
         write_json(self.path / "timings.json", timings)
         write_whole(self.path / "DONE", lambda p: p.write_text("done\n"))
@@ -175,6 +183,11 @@ class FoldFolder:
     @property
     def finished(self) -> bool:
         return (self.path / "logits.safetensors").is_file()
+
+    def epochs_done(self) -> int:
+        """The epochs that an unfinished fold model would go on after; 0 before the first."""
+        path = self.path / "state.safetensors"
+        return int(load_array(path, "epochs_done")) if path.is_file() else 0
 
     def left_off(
         self,
@@ -327,21 +340,3 @@ def _require_environment(old: Run, manifest: Manifest) -> None:
             f"run '{old.name}' was begun elsewhere ({', '.join(changed)}); finish it there, "
             "or --force to begin again"
         )
-
-
-def _keys(columns: Mapping[str, NDArray[Any]]) -> Keys:
-    return Keys(columns["user_id"], columns["item_id"], columns["occurrence"])
-
-
-def _key_columns(keys: Keys) -> dict[str, NDArray[Any]]:
-    return {"user_id": keys.user_id, "item_id": keys.item_id, "occurrence": keys.occurrence}
-
-
-def _logit_columns(logits: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-    folds = {f"logit_{i}": row for i, row in enumerate(logits)}
-    return {"logit": logits.mean(axis=0), **folds}
-
-
-def _fold_logits(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-    count = sum(name.startswith("logit_") for name in columns)
-    return np.stack([columns[f"logit_{i}"] for i in range(count)])

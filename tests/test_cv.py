@@ -18,7 +18,7 @@ import pytest
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
 from mmctr_kit.challenge.synth import PRESETS, generate
-from mmctr_kit.cv import Plan, check_run, manifest_of, plan_cv, run_cv
+from mmctr_kit.cv import LeftOff, Plan, check_run, manifest_of, plan_cv, run_cv
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
 from mmctr_kit.files import write_json
 from mmctr_kit.foldjobs import PHASES, Crew, Progress, fold_rows
@@ -211,6 +211,21 @@ def test_a_run_killed_in_the_middle_of_a_fold_and_resumed_equals_an_uninterrupte
     assert not (path / "DONE").exists()
     run = run_here(tiny, path)
     assert contents(run.path) == contents(finished.path)
+
+
+def test_a_run_that_goes_on_says_first_what_is_finished_and_after_which_epoch_others_are(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    def stop(event: Progress) -> None:
+        if (event.fold, event.seed, event.epoch) == (1, 0, 1):
+            raise KeyboardInterrupt
+
+    plan, path, told = plan_here(tiny, recipe()), tmp_path / "run", list[LeftOff]()
+    with pytest.raises(KeyboardInterrupt):
+        run_cv(plan, path, False, stop, told.append)
+    assert told == []  # a fresh run
+    assert run_cv(plan, path, False, lambda _: None, told.append) is not None
+    assert told == [LeftOff(finished=((0, 0), (0, 1)), epochs={(1, 0): 1})]
 
 
 def shuffled_rows(source: Path, out: Path, seed: int) -> Path:

@@ -20,10 +20,14 @@ from mmctr_kit.cli.options import (
 from mmctr_kit.cli.output import fail, print_json, progress_bar, say, status, table, warn
 
 if TYPE_CHECKING:
-    from mmctr_kit.cv import Plan
-    from mmctr_kit.foldjobs import Progress
+    from mmctr_kit.cv import LeftOff, Plan
+    from mmctr_kit.foldjobs import Job, Progress
     from mmctr_kit.recipe import Training
     from mmctr_kit.runs import Run
+
+
+_NAMED = 6
+"""Finished fold models that are named; of more, their number."""
 
 
 def cv(
@@ -130,7 +134,7 @@ def _train(plan: "Plan", path: Path, force: bool, quiet: bool) -> "Run | None":
     teller = _Teller(plan, path.name, quiet)
     with teller:
         try:
-            return run_cv(plan, path, force, teller.listen)
+            return run_cv(plan, path, force, teller.listen, teller.resume)
         except KeyboardInterrupt:
             again = "the same command without --force" if force else "the same command"
             fail(f"interrupted; {again} goes on from the last finished epoch", 130)
@@ -215,6 +219,10 @@ def _raised(epochs: int, training: "Training") -> str:
     )
 
 
+def _job(job: "Job") -> str:
+    return "fold {} seed {}".format(*job)
+
+
 class _Teller:
     """Progress: a bar with the time left on a terminal, a line for each epoch elsewhere."""
 
@@ -236,13 +244,30 @@ class _Teller:
         if self.bar:
             self.bar.stop()
 
+    def resume(self, left: "LeftOff") -> None:
+        """Say what is there already, and count it."""
+        self.done |= dict.fromkeys(left.finished, 1.0)
+        told = []
+        if left.finished:
+            which = ", ".join(_job(job) for job in left.finished[:_NAMED])
+            more = ", ..." if len(left.finished) > _NAMED else ""
+            told.append(f"finished {len(left.finished)} of {self.jobs} ({which}{more})")
+        told += [f"{_job(job)} after epoch {n}" for job, n in left.epochs.items()]
+        text = f"{self.name} goes on where it stopped: {'; '.join(told)}"
+        if self.bar:
+            # Not an update: the time left is not to be told from what others took.
+            self.bar.reset(self.task, completed=len(left.finished))
+            self.bar.console.print(text, soft_wrap=True, markup=False)
+        elif not self.quiet:
+            say(text)
+
     def listen(self, event: "Progress") -> None:
         if not self.raised and event.epochs > self.training.epochs:
             say(f"{self.name}: {_raised(event.epochs, self.training)}")
             self.raised = True
         job = (event.fold, event.seed)
         self.done[job] = 1.0 if event.epoch is None else event.epoch / event.epochs
-        where = f"{self.name} fold {event.fold} seed {event.seed}"
+        where = f"{self.name} {_job(job)}"
         if self.bar:
             self.bar.update(
                 self.task,

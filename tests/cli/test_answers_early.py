@@ -1,12 +1,16 @@
-"""What is known from a run's folder alone is said before data or torch are loaded."""
+"""What a run's folder tells is said first: a refusal before anything is loaded, a resumption
+before it goes on."""
 
+import shutil
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import pytest
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import write_json
+from mmctr_kit.runs import FoldFolder
 from tests.cli.test_commands import TRAIN, run
 
 
@@ -73,3 +77,21 @@ def test_of_several_recipes_those_that_are_finished_are_left_alone(
     assert done.exit_code == 0, done.output
     assert "din_demo is finished already" in done.output
     assert "din_demo_e4: OOF AUC" in done.output
+
+
+def test_an_unfinished_run_says_in_one_line_where_it_goes_on(
+    tiny_root: Path, runs: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(runs / "din_demo", tmp_path / "din_demo")
+    (tmp_path / "din_demo" / "DONE").unlink()
+    shutil.rmtree(tmp_path / "din_demo" / "folds" / "1-0")
+    state = FoldFolder(tmp_path / "din_demo" / "folds" / "1-0")
+    state.save_epoch([], {"epochs_done": np.array(0)}, {})  # nothing to go on from
+    code, output, _ = cv(tiny_root, tmp_path, "--dry-run")
+    assert code == 0, output
+    assert "goes on" not in output
+    shutil.rmtree(state.path)
+    code, output, _ = cv(tiny_root, tmp_path)
+    assert code == 0, output
+    line = "din_demo goes on where it stopped: finished 1 of 2 (fold 0 seed 0)"
+    assert output.splitlines()[0] == line
