@@ -76,6 +76,10 @@ def reorder(order: Any, *names: str) -> Callable[[Columns], object]:
     return plant
 
 
+def one_after_another(*plants: Callable[[Columns], object]) -> Callable[[Columns], object]:
+    return lambda c: [plant(c) for plant in plants]
+
+
 def drop_rows(count: int) -> Callable[[Columns], object]:
     return lambda c: c.update({n: v[: len(v) - count] for n, v in c.items()})
 
@@ -236,7 +240,14 @@ FAULTS = [
         FAIL,
         "item_info",
         reorder(np.arange(1, N_ITEMS + 1)),
-        ("item-ids-complete", "row-counts", "history-ids", "target-ids"),
+    ),
+    Fault(
+        "no padding row and a hole",
+        "item-ids-complete",
+        FAIL,
+        "item_info",
+        one_after_another(put("item_id", N_ITEMS, N_ITEMS + 1), reorder(np.arange(1, N_ITEMS + 1))),
+        ("padding-row",),
     ),
     Fault("negative tag", "tag-ids", FAIL, "item_info", put("item_tags", (5, 4), -1)),
     Fault("huge tag", "tag-ids", FAIL, "item_info", put("item_tags", (5, 4), 2_000_000_000)),
@@ -504,6 +515,16 @@ def test_a_planted_fault_is_found_by_its_check_and_by_no_other(
     assert exit_code(findings, strict=True) == 1
     assert exit_code(findings, strict=False) == int(fault.level is FAIL)
     assert all(f.todo for f in findings if f.level is not Level.PASS)
+
+
+def test_an_item_info_without_its_padding_row_is_one_failure(
+    check_folder: Path, check_tables: Tables, write_table: Write
+) -> None:
+    columns = dict(check_tables["item_info"])
+    reorder(np.arange(1, N_ITEMS + 1))(columns)
+    write_table(check_folder, "item_info", columns)
+    failed = [f for f in check_data(check_folder) if f.level is FAIL]
+    assert [f.what for f in failed] == ["item_info has no row of item 0"]
 
 
 def test_the_clean_folder_passes_every_check(check_clean: Path) -> None:

@@ -137,9 +137,9 @@ def check_data(folder: Path) -> list[Finding]:
         raise UsageError(f"no data folder at '{folder}'; expected the folder of the download")
     refuse_neighbour(folder)
     sources = {key: probe(folder, key) for key in FILES}
-    n_items = _count_items(sources["item_info"])
-    found = [*file_findings(folder, sources), *image_findings(folder, n_items)]
     items = read_items(sources)
+    n_items = items["item_info"].count
+    found = [*file_findings(folder, sources, n_items), *image_findings(folder, n_items)]
     found += [*item_findings(items), *embedding_findings(items), *alignment_findings(items)]
     found += tag_findings(items)
     feature = items.pop("item_feature")
@@ -169,11 +169,6 @@ def table() -> str:
     lines = ["| check | at worst | what it looks at |", "|---|---|---|"]
     lines += [f"| `{name}` | {c.level.value} | {c.meaning} |" for name, c in CHECKS.items()]
     return "\n".join(lines)
-
-
-def _count_items(info: Source) -> int | None:
-    """Items without the padding row; None where item_info does not tell."""
-    return info.rows - 1 if info.usable("item_id") else None
 
 
 def _in_order(found: Iterable[Finding], sources: Mapping[str, Source]) -> list[Finding]:

@@ -16,13 +16,14 @@ _NARROWS = {
 }
 
 
-def file_findings(folder: Path, sources: Sources) -> Iterator[Finding]:
-    """Everything that is known from presence, schema and size alone."""
+def file_findings(folder: Path, sources: Sources, n_items: int | None) -> Iterator[Finding]:
+    """Everything that is known from presence, schema and size alone; ``n_items`` are item_info's
+    without the padding row, None where it does not tell."""
     yield from _present(folder, sources)
     yield from _readable(sources)
     yield from _columns(sources)
     yield from _kinds_and_nulls(sources)
-    yield from _row_counts(sources)
+    yield from _row_counts(sources, n_items)
     yield from _widths(sources)
 
 
@@ -126,7 +127,7 @@ def _kinds_and_nulls(sources: Sources) -> Iterator[Finding]:
         yield Finding("no-nulls", Level.PASS, "no nulls, in columns or in arrays", "")
 
 
-def _row_counts(sources: Sources) -> Iterator[Finding]:
+def _row_counts(sources: Sources, n_items: int | None) -> Iterator[Finding]:
     readable = [(k, s) for k, s in sources.items() if s.present and not s.trouble]
     if not readable:
         return
@@ -138,11 +139,12 @@ def _row_counts(sources: Sources) -> Iterator[Finding]:
     info = sources["item_info"]
     for key in ("item_feature", "item_emb"):
         found = sources[key].rows
-        if info.rows and found and found != info.rows - 1:
+        expected = info.rows - 1 if n_items is None else n_items
+        if info.rows and found and found != expected:
             yield Finding(
                 "row-counts",
                 Level.FAIL,
-                f"{key} has {found:,} rows, item_info {info.rows:,}; expected {info.rows - 1:,}, "
+                f"{key} has {found:,} rows, item_info {info.rows:,}; expected {expected:,}, "
                 "one for each item but the padding row",
                 "take both files from the same release of the data",
             )

@@ -47,6 +47,15 @@ class ItemFile:
     vectors: dict[str, Vectors] = field(default_factory=dict)
     padding_nonzero: list[str] = field(default_factory=list)
 
+    @property
+    def has_padding_row(self) -> bool:
+        return self.item_id is not None and bool((self.item_id == PAD).any())
+
+    @property
+    def count(self) -> int | None:
+        """Items, the padding row apart, where there is one; None where the ids do not tell."""
+        return None if self.item_id is None else len(self.item_id) - self.has_padding_row
+
 
 def read_items(sources: Mapping[str, Source]) -> dict[str, ItemFile]:
     """The item files by name; wide columns of item_feature are kept for a sample of items only."""
@@ -135,7 +144,9 @@ def _touches_padding(tags: Ragged, item_id: NDArray[np.int64]) -> bool:
 
 def _ids(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
     known = {n: f.item_id for n, f in items.items() if f.item_id is not None}
-    found = [f for name, ids in known.items() for f in _ids_of(name, ids)]
+    # Without its padding row item_info counts from 1 like the others; padding-row says so.
+    first = {"item_info": PAD} if items["item_info"].has_padding_row else {}
+    found = [f for name, ids in known.items() for f in _ids_of(name, ids, first.get(name, 1))]
     yield from found
     for check, what in (
         ("item-ids-unique", "each item id once"),
@@ -146,8 +157,7 @@ def _ids(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
             yield Finding(check, Level.PASS, f"{', '.join(known)}: {what}", "")
 
 
-def _ids_of(name: str, ids: NDArray[np.int64]) -> Iterator[Finding]:
-    first = PAD if name == "item_info" else 1
+def _ids_of(name: str, ids: NDArray[np.int64], first: int) -> Iterator[Finding]:
     distinct, copies = np.unique(ids, return_counts=True)
     last = first + len(distinct) - 1
     if (copies > 1).any():
@@ -177,15 +187,17 @@ def _ids_of(name: str, ids: NDArray[np.int64]) -> Iterator[Finding]:
 
 
 def _padding_row(info: ItemFile) -> Iterator[Finding]:
-    if info.item_id is None or (info.tags is None and not info.vectors):
+    if info.item_id is None:
         return
-    if not (info.item_id == PAD).any():
+    if not info.has_padding_row:
         yield Finding(
             "padding-row",
             Level.FAIL,
             "item_info has no row of item 0",
             "put the padding item first: id 0, tags and vector all zeros",
         )
+    elif info.tags is None and not info.vectors:
+        return
     elif info.padding_nonzero:
         yield Finding(
             "padding-row",
