@@ -176,6 +176,7 @@ FAULTS = [
     Fault("a folder", "files-readable", FAIL, ANY, at("item_seq", replace_by_folder)),
     Fault("no views", "columns-present", FAIL, "test", lambda c: c.pop("views_level")),
     Fault("no item ids", "columns-present", FAIL, "item_emb", lambda c: c.pop("item_id")),
+    Fault("no sequences", "columns-present", FAIL, "item_seq", lambda c: c.pop("item_seq")),
     Fault("no vectors", "columns-present", FAIL, "item_info", lambda c: c.pop(EMB)),
     Fault("label twice", "columns-present", FAIL, ANY, at("train", twice)),
     Fault(
@@ -341,6 +342,15 @@ FAULTS = [
     Fault("label 2", "labels", FAIL, "train", put("label", 0, 2)),
     Fault("no positives", "labels", FAIL, "valid", change("label", np.zeros_like)),
     Fault("no item_emb", "files-optional", WARN, ANY, at("item_emb", Path.unlink)),
+    Fault("no tags", "columns-present", WARN, "item_feature", lambda c: c.pop("item_tags")),
+    Fault("no likes", "columns-present", WARN, "item_feature", lambda c: c.pop("likes_level")),
+    Fault(
+        "no levels",
+        "columns-present",
+        WARN,
+        "item_feature",
+        lambda c: (c.pop("likes_level"), c.pop("views_level")),
+    ),
     Fault("no images' vectors", "columns-present", WARN, "item_feature", lambda c: c.pop(IMAGE)),
     Fault("a few are zero", "embeddings-zero", WARN, "item_feature", put(TEXT, slice(2), 0)),
     Fault("an empty modality", "embeddings-zero", WARN, "item_feature", put(IMAGE, slice(None), 0)),

@@ -148,7 +148,7 @@ def check_data(folder: Path) -> list[Finding]:
     sequences = read_sequences(sources["item_seq"])
     strange = None if sequences is None else sequences.strange(n_items)
     found += row_findings(rows, n_items, strange)
-    found += level_findings(rows, feature)
+    found += level_findings(rows, feature, sources["item_feature"])
     found += user_findings(rows, sequences)
     entries = sum(int(f.history.counts.sum()) for f in rows.values() if f.history is not None)
     del rows, sequences

@@ -15,6 +15,16 @@ _NARROWS = {
     "item_seq": "no whole sequences of users",
 }
 
+_BY = ("item_id", "user_id", "item_seq")
+"""Columns without which an optional file says nothing."""
+
+_FROM_ROWS = "levels are read off the rows instead, for the items that stand in one as target"
+_INSTEAD = {
+    "likes_level": _FROM_ROWS,
+    "views_level": _FROM_ROWS,
+    "item_tags": "tags are item_info's anyway; only their comparison falls out",
+}
+
 
 def file_findings(folder: Path, sources: Sources, n_items: int | None) -> Iterator[Finding]:
     """Everything that is known from presence, schema and size alone; ``n_items`` are item_info's
@@ -79,14 +89,16 @@ def _columns(sources: Sources) -> Iterator[Finding]:
             if copies == 1:
                 continue
             fine = False
-            # An optional file without one of its vectors or titles only offers less.
-            narrows = copies == 0 and not source.file.needed and column.kind in ("floats", "text")
+            # An optional file without what it tells of its items only offers less.
+            narrows = copies == 0 and not source.file.needed and column.name not in _BY
             yield Finding(
                 "columns-present",
                 Level.WARN if narrows else Level.FAIL,
                 f"{source.file.path} has {'no' if copies == 0 else f'{copies}'} column"
                 f"{'' if copies < 2 else 's'} {column.name}",
-                "what stands on it is not available; add the column if you want it"
+                _INSTEAD.get(
+                    column.name, "what stands on it is not available; add the column if you want it"
+                )
                 if narrows
                 else f"the columns are {', '.join(source.file.column_names)}, each once",
             )

@@ -6,6 +6,7 @@ import numpy as np
 
 from mmctr_kit.challenge.check.items import ItemFile
 from mmctr_kit.challenge.check.rows import RowFiles
+from mmctr_kit.challenge.check.source import Source
 from mmctr_kit.challenge.contract import N_LEVELS, PAD
 from mmctr_kit.findings import Finding, Level
 
@@ -13,11 +14,14 @@ LEVELS = ("likes_level", "views_level")
 TOP = N_LEVELS - 1
 
 
-def level_findings(rows: RowFiles, feature: ItemFile) -> Iterator[Finding]:
-    """What the levels of rows and items tell, alone and together."""
+def level_findings(rows: RowFiles, feature: ItemFile, source: Source) -> Iterator[Finding]:
+    """What the levels of rows and items tell, alone and together; ``source`` is item_feature's."""
     yield from _in_rows(rows)
     yield from _in_feature(feature)
-    yield from _agree(rows, feature)
+    if source.usable("item_id") and all(source.columns[n].copies == 0 for n in LEVELS):
+        yield Finding("levels-agree", Level.PASS, "skipped: item_feature holds no levels", "")
+    else:
+        yield from _agree(rows, feature)
 
 
 def _in_rows(rows: RowFiles) -> Iterator[Finding]:
