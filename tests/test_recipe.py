@@ -150,6 +150,11 @@ WRONG = [
     ({"training": {"clip_norm": 0}}, "training.clip_norm: "),
     ({"training": {"holdout": 0.6}}, "training.holdout: "),
     ({"training": {"weight_decay": 0.1}}, "training.weight_decay needs training.optimizer: adamw"),
+    (
+        {"training": {"user_updates": "rows"}},
+        "training.user_updates: rows does nothing with model din, which has no table of users; "
+        "leave it out, or take din_target_encoder",
+    ),
     ({"training": {1: 2}}, "training.1: "),
     ({"folds": {"count": 1}}, "folds.count: "),
     ({"folds": {"seed": 2**63}}, "folds.seed: "),

@@ -89,7 +89,7 @@ def measure(told: Subject) -> Result:
         parameters=parameters,
         training=training,
         prediction=prediction,
-        work=_work(fit.step, batch, parameters),
+        work=_work(fit.step, batch),
         phases=_phases(fit.step, batch) if batch.device.type == "cpu" else None,
         latency=latency,
         memory_mb=memory / 2**20,
@@ -151,7 +151,7 @@ def _predict(fit: Fit, seconds: float) -> Prediction:
     return Prediction(len(enough), time.perf_counter() - began, total)
 
 
-def _work(step: Step, index: torch.Tensor, parameters: int) -> Work:
+def _work(step: Step, index: torch.Tensor) -> Work:
     """Counted in a plain step: a compiled one hides its products."""
     step.model.train()
     forward, step.forward = step.forward, plain
@@ -163,7 +163,7 @@ def _work(step: Step, index: torch.Tensor, parameters: int) -> Work:
     rows = len(index)
     return Work(
         flops=counter.get_total_flops() / rows,
-        bytes=_ADAM_BYTES * parameters / rows,
+        bytes=_ADAM_BYTES * sum(p.numel() for p in step.trained()) / rows,
         ceiling=measure_ceiling(index.device, step.precision),
     )
 

@@ -35,6 +35,7 @@ from mmctr_kit.models.layers import (
     weighted_sum,
 )
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
+from mmctr_kit.models.users import UserEmbedding
 from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
 
 RMS_EPS = 1e-6
@@ -204,7 +205,7 @@ class DINTargetEncoder(nn.Module):
         self.items = LevelledItems(item_tags, item_emb, *levels, n_tags, embedding_dim, projected)
         width = self.items.width
         _require_divisor(encoder_heads, width)
-        self.user = _user_embedding(n_users, embedding_dim)
+        self.user = UserEmbedding(n_users, embedding_dim)
         self.attention = TargetAttention(
             width, attention_hidden, attention_activation, attention_dropout
         )
@@ -260,15 +261,6 @@ class DINTargetEncoder(nn.Module):
             | dict(chain.from_iterable(names.items() for names in layers))
             | in_order(state, "dnn.mlp", mlp)
         )
-
-
-def _user_embedding(n_users: int, dim: int) -> nn.Embedding:
-    """(n_users + 1, dim); row 0 is zero and stays so."""
-    table = embedding(n_users + 1, dim)
-    table.padding_idx = 0
-    with torch.no_grad():
-        table.weight[0] = 0
-    return table
 
 
 def _require_divisor(heads: int, width: int) -> None:

@@ -139,6 +139,16 @@ class Recipe(Block):
         return self
 
     @model_validator(mode="after")
+    def _rows_are_of_users(self) -> "Recipe":
+        able = [n for n in MODELS if "n_users" in model_supplies(n)]
+        if self.training.user_updates == "rows" and self.model_name not in able:
+            raise ValueError(
+                f"training.user_updates: rows does nothing with model {self.model_name}, which has "
+                f"no table of users; leave it out, or take {' or '.join(able)}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _search_is_of_its_keys(self) -> "Recipe":
         require_keys(self.search or {}, self.keys())
         return self

@@ -189,6 +189,13 @@ class Training(Block):
     share ``holdout`` of them, or the ``last``. ``steps`` says how they are run: ``captured``, at
     fixed sizes and on a GPU as replays of one CUDA graph, ``compiled``, that with torch.compile, or
     ``plain``; ``auto`` is compiled on a GPU, plain on a CPU.
+
+    ``user_updates``: how a table of users is trained. ``dense``, as published: each step updates
+    all its rows, those of users who are not in the batch by their moments and the regulariser
+    alone. ``rows``: only those of the batch's users, which costs far less where users are many;
+    moments decay, and the regulariser and weight decay act, in the steps that see the user, and
+    bias is corrected by the number of all steps. That is torch's SparseAdam and TensorFlow's
+    LazyAdam, but for epsilon, which is that of ``dense``.
     """
 
     optimizer: Literal["adam", "adamw"] = "adam"
@@ -207,6 +214,7 @@ class Training(Block):
     snapshot: Literal["best", "last"] = "best"
     precision: Literal["auto", "float32", "bf16"] = "auto"
     steps: Literal["auto", "plain", "captured", "compiled"] = "auto"
+    user_updates: Literal["dense", "rows"] = "dense"
 
     @model_validator(mode="after")
     def _decay_needs_adamw(self) -> "Training":

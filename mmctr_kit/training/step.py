@@ -12,6 +12,7 @@ from mmctr_kit.recipe import Training
 from mmctr_kit.training import batches as module
 from mmctr_kit.training.batches import DeviceData, make_batch
 from mmctr_kit.training.optimizer import adam, regularised, resolve_precision
+from mmctr_kit.training.user_rows import UserRows
 
 Forward = Callable[[nn.Module, Batch], Tensor]
 """How a model is called in training: (B,) logits of a batch."""
@@ -77,6 +78,7 @@ class Step:
         self.rate = torch.tensor(options.learning_rate, device=data.device)
         """() float32, the learning rate of the next step."""
         self.optimizer = adam(model, options, self.rate)
+        self.users = UserRows(model, self.optimizer, on=options.user_updates == "rows")
         self.tables, self.dense = regularised(model)
         self.precision = resolve_precision(options.precision, self.dense, data.device)
 
@@ -99,16 +101,22 @@ class Step:
     def loss(self, batch: Batch, index: Tensor) -> Tensor:
         """The logloss of the batch of rows ``index``, (); what gradients there were are gone."""
         self.optimizer.zero_grad(set_to_none=True)
-        with self._autocast():
-            logit = self.forward(self.model, batch)
+        with self._autocast(), self.users.standing_in(batch) as seen:
+            logit = self.forward(self.model, seen)
         return nn.functional.binary_cross_entropy_with_logits(logit.float(), self.labels[index])
 
     def update(self) -> None:
         """From the gradients of the loss to new weights."""
         self._regularise()
         if self.options.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
+            nn.utils.clip_grad_norm_(self.trained(), self.options.clip_norm)
         self.optimizer.step()
+        self.users.put_back()
+
+    def trained(self) -> list[nn.Parameter]:
+        """What has a gradient and is updated: the model's parameters, of user tables perhaps only
+        the rows of the last batch."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def state(self) -> dict[str, Tensor]:
         """All that a step changes, by name and where it is: ``model.`` its parameters and buffers,
@@ -128,7 +136,7 @@ class Step:
     def _regularise(self) -> None:
         """Add the gradient of (lambda / 2) * ||W||^2, dense, as the official pipeline does."""
         for weights, strength in (
-            (self.tables, self.options.embedding_regularizer),
+            ((*self.tables, *self.users.small), self.options.embedding_regularizer),
             (self.dense, self.options.net_regularizer),
         ):
             if strength:

@@ -12,12 +12,15 @@ from mmctr_kit.challenge.contract import N_LEVELS
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.learner import make_learner
 from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.users import UserEmbedding
 from mmctr_kit.recipe import parse_recipe
 from mmctr_kit.registry import MODELS, model_class, model_supplies
 
 ITEMS, TAGS, ROWS, USERS = 60, 9, 40, 25
 SIGNALS, ROW_SIGNALS = 3, 13
 NEURAL = sorted(name for name, entry in MODELS.items() if entry.learner == "neural")
+KNOW_USERS = [name for name in NEURAL if "n_users" in model_supplies(name)]
+"""The networks with a table of users."""
 BOOSTED = sorted(set(MODELS) - set(NEURAL))
 
 
@@ -208,6 +211,22 @@ def test_sixty_four_rows_can_be_overfitted(name: str) -> None:
         if lowest < 0.1:
             break
     assert lowest < 0.1
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_a_user_is_known_by_the_rows_of_user_tables_alone(name: str) -> None:
+    """As training.user_updates: rows takes for granted."""
+    model, batch = build(name), make_batch()
+    tables = [m for m in model.modules() if isinstance(m, UserEmbedding)]
+    assert bool(tables) == (name in KNOW_USERS)
+    expected = logits(model, batch)
+    numbers = torch.randperm(USERS, generator=torch.Generator().manual_seed(0)) + 1
+    numbers = torch.cat([torch.zeros(1, dtype=torch.long), numbers])
+    with torch.no_grad():
+        for table in tables:
+            table.weight[numbers] = table.weight.clone()
+    assert torch.equal(logits(model, replace(batch, user=numbers[batch.user])), expected)
+    assert (not tables) == torch.equal(logits(model, batch), expected)
 
 
 @pytest.mark.parametrize("name", NEURAL)

@@ -19,7 +19,7 @@ from torch.utils import backend_registration as backend
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.batches import DeviceData, DeviceRows
 from mmctr_kit.training.step import Step
-from tests.models.test_contract import NEURAL, ROW_SIGNALS, SIGNALS, USERS, build
+from tests.models.test_contract import KNOW_USERS, NEURAL, ROW_SIGNALS, SIGNALS, USERS, build
 
 GPU = "fakegpu"
 ROWS, POSITIONS, BATCH, STATIC = 1_000, 8_000, 64, 700
@@ -74,11 +74,18 @@ def without_content(model: nn.Module) -> nn.Module:
     return model
 
 
-def error_of(name: str, optimizer: str, positions: int | None, rows: int = BATCH) -> str:
+def error_of(
+    name: str,
+    optimizer: str,
+    positions: int | None,
+    rows: int = BATCH,
+    user_updates: str = "dense",
+) -> str:
     model = build(name)
     options = Training.model_validate(
         {
             "optimizer": optimizer,
+            "user_updates": user_updates,
             "precision": "float32",
             "embedding_regularizer": 1e-6,
             "net_regularizer": 1e-6,
@@ -100,6 +107,9 @@ if __name__ == "__main__":
     errors = {name: error_of(name, "adam", STATIC) for name in NEURAL}
     # Fewer ids than the catalogue has items: each is encoded by itself.
     errors |= {f"{name}, few rows": error_of(name, "adam", 40, rows=8) for name in NEURAL}
+    errors |= {
+        f"{name}, rows": error_of(name, "adam", STATIC, user_updates="rows") for name in KNOW_USERS
+    }
     errors["adamw"] = error_of("din", "adamw", STATIC)
     errors["no static total"] = error_of("din", "adam", None)
     json.dump(errors, sys.stdout)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.models.test_contract import NEURAL
+from tests.models.test_contract import KNOW_USERS, NEURAL
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,10 @@ def errors() -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("name", [*NEURAL, *(f"{n}, few rows" for n in NEURAL), "adamw"])
+CASES = [*NEURAL, *(f"{n}, few rows" for n in NEURAL), *(f"{n}, rows" for n in KNOW_USERS), "adamw"]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_a_step_of_fixed_size_never_waits_for_the_device(name: str, errors: dict[str, str]) -> None:
     assert errors[name] == ""
 
