@@ -4,7 +4,6 @@ Every variant is an ordinary run in the ablation's folder, so what is finished i
 costs is measured when all are trained, one by one, with nothing else of the ablation running.
 """
 
-import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any, get_args
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.cost import Measured, kept_cost, measure_cost
 from mmctr_kit.cv import Plan, check_run, manifest_of, plan_cv, run_cv
-from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
+from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError, did_you_mean
 from mmctr_kit.foldjobs import Progress
 from mmctr_kit.items.fusion import left_out
 from mmctr_kit.learner import make_learner
@@ -240,8 +239,7 @@ def _chosen(
     names = [v.name for v in found]
     for pattern in (*only, *skip):
         if not any(fnmatchcase(name, pattern) for name in names):
-            close = difflib.get_close_matches(pattern, names, n=1, cutoff=0.5)
-            hint = f" (did you mean {close[0]}?)" if close else ""
+            hint = did_you_mean(pattern, names)
             raise UsageError(f"this recipe has no variant '{pattern}'{hint}; --list shows them")
     wanted = [n for n in names if not only or any(fnmatchcase(n, p) for p in only)]
     kept = {n for n in wanted if not any(fnmatchcase(n, p) for p in skip)}

@@ -4,9 +4,11 @@ A message is one line: what was expected, what was found, what to do. The comman
 and exits with ``exit_code``; anything else that escapes is a bug and shows its traceback.
 """
 
+import difflib
 import errno
 import os
 import warnings
+from collections.abc import Iterable
 
 
 class MmctrKitError(Exception):
@@ -27,6 +29,12 @@ class DataError(MmctrKitError):
 
 class RunError(MmctrKitError):
     """A run folder that is unfinished, does not match, or would be overwritten."""
+
+
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """Like `` (did you mean din?)``, to go behind what was found; empty where nothing is near."""
+    close = difflib.get_close_matches(found, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 _REFUSED = {

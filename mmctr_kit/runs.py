@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.differing import differing, differing_recipes
-from mmctr_kit.errors import RunError, UsageError
+from mmctr_kit.errors import RunError, UsageError, did_you_mean
 from mmctr_kit.files import (
     Arrays,
     load_array,
@@ -125,8 +125,9 @@ def open_run(name_or_path: str, root: Path) -> Run:
                     f"run '{run.name}' is unfinished; run the command that began it again"
                 )
             return run
-    known = ", ".join(r.name for r in all_runs(root)) or "none"
-    raise UsageError(f"no run '{name_or_path}' under {root}; runs there: {known}")
+    known = [r.name for r in all_runs(root)]
+    hint, listed = did_you_mean(name_or_path, known), ", ".join(known) or "none"
+    raise UsageError(f"no run '{name_or_path}'{hint} under {root}; runs there: {listed}")
 
 
 def run_path(root: Path, name: str) -> Path:

@@ -97,7 +97,6 @@ UNKNOWN = [
     ({"training": {"epoch": 3}}, "unknown key training.epoch (did you mean epochs?)"),
     ({"folds": {"cout": 3}}, "unknown key folds.cout (did you mean count?)"),
     ({"qqqq": 1}, "unknown key qqqq"),
-    ({"model": {"name": "dinn"}}, "no model 'dinn' (did you mean din?)"),
 ]
 
 
@@ -111,25 +110,51 @@ def test_an_unknown_key_is_refused_at_every_level_with_a_suggestion(
     assert expected in str(caught.value)
 
 
+NEAR = [
+    ("items.embedding=e5", "found 'e5' (did you mean e4?)"),
+    ("items.embedding=seperate_pca", "(did you mean separate_pca?)"),
+    ("signals.kinds=al", "signals.kinds: expected all, none or a list of cosine, "),
+    ("signals.kinds=al", "found 'al' (did you mean all?)"),
+    ("signals.kinds=cosine", "(did you mean [cosine]?)"),
+    ("signals.kinds=[cosin]", "found 'cosin' (did you mean cosine?)"),
+    ("model.name=dinn", "model.name: expected one of din, "),
+    ("model.name=dinn", "found 'dinn' (did you mean din?)"),
+    ("training.batch_size=aut", "expected a whole number, or auto; found 'aut' (did you mean auto"),
+    ("training.snapshot=bst", "expected one of best, last; found 'bst' (did you mean best?)"),
+    ("model.attention=multihed", "(did you mean multihead?)"),
+]
+
+
+@pytest.mark.parametrize(("setting", "expected"), NEAR)
+def test_a_value_near_a_known_one_is_refused_with_it(setting: str, expected: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_recipe("din_demo", [setting])
+    assert expected in str(caught.value)
+    assert "{" not in str(caught.value)  # not the whole block
+
+
 WRONG = [
     ({"name": "a b"}, "name: "),
     ({"name": "../up"}, "name: "),
     ({"name": 3}, "name: "),
     ({"name": "x\n"}, "name: "),
-    ({"model": "din"}, "model: expected a mapping with a name, one of din"),
-    ({"model": None}, "model: expected a mapping"),
-    ({"model": {}}, "model: expected a mapping"),
-    ({"model": {"name": ["din"]}}, "model: no model '['din']'"),
-    ({"model": {"name": {}}}, "model: no model"),
-    ({"model": {"name": None}}, "model: no model"),
-    ({"model": {"name": "din", "mlp_hidden": []}}, "model.mlp_hidden: List should have at least 1"),
+    ({"model": "din"}, "model: expected a name: one of din, "),
+    ({"model": None}, "model: expected a name: one of din, "),
+    ({"model": {}}, "model: expected a name: one of din, "),
+    ({"model": {"name": ["din"]}}, "model.name: expected one of din, "),
+    ({"model": {"name": {}}}, "model.name: expected one of din, "),
+    ({"model": {"name": None}}, "model.name: expected one of din, "),
+    (
+        {"model": {"name": "din", "mlp_hidden": []}},
+        "model.mlp_hidden: expected at least 1 in the list",
+    ),
     ({"model": {"name": "din", "mlp_hidden": [8, 0]}}, "model.mlp_hidden.1: "),
     (
         {"model": {"name": "din", "mlp_hidden": 8}},
-        "model.mlp_hidden: Input should be a list, found 8",
+        "model.mlp_hidden: expected a list; found 8",
     ),
     ({"folds": 2}, "folds is a block of count, seed; found 2"),
-    ({"training": {"epochs": "abc"}}, "training.epochs: Input should be a valid integer, found"),
+    ({"training": {"epochs": "abc"}}, "training.epochs: expected a whole number; found"),
     ({"model": {"name": "din", "mlp_dropout": 1}}, "model.mlp_dropout: "),
     ({"model": {"name": "din", "mlp_activation": "rel"}}, "model.mlp_activation: "),
     ({"model": {"name": "din", "batch_norm": 3}}, "model.batch_norm: "),
@@ -173,8 +198,8 @@ def test_a_wrong_value_is_one_line_that_names_its_key(more: dict[Any, Any], expe
         parse_recipe({**LEAST, **more}, "r.yaml")
     assert f"r.yaml: {expected}" in str(caught.value) or expected in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert "union" not in str(caught.value)
-    assert "constrained" not in str(caught.value)
+    for word in ("union", "constrained", "Input", "valid ", "should", "Value error"):
+        assert word not in str(caught.value).removeprefix("r.yaml")
 
 
 @pytest.mark.parametrize("key", ["name", "model"])
@@ -277,8 +302,8 @@ def test_several_settings_apply_in_order_and_leave_the_rest(tmp_path: Path) -> N
         ("training.epochs.deep=1", "training.epochs"),
         ("model.mlp_hidden=[8", "--set model.mlp_hidden=[8: "),
         ("model.mlp_hidden=[8, 0]", "model.mlp_hidden.1: "),
-        ("model.name=dim", "no model 'dim' (did you mean din?)"),
-        ("model=din", "model: expected a mapping"),
+        ("model.name=dim", "; found 'dim' (did you mean din?)"),
+        ("model=din", "model: expected a name: one of din, "),
         ("name.x=1", "--set name.x=1: name is str, not a block of keys"),
         ("seeds=1,2", "seeds: "),
         ("seeds.0=1", "seeds: "),

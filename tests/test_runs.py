@@ -251,6 +251,8 @@ def test_only_a_finished_run_opens(tmp_path: Path) -> None:
     finished(tmp_path / "whole")
     assert open_run("whole", tmp_path).name == "whole"
     assert open_run(str(tmp_path / "whole"), tmp_path / "elsewhere").name == "whole"
+    with pytest.raises(UsageError, match=r"no run 'whle' \(did you mean whole\?\) under "):
+        open_run("whle", tmp_path)
     with pytest.raises(UsageError, match=r"no run 'x' under .*; runs there: half, whole"):
         open_run("x", tmp_path)
     with pytest.raises(UsageError, match="runs there: none"):

@@ -109,15 +109,13 @@ def _generated(preset: str) -> Path:
     """The preset's data, made once."""
     from mmctr_kit import __version__
     from mmctr_kit.challenge.cache import cache_folder
-    from mmctr_kit.challenge.synth import PRESETS, generate
-    from mmctr_kit.errors import UsageError
+    from mmctr_kit.challenge.synth import find_preset, generate
 
-    if preset not in PRESETS:
-        raise UsageError(f"no preset '{preset}'; expected one of {', '.join(PRESETS)}")
+    chosen = find_preset(preset)
     root = cache_folder() / f"synth-{preset}-{__version__}"
     if not (root / "truth" / "oracle.json").is_file():
         with status(f"generating the preset {preset}"):
-            generate(root, PRESETS[preset], seed=0)
+            generate(root, chosen, seed=0)
     return root / "data"
 
 

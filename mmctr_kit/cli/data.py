@@ -63,17 +63,15 @@ def synth(
 
       mmctr-kit data synth big --preset full --seed 3
     """
-    from mmctr_kit.challenge.synth import PRESETS, generate
-    from mmctr_kit.errors import UsageError
+    from mmctr_kit.challenge.synth import find_preset, generate
 
-    if preset not in PRESETS:
-        raise UsageError(f"no preset '{preset}'; expected one of {', '.join(PRESETS)}")
+    chosen = find_preset(preset)
 
     def tell(stage: str, done: int, total: int) -> None:
         if sys.stderr.isatty():
             print(f"\r{stage}: {done:,} of {total:,}\033[K", end="", file=sys.stderr, flush=True)
 
-    truth = generate(out, PRESETS[preset], seed, tell)
+    truth = generate(out, chosen, seed, tell)
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
     if as_json:

@@ -50,12 +50,11 @@ def demo(
 
 def _generated(out: Path, preset: str, seed: int) -> bool:
     """Whether this very data set is there already; UsageError where it is another."""
-    from mmctr_kit.challenge.synth import PRESETS
+    from mmctr_kit.challenge.synth import find_preset
     from mmctr_kit.errors import UsageError
     from mmctr_kit.files import read_json
 
-    if preset not in PRESETS:
-        raise UsageError(f"no preset '{preset}'; expected one of {', '.join(PRESETS)}")
+    find_preset(preset)
     made = out / "truth" / "oracle.json"
     if not made.is_file():
         return False

@@ -4,11 +4,10 @@ Unknown keys are refused at every level with a suggestion; ``--set a.b=v`` goes 
 validation; the resolved recipe holds every value that the run used. Design: section 4.
 """
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -22,7 +21,7 @@ from pydantic import (
 )
 
 from mmctr_kit import __version__
-from mmctr_kit.errors import UsageError
+from mmctr_kit.errors import UsageError, did_you_mean
 from mmctr_kit.options import NonNegativeInt
 from mmctr_kit.recipe.blocks import (
     SIGNAL_KINDS,
@@ -34,6 +33,7 @@ from mmctr_kit.recipe.blocks import (
     Signals,
     Training,
 )
+from mmctr_kit.recipe.explain import explain_all
 from mmctr_kit.recipe.search import RANGE_KEYS, Range, require_keys
 from mmctr_kit.recipe.settings import drop_idle
 from mmctr_kit.recipe.shipped import find_recipe, recipe_folder, shipped_recipes
@@ -76,10 +76,12 @@ def _parse_model(value: Any) -> Block:
     if isinstance(value, Block):
         return value
     if not isinstance(value, Mapping) or "name" not in value:
-        raise ValueError(f"expected a mapping with a name, one of {', '.join(MODELS)}")
+        found = "none" if isinstance(value, Mapping) else repr(value)
+        raise ValueError(f"expected a name: one of {', '.join(MODELS)}; found {found}")
     name = value["name"]
     if not isinstance(name, str) or name not in MODELS:
-        raise ValueError(f"no model '{name}'{_suggest(str(name), MODELS)}")
+        told = f"model.name: expected one of {', '.join(MODELS)}; found {name!r}"
+        raise ValueError(f"{told}{did_you_mean(str(name), MODELS)}")
     return _model_block(name).model_validate(dict(value))
 
 
@@ -217,16 +219,17 @@ def parse_recipe(content: Mapping[str, Any], where: str) -> Recipe:
     """Validate ``content``; ``where`` names it in the one line of an UsageError."""
     problems: list[str] = []
     whole = dict(content)
+    keys_at = partial(_keys_at, content)
     if _names_model(whole.get("model")):
         # First and apart: an error in the model's options then has its place and its key names.
         try:
             whole["model"] = _parse_model(whole["model"])
         except ValidationError as e:
-            problems += _explain_all(e, content, ("model",))
+            problems += explain_all(e, content, ("model",), keys_at)
     try:
         recipe = Recipe.model_validate(whole)
     except ValidationError as e:
-        problems += _explain_all(e, content, (), without_model=bool(problems))
+        problems += explain_all(e, content, (), keys_at, without_model=bool(problems))
     if problems:
         raise UsageError(f"{where}: {'; '.join(problems)}")
     return recipe
@@ -271,49 +274,7 @@ def _names_model(model: Any) -> bool:
     return isinstance(name, str) and name in MODELS
 
 
-def _explain_all(
-    failure: ValidationError,
-    content: Mapping[str, Any],
-    above: tuple[str, ...],
-    without_model: bool = False,
-) -> list[str]:
-    """One phrase a faulty place, the deepest places alone."""
-    errors: dict[tuple[Any, ...], list[Any]] = {}
-    for error in failure.errors():
-        loc = _place(content, (*above, *error["loc"]))
-        if not (without_model and loc[:1] == ("model",)):
-            errors.setdefault(loc, []).append(error)
-    deepest = [a for a in errors if not any(b[: len(a)] == a for b in errors if b != a)]
-    return [_explain(loc, errors[loc], content) for loc in deepest]
-
-
-def _place(content: Any, loc: tuple[Any, ...]) -> tuple[Any, ...]:
-    """``loc`` as far as the recipe goes: pydantic adds the names of a union's members."""
-    for depth, part in enumerate(loc):
-        if not isinstance(content, dict | list):
-            return loc[:depth]
-        if isinstance(content, dict) and part not in content:
-            return loc
-        content = content[part]
-    return loc
-
-
-def _explain(loc: tuple[Any, ...], errors: Sequence[Any], content: Mapping[str, Any]) -> str:
-    place = ".".join(str(part) for part in loc)
-    kind, found = errors[0]["type"], errors[0]["input"]
-    if kind == "extra_forbidden":
-        return f"unknown key {place}{_suggest(str(loc[-1]), _keys_at(loc[:-1], content))}"
-    if kind == "missing":
-        return f"{place} is missing"
-    if kind == "model_type":
-        return f"{place} is a block of {', '.join(_keys_at(loc, content))}; found {found!r}"
-    message = " or ".join(str(error["msg"]) for error in errors)
-    message = message.replace("Value error, ", "").replace("a valid tuple", "a list")
-    message = message.replace("Tuple", "List").partition(", unable to parse")[0]
-    return f"{place}: {message}, found {found!r}" if place else message
-
-
-def _keys_at(loc: Sequence[Any], content: Mapping[str, Any]) -> list[str]:
+def _keys_at(content: Mapping[str, Any], loc: Sequence[Any]) -> list[str]:
     if not loc:
         return list(Recipe.model_fields)
     if loc[0] == "search":
@@ -322,11 +283,6 @@ def _keys_at(loc: Sequence[Any], content: Mapping[str, Any]) -> list[str]:
         return ["name", *model_options(content["model"]["name"])]
     annotation = Recipe.model_fields[loc[0]].annotation
     return list(getattr(annotation, "model_fields", {}))
-
-
-def _suggest(found: str, known: Mapping[str, Any] | Sequence[str]) -> str:
-    close = difflib.get_close_matches(found, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _first_line(error: Exception) -> str:

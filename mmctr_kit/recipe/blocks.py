@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from mmctr_kit.errors import did_you_mean
 from mmctr_kit.options import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Rate
 
 ItemEmbedding = Literal[
@@ -23,6 +24,7 @@ ItemEmbedding = Literal[
 
 SignalKind = Literal["cosine", "pmi", "near", "next", "recent", "ease"]
 SIGNAL_KINDS: tuple[SignalKind, ...] = get_args(SignalKind)
+_GROUPS: Mapping[str, tuple[SignalKind, ...]] = {"all": SIGNAL_KINDS, "none": ()}
 
 
 class Block(BaseModel):
@@ -153,7 +155,13 @@ class Signals(ChoiceBlock):
     @field_validator("kinds", mode="before")
     @classmethod
     def _all_or_none(cls, kinds: Any) -> Any:
-        return {"all": SIGNAL_KINDS, "none": ()}[kinds] if kinds in ("all", "none") else kinds
+        if not isinstance(kinds, str):
+            return kinds
+        if kinds not in _GROUPS:
+            known = ", ".join(SIGNAL_KINDS)
+            near = did_you_mean(kinds, (*_GROUPS, *(f"[{kind}]" for kind in SIGNAL_KINDS)))
+            raise ValueError(f"expected all, none or a list of {known}; found {kinds!r}{near}")
+        return _GROUPS[kinds]
 
     @field_validator("kinds", mode="after")
     @classmethod

@@ -9,13 +9,14 @@ Each entry is a dotted recipe key and the range of its values:
       model.mlp_dropout: {float: [0.0, 0.5], step: 0.1}
 """
 
-import difflib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from mmctr_kit.errors import did_you_mean
 
 FIXED = {
     "name": "a trial has no name of its own",
@@ -152,9 +153,7 @@ def holds(when: Mapping[str, Sequence[Any]], value_of: Mapping[str, Any]) -> boo
 
 def _require_known(key: str, known: Iterable[str], where: str) -> None:
     if key not in (keys := list(known)):
-        close = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        raise ValueError(f"{where}: the recipe has no key {key}{hint}")
+        raise ValueError(f"{where}: the recipe has no key {key}{did_you_mean(key, keys)}")
 
 
 def _require_values(searched: Range, wanted: Sequence[Any], where: str) -> None:
@@ -162,8 +161,7 @@ def _require_values(searched: Range, wanted: Sequence[Any], where: str) -> None:
     for value in wanted:
         if not searched.holds(value):
             labels = [label(v) for v in searched.choice or ()]
-            close = difflib.get_close_matches(label(value), labels, n=1, cutoff=0.5)
-            hint = f" (did you mean {close[0]}?)" if close else ""
+            hint = did_you_mean(label(value), labels)
             raise ValueError(f"{where} is never {label(value)} in this search{hint}")
 
 

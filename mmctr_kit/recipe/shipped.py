@@ -1,10 +1,9 @@
 """Where recipes lie: those that are shipped, by name, and files of one's own."""
 
-import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmctr_kit.errors import UsageError
+from mmctr_kit.errors import UsageError, did_you_mean
 
 
 def recipe_folder() -> Path:
@@ -28,7 +27,6 @@ def find_recipe(name_or_path: str) -> Path:
         return path
     shipped = {p.stem: p for p in shipped_recipes()}
     if name_or_path not in shipped:
-        close = difflib.get_close_matches(name_or_path, list(shipped), n=1, cutoff=0.5)
-        hint = f" (did you mean {close[0]}?)" if close else ""
+        hint = did_you_mean(name_or_path, shipped)
         raise UsageError(f"no recipe '{name_or_path}'{hint}; shipped: {', '.join(shipped)}")
     return shipped[name_or_path]

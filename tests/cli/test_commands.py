@@ -234,6 +234,7 @@ def test_data_check_passes_clean_data_and_fails_a_broken_folder(
         (("score", "nothing", "--labels", "nowhere.csv"), "no labels file"),
         (("data", "check", "nowhere"), "no data folder"),
         (("data", "synth", "x", "--preset", "huge"), "no preset 'huge'"),
+        (("demo", "--out", "x", "--preset", "tyni"), "no preset 'tyni' (did you mean tiny?)"),
         (("data", "movielens", "nowhere", "x"), "nowhere"),
         (("recipes", "qinn"), "no recipe 'qinn'"),
         (("cvv",), "No such command 'cvv'"),

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mmctr_kit.challenge.contract import FILES, SPLITS, Split
 from mmctr_kit.challenge.synth.content import make_content
-from mmctr_kit.challenge.synth.presets import PRESETS, Preset
+from mmctr_kit.challenge.synth.presets import PRESETS, Preset, find_preset
 from mmctr_kit.challenge.synth.users import Users, draw_users
 from mmctr_kit.challenge.synth.world import World, build_world
 from mmctr_kit.challenge.synth.write import SplitRows, write_items, write_rows, write_sequences
@@ -26,7 +26,7 @@ from mmctr_kit.errors import UsageError
 from mmctr_kit.files import new_folder
 from mmctr_kit.metrics import auc
 
-__all__ = ["PRESETS", "Preset", "SplitTruth", "Truth", "generate"]
+__all__ = ["PRESETS", "Preset", "SplitTruth", "Truth", "find_preset", "generate"]
 
 Progress = Callable[[str, int, int], None]
 

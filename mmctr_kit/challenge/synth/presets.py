@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mmctr_kit.challenge.contract import KNOWN_ROWS_PER_USER, Split
+from mmctr_kit.errors import UsageError, did_you_mean
 
 ROWS_PER_USER = KNOWN_ROWS_PER_USER
 """Every user's group: one positive, the rest negatives."""
@@ -113,3 +114,11 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
     }
 )
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of that name; UsageError where it is none."""
+    if name not in PRESETS:
+        hint = did_you_mean(name, PRESETS)
+        raise UsageError(f"no preset '{name}'{hint}; expected one of {', '.join(PRESETS)}")
+    return PRESETS[name]
