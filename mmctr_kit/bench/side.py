@@ -37,7 +37,7 @@ def side_by_side(told: Subject) -> Side:
     stream = stream_of(fit, train)
     size, ours = stream.batch_size, timed_steps(fit, stream, told)
     next(ours)
-    official = _Official(recipe, data, train, size, fit.data.device)
+    official = _Official(recipe, data, train, size, fit.source.device)
     official.step()  # its first step is not counted either
     rounds = tuple(_round(official, ours, size, told.seconds) for _ in range(ROUNDS))
     return Side(recipe.name, size, fit.step.precision, rounds)

@@ -82,7 +82,7 @@ def measure(told: Subject) -> Result:
     prediction = _predict(fit, told.seconds)
     latency = latencies(learner, "valid", users)
     memory = peak_bytes(told.device)  # what follows is not the model's
-    batch = stream_of(fit, train).batches(0, 1)[0]
+    batch = fit.batch(stream_of(fit, train).batches(0, 1)[0])
     parameters = sum(p.numel() for p in fit.model.parameters())
     return Result(
         recipe=recipe.name,
@@ -100,7 +100,7 @@ def measure(told: Subject) -> Result:
 def timed_steps(fit: Fit, stream: RowStream, told: Subject) -> Iterator[Chunk]:
     """Train without end. What is compiled and captured for the first steps is done before the
     first chunk that is yielded."""
-    device = fit.data.device
+    device = fit.source.device
     chunk = min(_CHUNK[device.type], told.steps or _CHUNK[device.type])
     rates = [fit.options.learning_rate] * chunk
     first = 0
@@ -133,13 +133,13 @@ def _train(fit: Fit, train: NDArray[np.int64], told: Subject) -> Training:
 
 def stream_of(fit: Fit, train: NDArray[np.int64]) -> RowStream:
     """Random batches of the recipe's size."""
-    rows = torch.from_numpy(train).to(fit.data.device)
+    rows = torch.from_numpy(train).to(fit.source.device)
     return RowStream(rows, batch_size_for(len(train), fit.options), 0)
 
 
 def _predict(fit: Fit, seconds: float) -> Prediction:
     """All of test, or as much of it as the time is enough for."""
-    total = len(fit.data.rows["test"])
+    total = len(fit.source.whole.rows["test"])
     some = np.arange(min(_FIRST_ROWS, total))
     fit.predict("test", some)
     began = time.perf_counter()

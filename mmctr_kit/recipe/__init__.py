@@ -187,9 +187,10 @@ class Recipe(Block):
 
     def content(self) -> dict[str, Any]:
         """The resolved recipe for a fingerprint: an item file counts by what it holds, which the
-        features' fingerprints cover, and not by where it lies."""
+        features' fingerprints cover, and not by where it lies; nor does where the rows lie."""
         content = self.resolved()
         content["items"]["file"] = None
+        del content["training"]["data_on"]
         return content
 
     def to_yaml(self) -> str:

@@ -204,6 +204,10 @@ class Training(Block):
     moments decay, and the regulariser and weight decay act, in the steps that see the user, and
     bias is corrected by the number of all steps. That is torch's SparseAdam and TensorFlow's
     LazyAdam, but for epsilon, which is that of ``dense``.
+
+    ``data_on``: whether the rows, with their histories and signals, lie on the ``device``, or on
+    the ``host``, from where they go to the device in chunks; the models are the same. ``auto`` is
+    the device where they take at most half of its free memory, as always on a CPU.
     """
 
     optimizer: Literal["adam", "adamw"] = "adam"
@@ -223,6 +227,7 @@ class Training(Block):
     precision: Literal["auto", "float32", "bf16"] = "auto"
     steps: Literal["auto", "plain", "captured", "compiled"] = "auto"
     user_updates: Literal["dense", "rows"] = "dense"
+    data_on: Literal["auto", "device", "host"] = "auto"
 
     @model_validator(mode="after")
     def _decay_needs_adamw(self) -> "Training":

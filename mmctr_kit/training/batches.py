@@ -39,6 +39,18 @@ class DeviceRows:
         return len(self.item)
 
     @property
+    def labels(self) -> Tensor:
+        """The labels, where the split has them."""
+        if self.label is None:
+            raise ValueError("this split has no labels")
+        return self.label
+
+    @property
+    def columns(self) -> dict[str, Tensor]:
+        """The columns that there are, by name."""
+        return {k: v for k, v in vars(self).items() if v is not None}
+
+    @property
     def lengths(self) -> Tensor:
         """(rows,) int64 the number of items in each history."""
         return self.end - self.begin
@@ -60,6 +72,20 @@ class DeviceData:
     @property
     def device(self) -> torch.device:
         return self.history_items.device
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all its tensors."""
+        columns = [c for rows in self.rows.values() for c in rows.columns.values()]
+        return sum(tensor.nbytes for tensor in (*columns, self.history_items))
+
+    def to(self, device: torch.device) -> "DeviceData":
+        """The same on another device."""
+        rows = {
+            split: replace(r, **{name: c.to(device) for name, c in r.columns.items()})
+            for split, r in self.rows.items()
+        }
+        return replace(self, rows=rows, history_items=self.history_items.to(device))
 
     def with_rows(
         self, split: Split, examples: Examples, signals: SignalValues | None

@@ -64,6 +64,15 @@ def prepare(device: str, threads: int) -> None:
             libc.mallopt(_M_TRIM_THRESHOLD, -1)
 
 
+def free_bytes(device: torch.device) -> int | None:
+    """What this process can still have in tensors on a GPU; None for a CPU, which is the host."""
+    if device.type != "cuda":
+        return None
+    # What torch keeps of freed tensors is no longer free for others, but is for the next.
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + kept
+
+
 def peak_gpu_bytes() -> int:
     """The most that this process has ever had in tensors on the GPU, the data included."""
     return torch.cuda.max_memory_allocated()

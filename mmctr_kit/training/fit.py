@@ -20,10 +20,10 @@ from mmctr_kit.challenge.contract import Split
 from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.learner import LARGE_STATE, Epoch, State
 from mmctr_kit.metrics import auc
-from mmctr_kit.models.batch import Batch
 from mmctr_kit.recipe import Training
-from mmctr_kit.training.batches import DeviceData, RowStream, make_batch, mix
+from mmctr_kit.training.batches import RowStream, make_batch, mix
 from mmctr_kit.training.optimizer import learning_rate
+from mmctr_kit.training.source import Source
 from mmctr_kit.training.step import Batches, Forward, Step, plain
 from mmctr_kit.training.steps import PlainSteps, StaticSteps, Steps, resolve_steps
 
@@ -60,22 +60,24 @@ class Fit:
     def __init__(
         self,
         model: nn.Module,
-        data: DeviceData,
+        source: Source,
         options: Training,
         seed: int,
         forward: Forward = plain,
         batches: Batches = make_batch,
     ) -> None:
         self.model = model
-        self.data = data
+        self.source = source
         self.options = options
         self.seed = seed
         self.best_auc = -1.0
         self.best: dict[str, Tensor] = {}
-        self.known_user = torch.zeros(data.n_users + 1, dtype=torch.bool, device=data.device)
-        self.step = Step(model, data, options, self.known_user, forward, batches)
-        static = resolve_steps(options.steps, data.device) != "plain"
-        self.steps: Steps = StaticSteps(self.step) if static else PlainSteps(self.step)
+        users, device = source.whole.n_users, source.device
+        self.known_user = torch.zeros(users + 1, dtype=torch.bool, device=device)
+        self.step = Step(model, source.data, options, self.known_user, forward, batches)
+        self.steps: Steps = PlainSteps(self.step)
+        if resolve_steps(options.steps, device) != "plain":
+            self.steps = StaticSteps(self.step, source.whole.rows["train"].lengths)
 
     def run(
         self, train: NDArray[np.int64], holdout: NDArray[np.int64], resume: State | None = None
@@ -85,11 +87,14 @@ class Fit:
         ``train`` and ``holdout`` are row numbers of the train split, disjoint by user. ``resume``
         is an earlier epoch's state.
         """
-        device = self.data.device
         batch_size = batch_size_for(len(train), self.options)
-        stream = RowStream(torch.from_numpy(train).to(device), batch_size, mix(self.seed, 1))
+        rows = torch.from_numpy(train)
+        # Drawn on the device, which draws other permutations than the host would.
+        stream = RowStream(rows.to(self.source.device), batch_size, mix(self.seed, 1))
         steps, epochs = schedule(len(train), self.options)
-        self.known_user[self.data.rows["train"].user[stream.rows]] = True
+        whole = self.source.whole
+        users = whole.rows["train"].user[rows.to(whole.device)]
+        self.known_user[users.to(self.source.device)] = True
         labels = self._labels()[holdout]
         first = 0 if resume is None else self._restore(resume)
         for epoch in range(first, epochs):
@@ -126,41 +131,50 @@ class Fit:
 
     def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """(rows,) logits in float32 arithmetic, widened to float64; all rows if no index."""
-        rows = self.data.rows[split]
-        device = self.data.device
-        chosen = (
-            torch.arange(len(rows), device=device)
-            if index is None
-            else torch.from_numpy(index).to(device)
-        )
+        whole = self.source.whole
+        chosen = torch.arange(len(whole.rows[split])) if index is None else torch.from_numpy(index)
+        chosen = chosen.to(whole.device)
+        sizes = self._sizes(whole.rows[split].lengths[chosen])
         self.model.eval()
         parts = []
         with torch.inference_mode():
-            for part in self._parts(split, chosen):
-                batch = self._batch(split, part)
-                parts.append(self.model(batch).double())
+            for chunk in self.source.chunks(split, chosen, sizes):
+                for rows in chunk.batches():
+                    batch = make_batch(chunk.data, split, rows, self.known_user)
+                    parts.append(self.model(batch).double())
         return torch.cat(parts).cpu().numpy() if parts else np.zeros(0)
 
-    def _parts(self, split: Split, chosen: Tensor) -> list[Tensor]:
-        """The rows cut where their histories add up, so that long ones cost no more memory."""
-        length = self.data.rows[split].lengths[chosen]
-        budget = PREDICT_POSITIONS[self.data.device.type]
+    def _sizes(self, length: Tensor) -> list[int]:
+        """Of rows (R,) of this history ``length``, how many to predict at once: cut where their
+        histories add up, so that long ones cost no more memory."""
+        device = self.source.device.type
+        budget = PREDICT_POSITIONS[device]
         part = torch.div(torch.cumsum(length + 1, 0), budget, rounding_mode="floor")
-        if length.device.type == "cpu":
+        if device == "cpu":
             most = torch.arange(len(length)) // PREDICT_ROWS
             part = part * (len(length) // PREDICT_ROWS + 1) + most
-        sizes = torch.unique_consecutive(part, return_counts=True)[1]
-        return list(torch.split(chosen, sizes.tolist()))
-
-    def _batch(self, split: Split, index: Tensor) -> Batch:
-        return make_batch(self.data, split, index, self.known_user)
+        sizes: list[int] = torch.unique_consecutive(part, return_counts=True)[1].tolist()
+        return sizes
 
     def train_steps(self, index: Tensor, rates: Sequence[float]) -> float:
         """Train on the batches ``index`` (S, B) at these learning rates; the mean of their
         losses."""
         self.model.train()
-        loss = self.steps.run(index, torch.tensor(rates, device=index.device))
-        return float(loss) / len(index)
+        rate = torch.tensor(rates, device=self.source.device)
+        total = torch.zeros((), device=self.source.device)
+        steps, size = index.shape
+        for chunk in self.source.chunks("train", index.flatten(), [size] * steps):
+            count = len(chunk.sizes)
+            self.steps.run(chunk, rate[:count], total)
+            rate = rate[count:]
+        return float(total) / steps
+
+    def batch(self, index: Tensor) -> Tensor:
+        """The numbers (B,) that the train rows ``index`` have for the step, put where it finds
+        them."""
+        chunk = next(self.source.chunks("train", index, [len(index)]))
+        self.step.data = chunk.data
+        return chunk.index
 
     def _epoch(self, stream: RowStream, begin: int, steps: int, total: int) -> float:
         numbers = range(begin, begin + steps)
@@ -175,9 +189,8 @@ class Fit:
             self.best[name].copy_(value)
 
     def _labels(self) -> NDArray[np.int8]:
-        label = self.data.rows["train"].label
-        assert label is not None
-        return np.asarray(label.cpu().numpy(), dtype=np.int8)
+        labels = self.source.whole.rows["train"].labels
+        return np.asarray(labels.cpu().numpy(), dtype=np.int8)
 
     def _state(self, epochs_done: int) -> State:
         tensors = self.step.state() | {f"best.{k}": v for k, v in self.best.items()}
@@ -190,7 +203,7 @@ class Fit:
 
     def _restore(self, state: State) -> int:
         """Go back to a state; returns the number of epochs it has behind it."""
-        device = self.data.device
+        device = self.source.device
         tensors = {k: torch.from_numpy(np.array(v)).to(device) for k, v in state.items()}
         self.step.fill(tensors)
         self.best = _under("best.", tensors)

@@ -24,6 +24,7 @@ from mmctr_kit.recipe import Recipe
 from mmctr_kit.registry import model_class, model_supplies
 from mmctr_kit.training.batches import DeviceData, make_batch, mix, tensor, with_raw_users
 from mmctr_kit.training.fit import Fit, batch_size_for, copy_state, schedule
+from mmctr_kit.training.placement import place
 from mmctr_kit.training.shared import Seen, Shared
 from mmctr_kit.training.step import compiled, compiled_batches, plain
 from mmctr_kit.training.steps import resolve_steps
@@ -44,8 +45,7 @@ class NeuralLearner:
         self._challenge = data
         self._shared = shared or Shared()
         most = recipe.training.max_history
-        self._base: DeviceData = self._shared.rows(data, self.device, most)
-        self.data = self._base
+        self._base: DeviceData = self._shared.rows(data, most)
         likes, views = item_levels(data)
         widths, present = item_parts(data, recipe.items)
         self._supplies: dict[str, Any] = {
@@ -56,7 +56,7 @@ class NeuralLearner:
             "item_likes_level": tensor(likes, self.device),
             "item_views_level": tensor(views, self.device),
             "n_tags": data.n_tags,
-            "n_users": self.data.n_users,
+            "n_users": self._base.n_users,
             "n_signals": len(recipe.signals.kinds),
             "n_row_signals": len(row_columns(recipe.signals.kinds)),
         }
@@ -99,33 +99,34 @@ class NeuralLearner:
         It is in the module of the fit before: what was compiled is of that.
         """
         self._fit = None  # first: on a GPU its graph holds the memory of a whole step
-        rows = self._see(train, seed)
+        source, rows = self._see(train, seed)
         model = self.build(seed)
         if self._module is None:
             self._module = model
         else:
             self._module.load_state_dict(model.state_dict())
         self._fit = Fit(
-            self._module, self.data, self.recipe.training, seed, self._forward, self._batches
+            self._module, source, self.recipe.training, seed, self._forward, self._batches
         )
         return self._fit, rows
 
-    def _see(self, train: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-        """Take what these train rows add to the data: signals and extra rows of their users.
-
-        Returns the rows to train on, the extra ones numbered after the train split's own.
-        """
+    def _see(self, train: NDArray[np.int64], seed: int) -> Seen:
+        """What these train rows add to the data, signals and extra rows of their users, and the
+        data itself, in its place; the rows to train on, the extra ones numbered after the train
+        split's own."""
         recipe = self.recipe
+        most, data_on = recipe.training.max_history, recipe.training.data_on
         if not (recipe.signals.kinds or recipe.augmentation.per_user):
-            return train
+            source, _ = self._shared.seen(
+                repr([most, data_on]), lambda: (place(self._base, self.device, data_on), train)
+            )
+            return source, train
         # Signals are the fold's: another seed of it has the same, but for its extra rows.
         drawn = seed if recipe.augmentation.per_user else None
-        asked = [recipe.signals, recipe.augmentation, recipe.training.max_history, drawn]
+        asked = [recipe.signals, recipe.augmentation, most, data_on, drawn]
         digest = hashlib.sha256(repr(asked).encode())
         digest.update(train.tobytes())
-        key = digest.hexdigest()
-        self.data, rows = self._shared.seen(key, lambda: self._with_rows(train, seed))
-        return rows
+        return self._shared.seen(digest.hexdigest(), lambda: self._with_rows(train, seed))
 
     def _with_rows(self, train: NDArray[np.int64], seed: int) -> Seen:
         data, recipe = self._challenge, self.recipe
@@ -141,7 +142,7 @@ class NeuralLearner:
         found = self._base
         for split in SPLITS:
             found = found.with_rows(split, examples[split], signals[split])
-        return found, rows
+        return place(found, self.device, recipe.training.data_on), rows
 
     def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         if split == "train" and index is None:
@@ -157,10 +158,12 @@ class NeuralLearner:
         tensors = {k: tensor(v, self.device) for k, v in weights.items()}
         known_user = tensors.pop(KNOWN_USER)
         numbers = np.searchsorted(self._base.users, self._challenge.train.user_id) + 1
-        self._see(np.flatnonzero(np.asarray(weights[KNOWN_USER])[numbers]), 0)
+        self._fit = None
+        with _full("free what other processes hold of it"):
+            source, _ = self._see(np.flatnonzero(np.asarray(weights[KNOWN_USER])[numbers]), 0)
         model = self.build(0)
         model.load_state_dict(tensors)
-        self._fit = Fit(model, self.data, self.recipe.training, 0)
+        self._fit = Fit(model, source, self.recipe.training, 0)
         self._fit.known_user = known_user
 
     def load_published(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -177,20 +180,20 @@ class NeuralLearner:
         supplies["n_users"] = sizes.users if sizes.users is not None else supplies["n_users"]
         model = self._model(supplies)
         load_published(model, tensors)
-        self.data = with_raw_users(self.data, self._challenge, int(supplies["n_users"]))
-        self._fit = Fit(model, self.data, self.recipe.training, 0)
+        data = with_raw_users(self._base, self._challenge, int(supplies["n_users"]))
+        source = place(data, self.device, self.recipe.training.data_on)
+        self._fit = Fit(model, source, self.recipe.training, 0)
         self._fit.known_user[:] = True
 
     def cost(self, train_rows: int) -> Cost:
         options = self.recipe.training
-        if self.recipe.signals.kinds:
-            self._see(np.arange(len(self._challenge.train)), 0)
-        fit = Fit(self.build(0), self.data, options, 0, self._forward, self._batches)
+        source, _ = self._see(np.arange(len(self._challenge.train)), 0)
+        fit = Fit(self.build(0), source, options, 0, self._forward, self._batches)
         size = batch_size_for(train_rows, options)
         # Rows far apart: neighbours share a user, and on a CPU an item is encoded once a batch.
-        there = len(self.data.rows["train"])
+        there = len(source.whole.rows["train"])
         rows = np.sort(np.random.default_rng(0).choice(there, min(size, there), replace=False))
-        index = torch.from_numpy(rows).to(self.device).expand(_TIMED_STEPS, -1)
+        index = torch.from_numpy(rows).to(source.device).expand(_TIMED_STEPS, -1)
         rates = [options.learning_rate] * _TIMED_STEPS
         per_step = _seconds(lambda: fit.train_steps(index, rates)) / _TIMED_STEPS
         per_prediction = _seconds(lambda: fit.predict("train", rows))
@@ -216,7 +219,8 @@ def _full(remedy: str) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as e:
-        raise MmctrKitError(f"the GPU's memory is full; {remedy}, or use --devices cpu") from e
+        ways = f"{remedy}, keep the data on the host (training.data_on=host)"
+        raise MmctrKitError(f"the GPU's memory is full; {ways}, or use --devices cpu") from e
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -1,4 +1,4 @@
-"""What learners of one data set on one device share: the rows there, and what a fold adds to them.
+"""What learners of one data set on one device share: its rows, and what a fold adds to them.
 
 A study's trials differ in their networks, seldom in what they see of the rows: copying those to
 the device and counting a fold's signals is then done once.
@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.training.batches import DeviceData, to_device
+from mmctr_kit.training.source import Source
 
-Seen = tuple[DeviceData, NDArray[np.int64]]
+Seen = tuple[Source, NDArray[np.int64]]
 """The data as a fold's models see it, with signals and extra rows, and the rows to train on."""
+
+_HOST = torch.device("cpu")
 
 
 class Shared:
@@ -26,11 +29,11 @@ class Shared:
         self._rows: tuple[int, DeviceData] | None = None
         self._seen: dict[str, Seen] = {}
 
-    def rows(self, data: ChallengeData, device: torch.device, max_history: int) -> DeviceData:
-        """The rows of ``data``, always of the same data set and device, on the device."""
+    def rows(self, data: ChallengeData, max_history: int) -> DeviceData:
+        """The rows of ``data``, always of the same data set, on the host."""
         if self._rows is None or self._rows[0] != max_history:
             self._rows = None  # first, so that both are never held at once
-            self._rows = (max_history, to_device(data, device, max_history))
+            self._rows = (max_history, to_device(data, _HOST, max_history))
         return self._rows[1]
 
     def seen(self, key: str, make: Callable[[], Seen]) -> Seen:

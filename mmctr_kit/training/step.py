@@ -50,7 +50,7 @@ def compiled_batches(backend: str = "inductor") -> Batches:
 
 
 class Step:
-    """A training step of one model on the train split of ``data``.
+    """A training step of one model on the train split of ``data``, or what is put in its place.
 
     Nothing of it waits for the device, and all that it changes stays where it is in memory, so a
     step with a fixed number of positions can be captured in a CUDA graph and replayed.
@@ -66,15 +66,12 @@ class Step:
         forward: Forward = plain,
         batches: Batches = make_batch,
     ) -> None:
-        labels = data.rows["train"].label
-        assert labels is not None
         self.model = model
         self.data = data
         self.options = options
         self.known_user = known_user
         self.forward = forward
         self.batches = batches
-        self.labels = labels
         self.rate = torch.tensor(options.learning_rate, device=data.device)
         """() float32, the learning rate of the next step."""
         self.optimizer = adam(model, options, self.rate)
@@ -91,6 +88,11 @@ class Step:
         loss.backward()  # type: ignore[no-untyped-call]
         self.update()
         return loss.detach()
+
+    @property
+    def labels(self) -> Tensor:
+        """(rows,) float32, those of the data that batches are cut from."""
+        return self.data.rows["train"].labels
 
     def batch(self, index: Tensor, positions: int | None = None) -> Batch:
         """The rows (B,) of the train split."""

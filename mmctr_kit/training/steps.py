@@ -1,7 +1,7 @@
-"""An epoch's steps, one after another: plainly, or as replays of one captured CUDA graph.
+"""A chunk's steps, one after another: plainly, or as replays of one captured CUDA graph.
 
 A replayed step costs the host one launch. For that, everything it needs is on the device and of a
-fixed size: the epoch's row numbers and learning rates are tables, of which a counter on the device
+fixed size: the chunk's row numbers and learning rates are tables, of which a counter on the device
 picks the next row; the history positions of a batch are filled up with dummies to a static total.
 """
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mmctr_kit.models.gather import rounded
 from mmctr_kit.training.batches import make_batch
+from mmctr_kit.training.source import Chunk
 from mmctr_kit.training.step import Step, plain
 
 _GRID = 256
@@ -27,7 +28,7 @@ _WARM_UP = 3
 def resolve_steps(
     wanted: Literal["auto", "plain", "captured", "compiled"], device: torch.device
 ) -> Literal["plain", "captured", "compiled"]:
-    """How an epoch's steps are run: ``auto`` is compiled and captured on a GPU, plain on a CPU,
+    """How steps are run: ``auto`` is compiled and captured on a GPU, plain on a CPU,
     where launches cost little and a step need not have the static total's many dummies."""
     if wanted == "auto":
         return "compiled" if device.type == "cuda" else "plain"
@@ -35,14 +36,14 @@ def resolve_steps(
 
 
 class Steps(Protocol):
-    """Runs the steps of an epoch."""
+    """Runs the steps of an epoch, chunk by chunk."""
 
     compile_seconds: float
     """What was spent so far on compiling and capturing, and so on no step."""
 
-    def run(self, index: Tensor, rates: Tensor) -> Tensor:
-        """Train on the batches ``index`` (S, B) at the learning rates ``rates`` (S,), both on the
-        device; the sum of their losses, (), still on the device."""
+    def run(self, chunk: Chunk, rates: Tensor, total: Tensor) -> None:
+        """Train on the S batches of B train rows at the learning rates ``rates`` (S,), and add
+        their losses to ``total`` (), one after another; both are on the device."""
         ...
 
 
@@ -54,14 +55,11 @@ class PlainSteps:
     def __init__(self, step: Step) -> None:
         self.step = step
 
-    def run(self, index: Tensor, rates: Tensor) -> Tensor:
-        total = torch.zeros((), device=index.device)
-        rows = self.step.data.rows["train"]
-        positions = (rows.end[index] - rows.begin[index]).sum(1).tolist()
-        for chosen, rate, count in zip(index, rates, positions, strict=True):
+    def run(self, chunk: Chunk, rates: Tensor, total: Tensor) -> None:
+        self.step.data = chunk.data
+        for chosen, rate, count in zip(chunk.batches(), rates, chunk.positions, strict=True):
             self.step.rate.copy_(rate)
             total += self.step(chosen, rounded(count))
-        return total
 
 
 def static_total(lengths: Tensor, batch_size: int) -> int:
@@ -81,16 +79,16 @@ def _on_grid(positions: float) -> int:
 class StaticSteps:
     """Steps of fixed sizes; on a GPU, replays of one captured step.
 
-    The static total is :func:`static_total`'s, or more for an epoch that has a batch beyond it: no
-    position is ever cut. Where the model cannot be compiled or the step not captured, a warning
-    says so and the steps go on without.
+    The static total is :func:`static_total`'s of ``lengths``, those of all train rows, or more for
+    a chunk that has a batch beyond it: no position is ever cut. Where the model cannot be compiled
+    or the step not captured, a warning says so and the steps go on without.
     """
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, lengths: Tensor) -> None:
         self.step = step
         self.compile_seconds = 0.0
         device = step.data.device
-        self._lengths = step.data.rows["train"].lengths
+        self._lengths = lengths
         self._capture = device.type == "cuda"
         self._counter = torch.zeros(1, dtype=torch.long, device=device)
         self._loss = torch.zeros((), device=device)
@@ -100,29 +98,32 @@ class StaticSteps:
         self._ready = False
         self._graph: torch.cuda.CUDAGraph | None = None
 
-    def run(self, index: Tensor, rates: Tensor) -> Tensor:
-        self._load(index, rates)
+    def run(self, chunk: Chunk, rates: Tensor, total: Tensor) -> None:
+        self._load(chunk, rates)
         if not self._ready:
             self._prepare()
         self._counter.zero_()
-        self._loss.zero_()
-        for _ in range(len(index)):
+        self._loss.copy_(total)
+        for _ in chunk.sizes:
             if self._graph is None:
                 self._next()
             else:
                 self._graph.replay()
-        return self._loss.clone()
+        total.copy_(self._loss)
 
-    def _load(self, index: Tensor, rates: Tensor) -> None:
-        """Put the epoch's tables into their place, or a larger one."""
-        largest = int(self._lengths[index].sum(1).max())
-        if self._index.shape != index.shape:
-            self._index, self._rates = torch.empty_like(index), torch.empty_like(rates)
-            self._positions, self._ready = static_total(self._lengths, index.shape[1]), False
-        if largest > self._positions:
-            self._positions, self._ready = _on_grid(largest), False
-        self._index.copy_(index)
-        self._rates.copy_(rates)
+    def _load(self, chunk: Chunk, rates: Tensor) -> None:
+        """Put the chunk's tables into their place, or a larger one."""
+        steps, size = len(chunk.sizes), chunk.sizes[0]
+        if self.step.data is not chunk.data:
+            self.step.data, self._ready = chunk.data, False
+        if self._index.shape[1] != size or len(self._index) < steps:
+            room = 1 << (steps - 1).bit_length()  # a chunk may have a few more than the one before
+            self._index, self._rates = chunk.index.new_empty(room, size), rates.new_empty(room)
+            self._positions, self._ready = static_total(self._lengths, size), False
+        if max(chunk.positions) > self._positions:
+            self._positions, self._ready = _on_grid(max(chunk.positions)), False
+        self._index[:steps].copy_(chunk.index.view(steps, size))
+        self._rates[:steps].copy_(rates)
 
     def _next(self) -> None:
         """The step that the counter is at."""

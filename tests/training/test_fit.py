@@ -11,6 +11,7 @@ from mmctr_kit.models.din import DIN
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.batches import DeviceData, tensor, to_device
 from mmctr_kit.training.fit import Fit, batch_size_for, schedule
+from mmctr_kit.training.source import OnDevice
 
 CPU = torch.device("cpu")
 OPTIONS = Training(epochs=3, batch_size=128, learning_rate=3e-3, holdout=0.1)
@@ -50,7 +51,7 @@ TRAIN, HOLDOUT = np.arange(0, 1600), np.arange(1600, 2000)
 
 def last_state(model: nn.Module, data: DeviceData, seed: int) -> State:
     """The state after the last epoch, before the best snapshot is put back."""
-    fit = Fit(model, data, OPTIONS, seed)
+    fit = Fit(model, OnDevice(data), OPTIONS, seed)
     return [epoch.state() for epoch in fit.run(TRAIN, HOLDOUT)][-1]
 
 
@@ -59,7 +60,7 @@ def states_equal(a: State, b: State) -> bool:
 
 
 def test_the_loss_falls_and_every_epoch_is_told(device_data: DeviceData, model: nn.Module) -> None:
-    epochs = list(Fit(model, device_data, OPTIONS, seed=0).run(TRAIN, HOLDOUT))
+    epochs = list(Fit(model, OnDevice(device_data), OPTIONS, seed=0).run(TRAIN, HOLDOUT))
     assert [e.epoch for e in epochs] == [1, 2, 3]
     assert epochs[-1].train_loss < epochs[0].train_loss
     assert all(0 < e.holdout_auc < 1 for e in epochs)
@@ -68,7 +69,7 @@ def test_the_loss_falls_and_every_epoch_is_told(device_data: DeviceData, model: 
 def test_what_remains_is_the_snapshot_with_the_best_holdout_auc(
     device_data: DeviceData, model: nn.Module
 ) -> None:
-    fit = Fit(model, device_data, OPTIONS.model_copy(update={"epochs": 5}), seed=0)
+    fit = Fit(model, OnDevice(device_data), OPTIONS.model_copy(update={"epochs": 5}), seed=0)
     kept: dict[str, np.ndarray] = {}
     best = -1.0
     for epoch in fit.run(TRAIN, HOLDOUT):
@@ -83,8 +84,11 @@ def test_what_remains_is_the_snapshot_with_the_best_holdout_auc(
 def test_a_fit_resumed_from_an_epoch_ends_bit_for_bit_where_an_uninterrupted_one_does(
     tiny: ChallengeData, device_data: DeviceData, stop: int
 ) -> None:
-    whole = [e.state() for e in Fit(small_din(tiny), device_data, OPTIONS, 7).run(TRAIN, HOLDOUT)]
-    resumed_fit = Fit(small_din(tiny, seed=99), device_data, OPTIONS, 7)
+    whole = [
+        e.state()
+        for e in Fit(small_din(tiny), OnDevice(device_data), OPTIONS, 7).run(TRAIN, HOLDOUT)
+    ]
+    resumed_fit = Fit(small_din(tiny, seed=99), OnDevice(device_data), OPTIONS, 7)
     resumed = [e.state() for e in resumed_fit.run(TRAIN, HOLDOUT, resume=whole[stop - 1])]
     assert len(resumed) == 3 - stop
     assert states_equal(resumed[-1], whole[-1])
@@ -126,7 +130,7 @@ def test_auto_batch_size_is_a_power_of_two_within_its_bounds() -> None:
 def test_prediction_in_parts_equals_prediction_at_once(
     device_data: DeviceData, model: nn.Module
 ) -> None:
-    fit = Fit(model, device_data, OPTIONS, 0)
+    fit = Fit(model, OnDevice(device_data), OPTIONS, 0)
     whole = fit.predict("test")
     assert whole.dtype == np.float64
     part = fit.predict("test", np.arange(100, 110))
@@ -136,7 +140,7 @@ def test_prediction_in_parts_equals_prediction_at_once(
 @pytest.mark.cuda
 def test_training_on_a_gpu_uses_bf16_and_predicts_in_float32(tiny: ChallengeData) -> None:
     data = to_device(tiny, torch.device("cuda"), 64)
-    fit = Fit(small_din(tiny).cuda(), data, OPTIONS, 0)
+    fit = Fit(small_din(tiny).cuda(), OnDevice(data), OPTIONS, 0)
     *_, last = fit.run(TRAIN, HOLDOUT)
     assert np.isfinite(last.train_loss)
     logits = fit.predict("test")
@@ -153,7 +157,7 @@ def test_a_large_state_is_not_copied_and_a_small_one_is(
     shared: bool,
 ) -> None:
     monkeypatch.setattr("mmctr_kit.training.fit.LARGE_STATE", limit)
-    fit = Fit(model, device_data, OPTIONS, 3)
+    fit = Fit(model, OnDevice(device_data), OPTIONS, 3)
     epoch = next(fit.run(np.arange(1500), np.arange(1500, 2000)))
     state = epoch.state()
     for name, value in fit.best.items():

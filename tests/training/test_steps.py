@@ -10,6 +10,7 @@ from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.batches import DeviceData, RowStream, make_batch, to_device
+from mmctr_kit.training.source import Chunk, OnDevice
 from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, plain
 from mmctr_kit.training.steps import (
     PlainSteps,
@@ -36,12 +37,29 @@ def batches(data: DeviceData, size: int = 64, steps: int = 4) -> Tensor:
     return RowStream(torch.arange(len(data.rows["train"])), size, 0).batches(0, steps)
 
 
+def static(step: Step) -> StaticSteps:
+    return StaticSteps(step, step.data.rows["train"].lengths)
+
+
+def chunk_of(data: DeviceData, index: Tensor) -> Chunk:
+    """One chunk of batches (S, B)."""
+    [found] = OnDevice(data).chunks("train", index.flatten(), [index.shape[1]] * len(index))
+    return found
+
+
+def run(steps: PlainSteps | StaticSteps, index: Tensor, rates: Tensor) -> Tensor:
+    data = steps.step.data
+    total = torch.zeros((), device=data.device)
+    steps.run(chunk_of(data, index), rates, total)
+    return total
+
+
 def test_plain_steps_train_as_steps_without_dummies_do(
     device_data: DeviceData, tiny: ChallengeData
 ) -> None:
     index = batches(device_data)
     first, second = (step_of(small_din(tiny), device_data) for _ in range(2))
-    total = PlainSteps(first).run(index, RATES)
+    total = run(PlainSteps(first), index, RATES)
     losses = []
     for rows, rate in zip(index, RATES, strict=True):
         second.rate.copy_(rate)
@@ -57,10 +75,10 @@ def test_steps_of_fixed_size_train_the_model_that_plain_ones_train(
 ) -> None:
     index = batches(device_data)
     first, second = step_of(small_din(tiny), device_data), None
-    expected = PlainSteps(first).run(index, RATES)
+    expected = run(PlainSteps(first), index, RATES)
     second = step_of(small_din(tiny), device_data, forward)
-    steps = StaticSteps(second)
-    found = steps.run(index, RATES)
+    steps = static(second)
+    found = run(steps, index, RATES)
     assert second.forward is forward  # and nothing fell back
     assert torch.allclose(found, expected, atol=1e-5)
     assert steps.compile_seconds > 0
@@ -76,13 +94,13 @@ def test_preparing_changes_neither_weights_nor_random_state(
     def trained(prepared: bool) -> dict[str, Tensor]:
         step = step_of(small_din(tiny), device_data, compiled("aot_eager"))
         step.model.train()  # with dropout
-        steps = StaticSteps(step)
+        steps = static(step)
         if prepared:
             state = {k: v.clone() for k, v in step.state().items()}
-            steps.run(batches(device_data), RATES)
+            run(steps, batches(device_data), RATES)
             step.fill(state)
         torch.manual_seed(5)
-        steps.run(batches(device_data), RATES)
+        run(steps, batches(device_data), RATES)
         return step.state()
 
     before, after = trained(True), trained(False)
@@ -97,8 +115,8 @@ def test_a_batch_beyond_the_static_total_enlarges_it(
     index = torch.stack([longest, torch.arange(64)])
     assert lengths[longest].sum() > static_total(lengths, 64)
     first, second = (step_of(small_din(tiny), device_data) for _ in range(2))
-    expected = PlainSteps(first).run(index, RATES[:2])
-    assert torch.allclose(StaticSteps(second).run(index, RATES[:2]), expected, atol=1e-5)
+    expected = run(PlainSteps(first), index, RATES[:2])
+    assert torch.allclose(run(static(second), index, RATES[:2]), expected, atol=1e-5)
 
 
 def test_the_static_total_is_seldom_exceeded_and_wastes_little() -> None:
@@ -118,10 +136,10 @@ def test_a_model_that_cannot_be_compiled_is_trained_without_and_a_warning_says_s
         raise RuntimeError("no compiler found\nmore")
 
     first, second = step_of(small_din(tiny), device_data), None
-    expected = PlainSteps(first).run(batches(device_data), RATES)
+    expected = run(PlainSteps(first), batches(device_data), RATES)
     second = step_of(small_din(tiny), device_data, broken)
     with pytest.warns(UserWarning, match="without torch.compile, slower: no compiler found$"):
-        found = StaticSteps(second).run(batches(device_data), RATES)
+        found = run(static(second), batches(device_data), RATES)
     assert torch.allclose(found, expected, atol=1e-5)
 
 
@@ -134,7 +152,7 @@ def test_batches_that_cannot_be_compiled_are_cut_without_and_the_model_is_compil
     step, forward = step_of(small_din(tiny), device_data), compiled("aot_eager")
     step.forward, step.batches = forward, broken
     with pytest.warns(UserWarning, match="without compiled batches, slower: no such kernel$"):
-        StaticSteps(step).run(batches(device_data), RATES)
+        run(static(step), batches(device_data), RATES)
     assert step.forward is forward
 
 
@@ -147,8 +165,8 @@ def test_advice_against_float32_is_not_passed_on(
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        steps = StaticSteps(step_of(small_din(tiny), device_data, advising))
-        steps._load(batches(device_data), RATES)
+        steps = static(step_of(small_din(tiny), device_data, advising))
+        steps._load(chunk_of(device_data, batches(device_data)), RATES)
         steps._prepare()
     assert steps.step.forward is advising
 
@@ -158,12 +176,12 @@ def test_another_model_in_the_same_module_is_not_compiled_again(
 ) -> None:
     model, forward = small_din(tiny), compiled("aot_eager")
     index = batches(device_data)
-    StaticSteps(step_of(model, device_data, forward)).run(index, RATES)
+    run(static(step_of(model, device_data, forward)), index, RATES)
     model.load_state_dict(small_din(tiny, seed=1).state_dict())
     model.train()
     with torch._dynamo.config.patch(error_on_recompile=True), warnings.catch_warnings():
         warnings.simplefilter("error")
-        StaticSteps(step_of(model, device_data, forward)).run(index, RATES)
+        run(static(step_of(model, device_data, forward)), index, RATES)
 
 
 def test_steps_are_compiled_on_a_gpu_and_plain_on_a_cpu_unless_told() -> None:
@@ -183,10 +201,10 @@ def test_replayed_steps_train_the_model_that_plain_ones_train(
     known = torch.ones(data.n_users + 1, dtype=torch.bool, device="cuda")
     index, rates = batches(data).cuda(), RATES.cuda()
     first = Step(small_din(tiny).cuda().eval(), data, options, known)
-    expected = PlainSteps(first).run(index, rates)
+    expected = run(PlainSteps(first), index, rates)
     second = Step(small_din(tiny).cuda().eval(), data, options, known, *ways[how])
-    steps = StaticSteps(second)
-    found = steps.run(index, rates)
+    steps = static(second)
+    found = run(steps, index, rates)
     assert steps._graph is not None
     assert (second.forward is not plain, second.batches is not make_batch) == (how != "plain",) * 2
     assert torch.allclose(found, expected, rtol=1e-4)
