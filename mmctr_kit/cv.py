@@ -203,9 +203,15 @@ def _assemble(plan: Plan, writer: RunWriter, seconds: float) -> Run:
     per_seed = {plan.recipe.seeds[0]: whole}
     if len(plan.recipe.seeds) > 1:
         per_seed = {seed: predictions_of(plan, writer, (seed,)) for seed in plan.recipe.seeds}
-    folds = {f"{f}-{s}": writer.fold(f, s).seconds() for f, s in plan.jobs}
+    timed = {f"{f}-{s}": writer.fold(f, s).timings() for f, s in plan.jobs}
+    folds = {name: {phase: t[phase] for phase in PHASES} for name, t in timed.items()}
     phases = {name: sum(fold[name] for fold in folds.values()) for name in PHASES}
-    timings = {"last_command_seconds": seconds, "phase_seconds": phases, "fold_seconds": folds}
+    timings = {
+        "last_command_seconds": seconds,
+        "phase_seconds": phases,
+        "fold_seconds": folds,
+        "data_on": {name: t["data_on"] for name, t in timed.items() if "data_on" in t},
+    }
     metrics = score_predictions(whole) | seed_scores(per_seed) | slice_metrics(plan.data, whole)
     metrics["alarm_causes"] = []
     if metrics["alarm"]:

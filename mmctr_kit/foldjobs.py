@@ -169,7 +169,8 @@ def fit_fold(learner: Learner, work: Work, job: Job, listen: Listener, loaded: f
         "test": learner.predict("test"),
     }
     clock.lap("evaluate")
-    folder.finish(learner.weights(), logits, clock.seconds)
+    timings = {**clock.seconds, "data_on": learner.data_on}
+    folder.finish(learner.weights(), logits, timings)
     best = max(line["holdout_auc"] for line in lines)
     loss, seconds = lines[-1]["train_loss"], sum(clock.seconds.values())
     listen(Progress(fold, seed, None, len(lines), loss, best, seconds))

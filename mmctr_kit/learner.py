@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,8 @@ class Epoch:
 @dataclass(frozen=True)
 class Cost:
     """What one fit will take: ``parameters`` trained, ``batch_size``, ``steps`` in all its
-    ``epochs``, and measured ``seconds_per_step`` and ``seconds_per_row`` of prediction."""
+    ``epochs``, and measured ``seconds_per_step`` and ``seconds_per_row`` of prediction, with the
+    rows ``data_on`` the "device" or the "host"."""
 
     parameters: int
     batch_size: int
@@ -56,6 +57,7 @@ class Cost:
     steps: int
     seconds_per_step: float
     seconds_per_row: float
+    data_on: Literal["device", "host"]
 
 
 class Learner(Protocol):
@@ -84,6 +86,12 @@ class Learner(Protocol):
 
     def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """(rows,) logits of the given rows, or of the whole split."""
+        ...
+
+    @property
+    def data_on(self) -> Literal["device", "host"]:
+        """Where the rows lie that the fitted model was shown: on its device, or on the host, from
+        where they go there in chunks."""
         ...
 
     def weights(self) -> State:

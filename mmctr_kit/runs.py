@@ -192,7 +192,7 @@ class FoldFolder:
 
     def left_off(
         self,
-    ) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]] | None, dict[str, float]]:
+    ) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]] | None, dict[str, Any]]:
         """The epochs that are finished, the state after them, and the seconds they took by phase;
         no epochs, None and no seconds before the first. Half a file, which a kill can leave under a
         hidden name, goes."""
@@ -205,7 +205,7 @@ class FoldFolder:
         # A kill may have come after an epoch's line was written, and before its state was.
         text = (self.path / "metrics.jsonl").read_text()
         lines = [json.loads(line) for line in text.splitlines()]
-        return lines[: int(state["epochs_done"])], state, self.seconds()
+        return lines[: int(state["epochs_done"])], state, self.timings()
 
     def save_epoch(
         self, lines: Sequence[Mapping[str, Any]], state: Arrays, seconds: Mapping[str, float]
@@ -217,10 +217,11 @@ class FoldFolder:
         write_whole(self.path / "metrics.jsonl", lambda p: p.write_text(text))
         save_arrays(self.path / "state.safetensors", state)
 
-    def finish(self, weights: Arrays, logits: Arrays, seconds: Mapping[str, float]) -> None:
-        """Keep the weights and the logits (oof, valid, test); drop the state."""
+    def finish(self, weights: Arrays, logits: Arrays, timings: Mapping[str, float | str]) -> None:
+        """Keep the weights, the logits (oof, valid, test) and the timings: seconds by phase and,
+        as ``data_on``, where the rows lay. Drop the state."""
         self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.path / "timings.json", seconds)
+        write_json(self.path / "timings.json", timings)
         save_arrays(self.path / "weights.safetensors", weights)
         save_arrays(self.path / "logits.safetensors", logits)
         (self.path / "state.safetensors").unlink(missing_ok=True)
@@ -234,8 +235,8 @@ class FoldFolder:
     def weights(self) -> dict[str, NDArray[Any]]:
         return load_arrays(self.path / "weights.safetensors")
 
-    def seconds(self) -> dict[str, float]:
-        """What the fold model took, by phase."""
+    def timings(self) -> dict[str, Any]:
+        """What the fold model took, by phase, and once it is finished ``data_on``."""
         return read_json(self.path / "timings.json")
 
 

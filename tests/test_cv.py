@@ -376,6 +376,23 @@ def test_the_seconds_before_a_kill_count(tiny: ChallengeData, tmp_path: Path) ->
     assert run.timings["phase_seconds"]["train"] > 1000.0
 
 
+def test_a_run_begun_with_its_rows_on_the_device_is_finished_from_the_host_and_says_so(
+    tiny: ChallengeData, tmp_path: Path, finished: Run
+) -> None:
+    def stop(event: Progress) -> None:
+        if event.epoch is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_cv(plan_here(tiny, recipe()), tmp_path / "run", False, stop)
+    on_host = recipe("training.data_on=host")
+    run = run_cv(plan_here(tiny, on_host), tmp_path / "run", False, lambda _: None)
+    assert run is not None
+    places = {"0-0": "device", "0-1": "host", "1-0": "host", "1-1": "host"}
+    assert run.timings["data_on"] == places
+    assert np.array_equal(run.test_scores(), finished.test_scores())
+
+
 def test_the_seconds_of_a_fold_model_add_up_to_its_time(
     tiny: ChallengeData, tmp_path: Path
 ) -> None:

@@ -1,6 +1,6 @@
 """mmctr_kit.differing: the settings that two mappings differ in, by name."""
 
-from mmctr_kit.differing import MOST, differing
+from mmctr_kit.differing import MOST, differing, differing_recipes
 
 
 def test_what_differs_is_named_with_both_values() -> None:
@@ -19,3 +19,10 @@ def test_of_many_the_rest_is_counted() -> None:
     before, now = ({str(i): i + more for i in range(MOST + 2)} for more in (0, 1))
     assert differing(before, now).endswith("; and 2 more")
     assert differing(before, now).count("there") == MOST
+
+
+def test_where_the_rows_of_a_recipe_lie_is_no_difference() -> None:
+    recipe = "items: {{}}\ntraining: {{epochs: {0}, data_on: {1}}}\n"
+    assert differing_recipes(recipe.format(5, "auto"), recipe.format(5, "host")) == ""
+    told = differing_recipes("items: {}\ntraining: {epochs: 5}\n", recipe.format(3, "host"))
+    assert told == "training.epochs: 5 there, 3 now"

@@ -336,7 +336,7 @@ def test_a_fold_keeps_its_state_until_it_is_finished(tmp_path: Path) -> None:
         n: a.tobytes() for n, a in logits.items()
     }
     assert fold.weights()["w"].tolist() == [1, 1, 1]
-    assert fold.seconds() == {"train": 1.25}
+    assert fold.timings() == {"train": 1.25}
     names = ["logits.safetensors", "metrics.jsonl", "timings.json", "weights.safetensors"]
     assert sorted(p.name for p in fold.path.iterdir()) == names
 

@@ -160,6 +160,7 @@ def _plan(
             ("parameters", f"{cost.parameters:,}"),
             ("batch size", f"{cost.batch_size:,}"),
             ("steps a fold model", f"{cost.steps:,} in {cost.epochs} epochs"),
+            ("rows lie on", f"the {cost.data_on}"),
             ("measured step", f"{1e3 * cost.seconds_per_step:.1f} ms"),
             ("about", "finished already" if finished else _duration(seconds)),
         ]

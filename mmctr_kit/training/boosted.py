@@ -9,7 +9,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -117,6 +117,10 @@ class BoostedLearner:
             total += trees.predict(matrix, torch.get_num_threads())
         return total
 
+    @property
+    def data_on(self) -> Literal["device"]:
+        return "device"  # which is the CPU
+
     def weights(self) -> State:
         if self._fitted is None:
             raise ValueError("nothing was fitted or loaded yet")
@@ -161,6 +165,7 @@ class BoostedLearner:
             steps=options.epochs,
             seconds_per_step=per_row * train_rows + (fitted - began) / options.epochs,
             seconds_per_row=(predicted - boosted) / len(rows),
+            data_on="device",
         )
 
     def _see(self, train: NDArray[np.int64]) -> Features:

@@ -26,6 +26,7 @@ from mmctr_kit.training.batches import DeviceData, make_batch, mix, tensor, with
 from mmctr_kit.training.fit import Fit, batch_size_for, copy_state, schedule
 from mmctr_kit.training.placement import place
 from mmctr_kit.training.shared import Seen, Shared
+from mmctr_kit.training.source import Place
 from mmctr_kit.training.step import compiled, compiled_batches, plain
 from mmctr_kit.training.steps import resolve_steps
 
@@ -150,6 +151,10 @@ class NeuralLearner:
         with _full("free what other processes hold of it"):
             return self._fitted().predict(split, index)
 
+    @property
+    def data_on(self) -> Place:
+        return self._fitted().source.place
+
     def weights(self) -> State:
         fit = self._fitted()
         return copy_state({**fit.model.state_dict(), KNOWN_USER: fit.known_user})
@@ -205,6 +210,7 @@ class NeuralLearner:
             steps=steps * epochs,
             seconds_per_step=per_step,
             seconds_per_row=per_prediction / len(rows),
+            data_on=source.place,
         )
 
     def _fitted(self) -> Fit:

@@ -8,16 +8,14 @@ import torch
 from mmctr_kit.training.batches import DeviceData
 from mmctr_kit.training.device import free_bytes
 from mmctr_kit.training.host import OnHost
-from mmctr_kit.training.source import OnDevice, Source
+from mmctr_kit.training.source import OnDevice, Place, Source
 
 SHARE = 0.5
 """Of what is free on a device, what the data may take. The rest is for weights, their gradients
 and moments, a step's activations, and a graph's memory, which depend on recipe and compiler."""
 
 
-def place(
-    whole: DeviceData, device: torch.device, data_on: Literal["auto", "device", "host"]
-) -> Source:
+def place(whole: DeviceData, device: torch.device, data_on: Place | Literal["auto"]) -> Source:
     """The source of batches on ``device`` of data that lies on the host.
 
     ``auto`` keeps it there where it takes more than :data:`SHARE` of the device's free memory, and

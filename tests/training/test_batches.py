@@ -137,6 +137,27 @@ def test_a_batch_of_the_stream_depends_on_seed_and_step_alone() -> None:
     assert not torch.equal(RowStream(rows, 5, seed=2).batches(0, 20), in_order)
 
 
+def test_the_bytes_of_the_data_are_those_of_the_memory_that_it_has(tiny: ChallengeData) -> None:
+    data = with_signals(tiny)
+    memory = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors(data)}
+    assert data.nbytes == sum(memory.values())
+
+
+def test_the_data_on_another_device_is_there_as_a_whole(tiny: ChallengeData) -> None:
+    data = with_signals(tiny)
+    other = data.to(torch.device("meta"))
+    assert {t.device.type for t in tensors(other)} == {"meta"}
+    assert [t.shape for t in tensors(other)] == [t.shape for t in tensors(data)]
+    assert other.nbytes == data.nbytes
+    assert other.n_users == data.n_users
+
+
+def tensors(data: DeviceData) -> list[torch.Tensor]:
+    columns = [vars(rows).values() for rows in data.rows.values()]
+    found = [*(c for each in columns for c in each), data.history_items]
+    return [t for t in found if isinstance(t, torch.Tensor)]
+
+
 def test_mixed_seeds_differ_where_any_part_differs() -> None:
     seeds = {mix(a, b) for a in range(30) for b in range(30)}
     assert len(seeds) == 900

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmctr_kit.errors import UsageError
-from mmctr_kit.training.device import describe_device, prepare, resolve_device
+from mmctr_kit.training.device import describe_device, free_bytes, prepare, resolve_device
 
 
 def test_auto_is_the_gpu_where_there_is_one_and_the_cpu_elsewhere() -> None:
@@ -28,6 +28,16 @@ def test_several_cards_are_taken_and_an_absent_one_is_named(
 def test_an_absent_gpu_that_was_asked_for_is_an_error_not_a_silent_cpu_run() -> None:
     with pytest.raises(UsageError, match="no GPU here"):
         resolve_device("cuda")
+
+
+def test_what_torch_keeps_of_freed_tensors_is_free_for_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1_000, 9_000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 500)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 200)
+    assert free_bytes(torch.device("cuda:0")) == 1_300
+    assert free_bytes(torch.device("cpu")) is None
 
 
 def test_preparing_makes_the_card_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,14 @@ from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.learner import Learner, make_learner
 from mmctr_kit.recipe import load_recipe
+from mmctr_kit.training import placement
 from mmctr_kit.training.fit import Fit
+from mmctr_kit.training.host import OnHost
 from mmctr_kit.training.neural import KNOWN_USER
 
 SETTINGS = ("training.epochs=2", "training.batch_size=256")
 MORE = (*SETTINGS, "signals.kinds=all", "augmentation.per_user=1")
+DATA_ON = ("device", "host")
 TRAIN, HOLDOUT = np.arange(1500), np.arange(1500, 2000)
 
 
@@ -56,6 +59,38 @@ def test_a_fit_with_signals_and_extra_rows_resumes_bit_for_bit(tiny: ChallengeDa
     resumed = make_learner(recipe, tiny, "cpu")
     assert len(list(resumed.fit(TRAIN, HOLDOUT, 3, state))) == 1
     assert np.array_equal(resumed.predict("test"), whole.predict("test"))
+
+
+@pytest.mark.parametrize("steps", ["plain", "captured"])
+@pytest.mark.parametrize("room", [(1 << 18, 1 << 22), (600, 1 << 22), (1, 1)])
+def test_rows_on_the_host_train_bit_for_bit_what_rows_on_the_device_do(
+    tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch, steps: str, room: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(placement, "OnHost", lambda whole, device: OnHost(whole, device, *room))
+    found = []
+    for data_on in ("device", "host"):
+        settings = (*MORE, f"training.steps={steps}", f"training.data_on={data_on}")
+        learner = make_learner(load_recipe("din_mha_demo", settings), tiny, "cpu")
+        epochs = list(learner.fit(TRAIN, HOLDOUT, seed=3))
+        assert learner.data_on == data_on
+        told = [np.array([e.train_loss, e.holdout_auc]) for e in epochs]
+        found.append([*told, *(learner.predict(s) for s in SPLITS), *learner.weights().values()])
+    assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_a_fit_begun_on_the_device_goes_on_from_the_host_bit_for_bit(tiny: ChallengeData) -> None:
+    device, host = (load_recipe("din_mha_demo", (*MORE, f"training.data_on={d}")) for d in DATA_ON)
+    whole, cut, resumed = (make_learner(r, tiny, "cpu") for r in (device, device, host))
+    list(whole.fit(TRAIN, HOLDOUT, seed=3))
+    state = next(cut.fit(TRAIN, HOLDOUT, seed=3)).state()
+    assert len(list(resumed.fit(TRAIN, HOLDOUT, 3, state))) == 1
+    assert (whole.data_on, resumed.data_on) == DATA_ON
+    assert np.array_equal(resumed.predict("test"), whole.predict("test"))
+
+
+def test_the_cost_is_measured_where_the_rows_lie(tiny: ChallengeData) -> None:
+    recipe = load_recipe("din_demo", (*SETTINGS, "training.data_on=host"))
+    assert make_learner(recipe, tiny, "cpu").cost(2000).data_on == "host"
 
 
 def test_a_model_fitted_after_another_is_the_model_fitted_alone(

@@ -1,6 +1,7 @@
 """mmctr_kit.training.steps: an epoch's steps, plainly and at fixed sizes."""
 
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -182,6 +183,31 @@ def test_another_model_in_the_same_module_is_not_compiled_again(
     with torch._dynamo.config.patch(error_on_recompile=True), warnings.catch_warnings():
         warnings.simplefilter("error")
         run(static(step_of(model, device_data, forward)), index, RATES)
+
+
+def test_a_chunk_of_fewer_steps_finds_the_step_prepared_and_one_elsewhere_has_it_prepared_again(
+    device_data: DeviceData, tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[DeviceData] = []
+    prepare = StaticSteps._prepare
+
+    def counted(steps: StaticSteps) -> None:
+        prepared.append(steps.step.data)
+        prepare(steps)
+
+    monkeypatch.setattr(StaticSteps, "_prepare", counted)
+    first, second = (step_of(small_din(tiny), device_data) for _ in range(2))
+    one, other = static(first), static(second)
+    index = batches(device_data, steps=9)
+    elsewhere = replace(device_data, rows=dict(device_data.rows))
+    rates = torch.linspace(1e-3, 3e-3, 9)
+    total = torch.zeros(())
+    for begin, end, data in ((0, 5, device_data), (5, 7, device_data), (7, 9, elsewhere)):
+        one.run(chunk_of(data, index[begin:end]), rates[begin:end], total)
+    assert len(prepared) == 2
+    assert prepared[1] is elsewhere
+    assert torch.equal(total, run(other, index, rates))
+    assert all(torch.equal(v, second.state()[k]) for k, v in first.state().items())
 
 
 def test_steps_are_compiled_on_a_gpu_and_plain_on_a_cpu_unless_told() -> None:
