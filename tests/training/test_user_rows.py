@@ -16,10 +16,13 @@ from mmctr_kit.models.users import UserEmbedding
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.batches import DeviceData, RowStream, make_batch, tensor, to_device
 from mmctr_kit.training.fit import Fit
+from mmctr_kit.training.source import OnDevice
 from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, plain
-from mmctr_kit.training.steps import PlainSteps, StaticSteps
+from mmctr_kit.training.steps import PlainSteps
 from mmctr_kit.training.user_rows import UserRows, distinct
 from tests.training.test_fit import CPU, HOLDOUT, TRAIN, small_din, states_equal
+from tests.training.test_steps import run
+from tests.training.test_steps import static as fixed
 
 RATE, DIM = 0.01, 4
 RATES = torch.tensor([1e-3, 2e-3, 3e-3, 1e-3])
@@ -255,9 +258,9 @@ def test_steps_of_fixed_size_train_the_model_that_plain_ones_train(
 ) -> None:
     index, forward = batches(device_data), compiled("aot_eager") if way == "compiled" else plain
     first = static(DINWithUsers(tiny, device_data.n_users), device_data)
-    expected = PlainSteps(first).run(index, RATES)
+    expected = run(PlainSteps(first), index, RATES)
     second = static(DINWithUsers(tiny, device_data.n_users), device_data, forward)
-    found = StaticSteps(second).run(index, RATES)
+    found = run(fixed(second), index, RATES)
     assert second.forward is forward  # and nothing fell back
     assert torch.allclose(found, expected, atol=1e-5)
     for name, value in first.state().items():
@@ -269,11 +272,11 @@ def test_another_model_in_the_same_module_is_not_compiled_again(
 ) -> None:
     model, forward = DINWithUsers(tiny, device_data.n_users), compiled("aot_eager")
     index = batches(device_data)
-    StaticSteps(static(model, device_data, forward)).run(index, RATES)
+    run(fixed(static(model, device_data, forward)), index, RATES)
     model.load_state_dict(DINWithUsers(tiny, device_data.n_users, seed=1).state_dict())
     with torch._dynamo.config.patch(error_on_recompile=True), warnings.catch_warnings():
         warnings.simplefilter("error")
-        StaticSteps(static(model, device_data, forward)).run(index, RATES)
+        run(fixed(static(model, device_data, forward)), index, RATES)
 
 
 OPTIONS = rows(epochs=3, batch_size=128, learning_rate=3e-3, embedding_regularizer=1e-6)
@@ -283,10 +286,10 @@ OPTIONS = rows(epochs=3, batch_size=128, learning_rate=3e-3, embedding_regulariz
 def test_a_fit_resumed_from_an_epoch_ends_bit_for_bit_where_an_uninterrupted_one_does(
     tiny: ChallengeData, device_data: DeviceData, steps: str
 ) -> None:
-    options = OPTIONS.model_copy(update={"steps": steps})
+    options, source = OPTIONS.model_copy(update={"steps": steps}), OnDevice(device_data)
 
     def fit(seed: int) -> Fit:
-        return Fit(target_encoder(tiny, device_data.n_users, seed), device_data, options, 7)
+        return Fit(target_encoder(tiny, device_data.n_users, seed), source, options, 7)
 
     whole = [e.state() for e in fit(0).run(TRAIN, HOLDOUT)]
     again = [e.state() for e in fit(0).run(TRAIN, HOLDOUT)]
@@ -294,7 +297,7 @@ def test_a_fit_resumed_from_an_epoch_ends_bit_for_bit_where_an_uninterrupted_one
     for stop in (1, 2):
         resumed = [e.state() for e in fit(99).run(TRAIN, HOLDOUT, resume=whole[stop - 1])]
         assert states_equal(resumed[-1], whole[-1])
-    dense = Fit(target_encoder(tiny, device_data.n_users), device_data, Training(epochs=1), 7)
+    dense = Fit(target_encoder(tiny, device_data.n_users), source, Training(epochs=1), 7)
     (state,) = [e.state() for e in dense.run(TRAIN, HOLDOUT)]
     assert {k: v.shape for k, v in state.items()} == {k: v.shape for k, v in whole[0].items()}
 
@@ -337,9 +340,9 @@ def test_replayed_steps_train_the_model_that_plain_ones_train(
         return Step(DINWithUsers(tiny, data.n_users).cuda().eval(), data, rows(), known, *way)
 
     first, second = step(), step(*ways[how])
-    expected = PlainSteps(first).run(index, rates)
-    steps = StaticSteps(second)
-    found = steps.run(index, rates)
+    expected = run(PlainSteps(first), index, rates)
+    steps = fixed(second)
+    found = run(steps, index, rates)
     assert steps._graph is not None
     assert torch.allclose(found, expected, rtol=1e-4)
     for name, value in first.state().items():
