@@ -13,13 +13,8 @@ from torch import Tensor, nn
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.dropout import Dropout
-from mmctr_kit.models.gather import gather
-from mmctr_kit.models.layers import (
-    linear,
-    rows_to_positions,
-    segment_softmax,
-    weighted_sum,
-)
+from mmctr_kit.models.layers import linear
+from mmctr_kit.models.segments import row_products, segment_softmax, weighted_sum
 
 
 class MultiHeadTargetAttention(nn.Module):
@@ -61,20 +56,17 @@ class MultiHeadTargetAttention(nn.Module):
         ``target`` (B, D), keys and values ``table[index]``: ``table`` (K, D),
         ``index`` (P,) or None.
         """
-        row = batch.row
+        row, offsets = batch.row, batch.offsets
         query = self.query(target) * self.scale  # (B, A)
         key, value = self.key(table), self.value(table)  # (K, A): once a distinct item
-        product = rows_to_positions(query, row) * gather(key, index)  # (P, A)
+        product = row_products(query, key, index, row, offsets)  # (P, A)
         by_head = product.view(len(row), self.heads, key.shape[1] // self.heads)
         scores = by_head.sum(-1, dtype=torch.float32)  # (P, H)
         if self.signal is not None:
             scores = scores + self.signal(batch.signals)
-        weight = self.dropout(segment_softmax(scores, row, len(target)))
-        heads = zip(weight.unbind(1), value.chunk(self.heads, dim=1), strict=True)
-        pooled = [
-            weighted_sum(w, v, index, row, batch.offsets) for w, v in heads
-        ]  # H of (B, A / H)
-        return self.out(torch.cat(pooled, dim=1)), scores
+        weight = self.dropout(segment_softmax(scores, row, offsets))
+        pooled = weighted_sum(weight, value, index, row, offsets)  # (B, A)
+        return self.out(pooled), scores
 
 
 class NoAttention(nn.Module):
@@ -86,6 +78,6 @@ class NoAttention(nn.Module):
         self, target: Tensor, table: Tensor, index: Tensor | None, batch: Batch
     ) -> tuple[Tensor, Tensor]:
         """The sum of the history's vectors (B, D), and scores (P, 0)."""
-        ones = table.new_ones(len(batch.history))
+        ones = table.new_ones(len(batch.history), 1)
         pooled = weighted_sum(ones, table, index, batch.row, batch.offsets)
         return pooled, target.new_zeros(len(batch.history), 0)

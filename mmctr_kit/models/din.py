@@ -21,10 +21,11 @@ from mmctr_kit.models.layers import (
     MLP,
     SqueezeExcitation,
     TargetAttention,
+    concat,
     embedding,
-    row_sum,
 )
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
+from mmctr_kit.models.segments import row_sum
 from mmctr_kit.options import Activation, FusionKind, PositiveInt, Rate, Widths
 
 
@@ -168,7 +169,7 @@ class DIN(nn.Module):
                 fields.append(batch.row_signals)
         if self.se is not None:
             fields[self.se_slice] = self.se(fields[self.se_slice])
-        logit: Tensor = self.mlp(torch.cat(fields, dim=-1)).squeeze(-1)
+        logit: Tensor = self.mlp(concat(fields)).squeeze(-1)
         return logit
 
     def _history(
@@ -190,7 +191,7 @@ class DIN(nn.Module):
             return [pooled]
         fields = [pooled, pooled * target]
         if attention.heads:
-            score = row_sum(scores, batch.row, len(target)) / divisor  # (B, H)
+            score = row_sum(scores, batch.row, batch.offsets) / divisor  # (B, H)
             fields.append(score.to(target.dtype))
         return fields
 

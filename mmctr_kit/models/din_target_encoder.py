@@ -24,17 +24,9 @@ from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.dropout import Dropout, dropout
 from mmctr_kit.models.encoder import ItemEncoder
-from mmctr_kit.models.gather import gather
-from mmctr_kit.models.layers import (
-    MLP,
-    TargetAttention,
-    embedding,
-    linear,
-    rows_to_positions,
-    segment_softmax,
-    weighted_sum,
-)
+from mmctr_kit.models.layers import MLP, TargetAttention, concat, embedding, linear, product_type
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
+from mmctr_kit.models.segments import row_products, segment_softmax, weighted_sum
 from mmctr_kit.models.users import UserEmbedding
 from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
 
@@ -69,7 +61,7 @@ class LevelledItems(ItemEncoder):
     def forward(self, ids: Tensor) -> Tensor:
         likes, views = self.levels[ids].unbind(1)
         parts = [self.likes_level(likes), self.views_level(views), super().forward(ids)]
-        return torch.cat(parts, dim=-1)
+        return concat(parts)
 
 
 class CrossAttention(nn.Module):
@@ -106,19 +98,19 @@ class CrossAttention(nn.Module):
         key = F.linear(table, wk @ self.key_proj.weight)
         value_bias = wv @ self.value_proj.bias + bv
         value = F.linear(table, wv @ self.value_proj.weight, value_bias)
-        weight = self._weights(q, key, index, row)
-        heads = zip(weight.unbind(1), value.chunk(self.heads, dim=1), strict=True)
-        pooled = [weighted_sum(w, v, index, row, offsets) for w, v in heads]
-        out: Tensor = self.out_proj(torch.cat(pooled, dim=1))
+        weight = self._weights(q, key, index, row, offsets)
+        out: Tensor = self.out_proj(weighted_sum(weight, value, index, row, offsets))
         return out
 
-    def _weights(self, q: Tensor, key: Tensor, index: Tensor | None, row: Tensor) -> Tensor:
+    def _weights(
+        self, q: Tensor, key: Tensor, index: Tensor | None, row: Tensor, offsets: Tensor
+    ) -> Tensor:
         """(P, H) softmax weights of the positions within their rows."""
-        product = rows_to_positions(q, row) * gather(key, index)
+        product = row_products(q, key, index, row, offsets)
         size = key.shape[1] // self.heads
         by_head = product.view(len(row), self.heads, size)
         scores = by_head.sum(-1, dtype=torch.float32) / math.sqrt(size)
-        return dropout(segment_softmax(scores, row, len(q)), self.dropout, self.training)
+        return dropout(segment_softmax(scores, row, offsets), self.dropout, self.training)
 
 
 class CrossAttentionLayer(nn.Module):
@@ -141,7 +133,8 @@ class CrossAttentionLayer(nn.Module):
         self, query: Tensor, table: Tensor, index: Tensor | None, row: Tensor, offsets: Tensor
     ) -> Tensor:
         """(B, D) from the query (B, D) and the items ``table[index]``."""
-        attended = self.cross_attn(query, self.attn_norm(table), index, row, offsets)
+        items = self.attn_norm(table.to(query.dtype)).to(product_type(table))
+        attended = self.cross_attn(query, items, index, row, offsets)
         x = self.attn_norm(query + self.drop(attended))
         out: Tensor = x + self.drop(self.ffn(x))
         return out
@@ -227,7 +220,7 @@ class DINTargetEncoder(nn.Module):
         target, table, index = self.items.lookup(batch.history, batch.item)
         history = (table, index, batch.row, batch.offsets)
         pooled = self.attention.attend(target, table, index, batch)[0]  # (B, D)
-        encoded = target
+        encoded = target.to(self.user.weight.dtype)  # what is added up stays exact
         for layer in self.encoder:
             encoded = layer(encoded, *history)  # (B, D)
         fields = [
@@ -235,10 +228,10 @@ class DINTargetEncoder(nn.Module):
             self.items.likes_level(batch.likes_level),
             self.items.views_level(batch.views_level),
             target,
-            pooled.to(target.dtype),
-            encoded.to(target.dtype),
+            pooled,
+            encoded,
         ]
-        logit: Tensor = self.mlp(torch.cat(fields, dim=-1)).squeeze(-1)
+        logit: Tensor = self.mlp(concat(fields)).squeeze(-1)
         return logit
 
     def published_names(self, state: State) -> Names:

@@ -1,4 +1,6 @@
-"""Dropout that a CPU draws four values of at a time."""
+"""Dropout that a CPU draws four values of at a time, and that a GPU keeps no mask of."""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,29 @@ def dropout(values: Tensor, rate: float, training: bool) -> Tensor:
     drawn = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     kept = drawn.view(torch.int16)[: values.numel()].view(values.shape) >= dropped - _STEPS // 2
     return values * kept.to(values.dtype).mul_(_STEPS / (_STEPS - dropped))
+
+
+def relu_dropout(values: Tensor, rate: float) -> Tensor:
+    """``dropout(relu(values), rate)`` in training, as one.
+
+    What comes out says where the gradient goes: neither the mask nor the input is kept for it.
+    """
+    found: Tensor = _ReLUDropout.apply(values, rate)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _ReLUDropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, rate: float) -> Tensor:
+        kept = F.dropout(torch.relu(values), rate)
+        ctx.save_for_backward(kept)
+        ctx.rate = rate
+        return kept
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (kept,) = ctx.saved_tensors
+        return torch.where(kept > 0, gradient / (1 - ctx.rate), 0.0), None
 
 
 class Dropout(nn.Dropout):

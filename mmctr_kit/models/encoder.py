@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from mmctr_kit.models.fusion import ModalityFusion
 from mmctr_kit.models.gather import gather, rounded, weighted_rows
-from mmctr_kit.models.layers import embedding
+from mmctr_kit.models.layers import concat, embedding
 from mmctr_kit.options import FusionKind
 
 
@@ -80,7 +80,7 @@ class ItemEncoder(nn.Module):
         self.width = sum(self.widths)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(n,) item ids -> (n, D)."""
+        """(n,) item ids -> (n, D), in what products of them are computed in."""
         parts = []
         if self.item_id is not None:
             parts.append(self.item_id(ids))
@@ -88,7 +88,7 @@ class ItemEncoder(nn.Module):
             parts.append(_mean_of_real(self.tags[ids], self.item_tags.weight))
         if self.project is not None:
             parts.append(self.project(self.item_emb[ids], self.present[ids]))
-        return torch.cat(parts, dim=-1)
+        return concat(parts)
 
     def lookup(self, history: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """(B, D) vectors of the (B,) targets, and those of the (P,) history items, as a table (K,
@@ -108,8 +108,9 @@ class ItemEncoder(nn.Module):
         elif len(self.tags) <= len(ids):
             table, index = self(torch.arange(len(self.tags), device=ids.device)), ids
         else:
-            vectors = self(ids)
-            return vectors[n:], vectors[:n], None
+            # Split, not sliced: each slice's gradient would be as large as the whole.
+            past, targets = torch.split(self(ids), [n, len(target)])
+            return targets, past, None
         return gather(table, index[n:]), table, index[:n]
 
 

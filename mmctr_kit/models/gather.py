@@ -29,7 +29,7 @@ def gather(table: Tensor, index: Tensor | None) -> Tensor:
     """(K, d), (P,) -> (P, d): ``table[index]``; without an index, the table itself."""
     if index is None:
         return table
-    if _eager_on_cpu(table):
+    if eager_on_cpu(table):
         taken: Tensor = _Gather.apply(table, index)  # type: ignore[no-untyped-call]
         return taken
     return F.embedding(index, table)
@@ -37,7 +37,7 @@ def gather(table: Tensor, index: Tensor | None) -> Tensor:
 
 def gather_sum(a: Tensor, a_index: Tensor, b: Tensor, b_index: Tensor) -> Tensor:
     """``a[a_index] + b[b_index]``: two tables (K, d) of one dtype, two (P,) indices -> (P, d)."""
-    if _eager_on_cpu(a):
+    if eager_on_cpu(a):
         both: Tensor = _GatherSum.apply(a, a_index, b, b_index)  # type: ignore[no-untyped-call]
         return both
     return F.embedding(a_index, a).add_(F.embedding(b_index, b))
@@ -55,7 +55,8 @@ def weighted_rows(
     return total
 
 
-def _eager_on_cpu(table: Tensor) -> bool:
+def eager_on_cpu(table: Tensor) -> bool:
+    """Whether this is for a CPU, and not being compiled."""
     return table.device.type == "cpu" and not torch.compiler.is_compiling()
 
 

@@ -6,15 +6,21 @@ pipeline's initialisation: embeddings N(0, 1e-4), linear layers Xavier normal wi
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmctr_kit.models.batch import Batch
-from mmctr_kit.models.dropout import Dropout
-from mmctr_kit.models.gather import gather, gather_sum, weighted_rows
+from mmctr_kit.models.dropout import Dropout, relu_dropout
+from mmctr_kit.models.gather import eager_on_cpu, gather
+from mmctr_kit.models.segments import (
+    row_and_item_sums,
+    row_products,
+    rows_to_positions,
+    weighted_sum,
+    with_zeros,
+)
 from mmctr_kit.options import Activation
 
 EMBEDDING_STD = 1e-4
@@ -52,6 +58,31 @@ def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
     return layer
 
 
+def product_type(values: Tensor) -> torch.dtype:
+    """What products of ``values`` are computed in: autocast's type where it is on."""
+    device = values.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else values.dtype
+
+
+def concat(parts: Sequence[Tensor]) -> Tensor:
+    """(n, d_1), (n, d_2)... -> (n, d_1 + d_2 + ...), in what products of it are computed in."""
+    return torch.cat([part.to(product_type(part)) for part in parts], dim=-1)
+
+
+class Score(nn.Linear):
+    """A Linear to one number.
+
+    Compiled, it is a sum that is taken as its input is made; a product would have it written out.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(n, d) -> (n, 1)."""
+        if eager_on_cpu(input):
+            return super().forward(input)
+        products = input * self.weight.to(input.dtype)
+        return products.sum(-1, keepdim=True, dtype=torch.float32) + self.bias
+
+
 class MLP(nn.Sequential):
     """Per hidden width: Linear, BatchNorm if on, activation, dropout. Then a Linear to ``out``.
 
@@ -82,15 +113,30 @@ class MLP(nn.Sequential):
             layers.append(linear(inputs, out))
         super().__init__(*layers)
 
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, inputs) -> (B, out)."""
+        left = list(self)
+        while left:
+            layer = left.pop(0)
+            rate = _rate(left[0], input) if left and isinstance(layer, nn.ReLU) else 0.0
+            if rate:
+                left.pop(0)
+                input = relu_dropout(input, rate)
+            else:
+                input = layer(input)
+        return input
 
-def rows_to_positions(values: Tensor, row: Tensor) -> Tensor:
-    """(B, d) values of rows and (P,) rows of positions -> (P, d); zeros at dummy positions."""
-    return gather(_with_dummy(values), row)
+
+def _rate(layer: nn.Module, values: Tensor) -> float:
+    """That of a dropout for :func:`relu_dropout`, which a CPU has no use for; 0 if it is none."""
+    if eager_on_cpu(values) or not isinstance(layer, Dropout) or not layer.training:
+        return 0.0
+    return layer.p if layer.p < 1 else 0.0
 
 
-def _with_dummy(values: Tensor) -> Tensor:
-    """(B, d) -> (B + 1, d): a row of zeros for dummy positions."""
-    return torch.cat([values, values.new_zeros(1, values.shape[1])])
+def take_slots(values: Tensor, slot: Tensor) -> Tensor:
+    """(S, d) values of slots, (T,) slots -> (T, d); zeros where the slot is S."""
+    return gather(with_zeros(values), slot)
 
 
 def padded_slots(row: Tensor, offsets: Tensor, length: int) -> Tensor:
@@ -121,74 +167,6 @@ def to_padded(values: Tensor, row: Tensor, offsets: Tensor, length: int) -> Tens
     Zeros at padding. ``row`` and ``offsets`` as in Batch.
     """
     return scatter_slots(values, padded_slots(row, offsets, length), len(offsets) - 1, length)
-
-
-def weighted_sum(
-    weight: Tensor, table: Tensor, index: Tensor | None, row: Tensor, offsets: Tensor
-) -> Tensor:
-    """Per row, the sum of ``weight[p] * table[index[p]]`` over its positions, in float32.
-
-    (P,), (K, D), (P,) or None as in :func:`gather`, (P,) and (B + 1,) as in Batch -> (B, D).
-    Positions after ``offsets[B]`` are left out.
-    """
-    with torch.autocast(table.device.type, enabled=False):
-        table, weight = table.float(), weight.float()
-        if table.device.type == "cpu" and index is not None and not torch.compiler.is_compiling():
-            return weighted_rows(weight, table, index, row, offsets)
-        # Not embedding_bag: on a GPU one thread would go through all dummies, which are one bag.
-        total: Tensor = _segment_sum(weight[:, None] * gather(table, index), row, offsets)
-        return total
-
-
-@torch.library.custom_op("mmctr_kit::segment_sum", mutates_args=())
-def _segment_sum(values: Tensor, row: Tensor, offsets: Tensor) -> Tensor:  # noqa: ARG001
-    """(P, d) values of positions, (P,), (B + 1,) -> (B, d) their sum in each row.
-
-    Its gradient is each row's at all its positions. torch would write that out, as large as all
-    positions, where here a compiler takes it from the rows as it goes on.
-    """
-    bounds = offsets.long()
-    return torch.segment_reduce(values, "sum", offsets=bounds, axis=0, initial=0, unsafe=True)
-
-
-@_segment_sum.register_fake
-def _(values: Tensor, row: Tensor, offsets: Tensor) -> Tensor:  # noqa: ARG001
-    return values.new_empty(len(offsets) - 1, values.shape[1])
-
-
-def _keep_row(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:  # noqa: ARG001
-    ctx.save_for_backward(inputs[1])
-
-
-def _to_positions(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-    (row,) = ctx.saved_tensors
-    return rows_to_positions(gradient, row), None, None
-
-
-_segment_sum.register_autograd(_to_positions, setup_context=_keep_row)
-
-
-def row_sum(values: Tensor, row: Tensor, rows: int) -> Tensor:
-    """(P, d) values of positions -> (rows, d) their sum in each row, float32; dummies left out."""
-    values = values.float()
-    total = values.new_zeros(rows + 1, values.shape[1]).index_add(0, row, values)
-    return total[:-1]
-
-
-def segment_softmax(scores: Tensor, row: Tensor, rows: int) -> Tensor:
-    """Softmax of each column over the positions of each row, in float32: (P, H) -> (P, H).
-
-    ``row`` (P,) in 0..``rows``. Dummy positions (``row`` == ``rows``) are a segment of their own,
-    so they change nothing. Each segment's maximum is taken off first, so nothing overflows.
-    """
-    scores = scores.float()
-    with torch.no_grad():
-        lowest = scores.new_full((rows + 1, scores.shape[1]), -torch.inf)
-        index = row.long().unsqueeze(1).expand_as(scores)
-        highest = lowest.scatter_reduce(0, index, scores, "amax")
-    unscaled = torch.exp(scores - highest.index_select(0, row))
-    total = scores.new_zeros(highest.shape).index_add(0, row, unscaled)
-    return unscaled / total.index_select(0, row)
 
 
 class SqueezeExcitation(nn.Module):
@@ -239,7 +217,8 @@ class TargetAttention(nn.Module):
         rest: list[nn.Module] = []
         for inputs, outputs in pairwise(hidden):
             rest += [activation(act, inplace=True), Dropout(dropout), linear(inputs, outputs)]
-        output = linear(hidden[-1], 1)
+        output = Score(hidden[-1], 1)
+        nn.init.xavier_normal_(output.weight)
         nn.init.constant_(output.bias, start)
         rest += [activation(act), Dropout(dropout), output]
         self.rest = nn.Sequential(*rest)
@@ -252,21 +231,22 @@ class TargetAttention(nn.Module):
         (anything at dummies)."""
         wq, wk, wd, wp = torch.split(self.first.weight, self.width, dim=1)
         per_row = F.linear(target, wq + wd, self.first.bias)
-        low = per_row.dtype  # that of products, in which positions are gathered too
+        low = per_row.dtype  # that of products, which positions are gathered in too
         keys = table.to(low)
-        product = rows_to_positions(target.to(low), batch.row) * gather(keys, index)
+        row, offsets = batch.row, batch.offsets
+        product = row_products(target.to(low), keys, index, row, offsets)
         # In place: each of these is as large as all positions by the hidden width.
         if index is None:
             # Both parts in one product, which is written once.
             both = torch.cat([keys, product], dim=1)
-            hidden = rows_to_positions(per_row, batch.row)
+            hidden = rows_to_positions(per_row, row, offsets)
             hidden = hidden.add_(F.linear(both, torch.cat([wk - wd, wp], dim=1)))
         else:
             per_item = F.linear(keys, wk - wd)
-            hidden = gather_sum(_with_dummy(per_row), batch.row, per_item, index)
+            hidden = row_and_item_sums(per_row, per_item, index, row, offsets)
             hidden = hidden.addmm_(product, wp.to(low).T)
         if self.signal is not None:
             hidden = hidden.add_(self.signal(batch.signals))
         weight = self.rest(hidden)
-        pooled = weighted_sum(weight.squeeze(-1), table, index, batch.row, batch.offsets)
+        pooled = weighted_sum(weight, table, index, row, offsets)
         return pooled, weight

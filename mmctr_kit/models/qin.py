@@ -14,15 +14,9 @@ from mmctr_kit.challenge.contract import N_LEVELS
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.dropout import Dropout
 from mmctr_kit.models.encoder import ItemEncoder
-from mmctr_kit.models.gather import gather
-from mmctr_kit.models.layers import (
-    activation,
-    embedding,
-    linear,
-    rows_to_positions,
-    weighted_sum,
-)
+from mmctr_kit.models.layers import activation, embedding, linear
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order
+from mmctr_kit.models.segments import row_products, weighted_sum
 from mmctr_kit.options import PositiveInt, Rate
 
 
@@ -51,7 +45,7 @@ class SparseTargetAttention(nn.Module):
         ``table`` (K, D), ``index`` (P,) or None, ``row`` (P,), ``offsets`` (B + 1,) as in Batch.
         """
         query = self.W_q(target) @ self.W_k.weight * self.scale  # (B, D)
-        score = (rows_to_positions(query, row) * gather(table, index)).sum(-1)  # (P,)
+        score = row_products(query, table, index, row, offsets).sum(-1, keepdim=True)  # (P, 1)
         pooled = weighted_sum(torch.relu(score), table, index, row, offsets)  # (B, D)
         output: Tensor = self.W_o(self.W_v(pooled)) + target
         return output

@@ -23,8 +23,8 @@ from mmctr_kit.models.layers import (
     embedding,
     linear,
     padded_slots,
-    rows_to_positions,
     scatter_slots,
+    take_slots,
 )
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
 from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
@@ -64,7 +64,7 @@ class SelfAttention(nn.Module):
             dropout_p=self.drop.p if self.training else 0.0,
         )
         flat = pooled.transpose(1, 2).reshape(rows * length, -1)
-        found: Tensor = self.out_proj(rows_to_positions(flat, slot))
+        found: Tensor = self.out_proj(take_slots(flat, slot))
         return found
 
 
@@ -187,7 +187,8 @@ class TransformerDCN(nn.Module):
             target,
             self._pooled(padded, attended),
         ]
-        x = torch.cat([field.to(target.dtype) for field in fields], dim=-1)
+        exact = self.likes_level.weight.dtype  # for the cross layers' powers
+        x = torch.cat([field.to(exact) for field in fields], dim=-1)
         logit: Tensor = self.mlp(torch.cat([self.cross(x), self.deep(x)], dim=-1)).squeeze(-1)
         return logit
 
@@ -211,7 +212,7 @@ class TransformerDCN(nn.Module):
             ]
         )
         items = torch.cat([history, padding.expand(rows, -1)])
-        tokens = torch.cat([items, rows_to_positions(target, row)], dim=-1)
+        tokens = torch.cat([items, take_slots(target, row)], dim=-1)
         flat = slot.new_zeros(rows * length + 1, dtype=torch.bool).index_fill(0, slot, True)
         attended = flat[:-1].view(rows, length)
         return self.encode(tokens, slot, attended), attended

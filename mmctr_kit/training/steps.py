@@ -166,6 +166,10 @@ class StaticSteps:
             with warnings.catch_warnings():
                 # Training in float32 was asked for, or its products are in bf16.
                 warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
+                # Of torch's own tracing of an autograd function.
+                warnings.filterwarnings(
+                    "ignore", ".*autograd.function.Function", DeprecationWarning
+                )
                 self._counter.zero_()
                 self._next()
         except torch.OutOfMemoryError:

@@ -12,7 +12,6 @@ from mmctr_kit.challenge.contract import N_LEVELS
 from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.din_target_encoder import DINTargetEncoder
-from mmctr_kit.models.layers import segment_softmax
 from mmctr_kit.models.published import load_published
 from tests.models.reference import packed, read_reference
 
@@ -342,36 +341,3 @@ def test_a_checkpoint_of_another_depth_is_refused_by_name() -> None:
         load_published(build(deeper, arrays, state), state)
     with pytest.raises(DataError, match=r"unknown target_attention\.layers\.1\.attn_norm\.weight"):
         load_published(build(shallower, arrays, state), state)
-
-
-ROW = torch.tensor([0, 0, 0, 2, 3, 3])
-
-
-def test_segment_softmax_equals_the_softmax_of_each_row_and_its_gradient() -> None:
-    torch.manual_seed(0)
-    scores, weight = torch.randn(6, 4, requires_grad=True), torch.randn(6, 4)
-    expected = torch.cat([torch.softmax(scores[r == ROW], 0) for r in (0, 2, 3)])
-    found = segment_softmax(scores, ROW, 4)
-    assert torch.allclose(found, expected, atol=1e-6)
-    gradients = [torch.autograd.grad((x * weight).sum(), scores)[0] for x in (found, expected)]
-    assert torch.allclose(*gradients, atol=1e-6)
-
-
-@pytest.mark.parametrize("size", [1e4, -1e4, 1e30])
-def test_segment_softmax_is_finite_for_scores_of_any_size(size: float) -> None:
-    scores = torch.full((6, 1), size)
-    scores[1] += abs(size)
-    found = segment_softmax(scores, ROW, 4).squeeze(1)
-    assert torch.equal(found, torch.tensor([0, 1, 0, 1, 0.5, 0.5]))
-
-
-def test_dummy_positions_change_no_softmax() -> None:
-    scores = torch.randn(6, 2)
-    more = torch.cat([scores, torch.full((3, 2), 1e6)])
-    rows = torch.cat([ROW, torch.full((3,), 4)])
-    assert torch.equal(segment_softmax(more, rows, 4)[:6], segment_softmax(scores, ROW, 4))
-
-
-def test_segment_softmax_is_float32_whatever_the_scores_are() -> None:
-    scores = torch.randn(6, 2).bfloat16()
-    assert torch.equal(segment_softmax(scores, ROW, 4), segment_softmax(scores.float(), ROW, 4))

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mmctr_kit.models.dropout import Dropout, dropout
+from mmctr_kit.models.dropout import Dropout, dropout, relu_dropout
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -52,3 +52,15 @@ def test_nothing_is_dropped_in_evaluation_or_at_rate_0() -> None:
     assert dropout(values, 0.0, training=True) is values
     assert Dropout(0.5).eval()(values) is values
     assert dropout(torch.empty(0, 3), 0.5, training=True).shape == (0, 3)
+
+
+def test_a_relu_and_its_dropout_as_one_have_the_gradient_of_both() -> None:
+    values = torch.randn(4000, requires_grad=True)
+    kept = relu_dropout(values, 0.25)
+    positive = values > 0
+    assert not kept[~positive].any()
+    there = kept > 0
+    assert torch.allclose(kept[there], values[there] / 0.75)
+    assert there.sum() / positive.sum() == pytest.approx(0.75, abs=0.05)
+    (gradient,) = torch.autograd.grad((kept * 3).sum(), values)
+    assert torch.equal(gradient, torch.where(there, 4.0, 0.0))

@@ -2,18 +2,15 @@
 
 import pytest
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.encoder import ItemEncoder
+from mmctr_kit.models.gather import gather
 from mmctr_kit.models.layers import (
     MLP,
     TargetAttention,
-    gather,
-    rows_to_positions,
     to_padded,
-    weighted_sum,
 )
 
 LENGTHS = torch.tensor([3, 0, 2, 4])
@@ -55,24 +52,6 @@ def test_a_positions_signals_are_further_inputs_of_the_attentions_first_layer() 
     assert torch.allclose(attention.attend(target, table, index, batch)[0], expected, atol=1e-5)
 
 
-def test_weighted_sum_leaves_out_what_comes_after_the_last_row() -> None:
-    table, index = torch.randn(5, 3), torch.tensor([0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 4])
-    weight = torch.randn(11)
-    row = torch.cat([ROW, torch.full((2,), 4)])
-    found = weighted_sum(weight, table, index, row, OFFSETS)
-    expected = torch.stack(
-        [(weight[:9, None] * table[index[:9]])[r == ROW].sum(0) for r in range(4)]
-    )
-    assert torch.allclose(found, expected, atol=1e-6)
-    assert not found[1].any()
-
-
-def test_rows_to_positions_gives_zeros_to_dummy_positions() -> None:
-    values = torch.randn(4, 3)
-    found = rows_to_positions(values, torch.tensor([0, 3, 4]))
-    assert torch.equal(found, torch.stack([values[0], values[3], torch.zeros(3)]))
-
-
 def test_the_tag_part_of_an_item_is_the_mean_of_its_real_tags() -> None:
     tags = torch.tensor([[0, 0, 0], [0, 2, 3], [1, 1, 2], [0, 0, 0]])
     encoder = ItemEncoder(tags, torch.zeros(4, 0), n_tags=4, dim=5, emb_dim=0)
@@ -99,23 +78,6 @@ def test_looking_up_items_equals_encoding_each(
     assert torch.allclose(target, expected[1], atol=1e-6)
     distinct = len({*history, 4, 1})
     assert len(table) == ((6 if len(history) > 1 else 1) if compiling else distinct)
-
-
-def test_a_weighted_sum_and_its_gradients_are_the_same_compiled(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    offsets, row = torch.tensor([0, 2, 2, 5]), torch.tensor([0, 0, 2, 2, 2, 3, 3])
-    weight, table = torch.randn(7, requires_grad=True), torch.randn(4, 3, requires_grad=True)
-    index, factor = torch.tensor([3, 0, 0, 1, 2, 3, 1]), torch.randn(3, 3)
-
-    def found() -> list[Tensor]:
-        total = weighted_sum(weight, table, index, row, offsets)
-        return [total, *torch.autograd.grad((total * factor).sum(), [weight, table])]
-
-    expected = found()
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    for one, other in zip(found(), expected, strict=True):
-        assert torch.allclose(one, other, atol=1e-6)
 
 
 @pytest.mark.parametrize(("dropout", "batch_norm"), [(0.0, False), (0.2, True)])
