@@ -16,6 +16,7 @@ import numpy as np
 from mmctr_kit import __version__
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.errors import DataError
+from mmctr_kit.findings import count
 from mmctr_kit.foldjobs import (
     PHASES,
     Crew,
@@ -192,9 +193,9 @@ def _require_classes(rows: FoldRows, data: ChallengeData, recipe: Recipe) -> Non
     for name, part in (("train", rows.train), ("holdout", rows.holdout), ("own", rows.own)):
         if len(np.unique(label[part])) < 2:
             raise DataError(
-                f"{recipe.folds.count} folds leave a {name} part of {len(part)} rows without both "
-                f"labels (train has {len(label)} rows); set folds.count lower or "
-                "training.holdout higher"
+                f"{recipe.folds.count} folds leave a {name} part of {count(len(part), 'row')} "
+                f"without both labels (train has {count(len(label), 'row')}); set folds.count "
+                "lower or training.holdout higher"
             )
 
 

@@ -1,4 +1,4 @@
-"""What a check says: an id, a level, what was found, and what to do about it.
+"""What a check says: an id, a level, what was found (and how often), and what to do about it.
 
 Shared by ``data check`` and ``submit --check``; knows nothing of either.
 """
@@ -6,6 +6,11 @@ Shared by ``data check`` and ``submit --check``; knows nothing of either.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """``1 row``, ``1,234 rows``; ``many`` where it is no mere s: ``2 rows have``."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 class Level(StrEnum):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mmctr_kit import __version__
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.errors import DataError
+from mmctr_kit.findings import count
 from mmctr_kit.folds import fold_fingerprint
 from mmctr_kit.manifest import Manifest
 from mmctr_kit.predictions import Keys, keys_of, predictions_for
@@ -84,7 +85,9 @@ def _test_logits(path: Path, rows: int, task: str | None) -> NDArray[np.float64]
         content = read_scores(path)
         ids, logits = content.ids, _to_logit(task_column(content, task), path)
     if not np.array_equal(np.sort(ids), np.arange(rows)):
-        raise DataError(f"{path} holds {len(ids):,} IDs; expected each of 0..{rows - 1} once")
+        raise DataError(
+            f"{path} holds {count(len(ids), 'ID')}; expected each of 0..{rows - 1} once"
+        )
     return np.asarray(logits[np.argsort(ids)])
 
 
@@ -139,7 +142,7 @@ def _by_key(
     for found, name in ((user, "user_id"), (item, "item_id"), (occurrence, "occurrence")):
         if not np.array_equal(found[here], getattr(keys, name)[there]):
             raise DataError(
-                f"{path} holds {len(frame):,} rows; expected each of the {len(keys):,} rows "
+                f"{path} holds {count(len(frame), 'row')}; expected each of the {len(keys):,} rows "
                 "(user_id, item_id, occurrence) once; a pair that occurs twice needs occurrence"
             )
     logits = np.empty(len(keys))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.challenge.data import ChallengeData, Rows
 from mmctr_kit.errors import RunError
+from mmctr_kit.findings import count
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class Predictions:
         for name, logits in parts.items():
             gaps = int((~np.isfinite(logits)).sum())
             if gaps:
-                raise RunError(f"{gaps} {name} predictions are missing or not finite")
+                many = count(gaps, f"{name} prediction is", f"{name} predictions are")
+                raise RunError(f"{many} missing or not finite")
 
     @property
     def has_valid(self) -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.calibration import calibration
 from mmctr_kit.errors import DataError
+from mmctr_kit.findings import count
 from mmctr_kit.metrics import (
     Estimate,
     auc_with_error,
@@ -107,8 +108,8 @@ def _require_both(found: Predictions) -> None:
     for name, labels in parts.items():
         if len(np.unique(labels)) < 2:
             raise DataError(
-                f"AUC needs rows of both labels, but {name} has {len(labels)} rows of one alone; "
-                "take another split, or fewer folds"
+                f"AUC needs rows of both labels, but {name} has {count(len(labels), 'row')} of one "
+                "alone; take another split, or fewer folds"
             )
 
 

@@ -43,7 +43,7 @@ def test_a_gap_is_an_error(found: Predictions, part: str, gap: float) -> None:
     array.flat[-1] = gap
     changed = replace(found.oof, logit=array) if part == "oof" else array
     name = "OOF" if part == "oof" else part
-    with pytest.raises(RunError, match=f"1 {name} predictions are missing or not finite"):
+    with pytest.raises(RunError, match=f"1 {name} prediction is missing or not finite"):
         replace(found, **{part: changed})
 
 

@@ -115,7 +115,7 @@ def test_a_gap_in_the_oof_file_is_refused(tmp_path: Path) -> None:
     logit[3] = np.nan
     place = table.column_names.index("logit")
     pq.write_table(table.set_column(place, "logit", pa.array(logit)), run.path / "oof.parquet")
-    with pytest.raises(RunError, match="1 OOF predictions are missing"):
+    with pytest.raises(RunError, match="1 OOF prediction is missing"):
         run.predictions()
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.challenge.contract import FILES, Column, ColumnKind, File
 from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.findings import count
 
 BATCH_ROWS = 65_536
 
@@ -161,7 +162,7 @@ def to_numpy(array: pa.Array, column: Column, where: str) -> Values:
     if column.kind == "text":
         return ["" if v is None else str(v) for v in array.to_pylist()]
     if array.null_count:
-        raise DataError(f"{where} holds {array.null_count} nulls; expected none")
+        raise DataError(f"{where} holds {count(array.null_count, 'null')}; expected none")
     if column.kind == "int":
         return _integers(array, where)
     return _ragged(array, column.kind == "ints", where)
@@ -179,7 +180,9 @@ def _ragged(array: pa.Array, whole: bool, where: str) -> Ragged:
     else:
         raise DataError(f"{where} is {kind}; expected one array or list a row")
     if flat.null_count:
-        raise DataError(f"{where} holds {flat.null_count} nulls inside its arrays; expected none")
+        raise DataError(
+            f"{where} holds {count(flat.null_count, 'null')} inside its arrays; expected none"
+        )
     if len(flat) == 0:
         # Whoever wrote empty arrays alone may not have known their type.
         return Ragged(_no_values(whole), offsets)

@@ -26,6 +26,7 @@ from mmctr_kit.cli.output import (
     table,
     warn,
 )
+from mmctr_kit.findings import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -159,7 +160,7 @@ def print_table(found: "Table") -> None:
     if not found.claims:
         say("fewer than 3 seeds claim nothing, since seeds differ too (--set seeds=[0,1,2])")
     else:
-        tried = f"as {len(found.rows) - 1} variants were tried"
+        tried = f"as {count(len(found.rows) - 1, 'variant was', 'variants were')} tried"
         say(f"better, worse: by over {found.needed:.1f} errors, {tried}")
     counts = [each.requests for row in found.rows for each in row.cost.latency]
     low, high = min(counts), max(counts)
@@ -167,7 +168,7 @@ def print_table(found: "Table") -> None:
     say(f"What a model costs; p50/p99 ms over {many} requests of so many candidates", style="bold")
     sizes = [f"{each.candidates:,}" for each in found.rows[0].cost.latency]
     table(("variant", "weights", "rows/s", *sizes, "MB"), [_cost(row) for row in found.rows])
-    threads = f" with {found.threads} thread{'s' * (found.threads > 1)}"
+    threads = f" with {count(found.threads, 'thread')}"
     say(f"on {found.device}{threads if found.device == 'cpu' else ''}; rows/s in training")
     peak = {"gpu": "tensors on the GPU", "process": "the whole process, its data included"}
     say(f"MB: peak memory of {peak[found.rows[0].cost.memory_of]}")
@@ -176,7 +177,7 @@ def print_table(found: "Table") -> None:
 def _change(row: "Row", found: "Table") -> list[str]:
     cells = [row.name, row.before, *_estimates(row)]
     if not found.claims:
-        return [*cells, f"{len(found.seeds)} seed{'s' * (len(found.seeds) > 1)}"]
+        return [*cells, count(len(found.seeds), "seed")]
     if row.errors is None:
         return [*cells, ""]
     return [*cells, f"{row.claim} {abs(row.errors):.1f}" if row.claim else f"{row.errors:+.1f}"]

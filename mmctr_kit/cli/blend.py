@@ -8,6 +8,7 @@ import typer
 from mmctr_kit.cli.complete import complete_runs
 from mmctr_kit.cli.options import RUNS, ForceOption, JsonOption, RunsOption
 from mmctr_kit.cli.output import print_json, say, status, table
+from mmctr_kit.findings import count
 
 if TYPE_CHECKING:
     from mmctr_kit.runs import Run
@@ -80,7 +81,7 @@ def blend(
 
     path = run_path(runs, name)
     opened = [open_run(r, runs) for r in run]
-    with status(f"blending {len(opened)} runs"):
+    with status(f"blending {count(len(opened), 'run')}"):
         known = None if data is None else load(data)
         result = blend_runs(opened, method, path, force, seed, known, group_softmax)
     done = Run(path) if result is None else result[0]
@@ -140,7 +141,7 @@ def _tell_of_runs(report: dict[str, Any]) -> None:
     cells = [[f"{related[i][j]:.2f}".replace("0.", ".", 1) for j in shown] for i in shown]
     table(("r", *letters), [(a, *row) for a, row in zip(letters, cells, strict=True)])
     if len(names) > len(shown):
-        say(f"r: rank correlation; {len(names) - len(shown)} more runs in metrics.json")
+        say(f"r: rank correlation; {count(len(names) - len(shown), 'more run')} in metrics.json")
     else:
         say("r: rank correlation")
 

@@ -18,6 +18,7 @@ from mmctr_kit.cli.options import (
     RunsOption,
 )
 from mmctr_kit.cli.output import fail, print_json, progress_bar, say, status, table, warn
+from mmctr_kit.findings import count
 
 if TYPE_CHECKING:
     from mmctr_kit.cv import LeftOff, Plan
@@ -159,7 +160,7 @@ def _plan(
             ("jobs x threads", f"{crew.workers} x {crew.threads}"),
             ("parameters", f"{cost.parameters:,}"),
             ("batch size", f"{cost.batch_size:,}"),
-            ("steps a fold model", f"{cost.steps:,} in {cost.epochs} epochs"),
+            ("steps a fold model", f"{cost.steps:,} in {count(cost.epochs, 'epoch')}"),
             ("rows lie on", f"the {cost.data_on}"),
             ("measured step", f"{1e3 * cost.seconds_per_step:.1f} ms"),
             ("about", "finished already" if finished else _duration(seconds)),

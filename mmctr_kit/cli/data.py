@@ -10,6 +10,7 @@ import typer
 from mmctr_kit.cli import profile
 from mmctr_kit.cli.options import JsonOption, StrictOption
 from mmctr_kit.cli.output import print_findings, print_json, say, status
+from mmctr_kit.findings import count
 
 app = typer.Typer(help="Check, profile, generate or import data in the challenge's layout.")
 app.command("profile")(profile.profile)
@@ -111,7 +112,9 @@ def movielens(
         print_json(asdict(summary))
         return
     rows = ", ".join(f"{split} {n:,}" for split, n in summary.rows.items())
-    say(f"wrote {out}: {summary.users:,} users, {summary.items:,} items; rows: {rows}")
+    say(
+        f"wrote {out}: {count(summary.users, 'user')}, {count(summary.items, 'item')}; rows: {rows}"
+    )
     say(f"mean history {summary.mean_history:.1f}, label mean {summary.label_mean:.3f}")
     for note in summary.notes:
         say(f"note: {note}")

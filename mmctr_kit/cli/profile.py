@@ -11,6 +11,7 @@ import typer
 
 from mmctr_kit.cli.options import JsonOption
 from mmctr_kit.cli.output import PLAIN_WIDTH, finite, print_json, say, table
+from mmctr_kit.findings import count
 
 if TYPE_CHECKING:
     from mmctr_kit.challenge.profile.reading import Verdict
@@ -70,8 +71,8 @@ def _print(verdicts: Sequence["Verdict"]) -> None:
         _wrapped(f"{v.reading.probe} ({v.reading.where}): {v.reading.what}", style="yellow")
         _wrapped(f"  means: {probe.means}")
         _wrapped(f"  do: {probe.todo}")
-    count = "1 suspicion" if len(found) == 1 else f"{len(found) or 'no'} suspicions"
-    say(f"\n{count} in {len(verdicts)} readings")
+    many = count(len(found), "suspicion") if found else "no suspicions"
+    say(f"\n{many} in {count(len(verdicts), 'reading')}")
 
 
 def _row(v: "Verdict") -> list[str]:

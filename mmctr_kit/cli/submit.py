@@ -17,6 +17,7 @@ from mmctr_kit.cli.options import (
     TaskName,
 )
 from mmctr_kit.cli.output import print_findings, print_json, say, warn
+from mmctr_kit.findings import count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +96,7 @@ def submit(
     rows = TestRows(len(keys), item_id=np.asarray(keys.item_id, np.int64))
     findings = [*check_submission(path, test=rows), *run_findings(opened, runs, column)]
     if not as_json:
-        say(f"wrote {path}: {len(keys):,} rows, column {column.value}")
+        say(f"wrote {path}: {count(len(keys), 'row')}, column {column.value}")
         if opened.manifest.transductive:
             say("transductive: each row is scored by the rows beside it (see 'mmctr-kit runs')")
     _record(ledger, path, opened, column, as_json)
@@ -170,8 +171,8 @@ def score(
         return
     note = "" if users is not None else " (rows taken as independent; --data names their users)"
     if result.n < len(ids):
-        note += f"; {len(ids) - result.n:,} scores have no label"
-    say(f"AUC {result} on {result.n:,} rows{note}")
+        note += f"; {count(len(ids) - result.n, 'score has', 'scores have')} no label"
+    say(f"AUC {result} on {count(result.n, 'row')}{note}")
 
 
 def _test_users(data: Path) -> "NDArray[np.int64]":

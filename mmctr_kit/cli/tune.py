@@ -17,6 +17,7 @@ from mmctr_kit.cli.options import (
     RunsOption,
 )
 from mmctr_kit.cli.output import fail, print_json, progress_bar, say, status, table, warn
+from mmctr_kit.findings import count
 
 if TYPE_CHECKING:
     from mmctr_kit.foldjobs import Progress
@@ -170,9 +171,9 @@ def _say_begin(plan: "StudyPlan", path: Path, trials: int, had: int, dead: int) 
     folds, workers = plan.recipe.folds.count, plan.crew.workers
     side = f"{workers} side by side" if workers > 1 else "one after another"
     more = f", {had} of them there already" if had else ""
-    say(f"{path}: {trials} trials of {folds} folds, {side}{more}")
+    say(f"{path}: {count(trials, 'trial')} of {folds} folds, {side}{more}")
     if dead:
-        say(f"{dead} trial{'s' * (dead > 1)} of killed workers marked as failed, to be tried again")
+        say(f"{count(dead, 'trial')} of killed workers marked as failed, to be tried again")
 
 
 def print_summary(summary: "Summary", path: Path) -> None:
@@ -181,14 +182,17 @@ def print_summary(summary: "Summary", path: Path) -> None:
     from mmctr_kit.tune.summary import states
 
     counted = ", ".join(f"{n} {state}" for state, n in sorted(states(summary.trials).items()))
-    say(f"{len(summary.trials)} trials: {counted}", style="bold")
+    say(f"{count(len(summary.trials), 'trial')}: {counted}", style="bold")
     if summary.importance:
         complete = states(summary.trials)["complete"]
-        say(f"What set good ones apart, roughly, of {complete} complete trials", style="bold")
+        say(
+            f"What set good ones apart, roughly, of {count(complete, 'complete trial')}",
+            style="bold",
+        )
         for key, share in list(summary.importance.items())[:5]:
             say(f"  {share:4.0%} {key}")
-    count = len(summary.seeds)
-    say(f"Finalists, trained again with {count} new seed{'s' * (count > 1)}", style="bold")
+    again = count(len(summary.seeds), "new seed")
+    say(f"Finalists, trained again with {again}", style="bold")
     columns = ("trial", "in the search", "OOF", "valid")
     rows = [
         (str(f.number), *(str(e).replace("± 0.", "±.") for e in (f.searched, f.oof, f.valid)))
@@ -201,8 +205,8 @@ def print_summary(summary: "Summary", path: Path) -> None:
         say(f"  {key}={label(value)}")
     best, top = summary.best["number"], summary.best["auc"]["value"]
     say(f"the search's best AUC was {top:.4f}, trial {best}: optimistic, the best of many")
-    before, again = chosen.searched.value, chosen.one_seed.value
-    say(f"trial {chosen.number}: {before:.4f} in the search, {again:.4f} with new seeds")
+    before, after = chosen.searched.value, chosen.one_seed.value
+    say(f"trial {chosen.number}: {before:.4f} in the search, {after:.4f} with {again}")
     say(f"valid AUC {chosen.valid} (fold mean), which chose nothing: the score to believe")
     say(f"recipe: {path / 'best.yaml'}; run: {path / 'finalists' / f'trial-{chosen.number}'}")
 

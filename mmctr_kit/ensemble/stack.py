@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.ensemble.context import Context
 from mmctr_kit.errors import RunError
+from mmctr_kit.findings import count
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +84,6 @@ class Stack:
             gaps = of_run.size - int(np.count_nonzero(np.isfinite(of_run)))
             if gaps:
                 raise RunError(
-                    f"{what} logits must be finite, found {gaps} gaps or infinite values in run "
-                    f"'{name}': train or import it again"
+                    f"{what} logits must be finite, found {count(gaps, 'gap')} or infinities in "
+                    f"run '{name}': train or import it again"
                 )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mmctr_kit.findings import count
 from mmctr_kit.metrics import Estimate
 from mmctr_kit.report.compare import stored_estimate
 from mmctr_kit.report.figures.estimates import INTERVAL
@@ -59,18 +60,18 @@ def _kind(subject: Subject) -> str:
         what = "base" if subject.name.endswith(".ablate") else "chosen finalist"
         return f"The {what}, {subject.run.name}"
     if subject.kind == "blend":
-        return f"Blend of {len(subject.run.manifest.sources)} runs"
+        return f"Blend of {count(len(subject.run.manifest.sources), 'run')}"
     if subject.kind == "imported":
         return "Imported predictions"
     folds, seeds = subject.found.valid.shape[0], len(subject.run.manifest.seeds)
-    return f"Run of {folds} folds, {seeds} seed{'s' * (seeds > 1)}"
+    return f"Run of {folds} folds, {count(seeds, 'seed')}"
 
 
 def _meaning(subject: Subject, valid: Estimate | None, oof: Estimate | None) -> str:
     if valid is not None:
         text = (
-            f"The fold mean's AUC on the {valid.n:,} official valid rows, which trained nothing "
-            f"and chose nothing. {_interval(valid)}"
+            f"The fold mean's AUC on the {count(valid.n, 'official valid row')}, which trained "
+            f"nothing and chose nothing. {_interval(valid)}"
         )
     elif oof is not None:
         text = f"Fold models' AUC on {oof.n:,} train rows that they did not see. {_interval(oof)}"

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.findings import count
 from mmctr_kit.metrics import rank_correlation
 from mmctr_kit.ranks import midranks
-from mmctr_kit.submission.catalog import Log, count
+from mmctr_kit.submission.catalog import Log
 
 LOW_CORRELATION = 0.1
 SHUFFLED_BELOW = 3.0

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mmctr_kit.challenge.contract import SUBMISSION_MEMBER
 from mmctr_kit.errors import UsageError
-from mmctr_kit.submission.catalog import Log, count, show
+from mmctr_kit.findings import count
+from mmctr_kit.submission.catalog import Log, show
 from mmctr_kit.submission.member import MAX_BYTES, read_member
 
 _MAX_DIRECTORY = 2**20

@@ -94,8 +94,3 @@ def show(value: str | bytes, limit: int = 40) -> str:
     """A quoted, single-line, printable rendering of something found in a file."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     return ascii(text if len(text) <= limit else text[: limit - 3] + "...")
-
-
-def count(number: int, noun: str) -> str:
-    """``1 row``, ``1,234 rows``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -7,7 +7,8 @@ exponent. What Python's ``float`` takes beyond that (``1_0``, ``Infinity``, spac
 import math
 import re
 
-from mmctr_kit.submission.catalog import Log, count, show
+from mmctr_kit.findings import count
+from mmctr_kit.submission.catalog import Log, show
 
 _PLAIN = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _INTEGER = re.compile(rb"-?\d{1,18}")

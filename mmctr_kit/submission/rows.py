@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.submission.catalog import Log, count
+from mmctr_kit.findings import count
+from mmctr_kit.submission.catalog import Log
 from mmctr_kit.submission.table import Table
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.findings import count
 from mmctr_kit.metrics import rank_correlation
-from mmctr_kit.submission.catalog import Log, count
+from mmctr_kit.submission.catalog import Log
 from mmctr_kit.submission.table import Table
 
 Columns = Mapping[str, NDArray[np.float64]]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.submission.catalog import Log, count
+from mmctr_kit.findings import count
+from mmctr_kit.submission.catalog import Log
 from mmctr_kit.submission.cells import CellFaults, read_id, read_score
 from mmctr_kit.submission.header import Header
 from mmctr_kit.submission.text import Text

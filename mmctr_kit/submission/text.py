@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 from itertools import islice
 
-from mmctr_kit.submission.catalog import Log, count, show
+from mmctr_kit.findings import count
+from mmctr_kit.submission.catalog import Log, show
 
 _QUOTED = re.compile(rb'(?<![^,\n])"([^",\n]*)"(?![^,\n])')
 _BLANK = re.compile(rb"^[ \t]*\n", re.MULTILINE)

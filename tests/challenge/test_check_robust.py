@@ -88,7 +88,7 @@ def test_the_share_of_empty_histories_is_told_and_they_load(
     histories[:8] = 0
     write_table(check_folder, "test", check_tables["test"] | {"item_seq": histories})
     findings = {f.id: f for f in check_data(check_folder)}
-    assert "8 histories (20.00%) are empty" in findings["history-length"].what
+    assert "8 (20.00%) of the histories empty" in findings["history-length"].what
     assert (load(check_folder).histories.lengths == 0).sum() == 1
 
 

@@ -88,7 +88,7 @@ def test_a_broken_column_is_unknown_and_names_no_folder(
     columns = {"item_title": titles, TEXT: vectors, IMAGE: [None, *vectors[1:]]}
     found = item_coverage(folder_with(tiny, tmp_path, columns))
     assert found.image is None
-    assert "holds 1 nulls" in found.unknown["image"]
+    assert "holds 1 null" in found.unknown["image"]
     assert found.text is not None
     (tmp_path / "item_feature.parquet").write_bytes(b"no parquet")
     broken = item_coverage(replace(tiny, folder=tmp_path))

@@ -329,7 +329,7 @@ def test_the_check_too_names_users_under_two_ids(folder: Path) -> None:
     valid_is_train_under_new_ids(0)(folder)
     (found,) = [f for f in check_data(folder) if f.id == "split-users"]
     assert found.level is Level.WARN
-    assert "10 users of valid have the history of a user of train" in found.what
+    assert "10 users of valid with the history of a user of train" in found.what
 
 
 def test_the_check_tells_targets_in_histories_apart_by_label(folder: Path) -> None:

@@ -96,7 +96,7 @@ def test_dense_refuses_rows_that_differ_in_length() -> None:
 @pytest.mark.parametrize(
     ("values", "column", "found"),
     [
-        (pa.array([1, None]), INT, "1 nulls"),
+        (pa.array([1, None]), INT, "1 null;"),
         (pa.array([1.5, 2.0]), INT, "fractions"),
         (pa.array([float("nan")]), INT, "non-finite"),
         (pa.array([1e300]), INT, "beyond int64"),
@@ -105,8 +105,8 @@ def test_dense_refuses_rows_that_differ_in_length() -> None:
         (pa.array(["a"]), INT, "is string; expected integers"),
         (pa.array([[1]]), INT, "expected integers"),
         (pa.array([1]), INTS, "expected one array or list a row"),
-        (pa.array([[1], None]), INTS, "1 nulls"),
-        (pa.array([[1, None]]), INTS, "nulls inside its arrays"),
+        (pa.array([[1], None]), INTS, "1 null;"),
+        (pa.array([[1, None]]), INTS, "1 null inside its arrays"),
         (pa.array([[0.5]]), INTS, "fractions"),
         (pa.array([["a"]]), FLOATS, "holds string; expected floats"),
     ],

@@ -50,3 +50,7 @@ def test_where_nothing_is_clear_of_chance_differences_are_not_looked_at():
     assert "3 errors above 0.5" in reason
     signal = noise | {"a": 3.1}
     assert choose(signal, {"a": gap(0.041)}, "mean")[0] == "a"
+
+
+def test_one_method_is_one_and_not_1_methods():
+    assert choose(CLEAR, {"rank": gap(-0.001)}, "mean")[1].endswith("errors needed for 1 method")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.challenge.check.items import ItemFile, Vectors
 from mmctr_kit.challenge.contract import GIVEN_EMBEDDINGS
-from mmctr_kit.findings import Finding, Level
+from mmctr_kit.findings import Finding, Level, count
 
 Matrix = NDArray[np.float32]
 
@@ -95,7 +95,7 @@ def _info_alignment(pairs: Mapping[str, Pair]) -> Finding:
         return Finding(
             check,
             Level.FAIL if moved else Level.WARN,
-            f"{said}, but {len(stray):,} of {len(cosine):,} items have another vector"
+            f"{said}, but another vector stands at {len(stray):,} of {count(len(cosine), 'item')}"
             + (f", that of another item{_by(shift)}" if moved else ""),
             _TODO if moved else "look at these items; every other item agrees",
         )

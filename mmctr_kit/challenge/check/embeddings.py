@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.challenge.check.items import ItemFile, Vectors
 from mmctr_kit.challenge.hash import among, distinct
-from mmctr_kit.findings import Finding, Level
+from mmctr_kit.findings import Finding, Level, count
 
 _SOURCES = {"item_emb_d128_v1": "txt_emb_BERT", "item_emb_d128_v2": "img_emb_CLIPRN50"}
 
@@ -33,7 +33,7 @@ def embedding_findings(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
         ("embeddings-duplicate", "hardly any two items share a vector"),
     ):
         if check not in {f.id for f in found}:
-            yield Finding(check, Level.PASS, f"{what}, in {len(columns)} embeddings", "")
+            yield Finding(check, Level.PASS, f"{what}, in {count(len(columns), 'embedding')}", "")
 
 
 def _whole(where: str, needed: bool, vectors: Vectors) -> Iterator[Finding]:
@@ -42,7 +42,7 @@ def _whole(where: str, needed: bool, vectors: Vectors) -> Iterator[Finding]:
         yield Finding(
             "embeddings-finite",
             Level.FAIL,
-            f"{where}: {broken:,} items hold NaN or infinity",
+            f"{where}: {count(broken, 'item holds', 'items hold')} NaN or infinity",
             "encode these items again; one such value spoils a whole training",
         )
     zero = int(vectors.zero.sum())
@@ -57,7 +57,7 @@ def _whole(where: str, needed: bool, vectors: Vectors) -> Iterator[Finding]:
         yield Finding(
             "embeddings-zero",
             Level.FAIL if zero > n / 2 else Level.WARN,
-            f"{where}: {zero:,} items ({zero / n:.2%}) have an all-zero vector",
+            f"{where}: {count(zero, 'item')} ({zero / n:.2%}) with an all-zero vector",
             "look whether the encoder failed on them, as on an image that did not open",
         )
 
@@ -71,7 +71,8 @@ def _repeats(where: str, vectors: Vectors, expected: NDArray[np.int64]) -> Itera
         yield Finding(
             "embeddings-duplicate",
             Level.WARN,
-            f"{where}: {repeated:,} items ({repeated / len(keys):.2%}) repeat another's vector",
+            f"{where}: {count(repeated, 'copy', 'copies')} of another item's vector "
+            f"({repeated / len(keys):.2%})",
             "look whether one input was encoded for many items",
         )
 

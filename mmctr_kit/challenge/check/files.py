@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmctr_kit.challenge.check.source import Source
 from mmctr_kit.challenge.contract import FILES
-from mmctr_kit.findings import Finding, Level
+from mmctr_kit.findings import Finding, Level, count
 
 Sources = Mapping[str, Source]
 
@@ -120,12 +120,12 @@ def _kinds_and_nulls(sources: Sources) -> Iterator[Finding]:
     texts = {
         f"{s.file.path}: {c.name}" for s in readable for c in s.file.columns if c.kind == "text"
     }
-    for where, count in nulls:
+    for where, found in nulls:
         # A text that is absent only tells less of its item.
         yield Finding(
             "no-nulls",
             Level.WARN if where in texts else Level.FAIL,
-            f"{where} holds {count:,} nulls",
+            f"{where} holds {count(found, 'null')}",
             "read as empty texts; fill them if you have them"
             if where in texts
             else "the challenge's files hold none; download again, or fill what your own tool left "
@@ -156,7 +156,7 @@ def _row_counts(sources: Sources, n_items: int | None) -> Iterator[Finding]:
             yield Finding(
                 "row-counts",
                 Level.FAIL,
-                f"{key} has {found:,} rows, item_info {info.rows:,}; expected {expected:,}, "
+                f"{key} has {count(found, 'row')}, item_info {info.rows:,}; expected {expected:,}, "
                 "one for each item but the padding row",
                 "take both files from the same release of the data",
             )

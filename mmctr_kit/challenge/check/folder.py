@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmctr_kit.challenge.check.source import Source
 from mmctr_kit.challenge.contract import IMAGES_FOLDER, SPLITS
-from mmctr_kit.findings import Finding, Level
+from mmctr_kit.findings import Finding, Level, count
 
 
 def image_findings(folder: Path, n_items: int | None) -> Iterator[Finding]:
@@ -34,7 +34,7 @@ def image_findings(folder: Path, n_items: int | None) -> Iterator[Finding]:
         yield Finding(
             "images",
             Level.WARN,
-            f"{empty:,} of {len(sizes):,} images are empty files",
+            f"{count(empty, 'empty file')} among {count(len(sizes), 'image')}",
             "download them again; an encoder would leave their vectors zero",
         )
     if n_items is not None:
@@ -43,12 +43,12 @@ def image_findings(folder: Path, n_items: int | None) -> Iterator[Finding]:
             yield Finding(
                 "images",
                 Level.WARN,
-                f"{lacking:,} of {n_items:,} items have no image",
+                f"no image of {lacking:,} of {count(n_items, 'item')}",
                 "download them again; an encoder would leave their vectors zero",
             )
             return
     if not empty:
-        yield Finding("images", Level.PASS, f"{len(sizes):,} images", "")
+        yield Finding("images", Level.PASS, count(len(sizes), "image"), "")
 
 
 def memory_findings(sources: Mapping[str, Source], history_items: int) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from mmctr_kit.challenge.contract import PAD
 from mmctr_kit.challenge.hash import vector_keys
 from mmctr_kit.challenge.load import MAX_TAG
 from mmctr_kit.challenge.read import Ragged
-from mmctr_kit.findings import Finding, Level
+from mmctr_kit.findings import Finding, Level, count
 
 ITEM_FILES = ("item_info", "item_feature", "item_emb")
 SPARSE_TAGS = 100
@@ -165,14 +165,15 @@ def _ids_of(name: str, ids: NDArray[np.int64], first: int) -> Iterator[Finding]:
         yield Finding(
             "item-ids-unique",
             Level.FAIL,
-            f"{name}: {len(again):,} item ids occur more than once, the first is {again[0]}",
+            f"{name}: {count(len(again), 'item id occurs', 'item ids occur')} more than once, the "
+            f"first is {again[0]}",
             "keep one row for each item",
         )
     if distinct[0] != first or distinct[-1] != last:
         yield Finding(
             "item-ids-complete",
             Level.FAIL,
-            f"{name}: {len(distinct):,} item ids run from {distinct[0]} to {distinct[-1]}; "
+            f"{name}: {count(len(distinct), 'item id')} from {distinct[0]} to {distinct[-1]}; "
             f"expected every id from {first} to {last}",
             "row 0 of item_info is the padding item; all files number the items from 1",
         )
@@ -219,7 +220,7 @@ def _tags(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
         yield Finding(
             "left-padding-tags",
             Level.FAIL,
-            f"item_info: {wrong:,} rows of item_tags have a 0 after a tag",
+            f"item_info: {count(wrong, 'row')} of item_tags with a 0 after a tag",
             "pad on the left: zeros first, tags last",
         )
     else:
@@ -232,7 +233,7 @@ def _tag_ids(name: str, values: NDArray[np.generic]) -> Finding:
     if low < 0:
         what = f"{name}: item_tags holds {low}; tag ids are 0 (padding) and up"
         return Finding("tag-ids", Level.FAIL, what, "number the tags from 1")
-    what = f"{name}: {len(tags):,} tags with ids up to {top:,}"
+    what = f"{name}: {count(len(tags), 'tag')} with ids up to {top:,}"
     todo = "renumber the tags 1, 2, 3, ...: models hold a vector for every id up to the largest"
     if top > MAX_TAG and name == "item_info":
         return Finding("tag-ids", Level.FAIL, f"{what}; expected up to {MAX_TAG:,}", todo)

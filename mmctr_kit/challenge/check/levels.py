@@ -8,7 +8,7 @@ from mmctr_kit.challenge.check.items import ItemFile
 from mmctr_kit.challenge.check.rows import RowFiles
 from mmctr_kit.challenge.check.source import Source
 from mmctr_kit.challenge.contract import N_LEVELS, PAD
-from mmctr_kit.findings import Finding, Level
+from mmctr_kit.findings import Finding, Level, count
 
 LEVELS = ("likes_level", "views_level")
 TOP = N_LEVELS - 1
@@ -28,12 +28,12 @@ def _in_rows(rows: RowFiles) -> Iterator[Finding]:
     for split, file in rows.items():
         levels = {n: file.columns[n] for n in LEVELS if n in file.columns}
         wrong = {n: int(((x < 1) | (x > TOP)).sum()) for n, x in levels.items()}
-        for name, count in wrong.items():
-            if count:
+        for name, found in wrong.items():
+            if found:
                 yield Finding(
                     "levels-range",
                     Level.FAIL,
-                    f"{split}: {count:,} rows have a {name} outside 1..{TOP}",
+                    f"{split}: {count(found, 'row has', 'rows have')} a {name} outside 1..{TOP}",
                     "levels are 1 to 10; 0 is padding and stands in no row",
                 )
         if levels and not any(wrong.values()):
@@ -50,14 +50,14 @@ def _in_feature(feature: ItemFile) -> Iterator[Finding]:
             yield Finding(
                 "levels-range",
                 Level.FAIL,
-                f"item_feature: {outside:,} values of {name} are outside 0..{TOP}",
+                f"item_feature: {count(outside, 'value')} of {name} outside 0..{TOP}",
                 "levels are 1 to 10; the models' tables have no more places",
             )
         elif unknown:
             yield Finding(
                 "levels-range",
                 Level.WARN,
-                f"item_feature: {unknown:,} items have {name} 0, which means padding",
+                f"item_feature: {name} is 0, which means padding, at {count(unknown, 'item')}",
                 "levels are 1 to 10; 0 says nothing of the item",
             )
     if fine:

@@ -15,7 +15,7 @@ from mmctr_kit.challenge.check.source import Source, ints, ragged
 from mmctr_kit.challenge.contract import MAX_HISTORY, PAD, SPLITS, SUBMISSION_ID, Split
 from mmctr_kit.challenge.hash import distinct, sequence_keys
 from mmctr_kit.challenge.read import Ragged
-from mmctr_kit.findings import Finding, Level
+from mmctr_kit.findings import Finding, Level, count
 
 SHORT_HISTORY = 3
 TARGET_IN_HISTORY = 0.001
@@ -144,13 +144,16 @@ def _histories(rows: RowFiles, n_items: int | None, sequences: bool | None) -> I
     )
 
 
+_HISTORIES = ("history has", "histories have")
+
+
 def _padding(split: Split, history: HistoryFacts) -> Finding:
     check = "left-padding-history"
     if wrong := int(history.misplaced.sum()):
         return Finding(
             check,
             Level.FAIL,
-            f"{split}: {wrong:,} histories have a 0 after an item",
+            f"{split}: {count(wrong, *_HISTORIES)} a 0 after an item",
             "pad on the left: zeros first, the most recent item last",
         )
     return Finding(check, Level.PASS, f"{split}: on the left only", "")
@@ -161,17 +164,20 @@ def _length(split: Split, history: HistoryFacts) -> Finding:
     said = f"{split}: {counts.min()} to {counts.max()} items, mean {counts.mean():.1f}"
     if empty := int((counts == 0).sum()):
         todo = "fine for new users; the challenge has none: did padding replace the items?"
-        what = f"{said}; {empty:,} histories ({empty / len(counts):.2%}) are empty"
+        what = f"{said}; {empty:,} ({empty / len(counts):.2%}) of the histories empty"
         return Finding(check, Level.WARN, what, todo)
     if short := int((counts < SHORT_HISTORY).sum()):
         todo = "fine in data of your own; the challenge's own have at least 3"
         return Finding(
-            check, Level.WARN, f"{said}; {short:,} histories have fewer than {SHORT_HISTORY}", todo
+            check,
+            Level.WARN,
+            f"{said}; {count(short, *_HISTORIES)} fewer than {SHORT_HISTORY}",
+            todo,
         )
     if long := int((counts > MAX_HISTORY).sum()):
         todo = f"keep the last {MAX_HISTORY}, as the challenge does"
         return Finding(
-            check, Level.WARN, f"{said}; {long:,} histories have more than {MAX_HISTORY}", todo
+            check, Level.WARN, f"{said}; {count(long, *_HISTORIES)} more than {MAX_HISTORY}", todo
         )
     return Finding(check, Level.PASS, said, "")
 
@@ -180,7 +186,7 @@ def _history_ids(
     known: Mapping[Split, HistoryFacts], n_items: int, sequences: bool | None
 ) -> Iterator[Finding]:
     unknown = {s: int(h.unknown.sum()) for s, h in known.items() if h.unknown is not None}
-    wrong = [f"{s}: {count:,} histories hold" for s, count in unknown.items() if count]
+    wrong = [f"{s}: {count(n, 'history holds', 'histories hold')}" for s, n in unknown.items() if n]
     wrong += ["item_seq.parquet: some sequences hold"] if sequences else []
     for what in wrong:
         yield Finding(
@@ -224,7 +230,7 @@ def _targets(rows: RowFiles, n_items: int | None) -> Iterator[Finding]:
             yield Finding(
                 "target-ids",
                 Level.FAIL,
-                f"{split}: {wrong:,} rows have an item_id outside 1..{n_items:,}",
+                f"{split}: {count(wrong, 'row')} of an item_id outside 1..{n_items:,}",
                 "take all files from the same release of the data",
             )
         else:

@@ -14,7 +14,7 @@ from mmctr_kit.challenge.check.rows import RowFile, RowFiles
 from mmctr_kit.challenge.check.source import Source, ints, ragged
 from mmctr_kit.challenge.contract import KNOWN_LABEL_MEAN, KNOWN_ROWS_PER_USER, PAD, SPLITS
 from mmctr_kit.challenge.hash import among, distinct, pair_keys
-from mmctr_kit.findings import Finding, Level
+from mmctr_kit.findings import Finding, Level, count
 
 UNSEEN = 0.10
 TWINS = 0.005
@@ -79,7 +79,7 @@ def _overlap(rows: RowFiles) -> Iterator[Finding]:
         yield _finding(
             "split-users",
             both > 0,
-            f"{a} and {b} share {both:,} users",
+            f"{a} and {b} share {count(both, 'user')}",
             "scores on one then also tell how well users of the other were memorised",
         )
 
@@ -98,7 +98,7 @@ def _twins(rows: RowFiles) -> Iterator[Finding]:
             yield _finding(
                 "split-users",
                 True,
-                f"{twins:,} users of {b} have the history of a user of {a} under another id",
+                f"{count(twins, 'user')} of {b} with the history of a user of {a} under another id",
                 "give both one user_id, or drop one; see 'mmctr-kit data profile'",
             )
 
@@ -110,9 +110,9 @@ def _per_user(split: str, file: RowFile) -> Iterator[Finding]:
     user = file.columns["user_id"][order]
     first = np.concatenate([[True], user[1:] != user[:-1]])
     starts = np.flatnonzero(first)
-    count = np.diff([*starts, len(user)])
-    usual = float((count == KNOWN_ROWS_PER_USER).mean())
-    what = f"{split}: {len(starts):,} users of {count.min()} to {count.max()} rows"
+    rows = np.diff([*starts, len(user)])
+    usual = float((rows == KNOWN_ROWS_PER_USER).mean())
+    what = f"{split}: {count(len(starts), 'user')} of {rows.min()} to {rows.max()} rows"
     if "label" in file.columns:
         positives = np.add.reduceat(file.columns["label"][order], starts)
         one = float((positives == 1).mean())
@@ -127,7 +127,7 @@ def _per_user(split: str, file: RowFile) -> Iterator[Finding]:
     )
     if file.history is not None:
         keys = file.history.keys[order]
-        differ = np.add.reduceat((keys != np.repeat(keys[starts], count)).astype(np.int64), starts)
+        differ = np.add.reduceat((keys != np.repeat(keys[starts], rows)).astype(np.int64), starts)
         share = float((differ > 0).mean())
         yield _finding(
             "shared-history",
@@ -148,7 +148,7 @@ def _repeats(split: str, file: RowFile) -> Iterator[Finding]:
     yield _finding(
         "duplicate-rows",
         repeated > 0,
-        f"{split}: {repeated:,} rows repeat the user and item of another",
+        f"{split}: {count(repeated, 'row repeats', 'rows repeat')} the user and item of another",
         "drop repeats, unless they are separate impressions",
     )
     if "label" in file.columns:
@@ -157,7 +157,7 @@ def _repeats(split: str, file: RowFile) -> Iterator[Finding]:
         yield _finding(
             "conflicting-labels",
             conflicts > 0,
-            f"{split}: {conflicts:,} repeats have another label",
+            f"{split}: {count(conflicts, 'repeat has', 'repeats have')} another label",
             "keep one label for each user and item, or accept the noise",
         )
 

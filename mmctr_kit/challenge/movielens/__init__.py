@@ -37,6 +37,7 @@ from mmctr_kit.challenge.movielens.rows import (
 )
 from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.files import new_folder
+from mmctr_kit.findings import count
 
 MIN_USERS = 10
 """Fewer cannot be split 80/10/10."""
@@ -88,8 +89,8 @@ def convert(
         users = list(user_rows(found.ratings, options, seed))
         if len(users) < MIN_USERS:
             raise DataError(
-                f"{source} has {len(users)} users with at least {MIN_HISTORY + 1} ratings of 4 or "
-                f"more and enough unrated items; expected at least {MIN_USERS}"
+                f"{source} has {count(len(users), 'user')} with at least {MIN_HISTORY + 1} ratings "
+                f"of 4 or more and enough unrated items; expected at least {MIN_USERS}"
             )
         levels = item_levels(found.ratings, np.concatenate([u.used for u in users]))
         items = describe(found.movies)

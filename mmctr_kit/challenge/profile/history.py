@@ -19,6 +19,7 @@ from mmctr_kit.challenge.profile.reading import (
     percent,
     share,
 )
+from mmctr_kit.findings import count
 from mmctr_kit.metrics import Estimate, auc_with_error
 from mmctr_kit.ranks import number_ids
 
@@ -95,7 +96,7 @@ def siblings(facts: Facts) -> Iterator[Reading]:
             0.0,
             0.0,
             0.0 if both else 1.0,
-            f"{both:,} users of {b} are users of {a} too",
+            f"{count(both, 'user')} of {b} also in {a}",
         )
     longer = _longer(facts)
     odds = _chance_of_a_meeting(facts)

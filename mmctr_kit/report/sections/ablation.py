@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmctr_kit.findings import count
 from mmctr_kit.metrics import Estimate
 from mmctr_kit.report.figures.estimates import Dots, dots
 from mmctr_kit.report.parts import Grid, Picture, Section, picture, shown
@@ -57,7 +58,7 @@ def _changes(
     ]
     caption = (
         f"{name}: AUC of the base, and changes against it. A claim needs {needed:.1f} errors, as "
-        f"{len(rows)} variants were tried."
+        f"{count(len(rows), 'variant was', 'variants were')} tried."
     )
     return Grid(caption, ("variant", "what changes", "OOF", "valid", "claim"), cells, left=2)
 

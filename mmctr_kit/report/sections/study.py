@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from mmctr_kit.findings import count
 from mmctr_kit.report.figures import study as figures
 from mmctr_kit.report.parts import Grid, Picture, Section, picture, shown
 from mmctr_kit.report.subject import Subject
@@ -28,7 +29,7 @@ def study_section(subject: Subject) -> Section | None:
     return Section(
         "study",
         "Tuning",
-        f"{len(study['trials'])} trials ({counts}) of {study['objective']}, on the same "
+        f"{count(len(study['trials']), 'trial')} ({counts}) of {study['objective']}, on the same "
         f"{study['folds']} folds. The best few were trained again with new seeds; of these the "
         "best by OOF was chosen, and its valid AUC, which chose nothing, is the score to believe.",
         pictures=_pictures(study),
