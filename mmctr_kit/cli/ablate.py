@@ -20,6 +20,7 @@ from mmctr_kit.cli.output import (
     print_json,
     progress_bar,
     say,
+    say_path,
     short,
     short_count,
     status,
@@ -110,7 +111,7 @@ def ablate(
     if not as_json:
         _say_left_out(found.left_out)
         done = f", {len(finished)} of them finished already" if finished else ""
-        say(f"{folder}: {len(found.runs)} runs{done}")
+        say_path("", folder, f": {len(found.runs)} runs{done}")
     made = _run(found, folder, force, as_json)
     if as_json:
         print_json(made.as_json())

@@ -7,7 +7,7 @@ import typer
 
 from mmctr_kit.cli.complete import complete_runs
 from mmctr_kit.cli.options import RUNS, ForceOption, JsonOption, RunsOption
-from mmctr_kit.cli.output import print_json, say, status, table
+from mmctr_kit.cli.output import print_json, say, say_path, status, table
 from mmctr_kit.findings import count
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def blend(
     if as_json:
         print_json(report | {"metrics": metrics})
     elif result is None:
-        say(f"{path} is this blend already; nothing to do (--force makes it again)")
+        say_path("", path, " is this blend already; nothing to do (--force makes it again)")
     else:
         _tell(done, report, metrics)
 
@@ -111,9 +111,9 @@ def _tell(run: "Run", report: dict[str, Any], metrics: dict[str, Any]) -> None:
         _tell_of_groups(report["group_softmax"])
     label = " (transductive)" if report["transductive"] else ""
     if metrics["valid"] is None:
-        say(f"{run.path}{label}: no valid AUC, since a run has no valid rows")
+        say_path("", run.path, f"{label}: no valid AUC, since a run has no valid rows")
     else:
-        say(f"{run.path}{label}: valid AUC {estimate_from(metrics['valid'])} (fold mean)")
+        say_path("", run.path, f"{label}: valid AUC {estimate_from(metrics['valid'])} (fold mean)")
 
 
 def _tell_of_runs(report: dict[str, Any]) -> None:

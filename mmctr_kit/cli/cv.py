@@ -17,7 +17,7 @@ from mmctr_kit.cli.options import (
     JobsOption,
     RunsOption,
 )
-from mmctr_kit.cli.output import fail, print_json, progress_bar, say, status, table, warn
+from mmctr_kit.cli.output import fail, print_json, progress_bar, say, say_path, status, table, warn
 from mmctr_kit.findings import count
 
 if TYPE_CHECKING:
@@ -184,11 +184,11 @@ def _conclude(run: "Run | None", path: Path, data: Path, quiet: bool) -> dict[st
     from mmctr_kit.scores import estimate_from
 
     if run is None and not quiet:
-        say(f"{path} is finished already; nothing to do (--force trains it again)")
+        say_path("", path, " is finished already; nothing to do (--force trains it again)")
     metrics = (run or Run(path)).metrics
     if run is not None and not quiet:
         oof, valid = estimate_from(metrics["oof"]), estimate_from(metrics["valid"])
-        say(f"{path}: OOF AUC {oof} (fold models), valid AUC {valid} (fold mean)")
+        say_path("", path, f": OOF AUC {oof} (fold models), valid AUC {valid} (fold mean)")
     if metrics["alarm"]:
         warn(metrics["alarm"])
         _warn_of_causes(metrics, data)

@@ -9,7 +9,7 @@ import typer
 
 from mmctr_kit.cli import profile
 from mmctr_kit.cli.options import JsonOption, StrictOption
-from mmctr_kit.cli.output import print_findings, print_json, say, status
+from mmctr_kit.cli.output import print_findings, print_json, say, say_path, status
 from mmctr_kit.findings import count
 
 app = typer.Typer(help="Check, profile, generate or import data in the challenge's layout.")
@@ -79,7 +79,8 @@ def synth(
         best_auc = {split: auc.row for split, auc in truth.auc.items()}
         print_json({"data": str(out / "data"), "truth": str(out / "truth"), "best_auc": best_auc})
         return
-    say(f"wrote {out / 'data'} ({preset}, seed {seed}) and {out / 'truth'}")
+    say_path("wrote ", out / "data", f" ({preset}, seed {seed})")
+    say(f"wrote {out / 'truth'}")
     best = ", ".join(f"{split} {auc.row:.4f}" for split, auc in truth.auc.items())
     say(f"best possible AUC, row by row: {best}")
 
@@ -112,9 +113,8 @@ def movielens(
         print_json(asdict(summary))
         return
     rows = ", ".join(f"{split} {n:,}" for split, n in summary.rows.items())
-    say(
-        f"wrote {out}: {count(summary.users, 'user')}, {count(summary.items, 'item')}; rows: {rows}"
-    )
+    held = f"{count(summary.users, 'user')}, {count(summary.items, 'item')}; rows: {rows}"
+    say_path("wrote ", out, f": {held}")
     say(f"mean history {summary.mean_history:.1f}, label mean {summary.label_mean:.3f}")
     for note in summary.notes:
         say(f"note: {note}")

@@ -45,7 +45,8 @@ def demo(
     _run("submit", "--check", file, "--data", data, "--runs", runs)
     _run("runs", "--runs", runs, "--truth", truth)
     say(f"\nThe oracle is the best any model could do. {time.perf_counter() - began:.0f} s in all.")
-    say(f"Your submission is {file}; with real labels: mmctr-kit score {file} --labels ...")
+    say(f"Your submission is {file}")
+    say(f"With real labels: mmctr-kit score {file} --labels ...")
 
 
 def _generated(out: Path, preset: str, seed: int) -> bool:

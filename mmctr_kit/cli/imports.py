@@ -7,7 +7,7 @@ import typer
 
 from mmctr_kit.cli.complete import complete_recipes
 from mmctr_kit.cli.options import RUNS, DataOption, ForceOption, JsonOption, RunsOption
-from mmctr_kit.cli.output import print_json, say, status
+from mmctr_kit.cli.output import print_json, say_path, status
 from mmctr_kit.findings import count
 
 
@@ -64,9 +64,9 @@ def import_checkpoint(
         print_json((run or Run(path)).metrics)
         return
     if run is None:
-        say(f"{path} holds this checkpoint's predictions already; nothing to do")
+        say_path("", path, " holds this checkpoint's predictions already; nothing to do")
         return
-    say(f"{run.path}: valid AUC {estimate_from(run.metrics['valid'])}")
+    say_path("", run.path, f": valid AUC {estimate_from(run.metrics['valid'])}")
 
 
 def import_predictions(
@@ -111,7 +111,7 @@ def import_predictions(
         print_json((run or Run(path)).metrics)
         return
     if run is None:
-        say(f"{path} holds these predictions already; nothing to do")
+        say_path("", path, " holds these predictions already; nothing to do")
         return
     metrics = run.metrics
     told = [count(len(content.test), "test row")]
@@ -121,4 +121,4 @@ def import_predictions(
         told.append(f"valid AUC {estimate_from(metrics['valid'])}")
     else:
         told.append("no valid AUC (no --valid)")
-    say(f"{run.path}: {', '.join(told)}")
+    say_path("", run.path, f": {', '.join(told)}")

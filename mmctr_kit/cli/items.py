@@ -7,7 +7,7 @@ import typer
 
 from mmctr_kit.cli.complete import complete_runs_and_recipes
 from mmctr_kit.cli.options import RUNS, DataOption, ForceOption, JsonOption, RunsOption
-from mmctr_kit.cli.output import print_json, say, status, warn
+from mmctr_kit.cli.output import print_json, say, say_path, status, warn
 
 if TYPE_CHECKING:
     from mmctr_kit.recipe import Recipe
@@ -72,7 +72,8 @@ def export(
         told = {"dimensions": table.shape[1], "made_of": made_of.splitlines()}
         print_json({**made, **told, "warnings": list(warnings)})
         return
-    say(f"wrote {out} from {where}: {table.shape[0]:,} rows, {table.shape[1]:,} dimensions")
+    shape = f"{table.shape[0]:,} rows, {table.shape[1]:,} dimensions"
+    say_path("wrote ", out, f" from {where}: {shape}")
     for line in made_of.splitlines():
         say(line)
     for line in warnings:

@@ -3,10 +3,13 @@
 import json
 import math
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -29,6 +32,17 @@ def console() -> Console:
 def say(text: str, style: str = "") -> None:
     """One line of plain text, never wrapped or interpreted."""
     console().print(escape(text), style=style, soft_wrap=True)
+
+
+def say_path(before: str, path: Path | str, after: str) -> None:
+    """``before``, the path and ``after`` on one line; where that is longer than the console is
+    wide, what comes after the path stands on the next, so that a path ends its line whole."""
+    line = f"{before}{path}{after}"
+    if cell_len(line) <= console().width:
+        say(line)
+        return
+    say(f"{before}{path}")
+    say(f"  {after.lstrip(' :;,')}")
 
 
 def warn(text: str) -> None:
@@ -67,20 +81,26 @@ def _finite(value: Any) -> Any:
 def print_findings(findings: Sequence[Finding], quiet_pass: bool = False) -> None:
     """A check's report: each finding, what to do about it, and the count of levels."""
     out = console()
-    table = Table(box=None, padding=(0, 1), show_header=False)
-    for _ in range(3):
-        table.add_column()
-    for finding in findings:
-        if quiet_pass and finding.level is Level.PASS:
-            continue
-        style = _STYLES[finding.level]
-        text = escape(finding.what)
+    shown = [f for f in findings if not (quiet_pass and f.level is Level.PASS)]
+    wide = max((len(f.id) for f in shown), default=0)
+    margin = wide + len(" PASS    ")
+    for finding in shown:
+        head = f" [{_STYLES[finding.level]}]{finding.level}[/]  {escape(finding.id.ljust(wide))}  "
+        lines = [escape(line) for line in wrapped(finding.what, out.width - margin - 1)]
         if finding.todo:
-            text += f"\n[dim]-> {escape(finding.todo)}[/dim]"
-        table.add_row(f"[{style}]{finding.level}[/{style}]", escape(finding.id), text)
-    out.print(table)
+            todo = wrapped(f"-> {finding.todo}", out.width - margin - 1)
+            lines += [f"[dim]{escape(line)}[/dim]" for line in todo]
+        out.print(head + f"\n{' ' * margin}".join(lines), soft_wrap=True)
     counts = {level: sum(f.level is level for f in findings) for level in Level}
     out.print(", ".join(f"{n} {level}" for level, n in counts.items()))
+
+
+def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """The text in lines of that width, those after the first with an indent. A word that is longer
+    than a line, like a path, has one of its own and stays whole."""
+    return textwrap.wrap(
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:

@@ -2,7 +2,6 @@
 
 import math
 import sys
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmctr_kit.cli.options import JsonOption
-from mmctr_kit.cli.output import PLAIN_WIDTH, finite, print_json, say, table
+from mmctr_kit.cli.output import PLAIN_WIDTH, finite, print_json, say, table, wrapped
 from mmctr_kit.findings import count
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def _row(v: "Verdict") -> list[str]:
 
 
 def _wrapped(text: str, style: str = "") -> None:
-    for line in textwrap.wrap(text, PLAIN_WIDTH - 1, subsequent_indent="    "):
+    for line in wrapped(text, PLAIN_WIDTH - 1, "    "):
         say(line, style=style)
 
 

@@ -7,7 +7,7 @@ import typer
 
 from mmctr_kit.cli.complete import complete_runs
 from mmctr_kit.cli.options import RUNS, JsonOption, RunsOption
-from mmctr_kit.cli.output import print_json, say, status
+from mmctr_kit.cli.output import print_json, say_path, status
 
 
 def report(
@@ -52,4 +52,4 @@ def report(
     if as_json:
         print_json({"path": str(path), "bytes": size})
     else:
-        say(f"wrote {path}: {size / 1e6:.2f} MB")
+        say_path("wrote ", path, f": {size / 1e6:.2f} MB")

@@ -16,7 +16,7 @@ from mmctr_kit.cli.options import (
     StrictOption,
     TaskName,
 )
-from mmctr_kit.cli.output import print_findings, print_json, say, warn
+from mmctr_kit.cli.output import print_findings, print_json, say, say_path, warn
 from mmctr_kit.findings import count
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def submit(
     rows = TestRows(len(keys), item_id=np.asarray(keys.item_id, np.int64))
     findings = [*check_submission(path, test=rows), *run_findings(opened, runs, column)]
     if not as_json:
-        say(f"wrote {path}: {count(len(keys), 'row')}, column {column.value}")
+        say_path("wrote ", path, f": {count(len(keys), 'row')}, column {column.value}")
         if opened.manifest.transductive:
             say("transductive: each row is scored by the rows beside it (see 'mmctr-kit runs')")
     _record(ledger, path, opened, column, as_json)

@@ -16,7 +16,7 @@ from mmctr_kit.cli.options import (
     JsonOption,
     RunsOption,
 )
-from mmctr_kit.cli.output import fail, print_json, progress_bar, say, status, table, warn
+from mmctr_kit.cli.output import fail, print_json, progress_bar, say, say_path, status, table, warn
 from mmctr_kit.findings import count
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _say_begin(plan: "StudyPlan", path: Path, trials: int, had: int, dead: int) 
     folds, workers = plan.recipe.folds.count, plan.crew.workers
     side = f"{workers} side by side" if workers > 1 else "one after another"
     more = f", {had} of them there already" if had else ""
-    say(f"{path}: {count(trials, 'trial')} of {folds} folds, {side}{more}")
+    say_path("", path, f": {count(trials, 'trial')} of {folds} folds, {side}{more}")
     if dead:
         say(f"{count(dead, 'trial')} of killed workers marked as failed, to be tried again")
 
@@ -208,7 +208,8 @@ def print_summary(summary: "Summary", path: Path) -> None:
     before, after = chosen.searched.value, chosen.one_seed.value
     say(f"trial {chosen.number}: {before:.4f} in the search, {after:.4f} with {again}")
     say(f"valid AUC {chosen.valid} (fold mean), which chose nothing: the score to believe")
-    say(f"recipe: {path / 'best.yaml'}; run: {path / 'finalists' / f'trial-{chosen.number}'}")
+    say(f"recipe: {path / 'best.yaml'}")
+    say(f"run: {path / 'finalists' / f'trial-{chosen.number}'}")
 
 
 class _Teller:

@@ -118,7 +118,7 @@ def test_the_group_step_is_scored_beside_the_plain_blend_and_labelled_everywhere
     assert done.exit_code == 0, done.output
     assert "group softmax (transductive" in done.output
     assert "grouped" in done.output
-    assert f"{runs / 'g'} (transductive): valid AUC" in done.output
+    assert f"{runs / 'g'}\n  (transductive): valid AUC" in done.output
     metrics = Run(runs / "g").metrics
     grouped = metrics["group_softmax"]
     assert metrics["transductive"] is True
@@ -146,7 +146,7 @@ def test_a_blend_of_a_transductive_run_is_one(runs: Path) -> None:
     place = ("--runs", str(runs))
     run("blend", "a", "b", "--name", "inner", "--method", "mean", "--group-softmax", *place)
     done = run("blend", "inner", NAMES[2], "--name", "outer", "--method", "mean", *place)
-    assert "outer (transductive)" in done.output
+    assert "outer (transductive)" in " ".join(done.output.split())
     assert Run(runs / "outer").manifest.transductive
 
 

@@ -129,7 +129,7 @@ def test_a_submission_alone_becomes_a_run_that_can_be_blended(
     data, file = str(tiny_root / "data"), str(work / "s.zip")
     made = run("import-predictions", file, "--name", "theirs", "--data", data, *where)
     assert made.exit_code == 0, made.output
-    assert "theirs: 400 test rows, no valid AUC (no --valid)" in made.output
+    assert re.search(r"theirs:?\s+400 test rows, no valid AUC \(no --valid\)", made.output)
     ours = str(work / "runs" / "din_demo")
     blended = run("blend", "theirs", ours, "--name", "all", *where)
     assert blended.exit_code == 0, blended.output

@@ -45,9 +45,29 @@ def test_text_columns_of_any_length_fit(names: list[str]) -> None:
     assert sum("0.1234" in line for line in lines) == len(names)
 
 
+def test_a_path_ends_its_line_whole_where_it_leaves_no_room_for_the_rest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = Path("runs") / LONG
+    output.say_path("wrote ", path, ": 3 rows [odd]")
+    output.say_path("", "runs/short", " is finished already")
+    assert printed(capsys).splitlines() == [
+        f"wrote {path}",
+        "  3 rows [odd]",
+        "runs/short is finished already",
+    ]
+
+
+def test_a_path_in_a_finding_stays_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_findings([Finding("files-needed", Level.FAIL, f"'{LONG}/x' lacks a.parquet", "x")])
+    lines = [line.strip() for line in printed(capsys).splitlines()]
+    assert lines[0].endswith(f"'{LONG}/x'")
+    assert lines[1:3] == ["lacks a.parquet", "-> x"]
+
+
 def test_findings_fit_and_keep_their_advice(capsys: pytest.CaptureFixture[str]) -> None:
     found = [
-        Finding("a-check-with-a-rather-long-name", Level.WARN, f"{LONG} [odd] " * 3, "do " * 40),
+        Finding("a-check-with-a-rather-long-name", Level.WARN, "words [odd] " * 30, "do " * 40),
         Finding("b", Level.PASS, "fine", ""),
     ]
     output.print_findings(found)

@@ -29,7 +29,7 @@ def test_the_page_lies_beside_the_runs_or_where_it_is_wanted(runs: Path, tmp_pat
     done = run("report", "alpha", "--runs", str(runs))
     assert done.exit_code == 0, done.output
     made = runs / "alpha.html"
-    assert done.output == f"wrote {made}: {made.stat().st_size / 1e6:.2f} MB\n"
+    assert done.output == f"wrote {made}\n  {made.stat().st_size / 1e6:.2f} MB\n"
     out = tmp_path / "page.html"
     told = run("report", "alpha", "--runs", str(runs), "--out", str(out), "--json")
     assert json.loads(told.output) == {"path": str(out), "bytes": out.stat().st_size}
