@@ -55,6 +55,10 @@ class DeviceRows:
         """(rows,) int64 the number of items in each history."""
         return self.end - self.begin
 
+    def lengths_of(self, index: Tensor) -> Tensor:
+        """Those of the rows ``index`` (n,), without all the others."""
+        return self.end[index] - self.begin[index]
+
 
 @dataclass(frozen=True)
 class DeviceData:

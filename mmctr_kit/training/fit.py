@@ -134,7 +134,7 @@ class Fit:
         whole = self.source.whole
         chosen = torch.arange(len(whole.rows[split])) if index is None else torch.from_numpy(index)
         chosen = chosen.to(whole.device)
-        sizes = self._sizes(whole.rows[split].lengths[chosen])
+        sizes = self._sizes(whole.rows[split].lengths_of(chosen))
         self.model.eval()
         parts = []
         with torch.inference_mode():

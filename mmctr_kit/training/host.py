@@ -97,7 +97,8 @@ class OnHost:
     def chunks(self, split: Split, index: Tensor, sizes: Sequence[int]) -> Iterator[Chunk]:
         """See :class:`mmctr_kit.training.source.Source`."""
         index = index.cpu()
-        positions = batch_positions(self.whole.rows[split].lengths[index], sizes) if sizes else []
+        lengths = self.whole.rows[split].lengths_of(index)
+        positions = batch_positions(lengths, sizes) if sizes else []
         runs = list(_runs(sizes, positions, self._rows, self._positions))
         held = [(sum(sizes[run]), sum(positions[run])) for run in runs]
         self._make_room(held)
@@ -105,7 +106,7 @@ class OnHost:
         for number, slot in enumerate(self._ahead(split, parts)):
             (rows, places), run = held[number], runs[number]
             self._send(slot, rows, places)
-            yield Chunk(self.data, self._numbers[:rows], sizes[run], positions[run])
+            yield Chunk(self.data, split, self._numbers[:rows], sizes[run], positions[run])
 
     def _ahead(self, split: Split, parts: Sequence[Tensor]) -> Iterator[Slot]:
         """The parts, each cut by the thread while the one before is in use."""
@@ -154,8 +155,7 @@ def cut(whole: DeviceData, split: Split, index: Tensor, slot: Slot) -> Slot:
     """Put the rows ``index`` (rows,) of a split, with all of their histories and signals, into the
     slot's buffers, which have room."""
     rows, buffers = whole.rows[split], slot.buffers
-    n, begin = len(index), rows.begin[index]
-    length = rows.end[index] - begin
+    n, begin, length = len(index), rows.begin[index], rows.lengths_of(index)
     end = torch.cumsum(length, 0) + _FIRST
     to = buffers.rows
     torch.sub(end, length, out=to.begin[:n])

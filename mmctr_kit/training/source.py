@@ -22,14 +22,23 @@ class Chunk:
     """Consecutive batches of a split, on the device.
 
     ``index`` (rows,) int64 are the numbers that their rows have in ``data``, one batch after
-    another; ``sizes`` and ``positions`` are the rows and the history positions of each batch,
-    known to the host.
+    another, and ``sizes`` the rows of each batch; ``counted`` is :attr:`positions`, where the host
+    knows it already.
     """
 
     data: DeviceData
+    split: Split
     index: Tensor
     sizes: Sequence[int]
-    positions: Sequence[int]
+    counted: Sequence[int] | None = None
+
+    @property
+    def positions(self) -> Sequence[int]:
+        """The history positions of each batch. Where the host has to count them, it waits for the
+        device."""
+        if self.counted is not None:
+            return self.counted
+        return batch_positions(self.data.rows[self.split].lengths_of(self.index), self.sizes)
 
     def batches(self) -> Sequence[Tensor]:
         """The ``index`` of each batch."""
@@ -68,10 +77,8 @@ class OnDevice:
 
     def chunks(self, split: Split, index: Tensor, sizes: Sequence[int]) -> Iterator[Chunk]:
         """See :class:`Source`."""
-        index = index.to(self.device)
-        lengths = self.data.rows[split].lengths[index]
         if sizes:
-            yield Chunk(self.data, index, sizes, batch_positions(lengths, sizes))
+            yield Chunk(self.data, split, index.to(self.device), sizes)
 
 
 def batch_positions(lengths: Tensor, sizes: Sequence[int]) -> list[int]:

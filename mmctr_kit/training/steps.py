@@ -120,8 +120,9 @@ class StaticSteps:
             room = 1 << (steps - 1).bit_length()  # a chunk may have a few more than the one before
             self._index, self._rates = chunk.index.new_empty(room, size), rates.new_empty(room)
             self._positions, self._ready = static_total(self._lengths, size), False
-        if max(chunk.positions) > self._positions:
-            self._positions, self._ready = _on_grid(max(chunk.positions)), False
+        largest = max(chunk.positions)
+        if largest > self._positions:
+            self._positions, self._ready = _on_grid(largest), False
         self._index[:steps].copy_(chunk.index.view(steps, size))
         self._rates[:steps].copy_(rates)
 
