@@ -13,9 +13,9 @@ RECIPES = ("din_demo_e4", "din_mha_demo", "gbdt_demo")
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="A folder of its own for data and runs.")] = Path(
-        "demo"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="A folder of its own for data and runs: new, empty or a demo's.")
+    ] = Path("demo"),
     preset: Annotated[
         str, typer.Option(help="demo, tiny for a quick look, or full (hours).")
     ] = "demo",
@@ -50,7 +50,7 @@ def demo(
 
 
 def _generated(out: Path, preset: str, seed: int) -> bool:
-    """Whether this very data set is there already; UsageError where it is another."""
+    """Whether this very data set is there already; UsageError where anything else is."""
     from mmctr_kit.challenge.synth import find_preset
     from mmctr_kit.errors import UsageError
     from mmctr_kit.files import read_json
@@ -58,6 +58,11 @@ def _generated(out: Path, preset: str, seed: int) -> bool:
     find_preset(preset)
     made = out / "truth" / "oracle.json"
     if not made.is_file():
+        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+            raise UsageError(
+                f"'{out}' exists and is neither a demo's folder nor an empty one; choose another "
+                "--out"
+            )
         return False
     found = read_json(made)
     if (found["preset"], found["seed"]) != (preset, seed):

@@ -20,7 +20,11 @@ def report(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(metavar="F.html", help="By default RUNS/NAME.html.")
+        Path | None,
+        typer.Option(
+            metavar="F.html",
+            help="By default RUNS/NAME.html. Folders that are missing are made.",
+        ),
     ] = None,
     as_json: JsonOption = False,
     runs: RunsOption = RUNS,

@@ -54,7 +54,8 @@ def test_a_recipe_with_settings_is_written_and_told(
     setting = ("--set", "items.embedding=separate_pca")
     done = export(tiny, out, runs, "din_demo", *setting)
     assert done.exit_code == 0, done.output
-    assert f"wrote {out}\n  from recipe din_demo: {tiny.n_items + 1:,} rows" in done.output
+    told = f"wrote {out} from recipe din_demo: {tiny.n_items + 1:,} rows"
+    assert told in " ".join(done.output.split())
     assert "text: PCA, 64 of 768 dimensions" in done.output
     assert "warning" not in done.output
     np.testing.assert_array_equal(vectors(out), item_table(tiny, Items(embedding="separate_pca")))

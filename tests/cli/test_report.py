@@ -29,11 +29,25 @@ def test_the_page_lies_beside_the_runs_or_where_it_is_wanted(runs: Path, tmp_pat
     done = run("report", "alpha", "--runs", str(runs))
     assert done.exit_code == 0, done.output
     made = runs / "alpha.html"
-    assert done.output == f"wrote {made}\n  {made.stat().st_size / 1e6:.2f} MB\n"
+    size = f"{made.stat().st_size / 1e6:.2f} MB"
+    assert done.output in (f"wrote {made}: {size}\n", f"wrote {made}\n  {size}\n")
     out = tmp_path / "page.html"
     told = run("report", "alpha", "--runs", str(runs), "--out", str(out), "--json")
     assert json.loads(told.output) == {"path": str(out), "bytes": out.stat().st_size}
     assert out.read_text() == made.read_text()
+
+
+def test_a_page_goes_into_a_new_folder_and_under_no_name_but_a_pages(
+    runs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "deep" / "x.html"
+    assert run("report", "alpha", "--runs", str(runs), "--out", str(out)).exit_code == 0
+    assert out.is_file()
+    for name in ("x.txt", "x", "html"):
+        done = run("report", "alpha", "--runs", str(runs), "--out", str(tmp_path / name))
+        assert isinstance(done.exception, UsageError)
+        assert "end it in .html" in str(done.exception)
+        assert not (tmp_path / name).exists()
 
 
 def test_a_run_is_found_by_its_folder_too(runs: Path, tmp_path: Path) -> None:
