@@ -1,6 +1,7 @@
 """A study's folder: what it is a study of, Optuna's journal, and the leases of its workers.
 
-settings.json   the recipe, the search and the data's fingerprint; another one is refused
+settings.json   the recipe, the search, the data's fingerprint and the package's version; another
+                one is refused
 study.journal   Optuna's journal: every trial, for ``optuna-dashboard study.journal`` too
 leases/         one file a worker
 finalists/      ordinary runs
@@ -143,8 +144,11 @@ def _fill(folder: StudyFolder, settings: Mapping[str, Any], first: Mapping[str, 
 
 
 def _require_same(folder: StudyFolder, settings: Mapping[str, Any]) -> None:
-    before = folder.settings
+    # The data's fingerprint holds the version too, so a study without the latter is of this one.
+    before = {"version": settings.get("version"), **folder.settings}
     different = [k for k in settings if k not in before or before[k] != settings[k]]
+    if "version" in different:  # then whether the data differ is not known
+        different = [k for k in different if k != "data"]
     if different:
         named = differing(*({k: s.get(k) for k in different} for s in (before, settings)))
         raise RunError(

@@ -8,6 +8,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from mmctr_kit import __version__
 from mmctr_kit.challenge.cache import content_hash
 from mmctr_kit.challenge.contract import FILES
 from mmctr_kit.challenge.data import ChallengeData
@@ -52,6 +53,7 @@ class StudyPlan:
             "recipe": self.recipe.resolved(),
             "search": {key: values.as_plain() for key, values in self.search.items()},
             "data": fingerprint(self.data.rows_fingerprint, *self.base.features, known),
+            "version": __version__,
         }
 
 

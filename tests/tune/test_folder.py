@@ -7,6 +7,7 @@ import pytest
 from optuna.trial import TrialState
 
 from mmctr_kit.errors import RunError
+from mmctr_kit.files import write_json
 from mmctr_kit.runs import locked
 from mmctr_kit.tune import folder as module
 from mmctr_kit.tune.folder import RETRY, WORKER, StudyFolder, open_study
@@ -45,6 +46,13 @@ def test_the_same_study_is_gone_on_with_and_another_refused(folder: StudyFolder)
     assert len(again.study().trials) == 1
     with pytest.raises(RunError, match=r"differs in data \(data: abc there, def now\); choose"):
         open_study(folder.path, {**SETTINGS, "data": "def"}, {}, False)
+
+
+def test_a_study_of_another_version_is_refused_by_the_version(folder: StudyFolder) -> None:
+    open_study(folder.path, {**SETTINGS, "version": "1.0"}, {}, False)  # written without one
+    write_json(folder.path / "settings.json", {**SETTINGS, "version": "1.0"})
+    with pytest.raises(RunError, match=r"differs in version \(version: 1.0 there, 1.1 now\); ch"):
+        open_study(folder.path, {**SETTINGS, "data": "def", "version": "1.1"}, {}, False)
 
 
 def test_force_replaces_a_study_but_none_at_work(folder: StudyFolder) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mmctr_kit import __version__
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.cv import manifest_of, plan_cv, run_cv
 from mmctr_kit.errors import RunError, UsageError
@@ -153,6 +154,10 @@ def test_another_search_is_another_study(
     other = plan_study(parse_recipe(content, "other"), tiny, "cpu", 1)
     with pytest.raises(RunError, match="differs in search"):
         begin_study(other, searched[0].path, False)
+
+
+def test_a_study_knows_the_version_that_made_it(plan: StudyPlan) -> None:
+    assert plan.settings()["version"] == __version__
 
 
 def test_an_impossible_search_is_refused_before_it_begins(
