@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MethodName = Literal[
     "auto",
     "mean",
+    "best",
     "probability",
     "power",
     "rank",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.ensemble.average import RankMean, WeightedMean
+from mmctr_kit.ensemble.binned import BinnedAuc
 from mmctr_kit.ensemble.greedy import select
 from mmctr_kit.ensemble.logistic import fit_weights
 from mmctr_kit.ensemble.power import PowerMean
@@ -16,7 +17,15 @@ from mmctr_kit.ensemble.scale import Line
 from mmctr_kit.ensemble.stacker import Stacker
 
 Method = Literal[
-    "mean", "probability", "power", "rank", "greedy", "logistic", "lightgbm", "lightgbm-context"
+    "mean",
+    "best",
+    "probability",
+    "power",
+    "rank",
+    "greedy",
+    "logistic",
+    "lightgbm",
+    "lightgbm-context",
 ]
 WITH_CONTEXT: Method = "lightgbm-context"
 """The one that needs to know more of a row than the runs' logits."""
@@ -67,6 +76,28 @@ def fit_mean(oof: OofRows, seed: int) -> Fitted:
     """Plain mean of the scaled logits."""
     del seed
     return _weighted(WeightedMean.equal(len(oof.logits)), oof)
+
+
+def fit_best(oof: OofRows, seed: int) -> Fitted:
+    """The one run of the highest mean fold AUC, alone; without it the next."""
+    del seed
+    runs = len(oof.logits)
+    auc = BinnedAuc.of(oof.label, oof.fold)
+    scores = np.zeros(runs)
+    if auc is not None and runs > 1:
+        scores = np.array([auc.of_scores(x) for x in oof.logits])
+    first, *others = np.argsort(-scores, kind="stable")
+    alone = [WeightedMean(np.eye(runs)[run]) for run in (first, others[0] if others else first)]
+    lines = [Line.fit(oof.label, mean.apply(oof.logits)) for mean in alone]
+
+    def apply(rows: Shown, place: int) -> NDArray[np.float64]:
+        return lines[place].apply(alone[place].apply(rows.logits))
+
+    return Fitted(
+        lambda rows: apply(rows, 0),
+        lambda rows, run: apply(rows, int(run == first)),
+        alone[0].weights,
+    )
 
 
 def fit_probability(oof: OofRows, seed: int) -> Fitted:
@@ -120,6 +151,7 @@ def fit_lightgbm_context(oof: OofRows, seed: int) -> Fitted:
 METHODS: Mapping[Method, Callable[[OofRows, int], Fitted]] = MappingProxyType(
     {
         "mean": fit_mean,
+        "best": fit_best,
         "probability": fit_probability,
         "power": fit_power,
         "rank": fit_rank,

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmctr_kit.ensemble.blend import blend
+from mmctr_kit.ensemble.choose import errors_needed
 from mmctr_kit.ensemble.context import Context
 from mmctr_kit.ensemble.methods import METHODS, WITH_CONTEXT
 from mmctr_kit.ensemble.stack import Stack
@@ -14,6 +15,7 @@ from mmctr_kit.folds import user_folds
 from mmctr_kit.metrics import auc, mean_fold_auc, mean_fold_auc_difference, tied_share
 
 PLAIN = [m for m in METHODS if m != WITH_CONTEXT]
+BLENDS = [m for m in PLAIN if m != "best"]
 
 
 def single_best(stack):
@@ -24,7 +26,7 @@ def fold_mean_auc(label, logits):
     return auc(label, logits.mean(axis=0))
 
 
-@pytest.mark.parametrize("method", [*PLAIN])
+@pytest.mark.parametrize("method", [*BLENDS])
 def test_different_runs_blend_into_more_than_the_best_of_them(method, informative):
     stack, valid_label = informative(1)
     found = blend(stack, method)
@@ -122,6 +124,33 @@ def test_auto_keeps_the_mean_of_equals_and_takes_a_better_method_where_copies_cr
     )
     assert {*found.scores} == {*PLAIN}
     assert {*found.differences} == {*PLAIN} - {"mean"}
+
+
+@pytest.mark.parametrize("extra", [(), ("noise",) * 8, ("copy",) * 5])
+def test_auto_is_no_worse_than_the_best_run_alone_by_more_than_its_rule_allows(informative, extra):
+    stack, _ = informative(7, extra=extra)
+    found = blend(stack, "auto")
+    alone = found.scores["best"]
+    lost = found.differences["best"].value  # over the mean
+    if found.method != "mean":
+        lost -= found.differences[found.method].value
+    assert lost <= errors_needed(len(found.differences)) * found.differences["best"].error
+    assert alone == blend(stack, "best").scores["best"]
+
+
+def test_a_run_far_ahead_of_the_others_is_taken_alone_or_outdone():
+    """The others know little, and make the same errors: together they outweigh it in a mean."""
+    rng = np.random.default_rng(0)
+    user, label = np.repeat(np.arange(500), 4), np.tile([1, 0, 0, 0], 500)
+    known, little = 2.0 * label + rng.normal(size=2_000), 0.5 * label + rng.normal(size=2_000)
+    oof = np.stack([known, *[little + 0.01 * rng.normal(size=2_000) for _ in range(6)]])
+    later = np.repeat(oof[:, None, :100], 3, axis=1)
+    fold = user_folds(user, 3, 7)
+    stack = Stack(tuple("abcdefg"), oof, label, user, user, fold, later, later)
+    found = blend(stack, "auto")
+    assert found.differences["best"].z(0.0) > errors_needed(len(found.differences))
+    assert found.method != "mean"
+    assert found.scores[found.method].value >= found.scores["best"].value
 
 
 def test_noise_among_the_runs_is_muted_by_the_scale(informative):

@@ -3,7 +3,7 @@ import pytest
 
 from mmctr_kit.calibration import calibration
 from mmctr_kit.ensemble.methods import METHODS, WITH_CONTEXT, OofRows, Shown
-from mmctr_kit.metrics import rank_correlation
+from mmctr_kit.metrics import mean_fold_auc, rank_correlation
 
 
 @pytest.mark.parametrize("name", [*METHODS])
@@ -19,6 +19,20 @@ def test_every_method_gives_calibrated_logits_that_rise_with_every_run(name, inf
     assert (fitted.apply(Shown(stack.oof + 0.5, stack.fold, context)) > out).all()
     if fitted.weights is not None:
         assert fitted.weights.sum() == pytest.approx(1.0)
+
+
+def test_best_is_the_run_of_the_highest_auc_alone_and_without_it_the_next(informative):
+    stack, _ = informative(0)
+    rows = OofRows(stack.oof, stack.label == 1, stack.fold, stack.user)
+    order = sorted(
+        range(stack.runs),
+        key=lambda run: -mean_fold_auc(rows.label, stack.oof[run], rows.fold, rows.user).value,
+    )
+    best = METHODS["best"](rows, 0)
+    assert best.weights.tolist() == [float(run == order[0]) for run in range(stack.runs)]
+    for run in range(stack.runs):
+        left = stack.oof[order[1] if run == order[0] else order[0]]
+        assert rank_correlation(best.without(rows.shown(), run), left) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("name", [m for m in METHODS if m != WITH_CONTEXT])

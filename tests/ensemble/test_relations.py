@@ -10,7 +10,7 @@ from mmctr_kit.ensemble.methods import METHODS, WITH_CONTEXT
 from mmctr_kit.ensemble.relations import correlations
 from mmctr_kit.metrics import mean_fold_auc
 
-PLAIN = [m for m in METHODS if m != WITH_CONTEXT]
+BLENDS = [m for m in METHODS if m not in ("best", WITH_CONTEXT)]
 
 
 def test_correlations_are_spearmans_within_folds(informative):
@@ -42,7 +42,7 @@ def test_without_oof_the_fold_means_are_compared(informative):
     np.testing.assert_allclose(found, wanted, atol=1e-9)
 
 
-@pytest.mark.parametrize("method", PLAIN)
+@pytest.mark.parametrize("method", BLENDS)
 def test_a_run_of_its_own_adds_and_noise_does_not(method, informative):
     stack, _ = informative(1, users=1000, extra=("noise",))
     adds = blend(stack, method).adds
