@@ -12,23 +12,25 @@ from collections.abc import Iterable
 
 
 class MmctrKitError(Exception):
-    """A failed check or an operation that cannot go on; the command exits 1."""
+    """A failed check, or an operation that cannot go on with what it found; the command exits 1."""
 
     exit_code = 1
 
 
 class UsageError(MmctrKitError):
-    """The command was put wrongly (a missing file, an unknown recipe key); the command exits 2."""
+    """The command was put wrongly: it names what is not there or what it cannot take (a file, a
+    run, a recipe key), or options that do not go together, or a place that may not be written to;
+    the command exits 2."""
 
     exit_code = 2
 
 
 class DataError(MmctrKitError):
-    """A data folder that does not hold what the challenge's contract says."""
+    """A data folder, or a file given, that is there and does not hold what it should."""
 
 
 class RunError(MmctrKitError):
-    """A run folder that is unfinished, does not match, or would be overwritten."""
+    """A run or study folder that is unfinished, does not match, or would be overwritten."""
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
@@ -37,10 +39,10 @@ def did_you_mean(found: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 _REFUSED = {
-    errno.ENOSPC: "make room",
-    errno.EDQUOT: "make room",
-    errno.EFBIG: "make room",
+    **dict.fromkeys(_FULL, "make room"),
     errno.EROFS: "write elsewhere",
     errno.EACCES: "mend the permissions, or write elsewhere",
     errno.EPERM: "mend the permissions, or write elsewhere",
@@ -56,7 +58,13 @@ def refusal(error: OSError) -> MmctrKitError | None:
     denied = "cannot be read or written" if may_be_reading else "cannot be written"
     where = f"'{error.filename}' {denied}" if error.filename else "output fails"
     why = os.strerror(error.errno)
-    return MmctrKitError(f"{where} ({why}); {_REFUSED[error.errno]}, then run the command again")
+    todo = f"{_REFUSED[error.errno]}, then run the command again"
+    return unwritable(f"{where} ({why}); {todo}", error)
+
+
+def unwritable(message: str, error: OSError) -> MmctrKitError:
+    """The message as an error: of a full disk, which is no wrong command, or of a wrong place."""
+    return MmctrKitError(message) if error.errno in _FULL else UsageError(message)
 
 
 def warn_in_one_line() -> None:

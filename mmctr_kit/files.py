@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mmctr_kit.errors import RunError, UsageError
+from mmctr_kit.errors import RunError, UsageError, unwritable
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -151,9 +151,8 @@ def new_folder(out: Path) -> Iterator[Path]:
     try:
         part.mkdir(parents=True)
     except OSError as e:
-        raise UsageError(
-            f"cannot write beside '{out}' ({e.strerror}); name a folder that you may create"
-        ) from e
+        why = f"cannot write beside '{out}' ({e.strerror}); name a folder that you may create"
+        raise unwritable(why, e) from e
     try:
         yield part
         if out.exists():

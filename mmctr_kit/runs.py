@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.differing import differing, differing_recipes
-from mmctr_kit.errors import RunError, UsageError, did_you_mean
+from mmctr_kit.errors import RunError, UsageError, did_you_mean, unwritable
 from mmctr_kit.files import (
     Arrays,
     load_array,
@@ -323,9 +323,8 @@ def locked(path: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise UsageError(
-            f"runs cannot be written to {path.parent} ({e.strerror}); choose another --runs"
-        ) from e
+        why = f"runs cannot be written to {path.parent} ({e.strerror}); choose another --runs"
+        raise unwritable(why, e) from e
     with (folder / path.name).open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,12 +4,21 @@ import errno
 import subprocess
 import sys
 
-from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError, refusal
+from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError, refusal, unwritable
 
 
 def test_a_wrong_command_exits_2_and_a_failed_one_1() -> None:
     assert UsageError.exit_code == 2
     assert {e.exit_code for e in (MmctrKitError, DataError, RunError)} == {1}
+
+
+def test_a_full_disk_is_no_wrong_command_and_a_forbidden_place_is() -> None:
+    """Whoever notices it: a command that names where it wrote to, or the boundary."""
+    for number, code in ((errno.ENOSPC, 1), (errno.EFBIG, 1), (errno.EACCES, 2), (errno.EROFS, 2)):
+        error = OSError(number, "why", "runs/x")
+        refused = refusal(error)
+        assert refused is not None
+        assert refused.exit_code == unwritable("cannot write", error).exit_code == code
 
 
 def test_a_warning_is_one_line_without_its_source() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.errors import DataError, unwritable
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -32,7 +32,7 @@ def cache_folder() -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise UsageError(_unwritable(folder, e)) from e
+        raise unwritable(_unwritable(folder, e), e) from e
     return folder
 
 
@@ -88,7 +88,7 @@ def cached(
             try:
                 _store(entry, arrays, meta)
             except OSError as e:
-                raise UsageError(_unwritable(entry.parent, e)) from e
+                raise unwritable(_unwritable(entry.parent, e), e) from e
             return _read_entry(entry) or (arrays, meta)  # deleted at once: what was built will do
     changed = ", ".join(str(path) for name, path in files.items() if now[name] != hashes[name])
     raise DataError(f"{changed} changed while being read; wait until it is whole, then run again")

@@ -73,7 +73,7 @@ def require_folder(folder: Path) -> Path:
 
 
 def refuse_neighbour(folder: Path) -> None:
-    """Raises DataError where the folder above or ``data`` below is meant: it holds all the needed
+    """Raises UsageError where the folder above or ``data`` below is meant: it holds all the needed
     files, and ``folder`` none."""
 
     def held(where: Path) -> list[bool]:
@@ -83,7 +83,7 @@ def refuse_neighbour(folder: Path) -> None:
         return
     for other in (folder / "data", folder.resolve().parent):
         if all(held(other)):
-            raise DataError(f"'{folder}' is no data folder, but '{other}' is; name that")
+            raise UsageError(f"'{folder}' is no data folder, but '{other}' is; name that")
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:

@@ -66,8 +66,8 @@ def slices(
 
 
 def _metrics(run: "Run") -> dict[str, Any]:
-    """The run's metrics; RunError where they hold no slices."""
-    from mmctr_kit.errors import RunError
+    """The run's metrics; RunError where they hold no slices, UsageError where its kind has none."""
+    from mmctr_kit.errors import RunError, UsageError
 
     metrics, manifest = run.metrics, run.manifest
     if "slices" in metrics:
@@ -77,7 +77,7 @@ def _metrics(run: "Run") -> dict[str, Any]:
             f"run '{run.name}' was made before runs had slices; make it again (cv --force)"
         )
     hint = f"; its sources: {', '.join(manifest.sources)}" if manifest.sources else ""
-    raise RunError(f"run '{run.name}' is of kind {manifest.kind}; only cv runs have slices{hint}")
+    raise UsageError(f"run '{run.name}' is of kind {manifest.kind}; only cv runs have slices{hint}")
 
 
 def _row(entry: dict[str, Any]) -> list[str]:

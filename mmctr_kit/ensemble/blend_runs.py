@@ -15,7 +15,7 @@ from mmctr_kit.ensemble.context import Context, context_of
 from mmctr_kit.ensemble.group import GroupReport, group_softmax
 from mmctr_kit.ensemble.methods import Method
 from mmctr_kit.ensemble.stack import Stack
-from mmctr_kit.errors import RunError
+from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import read_json
 from mmctr_kit.manifest import Manifest
 from mmctr_kit.metrics import Estimate
@@ -41,13 +41,13 @@ def blend_runs(
     not know its fold models' valid AUC (imported: each is its fold mean), neither does the blend.
     ``data`` is the runs' own: with it lightgbm-context is tried too. ``groups`` adds the group
     step (:mod:`mmctr_kit.ensemble.group`), which makes the blend a transductive one.
-    Raises RunError where they do not match, where the method cannot be had of them, or where
-    ``path`` is one of them; nothing is written then.
+    Raises RunError where they do not match or the method cannot be had of them, UsageError where
+    one is named twice or ``path`` is one of them; nothing is written then.
     """
     manifests = [run.manifest for run in runs]
     _require_same(runs, manifests)
     if path.resolve() in [run.path.resolve() for run in runs]:
-        raise RunError(f"run '{path.name}' is part of the blend; choose another --name")
+        raise UsageError(f"run '{path.name}' is part of the blend; choose another --name")
     whole = _read(runs)
     if data is not None and data.rows_fingerprint != manifests[0].rows:
         raise RunError(
@@ -197,7 +197,7 @@ def _manifest(
 
 def _require_same(runs: Sequence[Run], manifests: Sequence[Manifest]) -> None:
     if len({run.name for run in runs}) != len(runs):
-        raise RunError("a run is named twice; name each run once")
+        raise UsageError("a run is named twice; name each run once")
     for run, manifest in zip(runs[1:], manifests[1:], strict=True):
         first = manifests[0]
         if manifest.rows != first.rows:

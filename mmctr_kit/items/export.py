@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.challenge.contract import GIVEN_DIM, MAX_TAGS
 from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.errors import UsageError
+from mmctr_kit.errors import UsageError, unwritable
 from mmctr_kit.files import write_whole
 
 
@@ -50,7 +50,7 @@ def export_items(
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, lambda p: _write(content, p))
     except OSError as e:
-        raise UsageError(f"cannot write '{path}' ({e.strerror}); name another file") from e
+        raise unwritable(f"cannot write '{path}' ({e.strerror}); name another file", e) from e
     if dims == GIVEN_DIM:
         return []
     return [

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmctr_kit import __version__
-from mmctr_kit.errors import UsageError
+from mmctr_kit.errors import unwritable
 from mmctr_kit.files import write_whole
 from mmctr_kit.report.advice import advice
 from mmctr_kit.report.destination import MARK, require_free
@@ -48,7 +48,7 @@ def write_report(subject: Subject, root: Path, out: Path, submissions: Path) -> 
         out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(out, lambda path: path.write_text(text, "utf-8"))
     except OSError as e:
-        raise UsageError(f"cannot write '{out}' ({e.strerror}); name another --out") from e
+        raise unwritable(f"cannot write '{out}' ({e.strerror}); name another --out", e) from e
 
 
 def render(subject: Subject, root: Path, submissions: Path) -> str:

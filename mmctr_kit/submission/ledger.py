@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
 from mmctr_kit.challenge.contract import Task
-from mmctr_kit.errors import UsageError
+from mmctr_kit.errors import UsageError, unwritable
 from mmctr_kit.runs import Run
 from mmctr_kit.submission.archive import read_csv_bytes
 from mmctr_kit.submission.catalog import Log
@@ -157,7 +157,7 @@ def _append(path: Path, entry: Entry, known: Any) -> bool:
             begin = b"" if not content or content.endswith(b"\n") else b"\n"
             _write(handle, begin + json.dumps(asdict(entry), allow_nan=False).encode() + b"\n")
     except OSError as e:
-        raise UsageError(f"the ledger '{path}' cannot be written ({e.strerror})") from e
+        raise unwritable(f"the ledger '{path}' cannot be written ({e.strerror})", e) from e
     return True
 
 

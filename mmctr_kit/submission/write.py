@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.challenge.contract import SUBMISSION_ID, SUBMISSION_MEMBER, Task
-from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.errors import DataError, UsageError, unwritable
 
 _SAFE_LOGIT = 16.0
 """The sigmoid of +-16 is 1.1e-7 from 0 or 1: a billion float64 steps are left on either side."""
@@ -53,7 +53,7 @@ def write_submission(
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, content)
     except OSError as e:
-        raise UsageError(f"cannot write '{path}' ({e.strerror}); name another file") from e
+        raise unwritable(f"cannot write '{path}' ({e.strerror}); name another file", e) from e
 
 
 def scores(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -629,10 +629,12 @@ def test_a_line_that_cannot_be_read_is_named_by_file_and_number(
         ("recbole", "x.item", r"no x\.item beside .*x\.inter"),
     ],
 )
-def test_a_missing_file_is_wrong_usage(name: str, file: str, message: str, tmp_path: Path) -> None:
+def test_a_folder_that_lacks_a_file_is_faulty_as_a_data_folder_is(
+    name: str, file: str, message: str, tmp_path: Path
+) -> None:
     source = make_source(tmp_path / "src", WRITERS[name])
     (source / file).unlink()
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(DataError, match=message):
         convert(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

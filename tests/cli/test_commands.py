@@ -304,7 +304,7 @@ def test_a_generated_folder_named_one_level_too_high_is_recognised(
     for folder in (tiny_root, tiny_root / "data" / "MicroLens_1M_x1"):
         for command in (("cv", "din_demo", "--data"), ("data", "check"), ("data", "profile")):
             code, error = mistake(capsys, *command, str(folder))
-            assert code == 1
+            assert code == 2
             assert f"'{folder}' is no data folder, but '{tiny_root / 'data'}' is" in error
 
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mmctr_kit.cli.app import app
-from mmctr_kit.errors import RunError
+from mmctr_kit.errors import RunError, UsageError
 
 TRAIN = ("--set", "training.epochs=1", "--set", "training.min_steps=0", "--devices", "cpu")
 
@@ -72,7 +72,7 @@ def test_a_pointed_out_slice_has_its_line(runs: Path, tmp_path: Path) -> None:
 
 def test_a_run_without_slices_is_one_line_that_says_why(runs: Path, tmp_path: Path) -> None:
     blend = run("slices", "both", "--runs", str(runs))
-    assert isinstance(blend.exception, RunError)
+    assert isinstance(blend.exception, UsageError)  # as items export of a blend
     assert "kind blend" in str(blend.exception)
     assert "din_demo, again" in str(blend.exception)
     shutil.copytree(runs / "din_demo", tmp_path / "old")

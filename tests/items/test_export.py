@@ -13,7 +13,7 @@ from mmctr_kit.challenge.check import check_data
 from mmctr_kit.challenge.contract import FILES
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
-from mmctr_kit.errors import UsageError
+from mmctr_kit.errors import MmctrKitError, UsageError
 from mmctr_kit.findings import Level
 from mmctr_kit.items import export
 from mmctr_kit.items.export import export_items
@@ -122,6 +122,6 @@ def test_a_write_that_breaks_off_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(export.pq, "write_table", full_disk)
-    with pytest.raises(UsageError, match="No space left on device"):
+    with pytest.raises(MmctrKitError, match="No space left on device"):
         export_items(tiny, tiny.item_emb, tmp_path / "x.parquet")
     assert list(tmp_path.iterdir()) == []

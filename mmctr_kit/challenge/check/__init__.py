@@ -130,8 +130,8 @@ def check_data(folder: Path) -> list[Finding]:
 
     A check that passed is one finding; else there is one for each thing that did not pass.
 
-    Reads every file through, in batches. Raises UsageError where there is no such folder, DataError
-    where the one above or below it is meant, and nothing for anything the folder holds.
+    Reads every file through, in batches. Raises UsageError where there is no such folder or the
+    one above or below it is meant, and nothing for anything the folder holds.
     """
     if not folder.is_dir():
         raise UsageError(f"no data folder at '{folder}'; expected the folder of the download")

@@ -64,13 +64,13 @@ class _Files:
 def read_source(source: Path) -> Source:
     """The ratings and movies of ``source``: a folder, or the ratings file itself.
 
-    Raises UsageError where no ratings file of a known name is there, and DataError, with file and
+    Raises UsageError where SRC is nothing or not one file to read, and DataError, with file and
     line number, for a line that cannot be read.
     """
     files = _find(source)
     if files.movies is None or not files.movies.is_file():
         wanted = files.movies.name if files.movies else f"{files.ratings.stem}.item"
-        raise UsageError(
+        raise DataError(
             f"no {wanted} beside {files.ratings}; expected the movies file there, whose titles or "
             f"genres become the item embeddings"
         )
@@ -93,7 +93,7 @@ def _find(source: Path) -> _Files:
     found = [source / n for n in ("u.data", "ratings.dat", "ratings.csv")]
     found = [p for p in found if p.is_file()] + sorted(source.glob("*.inter"))
     if not found:
-        raise UsageError(f"no ratings file in '{source}'; expected {_KNOWN}")
+        raise DataError(f"no ratings file in '{source}'; expected {_KNOWN}")
     if len(found) > 1:
         names = ", ".join(p.name for p in found)
         raise UsageError(f"several ratings files in '{source}' ({names}); name one of them as SRC")
