@@ -24,7 +24,15 @@ from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.dropout import Dropout, dropout
 from mmctr_kit.models.encoder import ItemEncoder
-from mmctr_kit.models.layers import MLP, TargetAttention, concat, embedding, linear, product_type
+from mmctr_kit.models.layers import (
+    MLP,
+    Layers,
+    TargetAttention,
+    concat,
+    embedding,
+    linear,
+    product_type,
+)
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
 from mmctr_kit.models.segments import row_products, segment_softmax, weighted_sum
 from mmctr_kit.models.users import UserEmbedding
@@ -124,9 +132,7 @@ class CrossAttentionLayer(nn.Module):
         super().__init__()
         self.cross_attn = CrossAttention(width, heads, dropout)
         self.attn_norm = nn.RMSNorm(width, eps=RMS_EPS)
-        self.ffn = nn.Sequential(
-            linear(width, width), nn.ReLU(), Dropout(dropout), linear(width, width)
-        )
+        self.ffn = Layers(linear(width, width), nn.ReLU(), Dropout(dropout), linear(width, width))
         self.drop = Dropout(dropout)
 
     def forward(

@@ -83,7 +83,24 @@ class Score(nn.Linear):
         return products.sum(-1, keepdim=True, dtype=torch.float32) + self.bias
 
 
-class MLP(nn.Sequential):
+class Layers(nn.Sequential):
+    """One layer after another; a ReLU and the dropout after it as one."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(n, inputs) -> (n, outputs)."""
+        left = list(self)
+        while left:
+            layer = left.pop(0)
+            rate = _rate(left[0], input) if left and isinstance(layer, nn.ReLU) else 0.0
+            if rate:
+                left.pop(0)
+                input = relu_dropout(input, rate)
+            else:
+                input = layer(input)
+        return input
+
+
+class MLP(Layers):
     """Per hidden width: Linear, BatchNorm if on, activation, dropout. Then a Linear to ``out``.
 
     Input (B, inputs), output (B, out); with ``out`` None the last Linear is left out, and the
@@ -112,19 +129,6 @@ class MLP(nn.Sequential):
         if out is not None:
             layers.append(linear(inputs, out))
         super().__init__(*layers)
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(B, inputs) -> (B, out)."""
-        left = list(self)
-        while left:
-            layer = left.pop(0)
-            rate = _rate(left[0], input) if left and isinstance(layer, nn.ReLU) else 0.0
-            if rate:
-                left.pop(0)
-                input = relu_dropout(input, rate)
-            else:
-                input = layer(input)
-        return input
 
 
 def _rate(layer: nn.Module, values: Tensor) -> float:
@@ -221,7 +225,7 @@ class TargetAttention(nn.Module):
         nn.init.xavier_normal_(output.weight)
         nn.init.constant_(output.bias, start)
         rest += [activation(act), Dropout(dropout), output]
-        self.rest = nn.Sequential(*rest)
+        self.rest = Layers(*rest)
 
     def attend(
         self, target: Tensor, table: Tensor, index: Tensor | None, batch: Batch

@@ -22,7 +22,7 @@ def _sum_rows(
     weight_stride,
     other_stride,
     head,
-    WEIGHTED: tl.constexpr,
+    HEADS: tl.constexpr,
     OTHER: tl.constexpr,
     POSITIONS: tl.constexpr,
     COLUMNS: tl.constexpr,
@@ -41,7 +41,10 @@ def _sum_rows(
         if OTHER:
             at = position[:, None] * other_stride + column[None, :]
             part *= tl.load(other + at, mask=real, other=0.0).to(tl.float32)
-        if WEIGHTED:
+        if HEADS == 1:
+            one = tl.load(weight + position * weight_stride, mask=position < end, other=0.0)
+            part *= one.to(tl.float32)[:, None]
+        elif HEADS > 1:
             at = position[:, None] * weight_stride + (column // head)[None, :]
             part *= tl.load(weight + at, mask=real, other=0.0).to(tl.float32)
         found += tl.sum(part, axis=0)
@@ -61,7 +64,7 @@ def sum_rows(
     total = torch.empty(rows, columns, dtype=dtype, device=values.device)
     if not total.numel():
         return total
-    heads = 1 if weight is None else weight.shape[1]
+    heads = 0 if weight is None else weight.shape[1]
     weights = values if weight is None else _by_rows(weight)
     others = values if other is None else _by_rows(other)
     width = min(triton.next_power_of_2(columns), _MOST_COLUMNS)
@@ -75,8 +78,8 @@ def sum_rows(
         values.stride(0),
         weights.stride(0),
         others.stride(0),
-        columns // heads,
-        WEIGHTED=weight is not None,
+        columns // max(heads, 1),
+        HEADS=heads,
         OTHER=other is not None,
         POSITIONS=_POSITIONS,
         COLUMNS=width,
