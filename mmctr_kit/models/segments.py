@@ -10,6 +10,7 @@ Shapes: B rows, P packed history positions, H heads, K rows of a table. ``row`` 
 dummy, whose row is B.
 """
 
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -58,15 +59,15 @@ def weighted_sum(
     ``weight`` (P, H): head h weighs the h-th of H equal shares of the columns. ``table`` (K, D),
     ``index`` (P,) or None as in :func:`gather` -> (B, D).
     """
-    with torch.autocast(table.device.type, enabled=False):
-        if index is not None and eager_on_cpu(table):
-            shares = table.float().chunk(weight.shape[1], dim=1)
-            heads = zip(weight.float().unbind(1), shares, strict=True)
-            return torch.cat([weighted_rows(w, t, index, row, offsets) for w, t in heads], dim=1)
-        total: Tensor = _WeightedSum.apply(  # type: ignore[no-untyped-call]
-            weight.float(), gather(table, index), row, offsets
-        )
-        return total
+    weight = weight.float()
+    if index is not None and eager_on_cpu(table):
+        shares = table.float().chunk(weight.shape[1], dim=1)
+        heads = zip(weight.unbind(1), shares, strict=True)
+        return torch.cat([weighted_rows(w, t, index, row, offsets) for w, t in heads], dim=1)
+    total: Tensor = _WeightedSum.apply(  # type: ignore[no-untyped-call]
+        weight, gather(table, index), row, offsets
+    )
+    return total
 
 
 def row_sum(values: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
@@ -109,6 +110,17 @@ def segment_sum(
     Each is multiplied by its ``weight`` (P, H), as in :func:`weighted_sum`, and by ``other``
     (P, d), where given. It has no gradient: those above say theirs.
     """
+    return plain_segment_sum(values, offsets, weight, other, dtype)
+
+
+def plain_segment_sum(
+    values: Tensor,
+    offsets: Tensor,
+    weight: Tensor | None,
+    other: Tensor | None,
+    dtype: torch.dtype,
+) -> Tensor:
+    """:func:`segment_sum` by torch's own operations."""
     if other is not None:
         values = values.float() * other
     if weight is not None:
@@ -143,6 +155,8 @@ def _(
     other: Tensor | None,
     dtype: torch.dtype,
 ) -> Tensor:
+    if find_spec("triton") is None:  # torch has none on some systems
+        return plain_segment_sum(values, offsets, weight, other, dtype)
     from mmctr_kit.models.segment_kernel import sum_rows
 
     return sum_rows(values, offsets, weight, other, dtype)

@@ -5,6 +5,7 @@ from types import FunctionType
 
 import torch
 from torch import Tensor, nn
+from torch._functorch import config as functorch
 
 from mmctr_kit.challenge.contract import Split
 from mmctr_kit.models.batch import Batch
@@ -20,6 +21,8 @@ Forward = Callable[[nn.Module, Batch], Tensor]
 Batches = Callable[[DeviceData, Split, Tensor, Tensor, int | None], Batch]
 """How batches are cut, as make_batch does it."""
 
+_CACHED = "autograd_cache_allow_custom_autograd_functions"
+
 
 def plain(model: nn.Module, batch: Batch) -> Tensor:
     """The model as it is."""
@@ -33,6 +36,10 @@ def compiled(backend: str = "inductor") -> Forward:
     It compiles at its first call, and again for a batch of another size or another module; not for
     other weights in the same module.
     """
+    # What autograd made of a model may be kept between processes too, though some of its gradients
+    # are our own: they are traced with it, and so are part of what it is looked up by.
+    if hasattr(functorch, _CACHED):
+        setattr(functorch, _CACHED, True)
     # Dynamo counts recompilations by code object, and one limit for all models would be reached.
     own = FunctionType(plain.__code__.replace(), globals())
     found: Forward = torch.compile(own, fullgraph=True, dynamic=False, backend=backend)
