@@ -20,12 +20,12 @@ from mmctr_kit.cost import CANDIDATES, latencies, peak_bytes, requests
 from mmctr_kit.foldjobs import fold_rows
 from mmctr_kit.learner import make_learner
 from mmctr_kit.recipe import parse_recipe
-from mmctr_kit.training.batches import RowStream
 from mmctr_kit.training.boosted import BoostedLearner
 from mmctr_kit.training.device import prepare
 from mmctr_kit.training.fit import Fit, batch_size_for
 from mmctr_kit.training.neural import NeuralLearner
 from mmctr_kit.training.step import Step, plain
+from mmctr_kit.training.stream import RowStream
 
 _WARM_UP = 2
 _CHUNK = {"cpu": 1, "cuda": 50}
@@ -133,8 +133,10 @@ def _train(fit: Fit, train: NDArray[np.int64], told: Subject) -> Training:
 
 def stream_of(fit: Fit, train: NDArray[np.int64]) -> RowStream:
     """Random batches of the recipe's size."""
-    rows = torch.from_numpy(train).to(fit.source.device)
-    return RowStream(rows, batch_size_for(len(train), fit.options), 0)
+    whole, rows = fit.source.whole, torch.from_numpy(train)
+    lengths = whole.rows["train"].lengths_of(rows.to(whole.device))
+    size = batch_size_for(len(train), fit.options)
+    return RowStream(rows.to(fit.source.device), lengths, size, 0)
 
 
 def _predict(fit: Fit, seconds: float) -> Prediction:

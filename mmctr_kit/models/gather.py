@@ -14,14 +14,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def rounded(size: int) -> int:
-    """The next multiple of 1/16 to 1/32 of ``size``.
+def rounded(size: int, bits: int = 5) -> int:
+    """The next multiple of 1/16 to 1/32 of ``size``, or of 2 ** (1 - ``bits``) to 2 ** -``bits``.
 
     oneDNN makes and keeps a kernel for each size of a product in bf16 (``ONEDNN_VERBOSE=2`` lists
     them): with a batch's own number of positions a dozen a step, and what it keeps leaves freed
     memory in pieces too small for the next step. Rounded up, sizes are few.
     """
-    grid = 1 << max(size.bit_length() - 5, 0)
+    grid = 1 << max(size.bit_length() - bits, 0)
     return grid * -(-size // grid)
 
 

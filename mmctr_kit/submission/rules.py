@@ -68,6 +68,9 @@ NOT_RULED_ON: tuple[str, ...] = (
     "training.holdout",
     "training.snapshot",
     "training.precision",
+    "training.steps",
+    "training.user_updates",
+    "training.data_on",
 )
 """Keys, or blocks of keys, that are this kit's way of training and scoring, not the official
 pipeline's: the rules can't speak of them."""

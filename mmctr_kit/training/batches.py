@@ -200,43 +200,6 @@ def _shifted(row: Tensor, shift: Tensor) -> Tensor:
     return torch.where(row < len(shift), place + padded, 0)
 
 
-class RowStream:
-    """Training rows in an endless sequence of permutations, cut into batches of one size.
-
-    The rows left over at the end of a permutation roll into the next, so no batch is ever small.
-    Batch ``step`` is a function of (seed, step) alone, which is what makes resuming exact. A
-    permutation is drawn on the device of ``rows``.
-    """
-
-    def __init__(self, rows: Tensor, batch_size: int, seed: int) -> None:
-        self.rows = rows
-        self.batch_size = min(batch_size, len(rows))
-        self._seed = seed
-        self._known: dict[int, Tensor] = {}
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps after which every row was seen (at least) once."""
-        return -(-len(self.rows) // self.batch_size)
-
-    def batches(self, first: int, steps: int) -> Tensor:
-        """(steps, batch_size) row numbers of the steps from ``first`` on."""
-        n = len(self.rows)
-        begin, end = first * self.batch_size, (first + steps) * self.batch_size
-        numbers = range(begin // n, (end - 1) // n + 1)
-        parts = [self._permutation(i)[max(begin - i * n, 0) : min(end - i * n, n)] for i in numbers]
-        self._known = {i: known for i, known in self._known.items() if i == numbers[-1]}
-        return torch.cat(parts).view(steps, self.batch_size)
-
-    def _permutation(self, number: int) -> Tensor:
-        if number not in self._known:
-            device = self.rows.device
-            generator = torch.Generator(device).manual_seed(mix(self._seed, number))
-            order = torch.randperm(len(self.rows), generator=generator, device=device)
-            self._known[number] = self.rows[order]
-        return self._known[number]
-
-
 def mix(*parts: int) -> int:
     """One 63-bit seed from several integers; different parts give unrelated seeds."""
     state = np.random.SeedSequence([p & 0xFFFFFFFFFFFFFFFF for p in parts])

@@ -21,11 +21,12 @@ from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.learner import LARGE_STATE, Epoch, State
 from mmctr_kit.metrics import auc
 from mmctr_kit.recipe import Training
-from mmctr_kit.training.batches import RowStream, make_batch, mix
+from mmctr_kit.training.batches import make_batch, mix
 from mmctr_kit.training.optimizer import learning_rate
 from mmctr_kit.training.source import Source
 from mmctr_kit.training.step import Batches, Forward, Step, plain
 from mmctr_kit.training.steps import PlainSteps, StaticSteps, Steps, resolve_steps
+from mmctr_kit.training.stream import RowStream
 
 PREDICT_ROWS = 1 << 11
 """Rows predicted at once on a CPU, at most: a model may need as much for a short history as for a
@@ -89,10 +90,15 @@ class Fit:
         """
         batch_size = batch_size_for(len(train), self.options)
         rows = torch.from_numpy(train)
-        # Drawn on the device, which draws other permutations than the host would.
-        stream = RowStream(rows.to(self.source.device), batch_size, mix(self.seed, 1))
-        steps, epochs = schedule(len(train), self.options)
         whole = self.source.whole
+        # Drawn on the device, which draws other permutations than the host would.
+        stream = RowStream(
+            rows.to(self.source.device),
+            whole.rows["train"].lengths_of(rows.to(whole.device)),
+            batch_size,
+            mix(self.seed, 1),
+        )
+        steps, epochs = schedule(len(train), self.options)
         users = whole.rows["train"].user[rows.to(whole.device)]
         self.known_user[users.to(self.source.device)] = True
         labels = self._labels()[holdout]

@@ -21,7 +21,9 @@ from mmctr_kit.training.source import Chunk
 from mmctr_kit.training.step import Step, plain
 
 _GRID = 256
-_DEVIATIONS = 5.0
+_FINE = 7
+_ERRORS = 5.0
+_ROWS_A_USER = 4
 _WARM_UP = 3
 
 
@@ -48,7 +50,8 @@ class Steps(Protocol):
 
 
 class PlainSteps:
-    """One step after another, each launched by the host; history positions are `rounded`."""
+    """One step after another, each launched by the host; history positions are `rounded`, finely,
+    since batches hardly differ."""
 
     compile_seconds = 0.0
 
@@ -59,17 +62,21 @@ class PlainSteps:
         self.step.data = chunk.data
         for chosen, rate, count in zip(chunk.batches(), rates, chunk.positions, strict=True):
             self.step.rate.copy_(rate)
-            total += self.step(chosen, rounded(count))
+            total += self.step(chosen, rounded(count, _FINE))
 
 
 def static_total(lengths: Tensor, batch_size: int) -> int:
-    """History positions that hardly any batch of rows with these ``lengths`` exceeds: five standard
-    deviations above the mean, in steps of 256.
+    """History positions that hardly any batch of rows with these ``lengths`` (rows,) exceeds, in
+    steps of 256: the mean, and what the mean of a fold's rows may be above it.
 
-    Taken over all rows of the split, it is the same for each fold, so each runs the same graph.
+    A batch has rows of all lengths (:class:`mmctr_kit.training.stream.RowStream`), so it strays no
+    further than the fold does: five standard errors, of as many histories as four rows a user
+    leave. Taken over all rows of the split, it is the same for each fold, so each runs the same
+    graph.
     """
     mean, deviation = float(lengths.double().mean()), float(lengths.double().std(correction=0))
-    return _on_grid(batch_size * mean + _DEVIATIONS * math.sqrt(batch_size) * deviation)
+    error = deviation / math.sqrt(max(len(lengths) / _ROWS_A_USER, 1))
+    return _on_grid(batch_size * (mean + _ERRORS * error))
 
 
 def _on_grid(positions: float) -> int:

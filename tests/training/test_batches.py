@@ -5,13 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mmctr_kit.challenge.contract import SPLITS
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.items.signals import SignalValues
-from mmctr_kit.training.batches import DeviceData, RowStream, make_batch, mix, to_device
+from mmctr_kit.training.batches import DeviceData, make_batch, mix, to_device
 from mmctr_kit.training.step import compiled_batches
 
 CPU = torch.device("cpu")
@@ -111,30 +109,6 @@ def test_users_that_the_model_was_not_trained_on_are_all_the_same_unknown_user(
     number = np.searchsorted(users, tiny.train.user_id) + 1
     assert np.array_equal(found, np.where(number <= 10, number, 0))
     assert not make_batch(device_data, "test", torch.arange(400), known).user.any()
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.integers(2, 60), st.integers(1, 70), st.integers(0, 5))
-def test_the_stream_shows_every_row_equally_often_and_in_full_batches(
-    rows: int, batch_size: int, seed: int
-) -> None:
-    stream = RowStream(torch.arange(100, 100 + rows), batch_size, seed)
-    size = stream.batch_size
-    assert size == min(rows, batch_size)
-    seen = stream.batches(0, rows).flatten()
-    assert len(seen) == rows * size
-    # rows * size positions are exactly `size` permutations.
-    assert (torch.bincount(seen - 100, minlength=rows) == size).all()
-
-
-def test_a_batch_of_the_stream_depends_on_seed_and_step_alone() -> None:
-    rows = torch.arange(23)
-    through = RowStream(rows, 5, seed=1)
-    in_order = torch.cat([through.batches(first, 4) for first in range(0, 20, 4)])
-    afresh = RowStream(rows, 5, seed=1)
-    assert torch.equal(afresh.batches(17, 3), in_order[17:])
-    assert torch.equal(afresh.batches(3, 11), in_order[3:14])
-    assert not torch.equal(RowStream(rows, 5, seed=2).batches(0, 20), in_order)
 
 
 def test_the_bytes_of_the_data_are_those_of_the_memory_that_it_has(tiny: ChallengeData) -> None:

@@ -14,11 +14,12 @@ from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.din_target_encoder import DINTargetEncoder
 from mmctr_kit.models.users import UserEmbedding
 from mmctr_kit.recipe import Training
-from mmctr_kit.training.batches import DeviceData, RowStream, make_batch, tensor, to_device
+from mmctr_kit.training.batches import DeviceData, make_batch, tensor, to_device
 from mmctr_kit.training.fit import Fit
 from mmctr_kit.training.source import OnDevice
 from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, plain
 from mmctr_kit.training.steps import PlainSteps
+from mmctr_kit.training.stream import RowStream
 from mmctr_kit.training.user_rows import UserRows, distinct
 from tests.training.test_fit import CPU, HOLDOUT, TRAIN, small_din, states_equal
 from tests.training.test_steps import run
@@ -91,7 +92,8 @@ def step_of(
 
 
 def batches(data: DeviceData, size: int = 64, steps: int = 4) -> Tensor:
-    return RowStream(torch.arange(len(data.rows["train"])), size, 0).batches(0, steps)
+    rows = data.rows["train"]
+    return RowStream(torch.arange(len(rows)), rows.lengths, size, 0).batches(0, steps)
 
 
 def seen_by(data: DeviceData, index: Tensor) -> Tensor:
