@@ -219,6 +219,7 @@ class TransformerDCN(nn.Module):
 
     def encode(self, tokens: Tensor, slot: Tensor, attended: Tensor) -> Tensor:
         """(T, W) tokens through the encoder layers, laid out as (B, L, W)."""
+        tokens = tokens.to(self.likes_level.weight.dtype)  # what is added up stays exact
         for layer in self.encoder:
             tokens = layer(tokens, slot, attended)
         return scatter_slots(tokens, slot, *attended.shape)

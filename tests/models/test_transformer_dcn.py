@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.models.published import load_published
-from mmctr_kit.models.transformer_dcn import CrossNet, TransformerDCN
+from mmctr_kit.models.transformer_dcn import CrossNet, EncoderLayer, TransformerDCN
+from mmctr_kit.models.transformer_dcn_momo import TransformerDCNMomo
 from mmctr_kit.recipe import load_recipe
 from tests.models.reference import packed, read_reference
 from tests.models.released_transformer import (
@@ -68,6 +69,25 @@ def test_without_dropout_training_and_evaluation_agree() -> None:
     load_published(model, state)
     found = [model.train(mode)(packed(arrays)) for mode in (True, False)]
     assert torch.allclose(*found, atol=1e-6)
+
+
+@pytest.mark.parametrize("model_class", [TransformerDCN, TransformerDCNMomo])
+@pytest.mark.parametrize("training", [True, False])
+def test_in_bf16_what_layers_add_up_and_normalise_stays_float32(
+    model_class: type[TransformerDCN], training: bool
+) -> None:
+    config, arrays, state = made_up({"length": 12})
+    model = build(model_class, config, arrays, state).train(training)
+    seen: list[torch.dtype] = []
+    for module in model.modules():
+        if isinstance(module, EncoderLayer | nn.LayerNorm | CrossNet):
+            module.register_forward_hook(
+                lambda _, given, made: seen.extend((given[0].dtype, made.dtype))
+            )
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        model(packed(arrays))
+    assert len(seen) == 14
+    assert set(seen) == {torch.float32}
 
 
 def test_dropout_acts_on_attention_weights_on_both_sublayers_and_on_the_deep_part() -> None:
