@@ -175,7 +175,8 @@ def _spans(values: Tensor, shift: Tensor, length: Tensor, out: Tensor) -> None:
     stands in ``values`` its ``shift`` behind where it goes."""
     place = torch.repeat_interleave(shift, length)
     place += torch.arange(_FIRST, _FIRST + len(place))
-    out[:_FIRST].copy_(values[:_FIRST])
+    first = values[:_FIRST]  # none, where a split has no history at all
+    out[: len(first)].copy_(first)
     torch.index_select(values, 0, place, out=out[_FIRST : _FIRST + len(place)])
 
 

@@ -141,6 +141,14 @@ def test_empty_histories_alone_are_chunks_too(whole: DeviceData) -> None:
     )
 
 
+def test_a_split_without_any_history_has_no_signals_to_copy(whole: DeviceData) -> None:
+    """As one of new users alone has, in data of one's own."""
+    rows = whole.rows["valid"]
+    none = replace(rows, end=rows.begin, signals=rows.signals[:0])
+    data = replace(whole, rows={**whole.rows, "valid": none})
+    assert_same(batches_of(OnHost(data, CPU, 150), "valid"), batches_of(OnDevice(data), "valid"))
+
+
 def test_a_test_split_has_no_labels_in_chunks_either(whole: DeviceData) -> None:
     [chunk] = OnHost(whole, CPU).chunks("test", torch.arange(3), [3])
     with pytest.raises(ValueError, match="no labels"):
