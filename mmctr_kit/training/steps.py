@@ -101,7 +101,7 @@ class StaticSteps:
         self._loss = torch.zeros((), device=device)
         self._index = torch.zeros((0, 0), dtype=torch.long, device=device)
         self._rates = torch.zeros(0, device=device)
-        self._positions = 0
+        self._static = self._positions = 0
         self._ready = False
         self._graph: torch.cuda.CUDAGraph | None = None
 
@@ -126,10 +126,11 @@ class StaticSteps:
         if self._index.shape[1] != size or len(self._index) < steps:
             room = 1 << (steps - 1).bit_length()  # a chunk may have a few more than the one before
             self._index, self._rates = chunk.index.new_empty(room, size), rates.new_empty(room)
-            self._positions, self._ready = static_total(self._lengths, size), False
-        largest = max(chunk.positions)
-        if largest > self._positions:
-            self._positions, self._ready = _on_grid(largest), False
+            self._static, self._ready = static_total(self._lengths, size), False
+        # Not what an earlier chunk needed: a fit that goes on from a state has not seen it.
+        positions = max(self._static, _on_grid(max(chunk.positions)))
+        if positions != self._positions:
+            self._positions, self._ready = positions, False
         self._index[:steps].copy_(chunk.index.view(steps, size))
         self._rates[:steps].copy_(rates)
 

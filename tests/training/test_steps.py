@@ -122,6 +122,20 @@ def test_a_batch_beyond_the_static_total_enlarges_it(
     assert torch.allclose(run(static(second), index, RATES[:2]), expected, atol=1e-5)
 
 
+def test_a_chunk_after_a_larger_one_has_dummies_as_if_it_were_the_first(
+    device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    """Dropout draws for dummies too, and a resumed fit has not seen the larger one."""
+    longest = device_data.rows["train"].lengths.argsort(descending=True)[:64]
+    steps = static(step_of(small_din(tiny), device_data))
+    run(steps, batches(device_data), RATES)
+    first = steps._positions
+    run(steps, longest[None], RATES[:1])
+    assert steps._positions > first
+    run(steps, batches(device_data), RATES)
+    assert steps._positions == first
+
+
 def test_the_static_total_is_seldom_exceeded_and_wastes_little() -> None:
     generator = torch.Generator().manual_seed(0)
     users = torch.randint(3, 64, (25_000,), generator=generator)
