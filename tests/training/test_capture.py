@@ -1,0 +1,92 @@
+"""What a captured step reads and writes: replayed, it trains the model that it trains launched."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.learner import State
+from mmctr_kit.recipe import load_recipe
+from mmctr_kit.training import placement
+from mmctr_kit.training.host import OnHost
+from mmctr_kit.training.neural import NeuralLearner
+from tests.training.recorded import Recorder, capture_on_cpu
+
+NARROW = ("model.embedding_dim=4", "model.item_emb_dim=8")
+CASES: dict[str, tuple[str, ...]] = {
+    "din_demo": (),
+    "din_mha_demo": ("signals.kinds=all", "augmentation.per_user=1"),
+    "din_target_encoder": (
+        *NARROW,
+        "model.attention_hidden=[16,8]",
+        "model.mlp_hidden=[16,8]",
+        "model.attention_dropout=0.1",
+        "training.user_updates=rows",
+        "training.embedding_regularizer=1e-4",
+    ),
+    "qin": NARROW,
+    "transformer_dcn": (
+        *NARROW,
+        "model.max_length=16",
+        "model.dim_feedforward=16",
+        "model.dcn_hidden=[16,8]",
+        "model.mlp_hidden=[8]",
+    ),
+    "target_only": (),
+    "history_length_only": (),
+}
+
+
+def trained(data: ChallengeData, recipe: str, place: str) -> list[tuple[float, State]]:
+    """Two fits of one learner, the second on other users."""
+    options = (
+        "training.epochs=1",
+        "training.min_steps=0",
+        "training.batch_size=128",
+        "training.precision=float32",
+        "training.steps=captured",
+        f"training.data_on={place}",
+    )
+    learner = NeuralLearner(load_recipe(recipe, (*CASES[recipe], *options)), data, "cpu")
+    found, users = [], data.train.user_id % 5
+    for fold in (0, 1):
+        rows = np.flatnonzero((users != fold) & (users != 4))
+        (epoch,) = learner.fit(rows, np.flatnonzero(users == 4), seed=fold)
+        found.append((epoch.train_loss, {k: np.array(v) for k, v in learner.weights().items()}))
+    return found
+
+
+@pytest.mark.parametrize("place", ["device", "host"])
+@pytest.mark.parametrize("recipe", CASES)
+def test_a_replayed_step_trains_what_a_launched_one_does(
+    recipe: str, place: str, tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit: of another fold and other chunks too, and no host waits within the step."""
+    # The paths of a GPU, where what is made has a size that does not depend on the rows.
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    monkeypatch.setattr(placement, "OnHost", lambda *given: OnHost(*given, 600, 1 << 22))
+    expected = trained(tiny, recipe, place)
+    recordings = capture_on_cpu(monkeypatch)
+    found = trained(tiny, recipe, place)
+    assert len(recordings) >= 2
+    for (loss, weights), (other_loss, others) in zip(found, expected, strict=True):
+        assert loss == other_loss
+        assert all(np.array_equal(v, others[k]) for k, v in weights.items())
+
+
+def test_a_recording_sees_what_changed_where_it_lay_and_refuses_to_wait() -> None:
+    given, total = torch.ones(3), torch.zeros(())
+
+    def step(values: Tensor) -> Any:
+        return total.add_((values * 2).sum())
+
+    with Recorder() as recorder:
+        step(given)
+    given.fill_(5.0)
+    recorder.replay()
+    assert total == 36.0  # 6 as it was recorded, and 30
+    with pytest.raises(RuntimeError, match="the host waits"), Recorder():
+        bool(given.sum())
