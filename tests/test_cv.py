@@ -264,22 +264,23 @@ def null_copy(source: Path, out: Path, seed: int) -> Path:
 
 
 MEMORISING = (
-    "training.epochs=10",
+    "training.epochs=8",
+    "training.min_steps=0",
     "training.snapshot=last",
     "training.holdout=0.01",
     "training.learning_rate=0.01",
     "training.batch_size=128",
     "training.embedding_regularizer=0",
-    "training.net_regularizer=0",
-    "model.embedding_dim=32",
-    "model.item_emb_dim=32",
-    "model.pooling=sum",
-    "model.interaction=false",
-    "model.mlp_hidden=[64, 32]",
-    "model.mlp_dropout=0.0",
-    "model.batch_norm=true",
+    "model.embedding_dim=16",
+    "model.item_emb_dim=16",
+    "model.attention_hidden=[8]",
+    "model.mlp_hidden=[32]",
+    "model.mlp_dropout=0",
+    "model.attention_dropout=0",
+    "model.encoder_layers=1",
     "folds.count=5",
 )
+"""Of the model that has a vector for each user, to learn each user's labels with."""
 
 
 def test_with_labels_shuffled_within_users_oof_is_chance_and_with_ungrouped_folds_it_is_not(
@@ -287,7 +288,7 @@ def test_with_labels_shuffled_within_users_oof_is_chance_and_with_ungrouped_fold
 ) -> None:
     generate(tmp_path / "world", replace(PRESETS["tiny"], train_users=1_000), seed=0)
     data = load(null_copy(tmp_path / "world" / "data", tmp_path / "data", 6))
-    memorising = load_recipe("din_demo", MEMORISING)
+    memorising = load_recipe("din_target_encoder", MEMORISING)
 
     def oof_z(path: Path) -> float:
         run = run_cv(plan_here(data, memorising), path, False, lambda _: None)
