@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 
 _POSITIONS = 16
-"""Positions that are read at once: about one and a half mean histories."""
+"""Positions that are read at once: about two histories of mean length."""
 _MOST_COLUMNS = 256
 
 

@@ -110,17 +110,6 @@ def segment_sum(
     Each is multiplied by its ``weight`` (P, H), as in :func:`weighted_sum`, and by ``other``
     (P, d), where given. It has no gradient: those above say theirs.
     """
-    return plain_segment_sum(values, offsets, weight, other, dtype)
-
-
-def plain_segment_sum(
-    values: Tensor,
-    offsets: Tensor,
-    weight: Tensor | None,
-    other: Tensor | None,
-    dtype: torch.dtype,
-) -> Tensor:
-    """:func:`segment_sum` by torch's own operations."""
     if other is not None:
         values = values.float() * other
     if weight is not None:
@@ -147,19 +136,13 @@ def _(
     return values.new_empty(len(offsets) - 1, values.shape[1], dtype=dtype)
 
 
-@segment_sum.register_kernel("cuda")
-def _(
-    values: Tensor,
-    offsets: Tensor,
-    weight: Tensor | None,
-    other: Tensor | None,
-    dtype: torch.dtype,
-) -> Tensor:
-    if find_spec("triton") is None:  # torch has none on some systems
-        return plain_segment_sum(values, offsets, weight, other, dtype)
-    from mmctr_kit.models.segment_kernel import sum_rows
+if find_spec("triton") is not None:  # torch comes without it on some systems
 
-    return sum_rows(values, offsets, weight, other, dtype)
+    @segment_sum.register_kernel("cuda")
+    def _(*given: Any, **named: Any) -> Tensor:
+        from mmctr_kit.models.segment_kernel import sum_rows
+
+        return sum_rows(*given, **named)
 
 
 def _by_head(values: Tensor, heads: int) -> Tensor:

@@ -6,7 +6,7 @@ current stream:
 
 - A chunk is copied to one place on the device, always the same, so that a captured step finds it.
   On one stream the copy waits for the steps on the chunk before, and the steps for the copy.
-  It is not hidden behind them: some 30 bytes a position, at 12 GB/s or more, are small beside what
+  It is not hidden behind them: it is small, some 30 bytes a position with all signals, beside what
   a step does with a position.
 - The page-locked memory is twofold. A half is cut into again when the event behind its copy has
   passed; for that the host waits with one chunk's steps launched, so the device has work.
@@ -26,7 +26,7 @@ from mmctr_kit.training.source import Chunk, Place, batch_positions
 
 CHUNK_ROWS, CHUNK_POSITIONS = 1 << 18, 1 << 22
 """A chunk's rows and history positions, at most, but where one batch has more: about 100 MB with
-all signals, and on a fast GPU some 70 ms of training."""
+all signals."""
 
 _MARGIN = 1.1
 """What a batch that is larger than a chunk is given beyond its size, so that the next fits too."""

@@ -11,8 +11,9 @@ class RowStream:
 
     A permutation is drawn from strata of history length (``lengths`` (rows,) of ``rows``): each
     batch has one row of each of its B strata, longest first. So the batches of all steps have about
-    the same number of history positions, and a step of fixed size wastes next to nothing; drawn
-    from all rows at once, the largest of some hundred batches of 8,192 was 6 % above the mean.
+    the same number of history positions, and a step of fixed size wastes next to nothing. Of the
+    full preset's batches of 8,192 rows the largest has less than 0.1 % above the mean; drawn from
+    all rows at once, it was above 2 %.
 
     The rows left over at the end of a permutation roll into the next, so no batch is ever small.
     Batch ``step`` is a function of (seed, step) alone, which is what makes resuming exact. A

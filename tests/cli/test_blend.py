@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,8 @@ from typer.testing import CliRunner, Result
 
 from mmctr_kit.challenge.load import load
 from mmctr_kit.cli.app import app
+from mmctr_kit.cli.blend import MethodName
+from mmctr_kit.ensemble.methods import Method
 from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.files import read_columns
 from mmctr_kit.folds import fold_fingerprint, user_folds
@@ -181,3 +184,8 @@ def test_of_many_runs_the_first_few_are_shown_within_80_columns(
     assert "3 more runs" in done.output
     assert max(len(line) for line in done.output.splitlines()[:-1]) <= 80
     assert len(Run(tmp_path / "many").metrics["blend"]["adds"]) == 15
+
+
+def test_the_command_offers_the_methods_that_there_are_and_auto() -> None:
+    """Listed in both places: the command names them without importing what they need."""
+    assert get_args(MethodName) == ("auto", *get_args(Method))
