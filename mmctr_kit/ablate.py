@@ -26,7 +26,7 @@ from mmctr_kit.recipe import (
     Recipe,
 )
 from mmctr_kit.registry import MODELS, model_options, model_supplies
-from mmctr_kit.runs import begin_run, locked
+from mmctr_kit.runs import begin_run, locked, require_free
 
 BASE = "base"
 """The run of the recipe as it is."""
@@ -123,7 +123,7 @@ def plan_ablation(
     nothing is left.
     """
     base = _plan(recipe, data, device, workers)
-    chosen = _chosen(variants(recipe), only, skip)
+    chosen = choose_variants(recipe, only, skip)
     plans: dict[str, Plan] = {}
     left: dict[str, str] = {}
     known = {_seen(base): BASE}
@@ -140,10 +140,37 @@ def plan_ablation(
         else:
             left[variant.name] = f"its item vectors are those of {same}"
     if not plans:
-        why = "; ".join(f"{name}: {reason}" for name, reason in left.items())
-        raise UsageError(f"no variant is left ({why or '--skip'}); --list shows them all")
+        raise _none_left("; ".join(f"{name}: {reason}" for name, reason in left.items()))
     kept = tuple(v for v in chosen if v.name in plans)
     return Ablation(base, kept, plans, left)
+
+
+def choose_variants(
+    recipe: Recipe, only: Sequence[str], skip: Sequence[str]
+) -> tuple[Variant, ...]:
+    """The variants whose names match ``only`` and not ``skip``; needs no data.
+
+    Raises UsageError for a pattern that no variant matches, and where none is left.
+    """
+    found = variants(recipe)
+    names = [v.name for v in found]
+    for pattern in (*only, *skip):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            hint = did_you_mean(pattern, names)
+            raise UsageError(f"this recipe has no variant '{pattern}'{hint}; --list shows them")
+    wanted = [n for n in names if not only or any(fnmatchcase(n, p) for p in only)]
+    kept = {n for n in wanted if not any(fnmatchcase(n, p) for p in skip)}
+    if not kept:
+        raise _none_left("--skip")
+    return tuple(v for v in found if v.name in kept)
+
+
+def require_ablation(recipe: Recipe, folder: Path, force: bool) -> None:
+    """RunError where :func:`run_ablation` would refuse the recipe whatever the data are:
+    ``folder`` is itself a run, or its base is of other settings. Its variants then are too."""
+    if (folder / "manifest.json").exists():
+        raise RunError(f"{folder} is a run; choose another --name")
+    require_free(folder / BASE, {"kind": "cv"}, force, recipe.to_yaml())
 
 
 def finished_runs(ablation: Ablation, folder: Path, force: bool) -> list[str]:
@@ -151,8 +178,7 @@ def finished_runs(ablation: Ablation, folder: Path, force: bool) -> list[str]:
 
     Raises RunError where one would be refused, or ``folder`` is itself a run.
     """
-    if (folder / "manifest.json").exists():
-        raise RunError(f"{folder} is a run; choose another --name")
+    require_ablation(ablation.base.recipe, folder, force)
     return [
         n
         for n, plan in ablation.runs.items()
@@ -233,17 +259,8 @@ def _of_items(items: Items) -> Iterator[Variant]:
             yield Variant(f"items-{value}", settings, items.embedding)
 
 
-def _chosen(
-    found: Sequence[Variant], only: Sequence[str], skip: Sequence[str]
-) -> tuple[Variant, ...]:
-    names = [v.name for v in found]
-    for pattern in (*only, *skip):
-        if not any(fnmatchcase(name, pattern) for name in names):
-            hint = did_you_mean(pattern, names)
-            raise UsageError(f"this recipe has no variant '{pattern}'{hint}; --list shows them")
-    wanted = [n for n in names if not only or any(fnmatchcase(n, p) for p in only)]
-    kept = {n for n in wanted if not any(fnmatchcase(n, p) for p in skip)}
-    return tuple(v for v in found if v.name in kept)
+def _none_left(why: str) -> UsageError:
+    return UsageError(f"no variant is left ({why}); --list shows them all")
 
 
 def _plan(recipe: Recipe, data: ChallengeData, device: str, workers: int | None) -> Plan:

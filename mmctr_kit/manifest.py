@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+KINDS = {"cv": "a cv run", "blend": "a blend", "imported": "an import"}
+"""The kinds of runs, as a sentence names them."""
+
 
 @dataclass(frozen=True)
 class Manifest:

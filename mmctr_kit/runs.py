@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.differing import differing, differing_recipes
+from mmctr_kit.differing import differing_recipes
 from mmctr_kit.errors import RunError, UsageError, did_you_mean, unwritable
 from mmctr_kit.files import (
     Arrays,
@@ -30,7 +30,7 @@ from mmctr_kit.files import (
     write_table,
     write_whole,
 )
-from mmctr_kit.manifest import Manifest
+from mmctr_kit.manifest import KINDS, Manifest
 from mmctr_kit.predictions import (
     OutOfFold,
     Predictions,
@@ -130,11 +130,11 @@ def open_run(name_or_path: str, root: Path) -> Run:
     raise UsageError(f"no run '{name_or_path}'{hint} under {root}; runs there: {listed}")
 
 
-def run_path(root: Path, name: str) -> Path:
-    """Where the run ``name`` lies; UsageError for a name that is none."""
+def run_path(root: Path, name: str, suffix: str = "") -> Path:
+    """Where the run ``name`` lies, or what ends in ``suffix``; UsageError for no fit name."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise UsageError(f"--name {name!r}: expected letters, digits, dots, dashes, underscores")
-    return root / name
+    return root / f"{name}{suffix}"
 
 
 def all_runs(root: Path) -> list[Run]:
@@ -281,16 +281,21 @@ def is_finished(
     return Run(path).finished
 
 
-def require_settings(path: Path, recipe_yaml: str, force: bool) -> None:
-    """RunError where :func:`begin_run` would refuse a recipe whatever the data are: at ``path`` is
-    no run, or one of other settings. Without ``force``; reads no predictions."""
+def require_free(
+    path: Path, known: Mapping[str, Any], force: bool, recipe_yaml: str | None = None
+) -> None:
+    """RunError where :func:`begin_run` would refuse whatever is not known yet: at ``path`` is no
+    run, or one whose manifest has other values than ``known``, or other settings than
+    ``recipe_yaml``. Without ``force``; reads no predictions."""
     if not _occupied(path) or force:
         return
-    kind = Run(path).manifest.kind
-    if kind != "cv":
-        raise _taken(path, ["kind"], differing({"kind": kind}, {"kind": "cv"}))
-    if named := _differing(path, recipe_yaml):
-        raise _taken(path, ["recipe"], named)
+    there = Run(path).manifest
+    different = [part for part, value in known.items() if getattr(there, part) != value]
+    named = _differing(path, recipe_yaml)
+    if named:
+        different.append("recipe")
+    if different:
+        raise _taken(path, different, named)
 
 
 def _occupied(path: Path) -> bool:
@@ -301,9 +306,11 @@ def _occupied(path: Path) -> bool:
 
 
 def _taken(path: Path, different: Sequence[str], named: str | None) -> RunError:
+    what = f"differs in {', '.join(different)}{f' ({named})' if named else ''}"
+    if "kind" in different:  # and so in everything else
+        what = f"is {KINDS[Run(path).manifest.kind]}"
     return RunError(
-        f"run '{path.name}' exists but differs in {', '.join(different)}"
-        f"{f' ({named})' if named else ''}; choose another --name, or --force to replace it"
+        f"run '{path.name}' exists but {what}; choose another --name, or --force to replace it"
     )
 
 

@@ -143,7 +143,6 @@ def test_the_same_finished_run_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "value"),
     [
-        ("kind", "blend"),
         ("rows", "z"),
         ("features", "z"),
         ("folds", "z"),
@@ -170,6 +169,18 @@ def test_a_different_run_of_that_name_is_refused_by_what_differs_and_replaced_by
     assert Run(path).manifest == other
     assert [p.name for p in path.iterdir()] == ["manifest.json"]
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("cv", "a cv run"), ("blend", "a blend"), ("imported", "an import")]
+)
+def test_a_run_of_another_kind_is_refused_as_what_it_is(
+    tmp_path: Path, kind: Any, told: str
+) -> None:
+    begin_run(tmp_path / "x", replace(MANIFEST, kind=kind), None, False)
+    other = replace(MANIFEST, kind="cv" if kind == "blend" else "blend", recipe="z")
+    with pytest.raises(RunError, match=f"^run 'x' exists but is {told}; choose another --name"):
+        begin_run(tmp_path / "x", other, None, False)
 
 
 def test_force_makes_the_same_run_again(tmp_path: Path) -> None:

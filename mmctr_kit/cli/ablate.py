@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmctr_kit.cli.complete import complete_recipes
+from mmctr_kit.cli.early import training_place
 from mmctr_kit.cli.options import (
     RUNS,
     DataOption,
@@ -86,14 +87,13 @@ def ablate(
     from mmctr_kit.recipe import load_recipe
 
     base = load_recipe(recipe, settings or ())
-    from mmctr_kit.challenge.read import require_folder
-    from mmctr_kit.gpus import require_gpu
-    from mmctr_kit.runs import run_path
+    called = base.name if name is None else name
+    folder = training_place(runs, called, data, devices, ".ablate")
+    from mmctr_kit.ablate import choose_variants, finished_runs, plan_ablation, require_ablation
 
-    folder = run_path(runs, f"{base.name if name is None else name}.ablate")
-    require_gpu(devices)
-    require_folder(data)
-    from mmctr_kit.ablate import finished_runs, plan_ablation
+    choose_variants(base, only or (), skip or ())
+    if not listing:
+        require_ablation(base, folder, force)
     from mmctr_kit.challenge.load import load
     from mmctr_kit.items.fusion import left_out
     from mmctr_kit.training.device import resolve_device

@@ -76,12 +76,17 @@ def blend(
 
       mmctr-kit blend a b c --group-softmax --name grouped
     """
-    from mmctr_kit.challenge.load import load
-    from mmctr_kit.ensemble.blend_runs import blend_report, blend_runs
+    from mmctr_kit.challenge.read import require_folder
     from mmctr_kit.runs import Run, open_run, run_path
 
     path = run_path(runs, name)
     opened = [open_run(r, runs) for r in run]
+    if data is not None:
+        require_folder(data)
+    from mmctr_kit.challenge.load import load
+    from mmctr_kit.ensemble.blend_runs import blend_report, blend_runs, require_blend
+
+    require_blend(opened, method, path, force, seed, data is not None, group_softmax)
     with status(f"blending {count(len(opened), 'run')}"):
         known = None if data is None else load(data)
         result = blend_runs(opened, method, path, force, seed, known, group_softmax)

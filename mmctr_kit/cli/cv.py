@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmctr_kit.cli.complete import complete_recipes
+from mmctr_kit.cli.early import training_place
 from mmctr_kit.cli.options import (
     RUNS,
     DataOption,
@@ -78,16 +79,12 @@ def cv(
     names = [r.name if name is None else name for r in loaded]
     if len(set(names)) != len(names):
         raise UsageError("two of the recipes have one name; run them apart, with --name")
-    from mmctr_kit.challenge.read import require_folder
-    from mmctr_kit.gpus import require_gpu
-    from mmctr_kit.runs import require_settings, run_path
+    paths = [training_place(runs, n, data, devices) for n in names]
+    from mmctr_kit.runs import require_free
 
-    paths = [run_path(runs, n) for n in names]
-    require_gpu(devices)
-    require_folder(data)
     # All of them first: a refusal must not come after hours of the run before it.
     for path, one in zip(paths, loaded, strict=True):
-        require_settings(path, one.to_yaml(), force)
+        require_free(path, {"kind": "cv"}, force, one.to_yaml())
     from mmctr_kit.challenge.load import load
     from mmctr_kit.cv import check_run, plan_cv
     from mmctr_kit.items.features import feature_fingerprints

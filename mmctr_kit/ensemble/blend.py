@@ -57,6 +57,7 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     applied to valid and test is fitted on all of OOF. Same seed, same bits.
     Raises RunError where the method needs OOF and there is none, or users are too few.
     """
+    require_method(method, stack.oof is not None, stack.context is not None)
     if stack.oof is None:
         return _blend_without_oof(stack, method)
     tried = _tried(stack, method)
@@ -104,9 +105,18 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     )
 
 
-def _tried(stack: Stack, method: Literal["auto"] | Method) -> list[Method]:
-    if method == WITH_CONTEXT and stack.context is None:
+def require_method(method: Literal["auto"] | Method, with_oof: bool, with_context: bool) -> None:
+    """RunError where the method needs an OOF that is not there, UsageError where a context."""
+    if not with_oof and method not in ("auto", "mean", "rank"):
+        raise RunError(
+            f"method '{method}' learns from OOF predictions, found a run without: "
+            "use --method mean or rank, or leave that run out"
+        )
+    if method == WITH_CONTEXT and not with_context:
         raise UsageError(f"--method {method} looks at the rows themselves: add --data DATA")
+
+
+def _tried(stack: Stack, method: Literal["auto"] | Method) -> list[Method]:
     if method == "auto":
         if stack.runs == 1:  # every mean of it is itself
             return ["mean"] if stack.context is None else ["mean", WITH_CONTEXT]
@@ -144,11 +154,6 @@ def _apply_to_folds(
 
 
 def _blend_without_oof(stack: Stack, method: Literal["auto"] | Method) -> Blend:
-    if method not in ("auto", "mean", "rank"):
-        raise RunError(
-            f"method '{method}' learns from OOF predictions, found a run without: "
-            "use --method mean or rank, or leave that run out"
-        )
     used: Method = "rank" if method == "rank" else "mean"
     known = stack.valid.shape[2] > 0
     valid = np.zeros((stack.folds, 0))

@@ -10,9 +10,9 @@ import numpy as np
 
 from mmctr_kit import __version__
 from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.ensemble.blend import Blend, blend
+from mmctr_kit.ensemble.blend import Blend, blend, require_method
 from mmctr_kit.ensemble.context import Context, context_of
-from mmctr_kit.ensemble.group import GroupReport, group_softmax
+from mmctr_kit.ensemble.group import GroupReport, group_softmax, no_oof
 from mmctr_kit.ensemble.methods import Method
 from mmctr_kit.ensemble.stack import Stack
 from mmctr_kit.errors import RunError, UsageError
@@ -21,7 +21,7 @@ from mmctr_kit.manifest import Manifest
 from mmctr_kit.metrics import Estimate
 from mmctr_kit.predictions import Keys, OutOfFold, Predictions, keys_of
 from mmctr_kit.recipe import fingerprint
-from mmctr_kit.runs import Run, begin_run, is_finished, locked
+from mmctr_kit.runs import Run, begin_run, is_finished, locked, require_free
 from mmctr_kit.scores import plain, score_predictions
 
 
@@ -44,10 +44,8 @@ def blend_runs(
     Raises RunError where they do not match or the method cannot be had of them, UsageError where
     one is named twice or ``path`` is one of them; nothing is written then.
     """
+    require_blend(runs, method, path, force, seed, data is not None, groups)
     manifests = [run.manifest for run in runs]
-    _require_same(runs, manifests)
-    if path.resolve() in [run.path.resolve() for run in runs]:
-        raise UsageError(f"run '{path.name}' is part of the blend; choose another --name")
     whole = _read(runs)
     if data is not None and data.rows_fingerprint != manifests[0].rows:
         raise RunError(
@@ -75,6 +73,28 @@ def blend_runs(
         assert writer is not None
         writer.write_json("blend.json", _report(runs, result, grouped, manifest.transductive))
         return writer.finish(found, scores, {}), result
+
+
+def require_blend(
+    runs: Sequence[Run],
+    method: Literal["auto"] | Method,
+    path: Path,
+    force: bool,
+    seed: int,
+    with_data: bool,
+    groups: bool,
+) -> None:
+    """Raise what :func:`blend_runs` would, as far as the runs' manifests tell: neither predictions
+    nor data are read. ``with_data``: whether it will be given any."""
+    manifests = [run.manifest for run in runs]
+    _require_same(runs, manifests)
+    if path.resolve() in [run.path.resolve() for run in runs]:
+        raise UsageError(f"run '{path.name}' is part of the blend; choose another --name")
+    with_oof = all(m.folds for m in manifests)
+    require_method(method, with_oof, with_data)
+    if groups and not with_oof:
+        raise no_oof()
+    require_free(path, _known(runs, manifests, seed), force)
 
 
 def blend_report(run: Run) -> dict[str, Any]:
@@ -183,16 +203,23 @@ def _manifest(
     # Without OOF a rank is one among the rows that stand beside it.
     transductive = groups or (partial and method == "rank")
     return Manifest(
-        kind="blend",
-        rows=manifests[0].rows,
-        features=fingerprint([m.features for m in manifests]),
+        **_known(runs, manifests, seed),
         folds="" if partial else manifests[0].folds,
         recipe=fingerprint("blend", method, seed, parts, *options),
-        seeds=(seed,),
-        sources=tuple(run.name for run in runs),
         environment={"mmctr_kit": __version__, "numpy": np.__version__},
         transductive=transductive or any(m.transductive for m in manifests),
     )
+
+
+def _known(runs: Sequence[Run], manifests: Sequence[Manifest], seed: int) -> dict[str, Any]:
+    """The parts of a blend's manifest that its runs' predictions do not change."""
+    return {
+        "kind": "blend",
+        "rows": manifests[0].rows,
+        "features": fingerprint([m.features for m in manifests]),
+        "seeds": (seed,),
+        "sources": tuple(run.name for run in runs),
+    }
 
 
 def _require_same(runs: Sequence[Run], manifests: Sequence[Manifest]) -> None:

@@ -44,6 +44,13 @@ class GroupReport:
     valid_difference: Estimate | None
 
 
+def no_oof() -> RunError:
+    """What to raise where there is no OOF."""
+    return RunError(
+        "--group-softmax fits its temperature on OOF, found a run without: leave one out"
+    )
+
+
 def group_softmax(found: Predictions, seed: int) -> tuple[Predictions, GroupReport]:
     """The predictions with each row's logit against its user's other rows, and what that is worth.
 
@@ -53,9 +60,7 @@ def group_softmax(found: Predictions, seed: int) -> tuple[Predictions, GroupRepo
     Raises RunError where there is no OOF or groups lack the structure.
     """
     if found.oof is None:
-        raise RunError(
-            "--group-softmax fits its temperature on OOF, found a run without: leave one out"
-        )
+        raise no_oof()
     oof = found.oof
     usual = _require_structure(found, oof)
     group = user_groups(oof.keys.user_id, seed)
