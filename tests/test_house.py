@@ -134,7 +134,9 @@ def loaded_by(*arguments: str) -> set[str]:
         ("cv", "din_demo", "--data", "nowhere"),
         ("cv", "din_demo", "--data", ".", "--set", "training.epoch=3"),
         ("ablate", "din_demo", "--data", "nowhere"),
+        ("ablate", "din_demo", "--data", "TINY", "--only", "no_such"),
         ("tune", "din_demo", "--data", "nowhere"),
+        ("tune", "din_demo", "--data", "TINY", "--set", "search={model.se: {choice: [2]}}"),
         ("submit", "--check", "nowhere.zip"),
         ("bench", "--help"),
         ("bench", "--data", "nowhere"),
@@ -144,8 +146,8 @@ def loaded_by(*arguments: str) -> set[str]:
     ],
     ids=lambda a: " ".join(a),
 )
-def test_help_and_mistakes_load_nothing_heavy(arguments: tuple[str, ...]) -> None:
-    assert loaded_by(*arguments) == set()
+def test_help_and_mistakes_load_nothing_heavy(arguments: tuple[str, ...], tiny_root: Path) -> None:
+    assert loaded_by(*(str(tiny_root / "data") if a == "TINY" else a for a in arguments)) == set()
 
 
 def test_what_ends_at_a_run_that_is_there_loads_nothing_heavy(

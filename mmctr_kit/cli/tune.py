@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmctr_kit.cli.complete import complete_recipes
+from mmctr_kit.cli.early import training_place
 from mmctr_kit.cli.options import (
     RUNS,
     DataOption,
@@ -99,13 +100,15 @@ def tune(
     from mmctr_kit.recipe import load_recipe
 
     base = load_recipe(recipe, settings or ())
-    from mmctr_kit.challenge.read import require_folder
-    from mmctr_kit.gpus import require_gpu
-    from mmctr_kit.runs import run_path
+    called = base.name if name is None else name
+    path = training_place(runs, called, data, devices, ".study")
+    from mmctr_kit.recipe.space import search_of
+    from mmctr_kit.tune.possible import require_possible
+    from mmctr_kit.tune.taken import require_study
 
-    path = run_path(runs, f"{base.name if name is None else name}.study")
-    require_gpu(devices)
-    require_folder(data)
+    require_possible(search_of(base), base)
+    if not listing:
+        require_study(path, base, force)
     from mmctr_kit.challenge.load import load
     from mmctr_kit.items.fusion import left_out
     from mmctr_kit.training.device import resolve_device

@@ -20,12 +20,11 @@ import optuna
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from mmctr_kit.differing import differing
-from mmctr_kit.errors import RunError
 from mmctr_kit.files import made_folder, read_json, write_json
 from mmctr_kit.runs import locked
 from mmctr_kit.tune.journal import journal_storage
 from mmctr_kit.tune.lease import living
+from mmctr_kit.tune.taken import SETTINGS, occupied, require_same
 
 NAME = "study"
 """The study's name in its journal, which holds no other."""
@@ -44,7 +43,7 @@ class StudyFolder:
 
     @property
     def settings(self) -> dict[str, Any]:
-        return read_json(self.path / "settings.json")
+        return read_json(self.path / SETTINGS)
 
     def finalist(self, number: int) -> Path:
         """Where the run of a trial's finalist lies."""
@@ -105,14 +104,9 @@ def open_study(
     Raises RunError where a study of something else is there, or one that is at work.
     """
     folder = StudyFolder(path)
-    if path.exists():
-        if not (path / "settings.json").is_file():
-            raise RunError(f"{path} exists and is no study; choose another --name")
-        if not force:
-            _require_same(folder, settings)
-            return folder
-        if living(folder.leases):
-            raise RunError(f"study '{path.name}' is at work; stop it before --force")
+    if occupied(path, force) and not force:
+        require_same(path, settings)
+        return folder
     # Training its finalists holds the lock, and no lease.
     with locked(path) if force else nullcontext():
         _make(folder, settings, first, force)
@@ -129,29 +123,15 @@ def _make(
         if e.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
         # Another command made it meanwhile: this one joins in.
-        _require_same(folder, settings)
+        require_same(folder.path, settings)
 
 
 def _fill(folder: StudyFolder, settings: Mapping[str, Any], first: Mapping[str, Any]) -> None:
     folder.leases.mkdir()
-    write_json(folder.path / "settings.json", settings)
+    write_json(folder.path / SETTINGS, settings)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = journal_storage(folder.journal)
     study = optuna.create_study(study_name=NAME, storage=storage, direction="maximize")
     study.set_user_attr("recipe", settings["recipe"]["name"])
     study.set_user_attr("objective", "mean fold AUC less its error")
     study.enqueue_trial(dict(first), user_attrs={"recipe's own values": True})
-
-
-def _require_same(folder: StudyFolder, settings: Mapping[str, Any]) -> None:
-    # The data's fingerprint holds the version too, so a study without the latter is of this one.
-    before = {"version": settings.get("version"), **folder.settings}
-    different = [k for k in settings if k not in before or before[k] != settings[k]]
-    if "version" in different:  # then whether the data differ is not known
-        different = [k for k in different if k != "data"]
-    if different:
-        named = differing(*({k: s.get(k) for k in different} for s in (before, settings)))
-        raise RunError(
-            f"study '{folder.path.name}' exists but differs in {', '.join(different)} ({named}); "
-            "choose another --name, or --force to replace it"
-        )

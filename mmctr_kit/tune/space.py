@@ -1,17 +1,18 @@
 """The search space as Optuna has it: what a trial is asked, and what point the answers make."""
 
-from typing import Any
-
-from optuna.trial import Trial
+from typing import TYPE_CHECKING, Any
 
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Range, Search, holds, label
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
 
 Settings = dict[str, Any]
 """Values by dotted recipe key, as --set takes them."""
 
 
-def suggest(trial: Trial, search: Search, recipe: Recipe) -> Settings:
+def suggest(trial: "Trial", search: Search, recipe: Recipe) -> Settings:
     """The point that the study's sampler proposes for this trial."""
     value_of, found = values_of(recipe), Settings()
     for key, values in search.items():
@@ -37,7 +38,7 @@ def values_of(recipe: Recipe) -> dict[str, Any]:
     return {f"{name}.{key}": v for name, part in blocks.items() for key, v in part.items()}
 
 
-def _ask(trial: Trial, key: str, values: Range) -> Any:
+def _ask(trial: "Trial", key: str, values: Range) -> Any:
     if values.choice is not None:
         asked = trial.suggest_categorical(key, [_asked(values, v) for v in values.choice])
         return next(v for v in values.choice if label(v) == label(asked))
