@@ -1,6 +1,8 @@
 """The search block of a recipe: what it may say, and what is refused."""
 
 import copy
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmctr_kit.errors import UsageError
-from mmctr_kit.recipe import Recipe, load_recipe, parse_recipe
+from mmctr_kit.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
 from mmctr_kit.recipe.search import Range
+from mmctr_kit.recipe.space import search_of
 
 BASE = load_recipe("din_mha_demo").resolved()
 
@@ -69,6 +72,79 @@ def test_a_faulty_entry_is_refused_in_one_line(key: str, values: Any, told: str)
     message = refusal({key: values})
     assert told in message
     assert f"search.{key}" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "told"),
+    [
+        (
+            "training.epochs",
+            {"int": [0, 3]},
+            "search.training.epochs: expected more than 0; found 0",
+        ),
+        ("training.epochs", {"choice": [1, 2.5]}, "expected a whole number; found 2.5"),
+        (
+            "training.epochs",
+            {"float": [1, 4]},
+            "search.training.epochs: expected a whole number; found float: [1.0, 4.0]",
+        ),
+        ("training.batch_size", {"int": [1, 64]}, "expected at least 2, or auto; found 1"),
+        ("training.warmup", {"float": [0.0, 1.0]}, "search.training.warmup: expected less than 1"),
+        (
+            "training.optimizer",
+            {"choice": ["adam", "adamv"]},
+            "search.training.optimizer: expected one of adam, adamw; found 'adamv' (did you mean",
+        ),
+        ("training.epochs", {"choice": [True]}, "no values of this key; found true"),
+        # YAML's own reading of a date
+        ("training.epochs", {"choice": [date(2024, 1, 1)]}, "expected a whole number; found"),
+        (
+            "model.se",
+            {"choice": [True, "perhaps"]},
+            "search.model.se: expected true or false; found",
+        ),
+        (
+            "model.mlp_hidden",
+            {"choice": [[64, 0]]},
+            "search.model.mlp_hidden.1: expected more than 0",
+        ),
+        ("model.mlp_hidden", {"int": [8, 64]}, "search.model.mlp_hidden: expected a list; found 8"),
+        ("items.embedding", {"choice": ["text", "txt"]}, "found 'txt' (did you mean text?)"),
+        ("signals.kinds", {"choice": ["most"]}, "expected all, none or a list of cosine"),
+        (
+            "training.epochs",
+            {"int": [1, 3], "when": {"model.attention": ["multi"]}},
+            "search.training.epochs.when.model.attention: expected one of",
+        ),
+    ],
+)
+def test_a_value_that_its_key_never_takes_is_refused_when_the_recipe_is_read(
+    key: str, values: Any, told: str
+) -> None:
+    assert told in refusal({key: values})
+
+
+def test_every_faulty_value_of_a_search_is_named_at_once() -> None:
+    message = refusal({"training.epochs": {"choice": [0, -1]}, "model.se": {"choice": ["x"]}})
+    assert message.count("; found") == 3
+
+
+def test_what_only_other_values_forbid_is_no_fault_of_a_key() -> None:
+    search = {
+        "training.weight_decay": {"float": [0.0, 0.1], "step": 0.05},
+        "items.dim": {"int": [2, 8], "when": {"items.embedding": ["joint_pca"]}},
+        "training.clip_norm": {"choice": [None, 1.0]},
+        "training.batch_size": {"choice": ["auto", 128]},
+        "training.epochs": {"float": [1, 5], "step": 2},
+    }
+    assert with_search(search).search is not None
+
+
+@pytest.mark.parametrize("path", list(shipped_recipes()), ids=lambda p: p.stem)
+def test_the_space_around_a_shipped_recipe_is_a_search_that_it_takes(path: Path) -> None:
+    recipe = load_recipe(str(path))
+    search = {key: values.as_plain() for key, values in search_of(recipe).items()}
+    assert parse_recipe({**recipe.resolved(), "search": search}, "own").search is not None
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from mmctr_kit.recipe.blocks import (
     Training,
 )
 from mmctr_kit.recipe.explain import explain_all
-from mmctr_kit.recipe.search import RANGE_KEYS, Range, require_keys
+from mmctr_kit.recipe.search import RANGE_KEYS, Range, require_keys, require_values
 from mmctr_kit.recipe.settings import drop_idle
 from mmctr_kit.recipe.shipped import find_recipe, recipe_folder, shipped_recipes
 from mmctr_kit.registry import MODELS, model_options, model_supplies
@@ -152,7 +152,10 @@ class Recipe(Block):
 
     @model_validator(mode="after")
     def _search_is_of_its_keys(self) -> "Recipe":
-        require_keys(self.search or {}, self.keys())
+        search = self.search or {}
+        require_keys(search, self.keys())
+        parts = {name: getattr(self, name) for name in type(self).model_fields}
+        require_values(search, {k: type(v) for k, v in parts.items() if isinstance(v, Block)})
         return self
 
     @property

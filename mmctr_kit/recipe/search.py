@@ -14,9 +14,17 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from mmctr_kit.errors import did_you_mean
+from mmctr_kit.recipe.explain import explain_all
 
 FIXED = {
     "name": "a trial has no name of its own",
@@ -125,7 +133,7 @@ Search = Mapping[str, Range]
 
 def label(value: Any) -> str:
     """A value as --set takes it; equal labels are equal values."""
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def require_keys(search: Search, known: Sequence[str]) -> None:
@@ -146,9 +154,56 @@ def require_keys(search: Search, known: Sequence[str]) -> None:
         seen.append(key)
 
 
+def require_values(search: Search, blocks: Mapping[str, type[BaseModel]]) -> None:
+    """ValueError where a choice, an end of a range or a value of a condition is none that its key
+    takes, whatever the other keys are. ``blocks`` are the recipe's; all keys are theirs."""
+    faults: list[str] = []
+    for key, values in search.items():
+        where = f"search.{key}"
+        at_ends = _faults(where, key, values.corners, blocks)
+        inside = [] if at_ends else _faults(where, key, _between(values), blocks)
+        faults += at_ends
+        faults += [f"{_expected(told)}; found float: {list(values.bounds)}" for told in inside]
+        for other, wanted in values.when.items():
+            faults += _faults(f"{where}.when.{other}", other, wanted, blocks)
+    if faults:
+        raise ValueError("; ".join(faults))
+
+
 def holds(when: Mapping[str, Sequence[Any]], value_of: Mapping[str, Any]) -> bool:
     """Whether every key of ``when`` has one of its values."""
     return all(label(value_of[key]) in {label(v) for v in values} for key, values in when.items())
+
+
+def _faults(
+    where: str, key: str, values: Iterable[Any], blocks: Mapping[str, type[BaseModel]]
+) -> list[str]:
+    """One phrase a value that ``key`` does not take."""
+    block, _, name = key.partition(".")
+    above = where.removesuffix(f".{name}")
+    faults: list[str] = []
+    for value in values:
+        try:
+            blocks[block].model_validate({name: value})
+        except ValidationError as e:
+            if not any(error["loc"] for error in e.errors()):
+                continue  # of keys that do not go together, which the others may mend
+            told = explain_all(e, {above: {name: value}}, (above,), lambda _: [])
+            faults += [t if "; found" in t else f"{t}; found {label(value)}" for t in told]
+    return faults
+
+
+def _expected(phrase: str) -> str:
+    return phrase.partition("; found")[0]
+
+
+def _between(values: Range) -> tuple[float, ...]:
+    """A value inside of a float range, no whole one where there are others: the ends may be whole
+    by chance, and pass for a key that takes no fractions."""
+    if values.real is None:
+        return ()
+    low, high = values.real
+    return (low + values.step,) if values.step is not None else (low + (high - low) / math.pi,)
 
 
 def _require_known(key: str, known: Iterable[str], where: str) -> None:

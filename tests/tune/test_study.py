@@ -164,6 +164,6 @@ def test_an_impossible_search_is_refused_before_it_begins(
     plan: StudyPlan, tiny: ChallengeData
 ) -> None:
     content = plan.recipe.resolved()
-    content["search"] = {"training.epochs": {"int": [0, 2]}}
-    with pytest.raises(UsageError, match=r"search\.training\.epochs: 0 is impossible"):
+    content["search"] = {"training.weight_decay": {"choice": [0.1]}}
+    with pytest.raises(UsageError, match=r"search\.training\.weight_decay: 0.1 is impossible"):
         plan_study(parse_recipe(content, "other"), tiny, "cpu", 1)
