@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmctr_kit.challenge.check import CHECKS, check_data, table
-from mmctr_kit.challenge.contract import FILES
+from mmctr_kit.challenge.contract import FILES, SPLITS
 from mmctr_kit.findings import Finding, Level, exit_code
 
 N_ITEMS = 40
@@ -134,6 +134,28 @@ def info_from_v1(folder: Path) -> None:
     vectors = pa.array([[0.0] * len(v1[0]), *v1])
     info = info.set_column(info.schema.get_field_index(EMB), EMB, vectors)
     pq.write_table(info, folder / FILES["item_info"].path)
+
+
+def turned_round(histories: Any) -> Any:
+    """The most recent item first; the padding stays on the left."""
+    out = np.zeros_like(histories)
+    for row, history in zip(out, histories, strict=True):
+        row[history != 0] = history[history != 0][::-1]
+    return out
+
+
+def all_turned_round(folder: Path) -> None:
+    for split in SPLITS:
+        path = folder / FILES[split].path
+        rows = pq.read_table(path)
+        turned = pa.array(list(turned_round(np.array(rows["item_seq"].to_pylist()))))
+        at = rows.schema.get_field_index("item_seq")
+        pq.write_table(rows.set_column(at, "item_seq", turned), path)
+
+
+def longer(sequences: list[list[int]]) -> list[list[int]]:
+    """Each goes on with 20 other items."""
+    return [s + [i for i in range(1, N_ITEMS + 1) if i not in s][:20] for s in sequences]
 
 
 def images(first: int, count: int, content: bytes) -> Callable[[Path], object]:
@@ -310,6 +332,7 @@ FAULTS = [
         FAIL,
         "train",
         change("item_seq", lambda x: x[:, ::-1]),
+        ("history-order",),
     ),
     Fault(
         "a hole in a history",
@@ -492,6 +515,24 @@ FAULTS = [
         WARN,
         "item_seq",
         change("item_seq", lambda x: [list(range(1, 41))] * len(x)),
+        ("history-order",),
+    ),
+    Fault("turned round", "history-order", FAIL, "train", change("item_seq", turned_round)),
+    Fault("all turned round", "history-order", WARN, ANY, all_turned_round),
+    Fault(
+        "sorted by id",
+        "history-order",
+        WARN,
+        "train",
+        change("item_seq", lambda x: np.sort(x, axis=1)),
+    ),
+    Fault(
+        "the recent end cut off",
+        "history-order",
+        WARN,
+        "item_seq",
+        change("item_seq", longer),
+        ("item-seq-targets",),
     ),
     Fault("images missing", "images", WARN, ANY, images(2, 40, b"jpg")),
     Fault("an empty image", "images", WARN, ANY, images(1, 40, b"")),

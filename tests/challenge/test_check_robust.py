@@ -44,6 +44,7 @@ def test_without_the_optional_files_what_needs_them_is_skipped_and_says_so(
     assert skipped == {
         "item-info-alignment",
         "item-feature-alignment",
+        "history-order",
         "levels-agree",
         "item-seq-targets",
     }

@@ -16,6 +16,7 @@ from mmctr_kit.challenge.check.folder import image_findings, memory_findings
 from mmctr_kit.challenge.check.items import item_findings, read_items
 from mmctr_kit.challenge.check.leaks import leak_findings
 from mmctr_kit.challenge.check.levels import level_findings
+from mmctr_kit.challenge.check.order import order_findings
 from mmctr_kit.challenge.check.rows import read_rows, row_findings
 from mmctr_kit.challenge.check.source import Source, probe
 from mmctr_kit.challenge.check.tags import tag_findings
@@ -96,6 +97,12 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         ),
         "target-ids": Check(_FAIL, "item_id is a known item", (*SPLITS, "item_info")),
         "target-in-history": Check(_WARN, "share of rows with the target in its history", SPLITS),
+        "history-order": Check(
+            _FAIL,
+            "a sample of users' histories run as item_seq.parquet does: proven backwards FAIL; "
+            "perhaps backwards, in another order or cut at the recent end WARN",
+            (*SPLITS, "item_seq"),
+        ),
         "levels-range": Check(
             _FAIL, "likes_level and views_level in 1..10; 0 in item_feature: WARN", SPLITS
         ),
@@ -144,14 +151,16 @@ def check_data(folder: Path) -> list[Finding]:
     found += tag_findings(items)
     feature = items.pop("item_feature")
     items.clear()  # the vectors, before the rows come
-    rows = read_rows(sources, n_items)
     sequences = read_sequences(sources["item_seq"])
+    sample = None if sequences is None else sequences.sample
+    rows = read_rows(sources, n_items, None if sample is None else sample.users)
     strange = None if sequences is None else sequences.strange(n_items)
     found += row_findings(rows, n_items, strange)
     found += level_findings(rows, feature, sources["item_feature"])
     found += user_findings(rows, sequences)
+    found += order_findings(rows, sample)
     entries = sum(int(f.history.counts.sum()) for f in rows.values() if f.history is not None)
-    del rows, sequences
+    del rows, sequences, sample
     memory = list(memory_findings(sources, entries))
     found += memory
     if any(f.level is not Level.PASS for f in memory):

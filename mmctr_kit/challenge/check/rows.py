@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.challenge.check.courses import Lists, longest
 from mmctr_kit.challenge.check.items import padded_elsewhere
 from mmctr_kit.challenge.check.source import Source, ints, ragged
 from mmctr_kit.challenge.contract import MAX_HISTORY, PAD, SPLITS, SUBMISSION_ID, Split
@@ -37,18 +38,25 @@ class HistoryFacts:
 
 @dataclass(frozen=True)
 class RowFile:
-    """What is held of one split: its usable scalar columns (rows,) by name, and its histories."""
+    """What is held of one split: its usable scalar columns (rows,) by name, its histories, and
+    those of a sample of users as they are (None where nothing asks for them)."""
 
     columns: Mapping[str, NDArray[np.int64]]
     history: HistoryFacts | None
+    sample: Lists | None
 
 
 RowFiles = Mapping[Split, RowFile]
 
 
-def read_rows(sources: Mapping[str, Source], n_items: int | None) -> dict[Split, RowFile]:
-    """The three splits; ``n_items`` None where it is not known."""
-    return {s: _read(sources[s], n_items) for s in SPLITS}
+def read_rows(
+    sources: Mapping[str, Source],
+    n_items: int | None,
+    sampled: NDArray[np.int64] | None = None,
+) -> dict[Split, RowFile]:
+    """The three splits; ``n_items`` None where it is not known. ``sampled`` (ascending) are the
+    users whose histories are held."""
+    return {s: _read(sources[s], n_items, sampled) for s in SPLITS}
 
 
 def row_findings(rows: RowFiles, n_items: int | None, sequences: bool | None) -> Iterator[Finding]:
@@ -62,11 +70,12 @@ def row_findings(rows: RowFiles, n_items: int | None, sequences: bool | None) ->
     yield from _labels(rows)
 
 
-def _read(source: Source, n_items: int | None) -> RowFile:
+def _read(source: Source, n_items: int | None, sampled: NDArray[np.int64] | None) -> RowFile:
     scalars = [c.name for c in source.file.columns if c.kind == "int" and source.usable(c.name)]
     with_history = source.usable("item_seq")
     parts: dict[str, list[NDArray[np.int64]]] = {n: [] for n in scalars}
     histories: list[HistoryFacts] = []
+    held: list[Lists] = []
     if scalars or with_history:
         for batch in source.batches(*scalars, *(["item_seq"] if with_history else [])):
             for name in scalars:
@@ -74,8 +83,13 @@ def _read(source: Source, n_items: int | None) -> RowFile:
             if with_history:
                 target = ints(batch["item_id"]) if "item_id" in scalars else None
                 histories.append(_history(ragged(batch["item_seq"]), target, n_items))
+                if sampled is not None and "user_id" in scalars:
+                    lists = Lists(ints(batch["user_id"]), ragged(batch["item_seq"]))
+                    held.append(longest([lists.of(sampled)]))
     columns = {n: np.concatenate(p) for n, p in parts.items()}
-    return RowFile(columns, _joined(histories) if histories else None)
+    return RowFile(
+        columns, _joined(histories) if histories else None, longest(held) if held else None
+    )
 
 
 def _history(seq: Ragged, target: NDArray[np.int64] | None, n_items: int | None) -> HistoryFacts:

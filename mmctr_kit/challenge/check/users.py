@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.challenge.check.courses import Lists, Sampler
 from mmctr_kit.challenge.check.rows import RowFile, RowFiles
 from mmctr_kit.challenge.check.source import Source, ints, ragged
 from mmctr_kit.challenge.contract import KNOWN_LABEL_MEAN, KNOWN_ROWS_PER_USER, PAD, SPLITS
@@ -27,12 +28,14 @@ TOLD = 0.01
 
 @dataclass(frozen=True)
 class Sequences:
-    """item_seq.parquet: sorted keys of its (user, item) pairs, its users, and the range of ids."""
+    """item_seq.parquet: sorted keys of its (user, item) pairs, its users, the range of ids, and the
+    sequences of a sample of users."""
 
     keys: NDArray[np.uint64]
     users: NDArray[np.int64]
     lowest: int
     highest: int
+    sample: Lists
 
     def strange(self, n_items: int | None) -> bool | None:
         """Whether an id lies outside 0..n_items; None where that is not known."""
@@ -44,14 +47,17 @@ def read_sequences(source: Source) -> Sequences | None:
     if not source.usable("user_id", "item_seq"):
         return None
     users, keys, low, high = [], [], 0, 0
+    sampler = Sampler(source.rows)
     for batch in source.batches("user_id", "item_seq"):
         user, seq = ints(batch["user_id"]), ragged(batch["item_seq"])
         items = np.asarray(seq.values, np.int64)
         low, high = min(low, int(items.min(initial=0))), max(high, int(items.max(initial=0)))
         owner = np.repeat(user, seq.lengths)
         users.append(user)
+        sampler.add(user, seq)
         keys.append(pair_keys(owner[items != PAD], items[items != PAD]))
-    return Sequences(np.sort(np.concatenate(keys)), distinct(np.concatenate(users)), low, high)
+    pairs, owners = np.sort(np.concatenate(keys)), distinct(np.concatenate(users))
+    return Sequences(pairs, owners, low, high, sampler.lists())
 
 
 def user_findings(rows: RowFiles, sequences: Sequences | None) -> Iterator[Finding]:
