@@ -24,6 +24,7 @@ from mmctr_kit.training.boosted import BoostedLearner
 from mmctr_kit.training.device import prepare
 from mmctr_kit.training.fit import Fit, batch_size_for
 from mmctr_kit.training.neural import NeuralLearner
+from mmctr_kit.training.sizes import Buckets
 from mmctr_kit.training.step import Step, plain
 from mmctr_kit.training.stream import RowStream
 
@@ -82,15 +83,16 @@ def measure(told: Subject) -> Result:
     prediction = _predict(fit, told.seconds)
     latency = latencies(learner, "valid", users)
     memory = peak_bytes(told.device)  # what follows is not the model's
-    batch = fit.batch(stream_of(fit, train).batches(0, 1)[0])
+    stream = stream_of(fit, train)
+    batch, buckets = fit.batch(stream.batches(0, 1)[0]), stream.sizes.buckets
     parameters = sum(p.numel() for p in fit.model.parameters())
     return Result(
         recipe=recipe.name,
         parameters=parameters,
         training=training,
         prediction=prediction,
-        work=_work(fit.step, batch),
-        phases=_phases(fit.step, batch) if batch.device.type == "cpu" else None,
+        work=_work(fit.step, batch, buckets),
+        phases=_phases(fit.step, batch, buckets) if batch.device.type == "cpu" else None,
         latency=latency,
         memory_mb=memory / 2**20,
         memory_of="process" if batch.device.type == "cpu" else "gpu",
@@ -105,12 +107,12 @@ def timed_steps(fit: Fit, stream: RowStream, told: Subject) -> Iterator[Chunk]:
     rates = [fit.options.learning_rate] * chunk
     first = 0
     while True:
-        index = stream.batches(first, chunk)
+        stream.batches(first, chunk)  # drawn beforehand, as an epoch's are once
         began, cpu = time.perf_counter(), time.process_time()
-        fit.train_steps(index, rates)  # it ends with the loss on the host
+        fit.train_steps(stream, first, rates)  # it ends with the loss on the host
         taken, cpu = time.perf_counter() - began, time.process_time() - cpu
         if first >= _WARM_UP * chunk:
-            yield Chunk(index.numel(), taken, cpu)
+            yield Chunk(chunk * stream.batch_size, taken, cpu)
         first += chunk
 
 
@@ -134,9 +136,8 @@ def _train(fit: Fit, train: NDArray[np.int64], told: Subject) -> Training:
 def stream_of(fit: Fit, train: NDArray[np.int64]) -> RowStream:
     """Random batches of the recipe's size."""
     whole, rows = fit.source.whole, torch.from_numpy(train)
-    lengths = whole.rows["train"].lengths_of(rows.to(whole.device))
     size = batch_size_for(len(train), fit.options)
-    return RowStream(rows.to(fit.source.device), lengths, size, 0)
+    return RowStream(rows.to(fit.source.device), whole.rows["train"].lengths, size, 0)
 
 
 def _predict(fit: Fit, seconds: float) -> Prediction:
@@ -153,13 +154,13 @@ def _predict(fit: Fit, seconds: float) -> Prediction:
     return Prediction(len(enough), time.perf_counter() - began, total)
 
 
-def _work(step: Step, index: torch.Tensor) -> Work:
+def _work(step: Step, index: torch.Tensor, buckets: Buckets) -> Work:
     """Counted in a plain step: a compiled one hides its products."""
     step.model.train()
     forward, step.forward = step.forward, plain
     try:
         with FlopCounterMode(display=False) as counter:
-            step(index)
+            step(index, buckets=buckets)
     finally:
         step.forward = forward
     rows = len(index)
@@ -170,13 +171,13 @@ def _work(step: Step, index: torch.Tensor) -> Work:
     )
 
 
-def _phases(step: Step, index: torch.Tensor) -> dict[str, float]:
+def _phases(step: Step, index: torch.Tensor, buckets: Buckets) -> dict[str, float]:
     """Share of the time of some steps that went to each of their phases."""
     step.model.train()
     spent = dict.fromkeys(("data", "forward", "backward", "optimizer"), 0.0)
     for _ in range(_PHASE_STEPS):
         times = [time.perf_counter()]
-        batch = step.batch(index)
+        batch = step.batch(index, buckets=buckets)
         times.append(time.perf_counter())
         loss = step.loss(batch, index)
         times.append(time.perf_counter())

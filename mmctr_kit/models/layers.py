@@ -13,13 +13,12 @@ from torch.nn import functional as F
 
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.dropout import Dropout, relu_dropout
-from mmctr_kit.models.gather import eager_on_cpu, gather
+from mmctr_kit.models.gather import eager_on_cpu
 from mmctr_kit.models.segments import (
     row_and_item_sums,
     row_products,
     rows_to_positions,
     weighted_sum,
-    with_zeros,
 )
 from mmctr_kit.options import Activation
 
@@ -142,41 +141,6 @@ def _rate(layer: nn.Module, values: Tensor) -> float:
     if eager_on_cpu(values) or not isinstance(layer, Dropout) or not layer.training:
         return 0.0
     return layer.p if layer.p < 1 else 0.0
-
-
-def take_slots(values: Tensor, slot: Tensor) -> Tensor:
-    """(S, d) values of slots, (T,) slots -> (T, d); zeros where the slot is S."""
-    return gather(with_zeros(values), slot)
-
-
-def padded_slots(row: Tensor, offsets: Tensor, length: int) -> Tensor:
-    """Where each of the (P,) positions goes in a flattened (B, ``length``) layout, int64.
-
-    Left-padded, the most recent item last, as in the challenge's ``item_seq``. A dummy position
-    and one older than its row's ``length`` most recent have no place there: B * length.
-    """
-    rows = len(offsets) - 1
-    end = F.pad(offsets[1:], (0, 1))[row.long()]
-    age = end - torch.arange(len(row), device=row.device)  # 1 = the most recent
-    placed = (row < rows) & (age <= length)
-    return torch.where(placed, (row + 1) * length - age, rows * length).long()
-
-
-def scatter_slots(values: Tensor, slot: Tensor, rows: int, length: int) -> Tensor:
-    """(T, d) values put at their (T,) slots of a (rows, length, d) layout, zeros elsewhere.
-
-    A value whose slot is rows * length is dropped.
-    """
-    flat = values.new_zeros(rows * length + 1, values.shape[1]).index_copy_(0, slot, values)
-    return flat[:-1].view(rows, length, -1)
-
-
-def to_padded(values: Tensor, row: Tensor, offsets: Tensor, length: int) -> Tensor:
-    """(P, d) values of packed positions -> (B, length, d), laid out as in :func:`padded_slots`.
-
-    Zeros at padding. ``row`` and ``offsets`` as in Batch.
-    """
-    return scatter_slots(values, padded_slots(row, offsets, length), len(offsets) - 1, length)
 
 
 class SqueezeExcitation(nn.Module):

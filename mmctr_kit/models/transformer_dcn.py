@@ -5,8 +5,11 @@ sequence part from TransAct (Xia et al., KDD 2023) and its head from DCNv2 (Wang
 Here the padding mask is right: real positions are attended, padding is not. As it was released, the
 mask is inverted: :mod:`mmctr_kit.models.transformer_dcn_momo`.
 
-Shapes: B rows, L = max_length, T tokens, D the width of an item vector, W = 2 D that of a token.
+Shapes: B rows, in parts of n rows that are padded to L places each
+(:mod:`mmctr_kit.models.padding`), T tokens, D the width of an item vector, W = 2 D that of a token.
 """
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +21,10 @@ from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.dropout import Dropout
 from mmctr_kit.models.encoder import ItemEncoder
 from mmctr_kit.models.gather import gather
-from mmctr_kit.models.layers import (
-    MLP,
-    embedding,
-    linear,
-    padded_slots,
-    scatter_slots,
-    take_slots,
-)
+from mmctr_kit.models.layers import MLP, embedding, linear
+from mmctr_kit.models.padding import Padding, Slots
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
+from mmctr_kit.models.segments import with_zeros
 from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
 
 
@@ -48,14 +46,20 @@ class SelfAttention(nn.Module):
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
 
-    def forward(self, x: Tensor, slot: Tensor, attended: Tensor) -> Tensor:
-        """(T, W) tokens, their (T,) slots, (B, L) True = a key that may be attended -> (T, W).
+    def forward(self, x: Tensor, slots: Slots) -> Tensor:
+        """(T, W) tokens and where they are laid out -> (T, W).
 
-        Every row needs an attended key.
+        Every row needs an attended place.
         """
+        qkv = slots.laid_out(F.linear(x, self.in_proj_weight, self.in_proj_bias))
+        parts = zip(qkv, slots.attended, strict=True)
+        found: Tensor = self.out_proj(slots.taken([self._attend(*part) for part in parts]))
+        return found
+
+    def _attend(self, qkv: Tensor, attended: Tensor) -> Tensor:
+        """(n, L, 3 W), (n, L) -> (n, L, W)."""
         rows, length = attended.shape
-        qkv = scatter_slots(F.linear(x, self.in_proj_weight, self.in_proj_bias), slot, rows, length)
-        q, k, v = qkv.view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, L, W/H)
+        q, k, v = qkv.view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (n, H, L, W/H)
         pooled = F.scaled_dot_product_attention(
             q,
             k,
@@ -63,9 +67,7 @@ class SelfAttention(nn.Module):
             attn_mask=attended[:, None, None, :],
             dropout_p=self.drop.p if self.training else 0.0,
         )
-        flat = pooled.transpose(1, 2).reshape(rows * length, -1)
-        found: Tensor = self.out_proj(take_slots(flat, slot))
-        return found
+        return pooled.transpose(1, 2).flatten(2)
 
 
 class EncoderLayer(nn.Module):
@@ -80,9 +82,9 @@ class EncoderLayer(nn.Module):
         self.norm2 = nn.LayerNorm(width)
         self.drop = Dropout(dropout)
 
-    def forward(self, x: Tensor, slot: Tensor, attended: Tensor) -> Tensor:
+    def forward(self, x: Tensor, slots: Slots) -> Tensor:
         """(T, W) -> (T, W); arguments as in :class:`SelfAttention`."""
-        x = self.norm1(x + self.drop(self.self_attn(x, slot, attended)))
+        x = self.norm1(x + self.drop(self.self_attn(x, slots)))
         hidden = self.drop(F.relu(self.linear1(x)))
         out: Tensor = self.norm2(x + self.drop(self.linear2(hidden)))
         return out
@@ -180,12 +182,12 @@ class TransformerDCN(nn.Module):
         history = torch.cat([batch.history.new_full((1,), PAD), batch.history])
         target, table, index = self.items.lookup(history, batch.item)  # (B, D)
         padding, history = torch.split(gather(table, index), [1, len(batch.history)])
-        padded, attended = self.encoded(batch, history, target, padding.squeeze(0))
+        parts = self.encoded(batch, history, target, padding.squeeze(0))
         fields = [
             self.likes_level(batch.likes_level),
             self.views_level(batch.views_level),
             target,
-            self._pooled(padded, attended),
+            self._pooled(parts),
         ]
         exact = self.likes_level.weight.dtype  # for the cross layers' powers
         x = torch.cat([field.to(exact) for field in fields], dim=-1)
@@ -194,43 +196,50 @@ class TransformerDCN(nn.Module):
 
     def encoded(
         self, batch: Batch, history: Tensor, target: Tensor, padding: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """(B, L, W) outputs of the encoder and (B, L) True = attended; the others mean nothing.
+    ) -> Iterable[tuple[Tensor, Tensor]]:
+        """Of each part, (n, L, W) outputs of the encoder and (n, L) True = attended; the others
+        mean nothing.
 
         ``history`` (P, D), ``target`` (B, D) and ``padding`` (D,) are item vectors. There is a
         token for each history position and, after those, one for each row, which is used where
-        the row has no history; tokens that are not used have the slot B * L.
+        the row has no history; a token that is not used has no place.
         """
-        rows, length = len(target), self.max_length
+        rows, layout = len(target), Padding.of(batch, self.max_length)
         number = torch.arange(rows, device=target.device)
         empty = batch.offsets.diff() == 0
         row = torch.cat([batch.row, torch.where(empty, number, rows)])
         slot = torch.cat(
             [
-                padded_slots(batch.row, batch.offsets, length),
-                torch.where(empty, (number + 1) * length - 1, rows * length),
+                layout.slots(batch.row, batch.offsets),
+                torch.where(empty, layout.ends(target.device) - 1, layout.places),
             ]
         )
         items = torch.cat([history, padding.expand(rows, -1)])
-        tokens = torch.cat([items, take_slots(target, row)], dim=-1)
-        flat = slot.new_zeros(rows * length + 1, dtype=torch.bool).index_fill(0, slot, True)
-        attended = flat[:-1].view(rows, length)
-        return self.encode(tokens, slot, attended), attended
+        tokens = torch.cat([items, gather(with_zeros(target), row)], dim=-1)
+        slots = Slots.of(layout, slot)
+        return zip(self.encode(tokens, slots), slots.attended, strict=True)
 
-    def encode(self, tokens: Tensor, slot: Tensor, attended: Tensor) -> Tensor:
-        """(T, W) tokens through the encoder layers, laid out as (B, L, W)."""
+    def encode(self, tokens: Tensor, slots: Slots) -> list[Tensor]:
+        """(T, W) tokens through the encoder layers, laid out as (n, L, W) of each part."""
         tokens = tokens.to(self.likes_level.weight.dtype)  # what is added up stays exact
         for layer in self.encoder:
-            tokens = layer(tokens, slot, attended)
-        return scatter_slots(tokens, slot, *attended.shape)
+            tokens = layer(tokens, slots)
+        return slots.laid_out(tokens)
 
-    def _pooled(self, padded: Tensor, attended: Tensor) -> Tensor:
-        """(B, (first_k_cols + max_pool) * W): the last positions and the maximum of all."""
-        ignored, k = ~attended[:, :, None], self.first_k_cols
-        parts = [padded[:, -k:].masked_fill(ignored[:, -k:], 0.0).flatten(1)]
+    def _pooled(self, parts: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+        """Those of :meth:`encoded` -> (B, (first_k_cols + max_pool) * W): the last positions and
+        the maximum of all."""
+        last, highest = [], []
+        for padded, attended in parts:
+            ignored = ~attended[:, :, None]
+            k = min(self.first_k_cols, padded.shape[1])
+            recent = padded[:, -k:].masked_fill(ignored[:, -k:], 0.0)
+            last.append(F.pad(recent, (0, 0, self.first_k_cols - k, 0)).flatten(1))
+            highest.append(padded.masked_fill(ignored, float("-inf")).amax(1))
+        pooled = [torch.cat(last)]
         if self.out_linear is not None:
-            parts.append(self.out_linear(padded.masked_fill(ignored, float("-inf")).amax(1)))
-        return torch.cat(parts, dim=-1)
+            pooled.append(self.out_linear(torch.cat(highest)))
+        return torch.cat(pooled, dim=-1)
 
     def published_names(self, state: State) -> Names:
         """The released entry's parameter names; see :mod:`mmctr_kit.models.published`."""

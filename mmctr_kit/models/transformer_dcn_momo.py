@@ -8,11 +8,13 @@ target item, its levels, and the history's length. It is kept to reproduce that 
 a model that reads histories, take :mod:`mmctr_kit.models.transformer_dcn`.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from mmctr_kit.models.batch import Batch
-from mmctr_kit.models.layers import to_padded
+from mmctr_kit.models.padding import Padding, Slots
 from mmctr_kit.models.transformer_dcn import TransformerDCN
 from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
 
@@ -70,20 +72,22 @@ class TransformerDCNMomo(TransformerDCN):
 
     def encoded(
         self, batch: Batch, history: Tensor, target: Tensor, padding: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """(B, L, W) outputs of the encoder and (B, L) True = attended = padding."""
-        length = self.max_length
+    ) -> Iterable[tuple[Tensor, Tensor]]:
+        """(B, L, W) outputs of the encoder and (B, L) True = attended = padding; one part, of L =
+        ``max_length`` places a row, since none is left out."""
+        rows, length = len(target), self.max_length
         from_end = torch.arange(length, 0, -1, device=target.device)
         real = from_end <= batch.offsets.diff()[:, None]  # (B, L), left-padded
         full = real.all(1)
         attended = ~real | (full[:, None] & (from_end == 1))
         if self.training:
-            return self._each(batch, real, attended, history, target, padding), attended
+            return [(self._each(batch, real, attended, history, target, padding), attended)]
         # The last item of a full history, else padding: the one key there is, however often.
         items = torch.cat([padding[None], history])[torch.where(full, batch.offsets[1:], 0)]
         tokens = torch.cat([items, target], dim=-1)
-        slot = torch.arange(len(target), device=target.device)
-        return self.encode(tokens, slot, attended.any(1, True)).expand(-1, length, -1), attended
+        slot = torch.arange(rows, device=target.device)
+        [one] = self.encode(tokens, Slots.of(Padding(((rows, 1),)), slot))
+        return [(one.expand(-1, length, -1), attended)]
 
     def _each(
         self,
@@ -95,8 +99,10 @@ class TransformerDCNMomo(TransformerDCN):
         padding: Tensor,
     ) -> Tensor:
         rows, length = real.shape
-        padded = to_padded(history, batch.row, batch.offsets, length)
+        layout = Padding(((rows, length),))
+        [padded] = Slots(layout, layout.slots(batch.row, batch.offsets), [real]).laid_out(history)
         items = torch.where(real[:, :, None], padded, padding)
         tokens = torch.cat([items, target[:, None].expand(-1, length, -1)], dim=-1)
         slot = torch.arange(rows * length, device=target.device)
-        return self.encode(tokens.flatten(0, 1), slot, attended)
+        [found] = self.encode(tokens.flatten(0, 1), Slots(layout, slot, [attended]))
+        return found

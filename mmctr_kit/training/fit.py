@@ -9,6 +9,7 @@ and the epoch, so that a fit resumed from an epoch's state ends where an uninter
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,13 @@ from mmctr_kit.training.steps import PlainSteps, StaticSteps, Steps, resolve_ste
 from mmctr_kit.training.stream import RowStream
 
 PREDICT_ROWS = 1 << 11
-"""Rows predicted at once on a CPU, at most: a model may need as much for a short history as for a
-long one, as those do that pad."""
+"""Rows predicted at once on a CPU, at most: a model may have wide fields for a row without history
+too."""
 
-PREDICT_POSITIONS = {"cpu": 1 << 15, "cuda": (1 << 16) - 1}
-"""History positions and rows predicted at once: large enough to fill the device, no larger. On
-CUDA, torch's scaled dot-product attention takes at most 65,535 rows (pytorch issue 142228), and a
-model that pads needs 64 positions for a row of any length."""
+PREDICT_POSITIONS = {"cpu": 1 << 13, "cuda": (1 << 16) - 1}
+"""History positions and rows predicted at once: large enough to fill the device, no larger. A DIN
+takes 0.9 times as long on a CPU as at 1 << 15, whose products are beyond its caches. On CUDA,
+torch's scaled dot-product attention takes at most 65,535 rows (pytorch issue 142228)."""
 
 
 def batch_size_for(rows: int, options: Training) -> int:
@@ -78,7 +79,7 @@ class Fit:
         self.step = Step(model, source.data, options, self.known_user, forward, batches)
         self.steps: Steps = PlainSteps(self.step)
         if resolve_steps(options.steps, device) != "plain":
-            self.steps = StaticSteps(self.step, source.whole.rows["train"].lengths)
+            self.steps = StaticSteps(self.step)
 
     def run(
         self, train: NDArray[np.int64], holdout: NDArray[np.int64], resume: State | None = None
@@ -94,7 +95,7 @@ class Fit:
         # Drawn on the device, which draws other permutations than the host would.
         stream = RowStream(
             rows.to(self.source.device),
-            whole.rows["train"].lengths_of(rows.to(whole.device)),
+            whole.rows["train"].lengths,
             batch_size,
             mix(self.seed, 1),
         )
@@ -140,15 +141,22 @@ class Fit:
         whole = self.source.whole
         chosen = torch.arange(len(whole.rows[split])) if index is None else torch.from_numpy(index)
         chosen = chosen.to(whole.device)
-        sizes = self._sizes(whole.rows[split].lengths_of(chosen))
+        # By length, so that rows that are padded are padded to hardly more than their own.
+        lengths, order = torch.sort(whole.rows[split].lengths_of(chosen), stable=True)
+        sizes = self._sizes(lengths)
+        longest = iter(lengths[torch.tensor(sizes).cumsum(0).to(lengths.device) - 1].tolist())
         self.model.eval()
         parts = []
         with torch.inference_mode():
-            for chunk in self.source.chunks(split, chosen, sizes):
+            for chunk in self.source.chunks(split, chosen[order], sizes):
                 for rows in chunk.batches():
                     batch = make_batch(chunk.data, split, rows, self.known_user)
+                    batch = replace(batch, buckets=((len(rows), next(longest)),))
                     parts.append(self.model(batch).double())
-        return torch.cat(parts).cpu().numpy() if parts else np.zeros(0)
+        found = np.zeros(len(chosen))
+        if parts:
+            found[order.cpu().numpy()] = torch.cat(parts).cpu().numpy()
+        return found
 
     def _sizes(self, length: Tensor) -> list[int]:
         """Of rows (R,) of this history ``length``, how many to predict at once: cut where their
@@ -162,16 +170,17 @@ class Fit:
         sizes: list[int] = torch.unique_consecutive(part, return_counts=True)[1].tolist()
         return sizes
 
-    def train_steps(self, index: Tensor, rates: Sequence[float]) -> float:
-        """Train on the batches ``index`` (S, B) at these learning rates; the mean of their
-        losses."""
+    def train_steps(self, stream: RowStream, first: int, rates: Sequence[float]) -> float:
+        """Train on the stream's batches from ``first`` on, one at each of these learning rates; the
+        mean of their losses."""
         self.model.train()
         rate = torch.tensor(rates, device=self.source.device)
         total = torch.zeros((), device=self.source.device)
-        steps, size = index.shape
-        for chunk in self.source.chunks("train", index.flatten(), [size] * steps):
+        steps, size = len(rates), stream.batch_size
+        index = stream.batches(first, steps).flatten()
+        for chunk in self.source.chunks("train", index, [size] * steps):
             count = len(chunk.sizes)
-            self.steps.run(chunk, rate[:count], total)
+            self.steps.run(chunk, rate[:count], total, stream.sizes)
             rate = rate[count:]
         return float(total) / steps
 
@@ -185,7 +194,7 @@ class Fit:
     def _epoch(self, stream: RowStream, begin: int, steps: int, total: int) -> float:
         numbers = range(begin, begin + steps)
         rates = [learning_rate(step, total, self.options) for step in numbers]
-        return self.train_steps(stream.batches(begin, steps), rates)
+        return self.train_steps(stream, begin, rates)
 
     def _keep(self) -> None:
         """The model as it is becomes the best snapshot, in the memory of the one before."""

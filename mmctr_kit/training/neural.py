@@ -29,6 +29,7 @@ from mmctr_kit.training.shared import Seen, Shared
 from mmctr_kit.training.source import Place
 from mmctr_kit.training.step import compiled, compiled_batches, plain
 from mmctr_kit.training.steps import resolve_steps
+from mmctr_kit.training.stream import RowStream
 
 _TIMED_STEPS = 5
 KNOWN_USER = "known_user"
@@ -196,12 +197,14 @@ class NeuralLearner:
         fit = Fit(self.build(0), source, options, 0, self._forward, self._batches)
         size = batch_size_for(train_rows, options)
         # Rows far apart: neighbours share a user, and on a CPU an item is encoded once a batch.
-        there = len(source.whole.rows["train"])
-        rows = np.sort(np.random.default_rng(0).choice(there, min(size, there), replace=False))
-        index = torch.from_numpy(rows).to(source.device).expand(_TIMED_STEPS, -1)
+        there = source.whole.rows["train"]
+        some = np.sort(np.random.default_rng(0).permutation(len(there))[:train_rows])
+        rows = torch.from_numpy(some).to(source.device)
+        stream = RowStream(rows, there.lengths, size, 0)
         rates = [options.learning_rate] * _TIMED_STEPS
-        per_step = _seconds(lambda: fit.train_steps(index, rates)) / _TIMED_STEPS
-        per_prediction = _seconds(lambda: fit.predict("train", rows))
+        per_step = _seconds(lambda: fit.train_steps(stream, 0, rates)) / _TIMED_STEPS
+        asked = stream.batches(0, 1)[0].cpu().numpy()
+        per_prediction = _seconds(lambda: fit.predict("train", asked))
         steps, epochs = schedule(train_rows, options)
         return Cost(
             parameters=sum(p.numel() for p in fit.model.parameters()),
@@ -209,7 +212,7 @@ class NeuralLearner:
             epochs=epochs,
             steps=steps * epochs,
             seconds_per_step=per_step,
-            seconds_per_row=per_prediction / len(rows),
+            seconds_per_row=per_prediction / len(asked),
             data_on=source.place,
         )
 

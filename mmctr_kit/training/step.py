@@ -1,6 +1,7 @@
 """One training step: batch, forward, loss, backward, regularisers, clipping, update."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import FunctionType
 
 import torch
@@ -13,6 +14,7 @@ from mmctr_kit.recipe import Training
 from mmctr_kit.training import batches as module
 from mmctr_kit.training.batches import DeviceData, make_batch
 from mmctr_kit.training.optimizer import adam, regularised, resolve_precision
+from mmctr_kit.training.sizes import Buckets
 from mmctr_kit.training.user_rows import UserRows
 
 Forward = Callable[[nn.Module, Batch], Tensor]
@@ -86,12 +88,15 @@ class Step:
         self.tables, self.dense = regularised(model)
         self.precision = resolve_precision(options.precision, self.dense, data.device)
 
-    def __call__(self, index: Tensor, positions: int | None = None) -> Tensor:
+    def __call__(
+        self, index: Tensor, positions: int | None = None, buckets: Buckets = ()
+    ) -> Tensor:
         """Train on the rows (B,); the loss before the step, (), still on the device.
 
-        ``positions``, as in make_batch, fixes the number of history positions.
+        ``positions``, as in make_batch, fixes the number of history positions; ``buckets`` are
+        what is known of the rows' histories, as in Batch.
         """
-        loss = self.loss(self.batch(index, positions), index)
+        loss = self.loss(self.batch(index, positions, buckets), index)
         loss.backward()  # type: ignore[no-untyped-call]
         self.update()
         return loss.detach()
@@ -101,11 +106,12 @@ class Step:
         """(rows,) float32, those of the data that batches are cut from."""
         return self.data.rows["train"].labels
 
-    def batch(self, index: Tensor, positions: int | None = None) -> Batch:
+    def batch(self, index: Tensor, positions: int | None = None, buckets: Buckets = ()) -> Batch:
         """The rows (B,) of the train split."""
         # Without a fixed number of positions there is nothing to compile.
         cut = make_batch if positions is None else self.batches
-        return cut(self.data, "train", index, self.known_user, positions)
+        found = cut(self.data, "train", index, self.known_user, positions)
+        return replace(found, buckets=buckets)
 
     def loss(self, batch: Batch, index: Tensor) -> Tensor:
         """The logloss of the batch of rows ``index``, (); what gradients there were are gone."""

@@ -5,7 +5,6 @@ fixed size: the chunk's row numbers and learning rates are tables, of which a co
 picks the next row; the history positions of a batch are filled up with dummies to a static total.
 """
 
-import math
 import time
 import warnings
 from collections.abc import Iterator
@@ -17,13 +16,11 @@ from torch import Tensor
 
 from mmctr_kit.models.gather import rounded
 from mmctr_kit.training.batches import make_batch
+from mmctr_kit.training.sizes import Buckets, Sizes, on_grid
 from mmctr_kit.training.source import Chunk
 from mmctr_kit.training.step import Step, plain
 
-_GRID = 256
 _FINE = 7
-_ERRORS = 5.0
-_ROWS_A_USER = 4
 _WARM_UP = 3
 
 
@@ -43,9 +40,9 @@ class Steps(Protocol):
     compile_seconds: float
     """What was spent so far on compiling and capturing, and so on no step."""
 
-    def run(self, chunk: Chunk, rates: Tensor, total: Tensor) -> None:
-        """Train on the S batches of B train rows at the learning rates ``rates`` (S,), and add
-        their losses to ``total`` (), one after another; both are on the device."""
+    def run(self, chunk: Chunk, rates: Tensor, total: Tensor, sizes: Sizes) -> None:
+        """Train on the S batches of B train rows, of these sizes, at the learning rates ``rates``
+        (S,), and add their losses to ``total`` (), one after another; both are on the device."""
         ...
 
 
@@ -58,55 +55,37 @@ class PlainSteps:
     def __init__(self, step: Step) -> None:
         self.step = step
 
-    def run(self, chunk: Chunk, rates: Tensor, total: Tensor) -> None:
+    def run(self, chunk: Chunk, rates: Tensor, total: Tensor, sizes: Sizes) -> None:
         self.step.data = chunk.data
         for chosen, rate, count in zip(chunk.batches(), rates, chunk.positions, strict=True):
             self.step.rate.copy_(rate)
-            total += self.step(chosen, rounded(count, _FINE))
-
-
-def static_total(lengths: Tensor, batch_size: int) -> int:
-    """History positions that hardly any batch of rows with these ``lengths`` (rows,) exceeds, in
-    steps of 256: the mean, and what the mean of a fold's rows may be above it.
-
-    A batch has rows of all lengths (:class:`mmctr_kit.training.stream.RowStream`), so it strays no
-    further than the fold does: five standard errors, of as many histories as four rows a user
-    leave. Taken over all rows of the split, it is the same for each fold, so each runs the same
-    graph.
-    """
-    mean, deviation = float(lengths.double().mean()), float(lengths.double().std(correction=0))
-    error = deviation / math.sqrt(max(len(lengths) / _ROWS_A_USER, 1))
-    return _on_grid(batch_size * (mean + _ERRORS * error))
-
-
-def _on_grid(positions: float) -> int:
-    return _GRID * math.ceil(positions / _GRID)
+            total += self.step(chosen, rounded(count, _FINE), sizes.buckets)
 
 
 class StaticSteps:
     """Steps of fixed sizes; on a GPU, replays of one captured step.
 
-    The static total is :func:`static_total`'s of ``lengths``, those of all train rows, or more for
-    a chunk that has a batch beyond it: no position is ever cut. Where the model cannot be compiled
-    or the step not captured, a warning says so and the steps go on without.
+    A chunk that has a batch beyond the positions that it is said to have gets more: none is ever
+    cut. Where the model cannot be compiled or the step not captured, a warning says so and the
+    steps go on without.
     """
 
-    def __init__(self, step: Step, lengths: Tensor) -> None:
+    def __init__(self, step: Step) -> None:
         self.step = step
         self.compile_seconds = 0.0
         device = step.data.device
-        self._lengths = lengths
         self._capture = device.type == "cuda"
         self._counter = torch.zeros(1, dtype=torch.long, device=device)
         self._loss = torch.zeros((), device=device)
         self._index = torch.zeros((0, 0), dtype=torch.long, device=device)
         self._rates = torch.zeros(0, device=device)
-        self._static = self._positions = 0
+        self._positions = 0
+        self._buckets: Buckets = ()
         self._ready = False
         self._graph: torch.cuda.CUDAGraph | None = None
 
-    def run(self, chunk: Chunk, rates: Tensor, total: Tensor) -> None:
-        self._load(chunk, rates)
+    def run(self, chunk: Chunk, rates: Tensor, total: Tensor, sizes: Sizes) -> None:
+        self._load(chunk, rates, sizes)
         if not self._ready:
             self._prepare()
         self._counter.zero_()
@@ -118,7 +97,7 @@ class StaticSteps:
                 self._graph.replay()
         total.copy_(self._loss)
 
-    def _load(self, chunk: Chunk, rates: Tensor) -> None:
+    def _load(self, chunk: Chunk, rates: Tensor, sizes: Sizes) -> None:
         """Put the chunk's tables into their place, or a larger one."""
         steps, size = len(chunk.sizes), chunk.sizes[0]
         if self.step.data is not chunk.data:
@@ -126,11 +105,11 @@ class StaticSteps:
         if self._index.shape[1] != size or len(self._index) < steps:
             room = 1 << (steps - 1).bit_length()  # a chunk may have a few more than the one before
             self._index, self._rates = chunk.index.new_empty(room, size), rates.new_empty(room)
-            self._static, self._ready = static_total(self._lengths, size), False
+            self._ready = False
         # Not what an earlier chunk needed: a fit that goes on from a state has not seen it.
-        positions = max(self._static, _on_grid(max(chunk.positions)))
-        if positions != self._positions:
-            self._positions, self._ready = positions, False
+        positions = max(sizes.positions, on_grid(max(chunk.positions)))
+        if (positions, sizes.buckets) != (self._positions, self._buckets):
+            self._positions, self._buckets, self._ready = positions, sizes.buckets, False
         self._index[:steps].copy_(chunk.index.view(steps, size))
         self._rates[:steps].copy_(rates)
 
@@ -138,7 +117,7 @@ class StaticSteps:
         """The step that the counter is at."""
         rows = self._index.index_select(0, self._counter).squeeze(0)
         self.step.rate.copy_(self._rates.index_select(0, self._counter).squeeze(0))
-        self._loss += self.step(rows, self._positions)
+        self._loss += self.step(rows, self._positions, self._buckets)
         self._counter += 1
 
     def _prepare(self) -> None:

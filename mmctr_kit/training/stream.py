@@ -1,16 +1,20 @@
 """The order in which training rows are seen: shuffled, in batches of evenly long histories."""
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
 from mmctr_kit.training.batches import mix
+from mmctr_kit.training.sizes import Sizes
 
 
 class RowStream:
     """Training rows in an endless sequence of permutations, cut into batches of one size.
 
-    A permutation is drawn from strata of history length (``lengths`` (rows,) of ``rows``): each
-    batch has one row of each of its B strata, longest first. So the batches of all steps have about
+    A permutation is drawn from strata of history length (``lengths`` (split,), those of all rows of
+    the split, of which ``rows`` are numbers): each batch has one row of each of its B strata,
+    longest first. So the batches of all steps have about
     the same number of history positions, and a step of fixed size wastes next to nothing. Of the
     full preset's batches of 8,192 rows the largest has less than 0.1 % above the mean; drawn from
     all rows at once, it was above 2 %.
@@ -22,7 +26,8 @@ class RowStream:
 
     def __init__(self, rows: Tensor, lengths: Tensor, batch_size: int, seed: int) -> None:
         self.rows = rows
-        self.lengths = lengths.to(rows.device)
+        self._split = lengths
+        self.lengths = lengths.to(rows.device)[rows]
         self.batch_size = min(batch_size, len(rows))
         self._seed = seed
         self._known: dict[int, Tensor] = {}
@@ -31,6 +36,21 @@ class RowStream:
     def steps_per_epoch(self) -> int:
         """Steps after which every row was seen (at least) once."""
         return -(-len(self.rows) // self.batch_size)
+
+    @property
+    def bounds(self) -> Tensor:
+        """(B,) int64, descending: how long a history at a batch's place can be, of any batch."""
+        n, size = len(self.rows), self.batch_size
+        place = torch.arange(size, device=self.rows.device)
+        # The fewest longer rows that the strata before a place's can have: those that have a row
+        # more than others are all behind it, as far as they can be.
+        first = place * (n // size) + (n % size - (size - place)).clamp(min=0)
+        return torch.sort(self.lengths, descending=True)[0][first]
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        """What batches are of, all of them; of other rows of the split, mostly the same."""
+        return Sizes.of(self._split, self.bounds)
 
     def batches(self, first: int, steps: int) -> Tensor:
         """(steps, batch_size) row numbers of the steps from ``first`` on."""

@@ -10,7 +10,6 @@ from mmctr_kit.models.gather import gather
 from mmctr_kit.models.layers import (
     MLP,
     TargetAttention,
-    to_padded,
 )
 
 LENGTHS = torch.tensor([3, 0, 2, 4])
@@ -88,20 +87,6 @@ def test_an_mlp_has_its_layers_in_the_stated_order(dropout: float, batch_norm: b
     one += ["Dropout"] if dropout else []
     assert kinds == [*one, *one, "Linear"]
     assert mlp(torch.randn(3, 4)).shape == (3, 1)
-
-
-def test_to_padded_lays_histories_out_as_item_seq_does_and_drops_dummies() -> None:
-    values = torch.arange(1.0, 12).unsqueeze(1)  # nine positions of rows, two dummies
-    row = torch.cat([ROW, torch.tensor([4, 4])])
-    padded = to_padded(values, row, OFFSETS, 5).squeeze(-1)
-    expected = [[0, 0, 1, 2, 3], [0, 0, 0, 0, 0], [0, 0, 0, 4, 5], [0, 6, 7, 8, 9]]
-    assert torch.equal(padded, torch.tensor(expected, dtype=torch.float))
-
-
-def test_to_padded_keeps_the_most_recent_of_a_history_that_is_too_long() -> None:
-    padded = to_padded(torch.arange(1.0, 10).unsqueeze(1), ROW.int(), OFFSETS.int(), 2)
-    expected = [[2.0, 3.0], [0.0, 0.0], [4.0, 5.0], [8.0, 9.0]]
-    assert torch.equal(padded.squeeze(-1), torch.tensor(expected))
 
 
 def test_an_mlp_without_an_output_ends_in_its_last_hidden_layer() -> None:

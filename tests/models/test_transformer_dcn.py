@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.models.padding import Padding, Slots
 from mmctr_kit.models.published import load_published
 from mmctr_kit.models.transformer_dcn import CrossNet, EncoderLayer, TransformerDCN
 from mmctr_kit.models.transformer_dcn_momo import TransformerDCNMomo
@@ -99,9 +100,9 @@ def test_dropout_acts_on_attention_weights_on_both_sublayers_and_on_the_deep_par
     }
     assert [p for n, p in rates.items() if not n.startswith("encoder")] == [0.1, 0.1]
     attention = model.encoder[0].self_attn.train()
-    x, slot = torch.randn(3, 24), torch.arange(3)
+    x, slots = torch.randn(3, 24), Slots.of(Padding(((1, 3),)), torch.arange(3))
     with torch.no_grad():
-        found = [attention(x, slot, torch.ones(1, 3, dtype=torch.bool)) for _ in range(20)]
+        found = [attention(x, slots) for _ in range(20)]
     seen = {round(float(f.sum()), 4) for f in found}
     assert len(seen) > 5
 

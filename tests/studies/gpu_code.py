@@ -38,6 +38,7 @@ from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.registry import model_class, model_supplies
 from mmctr_kit.training.batches import DeviceData, DeviceRows
 from mmctr_kit.training.step import Step, compiled, compiled_batches
+from mmctr_kit.training.stream import RowStream
 
 ITEMS, TAGS, USERS, ROWS, MEAN = 91_717, 11_740, 900_000, 3_600_000, 8
 BYTES, FLOPS, LAUNCH = 2.6e12, 600e12, 2e-6
@@ -270,7 +271,8 @@ def main() -> None:
         with_stub()
     warnings.filterwarnings("ignore", "Accessing the data pointer", UserWarning)
     reader = Reader()
-    positions = 256 * -(-(told.batch * MEAN + 256) // 256)
+    lengths = torch.from_numpy(np.minimum(2 + np.random.default_rng(0).geometric(1 / 6, ROWS), 64))
+    sizes = RowStream(torch.arange(ROWS), lengths, told.batch, 0).sizes
     with ExitStack() as stack:
         pretend(stack)
         from torch._inductor.graph import GraphLowering
@@ -284,7 +286,7 @@ def main() -> None:
         stack.enter_context(FakeTensorMode())
         step = step_of(model, recipe)
         index = torch.zeros(told.batch, dtype=torch.int64, device="cuda")
-        step.loss(step.batch(index, positions), index).backward()
+        step.loss(step.batch(index, sizes.positions, sizes.buckets), index).backward()
         for part, kernels in zip(("batch", "forward", "backward"), reader.graphs, strict=True):
             seconds, moved, flops = (sum(k[i] for k in kernels) for i in range(3))
             print(

@@ -54,7 +54,7 @@ def test_compiled_batches_are_the_same_and_other_sizes_of_data_compile_once_more
         expected = make_batch(data, "test", index, known, 50 * 64)
         with torch._dynamo.config.patch(error_on_recompile=most == 64):
             found = cut(data, "test", index, known, 50 * 64)
-        for name, whole in vars(expected).items():
+        for name, whole in expected.tensors.items():
             assert torch.equal(getattr(found, name), whole), name
 
 
@@ -68,7 +68,7 @@ def test_a_batch_of_fixed_size_is_the_packed_one_with_dummies_behind_it(
     packed = make_batch(data, "test", index, everyone)
     n = len(packed.history)
     fixed = make_batch(data, "test", index, everyone, n + extra)
-    for name, whole in vars(packed).items():
+    for name, whole in packed.tensors.items():
         found = getattr(fixed, name)
         assert torch.equal(found[: len(whole)], whole), name
     assert len(fixed.history) == len(fixed.row) == len(fixed.signals) == n + extra

@@ -57,7 +57,7 @@ def batches_of(source: Source, split: Split, positions: int | None = None) -> li
 def assert_same(found: list[Batch], expected: list[Batch]) -> None:
     assert len(found) == len(expected) == len(SIZES)
     for a, b in zip(found, expected, strict=True):
-        for name, value in vars(b).items():
+        for name, value in b.tensors.items():
             assert torch.equal(getattr(a, name), value), name
             assert getattr(a, name).dtype == value.dtype, name
 
@@ -253,7 +253,7 @@ def test_the_host_learns_nothing_from_the_device(whole: DeviceData) -> None:
     for chunk in source.chunks("train", drawn(whole, "train"), SIZES):
         for rows, positions in zip(chunk.batches(), chunk.positions, strict=True):
             batch = make_batch(chunk.data, "train", rows, everyone, positions)
-            assert {v.device for v in vars(batch).values()} == {meta}
+            assert {v.device for v in batch.tensors.values()} == {meta}
             sizes += len(batch.item)
     assert sizes == sum(SIZES)
 
@@ -275,7 +275,7 @@ def test_batches_on_a_gpu_are_those_of_rows_on_it(whole: DeviceData, room: tuple
         for source in sources
     )
     for a, b in zip(found, expected, strict=True):
-        assert all(torch.equal(getattr(a, k), v) for k, v in vars(b).items())
+        assert all(torch.equal(getattr(a, k), v) for k, v in b.tensors.items())
 
 
 def _replace_cut(

@@ -13,12 +13,7 @@ from mmctr_kit.recipe import Training
 from mmctr_kit.training.batches import DeviceData, make_batch, to_device
 from mmctr_kit.training.source import Chunk, OnDevice
 from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, plain
-from mmctr_kit.training.steps import (
-    PlainSteps,
-    StaticSteps,
-    resolve_steps,
-    static_total,
-)
+from mmctr_kit.training.steps import PlainSteps, StaticSteps, resolve_steps
 from mmctr_kit.training.stream import RowStream
 from tests.training.test_fit import CPU, small_din
 
@@ -35,13 +30,13 @@ def step_of(model: nn.Module, data: DeviceData, forward: Forward = plain) -> Ste
     return Step(model.eval(), data, Training(), known, forward)
 
 
-def batches(data: DeviceData, size: int = 64, steps: int = 4) -> Tensor:
+def stream(data: DeviceData, size: int = 64) -> RowStream:
     rows = data.rows["train"]
-    return RowStream(torch.arange(len(rows)), rows.lengths, size, 0).batches(0, steps)
+    return RowStream(torch.arange(len(rows)), rows.lengths, size, 0)
 
 
-def static(step: Step) -> StaticSteps:
-    return StaticSteps(step, step.data.rows["train"].lengths)
+def batches(data: DeviceData, size: int = 64, steps: int = 4) -> Tensor:
+    return stream(data, size).batches(0, steps)
 
 
 def chunk_of(data: DeviceData, index: Tensor) -> Chunk:
@@ -53,7 +48,9 @@ def chunk_of(data: DeviceData, index: Tensor) -> Chunk:
 def run(steps: PlainSteps | StaticSteps, index: Tensor, rates: Tensor) -> Tensor:
     data = steps.step.data
     total = torch.zeros((), device=data.device)
-    steps.run(chunk_of(data, index), rates, total)
+    # The batches may be any; what their histories are is known of the stream's alone.
+    sizes = replace(stream(data, index.shape[1]).sizes, buckets=())
+    steps.run(chunk_of(data, index), rates, total, sizes)
     return total
 
 
@@ -80,7 +77,7 @@ def test_steps_of_fixed_size_train_the_model_that_plain_ones_train(
     first, second = step_of(small_din(tiny), device_data), None
     expected = run(PlainSteps(first), index, RATES)
     second = step_of(small_din(tiny), device_data, forward)
-    steps = static(second)
+    steps = StaticSteps(second)
     found = run(steps, index, RATES)
     assert second.forward is forward  # and nothing fell back
     assert torch.allclose(found, expected, atol=1e-5)
@@ -97,7 +94,7 @@ def test_preparing_changes_neither_weights_nor_random_state(
     def trained(prepared: bool) -> dict[str, Tensor]:
         step = step_of(small_din(tiny), device_data, compiled("aot_eager"))
         step.model.train()  # with dropout
-        steps = static(step)
+        steps = StaticSteps(step)
         if prepared:
             state = {k: v.clone() for k, v in step.state().items()}
             run(steps, batches(device_data), RATES)
@@ -116,10 +113,10 @@ def test_a_batch_beyond_the_static_total_enlarges_it(
     lengths = device_data.rows["train"].lengths
     longest = lengths.argsort(descending=True)[:64]
     index = torch.stack([longest, torch.arange(64)])
-    assert lengths[longest].sum() > static_total(lengths, 64)
+    assert lengths[longest].sum() > stream(device_data).sizes.positions
     first, second = (step_of(small_din(tiny), device_data) for _ in range(2))
     expected = run(PlainSteps(first), index, RATES[:2])
-    assert torch.allclose(run(static(second), index, RATES[:2]), expected, atol=1e-5)
+    assert torch.allclose(run(StaticSteps(second), index, RATES[:2]), expected, atol=1e-5)
 
 
 def test_a_chunk_after_a_larger_one_has_dummies_as_if_it_were_the_first(
@@ -127,7 +124,7 @@ def test_a_chunk_after_a_larger_one_has_dummies_as_if_it_were_the_first(
 ) -> None:
     """Dropout draws for dummies too, and a resumed fit has not seen the larger one."""
     longest = device_data.rows["train"].lengths.argsort(descending=True)[:64]
-    steps = static(step_of(small_din(tiny), device_data))
+    steps = StaticSteps(step_of(small_din(tiny), device_data))
     run(steps, batches(device_data), RATES)
     first = steps._positions
     run(steps, longest[None], RATES[:1])
@@ -136,16 +133,24 @@ def test_a_chunk_after_a_larger_one_has_dummies_as_if_it_were_the_first(
     assert steps._positions == first
 
 
-def test_the_static_total_is_seldom_exceeded_and_wastes_little() -> None:
-    generator = torch.Generator().manual_seed(0)
-    users = torch.randint(3, 64, (25_000,), generator=generator)
-    lengths, total = users.repeat_interleave(4), static_total(users.repeat_interleave(4), 1024)
-    for fold in range(20):
-        rows = torch.randperm(25_000, generator=generator)[:20_000].repeat_interleave(4) * 4
-        sums = lengths[RowStream(rows, lengths[rows], 1024, fold).batches(0, 78)].sum(1)
-        assert sums.max() <= total < 1.03 * sums.double().mean()
-    assert total % 256 == 0
-    assert static_total(torch.zeros(10, dtype=torch.long), 4) == 0
+@pytest.mark.parametrize("kind", [PlainSteps, StaticSteps])
+def test_steps_tell_the_model_what_is_known_of_its_batches(
+    device_data: DeviceData, tiny: ChallengeData, kind: type[PlainSteps | StaticSteps]
+) -> None:
+    told: list[Batch] = []
+
+    def listening(model: nn.Module, batch: Batch) -> Tensor:
+        told.append(batch)
+        return plain(model, batch)
+
+    known, total = stream(device_data), torch.zeros(())
+    steps = kind(step_of(small_din(tiny), device_data, listening))
+    steps.run(chunk_of(device_data, known.batches(0, 4)), RATES, total, known.sizes)
+    assert len(told) >= 4
+    for batch in told:
+        assert batch.buckets == known.sizes.buckets
+        within = [n for rows, n in batch.buckets for _ in range(rows)]
+        assert (batch.offsets.diff() <= torch.tensor(within)).all()
 
 
 def test_a_model_that_cannot_be_compiled_is_trained_without_and_a_warning_says_so(
@@ -158,7 +163,7 @@ def test_a_model_that_cannot_be_compiled_is_trained_without_and_a_warning_says_s
     expected = run(PlainSteps(first), batches(device_data), RATES)
     second = step_of(small_din(tiny), device_data, broken)
     with pytest.warns(UserWarning, match="without torch.compile, slower: no compiler found$"):
-        found = run(static(second), batches(device_data), RATES)
+        found = run(StaticSteps(second), batches(device_data), RATES)
     assert torch.allclose(found, expected, atol=1e-5)
 
 
@@ -171,7 +176,7 @@ def test_batches_that_cannot_be_compiled_are_cut_without_and_the_model_is_compil
     step, forward = step_of(small_din(tiny), device_data), compiled("aot_eager")
     step.forward, step.batches = forward, broken
     with pytest.warns(UserWarning, match="without compiled batches, slower: no such kernel$"):
-        run(static(step), batches(device_data), RATES)
+        run(StaticSteps(step), batches(device_data), RATES)
     assert step.forward is forward
 
 
@@ -184,8 +189,8 @@ def test_advice_against_float32_is_not_passed_on(
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        steps = static(step_of(small_din(tiny), device_data, advising))
-        steps._load(chunk_of(device_data, batches(device_data)), RATES)
+        steps = StaticSteps(step_of(small_din(tiny), device_data, advising))
+        steps._load(chunk_of(device_data, batches(device_data)), RATES, stream(device_data).sizes)
         steps._prepare()
     assert steps.step.forward is advising
 
@@ -195,12 +200,12 @@ def test_another_model_in_the_same_module_is_not_compiled_again(
 ) -> None:
     model, forward = small_din(tiny), compiled("aot_eager")
     index = batches(device_data)
-    run(static(step_of(model, device_data, forward)), index, RATES)
+    run(StaticSteps(step_of(model, device_data, forward)), index, RATES)
     model.load_state_dict(small_din(tiny, seed=1).state_dict())
     model.train()
     with torch._dynamo.config.patch(error_on_recompile=True), warnings.catch_warnings():
         warnings.simplefilter("error")
-        run(static(step_of(model, device_data, forward)), index, RATES)
+        run(StaticSteps(step_of(model, device_data, forward)), index, RATES)
 
 
 def test_a_chunk_of_fewer_steps_finds_the_step_prepared_and_one_elsewhere_has_it_prepared_again(
@@ -215,13 +220,13 @@ def test_a_chunk_of_fewer_steps_finds_the_step_prepared_and_one_elsewhere_has_it
 
     monkeypatch.setattr(StaticSteps, "_prepare", counted)
     first, second = (step_of(small_din(tiny), device_data) for _ in range(2))
-    one, other = static(first), static(second)
+    one, other = StaticSteps(first), StaticSteps(second)
     index = batches(device_data, steps=9)
     elsewhere = replace(device_data, rows=dict(device_data.rows))
     rates = torch.linspace(1e-3, 3e-3, 9)
-    total = torch.zeros(())
+    total, sizes = torch.zeros(()), replace(stream(device_data).sizes, buckets=())
     for begin, end, data in ((0, 5, device_data), (5, 7, device_data), (7, 9, elsewhere)):
-        one.run(chunk_of(data, index[begin:end]), rates[begin:end], total)
+        one.run(chunk_of(data, index[begin:end]), rates[begin:end], total, sizes)
     assert len(prepared) == 2
     assert prepared[1] is elsewhere
     assert torch.equal(total, run(other, index, rates))
@@ -247,7 +252,7 @@ def test_replayed_steps_train_the_model_that_plain_ones_train(
     first = Step(small_din(tiny).cuda().eval(), data, options, known)
     expected = run(PlainSteps(first), index, rates)
     second = Step(small_din(tiny).cuda().eval(), data, options, known, *ways[how])
-    steps = static(second)
+    steps = StaticSteps(second)
     found = run(steps, index, rates)
     assert steps._graph is not None
     assert (second.forward is not plain, second.batches is not make_batch) == (how != "plain",) * 2

@@ -17,7 +17,7 @@ def lengths(rows: int, seed: int = 0) -> Tensor:
 def test_the_stream_shows_every_row_equally_often_and_in_full_batches(
     rows: int, batch_size: int, seed: int
 ) -> None:
-    stream = RowStream(torch.arange(100, 100 + rows), lengths(rows), batch_size, seed)
+    stream = RowStream(torch.arange(100, 100 + rows), lengths(100 + rows), batch_size, seed)
     size = stream.batch_size
     assert size == min(rows, batch_size)
     seen = stream.batches(0, rows).flatten()
@@ -63,3 +63,22 @@ def test_a_rows_stratum_is_that_of_its_length_longest_first() -> None:
     length = torch.arange(100) // 10
     batches = RowStream(torch.arange(100), length, 10, 0).batches(0, 10)
     assert torch.equal(length[batches], torch.arange(9, -1, -1).expand(10, 10))
+
+
+@settings(max_examples=80)
+@given(st.integers(1, 90), st.integers(1, 40), st.integers(0, 5))
+def test_no_batch_has_a_longer_history_at_a_place_than_is_said(
+    rows: int, batch_size: int, seed: int
+) -> None:
+    length = lengths(2 * rows, seed)
+    stream = RowStream(torch.arange(rows) * 2, length, batch_size, seed)
+    seen = length[stream.batches(0, 3 * rows)].amax(0)
+    assert (seen <= stream.bounds).all()
+    assert (stream.bounds.diff() <= 0).all()
+
+
+def test_the_bounds_are_reached() -> None:
+    """They are the least, over permutations that begin at any stratum."""
+    length = torch.arange(41)
+    stream = RowStream(torch.arange(41), length, 8, 0)
+    assert torch.equal(length[stream.batches(0, 41)].amax(0), stream.bounds)

@@ -18,12 +18,11 @@ from mmctr_kit.training.batches import DeviceData, make_batch, tensor, to_device
 from mmctr_kit.training.fit import Fit
 from mmctr_kit.training.source import OnDevice
 from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, plain
-from mmctr_kit.training.steps import PlainSteps
+from mmctr_kit.training.steps import PlainSteps, StaticSteps
 from mmctr_kit.training.stream import RowStream
 from mmctr_kit.training.user_rows import UserRows, distinct
 from tests.training.test_fit import CPU, HOLDOUT, TRAIN, small_din, states_equal
 from tests.training.test_steps import run
-from tests.training.test_steps import static as fixed
 
 RATE, DIM = 0.01, 4
 RATES = torch.tensor([1e-3, 2e-3, 3e-3, 1e-3])
@@ -262,7 +261,7 @@ def test_steps_of_fixed_size_train_the_model_that_plain_ones_train(
     first = static(DINWithUsers(tiny, device_data.n_users), device_data)
     expected = run(PlainSteps(first), index, RATES)
     second = static(DINWithUsers(tiny, device_data.n_users), device_data, forward)
-    found = run(fixed(second), index, RATES)
+    found = run(StaticSteps(second), index, RATES)
     assert second.forward is forward  # and nothing fell back
     assert torch.allclose(found, expected, atol=1e-5)
     for name, value in first.state().items():
@@ -274,11 +273,11 @@ def test_another_model_in_the_same_module_is_not_compiled_again(
 ) -> None:
     model, forward = DINWithUsers(tiny, device_data.n_users), compiled("aot_eager")
     index = batches(device_data)
-    run(fixed(static(model, device_data, forward)), index, RATES)
+    run(StaticSteps(static(model, device_data, forward)), index, RATES)
     model.load_state_dict(DINWithUsers(tiny, device_data.n_users, seed=1).state_dict())
     with torch._dynamo.config.patch(error_on_recompile=True), warnings.catch_warnings():
         warnings.simplefilter("error")
-        run(fixed(static(model, device_data, forward)), index, RATES)
+        run(StaticSteps(static(model, device_data, forward)), index, RATES)
 
 
 OPTIONS = rows(epochs=3, batch_size=128, learning_rate=3e-3, embedding_regularizer=1e-6)
@@ -343,7 +342,7 @@ def test_replayed_steps_train_the_model_that_plain_ones_train(
 
     first, second = step(), step(*ways[how])
     expected = run(PlainSteps(first), index, rates)
-    steps = fixed(second)
+    steps = StaticSteps(second)
     found = run(steps, index, rates)
     assert steps._graph is not None
     assert torch.allclose(found, expected, rtol=1e-4)
