@@ -1,5 +1,9 @@
 """mmctr_kit.training.device: which device a run gets."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -57,3 +61,32 @@ def test_preparing_sets_the_threads() -> None:
     finally:
         torch.set_num_threads(before)
     assert describe_device("cpu").startswith("CPU")
+
+
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(
+    not HUGE_PAGES.exists() or "[madvise]" not in HUGE_PAGES.read_text(),
+    reason="huge pages are not given on request here",
+)
+def test_on_a_cpu_large_tensors_are_in_huge_pages_which_are_kept_when_they_are_freed() -> None:
+    code = """
+import torch
+from pathlib import Path
+from mmctr_kit.training.device import prepare
+prepare("cpu", 1)
+def huge():
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages"))
+before = huge()
+first = torch.zeros(64 << 18)
+print(huge() - before)
+del first
+print(huge() - before)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    gained, kept = map(int, done.stdout.split())
+    assert gained >= 48 << 10
+    assert kept == gained

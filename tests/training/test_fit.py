@@ -137,6 +137,19 @@ def test_prediction_in_parts_equals_prediction_at_once(
     assert np.allclose(whole[100:110], part, atol=1e-5)
 
 
+def test_predictions_come_in_the_order_asked_though_made_by_length(
+    device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    fit = Fit(small_din(tiny), OnDevice(device_data), OPTIONS, seed=0)
+    order = np.random.default_rng(0).permutation(2000)[:900]
+    lengths = device_data.rows["train"].lengths[order]
+    assert (lengths.diff() < 0).any()
+    expected = fit.predict("train")[order]
+    assert np.allclose(fit.predict("train", order), expected, atol=1e-5)
+    assert len(np.unique(np.round(expected, 4))) > 100
+    assert len(fit.predict("train", order[:0])) == 0
+
+
 @pytest.mark.cuda
 def test_training_on_a_gpu_uses_bf16_and_predicts_in_float32(tiny: ChallengeData) -> None:
     data = to_device(tiny, torch.device("cuda"), 64)
