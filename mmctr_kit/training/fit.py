@@ -144,7 +144,8 @@ class Fit:
         # By length, so that rows that are padded are padded to hardly more than their own.
         lengths, order = torch.sort(whole.rows[split].lengths_of(chosen), stable=True)
         sizes = self._sizes(lengths)
-        longest = iter(lengths[torch.tensor(sizes, dtype=torch.long).cumsum(0).to(lengths.device) - 1].tolist())
+        ends = torch.tensor(sizes, dtype=torch.long, device=lengths.device).cumsum(0)
+        longest = iter(lengths[ends - 1].tolist())
         self.model.eval()
         parts = []
         with torch.inference_mode():
