@@ -18,7 +18,6 @@ from mmctr_kit.cv import Plan, check_run, manifest_of, plan_cv, run_cv
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError, did_you_mean
 from mmctr_kit.foldjobs import Progress
 from mmctr_kit.items.fusion import left_out
-from mmctr_kit.learner import make_learner
 from mmctr_kit.recipe import (
     SIGNAL_KINDS,
     TWO_MODALITIES,
@@ -122,14 +121,14 @@ def plan_ablation(
     vectors are another's. Raises as plan_cv does where the base can't run, and UsageError where
     nothing is left.
     """
-    base = _plan(recipe, data, device, workers)
+    base = plan_cv(recipe, data, device, workers)
     chosen = choose_variants(recipe, only, skip)
     plans: dict[str, Plan] = {}
     left: dict[str, str] = {}
     known = {_seen(base): BASE}
     for variant in chosen:
         try:
-            plan = _plan(variant.apply(recipe), data, device, workers)
+            plan = plan_cv(variant.apply(recipe), data, device, workers)
             _require_modalities(variant, plan)
         except MmctrKitError as e:
             left[variant.name] = str(e)
@@ -261,13 +260,6 @@ def _of_items(items: Items) -> Iterator[Variant]:
 
 def _none_left(why: str) -> UsageError:
     return UsageError(f"no variant is left ({why}); --list shows them all")
-
-
-def _plan(recipe: Recipe, data: ChallengeData, device: str, workers: int | None) -> Plan:
-    """The plan of a run whose model can be built; raises where it can't."""
-    plan = plan_cv(recipe, data, device, workers)
-    make_learner(recipe, data, "cpu").check()
-    return plan
 
 
 def _require_modalities(variant: Variant, plan: Plan) -> None:

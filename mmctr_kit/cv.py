@@ -29,7 +29,7 @@ from mmctr_kit.foldjobs import (
 )
 from mmctr_kit.folds import fold_fingerprint, user_folds
 from mmctr_kit.items.features import feature_fingerprints
-from mmctr_kit.learner import Cost, make_learner
+from mmctr_kit.learner import Cost, check_model, make_learner
 from mmctr_kit.manifest import Manifest
 from mmctr_kit.predictions import Predictions, mean_logits, predictions_for
 from mmctr_kit.recipe import Recipe, fingerprint
@@ -80,7 +80,8 @@ def plan_cv(
     ``device`` is resolved ('cpu', 'cuda', 'cuda:0,cuda:1'), and the CPU for a boosted model;
     ``workers`` is one a core on a CPU, one a GPU, unless given; ``features`` their
     :func:`feature_fingerprints` where they are known. Raises DataError where the folder lacks what
-    the recipe asks for or is too small for its folds.
+    the recipe asks for or is too small for its folds, UsageError where options of its model do not
+    go together.
     """
     features = features or feature_fingerprints(recipe, data)
     if MODELS[recipe.model_name].learner == "gbdt":
@@ -94,6 +95,7 @@ def plan_cv(
     workers = min(workers or (cores if device == "cpu" else len(cards)), len(jobs))
     for fold in range(recipe.folds.count):
         _require_classes(fold_rows(recipe, data, fold), data, recipe)
+    check_model(recipe, data)
     crew = Crew(cards[0], workers, max(1, cores // workers), cards)
     return Plan(recipe, data, crew, jobs, features)
 

@@ -66,10 +66,6 @@ class Learner(Protocol):
     Row numbers are positions in ChallengeData's rows of a split; logits are float64.
     """
 
-    def check(self) -> None:
-        """Raise UsageError where the recipe's options do not go together on this data."""
-        ...
-
     def fit(
         self,
         train: NDArray[np.int64],
@@ -119,3 +115,13 @@ def make_learner(
     from mmctr_kit.training.neural import NeuralLearner
 
     return NeuralLearner(recipe, data, device, shared)
+
+
+def check_model(recipe: Recipe, data: ChallengeData) -> None:
+    """Raise UsageError where options of the recipe's model do not go together, or not with its
+    items. It takes no memory for the model's weights, and no time to speak of."""
+    if MODELS[recipe.model_name].learner == "gbdt":
+        return  # every option of a boosted model goes with every other
+    from mmctr_kit.training.neural import build_on_meta
+
+    build_on_meta(recipe, data)

@@ -55,6 +55,14 @@ def contents(path: Path) -> dict[str, bytes]:
     }
 
 
+def test_options_of_a_model_that_clash_are_refused_before_anything_is_written(
+    tiny: ChallengeData,
+) -> None:
+    clashing = load_recipe("din_mha_demo", ["model.attention_heads=3"])
+    with pytest.raises(UsageError, match=r"model.attention_heads is 3, which does not divide"):
+        plan_cv(clashing, tiny, "cpu")
+
+
 @pytest.fixture(scope="module")
 def finished(tiny: ChallengeData, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run_here(tiny, tmp_path_factory.mktemp("runs") / "a")

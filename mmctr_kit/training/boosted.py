@@ -54,9 +54,6 @@ class BoostedLearner:
         self._fitted: _Fitted | None = None
         self._trees: list[Trees] = []
 
-    def check(self) -> None:
-        """Every option of a boosted model goes with every other."""
-
     def fit(
         self,
         train: NDArray[np.int64],

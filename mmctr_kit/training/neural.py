@@ -50,17 +50,17 @@ class NeuralLearner:
         self._base: DeviceData = self._shared.rows(data, most)
         likes, views = item_levels(data)
         widths, present = item_parts(data, recipe.items)
+        arrays = {
+            "item_present": present,
+            "item_tags": data.item_tags.astype(np.int64),
+            "item_emb": item_table(data, recipe.items),
+            "item_likes_level": likes,
+            "item_views_level": views,
+        }
         self._supplies: dict[str, Any] = {
+            **_numbers(recipe, data, self._base.n_users),
             "item_emb_widths": widths,
-            "item_present": tensor(present, self.device),
-            "item_tags": tensor(data.item_tags.astype(np.int64), self.device),
-            "item_emb": tensor(item_table(data, recipe.items), self.device),
-            "item_likes_level": tensor(likes, self.device),
-            "item_views_level": tensor(views, self.device),
-            "n_tags": data.n_tags,
-            "n_users": self._base.n_users,
-            "n_signals": len(recipe.signals.kinds),
-            "n_row_signals": len(row_columns(recipe.signals.kinds)),
+            **{name: tensor(array, self.device) for name, array in arrays.items()},
         }
         self._fit: Fit | None = None
         self._module: nn.Module | None = None
@@ -69,9 +69,6 @@ class NeuralLearner:
         self._forward = compiled() if steps == "compiled" else plain
         self._batches = compiled_batches() if steps == "compiled" else make_batch
 
-    def check(self) -> None:
-        self.build(0)
-
     def build(self, seed: int) -> nn.Module:
         """A fresh model, initialised from the seed."""
         torch.manual_seed(mix(seed, 0))
@@ -79,9 +76,7 @@ class NeuralLearner:
         return model
 
     def _model(self, supplies: Mapping[str, Any]) -> Any:
-        name = self.recipe.model_name
-        supplied = {k: supplies[k] for k in model_supplies(name)}
-        return model_class(name)(**supplied, **self.recipe.model_arguments).to(self.device)
+        return _model(self.recipe, supplies).to(self.device)
 
     def fit(
         self,
@@ -220,6 +215,38 @@ class NeuralLearner:
         if self._fit is None:
             raise ValueError("nothing was fitted or loaded yet")
         return self._fit
+
+
+def build_on_meta(recipe: Recipe, data: ChallengeData) -> None:
+    """Build the recipe's model of tensors without content; UsageError where it cannot be."""
+    widths, _ = item_parts(data, recipe.items)
+    n = data.n_items + 1
+    with torch.device("meta"):
+        levels = torch.zeros(n, dtype=torch.long)
+        supplies = {
+            **_numbers(recipe, data, 1),
+            "item_emb_widths": widths,
+            "item_present": torch.zeros(n, len(widths), dtype=torch.bool),
+            "item_tags": torch.zeros(n, data.item_tags.shape[1], dtype=torch.long),
+            "item_emb": torch.zeros(n, sum(widths)),
+            "item_likes_level": levels,
+            "item_views_level": levels,
+        }
+        _model(recipe, supplies)
+
+
+def _numbers(recipe: Recipe, data: ChallengeData, n_users: int) -> dict[str, int]:
+    return {
+        "n_tags": data.n_tags,
+        "n_users": n_users,
+        "n_signals": len(recipe.signals.kinds),
+        "n_row_signals": len(row_columns(recipe.signals.kinds)),
+    }
+
+
+def _model(recipe: Recipe, supplies: Mapping[str, Any]) -> Any:
+    supplied = {k: supplies[k] for k in model_supplies(recipe.model_name)}
+    return model_class(recipe.model_name)(**supplied, **recipe.model_arguments)
 
 
 @contextmanager

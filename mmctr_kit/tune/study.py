@@ -15,7 +15,6 @@ from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.cv import Plan, available_cores, plan_cv
 from mmctr_kit.files import write_json
 from mmctr_kit.foldjobs import Crew
-from mmctr_kit.learner import make_learner
 from mmctr_kit.recipe import Recipe, fingerprint
 from mmctr_kit.recipe.search import Range
 from mmctr_kit.recipe.space import search_of
@@ -66,7 +65,6 @@ def plan_study(
     card. Raises as plan_cv does, and UsageError where an entry of the search is impossible.
     """
     base = plan_cv(recipe, data, device, workers)
-    make_learner(recipe, data, "cpu").check()
     search, left_out = fit_to_data(search_of(recipe), data)
     require_possible(search, recipe)
     crew, cores = base.crew, available_cores()

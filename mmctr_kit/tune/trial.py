@@ -9,7 +9,7 @@ from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.foldjobs import FoldRows, fold_rows, model_seed
 from mmctr_kit.folds import user_folds
-from mmctr_kit.learner import Learner, make_learner
+from mmctr_kit.learner import Learner, check_model, make_learner
 from mmctr_kit.metrics import AucSample, Estimate
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.shared import Shared
@@ -76,8 +76,8 @@ class Trials:
         """The recipe of a point and its learner; RefusedError where there is none."""
         try:
             recipe = self.base.changed(settings)
+            check_model(recipe, self.data)
             learner = make_learner(recipe, self.data, self.device, self._shared)
-            learner.check()
         except MmctrKitError as e:
             raise RefusedError(str(e).removeprefix("the recipe: ")) from e
         return recipe, learner

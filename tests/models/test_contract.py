@@ -24,9 +24,8 @@ KNOW_USERS = [name for name in NEURAL if "n_users" in model_supplies(name)]
 BOOSTED = sorted(set(MODELS) - set(NEURAL))
 
 
-def build(name: str, seed: int = 0, width: int = 12) -> nn.Module:
-    """The model at its defaults, on a made-up item table, its weights large enough to matter."""
-    torch.manual_seed(seed)
+def supplied(name: str, width: int = 12) -> dict[str, Any]:
+    """What the model is given of a made-up item table."""
     generator = torch.Generator().manual_seed(1)
     tags = torch.randint(0, TAGS, (ITEMS + 1, 5), generator=generator)
     table = torch.randn(ITEMS + 1, 12, generator=generator)
@@ -44,7 +43,14 @@ def build(name: str, seed: int = 0, width: int = 12) -> nn.Module:
         "n_signals": SIGNALS,
         "n_row_signals": ROW_SIGNALS,
     }
-    model: nn.Module = model_class(name)(**{k: supplies[k] for k in model_supplies(name)})
+    return {k: supplies[k] for k in model_supplies(name)}
+
+
+def build(name: str, seed: int = 0, width: int = 12) -> nn.Module:
+    """The model at its defaults, on a made-up item table, its weights large enough to matter."""
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(2)
+    model: nn.Module = model_class(name)(**supplied(name, width))
     for parameter in model.parameters():
         # The official N(0, 1e-4) embeddings would hide any difference below the tolerance.
         if parameter.dim() == 2 and parameter.std() < 1e-3:
@@ -301,3 +307,15 @@ def test_sixty_four_rows_can_be_overfitted_by_trees(name: str, tiny: ChallengeDa
     )
     label = tiny.train.labels()[:63]
     assert np.logaddexp(0, (1 - 2 * label) * learner.predict("train", np.arange(63))).mean() < 0.1
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_a_model_can_be_built_without_content_to_see_whether_its_options_fit(name: str) -> None:
+    values = supplied(name)
+    with torch.device("meta"):
+        model = model_class(name)(
+            **{k: v.to("meta") if isinstance(v, Tensor) else v for k, v in values.items()}
+        )
+    assert {p.device.type for p in model.parameters()} <= {"meta"}
+    shapes = {name: p.shape for name, p in model.named_parameters()}
+    assert shapes == {n: p.shape for n, p in build(name).named_parameters()}
