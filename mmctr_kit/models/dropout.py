@@ -22,8 +22,13 @@ def dropout(values: Tensor, rate: float, training: bool) -> Tensor:
         return F.dropout(values, rate)
     dropped = min(round(rate * _STEPS), _STEPS - 1)
     drawn = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    kept = drawn.view(torch.int16)[: values.numel()].view(values.shape) >= dropped - _STEPS // 2
-    return values * kept.to(values.dtype).mul_(_STEPS / (_STEPS - dropped))
+    kept = torch.empty_like(values)  # written as what it is multiplied with: a bool takes as long
+    torch.ge(
+        drawn.view(torch.int16)[: values.numel()].view(values.shape),
+        dropped - _STEPS // 2,
+        out=kept,
+    )
+    return values * kept.mul_(_STEPS / (_STEPS - dropped))
 
 
 def relu_dropout(values: Tensor, rate: float) -> Tensor:
