@@ -61,6 +61,8 @@ def weighted_sum(
     """
     weight = weight.float()
     if index is not None and eager_on_cpu(table):
+        if weight.shape[1] == 1:
+            return weighted_rows(weight.squeeze(1), table.float(), index, row, offsets)
         shares = table.float().chunk(weight.shape[1], dim=1)
         heads = zip(weight.unbind(1), shares, strict=True)
         return torch.cat([weighted_rows(w, t, index, row, offsets) for w, t in heads], dim=1)
