@@ -7,10 +7,11 @@ import typer
 
 from mmctr_kit.cli.complete import complete_runs
 from mmctr_kit.cli.options import RUNS, ForceOption, JsonOption, RunsOption
-from mmctr_kit.cli.output import print_json, say, say_path, status, table
+from mmctr_kit.cli.output import print_json, say, say_path, status, table, warn
 from mmctr_kit.findings import count
 
 if TYPE_CHECKING:
+    from mmctr_kit.metrics import Estimate
     from mmctr_kit.runs import Run
 
 MethodName = Literal[
@@ -31,6 +32,8 @@ MOST_RUNS = 12
 
 HARM = 1.0
 """Errors by which a run must lower the blend's AUC to be named for it."""
+DOUBT = 2.0
+"""Errors below the mean's valid AUC at which a method is doubted: as many as make auto take it."""
 
 NAME_WIDTH = 40
 
@@ -111,6 +114,8 @@ def _tell(run: "Run", report: dict[str, Any], metrics: dict[str, Any]) -> None:
             rows.append((tried, str(estimate_from(score)), gain))
         table(("method", "cross-fitted OOF AUC", "against mean"), rows)
     say(report["reason"] + (f" ({report['note']})" if report["note"] else ""))
+    if report.get("on_valid"):
+        _tell_of_valid(report["method"], estimate_from(report["on_valid"]))
     if len(report["runs"]) > 1:
         _tell_of_runs(report)
     if report["group_softmax"]:
@@ -120,6 +125,17 @@ def _tell(run: "Run", report: dict[str, Any], metrics: dict[str, Any]) -> None:
         say_path("", run.path, f"{label}: no valid AUC, since a run has no valid rows")
     else:
         say_path("", run.path, f"{label}: valid AUC {estimate_from(metrics['valid'])} (fold mean)")
+
+
+def _tell_of_valid(method: str, gain: "Estimate") -> None:
+    """The method beside the mean where it counts, which chooses nothing but can warn."""
+    say(f"on valid, where fold models are averaged: {gain.signed()} against mean")
+    if gain.z(0.0) < -DOUBT:
+        warn(
+            f"of single fold models {method} may be better, averaged it is worse than the mean: "
+            "consider --method mean (models that differ much from fold to fold gain most by "
+            "averaging)"
+        )
 
 
 def _tell_of_runs(report: dict[str, Any]) -> None:

@@ -26,7 +26,8 @@ class Blend:
     method: the one used; reason: one line that says why.
     oof (n,) float64 logits, each row from a fit on other users; None without OOF.
     valid (k, n_valid), test (k, n_test) float64 logits, a row for each fold model: average them
-    over the folds (axis 0) for the prediction.
+    over the folds (axis 0) for the prediction. mean_valid: what the mean gives for valid, where
+    another method is used.
     weights: of each run, None where the method has none.
     scores: mean fold AUC of each tried method's cross-fitted OOF; differences: to that of the
     mean, paired. Both with errors clustered by user; empty without OOF.
@@ -48,6 +49,7 @@ class Blend:
     note: str
     correlation: NDArray[np.float64]
     adds: dict[str, Estimate]
+    mean_valid: NDArray[np.float64] | None = None
 
 
 def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blend:
@@ -85,7 +87,8 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     used, reason = _decide(method, above_chance, differences)
     oof = crossed.logits(used)
     adds = what_each_adds(crossed, used, oof)
-    fitted = METHODS[used](replace(rows, logits=apply_lines(lines, rows.logits)), seed)
+    scaled = replace(rows, logits=apply_lines(lines, rows.logits))
+    fitted, mean = METHODS[used](scaled, seed), METHODS["mean"](scaled, seed)
     valid, test = (
         (None, None) if stack.context is None else (stack.context.valid, stack.context.test)
     )
@@ -102,6 +105,7 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
         fitted.note,
         correlations(stack),
         {stack.names[run]: gain for run, gain in adds.items()},
+        None if used == "mean" else _apply_to_folds(mean, lines, stack.valid, valid),
     )
 
 

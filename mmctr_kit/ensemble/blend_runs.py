@@ -18,7 +18,7 @@ from mmctr_kit.ensemble.stack import Stack
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import read_json
 from mmctr_kit.manifest import Manifest
-from mmctr_kit.metrics import Estimate
+from mmctr_kit.metrics import Estimate, auc_difference
 from mmctr_kit.predictions import Keys, OutOfFold, Predictions, keys_of
 from mmctr_kit.recipe import fingerprint
 from mmctr_kit.runs import Run, begin_run, is_finished, locked, require_free
@@ -59,6 +59,7 @@ def blend_runs(
         del whole  # what it held stands in the stack
         result = blend(stack, method, seed)
         found, grouped = _predictions(first, stack.valid.shape[2] > 0, result), None
+        against = _against_mean(found, result)
         if groups:
             found, grouped = group_softmax(found, seed)
         scores = score_predictions(found)
@@ -71,7 +72,8 @@ def blend_runs(
             scores["alarm"] = None
         writer = begin_run(path, manifest, None, force)
         assert writer is not None
-        writer.write_json("blend.json", _report(runs, result, grouped, manifest.transductive))
+        report = _report(runs, result, grouped, manifest.transductive)
+        writer.write_json("blend.json", report | {"on_valid": against and plain(against)})
         return writer.finish(found, scores, {}), result
 
 
@@ -101,8 +103,9 @@ def blend_report(run: Run) -> dict[str, Any]:
     """What a finished blend tells of itself: ``runs``, ``method``, ``reason``, ``note``,
     ``weights`` (or null), ``scores`` and ``differences`` of the methods tried, as {value, error,
     n}, how many errors each lies ``above_chance`` (null: not known), ``correlation`` ({runs,
-    spearman}) and what each run ``adds``, ``transductive``, and ``group_softmax`` (or null). Half
-    of it stands in metrics.json too, for a report."""
+    spearman}) and what each run ``adds``, ``transductive``, ``group_softmax`` (or null), and
+    ``on_valid`` (or null), the valid AUC of the method used less that of the mean, without the
+    group step. Half of it stands in metrics.json too, for a report."""
     return read_json(run.path / "blend.json")
 
 
@@ -185,6 +188,14 @@ def _predictions(first: Predictions, known: bool, result: Blend) -> Predictions:
     keys = first.valid_keys if known else Keys.none()
     label = first.valid_label if known else np.zeros(0, np.int8)
     return Predictions(oof, keys, label, result.valid, first.test_keys, result.test)
+
+
+def _against_mean(found: Predictions, result: Blend) -> Estimate | None:
+    """Valid AUC of the method used less that of the mean, each with its fold models averaged."""
+    if result.mean_valid is None or not found.has_valid:
+        return None
+    ours, mean = found.valid_mean(), result.mean_valid.mean(0)
+    return auc_difference(found.valid_label, ours, mean, found.valid_keys.user_id)
 
 
 def _manifest(

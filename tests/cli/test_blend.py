@@ -97,6 +97,44 @@ def test_a_run_that_does_harm_is_named(tmp_path: Path, tiny_root: Path) -> None:
     assert "does harm" not in told.output
 
 
+def test_a_method_that_valid_contradicts_is_doubted_and_says_by_how_much(
+    tmp_path: Path, tiny_root: Path
+) -> None:
+    """Fold models of b err each in its own way: alone they are worse than a's, averaged better."""
+    data = load(tiny_root / "data")
+    rows = (data.train, data.valid)
+    fold = user_folds(data.train.user_id, FOLDS, 0)
+    for name, noise, shared in (("a", 2.0, True), ("b", 2.3, False)):
+        rng = np.random.default_rng(len(name) + shared)
+        oof, valid = (2.0 * r.labels() + noise * rng.normal(size=(FOLDS, len(r))) for r in rows)
+        if shared:
+            valid = np.repeat(valid[:1], FOLDS, 0)
+        test = rng.normal(size=(FOLDS, len(data.test)))
+        found = predictions_for(data, oof[0], fold, valid, test)
+        folds = fold_fingerprint(fold)
+        manifest = Manifest("cv", data.rows_fingerprint, name, folds, name, seeds=(0,))
+        writer = begin_run(tmp_path / name, manifest, None, False)
+        assert writer is not None
+        writer.finish(found, score_predictions(found), {})
+
+    def blended(method: str) -> Result:
+        options = ("--name", method, "--runs", str(tmp_path), "--method", method)
+        done = run("blend", "a", "b", *options)
+        assert done.exit_code == 0, done.output
+        return done
+
+    said = blended("best")
+    gain = json.loads((tmp_path / "best" / "blend.json").read_text())["on_valid"]
+    assert gain["value"] < -2 * gain["error"]
+    assert f"on valid, where fold models are averaged: {gain['value']:.4f}" in said.stdout
+    assert "warning: of single fold models best may be better, averaged it is worse" in said.stderr
+    said = blended("mean")
+    assert "on valid" not in said.stdout
+    assert not said.stderr
+    best, mean = (Run(tmp_path / m).metrics["valid"]["value"] for m in ("best", "mean"))
+    assert best - mean == pytest.approx(gain["value"], abs=1e-9)
+
+
 def test_json_and_metrics_hold_what_a_report_draws(runs: Path) -> None:
     done = run(
         "blend", *NAMES, "--name", "told", "--method", "logistic", "--json", "--runs", str(runs)

@@ -38,10 +38,17 @@ def blend_section(subject: Subject) -> Section | None:
         "blend",
         "Blend",
         f"{told['reason'][:1].upper()}{told['reason'][1:]}. Every method was fitted on some users "
-        "and scored on the others.",
+        f"and scored on the others.{_on_valid(told)}",
         made,
         grids,
     )
+
+
+def _on_valid(told: Mapping[str, Any]) -> str:
+    if not told.get("on_valid"):
+        return ""
+    gain = shown(estimate_from(told["on_valid"]), True)
+    return f" On valid, where fold models are averaged, it is {gain} against the mean."
 
 
 def _estimates(stored: Mapping[str, Any]) -> dict[str, Estimate]:
