@@ -158,6 +158,23 @@ def longer(sequences: list[list[int]]) -> list[list[int]]:
     return [s + [i for i in range(1, N_ITEMS + 1) if i not in s][:20] for s in sequences]
 
 
+def within_train(split: str) -> Callable[[Path], object]:
+    """Train's last rows are those of ``split``, with labels."""
+
+    def plant(folder: Path) -> None:
+        train = pq.read_table(folder / FILES["train"].path)
+        rows = pq.read_table(folder / FILES[split].path)
+        kept = len(train) - len(rows)
+        columns = {
+            name: train[name].to_pylist()[:kept] + rows[name].to_pylist()
+            for name in train.column_names
+            if name != "label"
+        }
+        pq.write_table(pa.table(columns | {"label": train["label"]}), folder / FILES["train"].path)
+
+    return plant
+
+
 def images(first: int, count: int, content: bytes) -> Callable[[Path], object]:
     def plant(folder: Path) -> None:
         (folder / "item_images").mkdir()
@@ -516,6 +533,15 @@ FAULTS = [
         "item_seq",
         change("item_seq", lambda x: [list(range(1, 41))] * len(x)),
         ("history-order",),
+    ),
+    Fault("valid in train", "duplicate-rows", FAIL, ANY, within_train("valid")),
+    Fault("test in train", "duplicate-rows", FAIL, ANY, within_train("test")),
+    Fault(
+        "mostly empty histories",
+        "history-length",
+        FAIL,
+        "test",
+        put("item_seq", slice(21), 0),
     ),
     Fault("turned round", "history-order", FAIL, "train", change("item_seq", turned_round)),
     Fault("all turned round", "history-order", WARN, ANY, all_turned_round),

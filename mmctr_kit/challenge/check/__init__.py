@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from mmctr_kit.challenge.check.alignment import alignment_findings
+from mmctr_kit.challenge.check.copies import copy_findings
 from mmctr_kit.challenge.check.embeddings import embedding_findings
 from mmctr_kit.challenge.check.files import file_findings
 from mmctr_kit.challenge.check.folder import image_findings, memory_findings
@@ -91,7 +92,9 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         ),
         "test-ids": Check(_FAIL, "test's ID is 0..n-1 in order", ("test",)),
         "left-padding-history": Check(_FAIL, "histories are padded on the left", SPLITS),
-        "history-length": Check(_WARN, "histories have 3 to 64 items; none is empty", SPLITS),
+        "history-length": Check(
+            _FAIL, "histories have 3 to 64 items; over half of a split's empty: FAIL", SPLITS
+        ),
         "history-ids": Check(
             _FAIL, "histories and item_seq.parquet hold known items", (*SPLITS, "item_info")
         ),
@@ -114,7 +117,12 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "split-users": Check(_WARN, "no user in two of the splits", SPLITS),
         "rows-per-user": Check(_WARN, "4 rows a user, one of them positive (train)", SPLITS),
         "shared-history": Check(_WARN, "a user's rows share one history", SPLITS),
-        "duplicate-rows": Check(_WARN, "no user and item twice in a split", SPLITS),
+        "duplicate-rows": Check(
+            _FAIL,
+            "no user and item twice in a split: WARN; over 1 % of the rows of valid or test in "
+            "train too: FAIL",
+            SPLITS,
+        ),
         "conflicting-labels": Check(_WARN, "no user and item with both labels", ("train", "valid")),
         "unseen-items": Check(_WARN, "rows whose item is no target in train: over 10 %", SPLITS),
         "item-seq-targets": Check(
@@ -158,6 +166,7 @@ def check_data(folder: Path) -> list[Finding]:
     found += row_findings(rows, n_items, strange)
     found += level_findings(rows, feature, sources["item_feature"])
     found += user_findings(rows, sequences)
+    found += copy_findings(rows)
     found += order_findings(rows, sample)
     entries = sum(int(f.history.counts.sum()) for f in rows.values() if f.history is not None)
     del rows, sequences, sample

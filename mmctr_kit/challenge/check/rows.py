@@ -19,6 +19,8 @@ from mmctr_kit.challenge.read import Ragged
 from mmctr_kit.findings import Finding, Level, count
 
 SHORT_HISTORY = 3
+MOSTLY_EMPTY = 0.5
+"""Share of a split's histories from which empty ones are no new users any more."""
 TARGET_IN_HISTORY = 0.001
 """Rate from which targets that stand in their own history are worth a warning."""
 
@@ -177,8 +179,14 @@ def _length(split: Split, history: HistoryFacts) -> Finding:
     check, counts = "history-length", history.counts
     said = f"{split}: {counts.min()} to {counts.max()} items, mean {counts.mean():.1f}"
     if empty := int((counts == 0).sum()):
-        todo = "fine for new users; the challenge has none: did padding replace the items?"
         what = f"{said}; {empty:,} ({empty / len(counts):.2%}) of the histories empty"
+        if empty > MOSTLY_EMPTY * len(counts):
+            todo = (
+                "were histories cut at the wrong end? padding stands on the left, so keep the "
+                "right end: item_seq[-n:], not item_seq[:n]"
+            )
+            return Finding(check, Level.FAIL, what, todo)
+        todo = "fine for new users; the challenge has none: did padding replace the items?"
         return Finding(check, Level.WARN, what, todo)
     if short := int((counts < SHORT_HISTORY).sum()):
         todo = "fine in data of your own; the challenge's own have at least 3"
