@@ -25,6 +25,7 @@ from mmctr_kit.recipe import Recipe, parse_recipe
 from mmctr_kit.runs import Run, locked
 from mmctr_kit.scores import estimate_from
 from mmctr_kit.tune.folder import StudyFolder
+from mmctr_kit.tune.space import changes
 from mmctr_kit.tune.trial import objective
 
 FinalListener = Callable[[int, Progress], None]
@@ -33,12 +34,14 @@ FinalListener = Callable[[int, Progress], None]
 
 @dataclass(frozen=True)
 class Finalist:
-    """A trial trained again. ``searched`` is its mean fold AUC in the search. Of the run: ``oof``,
-    the fold models' AUC; ``one_seed``, its mean over seeds, which compares with ``searched``; and
-    ``valid``, the fold mean's."""
+    """A trial trained again. ``changes``: those of its settings that are not the recipe's own.
+    ``searched`` is its mean fold AUC in the search, of one seed. Of the run: ``oof``, the AUC of
+    the seeds' mean; ``one_seed``, the mean over seeds of each one's, which compares with
+    ``searched``; and ``valid``, the fold mean's."""
 
     number: int
     settings: dict[str, Any]
+    changes: dict[str, Any]
     searched: Estimate
     oof: Estimate
     one_seed: Estimate
@@ -103,7 +106,7 @@ def train_finalists(
             _require_going_on(plan, folder.finalist(number))
         for number, plan in plans.items():
             run_cv(plan, folder.finalist(number), False, partial(listen, number))
-    found = [_finalist(t, Run(folder.finalist(t.number))) for t in trials]
+    found = [_finalist(t, Run(folder.finalist(t.number)), base) for t in trials]
     found.sort(key=lambda f: (-f.value, f.number))
     chosen = found[0]
     text = _header(folder, chosen) + plans[chosen.number].recipe.to_yaml()
@@ -136,11 +139,12 @@ def _entered(alone: ExitStack, folder: StudyFolder) -> bool:
     return True
 
 
-def _finalist(trial: FrozenTrial, run: Run) -> Finalist:
+def _finalist(trial: FrozenTrial, run: Run, base: Recipe) -> Finalist:
     attributes, metrics = trial.user_attrs, run.metrics
     return Finalist(
         number=trial.number,
         settings=attributes["settings"],
+        changes=changes(attributes["settings"], base),
         searched=Estimate(attributes["auc"], attributes["error"], attributes["rows"]),
         oof=estimate_from(metrics["oof"]),
         one_seed=estimate_from(

@@ -38,6 +38,17 @@ def values_of(recipe: Recipe) -> dict[str, Any]:
     return {f"{name}.{key}": v for name, part in blocks.items() for key, v in part.items()}
 
 
+def changes(settings: Settings, recipe: Recipe) -> Settings:
+    """Those of the settings that are not the recipe's own values."""
+    own = values_of(recipe)
+    return {k: v for k, v in settings.items() if k not in own or not _equal(own[k], v)}
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Also where one is a list as JSON has it, and the other a tuple."""
+    return bool(a == b) or label(a) == label(b)
+
+
 def _ask(trial: "Trial", key: str, values: Range) -> Any:
     if values.choice is not None:
         asked = trial.suggest_categorical(key, [_asked(values, v) for v in values.choice])

@@ -153,6 +153,7 @@ def _final(finalist: Finalist) -> dict[str, Any]:
     return {
         "trial": finalist.number,
         "params": finalist.settings,
+        "changes": finalist.changes,
         "searched": plain(finalist.searched),
         "oof": plain(finalist.oof),
         "oof_one_seed": plain(finalist.one_seed),

@@ -142,12 +142,19 @@ def test_the_same_command_goes_on_to_as_many_trials_as_were_asked_for(story: Sto
 
 def test_the_report_fits_a_terminal_and_says_what_to_believe(story: Story) -> None:
     shown = story.second
-    assert re.search(r"^ +trial +in the search +OOF +valid", shown, re.MULTILINE)
+    assert re.search(r"^ +trial +a seed: search +again +mean of 2: OOF +valid", shown, re.M)
     assert re.search(r"^the search's best AUC was 0\.\d{4}, trial \d+: optimistic", shown, re.M)
     assert re.search(r"^valid AUC 0\.\d{4} ± .* chose nothing: the score to believe", shown, re.M)
     report = shown[shown.index("Finalists, trained again") :]
     lines = [line for line in report.splitlines() if str(story.runs) not in line]
     assert max(map(len, lines)) <= 80
+
+
+def test_the_time_left_tells_of_the_finalists_too(story: Story) -> None:
+    assert re.search(r"; \d+/24, \d+ s left, then 2 finalists, about \d+ s$", story.second, re.M)
+    assert re.search(r"; 24/24, then 2 finalists, about \d+ s$", story.second, re.M)
+    assert re.search(r"^finalist, .* done in .* s; 1/8, \d+ s left$", story.second, re.M)
+    assert re.search(r"^finalist, .* done in .* s; 8/8$", story.second, re.M)
 
 
 def test_a_finished_study_trains_nothing_and_tells_the_same(

@@ -105,7 +105,10 @@ def make_study(root: Path, name: str, data: ChallengeData) -> None:
     ]
     best = Estimate(0.772, 0.002, 1600)
     seen = Estimate(0.76, 0.002, 1600)
-    finalist = Finalist(7, {"items.text_dim": 16}, best, seen, seen, Estimate(0.75, 0.01, 400))
+    point = {"items.embedding": "separate_pca", "items.text_dim": 16}
+    changes = {"items.text_dim": 16}
+    valid = Estimate(0.75, 0.01, 400)
+    finalist = Finalist(7, point, changes, best, seen, seen, valid)
     importance = {"items.text_dim": 0.7, "items.image_dim": 0.3}
     summary = Summary(name, "din_demo", FOLDS, {}, {}, tuple(trials), importance, (finalist,), (1,))
     folder = root / f"{name}.study"

@@ -198,6 +198,10 @@ def test_a_study_is_the_page_of_its_chosen_finalist_with_the_search(
         assert f'id="{name}-title"' in text
     assert "8 trials (7 complete, 1 pruned)" in text
     assert "scored 0.0120 lower" in text
+    assert "one seed, in the search" in text
+    assert "roughly, of 7 complete trials" in text
+    changed = text[text.index("What finalists have other than the recipe") :].split("</table>")[0]
+    assert re.findall(r'<th scope="row"><span>([^<]+)', changed) == ["items.text_dim"]
     assert re.findall(r"#[0-9a-f]{6}", text.split("</style>")[1]) == []
     of_run = page_of(tmp_path / "runs", "tuned", tmp_path / "r.html")
     assert 'id="study-history-title"' in of_run

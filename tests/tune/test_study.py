@@ -15,6 +15,7 @@ from mmctr_kit.runs import Run
 from mmctr_kit.tune.finalists import best_trials
 from mmctr_kit.tune.folder import WORKER, StudyFolder
 from mmctr_kit.tune.lease import lease
+from mmctr_kit.tune.space import changes, own_point
 from mmctr_kit.tune.study import (
     StudyPlan,
     begin_study,
@@ -91,6 +92,22 @@ def test_study_json_is_the_summary_and_says_what_is_optimistic(
     gap = trials[chosen["trial"]]["auc"]["value"] - chosen["oof_one_seed"]["value"]
     assert stored["optimism"] == pytest.approx(gap)
     assert sum(stored["importance"].values()) == pytest.approx(1.0)
+
+
+def test_a_finalist_changes_what_is_not_the_recipes_own(
+    concluded: Summary, plan: StudyPlan
+) -> None:
+    own = own_point(plan.search, plan.recipe)
+    for finalist in concluded.finalists:
+        for key, value in finalist.settings.items():
+            assert (key in finalist.changes) == (own[key] != value), key
+
+
+def test_the_recipes_own_point_changes_nothing(plan: StudyPlan) -> None:
+    own = own_point(plan.search, plan.recipe)
+    assert changes(own, plan.recipe) == {}
+    assert changes(own | {"training.epochs": 3}, plan.recipe) == {"training.epochs": 3}
+    assert changes({"model.mlp_hidden": [8]}, plan.recipe) == {}
 
 
 def written(folder: StudyFolder) -> dict[Path, int]:

@@ -21,10 +21,12 @@ def study_section(subject: Subject) -> Section | None:
     found = estimate_from(study["search"]["auc"])
     gap = study["optimism"]
     notes = [
-        f"The search's best: OOF AUC {shown(found)}, trial {study['search']['best_trial']}: the "
-        "best of many noisy scores is too high. New seeds of the chosen trial scored "
-        f"{abs(gap):.4f} {'lower' if gap > 0 else 'higher'} than the search said.",
+        f"The search's best: {shown(found)}, trial {study['search']['best_trial']}, of one seed: "
+        "the best of many noisy scores is too high. One seed each, the chosen trial scored "
+        f"{abs(gap):.4f} {'lower' if gap > 0 else 'higher'} with new seeds than the search said.",
     ]
+    if not study["finalists"][0]["changes"]:
+        notes.append("Nothing that was tried is better than the recipe as it is.")
     notes += [f"Left out: {what} ({why})." for what, why in study["left_out"].items()]
     return Section(
         "study",
@@ -33,7 +35,7 @@ def study_section(subject: Subject) -> Section | None:
         f"{study['folds']} folds. The best few were trained again with new seeds; of these the "
         "best by OOF was chosen, and its valid AUC, which chose nothing, is the score to believe.",
         pictures=_pictures(study),
-        grids=[_finalists(study), _settings(study)],
+        grids=[_finalists(study), _changes(study)],
         notes=notes,
     )
 
@@ -57,7 +59,8 @@ def _pictures(study: Mapping[str, Any]) -> list[Picture]:
                 figures.importance(study),
                 "study-importance",
                 "What mattered",
-                "The share of each key in what set good trials apart (PED-ANOVA).",
+                "The share of each key in what set good trials apart (PED-ANOVA), roughly, of "
+                f"{count(len(complete), 'complete trial')}.",
                 f"Shares of importance. {shares}.",
             )
         )
@@ -75,27 +78,38 @@ def _pictures(study: Mapping[str, Any]) -> list[Picture]:
 
 
 def _finalists(study: Mapping[str, Any]) -> Grid:
+    """What compares stands side by side: one seed's numbers, then those of the seeds' mean."""
+    seeds = study["final_seeds"]
+    names, n = ", ".join(map(str, seeds)), len(seeds)
+    columns = ["finalist", "one seed, in the search", "one seed, again", f"mean of {n} seeds, OOF"]
+    kept = ["searched", "oof_one_seed", "oof", "valid"]
+    text = (
+        f"Finalists, trained again with seeds {names}. One seed: mean fold AUC of one seed's "
+        "models, in the search, and on average of the new seeds. The mean of the seeds' logits is "
+        "another, better predictor: it is compared among finalists, not with the search."
+    )
+    if n == 1:
+        columns, text = columns[:-1], f"Finalists, trained again with seed {names}."
+        kept.remove("oof")
     rows = [
         (
             f"trial {final['trial']}" + " (chosen)" * (i == 0),
-            shown(estimate_from(final["searched"])),
-            shown(estimate_from(final["oof"])),
-            shown(estimate_from(final["valid"])),
+            *(shown(estimate_from(final[name])) for name in kept),
         )
         for i, final in enumerate(study["finalists"])
     ]
-    seeds = ", ".join(str(s) for s in study["final_seeds"])
-    caption = f"Finalists, trained again with seeds {seeds}."
-    columns = ("finalist", "OOF in the search", "OOF", "valid")
-    return Grid(caption, columns, rows)
+    return Grid(text, (*columns, "valid (fold mean)"), rows)
 
 
-def _settings(study: Mapping[str, Any]) -> Grid:
+def _changes(study: Mapping[str, Any]) -> Grid:
     finals = study["finalists"]
-    keys = dict.fromkeys(key for final in finals for key in final["params"])
-    rows = [(key, *(_value(final["params"], key) for final in finals)) for key in keys]
+    keys = dict.fromkeys(key for final in finals for key in final["changes"])
+    rows = [(key, *(_value(final["changes"], key) for final in finals)) for key in keys]
+    if not rows:
+        rows = [("nothing", *("–" for _ in finals))]
     columns = ("key", *(f"trial {final['trial']}" for final in finals))
-    return Grid("What the finalists change; – the recipe's own.", columns, rows, left=len(columns))
+    caption = "What finalists have other than the recipe; – as the recipe."
+    return Grid(caption, columns, rows, left=len(columns))
 
 
 def _value(params: Mapping[str, Any], key: str) -> str:
