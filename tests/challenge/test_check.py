@@ -604,6 +604,29 @@ def test_an_item_info_without_its_padding_row_is_one_failure(
     assert [f.what for f in failed] == ["item_info has no row of item 0"]
 
 
+@pytest.mark.parametrize("file", ["item_info", "item_feature", "item_emb"])
+@pytest.mark.parametrize("lost", [[7], [1], [3, 8, 9], [2, 4, 6, 8, 10, 12]], ids=str)
+def test_items_that_a_file_lacks_are_one_failure_that_names_them(
+    lost: list[int], file: str, check_folder: Path, check_tables: Tables, write_table: Write
+) -> None:
+    columns = dict(check_tables[file])
+    reorder(np.flatnonzero(~np.isin(columns["item_id"], lost)))(columns)
+    write_table(check_folder, file, columns)
+    (failed,) = [f for f in check_data(check_folder) if f.level is FAIL]
+    named = {1: f"item {lost[0]}", 3: "3 items: 3, 8, 9", 6: "6 items: 2, 4, 6, 8, 10, ..."}
+    assert failed.what == f"{file} lacks {named[len(lost)]} (of 1..40)"
+
+
+def test_the_last_items_are_missed_where_the_other_files_hold_them(
+    check_folder: Path, check_tables: Tables, write_table: Write
+) -> None:
+    columns = dict(check_tables["item_info"])
+    drop_rows(2)(columns)
+    write_table(check_folder, "item_info", columns)
+    (failed,) = [f for f in check_data(check_folder) if f.level is FAIL]
+    assert failed.what == "item_info lacks 2 items: 39, 40 (of 1..40)"
+
+
 def test_the_clean_folder_passes_every_check(check_clean: Path) -> None:
     findings = check_data(check_clean)
     assert [f for f in findings if f.level is not Level.PASS] == []

@@ -31,7 +31,7 @@ def test_copies_are_counted_with_their_share_and_what_to_do() -> None:
     (finding,) = found(train, VALID)
     assert finding.level is Level.FAIL
     assert finding.what.startswith("valid: 300 of 1,000 rows (30.0%) stand in train too")
-    assert finding.todo.startswith("take them out of train: the valid score is worthless")
+    assert finding.todo.startswith("take them out of train: a valid score on rows that")
 
 
 def test_shared_users_alone_and_a_row_in_a_hundred_are_no_copies() -> None:

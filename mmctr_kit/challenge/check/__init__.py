@@ -14,6 +14,7 @@ from mmctr_kit.challenge.check.copies import copy_findings
 from mmctr_kit.challenge.check.embeddings import embedding_findings
 from mmctr_kit.challenge.check.files import file_findings
 from mmctr_kit.challenge.check.folder import image_findings, memory_findings
+from mmctr_kit.challenge.check.ids import count_items, id_findings, incomplete
 from mmctr_kit.challenge.check.items import item_findings, read_items
 from mmctr_kit.challenge.check.leaks import leak_findings
 from mmctr_kit.challenge.check.levels import level_findings
@@ -153,8 +154,9 @@ def check_data(folder: Path) -> list[Finding]:
     refuse_neighbour(folder)
     sources = {key: probe(folder, key) for key in FILES}
     items = read_items(sources)
-    n_items = items["item_info"].count
-    found = [*file_findings(folder, sources, n_items), *image_findings(folder, n_items)]
+    n_items = count_items(items)
+    found = [*file_findings(folder, sources, n_items, incomplete(items))]
+    found += [*image_findings(folder, n_items), *id_findings(items)]
     found += [*item_findings(items), *embedding_findings(items), *alignment_findings(items)]
     found += tag_findings(items)
     feature = items.pop("item_feature")

@@ -16,8 +16,8 @@ from mmctr_kit.findings import Finding, Level
 
 COPIED = 0.01
 """Share of a split's rows that may be in train too, as a few impressions of one item may."""
-_WORTHLESS = {
-    "valid": "the valid score is worthless, as that of rows that were trained on",
+_WHY = {
+    "valid": "a valid score on rows that were trained on says nothing",
     "test": "the labels of test are then known to whatever is trained",
 }
 
@@ -65,7 +65,7 @@ def _with_history(
 
 def _finding(split: Split, share: float, rows: int, level: Level, same: str) -> Finding:
     what = f"{split}: {round(share * rows):,} of {rows:,} rows ({share:.1%}) stand in train too"
-    todo = f"take them out of train: {_WORTHLESS[split]}"
+    todo = f"take them out of train: {_WHY[split]}"
     if level is Level.WARN:
         todo = f"if they are the same impressions, {todo}"
     return Finding("duplicate-rows", level, f"{what} ({same})", todo)

@@ -1,4 +1,4 @@
-"""Checks on the items: ids, padding row, tags; and what later checks hold of item files."""
+"""Checks on the items: padding row and tags; and what later checks hold of item files."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -51,11 +51,6 @@ class ItemFile:
     def has_padding_row(self) -> bool:
         return self.item_id is not None and bool((self.item_id == PAD).any())
 
-    @property
-    def count(self) -> int | None:
-        """Items, the padding row apart, where there is one; None where the ids do not tell."""
-        return None if self.item_id is None else len(self.item_id) - self.has_padding_row
-
 
 def read_items(sources: Mapping[str, Source]) -> dict[str, ItemFile]:
     """The item files by name; wide columns of item_feature are kept for a sample of items only."""
@@ -63,8 +58,7 @@ def read_items(sources: Mapping[str, Source]) -> dict[str, ItemFile]:
 
 
 def item_findings(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
-    """What the ids and tags of the item files tell."""
-    yield from _ids(items)
+    """What the padding row and the tags of the item files tell."""
     yield from _padding_row(items["item_info"])
     yield from _tags(items)
 
@@ -140,51 +134,6 @@ def _without_padding(every: Vectors, real: NDArray[np.bool_]) -> Vectors:
 
 def _touches_padding(tags: Ragged, item_id: NDArray[np.int64]) -> bool:
     return bool((tags.values[np.repeat(item_id == PAD, tags.lengths)] != PAD).any())
-
-
-def _ids(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
-    known = {n: f.item_id for n, f in items.items() if f.item_id is not None}
-    # Without its padding row item_info counts from 1 like the others; padding-row says so.
-    first = {"item_info": PAD} if items["item_info"].has_padding_row else {}
-    found = [f for name, ids in known.items() for f in _ids_of(name, ids, first.get(name, 1))]
-    yield from found
-    for check, what in (
-        ("item-ids-unique", "each item id once"),
-        ("item-ids-complete", "no item id left out"),
-        ("item-ids-sorted", "sorted by item id"),
-    ):
-        if known and check not in {f.id for f in found}:
-            yield Finding(check, Level.PASS, f"{', '.join(known)}: {what}", "")
-
-
-def _ids_of(name: str, ids: NDArray[np.int64], first: int) -> Iterator[Finding]:
-    distinct, copies = np.unique(ids, return_counts=True)
-    last = first + len(distinct) - 1
-    if (copies > 1).any():
-        again = distinct[copies > 1]
-        yield Finding(
-            "item-ids-unique",
-            Level.FAIL,
-            f"{name}: {count(len(again), 'item id occurs', 'item ids occur')} more than once, the "
-            f"first is {again[0]}",
-            "keep one row for each item",
-        )
-    if distinct[0] != first or distinct[-1] != last:
-        yield Finding(
-            "item-ids-complete",
-            Level.FAIL,
-            f"{name}: {count(len(distinct), 'item id')} from {distinct[0]} to {distinct[-1]}; "
-            f"expected every id from {first} to {last}",
-            "row 0 of item_info is the padding item; all files number the items from 1",
-        )
-    descents = np.flatnonzero(ids[1:] < ids[:-1])
-    if len(descents):
-        yield Finding(
-            "item-ids-sorted",
-            Level.FAIL,
-            f"{name}: not sorted by item_id, first at row {descents[0] + 1:,}",
-            "sort the file by item_id: other people's code assigns vectors by place",
-        )
 
 
 def _padding_row(info: ItemFile) -> Iterator[Finding]:
