@@ -308,6 +308,8 @@ FAULTS = [
     ),
     Fault("NaN", "embeddings-finite", FAIL, "item_emb", put(GIVEN[3], (2, 1), np.nan)),
     Fault("beyond float32", "embeddings-finite", FAIL, "item_feature", put(IMAGE, (2, 1), 1e300)),
+    Fault("too large to square", "embeddings-finite", FAIL, "item_info", put(EMB, (17, 1), -1e30)),
+    Fault("a value far off", "embeddings-finite", WARN, "item_emb", put(GIVEN[2], (16, 1), 1e6)),
     Fault("most are zero", "embeddings-zero", FAIL, "item_feature", put(IMAGE, HALF, 0)),
     Fault("own are all zero", "embeddings-zero", FAIL, "item_info", put(EMB, slice(None), 0)),
     Fault("shifted down", "item-info-alignment", FAIL, "item_info", reorder(INFO_SHIFTED, EMB)),
@@ -625,6 +627,16 @@ def test_the_last_items_are_missed_where_the_other_files_hold_them(
     write_table(check_folder, "item_info", columns)
     (failed,) = [f for f in check_data(check_folder) if f.level is FAIL]
     assert failed.what == "item_info lacks 2 items: 39, 40 (of 1..40)"
+
+
+def test_a_value_too_large_names_its_item_and_its_size(
+    check_folder: Path, check_tables: Tables, write_table: Write
+) -> None:
+    columns = dict(check_tables["item_info"])
+    put(EMB, (17, 1), -1e30)(columns)
+    write_table(check_folder, "item_info", columns)
+    (failed,) = [f for f in check_data(check_folder) if f.level is FAIL]
+    assert "1 item holds too large a value: item 17 one of 1e+30," in failed.what
 
 
 def test_the_clean_folder_passes_every_check(check_clean: Path) -> None:

@@ -69,7 +69,11 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             ("item_info", "item_feature"),
         ),
         "left-padding-tags": Check(_FAIL, "item_info's tags are padded on the left", _ITEMS[:1]),
-        "embeddings-finite": Check(_FAIL, "no NaN and no infinity", _ITEMS),
+        "embeddings-finite": Check(
+            _FAIL,
+            "no NaN, no infinity, no value over 1e18; 10,000 times beyond other items': WARN",
+            _ITEMS,
+        ),
         "embeddings-zero": Check(
             _FAIL,
             "items without a vector: WARN, over half FAIL; an optional column "

@@ -40,7 +40,7 @@ _TODO = "download both files again; a file you wrote yourself must hold vectors 
 
 @dataclass(frozen=True)
 class Pair:
-    """The rows two columns share by item id, where both are finite and not all zero.
+    """The rows two columns share by item id, where both are finite, not all zero and not far.
 
     ``item_id`` (m,); ``a`` (m, width a), ``b`` (m, width b) float32.
     """
@@ -74,7 +74,8 @@ def pair(a: Vectors, b: Vectors, shift: int = 0) -> Pair:
     """The items both hold; with ``shift``, a's item i stands beside b's item i + shift."""
     ids_a, ids_b = a.item_id[a.kept], b.item_id[b.kept]
     shared, at_a, at_b = np.intersect1d(ids_a + shift, ids_b, return_indices=True)
-    usable = ~(a.zero | a.broken)[a.kept[at_a]] & ~(b.zero | b.broken)[b.kept[at_b]]
+    usable = ~(a.zero | a.broken | a.far)[a.kept[at_a]]
+    usable &= ~(b.zero | b.broken | b.far)[b.kept[at_b]]
     at_a, at_b = at_a[usable], at_b[usable]
     return Pair(shared[usable] - shift, a.values[at_a], b.values[at_b])
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.check.items import ItemFile, Vectors
+from mmctr_kit.challenge.check.items import MAX_SQUARED, ItemFile, Vectors
 from mmctr_kit.challenge.hash import among, distinct
 from mmctr_kit.findings import Finding, Level, count
 
@@ -42,9 +42,11 @@ def _whole(where: str, needed: bool, vectors: Vectors) -> Iterator[Finding]:
         yield Finding(
             "embeddings-finite",
             Level.FAIL,
-            f"{where}: {count(broken, 'item holds', 'items hold')} NaN or infinity",
+            f"{where}: {count(broken, 'item holds', 'items hold')} NaN or infinity, the first is "
+            f"item {vectors.item_id[vectors.broken][0]}",
             "encode these items again; one such value spoils a whole training",
         )
+    yield from _far(where, vectors)
     zero = int(vectors.zero.sum())
     if zero == n and not needed:
         yield Finding(
@@ -60,6 +62,23 @@ def _whole(where: str, needed: bool, vectors: Vectors) -> Iterator[Finding]:
             f"{where}: {count(zero, 'item')} ({zero / n:.2%}) with an all-zero vector",
             "look whether the encoder failed on them, as on an image that did not open",
         )
+
+
+def _far(where: str, vectors: Vectors) -> Iterator[Finding]:
+    far = np.flatnonzero(vectors.far)
+    if not len(far):
+        return
+    first = far[np.argmax(vectors.largest[far])]
+    overflows = bool(vectors.largest[first] > MAX_SQUARED)
+    yield Finding(
+        "embeddings-finite",
+        Level.FAIL if overflows else Level.WARN,
+        f"{where}: {count(len(far), 'item holds', 'items hold')} too large a value: item "
+        f"{vectors.item_id[first]} one of {vectors.largest[first]:.3g}, where {vectors.usual:.3g} "
+        "is usual for the largest of a vector",
+        "encode these items again: "
+        + ("training squares such a value beyond float32" if overflows else "it drowns the others"),
+    )
 
 
 def _repeats(where: str, vectors: Vectors, expected: NDArray[np.int64]) -> Iterator[Finding]:

@@ -16,6 +16,10 @@ from mmctr_kit.findings import Finding, Level, count
 ITEM_FILES = ("item_info", "item_feature", "item_emb")
 SPARSE_TAGS = 100
 """Times the number of tags that the largest tag id may be before it is worth a warning."""
+FAR = 1e4
+"""Times the usual largest value of a vector beyond which one drowns every other."""
+MAX_SQUARED = 1e18
+"""Sums of squares of larger values are beyond float32."""
 SAMPLE = 3_000
 """Items whose wide vectors are kept for the comparison of item_feature with item_emb."""
 
@@ -24,17 +28,40 @@ SAMPLE = 3_000
 class Vectors:
     """One embedding column, row for row as in the file (the padding item is left out).
 
-    ``item_id`` (rows,) int64; ``keys`` (rows,) uint64, equal for equal vectors; ``zero`` and
-    ``broken`` (rows,) bool: all zeros, holding a NaN or infinity. ``kept`` (rows kept,) indexes
-    the rows whose ``values`` (rows kept, width) float32 are held.
+    ``item_id`` (rows,) int64; ``keys`` (rows,) uint64, equal for equal vectors; ``largest`` (rows,)
+    float32, the magnitude of a vector's largest value, NaN where it holds one. ``kept`` (rows
+    kept,) indexes the rows whose ``values`` (rows kept, width) float32 are held.
     """
 
     item_id: NDArray[np.int64]
     keys: NDArray[np.uint64]
-    zero: NDArray[np.bool_]
-    broken: NDArray[np.bool_]
+    largest: NDArray[np.float32]
     kept: NDArray[np.int64]
     values: NDArray[np.float32]
+
+    @property
+    def zero(self) -> NDArray[np.bool_]:
+        """(rows,) bool: all zeros."""
+        return self.largest == 0
+
+    @property
+    def broken(self) -> NDArray[np.bool_]:
+        """(rows,) bool: holding a NaN or infinity."""
+        return ~np.isfinite(self.largest)
+
+    @property
+    def far(self) -> NDArray[np.bool_]:
+        """(rows,) bool: finite, with a value too large to square, or far beyond other items'."""
+        largest, usual = self.largest.astype(np.float64), self.usual
+        limit = min(MAX_SQUARED, FAR * usual if usual else np.inf)
+        out: NDArray[np.bool_] = (largest > limit) & ~self.broken
+        return out
+
+    @property
+    def usual(self) -> float:
+        """The median of the finite, non-zero vectors' largest values; 0 without any."""
+        real = self.largest[~self.zero & ~self.broken]
+        return float(np.median(real.astype(np.float64))) if len(real) else 0.0
 
 
 @dataclass
@@ -97,20 +124,18 @@ def _sample(item_id: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def _read_vectors(source: Source, name: str, wanted: NDArray[np.bool_], found: ItemFile) -> None:
     assert found.item_id is not None
-    keys, zero, broken, values = [], [], [], []
+    keys, largest, values = [], [], []
     start = 0
     for batch in source.batches(name):
         x = np.asarray(ragged(batch[name]).dense(), np.float32)
         keys.append(vector_keys(x))
-        zero.append(~x.any(axis=1))
-        broken.append(~np.isfinite(x).all(axis=1))
+        largest.append(np.maximum(x.max(axis=1), -x.min(axis=1)))
         values.append(x[wanted[start : start + len(x)]])
         start += len(x)
     every = Vectors(
         found.item_id,
         np.concatenate(keys),
-        np.concatenate(zero),
-        np.concatenate(broken),
+        np.concatenate(largest),
         np.flatnonzero(wanted),
         np.concatenate(values),
     )
@@ -125,8 +150,7 @@ def _without_padding(every: Vectors, real: NDArray[np.bool_]) -> Vectors:
     return Vectors(
         every.item_id[real],
         every.keys[real],
-        every.zero[real],
-        every.broken[real],
+        every.largest[real],
         (np.cumsum(real) - 1)[every.kept[keep]],
         every.values[keep],
     )
