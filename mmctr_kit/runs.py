@@ -126,8 +126,18 @@ def open_run(name_or_path: str, root: Path) -> Run:
                 )
             return run
     known = [r.name for r in all_runs(root)]
-    hint, listed = did_you_mean(name_or_path, known), ", ".join(known) or "none"
+    deeper, listed = _of_study(root, name_or_path), ", ".join(known) or "none"
+    if deeper:
+        raise UsageError(f"no run '{name_or_path}' under {root} itself, but {', '.join(deeper)}")
+    hint = did_you_mean(name_or_path, known)
     raise UsageError(f"no run '{name_or_path}'{hint} under {root}; runs there: {listed}")
+
+
+def _of_study(root: Path, name: str) -> list[str]:
+    """The runs of a study or an ablation called ``name``, as :func:`open_run` takes them."""
+    folders = (f"{name}.study/finalists", f"{name}.ablate")
+    found = [r for folder in folders if (root / folder).is_dir() for r in all_runs(root / folder)]
+    return [str(run.path.relative_to(root)) for run in found]
 
 
 def run_path(root: Path, name: str, suffix: str = "") -> Path:

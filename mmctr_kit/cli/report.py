@@ -42,8 +42,9 @@ def report(
       mmctr-kit report din_official.ablate --out ablation.html
     """
     from mmctr_kit.report.destination import require_free
-    from mmctr_kit.report.subject import open_subject
+    from mmctr_kit.report.subject import open_subject, subject_name
 
+    run = subject_name(run, runs)
     path = out or runs / f"{Path(run).name}.html"
     require_free(path)
     with status(f"reading {run}"):

@@ -1,7 +1,8 @@
 """A run beside others on the same rows: each difference is paired."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from mmctr_kit.scores import estimate_from
 class Compared:
     """One run. ``valid`` is the AUC of the fold mean, ``oof`` that of fold models; the gaps are
     those of this run less the subject's, paired, None of the subject itself and where the rows (or
-    the folds) are others."""
+    the folds) are others. ``digest`` is equal where all predictions are."""
 
     name: str
     kind: str
@@ -27,6 +28,7 @@ class Compared:
     oof: Estimate | None
     valid_gap: Estimate | None = None
     oof_gap: Estimate | None = None
+    digest: str = ""
 
 
 def stored_estimate(metrics: Mapping[str, Any], name: str) -> Estimate | None:
@@ -39,17 +41,23 @@ def stored_estimate(metrics: Mapping[str, Any], name: str) -> Estimate | None:
 def compare(subject: Run, own: Predictions, others: Sequence[Run]) -> list[Compared]:
     """The subject, then the others in their order; those that can't be read are left out."""
     sample = _Sample(own)
-    found = [_stored(subject)]
+    found = [replace(_stored(subject), digest=_digest(own))]
     for run in others:
         try:
             entry, theirs = _stored(run), run.predictions()
         except RunError:
             continue
         valid, oof = sample.gaps(theirs)
-        found.append(
-            Compared(**{**vars(entry), "valid_gap": valid, "oof_gap": oof}),
-        )
+        found.append(replace(entry, valid_gap=valid, oof_gap=oof, digest=_digest(theirs)))
     return found
+
+
+def _digest(found: Predictions) -> str:
+    oof = [] if found.oof is None else [found.oof.logit]
+    made = hashlib.sha256()
+    for logits in (*oof, found.valid, found.test):
+        made.update(np.ascontiguousarray(logits).tobytes())
+    return made.hexdigest()
 
 
 def _stored(run: Run) -> Compared:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmctr_kit.errors import RunError
+from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import read_json
 from mmctr_kit.predictions import Predictions
 from mmctr_kit.report.compare import Compared, compare
@@ -21,8 +21,9 @@ class Subject:
     an ablation's base, a study's chosen finalist.
 
     ``sources``: of a blend, those of its runs that are still there; ``gone`` the names of the
-    others. ``board``: the run first, then its sources, or other runs of the same rows.
-    ``ablations``: ablation.json by the name of the recipe's run. ``study``: study.json, or None.
+    others. ``others``: the sources, or other runs of the same rows; ``board``: the run, then these.
+    ``ablations``: ablation.json by the name of the recipe's run. ``study``: study.json, or None,
+    and ``study_path`` its folder.
     """
 
     name: str
@@ -31,9 +32,11 @@ class Subject:
     found: Predictions
     sources: tuple[Run, ...] = ()
     gone: tuple[str, ...] = ()
+    others: tuple[Run, ...] = ()
     board: tuple[Compared, ...] = ()
     ablations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     study: Mapping[str, Any] | None = None
+    study_path: Path | None = None
 
     @property
     def kind(self) -> str:
@@ -46,17 +49,32 @@ class Subject:
         return tuple(r for r in runs if r.manifest.kind == "cv")
 
 
+def subject_name(name: str, root: Path) -> str:
+    """``name``, or the study or ablation of that name where there is no run of it.
+
+    Raises UsageError where there are both.
+    """
+    if any(path.is_dir() for path in (root / name, Path(name))):
+        return name
+    beside = [n for n in (f"{name}.study", f"{name}.ablate") if (root / n).is_dir()]
+    if len(beside) > 1:
+        raise UsageError(f"no run '{name}' under {root}; name {' or '.join(beside)}")
+    return beside[0] if beside else name
+
+
 def open_subject(name: str, root: Path) -> Subject:
     """The run, blend, ablation or study ``name`` under ``root``, or at that path.
 
     Raises UsageError where there is none, RunError where it is unfinished or damaged.
     """
+    name = subject_name(name, root)
     study = None
     run = None
     for path in (root / name, Path(name)):
         if (path / "study.json").is_file():
-            study = read_json(path / "study.json")
+            study = _read_study(path)
             run = _chosen(path, study)
+            study_path = path
             break
         if (path / "ablation.json").is_file():
             run = open_run("base", path)
@@ -65,9 +83,9 @@ def open_subject(name: str, root: Path) -> Subject:
             raise RunError(f"'{name}' is unfinished; run the command that began it again")
     else:
         run = open_run(name, root)
-    beside_it = run.path.with_name(f"{run.name}.study") / "study.json"
-    if study is None and beside_it.is_file():
-        study = read_json(beside_it)
+    if study is None:
+        study_path = run.path.with_name(f"{run.name}.study")
+        study = _study_beside(study_path)
     metrics, found = run.metrics, run.predictions()
     beside = {r.name: r for r in all_runs(run.path.parent) if r.finished and r.name != run.name}
     named = run.manifest.sources
@@ -80,10 +98,31 @@ def open_subject(name: str, root: Path) -> Subject:
         found=found,
         sources=sources,
         gone=tuple(n for n in named if n not in beside),
+        others=others,
         board=tuple(compare(run, found, others)),
         ablations=_ablations((run, *sources)),
         study=study,
+        study_path=None if study is None else study_path,
     )
+
+
+def _read_study(path: Path) -> Mapping[str, Any]:
+    """study.json. RunError where an earlier version wrote it."""
+    study = read_json(path / "study.json")
+    if any("changes" not in final for final in study["finalists"]):
+        raise RunError(
+            f"study {path.name} is of an earlier version; its tune command, given again, trains "
+            "nothing and writes it anew"
+        )
+    return study
+
+
+def _study_beside(path: Path) -> Mapping[str, Any] | None:
+    """A run's own page does without a study that can't be read."""
+    try:
+        return _read_study(path) if (path / "study.json").is_file() else None
+    except RunError:
+        return None
 
 
 def _chosen(path: Path, study: Mapping[str, Any]) -> Run:

@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.cli.app import app
-from mmctr_kit.errors import UsageError
-from tests.report.made import make_run
+from mmctr_kit.errors import RunError, UsageError
+from tests.report.made import make_run, make_study
 
 
 def run(*arguments: str) -> Result:
@@ -61,6 +61,38 @@ def test_no_run_of_that_name_is_a_mistake_that_lists_them(runs: Path) -> None:
     done = run("report", "beta", "--runs", str(runs))
     assert isinstance(done.exception, UsageError)
     assert "runs there: alpha" in str(done.exception)
+
+
+def test_a_study_or_an_ablation_is_found_by_the_name_it_was_given(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    root = tmp_path / "runs"
+    make_study(root, "tuned", tiny)
+    done = run("report", "tuned", "--runs", str(root))
+    assert done.exit_code == 0, done.output
+    assert "<h1>tuned.study</h1>" in (root / "tuned.study.html").read_text()
+    wanted = run("slices", "tuned", "--runs", str(root))
+    assert "but tuned.study/finalists/trial-2, tuned.study/finalists/trial-7" in str(
+        wanted.exception
+    )
+    (root / "tuned.ablate").mkdir()
+    both = run("report", "tuned", "--runs", str(root))
+    assert isinstance(both.exception, UsageError)
+    assert "name tuned.study or tuned.ablate" in str(both.exception)
+
+
+def test_a_study_of_an_earlier_version_is_one_line(tiny: ChallengeData, tmp_path: Path) -> None:
+    make_study(tmp_path, "old", tiny)
+    path = tmp_path / "old.study" / "study.json"
+    study = json.loads(path.read_text())
+    for final in study["finalists"]:
+        del final["changes"]
+    path.write_text(json.dumps(study))
+    done = run("report", "old", "--runs", str(tmp_path))
+    assert isinstance(done.exception, RunError)
+    assert "its tune command, given again" in str(done.exception)
+    make_run(tmp_path, "old", tiny, 1.0, 0)
+    assert run("report", "old", "--runs", str(tmp_path)).exit_code == 0
 
 
 def test_reporting_loads_no_training_library(runs: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -87,8 +88,11 @@ def make_ablation(root: Path, name: str) -> None:
     write_json(folder / "ablation.json", made.as_json())
 
 
-def make_study(root: Path, name: str, data: ChallengeData) -> None:
-    """A study of the run ``name`` with one finalist, as its command leaves it."""
+def make_study(
+    root: Path, name: str, data: ChallengeData, changes: dict[str, Any] | None = None
+) -> None:
+    """A study called ``name`` with two finalists that was told of the first, as its command leaves
+    it."""
     trials = [
         {
             "number": i,
@@ -106,13 +110,14 @@ def make_study(root: Path, name: str, data: ChallengeData) -> None:
     best = Estimate(0.772, 0.002, 1600)
     seen = Estimate(0.76, 0.002, 1600)
     point = {"items.embedding": "separate_pca", "items.text_dim": 16}
-    changes = {"items.text_dim": 16}
+    changes = {"items.text_dim": 16} if changes is None else changes
     valid = Estimate(0.75, 0.01, 400)
     finalist = Finalist(7, point, changes, best, seen, seen, valid)
     importance = {"items.text_dim": 0.7, "items.image_dim": 0.3}
     summary = Summary(name, "din_demo", FOLDS, {}, {}, tuple(trials), importance, (finalist,), (1,))
     folder = root / f"{name}.study"
     make_run(folder / "finalists", "trial-7", data, 1.0, 7)
+    make_run(folder / "finalists", "trial-2", data, 1.0, 2)
     write_json(folder / "study.json", summary.as_json())
 
 

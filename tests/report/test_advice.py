@@ -1,20 +1,31 @@
 """What to do next follows from facts, and each command is one that the kit has."""
 
+import html
 import json
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from typer.main import get_command
 
+from mmctr_kit.challenge.contract import Task
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.cli.app import app
+from mmctr_kit.recipe import load_recipe
 from mmctr_kit.report.advice import Advice, advice
+from mmctr_kit.report.page import render
+from mmctr_kit.report.sections.board import board_section
+from mmctr_kit.report.sections.slices import slices_section
 from mmctr_kit.report.subject import Subject, open_subject
-from mmctr_kit.runs import Run
-from tests.report.made import make_run
+from mmctr_kit.runs import Run, open_run, run_path
+from mmctr_kit.submission.ledger import record
+from mmctr_kit.submission.write import write_submission
+from tests.report.made import make_all, make_run, make_study
 
 Change = Callable[[dict[str, object]], object]
 
@@ -62,6 +73,7 @@ def test_curves_that_end_at_their_best_ask_for_more_epochs(run: Run) -> None:
     root = run.path.parent
     found = told(open_subject("x", root), root)["Train longer"]
     assert "training.epochs=6" in found.command
+    assert "+0.0300" in found.why
     for path in run.path.glob("folds/*/metrics.jsonl"):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         text = [json.dumps({**line, "best": line["epoch"] == 1}) for line in lines]
@@ -71,15 +83,57 @@ def test_curves_that_end_at_their_best_ask_for_more_epochs(run: Run) -> None:
     assert "Regularise, or slow down" in again
 
 
-def test_a_weak_slice_is_named(run: Run) -> None:
-    def weaken(metrics: dict[str, object]) -> None:
+@pytest.mark.parametrize("rises", [(0.0002, 0.0002, 0.0002), (0.02, -0.01, 0.003)])
+def test_a_rise_that_is_small_or_within_its_error_asks_for_nothing(
+    run: Run, rises: tuple[float, ...]
+) -> None:
+    for path, rise in zip(sorted(run.path.glob("folds/*/metrics.jsonl")), rises, strict=True):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        lines[-1]["holdout_auc"] = lines[-2]["holdout_auc"] + rise
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert "Train longer" not in told(open_subject("x", run.path.parent), run.path.parent)
+
+
+def first_slice(**changes: object) -> Change:
+    def change(metrics: dict[str, object]) -> None:
         slices = metrics["slices"]
         assert isinstance(slices, list)
-        slices[0] |= {"worse": True, "note": "n", "errors": -4.2}
+        slices[0] |= changes
 
-    changed(run, "metrics.json", weaken)
+    return change
+
+
+def weaken(run: Run) -> None:
+    auc = {"value": 0.6, "error": 0.01, "n": 100}
+    changed(run, "metrics.json", first_slice(worse=True, note="n", errors=-4.2, auc=auc, rows=100))
+
+
+def test_a_weak_slice_is_named_and_whether_it_is_the_runs_fault_is_left_open(run: Run) -> None:
+    weaken(run)
     found = told(open_subject("x", run.path.parent), run.path.parent)["Look at the weak slices"]
     assert "4.2 errors below the other rows" in found.why
+    assert "may be hard for any model" in found.why
+
+
+@pytest.mark.parametrize("score", [0.61, 0.7])
+def test_beside_other_runs_a_slice_is_weak_where_one_of_them_does_better(
+    run: Run, tiny: ChallengeData, score: float
+) -> None:
+    root = run.path.parent
+    weaken(run)
+    other = make_run(root, "y", tiny, 1.0, 1)
+    auc = {"value": score, "error": 0.01, "n": 100}
+    changed(other, "metrics.json", first_slice(auc=auc, rows=100))
+    subject = open_subject("x", root)
+    found = told(subject, root)
+    section = slices_section(subject)
+    assert section is not None
+    if score == 0.7:
+        assert "y has 0.7000 ± 0.0100" in found["Look at the weak slices"].why
+        assert "y has 0.7000 ± 0.0100 there" in section.notes[0]
+    else:
+        assert "Look at the weak slices" not in found
+        assert "may be hard for any model" in section.notes[0]
 
 
 def test_a_submission_that_is_there_is_to_be_checked(run: Run) -> None:
@@ -90,6 +144,45 @@ def test_a_submission_that_is_there_is_to_be_checked(run: Run) -> None:
     found = told(open_subject("x", root), root)
     assert "Write a submission" not in found
     assert "x-both.zip" in found["Check the submission again before you hand it in"].command
+
+
+def test_a_submission_under_another_name_is_found_by_the_ledger(run: Run) -> None:
+    root = run.path.parent
+    file = root / "mine.zip"
+    ids = np.arange(5)
+    write_submission(file, ids, {Task.BOTH: ids / 7.0}, overwrite=False)
+    assert record(root / "submissions" / "ledger.jsonl", file, run, Task.BOTH, 5)
+    title = "Check the submission again before you hand it in"
+    assert str(file) in told(open_subject("x", root), root)[title].command
+    # Trained anew, it is another run: the file is not of it.
+    changed(run, "metrics.json", lambda m: m.update(valid={**m["valid"], "value": 0.5}))
+    assert title not in told(open_subject("x", root), root)
+    assert (
+        "When this page was written"
+        in told(open_subject("x", root), root)["Write a submission"].why
+    )
+
+
+def test_copies_of_a_run_are_named_and_not_blended(tiny: ChallengeData, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("copy_of_a", 0), ("b", 1), ("copy_of_b", 1)):
+        make_run(tmp_path, name, tiny, 1.0, seed)
+    subject = open_subject("a", tmp_path)
+    command = told(subject, tmp_path)["Blend it"].command
+    assert command.startswith("mmctr-kit blend a b --name a_blend")
+    section = board_section(subject)
+    assert section is not None
+    told_of = " ".join(section.notes)
+    assert "The same predictions: a, copy_of_a." in told_of
+    assert "The same predictions: b, copy_of_b." in told_of
+
+
+def test_a_study_that_found_the_recipe_itself_asks_to_train_nothing(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    make_study(tmp_path, "s", tiny)
+    make_study(tmp_path, "same", tiny, changes={})
+    assert "Train what tuning found" in told(open_subject("s", tmp_path), tmp_path)
+    assert "Train what tuning found" not in told(open_subject("same", tmp_path), tmp_path)
 
 
 def test_runs_of_the_same_rows_are_to_be_blended_and_a_blend_is_not(
@@ -104,26 +197,67 @@ def test_runs_of_the_same_rows_are_to_be_blended_and_a_blend_is_not(
 
 def test_of_two_runs_that_could_stand_in_for_each_other_one_is_to_go(made_runs: Path) -> None:
     subject = open_subject("mix", made_runs)
-    small = {n: {"value": v, "error": 1e-4, "n": 9} for n, v in (("a", 1e-5), ("copy_of_a", 0.0))}
-    large = {n: {"value": 0.01, "error": 1e-4, "n": 9} for n in ("b", "c")}
+    small = {n: {"value": v, "error": 1e-4, "n": 9} for n, v in (("alpha", 1e-5), ("beta", 0.0))}
+    large = {n: {"value": 0.01, "error": 1e-4, "n": 9} for n in ("gamma", "delta")}
     related = {**subject.metrics["blend"], "adds": {**small, **large}}
-    subject = replace(subject, metrics={**subject.metrics, "blend": related})
+    sources = subject.sources[:4]
+    metrics = {**subject.metrics, "blend": related}
+    subject = replace(subject, metrics=metrics, sources=sources)
     found = told(subject, made_runs)["Leave out what adds least"]
-    assert found.command.startswith("mmctr-kit blend a b c --name mix_less")
-    assert "a, copy_of_a" in found.why
+    assert found.command.startswith("mmctr-kit blend alpha gamma delta --name mix_less")
+    assert "alpha, beta" in found.why
 
 
-@pytest.mark.parametrize("name", ["alpha", "beta", "mix"])
-def test_every_command_is_one_that_the_kit_has_with_options_that_it_takes(
-    name: str, made_runs: Path
+@pytest.fixture(scope="module")
+def everything(tiny: ChallengeData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study, an ablation, a blend and its runs, in ``runs`` of a folder of their own."""
+    root = make_all(tmp_path_factory.mktemp("commands") / "runs", tiny)
+    for name in ("base", "se-off"):
+        make_run(root / "alpha.ablate", name, tiny, 1.0, len(name))
+    make_study(root, "tuned", tiny)
+    (root / "tuned.study" / "best.yaml").write_text(load_recipe("din_demo").to_yaml())
+    return root
+
+
+def commands(page: str) -> list[list[str]]:
+    """The words of every command on a page."""
+    found = re.findall(r"<pre[^>]*><code>(<span>mmctr-kit</span>.*?)</code>", page, re.DOTALL)
+    return [shlex.split(html.unescape(re.sub(r"<[^>]+>", "", c)))[1:] for c in found]
+
+
+def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:
+    """The command's name, and its parameters as the kit itself parses them."""
+    command, path = get_command(app), list[str]()
+    while hasattr(command, "commands"):
+        path.append(words[0])
+        command, words = command.commands[words[0]], words[1:]
+    return " ".join(path), command.make_context(path[-1], list(words)).params
+
+
+@pytest.mark.parametrize("root", ["runs", "elsewhere"])
+@pytest.mark.parametrize(
+    "name", ["alpha", "beta", "mix", "alpha.ablate", "tuned.study", "tuned.study/finalists/trial-2"]
+)
+def test_every_command_of_a_page_runs_as_it_stands(
+    name: str, root: str, everything: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = advice(open_subject(name, made_runs), made_runs, made_runs)
-    assert given
-    for each in given:
-        program, *words = shlex.split(each.command)
-        assert program == "mmctr-kit"
-        command = get_command(app)
-        while hasattr(command, "commands"):
-            command = command.commands[words.pop(0)]
-        takes = {o for parameter in command.params for o in parameter.opts}
-        assert {w for w in words if w.startswith("--")} <= takes, each.command
+    monkeypatch.chdir(everything.parent if root == "runs" else everything.parent.parent)
+    runs = Path("runs") if root == "runs" else everything
+    found = commands(render(open_subject(name, runs), runs, Path("submissions")))
+    assert len(found) >= 3
+    asked = set()
+    for words in found:
+        command, given = parsed(words)
+        asked.add(command)
+        if command in ("slices", "submit"):
+            assert open_run(given["run"], given["runs"]).finished
+        elif command == "blend":
+            assert len([open_run(run, given["runs"]) for run in given["run"]]) > 1
+        elif command in ("cv", "ablate"):
+            recipes = given["recipe"] if command == "cv" else [given["recipe"]]
+            for recipe in recipes:
+                load_recipe(recipe, [s.replace("LOWER", "1e-4") for s in given["settings"] or ()])
+        if command in ("cv", "ablate", "blend"):
+            assert given["runs"] == runs
+            run_path(given["runs"], given["name"])
+    assert "submit" in asked

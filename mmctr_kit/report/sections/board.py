@@ -29,6 +29,7 @@ def board_section(subject: Subject) -> Section | None:
         notes.append(f"Not there any more, and so not shown: {listed(subject.gone)}.")
     if any(e.transductive for e in entries):
         notes.append("[T]: transductive, a row's score depends on the rows beside it.")
+    notes += _copies(entries)
     return Section(
         "leaderboard",
         "Leaderboard",
@@ -37,6 +38,13 @@ def board_section(subject: Subject) -> Section | None:
         [_grid(entries, subject.run.name)],
         notes=notes,
     )
+
+
+def _copies(entries: list[Compared]) -> list[str]:
+    same: dict[str, list[str]] = {}
+    for entry in entries:
+        same.setdefault(entry.digest, []).append(entry.name)
+    return [f"The same predictions: {listed(names)}." for names in same.values() if names[1:]]
 
 
 def _worth(entry: Compared) -> float:

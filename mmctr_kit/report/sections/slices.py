@@ -7,17 +7,10 @@ from mmctr_kit.metrics import Estimate
 from mmctr_kit.report.figures.estimates import Dots, dots
 from mmctr_kit.report.parts import Grid, Picture, Section, picture, shown
 from mmctr_kit.report.subject import Subject
-from mmctr_kit.runs import Run
+from mmctr_kit.report.weak import Weak, sliced_run, weak_slices
 from mmctr_kit.scores import estimate_from
 
 _TITLES = {"oof": "OOF (fold models)", "valid": "valid (fold mean)"}
-
-
-def sliced_run(subject: Subject) -> Run | None:
-    """The run whose slices are told: the subject, or, of a blend, which has none, the one of its
-    runs with the best OOF."""
-    able = [r for r in subject.parts if "slices" in r.metrics and r.metrics["oof"] is not None]
-    return max(able, key=lambda r: float(r.metrics["oof"]["value"]), default=None)
 
 
 def slices_section(subject: Subject) -> Section | None:
@@ -29,13 +22,14 @@ def slices_section(subject: Subject) -> Section | None:
     entries, lacking = metrics["slices"], metrics["slices_left_out"]
     lead = (
         "AUC on parts of the rows. A slice's errors are those by which it lies from all other rows "
-        "of its split; at -3 it is pointed out."
+        "of its split; at -3 it is pointed out. Some slices are harder than others for any model: "
+        "a low one speaks against the run where another run does better there."
     )
     if run.name != subject.run.name:
         lead += f" Shown for {run.name}, the best single run by OOF: a blend has no slices."
     made = [_figure(split, [e for e in entries if e["split"] == split]) for split in _TITLES]
-    worse = [f"{e['split']}, {e['by']} {e['slice']}: {e['note']}." for e in entries if e["worse"]]
-    notes = worse or ["No slice is worse than the other rows by 3 errors."]
+    notes = [_note(weak) for weak in weak_slices(run, subject)]
+    notes = notes or ["No slice is worse than the other rows by 3 errors."]
     notes += [f"Left out: {name} ({why})." for name, why in lacking.items()]
     return Section(
         "slices",
@@ -45,6 +39,17 @@ def slices_section(subject: Subject) -> Section | None:
         [_grid(entries)],
         notes=notes,
     )
+
+
+def _note(weak: Weak) -> str:
+    entry = weak.entry
+    text = f"{entry['split']}, {weak.name}: {entry['note']}."
+    if weak.better is not None:
+        name, auc = weak.better
+        return f"{text} {name} has {shown(auc)} there."
+    if weak.peers:
+        return f"{text} No other run here does clearly better there: it may be hard for any model."
+    return text
 
 
 def _figure(split: str, entries: Sequence[Mapping[str, Any]]) -> Picture | None:

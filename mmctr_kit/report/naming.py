@@ -1,0 +1,37 @@
+"""How a command names a run of the page, so that it runs as it stands."""
+
+from pathlib import Path
+
+from mmctr_kit.runs import Run
+
+_SUFFIXES = (".study", ".ablate")
+
+
+def argument(run: Run, root: Path) -> str:
+    """The run as commands with ``--runs root`` find it: its name, or its path where it lies deeper,
+    as a study's finalists do, or elsewhere."""
+    inside = _inside(run, root)
+    if inside is None:
+        return str(run.path)
+    return run.name if inside == Path(run.name) else str(root / inside)
+
+
+def recipe_file(run: Run, root: Path) -> str:
+    """The run's own resolved recipe, as cv takes it."""
+    inside = _inside(run, root)
+    return str((run.path if inside is None else root / inside) / "recipe.yaml")
+
+
+def label(run: Run, root: Path) -> str:
+    """What new things made from the run are called: trial-0 of study s is s-trial-0."""
+    inside = _inside(run, root)
+    parts = (run.name,) if inside is None else inside.parts
+    for suffix in _SUFFIXES:
+        parts = tuple(part.removesuffix(suffix) for part in parts)
+    return "-".join(part for part in parts if part != "finalists")
+
+
+def _inside(run: Run, root: Path) -> Path | None:
+    """The run's path under ``root``; None where it lies elsewhere."""
+    path, top = run.path.resolve(), root.resolve()
+    return path.relative_to(top) if path.is_relative_to(top) else None
