@@ -31,6 +31,9 @@ _FORMAT = 1
 MAX_TAG = 10_000_000
 """The largest tag id: models hold a vector for every id up to the largest, used or not."""
 
+MAX_SQUARED = 1e18
+"""The largest value of a vector: sums of squares of larger ones are beyond float32."""
+
 
 def load(folder: Path) -> ChallengeData:
     """The data folder, from the cache where the same content was loaded before.
@@ -150,6 +153,12 @@ def by_item_id(
         raise DataError(f"{where}: item {item + 1} occurs {counts[item]} times; expected once")
     if not np.isfinite(values).all():
         raise DataError(f"{where} holds non-finite values; run 'mmctr-kit data check'")
+    largest = np.maximum(values.max(axis=1, initial=0), -values.min(axis=1, initial=0))
+    if (worst := float(largest.max(initial=0))) > MAX_SQUARED:
+        raise DataError(
+            f"{where} holds {worst:.3g} for item {ids[largest.argmax()]}; expected values up to "
+            f"{MAX_SQUARED:g}, whose squares float32 holds: encode the item again"
+        )
     table = np.zeros((n_items + 1, values.shape[1]), np.float32)
     table[ids] = values
     return table

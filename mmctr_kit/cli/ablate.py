@@ -94,6 +94,7 @@ def ablate(
     choose_variants(base, only or (), skip or ())
     if not listing:
         require_ablation(base, folder, force)
+    from mmctr_kit.challenge.doubts import doubts
     from mmctr_kit.challenge.load import load
     from mmctr_kit.items.fusion import left_out
     from mmctr_kit.training.device import resolve_device
@@ -101,6 +102,8 @@ def ablate(
     where = resolve_device(devices)
     with status(f"loading {data} and planning"):
         found = plan_ablation(base, load(data), where, jobs, only or (), skip or ())
+    for line in doubts(found.base.data):
+        warn(line)
     for modality in left_out(found.base.data, base.items):
         warn(f"{base.items.embedding} goes without {modality}, which the folder does not hold")
     if listing:

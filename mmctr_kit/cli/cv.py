@@ -85,6 +85,7 @@ def cv(
     # All of them first: a refusal must not come after hours of the run before it.
     for path, one in zip(paths, loaded, strict=True):
         require_free(path, {"kind": "cv"}, force, one.to_yaml())
+    from mmctr_kit.challenge.doubts import doubts
     from mmctr_kit.challenge.load import load
     from mmctr_kit.cv import check_run, plan_cv
     from mmctr_kit.items.features import feature_fingerprints
@@ -94,6 +95,8 @@ def cv(
     with status(f"loading {data}"):
         content = load(data)
     loaded_in = time.perf_counter() - began
+    for line in doubts(content):
+        warn(line)
     features = [feature_fingerprints(r, content) for r in loaded]
     for path, one in zip(paths, loaded, strict=True):
         for modality in left_out(content, one.items):

@@ -106,6 +106,7 @@ def tune(
     require_possible(search_of(base), base)
     if not listing:
         require_study(path, base, force)
+    from mmctr_kit.challenge.doubts import doubts
     from mmctr_kit.challenge.load import load
     from mmctr_kit.items.fusion import left_out
     from mmctr_kit.training.device import resolve_device
@@ -114,6 +115,8 @@ def tune(
     where = resolve_device(devices)
     with status(f"loading {data} and planning"):
         plan = plan_study(base, load(data), where, workers)
+    for line in doubts(plan.data):
+        warn(line)
     for modality in left_out(plan.data, base.items):
         warn(f"{base.items.embedding} goes without {modality}, which the folder does not hold")
     if listing:

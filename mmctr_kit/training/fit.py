@@ -113,7 +113,8 @@ class Fit:
             if not (math.isfinite(loss) and np.isfinite(logits).all()):
                 raise MmctrKitError(
                     f"training diverged in epoch {epoch + 1} (loss {loss:g}); lower "
-                    "training.learning_rate"
+                    "training.learning_rate, or look with 'mmctr-kit data check' for item vectors "
+                    "far larger than the others"
                 )
             score = auc(labels, logits)
             best = score > self.best_auc or self.options.snapshot == "last"

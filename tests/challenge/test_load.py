@@ -419,6 +419,10 @@ GIVEN_FAULTS: dict[str, tuple[Callable[[Tables], Tables], str]] = {
     "an unknown item": (set_first("item_emb", "item_id", 10), "item 10 is not among items"),
     "a negative item": (set_first("item_emb", "item_id", -1), "item -1 is not among items"),
     "no rows": (without_rows("item_emb"), "item 1 occurs 0 times"),
+    "too large to square": (
+        set_first("item_emb", "item_emb_d128_e4", [0, 0, -1e30]),
+        r"holds 1e\+30 for item \d+; expected values up to 1e\+18",
+    ),
     "an infinite value": (set_first("item_emb", "item_emb_d128_e4", [0, 0, np.inf]), "non-finite"),
     "two lengths": (set_first("item_emb", "item_emb_d128_e4", [0.0]), "rows of 1 to 3 values"),
     "no column": (without_column("item_emb", "item_emb_d128_e4"), "lacks column"),

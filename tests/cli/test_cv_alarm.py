@@ -51,3 +51,16 @@ def test_a_run_without_an_alarm_has_no_causes(tiny_root: Path, tmp_path: Path) -
     done = cv(tiny_root / "data", tmp_path / "runs", "--json")
     metrics = json.loads(done.stdout)["history_length_only"]
     assert (metrics["alarm"], metrics["alarm_causes"]) == (None, [])
+
+
+def test_mostly_empty_histories_are_told_before_training(tiny_root: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_root / "data", tmp_path / "data"))
+    path = folder / FILES["train"].path
+    table = pq.read_table(path)
+    cut = pa.array([past[:8] for past in table.column("item_seq").to_pylist()])
+    at = table.schema.get_field_index("item_seq")
+    pq.write_table(table.set_column(at, "item_seq", cut), path)
+    done = cv(folder, tmp_path / "runs", "--dry-run")
+    assert done.exit_code == 0, done.output
+    (line,) = [line for line in done.stderr.splitlines() if "histories are empty" in line]
+    assert line.startswith("warning: most histories are empty: ")

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.check.items import MAX_SQUARED, ItemFile, Vectors
+from mmctr_kit.challenge.check.items import ItemFile, Vectors
 from mmctr_kit.challenge.hash import among, distinct
+from mmctr_kit.challenge.load import MAX_SQUARED
 from mmctr_kit.findings import Finding, Level, count
 
 _SOURCES = {"item_emb_d128_v1": "txt_emb_BERT", "item_emb_d128_v2": "img_emb_CLIPRN50"}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mmctr_kit.challenge.check.source import Source, ints, ragged
 from mmctr_kit.challenge.contract import PAD
 from mmctr_kit.challenge.hash import vector_keys
-from mmctr_kit.challenge.load import MAX_TAG
+from mmctr_kit.challenge.load import MAX_SQUARED, MAX_TAG
 from mmctr_kit.challenge.read import Ragged
 from mmctr_kit.findings import Finding, Level, count
 
@@ -18,8 +18,6 @@ SPARSE_TAGS = 100
 """Times the number of tags that the largest tag id may be before it is worth a warning."""
 FAR = 1e4
 """Times the usual largest value of a vector beyond which one drowns every other."""
-MAX_SQUARED = 1e18
-"""Sums of squares of larger values are beyond float32."""
 SAMPLE = 3_000
 """Items whose wide vectors are kept for the comparison of item_feature with item_emb."""
 
@@ -42,7 +40,8 @@ class Vectors:
     @property
     def zero(self) -> NDArray[np.bool_]:
         """(rows,) bool: all zeros."""
-        return self.largest == 0
+        out: NDArray[np.bool_] = self.largest == 0
+        return out
 
     @property
     def broken(self) -> NDArray[np.bool_]:

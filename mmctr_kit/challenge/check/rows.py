@@ -14,13 +14,12 @@ from mmctr_kit.challenge.check.courses import Lists, longest
 from mmctr_kit.challenge.check.items import padded_elsewhere
 from mmctr_kit.challenge.check.source import Source, ints, ragged
 from mmctr_kit.challenge.contract import MAX_HISTORY, PAD, SPLITS, SUBMISSION_ID, Split
+from mmctr_kit.challenge.doubts import MOSTLY_EMPTY
 from mmctr_kit.challenge.hash import distinct, sequence_keys
 from mmctr_kit.challenge.read import Ragged
 from mmctr_kit.findings import Finding, Level, count
 
 SHORT_HISTORY = 3
-MOSTLY_EMPTY = 0.5
-"""Share of a split's histories from which empty ones are no new users any more."""
 TARGET_IN_HISTORY = 0.001
 """Rate from which targets that stand in their own history are worth a warning."""
 
