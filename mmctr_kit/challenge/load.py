@@ -25,6 +25,7 @@ from mmctr_kit.challenge.read import (
     require_folder,
 )
 from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.ranks import number_ids
 
 _FORMAT = 1
 
@@ -56,22 +57,33 @@ def load(folder: Path) -> ChallengeData:
     )
 
 
-def targets_of_test(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """(test rows,) in ID order: the target item, and how often it is a target in train.
+_PRIOR = 10.0
+"""Rows of the mean label that an item's own are added to: a rate of few rows says little."""
+
+
+def targets_of_test(
+    folder: Path,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """(test rows,) in ID order: the target item, how often it is a target in train, and its mean
+    label there, drawn to the mean of all where these rows are few.
 
     Reads these columns alone, without loading the rest.
     """
     require_folder(folder)
     test = read_table(folder, FILES["test"], ("ID", "item_id"))
-    train = read_table(folder, FILES["train"], ("item_id",))["item_id"]
-    ids, item = test["ID"], test["item_id"]
-    assert isinstance(ids, np.ndarray)
-    assert isinstance(item, np.ndarray)
-    assert isinstance(train, np.ndarray)
-    item = item[np.argsort(ids)]
-    known, counts = np.unique(train, return_counts=True)
-    place = np.minimum(np.searchsorted(known, item), len(known) - 1)
-    return item, np.where(known[place] == item, counts[place], 0.0)
+    train = read_table(folder, FILES["train"], ("item_id", "label"))
+    ids, item, target, label = test["ID"], test["item_id"], train["item_id"], train["label"]
+    for column in (ids, item, target, label):
+        assert isinstance(column, np.ndarray)
+    item = np.asarray(item)[np.argsort(np.asarray(ids))]
+    number = number_ids(np.concatenate([item, np.asarray(target)]))
+    of_test, of_train = number[: len(item)], number[len(item) :]
+    items = int(number.max(initial=-1)) + 1
+    seen = np.bincount(of_train, minlength=items).astype(np.float64)
+    liked = np.bincount(of_train, np.asarray(label, np.float64), minlength=items)
+    mean = liked.sum() / max(len(of_train), 1)
+    rate = (liked + _PRIOR * mean) / (seen + _PRIOR)
+    return item, seen[of_test], rate[of_test]
 
 
 def load_given(data: ChallengeData, name: GivenEmbedding) -> NDArray[np.float32]:

@@ -182,6 +182,9 @@ def _test_users(data: Path) -> "NDArray[np.int64]":
 
 
 def _check(path: Path, data: Path | None, runs: Path) -> list["Finding"]:
+    import numpy as np
+
+    from mmctr_kit.challenge.contract import FILES
     from mmctr_kit.runs import all_runs
     from mmctr_kit.submission.check import Reference, TestRows, check_submission
 
@@ -189,12 +192,15 @@ def _check(path: Path, data: Path | None, runs: Path) -> list["Finding"]:
     if data is not None:
         from mmctr_kit.challenge.load import targets_of_test
 
-        item, popularity = targets_of_test(data)
-        test = TestRows(len(item), item_id=item, popularity=popularity)
+        item, popularity, rate = targets_of_test(data)
+        test = TestRows(len(item), item_id=item, popularity=popularity, rate=rate)
     references = []
     for run in all_runs(runs):
         if run.finished:
             scores = run.test_scores()
+            if test is None and len(scores) == FILES["test"].known_rows:
+                keys = run.predictions(with_oof=False).test_keys
+                test = TestRows(len(scores), item_id=np.asarray(keys.item_id, np.int64))
             if test is None or len(scores) == test.n_rows:
                 references.append(Reference(run.name, scores))
     return check_submission(path, test=test, references=references)

@@ -52,8 +52,12 @@ CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
         "score-ties": CheckInfo(_WARN, "at most 1 % of the rows share their score with another"),
         "score-identical": CheckInfo(_PASS, "two task columns that hold the same scores: a remark"),
         "score-sorted": CheckInfo(_WARN, "scores do not rise or fall along the file"),
-        "rank-correlation": CheckInfo(_WARN, "ranks agree with those of existing runs"),
-        "rows-aligned": CheckInfo(_WARN, "scores still depend on the row's item: not shuffled"),
+        "rank-correlation": CheckInfo(
+            _WARN, "ranks agree with those of existing runs, along the whole file"
+        ),
+        "rows-aligned": CheckInfo(
+            _WARN, "scores still depend on the row's item: not shuffled, nor in part, nor reversed"
+        ),
     }
 )
 """id -> (worst level, meaning), in the order in which a report lists them."""

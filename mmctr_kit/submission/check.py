@@ -25,6 +25,7 @@ from mmctr_kit.submission.catalog import CHECKS, Log
 from mmctr_kit.submission.header import read_header
 from mmctr_kit.submission.rows import check_rows, check_unique
 from mmctr_kit.submission.scores import check_scores
+from mmctr_kit.submission.stretches import unit_ranks
 from mmctr_kit.submission.table import Table, read_table
 from mmctr_kit.submission.text import read_text
 
@@ -70,7 +71,7 @@ def check_submission(
         check_rows(table, rows.n_rows, log)
         check_scores(table, log)
         columns = _comparable(table, rows.n_rows)
-        check_references(columns, references, log)
+        check_references(columns, references, log, rows)
         check_alignment(columns, rows, references, log)
     return log.findings()
 
@@ -104,14 +105,17 @@ def _read(path: Path, log: Log, max_rows: int) -> Table | None:
 
 
 def _comparable(table: Table, n_rows: int) -> dict[str, NDArray[np.float64]]:
-    """The complete columns that vary, in ID order (in file order where IDs are wrong)."""
+    """Unit ranks of the complete columns that vary, in ID order (in file order where IDs are
+    wrong)."""
     if table.n_rows != n_rows or len(table.lines) != n_rows:
         return {}
     order = np.arange(n_rows)
-    if table.ids is not None and (np.sort(table.ids) == order).all():
-        order = np.argsort(table.ids)
+    if table.ids is not None and not np.array_equal(table.ids, order):
+        by_id = np.argsort(table.ids)
+        if np.array_equal(table.ids[by_id], order):
+            order = by_id
     return {
-        name: column[order]
+        name: unit_ranks(column[order])
         for name, column in table.columns.items()
         if np.isfinite(column).all() and (column != column[0]).any()
     }

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mmctr_kit.challenge.contract import FILES, GIVEN_EMBEDDINGS, SPLITS
 from mmctr_kit.challenge.data import ChallengeData, Rows
-from mmctr_kit.challenge.load import MAX_TAG, load, load_given, load_own
+from mmctr_kit.challenge.load import MAX_TAG, load, load_given, load_own, targets_of_test
 from mmctr_kit.errors import DataError, MmctrKitError, UsageError
 from mmctr_kit.folds import user_folds
 
@@ -224,6 +224,19 @@ def test_every_row_keeps_its_own_levels_label_and_history(reference: ChallengeDa
     test = {k: v[::-1] for k, v in TRAIN.items() if k != "label"}
     assert content(reference, reference.test) == written(test)
     assert reference.test.label is None
+
+
+def test_targets_of_the_test_rows_come_with_how_often_and_how_well_train_had_them(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, clean())
+    item, seen, rate = targets_of_test(tmp_path)
+    assert item.tolist() == TRAIN["item_id"][::-1]
+    assert seen.tolist() == [TRAIN["item_id"].count(i) for i in item]
+    labels = [(i, y) for i, y in zip(TRAIN["item_id"], TRAIN["label"], strict=True)]
+    for i, found in zip(item, rate, strict=True):
+        own = [y for j, y in labels if j == i]
+        assert found == pytest.approx((sum(own) + 10 * 0.5) / (len(own) + 10))
 
 
 def test_rows_stand_by_user_item_and_occurrence(reference: ChallengeData) -> None:

@@ -6,15 +6,17 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from mmctr_kit.findings import Level
+from mmctr_kit.submission import agreement
 from mmctr_kit.submission.agreement import (
+    Groups,
     Reference,
     TestRows,
     check_alignment,
     check_references,
-    item_z,
-    popularity_z,
+    rank_z,
 )
 from mmctr_kit.submission.catalog import Log
+from mmctr_kit.submission.stretches import unit_ranks
 
 N = 3_000
 RNG = np.random.default_rng(2)
@@ -22,6 +24,10 @@ ITEM = RNG.integers(0, 300, N)
 NOISE = RNG.normal(size=N)
 SCORE = 0.5 * RNG.normal(size=300)[ITEM] + RNG.normal(size=N)
 POPULARITY = np.bincount(ITEM, minlength=300)[ITEM].astype(float)
+
+
+def item_z(score: np.ndarray, item: np.ndarray) -> float:
+    return agreement.item_z(unit_ranks(score), Groups.of(item))
 
 
 @settings(max_examples=100, deadline=None)
@@ -52,8 +58,9 @@ def test_item_z_is_large_where_items_matter_and_unknown_where_no_item_repeats() 
     assert np.isnan(item_z(np.ones(N), ITEM))
 
 
-def test_popularity_z_is_standard_normal_for_unrelated_scores() -> None:
-    drawn = np.array([popularity_z(RNG.normal(size=200), POPULARITY[:200]) for _ in range(2_000)])
+def test_rank_z_is_standard_normal_for_unrelated_scores() -> None:
+    popularity = unit_ranks(POPULARITY[:200])
+    drawn = np.array([rank_z(unit_ranks(RNG.normal(size=200)), popularity) for _ in range(2_000)])
     assert abs(drawn.mean()) < 0.1
     assert drawn.std() == pytest.approx(1, abs=0.06)
 
@@ -61,10 +68,10 @@ def test_popularity_z_is_standard_normal_for_unrelated_scores() -> None:
 def said(
     column: np.ndarray, test: TestRows | None = None, references: tuple[Reference, ...] = ()
 ) -> list[tuple[str, Level, str]]:
-    log = Log()
-    check_references({"Task1": column}, references, log)
+    log, columns = Log(), {"Task1": unit_ranks(column)}
+    check_references(columns, references, log, test)
     if test is not None:
-        check_alignment({"Task1": column}, test, references, log)
+        check_alignment(columns, test, references, log)
     return [(f.id, f.level, f.what + f.todo) for f in log.findings()]
 
 
@@ -130,3 +137,71 @@ def test_where_the_relation_could_not_be_seen_there_is_no_doubt() -> None:
 def test_rows_of_another_length_are_a_bug_of_the_caller() -> None:
     with pytest.raises(ValueError, match="expected 5 values"):
         TestRows(5, np.arange(4))
+
+
+def test_a_run_that_knows_no_item_says_nothing_of_a_file_that_does() -> None:
+    test, blind = TestRows(N, ITEM), Reference("length", NOISE)
+    runs = (blind, Reference("din", SCORE + NOISE))
+    assert [level for _, level, _ in said(SCORE, test, runs)] == [Level.PASS, Level.PASS]
+    assert said(SCORE, None, runs)[0][1] is Level.WARN  # without items that can't be told
+
+
+def test_a_file_made_of_a_run_that_knows_no_item_is_not_doubted_for_the_others() -> None:
+    test, runs = TestRows(N, ITEM), (Reference("length", NOISE), Reference("din", SCORE))
+    assert said(NOISE, test, runs)[0][:2] == ("rank-correlation", Level.PASS)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_run_shuffled_in_part_is_a_doubt_that_names_the_part(share: float) -> None:
+    first = N - int(share * N)
+    mixed = np.r_[SCORE[:first], RNG.permutation(SCORE[first:])]
+    ((check, level, text),) = said(mixed, references=(Reference("din", SCORE),))
+    assert (check, level) == ("rank-correlation", Level.WARN)
+    assert f"{1 - share:.0%} of the rows rank exactly as in din" in text
+    assert f"to {N - 1:,}" in text
+
+
+def test_rows_that_scattered_mistakes_moved_are_a_doubt_too() -> None:
+    moved = RNG.random(N) < 0.5
+    mixed = SCORE.copy()
+    mixed[moved] = RNG.permutation(SCORE[moved])
+    ((_, level, text),) = said(mixed, references=(Reference("din", SCORE),))
+    assert level is Level.WARN
+    assert "the others are unrelated to it" in text
+
+
+def test_a_row_lost_midway_shows_beside_a_run_that_it_was_not_made_of() -> None:
+    other = Reference("other", SCORE + 0.5 * RNG.normal(size=N))
+    lost = np.r_[SCORE[:1_500], SCORE[1_501:], 0.0]
+    ((_, level, text),) = said(lost, references=(other,))
+    assert level is Level.WARN
+    assert "to 2,999, and 0.8" in text
+
+
+def test_a_part_that_lost_its_relation_to_popularity_is_a_doubt_without_any_run() -> None:
+    popular = POPULARITY + 10 * RNG.normal(size=N)
+    mixed = np.r_[popular[:1_500], RNG.permutation(popular[1_500:])]
+    test = TestRows(N, None, POPULARITY)
+    ((check, level, text),) = said(mixed, test)
+    assert (check, level) == ("rows-aligned", Level.WARN)
+    assert "looks shuffled in IDs 1," in text
+    runs = (Reference("as it is here", mixed),)
+    assert [f[1] for f in said(mixed, test, runs)] == [Level.PASS, Level.PASS]
+
+
+def test_reversed_scores_are_a_doubt_where_the_items_label_rates_are_known() -> None:
+    rate = np.where(SCORE > 0, 0.3, 0.2)
+    test = TestRows(N, ITEM, None, rate)
+    assert said(SCORE, test)[0][1] is Level.PASS
+    ((check, level, text),) = said(-SCORE, test)
+    assert (check, level) == ("rows-aligned", Level.WARN)
+    assert "looks reversed" in text
+    turned = (Reference("so is this run", -SCORE),)  # on such data rates say nothing
+    assert [f[1] for f in said(-SCORE, test, turned)] == [Level.PASS, Level.PASS]
+
+
+def test_honest_runs_that_agree_little_or_much_are_no_doubt() -> None:
+    for noise in (0.01, 0.5, 1.0, 3.0):
+        for _ in range(20):
+            other = Reference("other", SCORE + noise * RNG.normal(size=N) * SCORE.std())
+            assert [level for _, level, _ in said(SCORE, None, (other,))] == [Level.PASS]
