@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mmctr_kit.challenge.contract import FILES, Column, ColumnKind, File
+from mmctr_kit.challenge.mistaken import not_parquet, refuse_neighbour
 from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.findings import count
 
@@ -73,20 +74,6 @@ def require_folder(folder: Path) -> Path:
     return folder
 
 
-def refuse_neighbour(folder: Path) -> None:
-    """Raises UsageError where the folder above or ``data`` below is meant: it holds all the needed
-    files, and ``folder`` none."""
-
-    def held(where: Path) -> list[bool]:
-        return [(where / f.path).is_file() for f in FILES.values() if f.needed]
-
-    if any(held(folder)):
-        return
-    for other in (folder / "data", folder.resolve().parent):
-        if all(held(other)):
-            raise UsageError(f"'{folder}' is no data folder, but '{other}' is; name that")
-
-
 def open_parquet(path: Path) -> pq.ParquetFile:
     """The open file; DataError where it is no readable parquet file."""
     try:
@@ -99,6 +86,8 @@ def open_parquet(path: Path) -> pq.ParquetFile:
             "to a UTF-8 locale"
         ) from e
     except (pa.ArrowException, OSError) as e:
+        if known := not_parquet(path):
+            raise DataError(f"{path} is {known[0]}, no parquet file; {known[1]}") from e
         raise DataError(
             f"{path} is not a readable parquet file ({_first_line(e)}); download it again"
         ) from e

@@ -24,7 +24,7 @@ from mmctr_kit.challenge.check.source import Source, probe
 from mmctr_kit.challenge.check.tags import tag_findings
 from mmctr_kit.challenge.check.users import read_sequences, user_findings
 from mmctr_kit.challenge.contract import FILES, SPLITS
-from mmctr_kit.challenge.read import refuse_neighbour
+from mmctr_kit.challenge.mistaken import refuse_neighbour
 from mmctr_kit.errors import UsageError
 from mmctr_kit.findings import Finding, Level
 

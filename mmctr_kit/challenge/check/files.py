@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmctr_kit.challenge.check.source import Source
 from mmctr_kit.challenge.contract import FILES
+from mmctr_kit.challenge.mistaken import not_parquet
 from mmctr_kit.findings import Finding, Level, count
 
 Sources = Mapping[str, Source]
@@ -43,22 +44,19 @@ def file_findings(
 def _present(folder: Path, sources: Sources) -> Iterator[Finding]:
     missing = [s.file.path for s in sources.values() if s.file.needed and not s.present]
     if missing:
-        yield Finding(
-            "files-needed",
-            Level.FAIL,
-            f"'{folder}' lacks {', '.join(missing)}",
-            "download them; DATA is the folder that holds MicroLens_1M_x1/",
-        )
+        todo = "download them; DATA is the folder that holds MicroLens_1M_x1/"
+        if astray := [name for path in missing if (folder / (name := Path(path).name)).is_file()]:
+            todo = f"move {', '.join(astray)} from DATA itself to {Path(missing[0]).parent}/"
+        yield Finding("files-needed", Level.FAIL, f"'{folder}' lacks {', '.join(missing)}", todo)
     else:
         yield Finding("files-needed", Level.PASS, "train, valid, test and item_info are there", "")
     absent = [k for k, s in sources.items() if not s.file.needed and not s.present]
     for key in absent:
-        yield Finding(
-            "files-optional",
-            Level.WARN,
-            f"no {FILES[key].path}: {_NARROWS[key]}",
-            "download it if you want what it narrows; all else works without it",
-        )
+        todo = "download it if you want what it narrows; all else works without it"
+        inside = Path(FILES["train"].path).parent / FILES[key].path
+        if (folder / inside).is_file():
+            todo = f"move {inside} up into DATA"
+        yield Finding("files-optional", Level.WARN, f"no {FILES[key].path}: {_NARROWS[key]}", todo)
     if not absent:
         yield Finding("files-optional", Level.PASS, f"{', '.join(_NARROWS)} are there", "")
 
@@ -66,13 +64,13 @@ def _present(folder: Path, sources: Sources) -> Iterator[Finding]:
 def _readable(sources: Sources) -> Iterator[Finding]:
     present = {k: s for k, s in sources.items() if s.present}
     for source in present.values():
-        if source.trouble:
-            yield Finding(
-                "files-readable",
-                Level.FAIL,
-                source.trouble.removesuffix("; download it again"),
-                f"download {source.file.path} again and compare its size with the source's",
-            )
+        if not source.trouble:
+            continue
+        what = source.trouble.removesuffix("; download it again")
+        todo = f"download {source.file.path} again and compare its size with the source's"
+        if known := not_parquet(source.folder / source.file.path):
+            what, todo = f"{source.file.path} is {known[0]}, no parquet file", known[1]
+        yield Finding("files-readable", Level.FAIL, what, todo)
     if present and not any(s.trouble for s in present.values()):
         yield Finding(
             "files-readable", Level.PASS, f"{', '.join(present)} read through to the end", ""
