@@ -17,6 +17,8 @@ MANY_ROWS = 1_000
 """Below this number of rows chance can look like a pattern, so suspicions are not voiced."""
 _SORTED = 0.95
 _SAMPLE = 5_000
+_ROUNDING = 1e-3
+"""What lies no further outside [0, 1] than this may have got there by rounding."""
 
 
 def check_scores(table: Table, log: Log) -> None:
@@ -43,21 +45,35 @@ def _check_range(table: Table, log: Log) -> None:
             row = int(outside[0])
             what = (
                 f"{name}: expected values in [0, 1]; {count(len(outside), 'value')} outside "
-                f"(least {np.nanmin(column):g}, largest {np.nanmax(column):g}), first "
-                f"{column[row]:g} in line {table.lines[row]:,}"
+                f"(least {_figure(np.nanmin(column))}, largest {_figure(np.nanmax(column))}), "
+                f"first {_figure(column[row])} in line {table.lines[row]:,}"
             )
             log.fail("score-range", what, _range_todo(column))
     log.passed("score-range", "all in [0, 1]")
 
 
+def _figure(value: float) -> str:
+    """Six digits, or all of them where six hide on which side of 0 or 1 the value lies."""
+    short = f"{value:g}"
+    hidden = any((float(short) > end) != (value > end) for end in (0.0, 1.0))
+    hidden = hidden or any((float(short) < end) != (value < end) for end in (0.0, 1.0))
+    return repr(float(value)) if hidden else short
+
+
 def _range_todo(column: NDArray[np.float64]) -> str:
-    if (column < 0).any() and (column > 1).any():
+    known = column[~np.isnan(column)]
+    least, largest = float(known.min()), float(known.max())
+    if least >= -_ROUNDING and largest <= 1 + _ROUNDING:
+        return "a rounding error? take what is under 0 as 0 and what is over 1 as 1"
+    if least < 0 and largest > 1:
         return "these look like logits: write 1 / (1 + exp(-logit)) in float64"
-    if (column < 0).any():
+    if largest <= 0:
         return "these look like log-probabilities: write exp of them"
-    if np.nanmax(column) <= 100:
+    if least >= 0 and largest <= 100 and float((known > 1).mean()) > 0.5:
         return "if these are percent, divide by 100"
-    return "write probabilities; ranks may be divided by their number"
+    if least >= 0 and (known == np.floor(known)).all():
+        return "write probabilities; ranks may be divided by their number"
+    return "write probabilities; of other scores order counts alone: scale them into [0, 1]"
 
 
 def _check_constant(columns: Columns, constant: set[str], log: Log) -> None:
@@ -105,15 +121,23 @@ def _check_ties(columns: Columns, log: Log) -> None:
 def _tie_reason(column: NDArray[np.float64], values: NDArray[np.float64]) -> str | None:
     """What in the scores' form made ties; None where nothing did."""
     step = max(1, len(values) // _SAMPLE)
-    digits = max(_digits(float(v)) for v in values[::step])
+    sample = values[::step].tolist()
+    digits = max(map(_digits, sample))
     if digits <= 6:  # first: rounding too leaves scores of 0 and 1
         return f"no score has more than {digits} digits: rounded, or from bfloat16"
     ends = float(((column < 1e-7) | (column > 1 - 1e-7)).mean())
     if ends > TIES_ALLOWED:
         return f"{ends:.1%} are within 1e-7 of 0 or 1, where a float32 sigmoid saturates"
-    if digits <= 9 or (values == values.astype(np.float32)).all():
+    if (values == values.astype(np.float32)).all() or (digits > 7 and _of_float32(sample)):
         return "the scores are float32, which has few steps near 1"
+    if digits <= 9:
+        return f"no score has more than {digits} digits: rounded when written"
     return None
+
+
+def _of_float32(values: list[float]) -> bool:
+    """Whether each value's text is the shortest of a float32. Of seven digits most texts are."""
+    return all(float(str(np.float32(v))) == v for v in values)
 
 
 def _digits(value: float) -> int:

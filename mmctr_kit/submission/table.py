@@ -123,10 +123,12 @@ def _report_ragged(ragged: list[tuple[int, bytes]], width: int, log: Log) -> Non
         found = f"line {number:,} has {len(line):,} bytes"
     else:
         found = f"line {number:,} has {line.count(b',') + 1}"
-    todo = "write every row with the header's columns; a cut-off last row means an unfinished write"
+    todo = "write every row with the header's columns"
+    if line.count(b",") + 1 < width:
+        todo += "; a cut-off last row means an unfinished write"
     if line.endswith(b",") and line.count(b",") == width:
         todo = "remove the comma at the end of the lines"
-    elif line.count(b",") == 2 * (width - 1):
+    elif line.count(b",") == 2 * (width - 1) and b"." not in line:
         todo = "write decimal points, not decimal commas"
     what = f"expected {width} fields in every row; {count(len(ragged), 'row')} without, {found}"
     log.fail("csv-fields", what, todo)

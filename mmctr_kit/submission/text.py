@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from itertools import islice
 
+from mmctr_kit.challenge.contract import SUBMISSION_ID
 from mmctr_kit.findings import count
 from mmctr_kit.submission.catalog import Log, show
 
@@ -38,6 +39,8 @@ def read_text(raw: bytes, log: Log) -> Text | None:
     if decoded is None:
         return None
     clean, lead, blanks = _blank_lines(_line_ends(decoded, log), log)
+    clean, comments = _comments(clean, log)
+    lead += comments
     header, _, rows = clean.partition(b"\n")
     if not header:
         log.fail("csv-header", "expected a header and rows; the file is empty", "write it again")
@@ -130,6 +133,24 @@ def _blank_lines(raw: bytes, log: Log) -> tuple[bytes, int, bool]:
         )
     log.passed("csv-blank-lines", "none")
     return body, lead, bool(starts)
+
+
+def _comments(clean: bytes, log: Log) -> tuple[bytes, int]:
+    """Without the lines of comment above the header; how many they were."""
+    lines = at = 0
+    while clean.startswith(b"#", at):
+        end = clean.find(b"\n", at) + 1 or len(clean)
+        line = clean[at : min(end, at + _MAX_LINE)].rstrip(b"\n")
+        bare = line.lstrip(b"# \t")
+        if bare.upper().startswith(SUBMISSION_ID.encode()):
+            what = f"expected {SUBMISSION_ID}; the header begins with '#': {show(line)}"
+            log.fail("csv-header", what, "write it without '#' (np.savetxt: comments='')")
+            return clean[at + len(line) - len(bare) :], lines
+        if not lines:
+            what = f"expected a header; the first line is a comment: {show(line)}"
+            log.fail("csv-header", what, "begin with the header; the scorer skips no comments")
+        at, lines = end, lines + 1
+    return clean[at:], lines
 
 
 def _separator(header: bytes, rows: bytes, log: Log) -> tuple[bytes, bytes]:

@@ -33,6 +33,9 @@ def test_probabilities_raise_no_doubt() -> None:
         (np.log(SCORE), "log-probabilities"),
         (SCORE * 100, "percent"),
         (np.argsort(SCORE).astype(float), "ranks"),
+        (SCORE * (1 + 1e-7) / SCORE.max(), "a rounding error?"),
+        (SCORE - 0.3, "scale them into [0, 1]"),
+        (SCORE + 0.2, "scale them into [0, 1]"),
     ],
 )
 def test_values_outside_0_to_1_fail_with_what_they_look_like(
@@ -53,6 +56,15 @@ def test_range_names_the_first_offender_and_ignores_what_could_not_be_read() -> 
     }
 
 
+@pytest.mark.parametrize("value", [1.0000001, -1e-9, 1 + 2**-52])
+def test_a_value_just_outside_is_shown_with_the_digits_that_tell(value: float) -> None:
+    column = SCORE.copy()
+    column[0] = value
+    found = check(Task1=column)["score-range"]
+    assert f"first {value!r} in line 2" in found.what
+    assert found.todo == "a rounding error? take what is under 0 as 0 and what is over 1 as 1"
+
+
 def test_a_constant_column_is_a_placeholder_only_beside_one_that_varies() -> None:
     zero, half = np.zeros(N), np.full(N, 0.5)
     found = check(Task1=zero, Task2=SCORE)["score-constant"]
@@ -70,6 +82,14 @@ def test_a_constant_column_is_a_placeholder_only_beside_one_that_varies() -> Non
         ((SCORE**8).round(3), "no score has more than 3 digits: rounded"),
         (SCORE.round(3), "no score has more than 3 digits: rounded"),
         (np.tile(SCORE[:100].astype(np.float32).astype(float), 40), "the scores are float32"),
+        (
+            np.array([float(str(v)) for v in np.tile(SCORE[:100].astype(np.float32), 40)]),
+            "the scores are float32",
+        ),
+        (
+            np.array([float(f"{v:.6e}") for v in np.tile(SCORE[:100], 40)]),
+            "no score has more than 7 digits: rounded when written",
+        ),
         (np.tile(SCORE[:100], 40), "the model cannot tell apart"),
     ],
 )

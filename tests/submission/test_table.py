@@ -88,6 +88,7 @@ def test_blank_lines_are_skipped_and_numbers_kept() -> None:
         (b"1,0.5", "line 3 has 2", "every row"),
         (b"1,0.5,1,", "line 3 has 4", "comma at the end"),
         (b"1,0,5,0,1", "line 3 has 5", "decimal points"),
+        (b"1,0.5,0.6,0.7,0.8", "line 3 has 5", "with the header's columns"),
         (b"1,2" + b"0" * 5_000 + b",1", "line 3 has 5,005 bytes", "every row"),
     ],
 )

@@ -34,6 +34,7 @@ def test_plain_text_is_taken_as_it_is() -> None:
         (b'"ID","Task1"\n"0","0.5"\n1,0.25\n', "csv-quotes", "4 fields in quotes"),
         (b'ID,Task1\n0,0.5"\n1,0.25\n', "csv-quotes", "1 quote enclosing no whole field"),
         (b"ID,Task1\n0,0.5\n1,0.25\n\n \n", "csv-blank-lines", "2 blank lines after"),
+        (b"# ID,Task1\n0,0.5\n1,0.25\n", "csv-header", "the header begins with '#'"),
     ],
 )
 def test_a_fault_is_named_and_mended(raw: bytes, check: str, said: str) -> None:
@@ -79,3 +80,17 @@ def test_what_is_no_table_is_not_read_on(raw: bytes, check: str) -> None:
     text, found = read(raw)
     assert text is None
     assert check in found
+
+
+def test_comments_above_the_header_are_one_fault_and_lines_keep_their_numbers() -> None:
+    text, found = read(b"# of din, seed 3\n#\nID,Task1\n0,0.5\n1,0.25\n")
+    assert text == Text("ID,Task1", PLAIN.rows, 4, False)
+    assert found == {
+        "csv-header": "expected a header; the first line is a comment: '# of din, seed 3'"
+    }
+
+
+def test_a_file_of_comments_alone_is_empty() -> None:
+    text, found = read(b"#\n" * 200_000)
+    assert text is None
+    assert list(found) == ["csv-header"]
