@@ -46,7 +46,7 @@ def ledger(
     if as_json:
         print_json(
             {
-                "submissions": [finite(asdict(r)) for r in rows],
+                "submissions": [finite(asdict(r) | {"remark": r.remark}) for r in rows],
                 "agreement": [finite(asdict(a)) for a in agreed],
                 "damaged": list(found.damaged),
             }
@@ -57,6 +57,9 @@ def ledger(
         return
     columns = ("run", "task", "OOF AUC", "valid AUC", "leaderboard", "written")
     table(columns, [_row(r) for r in rows], left=2)
+    for remark in dict.fromkeys(r.remark for r in rows):
+        if remark:
+            say(remark, style="yellow")
     for a in agreed:
         say(
             f"{a.task}: {a.number} ranks {a.n} submissions like the leaderboard by {a.spearman:.2f}"
@@ -85,10 +88,14 @@ def add(
       mmctr-kit ledger add ~/Downloads/prediction.zip --auc 0.9712 --note "phase 1"
     """
     from mmctr_kit.challenge.contract import Task
-    from mmctr_kit.submission.ledger import add_score
+    from mmctr_kit.report.standings import standings
+    from mmctr_kit.submission.ledger import add_score, read_ledger
 
     wanted = None if task is None else Task.BOTH if task == "both" else Task(task)
     entry, before = add_score(ledger, file, auc, wanted, note)
+    for row in standings(read_ledger(ledger)):
+        if (row.sha256, row.run, row.task) == (entry.sha256, entry.run, entry.task) and row.remark:
+            warn(row.remark)
     if as_json:
         print_json(finite(asdict(entry)))
         return

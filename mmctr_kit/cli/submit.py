@@ -74,6 +74,7 @@ def submit(
         return
     if Path(run).is_file():
         raise UsageError(f"'{run}' is a file, not a run; to check a submission add --check")
+    _refuse_absent_file(run, runs)
     if data is not None:
         raise UsageError("--data goes with --check; leave it out")
     if task is None:
@@ -101,6 +102,15 @@ def submit(
             say("transductive: each row is scored by the rows beside it (see 'mmctr-kit runs')")
     _record(ledger, path, opened, column, as_json)
     _report(findings, strict, as_json, quiet=True)
+
+
+def _refuse_absent_file(source: str, runs: Path) -> None:
+    """What ends like a file, where there is neither that file nor a run of that name."""
+    from mmctr_kit.errors import UsageError
+
+    places = (Path(source), runs / source)
+    if Path(source).suffix.lower() in (".zip", ".csv") and not any(p.exists() for p in places):
+        raise UsageError(f"no file '{source}'; expected a submission's path or a run's name")
 
 
 def _record(ledger: Path, path: Path, run: "Run", task: "Task", quiet: bool) -> None:
@@ -148,6 +158,7 @@ def score(
     from mmctr_kit.submission import score as scoring
     from mmctr_kit.submission.check import read_scores
 
+    _refuse_absent_file(source, runs)
     known = scoring.read_labels(labels)
     users: NDArray[np.int64] | None
     if Path(source).is_file():

@@ -1,5 +1,6 @@
 """The ledger side by side: OOF, valid and leaderboard of each submission, and how they agree."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,11 @@ from mmctr_kit.submission.ledger import Ledger, Submitted
 
 FEWEST = 3
 """Scored submissions below which nothing is said of how ranks agree."""
+
+
+FAR_ERRORS, FAR = 10.0, 0.05
+"""A leaderboard's AUC further than both from the valid one is hardly that file's: the test set's
+users are others, but drawn as valid's are."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,23 @@ class Standing:
     valid: Estimate | None
     leaderboard: float | None
     note: str
+
+    @property
+    def remark(self) -> str | None:
+        """Where the leaderboard and valid (or, without it, OOF) disagree wildly, how far."""
+        name, known = ("valid", self.valid) if self.valid else ("OOF", self.oof)
+        if known is None or self.leaderboard is None:
+            return None
+        gap = self.leaderboard - known.value
+        # The leaderboard's own error, from its number of rows if they are like those of valid.
+        error = known.error * math.sqrt(1 + known.n / max(self.rows, 1))
+        if not (abs(gap) > FAR and abs(gap) > FAR_ERRORS * error):
+            return None
+        why = f", {abs(gap) / error:.0f} errors" if error > 0 else ""
+        return (
+            f"{self.run} ({self.task}): leaderboard {self.leaderboard:g} is {gap:+.4f} from {name} "
+            f"{known.value:.4f}{why}: another file's score, another test set, or rows misplaced?"
+        )
 
 
 @dataclass(frozen=True)

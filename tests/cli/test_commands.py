@@ -233,6 +233,8 @@ def test_data_check_passes_clean_data_and_fails_a_broken_folder(
         (("submit", "nothing", "--task", "Task1", "--data", "x"), "--data goes with --check"),
         (("submit", "--check", "nowhere.zip"), "nowhere.zip"),
         (("score", "nothing", "--labels", "nowhere.csv"), "no labels file"),
+        (("score", "nothing.zip", "--labels", "nowhere.csv"), "no file 'nothing.zip'"),
+        (("submit", "nothing.zip", "--task", "Task1"), "no file 'nothing.zip'"),
         (("data", "check", "nowhere"), "no data folder"),
         (("data", "synth", "x", "--preset", "huge"), "no preset 'huge'"),
         (("demo", "--out", "x", "--preset", "tyni"), "no preset 'tyni' (did you mean tiny?)"),

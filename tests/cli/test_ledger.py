@@ -84,6 +84,19 @@ def test_the_ledger_shows_the_three_numbers_and_how_ranks_agree_from_three_score
     assert place.is_dir()
 
 
+def test_a_leaderboard_score_that_is_hardly_the_files_is_remarked_on(place: Path) -> None:
+    del place
+    submit("r0")
+    added = run("ledger", "add", "submissions/r0-Task2.zip", "--auc", "0.97")
+    assert added.exit_code == 0
+    assert "leaderboard 0.97 is +0." in added.stderr
+    assert "another file's score" in run("ledger").output
+    (row,) = json.loads(run("ledger", "--json").stdout)["submissions"]
+    assert row["remark"].startswith("r0 (Task2): leaderboard 0.97")
+    run("ledger", "add", "submissions/r0-Task2.zip", "--auc", "0.51")
+    assert "another file's score" not in run("ledger").output
+
+
 def test_a_damaged_line_is_a_warning_and_stands_in_the_json(place: Path) -> None:
     submit("r0")
     with (place / "submissions" / "ledger.jsonl").open("a") as handle:
