@@ -436,6 +436,14 @@ FAULTS = [
         "two items", "history-length", WARN, "test", put("item_seq", (slice(None), slice(-2)), 0)
     ),
     Fault(
+        "one split cut short",
+        "history-length",
+        WARN,
+        "train",
+        put("item_seq", (slice(None), slice(-3)), 0),
+    ),
+    Fault("a negative user", "user-ids", WARN, "valid", put("user_id", slice(36, 40), -4)),
+    Fault(
         "target in history",
         "target-in-history",
         WARN,

@@ -17,6 +17,7 @@ from mmctr_kit.challenge.check.folder import image_findings, memory_findings
 from mmctr_kit.challenge.check.ids import count_items, id_findings, incomplete
 from mmctr_kit.challenge.check.items import item_findings, read_items
 from mmctr_kit.challenge.check.leaks import leak_findings
+from mmctr_kit.challenge.check.lengths import length_findings
 from mmctr_kit.challenge.check.levels import level_findings
 from mmctr_kit.challenge.check.order import order_findings
 from mmctr_kit.challenge.check.rows import read_rows, row_findings
@@ -96,9 +97,13 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             ("item_feature", "item_emb"),
         ),
         "test-ids": Check(_FAIL, "test's ID is 0..n-1 in order", ("test",)),
+        "user-ids": Check(_WARN, "user_id is not negative", SPLITS),
         "left-padding-history": Check(_FAIL, "histories are padded on the left", SPLITS),
         "history-length": Check(
-            _FAIL, "histories have 3 to 64 items; over half of a split's empty: FAIL", SPLITS
+            _FAIL,
+            "histories have 3 to 64 items, long ones in each split; over half of a split's empty: "
+            "FAIL",
+            SPLITS,
         ),
         "history-ids": Check(
             _FAIL, "histories and item_seq.parquet hold known items", (*SPLITS, "item_info")
@@ -170,6 +175,7 @@ def check_data(folder: Path) -> list[Finding]:
     rows = read_rows(sources, n_items, None if sample is None else sample.users)
     strange = None if sequences is None else sequences.strange(n_items)
     found += row_findings(rows, n_items, strange)
+    found += length_findings(rows)
     found += level_findings(rows, feature, sources["item_feature"])
     found += user_findings(rows, sequences)
     found += copy_findings(rows)

@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from mmctr_kit.challenge.check.courses import Lists, longest
 from mmctr_kit.challenge.check.items import padded_elsewhere
 from mmctr_kit.challenge.check.source import Source, ints, ragged
-from mmctr_kit.challenge.contract import MAX_HISTORY, PAD, SPLITS, SUBMISSION_ID, Split
-from mmctr_kit.challenge.doubts import MOSTLY_EMPTY
+from mmctr_kit.challenge.contract import PAD, SPLITS, SUBMISSION_ID, Split
 from mmctr_kit.challenge.hash import distinct, sequence_keys
 from mmctr_kit.challenge.read import Ragged
 from mmctr_kit.findings import Finding, Level, count
 
-SHORT_HISTORY = 3
 TARGET_IN_HISTORY = 0.001
 """Rate from which targets that stand in their own history are worth a warning."""
 
@@ -149,7 +147,6 @@ def _histories(rows: RowFiles, n_items: int | None, sequences: bool | None) -> I
     known = {s: f.history for s, f in rows.items() if f.history is not None}
     for split, history in known.items():
         yield _padding(split, history)
-        yield _length(split, history)
     if n_items is not None:
         yield from _history_ids(known, n_items, sequences)
     yield from (
@@ -159,48 +156,16 @@ def _histories(rows: RowFiles, n_items: int | None, sequences: bool | None) -> I
     )
 
 
-_HISTORIES = ("history has", "histories have")
-
-
 def _padding(split: Split, history: HistoryFacts) -> Finding:
     check = "left-padding-history"
     if wrong := int(history.misplaced.sum()):
         return Finding(
             check,
             Level.FAIL,
-            f"{split}: {count(wrong, *_HISTORIES)} a 0 after an item",
+            f"{split}: {count(wrong, 'history has', 'histories have')} a 0 after an item",
             "pad on the left: zeros first, the most recent item last",
         )
     return Finding(check, Level.PASS, f"{split}: on the left only", "")
-
-
-def _length(split: Split, history: HistoryFacts) -> Finding:
-    check, counts = "history-length", history.counts
-    said = f"{split}: {counts.min()} to {counts.max()} items, mean {counts.mean():.1f}"
-    if empty := int((counts == 0).sum()):
-        what = f"{said}; {empty:,} ({empty / len(counts):.2%}) of the histories empty"
-        if empty > MOSTLY_EMPTY * len(counts):
-            todo = (
-                "were histories cut at the wrong end? padding stands on the left, so keep the "
-                "right end: item_seq[-n:], not item_seq[:n]"
-            )
-            return Finding(check, Level.FAIL, what, todo)
-        todo = "fine for new users; the challenge has none: did padding replace the items?"
-        return Finding(check, Level.WARN, what, todo)
-    if short := int((counts < SHORT_HISTORY).sum()):
-        todo = "fine in data of your own; the challenge's own have at least 3"
-        return Finding(
-            check,
-            Level.WARN,
-            f"{said}; {count(short, *_HISTORIES)} fewer than {SHORT_HISTORY}",
-            todo,
-        )
-    if long := int((counts > MAX_HISTORY).sum()):
-        todo = f"keep the last {MAX_HISTORY}, as the challenge does"
-        return Finding(
-            check, Level.WARN, f"{said}; {count(long, *_HISTORIES)} more than {MAX_HISTORY}", todo
-        )
-    return Finding(check, Level.PASS, said, "")
 
 
 def _history_ids(

@@ -62,6 +62,7 @@ def read_sequences(source: Source) -> Sequences | None:
 
 def user_findings(rows: RowFiles, sequences: Sequences | None) -> Iterator[Finding]:
     """Everything that rows tell about each other."""
+    yield from _negative(rows)
     yield from _overlap(rows)
     yield from _twins(rows)
     for split in SPLITS:
@@ -76,6 +77,19 @@ def user_findings(rows: RowFiles, sequences: Sequences | None) -> Iterator[Findi
 
 def _finding(check: str, warn: bool, what: str, todo: str) -> Finding:
     return Finding(check, Level.WARN if warn else Level.PASS, what, todo if warn else "")
+
+
+def _negative(rows: RowFiles) -> Iterator[Finding]:
+    for split, file in rows.items():
+        if "user_id" not in file.columns:
+            continue
+        user = file.columns["user_id"]
+        below = user[user < 0]
+        what = f"{split}: no user_id is negative"
+        if len(below):
+            what = f"{split}: {count(len(below), 'row')} of a negative user_id, like {below[0]}"
+        todo = "look whether they were read or cast wrongly; ids are compared, so they train"
+        yield _finding("user-ids", len(below) > 0, what, todo)
 
 
 def _overlap(rows: RowFiles) -> Iterator[Finding]:
