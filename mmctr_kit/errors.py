@@ -33,6 +33,10 @@ class RunError(MmctrKitError):
     """A run or study folder that is unfinished, does not match, or would be overwritten."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what ends a command on Ctrl-C, and cleans up behind it, does so here too."""
+
+
 def did_you_mean(found: str, known: Iterable[str]) -> str:
     """Like `` (did you mean din?)``, to go behind what was found; empty where nothing is near."""
     close = difflib.get_close_matches(found, list(known), n=1, cutoff=0.5)

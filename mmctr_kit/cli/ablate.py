@@ -17,7 +17,6 @@ from mmctr_kit.cli.options import (
     RunsOption,
 )
 from mmctr_kit.cli.output import (
-    fail,
     print_json,
     progress_bar,
     say,
@@ -25,6 +24,7 @@ from mmctr_kit.cli.output import (
     short,
     short_count,
     status,
+    stopped,
     table,
     warn,
 )
@@ -131,9 +131,9 @@ def _run(found: "Ablation", folder: Path, force: bool, quiet: bool) -> "Table":
     with teller:
         try:
             costs = run_ablation(found, folder, force, teller.listen)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as e:
             again = "the same command without --force" if force else "the same command"
-            fail(f"interrupted; {again} goes on from the last finished epoch", 130)
+            stopped(e, f"{again} goes on from the last finished epoch")
     return tabulate(found, folder, costs)
 
 

@@ -5,7 +5,11 @@ runs, so that ``--help`` and a mistyped option answer at once.
 """
 
 import io
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -29,8 +33,8 @@ from mmctr_kit.cli import (
     tune,
 )
 from mmctr_kit.cli.help import flow_help
-from mmctr_kit.cli.output import fail
-from mmctr_kit.errors import MmctrKitError, refusal, warn_in_one_line
+from mmctr_kit.cli.output import fail, stopped
+from mmctr_kit.errors import MmctrKitError, Terminated, refusal, warn_in_one_line
 
 _Misuse: Any = typer.BadParameter.__mro__[2]
 """What Typer raises for a command line that it can't parse (click's ClickException, which newer
@@ -87,6 +91,25 @@ def options(
 flow_help(app)
 
 
+def _end(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one does not wait
+    raise Terminated
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends what runs here as Ctrl-C does; left to Python it would leave workers' locks."""
+    ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not ours or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one line and an exit code."""
     debug = "--debug" in sys.argv[1:2]
@@ -96,20 +119,21 @@ def main() -> None:
     if not debug:
         warn_in_one_line()
     try:
-        code = app(standalone_mode=False)
+        with _terminated_as_interrupted():
+            code = app(standalone_mode=False)
     except _Misuse as e:
         if not e.format_message():
             sys.exit(e.exit_code)  # no command at all: the help was shown
         message = e.format_message().replace("Value error, ", "")
         fail(f"{message} (--help has examples)", e.exit_code)
-    except typer.Abort:
-        fail("interrupted", 130)
+    except typer.Abort as e:
+        stopped(e.__cause__)
     except MmctrKitError as e:
         if debug:
             raise
         fail(str(e), e.exit_code)
-    except KeyboardInterrupt:
-        fail("interrupted", 130)
+    except KeyboardInterrupt as e:
+        stopped(e)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

@@ -18,7 +18,16 @@ from mmctr_kit.cli.options import (
     JobsOption,
     RunsOption,
 )
-from mmctr_kit.cli.output import fail, print_json, progress_bar, say, say_path, status, table, warn
+from mmctr_kit.cli.output import (
+    print_json,
+    progress_bar,
+    say,
+    say_path,
+    status,
+    stopped,
+    table,
+    warn,
+)
 from mmctr_kit.findings import count
 
 if TYPE_CHECKING:
@@ -136,9 +145,9 @@ def _train(plan: "Plan", path: Path, force: bool, quiet: bool) -> "Run | None":
     with teller:
         try:
             return run_cv(plan, path, force, teller.listen, teller.resume)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as e:
             again = "the same command without --force" if force else "the same command"
-            fail(f"interrupted; {again} goes on from the last finished epoch", 130)
+            stopped(e, f"{again} goes on from the last finished epoch")
 
 
 def _plan(

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mmctr_kit.errors import Terminated
 from mmctr_kit.findings import Finding, Level
 
 if TYPE_CHECKING:
@@ -58,6 +59,13 @@ def fail(text: str, code: int) -> NoReturn:
         f"[bold red]error:[/bold red] {escape(text)}", soft_wrap=True
     )
     sys.exit(code)
+
+
+def stopped(error: BaseException | None, then: str = "") -> NoReturn:
+    """One line of a command that Ctrl-C or SIGTERM ended, and out with a shell's code for it."""
+    terminated = isinstance(error, Terminated)
+    what, code = ("stopped by SIGTERM", 143) if terminated else ("interrupted", 130)
+    fail(f"{what}; {then}" if then else what, code)
 
 
 def print_json(content: Any) -> None:

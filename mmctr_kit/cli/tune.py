@@ -16,7 +16,7 @@ from mmctr_kit.cli.options import (
     JsonOption,
     RunsOption,
 )
-from mmctr_kit.cli.output import fail, print_json, say, say_path, status, warn
+from mmctr_kit.cli.output import print_json, say, say_path, status, stopped, warn
 from mmctr_kit.findings import count
 
 if TYPE_CHECKING:
@@ -155,8 +155,8 @@ def _run(
             search_study(plan, folder, trials, limit, teller.hear)
             teller.begin_finalists()
             return conclude_study(plan, folder, workers, *final, teller.hear_finalist)
-        except KeyboardInterrupt:
-            fail("interrupted; the same command (without --force) goes on with the study", 130)
+        except KeyboardInterrupt as e:
+            stopped(e, "the same command (without --force) goes on with the study")
 
 
 def _list(plan: "StudyPlan", as_json: bool) -> None:

@@ -1,0 +1,80 @@
+"""SIGTERM, as a scheduler or a container sends it, ends a command like Ctrl-C: with one line."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def command(tiny_root: Path, runs: Path) -> tuple[str, ...]:
+    where = ("--data", str(tiny_root / "data"), "--runs", str(runs), "--devices", "cpu")
+    settings = ("folds.count=2", "training.epochs=40", "training.batch_size=256")
+    return ("cv", "din_demo", *where, "--jobs", "2", *(f"--set={s}" for s in settings))
+
+
+def ended(group: int) -> bool:
+    """Whether no process of the group is left, within some seconds."""
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.parametrize("to_all", [False, True], ids=["to the command", "to its workers too"])
+def test_sigterm_ends_cv_and_its_workers_with_one_line_and_143(
+    tiny_root: Path, tmp_path: Path, to_all: bool
+) -> None:
+    runs = tmp_path / "runs"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mmctr_kit", *command(tiny_root, runs)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "epoch 2/" in line:
+            break
+    (os.killpg if to_all else os.kill)(process.pid, signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 143
+    last = "error: stopped by SIGTERM; the same command goes on from the last finished epoch\n"
+    assert error.endswith(last)
+    assert "Traceback" not in error
+    assert "semaphore" not in error
+    assert to_all or error == last
+    assert ended(process.pid)
+    assert [p for p in runs.rglob("*") if ".tmp" in p.name] == []
+    assert not (runs / "din_demo" / "DONE").exists()
+
+
+def test_sigterm_is_left_to_whoever_set_it_before() -> None:
+    """As a program that calls the command line, and ends its own way, would."""
+    code = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        "from mmctr_kit.cli import app\n"
+        "app.app = lambda **_: signal.raise_signal(signal.SIGTERM)\n"
+        "app.main()\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 7
+
+
+def test_sigterm_anywhere_else_is_one_line_and_143() -> None:
+    code = (
+        "import signal\n"
+        "from mmctr_kit.cli import app\n"
+        "app.app = lambda **_: signal.raise_signal(signal.SIGTERM)\n"
+        "app.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (143, "error: stopped by SIGTERM\n")
