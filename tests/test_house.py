@@ -33,6 +33,7 @@ LINE = (
     "training",
     "predictions",
     "manifest",
+    "foldfolder",
     "runs",
     "scores",
     "slices",

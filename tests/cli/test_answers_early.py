@@ -13,10 +13,11 @@ import pytest
 from mmctr_kit import __version__
 from mmctr_kit.errors import MmctrKitError, RunError
 from mmctr_kit.files import write_json
+from mmctr_kit.foldfolder import FoldFolder
 from mmctr_kit.manifest import Manifest
 from mmctr_kit.recipe import fingerprint, load_recipe
 from mmctr_kit.recipe.space import search_of
-from mmctr_kit.runs import FoldFolder, Run, begin_run
+from mmctr_kit.runs import Run, begin_run
 from tests.cli.test_commands import TRAIN, run
 
 
