@@ -23,12 +23,13 @@ class Picture:
 @dataclass(frozen=True)
 class Grid:
     """A table: the first ``left`` columns are text, the others figures. A row's first cell names
-    the row."""
+    the row. ``folded``: what is clicked on to see it; empty where it is seen at once."""
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     left: int = 1
+    folded: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class Section:
     grids: Sequence[Grid] = ()
     listings: Sequence[Listing] = ()
     notes: Sequence[str] = ()
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is one picture and nothing else, which leaves room beside it."""
+        return len(self.pictures) == 1 and not (self.grids or self.listings or self.notes)
 
 
 def picture(figure: Figure, name: str, title: str, caption: str, says: str) -> Picture:

@@ -1,5 +1,6 @@
 """A headless Chromium that a test looks at a page with."""
 
+import base64
 import json
 import shutil
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.remote.webelement import WebElement
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
@@ -46,11 +48,13 @@ def requests(driver: Chrome) -> list[str]:
     return [url for url in sent if not url.startswith("data:")]
 
 
-def screenshot(driver: Chrome, out: Path) -> None:
-    """The whole page, however long."""
-    import base64
-
-    whole: dict[str, Any] = driver.execute_cdp_cmd(
-        "Page.captureScreenshot", {"captureBeyondViewport": True, "format": "png"}
+def picture_of(driver: Chrome, element: WebElement) -> bytes:
+    """The element as PNG, wherever on the page it is."""
+    box = driver.execute_script(
+        "const b = arguments[0].getBoundingClientRect();"
+        "return {x: b.x + scrollX, y: b.y + scrollY, width: b.width, height: b.height, scale: 1};",
+        element,
     )
-    out.write_bytes(base64.b64decode(whole["data"]))
+    asked = {"captureBeyondViewport": True, "format": "png", "clip": box}
+    found: dict[str, Any] = driver.execute_cdp_cmd("Page.captureScreenshot", asked)
+    return base64.b64decode(found["data"])

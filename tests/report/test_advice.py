@@ -133,7 +133,7 @@ def test_beside_other_runs_a_slice_is_weak_where_one_of_them_does_better(
         assert "y has 0.7000 ± 0.0100 there" in section.notes[0]
     else:
         assert "Look at the weak slices" not in found
-        assert "may be hard for any model" in section.notes[0]
+        assert "may be hard for any model" in section.notes[1]
 
 
 def test_a_submission_that_is_there_is_to_be_checked(run: Run) -> None:

@@ -1,11 +1,13 @@
 """A report in a real browser, headless Chromium: on a phone and on a desk, in light and in dark."""
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 from mmctr_kit.report.page import write_report
 from mmctr_kit.report.subject import open_subject
@@ -72,6 +74,26 @@ return Math.min(...[...document.querySelectorAll("svg text")].map(t =>
 """
 
 
+CUT_TEXT = """
+return [...document.querySelectorAll("svg[role=img]")].flatMap(svg => {
+  const box = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll("text")].filter(t => {
+    const b = t.getBoundingClientRect();
+    return b.right > box.right + 2 || b.left < box.left - 2;
+  }).map(t => [svg.getAttribute("aria-labelledby"), t.textContent]);
+});
+"""
+
+USED_WIDTHS = """
+return [...document.querySelectorAll(".parts")].filter(p => p.querySelector("table")).map(p => {
+  const box = p.getBoundingClientRect();
+  const inside = [...p.children].map(c => c.getBoundingClientRect().right);
+  return [p.parentElement.id, (Math.max(...inside) - box.left) / box.width];
+});
+"""
+"""Of each section with a table, the share of the width that its parts reach across."""
+
+
 @pytest.fixture(scope="module")
 def page(made_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("browser") / "mix.html"
@@ -131,7 +153,31 @@ def test_every_text_stands_out_from_what_is_behind_it(shown: "Chrome") -> None:
 
 
 def test_text_in_figures_is_large_enough_to_read(shown: "Chrome") -> None:
-    assert shown.execute_script(SMALLEST_TEXT) > 7.0
+    assert shown.execute_script(SMALLEST_TEXT) >= 11.0
+
+
+def test_text_in_figures_is_not_cut_at_their_edges(shown: "Chrome") -> None:
+    assert shown.execute_script(CUT_TEXT) == []
+
+
+def test_on_a_desk_figures_notes_and_tables_use_the_width(driver: "Chrome", page: Path) -> None:
+    browser.show(driver, page, DESK, dark=False)
+    shares = driver.execute_script(USED_WIDTHS)
+    assert len(shares) > 5
+    assert [s for s in shares if s[1] < 0.85] == []
+
+
+def test_the_slices_table_is_folded_and_its_strongest_rows_are_not(
+    driver: "Chrome", page: Path
+) -> None:
+    browser.show(driver, page, DESK, dark=False)
+    seen, folded = driver.execute_script(
+        "const s = document.getElementById('slices');"
+        "return [[...s.querySelectorAll('.parts > .scroll tbody tr')].length,"
+        " [...s.querySelectorAll('details:not([open]) tbody tr')].length];"
+    )
+    assert seen == 6
+    assert folded > 12
 
 
 def test_dark_is_dark_and_light_is_light(driver: "Chrome", page: Path) -> None:
@@ -151,3 +197,27 @@ def test_a_wide_table_scrolls_inside_its_own_box_on_a_phone(driver: "Chrome", pa
     )
     assert any(inner > outer for inner, outer in boxes)
     assert all(outer <= PHONE for _, outer in boxes)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_table_that_goes_on_beyond_the_edge_has_a_shadow_there_until_its_end(
+    driver: "Chrome", page: Path, dark: bool
+) -> None:
+    browser.show(driver, page, PHONE, dark)
+    wide = driver.execute_script(
+        "const b = [...document.querySelectorAll('.scroll')].find(b =>"
+        " b.scrollWidth > b.clientWidth); return b;"
+    )
+
+    def edge_and_middle() -> tuple[int, int]:
+        """Lightness at the right edge, between the lines, and of the paper."""
+        shot = Image.open(io.BytesIO(browser.picture_of(driver, wide))).convert("L")
+        width, height = shot.size
+        column = sorted(shot.getpixel((width - 2, y)) for y in range(height))
+        return column[height // 2], shot.getpixel((width // 2, 1))
+
+    edge, paper = edge_and_middle()
+    assert abs(edge - paper) > 40
+    driver.execute_script("arguments[0].scrollLeft = 9999", wide)
+    edge, paper = edge_and_middle()
+    assert abs(edge - paper) < 8

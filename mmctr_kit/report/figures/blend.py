@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from mmctr_kit.report.figures.style import INK, MUTED, canvas, colour, short
+from mmctr_kit.report.figures.style import INK, MUTED, SMALL, canvas, colour, short
 
 
 def weights(names: Sequence[str], values: NDArray[np.float64]) -> Figure:
@@ -24,7 +24,7 @@ def weights(names: Sequence[str], values: NDArray[np.float64]) -> Figure:
                 textcoords="offset points",
                 va="center",
                 ha=side,
-                fontsize=8.5,
+                fontsize=SMALL,
             )
         axes.set_yticks(range(len(names)), [short(n) for n in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
@@ -55,10 +55,9 @@ def correlations(names: Sequence[str], matrix: NDArray[np.float64]) -> Figure:
                     (j - 0.47, i - 0.47), 0.94, 0.94, color=colour(0), alpha=depth, linewidth=0
                 )
                 axes.add_patch(square)
-                if count <= 12:
+                if count <= 9:
                     text = f"{value:.2f}".replace("0.", ".", 1)
-                    size = 8.5 if count <= 8 else 7
-                    axes.text(j, i, text, ha="center", va="center", fontsize=size, color=INK)
+                    axes.text(j, i, text, ha="center", va="center", fontsize=SMALL, color=INK)
         axes.set_xlim(-0.5, count - 0.5)
         axes.set_ylim(count - 0.5, -0.5)
         axes.set_yticks(range(count), [f"{short(n, 20)} {i + 1}" for i, n in enumerate(names)])

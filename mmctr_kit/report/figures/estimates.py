@@ -58,7 +58,7 @@ def dots(
         axes.grid(False, axis="y")
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        axes.locator_params(axis="x", nbins=6)
+        axes.locator_params(axis="x", nbins=4)
         axes.set_xlabel(axis)
         for label, stands_out in zip(axes.get_yticklabels(), marked, strict=False):
             label.set_fontweight("bold" if stands_out else "normal")

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from mmctr_kit.report.figures.style import COLOURS, MUTED, canvas, colour, short
+from mmctr_kit.report.figures.style import COLOURS, MUTED, SMALL, canvas, colour, short
 
 _MARKERS = "os^Dv*Ph"
 _DIMS = ("items.text_dim", "items.image_dim")
@@ -102,15 +102,24 @@ def dimensions(study: Mapping[str, Any]) -> Figure:
             (x[best], y[best]),
             xytext=(6, 6),
             textcoords="offset points",
-            fontsize=8.5,
+            fontsize=SMALL,
         )
         axes.use_sticky_edges = False  # bands would end the axes at the outermost trials
         axes.margins(0.1)
-        for axis, name in ((axes.xaxis, "text"), (axes.yaxis, "image")):
+        for axis, name, at in ((axes.xaxis, "text", x), (axes.yaxis, "image", y)):
             axis.set_label_text(f"PCA dimensions of {name}")
-            axis.set_major_locator(MaxNLocator(6))
+            axis.set_major_locator(FixedLocator(_apart(at)))
             axis.set_major_formatter(FuncFormatter(lambda power, _: f"{2**power:.0f}"))
         return figure
+
+
+def _apart(values: NDArray[np.float64], most: int = 6) -> list[float]:
+    """Those of the values, the least and so on, that leave room for their labels."""
+    kept: list[float] = []
+    for value in np.unique(values):
+        if not kept or value - kept[-1] >= np.ptp(values) / most:
+            kept.append(float(value))
+    return kept
 
 
 def _complete(study: Mapping[str, Any]) -> list[Mapping[str, Any]]:

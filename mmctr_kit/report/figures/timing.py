@@ -24,5 +24,5 @@ def phases(names: Sequence[str], seconds: Mapping[str, NDArray[np.float64]], uni
         axes.grid(False, axis="y")
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(unit)
-        figure.legend(loc="outside lower left", ncols=5, columnspacing=1.0, handlelength=1.2)
+        figure.legend(loc="outside lower left", ncols=5, handletextpad=0.4, handlelength=1.0)
         return figure

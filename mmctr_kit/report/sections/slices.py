@@ -10,6 +10,9 @@ from mmctr_kit.report.subject import Subject
 from mmctr_kit.report.weak import Weak, sliced_run, weak_slices
 from mmctr_kit.scores import estimate_from
 
+_FEW = 6
+"""So many slices are shown unfolded."""
+
 _TITLES = {"oof": "OOF (fold models)", "valid": "valid (fold mean)"}
 
 
@@ -28,28 +31,37 @@ def slices_section(subject: Subject) -> Section | None:
     if run.name != subject.run.name:
         lead += f" Shown for {run.name}, the best single run by OOF: a blend has no slices."
     made = [_figure(split, [e for e in entries if e["split"] == split]) for split in _TITLES]
-    notes = [_note(weak) for weak in weak_slices(run, subject)]
-    notes = notes or ["No slice is worse than the other rows by 3 errors."]
+    notes = _weak(weak_slices(run, subject))
     notes += [f"Left out: {name} ({why})." for name, why in lacking.items()]
     return Section(
         "slices",
         "Slices",
         lead,
         [p for p in made if p is not None],
-        [_grid(entries)],
+        _grids(entries),
         notes=notes,
     )
 
 
-def _note(weak: Weak) -> str:
-    entry = weak.entry
-    text = f"{entry['split']}, {weak.name}: {entry['note']}."
-    if weak.better is not None:
-        name, auc = weak.better
-        return f"{text} {name} has {shown(auc)} there."
-    if weak.peers:
-        return f"{text} No other run here does clearly better there: it may be hard for any model."
-    return text
+def _weak(found: Sequence[Weak]) -> list[str]:
+    """A line for each weak slice, and what the other runs say of them."""
+    if not found:
+        return ["No slice is worse than the other rows by 3 errors."]
+    notes, hard = [], [w for w in found if w.peers and w.better is None]
+    for weak in found:
+        text = f"{weak.entry['split']}, {weak.name}: {weak.entry['note']}."
+        if weak.better is not None:
+            name, auc = weak.better
+            text += f" {name} has {shown(auc)} there."
+        notes.append(text)
+    if hard:
+        which = "these" if len(hard) == len(found) else "the others"
+        several = len(hard) > 1
+        notes.append(
+            f"On {which if several or len(hard) < len(found) else 'this'} no other run here does "
+            f"clearly better: {'they' if several else 'it'} may be hard for any model."
+        )
+    return notes
 
 
 def _figure(split: str, entries: Sequence[Mapping[str, Any]]) -> Picture | None:
@@ -68,7 +80,21 @@ def _figure(split: str, entries: Sequence[Mapping[str, Any]]) -> Picture | None:
     return picture(figure, f"slices-{split}", _TITLES[split], caption, f"AUC by slice. {says}.")
 
 
-def _grid(entries: Sequence[Mapping[str, Any]]) -> Grid:
+def _grids(entries: Sequence[Mapping[str, Any]]) -> list[Grid]:
+    """The slices that lie farthest from the other rows, and all of them, folded away."""
+    caption = "! is worse than the other rows by 3 errors or more."
+    far = sorted(
+        (e for e in entries if e["errors"] is not None), key=lambda e: -abs(float(e["errors"]))
+    )
+    if len(entries) <= 2 * _FEW:
+        return [_grid(entries, caption)]
+    return [
+        _grid(far[:_FEW], f"The {_FEW} that lie farthest from the other rows. {caption}"),
+        _grid(entries, caption, f"All {len(entries)} slices"),
+    ]
+
+
+def _grid(entries: Sequence[Mapping[str, Any]], caption: str, folded: str = "") -> Grid:
     rows = [
         (
             f"{e['split']}, {_name(e)}",
@@ -82,7 +108,7 @@ def _grid(entries: Sequence[Mapping[str, Any]]) -> Grid:
         for e in entries
     ]
     columns = ("slice", "rows", "AUC", "errors", "mean prediction", "mean label", "ECE")
-    return Grid("! is worse than the other rows by 3 errors or more.", columns, rows)
+    return Grid(caption, columns, rows, folded=folded)
 
 
 def _name(entry: Mapping[str, Any]) -> str:
