@@ -73,11 +73,11 @@ def blend(
 
     [bold]Examples[/bold]
 
-      mmctr-kit blend din_official qin --name both
+      mmctr-kit blend din_official din_e4 --name mix
 
-      mmctr-kit blend a b c --method lightgbm --name stacked
+      mmctr-kit blend din_official din_e4 --group-softmax --name grouped
 
-      mmctr-kit blend a b c --group-softmax --name grouped
+      mmctr-kit blend din_mha_demo gbdt_demo --runs demo/runs --method lightgbm --name two
     """
     from mmctr_kit.challenge.read import require_folder
     from mmctr_kit.runs import Run, open_run, run_path

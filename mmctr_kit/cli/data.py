@@ -29,9 +29,9 @@ def check(
 
     [bold]Examples[/bold]
 
-      mmctr-kit data check ~/mmctr
+      mmctr-kit data check DATA
 
-      mmctr-kit data check ~/mmctr --json > findings.json
+      mmctr-kit data check demo/data --json > findings.json
     """
     from mmctr_kit import findings
     from mmctr_kit.challenge.check import check_data
@@ -60,7 +60,7 @@ def synth(
 
     [bold]Examples[/bold]
 
-      mmctr-kit data synth demo
+      mmctr-kit data synth OUT
 
       mmctr-kit data synth big --preset full --seed 3
     """

@@ -50,7 +50,7 @@ def export(
 
       mmctr-kit items export din_official --data DATA --set items.embedding=separate_pca
 
-      mmctr-kit items export RUN --data DATA --out item_info.parquet
+      mmctr-kit items export din_e4 --data DATA --out item_info.parquet
     """
     from mmctr_kit.challenge.read import require_folder
     from mmctr_kit.items.export import export_items, require_free

@@ -29,9 +29,9 @@ def ledger(
 
       mmctr-kit ledger
 
-      mmctr-kit ledger add submissions/both-Task2.zip --auc 0.9712
+      mmctr-kit ledger add submissions/mix-both.zip --auc 0.97
 
-      mmctr-kit ledger --json
+      mmctr-kit ledger --ledger demo/ledger.jsonl --json
     """
     if context.invoked_subcommand is not None:
         return
@@ -83,9 +83,9 @@ def add(
 
     [bold]Examples[/bold]
 
-      mmctr-kit ledger add submissions/both-Task2.zip --auc 0.9712
+      mmctr-kit ledger add submissions/mix-both.zip --auc 0.97 --note "phase 1"
 
-      mmctr-kit ledger add ~/Downloads/prediction.zip --auc 0.9712 --note "phase 1"
+      mmctr-kit ledger add demo/blend-both.zip --auc 0.7845 --ledger demo/ledger.jsonl
     """
     from mmctr_kit.challenge.contract import Task
     from mmctr_kit.report.standings import standings

@@ -34,9 +34,9 @@ def profile(
 
     [bold]Examples[/bold]
 
-      mmctr-kit data profile ~/mmctr
+      mmctr-kit data profile DATA
 
-      mmctr-kit data profile ~/mmctr --json > profile.json
+      mmctr-kit data profile demo/data --json > profile.json
     """
     from mmctr_kit.challenge.profile import profile_data
 

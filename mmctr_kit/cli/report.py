@@ -37,9 +37,11 @@ def report(
 
     [bold]Examples[/bold]
 
-      mmctr-kit report both
+      mmctr-kit report mix
 
-      mmctr-kit report din_official.ablate --out ablation.html
+      mmctr-kit report din_mha_demo.ablate --out ablation.html
+
+      mmctr-kit report gbdt_demo --runs demo/runs
     """
     from mmctr_kit.report.destination import require_free
     from mmctr_kit.report.subject import open_subject, subject_name

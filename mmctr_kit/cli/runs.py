@@ -1,5 +1,7 @@
 """``mmctr-kit runs``: the leaderboard."""
 
+import os
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -43,7 +45,7 @@ def runs(
 
       mmctr-kit runs --time
 
-      mmctr-kit runs --json
+      mmctr-kit runs --runs demo/runs --truth demo/truth
     """
     from mmctr_kit.foldjobs import PHASES
     from mmctr_kit.report.leaderboard import leaderboard
@@ -54,7 +56,7 @@ def runs(
         print_json([finite(asdict(e) | {"seconds": e.seconds}) for e in entries])
         return
     if not entries:
-        say(f"no runs in {runs} yet; make one with 'mmctr-kit cv'")
+        say(f"no runs in {runs} yet; make one with 'mmctr-kit cv'{_elsewhere(runs)}")
         return
     if times:
         table(["run", "seconds", *PHASES], [_times(e) for e in entries if e.phases])
@@ -69,6 +71,17 @@ def runs(
             say(f"{entry.name}: OOF and valid disagree; see its metrics.json", style="yellow")
     if any(e.transductive for e in entries):
         say(f"{TRANSDUCTIVE} transductive: scores a row by the rows beside it; compare it apart")
+
+
+def _elsewhere(runs: Path) -> str:
+    """Where the demo, or MMCTR_KIT_RUNS, has some; empty where neither does."""
+    from mmctr_kit.runs import all_runs
+
+    places = (os.environ.get("MMCTR_KIT_RUNS"), "demo/runs")
+    for place in places:
+        if place and Path(place) != runs and all_runs(Path(place)):
+            return f"; {place} has some: mmctr-kit runs --runs {shlex.quote(place)}"
+    return ""
 
 
 def _times(entry: "Entry") -> list[str]:

@@ -35,9 +35,9 @@ def slices(
 
     [bold]Examples[/bold]
 
-      mmctr-kit slices din_demo --split valid
+      mmctr-kit slices din_official --split valid
 
-      mmctr-kit slices din_demo --json
+      mmctr-kit slices din_demo_e4 --runs demo/runs --json
     """
     from mmctr_kit.runs import open_run
 

@@ -59,11 +59,11 @@ def submit(
 
     [bold]Examples[/bold]
 
-      mmctr-kit submit both --task Task2
+      mmctr-kit submit mix --task both
 
-      mmctr-kit submit --check submissions/both-Task2.zip
+      mmctr-kit submit --check submissions/mix-both.zip --data DATA
 
-      mmctr-kit submit --check theirs.zip --data demo/data --json
+      mmctr-kit submit --check demo/blend-both.zip --data demo/data --runs demo/runs
     """
     from mmctr_kit.errors import UsageError
 
@@ -148,9 +148,9 @@ def score(
 
     [bold]Examples[/bold]
 
-      mmctr-kit score submissions/both-Task2.zip --labels demo/truth/test_labels.parquet
+      mmctr-kit score demo/blend-both.zip --labels demo/truth/test_labels.parquet
 
-      mmctr-kit score both --labels demo/truth/test_labels.parquet --json
+      mmctr-kit score blend --runs demo/runs --labels demo/truth/test_labels.parquet --json
     """
     import numpy as np
 

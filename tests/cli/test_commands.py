@@ -165,6 +165,19 @@ def test_the_leaderboard_lists_runs_blend_and_oracle_within_80_columns(
     assert {r["name"] for r in rows} == {"din_demo", "din_demo_e4", "both"}
 
 
+def test_no_runs_here_points_to_those_of_the_demo_or_of_the_environment(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("runs").output == "no runs in runs yet; make one with 'mmctr-kit cv'\n"
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "runs").symlink_to(work / "runs")
+    shown = run("runs").output
+    assert "demo/runs has some: mmctr-kit runs --runs demo/runs" in shown
+    monkeypatch.setenv("MMCTR_KIT_RUNS", str(work / "runs"))
+    assert f"--runs {work / 'runs'}" in run("runs", "--runs", "elsewhere").output
+
+
 def test_a_finished_run_is_left_alone_and_says_so(work: Path, tiny_root: Path) -> None:
     again = run(
         "cv", "din_demo", "--data", str(tiny_root / "data"), "--runs", str(work / "runs"), *TRAIN
