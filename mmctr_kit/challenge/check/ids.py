@@ -101,7 +101,7 @@ def _complete(name: str, there: Ids, items: Mapping[str, ItemFile]) -> Iterator[
             "item-ids-complete",
             Level.FAIL,
             f"{name} lacks {which}{', ...' if len(missing) > NAMED else ''} (of 1..{last:,})",
-            "download it again, or give each of them its row: all files number the items 1..n, and "
+            "download it again, or add what is missing: all files number the items 1..n, and "
             "rows may speak of any",
         )
 
