@@ -25,7 +25,6 @@ from mmctr_kit.challenge.read import (
     require_folder,
 )
 from mmctr_kit.errors import DataError, UsageError
-from mmctr_kit.ranks import number_ids
 
 _FORMAT = 1
 
@@ -60,6 +59,8 @@ def load(folder: Path) -> ChallengeData:
 _PRIOR = 10.0
 """Rows of the mean label that an item's own are added to: a rate of few rows says little."""
 
+_MAX_ITEM, _MANY_ROWS = 2**24, 2**19
+
 
 def targets_of_test(
     folder: Path,
@@ -71,19 +72,20 @@ def targets_of_test(
     """
     require_folder(folder)
     test = read_table(folder, FILES["test"], ("ID", "item_id"))
-    train = read_table(folder, FILES["train"], ("item_id", "label"))
-    ids, item, target, label = test["ID"], test["item_id"], train["item_id"], train["label"]
-    for column in (ids, item, target, label):
-        assert isinstance(column, np.ndarray)
-    item = np.asarray(item)[np.argsort(np.asarray(ids))]
-    number = number_ids(np.concatenate([item, np.asarray(target)]))
-    of_test, of_train = number[: len(item)], number[len(item) :]
-    items = int(number.max(initial=-1)) + 1
-    seen = np.bincount(of_train, minlength=items).astype(np.float64)
-    liked = np.bincount(of_train, np.asarray(label, np.float64), minlength=items)
-    mean = liked.sum() / max(len(of_train), 1)
-    rate = (liked + _PRIOR * mean) / (seen + _PRIOR)
-    return item, seen[of_test], rate[of_test]
+    item = np.asarray(test["item_id"])[np.argsort(np.asarray(test["ID"]))]
+    # What lies beyond the test rows' items, or beyond any sane id, counts as never seen.
+    end = min(int(item.max(initial=0)) + 1, _MAX_ITEM)
+    seen, liked = np.zeros(end + 1, np.int64), np.zeros(end + 1, np.int64)
+    rows = positives = 0
+    for batch in read_columns(folder, FILES["train"], ("item_id", "label"), _MANY_ROWS):
+        target, positive = np.asarray(batch["item_id"]), np.asarray(batch["label"]) > 0
+        rows, positives = rows + len(target), positives + int(positive.sum())
+        inside = (target >= 0) & (target < end)
+        seen += np.bincount(target[inside], minlength=end + 1)
+        liked += np.bincount(target[inside & positive], minlength=end + 1)
+    rate = (liked + _PRIOR * positives / max(rows, 1)) / (seen + _PRIOR)
+    place = np.where((item >= 0) & (item < end), item, end)
+    return item, seen[place].astype(np.float64), rate[place]
 
 
 def load_given(data: ChallengeData, name: GivenEmbedding) -> NDArray[np.float32]:

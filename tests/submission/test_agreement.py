@@ -200,6 +200,14 @@ def test_reversed_scores_are_a_doubt_where_the_items_label_rates_are_known() -> 
     assert [f[1] for f in said(-SCORE, test, turned)] == [Level.PASS, Level.PASS]
 
 
+def test_a_slight_relation_to_label_rates_is_no_doubt_however_many_rows_show_it() -> None:
+    n = 40_000
+    score = RNG.normal(size=n)
+    test = TestRows(n, None, score + RNG.normal(size=n), -0.04 * score + RNG.normal(size=n))
+    assert rank_z(unit_ranks(score), unit_ranks(test.rate)) < -5
+    assert [level for _, level, _ in said(score, test)] == [Level.PASS]
+
+
 def test_honest_runs_that_agree_little_or_much_are_no_doubt() -> None:
     for noise in (0.01, 0.5, 1.0, 3.0):
         for _ in range(20):
