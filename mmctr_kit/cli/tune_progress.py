@@ -43,6 +43,7 @@ class Teller:
         self.going: dict[int, float] = {}
         self.final_jobs = 0
         self.final_done: dict[tuple[int, int, int], float] = {}
+        self.finished = 0
         self.bar = progress_bar(quiet)
         if self.bar is not None:
             self.task = self.bar.add_task("", total=float(max(trials - self.before, 1)))
@@ -93,11 +94,11 @@ class Teller:
         done = sum(self.final_done.values())
         self._show(done, self.final_jobs, where)
         if event.epoch is None:
-            whole = sum(share == 1.0 for share in self.final_done.values())
+            self.finished += 1  # not the sum: a last epoch that is over is not yet written
             left = (time.perf_counter() - self.began) / done * (self.final_jobs - done)
-            soon = f", {span(left)} left" if whole < self.final_jobs else ""
+            soon = f", {span(left)} left" if self.finished < self.final_jobs else ""
             took = f"{where} done in {event.seconds:.1f} s"
-            self._say(f"{took}; {whole}/{self.final_jobs}{soon}")
+            self._say(f"{took}; {self.finished}/{self.final_jobs}{soon}")
 
     def _ended(self, event: "Ended") -> None:
         self.going.pop(event.number, None)

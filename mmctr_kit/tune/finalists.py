@@ -5,6 +5,7 @@ runs on the study's folds; the one with the best OOF is chosen, and what is repo
 the official valid rows, which chose nothing.
 """
 
+import shlex
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -158,6 +159,6 @@ def _header(folder: StudyFolder, chosen: Finalist) -> str:
     name = folder.path.name.removesuffix(".study")
     return (
         f"# The finalist of study {name}: trial {chosen.number}.\n#\n"
-        f"#   mmctr-kit cv {folder.path / 'best.yaml'} --data DATA\n#\n"
+        f"#   mmctr-kit cv {shlex.quote(str(folder.path / 'best.yaml'))} --data DATA\n#\n"
         f"# OOF AUC {chosen.oof} (chose it), valid AUC {chosen.valid} (chose nothing).\n"
     )
