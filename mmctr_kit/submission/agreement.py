@@ -131,9 +131,9 @@ def check_references(
 ) -> None:
     """Rank correlation of every column, (n,) in ID order, with every run of the same length.
 
-    WARN where a run that knows the rows' items is unrelated or inverted, unless the file is made
-    of one that does not; and where a run agrees with one part of the file only. How much two
-    honest runs agree differs too much (0.17 to 1) for a doubt about the figure itself.
+    WARN where a run is unrelated or inverted; not where of the two one knows the rows' items and
+    the other is, or is made of, a run that does not. And where a run agrees with one part of the
+    file only: how much two honest runs agree differs too much (0.17 to 1) for more.
     """
     said = []
     for name, own in columns.items():
@@ -143,7 +143,12 @@ def check_references(
             continue
         runs, (least, lowest) = [r for _, r in found], found[0]
         said.append(f"{name}: {least:.3f} ({lowest.name}) to {found[-1][0]:.3f}")
-        low = [rho for rho, r in found if rho < LOW_CORRELATION and _knows_items(r, test)]
+        low = [
+            rho
+            for rho, r in found
+            if rho < LOW_CORRELATION
+            and (_knows_items(r.ranks, test) or not _knows_items(own, test))
+        ]
         if low and least > -LOW_CORRELATION and _like_a_blind_one(found, test):
             low = []
         if low:
@@ -162,16 +167,16 @@ def check_references(
         log.passed("rank-correlation", "; ".join(said))
 
 
-def _knows_items(run: Reference, test: TestRows | None) -> bool:
+def _knows_items(ranks: Ranks, test: TestRows | None) -> bool:
     """False for a run like one of history lengths alone: all others are unrelated to it."""
-    if test is None or test.groups is None or len(run.ranks) != test.n_rows:
+    if test is None or test.groups is None or len(ranks) != test.n_rows:
         return True
-    z = item_z(run.ranks, test.groups)
+    z = item_z(ranks, test.groups)
     return test.groups.pairs < MIN_PAIRS or np.isnan(z) or z >= SHUFFLED_BELOW
 
 
 def _like_a_blind_one(found: Sequence[tuple[float, Reference]], test: TestRows | None) -> bool:
-    return any(rho >= SAME_RUN and not _knows_items(r, test) for rho, r in found)
+    return any(rho >= SAME_RUN and not _knows_items(r.ranks, test) for rho, r in found)
 
 
 def _uneven(own: Ranks, runs: Sequence[Reference]) -> str | None:
