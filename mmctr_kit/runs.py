@@ -68,6 +68,13 @@ class Run:
         return read_json(self.path / "timings.json")
 
     @property
+    def source_places(self) -> dict[str, Path]:
+        """Where a blend's runs lie, by name: beside it, unless it has noted another place."""
+        path = self.path / "blend.json"
+        noted = read_json(path).get("places", {}) if path.is_file() else {}
+        return {n: self.path.parent / noted.get(n, n) for n in self.manifest.sources}
+
+    @property
     def recipe_text(self) -> str | None:
         """The resolved recipe's YAML; None where it has none, as blends and imports."""
         path = self.path / "recipe.yaml"

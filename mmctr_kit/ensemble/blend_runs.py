@@ -1,6 +1,7 @@
 """From run folders to a blended run folder: align by row key, blend, score, write."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +74,7 @@ def blend_runs(
         writer = begin_run(path, manifest, None, force)
         assert writer is not None
         report = _report(runs, result, grouped, manifest.transductive)
+        report["places"] = _places(runs, path)
         writer.write_json("blend.json", report | {"on_valid": against and plain(against)})
         return writer.finish(found, scores, {}), result
 
@@ -269,6 +271,13 @@ def _report(
         "transductive": transductive,
         "group_softmax": None if grouped is None else _plain_group(grouped),
     }
+
+
+def _places(runs: Sequence[Run], path: Path) -> dict[str, str]:
+    """Of runs that do not lie beside the blend, the way from there to them."""
+    beside = path.parent.resolve()
+    deeper = [run for run in runs if run.path.parent.resolve() != beside]
+    return {run.name: os.path.relpath(run.path.resolve(), beside) for run in deeper}
 
 
 def _relations(runs: Sequence[Run], result: Blend) -> dict[str, Any]:

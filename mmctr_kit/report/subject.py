@@ -89,7 +89,9 @@ def open_subject(name: str, root: Path) -> Subject:
     metrics, found = run.metrics, run.predictions()
     beside = {r.name: r for r in all_runs(run.path.parent) if r.finished and r.name != run.name}
     named = run.manifest.sources
-    sources = tuple(beside[n] for n in named if n in beside)
+    places = [p for p in run.source_places.values() if p.resolve() != run.path.resolve()]
+    sources = tuple(r for p in places if (r := Run(p)).finished)
+    there = {source.name for source in sources}
     others = sources if named else _alike(run, list(beside.values()))
     return Subject(
         name=Path(name).name,
@@ -97,7 +99,7 @@ def open_subject(name: str, root: Path) -> Subject:
         metrics=metrics,
         found=found,
         sources=sources,
-        gone=tuple(n for n in named if n not in beside),
+        gone=tuple(n for n in named if n not in there),
         others=others,
         board=tuple(compare(run, found, others)),
         ablations=_ablations((run, *sources)),

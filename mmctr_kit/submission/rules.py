@@ -154,8 +154,9 @@ def _walk(run: Run, root: Path, task: Task, above: tuple[str, ...]) -> Iterator[
 
 
 def _source(name: str, root: Path, blend: Run) -> Run | None:
-    """The finished run ``name`` under ``root``, or beside the blend; None where there is none."""
-    for path in (root / name, blend.path.parent / name):
+    """The finished run ``name`` where the blend has it from, or under ``root``; None where there
+    is none."""
+    for path in (blend.source_places[name], root / name):
         if (path / "manifest.json").is_file() and (path / "DONE").is_file():
             return Run(path)
     return None

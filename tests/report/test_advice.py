@@ -4,6 +4,7 @@ import html
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from typer.main import get_command
 from mmctr_kit.challenge.contract import Task
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.cli.app import app
+from mmctr_kit.ensemble.blend_runs import blend_runs
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.report.advice import Advice, advice
 from mmctr_kit.report.page import render
@@ -217,6 +219,18 @@ def everything(tiny: ChallengeData, tmp_path_factory: pytest.TempPathFactory) ->
     make_study(root, "tuned", tiny)
     (root / "tuned.study" / "best.yaml").write_text(load_recipe("din_demo").to_yaml())
     return root
+
+
+def test_a_blend_of_a_studys_runs_still_finds_them(tiny: ChallengeData, tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    make_study(root, "tuned", tiny)
+    runs = [open_run(f"tuned.study/finalists/trial-{n}", root) for n in (7, 2)]
+    assert blend_runs(runs, "mean", root / "both", False) is not None
+    subject = open_subject("both", root)
+    assert [r.name for r in subject.sources] == ["trial-7", "trial-2"]
+    assert subject.gone == ()
+    shutil.move(root, tmp_path / "moved")
+    assert len(open_subject("both", tmp_path / "moved").sources) == 2
 
 
 def commands(page: str) -> list[list[str]]:
