@@ -91,21 +91,26 @@ def options(
 flow_help(app)
 
 
-def _end(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one does not wait
-    raise Terminated
-
-
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends what runs here as Ctrl-C does; left to Python it would leave workers' locks."""
+def _terminated_as_interrupted() -> Iterator[list[int]]:
+    """SIGTERM ends what runs here as Ctrl-C does; left to Python it would leave workers' locks.
+
+    Yields a list that is empty until it comes.
+    """
+    ended: list[int] = []
     ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     if not ours or threading.current_thread() is not threading.main_thread():
-        yield
+        yield ended
         return
-    signal.signal(signal.SIGTERM, _end)
+
+    def end(number: int, _: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one does not wait
+        ended.append(number)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, end)
     try:
-        yield
+        yield ended
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -119,8 +124,10 @@ def main() -> None:
     if not debug:
         warn_in_one_line()
     try:
-        with _terminated_as_interrupted():
+        with _terminated_as_interrupted() as ended:
             code = app(standalone_mode=False)
+            if code == 130:  # Typer's word for a KeyboardInterrupt, which it keeps
+                raise Terminated if ended else KeyboardInterrupt
     except _Misuse as e:
         if not e.format_message():
             sys.exit(e.exit_code)  # no command at all: the help was shown

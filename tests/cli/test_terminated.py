@@ -69,12 +69,19 @@ def test_sigterm_is_left_to_whoever_set_it_before() -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 7
 
 
-def test_sigterm_anywhere_else_is_one_line_and_143() -> None:
-    code = (
-        "import signal\n"
-        "from mmctr_kit.cli import app\n"
-        "app.app = lambda **_: signal.raise_signal(signal.SIGTERM)\n"
-        "app.main()\n"
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [("SIGTERM", 143, "stopped by SIGTERM"), ("SIGINT", 130, "interrupted")],
+)
+def test_any_command_that_is_stopped_says_so_in_one_line(name: str, code: int, said: str) -> None:
+    program = (
+        "import signal, sys\n"
+        "import mmctr_kit.runs\n"
+        "from mmctr_kit.cli.app import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"mmctr_kit.runs.all_runs = lambda _: signal.raise_signal(signal.{name})\n"
+        "sys.argv = ['mmctr-kit', 'runs']\n"
+        "main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (143, "error: stopped by SIGTERM\n")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (code, f"error: {said}")
