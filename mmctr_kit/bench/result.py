@@ -11,7 +11,8 @@ from mmctr_kit.cost import Latency
 
 @dataclass(frozen=True)
 class Training:
-    """Training steps of ``batch_size`` random rows, in ``seconds`` for ``rows`` rows.
+    """Training steps of ``batch_size`` random rows. ``rows`` were timed; at the median's pace they
+    take ``seconds``.
 
     ``granted`` is the share of its threads' seconds that the process had a CPU: far less than 1
     where other processes took theirs. None on a GPU, and for trees.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mmctr_kit.bench.loader import OfficialBatch, official_loader
 from mmctr_kit.bench.official import OfficialDIN, OfficialTraining
 from mmctr_kit.bench.result import Round, Side, Speeds
-from mmctr_kit.bench.speed import NOTHING, Chunk, Subject, stream_of, timed_steps
+from mmctr_kit.bench.speed import Chunk, Subject, stream_of, timed_steps
 from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.challenge.load import load
 from mmctr_kit.foldjobs import fold_rows
@@ -23,6 +23,7 @@ ROUNDS = 3
 _BATCHES = 8
 """Whole batches of rows that the official loader is given; it goes through them again."""
 _OURS_SECONDS = 2.0
+_WARM_UP = 2
 
 
 def side_by_side(told: Subject) -> Side:
@@ -38,7 +39,8 @@ def side_by_side(told: Subject) -> Side:
     size, ours = stream.batch_size, timed_steps(fit, stream, told)
     next(ours)
     official = _Official(recipe, data, train, size, fit.source.device)
-    official.step()  # its first step is not counted either
+    for _ in range(_WARM_UP):  # nor are its first steps counted
+        official.step()
     rounds = tuple(_round(official, ours, size, told.seconds) for _ in range(ROUNDS))
     return Side(recipe.name, size, fit.step.precision, rounds)
 
@@ -48,10 +50,11 @@ def _round(official: "_Official", ours: Iterator[Chunk], size: int, most: float)
     loading = official.step()
     taken, cpu_taken = time.perf_counter() - began, time.process_time() - cpu
     theirs = Speeds(size / taken, size / cpu_taken)
-    total = NOTHING
-    while total.seconds < min(max(taken, _OURS_SECONDS), most):
-        total += next(ours)
-    found = Speeds(total.rows / total.seconds, total.rows / total.cpu)
+    chunks = [next(ours)]
+    while sum(c.seconds for c in chunks) < min(max(taken, _OURS_SECONDS), most):
+        chunks.append(next(ours))
+    one = Chunk.middle(chunks)
+    found = Speeds(one.rows / one.seconds, one.rows / one.cpu)
     return Round(theirs, found, loading / taken)
 
 

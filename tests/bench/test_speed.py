@@ -10,7 +10,7 @@ from mmctr_kit import cost
 from mmctr_kit.bench import speed
 from mmctr_kit.bench.ceiling import Ceiling, measure_ceiling
 from mmctr_kit.bench.result import Result
-from mmctr_kit.bench.speed import Subject, measure
+from mmctr_kit.bench.speed import Chunk, Subject, measure
 from mmctr_kit.recipe import load_recipe
 
 SMALL = ("model.attention_hidden=[16,8]", "model.mlp_hidden=[32,16]", "model.embedding_dim=8")
@@ -79,3 +79,9 @@ def test_the_ceiling_is_above_what_one_product_reaches(monkeypatch: pytest.Monke
     assert np.isfinite([found.flops, found.bytes]).all()
     assert found.flops > 1e8
     assert found.bytes > 1e7
+
+
+def test_what_is_reported_is_the_median_chunk_whatever_the_slowest_took() -> None:
+    chunks = [Chunk(10, seconds, 2 * seconds) for seconds in (9.0, 1.0, 1.1, 1.2, 80.0)]
+    assert Chunk.middle(chunks) == Chunk(10, 1.2, 2.4)
+    assert Chunk.middle(chunks[:2]) == chunks[1]
