@@ -1,5 +1,6 @@
 """What was meant: the data folder beside the one named, the file that something else stands for."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def not_parquet(path: Path) -> tuple[str, str] | None:
 
 
 def _in_place(folder: Path) -> int:
-    return sum((folder / path).is_file() for path in _NEEDED)
+    # os.path's answers False, too, for what may not be looked at.
+    return sum(os.path.isfile(folder / path) for path in _NEEDED)
 
 
 def _near(folder: Path) -> Iterator[Path]:

@@ -104,7 +104,8 @@ def _terminated_as_interrupted() -> Iterator[list[int]]:
         return
 
     def end(number: int, _: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one does not wait
+        # A second one does not wait; the first does, while one long call outside of Python runs.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         ended.append(number)
         raise Terminated
 

@@ -142,7 +142,7 @@ def _comments(clean: bytes, log: Log) -> tuple[bytes, int]:
         end = clean.find(b"\n", at) + 1 or len(clean)
         line = clean[at : min(end, at + _MAX_LINE)].rstrip(b"\n")
         bare = line.lstrip(b"# \t")
-        if bare.upper().startswith(SUBMISSION_ID.encode()):
+        if re.match(rb"%s([,;\s]|$)" % SUBMISSION_ID.encode(), bare, re.IGNORECASE):
             what = f"expected {SUBMISSION_ID}; the header begins with '#': {show(line)}"
             log.fail("csv-header", what, "write it without '#' (np.savetxt: comments='')")
             return clean[at + len(line) - len(bare) :], lines

@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+from pathlib import Path
 
 import torch
 
@@ -13,7 +14,7 @@ _MMAP_MAX = 65536
 _MADV_HUGEPAGE = 14
 _HUGE = 2 << 20
 _HEAP = 8 << 30
-"""Bytes of the heap that are of huge pages; what is not used costs no memory."""
+"""Bytes of the heap that are of huge pages; no memory is taken until they are used."""
 
 
 def resolve_device(wanted: str) -> str:
@@ -69,7 +70,20 @@ def prepare(device: str, threads: int) -> None:
         # Older glibc takes no more than 32 MB; without the first, the second does harm.
         if any(libc.mallopt(_M_MMAP_THRESHOLD, size) for size in (1 << 30, 32 << 20)):
             libc.mallopt(_M_TRIM_THRESHOLD, -1)
-            _ask_for_huge_pages(libc)
+            if not _memory_is_counted():
+                _ask_for_huge_pages(libc)
+
+
+def _memory_is_counted() -> bool:
+    """Whether memory counts that is asked for but not used: against a limit, or the machine's."""
+    import resource  # there is none on Windows, nor glibc
+
+    limits = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+    try:
+        strict = Path("/proc/sys/vm/overcommit_memory").read_text().strip() == "2"
+    except OSError:
+        strict = False
+    return strict or any(limit != resource.RLIM_INFINITY for limit in limits)
 
 
 def _ask_for_huge_pages(libc: ctypes.CDLL) -> None:

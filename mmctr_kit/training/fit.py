@@ -29,14 +29,12 @@ from mmctr_kit.training.step import Batches, Forward, Step, plain
 from mmctr_kit.training.steps import PlainSteps, StaticSteps, Steps, resolve_steps
 from mmctr_kit.training.stream import RowStream
 
-PREDICT_ROWS = 1 << 11
-"""Rows predicted at once on a CPU, at most: a model may have wide fields for a row without history
-too."""
+PREDICT_ROWS = {"cpu": 1 << 11, "cuda": 1 << 13}
+"""Rows predicted at once, at most: a model may have wide fields for a row without history too."""
 
-PREDICT_POSITIONS = {"cpu": 1 << 13, "cuda": (1 << 16) - 1}
+PREDICT_POSITIONS = {"cpu": 1 << 13, "cuda": 1 << 16}
 """History positions and rows predicted at once: large enough to fill the device, no larger. A DIN
-takes 0.9 times as long on a CPU as at 1 << 15, whose products are beyond its caches. On CUDA,
-torch's scaled dot-product attention takes at most 65,535 rows (pytorch issue 142228)."""
+takes 0.9 times as long on a CPU as at 1 << 15, whose products are beyond its caches."""
 
 
 def batch_size_for(rows: int, options: Training) -> int:
@@ -164,11 +162,10 @@ class Fit:
         """Of rows (R,) of this history ``length``, how many to predict at once: cut where their
         histories add up, so that long ones cost no more memory."""
         device = self.source.device.type
-        budget = PREDICT_POSITIONS[device]
+        budget, most = PREDICT_POSITIONS[device], PREDICT_ROWS[device]
         part = torch.div(torch.cumsum(length + 1, 0), budget, rounding_mode="floor")
-        if device == "cpu":
-            most = torch.arange(len(length)) // PREDICT_ROWS
-            part = part * (len(length) // PREDICT_ROWS + 1) + most
+        part *= len(length) // most + 1
+        part += torch.arange(len(length), device=length.device) // most
         sizes: list[int] = torch.unique_consecutive(part, return_counts=True)[1].tolist()
         return sizes
 

@@ -19,6 +19,7 @@ _ROWS_A_USER = 4
 _BUCKETS = 4
 """Of the challenge's histories, padded to 64, four buckets leave 13 places a row; eight, 10.4."""
 _STEPS = 64
+_LENGTHS = 256
 
 Buckets = tuple[tuple[int, int], ...]
 """As in :class:`mmctr_kit.models.batch.Batch`."""
@@ -58,38 +59,46 @@ def on_grid(positions: float) -> int:
 
 
 def buckets(lengths: Tensor, bounds: Tensor) -> Buckets:
-    """At most four buckets, in which batches within ``bounds`` (B,) take few places when padded.
+    """At most four buckets, in which batches within ``bounds`` (B,) take few places when padded; a
+    row takes one at least.
 
-    Where they are cut is best for ``lengths`` (rows,), the split's: each has the rows of a batch
-    that may be so long, five standard errors more, in steps of a 64th of the batch.
+    Where they are cut is best for ``lengths`` (rows,), the split's, counted in steps of a 256th of
+    the longest. Each has the rows of a batch that may be so long, five standard errors more, in
+    steps of a 64th of the batch.
     """
     size = len(bounds)
-    share = np.bincount(lengths.cpu().numpy()) / len(lengths)
+    values = lengths.cpu().numpy()
+    step = max(1, math.ceil(values.max() / _LENGTHS))
+    # Of each number of steps, the share of the rows.
+    share = np.bincount(np.maximum(-(-values // step), 1)) / len(values)
     cuts = _cuts(share)
-    ends = [_longer(share, shorter, len(lengths), bounds) for shorter in cuts[1:]]
+    ends = [
+        _longer(float(share[cut + 1 :].sum()), len(values), size, int((bounds > cut * step).sum()))
+        for cut in cuts[1:]
+    ]
     found, begin = list[tuple[int, int]](), 0
-    for length, end in zip(cuts, [*ends, size], strict=True):
+    for cut, end in zip(cuts, [*ends, size], strict=True):
         if end > begin:
-            found.append((end - begin, length))
+            found.append((end - begin, cut * step))
             begin = end
     return tuple(found)
 
 
-def _longer(share: NDArray[np.float64], length: int, rows: int, bounds: Tensor) -> int:
-    """How many rows of a batch may be longer, rounded up."""
-    size = len(bounds)
-    part = float(share[length + 1 :].sum())
+def _longer(part: float, rows: int, size: int, needed: int) -> int:
+    """How many of ``size`` rows may be longer, where a ``part`` of the split's ``rows`` is, rounded
+    up; those of the fold that ``needed`` more are given them."""
     error = math.sqrt(part * (1 - part) * _ROWS_A_USER / rows)
     # A stratum has a row more or less than another, if not all rows can be shared out evenly.
     uneven = 1 + 2 * size / rows
     expected = math.ceil(size * (part + _ERRORS * error) * uneven)
-    needed, step = max(expected, int((bounds > length).sum())), max(1, size // _STEPS)
-    return min(size, step * math.ceil(needed / step))
+    step = max(1, size // _STEPS)
+    return min(size, step * math.ceil(max(expected, needed) / step))
 
 
 def _cuts(share: NDArray[np.float64]) -> list[int]:
     """Lengths to pad to, descending from the longest, that take the fewest places: four or fewer,
-    by dynamic programming. ``share`` (longest + 1,) is that of the rows of each length."""
+    by dynamic programming. ``share`` (longest + 1,) is that of the rows of each length, none of
+    them 0."""
     up_to, length = np.cumsum(share), np.arange(len(share))
     # Places of all rows up to each length, in one bucket, then in one more each round; and the
     # length up to which that leaves rows to the buckets before.

@@ -153,11 +153,12 @@ def test_turned_round_everywhere_it_may_be_the_sequences() -> None:
     assert "look which of the two is in another order" in told["train"].todo
 
 
-def test_what_came_later_proves_which_of_the_two_is_turned_round() -> None:
+def test_what_came_later_tells_which_of_the_two_is_turned_round_but_proves_nothing() -> None:
+    """What else might be appended to a sequence is not known."""
     story = stories()
     ends = [[*h, 101] for h in story]  # the positive that followed
     told = findings({"train": back(story)}, {"train": ends})["train"]
-    assert told.level is FAIL
+    assert told.level is WARN
     assert "sequences go on at the end, the recent one" in told.what
     begins = [[101, *h[::-1]] for h in story]
     told = findings({"train": story}, {"train": begins})["train"]

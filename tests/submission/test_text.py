@@ -90,6 +90,13 @@ def test_comments_above_the_header_are_one_fault_and_lines_keep_their_numbers() 
     }
 
 
+def test_a_comment_that_begins_like_a_header_is_still_a_comment() -> None:
+    text, found = read(b"# identical to run 5\nID,Task1\n0,0.5\n1,0.25\n")
+    assert text == Text("ID,Task1", PLAIN.rows, 3, False)
+    assert list(found) == ["csv-header"]
+    assert "the first line is a comment" in found["csv-header"]
+
+
 def test_a_file_of_comments_alone_is_empty() -> None:
     text, found = read(b"#\n" * 200_000)
     assert text is None

@@ -1,11 +1,14 @@
 """mmctr_kit.training.sizes: sizes that every fold's batches keep within, and little beyond."""
 
+from itertools import combinations
+
+import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mmctr_kit.training.sizes import Sizes, buckets, static_total
+from mmctr_kit.training.sizes import Sizes, _cuts, buckets, static_total
 from mmctr_kit.training.stream import RowStream
 
 
@@ -79,6 +82,31 @@ def test_buckets_hold_whatever_the_bounds_allow_and_all_rows(data: st.DataObject
     assert within == sorted(within, reverse=True)
 
 
-def test_histories_of_no_item_need_one_bucket_of_no_length() -> None:
+def test_histories_of_no_item_need_one_bucket_of_one_place() -> None:
     nothing = torch.zeros(10, dtype=torch.long)
-    assert Sizes.of(nothing, nothing[:4]) == Sizes(0, ((4, 0),))
+    assert Sizes.of(nothing, nothing[:4]) == Sizes(0, ((4, 1),))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40))
+def test_no_other_four_buckets_take_fewer_places(lengths: list[int]) -> None:
+    needed = [max(n, 1) for n in lengths]
+    bounds = torch.tensor(sorted(lengths, reverse=True))
+    longest = max(needed)
+
+    def places(cuts: tuple[int, ...]) -> int:
+        return sum(min(cut for cut in (*cuts, longest) if cut >= n) for n in needed)
+
+    share = np.bincount(needed) / len(needed)
+    cuts = tuple(_cuts(share))
+    assert (cuts[0], len(cuts) <= 4) == (longest, True)
+    fewest = min(places(c) for k in range(4) for c in combinations(range(1, longest), k))
+    assert places(cuts) == fewest
+    assert buckets(torch.tensor(lengths), bounds)[0][1] == longest
+
+
+def test_histories_of_thousands_of_items_are_counted_in_steps() -> None:
+    lengths = users(5000) * 200
+    found = buckets(lengths, RowStream(torch.arange(5000), lengths, 100, 0).bounds)
+    assert found[0][1] >= int(lengths.max()) > found[0][1] - 51
+    assert len(found) == 4
