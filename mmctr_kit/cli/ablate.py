@@ -1,5 +1,6 @@
 """``mmctr-kit ablate``: what each part of a recipe is worth, and what it costs."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -128,7 +129,7 @@ def _run(found: "Ablation", folder: Path, force: bool, quiet: bool) -> "Table":
     from mmctr_kit.report.ablation import tabulate
 
     teller = _Teller(found, quiet)
-    with teller:
+    with teller.bar or nullcontext():
         try:
             costs = run_ablation(found, folder, force, teller.listen)
         except KeyboardInterrupt as e:
@@ -210,14 +211,6 @@ class _Teller:
         self.bar = progress_bar(quiet)
         if self.bar is not None:
             self.task = self.bar.add_task("", total=len(self.names) * (self.jobs + 1))
-
-    def __enter__(self) -> None:
-        if self.bar:
-            self.bar.start()
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar:
-            self.bar.stop()
 
     def listen(self, name: str, event: "Progress | None") -> None:
         place = self.names.index(name)

@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -142,7 +143,7 @@ def _train(plan: "Plan", path: Path, force: bool, quiet: bool) -> "Run | None":
     from mmctr_kit.cv import run_cv
 
     teller = _Teller(plan, path.name, quiet)
-    with teller:
+    with teller.bar or nullcontext():
         try:
             return run_cv(plan, path, force, teller.listen, teller.resume)
         except KeyboardInterrupt as e:
@@ -246,14 +247,6 @@ class _Teller:
         self.bar = progress_bar(quiet)
         if self.bar is not None:
             self.task = self.bar.add_task(name, total=self.jobs)
-
-    def __enter__(self) -> None:
-        if self.bar:
-            self.bar.start()
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar:
-            self.bar.stop()
 
     def resume(self, left: "LeftOff") -> None:
         """Say what is there already, and count it."""

@@ -1,6 +1,7 @@
 """``mmctr-kit tune``: search a recipe's keys, and report a score that chose nothing."""
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -150,7 +151,7 @@ def _run(
 
     limit = None if timeout is None else float(timeout[:-1]) * _UNITS[timeout[-1]]
     teller = Teller(plan, folder, trials, final, quiet)
-    with teller:
+    with teller.bar or nullcontext():
         try:
             search_study(plan, folder, trials, limit, teller.hear)
             teller.begin_finalists()

@@ -48,14 +48,6 @@ class Teller:
         if self.bar is not None:
             self.task = self.bar.add_task("", total=float(max(trials - self.before, 1)))
 
-    def __enter__(self) -> None:
-        if self.bar:
-            self.bar.start()
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar:
-            self.bar.stop()
-
     def hear(self, event: "Event") -> None:
         """Of the search."""
         from mmctr_kit.tune.worker import Died, Ended
