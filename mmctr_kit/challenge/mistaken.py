@@ -33,7 +33,7 @@ def refuse_neighbour(folder: Path) -> None:
         best = max(held, key=_in_place)
         raise UsageError(f"'{folder}' is no data folder, but '{best}' is; name that")
     for where in (folder, *near):
-        found = [p.name for p in _NEEDED if (where / p.name).is_file()]
+        found = [p.name for p in _NEEDED if _is_file(where / p.name)]
         if len(found) > 1:
             root = where if where == folder.resolve().parent else folder
             raise UsageError(
@@ -53,8 +53,12 @@ def not_parquet(path: Path) -> tuple[str, str] | None:
 
 
 def _in_place(folder: Path) -> int:
-    # os.path's answers False, too, for what may not be looked at.
-    return sum(os.path.isfile(folder / path) for path in _NEEDED)
+    return sum(_is_file(folder / path) for path in _NEEDED)
+
+
+def _is_file(path: Path) -> bool:
+    """False, too, for what may not be looked at, where pathlib raises."""
+    return os.path.isfile(path)
 
 
 def _near(folder: Path) -> Iterator[Path]:

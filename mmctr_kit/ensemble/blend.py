@@ -88,7 +88,8 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     oof = crossed.logits(used)
     adds = what_each_adds(crossed, used, oof)
     scaled = replace(rows, logits=apply_lines(lines, rows.logits))
-    fitted, mean = METHODS[used](scaled, seed), METHODS["mean"](scaled, seed)
+    fitted = METHODS[used](scaled, seed)
+    mean = None if used == "mean" else METHODS["mean"](scaled, seed)
     valid, test = (
         (None, None) if stack.context is None else (stack.context.valid, stack.context.test)
     )
@@ -105,7 +106,7 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
         fitted.note,
         correlations(stack),
         {stack.names[run]: gain for run, gain in adds.items()},
-        None if used == "mean" else _apply_to_folds(mean, lines, stack.valid, valid),
+        None if mean is None else _apply_to_folds(mean, lines, stack.valid, valid),
     )
 
 

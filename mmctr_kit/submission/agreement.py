@@ -134,7 +134,7 @@ def check_references(
 
     WARN where a run is unrelated or inverted; not where of the two one knows the rows' items and
     the other is, or is made of, a run that does not. And where a run agrees with one part of the
-    file only: how much two honest runs agree differs too much (0.17 to 1) for more.
+    file only: how much two honest runs agree differs too much (-0.15 to 1) for more.
     """
     said = []
     for name, own in columns.items():

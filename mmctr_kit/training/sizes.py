@@ -85,8 +85,8 @@ def buckets(lengths: Tensor, bounds: Tensor) -> Buckets:
 
 
 def _longer(part: float, rows: int, size: int, needed: int) -> int:
-    """How many of ``size`` rows may be longer, where a ``part`` of the split's ``rows`` is, rounded
-    up; those of the fold that ``needed`` more are given them."""
+    """How many of a batch's ``size`` rows may be longer, rounded up, where that ``part`` of the
+    split's ``rows`` is: or those that the fold ``needed``, where they are more."""
     error = math.sqrt(part * (1 - part) * _ROWS_A_USER / rows)
     # A stratum has a row more or less than another, if not all rows can be shared out evenly.
     uneven = 1 + 2 * size / rows
