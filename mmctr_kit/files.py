@@ -1,5 +1,6 @@
 """Files written whole or not at all, and read back with one-line errors."""
 
+import fcntl
 import json
 import os
 import re
@@ -175,3 +176,20 @@ def new_folder(out: Path) -> Iterator[Path]:
     finally:
         if part.exists():
             shutil.rmtree(part)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the run for this process; RunError where another process is writing it."""
+    folder = path.parent / ".locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        why = f"runs cannot be written to {path.parent} ({e.strerror}); choose another --runs"
+        raise unwritable(why, e) from e
+    with (folder / path.name).open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            raise RunError(f"run '{path.name}' is being written by another process") from e
+        yield

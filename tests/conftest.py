@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.challenge.load import load
-from mmctr_kit.challenge.synth import PRESETS, generate
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.load import load
+from mmctr_kit.datasets.synth import PRESETS, generate
 
 # What an example takes tells of the machine, which other work may keep busy.
 settings.register_profile("kit", deadline=None)

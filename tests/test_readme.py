@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from mmctr_kit.challenge.check import table
-from mmctr_kit.registry import MODELS
-from mmctr_kit.submission.catalog import CHECKS
+from mmctr_kit.audit.check import table
+from mmctr_kit.models.registry import MODELS
+from mmctr_kit.submission.checks.catalog import CHECKS
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 

@@ -1,7 +1,7 @@
 """How fast recipes train and predict on this machine, beside what it could do at best.
 
 Each recipe is measured in a process of its own (:mod:`mmctr_kit.bench.speed`); the official way
-and ours in turn in one (:mod:`mmctr_kit.bench.side`).
+and ours in turn in one (:mod:`mmctr_kit.bench.versus_official`).
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from typing import Any
 
 from mmctr_kit.bench.official import INSTALL, installed, is_official
 from mmctr_kit.bench.result import Result, Side
-from mmctr_kit.bench.side import side_by_side
 from mmctr_kit.bench.speed import Subject, measure
-from mmctr_kit.cost import in_a_process
+from mmctr_kit.bench.versus_official import side_by_side
+from mmctr_kit.processes import in_a_process
 from mmctr_kit.recipe import Recipe
 
 __all__ = ["Setting", "as_json_of", "bench_one", "bench_side", "no_side", "official_one"]

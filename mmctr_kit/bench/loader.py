@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from mmctr_kit.challenge.data import ChallengeData, Examples, span_places
+from mmctr_kit.data.dataset import ChallengeData, Examples, span_places
 
 Columns = Mapping[str, slice]
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mmctr_kit.bench.loader import OfficialBatch
-from mmctr_kit.challenge.contract import N_LEVELS
+from mmctr_kit.data.contract import N_LEVELS
 from mmctr_kit.recipe import Recipe
 
 INSTALL = "pip install fuxictr"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from mmctr_kit.bench.ceiling import Ceiling
-from mmctr_kit.cost import Latency
+from mmctr_kit.bench.roofline import Ceiling
+from mmctr_kit.cv.model_cost import Latency
 
 
 @dataclass(frozen=True)

@@ -11,22 +11,22 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmctr_kit.bench.ceiling import measure_ceiling, synchronise
 from mmctr_kit.bench.result import Prediction, Result, Training, Work
-from mmctr_kit.challenge.contract import Split
-from mmctr_kit.challenge.data import Rows
-from mmctr_kit.challenge.load import load
-from mmctr_kit.cost import CANDIDATES, latencies, peak_bytes, requests
-from mmctr_kit.foldjobs import fold_rows
-from mmctr_kit.learner import make_learner
+from mmctr_kit.bench.roofline import measure_ceiling, synchronise
+from mmctr_kit.cv.fold import fold_rows
+from mmctr_kit.cv.model_cost import CANDIDATES, latencies, peak_bytes, requests
+from mmctr_kit.data.contract import Split
+from mmctr_kit.data.dataset import Rows
+from mmctr_kit.data.load import load
 from mmctr_kit.recipe import parse_recipe
-from mmctr_kit.training.boosted import BoostedLearner
+from mmctr_kit.training.build import make_learner
+from mmctr_kit.training.data.sampler import RowStream
+from mmctr_kit.training.data.static_shapes import Buckets
 from mmctr_kit.training.device import prepare
 from mmctr_kit.training.fit import Fit, batch_size_for
+from mmctr_kit.training.gbdt.learner import BoostedLearner
 from mmctr_kit.training.neural import NeuralLearner
-from mmctr_kit.training.sizes import Buckets
 from mmctr_kit.training.step import Step, plain
-from mmctr_kit.training.stream import RowStream
 
 _WARM_UP = 2
 _CHUNK = {"cpu": 1, "cuda": 50}

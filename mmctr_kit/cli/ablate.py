@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmctr_kit.cli.complete import complete_recipes
-from mmctr_kit.cli.early import training_place
 from mmctr_kit.cli.options import (
     RUNS,
     DataOption,
@@ -29,14 +28,15 @@ from mmctr_kit.cli.output import (
     table,
     warn,
 )
-from mmctr_kit.findings import count
+from mmctr_kit.cli.preflight import training_place
+from mmctr_kit.errors import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mmctr_kit.ablate import Ablation
-    from mmctr_kit.foldjobs import Progress
-    from mmctr_kit.report.ablation import Row, Table
+    from mmctr_kit.ablation.table import Row, Table
+    from mmctr_kit.ablation.variants import Ablation
+    from mmctr_kit.cv.fold import Progress
 
 
 def ablate(
@@ -90,14 +90,19 @@ def ablate(
     base = load_recipe(recipe, settings or ())
     called = base.name if name is None else name
     folder = training_place(runs, called, data, devices, ".ablate")
-    from mmctr_kit.ablate import choose_variants, finished_runs, plan_ablation, require_ablation
+    from mmctr_kit.ablation.variants import (
+        choose_variants,
+        finished_runs,
+        plan_ablation,
+        require_ablation,
+    )
 
     choose_variants(base, only or (), skip or ())
     if not listing:
         require_ablation(base, folder, force)
-    from mmctr_kit.challenge.doubts import doubts
-    from mmctr_kit.challenge.load import load
-    from mmctr_kit.items.fusion import left_out
+    from mmctr_kit.audit.sanity import doubts
+    from mmctr_kit.data.load import load
+    from mmctr_kit.items.table import left_out
     from mmctr_kit.training.device import resolve_device
 
     where = resolve_device(devices)
@@ -125,8 +130,8 @@ def ablate(
 
 
 def _run(found: "Ablation", folder: Path, force: bool, quiet: bool) -> "Table":
-    from mmctr_kit.ablate import run_ablation
-    from mmctr_kit.report.ablation import tabulate
+    from mmctr_kit.ablation.table import tabulate
+    from mmctr_kit.ablation.variants import run_ablation
 
     teller = _Teller(found, quiet)
     with teller.bar or nullcontext():

@@ -22,7 +22,6 @@ from mmctr_kit.cli import (
     cv,
     data,
     demo,
-    imports,
     items,
     ledger,
     recipes,
@@ -32,6 +31,7 @@ from mmctr_kit.cli import (
     submit,
     tune,
 )
+from mmctr_kit.cli import importers as imports
 from mmctr_kit.cli.help import flow_help
 from mmctr_kit.cli.output import fail, stopped
 from mmctr_kit.errors import MmctrKitError, Terminated, refusal, warn_in_one_line

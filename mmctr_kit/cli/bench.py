@@ -8,12 +8,13 @@ import typer
 from mmctr_kit.cli.complete import complete_recipes
 from mmctr_kit.cli.options import DevicesOption, JsonOption
 from mmctr_kit.cli.output import finite, print_json, say, short, short_count, status, table
-from mmctr_kit.findings import count
+from mmctr_kit.errors import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mmctr_kit.bench.result import Clock, Result, Side
+
 
 BUSY = 0.9
 """Share of its threads' time that a quiet machine gives a process, at least."""
@@ -69,20 +70,20 @@ def bench(
       mmctr-kit bench --data DATA --recipe qin --recipe gbdt --json
     """
     from mmctr_kit.errors import UsageError
-    from mmctr_kit.gpus import require_gpu
     from mmctr_kit.recipe import load_recipe
+    from mmctr_kit.training.gpu_probe import require_gpu
 
     require_gpu(devices)
     if data is not None and preset is not None:
         raise UsageError("--data and --preset both name the data; give one of them")
     chosen = [load_recipe(name, settings or ()) for name in recipes or RECIPES]
     if data is not None:
-        from mmctr_kit.challenge.read import require_folder
+        from mmctr_kit.data.parquet import require_folder
 
         require_folder(data)
     folder = data or _generated(preset or "demo")
     from mmctr_kit.bench import Setting, as_json_of, bench_one, bench_side, no_side, official_one
-    from mmctr_kit.cv import available_cores
+    from mmctr_kit.cv.plan import available_cores
     from mmctr_kit.training.device import describe_device, resolve_device
 
     device = resolve_device(devices).split(",")[0]
@@ -109,8 +110,8 @@ def bench(
 def _generated(preset: str) -> Path:
     """The preset's data, made once."""
     from mmctr_kit import __version__
-    from mmctr_kit.challenge.cache import cache_folder
-    from mmctr_kit.challenge.synth import find_preset, generate
+    from mmctr_kit.data.cache import cache_folder
+    from mmctr_kit.datasets.synth import find_preset, generate
 
     chosen = find_preset(preset)
     root = cache_folder() / f"synth-{preset}-{__version__}"

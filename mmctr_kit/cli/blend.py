@@ -8,11 +8,12 @@ import typer
 from mmctr_kit.cli.complete import complete_runs
 from mmctr_kit.cli.options import RUNS, ForceOption, JsonOption, RunsOption
 from mmctr_kit.cli.output import print_json, say, say_path, status, table, warn
-from mmctr_kit.findings import count
+from mmctr_kit.errors import count
 
 if TYPE_CHECKING:
-    from mmctr_kit.metrics import Estimate
-    from mmctr_kit.runs import Run
+    from mmctr_kit.metrics.estimate import Estimate
+    from mmctr_kit.runs.run import Run
+
 
 MethodName = Literal[
     "auto",
@@ -79,15 +80,15 @@ def blend(
 
       mmctr-kit blend din_mha_demo gbdt_demo --runs demo/runs --method lightgbm --name two
     """
-    from mmctr_kit.challenge.read import require_folder
-    from mmctr_kit.runs import Run, open_run, run_path
+    from mmctr_kit.data.parquet import require_folder
+    from mmctr_kit.runs.run import Run, open_run, run_path
 
     path = run_path(runs, name)
     opened = [open_run(r, runs) for r in run]
     if data is not None:
         require_folder(data)
-    from mmctr_kit.challenge.load import load
-    from mmctr_kit.ensemble.blend_runs import blend_report, blend_runs, require_blend
+    from mmctr_kit.data.load import load
+    from mmctr_kit.ensemble.runs import blend_report, blend_runs, require_blend
 
     require_blend(opened, method, path, force, seed, data is not None, group_softmax)
     with status(f"blending {count(len(opened), 'run')}"):
@@ -104,7 +105,7 @@ def blend(
 
 
 def _tell(run: "Run", report: dict[str, Any], metrics: dict[str, Any]) -> None:
-    from mmctr_kit.scores import estimate_from
+    from mmctr_kit.runs.scores import estimate_from
 
     scores, gains = report["scores"], report["differences"]
     if scores:
@@ -140,7 +141,7 @@ def _tell_of_valid(method: str, gain: "Estimate") -> None:
 
 def _tell_of_runs(report: dict[str, Any]) -> None:
     """Weights, what each run adds and the rank correlations: of at most `MOST_RUNS` runs."""
-    from mmctr_kit.scores import estimate_from
+    from mmctr_kit.runs.scores import estimate_from
 
     names, adds, weights = report["runs"], report["adds"], report["weights"]
     gain = [adds[n]["value"] if adds else 0.0 for n in names]
@@ -182,7 +183,7 @@ def _tell_of_groups(found: dict[str, Any]) -> None:
 
 
 def _cell(stored: dict[str, Any] | None, signed: bool) -> str:
-    from mmctr_kit.scores import estimate_from
+    from mmctr_kit.runs.scores import estimate_from
 
     if stored is None:
         return "-"

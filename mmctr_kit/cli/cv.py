@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmctr_kit.cli.complete import complete_recipes
-from mmctr_kit.cli.early import training_place
 from mmctr_kit.cli.options import (
     RUNS,
     DataOption,
@@ -29,13 +28,15 @@ from mmctr_kit.cli.output import (
     table,
     warn,
 )
-from mmctr_kit.findings import count
+from mmctr_kit.cli.preflight import training_place
+from mmctr_kit.errors import count
 
 if TYPE_CHECKING:
-    from mmctr_kit.cv import LeftOff, Plan
-    from mmctr_kit.foldjobs import Job, Progress
+    from mmctr_kit.cv.fold import Job, Progress
+    from mmctr_kit.cv.plan import Plan
+    from mmctr_kit.cv.run import LeftOff
     from mmctr_kit.recipe import Training
-    from mmctr_kit.runs import Run
+    from mmctr_kit.runs.run import Run
 
 
 _NAMED = 6
@@ -90,16 +91,15 @@ def cv(
     if len(set(names)) != len(names):
         raise UsageError("two of the recipes have one name; run them apart, with --name")
     paths = [training_place(runs, n, data, devices) for n in names]
-    from mmctr_kit.runs import require_free
+    from mmctr_kit.runs.writer import require_free
 
     # All of them first: a refusal must not come after hours of the run before it.
     for path, one in zip(paths, loaded, strict=True):
         require_free(path, {"kind": "cv"}, force, one.to_yaml())
-    from mmctr_kit.challenge.doubts import doubts
-    from mmctr_kit.challenge.load import load
-    from mmctr_kit.cv import check_run, plan_cv
-    from mmctr_kit.items.features import feature_fingerprints
-    from mmctr_kit.items.fusion import left_out
+    from mmctr_kit.audit.sanity import doubts
+    from mmctr_kit.cv.plan import check_run, plan_cv
+    from mmctr_kit.data.load import load
+    from mmctr_kit.items.table import feature_fingerprints, left_out
 
     began = time.perf_counter()
     with status(f"loading {data}"):
@@ -120,7 +120,7 @@ def cv(
     ]
     where = ""
     if dry_run or not all(finished):
-        from mmctr_kit.training.device import resolve_device  # and torch
+        from mmctr_kit.training.device import resolve_device
 
         where = resolve_device(devices)
     plans = [
@@ -140,7 +140,7 @@ def cv(
 
 def _train(plan: "Plan", path: Path, force: bool, quiet: bool) -> "Run | None":
     """The run; None where another command has finished it meanwhile."""
-    from mmctr_kit.cv import run_cv
+    from mmctr_kit.cv.run import run_cv
 
     teller = _Teller(plan, path.name, quiet)
     with teller.bar or nullcontext():
@@ -190,8 +190,8 @@ def _plan(
 
 
 def _conclude(run: "Run | None", path: Path, data: Path, quiet: bool) -> dict[str, object]:
-    from mmctr_kit.runs import Run
-    from mmctr_kit.scores import estimate_from
+    from mmctr_kit.runs.run import Run
+    from mmctr_kit.runs.scores import estimate_from
 
     if run is None and not quiet:
         say_path("", path, " is finished already; nothing to do (--force trains it again)")

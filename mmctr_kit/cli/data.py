@@ -10,7 +10,7 @@ import typer
 from mmctr_kit.cli import profile
 from mmctr_kit.cli.options import JsonOption, StrictOption
 from mmctr_kit.cli.output import print_findings, print_json, say, say_path, status
-from mmctr_kit.findings import count
+from mmctr_kit.errors import count
 
 app = typer.Typer(help="Check, profile, generate or import data in the challenge's layout.")
 app.command("profile")(profile.profile)
@@ -33,8 +33,8 @@ def check(
 
       mmctr-kit data check demo/data --json > findings.json
     """
-    from mmctr_kit import findings
-    from mmctr_kit.challenge.check import check_data
+    from mmctr_kit.audit import findings
+    from mmctr_kit.audit.check import check_data
 
     with status(f"checking {folder}"):
         found = check_data(folder)
@@ -64,7 +64,7 @@ def synth(
 
       mmctr-kit data synth big --preset full --seed 3
     """
-    from mmctr_kit.challenge.synth import find_preset, generate
+    from mmctr_kit.datasets.synth import find_preset, generate
 
     chosen = find_preset(preset)
 
@@ -105,7 +105,7 @@ def movielens(
 
       mmctr-kit data movielens ml-100k ml100k-mmctr
     """
-    from mmctr_kit.challenge.movielens import convert
+    from mmctr_kit.datasets.movielens import convert
 
     with status(f"converting {source}"):
         summary = convert(source, out, seed)

@@ -51,7 +51,7 @@ def demo(
 
 def _generated(out: Path, preset: str, seed: int) -> bool:
     """Whether this very data set is there already; UsageError where anything else is."""
-    from mmctr_kit.challenge.synth import find_preset
+    from mmctr_kit.datasets.synth import find_preset
     from mmctr_kit.errors import UsageError
     from mmctr_kit.files import read_json
 

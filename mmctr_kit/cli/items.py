@@ -12,6 +12,7 @@ from mmctr_kit.cli.output import print_json, say, say_path, status, warn
 if TYPE_CHECKING:
     from mmctr_kit.recipe import Recipe
 
+
 app = typer.Typer(no_args_is_help=True, help="Item embeddings: write a fused table.")
 
 
@@ -52,14 +53,14 @@ def export(
 
       mmctr-kit items export din_e4 --data DATA --out item_info.parquet
     """
-    from mmctr_kit.challenge.read import require_folder
+    from mmctr_kit.data.parquet import require_folder
     from mmctr_kit.items.export import export_items, require_free
 
     recipe, where = _recipe(source, settings or [], runs)
     require_free(out, force)
     require_folder(data)
-    from mmctr_kit.challenge.load import load
-    from mmctr_kit.items.fusion import describe, item_table
+    from mmctr_kit.data.load import load
+    from mmctr_kit.items.table import describe, item_table
 
     with status(f"loading {data}"):
         content = load(data)

@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.errors import Terminated
-from mmctr_kit.findings import Finding, Level
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
 
 _STYLES = {Level.PASS: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 

@@ -10,10 +10,11 @@ import typer
 
 from mmctr_kit.cli.options import JsonOption
 from mmctr_kit.cli.output import PLAIN_WIDTH, finite, print_json, say, table, wrapped
-from mmctr_kit.findings import count
+from mmctr_kit.errors import count
 
 if TYPE_CHECKING:
-    from mmctr_kit.challenge.profile.reading import Verdict
+    from mmctr_kit.audit.profile.reading import Verdict
+
 
 _TOLD = ("split-shift", "target-side")
 """Probes whose detail is worth reading on clean data too."""
@@ -38,7 +39,7 @@ def profile(
 
       mmctr-kit data profile demo/data --json > profile.json
     """
-    from mmctr_kit.challenge.profile import profile_data
+    from mmctr_kit.audit.profile import profile_data
 
     verdicts = profile_data(folder, _tell)
     if sys.stderr.isatty():
@@ -56,7 +57,7 @@ def _tell(probe: str) -> None:
 
 
 def _print(verdicts: Sequence["Verdict"]) -> None:
-    from mmctr_kit.challenge.profile import PROBES
+    from mmctr_kit.audit.profile import PROBES
 
     table(("probe", "where", "measured", "clean", "verdict"), [_row(v) for v in verdicts], left=2)
     found = [v for v in verdicts if v.suspicious]
@@ -89,7 +90,7 @@ def _wrapped(text: str, style: str = "") -> None:
 
 
 def _plain(v: "Verdict") -> dict[str, Any]:
-    from mmctr_kit.challenge.profile import PROBES
+    from mmctr_kit.audit.profile import PROBES
 
     r, probe = v.reading, PROBES[v.reading.probe]
     return finite(

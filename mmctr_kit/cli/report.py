@@ -43,8 +43,8 @@ def report(
 
       mmctr-kit report gbdt_demo --runs demo/runs
     """
-    from mmctr_kit.report.destination import require_free
-    from mmctr_kit.report.subject import open_subject, subject_name
+    from mmctr_kit.report.context import open_subject, subject_name
+    from mmctr_kit.report.paths import require_free
 
     run = subject_name(run, runs)
     path = out or runs / f"{Path(run).name}.html"

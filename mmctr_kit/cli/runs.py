@@ -12,8 +12,9 @@ from mmctr_kit.cli.options import RUNS, JsonOption, RunsOption
 from mmctr_kit.cli.output import finite, print_json, say, table
 
 if TYPE_CHECKING:
-    from mmctr_kit.metrics import Estimate
-    from mmctr_kit.report.leaderboard import Entry
+    from mmctr_kit.metrics.estimate import Estimate
+    from mmctr_kit.runs.leaderboard import Entry
+
 
 TRANSDUCTIVE = "[T]"
 """Marks a run whose score of a row depends on the rows beside it."""
@@ -47,9 +48,9 @@ def runs(
 
       mmctr-kit runs --runs demo/runs --truth demo/truth
     """
-    from mmctr_kit.foldjobs import PHASES
-    from mmctr_kit.report.leaderboard import leaderboard
-    from mmctr_kit.runs import all_runs
+    from mmctr_kit.cv.fold import PHASES
+    from mmctr_kit.runs.leaderboard import leaderboard
+    from mmctr_kit.runs.run import all_runs
 
     entries = leaderboard(all_runs(runs), truth)
     if as_json:
@@ -75,7 +76,7 @@ def runs(
 
 def _elsewhere(runs: Path) -> str:
     """Where the demo, or MMCTR_KIT_RUNS, has some; empty where neither does."""
-    from mmctr_kit.runs import all_runs
+    from mmctr_kit.runs.run import all_runs
 
     places = (os.environ.get("MMCTR_KIT_RUNS"), "demo/runs")
     for place in places:

@@ -9,7 +9,8 @@ from mmctr_kit.cli.options import RUNS, JsonOption, RunsOption
 from mmctr_kit.cli.output import print_json, say, table
 
 if TYPE_CHECKING:
-    from mmctr_kit.runs import Run
+    from mmctr_kit.runs.run import Run
+
 
 _HEADINGS = {
     "oof": "OOF rows, each scored by its fold model; AUC of pairs within a fold",
@@ -39,7 +40,7 @@ def slices(
 
       mmctr-kit slices din_demo_e4 --runs demo/runs --json
     """
-    from mmctr_kit.runs import open_run
+    from mmctr_kit.runs.run import open_run
 
     opened = open_run(run, runs)
     metrics = _metrics(opened)
@@ -94,7 +95,7 @@ def _row(entry: dict[str, Any]) -> list[str]:
 
 
 def _auc(stored: dict[str, Any]) -> str:
-    from mmctr_kit.scores import estimate_from
+    from mmctr_kit.runs.scores import estimate_from
 
     if stored["error"] is None:
         return f"{stored['value']:.4f} ± ?"

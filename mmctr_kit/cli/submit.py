@@ -17,15 +17,15 @@ from mmctr_kit.cli.options import (
     TaskName,
 )
 from mmctr_kit.cli.output import print_findings, print_json, say, say_path, warn
-from mmctr_kit.findings import count
+from mmctr_kit.errors import count
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mmctr_kit.challenge.contract import Task
-    from mmctr_kit.findings import Finding
-    from mmctr_kit.runs import Run
+    from mmctr_kit.audit.findings import Finding
+    from mmctr_kit.data.contract import Task
+    from mmctr_kit.runs.run import Run
 
 
 def submit(
@@ -81,10 +81,10 @@ def submit(
         raise UsageError("--task is missing; expected Task1, Task2 or both")
     import numpy as np
 
-    from mmctr_kit.challenge.contract import Task
-    from mmctr_kit.runs import open_run
+    from mmctr_kit.data.contract import Task
+    from mmctr_kit.runs.run import open_run
     from mmctr_kit.submission.check import TestRows, check_submission
-    from mmctr_kit.submission.rules import run_findings
+    from mmctr_kit.submission.checks.rules import run_findings
     from mmctr_kit.submission.write import write_submission
 
     opened = open_run(run, runs)
@@ -170,7 +170,7 @@ def score(
             f"no submission file at '{source}'; --task chooses a column of one, a run has one score"
         )
     else:
-        from mmctr_kit.runs import open_run
+        from mmctr_kit.runs.run import open_run
 
         found = open_run(source, runs).predictions()
         values, users = found.test_mean(), found.test_keys.user_id
@@ -187,7 +187,7 @@ def score(
 
 
 def _test_users(data: Path) -> "NDArray[np.int64]":
-    from mmctr_kit.challenge.load import load
+    from mmctr_kit.data.load import load
 
     return load(data).test.user_id
 
@@ -195,13 +195,13 @@ def _test_users(data: Path) -> "NDArray[np.int64]":
 def _check(path: Path, data: Path | None, runs: Path) -> list["Finding"]:
     import numpy as np
 
-    from mmctr_kit.challenge.contract import FILES
-    from mmctr_kit.runs import all_runs
+    from mmctr_kit.data.contract import FILES
+    from mmctr_kit.runs.run import all_runs
     from mmctr_kit.submission.check import Reference, TestRows, check_submission
 
     test = None
     if data is not None:
-        from mmctr_kit.challenge.load import targets_of_test
+        from mmctr_kit.data.load import targets_of_test
 
         item, popularity, rate = targets_of_test(data)
         test = TestRows(len(item), item_id=item, popularity=popularity, rate=rate)
@@ -218,7 +218,7 @@ def _check(path: Path, data: Path | None, runs: Path) -> list["Finding"]:
 
 
 def _report(findings: list["Finding"], strict: bool, as_json: bool, quiet: bool = False) -> None:
-    from mmctr_kit import findings as levels
+    from mmctr_kit.audit import findings as levels
 
     if as_json:
         print_json(levels.as_json(findings))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmctr_kit.cli.complete import complete_recipes
-from mmctr_kit.cli.early import training_place
 from mmctr_kit.cli.options import (
     RUNS,
     DataOption,
@@ -18,12 +17,14 @@ from mmctr_kit.cli.options import (
     RunsOption,
 )
 from mmctr_kit.cli.output import print_json, say, say_path, status, stopped, warn
-from mmctr_kit.findings import count
+from mmctr_kit.cli.preflight import training_place
+from mmctr_kit.errors import count
 
 if TYPE_CHECKING:
     from mmctr_kit.tune.folder import StudyFolder
     from mmctr_kit.tune.study import StudyPlan
     from mmctr_kit.tune.summary import Summary
+
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -101,15 +102,15 @@ def tune(
     called = base.name if name is None else name
     path = training_place(runs, called, data, devices, ".study")
     from mmctr_kit.recipe.space import search_of
-    from mmctr_kit.tune.possible import require_possible
-    from mmctr_kit.tune.taken import require_study
+    from mmctr_kit.tune.conflict import require_study
+    from mmctr_kit.tune.space import require_possible
 
     require_possible(search_of(base), base)
     if not listing:
         require_study(path, base, force)
-    from mmctr_kit.challenge.doubts import doubts
-    from mmctr_kit.challenge.load import load
-    from mmctr_kit.items.fusion import left_out
+    from mmctr_kit.audit.sanity import doubts
+    from mmctr_kit.data.load import load
+    from mmctr_kit.items.table import left_out
     from mmctr_kit.training.device import resolve_device
     from mmctr_kit.tune.study import begin_study, plan_study
 

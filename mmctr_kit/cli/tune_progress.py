@@ -4,10 +4,10 @@ import time
 from typing import TYPE_CHECKING
 
 from mmctr_kit.cli.output import progress_bar, say, warn
-from mmctr_kit.findings import count
+from mmctr_kit.errors import count
 
 if TYPE_CHECKING:
-    from mmctr_kit.foldjobs import Progress
+    from mmctr_kit.cv.fold import Progress
     from mmctr_kit.tune.folder import StudyFolder
     from mmctr_kit.tune.study import StudyPlan
     from mmctr_kit.tune.worker import Ended, Event
@@ -70,7 +70,7 @@ class Teller:
 
     def begin_finalists(self) -> None:
         """The search is over; what is still to be trained is counted now."""
-        from mmctr_kit.tune.remaining import jobs_waiting
+        from mmctr_kit.tune.finalists import jobs_waiting
 
         trials = self.study.get_trials(deepcopy=False)
         self.final_jobs = jobs_waiting(self.folder, trials, self.recipe, *self.final)
@@ -111,7 +111,7 @@ class Teller:
 
     def _left(self) -> str:
         """The search's time left, then the finalists', which no trial of the search counts."""
-        from mmctr_kit.tune.remaining import finalists_seconds
+        from mmctr_kit.tune.finalists import finalists_seconds
 
         done, left = self.ended - self.before, self.trials - self.ended
         if not done:

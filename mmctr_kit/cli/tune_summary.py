@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmctr_kit.cli.output import say, table
-from mmctr_kit.findings import count
+from mmctr_kit.errors import count
 
 if TYPE_CHECKING:
-    from mmctr_kit.metrics import Estimate
+    from mmctr_kit.metrics.estimate import Estimate
     from mmctr_kit.tune.summary import Summary
 
 

@@ -7,16 +7,24 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.ensemble.average import mean_without_oof, rank_without_oof
-from mmctr_kit.ensemble.chance import errors_above_chance
-from mmctr_kit.ensemble.choose import choose
 from mmctr_kit.ensemble.crossfit import CrossFit
-from mmctr_kit.ensemble.methods import METHODS, WITH_CONTEXT, Fitted, Method, OofRows, Shown
-from mmctr_kit.ensemble.relations import correlations, what_each_adds
-from mmctr_kit.ensemble.scale import Line, apply_lines, fit_lines
+from mmctr_kit.ensemble.diversity import correlations, what_each_adds
+from mmctr_kit.ensemble.methods.average import mean_without_oof, rank_without_oof
+from mmctr_kit.ensemble.methods.catalogue import (
+    METHODS,
+    WITH_CONTEXT,
+    Fitted,
+    Method,
+    OofRows,
+    Shown,
+)
+from mmctr_kit.ensemble.methods.scale import Line, apply_lines, fit_lines
+from mmctr_kit.ensemble.select import choose
 from mmctr_kit.ensemble.stack import Stack
 from mmctr_kit.errors import RunError, UsageError
-from mmctr_kit.metrics import AucSample, Estimate
+from mmctr_kit.metrics.auc import AucSample
+from mmctr_kit.metrics.chance import errors_above_chance
+from mmctr_kit.metrics.estimate import Estimate
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.ensemble.methods import METHODS, Fitted, Method, OofRows, Shown
-from mmctr_kit.ensemble.scale import Line, apply_lines, fit_lines
+from mmctr_kit.data.folds import user_folds
+from mmctr_kit.ensemble.methods.catalogue import METHODS, Fitted, Method, OofRows, Shown
+from mmctr_kit.ensemble.methods.scale import Line, apply_lines, fit_lines
 from mmctr_kit.errors import RunError
-from mmctr_kit.folds import user_folds
 
 GROUPS = 5
 _GROUP_SEED = 0x57AC_5EED

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from mmctr_kit.ensemble.crossfit import GROUPS, user_groups
 from mmctr_kit.errors import RunError
-from mmctr_kit.metrics import AucSample, Estimate, Labels
-from mmctr_kit.predictions import Keys, OutOfFold, Predictions
-from mmctr_kit.ranks import number_ids
+from mmctr_kit.metrics.auc import AucSample, Labels
+from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import number_ids
+from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions
 
 NEEDED_SHARE = 0.99
 """Of OOF users with one positive among several rows; of valid and test rows whose user has a

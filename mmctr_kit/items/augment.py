@@ -8,10 +8,10 @@ of training users alone, so nothing of the predicted fold enters.
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.contract import PAD
-from mmctr_kit.challenge.data import ChallengeData, Examples, span_places
-from mmctr_kit.items.levels import item_levels
+from mmctr_kit.data.contract import PAD
+from mmctr_kit.data.dataset import ChallengeData, Examples, span_places
 from mmctr_kit.items.similarity.contexts import longest_histories
+from mmctr_kit.items.table import item_levels
 from mmctr_kit.recipe import Augmentation
 
 _ATTEMPTS = 20
@@ -28,7 +28,7 @@ def later_items(
 
     Of each user's longest history, ``per_user`` places (or as many as there are) that have
     ``min_history`` places before them. A negative is neither the target nor in that history. The
-    levels are the items' own; see :func:`mmctr_kit.items.levels.item_levels`.
+    levels are the items' own; see :func:`mmctr_kit.items.table.item_levels`.
     """
     random = np.random.default_rng(seed)
     user, begin, end = longest_histories(data, rows)

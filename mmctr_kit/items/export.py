@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.contract import GIVEN_DIM, MAX_TAGS
-from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.data.contract import GIVEN_DIM, MAX_TAGS
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import UsageError, unwritable
 from mmctr_kit.files import write_whole
 

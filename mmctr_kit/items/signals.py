@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.contract import Split
-from mmctr_kit.challenge.data import ChallengeData, Examples, span_places
+from mmctr_kit.data.contract import Split
+from mmctr_kit.data.dataset import ChallengeData, Examples, span_places
 from mmctr_kit.items.similarity import Similarity, fit_similarity
 from mmctr_kit.recipe import Recipe, SignalKind
 

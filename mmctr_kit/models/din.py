@@ -12,21 +12,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from mmctr_kit.challenge.contract import N_LEVELS
+from mmctr_kit.data.contract import N_LEVELS
 from mmctr_kit.errors import UsageError
-from mmctr_kit.models.attention import MultiHeadTargetAttention, NoAttention
 from mmctr_kit.models.batch import Batch
-from mmctr_kit.models.encoder import ItemEncoder, Modalities
-from mmctr_kit.models.layers import (
-    MLP,
-    SqueezeExcitation,
-    TargetAttention,
-    concat,
-    embedding,
-)
+from mmctr_kit.models.layers.attention import MultiHeadTargetAttention, NoAttention, TargetAttention
+from mmctr_kit.models.layers.blocks import MLP, SqueezeExcitation, concat, embedding
+from mmctr_kit.models.layers.encoder import ItemEncoder, Modalities
+from mmctr_kit.models.ops.segments import row_sum
+from mmctr_kit.models.option_types import Activation, FusionKind, PositiveInt, Rate, Widths
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
-from mmctr_kit.models.segments import row_sum
-from mmctr_kit.options import Activation, FusionKind, PositiveInt, Rate, Widths
 
 
 class DIN(nn.Module):
@@ -36,7 +30,7 @@ class DIN(nn.Module):
     ``n_tags`` is the tag vocabulary. The item table's columns are modalities of
     ``item_emb_widths``, ``item_present`` (N + 1, M) bool says which of them an item has. They are
     fused to ``item_emb_dim``, all their width by default, as ``fusion``, ``fusion_heads`` and
-    ``modality_dropout`` say; see :class:`~mmctr_kit.models.fusion.ModalityFusion`.
+    ``modality_dropout`` say; see :class:`~mmctr_kit.models.layers.fusion.ModalityFusion`.
 
     ``attention`` weighs the history: ``mlp`` is DIN's, ``multihead`` is softmax attention of
     ``attention_heads`` heads that share ``attention_dim`` (the item's width by default), ``none``

@@ -19,24 +19,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmctr_kit.challenge.contract import N_LEVELS
+from mmctr_kit.data.contract import N_LEVELS
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
-from mmctr_kit.models.dropout import Dropout, dropout
-from mmctr_kit.models.encoder import ItemEncoder
-from mmctr_kit.models.layers import (
-    MLP,
-    Layers,
-    TargetAttention,
-    concat,
-    embedding,
-    linear,
-    product_type,
-)
+from mmctr_kit.models.layers.attention import TargetAttention
+from mmctr_kit.models.layers.blocks import MLP, Layers, concat, embedding, linear, product_type
+from mmctr_kit.models.layers.encoder import ItemEncoder
+from mmctr_kit.models.layers.users import UserEmbedding
+from mmctr_kit.models.ops.dropout import Dropout, dropout
+from mmctr_kit.models.ops.segments import row_products, segment_softmax, weighted_sum
+from mmctr_kit.models.option_types import Activation, PositiveInt, Rate, Widths
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
-from mmctr_kit.models.segments import row_products, segment_softmax, weighted_sum
-from mmctr_kit.models.users import UserEmbedding
-from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
 
 RMS_EPS = 1e-6
 

@@ -1,7 +1,7 @@
 """Gradient-boosted trees (LightGBM, Ke et al., NeurIPS 2017) on the features of a row.
 
 The one model file without torch, and the one place beside the stacker that calls LightGBM. Its
-features are those of :mod:`mmctr_kit.training.features`; what is learned here are the trees.
+features are named in :mod:`mmctr_kit.training.gbdt.feature_names`; this file learns the trees.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.options import NonNegativeFloat, PositiveFloat, PositiveInt, Share
+from mmctr_kit.models.option_types import NonNegativeFloat, PositiveFloat, PositiveInt, Share
 
 
 class GBDT:

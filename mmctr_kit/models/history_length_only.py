@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from mmctr_kit.models.batch import Batch
-from mmctr_kit.models.layers import MLP, embedding
-from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
+from mmctr_kit.models.layers.blocks import MLP, embedding
+from mmctr_kit.models.option_types import Activation, PositiveInt, Rate, Widths
 
 
 class HistoryLengthOnly(nn.Module):

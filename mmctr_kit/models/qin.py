@@ -10,14 +10,14 @@ import math
 import torch
 from torch import Tensor, nn
 
-from mmctr_kit.challenge.contract import N_LEVELS
+from mmctr_kit.data.contract import N_LEVELS
 from mmctr_kit.models.batch import Batch
-from mmctr_kit.models.dropout import Dropout
-from mmctr_kit.models.encoder import ItemEncoder
-from mmctr_kit.models.layers import activation, embedding, linear
+from mmctr_kit.models.layers.blocks import activation, embedding, linear
+from mmctr_kit.models.layers.encoder import ItemEncoder
+from mmctr_kit.models.ops.dropout import Dropout
+from mmctr_kit.models.ops.segments import row_products, weighted_sum
+from mmctr_kit.models.option_types import PositiveInt, Rate
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order
-from mmctr_kit.models.segments import row_products, weighted_sum
-from mmctr_kit.options import PositiveInt, Rate
 
 
 class SparseTargetAttention(nn.Module):

@@ -6,7 +6,7 @@ A baseline that asks a question: how much of a score has nothing to do with the 
 from torch import Tensor
 
 from mmctr_kit.models.din import DIN
-from mmctr_kit.options import Activation, FusionKind, PositiveInt, Rate, Widths
+from mmctr_kit.models.option_types import Activation, FusionKind, PositiveInt, Rate, Widths
 
 
 class TargetOnly(DIN):

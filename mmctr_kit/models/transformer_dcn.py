@@ -6,7 +6,8 @@ Here the padding mask is right: real positions are attended, padding is not. As 
 mask is inverted: :mod:`mmctr_kit.models.transformer_dcn_momo`.
 
 Shapes: B rows, in parts of n rows that are padded to L places each
-(:mod:`mmctr_kit.models.padding`), T tokens, D the width of an item vector, W = 2 D that of a token.
+(:mod:`mmctr_kit.models.layers.padding`), T tokens, D the width of an item vector, W = 2 D that of
+a token.
 """
 
 from collections.abc import Iterable
@@ -15,17 +16,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmctr_kit.challenge.contract import N_LEVELS, PAD
+from mmctr_kit.data.contract import N_LEVELS, PAD
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
-from mmctr_kit.models.dropout import Dropout
-from mmctr_kit.models.encoder import ItemEncoder
-from mmctr_kit.models.gather import gather
-from mmctr_kit.models.layers import MLP, embedding, linear
-from mmctr_kit.models.padding import Padding, Slots
+from mmctr_kit.models.layers.blocks import MLP, embedding, linear
+from mmctr_kit.models.layers.encoder import ItemEncoder
+from mmctr_kit.models.layers.padding import Padding, Slots
+from mmctr_kit.models.ops.dropout import Dropout
+from mmctr_kit.models.ops.gather import gather
+from mmctr_kit.models.ops.segments import with_zeros
+from mmctr_kit.models.option_types import Activation, PositiveInt, Rate, Widths
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
-from mmctr_kit.models.segments import with_zeros
-from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
 
 
 class SelfAttention(nn.Module):

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from mmctr_kit.models.batch import Batch
-from mmctr_kit.models.padding import Padding, Slots
+from mmctr_kit.models.layers.padding import Padding, Slots
+from mmctr_kit.models.option_types import Activation, PositiveInt, Rate, Widths
 from mmctr_kit.models.transformer_dcn import TransformerDCN
-from mmctr_kit.options import Activation, PositiveInt, Rate, Widths
 
 
 class TransformerDCNMomo(TransformerDCN):

@@ -15,7 +15,13 @@ from pydantic import (
 )
 
 from mmctr_kit.errors import did_you_mean
-from mmctr_kit.options import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Rate
+from mmctr_kit.models.option_types import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Rate,
+)
 
 ItemEmbedding = Literal[
     "item_info", "v1", "v2", "v3", "e4", "file", "none",

@@ -8,9 +8,9 @@ from ``mmctr-kit tune RECIPE --list``, to be changed.
 from collections.abc import Iterator
 from typing import Any
 
+from mmctr_kit.models.registry import MODELS, model_supplies
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Range, Search
-from mmctr_kit.registry import MODELS, model_supplies
 
 _MADE_HERE = ["text", "image", "joint_pca", "separate_pca"]
 

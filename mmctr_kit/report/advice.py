@@ -5,16 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmctr_kit.errors import MmctrKitError
-from mmctr_kit.findings import count
-from mmctr_kit.report.compare import Compared, stored_estimate
-from mmctr_kit.report.naming import argument, label, recipe_file
-from mmctr_kit.report.parts import listed, shown
-from mmctr_kit.report.rises import last_rise, still_rising
-from mmctr_kit.report.subject import Subject
-from mmctr_kit.report.weak import sliced_run, weak_slices
-from mmctr_kit.runs import Run
-from mmctr_kit.scores import estimate_from
+from mmctr_kit.errors import MmctrKitError, count
+from mmctr_kit.report.blocks import listed, shown
+from mmctr_kit.report.context import Subject
+from mmctr_kit.report.diagnostics import last_rise, sliced_run, still_rising, weak_slices
+from mmctr_kit.report.paths import argument, label, recipe_file
+from mmctr_kit.runs.compare import Compared, stored_estimate
+from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.scores import estimate_from
 from mmctr_kit.submission.ledger import read_ledger
 
 SEEDS = 3

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmctr_kit.findings import count
-from mmctr_kit.metrics import Estimate
-from mmctr_kit.report.compare import stored_estimate
+from mmctr_kit.errors import count
+from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.report.blocks import shown
+from mmctr_kit.report.context import Subject
 from mmctr_kit.report.figures.estimates import INTERVAL
-from mmctr_kit.report.parts import shown
-from mmctr_kit.report.subject import Subject
+from mmctr_kit.runs.compare import stored_estimate
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,18 @@ from mmctr_kit import __version__
 from mmctr_kit.errors import unwritable
 from mmctr_kit.files import write_whole
 from mmctr_kit.report.advice import advice
-from mmctr_kit.report.destination import MARK, require_free
+from mmctr_kit.report.blocks import Section
+from mmctr_kit.report.context import Subject
 from mmctr_kit.report.headline import headline
-from mmctr_kit.report.parts import Section
+from mmctr_kit.report.paths import MARK, require_free
 from mmctr_kit.report.sections.ablation import ablation_section
 from mmctr_kit.report.sections.blend import blend_section
-from mmctr_kit.report.sections.board import board_section
+from mmctr_kit.report.sections.leaderboard import board_section
 from mmctr_kit.report.sections.learning import learning_section
-from mmctr_kit.report.sections.making import environment_section, recipe_section, time_section
+from mmctr_kit.report.sections.provenance import environment_section, recipe_section, time_section
 from mmctr_kit.report.sections.scores import ranking_section, spread_section
 from mmctr_kit.report.sections.slices import slices_section
 from mmctr_kit.report.sections.study import study_section
-from mmctr_kit.report.subject import Subject
 
 SECTIONS: tuple[Callable[[Subject], Section | None], ...] = (
     board_section,

@@ -11,23 +11,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.contract import FILES
+from mmctr_kit.audit.findings import Finding, Level
+from mmctr_kit.data.contract import FILES
 from mmctr_kit.errors import DataError
-from mmctr_kit.findings import Finding, Level
-from mmctr_kit.submission.agreement import (
+from mmctr_kit.submission.checks.catalog import CHECKS, Log
+from mmctr_kit.submission.checks.local_agreement import unit_ranks
+from mmctr_kit.submission.checks.plausibility import (
     Reference,
     TestRows,
     check_alignment,
     check_references,
 )
-from mmctr_kit.submission.archive import read_csv_bytes
-from mmctr_kit.submission.catalog import CHECKS, Log
-from mmctr_kit.submission.header import read_header
-from mmctr_kit.submission.rows import check_rows, check_unique
-from mmctr_kit.submission.scores import check_scores
-from mmctr_kit.submission.stretches import unit_ranks
-from mmctr_kit.submission.table import Table, read_table
-from mmctr_kit.submission.text import read_text
+from mmctr_kit.submission.checks.rows import check_rows, check_unique
+from mmctr_kit.submission.checks.scores import check_scores
+from mmctr_kit.submission.reading.archive import read_csv_bytes
+from mmctr_kit.submission.reading.header import read_header
+from mmctr_kit.submission.reading.table import Table, read_table
+from mmctr_kit.submission.reading.text import read_text
 
 __all__ = ["CHECKS", "Reference", "Scores", "TestRows", "check_submission", "read_scores"]
 

@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
-from mmctr_kit.challenge.contract import Task
+from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import UsageError, unwritable
-from mmctr_kit.runs import Run
-from mmctr_kit.submission.archive import read_csv_bytes
-from mmctr_kit.submission.catalog import Log
+from mmctr_kit.runs.run import Run
+from mmctr_kit.submission.checks.catalog import Log
+from mmctr_kit.submission.reading.archive import read_csv_bytes
 
 Number = dict[str, Any]
 """An estimate as metrics.json holds it: value, error, n."""

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.errors import DataError, UsageError
-from mmctr_kit.metrics import Estimate, auc_with_error
+from mmctr_kit.metrics.auc import auc_with_error
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.submission.check import Scores
 
 if TYPE_CHECKING:

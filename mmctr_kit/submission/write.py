@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.contract import SUBMISSION_ID, SUBMISSION_MEMBER, Task
+from mmctr_kit.data.contract import SUBMISSION_ID, SUBMISSION_MEMBER, Task
 from mmctr_kit.errors import DataError, UsageError, unwritable
 
 _SAFE_LOGIT = 16.0

@@ -17,17 +17,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mmctr_kit.challenge.contract import Split
+from mmctr_kit.data.contract import Split
 from mmctr_kit.errors import MmctrKitError
-from mmctr_kit.learner import LARGE_STATE, Epoch, State
-from mmctr_kit.metrics import auc
+from mmctr_kit.metrics.auc import auc
 from mmctr_kit.recipe import Training
-from mmctr_kit.training.batches import make_batch, mix
+from mmctr_kit.training.cuda_graph import PlainSteps, StaticSteps, Steps, resolve_steps
+from mmctr_kit.training.data.batches import make_batch, mix
+from mmctr_kit.training.data.sampler import RowStream
+from mmctr_kit.training.data.source import Source
+from mmctr_kit.training.learner import LARGE_STATE, Epoch, State
 from mmctr_kit.training.optimizer import learning_rate
-from mmctr_kit.training.source import Source
 from mmctr_kit.training.step import Batches, Forward, Step, plain
-from mmctr_kit.training.steps import PlainSteps, StaticSteps, Steps, resolve_steps
-from mmctr_kit.training.stream import RowStream
 
 PREDICT_ROWS = {"cpu": 1 << 11, "cuda": 1 << 13}
 """Rows predicted at once, at most: a model may have wide fields for a row without history too."""

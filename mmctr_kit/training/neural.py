@@ -11,25 +11,24 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mmctr_kit.challenge.contract import SPLITS, Split
-from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.data.contract import SPLITS, Split
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.items.augment import later_items
-from mmctr_kit.items.fusion import item_parts, item_table
-from mmctr_kit.items.levels import item_levels
 from mmctr_kit.items.signals import fold_signals, row_columns
-from mmctr_kit.learner import Cost, Epoch, State
+from mmctr_kit.items.table import item_levels, item_parts, item_table
 from mmctr_kit.models.published import load_published, published_sizes
+from mmctr_kit.models.registry import model_class, model_supplies
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.registry import model_class, model_supplies
-from mmctr_kit.training.batches import DeviceData, make_batch, mix, tensor, with_raw_users
+from mmctr_kit.training.cuda_graph import resolve_steps
+from mmctr_kit.training.data.batches import DeviceData, make_batch, mix, tensor, with_raw_users
+from mmctr_kit.training.data.fold_cache import Seen, Shared
+from mmctr_kit.training.data.host_stream import place
+from mmctr_kit.training.data.sampler import RowStream
+from mmctr_kit.training.data.source import Place
 from mmctr_kit.training.fit import Fit, batch_size_for, copy_state, schedule
-from mmctr_kit.training.placement import place
-from mmctr_kit.training.shared import Seen, Shared
-from mmctr_kit.training.source import Place
+from mmctr_kit.training.learner import Cost, Epoch, State
 from mmctr_kit.training.step import compiled, compiled_batches, plain
-from mmctr_kit.training.steps import resolve_steps
-from mmctr_kit.training.stream import RowStream
 
 _TIMED_STEPS = 5
 KNOWN_USER = "known_user"
@@ -37,7 +36,7 @@ KNOWN_USER = "known_user"
 
 
 class NeuralLearner:
-    """A recipe's model on one device; see :class:`mmctr_kit.learner.Learner`."""
+    """A recipe's model on one device; see :class:`mmctr_kit.training.learner.Learner`."""
 
     def __init__(
         self, recipe: Recipe, data: ChallengeData, device: str, shared: Shared | None = None

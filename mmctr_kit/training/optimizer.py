@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from mmctr_kit.models.fusion import ModalityFusion
+from mmctr_kit.models.layers.fusion import ModalityFusion
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.device import fast_bf16
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch._functorch import config as functorch
 
-from mmctr_kit.challenge.contract import Split
+from mmctr_kit.data.contract import Split
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.recipe import Training
-from mmctr_kit.training import batches as module
-from mmctr_kit.training.batches import DeviceData, make_batch
+from mmctr_kit.training.data import batches as module
+from mmctr_kit.training.data.batches import DeviceData, make_batch
+from mmctr_kit.training.data.static_shapes import Buckets
 from mmctr_kit.training.optimizer import adam, regularised, resolve_precision
-from mmctr_kit.training.sizes import Buckets
 from mmctr_kit.training.user_rows import UserRows
 
 Forward = Callable[[nn.Module, Batch], Tensor]

@@ -7,7 +7,7 @@ the official valid rows, which chose nothing.
 
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -16,15 +16,17 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.cv import Plan, manifest_of, plan_cv, run_cv
+from mmctr_kit.cv.fold import Progress
+from mmctr_kit.cv.plan import Plan, manifest_of, plan_cv
+from mmctr_kit.cv.run import run_cv
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import RunError
-from mmctr_kit.files import write_whole
-from mmctr_kit.foldjobs import Progress
-from mmctr_kit.metrics import Estimate
+from mmctr_kit.files import locked, write_whole
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, parse_recipe
-from mmctr_kit.runs import Run, locked
-from mmctr_kit.scores import estimate_from
+from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.scores import estimate_from
+from mmctr_kit.runs.writer import RunWriter
 from mmctr_kit.tune.folder import StudyFolder
 from mmctr_kit.tune.space import changes
 from mmctr_kit.tune.trial import objective
@@ -161,4 +163,33 @@ def _header(folder: StudyFolder, chosen: Finalist) -> str:
         f"# The finalist of study {name}: trial {chosen.number}.\n#\n"
         f"#   mmctr-kit cv {shlex.quote(str(folder.path / 'best.yaml'))} --data DATA\n#\n"
         f"# OOF AUC {chosen.oof} (chose it), valid AUC {chosen.valid} (chose nothing).\n"
+    )
+
+
+def finalists_seconds(
+    folder: StudyFolder, trials: Sequence[FrozenTrial], wanted: int, seeds: int, side_by_side: int
+) -> float | None:
+    """About the seconds that ``wanted`` finalists take, each a trial's folds once a seed, so many
+    fold models ``side_by_side``. The best trials so far stand for those that will be chosen.
+    Finalists that are finished take none. None where no trial is complete."""
+    best = best_trials(list(trials), wanted)
+    took = {t.number: t.duration.total_seconds() for t in best if t.duration is not None}
+    if not took:
+        return None
+    unknown = (wanted - len(took)) * sum(took.values()) / len(took)
+    known = sum(s for number, s in took.items() if not Run(folder.finalist(number)).finished)
+    return (known + unknown) * seeds / side_by_side
+
+
+def jobs_waiting(
+    folder: StudyFolder, trials: Sequence[FrozenTrial], base: Recipe, wanted: int, seeds: int
+) -> int:
+    """The fold models of the finalists that are still to be fitted."""
+    chosen = [folder.finalist(t.number) for t in best_trials(list(trials), wanted)]
+    return sum(
+        not RunWriter(path).fold(fold, seed).finished
+        for path in chosen
+        if not Run(path).finished
+        for fold in range(base.folds.count)
+        for seed in final_seeds(base, seeds)
     )

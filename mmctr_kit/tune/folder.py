@@ -20,11 +20,10 @@ import optuna
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from mmctr_kit.files import made_folder, read_json, write_json
-from mmctr_kit.runs import locked
+from mmctr_kit.files import locked, made_folder, read_json, write_json
+from mmctr_kit.tune.conflict import SETTINGS, occupied, require_same
+from mmctr_kit.tune.heartbeat import living
 from mmctr_kit.tune.journal import journal_storage
-from mmctr_kit.tune.lease import living
-from mmctr_kit.tune.taken import SETTINGS, occupied, require_same
 
 NAME = "study"
 """The study's name in its journal, which holds no other."""

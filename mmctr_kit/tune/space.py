@@ -7,6 +7,15 @@ from mmctr_kit.recipe.search import Range, Search, holds, label
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.modalities import Modality, held_modalities
+from mmctr_kit.errors import DataError, MmctrKitError, UsageError
+from mmctr_kit.items.table import item_table, item_vectors, left_out
+from mmctr_kit.recipe import Items
 
 Settings = dict[str, Any]
 """Values by dotted recipe key, as --set takes them."""
@@ -67,3 +76,124 @@ def _asked(values: Range, value: Any) -> Any:
     if values.choice is not None:
         return label(value) if isinstance(value, list | tuple) else value
     return int(value) if values.whole is not None else float(value)
+
+
+_TRIES = 200
+"""Random points that are tried before a value is called impossible."""
+
+_EMBEDDING = "items.embedding"
+_DIMS: dict[str, tuple[Modality, ...]] = {
+    "text_dim": ("text",),
+    "image_dim": ("image",),
+    "dim": ("text", "image"),
+}
+
+
+def fit_to_data(search: Search, data: ChallengeData) -> tuple[dict[str, Range], dict[str, str]]:
+    """The search without what the data folder can't serve, and why, by what was left out.
+
+    Item embeddings go whose files the folder lacks, or that are another's without them; numbers of
+    dimensions end at the width of the folder's vectors. What the search then never asks goes too.
+    PCAs are fitted here, so that no trial has to. Raises DataError where no embedding is left.
+    """
+    found, gone = dict(search), dict[str, str]()
+    chosen = found[_EMBEDDING].choice if _EMBEDDING in found else None
+    if chosen is not None:
+        absent = {choice: _absent(data, choice) for choice in map(str, chosen)}
+        gone = {f"{_EMBEDDING} {choice}": why for choice, why in absent.items() if why}
+        kept = tuple(c for c in chosen if not absent[str(c)])
+        if not kept:
+            raise DataError(f"nothing is left of search.{_EMBEDDING}: {'; '.join(gone.values())}")
+        found[_EMBEDDING] = found[_EMBEDDING].model_copy(update={"choice": kept})
+    for name, modalities in _DIMS.items():
+        key = f"items.{name}"
+        if key in found and set(modalities) <= set(held_modalities(data)):
+            width = sum(x.shape[1] for x in item_vectors(data, modalities))
+            found[key] = _at_most(found[key], width, key)
+    return _without_unasked(found), gone
+
+
+def require_possible(search: Search, recipe: Recipe) -> None:
+    """UsageError where a value of the search never makes a recipe, whatever the others are, or an
+    entry is never asked: better before the first trial than in the middle of the study."""
+    dice = random.Random(0)
+    for key, values in search.items():
+        for value in values.corners:
+            _require_value(key, value, search, recipe, dice)
+
+
+def _absent(data: ChallengeData, embedding: str) -> str:
+    """Why the folder can't serve the embedding; empty where it can."""
+    dims = {k: 1 for k in _DIMS if embedding in Items.used_by[k]}
+    try:
+        items = Items.model_validate({"embedding": embedding, **dims})
+    except ValueError:
+        return ""  # require_possible tells what is wrong with it
+    try:
+        item_table(data, items)
+    except DataError as e:
+        return str(e)
+    missing = left_out(data, items)
+    return f"the folder does not hold {' and '.join(missing)}" if missing else ""
+
+
+def _at_most(values: Range, highest: int, key: str) -> Range:
+    """The range without what is beyond ``highest``."""
+    if values.choice is not None:
+        kept = tuple(v for v in values.choice if not isinstance(v, int) or v <= highest)
+        if not kept:
+            raise DataError(f"search.{key}: the folder's vectors have {highest} values alone")
+        return values.model_copy(update={"choice": kept})
+    low, high = values.bounds
+    if high <= highest:
+        return values
+    if low > highest:
+        raise DataError(f"search.{key}: the folder's vectors have {highest} values alone")
+    end = highest if values.step is None else low + (highest - low) // values.step * values.step
+    if end == low:
+        plain = {"choice": (int(low),), "whole": None, "log": False, "step": None}
+        return values.model_copy(update=plain)
+    return values.model_copy(update={"whole": (int(low), int(end))})
+
+
+def _without_unasked(search: dict[str, Range]) -> dict[str, Range]:
+    """Without conditions on values that were left out, and entries that had no others."""
+    found: dict[str, Range] = {}
+    for key, values in search.items():
+        when: dict[str, Sequence[Any]] = {
+            other: tuple(v for v in wanted if other not in found or found[other].holds(v))
+            for other, wanted in values.when.items()
+        }
+        if all(when.values()):
+            found[key] = values.model_copy(update={"when": when})
+    return found
+
+
+def _require_value(
+    key: str, value: Any, search: Search, recipe: Recipe, dice: random.Random
+) -> None:
+    reasons: Counter[str] = Counter()
+    for _ in range(_TRIES):
+        point = _draw(search, recipe, dice, key, value)
+        if key not in point:
+            continue
+        try:
+            recipe.changed(point)
+        except MmctrKitError as e:
+            reasons[str(e)] += 1
+        else:
+            return
+    if not reasons:
+        raise UsageError(f"search.{key} is never asked: its `when` never holds; leave it out")
+    why = reasons.most_common(1)[0][0].removeprefix("the recipe: ")
+    raise UsageError(f"search.{key}: {label(value)} is impossible ({why})")
+
+
+def _draw(search: Search, recipe: Recipe, dice: random.Random, key: str, value: Any) -> Settings:
+    """A random point, ``value`` at ``key`` if that is asked."""
+    value_of, point = values_of(recipe), Settings()
+    for other, values in search.items():
+        if holds(values.when, value_of):
+            drawn = value if other == key else dice.choice(values.corners)
+            value_of[other] = point[other] = drawn
+    return point

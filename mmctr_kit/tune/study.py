@@ -9,22 +9,22 @@ from typing import Any
 from optuna.trial import TrialState
 
 from mmctr_kit import __version__
-from mmctr_kit.challenge.cache import content_hash
-from mmctr_kit.challenge.contract import FILES
-from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.cv import Plan, available_cores, plan_cv
+from mmctr_kit.cv.parallel import Crew
+from mmctr_kit.cv.plan import Plan, available_cores, plan_cv
+from mmctr_kit.data.cache import content_hash
+from mmctr_kit.data.contract import FILES
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.files import write_json
-from mmctr_kit.foldjobs import Crew
-from mmctr_kit.recipe import Recipe, fingerprint
+from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Range
 from mmctr_kit.recipe.space import search_of
-from mmctr_kit.tune.crew import search_here, search_side_by_side
 from mmctr_kit.tune.finalists import FinalListener, final_seeds, train_finalists
 from mmctr_kit.tune.folder import StudyFolder, open_study
-from mmctr_kit.tune.possible import fit_to_data, require_possible
-from mmctr_kit.tune.space import own_point
+from mmctr_kit.tune.space import fit_to_data, own_point, require_possible
 from mmctr_kit.tune.summary import Summary, summarize
 from mmctr_kit.tune.worker import Budget, Listener, counts
+from mmctr_kit.tune.workers import search_here, search_side_by_side
 
 _OPTIONAL = ("item_feature", "item_emb")
 """Files that item embeddings are made of, beside those that the data's fingerprints cover."""

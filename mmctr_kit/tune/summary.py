@@ -10,10 +10,10 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
-from mmctr_kit.metrics import Estimate
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Search
-from mmctr_kit.scores import plain
+from mmctr_kit.runs.scores import plain
 from mmctr_kit.tune.finalists import Finalist
 from mmctr_kit.tune.folder import REFUSED, RETRY, StudyFolder
 from mmctr_kit.tune.trial import objective

@@ -1,19 +1,21 @@
 """One trial: a recipe cross-validated on the study's folds, reported epoch by epoch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import optuna
 
-from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.cv.fold import FoldRows, fold_rows, model_seed
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.folds import user_folds
 from mmctr_kit.errors import MmctrKitError
-from mmctr_kit.foldjobs import FoldRows, fold_rows, model_seed
-from mmctr_kit.folds import user_folds
-from mmctr_kit.learner import Learner, check_model, make_learner
-from mmctr_kit.metrics import AucSample, Estimate
+from mmctr_kit.metrics.auc import AucSample
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.training.shared import Shared
-from mmctr_kit.tune.pruning import fold_end, step_of
+from mmctr_kit.training.build import check_model, make_learner
+from mmctr_kit.training.data.fold_cache import Shared
+from mmctr_kit.training.learner import Learner
 
 
 @dataclass(frozen=True)
@@ -103,3 +105,49 @@ class Trials:
             aucs.append(sample.influence(logits[rows.own]).auc)
             report(Place(fold, None, epochs, float(np.mean(aucs))), fold_end(fold))
         return Scored(self._sample.estimate(self._sample.influence(logits)), tuple(aucs))
+
+
+QUARTERS = 4
+PEERS = 5
+"""So many other trials must have come as far before one is given up."""
+
+_SHARE = {False: 0.25, True: 0.5}
+"""The share of its peers that a trial must not lie below: within a fold, and at its end."""
+
+
+def step_of(fold: int, epoch: int, epochs: int) -> int | None:
+    """The step that ends with this epoch (from 1); None within a quarter.
+
+    The last quarter is the fold's end, step ``(fold + 1) * QUARTERS``, which comes when its own
+    rows are predicted.
+    """
+    before, now = (QUARTERS * e // epochs for e in (epoch - 1, epoch))
+    return fold * QUARTERS + now if before < now < QUARTERS else None
+
+
+def fold_end(fold: int) -> int:
+    """The step of a finished fold."""
+    return (fold + 1) * QUARTERS
+
+
+def why_give_up(study: optuna.Study, number: int, step: int, value: float) -> str | None:
+    """Why the trial ``number`` with ``value`` at ``step`` is not worth going on with, or None."""
+    trials = study.get_trials(deepcopy=False)
+    peers = [
+        t.intermediate_values[step]
+        for t in trials
+        if t.number != number and step in t.intermediate_values
+    ]
+    return below_peers(value, peers, ended=step % QUARTERS == 0)
+
+
+def below_peers(value: float, peers: Sequence[float], ended: bool) -> str | None:
+    """The reason where ``value`` lies too low among its peers: below their lower quartile within a
+    fold, below their median at its end."""
+    if len(peers) < PEERS:
+        return None
+    bound = float(np.quantile(peers, _SHARE[ended]))
+    if value >= bound:
+        return None
+    kind = "the median" if ended else "the lower quartile"
+    return f"AUC {value:.4f}, below {kind} {bound:.4f} of {len(peers)} trials there"

@@ -12,10 +12,17 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from mmctr_kit.errors import RunError
 from mmctr_kit.recipe.search import Search
 from mmctr_kit.tune.folder import REFUSED, WORKER, StudyFolder, give_up, sampler
-from mmctr_kit.tune.lease import lease
-from mmctr_kit.tune.pruning import fold_end, why_give_up
+from mmctr_kit.tune.heartbeat import lease
 from mmctr_kit.tune.space import Settings, suggest
-from mmctr_kit.tune.trial import GivenUpError, Place, RefusedError, Scored, Trials
+from mmctr_kit.tune.trial import (
+    GivenUpError,
+    Place,
+    RefusedError,
+    Scored,
+    Trials,
+    fold_end,
+    why_give_up,
+)
 
 _REFUSALS = 20
 """Of each trial wanted, so many points may be refused before the search is called hopeless."""

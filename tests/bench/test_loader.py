@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmctr_kit.bench.loader import OfficialBatch, official_loader, sample_matrix
-from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.data.dataset import ChallengeData
 
 
 @pytest.fixture(scope="module")

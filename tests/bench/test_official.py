@@ -6,7 +6,7 @@ import torch
 
 from mmctr_kit.bench import official
 from mmctr_kit.bench.loader import official_loader
-from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.training.neural import NeuralLearner
 

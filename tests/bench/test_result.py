@@ -2,8 +2,8 @@
 
 import pytest
 
-from mmctr_kit.bench.ceiling import Ceiling
 from mmctr_kit.bench.result import Prediction, Round, Side, Speeds, Training, Work
+from mmctr_kit.bench.roofline import Ceiling
 
 
 def test_an_epoch_and_all_of_test_are_extrapolated_from_the_rows_that_were_timed() -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from mmctr_kit import cost
 from mmctr_kit.bench import speed
-from mmctr_kit.bench.ceiling import Ceiling, measure_ceiling
 from mmctr_kit.bench.result import Result
+from mmctr_kit.bench.roofline import Ceiling, measure_ceiling
 from mmctr_kit.bench.speed import Chunk, Subject, measure
+from mmctr_kit.cv import model_cost as cost
 from mmctr_kit.recipe import load_recipe
 
 SMALL = ("model.attention_hidden=[16,8]", "model.mlp_hidden=[32,16]", "model.embedding_dim=8")

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from mmctr_kit.ablate import variants
+from mmctr_kit.ablation.table import Row, Table
+from mmctr_kit.ablation.variants import variants
 from mmctr_kit.cli.ablate import print_table
 from mmctr_kit.cli.app import app, main
-from mmctr_kit.cost import Latency, Measured
-from mmctr_kit.metrics import Estimate
+from mmctr_kit.cv.model_cost import Latency, Measured
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import load_recipe
-from mmctr_kit.report.ablation import Row, Table
 
 SETTINGS = ("training.epochs=2", "training.batch_size=256", "folds.count=2")
 SET = [part for setting in SETTINGS for part in ("--set", setting)]

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from mmctr_kit import __version__
+from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.errors import MmctrKitError, RunError
 from mmctr_kit.files import write_json
-from mmctr_kit.foldfolder import FoldFolder
-from mmctr_kit.manifest import Manifest
-from mmctr_kit.recipe import fingerprint, load_recipe
+from mmctr_kit.recipe import load_recipe
 from mmctr_kit.recipe.space import search_of
-from mmctr_kit.runs import Run, begin_run
+from mmctr_kit.runs.fold_folder import FoldFolder
+from mmctr_kit.runs.manifest import Manifest
+from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.writer import begin_run
 from tests.cli.test_commands import TRAIN, run
 
 
@@ -32,7 +34,7 @@ def no_loading(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(_: Path) -> NoReturn:
         raise AssertionError("the data was loaded")
 
-    monkeypatch.setattr("mmctr_kit.challenge.load.load", load)
+    monkeypatch.setattr("mmctr_kit.data.load.load", load)
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from mmctr_kit import bench
-from mmctr_kit.bench.ceiling import Ceiling
 from mmctr_kit.bench.result import Prediction, Result, Round, Side, Speeds, Training, Work
+from mmctr_kit.bench.roofline import Ceiling
 from mmctr_kit.cli.app import app, main
-from mmctr_kit.cost import Latency
+from mmctr_kit.cv.model_cost import Latency
 
 LATENCY = tuple(Latency(n, 1.5 * n, 20.25 * n, 200) for n in (1, 64, 1024))
 

@@ -10,17 +10,18 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from mmctr_kit.challenge.load import load
 from mmctr_kit.cli.app import app
 from mmctr_kit.cli.blend import MethodName
-from mmctr_kit.ensemble.methods import Method
+from mmctr_kit.data.folds import fold_fingerprint, user_folds
+from mmctr_kit.data.load import load
+from mmctr_kit.ensemble.methods.catalogue import Method
 from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.files import read_columns
-from mmctr_kit.folds import fold_fingerprint, user_folds
-from mmctr_kit.manifest import Manifest
-from mmctr_kit.predictions import predictions_for
-from mmctr_kit.runs import Run, begin_run
-from mmctr_kit.scores import score_predictions
+from mmctr_kit.runs.manifest import Manifest
+from mmctr_kit.runs.predictions import predictions_for
+from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.scores import score_predictions
+from mmctr_kit.runs.writer import begin_run
 
 FOLDS = 3
 NAMES = ("a", "b", "a_run_with_a_name_that_goes_on_and_on_and_on")

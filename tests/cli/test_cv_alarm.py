@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from mmctr_kit.challenge.contract import FILES
 from mmctr_kit.cli.app import app
+from mmctr_kit.data.contract import FILES
 
 
 def cv(data: Path, runs: Path, *more: str) -> Result:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mmctr_kit.challenge.load import load
+from mmctr_kit.data.load import load
 from mmctr_kit.files import load_arrays, write_whole
 
 KIB = 1024

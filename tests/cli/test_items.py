@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.cli.app import app, main
-from mmctr_kit.items.fusion import item_table
-from mmctr_kit.manifest import Manifest
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.items.table import item_table
 from mmctr_kit.recipe import Items, load_recipe
-from mmctr_kit.runs import begin_run
+from mmctr_kit.runs.manifest import Manifest
+from mmctr_kit.runs.writer import begin_run
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.cli.app import app
-from mmctr_kit.manifest import Manifest
-from mmctr_kit.predictions import predictions_for
-from mmctr_kit.runs import begin_run
-from mmctr_kit.scores import score_predictions
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.runs.manifest import Manifest
+from mmctr_kit.runs.predictions import predictions_for
+from mmctr_kit.runs.scores import score_predictions
+from mmctr_kit.runs.writer import begin_run
 
 
 def run(*arguments: str) -> Result:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.cli import output
-from mmctr_kit.findings import Finding, Level
 
 LONG = "a-run_with.a-name-that-is-longer-than-any-terminal-is-wide-and-then-some-more-of-it"
 

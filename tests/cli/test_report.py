@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.cli.app import app
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import RunError, UsageError
 from tests.report.made import make_run, make_study
 

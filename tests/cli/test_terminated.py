@@ -76,10 +76,10 @@ def test_sigterm_is_left_to_whoever_set_it_before() -> None:
 def test_any_command_that_is_stopped_says_so_in_one_line(name: str, code: int, said: str) -> None:
     program = (
         "import signal, sys\n"
-        "import mmctr_kit.runs\n"
+        "import mmctr_kit.runs.run\n"
         "from mmctr_kit.cli.app import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        f"mmctr_kit.runs.all_runs = lambda _: signal.raise_signal(signal.{name})\n"
+        f"mmctr_kit.runs.run.all_runs = lambda _: signal.raise_signal(signal.{name})\n"
         "sys.argv = ['mmctr-kit', 'runs']\n"
         "main()\n"
     )

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from mmctr_kit.cli.app import app, main
 from mmctr_kit.files import read_json
 from mmctr_kit.recipe import load_recipe
-from mmctr_kit.runs import Run
+from mmctr_kit.runs.run import Run
 
 RECIPE = {
     "name": "small",
@@ -71,7 +71,7 @@ def workers_of(parent: int) -> list[int]:
 def one_core() -> Iterator[None]:
     """Small models on several threads mostly wait."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("cv", "tune.study"):
+        for module in ("cv.plan", "tune.study"):
             patch.setattr(f"mmctr_kit.{module}.available_cores", lambda: 1)
         yield
 

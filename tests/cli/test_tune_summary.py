@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mmctr_kit.cli.tune_summary import print_summary
-from mmctr_kit.metrics import Estimate
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.tune.finalists import Finalist
 from mmctr_kit.tune.summary import Summary
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from mmctr_kit.data.folds import user_folds
 from mmctr_kit.ensemble.stack import Stack
-from mmctr_kit.folds import user_folds
 
 FOLDS = 3
 

@@ -5,14 +5,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mmctr_kit.data.folds import user_folds
 from mmctr_kit.ensemble.blend import blend
-from mmctr_kit.ensemble.choose import errors_needed
-from mmctr_kit.ensemble.context import Context
-from mmctr_kit.ensemble.methods import METHODS, WITH_CONTEXT
-from mmctr_kit.ensemble.stack import Stack
+from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT
+from mmctr_kit.ensemble.stack import Context, Stack
 from mmctr_kit.errors import RunError, UsageError
-from mmctr_kit.folds import user_folds
-from mmctr_kit.metrics import auc, mean_fold_auc, mean_fold_auc_difference, tied_share
+from mmctr_kit.metrics.auc import auc, mean_fold_auc, mean_fold_auc_difference, tied_share
+from mmctr_kit.metrics.chance import errors_needed
 
 PLAIN = [m for m in METHODS if m != WITH_CONTEXT]
 BLENDS = [m for m in PLAIN if m != "best"]

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmctr_kit.challenge.data import ChallengeData, Histories, Rows
-from mmctr_kit.ensemble.context import FEATURES, context_of
+from mmctr_kit.data.dataset import ChallengeData, Histories, Rows
+from mmctr_kit.ensemble.stack import FEATURES, context_of
 
 
 def rows_of(item, history, label):

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmctr_kit.data.folds import user_folds
 from mmctr_kit.ensemble.crossfit import user_groups
 from mmctr_kit.ensemble.group import GroupSoftmax, group_softmax
 from mmctr_kit.errors import RunError
-from mmctr_kit.folds import user_folds
-from mmctr_kit.metrics import auc_with_error, mean_fold_auc, tied_share
-from mmctr_kit.predictions import Keys, OutOfFold, Predictions
+from mmctr_kit.metrics.auc import auc_with_error, mean_fold_auc, tied_share
+from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions
 
 FOLDS = 3
 

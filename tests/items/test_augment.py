@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmctr_kit.challenge.data import ChallengeData, Examples
+from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.items.augment import later_items
-from mmctr_kit.items.levels import item_levels
+from mmctr_kit.items.table import item_levels
 from mmctr_kit.recipe import Augmentation
 
 MOST = 64

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.contract import SPLITS, Split
-from mmctr_kit.challenge.data import ChallengeData, Rows
-from mmctr_kit.challenge.packing import share
+from mmctr_kit.data.contract import SPLITS, Split
+from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.packing import share
 from mmctr_kit.items.similarity.contexts import Contexts, contexts
 
 ITEMS = 8

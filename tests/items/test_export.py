@@ -9,15 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmctr_kit.challenge.check import check_data
-from mmctr_kit.challenge.contract import FILES
-from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.challenge.load import load
+from mmctr_kit.audit.check import check_data
+from mmctr_kit.audit.findings import Level
+from mmctr_kit.data.contract import FILES
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.load import load
 from mmctr_kit.errors import MmctrKitError, UsageError
-from mmctr_kit.findings import Level
 from mmctr_kit.items import export
 from mmctr_kit.items.export import export_items
-from mmctr_kit.items.fusion import item_table
+from mmctr_kit.items.table import item_table
 from mmctr_kit.recipe import Items
 
 INFO = FILES["item_info"].path

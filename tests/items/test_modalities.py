@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.decomposition import PCA as Reference  # noqa: N811
 
-from mmctr_kit.challenge.contract import FILES
-from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.challenge.load import load
-from mmctr_kit.challenge.modalities import load_modality
-from mmctr_kit.items import modalities
-from mmctr_kit.items.modalities import Modalities, item_vectors, modality_pca
+from mmctr_kit.data.contract import FILES
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.load import load
+from mmctr_kit.data.modalities import load_modality
+from mmctr_kit.items import table as modalities
+from mmctr_kit.items.table import Modalities, item_vectors, modality_pca
 
 ALL: list[Modalities] = [("text",), ("image",), ("text", "image")]
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.contract import SPLITS
-from mmctr_kit.challenge.data import ChallengeData, Examples
+from mmctr_kit.data.contract import SPLITS
+from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.items import signals as signals_module
 from mmctr_kit.items.signals import (
     POPULARITY,

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from mmctr_kit.models.attention import MultiHeadTargetAttention
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.din import DIN
 from mmctr_kit.models.din_target_encoder import CrossAttention, DINTargetEncoder
-from mmctr_kit.models.layers import TargetAttention
+from mmctr_kit.models.layers.attention import MultiHeadTargetAttention, TargetAttention
 from mmctr_kit.models.qin import QIN
 from mmctr_kit.models.transformer_dcn import TransformerDCN
 from mmctr_kit.models.transformer_dcn_momo import TransformerDCNMomo

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmctr_kit.challenge.contract import N_LEVELS
+from mmctr_kit.data.contract import N_LEVELS
 from mmctr_kit.models.published import load_published
 from mmctr_kit.models.transformer_dcn import TransformerDCN
 from tests.models.reference import packed

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mmctr_kit.challenge.contract import N_LEVELS
-from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.learner import make_learner
+from mmctr_kit.data.contract import N_LEVELS
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.models.batch import Batch
-from mmctr_kit.models.users import UserEmbedding
+from mmctr_kit.models.layers.users import UserEmbedding
+from mmctr_kit.models.registry import MODELS, model_class, model_supplies
 from mmctr_kit.recipe import parse_recipe
-from mmctr_kit.registry import MODELS, model_class, model_supplies
+from mmctr_kit.training.build import make_learner
 
 ITEMS, TAGS, ROWS, USERS = 60, 9, 40, 25
 SIGNALS, ROW_SIGNALS = 3, 13

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmctr_kit.challenge.contract import N_LEVELS
+from mmctr_kit.data.contract import N_LEVELS
 from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.din_target_encoder import DINTargetEncoder

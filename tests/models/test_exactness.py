@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.din import DIN
-from mmctr_kit.registry import model_class
+from mmctr_kit.models.registry import model_class
 from mmctr_kit.training.step import compiled
 from tests.models.padded import PADDED
 from tests.models.test_contract import NEURAL, ROWS, build, by_length, make_batch, with_padding

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmctr_kit.challenge.contract import N_LEVELS
+from mmctr_kit.data.contract import N_LEVELS
 from mmctr_kit.errors import DataError
 from mmctr_kit.models.published import load_published
 from mmctr_kit.models.qin import QIN, QuadraticNetwork

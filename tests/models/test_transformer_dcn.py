@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmctr_kit.errors import DataError, UsageError
-from mmctr_kit.models.padding import Padding, Slots
+from mmctr_kit.models.layers.padding import Padding, Slots
 from mmctr_kit.models.published import load_published
 from mmctr_kit.models.transformer_dcn import CrossNet, EncoderLayer, TransformerDCN
 from mmctr_kit.models.transformer_dcn_momo import TransformerDCNMomo

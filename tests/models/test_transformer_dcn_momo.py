@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from mmctr_kit.models.published import load_published
+from mmctr_kit.models.registry import model_options
 from mmctr_kit.models.transformer_dcn import TransformerDCN
 from mmctr_kit.models.transformer_dcn_momo import TransformerDCNMomo
-from mmctr_kit.registry import model_options
 from tests.models.reference import packed, read_reference
 from tests.models.released_transformer import (
     SIZES,

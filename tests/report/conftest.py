@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.data.dataset import ChallengeData
 from tests.report.made import make_all
 
 

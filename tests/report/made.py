@@ -6,20 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.cost import Latency, Measured
-from mmctr_kit.ensemble.blend_runs import blend_runs
+from mmctr_kit.ablation.table import Row, Table
+from mmctr_kit.cv.fold import PHASES
+from mmctr_kit.cv.model_cost import Latency, Measured
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.folds import user_folds
+from mmctr_kit.ensemble.runs import blend_runs
 from mmctr_kit.files import write_json
-from mmctr_kit.foldjobs import PHASES
-from mmctr_kit.folds import user_folds
-from mmctr_kit.manifest import Manifest
-from mmctr_kit.metrics import Estimate
-from mmctr_kit.predictions import Predictions, predictions_for
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import load_recipe
-from mmctr_kit.report.ablation import Row, Table
-from mmctr_kit.runs import Run, begin_run
-from mmctr_kit.scores import plain, score_predictions
-from mmctr_kit.slices import slice_metrics
+from mmctr_kit.runs.manifest import Manifest
+from mmctr_kit.runs.predictions import Predictions, predictions_for
+from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.scores import plain, score_predictions
+from mmctr_kit.runs.slices import slice_metrics
+from mmctr_kit.runs.writer import begin_run
 from mmctr_kit.tune.finalists import Finalist
 from mmctr_kit.tune.summary import Summary
 

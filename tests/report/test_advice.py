@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 from typer.main import get_command
 
-from mmctr_kit.challenge.contract import Task
-from mmctr_kit.challenge.data import ChallengeData
 from mmctr_kit.cli.app import app
-from mmctr_kit.ensemble.blend_runs import blend_runs
+from mmctr_kit.data.contract import Task
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.ensemble.runs import blend_runs
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.report.advice import Advice, advice
+from mmctr_kit.report.context import Subject, open_subject
 from mmctr_kit.report.page import render
-from mmctr_kit.report.sections.board import board_section
+from mmctr_kit.report.sections.leaderboard import board_section
 from mmctr_kit.report.sections.slices import slices_section
-from mmctr_kit.report.subject import Subject, open_subject
-from mmctr_kit.runs import Run, open_run, run_path
+from mmctr_kit.runs.run import Run, open_run, run_path
 from mmctr_kit.submission.ledger import record
 from mmctr_kit.submission.write import write_submission
 from tests.report.made import make_all, make_run, make_study

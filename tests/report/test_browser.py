@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from mmctr_kit.report.context import open_subject
 from mmctr_kit.report.page import write_report
-from mmctr_kit.report.subject import open_subject
 from tests.report import browser
 from tests.report.test_page import FIGURES
 

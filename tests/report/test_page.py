@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import RunError, UsageError
-from mmctr_kit.manifest import Manifest
+from mmctr_kit.report.context import open_subject
 from mmctr_kit.report.page import write_report
-from mmctr_kit.report.subject import open_subject
-from mmctr_kit.runs import begin_run
-from mmctr_kit.scores import score_predictions
+from mmctr_kit.runs.manifest import Manifest
+from mmctr_kit.runs.scores import score_predictions
+from mmctr_kit.runs.writer import begin_run
 from tests.report.made import MANIFEST, NAMES, make_all, make_run, make_study, predicted
 
 FIGURES = {
@@ -211,7 +211,7 @@ def test_a_study_is_the_page_of_its_chosen_finalist_with_the_search(
 def test_imported_test_scores_alone_still_make_a_page(tiny: ChallengeData, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from mmctr_kit.predictions import Keys
+    from mmctr_kit.runs.predictions import Keys
 
     found = predicted(tiny, 1.0, 0)
     bare = replace(

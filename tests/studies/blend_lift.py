@@ -19,14 +19,15 @@ from pathlib import Path
 import numpy as np
 from worlds import quiet_plan, small_demo
 
-from mmctr_kit.challenge.load import load
-from mmctr_kit.cv import run_cv
-from mmctr_kit.ensemble.blend_runs import blend_report, blend_runs
+from mmctr_kit.cv.run import run_cv
+from mmctr_kit.data.load import load
 from mmctr_kit.ensemble.group import group_softmax
+from mmctr_kit.ensemble.runs import blend_report, blend_runs
 from mmctr_kit.files import read_columns
-from mmctr_kit.metrics import Estimate, auc_difference, auc_with_error
+from mmctr_kit.metrics.auc import auc_difference, auc_with_error
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import load_recipe
-from mmctr_kit.runs import Run
+from mmctr_kit.runs.run import Run
 
 RECIPES = ("din_demo", "din_demo_e4", "din_mha_demo", "gbdt_demo")
 

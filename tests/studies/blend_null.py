@@ -23,15 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 from worlds import quiet_plan, small_demo
 
-from mmctr_kit.challenge.data import ChallengeData, Rows
-from mmctr_kit.challenge.load import load
-from mmctr_kit.cv import predictions_of, run_cv
+from mmctr_kit.cv.run import predictions_of, run_cv
+from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.folds import user_folds
+from mmctr_kit.data.load import load
 from mmctr_kit.ensemble.blend import Blend, blend
-from mmctr_kit.ensemble.blend_runs import stack_of
-from mmctr_kit.folds import user_folds
-from mmctr_kit.predictions import Predictions, predictions_for
+from mmctr_kit.ensemble.runs import stack_of
 from mmctr_kit.recipe import load_recipe
-from mmctr_kit.runs import RunWriter
+from mmctr_kit.runs.predictions import Predictions, predictions_for
+from mmctr_kit.runs.writer import RunWriter
 
 FOLDS = 3
 RUNS = 20

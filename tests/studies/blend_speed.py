@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mmctr_kit.folds import fold_fingerprint, user_folds
-from mmctr_kit.manifest import Manifest
-from mmctr_kit.predictions import Keys, OutOfFold, Predictions
-from mmctr_kit.runs import begin_run
+from mmctr_kit.data.folds import fold_fingerprint, user_folds
+from mmctr_kit.runs.manifest import Manifest
+from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions
+from mmctr_kit.runs.writer import begin_run
 
 FOLDS = 5
 VALID_USERS = 2_500

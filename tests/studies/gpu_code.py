@@ -34,11 +34,11 @@ from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
 from mmctr_kit.items.signals import row_columns
+from mmctr_kit.models.registry import model_class, model_supplies
 from mmctr_kit.recipe import Recipe, load_recipe
-from mmctr_kit.registry import model_class, model_supplies
-from mmctr_kit.training.batches import DeviceData, DeviceRows
+from mmctr_kit.training.data.batches import DeviceData, DeviceRows
+from mmctr_kit.training.data.sampler import RowStream
 from mmctr_kit.training.step import Step, compiled, compiled_batches
-from mmctr_kit.training.stream import RowStream
 
 ITEMS, TAGS, USERS, ROWS, MEAN = 91_717, 11_740, 900_000, 3_600_000, 8
 BYTES, FLOPS, LAUNCH = 2.6e12, 600e12, 2e-6

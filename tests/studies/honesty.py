@@ -19,14 +19,15 @@ from pathlib import Path
 import numpy as np
 from worlds import DEMO, quiet_plan
 
-from mmctr_kit.challenge.load import load
-from mmctr_kit.challenge.synth import generate
-from mmctr_kit.cv import run_cv
+from mmctr_kit.cv.run import run_cv
+from mmctr_kit.data.load import load
+from mmctr_kit.datasets.synth import generate
 from mmctr_kit.files import read_columns
-from mmctr_kit.metrics import Estimate, auc_with_error
+from mmctr_kit.metrics.auc import auc_with_error
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import load_recipe
-from mmctr_kit.runs import Run
-from mmctr_kit.scores import estimate_from
+from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.scores import estimate_from
 from mmctr_kit.tune.study import begin_study, conclude_study, plan_study, search_study
 
 SETTINGS = ("folds.count=2", "training.epochs=4", "training.batch_size=256")

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mmctr_kit.challenge.load import targets_of_test
+from mmctr_kit.data.load import targets_of_test
 from mmctr_kit.errors import MmctrKitError
-from mmctr_kit.runs import Run
-from mmctr_kit.submission.agreement import rank_z
-from mmctr_kit.submission.stretches import by_part, edges_of, unit_ranks
+from mmctr_kit.runs.run import Run
+from mmctr_kit.submission.checks.local_agreement import by_part, edges_of, unit_ranks
+from mmctr_kit.submission.checks.plausibility import rank_z
 
 AGREE = 0.1
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.challenge.synth import PRESETS, generate
-from mmctr_kit.challenge.synth.presets import ROWS_PER_USER
-from mmctr_kit.cv import Plan, plan_cv
+from mmctr_kit.cv.plan import Plan, plan_cv
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.datasets.synth import PRESETS, generate
+from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
 from mmctr_kit.recipe import Recipe
 
 DEMO = PRESETS["demo"]

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.errors import UsageError
-from mmctr_kit.findings import Finding, Level
 from mmctr_kit.submission.check import CHECKS, Reference, TestRows, check_submission
 
 N = 2_000

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mmctr_kit.challenge.contract import Task
+from mmctr_kit.audit.findings import Level, worst
+from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import DataError, UsageError
-from mmctr_kit.findings import Level, worst
 from mmctr_kit.submission.check import TestRows, check_submission, read_scores
 from mmctr_kit.submission.write import write_submission
 

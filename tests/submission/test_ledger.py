@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmctr_kit.challenge.contract import Task
+from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import UsageError
 from mmctr_kit.files import write_json
-from mmctr_kit.runs import Run
+from mmctr_kit.runs.run import Run
 from mmctr_kit.submission import ledger as module
 from mmctr_kit.submission.ledger import Submitted, add_score, read_ledger, record
 from mmctr_kit.submission.write import write_submission

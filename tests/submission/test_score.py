@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mmctr_kit.errors import DataError, UsageError
-from mmctr_kit.metrics import auc, auc_with_error
+from mmctr_kit.metrics.auc import auc, auc_with_error
 from mmctr_kit.submission.check import Scores
 from mmctr_kit.submission.score import read_labels, score, task_column
 

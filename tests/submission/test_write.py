@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mmctr_kit.challenge.contract import Task
+from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.submission.write import scores, write_submission
 

@@ -17,7 +17,7 @@ from torch._subclasses import FakeTensorMode
 from torch.utils import backend_registration as backend
 
 from mmctr_kit.recipe import Training
-from mmctr_kit.training.batches import DeviceData, DeviceRows
+from mmctr_kit.training.data.batches import DeviceData, DeviceRows
 from mmctr_kit.training.step import Step
 from tests.models.test_contract import KNOW_USERS, NEURAL, ROW_SIGNALS, SIGNALS, USERS, build
 

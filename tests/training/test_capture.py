@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.learner import State
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.recipe import load_recipe
-from mmctr_kit.training import placement
-from mmctr_kit.training.host import OnHost
+from mmctr_kit.training.data import host_stream as placement
+from mmctr_kit.training.data.host_stream import OnHost
+from mmctr_kit.training.learner import State
 from mmctr_kit.training.neural import NeuralLearner
 from tests.training.recorded import Recorder, capture_on_cpu
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import nn
 
-from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.learner import State
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.models.din import DIN
 from mmctr_kit.recipe import Training
-from mmctr_kit.training.batches import DeviceData, tensor, to_device
+from mmctr_kit.training.data.batches import DeviceData, tensor, to_device
+from mmctr_kit.training.data.source import OnDevice
 from mmctr_kit.training.fit import Fit, batch_size_for, schedule
-from mmctr_kit.training.source import OnDevice
+from mmctr_kit.training.learner import State
 
 CPU = torch.device("cpu")
 OPTIONS = Training(epochs=3, batch_size=128, learning_rate=3e-3, holdout=0.1)

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from mmctr_kit.challenge.contract import SPLITS
-from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.data.contract import SPLITS
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import MmctrKitError
-from mmctr_kit.learner import Learner, make_learner
 from mmctr_kit.recipe import load_recipe
-from mmctr_kit.training import placement
+from mmctr_kit.training.build import make_learner
+from mmctr_kit.training.data import host_stream as placement
+from mmctr_kit.training.data.host_stream import OnHost
 from mmctr_kit.training.fit import Fit
-from mmctr_kit.training.host import OnHost
+from mmctr_kit.training.learner import Learner
 from mmctr_kit.training.neural import KNOWN_USER
 
 SETTINGS = ("training.epochs=2", "training.batch_size=256")

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.recipe import Training
-from mmctr_kit.training.batches import DeviceData, to_device
+from mmctr_kit.training.data.batches import DeviceData, to_device
 from mmctr_kit.training.step import Step
 from tests.training.test_fit import CPU, small_din
 

@@ -9,20 +9,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.din_target_encoder import DINTargetEncoder
-from mmctr_kit.models.users import UserEmbedding
+from mmctr_kit.models.layers.users import UserEmbedding
 from mmctr_kit.recipe import Training
-from mmctr_kit.training.batches import DeviceData, make_batch, tensor, to_device
+from mmctr_kit.training.cuda_graph import PlainSteps, StaticSteps
+from mmctr_kit.training.data.batches import DeviceData, make_batch, tensor, to_device
+from mmctr_kit.training.data.sampler import RowStream
+from mmctr_kit.training.data.source import OnDevice
 from mmctr_kit.training.fit import Fit
-from mmctr_kit.training.source import OnDevice
 from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, plain
-from mmctr_kit.training.steps import PlainSteps, StaticSteps
-from mmctr_kit.training.stream import RowStream
 from mmctr_kit.training.user_rows import UserRows, distinct
+from tests.training.test_cuda_graph import run
 from tests.training.test_fit import CPU, HOLDOUT, TRAIN, small_din, states_equal
-from tests.training.test_steps import run
 
 RATE, DIM = 0.01, 4
 RATES = torch.tensor([1e-3, 2e-3, 3e-3, 1e-3])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.recipe import Recipe, parse_recipe
 from mmctr_kit.tune.folder import StudyFolder
 from mmctr_kit.tune.study import StudyPlan, begin_study, plan_study, search_study

@@ -7,11 +7,10 @@ import pytest
 from optuna.trial import TrialState
 
 from mmctr_kit.errors import RunError
-from mmctr_kit.files import write_json
-from mmctr_kit.runs import locked
+from mmctr_kit.files import locked, write_json
 from mmctr_kit.tune import folder as module
 from mmctr_kit.tune.folder import RETRY, WORKER, StudyFolder, open_study
-from mmctr_kit.tune.lease import lease
+from mmctr_kit.tune.heartbeat import lease
 
 SETTINGS: dict[str, Any] = {"recipe": {"name": "small"}, "search": {}, "data": "abc"}
 

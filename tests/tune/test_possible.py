@@ -7,13 +7,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.challenge.load import load
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.load import load
 from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.recipe.search import Range
 from mmctr_kit.recipe.space import search_of
-from mmctr_kit.tune.possible import fit_to_data, require_possible
+from mmctr_kit.tune.space import fit_to_data, require_possible
 
 RECIPE = load_recipe("din_mha_demo")
 

@@ -6,23 +6,18 @@ from pathlib import Path
 import pytest
 
 from mmctr_kit import __version__
-from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.cv import manifest_of, plan_cv, run_cv
+from mmctr_kit.cv.plan import manifest_of, plan_cv
+from mmctr_kit.cv.run import run_cv
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import read_json
 from mmctr_kit.recipe import load_recipe, parse_recipe
-from mmctr_kit.runs import Run
+from mmctr_kit.runs.run import Run
 from mmctr_kit.tune.finalists import best_trials
 from mmctr_kit.tune.folder import WORKER, StudyFolder
-from mmctr_kit.tune.lease import lease
+from mmctr_kit.tune.heartbeat import lease
 from mmctr_kit.tune.space import changes, own_point
-from mmctr_kit.tune.study import (
-    StudyPlan,
-    begin_study,
-    conclude_study,
-    plan_study,
-    search_study,
-)
+from mmctr_kit.tune.study import StudyPlan, begin_study, conclude_study, plan_study, search_study
 from mmctr_kit.tune.summary import Summary
 from mmctr_kit.tune.worker import Event
 
@@ -33,7 +28,7 @@ Searched = tuple[StudyFolder, list[Event]]
 def one_core() -> Iterator[None]:
     """Small models on several threads mostly wait."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mmctr_kit.cv.available_cores", lambda: 1)
+        patch.setattr("mmctr_kit.cv.plan.available_cores", lambda: 1)
         yield
 
 

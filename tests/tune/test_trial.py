@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmctr_kit.challenge.data import ChallengeData
-from mmctr_kit.cv import plan_cv, run_cv
+from mmctr_kit.cv.plan import plan_cv
+from mmctr_kit.cv.run import run_cv
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.tune.pruning import fold_end
-from mmctr_kit.tune.trial import GivenUpError, Place, RefusedError, Trials
+from mmctr_kit.tune.trial import GivenUpError, Place, RefusedError, Trials, fold_end
 
 POINT = {"items.text_dim": 3, "training.epochs": 3, "training.learning_rate": 0.02}
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.data import ChallengeData, Examples
+from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.items.similarity.contexts import Contexts, contexts
 from mmctr_kit.items.similarity.ease import Ease, fit_ease
 from mmctr_kit.items.similarity.pairs import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.data import ChallengeData, span_places
+from mmctr_kit.data.dataset import ChallengeData, span_places
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.challenge.data import span_places
+from mmctr_kit.data.dataset import span_places
 from mmctr_kit.items.similarity.contexts import Contexts
 
 _EXPAND = 1 << 23

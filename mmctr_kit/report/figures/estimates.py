@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from mmctr_kit.metrics import Estimate
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.figures.style import INK, MUTED, canvas, colour, short
 
 INTERVAL = 1.96

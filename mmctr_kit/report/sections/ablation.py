@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmctr_kit.findings import count
-from mmctr_kit.metrics import Estimate
+from mmctr_kit.errors import count
+from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.report.blocks import Grid, Picture, Section, picture, shown
+from mmctr_kit.report.context import Subject
 from mmctr_kit.report.figures.estimates import Dots, dots
-from mmctr_kit.report.parts import Grid, Picture, Section, picture, shown
-from mmctr_kit.report.subject import Subject
-from mmctr_kit.scores import estimate_from
+from mmctr_kit.runs.scores import estimate_from
 
 
 def ablation_section(subject: Subject) -> Section | None:

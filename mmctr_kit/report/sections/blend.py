@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.ensemble.blend_runs import blend_report
-from mmctr_kit.metrics import Estimate, rank_correlation
+from mmctr_kit.ensemble.runs import blend_report
+from mmctr_kit.metrics.auc import rank_correlation
+from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.report.blocks import Grid, Picture, Section, picture, shown
+from mmctr_kit.report.context import Subject
 from mmctr_kit.report.figures.blend import correlations, weights
 from mmctr_kit.report.figures.estimates import Dots, dots
-from mmctr_kit.report.parts import Grid, Picture, Section, picture, shown
-from mmctr_kit.report.subject import Subject
-from mmctr_kit.scores import estimate_from
+from mmctr_kit.runs.scores import estimate_from
 
 
 def blend_section(subject: Subject) -> Section | None:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from mmctr_kit.report.blocks import Picture, Section, picture
+from mmctr_kit.report.context import Subject
 from mmctr_kit.report.figures.curves import FoldCurve, learning
-from mmctr_kit.report.parts import Picture, Section, picture
-from mmctr_kit.report.subject import Subject
-from mmctr_kit.runs import Run
+from mmctr_kit.runs.run import Run
 
 MOST_RUNS = 8
 

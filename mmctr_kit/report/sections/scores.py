@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.report.compare import stored_estimate
-from mmctr_kit.report.curves import Floats, histograms, mean_roc, reliability, roc_curve
+from mmctr_kit.metrics.curves import Floats, histograms, mean_roc, reliability, roc_curve
+from mmctr_kit.report.blocks import Picture, Section, picture, shown
+from mmctr_kit.report.context import Subject
 from mmctr_kit.report.figures.curves import roc
 from mmctr_kit.report.figures.scores import Reliability, calibration, distributions
-from mmctr_kit.report.parts import Picture, Section, picture, shown
-from mmctr_kit.report.subject import Subject
+from mmctr_kit.runs.compare import stored_estimate
 
 
 def ranking_section(subject: Subject) -> Section | None:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmctr_kit.metrics import Estimate
+from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.report.blocks import Grid, Picture, Section, picture, shown
+from mmctr_kit.report.context import Subject
+from mmctr_kit.report.diagnostics import Weak, sliced_run, weak_slices
 from mmctr_kit.report.figures.estimates import Dots, dots
-from mmctr_kit.report.parts import Grid, Picture, Section, picture, shown
-from mmctr_kit.report.subject import Subject
-from mmctr_kit.report.weak import Weak, sliced_run, weak_slices
-from mmctr_kit.scores import estimate_from
+from mmctr_kit.runs.scores import estimate_from
 
 _FEW = 6
 """So many slices are shown unfolded."""

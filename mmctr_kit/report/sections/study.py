@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from mmctr_kit.findings import count
+from mmctr_kit.errors import count
+from mmctr_kit.report.blocks import Grid, Picture, Section, picture, shown
+from mmctr_kit.report.context import Subject
 from mmctr_kit.report.figures import study as figures
-from mmctr_kit.report.parts import Grid, Picture, Section, picture, shown
-from mmctr_kit.report.subject import Subject
-from mmctr_kit.scores import estimate_from
+from mmctr_kit.runs.scores import estimate_from
 
 
 def study_section(subject: Subject) -> Section | None:

@@ -1,0 +1,1 @@
+"""Ablations: the variants of a recipe and the table that compares them."""

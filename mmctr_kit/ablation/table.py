@@ -1,0 +1,176 @@
+"""An ablation's table: what each change does to the AUC, paired, and what each model costs."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.ablation.variants import BASE, Ablation, shown
+from mmctr_kit.cv.model_cost import Measured
+from mmctr_kit.cv.plan import Plan
+from mmctr_kit.cv.run import predictions_of
+from mmctr_kit.data.folds import user_folds
+from mmctr_kit.files import write_json
+from mmctr_kit.metrics.auc import AucSample, Influence
+from mmctr_kit.metrics.chance import errors_needed
+from mmctr_kit.metrics.estimate import Estimate, recipe_error
+from mmctr_kit.runs.scores import plain
+from mmctr_kit.runs.writer import RunWriter
+
+SEEDS_FOR_A_CLAIM = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run of the ablation. ``oof`` (fold models) and ``valid`` (the fold mean) are AUCs of the
+    base, and changes against the base of any other; ``before`` is what the base has.
+
+    A change is the mean over seeds, each paired with the base's same seed. Its error is that of
+    users sampled (one seed), or counts the variance between seeds too (several). ``claim`` is
+    'better' or 'worse' where the OOF change is beyond the errors needed, else empty; of fewer
+    than three seeds, it is None.
+    """
+
+    name: str
+    what: str
+    before: str
+    settings: tuple[str, ...]
+    oof: Estimate
+    valid: Estimate
+    claim: str | None
+    cost: Measured
+
+    @property
+    def is_base(self) -> bool:
+        return self.name == BASE
+
+    @property
+    def errors(self) -> float | None:
+        """How many errors the OOF change lies from 0; None of the base, and where the error is
+        unknown."""
+        errors = self.oof.z(0.0)
+        return errors if not self.is_base and math.isfinite(errors) else None
+
+
+@dataclass(frozen=True)
+class Table:
+    """The base, then the variants by OOF change, best first. ``needed`` errors make a claim: 2,
+    corrected for the number of variants and for looking both ways."""
+
+    recipe: str
+    seeds: tuple[int, ...]
+    folds: int
+    device: str
+    threads: int
+    needed: float
+    rows: tuple[Row, ...]
+    left_out: Mapping[str, str]
+
+    @property
+    def claims(self) -> bool:
+        """Whether there are seeds enough to call a change better or worse."""
+        return len(self.seeds) >= SEEDS_FOR_A_CLAIM
+
+    def as_json(self) -> dict[str, Any]:
+        rows = [
+            {**asdict(r), "oof": plain(r.oof), "valid": plain(r.valid), "errors": r.errors}
+            for r in self.rows
+        ]
+        return {**asdict(self), "rows": rows}
+
+
+def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) -> Table:
+    """The table of an ablation whose runs are finished, written to ``ablation.json`` too."""
+    plan, compared = ablation.base, _Compared(ablation.base, folder / BASE)
+    needed = errors_needed(2 * len(ablation.variants))
+    rows = []
+    for variant in ablation.variants:
+        oof, valid = compared.change(folder / variant.name)
+        rows.append(
+            Row(
+                name=variant.name,
+                what=variant.what,
+                before=shown(variant.before),
+                settings=tuple(f"{k}={shown(v)}" for k, v in variant.settings.items()),
+                oof=oof,
+                valid=valid,
+                claim=_claim(oof, len(plan.recipe.seeds), needed),
+                cost=costs[variant.name],
+            )
+        )
+    rows.sort(key=lambda row: -row.oof.value)
+    table = Table(
+        recipe=plan.recipe.name,
+        seeds=plan.recipe.seeds,
+        folds=plan.recipe.folds.count,
+        device=plan.crew.device,
+        threads=plan.crew.threads,
+        needed=needed,
+        rows=(Row(BASE, "", "", (), *compared.own(), None, costs[BASE]), *rows),
+        left_out=ablation.left_out,
+    )
+    write_json(folder / "ablation.json", table.as_json())
+    return table
+
+
+class _Compared:
+    """The base's logits on train (OOF) and valid, ready to be compared with other runs'."""
+
+    def __init__(self, plan: Plan, path: Path) -> None:
+        train, valid, recipe = plan.data.train, plan.data.valid, plan.recipe
+        self.plan = plan
+        self.fold = user_folds(train.user_id, recipe.folds.count, recipe.folds.seed)
+        self.samples = (
+            AucSample(train.labels(), train.user_id, self.fold),
+            AucSample(valid.labels(), valid.user_id),
+        )
+        self.base = self._influences(path)
+
+    def own(self) -> tuple[Estimate, Estimate]:
+        """The base's AUCs of OOF and of valid."""
+        pairs = zip(self.samples, self.base, strict=True)
+        oof, valid = (_over_seeds([s.estimate(i) for i in each]) for s, each in pairs)
+        return oof, valid
+
+    def change(self, path: Path) -> tuple[Estimate, Estimate]:
+        """The AUCs of the run at ``path`` less the base's, of OOF and of valid."""
+        three = zip(self.samples, self._influences(path), self.base, strict=True)
+        oof, valid = (
+            _over_seeds([s.difference(a, b) for a, b in zip(these, base, strict=True)])
+            for s, these, base in three
+        )
+        return oof, valid
+
+    def _influences(self, path: Path) -> tuple[list[Influence], list[Influence]]:
+        """Of OOF and of valid, one a seed."""
+        logits = [self._logits(path, seed) for seed in self.plan.recipe.seeds]
+        oof, valid = self.samples
+        return [oof.influence(x) for x, _ in logits], [valid.influence(x) for _, x in logits]
+
+    def _logits(self, path: Path, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(train rows,) OOF and (valid rows,) mean of the fold models, of one seed."""
+        found = predictions_of(self.plan, RunWriter(path), (seed,))
+        assert found.oof is not None
+        return found.oof.logit, found.valid_mean()
+
+
+def _over_seeds(each: Sequence[Estimate]) -> Estimate:
+    """Their mean, with the error that counts the variance between seeds where there are several."""
+    if len(each) == 1:
+        return each[0]
+    values = [e.value for e in each]
+    sampling = Estimate(float(np.mean(values)), float(np.mean([e.error for e in each])), each[0].n)
+    return Estimate(sampling.value, recipe_error(sampling, values), sampling.n)
+
+
+def _claim(change: Estimate, seeds: int, needed: float) -> str | None:
+    if seeds < SEEDS_FOR_A_CLAIM:
+        return None
+    errors = change.z(0.0)
+    if errors > needed:
+        return "better"
+    return "worse" if errors < -needed else ""

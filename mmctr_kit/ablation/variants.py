@@ -1,0 +1,274 @@
+"""Ablations: a recipe beside itself with one thing changed, on the same folds and seeds.
+
+Every variant is an ordinary run in the ablation's folder, so what is finished is kept. What each
+costs is measured when all are trained, one by one, with nothing else of the ablation running.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+from mmctr_kit.cv.fold import Progress
+from mmctr_kit.cv.model_cost import Measured, kept_cost, measure_cost
+from mmctr_kit.cv.plan import Plan, check_run, manifest_of, plan_cv
+from mmctr_kit.cv.run import run_cv
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError, did_you_mean
+from mmctr_kit.files import locked
+from mmctr_kit.items.table import left_out
+from mmctr_kit.models.registry import MODELS, model_options, model_supplies
+from mmctr_kit.recipe import SIGNAL_KINDS, TWO_MODALITIES, Items, Recipe
+from mmctr_kit.runs.writer import begin_run, require_free
+
+BASE = "base"
+"""The run of the recipe as it is."""
+
+_KINDS = ("attention", "pooling", "fusion")
+_OF_HISTORY = ("attention", "pooling", "interaction")
+_OF_MODALITIES = ("fusion", "modality_dropout")
+_DROPOUT = 0.2
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One change to a recipe. ``settings`` are keys and values as --set takes them: first the
+    change itself, of a key that is ``before`` in the recipe, then what it entails."""
+
+    name: str
+    settings: Mapping[str, Any]
+    before: Any
+
+    @property
+    def key(self) -> str:
+        return next(iter(self.settings))
+
+    @property
+    def what(self) -> str:
+        return f"{self.key}: {shown(self.before)} -> {shown(self.settings[self.key])}"
+
+    def apply(self, recipe: Recipe) -> Recipe:
+        """The recipe so changed; keys that then do nothing return to their defaults.
+
+        Raises UsageError where the result is no recipe.
+        """
+        return recipe.changed(self.settings)
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The base's plan, the variants and their plans by name, and why others are ``left_out``."""
+
+    base: Plan
+    variants: tuple[Variant, ...]
+    plans: Mapping[str, Plan]
+    left_out: Mapping[str, str]
+
+    @property
+    def runs(self) -> dict[str, Plan]:
+        """The plans of all runs by name, the base first."""
+        return {BASE: self.base, **self.plans}
+
+
+Listener = Callable[[str, Progress | None], None]
+"""Told of a run's progress in training, or (None) that it is being measured."""
+
+
+def shown(value: Any) -> str:
+    """A recipe's value as --set takes it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def variants(recipe: Recipe) -> list[Variant]:
+    """Every change of one thing that does something to the recipe's model.
+
+    The model's switches (but batch_norm), its kinds of attention, pooling and learned fusion, item
+    vectors, signals and augmentation.
+    """
+    boosted = MODELS[recipe.model_name].learner == "gbdt"
+    supplies = model_supplies(recipe.model_name)
+    found = list(_of_model(recipe))
+    if "item_emb" in supplies or boosted:
+        found += _of_items(recipe.items)
+    if ("n_signals" in supplies or boosted) and getattr(recipe.model, "use_history", True):
+        kinds = recipe.signals.kinds
+        before = "all" if set(kinds) == set(SIGNAL_KINDS) else ", ".join(kinds) or "none"
+        after = "none" if kinds else "all"
+        found.append(Variant(f"signals-{after}", {"signals.kinds": after}, before))
+    per_user = recipe.augmentation.per_user
+    name = "augmentation-off" if per_user else "augmentation-on"
+    found.append(Variant(name, {"augmentation.per_user": 0 if per_user else 1}, per_user))
+    return found
+
+
+def plan_ablation(
+    recipe: Recipe,
+    data: ChallengeData,
+    device: str,
+    workers: int | None = None,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+) -> Ablation:
+    """Plan the base and its variants, those whose names match ``only`` and not ``skip``.
+
+    A variant that the data folder or the model can't serve is left out, and so is one whose item
+    vectors are another's. Raises as plan_cv does where the base can't run, and UsageError where
+    nothing is left.
+    """
+    base = plan_cv(recipe, data, device, workers)
+    chosen = choose_variants(recipe, only, skip)
+    plans: dict[str, Plan] = {}
+    left: dict[str, str] = {}
+    known = {_seen(base): BASE}
+    for variant in chosen:
+        try:
+            plan = plan_cv(variant.apply(recipe), data, device, workers)
+            _require_modalities(variant, plan)
+        except MmctrKitError as e:
+            left[variant.name] = str(e)
+            continue
+        same = known.setdefault(_seen(plan), variant.name)
+        if same == variant.name:
+            plans[same] = plan
+        else:
+            left[variant.name] = f"its item vectors are those of {same}"
+    if not plans:
+        raise _none_left("; ".join(f"{name}: {reason}" for name, reason in left.items()))
+    kept = tuple(v for v in chosen if v.name in plans)
+    return Ablation(base, kept, plans, left)
+
+
+def choose_variants(
+    recipe: Recipe, only: Sequence[str], skip: Sequence[str]
+) -> tuple[Variant, ...]:
+    """The variants whose names match ``only`` and not ``skip``; needs no data.
+
+    Raises UsageError for a pattern that no variant matches, and where none is left.
+    """
+    found = variants(recipe)
+    names = [v.name for v in found]
+    for pattern in (*only, *skip):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            hint = did_you_mean(pattern, names)
+            raise UsageError(f"this recipe has no variant '{pattern}'{hint}; --list shows them")
+    wanted = [n for n in names if not only or any(fnmatchcase(n, p) for p in only)]
+    kept = {n for n in wanted if not any(fnmatchcase(n, p) for p in skip)}
+    if not kept:
+        raise _none_left("--skip")
+    return tuple(v for v in found if v.name in kept)
+
+
+def require_ablation(recipe: Recipe, folder: Path, force: bool) -> None:
+    """RunError where :func:`run_ablation` would refuse the recipe whatever the data are:
+    ``folder`` is itself a run, or its base is of other settings. Its variants then are too."""
+    if (folder / "manifest.json").exists():
+        raise RunError(f"{folder} is a run; choose another --name")
+    require_free(folder / BASE, {"kind": "cv"}, force, recipe.to_yaml())
+
+
+def finished_runs(ablation: Ablation, folder: Path, force: bool) -> list[str]:
+    """The names of the runs that are finished.
+
+    Raises RunError where one would be refused, or ``folder`` is itself a run.
+    """
+    require_ablation(ablation.base.recipe, folder, force)
+    return [
+        n
+        for n, plan in ablation.runs.items()
+        if check_run(plan.recipe, plan.data, plan.features, folder / n, force)
+    ]
+
+
+def run_ablation(
+    ablation: Ablation, folder: Path, force: bool, listen: Listener
+) -> dict[str, Measured]:
+    """Train every run that is not finished, then measure what is not measured yet.
+
+    Returns what each run costs. Raises RunError where a different run is in its place.
+    """
+    costs = {name: folder / "costs" / f"{name}.json" for name in ablation.runs}
+    with locked(folder):
+        if force:
+            # All at once: what was begun can then be gone on with, without force.
+            for name, plan in ablation.runs.items():
+                costs[name].unlink(missing_ok=True)
+                with locked(folder / name):
+                    begin_run(folder / name, manifest_of(plan), plan.recipe.to_yaml(), force)
+        for name, plan in ablation.runs.items():
+            run_cv(plan, folder / name, False, partial(listen, name))
+        found = {}
+        for name, plan in ablation.runs.items():
+            kept = kept_cost(plan, costs[name])
+            if kept is None:
+                listen(name, None)
+            found[name] = kept or measure_cost(plan, folder / name, costs[name])
+    return found
+
+
+def _of_model(recipe: Recipe) -> Iterator[Variant]:
+    arguments, idle = recipe.model_arguments, _idle(recipe)
+    for key, option in model_options(recipe.model_name).items():
+        before = arguments[key]
+        if key in idle:
+            continue
+        if option.annotation is bool and key != "batch_norm":
+            name = f"{key.removeprefix('use_')}-{'off' if before else 'on'}"
+            yield Variant(name, {f"model.{key}": not before}, before)
+        elif key == "modality_dropout":
+            after, name = (0.0, f"{key}-off") if before else (_DROPOUT, f"{key}-on")
+            yield Variant(name, {f"model.{key}": after}, before)
+        elif key in _KINDS:
+            for value in get_args(option.annotation):
+                if value != before:
+                    yield Variant(f"{key}-{value}", {f"model.{key}": value}, before)
+
+
+def _idle(recipe: Recipe) -> set[str]:
+    """The model's keys that do nothing under the others."""
+    model, idle = recipe.model, set[str]()
+    if not getattr(model, "use_history", True):
+        idle.update(_OF_HISTORY)
+    elif getattr(model, "attention", "") == "multihead" and not getattr(model, "interaction", True):
+        idle.add("pooling")  # of heads it is always the mean
+    if recipe.items.embedding not in TWO_MODALITIES:
+        idle.update(_OF_MODALITIES)
+    return idle
+
+
+def _of_items(items: Items) -> Iterator[Variant]:
+    """Every other embedding, each modality in as many dimensions as it has in ``items``."""
+    text, image = items.text_dim, items.image_dim
+    if items.embedding == "joint_pca":
+        text = image = max(items.dim // 2, 1)
+    elif items.embedding == "text":
+        image = text
+    elif items.embedding == "image":
+        text = image
+    sizes = {"text_dim": text, "image_dim": image, "dim": text + image}
+    for value in get_args(Items.model_fields["embedding"].annotation):
+        if value not in (items.embedding, "file"):
+            entailed = {f"items.{k}": n for k, n in sizes.items() if value in Items.used_by[k]}
+            settings = {"items.embedding": value, **entailed}
+            yield Variant(f"items-{value}", settings, items.embedding)
+
+
+def _none_left(why: str) -> UsageError:
+    return UsageError(f"no variant is left ({why}); --list shows them all")
+
+
+def _require_modalities(variant: Variant, plan: Plan) -> None:
+    """A variant about modalities must have those that its name promises."""
+    absent = left_out(plan.data, plan.recipe.items)
+    about = variant.key.startswith("items.") or variant.key.partition(".")[2] in _OF_MODALITIES
+    if absent and about:
+        raise DataError(f"the folder does not hold {' and '.join(absent)}")
+
+
+def _seen(plan: Plan) -> str:
+    """What a plan's models see and do: the item vectors by value and not by their name."""
+    content = plan.recipe.content()
+    del content["items"]
+    return json.dumps([content, plan.features], sort_keys=True)

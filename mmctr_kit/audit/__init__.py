@@ -1,0 +1,1 @@
+"""Checks of a data folder: is it complete and sane, and does anything leak?"""

@@ -1,0 +1,253 @@
+"""Do the item files speak of the same items? Embeddings of two files, compared by item id.
+
+A file that was shifted by one row or re-sorted trains without any error and costs days. Two
+comparisons find it:
+
+- item_info's embedding is nearly item_emb's v3, so the cosine of an item's two vectors is near 1.
+- v1 is a PCA of item_feature's text and v2 of its image. A PCA nearly keeps inner products, so the
+  centred cosines between items correlate (the Mantel statistic; Mantel 1967), and the variances
+  along v1 are the leading eigenvalues of the text's covariance whatever the order of the rows.
+
+FAIL needs proof that the vectors belong together and are assigned wrongly. Vectors without any
+relation only WARN: item_info's may be replaced (Task 1 asks for it).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.audit.check.item_files import ItemFile, Vectors
+from mmctr_kit.audit.findings import Finding, Level
+from mmctr_kit.data.contract import GIVEN_EMBEDDINGS
+from mmctr_kit.errors import count
+
+Matrix = NDArray[np.float32]
+
+SAME_COSINE = 0.9
+"""Median cosine by id from which two columns count as the same embedding."""
+STRAY_COSINE = 0.5
+"""Cosine by id below which an item of a same embedding counts as strayed."""
+MATCH_COSINE = 0.95
+"""Cosine from which the vector of another item counts as found elsewhere."""
+RELATED = 0.3
+"""Correlation of centred cosines; unrelated embeddings stay under 0.1."""
+PROBES = 256
+GRAM_ITEMS = 500
+MIN_ITEMS = 20
+_TODO = "download both files again; a file you wrote yourself must hold vectors by item_id"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The rows two columns share by item id, where both are finite, not all zero and not far.
+
+    ``item_id`` (m,); ``a`` (m, width a), ``b`` (m, width b) float32.
+    """
+
+    item_id: NDArray[np.int64]
+    a: Matrix
+    b: Matrix
+
+
+def alignment_findings(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
+    """item_info against item_emb, and item_feature against item_emb, where both are there."""
+    info, feature = items["item_info"].vectors, items["item_feature"].vectors
+    given: dict[str, Vectors] = {
+        v: items["item_emb"].vectors[f"item_emb_d128_{v}"]
+        for v in GIVEN_EMBEDDINGS
+        if f"item_emb_d128_{v}" in items["item_emb"].vectors
+    }
+    if "item_emb_d128" in info and given:
+        pairs = {v: pair(info["item_emb_d128"], e) for v, e in given.items()}
+        pairs = {v: p for v, p in pairs.items() if len(p.item_id) >= MIN_ITEMS}
+        if pairs:
+            yield _info_alignment(pairs)
+    for column, v in (("txt_emb_BERT", "v1"), ("img_emb_CLIPRN50", "v2")):
+        if column in feature and v in given:
+            finding = _feature_alignment(column, feature[column], v, given[v])
+            if finding is not None:
+                yield finding
+
+
+def pair(a: Vectors, b: Vectors, shift: int = 0) -> Pair:
+    """The items both hold; with ``shift``, a's item i stands beside b's item i + shift."""
+    ids_a, ids_b = a.item_id[a.kept], b.item_id[b.kept]
+    shared, at_a, at_b = np.intersect1d(ids_a + shift, ids_b, return_indices=True)
+    usable = ~(a.zero | a.broken | a.far)[a.kept[at_a]]
+    usable &= ~(b.zero | b.broken | b.far)[b.kept[at_b]]
+    at_a, at_b = at_a[usable], at_b[usable]
+    return Pair(shared[usable] - shift, a.values[at_a], b.values[at_b])
+
+
+def _info_alignment(pairs: Mapping[str, Pair]) -> Finding:
+    check = "item-info-alignment"
+    cosines = {v: _cosines(p) for v, p in pairs.items()}
+    best = max(cosines, key=lambda v: float(np.median(cosines[v])))
+    cosine, chosen = cosines[best], pairs[best]
+    median = float(np.median(cosine))
+    if median < SAME_COSINE:
+        return _info_unlike(pairs)
+    stray = np.flatnonzero(cosine < STRAY_COSINE)
+    said = f"item_info's embedding is item_emb's {best} by id (median cosine {median:.3f})"
+    if len(stray):
+        elsewhere, shift = _found_elsewhere(chosen, stray)
+        moved = elsewhere >= 0.5
+        return Finding(
+            check,
+            Level.FAIL if moved else Level.WARN,
+            f"{said}, but another vector stands at {len(stray):,} of {count(len(cosine), 'item')}"
+            + (f", that of another item{_by(shift)}" if moved else ""),
+            _TODO if moved else "look at these items; every other item agrees",
+        )
+    if best != "v3" and "v3" in pairs:
+        return Finding(
+            check,
+            Level.WARN,
+            f"{said}; in the challenge it is nearly v3",
+            "nothing, if you put it there (Task 1 allows it)",
+        )
+    return Finding(check, Level.PASS, said, "")
+
+
+def _info_unlike(pairs: Mapping[str, Pair]) -> Finding:
+    """By id the embedding is none of the given ones: is it one of them by another assignment?"""
+    check = "item-info-alignment"
+    for v, p in pairs.items():
+        every = np.arange(len(p.item_id))
+        elsewhere, shift = _found_elsewhere(p, every)
+        if elsewhere >= 0.5:
+            return Finding(
+                check,
+                Level.FAIL,
+                f"item_info's vectors are item_emb's {v}, but of other items{_by(shift)}: "
+                f"{elsewhere:.0%} of a sample",
+                _TODO,
+            )
+    related = {v: _gram_correlation(_thin(p)) for v, p in pairs.items()}
+    best = max(related, key=lambda v: related[v])
+    own = f"item_info's embedding is none of item_emb's {', '.join(pairs)}"
+    if related[best] >= RELATED:
+        return Finding(
+            check,
+            Level.WARN,
+            f"{own}; similar items agree with {best} by id (correlation {related[best]:.2f})",
+            "nothing, if you put it there (Task 1 allows it)",
+        )
+    return Finding(
+        check,
+        Level.WARN,
+        f"{own} and has no relation to them by id, so its order cannot be checked",
+        "make sure that your embedding was written by item_id, padding row first",
+    )
+
+
+def _found_elsewhere(p: Pair, rows: NDArray[np.int64]) -> tuple[float, int | None]:
+    """Share of a sample of ``rows`` whose vector a is b of another item, and by how far in id.
+
+    The distance is None where no single one explains at least nine tenths.
+    """
+    if p.a.shape[1] != p.b.shape[1]:
+        return 0.0, None
+    if len(rows) > PROBES:
+        rows = np.random.default_rng(0).choice(rows, PROBES, replace=False)
+    a, b = _unit(p.a[rows]), _unit(p.b)
+    match = a @ b.T
+    nearest = match.argmax(axis=1)
+    moved = (match[np.arange(len(rows)), nearest] >= MATCH_COSINE) & (nearest != rows)
+    if not moved.any():
+        return 0.0, None
+    distance = p.item_id[nearest[moved]] - p.item_id[rows[moved]]
+    steps, counts = np.unique(distance, return_counts=True)
+    common = int(counts.argmax())
+    share = counts[common] / len(distance)
+    return float(moved.mean()), int(steps[common]) if share >= 0.9 else None
+
+
+def _feature_alignment(column: str, wide: Vectors, v: str, given: Vectors) -> Finding | None:
+    check = "item-feature-alignment"
+    by_id = pair(wide, given)
+    if len(by_id.item_id) < MIN_ITEMS:
+        return None
+    here = _gram_correlation(_thin(by_id))
+    if here >= RELATED:
+        return Finding(
+            check, Level.PASS, f"{column} agrees with {v} by id (correlation {here:.2f})", ""
+        )
+    said = f"{column} does not agree with item_emb's {v} by id (correlation {here:.2f})"
+    for shift in (-1, 1):
+        there = _gram_correlation(_thin(pair(wide, given, shift)))
+        if there >= RELATED:
+            what = f"{said}, but does{_by(shift)} (correlation {there:.2f})"
+            return Finding(check, Level.FAIL, what, _TODO)
+    if _is_pca(by_id):
+        return Finding(
+            check, Level.FAIL, f"{said}, yet {v} is its PCA: one of the two is re-sorted", _TODO
+        )
+    return Finding(
+        check,
+        Level.WARN,
+        f"{said}, nor is {v} its PCA, so its order cannot be checked",
+        "nothing, if you replaced one of them; else download both again",
+    )
+
+
+def _gram_correlation(p: Pair) -> float:
+    """Pearson correlation of a's and b's centred cosines over all pairs of items; 0 if undefined.
+
+    Cosines and not inner products, so that a few long vectors do not decide.
+    """
+    if len(p.item_id) < MIN_ITEMS:
+        return 0.0
+    a, b = (x / np.abs(x).max() for x in (p.a, p.b))  # so that sums stay finite
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    filled = a.any(axis=1) & b.any(axis=1)
+    if filled.sum() < MIN_ITEMS:
+        return 0.0
+    a, b = _unit(a[filled]), _unit(b[filled])
+    upper = np.triu_indices(len(a), 1)
+    x, y = (a @ a.T)[upper], (b @ b.T)[upper]
+    if x.std() < 1e-6 or y.std() < 1e-6:
+        return 0.0
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def _is_pca(p: Pair) -> bool:
+    """True where b's variances are the leading eigenvalues of a's covariance, in any row order."""
+    count = min(16, len(p.item_id) // 2, p.a.shape[1], p.b.shape[1])
+    a, b = p.a.astype(np.float64), p.b.astype(np.float64)
+    found = np.linalg.svd(a - a.mean(axis=0), compute_uv=False)[:count] ** 2 / len(a)
+    given = np.sort(b.var(axis=0))[::-1][:count]
+    if found[0] <= 0 or given[0] <= 0:
+        return False
+    floor = 1e-6 * found[0]
+    ratio = np.log(np.maximum(given, floor) / np.maximum(found, floor))
+    return bool(np.median(np.abs(ratio)) < 0.1)
+
+
+def _thin(p: Pair) -> Pair:
+    """At most GRAM_ITEMS of the pair's items, drawn the same way each time."""
+    if len(p.item_id) <= GRAM_ITEMS:
+        return p
+    rows = np.sort(np.random.default_rng(0).choice(len(p.item_id), GRAM_ITEMS, replace=False))
+    return Pair(p.item_id[rows], p.a[rows], p.b[rows])
+
+
+def _cosines(p: Pair) -> Matrix:
+    """(m,) cosine of a and b, row by row; zeros where their widths differ."""
+    if p.a.shape[1] != p.b.shape[1]:
+        return np.zeros(len(p.item_id), np.float32)
+    out: Matrix = np.einsum("ij,ij->i", _unit(p.a), _unit(p.b))
+    return out
+
+
+def _unit(x: Matrix) -> Matrix:
+    """Rows at length 1; first divided by their largest value, so that squares stay finite."""
+    x = x / np.abs(x).max(axis=1, keepdims=True)
+    out: Matrix = x / np.linalg.norm(x, axis=1, keepdims=True)
+    return out
+
+
+def _by(shift: int | None) -> str:
+    return "" if shift is None else f", {shift:+d} in item_id"

@@ -1,0 +1,142 @@
+"""Whether each embedding is assigned to the right items, without a second file to compare.
+
+Items near each other in a history, and items that share a tag, are more alike than others. Where
+the vectors are assigned to the wrong items neither holds any more. Likeness is compared with that
+of the same vectors assigned to items at random (the Mantel test; Mantel, Cancer Research 27, 1967).
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.audit.profile.facts import Facts, unit_vectors
+from mmctr_kit.audit.profile.reading import Reading, nothing
+from mmctr_kit.data.contract import FILES, GIVEN_EMBEDDINGS
+from mmctr_kit.data.load import load_given
+from mmctr_kit.data.modalities import COLUMNS, held_modalities, load_modality
+from mmctr_kit.data.parquet import column_names
+from mmctr_kit.metrics.estimate import Estimate
+
+PAIRS = 40_000
+FEW_PAIRS = 1_000
+WINDOW = 8
+"""Items so near each other in a history are a pair."""
+WIDTH = 64
+"""Wider vectors are projected to so many dimensions at random, which keeps cosines."""
+SHUFFLES = 40
+RELATED = 4.5
+"""Standard deviations above random assignment from which vectors fit their items."""
+
+Matrix = NDArray[np.float32]
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def embedding_order(facts: Facts) -> Iterator[Reading]:
+    """One reading for each embedding column of the folder."""
+    pairs = {"in one history": _neighbours(facts), "of one tag": _by_tag(facts)}
+    for name, table in _tables(facts):
+        yield _reading(name, _projected(table), pairs)
+
+
+def _tables(facts: Facts) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    data = facts.data
+    yield "item_info", data.item_emb
+    path = data.folder / FILES["item_emb"].path
+    held = _columns(path)
+    for name in GIVEN_EMBEDDINGS:
+        if f"item_emb_d128_{name}" in held:
+            yield f"item_emb {name}", load_given(data, name)
+    for modality in held_modalities(data):
+        yield COLUMNS[modality], load_modality(data, modality)
+
+
+def _columns(path: Path) -> list[str]:
+    return column_names(path) if path.is_file() else []
+
+
+def _reading(name: str, unit: Matrix, pairs: dict[str, Pairs]) -> Reading:
+    by_id = {what: _excess(unit, pair, 0) for what, pair in pairs.items() if len(pair[0])}
+    enough = {w: e for w, e in by_id.items() if e.n >= FEW_PAIRS and e.error > 0}
+    if not enough:
+        return nothing("embedding-order", name, f"fewer than {FEW_PAIRS} pairs of items to compare")
+    best = max(enough, key=lambda w: enough[w].z(0.0))
+    value = enough[best]
+    related = max(e.z(0.0) for e in enough.values()) >= RELATED
+    shifted = [
+        shift
+        for shift in (-1, 1)
+        if not related and any(_excess(unit, pairs[w], shift).z(0.0) >= RELATED for w in enough)
+    ]
+    said = f"items {best} are more alike than at random by a cosine of {value}"
+    if shifted:
+        said = f"no relation by item_id, but {shifted[0]:+d} beside it: shifted"
+    elif not related:
+        said = "no relation to histories or tags by item_id, as if assigned at random"
+    return Reading("embedding-order", name, value, math.nan, 0.0, 1.0 if related else 0.0, said)
+
+
+def _neighbours(facts: Facts) -> Pairs:
+    """Items near each other in histories, a sample of about PAIRS."""
+    histories = facts.data.histories
+    owner = np.repeat(np.arange(len(histories), dtype=np.int32), histories.lengths)
+    firsts, seconds = [], []
+    for gap in range(1, min(WINDOW + 1, len(owner))):
+        at = _some(np.flatnonzero(owner[gap:] == owner[:-gap]), PAIRS // WINDOW)
+        firsts.append(histories.items[at])
+        seconds.append(histories.items[at + gap])
+    if not firsts:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    a, b = (np.concatenate(x).astype(np.int64) for x in (firsts, seconds))
+    return a[a != b], b[a != b]
+
+
+def _by_tag(facts: Facts) -> Pairs:
+    """Pairs of items that share a tag: neighbours in a random order within each tag."""
+    item, column = np.nonzero(facts.data.item_tags)
+    tag = facts.data.item_tags[item, column]
+    order = np.lexsort((np.random.default_rng(0).random(len(item)), tag))
+    item, tag = item[order], tag[order]
+    at = _some(np.flatnonzero(tag[1:] == tag[:-1]), PAIRS)
+    return item[at], item[at + 1]
+
+
+def _some(at: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    return np.random.default_rng(1).permutation(at)[:most]
+
+
+def _projected(table: NDArray[np.float32]) -> Matrix:
+    """(n_items + 1, <= WIDTH) unit vectors."""
+    unit = unit_vectors(table)
+    if unit.shape[1] <= WIDTH:
+        return unit
+    rng = np.random.default_rng(2)
+    return unit_vectors(unit @ rng.standard_normal((unit.shape[1], WIDTH)).astype(np.float32))
+
+
+def _excess(unit: Matrix, pairs: Pairs, shift: int) -> Estimate:
+    """Mean cosine of the pairs, item i having vector i + shift, less that of random assignments;
+    the error is the standard deviation of those.
+
+    A pair weighs by 1 / sqrt(product of its items' frequencies), so that no few items decide.
+    """
+    n_items = len(unit) - 1
+    a, b = (np.clip(x + shift, 1, n_items) for x in pairs)
+    count = np.bincount(np.concatenate(pairs))
+    weight = 1.0 / np.sqrt(count[pairs[0]] * count[pairs[1]])
+    weight /= weight.sum()
+    rng = np.random.default_rng(3)
+    found = _mean_cosine(unit, a, b, weight)
+    chance = []
+    for _ in range(SHUFFLES):
+        order = np.concatenate([[0], 1 + rng.permutation(n_items)])
+        chance.append(_mean_cosine(unit, order[a], order[b], weight))
+    return Estimate(found - float(np.mean(chance)), float(np.std(chance, ddof=1)), len(a))
+
+
+def _mean_cosine(
+    unit: Matrix, a: NDArray[np.int64], b: NDArray[np.int64], weight: NDArray[np.float64]
+) -> float:
+    return float(np.einsum("ij,ij->i", unit[a], unit[b]) @ weight)

@@ -1,0 +1,21 @@
+"""What loaded data shows at no cost that makes training on it vain."""
+
+import numpy as np
+
+from mmctr_kit.data.dataset import ChallengeData
+
+MOSTLY_EMPTY = 0.5
+"""Share of a split's histories from which empty ones are no new users any more."""
+
+
+def doubts(data: ChallengeData) -> list[str]:
+    """One line for each thing that is to be told before hours of training."""
+    empty = data.histories.lengths == 0
+    shares = {split: float(np.mean(empty[rows.history])) for split, rows in data.rows.items()}
+    told = [f"{share:.1%} in {s}" for s, share in shares.items() if share > MOSTLY_EMPTY]
+    if not told:
+        return []
+    return [
+        f"most histories are empty: {', '.join(told)}; cut at the left end, which is padding? "
+        f"('mmctr-kit data check {data.folder}')"
+    ]

@@ -1,1 +1,0 @@
-"""The challenge: its contract, its data, checks and generators."""

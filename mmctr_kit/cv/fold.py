@@ -1,0 +1,166 @@
+"""Fold models: which rows each sees, fitting one, and fitting many side by side."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.folds import held_out, user_folds, user_hash
+from mmctr_kit.recipe import Recipe
+from mmctr_kit.runs.writer import RunWriter
+from mmctr_kit.training.learner import LARGE_STATE, Epoch, Learner
+
+
+@dataclass(frozen=True)
+class Progress:
+    """An epoch of one fold model, or (``epoch`` None) that the fold model is finished."""
+
+    fold: int
+    seed: int
+    epoch: int | None
+    epochs: int
+    train_loss: float
+    holdout_auc: float
+    seconds: float
+
+
+Listener = Callable[[Progress], None]
+
+
+Job = tuple[int, int]
+"""(fold, seed)."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A run to be fitted: ``recipe`` on ``data``, into the fold folders of ``writer``.
+
+    ``features`` are the fingerprints of what its models see, as the run's manifest has them.
+    """
+
+    recipe: Recipe
+    data: ChallengeData
+    features: tuple[str, ...]
+    writer: RunWriter
+
+
+@dataclass(frozen=True)
+class FoldRows:
+    """Row numbers of the train split: what a fold model is trained on, what chooses its snapshot,
+    and what it predicts."""
+
+    train: NDArray[np.int64]
+    holdout: NDArray[np.int64]
+    own: NDArray[np.int64]
+
+
+def fold_rows(recipe: Recipe, data: ChallengeData, fold: int) -> FoldRows:
+    """The rows of one fold; all rows of a user are in one of the three."""
+    user = data.train.user_id
+    own = user_folds(user, recipe.folds.count, recipe.folds.seed) == fold
+    # Each fold holds out users of its own: none is kept from every model.
+    key = int(user_hash(np.array([fold]), recipe.folds.seed)[0] >> np.uint64(1))
+    held = held_out(user, recipe.training.holdout, key)
+    return FoldRows(np.flatnonzero(~own & ~held), np.flatnonzero(~own & held), np.flatnonzero(own))
+
+
+PHASES = ("load", "compile", "train", "evaluate", "write")
+"""What a fold model's time goes to: preparing its data and signals, compiling and capturing the
+step, training, predicting, and writing to its folder."""
+
+
+class Clock:
+    """Adds up ``seconds`` by phase, beginning with those spent before."""
+
+    def __init__(self, spent: Mapping[str, float]) -> None:
+        self.seconds = {phase: float(spent.get(phase, 0.0)) for phase in PHASES}
+        self._last = time.perf_counter()
+
+    def lap(self, phase: str) -> None:
+        """Count the time since the last lap to the phase."""
+        now = time.perf_counter()
+        self.seconds[phase] += now - self._last
+        self._last = now
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Count an epoch that has just ended; what came before it, the learner prepared."""
+        self.lap("load")
+        compiled, evaluated = epoch.compile_seconds, epoch.evaluate_seconds
+        self.seconds["load"] -= epoch.seconds
+        self.seconds["compile"] += compiled
+        self.seconds["evaluate"] += evaluated
+        self.seconds["train"] += epoch.seconds - compiled - evaluated
+
+
+def fit_fold(learner: Learner, work: Work, job: Job, listen: Listener, loaded: float = 0.0) -> None:
+    """Fit one fold model, from where it was left, and keep its weights and logits.
+
+    ``loaded``: seconds that went to the learner's own making.
+    """
+    fold, seed = job
+    folder = work.writer.fold(fold, seed)
+    rows = fold_rows(work.recipe, work.data, fold)
+    lines, state, spent = folder.left_off()
+    clock = Clock(spent)
+    clock.seconds["load"] += loaded
+    with ThreadPoolExecutor(1) as writer:
+        saved: Future[None] | None = None
+        for epoch in learner.fit(rows.train, rows.holdout, model_seed(seed, fold), state):
+            clock.epoch(epoch)
+            lines.append(
+                {
+                    "epoch": epoch.epoch,
+                    "train_loss": epoch.train_loss,
+                    "holdout_auc": epoch.holdout_auc,
+                    "holdout_logloss": epoch.holdout_logloss,
+                    "best": epoch.best,
+                }
+            )
+            if saved is not None:
+                saved.result()
+            # Written while the next epoch trains: a large model's state takes as long as that does.
+            # Told only then: an epoch that the user has seen is never lost.
+            now = epoch.state()
+            saved = writer.submit(
+                _save_and_tell,
+                partial(folder.save_epoch, list(lines), now, dict(clock.seconds)),
+                partial(listen, _progress(job, epoch)),
+            )
+            if sum(value.nbytes for value in now.values()) > LARGE_STATE:
+                saved.result()
+            clock.lap("write")
+        if saved is not None:
+            saved.result()
+    clock.lap("write")
+    logits = {
+        "oof": learner.predict("train", rows.own),
+        "valid": learner.predict("valid"),
+        "test": learner.predict("test"),
+    }
+    clock.lap("evaluate")
+    timings = {**clock.seconds, "data_on": learner.data_on}
+    folder.finish(learner.weights(), logits, timings)
+    best = max(line["holdout_auc"] for line in lines)
+    loss, seconds = lines[-1]["train_loss"], sum(clock.seconds.values())
+    listen(Progress(fold, seed, None, len(lines), loss, best, seconds))
+
+
+def _save_and_tell(save: Callable[[], None], tell: Callable[[], None]) -> None:
+    save()
+    tell()
+
+
+def _progress(job: Job, epoch: Epoch) -> Progress:
+    return Progress(
+        *job, epoch.epoch, epoch.epochs, epoch.train_loss, epoch.holdout_auc, epoch.seconds
+    )
+
+
+def model_seed(seed: int, fold: int) -> int:
+    """The seed of one fold model: unrelated for different seeds or folds."""
+    return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])

@@ -1,0 +1,193 @@
+"""What a run's model costs: parameters, training speed, the latency of a request, memory.
+
+Measured in a process of its own, so that the memory is that model's and no other's.
+"""
+
+import re
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.cv.fold import fold_rows
+from mmctr_kit.cv.parallel import Crew
+from mmctr_kit.cv.plan import Plan, manifest_of
+from mmctr_kit.data.contract import Split
+from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.load import load
+from mmctr_kit.files import read_json, write_json
+from mmctr_kit.processes import in_a_process
+from mmctr_kit.recipe import parse_recipe
+from mmctr_kit.runs.writer import RunWriter
+from mmctr_kit.training.build import make_learner
+from mmctr_kit.training.learner import Learner
+
+CANDIDATES = (1, 64, 1024)
+"""The sizes of the requests that are timed."""
+
+_REQUESTS, _LEAST, _SECONDS, _LONGEST = 200, 100, 3.0, 20.0
+"""So many requests of a size; fewer, but at least ``_LEAST``, where they take over ``_SECONDS``;
+fewer still where these would take over ``_LONGEST``."""
+
+_USERS, _WARM, _TRIALS = 32, 5, 3
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds that half, and 99 %, of ``requests`` requests stayed under.
+
+    A request is one user's history with ``candidates`` target items, a row each, scored as
+    ``predict`` scores rows, from row numbers to logits in memory. What a learner works out for
+    rows beforehand, as collaborative signals are, is not in it.
+    """
+
+    candidates: int
+    p50_ms: float
+    p99_ms: float
+    requests: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run's first fold model, on one device.
+
+    ``parameters`` are those trained; ``train_rows_per_second`` is of steps on the rows in memory.
+    ``memory_mb`` (2^20 bytes) is the peak of training steps and requests: of tensors on the GPU,
+    or of the whole process on a CPU, with Python, the libraries and the data.
+    """
+
+    parameters: int
+    train_rows_per_second: float
+    latency: tuple[Latency, ...]
+    memory_mb: float
+    memory_of: Literal["process", "gpu"]
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Measured":
+        latency = tuple(Latency(**each) for each in content["latency"])
+        return cls(**{**content, "latency": latency})
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What the measuring process is told: a recipe goes as plain values, as to a fold worker."""
+
+    recipe: Mapping[str, Any]
+    folder: Path
+    path: Path
+    crew: Crew
+
+
+def kept_cost(plan: Plan, cache: Path) -> Measured | None:
+    """What :func:`measure_cost` left in the file ``cache``; None where there is nothing, or it is
+    of another recipe, data or environment."""
+    if not cache.is_file():
+        return None
+    kept = read_json(cache)
+    return Measured.from_json(kept["cost"]) if kept["of"] == _measured_of(plan) else None
+
+
+def measure_cost(plan: Plan, path: Path, cache: Path) -> Measured:
+    """Measure the finished run at ``path`` on the plan's device and threads; keep it in ``cache``.
+
+    It takes place in a fresh process. Raises RunError where that dies.
+    """
+    told = _Subject(plan.recipe.resolved(), plan.data.folder, path, plan.crew)
+    found = in_a_process(_measure, told, path.name)
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    write_json(cache, {"of": _measured_of(plan), "cost": asdict(found)})
+    return found
+
+
+def _measured_of(plan: Plan) -> dict[str, Any]:
+    manifest = manifest_of(plan)
+    return {"recipe": manifest.recipe, "environment": dict(manifest.environment)}
+
+
+def _measure(told: _Subject) -> Measured:
+    from mmctr_kit.training.device import prepare
+
+    crew, recipe = told.crew, parse_recipe(told.recipe, "recipe")
+    prepare(crew.device, crew.threads)
+    data = load(told.folder)
+    asked = requests(data, CANDIDATES[-1])
+    rows: dict[Split, Rows] = {**data.rows, "test": asked}
+    data = replace(data, rows=rows)
+    learner = make_learner(recipe, data, crew.device)
+    learner.load(RunWriter(told.path).fold(0, recipe.seeds[0]).weights())
+    latency = latencies(learner, "test", len(asked) // CANDIDATES[-1])
+    trained = len(fold_rows(recipe, data, 0).train)
+    costs = [learner.cost(trained) for _ in range(_TRIALS)]
+    return Measured(
+        parameters=costs[0].parameters,
+        train_rows_per_second=costs[0].batch_size / median(c.seconds_per_step for c in costs),
+        latency=latency,
+        memory_mb=peak_bytes(crew.device) / 2**20,
+        memory_of="gpu" if crew.device.startswith("cuda") else "process",
+    )
+
+
+def requests(data: ChallengeData, candidates: int) -> Rows:
+    """Requests of some test users, one after another: ``candidates`` rows each, all with the
+    user's history, their targets distinct items of the test split as far as there are so many."""
+    random, test = np.random.default_rng(0), data.test
+    users = random.permutation(np.unique(test.user_id, return_index=True)[1])[:_USERS]
+    items = random.permutation(np.unique(test.item_id, return_index=True)[1])
+    row = np.repeat(users, candidates)
+    target = np.tile(np.resize(items, candidates), len(users))
+    return Rows(
+        user_id=test.user_id[row],
+        item_id=test.item_id[target],
+        occurrence=np.zeros(len(row), np.int32),
+        likes_level=test.likes_level[target],
+        views_level=test.views_level[target],
+        history=test.history[row],
+        label=None,
+    )
+
+
+def latencies(learner: Learner, split: Split, users: int) -> tuple[Latency, ...]:
+    """For each of :data:`CANDIDATES`, requests of so many rows, from the users in turn. The split's
+    rows are those of :func:`requests` for the largest of them."""
+    return tuple(_latency(learner, split, n, users) for n in CANDIDATES)
+
+
+def _latency(learner: Learner, split: Split, candidates: int, users: int) -> Latency:
+    def seconds(number: int) -> float:
+        index: NDArray[np.int64] = number % users * CANDIDATES[-1] + np.arange(candidates)
+        began = time.perf_counter()
+        learner.predict(split, index)
+        return time.perf_counter() - began
+
+    warm = 0.0
+    for number in range(_WARM):
+        if warm < _SECONDS:
+            warm += seconds(number)
+    taken: list[float] = []
+    while len(taken) < _REQUESTS and sum(taken) < (_LONGEST if len(taken) < _LEAST else _SECONDS):
+        taken.append(seconds(len(taken)))
+    half, most = 1e3 * np.percentile(taken, [50, 99])
+    return Latency(candidates, float(half), float(most), len(taken))
+
+
+def peak_bytes(device: str) -> int:
+    """The most memory that this process had: in tensors on the GPU, or on a CPU all of it."""
+    if device.startswith("cuda"):
+        from mmctr_kit.training.device import peak_gpu_bytes
+
+        return peak_gpu_bytes()
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # Not ru_maxrss: Linux hands a new process the peak of the one that started it.
+        kilobytes = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        assert kilobytes is not None
+        return 1024 * int(kilobytes[1])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

@@ -1,0 +1,149 @@
+"""Cross-validation: folds x seeds of one recipe on one data set, into a run folder.
+
+A fold model is trained on the other folds' users, less a held-out share of them that chooses its
+snapshot. It then predicts its own fold's rows (OOF), and valid and test.
+"""
+
+import os
+import platform
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mmctr_kit import __version__
+from mmctr_kit.cv.fold import FoldRows, Job, fold_rows
+from mmctr_kit.cv.parallel import Crew
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.folds import fold_fingerprint, user_folds
+from mmctr_kit.data.hashing import fingerprint
+from mmctr_kit.errors import DataError, count
+from mmctr_kit.items.table import feature_fingerprints
+from mmctr_kit.models.registry import MODELS
+from mmctr_kit.recipe import Recipe
+from mmctr_kit.runs.manifest import Manifest
+from mmctr_kit.runs.writer import is_finished
+from mmctr_kit.training.build import check_model, make_learner
+from mmctr_kit.training.learner import Cost
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a cv will do: its (fold, seed) jobs on a crew of workers.
+
+    ``features`` are the fingerprints of all that the models see of the data.
+    """
+
+    recipe: Recipe
+    data: ChallengeData
+    crew: Crew
+    jobs: tuple[Job, ...]
+    features: tuple[str, ...]
+
+    def cost(self) -> tuple[Cost, float]:
+        """What one fit takes, measured on a few steps, and the seconds of the whole cv."""
+        from mmctr_kit.training.device import prepare
+
+        prepare(self.crew.device, self.crew.threads)
+        rows = self.data.rows
+        folds = self.recipe.folds.count
+        trained = int(len(rows["train"]) * (1 - 1 / folds) * (1 - self.recipe.training.holdout))
+        cost = make_learner(self.recipe, self.data, self.crew.device).cost(trained)
+        held = int(trained * self.recipe.training.holdout) * cost.epochs
+        predicted = len(rows["train"]) // folds + len(rows["valid"]) + len(rows["test"]) + held
+        one = cost.steps * cost.seconds_per_step + predicted * cost.seconds_per_row
+        rounds = -(-len(self.jobs) // self.crew.workers)
+        return cost, one * rounds
+
+
+def plan_cv(
+    recipe: Recipe,
+    data: ChallengeData,
+    device: str,
+    workers: int | None = None,
+    features: tuple[str, ...] | None = None,
+) -> Plan:
+    """Check that the recipe can run on the data, and lay out its jobs.
+
+    ``device`` is resolved ('cpu', 'cuda', 'cuda:0,cuda:1'), and the CPU for a boosted model;
+    ``workers`` is one a core on a CPU, one a GPU, unless given; ``features`` their
+    :func:`feature_fingerprints` where they are known. Raises DataError where the folder lacks what
+    the recipe asks for or is too small for its folds, UsageError where options of its model do not
+    go together.
+    """
+    features = features or feature_fingerprints(recipe, data)
+    if MODELS[recipe.model_name].learner == "gbdt":
+        device = "cpu"
+    if len(np.unique(data.valid.labels())) < 2:
+        raise DataError("valid holds one label alone; expected 0 and 1 (mmctr-kit data check)")
+    # A fold's seeds one after another: they share what the fold's learner has worked out.
+    jobs = tuple((f, s) for f in range(recipe.folds.count) for s in recipe.seeds)
+    cores = available_cores()
+    cards = tuple(device.split(","))
+    workers = min(workers or (cores if device == "cpu" else len(cards)), len(jobs))
+    for fold in range(recipe.folds.count):
+        _require_classes(fold_rows(recipe, data, fold), data, recipe)
+    check_model(recipe, data)
+    crew = Crew(cards[0], workers, max(1, cores // workers), cards)
+    return Plan(recipe, data, crew, jobs, features)
+
+
+def check_run(
+    recipe: Recipe, data: ChallengeData, features: tuple[str, ...], path: Path, force: bool
+) -> bool:
+    """Whether :func:`run_cv` would find the run finished; RunError where it would refuse.
+
+    Needs no plan, and so no device: it is told without importing torch.
+    """
+    return is_finished(path, _identity(recipe, data, features), force, recipe.to_yaml())
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def manifest_of(plan: Plan) -> Manifest:
+    """The run's fingerprints and environment."""
+    import torch
+
+    from mmctr_kit.training.device import describe_device
+
+    return replace(
+        _identity(plan.recipe, plan.data, plan.features),
+        environment={
+            "mmctr_kit": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "device": describe_device(plan.crew.device),
+            # On a GPU the number of threads changes nothing.
+            "threads": plan.crew.threads if plan.crew.device == "cpu" else None,
+        },
+    )
+
+
+def _identity(recipe: Recipe, data: ChallengeData, features: tuple[str, ...]) -> Manifest:
+    """The run's manifest without its environment."""
+    folds = user_folds(data.train.user_id, recipe.folds.count, recipe.folds.seed)
+    return Manifest(
+        kind="cv",
+        rows=data.rows_fingerprint,
+        features=fingerprint(*features),
+        folds=fold_fingerprint(folds),
+        recipe=fingerprint(recipe.content(), data.rows_fingerprint, *features),
+        seeds=recipe.seeds,
+    )
+
+
+def _require_classes(rows: FoldRows, data: ChallengeData, recipe: Recipe) -> None:
+    label = data.train.labels()
+    for name, part in (("train", rows.train), ("holdout", rows.holdout), ("own", rows.own)):
+        if len(np.unique(label[part])) < 2:
+            raise DataError(
+                f"{recipe.folds.count} folds leave a {name} part of {count(len(part), 'row')} "
+                f"without both labels (train has {count(len(label), 'row')}); set folds.count "
+                "lower or training.holdout higher"
+            )

@@ -1,0 +1,97 @@
+"""Run the folds and seeds of a plan into a run folder."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mmctr_kit.cv.fold import PHASES, Job, Listener, Work
+from mmctr_kit.cv.parallel import fit_folds
+from mmctr_kit.cv.plan import Plan, manifest_of
+from mmctr_kit.data.folds import user_folds
+from mmctr_kit.files import locked
+from mmctr_kit.runs.predictions import Predictions, mean_logits, predictions_for
+from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.scores import score_predictions, seed_scores
+from mmctr_kit.runs.slices import slice_metrics
+from mmctr_kit.runs.writer import RunWriter, begin_run
+
+
+@dataclass(frozen=True)
+class LeftOff:
+    """What an earlier command left of a run: the jobs that are ``finished``, and after how many
+    ``epochs`` others go on."""
+
+    finished: tuple[Job, ...]
+    epochs: Mapping[Job, int]
+
+
+def run_cv(
+    plan: Plan,
+    path: Path,
+    force: bool,
+    listen: Listener,
+    resume: Callable[[LeftOff], None] = lambda _: None,
+) -> Run | None:
+    """Fit every job that is not finished yet and assemble the run at ``path``.
+
+    ``resume`` is told first where an earlier command left something to go on from. None where the
+    same run was finished before. Raises RunError where a different run is there.
+    """
+    began = time.perf_counter()
+    with locked(path):
+        writer = begin_run(path, manifest_of(plan), plan.recipe.to_yaml(), force)
+        if writer is None:
+            return None
+        left = _left_off(plan, writer)
+        if left.finished or left.epochs:
+            resume(left)
+        waiting = [job for job in plan.jobs if job not in left.finished]
+        fit_folds(Work(plan.recipe, plan.data, plan.features, writer), plan.crew, waiting, listen)
+        return _assemble(plan, writer, time.perf_counter() - began)
+
+
+def _left_off(plan: Plan, writer: RunWriter) -> LeftOff:
+    finished = tuple(job for job in plan.jobs if writer.fold(*job).finished)
+    begun = {job: writer.fold(*job).epochs_done() for job in plan.jobs if job not in finished}
+    return LeftOff(finished, {job: epochs for job, epochs in begun.items() if epochs})
+
+
+def _assemble(plan: Plan, writer: RunWriter, seconds: float) -> Run:
+    whole = predictions_of(plan, writer, plan.recipe.seeds)
+    per_seed = {plan.recipe.seeds[0]: whole}
+    if len(plan.recipe.seeds) > 1:
+        per_seed = {seed: predictions_of(plan, writer, (seed,)) for seed in plan.recipe.seeds}
+    timed = {f"{f}-{s}": writer.fold(f, s).timings() for f, s in plan.jobs}
+    folds = {name: {phase: t[phase] for phase in PHASES} for name, t in timed.items()}
+    phases = {name: sum(fold[name] for fold in folds.values()) for name in PHASES}
+    timings = {
+        "last_command_seconds": seconds,
+        "phase_seconds": phases,
+        "fold_seconds": folds,
+        "data_on": {name: t["data_on"] for name, t in timed.items() if "data_on" in t},
+    }
+    metrics = score_predictions(whole) | seed_scores(per_seed) | slice_metrics(plan.data, whole)
+    metrics["alarm_causes"] = []
+    if metrics["alarm"]:
+        from mmctr_kit.audit.profile import causes
+
+        metrics["alarm_causes"] = causes(plan.data)
+    return writer.finish(whole, metrics, timings)
+
+
+def predictions_of(plan: Plan, writer: RunWriter, seeds: Sequence[int]) -> Predictions:
+    """The fold models' logits, averaged over seeds, in the data's order."""
+    data, count = plan.data, plan.recipe.folds.count
+    fold = user_folds(data.train.user_id, count, plan.recipe.folds.seed)
+    oof = np.full(len(data.train), np.nan)
+    valid = np.empty((count, len(data.valid)))
+    test = np.empty((count, len(data.test)))
+    for f in range(count):
+        logits = [writer.fold(f, seed).logits() for seed in seeds]
+        oof[fold == f] = mean_logits([x["oof"] for x in logits])
+        valid[f] = mean_logits([x["valid"] for x in logits])
+        test[f] = mean_logits([x["test"] for x in logits])
+    return predictions_for(data, oof, fold, valid, test)

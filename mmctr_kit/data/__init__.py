@@ -1,0 +1,1 @@
+"""The challenge's data: its contract, reading, caching and folds."""

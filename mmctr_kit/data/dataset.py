@@ -1,0 +1,176 @@
+"""The loaded challenge: columns as NumPy arrays, each history stored once.
+
+Rows stand in canonical order whatever the file's: train and valid by (user_id, item_id,
+occurrence), test by ID. So nothing downstream depends on the position of a row in a file.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.data.contract import Split
+
+
+def span_places(
+    begin: NDArray[np.int64], length: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(total,) the places of the spans ``begin[i]`` .. ``begin[i] + length[i]``, one span after
+    another, and (total,) the number i of each place's span."""
+    owner = np.repeat(np.arange(len(begin)), length)
+    return np.arange(len(owner)) + (begin - (np.cumsum(length) - length))[owner], owner
+
+
+@dataclass(frozen=True)
+class Histories:
+    """CSR: history ``h`` is ``items[offsets[h]:offsets[h + 1]]``, oldest first, no padding.
+
+    ``items`` (total,) int32; ``offsets`` (histories + 1,) int64.
+    """
+
+    items: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One split. All (rows,): the key (user_id, item_id, occurrence), the levels, the index of
+    the row's history, and the label (None for test).
+
+    ``occurrence`` counts the earlier rows with the same user and item; a test row's ID is its
+    index.
+    """
+
+    user_id: NDArray[np.int64]
+    item_id: NDArray[np.int32]
+    occurrence: NDArray[np.int32]
+    likes_level: NDArray[np.int8]
+    views_level: NDArray[np.int8]
+    history: NDArray[np.int32]
+    label: NDArray[np.int8] | None
+
+    def __len__(self) -> int:
+        return len(self.user_id)
+
+    def labels(self) -> NDArray[np.int8]:
+        """The labels, where the split has them."""
+        if self.label is None:
+            raise ValueError("this split has no labels")
+        return self.label
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a model is shown of rows, all (rows,): whose they are, the target, its levels, and the
+    span ``begin`` to ``end`` of ``Histories.items`` that is their history.
+
+    ``user_id`` int64, ``item_id`` int32, levels int8, the span int64, ``label`` int8 or None.
+    """
+
+    user_id: NDArray[np.int64]
+    item_id: NDArray[np.int32]
+    likes_level: NDArray[np.int8]
+    views_level: NDArray[np.int8]
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
+    label: NDArray[np.int8] | None
+
+    def __len__(self) -> int:
+        return len(self.user_id)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(rows,) the number of items in each history."""
+        return self.end - self.begin
+
+    def take(self, index: NDArray[np.int64] | slice) -> "Examples":
+        """The examples at these positions, in this order."""
+        columns: dict[str, Any] = {k: v[index] for k, v in self._columns().items()}
+        return replace(self, **columns)
+
+    def join(self, other: "Examples") -> "Examples":
+        """These examples, then the other's. Both have labels, or neither does."""
+        if (self.label is None) != (other.label is None):
+            raise ValueError("cannot join examples with labels to examples without")
+        theirs = other._columns()
+        columns: dict[str, Any] = {
+            k: np.concatenate([v, theirs[k].astype(v.dtype)]) for k, v in self._columns().items()
+        }
+        return replace(self, **columns)
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        return {k: v for k, v in vars(self).items() if v is not None}
+
+    def chunks(self, positions: int) -> Iterator["Examples"]:
+        """Runs of consecutive examples, of about so many history positions and rows each."""
+        run = np.cumsum(self.lengths + 1) // positions
+        cuts = [*(np.flatnonzero(np.diff(run)) + 1).tolist(), len(self)]
+        begin = 0
+        for end in cuts:
+            yield self.take(slice(begin, end))
+            begin = end
+
+
+@dataclass(frozen=True)
+class ChallengeData:
+    """A loaded data folder.
+
+    ``item_tags`` (n_items + 1, tags) int32, 0 = padding; ``item_emb`` (n_items + 1, d) float32,
+    item_info's own embedding; row 0 of both is the padding item. ``given`` names the embeddings of
+    item_emb.parquet that the folder holds. ``rows_fingerprint`` covers row keys and labels,
+    ``context_fingerprint`` everything else (levels, histories, tags, item_info's embedding).
+    """
+
+    folder: Path
+    rows: Mapping[Split, Rows]
+    histories: Histories
+    item_tags: NDArray[np.int32]
+    item_emb: NDArray[np.float32]
+    rows_fingerprint: str
+    context_fingerprint: str
+
+    @property
+    def n_items(self) -> int:
+        return len(self.item_tags) - 1
+
+    @property
+    def n_tags(self) -> int:
+        """Size of the tag vocabulary, the padding tag included."""
+        return int(self.item_tags.max(initial=0)) + 1
+
+    @property
+    def train(self) -> Rows:
+        return self.rows["train"]
+
+    @property
+    def valid(self) -> Rows:
+        return self.rows["valid"]
+
+    @property
+    def test(self) -> Rows:
+        return self.rows["test"]
+
+    def examples(self, split: Split, max_history: int) -> Examples:
+        """The rows of a split, each with the most recent ``max_history`` items of its history."""
+        rows = self.rows[split]
+        end = self.histories.offsets[rows.history + 1]
+        begin = np.maximum(self.histories.offsets[rows.history], end - max_history)
+        return Examples(
+            user_id=rows.user_id,
+            item_id=rows.item_id,
+            likes_level=rows.likes_level,
+            views_level=rows.views_level,
+            begin=begin,
+            end=end,
+            label=rows.label,
+        )

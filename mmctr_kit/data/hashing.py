@@ -1,0 +1,77 @@
+"""64-bit keys for comparing rows, pairs and sequences by value without holding them.
+
+Two different things share a key with probability about 2**-64, so equality of keys is taken as
+equality.
+"""
+
+import hashlib
+import json
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit import __version__
+from mmctr_kit.data.folds import splitmix64
+
+Key = TypeVar("Key", np.int64, np.uint64)
+
+
+def pair_keys(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """(n,) uint64: one key per (first, second), order within the pair counts."""
+    return splitmix64(splitmix64(first.astype(np.uint64)) + second.astype(np.uint64))
+
+
+def sequence_keys(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """(rows,) uint64: one key per run of ``counts[i]`` values; 0 for an empty run.
+
+    ``values`` (sum of counts,). A value counts together with its distance from the run's end.
+    """
+    keys = np.zeros(len(counts), np.uint64)
+    if not len(values):
+        return keys
+    ends = np.cumsum(counts)
+    from_end = np.repeat(ends, counts) - np.arange(len(values))
+    mixed = splitmix64(splitmix64(values.astype(np.uint64)) + from_end.astype(np.uint64))
+    filled = counts > 0
+    keys[filled] = np.add.reduceat(mixed, (ends - counts)[filled])
+    return keys
+
+
+def vector_keys(vectors: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """(rows,) uint64: one key per row of a (rows, width) float32 matrix, by its bits."""
+    bits = np.ascontiguousarray(vectors).view(np.uint32).astype(np.uint64)
+    weights = splitmix64(np.arange(vectors.shape[1], dtype=np.uint64)) | np.uint64(1)
+    bits *= weights
+    out: NDArray[np.uint64] = bits.sum(axis=1, dtype=np.uint64)
+    return out
+
+
+def distinct(values: NDArray[Key]) -> NDArray[Key]:
+    """The values in ascending order, each once: by sorting.
+
+    NumPy's own ``unique`` and ``isin`` hash from version 2.3 on, which took half of the time of
+    checking 4 million rows.
+    """
+    ordered = np.sort(values)
+    first = np.ones(len(ordered), np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
+
+
+def among(values: NDArray[Key], ordered: NDArray[Key]) -> NDArray[np.bool_]:
+    """(n,) bool: which ``values`` are in ``ordered`` (ascending)."""
+    if not len(ordered):
+        return np.zeros(len(values), np.bool_)
+    by_value = np.argsort(values)  # neighbours in, neighbours out: no cache misses
+    asked = values[by_value]
+    out = np.empty(len(values), np.bool_)
+    place = np.minimum(np.searchsorted(ordered, asked), len(ordered) - 1)
+    out[by_value] = ordered[place] == asked
+    return out
+
+
+def fingerprint(*parts: Any) -> str:
+    """sha256 of the sorted-key JSON of ``parts`` and the package version."""
+    text = json.dumps([*parts, __version__], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,334 @@
+"""From a data folder to :class:`ChallengeData`: packed, in canonical order, and cached.
+
+Histories and embeddings are assigned by id, never by position in a file. What would index out of
+range further down (an unknown item, a level of 12) is refused here in one line; ``mmctr-kit data
+check`` says more about such a folder.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.data.cache import Arrays, cached
+from mmctr_kit.data.contract import FILES, N_LEVELS, PAD, SPLITS, File, GivenEmbedding, Split
+from mmctr_kit.data.dataset import ChallengeData, Histories, Rows
+from mmctr_kit.data.packing import history_hashes, pack, share, take
+from mmctr_kit.data.parquet import (
+    Ragged,
+    column_names,
+    read_columns,
+    read_table,
+    read_vectors,
+    require_folder,
+)
+from mmctr_kit.errors import DataError, UsageError
+
+_FORMAT = 1
+
+MAX_TAG = 10_000_000
+"""The largest tag id: models hold a vector for every id up to the largest, used or not."""
+
+MAX_SQUARED = 1e18
+"""The largest value of a vector: sums of squares of larger ones are beyond float32."""
+
+
+def load(folder: Path) -> ChallengeData:
+    """The data folder, from the cache where the same content was loaded before.
+
+    Raises UsageError where there is no such folder, DataError where its content breaks the
+    contract.
+    """
+    require_folder(folder)
+    names = (*SPLITS, "item_info")
+    files = {n: folder / FILES[n].path for n in names}
+    arrays, meta = cached("data", files, {"format": _FORMAT}, lambda: _build(folder))
+    return ChallengeData(
+        folder=folder,
+        rows={s: _rows_from(arrays, s) for s in SPLITS},
+        histories=Histories(arrays["history_items"], arrays["history_offsets"]),
+        item_tags=arrays["item_tags"],
+        item_emb=arrays["item_emb"],
+        rows_fingerprint=meta["rows"],
+        context_fingerprint=meta["context"],
+    )
+
+
+_PRIOR = 10.0
+"""Rows of the mean label that an item's own are added to: a rate of few rows says little."""
+
+_MAX_ITEM, _MANY_ROWS = 2**24, 2**19
+
+
+def targets_of_test(
+    folder: Path,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """(test rows,) in ID order: the target item, how often it is a target in train, and its mean
+    label there, drawn to the mean of all where these rows are few.
+
+    Reads these columns alone, without loading the rest.
+    """
+    require_folder(folder)
+    test = read_table(folder, FILES["test"], ("ID", "item_id"))
+    item = np.asarray(test["item_id"])[np.argsort(np.asarray(test["ID"]))]
+    # What lies beyond the test rows' items, or beyond any sane id, counts as never seen.
+    end = min(int(item.max(initial=0)) + 1, _MAX_ITEM)
+    seen, liked = np.zeros(end + 1, np.int64), np.zeros(end + 1, np.int64)
+    rows = positives = 0
+    for batch in read_columns(folder, FILES["train"], ("item_id", "label"), _MANY_ROWS):
+        target, positive = np.asarray(batch["item_id"]), np.asarray(batch["label"]) > 0
+        rows, positives = rows + len(target), positives + int(positive.sum())
+        inside = (target >= 0) & (target < end)
+        seen += np.bincount(target[inside], minlength=end + 1)
+        liked += np.bincount(target[inside & positive], minlength=end + 1)
+    rate = (liked + _PRIOR * positives / max(rows, 1)) / (seen + _PRIOR)
+    place = np.where((item >= 0) & (item < end), item, end)
+    return item, seen[place].astype(np.float64), rate[place]
+
+
+def load_given(data: ChallengeData, name: GivenEmbedding) -> NDArray[np.float32]:
+    """(n_items + 1, d) float32: one of the embeddings in item_emb.parquet, padding row zero."""
+    file = FILES["item_emb"]
+    path = data.folder / file.path
+    column = f"item_emb_d128_{name}"
+    if not path.is_file():
+        raise DataError(f"{path} is absent, so embedding '{name}' is not to be had; download it")
+
+    def build() -> tuple[Arrays, dict[str, Any]]:
+        columns = read_table(data.folder, file, ("item_id", column))
+        ids, vectors = columns["item_id"], columns[column]
+        assert isinstance(ids, np.ndarray)
+        assert isinstance(vectors, Ragged)
+        return {"table": by_item_id(ids, vectors, data.n_items, f"{file.path}: {column}")}, {}
+
+    settings = {"column": column, "items": data.n_items, "format": _FORMAT}
+    return cached("embedding", {"file": path}, settings, build)[0]["table"]
+
+
+def load_feature_levels(
+    data: ChallengeData,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """(n_items + 1,) likes and views levels of item_feature; None where it does not hold them."""
+    file = FILES["item_feature"]
+    path = data.folder / file.path
+    names = ("item_id", "likes_level", "views_level")
+    if not path.is_file() or not set(names) <= set(column_names(path)):
+        return None
+
+    def build() -> tuple[Arrays, dict[str, Any]]:
+        columns = read_table(data.folder, file, names)
+        ids = columns["item_id"]
+        assert isinstance(ids, np.ndarray)
+        levels = {}
+        for name in names[1:]:
+            values = columns[name]
+            assert isinstance(values, np.ndarray)
+            _require_range(name, values, file.path, data.n_items)
+            one = Ragged(values.astype(np.float32), np.arange(len(values) + 1))
+            table = by_item_id(ids, one, data.n_items, f"{file.path}: {name}")
+            levels[name] = table[:, 0].astype(np.int64)
+        return levels, {}
+
+    settings = {"items": data.n_items, "format": _FORMAT}
+    arrays = cached("levels", {"file": path}, settings, build)[0]
+    return arrays["likes_level"], arrays["views_level"]
+
+
+def load_own(data: ChallengeData, path: Path) -> NDArray[np.float32]:
+    """(n_items + 1, d) float32 from a parquet file of one's own.
+
+    Its columns are item_id and vector, or those of an item_info file (as ``items export`` writes).
+    """
+    if not path.is_file():
+        raise UsageError(f"no item-embedding file at '{path}' (recipe key items.file)")
+    vector = "item_emb_d128" if "item_emb_d128" in column_names(path) else "vector"
+    ids, vectors = read_vectors(path, "item_id", vector)
+    return by_item_id(ids, vectors, data.n_items, str(path))
+
+
+def by_item_id(
+    ids: NDArray[np.int64], vectors: Ragged, n_items: int, where: str
+) -> NDArray[np.float32]:
+    """Vectors as a table by item id, row 0 zero; every item 1..n_items must be there once."""
+    try:
+        values = vectors.dense()
+    except ValueError as e:
+        raise DataError(f"{where} has {e}; expected one length") from e
+    real = ids != PAD
+    ids, values = ids[real], values[real]
+    wrong = (ids < 0) | (ids > n_items)
+    if wrong.any():
+        raise DataError(f"{where}: item {ids[wrong][0]} is not among items 1..{n_items}")
+    counts = np.bincount(ids, minlength=n_items + 1)[1:]
+    if (counts != 1).any():
+        item = int(np.flatnonzero(counts != 1)[0])
+        raise DataError(f"{where}: item {item + 1} occurs {counts[item]} times; expected once")
+    if not np.isfinite(values).all():
+        raise DataError(f"{where} holds non-finite values; run 'mmctr-kit data check'")
+    largest = np.maximum(values.max(axis=1, initial=0), -values.min(axis=1, initial=0))
+    if (worst := float(largest.max(initial=0))) > MAX_SQUARED:
+        raise DataError(
+            f"{where} holds {worst:.3g} for item {ids[largest.argmax()]}; expected values up to "
+            f"{MAX_SQUARED:g}, whose squares float32 holds: encode the item again"
+        )
+    table = np.zeros((n_items + 1, values.shape[1]), np.float32)
+    table[ids] = values
+    return table
+
+
+def _build(folder: Path) -> tuple[Arrays, dict[str, Any]]:
+    items = _read_items(folder)
+    n_items = len(items["item_tags"]) - 1
+    splits = {s: _read_rows(folder, s, n_items) for s in SPLITS}
+    histories, index = share(
+        np.concatenate([splits[s].pop("items") for s in SPLITS]),
+        np.concatenate([splits[s].pop("lengths") for s in SPLITS]),
+    )
+    arrays = items | {"history_items": histories.items, "history_offsets": histories.offsets}
+    begin = 0
+    for split, columns in splits.items():
+        end = begin + len(columns["user_id"])
+        columns["history"] = index[begin:end]
+        arrays |= {f"{split}_{name}": array for name, array in columns.items()}
+        begin = end
+    names = ("user_id", "item_id", "occurrence", "label")
+    rows = [f"{s}_{n}" for s in SPLITS for n in names if (s, n) != ("test", "label")]
+    context = sorted(set(arrays) - set(rows))
+    return arrays, {"rows": _digest(arrays, rows), "context": _digest(arrays, context)}
+
+
+def _read_items(folder: Path) -> Arrays:
+    file = FILES["item_info"]
+    columns = read_table(folder, file, ("item_id", "item_tags", "item_emb_d128"))
+    ids, tags, vectors = columns["item_id"], columns["item_tags"], columns["item_emb_d128"]
+    assert isinstance(ids, np.ndarray)
+    assert isinstance(tags, Ragged)
+    assert isinstance(vectors, Ragged)
+    n_items = len(ids) - 1
+    if n_items < 1 or not np.array_equal(np.sort(ids), np.arange(n_items + 1)):
+        raise DataError(f"{file.path}: item_id is not 0..{n_items}; run 'mmctr-kit data check'")
+    strange = tags.values[(tags.values < 0) | (tags.values > MAX_TAG)]
+    if len(strange):
+        raise DataError(
+            f"{file.path}: item_tags holds {int(strange[0])}, expected tag ids 0..{MAX_TAG:,}; "
+            "renumber the tags 1, 2, 3, ..."
+        )
+    width = int(tags.lengths.max(initial=1))
+    table = np.zeros((n_items + 1, width), np.int32)
+    row = np.repeat(ids, tags.lengths)
+    from_right = np.repeat(tags.offsets[1:], tags.lengths) - np.arange(len(tags.values))
+    table[row, width - from_right] = tags.values
+    table[PAD] = PAD
+    return {
+        "item_tags": table,
+        "item_emb": by_item_id(ids, vectors, n_items, f"{file.path}: item_emb_d128"),
+    }
+
+
+def _read_rows(folder: Path, split: Split, n_items: int) -> Arrays:
+    """The split's columns in canonical order, its histories packed row by row."""
+    file = FILES[split]
+    parts: dict[str, list[NDArray[Any]]] = {}
+    for batch in read_columns(folder, file, file.column_names):
+        for name, values in batch.items():
+            if isinstance(values, Ragged):
+                items, lengths = pack(values, file.path, n_items)
+                parts.setdefault("items", []).append(items)
+                parts.setdefault("lengths", []).append(lengths)
+            else:
+                assert isinstance(values, np.ndarray)
+                _require_range(name, values, file.path, n_items)
+                small = values if name in ("ID", "user_id") else values.astype(_DTYPES[name])
+                parts.setdefault(name, []).append(small)
+    if not parts:
+        raise DataError(f"{file.path} holds no rows")
+    columns = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    return _canonical(columns, file)
+
+
+_DTYPES: dict[str, Any] = {
+    "item_id": np.int32,
+    "likes_level": np.int8,
+    "views_level": np.int8,
+    "label": np.int8,
+}
+
+
+def _require_range(name: str, values: NDArray[np.int64], path: str, n_items: int) -> None:
+    low, high = {
+        "item_id": (1, n_items),
+        "likes_level": (0, N_LEVELS - 1),
+        "views_level": (0, N_LEVELS - 1),
+        "label": (0, 1),
+        "user_id": (np.iinfo(np.int64).min, np.iinfo(np.int64).max),
+        "ID": (0, np.iinfo(np.int64).max),
+    }[name]
+    wrong = (values < low) | (values > high)
+    if wrong.any():
+        raise DataError(
+            f"{path}: {name} {values[wrong][0]} is outside {low}..{high}; "
+            "run 'mmctr-kit data check'"
+        )
+
+
+def _canonical(columns: Arrays, file: File) -> Arrays:
+    n = len(columns["user_id"])
+    offsets = np.concatenate([[0], np.cumsum(columns["lengths"])])
+    if "ID" in columns:
+        ids = columns.pop("ID")
+        if not np.array_equal(np.sort(ids), np.arange(n)):
+            raise DataError(f"{file.path}: ID is not 0..{n - 1}; run 'mmctr-kit data check'")
+        order = np.argsort(ids)
+    else:
+        order = _row_order(columns, offsets)
+    lengths = columns.pop("lengths")[order]
+    items = take(columns.pop("items"), offsets[order], lengths)
+    columns = {name: array[order] for name, array in columns.items()}
+    columns["occurrence"] = _occurrences(columns["user_id"], columns["item_id"])
+    return columns | {"items": items, "lengths": lengths}
+
+
+def _row_order(columns: Arrays, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions that put the rows into an order which depends on their content alone."""
+    names = ("views_level", "likes_level", "label", "item_id", "user_id")
+    keys = [columns[n] for n in names]
+    order = np.lexsort(keys)
+    tied = np.logical_and.reduce([np.diff(k[order]) == 0 for k in keys])
+    if tied.any():
+        order = np.lexsort((history_hashes(columns["items"], offsets), *keys))
+    return order
+
+
+def _occurrences(user: NDArray[np.int64], item: NDArray[np.int32]) -> NDArray[np.int32]:
+    """For each row, the number of earlier rows with the same user and item."""
+    n = len(user)
+    order = np.lexsort((np.arange(n), item, user))
+    first = np.ones(n, np.bool_)
+    first[1:] = (np.diff(user[order]) != 0) | (np.diff(item[order]) != 0)
+    start = np.maximum.accumulate(np.where(first, np.arange(n), 0))
+    occurrence = np.empty(n, np.int32)
+    occurrence[order] = np.arange(n) - start
+    return occurrence
+
+
+def _rows_from(arrays: Arrays, split: Split) -> Rows:
+    return Rows(
+        user_id=arrays[f"{split}_user_id"],
+        item_id=arrays[f"{split}_item_id"],
+        occurrence=arrays[f"{split}_occurrence"],
+        likes_level=arrays[f"{split}_likes_level"],
+        views_level=arrays[f"{split}_views_level"],
+        history=arrays[f"{split}_history"],
+        label=None if split == "test" else arrays[f"{split}_label"],
+    )
+
+
+def _digest(arrays: Arrays, names: list[str]) -> str:
+    total = hashlib.sha256()
+    for name in names:
+        array = np.ascontiguousarray(arrays[name])
+        total.update(f"{name} {array.dtype} {array.shape}".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()

@@ -1,0 +1,181 @@
+"""Which items lack a text or an image, or have a poor one, read off item_feature.parquet."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.data.cache import Arrays, cached
+from mmctr_kit.data.contract import FILES
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.load import by_item_id
+from mmctr_kit.data.parquet import Ragged, Values, column_names, read_columns, read_table
+from mmctr_kit.errors import DataError
+
+_FORMAT = 1
+_FILE = FILES["item_feature"]
+_BATCH_ROWS = 8192
+
+WEAK_TITLE_WORDS = 2
+"""A title of at most so many words is weak text."""
+
+_CJK = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+# Chinese and Japanese put no spaces between words: there a character counts as a word.
+_WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
+
+
+class Quality(IntEnum):
+    """What an item has of a modality."""
+
+    PRESENT = 0
+    WEAK = 1
+    MISSING = 2
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """``text`` and ``image`` (n_items + 1,) int8 of :class:`Quality`, the padding item missing;
+    None where the folder does not tell. ``unknown``: what it does not tell, and why.
+
+    Missing: the vector is all zeros, or item_feature lacks the item. Weak text: the title has at
+    most two words. Weak image: another item has exactly the same vector, as placeholder pictures
+    do. Norms are no criterion: BERT's and CLIP's hardly differ, and many tools normalise them.
+    """
+
+    text: NDArray[np.int8] | None
+    image: NDArray[np.int8] | None
+    unknown: Mapping[str, str]
+
+
+def item_coverage(data: ChallengeData) -> Coverage:
+    """The coverage of the folder's items. A file or column that is absent or broken makes the
+    modality unknown; it raises nothing, since no model need have used it."""
+    path = data.folder / _FILE.path
+    if not path.is_file():
+        why = f"the data folder has no {_FILE.path}"
+        return Coverage(None, None, {"text": why, "image": why})
+    unknown: dict[str, str] = {}
+    text = _known(data, "txt_emb_BERT", "text", unknown)
+    image = _known(data, "img_emb_CLIPRN50", "image", unknown)
+    if text is not None:
+        title = _known(data, "item_title", "weak text", unknown)
+        if title is not None:
+            little = (text == Quality.PRESENT) & (title == Quality.WEAK)
+            text = np.where(little, np.int8(Quality.WEAK), text)
+    return Coverage(text, image, unknown)
+
+
+def words(title: str) -> int:
+    """The number of words of a title; a CJK character counts as one."""
+    return len(_WORD.findall(title))
+
+
+def _known(
+    data: ChallengeData, column: str, what: str, unknown: dict[str, str]
+) -> NDArray[np.int8] | None:
+    path = data.folder / _FILE.path
+
+    def build() -> tuple[Arrays, dict[str, Any]]:
+        return {"quality": _quality(data, column)}, {}
+
+    try:
+        if column not in column_names(path):
+            raise DataError(f"{_FILE.path} has no column {column}")
+        settings = {"column": column, "items": data.n_items, "format": _FORMAT}
+        return cached("coverage", {"file": path}, settings, build)[0]["quality"]
+    except DataError as e:
+        unknown[what] = str(e).replace(f"{data.folder}/", "")  # a run names no folder of yours
+        return None
+
+
+def _quality(data: ChallengeData, column: str) -> NDArray[np.int8]:
+    """(n_items + 1,) int8: what one column says of each item."""
+    quality = np.full(data.n_items + 1, Quality.MISSING, np.int8)
+    digest = np.zeros(data.n_items + 1, np.uint64)
+    for ids, values in _batches(data, column):
+        if isinstance(values, Ragged):
+            quality[ids] = np.where(_any(values), Quality.PRESENT, Quality.MISSING)
+            digest[ids] = _digests(values)
+        else:
+            short = [words(str(title)) <= WEAK_TITLE_WORDS for title in values]
+            quality[ids] = np.where(short, Quality.WEAK, Quality.PRESENT)
+    if column == "img_emb_CLIPRN50":
+        there = np.flatnonzero(quality == Quality.PRESENT)
+        _, place, count = np.unique(digest[there], return_inverse=True, return_counts=True)
+        quality[there[count[place] > 1]] = Quality.WEAK
+    quality[0] = Quality.MISSING
+    return quality
+
+
+def _batches(data: ChallengeData, column: str) -> Iterator[tuple[NDArray[np.int64], Values]]:
+    for batch in read_columns(data.folder, _FILE, ("item_id", column), _BATCH_ROWS):
+        ids = batch["item_id"]
+        assert isinstance(ids, np.ndarray)
+        wrong = (ids < 0) | (ids > data.n_items)
+        if wrong.any():
+            raise DataError(
+                f"{_FILE.path}: item {ids[wrong][0]} is not among items 1..{data.n_items}"
+            )
+        yield ids, batch[column]
+
+
+def _any(vectors: Ragged) -> NDArray[np.bool_]:
+    """(rows,) whether a vector has a value that is not zero."""
+    before = np.concatenate([[0], np.cumsum(vectors.values != 0)])
+    return np.asarray(before[vectors.offsets[1:]] > before[vectors.offsets[:-1]])
+
+
+def _digests(vectors: Ragged) -> NDArray[np.uint64]:
+    """(rows,) 64 bits of each vector's content."""
+    ends = vectors.offsets.tolist()
+    parts = [
+        hashlib.blake2b(vectors.values[low:high].tobytes(), digest_size=8).digest()
+        for low, high in pairwise(ends)
+    ]
+    return np.frombuffer(b"".join(parts), "<u8").astype(np.uint64)
+
+
+Modality = Literal["text", "image"]
+COLUMNS: dict[Modality, str] = {"text": "txt_emb_BERT", "image": "img_emb_CLIPRN50"}
+
+
+def held_modalities(data: ChallengeData) -> tuple[Modality, ...]:
+    """The modalities whose column item_feature.parquet has, text first; none without the file."""
+    path = data.folder / FILES["item_feature"].path
+    columns = column_names(path) if path.is_file() else []
+    return tuple(m for m, column in COLUMNS.items() if column in columns)
+
+
+def load_modality(data: ChallengeData, modality: Modality) -> NDArray[np.float32]:
+    """(n_items + 1, d) float32, memory-mapped: BERT's vectors of titles or CLIP's of images.
+
+    Row 0, the padding item, is zero, and so is the row of an item whose file entry is all zeros
+    (a missing title or image). Raises DataError where the folder does not hold the modality, or
+    holds it for other items than 1..n_items.
+    """
+    file, column = FILES["item_feature"], COLUMNS[modality]
+    path = data.folder / file.path
+    held = held_modalities(data)
+    if modality not in held:
+        why = f"{file.path} lacks {column}" if path.is_file() else f"it lacks {file.path}"
+        use = held[0] if held else "item_info"
+        raise DataError(
+            f"the folder has no {modality} embedding ({why}); use items.embedding: {use}"
+        )
+
+    def build() -> tuple[Arrays, dict[str, Any]]:
+        columns = read_table(data.folder, file, ("item_id", column))
+        ids, vectors = columns["item_id"], columns[column]
+        assert isinstance(ids, np.ndarray)
+        assert isinstance(vectors, Ragged)
+        where = f"{file.path}: {column}"
+        return {"table": by_item_id(ids, vectors, data.n_items, where)}, {}
+
+    settings = {"column": column, "items": data.n_items, "format": _FORMAT}
+    return cached("modality", {"file": path}, settings, build)[0]["table"]

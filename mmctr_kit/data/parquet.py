@@ -1,0 +1,251 @@
+"""Raw parquet to NumPy, by value: the only code that opens the challenge's parquet files.
+
+Array columns turn up as fixed-size arrays, as lists and as large lists, of any integer or float
+width; all of them become one :class:`Ragged`. Integers become int64, whatever width they had;
+a float column that holds whole numbers counts as integers. A text that is null is empty.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mmctr_kit.data.contract import FILES, Column, ColumnKind, File
+from mmctr_kit.data.path_hints import not_parquet, refuse_neighbour
+from mmctr_kit.errors import DataError, UsageError, count
+
+BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """One array a row: row ``i`` is ``values[offsets[i]:offsets[i + 1]]``.
+
+    ``values`` (total,) int64 or float32; ``offsets`` (rows + 1,) int64, starting at 0.
+    """
+
+    values: NDArray[np.int64] | NDArray[np.float32]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+    def dense(self, width: int | None = None) -> NDArray[np.int64] | NDArray[np.float32]:
+        """(rows, width) where every row has the same length (``width`` if given).
+
+        Raises ValueError where rows differ in length.
+        """
+        lengths = self.lengths
+        found = int(lengths[0]) if len(lengths) else (width or 0)
+        if (lengths != found).any() or (width is not None and found != width):
+            raise ValueError(f"rows of {lengths.min()} to {lengths.max()} values")
+        return self.values.reshape(len(self), found)
+
+
+Values = NDArray[np.int64] | list[str] | Ragged
+
+
+def require_folder(folder: Path) -> Path:
+    """The data folder itself, or one line that says what a data folder is."""
+    if not folder.is_dir():
+        raise UsageError(f"no data folder at '{folder}'; expected the folder of the download")
+    refuse_neighbour(folder)
+    missing = [f.path for f in FILES.values() if f.needed and not (folder / f.path).is_file()]
+    if parts := [path for path in missing if (folder / path).is_dir()]:
+        raise DataError(
+            f"'{folder / parts[0]}' is a folder, as of a table in parts; expected one parquet "
+            "file: write the parts as one"
+        )
+    if missing:
+        raise DataError(
+            f"'{folder}' lacks {', '.join(missing)}; DATA is the folder that holds MicroLens_1M_x1/"
+        )
+    return folder
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """The open file; DataError where it is no readable parquet file."""
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError as e:
+        raise DataError(f"{path} does not exist") from e
+    except UnicodeEncodeError as e:
+        raise DataError(
+            f"the path {path} is no UTF-8, which parquet readers expect; rename it, or set LC_ALL "
+            "to a UTF-8 locale"
+        ) from e
+    except (pa.ArrowException, OSError) as e:
+        if known := not_parquet(path):
+            raise DataError(f"{path} is {known[0]}, no parquet file; {known[1]}") from e
+        raise DataError(
+            f"{path} is not a readable parquet file ({_first_line(e)}); download it again"
+        ) from e
+
+
+def column_names(path: Path) -> list[str]:
+    """The names of a parquet file's columns."""
+    with open_parquet(path) as handle:
+        return list(handle.schema_arrow.names)
+
+
+def read_columns(
+    folder: Path, file: File, names: Sequence[str], batch_rows: int = BATCH_ROWS
+) -> Iterator[Mapping[str, Values]]:
+    """Batches of the named columns, in file order, at most ``batch_rows`` rows each.
+
+    Raises DataError for a missing column, a null, a value of the wrong kind or a broken file.
+    """
+    columns = {c.name: c for c in file.columns}
+    handle = open_parquet(folder / file.path)
+    with handle:
+        _require_columns(handle, names, file.path)
+        try:
+            for batch in handle.iter_batches(batch_rows, columns=list(names)):
+                yield {n: to_numpy(batch.column(n), columns[n], f"{file.path}: {n}") for n in names}
+        except (pa.ArrowException, OSError) as e:
+            raise DataError(
+                f"{file.path} breaks off while read ({_first_line(e)}); download it again"
+            ) from e
+
+
+def read_table(folder: Path, file: File, names: Sequence[str]) -> dict[str, Values]:
+    """The named columns of a whole file at once (for the files that fit easily)."""
+    batches = list(read_columns(folder, file, names))
+    if not batches:
+        kinds = {c.name: c.kind for c in file.columns}
+        return {n: _empty(kinds[n]) for n in names}
+    return {n: _concatenate([b[n] for b in batches]) for n in names}
+
+
+def read_vectors(path: Path, id_name: str, vector_name: str) -> tuple[NDArray[np.int64], Ragged]:
+    """Ids (rows,) and float vectors of a parquet file outside the challenge's layout."""
+    with open_parquet(path) as handle:
+        _require_columns(handle, (id_name, vector_name), str(path))
+        try:
+            table = handle.read(columns=[id_name, vector_name]).combine_chunks()
+        except (pa.ArrowException, OSError) as e:
+            raise DataError(f"{path} breaks off while read ({_first_line(e)})") from e
+    ids = to_numpy(_one_chunk(table.column(id_name)), Column(id_name, "int"), f"{path}: {id_name}")
+    vectors = to_numpy(
+        _one_chunk(table.column(vector_name)),
+        Column(vector_name, "floats"),
+        f"{path}: {vector_name}",
+    )
+    assert isinstance(ids, np.ndarray)
+    assert isinstance(vectors, Ragged)
+    return ids, vectors
+
+
+def to_numpy(array: pa.Array, column: Column, where: str) -> Values:
+    """One Arrow column by the contract's kind; ``where`` names it in errors."""
+    if column.kind == "text":
+        return ["" if v is None else str(v) for v in array.to_pylist()]
+    if array.null_count:
+        raise DataError(f"{where} holds {count(array.null_count, 'null')}; expected none")
+    if column.kind == "int":
+        return _integers(array, where)
+    return _ragged(array, column.kind == "ints", where)
+
+
+def _ragged(array: pa.Array, whole: bool, where: str) -> Ragged:
+    kind = array.type
+    if pa.types.is_fixed_size_list(kind):
+        flat = array.flatten()
+        offsets = np.arange(len(array) + 1, dtype=np.int64) * kind.list_size
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        flat = array.flatten()
+        offsets = np.asarray(array.offsets, dtype=np.int64)
+        offsets = offsets - offsets[0]
+    else:
+        raise DataError(f"{where} is {kind}; expected one array or list a row")
+    if flat.null_count:
+        raise DataError(
+            f"{where} holds {count(flat.null_count, 'null')} inside its arrays; expected none"
+        )
+    if len(flat) == 0:
+        # Whoever wrote empty arrays alone may not have known their type.
+        return Ragged(_no_values(whole), offsets)
+    if whole:
+        return Ragged(_integers(flat, where), offsets)
+    if not (pa.types.is_floating(flat.type) or pa.types.is_integer(flat.type)):
+        raise DataError(f"{where} holds {flat.type}; expected floats")
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, which later checks name
+        return Ragged(np.asarray(flat).astype(np.float32, copy=False), offsets)
+
+
+def _integers(array: pa.Array, where: str) -> NDArray[np.int64]:
+    if pa.types.is_floating(array.type):
+        values = _without_pandas(array)
+        if not (np.isfinite(values).all() and (values == np.floor(values)).all()):
+            raise DataError(f"{where} holds fractions or non-finite values; expected integers")
+        if (np.abs(values) >= 2.0**63).any():
+            raise DataError(f"{where} holds values beyond int64; expected integers within it")
+        return values.astype(np.int64)
+    if not (pa.types.is_integer(array.type) or pa.types.is_boolean(array.type)):
+        raise DataError(f"{where} is {array.type}; expected integers")
+    try:
+        return np.asarray(_without_pandas(pc.cast(array, pa.int64())), np.int64)
+    except pa.ArrowInvalid as e:
+        raise DataError(f"{where} holds values beyond int64; expected integers within it") from e
+
+
+def _without_pandas(array: pa.Array) -> NDArray[Any]:
+    """The numbers of an array without nulls. Arrow's own way to NumPy imports pandas, which takes
+    longer than reading a million of them."""
+    if len(array) == 0:
+        return np.zeros(0, array.type.to_pandas_dtype())
+    return np.from_dlpack(array)
+
+
+def _require_columns(handle: pq.ParquetFile, names: Sequence[str], where: str) -> None:
+    found = handle.schema_arrow.names
+    for name in names:
+        if found.count(name) != 1:
+            fault = f"holds column {name} twice" if name in found else f"lacks column {name}"
+            raise DataError(
+                f"{where} {fault}; expected {', '.join(names)}, found {', '.join(found)}"
+            )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _empty(kind: ColumnKind) -> Values:
+    if kind == "text":
+        return []
+    if kind == "int":
+        return np.zeros(0, np.int64)
+    return Ragged(_no_values(kind == "ints"), np.zeros(1, np.int64))
+
+
+def _no_values(whole: bool) -> NDArray[np.int64] | NDArray[np.float32]:
+    return np.zeros(0, np.int64) if whole else np.zeros(0, np.float32)
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+
+def _concatenate(parts: list[Values]) -> Values:
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate([p for p in parts if isinstance(p, np.ndarray)])
+    if isinstance(parts[0], list):
+        return [v for p in parts if isinstance(p, list) for v in p]
+    ragged = [p for p in parts if isinstance(p, Ragged)]
+    starts = np.cumsum([0, *(len(p.values) for p in ragged)])
+    offsets = [p.offsets[:-1] + s for p, s in zip(ragged, starts[:-1], strict=True)]
+    return Ragged(
+        np.concatenate([p.values for p in ragged]),
+        np.concatenate([*offsets, starts[-1:]]).astype(np.int64),
+    )

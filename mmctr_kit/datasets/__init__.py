@@ -1,0 +1,1 @@
+"""Writers of data folders in the challenge's layout."""

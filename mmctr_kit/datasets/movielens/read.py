@@ -1,0 +1,205 @@
+"""MovieLens as published, read into one form: GroupLens ml-100k, ml-1m/10m, ml-latest, and RecBole.
+
+Source of the formats: the READMEs that GroupLens ships with each data set (Harper & Konstan 2015,
+doi:10.1145/2827872) and RecBole's atomic files (typed headers such as ``rating:float``).
+Lines are parsed one by one, so that a malformed one is reported by its number.
+"""
+
+import math
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.datasets.movielens.fields import column_names, is_whole, place_of, wrong_width
+from mmctr_kit.datasets.movielens.movies import (
+    Movie,
+    read_movies_csv,
+    read_movies_dat,
+    read_recbole_items,
+    read_u_item,
+)
+from mmctr_kit.errors import DataError, UsageError
+
+MAX_RATING = 5.0
+
+_KNOWN = "u.data, ratings.dat, ratings.csv or a RecBole *.inter file"
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Every rating once, users and items by their new ids.
+
+    ``user`` (n,) int64; ``item`` (n,) int64 in 1..n_items; ``value`` (n,) float64 in 0..5;
+    ``time`` (n,) float64, any unit that grows. ``repeated`` counts the ratings that were left out
+    because the same user rated the same item again later.
+    """
+
+    user: NDArray[np.int64]
+    item: NDArray[np.int64]
+    value: NDArray[np.float64]
+    time: NDArray[np.float64]
+    n_items: int
+    repeated: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """``movies[i]`` belongs to item id ``i + 1``, None where the movies file does not know it."""
+
+    ratings: Ratings
+    movies: tuple[Movie | None, ...]
+
+
+@dataclass(frozen=True)
+class _Files:
+    ratings: Path
+    movies: Path | None
+    read_movies: Callable[[Path], dict[str, Movie]]
+
+
+def read_source(source: Path) -> Source:
+    """The ratings and movies of ``source``: a folder, or the ratings file itself.
+
+    Raises UsageError where SRC is nothing or not one file to read, and DataError, with file and
+    line number, for a line that cannot be read.
+    """
+    files = _find(source)
+    if files.movies is None or not files.movies.is_file():
+        wanted = files.movies.name if files.movies else f"{files.ratings.stem}.item"
+        raise DataError(
+            f"no {wanted} beside {files.ratings}; expected the movies file there, whose titles or "
+            f"genres become the item embeddings"
+        )
+    ratings, tokens = _read_ratings(files.ratings)
+    known = files.read_movies(files.movies)
+    movies = tuple(known.get(t) for t in tokens)
+    if not any(m and (m.title or m.genres) for m in movies):
+        raise DataError(
+            f"{files.movies} has neither a title nor a genre for any rated item; expected either, "
+            f"to make the item embeddings of"
+        )
+    return Source(ratings, movies)
+
+
+def _find(source: Path) -> _Files:
+    if source.is_file():
+        return _by_name(source)
+    if not source.is_dir():
+        raise UsageError(f"nothing at '{source}'; expected a folder with {_KNOWN}")
+    found = [source / n for n in ("u.data", "ratings.dat", "ratings.csv")]
+    found = [p for p in found if p.is_file()] + sorted(source.glob("*.inter"))
+    if not found:
+        raise DataError(f"no ratings file in '{source}'; expected {_KNOWN}")
+    if len(found) > 1:
+        names = ", ".join(p.name for p in found)
+        raise UsageError(f"several ratings files in '{source}' ({names}); name one of them as SRC")
+    return _by_name(found[0])
+
+
+def _by_name(path: Path) -> _Files:
+    if path.name == "u.data":
+        return _Files(path, path.with_name("u.item"), read_u_item)
+    if path.name == "ratings.dat":
+        return _Files(path, path.with_name("movies.dat"), read_movies_dat)
+    if path.name == "ratings.csv":
+        return _Files(path, path.with_name("movies.csv"), read_movies_csv)
+    if path.suffix == ".inter":
+        same = path.with_suffix(".item")
+        others = sorted(path.parent.glob("*.item"))
+        item = same if same.is_file() else others[0] if len(others) == 1 else None
+        return _Files(path, item, read_recbole_items)
+    raise UsageError(f"'{path}' is no ratings file by its name; expected {_KNOWN}")
+
+
+def _read_ratings(path: Path) -> tuple[Ratings, list[str]]:
+    """The ratings, and each item's original token in the order of the new ids."""
+    users: dict[str, int] = {}
+    items: dict[str, int] = {}
+    user, item = array("q"), array("q")
+    value, time = array("d"), array("d")
+    for number, (u, i, v, t) in _rating_fields(path):
+        try:
+            rating, moment = float(v), float(t)
+        except ValueError:
+            rating = moment = math.nan
+        if not (0 <= rating <= MAX_RATING and math.isfinite(moment)) or not u or not i:
+            raise DataError(
+                f"{path}, line {number}: user {u!r}, item {i!r}, rating {v!r}, timestamp {t!r}; "
+                f"expected ids, a rating from 0 to {MAX_RATING:g} and a number"
+            )
+        user.append(users.setdefault(u, len(users)))
+        item.append(items.setdefault(i, len(items)))
+        value.append(rating)
+        time.append(moment)
+    if not users:
+        raise DataError(f"{path} holds no rating; expected one a line")
+    item_tokens = sorted(items, key=_id_order(items))
+    ranks = np.empty(len(items), np.int64)
+    ranks[[items[t] for t in item_tokens]] = np.arange(1, len(items) + 1)
+    ratings = _without_repeats(
+        _user_ids(users)[np.array(user)],
+        ranks[np.array(item)],
+        np.array(value),
+        np.array(time),
+        len(items),
+    )
+    return ratings, item_tokens
+
+
+def _without_repeats(
+    user: NDArray[np.int64],
+    item: NDArray[np.int64],
+    value: NDArray[np.float64],
+    time: NDArray[np.float64],
+    n_items: int,
+) -> Ratings:
+    """Sorted by user and item, so that the order of lines in the file changes nothing."""
+    order = np.lexsort((value, time, item, user))
+    u, i = user[order], item[order]
+    last = np.append((u[1:] != u[:-1]) | (i[1:] != i[:-1]), True)
+    kept = order[last]
+    return Ratings(user[kept], item[kept], value[kept], time[kept], n_items, len(order) - len(kept))
+
+
+def _id_order(tokens: Mapping[str, int]) -> Callable[[str], tuple[int, str]]:
+    """By number where every id is one, else by text."""
+    if all(map(is_whole, tokens)):
+        return lambda t: (int(t), t)
+    return lambda t: (0, t)
+
+
+def _user_ids(users: Mapping[str, int]) -> NDArray[np.int64]:
+    """(users,) int64: the original ids where they are distinct whole numbers, else 1..users."""
+    tokens = list(users)
+    if all(map(is_whole, tokens)) and len({int(t) for t in tokens}) == len(tokens):
+        return np.array([int(t) for t in tokens], np.int64)
+    ids = np.empty(len(tokens), np.int64)
+    ids[[users[t] for t in sorted(tokens)]] = np.arange(1, len(tokens) + 1)
+    return ids
+
+
+def _rating_fields(path: Path) -> Iterator[tuple[int, Sequence[str]]]:
+    """(line number, (user, item, rating, timestamp)) of every line that is not empty."""
+    with path.open(encoding="utf-8-sig", errors="replace") as f:
+        if path.name == "ratings.csv":
+            names, separator = ("userId", "movieId", "rating", "timestamp"), ","
+        elif path.suffix == ".inter":
+            names, separator = ("user_id", "item_id", "rating", "timestamp"), "\t"
+        else:
+            names, separator = None, "::" if path.suffix == ".dat" else "\t"
+        places, width, first = [0, 1, 2, 3], 4, 1
+        if names is not None:
+            columns = column_names(f.readline(), separator)
+            places = [place_of(path, columns, n) for n in names]
+            width, first = len(columns), 2
+        a, b, c, d = places
+        for number, line in enumerate(f, first):
+            fields = line.rstrip("\r\n").split(separator)
+            if len(fields) == width:
+                yield number, (fields[a], fields[b], fields[c], fields[d])
+            elif line.strip():
+                raise wrong_width(path, number, width, len(fields), line)

@@ -1,0 +1,140 @@
+"""A data set in the challenge's layout whose best possible AUC is known.
+
+Users and items have latent factors. Histories and positives are drawn from a softmax of their
+product and the item's popularity, negatives from a mixture by popularity; text and image vectors
+each show part of the items' factors. So a row's true log odds have a closed form
+(:mod:`mmctr_kit.datasets.synth.oracle`), and no predictor can have a higher expected AUC.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from mmctr_kit.data.contract import FILES, SPLITS, Split
+from mmctr_kit.datasets.synth.content import make_content
+from mmctr_kit.datasets.synth.presets import PRESETS, Preset, find_preset
+from mmctr_kit.datasets.synth.users import Users, draw_users
+from mmctr_kit.datasets.synth.world import World, build_world
+from mmctr_kit.datasets.synth.write import SplitRows, write_items, write_rows, write_sequences
+from mmctr_kit.errors import UsageError
+from mmctr_kit.files import new_folder
+from mmctr_kit.metrics.auc import auc
+
+__all__ = ["PRESETS", "Preset", "SplitTruth", "Truth", "find_preset", "generate"]
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class SplitTruth:
+    """AUC of the best scores of one split, on its labels as drawn.
+
+    ``row``       of the true log odds of each row by itself: no model that scores rows one by
+                  one can expect more
+    ``group``     of the log odds given all rows of the user (one positive in four)
+    ``item_only`` of the log ratio of the item's mass among positives and among negatives, no
+                  user in it
+    """
+
+    row: float
+    group: float
+    item_only: float
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What ``truth/oracle.json`` holds."""
+
+    preset: str
+    seed: int
+    auc: Mapping[Split, SplitTruth]
+
+
+def generate(out: Path, preset: Preset, seed: int, progress: Progress | None = None) -> Truth:
+    """Writes ``out/data`` (the challenge's files, no images) and ``out/truth``.
+
+    ``truth`` holds ``test_labels.parquet`` (ID, label), ``oracle.parquet`` (split, user_id,
+    item_id, occurrence, ID (null but for test), log_odds and group_log_odds float64, natural log)
+    and ``oracle.json``. The same for the same preset and seed, whatever the number of cores.
+    ``progress`` gets a stage's name, the steps done and their total.
+
+    Raises UsageError where ``out`` exists and is not an empty folder, or ``seed`` is negative.
+    """
+    if seed < 0:
+        raise UsageError(f"the seed is {seed}; expected 0 or more")
+    tell = progress if progress is not None else _silent
+    with new_folder(out) as folder, threadpool_limits(limits=1, user_api="blas"):
+        truth = _generate(folder, preset, seed, tell)
+        text = json.dumps(asdict(truth), indent=2, sort_keys=True)
+        (folder / "truth" / "oracle.json").write_text(text + "\n", encoding="utf-8")
+    return truth
+
+
+def _generate(folder: Path, preset: Preset, seed: int, tell: Progress) -> Truth:
+    data, truth = folder / "data", folder / "truth"
+    for path in (*((data / f.path).parent for f in FILES.values()), truth):
+        path.mkdir(parents=True, exist_ok=True)
+    streams = np.random.SeedSequence(seed).spawn(3 + len(SPLITS))
+    workers = os.cpu_count() or 1
+    tell("items", 0, 1)
+    world = build_world(preset, np.random.default_rng(streams[0]))
+    content = make_content(world, np.random.default_rng(streams[1]), workers)
+    write_items(data, content)
+    tell("items", 1, 1)
+    users = _all_users(world, streams[3:], workers, tell)
+    splits = _file_order(users, np.random.default_rng(streams[2]))
+    total = _row_count(preset)
+    write_rows(data, truth, splits, world.item_id, content, lambda done: tell("files", done, total))
+    write_sequences(data, splits, world.item_id)
+    scores = {s: _split_truth(world, u, s == "test") for s, u in users.items()}
+    return Truth(preset.name, seed, scores)
+
+
+def _all_users(
+    world: World, streams: list[np.random.SeedSequence], workers: int, tell: Progress
+) -> dict[Split, Users]:
+    total = _row_count(world.preset)
+    done = 0
+    users: dict[Split, Users] = {}
+    for split, stream in zip(SPLITS, streams, strict=True):
+        report = partial(_report_from, tell, done, total)
+        rows = world.preset.rows(split)
+        users[split] = draw_users(world, rows, split == "test", stream, workers, report)
+        done += rows
+    return users
+
+
+def _file_order(users: Mapping[Split, Users], rng: np.random.Generator) -> dict[Split, SplitRows]:
+    """Random ids for the users, and random places for the rows."""
+    ids = rng.permutation(sum(len(u.length) for u in users.values())) + 1
+    splits: dict[Split, SplitRows] = {}
+    low = 0
+    for split, some in users.items():
+        high = low + len(some.length)
+        splits[split] = SplitRows(some, ids[low:high], rng.permutation(len(some.item)))
+        low = high
+    return splits
+
+
+def _split_truth(world: World, users: Users, test: bool) -> SplitTruth:
+    item_only = np.log(world.popularity[users.item]) - np.log(world.q(test)[users.item])
+    scores = (users.log_odds, users.group_log_odds, item_only)
+    return SplitTruth(*(auc(users.label, s) for s in scores))
+
+
+def _row_count(preset: Preset) -> int:
+    return sum(preset.rows(s) for s in SPLITS)
+
+
+def _report_from(tell: Progress, start: int, total: int, done: int) -> None:
+    tell("users", start + done, total)
+
+
+def _silent(_stage: str, _done: int, _total: int) -> None:
+    """Nobody watches."""

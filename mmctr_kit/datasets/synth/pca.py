@@ -1,0 +1,93 @@
+"""PCA for the given embeddings v1, v2, v3 and e4 of the challenge, in float64.
+
+All items but the padding row are in the fit. A missing modality is a zero vector, as in the
+challenge, so after centring it is not zero: that is how the challenge's own embeddings are.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.data.contract import GIVEN_DIM, GivenEmbedding
+
+_CHUNK = 4_096
+_ROUNDING = 1e-12
+"""A component of less than this share of the largest variance is a zero's rounding error."""
+
+Floats32 = NDArray[np.float32]
+Floats64 = NDArray[np.float64]
+
+
+def given_embeddings(
+    text: Floats32, image: Floats32, workers: int
+) -> Mapping[GivenEmbedding, Floats32]:
+    """The four given embeddings, (n_items, 128) float32 each, of ``text`` and ``image`` rows.
+
+    v1 and v2 are PCA of text and of image, v3 of both side by side, e4 the first 64 components of
+    v1 and of v2 side by side. Where fewer components exist the last columns are 0.
+    """
+    few = len(text) < text.shape[1] + image.shape[1]
+    v1, v2, v3 = _by_gram(text, image) if few else _by_covariance(text, image, workers)
+    half = GIVEN_DIM // 2
+    return {"v1": v1, "v2": v2, "v3": v3, "e4": np.hstack([v1[:, :half], v2[:, :half]])}
+
+
+def _by_gram(text: Floats32, image: Floats32) -> list[Floats32]:
+    """Few items: the scores come from the items' inner products, and those add up."""
+    grams = []
+    for x in (text, image):
+        centred = x - x.mean(axis=0, dtype=np.float64)
+        grams.append(centred @ centred.T)
+    out = []
+    for gram in (*grams, grams[0] + grams[1]):
+        values, vectors = _leading(gram, min(GIVEN_DIM, len(gram) - 1))
+        out.append(_finish(vectors * np.sqrt(np.maximum(values, 0.0))))
+    return out
+
+
+def _by_covariance(text: Floats32, image: Floats32, workers: int) -> list[Floats32]:
+    """Many items: the covariances of text and of image are blocks of the joint one."""
+    mean = np.concatenate([x.mean(axis=0, dtype=np.float64) for x in (text, image)])
+    cut = text.shape[1]
+    views = (slice(0, cut), slice(cut, len(mean)), slice(0, len(mean)))
+
+    def centred(start: int) -> Floats64:
+        part = slice(start, start + _CHUNK)
+        x: Floats64 = np.hstack([text[part], image[part]]) - mean
+        return x
+
+    def products(start: int) -> Floats64:
+        x = centred(start)
+        square: Floats64 = x.T @ x
+        return square
+
+    def scores(start: int) -> list[Floats64]:
+        x = centred(start)
+        return [x[:, view] @ a for view, a in zip(views, axes, strict=True)]
+
+    starts = range(0, len(text), _CHUNK)
+    covariance = np.zeros((len(mean), len(mean)))
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        for product in pool.map(products, starts):
+            covariance += product
+        axes = list(pool.map(lambda v: _leading(covariance[v, v], GIVEN_DIM)[1], views))
+        parts = list(pool.map(scores, starts))
+    return [_finish(np.concatenate(s)) for s in zip(*parts, strict=True)]
+
+
+def _leading(symmetric: Floats64, count: int) -> tuple[Floats64, Floats64]:
+    """The ``count`` largest eigenvalues (count,), largest first, and their vectors (d, count)."""
+    values, vectors = np.linalg.eigh(symmetric)
+    return values[::-1][:count], vectors[:, ::-1][:, :count]
+
+
+def _finish(scores: Floats64) -> Floats32:
+    """(n, 128) float32: a fixed sign (largest entry positive), zeros where components end."""
+    largest = scores[np.abs(scores).argmax(axis=0), np.arange(scores.shape[1])]
+    out = np.zeros((len(scores), GIVEN_DIM), np.float32)
+    power = (scores**2).sum(axis=0)
+    signs = np.where(largest < 0, -1.0, 1.0)
+    out[:, : scores.shape[1]] = scores * np.where(power > _ROUNDING * power.max(), signs, 0.0)
+    return out

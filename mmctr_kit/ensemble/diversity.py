@@ -1,0 +1,70 @@
+"""How the runs of a blend relate: how alike they rank, and what each adds to the blend."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.data.folds import held_out
+from mmctr_kit.ensemble.crossfit import CrossFit
+from mmctr_kit.ensemble.methods.catalogue import Method
+from mmctr_kit.ensemble.stack import Stack
+from mmctr_kit.metrics.auc import AucSample
+from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import midranks
+
+CORRELATION_ROWS = 100_000
+"""Enough to know a correlation to 0.003; of more rows, whole users are drawn."""
+
+LEFT_OUT_CELLS = 50_000_000
+"""Rows times runs that leaving each run out is measured on; of more, whole users are drawn."""
+
+
+def correlations(stack: Stack) -> NDArray[np.float64]:
+    """(m, m) Spearman's correlations of the runs' OOF within folds; without OOF, of the fold
+    means' valid rows, or test rows where there are no valid ones. 0 where a run is constant."""
+    if stack.oof is None:
+        source = stack.valid if stack.valid.shape[2] else stack.test
+        ranks = np.stack([midranks(x) for x in source.mean(axis=1)])
+        return _pearson(ranks - ranks.mean(axis=1, keepdims=True))
+    inside = held_out(stack.user, CORRELATION_ROWS / len(stack.user), 0xC0_44E1)
+    parts = []
+    for f in range(stack.folds):
+        rows = np.flatnonzero(inside & (stack.fold == f))
+        if len(rows):
+            ranks = np.stack([midranks(x[rows]) for x in stack.oof])
+            parts.append((ranks - ranks.mean(axis=1, keepdims=True)) / len(rows))
+    return _pearson(np.concatenate(parts, axis=1)) if parts else np.eye(stack.runs)
+
+
+def what_each_adds(
+    crossed: CrossFit, method: Method, whole: NDArray[np.float64]
+) -> Mapping[int, Estimate]:
+    """Run number -> mean fold AUC of the blend less that without the run, cross-fitted and paired.
+
+    ``whole`` (n,) are the blend's cross-fitted logits. Empty for one run alone. A run that others
+    could stand in for adds little, however good it is.
+    """
+    rows = crossed.rows
+    runs, n = rows.logits.shape
+    if runs == 1:
+        return {}
+    inside = None
+    if runs * n > LEFT_OUT_CELLS:
+        inside = held_out(rows.user, LEFT_OUT_CELLS / (runs * n), 0xADD5)
+    kept = slice(None) if inside is None else inside
+    sample = AucSample(rows.label[kept], rows.user[kept], rows.fold[kept])
+    full = sample.influence(whole[kept])
+    return {
+        run: sample.difference(full, sample.influence(crossed.without(method, run, inside)))
+        for run in range(runs)
+    }
+
+
+def _pearson(centred: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(m, m) from rows (m, n) of mean 0."""
+    size = np.sqrt((centred * centred).sum(axis=1))
+    size[size == 0.0] = np.inf
+    found: NDArray[np.float64] = np.clip((centred @ centred.T) / np.outer(size, size), -1.0, 1.0)
+    np.fill_diagonal(found, 1.0)
+    return found

@@ -1,0 +1,1 @@
+"""The blend methods, one file each."""

@@ -1,0 +1,195 @@
+"""The blend methods behind one face: fit on OOF rows, apply to any fold model's logits."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.ensemble.methods.average import RankMean, WeightedMean
+from mmctr_kit.ensemble.methods.greedy import select
+from mmctr_kit.ensemble.methods.logistic import fit_weights
+from mmctr_kit.ensemble.methods.power import PowerMean
+from mmctr_kit.ensemble.methods.scale import Line
+from mmctr_kit.ensemble.methods.stacker import Stacker
+from mmctr_kit.metrics.binned_auc import BinnedAuc
+
+Method = Literal[
+    "mean",
+    "best",
+    "probability",
+    "power",
+    "rank",
+    "greedy",
+    "logistic",
+    "lightgbm",
+    "lightgbm-context",
+]
+WITH_CONTEXT: Method = "lightgbm-context"
+"""The one that needs to know more of a row than the runs' logits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What a fitted method is shown of rows: logits (m, rows) of the runs brought to one scale,
+    each row's fold model (rows,) and, where there is one, the context (c, rows)."""
+
+    logits: NDArray[np.float64]
+    fold: NDArray[np.int16]
+    context: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class OofRows:
+    """What a method is fitted on: logits (m, rows) of the runs brought to one scale, labels,
+    folds and users (rows,), and the context (c, rows) where there is one."""
+
+    logits: NDArray[np.float64]
+    label: NDArray[np.bool_]
+    fold: NDArray[np.int16]
+    user: NDArray[np.int64]
+    context: NDArray[np.float32] | None = None
+
+    def shown(self) -> Shown:
+        return Shown(self.logits, self.fold, self.context)
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted method: ``apply`` gives logits (rows,) of rows that are shown.
+
+    ``without(rows, run)`` gives those that it gives without a run. Nothing is fitted again: the
+    other runs keep their relative weights, and for the trees their mean stands in its place.
+    ``weights`` (m,) sum to 1, or None where a method has no weights. ``note`` says in a few words
+    what was chosen in fitting, and is empty where nothing was.
+    """
+
+    apply: Callable[[Shown], NDArray[np.float64]]
+    without: Callable[[Shown, int], NDArray[np.float64]]
+    weights: NDArray[np.float64] | None
+    note: str = ""
+
+
+def fit_mean(oof: OofRows, seed: int) -> Fitted:
+    """Plain mean of the scaled logits."""
+    del seed
+    return _weighted(WeightedMean.equal(len(oof.logits)), oof)
+
+
+def fit_best(oof: OofRows, seed: int) -> Fitted:
+    """The one run of the highest mean fold AUC, alone; without it the next."""
+    del seed
+    runs = len(oof.logits)
+    auc = BinnedAuc.of(oof.label, oof.fold)
+    scores = np.zeros(runs)
+    if auc is not None and runs > 1:
+        scores = np.array([auc.of_scores(x) for x in oof.logits])
+    first, *others = np.argsort(-scores, kind="stable")
+    alone = [WeightedMean(np.eye(runs)[run]) for run in (first, others[0] if others else first)]
+    lines = [Line.fit(oof.label, mean.apply(oof.logits)) for mean in alone]
+
+    def apply(rows: Shown, place: int) -> NDArray[np.float64]:
+        return lines[place].apply(alone[place].apply(rows.logits))
+
+    return Fitted(
+        lambda rows: apply(rows, 0),
+        lambda rows, run: apply(rows, int(run == first)),
+        alone[0].weights,
+    )
+
+
+def fit_probability(oof: OofRows, seed: int) -> Fitted:
+    """Plain mean of the probabilities."""
+    del seed
+    return _power(PowerMean(1.0), oof)
+
+
+def fit_power(oof: OofRows, seed: int) -> Fitted:
+    """Power mean of the probabilities, its exponent chosen by AUC."""
+    mean = PowerMean.choose(oof.logits, oof.label, oof.fold, oof.user, seed)
+    return replace(_power(mean, oof), note=f"exponent {mean.exponent:g}")
+
+
+def fit_rank(oof: OofRows, seed: int) -> Fitted:
+    """Mean of the ranks within each fold model's OOF."""
+    del seed
+    ranks = RankMean.fit(oof.logits, oof.fold)
+    line = Line.fit(oof.label, ranks.apply(oof.logits, oof.fold))
+    return Fitted(
+        lambda rows: line.apply(ranks.apply(rows.logits, rows.fold)),
+        lambda rows, run: line.apply(
+            ranks.without(run).apply(np.delete(rows.logits, run, axis=0), rows.fold)
+        ),
+        WeightedMean.equal(len(oof.logits)).weights,
+    )
+
+
+def fit_greedy(oof: OofRows, seed: int) -> Fitted:
+    """Mean of the scaled logits with weights from greedy selection."""
+    return _weighted(select(oof.logits, oof.label, oof.fold, oof.user, seed), oof)
+
+
+def fit_logistic(oof: OofRows, seed: int) -> Fitted:
+    """Mean of the scaled logits with weights from a logistic regression, none below 0."""
+    return _weighted(fit_weights(oof.logits, oof.label, oof.user, seed), oof)
+
+
+def fit_lightgbm(oof: OofRows, seed: int) -> Fitted:
+    """The monotone stacker on the runs' logits alone."""
+    return _stacked(Stacker.fit(oof.logits, oof.label, oof.user, seed), False)
+
+
+def fit_lightgbm_context(oof: OofRows, seed: int) -> Fitted:
+    """The monotone stacker, shown the rows' context too; ValueError where there is none."""
+    if oof.context is None:
+        raise ValueError(f"{WITH_CONTEXT} needs the rows' context")
+    return _stacked(Stacker.fit(oof.logits, oof.label, oof.user, seed, oof.context), True)
+
+
+METHODS: Mapping[Method, Callable[[OofRows, int], Fitted]] = MappingProxyType(
+    {
+        "mean": fit_mean,
+        "best": fit_best,
+        "probability": fit_probability,
+        "power": fit_power,
+        "rank": fit_rank,
+        "greedy": fit_greedy,
+        "logistic": fit_logistic,
+        "lightgbm": fit_lightgbm,
+        "lightgbm-context": fit_lightgbm_context,
+    }
+)
+"""Every method by name, the plain mean first."""
+
+
+def _weighted(mean: WeightedMean, oof: OofRows) -> Fitted:
+    # A mean of calibrated logits is too timid where the runs differ: one more line mends that.
+    line = Line.fit(oof.label, mean.apply(oof.logits))
+    return Fitted(
+        lambda rows: line.apply(mean.apply(rows.logits)),
+        lambda rows, run: line.apply(mean.without(run).apply(rows.logits)),
+        mean.weights,
+    )
+
+
+def _power(mean: PowerMean, oof: OofRows) -> Fitted:
+    line = Line.fit(oof.label, mean.apply(oof.logits))
+    return Fitted(
+        lambda rows: line.apply(mean.apply(rows.logits)),
+        lambda rows, run: line.apply(mean.apply(np.delete(rows.logits, run, axis=0))),
+        WeightedMean.equal(len(oof.logits)).weights,
+    )
+
+
+def _stacked(stacker: Stacker, with_context: bool) -> Fitted:
+    def apply(rows: Shown) -> NDArray[np.float64]:
+        return stacker.apply(rows.logits, rows.context if with_context else None)
+
+    def without(rows: Shown, run: int) -> NDArray[np.float64]:
+        logits = rows.logits.copy()
+        logits[run] = WeightedMean.equal(len(logits)).without(run).apply(logits)
+        return apply(replace(rows, logits=logits))
+
+    return Fitted(apply, without, None)

@@ -1,0 +1,1 @@
+"""Runs made elsewhere: prediction files and published checkpoints."""

@@ -1,0 +1,169 @@
+"""Somebody's predictions as a run: test, and valid and OOF where they are given."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit import __version__
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.folds import fold_fingerprint
+from mmctr_kit.data.hashing import fingerprint
+from mmctr_kit.errors import DataError, count
+from mmctr_kit.files import locked
+from mmctr_kit.runs.manifest import Manifest
+from mmctr_kit.runs.predictions import Keys, keys_of, predictions_for
+from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.scores import score_predictions
+from mmctr_kit.runs.writer import begin_run
+from mmctr_kit.submission.check import read_scores
+from mmctr_kit.submission.score import integers, numbers, read_frame, task_column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+_SCORE_COLUMNS = ("logit", "probability", "score", "prediction")
+_MAX_FOLDS = 100
+
+
+def import_predictions(
+    data: ChallengeData,
+    test: Path,
+    valid: Path | None,
+    oof: Path | None,
+    task: str | None,
+    path: Path,
+    force: bool,
+) -> Run | None:
+    """Write the predictions as a run at ``path``; None where the same run is there already.
+
+    ``test`` is a submission (zip or CSV) or a parquet or CSV file with ID; ``valid`` and ``oof``
+    are parquet or CSV with user_id, item_id and, where a pair occurs twice, occurrence. Scores
+    stand in a column logit, or probability, score or prediction (in [0, 1]). ``oof`` has a column
+    fold too, by user. Probabilities become logits; 0 and 1 lie one logit beyond the others.
+
+    Without ``valid`` the run has no valid rows, so no valid AUC. With ``oof`` the fold mean stands
+    in for each fold model on valid and test, since fold models' own scores are not to be had: the
+    metrics then have no ``fold_models_valid`` and no ``alarm``, which would compare fold models
+    with a fold mean.
+
+    Raises DataError where a row has no score or two.
+    """
+    test_logit = _test_logits(test, len(data.test), task)
+    valid_logit = None
+    if valid is not None:
+        valid_logit = _by_key(_read(valid), keys_of(data.valid), valid)[0]
+    oof_logit, fold = None, None
+    if oof is not None:
+        oof_logit, fold = _by_key(_read(oof), keys_of(data.train), oof, with_fold=True)
+        assert fold is not None
+        _require_user_folds(fold, data.train.user_id, oof)
+    count = 1 if fold is None else int(fold.max()) + 1
+    valid_folds = None if valid_logit is None else np.tile(valid_logit, (count, 1))
+    found = predictions_for(data, oof_logit, fold, valid_folds, np.tile(test_logit, (count, 1)))
+    manifest = Manifest(
+        kind="imported",
+        rows=data.rows_fingerprint,
+        features="",
+        folds="" if fold is None else fold_fingerprint(fold),
+        recipe=fingerprint("imported", found.digest()),
+        environment={"mmctr_kit": __version__, "numpy": np.__version__},
+    )
+    scores = score_predictions(found)
+    scores.pop("fold_models_valid", None)
+    scores["alarm"] = None
+    with locked(path):
+        writer = begin_run(path, manifest, None, force)
+        return None if writer is None else writer.finish(found, scores, {})
+
+
+def _test_logits(path: Path, rows: int, task: str | None) -> NDArray[np.float64]:
+    if _is_table(path):
+        frame = _read(path)
+        ids, logits = integers(frame, "ID", path), _logits(frame, path)
+    else:
+        content = read_scores(path)
+        ids, logits = content.ids, _to_logit(task_column(content, task), path)
+    if not np.array_equal(np.sort(ids), np.arange(rows)):
+        raise DataError(
+            f"{path} holds {count(len(ids), 'ID')}; expected each of 0..{rows - 1} once"
+        )
+    return np.asarray(logits[np.argsort(ids)])
+
+
+def _is_table(path: Path) -> bool:
+    """Whether the scores' column has one of our names, not a submission's."""
+    if path.suffix == ".parquet" or not path.is_file():
+        return True
+    with path.open("rb") as handle:
+        header = handle.readline(4096)
+    return any(
+        name.strip(b' "\r\n').decode("latin-1") in _SCORE_COLUMNS for name in header.split(b",")
+    )
+
+
+def _read(path: Path) -> "pd.DataFrame":
+    return read_frame(path, "predictions")
+
+
+def _logits(frame: "pd.DataFrame", path: Path) -> NDArray[np.float64]:
+    named = [c for c in _SCORE_COLUMNS if c in frame.columns]
+    if len(named) != 1:
+        raise DataError(
+            f"{path} has {len(named)} score columns; expected one of {', '.join(_SCORE_COLUMNS)}, "
+            f"found {', '.join(frame.columns)}"
+        )
+    values = numbers(frame, named[0], path).astype(np.float64)
+    return values if named[0] == "logit" else _to_logit(values, path)
+
+
+def _to_logit(values: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+    """(n,) finite logits in the order of (n,) probabilities, 0 and 1 apart from all others."""
+    if ((values < 0) | (values > 1)).any():
+        raise DataError(f"{path}: scores outside [0, 1]; name the column logit if they are logits")
+    inside = (values > 0) & (values < 1)
+    logits = np.empty(len(values))
+    logits[inside] = np.log(values[inside]) - np.log1p(-values[inside])
+    # Just outside the others: as infinities they would drown every other score in a mean.
+    logits[values == 0] = logits[inside].min(initial=0.0) - 1.0
+    logits[values == 1] = logits[inside].max(initial=0.0) + 1.0
+    return logits
+
+
+def _by_key(
+    frame: "pd.DataFrame", keys: Keys, path: Path, with_fold: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.int16] | None]:
+    """Logits, and folds if wanted, in the order of ``keys``."""
+    user, item = integers(frame, "user_id", path), integers(frame, "item_id", path)
+    occurrence = np.zeros(len(frame), np.int64)
+    if "occurrence" in frame.columns:
+        occurrence = integers(frame, "occurrence", path)
+    here, there = np.lexsort((occurrence, item, user)), keys.order()
+    for found, name in ((user, "user_id"), (item, "item_id"), (occurrence, "occurrence")):
+        if not np.array_equal(found[here], getattr(keys, name)[there]):
+            raise DataError(
+                f"{path} holds {count(len(frame), 'row')}; expected each of the {len(keys):,} rows "
+                "(user_id, item_id, occurrence) once; a pair that occurs twice needs occurrence"
+            )
+    logits = np.empty(len(keys))
+    logits[there] = _logits(frame, path)[here]
+    if not with_fold:
+        return logits, None
+    given = integers(frame, "fold", path)
+    if given.min() < 0 or given.max() >= _MAX_FOLDS or len(np.unique(given)) != given.max() + 1:
+        raise DataError(f"{path}: fold must count 0, 1, 2, ... without gaps, below {_MAX_FOLDS}")
+    fold = np.empty(len(keys), np.int16)
+    fold[there] = given[here]
+    return logits, fold
+
+
+def _require_user_folds(fold: NDArray[np.int16], user: NDArray[np.int64], path: Path) -> None:
+    order = np.argsort(user, kind="stable")
+    same_user = np.diff(user[order]) == 0
+    if (same_user & (np.diff(fold[order]) != 0)).any():
+        raise DataError(
+            f"{path} puts rows of one user into several folds, so each was predicted by a model "
+            "that saw its siblings; expected folds grouped by user"
+        )

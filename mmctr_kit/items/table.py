@@ -1,0 +1,253 @@
+"""Item embeddings: from what the data folder holds to one item table (n_items + 1, d).
+
+Fixed fusion of text and image, nothing learned from labels. An item that lacks a modality keeps
+the PCA of its zero vector, which after centring is not zero but the same for all such items: so
+do the challenge's own four embeddings. Only the padding row is zero.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.data.cache import Arrays, cached
+from mmctr_kit.data.contract import FILES, PAD, SPLITS
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.load import load_feature_levels, load_given, load_own
+from mmctr_kit.data.modalities import (
+    Modality,
+    Quality,
+    held_modalities,
+    item_coverage,
+    load_modality,
+)
+from mmctr_kit.errors import DataError
+from mmctr_kit.items.pca import PCA, fit_pca, project
+from mmctr_kit.models.registry import MODELS, model_supplies
+from mmctr_kit.recipe import Items, Recipe
+
+_FORMAT = 1
+
+Modalities = tuple[Modality, ...]
+
+
+def item_vectors(data: ChallengeData, modalities: Modalities) -> list[NDArray[np.float32]]:
+    """One (n_items, d) float32 a modality, row i of item i + 1. Raises as load_modality does."""
+    return [load_modality(data, m)[1:] for m in modalities]
+
+
+def modality_pca(data: ChallengeData, modalities: Modalities) -> PCA:
+    """The full-width PCA of the modalities side by side, over all items but the padding item.
+
+    An item without a title or image takes part with its zero vector, as in the challenge's own
+    embeddings. Raises as load_modality does.
+    """
+    vectors = item_vectors(data, modalities)
+
+    def build() -> tuple[Arrays, dict[str, Any]]:
+        pca = fit_pca(vectors)
+        return {"mean": pca.mean, "components": pca.components, "variance": pca.variance}, {}
+
+    files = {"file": data.folder / FILES["item_feature"].path}
+    settings = {"modalities": list(modalities), "items": data.n_items, "format": _FORMAT}
+    arrays, _ = cached("pca", files, settings, build)
+    return PCA(arrays["mean"], arrays["components"], arrays["variance"])
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some columns of a table: the PCA of ``modalities`` side by side, its size set by the recipe
+    key ``key``; with no key the vectors as they are."""
+
+    modalities: Modalities
+    key: str | None
+
+    @property
+    def name(self) -> str:
+        return " + ".join(self.modalities)
+
+
+_TEXT, _IMAGE = _Part(("text",), "text_dim"), _Part(("image",), "image_dim")
+_PARTS: dict[str, tuple[_Part, ...]] = {
+    "text": (_TEXT,),
+    "image": (_IMAGE,),
+    "joint_pca": (_Part(("text", "image"), "dim"),),
+    "separate_pca": (_TEXT, _IMAGE),
+    "raw": (_Part(("text",), None), _Part(("image",), None)),
+}
+"""The columns of each ``items.embedding`` that is made here, left to right."""
+
+
+def item_table(data: ChallengeData, items: Items) -> NDArray[np.float32]:
+    """(n_items + 1, d) float32, padding row exactly zero; d is 0 for ``embedding: none``.
+
+    Where an embedding is made of both modalities and the folder holds one, that one is all of it;
+    :func:`left_out` says so. Raises DataError where the folder lacks the embedding that the recipe
+    asks for, or its vectors have fewer values than the recipe asks for dimensions.
+    """
+    if items.embedding == "none":
+        return np.zeros((data.n_items + 1, 0), np.float32)
+    if items.embedding == "item_info":
+        return data.item_emb
+    if items.embedding == "file":
+        assert items.file is not None
+        return load_own(data, Path(items.file))
+    if items.embedding in ("v1", "v2", "v3", "e4"):
+        return load_given(data, items.embedding)
+    parts = _parts(data, items)
+    widths = [_dims(data, items, part) for part in parts]
+    table = np.zeros((data.n_items + 1, sum(widths)), np.float32)
+    for part, end, width in zip(parts, np.cumsum(widths), widths, strict=True):
+        _fill(table[1:, end - width : end], data, items, part)
+    return table
+
+
+def item_parts(data: ChallengeData, items: Items) -> tuple[tuple[int, ...], NDArray[np.bool_]]:
+    """The widths (M,) of the modalities that :func:`item_table`'s columns are, left to right, and
+    which of them each item has, (n_items + 1, M).
+
+    Text and image where the table keeps them apart (``separate_pca``, ``raw`` and ``e4``, whose
+    halves they are), else one. An item lacks a modality where its vector is all zeros; where the
+    folder does not tell, it has it.
+    """
+    width = _width(data, items)
+    widths: tuple[int, ...] = (width,)
+    held: tuple[Modality, ...] = ()
+    if items.embedding == "e4" and width % 2 == 0:
+        widths, held = (width // 2, width // 2), ("text", "image")
+    elif items.embedding in ("separate_pca", "raw"):
+        parts = _parts(data, items)
+        widths = tuple(_dims(data, items, part) for part in parts)
+        held = tuple(m for part in parts for m in part.modalities)
+    elif items.embedding in ("text", "image"):
+        held = (items.embedding,)
+    present = np.ones((data.n_items + 1, len(widths)), np.bool_)
+    coverage = item_coverage(data) if held else None
+    for column, modality in enumerate(held):
+        quality = getattr(coverage, modality)
+        if quality is not None:
+            present[:, column] = quality != Quality.MISSING
+    return widths, present
+
+
+def left_out(data: ChallengeData, items: Items) -> tuple[Modality, ...]:
+    """The modalities that ``items.embedding`` is made of and the folder does not hold."""
+    wanted = {m for part in _PARTS.get(items.embedding, ()) for m in part.modalities}
+    return tuple(sorted(wanted - set(held_modalities(data)))) if len(wanted) > 1 else ()
+
+
+def describe(data: ChallengeData, items: Items) -> str:
+    """Lines that say what the table is made of, with the share of variance that a PCA keeps.
+
+    Raises as :func:`item_table` does.
+    """
+    if items.embedding not in _PARTS:
+        return f"{items.embedding}: {item_table(data, items).shape[1]:,} dimensions, as given"
+    lines = []
+    for part in _parts(data, items):
+        dims = _dims(data, items, part)
+        line = f"{part.name}: {dims:,} dimensions, as given"
+        if part.key is not None:
+            pca = modality_pca(data, part.modalities)
+            share = f"{100 * pca.explained(dims):.1f} % of the variance"
+            line = f"{part.name}: PCA, {dims:,} of {pca.width:,} dimensions, {share}"
+            line += ", whitened" if items.whiten else ""
+        lines.append(line + (", unit length" if items.normalize == "l2" else ""))
+    return "\n".join(lines)
+
+
+def table_fingerprint(table: NDArray[np.float32]) -> str:
+    """sha256 of the table's shape and values."""
+    digest = hashlib.sha256(str(table.shape).encode())
+    digest.update(np.ascontiguousarray(table).tobytes())
+    return digest.hexdigest()
+
+
+def _parts(data: ChallengeData, items: Items) -> list[_Part]:
+    """The parts of an embedding made here, without the modalities that are left out."""
+    absent = left_out(data, items)
+    found = []
+    for part in _PARTS[items.embedding]:
+        kept = tuple(m for m in part.modalities if m not in absent)
+        if kept:
+            found.append(_Part(kept, part.key))
+    return found or list(_PARTS[items.embedding])  # with nothing left, loading says what to do
+
+
+def _width(data: ChallengeData, items: Items) -> int:
+    """The columns of :func:`item_table`, which is not made where it is a PCA."""
+    if items.embedding in _PARTS:
+        return sum(_dims(data, items, part) for part in _parts(data, items))
+    return int(item_table(data, items).shape[1])
+
+
+def _dims(data: ChallengeData, items: Items, part: _Part) -> int:
+    """How many columns the part has."""
+    width: int = sum(x.shape[1] for x in item_vectors(data, part.modalities))
+    if part.key is None:
+        return width
+    wanted: int = getattr(items, part.key)
+    if wanted > width:
+        raise DataError(
+            f"items.{part.key} is {wanted}, but the folder's {part.name} vectors have {width} "
+            f"values; set it to {width} or less"
+        )
+    return wanted
+
+
+def _fill(out: NDArray[np.float32], data: ChallengeData, items: Items, part: _Part) -> None:
+    """Write the part into ``out`` (n_items, d)."""
+    vectors = item_vectors(data, part.modalities)
+    values: NDArray[np.float32] | NDArray[np.float64] = vectors[0]
+    if part.key is not None:
+        pca = modality_pca(data, part.modalities)
+        values = project(pca, vectors, out.shape[1], items.whiten)
+    if items.normalize == "none":
+        out[:] = values
+        return
+    length = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64))
+    # Divided in float64 without a float64 copy of the whole.
+    np.divide(values, np.where(length > 0, length, 1.0)[:, None], out=out, casting="same_kind")
+
+
+def feature_fingerprints(recipe: Recipe, data: ChallengeData) -> tuple[str, ...]:
+    """Of the rows' context, of the item table, of the items' levels and of which item has which
+    modality; the latter two where the model is told them.
+
+    Raises DataError where the folder lacks the embedding that the recipe asks for.
+    """
+    found = [data.context_fingerprint, table_fingerprint(item_table(data, recipe.items))]
+    supplies = model_supplies(recipe.model_name)
+    boosted = MODELS[recipe.model_name].learner == "gbdt"
+    if "item_likes_level" in supplies or boosted or recipe.augmentation.per_user:
+        found.append(table_fingerprint(np.stack(item_levels(data)).astype(np.float32)))
+    if "item_present" in supplies:
+        widths, present = item_parts(data, recipe.items)
+        if len(widths) > 1 or not present[1:].all():
+            found.append(table_fingerprint(present.astype(np.float32)))
+    return tuple(found)
+
+
+Levels = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def item_levels(data: ChallengeData) -> Levels:
+    """(n_items + 1,) likes and views levels, 0 for the padding item.
+
+    They are item_feature's where the folder has it. Else they are read off the rows that show the
+    item as their target (the last of train, valid, test), and are 0 where no row does.
+    """
+    given = load_feature_levels(data)
+    if given is not None:
+        return given
+    likes = np.zeros(data.n_items + 1, np.int64)
+    views = np.zeros(data.n_items + 1, np.int64)
+    for split in SPLITS:
+        rows = data.rows[split]
+        likes[rows.item_id] = rows.likes_level
+        views[rows.item_id] = rows.views_level
+    likes[PAD] = views[PAD] = 0
+    return likes, views

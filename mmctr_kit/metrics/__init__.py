@@ -1,0 +1,1 @@
+"""Scores and their standard errors; numpy and scipy only."""

@@ -1,0 +1,281 @@
+"""AUC, logloss and GAUC with their errors, and paired comparisons. Numpy only.
+
+The error of an AUC is DeLong's, clustered by user: DeLong, DeLong & Clarke-Pearson, Biometrics 44
+(1988), extended to clustered data by Obuchowski, Biometrics 53 (1997). Two scores of the same
+rows are compared paired: the difference is taken cluster by cluster before it is squared.
+Scores are ranked exactly, ties counting one half. A NaN score is a ValueError everywhere.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import (
+    midranks,
+    midranks_of_sorted,
+    number_ids,
+    order_of,
+    order_within,
+    twice_below,
+    twice_below_both,
+)
+
+Labels = NDArray[np.integer[Any]] | NDArray[np.bool_]
+Ids = NDArray[np.integer[Any]]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Influence:
+    """One score's mean fold AUC, and for each fold what each cluster moves its AUC by.
+
+    ``positive[f]`` and ``negative[f]`` are (clusters of fold f,) float64, the clustered structural
+    components, centred and divided by the number of positives and negatives. Influences of the
+    same `AucSample` subtract, so m scores and all their pairs cost m sorts.
+    """
+
+    auc: float
+    positive: tuple[Floats, ...]
+    negative: tuple[Floats, ...]
+
+
+class AucSample:
+    """Labelled rows prepared once, so that any number of scores can be measured and compared.
+
+    labels (n,) 0/1; clusters (n,) integer user ids; folds (n,) integers, or None for one fold.
+    A cluster is taken to lie in one fold: the folds' errors are added as independent.
+    Raises ValueError where a fold lacks a class or the lengths differ.
+    """
+
+    def __init__(self, labels: Labels, clusters: Ids, folds: Ids | None = None) -> None:
+        positive = _as_bool(labels)
+        self.rows = len(positive)
+        _same_length(self.rows, clusters, "clusters")
+        if folds is None:
+            self._folds = [_Fold(np.arange(self.rows), positive, clusters, "")]
+            return
+        _same_length(self.rows, folds, "folds")
+        self._folds = [
+            _Fold(np.flatnonzero(folds == f), positive, clusters, f" in fold {f}")
+            for f in np.unique(folds)
+        ]
+
+    def influence(self, scores: Floats) -> Influence:
+        """The mean fold AUC of ``scores`` (n,) and its influences: one sort of each fold."""
+        _check_scores(scores, self.rows)
+        parts = [fold.components(scores) for fold in self._folds]
+        return Influence(
+            math.fsum(auc for auc, _, _ in parts) / len(parts),
+            tuple(p for _, p, _ in parts),
+            tuple(n for _, _, n in parts),
+        )
+
+    def estimate(self, of: Influence) -> Estimate:
+        """The AUC with its error sqrt(sum of the folds' variances) / folds."""
+        return self._estimate(of.auc, of.positive, of.negative)
+
+    def difference(self, a: Influence, b: Influence) -> Estimate:
+        """AUC of ``a`` minus AUC of ``b``, paired."""
+        return self._estimate(
+            a.auc - b.auc,
+            tuple(x - y for x, y in zip(a.positive, b.positive, strict=True)),
+            tuple(x - y for x, y in zip(a.negative, b.negative, strict=True)),
+        )
+
+    def _estimate(
+        self, value: float, positive: tuple[Floats, ...], negative: tuple[Floats, ...]
+    ) -> Estimate:
+        variances = [
+            fold.variance(p, n) for fold, p, n in zip(self._folds, positive, negative, strict=True)
+        ]
+        return Estimate(value, math.sqrt(math.fsum(variances)) / len(variances), self.rows)
+
+
+class _Fold:
+    """The rows of one fold, split by class, with their clusters numbered from 0."""
+
+    def __init__(self, rows: NDArray[np.intp], positive: NDArray[np.bool_], ids: Ids, where: str):
+        is_positive = positive[rows]
+        codes = number_ids(ids[rows])
+        self.positives, self.negatives = rows[is_positive], rows[~is_positive]
+        _need_both(len(self.positives), len(self.negatives), where)
+        self.positive_codes, self.negative_codes = codes[is_positive], codes[~is_positive]
+        self.clusters = int(codes.max()) + 1
+        self.positives_of = np.bincount(self.positive_codes, minlength=self.clusters)
+        self.negatives_of = np.bincount(self.negative_codes, minlength=self.clusters)
+
+    def components(self, scores: Floats) -> tuple[float, Floats, Floats]:
+        """AUC, and (clusters,) influences of the positives and of the negatives."""
+        high, low = scores[self.positives], scores[self.negatives]
+        by_high, by_low = order_of(high), order_of(low)
+        high, low = high[by_high], low[by_low]
+        below, beneath = twice_below_both(low, high)  # of each: 2 x others under it, ties once
+        above = 2 * len(high) - beneath
+        pairs = 2 * len(high) * len(low)
+        auc = int(below.sum()) / pairs
+        won = np.bincount(self.positive_codes[by_high], below, self.clusters) / pairs
+        lost = np.bincount(self.negative_codes[by_low], above, self.clusters) / pairs
+        return (
+            auc,
+            won - self.positives_of * (auc / len(high)),
+            lost - self.negatives_of * (auc / len(low)),
+        )
+
+    def variance(self, positive: Floats, negative: Floats) -> float:
+        """Obuchowski's variance of an AUC, or of a difference where influences were subtracted."""
+        with_positive = int(np.count_nonzero(self.positives_of))
+        with_negative = int(np.count_nonzero(self.negatives_of))
+        if min(with_positive, with_negative) < 2:
+            return math.nan
+        variance = (
+            _unbias(with_positive) * float(positive @ positive)
+            + _unbias(with_negative) * float(negative @ negative)
+            + 2.0 * _unbias(self.clusters) * float(positive @ negative)
+        )
+        return max(variance, 0.0)
+
+
+def auc(labels: Labels, scores: Floats) -> float:
+    """Exact AUC of scores (n,) for labels (n,) 0/1: P(positive above negative), ties one half.
+
+    Raises ValueError where a class is absent, a score is NaN or the lengths differ.
+    """
+    positive = _as_bool(labels)
+    _check_scores(scores, len(positive))
+    high, low = np.sort(scores[positive]), np.sort(scores[~positive])
+    _need_both(len(high), len(low), "")
+    return int(twice_below(low, high).sum()) / (2 * len(high) * len(low))
+
+
+def auc_with_error(labels: Labels, scores: Floats, clusters: Ids) -> Estimate:
+    """AUC of scores (n,) with DeLong's error clustered by ``clusters`` (n,). ``n`` counts rows."""
+    sample = AucSample(labels, clusters)
+    return sample.estimate(sample.influence(scores))
+
+
+def auc_difference(labels: Labels, a: Floats, b: Floats, clusters: Ids) -> Estimate:
+    """AUC of ``a`` minus AUC of ``b`` on the same rows, with the paired clustered error."""
+    sample = AucSample(labels, clusters)
+    return sample.difference(sample.influence(a), sample.influence(b))
+
+
+def mean_fold_auc(labels: Labels, scores: Floats, folds: Ids, clusters: Ids) -> Estimate:
+    """Mean of the AUCs within each fold, each fold counting alike: the AUC of an OOF.
+
+    Rows of different folds come from different models and are never ranked against each other.
+    """
+    sample = AucSample(labels, clusters, folds)
+    return sample.estimate(sample.influence(scores))
+
+
+def mean_fold_auc_difference(
+    labels: Labels, a: Floats, b: Floats, folds: Ids, clusters: Ids
+) -> Estimate:
+    """Mean fold AUC of ``a`` minus that of ``b``, with the paired clustered error."""
+    sample = AucSample(labels, clusters, folds)
+    return sample.difference(sample.influence(a), sample.influence(b))
+
+
+def gauc(labels: Labels, scores: Floats, users: Ids) -> Estimate:
+    """GAUC: the plain mean of the AUC within each user, every user counting alike.
+
+    Users whose rows are all of one class have no AUC and are left out; ``n`` counts the others.
+    The error is that of a mean over users. Raises ValueError where no user is left.
+    """
+    positive = _as_bool(labels)
+    _check_scores(scores, len(positive))
+    _same_length(len(positive), users, "users")
+    codes = number_ids(users)
+    order = order_within(codes, scores)
+    codes, scores, positive = codes[order], scores[order], positive[order]
+    new_user = np.diff(codes, prepend=-1) != 0
+    rank = midranks_of_sorted(new_user | np.r_[True, scores[1:] != scores[:-1]])
+    rank -= np.flatnonzero(new_user)[np.cumsum(new_user) - 1]  # now from 1 within each user
+    won = np.bincount(codes, rank * positive)
+    high = np.bincount(codes, positive)
+    low = np.bincount(codes) - high
+    both = (high > 0) & (low > 0)
+    if not both.any():
+        raise ValueError("GAUC needs a user with both classes, found none")
+    high, low = high[both], low[both]
+    each = (won[both] - high * (high + 1) / 2) / (high * low)
+    error = float(each.std(ddof=1)) / math.sqrt(len(each)) if len(each) > 1 else math.nan
+    return Estimate(float(each.mean()), error, len(each))
+
+
+def logloss_with_error(labels: Labels, logits: Floats, clusters: Ids) -> Estimate:
+    """Mean of -log p(label) of logits (n,), in nats, with the error clustered by ``clusters``.
+
+    Computed from the logits, so it stays exact where a sigmoid would saturate.
+    """
+    positive = _as_bool(labels)
+    _check_scores(logits, len(positive))
+    _same_length(len(positive), clusters, "clusters")
+    if len(logits) == 0 or np.isinf(logits).any():
+        raise ValueError("logloss needs finite logits, found none or an infinite one")
+    against = np.where(positive, -logits, logits)
+    loss = np.maximum(against, 0.0) + np.log1p(np.exp(-np.abs(logits)))
+    mean = float(loss.mean())
+    of_cluster = np.bincount(number_ids(clusters), loss - mean)
+    count = len(of_cluster)
+    if count < 2:
+        return Estimate(mean, math.nan, len(loss))
+    return Estimate(
+        mean, math.sqrt(_unbias(count) * float(of_cluster @ of_cluster)) / len(loss), len(loss)
+    )
+
+
+def tied_share(scores: Floats) -> float:
+    """Share of the rows whose score another row has too, in [0, 1]; 0 for no rows."""
+    _check_scores(scores, len(scores))
+    if len(scores) == 0:
+        return 0.0
+    ordered = np.sort(scores)
+    new = np.r_[True, ordered[1:] != ordered[:-1], True]
+    return 1.0 - np.count_nonzero(new[1:] & new[:-1]) / len(scores)
+
+
+def rank_correlation(a: Floats, b: Floats) -> float:
+    """Spearman's rank correlation of a (n,) and b (n,), ties at their mean rank.
+
+    NaN where one of them is constant.
+    """
+    _check_scores(a, len(a))
+    _check_scores(b, len(a))
+    x, y = midranks(a), midranks(b)
+    x, y = x - x.mean(), y - y.mean()
+    size = math.sqrt(float(x @ x) * float(y @ y))
+    return max(-1.0, min(1.0, float(x @ y) / size)) if size > 0.0 else math.nan
+
+
+def _unbias(count: int) -> float:
+    return count / (count - 1)
+
+
+def _as_bool(labels: Labels) -> NDArray[np.bool_]:
+    positive: NDArray[np.bool_] = labels == 1
+    if not np.array_equal(positive, labels):
+        raise ValueError("labels must be 0 or 1, found other values")
+    return positive
+
+
+def _check_scores(scores: Floats, rows: int) -> None:
+    _same_length(rows, scores, "scores")
+    if np.isnan(scores).any():
+        raise ValueError(f"scores must be numbers, found {np.isnan(scores).sum()} NaN")
+
+
+def _same_length(rows: int, values: NDArray[Any], what: str) -> None:
+    if values.shape != (rows,):
+        raise ValueError(f"{what} must have shape ({rows},), found {values.shape}")
+
+
+def _need_both(positives: int, negatives: int, where: str) -> None:
+    if positives == 0 or negatives == 0:
+        raise ValueError(
+            f"AUC needs both classes{where}, found {positives} positives, {negatives} negatives"
+        )

@@ -1,0 +1,90 @@
+"""Millions of rows as the few points that a figure shows. Numpy only."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.metrics.calibration import calibration
+from mmctr_kit.metrics.ranks import number_ids
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.integer[Any]]
+Ids = NDArray[np.integer[Any]]
+
+ROC_POINTS = 200
+BINS = 40
+
+
+def roc_curve(labels: Labels, scores: Floats, points: int = ROC_POINTS) -> tuple[Floats, Floats]:
+    """(false positive rate, true positive rate), (points,) each, at even steps of the first.
+
+    Between the thresholds it is interpolated, so that ties count as one half, as in AUC. Steps are
+    finer below 0.1, where the curve is steep. Raises ValueError where a class is absent.
+    """
+    order = np.argsort(-scores, kind="stable")
+    positive, ordered = labels[order] == 1, scores[order]
+    ends = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], True])
+    hits = np.cumsum(positive)[ends]
+    alarms = 1 + ends - hits
+    if hits[-1] == 0 or alarms[-1] == 0:
+        raise ValueError("a ROC curve needs both classes, found one alone")
+    x = np.r_[0.0, alarms / alarms[-1]]
+    y = np.r_[0.0, hits / hits[-1]]
+    grid = _rates(points)
+    # At one x the curve may rise straight up: its upper end is what later points begin from.
+    return grid, np.interp(grid, x, y)
+
+
+def mean_roc(labels: Labels, scores: Floats, folds: Ids) -> tuple[Floats, Floats]:
+    """The mean of the folds' ROC curves at each false positive rate (Fawcett 2006, vertical
+    averaging): the area under it is the mean of the folds' AUCs."""
+    each = [roc_curve(labels[folds == f], scores[folds == f]) for f in np.unique(folds)]
+    mean: Floats = np.stack([y for _, y in each]).mean(axis=0)
+    return each[0][0], mean
+
+
+def reliability(labels: Labels, logits: Floats, users: Ids) -> tuple[Floats, Floats, Floats, float]:
+    """Ten bins of as many rows each: mean prediction, mean label and its error, clustered by user;
+    and the ECE."""
+    found = calibration(labels, logits)
+    ordered = np.sort(logits)
+    cuts = ordered[(np.arange(1, 10) * len(ordered)) // 10]
+    of = np.searchsorted(cuts, logits, side="right")
+    used = np.flatnonzero(np.bincount(of, minlength=10))
+    errors = [_error_of_mean(labels[of == b], users[of == b]) for b in used]
+    return found.bin_prediction, found.bin_label, np.array(errors), found.ece
+
+
+def _error_of_mean(values: Labels, users: Ids) -> float:
+    """NaN of one user alone."""
+    sums = np.bincount(number_ids(users), values - values.mean())
+    if len(sums) < 2:
+        return math.nan
+    return math.sqrt(len(sums) / (len(sums) - 1) * float(sums @ sums)) / len(values)
+
+
+def histograms(scores: Mapping[str, Floats]) -> tuple[Floats, dict[str, Floats]]:
+    """Bin edges (BINS + 1,) that all share, and of each the share of rows in every bin (BINS,).
+
+    The bins reach from the 0.1 % to the 99.9 % quantile of all; what lies beyond is counted in the
+    outermost ones.
+    """
+    ends = [np.quantile(x, (0.001, 0.999)) for x in scores.values() if len(x)]
+    low, high = min(e[0] for e in ends), max(e[1] for e in ends)
+    if not high > low:
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, BINS + 1)
+    shares = {
+        name: np.histogram(np.clip(x, low, high), edges)[0] / max(1, len(x))
+        for name, x in scores.items()
+    }
+    return edges, shares
+
+
+def _rates(points: int) -> Floats:
+    fine = points // 3
+    low = np.linspace(0.0, 0.1, fine, endpoint=False)
+    return np.concatenate([low, np.linspace(0.1, 1.0, points - fine)])

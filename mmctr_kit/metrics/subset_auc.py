@@ -1,0 +1,164 @@
+"""The AUC of some rows beside that of the others, for many choices of rows. Numpy only.
+
+The rows are sorted once; each choice then costs a few passes over them, no sort of its own.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import number_ids, order_within
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """AUC of the chosen rows, AUC of the rest, and the first minus the second.
+
+    Each is None where it has no pair of a positive and a negative; an error is NaN where fewer
+    than two clusters hold positives, or negatives. ``positive_clusters`` and
+    ``negative_clusters``: how many clusters the chosen rows' AUC takes positives, negatives from.
+    """
+
+    chosen: Estimate | None
+    rest: Estimate | None
+    gap: Estimate | None
+    positive_clusters: int
+    negative_clusters: int
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The AUC of a part and (clusters,) what each cluster's positives and negatives move it by."""
+
+    auc: float
+    rows: int
+    positive: Floats
+    negative: Floats
+    variance: float
+    positive_clusters: int
+    negative_clusters: int
+
+
+class RankedRows:
+    """Labelled, scored rows, sorted once by fold and score.
+
+    labels (n,) 0/1; scores (n,) without NaN; clusters (n,) user ids; folds (n,) integers, or None
+    for one fold. The AUC here is P(positive above negative | both in one fold): folds' scores come
+    from different models, so pairs across folds say nothing. It is the mean of the folds' AUCs,
+    each weighted by its pairs, so that a slice with few rows in one fold is not at their mercy.
+    """
+
+    def __init__(
+        self, labels: Integers, scores: Floats, clusters: Integers, folds: Integers | None = None
+    ) -> None:
+        n = len(labels)
+        fold = np.zeros(n, np.intp) if folds is None else number_ids(folds)
+        self._order = order_within(fold, scores)
+        fold, ordered = fold[self._order], scores[self._order]
+        self._positive: NDArray[np.bool_] = (labels == 1)[self._order]
+        self._cluster = number_ids(clusters)[self._order]
+        self._clusters = int(self._cluster.max(initial=-1)) + 1
+        self._fold = fold
+        self._edges = np.concatenate([[0], np.cumsum(np.bincount(fold))])
+        new = np.ones(n, np.bool_)
+        new[1:] = (fold[1:] != fold[:-1]) | (ordered[1:] != ordered[:-1])
+        starts = np.flatnonzero(new)
+        group = np.cumsum(new) - 1
+        self._low = starts[group]
+        self._high = np.append(starts[1:], n)[group] if n else starts
+
+    def contrast(self, chosen: NDArray[np.bool_]) -> Contrast:
+        """The rows ``chosen`` (n,) against the others.
+
+        The errors are clustered (Obuchowski, Biometrics 53, 1997). Users with rows on both sides
+        make the two AUCs depend on each other: the gap's variance is the sum of theirs less twice
+        the covariance, summed over users from the same influences.
+        """
+        inside = np.asarray(chosen, np.bool_)[self._order]
+        a, b = self._part(inside), self._part(~inside)
+        return Contrast(
+            chosen=None if a is None else _estimate(a),
+            rest=None if b is None else _estimate(b),
+            gap=None if a is None or b is None else self._gap(a, b),
+            positive_clusters=0 if a is None else a.positive_clusters,
+            negative_clusters=0 if a is None else a.negative_clusters,
+        )
+
+    def _part(self, inside: NDArray[np.bool_]) -> _Part | None:
+        negatives_before = _count_before(inside & ~self._positive)
+        positives_before = _count_before(inside & self._positive)
+        positives = np.diff(positives_before[self._edges])  # a fold
+        negatives = np.diff(negatives_before[self._edges])
+        pairs = int(positives @ negatives)
+        if pairs == 0:
+            return None
+        high = np.flatnonzero(inside & self._positive & (negatives > 0)[self._fold])
+        low = np.flatnonzero(inside & ~self._positive & (positives > 0)[self._fold])
+        won = self._twice_below(negatives_before, high)
+        lost = 2 * positives[self._fold[low]] - self._twice_below(positives_before, low)
+        auc = int(won.sum()) / (2 * pairs)
+        # Centred on the AUC of all folds, not on each fold's own: a fold with one positive would
+        # otherwise look as if it were exact.
+        up = (won / 2 - auc * negatives[self._fold[high]]) / pairs
+        down = (lost / 2 - auc * positives[self._fold[low]]) / pairs
+        return self._measured(auc, int(inside.sum()), (high, up), (low, down))
+
+    def _measured(
+        self,
+        auc: float,
+        rows: int,
+        high: tuple[NDArray[np.intp], Floats],
+        low: tuple[NDArray[np.intp], Floats],
+    ) -> _Part:
+        """The influences by cluster, and Obuchowski's variance from them."""
+        code_high, code_low = self._cluster[high[0]], self._cluster[low[0]]
+        positive: Floats = np.bincount(code_high, high[1], self._clusters).astype(np.float64)
+        negative: Floats = np.bincount(code_low, low[1], self._clusters).astype(np.float64)
+        has_positive = np.zeros(self._clusters, np.bool_)
+        has_negative = np.zeros(self._clusters, np.bool_)
+        has_positive[code_high] = True
+        has_negative[code_low] = True
+        p, n = int(has_positive.sum()), int(has_negative.sum())
+        variance = math.nan
+        if min(p, n) >= 2:
+            variance = (
+                _unbias(p) * float(positive @ positive)
+                + _unbias(n) * float(negative @ negative)
+                + 2 * _unbias(int((has_positive | has_negative).sum())) * float(positive @ negative)
+            )
+        return _Part(auc, rows, positive, negative, max(variance, 0.0), p, n)
+
+    def _twice_below(self, before: NDArray[np.int64], rows: NDArray[np.intp]) -> NDArray[np.int64]:
+        """2 x the counted rows of the same fold that score less + those that score the same."""
+        start = before[self._edges[self._fold[rows]]]
+        below: NDArray[np.int64] = before[self._low[rows]] + before[self._high[rows]] - 2 * start
+        return below
+
+    def _gap(self, a: _Part, b: _Part) -> Estimate:
+        variance = a.variance + b.variance
+        if not math.isnan(variance):
+            shared = float((a.positive + a.negative) @ (b.positive + b.negative))
+            variance = max(variance - 2 * _unbias(self._clusters) * shared, 0.0)
+        return Estimate(a.auc - b.auc, math.sqrt(variance), a.rows + b.rows)
+
+
+def _estimate(part: _Part) -> Estimate:
+    return Estimate(part.auc, math.sqrt(part.variance), part.rows)
+
+
+def _count_before(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(n + 1,) how many of the rows before each are in ``mask``."""
+    before = np.zeros(len(mask) + 1, np.int64)
+    np.cumsum(mask, out=before[1:])
+    return before
+
+
+def _unbias(count: int) -> float:
+    return count / (count - 1)

@@ -1,0 +1,142 @@
+"""Building blocks shared by the model files.
+
+Shapes: B rows, P packed history positions, D the width of an item vector, N items. The official
+pipeline's initialisation: embeddings N(0, 1e-4), linear layers Xavier normal with zero bias.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmctr_kit.models.ops.dropout import Dropout, relu_dropout
+from mmctr_kit.models.ops.gather import eager_on_cpu
+from mmctr_kit.models.option_types import Activation
+
+EMBEDDING_STD = 1e-4
+
+
+def activation(name: Activation, spent: bool = False) -> nn.Module:
+    """The pointwise non-linearity of that name; ``spent`` where its input is not used again."""
+    if spent and name == "relu":
+        return _SpentReLU()
+    modules: dict[str, type[nn.Module]] = {
+        "relu": nn.ReLU,
+        "prelu": nn.PReLU,
+        "gelu": nn.GELU,
+        "silu": nn.SiLU,
+        "sigmoid": nn.Sigmoid,
+        "tanh": nn.Tanh,
+    }
+    return modules[name]()
+
+
+class _SpentReLU(nn.ReLU):
+    """In place, but in bf16: there a CPU takes twice as long in place as it does elsewhere."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu(input, inplace=input.dtype != torch.bfloat16)
+
+
+def embedding(size: int, dim: int) -> nn.Embedding:
+    """(size, dim) embedding table, N(0, 1e-4)."""
+    table = nn.Embedding(size, dim)
+    nn.init.normal_(table.weight, std=EMBEDDING_STD)
+    return table
+
+
+def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
+    """Linear layer, Xavier normal, zero bias."""
+    layer = nn.Linear(inputs, outputs, bias=bias)
+    nn.init.xavier_normal_(layer.weight)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def product_type(values: Tensor) -> torch.dtype:
+    """What products of ``values`` are computed in: autocast's type where it is on."""
+    device = values.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else values.dtype
+
+
+def concat(parts: Sequence[Tensor]) -> Tensor:
+    """(n, d_1), (n, d_2)... -> (n, d_1 + d_2 + ...), in what products of it are computed in."""
+    return torch.cat([part.to(product_type(part)) for part in parts], dim=-1)
+
+
+class Layers(nn.Sequential):
+    """One layer after another; a ReLU and the dropout after it as one."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(n, inputs) -> (n, outputs)."""
+        left = list(self)
+        while left:
+            layer = left.pop(0)
+            rate = _rate(left[0], input) if left and isinstance(layer, nn.ReLU) else 0.0
+            if rate:
+                left.pop(0)
+                input = relu_dropout(input, rate)
+            else:
+                input = layer(input)
+        return input
+
+
+class MLP(Layers):
+    """Per hidden width: Linear, BatchNorm if on, activation, dropout. Then a Linear to ``out``.
+
+    Input (B, inputs), output (B, out); with ``out`` None the last Linear is left out, and the
+    output has the last hidden width.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: Sequence[int],
+        *,
+        out: int | None,
+        act: Activation,
+        dropout: float,
+        batch_norm: bool,
+    ) -> None:
+        layers: list[nn.Module] = []
+        for width in hidden:
+            layers.append(linear(inputs, width))
+            if batch_norm:
+                layers.append(nn.BatchNorm1d(width))
+            layers.append(activation(act))
+            if dropout:
+                layers.append(Dropout(dropout))
+            inputs = width
+        if out is not None:
+            layers.append(linear(inputs, out))
+        super().__init__(*layers)
+
+
+def _rate(layer: nn.Module, values: Tensor) -> float:
+    """That of a dropout for :func:`relu_dropout`, which a CPU has no use for; 0 if it is none."""
+    if eager_on_cpu(values) or not isinstance(layer, Dropout) or not layer.training:
+        return 0.0
+    return layer.p if layer.p < 1 else 0.0
+
+
+class SqueezeExcitation(nn.Module):
+    """Re-weighs fields by what all of them show: SENET of FiBiNET (Huang et al., RecSys 2019).
+
+    Each of the F fields is squeezed to its mean; two fully connected layers, F -> ceil(F / ratio)
+    -> F with a ReLU between, give each field one factor in 0..1 (a sigmoid, as Hu et al., CVPR
+    2018, have it; FiBiNET's ReLU can switch a field off for good).
+    """
+
+    def __init__(self, fields: int, ratio: int) -> None:
+        super().__init__()
+        squeezed = -(-fields // ratio)
+        self.excite = nn.Sequential(
+            linear(fields, squeezed), nn.ReLU(), linear(squeezed, fields), nn.Sigmoid()
+        )
+
+    def forward(self, fields: Sequence[Tensor]) -> list[Tensor]:
+        """F fields (B, d_f) of any widths -> the same, each row times its factor."""
+        factor = self.excite(torch.stack([field.mean(-1) for field in fields], dim=-1))  # (B, F)
+        return [field * f for field, f in zip(fields, factor.split(1, dim=-1), strict=True)]

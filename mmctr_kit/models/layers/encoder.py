@@ -1,0 +1,129 @@
+"""The item encoder that every model shares: id, tags and multimodal vector to one item vector.
+
+Shapes: N items, K encoded ids, D the width of an item vector.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmctr_kit.models.layers.blocks import concat, embedding
+from mmctr_kit.models.layers.fusion import ModalityFusion
+from mmctr_kit.models.ops.gather import gather, rounded, weighted_rows
+from mmctr_kit.models.option_types import FusionKind
+
+
+@dataclass(frozen=True)
+class Modalities:
+    """What the columns of the item table are, and how they are fused.
+
+    ``widths`` of the modalities side by side add up to the table's; ``present`` (N + 1, M) bool,
+    1 = the item has the modality. ``kind``, ``heads`` and ``dropout`` are
+    :class:`~mmctr_kit.models.layers.fusion.ModalityFusion`'s.
+    """
+
+    widths: tuple[int, ...]
+    present: Tensor
+    kind: FusionKind
+    heads: int
+    dropout: float
+
+
+class ItemEncoder(nn.Module):
+    """Item vector: id embedding, mean of the tag embeddings, projected multimodal vector.
+
+    ``item_tags`` (N + 1, tags) int, 0 = no tag; ``item_emb`` (N + 1, d) float32, d may be 0: then
+    there is no multimodal part. Row 0 is the padding item. ``modalities`` says how its columns are
+    fused; without, they are one vector, projected as the official baseline does. ``use_item_id``
+    and ``use_tags`` leave out the first and the second part, tables and all. ``widths`` are those
+    of the parts, ``width`` = D.
+    """
+
+    tags: Tensor
+    item_emb: Tensor
+    present: Tensor
+
+    def __init__(
+        self,
+        item_tags: Tensor,
+        item_emb: Tensor,
+        n_tags: int,
+        dim: int,
+        emb_dim: int,
+        *,
+        use_item_id: bool = True,
+        use_tags: bool = True,
+        modalities: Modalities | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("tags", item_tags, persistent=False)
+        self.register_buffer("item_emb", item_emb, persistent=False)
+        self.item_id = embedding(len(item_tags), dim) if use_item_id else None
+        self.item_tags = embedding(n_tags, dim) if use_tags else None
+        d = item_emb.shape[1]
+        if modalities is None:
+            whole = torch.ones(len(item_emb), 1, dtype=torch.bool, device=item_emb.device)
+            modalities = Modalities((d,), whole, "concat", 1, 0.0)
+        self.register_buffer("present", modalities.present, persistent=False)
+        self.project: ModalityFusion | None = None
+        if d:
+            self.project = ModalityFusion(
+                modalities.widths,
+                emb_dim,
+                kind=modalities.kind,
+                heads=modalities.heads,
+                dropout=modalities.dropout,
+            )
+        self.widths = [dim] * (use_item_id + use_tags) + [emb_dim] * (d > 0)
+        self.width = sum(self.widths)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(n,) item ids -> (n, D), in what products of them are computed in."""
+        parts = []
+        if self.item_id is not None:
+            parts.append(self.item_id(ids))
+        if self.item_tags is not None:
+            parts.append(_mean_of_real(self.tags[ids], self.item_tags.weight))
+        if self.project is not None:
+            parts.append(self.project(self.item_emb[ids], self.present[ids]))
+        return concat(parts)
+
+    def lookup(self, history: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """(B, D) vectors of the (B,) targets, and those of the (P,) history items, as a table (K,
+        D) and each position's row of it (P,), None where position p has row p.
+
+        On a CPU each distinct item is encoded once. Elsewhere, and where a step is compiled, K must
+        not depend on the ids: it is the catalogue, or each id by itself where there are fewer.
+        """
+        ids = torch.cat([history, target])
+        n = len(history)
+        if ids.device.type == "cpu" and not torch.compiler.is_compiling():
+            seen = torch.zeros(len(self.tags), dtype=torch.bool)
+            seen[ids] = True
+            distinct = seen.nonzero().squeeze(1)
+            distinct = F.pad(distinct, (0, rounded(len(distinct)) - len(distinct)))
+            table, index = self(distinct), (seen.cumsum(0) - 1)[ids]
+        elif len(self.tags) <= len(ids):
+            table, index = self(torch.arange(len(self.tags), device=ids.device)), ids
+        else:
+            # Split, not sliced: each slice's gradient would be as large as the whole.
+            past, targets = torch.split(self(ids), [n, len(target)])
+            return targets, past, None
+        return gather(table, index[n:]), table, index[:n]
+
+
+def _mean_of_real(tags: Tensor, table: Tensor) -> Tensor:
+    """(n, tags) tag ids, 0 = none -> (n, dim) mean of the rows of ``table``; zeros if no tag."""
+    real = (tags != 0).to(table.dtype)
+    count = real.sum(1, keepdim=True) + 1e-12
+    if tags.device.type == "cpu" and not torch.compiler.is_compiling():
+        row, column = (tags != 0).nonzero(as_tuple=True)
+        offsets = F.pad((tags != 0).sum(1).cumsum(0), (1, 0))
+        return weighted_rows(None, table, tags[row, column].long(), row, offsets) / count
+    # Compiled, a gather's gradient is added atomically: where the padding of all items fell on row
+    # 0 they would queue for it, so the zeros go to rows all over the table.
+    spread = torch.arange(tags.numel(), device=tags.device).view(tags.shape) % len(table)
+    rows = F.embedding(torch.where(tags != 0, tags, spread), table)
+    return (rows * real[..., None]).sum(1) / count

@@ -1,0 +1,1 @@
+"""Operations on packed rows: gathers, segment sums, kernels."""

@@ -1,0 +1,224 @@
+"""What goes from rows to their history positions and back, with gradients that suit the device.
+
+The positions of a row lie side by side, so a sum over them is a walk from where the row begins to
+where it ends. On a GPU a kernel of our own takes it, in a fixed order; torch would add positions
+up atomically, in any order and, where rows are long, one waiting for the other. On a CPU it is
+:mod:`mmctr_kit.models.ops.gather`'s sums.
+
+Shapes: B rows, P packed history positions, H heads, K rows of a table. ``row`` (P,) and ``offsets``
+(B + 1,) are those of :class:`mmctr_kit.models.batch.Batch`; a position from ``offsets[B]`` on is a
+dummy, whose row is B.
+"""
+
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmctr_kit.models.ops.gather import eager_on_cpu, gather, gather_sum, weighted_rows
+
+
+def rows_to_positions(values: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
+    """(B, d) values of rows -> (P, d), each at its row's positions; zeros at dummies."""
+    if eager_on_cpu(values):
+        return gather(with_zeros(values), row)
+    found: Tensor = _ToPositions.apply(values, row, offsets)  # type: ignore[no-untyped-call]
+    return found
+
+
+def row_products(
+    values: Tensor, table: Tensor, index: Tensor | None, row: Tensor, offsets: Tensor
+) -> Tensor:
+    """Each position's row times what the position holds: (B, d) values of rows and
+    ``table[index]``, (K, d) and (P,) or None as in :func:`gather` -> (P, d); zeros at dummies."""
+    if eager_on_cpu(values):
+        return gather(with_zeros(values), row) * gather(table, index)
+    found: Tensor = _RowProducts.apply(  # type: ignore[no-untyped-call]
+        values, gather(table, index), row, offsets
+    )
+    return found
+
+
+def row_and_item_sums(
+    values: Tensor, table: Tensor, index: Tensor, row: Tensor, offsets: Tensor
+) -> Tensor:
+    """(B, d) values of rows, (K, d) values of items, (P,) the positions' items -> (P, d) the sum of
+    both; an item's alone at dummies."""
+    if eager_on_cpu(values):
+        return gather_sum(with_zeros(values), row, table, index)
+    return rows_to_positions(values, row, offsets).add_(gather(table, index))
+
+
+def weighted_sum(
+    weight: Tensor, table: Tensor, index: Tensor | None, row: Tensor, offsets: Tensor
+) -> Tensor:
+    """Per row, the sum over its positions of ``weight[p] * table[index[p]]``, in float32.
+
+    ``weight`` (P, H): head h weighs the h-th of H equal shares of the columns. ``table`` (K, D),
+    ``index`` (P,) or None as in :func:`gather` -> (B, D).
+    """
+    weight = weight.float()
+    if index is not None and eager_on_cpu(table):
+        if weight.shape[1] == 1:
+            return weighted_rows(weight.squeeze(1), table.float(), index, row, offsets)
+        shares = table.float().chunk(weight.shape[1], dim=1)
+        heads = zip(weight.unbind(1), shares, strict=True)
+        return torch.cat([weighted_rows(w, t, index, row, offsets) for w, t in heads], dim=1)
+    total: Tensor = _WeightedSum.apply(  # type: ignore[no-untyped-call]
+        weight, gather(table, index), row, offsets
+    )
+    return total
+
+
+def row_sum(values: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
+    """(P, d) values of positions -> (B, d) their sum in each row, float32; dummies left out."""
+    found: Tensor = _RowSum.apply(values.float(), row, offsets)  # type: ignore[no-untyped-call]
+    return found
+
+
+def segment_softmax(scores: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
+    """Softmax of each column over the positions of each row, in float32: (P, H) -> (P, H).
+
+    What dummies get is finite, and of no use. Each row's maximum is taken off first, so nothing
+    overflows.
+    """
+    scores, rows = scores.float(), len(offsets) - 1
+    with torch.no_grad():
+        lowest = scores.new_full((rows + 1, scores.shape[1]), -torch.inf)
+        index = row.long().unsqueeze(1).expand_as(scores)
+        highest = lowest.scatter_reduce(0, index, scores, "amax").index_select(0, row)
+    unscaled = torch.exp(scores - highest)
+    total = rows_to_positions(row_sum(unscaled, row, offsets), row, offsets)
+    return unscaled / torch.where((row < rows).unsqueeze(1), total, 1.0)
+
+
+def with_zeros(values: Tensor) -> Tensor:
+    """(B, d) -> (B + 1, d): a row of zeros for dummy positions."""
+    return torch.cat([values, values.new_zeros(1, values.shape[1])])
+
+
+@torch.library.custom_op("mmctr_kit::segment_sum", mutates_args=())
+def segment_sum(
+    values: Tensor,
+    offsets: Tensor,
+    weight: Tensor | None,
+    other: Tensor | None,
+    dtype: torch.dtype,
+) -> Tensor:
+    """(P, d) values of positions -> (B, d) of ``dtype``, their sum in each row, taken in float32.
+
+    Each is multiplied by its ``weight`` (P, H), as in :func:`weighted_sum`, and by ``other``
+    (P, d), where given. It has no gradient: those above say theirs.
+    """
+    if other is not None:
+        values = values.float() * other
+    if weight is not None:
+        values = (_by_head(values.float(), weight.shape[1]) * weight[..., None]).flatten(1)
+    total = torch.segment_reduce(
+        values.float().contiguous(),
+        "sum",
+        offsets=offsets.long(),
+        axis=0,
+        initial=0,
+        unsafe=True,
+    )
+    return total.to(dtype)
+
+
+@segment_sum.register_fake
+def _(
+    values: Tensor,
+    offsets: Tensor,
+    weight: Tensor | None,  # noqa: ARG001
+    other: Tensor | None,  # noqa: ARG001
+    dtype: torch.dtype,
+) -> Tensor:
+    return values.new_empty(len(offsets) - 1, values.shape[1], dtype=dtype)
+
+
+if find_spec("triton") is not None:  # torch comes without it on some systems
+
+    @segment_sum.register_kernel("cuda")
+    def _(*given: Any, **named: Any) -> Tensor:
+        from mmctr_kit.models.ops.segment_kernel import sum_rows
+
+        return sum_rows(*given, **named)
+
+
+def _by_head(values: Tensor, heads: int) -> Tensor:
+    """(P, D) -> (P, H, D / H)."""
+    return values.reshape(len(values), heads, values.shape[1] // heads)
+
+
+def _spread(values: Tensor, row: Tensor) -> Tensor:
+    """(B, d) -> (P, d), zeros at dummies."""
+    last = len(values) - 1
+    taken = values.index_select(0, row.clamp(max=last))
+    return torch.where((row <= last).unsqueeze(1), taken, 0.0)
+
+
+def _spread_again(values: Tensor, row: Tensor) -> Tensor:
+    """:func:`_spread` in a gradient, by another operation: a compiler that found the same one twice
+    would write out the first for the second."""
+    last = len(values) - 1
+    taken = F.embedding(row.clamp(max=last), values)
+    return torch.where((row <= last).unsqueeze(1), taken, 0.0)
+
+
+class _ToPositions(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
+        ctx.save_for_backward(offsets)
+        ctx.dtype = values.dtype
+        return _spread(values, row)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (offsets,) = ctx.saved_tensors
+        return segment_sum(gradient, offsets, None, None, ctx.dtype), None, None
+
+
+class _RowSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
+        ctx.save_for_backward(row)
+        total: Tensor = segment_sum(values, offsets, None, None, torch.float32)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (row,) = ctx.saved_tensors
+        return _spread(gradient, row), None, None
+
+
+class _RowProducts(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, keys: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
+        ctx.save_for_backward(values, keys, row, offsets)
+        return _spread(values, row) * keys
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        values, keys, row, offsets = ctx.saved_tensors
+        of_values = segment_sum(gradient, offsets, None, keys, values.dtype)
+        of_keys = (gradient * _spread_again(values, row)).to(keys.dtype)
+        return of_values, of_keys, None, None
+
+
+class _WeightedSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, values: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, values, row)
+        total: Tensor = segment_sum(values, offsets, weight, None, torch.float32)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        weight, values, row = ctx.saved_tensors
+        heads = weight.shape[1]
+        by_head = _by_head(_spread(gradient, row), heads)
+        of_weight = (by_head * _by_head(values, heads)).sum(-1)
+        of_values = (by_head * weight.unsqueeze(-1)).flatten(1).to(values.dtype)
+        return of_weight, of_values, None, None

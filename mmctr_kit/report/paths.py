@@ -1,0 +1,57 @@
+"""Where a report may be written: in place of a report, and of nothing else."""
+
+from pathlib import Path
+
+from mmctr_kit.errors import UsageError
+from mmctr_kit.runs.run import Run
+
+SUFFIXES = (".html", ".htm")
+
+MARK = "<!-- mmctr-kit report -->"
+"""The page's second line: what has it may be written over."""
+
+
+def require_free(out: Path) -> None:
+    """Raises UsageError where ``out`` is anything but a report, or nothing, or no page's name."""
+    if out.is_dir():
+        raise UsageError(f"'{out}' is a folder; --out names the page, like {out / 'report.html'}")
+    if out.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"a report is a page of HTML; found the name '{out}'; end it in .html")
+    if not out.exists():
+        return
+    with out.open("rb") as file:
+        if MARK.encode() not in file.read(200):
+            raise UsageError(f"'{out}' exists and is no report; name another --out")
+
+
+_SUFFIXES = (".study", ".ablate")
+
+
+def argument(run: Run, root: Path) -> str:
+    """The run as commands with ``--runs root`` find it: its name, or its path where it lies deeper,
+    as a study's finalists do, or elsewhere."""
+    inside = _inside(run, root)
+    if inside is None:
+        return str(run.path)
+    return run.name if inside == Path(run.name) else str(root / inside)
+
+
+def recipe_file(run: Run, root: Path) -> str:
+    """The run's own resolved recipe, as cv takes it."""
+    inside = _inside(run, root)
+    return str((run.path if inside is None else root / inside) / "recipe.yaml")
+
+
+def label(run: Run, root: Path) -> str:
+    """What new things made from the run are called: trial-0 of study s is s-trial-0."""
+    inside = _inside(run, root)
+    parts = (run.name,) if inside is None else inside.parts
+    for suffix in _SUFFIXES:
+        parts = tuple(part.removesuffix(suffix) for part in parts)
+    return "-".join(part for part in parts if part != "finalists")
+
+
+def _inside(run: Run, root: Path) -> Path | None:
+    """The run's path under ``root``; None where it lies elsewhere."""
+    path, top = run.path.resolve(), root.resolve()
+    return path.relative_to(top) if path.is_relative_to(top) else None

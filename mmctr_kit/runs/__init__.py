@@ -1,0 +1,1 @@
+"""Run folders: what a run holds, writing it, scoring and comparing runs."""

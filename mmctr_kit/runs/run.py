@@ -1,0 +1,137 @@
+"""Run folders: the only code that writes or reads them, with `foldfolder`. Design: section 5.
+
+Every file is written under a temporary name and renamed; ``DONE`` comes last. What two equal runs
+may differ in stands in files named ``timings.json`` and nowhere else.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.errors import RunError, UsageError, did_you_mean
+from mmctr_kit.files import read_columns, read_json
+from mmctr_kit.runs.manifest import Manifest
+from mmctr_kit.runs.predictions import OutOfFold, Predictions, fold_logits, keys_from
+
+
+class Run:
+    """A run folder to read from."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / "DONE").is_file()
+
+    @property
+    def manifest(self) -> Manifest:
+        path = self.path / "manifest.json"
+        try:
+            return Manifest.from_json(read_json(path))
+        except TypeError as e:
+            raise RunError(
+                f"{path} is no manifest of this version of mmctr-kit; move its folder away"
+            ) from e
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        return read_json(self.path / "metrics.json")
+
+    @property
+    def timings(self) -> dict[str, Any]:
+        return read_json(self.path / "timings.json")
+
+    @property
+    def source_places(self) -> dict[str, Path]:
+        """Where a blend's runs lie, by name: beside it, unless it has noted another place."""
+        path = self.path / "blend.json"
+        noted = read_json(path).get("places", {}) if path.is_file() else {}
+        return {n: self.path.parent / noted.get(n, n) for n in self.manifest.sources}
+
+    @property
+    def recipe_text(self) -> str | None:
+        """The resolved recipe's YAML; None where it has none, as blends and imports."""
+        path = self.path / "recipe.yaml"
+        return path.read_text("utf-8") if path.is_file() else None
+
+    def epochs(self) -> dict[str, list[dict[str, Any]]]:
+        """Each fold model's epochs (``epoch``, ``train_loss``, ``holdout_auc``, ``best``, ...) by
+        "fold-seed"; empty of a run that trained nothing."""
+        found = sorted(self.path.glob("folds/*/metrics.jsonl"))
+        return {
+            p.parent.name: [json.loads(line) for line in p.read_text().splitlines()] for p in found
+        }
+
+    def predictions(self, with_oof: bool = True) -> Predictions:
+        """The run's predictions, rows in canonical order whatever the files' order."""
+        oof = None
+        if with_oof and (self.path / "oof.parquet").is_file():
+            table = self._table("oof")
+            keys = keys_from(table)
+            oof = OutOfFold(keys, table["label"], table["fold"], table["logit"])
+        valid, test = self._table("valid"), self._table("test")
+        return Predictions(
+            oof=oof,
+            valid_keys=keys_from(valid),
+            valid_label=valid["label"],
+            valid=fold_logits(valid),
+            test_keys=keys_from(test),
+            test=fold_logits(test),
+        )
+
+    def test_scores(self) -> NDArray[np.float64]:
+        """(rows,) the fold mean's test logits in ID order, without reading the rest."""
+        table = self._table("test")
+        return np.asarray(table["logit"], np.float64)
+
+    def _table(self, name: str) -> dict[str, NDArray[Any]]:
+        columns = read_columns(self.path / f"{name}.parquet")
+        order = np.argsort(columns["ID"]) if "ID" in columns else keys_from(columns).order()
+        return {n: values[order] for n, values in columns.items()}
+
+
+def open_run(name_or_path: str, root: Path) -> Run:
+    """A finished run by name under ``root`` or by path.
+
+    Raises UsageError where there is none, RunError where it is unfinished.
+    """
+    for path in (root / name_or_path, Path(name_or_path)):
+        if (path / "manifest.json").is_file():
+            run = Run(path.resolve())
+            if not run.finished:
+                raise RunError(
+                    f"run '{run.name}' is unfinished; run the command that began it again"
+                )
+            return run
+    known = [r.name for r in all_runs(root)]
+    deeper, listed = _of_study(root, name_or_path), ", ".join(known) or "none"
+    if deeper:
+        raise UsageError(f"no run '{name_or_path}' under {root} itself, but {', '.join(deeper)}")
+    hint = did_you_mean(name_or_path, known)
+    raise UsageError(f"no run '{name_or_path}'{hint} under {root}; runs there: {listed}")
+
+
+def _of_study(root: Path, name: str) -> list[str]:
+    """The runs of a study or an ablation called ``name``, as :func:`open_run` takes them."""
+    folders = (f"{name}.study/finalists", f"{name}.ablate")
+    found = [r for folder in folders if (root / folder).is_dir() for r in all_runs(root / folder)]
+    return [str(run.path.relative_to(root)) for run in found]
+
+
+def run_path(root: Path, name: str, suffix: str = "") -> Path:
+    """Where the run ``name`` lies, or what ends in ``suffix``; UsageError for no fit name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise UsageError(f"--name {name!r}: expected letters, digits, dots, dashes, underscores")
+    return root / f"{name}{suffix}"
+
+
+def all_runs(root: Path) -> list[Run]:
+    """Every run folder under ``root``, finished or not, by name."""
+    found = sorted(root.glob("*/manifest.json"))
+    return [Run(p.parent) for p in found if not p.parent.name.startswith(".")]

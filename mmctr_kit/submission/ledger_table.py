@@ -1,0 +1,104 @@
+"""The ledger side by side: OOF, valid and leaderboard of each submission, and how they agree."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmctr_kit.metrics.auc import rank_correlation
+from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.runs.scores import estimate_from
+from mmctr_kit.submission.ledger import Ledger, Submitted
+
+FEWEST = 3
+"""Scored submissions below which nothing is said of how ranks agree."""
+
+
+FAR_ERRORS, FAR = 10.0, 0.05
+"""A leaderboard's AUC further than both from the valid one is hardly that file's: the test set's
+users are others, but drawn as valid's are."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One submission; ``leaderboard`` and ``note`` of its latest score."""
+
+    file: str
+    sha256: str
+    run: str
+    task: str
+    time: str
+    rows: int
+    oof: Estimate | None
+    valid: Estimate | None
+    leaderboard: float | None
+    note: str
+
+    @property
+    def remark(self) -> str | None:
+        """Where the leaderboard and valid (or, without it, OOF) disagree wildly, how far."""
+        name, known = ("valid", self.valid) if self.valid else ("OOF", self.oof)
+        if known is None or self.leaderboard is None:
+            return None
+        gap = self.leaderboard - known.value
+        # The leaderboard's own error, from its number of rows if they are like those of valid.
+        error = known.error * math.sqrt(1 + known.n / max(self.rows, 1))
+        if not (abs(gap) > FAR and abs(gap) > FAR_ERRORS * error):
+            return None
+        why = f", {abs(gap) / error:.0f} errors" if error > 0 else ""
+        return (
+            f"{self.run} ({self.task}): leaderboard {self.leaderboard:g} is {gap:+.4f} from {name} "
+            f"{known.value:.4f}{why}: another file's score, another test set, or rows misplaced?"
+        )
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Spearman's rank correlation of ``number`` (OOF or valid) and the leaderboard over ``n``
+    different scored submissions of a task; NaN where one of them does not vary."""
+
+    task: str
+    number: str
+    spearman: float
+    n: int
+
+
+def standings(ledger: Ledger) -> list[Standing]:
+    """Each submission in the order they were written."""
+    return [_standing(ledger, e) for e in ledger.submitted]
+
+
+def agreements(rows: Sequence[Standing]) -> list[Agreement]:
+    """For each task with at least three scored submissions; copies of one file count once."""
+    once = {(r.task, r.sha256): r for r in rows if r.leaderboard is not None}
+    tasks = sorted({task for task, _ in once})
+    return [a for task in tasks for a in _agree(task, [r for r in once.values() if r.task == task])]
+
+
+def _standing(ledger: Ledger, entry: Submitted) -> Standing:
+    score = ledger.score(entry)
+    return Standing(
+        file=entry.file,
+        sha256=entry.sha256,
+        run=entry.run,
+        task=entry.task,
+        time=entry.time,
+        rows=entry.rows,
+        oof=None if entry.oof is None else estimate_from(entry.oof),
+        valid=None if entry.valid is None else estimate_from(entry.valid),
+        leaderboard=None if score is None else score.auc,
+        note="" if score is None else score.note,
+    )
+
+
+def _agree(task: str, rows: Sequence[Standing]) -> Iterator[Agreement]:
+    for number in ("OOF", "valid"):
+        pairs = [
+            (estimate.value, r.leaderboard)
+            for r in rows
+            if (estimate := r.oof if number == "OOF" else r.valid) is not None
+        ]
+        if len(pairs) >= FEWEST:
+            a, b = np.array(pairs, np.float64).T
+            yield Agreement(task, number, rank_correlation(a, b), len(pairs))

@@ -1,0 +1,1 @@
+"""Reading a submission: the zip and the CSV in it."""

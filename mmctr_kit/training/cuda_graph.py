@@ -1,0 +1,218 @@
+"""A chunk's steps, one after another: plainly, or as replays of one captured CUDA graph.
+
+A replayed step costs the host one launch. For that, everything it needs is on the device and of a
+fixed size: the chunk's row numbers and learning rates are tables, of which a counter on the device
+picks the next row; the history positions of a batch are filled up with dummies to a static total.
+"""
+
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from mmctr_kit.models.ops.gather import rounded
+from mmctr_kit.training.data.batches import make_batch
+from mmctr_kit.training.data.source import Chunk
+from mmctr_kit.training.data.static_shapes import Buckets, Sizes, on_grid
+from mmctr_kit.training.step import Step, plain
+
+_FINE = 7
+_WARM_UP = 3
+
+
+def resolve_steps(
+    wanted: Literal["auto", "plain", "captured", "compiled"], device: torch.device
+) -> Literal["plain", "captured", "compiled"]:
+    """How steps are run: ``auto`` is compiled and captured on a GPU, plain on a CPU,
+    where launches cost little and a step need not have the static total's many dummies."""
+    if wanted == "auto":
+        return "compiled" if device.type == "cuda" else "plain"
+    return wanted
+
+
+class Steps(Protocol):
+    """Runs the steps of an epoch, chunk by chunk."""
+
+    compile_seconds: float
+    """What was spent so far on compiling and capturing, and so on no step."""
+
+    def run(self, chunk: Chunk, rates: Tensor, total: Tensor, sizes: Sizes) -> None:
+        """Train on the S batches of B train rows, of these sizes, at the learning rates ``rates``
+        (S,), and add their losses to ``total`` (), one after another; both are on the device."""
+        ...
+
+
+class PlainSteps:
+    """One step after another, each launched by the host; history positions are `rounded`, finely,
+    since batches hardly differ."""
+
+    compile_seconds = 0.0
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+
+    def run(self, chunk: Chunk, rates: Tensor, total: Tensor, sizes: Sizes) -> None:
+        self.step.data = chunk.data
+        for chosen, rate, count in zip(chunk.batches(), rates, chunk.positions, strict=True):
+            self.step.rate.copy_(rate)
+            total += self.step(chosen, rounded(count, _FINE), sizes.buckets)
+
+
+class StaticSteps:
+    """Steps of fixed sizes; on a GPU, replays of one captured step.
+
+    A chunk that has a batch beyond the positions that it is said to have gets more: none is ever
+    cut. Where the model cannot be compiled or the step not captured, a warning says so and the
+    steps go on without.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self.compile_seconds = 0.0
+        device = step.data.device
+        self._capture = device.type == "cuda"
+        self._counter = torch.zeros(1, dtype=torch.long, device=device)
+        self._loss = torch.zeros((), device=device)
+        self._index = torch.zeros((0, 0), dtype=torch.long, device=device)
+        self._rates = torch.zeros(0, device=device)
+        self._positions = 0
+        self._buckets: Buckets = ()
+        self._ready = False
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def run(self, chunk: Chunk, rates: Tensor, total: Tensor, sizes: Sizes) -> None:
+        self._load(chunk, rates, sizes)
+        if not self._ready:
+            self._prepare()
+        self._counter.zero_()
+        self._loss.copy_(total)
+        for _ in chunk.sizes:
+            if self._graph is None:
+                self._next()
+            else:
+                self._graph.replay()
+        total.copy_(self._loss)
+
+    def _load(self, chunk: Chunk, rates: Tensor, sizes: Sizes) -> None:
+        """Put the chunk's tables into their place, or a larger one."""
+        steps, size = len(chunk.sizes), chunk.sizes[0]
+        if self.step.data is not chunk.data:
+            self.step.data, self._ready = chunk.data, False
+        if self._index.shape[1] != size or len(self._index) < steps:
+            room = 1 << (steps - 1).bit_length()  # a chunk may have a few more than the one before
+            self._index, self._rates = chunk.index.new_empty(room, size), rates.new_empty(room)
+            self._ready = False
+        # Not what an earlier chunk needed: a fit that goes on from a state has not seen it.
+        positions = max(sizes.positions, on_grid(max(chunk.positions)))
+        if (positions, sizes.buckets) != (self._positions, self._buckets):
+            self._positions, self._buckets, self._ready = positions, sizes.buckets, False
+        self._index[:steps].copy_(chunk.index.view(steps, size))
+        self._rates[:steps].copy_(rates)
+
+    def _next(self) -> None:
+        """The step that the counter is at."""
+        rows = self._index.index_select(0, self._counter).squeeze(0)
+        self.step.rate.copy_(self._rates.index_select(0, self._counter).squeeze(0))
+        self._loss += self.step(rows, self._positions, self._buckets)
+        self._counter += 1
+
+    def _prepare(self) -> None:
+        """Compile and capture; neither trains: what the trial steps changed is put back, and so is
+        the random state."""
+        began = time.perf_counter()
+        self._graph, self._ready = None, True
+        before = {k: v.clone() for k, v in self.step.state().items()}
+        random = _random_state(self._index.device)
+        with _aside(self._index.device):
+            if self.step.forward is not plain:
+                self._try_compiled()
+            if self._capture:
+                self._try_capture()
+        self.step.fill(before)
+        self.step.optimizer.zero_grad(set_to_none=True)
+        _set_random_state(random, self._index.device)
+        self.compile_seconds += time.perf_counter() - began
+
+    def _try_compiled(self) -> None:
+        """A trial step, once more without compiled batches where it fails, and then without any."""
+        error = self._trial()
+        if error is None:
+            return
+        self.step.batches = make_batch
+        if self._trial() is None:
+            _without("compiled batches", error)
+        else:
+            self.step.forward = plain
+            _without("torch.compile", error)
+
+    def _trial(self) -> Exception | None:
+        try:
+            with warnings.catch_warnings():
+                # Training in float32 was asked for, or its products are in bf16.
+                warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
+                # Of torch's own tracing of an autograd function.
+                warnings.filterwarnings(
+                    "ignore", ".*autograd.function.Function", DeprecationWarning
+                )
+                self._counter.zero_()
+                self._next()
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as e:  # a compiler can fail in any way, and nothing depends on it
+            return e
+        return None
+
+    def _try_capture(self) -> None:
+        graph = torch.cuda.CUDAGraph()
+        try:
+            for _ in range(_WARM_UP):
+                self._counter.zero_()
+                self._next()
+            self.step.optimizer.zero_grad(set_to_none=True)
+            with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
+                self._next()
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as e:
+            self._capture = False
+            torch.cuda.synchronize()
+            _without("a CUDA graph", e)
+        else:
+            self._graph = graph
+
+
+def _without(what: str, error: Exception) -> None:
+    reason = str(error).strip().splitlines() or [type(error).__name__]
+    warnings.warn(f"training goes on without {what}, slower: {reason[0]}", stacklevel=2)
+
+
+def _random_state(device: torch.device) -> list[Tensor]:
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+
+
+def _set_random_state(states: list[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)
+
+
+@contextmanager
+def _aside(device: torch.device) -> Iterator[None]:
+    """On a GPU, a stream apart, on which all is done that precedes a capture, and the capture.
+
+    Autograd remembers the stream that a parameter was first used on, and may capture no other. A
+    capture that fails leaves its stream the current one; here it ends.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    before, side = torch.cuda.current_stream(device), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    side.wait_stream(before)
+    with torch.cuda.stream(side):
+        yield
+    before.wait_stream(side)

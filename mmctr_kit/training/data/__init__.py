@@ -1,0 +1,1 @@
+"""Training rows on a device or on the host, and their order."""

@@ -1,0 +1,1 @@
+"""The boosted model: its features and its learner."""

@@ -1,0 +1,118 @@
+"""Rows with their histories packed side by side, and what can be said of each row's positions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.data.dataset import ChallengeData, Examples, span_places
+from mmctr_kit.items.signals import pool
+
+Columns = dict[str, NDArray[np.float32]]
+"""Features by name, each (rows,) float32; NaN where there is nothing to tell."""
+
+MAX, MEAN, RECENT, TOP3 = range(4)
+"""The columns of :meth:`Packed.pool`."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Examples and their history positions, one example's after another, oldest first.
+
+    ``item`` (positions,) int64; ``row`` (positions,) int64 the example of each position; ``age``
+    (positions,) int64 places before the newest, which is 0. ``half_life`` is in places: a position
+    weighs 2 ** (-age / half_life) in a recency-weighted mean.
+    """
+
+    examples: Examples
+    item: NDArray[np.int64]
+    row: NDArray[np.int64]
+    age: NDArray[np.int64]
+    half_life: float
+
+    @classmethod
+    def of(cls, data: ChallengeData, examples: Examples, half_life: float) -> "Packed":
+        place, row = span_places(examples.begin, examples.lengths)
+        item = data.histories.items[place].astype(np.int64)
+        return cls(examples, item, row, examples.end[row] - 1 - place, half_life)
+
+    @property
+    def target(self) -> NDArray[np.int64]:
+        """(rows,) the target items."""
+        return self.examples.item_id.astype(np.int64)
+
+    @property
+    def length(self) -> NDArray[np.int64]:
+        """(rows,) the number of positions of each example."""
+        return self.examples.lengths
+
+    @property
+    def weight(self) -> NDArray[np.float32]:
+        """(positions,) the recency weights."""
+        return np.exp2(-self.age / self.half_life).astype(np.float32)
+
+    def count(self, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """(rows,) how many positions are ``chosen`` (positions,)."""
+        counts = np.bincount(self.row[chosen], minlength=len(self.examples))
+        return counts.astype(np.float32)
+
+    def share(self, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """(rows,) the part of the positions that is ``chosen`` (positions,)."""
+        return ratio(self.count(chosen), self.length)
+
+    def mean(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(rows,) the mean of ``values`` (positions,), of those that are not NaN."""
+        real = ~np.isnan(values)
+        row = self.row[real]
+        total = np.bincount(row, values[real], minlength=len(self.examples))
+        return ratio(total, np.bincount(row, minlength=len(self.examples)))
+
+    def last(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(rows,) the newest position's value, of ``values`` (positions,)."""
+        found = np.full(len(self.examples), np.nan, np.float32)
+        newest = self.age == 0
+        found[self.row[newest]] = values[newest]
+        return found
+
+    def newest(self, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """(rows,) the age of the newest position that is ``chosen`` (positions,)."""
+        found = np.full(len(self.examples), np.nan, np.float32)
+        # Positions go from the oldest to the newest, so the newest is written last.
+        found[self.row[chosen]] = self.age[chosen]
+        return found
+
+    def any(self, met: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(positions, k) -> (rows, k): whether at any position."""
+        found = np.zeros((len(self.examples), met.shape[1]), np.bool_)
+        some = np.flatnonzero(self.length)
+        if len(some):
+            begin = (np.cumsum(self.length) - self.length)[some]
+            found[some] = np.logical_or.reduceat(met, begin, axis=0)
+        return found
+
+    def pool(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(positions,) -> (rows, 4): the largest, the mean, the recency-weighted mean and the mean
+        of the three largest."""
+        pooled = pool(values[:, None], self.length, self.half_life)
+        pooled[self.length == 0] = np.nan
+        return pooled
+
+    def sum(
+        self, table: NDArray[np.float32], weight: NDArray[np.float32] | float
+    ) -> NDArray[np.float32]:
+        """(rows, d) the weighted sum of each row's items in ``table`` (n_items + 1, d); ``weight``
+        (positions,), or one for all."""
+        from scipy.sparse import csr_array
+
+        offsets = np.concatenate([[0], np.cumsum(self.length)])
+        weights = np.broadcast_to(np.asarray(weight, np.float32), self.item.shape)
+        shape = (len(self.examples), len(table))
+        found: NDArray[np.float32] = csr_array((weights, self.item, offsets), shape=shape) @ table
+        return found
+
+
+def ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> NDArray[np.float32]:
+    """``part`` / ``whole``, NaN where ``whole`` is 0."""
+    found = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=found, where=whole != 0)
+    return found.astype(np.float32)

@@ -1,0 +1,468 @@
+"""mmctr_kit.cv.plan: whole runs, resumed runs, repeated runs, and the null."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mmctr_kit.cv.fold import PHASES, Progress, fold_rows
+from mmctr_kit.cv.parallel import Crew
+from mmctr_kit.cv.plan import Plan, check_run, manifest_of, plan_cv
+from mmctr_kit.cv.run import LeftOff, run_cv
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.load import load
+from mmctr_kit.datasets.synth import PRESETS, generate
+from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
+from mmctr_kit.files import write_json
+from mmctr_kit.items.table import feature_fingerprints
+from mmctr_kit.recipe import Recipe, load_recipe
+from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.scores import estimate_from
+from mmctr_kit.runs.writer import RunWriter
+
+SETTINGS = ("training.epochs=2", "training.batch_size=256", "folds.count=2", "seeds=[0, 1]")
+
+
+def recipe(*settings: str) -> Recipe:
+    return load_recipe("din_demo", (*SETTINGS, *settings))
+
+
+def plan_here(data: ChallengeData, found: Recipe) -> Plan:
+    """A plan that is worked off in this process."""
+    plan = plan_cv(found, data, "cpu")
+    return replace(plan, crew=Crew("cpu", 1, 1))
+
+
+def run_here(data: ChallengeData, path: Path, *settings: str) -> Run:
+    run = run_cv(plan_here(data, recipe(*settings)), path, False, lambda _: None)
+    assert run is not None
+    return run
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """Every file of a run but its timings."""
+    return {
+        str(p.relative_to(path)): p.read_bytes()
+        for p in sorted(path.rglob("*"))
+        if p.is_file() and p.name != "timings.json"
+    }
+
+
+def test_options_of_a_model_that_clash_are_refused_before_anything_is_written(
+    tiny: ChallengeData,
+) -> None:
+    clashing = load_recipe("din_mha_demo", ["model.attention_heads=3"])
+    with pytest.raises(UsageError, match=r"model.attention_heads is 3, which does not divide"):
+        plan_cv(clashing, tiny, "cpu")
+
+
+@pytest.fixture(scope="module")
+def finished(tiny: ChallengeData, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run_here(tiny, tmp_path_factory.mktemp("runs") / "a")
+
+
+def test_oof_covers_every_train_row_once_by_the_model_that_did_not_see_its_user(
+    tiny: ChallengeData, finished: Run
+) -> None:
+    oof = finished.predictions().oof
+    assert oof is not None
+    assert np.isfinite(oof.logit).all()
+    assert len(oof.logit) == len(tiny.train)
+    keys = np.stack([oof.keys.user_id, oof.keys.item_id, oof.keys.occurrence])
+    assert len(np.unique(keys, axis=1).T) == len(tiny.train)
+    for fold in range(2):
+        seen = fold_rows(recipe(), tiny, fold)
+        own = set(tiny.train.user_id[seen.own])
+        assert own.isdisjoint(tiny.train.user_id[seen.train])
+        assert own.isdisjoint(tiny.train.user_id[seen.holdout])
+        assert set(tiny.train.user_id[seen.train]).isdisjoint(tiny.train.user_id[seen.holdout])
+        assert (oof.fold[seen.own] == fold).all()
+
+
+def test_a_run_folder_holds_what_the_design_says(finished: Run) -> None:
+    top = {p.name for p in finished.path.iterdir()}
+    assert top == {
+        "DONE",
+        "folds",
+        "manifest.json",
+        "metrics.json",
+        "oof.parquet",
+        "recipe.yaml",
+        "test.parquet",
+        "timings.json",
+        "valid.parquet",
+    }
+    folds = sorted(p.name for p in (finished.path / "folds").iterdir())
+    assert folds == ["0-0", "0-1", "1-0", "1-1"]
+    one = {p.name for p in (finished.path / "folds" / "0-0").iterdir()}
+    assert one == {"logits.safetensors", "metrics.jsonl", "timings.json", "weights.safetensors"}
+    assert set(finished.metrics["seeds"]) == {"0", "1"}
+    assert finished.metrics["recipe_valid"]["error"] > 0
+
+
+def test_two_runs_of_one_seed_are_bit_identical(
+    tiny: ChallengeData, finished: Run, tmp_path: Path
+) -> None:
+    assert contents(run_here(tiny, tmp_path / "b").path) == contents(finished.path)
+
+
+def test_workers_side_by_side_make_the_run_that_one_process_makes(
+    tiny: ChallengeData, finished: Run, tmp_path: Path
+) -> None:
+    plan = plan_here(tiny, recipe())
+    crew = replace(plan, crew=Crew("cpu", 2, 1))
+    told: list[Progress] = []
+    run = run_cv(crew, tmp_path / "c", False, told.append)
+    assert run is not None
+    assert contents(run.path) == contents(finished.path)
+    assert sum(p.epoch is None for p in told) == 4
+
+
+def test_the_same_run_again_is_a_no_op_and_another_one_is_refused(
+    tiny: ChallengeData, finished: Run
+) -> None:
+    before = contents(finished.path)
+    assert run_cv(plan_here(tiny, recipe()), finished.path, False, lambda _: None) is None
+    with pytest.raises(
+        RunError, match=r"differs in recipe \(training.learning_rate: .* there, 0.5 now\);"
+    ):
+        run_here(tiny, finished.path, "training.learning_rate=0.5")
+    assert contents(finished.path) == before
+
+
+def test_force_replaces_a_run(tiny: ChallengeData, finished: Run, tmp_path: Path) -> None:
+    path = tmp_path / "d"
+    shutil.copytree(finished.path, path)
+    plan = plan_here(tiny, recipe("training.learning_rate=0.01"))
+    run = run_cv(plan, path, True, lambda _: None)
+    assert run is not None
+    assert "learning_rate: 0.01" in (path / "recipe.yaml").read_text()
+
+
+def test_a_failing_worker_ends_the_run_with_its_error(tiny: ChallengeData, tmp_path: Path) -> None:
+    plan = plan_here(tiny, recipe())
+    gone = replace(plan, data=_elsewhere(tiny, tmp_path), crew=Crew("cpu", 2, 1))
+    with pytest.raises(UsageError, match="no data folder"):
+        run_cv(gone, tmp_path / "run", False, lambda _: None)
+    assert not (tmp_path / "run" / "DONE").exists()
+
+
+def _elsewhere(data: ChallengeData, tmp_path: Path) -> ChallengeData:
+    return replace(data, folder=tmp_path / "gone")
+
+
+def test_too_few_rows_for_the_folds_is_one_line(tiny: ChallengeData) -> None:
+    few = load_recipe("din_demo", ["folds.count=100", "training.holdout=0.001"])
+    with pytest.raises(DataError, match=r"folds leave a \w+ part of \d+ rows"):
+        plan_cv(few, tiny, "cpu")
+
+
+KILLED = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+from mmctr_kit.data.load import load
+from mmctr_kit.cv.parallel import Crew
+from mmctr_kit.cv.plan import plan_cv
+from mmctr_kit.cv.run import run_cv
+from mmctr_kit.recipe import load_recipe
+
+def kill(progress):
+    # A first epoch ended: the fold has another to go.
+    if progress.epoch == 1:
+        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text()
+        print(children, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    data, path, workers, *settings = sys.argv[1:]
+    plan = plan_cv(load_recipe("din_demo", settings), load(Path(data)), "cpu")
+    plan = replace(plan, crew=Crew("cpu", int(workers), 1))
+    run_cv(plan, Path(path), False, kill)
+"""
+
+
+def killed_in_a_fold(data: Path, tmp_path: Path, workers: int) -> Path:
+    """The folder of a run that was killed after a fold's first epoch and before its last.
+
+    Workers do not wait for the process that is killed, so one may have ended its fold by then; it
+    is tried again.
+    """
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    for attempt in range(10):
+        path = tmp_path / f"killed-{attempt}"
+        command = [sys.executable, str(script), str(data), str(path), str(workers)]
+        done = subprocess.run([*command, *SETTINGS], stdout=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == -signal.SIGKILL
+        left = [Path("/proc", pid) for pid in done.stdout.split()]
+        for _ in range(300):  # workers see their parent gone and end
+            if not any(pid.exists() for pid in left):
+                break
+            time.sleep(0.1)
+        if list(path.glob("folds/*/state.safetensors")):
+            return path
+    raise AssertionError("no run was killed in the middle of a fold")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_killed_in_the_middle_of_a_fold_and_resumed_equals_an_uninterrupted_one(
+    tiny_root: Path, tiny: ChallengeData, finished: Run, tmp_path: Path, workers: int
+) -> None:
+    path = killed_in_a_fold(tiny_root / "data", tmp_path, workers)
+    assert not (path / "DONE").exists()
+    run = run_here(tiny, path)
+    assert contents(run.path) == contents(finished.path)
+
+
+def test_a_run_that_goes_on_says_first_what_is_finished_and_after_which_epoch_others_are(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    def stop(event: Progress) -> None:
+        if (event.fold, event.seed, event.epoch) == (1, 0, 1):
+            raise KeyboardInterrupt
+
+    plan, path, told = plan_here(tiny, recipe()), tmp_path / "run", list[LeftOff]()
+    with pytest.raises(KeyboardInterrupt):
+        run_cv(plan, path, False, stop, told.append)
+    assert told == []  # a fresh run
+    assert run_cv(plan, path, False, lambda _: None, told.append) is not None
+    assert told == [LeftOff(finished=((0, 0), (0, 1)), epochs={(1, 0): 1})]
+
+
+def shuffled_rows(source: Path, out: Path, seed: int) -> Path:
+    """A copy of a data folder with the rows of train.parquet in another order."""
+    shutil.copytree(source, out)
+    path = out / "MicroLens_1M_x1" / "train.parquet"
+    table = pq.read_table(path)
+    order = np.random.default_rng(seed).permutation(len(table))
+    pq.write_table(table.take(pa.array(order)), path)
+    return out
+
+
+def test_shuffling_the_rows_of_train_changes_no_fold_and_no_prediction(
+    tiny_root: Path, finished: Run, tmp_path: Path
+) -> None:
+    other = load(shuffled_rows(tiny_root / "data", tmp_path / "data", 1))
+    run = run_here(other, tmp_path / "run")
+    assert contents(run.path) == contents(finished.path)
+
+
+def null_copy(source: Path, out: Path, seed: int) -> Path:
+    """A copy of a data folder with labels shuffled within each user, in train and valid."""
+    shutil.copytree(source, out)
+    random = np.random.default_rng(seed)
+    for split in ("train", "valid"):
+        path = out / "MicroLens_1M_x1" / f"{split}.parquet"
+        table = pq.read_table(path)
+        user, label = (np.asarray(table.column(c)) for c in ("user_id", "label"))
+        label = label.copy()
+        by_user = np.lexsort((np.arange(len(user)), user))
+        by_chance = np.lexsort((random.random(len(user)), user))
+        label[by_user] = label[by_chance]
+        place = table.column_names.index("label")
+        pq.write_table(table.set_column(place, "label", pa.array(label)), path)
+    return out
+
+
+MEMORISING = (
+    "training.epochs=8",
+    "training.min_steps=0",
+    "training.snapshot=last",
+    "training.holdout=0.01",
+    "training.learning_rate=0.01",
+    "training.batch_size=128",
+    "training.embedding_regularizer=0",
+    "model.embedding_dim=16",
+    "model.item_emb_dim=16",
+    "model.attention_hidden=[8]",
+    "model.mlp_hidden=[32]",
+    "model.mlp_dropout=0",
+    "model.attention_dropout=0",
+    "model.encoder_layers=1",
+    "folds.count=5",
+)
+"""Of the model that has a vector for each user, to learn each user's labels with."""
+
+
+def test_with_labels_shuffled_within_users_oof_is_chance_and_with_ungrouped_folds_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate(tmp_path / "world", replace(PRESETS["tiny"], train_users=1_000), seed=0)
+    data = load(null_copy(tmp_path / "world" / "data", tmp_path / "data", 6))
+    memorising = load_recipe("din_target_encoder", MEMORISING)
+
+    def oof_z(path: Path) -> float:
+        run = run_cv(plan_here(data, memorising), path, False, lambda _: None)
+        assert run is not None
+        return estimate_from(run.metrics["oof"]).z(0.5)
+
+    assert abs(oof_z(tmp_path / "grouped")) < 3
+
+    def by_row(user: np.ndarray, count: int, seed: int) -> np.ndarray:
+        random = np.random.default_rng(seed)
+        return random.integers(0, count, len(user)).astype(np.int16)
+
+    for module in ("mmctr_kit.cv.plan", "mmctr_kit.cv.run", "mmctr_kit.cv.fold"):
+        monkeypatch.setattr(f"{module}.user_folds", by_row)
+    # Three of a user's rows tell the fourth's label: a model that memorises users is far from
+    # chance on it, on either side.
+    assert abs(oof_z(tmp_path / "ungrouped")) > 3
+
+
+def test_every_fold_holds_out_users_of_its_own(tiny: ChallengeData) -> None:
+    held = [set(tiny.train.user_id[fold_rows(recipe(), tiny, f).holdout]) for f in range(2)]
+    assert held[0]
+    assert held[0] != held[1]
+    # No user is kept from every fold model.
+    five = load_recipe("din_demo", ["folds.count=5"])
+    trained = [set(tiny.train.user_id[fold_rows(five, tiny, f).train]) for f in range(5)]
+    assert set.union(*trained) == set(tiny.train.user_id)
+
+
+def test_diverged_training_is_one_line_that_says_what_to_do(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    with pytest.raises(MmctrKitError, match=r"training diverged in epoch 1 .*learning_rate"):
+        run_here(tiny, tmp_path / "run", "training.learning_rate=1.0e+30")
+
+
+def test_where_a_worker_is_killed_the_run_goes_on_with_fewer(
+    tiny: ChallengeData, finished: Run, tmp_path: Path
+) -> None:
+    killed = []
+    plan = plan_here(tiny, recipe())
+    pair = replace(plan, crew=Crew("cpu", 2, 1))
+
+    def kill_a_worker(event: Progress) -> None:
+        if event.epoch == 1 and not killed:
+            killed.append(multiprocessing.active_children()[0].pid or 0)
+            os.kill(killed[0], signal.SIGKILL)
+
+    with pytest.warns(UserWarning, match="a worker process was killed.*going on with 1"):
+        run = run_cv(pair, tmp_path / "run", False, kill_a_worker)
+    assert run is not None
+    assert contents(run.path) == contents(finished.path)
+
+
+def test_where_every_worker_is_killed_that_is_one_line_and_the_run_can_go_on(
+    tiny: ChallengeData, finished: Run, tmp_path: Path
+) -> None:
+    pair = replace(plan_here(tiny, recipe()), crew=Crew("cpu", 2, 1))
+
+    def kill_all(event: Progress) -> None:
+        if event.epoch == 1:
+            for process in multiprocessing.active_children():
+                os.kill(process.pid or 0, signal.SIGKILL)
+
+    warned = pytest.warns(UserWarning, match="going on with 1")
+    with warned, pytest.raises(RunError, match="a worker process was killed"):
+        run_cv(pair, tmp_path / "run", False, kill_all)
+    assert contents(run_here(tiny, tmp_path / "run").path) == contents(finished.path)
+
+
+def test_the_seconds_before_a_kill_count(tiny: ChallengeData, tmp_path: Path) -> None:
+    plan = plan_here(tiny, recipe())
+
+    def stop(event: Progress) -> None:
+        if event.epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_cv(plan, tmp_path / "run", False, stop)
+    folder = RunWriter(tmp_path / "run").fold(0, 0)
+    write_json(folder.path / "timings.json", {"train": 1000.0})
+    run = run_cv(plan, tmp_path / "run", False, lambda _: None)
+    assert run is not None
+    assert run.timings["fold_seconds"]["0-0"]["train"] > 1000.0
+    assert run.timings["fold_seconds"]["1-0"]["train"] < 1000.0
+    assert run.timings["phase_seconds"]["train"] > 1000.0
+
+
+def test_a_run_begun_with_its_rows_on_the_device_is_finished_from_the_host_and_says_so(
+    tiny: ChallengeData, tmp_path: Path, finished: Run
+) -> None:
+    def stop(event: Progress) -> None:
+        if event.epoch is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_cv(plan_here(tiny, recipe()), tmp_path / "run", False, stop)
+    on_host = recipe("training.data_on=host")
+    run = run_cv(plan_here(tiny, on_host), tmp_path / "run", False, lambda _: None)
+    assert run is not None
+    places = {"0-0": "device", "0-1": "host", "1-0": "host", "1-1": "host"}
+    assert run.timings["data_on"] == places
+    assert np.array_equal(run.test_scores(), finished.test_scores())
+
+
+def test_the_seconds_of_a_fold_model_add_up_to_its_time(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    told: list[float] = []
+    began = time.perf_counter()
+    run = run_cv(
+        plan_here(tiny, recipe()),
+        tmp_path / "run",
+        False,
+        lambda e: told.append(e.seconds) if e.epoch is None else None,
+    )
+    spent = time.perf_counter() - began
+    assert run is not None
+    phases = run.timings["phase_seconds"]
+    assert list(phases) == list(PHASES)
+    assert phases["compile"] == 0
+    assert all(phases[name] > 0 for name in PHASES if name != "compile")
+    assert 0.5 * spent < sum(told) <= sum(phases.values()) <= spent
+
+
+def test_workers_refuse_an_item_file_that_changed_since_the_plan(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.parquet"
+    items = np.arange(1, tiny.n_items + 1)
+    table = pa.table({"item_id": items, "vector": list(tiny.item_emb[1:, :8])})
+    pq.write_table(table, file)
+    plan = plan_here(tiny, recipe("items.embedding=file", f"items.file={file}"))
+    pq.write_table(table.set_column(1, "vector", pa.array(list(tiny.item_emb[1:, 8:16]))), file)
+    with pytest.raises(DataError, match="the data changed while the run began"):
+        run_cv(replace(plan, crew=Crew("cpu", 2, 1)), tmp_path / "run", False, lambda _: None)
+
+
+def test_what_a_run_would_refuse_is_known_before_it_begins(
+    tiny: ChallengeData, finished: Run, tmp_path: Path
+) -> None:
+    def check(one: Recipe, path: Path) -> bool:
+        return check_run(one, tiny, feature_fingerprints(one, tiny), path, force=False)
+
+    assert check(recipe(), finished.path)
+    assert not check(recipe(), tmp_path / "new")
+    with pytest.raises(RunError, match="differs in recipe"):
+        check(recipe("training.learning_rate=0.5"), finished.path)
+
+
+def test_an_item_file_counts_by_its_content_and_not_by_its_place(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    items = np.arange(1, tiny.n_items + 1)
+    table = pa.table({"item_id": items, "vector": list(tiny.item_emb[1:, :8])})
+    for name in ("a.parquet", "b.parquet"):
+        pq.write_table(table, tmp_path / name)
+    changed = table.set_column(1, "vector", pa.array(list(tiny.item_emb[1:, 8:16])))
+    pq.write_table(changed, tmp_path / "c.parquet")
+    fingerprints = [
+        manifest_of(plan_here(tiny, recipe("items.embedding=file", f"items.file={tmp_path / n}")))
+        for n in ("a.parquet", "b.parquet", "c.parquet")
+    ]
+    assert fingerprints[0] == fingerprints[1]
+    assert fingerprints[0].recipe != fingerprints[2].recipe

@@ -1,0 +1,265 @@
+"""The cache returns what was built from this content, whole, or builds it."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmctr_kit.data.cache import Arrays, cache_folder, cached, content_hash
+from mmctr_kit.errors import DataError, UsageError
+
+
+class Builder:
+    """Counts its calls."""
+
+    def __init__(self, value: int = 1) -> None:
+        self.calls = 0
+        self.value = value
+
+    def __call__(self) -> tuple[Arrays, dict[str, Any]]:
+        self.calls += 1
+        arrays = {"a": np.arange(1000) * self.value, "none": np.zeros(0, np.int32)}
+        return arrays, {"calls": self.calls}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MMCTR_KIT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def entry_of(cache: Path) -> Path:
+    (entry,) = (p for p in cache.iterdir() if p.name.startswith("kind-"))
+    return entry
+
+
+def test_an_entry_is_built_once_and_comes_back_as_it_was() -> None:
+    build = Builder()
+    for _ in range(2):
+        arrays, meta = cached("kind", {}, {"k": 1}, build)
+        assert arrays.keys() == {"a", "none"}
+        assert arrays["a"].tolist() == list(range(1000))
+        assert arrays["none"].dtype == np.int32
+        assert len(arrays["none"]) == 0
+        assert meta == {"calls": 1}
+    assert build.calls == 1
+
+
+def test_arrays_are_mapped_and_read_only() -> None:
+    arrays, _ = cached("kind", {}, {"k": 1}, Builder())
+    assert isinstance(arrays["a"], np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        arrays["a"][0] = 1
+
+
+def test_another_key_or_kind_is_another_entry() -> None:
+    build = Builder()
+    for kind, key in (("kind", {"k": 1}), ("kind", {"k": 2}), ("other", {"k": 1})):
+        cached(kind, {}, key, build)
+    assert build.calls == 3
+
+
+def _no_meta(entry: Path) -> None:
+    (entry / "meta.json").unlink()
+
+
+def _cut_meta(entry: Path) -> None:
+    (entry / "meta.json").write_text('{"arrays": ["a"')
+
+
+def _no_array(entry: Path) -> None:
+    (entry / "a.npy").unlink()
+
+
+def _cut_array(entry: Path) -> None:
+    with (entry / "a.npy").open("r+b") as handle:
+        handle.truncate(500)
+
+
+def _empty_array(entry: Path) -> None:
+    (entry / "a.npy").write_bytes(b"")
+
+
+def _gone(entry: Path) -> None:
+    shutil.rmtree(entry)
+
+
+@pytest.mark.parametrize(
+    "damage", [_no_meta, _cut_meta, _no_array, _cut_array, _empty_array, _gone]
+)
+def test_a_half_written_or_half_deleted_entry_is_built_again(
+    cache: Path, damage: Callable[[Path], None]
+) -> None:
+    build = Builder()
+    cached("kind", {}, {"k": 1}, build)
+    damage(entry_of(cache))
+    for _ in range(2):
+        arrays, _ = cached("kind", {}, {"k": 1}, build)
+        assert arrays["a"].tolist() == list(range(1000))
+    assert build.calls == 2
+
+
+def test_a_builder_that_fails_leaves_nothing(cache: Path) -> None:
+    def fail() -> tuple[Arrays, dict[str, Any]]:
+        raise DataError("no")
+
+    with pytest.raises(DataError):
+        cached("kind", {}, {"k": 1}, fail)
+    assert not [p for p in cache.iterdir() if "kind" in p.name]
+    assert cached("kind", {}, {"k": 1}, Builder())[1] == {"calls": 1}
+
+
+@pytest.mark.parametrize("garbage", [False, True])
+def test_builders_side_by_side_end_with_one_good_entry(cache: Path, garbage: bool) -> None:
+    if garbage:
+        cached("kind", {}, {"k": 1}, Builder())
+        _no_array(entry_of(cache))
+    count = 4
+    together = threading.Barrier(count)
+    results: list[Arrays] = []
+
+    def build() -> tuple[Arrays, dict[str, Any]]:
+        together.wait()
+        return Builder()()
+
+    threads = [
+        threading.Thread(target=lambda: results.append(cached("kind", {}, {"k": 1}, build)[0]))
+        for _ in range(count)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [r["a"].tolist() for r in results] == [list(range(1000))] * count
+    never = Builder()
+    cached("kind", {}, {"k": 1}, never)
+    assert never.calls == 0
+    assert [p.name for p in cache.iterdir()] == [entry_of(cache).name]
+
+
+def test_a_touched_file_has_its_hash_and_a_changed_value_another(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"aaaa")
+    first = content_hash(path)
+    os.utime(path, ns=(1, 1))
+    assert content_hash(path) == first
+    times = path.stat()
+    path.write_bytes(b"aaab")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert content_hash(path) != first
+    path.write_bytes(b"aaaa")
+    assert content_hash(path) == first
+
+
+def test_an_unchanged_file_is_not_read_again(cache: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"aaaa")
+    content_hash(path)
+    (memo,) = (cache / "hashes").iterdir()
+    known = json.loads(memo.read_text())
+    memo.write_text(json.dumps(known | {"sha256": "remembered"}))
+    assert content_hash(path) == "remembered"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b'{"seen": 1}'])
+def test_a_broken_note_of_a_hash_is_not_believed(
+    cache: Path, tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"aaaa")
+    first = content_hash(path)
+    (memo,) = (cache / "hashes").iterdir()
+    memo.write_bytes(content)
+    assert content_hash(path) == first
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MMCTR_KIT_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(UsageError, match="set MMCTR_KIT_CACHE to another folder"):
+        cache_folder()
+
+
+def test_without_a_named_folder_the_cache_is_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MMCTR_KIT_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "mmctr-kit"
+    assert cache_folder().is_dir()
+
+
+@pytest.mark.parametrize("name", [".", "absent"])
+def test_a_file_that_cannot_be_read_is_a_data_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        content_hash(tmp_path / name)
+
+
+def test_a_hash_that_cannot_be_noted_is_the_files_all_the_same(cache: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"aaaa")
+    cache.mkdir()
+    (cache / "hashes").touch()
+    assert content_hash(path) == hashlib.sha256(b"aaaa").hexdigest()
+
+
+def test_a_full_disk_leaves_no_half_note(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"aaaa")
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        assert content_hash(path) == hashlib.sha256(b"aaaa").hexdigest()
+    assert list((cache / "hashes").iterdir()) == []
+
+
+class Reader:
+    """Builds from a file that somebody replaces before it is read, ``times`` times."""
+
+    def __init__(self, path: Path, times: int) -> None:
+        self.path = path
+        self.times = times
+        self.calls = 0
+
+    def __call__(self) -> tuple[Arrays, dict[str, Any]]:
+        self.calls += 1
+        if self.calls <= self.times:
+            other = self.path.with_name("other")
+            other.write_bytes(b"%04d" % self.calls)
+            other.replace(self.path)
+        return {"a": np.frombuffer(self.path.read_bytes(), np.uint8)}, {}
+
+
+def test_a_file_replaced_between_hashing_and_reading_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"old!")
+    build = Reader(path, times=1)
+    arrays, _ = cached("kind", {"x": path}, {}, build)
+    assert bytes(arrays["a"]) == b"0001"
+    assert build.calls == 2
+    path.write_bytes(b"old!")  # what was built of other content is not kept as of this one
+    assert bytes(cached("kind", {"x": path}, {}, build)[0]["a"]) == b"old!"
+
+
+def test_a_file_that_goes_on_changing_is_one_line_and_no_entry(cache: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"old!")
+    with pytest.raises(DataError, match="x changed while being read; wait") as caught:
+        cached("kind", {"x": path}, {}, Reader(path, times=9))
+    assert "\n" not in str(caught.value)
+    assert [p.name for p in cache.iterdir()] == ["hashes"]

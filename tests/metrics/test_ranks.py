@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from mmctr_kit.metrics.ranks import (
+    midranks,
+    number_ids,
+    order_of,
+    order_within,
+    twice_below,
+    twice_below_both,
+)
+
+
+def near(base: float, steps: int) -> float:
+    """The float so many representable ones above ``base`` (below it where ``base`` is negative)."""
+    return float((np.array([base]).view(np.int64) + steps).view(np.float64)[0])
+
+
+NEIGHBOURS = st.builds(near, st.sampled_from([1.0, -1.0, 0.1, 5e-320, -5e-320]), st.integers(0, 90))
+"""Values that often differ in their last bits alone, and are often equal."""
+FLOATS = st.floats(allow_nan=False) | st.sampled_from([0.0, -0.0]) | NEIGHBOURS
+
+
+@given(st.lists(FLOATS, max_size=40))
+def test_the_order_is_that_of_a_stable_argsort(values):
+    x = np.array(values, dtype=np.float64)
+    np.testing.assert_array_equal(order_of(x), np.argsort(x, kind="stable"))
+
+
+def test_many_neighbours_among_many_rows_come_in_order():
+    random = np.random.default_rng(0)
+    x = np.array([near(1.0, int(k)) for k in random.integers(0, 1 << 18, 20_000)])
+    x[::2] *= -1
+    before = x.copy()
+    np.testing.assert_array_equal(order_of(x), np.argsort(x, kind="stable"))
+    np.testing.assert_array_equal(x, before)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), FLOATS), max_size=40))
+def test_within_groups_the_order_is_a_stable_lexsort(rows):
+    group = number_ids(np.array([g for g, _ in rows], dtype=np.int64))
+    x = np.array([v for _, v in rows], dtype=np.float64)
+    np.testing.assert_array_equal(order_within(group, x), np.lexsort((x, group)))
+
+
+@given(st.lists(FLOATS, max_size=20), st.lists(FLOATS, max_size=20))
+def test_rows_below_are_counted_pair_by_pair(low, high):
+    a, b = np.sort(np.array(low, dtype=np.float64)), np.sort(np.array(high, dtype=np.float64))
+    below, beneath = twice_below_both(a, b)
+    wanted = 2 * (a[None, :] < b[:, None]).sum(1) + (a[None, :] == b[:, None]).sum(1)
+    np.testing.assert_array_equal(below, wanted)
+    np.testing.assert_array_equal(twice_below(a, b), wanted)
+    np.testing.assert_array_equal(beneath, twice_below(b, a))
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=30))
+def test_midranks_share_the_mean_of_tied_ranks(values):
+    x = np.array(values, dtype=np.float64)
+    np.testing.assert_array_equal(midranks(x), stats.rankdata(x))
+
+
+@pytest.mark.parametrize("spread", [1, 2**50])
+def test_ids_are_numbered_in_their_order_without_gaps(spread):
+    ids = np.array([5, -3, 5, 900, -3, 0], dtype=np.int64) * spread
+    np.testing.assert_array_equal(number_ids(ids), [2, 0, 2, 3, 0, 1])
+    assert len(number_ids(ids[:0])) == 0
+
+
+def test_twice_below_counts_ties_once():
+    found = twice_below(np.array([1.0, 2.0, 2.0, 3.0]), np.array([0.0, 2.0, 4.0]))
+    np.testing.assert_array_equal(found, [0, 4, 8])
