@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from mmctr_kit.audit.profile.facts import Facts
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import Rows, span_places
-from mmctr_kit.data.folds import splitmix64, user_hash
+from mmctr_kit.data.folds import user_hash
+from mmctr_kit.data.hashing import splitmix64
 from mmctr_kit.metrics.ranks import number_ids
 
 RECENT = 16
