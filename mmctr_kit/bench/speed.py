@@ -18,6 +18,7 @@ from mmctr_kit.cv.model_cost import CANDIDATES, latencies, peak_bytes, requests
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import Rows
 from mmctr_kit.data.load import load
+from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.recipe import parse_recipe
 from mmctr_kit.training.build import make_learner
 from mmctr_kit.training.data.sampler import RowStream
@@ -73,7 +74,8 @@ def measure(told: Subject) -> Result:
     train = fold_rows(recipe, data, 0).train
     asked = requests(data, CANDIDATES[-1])
     rows: dict[Split, Rows] = {**data.rows, "valid": asked}  # valid's own rows are of no use here
-    learner = make_learner(recipe, replace(data, rows=rows), told.device)
+    items = ItemFeatures.derive(recipe, data)
+    learner = make_learner(recipe, replace(data, rows=rows), items, told.device)
     users = len(asked) // CANDIDATES[-1]
     if not isinstance(learner, NeuralLearner):
         assert isinstance(learner, BoostedLearner)

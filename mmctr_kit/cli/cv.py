@@ -99,7 +99,7 @@ def cv(
     from mmctr_kit.audit.sanity import doubts
     from mmctr_kit.cv.plan import check_run, plan_cv
     from mmctr_kit.data.load import load
-    from mmctr_kit.items.table import feature_fingerprints, left_out
+    from mmctr_kit.items.features import ItemFeatures
 
     began = time.perf_counter()
     with status(f"loading {data}"):
@@ -107,9 +107,9 @@ def cv(
     loaded_in = time.perf_counter() - began
     for line in doubts(content):
         warn(line)
-    features = [feature_fingerprints(r, content) for r in loaded]
-    for path, one in zip(paths, loaded, strict=True):
-        for modality in left_out(content, one.items):
+    features = [ItemFeatures.derive(r, content) for r in loaded]
+    for path, one, items in zip(paths, loaded, features, strict=True):
+        for modality in items.missing:
             embedding = one.items.embedding
             warn(
                 f"{path.name}: {embedding} goes without {modality}, which the folder does not hold"

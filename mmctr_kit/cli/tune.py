@@ -110,7 +110,6 @@ def tune(
         require_study(path, base, force)
     from mmctr_kit.audit.sanity import doubts
     from mmctr_kit.data.load import load
-    from mmctr_kit.items.table import left_out
     from mmctr_kit.training.device import resolve_device
     from mmctr_kit.tune.study import begin_study, plan_study
 
@@ -119,7 +118,7 @@ def tune(
         plan = plan_study(base, load(data), where, workers)
     for line in doubts(plan.data):
         warn(line)
-    for modality in left_out(plan.data, base.items):
+    for modality in plan.base.items.missing:
         warn(f"{base.items.embedding} goes without {modality}, which the folder does not hold")
     if listing:
         _list(plan, as_json)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import held_out, user_folds, user_hash
+from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.writer import RunWriter
 from mmctr_kit.training.learner import LARGE_STATE, Epoch, Learner
@@ -40,12 +41,12 @@ Job = tuple[int, int]
 class Work:
     """A run to be fitted: ``recipe`` on ``data``, into the fold folders of ``writer``.
 
-    ``features`` are the fingerprints of what its models see, as the run's manifest has them.
+    ``items`` are the recipe's item features on this data.
     """
 
     recipe: Recipe
     data: ChallengeData
-    features: tuple[str, ...]
+    items: ItemFeatures
     writer: RunWriter
 
 

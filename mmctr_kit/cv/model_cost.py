@@ -23,8 +23,9 @@ from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.data.load import load
 from mmctr_kit.files import read_json, write_json
+from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.processes import in_a_process
-from mmctr_kit.recipe import parse_recipe
+from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.writer import RunWriter
 from mmctr_kit.training.build import make_learner
 from mmctr_kit.training.learner import Learner
@@ -77,9 +78,9 @@ class Measured:
 
 @dataclass(frozen=True)
 class _Subject:
-    """What the measuring process is told: a recipe goes as plain values, as to a fold worker."""
+    """What the measuring process is told."""
 
-    recipe: Mapping[str, Any]
+    recipe: Recipe
     folder: Path
     path: Path
     crew: Crew
@@ -99,7 +100,7 @@ def measure_cost(plan: Plan, path: Path, cache: Path) -> Measured:
 
     It takes place in a fresh process. Raises RunError where that dies.
     """
-    told = _Subject(plan.recipe.resolved(), plan.data.folder, path, plan.crew)
+    told = _Subject(plan.recipe, plan.data.folder, path, plan.crew)
     found = in_a_process(_measure, told, path.name)
     cache.parent.mkdir(parents=True, exist_ok=True)
     write_json(cache, {"of": _measured_of(plan), "cost": asdict(found)})
@@ -114,13 +115,14 @@ def _measured_of(plan: Plan) -> dict[str, Any]:
 def _measure(told: _Subject) -> Measured:
     from mmctr_kit.training.device import prepare
 
-    crew, recipe = told.crew, parse_recipe(told.recipe, "recipe")
+    crew, recipe = told.crew, told.recipe
     prepare(crew.device, crew.threads)
     data = load(told.folder)
+    items = ItemFeatures.derive(recipe, data)
     asked = requests(data, CANDIDATES[-1])
     rows: dict[Split, Rows] = {**data.rows, "test": asked}
     data = replace(data, rows=rows)
-    learner = make_learner(recipe, data, crew.device)
+    learner = make_learner(recipe, data, items, crew.device)
     learner.load(RunWriter(told.path).fold(0, recipe.seeds[0]).weights())
     latency = latencies(learner, "test", len(asked) // CANDIDATES[-1])
     trained = len(fold_rows(recipe, data, 0).train)

@@ -4,20 +4,19 @@ import multiprocessing
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
-from typing import Any
 
 from mmctr_kit.cv.fold import Job, Listener, Progress, Work, fit_fold
 from mmctr_kit.data.load import load
 from mmctr_kit.errors import DataError, RunError, warn_in_one_line
-from mmctr_kit.items.table import feature_fingerprints
+from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.processes import end_with_parent
-from mmctr_kit.recipe import parse_recipe
+from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.writer import RunWriter
 from mmctr_kit.training.build import make_learner
 from mmctr_kit.training.learner import Learner
@@ -53,7 +52,7 @@ def _here(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener) -> None
         return
     began = time.perf_counter()
     prepare(crew.device, crew.threads)
-    learner = make_learner(work.recipe, work.data, crew.device)
+    learner = make_learner(work.recipe, work.data, work.items, crew.device)
     loaded = time.perf_counter() - began
     for job in jobs:
         fit_fold(learner, work, job, listen, loaded)
@@ -62,10 +61,9 @@ def _here(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener) -> None
 
 @dataclass(frozen=True)
 class _Settings:
-    """What a worker process is told. A recipe's model block is a class made at run time, which
-    pickle can't name, so the recipe goes as plain values."""
+    """What a worker process is told."""
 
-    recipe: Mapping[str, Any]
+    recipe: Recipe
     folder: Path
     expected: tuple[str, ...]
     path: Path
@@ -103,12 +101,12 @@ def _prepare_worker(told: _Settings) -> Work:
 
     device = told.crew.card(told.numbers.get())
     prepare(device, told.crew.threads)
-    recipe, data = parse_recipe(told.recipe, "recipe"), load(told.folder)
-    features = feature_fingerprints(recipe, data)
-    if (data.rows_fingerprint, *features) != told.expected:
+    recipe, data = told.recipe, load(told.folder)
+    items = ItemFeatures.derive(recipe, data)
+    if (data.rows_fingerprint, *items.fingerprints) != told.expected:
         raise DataError("the data changed while the run began; run the same command again")
-    _Worker.learner = make_learner(recipe, data, device)
-    return Work(recipe, data, features, RunWriter(told.path))
+    _Worker.learner = make_learner(recipe, data, items, device)
+    return Work(recipe, data, items, RunWriter(told.path))
 
 
 def _side_by_side(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener) -> None:
@@ -137,8 +135,8 @@ def _on_workers(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener, c
     events: Queue[Progress | None] = context.Queue()
     teller = threading.Thread(target=_tell, args=(events, listen), daemon=True)
     teller.start()
-    expected = (work.data.rows_fingerprint, *work.features)
-    recipe, folder = work.recipe.resolved(), work.data.folder
+    expected = (work.data.rows_fingerprint, *work.items.fingerprints)
+    recipe, folder = work.recipe, work.data.folder
     numbers: Queue[int] = context.Queue()
     for number in range(count):
         numbers.put(number)

@@ -18,7 +18,7 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import fold_fingerprint, user_folds
 from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.errors import DataError, count
-from mmctr_kit.items.table import feature_fingerprints
+from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.models.registry import MODELS
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.manifest import Manifest
@@ -31,14 +31,14 @@ from mmctr_kit.training.learner import Cost
 class Plan:
     """What a cv will do: its (fold, seed) jobs on a crew of workers.
 
-    ``features`` are the fingerprints of all that the models see of the data.
+    ``items`` are the recipe's item features, derived once and handed to every learner.
     """
 
     recipe: Recipe
     data: ChallengeData
+    items: ItemFeatures
     crew: Crew
     jobs: tuple[Job, ...]
-    features: tuple[str, ...]
 
     def cost(self) -> tuple[Cost, float]:
         """What one fit takes, measured on a few steps, and the seconds of the whole cv."""
@@ -48,7 +48,8 @@ class Plan:
         rows = self.data.rows
         folds = self.recipe.folds.count
         trained = int(len(rows["train"]) * (1 - 1 / folds) * (1 - self.recipe.training.holdout))
-        cost = make_learner(self.recipe, self.data, self.crew.device).cost(trained)
+        learner = make_learner(self.recipe, self.data, self.items, self.crew.device)
+        cost = learner.cost(trained)
         held = int(trained * self.recipe.training.holdout) * cost.epochs
         predicted = len(rows["train"]) // folds + len(rows["valid"]) + len(rows["test"]) + held
         one = cost.steps * cost.seconds_per_step + predicted * cost.seconds_per_row
@@ -61,18 +62,17 @@ def plan_cv(
     data: ChallengeData,
     device: str,
     workers: int | None = None,
-    features: tuple[str, ...] | None = None,
+    items: ItemFeatures | None = None,
 ) -> Plan:
     """Check that the recipe can run on the data, and lay out its jobs.
 
     ``device`` is resolved ('cpu', 'cuda', 'cuda:0,cuda:1'), and the CPU for a boosted model;
-    ``workers`` is one a core on a CPU, one a GPU, unless given; ``features`` their
-    :func:`feature_fingerprints` where they are known. Raises DataError where the folder lacks what
-    the recipe asks for or is too small for its folds, UsageError where options of its model do not
-    go together.
+    ``workers`` is one a core on a CPU, one a GPU, unless given; ``items`` are derived unless given.
+    Raises DataError if the folder lacks what the recipe asks for or is too small for its folds,
+    UsageError if options of its model clash.
     """
-    features = features or feature_fingerprints(recipe, data)
-    if MODELS[recipe.model_name].learner == "gbdt":
+    items = items or ItemFeatures.derive(recipe, data)
+    if not MODELS[recipe.model_name].learner.uses_gpu:
         device = "cpu"
     if len(np.unique(data.valid.labels())) < 2:
         raise DataError("valid holds one label alone; expected 0 and 1 (mmctr-kit data check)")
@@ -83,19 +83,19 @@ def plan_cv(
     workers = min(workers or (cores if device == "cpu" else len(cards)), len(jobs))
     for fold in range(recipe.folds.count):
         _require_classes(fold_rows(recipe, data, fold), data, recipe)
-    check_model(recipe, data)
+    check_model(recipe, data, items)
     crew = Crew(cards[0], workers, max(1, cores // workers), cards)
-    return Plan(recipe, data, crew, jobs, features)
+    return Plan(recipe, data, items, crew, jobs)
 
 
 def check_run(
-    recipe: Recipe, data: ChallengeData, features: tuple[str, ...], path: Path, force: bool
+    recipe: Recipe, data: ChallengeData, items: ItemFeatures, path: Path, force: bool
 ) -> bool:
     """Whether :func:`run_cv` would find the run finished; RunError where it would refuse.
 
     Needs no plan, and so no device: it is told without importing torch.
     """
-    return is_finished(path, _identity(recipe, data, features), force, recipe.to_yaml())
+    return is_finished(path, _identity(recipe, data, items), force, recipe.to_yaml())
 
 
 def available_cores() -> int:
@@ -112,7 +112,7 @@ def manifest_of(plan: Plan) -> Manifest:
     from mmctr_kit.training.device import describe_device
 
     return replace(
-        _identity(plan.recipe, plan.data, plan.features),
+        _identity(plan.recipe, plan.data, plan.items),
         environment={
             "mmctr_kit": __version__,
             "python": platform.python_version(),
@@ -125,15 +125,15 @@ def manifest_of(plan: Plan) -> Manifest:
     )
 
 
-def _identity(recipe: Recipe, data: ChallengeData, features: tuple[str, ...]) -> Manifest:
+def _identity(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> Manifest:
     """The run's manifest without its environment."""
     folds = user_folds(data.train.user_id, recipe.folds.count, recipe.folds.seed)
     return Manifest(
         kind="cv",
         rows=data.rows_fingerprint,
-        features=fingerprint(*features),
+        features=fingerprint(*items.fingerprints),
         folds=fold_fingerprint(folds),
-        recipe=fingerprint(recipe.content(), data.rows_fingerprint, *features),
+        recipe=fingerprint(recipe.content(), data.rows_fingerprint, *items.fingerprints),
         seeds=recipe.seeds,
     )
 

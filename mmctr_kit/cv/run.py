@@ -49,7 +49,7 @@ def run_cv(
         if left.finished or left.epochs:
             resume(left)
         waiting = [job for job in plan.jobs if job not in left.finished]
-        fit_folds(Work(plan.recipe, plan.data, plan.features, writer), plan.crew, waiting, listen)
+        fit_folds(Work(plan.recipe, plan.data, plan.items, writer), plan.crew, waiting, listen)
         return _assemble(plan, writer, time.perf_counter() - began)
 
 

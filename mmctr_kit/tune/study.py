@@ -51,7 +51,7 @@ class StudyPlan:
         return {
             "recipe": self.recipe.resolved(),
             "search": {key: values.as_plain() for key, values in self.search.items()},
-            "data": fingerprint(self.data.rows_fingerprint, *self.base.features, known),
+            "data": fingerprint(self.data.rows_fingerprint, *self.base.items.fingerprints, known),
             "version": __version__,
         }
 

@@ -10,11 +10,12 @@ from mmctr_kit.cv.fold import FoldRows, fold_rows, model_seed
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.errors import MmctrKitError
+from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.auc import AucSample
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.build import check_model, make_learner
-from mmctr_kit.training.data.fold_cache import Shared
+from mmctr_kit.training.data.fold_cache import FoldCache
 from mmctr_kit.training.learner import Learner
 
 
@@ -66,7 +67,7 @@ class Trials:
     def __init__(self, base: Recipe, data: ChallengeData, device: str) -> None:
         self.base, self.data, self.device = base, data, device
         self.seed = base.seeds[0]
-        self._shared = Shared(base.folds.count)
+        self._cache = FoldCache(base.folds.count)
         train = data.train
         self.fold = user_folds(train.user_id, base.folds.count, base.folds.seed)
         self.rows: list[FoldRows] = [fold_rows(base, data, f) for f in range(base.folds.count)]
@@ -78,8 +79,9 @@ class Trials:
         """The recipe of a point and its learner; RefusedError where there is none."""
         try:
             recipe = self.base.changed(settings)
-            check_model(recipe, self.data)
-            learner = make_learner(recipe, self.data, self.device, self._shared)
+            items = ItemFeatures.derive(recipe, self.data)
+            check_model(recipe, self.data, items)
+            learner = make_learner(recipe, self.data, items, self.device, self._cache)
         except MmctrKitError as e:
             raise RefusedError(str(e).removeprefix("the recipe: ")) from e
         return recipe, learner

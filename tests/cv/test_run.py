@@ -24,7 +24,7 @@ from mmctr_kit.data.load import load
 from mmctr_kit.datasets.synth import PRESETS, generate
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
 from mmctr_kit.files import write_json
-from mmctr_kit.items.table import feature_fingerprints
+from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import estimate_from
@@ -443,7 +443,7 @@ def test_what_a_run_would_refuse_is_known_before_it_begins(
     tiny: ChallengeData, finished: Run, tmp_path: Path
 ) -> None:
     def check(one: Recipe, path: Path) -> bool:
-        return check_run(one, tiny, feature_fingerprints(one, tiny), path, force=False)
+        return check_run(one, tiny, ItemFeatures.derive(one, tiny), path, force=False)
 
     assert check(recipe(), finished.path)
     assert not check(recipe(), tmp_path / "new")

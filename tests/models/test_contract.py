@@ -14,11 +14,11 @@ from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.layers.users import UserEmbedding
 from mmctr_kit.models.registry import MODELS, model_class, model_supplies
 from mmctr_kit.recipe import parse_recipe
-from mmctr_kit.training.build import make_learner
+from tests.training.learners import learner_of
 
 ITEMS, TAGS, ROWS, USERS = 60, 9, 40, 25
 SIGNALS, ROW_SIGNALS = 3, 13
-NEURAL = sorted(name for name, entry in MODELS.items() if entry.learner == "neural")
+NEURAL = sorted(name for name, entry in MODELS.items() if entry.learner.uses_gpu)
 KNOW_USERS = [name for name in NEURAL if "n_users" in model_supplies(name)]
 """The networks with a table of users."""
 BOOSTED = sorted(set(MODELS) - set(NEURAL))
@@ -262,7 +262,7 @@ def boosted(name: str, data: ChallengeData, rows: int = 1600, seed: int = 0, **o
     """A boosted model's learner, fitted on the first rows of train but for their last quarter."""
     content: dict[str, Any] = {"name": name, "model": {"name": name, "rounds": 10} | options}
     content["training"] = {"learning_rate": 0.2, "epochs": 3, "snapshot": "last"}
-    learner = make_learner(parse_recipe(content, name), data, "cpu")
+    learner = learner_of(parse_recipe(content, name), data)
     list(learner.fit(np.arange(rows * 3 // 4), np.arange(rows * 3 // 4, rows), seed))
     return learner
 
@@ -295,7 +295,7 @@ def test_saved_trees_give_the_same_predictions_in_a_fresh_learner(
     name: str, tiny: ChallengeData
 ) -> None:
     learner = boosted(name, tiny)
-    fresh = make_learner(learner.recipe, tiny, "cpu")
+    fresh = learner_of(learner.recipe, tiny)
     fresh.load(learner.weights())
     assert np.array_equal(fresh.predict("valid"), learner.predict("valid"))
 

@@ -12,7 +12,7 @@ from mmctr_kit.recipe import load_recipe
 from mmctr_kit.training.data import host_stream as placement
 from mmctr_kit.training.data.host_stream import OnHost
 from mmctr_kit.training.learner import State
-from mmctr_kit.training.neural import NeuralLearner
+from tests.training.learners import learner_of
 from tests.training.recorded import Recorder, capture_on_cpu
 
 NARROW = ("model.embedding_dim=4", "model.item_emb_dim=8")
@@ -50,7 +50,7 @@ def trained(data: ChallengeData, recipe: str, place: str) -> list[tuple[float, S
         "training.steps=captured",
         f"training.data_on={place}",
     )
-    learner = NeuralLearner(load_recipe(recipe, (*CASES[recipe], *options)), data, "cpu")
+    learner = learner_of(load_recipe(recipe, (*CASES[recipe], *options)), data)
     found, users = [], data.train.user_id % 5
     for fold in (0, 1):
         rows = np.flatnonzero((users != fold) & (users != 4))
