@@ -1,0 +1,46 @@
+"""mmctr_kit.training.features.target: the target's levels and tags."""
+
+from math import log, nan
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from mmctr_kit.training.features.packed import Packed
+from mmctr_kit.training.features.target import Tags, level, target_features
+from tests.items.test_contexts import ITEMS
+from tests.training.features.loops import assert_columns, target_loops
+from tests.training.features.worlds import TAGS, World, examples_of, in_memory, worlds
+
+
+@given(worlds())
+def test_target_features_are_what_plain_loops_say(world: World) -> None:
+    data = in_memory(world)
+    for split, examples in examples_of(data, 64).items():
+        packed = Packed.of(data, examples, 1.0)
+        expected = [target_loops(world, row) for row in world.rows[split]]
+        assert_columns(target_features(packed, Tags.read(data)), expected)
+
+
+def test_the_rarity_of_a_tag_is_the_natural_logarithm_of_items_per_item_with_it() -> None:
+    tags = {1: [1, 2], 2: [1], 3: [1, 3], 4: [1]} | {item: [] for item in range(5, ITEMS + 1)}
+    found = Tags.read(
+        in_memory(World({"train": [], "valid": [], "test": []}, tags, {}, {}, {}, {}))
+    )
+    assert found.items.tolist() == [0, 4, 1, 1]
+    assert found.number.tolist() == [0, 2, 1, 2, 1, 0, 0, 0, 0]
+    assert found.rarity.tolist() == pytest.approx([0, log(8 / 4), log(8), log(8)])
+
+
+@given(worlds())
+def test_the_padding_tag_is_on_no_item_and_is_not_rare(world: World) -> None:
+    found = Tags.read(in_memory(world))
+    assert found.items[0] == found.rarity[0] == found.number[0] == 0
+    assert len(found.items) <= TAGS + 1
+    assert found.items.sum() == sum(map(len, world.tags.values()))
+
+
+def test_the_padding_level_is_unknown() -> None:
+    found = level(np.array([0, 1, 10], np.int8))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, [nan, 1, 10])
