@@ -53,6 +53,7 @@ def test_a_shrunk_mean_is_that_of_more_rows_with_the_usual_mean() -> None:
         assert found[0].tolist() == pytest.approx([expected, 0.25])
 
 
+@settings(max_examples=40)
 @given(worlds())
 def test_all_rows_of_a_user_fall_into_the_group_of_the_users_hash(world: World) -> None:
     data = in_memory(world)
@@ -66,7 +67,7 @@ def test_all_rows_of_a_user_fall_into_the_group_of_the_users_hash(world: World) 
     assert sees.tolist() == [*expected.tolist(), COUNT, COUNT]
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(worlds(), st.sampled_from([0.0, 2.0, 30.0]))
 def test_rates_are_what_plain_loops_say(world: World, shrinkage: float) -> None:
     data, options = in_memory(world), replace(OPTIONS, shrinkage=shrinkage)
@@ -86,6 +87,7 @@ def test_rates_are_what_plain_loops_say(world: World, shrinkage: float) -> None:
             assert found[group, item] == pytest.approx(total / weight if weight else prior)
 
 
+@settings(max_examples=40)
 @given(worlds(), st.integers(0, COUNT - 1))
 def test_a_group_sees_no_label_of_its_own_rows(world: World, group: int) -> None:
     data = in_memory(world)

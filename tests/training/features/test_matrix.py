@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.challenge.contract import SPLITS, Split
 from mmctr_kit.challenge.data import ChallengeData
+from mmctr_kit.metrics import auc
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.recipe.blocks import SIGNAL_KINDS
 from mmctr_kit.training.features import KIND, PART, feature_meanings
@@ -224,6 +225,21 @@ def test_no_feature_of_other_rows_knows_a_history_of_rows_outside_the_fold(world
             found.append(features.matrix(others))
     for before, after in zip(found[:3], found[3:], strict=True):
         np.testing.assert_array_equal(before, after)
+
+
+def test_where_labels_are_noise_no_feature_of_a_training_row_tells_its_label(
+    tiny: ChallengeData,
+) -> None:
+    """A row that met its own label would tell it, and one that met all labels but its own, or but
+    those of its user, would tell it by their being fewer."""
+    label = np.random.default_rng(0).permutation(tiny.train.labels())
+    noise = replace(tiny, rows={**tiny.rows, "train": replace(tiny.train, label=label)})
+    found = columns(fit(noise, recipe_of("item_info"), all_rows(noise)), "train")
+    positive, negative = (label == 1).sum(), (label == 0).sum()
+    standard_error = np.sqrt((positive + negative + 1) / (12 * positive * negative))
+    for name, column in found.items():
+        value = auc(label, np.nan_to_num(column, nan=-99.0))
+        assert abs(value - 0.5) < 4 * standard_error, name
 
 
 def relabelled(data: ChallengeData, rows: NDArray[np.int64]) -> ChallengeData:

@@ -4,7 +4,7 @@ from itertools import pairwise
 from math import nan
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -39,6 +39,7 @@ def assert_rows(found: NDArray[np.floating], expected: list[float]) -> None:
     np.testing.assert_allclose(found, np.array(expected), rtol=1e-5, atol=1e-6)
 
 
+@settings(max_examples=40)
 @given(worlds(), st.integers(1, 7))
 def test_positions_are_the_newest_items_of_each_row_and_the_newest_has_age_zero(
     world: World, max_history: int
@@ -59,6 +60,7 @@ def test_a_position_weighs_half_of_one_a_half_life_newer() -> None:
     assert packed.weight.tolist() == [0.25, np.float32(2**-1.5), 0.5, np.float32(2**-0.5), 1.0]
 
 
+@settings(max_examples=40)
 @given(rows_of_values)
 def test_rows_are_pooled_by_their_largest_mean_recent_and_three_largest_values(
     rows: Values,
@@ -72,12 +74,14 @@ def test_rows_are_pooled_by_their_largest_mean_recent_and_three_largest_values(
     assert_rows(found[:, TOP3], [top3(own) for own in rows])
 
 
+@settings(max_examples=40)
 @given(rows_of_values)
 def test_the_last_value_is_the_newest_positions(rows: Values) -> None:
     packed, values = packed_of(rows)
     assert_rows(packed.last(values), [own[-1] if own else nan for own in rows])
 
 
+@settings(max_examples=40)
 @given(rows_of_values)
 def test_chosen_positions_are_counted_and_the_newest_of_them_is_the_last(rows: Values) -> None:
     packed, values = packed_of(rows)
@@ -89,12 +93,14 @@ def test_chosen_positions_are_counted_and_the_newest_of_them_is_the_last(rows: V
     assert_rows(packed.newest(chosen), ages)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.lists(st.sampled_from([nan, 0.0, 1.0, 4.0]), max_size=5)))
 def test_a_mean_is_of_the_values_that_are_known(rows: Values) -> None:
     packed, values = packed_of(rows)
     assert_rows(packed.mean(values), [mean([v for v in own if v == v]) for own in rows])
 
 
+@settings(max_examples=40)
 @given(rows_of_values)
 def test_any_says_whether_some_position_of_the_row_meets_it(rows: Values) -> None:
     packed, values = packed_of(rows)
@@ -104,6 +110,7 @@ def test_any_says_whether_some_position_of_the_row_meets_it(rows: Values) -> Non
     assert found.tolist() == expected
 
 
+@settings(max_examples=40)
 @given(rows_of_values)
 def test_a_sum_adds_up_the_vectors_of_a_rows_items(rows: Values) -> None:
     packed, values = packed_of(rows)

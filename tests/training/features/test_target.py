@@ -4,7 +4,7 @@ from math import log, nan
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from mmctr_kit.training.features.packed import Packed
 from mmctr_kit.training.features.target import Tags, level, target_features
@@ -13,6 +13,7 @@ from tests.training.features.loops import assert_columns, target_loops
 from tests.training.features.worlds import TAGS, World, examples_of, in_memory, worlds
 
 
+@settings(max_examples=40)
 @given(worlds())
 def test_target_features_are_what_plain_loops_say(world: World) -> None:
     data = in_memory(world)
@@ -32,6 +33,7 @@ def test_the_rarity_of_a_tag_is_the_natural_logarithm_of_items_per_item_with_it(
     assert found.rarity.tolist() == pytest.approx([0, log(8 / 4), log(8), log(8)])
 
 
+@settings(max_examples=40)
 @given(worlds())
 def test_the_padding_tag_is_on_no_item_and_is_not_rare(world: World) -> None:
     found = Tags.read(in_memory(world))
