@@ -150,15 +150,15 @@ def test_trees_predict_what_they_were_when_grown(
 ) -> None:
     (text,), scores = grow(GBDT(rounds=4, leaves=6, leaf_rows=5), matrix, label)
     trees = Trees(text)
-    found = trees.predict(matrix, 1)
-    assert found.dtype == np.float64
-    assert np.array_equal(found, scores)
-    assert np.isfinite(found).all()
+    actual = trees.predict(matrix, 1)
+    assert actual.dtype == np.float64
+    assert np.array_equal(actual, scores)
+    assert np.isfinite(actual).all()
     assert np.array_equal(trees.predict(matrix[::-1], 1), scores[::-1])
     total = np.zeros(ROWS)
     for tree in trees_of(text):
         total += [walk(tree, row) for row in matrix.astype(np.float64).tolist()]
-    np.testing.assert_allclose(found, total, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(actual, total, rtol=1e-9, atol=1e-12)
 
 
 def walk(node: dict[str, Any], row: list[float]) -> float:

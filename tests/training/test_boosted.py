@@ -1,4 +1,4 @@
-"""mmctr_kit.training.boosted: a fold's fit, resumed, saved, and blind to the predicted fold."""
+"""mmctr_kit.training.boosted: fit, resume, save and load, and no leak from the predicted fold."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ SETTINGS = (
 MORE = (*SETTINGS, "augmentation.per_user=1", "augmentation.negatives=1")
 LAST = (*SETTINGS, "training.snapshot=last")
 TRAIN, HOLDOUT, FOLD = np.arange(1200), np.arange(1200, 1500), np.arange(1500, 2000)
-"""Rows of train; each user has four, so the three share no user."""
+"""Row numbers of the train split. Each user has four rows, so no user is in two of them."""
 
 SEED = 3
 
@@ -53,7 +53,7 @@ def learner(whole: tuple[Learner, list[Epoch]]) -> Learner:
 
 
 def relabelled(data: ChallengeData, rows: NDArray[np.int64]) -> ChallengeData:
-    """With the labels of these train rows shuffled, and with those of valid turned around."""
+    """The same data, with the labels of these train rows shuffled and all valid labels inverted."""
     label = data.train.labels().copy()
     label[rows] = np.random.default_rng(0).permutation(label[rows])
     assert not np.array_equal(label, data.train.labels())
@@ -74,7 +74,7 @@ def assert_same_predictions(one: Learner, other: Learner) -> None:
 
 
 def measured(epoch: Epoch) -> tuple[float, ...]:
-    """All that an epoch says but for how long it took."""
+    """Everything that an epoch reports, except durations."""
     return (
         *(epoch.epoch, epoch.epochs, epoch.steps, epoch.best),
         *(epoch.train_loss, epoch.holdout_auc, epoch.holdout_logloss),
@@ -162,7 +162,7 @@ def test_labels_of_the_holdout_choose_the_snapshot_and_grow_no_tree(tiny: Challe
 
 
 def test_rows_outside_the_fold_may_be_absent(tiny: ChallengeData, learner: Learner) -> None:
-    """The model of a folder that never had the fold's rows predicts the same for the others."""
+    """Data without the rows of the fold gives a model with the same predictions."""
     part = {
         name: None if value is None else value[: len(TRAIN) + len(HOLDOUT)]
         for name, value in vars(tiny.train).items()
@@ -202,7 +202,7 @@ def logloss(label: NDArray[np.int8], logit: NDArray[np.float64]) -> float:
 def test_the_snapshot_of_a_best_chunk_before_the_last_has_the_chunks_up_to_it(
     tiny: ChallengeData,
 ) -> None:
-    """Trees that learn too fast are best early."""
+    """With a learning rate of 3 the trees overfit, so the best chunk is an early one."""
     settings = (*SETTINGS, "training.learning_rate=3", "model.leaf_rows=1", "model.l2=0")
     learner, epochs = fitted(tiny, settings)
     best = max(epochs, key=lambda e: e.holdout_auc)

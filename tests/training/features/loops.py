@@ -1,5 +1,6 @@
-"""Every feature of a boosted model as a plain loop over lists, written from its meaning in
-``feature_meanings``.
+"""Plain loops that compute every feature of a boosted model from lists.
+
+They are written from the meanings in ``mmctr_kit/training/features/__init__.py``.
 
 The loops share no code with the package but the hash that puts users into groups. The formulas of
 item-item similarities are those of ``tests/items/test_similarity.py``.
@@ -22,15 +23,18 @@ from tests.items.test_contexts import ITEMS, last_of_each
 from tests.items.test_similarity import naive, naive_ease
 from tests.training.features.worlds import TAGS, Row, Vectors, World, users_of
 
-Found = dict[str, float]
+FeatureValues = dict[str, float]
 LEAST = 2
-"""So many history positions must show a pair of items before its lift is known."""
+"""How many history positions must show a pair of items before the pair's lift is known."""
 
 
 @dataclass
 class Fold:
-    """What a fold model may know: the training rows' positions in the world's train split, and the
-    group of each training user. ``levels_of`` are the items whose levels it knows."""
+    """What a fold model may know.
+
+    ``training`` holds the positions of the training rows in the world's train split, ``group`` the
+    group of each training user, and ``levels_of`` the items whose levels are known.
+    """
 
     world: World
     training: Sequence[int]
@@ -47,16 +51,17 @@ class Fold:
         return [self.world.rows["train"][place] for place in self.training]
 
     def history(self, row: Row) -> list[int]:
-        """The newest items of the row's history, as many as the recipe shows."""
+        """The newest ``max_history`` items of the row's history."""
         return row.history[-self.max_history :]
 
     def seen(self, row: Row) -> tuple[Row, ...]:
         """The training rows whose labels may enter the row's features."""
-        own = self.group.get(row.user)
-        return tuple(r for r in self.rows if own is None or self.group[r.user] != own)
+        group = self.group.get(row.user)
+        return tuple(r for r in self.rows if group is None or self.group[r.user] != group)
 
     def scale(self, row: Row) -> float:
-        """All training rows per row that is seen, so that shrinkage is as strong for each row."""
+        """The number of training rows per row that is seen. Counts are multiplied by it, so that
+        shrinkage is equally strong for every row."""
         return len(self.rows) / max(len(self.seen(row)), 1)
 
     @cached_property
@@ -69,20 +74,20 @@ class Fold:
         return {user: last_of_each(h[-self.max_history :]) for user, h in longest.items()}
 
     def others(self, row: Row) -> list[list[int]]:
-        """The sequences of the training users but for the row's own."""
+        """The sequences of all training users except the row's user."""
         return [items for user, items in self.sequences.items() if user != row.user]
 
     def shrunk(
         self, row: Row, labels: Sequence[int], prior: float, shrinkage: float | None = None
     ) -> float:
-        """The mean of the labels as if ``shrinkage`` more rows had the prior as theirs."""
+        """The mean of the labels if ``shrinkage`` rows with the label ``prior`` are added."""
         more = self.rate_shrinkage if shrinkage is None else shrinkage
         seen, hits = len(labels) * self.scale(row), sum(labels) * self.scale(row)
         return (hits + more * prior) / (seen + more) if seen + more > 0 else prior
 
 
 def make_fold(world: World, training: Sequence[int], options: LabelOptions, **more: Any) -> Fold:
-    """The fold of these training rows, its users grouped as the package's hash says."""
+    """The fold of these training rows, with the groups of users from the package's hash."""
     users = np.array(users_of([world.rows["train"][place] for place in training]), np.int64)
     groups = user_folds(users, options.groups, options.seed).tolist()
     return Fold(
@@ -95,9 +100,11 @@ def make_fold(world: World, training: Sequence[int], options: LabelOptions, **mo
     )
 
 
-def all_loops(fold: Fold, row: Row, parts: Mapping[str, Vectors], kinds: Sequence[str]) -> Found:
+def all_loops(
+    fold: Fold, row: Row, parts: Mapping[str, Vectors], kinds: Sequence[str]
+) -> FeatureValues:
     """Every feature of a row by name."""
-    found = {
+    values = {
         **target_loops(fold.world, row),
         **length_loops(fold, row),
         **level_loops(fold, row),
@@ -107,13 +114,13 @@ def all_loops(fold: Fold, row: Row, parts: Mapping[str, Vectors], kinds: Sequenc
         **lift_loops(fold, row),
     }
     for name, vectors in parts.items():
-        found |= part_loops(fold, row, name, vectors)
+        values |= part_loops(fold, row, name, vectors)
     for kind in kinds:
-        found |= kind_loops(fold, row, kind)
-    return found
+        values |= kind_loops(fold, row, kind)
+    return values
 
 
-def target_loops(world: World, row: Row) -> Found:
+def target_loops(world: World, row: Row) -> FeatureValues:
     tags = world.tags[row.target]
     return {
         "likes_level": row.likes if row.likes else nan,
@@ -123,7 +130,7 @@ def target_loops(world: World, row: Row) -> Found:
     }
 
 
-def length_loops(fold: Fold, row: Row) -> Found:
+def length_loops(fold: Fold, row: Row) -> FeatureValues:
     history = fold.history(row)
     repeats = [item in history[:place] for place, item in enumerate(history)]
     ages = [age for age, item in enumerate(reversed(history)) if item == row.target]
@@ -136,33 +143,33 @@ def length_loops(fold: Fold, row: Row) -> Found:
     }
 
 
-def level_loops(fold: Fold, row: Row) -> Found:
-    found: Found = {}
-    for name, mine, of_item in (
+def level_loops(fold: Fold, row: Row) -> FeatureValues:
+    values: FeatureValues = {}
+    for name, of_target, of_item in (
         ("likes", row.likes, fold.world.likes),
         ("views", row.views, fold.world.views),
     ):
         levels = [of_item[i] * (i in fold.levels_of) for i in fold.history(row)]
         known = [level for level in levels if level]
         average = mean(known)
-        found |= {
+        values |= {
             f"history_{name}_mean": average,
             f"history_{name}_last": (levels[-1] or nan) if levels else nan,
             f"history_{name}_spread": sqrt(mean([(v - average) ** 2 for v in known])),
-            f"{name}_over_history": (mine or nan) - average,
-            f"{name}_matches": mean([mine > 0 and level == mine for level in levels]),
+            f"{name}_over_history": (of_target or nan) - average,
+            f"{name}_matches": mean([of_target > 0 and level == of_target for level in levels]),
         }
-    return found
+    return values
 
 
-def tag_loops(fold: Fold, row: Row) -> Found:
+def tag_loops(fold: Fold, row: Row) -> FeatureValues:
     world, history = fold.world, fold.history(row)
-    mine = world.tags[row.target]
-    shared = [[tag for tag in mine if tag in world.tags[item]] for item in history]
+    target_tags = world.tags[row.target]
+    shared = [[tag for tag in target_tags if tag in world.tags[item]] for item in history]
     number = [len(tags) for tags in shared]
     rare = [sum(rarity(world, tag) for tag in tags) for tags in shared]
     ages = [age for age, tags in enumerate(reversed(shared)) if tags]
-    covered = [any(tag in tags for tags in shared) for tag in mine]
+    covered = [any(tag in tags for tags in shared) for tag in target_tags]
     return {
         "tags_shared_mean": mean(number),
         "tags_shared_recent": recent(number, fold.half_life),
@@ -177,7 +184,7 @@ def tag_loops(fold: Fold, row: Row) -> Found:
     }
 
 
-def count_loops(fold: Fold, row: Row) -> Found:
+def count_loops(fold: Fold, row: Row) -> FeatureValues:
     def users_with(item: int) -> float:
         return log(1 + sum(item in items for items in fold.others(row)))
 
@@ -194,7 +201,7 @@ def count_loops(fold: Fold, row: Row) -> Found:
     }
 
 
-def rate_loops(fold: Fold, row: Row) -> Found:
+def rate_loops(fold: Fold, row: Row) -> FeatureValues:
     seen, tags = fold.seen(row), fold.world.tags
     overall = mean([r.label for r in seen], 0)
     # The overall mean of tags counts a row once for each of its target's tags.
@@ -225,7 +232,7 @@ def item_rate(fold: Fold, row: Row, item: int) -> float:
     return fold.shrunk(row, [r.label for r in seen if r.target == item], overall)
 
 
-def lift_loops(fold: Fold, row: Row) -> Found:
+def lift_loops(fold: Fold, row: Row) -> FeatureValues:
     of_tags, of_items = tag_lifts(fold, row), item_lifts(fold, row)
     return {
         "tag_lift_max": largest(of_tags),
@@ -240,8 +247,8 @@ def lift_loops(fold: Fold, row: Row) -> Found:
 
 
 def tag_lifts(fold: Fold, row: Row, counted: Sequence[int] = range(1, TAGS + 1)) -> list[float]:
-    """Of each history item: the mean lift over all pairs of a tag of the target and one of it, of
-    the ``counted`` tags."""
+    """For each history item, the mean lift over all pairs of a tag of the target and a tag of the
+    item. Only the ``counted`` tags enter."""
     tags = {i: [t for t in of if t in counted] for i, of in fold.world.tags.items()}
     rows, hits = Counter[tuple[int, int]](), Counter[tuple[int, int]]()
     for seen in fold.seen(row):
@@ -259,14 +266,14 @@ def tag_lifts(fold: Fold, row: Row, counted: Sequence[int] = range(1, TAGS + 1))
         together = (scale * hits[a, b] + more * usual) / (scale * rows[a, b] + more)
         return logit(together) - logit(usual)
 
-    mine = tags[row.target]
-    return [mean([lift(a, b) for a in mine for b in tags[i]], 0) for i in fold.history(row)]
+    target_tags = tags[row.target]
+    return [mean([lift(a, b) for a in target_tags for b in tags[i]], 0) for i in fold.history(row)]
 
 
 def item_lifts(fold: Fold, row: Row) -> list[float]:
-    """Of each history item: the lift of the target by it, 0 where too few rows show the pair."""
+    """For each history item, the lift of the target by the item; 0 if the pair is too rare."""
     usual = item_rate(fold, row, row.target)
-    found = []
+    lifts = []
     for item in fold.history(row):
         labels = [
             seen.label
@@ -276,11 +283,11 @@ def item_lifts(fold: Fold, row: Row) -> list[float]:
             if other == item
         ]
         pair = fold.shrunk(row, labels, usual, fold.pair_shrinkage)
-        found.append(logit(pair) - logit(usual) if len(labels) >= LEAST else 0.0)
-    return found
+        lifts.append(logit(pair) - logit(usual) if len(labels) >= LEAST else 0.0)
+    return lifts
 
 
-def part_loops(fold: Fold, row: Row, name: str, vectors: Vectors) -> Found:
+def part_loops(fold: Fold, row: Row, name: str, vectors: Vectors) -> FeatureValues:
     history = fold.history(row)
     weights = [2 ** (-age / fold.half_life) for age in reversed(range(len(history)))]
     cosines = [cosine(vectors, row.target, item) for item in history]
@@ -297,21 +304,21 @@ def part_loops(fold: Fold, row: Row, name: str, vectors: Vectors) -> Found:
     }
 
 
-def kind_loops(fold: Fold, row: Row, kind: str) -> Found:
+def kind_loops(fold: Fold, row: Row, kind: str) -> FeatureValues:
     history, others, half_life = fold.history(row), fold.others(row), fold.signals.half_life
     if kind == "ease":
         weights = naive_ease(others, fold.signals.ease_l2)
-        values = [float(weights[item, row.target]) for item in history]
+        similar = [float(weights[item, row.target]) for item in history]
     else:
-        values = [naive(kind, others, row.target, item, fold.signals) for item in history]
-    found = {
-        f"{kind}_max": largest(values),
-        f"{kind}_mean": mean(values),
-        f"{kind}_recent": recent(values, half_life),
-        f"{kind}_top3": top3(values),
-        f"{kind}_last": values[-1] if values else nan,
+        similar = [naive(kind, others, row.target, item, fold.signals) for item in history]
+    values = {
+        f"{kind}_max": largest(similar),
+        f"{kind}_mean": mean(similar),
+        f"{kind}_recent": recent(similar, half_life),
+        f"{kind}_top3": top3(similar),
+        f"{kind}_last": similar[-1] if similar else nan,
     }
-    return found | ({"ease_sum": sum(values) if values else nan} if kind == "ease" else {})
+    return values | ({"ease_sum": sum(similar) if similar else nan} if kind == "ease" else {})
 
 
 def rarity(world: World, tag: int) -> float:
@@ -369,12 +376,12 @@ def top3(values: Sequence[float]) -> float:
 
 
 def assert_columns(
-    found: Mapping[str, NDArray[np.floating]], expected: Sequence[Mapping[str, float]]
+    columns: Mapping[str, NDArray[np.floating]], expected: Sequence[Mapping[str, float]]
 ) -> None:
-    """``found`` columns hold, row by row, what the ``expected`` loops of those rows say, with NaN
-    at the same rows, and there is no column without a loop."""
-    for name, column in found.items():
+    """Assert that the columns equal the values of the loops, given row by row, that NaN stands in
+    the same cells, and that columns and loops have the same names."""
+    for name, column in columns.items():
         assert column.dtype == np.float32, name
         loops = np.array([row[name] for row in expected], np.float64)
         np.testing.assert_allclose(column, loops, rtol=2e-4, atol=2e-5, err_msg=name)
-    assert all(set(found) == set(row) for row in expected)
+    assert all(set(columns) == set(row) for row in expected)

@@ -36,12 +36,10 @@ def test_signals_are_what_plain_loops_say(
     similarity = fit_similarity(data, all_rows(data)[::2], signals, MAX_HISTORY)
     for split in SPLITS:
         packed = Packed.of(data, data.examples(split, MAX_HISTORY), 99.0)
-        loops = []
-        for row in world.rows[split]:
-            found: dict[str, float] = {}
-            for kind in signals.kinds:
-                found |= kind_loops(fold, row, kind)
-            loops.append(found)
+        loops = [
+            {k: v for kind in signals.kinds for k, v in kind_loops(fold, row, kind).items()}
+            for row in world.rows[split]
+        ]
         assert_columns(signal_features(packed, similarity, data, signals.half_life), loops)
 
 
@@ -62,6 +60,6 @@ def test_the_sum_of_ease_is_over_the_history() -> None:
     data = in_memory(World({"train": train, "valid": [], "test": test}, {}, {}, {}, {}, {}))
     similarity = fit_similarity(data, all_rows(data), Signals(kinds=("ease",)), MAX_HISTORY)
     packed = Packed.of(data, data.examples("test", MAX_HISTORY), HALF_LIFE)
-    found = signal_features(packed, similarity, data, HALF_LIFE)
-    np.testing.assert_allclose(found["ease_sum"], 3 * found["ease_mean"], rtol=1e-6)
-    assert found["ease_sum"][0] > 2 * found["ease_max"][0] > 0
+    actual = signal_features(packed, similarity, data, HALF_LIFE)
+    np.testing.assert_allclose(actual["ease_sum"], 3 * actual["ease_mean"], rtol=1e-6)
+    assert actual["ease_sum"][0] > 2 * actual["ease_max"][0] > 0

@@ -41,19 +41,19 @@ def relabelled(data: ChallengeData, label: NDArray[np.int8]) -> ChallengeData:
 
 
 def test_the_sum_of_the_other_groups_stands_beside_the_sum_of_all() -> None:
-    found = others(np.array([[1, 10], [2, 20], [4, 40]]))
-    assert found.tolist() == [[6, 60], [5, 50], [3, 30], [7, 70]]
+    actual = others(np.array([[1, 10], [2, 20], [4, 40]]))
+    assert actual.tolist() == [[6, 60], [5, 50], [3, 30], [7, 70]]
 
 
 def test_a_shrunk_mean_is_that_of_more_rows_with_the_usual_mean() -> None:
     seen, hits, prior = np.array([[8.0, 0.0]]), np.array([[6.0, 0.0]]), np.array([[0.25]])
     for shrinkage, expected in ((2.0, (6 + 0.5) / 10), (0.0, 0.75)):
-        found = shrunk(seen, hits, prior, shrinkage)
-        assert found.dtype == np.float32
-        assert found[0].tolist() == pytest.approx([expected, 0.25])
+        actual = shrunk(seen, hits, prior, shrinkage)
+        assert actual.dtype == np.float32
+        assert actual[0].tolist() == pytest.approx([expected, 0.25])
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(worlds())
 def test_all_rows_of_a_user_fall_into_the_group_of_the_users_hash(world: World) -> None:
     data = in_memory(world)
@@ -67,11 +67,11 @@ def test_all_rows_of_a_user_fall_into_the_group_of_the_users_hash(world: World) 
     assert sees.tolist() == [*expected.tolist(), COUNT, COUNT]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(worlds(), st.sampled_from([0.0, 2.0, 30.0]))
 def test_rates_are_what_plain_loops_say(world: World, shrinkage: float) -> None:
     data, options = in_memory(world), replace(OPTIONS, shrinkage=shrinkage)
-    found = item_rates(data, groups_of(data, options))
+    actual = item_rates(data, groups_of(data, options))
     train = world.rows["train"]
     users = np.array(users_of(train))
     by_hash = user_folds(users, COUNT, options.seed).tolist()
@@ -84,10 +84,10 @@ def test_rates_are_what_plain_loops_say(world: World, shrinkage: float) -> None:
             labels = [row.label for row in seen if row.target == item]
             weight = len(labels) * scale + shrinkage
             total = sum(labels) * scale + shrinkage * prior
-            assert found[group, item] == pytest.approx(total / weight if weight else prior)
+            assert actual[group, item] == pytest.approx(total / weight if weight else prior)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(worlds(), st.integers(0, COUNT - 1))
 def test_a_group_sees_no_label_of_its_own_rows(world: World, group: int) -> None:
     data = in_memory(world)
@@ -105,7 +105,7 @@ def crowd(per_group: int, label: Callable[[int, int], int]) -> Groups:
     users = np.arange(100)
     group = user_folds(users, COUNT, OPTIONS.seed)
     chosen = [users[group == g][:per_group] for g in range(COUNT)]
-    pairs = [(user, g) for g, own in enumerate(chosen) for user in own.tolist()]
+    pairs = [(user, g) for g, members in enumerate(chosen) for user in members.tolist()]
     rows = [Row(u, [], i, 1, 1, label(g, i)) for u, g in sorted(pairs) for i in (1, 2)]
     return groups_of(in_memory(World({"train": rows, "valid": [], "test": []}, {}, {}, {}, {}, {})))
 
@@ -114,25 +114,25 @@ def crowd(per_group: int, label: Callable[[int, int], int]) -> Groups:
 def test_a_group_sees_the_labels_of_every_other_group(ones: int) -> None:
     groups = crowd(4, lambda group, _: int(group == ones))
     groups = replace(groups, options=replace(OPTIONS, shrinkage=0.0))
-    found = Rates.fit(groups, np.tile([1, 2], 4 * COUNT), 3).of
+    actual = Rates.fit(groups, np.tile([1, 2], 4 * COUNT), 3).of
     for sees in range(COUNT):
-        assert found[sees, 1:].tolist() == pytest.approx(
+        assert actual[sees, 1:].tolist() == pytest.approx(
             [0 if sees == ones else 1 / (COUNT - 1)] * 2
         )
-    assert found[COUNT, 1:].tolist() == pytest.approx([1 / COUNT] * 2)
+    assert actual[COUNT, 1:].tolist() == pytest.approx([1 / COUNT] * 2)
 
 
 @pytest.mark.parametrize("shrinkage", [0.5, 20.0])
 def test_shrinkage_is_as_strong_on_training_rows_as_on_rows_to_predict(shrinkage: float) -> None:
     groups = crowd(3, lambda _, item: int(item == 1))
     groups = replace(groups, options=replace(OPTIONS, shrinkage=shrinkage))
-    found = Rates.fit(groups, np.tile([1, 2], 3 * COUNT), 3).of
+    actual = Rates.fit(groups, np.tile([1, 2], 3 * COUNT), 3).of
     n = 3 * COUNT
-    assert found[COUNT].tolist() == pytest.approx(
+    assert actual[COUNT].tolist() == pytest.approx(
         [0.5, (n + shrinkage / 2) / (n + shrinkage), shrinkage / 2 / (n + shrinkage)]
     )
     for sees in range(COUNT):
-        np.testing.assert_allclose(found[sees], found[COUNT], rtol=1e-6)
+        np.testing.assert_allclose(actual[sees], actual[COUNT], rtol=1e-6)
 
 
 def test_rates_can_be_of_some_of_the_rows_more_than_once_each() -> None:
@@ -140,16 +140,16 @@ def test_rates_can_be_of_some_of_the_rows_more_than_once_each() -> None:
     groups = replace(crowd(2, lambda _, item: int(item == 1)), options=OPTIONS)
     row = np.repeat(np.arange(len(groups.rows)), 2)
     key = np.tile([1, 2, 2, 3], len(groups.rows) // 2)  # item 1 has tags 1, 2; item 2 tags 2, 3
-    found = Rates.fit(groups, key, 4, row).of[COUNT]
+    actual = Rates.fit(groups, key, 4, row).of[COUNT]
     n, s = len(groups.rows) / 2, OPTIONS.shrinkage
-    assert found.tolist() == pytest.approx([0.5, (n + s / 2) / (n + s), 0.5, s / 2 / (n + s)])
+    assert actual.tolist() == pytest.approx([0.5, (n + s / 2) / (n + s), 0.5, s / 2 / (n + s)])
 
 
 def test_a_group_that_is_everybody_sees_no_label_at_all() -> None:
     users = np.arange(100)
-    own = users[user_folds(users, COUNT, OPTIONS.seed) == 1][:5].tolist()
-    rows = [Row(user, [], 1, 1, 1, 1) for user in own]
+    group = users[user_folds(users, COUNT, OPTIONS.seed) == 1][:5].tolist()
+    rows = [Row(user, [], 1, 1, 1, 1) for user in group]
     data = in_memory(World({"train": rows, "valid": [], "test": []}, {}, {}, {}, {}, {}))
-    found = item_rates(data, groups_of(data))
-    assert found[1].tolist() == [0.0] * (ITEMS + 1)
-    assert found[COUNT, 1] == 1
+    actual = item_rates(data, groups_of(data))
+    assert actual[1].tolist() == [0.0] * (ITEMS + 1)
+    assert actual[COUNT, 1] == 1

@@ -33,7 +33,7 @@ def history_features(data: ChallengeData, packed: Packed) -> Columns:
     }
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(worlds(), st.integers(1, 7))
 def test_history_features_are_what_plain_loops_say(world: World, max_history: int) -> None:
     data = in_memory(world)
@@ -50,8 +50,8 @@ def test_history_features_are_what_plain_loops_say(world: World, max_history: in
 
 
 def features_of(*asked: tuple[list[int], int]) -> list[dict[str, float]]:
-    """Of each (history, target), where item i has likes level i and views level 9 - i and these
-    tags: tag 1 is on two of the eight items, tag 2 on three, tags 3 and 4 on one."""
+    """The features of each (history, target). Item i has likes level i and views level 9 - i. Tag 1
+    is on two of the eight items, tag 2 on three, tags 3 and 4 on one."""
     tags = {1: [1, 2], 2: [2], 3: [1, 2, 3], 4: [4]} | {item: [] for item in range(5, 9)}
     likes, views = {i: i for i in tags}, {i: 9 - i for i in tags}
     rows = [Row(1, h, target, likes[target], views[target], 0) for h, target in asked]
@@ -64,7 +64,7 @@ def features_of(*asked: tuple[list[int], int]) -> list[dict[str, float]]:
 
 
 def test_a_history_that_shows_the_target_and_repeats_an_item() -> None:
-    (found,) = features_of(([3, 2, 3, 4], 3))
+    (actual,) = features_of(([3, 2, 3, 4], 3))
     expected = {
         "history_length": 4,
         "history_distinct": 3,
@@ -89,7 +89,7 @@ def test_a_history_that_shows_the_target_and_repeats_an_item() -> None:
         "history_tags_mean": (3 + 1 + 3 + 1) / 4,
         "tags_shared_rarity_top3": (2 * log(8 / 2 * 8 / 3 * 8) + log(8 / 3)) / 3,
     }
-    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert {name: actual[name] for name in expected} == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 def test_the_newest_item_weighs_most() -> None:
@@ -102,9 +102,9 @@ def test_the_newest_item_weighs_most() -> None:
 
 
 def test_there_is_no_age_of_what_the_history_does_not_show() -> None:
-    (found,) = features_of(([2, 3], 4))
-    assert (found["target_in_history"], found["tag_hits"], found["tags_covered"]) == (0, 0, 0)
-    assert np.isnan([found["target_age"], found["tag_hit_age"]]).all()
+    (actual,) = features_of(([2, 3], 4))
+    assert (actual["target_in_history"], actual["tag_hits"], actual["tags_covered"]) == (0, 0, 0)
+    assert np.isnan([actual["target_age"], actual["tag_hit_age"]]).all()
 
 
 def test_a_history_of_unknown_levels_has_no_mean_and_no_spread() -> None:
@@ -113,13 +113,13 @@ def test_a_history_of_unknown_levels_has_no_mean_and_no_spread() -> None:
     tags = {item: [1] for item in levels}
     data = in_memory(World({"train": [], "valid": [], "test": rows}, tags, levels, levels, {}, {}))
     packed = Packed.of(data, data.examples("test", 64), HALF_LIFE)
-    found = level_features(packed, item_levels(data))
+    actual = level_features(packed, item_levels(data))
     for name in ("likes", "views"):
-        np.testing.assert_array_equal(found[f"history_{name}_mean"], [nan, 5, 5])
-        np.testing.assert_array_equal(found[f"history_{name}_spread"], [nan, 0, 0])
-        np.testing.assert_array_equal(found[f"history_{name}_last"], [nan, nan, 5])
-        np.testing.assert_array_equal(found[f"{name}_over_history"], [nan, 0, nan])
-        np.testing.assert_array_equal(found[f"{name}_matches"], [0, 0.5, 0])
+        np.testing.assert_array_equal(actual[f"history_{name}_mean"], [nan, 5, 5])
+        np.testing.assert_array_equal(actual[f"history_{name}_spread"], [nan, 0, 0])
+        np.testing.assert_array_equal(actual[f"history_{name}_last"], [nan, nan, 5])
+        np.testing.assert_array_equal(actual[f"{name}_over_history"], [nan, 0, nan])
+        np.testing.assert_array_equal(actual[f"{name}_matches"], [0, 0.5, 0])
 
 
 @given(st.randoms(), st.permutations(range(6)))

@@ -1,4 +1,4 @@
-"""mmctr_kit.training.features.lift: how much more often than usual, for those who had something."""
+"""mmctr_kit.training.features.lift: how much an item or a tag in the history raises the odds."""
 
 from collections.abc import Iterator
 from math import log
@@ -48,10 +48,10 @@ def packed_splits(data: ChallengeData) -> Iterator[tuple[str, Packed]]:
         yield split, Packed.of(data, data.examples(split, MAX_HISTORY), HALF_LIFE)
 
 
-def assert_lifts(found: NDArray[np.float32], expected: list[list[float]]) -> None:
-    assert found.dtype == np.float32
+def assert_lifts(actual: NDArray[np.float32], expected: list[list[float]]) -> None:
+    assert actual.dtype == np.float32
     flat = [value for row in expected for value in row]
-    np.testing.assert_allclose(found, np.array(flat), rtol=2e-4, atol=2e-5)
+    np.testing.assert_allclose(actual, np.array(flat), rtol=2e-4, atol=2e-5)
 
 
 @settings(max_examples=40)
@@ -64,8 +64,8 @@ def test_lifts_are_what_plain_loops_say(world: World, step: int) -> None:
         shown = world.rows[split]
         assert_lifts(tags.at_positions(packed), [tag_lifts(fold, row) for row in shown])
         assert_lifts(items.at_positions(packed), [item_lifts(fold, row) for row in shown])
-        found = lift_features(packed, tags, items)
-        assert_columns(found, [lift_loops(fold, row) for row in shown])
+        actual = lift_features(packed, tags, items)
+        assert_columns(actual, [lift_loops(fold, row) for row in shown])
 
 
 @settings(max_examples=30)
@@ -111,7 +111,7 @@ def crowd(pair_rows: int) -> ChallengeData:
 
 
 def lifts_of_test(data: ChallengeData) -> tuple[list[float], list[float]]:
-    """Of tags and of items, at the two positions of the test row."""
+    """The tag lifts and the item lifts at the two positions of the test row."""
     packed = Packed.of(data, data.examples("test", MAX_HISTORY), HALF_LIFE)
     tags, items = fit(data, all_rows(data))
     return tags.at_positions(packed).tolist(), items.at_positions(packed).tolist()
@@ -139,7 +139,7 @@ def test_a_pair_of_items_is_known_from_its_second_row_on(rows: int, known: bool)
 
 
 def test_a_history_item_that_makes_no_difference_has_no_lift() -> None:
-    """Whatever the history, half of the rows are positive."""
+    """After item 3 and after item 4, half of the rows are positive."""
     train = [Row(u, [3 + u // 2 % 2], 1, 1, 1, u % 2) for u in range(16)]
     test = [Row(999, [3, 4], 1, 1, 1, 0)]
     tags = {1: [1], 3: [2], 4: [3]} | {item: [] for item in (2, 5, 6, 7, 8)}
@@ -149,18 +149,18 @@ def test_a_history_item_that_makes_no_difference_has_no_lift() -> None:
 
 
 def test_a_row_is_no_evidence_for_the_lift_that_its_own_user_sees() -> None:
-    """A training user's rows are the only ones of the pair."""
+    """Only the rows of user 1 have the pair of target 1 and history item 3."""
     train = [Row(1, [3], 1, 1, 1, 1), Row(1, [3], 1, 1, 1, 1), Row(2, [5], 1, 1, 1, 0)]
     tags = {1: [1], 3: [2], 5: []} | {item: [] for item in (2, 4, 6, 7, 8)}
     data = in_memory(World({"train": train, "valid": [], "test": train}, tags, {}, {}, {}, {}))
-    found = fit(data, all_rows(data))
-    own, somebody = (
+    actual = fit(data, all_rows(data))
+    of_user, of_somebody = (
         Packed.of(data, examples, HALF_LIFE)
         for examples in (data.examples("train", 9), somebody_else(data.examples("train", 9)))
     )
-    for lifts in found:
-        assert lifts.at_positions(own).tolist() == [0, 0, 0]
-        assert (lifts.at_positions(somebody)[:2] > 0).all() == (lifts is found[1])
+    for lifts in actual:
+        assert lifts.at_positions(of_user).tolist() == [0, 0, 0]
+        assert (lifts.at_positions(of_somebody)[:2] > 0).all() == (lifts is actual[1])
 
 
 def somebody_else(examples: Examples) -> Examples:
@@ -181,6 +181,6 @@ def test_without_any_history_nothing_is_lifted() -> None:
     test = [Row(999, [], 1, 1, 1, 0), Row(999, [2, 3], 1, 1, 1, 0)]
     data = in_memory(World({"train": train, "valid": [], "test": test}, tags, {}, {}, {}, {}))
     packed = Packed.of(data, data.examples("test", MAX_HISTORY), HALF_LIFE)
-    found = lift_features(packed, *fit(data, all_rows(data)))
-    for name, column in found.items():
+    actual = lift_features(packed, *fit(data, all_rows(data)))
+    for name, column in actual.items():
         np.testing.assert_array_equal(column, [np.nan, 0], err_msg=name)

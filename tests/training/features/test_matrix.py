@@ -18,7 +18,7 @@ from mmctr_kit.recipe.blocks import SIGNAL_KINDS
 from mmctr_kit.training.features import KIND, PART, feature_meanings
 from mmctr_kit.training.features.matrix import Features, Items
 from tests.items.test_contexts import ITEMS
-from tests.training.features.loops import Found, all_loops, assert_columns, make_fold
+from tests.training.features.loops import FeatureValues, all_loops, assert_columns, make_fold
 from tests.training.features.test_statistics import COUNTS
 from tests.training.features.worlds import (
     OPTIONS,
@@ -36,14 +36,14 @@ from tests.training.features.worlds import (
 
 HALF_LIFE, MAX_HISTORY = 2.5, 4
 SIGNAL_OPTIONS = ("signals.half_life=1.5", "signals.ease_l2=2.0")
-"""The signals' half-life differs from the other features', so that none can stand for the other."""
+"""The half-life of the signals is not HALF_LIFE, so that a test fails if the two are confused."""
 
-Loops = dict[Split, list[Found]]
+Loops = dict[Split, list[FeatureValues]]
 PARTS = ([], ["vector"], ["vector1", "vector2"])
 SOME_KINDS = ((), SIGNAL_KINDS, ("ease", "next"))
 
 RARE_SEED = 0
-"""Of a world that holds everything that is rare."""
+"""The seed of a world that holds every rare case."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,8 @@ def world() -> World:
 
 @pytest.fixture(scope="module")
 def data(world: World, tmp_path_factory: pytest.TempPathFactory) -> ChallengeData:
-    """With a folder, so that text and image are kept apart and every item's levels are known."""
+    """Loaded from a folder, so that text and image are two modalities and every item's levels are
+    known."""
     return on_disk(world, tmp_path_factory.mktemp("world"))
 
 
@@ -91,8 +92,8 @@ def loops(world: World, rows: Sequence[int], recipe: Recipe, parts: dict[str, Ve
 @pytest.mark.parametrize("parts", PARTS, ids=str)
 def test_every_feature_has_a_loop(world: World, parts: list[str], kinds: tuple[str, ...]) -> None:
     vectors = dict.fromkeys(parts, world.text)
-    found = loops(world, [0], recipe_of("none", kinds), vectors)["train"][0]
-    assert set(found) == set(feature_meanings(parts, kinds))
+    actual = loops(world, [0], recipe_of("none", kinds), vectors)["train"][0]
+    assert set(actual) == set(feature_meanings(parts, kinds))
 
 
 def test_the_world_holds_what_is_rare(world: World) -> None:
@@ -124,7 +125,7 @@ def test_every_column_is_what_a_plain_loop_says(
         assert_columns(columns(features, split), expected[split])
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(worlds(), st.integers(1, 3))
 def test_every_column_of_a_table_of_one_modality_is_what_a_plain_loop_says(
     world: World, step: int
@@ -158,8 +159,8 @@ def test_no_feature_of_a_training_row_knows_a_label_of_its_users_group(
     data, recipe = in_memory(world), recipe_of("item_info")
     rows = all_rows(data)
     before = fit(data, recipe, rows)
-    own = before.statistics.groups.of_row == group
-    after = fit(relabelled(data, rows[own]), recipe, rows)
+    in_group = before.statistics.groups.of_row == group
+    after = fit(relabelled(data, rows[in_group]), recipe, rows)
     for split in ("train", "valid", "test"):
         examples = before.items.examples(split)
         _, sees = before.statistics.groups.of(examples.user_id)
@@ -168,7 +169,7 @@ def test_no_feature_of_a_training_row_knows_a_label_of_its_users_group(
 
 
 def test_a_label_changes_the_features_of_rows_of_other_users(data: ChallengeData) -> None:
-    """Without this, the tests of what changes nothing would hold for features that see nothing."""
+    """The tests of what changes no feature would also pass if no feature ever changed."""
     recipe, rows = recipe_of("raw"), all_rows(data)
     before = columns(fit(data, recipe, rows), "valid")
     after = columns(fit(relabelled(data, rows), recipe, rows), "valid")
@@ -176,7 +177,7 @@ def test_a_label_changes_the_features_of_rows_of_other_users(data: ChallengeData
     assert changed == {n for n in before if "rate" in n or "lift" in n}
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(worlds())
 def test_what_is_counted_is_what_a_fold_without_the_rows_user_counts(world: World) -> None:
     data, recipe = in_memory(world), recipe_of("none")
@@ -185,13 +186,13 @@ def test_what_is_counted_is_what_a_fold_without_the_rows_user_counts(world: Worl
     counted = [*COUNTS, *(f"{kind}_{name}" for kind in SIGNAL_KINDS for name in KIND), "ease_sum"]
     places = [everybody.items.names.index(name) for name in counted]
     for user in users_of(world.rows["train"]):
-        own = data.train.user_id == user
-        others = fit(data, recipe, rows[~own])
+        of_user = data.train.user_id == user
+        others = fit(data, recipe, rows[~of_user])
         for split in SPLITS:
             examples = everybody.items.examples(split)
-            mine = examples.take(np.flatnonzero(examples.user_id == user))
-            found, expected = (f.matrix(mine)[:, places] for f in (everybody, others))
-            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+            asked = examples.take(np.flatnonzero(examples.user_id == user))
+            actual, expected = (f.matrix(asked)[:, places] for f in (everybody, others))
+            np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
 
 
 @settings(max_examples=20)
@@ -205,45 +206,46 @@ def test_no_feature_knows_a_label_of_rows_outside_the_fold(world: World, step: i
     other = relabelled(data, np.flatnonzero(outside))
     after = fit(replace(other, rows={**other.rows, "valid": valid}), recipe, rows)
     for split in SPLITS:
-        found, expected = (f.matrix(f.items.examples(split)) for f in (after, before))
-        np.testing.assert_array_equal(found, expected)
+        actual, expected = (f.matrix(f.items.examples(split)) for f in (after, before))
+        np.testing.assert_array_equal(actual, expected)
 
 
 @settings(max_examples=20)
 @given(worlds())
 def test_no_feature_of_other_rows_knows_a_history_of_rows_outside_the_fold(world: World) -> None:
-    """Rows of user 1, who has rows in every split, are outside; their histories are emptied."""
+    """The rows of user 1, who has rows in every split, are outside the fold. Their histories are
+    emptied."""
     emptied = {
         s: [replace(r, history=[]) if r.user == 1 else r for r in world.rows[s]] for s in SPLITS
     }
-    found = []
+    matrices = []
     for data in (in_memory(world), in_memory(replace(world, rows=emptied))):
         features = fit(data, recipe_of("item_info"), all_rows(data)[data.train.user_id != 1])
         for split in SPLITS:
             examples = features.items.examples(split)
             others = examples.take(np.flatnonzero(examples.user_id != 1))
-            found.append(features.matrix(others))
-    for before, after in zip(found[:3], found[3:], strict=True):
+            matrices.append(features.matrix(others))
+    for before, after in zip(matrices[:3], matrices[3:], strict=True):
         np.testing.assert_array_equal(before, after)
 
 
 def test_where_labels_are_noise_no_feature_of_a_training_row_tells_its_label(
     tiny: ChallengeData,
 ) -> None:
-    """A row that met its own label would tell it, and one that met all labels but its own, or but
-    those of its user, would tell it by their being fewer."""
+    """If a row's own label entered a label mean, the mean would predict the label. If only the own
+    label were left out, the mean would predict it too, with the opposite sign."""
     label = np.random.default_rng(0).permutation(tiny.train.labels())
     noise = replace(tiny, rows={**tiny.rows, "train": replace(tiny.train, label=label)})
-    found = columns(fit(noise, recipe_of("item_info"), all_rows(noise)), "train")
+    actual = columns(fit(noise, recipe_of("item_info"), all_rows(noise)), "train")
     positive, negative = (label == 1).sum(), (label == 0).sum()
     standard_error = np.sqrt((positive + negative + 1) / (12 * positive * negative))
-    for name, column in found.items():
+    for name, column in actual.items():
         value = auc(label, np.nan_to_num(column, nan=-99.0))
         assert abs(value - 0.5) < 4 * standard_error, name
 
 
 def relabelled(data: ChallengeData, rows: NDArray[np.int64]) -> ChallengeData:
-    """With the labels of these train rows turned around."""
+    """The same data, with the labels of these train rows inverted."""
     label = data.train.labels().copy()
     label[rows] = 1 - label[rows]
     return replace(data, rows={**data.rows, "train": replace(data.train, label=label)})
@@ -258,8 +260,8 @@ def test_a_rows_features_depend_on_no_other_row_and_on_no_size_of_chunks(
     whole = features.matrix(examples)
     order = np.random.default_rng(0).permutation(len(examples))
     features.items.chunk = size
-    found = features.matrix(examples.take(order))
-    np.testing.assert_allclose(found, whole[order], rtol=1e-6, atol=1e-7)
+    actual = features.matrix(examples.take(order))
+    np.testing.assert_allclose(actual, whole[order], rtol=1e-6, atol=1e-7)
     nobody = features.matrix(examples.take(slice(0, 0)))
     assert nobody.shape == (0, len(features.items.names))
 
@@ -271,7 +273,7 @@ ZERO_WITHOUT_HISTORY = (
     "tag_hits",
     "tags_covered",
 )
-"""An empty history shows nothing, which is known."""
+"""These are 0, not NaN, if the history is empty."""
 
 OF_NO_HISTORY = {
     "history_repeats",
@@ -336,7 +338,7 @@ def test_nan_stands_exactly_where_there_is_nothing_to_tell(what: str) -> None:
     shows = [Row(50, [1], 1, 1, 1, 0), Row(50, [1], 4, 4, 4, 0)]
     rows: dict[Split, list[Row]] = {"train": train, "valid": [row], "test": shows}
     data = in_memory(World(rows, tags, levels, levels, vectors, {}))
-    found = columns(fit(data, recipe_of("item_info"), all_rows(data)), "valid")
-    assert {name for name, column in found.items() if np.isnan(column[0])} == expected
+    actual = columns(fit(data, recipe_of("item_info"), all_rows(data)), "valid")
+    assert {name for name, column in actual.items() if np.isnan(column[0])} == expected
     if what == "no history":
-        assert [found[name][0] for name in ZERO_WITHOUT_HISTORY] == [0] * 5
+        assert [actual[name][0] for name in ZERO_WITHOUT_HISTORY] == [0] * 5

@@ -39,40 +39,41 @@ COUNTS = (
 
 
 def columns_of(data: ChallengeData, rows: NDArray[np.int64], examples: Examples) -> Columns:
-    """The statistics of these training rows, as the examples are shown them."""
+    """The columns of the examples, from the statistics of these training rows."""
     tags = Tags.read(data)
     groups = Groups.make(data, rows, contexts(data, rows, MAX_HISTORY), OPTIONS)
     statistics = Statistics.fit(data, groups, tags)
     return statistic_features(Packed.of(data, examples, HALF_LIFE), statistics, tags)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(worlds(), st.integers(1, 3))
 def test_statistics_are_what_plain_loops_say(world: World, step: int) -> None:
     data = in_memory(world)
     rows = all_rows(data)[::step]
     fold = make_fold(world, rows.tolist(), OPTIONS, max_history=MAX_HISTORY, half_life=HALF_LIFE)
     for split in SPLITS:
-        found = columns_of(data, rows, data.examples(split, MAX_HISTORY))
+        actual = columns_of(data, rows, data.examples(split, MAX_HISTORY))
         loops = [{**count_loops(fold, r), **rate_loops(fold, r)} for r in world.rows[split]]
-        assert_columns(found, loops)
+        assert_columns(actual, loops)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(worlds())
 def test_counts_are_those_of_a_fold_that_never_had_the_rows_user(world: World) -> None:
     data = in_memory(world)
     rows = all_rows(data)
     for user in users_of(world.rows["train"]):
-        own = data.train.user_id == user
-        examples = data.examples("train", MAX_HISTORY).take(rows[own])
-        found, without = (columns_of(data, r, examples) for r in (rows, rows[~own]))
+        of_user = data.train.user_id == user
+        examples = data.examples("train", MAX_HISTORY).take(rows[of_user])
+        actual, without = (columns_of(data, r, examples) for r in (rows, rows[~of_user]))
         for name in COUNTS:
-            np.testing.assert_array_equal(found[name], without[name], err_msg=name)
+            np.testing.assert_array_equal(actual[name], without[name], err_msg=name)
 
 
 def test_the_statistics_of_three_users() -> None:
-    """User 1 took items 2 and 3, user 2 item 3, user 3 items 3 and 4; all were shown item 5."""
+    """User 1 has items 2 and 3 in the history, user 2 item 3, user 3 items 3 and 4. Each has a row
+    with target 5."""
     train = [
         Row(1, [2, 3], 5, 1, 2, 1),
         Row(1, [2, 3], 6, 1, 2, 0),
@@ -128,9 +129,9 @@ def test_a_target_without_tags_has_no_tag_rate_and_a_row_without_history_no_mean
     rows = [Row(9, [], 1, 1, 2, 0), Row(9, [1], 8, 1, 2, 0)]
     train = [Row(1, [2, 3], 1, 1, 2, 1)]
     data = in_memory(World({"train": train, "valid": [], "test": rows}, tags, {}, {}, {}, {}))
-    found = columns_of(data, all_rows(data), data.examples("test", MAX_HISTORY))
-    of_history = {n for n in found if "history" in n} - {"history_users"}
+    actual = columns_of(data, all_rows(data), data.examples("test", MAX_HISTORY))
+    of_history = {n for n in actual if "history" in n} - {"history_users"}
     of_tags = {"tag_rate_max", "tag_rate_mean"}
-    for name, column in found.items():
+    for name, column in actual.items():
         expected = [name in of_history, name in of_tags]
         np.testing.assert_array_equal(np.isnan(column), expected, err_msg=name)

@@ -13,7 +13,7 @@ from tests.training.features.loops import assert_columns, target_loops
 from tests.training.features.worlds import TAGS, World, examples_of, in_memory, worlds
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(worlds())
 def test_target_features_are_what_plain_loops_say(world: World) -> None:
     data = in_memory(world)
@@ -25,24 +25,24 @@ def test_target_features_are_what_plain_loops_say(world: World) -> None:
 
 def test_the_rarity_of_a_tag_is_the_natural_logarithm_of_items_per_item_with_it() -> None:
     tags = {1: [1, 2], 2: [1], 3: [1, 3], 4: [1]} | {item: [] for item in range(5, ITEMS + 1)}
-    found = Tags.read(
+    actual = Tags.read(
         in_memory(World({"train": [], "valid": [], "test": []}, tags, {}, {}, {}, {}))
     )
-    assert found.items.tolist() == [0, 4, 1, 1]
-    assert found.number.tolist() == [0, 2, 1, 2, 1, 0, 0, 0, 0]
-    assert found.rarity.tolist() == pytest.approx([0, log(8 / 4), log(8), log(8)])
+    assert actual.items.tolist() == [0, 4, 1, 1]
+    assert actual.number.tolist() == [0, 2, 1, 2, 1, 0, 0, 0, 0]
+    assert actual.rarity.tolist() == pytest.approx([0, log(8 / 4), log(8), log(8)])
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(worlds())
 def test_the_padding_tag_is_on_no_item_and_is_not_rare(world: World) -> None:
-    found = Tags.read(in_memory(world))
-    assert found.items[0] == found.rarity[0] == found.number[0] == 0
-    assert len(found.items) <= TAGS + 1
-    assert found.items.sum() == sum(map(len, world.tags.values()))
+    actual = Tags.read(in_memory(world))
+    assert actual.items[0] == actual.rarity[0] == actual.number[0] == 0
+    assert len(actual.items) <= TAGS + 1
+    assert actual.items.sum() == sum(map(len, world.tags.values()))
 
 
 def test_the_padding_level_is_unknown() -> None:
-    found = level(np.array([0, 1, 10], np.int8))
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, [nan, 1, 10])
+    actual = level(np.array([0, 1, 10], np.int8))
+    assert actual.dtype == np.float32
+    np.testing.assert_array_equal(actual, [nan, 1, 10])

@@ -1,8 +1,8 @@
 """Tiny data sets as plain lists: drawn at random, and handed to the package in two ways.
 
-A world holds what is rare in real data: empty histories, histories that repeat an item, items that
-no training row shows, items without tags, without a level, without a text or an image, and users
-who have rows in several splits.
+A world holds cases that are rare in real data: empty histories, histories that repeat an item,
+items that no training row shows, items without tags, levels, text or image, and users who have rows
+in several splits.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ UNSEEN = ITEMS
 """The item that no train row shows, neither as its target nor in its history."""
 
 Vectors = Mapping[int, list[float]]
-"""By item; an item without the modality is absent."""
+"""Vectors by item; an item without the modality is absent."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,8 @@ class Row:
 
 @dataclass(frozen=True)
 class World:
-    """Rows in canonical order; ``tags``, ``likes`` and ``views`` by item, a level of 0 is unknown.
-
-    ``shown`` is the items whose levels the package can know: all where the folder says them, else
-    those that some row has as its target.
-    """
+    """The rows of each split in canonical order, and what is known of each item: its tags, its
+    likes and views level (0 if unknown), and its text and image vectors."""
 
     rows: Mapping[Split, list[Row]]
     tags: Mapping[int, list[int]]
@@ -62,6 +59,8 @@ class World:
 
     @property
     def shown(self) -> set[int]:
+        """The items that are the target of some row. Without item_feature.parquet, the package
+        knows the levels of no other items."""
         return {row.target for rows in self.rows.values() for row in rows}
 
 
@@ -75,8 +74,10 @@ def draw_world(random: Random, users: int = 9) -> World:
     # Users 1 and 2 have rows in every split; the others in one.
     for split, first, count in (("train", 1, users), ("valid", 101, 2), ("test", 201, 2)):
         known = range(1, ITEMS if split == "train" else ITEMS + 1)
-        own = [*range(first, first + count), *([] if split == "train" else [1, 2])]
-        drawn = [row for user in own for row in _rows_of(random, user, known, likes, views)]
+        users_of_split = [*range(first, first + count), *([] if split == "train" else [1, 2])]
+        drawn = [
+            row for user in users_of_split for row in _rows_of(random, user, known, likes, views)
+        ]
         rows[split] = drawn if split == "test" else sorted(drawn, key=lambda r: (r.user, r.target))
     return World(rows, tags, likes, views, _vectors(random), _vectors(random))
 
@@ -84,8 +85,10 @@ def draw_world(random: Random, users: int = 9) -> World:
 def _rows_of(
     random: Random, user: int, items: range, likes: Mapping[int, int], views: Mapping[int, int]
 ) -> list[Row]:
-    """One to four rows. A user's longest history is one: no two are equally long and different.
-    Rows of the same target are equal, so that their order, which the loader chooses, is no matter.
+    """One to four rows of a user.
+
+    Histories of equal length are equal, so that the longest is unique. Rows with the same target
+    are equal, so that their order, which the loader chooses, does not matter.
     """
     histories: dict[int, list[int]] = {}
     rows: dict[int, Row] = {}
@@ -110,32 +113,32 @@ def worlds() -> st.SearchStrategy[World]:
 
 
 def in_memory(world: World) -> ChallengeData:
-    """The world without a folder: its texts are item_info's embedding, and the levels of items are
-    those that rows show."""
+    """The world without a folder. The text vectors stand for item_info's embedding, and an item's
+    levels are read from the rows that have it as their target."""
     every = [row for split in SPLITS for row in world.rows[split]]
     items = np.array([i for row in every for i in row.history], np.int32)
     histories, index = share(items, np.array([len(row.history) for row in every], np.int64))
     rows: dict[Split, Rows] = {}
     begin = 0
     for split in SPLITS:
-        own = world.rows[split]
+        split_rows = world.rows[split]
         rows[split] = Rows(
-            user_id=np.array([r.user for r in own], np.int64),
-            item_id=np.array([r.target for r in own], np.int32),
-            occurrence=np.array(occurrences(own), np.int32),
-            likes_level=np.array([r.likes for r in own], np.int8),
-            views_level=np.array([r.views for r in own], np.int8),
-            history=index[begin : begin + len(own)],
-            label=None if split == "test" else np.array([r.label for r in own], np.int8),
+            user_id=np.array([r.user for r in split_rows], np.int64),
+            item_id=np.array([r.target for r in split_rows], np.int32),
+            occurrence=np.array(occurrences(split_rows), np.int32),
+            likes_level=np.array([r.likes for r in split_rows], np.int8),
+            views_level=np.array([r.views for r in split_rows], np.int8),
+            history=index[begin : begin + len(split_rows)],
+            label=None if split == "test" else np.array([r.label for r in split_rows], np.int8),
         )
-        begin += len(own)
+        begin += len(split_rows)
     tags = np.array(_padded_tags(world), np.int32)
     table = np.array([_vector(world.text, item) for item in range(ITEMS + 1)], np.float32)
     return ChallengeData(Path("nowhere"), rows, histories, tags, table, "rows", "context")
 
 
 def on_disk(world: World, folder: Path) -> ChallengeData:
-    """The world written as a data folder and loaded; items have their levels, texts and images."""
+    """The world written to a data folder and loaded, with an item_feature.parquet."""
     ids = list(range(1, ITEMS + 1))
     info = {
         "item_id": [0, *ids],
@@ -178,7 +181,7 @@ def users_of(rows: list[Row]) -> list[int]:
 
 def _columns(rows: list[Row], split: Split) -> dict[str, list[object]]:
     longest = max(len(row.history) for row in rows)
-    found: dict[str, list[object]] = {
+    columns: dict[str, list[object]] = {
         "user_id": [r.user for r in rows],
         "item_seq": [[0] * (longest - len(r.history)) + r.history for r in rows],
         "item_id": [r.target for r in rows],
@@ -186,7 +189,7 @@ def _columns(rows: list[Row], split: Split) -> dict[str, list[object]]:
         "views_level": [r.views for r in rows],
     }
     last = {"ID": list(range(len(rows)))} if split == "test" else {"label": [r.label for r in rows]}
-    return {**found, **last}
+    return {**columns, **last}
 
 
 def _padded_tags(world: World) -> list[list[int]]:
