@@ -229,7 +229,7 @@ def test_no_feature_of_other_rows_knows_a_history_of_rows_outside_the_fold(world
         np.testing.assert_array_equal(before, after)
 
 
-def test_where_labels_are_noise_no_feature_of_a_training_row_tells_its_label(
+def test_with_random_labels_no_feature_of_a_training_row_predicts_its_label(
     tiny: ChallengeData,
 ) -> None:
     """If a row's own label entered a label mean, the mean would predict the label. If only the own
@@ -327,7 +327,7 @@ NAN_OF: dict[str, tuple[Row, set[str]]] = {
 
 
 @pytest.mark.parametrize("what", NAN_OF)
-def test_nan_stands_exactly_where_there_is_nothing_to_tell(what: str) -> None:
+def test_nan_stands_exactly_where_the_meaning_says_so(what: str) -> None:
     """Item 8's levels are unknown, item 6 has no tags, item 7 no vector."""
     row, expected = NAN_OF[what]
     items = range(1, ITEMS + 1)
