@@ -232,8 +232,7 @@ def test_no_feature_of_other_rows_knows_a_history_of_rows_outside_the_fold(world
 def test_with_random_labels_no_feature_of_a_training_row_predicts_its_label(
     tiny: ChallengeData,
 ) -> None:
-    """If a row's own label entered a label mean, the mean would predict the label. If only the own
-    label were left out, the mean would predict it too, with the opposite sign."""
+    """If a row's own label entered a label mean, the mean would predict the label."""
     label = np.random.default_rng(0).permutation(tiny.train.labels())
     noise = replace(tiny, rows={**tiny.rows, "train": replace(tiny.train, label=label)})
     actual = columns(fit(noise, recipe_of("item_info"), all_rows(noise)), "train")
