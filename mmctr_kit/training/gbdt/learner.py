@@ -7,6 +7,7 @@ uninterrupted one would.
 
 import time
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -151,11 +152,12 @@ class BoostedLearner:
         """A step is a chunk, a batch all rows. The trees are timed on part of the rows and scaled,
         so are the features, which are made once and counted with the first chunk's share."""
         data, options = self.data, self.recipe.training
+        timed = copy(self)  # so that a model that was fitted or loaded stays what it is
         rows = np.arange(min(_TIMED_ROWS, len(data.train)))
         examples = self._examples("train", rows)
         assert examples.label is not None
         began = time.perf_counter()
-        features = self._see(np.arange(len(data.train)))
+        features = timed._see(np.arange(len(data.train)))
         fitted = time.perf_counter()
         matrix = features.matrix(examples)
         made = time.perf_counter()
@@ -164,8 +166,8 @@ class BoostedLearner:
         threads = torch.get_num_threads()
         text = self.model.chunk(dataset, scores, options.learning_rate, 0, threads)
         boosted = time.perf_counter()
-        self._become(_Fitted(0.0, (text,) * options.epochs))
-        self.predict("train", rows)
+        timed._become(_Fitted(0.0, (text,) * options.epochs))
+        timed.predict("train", rows)
         predicted = time.perf_counter()
         per_row = ((made - fitted) / options.epochs + (boosted - made)) / len(rows)
         return Cost(
