@@ -81,6 +81,6 @@ def _one_line(message: Warning | str, *_: object, **__: object) -> str:
     return f"warning: {' '.join(str(message).split())}\n"
 
 
-def count(number: int, one: str, many: str = "") -> str:
-    """``1 row``, ``1,234 rows``; ``many`` where it is no mere s: ``2 rows have``."""
+def plural(number: int, one: str, many: str = "") -> str:
+    """A number and its noun: ``1 row``, ``1,234 rows``; give ``many`` if it does not end in s."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"

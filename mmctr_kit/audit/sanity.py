@@ -1,4 +1,4 @@
-"""What loaded data shows at no cost that makes training on it vain."""
+"""Cheap sanity checks on loaded data, shown before training starts."""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ MOSTLY_EMPTY = 0.5
 """Share of a split's histories from which empty ones are no new users any more."""
 
 
-def doubts(data: ChallengeData) -> list[str]:
-    """One line for each thing that is to be told before hours of training."""
+def training_warnings(data: ChallengeData) -> list[str]:
+    """One line for each thing in the loaded data that makes hours of training vain."""
     empty = data.histories.lengths == 0
     shares = {split: float(np.mean(empty[rows.history])) for split, rows in data.rows.items()}
     told = [f"{share:.1%} in {s}" for s, share in shares.items() if share > MOSTLY_EMPTY]

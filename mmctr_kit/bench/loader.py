@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from mmctr_kit.data.dataset import ChallengeData, Examples, span_places
+from mmctr_kit.data.dataset import ChallengeData, Examples, expand_ranges
 
 Columns = Mapping[str, slice]
 
@@ -57,7 +57,7 @@ def sample_matrix(data: ChallengeData, examples: Examples) -> tuple[NDArray[np.i
     """(rows, L + 5) int64 and which of its columns are what; L is the longest history."""
     longest = int(examples.lengths.max(initial=1))
     padded = np.zeros((len(examples), longest), np.int64)
-    places, owner = span_places(examples.begin, examples.lengths)
+    places, owner = expand_ranges(examples.begin, examples.lengths)
     # The most recent item comes last, as in the challenge's item_seq.
     column = longest - (examples.end[owner] - places)
     padded[owner, column] = data.histories.items[places]

@@ -29,7 +29,7 @@ from mmctr_kit.cli.output import (
     warn,
 )
 from mmctr_kit.cli.preflight import training_place
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,14 +100,14 @@ def ablate(
     choose_variants(base, only or (), skip or ())
     if not listing:
         require_ablation(base, folder, force)
-    from mmctr_kit.audit.sanity import doubts
+    from mmctr_kit.audit.sanity import training_warnings
     from mmctr_kit.data.load import load
     from mmctr_kit.training.device import resolve_device
 
     where = resolve_device(devices)
     with status(f"loading {data} and planning"):
         found = plan_ablation(base, load(data), where, jobs, only or (), skip or ())
-    for line in doubts(found.base.data):
+    for line in training_warnings(found.base.data):
         warn(line)
     for modality in found.base.items.missing:
         warn(f"{base.items.embedding} goes without {modality}, which the folder does not hold")
@@ -169,7 +169,7 @@ def print_table(found: "Table") -> None:
     if not found.claims:
         say("fewer than 3 seeds claim nothing, since seeds differ too (--set seeds=[0,1,2])")
     else:
-        tried = f"as {count(len(found.rows) - 1, 'variant was', 'variants were')} tried"
+        tried = f"as {plural(len(found.rows) - 1, 'variant was', 'variants were')} tried"
         say(f"better, worse: by over {found.needed:.1f} errors, {tried}")
     counts = [each.requests for row in found.rows for each in row.cost.latency]
     low, high = min(counts), max(counts)
@@ -177,7 +177,7 @@ def print_table(found: "Table") -> None:
     say(f"What a model costs; p50/p99 ms over {many} requests of so many candidates", style="bold")
     sizes = [f"{each.candidates:,}" for each in found.rows[0].cost.latency]
     table(("variant", "weights", "rows/s", *sizes, "MB"), [_cost(row) for row in found.rows])
-    threads = f" with {count(found.threads, 'thread')}"
+    threads = f" with {plural(found.threads, 'thread')}"
     say(f"on {found.device}{threads if found.device == 'cpu' else ''}; rows/s in training")
     peak = {"gpu": "tensors on the GPU", "process": "the whole process, its data included"}
     say(f"MB: peak memory of {peak[found.rows[0].cost.memory_of]}")
@@ -186,7 +186,7 @@ def print_table(found: "Table") -> None:
 def _change(row: "Row", found: "Table") -> list[str]:
     cells = [row.name, row.before, *_estimates(row)]
     if not found.claims:
-        return [*cells, count(len(found.seeds), "seed")]
+        return [*cells, plural(len(found.seeds), "seed")]
     if row.errors is None:
         return [*cells, ""]
     return [*cells, f"{row.claim} {abs(row.errors):.1f}" if row.claim else f"{row.errors:+.1f}"]

@@ -8,7 +8,7 @@ import typer
 from mmctr_kit.cli.complete import complete_recipes
 from mmctr_kit.cli.options import DevicesOption, JsonOption
 from mmctr_kit.cli.output import finite, print_json, say, short, short_count, status, table
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +98,7 @@ def bench(
             side = bench_side(official_one(chosen), setting)
     where = describe_device(device)
     if device == "cpu":
-        where += f", {count(setting.threads, 'thread')}"
+        where += f", {plural(setting.threads, 'thread')}"
     if as_json:
         content = {"device": where, "data": str(folder)} | as_json_of(results, side, why)
         print_json(finite(content))
@@ -202,6 +202,6 @@ def print_side(side: "Side | None", why: str | None) -> None:
         rows.append([name, *speeds, f"{side.ratio(of):.1f}x"])
     table(("rows/s", "official", "ours", "ours is"), rows)
     loading = max(r.loading for r in side.rounds)
-    rounds = count(len(side.rounds), "round")
+    rounds = plural(len(side.rounds), "round")
     say(f"medians of {rounds}; the official loader took up to {loading:.0%}")
     say(f"official: fuxictr's layers, padded, float32; ours: packed, {side.precision}")

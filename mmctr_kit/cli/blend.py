@@ -8,7 +8,7 @@ import typer
 from mmctr_kit.cli.complete import complete_runs
 from mmctr_kit.cli.options import RUNS, ForceOption, JsonOption, RunsOption
 from mmctr_kit.cli.output import print_json, say, say_path, status, table, warn
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.metrics.estimate import Estimate
@@ -91,7 +91,7 @@ def blend(
     from mmctr_kit.ensemble.runs import blend_report, blend_runs, require_blend
 
     require_blend(opened, method, path, force, seed, data is not None, group_softmax)
-    with status(f"blending {count(len(opened), 'run')}"):
+    with status(f"blending {plural(len(opened), 'run')}"):
         known = None if data is None else load(data)
         result = blend_runs(opened, method, path, force, seed, known, group_softmax)
     done = Run(path) if result is None else result[0]
@@ -164,7 +164,7 @@ def _tell_of_runs(report: dict[str, Any]) -> None:
     cells = [[f"{related[i][j]:.2f}".replace("0.", ".", 1) for j in shown] for i in shown]
     table(("r", *letters), [(a, *row) for a, row in zip(letters, cells, strict=True)])
     if len(names) > len(shown):
-        say(f"r: rank correlation; {count(len(names) - len(shown), 'more run')} in metrics.json")
+        say(f"r: rank correlation; {plural(len(names) - len(shown), 'more run')} in metrics.json")
     else:
         say("r: rank correlation")
 

@@ -29,7 +29,7 @@ from mmctr_kit.cli.output import (
     warn,
 )
 from mmctr_kit.cli.preflight import training_place
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.cv.fold import Job, Progress
@@ -96,7 +96,7 @@ def cv(
     # All of them first: a refusal must not come after hours of the run before it.
     for path, one in zip(paths, loaded, strict=True):
         require_free(path, {"kind": "cv"}, force, one.to_yaml())
-    from mmctr_kit.audit.sanity import doubts
+    from mmctr_kit.audit.sanity import training_warnings
     from mmctr_kit.cv.plan import check_run, plan_cv
     from mmctr_kit.data.load import load
     from mmctr_kit.items.features import ItemFeatures
@@ -105,7 +105,7 @@ def cv(
     with status(f"loading {data}"):
         content = load(data)
     loaded_in = time.perf_counter() - began
-    for line in doubts(content):
+    for line in training_warnings(content):
         warn(line)
     features = [ItemFeatures.derive(r, content) for r in loaded]
     for path, one, items in zip(paths, loaded, features, strict=True):
@@ -170,7 +170,7 @@ def _plan(
             ("jobs x threads", f"{crew.workers} x {crew.threads}"),
             ("parameters", f"{cost.parameters:,}"),
             ("batch size", f"{cost.batch_size:,}"),
-            ("steps a fold model", f"{cost.steps:,} in {count(cost.epochs, 'epoch')}"),
+            ("steps a fold model", f"{cost.steps:,} in {plural(cost.epochs, 'epoch')}"),
             ("rows lie on", f"the {cost.data_on}"),
             ("measured step", f"{1e3 * cost.seconds_per_step:.1f} ms"),
             ("about", "finished already" if finished else _duration(seconds)),

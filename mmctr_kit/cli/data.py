@@ -10,7 +10,7 @@ import typer
 from mmctr_kit.cli import profile
 from mmctr_kit.cli.options import JsonOption, StrictOption
 from mmctr_kit.cli.output import print_findings, print_json, say, say_path, status
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 app = typer.Typer(help="Check, profile, generate or import data in the challenge's layout.")
 app.command("profile")(profile.profile)
@@ -113,7 +113,7 @@ def movielens(
         print_json(asdict(summary))
         return
     rows = ", ".join(f"{split} {n:,}" for split, n in summary.rows.items())
-    held = f"{count(summary.users, 'user')}, {count(summary.items, 'item')}; rows: {rows}"
+    held = f"{plural(summary.users, 'user')}, {plural(summary.items, 'item')}; rows: {rows}"
     say_path("wrote ", out, f": {held}")
     say(f"mean history {summary.mean_history:.1f}, label mean {summary.label_mean:.3f}")
     for note in summary.notes:

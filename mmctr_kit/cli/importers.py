@@ -8,7 +8,7 @@ import typer
 from mmctr_kit.cli.complete import complete_recipes
 from mmctr_kit.cli.options import RUNS, DataOption, ForceOption, JsonOption, RunsOption
 from mmctr_kit.cli.output import print_json, say_path, status
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 
 def import_checkpoint(
@@ -114,7 +114,7 @@ def import_predictions(
         say_path("", path, " holds these predictions already; nothing to do")
         return
     metrics = run.metrics
-    told = [count(len(content.test), "test row")]
+    told = [plural(len(content.test), "test row")]
     if oof is not None:
         told.append(f"OOF AUC {estimate_from(metrics['oof'])}")
     if valid is not None:

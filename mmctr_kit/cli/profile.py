@@ -10,7 +10,7 @@ import typer
 
 from mmctr_kit.cli.options import JsonOption
 from mmctr_kit.cli.output import PLAIN_WIDTH, finite, print_json, say, table, wrapped
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.audit.profile.reading import Verdict
@@ -71,8 +71,8 @@ def _print(verdicts: Sequence["Verdict"]) -> None:
         _wrapped(f"{v.reading.probe} ({v.reading.where}): {v.reading.what}", style="yellow")
         _wrapped(f"  means: {probe.means}")
         _wrapped(f"  do: {probe.todo}")
-    many = count(len(found), "suspicion") if found else "no suspicions"
-    say(f"\n{many} in {count(len(verdicts), 'reading')}")
+    many = plural(len(found), "suspicion") if found else "no suspicions"
+    say(f"\n{many} in {plural(len(verdicts), 'reading')}")
 
 
 def _row(v: "Verdict") -> list[str]:

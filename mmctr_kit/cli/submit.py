@@ -17,7 +17,7 @@ from mmctr_kit.cli.options import (
     TaskName,
 )
 from mmctr_kit.cli.output import print_findings, print_json, say, say_path, warn
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,7 +97,7 @@ def submit(
     rows = TestRows(len(keys), item_id=np.asarray(keys.item_id, np.int64))
     findings = [*check_submission(path, test=rows), *run_findings(opened, runs, column)]
     if not as_json:
-        say_path("wrote ", path, f": {count(len(keys), 'row')}, column {column.value}")
+        say_path("wrote ", path, f": {plural(len(keys), 'row')}, column {column.value}")
         if opened.manifest.transductive:
             say("transductive: each row is scored by the rows beside it (see 'mmctr-kit runs')")
     _record(ledger, path, opened, column, as_json)
@@ -182,8 +182,8 @@ def score(
         return
     note = "" if users is not None else " (rows taken as independent; --data names their users)"
     if result.n < len(ids):
-        note += f"; {count(len(ids) - result.n, 'score has', 'scores have')} no label"
-    say(f"AUC {result} on {count(result.n, 'row')}{note}")
+        note += f"; {plural(len(ids) - result.n, 'score has', 'scores have')} no label"
+    say(f"AUC {result} on {plural(result.n, 'row')}{note}")
 
 
 def _test_users(data: Path) -> "NDArray[np.int64]":

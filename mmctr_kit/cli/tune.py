@@ -18,7 +18,7 @@ from mmctr_kit.cli.options import (
 )
 from mmctr_kit.cli.output import print_json, say, say_path, status, stopped, warn
 from mmctr_kit.cli.preflight import training_place
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.tune.folder import StudyFolder
@@ -108,7 +108,7 @@ def tune(
     require_possible(search_of(base), base)
     if not listing:
         require_study(path, base, force)
-    from mmctr_kit.audit.sanity import doubts
+    from mmctr_kit.audit.sanity import training_warnings
     from mmctr_kit.data.load import load
     from mmctr_kit.training.device import resolve_device
     from mmctr_kit.tune.study import begin_study, plan_study
@@ -116,7 +116,7 @@ def tune(
     where = resolve_device(devices)
     with status(f"loading {data} and planning"):
         plan = plan_study(base, load(data), where, workers)
-    for line in doubts(plan.data):
+    for line in training_warnings(plan.data):
         warn(line)
     for modality in plan.base.items.missing:
         warn(f"{base.items.embedding} goes without {modality}, which the folder does not hold")
@@ -179,6 +179,6 @@ def _say_begin(plan: "StudyPlan", path: Path, trials: int, had: int, dead: int) 
     folds, workers = plan.recipe.folds.count, plan.crew.workers
     side = f"{workers} side by side" if workers > 1 else "one after another"
     more = f", {had} of them there already" if had else ""
-    say_path("", path, f": {count(trials, 'trial')} of {folds} folds, {side}{more}")
+    say_path("", path, f": {plural(trials, 'trial')} of {folds} folds, {side}{more}")
     if dead:
-        say(f"{count(dead, 'trial')} of killed workers marked as failed, to be tried again")
+        say(f"{plural(dead, 'trial')} of killed workers marked as failed, to be tried again")

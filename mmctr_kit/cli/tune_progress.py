@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mmctr_kit.cli.output import progress_bar, say, warn
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.cv.fold import Progress
@@ -121,7 +121,7 @@ class Teller:
         if seconds == 0.0:
             then = ""
         else:
-            then = f", then {count(self.final[0], 'finalist')}"
+            then = f", then {plural(self.final[0], 'finalist')}"
             then += "" if seconds is None else f", about {span(seconds)}"
         if left <= 0:
             return then

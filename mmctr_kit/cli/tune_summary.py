@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmctr_kit.cli.output import say, table
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.metrics.estimate import Estimate
@@ -17,11 +17,11 @@ def print_summary(summary: "Summary", path: Path) -> None:
     from mmctr_kit.tune.summary import states
 
     counted = ", ".join(f"{n} {state}" for state, n in sorted(states(summary.trials).items()))
-    say(f"{count(len(summary.trials), 'trial')}: {counted}", style="bold")
+    say(f"{plural(len(summary.trials), 'trial')}: {counted}", style="bold")
     if summary.importance:
         complete = states(summary.trials)["complete"]
         say(
-            f"What set good ones apart, roughly, of {count(complete, 'complete trial')}",
+            f"What set good ones apart, roughly, of {plural(complete, 'complete trial')}",
             style="bold",
         )
         for key, share in list(summary.importance.items())[:5]:
@@ -44,7 +44,7 @@ def _finalists(summary: "Summary") -> None:
     """Numbers that compare stand side by side: a seed's in the search and of new seeds; then those
     of the new seeds' mean, which is another predictor."""
     n = len(summary.seeds)
-    say(f"Finalists, trained again with {count(n, 'new seed')}", style="bold")
+    say(f"Finalists, trained again with {plural(n, 'new seed')}", style="bold")
     several = n > 1
     columns = ["trial", "a seed: search", *(["again"] if several else [])]
     columns += [f"mean of {n}: OOF" if several else "again", "valid"]

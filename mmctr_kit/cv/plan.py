@@ -17,7 +17,7 @@ from mmctr_kit.cv.parallel import Crew
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import fold_fingerprint, user_folds
 from mmctr_kit.data.hashing import fingerprint
-from mmctr_kit.errors import DataError, count
+from mmctr_kit.errors import DataError, plural
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.models.registry import MODELS
 from mmctr_kit.recipe import Recipe
@@ -143,7 +143,7 @@ def _require_classes(rows: FoldRows, data: ChallengeData, recipe: Recipe) -> Non
     for name, part in (("train", rows.train), ("holdout", rows.holdout), ("own", rows.own)):
         if len(np.unique(label[part])) < 2:
             raise DataError(
-                f"{recipe.folds.count} folds leave a {name} part of {count(len(part), 'row')} "
-                f"without both labels (train has {count(len(label), 'row')}); set folds.count "
+                f"{recipe.folds.count} folds leave a {name} part of {plural(len(part), 'row')} "
+                f"without both labels (train has {plural(len(label), 'row')}); set folds.count "
                 "lower or training.holdout higher"
             )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import Split
 
 
-def span_places(
+def expand_ranges(
     begin: NDArray[np.int64], length: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(total,) the places of the spans ``begin[i]`` .. ``begin[i] + length[i]``, one span after

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import FILES, Column, ColumnKind, File
 from mmctr_kit.data.path_hints import not_parquet, refuse_neighbour
-from mmctr_kit.errors import DataError, UsageError, count
+from mmctr_kit.errors import DataError, UsageError, plural
 
 BATCH_ROWS = 65_536
 
@@ -151,7 +151,7 @@ def to_numpy(array: pa.Array, column: Column, where: str) -> Values:
     if column.kind == "text":
         return ["" if v is None else str(v) for v in array.to_pylist()]
     if array.null_count:
-        raise DataError(f"{where} holds {count(array.null_count, 'null')}; expected none")
+        raise DataError(f"{where} holds {plural(array.null_count, 'null')}; expected none")
     if column.kind == "int":
         return _integers(array, where)
     return _ragged(array, column.kind == "ints", where)
@@ -170,7 +170,7 @@ def _ragged(array: pa.Array, whole: bool, where: str) -> Ragged:
         raise DataError(f"{where} is {kind}; expected one array or list a row")
     if flat.null_count:
         raise DataError(
-            f"{where} holds {count(flat.null_count, 'null')} inside its arrays; expected none"
+            f"{where} holds {plural(flat.null_count, 'null')} inside its arrays; expected none"
         )
     if len(flat) == 0:
         # Whoever wrote empty arrays alone may not have known their type.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 from mmctr_kit.metrics.chance import errors_needed
 from mmctr_kit.metrics.estimate import Estimate
 
@@ -28,7 +28,7 @@ def choose(
     if not any(errors > CHANCE_ERRORS for errors in above_chance.values()):
         return plain, f"{plain}: no method's AUC is {CHANCE_ERRORS:.0f} errors above 0.5"
     needed = errors_needed(len(differences))
-    of = f"the {needed:.1f} errors needed for {count(len(differences), 'method')}"
+    of = f"the {needed:.1f} errors needed for {plural(len(differences), 'method')}"
     passed = [name for name, d in differences.items() if d.z(0.0) > needed]
     best = max(passed or differences, key=lambda name: differences[name].value)
     if passed:

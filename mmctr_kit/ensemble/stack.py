@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData, Rows
-from mmctr_kit.errors import RunError, count
+from mmctr_kit.errors import RunError, plural
 
 FEATURES = ("likes_level", "views_level", "log history length", "log item popularity")
 
@@ -126,6 +126,6 @@ class Stack:
             gaps = of_run.size - int(np.count_nonzero(np.isfinite(of_run)))
             if gaps:
                 raise RunError(
-                    f"{what} logits must be finite, found {count(gaps, 'gap')} or infinities in "
+                    f"{what} logits must be finite, found {plural(gaps, 'gap')} or infinities in "
                     f"run '{name}': train or import it again"
                 )

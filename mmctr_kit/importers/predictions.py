@@ -10,7 +10,7 @@ from mmctr_kit import __version__
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import fold_fingerprint
 from mmctr_kit.data.hashing import fingerprint
-from mmctr_kit.errors import DataError, count
+from mmctr_kit.errors import DataError, plural
 from mmctr_kit.files import locked
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import Keys, keys_of, predictions_for
@@ -88,7 +88,7 @@ def _test_logits(path: Path, rows: int, task: str | None) -> NDArray[np.float64]
         ids, logits = content.ids, _to_logit(task_column(content, task), path)
     if not np.array_equal(np.sort(ids), np.arange(rows)):
         raise DataError(
-            f"{path} holds {count(len(ids), 'ID')}; expected each of 0..{rows - 1} once"
+            f"{path} holds {plural(len(ids), 'ID')}; expected each of 0..{rows - 1} once"
         )
     return np.asarray(logits[np.argsort(ids)])
 
@@ -144,8 +144,9 @@ def _by_key(
     for found, name in ((user, "user_id"), (item, "item_id"), (occurrence, "occurrence")):
         if not np.array_equal(found[here], getattr(keys, name)[there]):
             raise DataError(
-                f"{path} holds {count(len(frame), 'row')}; expected each of the {len(keys):,} rows "
-                "(user_id, item_id, occurrence) once; a pair that occurs twice needs occurrence"
+                f"{path} holds {plural(len(frame), 'row')}; expected each of the {len(keys):,} "
+                "rows (user_id, item_id, occurrence) once; a pair that occurs twice needs the "
+                "column occurrence"
             )
     logits = np.empty(len(keys))
     logits[there] = _logits(frame, path)[here]

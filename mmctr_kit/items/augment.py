@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import PAD
-from mmctr_kit.data.dataset import ChallengeData, Examples, span_places
+from mmctr_kit.data.dataset import ChallengeData, Examples, expand_ranges
 from mmctr_kit.items.features import Levels
 from mmctr_kit.items.similarity.contexts import longest_histories
 from mmctr_kit.recipe import Augmentation
@@ -63,7 +63,7 @@ def _places(
     """(n,) users' positions and the places drawn from their spans, without replacement."""
     first = begin + options.min_history
     count = np.maximum(end - first, 0)
-    place, owner = span_places(first, count)
+    place, owner = expand_ranges(first, count)
     order = np.lexsort((random.random(len(owner)), owner))
     rank = place - first[owner]  # 0, 1, ... within each user, as it is in that order
     kept = np.sort(order[rank < options.per_user])
@@ -81,7 +81,7 @@ def _negatives(
     """(n, negatives) items that are not in the owner's span; 0 where none was found."""
     begin, end = spans
     size = data.n_items + 1
-    place, held_by = span_places(begin, end - begin)
+    place, held_by = expand_ranges(begin, end - begin)
     held = np.unique(held_by * size + data.histories.items[place])
     pool = _pool(data, rows, begin, end, options)
     wanted = np.repeat(owner, options.negatives)
@@ -110,7 +110,7 @@ def _pool(
     if options.sampling == "uniform":
         return np.arange(1, data.n_items + 1)
     if options.sampling == "histories":
-        place, _ = span_places(begin, end - begin)
+        place, _ = expand_ranges(begin, end - begin)
         taken: NDArray[np.int64] = data.histories.items[place].astype(np.int64)
         return taken
     negative = rows[data.train.labels()[rows] == 0]

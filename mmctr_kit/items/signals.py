@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Split
-from mmctr_kit.data.dataset import ChallengeData, Examples, span_places
+from mmctr_kit.data.dataset import ChallengeData, Examples, expand_ranges
 from mmctr_kit.items.similarity import Similarity, fit_similarity
 from mmctr_kit.recipe import Recipe, SignalKind
 
@@ -68,7 +68,7 @@ def fold_signals(
 
 def history_of(data: ChallengeData, examples: Examples) -> NDArray[np.int32]:
     """(positions,) the items of the examples' histories, one after another."""
-    place, _ = span_places(examples.begin, examples.lengths)
+    place, _ = expand_ranges(examples.begin, examples.lengths)
     return np.asarray(data.histories.items[place])
 
 
@@ -137,7 +137,7 @@ class Scale:
 def fit_scale(values: SignalValues, examples: Examples, rows: NDArray[np.int64]) -> Scale:
     """Measured on ``rows`` of the examples. Where they have no spread, nothing is divided."""
     length = examples.lengths
-    place, _ = span_places((np.cumsum(length) - length)[rows], length[rows])
+    place, _ = expand_ranges((np.cumsum(length) - length)[rows], length[rows])
     squares = np.square(values.position[place], dtype=np.float64)
     rms = np.sqrt(squares.mean(0)) if len(squares) else np.zeros(squares.shape[1])
     row = values.row[rows].astype(np.float64)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmctr_kit.errors import MmctrKitError, count
+from mmctr_kit.errors import MmctrKitError, plural
 from mmctr_kit.report.blocks import listed, shown
 from mmctr_kit.report.context import Subject
 from mmctr_kit.report.diagnostics import last_rise, sliced_run, still_rising, weak_slices
@@ -114,7 +114,7 @@ def _epochs(subject: Subject, root: Path) -> Iterator[Advice]:
             "Train longer",
             f"{listed([r.name for r, _, _ in longer])}: most fold models were best at their last "
             f"epoch, and the held-out AUC was still rising; of {run.name} by {shown(rise, True)} "
-            f"in the last epoch, the mean of {count(rise.n, 'fold model')}.",
+            f"in the last epoch, the mean of {plural(rise.n, 'fold model')}.",
             f"mmctr-kit cv {_recipe(run, root)} --data DATA --set training.epochs={2 * epochs_of} "
             f"--name {label(run, root)}_longer",
         )

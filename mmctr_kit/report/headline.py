@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import shown
 from mmctr_kit.report.context import Subject
@@ -60,17 +60,17 @@ def _kind(subject: Subject) -> str:
         what = "base" if subject.name.endswith(".ablate") else "chosen finalist"
         return f"The {what}, {subject.run.name}"
     if subject.kind == "blend":
-        return f"Blend of {count(len(subject.run.manifest.sources), 'run')}"
+        return f"Blend of {plural(len(subject.run.manifest.sources), 'run')}"
     if subject.kind == "imported":
         return "Imported predictions"
     folds, seeds = subject.found.valid.shape[0], len(subject.run.manifest.seeds)
-    return f"Run of {folds} folds, {count(seeds, 'seed')}"
+    return f"Run of {folds} folds, {plural(seeds, 'seed')}"
 
 
 def _meaning(subject: Subject, valid: Estimate | None, oof: Estimate | None) -> str:
     if valid is not None:
         text = (
-            f"The fold mean's AUC on the {count(valid.n, 'official valid row')}, which trained "
+            f"The fold mean's AUC on the {plural(valid.n, 'official valid row')}, which trained "
             f"nothing and chose nothing. {_interval(valid)}"
         )
     elif oof is not None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.data.hashing import digest
-from mmctr_kit.errors import RunError, count
+from mmctr_kit.errors import RunError, plural
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Predictions:
         for name, logits in parts.items():
             gaps = int((~np.isfinite(logits)).sum())
             if gaps:
-                many = count(gaps, f"{name} prediction is", f"{name} predictions are")
+                many = plural(gaps, f"{name} prediction is", f"{name} predictions are")
                 raise RunError(f"{many} missing or not finite")
 
     @property

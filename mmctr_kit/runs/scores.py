@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.errors import DataError, count
+from mmctr_kit.errors import DataError, plural
 from mmctr_kit.metrics.auc import (
     auc_with_error,
     gauc,
@@ -106,8 +106,8 @@ def _require_both(found: Predictions) -> None:
     for name, labels in parts.items():
         if len(np.unique(labels)) < 2:
             raise DataError(
-                f"AUC needs rows of both labels, but {name} has {count(len(labels), 'row')} of one "
-                "alone; take another split, or fewer folds"
+                f"AUC needs rows of both labels, but {name} has {plural(len(labels), 'row')} of "
+                "one alone; take another split, or fewer folds"
             )
 
 

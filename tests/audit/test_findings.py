@@ -3,7 +3,7 @@ import json
 import pytest
 
 from mmctr_kit.audit.findings import Finding, Level, as_json, exit_code, worst
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 
 def finding(level: Level) -> Finding:
@@ -42,5 +42,5 @@ def test_json_holds_every_field_in_order() -> None:
 
 
 def test_one_of_a_thing_is_told_in_the_singular_and_none_or_many_in_the_plural() -> None:
-    assert [count(n, "row") for n in (0, 1, 2_000)] == ["0 rows", "1 row", "2,000 rows"]
-    assert [count(n, "row has", "rows have") for n in (1, 2)] == ["1 row has", "2 rows have"]
+    assert [plural(n, "row") for n in (0, 1, 2_000)] == ["0 rows", "1 row", "2,000 rows"]
+    assert [plural(n, "row has", "rows have") for n in (1, 2)] == ["1 row has", "2 rows have"]

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from mmctr_kit.audit.sanity import doubts
+from mmctr_kit.audit.sanity import training_warnings
 from mmctr_kit.data.dataset import ChallengeData, Histories
 
 
 def test_mostly_empty_histories_are_told_in_one_line_and_a_few_are_not(
     tiny: ChallengeData,
 ) -> None:
-    assert doubts(tiny) == []
+    assert training_warnings(tiny) == []
     rows = dict(tiny.rows)
     offsets = np.append(tiny.histories.offsets, tiny.histories.offsets[-1])
     histories = Histories(tiny.histories.items, offsets)  # with an empty one at the end
@@ -19,5 +19,5 @@ def test_mostly_empty_histories_are_told_in_one_line_and_a_few_are_not(
         history = rows[split].history.copy()
         history[int(kept * len(history)) :] = len(tiny.histories)
         rows[split] = replace(rows[split], history=history)
-    (line,) = doubts(replace(tiny, rows=rows, histories=histories))
+    (line,) = training_warnings(replace(tiny, rows=rows, histories=histories))
     assert line.startswith("most histories are empty: 90.0% in train; cut at the left end")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmctr_kit.data.contract import SPLITS
-from mmctr_kit.data.dataset import ChallengeData, Examples, span_places
+from mmctr_kit.data.dataset import ChallengeData, Examples, expand_ranges
 
 lengths = st.lists(st.integers(0, 9), max_size=15)
 
@@ -45,7 +45,7 @@ def test_places_of_spans_are_their_ranges_one_after_another(
     length: list[int], data: st.DataObject
 ) -> None:
     begin = data.draw(st.lists(st.integers(0, 50), min_size=len(length), max_size=len(length)))
-    place, owner = span_places(np.array(begin, np.int64), np.array(length, np.int64))
+    place, owner = expand_ranges(np.array(begin, np.int64), np.array(length, np.int64))
     spans = list(enumerate(zip(begin, length, strict=True)))
     assert place.tolist() == [p for _, (b, n) in spans for p in range(b, b + n)]
     assert owner.tolist() == [i for i, (_, n) in spans for _ in range(n)]

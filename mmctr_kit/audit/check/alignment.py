@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mmctr_kit.audit.check.item_files import ItemFile, Vectors
 from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.data.contract import GIVEN_EMBEDDINGS
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 Matrix = NDArray[np.float32]
 
@@ -97,7 +97,7 @@ def _info_alignment(pairs: Mapping[str, Pair]) -> Finding:
         return Finding(
             check,
             Level.FAIL if moved else Level.WARN,
-            f"{said}, but another vector stands at {len(stray):,} of {count(len(cosine), 'item')}"
+            f"{said}, but another vector stands at {len(stray):,} of {plural(len(cosine), 'item')}"
             + (f", that of another item{_by(shift)}" if moved else ""),
             _TODO if moved else "look at these items; every other item agrees",
         )

@@ -9,7 +9,7 @@ from mmctr_kit.audit.check.source import Source
 from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.data.contract import FILES, IMAGES_FOLDER, SPLITS
 from mmctr_kit.data.path_hints import not_parquet
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 Sources = Mapping[str, Source]
 
@@ -129,7 +129,7 @@ def _kinds_and_nulls(sources: Sources) -> Iterator[Finding]:
         yield Finding(
             "no-nulls",
             Level.WARN if where in texts else Level.FAIL,
-            f"{where} holds {count(found, 'null')}",
+            f"{where} holds {plural(found, 'null')}",
             "read as empty texts; fill them if you have them"
             if where in texts
             else "the challenge's files hold none; download again, or fill what your own tool left "
@@ -164,8 +164,8 @@ def _row_counts(
             yield Finding(
                 "row-counts",
                 Level.FAIL,
-                f"{key} has {count(found, 'row')}, item_info {info.rows:,}; expected {expected:,}, "
-                "one for each item but the padding row",
+                f"{key} has {plural(found, 'row')}, item_info {info.rows:,}; expected "
+                f"{expected:,}, one for each item but the padding row",
                 "take both files from the same release of the data",
             )
     odd = [f"{k} {s.rows:,}" for k, s in readable if s.rows != s.file.known_rows]
@@ -224,7 +224,7 @@ def image_findings(folder: Path, n_items: int | None) -> Iterator[Finding]:
         yield Finding(
             "images",
             Level.WARN,
-            f"{count(empty, 'empty file')} among {count(len(sizes), 'image')}",
+            f"{plural(empty, 'empty file')} among {plural(len(sizes), 'image')}",
             "download them again; an encoder would leave their vectors zero",
         )
     if n_items is not None:
@@ -233,12 +233,12 @@ def image_findings(folder: Path, n_items: int | None) -> Iterator[Finding]:
             yield Finding(
                 "images",
                 Level.WARN,
-                f"no image of {lacking:,} of {count(n_items, 'item')}",
+                f"no image of {lacking:,} of {plural(n_items, 'item')}",
                 "download them again; an encoder would leave their vectors zero",
             )
             return
     if not empty:
-        yield Finding("images", Level.PASS, count(len(sizes), "image"), "")
+        yield Finding("images", Level.PASS, plural(len(sizes), "image"), "")
 
 
 def memory_findings(sources: Mapping[str, Source], history_items: int) -> Iterator[Finding]:

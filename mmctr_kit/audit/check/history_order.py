@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mmctr_kit.audit.check.rows import RowFile, RowFiles
 from mmctr_kit.audit.check.sequences import TAIL, Courses, Lists, courses
 from mmctr_kit.audit.findings import Finding, Level
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 MIN_USERS = 10
 """Fewer users than this tell nothing."""
@@ -86,7 +86,7 @@ def _see(file: RowFile, sequences: Lists) -> _Seen | None:
 def _finding(split: str, seen: Mapping[str, _Seen]) -> Finding:
     here = seen[split]
     users = len(here.capped)
-    said = f"{split}: {count(users, 'user')} compared with item_seq.parquet"
+    said = f"{split}: {plural(users, 'user')} compared with item_seq.parquet"
     if users < MIN_USERS:
         return Finding(CHECK, Level.PASS, f"{said}, too few to tell", "")
     along, back = here.courses.along.mean(), here.courses.back.mean()
@@ -109,7 +109,7 @@ def _turned(said: str, seen: Mapping[str, _Seen]) -> Finding:
         return Finding(CHECK, Level.WARN, said, _LOOK)
     if later < sooner:
         return Finding(CHECK, Level.PASS, f"{said}; the sequences' most recent item is first", "")
-    what = f"{said}; {count(later, 'sequence goes', 'sequences go')} on at the end, the recent one"
+    what = f"{said}; {plural(later, 'sequence goes', 'sequences go')} on at the end, the recent one"
     return Finding(CHECK, Level.WARN, what, _TURNED)
 
 

@@ -12,7 +12,7 @@ from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.hashing import vector_keys
 from mmctr_kit.data.load import MAX_SQUARED, MAX_TAG
 from mmctr_kit.data.parquet import Ragged
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 ITEM_FILES = ("item_info", "item_feature", "item_emb")
 SPARSE_TAGS = 100
@@ -193,7 +193,7 @@ def _tags(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
         yield Finding(
             "left-padding-tags",
             Level.FAIL,
-            f"item_info: {count(wrong, 'row')} of item_tags with a 0 after a tag",
+            f"item_info: {plural(wrong, 'row')} of item_tags with a 0 after a tag",
             "pad on the left: zeros first, tags last",
         )
     else:
@@ -206,7 +206,7 @@ def _tag_ids(name: str, values: NDArray[np.generic]) -> Finding:
     if low < 0:
         what = f"{name}: item_tags holds {low}; tag ids are 0 (padding) and up"
         return Finding("tag-ids", Level.FAIL, what, "number the tags from 1")
-    what = f"{name}: {count(len(tags), 'tag')} with ids up to {top:,}"
+    what = f"{name}: {plural(len(tags), 'tag')} with ids up to {top:,}"
     todo = "renumber the tags 1, 2, 3, ...: models hold a vector for every id up to the largest"
     if top > MAX_TAG and name == "item_info":
         return Finding("tag-ids", Level.FAIL, f"{what}; expected up to {MAX_TAG:,}", todo)

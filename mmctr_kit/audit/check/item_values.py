@@ -15,7 +15,7 @@ from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.hashing import among, distinct, sequence_keys
 from mmctr_kit.data.load import MAX_SQUARED
 from mmctr_kit.data.parquet import Ragged
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 NAMED = 5
 """Missing items that are named."""
@@ -69,7 +69,7 @@ def _ids_of(name: str, ids: Ids, items: Mapping[str, ItemFile]) -> Iterator[Find
         yield Finding(
             "item-ids-unique",
             Level.FAIL,
-            f"{name}: {count(len(again), 'item id occurs', 'item ids occur')} more than once, the "
+            f"{name}: {plural(len(again), 'item id occurs', 'item ids occur')} more than once, the "
             f"first is {again[0]}",
             "keep one row for each item",
         )
@@ -93,7 +93,7 @@ def _complete(name: str, there: Ids, items: Mapping[str, ItemFile]) -> Iterator[
         yield Finding(
             "item-ids-complete",
             Level.FAIL,
-            f"{name}: {count(len(there), 'item id')} from {there[0]} to {there[-1]}; "
+            f"{name}: {plural(len(there), 'item id')} from {there[0]} to {there[-1]}; "
             f"expected every id from {first} to {first + len(there) - 1}",
             "row 0 of item_info is the padding item; all files number the items from 1",
         )
@@ -152,7 +152,7 @@ def embedding_findings(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
         ("embeddings-duplicate", "hardly any two items share a vector"),
     ):
         if check not in {f.id for f in found}:
-            yield Finding(check, Level.PASS, f"{what}, in {count(len(columns), 'embedding')}", "")
+            yield Finding(check, Level.PASS, f"{what}, in {plural(len(columns), 'embedding')}", "")
 
 
 def _whole(where: str, needed: bool, vectors: Vectors) -> Iterator[Finding]:
@@ -161,7 +161,7 @@ def _whole(where: str, needed: bool, vectors: Vectors) -> Iterator[Finding]:
         yield Finding(
             "embeddings-finite",
             Level.FAIL,
-            f"{where}: {count(broken, 'item holds', 'items hold')} NaN or infinity, the first is "
+            f"{where}: {plural(broken, 'item holds', 'items hold')} NaN or infinity, the first is "
             f"item {vectors.item_id[vectors.broken][0]}",
             "encode these items again; one such value spoils a whole training",
         )
@@ -178,7 +178,7 @@ def _whole(where: str, needed: bool, vectors: Vectors) -> Iterator[Finding]:
         yield Finding(
             "embeddings-zero",
             Level.FAIL if zero > n / 2 else Level.WARN,
-            f"{where}: {count(zero, 'item')} ({zero / n:.2%}) with an all-zero vector",
+            f"{where}: {plural(zero, 'item')} ({zero / n:.2%}) with an all-zero vector",
             "look whether the encoder failed on them, as on an image that did not open",
         )
 
@@ -192,7 +192,7 @@ def _far(where: str, vectors: Vectors) -> Iterator[Finding]:
     yield Finding(
         "embeddings-finite",
         Level.FAIL if overflows else Level.WARN,
-        f"{where}: {count(len(far), 'item holds', 'items hold')} too large a value: item "
+        f"{where}: {plural(len(far), 'item holds', 'items hold')} too large a value: item "
         f"{vectors.item_id[first]} one of {vectors.largest[first]:.3g}, where {vectors.usual:.3g} "
         "is usual for the largest of a vector",
         "encode these items again: "
@@ -209,7 +209,7 @@ def _repeats(where: str, vectors: Vectors, expected: NDArray[np.int64]) -> Itera
         yield Finding(
             "embeddings-duplicate",
             Level.WARN,
-            f"{where}: {count(repeated, 'copy', 'copies')} of another item's vector "
+            f"{where}: {plural(repeated, 'copy', 'copies')} of another item's vector "
             f"({repeated / len(keys):.2%})",
             "look whether one input was encoded for many items",
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.audit.profile import PROBES, quick_profile
 from mmctr_kit.data.load import load
-from mmctr_kit.errors import DataError, UsageError, count
+from mmctr_kit.errors import DataError, UsageError, plural
 
 _CHECKED = {"split-users", "sibling-rows", "target-in-history"}
 """Probes of what other checks count themselves, in every row of the files."""
@@ -42,5 +42,5 @@ def leak_findings(folder: Path) -> Iterator[Finding]:
             what = f"{reading.probe} ({reading.where}): {reading.what}; {told.means}"
             yield Finding("leaks", Level.WARN, what, told.todo)
     if not any(v.suspicious for v in asked):
-        what = f"{count(len(asked), 'reading')} of the profile's quick probes, none suspicious"
+        what = f"{plural(len(asked), 'reading')} of the profile's quick probes, none suspicious"
         yield Finding("leaks", Level.PASS, what, "")

@@ -12,7 +12,7 @@ from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.audit.sanity import MOSTLY_EMPTY
 from mmctr_kit.data.contract import MAX_HISTORY, N_LEVELS, PAD, Split
 from mmctr_kit.data.hashing import among, distinct, pair_keys
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 SHORT_HISTORY = 3
 EXPECTED = 10
@@ -46,11 +46,11 @@ def _length(split: Split, history: HistoryFacts) -> Finding:
         return Finding(CHECK, Level.WARN, what, todo)
     if short := int((counts < SHORT_HISTORY).sum()):
         todo = "fine in data of your own; the challenge's own have at least 3"
-        what = f"{said}; {count(short, *_HISTORIES)} fewer than {SHORT_HISTORY}"
+        what = f"{said}; {plural(short, *_HISTORIES)} fewer than {SHORT_HISTORY}"
         return Finding(CHECK, Level.WARN, what, todo)
     if long := int((counts > MAX_HISTORY).sum()):
         todo = f"keep the last {MAX_HISTORY}, as the challenge does"
-        what = f"{said}; {count(long, *_HISTORIES)} more than {MAX_HISTORY}"
+        what = f"{said}; {plural(long, *_HISTORIES)} more than {MAX_HISTORY}"
         return Finding(CHECK, Level.WARN, what, todo)
     return Finding(CHECK, Level.PASS, said, "")
 
@@ -154,7 +154,7 @@ def _in_rows(rows: RowFiles) -> Iterator[Finding]:
                 yield Finding(
                     "levels-range",
                     Level.FAIL,
-                    f"{split}: {count(found, 'row has', 'rows have')} a {name} outside 1..{TOP}",
+                    f"{split}: {plural(found, 'row has', 'rows have')} a {name} outside 1..{TOP}",
                     "levels are 1 to 10; 0 is padding and stands in no row",
                 )
         if levels and not any(wrong.values()):
@@ -171,14 +171,14 @@ def _in_feature(feature: ItemFile) -> Iterator[Finding]:
             yield Finding(
                 "levels-range",
                 Level.FAIL,
-                f"item_feature: {count(outside, 'value')} of {name} outside 0..{TOP}",
+                f"item_feature: {plural(outside, 'value')} of {name} outside 0..{TOP}",
                 "levels are 1 to 10; the models' tables have no more places",
             )
         elif unknown:
             yield Finding(
                 "levels-range",
                 Level.WARN,
-                f"item_feature: {name} is 0, which means padding, at {count(unknown, 'item')}",
+                f"item_feature: {name} is 0, which means padding, at {plural(unknown, 'item')}",
                 "levels are 1 to 10; 0 says nothing of the item",
             )
     if fine:

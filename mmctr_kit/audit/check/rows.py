@@ -17,7 +17,7 @@ from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.data.contract import PAD, SPLITS, SUBMISSION_ID, Split
 from mmctr_kit.data.hashing import distinct, sequence_keys
 from mmctr_kit.data.parquet import Ragged
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 TARGET_IN_HISTORY = 0.001
 """Rate from which targets that stand in their own history are worth a warning."""
@@ -163,7 +163,7 @@ def _padding(split: Split, history: HistoryFacts) -> Finding:
         return Finding(
             check,
             Level.FAIL,
-            f"{split}: {count(wrong, 'history has', 'histories have')} a 0 after an item",
+            f"{split}: {plural(wrong, 'history has', 'histories have')} a 0 after an item",
             "pad on the left: zeros first, the most recent item last",
         )
     return Finding(check, Level.PASS, f"{split}: on the left only", "")
@@ -173,7 +173,9 @@ def _history_ids(
     known: Mapping[Split, HistoryFacts], n_items: int, sequences: bool | None
 ) -> Iterator[Finding]:
     unknown = {s: int(h.unknown.sum()) for s, h in known.items() if h.unknown is not None}
-    wrong = [f"{s}: {count(n, 'history holds', 'histories hold')}" for s, n in unknown.items() if n]
+    wrong = [
+        f"{s}: {plural(n, 'history holds', 'histories hold')}" for s, n in unknown.items() if n
+    ]
     wrong += ["item_seq.parquet: some sequences hold"] if sequences else []
     for what in wrong:
         yield Finding(
@@ -217,7 +219,7 @@ def _targets(rows: RowFiles, n_items: int | None) -> Iterator[Finding]:
             yield Finding(
                 "target-ids",
                 Level.FAIL,
-                f"{split}: {count(wrong, 'row')} of an item_id outside 1..{n_items:,}",
+                f"{split}: {plural(wrong, 'row')} of an item_id outside 1..{n_items:,}",
                 "take all files from the same release of the data",
             )
         else:

@@ -16,7 +16,7 @@ from mmctr_kit.audit.check.source import Source, ints, ragged
 from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.data.contract import KNOWN_LABEL_MEAN, KNOWN_ROWS_PER_USER, PAD, SPLITS
 from mmctr_kit.data.hashing import among, distinct, pair_keys
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 UNSEEN = 0.10
 TWINS = 0.005
@@ -88,7 +88,7 @@ def _negative(rows: RowFiles) -> Iterator[Finding]:
         below = user[user < 0]
         what = f"{split}: no user_id is negative"
         if len(below):
-            what = f"{split}: {count(len(below), 'row')} of a negative user_id, like {below[0]}"
+            what = f"{split}: {plural(len(below), 'row')} of a negative user_id, like {below[0]}"
         todo = "look whether they were read or cast wrongly; ids are compared, so they train"
         yield _finding("user-ids", len(below) > 0, what, todo)
 
@@ -100,7 +100,7 @@ def _overlap(rows: RowFiles) -> Iterator[Finding]:
         yield _finding(
             "split-users",
             both > 0,
-            f"{a} and {b} share {count(both, 'user')}",
+            f"{a} and {b} share {plural(both, 'user')}",
             "scores on one then also tell how well users of the other were memorised",
         )
 
@@ -119,7 +119,8 @@ def _twins(rows: RowFiles) -> Iterator[Finding]:
             yield _finding(
                 "split-users",
                 True,
-                f"{count(twins, 'user')} of {b} with the history of a user of {a} under another id",
+                f"{plural(twins, 'user')} of {b} with the history of a user of {a} under "
+                "another id",
                 "give both one user_id, or drop one; see 'mmctr-kit data profile'",
             )
 
@@ -133,7 +134,7 @@ def _per_user(split: str, file: RowFile) -> Iterator[Finding]:
     starts = np.flatnonzero(first)
     rows = np.diff([*starts, len(user)])
     usual = float((rows == KNOWN_ROWS_PER_USER).mean())
-    what = f"{split}: {count(len(starts), 'user')} of {rows.min()} to {rows.max()} rows"
+    what = f"{split}: {plural(len(starts), 'user')} of {rows.min()} to {rows.max()} rows"
     if "label" in file.columns:
         positives = np.add.reduceat(file.columns["label"][order], starts)
         one = float((positives == 1).mean())
@@ -169,7 +170,7 @@ def _repeats(split: str, file: RowFile) -> Iterator[Finding]:
     yield _finding(
         "duplicate-rows",
         repeated > 0,
-        f"{split}: {count(repeated, 'row repeats', 'rows repeat')} the user and item of another",
+        f"{split}: {plural(repeated, 'row repeats', 'rows repeat')} the user and item of another",
         "drop repeats, unless they are separate impressions",
     )
     if "label" in file.columns:
@@ -178,7 +179,7 @@ def _repeats(split: str, file: RowFile) -> Iterator[Finding]:
         yield _finding(
             "conflicting-labels",
             conflicts > 0,
-            f"{split}: {count(conflicts, 'repeat has', 'repeats have')} another label",
+            f"{split}: {plural(conflicts, 'repeat has', 'repeats have')} another label",
             "keep one label for each user and item, or accept the noise",
         )
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.audit.profile.facts import Facts
 from mmctr_kit.data.contract import Split
-from mmctr_kit.data.dataset import Rows, span_places
+from mmctr_kit.data.dataset import Rows, expand_ranges
 from mmctr_kit.data.folds import user_hash
 from mmctr_kit.data.hashing import splitmix64
 from mmctr_kit.metrics.ranks import number_ids
@@ -74,7 +74,7 @@ def _of_target(facts: Facts, split: Split, at: Index) -> dict[str, NDArray[np.fl
 def _of_history(facts: Facts, split: Split, at: Index) -> dict[str, NDArray[np.floating]]:
     data, rows = facts.data, facts.rows(split)
     shown = data.examples(split, RECENT).take(at)
-    places, owner = span_places(shown.begin, shown.lengths)
+    places, owner = expand_ranges(shown.begin, shown.lengths)
     item = data.histories.items[places]
     n = np.maximum(shown.lengths, 1)
     empty = shown.lengths == 0

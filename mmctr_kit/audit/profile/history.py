@@ -10,9 +10,9 @@ from scipy import stats
 from mmctr_kit.audit.profile.facts import Facts, within_users
 from mmctr_kit.audit.profile.reading import Reading, auc_reading, beyond, nothing, percent, share
 from mmctr_kit.data.contract import SPLITS, Split
-from mmctr_kit.data.dataset import Rows, span_places
+from mmctr_kit.data.dataset import Rows, expand_ranges
 from mmctr_kit.data.hashing import among, distinct, pair_keys, sequence_keys
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 from mmctr_kit.metrics.auc import auc_with_error
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import number_ids
@@ -90,7 +90,7 @@ def siblings(facts: Facts) -> Iterator[Reading]:
             0.0,
             0.0,
             0.0 if both else 1.0,
-            f"{count(both, 'user')} of {b} also in {a}",
+            f"{plural(both, 'user')} of {b} also in {a}",
         )
     longer = _longer(facts)
     odds = _chance_of_a_meeting(facts)
@@ -104,7 +104,7 @@ def _held(facts: Facts) -> dict[Split, NDArray[np.bool_]]:
     pairs = [_users_with_history(facts.rows(s)) for s in SPLITS]
     user, place = (np.concatenate([p[i] for p in pairs]) for i in (0, 1))
     begin, length = histories.offsets[place], histories.lengths[place]
-    places, owner = span_places(begin, length)
+    places, owner = expand_ranges(begin, length)
     keys = np.sort(pair_keys(user[owner], histories.items[places].astype(np.int64)))
     return {
         s: among(pair_keys(r.user_id, r.item_id.astype(np.int64)), keys)

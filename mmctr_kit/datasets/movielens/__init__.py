@@ -35,7 +35,7 @@ from mmctr_kit.datasets.movielens.rows import (
     split_users,
     user_rows,
 )
-from mmctr_kit.errors import DataError, UsageError, count
+from mmctr_kit.errors import DataError, UsageError, plural
 from mmctr_kit.files import new_folder
 
 MIN_USERS = 10
@@ -88,8 +88,8 @@ def convert(
         users = list(user_rows(found.ratings, options, seed))
         if len(users) < MIN_USERS:
             raise DataError(
-                f"{source} has {count(len(users), 'user')} with at least {MIN_HISTORY + 1} ratings "
-                f"of 4 or more and enough unrated items; expected at least {MIN_USERS}"
+                f"{source} has {plural(len(users), 'user')} with at least {MIN_HISTORY + 1} "
+                f"ratings of 4 or more and enough unrated items; expected at least {MIN_USERS}"
             )
         levels = item_levels(found.ratings, np.concatenate([u.used for u in users]))
         items = describe(found.movies)

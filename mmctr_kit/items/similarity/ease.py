@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.data.dataset import span_places
+from mmctr_kit.data.dataset import expand_ranges
 from mmctr_kit.items.similarity.contexts import Contexts
 
 _EXPAND = 1 << 23
@@ -111,7 +111,7 @@ def _products(
     cuts = [*(np.flatnonzero(np.diff(ends // _EXPAND)) + 1).tolist(), len(number)]
     begin = 0
     for end in cuts:
-        place, owner = span_places(contexts.offsets[number[begin:end]], length[begin:end])
+        place, owner = expand_ranges(contexts.offsets[number[begin:end]], length[begin:end])
         values = inverse[row[begin:end][owner], column[contexts.items[place]]]
         result[begin:end] = np.bincount(owner, values, minlength=end - begin)
         begin = end

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Grid, Picture, Section, picture, shown
 from mmctr_kit.report.context import Subject
@@ -58,7 +58,7 @@ def _changes(
     ]
     caption = (
         f"{name}: AUC of the base, and changes against it. A claim needs {needed:.1f} errors, as "
-        f"{count(len(rows), 'variant was', 'variants were')} tried."
+        f"{plural(len(rows), 'variant was', 'variants were')} tried."
     )
     return Grid(caption, ("variant", "what changes", "OOF", "valid", "claim"), cells, left=2)
 

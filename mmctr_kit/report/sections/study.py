@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 from mmctr_kit.report.blocks import Grid, Picture, Section, picture, shown
 from mmctr_kit.report.context import Subject
 from mmctr_kit.report.figures import study as figures
@@ -31,7 +31,7 @@ def study_section(subject: Subject) -> Section | None:
     return Section(
         "study",
         "Tuning",
-        f"{count(len(study['trials']), 'trial')} ({counts}) of {study['objective']}, on the same "
+        f"{plural(len(study['trials']), 'trial')} ({counts}) of {study['objective']}, on the same "
         f"{study['folds']} folds. The best few were trained again with new seeds; of these the "
         "best by OOF was chosen, and its valid AUC, which chose nothing, is the score to believe.",
         pictures=_pictures(study),
@@ -60,7 +60,7 @@ def _pictures(study: Mapping[str, Any]) -> list[Picture]:
                 "study-importance",
                 "What mattered",
                 "The share of each key in what set good trials apart (PED-ANOVA), roughly, of "
-                f"{count(len(complete), 'complete trial')}.",
+                f"{plural(len(complete), 'complete trial')}.",
                 f"Shares of importance. {shares}.",
             )
         )

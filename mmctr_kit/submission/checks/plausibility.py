@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 from mmctr_kit.metrics.ranks import number_ids
 from mmctr_kit.submission.checks.catalog import Log
 from mmctr_kit.submission.checks.local_agreement import (
@@ -158,7 +158,7 @@ def check_references(
         if low and _like_a_blind_one(found, test):
             low = []
         if low:
-            what = f"{said[-1]} with {count(len(found), 'run')}, {len(low):,} of them under "
+            what = f"{said[-1]} with {plural(len(found), 'run')}, {len(low):,} of them under "
             todo = "unrelated: are the rows in ID order, and is it the run you meant?"
             if least <= -LOW_CORRELATION:
                 todo = "inverted? write the probability of label 1 (or that run is inverted)"

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 from mmctr_kit.submission.checks.catalog import Log
 from mmctr_kit.submission.reading.table import Table
 
@@ -28,7 +28,7 @@ def check_unique(ids: NDArray[np.int64], lines: NDArray[np.int64], log: Log) -> 
     again = order[1:][ids[order][1:] == ids[order][:-1]]
     if len(again):
         row = int(again.min())
-        repeats = count(len(again), "row")
+        repeats = plural(len(again), "row")
         what = f"{repeats} with an ID seen before, first ID {ids[row]} in line {lines[row]:,}"
         log.fail("id-unique", what, "keep one row per ID; a join may have multiplied rows")
     log.passed("id-unique", "all differ")
@@ -43,11 +43,11 @@ def _check_complete(
     absent = n_rows - int(present.sum())
     faults = []
     if absent:
-        faults.append(f"{count(absent, 'ID')} missing, first {int(np.argmin(present))}")
+        faults.append(f"{plural(absent, 'ID')} missing, first {int(np.argmin(present))}")
     if not inside.all():
         row = int(np.argmin(inside))
         faults.append(
-            f"{count(int((~inside).sum()), 'ID')} unknown, first {ids[row]} in line {lines[row]:,}"
+            f"{plural(int((~inside).sum()), 'ID')} unknown, first {ids[row]} in line {lines[row]:,}"
         )
     if faults:
         todo = "take IDs and their order from test.parquet"
@@ -62,7 +62,7 @@ def _check_order(ids: NDArray[np.int64], lines: NDArray[np.int64], log: Log) -> 
     if len(falls):
         row = int(falls[0]) + 1
         what = (
-            f"expected ascending IDs; {count(len(falls), 'ID')} below the one before, first "
+            f"expected ascending IDs; {plural(len(falls), 'ID')} below the one before, first "
             f"{ids[row]} after {ids[row - 1]} in line {lines[row]:,}"
         )
         log.fail("id-order", what, "sort rows by ID as a number, each with its own score")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 from mmctr_kit.metrics.auc import rank_correlation
 from mmctr_kit.submission.checks.catalog import Log
 from mmctr_kit.submission.reading.table import Table
@@ -44,7 +44,7 @@ def _check_range(table: Table, log: Log) -> None:
         if len(outside):
             row = int(outside[0])
             what = (
-                f"{name}: expected values in [0, 1]; {count(len(outside), 'value')} outside "
+                f"{name}: expected values in [0, 1]; {plural(len(outside), 'value')} outside "
                 f"(least {_figure(np.nanmin(column))}, largest {_figure(np.nanmax(column))}), "
                 f"first {_figure(column[row])} in line {table.lines[row]:,}"
             )

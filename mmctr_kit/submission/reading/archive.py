@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from mmctr_kit.data.contract import SUBMISSION_MEMBER
-from mmctr_kit.errors import UsageError, count
+from mmctr_kit.errors import UsageError, plural
 from mmctr_kit.submission.checks.catalog import Log, show
 from mmctr_kit.submission.reading.zip_member import MAX_BYTES, read_member
 
@@ -71,7 +71,7 @@ def _read_file(path: Path, log: Log) -> bytes | None:
         log.fail("file-readable", f"expected a zip file; found {found}", "give the zip's path")
         return None
     if not 0 < status.st_size <= MAX_BYTES:
-        what = f"expected up to {MAX_BYTES:,} bytes; found {count(status.st_size, 'byte')}"
+        what = f"expected up to {MAX_BYTES:,} bytes; found {plural(status.st_size, 'byte')}"
         log.fail("file-readable", what, "write the submission again")
         return None
     try:
@@ -80,7 +80,7 @@ def _read_file(path: Path, log: Log) -> bytes | None:
     except OSError as e:
         log.fail("file-readable", f"cannot be read: {e.strerror}", "check the file's permissions")
         return None
-    log.passed("file-readable", count(len(raw), "byte"))
+    log.passed("file-readable", plural(len(raw), "byte"))
     return raw
 
 

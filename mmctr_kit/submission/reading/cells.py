@@ -7,7 +7,7 @@ exponent. What Python's ``float`` takes beyond that (``1_0``, ``Infinity``, spac
 import math
 import re
 
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 from mmctr_kit.submission.checks.catalog import Log, show
 
 _PLAIN = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -41,7 +41,7 @@ class CellFaults:
     def report(self, log: Log) -> None:
         """One FAIL for each check and kind of fault."""
         for (check, kind), n in self._count.items():
-            what = f"{count(n, 'value')} {kind}; the first: {self._first[check, kind]}"
+            what = f"{plural(n, 'value')} {kind}; the first: {self._first[check, kind]}"
             log.fail(check, what, _TODO[check])
 
 

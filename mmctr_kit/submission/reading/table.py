@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 from mmctr_kit.submission.checks.catalog import Log
 from mmctr_kit.submission.reading.cells import CellFaults, read_id, read_score
 from mmctr_kit.submission.reading.header import Header
@@ -130,5 +130,5 @@ def _report_ragged(ragged: list[tuple[int, bytes]], width: int, log: Log) -> Non
         todo = "remove the comma at the end of the lines"
     elif line.count(b",") == 2 * (width - 1) and b"." not in line:
         todo = "write decimal points, not decimal commas"
-    what = f"expected {width} fields in every row; {count(len(ragged), 'row')} without, {found}"
+    what = f"expected {width} fields in every row; {plural(len(ragged), 'row')} without, {found}"
     log.fail("csv-fields", what, todo)

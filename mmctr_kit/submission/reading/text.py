@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from mmctr_kit.data.contract import SUBMISSION_ID
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 from mmctr_kit.submission.checks.catalog import Log, show
 
 _QUOTED = re.compile(rb'(?<![^,\n])"([^",\n]*)"(?![^,\n])')
@@ -65,7 +65,7 @@ def _encoding(raw: bytes, log: Log) -> bytes | None:
     if nul >= 0:
         zeros, line = raw.count(b"\0"), raw.count(b"\n", 0, nul) + 1
         why = " (UTF-16?)" if zeros > len(raw) // 4 else ""
-        what = f"expected text; found {count(zeros, 'NUL byte')}{why}, the first in line {line:,}"
+        what = f"expected text; found {plural(zeros, 'NUL byte')}{why}, the first in line {line:,}"
         log.fail("csv-encoding", what, todo)
         return None
     if raw.startswith(b"\xef\xbb\xbf"):
@@ -95,10 +95,11 @@ def _line_ends(raw: bytes, log: Log) -> bytes:
         at = re.search(rb"\r(?!\n)", raw)
         line = raw.count(b"\n", 0, at.start()) + 1 if at else 1
         only = " and no LF at all (old Mac)" if not feeds else ""
-        what = f"expected LF; {count(returns - pairs, 'bare CR')}{only}, the first in line {line:,}"
+        bare = plural(returns - pairs, "bare CR")
+        what = f"expected LF; {bare}{only}, the first in line {line:,}"
         log.fail("csv-line-ends", what, todo)
     elif feeds > pairs:
-        what = f"CRLF ends {count(pairs, 'line')}, LF {feeds - pairs:,}: two files joined?"
+        what = f"CRLF ends {plural(pairs, 'line')}, LF {feeds - pairs:,}: two files joined?"
         log.warn("csv-line-ends", what, todo)
     log.passed("csv-line-ends", "CRLF throughout, which readers take as LF")
     return raw.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -110,7 +111,7 @@ def _blank_lines(raw: bytes, log: Log) -> tuple[bytes, int, bool]:
     padding, _, tail = raw[len(body) :].partition(b"\n")
     trailing = tail.count(b"\n") + (not tail.endswith(b"\n") and bool(tail))
     if trailing:
-        what = f"{count(trailing, 'blank line')} after the last row"
+        what = f"{plural(trailing, 'blank line')} after the last row"
         log.warn("csv-blank-lines", what, "end the file after the last row")
     if not body:
         return b"", 0, False
@@ -126,7 +127,7 @@ def _blank_lines(raw: bytes, log: Log) -> tuple[bytes, int, bool]:
         first = 1 if lead else body.count(b"\n", 0, starts[0]) + 1
         least = "at least " if len(starts) == _MANY else ""
         what = (
-            f"{least}{count(total, 'blank line')} before the last row, the first is line {first:,}"
+            f"{least}{plural(total, 'blank line')} before the last row, the first is line {first:,}"
         )
         log.fail(
             "csv-blank-lines", what, "remove them; some readers take one as a row without values"
@@ -175,9 +176,9 @@ def _quotes(header: bytes, rows: bytes, log: Log) -> tuple[bytes, bytes]:
     if left:
         at = rows.find(b'"')
         line = 1 if b'"' in header else rows.count(b"\n", 0, at) + 2
-        what = f"{count(left, 'quote')} enclosing no whole field, the first in line {line:,}"
+        what = f"{plural(left, 'quote')} enclosing no whole field, the first in line {line:,}"
         log.fail("csv-quotes", what, todo)
         header, rows = header.replace(b'"', b""), rows.replace(b'"', b"")
     else:
-        log.warn("csv-quotes", f"{count(found // 2, 'field')} in quotes", todo)
+        log.warn("csv-quotes", f"{plural(found // 2, 'field')} in quotes", todo)
     return header, rows
