@@ -37,7 +37,7 @@ def print_summary(summary: "Summary", path: Path) -> None:
         say("  nothing: the recipe as it is was best")
     best, top = summary.best["number"], summary.best["auc"]["value"]
     say(f"the search's best AUC was {top:.4f}, trial {best}: optimistic, the best of many")
-    say(f"valid AUC {chosen.valid} (fold mean; not used for selection: the unbiased estimate)")
+    say(f"valid AUC {chosen.valid} (fold mean; not used for selection: unbiased)")
     say(f"recipe: {path / 'best.yaml'}")
     say(f"run: {path / 'finalists' / f'trial-{chosen.number}'}")
 

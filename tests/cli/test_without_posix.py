@@ -56,7 +56,7 @@ def test_blend_submit_and_runs_work_without_what_only_posix_has(
     python(COMMAND, "blend", "a", "b", "--name", "both", "--method", "mean", cwd=tmp_path)
     assert Run(tmp_path / "runs" / "both").finished
     shown = python(COMMAND, "runs", "--json", cwd=tmp_path)
-    assert {run["name"] for run in json.loads(shown)["runs"]} == {"a", "b", "both"}
+    assert {run["name"] for run in json.loads(shown)} == {"a", "b", "both"}
     python(COMMAND, "submit", "both", "--task", "Task2", cwd=tmp_path)
     file = next((tmp_path / "submissions").glob("*.zip"))
     python(COMMAND, "submit", "--check", str(file), cwd=tmp_path)

@@ -132,7 +132,7 @@ def test_a_killed_measurement_is_one_line_and_keeps_nothing(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    with pytest.raises(RunError, match="process that measured 'a' died"):
+    with pytest.raises(RunError, match="process that measured 'a' was killed"):
         measure_cost(plan_here(tiny), run, tmp_path / "a.json")
     killer.join()
     assert not (tmp_path / "a.json").exists()
