@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mmctr_kit.cv.fold import Progress
-from mmctr_kit.cv.model_cost import Measured, kept_cost, measure_cost
+from mmctr_kit.cv.model_cost import Measured, cached_cost, measure_cost
 from mmctr_kit.cv.plan import Plan, check_run, manifest_of, plan_cv
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
@@ -21,7 +21,8 @@ from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError, did
 from mmctr_kit.files import locked
 from mmctr_kit.models.registry import model_inputs, model_options
 from mmctr_kit.recipe import SIGNAL_KINDS, TWO_MODALITIES, Items, Recipe
-from mmctr_kit.runs.writer import begin_run, require_free
+from mmctr_kit.runs.conflict import require_free
+from mmctr_kit.runs.writer import begin_run
 
 BASE = "base"
 """The run of the recipe as it is."""
@@ -199,7 +200,7 @@ def run_ablation(
             run_cv(plan, folder / name, False, partial(listen, name))
         found = {}
         for name, plan in ablation.runs.items():
-            kept = kept_cost(plan, costs[name])
+            kept = cached_cost(plan, costs[name])
             if kept is None:
                 listen(name, None)
             found[name] = kept or measure_cost(plan, folder / name, costs[name])

@@ -176,7 +176,7 @@ def _list(plan: "StudyPlan", as_json: bool) -> None:
 
 
 def _say_begin(plan: "StudyPlan", path: Path, trials: int, had: int, dead: int) -> None:
-    folds, workers = plan.recipe.folds.count, plan.crew.workers
+    folds, workers = plan.recipe.folds.count, plan.resources.workers
     side = f"{workers} side by side" if workers > 1 else "one after another"
     more = f", {had} of them there already" if had else ""
     say_path("", path, f": {plural(trials, 'trial')} of {folds} folds, {side}{more}")

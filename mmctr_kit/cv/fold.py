@@ -38,7 +38,7 @@ Job = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Work:
+class FitContext:
     """A run to be fitted: ``recipe`` on ``data``, into the fold folders of ``writer``.
 
     ``items`` are the recipe's item features on this data.
@@ -98,14 +98,16 @@ class Clock:
         self.seconds["train"] += epoch.seconds - compiled - evaluated
 
 
-def fit_fold(learner: Learner, work: Work, job: Job, listen: Listener, loaded: float = 0.0) -> None:
+def fit_fold(
+    learner: Learner, context: FitContext, job: Job, listen: Listener, loaded: float = 0.0
+) -> None:
     """Fit one fold model, from where it was left, and keep its weights and logits.
 
     ``loaded``: seconds that went to the learner's own making.
     """
     fold, seed = job
-    folder = work.writer.fold(fold, seed)
-    rows = fold_rows(work.recipe, work.data, fold)
+    folder = context.writer.fold(fold, seed)
+    rows = fold_rows(context.recipe, context.data, fold)
     lines, state, spent = folder.left_off()
     clock = Clock(spent)
     clock.seconds["load"] += loaded

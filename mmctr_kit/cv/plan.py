@@ -13,7 +13,7 @@ import numpy as np
 
 from mmctr_kit import __version__
 from mmctr_kit.cv.fold import FoldRows, Job, fold_rows
-from mmctr_kit.cv.parallel import Crew
+from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import fold_fingerprint, user_folds
 from mmctr_kit.data.hashing import fingerprint
@@ -21,15 +21,15 @@ from mmctr_kit.errors import DataError, plural
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.models.registry import MODELS
 from mmctr_kit.recipe import Recipe
+from mmctr_kit.runs.conflict import is_finished
 from mmctr_kit.runs.manifest import Manifest
-from mmctr_kit.runs.writer import is_finished
 from mmctr_kit.training.build import check_model, make_learner
 from mmctr_kit.training.learner import Cost
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a cv will do: its (fold, seed) jobs on a crew of workers.
+    """What a cv will do: its (fold, seed) jobs, and what fits them.
 
     ``items`` are the recipe's item features, derived once and handed to every learner.
     """
@@ -37,23 +37,23 @@ class Plan:
     recipe: Recipe
     data: ChallengeData
     items: ItemFeatures
-    crew: Crew
+    resources: Resources
     jobs: tuple[Job, ...]
 
     def cost(self) -> tuple[Cost, float]:
         """What one fit takes, measured on a few steps, and the seconds of the whole cv."""
         from mmctr_kit.training.device import prepare
 
-        prepare(self.crew.device, self.crew.threads)
+        prepare(self.resources.device, self.resources.threads)
         rows = self.data.rows
         folds = self.recipe.folds.count
         trained = int(len(rows["train"]) * (1 - 1 / folds) * (1 - self.recipe.training.holdout))
-        learner = make_learner(self.recipe, self.data, self.items, self.crew.device)
+        learner = make_learner(self.recipe, self.data, self.items, self.resources.device)
         cost = learner.cost(trained)
         held = int(trained * self.recipe.training.holdout) * cost.epochs
         predicted = len(rows["train"]) // folds + len(rows["valid"]) + len(rows["test"]) + held
         one = cost.steps * cost.seconds_per_step + predicted * cost.seconds_per_row
-        rounds = -(-len(self.jobs) // self.crew.workers)
+        rounds = -(-len(self.jobs) // self.resources.workers)
         return cost, one * rounds
 
 
@@ -79,13 +79,13 @@ def plan_cv(
     # A fold's seeds one after another: they share what the fold's learner has worked out.
     jobs = tuple((f, s) for f in range(recipe.folds.count) for s in recipe.seeds)
     cores = available_cores()
-    cards = tuple(device.split(","))
-    workers = min(workers or (cores if device == "cpu" else len(cards)), len(jobs))
+    devices = tuple(device.split(","))
+    workers = min(workers or (cores if device == "cpu" else len(devices)), len(jobs))
     for fold in range(recipe.folds.count):
         _require_classes(fold_rows(recipe, data, fold), data, recipe)
     check_model(recipe, data, items)
-    crew = Crew(cards[0], workers, max(1, cores // workers), cards)
-    return Plan(recipe, data, items, crew, jobs)
+    resources = Resources(devices, workers, max(1, cores // workers))
+    return Plan(recipe, data, items, resources, jobs)
 
 
 def check_run(
@@ -118,9 +118,9 @@ def manifest_of(plan: Plan) -> Manifest:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,
-            "device": describe_device(plan.crew.device),
+            "device": describe_device(plan.resources.device),
             # On a GPU the number of threads changes nothing.
-            "threads": plan.crew.threads if plan.crew.device == "cpu" else None,
+            "threads": plan.resources.threads if plan.resources.device == "cpu" else None,
         },
     )
 
