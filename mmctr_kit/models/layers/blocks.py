@@ -66,6 +66,11 @@ def concat(parts: Sequence[Tensor]) -> Tensor:
     return torch.cat([part.to(product_type(part)) for part in parts], dim=-1)
 
 
+def logloss(logit: Tensor, labels: Tensor) -> Tensor:
+    """The mean logloss (), in float32, of logits (B,) and labels (B,) of 0 and 1."""
+    return F.binary_cross_entropy_with_logits(logit.float(), labels)
+
+
 class Layers(nn.Sequential):
     """One layer after another; a ReLU and the dropout after it as one."""
 
