@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from mmctr_kit.recipe import Training
+from mmctr_kit.testing import build_model
 from mmctr_kit.training import optimizer
 from mmctr_kit.training.optimizer import adam, learning_rate, regularised, resolve_precision
-from tests.models.test_contract import NEURAL, build
+from tests.models.test_contract import NEURAL
 
 CPU = torch.device("cpu")
 
@@ -76,7 +77,7 @@ def names_of(model: nn.Module) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("name", NEURAL)
 def test_every_parameter_of_a_model_has_one_regulariser_or_none(name: str) -> None:
-    model = build(name)
+    model = build_model(name)
     parts = names_of(model)
     every = sorted(n for n, _ in model.named_parameters())
     assert sorted(chain.from_iterable(parts.values())) == every

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.din_target_encoder import DINTargetEncoder
-from mmctr_kit.models.layers.users import UserEmbedding
+from mmctr_kit.models.layers.blocks import UserEmbedding
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.cuda_graph import PlainSteps, StaticSteps
 from mmctr_kit.training.data.batches import DeviceData, make_batch, tensor, to_device
