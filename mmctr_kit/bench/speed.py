@@ -27,7 +27,7 @@ from mmctr_kit.training.device import prepare
 from mmctr_kit.training.fit import Fit, batch_size_for
 from mmctr_kit.training.gbdt.learner import BoostedLearner
 from mmctr_kit.training.neural import NeuralLearner
-from mmctr_kit.training.step import Step, plain
+from mmctr_kit.training.step import Step, eager
 
 _WARM_UP = 2
 _CHUNK = {"cpu": 1, "cuda": 50}
@@ -160,7 +160,7 @@ def _predict(fit: Fit, seconds: float) -> Prediction:
 def _work(step: Step, index: torch.Tensor, buckets: Buckets) -> Work:
     """Counted in a plain step: a compiled one hides its products."""
     step.model.train()
-    forward, step.forward = step.forward, plain
+    forward, step.forward = step.forward, eager
     try:
         with FlopCounterMode(display=False) as counter:
             step(index, buckets=buckets)

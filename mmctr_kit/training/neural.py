@@ -28,7 +28,7 @@ from mmctr_kit.training.data.sampler import RowStream
 from mmctr_kit.training.data.source import Place
 from mmctr_kit.training.fit import Fit, batch_size_for, copy_state, schedule
 from mmctr_kit.training.learner import Cost, Epoch, State
-from mmctr_kit.training.step import compiled, compiled_batches, plain
+from mmctr_kit.training.step import compiled, compiled_batches, eager
 
 _TIMED_STEPS = 5
 KNOWN_USER = "known_user"
@@ -68,7 +68,7 @@ class NeuralLearner:
         self._module: nn.Module | None = None
         steps = resolve_steps(recipe.training.steps, self.device)
         # Kept for all fits: what was compiled is of these.
-        self._forward = compiled() if steps == "compiled" else plain
+        self._forward = compiled() if steps == "compiled" else eager
         self._batches = compiled_batches() if steps == "compiled" else make_batch
 
     @staticmethod
