@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from mmctr_kit.models import option_types as options
 
@@ -72,6 +72,12 @@ class Option:
 
     annotation: Any
     default: Any
+
+    @property
+    def type(self) -> Any:
+        """The annotation without its limits and conditions, such as ``bool``."""
+        annotated = get_origin(self.annotation) is Annotated
+        return get_args(self.annotation)[0] if annotated else self.annotation
 
 
 @cache

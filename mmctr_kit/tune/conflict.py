@@ -11,6 +11,7 @@ from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.diff import differing
 from mmctr_kit.recipe.search import Range
 from mmctr_kit.recipe.space import search_of
+from mmctr_kit.recipe.unused import selectors
 from mmctr_kit.tune.heartbeat import living
 
 SETTINGS = "settings.json"
@@ -24,7 +25,7 @@ def require_study(path: Path, recipe: Recipe, force: bool) -> None:
     search = search_of(recipe)
     stored = read_json(path / SETTINGS)["search"]
     # The data may take from the other entries, or have taken them out.
-    kept = {key: values for key, values in search.items() if _whatever_the_data(key, values)}
+    kept = {k: values for k, values in search.items() if _whatever_the_data(k, values, recipe)}
     now = stored | {key: values.as_plain() for key, values in kept.items()}
     now = {key: values for key, values in now.items() if key in search}
     require_same(path, {"recipe": recipe.resolved(), "search": now, "version": __version__})
@@ -67,7 +68,8 @@ def _named(part: str, before: Any, now: Any) -> str:
     return ""  # a fingerprint tells nobody anything
 
 
-def _whatever_the_data(key: str, values: Range) -> bool:
-    """Whether the entry stays as it is on any data: it is not of item vectors, nor asked on
-    condition of what is."""
-    return not key.startswith("items.") and not values.when
+def _whatever_the_data(key: str, values: Range, recipe: Recipe) -> bool:
+    """Whether the entry stays as it is on any data: neither it nor what it depends on is of item
+    vectors, and it has no condition."""
+    keys = {key, *selectors(key, recipe.rules)}
+    return not values.when and not any(k.startswith("items.") for k in keys)

@@ -21,7 +21,7 @@ from mmctr_kit.recipe.search import Range
 from mmctr_kit.recipe.space import search_of
 from mmctr_kit.tune.finalists import FinalListener, final_seeds, train_finalists
 from mmctr_kit.tune.folder import StudyFolder, open_study
-from mmctr_kit.tune.space import fit_to_data, own_point, require_possible
+from mmctr_kit.tune.space import fit_to_data, own_point, require_feasible
 from mmctr_kit.tune.summary import Summary, summarize
 from mmctr_kit.tune.worker import Budget, Listener, counts
 from mmctr_kit.tune.workers import search_here, search_side_by_side
@@ -62,11 +62,11 @@ def plan_study(
     """Check that the recipe and its search can run on the data.
 
     ``device`` and ``workers`` as plan_cv takes them: trials side by side, one a core or one a
-    card. Raises as plan_cv does, and UsageError where an entry of the search is impossible.
+    card. Raises as plan_cv does, and UsageError if an entry of the search is infeasible.
     """
     base = plan_cv(recipe, data, device, workers)
-    search, left_out = fit_to_data(search_of(recipe), data)
-    require_possible(search, recipe)
+    search, left_out = fit_to_data(search_of(recipe), recipe, data)
+    require_feasible(search, recipe)
     crew, cores = base.crew, available_cores()
     count = workers or (cores if crew.device == "cpu" else len(crew.cards))
     crew = replace(crew, workers=count, threads=max(1, cores // count))
