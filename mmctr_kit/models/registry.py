@@ -59,7 +59,6 @@ MODELS: Mapping[str, Entry] = MappingProxyType(
         "gbdt": Entry("mmctr_kit.models.gbdt:GBDT", BOOSTED),
         "history_length_only": Entry("mmctr_kit.models.history_length_only:HistoryLengthOnly"),
         "qin": Entry("mmctr_kit.models.qin:QIN"),
-        "target_only": Entry("mmctr_kit.models.target_only:TargetOnly"),
         "transformer_dcn": Entry("mmctr_kit.models.transformer_dcn:TransformerDCN"),
         "transformer_dcn_momo": Entry("mmctr_kit.models.transformer_dcn_momo:TransformerDCNMomo"),
     }
