@@ -31,7 +31,7 @@ LINE = (
     "cv",
     "importers",
     "report",
-    "tune",
+    "tuning",
     "ablation",
     "bench",
     "cli",
@@ -41,7 +41,7 @@ LINE = (
 HEAVY = {
     "torch": ("models", "training", "items", "bench"),
     "lightgbm": ("ensemble", "audit"),
-    "optuna": ("tune",),
+    "optuna": ("tuning",),
 }
 ALSO = {
     # They name its version in the manifest, read its files, and test models.

@@ -21,9 +21,9 @@ from mmctr_kit.cli.preflight import training_place
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
-    from mmctr_kit.tune.folder import StudyFolder
-    from mmctr_kit.tune.study import StudyPlan
-    from mmctr_kit.tune.summary import Summary
+    from mmctr_kit.tuning.folder import StudyFolder
+    from mmctr_kit.tuning.study import StudyPlan
+    from mmctr_kit.tuning.summary import Summary
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -102,8 +102,8 @@ def tune(
     called = base.name if name is None else name
     path = training_place(runs, called, data, devices, ".study")
     from mmctr_kit.recipe.space import search_of
-    from mmctr_kit.tune.conflict import require_study
-    from mmctr_kit.tune.space import require_feasible
+    from mmctr_kit.tuning.conflict import require_study
+    from mmctr_kit.tuning.space import require_feasible
 
     require_feasible(search_of(base), base)
     if not listing:
@@ -111,7 +111,7 @@ def tune(
     from mmctr_kit.audit.sanity import training_warnings
     from mmctr_kit.data.load import load
     from mmctr_kit.training.device import resolve_device
-    from mmctr_kit.tune.study import begin_study, plan_study
+    from mmctr_kit.tuning.study import begin_study, plan_study
 
     where = resolve_device(devices)
     with status(f"loading {data} and planning"):
@@ -147,7 +147,7 @@ def _run(
     quiet: bool,
 ) -> "Summary":
     from mmctr_kit.cli.tune_progress import Teller
-    from mmctr_kit.tune.study import conclude_study, search_study
+    from mmctr_kit.tuning.study import conclude_study, search_study
 
     limit = None if timeout is None else float(timeout[:-1]) * _UNITS[timeout[-1]]
     teller = Teller(plan, folder, trials, final, quiet)

@@ -8,9 +8,9 @@ from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.cv.fold import Progress
-    from mmctr_kit.tune.folder import StudyFolder
-    from mmctr_kit.tune.study import StudyPlan
-    from mmctr_kit.tune.worker import Event, TrialFinished
+    from mmctr_kit.tuning.folder import StudyFolder
+    from mmctr_kit.tuning.study import StudyPlan
+    from mmctr_kit.tuning.worker import Event, TrialFinished
 
 
 class Teller:
@@ -27,7 +27,7 @@ class Teller:
         final: tuple[int, int],
         quiet: bool,
     ) -> None:
-        from mmctr_kit.tune.worker import counts
+        from mmctr_kit.tuning.worker import counts
 
         self.folder, self.study = folder, folder.study()
         self.recipe, self.trials, self.final, self.quiet = plan.recipe, trials, final, quiet
@@ -50,7 +50,7 @@ class Teller:
 
     def hear(self, event: "Event") -> None:
         """Of the search."""
-        from mmctr_kit.tune.worker import TrialFinished, WorkerDied
+        from mmctr_kit.tuning.worker import TrialFinished, WorkerDied
 
         if isinstance(event, WorkerDied):
             which = ", ".join(f"trial {n}" for n in event.trials) or "no trial"
@@ -72,7 +72,7 @@ class Teller:
 
     def begin_finalists(self) -> None:
         """The search is over; what is still to be trained is counted now."""
-        from mmctr_kit.tune.finalists import jobs_waiting
+        from mmctr_kit.tuning.finalists import jobs_waiting
 
         trials = self.study.get_trials(deepcopy=False)
         self.final_jobs = jobs_waiting(self.folder, trials, self.recipe, *self.final)
@@ -113,7 +113,7 @@ class Teller:
 
     def _left(self) -> str:
         """The search's time left, then the finalists', which no trial of the search counts."""
-        from mmctr_kit.tune.finalists import finalists_seconds
+        from mmctr_kit.tuning.finalists import finalists_seconds
 
         done, left = self.ended - self.before, self.trials - self.ended
         if not done:

@@ -8,7 +8,7 @@ from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.metrics.estimate import Estimate
-    from mmctr_kit.tune.summary import Summary
+    from mmctr_kit.tuning.summary import Summary
 
 
 _FEW = 50
@@ -18,7 +18,7 @@ _FEW = 50
 def print_summary(summary: "Summary", path: Path) -> None:
     """The search's best trials, the finalists, and what to believe."""
     from mmctr_kit.recipe.explain import label
-    from mmctr_kit.tune.summary import states
+    from mmctr_kit.tuning.summary import states
 
     counted = ", ".join(f"{n} {state}" for state, n in sorted(states(summary.trials).items()))
     say(f"{plural(len(summary.trials), 'trial')}: {counted}", style="bold")

@@ -8,8 +8,8 @@ import pytest
 
 from mmctr_kit.cli.tune_summary import print_summary
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.tune.finalists import Finalist
-from mmctr_kit.tune.summary import Summary
+from mmctr_kit.tuning.finalists import Finalist
+from mmctr_kit.tuning.summary import Summary
 
 POINT = {"items.embedding": "separate_pca", "training.epochs": 10, "model.mlp_hidden": [64, 32]}
 

@@ -14,9 +14,9 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Search
 from mmctr_kit.runs.scores import plain
-from mmctr_kit.tune.finalists import Finalist
-from mmctr_kit.tune.folder import REFUSED, RETRY, StudyFolder
-from mmctr_kit.tune.trial import objective
+from mmctr_kit.tuning.finalists import Finalist
+from mmctr_kit.tuning.folder import REFUSED, RETRY, StudyFolder
+from mmctr_kit.tuning.trial import objective
 
 _GOOD, _IMPORTANCE_TRIALS = 5, 4
 """How many good trials are compared with the others; with fewer complete trials than the second

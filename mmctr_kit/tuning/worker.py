@@ -11,10 +11,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.recipe.search import Search
-from mmctr_kit.tune.folder import REFUSED, WORKER, StudyFolder, requeue, sampler
-from mmctr_kit.tune.heartbeat import heartbeat
-from mmctr_kit.tune.space import Settings, suggest
-from mmctr_kit.tune.trial import (
+from mmctr_kit.tuning.folder import REFUSED, WORKER, StudyFolder, requeue, sampler
+from mmctr_kit.tuning.heartbeat import heartbeat
+from mmctr_kit.tuning.space import Settings, suggest
+from mmctr_kit.tuning.trial import (
     InvalidTrialError,
     Position,
     TrialResult,

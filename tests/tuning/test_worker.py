@@ -8,9 +8,9 @@ from optuna.trial import TrialState
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.recipe.search import Range
-from mmctr_kit.tune.folder import REFUSED, RETRY, WORKER, StudyFolder
-from mmctr_kit.tune.study import StudyPlan, begin_study, search_study
-from mmctr_kit.tune.worker import Event, TrialFinished, TrialProgress
+from mmctr_kit.tuning.folder import REFUSED, RETRY, WORKER, StudyFolder
+from mmctr_kit.tuning.study import StudyPlan, begin_study, search_study
+from mmctr_kit.tuning.worker import Event, TrialFinished, TrialProgress
 
 Searched = tuple[StudyFolder, list[Event]]
 

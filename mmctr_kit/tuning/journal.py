@@ -4,7 +4,7 @@ Optuna's own locks are files that a killed worker leaves behind: the others then
 seconds or, if the journal's path is relative, for ever. Optuna's RDBStorage has heartbeats and
 retries of its own, but needs a database: SQLite's locks break on the network disks that several
 machines share, and a database server is more than a tune command may ask for. So the journal is
-used, with the heartbeats of :mod:`mmctr_kit.tune.heartbeat` beside it.
+used, with the heartbeats of :mod:`mmctr_kit.tuning.heartbeat` beside it.
 """
 
 from contextlib import ExitStack

@@ -26,9 +26,9 @@ from mmctr_kit.runs.conflict import changed_environment
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import estimate_from
 from mmctr_kit.runs.writer import RunWriter
-from mmctr_kit.tune.folder import StudyFolder
-from mmctr_kit.tune.space import changes
-from mmctr_kit.tune.trial import objective
+from mmctr_kit.tuning.folder import StudyFolder
+from mmctr_kit.tuning.space import changes
+from mmctr_kit.tuning.trial import objective
 
 FinalListener = Callable[[int, Progress], None]
 """Called with a trial's number and the progress of its run."""

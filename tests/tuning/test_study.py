@@ -13,13 +13,13 @@ from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import read_json
 from mmctr_kit.recipe import load_recipe, parse_recipe
 from mmctr_kit.runs.run import Run
-from mmctr_kit.tune.finalists import best_trials
-from mmctr_kit.tune.folder import WORKER, StudyFolder
-from mmctr_kit.tune.heartbeat import heartbeat
-from mmctr_kit.tune.space import changes, own_point
-from mmctr_kit.tune.study import StudyPlan, begin_study, conclude_study, plan_study, search_study
-from mmctr_kit.tune.summary import Summary
-from mmctr_kit.tune.worker import Event
+from mmctr_kit.tuning.finalists import best_trials
+from mmctr_kit.tuning.folder import WORKER, StudyFolder
+from mmctr_kit.tuning.heartbeat import heartbeat
+from mmctr_kit.tuning.space import changes, own_point
+from mmctr_kit.tuning.study import StudyPlan, begin_study, conclude_study, plan_study, search_study
+from mmctr_kit.tuning.summary import Summary
+from mmctr_kit.tuning.worker import Event
 
 Searched = tuple[StudyFolder, list[Event]]
 
@@ -138,7 +138,7 @@ def test_a_study_is_not_over_while_another_command_s_trial_is_at_work(
     with heartbeat(folder.heartbeats) as name:
         trial = study.ask()
         trial.set_user_attr(WORKER, name)
-        monkeypatch.setattr("mmctr_kit.tune.study.time.sleep", lambda _: study.tell(trial, 0.5))
+        monkeypatch.setattr("mmctr_kit.tuning.study.time.sleep", lambda _: study.tell(trial, 0.5))
         search_study(plan, folder, 1, None, events.append)
     assert [t.value for t in folder.study().trials] == [0.5]
     assert events == []

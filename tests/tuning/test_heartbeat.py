@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from mmctr_kit.files import read_json, write_json
-from mmctr_kit.tune.heartbeat import SILENT_SECONDS, alive_workers, heartbeat
+from mmctr_kit.tuning.heartbeat import SILENT_SECONDS, alive_workers, heartbeat
 
 
 def test_a_heartbeat_lasts_while_its_block_runs(tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ def test_a_heartbeat_lasts_while_its_block_runs(tmp_path: Path) -> None:
 def test_the_heartbeat_of_a_killed_process_is_dead(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from mmctr_kit.tune.heartbeat import heartbeat\n"
+        "from mmctr_kit.tuning.heartbeat import heartbeat\n"
         "with heartbeat(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmctr_kit.tune.trial import PEERS, QUARTERS, below_peers, fold_end, step_of
+from mmctr_kit.tuning.trial import PEERS, QUARTERS, below_peers, fold_end, step_of
 
 
 @given(fold=st.integers(0, 9), epochs=st.integers(1, 40))

@@ -9,11 +9,11 @@ import pytest
 from optuna.trial import TrialState
 
 from mmctr_kit.errors import DataError, RunError
-from mmctr_kit.tune import workers
-from mmctr_kit.tune.folder import StudyFolder
-from mmctr_kit.tune.study import StudyPlan, begin_study
-from mmctr_kit.tune.worker import Budget, Event, Listener, TrialProgress, WorkerDied
-from mmctr_kit.tune.workers import search_parallel
+from mmctr_kit.tuning import workers
+from mmctr_kit.tuning.folder import StudyFolder
+from mmctr_kit.tuning.study import StudyPlan, begin_study
+from mmctr_kit.tuning.worker import Budget, Event, Listener, TrialProgress, WorkerDied
+from mmctr_kit.tuning.workers import search_parallel
 
 
 def search(plan: StudyPlan, folder: StudyFolder, listen: Listener) -> None:

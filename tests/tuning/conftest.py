@@ -8,9 +8,9 @@ import yaml
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.recipe import Recipe, parse_recipe
-from mmctr_kit.tune.folder import StudyFolder
-from mmctr_kit.tune.study import StudyPlan, begin_study, plan_study, search_study
-from mmctr_kit.tune.worker import Event
+from mmctr_kit.tuning.folder import StudyFolder
+from mmctr_kit.tuning.study import StudyPlan, begin_study, plan_study, search_study
+from mmctr_kit.tuning.worker import Event
 
 CONTENT = {
     "name": "small",

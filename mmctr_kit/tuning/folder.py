@@ -21,9 +21,9 @@ from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from mmctr_kit.files import locked, made_folder, read_json, write_json
-from mmctr_kit.tune.conflict import SETTINGS, occupied, require_same
-from mmctr_kit.tune.heartbeat import alive_workers
-from mmctr_kit.tune.journal import journal_storage
+from mmctr_kit.tuning.conflict import SETTINGS, occupied, require_same
+from mmctr_kit.tuning.heartbeat import alive_workers
+from mmctr_kit.tuning.journal import journal_storage
 
 NAME = "study"
 """The study's name in its journal, which holds only this one."""

@@ -9,9 +9,9 @@ from mmctr_kit.errors import RunError
 from mmctr_kit.processes import KILLED, WorkerExit, WorkerPool
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Search
-from mmctr_kit.tune.folder import StudyFolder
-from mmctr_kit.tune.trial import TrialRunner
-from mmctr_kit.tune.worker import Budget, Listener, Worker, WorkerDied
+from mmctr_kit.tuning.folder import StudyFolder
+from mmctr_kit.tuning.trial import TrialRunner
+from mmctr_kit.tuning.worker import Budget, Listener, Worker, WorkerDied
 
 _DEATHS = 3
 """How many workers may be killed, for each worker of the command, before it ends."""

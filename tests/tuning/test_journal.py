@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from mmctr_kit.tune.journal import JournalLock, journal_storage
+from mmctr_kit.tuning.journal import JournalLock, journal_storage
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pytest
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import write_json
 from mmctr_kit.recipe import Recipe, parse_recipe
-from mmctr_kit.tune.conflict import require_study
-from mmctr_kit.tune.folder import StudyFolder
-from mmctr_kit.tune.heartbeat import heartbeat
-from mmctr_kit.tune.study import StudyPlan, begin_study
+from mmctr_kit.tuning.conflict import require_study
+from mmctr_kit.tuning.folder import StudyFolder
+from mmctr_kit.tuning.heartbeat import heartbeat
+from mmctr_kit.tuning.study import StudyPlan, begin_study
 
 
 @pytest.fixture

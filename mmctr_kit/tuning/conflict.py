@@ -14,7 +14,7 @@ from mmctr_kit.recipe.search import Range
 from mmctr_kit.recipe.space import search_of
 from mmctr_kit.recipe.unused import selectors
 from mmctr_kit.runs import conflict
-from mmctr_kit.tune.heartbeat import alive_workers
+from mmctr_kit.tuning.heartbeat import alive_workers
 
 SETTINGS = "settings.json"
 

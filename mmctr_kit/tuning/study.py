@@ -19,12 +19,12 @@ from mmctr_kit.files import write_json
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Range
 from mmctr_kit.recipe.space import search_of
-from mmctr_kit.tune.finalists import FinalListener, final_seeds, train_finalists
-from mmctr_kit.tune.folder import StudyFolder, open_study
-from mmctr_kit.tune.space import fit_to_data, own_point, require_feasible
-from mmctr_kit.tune.summary import Summary, summarize
-from mmctr_kit.tune.worker import Budget, Listener, counts
-from mmctr_kit.tune.workers import search_parallel, search_serial
+from mmctr_kit.tuning.finalists import FinalListener, final_seeds, train_finalists
+from mmctr_kit.tuning.folder import StudyFolder, open_study
+from mmctr_kit.tuning.space import fit_to_data, own_point, require_feasible
+from mmctr_kit.tuning.summary import Summary, summarize
+from mmctr_kit.tuning.worker import Budget, Listener, counts
+from mmctr_kit.tuning.workers import search_parallel, search_serial
 
 _OPTIONAL = ("item_feature", "item_emb")
 """Files that item embeddings are made of and the data's fingerprints do not cover."""

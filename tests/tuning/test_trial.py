@@ -9,7 +9,7 @@ from mmctr_kit.cv.plan import plan_cv
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.tune.trial import InvalidTrialError, Position, TrialPruned, TrialRunner, fold_end
+from mmctr_kit.tuning.trial import InvalidTrialError, Position, TrialPruned, TrialRunner, fold_end
 
 POINT = {"items.text_dim": 3, "training.epochs": 3, "training.learning_rate": 0.02}
 

@@ -8,9 +8,9 @@ from optuna.trial import TrialState
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import locked, write_json
-from mmctr_kit.tune import folder as module
-from mmctr_kit.tune.folder import RETRY, WORKER, StudyFolder, open_study
-from mmctr_kit.tune.heartbeat import heartbeat
+from mmctr_kit.tuning import folder as module
+from mmctr_kit.tuning.folder import RETRY, WORKER, StudyFolder, open_study
+from mmctr_kit.tuning.heartbeat import heartbeat
 
 SETTINGS: dict[str, Any] = {"recipe": {"name": "small"}, "search": {}, "data": "abc"}
 

@@ -8,8 +8,8 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.tune.finalists import finalists_seconds, jobs_waiting
-from mmctr_kit.tune.folder import StudyFolder
+from mmctr_kit.tuning.finalists import finalists_seconds, jobs_waiting
+from mmctr_kit.tuning.folder import StudyFolder
 
 
 def trial(number: int, value: float, seconds: float) -> FrozenTrial:

@@ -14,8 +14,8 @@ from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.recipe.search import Range
 from mmctr_kit.recipe.space import search_of
-from mmctr_kit.tune.folder import sampler
-from mmctr_kit.tune.space import fit_to_data, own_point, require_feasible, suggest
+from mmctr_kit.tuning.folder import sampler
+from mmctr_kit.tuning.space import fit_to_data, own_point, require_feasible, suggest
 
 
 def ask(recipe: Recipe, count: int) -> list[tuple[dict[str, object], dict[str, object]]]:
