@@ -34,6 +34,7 @@ LINE = (
     "tuning",
     "ablation",
     "bench",
+    "api",
     "cli",
 )
 """Each part may import those before it, and itself."""

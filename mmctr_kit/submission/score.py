@@ -107,3 +107,8 @@ def task_column(scores: Scores, task: str | None) -> NDArray[np.float64]:
             "with --task"
         )
     return scores.columns[varying[0]]
+
+
+def column_name(task: str | None) -> str | None:
+    """The column of a submission that a task's short name means: "both" is Task1&2."""
+    return "Task1&2" if task == "both" else task
