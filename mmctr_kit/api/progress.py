@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mmctr_kit.errors import count
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
     from rich.console import Console
     from rich.progress import Progress as Bar
 
@@ -328,5 +327,5 @@ def _share(event: "FoldProgress") -> float:
     return 1.0 if event.epoch is None else event.epoch / event.epochs
 
 
-def _value(trial: "FrozenTrial") -> float:
+def _value(trial: Any) -> float:
     return float(trial.values[0]) if trial.values else float("-inf")

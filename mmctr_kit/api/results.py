@@ -132,6 +132,7 @@ class Submission:
     task: str
     rows: int
     check: CheckResult
+    transductive: bool
     recorded: bool | None
     refused: str = ""
 

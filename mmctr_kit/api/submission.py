@@ -5,12 +5,9 @@ from typing import TYPE_CHECKING
 
 from mmctr_kit.api.preflight import AnyPath
 from mmctr_kit.api.results import CheckResult, Submission
-from mmctr_kit.errors import UsageError
+from mmctr_kit.errors import UsageError, count
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from mmctr_kit.metrics.estimate import Estimate
     from mmctr_kit.runs.run import Run
 
@@ -85,7 +82,8 @@ def write_submission(
     except UsageError as e:  # the file stays written
         refused = str(e)
     result = CheckResult(path, tuple(findings))
-    return Submission(path, column.value, len(keys), result, recorded, refused)
+    transductive = opened.manifest.transductive
+    return Submission(path, column.value, len(keys), result, transductive, recorded, refused)
 
 
 def check_submission(
@@ -186,38 +184,42 @@ def score(
     >>> auc.n, 0 < auc.value < 1
     (400, True)
     """
-    from mmctr_kit.submission.score import read_labels
-    from mmctr_kit.submission.score import score as score_rows
-
-    refuse_absent_file(source, runs)
-    known = read_labels(Path(labels))
-    ids, values, users = scores_of(source, task, data, runs)
-    return score_rows(ids, values, known, users)
+    return score_and_notes(source, labels, task, data, runs)[0]
 
 
-def scores_of(
-    source: "AnyPath | Run", task: str | None, data: AnyPath | None, runs: AnyPath
-) -> "tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64] | None]":
-    """IDs (n,) and scores (n,) of a submission or a run; and (test rows,) users if they are
-    known."""
+def score_and_notes(
+    source: "AnyPath | Run", labels: AnyPath, task: str | None, data: AnyPath | None, runs: AnyPath
+) -> "tuple[Estimate, list[str]]":
+    """The AUC, and what limits it: unknown users, scores without a label."""
     import numpy as np
 
     from mmctr_kit.api.runs import open_run
     from mmctr_kit.data.load import load
+    from mmctr_kit.submission import score as scoring
     from mmctr_kit.submission.check import read_scores
-    from mmctr_kit.submission.score import column_name, task_column
 
+    refuse_absent_file(source, runs)
+    known, users = scoring.read_labels(Path(labels)), None
     if isinstance(source, str | Path) and Path(source).is_file():
         content = read_scores(Path(source))
-        users = None if data is None else load(Path(data)).test.user_id
-        return content.ids, task_column(content, column_name(task)), users
-    if task is not None:
+        ids, values = content.ids, scoring.task_column(content, scoring.column_name(task))
+        if data is not None:
+            users = load(Path(data)).test.user_id
+    elif task is not None:
         raise UsageError(
             f"no submission file at '{source}'; --task chooses a column of one, a run has one score"
         )
-    found = open_run(source, runs).predictions()
-    values = found.test_mean()
-    return np.arange(len(values)), values, found.test_keys.user_id
+    else:
+        predictions = open_run(source, runs).predictions()
+        values, users = predictions.test_mean(), predictions.test_keys.user_id
+        ids = np.arange(len(values))
+    result, notes = scoring.score(ids, values, known, users), []
+    if users is None:
+        notes.append("rows taken as independent; --data names their users")
+    if result.n < len(ids):
+        many = count(len(ids) - result.n, "score has", "scores have")
+        notes.append(f"{many} no label")
+    return result, notes
 
 
 def refuse_absent_file(source: "AnyPath | Run", runs: AnyPath) -> None:

@@ -1,7 +1,6 @@
 """``mmctr-kit data profile``: leaks, and shifts between the splits."""
 
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmctr_kit.cli.options import JsonOption
-from mmctr_kit.cli.output import PLAIN_WIDTH, finite, print_json, say, table, wrapped
-from mmctr_kit.errors import plural
+from mmctr_kit.cli.output import PLAIN_WIDTH, finite, print_json, progress, say, table, wrapped
+from mmctr_kit.errors import count
 
 if TYPE_CHECKING:
     from mmctr_kit.audit.profile.reading import Verdict
@@ -39,21 +38,15 @@ def profile(
 
       mmctr-kit data profile demo/data --json > profile.json
     """
-    from mmctr_kit.audit.profile import profile_data
+    from mmctr_kit.api.data import profile_data
 
-    verdicts = profile_data(folder, _tell)
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr)
+    with progress(as_json) as display:
+        result = profile_data(folder, progress=display)
     if as_json:
-        print_json([_plain(v) for v in verdicts])
+        print_json([_plain(v) for v in result.verdicts])
     else:
-        _print(verdicts)
-    raise typer.Exit(int(strict and any(v.suspicious for v in verdicts)))
-
-
-def _tell(probe: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\rprofile: {probe}\033[K", end="", file=sys.stderr, flush=True)
+        _print(result.verdicts)
+    raise typer.Exit(int(strict and not result.ok))
 
 
 def _print(verdicts: Sequence["Verdict"]) -> None:

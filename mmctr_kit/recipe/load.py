@@ -53,11 +53,9 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
 
 def with_settings(content: dict[str, Any], settings: Sequence[str], source: str) -> Recipe:
     """The recipe of ``content`` with ``settings`` applied; an error names its ``source``."""
-    for setting in settings:
-        _apply(content, setting)
-    drop_idle(content, [setting.partition("=")[0].strip() for setting in settings])
-    changed = f" with --set {' '.join(settings)}" if settings else ""
-    return parse_recipe(content, f"{source}{changed}")
+    changed = [key for setting in settings for key in _apply(content, setting)]
+    shown = f" with --set {' '.join(settings)}" if settings else ""
+    return parse_recipe(content, f"{source}{shown}", changed)
 
 
 def _apply(content: dict[str, Any], setting: str) -> list[str]:

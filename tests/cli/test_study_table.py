@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mmctr_kit.cli.tune_summary import print_summary
+from mmctr_kit.cli.study_table import print_summary
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.tuning.finalists import Finalist
 from mmctr_kit.tuning.summary import Summary
