@@ -43,7 +43,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def in_one_process(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Costs are measured here, not in processes that would each import torch first."""
+    """Costs are measured here, not in processes that would each import torch, on few requests."""
+    monkeypatch.setattr("mmctr_kit.cv.model_cost._REQUESTS", 4)
+    monkeypatch.setattr("mmctr_kit.cv.model_cost._LEAST", 4)
     monkeypatch.setattr("mmctr_kit.cv.model_cost.in_a_process", lambda work, told, _: work(told))
     return place
 

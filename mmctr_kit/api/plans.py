@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmctr_kit.api.preflight import AnyPath, Settings, as_recipe, load_for, output_path
+from mmctr_kit.api.preflight import (
+    AnyPath,
+    Settings,
+    as_recipe,
+    load_to_train,
+    output_path,
+    warn_of_missing,
+)
 from mmctr_kit.api.progress import (
     AblationProgress,
     CvProgress,
@@ -95,24 +102,26 @@ def plan_runs(
     for path, recipe in zip(paths, loaded, strict=True):
         require_free(path, {"kind": "cv"}, options.force, recipe.to_yaml())
     from mmctr_kit.cv.plan import check_run, plan_cv
-    from mmctr_kit.items.table import feature_fingerprints
+    from mmctr_kit.items.features import ItemFeatures
 
     began = time.perf_counter()
-    content = load_for(dict(zip(names, loaded, strict=True)), data, listen)
+    content = load_to_train(data, listen)
     seconds = time.perf_counter() - began
-    features = [feature_fingerprints(recipe, content) for recipe in loaded]
+    features = [ItemFeatures.derive(recipe, content) for recipe in loaded]
+    for each, recipe, items in zip(names, loaded, features, strict=True):
+        warn_of_missing(each, recipe, items, listen)
     planned, resolved = [], ""
     finished = [
-        check_run(recipe, content, seen, path, options.force)
-        for recipe, seen, path in zip(loaded, features, paths, strict=True)
+        check_run(recipe, content, items, path, options.force)
+        for recipe, items, path in zip(loaded, features, paths, strict=True)
     ]
-    for recipe, seen, path, done in zip(loaded, features, paths, finished, strict=True):
+    for recipe, items, path, done in zip(loaded, features, paths, finished, strict=True):
         plan = None
         if plan_finished or not done:
             from mmctr_kit.training.device import resolve_device
 
             resolved = resolved or resolve_device(options.device)
-            plan = plan_cv(recipe, content, resolved, options.jobs, seen)
+            plan = plan_cv(recipe, content, resolved, options.jobs, items)
         planned.append(PlannedRun(path, plan, done, options.force, seconds))
     return planned
 
@@ -164,11 +173,12 @@ def plan_tuning(
     require_possible(search_of(base), base)
     if not listing:
         require_study(path, base, options.force)
-    content = load_for({base.name: base}, data, listen)
+    content = load_to_train(data, listen)
     from mmctr_kit.training.device import resolve_device
     from mmctr_kit.tuning.study import plan_study
 
     plan = plan_study(base, content, resolve_device(options.device), options.jobs)
+    warn_of_missing(base.name, base, plan.base.items, listen)
     return PlannedStudy(path, plan, options.jobs, options.force)
 
 
@@ -234,11 +244,12 @@ def plan_ablation(
     choose_variants(base, only, skip)
     if not listing:
         require_ablation(base, path, options.force)
-    content = load_for({base.name: base}, data, listen)
+    content = load_to_train(data, listen)
     from mmctr_kit.training.device import resolve_device
 
     where = resolve_device(options.device)
     ablation = plan_variants(base, content, where, options.jobs, only, skip)
+    warn_of_missing(base.name, base, ablation.base.items, listen)
     return PlannedAblation(path, ablation, options.force)
 
 

@@ -12,6 +12,7 @@ from mmctr_kit.api.progress import Listener, ProgressEvent
 
 if TYPE_CHECKING:
     from mmctr_kit.data.dataset import ChallengeData
+    from mmctr_kit.items.features import ItemFeatures
     from mmctr_kit.recipe import Recipe
 
 AnyPath = str | Path
@@ -60,19 +61,19 @@ def as_data(data: "str | Path | ChallengeData", listen: Listener) -> "ChallengeD
     return load(Path(data))
 
 
-def load_for(
-    recipes: "Mapping[str, Recipe]", data: "str | Path | ChallengeData", listen: Listener
-) -> "ChallengeData":
-    """The loaded data, with a warning for whatever makes training the named recipes vain."""
+def load_to_train(data: "str | Path | ChallengeData", listen: Listener) -> "ChallengeData":
+    """The loaded data, with a warning for whatever makes training on it vain."""
     from mmctr_kit.audit.sanity import doubts
-    from mmctr_kit.items.table import left_out
 
     content = as_data(data, listen)
     for line in doubts(content):
         listen(ProgressEvent("warning", line))
-    for name, recipe in recipes.items():
-        embedding = recipe.items.embedding
-        for modality in left_out(content, recipe.items):
-            text = f"{name}: {embedding} goes without {modality}, which the folder does not hold"
-            listen(ProgressEvent("warning", text))
     return content
+
+
+def warn_of_missing(name: str, recipe: "Recipe", items: "ItemFeatures", listen: Listener) -> None:
+    """Warn of modalities that the recipe asks for and the folder lacks."""
+    for modality in items.missing:
+        embedding = recipe.items.embedding
+        text = f"{name}: {embedding} goes without {modality}, which the folder does not hold"
+        listen(ProgressEvent("warning", text))
