@@ -46,7 +46,7 @@ def in_one_process(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Costs are measured here, not in processes that would each import torch, on few requests."""
     monkeypatch.setattr("mmctr_kit.cv.model_cost._REQUESTS", 4)
     monkeypatch.setattr("mmctr_kit.cv.model_cost._LEAST", 4)
-    monkeypatch.setattr("mmctr_kit.cv.model_cost.in_a_process", lambda work, told, _: work(told))
+    monkeypatch.setattr("mmctr_kit.cv.model_cost.run_isolated", lambda work, told, _: work(told))
     return place
 
 

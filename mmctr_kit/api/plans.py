@@ -22,7 +22,7 @@ from mmctr_kit.api.progress import (
     StudyProgress,
 )
 from mmctr_kit.api.results import AblationResult, StudyResult
-from mmctr_kit.errors import UsageError, count
+from mmctr_kit.errors import UsageError, plural
 
 if TYPE_CHECKING:
     from mmctr_kit.ablation.variants import Ablation
@@ -87,7 +87,7 @@ def plan_runs(
     All are checked first: a refusal must not come after hours of the run before it.
     ``plan_finished``: make a plan for finished runs too, to show it.
     """
-    from mmctr_kit.runs.writer import require_free
+    from mmctr_kit.runs.conflict import require_free
 
     if options.name is not None and len(recipes) > 1:
         raise UsageError("--name goes with one recipe; several runs take their recipes' names")
@@ -168,9 +168,9 @@ def plan_tuning(
     path = output_path(options.runs, options.name_of(base), data, options.device, ".study")
     from mmctr_kit.recipe.space import search_of
     from mmctr_kit.tuning.conflict import require_study
-    from mmctr_kit.tuning.space import require_possible
+    from mmctr_kit.tuning.space import require_feasible
 
-    require_possible(search_of(base), base)
+    require_feasible(search_of(base), base)
     if not listing:
         require_study(path, base, options.force)
     content = load_to_train(data, listen)
@@ -184,15 +184,15 @@ def plan_tuning(
 
 def _study_notes(study: PlannedStudy, trials: int, before: int, dead: int) -> list[str]:
     plan = study.plan
-    workers = plan.crew.workers
+    workers = plan.resources.workers
     side = f"{workers} side by side" if workers > 1 else "one after another"
     more = f", {before} of them there already" if before else ""
     lines = [f"left out: {what} ({why})" for what, why in plan.left_out.items()]
-    trials_text = f"{count(trials, 'trial')} of {plan.recipe.folds.count} folds"
+    trials_text = f"{plural(trials, 'trial')} of {plan.recipe.folds.count} folds"
     lines.append(f"{study.path}: {trials_text}, {side}{more}")
     if dead:
         lines.append(
-            f"{count(dead, 'trial')} of killed workers marked as failed, to be tried again"
+            f"{plural(dead, 'trial')} of killed workers marked as failed, to be tried again"
         )
     return lines
 

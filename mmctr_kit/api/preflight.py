@@ -63,10 +63,10 @@ def as_data(data: "str | Path | ChallengeData", listen: Listener) -> "ChallengeD
 
 def load_to_train(data: "str | Path | ChallengeData", listen: Listener) -> "ChallengeData":
     """The loaded data, with a warning for whatever makes training on it vain."""
-    from mmctr_kit.audit.sanity import doubts
+    from mmctr_kit.audit.sanity import training_warnings
 
     content = as_data(data, listen)
-    for line in doubts(content):
+    for line in training_warnings(content):
         listen(ProgressEvent("warning", line))
     return content
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from mmctr_kit.cv.fold import Job
     from mmctr_kit.cv.fold import Progress as FoldProgress
     from mmctr_kit.cv.plan import Plan
-    from mmctr_kit.cv.run import LeftOff
+    from mmctr_kit.cv.run import ResumePoint
     from mmctr_kit.recipe import Training
     from mmctr_kit.tuning.folder import StudyFolder
     from mmctr_kit.tuning.study import StudyPlan
-    from mmctr_kit.tuning.worker import Ended
     from mmctr_kit.tuning.worker import Event as StudyEvent
+    from mmctr_kit.tuning.worker import TrialFinished
 
 Kind = Literal[
     "load", "begin", "epoch", "fold", "trial", "finalist", "cost", "note", "finished", "warning"
@@ -136,7 +136,7 @@ class CvProgress:
         self.done: dict[tuple[int, int], float] = defaultdict(float)
         listen(ProgressEvent("begin", label=name, total=self.jobs))
 
-    def resume(self, left: "LeftOff") -> None:
+    def resume(self, left: "ResumePoint") -> None:
         """Say what an earlier command has finished, and count it."""
         self.done |= dict.fromkeys(left.finished, 1.0)
         parts = []
@@ -211,7 +211,7 @@ class StudyProgress:
         self.folder, self.study, self.listen = folder, folder.study(), listen
         self.recipe, self.trials, self.final = plan.recipe, trials, final
         self.folds = plan.recipe.folds.count
-        self.side_by_side = min(plan.crew.workers, self.folds * final[1])
+        self.side_by_side = min(plan.resources.workers, self.folds * final[1])
         known = [t for t in self.study.get_trials(deepcopy=False) if counts(t)]
         best = max((t for t in known if "auc" in t.user_attrs), key=_value, default=None)
         self.ended = self.before = len(known)
@@ -226,18 +226,18 @@ class StudyProgress:
 
     def search(self, event: "StudyEvent") -> None:
         """Report an event of the search."""
-        from mmctr_kit.tuning.worker import Died, Ended
+        from mmctr_kit.tuning.worker import TrialFinished, WorkerDied
 
-        if isinstance(event, Died):
+        if isinstance(event, WorkerDied):
             for number in event.trials:
                 self.running.pop(number, None)
             which = ", ".join(f"trial {n}" for n in event.trials) or "no trial"
             text = f"a worker was killed (signal {event.signal}); {which} will be tried again"
             self.listen(ProgressEvent("warning", text, detail=event))
-        elif isinstance(event, Ended):
+        elif isinstance(event, TrialFinished):
             self.listen(self._event("trial", self._ended(event), "search", event))
         else:
-            at, where = event.number, event.place
+            at, where = event.number, event.position
             here = where.fold + (1.0 if where.epoch is None else where.epoch / where.epochs)
             self.running[at] = here / self.folds
             label = f"search: trial {at} fold {where.fold} AUC {where.auc:.4f}"
@@ -269,16 +269,16 @@ class StudyProgress:
         done = self.ended - self.before + sum(self.running.values())
         return ProgressEvent(kind, text, label, done, max(self.trials - self.before, 1), detail)
 
-    def _ended(self, event: "Ended") -> str:
+    def _ended(self, event: "TrialFinished") -> str:
         self.running.pop(event.number, None)
         if event.state != "refused":
             self.ended += 1
         text = f"trial {event.number}"
-        if event.scored is not None:
-            value = event.scored.value
+        if event.result is not None:
+            value = event.result.value
             if self.best is None or value > self.best[0]:
-                self.best = (value, event.number, event.scored.auc.value)
-            text += f": {event.scored.auc}"
+                self.best = (value, event.number, event.result.auc.value)
+            text += f": {event.result.auc}"
         else:
             text += f" {event.state} ({event.why})"
         best = "" if self.best is None else f"; best {self.best[2]:.4f}, trial {self.best[1]}"
@@ -293,7 +293,7 @@ class StudyProgress:
             return ""
         trials = self.study.get_trials(deepcopy=False)
         seconds = finalists_seconds(self.folder, trials, *self.final, self.side_by_side)
-        then = "" if seconds == 0.0 else f", then {count(self.final[0], 'finalist')}"
+        then = "" if seconds == 0.0 else f", then {plural(self.final[0], 'finalist')}"
         then += f", about {span(seconds)}" if seconds else ""
         if left <= 0:
             return then

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from mmctr_kit.api.preflight import AnyPath, as_data
 from mmctr_kit.api.progress import Progress, ProgressEvent, listening
 from mmctr_kit.api.results import BlendResult, estimate_columns, frame
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,7 +168,7 @@ def blend(
     require_blend(opened, method, path, force, seed, data is not None, group_softmax)
     with listening(progress) as listen:
         loaded = None if data is None else as_data(data, listen)
-        listen(ProgressEvent("load", label=f"blending {count(len(opened), 'run')}"))
+        listen(ProgressEvent("load", label=f"blending {plural(len(opened), 'run')}"))
         result = blend_runs(opened, method, path, force, seed, loaded, group_softmax)
         if result is None:
             text = f"{path} is this blend already; nothing to do (--force makes it again)"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from mmctr_kit.api.preflight import AnyPath
 from mmctr_kit.api.results import CheckResult, Submission
-from mmctr_kit.errors import UsageError, count
+from mmctr_kit.errors import UsageError, plural
 
 if TYPE_CHECKING:
     from mmctr_kit.metrics.estimate import Estimate
@@ -217,7 +217,7 @@ def score_and_notes(
     if users is None:
         notes.append("rows taken as independent; --data names their users")
     if result.n < len(ids):
-        many = count(len(ids) - result.n, "score has", "scores have")
+        many = plural(len(ids) - result.n, "score has", "scores have")
         notes.append(f"{many} no label")
     return result, notes
 

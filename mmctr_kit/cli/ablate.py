@@ -23,7 +23,7 @@ from mmctr_kit.cli.output import (
     short_count,
     table,
 )
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.ablation.table import Row, Table

@@ -8,7 +8,7 @@ import typer
 from mmctr_kit.cli.complete import complete_runs
 from mmctr_kit.cli.options import RUNS, ForceOption, JsonOption, RunsOption
 from mmctr_kit.cli.output import print_json, progress, say, say_path, table, warn
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.api.results import BlendResult

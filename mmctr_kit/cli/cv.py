@@ -16,7 +16,7 @@ from mmctr_kit.cli.options import (
     RunsOption,
 )
 from mmctr_kit.cli.output import print_json, progress, resumable, say, say_path, table, warn
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.api.plans import PlannedRun
@@ -87,10 +87,10 @@ def _plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
     plan = planned.plan
     assert plan is not None
     cost, seconds = plan.cost()
-    crew, folds, seeds = plan.crew, plan.recipe.folds.count, len(plan.recipe.seeds)
+    resources, folds, seeds = plan.resources, plan.recipe.folds.count, len(plan.recipe.seeds)
     rows = {split: len(r) for split, r in plan.data.rows.items()}
     if not quiet:
-        where = ", ".join(crew.cards) or crew.device
+        where = ", ".join(resources.devices)
         say(f"{planned.path.name}: {len(plan.jobs)} fold models on {where}", style="bold")
         lines = [
             ("rows train / valid / test", " / ".join(f"{n:,}" for n in rows.values())),
@@ -100,8 +100,8 @@ def _plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
             ("jobs x threads", f"{resources.workers} x {resources.threads}"),
             ("parameters", f"{cost.parameters:,}"),
             ("batch size", f"{cost.batch_size:,}"),
-            ("steps a fold model", f"{cost.steps:,} in {count(cost.epochs, 'epoch')}"),
-            ("training data kept in", _memory(cost.data_on, crew.device)),
+            ("steps a fold model", f"{cost.steps:,} in {plural(cost.epochs, 'epoch')}"),
+            ("training data kept in", _memory(cost.data_on, resources.device)),
             ("measured step", f"{1e3 * cost.seconds_per_step:.1f} ms"),
             ("about", "finished already" if planned.finished else span(seconds)),
         ]
@@ -111,7 +111,7 @@ def _plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
     return {
         "rows": rows,
         "load_seconds": planned.load_seconds,
-        "crew": asdict(crew),
+        "resources": asdict(resources),
         "fit": asdict(cost),
         "seconds": seconds,
         "done": planned.finished,

@@ -9,7 +9,7 @@ import typer
 from mmctr_kit.cli import profile
 from mmctr_kit.cli.options import JsonOption, StrictOption
 from mmctr_kit.cli.output import print_json, progress, report, say, say_path, status
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 app = typer.Typer(help="Check, profile, generate or import data in the challenge's layout.")
 app.command("profile")(profile.profile)

@@ -8,7 +8,7 @@ import typer
 from mmctr_kit.cli.complete import complete_recipes
 from mmctr_kit.cli.options import RUNS, DataOption, ForceOption, JsonOption, RunsOption
 from mmctr_kit.cli.output import print_json, progress, say, say_path
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 
 def import_checkpoint(
@@ -107,7 +107,7 @@ def import_predictions(
     if as_json:
         print_json(run.metrics)
     elif not display.finished:
-        text = f": imported {count(len(run.test_scores()), 'test prediction')}"
+        text = f": imported {plural(len(run.test_scores()), 'test prediction')}"
         text += "" if run.oof_auc is None else f", OOF AUC {run.oof_auc}"
         text += "" if run.valid_auc is None else f", valid AUC {run.valid_auc}"
         say_path("", run.path, text)

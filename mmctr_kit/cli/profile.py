@@ -9,7 +9,7 @@ import typer
 
 from mmctr_kit.cli.options import JsonOption
 from mmctr_kit.cli.output import PLAIN_WIDTH, finite, print_json, progress, say, table, wrapped
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.audit.profile.reading import Verdict

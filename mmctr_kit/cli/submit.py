@@ -18,7 +18,7 @@ from mmctr_kit.cli.options import (
     TaskName,
 )
 from mmctr_kit.cli.output import print_json, report, say, say_path, warn
-from mmctr_kit.errors import count
+from mmctr_kit.errors import plural
 
 
 def submit(
@@ -74,7 +74,7 @@ def submit(
         raise UsageError("--task is missing; expected Task1, Task2 or both")
     made = api.write_submission(run, task, out=out, force=force, runs=runs, ledger=ledger)
     if not as_json:
-        say_path("wrote ", made.path, f": {count(made.rows, 'row')}, column {made.task}")
+        say_path("wrote ", made.path, f": {plural(made.rows, 'row')}, column {made.task}")
         if made.transductive:
             say("transductive: each row is scored by the rows beside it (see 'mmctr-kit runs')")
         if made.recorded is not None:
@@ -117,4 +117,4 @@ def score(
         print_json({"auc": result.value, "se": se, "n": result.n})
         return
     note = f" ({'; '.join(notes)})" if notes else ""
-    say(f"AUC {result} on {count(result.n, 'row')}{note}")
+    say(f"AUC {result} on {plural(result.n, 'row')}{note}")
