@@ -1,5 +1,8 @@
 """README.md: what it states of the checks and recipes is what the code has."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 from mmctr_kit.audit.check import table
@@ -20,3 +23,20 @@ def test_every_submission_check_stands_there_with_its_level_and_meaning() -> Non
 
 def test_every_model_is_named() -> None:
     assert [name for name in MODELS if f"`{name}`" not in README] == []
+
+
+def test_the_script_of_the_readme_runs(tmp_path: Path) -> None:
+    """On the tiny data set, and as a file: its workers must not run it again."""
+    (script,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(script.strip().splitlines()) <= 12
+    quick = 'set={"training.epochs": 1, "folds.count": 2}, jobs=2'
+    file = tmp_path / "script.py"
+    tiny = script.replace('"demo"', '"tiny"').replace("progress=True", quick)
+    file.write_text(tiny)
+    done = subprocess.run(
+        [sys.executable, str(file)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"submissions/mix-both\.zip: \d+ PASS, \d+ WARN, 0 FAIL", done.stdout)
+    assert "oracle" in done.stdout
+    assert (tmp_path / "submissions" / "mix-both.zip").is_file()
