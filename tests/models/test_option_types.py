@@ -40,14 +40,14 @@ def effect(recipe: Recipe, **changed: Any) -> tuple[list[Tensor], list[Tensor]]:
     """The weights of the recipe's model from a fixed seed, with some options ``changed``, and its
     logits in training, where dropout shows."""
     name = recipe.model_name
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     arguments = recipe.model_arguments | changed
     model = model_class(name)(**inputs(name, recipe.items.embedding), **arguments)
     weights = [p.detach().clone() for p in model.parameters()]
     with torch.no_grad():
         for p in model.parameters():  # N(0, 1e-4) embeddings would hide differences
             p.mul_(1e3 if p.dim() > 1 and p.std() < 1e-3 else 1.0)
-        torch.manual_seed(1)
+        torch.default_generator.manual_seed(1)
         return weights, [model.train()(BATCH)]
 
 
