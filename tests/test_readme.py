@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from mmctr_kit.audit.check import table
-from mmctr_kit.models.registry import MODELS
 from mmctr_kit.submission.checks.catalog import CHECKS
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
@@ -19,10 +18,6 @@ def test_the_table_of_data_checks_is_the_registry() -> None:
 def test_every_submission_check_stands_there_with_its_level_and_meaning() -> None:
     for name, check in CHECKS.items():
         assert f"| `{name}` | {check.worst.value} | {check.meaning} |" in README
-
-
-def test_every_model_is_named() -> None:
-    assert [name for name in MODELS if f"`{name}`" not in README] == []
 
 
 def test_the_script_of_the_readme_runs(tmp_path: Path) -> None:
