@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from mmctr_kit.data.dataset import ChallengeData, Examples, expand_ranges
+from mmctr_kit.data.dataset import ChallengeData, Examples
+from mmctr_kit.data.ragged import expand_ranges
 
 Columns = Mapping[str, slice]
 
@@ -60,7 +61,7 @@ def sample_matrix(data: ChallengeData, examples: Examples) -> tuple[NDArray[np.i
     places, owner = expand_ranges(examples.begin, examples.lengths)
     # The most recent item comes last, as in the challenge's item_seq.
     column = longest - (examples.end[owner] - places)
-    padded[owner, column] = data.histories.items[places]
+    padded[owner, column] = data.histories.values[places]
     assert examples.label is not None
     parts: dict[str, NDArray[Any]] = {
         "user_id": examples.user_id,

@@ -78,7 +78,7 @@ def test_what_is_no_parquet_file_is_named_for_what_it_is(
     path = FILES["test"].path
     (check_folder / path).write_bytes(content)
     (failed,) = [f for f in check_data(check_folder) if f.level is Level.FAIL]
-    assert failed.what == f"{path} is {kind}, no parquet file"
+    assert failed.what == f"{path} is {kind}, not a parquet file"
     assert todo in failed.todo
-    with pytest.raises(DataError, match=f"is {kind}, no parquet file; .*{todo}"):
+    with pytest.raises(DataError, match=f"is {kind}, not a parquet file; .*{todo}"):
         load(check_folder)

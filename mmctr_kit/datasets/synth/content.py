@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import IMAGE_DIM, TEXT_DIM, GivenEmbedding
-from mmctr_kit.data.parquet import Ragged
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.datasets.synth.pca import given_embeddings
 from mmctr_kit.datasets.synth.world import IMAGE_DIMS, TEXT_DIMS, World
 
@@ -53,7 +53,7 @@ class Content:
 
     likes: NDArray[np.int64]
     views: NDArray[np.int64]
-    tags: Ragged
+    tags: Ragged[np.int64]
     titles: list[str]
     text: NDArray[np.float32]
     image: NDArray[np.float32]
@@ -89,7 +89,7 @@ def _levels(
     return 1 + rank * LEVELS // n
 
 
-def _tags(cluster: NDArray[np.int64], n_tags: int, rng: np.random.Generator) -> Ragged:
+def _tags(cluster: NDArray[np.int64], n_tags: int, rng: np.random.Generator) -> Ragged[np.int64]:
     """Distinct tags: most of them from the cluster's own share of the ids, its first ones most."""
     n, most = len(cluster), len(_TAG_COUNTS) - 1
     ids = rng.permutation(n_tags) + 1

@@ -25,7 +25,7 @@ from mmctr_kit.data.contract import (
     Column,
     Split,
 )
-from mmctr_kit.data.parquet import Ragged
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.datasets.synth.content import Content
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
 from mmctr_kit.datasets.synth.users import Users
@@ -186,7 +186,7 @@ def _row_batches(
         }
 
 
-def _last_tags(tags: Ragged) -> NDArray[np.int64]:
+def _last_tags(tags: Ragged[np.int64]) -> NDArray[np.int64]:
     """(n, 5) int64: each item's last tags, padded on the left."""
     place = tags.offsets[1:, None] - np.arange(MAX_TAGS, 0, -1)
     real = place >= tags.offsets[:-1, None]

@@ -6,9 +6,10 @@ import struct
 import zipfile
 from pathlib import Path
 
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import SUBMISSION_MEMBER
 from mmctr_kit.errors import UsageError, plural
-from mmctr_kit.submission.checks.catalog import Log, show
+from mmctr_kit.submission.reading import show
 from mmctr_kit.submission.reading.zip_member import MAX_BYTES, read_member
 
 _MAX_DIRECTORY = 2**20

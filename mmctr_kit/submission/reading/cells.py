@@ -7,8 +7,9 @@ exponent. What Python's ``float`` takes beyond that (``1_0``, ``Infinity``, spac
 import math
 import re
 
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.errors import plural
-from mmctr_kit.submission.checks.catalog import Log, show
+from mmctr_kit.submission.reading import show
 
 _PLAIN = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _INTEGER = re.compile(rb"-?\d{1,18}")

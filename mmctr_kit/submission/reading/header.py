@@ -4,8 +4,9 @@ import html
 import re
 from dataclasses import dataclass
 
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import SUBMISSION_ID, Task
-from mmctr_kit.submission.checks.catalog import Log, show
+from mmctr_kit.submission.reading import show
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*|nan|NaN|inf|")
 _TASKS = {"task1": Task.TASK1, "task2": Task.TASK2, "task12": Task.BOTH}

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.errors import plural
-from mmctr_kit.submission.checks.catalog import Log
 from mmctr_kit.submission.reading.cells import CellFaults, read_id, read_score
 from mmctr_kit.submission.reading.header import Header
 from mmctr_kit.submission.reading.text import Text
@@ -21,7 +21,7 @@ _MAX_LINE = 4_096
 
 
 @dataclass(frozen=True)
-class Table:
+class SubmissionTable:
     """The rows as read. Row ``i`` of every array is line ``lines[i]`` of the file.
 
     ``ids`` (rows,) int64, None where one could not be read; ``columns`` name -> (rows,) float64,
@@ -35,7 +35,7 @@ class Table:
     n_rows: int
 
 
-def read_table(text: Text, header: Header, log: Log, max_rows: int) -> Table:
+def read_table(text: Text, header: Header, log: Log, max_rows: int) -> SubmissionTable:
     """The table under ``header``; a faulty one is diagnosed up to ``max_rows`` lines."""
     rows, first = text.rows, text.first_line
     if header.is_data:
@@ -55,7 +55,7 @@ def read_table(text: Text, header: Header, log: Log, max_rows: int) -> Table:
     return table
 
 
-def _read_fast(rows: bytes, first: int, header: Header) -> Table | None:
+def _read_fast(rows: bytes, first: int, header: Header) -> SubmissionTable | None:
     """The table where all is plain; None says nothing more than: look carefully."""
     import pyarrow as pa
     from pyarrow import csv
@@ -85,10 +85,12 @@ def _read_fast(rows: bytes, first: int, header: Header) -> Table | None:
         return None
     n = read.num_rows
     ids = None if header.id_at is None else column(header.id_at).astype(np.int64)
-    return Table(ids, columns, np.arange(first, first + n, dtype=np.int64), n)
+    return SubmissionTable(ids, columns, np.arange(first, first + n, dtype=np.int64), n)
 
 
-def _read_carefully(rows: bytes, first: int, header: Header, log: Log, max_rows: int) -> Table:
+def _read_carefully(
+    rows: bytes, first: int, header: Header, log: Log, max_rows: int
+) -> SubmissionTable:
     split = rows.split(b"\n", max_rows)
     rest = split.pop()
     kept = [(first + i, line) for i, line in enumerate(split) if line.strip()]
@@ -114,7 +116,7 @@ def _read_carefully(rows: bytes, first: int, header: Header, log: Log, max_rows:
         _report_ragged(ragged, header.width, log)
     faults.report(log)
     lines = np.array([number for number, _ in kept], np.int64)
-    return Table(ids if readable else None, columns, lines, len(kept) + rest.count(b"\n"))
+    return SubmissionTable(ids if readable else None, columns, lines, len(kept) + rest.count(b"\n"))
 
 
 def _report_ragged(ragged: list[tuple[int, bytes]], width: int, log: Log) -> None:

@@ -8,9 +8,10 @@ import re
 from dataclasses import dataclass
 from itertools import islice
 
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import SUBMISSION_ID
 from mmctr_kit.errors import plural
-from mmctr_kit.submission.checks.catalog import Log, show
+from mmctr_kit.submission.reading import show
 
 _QUOTED = re.compile(rb'(?<![^,\n])"([^",\n]*)"(?![^,\n])')
 _BLANK = re.compile(rb"^[ \t]*\n", re.MULTILINE)

@@ -8,7 +8,7 @@ import struct
 import zipfile
 import zlib
 
-from mmctr_kit.submission.checks.catalog import Log
+from mmctr_kit.audit.findings import Log
 
 MAX_BYTES = 256 * 2**20
 """Neither FILE nor what it unpacks to is read beyond this. A full-size file of three
