@@ -1,6 +1,5 @@
 """Files written whole or not at all, and read back with one-line errors."""
 
-import fcntl
 import json
 import os
 import re
@@ -22,13 +21,13 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def write_table(path: Path, columns: Arrays) -> None:
-    """One parquet column an array."""
+    """Write a parquet file with a column for each array."""
     table = pa.table({name: np.ascontiguousarray(v) for name, v in columns.items()})
     write_whole(path, lambda p: pq.write_table(table, p))
 
 
 def read_columns(path: Path) -> dict[str, NDArray[Any]]:
-    """The columns of a parquet file of plain numbers."""
+    """Read the columns of a parquet file of numbers."""
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as e:
@@ -37,14 +36,14 @@ def read_columns(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _plain(column: pa.ChunkedArray) -> NDArray[Any]:
-    """The column's numbers. Arrow's own way to NumPy imports pandas, which takes longer."""
+    """The column as NumPy. Arrow's own conversion imports pandas, which takes longer."""
     if column.null_count or not len(column) or pa.types.is_boolean(column.type):
         return np.asarray(column)
     return np.concatenate([np.from_dlpack(chunk) for chunk in column.chunks])
 
 
 def save_arrays(path: Path, arrays: Arrays) -> None:
-    """A safetensors file."""
+    """Write the arrays to a safetensors file."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
@@ -62,7 +61,7 @@ def save_arrays(path: Path, arrays: Arrays) -> None:
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a safetensors file."""
+    """Read the arrays of a safetensors file."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -73,7 +72,7 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def load_array(path: Path, name: str) -> NDArray[Any]:
-    """One array of a safetensors file, without reading the others."""
+    """Read one array of a safetensors file, without the others."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -84,28 +83,28 @@ def load_array(path: Path, name: str) -> NDArray[Any]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Indented JSON; NaN and infinities are refused."""
+    """Write indented JSON. Raises ValueError for NaN and infinities."""
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     write_whole(path, lambda p: p.write_text(text))
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object."""
+    """Read a JSON object."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as e:
         raise RunError(f"{path} is not readable; make the run again") from e
     if not isinstance(content, dict):
-        raise RunError(f"{path} holds no JSON object; make the run again")
+        raise RunError(f"{path} is not a JSON object; make the run again")
     return content
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Have ``write`` make the file under a temporary name beside ``path``, then rename it.
 
-    Where it fails nothing new is left, and an OSError names ``path``.
+    If it fails, nothing new is left, and an OSError names ``path``.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
         os.replace(temporary, path)
@@ -117,18 +116,34 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def _named(error: OSError, path: Path) -> OSError:
-    """The same for ``path``, where it is of the system: pyarrow's own errors name nothing."""
+    """The system's error with ``path`` in it, since pyarrow's own errors name no file."""
     if error.errno is None:
         return error
     return OSError(error.errno, os.strerror(error.errno), str(path))
 
 
+def require_free(
+    path: Path, what: str, suffixes: tuple[str, ...], replace: bool, advice: str
+) -> None:
+    """Raise UsageError if ``what`` may not be written to ``path``.
+
+    Its name must end in one of ``suffixes``, and there must be no folder and, unless ``replace``,
+    no file: ``advice`` ends that message.
+    """
+    if path.is_dir():
+        raise UsageError(f"'{path}' is a folder; name a file, like {path / f'name{suffixes[0]}'}")
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"'{path}' is no name for {what}; end it in {suffixes[0]}")
+    if path.exists() and not replace:
+        raise UsageError(f"'{path}' exists{advice}")
+
+
 @contextmanager
 def made_folder(path: Path, replace: bool) -> Iterator[Path]:
-    """A sibling of ``path`` to fill, which then becomes ``path``, or goes where the block fails.
+    """A sibling of ``path`` to fill, which then becomes ``path``, or is removed if the block fails.
 
-    With ``replace`` what stood there goes; else OSError where ``path`` is a folder with anything
-    in it.
+    With ``replace`` an existing ``path`` is removed; else a folder there that is not empty raises
+    OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
@@ -148,9 +163,9 @@ def made_folder(path: Path, replace: bool) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A sibling of ``out`` to write into; it becomes ``out`` if the block ends well, or goes.
+    """A sibling of ``out`` to fill, which then becomes ``out``, or is removed if the block fails.
 
-    Raises UsageError where ``out`` holds anything or cannot be made.
+    Raises UsageError if ``out`` is not empty or cannot be created.
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"'{out}' exists and is not an empty folder; name a new one or empty it")
@@ -179,17 +194,26 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the run for this process; RunError where another process is writing it."""
+def locked(path: Path, wait: bool = False) -> Iterator[None]:
+    """Hold a file or run folder for this process; the lock is released even if it is killed.
+
+    If another process holds it: ``wait``, or raise RunError. Not reentrant. The lock is a file in
+    ``.locks`` beside ``path``, which stays.
+    """
+    from filelock import FileLock, Timeout  # 40 ms that a command without locks does without
+
     folder = path.parent / ".locks"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        why = f"runs cannot be written to {path.parent} ({e.strerror}); choose another --runs"
+        why = f"cannot write to '{path.parent}' ({e.strerror}); choose another folder (--runs)"
         raise unwritable(why, e) from e
-    with (folder / path.name).open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e:
-            raise RunError(f"run '{path.name}' is being written by another process") from e
+    lock = FileLock(folder / path.name, timeout=-1 if wait else 0)
+    try:
+        lock.acquire(poll_interval=0.01)
+    except Timeout as e:
+        raise RunError(f"run '{path.name}' is being written by another process") from e
+    try:
         yield
+    finally:
+        lock.release()

@@ -1,59 +1,152 @@
-"""Worker processes: starting one, hearing its result, ending it with its parent."""
+"""Worker processes: start them, hear what they send, and end them with the command."""
 
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
-from multiprocessing.connection import Connection
-from typing import TypeVar
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Self, TypeVar
 
-from mmctr_kit.errors import MmctrKitError, RunError
+from mmctr_kit.errors import MmctrKitError, RunError, refusal, warn_in_one_line
 
-_Told = TypeVar("_Told")
-_Found = TypeVar("_Found")
+_Argument = TypeVar("_Argument")
+_Result = TypeVar("_Result")
+
+KILLED = "a worker process was killed, perhaps because memory ran out"
 
 
-def in_a_process(work: Callable[[_Told], _Found], told: _Told, name: str) -> _Found:
-    """``work(told)`` in a process of its own, so that what it measures is its own.
+@dataclass(frozen=True)
+class WorkerExit:
+    """The last event of a worker. ``signal`` is the signal that killed it, or 0."""
 
-    Both can be pickled. Raises what it raises, and RunError, which says ``name``, where it dies.
+    signal: int
+
+
+class WorkerPool:
+    """Spawned worker processes, by number; they are terminated when the ``with`` block ends.
+
+    Each has a pipe to itself: a queue that several processes write to hangs if one is killed while
+    it holds the queue's lock.
     """
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work_and_send, args=(work, told, theirs), daemon=True)
-    # A new process keeps what is blocked: Ctrl-C is this one's to answer, by ending that one.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    theirs.close()
-    try:
-        found: _Found | MmctrKitError = ours.recv()
-    except EOFError as e:
-        raise RunError(
-            f"the process that measured '{name}' died, perhaps for want of memory; "
-            "give the same command again"
-        ) from e
-    finally:
-        process.terminate()
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        self._running: dict[int, tuple[BaseProcess, Connection]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process, _pipe in self._running.values():
+            process.terminate()
+        for process, pipe in self._running.values():
+            process.join()
+            pipe.close()
+
+    def start(self, number: int, work: Callable[..., None], *arguments: Any) -> None:
+        """Have a new process call ``work(*arguments, pipe)``; everything must be picklable."""
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_run, args=(work, arguments, theirs), daemon=True)
+        with _interrupts_blocked():
+            process.start()
+        theirs.close()  # so that the pipe ends with the worker
+        self._running[number] = (process, ours)
+
+    def send(self, number: int, message: object) -> None:
+        """Send a message to a worker. If it is dead, its WorkerExit is the next event."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._running[number][1].send(message)
+
+    def events(self) -> Iterator[tuple[int, Any]]:
+        """The workers' numbers and what they send, as it arrives, until no worker is left.
+
+        Raises the MmctrKitError that a worker raised, and RuntimeError if a worker failed in
+        another way.
+        """
+        while self._running:
+            numbers = {pipe: number for number, (_, pipe) in self._running.items()}
+            for pipe in wait(list(numbers)):
+                assert isinstance(pipe, Connection)
+                try:
+                    event = pipe.recv()
+                except (EOFError, OSError):
+                    event = self._exit(numbers[pipe])
+                if isinstance(event, MmctrKitError):
+                    raise event
+                yield numbers[pipe], event
+
+    def _exit(self, number: int) -> WorkerExit:
+        process, pipe = self._running.pop(number)
         process.join()
-        ours.close()
-    if isinstance(found, MmctrKitError):
-        raise found
-    return found
+        pipe.close()
+        code = process.exitcode or 0
+        if code > 0:
+            raise RuntimeError("a worker process failed; its traceback is above")
+        return WorkerExit(-code)
 
 
-def _work_and_send(work: Callable[[_Told], _Found], told: _Told, to: Connection) -> None:
+def run_isolated(work: Callable[[_Argument], _Result], argument: _Argument, name: str) -> _Result:
+    """``work(argument)`` in a process of its own, so that the memory it measures is its own.
+
+    Both, and the result, must be picklable. Raises the MmctrKitError that ``work`` raises, and
+    RunError, which names ``name``, if the process is killed.
+    """
+    with WorkerPool() as pool:
+        pool.start(0, _send_result, work, argument)
+        _, result = next(pool.events())
+    if isinstance(result, WorkerExit):
+        raise RunError(
+            f"the process that measured '{name}' was killed, perhaps because memory ran out; run "
+            "the same command again"
+        )
+    measured: _Result = result
+    return measured
+
+
+def _send_result(work: Callable[[Any], object], argument: object, pipe: Connection) -> None:
+    pipe.send(work(argument))
+
+
+def _run(work: Callable[..., None], arguments: tuple[Any, ...], pipe: Connection) -> None:
+    """The whole life of a worker process."""
+    if not hasattr(signal, "pthread_sigmask"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warn_in_one_line()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        to.send(work(told))
+        work(*arguments, pipe)
     except MmctrKitError as e:
-        to.send(e)
+        pipe.send(e)
+    except OSError as e:
+        if (refused := refusal(e)) is None:
+            raise
+        pipe.send(refused)
 
 
-def end_with_parent() -> None:
-    """A killed parent must not leave workers behind that write into its run."""
+def _end_with_parent() -> None:
+    """End this process if its parent is killed: it must not go on writing into a run."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Ctrl-C reaches every process of a terminal, and the command's process ends its workers.
+
+    A new process inherits the mask, which, unlike a handler, holds from its first instruction on.
+    Windows has no masks: there a worker ignores Ctrl-C once it runs.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

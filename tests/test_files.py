@@ -1,5 +1,7 @@
 """Files are written whole or not at all, and read back with one-line errors."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmctr_kit.errors import RunError
+from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import (
     load_arrays,
+    locked,
     read_columns,
     read_json,
+    require_free,
     save_arrays,
     write_json,
     write_table,
@@ -78,3 +82,79 @@ def test_an_absent_or_broken_file_is_one_line(
     with pytest.raises(RunError, match=r"x .*again") as caught:
         read(path)
     assert "\n" not in str(caught.value)
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from mmctr_kit.files import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_another_process_holds_is_refused_until_it_ends_or_is_killed(
+    tmp_path: Path, killed: bool
+) -> None:
+    mine, other = tmp_path / "runs" / "x", tmp_path / "runs" / "y"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(mine)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(RunError, match="'x' is being written by another"), locked(mine):
+            pass
+        with locked(other):
+            pass
+        if killed:
+            process.kill()
+        process.communicate()
+    with locked(mine):
+        pass
+
+
+def test_a_lock_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == b"held\n"
+        process.stdin.close()
+        with locked(path, wait=True):
+            pass
+        assert process.wait() == 0
+
+
+def test_a_lock_is_released_if_the_work_fails(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="boom"), locked(tmp_path / "x"):
+        raise ValueError("boom")
+    with locked(tmp_path / "x"):
+        pass
+
+
+def test_a_folder_that_cannot_be_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "runs").touch()
+    with pytest.raises(UsageError, match="choose another folder"), locked(tmp_path / "runs" / "x"):
+        pass
+
+
+def test_a_name_is_free_for_a_new_file_of_its_kind(tmp_path: Path) -> None:
+    def refused(path: Path, replace: bool) -> str:
+        with pytest.raises(UsageError) as caught:
+            require_free(path, "a page", (".html", ".htm"), replace, "; name another --out")
+        return str(caught.value)
+
+    page = tmp_path / "a.HTM"
+    require_free(page, "a page", (".html", ".htm"), False, "")
+    page.touch()
+    assert refused(page, False) == f"'{page}' exists; name another --out"
+    require_free(page, "a page", (".html", ".htm"), True, "")
+    text = tmp_path / "a.txt"
+    assert refused(text, True) == f"'{text}' is no name for a page; end it in .html"
+    folder = tmp_path / "b.html"
+    folder.mkdir()
+    assert refused(folder, True) == f"'{folder}' is a folder; name a file, like {folder}/name.html"

@@ -25,6 +25,7 @@ LINE = (
     "items",
     "runs",
     "training",
+    "testing",
     "submission",
     "ensemble",
     "cv",
@@ -43,8 +44,8 @@ HEAVY = {
     "optuna": ("tune",),
 }
 ALSO = {
-    # The first names its version in the manifest, the second reads its files.
-    "torch": {"cv/plan.py", "importers/checkpoint_file.py"},
+    # They name its version in the manifest, read its files, and test models.
+    "torch": {"cv/plan.py", "importers/checkpoint_file.py", "testing.py"},
     "lightgbm": {"models/gbdt.py"},
     "optuna": set[str](),
 }

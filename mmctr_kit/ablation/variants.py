@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mmctr_kit.cv.fold import Progress
-from mmctr_kit.cv.model_cost import Measured, kept_cost, measure_cost
+from mmctr_kit.cv.model_cost import Measured, cached_cost, measure_cost
 from mmctr_kit.cv.plan import Plan, check_run, manifest_of, plan_cv
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError, did_you_mean
 from mmctr_kit.files import locked
-from mmctr_kit.items.table import left_out
-from mmctr_kit.models.registry import MODELS, model_options, model_supplies
+from mmctr_kit.models.registry import model_inputs, model_options
 from mmctr_kit.recipe import SIGNAL_KINDS, TWO_MODALITIES, Items, Recipe
-from mmctr_kit.runs.writer import begin_run, require_free
+from mmctr_kit.runs.conflict import require_free
+from mmctr_kit.runs.writer import begin_run
 
 BASE = "base"
 """The run of the recipe as it is."""
@@ -88,12 +88,11 @@ def variants(recipe: Recipe) -> list[Variant]:
     The model's switches (but batch_norm), its kinds of attention, pooling and learned fusion, item
     vectors, signals and augmentation.
     """
-    boosted = MODELS[recipe.model_name].learner == "gbdt"
-    supplies = model_supplies(recipe.model_name)
+    inputs = model_inputs(recipe.model_name)
     found = list(_of_model(recipe))
-    if "item_emb" in supplies or boosted:
+    if "item_emb" in inputs:
         found += _of_items(recipe.items)
-    if ("n_signals" in supplies or boosted) and getattr(recipe.model, "use_history", True):
+    if "n_signals" in inputs and getattr(recipe.model, "use_history", True):
         kinds = recipe.signals.kinds
         before = "all" if set(kinds) == set(SIGNAL_KINDS) else ", ".join(kinds) or "none"
         after = "none" if kinds else "all"
@@ -178,7 +177,7 @@ def finished_runs(ablation: Ablation, folder: Path, force: bool) -> list[str]:
     return [
         n
         for n, plan in ablation.runs.items()
-        if check_run(plan.recipe, plan.data, plan.features, folder / n, force)
+        if check_run(plan.recipe, plan.data, plan.items, folder / n, force)
     ]
 
 
@@ -201,7 +200,7 @@ def run_ablation(
             run_cv(plan, folder / name, False, partial(listen, name))
         found = {}
         for name, plan in ablation.runs.items():
-            kept = kept_cost(plan, costs[name])
+            kept = cached_cost(plan, costs[name])
             if kept is None:
                 listen(name, None)
             found[name] = kept or measure_cost(plan, folder / name, costs[name])
@@ -261,7 +260,7 @@ def _none_left(why: str) -> UsageError:
 
 def _require_modalities(variant: Variant, plan: Plan) -> None:
     """A variant about modalities must have those that its name promises."""
-    absent = left_out(plan.data, plan.recipe.items)
+    absent = plan.items.missing
     about = variant.key.startswith("items.") or variant.key.partition(".")[2] in _OF_MODALITIES
     if absent and about:
         raise DataError(f"the folder does not hold {' and '.join(absent)}")
@@ -271,4 +270,4 @@ def _seen(plan: Plan) -> str:
     """What a plan's models see and do: the item vectors by value and not by their name."""
     content = plan.recipe.content()
     del content["items"]
-    return json.dumps([content, plan.features], sort_keys=True)
+    return json.dumps([content, plan.items.fingerprints], sort_keys=True)

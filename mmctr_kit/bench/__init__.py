@@ -13,7 +13,7 @@ from mmctr_kit.bench.official import INSTALL, installed, is_official
 from mmctr_kit.bench.result import Result, Side
 from mmctr_kit.bench.speed import Subject, measure
 from mmctr_kit.bench.versus_official import side_by_side
-from mmctr_kit.processes import in_a_process
+from mmctr_kit.processes import run_isolated
 from mmctr_kit.recipe import Recipe
 
 __all__ = ["Setting", "as_json_of", "bench_one", "bench_side", "no_side", "official_one"]
@@ -38,12 +38,12 @@ class Setting:
 
 def bench_one(recipe: Recipe, setting: Setting) -> Result:
     """Everything of one recipe. Raises RunError where the measuring process dies."""
-    return in_a_process(measure, setting.subject(recipe), recipe.name)
+    return run_isolated(measure, setting.subject(recipe), recipe.name)
 
 
 def bench_side(recipe: Recipe, setting: Setting) -> Side:
     """The official way beside ours; :func:`no_side` must be None."""
-    return in_a_process(side_by_side, setting.subject(recipe), recipe.name)
+    return run_isolated(side_by_side, setting.subject(recipe), recipe.name)
 
 
 def no_side(recipes: Sequence[Recipe]) -> str | None:

@@ -18,6 +18,7 @@ from mmctr_kit.cv.model_cost import CANDIDATES, latencies, peak_bytes, requests
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import Rows
 from mmctr_kit.data.load import load
+from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.recipe import parse_recipe
 from mmctr_kit.training.build import make_learner
 from mmctr_kit.training.data.sampler import RowStream
@@ -26,7 +27,7 @@ from mmctr_kit.training.device import prepare
 from mmctr_kit.training.fit import Fit, batch_size_for
 from mmctr_kit.training.gbdt.learner import BoostedLearner
 from mmctr_kit.training.neural import NeuralLearner
-from mmctr_kit.training.step import Step, plain
+from mmctr_kit.training.step import Step, eager
 
 _WARM_UP = 2
 _CHUNK = {"cpu": 1, "cuda": 50}
@@ -73,7 +74,8 @@ def measure(told: Subject) -> Result:
     train = fold_rows(recipe, data, 0).train
     asked = requests(data, CANDIDATES[-1])
     rows: dict[Split, Rows] = {**data.rows, "valid": asked}  # valid's own rows are of no use here
-    learner = make_learner(recipe, replace(data, rows=rows), told.device)
+    items = ItemFeatures.derive(recipe, data)
+    learner = make_learner(recipe, replace(data, rows=rows), items, told.device)
     users = len(asked) // CANDIDATES[-1]
     if not isinstance(learner, NeuralLearner):
         assert isinstance(learner, BoostedLearner)
@@ -158,7 +160,7 @@ def _predict(fit: Fit, seconds: float) -> Prediction:
 def _work(step: Step, index: torch.Tensor, buckets: Buckets) -> Work:
     """Counted in a plain step: a compiled one hides its products."""
     step.model.train()
-    forward, step.forward = step.forward, plain
+    forward, step.forward = step.forward, eager
     try:
         with FlopCounterMode(display=False) as counter:
             step(index, buckets=buckets)

@@ -14,7 +14,7 @@ from mmctr_kit.bench.speed import Chunk, Subject, stream_of, timed_steps
 from mmctr_kit.cv.fold import fold_rows
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
-from mmctr_kit.items.table import item_table
+from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.recipe import Recipe, parse_recipe
 from mmctr_kit.training.device import prepare
 from mmctr_kit.training.neural import NeuralLearner
@@ -32,7 +32,8 @@ def side_by_side(told: Subject) -> Side:
     recipe = parse_recipe(told.recipe, "recipe")
     prepare(told.device, told.threads)
     data = load(told.folder)
-    learner = NeuralLearner(recipe, data, told.device)
+    items = ItemFeatures.derive(recipe, data)
+    learner = NeuralLearner(recipe, data, items, told.device)
     fit, train = learner.begin(fold_rows(recipe, data, 0).train, 0)
     fit.known_user[:] = True
     stream = stream_of(fit, train)
@@ -69,7 +70,7 @@ class _Official:
         size: int,
         device: torch.device,
     ) -> None:
-        table = item_table(data, recipe.items)
+        table = ItemFeatures.derive(recipe, data).table
         rows = np.random.default_rng(0).permutation(train)[: _BATCHES * size]
         most = recipe.training.max_history
         self.loader = official_loader(data, table, rows, most, size)

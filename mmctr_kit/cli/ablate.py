@@ -102,7 +102,6 @@ def ablate(
         require_ablation(base, folder, force)
     from mmctr_kit.audit.sanity import training_warnings
     from mmctr_kit.data.load import load
-    from mmctr_kit.items.table import left_out
     from mmctr_kit.training.device import resolve_device
 
     where = resolve_device(devices)
@@ -110,7 +109,7 @@ def ablate(
         found = plan_ablation(base, load(data), where, jobs, only or (), skip or ())
     for line in training_warnings(found.base.data):
         warn(line)
-    for modality in left_out(found.base.data, base.items):
+    for modality in found.base.items.missing:
         warn(f"{base.items.embedding} goes without {modality}, which the folder does not hold")
     if listing:
         _list(found, as_json)

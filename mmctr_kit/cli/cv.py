@@ -34,7 +34,7 @@ from mmctr_kit.errors import plural
 if TYPE_CHECKING:
     from mmctr_kit.cv.fold import Job, Progress
     from mmctr_kit.cv.plan import Plan
-    from mmctr_kit.cv.run import LeftOff
+    from mmctr_kit.cv.run import ResumePoint
     from mmctr_kit.recipe import Training
     from mmctr_kit.runs.run import Run
 
@@ -91,7 +91,7 @@ def cv(
     if len(set(names)) != len(names):
         raise UsageError("two of the recipes have one name; run them apart, with --name")
     paths = [training_place(runs, n, data, devices) for n in names]
-    from mmctr_kit.runs.writer import require_free
+    from mmctr_kit.runs.conflict import require_free
 
     # All of them first: a refusal must not come after hours of the run before it.
     for path, one in zip(paths, loaded, strict=True):
@@ -99,7 +99,7 @@ def cv(
     from mmctr_kit.audit.sanity import training_warnings
     from mmctr_kit.cv.plan import check_run, plan_cv
     from mmctr_kit.data.load import load
-    from mmctr_kit.items.table import feature_fingerprints, left_out
+    from mmctr_kit.items.features import ItemFeatures
 
     began = time.perf_counter()
     with status(f"loading {data}"):
@@ -107,9 +107,9 @@ def cv(
     loaded_in = time.perf_counter() - began
     for line in training_warnings(content):
         warn(line)
-    features = [feature_fingerprints(r, content) for r in loaded]
-    for path, one in zip(paths, loaded, strict=True):
-        for modality in left_out(content, one.items):
+    features = [ItemFeatures.derive(r, content) for r in loaded]
+    for path, one, items in zip(paths, loaded, features, strict=True):
+        for modality in items.missing:
             embedding = one.items.embedding
             warn(
                 f"{path.name}: {embedding} goes without {modality}, which the folder does not hold"
@@ -157,8 +157,8 @@ def _plan(
     from dataclasses import asdict
 
     cost, seconds = plan.cost()
-    where = ", ".join(plan.crew.cards) or plan.crew.device
-    crew, folds, seeds = plan.crew, plan.recipe.folds.count, len(plan.recipe.seeds)
+    where = ", ".join(plan.resources.devices)
+    resources, folds, seeds = plan.resources, plan.recipe.folds.count, len(plan.recipe.seeds)
     rows = {split: len(r) for split, r in plan.data.rows.items()}
     if not quiet:
         say(f"{name}: {len(plan.jobs)} fold models on {where}", style="bold")
@@ -167,7 +167,7 @@ def _plan(
             ("items", f"{plan.data.n_items:,}"),
             ("loaded in", f"{loaded_in:.1f} s"),
             ("folds x seeds", f"{folds} x {seeds}"),
-            ("jobs x threads", f"{crew.workers} x {crew.threads}"),
+            ("jobs x threads", f"{resources.workers} x {resources.threads}"),
             ("parameters", f"{cost.parameters:,}"),
             ("batch size", f"{cost.batch_size:,}"),
             ("steps a fold model", f"{cost.steps:,} in {plural(cost.epochs, 'epoch')}"),
@@ -182,7 +182,7 @@ def _plan(
     return {
         "rows": rows,
         "load_seconds": loaded_in,
-        "crew": asdict(crew),
+        "resources": asdict(resources),
         "fit": fit,
         "seconds": seconds,
         "done": finished,
@@ -248,7 +248,7 @@ class _Teller:
         if self.bar is not None:
             self.task = self.bar.add_task(name, total=self.jobs)
 
-    def resume(self, left: "LeftOff") -> None:
+    def resume(self, left: "ResumePoint") -> None:
         """Say what is there already, and count it."""
         self.done |= dict.fromkeys(left.finished, 1.0)
         told = []

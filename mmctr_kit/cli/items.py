@@ -54,10 +54,10 @@ def export(
       mmctr-kit items export din_e4 --data DATA --out item_info.parquet
     """
     from mmctr_kit.data.parquet import require_folder
-    from mmctr_kit.items.export import export_items, require_free
+    from mmctr_kit.items.export import export_items, require_export
 
     recipe, where = _recipe(source, settings or [], runs)
-    require_free(out, force)
+    require_export(out, force)
     require_folder(data)
     from mmctr_kit.data.load import load
     from mmctr_kit.items.table import describe, item_table

@@ -44,11 +44,11 @@ def report(
       mmctr-kit report gbdt_demo --runs demo/runs
     """
     from mmctr_kit.report.context import open_subject, subject_name
-    from mmctr_kit.report.paths import require_free
+    from mmctr_kit.report.paths import require_page
 
     run = subject_name(run, runs)
     path = out or runs / f"{Path(run).name}.html"
-    require_free(path)
+    require_page(path)
     with status(f"reading {run}"):
         subject = open_subject(run, runs)
     from mmctr_kit.report.page import write_report

@@ -110,7 +110,6 @@ def tune(
         require_study(path, base, force)
     from mmctr_kit.audit.sanity import training_warnings
     from mmctr_kit.data.load import load
-    from mmctr_kit.items.table import left_out
     from mmctr_kit.training.device import resolve_device
     from mmctr_kit.tune.study import begin_study, plan_study
 
@@ -119,7 +118,7 @@ def tune(
         plan = plan_study(base, load(data), where, workers)
     for line in training_warnings(plan.data):
         warn(line)
-    for modality in left_out(plan.data, base.items):
+    for modality in plan.base.items.missing:
         warn(f"{base.items.embedding} goes without {modality}, which the folder does not hold")
     if listing:
         _list(plan, as_json)
@@ -177,7 +176,7 @@ def _list(plan: "StudyPlan", as_json: bool) -> None:
 
 
 def _say_begin(plan: "StudyPlan", path: Path, trials: int, had: int, dead: int) -> None:
-    folds, workers = plan.recipe.folds.count, plan.crew.workers
+    folds, workers = plan.recipe.folds.count, plan.resources.workers
     side = f"{workers} side by side" if workers > 1 else "one after another"
     more = f", {had} of them there already" if had else ""
     say_path("", path, f": {plural(trials, 'trial')} of {folds} folds, {side}{more}")

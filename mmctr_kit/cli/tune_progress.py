@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mmctr_kit.cv.fold import Progress
     from mmctr_kit.tune.folder import StudyFolder
     from mmctr_kit.tune.study import StudyPlan
-    from mmctr_kit.tune.worker import Ended, Event
+    from mmctr_kit.tune.worker import Event, TrialFinished
 
 
 class Teller:
@@ -32,7 +32,7 @@ class Teller:
         self.folder, self.study = folder, folder.study()
         self.recipe, self.trials, self.final, self.quiet = plan.recipe, trials, final, quiet
         self.folds = plan.recipe.folds.count
-        self.side_by_side = min(plan.crew.workers, self.folds * final[1])
+        self.side_by_side = min(plan.resources.workers, self.folds * final[1])
         known = [t for t in self.study.get_trials(deepcopy=False) if counts(t)]
         best = max((t for t in known if "auc" in t.user_attrs), key=_value, default=None)
         self.ended = self.before = len(known)
@@ -50,22 +50,24 @@ class Teller:
 
     def hear(self, event: "Event") -> None:
         """Of the search."""
-        from mmctr_kit.tune.worker import Died, Ended
+        from mmctr_kit.tune.worker import TrialFinished, WorkerDied
 
-        if isinstance(event, Died):
+        if isinstance(event, WorkerDied):
             which = ", ".join(f"trial {n}" for n in event.trials) or "no trial"
             for number in event.trials:
                 self.going.pop(number, None)
             if not self.quiet:
                 warn(f"a worker was killed (signal {event.signal}); {which} will be tried again")
-        elif isinstance(event, Ended):
+        elif isinstance(event, TrialFinished):
             self._ended(event)
         else:
-            at, place = event.number, event.place
-            here = place.fold + (1.0 if place.epoch is None else place.epoch / place.epochs)
+            at, position = event.number, event.position
+            here = position.fold + (
+                1.0 if position.epoch is None else position.epoch / position.epochs
+            )
             self.going[at] = here / self.folds
             done = self.ended - self.before + sum(self.going.values())
-            what = f"search: trial {at} fold {place.fold} AUC {place.auc:.4f}"
+            what = f"search: trial {at} fold {position.fold} AUC {position.auc:.4f}"
             self._show(done, self.trials - self.before, what)
 
     def begin_finalists(self) -> None:
@@ -92,16 +94,16 @@ class Teller:
             took = f"{where} done in {event.seconds:.1f} s"
             self._say(f"{took}; {self.finished}/{self.final_jobs}{soon}")
 
-    def _ended(self, event: "Ended") -> None:
+    def _ended(self, event: "TrialFinished") -> None:
         self.going.pop(event.number, None)
         if event.state != "refused":
             self.ended += 1
         text = f"trial {event.number}"
-        if event.scored is not None:
-            value = event.scored.value
+        if event.result is not None:
+            value = event.result.value
             if self.best is None or value > self.best[0]:
-                self.best = (value, event.number, event.scored.auc.value)
-            text += f": {event.scored.auc}"
+                self.best = (value, event.number, event.result.auc.value)
+            text += f": {event.result.auc}"
         else:
             text += f" {event.state} ({event.why})"
         best = ""

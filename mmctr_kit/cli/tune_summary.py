@@ -1,4 +1,4 @@
-"""What ``tune`` tells when it is done."""
+"""What ``tune`` prints when it is done."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from mmctr_kit.tune.summary import Summary
 
 
+_FEW = 50
+"""With fewer complete trials the importance is called unreliable."""
+
+
 def print_summary(summary: "Summary", path: Path) -> None:
     """The search's best trials, the finalists, and what to believe."""
     from mmctr_kit.recipe.search import label
@@ -20,22 +24,20 @@ def print_summary(summary: "Summary", path: Path) -> None:
     say(f"{plural(len(summary.trials), 'trial')}: {counted}", style="bold")
     if summary.importance:
         complete = states(summary.trials)["complete"]
-        say(
-            f"What set good ones apart, roughly, of {plural(complete, 'complete trial')}",
-            style="bold",
-        )
+        few = f"; only {plural(complete, 'trial')}, so unreliable" if complete < _FEW else ""
+        say(f"Parameter importance (PED-ANOVA{few})", style="bold")
         for key, share in list(summary.importance.items())[:5]:
             say(f"  {share:4.0%} {key}")
     _finalists(summary)
     chosen = summary.finalists[0]
-    say(f"trial {chosen.number} has the best OOF less its error; what differs from the recipe:")
+    say(f"trial {chosen.number} has the best OOF AUC less its SE; what differs from the recipe:")
     for key, value in chosen.changes.items():
         say(f"  {key}={label(value)}")
     if not chosen.changes:
         say("  nothing: the recipe as it is was best")
     best, top = summary.best["number"], summary.best["auc"]["value"]
     say(f"the search's best AUC was {top:.4f}, trial {best}: optimistic, the best of many")
-    say(f"valid AUC {chosen.valid} (fold mean), which chose nothing: the score to believe")
+    say(f"valid AUC {chosen.valid} (fold mean; not used for selection: unbiased)")
     say(f"recipe: {path / 'best.yaml'}")
     say(f"run: {path / 'finalists' / f'trial-{chosen.number}'}")
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import held_out, user_folds, user_hash
+from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.writer import RunWriter
 from mmctr_kit.training.learner import LARGE_STATE, Epoch, Learner
@@ -37,15 +38,15 @@ Job = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Work:
+class FitContext:
     """A run to be fitted: ``recipe`` on ``data``, into the fold folders of ``writer``.
 
-    ``features`` are the fingerprints of what its models see, as the run's manifest has them.
+    ``items`` are the recipe's item features on this data.
     """
 
     recipe: Recipe
     data: ChallengeData
-    features: tuple[str, ...]
+    items: ItemFeatures
     writer: RunWriter
 
 
@@ -97,14 +98,16 @@ class Clock:
         self.seconds["train"] += epoch.seconds - compiled - evaluated
 
 
-def fit_fold(learner: Learner, work: Work, job: Job, listen: Listener, loaded: float = 0.0) -> None:
+def fit_fold(
+    learner: Learner, context: FitContext, job: Job, listen: Listener, loaded: float = 0.0
+) -> None:
     """Fit one fold model, from where it was left, and keep its weights and logits.
 
     ``loaded``: seconds that went to the learner's own making.
     """
     fold, seed = job
-    folder = work.writer.fold(fold, seed)
-    rows = fold_rows(work.recipe, work.data, fold)
+    folder = context.writer.fold(fold, seed)
+    rows = fold_rows(context.recipe, context.data, fold)
     lines, state, spent = folder.left_off()
     clock = Clock(spent)
     clock.seconds["load"] += loaded

@@ -3,12 +3,13 @@
 Measured in a process of its own, so that the memory is that model's and no other's.
 """
 
+import ctypes
 import re
-import resource
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
@@ -17,14 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.cv.fold import fold_rows
-from mmctr_kit.cv.parallel import Crew
+from mmctr_kit.cv.parallel import WorkerConfig, worker_config
 from mmctr_kit.cv.plan import Plan, manifest_of
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Rows
-from mmctr_kit.data.load import load
 from mmctr_kit.files import read_json, write_json
-from mmctr_kit.processes import in_a_process
-from mmctr_kit.recipe import parse_recipe
+from mmctr_kit.items.features import ItemFeatures
+from mmctr_kit.processes import run_isolated
 from mmctr_kit.runs.writer import RunWriter
 from mmctr_kit.training.build import make_learner
 from mmctr_kit.training.learner import Learner
@@ -33,19 +33,19 @@ CANDIDATES = (1, 64, 1024)
 """The sizes of the requests that are timed."""
 
 _REQUESTS, _LEAST, _SECONDS, _LONGEST = 200, 100, 3.0, 20.0
-"""So many requests of a size; fewer, but at least ``_LEAST``, where they take over ``_SECONDS``;
-fewer still where these would take over ``_LONGEST``."""
+"""How many requests of a size are timed: fewer, but at least ``_LEAST``, if they take over
+``_SECONDS``; fewer still if even these would take over ``_LONGEST``."""
 
 _USERS, _WARM, _TRIALS = 32, 5, 3
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds that half, and 99 %, of ``requests`` requests stayed under.
+    """The median and the 99th percentile of the milliseconds that ``requests`` requests took.
 
     A request is one user's history with ``candidates`` target items, a row each, scored as
-    ``predict`` scores rows, from row numbers to logits in memory. What a learner works out for
-    rows beforehand, as collaborative signals are, is not in it.
+    ``predict`` scores rows, from row numbers to logits in memory. It does not include what a
+    learner computes for all rows beforehand, such as collaborative signals.
     """
 
     candidates: int
@@ -56,11 +56,12 @@ class Latency:
 
 @dataclass(frozen=True)
 class Measured:
-    """A run's first fold model, on one device.
+    """The cost of a run's first fold model on one device.
 
-    ``parameters`` are those trained; ``train_rows_per_second`` is of steps on the rows in memory.
-    ``memory_mb`` (2^20 bytes) is the peak of training steps and requests: of tensors on the GPU,
-    or of the whole process on a CPU, with Python, the libraries and the data.
+    ``parameters`` counts the trained ones; ``train_rows_per_second`` is the speed of training steps
+    with the rows in memory. ``memory_mb`` (2^20 bytes) is the peak of training steps and requests:
+    of tensors on the GPU, or on a CPU of the whole process, with Python, its libraries and the
+    data.
     """
 
     parameters: int
@@ -75,35 +76,25 @@ class Measured:
         return cls(**{**content, "latency": latency})
 
 
-@dataclass(frozen=True)
-class _Subject:
-    """What the measuring process is told: a recipe goes as plain values, as to a fold worker."""
-
-    recipe: Mapping[str, Any]
-    folder: Path
-    path: Path
-    crew: Crew
-
-
-def kept_cost(plan: Plan, cache: Path) -> Measured | None:
-    """What :func:`measure_cost` left in the file ``cache``; None where there is nothing, or it is
-    of another recipe, data or environment."""
+def cached_cost(plan: Plan, cache: Path) -> Measured | None:
+    """The cost that :func:`measure_cost` wrote to the file ``cache``; None if there is none, or it
+    is of another recipe, data or environment."""
     if not cache.is_file():
         return None
-    kept = read_json(cache)
-    return Measured.from_json(kept["cost"]) if kept["of"] == _measured_of(plan) else None
+    content = read_json(cache)
+    return Measured.from_json(content["cost"]) if content["of"] == _measured_of(plan) else None
 
 
 def measure_cost(plan: Plan, path: Path, cache: Path) -> Measured:
-    """Measure the finished run at ``path`` on the plan's device and threads; keep it in ``cache``.
+    """Measure the finished run at ``path`` on the plan's device and threads; write it to ``cache``.
 
-    It takes place in a fresh process. Raises RunError where that dies.
+    Measures in a fresh process. Raises RunError if that is killed.
     """
-    told = _Subject(plan.recipe.resolved(), plan.data.folder, path, plan.crew)
-    found = in_a_process(_measure, told, path.name)
+    config = worker_config(plan.recipe, plan.data, plan.resources, 0)
+    measured = run_isolated(partial(_measure, config), path, path.name)
     cache.parent.mkdir(parents=True, exist_ok=True)
-    write_json(cache, {"of": _measured_of(plan), "cost": asdict(found)})
-    return found
+    write_json(cache, {"of": _measured_of(plan), "cost": asdict(measured)})
+    return measured
 
 
 def _measured_of(plan: Plan) -> dict[str, Any]:
@@ -111,17 +102,14 @@ def _measured_of(plan: Plan) -> dict[str, Any]:
     return {"recipe": manifest.recipe, "environment": dict(manifest.environment)}
 
 
-def _measure(told: _Subject) -> Measured:
-    from mmctr_kit.training.device import prepare
-
-    crew, recipe = told.crew, parse_recipe(told.recipe, "recipe")
-    prepare(crew.device, crew.threads)
-    data = load(told.folder)
+def _measure(config: WorkerConfig, path: Path) -> Measured:
+    data, recipe = config.load(), config.recipe
+    items = ItemFeatures.derive(recipe, data)
     asked = requests(data, CANDIDATES[-1])
     rows: dict[Split, Rows] = {**data.rows, "test": asked}
     data = replace(data, rows=rows)
-    learner = make_learner(recipe, data, crew.device)
-    learner.load(RunWriter(told.path).fold(0, recipe.seeds[0]).weights())
+    learner = make_learner(recipe, data, items, config.device)
+    learner.load(RunWriter(path).fold(0, recipe.seeds[0]).weights())
     latency = latencies(learner, "test", len(asked) // CANDIDATES[-1])
     trained = len(fold_rows(recipe, data, 0).train)
     costs = [learner.cost(trained) for _ in range(_TRIALS)]
@@ -129,14 +117,14 @@ def _measure(told: _Subject) -> Measured:
         parameters=costs[0].parameters,
         train_rows_per_second=costs[0].batch_size / median(c.seconds_per_step for c in costs),
         latency=latency,
-        memory_mb=peak_bytes(crew.device) / 2**20,
-        memory_of="gpu" if crew.device.startswith("cuda") else "process",
+        memory_mb=peak_bytes(config.device) / 2**20,
+        memory_of="gpu" if config.device.startswith("cuda") else "process",
     )
 
 
 def requests(data: ChallengeData, candidates: int) -> Rows:
-    """Requests of some test users, one after another: ``candidates`` rows each, all with the
-    user's history, their targets distinct items of the test split as far as there are so many."""
+    """The rows of some test users' requests, one after another: ``candidates`` rows each, with the
+    user's history and distinct target items of the test split, repeated if it has too few."""
     random, test = np.random.default_rng(0), data.test
     users = random.permutation(np.unique(test.user_id, return_index=True)[1])[:_USERS]
     items = random.permutation(np.unique(test.item_id, return_index=True)[1])
@@ -154,8 +142,8 @@ def requests(data: ChallengeData, candidates: int) -> Rows:
 
 
 def latencies(learner: Learner, split: Split, users: int) -> tuple[Latency, ...]:
-    """For each of :data:`CANDIDATES`, requests of so many rows, from the users in turn. The split's
-    rows are those of :func:`requests` for the largest of them."""
+    """The latency for each size in :data:`CANDIDATES`, over the users in turn. The split's rows
+    must come from :func:`requests` for the largest size."""
     return tuple(_latency(learner, split, n, users) for n in CANDIDATES)
 
 
@@ -178,7 +166,7 @@ def _latency(learner: Learner, split: Split, candidates: int, users: int) -> Lat
 
 
 def peak_bytes(device: str) -> int:
-    """The most memory that this process had: in tensors on the GPU, or on a CPU all of it."""
+    """The peak memory of this process: of its tensors on the GPU, or on a CPU all of it."""
     if device.startswith("cuda"):
         from mmctr_kit.training.device import peak_gpu_bytes
 
@@ -189,5 +177,12 @@ def peak_bytes(device: str) -> int:
         kilobytes = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
         assert kilobytes is not None
         return 1024 * int(kilobytes[1])
+    if sys.platform == "win32":
+        # PROCESS_MEMORY_COUNTERS: two 32-bit fields, the size first, then PeakWorkingSetSize.
+        counters = (ctypes.c_uint64 * 9)(72)
+        ctypes.windll.kernel32.K32GetProcessMemoryInfo(ctypes.c_void_p(-1), counters, 72)
+        return counters[1]
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

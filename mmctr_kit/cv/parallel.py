@@ -1,166 +1,146 @@
-"""Fold models fitted one after another in this process, or side by side in worker processes."""
+"""Fold models fitted one after another in this process, or in parallel in worker processes."""
 
-import multiprocessing
-import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.queues import Queue
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
-from mmctr_kit.cv.fold import Job, Listener, Progress, Work, fit_fold
+from mmctr_kit.cv.fold import FitContext, Job, Listener, fit_fold
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
-from mmctr_kit.errors import DataError, RunError, warn_in_one_line
-from mmctr_kit.items.table import feature_fingerprints
-from mmctr_kit.processes import end_with_parent
-from mmctr_kit.recipe import parse_recipe
+from mmctr_kit.errors import DataError, RunError
+from mmctr_kit.items.features import ItemFeatures
+from mmctr_kit.processes import KILLED, WorkerExit, WorkerPool
+from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.writer import RunWriter
 from mmctr_kit.training.build import make_learner
-from mmctr_kit.training.learner import Learner
 
 
 @dataclass(frozen=True)
-class Crew:
-    """Where fold models are fitted: ``workers`` processes of ``threads`` threads on ``device``, or
-    spread over ``cards``, of which it is the first."""
+class Resources:
+    """What models are fitted on: ``workers`` processes of ``threads`` threads, spread over
+    ``devices``."""
 
-    device: str
+    devices: tuple[str, ...]
     workers: int
     threads: int
-    cards: tuple[str, ...] = ()
 
-    def card(self, worker: int) -> str:
+    @property
+    def device(self) -> str:
+        """The device of a process that works alone."""
+        return self.worker_device(0)
+
+    def worker_device(self, worker: int) -> str:
         """The device of a worker, by its number."""
-        return self.cards[worker % len(self.cards)] if self.cards else self.device
+        return self.devices[worker % len(self.devices)]
 
 
-def fit_folds(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener) -> None:
-    """Fit the jobs' fold models, in this process or side by side."""
-    if crew.workers == 1 or len(jobs) < 2:
-        _here(work, crew, jobs, listen)
-    else:
-        _side_by_side(work, crew, jobs, listen)
+@dataclass(frozen=True)
+class WorkerConfig:
+    """What a worker process is set up with: it loads the data itself, from ``folder``."""
+
+    recipe: Recipe
+    folder: Path
+    rows_fingerprint: str
+    device: str
+    threads: int
+
+    def load(self) -> ChallengeData:
+        """Prepare the device and load the data. Raises DataError if the rows have changed."""
+        from mmctr_kit.training.device import prepare
+
+        prepare(self.device, self.threads)
+        data = load(self.folder)
+        self.require(data.rows_fingerprint == self.rows_fingerprint)
+        return data
+
+    def require(self, unchanged: bool) -> None:
+        """Raise DataError unless the data are as the command's own process loaded them."""
+        if not unchanged:
+            raise DataError(
+                f"the data in {self.folder} changed while the command began; run it again"
+            )
 
 
-def _here(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener) -> None:
+def worker_config(
+    recipe: Recipe, data: ChallengeData, resources: Resources, worker: int
+) -> WorkerConfig:
+    """The setup of a worker, by its number."""
+    device = resources.worker_device(worker)
+    return WorkerConfig(recipe, data.folder, data.rows_fingerprint, device, resources.threads)
+
+
+def fit_folds(
+    context: FitContext, resources: Resources, jobs: Sequence[Job], listen: Listener
+) -> None:
+    """Fit the jobs' fold models, in this process or in parallel."""
+    if resources.workers > 1 and len(jobs) > 1:
+        _fit_parallel(context, resources, jobs, listen)
+    elif jobs:
+        _fit_serial(context, resources, jobs, listen)
+
+
+def _fit_serial(
+    context: FitContext, resources: Resources, jobs: Sequence[Job], listen: Listener
+) -> None:
     from mmctr_kit.training.device import prepare
 
-    if not jobs:
-        return
     began = time.perf_counter()
-    prepare(crew.device, crew.threads)
-    learner = make_learner(work.recipe, work.data, crew.device)
+    prepare(resources.device, resources.threads)
+    learner = make_learner(context.recipe, context.data, context.items, resources.device)
     loaded = time.perf_counter() - began
     for job in jobs:
-        fit_fold(learner, work, job, listen, loaded)
+        fit_fold(learner, context, job, listen, loaded)
         loaded = 0.0
 
 
-@dataclass(frozen=True)
-class _Settings:
-    """What a worker process is told. A recipe's model block is a class made at run time, which
-    pickle can't name, so the recipe goes as plain values."""
-
-    recipe: Mapping[str, Any]
-    folder: Path
-    expected: tuple[str, ...]
-    path: Path
-    crew: Crew
-    numbers: "Queue[int]"
-    events: "Queue[Progress | None]"
-
-
-class _Worker:
-    """What a worker process holds between its jobs."""
-
-    settings: _Settings
-    work: Work | None = None
-    learner: Learner
+def _fit_parallel(
+    context: FitContext, resources: Resources, jobs: Sequence[Job], listen: Listener
+) -> None:
+    """Fit in worker processes; if one is killed, go on with half as many."""
+    count = min(resources.workers, len(jobs))
+    while jobs and not _run_pool(context, resources, jobs, listen, count):
+        if count == 1:
+            raise RunError(f"{KILLED}; the same command goes on where it stopped")
+        count //= 2
+        warnings.warn(f"{KILLED}; going on with {count}", stacklevel=2)
+        jobs = [job for job in jobs if not context.writer.fold(*job).finished]
 
 
-def _begin_worker(settings: _Settings) -> None:
-    warn_in_one_line()
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    _Worker.settings = settings
+def _run_pool(
+    context: FitContext, resources: Resources, jobs: Sequence[Job], listen: Listener, count: int
+) -> bool:
+    """Fit the jobs in ``count`` processes; False, with all of them ended, if one was killed."""
+    waiting = iter(jobs)
+    with WorkerPool() as pool:
+        for number in range(count):
+            config = worker_config(context.recipe, context.data, resources, number)
+            pool.start(number, _fit_jobs, config, context.items.fingerprints, context.writer.path)
+            pool.send(number, next(waiting, None))
+        for number, event in pool.events():
+            if isinstance(event, WorkerExit):
+                if event.signal:
+                    return False
+                continue
+            listen(event)
+            if event.epoch is None:
+                pool.send(number, next(waiting, None))
+    return True
 
 
-def _fit_in_worker(job: Job) -> None:
-    told, loaded = _Worker.settings, 0.0
-    # Not in _begin_worker: only a job's errors reach the user, one there just breaks the pool.
-    if _Worker.work is None:
-        began = time.perf_counter()
-        _Worker.work = _prepare_worker(told)
-        loaded = time.perf_counter() - began
-    fit_fold(_Worker.learner, _Worker.work, job, told.events.put, loaded)
-
-
-def _prepare_worker(told: _Settings) -> Work:
-    from mmctr_kit.training.device import prepare
-
-    device = told.crew.card(told.numbers.get())
-    prepare(device, told.crew.threads)
-    recipe, data = parse_recipe(told.recipe, "recipe"), load(told.folder)
-    features = feature_fingerprints(recipe, data)
-    if (data.rows_fingerprint, *features) != told.expected:
-        raise DataError("the data changed while the run began; run the same command again")
-    _Worker.learner = make_learner(recipe, data, device)
-    return Work(recipe, data, features, RunWriter(told.path))
-
-
-def _side_by_side(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener) -> None:
-    """On the crew; where a worker is killed, what is left on half as many."""
-    count = min(crew.workers, len(jobs))
-    while jobs:
-        try:
-            _on_workers(work, crew, jobs, listen, count)
-        except BrokenProcessPool as e:
-            if count == 1:
-                raise RunError(
-                    "a worker process was killed, perhaps for want of memory; the same command "
-                    "goes on where it stopped"
-                ) from e
-            count //= 2
-            warnings.warn(
-                f"a worker process was killed, perhaps for want of memory; going on with {count}",
-                stacklevel=2,
-            )
-        jobs = [job for job in jobs if not work.writer.fold(*job).finished]
-
-
-def _on_workers(work: Work, crew: Crew, jobs: Sequence[Job], listen: Listener, count: int) -> None:
-    """The jobs on ``count`` processes; BrokenProcessPool where one of them is killed."""
-    context = multiprocessing.get_context("spawn")
-    events: Queue[Progress | None] = context.Queue()
-    teller = threading.Thread(target=_tell, args=(events, listen), daemon=True)
-    teller.start()
-    expected = (work.data.rows_fingerprint, *work.features)
-    recipe, folder = work.recipe.resolved(), work.data.folder
-    numbers: Queue[int] = context.Queue()
-    for number in range(count):
-        numbers.put(number)
-    settings = _Settings(recipe, folder, expected, work.writer.path, crew, numbers, events)
-    with ProcessPoolExecutor(
-        count, context, initializer=_begin_worker, initargs=(settings,)
-    ) as pool:
-        futures: list[Future[None]] = [pool.submit(_fit_in_worker, job) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except BrokenProcessPool:
-            raise
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-    events.put(None)
-    teller.join()
-
-
-def _tell(events: "Queue[Progress | None]", listen: Listener) -> None:
-    while (event := events.get()) is not None:
-        listen(event)
+def _fit_jobs(
+    config: WorkerConfig, fingerprints: tuple[str, ...], path: Path, pipe: Connection
+) -> None:
+    """Fit the jobs that come through the pipe, until None comes, and send their progress."""
+    began = time.perf_counter()
+    data = config.load()
+    items = ItemFeatures.derive(config.recipe, data)
+    config.require(items.fingerprints == fingerprints)
+    context = FitContext(config.recipe, data, items, RunWriter(path))
+    learner = make_learner(config.recipe, data, items, config.device)
+    loaded = time.perf_counter() - began
+    while (job := pipe.recv()) is not None:
+        fit_fold(learner, context, job, pipe.send, loaded)
+        loaded = 0.0

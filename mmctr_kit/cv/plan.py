@@ -13,46 +13,47 @@ import numpy as np
 
 from mmctr_kit import __version__
 from mmctr_kit.cv.fold import FoldRows, Job, fold_rows
-from mmctr_kit.cv.parallel import Crew
+from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import fold_fingerprint, user_folds
 from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.errors import DataError, plural
-from mmctr_kit.items.table import feature_fingerprints
+from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.models.registry import MODELS
 from mmctr_kit.recipe import Recipe
+from mmctr_kit.runs.conflict import is_finished
 from mmctr_kit.runs.manifest import Manifest
-from mmctr_kit.runs.writer import is_finished
 from mmctr_kit.training.build import check_model, make_learner
 from mmctr_kit.training.learner import Cost
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a cv will do: its (fold, seed) jobs on a crew of workers.
+    """What a cv will do: its (fold, seed) jobs, and what fits them.
 
-    ``features`` are the fingerprints of all that the models see of the data.
+    ``items`` are the recipe's item features, derived once and handed to every learner.
     """
 
     recipe: Recipe
     data: ChallengeData
-    crew: Crew
+    items: ItemFeatures
+    resources: Resources
     jobs: tuple[Job, ...]
-    features: tuple[str, ...]
 
     def cost(self) -> tuple[Cost, float]:
         """What one fit takes, measured on a few steps, and the seconds of the whole cv."""
         from mmctr_kit.training.device import prepare
 
-        prepare(self.crew.device, self.crew.threads)
+        prepare(self.resources.device, self.resources.threads)
         rows = self.data.rows
         folds = self.recipe.folds.count
         trained = int(len(rows["train"]) * (1 - 1 / folds) * (1 - self.recipe.training.holdout))
-        cost = make_learner(self.recipe, self.data, self.crew.device).cost(trained)
+        learner = make_learner(self.recipe, self.data, self.items, self.resources.device)
+        cost = learner.cost(trained)
         held = int(trained * self.recipe.training.holdout) * cost.epochs
         predicted = len(rows["train"]) // folds + len(rows["valid"]) + len(rows["test"]) + held
         one = cost.steps * cost.seconds_per_step + predicted * cost.seconds_per_row
-        rounds = -(-len(self.jobs) // self.crew.workers)
+        rounds = -(-len(self.jobs) // self.resources.workers)
         return cost, one * rounds
 
 
@@ -61,41 +62,40 @@ def plan_cv(
     data: ChallengeData,
     device: str,
     workers: int | None = None,
-    features: tuple[str, ...] | None = None,
+    items: ItemFeatures | None = None,
 ) -> Plan:
     """Check that the recipe can run on the data, and lay out its jobs.
 
     ``device`` is resolved ('cpu', 'cuda', 'cuda:0,cuda:1'), and the CPU for a boosted model;
-    ``workers`` is one a core on a CPU, one a GPU, unless given; ``features`` their
-    :func:`feature_fingerprints` where they are known. Raises DataError where the folder lacks what
-    the recipe asks for or is too small for its folds, UsageError where options of its model do not
-    go together.
+    ``workers`` is one a core on a CPU, one a GPU, unless given; ``items`` are derived unless given.
+    Raises DataError if the folder lacks what the recipe asks for or is too small for its folds,
+    UsageError if options of its model clash.
     """
-    features = features or feature_fingerprints(recipe, data)
-    if MODELS[recipe.model_name].learner == "gbdt":
+    items = items or ItemFeatures.derive(recipe, data)
+    if not MODELS[recipe.model_name].learner.uses_gpu:
         device = "cpu"
     if len(np.unique(data.valid.labels())) < 2:
         raise DataError("valid holds one label alone; expected 0 and 1 (mmctr-kit data check)")
     # A fold's seeds one after another: they share what the fold's learner has worked out.
     jobs = tuple((f, s) for f in range(recipe.folds.count) for s in recipe.seeds)
     cores = available_cores()
-    cards = tuple(device.split(","))
-    workers = min(workers or (cores if device == "cpu" else len(cards)), len(jobs))
+    devices = tuple(device.split(","))
+    workers = min(workers or (cores if device == "cpu" else len(devices)), len(jobs))
     for fold in range(recipe.folds.count):
         _require_classes(fold_rows(recipe, data, fold), data, recipe)
-    check_model(recipe, data)
-    crew = Crew(cards[0], workers, max(1, cores // workers), cards)
-    return Plan(recipe, data, crew, jobs, features)
+    check_model(recipe, data, items)
+    resources = Resources(devices, workers, max(1, cores // workers))
+    return Plan(recipe, data, items, resources, jobs)
 
 
 def check_run(
-    recipe: Recipe, data: ChallengeData, features: tuple[str, ...], path: Path, force: bool
+    recipe: Recipe, data: ChallengeData, items: ItemFeatures, path: Path, force: bool
 ) -> bool:
     """Whether :func:`run_cv` would find the run finished; RunError where it would refuse.
 
     Needs no plan, and so no device: it is told without importing torch.
     """
-    return is_finished(path, _identity(recipe, data, features), force, recipe.to_yaml())
+    return is_finished(path, _identity(recipe, data, items), force, recipe.to_yaml())
 
 
 def available_cores() -> int:
@@ -112,28 +112,28 @@ def manifest_of(plan: Plan) -> Manifest:
     from mmctr_kit.training.device import describe_device
 
     return replace(
-        _identity(plan.recipe, plan.data, plan.features),
+        _identity(plan.recipe, plan.data, plan.items),
         environment={
             "mmctr_kit": __version__,
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,
-            "device": describe_device(plan.crew.device),
+            "device": describe_device(plan.resources.device),
             # On a GPU the number of threads changes nothing.
-            "threads": plan.crew.threads if plan.crew.device == "cpu" else None,
+            "threads": plan.resources.threads if plan.resources.device == "cpu" else None,
         },
     )
 
 
-def _identity(recipe: Recipe, data: ChallengeData, features: tuple[str, ...]) -> Manifest:
+def _identity(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> Manifest:
     """The run's manifest without its environment."""
     folds = user_folds(data.train.user_id, recipe.folds.count, recipe.folds.seed)
     return Manifest(
         kind="cv",
         rows=data.rows_fingerprint,
-        features=fingerprint(*features),
+        features=fingerprint(*items.fingerprints),
         folds=fold_fingerprint(folds),
-        recipe=fingerprint(recipe.content(), data.rows_fingerprint, *features),
+        recipe=fingerprint(recipe.content(), data.rows_fingerprint, *items.fingerprints),
         seeds=recipe.seeds,
     )
 

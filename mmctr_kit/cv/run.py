@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmctr_kit.cv.fold import PHASES, Job, Listener, Work
+from mmctr_kit.cv.fold import PHASES, FitContext, Job, Listener
 from mmctr_kit.cv.parallel import fit_folds
 from mmctr_kit.cv.plan import Plan, manifest_of
 from mmctr_kit.data.folds import user_folds
@@ -20,7 +20,7 @@ from mmctr_kit.runs.writer import RunWriter, begin_run
 
 
 @dataclass(frozen=True)
-class LeftOff:
+class ResumePoint:
     """What an earlier command left of a run: the jobs that are ``finished``, and after how many
     ``epochs`` others go on."""
 
@@ -33,7 +33,7 @@ def run_cv(
     path: Path,
     force: bool,
     listen: Listener,
-    resume: Callable[[LeftOff], None] = lambda _: None,
+    resume: Callable[[ResumePoint], None] = lambda _: None,
 ) -> Run | None:
     """Fit every job that is not finished yet and assemble the run at ``path``.
 
@@ -49,14 +49,15 @@ def run_cv(
         if left.finished or left.epochs:
             resume(left)
         waiting = [job for job in plan.jobs if job not in left.finished]
-        fit_folds(Work(plan.recipe, plan.data, plan.features, writer), plan.crew, waiting, listen)
+        context = FitContext(plan.recipe, plan.data, plan.items, writer)
+        fit_folds(context, plan.resources, waiting, listen)
         return _assemble(plan, writer, time.perf_counter() - began)
 
 
-def _left_off(plan: Plan, writer: RunWriter) -> LeftOff:
+def _left_off(plan: Plan, writer: RunWriter) -> ResumePoint:
     finished = tuple(job for job in plan.jobs if writer.fold(*job).finished)
     begun = {job: writer.fold(*job).epochs_done() for job in plan.jobs if job not in finished}
-    return LeftOff(finished, {job: epochs for job, epochs in begun.items() if epochs})
+    return ResumePoint(finished, {job: epochs for job, epochs in begun.items() if epochs})
 
 
 def _assemble(plan: Plan, writer: RunWriter, seconds: float) -> Run:

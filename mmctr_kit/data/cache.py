@@ -1,8 +1,8 @@
 """An on-disk cache of NumPy arrays, keyed by the content of the files they were made from.
 
-It lives under ``$MMCTR_KIT_CACHE`` or the user's cache folder. Content hashes are remembered per
-file beside its size, times and inode, so that an unchanged file is not hashed twice. Entries are
-written to a temporary folder and renamed; any entry may be deleted at any time.
+It is in ``$MMCTR_KIT_CACHE`` or the user's cache folder. A file's content hash is remembered with
+its size, times and inode, so that an unchanged file is not hashed twice. Entries are written to a
+temporary folder and renamed; any entry may be deleted at any time.
 """
 
 import hashlib
@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.errors import DataError, unwritable
+from mmctr_kit.errors import DataError, RunError, unwritable
+from mmctr_kit.files import read_json, write_json
 
 Arrays = dict[str, NDArray[Any]]
 
 
 def cache_folder() -> Path:
-    """The cache's root, made if absent."""
+    """The cache's folder, created if it does not exist."""
     named = os.environ.get("MMCTR_KIT_CACHE")
     base = os.environ.get("XDG_CACHE_HOME")
     default = Path(base) if base else Path.home() / ".cache"
@@ -39,8 +40,7 @@ def cache_folder() -> Path:
 def content_hash(path: Path) -> str:
     """sha256 of the file, remembered until its size, times or inode change.
 
-    Where the memory cannot be written the file is hashed anew each time. Raises DataError where
-    the file cannot be read.
+    Raises DataError if the file cannot be read.
     """
     try:
         stat = path.stat()
@@ -49,17 +49,18 @@ def content_hash(path: Path) -> str:
     seen = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
     memo = cache_folder() / "hashes" / f"{name}.json"
-    known = _read_json(memo)
-    if known is not None and known["seen"] == seen:
-        return str(known["sha256"])
+    with suppress(RunError):  # there is none, or it is damaged
+        known = read_json(memo)
+        if known.get("seen") == seen and "sha256" in known:
+            return str(known["sha256"])
     try:
         with path.open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as e:
         raise DataError(_unreadable(path, e)) from e
-    with suppress(OSError):  # it only saves time; a full disk or a file in its place may refuse it
+    with suppress(OSError):  # it only saves time: a full disk must not stop the command
         memo.parent.mkdir(exist_ok=True)
-        _write_atomically(memo, json.dumps({"seen": seen, "sha256": digest}).encode())
+        write_json(memo, {"seen": seen, "sha256": digest})
     return digest
 
 
@@ -69,27 +70,27 @@ def cached(
     settings: Mapping[str, Any],
     build: Callable[[], tuple[Arrays, dict[str, Any]]],
 ) -> tuple[Arrays, dict[str, Any]]:
-    """``build()``'s arrays and metadata, from the cache where they are there already.
+    """``build()``'s arrays and metadata, from the cache if they are in it.
 
-    The key is the content of ``files``, by name, and ``settings``; ``kind`` names the entry for
-    people. Arrays come back memory-mapped and read-only. Where a file changes while ``build``
-    reads it, it is built once more; DataError where it changes again.
+    The key is the content of ``files``, by name, and ``settings``; ``kind`` is the readable part of
+    the entry's name. Arrays are memory-mapped and read-only. If a file changes while ``build``
+    reads it, ``build`` is called once more; if it changes again, raises DataError.
     """
     for _ in range(2):
         hashes = _hashes(files)
         key = hashes | dict(settings)
         digest = hashlib.sha256(json.dumps([kind, key], sort_keys=True).encode()).hexdigest()
         entry = cache_folder() / f"{kind}-{digest[:24]}"
-        if (found := _read_entry(entry)) is not None:
-            return found
+        if (stored := _read_entry(entry)) is not None:
+            return stored
         arrays, meta = build()
-        now = _hashes(files)  # of an unchanged file only its times are looked at
+        now = _hashes(files)  # quick: an unchanged file is not read again
         if now == hashes:
             try:
                 _store(entry, arrays, meta)
             except OSError as e:
                 raise unwritable(_unwritable(entry.parent, e), e) from e
-            return _read_entry(entry) or (arrays, meta)  # deleted at once: what was built will do
+            return _read_entry(entry) or (arrays, meta)  # another process may have deleted it
     changed = ", ".join(str(path) for name, path in files.items() if now[name] != hashes[name])
     raise DataError(f"{changed} changed while being read; wait until it is whole, then run again")
 
@@ -99,7 +100,7 @@ def _hashes(files: Mapping[str, Path]) -> dict[str, Any]:
 
 
 def _read_entry(entry: Path) -> tuple[Arrays, dict[str, Any]] | None:
-    """The stored arrays and metadata; None where a part is absent or cut off."""
+    """The stored arrays and metadata; None if a part is absent or cut off."""
     try:
         stored = json.loads((entry / "meta.json").read_text())
         arrays = {n: np.load(entry / f"{n}.npy", mmap_mode="r") for n in stored["arrays"]}
@@ -137,22 +138,3 @@ def _unwritable(folder: Path, error: OSError) -> str:
         f"the cache {folder} cannot be written ({error.strerror or error}); make room, or set "
         "MMCTR_KIT_CACHE to another folder"
     )
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) and {"seen", "sha256"} <= content.keys() else None
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as temporary:
-            temporary.write(content)
-        os.replace(name, path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise

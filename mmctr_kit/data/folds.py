@@ -4,14 +4,10 @@ So all rows of a user share a fold, the order and number of rows change nothing,
 sets that share users share their folds.
 """
 
-import hashlib
-
 import numpy as np
 from numpy.typing import NDArray
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
+from mmctr_kit.data.hashing import digest, splitmix64
 
 
 def user_hash(user_id: NDArray[np.integer], seed: int) -> NDArray[np.uint64]:
@@ -36,12 +32,4 @@ def held_out(user_id: NDArray[np.integer], share: float, seed: int) -> NDArray[n
 
 def fold_fingerprint(fold: NDArray[np.int16]) -> str:
     """sha256 of a fold assignment (rows,), rows in canonical order."""
-    return hashlib.sha256(np.ascontiguousarray(fold).tobytes()).hexdigest()
-
-
-def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """(n,) uint64, each value scattered over all 64 bits; distinct values stay distinct."""
-    x = x + _GOLDEN
-    x = (x ^ (x >> np.uint64(30))) * _MIX_1
-    x = (x ^ (x >> np.uint64(27))) * _MIX_2
-    return x ^ (x >> np.uint64(31))
+    return digest("", fold=fold)

@@ -1,4 +1,4 @@
-"""64-bit keys for comparing rows, pairs and sequences by value without holding them.
+"""Hashes: 64-bit keys that compare rows, pairs and sequences by value, and sha256 fingerprints.
 
 Two different things share a key with probability about 2**-64, so equality of keys is taken as
 equality.
@@ -12,9 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit import __version__
-from mmctr_kit.data.folds import splitmix64
 
 Key = TypeVar("Key", np.int64, np.uint64)
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+
+
+def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """(n,) uint64, each value scattered over all 64 bits; distinct values stay distinct."""
+    x = x + _GOLDEN
+    x = (x ^ (x >> np.uint64(30))) * _MIX_1
+    x = (x ^ (x >> np.uint64(27))) * _MIX_2
+    return x ^ (x >> np.uint64(31))
 
 
 def pair_keys(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -69,6 +80,19 @@ def among(values: NDArray[Key], ordered: NDArray[Key]) -> NDArray[np.bool_]:
     place = np.minimum(np.searchsorted(ordered, asked), len(ordered) - 1)
     out[by_value] = ordered[place] == asked
     return out
+
+
+def digest(header: str = "{name} {dtype} {shape}", /, **arrays: NDArray[Any]) -> str:
+    """sha256 of named arrays in the order given: of each its ``header``, then its bytes in C order.
+
+    ``header`` is a format string that may use ``{name}``, ``{dtype}`` and ``{shape}``; what it
+    leaves out does not change the digest.
+    """
+    total = hashlib.sha256()
+    for name, array in arrays.items():
+        total.update(header.format(name=name, dtype=array.dtype, shape=array.shape).encode())
+        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return total.hexdigest()
 
 
 def fingerprint(*parts: Any) -> str:

@@ -5,7 +5,6 @@ out of range later (an unknown item, a level of 12) is refused here in one line;
 check`` says more about such a folder.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from mmctr_kit.data.cache import Arrays, cached
 from mmctr_kit.data.contract import FILES, N_LEVELS, PAD, SPLITS, File, GivenEmbedding, Split
 from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.hashing import digest
 from mmctr_kit.data.packing import deduplicate, history_hashes, strip_padding
 from mmctr_kit.data.parquet import (
     column_names,
@@ -224,7 +224,8 @@ def _build(folder: Path) -> tuple[Arrays, dict[str, Any]]:
     names = ("user_id", "item_id", "occurrence", "label")
     rows = [f"{s}_{n}" for s in SPLITS for n in names if (s, n) != ("test", "label")]
     context = sorted(set(arrays) - set(rows))
-    return arrays, {"rows": _digest(arrays, rows), "context": _digest(arrays, context)}
+    fingerprints = {"rows": rows, "context": context}
+    return arrays, {of: digest(**{n: arrays[n] for n in ns}) for of, ns in fingerprints.items()}
 
 
 def _read_items(folder: Path) -> Arrays:
@@ -343,12 +344,3 @@ def _rows_from(arrays: Arrays, split: Split) -> Rows:
         history=arrays[f"{split}_history"],
         label=None if split == "test" else arrays[f"{split}_label"],
     )
-
-
-def _digest(arrays: Arrays, names: list[str]) -> str:
-    total = hashlib.sha256()
-    for name in names:
-        array = np.ascontiguousarray(arrays[name])
-        total.update(f"{name} {array.dtype} {array.shape}".encode())
-        total.update(array.tobytes())
-    return total.hexdigest()

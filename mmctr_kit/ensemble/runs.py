@@ -20,11 +20,12 @@ from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import locked, read_json
 from mmctr_kit.metrics.auc import auc_difference
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.runs.conflict import is_finished, require_free
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions, keys_of
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import plain, score_predictions
-from mmctr_kit.runs.writer import begin_run, is_finished, require_free
+from mmctr_kit.runs.writer import begin_run
 
 
 def blend_runs(

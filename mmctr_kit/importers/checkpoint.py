@@ -10,8 +10,8 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.errors import UsageError
 from mmctr_kit.files import locked
-from mmctr_kit.items.table import feature_fingerprints
-from mmctr_kit.models.registry import MODELS
+from mmctr_kit.items.features import ItemFeatures
+from mmctr_kit.models.registry import MODELS, NEURAL
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import predictions_for
@@ -32,15 +32,16 @@ def import_checkpoint(
     from mmctr_kit.importers.checkpoint_file import read_checkpoint
     from mmctr_kit.training.neural import NeuralLearner
 
-    if MODELS[recipe.model_name].learner != "neural":
+    if MODELS[recipe.model_name].learner is not NEURAL:
         raise UsageError(f"{recipe.model_name} is no neural model; it has no checkpoints")
     state = read_checkpoint(file)
-    learner = NeuralLearner(recipe, data, device)
+    items = ItemFeatures.derive(recipe, data)
+    learner = NeuralLearner(recipe, data, items, device)
     learner.load_published(state)
     valid, test = learner.predict("valid"), learner.predict("test")
     found = predictions_for(data, None, None, valid[None], test[None])
     content = hashlib.sha256(file.read_bytes()).hexdigest()
-    features = feature_fingerprints(recipe, data)
+    features = items.fingerprints
     manifest = Manifest(
         kind="imported",
         rows=data.rows_fingerprint,

@@ -11,25 +11,26 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.data.ragged import expand_ranges
+from mmctr_kit.items.features import Levels
 from mmctr_kit.items.similarity.contexts import longest_histories
-from mmctr_kit.items.table import item_levels
 from mmctr_kit.recipe import Augmentation
 
 _ATTEMPTS = 20
 
 
-def later_items(
+def next_item_examples(
     data: ChallengeData,
     rows: NDArray[np.int64],
     options: Augmentation,
     max_history: int,
+    levels: Levels,
     seed: int,
 ) -> Examples:
     """Examples of the users of these train rows: groups of one positive and its negatives.
 
     Of each user's longest history, ``per_user`` places (or as many as there are) that have
     ``min_history`` places before them. A negative is neither the target nor in that history. The
-    levels are the items' own; see :func:`mmctr_kit.items.table.item_levels`.
+    likes and views levels are those of the items.
     """
     random = np.random.default_rng(seed)
     user, begin, end = longest_histories(data, rows)
@@ -42,7 +43,7 @@ def later_items(
     label[:, 0] = 1
     kept = item != PAD
     item, group, label = item[kept], group[kept], label.ravel()[kept]
-    likes, views = item_levels(data)
+    likes, views = levels
     return Examples(
         user_id=user[owner][group],
         item_id=item.astype(np.int32),

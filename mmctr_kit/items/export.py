@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import GIVEN_DIM, MAX_TAGS
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import UsageError, unwritable
-from mmctr_kit.files import write_whole
+from mmctr_kit.files import require_free, write_whole
 
 
-def require_free(path: Path, overwrite: bool) -> None:
-    """UsageError where ``path`` is no name for the file, or is taken and not ``overwrite``."""
-    if path.suffix != ".parquet":
-        raise UsageError(f"an item table is a parquet file; found '{path}'; end it in .parquet")
-    if path.is_dir() or (path.exists() and not overwrite):
-        raise UsageError(f"'{path}' exists; name another file, or --force to replace it")
+def require_export(path: Path, overwrite: bool) -> None:
+    """Raise UsageError if an item table may not be written to ``path``."""
+    advice = "; name another file, or --force to replace it"
+    require_free(path, "an item table", (".parquet",), overwrite, advice)
 
 
 def export_items(
@@ -31,7 +29,7 @@ def export_items(
     input gives the same bytes. Returns warnings, one line each. Raises UsageError where the table
     has no column or a padding row that is not zero, or ``path`` cannot be written.
     """
-    require_free(path, overwrite)
+    require_export(path, overwrite)
     dims = table.shape[1]
     if dims == 0:
         raise UsageError("items.embedding is none, so there is no table to write; choose another")

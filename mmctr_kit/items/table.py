@@ -5,7 +5,6 @@ the PCA of its zero vector, which after centring is not zero but the same for al
 do the challenge's own four embeddings. Only the padding row is zero.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.cache import Arrays, cached
-from mmctr_kit.data.contract import FILES, PAD, SPLITS
+from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.load import load_feature_levels, load_given, load_own
+from mmctr_kit.data.load import load_given, load_own
 from mmctr_kit.data.modalities import (
     Modality,
     Quality,
@@ -26,8 +25,7 @@ from mmctr_kit.data.modalities import (
 )
 from mmctr_kit.errors import DataError
 from mmctr_kit.items.pca import PCA, fit_pca, project
-from mmctr_kit.models.registry import MODELS, model_supplies
-from mmctr_kit.recipe import Items, Recipe
+from mmctr_kit.recipe import Items
 
 _FORMAT = 1
 
@@ -84,9 +82,9 @@ _PARTS: dict[str, tuple[_Part, ...]] = {
 def item_table(data: ChallengeData, items: Items) -> NDArray[np.float32]:
     """(n_items + 1, d) float32, padding row exactly zero; d is 0 for ``embedding: none``.
 
-    Where an embedding is made of both modalities and the folder holds one, that one is all of it;
-    :func:`left_out` says so. Raises DataError where the folder lacks the embedding that the recipe
-    asks for, or its vectors have fewer values than the recipe asks for dimensions.
+    If an embedding is made of both modalities and the folder holds one, that one is all of it, and
+    :func:`missing_modalities` names the other. Raises DataError if the folder lacks the embedding
+    that the recipe asks for, or if its vectors have fewer values than the dimensions asked for.
     """
     if items.embedding == "none":
         return np.zeros((data.n_items + 1, 0), np.float32)
@@ -133,7 +131,7 @@ def item_parts(data: ChallengeData, items: Items) -> tuple[tuple[int, ...], NDAr
     return widths, present
 
 
-def left_out(data: ChallengeData, items: Items) -> tuple[Modality, ...]:
+def missing_modalities(data: ChallengeData, items: Items) -> tuple[Modality, ...]:
     """The modalities that ``items.embedding`` is made of and the folder does not hold."""
     wanted = {m for part in _PARTS.get(items.embedding, ()) for m in part.modalities}
     return tuple(sorted(wanted - set(held_modalities(data)))) if len(wanted) > 1 else ()
@@ -159,16 +157,9 @@ def describe(data: ChallengeData, items: Items) -> str:
     return "\n".join(lines)
 
 
-def table_fingerprint(table: NDArray[np.float32]) -> str:
-    """sha256 of the table's shape and values."""
-    digest = hashlib.sha256(str(table.shape).encode())
-    digest.update(np.ascontiguousarray(table).tobytes())
-    return digest.hexdigest()
-
-
 def _parts(data: ChallengeData, items: Items) -> list[_Part]:
     """The parts of an embedding made here, without the modalities that are left out."""
-    absent = left_out(data, items)
+    absent = missing_modalities(data, items)
     found = []
     for part in _PARTS[items.embedding]:
         kept = tuple(m for m in part.modalities if m not in absent)
@@ -211,43 +202,3 @@ def _fill(out: NDArray[np.float32], data: ChallengeData, items: Items, part: _Pa
     length = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64))
     # Divided in float64 without a float64 copy of the whole.
     np.divide(values, np.where(length > 0, length, 1.0)[:, None], out=out, casting="same_kind")
-
-
-def feature_fingerprints(recipe: Recipe, data: ChallengeData) -> tuple[str, ...]:
-    """Of the rows' context, of the item table, of the items' levels and of which item has which
-    modality; the latter two where the model is told them.
-
-    Raises DataError where the folder lacks the embedding that the recipe asks for.
-    """
-    found = [data.context_fingerprint, table_fingerprint(item_table(data, recipe.items))]
-    supplies = model_supplies(recipe.model_name)
-    boosted = MODELS[recipe.model_name].learner == "gbdt"
-    if "item_likes_level" in supplies or boosted or recipe.augmentation.per_user:
-        found.append(table_fingerprint(np.stack(item_levels(data)).astype(np.float32)))
-    if "item_present" in supplies:
-        widths, present = item_parts(data, recipe.items)
-        if len(widths) > 1 or not present[1:].all():
-            found.append(table_fingerprint(present.astype(np.float32)))
-    return tuple(found)
-
-
-Levels = tuple[NDArray[np.int64], NDArray[np.int64]]
-
-
-def item_levels(data: ChallengeData) -> Levels:
-    """(n_items + 1,) likes and views levels, 0 for the padding item.
-
-    They are item_feature's where the folder has it. Else they are read off the rows that show the
-    item as their target (the last of train, valid, test), and are 0 where no row does.
-    """
-    given = load_feature_levels(data)
-    if given is not None:
-        return given
-    likes = np.zeros(data.n_items + 1, np.int64)
-    views = np.zeros(data.n_items + 1, np.int64)
-    for split in SPLITS:
-        rows = data.rows[split]
-        likes[rows.item_id] = rows.likes_level
-        views[rows.item_id] = rows.views_level
-    likes[PAD] = views[PAD] = 0
-    return likes, views

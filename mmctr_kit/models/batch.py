@@ -1,4 +1,4 @@
-"""What every model is given: a batch of rows with packed histories."""
+"""The input of every neural model: a batch of rows with packed histories."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,21 +9,21 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """B rows and the P history positions of all of them, one after another.
+    """B rows and their P history positions, one row's positions after another's.
 
-    Per row: ``item`` (B,) the target, ``likes_level`` and ``views_level`` (B,), ``user`` (B,) a
-    number in 1..n_users, or 0 for a user the model was not trained on, ``offsets`` (B + 1,) where
-    each row's positions begin and end. Per position: ``history`` (P,) the item,
-    oldest first within a row, and ``row`` (P,) the row it belongs to, never decreasing. All int32
-    or int64. Collaborative signals, float32 of about unit size, of width 0 where the recipe has
-    none: ``signals`` (P, S) of each position, ``row_signals`` (B, R) of each row. There is no
-    padding; a position whose ``row`` is B (they come last, after
-    ``offsets[B]``) is a dummy that only fills a fixed size, and changes nothing.
+    Integers (int32 or int64) of a row: ``item`` (B,) the target; ``likes_level`` and
+    ``views_level`` (B,); ``user`` (B,) in 1..n_users, 0 for a user the model was not trained on;
+    ``offsets`` (B + 1,), row r's positions being ``offsets[r]`` to ``offsets[r + 1]``. Integers of
+    a position: ``history`` (P,) the item, oldest first within a row; ``row`` (P,) its row, never
+    decreasing. Collaborative signals, float32 of about unit size: ``signals`` (P, S),
+    ``row_signals`` (B, R), of width 0 if the recipe has none.
 
-    ``buckets`` is what is known beforehand of the histories' lengths: pairs (rows, length), the
-    first ``rows`` rows having at most ``length`` items each, and so on to B rows; empty where
-    nothing is known. It says nothing about the rows that their histories do not, so a model may
-    save work by it, and no output depends on it.
+    There is no padding. Positions from ``offsets[B]`` on, whose ``row`` is B, are dummies: they
+    only fill a fixed size and must change nothing.
+
+    ``buckets`` bounds the lengths of the histories: pairs (rows, length), in order, so that the
+    next ``rows`` rows have at most ``length`` items each; empty if nothing is known. A model may
+    save work by it, but its output must not depend on it.
     """
 
     item: Tensor
@@ -39,10 +39,10 @@ class Batch:
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """All that is a tensor, by name."""
+        """The fields that are tensors, by name."""
         return {k: v for k, v in vars(self).items() if isinstance(v, Tensor)}
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same on another device."""
-        there: dict[str, Any] = {k: v.to(device) for k, v in self.tensors.items()}
-        return replace(self, **there)
+        """Copy the batch to another device."""
+        moved: dict[str, Any] = {k: v.to(device) for k, v in self.tensors.items()}
+        return replace(self, **moved)

@@ -23,9 +23,16 @@ from mmctr_kit.data.contract import N_LEVELS
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.layers.attention import TargetAttention
-from mmctr_kit.models.layers.blocks import MLP, Layers, concat, embedding, linear, product_type
+from mmctr_kit.models.layers.blocks import (
+    MLP,
+    Layers,
+    UserEmbedding,
+    concat,
+    embedding,
+    linear,
+    product_type,
+)
 from mmctr_kit.models.layers.encoder import ItemEncoder
-from mmctr_kit.models.layers.users import UserEmbedding
 from mmctr_kit.models.ops.dropout import Dropout, dropout
 from mmctr_kit.models.ops.segments import row_products, segment_softmax, weighted_sum
 from mmctr_kit.models.option_types import Activation, PositiveInt, Rate, Widths

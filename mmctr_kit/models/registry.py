@@ -1,7 +1,7 @@
-"""The models by name, and their options read off their signatures without importing them.
+"""The models by name; their options are read off their signatures without importing them.
 
 A new model is one file, one recipe and one line in :data:`MODELS`. Its ``__init__`` takes keyword
-arguments only: those without a default are sizes that the kit supplies, those with a default are
+arguments only: those without a default are inputs that the kit supplies, those with a default are
 the recipe's ``model:`` keys, annotated with the types of :mod:`mmctr_kit.models.option_types`.
 Reading the syntax tree instead of importing keeps a typing error in a recipe from costing the
 seconds that ``import torch`` takes.
@@ -15,9 +15,33 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from mmctr_kit.models import option_types as options
+
+
+@dataclass(frozen=True)
+class LearnerEntry:
+    """A learner, the class that trains models of one kind.
+
+    ``target`` is its ``module:Class``. ``uses_gpu``: it trains on a GPU if there is one.
+    ``training_keys``: the recipe's ``training`` keys that it reads; None if it reads all.
+    ``inputs``: what it takes of the data for each model, beside the inputs in their signatures.
+    """
+
+    target: str
+    uses_gpu: bool = True
+    training_keys: tuple[str, ...] | None = None
+    inputs: tuple[str, ...] = ()
+
+
+NEURAL = LearnerEntry("mmctr_kit.training.neural:NeuralLearner")
+BOOSTED = LearnerEntry(
+    "mmctr_kit.training.gbdt.learner:BoostedLearner",
+    uses_gpu=False,
+    training_keys=("learning_rate", "epochs", "max_history", "holdout", "snapshot"),
+    inputs=("item_emb", "item_likes_level", "item_views_level", "n_signals"),
+)
 
 
 @dataclass(frozen=True)
@@ -25,14 +49,14 @@ class Entry:
     """Where a model lives (``module:Class``) and which learner trains it."""
 
     target: str
-    learner: Literal["neural", "gbdt"] = "neural"
+    learner: LearnerEntry = NEURAL
 
 
 MODELS: Mapping[str, Entry] = MappingProxyType(
     {
         "din": Entry("mmctr_kit.models.din:DIN"),
         "din_target_encoder": Entry("mmctr_kit.models.din_target_encoder:DINTargetEncoder"),
-        "gbdt": Entry("mmctr_kit.models.gbdt:GBDT", learner="gbdt"),
+        "gbdt": Entry("mmctr_kit.models.gbdt:GBDT", BOOSTED),
         "history_length_only": Entry("mmctr_kit.models.history_length_only:HistoryLengthOnly"),
         "qin": Entry("mmctr_kit.models.qin:QIN"),
         "target_only": Entry("mmctr_kit.models.target_only:TargetOnly"),
@@ -70,10 +94,25 @@ def model_supplies(name: str) -> tuple[str, ...]:
     return tuple(argument.arg for argument, default in pairs if default is None)
 
 
+def model_inputs(name: str) -> tuple[str, ...]:
+    """What is given to model ``name`` of the data, by itself or through its learner."""
+    return (*model_supplies(name), *MODELS[name].learner.inputs)
+
+
+def models_with(data_input: str) -> list[str]:
+    """The names of the models that take this input, such as ``n_signals``."""
+    return [name for name in MODELS if data_input in model_inputs(name)]
+
+
 def model_class(name: str) -> Any:
     """The class itself; imports its module, and torch with it."""
-    module, _, class_name = MODELS[name].target.partition(":")
-    return getattr(importlib.import_module(module), class_name)
+    return import_target(MODELS[name].target)
+
+
+def import_target(target: str) -> Any:
+    """The object that ``module:name`` names."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def _signature(name: str) -> ast.arguments:

@@ -52,9 +52,9 @@ class SelfAttention(nn.Module):
 
         Every row needs an attended place.
         """
-        qkv = slots.laid_out(F.linear(x, self.in_proj_weight, self.in_proj_bias))
+        qkv = slots.scatter(F.linear(x, self.in_proj_weight, self.in_proj_bias))
         parts = zip(qkv, slots.attended, strict=True)
-        found: Tensor = self.out_proj(slots.taken([self._attend(*part) for part in parts]))
+        found: Tensor = self.out_proj(slots.gather([self._attend(*part) for part in parts]))
         return found
 
     def _attend(self, qkv: Tensor, attended: Tensor) -> Tensor:
@@ -212,7 +212,7 @@ class TransformerDCN(nn.Module):
         slot = torch.cat(
             [
                 layout.slots(batch.row, batch.offsets),
-                torch.where(empty, layout.ends(target.device) - 1, layout.places),
+                torch.where(empty, layout.ends(target.device) - 1, layout.size),
             ]
         )
         items = torch.cat([history, padding.expand(rows, -1)])
@@ -225,7 +225,7 @@ class TransformerDCN(nn.Module):
         tokens = tokens.to(self.likes_level.weight.dtype)  # what is added up stays exact
         for layer in self.encoder:
             tokens = layer(tokens, slots)
-        return slots.laid_out(tokens)
+        return slots.scatter(tokens)
 
     def _pooled(self, parts: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
         """Those of :meth:`encoded` -> (B, (first_k_cols + max_pool) * W): the last positions and

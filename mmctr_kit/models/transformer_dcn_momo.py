@@ -100,7 +100,7 @@ class TransformerDCNMomo(TransformerDCN):
     ) -> Tensor:
         rows, length = real.shape
         layout = Padding(((rows, length),))
-        [padded] = Slots(layout, layout.slots(batch.row, batch.offsets), [real]).laid_out(history)
+        [padded] = Slots(layout, layout.slots(batch.row, batch.offsets), [real]).scatter(history)
         items = torch.where(real[:, :, None], padded, padding)
         tokens = torch.cat([items, target[:, None].expand(-1, length, -1)], dim=-1)
         slot = torch.arange(rows * length, device=target.device)

@@ -20,7 +20,7 @@ from pydantic import (
 
 from mmctr_kit.errors import UsageError, did_you_mean
 from mmctr_kit.models.option_types import NonNegativeInt
-from mmctr_kit.models.registry import MODELS, model_options, model_supplies
+from mmctr_kit.models.registry import MODELS, model_inputs, model_options, models_with
 from mmctr_kit.recipe.blocks import (
     Augmentation,
     Block,
@@ -35,9 +35,6 @@ from mmctr_kit.recipe.settings import drop_idle
 
 TWO_MODALITIES = ("separate_pca", "e4", "raw")
 """The values of ``items.embedding`` whose columns are text and image, one beside the other."""
-
-BOOSTING_KEYS = ("learning_rate", "epochs", "max_history", "holdout", "snapshot")
-"""The ``training`` keys of a boosted model."""
 
 
 @cache
@@ -81,14 +78,10 @@ class Recipe(Block):
 
     @model_validator(mode="after")
     def _model_takes_signals(self) -> "Recipe":
-        takes = MODELS[self.model_name].learner == "gbdt" or (
-            "n_signals" in model_supplies(self.model_name)
-        )
-        if self.signals.kinds and not takes:
-            able = [n for n in MODELS if "n_signals" in model_supplies(n)]
+        if self.signals.kinds and "n_signals" not in model_inputs(self.model_name):
             raise ValueError(
-                f"model {self.model_name} takes no signals ({', '.join(able)} and gbdt do); "
-                "leave signals.kinds empty"
+                f"model {self.model_name} takes no signals ({', '.join(models_with('n_signals'))} "
+                "do); leave signals.kinds empty"
             )
         return self
 
@@ -104,20 +97,21 @@ class Recipe(Block):
         return self
 
     @model_validator(mode="after")
-    def _boosting_has_no_steps(self) -> "Recipe":
-        if MODELS[self.model_name].learner != "gbdt":
+    def _learner_reads_training_keys(self) -> "Recipe":
+        used = MODELS[self.model_name].learner.training_keys
+        if used is None:
             return self
         for key, field in Training.model_fields.items():
-            if key not in BOOSTING_KEYS and getattr(self.training, key) != field.default:
+            if key not in used and getattr(self.training, key) != field.default:
                 raise ValueError(
                     f"training.{key} does nothing with model {self.model_name}, which uses "
-                    f"{', '.join(BOOSTING_KEYS)}; leave it out"
+                    f"{', '.join(used)}; leave it out"
                 )
         return self
 
     @model_validator(mode="after")
     def _rows_are_of_users(self) -> "Recipe":
-        able = [n for n in MODELS if "n_users" in model_supplies(n)]
+        able = models_with("n_users")
         if self.training.user_updates == "rows" and self.model_name not in able:
             raise ValueError(
                 f"training.user_updates: rows does nothing with model {self.model_name}, which has "
@@ -173,6 +167,10 @@ class Recipe(Block):
 
     def to_yaml(self) -> str:
         return str(yaml.safe_dump(self.resolved(), sort_keys=False))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The model block's class is made at run time, so pickle cannot name it.
+        return parse_recipe, (self.model_dump(mode="json", exclude_unset=True), "the recipe")
 
 
 def parse_recipe(content: Mapping[str, Any], where: str) -> Recipe:

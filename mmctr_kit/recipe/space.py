@@ -8,7 +8,7 @@ from ``mmctr-kit tune RECIPE --list``, to be changed.
 from collections.abc import Iterator
 from typing import Any
 
-from mmctr_kit.models.registry import MODELS, model_supplies
+from mmctr_kit.models.registry import MODELS, model_inputs
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Range, Search
 
@@ -20,11 +20,9 @@ def search_of(recipe: Recipe) -> Search:
     if recipe.search is not None:
         return recipe.search
     found: dict[str, dict[str, Any]] = {}
-    boosted = MODELS[recipe.model_name].learner == "gbdt"
-    if boosted or "item_emb" in model_supplies(recipe.model_name):
+    if "item_emb" in model_inputs(recipe.model_name):
         found |= _of_items(recipe)
-    found |= _of_trees(recipe) if boosted else _of_network(recipe)
-    found |= dict(_of_training(recipe, boosted))
+    found |= _of_network(recipe) | _of_trees(recipe) | dict(_of_training(recipe))
     return {key: Range.model_validate(values) for key, values in found.items()}
 
 
@@ -75,6 +73,8 @@ def _of_network(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 def _of_trees(recipe: Recipe) -> dict[str, dict[str, Any]]:
     arguments = recipe.model_arguments
+    if "leaves" not in arguments:
+        return {}
     leaves, rows = arguments["leaves"], arguments["leaf_rows"]
     return {
         "model.leaves": {"int": [max(leaves // 2, 2), leaves * 4], "log": True},
@@ -84,12 +84,13 @@ def _of_trees(recipe: Recipe) -> dict[str, dict[str, Any]]:
     }
 
 
-def _of_training(recipe: Recipe, boosted: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+def _of_training(recipe: Recipe) -> Iterator[tuple[str, dict[str, Any]]]:
     training = recipe.training
     rate, epochs = training.learning_rate, training.epochs
     yield "training.learning_rate", {"float": [_round(rate / 4), _round(rate * 4)], "log": True}
-    if not boosted:
-        for key in ("embedding_regularizer", "net_regularizer"):
+    used = MODELS[recipe.model_name].learner.training_keys
+    for key in ("embedding_regularizer", "net_regularizer"):
+        if used is None or key in used:
             own = getattr(training, key)
             values = {"float": [_round(own / 30), _round(own * 10)], "log": True}
             yield f"training.{key}", values if own else {"choice": [0.0, 1e-6, 1e-5, 1e-4]}

@@ -10,7 +10,7 @@ from mmctr_kit.report.advice import advice
 from mmctr_kit.report.blocks import Section
 from mmctr_kit.report.context import Subject
 from mmctr_kit.report.headline import headline
-from mmctr_kit.report.paths import MARK, require_free
+from mmctr_kit.report.paths import MARK, require_page
 from mmctr_kit.report.sections.ablation import ablation_section
 from mmctr_kit.report.sections.blend import blend_section
 from mmctr_kit.report.sections.leaderboard import board_section
@@ -42,7 +42,7 @@ def write_report(subject: Subject, root: Path, out: Path, submissions: Path) -> 
     A report that is there is replaced, any other file is a UsageError. Equal runs make equal pages.
     ``submissions`` is looked into for one of the run.
     """
-    require_free(out)
+    require_page(out)
     text = render(subject, root, submissions)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mmctr_kit.errors import UsageError
+from mmctr_kit.files import require_free
 from mmctr_kit.runs.run import Run
 
 SUFFIXES = (".html", ".htm")
@@ -11,17 +11,15 @@ MARK = "<!-- mmctr-kit report -->"
 """The page's second line: what has it may be written over."""
 
 
-def require_free(out: Path) -> None:
-    """Raises UsageError where ``out`` is anything but a report, or nothing, or no page's name."""
-    if out.is_dir():
-        raise UsageError(f"'{out}' is a folder; --out names the page, like {out / 'report.html'}")
-    if out.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"a report is a page of HTML; found the name '{out}'; end it in .html")
-    if not out.exists():
-        return
-    with out.open("rb") as file:
-        if MARK.encode() not in file.read(200):
-            raise UsageError(f"'{out}' exists and is no report; name another --out")
+def require_page(out: Path) -> None:
+    """Raise UsageError if the page may not be written to ``out``: only a report is replaced."""
+    replace = out.is_file() and _is_report(out)
+    require_free(out, "a report", SUFFIXES, replace, " and is no report; name another --out")
+
+
+def _is_report(path: Path) -> bool:
+    with path.open("rb") as file:
+        return MARK.encode() in file.read(200)
 
 
 _SUFFIXES = (".study", ".ablate")

@@ -1,6 +1,5 @@
 """A run beside others on the same rows: each difference is paired."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,23 +41,15 @@ def stored_estimate(metrics: Mapping[str, Any], name: str) -> Estimate | None:
 def compare(subject: Run, own: Predictions, others: Sequence[Run]) -> list[Compared]:
     """The subject, then the others in their order; those that can't be read are left out."""
     sample = _Sample(own)
-    found = [replace(_stored(subject), digest=_digest(own))]
+    found = [replace(_stored(subject), digest=own.digest())]
     for run in others:
         try:
             entry, theirs = _stored(run), run.predictions()
         except RunError:
             continue
         valid, oof = sample.gaps(theirs)
-        found.append(replace(entry, valid_gap=valid, oof_gap=oof, digest=_digest(theirs)))
+        found.append(replace(entry, valid_gap=valid, oof_gap=oof, digest=theirs.digest()))
     return found
-
-
-def _digest(found: Predictions) -> str:
-    oof = [] if found.oof is None else [found.oof.logit]
-    made = hashlib.sha256()
-    for logits in (*oof, found.valid, found.test):
-        made.update(np.ascontiguousarray(logits).tobytes())
-    return made.hexdigest()
 
 
 def _stored(run: Run) -> Compared:

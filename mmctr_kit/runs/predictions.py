@@ -1,6 +1,5 @@
 """The predictions of a run, keyed by row: what every stage after training works on."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.hashing import digest
 from mmctr_kit.errors import RunError, plural
 
 
@@ -93,14 +93,10 @@ class Predictions:
 
     def digest(self) -> str:
         """sha256 of every logit and of the OOF's folds, rows in the order they stand in."""
-        total = hashlib.sha256()
-        parts = [("valid", self.valid), ("test", self.test)]
+        parts = {"valid": self.valid, "test": self.test}
         if self.oof is not None:
-            parts += [("oof", self.oof.logit), ("fold", self.oof.fold.astype(np.float64))]
-        for name, array in parts:
-            total.update(f"{name} {array.shape}".encode())
-            total.update(np.ascontiguousarray(array, "<f8").tobytes())
-        return total.hexdigest()
+            parts |= {"oof": self.oof.logit, "fold": self.oof.fold.astype(np.float64)}
+        return digest("{name} {shape}", **parts)
 
     def valid_mean(self) -> NDArray[np.float64]:
         """(rows,) the fold mean's logits."""

@@ -1,34 +1,35 @@
-"""The ledger: what was submitted, made from which run, and what the leaderboard said of it.
+"""The ledger: what was submitted, from which run, and its score on the leaderboard.
 
-One JSON object a line, only ever appended to, so that it can be kept under version control. A
-line is written whole, under a lock. A file is known by its checksum, or by that of the table
-inside, so a copy under another name, or zipped anew, is the same submission.
+Each line is a JSON object; lines are only ever appended, so that the file can be kept under version
+control. A submission is known by its checksum, or by the checksum of the table inside, so a copy
+under another name, or zipped again, is the same submission.
 """
 
-import fcntl
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, Literal, get_args
 
 from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import UsageError, unwritable
+from mmctr_kit.files import locked
 from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.reading.archive import read_csv_bytes
 
 Number = dict[str, Any]
-"""An estimate as metrics.json holds it: value, error, n."""
+"""An estimate as in metrics.json: value, error, n."""
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """A file that was written: ``sha256`` of it, ``table`` that of the CSV inside, ``rows`` test
-    rows; ``oof`` and ``valid``: the run's AUC at that ``time`` (UTC), null where it has none."""
+    """A submission that was written. ``sha256`` is the file's checksum, ``table`` that of the CSV
+    inside, ``rows`` its number of test rows, ``time`` in UTC; ``oof`` and ``valid`` are the run's
+    AUCs then, null if it has none."""
 
     sha256: str
     table: str
@@ -43,8 +44,8 @@ class Submitted:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """The leaderboard's ``auc`` of the submission whose file has ``sha256``."""
+class LeaderboardScore:
+    """The leaderboard's ``auc`` of the submission with the checksum ``sha256``."""
 
     sha256: str
     task: str
@@ -54,12 +55,12 @@ class Scored:
     kind: Literal["scored"] = "scored"
 
 
-Entry = Submitted | Scored
+Entry = Submitted | LeaderboardScore
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """The entries in the order they were made; ``damaged``: one line for each that is not read."""
+    """The entries in order; ``damaged`` holds a message for each line that cannot be read."""
 
     entries: tuple[Entry, ...]
     damaged: tuple[str, ...]
@@ -68,14 +69,14 @@ class Ledger:
     def submitted(self) -> list[Submitted]:
         return [e for e in self.entries if isinstance(e, Submitted)]
 
-    def score(self, file: Submitted) -> Scored | None:
-        """The latest score of a submission, None where there is none."""
-        found = [e for e in self.entries if isinstance(e, Scored) and e.sha256 == file.sha256]
-        return found[-1] if found else None
+    def score(self, file: Submitted) -> LeaderboardScore | None:
+        """The latest score of a submission; None if it has none."""
+        scores = (e for e in self.entries if isinstance(e, LeaderboardScore))
+        return next((e for e in [*scores][::-1] if e.sha256 == file.sha256), None)
 
 
 def read_ledger(path: Path) -> Ledger:
-    """The ledger; empty where there is no such file. Raises UsageError where it can't be read."""
+    """Read the ledger; empty if there is no file. Raises UsageError if it cannot be read."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -86,9 +87,9 @@ def read_ledger(path: Path) -> Ledger:
 
 
 def record(path: Path, file: Path, run: Run, task: Task, rows: int) -> bool:
-    """Note a submission that was just written; False where this very one was noted before.
+    """Add a submission that was just written; False if it is in the ledger already.
 
-    Raises UsageError where the ledger cannot be written.
+    Raises UsageError if the ledger cannot be written.
     """
     content, metrics = file.read_bytes(), run.metrics
     entry = Submitted(
@@ -113,10 +114,10 @@ def record(path: Path, file: Path, run: Run, task: Task, rows: int) -> bool:
 def add_score(
     path: Path, file: Path, auc: float, task: Task | None, note: str
 ) -> tuple[Submitted, float | None]:
-    """Note the public score of a submission; the entry it belongs to, and the score it replaces.
+    """Add a submission's leaderboard score. Returns its entry and the score that is replaced.
 
-    Raises UsageError for an AUC outside [0, 1], a file that the ledger does not know, or one that
-    was written for another task.
+    Raises UsageError for an AUC outside [0, 1], a file that is not in the ledger, or one that was
+    written for another task.
     """
     if not 0.0 <= auc <= 1.0:
         percent = f"; is it a percentage? then write {auc / 100:g}" if 1 < auc <= 100 else ""
@@ -124,47 +125,41 @@ def add_score(
     try:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as e:
-        raise UsageError(f"no file '{file}' to note a score of ({e.strerror})") from e
+        raise UsageError(f"cannot read the submission '{file}' ({e.strerror})") from e
     ledger = read_ledger(path)
     submitted = ledger.submitted
-    found = [e for e in submitted if e.sha256 == digest]
-    if not found:
+    same = [e for e in submitted if e.sha256 == digest]
+    if not same:
         table = _table_digest(file)
-        found = [e for e in submitted if table and e.table == table]
-    if not found:
+        same = [e for e in submitted if table and e.table == table]
+    if not same:
         raise UsageError(
             f"'{file}' (sha256 {digest[:12]}) is none of the {len(submitted)} submissions in "
             f"{path}; 'mmctr-kit submit' records what it writes"
         )
-    entry = found[-1]
+    entry = same[-1]
     if task is not None and task.value != entry.task:
-        raise UsageError(f"'{file}' was written for {entry.task}, found --task for {task.value}")
+        raise UsageError(f"'{file}' was written for {entry.task}, not for --task {task.value}")
     before = ledger.score(entry)
-    _append(path, Scored(entry.sha256, entry.task, auc, _now(), note), lambda _: False)
+    _append(path, LeaderboardScore(entry.sha256, entry.task, auc, _now(), note), lambda _: False)
     return entry, None if before is None else before.auc
 
 
-def _append(path: Path, entry: Entry, known: Any) -> bool:
-    """Append one line under the file's lock, unless the ledger there has it."""
+def _append(path: Path, entry: Entry, known: Callable[[Ledger], bool]) -> bool:
+    """Append one line, unless the entry is ``known`` to the ledger; False then."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with locked(path, wait=True), path.open("a+b") as handle:
             handle.seek(0)
             content = handle.read()
             if known(_parse(content, path)):
                 return False
-            # After a line that was cut off, ours must not become its end.
+            # If the last line was cut off, the new one must not become its end.
             begin = b"" if not content or content.endswith(b"\n") else b"\n"
-            _write(handle, begin + json.dumps(asdict(entry), allow_nan=False).encode() + b"\n")
+            handle.write(begin + json.dumps(asdict(entry), allow_nan=False).encode() + b"\n")
     except OSError as e:
         raise unwritable(f"the ledger '{path}' cannot be written ({e.strerror})", e) from e
     return True
-
-
-def _write(handle: BinaryIO, line: bytes) -> None:
-    handle.write(line)
-    handle.flush()
 
 
 def _parse(content: bytes, path: Path) -> Ledger:
@@ -177,15 +172,15 @@ def _parse(content: bytes, path: Path) -> Ledger:
             entries.append(_entry(json.loads(line)))
         except (ValueError, TypeError) as e:
             why = "not JSON" if isinstance(e, ValueError) else str(e)
-            damaged.append(f"{path} line {number} is not read ({why}); mend it or delete it")
+            damaged.append(f"{path} line {number} cannot be read ({why}); mend it or delete it")
     return Ledger(tuple(entries), tuple(damaged))
 
 
 def _entry(content: Any) -> Entry:
-    """Raises TypeError where it is none."""
+    """The entry that a line holds. Raises TypeError if it holds none."""
     if not isinstance(content, dict) or "kind" not in content:
-        raise TypeError("no entry of a ledger")
-    for cls in (Submitted, Scored):
+        raise TypeError("not an entry of a ledger")
+    for cls in (Submitted, LeaderboardScore):
         if get_args(cls.__annotations__["kind"])[0] == content["kind"]:
             _require_fields(cls, content)
             return cls(**content)
@@ -200,7 +195,7 @@ def _require_fields(cls: type[Entry], content: Mapping[str, Any]) -> None:
         Number | None: (dict, type(None)),
     }
     if content.keys() != {f.name for f in fields(cls)}:
-        raise TypeError("other fields than an entry's")
+        raise TypeError("its fields are not those of an entry")
     for f in fields(cls):
         if f.name != "kind" and not isinstance(content[f.name], kinds[f.type]):
             raise TypeError(f"{f.name} is {content[f.name]!r}")
@@ -209,7 +204,7 @@ def _require_fields(cls: type[Entry], content: Mapping[str, Any]) -> None:
 
 
 def _table_digest(file: Path) -> str:
-    """sha256 of the CSV inside; empty where there is none."""
+    """sha256 of the CSV inside; empty if there is none."""
     table = read_csv_bytes(file, Log(CHECKS))
     return "" if table is None else hashlib.sha256(table).hexdigest()
 

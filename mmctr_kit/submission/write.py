@@ -5,7 +5,6 @@ above 37 or so, and distinct scores an ulp apart may swap in a reader that round
 """
 
 import io
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import SUBMISSION_ID, SUBMISSION_MEMBER, Task
-from mmctr_kit.errors import DataError, UsageError, unwritable
+from mmctr_kit.errors import DataError, unwritable
+from mmctr_kit.files import require_free, write_whole
 
 _SAFE_LOGIT = 16.0
 """The sigmoid of +-16 is 1.1e-7 from 0 or 1: a billion float64 steps are left on either side."""
@@ -35,23 +35,18 @@ def write_submission(
 
     ``ids`` (n,) int64, 0 .. n - 1 in order; ``columns`` task -> (n,) float64 logits (see
     :func:`scores`). The same input gives the same bytes; a file that already holds them is left
-    alone. Raises DataError for wrong ids, lengths or non-finite logits, and UsageError where
-    ``path`` is not a .zip, cannot be written, or holds something else and not ``overwrite``.
+    alone. Raises DataError for wrong ids, lengths or non-finite logits, and UsageError if ``path``
+    is not a .zip, cannot be written, or holds something else and not ``overwrite``.
     """
     _check_input(ids, columns)
-    if path.suffix.lower() != ".zip":
-        raise UsageError(f"a submission is a zip; found the name '{path}'; end it in .zip")
     content = _zip(_csv(ids, {t: scores(columns[t]) for t in Task if t in columns}))
     try:
-        if path.exists():
-            if path.is_file() and path.read_bytes() == content:
-                return
-            if not overwrite or not path.is_file():
-                raise UsageError(
-                    f"'{path}' exists and holds something else; remove it or name another file"
-                )
+        if path.is_file() and path.read_bytes() == content:
+            return
+        advice = " and holds something else; remove it or name another file"
+        require_free(path, "a submission", (".zip",), overwrite, advice)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, content)
+        write_whole(path, lambda p: p.write_bytes(content))
     except OSError as e:
         raise unwritable(f"cannot write '{path}' ({e.strerror}); name another file", e) from e
 
@@ -124,12 +119,3 @@ def _zip(table: bytes) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(member, table, compresslevel=6)
     return buffer.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,35 +1,40 @@
-"""The learner of a recipe: which class trains its model."""
+"""The learner of a recipe, built from its entry in the registry of models."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.models.registry import MODELS
+from mmctr_kit.items.features import ItemFeatures
+from mmctr_kit.models.registry import MODELS, import_target
 from mmctr_kit.recipe import Recipe
+from mmctr_kit.training.learner import Learner
 
 if TYPE_CHECKING:
-    from mmctr_kit.training.data.fold_cache import Shared
-from mmctr_kit.training.learner import Learner
+    from mmctr_kit.training.data.fold_cache import FoldCache
 
 
 def make_learner(
-    recipe: Recipe, data: ChallengeData, device: str, shared: "Shared | None" = None
+    recipe: Recipe,
+    data: ChallengeData,
+    items: ItemFeatures,
+    device: str,
+    cache: "FoldCache | None" = None,
 ) -> Learner:
-    """The learner of the recipe's model, on ``device`` ('cpu', 'cuda', 'cuda:1'); trees grow on the
-    CPU whatever it is. Networks of one data set and device may have ``shared`` rows and signals."""
-    if MODELS[recipe.model_name].learner == "gbdt":
-        from mmctr_kit.training.gbdt.learner import BoostedLearner
+    """The learner of the recipe's model, on ``device`` ('cpu', 'cuda', 'cuda:1').
 
-        return BoostedLearner(recipe, data)
-    from mmctr_kit.training.neural import NeuralLearner
-
-    return NeuralLearner(recipe, data, device, shared)
+    ``items`` are the recipe's on this data. Learners of one data set and device may have one
+    ``cache``. A learner that does not use a GPU works on the CPU whatever the device.
+    """
+    learner: Learner = _learner_class(recipe)(recipe, data, items, device, cache)
+    return learner
 
 
-def check_model(recipe: Recipe, data: ChallengeData) -> None:
-    """Raise UsageError where options of the recipe's model do not go together, or not with its
-    items. It takes no memory for the model's weights, and no time to speak of."""
-    if MODELS[recipe.model_name].learner == "gbdt":
-        return  # every option of a boosted model goes with every other
-    from mmctr_kit.training.neural import build_on_meta
+def check_model(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:
+    """Raise UsageError if options of the recipe's model clash with each other or with its items.
 
-    build_on_meta(recipe, data)
+    This takes no memory for the model's weights, and almost no time.
+    """
+    _learner_class(recipe).check(recipe, data, items)
+
+
+def _learner_class(recipe: Recipe) -> Any:
+    return import_target(MODELS[recipe.model_name].learner.target)

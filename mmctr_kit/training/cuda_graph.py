@@ -14,11 +14,11 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from mmctr_kit.models.ops.gather import rounded
+from mmctr_kit.models.ops.gather import round_up
 from mmctr_kit.training.data.batches import make_batch
 from mmctr_kit.training.data.source import Chunk
 from mmctr_kit.training.data.static_shapes import Buckets, Sizes, on_grid
-from mmctr_kit.training.step import Step, plain
+from mmctr_kit.training.step import Step, eager
 
 _FINE = 7
 _WARM_UP = 3
@@ -27,7 +27,7 @@ _WARM_UP = 3
 def resolve_steps(
     wanted: Literal["auto", "plain", "captured", "compiled"], device: torch.device
 ) -> Literal["plain", "captured", "compiled"]:
-    """How steps are run: ``auto`` is compiled and captured on a GPU, plain on a CPU,
+    """How steps are run: ``auto`` is compiled and captured on a GPU, eager on a CPU,
     where launches cost little and a step need not have the static total's many dummies."""
     if wanted == "auto":
         return "compiled" if device.type == "cuda" else "plain"
@@ -47,7 +47,7 @@ class Steps(Protocol):
 
 
 class PlainSteps:
-    """One step after another, each launched by the host; history positions are `rounded`, finely,
+    """One step after another, each launched by the host; history positions are rounded up, finely,
     since batches hardly differ."""
 
     compile_seconds = 0.0
@@ -59,7 +59,7 @@ class PlainSteps:
         self.step.data = chunk.data
         for chosen, rate, count in zip(chunk.batches(), rates, chunk.positions, strict=True):
             self.step.rate.copy_(rate)
-            total += self.step(chosen, rounded(count, _FINE), sizes.buckets)
+            total += self.step(chosen, round_up(count, _FINE), sizes.buckets)
 
 
 class StaticSteps:
@@ -128,7 +128,7 @@ class StaticSteps:
         before = {k: v.clone() for k, v in self.step.state().items()}
         random = _random_state(self._index.device)
         with _aside(self._index.device):
-            if self.step.forward is not plain:
+            if self.step.forward is not eager:
                 self._try_compiled()
             if self._capture:
                 self._try_capture()
@@ -146,7 +146,7 @@ class StaticSteps:
         if self._trial() is None:
             _without("compiled batches", error)
         else:
-            self.step.forward = plain
+            self.step.forward = eager
             _without("torch.compile", error)
 
     def _trial(self) -> Exception | None:

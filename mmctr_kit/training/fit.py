@@ -27,7 +27,7 @@ from mmctr_kit.training.data.sampler import RowStream
 from mmctr_kit.training.data.source import Source
 from mmctr_kit.training.learner import LARGE_STATE, Epoch, State
 from mmctr_kit.training.optimizer import learning_rate
-from mmctr_kit.training.step import Batches, Forward, Step, plain
+from mmctr_kit.training.step import Batches, Forward, Step, eager
 
 PREDICT_ROWS = {"cpu": 1 << 11, "cuda": 1 << 13}
 """Rows predicted at once, at most: a model may have wide fields for a row without history too."""
@@ -63,7 +63,7 @@ class Fit:
         source: Source,
         options: Training,
         seed: int,
-        forward: Forward = plain,
+        forward: Forward = eager,
         batches: Batches = make_batch,
     ) -> None:
         self.model = model

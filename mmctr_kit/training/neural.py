@@ -1,6 +1,5 @@
 """The learner of every neural model: builds it, fits it, predicts with it."""
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,22 +12,23 @@ from torch import nn
 
 from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.hashing import digest
 from mmctr_kit.errors import MmctrKitError
-from mmctr_kit.items.augment import later_items
+from mmctr_kit.items.augment import next_item_examples
+from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.items.signals import fold_signals, row_columns
-from mmctr_kit.items.table import item_levels, item_parts, item_table
 from mmctr_kit.models.published import load_published, published_sizes
 from mmctr_kit.models.registry import model_class, model_supplies
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.cuda_graph import resolve_steps
 from mmctr_kit.training.data.batches import DeviceData, make_batch, mix, tensor, with_raw_users
-from mmctr_kit.training.data.fold_cache import Seen, Shared
+from mmctr_kit.training.data.fold_cache import FoldCache, PreparedFold
 from mmctr_kit.training.data.host_stream import place
 from mmctr_kit.training.data.sampler import RowStream
 from mmctr_kit.training.data.source import Place
 from mmctr_kit.training.fit import Fit, batch_size_for, copy_state, schedule
 from mmctr_kit.training.learner import Cost, Epoch, State
-from mmctr_kit.training.step import compiled, compiled_batches, plain
+from mmctr_kit.training.step import compiled, compiled_batches, eager
 
 _TIMED_STEPS = 5
 KNOWN_USER = "known_user"
@@ -39,34 +39,54 @@ class NeuralLearner:
     """A recipe's model on one device; see :class:`mmctr_kit.training.learner.Learner`."""
 
     def __init__(
-        self, recipe: Recipe, data: ChallengeData, device: str, shared: Shared | None = None
+        self,
+        recipe: Recipe,
+        data: ChallengeData,
+        items: ItemFeatures,
+        device: str,
+        cache: FoldCache | None = None,
     ) -> None:
         self.recipe = recipe
         self.device = torch.device(device)
         self._challenge = data
-        self._shared = shared or Shared()
-        most = recipe.training.max_history
-        self._base: DeviceData = self._shared.rows(data, most)
-        likes, views = item_levels(data)
-        widths, present = item_parts(data, recipe.items)
+        self._items = items
+        self._cache = cache or FoldCache()
+        self._base: DeviceData = self._cache.rows(data, recipe.training.max_history)
         arrays = {
-            "item_present": present,
+            "item_present": items.present,
             "item_tags": data.item_tags.astype(np.int64),
-            "item_emb": item_table(data, recipe.items),
-            "item_likes_level": likes,
-            "item_views_level": views,
+            "item_emb": items.table,
+            "item_likes_level": items.levels[0],
+            "item_views_level": items.levels[1],
         }
         self._supplies: dict[str, Any] = {
             **_numbers(recipe, data, self._base.n_users),
-            "item_emb_widths": widths,
+            "item_emb_widths": items.widths,
             **{name: tensor(array, self.device) for name, array in arrays.items()},
         }
         self._fit: Fit | None = None
         self._module: nn.Module | None = None
         steps = resolve_steps(recipe.training.steps, self.device)
         # Kept for all fits: what was compiled is of these.
-        self._forward = compiled() if steps == "compiled" else plain
+        self._forward = compiled() if steps == "compiled" else eager
         self._batches = compiled_batches() if steps == "compiled" else make_batch
+
+    @staticmethod
+    def check(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:
+        """Build the recipe's model of tensors without content; UsageError if that fails."""
+        n = data.n_items + 1
+        with torch.device("meta"):
+            levels = torch.zeros(n, dtype=torch.long)
+            supplies = {
+                **_numbers(recipe, data, 1),
+                "item_emb_widths": items.widths,
+                "item_present": torch.zeros(n, len(items.widths), dtype=torch.bool),
+                "item_tags": torch.zeros(n, data.item_tags.shape[1], dtype=torch.long),
+                "item_emb": torch.zeros(n, sum(items.widths)),
+                "item_likes_level": levels,
+                "item_views_level": levels,
+            }
+            _model(recipe, supplies)
 
     def build(self, seed: int) -> nn.Module:
         """A fresh model, initialised from the seed."""
@@ -95,7 +115,7 @@ class NeuralLearner:
         It is in the module of the fit before: what was compiled is of that.
         """
         self._fit = None  # first: on a GPU its graph holds the memory of a whole step
-        source, rows = self._see(train, seed)
+        source, rows = self._prepare_fold(train, seed)
         model = self.build(seed)
         if self._module is None:
             self._module = model
@@ -106,31 +126,32 @@ class NeuralLearner:
         )
         return self._fit, rows
 
-    def _see(self, train: NDArray[np.int64], seed: int) -> Seen:
+    def _prepare_fold(self, train: NDArray[np.int64], seed: int) -> PreparedFold:
         """What these train rows add to the data, signals and extra rows of their users, and the
         data itself, in its place; the rows to train on, the extra ones numbered after the train
         split's own."""
         recipe = self.recipe
         most, data_on = recipe.training.max_history, recipe.training.data_on
         if not (recipe.signals.kinds or recipe.augmentation.per_user):
-            source, _ = self._shared.seen(
+            source, _ = self._cache.fold(
                 repr([most, data_on]), lambda: (place(self._base, self.device, data_on), train)
             )
             return source, train
         # Signals are the fold's: another seed of it has the same, but for its extra rows.
         drawn = seed if recipe.augmentation.per_user else None
         asked = [recipe.signals, recipe.augmentation, most, data_on, drawn]
-        digest = hashlib.sha256(repr(asked).encode())
-        digest.update(train.tobytes())
-        return self._shared.seen(digest.hexdigest(), lambda: self._with_rows(train, seed))
+        key = f"{asked} {digest(train=train)}"
+        return self._cache.fold(key, lambda: self._with_rows(train, seed))
 
-    def _with_rows(self, train: NDArray[np.int64], seed: int) -> Seen:
+    def _with_rows(self, train: NDArray[np.int64], seed: int) -> PreparedFold:
         data, recipe = self._challenge, self.recipe
         most = recipe.training.max_history
         examples = {s: data.examples(s, most) for s in SPLITS}
         rows = train
         if recipe.augmentation.per_user:
-            extra = later_items(data, train, recipe.augmentation, most, mix(seed, 3))
+            extra = next_item_examples(
+                data, train, recipe.augmentation, most, self._items.levels, mix(seed, 3)
+            )
             own = len(examples["train"])
             rows = np.concatenate([train, np.arange(own, own + len(extra))])
             examples["train"] = examples["train"].join(extra)
@@ -160,7 +181,9 @@ class NeuralLearner:
         numbers = np.searchsorted(self._base.users, self._challenge.train.user_id) + 1
         self._fit = None
         with _full("free what other processes hold of it"):
-            source, _ = self._see(np.flatnonzero(np.asarray(weights[KNOWN_USER])[numbers]), 0)
+            source, _ = self._prepare_fold(
+                np.flatnonzero(np.asarray(weights[KNOWN_USER])[numbers]), 0
+            )
         model = self.build(0)
         model.load_state_dict(tensors)
         self._fit = Fit(model, source, self.recipe.training, 0)
@@ -187,7 +210,7 @@ class NeuralLearner:
 
     def cost(self, train_rows: int) -> Cost:
         options = self.recipe.training
-        source, _ = self._see(np.arange(len(self._challenge.train)), 0)
+        source, _ = self._prepare_fold(np.arange(len(self._challenge.train)), 0)
         fit = Fit(self.build(0), source, options, 0, self._forward, self._batches)
         size = batch_size_for(train_rows, options)
         # Rows far apart: neighbours share a user, and on a CPU an item is encoded once a batch.
@@ -214,24 +237,6 @@ class NeuralLearner:
         if self._fit is None:
             raise ValueError("nothing was fitted or loaded yet")
         return self._fit
-
-
-def build_on_meta(recipe: Recipe, data: ChallengeData) -> None:
-    """Build the recipe's model of tensors without content; UsageError where it cannot be."""
-    widths, _ = item_parts(data, recipe.items)
-    n = data.n_items + 1
-    with torch.device("meta"):
-        levels = torch.zeros(n, dtype=torch.long)
-        supplies = {
-            **_numbers(recipe, data, 1),
-            "item_emb_widths": widths,
-            "item_present": torch.zeros(n, len(widths), dtype=torch.bool),
-            "item_tags": torch.zeros(n, data.item_tags.shape[1], dtype=torch.long),
-            "item_emb": torch.zeros(n, sum(widths)),
-            "item_likes_level": levels,
-            "item_views_level": levels,
-        }
-        _model(recipe, supplies)
 
 
 def _numbers(recipe: Recipe, data: ChallengeData, n_users: int) -> dict[str, int]:

@@ -1,7 +1,8 @@
-"""Adam whose state stays in one place, its learning rate, and what is regularised."""
+"""Adam whose state stays in one place, its learning rate, and which regulariser a weight gets."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -65,21 +66,38 @@ def learning_rate(step: int, total: int, options: Training) -> float:
     return options.learning_rate * shape
 
 
-def regularised(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """(embedding tables and the multimodal projection, the weights of all other linear layers)."""
+@dataclass(frozen=True)
+class Regularised:
+    """A model's parameters by what regularises them; each is in exactly one of the three lists.
+
+    ``embedding`` (``embedding_regularizer``): embedding tables and the modalities' projections.
+    ``net`` (``net_regularizer``): all other weights, of a module of any type. ``exempt``: biases,
+    vectors (slopes and gains) and norms.
+    """
+
+    embedding: list[Tensor]
+    net: list[Tensor]
+    exempt: list[Tensor]
+
+
+def regularised(model: nn.Module) -> Regularised:
+    """Divide the model's parameters by the type of the module that holds them."""
     tables: list[Tensor] = []
     for module in model.modules():
-        if isinstance(module, nn.Embedding):
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag):
             tables.append(module.weight)
         elif isinstance(module, ModalityFusion):
             tables += module.projections()
-    taken = {id(w) for w in tables}
-    dense: list[Tensor] = [
-        p
-        for name, p in model.named_parameters()
-        if name.endswith("weight") and p.dim() > 1 and id(p) not in taken
-    ]
-    return tables, dense
+    parts = Regularised(tables, [], [])
+    seen = {id(weight) for weight in tables}
+    for module in model.modules():
+        norm = isinstance(module, nn.LayerNorm | nn.RMSNorm)  # others hold vectors alone
+        for name, parameter in module.named_parameters(recurse=False):
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                exempt = norm or "bias" in name or parameter.dim() < 2
+                (parts.exempt if exempt else parts.net).append(parameter)
+    return parts
 
 
 def resolve_precision(

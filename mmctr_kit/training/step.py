@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import FunctionType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch._functorch import config as functorch
 
 from mmctr_kit.data.contract import Split
 from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.layers.blocks import logloss
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.data import batches as module
 from mmctr_kit.training.data.batches import DeviceData, make_batch
@@ -17,19 +19,19 @@ from mmctr_kit.training.data.static_shapes import Buckets
 from mmctr_kit.training.optimizer import adam, regularised, resolve_precision
 from mmctr_kit.training.user_rows import UserRows
 
-Forward = Callable[[nn.Module, Batch], Tensor]
-"""How a model is called in training: (B,) logits of a batch."""
+Forward = Callable[..., Tensor]
+"""How a model is called in training; arguments and result are those of :func:`eager`."""
 
 Batches = Callable[[DeviceData, Split, Tensor, Tensor, int | None], Batch]
-"""How batches are cut, as make_batch does it."""
+"""How batches are cut; arguments and result are those of make_batch."""
 
 _CACHED = "autograd_cache_allow_custom_autograd_functions"
 
 
-def plain(model: nn.Module, batch: Batch) -> Tensor:
-    """The model as it is."""
-    logit: Tensor = model(batch)
-    return logit
+def eager(model: Any, batch: Batch, labels: Tensor | None = None) -> Tensor:
+    """The model's logits (B,) of a batch, or with ``labels`` (B,) its own loss, ()."""
+    result: Tensor = model(batch) if labels is None else model.loss(batch, labels)
+    return result
 
 
 def compiled(backend: str = "inductor") -> Forward:
@@ -38,32 +40,33 @@ def compiled(backend: str = "inductor") -> Forward:
     It compiles at its first call, and again for a batch of another size or another module; not for
     other weights in the same module.
     """
-    # What autograd made of a model may be kept between processes too, though some of its gradients
-    # are our own: they are traced with it, and so are part of what it is looked up by.
+    # Lets the cache on disk hold models with autograd functions of ours: these are traced, and so
+    # are part of the cache's key.
     if hasattr(functorch, _CACHED):
         setattr(functorch, _CACHED, True)
     # Dynamo counts recompilations by code object, and one limit for all models would be reached.
-    own = FunctionType(plain.__code__.replace(), globals())
-    found: Forward = torch.compile(own, fullgraph=True, dynamic=False, backend=backend)
-    return found
+    copy = FunctionType(eager.__code__.replace(), globals(), argdefs=eager.__defaults__)
+    forward: Forward = torch.compile(copy, fullgraph=True, dynamic=False, backend=backend)
+    return forward
 
 
 def compiled_batches(backend: str = "inductor") -> Batches:
-    """``torch.compile`` of make_batch: of some forty small operations, few kernels.
+    """``torch.compile`` of make_batch, which makes few kernels of some forty small operations.
 
-    It compiles once more for data of another number of rows or positions, and then for any number.
+    It compiles once more for data with another number of rows or positions, then for any number.
     """
-    own = FunctionType(make_batch.__code__.replace(), vars(module))
-    found: Batches = torch.compile(own, fullgraph=True, backend=backend)
-    return found
+    copy = FunctionType(make_batch.__code__.replace(), vars(module))
+    batches: Batches = torch.compile(copy, fullgraph=True, backend=backend)
+    return batches
 
 
 class Step:
-    """A training step of one model on the train split of ``data``, or what is put in its place.
+    """A training step of one model on the train split of ``data``, which may be replaced.
 
-    Nothing of it waits for the device, and all that it changes stays where it is in memory, so a
-    step with a fixed number of positions can be captured in a CUDA graph and replayed.
-    ``known_user`` is make_batch's.
+    It never waits for the device, and all that it changes stays at its address, so a step with a
+    fixed number of positions can be captured in a CUDA graph and replayed. A model that defines
+    ``loss(batch, labels)`` is trained on that, any other on the logloss of its logits.
+    ``known_user`` is an argument of make_batch.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class Step:
         data: DeviceData,
         options: Training,
         known_user: Tensor,
-        forward: Forward = plain,
+        forward: Forward = eager,
         batches: Batches = make_batch,
     ) -> None:
         self.model = model
@@ -82,19 +85,19 @@ class Step:
         self.forward = forward
         self.batches = batches
         self.rate = torch.tensor(options.learning_rate, device=data.device)
-        """() float32, the learning rate of the next step."""
+        """The learning rate of the next step, () float32."""
         self.optimizer = adam(model, options, self.rate)
         self.users = UserRows(model, self.optimizer, on=options.user_updates == "rows")
-        self.tables, self.dense = regularised(model)
-        self.precision = resolve_precision(options.precision, self.dense, data.device)
+        self.regularised = regularised(model)
+        self.precision = resolve_precision(options.precision, self.regularised.net, data.device)
 
     def __call__(
         self, index: Tensor, positions: int | None = None, buckets: Buckets = ()
     ) -> Tensor:
-        """Train on the rows (B,); the loss before the step, (), still on the device.
+        """Train on the rows ``index`` (B,); return the loss before the step, (), on the device.
 
         ``positions``, as in make_batch, fixes the number of history positions; ``buckets`` are
-        what is known of the rows' histories, as in Batch.
+        those of Batch.
         """
         loss = self.loss(self.batch(index, positions, buckets), index)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -103,25 +106,28 @@ class Step:
 
     @property
     def labels(self) -> Tensor:
-        """(rows,) float32, those of the data that batches are cut from."""
+        """The train split's labels, (rows,) float32."""
         return self.data.rows["train"].labels
 
     def batch(self, index: Tensor, positions: int | None = None, buckets: Buckets = ()) -> Batch:
-        """The rows (B,) of the train split."""
+        """The batch of the train split's rows ``index`` (B,)."""
         # Without a fixed number of positions there is nothing to compile.
         cut = make_batch if positions is None else self.batches
-        found = cut(self.data, "train", index, self.known_user, positions)
-        return replace(found, buckets=buckets)
+        batch = cut(self.data, "train", index, self.known_user, positions)
+        return replace(batch, buckets=buckets)
 
     def loss(self, batch: Batch, index: Tensor) -> Tensor:
-        """The logloss of the batch of rows ``index``, (); what gradients there were are gone."""
+        """The loss of the batch of rows ``index``, (), after clearing all gradients."""
         self.optimizer.zero_grad(set_to_none=True)
+        labels = self.labels[index]
         with self._autocast(), self.users.standing_in(batch) as seen:
+            if hasattr(self.model, "loss"):
+                return self.forward(self.model, seen, labels)
             logit = self.forward(self.model, seen)
-        return nn.functional.binary_cross_entropy_with_logits(logit.float(), self.labels[index])
+        return logloss(logit, labels)
 
     def update(self) -> None:
-        """From the gradients of the loss to new weights."""
+        """Turn the gradients of the loss into new weights."""
         self._regularise()
         if self.options.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.trained(), self.options.clip_norm)
@@ -129,12 +135,11 @@ class Step:
         self.users.put_back()
 
     def trained(self) -> list[nn.Parameter]:
-        """What has a gradient and is updated: the model's parameters, of user tables perhaps only
-        the rows of the last batch."""
+        """The parameters that are updated: the model's, or of user tables the last batch's rows."""
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def state(self) -> dict[str, Tensor]:
-        """All that a step changes, by name and where it is: ``model.`` its parameters and buffers,
+        """All that a step changes, by name, not copied: ``model.`` parameters and buffers,
         ``optimizer.`` the state of each parameter by its number."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         for number, parameter in enumerate(self.model.parameters()):
@@ -143,7 +148,7 @@ class Step:
         return tensors
 
     def fill(self, state: Mapping[str, Tensor]) -> None:
-        """Copy a state of :meth:`state`'s names into its place."""
+        """Copy a state, named as :meth:`state` does, into the tensors of this step."""
         with torch.no_grad():
             for name, tensor in self.state().items():
                 tensor.copy_(state[name])
@@ -151,8 +156,11 @@ class Step:
     def _regularise(self) -> None:
         """Add the gradient of (lambda / 2) * ||W||^2, dense, as the official pipeline does."""
         for weights, strength in (
-            ((*self.tables, *self.users.small), self.options.embedding_regularizer),
-            (self.dense, self.options.net_regularizer),
+            (
+                (*self.regularised.embedding, *self.users.small),
+                self.options.embedding_regularizer,
+            ),
+            (self.regularised.net, self.options.net_regularizer),
         ):
             if strength:
                 for weight in weights:

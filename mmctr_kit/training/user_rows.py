@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from mmctr_kit.models.batch import Batch
-from mmctr_kit.models.layers.users import UserEmbedding
+from mmctr_kit.models.layers.blocks import UserEmbedding
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 

@@ -1,4 +1,5 @@
-"""Whether a study's name is free: told without optuna, and as far as may be without the data."""
+"""Whether a study may be written to a folder: told without Optuna and, as far as it goes, without
+the data."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,52 +12,51 @@ from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.diff import differing
 from mmctr_kit.recipe.search import Range
 from mmctr_kit.recipe.space import search_of
-from mmctr_kit.tune.heartbeat import living
+from mmctr_kit.runs import conflict
+from mmctr_kit.tune.heartbeat import alive_workers
 
 SETTINGS = "settings.json"
 
 
 def require_study(path: Path, recipe: Recipe, force: bool) -> None:
-    """RunError where a study of the recipe would be refused at ``path`` whatever its data are: one
-    of something else is there, or with ``force`` one that is at work."""
+    """Raise RunError if ``path`` can take no study of the recipe, whatever its data are.
+
+    That is if a study of other settings is there, or something else, or with ``force`` a study at
+    work.
+    """
     if not occupied(path, force) or force:
         return
     search = search_of(recipe)
     stored = read_json(path / SETTINGS)["search"]
-    # The data may take from the other entries, or have taken them out.
-    kept = {key: values for key, values in search.items() if _whatever_the_data(key, values)}
-    now = stored | {key: values.as_plain() for key, values in kept.items()}
+    # The data may shorten or remove the other entries.
+    fixed = {key: values for key, values in search.items() if _is_fixed(key, values)}
+    now = stored | {key: values.as_plain() for key, values in fixed.items()}
     now = {key: values for key, values in now.items() if key in search}
     require_same(path, {"recipe": recipe.resolved(), "search": now, "version": __version__})
 
 
 def occupied(path: Path, force: bool) -> bool:
-    """Whether a study is there; RunError where something else is, or with ``force`` one that is at
-    work."""
-    if not path.exists():
+    """Whether a study is at ``path``. Raises RunError if something else is, or with ``force`` a
+    study at work."""
+    if not conflict.occupied(path, SETTINGS, "study"):
         return False
-    if not (path / SETTINGS).is_file():
-        raise RunError(f"{path} exists and is no study; choose another --name")
-    if force and living(path / "leases"):
+    if force and alive_workers(path / "leases"):
         raise RunError(f"study '{path.name}' is at work; stop it before --force")
     return True
 
 
 def require_same(path: Path, settings: Mapping[str, Any]) -> None:
-    """RunError where the study at ``path`` is of other settings than these, as far as they go."""
+    """Raise RunError if the study at ``path`` has other values for any of these settings."""
     # The data's fingerprint holds the version too, so a study without the latter is of this one.
     before = {"version": settings.get("version"), **read_json(path / SETTINGS)}
     different = [k for k in settings if k not in before or before[k] != settings[k]]
     if not different:
         return
-    # What follows from another difference is none of its own: of another version, or recipe, the
-    # data's fingerprint is another one, and of another recipe so may be the search around it.
+    # Name the cause alone: another version or recipe changes the data's fingerprint too, and
+    # another recipe may change the search around it.
     part = next(k for k in ("version", "recipe", "search", "data") if k in different)
     named = _named(part, before.get(part), settings[part])
-    raise RunError(
-        f"study '{path.name}' exists but differs in {part}{named}; choose another --name, or "
-        "--force to replace it"
-    )
+    raise conflict.taken(path, "study", f"differs in {part}{named}")
 
 
 def _named(part: str, before: Any, now: Any) -> str:
@@ -67,7 +67,6 @@ def _named(part: str, before: Any, now: Any) -> str:
     return ""  # a fingerprint tells nobody anything
 
 
-def _whatever_the_data(key: str, values: Range) -> bool:
-    """Whether the entry stays as it is on any data: it is not of item vectors, nor asked on
-    condition of what is."""
+def _is_fixed(key: str, values: Range) -> bool:
+    """Whether no data change the entry: it is not about item vectors, and has no condition."""
     return not key.startswith("items.") and not values.when

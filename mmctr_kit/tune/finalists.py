@@ -1,14 +1,12 @@
 """The finalists: the best trials trained again, with seeds that the search has not seen.
 
-A search's best score is the largest of many noisy ones, so it is too high. Finalists are ordinary
-runs on the study's folds; the one with the best OOF is chosen, and what is reported is its score on
-the official valid rows, which chose nothing.
+A search's best score is the largest of many noisy scores, so it is too high. Finalists are ordinary
+runs on the study's folds. The one with the best OOF is chosen, and its AUC on the official valid
+rows, which no choice has used, is the one to report.
 """
 
 import shlex
-import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +22,7 @@ from mmctr_kit.errors import RunError
 from mmctr_kit.files import locked, write_whole
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, parse_recipe
+from mmctr_kit.runs.conflict import changed_environment
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import estimate_from
 from mmctr_kit.runs.writer import RunWriter
@@ -32,15 +31,17 @@ from mmctr_kit.tune.space import changes
 from mmctr_kit.tune.trial import objective
 
 FinalListener = Callable[[int, Progress], None]
-"""Told of the progress of the run of a trial, by its number."""
+"""Called with a trial's number and the progress of its run."""
 
 
 @dataclass(frozen=True)
 class Finalist:
-    """A trial trained again. ``changes``: those of its settings that are not the recipe's own.
-    ``searched`` is its mean fold AUC in the search, of one seed. Of the run: ``oof``, the AUC of
-    the seeds' mean; ``one_seed``, the mean over seeds of each one's, which compares with
-    ``searched``; and ``valid``, the fold mean's."""
+    """A trial trained again. ``changes`` are its settings that differ from the base recipe.
+
+    ``searched`` is its mean fold AUC in the search, of one seed. The others are of its run:
+    ``oof``, the AUC of the mean over seeds; ``one_seed``, the mean over seeds of each seed's AUC,
+    which compares with ``searched``; and ``valid``, the AUC of the fold mean.
+    """
 
     number: int
     settings: dict[str, Any]
@@ -52,32 +53,32 @@ class Finalist:
 
     @property
     def value(self) -> float:
-        """What chooses among finalists."""
+        """The value by which finalists are ranked."""
         return objective(self.oof)
 
 
 def final_seeds(recipe: Recipe, count: int) -> tuple[int, ...]:
-    """Seeds that no trial was trained with."""
+    """``count`` seeds that no trial was trained with."""
     first = max(recipe.seeds) + 1
     return tuple(range(first, first + count))
 
 
 def final_recipe(base: Recipe, settings: dict[str, Any], seeds: tuple[int, ...]) -> Recipe:
-    """The recipe of a trial as a run of its own."""
+    """The recipe of a trial's finalist."""
     content = base.changed(settings).resolved()
     content |= {"name": f"{base.name}-tuned", "seeds": list(seeds)}
     return parse_recipe(content, "the recipe")
 
 
 def best_trials(trials: list[FrozenTrial], count: int) -> list[FrozenTrial]:
-    """The best complete trials, each of other settings. A pruned trial is none of them."""
+    """The best complete trials with different settings; a pruned trial is never among them."""
     complete = [t for t in trials if t.state == TrialState.COMPLETE]
     complete.sort(key=lambda t: (-float(t.values[0]), t.number))
-    found: list[FrozenTrial] = []
+    best: list[FrozenTrial] = []
     for trial in complete:
-        if all(trial.user_attrs["settings"] != f.user_attrs["settings"] for f in found):
-            found.append(trial)
-    return found[:count]
+        if all(trial.user_attrs["settings"] != t.user_attrs["settings"] for t in best):
+            best.append(trial)
+    return best[:count]
 
 
 def train_finalists(
@@ -92,7 +93,7 @@ def train_finalists(
 ) -> list[Finalist]:
     """Train the finalists that are not finished yet; the chosen one comes first.
 
-    Where another command trains them, this one waits for it. Writes ``best.yaml``.
+    If another command trains them, this one waits for it. Writes ``best.yaml``.
     """
     trials = best_trials(folder.study().get_trials(deepcopy=False), count)
     if not trials:
@@ -102,44 +103,33 @@ def train_finalists(
         settings = trial.user_attrs["settings"]
         recipe = final_recipe(base, settings, final_seeds(base, seeds))
         plans[trial.number] = plan_cv(recipe, data, device, workers)
-    with ExitStack() as alone:
-        while not _entered(alone, folder):
-            time.sleep(1.0)
+    with locked(folder.path, wait=True):
         for number, plan in plans.items():
-            _require_going_on(plan, folder.finalist(number))
+            _require_same_run(plan, folder.finalist(number))
         for number, plan in plans.items():
             run_cv(plan, folder.finalist(number), False, partial(listen, number))
-    found = [_finalist(t, Run(folder.finalist(t.number)), base) for t in trials]
-    found.sort(key=lambda f: (-f.value, f.number))
-    chosen = found[0]
+    finalists = [_finalist(t, Run(folder.finalist(t.number)), base) for t in trials]
+    finalists.sort(key=lambda f: (-f.value, f.number))
+    chosen = finalists[0]
     text = _header(folder, chosen) + plans[chosen.number].recipe.to_yaml()
     write_whole(folder.path / "best.yaml", lambda p: p.write_text(text))
-    return found
+    return finalists
 
 
-def _require_going_on(plan: Plan, path: Path) -> None:
-    """RunError where the finalist that is there is another. ``--force``, which cv would name,
-    replaces the whole study."""
+def _require_same_run(plan: Plan, path: Path) -> None:
+    """Raise RunError if another finalist is at ``path``. It must not advise ``--force``, as the
+    error of a run does: that would replace the whole study."""
     if not path.exists():
         return
-    there, now = Run(path), manifest_of(plan)
-    different = there.manifest.differences(now)
-    if not there.finished and dict(there.manifest.environment) != dict(now.environment):
+    run, manifest = Run(path), manifest_of(plan)
+    different = run.manifest.differences(manifest)
+    if changed_environment(run, manifest):
         different.append("environment")
     if different:
         raise RunError(
             f"finalist {path} differs in {', '.join(different)}; give --final-seeds and --workers "
-            "as before, or delete that folder and it is trained again"
+            "as before, or delete that folder to train it again"
         )
-
-
-def _entered(alone: ExitStack, folder: StudyFolder) -> bool:
-    """Whether no other process trains this study's finalists; ``alone`` then holds the lock."""
-    try:
-        alone.enter_context(locked(folder.path))
-    except RunError:
-        return False
-    return True
 
 
 def _finalist(trial: FrozenTrial, run: Run, base: Recipe) -> Finalist:
@@ -160,18 +150,20 @@ def _finalist(trial: FrozenTrial, run: Run, base: Recipe) -> Finalist:
 def _header(folder: StudyFolder, chosen: Finalist) -> str:
     name = folder.path.name.removesuffix(".study")
     return (
-        f"# The finalist of study {name}: trial {chosen.number}.\n#\n"
+        f"# The chosen finalist of study {name}: trial {chosen.number}.\n#\n"
         f"#   mmctr-kit cv {shlex.quote(str(folder.path / 'best.yaml'))} --data DATA\n#\n"
-        f"# OOF AUC {chosen.oof} (chose it), valid AUC {chosen.valid} (chose nothing).\n"
+        f"# OOF AUC {chosen.oof} (the basis of the choice), valid AUC {chosen.valid} (unbiased).\n"
     )
 
 
 def finalists_seconds(
     folder: StudyFolder, trials: Sequence[FrozenTrial], wanted: int, seeds: int, side_by_side: int
 ) -> float | None:
-    """About the seconds that ``wanted`` finalists take, each a trial's folds once a seed, so many
-    fold models ``side_by_side``. The best trials so far stand for those that will be chosen.
-    Finalists that are finished take none. None where no trial is complete."""
+    """Estimate the seconds that ``wanted`` finalists still take; None if no trial is complete.
+
+    The best trials so far stand for the finalists; each takes a trial's time once a seed, with
+    ``side_by_side`` fold models in parallel. Finished finalists take none.
+    """
     best = best_trials(list(trials), wanted)
     took = {t.number: t.duration.total_seconds() for t in best if t.duration is not None}
     if not took:
@@ -184,7 +176,7 @@ def finalists_seconds(
 def jobs_waiting(
     folder: StudyFolder, trials: Sequence[FrozenTrial], base: Recipe, wanted: int, seeds: int
 ) -> int:
-    """The fold models of the finalists that are still to be fitted."""
+    """How many fold models of the finalists are still to be fitted."""
     chosen = [folder.finalist(t.number) for t in best_trials(list(trials), wanted)]
     return sum(
         not RunWriter(path).fold(fold, seed).finished

@@ -1,8 +1,8 @@
-"""Leases: which workers of a study are alive. Optuna's journal has no heartbeat of its own.
+"""Heartbeats: which workers of a study are alive.
 
-A worker keeps one small file with its process id, when that process began (ids are used again)
-and its host, and refreshes it. On the same host the process table tells whether it lives; of
-another host, whether the file was refreshed of late.
+A worker keeps one small file with its host, its process id and the time at which that process
+began (ids are used again), and refreshes it. On the same host the process table tells whether the
+worker is alive; on another host, and on Windows, whether the file was refreshed lately.
 """
 
 import os
@@ -19,16 +19,17 @@ from mmctr_kit.files import read_json, write_json
 
 REFRESH_SECONDS = 10.0
 SILENT_SECONDS = 120.0
-"""A worker elsewhere that was silent for so long is taken for dead."""
+"""After this long without a refresh, a worker on another host is taken for dead."""
 
 
 @contextmanager
-def lease(folder: Path) -> Iterator[str]:
-    """Hold a lease in ``folder`` while the block runs; yields the worker's name."""
+def heartbeat(folder: Path) -> Iterator[str]:
+    """Keep a heartbeat file in ``folder`` while the block runs; yields the worker's name."""
     host, pid = socket.gethostname(), os.getpid()
     name = f"{host}-{pid}-{uuid.uuid4().hex[:8]}"
     path = folder / f"{name}.json"
-    content = {"host": host, "pid": pid, "started": _started(pid)}
+    started = _started(pid) if os.name == "posix" else None
+    content = {"host": host, "pid": pid, "started": started}
     over = threading.Event()
 
     def refresh() -> None:
@@ -46,44 +47,42 @@ def lease(folder: Path) -> Iterator[str]:
         path.unlink(missing_ok=True)
 
 
-def living(folder: Path) -> set[str]:
-    """The names of the workers that are alive; the leases of the others are deleted."""
-    found = set()
+def alive_workers(folder: Path) -> set[str]:
+    """The names of the workers that are alive; the files of the others are deleted."""
+    alive = set()
     for path in folder.glob("[!.]*.json"):
-        if _lives(path):
-            found.add(path.stem)
+        if _is_alive(path):
+            alive.add(path.stem)
         else:
             path.unlink(missing_ok=True)
-    return found
+    return alive
 
 
-def _lives(path: Path) -> bool:
+def _is_alive(path: Path) -> bool:
     try:
         content = read_json(path)
     except RunError:
-        return False  # given up since the folder was listed
-    if content["host"] == socket.gethostname():
+        return False  # deleted since the folder was listed
+    if content["host"] == socket.gethostname() and os.name == "posix":
         began = _started(int(content["pid"]))
         return began is not None and bool(began == content["started"])
     return time.time() - float(content["refreshed"]) < SILENT_SECONDS
 
 
 def _started(pid: int) -> str | None:
-    """When a process began, in the system's own measure; None where there is no such process."""
+    """When a process began, in the system's own unit; None if there is no such process.
+
+    On a system without /proc it is "alive". Never asked on Windows, whose os.kill sends Ctrl-C.
+    """
+    if not Path("/proc/self").exists():
+        try:
+            os.kill(pid, 0)
+        except OSError:
+            return None
+        return "alive"
     try:
         # After the name, which may hold spaces and brackets: state is field 3, starttime field 22.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return _alive_without_proc(pid)
+        return None
     return None if fields[0] == "Z" else fields[19]
-
-
-def _alive_without_proc(pid: int) -> str | None:
-    """The same where there is no /proc: alive or not is all there is to know."""
-    if Path("/proc/self").exists():
-        return None
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return None
-    return "alive"

@@ -1,46 +1,45 @@
-"""Optuna's journal file, behind a lock that the system frees when its holder is killed.
+"""Optuna's journal file, behind a lock that is released when its holder is killed.
 
 Optuna's own locks are files that a killed worker leaves behind: the others then wait for it, for 30
-seconds or, where the journal's path is relative, for ever.
+seconds or, if the journal's path is relative, for ever. Optuna's RDBStorage has heartbeats and
+retries of its own, but needs a database: SQLite's locks break on the network disks that several
+machines share, and a database server is more than a tune command may ask for. So the journal is
+used, with the heartbeats of :mod:`mmctr_kit.tune.heartbeat` beside it.
 """
 
-import fcntl
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+from mmctr_kit.files import locked
+
 
 def journal_storage(path: Path) -> JournalStorage:
-    """The storage in the journal at ``path``, made where there is none."""
+    """The storage in the journal at ``path``, created if it does not exist."""
     return JournalStorage(JournalFileBackend(str(path), JournalLock(path)))
 
 
 class JournalLock(JournalFileOpenLock):
-    """Held by one writer at a time; half a line that a killed one left is cut off."""
+    """Held by one writer at a time; half a line that a killed writer left is cut off."""
 
     def __init__(self, journal: Path) -> None:
         super().__init__(str(journal), grace_period=None)
         self.journal = journal.resolve()
-        self._held: IO[str] | None = None
+        self._held = ExitStack()
 
     def acquire(self) -> bool:
-        """Wait for the lock, and leave the journal at the end of a line."""
-        # A name of its own: Optuna's lock files are links, and may be left from elsewhere.
-        held = self.journal.with_name(f".{self.journal.name}.writing").open("w")
-        fcntl.flock(held, fcntl.LOCK_EX)
-        self._held = held
-        self._mend()
+        """Wait for the lock, then make the journal end with a whole line."""
+        self._held.enter_context(locked(self.journal, wait=True))
+        self._cut_off_half_a_line()
         return True
 
     def release(self) -> None:
         """Let the next writer in."""
-        if self._held is not None:
-            self._held.close()
-            self._held = None
+        self._held.close()
 
-    def _mend(self) -> None:
+    def _cut_off_half_a_line(self) -> None:
         with self.journal.open("r+b") as handle:
             end = handle.seek(0, 2)
             if end == 0:

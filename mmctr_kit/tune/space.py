@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.modalities import Modality, held_modalities
 from mmctr_kit.errors import DataError, MmctrKitError, UsageError
-from mmctr_kit.items.table import item_table, item_vectors, left_out
+from mmctr_kit.items.table import item_table, item_vectors, missing_modalities
 from mmctr_kit.recipe import Items
 
 Settings = dict[str, Any]
@@ -133,7 +133,7 @@ def _absent(data: ChallengeData, embedding: str) -> str:
         item_table(data, items)
     except DataError as e:
         return str(e)
-    missing = left_out(data, items)
+    missing = missing_modalities(data, items)
     return f"the folder does not hold {' and '.join(missing)}" if missing else ""
 
 

@@ -1,4 +1,4 @@
-"""``study.json``: all of a study, for its table and its report."""
+"""``study.json``: the whole study, for its table and its report."""
 
 import warnings
 from collections import Counter
@@ -19,14 +19,14 @@ from mmctr_kit.tune.folder import REFUSED, RETRY, StudyFolder
 from mmctr_kit.tune.trial import objective
 
 _GOOD, _IMPORTANCE_TRIALS = 5, 4
-"""So many good trials are set against the others; of fewer complete ones than the second no
-importance is told."""
+"""How many good trials are compared with the others; with fewer complete trials than the second
+number no importance is given."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A finished study. ``finalists``: the chosen one first. ``trials``, each as JSON takes it, by
-    number; ``importance``: the share of each key in what set good trials apart."""
+    """A finished study. ``finalists``: the chosen one first. ``trials``: by number, each as in
+    study.json. ``importance``: each key's share in what distinguishes good trials."""
 
     name: str
     recipe: str
@@ -40,22 +40,23 @@ class Summary:
 
     @property
     def best(self) -> Mapping[str, Any]:
-        """The trial that the search found best: its score is the optimistic one."""
+        """The best trial of the search. Its score is optimistic."""
         complete = [t for t in self.trials if t["state"] == "complete"]
         return max(complete, key=lambda t: (t["value"], -t["number"]))
 
     @property
     def optimism(self) -> float:
-        """How much the search's score of the chosen trial lies above that of new seeds."""
+        """The chosen trial's AUC in the search less its AUC with new seeds."""
         chosen = self.finalists[0]
         return chosen.searched.value - chosen.one_seed.value
 
     def as_json(self) -> dict[str, Any]:
+        """The content of study.json."""
         best, chosen = self.best, self.finalists[0]
         return {
             "name": self.name,
             "recipe": self.recipe,
-            "objective": "mean fold AUC less its error",
+            "objective": "mean fold AUC less its standard error",
             "folds": self.folds,
             "space": dict(self.space),
             "left_out": dict(self.left_out),
@@ -78,7 +79,7 @@ def summarize(
     finalists: Sequence[Finalist],
     seeds: tuple[int, ...],
 ) -> Summary:
-    """What the folder's journal and its finalists tell."""
+    """Summarise the folder's journal and its finalists."""
     study = folder.study()
     return Summary(
         name=folder.path.name.removesuffix(".study"),
@@ -89,7 +90,7 @@ def summarize(
         trials=tuple(
             _trial(t)
             for t in study.get_trials(deepcopy=False)
-            if t.state != TrialState.WAITING  # in line when the last trial was begun
+            if t.state != TrialState.WAITING  # queued, and never begun
         ),
         importance=importance(study),
         finalists=tuple(finalists),
@@ -98,54 +99,55 @@ def summarize(
 
 
 def importance(study: optuna.Study) -> dict[str, float]:
-    """Shares that add up to 1, largest first: PED-ANOVA, which keys that are not asked in every
-    trial may take part in (Watanabe et al., IJCAI 2023). Empty where too few trials tell."""
+    """Each key's importance, largest first; they add up to 1. Empty if there are too few trials.
+
+    By PED-ANOVA, which takes keys that only some trials have (Watanabe et al., IJCAI 2023).
+    """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len(complete) < _IMPORTANCE_TRIALS or len({t.values[0] for t in complete}) < 2:
         return {}
-    # The good ones are a tenth of the trials, or five of them where there are few.
-    share = min(0.5, max(0.1, _GOOD / len(complete)))
-    evaluator = PedAnovaImportanceEvaluator(target_quantile=share)
+    # The good trials are a tenth of all, or five if there are few.
+    quantile = min(0.5, max(0.1, _GOOD / len(complete)))
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)
     with warnings.catch_warnings():
-        # That few trials tell little is said where the importance is shown.
+        # It warns of few trials, and so does whoever shows the importance.
         warnings.simplefilter("ignore", UserWarning)
-        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {key: float(share) for key, share in found.items()}
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {key: float(share) for key, share in shares.items()}
 
 
 def state_of(trial: FrozenTrial) -> str:
-    """complete, pruned, refused, failed or running."""
+    """The trial's state: complete, pruned, refused, failed or running."""
     if REFUSED in trial.user_attrs:
         return "refused"
-    names = {TrialState.FAIL: "failed"}
-    return names[trial.state] if trial.state in names else trial.state.name.lower()
+    return "failed" if trial.state == TrialState.FAIL else trial.state.name.lower()
 
 
 def states(trials: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """How many trials ended how."""
+    """How many trials there are in each state."""
     return dict(Counter(str(t["state"]) for t in trials))
 
 
 def _trial(trial: FrozenTrial) -> dict[str, Any]:
-    none: dict[str, Any] = {"settings": {}, REFUSED: None, "why": None, RETRY: None}
-    told, state = none | trial.user_attrs, state_of(trial)
+    absent: dict[str, Any] = {"settings": {}, REFUSED: None, "why": None, RETRY: None}
+    attributes, state = absent | trial.user_attrs, state_of(trial)
     auc = None
     if state == "complete":
-        auc = plain(Estimate(told["auc"], told["error"], told["rows"]))
+        auc = plain(Estimate(attributes["auc"], attributes["error"], attributes["rows"]))
     seconds = None
     if trial.datetime_start is not None and trial.datetime_complete is not None:
         seconds = (trial.datetime_complete - trial.datetime_start).total_seconds()
     return {
         "number": trial.number,
         "state": state,
-        "params": told["settings"],
+        "params": attributes["settings"],
         "value": trial.values[0] if state == "complete" else None,
         "auc": auc,
-        "fold_aucs": told["fold_aucs"] if state == "complete" else [],
+        "fold_aucs": attributes["fold_aucs"] if state == "complete" else [],
         "intermediate": {str(k): v for k, v in sorted(trial.intermediate_values.items())},
         "seconds": seconds,
-        "why": told[REFUSED] or told["why"],
-        "retry_of": told[RETRY],
+        "why": attributes[REFUSED] or attributes["why"],
+        "retry_of": attributes[RETRY],
     }
 
 

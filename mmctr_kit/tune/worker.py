@@ -1,4 +1,4 @@
-"""A worker of a study: claims trials one after another, runs them, and tells how they ended."""
+"""A worker of a study: claims trials one after another, runs them, and reports how they end."""
 
 import time
 from collections.abc import Callable
@@ -6,74 +6,73 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import optuna
+from optuna import TrialPruned
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.recipe.search import Search
-from mmctr_kit.tune.folder import REFUSED, WORKER, StudyFolder, give_up, sampler
-from mmctr_kit.tune.heartbeat import lease
+from mmctr_kit.tune.folder import REFUSED, WORKER, StudyFolder, requeue, sampler
+from mmctr_kit.tune.heartbeat import heartbeat
 from mmctr_kit.tune.space import Settings, suggest
 from mmctr_kit.tune.trial import (
-    GivenUpError,
-    Place,
-    RefusedError,
-    Scored,
-    Trials,
+    InvalidTrialError,
+    Position,
+    TrialResult,
+    TrialRunner,
     fold_end,
-    why_give_up,
+    prune_reason,
 )
 
 _REFUSALS = 20
-"""Of each trial wanted, so many points may be refused before the search is called hopeless."""
+"""How many proposals may be refused, for each trial wanted, before the search is given up."""
 
 
 @dataclass(frozen=True)
-class Going:
-    """A trial is at a place."""
+class TrialProgress:
+    """A trial has reached a position."""
 
     number: int
-    place: Place
+    position: Position
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A trial has ended. ``scored`` is None but for a complete one; ``why`` tells of the others."""
+class TrialFinished:
+    """A trial has ended. ``result`` is None unless it is complete; ``why`` is then empty."""
 
     number: int
     state: Literal["complete", "pruned", "refused"]
-    scored: Scored | None
+    result: TrialResult | None
     why: str
 
 
 @dataclass(frozen=True)
-class Died:
-    """A worker process was killed; its trials are marked as failed."""
+class WorkerDied:
+    """A worker process was killed by ``signal``; its trials are marked as failed."""
 
     signal: int
     trials: tuple[int, ...]
 
 
-Event = Going | Ended | Died
+Event = TrialProgress | TrialFinished | WorkerDied
 Listener = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How many trials the study is to have, and when (seconds since the epoch) none begins any
-    more."""
+    """How many trials the study is to have, and the time (seconds since the epoch) after which no
+    trial begins."""
 
     trials: int
     deadline: float | None
 
     def spent(self, trials: list[FrozenTrial]) -> bool:
-        """Whether no trial is to begin, with those that there are."""
+        """Whether, given the trials so far, no other is to begin."""
         late = self.deadline is not None and time.time() >= self.deadline
         return late or sum(map(counts, trials)) >= self.trials
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Whether the trial is one of those that were asked for: one at work, or with a result."""
+    """Whether the trial counts towards the budget: it is running, or has a result."""
     ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
     return trial.state == TrialState.RUNNING or (ended and REFUSED not in trial.user_attrs)
 
@@ -84,29 +83,28 @@ class Worker:
     def __init__(
         self,
         folder: StudyFolder,
-        trials: Trials,
+        runner: TrialRunner,
         search: Search,
-        seed: int,
         budget: Budget,
         listen: Listener,
     ) -> None:
-        self.folder, self.trials, self.search = folder, trials, search
-        self.seed, self.budget, self.listen = seed, budget, listen
+        self.folder, self.runner, self.search = folder, runner, search
+        self.budget, self.listen = budget, listen
         self.study = folder.study()
 
     def work(self) -> None:
-        """Until the budget is spent; what is interrupted is put in line again.
+        """Run trials until the budget is spent; a trial that is interrupted is queued again.
 
-        Raises RunError where hardly a point of the search makes a recipe.
+        Raises RunError if nearly all proposals of the search are invalid recipes.
         """
-        with lease(self.folder.leases) as name:
+        with heartbeat(self.folder.heartbeats) as name:
             while (claimed := self._claim(name)) is not None:
                 trial, settings = claimed
                 try:
                     self._run(trial, settings)
                 except BaseException:
                     with self.folder.claiming():
-                        give_up(self.study, _frozen(self.study, trial.number))
+                        requeue(self.study, self.study.get_trials(deepcopy=False)[trial.number])
                     raise
 
     def _claim(self, name: str) -> tuple[Trial, Settings] | None:
@@ -114,61 +112,57 @@ class Worker:
             trials = self.study.get_trials(deepcopy=False)
             refused = [t for t in trials if REFUSED in t.user_attrs]
             if len(refused) > _REFUSALS * self.budget.trials:
-                why = refused[-1].user_attrs[REFUSED]
-                raise RunError(f"hardly a point of the search makes a recipe ({why}); narrow it")
+                raise RunError(
+                    f"more than {_REFUSALS} proposals for each trial were invalid recipes (last: "
+                    f"{refused[-1].user_attrs[REFUSED]}); narrow the search space"
+                )
             if self.budget.spent(trials):
                 return None
-            # A sampler of its own for each trial: a study gone on with draws nothing twice.
-            self.study.sampler = sampler(_sampler_seed(self.seed, len(trials)))
+            # A new sampler for each trial: a study that is resumed draws nothing twice.
+            seed = np.random.SeedSequence([self.runner.base.folds.seed, len(trials)])
+            self.study.sampler = sampler(int(seed.generate_state(1)[0]))
             trial = self.study.ask()
             trial.set_user_attr(WORKER, name)
-            settings = suggest(trial, self.search, self.trials.base)
+            settings = suggest(trial, self.search, self.runner.base)
             trial.set_user_attr("settings", settings)
         return trial, settings
 
     def _run(self, trial: Trial, settings: Settings) -> None:
         number = trial.number
 
-        def report(place: Place, step: int | None) -> None:
-            self.listen(Going(number, place))
+        def report(position: Position, step: int | None) -> None:
+            self.listen(TrialProgress(number, position))
             if step is None:
                 return
-            trial.report(place.auc, step)
-            why = why_give_up(self.study, number, step, place.auc)
-            if why is not None and step < fold_end(len(self.trials.rows) - 1):
-                at = f"epoch {place.epoch}/{place.epochs} of fold {place.fold}"
-                raise GivenUpError(f"{at if place.epoch else f'after fold {place.fold}'}: {why}")
+            trial.report(position.auc, step)
+            why = prune_reason(self.study, number, step, position.auc)
+            if why is not None and step < fold_end(len(self.runner.rows) - 1):
+                at = f"after fold {position.fold}"
+                if position.epoch:
+                    at = f"epoch {position.epoch}/{position.epochs} of fold {position.fold}"
+                raise TrialPruned(f"{at}: {why}")
 
         try:
-            learner = self.trials.learner(settings)[1]
-            scored = self.trials.run(learner, report)
-        except RefusedError as e:
+            result = self.runner.run(self.runner.learner(settings)[1], report)
+        except InvalidTrialError as e:
             self._prune(trial, REFUSED, str(e), "refused")
-        except GivenUpError as e:
+        except TrialPruned as e:
             self._prune(trial, "why", str(e), "pruned")
         else:
             attributes: dict[str, Any] = {
-                "auc": scored.auc.value,
-                "error": scored.auc.error,
-                "rows": scored.auc.n,
-                "fold_aucs": list(scored.folds),
+                "auc": result.auc.value,
+                "error": result.auc.error,
+                "rows": result.auc.n,
+                "fold_aucs": list(result.folds),
             }
             for key, value in attributes.items():
                 trial.set_user_attr(key, value)
-            self.study.tell(trial, scored.value)
-            self.listen(Ended(number, "complete", scored, ""))
+            self.study.tell(trial, result.value)
+            self.listen(TrialFinished(number, "complete", result, ""))
 
     def _prune(
         self, trial: Trial, attribute: str, why: str, state: Literal["pruned", "refused"]
     ) -> None:
         trial.set_user_attr(attribute, why)
         self.study.tell(trial, state=TrialState.PRUNED)
-        self.listen(Ended(trial.number, state, None, why))
-
-
-def _frozen(study: optuna.Study, number: int) -> FrozenTrial:
-    return study.get_trials(deepcopy=False)[number]
-
-
-def _sampler_seed(seed: int, number: int) -> int:
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+        self.listen(TrialFinished(trial.number, state, None, why))

@@ -12,7 +12,7 @@ import pytest
 from mmctr_kit.ablation.table import Row, Table, tabulate
 from mmctr_kit.ablation.variants import BASE, Ablation, plan_ablation
 from mmctr_kit.cv.model_cost import Latency, Measured
-from mmctr_kit.cv.parallel import Crew
+from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.cv.plan import Plan
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
@@ -37,7 +37,7 @@ def ablation_of(data: ChallengeData, seeds: tuple[int, ...]) -> Ablation:
 
 
 def here(plan: Plan) -> Plan:
-    return replace(plan, crew=Crew("cpu", 1, 1))
+    return replace(plan, resources=Resources(("cpu",), 1, 1))
 
 
 def made(data: ChallengeData, folder: Path, seeds: tuple[int, ...]) -> Table:

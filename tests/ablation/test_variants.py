@@ -19,7 +19,7 @@ from mmctr_kit.ablation.variants import (
 )
 from mmctr_kit.cv.fold import Progress
 from mmctr_kit.cv.model_cost import Measured
-from mmctr_kit.cv.parallel import Crew
+from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
 from mmctr_kit.errors import DataError, RunError, UsageError
@@ -47,9 +47,9 @@ def variant(found: Recipe, name: str) -> Variant:
 def planned(data: ChallengeData, found: Recipe, only: tuple[str, ...] = ()) -> Ablation:
     """An ablation that is worked off in this process."""
     made = plan_ablation(found, data, "cpu", 1, only)
-    crew = Crew("cpu", 1, 1)
-    plans = {name: replace(plan, crew=crew) for name, plan in made.plans.items()}
-    return replace(made, base=replace(made.base, crew=crew), plans=plans)
+    resources = Resources(("cpu",), 1, 1)
+    plans = {name: replace(plan, resources=resources) for name, plan in made.plans.items()}
+    return replace(made, base=replace(made.base, resources=resources), plans=plans)
 
 
 @pytest.mark.parametrize("path", tuple(shipped_recipes()), ids=lambda p: p.stem)

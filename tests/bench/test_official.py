@@ -8,7 +8,7 @@ from mmctr_kit.bench import official
 from mmctr_kit.bench.loader import official_loader
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.recipe import load_recipe
-from mmctr_kit.training.neural import NeuralLearner
+from tests.training.learners import learner_of
 
 SMALL = ("model.attention_hidden=[16,8]", "model.mlp_hidden=[32,16]", "model.embedding_dim=8")
 
@@ -44,7 +44,7 @@ def test_the_packages_layers_compute_our_logits_and_training_lowers_the_loss(
         for name, weight in theirs.named_parameters():
             if "embedding_layers" in name:
                 weight[1:] = torch.randn_like(weight[1:])
-    learner = NeuralLearner(recipe, tiny, "cpu")
+    learner = learner_of(recipe, tiny)
     learner.load_published({k: v.numpy() for k, v in theirs.state_dict().items()})
     batch = next(iter(official_loader(tiny, tiny.item_emb, rows, 64, 128)))
     with torch.inference_mode():

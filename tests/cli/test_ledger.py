@@ -103,7 +103,7 @@ def test_a_damaged_line_is_a_warning_and_stands_in_the_json(place: Path) -> None
         handle.write('{"kind": "scored", "au')
     shown = run("ledger")
     assert shown.exit_code == 0
-    assert "ledger.jsonl line 2 is not read" in shown.stderr
+    assert "ledger.jsonl line 2 cannot be read" in shown.stderr
     assert "r0" in shown.stdout
     assert len(json.loads(run("ledger", "--json").stdout)["damaged"]) == 1
 

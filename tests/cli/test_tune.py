@@ -57,7 +57,7 @@ def run(*arguments: str) -> Result:
 
 
 def workers_of(parent: int) -> list[int]:
-    """The processes that run trials: those of the leases are its children."""
+    """The processes that run trials: its children."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         fields = path.read_text().rpartition(")")[2].split()
@@ -144,7 +144,7 @@ def test_the_report_fits_a_terminal_and_says_what_to_believe(story: Story) -> No
     shown = story.second
     assert re.search(r"^ +trial +a seed: search +again +mean of 2: OOF +valid", shown, re.M)
     assert re.search(r"^the search's best AUC was 0\.\d{4}, trial \d+: optimistic", shown, re.M)
-    assert re.search(r"^valid AUC 0\.\d{4} ± .* chose nothing: the score to believe", shown, re.M)
+    assert re.search(r"^valid AUC 0\.\d{4} ± .* not used for selection", shown, re.M)
     report = shown[shown.index("Finalists, trained again") :]
     lines = [line for line in report.splitlines() if str(story.runs) not in line]
     assert max(map(len, lines)) <= 80

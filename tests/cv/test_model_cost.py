@@ -14,12 +14,12 @@ import pytest
 from mmctr_kit.cv.model_cost import (
     CANDIDATES,
     Measured,
-    kept_cost,
+    cached_cost,
     latencies,
     measure_cost,
     requests,
 )
-from mmctr_kit.cv.parallel import Crew
+from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.cv.plan import Plan, plan_cv
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
@@ -32,7 +32,7 @@ SETTINGS = ("training.epochs=1", "training.batch_size=256", "folds.count=2")
 
 def plan_here(data: ChallengeData, *settings: str) -> Plan:
     plan = plan_cv(load_recipe("din_demo", (*SETTINGS, *settings)), data, "cpu", 1)
-    return replace(plan, crew=Crew("cpu", 1, 1))
+    return replace(plan, resources=Resources(("cpu",), 1, 1))
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +91,11 @@ def test_a_cost_is_kept_for_the_same_run_alone(
     tiny: ChallengeData, run: Path, measured: Measured
 ) -> None:
     cache = run.parent / "costs" / "a.json"
-    assert kept_cost(plan_here(tiny), cache) == measured
-    assert kept_cost(plan_here(tiny, "model.mlp_hidden=[8]"), cache) is None
-    two = replace(plan_here(tiny), crew=Crew("cpu", 1, 2))
-    assert kept_cost(two, cache) is None
-    assert kept_cost(plan_here(tiny), run.parent / "costs" / "b.json") is None
+    assert cached_cost(plan_here(tiny), cache) == measured
+    assert cached_cost(plan_here(tiny, "model.mlp_hidden=[8]"), cache) is None
+    two = replace(plan_here(tiny), resources=Resources(("cpu",), 1, 2))
+    assert cached_cost(two, cache) is None
+    assert cached_cost(plan_here(tiny), run.parent / "costs" / "b.json") is None
 
 
 def test_a_request_is_one_users_history_with_many_items(tiny: ChallengeData) -> None:
@@ -132,7 +132,7 @@ def test_a_killed_measurement_is_one_line_and_keeps_nothing(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    with pytest.raises(RunError, match="process that measured 'a' died"):
+    with pytest.raises(RunError, match="process that measured 'a' was killed"):
         measure_cost(plan_here(tiny), run, tmp_path / "a.json")
     killer.join()
     assert not (tmp_path / "a.json").exists()

@@ -16,15 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmctr_kit.cv.fold import PHASES, Progress, fold_rows
-from mmctr_kit.cv.parallel import Crew
+from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.cv.plan import Plan, check_run, manifest_of, plan_cv
-from mmctr_kit.cv.run import LeftOff, run_cv
+from mmctr_kit.cv.run import ResumePoint, run_cv
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
 from mmctr_kit.datasets.synth import PRESETS, generate
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
 from mmctr_kit.files import write_json
-from mmctr_kit.items.table import feature_fingerprints
+from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import estimate_from
@@ -40,7 +40,7 @@ def recipe(*settings: str) -> Recipe:
 def plan_here(data: ChallengeData, found: Recipe) -> Plan:
     """A plan that is worked off in this process."""
     plan = plan_cv(found, data, "cpu")
-    return replace(plan, crew=Crew("cpu", 1, 1))
+    return replace(plan, resources=Resources(("cpu",), 1, 1))
 
 
 def run_here(data: ChallengeData, path: Path, *settings: str) -> Run:
@@ -120,9 +120,9 @@ def test_workers_side_by_side_make_the_run_that_one_process_makes(
     tiny: ChallengeData, finished: Run, tmp_path: Path
 ) -> None:
     plan = plan_here(tiny, recipe())
-    crew = replace(plan, crew=Crew("cpu", 2, 1))
+    resources = replace(plan, resources=Resources(("cpu",), 2, 1))
     told: list[Progress] = []
-    run = run_cv(crew, tmp_path / "c", False, told.append)
+    run = run_cv(resources, tmp_path / "c", False, told.append)
     assert run is not None
     assert contents(run.path) == contents(finished.path)
     assert sum(p.epoch is None for p in told) == 4
@@ -151,7 +151,7 @@ def test_force_replaces_a_run(tiny: ChallengeData, finished: Run, tmp_path: Path
 
 def test_a_failing_worker_ends_the_run_with_its_error(tiny: ChallengeData, tmp_path: Path) -> None:
     plan = plan_here(tiny, recipe())
-    gone = replace(plan, data=_elsewhere(tiny, tmp_path), crew=Crew("cpu", 2, 1))
+    gone = replace(plan, data=_elsewhere(tiny, tmp_path), resources=Resources(("cpu",), 2, 1))
     with pytest.raises(UsageError, match="no data folder"):
         run_cv(gone, tmp_path / "run", False, lambda _: None)
     assert not (tmp_path / "run" / "DONE").exists()
@@ -172,7 +172,7 @@ import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
 from mmctr_kit.data.load import load
-from mmctr_kit.cv.parallel import Crew
+from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.cv.plan import plan_cv
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.recipe import load_recipe
@@ -187,7 +187,7 @@ def kill(progress):
 if __name__ == "__main__":
     data, path, workers, *settings = sys.argv[1:]
     plan = plan_cv(load_recipe("din_demo", settings), load(Path(data)), "cpu")
-    plan = replace(plan, crew=Crew("cpu", int(workers), 1))
+    plan = replace(plan, resources=Resources(("cpu",), int(workers), 1))
     run_cv(plan, Path(path), False, kill)
 """
 
@@ -232,12 +232,12 @@ def test_a_run_that_goes_on_says_first_what_is_finished_and_after_which_epoch_ot
         if (event.fold, event.seed, event.epoch) == (1, 0, 1):
             raise KeyboardInterrupt
 
-    plan, path, told = plan_here(tiny, recipe()), tmp_path / "run", list[LeftOff]()
+    plan, path, told = plan_here(tiny, recipe()), tmp_path / "run", list[ResumePoint]()
     with pytest.raises(KeyboardInterrupt):
         run_cv(plan, path, False, stop, told.append)
     assert told == []  # a fresh run
     assert run_cv(plan, path, False, lambda _: None, told.append) is not None
-    assert told == [LeftOff(finished=((0, 0), (0, 1)), epochs={(1, 0): 1})]
+    assert told == [ResumePoint(finished=((0, 0), (0, 1)), epochs={(1, 0): 1})]
 
 
 def shuffled_rows(source: Path, out: Path, seed: int) -> Path:
@@ -342,7 +342,7 @@ def test_where_a_worker_is_killed_the_run_goes_on_with_fewer(
 ) -> None:
     killed = []
     plan = plan_here(tiny, recipe())
-    pair = replace(plan, crew=Crew("cpu", 2, 1))
+    pair = replace(plan, resources=Resources(("cpu",), 2, 1))
 
     def kill_a_worker(event: Progress) -> None:
         if event.epoch == 1 and not killed:
@@ -358,7 +358,7 @@ def test_where_a_worker_is_killed_the_run_goes_on_with_fewer(
 def test_where_every_worker_is_killed_that_is_one_line_and_the_run_can_go_on(
     tiny: ChallengeData, finished: Run, tmp_path: Path
 ) -> None:
-    pair = replace(plan_here(tiny, recipe()), crew=Crew("cpu", 2, 1))
+    pair = replace(plan_here(tiny, recipe()), resources=Resources(("cpu",), 2, 1))
 
     def kill_all(event: Progress) -> None:
         if event.epoch == 1:
@@ -435,15 +435,20 @@ def test_workers_refuse_an_item_file_that_changed_since_the_plan(
     pq.write_table(table, file)
     plan = plan_here(tiny, recipe("items.embedding=file", f"items.file={file}"))
     pq.write_table(table.set_column(1, "vector", pa.array(list(tiny.item_emb[1:, 8:16]))), file)
-    with pytest.raises(DataError, match="the data changed while the run began"):
-        run_cv(replace(plan, crew=Crew("cpu", 2, 1)), tmp_path / "run", False, lambda _: None)
+    with pytest.raises(DataError, match="changed while the command began"):
+        run_cv(
+            replace(plan, resources=Resources(("cpu",), 2, 1)),
+            tmp_path / "run",
+            False,
+            lambda _: None,
+        )
 
 
 def test_what_a_run_would_refuse_is_known_before_it_begins(
     tiny: ChallengeData, finished: Run, tmp_path: Path
 ) -> None:
     def check(one: Recipe, path: Path) -> bool:
-        return check_run(one, tiny, feature_fingerprints(one, tiny), path, force=False)
+        return check_run(one, tiny, ItemFeatures.derive(one, tiny), path, force=False)
 
     assert check(recipe(), finished.path)
     assert not check(recipe(), tmp_path / "new")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mmctr_kit.data.folds import fold_fingerprint, held_out, splitmix64, user_folds, user_hash
+from mmctr_kit.data.folds import fold_fingerprint, held_out, user_folds, user_hash
 
 USERS = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=30)
 SEED = st.integers(-(2**63), 2**63 - 1)
@@ -34,15 +34,6 @@ def test_folds_never_change_between_versions() -> None:
     assert user_folds(users, 5, 0).tolist() == [4, 1, 0, 0, 2, 4, 4, 4]
     # SplitMix64 of 0 is 0xE220A8397B1DCDAF: the key of seed 0, and of this user the other half
     assert user_hash(ids([0xE220A8397B1DCDAF - 2**64]), 0).tolist() == [0xE220A8397B1DCDAF]
-
-
-def test_splitmix64_is_the_published_function() -> None:
-    state = np.arange(3, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    assert [hex(x) for x in splitmix64(state).tolist()] == [
-        "0xe220a8397b1dcdaf",
-        "0x6e789e6aa1b965f4",
-        "0x6c45d188009454f",
-    ]
 
 
 @pytest.mark.parametrize("kind", [np.int32, np.uint32, np.int64, np.uint64])

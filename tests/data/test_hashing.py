@@ -1,3 +1,4 @@
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -5,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mmctr_kit.data.hashing import among, distinct, pair_keys, sequence_keys, vector_keys
+from mmctr_kit.data.hashing import (
+    among,
+    digest,
+    distinct,
+    pair_keys,
+    sequence_keys,
+    splitmix64,
+    vector_keys,
+)
 
 SMALL = st.integers(-3, 3)
 RUNS = st.lists(st.lists(SMALL, max_size=4), max_size=12)
@@ -45,3 +54,23 @@ def test_distinct_and_among_are_numpys_unique_and_isin(a: list[int], b: list[int
     x, y = np.array(a, np.int64), np.array(b, np.int64)
     assert distinct(x).tolist() == sorted(set(a))
     assert among(x, distinct(y)).tolist() == np.isin(x, y).tolist()
+
+
+def test_splitmix64_is_the_published_function() -> None:
+    state = np.arange(3, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    assert [hex(x) for x in splitmix64(state).tolist()] == [
+        "0xe220a8397b1dcdaf",
+        "0x6e789e6aa1b965f4",
+        "0x6c45d188009454f",
+    ]
+
+
+def test_a_digest_is_sha256_of_each_header_and_the_bytes_in_c_order() -> None:
+    a, b = np.arange(6.0).reshape(2, 3), np.zeros((0, 2), np.int8)
+    text = b"a float64 (2, 3)" + a.tobytes() + b"b int8 (0, 2)"
+    assert digest(a=a, b=b) == hashlib.sha256(text).hexdigest()
+    assert digest("", a=a) == hashlib.sha256(a.tobytes()).hexdigest()
+    assert digest("{shape}", a=a) == hashlib.sha256(b"(2, 3)" + a.tobytes()).hexdigest()
+    assert digest(a=np.asfortranarray(a), b=b) == digest(a=a, b=b)
+    others = (digest(a=a), digest(b=b, a=a), digest(a=a.T, b=b), digest(a=a.astype(int), b=b))
+    assert len({digest(a=a, b=b), *others}) == 5

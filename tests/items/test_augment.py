@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mmctr_kit.data.dataset import ChallengeData, Examples
-from mmctr_kit.items.augment import later_items
-from mmctr_kit.items.table import item_levels
+from mmctr_kit.items.augment import next_item_examples
+from mmctr_kit.items.features import item_levels
 from mmctr_kit.recipe import Augmentation
 
 MOST = 64
@@ -21,7 +21,9 @@ def rows(tiny: ChallengeData) -> np.ndarray:
 
 
 def made(tiny: ChallengeData, rows: np.ndarray, most: int = MOST, seed: int = 0) -> Examples:
-    return later_items(tiny, rows, Augmentation(per_user=2, negatives=3), most, seed)
+    return next_item_examples(
+        tiny, rows, Augmentation(per_user=2, negatives=3), most, item_levels(tiny), seed
+    )
 
 
 def history(data: ChallengeData, user: int) -> list[int]:
@@ -98,7 +100,7 @@ def test_the_draws_depend_on_the_seed_and_on_no_label_of_other_rows(
 def test_negatives_come_from_where_the_recipe_says(tiny: ChallengeData, rows: np.ndarray) -> None:
     def drawn(**options: object) -> np.ndarray:
         wanted = Augmentation.model_validate({"per_user": 3, "negatives": 10, **options})
-        found = later_items(tiny, rows, wanted, MOST, 0)
+        found = next_item_examples(tiny, rows, wanted, MOST, item_levels(tiny), 0)
         return np.bincount(found.item_id[found.label == 0], minlength=tiny.n_items + 1)
 
     shown = tiny.train.item_id[rows][tiny.train.labels()[rows] == 0]
@@ -125,6 +127,6 @@ def test_a_user_who_has_every_item_gets_no_negative(tiny: ChallengeData) -> None
     history = np.zeros(len(tiny.train), np.int32)
     train = replace(tiny.train, history=history)
     whole = replace(tiny, histories=histories, rows={**tiny.rows, "train": train})
-    found = later_items(whole, rows, Augmentation(per_user=1), MOST, 0)
+    found = next_item_examples(whole, rows, Augmentation(per_user=1), MOST, item_levels(whole), 0)
     assert found.label is not None
     assert (found.label == 1).all()

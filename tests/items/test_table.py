@@ -16,7 +16,7 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
 from mmctr_kit.data.modalities import Modality, load_modality
 from mmctr_kit.errors import DataError, UsageError
-from mmctr_kit.items.table import describe, item_parts, item_table, left_out, table_fingerprint
+from mmctr_kit.items.table import describe, item_parts, item_table, missing_modalities
 from mmctr_kit.recipe import Items
 
 
@@ -65,16 +65,6 @@ def test_what_is_not_there_is_one_line(tiny_root: Path, tmp_path: Path) -> None:
         item_table(data, Items(embedding="e4"))
     with pytest.raises(UsageError, match="no item-embedding file"):
         item_table(data, Items(embedding="file", file=str(tmp_path / "absent.parquet")))
-
-
-def test_the_fingerprint_is_of_values_and_shape() -> None:
-    table = np.arange(12, dtype=np.float32).reshape(3, 4)
-    assert table_fingerprint(table) == table_fingerprint(np.asfortranarray(table))
-    changed = table.copy()
-    changed[2, 3] = np.nextafter(np.float32(11), np.float32(12))
-    others = (changed, table.reshape(4, 3), table[:, ::-1], table[:, :0])
-    found = {table_fingerprint(t) for t in (table, *others)}
-    assert len(found) == 5
 
 
 MADE = [
@@ -226,12 +216,12 @@ def test_without_an_image_what_is_made_of_both_is_made_of_text_and_says_so(
     pq.write_table(pq.read_table(path).drop_columns(["img_emb_CLIPRN50"]), path)
     data = load(folder)
     text = item_table(data, Items(embedding="text", text_dim=20))
-    assert left_out(data, Items(embedding="text")) == ()
+    assert missing_modalities(data, Items(embedding="text")) == ()
     assert np.array_equal(item_table(data, Items(embedding="separate_pca", text_dim=20)), text)
     assert np.array_equal(item_table(data, Items(embedding="joint_pca", dim=20)), text)
     raw = Items(embedding="raw")
     assert item_table(data, raw).shape[1] == 768
-    assert left_out(data, raw) == ("image",)
+    assert missing_modalities(data, raw) == ("image",)
     assert item_parts(data, raw)[0] == (768,)
     assert describe(data, raw) == "text: 768 dimensions, as given"
     with pytest.raises(DataError, match=r"no image embedding .*; use items.embedding: text$"):

@@ -56,7 +56,7 @@ def tune(home: Path, work: Path, trials: int) -> tuple[Estimate, Estimate, float
     """The reported valid AUC, the true test AUC, and the optimism of the search."""
     recipe, data = load_recipe("din_mha_demo", SETTINGS), load(home / "data")
     plan = plan_study(recipe, data, "cpu", 1)
-    plan = replace(plan, crew=replace(plan.crew, threads=1))
+    plan = replace(plan, resources=replace(plan.resources, threads=1))
     folder = begin_study(plan, work / f"{home.name}-{trials}.study", False)[0]
     search_study(plan, folder, trials, None, lambda _event: None)
     found = conclude_study(plan, folder, 1, FINALISTS, SEEDS, lambda _number, _event: None)

@@ -31,4 +31,4 @@ def small_demo(work: Path, users: int, seed: int) -> Path:
 def quiet_plan(recipe: Recipe, data: ChallengeData) -> Plan:
     """A plan on one thread of this process: on a busy machine two wait for each other."""
     plan = plan_cv(recipe, data, "cpu", 1)
-    return replace(plan, crew=replace(plan.crew, threads=1))
+    return replace(plan, resources=replace(plan.resources, threads=1))

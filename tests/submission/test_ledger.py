@@ -106,8 +106,8 @@ def test_an_unknown_file_an_absent_one_and_another_task_are_one_line_each(
     record(book, file, run, Task.TASK2, 50)
     for path, task, said in (
         (written(tmp_path / "b.zip", seed=1), None, "is none of the 1 submissions"),
-        (tmp_path / "absent.zip", None, "no file"),
-        (file, Task.TASK1, "was written for Task2, found --task for Task1"),
+        (tmp_path / "absent.zip", None, "cannot read the submission"),
+        (file, Task.TASK1, "was written for Task2, not for --task Task1"),
     ):
         with pytest.raises(UsageError, match=said) as found:
             add_score(book, path, 0.9, task, "")
@@ -144,7 +144,7 @@ def test_a_damaged_line_is_named_and_the_others_are_read(
     book.write_text("\n".join(lines) + "\n")
     found = read_ledger(book)
     assert [e.sha256 for e in found.submitted] == [entry["sha256"]]
-    assert [line.split(" is not read")[0] for line in found.damaged] == [
+    assert [line.split(" cannot be read")[0] for line in found.damaged] == [
         f"{book} line {i}" for i in range(1, 7)
     ]
 

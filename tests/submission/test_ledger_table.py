@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.submission.ledger import Entry, Ledger, Scored, Submitted
+from mmctr_kit.submission.ledger import Entry, LeaderboardScore, Ledger, Submitted
 from mmctr_kit.submission.ledger_table import agreements, standings
 
 
@@ -19,8 +19,8 @@ def submitted(name: str, oof: float | None, valid: float | None, task: str = "Ta
     )
 
 
-def scored(name: str, auc: float, task: str = "Task2") -> Scored:
-    return Scored(name, task, auc, "2025-03-02", "")
+def scored(name: str, auc: float, task: str = "Task2") -> LeaderboardScore:
+    return LeaderboardScore(name, task, auc, "2025-03-02", "")
 
 
 def table(*entries: Entry) -> Ledger:

@@ -17,9 +17,10 @@ from torch._subclasses import FakeTensorMode
 from torch.utils import backend_registration as backend
 
 from mmctr_kit.recipe import Training
+from mmctr_kit.testing import ROW_SIGNALS, SIGNALS, USERS, build_model
 from mmctr_kit.training.data.batches import DeviceData, DeviceRows
 from mmctr_kit.training.step import Step
-from tests.models.test_contract import KNOW_USERS, NEURAL, ROW_SIGNALS, SIGNALS, USERS, build
+from tests.models.test_contract import KNOW_USERS, NEURAL
 
 GPU = "fakegpu"
 ROWS, POSITIONS, BATCH, STATIC = 1_000, 8_000, 64, 700
@@ -81,7 +82,7 @@ def error_of(
     rows: int = BATCH,
     user_updates: str = "dense",
 ) -> str:
-    model = build(name)
+    model = build_model(name)
     options = Training.model_validate(
         {
             "optimizer": optimizer,

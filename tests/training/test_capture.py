@@ -1,5 +1,6 @@
 """What a captured step reads and writes: replayed, it trains the model that it trains launched."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,22 @@ import torch
 from torch import Tensor
 
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.recipe import load_recipe
+from mmctr_kit.recipe import Recipe, load_recipe, parse_recipe
 from mmctr_kit.training.data import host_stream as placement
 from mmctr_kit.training.data.host_stream import OnHost
 from mmctr_kit.training.learner import State
-from mmctr_kit.training.neural import NeuralLearner
+from tests.models.test_contract import NEURAL
+from tests.training.learners import learner_of
 from tests.training.recorded import Recorder, capture_on_cpu
 
 NARROW = ("model.embedding_dim=4", "model.item_emb_dim=8")
+SHORT = (
+    *NARROW,
+    "model.max_length=16",
+    "model.dim_feedforward=16",
+    "model.dcn_hidden=[16,8]",
+    "model.mlp_hidden=[8]",
+)
 CASES: dict[str, tuple[str, ...]] = {
     "din_demo": (),
     "din_mha_demo": ("signals.kinds=all", "augmentation.per_user=1"),
@@ -28,29 +37,35 @@ CASES: dict[str, tuple[str, ...]] = {
         "training.embedding_regularizer=1e-4",
     ),
     "qin": NARROW,
-    "transformer_dcn": (
-        *NARROW,
-        "model.max_length=16",
-        "model.dim_feedforward=16",
-        "model.dcn_hidden=[16,8]",
-        "model.mlp_hidden=[8]",
-    ),
+    "transformer_dcn": SHORT,
+    "transformer_dcn_momo": SHORT,
     "target_only": (),
     "history_length_only": (),
 }
 
 
-def trained(data: ChallengeData, recipe: str, place: str) -> list[tuple[float, State]]:
+OTHERS = sorted(set(NEURAL) - {load_recipe(name).model_name for name in CASES})
+"""Models without a case above: they are trained at their defaults."""
+
+
+def recipe_of(case: str, training: Mapping[str, Any]) -> Recipe:
+    if case in CASES:
+        settings = [f"training.{key}={value}" for key, value in training.items()]
+        return load_recipe(case, (*CASES[case], *settings))
+    return parse_recipe({"name": case, "model": {"name": case}, "training": training}, case)
+
+
+def trained(data: ChallengeData, case: str, place: str) -> list[tuple[float, State]]:
     """Two fits of one learner, the second on other users."""
-    options = (
-        "training.epochs=1",
-        "training.min_steps=0",
-        "training.batch_size=128",
-        "training.precision=float32",
-        "training.steps=captured",
-        f"training.data_on={place}",
-    )
-    learner = NeuralLearner(load_recipe(recipe, (*CASES[recipe], *options)), data, "cpu")
+    options = {
+        "epochs": 1,
+        "min_steps": 0,
+        "batch_size": 128,
+        "precision": "float32",
+        "steps": "captured",
+        "data_on": place,
+    }
+    learner = learner_of(recipe_of(case, options), data)
     found, users = [], data.train.user_id % 5
     for fold in (0, 1):
         rows = np.flatnonzero((users != fold) & (users != 4))
@@ -60,17 +75,17 @@ def trained(data: ChallengeData, recipe: str, place: str) -> list[tuple[float, S
 
 
 @pytest.mark.parametrize("place", ["device", "host"])
-@pytest.mark.parametrize("recipe", CASES)
+@pytest.mark.parametrize("case", [*CASES, *OTHERS])
 def test_a_replayed_step_trains_what_a_launched_one_does(
-    recipe: str, place: str, tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch
+    case: str, place: str, tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bit for bit: of another fold and other chunks too, and no host waits within the step."""
     # The paths of a GPU, where what is made has a size that does not depend on the rows.
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     monkeypatch.setattr(placement, "OnHost", lambda *given: OnHost(*given, 600, 1 << 22))
-    expected = trained(tiny, recipe, place)
+    expected = trained(tiny, case, place)
     recordings = capture_on_cpu(monkeypatch)
-    found = trained(tiny, recipe, place)
+    found = trained(tiny, case, place)
     assert len(recordings) >= 2
     for (loss, weights), (other_loss, others) in zip(found, expected, strict=True):
         assert loss == other_loss

@@ -17,7 +17,7 @@ from mmctr_kit.training.cuda_graph import PlainSteps, StaticSteps, resolve_steps
 from mmctr_kit.training.data.batches import DeviceData, make_batch, to_device
 from mmctr_kit.training.data.sampler import RowStream
 from mmctr_kit.training.data.source import Chunk, OnDevice
-from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, plain
+from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, eager
 from tests.training.test_fit import CPU, small_din
 
 RATES = torch.tensor([1e-3, 2e-3, 3e-3, 1e-3])
@@ -48,7 +48,7 @@ def small_transformer(tiny: ChallengeData) -> TransformerDCN:
     return model
 
 
-def step_of(model: nn.Module, data: DeviceData, forward: Forward = plain) -> Step:
+def step_of(model: nn.Module, data: DeviceData, forward: Forward = eager) -> Step:
     known = torch.ones(data.n_users + 1, dtype=torch.bool)
     return Step(model.eval(), data, Training(), known, forward)
 
@@ -83,7 +83,7 @@ def run(
 def logits(step: Step, rows: Tensor) -> Tensor:
     """(B,) of the train rows (B,)."""
     with torch.no_grad():
-        return plain(step.model, step.batch(rows))
+        return eager(step.model, step.batch(rows))
 
 
 def test_plain_steps_train_as_steps_without_dummies_do(
@@ -101,7 +101,7 @@ def test_plain_steps_train_as_steps_without_dummies_do(
         assert torch.allclose(second.state()[name], tensor, atol=1e-5), name
 
 
-@pytest.mark.parametrize("forward", [plain, compiled("aot_eager")], ids=["plain", "compiled"])
+@pytest.mark.parametrize("forward", [eager, compiled("aot_eager")], ids=["plain", "compiled"])
 def test_steps_of_fixed_size_train_the_model_that_plain_ones_train(
     device_data: DeviceData, tiny: ChallengeData, forward: Forward
 ) -> None:
@@ -118,7 +118,7 @@ def test_steps_of_fixed_size_train_the_model_that_plain_ones_train(
         assert torch.allclose(second.state()[name], tensor, atol=1e-5), name
 
 
-@pytest.mark.parametrize("forward", [plain, compiled("aot_eager")], ids=["plain", "compiled"])
+@pytest.mark.parametrize("forward", [eager, compiled("aot_eager")], ids=["plain", "compiled"])
 def test_a_model_that_pads_is_trained_in_buckets_as_without(
     device_data: DeviceData, tiny: ChallengeData, forward: Forward
 ) -> None:
@@ -126,7 +126,7 @@ def test_a_model_that_pads_is_trained_in_buckets_as_without(
     assert len(stream(device_data).sizes.buckets) > 1
     first = step_of(small_transformer(tiny), device_data)
     expected = run(PlainSteps(first), index, RATES)
-    for kind, way in ((PlainSteps, plain), (StaticSteps, forward)):
+    for kind, way in ((PlainSteps, eager), (StaticSteps, forward)):
         second = step_of(small_transformer(tiny), device_data, way)
         found = run(kind(second), index, RATES, known=True)
         assert second.forward is way  # and nothing fell back
@@ -189,7 +189,7 @@ def test_steps_tell_the_model_what_is_known_of_its_batches(
 
     def listening(model: nn.Module, batch: Batch) -> Tensor:
         told.append(batch)
-        return plain(model, batch)
+        return eager(model, batch)
 
     known, total = stream(device_data), torch.zeros(())
     steps = kind(step_of(small_din(tiny), device_data, listening))
@@ -233,7 +233,7 @@ def test_advice_against_float32_is_not_passed_on(
 ) -> None:
     def advising(model: nn.Module, batch: Batch) -> Tensor:
         warnings.warn("TensorFloat32 tensor cores available but not enabled", stacklevel=1)
-        return plain(model, batch)
+        return eager(model, batch)
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -295,7 +295,7 @@ def test_replayed_steps_train_the_model_that_plain_ones_train(
 ) -> None:
     data = to_device(tiny, torch.device("cuda"), 64)
     options = Training(precision="float32")
-    ways = {"plain": (plain, make_batch), "compiled": (compiled(), compiled_batches())}
+    ways = {"plain": (eager, make_batch), "compiled": (compiled(), compiled_batches())}
     known = torch.ones(data.n_users + 1, dtype=torch.bool, device="cuda")
     index, rates = batches(data).cuda(), RATES.cuda()
     first = Step(small(tiny).cuda().eval(), data, options, known)
@@ -304,7 +304,7 @@ def test_replayed_steps_train_the_model_that_plain_ones_train(
     steps = StaticSteps(second)
     found = run(steps, index, rates, known=True)
     assert steps._graph is not None
-    assert (second.forward is not plain, second.batches is not make_batch) == (how != "plain",) * 2
+    assert (second.forward is not eager, second.batches is not make_batch) == (how != "plain",) * 2
     assert torch.allclose(found, expected, rtol=1e-4)
     # Not the weights: Adam makes as much of a gradient that is rounding alone as of any other.
     assert torch.allclose(*(logits(s, index[0]) for s in (second, first)), atol=1e-3)

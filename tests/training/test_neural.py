@@ -10,12 +10,12 @@ from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.recipe import load_recipe
-from mmctr_kit.training.build import make_learner
 from mmctr_kit.training.data import host_stream as placement
 from mmctr_kit.training.data.host_stream import OnHost
 from mmctr_kit.training.fit import Fit
 from mmctr_kit.training.learner import Learner
 from mmctr_kit.training.neural import KNOWN_USER
+from tests.training.learners import learner_of
 
 SETTINGS = ("training.epochs=2", "training.batch_size=256")
 MORE = (*SETTINGS, "signals.kinds=all", "augmentation.per_user=1")
@@ -26,7 +26,7 @@ TRAIN, HOLDOUT = np.arange(1500), np.arange(1500, 2000)
 @pytest.fixture(scope="module")
 def learner(tiny: ChallengeData) -> Learner:
     """Fitted."""
-    learner = make_learner(load_recipe("din_demo", SETTINGS), tiny, "cpu")
+    learner = learner_of(load_recipe("din_demo", SETTINGS), tiny)
     list(learner.fit(TRAIN, HOLDOUT, seed=3))
     return learner
 
@@ -36,14 +36,14 @@ def test_loaded_weights_predict_what_the_fitted_model_did(
 ) -> None:
     fitted = learner.predict("test")
     assert fitted.shape == (len(tiny.test),)
-    other = make_learner(load_recipe("din_demo", SETTINGS), tiny, "cpu")
+    other = learner_of(load_recipe("din_demo", SETTINGS), tiny)
     other.load(learner.weights())
     assert np.array_equal(other.predict("test"), fitted)
 
 
 def test_what_is_counted_in_a_fold_comes_back_with_its_weights(tiny: ChallengeData) -> None:
     recipe = load_recipe("din_mha_demo", MORE)
-    first, other = (make_learner(recipe, tiny, "cpu") for _ in range(2))
+    first, other = (learner_of(recipe, tiny) for _ in range(2))
     list(first.fit(TRAIN, HOLDOUT, seed=3))
     list(other.fit(np.arange(500, 2000), np.arange(500), seed=4))
     other.load(first.weights())
@@ -54,10 +54,10 @@ def test_what_is_counted_in_a_fold_comes_back_with_its_weights(tiny: ChallengeDa
 
 def test_a_fit_with_signals_and_extra_rows_resumes_bit_for_bit(tiny: ChallengeData) -> None:
     recipe = load_recipe("din_mha_demo", MORE)
-    whole, cut = (make_learner(recipe, tiny, "cpu") for _ in range(2))
+    whole, cut = (learner_of(recipe, tiny) for _ in range(2))
     list(whole.fit(TRAIN, HOLDOUT, seed=3))
     state = next(cut.fit(TRAIN, HOLDOUT, seed=3)).state()
-    resumed = make_learner(recipe, tiny, "cpu")
+    resumed = learner_of(recipe, tiny)
     assert len(list(resumed.fit(TRAIN, HOLDOUT, 3, state))) == 1
     assert np.array_equal(resumed.predict("test"), whole.predict("test"))
 
@@ -71,7 +71,7 @@ def test_rows_on_the_host_train_bit_for_bit_what_rows_on_the_device_do(
     found = []
     for data_on in ("device", "host"):
         settings = (*MORE, f"training.steps={steps}", f"training.data_on={data_on}")
-        learner = make_learner(load_recipe("din_mha_demo", settings), tiny, "cpu")
+        learner = learner_of(load_recipe("din_mha_demo", settings), tiny)
         epochs = list(learner.fit(TRAIN, HOLDOUT, seed=3))
         assert learner.data_on == data_on
         told = [np.array([e.train_loss, e.holdout_auc]) for e in epochs]
@@ -81,7 +81,7 @@ def test_rows_on_the_host_train_bit_for_bit_what_rows_on_the_device_do(
 
 def test_a_fit_begun_on_the_device_goes_on_from_the_host_bit_for_bit(tiny: ChallengeData) -> None:
     device, host = (load_recipe("din_mha_demo", (*MORE, f"training.data_on={d}")) for d in DATA_ON)
-    whole, cut, resumed = (make_learner(r, tiny, "cpu") for r in (device, device, host))
+    whole, cut, resumed = (learner_of(r, tiny) for r in (device, device, host))
     list(whole.fit(TRAIN, HOLDOUT, seed=3))
     state = next(cut.fit(TRAIN, HOLDOUT, seed=3)).state()
     assert len(list(resumed.fit(TRAIN, HOLDOUT, 3, state))) == 1
@@ -91,13 +91,13 @@ def test_a_fit_begun_on_the_device_goes_on_from_the_host_bit_for_bit(tiny: Chall
 
 def test_the_cost_is_measured_where_the_rows_lie(tiny: ChallengeData) -> None:
     recipe = load_recipe("din_demo", (*SETTINGS, "training.data_on=host"))
-    assert make_learner(recipe, tiny, "cpu").cost(2000).data_on == "host"
+    assert learner_of(recipe, tiny).cost(2000).data_on == "host"
 
 
 def test_a_model_fitted_after_another_is_the_model_fitted_alone(
     tiny: ChallengeData, learner: Learner
 ) -> None:
-    other = make_learner(load_recipe("din_demo", SETTINGS), tiny, "cpu")
+    other = learner_of(load_recipe("din_demo", SETTINGS), tiny)
     list(other.fit(HOLDOUT, TRAIN, seed=9))
     list(other.fit(TRAIN, HOLDOUT, seed=3))
     assert np.array_equal(other.predict("test"), learner.predict("test"))
@@ -111,7 +111,7 @@ def test_steps_of_fixed_size_learn_what_plain_ones_do(tiny: ChallengeData, steps
     predicted = []
     for how in ("plain", steps):
         recipe = load_recipe("din_mha_demo", (*settings, f"training.steps={how}"))
-        learner = make_learner(recipe, tiny, "cpu")
+        learner = learner_of(recipe, tiny)
         list(learner.fit(TRAIN, HOLDOUT, seed=3))
         predicted.append(learner.predict("test"))
     assert np.allclose(*predicted, atol=1e-3)
@@ -120,7 +120,7 @@ def test_steps_of_fixed_size_learn_what_plain_ones_do(tiny: ChallengeData, steps
 def test_extra_rows_make_the_epochs_longer(tiny: ChallengeData) -> None:
     steps = {}
     for name, settings in (("own", SETTINGS), ("more", MORE)):
-        learner = make_learner(load_recipe("din_mha_demo", settings), tiny, "cpu")
+        learner = learner_of(load_recipe("din_mha_demo", settings), tiny)
         steps[name] = next(iter(learner.fit(TRAIN, HOLDOUT, seed=3))).steps
     assert steps == {"own": -(-1500 // 256), "more": -(-3000 // 256)}
 
@@ -138,7 +138,7 @@ def test_histories_of_users_outside_the_fold_change_no_signal(tiny: ChallengeDat
     assert not np.array_equal(changed, tiny.histories.values)
     found = []
     for data in (tiny, other):
-        learner = make_learner(recipe, data, "cpu")
+        learner = learner_of(recipe, data)
         list(learner.fit(TRAIN, HOLDOUT, seed=3))
         found.append(learner.predict("train", TRAIN))
     assert np.array_equal(*found)
@@ -146,7 +146,7 @@ def test_histories_of_users_outside_the_fold_change_no_signal(tiny: ChallengeDat
 
 def test_a_learner_without_a_model_says_so(tiny: ChallengeData) -> None:
     with pytest.raises(ValueError, match="nothing was fitted"):
-        make_learner(load_recipe("din_demo", SETTINGS), tiny, "cpu").predict("test")
+        learner_of(load_recipe("din_demo", SETTINGS), tiny).predict("test")
 
 
 def test_the_cost_counts_what_a_fit_would_do(learner: Learner) -> None:
@@ -172,7 +172,7 @@ def test_a_full_gpu_is_told_in_one_line(
     def full(*_arguments: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
-    learner = make_learner(load_recipe("din_demo", SETTINGS), tiny, "cpu")
+    learner = learner_of(load_recipe("din_demo", SETTINGS), tiny)
     monkeypatch.setattr(Fit, "predict", full)
     with pytest.raises(MmctrKitError, match=r"memory is full; lower training.batch_size"):
         list(learner.fit(TRAIN, HOLDOUT, seed=3))

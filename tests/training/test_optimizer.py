@@ -1,12 +1,16 @@
 """mmctr_kit.training.optimizer: rates, precision, and an Adam whose state stays in place."""
 
+from itertools import chain
+
 import pytest
 import torch
 from torch import nn
 
 from mmctr_kit.recipe import Training
+from mmctr_kit.testing import build_model
 from mmctr_kit.training import optimizer
-from mmctr_kit.training.optimizer import adam, learning_rate, resolve_precision
+from mmctr_kit.training.optimizer import adam, learning_rate, regularised, resolve_precision
+from tests.models.test_contract import NEURAL
 
 CPU = torch.device("cpu")
 
@@ -63,3 +67,56 @@ def test_large_networks_train_in_bf16_where_the_cpu_is_fast_at_it(
     assert resolve_precision("auto", large, CPU) == ("bf16" if fast else "float32")
     assert resolve_precision("bf16", small, CPU) == "bf16"
     assert resolve_precision("float32", large, CPU) == "float32"
+
+
+def names_of(model: nn.Module) -> dict[str, set[str]]:
+    """The names of the model's parameters in each part of :func:`regularised`."""
+    parts, names = regularised(model), {id(p): n for n, p in model.named_parameters()}
+    return {k: {names[id(p)] for p in parameters} for k, parameters in vars(parts).items()}
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_every_parameter_of_a_model_has_one_regulariser_or_none(name: str) -> None:
+    model = build_model(name)
+    parts = names_of(model)
+    every = sorted(n for n, _ in model.named_parameters())
+    assert sorted(chain.from_iterable(parts.values())) == every
+    tables = {n for n, m in model.named_modules() if isinstance(m, nn.Embedding)}
+    assert parts["embedding"] == {n for n in every if n.rpartition(".")[0] in tables} | {
+        n for n in every if n.startswith(("items.project.weight", "items.project.modality"))
+    }
+    shapes = {n: p.shape for n, p in model.named_parameters()}
+    assert all(len(shapes[n]) < 2 for n in parts["exempt"])
+    assert all(len(shapes[n]) == 2 for n in parts["net"])
+
+
+@pytest.mark.parametrize(
+    ("module", "net"),
+    [
+        (nn.GRU(3, 4), {"weight_ih_l0", "weight_hh_l0"}),
+        (
+            nn.LSTM(3, 4, bidirectional=True, proj_size=2),
+            {f"weight_{kind}_l0{way}" for kind in ("ih", "hh", "hr") for way in ("", "_reverse")},
+        ),
+        (
+            nn.MultiheadAttention(4, 2, add_bias_kv=True, kdim=3),
+            {"q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj.weight"},
+        ),
+        (nn.MultiheadAttention(4, 2), {"in_proj_weight", "out_proj.weight"}),
+        (nn.Conv1d(3, 4, 2), {"weight"}),
+        (nn.Sequential(nn.LayerNorm([3, 4]), nn.BatchNorm1d(3), nn.PReLU(3)), set()),
+    ],
+)
+def test_weights_of_any_type_of_module_are_the_nets(module: nn.Module, net: set[str]) -> None:
+    parts = names_of(module)
+    every = {n for n, _ in module.named_parameters()}
+    assert parts == {"embedding": set(), "net": net, "exempt": every - net}
+
+
+def test_a_weight_that_a_module_shares_with_an_embedding_is_a_table() -> None:
+    layer, table = nn.Linear(3, 5), nn.Embedding(5, 3)
+    layer.weight = table.weight
+    parts = regularised(nn.Sequential(layer, table))
+    assert [id(p) for p in parts.embedding] == [id(table.weight)]
+    assert parts.net == []
+    assert [id(p) for p in parts.exempt] == [id(layer.bias)]

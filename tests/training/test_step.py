@@ -2,12 +2,15 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.din import DIN
+from mmctr_kit.models.layers.blocks import logloss
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.data.batches import DeviceData, to_device
-from mmctr_kit.training.step import Step
+from mmctr_kit.training.step import Forward, Step, compiled, eager
 from tests.training.test_fit import CPU, small_din
 
 
@@ -74,3 +77,34 @@ def test_filling_in_a_state_goes_back_to_it_without_moving_anything(
     step.fill(before)
     assert all(torch.equal(v, before[k]) for k, v in step.state().items())
     assert {k: v.data_ptr() for k, v in step.state().items()} == places
+
+
+class WithLoss(DIN):
+    """A DIN that is trained on its logloss and a penalty on its logits."""
+
+    def loss(self, batch: Batch, labels: Tensor) -> Tensor:
+        logit = self(batch)
+        return logloss(logit, labels) + 0.1 * logit.square().mean()
+
+
+@pytest.mark.parametrize("forward", [eager, compiled("aot_eager")], ids=["eager", "compiled"])
+def test_a_model_is_trained_on_its_own_loss(
+    forward: Forward, device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    model = small_din(tiny).eval()
+    model.__class__ = WithLoss
+    options = Training(clip_norm=None, embedding_regularizer=0.0)
+    step = step_of(model, device_data, options)
+    step.forward = forward
+    index = torch.arange(64)
+    batch, labels = step.batch(index), step.labels[index]
+    logit = model(batch)
+    expected = nn.functional.binary_cross_entropy_with_logits(logit, labels)
+    expected = expected + 0.1 * logit.square().mean()
+    gradients = torch.autograd.grad(expected, step.trained(), allow_unused=True)
+    loss = step(index)
+    assert torch.allclose(loss, expected)
+    for parameter, gradient in zip(step.trained(), gradients, strict=True):
+        assert parameter.grad is not None
+        assert gradient is not None
+        assert torch.allclose(parameter.grad, gradient, atol=1e-6)

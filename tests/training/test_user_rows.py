@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.din_target_encoder import DINTargetEncoder
-from mmctr_kit.models.layers.users import UserEmbedding
+from mmctr_kit.models.layers.blocks import UserEmbedding
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.cuda_graph import PlainSteps, StaticSteps
 from mmctr_kit.training.data.batches import DeviceData, make_batch, tensor, to_device
 from mmctr_kit.training.data.sampler import RowStream
 from mmctr_kit.training.data.source import OnDevice
 from mmctr_kit.training.fit import Fit
-from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, plain
+from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, eager
 from mmctr_kit.training.user_rows import UserRows, distinct
 from tests.training.test_cuda_graph import run
 from tests.training.test_fit import CPU, HOLDOUT, TRAIN, small_din, states_equal
@@ -84,7 +84,7 @@ def rows(**options: Any) -> Training:
 
 
 def step_of(
-    model: nn.Module, data: DeviceData, options: Training, forward: Forward = plain
+    model: nn.Module, data: DeviceData, options: Training, forward: Forward = eager
 ) -> Step:
     known = torch.ones(data.n_users + 1, dtype=torch.bool, device=data.device)
     return Step(model, data, options, known, forward)
@@ -199,7 +199,7 @@ def test_the_model_holds_the_whole_table_but_in_its_forward_pass(device_data: De
         assert int(batch.user.max()) <= len(batch.user)
         if len(held) == 3:
             raise RuntimeError("no memory")
-        return plain(module, batch)
+        return eager(module, batch)
 
     step = step_of(model, device_data, rows(), forward)
     names = [name for name, _ in model.named_parameters()]
@@ -249,7 +249,7 @@ def test_dense_updates_are_left_alone(device_data: DeviceData) -> None:
     assert model.user.weight.grad is not None
 
 
-def static(model: nn.Module, data: DeviceData, forward: Forward = plain) -> Step:
+def static(model: nn.Module, data: DeviceData, forward: Forward = eager) -> Step:
     return step_of(model.eval(), data, rows(), forward)
 
 
@@ -257,7 +257,7 @@ def static(model: nn.Module, data: DeviceData, forward: Forward = plain) -> Step
 def test_steps_of_fixed_size_train_the_model_that_plain_ones_train(
     device_data: DeviceData, tiny: ChallengeData, way: str
 ) -> None:
-    index, forward = batches(device_data), compiled("aot_eager") if way == "compiled" else plain
+    index, forward = batches(device_data), compiled("aot_eager") if way == "compiled" else eager
     first = static(DINWithUsers(tiny, device_data.n_users), device_data)
     expected = run(PlainSteps(first), index, RATES)
     second = static(DINWithUsers(tiny, device_data.n_users), device_data, forward)
@@ -333,7 +333,7 @@ def test_replayed_steps_train_the_model_that_plain_ones_train(
     tiny: ChallengeData, how: str
 ) -> None:
     data = to_device(tiny, torch.device("cuda"), 64)
-    ways = {"plain": (plain, make_batch), "compiled": (compiled(), compiled_batches())}
+    ways = {"plain": (eager, make_batch), "compiled": (compiled(), compiled_batches())}
     known = torch.ones(data.n_users + 1, dtype=torch.bool, device="cuda")
     index, rates = batches(data).cuda(), RATES.cuda()
 

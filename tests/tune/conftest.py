@@ -54,7 +54,7 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plan(small: Recipe, tiny: ChallengeData) -> StudyPlan:
     """With one worker of one thread, in this process."""
     found = plan_study(small, tiny, "cpu", 1)
-    return replace(found, crew=replace(found.crew, threads=1))
+    return replace(found, resources=replace(found.resources, threads=1))
 
 
 @pytest.fixture(scope="session")

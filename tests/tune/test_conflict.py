@@ -10,7 +10,7 @@ from mmctr_kit.files import write_json
 from mmctr_kit.recipe import Recipe, parse_recipe
 from mmctr_kit.tune.conflict import require_study
 from mmctr_kit.tune.folder import StudyFolder
-from mmctr_kit.tune.heartbeat import lease
+from mmctr_kit.tune.heartbeat import heartbeat
 from mmctr_kit.tune.study import StudyPlan, begin_study
 
 
@@ -78,7 +78,10 @@ def test_another_recipe_is_told_without_what_follows_from_it(
 
 
 def test_a_study_at_work_is_not_replaced(begun: StudyFolder, small: Recipe) -> None:
-    with lease(begun.leases), pytest.raises(RunError, match="is at work; stop it before --force"):
+    with (
+        heartbeat(begun.heartbeats),
+        pytest.raises(RunError, match="is at work; stop it before --force"),
+    ):
         require_study(begun.path, small, True)
 
 

@@ -10,7 +10,7 @@ from mmctr_kit.errors import RunError
 from mmctr_kit.files import locked, write_json
 from mmctr_kit.tune import folder as module
 from mmctr_kit.tune.folder import RETRY, WORKER, StudyFolder, open_study
-from mmctr_kit.tune.heartbeat import lease
+from mmctr_kit.tune.heartbeat import heartbeat
 
 SETTINGS: dict[str, Any] = {"recipe": {"name": "small"}, "search": {}, "data": "abc"}
 
@@ -56,7 +56,7 @@ def test_a_study_of_another_version_is_refused_by_the_version(folder: StudyFolde
 
 def test_force_replaces_a_study_but_none_at_work(folder: StudyFolder) -> None:
     begin_trial(folder, None)
-    with lease(folder.leases), pytest.raises(RunError, match="is at work"):
+    with heartbeat(folder.heartbeats), pytest.raises(RunError, match="is at work"):
         open_study(folder.path, SETTINGS, {"x": 2}, True)
     again = open_study(folder.path, {**SETTINGS, "data": "def"}, {"x": 2}, True)
     assert states(again) == [TrialState.WAITING]
@@ -96,7 +96,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 def test_the_trials_of_dead_workers_fail_and_are_tried_once_more(folder: StudyFolder) -> None:
     number = begin_trial(folder, "gone")
-    with lease(folder.leases) as name:
+    with heartbeat(folder.heartbeats) as name:
         alive = begin_trial(folder, name)
         assert [t.number for t in folder.reap()] == [number]
         assert folder.reap() == []

@@ -15,7 +15,7 @@ from mmctr_kit.recipe import load_recipe, parse_recipe
 from mmctr_kit.runs.run import Run
 from mmctr_kit.tune.finalists import best_trials
 from mmctr_kit.tune.folder import WORKER, StudyFolder
-from mmctr_kit.tune.heartbeat import lease
+from mmctr_kit.tune.heartbeat import heartbeat
 from mmctr_kit.tune.space import changes, own_point
 from mmctr_kit.tune.study import StudyPlan, begin_study, conclude_study, plan_study, search_study
 from mmctr_kit.tune.summary import Summary
@@ -135,7 +135,7 @@ def test_a_study_is_not_over_while_another_command_s_trial_is_at_work(
 ) -> None:
     folder = begin_study(plan, tmp_path / "joined.study", False)[0]
     study, events = folder.study(), list[Event]()
-    with lease(folder.leases) as name:
+    with heartbeat(folder.heartbeats) as name:
         trial = study.ask()
         trial.set_user_attr(WORKER, name)
         monkeypatch.setattr("mmctr_kit.tune.study.time.sleep", lambda _: study.tell(trial, 0.5))

@@ -10,7 +10,7 @@ from mmctr_kit.errors import RunError
 from mmctr_kit.recipe.search import Range
 from mmctr_kit.tune.folder import REFUSED, RETRY, WORKER, StudyFolder
 from mmctr_kit.tune.study import StudyPlan, begin_study, search_study
-from mmctr_kit.tune.worker import Ended, Event, Going
+from mmctr_kit.tune.worker import Event, TrialFinished, TrialProgress
 
 Searched = tuple[StudyFolder, list[Event]]
 
@@ -24,8 +24,8 @@ def test_a_study_has_as_many_trials_as_were_asked_for(searched: Searched) -> Non
     trials = folder.study().trials
     assert len(trials) == 8
     assert {t.state for t in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
-    assert [e.number for e in events if isinstance(e, Ended)] == list(range(8))
-    assert list(folder.leases.iterdir()) == []
+    assert [e.number for e in events if isinstance(e, TrialFinished)] == list(range(8))
+    assert list(folder.heartbeats.iterdir()) == []
 
 
 def test_the_first_trial_is_the_recipe_as_it_is(searched: Searched, plan: StudyPlan) -> None:
@@ -66,7 +66,7 @@ def test_an_interrupted_trial_is_tried_again(plan: StudyPlan, tmp_path: Path) ->
     folder = begin_study(plan, tmp_path / "stopped.study", False)[0]
 
     def stop(event: Event) -> None:
-        if isinstance(event, Going) and event.number == 1:
+        if isinstance(event, TrialProgress) and event.number == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -102,5 +102,8 @@ def test_a_search_without_a_possible_point_ends(plan: StudyPlan, tmp_path: Path)
     wide = Range.model_validate({"int": [5000, 6000]})
     plan = dataclasses.replace(plan, search={"items.text_dim": wide})
     folder = begin_study(plan, tmp_path / "none.study", False)[0]
-    with pytest.raises(RunError, match="hardly a point of the search makes a recipe"):
+    with pytest.raises(
+        RunError,
+        match=r"20 proposals for each trial were invalid recipes \(last: items.text_dim is 5",
+    ):
         search_study(plan, folder, 1, None, lambda _: None)

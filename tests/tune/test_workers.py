@@ -9,35 +9,35 @@ import pytest
 from optuna.trial import TrialState
 
 from mmctr_kit.errors import DataError, RunError
-from mmctr_kit.tune import workers as crew
+from mmctr_kit.tune import workers
 from mmctr_kit.tune.folder import StudyFolder
 from mmctr_kit.tune.study import StudyPlan, begin_study
-from mmctr_kit.tune.worker import Budget, Died, Event, Going, Listener
-from mmctr_kit.tune.workers import search_side_by_side
+from mmctr_kit.tune.worker import Budget, Event, Listener, TrialProgress, WorkerDied
+from mmctr_kit.tune.workers import search_parallel
 
 
 def search(plan: StudyPlan, folder: StudyFolder, listen: Listener) -> None:
-    told = (plan.recipe, plan.search, plan.data, plan.crew)
-    search_side_by_side(folder, *told, Budget(2, None), listen)
+    told = (plan.recipe, plan.search, plan.data, plan.resources)
+    search_parallel(folder, *told, Budget(2, None), listen)
 
 
 def test_workers_killed_again_and_again_end_the_command(
     plan: StudyPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = begin_study(plan, tmp_path / "killed.study", False)[0]
-    monkeypatch.setattr(crew, "_DEATHS", 0)
-    died: list[Died] = []
+    monkeypatch.setattr(workers, "_DEATHS", 0)
+    died: list[WorkerDied] = []
 
     def kill(event: Event) -> None:
-        if isinstance(event, Going):
-            (lease,) = folder.leases.glob("[!.]*.json")
-            os.kill(int(lease.stem.split("-")[-2]), signal.SIGKILL)
-        elif isinstance(event, Died):
+        if isinstance(event, TrialProgress):
+            (file,) = folder.heartbeats.glob("[!.]*.json")
+            os.kill(int(file.stem.split("-")[-2]), signal.SIGKILL)
+        elif isinstance(event, WorkerDied):
             died.append(event)
 
-    with pytest.raises(RunError, match="killed again and again"):
+    with pytest.raises(RunError, match=r"was killed, .* fewer --workers"):
         search(plan, folder, kill)
-    assert died == [Died(signal.SIGKILL, (0,))]
+    assert died == [WorkerDied(signal.SIGKILL, (0,))]
     states = [t.state for t in folder.study().trials]
     assert states == [TrialState.FAIL, TrialState.WAITING]
 
@@ -47,6 +47,6 @@ def test_what_a_worker_finds_wrong_is_the_command_s_own_error(
 ) -> None:
     folder = begin_study(plan, tmp_path / "changed.study", False)[0]
     changed = replace(plan, data=replace(plan.data, rows_fingerprint="of yesterday"))
-    with pytest.raises(DataError, match="the data changed while the study began"):
+    with pytest.raises(DataError, match="changed while the command began"):
         search(changed, folder, lambda _: None)
-    assert list(folder.leases.iterdir()) == []
+    assert list(folder.heartbeats.iterdir()) == []

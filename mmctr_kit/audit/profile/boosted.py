@@ -10,7 +10,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from mmctr_kit.audit.profile.context import ProfileContext
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import Rows
-from mmctr_kit.data.folds import splitmix64, user_hash
+from mmctr_kit.data.folds import user_hash
+from mmctr_kit.data.hashing import splitmix64
 from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.metrics.auc import auc
 from mmctr_kit.metrics.ranks import number_ids

@@ -46,6 +46,21 @@ def embedding(size: int, dim: int) -> nn.Embedding:
     return table
 
 
+class UserEmbedding(nn.Embedding):
+    """Vectors of users (n_users + 1, dim), N(0, 1e-4), to be looked up by a batch's ``user`` alone.
+
+    Row 0, of users that the model was not trained on, is zero and stays so. Tables of this class
+    are those that ``training.user_updates: rows`` trains by rows; see
+    :mod:`mmctr_kit.training.user_rows`.
+    """
+
+    def __init__(self, n_users: int, dim: int) -> None:
+        super().__init__(n_users + 1, dim, padding_idx=0)
+        nn.init.normal_(self.weight, std=EMBEDDING_STD)
+        with torch.no_grad():
+            self.weight[0] = 0
+
+
 def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
     """Linear layer, Xavier normal, zero bias."""
     layer = nn.Linear(inputs, outputs, bias=bias)
@@ -64,6 +79,11 @@ def product_type(values: Tensor) -> torch.dtype:
 def concat(parts: Sequence[Tensor]) -> Tensor:
     """(n, d_1), (n, d_2)... -> (n, d_1 + d_2 + ...), in what products of it are computed in."""
     return torch.cat([part.to(product_type(part)) for part in parts], dim=-1)
+
+
+def logloss(logit: Tensor, labels: Tensor) -> Tensor:
+    """The mean logloss (), in float32, of logits (B,) and labels (B,) of 0 and 1."""
+    return F.binary_cross_entropy_with_logits(logit.float(), labels)
 
 
 class Layers(nn.Sequential):

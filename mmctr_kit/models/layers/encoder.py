@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from mmctr_kit.models.layers.blocks import concat, embedding
 from mmctr_kit.models.layers.fusion import ModalityFusion
-from mmctr_kit.models.ops.gather import gather, rounded, weighted_rows
+from mmctr_kit.models.ops.gather import gather, round_up, weighted_rows
 from mmctr_kit.models.option_types import FusionKind
 
 
@@ -103,7 +103,7 @@ class ItemEncoder(nn.Module):
             seen = torch.zeros(len(self.tags), dtype=torch.bool)
             seen[ids] = True
             distinct = seen.nonzero().squeeze(1)
-            distinct = F.pad(distinct, (0, rounded(len(distinct)) - len(distinct)))
+            distinct = F.pad(distinct, (0, round_up(len(distinct)) - len(distinct)))
             table, index = self(distinct), (seen.cumsum(0) - 1)[ids]
         elif len(self.tags) <= len(ids):
             table, index = self(torch.arange(len(self.tags), device=ids.device)), ids

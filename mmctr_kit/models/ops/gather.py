@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def rounded(size: int, bits: int = 5) -> int:
+def round_up(size: int, bits: int = 5) -> int:
     """The next multiple of 1/16 to 1/32 of ``size``, or of 2 ** (1 - ``bits``) to 2 ** -``bits``.
 
     oneDNN makes and keeps a kernel for each size of a product in bf16 (``ONEDNN_VERBOSE=2`` lists

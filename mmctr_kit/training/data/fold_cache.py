@@ -1,4 +1,4 @@
-"""What learners of one data set on one device share: its rows, and what a fold adds to them.
+"""A cache that learners of one data set and device share: its rows, and prepared folds.
 
 A study's trials differ in their networks, seldom in what they see of the rows: copying those to
 the device and counting a fold's signals is then done once.
@@ -14,20 +14,19 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.training.data.batches import DeviceData, to_device
 from mmctr_kit.training.data.source import Source
 
-Seen = tuple[Source, NDArray[np.int64]]
+PreparedFold = tuple[Source, NDArray[np.int64]]
 """The data as a fold's models see it, with signals and extra rows, and the rows to train on."""
 
 _HOST = torch.device("cpu")
 
 
-class Shared:
-    """Keeps the rows of the last history length asked for, and of the last ``folds`` folds what
-    they add."""
+class FoldCache:
+    """The rows for the last ``max_history``, and the prepared data of the last ``folds`` folds."""
 
     def __init__(self, folds: int = 1) -> None:
-        self._folds = folds
+        self._size = folds
         self._rows: tuple[int, DeviceData] | None = None
-        self._seen: dict[str, Seen] = {}
+        self._folds: dict[str, PreparedFold] = {}
 
     def rows(self, data: ChallengeData, max_history: int) -> DeviceData:
         """The rows of ``data``, always of the same data set, on the host."""
@@ -36,10 +35,10 @@ class Shared:
             self._rows = (max_history, to_device(data, _HOST, max_history))
         return self._rows[1]
 
-    def seen(self, key: str, make: Callable[[], Seen]) -> Seen:
-        """What ``make`` made when it was last asked for under this key, or makes now."""
-        if key not in self._seen:
-            while len(self._seen) >= self._folds:
-                del self._seen[next(iter(self._seen))]
-            self._seen[key] = make()
-        return self._seen[key]
+    def fold(self, key: str, make: Callable[[], PreparedFold]) -> PreparedFold:
+        """The prepared fold stored under ``key``; ``make`` prepares it if there is none."""
+        if key not in self._folds:
+            while len(self._folds) >= self._size:
+                del self._folds[next(iter(self._folds))]
+            self._folds[key] = make()
+        return self._folds[key]

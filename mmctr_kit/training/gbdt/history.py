@@ -3,7 +3,7 @@
 import numpy as np
 
 from mmctr_kit.data.contract import PAD
-from mmctr_kit.items.table import Levels
+from mmctr_kit.items.features import Levels
 from mmctr_kit.training.gbdt.packed import MEAN, RECENT, TOP3, Columns, Packed, ratio
 from mmctr_kit.training.gbdt.target import Tags, level
 

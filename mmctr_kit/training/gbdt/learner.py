@@ -5,9 +5,9 @@ and draws from a seed of its own, so that a fit resumed after any of them ends w
 uninterrupted one would.
 """
 
-import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
-from mmctr_kit.items.augment import later_items
+from mmctr_kit.data.hashing import digest
+from mmctr_kit.items.augment import next_item_examples
+from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.auc import auc
 from mmctr_kit.models.gbdt import GBDT, Trees
 from mmctr_kit.recipe import Recipe
@@ -43,16 +45,28 @@ class _Fitted:
 class BoostedLearner:
     """A recipe's trees, on the CPU; see :class:`mmctr_kit.training.learner.Learner`."""
 
-    def __init__(self, recipe: Recipe, data: ChallengeData) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: ChallengeData,
+        items: ItemFeatures,
+        device: str = "cpu",
+        cache: object = None,
+    ) -> None:
+        del device, cache  # trees grow on the CPU, and keep the features of their last fold
         self.recipe = recipe
         self.data = data
         self.model = GBDT(**recipe.model_arguments)
-        self.items = Items(recipe, data)
+        self.items = Items(recipe, data, items)
         self._rows: NDArray[np.int64] = np.zeros(0, np.int64)
         self._seen = ""
         self._features: Features | None = None
         self._fitted: _Fitted | None = None
         self._trees: list[Trees] = []
+
+    @staticmethod
+    def check(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:
+        """Every option of a boosted model goes with every other."""
 
     def fit(
         self,
@@ -138,11 +152,12 @@ class BoostedLearner:
         """A step is a chunk, a batch all rows. The trees are timed on part of the rows and scaled,
         so are the features, which are made once and counted with the first chunk's share."""
         data, options = self.data, self.recipe.training
+        timed = copy(self)  # so that a model that was fitted or loaded stays what it is
         rows = np.arange(min(_TIMED_ROWS, len(data.train)))
         examples = self._examples("train", rows)
         assert examples.label is not None
         began = time.perf_counter()
-        features = self._see(np.arange(len(data.train)))
+        features = timed._see(np.arange(len(data.train)))
         fitted = time.perf_counter()
         matrix = features.matrix(examples)
         made = time.perf_counter()
@@ -151,8 +166,8 @@ class BoostedLearner:
         threads = torch.get_num_threads()
         text = self.model.chunk(dataset, scores, options.learning_rate, 0, threads)
         boosted = time.perf_counter()
-        self._become(_Fitted(0.0, (text,) * options.epochs))
-        self.predict("train", rows)
+        timed._become(_Fitted(0.0, (text,) * options.epochs))
+        timed.predict("train", rows)
         predicted = time.perf_counter()
         per_row = ((made - fitted) / options.epochs + (boosted - made)) / len(rows)
         return Cost(
@@ -167,14 +182,14 @@ class BoostedLearner:
 
     def _see(self, train: NDArray[np.int64]) -> Features:
         """What these train rows tell; kept for the next seed of the same fold."""
-        digest = hashlib.sha256(train.tobytes()).hexdigest()
-        if digest != self._seen or self._features is None:
+        key = digest(train=train)
+        if key != self._seen or self._features is None:
             model = self.model
             labels = LabelOptions(
                 model.groups, model.rate_shrinkage, model.pair_shrinkage, _GROUP_SEED
             )
             self._features = Features.fit(self.items, train, model.half_life, labels)
-            self._seen, self._rows = digest, train
+            self._seen, self._rows = key, train
         return self._features
 
     def _training_examples(self, train: NDArray[np.int64], seed: int) -> Examples:
@@ -183,7 +198,9 @@ class BoostedLearner:
         if not augmentation.per_user:
             return examples
         most = self.recipe.training.max_history
-        return examples.join(later_items(self.data, train, augmentation, most, mix(seed, 3)))
+        levels = self.items.levels
+        extra = next_item_examples(self.data, train, augmentation, most, levels, mix(seed, 3))
+        return examples.join(extra)
 
     def _examples(self, split: Split, index: NDArray[np.int64] | None) -> Examples:
         examples = self.items.examples(split)

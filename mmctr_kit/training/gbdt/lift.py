@@ -161,7 +161,7 @@ def lift_features(packed: Packed, tag: TagLifts, item: ItemLifts) -> Columns:
         "item_lift_max": of_items[:, MAX],
         "item_lift_mean": of_items[:, MEAN],
         "item_lift_recent": of_items[:, RECENT],
-        "item_lift_sum": of_items[:, MEAN] * packed.length,
+        "item_lift_sum": of_items[:, MEAN] * packed.length.astype(np.float32),
     }
 
 

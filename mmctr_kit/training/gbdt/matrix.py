@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
+from mmctr_kit.items.features import ItemFeatures, Levels
 from mmctr_kit.items.similarity import Similarity, fit_similarity
 from mmctr_kit.items.similarity.contexts import contexts
-from mmctr_kit.items.table import Levels, item_levels, item_parts, item_table
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.gbdt.collaborative import signal_features
 from mmctr_kit.training.gbdt.crossfit import Groups, LabelOptions
@@ -27,18 +27,14 @@ _CHUNK_VALUES = 1 << 24
 
 
 class Items:
-    """What is known of a recipe's items whatever the fold: tags, levels, vectors.
+    """Tags, levels and vectors of a recipe's items: what all folds share."""
 
-    Raises DataError where the folder lacks the embedding that the recipe asks for.
-    """
-
-    def __init__(self, recipe: Recipe, data: ChallengeData) -> None:
+    def __init__(self, recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:
         self.recipe = recipe
         self.data = data
         self.tags = Tags.read(data)
-        self.levels: Levels = item_levels(data)
-        widths, present = item_parts(data, recipe.items)
-        self.parts: tuple[Part, ...] = table_parts(item_table(data, recipe.items), widths, present)
+        self.levels: Levels = items.levels
+        self.parts: tuple[Part, ...] = table_parts(items.table, items.widths, items.present)
         self.names = tuple(feature_meanings([p.name for p in self.parts], recipe.signals.kinds))
         width = max((p.unit.shape[1] for p in self.parts), default=1)
         self.chunk = min(_CHUNK_POSITIONS, _CHUNK_VALUES // width)

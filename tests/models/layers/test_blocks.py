@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.layers.attention import TargetAttention
-from mmctr_kit.models.layers.blocks import MLP
+from mmctr_kit.models.layers.blocks import MLP, UserEmbedding
 from mmctr_kit.models.layers.encoder import ItemEncoder
 from mmctr_kit.models.ops.gather import gather
 
@@ -91,3 +91,13 @@ def test_an_mlp_without_an_output_ends_in_its_last_hidden_layer() -> None:
     mlp = MLP(4, (8, 6), out=None, act="relu", dropout=0.1, batch_norm=False)
     assert [type(layer).__name__ for layer in mlp] == ["Linear", "ReLU", "Dropout"] * 2
     assert mlp(torch.randn(3, 4)).shape == (3, 6)
+
+
+def test_an_unseen_user_has_the_zero_vector_and_no_gradient() -> None:
+    table = UserEmbedding(5, 3)
+    assert table.weight.shape == (6, 3)
+    assert not table.weight[0].any()
+    assert table.weight[1:].all()
+    table(torch.tensor([0, 2, 0])).sum().backward()
+    assert table.weight.grad is not None
+    assert table.weight.grad[:, 0].tolist() == [0, 0, 1, 0, 0, 0]

@@ -25,7 +25,7 @@ def batch_of(lengths: list[int], buckets: tuple[tuple[int, int], ...] = ()) -> B
 
 def laid_out(batch: Batch, padding: Padding) -> list[Tensor]:
     slots = Slots.of(padding, padding.slots(batch.row, batch.offsets))
-    return [part.squeeze(-1) for part in slots.laid_out(batch.history.float().unsqueeze(1))]
+    return [part.squeeze(-1) for part in slots.scatter(batch.history.float().unsqueeze(1))]
 
 
 def test_rows_are_laid_out_as_item_seq_is_and_dummies_are_dropped() -> None:
@@ -53,7 +53,7 @@ def test_a_layout_is_no_longer_than_the_model_sees_and_has_a_place_for_an_empty_
     batch = batch_of([9, 7, 2, 0, 0], ((1, 9), (1, 7), (1, 2), (2, 0)))
     padding = Padding.of(batch, 6)
     assert padding.parts == ((2, 6), (1, 2), (2, 1))
-    assert padding.places == 2 * 6 + 2 + 2
+    assert padding.size == 2 * 6 + 2 + 2
     assert torch.equal(padding.ends(torch.device("cpu")), torch.tensor([6, 12, 14, 15, 16]))
 
 
@@ -68,7 +68,7 @@ def test_what_is_laid_out_comes_back_and_nothing_else_is_attended(data: st.DataO
     padding = Padding.of(batch, 9)
     slots = Slots.of(padding, padding.slots(batch.row, batch.offsets))
     values = batch.history.float().unsqueeze(1)
-    back = slots.taken(slots.laid_out(values))
+    back = slots.gather(slots.scatter(values))
     assert torch.equal(back[: sum(lengths)], values[: sum(lengths)])
     assert not back[sum(lengths) :].any()
     attended = [n for part in slots.attended for n in part.sum(1).tolist()]

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmctr_kit.models.ops.gather import gather, gather_sum, rounded, weighted_rows
+from mmctr_kit.models.ops.gather import gather, gather_sum, round_up, weighted_rows
 
 
 @given(st.integers(0, 10**7))
 def test_rounded_is_no_less_and_hardly_more_and_takes_few_values(size: int) -> None:
-    assert size <= rounded(size) <= size * (1 + 1 / 16)
-    assert rounded(rounded(size)) == rounded(size)
-    near = {rounded(size + more * size // 800) for more in range(100)}  # up to an eighth more
+    assert size <= round_up(size) <= size * (1 + 1 / 16)
+    assert round_up(round_up(size)) == round_up(size)
+    near = {round_up(size + more * size // 800) for more in range(100)}  # up to an eighth more
     assert len(near) <= 5
 
 

@@ -1,0 +1,75 @@
+"""What a recipe's models know of items, derived once from the recipe and the data."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.data.contract import PAD, SPLITS
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.hashing import digest
+from mmctr_kit.data.load import load_feature_levels
+from mmctr_kit.data.modalities import Modality
+from mmctr_kit.items.table import item_parts, item_table, missing_modalities
+from mmctr_kit.models.registry import model_inputs
+from mmctr_kit.recipe import Recipe
+
+Levels = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""(n_items + 1,) likes and views levels of the items, 0 for the padding item."""
+
+
+@dataclass(frozen=True, eq=False)
+class ItemFeatures:
+    """The item table of a recipe and all else that its models are given of items.
+
+    ``table`` (n_items + 1, d) float32 holds the item vectors, its padding row zero. Its columns
+    are M modalities of ``widths`` (M,), left to right; ``present`` (n_items + 1, M) bool tells
+    which of them an item has. ``missing`` names the modalities that the recipe asks for and the
+    folder lacks. ``levels`` are the items' likes and views levels. ``fingerprints`` (sha256) are
+    of all that the models see of the data beside row keys and labels.
+    """
+
+    table: NDArray[np.float32]
+    widths: tuple[int, ...]
+    present: NDArray[np.bool_]
+    missing: tuple[Modality, ...]
+    levels: Levels
+    fingerprints: tuple[str, ...]
+
+    @classmethod
+    def derive(cls, recipe: Recipe, data: ChallengeData) -> "ItemFeatures":
+        """The item features of a recipe on a data set.
+
+        Raises DataError if the folder lacks the embedding that the recipe asks for, or if its
+        vectors have fewer values than the recipe asks for dimensions.
+        """
+        table = item_table(data, recipe.items)
+        widths, present = item_parts(data, recipe.items)
+        levels = item_levels(data)
+        prints = [data.context_fingerprint, digest("{shape}", table=table)]
+        inputs = model_inputs(recipe.model_name)
+        if "item_likes_level" in inputs or recipe.augmentation.per_user:
+            prints.append(digest("{shape}", levels=np.stack(levels).astype(np.float32)))
+        if "item_present" in inputs and (len(widths) > 1 or not present[1:].all()):
+            prints.append(digest("{shape}", present=present.astype(np.float32)))
+        missing = missing_modalities(data, recipe.items)
+        return cls(table, widths, present, missing, levels, tuple(prints))
+
+
+def item_levels(data: ChallengeData) -> Levels:
+    """Likes and views levels of the items.
+
+    They are item_feature's if the folder has that file. Otherwise they are read off the rows that
+    show the item as their target (the last of train, valid, test), and are 0 if no row does.
+    """
+    given = load_feature_levels(data)
+    if given is not None:
+        return given
+    likes = np.zeros(data.n_items + 1, np.int64)
+    views = np.zeros(data.n_items + 1, np.int64)
+    for split in SPLITS:
+        rows = data.rows[split]
+        likes[rows.item_id] = rows.likes_level
+        views[rows.item_id] = rows.views_level
+    likes[PAD] = views[PAD] = 0
+    return likes, views

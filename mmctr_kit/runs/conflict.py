@@ -1,0 +1,89 @@
+"""Whether a run or study may be written to a folder: it is free, or holds the same thing."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmctr_kit.errors import RunError
+from mmctr_kit.recipe.diff import differing_recipes
+from mmctr_kit.runs.manifest import KINDS, Manifest
+from mmctr_kit.runs.run import Run
+
+
+def occupied(path: Path, mark: str, what: str) -> bool:
+    """Whether ``what`` is at ``path``; RunError if something without the file ``mark`` is."""
+    if path.exists() and not (path / mark).is_file():
+        raise RunError(f"{path} exists and is no {what}; choose another --name")
+    return path.exists()
+
+
+def taken(path: Path, what: str, difference: str) -> RunError:
+    """The error that ``what`` at ``path`` is another than the one to be written."""
+    return RunError(
+        f"{what} '{path.name}' exists but {difference}; choose another --name, or --force to "
+        "replace it"
+    )
+
+
+def is_finished(
+    path: Path, manifest: Manifest, force: bool, recipe_yaml: str | None = None
+) -> bool:
+    """Whether the run that ``manifest`` describes is finished at ``path``; never with ``force``.
+
+    Raises RunError if another run is there, naming the recipe keys that differ if ``recipe_yaml``
+    is given.
+    """
+    if not occupied(path, "manifest.json", "run folder"):
+        return False
+    run = Run(path)
+    different = run.manifest.differences(manifest)
+    if force:
+        return False
+    if different:
+        keys = _different_keys(run, recipe_yaml) if "recipe" in different else None
+        if keys == "":
+            keys = "not its settings: another version of mmctr-kit"
+        raise _taken(run, different, keys)
+    return run.finished
+
+
+def require_free(
+    path: Path, known: Mapping[str, Any], force: bool, recipe_yaml: str | None = None
+) -> None:
+    """Raise the RunError of :func:`is_finished` as far as it follows from the parts of the manifest
+    that are ``known`` and from ``recipe_yaml``. Reads no predictions; ``force`` allows another run.
+    """
+    if not occupied(path, "manifest.json", "run folder") or force:
+        return
+    run = Run(path)
+    different = [part for part, value in known.items() if getattr(run.manifest, part) != value]
+    keys = _different_keys(run, recipe_yaml)
+    if keys:
+        different.append("recipe")
+    if different:
+        raise _taken(run, different, keys)
+
+
+def changed_environment(run: Run, manifest: Manifest) -> list[str]:
+    """What differs between the environment an unfinished run was begun in and ``manifest``'s; for
+    a finished run nothing, since nothing is trained any more."""
+    if run.finished:
+        return []
+    before, now = run.manifest.environment, manifest.environment
+    return [f"{k} {before.get(k)} -> {now[k]}" for k in now if before.get(k) != now[k]]
+
+
+def _taken(run: Run, different: Sequence[str], keys: str | None) -> RunError:
+    difference = f"differs in {', '.join(different)}{f' ({keys})' if keys else ''}"
+    if "kind" in different:  # and so in everything else
+        difference = f"is {KINDS[run.manifest.kind]}"
+    return taken(run.path, "run", difference)
+
+
+def _different_keys(run: Run, now: str | None) -> str | None:
+    """The recipe keys that differ; None if a recipe is missing or unreadable."""
+    try:
+        before = run.recipe_text
+    except UnicodeDecodeError:
+        return None
+    return None if before is None or now is None else differing_recipes(before, now)

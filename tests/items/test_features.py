@@ -1,0 +1,65 @@
+"""mmctr_kit.items.features: one derivation of what a recipe's models know of items."""
+
+import shutil
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmctr_kit.data.contract import FILES
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.load import load
+from mmctr_kit.errors import DataError
+from mmctr_kit.items.features import ItemFeatures, item_levels
+from mmctr_kit.items.table import item_parts, item_table, missing_modalities
+from mmctr_kit.recipe import load_recipe
+
+
+@pytest.mark.parametrize("name", ["din_official", "din_mha_se_pca", "gbdt", "qin"])
+def test_the_features_are_those_of_the_item_table_and_its_parts(
+    name: str, tiny: ChallengeData
+) -> None:
+    recipe = load_recipe(name)
+    items = ItemFeatures.derive(recipe, tiny)
+    widths, present = item_parts(tiny, recipe.items)
+    np.testing.assert_array_equal(items.table, item_table(tiny, recipe.items))
+    assert items.widths == widths
+    np.testing.assert_array_equal(items.present, present)
+    assert items.missing == missing_modalities(tiny, recipe.items) == ()
+    np.testing.assert_array_equal(np.stack(items.levels), np.stack(item_levels(tiny)))
+    assert items.fingerprints[0] == tiny.context_fingerprint
+    with pytest.raises(FrozenInstanceError):
+        items.table = present  # type: ignore[misc,assignment]
+
+
+def test_the_fingerprints_change_with_the_table_and_only_with_what_the_models_see(
+    tiny: ChallengeData,
+) -> None:
+    def prints(*settings: str) -> tuple[str, ...]:
+        return ItemFeatures.derive(load_recipe("din_demo", settings), tiny).fingerprints
+
+    base = prints("items.embedding=separate_pca", "items.text_dim=8", "items.image_dim=8")
+    other = prints("items.embedding=separate_pca", "items.text_dim=8", "items.image_dim=9")
+    assert base[0] == other[0]
+    assert base[1] != other[1]
+    trained = "training.epochs=1"
+    assert prints("items.embedding=item_info", trained) == prints("items.embedding=item_info")
+    augmented = prints("items.embedding=item_info", "augmentation.per_user=1")
+    assert augmented[:2] == prints("items.embedding=item_info")[:2]
+    assert len(augmented) == 3  # the levels of the extra rows
+
+
+def test_a_folder_without_the_embedding_is_refused_and_a_missing_modality_is_named(
+    tiny_root: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_root / "data", tmp_path / "data"))
+    (folder / FILES["item_feature"].path).unlink()
+    data = load(folder)
+    with pytest.raises(DataError, match="item_feature"):
+        ItemFeatures.derive(load_recipe("din_demo", ["items.embedding=text"]), data)
+    items = ItemFeatures.derive(load_recipe("din_demo", ["items.embedding=item_info"]), data)
+    assert items.missing == ()
+    # Levels are then read off the rows that show an item.
+    seen = np.unique(data.train.item_id)
+    assert (items.levels[0][seen] > 0).all()

@@ -1,0 +1,129 @@
+"""mmctr_kit.training.gbdt.modality: the target's vector against those of the history."""
+
+from math import nan
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from mmctr_kit.training.gbdt.modality import Part, modality_features, part_names, table_parts
+from mmctr_kit.training.gbdt.packed import Columns, Packed
+from tests.items.test_contexts import ITEMS
+from tests.training.gbdt.loops import assert_columns, make_fold, part_loops
+from tests.training.gbdt.worlds import (
+    OPTIONS,
+    WIDTH,
+    Row,
+    Vectors,
+    World,
+    examples_of,
+    in_memory,
+    worlds,
+)
+
+HALF_LIFE = 2.0
+
+
+def table_of(vectors: Vectors) -> NDArray[np.float32]:
+    """(ITEMS + 1, WIDTH), with zeros for an item without a vector."""
+    rows = [vectors.get(item, [0.0] * WIDTH) for item in range(ITEMS + 1)]
+    return np.array(rows, np.float32)
+
+
+def present_of(*modalities: Vectors) -> NDArray[np.bool_]:
+    return np.array([[item in m for m in modalities] for item in range(ITEMS + 1)])
+
+
+def of_rows(part: Part, *asked: tuple[list[int], int]) -> Columns:
+    """The part's columns for rows with these (history, target)."""
+    rows = [Row(1, history, target, 1, 1, 0) for history, target in asked]
+    data = in_memory(World({"train": rows, "valid": [], "test": []}, {}, {}, {}, {}, {}))
+    return modality_features(Packed.of(data, data.examples("train", 64), HALF_LIFE), part)
+
+
+def test_a_table_of_one_modality_is_the_vector_and_of_more_they_are_numbered() -> None:
+    assert part_names([0]) == ()
+    assert part_names([7]) == ("vector",)
+    assert part_names([7, 3]) == ("vector1", "vector2")
+    assert part_names([7, 3, 1]) == ("vector1", "vector2", "vector3")
+
+
+@settings(max_examples=25)
+@given(worlds(), st.integers(1, 7))
+def test_modality_features_are_what_plain_loops_say(world: World, max_history: int) -> None:
+    data = in_memory(world)
+    table = np.hstack([table_of(world.text), table_of(world.image)])
+    parts = table_parts(table, (WIDTH, WIDTH), present_of(world.text, world.image))
+    assert [part.name for part in parts] == ["vector1", "vector2"]
+    fold = make_fold(world, [], OPTIONS, max_history=max_history, half_life=HALF_LIFE)
+    for split, examples in examples_of(data, max_history).items():
+        packed = Packed.of(data, examples, HALF_LIFE)
+        for part, vectors in zip(parts, (world.text, world.image), strict=True):
+            expected = [part_loops(fold, row, part.name, vectors) for row in world.rows[split]]
+            assert_columns(modality_features(packed, part), expected)
+
+
+def test_an_item_without_the_modality_has_no_vector_whatever_the_table_holds() -> None:
+    """A PCA maps the zero vector of a missing text to something else."""
+    table = np.ones((ITEMS + 1, WIDTH), np.float32)
+    table[0] = 0
+    present = np.ones((ITEMS + 1, 1), np.bool_)
+    present[3] = False
+    (part,) = table_parts(table, (WIDTH,), present)
+    assert part.norm.tolist() == pytest.approx([0, 3**0.5, 3**0.5, 0, *[3**0.5] * 5])
+    assert not part.unit[[0, 3]].any()
+    assert (table[3] == 1).all()
+    actual = of_rows(part, ([1, 2], 3), ([3, 2], 1))
+    assert actual["vector_missing"].tolist() == [1, 0]
+    assert actual["vector_norm"].tolist() == pytest.approx([0, 3**0.5])
+    assert actual["vector_mean"].tolist() == pytest.approx([0, 0.5])
+
+
+def test_lengths_count_in_the_norm_alone() -> None:
+    vectors = {item: [item + 0.5, 3.0 - item, 1.0] for item in range(1, ITEMS + 1)}
+    longer = {item: [item * v for v in vector] for item, vector in vectors.items()}
+    asked = ([1, 2, 3, 4], 5), ([8, 1], 2)
+    one, two = (
+        of_rows(table_parts(table_of(v), (WIDTH,), present_of(v))[0], *asked)
+        for v in (vectors, longer)
+    )
+    for name, column in one.items():
+        scale = np.array([5, 2]) if name == "vector_norm" else 1
+        np.testing.assert_allclose(two[name], scale * column, rtol=1e-5, err_msg=name)
+
+
+def test_cosines_by_eye() -> None:
+    """The target points along the first axis. Item 4 points in the same direction, item 3 in the
+    opposite direction, item 2 along another axis."""
+    vectors = {1: [2.0, 0.0, 0.0], 2: [0.0, 3.0, 0.0], 3: [-1.0, 0.0, 0.0], 4: [5.0, 0.0, 0.0]}
+    (part,) = table_parts(table_of(vectors), (WIDTH,), present_of(vectors))
+    actual = of_rows(part, ([3, 2, 4], 1), ([2, 4], 1), ([], 1))
+    w1, w2 = 2**-0.5, 0.5  # of ages 1 and 2
+    expected = {
+        "max": [1, 1, nan],
+        "mean": [0, 0.5, nan],
+        "recent": [(1 - w2) / (1 + w1 + w2), 1 / (1 + w1), nan],
+        "top3": [0, 0.5, nan],
+        "last": [1, 1, nan],
+        "centre": [0, 0.5**0.5, nan],
+        "centre_recent": [
+            (1 - w2) / ((1 - w2) ** 2 + w1**2) ** 0.5,
+            1 / (1 + w1**2) ** 0.5,
+            nan,
+        ],
+        "norm": [2, 2, 2],
+        "missing": [0, 0, 0],
+    }
+    assert set(actual) == {f"vector_{name}" for name in expected}
+    for name, values in expected.items():
+        np.testing.assert_allclose(actual[f"vector_{name}"], values, rtol=1e-5, atol=1e-6)
+
+
+def test_a_history_without_vectors_has_no_centre() -> None:
+    vectors = {1: [1.0, 0.0, 0.0]}
+    (part,) = table_parts(table_of(vectors), (WIDTH,), present_of(vectors))
+    actual = of_rows(part, ([2, 3], 1))
+    assert np.isnan([actual["vector_centre"][0], actual["vector_centre_recent"][0]]).all()
+    assert actual["vector_mean"].tolist() == actual["vector_last"].tolist() == [0]

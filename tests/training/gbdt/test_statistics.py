@@ -1,0 +1,137 @@
+"""mmctr_kit.training.gbdt.statistics: counts without the row's own user, and label means."""
+
+from math import log
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from mmctr_kit.data.contract import SPLITS
+from mmctr_kit.data.dataset import ChallengeData, Examples
+from mmctr_kit.items.similarity.contexts import contexts
+from mmctr_kit.training.gbdt.crossfit import Groups
+from mmctr_kit.training.gbdt.packed import Columns, Packed
+from mmctr_kit.training.gbdt.statistics import Statistics, statistic_features
+from mmctr_kit.training.gbdt.target import Tags
+from tests.training.gbdt.loops import assert_columns, count_loops, make_fold, rate_loops
+from tests.training.gbdt.worlds import (
+    OPTIONS,
+    Row,
+    World,
+    all_rows,
+    in_memory,
+    users_of,
+    worlds,
+)
+
+HALF_LIFE, MAX_HISTORY = 2.0, 5
+COUNTS = (
+    "history_users",
+    "target_rows",
+    "users_over_rows",
+    "history_users_mean",
+    "history_users_recent",
+    "history_users_last",
+    "users_over_history",
+)
+
+
+def columns_of(data: ChallengeData, rows: NDArray[np.int64], examples: Examples) -> Columns:
+    """The columns of the examples, from the statistics of these training rows."""
+    tags = Tags.read(data)
+    groups = Groups.make(data, rows, contexts(data, rows, MAX_HISTORY), OPTIONS)
+    statistics = Statistics.fit(data, groups, tags)
+    return statistic_features(Packed.of(data, examples, HALF_LIFE), statistics, tags)
+
+
+@settings(max_examples=25)
+@given(worlds(), st.integers(1, 3))
+def test_statistics_are_what_plain_loops_say(world: World, step: int) -> None:
+    data = in_memory(world)
+    rows = all_rows(data)[::step]
+    fold = make_fold(world, rows.tolist(), OPTIONS, max_history=MAX_HISTORY, half_life=HALF_LIFE)
+    for split in SPLITS:
+        actual = columns_of(data, rows, data.examples(split, MAX_HISTORY))
+        loops = [{**count_loops(fold, r), **rate_loops(fold, r)} for r in world.rows[split]]
+        assert_columns(actual, loops)
+
+
+@settings(max_examples=25)
+@given(worlds())
+def test_counts_are_those_of_a_fold_that_never_had_the_rows_user(world: World) -> None:
+    data = in_memory(world)
+    rows = all_rows(data)
+    for user in users_of(world.rows["train"]):
+        of_user = data.train.user_id == user
+        examples = data.examples("train", MAX_HISTORY).take(rows[of_user])
+        actual, without = (columns_of(data, r, examples) for r in (rows, rows[~of_user]))
+        for name in COUNTS:
+            np.testing.assert_array_equal(actual[name], without[name], err_msg=name)
+
+
+def test_the_statistics_of_three_users() -> None:
+    """User 1 has items 2 and 3 in the history, user 2 item 3, user 3 items 3 and 4. Each has a row
+    with target 5."""
+    train = [
+        Row(1, [2, 3], 5, 1, 2, 1),
+        Row(1, [2, 3], 6, 1, 2, 0),
+        Row(2, [3], 5, 1, 2, 0),
+        Row(3, [3, 4, 3], 5, 1, 2, 0),
+    ]
+    test = [Row(9, [3, 4], 5, 1, 2, 0)]
+    tags = {item: [1] for item in range(1, 8)} | {8: [2], 6: []}
+    data = in_memory(World({"train": train, "valid": [], "test": test}, tags, {}, {}, {}, {}))
+    first, second, third, fourth = range(4)
+    of_train = columns_of(data, all_rows(data), data.examples("train", MAX_HISTORY))
+    users = np.exp(of_train["history_users_last"]) - 1
+    assert users.tolist() == pytest.approx([2, 2, 2, 2])
+    shown = np.exp(of_train["target_rows"]) - 1
+    assert shown.tolist() == pytest.approx([2, 0, 2, 2])
+    assert of_train["history_users_mean"][first] == pytest.approx((log(1) + log(3)) / 2)
+    assert of_train["users_over_rows"][second] == 0
+    assert of_train["history_users_mean"][third] == pytest.approx(log(3))
+    assert of_train["history_users_mean"][fourth] == pytest.approx((log(1) + 2 * log(3)) / 3)
+
+    of_test = {
+        name: float(column[0])
+        for name, column in columns_of(
+            data, all_rows(data), data.examples("test", MAX_HISTORY)
+        ).items()
+    }
+    s, overall = OPTIONS.shrinkage, 1 / 4
+    rate, of_unseen = (1 + s * overall) / (3 + s), overall
+    assert of_test == pytest.approx(
+        {
+            "history_users": log(1),
+            "target_rows": log(1 + 3),
+            "users_over_rows": -log(4),
+            "history_users_mean": (log(4) + log(2)) / 2,
+            "history_users_recent": (2**-0.5 * log(4) + log(2)) / (2**-0.5 + 1),
+            "history_users_last": log(2),
+            "users_over_history": -(log(4) + log(2)) / 2,
+            "item_rate": rate,
+            # The row of item 6, which has no tags, is no row of a tag.
+            "tag_rate_max": (1 + s / 3) / (3 + s),
+            "tag_rate_mean": (1 + s / 3) / (3 + s),
+            "level_rate": (1 + s * overall) / (4 + s),
+            "history_rate_mean": of_unseen,
+            "history_rate_recent": of_unseen,
+            "rate_over_history": rate - of_unseen,
+        },
+        rel=1e-5,
+    )
+
+
+def test_a_target_without_tags_has_no_tag_rate_and_a_row_without_history_no_mean() -> None:
+    tags = {item: [1] for item in range(1, 8)} | {8: []}
+    rows = [Row(9, [], 1, 1, 2, 0), Row(9, [1], 8, 1, 2, 0)]
+    train = [Row(1, [2, 3], 1, 1, 2, 1)]
+    data = in_memory(World({"train": train, "valid": [], "test": rows}, tags, {}, {}, {}, {}))
+    actual = columns_of(data, all_rows(data), data.examples("test", MAX_HISTORY))
+    of_history = {n for n in actual if "history" in n} - {"history_users"}
+    of_tags = {"tag_rate_max", "tag_rate_mean"}
+    for name, column in actual.items():
+        expected = [name in of_history, name in of_tags]
+        np.testing.assert_array_equal(np.isnan(column), expected, err_msg=name)
