@@ -121,7 +121,7 @@ def test_a_user_who_has_every_item_gets_no_negative(tiny: ChallengeData) -> None
     everything = np.arange(1, tiny.n_items + 1, dtype=np.int32)
     histories = replace(
         tiny.histories,
-        items=everything,
+        values=everything,
         offsets=np.array([0] + [tiny.n_items] * len(tiny.histories), np.int64),
     )
     history = np.zeros(len(tiny.train), np.int32)

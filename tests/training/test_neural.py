@@ -134,7 +134,7 @@ def test_histories_of_users_outside_the_fold_change_no_signal(tiny: ChallengeDat
     changed = tiny.histories.values.copy()
     outside = np.repeat(~inside, length)
     changed[outside] = 1 + changed[outside] % tiny.n_items
-    other = replace(tiny, histories=replace(tiny.histories, items=changed))
+    other = replace(tiny, histories=replace(tiny.histories, values=changed))
     assert not np.array_equal(changed, tiny.histories.values)
     found = []
     for data in (tiny, other):
