@@ -38,13 +38,13 @@ class Finding:
 class CheckInfo:
     """One entry of a catalogue of checks.
 
-    ``id`` is a fixed kebab-case name, ``worst`` the highest level that the check reaches,
-    ``promise`` one plain sentence that holds if it passes, and ``reads`` the files it needs.
+    ``id`` is a fixed kebab-case name, ``promise`` a sentence that holds if the check passes,
+    ``worst`` the highest level that it reaches, and ``reads`` the files it needs.
     """
 
     id: str
-    worst: Level
     promise: str
+    worst: Level = field(default=Level.FAIL, kw_only=True)
     reads: tuple[str, ...] = field(default=(), kw_only=True)
 
 

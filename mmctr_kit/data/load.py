@@ -58,12 +58,6 @@ def load(folder: Path) -> ChallengeData:
         If there is no such folder.
     DataError
         If its content breaks the contract; ``mmctr-kit data check`` says more.
-
-    Examples
-    --------
-    >>> data = load(folder)
-    >>> len(data.train), len(data.histories), data.item_emb.shape
-    (2000, 700, (301, 128))
     """
     require_folder(folder)
     names = (*SPLITS, "item_info")
@@ -243,8 +237,7 @@ def _read_items(folder: Path) -> Arrays:
         )
     width = int(tags.lengths.max(initial=1))
     table = np.zeros((n_items + 1, width), np.int32)
-    from_right = tags.offsets[1:][tags.rows] - np.arange(len(tags.values))
-    table[ids[tags.rows], width - from_right] = tags.values
+    table[ids] = tags.padded(width)
     table[PAD] = PAD
     vectors = ragged(columns["item_emb_d128"])
     embedding = by_item_id(ids, vectors, n_items, f"{file.path}: item_emb_d128")

@@ -72,7 +72,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         if known := not_parquet(path):
             raise DataError(f"{path} is {known[0]}, not a parquet file; {known[1]}") from e
         raise DataError(
-            f"{path} is not a readable parquet file ({_first_line(e)}); download it again"
+            f"{path} is not a readable parquet file ({first_line(e)}); download it again"
         ) from e
 
 
@@ -98,7 +98,7 @@ def read_columns(
                 yield {n: to_numpy(batch.column(n), columns[n], f"{file.path}: {n}") for n in names}
         except (pa.ArrowException, OSError) as e:
             raise DataError(
-                f"{file.path} breaks off while read ({_first_line(e)}); download it again"
+                f"{file.path} breaks off while read ({first_line(e)}); download it again"
             ) from e
 
 
@@ -120,7 +120,7 @@ def read_vectors(
         try:
             table = handle.read(columns=[id_name, vector_name]).combine_chunks()
         except (pa.ArrowException, OSError) as e:
-            raise DataError(f"{path} breaks off while read ({_first_line(e)})") from e
+            raise DataError(f"{path} breaks off while read ({first_line(e)})") from e
     ids, vectors = (
         to_numpy(_one_chunk(table.column(column.name)), column, f"{path}: {column.name}")
         for column in (Column(id_name, "int"), Column(vector_name, "floats"))
@@ -199,8 +199,9 @@ def _require_columns(handle: pq.ParquetFile, names: Sequence[str], where: str) -
             )
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+def first_line(error: Exception) -> str:
+    """The first line of an error's text; its type's name if it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _no_values(whole: bool) -> NDArray[np.int64] | NDArray[np.float32]:

@@ -66,6 +66,14 @@ class Ragged(Generic[Value]):
             yield slice(start, stop)
             start = stop
 
+    def padded(self, width: int) -> NDArray[Value]:
+        """(rows, width): each row's last values, with 0 on the left of shorter rows."""
+        position = self.offsets[1:, None] - np.arange(width, 0, -1)
+        real = position >= self.offsets[:-1, None]
+        out = np.zeros(real.shape, self.values.dtype)
+        out[real] = self.values[position[real]]
+        return out
+
     def dense(self, width: int | None = None) -> NDArray[Value]:
         """(rows, width) if every row has the same length (``width`` if given).
 

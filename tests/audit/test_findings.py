@@ -18,9 +18,9 @@ from mmctr_kit.errors import plural
 
 PASS, WARN, FAIL = Level.PASS, Level.WARN, Level.FAIL
 CHECKS = catalogue(
-    CheckInfo("zip-format", FAIL, "it is a zip"),
-    CheckInfo("csv-quotes", WARN, "no quotes"),
-    CheckInfo("remark", PASS, "a remark"),
+    CheckInfo("zip-format", "it is a zip"),
+    CheckInfo("csv-quotes", "no quotes", worst=WARN),
+    CheckInfo("remark", "a remark", worst=PASS),
 )
 
 

@@ -1,5 +1,7 @@
 """mmctr_kit.data.ragged: rows of any length in one flat array."""
 
+import doctest
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -51,3 +53,13 @@ def test_equal_lengths_make_a_matrix_and_others_are_refused() -> None:
         array([[1], [2, 3]]).dense()
     with pytest.raises(ValueError, match="rows of 3 to 3 values"):
         array([[1, 2, 3]]).dense(2)
+
+
+def test_the_example_of_the_docstring_runs() -> None:
+    assert doctest.testmod(ragged, extraglobs={"np": np}).failed == 0
+
+
+@given(rows=ROWS, width=st.integers(1, 6))
+def test_padded_rows_end_with_their_last_values(rows: Rows, width: int) -> None:
+    expected = [([0] * width + row)[-width:] for row in rows]
+    assert array(rows).padded(width).tolist() == expected

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmctr_kit.data.contract import FILES, Column, File
-from mmctr_kit.data.parquet import Values, open_parquet, read_columns, to_numpy
+from mmctr_kit.data.parquet import Values, first_line, open_parquet, read_columns, to_numpy
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError
 
@@ -92,7 +92,7 @@ def scan_file(folder: Path, key: str) -> FileScan:
     except DataError as e:
         trouble = str(e)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:  # the last: column names
-        trouble = f"{file.path} cannot be read to its end ({_first_line(e)})"
+        trouble = f"{file.path} cannot be read to its end ({first_line(e)})"
     return FileScan(folder, file, True, trouble, 0, nothing)
 
 
@@ -122,7 +122,7 @@ def _scan_batch(array: pa.Array, column: Column, scan: ColumnScan, file: File, f
     except DataError as e:
         scan.wrong = str(e)
     except (pa.ArrowException, UnicodeDecodeError) as e:
-        scan.wrong = f"{file.path}: {column.name} does not convert ({_first_line(e)})"
+        scan.wrong = f"{file.path}: {column.name} does not convert ({first_line(e)})"
     else:
         if isinstance(values, Ragged) and len(values):
             lengths = values.lengths
@@ -135,7 +135,3 @@ def _is_nested(kind: pa.DataType) -> bool:
     return bool(
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     )
-
-
-def _first_line(e: BaseException) -> str:
-    return (str(e).splitlines() or [type(e).__name__])[0]

@@ -6,7 +6,7 @@ before a score is believed, not a proof that the data is wrong.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +31,12 @@ class Probe(CheckInfo):
     measure: str
     means: str
     todo: str
+    worst: Level = field(default=Level.WARN, kw_only=True)
 
 
 PROBES = catalogue(
     Probe(
         "split-users",
-        Level.WARN,
         "no user has rows in two splits",
         "share of users",
         "a user's rows are in two splits, so a memorised user scores",
@@ -44,7 +44,6 @@ PROBES = catalogue(
     ),
     Probe(
         "sibling-rows",
-        Level.WARN,
         "no user appears under two ids",
         "share of users",
         "one user has two ids: what was learned from one answers for the other",
@@ -52,7 +51,6 @@ PROBES = catalogue(
     ),
     Probe(
         "target-in-history",
-        Level.WARN,
         "histories hold targets of both labels equally often",
         "AUC; share",
         "the history holds the answer: targets of one label are in it more often",
@@ -60,7 +58,6 @@ PROBES = catalogue(
     ),
     Probe(
         "history-label",
-        Level.WARN,
         "the length of a history does not predict the label",
         "AUC",
         "positive rows have histories of another length than negative ones",
@@ -68,7 +65,6 @@ PROBES = catalogue(
     ),
     Probe(
         "item-label",
-        Level.WARN,
         "the item alone does not decide the label",
         "AUC",
         "the item alone nearly decides the label: negatives come from other items",
@@ -76,7 +72,6 @@ PROBES = catalogue(
     ),
     Probe(
         "item-purity",
-        Level.WARN,
         "items that can be positive can be negative too",
         "share of positives",
         "these items are never drawn as negatives, so their id is the label",
@@ -84,7 +79,6 @@ PROBES = catalogue(
     ),
     Probe(
         "item-code",
-        Level.WARN,
         "the number of an item does not predict its label",
         "AUC",
         "the number of an item predicts its label: ids were given after labels",
@@ -92,7 +86,6 @@ PROBES = catalogue(
     ),
     Probe(
         "level-label",
-        Level.WARN,
         "an item has the same levels in positive and negative rows",
         "AUC",
         "an item's level differs by label: levels were counted with the label known",
@@ -100,7 +93,6 @@ PROBES = catalogue(
     ),
     Probe(
         "row-order",
-        Level.WARN,
         "the order of rows does not predict their label",
         "AUC",
         "rows are sorted by label: a row's position predicts it",
@@ -108,7 +100,6 @@ PROBES = catalogue(
     ),
     Probe(
         "popularity-shift",
-        Level.WARN,
         "the splits have the same targets",
         "share of targets",
         "the splits' targets are other items: they differ in date or in how they were made",
@@ -116,7 +107,6 @@ PROBES = catalogue(
     ),
     Probe(
         "split-shift",
-        Level.WARN,
         "simple columns do not distinguish the splits",
         "adversarial AUC",
         "the splits differ in the columns named",
@@ -124,7 +114,6 @@ PROBES = catalogue(
     ),
     Probe(
         "target-side",
-        Level.WARN,
         "the target alone does not explain the labels",
         "AUC",
         "the target alone explains the labels; histories hardly matter",
@@ -132,7 +121,6 @@ PROBES = catalogue(
     ),
     Probe(
         "embedding-order",
-        Level.WARN,
         "each vector belongs to its item",
         "excess cosine",
         "vectors do not belong to their items: re-sorted, shifted, or noise",

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.datasets.movielens.fields import column_names, is_whole, place_of, wrong_width
+from mmctr_kit.datasets.movielens.fields import column_index, column_names, is_whole, wrong_width
 from mmctr_kit.datasets.movielens.movies import (
     Movie,
     read_movies_csv,
@@ -47,7 +47,7 @@ class Ratings:
 
 
 @dataclass(frozen=True)
-class Source:
+class MovieLens:
     """``movies[i]`` belongs to item id ``i + 1``, None where the movies file does not know it."""
 
     ratings: Ratings
@@ -61,10 +61,10 @@ class _Files:
     read_movies: Callable[[Path], dict[str, Movie]]
 
 
-def read_source(source: Path) -> Source:
+def read_source(source: Path) -> MovieLens:
     """The ratings and movies of ``source``: a folder, or the ratings file itself.
 
-    Raises UsageError where SRC is nothing or not one file to read, and DataError, with file and
+    Raises UsageError if SRC is no ratings file and no folder with one, and DataError, with file and
     line number, for a line that cannot be read.
     """
     files = _find(source)
@@ -82,7 +82,7 @@ def read_source(source: Path) -> Source:
             f"{files.movies} has neither a title nor a genre for any rated item; expected either, "
             f"to make the item embeddings of"
         )
-    return Source(ratings, movies)
+    return MovieLens(ratings, movies)
 
 
 def _find(source: Path) -> _Files:
@@ -191,12 +191,12 @@ def _rating_fields(path: Path) -> Iterator[tuple[int, Sequence[str]]]:
             names, separator = ("user_id", "item_id", "rating", "timestamp"), "\t"
         else:
             names, separator = None, "::" if path.suffix == ".dat" else "\t"
-        places, width, first = [0, 1, 2, 3], 4, 1
+        indices, width, first = [0, 1, 2, 3], 4, 1
         if names is not None:
             columns = column_names(f.readline(), separator)
-            places = [place_of(path, columns, n) for n in names]
+            indices = [column_index(path, columns, n) for n in names]
             width, first = len(columns), 2
-        a, b, c, d = places
+        a, b, c, d = indices
         for number, line in enumerate(f, first):
             fields = line.rstrip("\r\n").split(separator)
             if len(fields) == width:
