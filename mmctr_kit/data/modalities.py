@@ -27,7 +27,7 @@ WEAK_TITLE_WORDS = 2
 """A title with at most this many words is weak text."""
 
 _CJK = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-# Chinese and Japanese put no spaces between words: there a character counts as a word.
+# Chinese and Japanese put no spaces between words: each character counts as a word.
 _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
 
 

@@ -155,7 +155,7 @@ def _ragged(array: pa.Array, whole: bool, where: str) -> Ragged[Any]:
             f"{where} holds {plural(flat.null_count, 'null')} inside its arrays; expected none"
         )
     if len(flat) == 0:
-        # Whoever wrote empty arrays alone may not have known their type.
+        # A file with empty arrays only may have any type.
         return Ragged(_no_values(whole), offsets)
     if whole:
         return Ragged(_integers(flat, where), offsets)
@@ -190,12 +190,12 @@ def _without_pandas(array: pa.Array) -> NDArray[Any]:
 
 
 def _require_columns(handle: pq.ParquetFile, names: Sequence[str], where: str) -> None:
-    found = handle.schema_arrow.names
+    present = handle.schema_arrow.names
     for name in names:
-        if found.count(name) != 1:
-            fault = f"holds column {name} twice" if name in found else f"lacks column {name}"
+        if present.count(name) != 1:
+            fault = f"holds column {name} twice" if name in present else f"lacks column {name}"
             raise DataError(
-                f"{where} {fault}; expected {', '.join(names)}, found {', '.join(found)}"
+                f"{where} {fault}; expected {', '.join(names)}, found {', '.join(present)}"
             )
 
 

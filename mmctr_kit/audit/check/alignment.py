@@ -74,10 +74,10 @@ def check_alignment(items: Mapping[str, ItemFile], log: Log) -> None:
 
 def pair(a: Vectors, b: Vectors, shift: int = 0) -> Pair:
     """The items that both hold; with ``shift``, a's item i is compared with b's item i + shift."""
-    ids_a, ids_b = a.item_id[a.kept], b.item_id[b.kept]
+    ids_a, ids_b = a.item_id[a.sampled], b.item_id[b.sampled]
     shared, at_a, at_b = np.intersect1d(ids_a + shift, ids_b, return_indices=True)
-    usable = ~(a.zero | a.broken | a.far)[a.kept[at_a]]
-    usable &= ~(b.zero | b.broken | b.far)[b.kept[at_b]]
+    usable = ~(a.zero | a.broken | a.far)[a.sampled[at_a]]
+    usable &= ~(b.zero | b.broken | b.far)[b.sampled[at_b]]
     at_a, at_b = at_a[usable], at_b[usable]
     return Pair(shared[usable] - shift, a.values[at_a], b.values[at_b])
 

@@ -29,14 +29,14 @@ class Vectors:
     """One embedding column, row for row as in the file (the padding item is left out).
 
     ``item_id`` (rows,) int64; ``keys`` (rows,) uint64, equal for equal vectors; ``largest`` (rows,)
-    float32, the largest absolute value of a vector, NaN if it holds a NaN. ``kept`` (kept rows,)
-    int64 are the rows whose ``values`` (kept rows, width) float32 are in memory.
+    float32, the largest absolute value of a vector, NaN if it holds a NaN. ``sampled``
+    (sample,) int64: the rows whose ``values`` (sample, width) float32 are in memory.
     """
 
     item_id: NDArray[np.int64]
     keys: NDArray[np.uint64]
     largest: NDArray[np.float32]
-    kept: NDArray[np.int64]
+    sampled: NDArray[np.int64]
     values: NDArray[np.float32]
 
     @property
@@ -148,12 +148,12 @@ def _read_vectors(scan: FileScan, name: str, wanted: NDArray[np.bool_], file: It
 
 
 def _without_padding(every: Vectors, real: NDArray[np.bool_]) -> Vectors:
-    keep = real[every.kept]
+    keep = real[every.sampled]
     return Vectors(
         every.item_id[real],
         every.keys[real],
         every.largest[real],
-        (np.cumsum(real) - 1)[every.kept[keep]],
+        (np.cumsum(real) - 1)[every.sampled[keep]],
         every.values[keep],
     )
 

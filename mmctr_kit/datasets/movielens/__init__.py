@@ -84,19 +84,19 @@ def convert(
     options = Options(target_share, max_targets, negatives_per_positive, low_share)
     _check(options, seed)
     with new_folder(out) as folder:
-        found = read_source(source)
-        users = list(user_rows(found.ratings, options, seed))
+        data = read_source(source)
+        users = list(user_rows(data.ratings, options, seed))
         if len(users) < MIN_USERS:
             raise DataError(
                 f"{source} has {plural(len(users), 'user')} with at least {MIN_HISTORY + 1} "
                 f"ratings of 4 or more and enough unrated items; expected at least {MIN_USERS}"
             )
-        levels = item_levels(found.ratings, np.concatenate([u.used for u in users]))
-        items = describe(found.movies)
+        levels = item_levels(data.ratings, np.concatenate([u.used for u in users]))
+        items = describe(data.movies)
         rows = _splits(users, seed)
         _write_rows(folder, rows, levels)
         _write_items(folder, items, levels)
-    return _summary(found, users, rows, items)
+    return _summary(data, users, rows, items)
 
 
 def _check(options: Options, seed: int) -> None:
@@ -122,16 +122,19 @@ def _splits(users: list[UserRows], seed: int) -> dict[Split, SplitRows]:
 
 
 def _summary(
-    found: MovieLens, users: list[UserRows], rows: Mapping[Split, SplitRows], items: ItemContent
+    data: MovieLens,
+    users: list[UserRows],
+    rows: Mapping[Split, SplitRows],
+    items: ItemContent,
 ) -> Summary:
     labels = np.concatenate([r.label for r in rows.values()])
     return Summary(
         users=len(users),
-        items=found.ratings.n_items,
+        items=data.ratings.n_items,
         rows={s: len(r.item) for s, r in rows.items()},
         mean_history=float(np.mean([len(u.history) for u in users])),
         label_mean=float(labels.mean()),
-        notes=list(_notes(found.ratings, len(users), items)),
+        notes=list(_notes(data.ratings, len(users), items)),
     )
 
 

@@ -100,7 +100,7 @@ def read_movies_dat(path: Path) -> dict[str, Movie]:
 
 
 def read_movies_csv(path: Path) -> dict[str, Movie]:
-    """ml-latest: ``movieId,title,genres``, titles quoted where they hold a comma."""
+    """ml-latest: ``movieId,title,genres``, titles quoted if they hold a comma."""
     lines = text_lines(path)
     columns = column_names(next(lines, (1, ""))[1], ",")
     i, t, g = (column_index(path, columns, n) for n in ("movieId", "title", "genres"))
@@ -137,8 +137,8 @@ def _movie(title: str, year: str, genres: Sequence[str]) -> Movie:
     if match:
         title, year = title[: match.start()], match.group(1)
     known = int(year) if year.isascii() and year.isdigit() and len(year) == 4 else None
-    kept = {g.strip() for g in genres} - _NO_GENRE
-    return Movie(title.strip(), known, tuple(sorted(kept)))
+    names = {g.strip() for g in genres} - _NO_GENRE
+    return Movie(title.strip(), known, tuple(sorted(names)))
 
 
 @dataclass(frozen=True)

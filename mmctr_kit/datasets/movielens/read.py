@@ -48,7 +48,7 @@ class Ratings:
 
 @dataclass(frozen=True)
 class MovieLens:
-    """``movies[i]`` belongs to item id ``i + 1``, None where the movies file does not know it."""
+    """``movies[i]`` belongs to item id ``i + 1``, None if the movies file does not know it."""
 
     ratings: Ratings
     movies: tuple[Movie | None, ...]
@@ -71,7 +71,7 @@ def read_source(source: Path) -> MovieLens:
     if files.movies is None or not files.movies.is_file():
         wanted = files.movies.name if files.movies else f"{files.ratings.stem}.item"
         raise DataError(
-            f"no {wanted} beside {files.ratings}; expected the movies file there, whose titles or "
+            f"no {wanted} next to {files.ratings}; expected the movies file there, whose titles or "
             f"genres become the item embeddings"
         )
     ratings, tokens = _read_ratings(files.ratings)
@@ -90,14 +90,14 @@ def _find(source: Path) -> _Files:
         return _by_name(source)
     if not source.is_dir():
         raise UsageError(f"nothing at '{source}'; expected a folder with {_KNOWN}")
-    found = [source / n for n in ("u.data", "ratings.dat", "ratings.csv")]
-    found = [p for p in found if p.is_file()] + sorted(source.glob("*.inter"))
-    if not found:
+    candidates = [source / n for n in ("u.data", "ratings.dat", "ratings.csv")]
+    candidates = [p for p in candidates if p.is_file()] + sorted(source.glob("*.inter"))
+    if not candidates:
         raise DataError(f"no ratings file in '{source}'; expected {_KNOWN}")
-    if len(found) > 1:
-        names = ", ".join(p.name for p in found)
+    if len(candidates) > 1:
+        names = ", ".join(p.name for p in candidates)
         raise UsageError(f"several ratings files in '{source}' ({names}); name one of them as SRC")
-    return _by_name(found[0])
+    return _by_name(candidates[0])
 
 
 def _by_name(path: Path) -> _Files:
@@ -161,19 +161,19 @@ def _without_repeats(
     order = np.lexsort((value, time, item, user))
     u, i = user[order], item[order]
     last = np.append((u[1:] != u[:-1]) | (i[1:] != i[:-1]), True)
-    kept = order[last]
-    return Ratings(user[kept], item[kept], value[kept], time[kept], n_items, len(order) - len(kept))
+    rows = order[last]
+    return Ratings(user[rows], item[rows], value[rows], time[rows], n_items, len(order) - len(rows))
 
 
 def _id_order(tokens: Mapping[str, int]) -> Callable[[str], tuple[int, str]]:
-    """By number where every id is one, else by text."""
+    """Sort key: by number if every id is one, else by text."""
     if all(map(is_whole, tokens)):
         return lambda t: (int(t), t)
     return lambda t: (0, t)
 
 
 def _user_ids(users: Mapping[str, int]) -> NDArray[np.int64]:
-    """(users,) int64: the original ids where they are distinct whole numbers, else 1..users."""
+    """(users,) int64: the original ids if they are distinct whole numbers, else 1..users."""
     tokens = list(users)
     if all(map(is_whole, tokens)) and len({int(t) for t in tokens}) == len(tokens):
         return np.array([int(t) for t in tokens], np.int64)

@@ -92,7 +92,7 @@ class Levels:
 def user_rows(ratings: Ratings, options: Options, seed: int) -> Iterator[UserRows]:
     """Every user who has at least 3 positives of history, a target and negatives for it.
 
-    The order in time is by timestamp and, where a user rated several items in the same second,
+    The order in time is by timestamp and, if a user rated several items in the same second,
     by a hash: by item id, a history's last id would say which of the tied items came later.
     """
     key = user_hash(ratings.user, seed ^ _ORDER_KEY) ^ ratings.item.astype(np.uint64)

@@ -47,8 +47,8 @@ class Content:
     """The item tables, row ``i`` being the item of id ``i + 1``.
 
     ``likes`` and ``views`` (n_items,) int64 in 1..10; ``tags`` one list of distinct ids an item;
-    ``titles`` one string an item, empty where it lacks text; ``text`` (n_items, 768) and ``image``
-    (n_items, 1024) float32, zero where missing; ``given`` (n_items, 128) float32 each.
+    ``titles`` one string an item, empty if it lacks text; ``text`` (n_items, 768) and ``image``
+    (n_items, 1024) float32, zero if missing; ``given`` (n_items, 128) float32 each.
     """
 
     likes: NDArray[np.int64]
@@ -97,16 +97,15 @@ def _tags(cluster: NDArray[np.int64], n_tags: int, rng: np.random.Generator) -> 
     edges = np.linspace(0, n_tags, n_clusters + 1).astype(np.int64)
     low, size = edges[cluster][:, None], np.diff(edges)[cluster][:, None]
     shape = (n, 2 * most)
-    own = low + (size * rng.random(shape) ** 2).astype(np.int64)
+    from_cluster = low + (size * rng.random(shape) ** 2).astype(np.int64)
     other = rng.integers(n_tags, size=shape)
-    candidates = ids[np.where(rng.random(shape) < _OWN_TAG_SHARE, own, other)]
+    candidates = ids[np.where(rng.random(shape) < _OWN_TAG_SHARE, from_cluster, other)]
     fresh = np.ones(shape, np.bool_)
     for j in range(1, shape[1]):
         fresh[:, j] = (candidates[:, :j] != candidates[:, [j]]).all(axis=1)
     count = rng.choice(most + 1, size=n, p=_TAG_COUNTS)
-    kept = fresh & (np.cumsum(fresh, axis=1) <= count[:, None])
-    offsets = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
-    return Ragged(candidates[kept].astype(np.int64), offsets.astype(np.int64))
+    chosen = fresh & (np.cumsum(fresh, axis=1) <= count[:, None])
+    return Ragged.of(candidates[chosen].astype(np.int64), chosen.sum(axis=1))
 
 
 def _title(tags: list[int]) -> str:

@@ -1,4 +1,4 @@
-"""Generated users and items to parquet: the challenge's files, and the truth beside them.
+"""Writes generated users and items to parquet: the challenge's files, and the truth.
 
 Column types come from the contract: an array column is a fixed-size list, a list column a list.
 Rows are written in batches, so memory does not grow with the number of rows.

@@ -65,8 +65,8 @@ def weak_segment(
     weak = (correlation < left * usual) & (usual - correlation > WEAK_Z * error)
     if not weak.any():
         return None
-    where = np.flatnonzero(weak)
-    first, last = int(edges[where[0]]), int(edges[where[-1] + 1]) - 1
+    parts = np.flatnonzero(weak)
+    first, last = int(edges[parts[0]]), int(edges[parts[-1] + 1]) - 1
     share = float(np.mean(~weak))
     here, elsewhere = float(correlation[weak].mean()), float(correlation[~weak].mean())
     return Segment(elsewhere, here, first, last, share)
@@ -85,8 +85,8 @@ def same_but_for(a: NDArray[np.float64], b: NDArray[np.float64]) -> Segment | No
     here = float(np.nan_to_num(x @ y))
     if here >= 0.5:
         return None
-    where = np.flatnonzero(other)
-    return Segment(1.0, here, int(where[0]), int(where[-1]), 1 - rest)
+    rows = np.flatnonzero(other)
+    return Segment(1.0, here, int(rows[0]), int(rows[-1]), 1 - rest)
 
 
 def edges_of(n: int) -> NDArray[np.intp] | None:

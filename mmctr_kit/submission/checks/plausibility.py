@@ -167,7 +167,7 @@ def check_references(
             log.warn(
                 "rank-correlation",
                 f"{name}: {segment}",
-                "rows shuffled, lost or moved there? write every score beside its own ID",
+                "rows shuffled, lost or moved there? write every score next to its ID",
             )
     if summary:
         log.passed("rank-correlation", "; ".join(summary))
@@ -263,7 +263,7 @@ def _relation(ranks: Ranks, test: TestRows) -> tuple[bool, str]:
 
 def _aligned(evidence: str) -> str:
     if not evidence:
-        return "too few rows with the same item to tell"
+        return "too few rows with the same item to check"
     return f"scores follow the row's item ({evidence}): rows are not shuffled"
 
 
@@ -292,4 +292,4 @@ def _broken(ranks: Ranks, test: TestRows, usable: Sequence[Ranks]) -> tuple[str,
         f"looks shuffled in {_where(segment)}: rank correlation with item popularity "
         f"{segment.here:.2f} there, {segment.elsewhere:.2f} elsewhere"
     )
-    return what, "rows shuffled, lost or moved there? write every score beside its own ID"
+    return what, "rows shuffled, lost or moved there? write every score next to its ID"

@@ -65,5 +65,5 @@ def _check_order(ids: NDArray[np.int64], lines: NDArray[np.int64], log: Log) -> 
             f"expected ascending IDs; {plural(len(falls), 'ID')} below the one before, first "
             f"{ids[row]} after {ids[row - 1]} in line {lines[row]:,}"
         )
-        log.fail("id-order", what, "sort rows by ID as a number, each with its own score")
+        log.fail("id-order", what, "sort rows by ID as a number, each with its score")
     log.passed("id-order", "ascending")

@@ -61,7 +61,7 @@ _TODO_2 = f"submit it as Task1&2, or set items.embedding to {', '.join(GIVEN_EMB
 def run_findings(run: Run, root: Path, task: Task) -> list[Finding]:
     """What the rules of ``task`` say of a run and, for a blend, of every run behind it.
 
-    A run that a blend is made of is looked up by name beside the blend, then under ``root``. A run
+    A run that a blend is made of is looked up by name next to the blend, then under ``root``. A run
     that cannot be checked (it is gone, or its predictions were imported) is a WARN.
     """
     log = Log(RULES)

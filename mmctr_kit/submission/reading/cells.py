@@ -1,6 +1,6 @@
-"""One cell of the CSV: its value, or which kind of fault it is.
+"""Reads one cell of the CSV: its value, or what is wrong with it.
 
-A number is plain when every reader takes it for the same number: decimal digits, a point, an
+A number is plain if every reader takes it for the same number: decimal digits, a point, an
 exponent. What Python's ``float`` takes beyond that (``1_0``, ``Infinity``, spaces) is a fault.
 """
 
@@ -47,7 +47,7 @@ class CellFaults:
 
 
 def read_id(cell: bytes, line: int, faults: CellFaults) -> int | None:
-    """The ID, also where it can be guessed from a faulty cell; None where not."""
+    """The ID, even if it is guessed from a faulty cell; None if it cannot be."""
     if _INTEGER.fullmatch(cell):
         return int(cell)
     bare = cell.strip()
@@ -67,7 +67,7 @@ def read_id(cell: bytes, line: int, faults: CellFaults) -> int | None:
 
 
 def read_score(cell: bytes, column: str, line: int, faults: CellFaults) -> float:
-    """The number, also where a faulty cell leaves no doubt of it; NaN where it does."""
+    """The number, even from a faulty cell that leaves no doubt about it; else NaN."""
     if _PLAIN.fullmatch(cell):
         value = float(cell)
         if math.isinf(value):

@@ -24,9 +24,9 @@ _MAX_LINE = 4_096
 class SubmissionTable:
     """The rows as read. Row ``i`` of every array is line ``lines[i]`` of the file.
 
-    ``ids`` (rows,) int64, None where one could not be read; ``columns`` name -> (rows,) float64,
-    NaN where a value could not be read (reported by then) or is NaN; ``lines`` (rows,) int64;
-    ``n_rows`` the number of rows in the file, more than ``rows`` where reading was cut off.
+    ``ids`` (rows,) int64, None if one could not be read; ``columns`` name -> (rows,) float64,
+    NaN if a value could not be read (it is reported) or is NaN; ``lines`` (rows,) int64;
+    ``n_rows`` the number of rows in the file, more than ``rows`` if reading was cut off.
     """
 
     ids: NDArray[np.int64] | None
@@ -56,7 +56,7 @@ def read_table(text: Text, header: Header, log: Log, max_rows: int) -> Submissio
 
 
 def _read_fast(rows: bytes, first: int, header: Header) -> SubmissionTable | None:
-    """The table where all is plain; None says nothing more than: look carefully."""
+    """The table if every cell is plain; None means that the careful reader must look."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -93,13 +93,13 @@ def _read_carefully(
 ) -> SubmissionTable:
     split = rows.split(b"\n", max_rows)
     rest = split.pop()
-    kept = [(first + i, line) for i, line in enumerate(split) if line.strip()]
+    numbered = [(first + i, line) for i, line in enumerate(split) if line.strip()]
     faults = CellFaults()
     ragged: list[tuple[int, bytes]] = []
-    ids = np.zeros(len(kept), np.int64)
+    ids = np.zeros(len(numbered), np.int64)
     readable = header.id_at is not None
-    columns = {name: np.full(len(kept), np.nan) for name in header.scores}
-    for row, (number, line) in enumerate(kept):
+    columns = {name: np.full(len(numbered), np.nan) for name in header.scores}
+    for row, (number, line) in enumerate(numbered):
         cells = line.split(b",") if len(line) <= _MAX_LINE else []
         if header.id_at is not None and header.id_at < len(cells):
             value = read_id(cells[header.id_at], number, faults)
@@ -115,16 +115,18 @@ def _read_carefully(
     if ragged:
         _report_ragged(ragged, header.width, log)
     faults.report(log)
-    lines = np.array([number for number, _ in kept], np.int64)
-    return SubmissionTable(ids if readable else None, columns, lines, len(kept) + rest.count(b"\n"))
+    lines = np.array([number for number, _ in numbered], np.int64)
+    return SubmissionTable(
+        ids if readable else None, columns, lines, len(numbered) + rest.count(b"\n")
+    )
 
 
 def _report_ragged(ragged: list[tuple[int, bytes]], width: int, log: Log) -> None:
     number, line = ragged[0]
     if len(line) > _MAX_LINE:
-        found = f"line {number:,} has {len(line):,} bytes"
+        first = f"line {number:,} has {len(line):,} bytes"
     else:
-        found = f"line {number:,} has {line.count(b',') + 1}"
+        first = f"line {number:,} has {line.count(b',') + 1}"
     todo = "write every row with the header's columns"
     if line.count(b",") + 1 < width:
         todo += "; a cut-off last row means an unfinished write"
@@ -132,5 +134,5 @@ def _report_ragged(ragged: list[tuple[int, bytes]], width: int, log: Log) -> Non
         todo = "remove the comma at the end of the lines"
     elif line.count(b",") == 2 * (width - 1) and b"." not in line:
         todo = "write decimal points, not decimal commas"
-    what = f"expected {width} fields in every row; {plural(len(ragged), 'row')} without, {found}"
+    what = f"expected {width} fields in every row; {plural(len(ragged), 'row')} without, {first}"
     log.fail("csv-fields", what, todo)
