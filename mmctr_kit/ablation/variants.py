@@ -5,7 +5,7 @@ costs is measured when all are trained, one by one, with nothing else of the abl
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
@@ -19,8 +19,9 @@ from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError, did_you_mean
 from mmctr_kit.files import locked
-from mmctr_kit.models.registry import model_inputs, model_options
-from mmctr_kit.recipe import SIGNAL_KINDS, TWO_MODALITIES, Items, Recipe
+from mmctr_kit.models.registry import model_options
+from mmctr_kit.recipe import SIGNAL_KINDS, Items, Recipe
+from mmctr_kit.recipe.unused import applies
 from mmctr_kit.runs.conflict import require_free
 from mmctr_kit.runs.writer import begin_run
 
@@ -28,7 +29,6 @@ BASE = "base"
 """The run of the recipe as it is."""
 
 _KINDS = ("attention", "pooling", "fusion")
-_OF_HISTORY = ("attention", "pooling", "interaction")
 _OF_MODALITIES = ("fusion", "modality_dropout")
 _DROPOUT = 0.2
 
@@ -88,11 +88,11 @@ def variants(recipe: Recipe) -> list[Variant]:
     The model's switches (but batch_norm), its kinds of attention, pooling and learned fusion, item
     vectors, signals and augmentation.
     """
-    inputs = model_inputs(recipe.model_name)
-    found = list(_of_model(recipe))
-    if "item_emb" in inputs:
+    unused = recipe.unused()
+    found = list(_of_model(recipe, unused))
+    if "items.embedding" not in unused:
         found += _of_items(recipe.items)
-    if "n_signals" in inputs and getattr(recipe.model, "use_history", True):
+    if "signals.kinds" not in unused:
         kinds = recipe.signals.kinds
         before = "all" if set(kinds) == set(SIGNAL_KINDS) else ", ".join(kinds) or "none"
         after = "none" if kinds else "all"
@@ -207,34 +207,22 @@ def run_ablation(
     return found
 
 
-def _of_model(recipe: Recipe) -> Iterator[Variant]:
-    arguments, idle = recipe.model_arguments, _idle(recipe)
+def _of_model(recipe: Recipe, unused: Collection[str]) -> Iterator[Variant]:
+    arguments = recipe.model_arguments
     for key, option in model_options(recipe.model_name).items():
         before = arguments[key]
-        if key in idle:
+        if f"model.{key}" in unused:
             continue
-        if option.annotation is bool and key != "batch_norm":
+        if option.type is bool and key != "batch_norm":
             name = f"{key.removeprefix('use_')}-{'off' if before else 'on'}"
             yield Variant(name, {f"model.{key}": not before}, before)
         elif key == "modality_dropout":
             after, name = (0.0, f"{key}-off") if before else (_DROPOUT, f"{key}-on")
             yield Variant(name, {f"model.{key}": after}, before)
         elif key in _KINDS:
-            for value in get_args(option.annotation):
+            for value in get_args(option.type):
                 if value != before:
                     yield Variant(f"{key}-{value}", {f"model.{key}": value}, before)
-
-
-def _idle(recipe: Recipe) -> set[str]:
-    """The model's keys that do nothing under the others."""
-    model, idle = recipe.model, set[str]()
-    if not getattr(model, "use_history", True):
-        idle.update(_OF_HISTORY)
-    elif getattr(model, "attention", "") == "multihead" and not getattr(model, "interaction", True):
-        idle.add("pooling")  # of heads it is always the mean
-    if recipe.items.embedding not in TWO_MODALITIES:
-        idle.update(_OF_MODALITIES)
-    return idle
 
 
 def _of_items(items: Items) -> Iterator[Variant]:
@@ -249,7 +237,8 @@ def _of_items(items: Items) -> Iterator[Variant]:
     sizes = {"text_dim": text, "image_dim": image, "dim": text + image}
     for value in get_args(Items.model_fields["embedding"].annotation):
         if value not in (items.embedding, "file"):
-            entailed = {f"items.{k}": n for k, n in sizes.items() if value in Items.used_by[k]}
+            read = [key for key in sizes if applies(Items, key, embedding=value)]
+            entailed = {f"items.{key}": sizes[key] for key in read}
             settings = {"items.embedding": value, **entailed}
             yield Variant(f"items-{value}", settings, items.embedding)
 

@@ -21,7 +21,7 @@ def complete_runs(context: typer.Context, incomplete: str) -> list[str]:
 
 def complete_recipes(incomplete: str) -> list[str]:
     """The shipped recipes, and YAML files in the folder that is being typed."""
-    from mmctr_kit.recipe.shipped import shipped_recipes
+    from mmctr_kit.recipe.load import shipped_recipes
 
     names = [p.stem for p in shipped_recipes()]
     return [n for n in (*names, *_files(incomplete)) if n.startswith(incomplete)]

@@ -26,7 +26,7 @@ def recipes(
 
       mmctr-kit recipes --json
     """
-    from mmctr_kit.recipe.shipped import find_recipe, shipped_recipes
+    from mmctr_kit.recipe.load import find_recipe, shipped_recipes
 
     if name is not None:
         if as_json:

@@ -103,9 +103,9 @@ def tune(
     path = training_place(runs, called, data, devices, ".study")
     from mmctr_kit.recipe.space import search_of
     from mmctr_kit.tune.conflict import require_study
-    from mmctr_kit.tune.space import require_possible
+    from mmctr_kit.tune.space import require_feasible
 
-    require_possible(search_of(base), base)
+    require_feasible(search_of(base), base)
     if not listing:
         require_study(path, base, force)
     from mmctr_kit.audit.sanity import training_warnings

@@ -17,7 +17,7 @@ _FEW = 50
 
 def print_summary(summary: "Summary", path: Path) -> None:
     """The search's best trials, the finalists, and what to believe."""
-    from mmctr_kit.recipe.search import label
+    from mmctr_kit.recipe.explain import label
     from mmctr_kit.tune.summary import states
 
     counted = ", ".join(f"{n} {state}" for state, n in sorted(states(summary.trials).items()))

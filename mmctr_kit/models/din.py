@@ -7,7 +7,7 @@ model is the official one, parameter for parameter. The options make it that of 
 that is left out has no parameters either.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,17 @@ from mmctr_kit.models.layers.attention import MultiHeadTargetAttention, NoAttent
 from mmctr_kit.models.layers.blocks import MLP, SqueezeExcitation, concat, embedding
 from mmctr_kit.models.layers.encoder import ItemEncoder, Modalities
 from mmctr_kit.models.ops.segments import row_sum
-from mmctr_kit.models.option_types import Activation, FusionKind, PositiveInt, Rate, Widths
+from mmctr_kit.models.option_types import (
+    Activation,
+    Fusion,
+    FusionHeads,
+    ItemEmbDim,
+    ModalityDropout,
+    PositiveInt,
+    Rate,
+    Widths,
+    applies_to,
+)
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
 
 
@@ -54,26 +64,40 @@ class DIN(nn.Module):
         n_tags: int,
         n_signals: int,
         n_row_signals: int,
-        embedding_dim: PositiveInt = 64,
-        item_emb_dim: PositiveInt | None = None,
-        fusion: FusionKind = "concat",
-        fusion_heads: PositiveInt = 4,
-        modality_dropout: Rate = 0.0,
+        embedding_dim: Annotated[
+            PositiveInt,
+            applies_to("use_item_id", True)
+            | applies_to("use_tags", True)
+            | applies_to("use_levels", True),
+        ] = 64,
+        item_emb_dim: ItemEmbDim = None,
+        fusion: Fusion = "concat",
+        fusion_heads: FusionHeads = 4,
+        modality_dropout: ModalityDropout = 0.0,
         use_item_id: bool = True,
         use_tags: bool = True,
         use_levels: bool = True,
         use_history: bool = True,
-        attention: Literal["mlp", "multihead", "none"] = "mlp",
-        attention_hidden: Widths = (512, 256),
-        attention_activation: Activation = "relu",
-        attention_heads: PositiveInt = 4,
-        attention_dim: PositiveInt | None = None,
-        attention_dropout: Rate = 0.0,
-        pooling: Literal["sum", "mean"] = "sum",
-        interaction: bool = False,
+        attention: Annotated[
+            Literal["mlp", "multihead", "none"], applies_to("use_history", True)
+        ] = "mlp",
+        attention_hidden: Annotated[Widths, applies_to("attention", "mlp")] = (512, 256),
+        attention_activation: Annotated[Activation, applies_to("attention", "mlp")] = "relu",
+        attention_heads: Annotated[PositiveInt, applies_to("attention", "multihead")] = 4,
+        attention_dim: Annotated[PositiveInt | None, applies_to("attention", "multihead")] = None,
+        attention_dropout: Annotated[Rate, applies_to("attention", "mlp", "multihead")] = 0.0,
+        pooling: Annotated[
+            Literal["sum", "mean"],
+            applies_to("attention", "mlp", "none") | applies_to("interaction", True),
+        ] = "sum",
+        interaction: Annotated[bool, applies_to("use_history", True)] = False,
         se: bool = False,
-        se_ratio: PositiveInt = 3,
-        se_fields: Literal["item", "all"] = "all",
+        se_ratio: Annotated[PositiveInt, applies_to("se", True)] = 3,
+        se_fields: Annotated[
+            Literal["item", "all"],
+            applies_to("se", True),
+            applies_to("use_levels", True) | applies_to("use_history", True),
+        ] = "all",
         mlp_hidden: Widths = (1024, 512, 256),
         mlp_activation: Activation = "relu",
         mlp_dropout: Rate = 0.0,

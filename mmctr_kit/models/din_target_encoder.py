@@ -35,7 +35,7 @@ from mmctr_kit.models.layers.blocks import (
 from mmctr_kit.models.layers.encoder import ItemEncoder
 from mmctr_kit.models.ops.dropout import Dropout, dropout
 from mmctr_kit.models.ops.segments import row_products, segment_softmax, weighted_sum
-from mmctr_kit.models.option_types import Activation, PositiveInt, Rate, Widths
+from mmctr_kit.models.option_types import Activation, ItemEmbDim, PositiveInt, Rate, Widths
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
 
 RMS_EPS = 1e-6
@@ -187,7 +187,7 @@ class DINTargetEncoder(nn.Module):
         n_tags: int,
         n_users: int,
         embedding_dim: PositiveInt = 64,
-        item_emb_dim: PositiveInt | None = None,
+        item_emb_dim: ItemEmbDim = None,
         attention_hidden: Widths = (512, 256),
         attention_activation: Activation = "relu",
         attention_dropout: Rate = 0.0,

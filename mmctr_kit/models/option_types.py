@@ -1,12 +1,56 @@
 """The types of a model's options, as used in the signatures of the model files.
 
 A model's keyword-only arguments with defaults *are* its recipe keys: the recipe schema is read off
-the signature (see :mod:`mmctr_kit.models.registry`), so a default and its range live in one place.
+the signature (see :mod:`mmctr_kit.models.registry`). So a default, its range and the values of
+other keys with which it does something live in one place.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Holds if key ``key`` has one of ``values``, or with ``negated`` if it has none of them.
+
+    A list has each of its members. ``key`` is an option of the same model (``attention``) or a
+    dotted recipe key (``items.embedding``).
+    """
+
+    key: str
+    values: tuple[Any, ...]
+    negated: bool = False
+
+    def holds(self, value: Any) -> bool:
+        members = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+        return any(member in self.values for member in members) != self.negated
+
+
+@dataclass(frozen=True)
+class AppliesTo:
+    """Says in an option's annotation when the option does something: if a condition holds.
+
+    With several in one annotation each of them must have a condition that holds.
+    """
+
+    conditions: tuple[Condition, ...]
+
+    def __or__(self, other: "AppliesTo") -> "AppliesTo":
+        return AppliesTo(self.conditions + other.conditions)
+
+
+def applies_to(key: str, *values: Any) -> AppliesTo:
+    """The option does something only if ``key`` has one of ``values``."""
+    return AppliesTo((Condition(key, values),))
+
+
+def applies_unless(key: str, *values: Any) -> AppliesTo:
+    """The option does something only if ``key`` has none of ``values``."""
+    return AppliesTo((Condition(key, values, negated=True),))
+
 
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -27,12 +71,32 @@ Activation = Literal["relu", "prelu", "gelu", "silu", "sigmoid", "tanh"]
 FusionKind = Literal["concat", "sum", "gated", "cross"]
 """How a model fuses an item's modalities; see :mod:`mmctr_kit.models.layers.fusion`."""
 
+TWO_MODALITIES = ("separate_pca", "e4", "raw")
+"""The values of ``items.embedding`` whose columns are text and image, one beside the other."""
+
+ItemEmbDim = Annotated[PositiveInt | None, applies_unless("items.embedding", "none")]
+"""The width that the multimodal vector is projected to; None: its own."""
+
+Fusion = Annotated[FusionKind, applies_to("items.embedding", *TWO_MODALITIES)]
+
+FusionHeads = Annotated[PositiveInt, applies_to("fusion", "cross")]
+
+ModalityDropout = Annotated[Rate, applies_to("items.embedding", *TWO_MODALITIES, "text", "image")]
+"""Of a text or an image alone it teaches the vector that stands in if an item lacks it."""
+
 __all__ = [
+    "TWO_MODALITIES",
     "Activation",
     "Annotated",
+    "AppliesTo",
+    "Condition",
     "Field",
+    "Fusion",
+    "FusionHeads",
     "FusionKind",
+    "ItemEmbDim",
     "Literal",
+    "ModalityDropout",
     "NonNegativeFloat",
     "NonNegativeInt",
     "PositiveFloat",
@@ -40,4 +104,6 @@ __all__ = [
     "Rate",
     "Share",
     "Widths",
+    "applies_to",
+    "applies_unless",
 ]

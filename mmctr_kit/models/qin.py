@@ -16,7 +16,7 @@ from mmctr_kit.models.layers.blocks import activation, embedding, linear
 from mmctr_kit.models.layers.encoder import ItemEncoder
 from mmctr_kit.models.ops.dropout import Dropout
 from mmctr_kit.models.ops.segments import row_products, weighted_sum
-from mmctr_kit.models.option_types import PositiveInt, Rate
+from mmctr_kit.models.option_types import ItemEmbDim, PositiveInt, Rate
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order
 
 
@@ -108,7 +108,7 @@ class QIN(nn.Module):
         item_emb: Tensor,
         n_tags: int,
         embedding_dim: PositiveInt = 128,
-        item_emb_dim: PositiveInt | None = None,
+        item_emb_dim: ItemEmbDim = None,
         num_layers: PositiveInt = 4,
         num_row: PositiveInt = 3,
         net_dropout: Rate = 0.1,

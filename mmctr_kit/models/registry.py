@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from mmctr_kit.models import option_types as options
 
@@ -59,7 +59,6 @@ MODELS: Mapping[str, Entry] = MappingProxyType(
         "gbdt": Entry("mmctr_kit.models.gbdt:GBDT", BOOSTED),
         "history_length_only": Entry("mmctr_kit.models.history_length_only:HistoryLengthOnly"),
         "qin": Entry("mmctr_kit.models.qin:QIN"),
-        "target_only": Entry("mmctr_kit.models.target_only:TargetOnly"),
         "transformer_dcn": Entry("mmctr_kit.models.transformer_dcn:TransformerDCN"),
         "transformer_dcn_momo": Entry("mmctr_kit.models.transformer_dcn_momo:TransformerDCNMomo"),
     }
@@ -72,6 +71,12 @@ class Option:
 
     annotation: Any
     default: Any
+
+    @property
+    def type(self) -> Any:
+        """The annotation without its limits and conditions, such as ``bool``."""
+        annotated = get_origin(self.annotation) is Annotated
+        return get_args(self.annotation)[0] if annotated else self.annotation
 
 
 @cache

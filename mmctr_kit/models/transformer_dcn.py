@@ -25,7 +25,7 @@ from mmctr_kit.models.layers.padding import Padding, Slots
 from mmctr_kit.models.ops.dropout import Dropout
 from mmctr_kit.models.ops.gather import gather
 from mmctr_kit.models.ops.segments import with_zeros
-from mmctr_kit.models.option_types import Activation, PositiveInt, Rate, Widths
+from mmctr_kit.models.option_types import Activation, ItemEmbDim, PositiveInt, Rate, Widths
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
 
 
@@ -126,7 +126,7 @@ class TransformerDCN(nn.Module):
         item_emb: Tensor,
         n_tags: int,
         embedding_dim: PositiveInt = 16,
-        item_emb_dim: PositiveInt | None = None,
+        item_emb_dim: ItemEmbDim = None,
         max_length: PositiveInt = 64,
         transformer_layers: PositiveInt = 2,
         num_heads: PositiveInt = 1,

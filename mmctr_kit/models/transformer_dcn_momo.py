@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.layers.padding import Padding, Slots
-from mmctr_kit.models.option_types import Activation, PositiveInt, Rate, Widths
+from mmctr_kit.models.option_types import Activation, ItemEmbDim, PositiveInt, Rate, Widths
 from mmctr_kit.models.transformer_dcn import TransformerDCN
 
 
@@ -34,7 +34,7 @@ class TransformerDCNMomo(TransformerDCN):
         item_emb: Tensor,
         n_tags: int,
         embedding_dim: PositiveInt = 16,
-        item_emb_dim: PositiveInt | None = None,
+        item_emb_dim: ItemEmbDim = None,
         max_length: PositiveInt = 64,
         transformer_layers: PositiveInt = 2,
         num_heads: PositiveInt = 1,

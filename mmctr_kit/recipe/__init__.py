@@ -10,13 +10,11 @@ from mmctr_kit.recipe.blocks import (
     Signals,
     Training,
 )
-from mmctr_kit.recipe.load import load_recipe
-from mmctr_kit.recipe.schema import TWO_MODALITIES, Recipe, parse_recipe
-from mmctr_kit.recipe.shipped import find_recipe, recipe_folder, shipped_recipes
+from mmctr_kit.recipe.load import find_recipe, load_recipe, recipe_folder, shipped_recipes
+from mmctr_kit.recipe.schema import Recipe, parse_recipe
 
 __all__ = [
     "SIGNAL_KINDS",
-    "TWO_MODALITIES",
     "Augmentation",
     "Block",
     "Folds",

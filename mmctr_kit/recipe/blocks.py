@@ -1,9 +1,7 @@
 """The parts of a recipe that every model shares, as closed pydantic blocks."""
 
-import json
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -21,7 +19,10 @@ from mmctr_kit.models.option_types import (
     PositiveFloat,
     PositiveInt,
     Rate,
+    applies_to,
+    applies_unless,
 )
+from mmctr_kit.recipe.unused import NeedsInput
 
 ItemEmbedding = Literal[
     "item_info", "v1", "v2", "v3", "e4", "file", "none",
@@ -50,47 +51,12 @@ class Block(BaseModel):
         return value
 
 
-class ChoiceBlock(Block):
-    """A block of which one key, ``chooser``, decides which of the others do anything.
-
-    A key of ``used_by`` that differs from its default must be used by something chosen.
-    """
-
-    chooser: ClassVar[str]
-    used_by: ClassVar[Mapping[str, tuple[str, ...]]]
-
-    @classmethod
-    def idle(cls, choice: Any) -> list[str]:
-        """The keys that do nothing where the chooser's value is ``choice``."""
-        if choice == "all":
-            return []
-        if isinstance(choice, str):
-            chosen = {choice}
-        elif isinstance(choice, list | tuple):
-            chosen = set(choice)
-        else:
-            chosen = {"on"} if choice else set()
-        return [key for key, users in cls.used_by.items() if not chosen & set(users)]
-
-    @model_validator(mode="after")
-    def _keys_that_do_something(self) -> "ChoiceBlock":
-        # By value and not by presence: a resolved recipe lists every key.
-        choice = getattr(self, self.chooser)
-        block = type(self).__name__.lower()
-        for key in self.idle(choice):
-            default = type(self).model_fields[key].default
-            if getattr(self, key) != default:
-                shown = choice if isinstance(choice, str) else json.dumps(choice)
-                told = f"{block}.{key} does nothing with {block}.{self.chooser}: {shown}"
-                raise ValueError(f"{told}; leave it out, or at {json.dumps(default)}")
-        return self
-
-
 _PCA = ("text", "image", "separate_pca", "joint_pca")
-_COUNTED: tuple[SignalKind, ...] = ("cosine", "pmi", "near", "next", "recent")
+_AUGMENTED = applies_unless("per_user", 0)
+_COUNTED = applies_to("kinds", "cosine", "pmi", "near", "next", "recent", "all")
 
 
-class Items(ChoiceBlock):
+class Items(Block):
     """What the model is told of an item beside its id and tags.
 
     ``item_info`` is the vector in item_info.parquet, ``v1`` to ``e4`` those of item_emb.parquet,
@@ -101,33 +67,22 @@ class Items(ChoiceBlock):
     each part unit length.
     """
 
-    chooser = "embedding"
-    used_by = MappingProxyType(
-        {
-            "text_dim": ("text", "separate_pca"),
-            "image_dim": ("image", "separate_pca"),
-            "dim": ("joint_pca",),
-            "whiten": _PCA,
-            "normalize": (*_PCA, "raw"),
-        }
-    )
-
-    embedding: ItemEmbedding = "item_info"
-    file: str | None = None
-    text_dim: PositiveInt = 64
-    image_dim: PositiveInt = 64
-    dim: PositiveInt = 128
-    whiten: bool = False
-    normalize: Literal["none", "l2"] = "none"
+    embedding: Annotated[ItemEmbedding, NeedsInput("item_emb")] = "item_info"
+    file: Annotated[str | None, applies_to("embedding", "file")] = None
+    text_dim: Annotated[PositiveInt, applies_to("embedding", "text", "separate_pca")] = 64
+    image_dim: Annotated[PositiveInt, applies_to("embedding", "image", "separate_pca")] = 64
+    dim: Annotated[PositiveInt, applies_to("embedding", "joint_pca")] = 128
+    whiten: Annotated[bool, applies_to("embedding", *_PCA)] = False
+    normalize: Annotated[Literal["none", "l2"], applies_to("embedding", *_PCA, "raw")] = "none"
 
     @model_validator(mode="after")
-    def _file_goes_with_file(self) -> "Items":
-        if (self.embedding == "file") != (self.file is not None):
-            raise ValueError("items.file is given exactly when items.embedding is 'file'")
+    def _file_is_named(self) -> "Items":
+        if self.embedding == "file" and self.file is None:
+            raise ValueError("items.file is missing: items.embedding is file, so name one")
         return self
 
 
-class Signals(ChoiceBlock):
+class Signals(Block):
     """Item-item similarities between the target and each item of the history, counted from the
     histories of the fold's own training users; see :mod:`mmctr_kit.items.similarity`.
 
@@ -138,25 +93,15 @@ class Signals(ChoiceBlock):
     ``ease_items`` most frequent items, with ``ease_l2``.
     """
 
-    chooser = "kinds"
-    used_by = MappingProxyType(
-        {
-            "window": ("near", "next"),
-            "half_life": SIGNAL_KINDS,
-            "shrinkage": _COUNTED,
-            "neighbours": _COUNTED,
-            "ease_items": ("ease",),
-            "ease_l2": ("ease",),
-        }
-    )
-
-    kinds: tuple[SignalKind, ...] = ()
-    window: PositiveInt = 3
-    half_life: PositiveFloat = 8.0
-    shrinkage: NonNegativeFloat = 10.0
-    neighbours: PositiveInt = 500
-    ease_items: Annotated[int, Field(ge=1, le=20_000)] = 5_000
-    ease_l2: PositiveFloat = 200.0
+    kinds: Annotated[
+        tuple[SignalKind, ...], NeedsInput("n_signals"), applies_to("model.use_history", True)
+    ] = ()
+    window: Annotated[PositiveInt, applies_to("kinds", "near", "next", "all")] = 3
+    half_life: Annotated[PositiveFloat, applies_to("kinds", *SIGNAL_KINDS, "all")] = 8.0
+    shrinkage: Annotated[NonNegativeFloat, _COUNTED] = 10.0
+    neighbours: Annotated[PositiveInt, _COUNTED] = 500
+    ease_items: Annotated[int, Field(ge=1, le=20_000), applies_to("kinds", "ease", "all")] = 5_000
+    ease_l2: Annotated[PositiveFloat, applies_to("kinds", "ease", "all")] = 200.0
 
     @field_validator("kinds", mode="before")
     @classmethod
@@ -177,7 +122,7 @@ class Signals(ChoiceBlock):
         return kinds
 
 
-class Augmentation(ChoiceBlock):
+class Augmentation(Block):
     """Extra training rows from training users' own histories; see
     :mod:`mmctr_kit.items.augment`.
 
@@ -187,13 +132,10 @@ class Augmentation(ChoiceBlock):
     its own), like the ``histories``' items, or ``uniform`` over the catalogue.
     """
 
-    chooser = "per_user"
-    used_by = MappingProxyType({"negatives": ("on",), "min_history": ("on",), "sampling": ("on",)})
-
     per_user: NonNegativeInt = 0
-    negatives: PositiveInt = 3
-    min_history: PositiveInt = 2
-    sampling: Literal["rows", "histories", "uniform"] = "rows"
+    negatives: Annotated[PositiveInt, _AUGMENTED] = 3
+    min_history: Annotated[PositiveInt, _AUGMENTED] = 2
+    sampling: Annotated[Literal["rows", "histories", "uniform"], _AUGMENTED] = "rows"
 
 
 class Training(Block):
@@ -218,7 +160,7 @@ class Training(Block):
 
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: PositiveFloat = 1e-3
-    weight_decay: NonNegativeFloat = 0.0
+    weight_decay: Annotated[NonNegativeFloat, applies_to("optimizer", "adamw")] = 0.0
     schedule: Literal["constant", "linear", "cosine"] = "linear"
     warmup: Rate = 0.05
     batch_size: Annotated[int, Field(ge=2)] | Literal["auto"] = "auto"
@@ -232,14 +174,8 @@ class Training(Block):
     snapshot: Literal["best", "last"] = "best"
     precision: Literal["auto", "float32", "bf16"] = "auto"
     steps: Literal["auto", "plain", "captured", "compiled"] = "auto"
-    user_updates: Literal["dense", "rows"] = "dense"
+    user_updates: Annotated[Literal["dense", "rows"], NeedsInput("n_users")] = "dense"
     data_on: Literal["auto", "device", "host"] = "auto"
-
-    @model_validator(mode="after")
-    def _decay_needs_adamw(self) -> "Training":
-        if self.weight_decay and self.optimizer != "adamw":
-            raise ValueError("training.weight_decay needs training.optimizer: adamw")
-        return self
 
 
 class Folds(Block):

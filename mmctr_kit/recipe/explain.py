@@ -1,5 +1,6 @@
 """A recipe's faults in the user's words: one phrase a place, without the validator's own."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -35,6 +36,11 @@ _EXPECTED: Mapping[str, str] = {
     "string_pattern_mismatch": "letters, digits, dots, dashes, underscores",
 }
 """What pydantic's types of errors expected; of others its own words are told."""
+
+
+def label(value: Any) -> str:
+    """A value as --set takes it; equal labels are equal values."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def explain_all(

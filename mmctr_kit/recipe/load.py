@@ -1,14 +1,39 @@
-"""Read a recipe: a shipped name or a YAML file, with --set values applied."""
+"""Find and read a recipe, a shipped name or a YAML file, with --set values applied."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mmctr_kit.errors import UsageError
+from mmctr_kit.errors import UsageError, did_you_mean
 from mmctr_kit.recipe.schema import Recipe, parse_recipe
-from mmctr_kit.recipe.settings import drop_idle
-from mmctr_kit.recipe.shipped import find_recipe
+
+
+def recipe_folder() -> Path:
+    """Where the shipped recipes lie: inside the wheel, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "shipped_recipes"
+    return inside if inside.is_dir() else package.parent / "recipes"
+
+
+def shipped_recipes() -> Iterator[Path]:
+    """The shipped recipe files, sorted by path, however deep."""
+    yield from sorted(recipe_folder().rglob("*.yaml"))
+
+
+def find_recipe(name_or_path: str) -> Path:
+    """A recipe file from a path or a shipped name."""
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        if not path.is_file():
+            raise UsageError(f"no recipe file at '{name_or_path}'")
+        return path
+    shipped = {p.stem: p for p in shipped_recipes()}
+    if name_or_path not in shipped:
+        hint = did_you_mean(name_or_path, shipped)
+        raise UsageError(f"no recipe '{name_or_path}'{hint}; shipped: {', '.join(shipped)}")
+    return shipped[name_or_path]
 
 
 def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
@@ -23,14 +48,14 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
         raise UsageError(f"{path}: not readable YAML ({_first_line(e)})") from e
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected a mapping of recipe keys, found {_kind(content)}")
-    for setting in settings:
-        _apply(content, setting)
-    drop_idle(content, [setting.partition("=")[0].strip() for setting in settings])
-    changed = f" with --set {' '.join(settings)}" if settings else ""
-    return parse_recipe(content, f"{path}{changed}")
+    changed = [key for setting in settings for key in _apply(content, setting)]
+    shown = f" with --set {' '.join(settings)}" if settings else ""
+    return parse_recipe(content, f"{path}{shown}", changed)
 
 
-def _apply(content: dict[str, Any], setting: str) -> None:
+def _apply(content: dict[str, Any], setting: str) -> list[str]:
+    """Put the value into ``content``; the dotted keys that it gives, those of a block among
+    them."""
     key, equals, value = setting.partition("=")
     if not equals or not key.strip():
         raise UsageError(f"--set {setting}: expected KEY=VALUE, such as training.epochs=3")
@@ -44,6 +69,8 @@ def _apply(content: dict[str, Any], setting: str) -> None:
         place[last] = yaml.load(value, _Loader)
     except yaml.YAMLError as e:
         raise UsageError(f"--set {setting}: {_first_line(e)}") from e
+    inner = place[last] if isinstance(place[last], dict) else {}
+    return [key.strip(), *(f"{key.strip()}.{name}" for name in inner)]
 
 
 class _Loader(yaml.SafeLoader):

@@ -4,7 +4,7 @@ Unknown keys are refused at every level with a suggestion; ``--set a.b=v`` goes 
 validation; the resolved recipe holds every value that the run used. Design: section 4.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache, partial
 from typing import Annotated, Any, Literal
 
@@ -19,8 +19,8 @@ from pydantic import (
 )
 
 from mmctr_kit.errors import UsageError, did_you_mean
-from mmctr_kit.models.option_types import NonNegativeInt
-from mmctr_kit.models.registry import MODELS, model_inputs, model_options, models_with
+from mmctr_kit.models.option_types import Condition, NonNegativeInt
+from mmctr_kit.models.registry import MODELS, model_options
 from mmctr_kit.recipe.blocks import (
     Augmentation,
     Block,
@@ -29,12 +29,21 @@ from mmctr_kit.recipe.blocks import (
     Signals,
     Training,
 )
-from mmctr_kit.recipe.explain import explain_all
-from mmctr_kit.recipe.search import RANGE_KEYS, Range, require_keys, require_values
-from mmctr_kit.recipe.settings import drop_idle
-
-TWO_MODALITIES = ("separate_pca", "e4", "raw")
-"""The values of ``items.embedding`` whose columns are text and image, one beside the other."""
+from mmctr_kit.recipe.explain import explain_all, label
+from mmctr_kit.recipe.search import (
+    RANGE_KEYS,
+    Range,
+    require_keys,
+    require_used,
+    require_values,
+)
+from mmctr_kit.recipe.unused import (
+    Rules,
+    blockers,
+    explain_unused,
+    is_off,
+    rules_of,
+)
 
 
 @cache
@@ -42,6 +51,13 @@ def _model_block(name: str) -> type[Block]:
     fields: dict[str, Any] = {"name": (Literal[name], name)}
     fields |= {k: (o.annotation, o.default) for k, o in model_options(name).items()}
     return create_model(f"{name}_options", __base__=Block, **fields)
+
+
+@cache
+def _rules(model: str) -> Rules:
+    blocks = {name: field.annotation for name, field in Recipe.model_fields.items()}
+    shared = {n: b for n, b in blocks.items() if isinstance(b, type) and issubclass(b, Block)}
+    return rules_of({**shared, "model": _model_block(model)})
 
 
 def _parse_model(value: Any) -> Block:
@@ -77,55 +93,18 @@ class Recipe(Block):
         return self
 
     @model_validator(mode="after")
-    def _model_takes_signals(self) -> "Recipe":
-        if self.signals.kinds and "n_signals" not in model_inputs(self.model_name):
-            raise ValueError(
-                f"model {self.model_name} takes no signals ({', '.join(models_with('n_signals'))} "
-                "do); leave signals.kinds empty"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _fusion_has_two_to_fuse(self) -> "Recipe":
-        fusion = getattr(self.model, "fusion", "concat")
-        if fusion in ("gated", "cross") and self.items.embedding not in TWO_MODALITIES:
-            raise ValueError(
-                f"model.fusion: {fusion} fuses text and image, and items.embedding: "
-                f"{self.items.embedding} does not keep them apart; set it to one of "
-                f"{', '.join(TWO_MODALITIES)}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _learner_reads_training_keys(self) -> "Recipe":
-        used = MODELS[self.model_name].learner.training_keys
-        if used is None:
-            return self
-        for key, field in Training.model_fields.items():
-            if key not in used and getattr(self.training, key) != field.default:
-                raise ValueError(
-                    f"training.{key} does nothing with model {self.model_name}, which uses "
-                    f"{', '.join(used)}; leave it out"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _rows_are_of_users(self) -> "Recipe":
-        able = models_with("n_users")
-        if self.training.user_updates == "rows" and self.model_name not in able:
-            raise ValueError(
-                f"training.user_updates: rows does nothing with model {self.model_name}, which has "
-                f"no table of users; leave it out, or take {' or '.join(able)}"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _search_is_of_its_keys(self) -> "Recipe":
-        search = self.search or {}
-        require_keys(search, self.keys())
-        parts = {name: getattr(self, name) for name in type(self).model_fields}
-        require_values(search, {k: type(v) for k, v in parts.items() if isinstance(v, Block)})
+        search, values = self.search or {}, self.values()
+        require_keys(search, list(values), self.rules)
+        require_values(search, {name: type(block) for name, block in self.blocks.items()})
+        require_used(search, values, self.rules)
         return self
+
+    @property
+    def blocks(self) -> dict[str, Block]:
+        """The recipe's blocks of keys by name, ``model`` among them."""
+        parts = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: part for name, part in parts.items() if isinstance(part, Block)}
 
     @property
     def model_name(self) -> str:
@@ -136,22 +115,38 @@ class Recipe(Block):
         """The model's options, without its name, as its ``__init__`` takes them."""
         return {k: getattr(self.model, k) for k in model_options(self.model_name)}
 
-    def keys(self) -> list[str]:
-        """The dotted keys of its blocks, as --set takes them."""
-        blocks = {name: part for name, part in self.resolved().items() if isinstance(part, dict)}
-        return [f"{name}.{key}" for name, part in blocks.items() for key in part]
+    @property
+    def rules(self) -> Rules:
+        """With which values of other keys each key does something."""
+        return _rules(self.model_name)
+
+    def values(self) -> dict[str, Any]:
+        """The values of all keys of its blocks, as plain JSON types, by dotted key."""
+        content = self.resolved()
+        return {f"{name}.{key}": v for name in self.blocks for key, v in content[name].items()}
+
+    def unused(self) -> dict[str, tuple[Condition, ...]]:
+        """The keys that do nothing, each with the conditions of which one would have to hold."""
+        values = {key: [value] for key, value in self.values().items()}
+        found = {key: blockers(key, self.rules, values) for key in values}
+        return {key: failed for key, failed in found.items() if failed}
+
+    def has_default(self, key: str) -> bool:
+        """Whether a dotted key has its default value."""
+        block, _, name = key.partition(".")
+        part = self.blocks[block]
+        return bool(getattr(part, name) == type(part).model_fields[name].default)
 
     def changed(self, settings: Mapping[str, Any]) -> "Recipe":
         """The recipe with values of dotted keys changed, as --set would; without its search.
 
-        Raises UsageError where the result is no recipe.
+        Raises UsageError if the result is no recipe.
         """
         content = self.resolved()
         for key, value in settings.items():
             block, _, name = key.partition(".")
             content[block][name] = value
-        drop_idle(content, settings)
-        return parse_recipe(content, "the recipe")
+        return parse_recipe(content, "the recipe", settings)
 
     def resolved(self) -> dict[str, Any]:
         """Every value of the run as plain JSON types; a search is none of them."""
@@ -173,8 +168,35 @@ class Recipe(Block):
         return parse_recipe, (self.model_dump(mode="json", exclude_unset=True), "the recipe")
 
 
-def parse_recipe(content: Mapping[str, Any], where: str) -> Recipe:
-    """Validate ``content``; ``where`` names it in the one line of an UsageError."""
+def parse_recipe(content: Mapping[str, Any], where: str, settings: Collection[str] = ()) -> Recipe:
+    """Validate ``content``; ``where`` names it in the one line of an UsageError.
+
+    ``settings`` are the dotted keys in it that --set gave. Keys that only a setting makes unused
+    are dropped, so that they return to their defaults; any other unused key is refused. A file may
+    give an unused key its default value, since every resolved recipe does; a setting may not.
+    """
+    recipe = _validate(content, where)
+    unused = recipe.unused()
+    dropped = [
+        key
+        for key, failed in unused.items()
+        if key not in settings and any(condition.key in settings for condition in failed)
+    ]
+    if dropped:
+        recipe = _validate(_without(content, dropped), where)
+    values = recipe.values()
+    shown = {key: [value] for key, value in values.items()}
+    faults = [
+        explain_unused(f"{key}: {label(values[key])}", failed, shown)
+        for key, failed in unused.items()
+        if not is_off(values[key]) and (key in settings or not recipe.has_default(key))
+    ]
+    if faults:
+        raise UsageError(f"{where}: {'; '.join(faults)}")
+    return recipe
+
+
+def _validate(content: Mapping[str, Any], where: str) -> Recipe:
     problems: list[str] = []
     whole = dict(content)
     keys_at = partial(_keys_at, content)
@@ -191,6 +213,15 @@ def parse_recipe(content: Mapping[str, Any], where: str) -> Recipe:
     if problems:
         raise UsageError(f"{where}: {'; '.join(problems)}")
     return recipe
+
+
+def _without(content: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    found = dict(content)
+    for key in keys:
+        block, _, name = key.partition(".")
+        if block in found:
+            found[block] = {k: v for k, v in found[block].items() if k != name}
+    return found
 
 
 def _names_model(model: Any) -> bool:

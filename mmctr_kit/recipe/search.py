@@ -9,7 +9,6 @@ Each entry is a dotted recipe key and the range of its values:
       model.mlp_dropout: {float: [0.0, 0.5], step: 0.1}
 """
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
@@ -24,7 +23,8 @@ from pydantic import (
 )
 
 from mmctr_kit.errors import did_you_mean
-from mmctr_kit.recipe.explain import explain_all
+from mmctr_kit.recipe.explain import explain_all, label
+from mmctr_kit.recipe.unused import Rules, blockers, explain_unused, selectors
 
 FIXED = {
     "name": "a trial has no name of its own",
@@ -131,14 +131,9 @@ Search = Mapping[str, Range]
 """Ranges by dotted recipe key, in the order in which values are chosen."""
 
 
-def label(value: Any) -> str:
-    """A value as --set takes it; equal labels are equal values."""
-    return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def require_keys(search: Search, known: Sequence[str]) -> None:
-    """ValueError where the search names a key that is none of ``known``, or may not change, or a
-    condition that can't hold."""
+def require_keys(search: Search, known: Sequence[str], rules: Rules) -> None:
+    """ValueError if the search names a key that is none of ``known``, or may not change, or a
+    condition that can't hold, or a key before another one on which it depends."""
     seen: list[str] = []
     for key, values in search.items():
         for fixed, why in FIXED.items():
@@ -151,6 +146,9 @@ def require_keys(search: Search, known: Sequence[str]) -> None:
                 raise ValueError(f"search.{key}.when names {other}, which must stand before it")
             if other in search:
                 _require_values(search[other], wanted, f"search.{key}.when: {other}")
+        for other in search:
+            if other in selectors(key, rules) and other not in seen:
+                raise ValueError(f"search.{key} depends on {other}, which must stand before it")
         seen.append(key)
 
 
@@ -168,6 +166,35 @@ def require_values(search: Search, blocks: Mapping[str, type[BaseModel]]) -> Non
             faults += _faults(f"{where}.when.{other}", other, wanted, blocks)
     if faults:
         raise ValueError("; ".join(faults))
+
+
+def require_used(search: Search, values: Mapping[str, Any], rules: Rules) -> None:
+    """ValueError if a key of the search does nothing whatever the search chooses for the others.
+
+    ``values`` are the recipe's.
+    """
+    possible = possible_values(search, values, rules)
+    for key in search:
+        if failed := blockers(key, rules, possible):
+            raise ValueError(explain_unused(f"search.{key}", failed, possible))
+
+
+def without_unused(search: Search, values: Mapping[str, Any], rules: Rules) -> dict[str, Range]:
+    """The entries that do something with some of the values that the search may choose."""
+    possible = possible_values(search, values, rules)
+    return {key: entry for key, entry in search.items() if not blockers(key, rules, possible)}
+
+
+def possible_values(
+    search: Search, values: Mapping[str, Any], rules: Rules
+) -> dict[str, Sequence[Any]]:
+    """The values that each key may have in a search of a recipe with these ``values``: of a range
+    its ends, and the recipe's value of a key that the search does not always choose."""
+    found: dict[str, Sequence[Any]] = {key: [value] for key, value in values.items()}
+    for key, entry in search.items():
+        sometimes = bool(entry.when) or not selectors(key, rules).isdisjoint(search)
+        found[key] = [*entry.corners, values[key]] if sometimes else entry.corners
+    return found
 
 
 def holds(when: Mapping[str, Sequence[Any]], value_of: Mapping[str, Any]) -> bool:

@@ -5,12 +5,10 @@ and sizes reach some times as high and as low as the recipe's own. Every entry c
 from ``mmctr-kit tune RECIPE --list``, to be changed.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
-from mmctr_kit.models.registry import MODELS, model_inputs
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.recipe.search import Range, Search
+from mmctr_kit.recipe.search import Range, Search, without_unused
 
 _MADE_HERE = ["text", "image", "joint_pca", "separate_pca"]
 
@@ -19,11 +17,9 @@ def search_of(recipe: Recipe) -> Search:
     """The recipe's own search, or the default one around it."""
     if recipe.search is not None:
         return recipe.search
-    found: dict[str, dict[str, Any]] = {}
-    if "item_emb" in model_inputs(recipe.model_name):
-        found |= _of_items(recipe)
-    found |= _of_network(recipe) | _of_trees(recipe) | dict(_of_training(recipe))
-    return {key: Range.model_validate(values) for key, values in found.items()}
+    entries = _of_items(recipe) | _of_network(recipe) | _of_trees(recipe) | _of_training(recipe)
+    search = {key: Range.model_validate(values) for key, values in entries.items()}
+    return without_unused(search, recipe.values(), recipe.rules)
 
 
 def _of_items(recipe: Recipe) -> dict[str, dict[str, Any]]:
@@ -31,15 +27,11 @@ def _of_items(recipe: Recipe) -> dict[str, dict[str, Any]]:
     fusions = _MADE_HERE if own in (*_MADE_HERE, "file") else [*_MADE_HERE, own]
     return {
         "items.embedding": {"choice": fusions},
-        "items.text_dim": _dims("text", "separate_pca"),
-        "items.image_dim": _dims("image", "separate_pca"),
-        "items.dim": {"int": [8, 256], "log": True, "when": {"items.embedding": ["joint_pca"]}},
-        "items.whiten": {"choice": [False, True], "when": {"items.embedding": _MADE_HERE}},
+        "items.text_dim": {"int": [4, 128], "log": True},
+        "items.image_dim": {"int": [4, 128], "log": True},
+        "items.dim": {"int": [8, 256], "log": True},
+        "items.whiten": {"choice": [False, True]},
     }
-
-
-def _dims(*fusions: str) -> dict[str, Any]:
-    return {"int": [4, 128], "log": True, "when": {"items.embedding": list(fusions)}}
 
 
 def _of_network(recipe: Recipe) -> dict[str, dict[str, Any]]:
@@ -48,22 +40,21 @@ def _of_network(recipe: Recipe) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     if "se" in arguments:
         found["model.se"] = {"choice": [False, True]}
-        found["model.se_ratio"] = {"int": [2, 8], "when": {"model.se": [True]}}
+        found["model.se_ratio"] = {"int": [2, 8]}
     if "attention" in arguments and "attention_heads" in arguments:
-        heads = {"model.attention": ["multihead"]}
         found["model.attention"] = {"choice": ["mlp", "multihead"]}
         if arguments["attention"] == "multihead":
             # Its MLP has a default size that is another model's.
             width = arguments["attention_dim"] or 64
             hidden = [[width, max(width // 2, 1)], [2 * width, width]]
-            when = {"model.attention": ["mlp"]}
-            found["model.attention_hidden"] = {"choice": hidden, "when": when}
-        found["model.attention_heads"] = {"choice": [1, 2, 4, 8], "when": heads}
+            found["model.attention_hidden"] = {"choice": hidden}
+        found["model.attention_heads"] = {"choice": [1, 2, 4, 8]}
         # Of all heads together: a width of its own, since heads must divide it.
         own = arguments["attention_dim"]
         sizes = [32, 64, 128] if own is None else _around(own)
-        found["model.attention_dim"] = {"choice": sizes, "when": heads}
-        found["model.attention_dropout"] = {"float": [0.0, 0.5], "step": 0.1, "when": heads}
+        found["model.attention_dim"] = {"choice": sizes}
+        dropout = {"float": [0.0, 0.5], "step": 0.1, "when": {"model.attention": ["multihead"]}}
+        found["model.attention_dropout"] = dropout
     if "embedding_dim" in arguments:
         found["model.embedding_dim"] = {"choice": _around(arguments["embedding_dim"])}
     if "mlp_dropout" in arguments:
@@ -84,17 +75,23 @@ def _of_trees(recipe: Recipe) -> dict[str, dict[str, Any]]:
     }
 
 
-def _of_training(recipe: Recipe) -> Iterator[tuple[str, dict[str, Any]]]:
+def _of_training(recipe: Recipe) -> dict[str, dict[str, Any]]:
     training = recipe.training
     rate, epochs = training.learning_rate, training.epochs
-    yield "training.learning_rate", {"float": [_round(rate / 4), _round(rate * 4)], "log": True}
-    used = MODELS[recipe.model_name].learner.training_keys
-    for key in ("embedding_regularizer", "net_regularizer"):
-        if used is None or key in used:
-            own = getattr(training, key)
-            values = {"float": [_round(own / 30), _round(own * 10)], "log": True}
-            yield f"training.{key}", values if own else {"choice": [0.0, 1e-6, 1e-5, 1e-4]}
-    yield "training.epochs", {"int": [max(epochs // 2, 1), epochs + max(epochs // 2, 1)]}
+    return {
+        "training.learning_rate": _rate(rate / 4, rate * 4),
+        "training.embedding_regularizer": _regularizer(training.embedding_regularizer),
+        "training.net_regularizer": _regularizer(training.net_regularizer),
+        "training.epochs": {"int": [max(epochs // 2, 1), epochs + max(epochs // 2, 1)]},
+    }
+
+
+def _regularizer(own: float) -> dict[str, Any]:
+    return _rate(own / 30, own * 10) if own else {"choice": [0.0, 1e-6, 1e-5, 1e-4]}
+
+
+def _rate(low: float, high: float) -> dict[str, Any]:
+    return {"float": [_round(low), _round(high)], "log": True}
 
 
 def _around(size: int) -> list[int]:

@@ -12,6 +12,7 @@ from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.diff import differing
 from mmctr_kit.recipe.search import Range
 from mmctr_kit.recipe.space import search_of
+from mmctr_kit.recipe.unused import selectors
 from mmctr_kit.runs import conflict
 from mmctr_kit.tune.heartbeat import alive_workers
 
@@ -29,7 +30,7 @@ def require_study(path: Path, recipe: Recipe, force: bool) -> None:
     search = search_of(recipe)
     stored = read_json(path / SETTINGS)["search"]
     # The data may shorten or remove the other entries.
-    fixed = {key: values for key, values in search.items() if _is_fixed(key, values)}
+    fixed = {key: values for key, values in search.items() if _is_fixed(key, values, recipe)}
     now = stored | {key: values.as_plain() for key, values in fixed.items()}
     now = {key: values for key, values in now.items() if key in search}
     require_same(path, {"recipe": recipe.resolved(), "search": now, "version": __version__})
@@ -67,6 +68,10 @@ def _named(part: str, before: Any, now: Any) -> str:
     return ""  # a fingerprint tells nobody anything
 
 
-def _is_fixed(key: str, values: Range) -> bool:
-    """Whether no data change the entry: it is not about item vectors, and has no condition."""
-    return not key.startswith("items.") and not values.when
+def _is_fixed(key: str, values: Range, recipe: Recipe) -> bool:
+    """Whether no data change the entry.
+
+    Neither it nor a key that it depends on is about item vectors, and it has no condition.
+    """
+    keys = {key, *selectors(key, recipe.rules)}
+    return not values.when and not any(k.startswith("items.") for k in keys)

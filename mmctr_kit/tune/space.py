@@ -1,21 +1,24 @@
-"""The search space as Optuna has it: what a trial is asked, and what point the answers make."""
+"""The search space of a study: what fits the data and the recipe, and what a trial is asked.
 
-from typing import TYPE_CHECKING, Any
+A key is asked in a trial only if it does something with the values chosen before it.
+"""
 
-from mmctr_kit.recipe import Recipe
-from mmctr_kit.recipe.search import Range, Search, holds, label
-
-if TYPE_CHECKING:
-    from optuna.trial import Trial
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.modalities import Modality, held_modalities
 from mmctr_kit.errors import DataError, MmctrKitError, UsageError
 from mmctr_kit.items.table import item_table, item_vectors, missing_modalities
-from mmctr_kit.recipe import Items
+from mmctr_kit.recipe import Items, Recipe
+from mmctr_kit.recipe.explain import label
+from mmctr_kit.recipe.search import Range, Search, holds, without_unused
+from mmctr_kit.recipe.unused import applies, blockers
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
 
 Settings = dict[str, Any]
 """Values by dotted recipe key, as --set takes them."""
@@ -23,34 +26,31 @@ Settings = dict[str, Any]
 
 def suggest(trial: "Trial", search: Search, recipe: Recipe) -> Settings:
     """The point that the study's sampler proposes for this trial."""
-    value_of, found = values_of(recipe), Settings()
-    for key, values in search.items():
-        if holds(values.when, value_of):
-            value_of[key] = found[key] = _ask(trial, key, values)
-    return found
+    return _point(search, recipe, lambda key, values: _ask(trial, key, values))
 
 
 def own_point(search: Search, recipe: Recipe) -> dict[str, Any]:
-    """The recipe's own values as a trial's parameters; what lies outside of its range is left to
-    the sampler."""
-    value_of = values_of(recipe)
-    return {
-        key: _asked(values, value_of[key])
-        for key, values in search.items()
-        if holds(values.when, value_of) and values.holds(value_of[key])
-    }
-
-
-def values_of(recipe: Recipe) -> dict[str, Any]:
-    """The recipe's values by dotted key."""
-    blocks = {name: part for name, part in recipe.resolved().items() if isinstance(part, dict)}
-    return {f"{name}.{key}": v for name, part in blocks.items() for key, v in part.items()}
+    """The recipe's own values as a trial's parameters; a value outside of its range is left to the
+    sampler."""
+    own = recipe.values()
+    point = _point(search, recipe, lambda key, _: own[key])
+    return {k: _asked(search[k], v) for k, v in point.items() if search[k].holds(v)}
 
 
 def changes(settings: Settings, recipe: Recipe) -> Settings:
-    """Those of the settings that are not the recipe's own values."""
-    own = values_of(recipe)
+    """The settings that are not the recipe's own values."""
+    own = recipe.values()
     return {k: v for k, v in settings.items() if k not in own or not _equal(own[k], v)}
+
+
+def _point(search: Search, recipe: Recipe, choose: Callable[[str, Range], Any]) -> Settings:
+    """The chosen values of all keys that do something with those chosen before them."""
+    rules, values_now, point = recipe.rules, recipe.values(), Settings()
+    for key, values in search.items():
+        known = {k: [v] for k, v in values_now.items()}
+        if holds(values.when, values_now) and not blockers(key, rules, known):
+            values_now[key] = point[key] = choose(key, values)
+    return point
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -79,7 +79,7 @@ def _asked(values: Range, value: Any) -> Any:
 
 
 _TRIES = 200
-"""Random points that are tried before a value is called impossible."""
+"""Random points that are tried before a value is called infeasible."""
 
 _EMBEDDING = "items.embedding"
 _DIMS: dict[str, tuple[Modality, ...]] = {
@@ -89,12 +89,15 @@ _DIMS: dict[str, tuple[Modality, ...]] = {
 }
 
 
-def fit_to_data(search: Search, data: ChallengeData) -> tuple[dict[str, Range], dict[str, str]]:
+def fit_to_data(
+    search: Search, recipe: Recipe, data: ChallengeData
+) -> tuple[dict[str, Range], dict[str, str]]:
     """The search without what the data folder can't serve, and why, by what was left out.
 
-    Item embeddings go whose files the folder lacks, or that are another's without them; numbers of
-    dimensions end at the width of the folder's vectors. What the search then never asks goes too.
-    PCAs are fitted here, so that no trial has to. Raises DataError where no embedding is left.
+    An item embedding is left out if the folder lacks its files, or if it would equal another one
+    without them; numbers of dimensions end at the width of the folder's vectors. Entries that no
+    remaining choice gives an effect are left out too. PCAs are fitted here, so that no trial has
+    to. Raises DataError if no embedding is left.
     """
     found, gone = dict(search), dict[str, str]()
     chosen = found[_EMBEDDING].choice if _EMBEDDING in found else None
@@ -110,11 +113,11 @@ def fit_to_data(search: Search, data: ChallengeData) -> tuple[dict[str, Range], 
         if key in found and set(modalities) <= set(held_modalities(data)):
             width = sum(x.shape[1] for x in item_vectors(data, modalities))
             found[key] = _at_most(found[key], width, key)
-    return _without_unasked(found), gone
+    return _without_unasked(found, recipe), gone
 
 
-def require_possible(search: Search, recipe: Recipe) -> None:
-    """UsageError where a value of the search never makes a recipe, whatever the others are, or an
+def require_feasible(search: Search, recipe: Recipe) -> None:
+    """UsageError if a value of the search never makes a recipe, whatever the others are, or if an
     entry is never asked: better before the first trial than in the middle of the study."""
     dice = random.Random(0)
     for key, values in search.items():
@@ -123,12 +126,12 @@ def require_possible(search: Search, recipe: Recipe) -> None:
 
 
 def _absent(data: ChallengeData, embedding: str) -> str:
-    """Why the folder can't serve the embedding; empty where it can."""
-    dims = {k: 1 for k in _DIMS if embedding in Items.used_by[k]}
+    """Why the folder can't serve the embedding; empty if it can."""
+    dims = {k: 1 for k in _DIMS if applies(Items, k, embedding=embedding)}
     try:
         items = Items.model_validate({"embedding": embedding, **dims})
     except ValueError:
-        return ""  # require_possible tells what is wrong with it
+        return ""  # require_feasible tells what is wrong with it
     try:
         item_table(data, items)
     except DataError as e:
@@ -156,8 +159,9 @@ def _at_most(values: Range, highest: int, key: str) -> Range:
     return values.model_copy(update={"whole": (int(low), int(end))})
 
 
-def _without_unasked(search: dict[str, Range]) -> dict[str, Range]:
-    """Without conditions on values that were left out, and entries that had no others."""
+def _without_unasked(search: Mapping[str, Range], recipe: Recipe) -> dict[str, Range]:
+    """The search without conditions on values that were left out, and without entries that no
+    remaining value lets do something."""
     found: dict[str, Range] = {}
     for key, values in search.items():
         when: dict[str, Sequence[Any]] = {
@@ -166,7 +170,7 @@ def _without_unasked(search: dict[str, Range]) -> dict[str, Range]:
         }
         if all(when.values()):
             found[key] = values.model_copy(update={"when": when})
-    return found
+    return without_unused(found, recipe.values(), recipe.rules)
 
 
 def _require_value(
@@ -174,7 +178,9 @@ def _require_value(
 ) -> None:
     reasons: Counter[str] = Counter()
     for _ in range(_TRIES):
-        point = _draw(search, recipe, dice, key, value)
+        point = _point(
+            search, recipe, lambda k, values: value if k == key else dice.choice(values.corners)
+        )
         if key not in point:
             continue
         try:
@@ -184,16 +190,6 @@ def _require_value(
         else:
             return
     if not reasons:
-        raise UsageError(f"search.{key} is never asked: its `when` never holds; leave it out")
+        raise UsageError(f"search.{key} is never asked: its conditions never hold; leave it out")
     why = reasons.most_common(1)[0][0].removeprefix("the recipe: ")
-    raise UsageError(f"search.{key}: {label(value)} is impossible ({why})")
-
-
-def _draw(search: Search, recipe: Recipe, dice: random.Random, key: str, value: Any) -> Settings:
-    """A random point, ``value`` at ``key`` if that is asked."""
-    value_of, point = values_of(recipe), Settings()
-    for other, values in search.items():
-        if holds(values.when, value_of):
-            drawn = value if other == key else dice.choice(values.corners)
-            value_of[other] = point[other] = drawn
-    return point
+    raise UsageError(f"search.{key}: {label(value)} is infeasible ({why})")

@@ -21,7 +21,7 @@ from mmctr_kit.recipe.search import Range
 from mmctr_kit.recipe.space import search_of
 from mmctr_kit.tune.finalists import FinalListener, final_seeds, train_finalists
 from mmctr_kit.tune.folder import StudyFolder, open_study
-from mmctr_kit.tune.space import fit_to_data, own_point, require_possible
+from mmctr_kit.tune.space import fit_to_data, own_point, require_feasible
 from mmctr_kit.tune.summary import Summary, summarize
 from mmctr_kit.tune.worker import Budget, Listener, counts
 from mmctr_kit.tune.workers import search_parallel, search_serial
@@ -60,11 +60,11 @@ def plan_study(
     """Check that the recipe and its search can run on the data.
 
     ``device`` and ``workers`` are those of plan_cv, but a worker runs a trial: by default one per
-    core or GPU. Raises as plan_cv does, and UsageError if an entry of the search is impossible.
+    core or GPU. Raises as plan_cv does, and UsageError if an entry of the search is infeasible.
     """
     base = plan_cv(recipe, data, device, workers)
-    search, left_out = fit_to_data(search_of(recipe), data)
-    require_possible(search, recipe)
+    search, left_out = fit_to_data(search_of(recipe), recipe, data)
+    require_feasible(search, recipe)
     resources, cores = base.resources, available_cores()
     count = workers or (cores if resources.device == "cpu" else len(resources.devices))
     resources = replace(resources, workers=count, threads=max(1, cores // count))

@@ -84,7 +84,7 @@ MISTAKES = [
     (
         "tune",
         ("--set", "search={items.embedding: {choice: [text]}, model.fusion: {choice: [gated]}}"),
-        "search.items.embedding: text is impossible .*fuses text and image",
+        "search.model.fusion does nothing while items.embedding is text",
     ),
 ]
 

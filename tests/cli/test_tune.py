@@ -21,7 +21,13 @@ from mmctr_kit.runs.run import Run
 
 RECIPE = {
     "name": "small",
-    "model": {"name": "target_only", "embedding_dim": 4, "mlp_hidden": [8], "batch_norm": False},
+    "model": {
+        "name": "din",
+        "use_history": False,
+        "embedding_dim": 4,
+        "mlp_hidden": [8],
+        "batch_norm": False,
+    },
     "items": {"embedding": "text", "text_dim": 4},
     "training": {"batch_size": 256, "epochs": 2, "holdout": 0.2, "learning_rate": 1e-2},
     "folds": {"count": 2},

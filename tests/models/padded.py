@@ -203,7 +203,6 @@ def _torchs_own(layer: Any, x: Tensor, ignored: Tensor) -> Tensor:
 
 PADDED: dict[str, Callable[[Any, Batch], Tensor]] = {
     "din": din,
-    "target_only": din,
     "qin": qin,
     "din_target_encoder": din_target_encoder,
     "transformer_dcn": transformer_dcn,

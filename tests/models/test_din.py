@@ -12,7 +12,6 @@ from mmctr_kit.data.contract import N_LEVELS
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.din import DIN
-from mmctr_kit.models.target_only import TargetOnly
 
 ITEMS, TAGS, DIM, EMB = 12, 5, 6, 8
 LENGTHS = torch.tensor([3, 0, 1, 7, 2, 4])
@@ -344,19 +343,3 @@ def test_an_item_of_which_nothing_is_left_is_refused_in_one_line() -> None:
     with pytest.raises(UsageError, match=r"^model\.use_item_id .* keep one of the three$"):
         build(emb=0, use_item_id=False, use_tags=False)
     assert build(emb=0, use_item_id=False).items.widths == [DIM]
-
-
-def test_target_only_is_din_without_its_history() -> None:
-    din = build(use_history=False)
-    torch.manual_seed(5)
-    same = TargetOnly(
-        item_tags=din.items.tags,
-        item_emb=din.items.item_emb,
-        item_emb_widths=(din.items.item_emb.shape[1],),
-        item_present=din.items.present[:, :1],
-        n_tags=TAGS,
-        embedding_dim=DIM,
-        mlp_hidden=(16, 8),
-    )
-    same.load_state_dict(din.state_dict())
-    assert torch.equal(logits(same, make_batch()), logits(din, make_batch()))

@@ -160,8 +160,8 @@ WRONG = [
     ({"model": {"name": "din", "batch_norm": 3}}, "model.batch_norm: "),
     ({"items": None}, "items is a block of "),
     ({"items": {"embedding": "v5"}}, "items.embedding: "),
-    ({"items": {"embedding": "file"}}, "items.file is given exactly when"),
-    ({"items": {"file": "x.parquet"}}, "items.file is given exactly when"),
+    ({"items": {"embedding": "file"}}, "items.file is missing: "),
+    ({"items": {"file": "x.parquet"}}, "items.file: x.parquet does nothing while items.embedding"),
     ({"training": [1]}, "training is a block of "),
     ({"training": {"epochs": 0}}, "training.epochs: "),
     ({"training": {"epochs": 2.5}}, "training.epochs: "),
@@ -174,12 +174,6 @@ WRONG = [
     ({"training": {"batch_size": "big"}}, "training.batch_size: "),
     ({"training": {"clip_norm": 0}}, "training.clip_norm: "),
     ({"training": {"holdout": 0.6}}, "training.holdout: "),
-    ({"training": {"weight_decay": 0.1}}, "training.weight_decay needs training.optimizer: adamw"),
-    (
-        {"training": {"user_updates": "rows"}},
-        "training.user_updates: rows does nothing with model din, which has no table of users; "
-        "leave it out, or take din_target_encoder",
-    ),
     ({"training": {1: 2}}, "training.1: "),
     ({"folds": {"count": 1}}, "folds.count: "),
     ({"folds": {"seed": 2**63}}, "folds.seed: "),

@@ -131,7 +131,9 @@ def test_every_faulty_value_of_a_search_is_named_at_once() -> None:
 
 def test_what_only_other_values_forbid_is_no_fault_of_a_key() -> None:
     search = {
+        "training.optimizer": {"choice": ["adam", "adamw"]},
         "training.weight_decay": {"float": [0.0, 0.1], "step": 0.05},
+        "items.embedding": {"choice": ["text", "joint_pca"]},
         "items.dim": {"int": [2, 8], "when": {"items.embedding": ["joint_pca"]}},
         "training.clip_norm": {"choice": [None, 1.0]},
         "training.batch_size": {"choice": ["auto", 128]},
@@ -189,6 +191,6 @@ def test_a_changed_recipe_is_that_of_set() -> None:
     assert changed == load_recipe("din_mha_demo", sets)
 
 
-def test_an_idle_key_is_refused_as_by_set() -> None:
-    with pytest.raises(UsageError, match="text_dim does nothing"):
+def test_an_unused_key_is_refused_as_by_set() -> None:
+    with pytest.raises(UsageError, match="text_dim: 7 does nothing"):
         load_recipe("din_mha_demo").changed({"items.embedding": "joint_pca", "items.text_dim": 7})

@@ -15,7 +15,8 @@ from mmctr_kit.tune.worker import Event
 CONTENT = {
     "name": "small",
     "model": {
-        "name": "target_only",
+        "name": "din",
+        "use_history": False,
         "embedding_dim": 4,
         "mlp_hidden": [8],
         "batch_norm": False,

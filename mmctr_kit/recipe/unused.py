@@ -1,0 +1,129 @@
+"""Keys of a recipe that do nothing because of what its other keys say.
+
+A key's annotation names the values of other keys with which it does something: ``applies_to`` and
+``applies_unless`` of :mod:`mmctr_kit.models.option_types`, in a model's signature and in the
+recipe's blocks alike, and :class:`NeedsInput`. Of ``training``, a learner names the keys that it
+reads. A key that depends on an unused key is unused too.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from mmctr_kit.models.option_types import AppliesTo, Condition
+from mmctr_kit.models.registry import MODELS, models_with
+from mmctr_kit.recipe.explain import label
+
+MODEL = "model.name"
+
+Rules = Mapping[str, tuple[AppliesTo, ...]]
+"""The conditions of keys, by dotted key; they name dotted keys."""
+
+Values = Mapping[str, Sequence[Any]]
+"""The values that a dotted key has or, in a search, may have."""
+
+_OFF: tuple[Any, ...] = (False, 0, None, (), [], "none")
+"""Values that switch off what their key is about. They are true of an unused key."""
+
+
+@dataclass(frozen=True)
+class NeedsInput:
+    """Says in a key's annotation that it does something only with models that take this input."""
+
+    name: str
+
+
+def rules_of(blocks: Mapping[str, type[BaseModel]]) -> Rules:
+    """The rules of all keys of a recipe's ``blocks``."""
+    return {
+        f"{block}.{key}": rules
+        for block, fields in blocks.items()
+        for key, field in fields.model_fields.items()
+        if (rules := (*_declared(block, field.metadata), *_read_by_learners(block, key)))
+    }
+
+
+def applies(block: type[BaseModel], key: str, **others: Any) -> bool:
+    """Whether ``key`` does something in a block with these values of other keys."""
+    rules = _declared("", block.model_fields[key].metadata)
+    return not blockers(
+        f".{key}", {f".{key}": tuple(rules)}, {f".{k}": [v] for k, v in others.items()}
+    )
+
+
+def blockers(key: str, rules: Rules, values: Values) -> tuple[Condition, ...]:
+    """The conditions of which one would have to hold for ``key`` to do something.
+
+    Empty if it does something. A condition on a key that the model lacks binds nobody.
+    """
+    for rule in rules.get(key, ()):
+        failed: list[Condition] = []
+        for condition in rule.conditions:
+            if condition.key not in values:
+                break
+            if above := blockers(condition.key, rules, values):
+                failed += above
+            elif any(condition.holds(value) for value in values[condition.key]):
+                break
+            else:
+                failed.append(condition)
+        else:
+            return tuple(dict.fromkeys(failed))
+    return ()
+
+
+def selectors(key: str, rules: Rules) -> set[str]:
+    """The keys on which it depends whether ``key`` does something."""
+    direct = {c.key for rule in rules.get(key, ()) for c in rule.conditions}
+    return direct.union(*(selectors(other, rules) for other in direct))
+
+
+def is_off(value: Any) -> bool:
+    """Whether the value asks for nothing, so that it is true of a key that does nothing."""
+    return value in _OFF
+
+
+def explain_unused(subject: str, failed: Sequence[Condition], values: Values) -> str:
+    """One line: ``subject`` does nothing, because of which values, and what to do."""
+    now: dict[str, str] = {c.key: _one_of(map(label, values[c.key])) for c in failed}
+    because = " and ".join(f"{key} is {value}" for key, value in now.items())
+    remedy = ", or ".join(_remedy(condition) for condition in failed)
+    return f"{subject} does nothing while {because}; leave it out, or set {remedy}"
+
+
+def _declared(block: str, metadata: Iterable[Any]) -> Iterator[AppliesTo]:
+    for entry in metadata:
+        if isinstance(entry, NeedsInput):
+            yield AppliesTo((Condition(MODEL, tuple(models_with(entry.name))),))
+        elif isinstance(entry, AppliesTo):
+            yield AppliesTo(tuple(_dotted(block, c) for c in entry.conditions))
+
+
+def _dotted(block: str, condition: Condition) -> Condition:
+    if "." in condition.key:
+        return condition
+    return Condition(f"{block}.{condition.key}", condition.values, condition.negated)
+
+
+def _read_by_learners(block: str, key: str) -> Iterator[AppliesTo]:
+    if block == "training":
+        read = {name: entry.learner.training_keys for name, entry in MODELS.items()}
+        readers = tuple(name for name, keys in read.items() if keys is None or key in keys)
+        if len(readers) < len(MODELS):
+            yield AppliesTo((Condition(MODEL, readers),))
+
+
+def _remedy(condition: Condition) -> str:
+    if condition.negated:
+        return f"{condition.key} to another value"
+    shown = [label(value) for value in condition.values]
+    return (
+        f"{condition.key}={shown[0]}" if len(shown) == 1 else f"{condition.key} to {_one_of(shown)}"
+    )
+
+
+def _one_of(labels: Iterable[str]) -> str:
+    *most, last = labels
+    return f"{', '.join(most)} or {last}" if most else last
