@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mmctr_kit.ablation.table import Table
-    from mmctr_kit.audit.profile.reading import Verdict
+    from mmctr_kit.audit.profile.measurement import TestResult
     from mmctr_kit.metrics.estimate import Estimate
     from mmctr_kit.tuning.summary import Summary
 
@@ -142,23 +142,27 @@ class Submission:
 
 @dataclass(frozen=True)
 class ProfileResult:
-    """The verdicts of the probes on a data folder; ``ok`` if none is a suspicion."""
+    """The results of the probes on a data folder; ``ok`` if none is a suspicion."""
 
     path: Path
-    verdicts: tuple["Verdict", ...]
+    results: tuple["TestResult", ...]
 
     @property
     def ok(self) -> bool:
-        return not any(v.suspicious for v in self.verdicts)
+        return not any(v.suspicious for v in self.results)
 
     def table(self) -> "pd.DataFrame":
         """A row for each measurement: probe, where, value and SE, clean value, verdict."""
         return frame(
             [
-                {"probe": v.reading.probe, "where": v.reading.where}
-                | estimate_columns("value", v.reading.value)
-                | {"clean": v.reading.clean, "suspicious": v.suspicious, "what": v.reading.what}
-                for v in self.verdicts
+                {"probe": v.measurement.probe, "where": v.measurement.where}
+                | estimate_columns("value", v.measurement.value)
+                | {
+                    "clean": v.measurement.clean,
+                    "suspicious": v.suspicious,
+                    "what": v.measurement.what,
+                }
+                for v in self.results
             ]
         )
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mmctr_kit.cli import profile
+from mmctr_kit.cli.check_list import ListDataChecks
 from mmctr_kit.cli.options import JsonOption, StrictOption
 from mmctr_kit.cli.output import print_json, progress, report, say, say_path, status
 from mmctr_kit.errors import plural
@@ -21,6 +22,7 @@ def check(
     folder: Annotated[Path, typer.Argument(metavar="DATA", help="The folder to check.")],
     as_json: JsonOption = False,
     strict: StrictOption = False,
+    _list: ListDataChecks = False,
 ) -> None:
     """Is this download complete, aligned and sane?
 

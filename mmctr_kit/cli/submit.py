@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mmctr_kit.cli.check_list import ListSubmissionChecks
 from mmctr_kit.cli.complete import complete_runs
 from mmctr_kit.cli.options import (
     LEDGER,
@@ -43,6 +44,7 @@ def submit(
     force: ForceOption = False,
     runs: RunsOption = RUNS,
     ledger: LedgerOption = LEDGER,
+    _list: ListSubmissionChecks = False,
 ) -> None:
     """Write a run's test predictions as a submission, or check a submission.
 

@@ -320,7 +320,7 @@ def test_a_generated_folder_named_one_level_too_high_is_recognised(
         for command in (("cv", "din_demo", "--data"), ("data", "check"), ("data", "profile")):
             code, error = mistake(capsys, *command, str(folder))
             assert code == 2
-            assert f"'{folder}' is no data folder, but '{tiny_root / 'data'}' is" in error
+            assert f"'{folder}' is not a data folder, but '{tiny_root / 'data'}' is" in error
 
 
 def test_a_demo_of_another_data_set_is_refused_before_its_first_step(

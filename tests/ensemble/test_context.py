@@ -2,7 +2,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmctr_kit.data.dataset import ChallengeData, Histories, Rows
+from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.ensemble.stack import FEATURES, context_of
 
 
@@ -31,7 +32,7 @@ def data():
             "valid": rows_of([2, 3], [0, 1], label[:2]),
             "test": rows_of([1], [1], None),
         },
-        Histories(np.array([1, 2, 3, 4], np.int32), np.array([0, 3, 4])),
+        Ragged(np.array([1, 2, 3, 4], np.int32), np.array([0, 3, 4])),
         np.zeros((5, 1), np.int32),
         np.zeros((5, 1), np.float32),
         "rows",

@@ -9,8 +9,6 @@ import pyarrow as pa
 import pytest
 
 from mmctr_kit.audit.check import CHECKS, check_data
-from mmctr_kit.audit.check import files as surroundings
-from mmctr_kit.audit.check.source import probe
 from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.load import load
@@ -156,36 +154,6 @@ def test_flipped_bytes_anywhere_in_a_file_never_raise(check_folder: Path) -> Non
         path.write_bytes(broken.tobytes())
         assert {f.id for f in check_data(check_folder)} == set(CHECKS)
         path.write_bytes(content)
-
-
-def test_too_little_free_memory_warns(check_clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(surroundings, "available_memory", lambda: 1_000)
-    assert at(Level.WARN, check_data(check_clean)) == {"memory"}
-    monkeypatch.setattr(surroundings, "available_memory", lambda: None)
-    assert at(Level.PASS, check_data(check_clean)) == set(CHECKS)
-
-
-def test_long_histories_count_three_times_over(
-    check_clean: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sources = {name: probe(check_clean, name) for name in FILES}
-    monkeypatch.setattr(surroundings, "available_memory", lambda: 3_000_000_000)
-    (fits,) = surroundings.memory_findings(sources, 200_000_000)
-    assert (fits.level, fits.what[:28]) == (Level.PASS, "loading takes about 2.9 GB, ")
-    (over,) = surroundings.memory_findings(sources, 210_000_000)
-    assert over.level is Level.WARN
-
-
-def test_free_memory_is_what_the_container_leaves_of_the_systems(tmp_path: Path) -> None:
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal: 99 kB\nMemAvailable:      8000 kB\n")
-    assert surroundings.available_memory(meminfo, tmp_path) == 8000 * 1024
-    (tmp_path / "memory.max").write_text("5000\n")
-    (tmp_path / "memory.current").write_text("2000\n")
-    assert surroundings.available_memory(meminfo, tmp_path) == 3000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert surroundings.available_memory(meminfo, tmp_path) == 8000 * 1024
-    assert surroundings.available_memory(tmp_path / "none", tmp_path) is None
 
 
 def test_a_cache_that_cannot_be_written_leaves_all_the_other_checks(

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from mmctr_kit.audit.check.catalog import CHECKS
 from mmctr_kit.audit.check.item_files import ItemFile
-from mmctr_kit.audit.check.item_values import tag_findings
-from mmctr_kit.audit.findings import Level
-from mmctr_kit.data.parquet import Ragged
+from mmctr_kit.audit.check.item_values import check_tag_alignment
+from mmctr_kit.audit.findings import Level, Log
+from mmctr_kit.data.ragged import Ragged
 
 N = 400
 IDS = np.arange(1, N + 1)
@@ -20,9 +21,9 @@ def lists(tags: int = 60) -> Lists:
     return [rng.choice(tags, rng.integers(0, 8), replace=False).tolist() for _ in IDS]
 
 
-def ragged(rows: Lists) -> Ragged:
-    offsets = np.cumsum([0, *(len(r) for r in rows)])
-    return Ragged(np.array([t for r in rows for t in r], np.int64), offsets)
+def ragged(rows: Lists) -> Ragged[np.int64]:
+    values = np.array([t for r in rows for t in r], np.int64)
+    return Ragged.of(values, np.array([len(r) for r in rows]))
 
 
 def found(info: Lists, feature: Lists) -> list[str]:
@@ -31,9 +32,10 @@ def found(info: Lists, feature: Lists) -> list[str]:
         "item_info": ItemFile(np.arange(N + 1), ragged(padded)),
         "item_feature": ItemFile(IDS, ragged(feature)),
     }
-    findings = list(tag_findings(items))
-    assert all((f.id, f.level) == ("item-info-alignment", Level.FAIL) for f in findings)
-    return [f.what for f in findings]
+    log = Log(CHECKS)
+    check_tag_alignment(items, log)
+    assert all((f.id, f.level) == ("item-info-alignment", Level.FAIL) for f in log.findings())
+    return [f.what for f in log.findings()]
 
 
 def feature() -> Lists:
@@ -46,7 +48,7 @@ def cut(rows: Lists) -> Lists:
 
 @pytest.mark.parametrize("by", [lambda r: r[1:] + r[:1], lambda r: r[::-1]])
 def test_tags_shifted_or_re_sorted_are_a_fault(by: Callable[[Lists], Lists]) -> None:
-    assert "stand at other items" in found(by(cut(feature())), feature())[0]
+    assert "belong to other items" in found(by(cut(feature())), feature())[0]
 
 
 @pytest.mark.parametrize("keep", [lambda r: r[-5:], lambda r: r[:5], lambda r: r[-5:][::-1]])

@@ -4,22 +4,24 @@ from dataclasses import replace
 
 import numpy as np
 
-from mmctr_kit.audit.check.row_values import copy_findings
-from mmctr_kit.audit.check.rows import HistoryFacts, RowFile
-from mmctr_kit.audit.findings import Finding, Level
+from mmctr_kit.audit.check.catalog import CHECKS
+from mmctr_kit.audit.check.row_values import check_copies
+from mmctr_kit.audit.check.rows import HistoryColumns, RowFile
+from mmctr_kit.audit.findings import Finding, Level, Log
 
 
 def split(users: np.ndarray, items: np.ndarray, history: int = 0) -> RowFile:
     """Rows of these users and items; a user's rows share a history, which ``history`` alters."""
     keys = (users + history).astype(np.uint64)
     nothing = np.zeros(len(users), np.bool_)
-    facts = HistoryFacts(np.full(len(users), 5), keys, nothing, None, None)
-    return RowFile({"user_id": users, "item_id": items}, facts, None)
+    history_columns = HistoryColumns(np.full(len(users), 5), keys, nothing, None, None)
+    return RowFile({"user_id": users, "item_id": items}, history_columns, None)
 
 
 def found(train: RowFile, valid: RowFile) -> list[Finding]:
-    nobody = np.arange(-10, 0)
-    return list(copy_findings({"train": train, "valid": valid, "test": split(nobody, nobody)}))
+    nobody, log = np.arange(-10, 0), Log(CHECKS)
+    check_copies({"train": train, "valid": valid, "test": split(nobody, nobody)}, log)
+    return log.findings()
 
 
 USERS, ITEMS = np.repeat(np.arange(250), 4), np.arange(1000)
@@ -30,7 +32,7 @@ def test_copies_are_counted_with_their_share_and_what_to_do() -> None:
     train = split(np.append(USERS[:300], 999), np.append(ITEMS[:300], 7))
     (finding,) = found(train, VALID)
     assert finding.level is Level.FAIL
-    assert finding.what.startswith("valid: 300 of 1,000 rows (30.0%) stand in train too")
+    assert finding.what.startswith("valid: 300 of 1,000 rows (30.0%) are in train too")
     assert finding.todo.startswith("take them out of train: a valid score on rows that")
 
 

@@ -1,4 +1,4 @@
-"""What several probes share: the rows as loaded, label means of items, who belongs to whom."""
+"""What several probes share: the loaded data, folds, label means and popularity of items."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,15 +16,15 @@ from mmctr_kit.metrics.ranks import number_ids
 FOLDS = 5
 _FOLD_SEED = 0x9806
 _PRIOR_ROWS = 4.0
-"""Rows of the overall label mean that every item's (or group's) own mean is smoothed with."""
+"""A group's label mean is smoothed with this many rows of the overall mean."""
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Facts:
-    """A loaded folder, and what is worked out of it once."""
+class ProfileContext:
+    """A loaded folder, and statistics of it that are computed once."""
 
     data: ChallengeData
 
@@ -33,7 +33,7 @@ class Facts:
 
     @cached_property
     def folds(self) -> NDArray[np.int16]:
-        """(train rows,) user-grouped folds for all that is cross-fitted."""
+        """(train rows,) user-grouped folds for everything that is cross-fitted."""
         return user_folds(self.data.train.user_id, FOLDS, _FOLD_SEED)
 
     @cached_property
@@ -49,7 +49,7 @@ class Facts:
 
     @cached_property
     def item_positives(self) -> Floats:
-        """(n_items + 1,) how many of them are positive."""
+        """(n_items + 1,) how many positive rows of train have the item as target."""
         train = self.data.train
         ones = np.bincount(train.item_id, train.labels(), self.data.n_items + 1)
         return ones.astype(np.float64)
@@ -61,10 +61,10 @@ class Facts:
 
     @cached_property
     def popularity(self) -> Floats:
-        """(n_items + 1,) log of 1 + how often the item is a target of those users.
+        """(n_items + 1,) log of 1 + how often the item is a target of the :attr:`counted` users.
 
-        Of half of the users, so that the other half's rows are counted no otherwise than those of
-        valid and test: counts that hold a row itself, or leave it out, tell train apart.
+        Half of the users are counted, so that the other half's rows are treated as valid's and
+        test's are: counts that include a row itself, or leave it out, would identify train.
         """
         item = self.data.train.item_id[self.counted]
         out: Floats = np.log1p(np.bincount(item, minlength=self.data.n_items + 1))
@@ -82,24 +82,23 @@ class Facts:
 
 
 def unit_vectors(table: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(items, d) the rows less their mean, at length 1; zero where a row is zero or the mean."""
-    there: NDArray[np.bool_] = np.any(table != 0, axis=1)
-    x = np.asarray(table, np.float32) - table[there].mean(axis=0) if there.any() else table
+    """(items, d) the rows less their mean, at length 1; zero if a row is zero or the mean."""
+    filled: NDArray[np.bool_] = np.any(table != 0, axis=1)
+    x = np.asarray(table, np.float32) - table[filled].mean(axis=0) if filled.any() else table
     length = np.linalg.norm(x, axis=1, keepdims=True)
-    out = np.where(there[:, None] & (length > 0), x / np.maximum(length, 1e-30), 0)
+    out = np.where(filled[:, None] & (length > 0), x / np.maximum(length, 1e-30), 0)
     return out.astype(np.float32)
 
 
 def crossfit_rate(
     group: NDArray[np.integer], label: NDArray[np.integer], folds: NDArray[np.int16]
 ) -> Floats:
-    """(rows,) smoothed label mean of each row's group, from the rows of the other folds alone."""
+    """(rows,) smoothed label mean of each row's group, from the rows of the other folds only."""
     codes = number_ids(group)
-    count = int(codes.max(initial=-1)) + 1
-    every = int(folds.max(initial=0)) + 1
-    cell = codes * every + folds
-    rows = np.bincount(cell, minlength=count * every).reshape(count, every)
-    ones = np.bincount(cell, label, count * every).reshape(count, every)
+    shape = (int(codes.max(initial=-1)) + 1, int(folds.max(initial=0)) + 1)
+    cell = codes * shape[1] + folds
+    rows = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
+    ones = np.bincount(cell, label, shape[0] * shape[1]).reshape(shape)
     means = _smooth(
         ones.sum(axis=1, keepdims=True) - ones,
         rows.sum(axis=1, keepdims=True) - rows,
@@ -115,12 +114,12 @@ def crossfit_auc(
     folds: NDArray[np.int16],
     users: NDArray[np.int64],
 ) -> Estimate:
-    """Mean fold AUC of :func:`crossfit_rate`, the error clustered by user."""
+    """Mean fold AUC of :func:`crossfit_rate`, its standard error clustered by user."""
     return mean_fold_auc(label, crossfit_rate(group, label, folds), folds, users)
 
 
 def both_labels(label: NDArray[np.integer], folds: NDArray[np.int16]) -> bool:
-    """Whether every fold has both."""
+    """Whether every fold has rows of both labels."""
     return all(0 < label[folds == f].mean() < 1 for f in np.unique(folds))
 
 
