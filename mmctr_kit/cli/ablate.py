@@ -193,10 +193,7 @@ def _change(row: "Row", found: "Table") -> list[str]:
 
 
 def _estimates(row: "Row") -> list[str]:
-    """Without the zero before an error's decimal point: 0.9306 ±.0024."""
-    both = (row.oof, row.valid)
-    texts = [str(e) if row.is_base else e.signed() for e in both]
-    return [text.replace("± 0.", "±.") for text in texts]
+    return [e.compact(signed=not row.is_base) for e in (row.oof, row.valid)]
 
 
 def _cost(row: "Row") -> list[str]:

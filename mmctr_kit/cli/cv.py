@@ -190,14 +190,14 @@ def _plan(
 
 
 def _conclude(run: "Run | None", path: Path, data: Path, quiet: bool) -> dict[str, object]:
+    from mmctr_kit.metrics.estimate import Estimate
     from mmctr_kit.runs.run import Run
-    from mmctr_kit.runs.scores import estimate_from
 
     if run is None and not quiet:
         say_path("", path, " is finished already; nothing to do (--force trains it again)")
     metrics = (run or Run(path)).metrics
     if run is not None and not quiet:
-        oof, valid = estimate_from(metrics["oof"]), estimate_from(metrics["valid"])
+        oof, valid = Estimate.from_json(metrics["oof"]), Estimate.from_json(metrics["valid"])
         say_path("", path, f": OOF AUC {oof} (fold models), valid AUC {valid} (fold mean)")
     if metrics["alarm"]:
         warn(metrics["alarm"])

@@ -52,7 +52,7 @@ def import_checkpoint(
         raise UsageError(f"no checkpoint at '{file}'")
     from mmctr_kit.data.load import load
     from mmctr_kit.importers.checkpoint import import_checkpoint as make
-    from mmctr_kit.runs.scores import estimate_from
+    from mmctr_kit.metrics.estimate import Estimate
     from mmctr_kit.training.device import resolve_device
 
     where = resolve_device(device).split(",")[0]
@@ -66,7 +66,7 @@ def import_checkpoint(
     if run is None:
         say_path("", path, " holds this checkpoint's predictions already; nothing to do")
         return
-    say_path("", run.path, f": valid AUC {estimate_from(run.metrics['valid'])}")
+    say_path("", run.path, f": valid AUC {Estimate.from_json(run.metrics['valid'])}")
 
 
 def import_predictions(
@@ -98,8 +98,8 @@ def import_predictions(
     """
     from mmctr_kit.data.load import load
     from mmctr_kit.importers.predictions import import_predictions as make
+    from mmctr_kit.metrics.estimate import Estimate
     from mmctr_kit.runs.run import Run, run_path
-    from mmctr_kit.runs.scores import estimate_from
 
     path = run_path(runs, name)
 
@@ -116,9 +116,9 @@ def import_predictions(
     metrics = run.metrics
     told = [plural(len(content.test), "test row")]
     if oof is not None:
-        told.append(f"OOF AUC {estimate_from(metrics['oof'])}")
+        told.append(f"OOF AUC {Estimate.from_json(metrics['oof'])}")
     if valid is not None:
-        told.append(f"valid AUC {estimate_from(metrics['valid'])}")
+        told.append(f"valid AUC {Estimate.from_json(metrics['valid'])}")
     else:
         told.append("no valid AUC (no --valid)")
     say_path("", run.path, f": {', '.join(told)}")

@@ -177,7 +177,7 @@ def score(
         ids = np.arange(len(values))
     result = scoring.score(ids, values, known, users)
     if as_json:
-        error = None if np.isnan(result.error) else result.error
+        error = None if np.isnan(result.se) else result.se
         print_json({"auc": result.value, "se": error, "n": result.n})
         return
     note = "" if users is not None else " (rows taken as independent; --data names their users)"

@@ -13,7 +13,7 @@ from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import Rows, expand_ranges
 from mmctr_kit.data.hashing import among, distinct, pair_keys, sequence_keys
 from mmctr_kit.errors import plural
-from mmctr_kit.metrics.auc import auc_with_error
+from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import number_ids
 
@@ -32,7 +32,7 @@ def target_in_history(facts: Facts) -> Iterator[Reading]:
     for split in ("train", "valid"):
         rows = facts.rows(split)
         label = rows.labels()
-        value = auc_with_error(label, held[split].astype(np.float64), rows.user_id)
+        value = auc_with_se(label, held[split].astype(np.float64), rows.user_id)
         rates = [percent(float(held[split][label == y].mean())) for y in (1, 0)]
         yield auc_reading(
             "target-in-history",
@@ -43,7 +43,7 @@ def target_in_history(facts: Facts) -> Iterator[Reading]:
             f"{rates[1]} of the negatives",
         )
     test, train = (_user_share(held[s], facts.rows(s)) for s in ("test", "train"))
-    gap = Estimate(test.value - train.value, float(np.hypot(test.error, train.error)), test.n)
+    gap = Estimate(test.value - train.value, float(np.hypot(test.se, train.se)), test.n)
     yield Reading(
         "target-in-history",
         "test - train",
@@ -67,7 +67,7 @@ def history_label(facts: Facts) -> Iterator[Reading]:
             ("in users", off, LENGTH_FLOOR),
             ("by user", length - off, BETWEEN_FLOOR),
         ):
-            value = auc_with_error(rows.labels(), score, rows.user_id)
+            value = auc_with_se(rows.labels(), score, rows.user_id)
             yield auc_reading(
                 "history-label",
                 f"{split}, {where}",

@@ -9,7 +9,7 @@ from scipy import special, stats
 
 from mmctr_kit.audit.profile.facts import Facts, crossfit_auc
 from mmctr_kit.audit.profile.reading import Reading, auc_reading, nothing, share
-from mmctr_kit.metrics.auc import auc_with_error, mean_fold_auc
+from mmctr_kit.metrics.auc import auc_with_se, mean_fold_auc
 
 ITEM_FLOOR = 0.4
 """AUC beyond 0.5 that an item's popularity may have: targets drawn otherwise than negatives are
@@ -96,7 +96,7 @@ def item_code(facts: Facts) -> Iterator[Reading]:
         p,
         f"item_id mod {modulus}, of {len(tests)} remainders the most telling, has AUC {value}",
     )
-    size = auc_with_error(train.labels(), train.item_id.astype(np.float64), train.user_id)
+    size = auc_with_se(train.labels(), train.item_id.astype(np.float64), train.user_id)
     yield auc_reading(
         "item-code",
         "train, size of id",
@@ -116,7 +116,7 @@ def level_label(facts: Facts) -> Iterator[Reading]:
             mean = np.bincount(rows.item_id, level) / np.maximum(n, 1)
             # Rounded, so that equal levels are equal whatever the sum's last bit.
             off = np.round(level - mean[rows.item_id], 9)
-            value = auc_with_error(rows.labels(), off, rows.user_id)
+            value = auc_with_se(rows.labels(), off, rows.user_id)
             yield auc_reading(
                 "level-label",
                 f"{split}, {name}",

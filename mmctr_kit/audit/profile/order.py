@@ -16,7 +16,7 @@ from mmctr_kit.audit.profile.reading import Reading, beyond, nothing
 from mmctr_kit.data.contract import FILES, SPLITS, Split
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.data.parquet import read_table
-from mmctr_kit.metrics.auc import auc_with_error
+from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import number_ids
 
@@ -65,7 +65,7 @@ def _reading(
     index = np.arange(len(user))
     plain = label - label.mean()
     tests: list[tuple[str, float, NDArray[np.int64] | None]] = []
-    trend = auc_with_error(label, index.astype(np.float64), user)
+    trend = auc_with_se(label, index.astype(np.float64), user)
     tests.append(("the row's number", beyond(trend, 0.5, FLOOR), None))
     tests += [
         (f"the row's number mod {m}", _wald(plain, index % m, codes), index % m) for m in MODULI

@@ -66,11 +66,11 @@ def beyond(value: Estimate, clean: float, floor: float, above: bool = False) -> 
     """
     gap = value.value - clean
     excess = (gap if above else abs(gap)) - floor
-    if not excess > 0.0 or math.isnan(value.error):
+    if not excess > 0.0 or math.isnan(value.se):
         return 1.0
-    if value.error == 0.0:
+    if value.se == 0.0:
         return 0.0
-    return math.erfc(excess / value.error / math.sqrt(2.0)) / (2.0 if above else 1.0)
+    return math.erfc(excess / value.se / math.sqrt(2.0)) / (2.0 if above else 1.0)
 
 
 def auc_reading(

@@ -41,6 +41,6 @@ def target_side(facts: Facts) -> Iterator[Reading]:
         value,
         FLOOR,
         f"the target alone {value}, with simple columns of the history {whole} "
-        f"({more.value:+.4f} ± {more.error:.4f}): {part}",
+        f"({more.value:+.4f} ± {more.se:.4f}): {part}",
         above=True,
     )

@@ -59,7 +59,7 @@ def _columns(path: Path) -> list[str]:
 
 def _reading(name: str, unit: Matrix, pairs: dict[str, Pairs]) -> Reading:
     by_id = {what: _excess(unit, pair, 0) for what, pair in pairs.items() if len(pair[0])}
-    enough = {w: e for w, e in by_id.items() if e.n >= FEW_PAIRS and e.error > 0}
+    enough = {w: e for w, e in by_id.items() if e.n >= FEW_PAIRS and e.se > 0}
     if not enough:
         return nothing("embedding-order", name, f"fewer than {FEW_PAIRS} pairs of items to compare")
     best = max(enough, key=lambda w: enough[w].z(0.0))
