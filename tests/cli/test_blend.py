@@ -75,7 +75,7 @@ def test_a_blend_tells_its_methods_reason_weights_and_what_each_run_adds(runs: P
     assert "lightgbm-context" not in done.output
     assert "transductive" not in done.output
     assert "a_run_with_a_name_that_goes_on_and_on..." in done.output
-    table = done.output.split("\nmean:")[0]
+    table = done.output.split("\nKept the plain mean")[0]
     assert max(len(line) for line in table.splitlines()) <= 80
 
 

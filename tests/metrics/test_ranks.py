@@ -69,6 +69,6 @@ def test_ids_are_numbered_in_their_order_without_gaps(spread):
     assert len(number_ids(ids[:0])) == 0
 
 
-def test_twice_below_counts_ties_once():
+def test_count_below_x2_counts_ties_once():
     found = count_below_x2(np.array([1.0, 2.0, 2.0, 3.0]), np.array([0.0, 2.0, 4.0]))
     np.testing.assert_array_equal(found, [0, 4, 8])
