@@ -253,8 +253,8 @@ def _fixed_parts(runs: Sequence[Run], manifests: Sequence[Manifest], seed: int) 
 
 
 def _require_same(runs: Sequence[Run], manifests: Sequence[Manifest]) -> None:
-    if len({run.name for run in runs}) != len(runs):
-        raise UsageError("a run is named twice; name each run once")
+    if not runs or len({run.name for run in runs}) != len(runs):
+        raise UsageError("a blend needs one run or more, each named once")
     for run, manifest in zip(runs[1:], manifests[1:], strict=True):
         first = manifests[0]
         if manifest.rows != first.rows:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData, Rows
-from mmctr_kit.errors import RunError, plural
+from mmctr_kit.errors import RunError
 
 FEATURES = ("likes_level", "views_level", "log history length", "log item popularity")
 """Row features that lightgbm-context uses beside the logits."""
@@ -51,14 +51,14 @@ def context_of(data: ChallengeData, fold: NDArray[np.int16]) -> Context:
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """m runs over n train rows and k folds. All logits are float64 and finite.
+    """m runs over n train rows and k folds. All logits are finite float64.
 
     names (m,); oof (m, n), row r from the fold model that did not see it, or None if a run has no
     OOF (imported predictions); label (n,) 0/1; user and item (n,) integer ids; fold (n,) in [0, k);
     valid (m, k, n_valid) and test (m, k, n_test), one row of logits for each fold model; n_valid is
     0 if a run has no valid rows. context: features of the rows, or None.
     Without ``oof``, label, user, item and fold are not used and may be empty.
-    Raises RunError if shapes do not match or a logit is missing.
+    Raises RunError if shapes do not match.
     """
 
     names: tuple[str, ...]
@@ -72,19 +72,17 @@ class Stack:
     context: Context | None = None
 
     def __post_init__(self) -> None:
-        if len(self.names) == 0:
-            raise RunError("a blend needs at least one run: name the runs to blend")
-        if len(set(self.names)) != len(self.names):
-            raise RunError(f"a run is named twice: {', '.join(self.names)}; name each run once")
-        for what, logits in (("valid", self.valid), ("test", self.test)):
-            if logits.ndim != 3 or logits.shape[:2] != (self.runs, self.folds):
-                raise RunError(
-                    f"{what} logits have shape {logits.shape}, expected ({self.runs} runs, "
-                    f"{self.folds} folds, rows): blend runs of the same folds"
-                )
-            self._no_gap(what, logits)
+        fits = self.valid.shape[:2] == self.test.shape[:2] == (self.runs, self.folds)
         if self.oof is not None:
-            self._check_oof(self.oof)
+            n = len(self.label)
+            fits &= self.oof.shape == (self.runs, n) and n > 0
+            fits &= all(len(ids) == n for ids in (self.user, self.item, self.fold))
+            fits = fits and 0 <= self.fold.min() <= self.fold.max() < self.folds
+        if not fits:
+            raise RunError(
+                f"the arrays of runs {', '.join(self.names)} do not fit each other; blend runs of "
+                "the same rows and folds"
+            )
 
     @property
     def runs(self) -> int:
@@ -92,34 +90,4 @@ class Stack:
 
     @property
     def folds(self) -> int:
-        return self.valid.shape[1] if self.valid.ndim == 3 else 0
-
-    def _check_oof(self, oof: NDArray[np.float64]) -> None:
-        rows = len(self.label)
-        if oof.shape != (self.runs, rows) or any(
-            len(ids) != rows for ids in (self.user, self.item, self.fold)
-        ):
-            raise RunError(
-                f"OOF logits have shape {oof.shape}, expected ({self.runs} runs, {rows} rows) with "
-                "a user, an item and a fold for each row: blend runs of the same rows"
-            )
-        self._no_gap("OOF", oof)
-        if not np.isin(self.label, (0, 1)).all():
-            raise RunError("labels must be 0 or 1, but others occur: check the data folder")
-        if rows == 0 or self.fold.min() < 0 or self.fold.max() >= self.folds:
-            raise RunError(f"each row's fold must lie in 0..{self.folds - 1}: train the runs again")
-        for f in range(self.folds):
-            if len(np.unique(self.label[self.fold == f])) < 2:
-                raise RunError(
-                    f"a blend needs both labels in every fold, but fold {f} lacks one: "
-                    "train with fewer folds or more rows"
-                )
-
-    def _no_gap(self, what: str, logits: NDArray[np.float64]) -> None:
-        for name, of_run in zip(self.names, logits, strict=True):
-            gaps = of_run.size - int(np.count_nonzero(np.isfinite(of_run)))
-            if gaps:
-                raise RunError(
-                    f"run '{name}' has {plural(gaps, 'missing or infinite logit')} in {what}: "
-                    "train or import it again"
-                )
+        return int(self.valid.shape[1])

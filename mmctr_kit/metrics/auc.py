@@ -244,7 +244,7 @@ def gauc(labels: Labels, scores: Floats, users: Ids) -> Estimate:
     low = np.bincount(codes) - high
     both = (high > 0) & (low > 0)
     if not both.any():
-        raise ValueError("GAUC needs a user with both classes, found none")
+        raise ValueError("GAUC needs a user with both classes, but there is none")
     high, low = high[both], low[both]
     each = (won[both] - high * (high + 1) / 2) / (high * low)
     se = float(each.std(ddof=1)) / math.sqrt(len(each)) if len(each) > 1 else math.nan
@@ -260,7 +260,7 @@ def logloss_with_se(labels: Labels, logits: Floats, clusters: Ids) -> Estimate:
     _check_scores(logits, len(positive))
     _same_length(len(positive), clusters, "clusters")
     if len(logits) == 0 or np.isinf(logits).any():
-        raise ValueError("logloss needs finite logits, found none or an infinite one")
+        raise ValueError("logloss needs finite logits, but there are none or infinite ones")
     against = np.where(positive, -logits, logits)
     loss = np.maximum(against, 0.0) + np.log1p(np.exp(-np.abs(logits)))
     return Estimate(float(loss.mean()), clustered_mean_se(loss, clusters), len(loss))
@@ -292,23 +292,23 @@ def rank_correlation(a: Floats, b: Floats) -> float:
 def _as_bool(labels: Labels) -> NDArray[np.bool_]:
     positive: NDArray[np.bool_] = labels == 1
     if not np.array_equal(positive, labels):
-        raise ValueError("labels must be 0 or 1, found other values")
+        raise ValueError("labels must be 0 or 1, but others occur")
     return positive
 
 
 def _check_scores(scores: Floats, rows: int) -> None:
     _same_length(rows, scores, "scores")
     if np.isnan(scores).any():
-        raise ValueError(f"scores must be numbers, found {np.isnan(scores).sum()} NaN")
+        raise ValueError(f"scores must be numbers, but {np.isnan(scores).sum()} are NaN")
 
 
 def _same_length(rows: int, values: NDArray[Any], what: str) -> None:
     if values.shape != (rows,):
-        raise ValueError(f"{what} must have shape ({rows},), found {values.shape}")
+        raise ValueError(f"{what} must have shape ({rows},), not {values.shape}")
 
 
 def _need_both(positives: int, negatives: int, where: str) -> None:
     if positives == 0 or negatives == 0:
         raise ValueError(
-            f"AUC needs both classes{where}, found {positives} positives, {negatives} negatives"
+            f"AUC needs both classes{where}, not {positives} positives, {negatives} negatives"
         )

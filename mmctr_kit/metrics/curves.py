@@ -29,7 +29,7 @@ def roc_curve(labels: Labels, scores: Floats, points: int = ROC_POINTS) -> tuple
     hits = np.cumsum(positive)[ends]
     alarms = 1 + ends - hits
     if hits[-1] == 0 or alarms[-1] == 0:
-        raise ValueError("a ROC curve needs both classes, found one alone")
+        raise ValueError("a ROC curve needs both classes, but there is only one")
     x = np.r_[0.0, alarms / alarms[-1]]
     y = np.r_[0.0, hits / hits[-1]]
     grid = _rates(points)

@@ -99,7 +99,7 @@ def midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def midranks_of_sorted(new: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(n,) float64 ranks from 1 of sorted values; ``new`` is True where the value changes."""
+    """(n,) float64 ranks from 1 of sorted values; ``new`` is True if the value changes."""
     edges = np.append(np.flatnonzero(new), len(new))
     means: NDArray[np.float64] = (edges[:-1] + edges[1:] + 1) / 2.0
     return np.repeat(means, np.diff(edges))

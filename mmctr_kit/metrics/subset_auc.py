@@ -1,6 +1,6 @@
-"""The AUC of some rows beside that of the others, for many choices of rows. Numpy only.
+"""AUC of subsets of the rows against the other rows, for many subsets. Numpy only.
 
-The rows are sorted once; each choice then costs a few passes over them, no sort of its own.
+The rows are sorted once; each subset then costs a few passes over them, without a sort.
 """
 
 import math

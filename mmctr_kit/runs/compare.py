@@ -33,7 +33,7 @@ class Compared:
 
 def compare(subject: Run, predictions: Predictions, others: Sequence[Run]) -> list[Compared]:
     """The subject, then the others in their order; runs that cannot be read are left out."""
-    sample = _Sample(predictions)
+    sample = PairedSample(predictions)
     compared = [_stored(subject, predictions)]
     for run in others:
         try:
@@ -59,8 +59,8 @@ def _stored(run: Run, predictions: Predictions) -> Compared:
     )
 
 
-class _Sample:
-    """The subject's rows and influences, made once."""
+class PairedSample:
+    """A run's rows and influences, made once to compare many runs with it."""
 
     def __init__(self, subject: Predictions) -> None:
         self.subject = subject

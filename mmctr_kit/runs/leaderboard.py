@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import read_columns, read_json
-from mmctr_kit.metrics.auc import auc_difference, auc_with_se
+from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.runs.compare import PairedSample
 from mmctr_kit.runs.predictions import Keys, Predictions
 from mmctr_kit.runs.run import Run
 
@@ -57,7 +58,12 @@ def leaderboard(runs: Sequence[Run], truth: Path | None = None) -> list[Leaderbo
     labels = None if truth is None else _test_labels(truth)
     pairs = [_row(run, labels) for run in runs]
     pairs.sort(key=lambda pair: -pair[0].valid.value if pair[0].valid else 1.0)
-    rows = [replace(row, behind=_behind(pairs[0][1], p)) for row, p in pairs]
+    rows = [row for row, _ in pairs]
+    if pairs and (best := pairs[0][1]) is not None:
+        sample = PairedSample(best)
+        rows[1:] = [
+            replace(row, behind=None if p is None else sample.gaps(p)[0]) for row, p in pairs[1:]
+        ]
     if truth is None or not (truth / "oracle.json").is_file():
         return rows
     oracle = _oracle(truth / "oracle.json")
@@ -97,18 +103,6 @@ def _test_auc(run: Predictions, labels: Labels | None) -> Estimate | None:
     if labels is None or len(labels) != len(run.test_keys):
         return None
     return auc_with_se(labels, run.test_mean(), run.test_keys.user_id)
-
-
-def _behind(best: Predictions | None, run: Predictions | None) -> Estimate | None:
-    """Valid AUC less the best run's; None for the best itself and for other valid rows."""
-    if best is None or run is None or best is run or not run.has_valid:
-        return None
-    user, label = run.valid_keys.user_id, run.valid_label
-    if not (
-        np.array_equal(best.valid_keys.user_id, user) and np.array_equal(best.valid_label, label)
-    ):
-        return None
-    return auc_difference(label, run.valid_mean(), best.valid_mean(), user)
 
 
 def _kept(row: LeaderboardRow, oracle: LeaderboardRow) -> float | None:

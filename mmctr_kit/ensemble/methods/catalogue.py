@@ -79,12 +79,6 @@ class Fitted:
     note: str = ""
 
 
-def fit_mean(oof: OofRows, seed: int) -> Fitted:
-    """Plain mean of the scaled logits."""
-    del seed
-    return _weighted(WeightedMean.equal(len(oof.logits)), oof)
-
-
 def fit_best(oof: OofRows, seed: int) -> Fitted:
     """The single run with the highest mean fold AUC; without it, the next best."""
     del seed
@@ -107,12 +101,6 @@ def fit_best(oof: OofRows, seed: int) -> Fitted:
     )
 
 
-def fit_probability(oof: OofRows, seed: int) -> Fitted:
-    """Plain mean of the probabilities."""
-    del seed
-    return _power(PowerMean(1.0), oof)
-
-
 def fit_power(oof: OofRows, seed: int) -> Fitted:
     """Power mean of the probabilities, its exponent chosen by AUC."""
     mean = PowerMean.choose(oof.logits, oof.label, oof.fold, oof.user, seed)
@@ -133,22 +121,7 @@ def fit_rank(oof: OofRows, seed: int) -> Fitted:
     )
 
 
-def fit_greedy(oof: OofRows, seed: int) -> Fitted:
-    """Mean of the scaled logits with weights from greedy selection."""
-    return _weighted(select(oof.logits, oof.label, oof.fold, oof.user, seed), oof)
-
-
-def fit_logistic(oof: OofRows, seed: int) -> Fitted:
-    """Mean of the scaled logits with weights from a logistic regression, none below 0."""
-    return _weighted(fit_weights(oof.logits, oof.label, oof.user, seed), oof)
-
-
-def fit_lightgbm(oof: OofRows, seed: int) -> Fitted:
-    """The monotone stacker on the runs' logits alone."""
-    return _stacked(Stacker.fit(oof.logits, oof.label, oof.user, seed), False)
-
-
-def fit_lightgbm_context(oof: OofRows, seed: int) -> Fitted:
+def fit_with_context(oof: OofRows, seed: int) -> Fitted:
     """The monotone stacker with the rows' context; ValueError if there is none."""
     if oof.context is None:
         raise ValueError(f"{WITH_CONTEXT} needs the rows' context")
@@ -157,18 +130,24 @@ def fit_lightgbm_context(oof: OofRows, seed: int) -> Fitted:
 
 METHODS: Mapping[Method, Callable[[OofRows, int], Fitted]] = MappingProxyType(
     {
-        "mean": fit_mean,
+        "mean": lambda oof, _: _weighted(WeightedMean.equal(len(oof.logits)), oof),
         "best": fit_best,
-        "probability": fit_probability,
+        "probability": lambda oof, _: _power(PowerMean(1.0), oof),
         "power": fit_power,
         "rank": fit_rank,
-        "greedy": fit_greedy,
-        "logistic": fit_logistic,
-        "lightgbm": fit_lightgbm,
-        "lightgbm-context": fit_lightgbm_context,
+        "greedy": lambda oof, seed: _weighted(
+            select(oof.logits, oof.label, oof.fold, oof.user, seed), oof
+        ),
+        "logistic": lambda oof, seed: _weighted(
+            fit_weights(oof.logits, oof.label, oof.user, seed), oof
+        ),
+        "lightgbm": lambda oof, seed: _stacked(
+            Stacker.fit(oof.logits, oof.label, oof.user, seed), False
+        ),
+        "lightgbm-context": fit_with_context,
     }
 )
-"""Every method by name, the plain mean first."""
+"""The fit of each method by name, from OOF rows and a seed; the plain mean first."""
 
 
 def _weighted(mean: WeightedMean, oof: OofRows) -> Fitted:
