@@ -69,9 +69,9 @@ def blend(
 ) -> None:
     """Blend runs that share rows, labels and folds; their features may differ.
 
-    Every method is fitted on some users and scored on the others. auto takes the plain mean (of
-    calibrated logits) unless a method beats it by more than 2 errors, corrected for the number of
-    methods. "adds" is what the blend's AUC loses without the run.
+    Every method is fitted on some users and scored on the others. auto uses the plain mean (of
+    calibrated logits) unless a method beats it by more than 2 standard errors, corrected for the
+    number of methods. "adds" is what the blend's AUC loses without the run.
 
     [bold]Examples[/bold]
 

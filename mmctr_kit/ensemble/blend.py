@@ -144,7 +144,10 @@ def select_method(
     needed = required_z(len(differences))
     passed = [name for name, d in differences.items() if d.z(0.0) > needed]
     best = max(passed or differences, key=lambda name: differences[name].value)
-    gain, corrected = differences[best], f"after correcting for {plural(len(differences), 'method')}"
+    gain, corrected = (
+        differences[best],
+        f"after correcting for {plural(len(differences), 'method')}",
+    )
     if not passed:
         why = f"{best} is {gain.signed()} over it, less than the {needed:.1f} standard errors"
         return "mean", f"Kept the plain mean: {why} required {corrected}."

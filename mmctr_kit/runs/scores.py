@@ -89,8 +89,8 @@ def _require_both(predictions: Predictions) -> None:
     for name, labels in parts.items():
         if len(np.unique(labels)) < 2:
             raise DataError(
-                f"AUC needs rows of both labels, but {name} has {plural(len(labels), 'row')} of one "
-                "label only; take another split, or fewer folds"
+                f"AUC needs rows of both labels, but {name} has {plural(len(labels), 'row')} of "
+                "one label only; take another split, or fewer folds"
             )
 
 
