@@ -30,7 +30,7 @@ def slices(
 ) -> None:
     """Show a run's AUC by history length, item popularity, tags, text and image.
 
-    "errors" is how many standard errors the slice's AUC lies above (+) or below (-) that of all
+    "SE" is how many standard errors the slice's AUC lies above (+) or below (-) that of all
     other rows; at -3 it is pointed out (!). p is the mean prediction, label the mean label, ECE the
     calibration error. A slice of one label has no AUC.
 
@@ -53,7 +53,7 @@ def slices(
         if entries:
             say(heading)
             table(
-                ["slice", "rows", "AUC", "errors", "p", "label", "ECE"],
+                ["slice", "rows", "AUC", "SE", "p", "label", "ECE"],
                 [_row(e) for e in entries],
             )
     for left_out, why in metrics["slices_left_out"].items():
