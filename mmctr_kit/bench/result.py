@@ -1,28 +1,30 @@
-"""What a benchmark finds, as plain values that go to JSON."""
+"""Results of a benchmark, and what follows from them, as values that go to JSON."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
-from mmctr_kit.bench.roofline import Ceiling
+from mmctr_kit.bench.roofline import Roofline
 from mmctr_kit.cv.model_cost import Latency
+from mmctr_kit.errors import RunError, UsageError
+from mmctr_kit.files import read_json
 
 
 @dataclass(frozen=True)
 class Training:
-    """Training steps of ``batch_size`` random rows. ``rows`` were timed; at the median's pace they
-    take ``seconds``.
+    """``rows`` rows trained in steps of ``batch_size``, which take ``seconds`` at the median pace.
 
-    ``granted`` is the share of its threads' seconds that the process had a CPU: far less than 1
-    where other processes took theirs. None on a GPU, and for trees.
-    ``epoch_rows`` are those of a fold's epoch; ``compile_seconds`` went before.
+    ``cpu_share`` is the share of its threads' time that the process had a CPU, far below 1 if the
+    machine was busy; None on a GPU, and for trees. ``epoch_rows`` are the rows of a fold's epoch.
+    ``compile_seconds`` went before.
     """
 
     batch_size: int
     rows: int
     seconds: float
-    granted: float | None
+    cpu_share: float | None
     epoch_rows: int
     compile_seconds: float
 
@@ -38,7 +40,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Prediction:
-    """``rows`` rows of the ``split_rows`` of test, predicted in ``seconds``."""
+    """``rows`` of the ``split_rows`` test rows, predicted in ``seconds``."""
 
     rows: int
     seconds: float
@@ -50,37 +52,38 @@ class Prediction:
 
     @property
     def split_seconds(self) -> float:
-        """For all of test; extrapolated where not all of it was predicted."""
+        """The time for the whole test split; extrapolated if only a part was predicted."""
         return self.split_rows / self.rows_per_second
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a training step must do at least, by row, and what the device can do.
+    """The work of a training step by row, and the roofline of the device.
 
-    ``flops``: those of the matrix products that it executes, counted by torch's FlopCounterMode,
-    forward and backward. ``bytes``: the optimizer's pass over all parameters (weight, gradient and
-    two moments read, three of them written, float32); activations are left out, as a cache may
-    hold them.
+    ``flops``: matrix products, forward and backward, counted by torch's FlopCounterMode.
+    ``bytes``: the optimizer's pass over all parameters (weight, gradient and two moments read,
+    all but the gradient written, float32); activations are not counted, as a cache may hold them.
     """
 
     flops: float
     bytes: float
-    ceiling: Ceiling
+    roofline: Roofline
 
     def shares(self, rows_per_second: float) -> tuple[float, float]:
-        """Of the measured matrix throughput and of the memory bandwidth, what so many rows a
-        second take."""
+        """Shares of the matrix throughput and of the memory bandwidth used at this speed."""
         return (
-            self.flops * rows_per_second / self.ceiling.flops,
-            self.bytes * rows_per_second / self.ceiling.bytes,
+            self.flops * rows_per_second / self.roofline.flops,
+            self.bytes * rows_per_second / self.roofline.bytes,
         )
 
 
 @dataclass(frozen=True)
 class Result:
-    """One recipe on one device. ``work`` is None for trees, ``phases`` (share of a plain step's
-    time, by phase) where they were not told apart: on a GPU, and for trees."""
+    """One recipe on one device.
+
+    ``phases`` are the shares of an eager step's time by phase, None on a GPU; ``work`` and
+    ``phases`` are None for trees.
+    """
 
     recipe: str
     parameters: int
@@ -92,26 +95,37 @@ class Result:
     memory_mb: float
     memory_of: Literal["process", "gpu"]
 
+    def as_json(self) -> dict[str, Any]:
+        """All fields, with speeds, extrapolated times and shares of the roofline."""
+        training, prediction = self.training, self.prediction
+        content = asdict(self)
+        content["training"] |= {
+            "rows_per_second": training.rows_per_second,
+            "epoch_seconds": training.epoch_seconds,
+        }
+        content["prediction"] |= {
+            "rows_per_second": prediction.rows_per_second,
+            "split_seconds": prediction.split_seconds,
+        }
+        if self.work is not None:
+            shares = self.work.shares(training.rows_per_second)
+            content["share_of_matrix_throughput"], content["share_of_memory_bandwidth"] = shares
+        return content
+
 
 Clock = Literal["wall", "cpu"]
-"""The clock on the wall, or a process's CPU seconds, all its threads' together."""
+"""Wall time, or the CPU time of all threads of the process."""
 
-
-@dataclass(frozen=True)
-class Speeds:
-    """Rows a second, by each clock."""
-
-    wall: float
-    cpu: float
-
-    def by(self, clock: Clock) -> float:
-        return self.wall if clock == "wall" else self.cpu
+Speeds = Mapping[Clock, float]
+"""Rows per second by each clock."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """The official way and ours, one right after the other. ``loading``: the share of the
-    official way's time that went to its loader."""
+    """The official pipeline and this project's, one right after the other.
+
+    ``loading`` is the share of the official pipeline's time that its data loader took.
+    """
 
     official: Speeds
     ours: Speeds
@@ -119,22 +133,44 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Side:
-    """A recipe trained both ways, in turn, in one process, at the same batch size."""
+class Versus:
+    """A recipe trained by both pipelines in turn, in one process, with the same batch size."""
 
     recipe: str
+    device: str
     batch_size: int
     precision: str
     rounds: tuple[Round, ...]
 
-    def ratio(self, clock: Clock) -> float:
-        """How many times as many rows a second: the median of the rounds' ratios."""
-        return median(r.ours.by(clock) / r.official.by(clock) for r in self.rounds)
-
     def official(self, clock: Clock) -> float:
-        """Rows a second the official way: the median of the rounds."""
-        return median(r.official.by(clock) for r in self.rounds)
+        """Rows per second of the official pipeline: the median round."""
+        return median(r.official[clock] for r in self.rounds)
 
     def ours(self, clock: Clock) -> float:
-        """Rows a second our way: the median of the rounds."""
-        return median(r.ours.by(clock) for r in self.rounds)
+        """Rows per second of this project's pipeline: the median round."""
+        return median(r.ours[clock] for r in self.rounds)
+
+    def ratio(self, clock: Clock) -> float:
+        """The median of the rounds' speed ratios, ours over official."""
+        return median(r.ours[clock] / r.official[clock] for r in self.rounds)
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields, with the ratios."""
+        ratios = {"times_by_clock": self.ratio("wall"), "times_by_cpu_time": self.ratio("cpu")}
+        return asdict(self) | ratios
+
+
+def read_versus(path: Path) -> Versus:
+    """Read the JSON of ``tests/studies/versus_official.py``."""
+    try:
+        content = read_json(path)
+        rounds = tuple(Round(**each) for each in content["rounds"])
+        names = ("recipe", "device", "batch_size", "precision")
+        versus = Versus(**{name: content[name] for name in names}, rounds=rounds)
+        versus.as_json()  # it has numbers
+    except (RunError, KeyError, TypeError, ArithmeticError, ValueError) as e:
+        raise UsageError(
+            f"--versus '{path}' is not a result of tests/studies/versus_official.py; run that "
+            "script with --out"
+        ) from e
+    return versus

@@ -1,10 +1,12 @@
-"""One recipe's speed: steps on random rows, predictions, requests; in a process of its own."""
+"""The speed of one recipe: training steps on random rows, predictions, requests.
+
+Measured in a process of its own, so that the memory is that recipe's and no other's.
+"""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,38 +14,38 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmctr_kit.bench.result import Prediction, Result, Training, Work
-from mmctr_kit.bench.roofline import measure_ceiling, synchronise
-from mmctr_kit.cv.fold import fold_rows
+from mmctr_kit.bench.roofline import measure_roofline, synchronise
+from mmctr_kit.cv.fold import FoldRows, fold_rows
 from mmctr_kit.cv.model_cost import CANDIDATES, latencies, peak_bytes, requests
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import Rows
 from mmctr_kit.data.load import load
 from mmctr_kit.items.features import ItemFeatures
-from mmctr_kit.recipe import parse_recipe
+from mmctr_kit.processes import run_isolated
+from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.build import make_learner
 from mmctr_kit.training.data.sampler import RowStream
 from mmctr_kit.training.data.static_shapes import Buckets
 from mmctr_kit.training.device import prepare
 from mmctr_kit.training.fit import Fit, batch_size_for
-from mmctr_kit.training.gbdt.learner import BoostedLearner
+from mmctr_kit.training.learner import Learner
 from mmctr_kit.training.neural import NeuralLearner
 from mmctr_kit.training.step import Step, eager
 
 _WARM_UP = 2
 _CHUNK = {"cpu": 1, "cuda": 50}
-"""Steps between two looks at the clock."""
+"""Training steps between two readings of the clock."""
 _FIRST_ROWS = 8192
 _PHASE_STEPS = 5
 _ADAM_BYTES = 7 * 4
-"""A parameter: weight, gradient and two moments read, all but the gradient written; float32."""
+"""Bytes per parameter: weight, gradient and two moments read, all but the gradient written."""
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What a measuring process is told: the recipe as plain values, the data folder, the device,
-    its threads, and how many ``steps`` to time (None: for so many ``seconds``)."""
+class Setting:
+    """Where to measure: a data folder, a device ('cpu', 'cuda:0'), the threads of a CPU. For how
+    long: ``steps`` training steps or, if None, ``seconds``."""
 
-    recipe: Mapping[str, Any]
     folder: Path
     device: str
     threads: int
@@ -61,104 +63,107 @@ class Chunk:
 
     @classmethod
     def middle(cls, chunks: Sequence["Chunk"]) -> "Chunk":
-        """The median chunk by time a row: memory that is touched first, or taken back meanwhile,
-        can make some of them several times as slow."""
+        """The chunk of median time per row: memory that is touched first, or that another process
+        took meanwhile, can make some chunks several times as slow."""
         return sorted(chunks, key=lambda c: c.seconds / c.rows)[(len(chunks) - 1) // 2]
 
 
-def measure(told: Subject) -> Result:
-    """Everything of one recipe. To be called in a fresh process, whose memory is then its own."""
-    recipe = parse_recipe(told.recipe, "recipe")
-    prepare(told.device, told.threads)
-    data = load(told.folder)
-    train = fold_rows(recipe, data, 0).train
+def bench_recipe(recipe: Recipe, setting: Setting) -> Result:
+    """Measure a recipe in a fresh process. Raises RunError if that process dies."""
+    return run_isolated(measure, (recipe, setting), recipe.name)
+
+
+def measure(task: tuple[Recipe, Setting]) -> Result:
+    """Measure a recipe in this process, whose peak memory is reported."""
+    recipe, setting = task
+    prepare(setting.device, setting.threads)
+    data = load(setting.folder)
+    fold = fold_rows(recipe, data, 0)
     asked = requests(data, CANDIDATES[-1])
-    rows: dict[Split, Rows] = {**data.rows, "valid": asked}  # valid's own rows are of no use here
+    rows: dict[Split, Rows] = {**data.rows, "valid": asked}  # valid's own rows are not needed
     items = ItemFeatures.derive(recipe, data)
-    learner = make_learner(recipe, replace(data, rows=rows), items, told.device)
+    learner = make_learner(recipe, replace(data, rows=rows), items, setting.device)
     users = len(asked) // CANDIDATES[-1]
     if not isinstance(learner, NeuralLearner):
-        assert isinstance(learner, BoostedLearner)
-        return _boosted(learner, len(train), len(data.test), users, recipe.name)
-    fit, train = learner.begin(train, 0)
-    training = _train(fit, train, told)
-    prediction = _predict(fit, told.seconds)
+        return _without_steps(learner, fold, len(data.test), users, recipe.name)
+    fit, train = learner.begin(fold.train, 0)
+    training = _train(fit, train, setting)
+    prediction = _predict(fit, setting.seconds)
     latency = latencies(learner, "valid", users)
-    memory = peak_bytes(told.device)  # what follows is not the model's
+    memory = peak_bytes(setting.device)  # the roofline below takes memory, too
     stream = stream_of(fit, train)
     batch, buckets = fit.batch(stream.batches(0, 1)[0]), stream.sizes.buckets
-    parameters = sum(p.numel() for p in fit.model.parameters())
+    on_cpu = batch.device.type == "cpu"
     return Result(
         recipe=recipe.name,
-        parameters=parameters,
+        parameters=sum(p.numel() for p in fit.model.parameters()),
         training=training,
         prediction=prediction,
         work=_work(fit.step, batch, buckets),
-        phases=_phases(fit.step, batch, buckets) if batch.device.type == "cpu" else None,
+        phases=_phases(fit.step, batch, buckets) if on_cpu else None,
         latency=latency,
         memory_mb=memory / 2**20,
-        memory_of="process" if batch.device.type == "cpu" else "gpu",
+        memory_of="process" if on_cpu else "gpu",
     )
 
 
-def timed_steps(fit: Fit, stream: RowStream, told: Subject) -> Iterator[Chunk]:
-    """Train without end. What is compiled and captured for the first steps is done before the
-    first chunk that is yielded."""
+def timed_steps(fit: Fit, stream: RowStream, setting: Setting) -> Iterator[Chunk]:
+    """Train without end, yielding chunks of steps, after compilation and warm-up."""
     device = fit.source.device
-    chunk = min(_CHUNK[device.type], told.steps or _CHUNK[device.type])
+    chunk = min(_CHUNK[device.type], setting.steps or _CHUNK[device.type])
     rates = [fit.options.learning_rate] * chunk
     first = 0
     while True:
-        stream.batches(first, chunk)  # drawn beforehand, as an epoch's are once
+        stream.batches(first, chunk)  # drawn before the clock starts, as once per epoch
         began, cpu = time.perf_counter(), time.process_time()
-        fit.train_steps(stream, first, rates)  # it ends with the loss on the host
+        fit.train_steps(stream, first, rates)  # waits for the loss
         taken, cpu = time.perf_counter() - began, time.process_time() - cpu
         if first >= _WARM_UP * chunk:
             yield Chunk(chunk * stream.batch_size, taken, cpu)
         first += chunk
 
 
-def _train(fit: Fit, train: NDArray[np.int64], told: Subject) -> Training:
+def _train(fit: Fit, train: NDArray[np.int64], setting: Setting) -> Training:
     fit.known_user[:] = True
     stream = stream_of(fit, train)
     size, chunks = stream.batch_size, list[Chunk]()
-    for chunk in timed_steps(fit, stream, told):
+    for chunk in timed_steps(fit, stream, setting):
         chunks.append(chunk)
-        if told.steps is None:
-            enough = sum(c.seconds for c in chunks) >= told.seconds
+        if setting.steps is None:
+            enough = sum(c.seconds for c in chunks) >= setting.seconds
         else:
-            enough = sum(c.rows for c in chunks) >= told.steps * size
+            enough = sum(c.rows for c in chunks) >= setting.steps * size
         if enough:
             break
     one, rows = Chunk.middle(chunks), sum(c.rows for c in chunks)
-    granted = None if told.device != "cpu" else one.cpu / (one.seconds * told.threads)
+    share = None if setting.device != "cpu" else one.cpu / (one.seconds * setting.threads)
     compiling = fit.steps.compile_seconds
-    return Training(size, rows, rows * one.seconds / one.rows, granted, len(train), compiling)
+    return Training(size, rows, rows * one.seconds / one.rows, share, len(train), compiling)
 
 
 def stream_of(fit: Fit, train: NDArray[np.int64]) -> RowStream:
-    """Random batches of the recipe's size."""
+    """Random batches of train rows, of the recipe's batch size."""
     whole, rows = fit.source.whole, torch.from_numpy(train)
     size = batch_size_for(len(train), fit.options)
     return RowStream(rows.to(fit.source.device), whole.rows["train"].lengths, size, 0)
 
 
 def _predict(fit: Fit, seconds: float) -> Prediction:
-    """All of test, or as much of it as the time is enough for."""
+    """Predict the test split, or as much of it as ``seconds`` allow."""
     total = len(fit.source.whole.rows["test"])
     some = np.arange(min(_FIRST_ROWS, total))
     fit.predict("test", some)
     began = time.perf_counter()
     fit.predict("test", some)
     first = time.perf_counter() - began
-    enough = np.arange(min(total, max(len(some), int(len(some) * seconds / first))))
+    rows = np.arange(min(total, max(len(some), int(len(some) * seconds / first))))
     began = time.perf_counter()
-    fit.predict("test", enough)
-    return Prediction(len(enough), time.perf_counter() - began, total)
+    fit.predict("test", rows)
+    return Prediction(len(rows), time.perf_counter() - began, total)
 
 
 def _work(step: Step, index: torch.Tensor, buckets: Buckets) -> Work:
-    """Counted in a plain step: a compiled one hides its products."""
+    """Count the work of an eager step; a compiled step hides its matrix products."""
     step.model.train()
     forward, step.forward = step.forward, eager
     try:
@@ -170,12 +175,12 @@ def _work(step: Step, index: torch.Tensor, buckets: Buckets) -> Work:
     return Work(
         flops=counter.get_total_flops() / rows,
         bytes=_ADAM_BYTES * sum(p.numel() for p in step.trained()) / rows,
-        ceiling=measure_ceiling(index.device, step.precision),
+        roofline=measure_roofline(index.device, step.precision),
     )
 
 
 def _phases(step: Step, index: torch.Tensor, buckets: Buckets) -> dict[str, float]:
-    """Share of the time of some steps that went to each of their phases."""
+    """The share of each phase in the time of some eager steps."""
     step.model.train()
     spent = dict.fromkeys(("data", "forward", "backward", "optimizer"), 0.0)
     for _ in range(_PHASE_STEPS):
@@ -195,9 +200,13 @@ def _phases(step: Step, index: torch.Tensor, buckets: Buckets) -> dict[str, floa
     return {name: taken / total for name, taken in spent.items()}
 
 
-def _boosted(learner: BoostedLearner, rows: int, test: int, users: int, name: str) -> Result:
-    """An epoch's chunk of trees and their predictions, as ``cv --dry-run`` measures them."""
+def _without_steps(learner: Learner, fold: FoldRows, test: int, users: int, name: str) -> Result:
+    """Trees: an epoch's trees and their predictions, as ``cv --dry-run`` measures them; requests
+    to a model fitted on some of the rows, which has as many trees."""
+    rows = len(fold.train)
     cost = learner.cost(rows)
+    for _ in learner.fit(fold.train[:_FIRST_ROWS], fold.holdout[:_FIRST_ROWS], 0):
+        pass
     return Result(
         recipe=name,
         parameters=cost.parameters,

@@ -1,4 +1,4 @@
-"""``mmctr-kit bench``: how fast recipes train and predict here, and at what share of the best."""
+"""``mmctr-kit bench``: how fast recipes train and predict here, as a share of the roofline."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,14 +13,15 @@ from mmctr_kit.errors import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mmctr_kit.bench.result import Clock, Result, Side
+    from mmctr_kit.bench.result import Clock, Result, Versus
 
 
 BUSY = 0.9
-"""Share of its threads' time that a quiet machine gives a process, at least."""
+"""On a quiet machine a process has a CPU for at least this share of its threads' time."""
 
 _FOR_P99 = 100
-"""Requests below which the 99th percentile is said to be about the slowest."""
+"""With fewer requests the 99th percentile is effectively the maximum."""
+
 RECIPES = ("din_official", "din_mha_se_pca", "qin", "transformer_dcn", "din_target_encoder")
 
 
@@ -36,7 +37,7 @@ def bench(
         typer.Option(
             "--recipe",
             metavar="RECIPE",
-            help="One or more; else one a family.",
+            help="Recipe(s) to measure; default: one per model family.",
             autocompletion=complete_recipes,
         ),
     ] = None,
@@ -45,21 +46,25 @@ def bench(
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key of each recipe."),
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=0.01, help="How long to train, and to predict.")
+        float, typer.Option(min=0.01, help="Seconds to train, and to predict.")
     ] = 5.0,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="So many training steps, whatever they take.")
-    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Stop after N training steps.")] = None,
     devices: DevicesOption = "auto",
     threads: Annotated[
-        int | None, typer.Option(min=1, help="On a CPU; by default one a core.")
+        int | None, typer.Option(min=1, help="Threads of a CPU; default: one per core.")
+    ] = None,
+    versus: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="JSON of tests/studies/versus_official.py, to print beside."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure rows/s, compile time, memory, latency, and the share of what the machine could do.
+    """Measure rows/s, compile time, memory, latency, and the share of the machine's roofline.
 
-    Each recipe runs in a process of its own. Where the fuxictr package is installed, the official
-    network is trained the official way too, in turn with ours, in one process.
+    Each recipe runs in a process of its own. To compare with the official baseline's training
+    loop, run tests/studies/versus_official.py and name its result with --versus.
 
     [bold]Examples[/bold]
 
@@ -82,33 +87,37 @@ def bench(
 
         require_folder(data)
     folder = data or _generated(preset or "demo")
-    from mmctr_kit.bench import Setting, as_json_of, bench_one, bench_side, no_side, official_one
+    from mmctr_kit.bench.result import read_versus
+    from mmctr_kit.bench.speed import Setting, bench_recipe
     from mmctr_kit.cv.plan import available_cores
     from mmctr_kit.training.device import describe_device, resolve_device
 
     device = resolve_device(devices).split(",")[0]
     setting = Setting(folder, device, threads or available_cores(), seconds, steps)
+    comparison = None if versus is None else read_versus(versus)
     results = []
     for recipe in chosen:
         with status(f"measuring {recipe.name}"):
-            results.append(bench_one(recipe, setting))
-    why, side = no_side(chosen), None
-    if why is None:
-        with status("measuring the official way beside it"):
-            side = bench_side(official_one(chosen), setting)
+            results.append(bench_recipe(recipe, setting))
     where = describe_device(device)
     if device == "cpu":
         where += f", {plural(setting.threads, 'thread')}"
     if as_json:
-        content = {"device": where, "data": str(folder)} | as_json_of(results, side, why)
+        content = {
+            "device": where,
+            "data": str(folder),
+            "results": [result.as_json() for result in results],
+            "side_by_side": None if comparison is None else comparison.as_json(),
+        }
         print_json(finite(content))
         return
     print_results(results, where, str(folder))
-    print_side(side, why)
+    if comparison is not None:
+        print_versus(comparison)
 
 
 def _generated(preset: str) -> Path:
-    """The preset's data, made once."""
+    """The folder of a preset's data, generated once."""
     from mmctr_kit import __version__
     from mmctr_kit.data.cache import cache_folder
     from mmctr_kit.datasets.synth import find_preset, generate
@@ -122,25 +131,25 @@ def _generated(preset: str) -> Path:
 
 
 def print_results(results: "Sequence[Result]", where: str, data: str) -> None:
-    """Speed, what it is worth, where the time goes, latency."""
+    """Print speed, shares of the roofline, latency and memory of each recipe."""
     say(f"on {where}; data: {data}")
     say("Training an epoch of one fold, and predicting all of test", style="bold")
     columns = ("recipe", "batch", "train rows/s", "epoch s", "predict rows/s", "test s", "compile")
     table(columns, [_speed(each) for each in results])
-    say("epoch s, test s: extrapolated from what was timed (=: all of test was timed)")
+    say("epoch s, test s: extrapolated from the timed rows (=: all of test was timed)")
     say("compile: seconds to compile and capture a step, before the first")
-    least = min((r.training.granted or 1.0 for r in results), default=1.0)
+    least = min((r.training.cpu_share or 1.0 for r in results), default=1.0)
     if least < BUSY:
-        say(f"the machine was busy: training had {least:.0%} of its threads' time, so was slower")
+        say(f"The machine was busy: training had {least:.0%} of its threads' time. Measure again.")
     _print_work(results)
-    say("A request of so many candidates: p50/p99 ms; peak memory", style="bold")
+    say("Latency of a request by its number of candidates, p50/p99 in ms", style="bold")
     sizes = [f"{each.candidates:,}" for each in results[0].latency]
     table(("recipe", "weights", *sizes, "MB"), [_cost(each) for each in results])
-    peak = {"gpu": "tensors on the GPU", "process": "the whole process, its data included"}
-    say(f"MB: {peak[results[0].memory_of]}")
+    peak = {"gpu": "tensors on the GPU", "process": "the whole process, with its data"}
+    say(f"MB: peak memory of {peak[results[0].memory_of]}")
     fewest = min(each.requests for result in results for each in result.latency)
     if fewest < _FOR_P99:
-        say(f"p99 of {fewest} requests or more: of so few, about the slowest")
+        say(f"p99 from {fewest} requests only: effectively the maximum")
 
 
 def _speed(result: "Result") -> list[str]:
@@ -159,7 +168,7 @@ def _speed(result: "Result") -> list[str]:
 
 def _print_work(results: "Sequence[Result]") -> None:
     rows: list[list[str]] = []
-    ceilings = []
+    rooflines = []
     for result in results:
         if result.work is None:
             continue
@@ -168,19 +177,19 @@ def _print_work(results: "Sequence[Result]") -> None:
         shares = [f"{share:.0%}" for share in phases.values()] if phases else ["-"] * 4
         mega = f"{work.flops / 1e6:.1f}"
         rows.append([result.recipe, mega, f"{matrix:.0%}", f"{memory:.0%}", *shares])
-        ceilings.append(work.ceiling)
+        rooflines.append(work.roofline)
     if not rows:
         return
-    say("Share of the ceiling, and of a step's time", style="bold")
-    phase = ("data", "forward", "backward", "update")
+    say("Share of the roofline, and of a step's time by phase", style="bold")
+    phase = ("data", "forward", "backward", "optimizer")
     table(("recipe", "MFLOP/row", "matrix", "memory", *phase), rows)
-    for precision in sorted({c.dtype for c in ceilings}):
-        flops = max(c.flops for c in ceilings if c.dtype == precision)
-        moved = max(c.bytes for c in ceilings if c.dtype == precision)
+    for precision in sorted({r.dtype for r in rooflines}):
+        flops = max(r.flops for r in rooflines if r.dtype == precision)
+        moved = max(r.bytes for r in rooflines if r.dtype == precision)
         best = f"{short(flops / 1e12)} TFLOP/s in {precision}, {short(moved / 1e9)} GB/s"
-        say(f"the ceiling, measured in the same run: {best}")
-    say("matrix: FLOPs of the products that a step executes, against square products")
-    say("memory: the optimizer's pass over all weights, against a large copy")
+        say(f"roofline, measured in the same run: {best}")
+    say("matrix: FLOP/s of a step's matrix products, against large square products")
+    say("memory: bytes/s of the optimizer's pass over the weights, against a large copy")
 
 
 def _cost(result: "Result") -> list[str]:
@@ -188,20 +197,16 @@ def _cost(result: "Result") -> list[str]:
     return [result.recipe, short_count(result.parameters), *times, f"{result.memory_mb:,.0f}"]
 
 
-def print_side(side: "Side | None", why: str | None) -> None:
-    """Both ways' rows/s and their ratio; or why there is none."""
-    if side is None:
-        say(f"not beside the official way: {why}")
-        return
-    title = f"{side.recipe}: the official way and ours, in turn, batch {side.batch_size:,}"
+def print_versus(versus: "Versus") -> None:
+    """Print the rows/s of the official pipeline and of this project's, and their ratio."""
+    title = f"{versus.recipe}: the official pipeline and ours, batch {versus.batch_size:,}"
     say(title, style="bold")
     rows = []
-    clocks: tuple[tuple[Clock, str], ...] = (("wall", "by the clock"), ("cpu", "by CPU time"))
-    for of, name in clocks:
-        speeds = [f"{side.official(of):,.0f}", f"{side.ours(of):,.0f}"]
-        rows.append([name, *speeds, f"{side.ratio(of):.1f}x"])
-    table(("rows/s", "official", "ours", "ours is"), rows)
-    loading = max(r.loading for r in side.rounds)
-    rounds = plural(len(side.rounds), "round")
-    say(f"medians of {rounds}; the official loader took up to {loading:.0%}")
-    say(f"official: fuxictr's layers, padded, float32; ours: packed, {side.precision}")
+    clocks: tuple[tuple[Clock, str], ...] = (("wall", "wall time"), ("cpu", "CPU time"))
+    for clock, name in clocks:
+        speeds = [f"{versus.official(clock):,.0f}", f"{versus.ours(clock):,.0f}"]
+        rows.append([name, *speeds, f"{versus.ratio(clock):.1f}x"])
+    table(("rows/s by", "official", "ours", "ours is"), rows)
+    loading = max(r.loading for r in versus.rounds)
+    say(f"measured in turn on {versus.device}; medians of {plural(len(versus.rounds), 'round')}")
+    say(f"official: fuxictr, float32, up to {loading:.0%} in its loader; ours: {versus.precision}")

@@ -8,12 +8,12 @@ import typer
 
 from mmctr_kit.cli.complete import complete_runs
 from mmctr_kit.cli.options import RUNS, ForceOption, JsonOption, RunsOption
-from mmctr_kit.cli.output import print_json, say, say_path, status, table, warn
+from mmctr_kit.cli.output import print_json, progress, say, say_path, table, warn
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
+    from mmctr_kit.api.results import BlendResult
     from mmctr_kit.metrics.estimate import Estimate
-    from mmctr_kit.runs.run import Run
 
 
 MethodName = Literal[
@@ -81,33 +81,30 @@ def blend(
 
       mmctr-kit blend din_mha_demo gbdt_demo --runs demo/runs --method lightgbm --name two
     """
-    from mmctr_kit.data.parquet import require_folder
-    from mmctr_kit.runs.run import Run, open_run, run_path
+    from mmctr_kit.api.runs import blend as blend_runs
 
-    path = run_path(runs, name)
-    opened = [open_run(r, runs) for r in run]
-    if data is not None:
-        require_folder(data)
-    from mmctr_kit.data.load import load
-    from mmctr_kit.ensemble.runs import blend_report, blend_runs, require_blend
-
-    require_blend(opened, method, path, force, seed, data is not None, group_softmax)
-    with status(f"blending {plural(len(opened), 'run')}"):
-        known = None if data is None else load(data)
-        result = blend_runs(opened, method, path, force, seed, known, group_softmax)
-    done = Run(path) if result is None else result[0]
-    report, metrics = blend_report(done), done.metrics
+    with progress(as_json) as display:
+        result = blend_runs(
+            run,
+            name,
+            method=method,
+            group_softmax=group_softmax,
+            data=data,
+            seed=seed,
+            force=force,
+            runs=runs,
+            progress=display,
+        )
     if as_json:
-        print_json(report | {"metrics": metrics})
-    elif result is None:
-        say_path("", path, " is this blend already; nothing to do (--force makes it again)")
-    else:
-        _tell(done, report, metrics)
+        print_json(result.report | {"metrics": result.metrics})
+    elif not display.finished:
+        _print(result)
 
 
-def _tell(run: "Run", report: dict[str, Any], metrics: dict[str, Any]) -> None:
+def _print(blend: "BlendResult") -> None:
     from mmctr_kit.metrics.estimate import Estimate
 
+    report = blend.report
     scores, gains = report["scores"], report["differences"]
     if scores:
         rows = []
@@ -117,20 +114,19 @@ def _tell(run: "Run", report: dict[str, Any], metrics: dict[str, Any]) -> None:
         table(("method", "cross-fitted OOF AUC", "vs plain mean"), rows)
     say(report["reason"] + (f" Fitted: {report['note']}." if report["note"] else ""))
     if report.get("on_valid"):
-        _tell_of_valid(report["method"], Estimate.from_json(report["on_valid"]))
+        _print_valid(report["method"], Estimate.from_json(report["on_valid"]))
     if len(report["runs"]) > 1:
-        _tell_of_runs(report)
+        _print_members(report)
     if report["group_softmax"]:
-        _tell_of_groups(report["group_softmax"])
+        _print_groups(report["group_softmax"])
     label = " (transductive)" if report["transductive"] else ""
-    if metrics["valid"] is None:
-        say_path("", run.path, f"{label}: no valid AUC, since a run has no valid rows")
+    if blend.valid_auc is None:
+        say_path("", blend.path, f"{label}: no valid AUC, since a run has no valid rows")
     else:
-        valid = Estimate.from_json(metrics["valid"])
-        say_path("", run.path, f"{label}: valid AUC {valid} (fold mean)")
+        say_path("", blend.path, f"{label}: valid AUC {blend.valid_auc} (fold mean)")
 
 
-def _tell_of_valid(method: str, gain: "Estimate") -> None:
+def _print_valid(method: str, gain: "Estimate") -> None:
     """The method against the mean on valid, which selects nothing but can warn."""
     say(f"Check on the valid split: {gain.signed()} over the plain mean.")
     if gain.z(0.0) < -DOUBT:
@@ -140,7 +136,7 @@ def _tell_of_valid(method: str, gain: "Estimate") -> None:
         )
 
 
-def _tell_of_runs(report: dict[str, Any]) -> None:
+def _print_members(report: dict[str, Any]) -> None:
     """Weights, what each run adds and the rank correlations: of at most `MOST_RUNS` runs."""
     from mmctr_kit.metrics.estimate import Estimate
 
@@ -170,7 +166,7 @@ def _tell_of_runs(report: dict[str, Any]) -> None:
         say("r: rank correlation")
 
 
-def _tell_of_groups(found: dict[str, Any]) -> None:
+def _print_groups(found: dict[str, Any]) -> None:
     """The group step beside the plain blend."""
     say(
         "group softmax (transductive: a user's rows are scored against each other), "

@@ -6,16 +6,23 @@ differ between two equal runs is in files named ``timings.json`` and nowhere els
 
 import json
 import re
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.errors import RunError, UsageError, did_you_mean
 from mmctr_kit.files import read_columns, read_json
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import OutOfFold, Predictions, fold_logits, keys_from
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mmctr_kit.metrics.estimate import Estimate
 
 
 class Run:
@@ -67,6 +74,47 @@ class Run:
         return {
             p.parent.name: [json.loads(line) for line in p.read_text().splitlines()] for p in paths
         }
+
+    @property
+    def valid_auc(self) -> "Estimate | None":
+        """AUC of the fold mean on the valid split, the headline; None without valid rows."""
+        return self._estimate("valid")
+
+    @property
+    def oof_auc(self) -> "Estimate | None":
+        """Mean AUC of the fold models on their own folds; None without OOF."""
+        return self._estimate("oof")
+
+    def oof(self) -> "pd.DataFrame":
+        """Out-of-fold predictions: row key, label, fold, logit. RunError if the run has none."""
+        if not (self.path / "oof.parquet").is_file():
+            raise RunError(f"run '{self.name}' has no OOF predictions, as imported ones have none")
+        return self._frame("oof")
+
+    def valid(self) -> "pd.DataFrame":
+        """Predictions of the valid split: row key, label, the fold mean's logit, each fold's."""
+        return self._frame("valid")
+
+    def test(self) -> "pd.DataFrame":
+        """Predictions of the test split: ID, row key, the fold mean's logit, each fold's."""
+        return self._frame("test")
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        if not self.finished:
+            return f"<b>{escape(self.name)}</b> (unfinished)"
+        aucs = f"valid AUC {self.valid_auc} (fold mean), OOF AUC {self.oof_auc} (fold models)"
+        return f"<b>{escape(self.name)}</b> ({self.manifest.kind}): {aucs}"
+
+    def _estimate(self, name: str) -> "Estimate | None":
+        return Estimate.find(self.metrics, name)
+
+    def _frame(self, name: str) -> "pd.DataFrame":
+        import pandas as pd
+
+        return pd.DataFrame(self._table(name))
 
     def predictions(self, with_oof: bool = True) -> Predictions:
         """The run's predictions, rows in canonical order whatever the files' order."""

@@ -170,7 +170,7 @@ def _in_histories(data: ChallengeData, fold: NDArray[np.int16]) -> NDArray[np.in
     for f in range(len(shown)):
         used = np.zeros(len(data.histories), np.bool_)
         used[data.train.history[fold == f]] = True
-        shown[f, data.histories.items[used[of_item]]] = 1
+        shown[f, data.histories.values[used[of_item]]] = 1
     return shown
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mmctr_kit import bench
-from mmctr_kit.bench.result import Prediction, Result, Round, Side, Speeds, Training, Work
-from mmctr_kit.bench.roofline import Ceiling
+from mmctr_kit.bench import speed
+from mmctr_kit.bench.result import Prediction, Result, Round, Training, Versus, Work
+from mmctr_kit.bench.roofline import Roofline
 from mmctr_kit.cli.app import app, main
 from mmctr_kit.cv.model_cost import Latency
+from mmctr_kit.files import write_json
 
 LATENCY = tuple(Latency(n, 1.5 * n, 20.25 * n, 200) for n in (1, 64, 1024))
 
@@ -22,7 +23,7 @@ def result(name: str) -> Result:
         parameters=12_345_678,
         training=Training(8192, 81920, 10.0, 0.5, 2_736_000, 0.0),
         prediction=Prediction(20_000, 1.0, 379_142),
-        work=Work(22.5e6, 6e4, Ceiling("bf16", 4e11, 2e10)),
+        work=Work(22.5e6, 6e4, Roofline("bf16", 4e11, 2e10)),
         phases={"data": 0.01, "forward": 0.35, "backward": 0.54, "optimizer": 0.1},
         latency=LATENCY,
         memory_mb=12_345.6,
@@ -33,11 +34,16 @@ def result(name: str) -> Result:
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is measured: it would take its time, and tests/bench has it."""
-    rounds = (Round(Speeds(250.0, 130.0), Speeds(10_000.0, 5_200.0), 0.12),)
-    side = Side("din_official", 8192, "bf16", rounds)
-    monkeypatch.setattr(bench, "bench_one", lambda recipe, _: result(recipe.name))
-    monkeypatch.setattr(bench, "bench_side", lambda *_: side)
-    monkeypatch.setattr(bench, "installed", lambda: True)
+    monkeypatch.setattr(speed, "bench_recipe", lambda recipe, _: result(recipe.name))
+
+
+@pytest.fixture
+def versus(tmp_path: Path) -> str:
+    """The JSON of tests/studies/versus_official.py."""
+    speeds = ({"wall": 250.0, "cpu": 130.0}, {"wall": 10_000.0, "cpu": 5_200.0})
+    made = Versus("din_official", "CPU, 2 threads", 8192, "bf16", (Round(*speeds, 0.12),))
+    write_json(tmp_path / "versus.json", made.as_json())
+    return str(tmp_path / "versus.json")
 
 
 def output(*arguments: str) -> str:
@@ -47,8 +53,9 @@ def output(*arguments: str) -> str:
 
 
 @pytest.mark.usefixtures("measured")
-def test_every_line_fits_80_columns_and_no_figure_is_cut(tiny_root: Path) -> None:
-    text = output("--data", str(tiny_root / "data"), "--threads", "2")
+def test_every_line_fits_80_columns_and_no_figure_is_cut(tiny_root: Path, versus: str) -> None:
+    data = str(tiny_root / "data")
+    text = output("--data", data, "--threads", "2", "--versus", versus)
     lines = [line for line in text.splitlines() if str(tiny_root) not in line]
     assert max(len(line.rstrip()) for line in lines) <= 80
     for name in ("din_official", "din_mha_se_pca", "qin", "transformer_dcn", "din_target_encoder"):
@@ -60,28 +67,15 @@ def test_every_line_fits_80_columns_and_no_figure_is_cut(tiny_root: Path) -> Non
 
 
 @pytest.mark.usefixtures("measured")
-def test_without_the_package_a_line_says_how_to_install_it(
-    tiny_root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bench, "installed", lambda: False)
-    text = output("--data", str(tiny_root / "data"), "--recipe", "din_official")
-    assert "pip install fuxictr" in text.splitlines()[-1]
-    assert len(text.splitlines()[-1]) <= 80
-    text = output("--data", str(tiny_root / "data"), "--recipe", "qin")
-    assert "din_official is" in text.splitlines()[-1]
-
-
-@pytest.mark.usefixtures("measured")
-def test_json_has_all_of_it(tiny_root: Path) -> None:
+def test_json_has_all_of_it(tiny_root: Path, versus: str) -> None:
     found = json.loads(output("--data", str(tiny_root / "data"), "--recipe", "qin", "--json"))
     [qin] = found["results"]
     assert qin["training"]["rows_per_second"] == 8192
     assert qin["training"]["epoch_seconds"] == pytest.approx(2_736_000 / 8192)
     assert qin["share_of_matrix_throughput"] == pytest.approx(22.5e6 * 8192 / 4e11)
     assert found["side_by_side"] is None
-    both = json.loads(output("--data", str(tiny_root / "data"), "--json"))
+    both = json.loads(output("--data", str(tiny_root / "data"), "--json", "--versus", versus))
     assert both["side_by_side"]["times_by_clock"] == 40.0
-    assert both["side_by_side_left_out"] is None
 
 
 @pytest.mark.usefixtures("measured")
@@ -100,6 +94,7 @@ def test_a_preset_is_generated_once() -> None:
         (("--preset", "tiny", "--data", "x"), "give one of them"),
         (("--data", "nowhere"), "nowhere"),
         (("--recipe", "no_such"), "no_such"),
+        (("--preset", "tiny", "--versus", "nothing.json"), "run that script with --out"),
     ],
 )
 def test_a_mistake_is_one_line(

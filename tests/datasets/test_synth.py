@@ -19,7 +19,8 @@ from scipy.stats import chisquare, spearmanr
 from threadpoolctl import threadpool_limits
 
 from mmctr_kit.data.contract import FILES, SPLITS
-from mmctr_kit.data.parquet import Ragged, read_table
+from mmctr_kit.data.parquet import read_table
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.datasets.synth import PRESETS, Truth, generate
 from mmctr_kit.datasets.synth.content import Content, make_content
 from mmctr_kit.datasets.synth.draw import (
@@ -405,7 +406,7 @@ def test_rows_show_the_left_padded_history_of_item_seq_and_the_items_levels(
             assert (rows[level] == feature[level][rows["item_id"] - 1]).all()
 
 
-def _cuts(lists: Ragged) -> tuple[Any, Any]:
+def _cuts(lists: Ragged[np.int64]) -> tuple[Any, Any]:
     return lists.values, lists.offsets[1:-1]
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmctr_kit.data.dataset import ChallengeData, Histories, Rows
+from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.ensemble.stack import FEATURES, Stack, context_of
 from mmctr_kit.errors import RunError
 
@@ -77,7 +78,7 @@ def data():
             "valid": rows_of([2, 3], [0, 1], label[:2]),
             "test": rows_of([1], [1], None),
         },
-        Histories(np.array([1, 2, 3, 4], np.int32), np.array([0, 3, 4])),
+        Ragged(np.array([1, 2, 3, 4], np.int32), np.array([0, 3, 4])),
         np.zeros((5, 1), np.int32),
         np.zeros((5, 1), np.float32),
         "rows",

@@ -21,8 +21,8 @@ from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import score_predictions
 from mmctr_kit.runs.slices import slice_metrics
 from mmctr_kit.runs.writer import begin_run
-from mmctr_kit.tune.finalists import Finalist
-from mmctr_kit.tune.summary import Summary
+from mmctr_kit.tuning.finalists import Finalist
+from mmctr_kit.tuning.summary import Summary
 
 FOLDS = 3
 NAMES = ("alpha", "beta", "gamma", "delta", "a-run_with.a-rather-long-name")

@@ -85,7 +85,7 @@ def test_an_oof_row_knows_the_items_of_other_folds_alone(
     tiny: ChallengeData, slicing: Slicing
 ) -> None:
     fold = folds_of(tiny)
-    rows, items = tiny.train, tiny.histories.items
+    rows, items = tiny.train, tiny.histories.values
     lengths = tiny.histories.lengths
     for f in range(FOLDS):
         own = fold == f

@@ -27,7 +27,7 @@ from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.runs.run import Run
-from mmctr_kit.tune.study import begin_study, conclude_study, plan_study, search_study
+from mmctr_kit.tuning.study import begin_study, conclude_study, plan_study, search_study
 
 SETTINGS = ("folds.count=2", "training.epochs=4", "training.batch_size=256")
 FINALISTS, SEEDS = 2, 2

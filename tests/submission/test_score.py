@@ -46,8 +46,8 @@ def test_scores_without_a_label_are_left_out() -> None:
         ((np.array([0, N]), np.array([0, 1])), None, f"1 labelled IDs have no score, first {N}"),
         ((np.array([-1, 0]), np.array([0, 1])), None, "first -1"),
         ((np.array([0, 1]), np.array([0, 1])), USERS[:1], "the test set has 1 rows"),
-        ((np.array([0, 1]), np.array([1, 1])), None, "labels 0 and 1, found one"),
-        ((np.zeros(0, np.int64), np.zeros(0, np.int64)), None, "labels 0 and 1, found one"),
+        ((np.array([0, 1]), np.array([1, 1])), None, "labels 0 and 1, but all"),
+        ((np.zeros(0, np.int64), np.zeros(0, np.int64)), None, "labels 0 and 1, but all"),
     ],
 )
 def test_what_cannot_be_scored_is_one_line(labels: Any, users: Any, fault: str) -> None:
