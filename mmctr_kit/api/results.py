@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmctr_kit.audit.findings import Finding, Level, worst
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.run import Run
-from mmctr_kit.runs.scores import estimate_from
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,7 @@ def estimate_columns(name: str, estimate: "Estimate | None") -> dict[str, float 
     """An estimate as two columns of a table: its value and its standard error."""
     if estimate is None:
         return {name: None, f"{name}_se": None}
-    return {name: estimate.value, f"{name}_se": estimate.error}
+    return {name: estimate.value, f"{name}_se": estimate.se}
 
 
 def frame(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> "pd.DataFrame":
@@ -64,8 +64,8 @@ class BlendResult(Run):
         scores, gains = self.report["scores"], self.report["differences"]
         rows = [
             {"method": name}
-            | estimate_columns("oof_auc", estimate_from(score))
-            | estimate_columns("gain", estimate_from(gains[name]) if name in gains else None)
+            | estimate_columns("oof_auc", Estimate.from_json(score))
+            | estimate_columns("gain", Estimate.from_json(gains[name]) if name in gains else None)
             for name, score in scores.items()
         ]
         return frame(rows, ("method", "oof_auc", "oof_auc_se", "gain", "gain_se"))
@@ -75,7 +75,7 @@ class BlendResult(Run):
         weights, adds = self.report["weights"] or {}, self.report["adds"]
         rows = [
             {"run": name, "weight": weights.get(name)}
-            | estimate_columns("adds", estimate_from(adds[name]) if name in adds else None)
+            | estimate_columns("adds", Estimate.from_json(adds[name]) if name in adds else None)
             for name in self.report["runs"]
         ]
         return frame(rows)
@@ -207,7 +207,7 @@ class StudyResult:
         return frame(
             [
                 {"number": t["number"], "state": t["state"], "value": t["value"]}
-                | estimate_columns("auc", t["auc"] and estimate_from(t["auc"]))
+                | estimate_columns("auc", t["auc"] and Estimate.from_json(t["auc"]))
                 | dict(t["params"])
                 for t in self.summary.trials
             ]

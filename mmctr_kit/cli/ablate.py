@@ -110,14 +110,14 @@ def _list(ablation: "Ablation", as_json: bool) -> None:
 def print_table(found: "Table") -> None:
     """Accuracy, then cost: together they would not fit 80 columns."""
     say("AUC of the base; of the others the change against it, paired", style="bold")
-    columns = ("variant", "base has", "OOF", "valid", "errors")
+    columns = ("variant", "base has", "OOF", "valid", "SE")
     table(columns, [_change(row, found) for row in found.rows], left=2)
     say(f"OOF: {found.folds} fold models; valid: their mean; ± standard error, users clustered")
     if not found.claims:
         say("fewer than 3 seeds claim nothing, since seeds differ too (--set seeds=[0,1,2])")
     else:
         tried = f"as {plural(len(found.rows) - 1, 'variant was', 'variants were')} tried"
-        say(f"better, worse: by over {found.needed:.1f} errors, {tried}")
+        say(f"better, worse: by over {found.needed:.1f} SE, {tried}")
     counts = [each.requests for row in found.rows for each in row.cost.latency]
     low, high = min(counts), max(counts)
     many = str(high) if low == high else f"{low}-{high}"
@@ -140,10 +140,7 @@ def _change(row: "Row", found: "Table") -> list[str]:
 
 
 def _estimates(row: "Row") -> list[str]:
-    """Without the zero before an error's decimal point: 0.9306 ±.0024."""
-    both = (row.oof, row.valid)
-    texts = [str(e) if row.is_base else e.signed() for e in both]
-    return [text.replace("± 0.", "±.") for text in texts]
+    return [e.compact(signed=not row.is_base) for e in (row.oof, row.valid)]
 
 
 def _cost(row: "Row") -> list[str]:

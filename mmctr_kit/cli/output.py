@@ -83,6 +83,8 @@ def finite(content: dict[str, Any]) -> dict[str, Any]:
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return finite(value)
+    if hasattr(value, "to_json"):
+        return value.to_json()
     if isinstance(value, list | tuple):
         return [_finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -73,7 +73,7 @@ def _row(v: "TestResult") -> list[str]:
     if not r.value.n:
         return [r.probe, r.where, "not measured", "", ""]
     clean = "" if math.isnan(r.clean) else f"{r.clean:.1f}±{f'{r.tolerance:g}'}"
-    measured = f"{r.value.value:.4f} ± {r.value.error:.4f}"
+    measured = f"{r.value.value:.4f} ± {r.value.se:.4f}"
     return [r.probe, r.where, measured, clean, "LOOK" if v.suspicious else "clean"]
 
 
@@ -92,7 +92,7 @@ def _plain(v: "TestResult") -> dict[str, Any]:
             "where": r.where,
             "measure": probe.measure,
             "value": r.value.value,
-            "error": r.value.error,
+            "error": r.value.se,
             "n": r.value.n,
             "clean": r.clean,
             "floor": r.tolerance,

@@ -7,7 +7,6 @@ from mmctr_kit.cli.output import say, table
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
-    from mmctr_kit.metrics.estimate import Estimate
     from mmctr_kit.tuning.summary import Summary
 
 
@@ -53,12 +52,8 @@ def _finalists(summary: "Summary") -> None:
     rows = []
     for f in summary.finalists:
         estimates = [f.searched, *([f.one_seed] if several else []), f.oof, f.valid]
-        rows.append((str(f.number), *map(_short, estimates)))
+        rows.append((str(f.number), *(e.compact() for e in estimates)))
     table(columns, rows, left=0)
     if several:
         say("a seed: mean fold AUC of one seed's models, in the search and on average again;")
         say(f"mean of {n}: of the {n} seeds' mean logits, a better predictor than any one seed")
-
-
-def _short(estimate: "Estimate") -> str:
-    return str(estimate).replace("± 0.", "±.")

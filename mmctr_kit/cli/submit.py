@@ -115,7 +115,7 @@ def score(
 
     result, notes = score_and_notes(source, labels, task, data, runs)
     if as_json:
-        se = result.error if math.isfinite(result.error) else None
+        se = result.se if math.isfinite(result.se) else None
         print_json({"auc": result.value, "se": se, "n": result.n})
         return
     note = f" ({'; '.join(notes)})" if notes else ""

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmctr_kit.errors import MmctrKitError, plural
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import listed, shown
 from mmctr_kit.report.context import Subject
 from mmctr_kit.report.diagnostics import last_rise, sliced_run, still_rising, weak_slices
 from mmctr_kit.report.paths import argument, label, recipe_file
-from mmctr_kit.runs.compare import Compared, stored_estimate
+from mmctr_kit.runs.compare import Compared
 from mmctr_kit.runs.run import Run
-from mmctr_kit.runs.scores import estimate_from
 from mmctr_kit.submission.ledger import read_ledger
 
 SEEDS = 3
@@ -130,7 +130,7 @@ def _epochs(subject: Subject, root: Path) -> Iterator[Advice]:
 
 
 def _by_oof(run: Run) -> float:
-    oof = stored_estimate(run.metrics, "oof")
+    oof = Estimate.find(run.metrics, "oof")
     return 0.0 if oof is None else -oof.value
 
 
@@ -152,7 +152,7 @@ def _slices(subject: Subject, root: Path) -> Iterator[Advice]:
             "Look at the weak slices",
             f"{run.name} is worse on {names} than on its other rows, and another run shows that "
             f"better is possible: on {worst.name} ({worst.entry['split']}) {name} has {auc}, "
-            f"{run.name} {shown(estimate_from(worst.entry['auc']))}.",
+            f"{run.name} {shown(Estimate.from_json(worst.entry['auc']))}.",
             command,
         )
     elif alone:
@@ -191,7 +191,7 @@ def _needless(subject: Subject, root: Path) -> Iterator[Advice]:
     """Runs of a blend without one of which it would not be worse."""
     if "blend" not in subject.metrics or subject.gone:
         return
-    adds = {n: estimate_from(e) for n, e in subject.metrics["blend"]["adds"].items()}
+    adds = {n: Estimate.from_json(e) for n, e in subject.metrics["blend"]["adds"].items()}
     needless = [n for n, gain in adds.items() if not gain.z(0.0) > ADDS]
     if needless and len(adds) > 2:
         # One at a time: of two that could stand in for each other, neither adds while both are in.

@@ -68,7 +68,7 @@ def shown(estimate: Estimate | None, signed: bool = False) -> str:
     """An estimate in a table."""
     if estimate is None:
         return "–"
-    if estimate.error != estimate.error:
+    if estimate.se != estimate.se:
         return f"{estimate.value:+.4f}" if signed else f"{estimate.value:.4f} ± ?"
     return estimate.signed() if signed else str(estimate)
 

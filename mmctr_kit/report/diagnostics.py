@@ -14,7 +14,6 @@ from mmctr_kit.errors import RunError
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.context import Subject
 from mmctr_kit.runs.run import Run
-from mmctr_kit.runs.scores import estimate_from
 
 BEYOND = 2.0
 """Another run's AUC on the slice must lie so many of the run's own errors above its own. Runs on
@@ -70,12 +69,12 @@ def _key(entry: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _weak(entry: Mapping[str, Any], others: Mapping[str, Mapping[tuple[Any, ...], Any]]) -> Weak:
     key = _key(entry)
-    there = {n: estimate_from(aucs[key]) for n, aucs in others.items() if key in aucs}
+    there = {n: Estimate.from_json(aucs[key]) for n, aucs in others.items() if key in aucs}
     if not there or entry["auc"] is None:
         return Weak(entry, len(there), None)
-    own = estimate_from(entry["auc"])
+    own = Estimate.from_json(entry["auc"])
     name = max(there, key=lambda n: there[n].value)
-    beyond = there[name].value > own.value + BEYOND * own.error
+    beyond = there[name].value > own.value + BEYOND * own.se
     return Weak(entry, len(there), (name, there[name]) if beyond else None)
 
 
@@ -104,4 +103,4 @@ def last_rise(run: Run) -> Estimate | None:
 
 def still_rising(rise: Estimate) -> bool:
     """Whether more epochs would be likely to help."""
-    return rise.value >= WORTH and rise.value > SURE * rise.error
+    return rise.value >= WORTH and rise.value > SURE * rise.se

@@ -9,7 +9,6 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import shown
 from mmctr_kit.report.context import Subject
 from mmctr_kit.report.figures.estimates import INTERVAL
-from mmctr_kit.runs.compare import stored_estimate
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Headline:
 def headline(subject: Subject) -> Headline:
     """Valid AUC of the fold mean; of a run without it OOF, or nothing but what is missing."""
     metrics = subject.metrics
-    valid, oof = stored_estimate(metrics, "valid"), stored_estimate(metrics, "oof")
+    valid, oof = Estimate.find(metrics, "valid"), Estimate.find(metrics, "oof")
     best, of = (valid, "valid AUC") if valid else (oof, "OOF AUC")
     value, error = shown(best).split(" ± ") if best else ("–", "")
     return Headline(
@@ -83,9 +82,9 @@ def _meaning(subject: Subject, valid: Estimate | None, oof: Estimate | None) -> 
 
 
 def _interval(found: Estimate) -> str:
-    if not found.error > 0:
+    if not found.se > 0:
         return "Its error is not known from so few users."
-    low, high = found.value - INTERVAL * found.error, found.value + INTERVAL * found.error
+    low, high = found.value - INTERVAL * found.se, found.value + INTERVAL * found.se
     return (
         f"With other users drawn it would lie between {low:.4f} and {high:.4f} 19 times in 20; "
         "the error is clustered by user."
@@ -107,8 +106,8 @@ def _facts(metrics: Mapping[str, Any]) -> tuple[Fact, ...]:
     found = [
         Fact(title, shown(estimate), meaning)
         for name, title, meaning in names
-        if (estimate := stored_estimate(metrics, name)) is not None
-        and (name != "recipe_valid" or estimate.error == estimate.error)
+        if (estimate := Estimate.find(metrics, name)) is not None
+        and (name != "recipe_valid" or estimate.se == estimate.se)
     ]
     tied = f"{metrics['test_tied_share']:.2%}"
     found.append(Fact("Tied test scores", tied, "rows whose score another row has too"))

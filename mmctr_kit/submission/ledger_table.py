@@ -8,7 +8,6 @@ import numpy as np
 
 from mmctr_kit.metrics.auc import rank_correlation
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.runs.scores import estimate_from
 from mmctr_kit.submission.ledger import Ledger, Submitted
 
 FEWEST = 3
@@ -43,7 +42,7 @@ class Standing:
             return None
         gap = self.leaderboard - known.value
         # The leaderboard's standard error, from its number of rows, if they are like valid's.
-        error = known.error * math.sqrt(1 + known.n / max(self.rows, 1))
+        error = known.se * math.sqrt(1 + known.n / max(self.rows, 1))
         if not (abs(gap) > FAR and abs(gap) > FAR_Z * error):
             return None
         why = f", {abs(gap) / error:.0f} standard errors" if error > 0 else ""
@@ -85,8 +84,8 @@ def _standing(ledger: Ledger, entry: Submitted) -> Standing:
         task=entry.task,
         time=entry.time,
         rows=entry.rows,
-        oof=None if entry.oof is None else estimate_from(entry.oof),
-        valid=None if entry.valid is None else estimate_from(entry.valid),
+        oof=Estimate.find(vars(entry), "oof"),
+        valid=Estimate.find(vars(entry), "valid"),
         leaderboard=None if score is None else score.auc,
         note="" if score is None else score.note,
     )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.errors import DataError, UsageError
-from mmctr_kit.metrics.auc import auc_with_error
+from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.submission.check import Scores
 
@@ -102,7 +102,7 @@ def score(
     clusters = label_ids if users is None else users[label_ids]
     if len(np.unique(label)) < 2:
         raise DataError("AUC needs labels 0 and 1, but all labels are equal")
-    return auc_with_error(label, values[row], clusters)
+    return auc_with_se(label, values[row], clusters)
 
 
 def task_column(scores: Scores, task: str | None) -> NDArray[np.float64]:

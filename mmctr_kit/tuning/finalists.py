@@ -24,7 +24,6 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, parse_recipe
 from mmctr_kit.runs.conflict import changed_environment
 from mmctr_kit.runs.run import Run
-from mmctr_kit.runs.scores import estimate_from
 from mmctr_kit.runs.writer import RunWriter
 from mmctr_kit.tuning.folder import StudyFolder
 from mmctr_kit.tuning.space import changes
@@ -139,11 +138,11 @@ def _finalist(trial: FrozenTrial, run: Run, base: Recipe) -> Finalist:
         settings=attributes["settings"],
         changes=changes(attributes["settings"], base),
         searched=Estimate(attributes["auc"], attributes["error"], attributes["rows"]),
-        oof=estimate_from(metrics["oof"]),
-        one_seed=estimate_from(
+        oof=Estimate.from_json(metrics["oof"]),
+        one_seed=Estimate.from_json(
             metrics["recipe_oof"] if len(metrics["seeds"]) > 1 else metrics["oof"]
         ),
-        valid=estimate_from(metrics["valid"]),
+        valid=Estimate.from_json(metrics["valid"]),
     )
 
 

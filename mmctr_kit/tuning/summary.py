@@ -13,7 +13,6 @@ from optuna.trial import FrozenTrial, TrialState
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Search
-from mmctr_kit.runs.scores import plain
 from mmctr_kit.tuning.finalists import Finalist
 from mmctr_kit.tuning.folder import REFUSED, RETRY, StudyFolder
 from mmctr_kit.tuning.trial import objective
@@ -67,7 +66,7 @@ class Summary:
             "finalists": [_final(f) for f in self.finalists],
             "chosen_trial": chosen.number,
             "optimism": self.optimism,
-            "reported_valid": plain(chosen.valid),
+            "reported_valid": chosen.valid.to_json(),
         }
 
 
@@ -133,7 +132,7 @@ def _trial(trial: FrozenTrial) -> dict[str, Any]:
     attributes, state = absent | trial.user_attrs, state_of(trial)
     auc = None
     if state == "complete":
-        auc = plain(Estimate(attributes["auc"], attributes["error"], attributes["rows"]))
+        auc = Estimate(attributes["auc"], attributes["error"], attributes["rows"]).to_json()
     seconds = None
     if trial.datetime_start is not None and trial.datetime_complete is not None:
         seconds = (trial.datetime_complete - trial.datetime_start).total_seconds()
@@ -156,10 +155,10 @@ def _final(finalist: Finalist) -> dict[str, Any]:
         "trial": finalist.number,
         "params": finalist.settings,
         "changes": finalist.changes,
-        "searched": plain(finalist.searched),
-        "oof": plain(finalist.oof),
-        "oof_one_seed": plain(finalist.one_seed),
-        "valid": plain(finalist.valid),
+        "searched": finalist.searched.to_json(),
+        "oof": finalist.oof.to_json(),
+        "oof_one_seed": finalist.one_seed.to_json(),
+        "valid": finalist.valid.to_json(),
         "value": objective(finalist.oof),
         "run": f"trial-{finalist.number}",
     }

@@ -57,7 +57,7 @@ Optuna's TrialPruned."""
 
 def objective(auc: Estimate) -> float:
     """The mean fold AUC less its standard error."""
-    return auc.value - auc.error
+    return auc.value - auc.se
 
 
 class TrialRunner:

@@ -151,7 +151,7 @@ class Worker:
         else:
             attributes: dict[str, Any] = {
                 "auc": result.auc.value,
-                "error": result.auc.error,
+                "error": result.auc.se,
                 "rows": result.auc.n,
                 "fold_aucs": list(result.folds),
             }

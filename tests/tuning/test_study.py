@@ -55,7 +55,7 @@ def test_finalists_are_the_best_trials_trained_with_seeds_of_their_own(
 
 
 def test_the_chosen_one_has_the_best_oof_whatever_valid_says(concluded: Summary) -> None:
-    values = [f.oof.value - f.oof.error for f in concluded.finalists]
+    values = [f.oof.value - f.oof.se for f in concluded.finalists]
     assert values[0] == max(values)
 
 
@@ -68,7 +68,7 @@ def test_cv_of_the_best_recipe_gives_the_score_reported(
     chosen = concluded.finalists[0]
     for name, estimate in (("oof", chosen.oof), ("valid", chosen.valid)):
         assert run.metrics[name]["value"] == estimate.value
-        assert run.metrics[name]["error"] == estimate.error
+        assert run.metrics[name]["error"] == estimate.se
 
 
 def test_study_json_is_the_summary_and_says_what_is_optimistic(

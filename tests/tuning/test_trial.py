@@ -31,7 +31,7 @@ def test_a_trial_scores_what_cv_of_its_recipe_scores(
     run = run_cv(plan_cv(recipe, tiny, "cpu", 1), tmp_path / "run", False, lambda _: None)
     assert run is not None
     oof = run.metrics["oof"]
-    assert (scored.auc.value, scored.auc.error) == (oof["value"], oof["error"])
+    assert (scored.auc.value, scored.auc.se) == (oof["value"], oof["error"])
     assert scored.value == oof["value"] - oof["error"]
     assert np.mean(scored.folds) == pytest.approx(oof["value"], abs=1e-12)
 

@@ -20,7 +20,7 @@ from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import Rows
 from mmctr_kit.data.hashing import among, distinct, pair_keys, sequence_keys
 from mmctr_kit.errors import plural
-from mmctr_kit.metrics.auc import auc_with_error
+from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import number_ids
 
@@ -39,7 +39,7 @@ def target_in_history(context: ProfileContext) -> Iterator[Measurement]:
     for split in ("train", "valid"):
         rows = context.rows(split)
         label = rows.labels()
-        value = auc_with_error(label, held[split].astype(np.float64), rows.user_id)
+        value = auc_with_se(label, held[split].astype(np.float64), rows.user_id)
         rates = [percent(float(held[split][label == y].mean())) for y in (1, 0)]
         yield auc_measurement(
             "target-in-history",
@@ -50,7 +50,7 @@ def target_in_history(context: ProfileContext) -> Iterator[Measurement]:
             f"{rates[1]} of the negatives",
         )
     test, train = (_user_share(held[s], context.rows(s)) for s in ("test", "train"))
-    gap = Estimate(test.value - train.value, float(np.hypot(test.error, train.error)), test.n)
+    gap = Estimate(test.value - train.value, float(np.hypot(test.se, train.se)), test.n)
     yield Measurement(
         "target-in-history",
         "test - train",
@@ -74,7 +74,7 @@ def history_label(context: ProfileContext) -> Iterator[Measurement]:
             ("in users", within, LENGTH_TOLERANCE),
             ("by user", length - within, BETWEEN_TOLERANCE),
         ):
-            value = auc_with_error(rows.labels(), score, rows.user_id)
+            value = auc_with_se(rows.labels(), score, rows.user_id)
             yield auc_measurement(
                 "history-label",
                 f"{split}, {where}",

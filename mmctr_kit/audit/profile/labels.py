@@ -15,7 +15,7 @@ from mmctr_kit.audit.profile.measurement import (
     not_measured,
     proportion,
 )
-from mmctr_kit.metrics.auc import AucSample, auc_with_error, mean_fold_auc
+from mmctr_kit.metrics.auc import AucSample, auc_with_se, mean_fold_auc
 
 ITEM_TOLERANCE = 0.4
 """AUC above 0.5 that the item alone may have: positives and negatives may come from different
@@ -106,7 +106,7 @@ def item_code(context: ProfileContext) -> Iterator[Measurement]:
         p,
         f"item_id mod {modulus}, of {len(tests)} remainders the most predictive, has AUC {value}",
     )
-    size = auc_with_error(train.labels(), train.item_id.astype(np.float64), train.user_id)
+    size = auc_with_se(train.labels(), train.item_id.astype(np.float64), train.user_id)
     yield auc_measurement(
         "item-code",
         "train, size of id",
@@ -126,7 +126,7 @@ def level_label(context: ProfileContext) -> Iterator[Measurement]:
             mean = np.bincount(rows.item_id, level) / np.maximum(n, 1)
             # Rounded, so that equal levels are equal whatever the sum's last bit is.
             gap = np.round(level - mean[rows.item_id], 9)
-            value = auc_with_error(rows.labels(), gap, rows.user_id)
+            value = auc_with_se(rows.labels(), gap, rows.user_id)
             yield auc_measurement(
                 "level-label",
                 f"{split}, {name}",
@@ -153,7 +153,7 @@ def target_side(context: ProfileContext) -> Iterator[Measurement]:
     )
     value, whole = sample.estimate(alone), sample.estimate(both)
     gain = sample.difference(both, alone)
-    added = f"history added {gain.value:+.4f} ± {gain.error:.4f}"
+    added = f"history added {gain.value:+.4f} ± {gain.se:.4f}"
     if gain.value <= 0:
         added = "history added nothing"
     yield auc_measurement(

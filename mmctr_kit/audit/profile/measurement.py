@@ -69,11 +69,11 @@ def normal_p(value: Estimate, clean: float, tolerance: float, above: bool = Fals
     """
     gap = value.value - clean
     excess = (gap if above else abs(gap)) - tolerance
-    if not excess > 0.0 or math.isnan(value.error):
+    if not excess > 0.0 or math.isnan(value.se):
         return 1.0
-    if value.error == 0.0:
+    if value.se == 0.0:
         return 0.0
-    return math.erfc(excess / value.error / math.sqrt(2.0)) / (2.0 if above else 1.0)
+    return math.erfc(excess / value.se / math.sqrt(2.0)) / (2.0 if above else 1.0)
 
 
 def auc_measurement(

@@ -22,7 +22,7 @@ from mmctr_kit.audit.profile.measurement import Measurement, normal_p, not_measu
 from mmctr_kit.data.contract import FILES, SPLITS, Split
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.data.parquet import read_table
-from mmctr_kit.metrics.auc import auc_with_error
+from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.ranks import number_ids
 
 TOLERANCE = 0.02
@@ -70,7 +70,7 @@ def _most_predictive(
     index = np.arange(len(user))
     centred = label - label.mean()
     tests: list[tuple[str, float, NDArray[np.int64] | None]] = []
-    trend = auc_with_error(label, index.astype(np.float64), user)
+    trend = auc_with_se(label, index.astype(np.float64), user)
     tests.append(("the row's number", normal_p(trend, 0.5, TOLERANCE), None))
     tests += [
         (f"the row's number mod {m}", _wald(centred, index % m, codes), index % m) for m in MODULI

@@ -54,7 +54,7 @@ def _tables(context: ProfileContext) -> Iterator[tuple[str, NDArray[np.float32]]
 
 def _measure(name: str, unit: Matrix, pairs: dict[str, Pairs]) -> Measurement:
     measured = {what: _excess(unit, pair, 0) for what, pair in pairs.items() if len(pair[0])}
-    enough = {w: e for w, e in measured.items() if e.n >= FEW_PAIRS and e.error > 0}
+    enough = {w: e for w, e in measured.items() if e.n >= FEW_PAIRS and e.se > 0}
     if not enough:
         return not_measured(
             "embedding-order", name, f"fewer than {FEW_PAIRS} pairs of items to compare"

@@ -44,7 +44,7 @@ def dots(
             axes.errorbar(
                 [e.value for _, e in known],
                 [i + shift for i, _ in known],
-                xerr=[INTERVAL * e.error if math.isfinite(e.error) else 0.0 for _, e in known],
+                xerr=[INTERVAL * e.se if math.isfinite(e.se) else 0.0 for _, e in known],
                 fmt="os^D"[place % 4],
                 markersize=4,
                 elinewidth=1.4,

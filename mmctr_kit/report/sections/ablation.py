@@ -8,7 +8,6 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Grid, Picture, Section, picture, shown
 from mmctr_kit.report.context import Subject
 from mmctr_kit.report.figures.estimates import Dots, dots
-from mmctr_kit.runs.scores import estimate_from
 
 
 def ablation_section(subject: Subject) -> Section | None:
@@ -80,4 +79,4 @@ def _costs(name: str, found: Mapping[str, Any]) -> Grid:
 
 
 def _change(stored: Mapping[str, Any]) -> Estimate:
-    return estimate_from(stored)
+    return Estimate.from_json(stored)

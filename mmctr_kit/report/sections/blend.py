@@ -13,7 +13,6 @@ from mmctr_kit.report.blocks import Grid, Picture, Section, picture, shown
 from mmctr_kit.report.context import Subject
 from mmctr_kit.report.figures.blend import correlations, weights
 from mmctr_kit.report.figures.estimates import Dots, dots
-from mmctr_kit.runs.scores import estimate_from
 
 
 def blend_section(subject: Subject) -> Section | None:
@@ -48,12 +47,12 @@ def blend_section(subject: Subject) -> Section | None:
 def _on_valid(told: Mapping[str, Any]) -> str:
     if not told.get("on_valid"):
         return ""
-    gain = shown(estimate_from(told["on_valid"]), True)
+    gain = shown(Estimate.from_json(told["on_valid"]), True)
     return f" On valid, where fold models are averaged, it is {gain} against the mean."
 
 
 def _estimates(stored: Mapping[str, Any]) -> dict[str, Estimate]:
-    return {name: estimate_from(value) for name, value in stored.items()}
+    return {name: Estimate.from_json(value) for name, value in stored.items()}
 
 
 def _weights(found: Mapping[str, float]) -> Picture:
@@ -142,7 +141,7 @@ def _grouped(told: Mapping[str, Any] | None) -> list[Grid]:
     rows = []
     for name, key in (("plain", "_plain"), ("grouped", ""), ("difference", "_difference")):
         cells = [told[f"{part}{key}"] for part in ("oof", "valid")]
-        found = [None if c is None else estimate_from(c) for c in cells]
+        found = [None if c is None else Estimate.from_json(c) for c in cells]
         rows.append((name, *(shown(e, name == "difference") for e in found)))
     caption = (
         "Group softmax is transductive: a user's rows are scored against each other "

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.metrics.curves import Floats, histograms, mean_roc, reliability, roc_curve
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Picture, Section, picture, shown
 from mmctr_kit.report.context import Subject
 from mmctr_kit.report.figures.curves import roc
 from mmctr_kit.report.figures.scores import Reliability, calibration, distributions
-from mmctr_kit.runs.compare import stored_estimate
 
 
 def ranking_section(subject: Subject) -> Section | None:
@@ -33,8 +33,8 @@ def ranking_section(subject: Subject) -> Section | None:
 
 def _roc(subject: Subject) -> Picture | None:
     found, curves = subject.found, {}
-    of_valid = stored_estimate(subject.metrics, "valid")
-    of_oof = stored_estimate(subject.metrics, "oof")
+    of_valid = Estimate.find(subject.metrics, "valid")
+    of_oof = Estimate.find(subject.metrics, "oof")
     if found.has_valid and of_valid is not None:
         label = f"valid, fold mean: {shown(of_valid)}"
         curves[label] = roc_curve(found.valid_label, found.valid_mean())

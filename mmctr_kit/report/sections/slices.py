@@ -8,7 +8,6 @@ from mmctr_kit.report.blocks import Grid, Picture, Section, picture, shown
 from mmctr_kit.report.context import Subject
 from mmctr_kit.report.diagnostics import Weak, sliced_run, weak_slices
 from mmctr_kit.report.figures.estimates import Dots, dots
-from mmctr_kit.runs.scores import estimate_from
 
 _FEW = 6
 """So many slices are shown unfolded."""
@@ -116,4 +115,4 @@ def _name(entry: Mapping[str, Any]) -> str:
 
 
 def _auc(entry: Mapping[str, Any]) -> Estimate | None:
-    return None if entry["auc"] is None else estimate_from(entry["auc"])
+    return Estimate.find(entry, "auc")

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmctr_kit.errors import plural
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Grid, Picture, Section, picture, shown
 from mmctr_kit.report.context import Subject
 from mmctr_kit.report.figures import study as figures
-from mmctr_kit.runs.scores import estimate_from
 
 
 def study_section(subject: Subject) -> Section | None:
@@ -18,7 +18,7 @@ def study_section(subject: Subject) -> Section | None:
         return None
     states = Counter(str(trial["state"]) for trial in study["trials"])
     counts = ", ".join(f"{n} {state}" for state, n in states.items())
-    found = estimate_from(study["search"]["auc"])
+    found = Estimate.from_json(study["search"]["auc"])
     gap = study["optimism"]
     notes = [
         f"The search's best: {shown(found)}, trial {study['search']['best_trial']}, of one seed: "
@@ -94,7 +94,7 @@ def _finalists(study: Mapping[str, Any]) -> Grid:
     rows = [
         (
             f"trial {final['trial']}" + " (chosen)" * (i == 0),
-            *(shown(estimate_from(final[name])) for name in kept),
+            *(shown(Estimate.from_json(final[name])) for name in kept),
         )
         for i, final in enumerate(study["finalists"])
     ]
