@@ -57,7 +57,7 @@ def _model_block(name: str) -> type[Block]:
 def _rules(model: str) -> Rules:
     blocks = {name: field.annotation for name, field in Recipe.model_fields.items()}
     shared = {n: b for n, b in blocks.items() if isinstance(b, type) and issubclass(b, Block)}
-    return rules_of({**shared, "model": _model_block(model)})
+    return rules_of(model, {**shared, "model": _model_block(model)})
 
 
 def _parse_model(value: Any) -> Block:
