@@ -181,11 +181,6 @@ def model_inputs(name: str) -> tuple[str, ...]:
     return (*model_supplies(name), *MODELS[name].learner.inputs)
 
 
-def models_with(data_input: str) -> list[str]:
-    """The names of the models that take this input, such as ``n_signals``."""
-    return [name for name in MODELS if data_input in model_inputs(name)]
-
-
 def model_class(name: str) -> Any:
     """The class itself; imports its module, and torch with it."""
     return import_target(MODELS[name].target)

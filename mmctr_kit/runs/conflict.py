@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mmctr_kit.errors import RunError
-from mmctr_kit.recipe.diff import differing_recipes
+from mmctr_kit.recipe.diff import recipe_difference
 from mmctr_kit.runs.manifest import KINDS, Manifest
 from mmctr_kit.runs.run import Run
 
@@ -86,4 +86,4 @@ def _different_keys(run: Run, now: str | None) -> str | None:
         before = run.recipe_text
     except UnicodeDecodeError:
         return None
-    return None if before is None or now is None else differing_recipes(before, now)
+    return None if before is None or now is None else recipe_difference(before, now)
