@@ -58,6 +58,7 @@ class Entry:
 
 SHIPPED = {
     "din": Entry("mmctr_kit.models.din:DIN"),
+    "dien": Entry("mmctr_kit.models.dien:DIEN"),
     "din_target_encoder": Entry("mmctr_kit.models.din_target_encoder:DINTargetEncoder"),
     "gbdt": Entry("mmctr_kit.models.gbdt:GBDT", BOOSTED),
     "history_length_only": Entry("mmctr_kit.models.history_length_only:HistoryLengthOnly"),
