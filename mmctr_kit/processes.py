@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -51,7 +52,7 @@ class WorkerPool:
         """Have a new process call ``work(*arguments, pipe)``; everything must be picklable."""
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_run, args=(work, arguments, theirs), daemon=True)
-        with _interrupts_blocked():
+        with _interrupts_blocked(), _main_hidden():
             process.start()
         theirs.close()  # so that the pipe ends with the worker
         self._running[number] = (process, ours)
@@ -105,6 +106,19 @@ def run_isolated(work: Callable[[_Argument], _Result], argument: _Argument, name
         )
     measured: _Result = result
     return measured
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Keep new processes from running the user's script again: workers need nothing of it."""
+    main = sys.modules["__main__"]
+    hidden = {name: getattr(main, name, None) for name in ("__file__", "__spec__")}
+    main.__dict__.pop("__file__", None)
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        main.__dict__.update({k: v for k, v in hidden.items() if v is not None})
 
 
 def _send_result(work: Callable[[Any], object], argument: object, pipe: Connection) -> None:

@@ -31,9 +31,10 @@ LINE = (
     "cv",
     "importers",
     "report",
-    "tune",
+    "tuning",
     "ablation",
     "bench",
+    "api",
     "cli",
 )
 """Each part may import those before it, and itself."""
@@ -41,7 +42,7 @@ LINE = (
 HEAVY = {
     "torch": ("models", "training", "items", "bench"),
     "lightgbm": ("ensemble", "audit"),
-    "optuna": ("tune",),
+    "optuna": ("tuning",),
 }
 ALSO = {
     # They name its version in the manifest, read its files, and test models.

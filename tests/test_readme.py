@@ -1,22 +1,25 @@
-"""README.md: what it states of the checks and recipes is what the code has."""
+"""README.md: its script runs as it stands."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
-
-from mmctr_kit.audit.check import table
-from mmctr_kit.models.registry import MODELS
-from mmctr_kit.submission.checks.catalog import CHECKS
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 
 
-def test_the_table_of_data_checks_is_the_registry() -> None:
-    assert table() in README
-
-
-def test_every_submission_check_stands_there_with_its_level_and_meaning() -> None:
-    for name, check in CHECKS.items():
-        assert f"| `{name}` | {check.worst.value} | {check.meaning} |" in README
-
-
-def test_every_model_is_named() -> None:
-    assert [name for name in MODELS if f"`{name}`" not in README] == []
+def test_the_script_of_the_readme_runs(tmp_path: Path) -> None:
+    """On the tiny data set, and as a file: its workers must not run it again."""
+    (script,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(script.strip().splitlines()) <= 12
+    quick = 'set={"training.epochs": 1, "folds.count": 2}, jobs=2'
+    file = tmp_path / "script.py"
+    tiny = script.replace('"demo"', '"tiny"').replace("progress=True", quick)
+    file.write_text(tiny)
+    done = subprocess.run(
+        [sys.executable, str(file)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"submissions/mix-both\.zip: \d+ PASS, \d+ WARN, 0 FAIL", done.stdout)
+    assert "oracle" in done.stdout
+    assert (tmp_path / "submissions" / "mix-both.zip").is_file()

@@ -16,9 +16,7 @@ from mmctr_kit.cv.run import predictions_of
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.files import write_json
 from mmctr_kit.metrics.auc import AucSample, Influence
-from mmctr_kit.metrics.chance import errors_needed
-from mmctr_kit.metrics.estimate import Estimate, recipe_error
-from mmctr_kit.runs.scores import plain
+from mmctr_kit.metrics.estimate import Estimate, recipe_estimate, required_z
 from mmctr_kit.runs.writer import RunWriter
 
 SEEDS_FOR_A_CLAIM = 3
@@ -77,7 +75,7 @@ class Table:
 
     def as_json(self) -> dict[str, Any]:
         rows = [
-            {**asdict(r), "oof": plain(r.oof), "valid": plain(r.valid), "errors": r.errors}
+            {**asdict(r), "oof": r.oof.to_json(), "valid": r.valid.to_json(), "errors": r.errors}
             for r in self.rows
         ]
         return {**asdict(self), "rows": rows}
@@ -86,7 +84,7 @@ class Table:
 def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) -> Table:
     """The table of an ablation whose runs are finished, written to ``ablation.json`` too."""
     plan, compared = ablation.base, _Compared(ablation.base, folder / BASE)
-    needed = errors_needed(2 * len(ablation.variants))
+    needed = required_z(2 * len(ablation.variants))
     rows = []
     for variant in ablation.variants:
         oof, valid = compared.change(folder / variant.name)
@@ -162,9 +160,7 @@ def _over_seeds(each: Sequence[Estimate]) -> Estimate:
     """Their mean, with the error that counts the variance between seeds where there are several."""
     if len(each) == 1:
         return each[0]
-    values = [e.value for e in each]
-    sampling = Estimate(float(np.mean(values)), float(np.mean([e.error for e in each])), each[0].n)
-    return Estimate(sampling.value, recipe_error(sampling, values), sampling.n)
+    return recipe_estimate(each)
 
 
 def _claim(change: Estimate, seeds: int, needed: float) -> str | None:

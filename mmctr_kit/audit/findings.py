@@ -1,15 +1,17 @@
-"""What a check says: an id, a level, what was found (and how often), and what to do about it.
+"""What a check reports, and the log and catalogue that ``data check`` and ``submit --check`` share.
 
-Shared by ``data check`` and ``submit --check``; knows nothing of either.
+Nothing here knows what is checked.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+from typing import TypeVar
 
 
 class Level(StrEnum):
-    """PASS: as expected. WARN: usable, but look. FAIL: later stages would go wrong."""
+    """PASS: as expected. WARN: usable, but look at it. FAIL: later stages would go wrong."""
 
     PASS = "PASS"
     WARN = "WARN"
@@ -21,10 +23,9 @@ _ORDER = (Level.PASS, Level.WARN, Level.FAIL)
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of a check's report.
+    """One line of a report: the check's ``id``, its ``level``, ``what`` was seen, and what to do.
 
-    ``id`` is the check's fixed kebab-case name; ``what`` says what was found; ``todo`` what to do
-    about it, empty where there is nothing to do.
+    ``todo`` is empty for a PASS.
     """
 
     id: str
@@ -33,13 +34,76 @@ class Finding:
     todo: str
 
 
+@dataclass(frozen=True)
+class CheckInfo:
+    """One entry of a catalogue of checks.
+
+    ``id`` is a fixed kebab-case name, ``promise`` a sentence that holds if the check passes,
+    ``worst`` the highest level that it reaches, and ``reads`` the files it needs.
+    """
+
+    id: str
+    promise: str
+    worst: Level = field(default=Level.FAIL, kw_only=True)
+    reads: tuple[str, ...] = field(default=(), kw_only=True)
+
+
+Catalogue = Mapping[str, CheckInfo]
+
+
+Info = TypeVar("Info", bound=CheckInfo)
+
+
+def catalogue(*checks: Info) -> Mapping[str, Info]:
+    """The checks by id, in the order in which reports list them."""
+    return MappingProxyType({check.id: check for check in checks})
+
+
+class Log:
+    """Collects the findings of a catalogue's checks, none beyond its check's worst level."""
+
+    def __init__(self, checks: Catalogue) -> None:
+        self._checks = checks
+        self._findings: dict[str, list[Finding]] = {check: [] for check in checks}
+
+    def fail(self, check: str, what: str, todo: str) -> None:
+        self._add(Finding(check, Level.FAIL, what, todo))
+
+    def warn(self, check: str, what: str, todo: str) -> None:
+        self._add(Finding(check, Level.WARN, what, todo))
+
+    def passed(self, check: str, what: str) -> None:
+        """Records a PASS, which is reported only if the check neither warns nor fails."""
+        self._add(Finding(check, Level.PASS, what, ""))
+
+    def worst(self, check: str) -> Level:
+        """The most severe level of the check so far; PASS if it has no finding."""
+        return worst(self._findings[check])
+
+    def findings(self) -> list[Finding]:
+        """The findings in the catalogue's order; the PASSes of one check become one."""
+        out: list[Finding] = []
+        for check, found in self._findings.items():
+            wrong = [f for f in found if f.level is not Level.PASS]
+            passed = Finding(check, Level.PASS, "; ".join(f.what for f in found), "")
+            out += wrong or ([passed] if found else [])
+        return out
+
+    def _add(self, finding: Finding) -> None:
+        limit = self._checks[finding.id].worst
+        if _ORDER.index(finding.level) > _ORDER.index(limit):
+            raise ValueError(f"check {finding.id} is registered as {limit} at worst")
+        if finding not in self._findings[finding.id]:
+            self._findings[finding.id].append(finding)
+
+
 def worst(findings: Iterable[Finding]) -> Level:
-    """The most severe level; PASS where there are no findings."""
+    """The most severe level; PASS if there are no findings."""
     return max((f.level for f in findings), key=_ORDER.index, default=Level.PASS)
 
 
 def exit_code(findings: Iterable[Finding], strict: bool) -> int:
-    """1 where anything failed, or, if ``strict``, where anything warned; else 0."""
+    """1 if anything failed or, with ``strict``, warned; else 0."""
     level = worst(findings)
     return int(level is Level.FAIL or (strict and level is Level.WARN))
 

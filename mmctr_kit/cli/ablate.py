@@ -1,7 +1,5 @@
 """``mmctr-kit ablate``: what each part of a recipe is worth, and what it costs."""
 
-from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,25 +16,18 @@ from mmctr_kit.cli.options import (
 )
 from mmctr_kit.cli.output import (
     print_json,
-    progress_bar,
+    progress,
+    resumable,
     say,
-    say_path,
     short,
     short_count,
-    status,
-    stopped,
     table,
-    warn,
 )
-from mmctr_kit.cli.preflight import training_place
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mmctr_kit.ablation.table import Row, Table
     from mmctr_kit.ablation.variants import Ablation
-    from mmctr_kit.cv.fold import Progress
 
 
 def ablate(
@@ -85,92 +76,48 @@ def ablate(
 
       mmctr-kit ablate din_official --data DATA --list
     """
-    from mmctr_kit.recipe import load_recipe
+    from mmctr_kit.api.plans import Options, plan_ablation
 
-    base = load_recipe(recipe, settings or ())
-    called = base.name if name is None else name
-    folder = training_place(runs, called, data, devices, ".ablate")
-    from mmctr_kit.ablation.variants import (
-        choose_variants,
-        finished_runs,
-        plan_ablation,
-        require_ablation,
-    )
-
-    choose_variants(base, only or (), skip or ())
-    if not listing:
-        require_ablation(base, folder, force)
-    from mmctr_kit.audit.sanity import training_warnings
-    from mmctr_kit.data.load import load
-    from mmctr_kit.training.device import resolve_device
-
-    where = resolve_device(devices)
-    with status(f"loading {data} and planning"):
-        found = plan_ablation(base, load(data), where, jobs, only or (), skip or ())
-    for line in training_warnings(found.base.data):
-        warn(line)
-    for modality in found.base.items.missing:
-        warn(f"{base.items.embedding} goes without {modality}, which the folder does not hold")
+    options = Options(name, settings or (), devices, jobs, force, runs)
+    with progress(as_json) as display:
+        planned = plan_ablation(
+            recipe, data, options, display, only=only or (), skip=skip or (), listing=listing
+        )
     if listing:
-        _list(found, as_json)
+        _list(planned.ablation, as_json)
         return
-    # All of them first: a refusal must not come after hours of the runs before it.
-    finished = finished_runs(found, folder, force)
-    if not as_json:
-        _say_left_out(found.left_out)
-        done = f", {len(finished)} of them finished already" if finished else ""
-        say_path("", folder, f": {len(found.runs)} runs{done}")
-    made = _run(found, folder, force, as_json)
+    with resumable("from the last finished epoch", force), progress(as_json) as display:
+        result = planned.run(display)
     if as_json:
-        print_json(made.as_json())
+        print_json(result.content.as_json())
     else:
-        print_table(made)
-        say(f"all of it: {folder / 'ablation.json'}")
+        print_table(result.content)
+        say(f"all of it: {result.path / 'ablation.json'}")
 
 
-def _run(found: "Ablation", folder: Path, force: bool, quiet: bool) -> "Table":
-    from mmctr_kit.ablation.table import tabulate
-    from mmctr_kit.ablation.variants import run_ablation
+def _list(ablation: "Ablation", as_json: bool) -> None:
+    from mmctr_kit.api.plans import left_out_lines
 
-    teller = _Teller(found, quiet)
-    with teller.bar or nullcontext():
-        try:
-            costs = run_ablation(found, folder, force, teller.listen)
-        except KeyboardInterrupt as e:
-            again = "the same command without --force" if force else "the same command"
-            stopped(e, f"{again} goes on from the last finished epoch")
-    return tabulate(found, folder, costs)
-
-
-def _list(found: "Ablation", as_json: bool) -> None:
     if as_json:
-        listed = [{"name": v.name, "settings": dict(v.settings)} for v in found.variants]
-        print_json({"variants": listed, "left_out": dict(found.left_out)})
+        listed = [{"name": v.name, "settings": dict(v.settings)} for v in ablation.variants]
+        print_json({"variants": listed, "left_out": dict(ablation.left_out)})
         return
-    table(("variant", "what changes"), [(v.name, v.what) for v in found.variants], left=2)
-    _say_left_out(found.left_out)
-
-
-def _say_left_out(left_out: "Mapping[str, str]") -> None:
-    """A line for each reason."""
-    reasons: dict[str, list[str]] = {}
-    for name, why in left_out.items():
-        reasons.setdefault(why, []).append(name)
-    for why, names in reasons.items():
-        say(f"left out: {', '.join(names)} ({why})")
+    table(("variant", "what changes"), [(v.name, v.what) for v in ablation.variants], left=2)
+    for line in left_out_lines(ablation.left_out):
+        say(line)
 
 
 def print_table(found: "Table") -> None:
     """Accuracy, then cost: together they would not fit 80 columns."""
     say("AUC of the base; of the others the change against it, paired", style="bold")
-    columns = ("variant", "base has", "OOF", "valid", "errors")
+    columns = ("variant", "base has", "OOF", "valid", "SE")
     table(columns, [_change(row, found) for row in found.rows], left=2)
     say(f"OOF: {found.folds} fold models; valid: their mean; ± standard error, users clustered")
     if not found.claims:
         say("fewer than 3 seeds claim nothing, since seeds differ too (--set seeds=[0,1,2])")
     else:
         tried = f"as {plural(len(found.rows) - 1, 'variant was', 'variants were')} tried"
-        say(f"better, worse: by over {found.needed:.1f} errors, {tried}")
+        say(f"better, worse: by over {found.needed:.1f} SE, {tried}")
     counts = [each.requests for row in found.rows for each in row.cost.latency]
     low, high = min(counts), max(counts)
     many = str(high) if low == high else f"{low}-{high}"
@@ -193,10 +140,7 @@ def _change(row: "Row", found: "Table") -> list[str]:
 
 
 def _estimates(row: "Row") -> list[str]:
-    """Without the zero before an error's decimal point: 0.9306 ±.0024."""
-    both = (row.oof, row.valid)
-    texts = [str(e) if row.is_base else e.signed() for e in both]
-    return [text.replace("± 0.", "±.") for text in texts]
+    return [e.compact(signed=not row.is_base) for e in (row.oof, row.valid)]
 
 
 def _cost(row: "Row") -> list[str]:
@@ -204,36 +148,3 @@ def _cost(row: "Row") -> list[str]:
     times = [f"{short(each.p50_ms)}/{short(each.p99_ms)}" for each in cost.latency]
     speed = short_count(cost.train_rows_per_second)
     return [row.name, short_count(cost.parameters), speed, *times, f"{cost.memory_mb:.0f}"]
-
-
-class _Teller:
-    """Progress: a bar with the time left on a terminal, a line for each epoch elsewhere."""
-
-    def __init__(self, found: "Ablation", quiet: bool) -> None:
-        self.names, self.jobs, self.quiet = list(found.runs), len(found.base.jobs), quiet
-        self.done: dict[tuple[str, int, int], float] = {}
-        self.bar = progress_bar(quiet)
-        if self.bar is not None:
-            self.task = self.bar.add_task("", total=len(self.names) * (self.jobs + 1))
-
-    def listen(self, name: str, event: "Progress | None") -> None:
-        place = self.names.index(name)
-        where = f"{place + 1}/{len(self.names)} {name}"
-        if event is None:
-            self._tell(len(self.names) * self.jobs + place, f"{where}: measuring its cost")
-            return
-        job = (name, event.fold, event.seed)
-        self.done[job] = 1.0 if event.epoch is None else event.epoch / event.epochs
-        here = sum(share for (run, *_), share in self.done.items() if run == name)
-        at = f"{where} fold {event.fold} seed {event.seed}"
-        if event.epoch is None:
-            text = f"{at}: done in {event.seconds:.1f} s, best holdout AUC {event.holdout_auc:.4f}"
-        else:
-            text = f"{at} epoch {event.epoch}/{event.epochs}: holdout AUC {event.holdout_auc:.4f}"
-        self._tell(place * self.jobs + here, text)
-
-    def _tell(self, completed: float, text: str) -> None:
-        if self.bar:
-            self.bar.update(self.task, completed=completed, description=text)
-        elif not self.quiet:
-            say(text)

@@ -22,6 +22,7 @@ from mmctr_kit.cli import (
     cv,
     data,
     demo,
+    importers,
     items,
     ledger,
     recipes,
@@ -31,7 +32,6 @@ from mmctr_kit.cli import (
     submit,
     tune,
 )
-from mmctr_kit.cli import importers as imports
 from mmctr_kit.cli.help import flow_help
 from mmctr_kit.cli.output import fail, stopped
 from mmctr_kit.errors import MmctrKitError, Terminated, refusal, warn_in_one_line
@@ -61,8 +61,8 @@ app.command("blend")(blend.blend)
 app.command("submit")(submit.submit)
 app.add_typer(ledger.app, name="ledger")
 app.command("score")(submit.score)
-app.command("import-checkpoint")(imports.import_checkpoint)
-app.command("import-predictions")(imports.import_predictions)
+app.command("import-checkpoint")(importers.import_checkpoint)
+app.command("import-predictions")(importers.import_predictions)
 app.command("recipes")(recipes.recipes)
 app.command("demo")(demo.demo)
 

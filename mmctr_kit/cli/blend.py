@@ -1,5 +1,6 @@
 """``mmctr-kit blend``: average or stack runs into a run."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -7,12 +8,12 @@ import typer
 
 from mmctr_kit.cli.complete import complete_runs
 from mmctr_kit.cli.options import RUNS, ForceOption, JsonOption, RunsOption
-from mmctr_kit.cli.output import print_json, say, say_path, status, table, warn
+from mmctr_kit.cli.output import print_json, progress, say, say_path, table, warn
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
+    from mmctr_kit.api.results import BlendResult
     from mmctr_kit.metrics.estimate import Estimate
-    from mmctr_kit.runs.run import Run
 
 
 MethodName = Literal[
@@ -32,9 +33,9 @@ MOST_RUNS = 12
 """More runs than this are not all printed; metrics.json holds them all."""
 
 HARM = 1.0
-"""Errors by which a run must lower the blend's AUC to be named for it."""
+"""A run that lowers the blend's AUC by this many standard errors is named."""
 DOUBT = 2.0
-"""Errors below the mean's valid AUC at which a method is doubted: as many as make auto take it."""
+"""A method this many standard errors below the mean's valid AUC brings a warning."""
 
 NAME_WIDTH = 40
 
@@ -68,9 +69,9 @@ def blend(
 ) -> None:
     """Blend runs that share rows, labels and folds; their features may differ.
 
-    Every method is fitted on some users and scored on the others. auto takes the plain mean (of
-    calibrated logits) unless a method beats it by more than 2 errors, corrected for the number of
-    methods. "adds" is what the blend's AUC loses without the run.
+    Every method is fitted on some users and scored on the others. auto uses the plain mean (of
+    calibrated logits) unless a method beats it by more than 2 standard errors, corrected for the
+    number of methods. "adds" is what the blend's AUC loses without the run.
 
     [bold]Examples[/bold]
 
@@ -80,68 +81,64 @@ def blend(
 
       mmctr-kit blend din_mha_demo gbdt_demo --runs demo/runs --method lightgbm --name two
     """
-    from mmctr_kit.data.parquet import require_folder
-    from mmctr_kit.runs.run import Run, open_run, run_path
+    from mmctr_kit.api.runs import blend as blend_runs
 
-    path = run_path(runs, name)
-    opened = [open_run(r, runs) for r in run]
-    if data is not None:
-        require_folder(data)
-    from mmctr_kit.data.load import load
-    from mmctr_kit.ensemble.runs import blend_report, blend_runs, require_blend
-
-    require_blend(opened, method, path, force, seed, data is not None, group_softmax)
-    with status(f"blending {plural(len(opened), 'run')}"):
-        known = None if data is None else load(data)
-        result = blend_runs(opened, method, path, force, seed, known, group_softmax)
-    done = Run(path) if result is None else result[0]
-    report, metrics = blend_report(done), done.metrics
+    with progress(as_json) as display:
+        result = blend_runs(
+            run,
+            name,
+            method=method,
+            group_softmax=group_softmax,
+            data=data,
+            seed=seed,
+            force=force,
+            runs=runs,
+            progress=display,
+        )
     if as_json:
-        print_json(report | {"metrics": metrics})
-    elif result is None:
-        say_path("", path, " is this blend already; nothing to do (--force makes it again)")
-    else:
-        _tell(done, report, metrics)
+        print_json(result.report | {"metrics": result.metrics})
+    elif not display.finished:
+        _print(result)
 
 
-def _tell(run: "Run", report: dict[str, Any], metrics: dict[str, Any]) -> None:
-    from mmctr_kit.runs.scores import estimate_from
+def _print(blend: "BlendResult") -> None:
+    from mmctr_kit.metrics.estimate import Estimate
 
+    report = blend.report
     scores, gains = report["scores"], report["differences"]
     if scores:
         rows = []
         for tried, score in scores.items():
-            gain = estimate_from(gains[tried]).signed() if tried in gains else ""
-            rows.append((tried, str(estimate_from(score)), gain))
-        table(("method", "cross-fitted OOF AUC", "against mean"), rows)
-    say(report["reason"] + (f" ({report['note']})" if report["note"] else ""))
+            gain = Estimate.from_json(gains[tried]).signed() if tried in gains else ""
+            rows.append((tried, str(Estimate.from_json(score)), gain))
+        table(("method", "cross-fitted OOF AUC", "vs plain mean"), rows)
+    say(report["reason"] + (f" Fitted: {report['note']}." if report["note"] else ""))
     if report.get("on_valid"):
-        _tell_of_valid(report["method"], estimate_from(report["on_valid"]))
+        _print_valid(report["method"], Estimate.from_json(report["on_valid"]))
     if len(report["runs"]) > 1:
-        _tell_of_runs(report)
+        _print_members(report)
     if report["group_softmax"]:
-        _tell_of_groups(report["group_softmax"])
+        _print_groups(report["group_softmax"])
     label = " (transductive)" if report["transductive"] else ""
-    if metrics["valid"] is None:
-        say_path("", run.path, f"{label}: no valid AUC, since a run has no valid rows")
+    if blend.valid_auc is None:
+        say_path("", blend.path, f"{label}: no valid AUC, since a run has no valid rows")
     else:
-        say_path("", run.path, f"{label}: valid AUC {estimate_from(metrics['valid'])} (fold mean)")
+        say_path("", blend.path, f"{label}: valid AUC {blend.valid_auc} (fold mean)")
 
 
-def _tell_of_valid(method: str, gain: "Estimate") -> None:
-    """The method beside the mean where it counts, which chooses nothing but can warn."""
-    say(f"on valid, where fold models are averaged: {gain.signed()} against mean")
+def _print_valid(method: str, gain: "Estimate") -> None:
+    """The method against the mean on valid, which selects nothing but can warn."""
+    say(f"Check on the valid split: {gain.signed()} over the plain mean.")
     if gain.z(0.0) < -DOUBT:
         warn(
-            f"of single fold models {method} may be better, averaged it is worse than the mean: "
-            "consider --method mean (models that differ much from fold to fold gain most by "
-            "averaging)"
+            f"{method} may be better for single fold models, but averaged over folds it is worse "
+            "than the mean: consider --method mean"
         )
 
 
-def _tell_of_runs(report: dict[str, Any]) -> None:
+def _print_members(report: dict[str, Any]) -> None:
     """Weights, what each run adds and the rank correlations: of at most `MOST_RUNS` runs."""
-    from mmctr_kit.runs.scores import estimate_from
+    from mmctr_kit.metrics.estimate import Estimate
 
     names, adds, weights = report["runs"], report["adds"], report["weights"]
     gain = [adds[n]["value"] if adds else 0.0 for n in names]
@@ -151,15 +148,15 @@ def _tell_of_runs(report: dict[str, Any]) -> None:
         (
             f"{letter} {_short(names[i])}",
             "" if weights is None else f"{weights[names[i]]:.2f}",
-            estimate_from(adds[names[i]]).signed() if adds else "",
+            Estimate.from_json(adds[names[i]]).signed() if adds else "",
         )
         for letter, i in zip(letters, shown, strict=True)
     ]
     table(("run", "weight", "adds"), rows)
     worst = min(names, key=lambda n: adds[n]["value"]) if adds else None
-    if worst is not None and estimate_from(adds[worst]).z(0.0) < -HARM:
-        rest = "the others" if len(names) > 2 else "the other run alone"
-        say(f"{worst} does harm: {rest} would do better")
+    if worst is not None and (adds_least := Estimate.from_json(adds[worst])).z(0.0) < -HARM:
+        without = replace(adds_least, value=-adds_least.value).signed()
+        warn(f"the blend is better without {worst} (AUC {without}); consider leaving it out")
     related = report["correlation"]["spearman"]
     cells = [[f"{related[i][j]:.2f}".replace("0.", ".", 1) for j in shown] for i in shown]
     table(("r", *letters), [(a, *row) for a, row in zip(letters, cells, strict=True)])
@@ -169,7 +166,7 @@ def _tell_of_runs(report: dict[str, Any]) -> None:
         say("r: rank correlation")
 
 
-def _tell_of_groups(found: dict[str, Any]) -> None:
+def _print_groups(found: dict[str, Any]) -> None:
     """The group step beside the plain blend."""
     say(
         "group softmax (transductive: a user's rows are scored against each other), "
@@ -183,11 +180,11 @@ def _tell_of_groups(found: dict[str, Any]) -> None:
 
 
 def _cell(stored: dict[str, Any] | None, signed: bool) -> str:
-    from mmctr_kit.runs.scores import estimate_from
+    from mmctr_kit.metrics.estimate import Estimate
 
     if stored is None:
         return "-"
-    found = estimate_from(stored)
+    found = Estimate.from_json(stored)
     return found.signed() if signed else str(found)
 
 

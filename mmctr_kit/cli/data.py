@@ -1,6 +1,5 @@
 """``mmctr-kit data``: check and profile a download, generate a data set, import MovieLens."""
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +7,9 @@ from typing import Annotated
 import typer
 
 from mmctr_kit.cli import profile
+from mmctr_kit.cli.check_list import ListDataChecks
 from mmctr_kit.cli.options import JsonOption, StrictOption
-from mmctr_kit.cli.output import print_findings, print_json, say, say_path, status
+from mmctr_kit.cli.output import print_json, progress, report, say, say_path, status
 from mmctr_kit.errors import plural
 
 app = typer.Typer(help="Check, profile, generate or import data in the challenge's layout.")
@@ -22,6 +22,7 @@ def check(
     folder: Annotated[Path, typer.Argument(metavar="DATA", help="The folder to check.")],
     as_json: JsonOption = False,
     strict: StrictOption = False,
+    _list: ListDataChecks = False,
 ) -> None:
     """Is this download complete, aligned and sane?
 
@@ -33,16 +34,11 @@ def check(
 
       mmctr-kit data check demo/data --json > findings.json
     """
-    from mmctr_kit.audit import findings
-    from mmctr_kit.audit.check import check_data
+    from mmctr_kit.api.data import check_data
 
     with status(f"checking {folder}"):
-        found = check_data(folder)
-    if as_json:
-        print_json(findings.as_json(found))
-    else:
-        print_findings(found)
-    raise typer.Exit(findings.exit_code(found, strict))
+        result = check_data(folder)
+    report(result.findings, strict, as_json)
 
 
 @app.command()
@@ -64,24 +60,16 @@ def synth(
 
       mmctr-kit data synth big --preset full --seed 3
     """
-    from mmctr_kit.datasets.synth import find_preset, generate
+    from mmctr_kit.api.data import generate_data
 
-    chosen = find_preset(preset)
-
-    def tell(stage: str, done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{stage}: {done:,} of {total:,}\033[K", end="", file=sys.stderr, flush=True)
-
-    truth = generate(out, chosen, seed, tell)
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr)
+    with progress(as_json) as display:
+        made = generate_data(out, preset, seed=seed, progress=display)
     if as_json:
-        best_auc = {split: auc.row for split, auc in truth.auc.items()}
-        print_json({"data": str(out / "data"), "truth": str(out / "truth"), "best_auc": best_auc})
+        print_json({"data": str(made.data), "truth": str(made.truth), "best_auc": made.best_auc})
         return
-    say_path("wrote ", out / "data", f" ({preset}, seed {seed})")
-    say(f"wrote {out / 'truth'}")
-    best = ", ".join(f"{split} {auc.row:.4f}" for split, auc in truth.auc.items())
+    say_path("wrote ", made.data, f" ({preset}, seed {seed})")
+    say(f"wrote {made.truth}")
+    best = ", ".join(f"{split} {auc:.4f}" for split, auc in made.best_auc.items())
     say(f"best possible AUC, row by row: {best}")
 
 

@@ -2,6 +2,8 @@
 
 import shlex
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +15,7 @@ RECIPES = ("din_demo_e4", "din_mha_demo", "gbdt_demo")
 
 
 def demo(
+    context: typer.Context,
     out: Annotated[
         Path, typer.Option(help="A folder of its own for data and runs: new, empty or a demo's.")
     ] = Path("demo"),
@@ -34,16 +37,17 @@ def demo(
     began = time.perf_counter()
     data, truth, runs = (str(out / name) for name in ("data", "truth", "runs"))
     file = str(out / "blend-both.zip")
-    places = ("--runs", runs, "--ledger", str(out / "ledger.jsonl"))
+    shared = ("--runs", runs, "--ledger", str(out / "ledger.jsonl"))
+    run = partial(_run, context.find_root().command)
     if not _generated(out, preset, seed):
-        _run("data", "synth", str(out), "--preset", preset, "--seed", str(seed))
-    _run("data", "check", data)
-    _run("cv", *RECIPES, "--data", data, "--runs", runs)
-    _run("blend", *RECIPES, "--name", "blend", "--runs", runs)
-    _run("report", "blend", "--runs", runs)
-    _run("submit", "blend", "--task", "both", "--out", file, *places, "--force")
-    _run("submit", "--check", file, "--data", data, "--runs", runs)
-    _run("runs", "--runs", runs, "--truth", truth)
+        run("data", "synth", str(out), "--preset", preset, "--seed", str(seed))
+    run("data", "check", data)
+    run("cv", *RECIPES, "--data", data, "--runs", runs)
+    run("blend", *RECIPES, "--name", "blend", "--runs", runs)
+    run("report", "blend", "--runs", runs)
+    run("submit", "blend", "--task", "both", "--out", file, *shared, "--force")
+    run("submit", "--check", file, "--data", data, "--runs", runs)
+    run("runs", "--runs", runs, "--truth", truth)
     say(f"\nThe oracle is the best any model could do. {time.perf_counter() - began:.0f} s in all.")
     say(f"Your submission is {file}")
     say(f"With real labels: mmctr-kit score {file} --labels ...")
@@ -72,14 +76,12 @@ def _generated(out: Path, preset: str, seed: int) -> bool:
     return True
 
 
-def _run(*arguments: str) -> None:
+def _run(command: Callable[..., object], *arguments: str) -> None:
     """Show the command as typed and run it; a failed one ends the demo."""
-    from mmctr_kit.cli.app import app
-
     say(f"\n$ mmctr-kit {shlex.join(arguments)}", style="bold")
     try:
-        code = app(list(arguments), standalone_mode=False)
+        code = command(list(arguments), standalone_mode=False)
     except typer.Exit as e:
         code = e.exit_code
     if code:
-        raise typer.Exit(int(code))
+        raise typer.Exit(int(str(code)))

@@ -7,7 +7,7 @@ import typer
 
 from mmctr_kit.cli.complete import complete_recipes
 from mmctr_kit.cli.options import RUNS, DataOption, ForceOption, JsonOption, RunsOption
-from mmctr_kit.cli.output import print_json, say_path, status
+from mmctr_kit.cli.output import print_json, progress, say, say_path
 from mmctr_kit.errors import plural
 
 
@@ -40,33 +40,27 @@ def import_checkpoint(
 
       mmctr-kit import-checkpoint QIN.model --recipe qin --name qin_1st --data DATA
     """
+    from mmctr_kit.api.preflight import as_data, as_recipe, output_path
     from mmctr_kit.errors import UsageError
-    from mmctr_kit.recipe import load_recipe
-    from mmctr_kit.runs.run import Run, run_path
-    from mmctr_kit.training.gpu_probe import require_gpu
+    from mmctr_kit.runs.run import Run
 
-    path = run_path(runs, name)
-    require_gpu(device)
-    loaded = load_recipe(recipe, settings or ())
+    loaded = as_recipe(recipe, settings or ())
     if not file.is_file():
         raise UsageError(f"no checkpoint at '{file}'")
-    from mmctr_kit.data.load import load
+    path = output_path(runs, name, data, device)
     from mmctr_kit.importers.checkpoint import import_checkpoint as make
-    from mmctr_kit.runs.scores import estimate_from
     from mmctr_kit.training.device import resolve_device
 
     where = resolve_device(device).split(",")[0]
-    with status(f"loading {data}"):
-        content = load(data)
-    with status("predicting"):
+    with progress(as_json) as display:
+        content = as_data(data, display)
         run = make(file, loaded, content, where, path, force)
     if as_json:
         print_json((run or Run(path)).metrics)
-        return
-    if run is None:
+    elif run is None:
         say_path("", path, " holds this checkpoint's predictions already; nothing to do")
-        return
-    say_path("", run.path, f": valid AUC {estimate_from(run.metrics['valid'])}")
+    else:
+        say_path("", run.path, f": valid AUC {run.valid_auc}")
 
 
 def import_predictions(
@@ -96,29 +90,26 @@ def import_predictions(
 
       mmctr-kit import-predictions theirs.zip --valid valid.csv --name theirs --data DATA
     """
-    from mmctr_kit.data.load import load
-    from mmctr_kit.importers.predictions import import_predictions as make
-    from mmctr_kit.runs.run import Run, run_path
-    from mmctr_kit.runs.scores import estimate_from
+    from mmctr_kit.api.runs import import_predictions as make
 
-    path = run_path(runs, name)
-
-    with status(f"loading {data}"):
-        content = load(data)
-    column = "Task1&2" if task == "both" else task
-    run = make(content, test, valid, oof, column, path, force)
+    with progress(as_json) as display:
+        run = make(
+            test,
+            name,
+            data,
+            valid=valid,
+            oof=oof,
+            task=task,
+            force=force,
+            runs=runs,
+            progress=display,
+        )
     if as_json:
-        print_json((run or Run(path)).metrics)
-        return
-    if run is None:
-        say_path("", path, " holds these predictions already; nothing to do")
-        return
-    metrics = run.metrics
-    told = [plural(len(content.test), "test row")]
-    if oof is not None:
-        told.append(f"OOF AUC {estimate_from(metrics['oof'])}")
-    if valid is not None:
-        told.append(f"valid AUC {estimate_from(metrics['valid'])}")
-    else:
-        told.append("no valid AUC (no --valid)")
-    say_path("", run.path, f": {', '.join(told)}")
+        print_json(run.metrics)
+    elif not display.finished:
+        text = f": imported {plural(len(run.test_scores()), 'test prediction')}"
+        text += "" if run.oof_auc is None else f", OOF AUC {run.oof_auc}"
+        text += "" if run.valid_auc is None else f", valid AUC {run.valid_auc}"
+        say_path("", run.path, text)
+        if run.valid_auc is None:
+            say("Pass --valid to get a valid AUC.")

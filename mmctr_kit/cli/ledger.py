@@ -47,7 +47,7 @@ def ledger(
     if as_json:
         print_json(
             {
-                "submissions": [finite(asdict(r) | {"remark": r.remark}) for r in rows],
+                "submissions": [finite(vars(r) | {"remark": r.remark}) for r in rows],
                 "agreement": [finite(asdict(a)) for a in agreed],
                 "damaged": list(found.damaged),
             }
@@ -110,4 +110,4 @@ def _row(r: "Standing") -> list[str]:
 
 
 def _cell(estimate: "Estimate | None") -> str:
-    return "-" if estimate is None else str(estimate).replace("± 0.", "±.")
+    return "-" if estimate is None else estimate.compact()

@@ -41,7 +41,11 @@ JobsOption = Annotated[
         help="Fold models side by side; by default one a CPU core, or one a GPU.",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+JsonOption = Annotated[
+    # Eager, so that --list knows it whatever their order.
+    bool,
+    typer.Option("--json", is_eager=True, help="Print JSON for a script."),
+]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Replace what is there under that name.")
 ]

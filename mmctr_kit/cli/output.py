@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import typer
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
@@ -18,7 +19,7 @@ from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.errors import Terminated
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from mmctr_kit.api.progress import Display
 
 
 _STYLES = {Level.PASS: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
@@ -82,6 +83,8 @@ def finite(content: dict[str, Any]) -> dict[str, Any]:
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return finite(value)
+    if hasattr(value, "to_json"):
+        return value.to_json()
     if isinstance(value, list | tuple):
         return [_finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -104,6 +107,19 @@ def print_findings(findings: Sequence[Finding], quiet_pass: bool = False) -> Non
     out.print(", ".join(f"{n} {level}" for level, n in counts.items()))
 
 
+def report(
+    findings: Sequence[Finding], strict: bool, as_json: bool, quiet: bool = False
+) -> NoReturn:
+    """Print a check's findings and exit as they say; ``quiet`` leaves out what passed."""
+    from mmctr_kit.audit import findings as levels
+
+    if as_json:
+        print_json(levels.as_json(findings))
+    else:
+        print_findings(findings, quiet_pass=quiet)
+    raise typer.Exit(levels.exit_code(findings, strict))
+
+
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:
     """The text in lines of that width, those after the first with an indent. A word that is longer
     than a line, like a path, has one of its own and stays whole."""
@@ -124,20 +140,21 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
     console().print(grid)
 
 
-def progress_bar(quiet: bool) -> "Progress | None":
-    """A bar with the time left, not shown yet; None where there is no terminal, or ``quiet``."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+def progress(quiet: bool) -> "Display":
+    """The display of long work: a bar, or plain lines; warnings alone if ``quiet``."""
+    from mmctr_kit.api.progress import Display
 
-    if quiet or not sys.stdout.isatty():
-        return None
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:.0f}%"),
-        TimeRemainingColumn(),
-        console=console(),
-        transient=True,
-    )
+    return Display(quiet, warn)
+
+
+@contextmanager
+def resumable(where: str, force: bool = False) -> Iterator[None]:
+    """If Ctrl-C or SIGTERM ends the block, say how the command goes on ``where`` it stopped."""
+    try:
+        yield
+    except KeyboardInterrupt as e:
+        again = "the same command without --force" if force else "the same command"
+        stopped(e, f"{again} goes on {where}")
 
 
 @contextmanager

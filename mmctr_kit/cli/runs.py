@@ -2,7 +2,6 @@
 
 import os
 import shlex
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,7 @@ from mmctr_kit.cli.output import finite, print_json, say, table
 
 if TYPE_CHECKING:
     from mmctr_kit.metrics.estimate import Estimate
-    from mmctr_kit.runs.leaderboard import Entry
+    from mmctr_kit.runs.leaderboard import LeaderboardRow
 
 
 TRANSDUCTIVE = "[T]"
@@ -34,8 +33,8 @@ def runs(
     """List the runs, best valid AUC first, each number with its standard error.
 
     OOF is the fold models' mean AUC; valid is that of the fold mean, a better predictor: the two
-    are not one number. "to best" is the paired difference of valid AUCs. A run of one seed is
-    marked 1: no claim about its recipe rests on it. --json has the error over seeds too.
+    are not one number. "Δ vs best" is the paired difference of valid AUCs. One seed is too few to
+    compare recipes. --json has the standard error over seeds too.
 
     With --truth, "of oracle" is the share that a run's test AUC keeps of the oracle's lead over
     0.5: the oracle is the best score that any model of generated data could have.
@@ -54,7 +53,7 @@ def runs(
 
     entries = leaderboard(all_runs(runs), truth)
     if as_json:
-        print_json([finite(asdict(e) | {"seconds": e.seconds}) for e in entries])
+        print_json([finite(vars(e) | {"seconds": e.seconds}) for e in entries])
         return
     if not entries:
         say(f"no runs in {runs} yet; make one with 'mmctr-kit cv'{_elsewhere(runs)}")
@@ -63,9 +62,9 @@ def runs(
         table(["run", "seconds", *PHASES], [_times(e) for e in entries if e.phases])
         return
     # 80 columns hold either.
-    columns = ["run", "OOF AUC", "valid AUC", "to best", "seeds", "time"]
+    columns = ["run", "OOF AUC", "valid AUC", "Δ vs best", "seeds", "time"]
     if truth:
-        columns = ["run", "valid AUC", "to best", "test AUC", "of oracle"]
+        columns = ["run", "valid AUC", "Δ vs best", "test AUC", "of oracle"]
     table(columns, [_row(e, truth is not None) for e in entries])
     for entry in entries:
         if entry.state == "alarm":
@@ -85,18 +84,18 @@ def _elsewhere(runs: Path) -> str:
     return ""
 
 
-def _times(entry: "Entry") -> list[str]:
+def _times(entry: "LeaderboardRow") -> list[str]:
     """Seconds in all, and what share of them each phase took."""
     phases, total = entry.phases or {}, entry.seconds or 0.0
     shares = [f"{100 * s / total:.0f} %" if total else "-" for s in phases.values()]
     return [entry.name, f"{total:,.1f}", *shares]
 
 
-def _row(entry: "Entry", with_test: bool) -> list[str]:
+def _row(entry: "LeaderboardRow", with_test: bool) -> list[str]:
     stopped = entry.state in ("unfinished", "unreadable")
     name = f"{entry.name} ({entry.state})" if stopped else entry.name
     name += f" {TRANSDUCTIVE}" if entry.transductive else ""
-    behind = "" if entry.behind is None else _short(entry.behind.signed())
+    behind = "" if entry.behind is None else entry.behind.compact(signed=True)
     if with_test:
         kept = "" if entry.kept is None else f"{100 * entry.kept:.1f} %"
         return [name, _cell(entry.valid), behind, _cell(entry.test), kept]
@@ -108,9 +107,4 @@ def _row(entry: "Entry", with_test: bool) -> list[str]:
 def _cell(estimate: "Estimate | None") -> str:
     if estimate is None:
         return "-"
-    return _short(str(estimate)) if estimate.n else f"{estimate.value:.4f}"
-
-
-def _short(text: str) -> str:
-    """Without the zero before an error's decimal point: 0.9306 ±.0024."""
-    return text.replace("± 0.", "±.")
+    return estimate.compact() if estimate.n else f"{estimate.value:.4f}"

@@ -30,7 +30,7 @@ def slices(
 ) -> None:
     """Show a run's AUC by history length, item popularity, tags, text and image.
 
-    "errors" is how many standard errors the slice's AUC lies above (+) or below (-) that of all
+    "SE" is how many standard errors the slice's AUC lies above (+) or below (-) that of all
     other rows; at -3 it is pointed out (!). p is the mean prediction, label the mean label, ECE the
     calibration error. A slice of one label has no AUC.
 
@@ -53,7 +53,7 @@ def slices(
         if entries:
             say(heading)
             table(
-                ["slice", "rows", "AUC", "errors", "p", "label", "ECE"],
+                ["slice", "rows", "AUC", "SE", "p", "label", "ECE"],
                 [_row(e) for e in entries],
             )
     for left_out, why in metrics["slices_left_out"].items():
@@ -63,7 +63,7 @@ def slices(
         say(f"{e['split']}, {e['by']} {e['slice']} is worse:", style="yellow")
         say(f"  {e['note']}", style="yellow")
     if not worse:
-        say("no slice is worse than the other rows by 3 errors")
+        say("no slice is worse than the other rows by 3 standard errors")
 
 
 def _metrics(run: "Run") -> dict[str, Any]:
@@ -82,21 +82,15 @@ def _metrics(run: "Run") -> dict[str, Any]:
 
 
 def _row(entry: dict[str, Any]) -> list[str]:
-    auc, errors = entry["auc"], entry["errors"]
+    from mmctr_kit.metrics.estimate import Estimate
+
+    auc, errors = Estimate.find(entry, "auc"), entry["errors"]
     return [
         f"{entry['by']} {entry['slice']}",
         f"{entry['rows']:,}",
-        "-" if auc is None else _auc(auc),
+        "-" if auc is None else auc.compact(),
         "-" if errors is None else f"{errors:+.1f}" + " !" * entry["worse"],
         f"{entry['mean_prediction']:.3f}",
         f"{entry['mean_label']:.3f}",
         f"{entry['ece']:.3f}",
     ]
-
-
-def _auc(stored: dict[str, Any]) -> str:
-    from mmctr_kit.runs.scores import estimate_from
-
-    if stored["error"] is None:
-        return f"{stored['value']:.4f} ± ?"
-    return str(estimate_from(stored)).replace("± 0.", "±.")

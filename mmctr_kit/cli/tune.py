@@ -1,8 +1,6 @@
 """``mmctr-kit tune``: search a recipe's keys, and report a score that chose nothing."""
 
 import re
-from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,14 +14,10 @@ from mmctr_kit.cli.options import (
     JsonOption,
     RunsOption,
 )
-from mmctr_kit.cli.output import print_json, say, say_path, status, stopped, warn
-from mmctr_kit.cli.preflight import training_place
-from mmctr_kit.errors import plural
+from mmctr_kit.cli.output import print_json, progress, resumable, say
 
 if TYPE_CHECKING:
-    from mmctr_kit.tune.folder import StudyFolder
-    from mmctr_kit.tune.study import StudyPlan
-    from mmctr_kit.tune.summary import Summary
+    from mmctr_kit.tuning.study import StudyPlan
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -96,68 +90,23 @@ def tune(
 
       mmctr-kit tune din_official --data DATA --list
     """
-    from mmctr_kit.recipe import load_recipe
+    from mmctr_kit.api.plans import Options, plan_tuning
 
-    base = load_recipe(recipe, settings or ())
-    called = base.name if name is None else name
-    path = training_place(runs, called, data, devices, ".study")
-    from mmctr_kit.recipe.space import search_of
-    from mmctr_kit.tune.conflict import require_study
-    from mmctr_kit.tune.space import require_feasible
-
-    require_feasible(search_of(base), base)
-    if not listing:
-        require_study(path, base, force)
-    from mmctr_kit.audit.sanity import training_warnings
-    from mmctr_kit.data.load import load
-    from mmctr_kit.training.device import resolve_device
-    from mmctr_kit.tune.study import begin_study, plan_study
-
-    where = resolve_device(devices)
-    with status(f"loading {data} and planning"):
-        plan = plan_study(base, load(data), where, workers)
-    for line in training_warnings(plan.data):
-        warn(line)
-    for modality in plan.base.items.missing:
-        warn(f"{base.items.embedding} goes without {modality}, which the folder does not hold")
+    options = Options(name, settings or (), devices, workers, force, runs)
+    with progress(as_json) as display:
+        planned = plan_tuning(recipe, data, options, display, listing=listing)
     if listing:
-        _list(plan, as_json)
+        _list(planned.plan, as_json)
         return
-    folder, had, dead = begin_study(plan, path, force)
-    if not as_json:
-        for what, why in plan.left_out.items():
-            say(f"left out: {what} ({why})")
-        _say_begin(plan, path, trials, had, dead)
-    summary = _run(plan, folder, trials, timeout, workers, (finalists, seeds), as_json)
-    if as_json:
-        print_json(summary.as_json())
-    else:
-        from mmctr_kit.cli.tune_summary import print_summary
-
-        print_summary(summary, path)
-
-
-def _run(
-    plan: "StudyPlan",
-    folder: "StudyFolder",
-    trials: int,
-    timeout: str | None,
-    workers: int | None,
-    final: tuple[int, int],
-    quiet: bool,
-) -> "Summary":
-    from mmctr_kit.cli.tune_progress import Teller
-    from mmctr_kit.tune.study import conclude_study, search_study
-
     limit = None if timeout is None else float(timeout[:-1]) * _UNITS[timeout[-1]]
-    teller = Teller(plan, folder, trials, final, quiet)
-    with teller.bar or nullcontext():
-        try:
-            search_study(plan, folder, trials, limit, teller.hear)
-            teller.begin_finalists()
-            return conclude_study(plan, folder, workers, *final, teller.hear_finalist)
-        except KeyboardInterrupt as e:
-            stopped(e, "the same command (without --force) goes on with the study")
+    with resumable("with the study", force), progress(as_json) as display:
+        result = planned.run(trials, limit, (finalists, seeds), display)
+    if as_json:
+        print_json(result.summary.as_json())
+    else:
+        from mmctr_kit.cli.study_table import print_summary
+
+        print_summary(result.summary, result.path)
 
 
 def _list(plan: "StudyPlan", as_json: bool) -> None:
@@ -173,12 +122,3 @@ def _list(plan: "StudyPlan", as_json: bool) -> None:
     for key, values in space.items():
         text = yaml.safe_dump(values, default_flow_style=True, width=1000, sort_keys=False)
         say(f"  {key}: {text.strip()}")
-
-
-def _say_begin(plan: "StudyPlan", path: Path, trials: int, had: int, dead: int) -> None:
-    folds, workers = plan.recipe.folds.count, plan.resources.workers
-    side = f"{workers} side by side" if workers > 1 else "one after another"
-    more = f", {had} of them there already" if had else ""
-    say_path("", path, f": {plural(trials, 'trial')} of {folds} folds, {side}{more}")
-    if dead:
-        say(f"{plural(dead, 'trial')} of killed workers marked as failed, to be tried again")

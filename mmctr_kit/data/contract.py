@@ -34,7 +34,7 @@ GIVEN_EMBEDDINGS: tuple[GivenEmbedding, ...] = ("v1", "v2", "v3", "e4")
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a file. ``width`` is the challenge's array width, None where it varies."""
+    """One column of a file. ``width`` is the challenge's array width, None if it varies."""
 
     name: str
     kind: ColumnKind

@@ -1,6 +1,6 @@
 """The loaded challenge: columns as NumPy arrays, each history stored once.
 
-Rows stand in canonical order whatever the file's: train and valid by (user_id, item_id,
+Rows are in canonical order whatever the file's order is: train and valid by (user_id, item_id,
 occurrence), test by ID. So nothing downstream depends on the position of a row in a file.
 """
 
@@ -13,33 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Split
-
-
-def expand_ranges(
-    begin: NDArray[np.int64], length: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(total,) the places of the spans ``begin[i]`` .. ``begin[i] + length[i]``, one span after
-    another, and (total,) the number i of each place's span."""
-    owner = np.repeat(np.arange(len(begin)), length)
-    return np.arange(len(owner)) + (begin - (np.cumsum(length) - length))[owner], owner
-
-
-@dataclass(frozen=True)
-class Histories:
-    """CSR: history ``h`` is ``items[offsets[h]:offsets[h + 1]]``, oldest first, no padding.
-
-    ``items`` (total,) int32; ``offsets`` (histories + 1,) int64.
-    """
-
-    items: NDArray[np.int32]
-    offsets: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        return np.diff(self.offsets)
+from mmctr_kit.data.ragged import Ragged
 
 
 @dataclass(frozen=True)
@@ -63,7 +37,7 @@ class Rows:
         return len(self.user_id)
 
     def labels(self) -> NDArray[np.int8]:
-        """The labels, where the split has them."""
+        """The labels; ValueError if the split has none."""
         if self.label is None:
             raise ValueError("this split has no labels")
         return self.label
@@ -71,10 +45,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Examples:
-    """What a model is shown of rows, all (rows,): whose they are, the target, its levels, and the
-    span ``begin`` to ``end`` of ``Histories.items`` that is their history.
+    """What a model sees of rows, all (rows,): the user, the target item, its levels, and the range
+    ``begin`` to ``end`` of ``ChallengeData.histories.values`` that is their history.
 
-    ``user_id`` int64, ``item_id`` int32, levels int8, the span int64, ``label`` int8 or None.
+    ``user_id`` int64, ``item_id`` int32, levels int8, the range int64, ``label`` int8 or None.
     """
 
     user_id: NDArray[np.int64]
@@ -112,7 +86,7 @@ class Examples:
         return {k: v for k, v in vars(self).items() if v is not None}
 
     def chunks(self, positions: int) -> Iterator["Examples"]:
-        """Runs of consecutive examples, of about so many history positions and rows each."""
+        """Consecutive examples, with about ``positions`` history positions and rows together."""
         run = np.cumsum(self.lengths + 1) // positions
         cuts = [*(np.flatnonzero(np.diff(run)) + 1).tolist(), len(self)]
         begin = 0
@@ -125,15 +99,15 @@ class Examples:
 class ChallengeData:
     """A loaded data folder.
 
-    ``item_tags`` (n_items + 1, tags) int32, 0 = padding; ``item_emb`` (n_items + 1, d) float32,
-    item_info's own embedding; row 0 of both is the padding item. ``given`` names the embeddings of
-    item_emb.parquet that the folder holds. ``rows_fingerprint`` covers row keys and labels,
+    ``histories`` int32, one row a distinct history, oldest item first, no padding. ``item_tags``
+    (n_items + 1, tags) int32, 0 = padding; ``item_emb`` (n_items + 1, d) float32, item_info's own
+    embedding; row 0 of both is the padding item. ``rows_fingerprint`` covers row keys and labels,
     ``context_fingerprint`` everything else (levels, histories, tags, item_info's embedding).
     """
 
     folder: Path
     rows: Mapping[Split, Rows]
-    histories: Histories
+    histories: Ragged[np.int32]
     item_tags: NDArray[np.int32]
     item_emb: NDArray[np.float32]
     rows_fingerprint: str

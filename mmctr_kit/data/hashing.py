@@ -77,8 +77,8 @@ def among(values: NDArray[Key], ordered: NDArray[Key]) -> NDArray[np.bool_]:
     by_value = np.argsort(values)  # neighbours in, neighbours out: no cache misses
     asked = values[by_value]
     out = np.empty(len(values), np.bool_)
-    place = np.minimum(np.searchsorted(ordered, asked), len(ordered) - 1)
-    out[by_value] = ordered[place] == asked
+    position = np.minimum(np.searchsorted(ordered, asked), len(ordered) - 1)
+    out[by_value] = ordered[position] == asked
     return out
 
 

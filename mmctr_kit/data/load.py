@@ -1,7 +1,7 @@
-"""From a data folder to :class:`ChallengeData`: packed, in canonical order, and cached.
+"""Loads a data folder into :class:`ChallengeData`: in canonical order, deduplicated and cached.
 
-Histories and embeddings are assigned by id, never by position in a file. What would index out of
-range further down (an unknown item, a level of 12) is refused here in one line; ``mmctr-kit data
+Histories and embeddings are assigned by id, never by position in a file. A value that would index
+out of range later (an unknown item, a level of 12) is refused here in one line; ``mmctr-kit data
 check`` says more about such a folder.
 """
 
@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.cache import Arrays, cached
 from mmctr_kit.data.contract import FILES, N_LEVELS, PAD, SPLITS, File, GivenEmbedding, Split
-from mmctr_kit.data.dataset import ChallengeData, Histories, Rows
+from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.data.hashing import digest
-from mmctr_kit.data.packing import history_hashes, pack, share, take
+from mmctr_kit.data.packing import deduplicate, history_hashes, strip_padding
 from mmctr_kit.data.parquet import (
-    Ragged,
     column_names,
+    ints,
+    ragged,
     read_columns,
     read_table,
     read_vectors,
     require_folder,
 )
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError, UsageError
 
 _FORMAT = 1
@@ -36,10 +38,26 @@ MAX_SQUARED = 1e18
 
 
 def load(folder: Path) -> ChallengeData:
-    """The data folder, from the cache where the same content was loaded before.
+    """Load the challenge's rows, histories, tags and item_info's embedding.
 
-    Raises UsageError where there is no such folder, DataError where its content breaks the
-    contract.
+    The first call writes a cache (``MMCTR_KIT_CACHE``); later calls with the same content read it.
+
+    Parameters
+    ----------
+    folder
+        The folder that contains ``MicroLens_1M_x1/``.
+
+    Returns
+    -------
+    ChallengeData
+        Rows in canonical order, each distinct history once.
+
+    Raises
+    ------
+    UsageError
+        If there is no such folder.
+    DataError
+        If its content breaks the contract; ``mmctr-kit data check`` says more.
     """
     require_folder(folder)
     names = (*SPLITS, "item_info")
@@ -48,7 +66,7 @@ def load(folder: Path) -> ChallengeData:
     return ChallengeData(
         folder=folder,
         rows={s: _rows_from(arrays, s) for s in SPLITS},
-        histories=Histories(arrays["history_items"], arrays["history_offsets"]),
+        histories=Ragged(arrays["history_items"], arrays["history_offsets"]),
         item_tags=arrays["item_tags"],
         item_emb=arrays["item_emb"],
         rows_fingerprint=meta["rows"],
@@ -57,7 +75,7 @@ def load(folder: Path) -> ChallengeData:
 
 
 _PRIOR = 10.0
-"""Rows of the mean label that an item's own are added to: a rate of few rows says little."""
+"""An item's label mean is smoothed with this many rows of the overall mean."""
 
 _MAX_ITEM, _MANY_ROWS = 2**24, 2**19
 
@@ -66,14 +84,14 @@ def targets_of_test(
     folder: Path,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """(test rows,) in ID order: the target item, how often it is a target in train, and its mean
-    label there, drawn to the mean of all where these rows are few.
+    label there, smoothed towards the overall mean.
 
-    Reads these columns alone, without loading the rest.
+    Reads these columns only.
     """
     require_folder(folder)
     test = read_table(folder, FILES["test"], ("ID", "item_id"))
     item = np.asarray(test["item_id"])[np.argsort(np.asarray(test["ID"]))]
-    # What lies beyond the test rows' items, or beyond any sane id, counts as never seen.
+    # Items beyond those of the test rows, or beyond any sensible id, count as never seen.
     end = min(int(item.max(initial=0)) + 1, _MAX_ITEM)
     seen, liked = np.zeros(end + 1, np.int64), np.zeros(end + 1, np.int64)
     rows = positives = 0
@@ -84,33 +102,40 @@ def targets_of_test(
         seen += np.bincount(target[inside], minlength=end + 1)
         liked += np.bincount(target[inside & positive], minlength=end + 1)
     rate = (liked + _PRIOR * positives / max(rows, 1)) / (seen + _PRIOR)
-    place = np.where((item >= 0) & (item < end), item, end)
-    return item, seen[place].astype(np.float64), rate[place]
+    index = np.where((item >= 0) & (item < end), item, end)
+    return item, seen[index].astype(np.float64), rate[index]
 
 
 def load_given(data: ChallengeData, name: GivenEmbedding) -> NDArray[np.float32]:
     """(n_items + 1, d) float32: one of the embeddings in item_emb.parquet, padding row zero."""
-    file = FILES["item_emb"]
-    path = data.folder / file.path
+    path = data.folder / FILES["item_emb"].path
     column = f"item_emb_d128_{name}"
     if not path.is_file():
-        raise DataError(f"{path} is absent, so embedding '{name}' is not to be had; download it")
+        raise DataError(f"no file {path}, which holds embedding '{name}'; download it")
+
+    return load_vectors(data, "item_emb", column, "embedding")
+
+
+def load_vectors(data: ChallengeData, key: str, column: str, kind: str) -> NDArray[np.float32]:
+    """(n_items + 1, d) float32, memory-mapped: a vector column of the contract's file ``key``.
+
+    ``kind`` names the cache entry.
+    """
+    file = FILES[key]
 
     def build() -> tuple[Arrays, dict[str, Any]]:
         columns = read_table(data.folder, file, ("item_id", column))
-        ids, vectors = columns["item_id"], columns[column]
-        assert isinstance(ids, np.ndarray)
-        assert isinstance(vectors, Ragged)
+        ids, vectors = ints(columns["item_id"]), ragged(columns[column])
         return {"table": by_item_id(ids, vectors, data.n_items, f"{file.path}: {column}")}, {}
 
     settings = {"column": column, "items": data.n_items, "format": _FORMAT}
-    return cached("embedding", {"file": path}, settings, build)[0]["table"]
+    return cached(kind, {"file": data.folder / file.path}, settings, build)[0]["table"]
 
 
 def load_feature_levels(
     data: ChallengeData,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """(n_items + 1,) likes and views levels of item_feature; None where it does not hold them."""
+    """(n_items + 1,) likes and views levels of item_feature; None if it does not hold them."""
     file = FILES["item_feature"]
     path = data.folder / file.path
     names = ("item_id", "likes_level", "views_level")
@@ -118,16 +143,13 @@ def load_feature_levels(
         return None
 
     def build() -> tuple[Arrays, dict[str, Any]]:
-        columns = read_table(data.folder, file, names)
-        ids = columns["item_id"]
-        assert isinstance(ids, np.ndarray)
+        columns = {n: ints(v) for n, v in read_table(data.folder, file, names).items()}
         levels = {}
         for name in names[1:]:
             values = columns[name]
-            assert isinstance(values, np.ndarray)
             _require_range(name, values, file.path, data.n_items)
             one = Ragged(values.astype(np.float32), np.arange(len(values) + 1))
-            table = by_item_id(ids, one, data.n_items, f"{file.path}: {name}")
+            table = by_item_id(columns["item_id"], one, data.n_items, f"{file.path}: {name}")
             levels[name] = table[:, 0].astype(np.int64)
         return levels, {}
 
@@ -137,9 +159,9 @@ def load_feature_levels(
 
 
 def load_own(data: ChallengeData, path: Path) -> NDArray[np.float32]:
-    """(n_items + 1, d) float32 from a parquet file of one's own.
+    """(n_items + 1, d) float32 from a parquet file that the user made.
 
-    Its columns are item_id and vector, or those of an item_info file (as ``items export`` writes).
+    Its columns are item_id and vector, or item_info's (as ``items export`` writes them).
     """
     if not path.is_file():
         raise UsageError(f"no item-embedding file at '{path}' (recipe key items.file)")
@@ -149,9 +171,9 @@ def load_own(data: ChallengeData, path: Path) -> NDArray[np.float32]:
 
 
 def by_item_id(
-    ids: NDArray[np.int64], vectors: Ragged, n_items: int, where: str
+    ids: NDArray[np.int64], vectors: Ragged[np.float32], n_items: int, where: str
 ) -> NDArray[np.float32]:
-    """Vectors as a table by item id, row 0 zero; every item 1..n_items must be there once."""
+    """Vectors as a table by item id, row 0 zero; each item 1..n_items must occur once."""
     try:
         values = vectors.dense()
     except ValueError as e:
@@ -181,12 +203,12 @@ def by_item_id(
 def _build(folder: Path) -> tuple[Arrays, dict[str, Any]]:
     items = _read_items(folder)
     n_items = len(items["item_tags"]) - 1
-    splits = {s: _read_rows(folder, s, n_items) for s in SPLITS}
-    histories, index = share(
-        np.concatenate([splits[s].pop("items") for s in SPLITS]),
-        np.concatenate([splits[s].pop("lengths") for s in SPLITS]),
-    )
-    arrays = items | {"history_items": histories.items, "history_offsets": histories.offsets}
+    read = {s: _read_rows(folder, s, n_items) for s in SPLITS}
+    splits = {s: columns for s, (columns, _) in read.items()}
+    rows_histories = Ragged.concatenate([histories for _, histories in read.values()])
+    del read
+    histories, index = deduplicate(rows_histories)
+    arrays = items | {"history_items": histories.values, "history_offsets": histories.offsets}
     begin = 0
     for split, columns in splits.items():
         end = begin + len(columns["user_id"])
@@ -203,50 +225,42 @@ def _build(folder: Path) -> tuple[Arrays, dict[str, Any]]:
 def _read_items(folder: Path) -> Arrays:
     file = FILES["item_info"]
     columns = read_table(folder, file, ("item_id", "item_tags", "item_emb_d128"))
-    ids, tags, vectors = columns["item_id"], columns["item_tags"], columns["item_emb_d128"]
-    assert isinstance(ids, np.ndarray)
-    assert isinstance(tags, Ragged)
-    assert isinstance(vectors, Ragged)
+    ids, tags = ints(columns["item_id"]), ragged(columns["item_tags"])
     n_items = len(ids) - 1
     if n_items < 1 or not np.array_equal(np.sort(ids), np.arange(n_items + 1)):
         raise DataError(f"{file.path}: item_id is not 0..{n_items}; run 'mmctr-kit data check'")
-    strange = tags.values[(tags.values < 0) | (tags.values > MAX_TAG)]
-    if len(strange):
+    outside = tags.values[(tags.values < 0) | (tags.values > MAX_TAG)]
+    if len(outside):
         raise DataError(
-            f"{file.path}: item_tags holds {int(strange[0])}, expected tag ids 0..{MAX_TAG:,}; "
+            f"{file.path}: item_tags holds {int(outside[0])}, expected tag ids 0..{MAX_TAG:,}; "
             "renumber the tags 1, 2, 3, ..."
         )
     width = int(tags.lengths.max(initial=1))
     table = np.zeros((n_items + 1, width), np.int32)
-    row = np.repeat(ids, tags.lengths)
-    from_right = np.repeat(tags.offsets[1:], tags.lengths) - np.arange(len(tags.values))
-    table[row, width - from_right] = tags.values
+    table[ids] = tags.padded(width)
     table[PAD] = PAD
-    return {
-        "item_tags": table,
-        "item_emb": by_item_id(ids, vectors, n_items, f"{file.path}: item_emb_d128"),
-    }
+    vectors = ragged(columns["item_emb_d128"])
+    embedding = by_item_id(ids, vectors, n_items, f"{file.path}: item_emb_d128")
+    return {"item_tags": table, "item_emb": embedding}
 
 
-def _read_rows(folder: Path, split: Split, n_items: int) -> Arrays:
-    """The split's columns in canonical order, its histories packed row by row."""
+def _read_rows(folder: Path, split: Split, n_items: int) -> tuple[Arrays, Ragged[np.int32]]:
+    """The split's columns and each row's history, in canonical order."""
     file = FILES[split]
     parts: dict[str, list[NDArray[Any]]] = {}
+    histories: list[Ragged[np.int32]] = []
     for batch in read_columns(folder, file, file.column_names):
         for name, values in batch.items():
             if isinstance(values, Ragged):
-                items, lengths = pack(values, file.path, n_items)
-                parts.setdefault("items", []).append(items)
-                parts.setdefault("lengths", []).append(lengths)
+                histories.append(strip_padding(values, file.path, n_items))
             else:
-                assert isinstance(values, np.ndarray)
-                _require_range(name, values, file.path, n_items)
-                small = values if name in ("ID", "user_id") else values.astype(_DTYPES[name])
-                parts.setdefault(name, []).append(small)
+                column = ints(values)
+                _require_range(name, column, file.path, n_items)
+                parts.setdefault(name, []).append(column.astype(_DTYPES.get(name, np.int64)))
     if not parts:
         raise DataError(f"{file.path} holds no rows")
     columns = {name: np.concatenate(arrays) for name, arrays in parts.items()}
-    return _canonical(columns, file)
+    return _canonical(columns, Ragged.concatenate(histories), file)
 
 
 _DTYPES: dict[str, Any] = {
@@ -274,31 +288,30 @@ def _require_range(name: str, values: NDArray[np.int64], path: str, n_items: int
         )
 
 
-def _canonical(columns: Arrays, file: File) -> Arrays:
+def _canonical(
+    columns: Arrays, histories: Ragged[np.int32], file: File
+) -> tuple[Arrays, Ragged[np.int32]]:
     n = len(columns["user_id"])
-    offsets = np.concatenate([[0], np.cumsum(columns["lengths"])])
     if "ID" in columns:
         ids = columns.pop("ID")
         if not np.array_equal(np.sort(ids), np.arange(n)):
             raise DataError(f"{file.path}: ID is not 0..{n - 1}; run 'mmctr-kit data check'")
         order = np.argsort(ids)
     else:
-        order = _row_order(columns, offsets)
-    lengths = columns.pop("lengths")[order]
-    items = take(columns.pop("items"), offsets[order], lengths)
+        order = _row_order(columns, histories)
     columns = {name: array[order] for name, array in columns.items()}
     columns["occurrence"] = _occurrences(columns["user_id"], columns["item_id"])
-    return columns | {"items": items, "lengths": lengths}
+    return columns, histories.take(order)
 
 
-def _row_order(columns: Arrays, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions that put the rows into an order which depends on their content alone."""
+def _row_order(columns: Arrays, histories: Ragged[np.int32]) -> NDArray[np.int64]:
+    """Positions that put the rows into an order that depends on their content only."""
     names = ("views_level", "likes_level", "label", "item_id", "user_id")
     keys = [columns[n] for n in names]
     order = np.lexsort(keys)
     tied = np.logical_and.reduce([np.diff(k[order]) == 0 for k in keys])
     if tied.any():
-        order = np.lexsort((history_hashes(columns["items"], offsets), *keys))
+        order = np.lexsort((history_hashes(histories), *keys))
     return order
 
 

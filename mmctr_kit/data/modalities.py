@@ -1,4 +1,4 @@
-"""Which items lack a text or an image, or have a poor one, read off item_feature.parquet."""
+"""Texts and images of item_feature.parquet: their vectors, and which items lack a good one."""
 
 import hashlib
 import re
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from mmctr_kit.data.cache import Arrays, cached
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.load import by_item_id
-from mmctr_kit.data.parquet import Ragged, Values, column_names, read_columns, read_table
+from mmctr_kit.data.load import load_vectors
+from mmctr_kit.data.parquet import Values, column_names, ints, read_columns
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError
 
 _FORMAT = 1
@@ -23,15 +24,15 @@ _FILE = FILES["item_feature"]
 _BATCH_ROWS = 8192
 
 WEAK_TITLE_WORDS = 2
-"""A title of at most so many words is weak text."""
+"""A title with at most this many words is weak text."""
 
 _CJK = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-# Chinese and Japanese put no spaces between words: there a character counts as a word.
+# Chinese and Japanese put no spaces between words: each character counts as a word.
 _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
 
 
 class Quality(IntEnum):
-    """What an item has of a modality."""
+    """Whether an item has a good text or image, a weak one or none."""
 
     PRESENT = 0
     WEAK = 1
@@ -41,11 +42,11 @@ class Quality(IntEnum):
 @dataclass(frozen=True)
 class Coverage:
     """``text`` and ``image`` (n_items + 1,) int8 of :class:`Quality`, the padding item missing;
-    None where the folder does not tell. ``unknown``: what it does not tell, and why.
+    None if the folder does not say. ``unknown``: what it does not say, and why.
 
     Missing: the vector is all zeros, or item_feature lacks the item. Weak text: the title has at
-    most two words. Weak image: another item has exactly the same vector, as placeholder pictures
-    do. Norms are no criterion: BERT's and CLIP's hardly differ, and many tools normalise them.
+    most two words. Weak image: another item has exactly the same vector, as placeholder images
+    do. Norms are not used: BERT's and CLIP's hardly differ, and many tools normalise them.
     """
 
     text: NDArray[np.int8] | None
@@ -54,8 +55,11 @@ class Coverage:
 
 
 def item_coverage(data: ChallengeData) -> Coverage:
-    """The coverage of the folder's items. A file or column that is absent or broken makes the
-    modality unknown; it raises nothing, since no model need have used it."""
+    """The coverage of the folder's items.
+
+    A file or column that is absent or broken makes the modality unknown and raises nothing, since
+    the models may not have used it.
+    """
     path = data.folder / _FILE.path
     if not path.is_file():
         why = f"the data folder has no {_FILE.path}"
@@ -66,8 +70,8 @@ def item_coverage(data: ChallengeData) -> Coverage:
     if text is not None:
         title = _known(data, "item_title", "weak text", unknown)
         if title is not None:
-            little = (text == Quality.PRESENT) & (title == Quality.WEAK)
-            text = np.where(little, np.int8(Quality.WEAK), text)
+            weak = (text == Quality.PRESENT) & (title == Quality.WEAK)
+            text = np.where(weak, np.int8(Quality.WEAK), text)
     return Coverage(text, image, unknown)
 
 
@@ -90,12 +94,12 @@ def _known(
         settings = {"column": column, "items": data.n_items, "format": _FORMAT}
         return cached("coverage", {"file": path}, settings, build)[0]["quality"]
     except DataError as e:
-        unknown[what] = str(e).replace(f"{data.folder}/", "")  # a run names no folder of yours
+        unknown[what] = str(e).replace(f"{data.folder}/", "")  # a run does not name the data folder
         return None
 
 
 def _quality(data: ChallengeData, column: str) -> NDArray[np.int8]:
-    """(n_items + 1,) int8: what one column says of each item."""
+    """(n_items + 1,) int8: the Quality of each item by one column."""
     quality = np.full(data.n_items + 1, Quality.MISSING, np.int8)
     digest = np.zeros(data.n_items + 1, np.uint64)
     for ids, values in _batches(data, column):
@@ -106,17 +110,16 @@ def _quality(data: ChallengeData, column: str) -> NDArray[np.int8]:
             short = [words(str(title)) <= WEAK_TITLE_WORDS for title in values]
             quality[ids] = np.where(short, Quality.WEAK, Quality.PRESENT)
     if column == "img_emb_CLIPRN50":
-        there = np.flatnonzero(quality == Quality.PRESENT)
-        _, place, count = np.unique(digest[there], return_inverse=True, return_counts=True)
-        quality[there[count[place] > 1]] = Quality.WEAK
+        present = np.flatnonzero(quality == Quality.PRESENT)
+        _, group, size = np.unique(digest[present], return_inverse=True, return_counts=True)
+        quality[present[size[group] > 1]] = Quality.WEAK
     quality[0] = Quality.MISSING
     return quality
 
 
 def _batches(data: ChallengeData, column: str) -> Iterator[tuple[NDArray[np.int64], Values]]:
     for batch in read_columns(data.folder, _FILE, ("item_id", column), _BATCH_ROWS):
-        ids = batch["item_id"]
-        assert isinstance(ids, np.ndarray)
+        ids = ints(batch["item_id"])
         wrong = (ids < 0) | (ids > data.n_items)
         if wrong.any():
             raise DataError(
@@ -125,13 +128,13 @@ def _batches(data: ChallengeData, column: str) -> Iterator[tuple[NDArray[np.int6
         yield ids, batch[column]
 
 
-def _any(vectors: Ragged) -> NDArray[np.bool_]:
+def _any(vectors: Ragged[np.float32]) -> NDArray[np.bool_]:
     """(rows,) whether a vector has a value that is not zero."""
     before = np.concatenate([[0], np.cumsum(vectors.values != 0)])
     return np.asarray(before[vectors.offsets[1:]] > before[vectors.offsets[:-1]])
 
 
-def _digests(vectors: Ragged) -> NDArray[np.uint64]:
+def _digests(vectors: Ragged[np.float32]) -> NDArray[np.uint64]:
     """(rows,) 64 bits of each vector's content."""
     ends = vectors.offsets.tolist()
     parts = [
@@ -146,8 +149,8 @@ COLUMNS: dict[Modality, str] = {"text": "txt_emb_BERT", "image": "img_emb_CLIPRN
 
 
 def held_modalities(data: ChallengeData) -> tuple[Modality, ...]:
-    """The modalities whose column item_feature.parquet has, text first; none without the file."""
-    path = data.folder / FILES["item_feature"].path
+    """The modalities for which item_feature.parquet has a column, text first."""
+    path = data.folder / _FILE.path
     columns = column_names(path) if path.is_file() else []
     return tuple(m for m, column in COLUMNS.items() if column in columns)
 
@@ -156,26 +159,16 @@ def load_modality(data: ChallengeData, modality: Modality) -> NDArray[np.float32
     """(n_items + 1, d) float32, memory-mapped: BERT's vectors of titles or CLIP's of images.
 
     Row 0, the padding item, is zero, and so is the row of an item whose file entry is all zeros
-    (a missing title or image). Raises DataError where the folder does not hold the modality, or
-    holds it for other items than 1..n_items.
+    (a missing title or image). Raises DataError if the folder does not hold the modality, or holds
+    it for other items than 1..n_items.
     """
-    file, column = FILES["item_feature"], COLUMNS[modality]
-    path = data.folder / file.path
-    held = held_modalities(data)
-    if modality not in held:
-        why = f"{file.path} lacks {column}" if path.is_file() else f"it lacks {file.path}"
-        use = held[0] if held else "item_info"
+    column, path = COLUMNS[modality], data.folder / _FILE.path
+    available = held_modalities(data)
+    if modality not in available:
+        why = f"{_FILE.path} lacks {column}" if path.is_file() else f"it lacks {_FILE.path}"
+        use = available[0] if available else "item_info"
         raise DataError(
             f"the folder has no {modality} embedding ({why}); use items.embedding: {use}"
         )
 
-    def build() -> tuple[Arrays, dict[str, Any]]:
-        columns = read_table(data.folder, file, ("item_id", column))
-        ids, vectors = columns["item_id"], columns[column]
-        assert isinstance(ids, np.ndarray)
-        assert isinstance(vectors, Ragged)
-        where = f"{file.path}: {column}"
-        return {"table": by_item_id(ids, vectors, data.n_items, where)}, {}
-
-    settings = {"column": column, "items": data.n_items, "format": _FORMAT}
-    return cached("modality", {"file": path}, settings, build)[0]["table"]
+    return load_vectors(data, "item_feature", column, "modality")

@@ -1,12 +1,11 @@
 """Raw parquet to NumPy, by value: the only code that opens the challenge's parquet files.
 
-Array columns turn up as fixed-size arrays, as lists and as large lists, of any integer or float
-width; all of them become one :class:`Ragged`. Integers become int64, whatever width they had;
-a float column that holds whole numbers counts as integers. A text that is null is empty.
+Array columns are stored as fixed-size arrays, as lists or as large lists, of any integer or float
+width; all of them become one :class:`~mmctr_kit.data.ragged.Ragged`. Integers of any width become
+int64; a float column that holds whole numbers counts as integers. A text that is null is empty.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,47 +15,31 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mmctr_kit.data.contract import FILES, Column, ColumnKind, File
+from mmctr_kit.data.contract import FILES, Column, File
 from mmctr_kit.data.path_hints import not_parquet, refuse_neighbour
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError, UsageError, plural
 
 BATCH_ROWS = 65_536
 
 
-@dataclass(frozen=True)
-class Ragged:
-    """One array a row: row ``i`` is ``values[offsets[i]:offsets[i + 1]]``.
-
-    ``values`` (total,) int64 or float32; ``offsets`` (rows + 1,) int64, starting at 0.
-    """
-
-    values: NDArray[np.int64] | NDArray[np.float32]
-    offsets: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        return np.diff(self.offsets)
-
-    def dense(self, width: int | None = None) -> NDArray[np.int64] | NDArray[np.float32]:
-        """(rows, width) where every row has the same length (``width`` if given).
-
-        Raises ValueError where rows differ in length.
-        """
-        lengths = self.lengths
-        found = int(lengths[0]) if len(lengths) else (width or 0)
-        if (lengths != found).any() or (width is not None and found != width):
-            raise ValueError(f"rows of {lengths.min()} to {lengths.max()} values")
-        return self.values.reshape(len(self), found)
+Values = NDArray[np.int64] | list[str] | Ragged[Any]
 
 
-Values = NDArray[np.int64] | list[str] | Ragged
+def ints(values: Values) -> NDArray[np.int64]:
+    """A column of integers, narrowed for the type checker."""
+    assert isinstance(values, np.ndarray)
+    return values
+
+
+def ragged(values: Values) -> Ragged[Any]:
+    """A column of arrays, narrowed for the type checker."""
+    assert isinstance(values, Ragged)
+    return values
 
 
 def require_folder(folder: Path) -> Path:
-    """The data folder itself, or one line that says what a data folder is."""
+    """The folder, if it holds the needed files; else an error that says what a data folder is."""
     if not folder.is_dir():
         raise UsageError(f"no data folder at '{folder}'; expected the folder of the download")
     refuse_neighbour(folder)
@@ -68,27 +51,28 @@ def require_folder(folder: Path) -> Path:
         )
     if missing:
         raise DataError(
-            f"'{folder}' lacks {', '.join(missing)}; DATA is the folder that holds MicroLens_1M_x1/"
+            f"'{folder}' lacks {', '.join(missing)}; DATA is the folder that contains "
+            "MicroLens_1M_x1/"
         )
     return folder
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
-    """The open file; DataError where it is no readable parquet file."""
+    """The open file; DataError if it is not a readable parquet file."""
     try:
         return pq.ParquetFile(path)
     except FileNotFoundError as e:
         raise DataError(f"{path} does not exist") from e
     except UnicodeEncodeError as e:
         raise DataError(
-            f"the path {path} is no UTF-8, which parquet readers expect; rename it, or set LC_ALL "
+            f"the path {path} is not UTF-8, which parquet readers expect; rename it, or set LC_ALL "
             "to a UTF-8 locale"
         ) from e
     except (pa.ArrowException, OSError) as e:
         if known := not_parquet(path):
-            raise DataError(f"{path} is {known[0]}, no parquet file; {known[1]}") from e
+            raise DataError(f"{path} is {known[0]}, not a parquet file; {known[1]}") from e
         raise DataError(
-            f"{path} is not a readable parquet file ({_first_line(e)}); download it again"
+            f"{path} is not a readable parquet file ({first_line(e)}); download it again"
         ) from e
 
 
@@ -114,36 +98,34 @@ def read_columns(
                 yield {n: to_numpy(batch.column(n), columns[n], f"{file.path}: {n}") for n in names}
         except (pa.ArrowException, OSError) as e:
             raise DataError(
-                f"{file.path} breaks off while read ({_first_line(e)}); download it again"
+                f"{file.path} breaks off while read ({first_line(e)}); download it again"
             ) from e
 
 
 def read_table(folder: Path, file: File, names: Sequence[str]) -> dict[str, Values]:
     """The named columns of a whole file at once (for the files that fit easily)."""
     batches = list(read_columns(folder, file, names))
-    if not batches:
-        kinds = {c.name: c.kind for c in file.columns}
-        return {n: _empty(kinds[n]) for n in names}
+    if not batches:  # the file has no row
+        columns = {c.name: c for c in file.columns}
+        return {n: _empty(columns[n]) for n in names}
     return {n: _concatenate([b[n] for b in batches]) for n in names}
 
 
-def read_vectors(path: Path, id_name: str, vector_name: str) -> tuple[NDArray[np.int64], Ragged]:
+def read_vectors(
+    path: Path, id_name: str, vector_name: str
+) -> tuple[NDArray[np.int64], Ragged[np.float32]]:
     """Ids (rows,) and float vectors of a parquet file outside the challenge's layout."""
     with open_parquet(path) as handle:
         _require_columns(handle, (id_name, vector_name), str(path))
         try:
             table = handle.read(columns=[id_name, vector_name]).combine_chunks()
         except (pa.ArrowException, OSError) as e:
-            raise DataError(f"{path} breaks off while read ({_first_line(e)})") from e
-    ids = to_numpy(_one_chunk(table.column(id_name)), Column(id_name, "int"), f"{path}: {id_name}")
-    vectors = to_numpy(
-        _one_chunk(table.column(vector_name)),
-        Column(vector_name, "floats"),
-        f"{path}: {vector_name}",
+            raise DataError(f"{path} breaks off while read ({first_line(e)})") from e
+    ids, vectors = (
+        to_numpy(_one_chunk(table.column(column.name)), column, f"{path}: {column.name}")
+        for column in (Column(id_name, "int"), Column(vector_name, "floats"))
     )
-    assert isinstance(ids, np.ndarray)
-    assert isinstance(vectors, Ragged)
-    return ids, vectors
+    return ints(ids), ragged(vectors)
 
 
 def to_numpy(array: pa.Array, column: Column, where: str) -> Values:
@@ -157,7 +139,7 @@ def to_numpy(array: pa.Array, column: Column, where: str) -> Values:
     return _ragged(array, column.kind == "ints", where)
 
 
-def _ragged(array: pa.Array, whole: bool, where: str) -> Ragged:
+def _ragged(array: pa.Array, whole: bool, where: str) -> Ragged[Any]:
     kind = array.type
     if pa.types.is_fixed_size_list(kind):
         flat = array.flatten()
@@ -173,7 +155,7 @@ def _ragged(array: pa.Array, whole: bool, where: str) -> Ragged:
             f"{where} holds {plural(flat.null_count, 'null')} inside its arrays; expected none"
         )
     if len(flat) == 0:
-        # Whoever wrote empty arrays alone may not have known their type.
+        # A file with empty arrays only may have any type.
         return Ragged(_no_values(whole), offsets)
     if whole:
         return Ragged(_integers(flat, where), offsets)
@@ -208,25 +190,18 @@ def _without_pandas(array: pa.Array) -> NDArray[Any]:
 
 
 def _require_columns(handle: pq.ParquetFile, names: Sequence[str], where: str) -> None:
-    found = handle.schema_arrow.names
+    present = handle.schema_arrow.names
     for name in names:
-        if found.count(name) != 1:
-            fault = f"holds column {name} twice" if name in found else f"lacks column {name}"
+        if present.count(name) != 1:
+            fault = f"holds column {name} twice" if name in present else f"lacks column {name}"
             raise DataError(
-                f"{where} {fault}; expected {', '.join(names)}, found {', '.join(found)}"
+                f"{where} {fault}; expected {', '.join(names)}, found {', '.join(present)}"
             )
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
-
-
-def _empty(kind: ColumnKind) -> Values:
-    if kind == "text":
-        return []
-    if kind == "int":
-        return np.zeros(0, np.int64)
-    return Ragged(_no_values(kind == "ints"), np.zeros(1, np.int64))
+def first_line(error: Exception) -> str:
+    """The first line of an error's text; its type's name if it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _no_values(whole: bool) -> NDArray[np.int64] | NDArray[np.float32]:
@@ -237,15 +212,17 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
 
 
+def _empty(column: Column) -> Values:
+    if column.kind == "text":
+        return []
+    if column.kind == "int":
+        return np.zeros(0, np.int64)
+    return Ragged(_no_values(column.kind == "ints"), np.zeros(1, np.int64))
+
+
 def _concatenate(parts: list[Values]) -> Values:
     if isinstance(parts[0], np.ndarray):
-        return np.concatenate([p for p in parts if isinstance(p, np.ndarray)])
+        return np.concatenate([ints(p) for p in parts])
     if isinstance(parts[0], list):
         return [v for p in parts if isinstance(p, list) for v in p]
-    ragged = [p for p in parts if isinstance(p, Ragged)]
-    starts = np.cumsum([0, *(len(p.values) for p in ragged)])
-    offsets = [p.offsets[:-1] + s for p, s in zip(ragged, starts[:-1], strict=True)]
-    return Ragged(
-        np.concatenate([p.values for p in ragged]),
-        np.concatenate([*offsets, starts[-1:]]).astype(np.int64),
-    )
+    return Ragged.concatenate([ragged(p) for p in parts])

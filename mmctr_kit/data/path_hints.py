@@ -1,4 +1,5 @@
-"""What was meant: the data folder beside the one named, the file that something else stands for."""
+"""Hints for wrong paths: the data folder is one level up or down, or the file is a Git LFS pointer,
+a zip, an HTML page."""
 
 import os
 from collections.abc import Iterator
@@ -9,10 +10,10 @@ from mmctr_kit.errors import UsageError
 
 _NEEDED = [Path(f.path) for f in FILES.values() if f.needed]
 _FOLDER = _NEEDED[0].parent
-_SEEN = 100
-"""Folders below the one named that are looked into."""
+_MOST = 100
+"""Number of folders below the named one that are searched."""
 
-_UNPACK = "unpack it and put the file in its place"
+_UNPACK = "unpack it and use the file inside"
 _MAGIC = (
     (b"version https://git-lfs", "a Git LFS pointer", "fetch what it stands for: git lfs pull"),
     (b"PK\x03\x04", "a zip archive", _UNPACK),
@@ -23,27 +24,26 @@ _MAGIC = (
 
 
 def refuse_neighbour(folder: Path) -> None:
-    """Raises UsageError where ``folder`` holds no needed file in its place, but the folder above it
-    or one below does, or where such files lie there without a folder of their own."""
+    """Raises UsageError if ``folder`` is not a data folder, but the one above or below it is, or
+    if they hold the files without the folder MicroLens_1M_x1."""
     if _in_place(folder):
         return
     near = list(_near(folder))
-    held = [other for other in near if _in_place(other)]
-    if held:
-        best = max(held, key=_in_place)
-        raise UsageError(f"'{folder}' is no data folder, but '{best}' is; name that")
+    if others := [other for other in near if _in_place(other)]:
+        best = max(others, key=_in_place)
+        raise UsageError(f"'{folder}' is not a data folder, but '{best}' is: use that one")
     for where in (folder, *near):
-        found = [p.name for p in _NEEDED if _is_file(where / p.name)]
-        if len(found) > 1:
+        misplaced = [p.name for p in _NEEDED if _is_file(where / p.name)]
+        if len(misplaced) > 1:
             root = where if where == folder.resolve().parent else folder
             raise UsageError(
-                f"'{folder}' is no data folder: {', '.join(found)} lie in '{where}' itself; move "
-                f"them to '{root / _FOLDER}' and name '{root}'"
+                f"'{folder}' is not a data folder: {', '.join(misplaced)} are in '{where}' "
+                f"itself; move them to '{root / _FOLDER}' and use '{root}'"
             )
 
 
 def not_parquet(path: Path) -> tuple[str, str] | None:
-    """What a file is instead, and what to do about it; None where its first bytes tell nothing."""
+    """What a file is instead, and what to do about it; None if its first bytes do not show it."""
     try:
         with path.open("rb") as file:
             start = file.read(256).lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -57,7 +57,7 @@ def _in_place(folder: Path) -> int:
 
 
 def _is_file(path: Path) -> bool:
-    """False, too, for what may not be looked at, where pathlib raises."""
+    """Whether it is a file; False without permission to look, where pathlib would raise."""
     return os.path.isfile(path)
 
 
@@ -69,4 +69,4 @@ def _near(folder: Path) -> Iterator[Path]:
         below = sorted(p for p in folder.iterdir() if p.is_dir() and p.name != "data")
     except OSError:
         return
-    yield from below[:_SEEN]
+    yield from below[:_MOST]

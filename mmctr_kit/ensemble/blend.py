@@ -1,4 +1,4 @@
-"""Blend a stack of runs into one, with a score that the blend's own fitting has not flattered."""
+"""Blend a stack of runs into one, scored on users that each fit has not seen."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,39 +8,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.ensemble.crossfit import CrossFit
-from mmctr_kit.ensemble.diversity import correlations, what_each_adds
+from mmctr_kit.ensemble.diversity import correlations, leave_one_out_gain
 from mmctr_kit.ensemble.methods.average import mean_without_oof, rank_without_oof
 from mmctr_kit.ensemble.methods.catalogue import (
     METHODS,
     WITH_CONTEXT,
+    BlendInput,
     Fitted,
     Method,
     OofRows,
-    Shown,
 )
-from mmctr_kit.ensemble.methods.scale import Line, apply_lines, fit_lines
-from mmctr_kit.ensemble.select import choose
+from mmctr_kit.ensemble.methods.scale import PlattScaling, apply_scalings, fit_scalings
 from mmctr_kit.ensemble.stack import Stack
-from mmctr_kit.errors import RunError, UsageError
+from mmctr_kit.errors import RunError, UsageError, plural
 from mmctr_kit.metrics.auc import AucSample
-from mmctr_kit.metrics.chance import errors_above_chance
-from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.chance import z_above_chance
+from mmctr_kit.metrics.estimate import Estimate, required_z
+
+CHANCE_Z = 3.0
+"""Unless a method is this many standard errors above 0.5, there is no signal to choose by."""
 
 
 @dataclass(frozen=True, eq=False)
 class Blend:
-    """A blend: again logits of OOF, valid and test rows, so that it can be blended itself.
+    """A blend: logits of OOF, valid and test rows like a run's, so that it can be blended again.
 
-    method: the one used; reason: one line that says why.
+    method: the one used; reason: one sentence that says why; note: what its fit has chosen, or "".
     oof (n,) float64 logits, each row from a fit on other users; None without OOF.
     valid (k, n_valid), test (k, n_test) float64 logits, a row for each fold model: average them
-    over the folds (axis 0) for the prediction. mean_valid: what the mean gives for valid, where
+    over the folds (axis 0) for the prediction. mean_valid: the plain mean's logits for valid, if
     another method is used.
-    weights: of each run, None where the method has none.
-    scores: mean fold AUC of each tried method's cross-fitted OOF; differences: to that of the
-    mean, paired. Both with errors clustered by user; empty without OOF.
-    above_chance: errors by which each method's score lies above 0.5, counted by user and item.
-    note: what the method chose in fitting, in a few words, or empty.
+    weights: by run, None if the method has none.
+    scores: mean fold AUC of each tried method's cross-fitted OOF; differences: to the plain mean,
+    paired; standard errors clustered by user. above_chance: standard errors by which each score
+    lies above 0.5, counted by user and item. All three are empty without OOF.
     correlation (m, m): Spearman's between the runs; adds: what each run adds to the blend's
     cross-fitted AUC, paired; empty for one run, and without OOF.
     """
@@ -61,11 +62,11 @@ class Blend:
 
 
 def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blend:
-    """Blend ``stack`` by ``method``; ``auto`` tries all and keeps the mean unless one is better.
+    """Blend ``stack`` by ``method``; ``auto`` tries all and uses the mean unless one is better.
 
-    Every method is fitted on four fifths of the users and scored on the rest, five times; what is
-    applied to valid and test is fitted on all of OOF. Same seed, same bits.
-    Raises RunError where the method needs OOF and there is none, or users are too few.
+    Every method is fitted on four fifths of the users and scored on the rest, five times; the fit
+    for valid and test uses all of OOF. Equal seeds give equal bits.
+    Raises RunError if the method needs OOF and there is none, or users are too few.
     """
     require_method(method, stack.oof is not None, stack.context is not None)
     if stack.oof is None:
@@ -78,34 +79,30 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
         stack.user.astype(np.int64, copy=False),
         None if stack.context is None else stack.context.oof,
     )
-    lines = fit_lines(rows.label, stack.oof)
-    crossed = CrossFit.fit(rows, tried, lines, seed)
+    scalings = fit_scalings(rows.label, stack.oof)
+    crossed = CrossFit.fit(rows, tried, scalings, seed)
     sample = AucSample(rows.label, rows.user, rows.fold)
-    influences = {name: sample.influence(crossed.logits(name)) for name in tried}
+    logits = {name: crossed.logits(name) for name in tried}
+    influences = {name: sample.influence(x) for name, x in logits.items()}
     scores = {name: sample.estimate(x) for name, x in influences.items()}
+    mean = influences["mean"]
     differences: dict[Method, Estimate] = {
-        name: sample.difference(x, influences["mean"])
-        for name, x in influences.items()
-        if name != "mean"
+        name: sample.difference(x, mean) for name, x in influences.items() if name != "mean"
     }
     above_chance = {
-        name: errors_above_chance(score, rows.label, crossed.logits(name), rows.fold, stack.item)
-        for name, score in scores.items()
+        m: z_above_chance(scores[m], sample.row_influence(x), stack.item) for m, x in logits.items()
     }
     used, reason = _decide(method, above_chance, differences)
-    oof = crossed.logits(used)
-    adds = what_each_adds(crossed, used, oof)
-    scaled = replace(rows, logits=apply_lines(lines, rows.logits))
+    scaled = replace(rows, logits=apply_scalings(scalings, rows.logits))
     fitted = METHODS[used](scaled, seed)
-    mean = None if used == "mean" else METHODS["mean"](scaled, seed)
-    valid, test = (
-        (None, None) if stack.context is None else (stack.context.valid, stack.context.test)
-    )
+    valid, test = _apply_to_folds(fitted, scalings, stack)
+    plain = None if used == "mean" else METHODS["mean"](scaled, seed)
+    adds = leave_one_out_gain(crossed, used, logits[used])
     return Blend(
         used,
-        oof,
-        _apply_to_folds(fitted, lines, stack.valid, valid),
-        _apply_to_folds(fitted, lines, stack.test, test),
+        logits[used],
+        valid,
+        test,
         None if fitted.weights is None else _named(stack.names, fitted.weights),
         scores,
         differences,
@@ -114,19 +111,48 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
         fitted.note,
         correlations(stack),
         {stack.names[run]: gain for run, gain in adds.items()},
-        None if mean is None else _apply_to_folds(mean, lines, stack.valid, valid),
+        None if plain is None else _apply_to_folds(plain, scalings, stack)[0],
     )
 
 
 def require_method(method: Literal["auto"] | Method, with_oof: bool, with_context: bool) -> None:
-    """RunError where the method needs an OOF that is not there, UsageError where a context."""
+    """RunError if the method needs OOF and there is none, UsageError if it needs context."""
     if not with_oof and method not in ("auto", "mean", "rank"):
         raise RunError(
-            f"method '{method}' learns from OOF predictions, found a run without: "
+            f"method '{method}' learns from OOF predictions, but a run has none: "
             "use --method mean or rank, or leave that run out"
         )
     if method == WITH_CONTEXT and not with_context:
-        raise UsageError(f"--method {method} looks at the rows themselves: add --data DATA")
+        raise UsageError(f"--method {method} uses features of the rows: add --data DATA")
+
+
+def select_method(
+    above_chance: Mapping[Method, float], differences: Mapping[Method, Estimate]
+) -> tuple[Method, str]:
+    """The method that ``auto`` uses, the plain mean unless another is better, and why.
+
+    above_chance: how many standard errors each method's cross-fitted AUC lies above 0.5
+    (:mod:`mmctr_kit.metrics.chance`); differences: of each other method to the mean, paired.
+    Of the methods that pass, the one with the largest difference is used. If nothing is clear of
+    0.5, differences do not count: with fold models that only memorise, their SEs are too small.
+    """
+    if not differences:
+        return "mean", "Only one run given, so the blend equals it. Pass two or more."
+    if not any(z > CHANCE_Z for z in above_chance.values()):
+        why = f"no method's OOF AUC is {CHANCE_Z:.0f} standard errors above 0.5"
+        return "mean", f"Kept the plain mean: {why}."
+    needed = required_z(len(differences))
+    passed = [name for name, d in differences.items() if d.z(0.0) > needed]
+    best = max(passed or differences, key=lambda name: differences[name].value)
+    gain, corrected = (
+        differences[best],
+        f"after correcting for {plural(len(differences), 'method')}",
+    )
+    if not passed:
+        why = f"{best} is {gain.signed()} over it, less than the {needed:.1f} standard errors"
+        return "mean", f"Kept the plain mean: {why} required {corrected}."
+    z = f"{gain.z(0.0):.1f} standard errors; {needed:.1f} required {corrected}"
+    return best, f"Chose {best}: OOF AUC {gain.signed()} over the plain mean ({z})."
 
 
 def _tried(stack: Stack, method: Literal["auto"] | Method) -> list[Method]:
@@ -143,43 +169,48 @@ def _decide(
     differences: Mapping[Method, Estimate],
 ) -> tuple[Method, str]:
     if method == "auto":
-        if not differences:
-            return "mean", "mean: one run alone, nothing to choose"
-        return choose(above_chance, differences, "mean")
-    against = f", {differences[method].signed()} over mean" if method != "mean" else ""
-    return method, f"{method}: as asked{against}"
+        return select_method(above_chance, differences)
+    if method == "mean":
+        return method, "Used mean, as asked."
+    gain = differences[method].signed()
+    return method, f"Used {method}, as asked: OOF AUC {gain} over the plain mean."
 
 
 def _apply_to_folds(
-    fitted: Fitted,
-    lines: list[Line],
-    logits: NDArray[np.float64],
-    context: NDArray[np.float32] | None,
-) -> NDArray[np.float64]:
-    """(k, rows) from logits (m, k, rows): fold model by fold model."""
-    _, folds, rows = logits.shape
-    out = np.empty((folds, rows))
-    for f in range(folds):
-        scaled = apply_lines(lines, logits[:, f])
-        known = None if context is None else context[f]
-        out[f] = fitted.apply(Shown(scaled, np.full(rows, f, dtype=np.int16), known))
-    return out
+    fitted: Fitted, scalings: list[PlattScaling], stack: Stack
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(k, n_valid) and (k, n_test) logits, fold model by fold model."""
+    context = stack.context
+    blended = []
+    for logits, features in (
+        (stack.valid, None if context is None else context.valid),
+        (stack.test, None if context is None else context.test),
+    ):
+        _, folds, rows = logits.shape
+        out = np.empty((folds, rows))
+        for f in range(folds):
+            scaled = apply_scalings(scalings, logits[:, f])
+            fold = np.full(rows, f, dtype=np.int16)
+            out[f] = fitted.apply(
+                BlendInput(scaled, fold, None if features is None else features[f])
+            )
+        blended.append(out)
+    return blended[0], blended[1]
 
 
 def _blend_without_oof(stack: Stack, method: Literal["auto"] | Method) -> Blend:
     used: Method = "rank" if method == "rank" else "mean"
-    known = stack.valid.shape[2] > 0
+    with_valid = stack.valid.shape[2] > 0
     valid = np.zeros((stack.folds, 0))
     if used == "rank":
         test = rank_without_oof(stack.test)
-        valid = rank_without_oof(stack.valid) if known else valid
+        valid = rank_without_oof(stack.valid) if with_valid else valid
     else:
-        spread_of = stack.valid if known else stack.test
+        spread_of = stack.valid if with_valid else stack.test
         test = mean_without_oof(stack.test, spread_of)
-        valid = mean_without_oof(stack.valid, spread_of) if known else valid
-    reason = f"{used}: a run has no OOF, so no method could be scored"
-    equal = np.full(stack.runs, 1.0 / stack.runs)
-    weights = _named(stack.names, equal)
+        valid = mean_without_oof(stack.valid, spread_of) if with_valid else valid
+    reason = f"Used {used}: a run has no OOF predictions, so no method could be scored."
+    weights = _named(stack.names, np.full(stack.runs, 1.0 / stack.runs))
     related = correlations(stack)
     return Blend(used, None, valid, test, weights, {}, {}, {}, reason, "", related, {})
 

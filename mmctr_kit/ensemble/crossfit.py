@@ -1,4 +1,4 @@
-"""Every method fitted on some users and applied to the others, so that no score is flattered."""
+"""Cross-fitting: each method is fitted on some users and scored on the others."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.folds import user_folds
-from mmctr_kit.ensemble.methods.catalogue import METHODS, Fitted, Method, OofRows, Shown
-from mmctr_kit.ensemble.methods.scale import Line, apply_lines, fit_lines
+from mmctr_kit.ensemble.methods.catalogue import METHODS, BlendInput, Fitted, Method, OofRows
+from mmctr_kit.ensemble.methods.scale import PlattScaling, apply_scalings, fit_scalings
 from mmctr_kit.errors import RunError
 
 GROUPS = 5
 _GROUP_SEED = 0x57AC_5EED
 """Keeps the cross-fitting groups independent of the folds, whatever the folds' seed."""
 
-Apply = Callable[[Fitted, Shown], NDArray[np.float64]]
+Apply = Callable[[Fitted, BlendInput], NDArray[np.float64]]
 
 
 def user_groups(user: NDArray[np.int64], seed: int) -> NDArray[np.int16]:
@@ -25,90 +25,84 @@ def user_groups(user: NDArray[np.int64], seed: int) -> NDArray[np.int16]:
 
 @dataclass(frozen=True, eq=False)
 class CrossFit:
-    """The methods fitted once without each group of users, on the runs' own logits ``rows``.
+    """The methods fitted once without each group of users, on the runs' unscaled logits ``rows``.
 
-    group (n,): the group of each row; lines[g]: the runs' common scale, and fitted[g]: the
-    methods, of the fit without group g (None where it has no rows).
+    group (n,): the group of each row; scalings[g]: the runs' common scale, and fitted[g]: the
+    methods, fitted without group g (None if the group has no rows).
     """
 
     rows: OofRows
     group: NDArray[np.int16]
-    lines: tuple[list[Line] | None, ...]
+    scalings: tuple[list[PlattScaling] | None, ...]
     fitted: tuple[dict[Method, Fitted] | None, ...]
 
     @classmethod
     def fit(
-        cls, rows: OofRows, methods: Sequence[Method], start: list[Line], seed: int
+        cls, rows: OofRows, methods: Sequence[Method], start: list[PlattScaling], seed: int
     ) -> "CrossFit":
-        """``start`` is the runs' scale on all rows, which saves most of the work.
+        """Fit ``methods`` without each group; ``start``, the scale on all rows, saves most work.
 
-        Raises RunError where a part lacks a class in a fold.
+        Raises RunError if a fold lacks a class when a group is left out.
         """
         group = user_groups(rows.user, seed)
-        lines: list[list[Line] | None] = []
+        scalings: list[list[PlattScaling] | None] = []
         fitted: list[dict[Method, Fitted] | None] = []
         for g in range(GROUPS):
             outside = np.flatnonzero(group != g)
             if len(outside) == len(group):
-                lines.append(None)
+                scalings.append(None)
                 fitted.append(None)
                 continue
-            _enough(rows.label[outside], rows.fold[outside], rows.fold)
-            part = take_rows(rows, outside)
-            scale = fit_lines(part.label, part.logits, start)
-            part = replace(part, logits=apply_lines(scale, part.logits))
-            lines.append(scale)
+            _require_both_labels(rows.label[outside], rows.fold[outside], rows.fold)
+            part = rows.take(outside)
+            scale = fit_scalings(part.label, part.logits, start)
+            part = replace(part, logits=apply_scalings(scale, part.logits))
+            scalings.append(scale)
             fitted.append({method: METHODS[method](part, seed) for method in methods})
-        return cls(rows, group, tuple(lines), tuple(fitted))
+        return cls(rows, group, tuple(scalings), tuple(fitted))
 
     def logits(self, method: Method) -> NDArray[np.float64]:
         """(n,) logits, every row predicted by a fit on the other groups' users."""
-        return self._predict(method, lambda fitted, shown: fitted.apply(shown), None)
+        return self._predict(method, lambda fitted, rows: fitted.apply(rows), None)
 
     def without(
         self, method: Method, run: int, inside: NDArray[np.bool_] | None
     ) -> NDArray[np.float64]:
-        """(rows,) the same without a run, of all rows or of those ``inside`` (n,)."""
-        return self._predict(method, lambda fitted, shown: fitted.without(shown, run), inside)
+        """(rows,) :meth:`logits` without a run, for all rows or those ``inside`` (n,)."""
+        return self._predict(method, lambda fitted, rows: fitted.without(rows, run), inside)
 
     def _predict(
         self, method: Method, apply: Apply, inside: NDArray[np.bool_] | None
     ) -> NDArray[np.float64]:
-        """A group's logits are shifted to the common mean.
+        """The cross-fitted logits, each group's shifted to the common mean.
 
-        Without that the fits' intercepts, low where the group left out has many positives, would
-        rank the groups against their labels and push an uninformative blend below 0.5. The shift
-        looks at no label.
+        Otherwise the fits' intercepts, low if the group left out has many positives, would rank the
+        groups against their labels and push an uninformative blend below 0.5. The shift uses no
+        label.
         """
         group = self.group if inside is None else np.where(inside, self.group, -1)
         crossed, means = np.empty(len(group)), np.zeros(GROUPS)
-        for g, (lines, fitted) in enumerate(zip(self.lines, self.fitted, strict=True)):
-            own = np.flatnonzero(group == g)
-            if lines is None or fitted is None or len(own) == 0:
+        for g, (scalings, fitted) in enumerate(zip(self.scalings, self.fitted, strict=True)):
+            rows = np.flatnonzero(group == g)
+            if scalings is None or fitted is None or len(rows) == 0:
                 continue
-            part = take_rows(self.rows, own)
-            shown = replace(part, logits=apply_lines(lines, part.logits)).shown()
-            crossed[own] = apply(fitted[method], shown)
-            means[g] = crossed[own].mean()
-        kept = group >= 0
-        of_row = group[kept]
+            part = self.rows.take(rows)
+            scaled = replace(part, logits=apply_scalings(scalings, part.logits))
+            crossed[rows] = apply(fitted[method], scaled.inputs())
+            means[g] = crossed[rows].mean()
+        used = group >= 0
+        of_row = group[used]
         share = np.bincount(of_row, minlength=GROUPS) / len(of_row)
-        shifted: NDArray[np.float64] = crossed[kept] + (share @ means - means)[of_row]
+        shifted: NDArray[np.float64] = crossed[used] + (share @ means - means)[of_row]
         return shifted
 
 
-def take_rows(rows: OofRows, inside: NDArray[np.intp]) -> OofRows:
-    """The rows at these positions."""
-    context = None if rows.context is None else rows.context[:, inside]
-    return OofRows(
-        rows.logits[:, inside], rows.label[inside], rows.fold[inside], rows.user[inside], context
-    )
-
-
-def _enough(label: NDArray[np.bool_], fold: NDArray[np.int16], folds: NDArray[np.int16]) -> None:
+def _require_both_labels(
+    label: NDArray[np.bool_], fold: NDArray[np.int16], folds: NDArray[np.int16]
+) -> None:
     cells = np.bincount(fold.astype(np.intp) * 2 + label, minlength=2 * (int(folds.max()) + 1))
     if cells.min() == 0:
         raise RunError(
-            f"a blend is scored on {GROUPS} groups of users, found too few users for both classes "
-            "to be in every fold without one of them: train with fewer folds or more rows"
+            f"too few users to cross-fit the blend: leaving out one of {GROUPS} user groups leaves "
+            "a fold without both labels; train with fewer folds or more rows"
         )

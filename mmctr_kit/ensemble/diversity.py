@@ -1,4 +1,4 @@
-"""How the runs of a blend relate: how alike they rank, and what each adds to the blend."""
+"""Diversity of a blend's runs: their rank correlations, and what each run adds to the blend."""
 
 from collections.abc import Mapping
 
@@ -14,15 +14,15 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import midranks
 
 CORRELATION_ROWS = 100_000
-"""Enough to know a correlation to 0.003; of more rows, whole users are drawn."""
+"""Enough for a correlation to 0.003; if there are more rows, whole users are drawn."""
 
 LEFT_OUT_CELLS = 50_000_000
-"""Rows times runs that leaving each run out is measured on; of more, whole users are drawn."""
+"""Rows times runs for leaving each run out; if there are more, whole users are drawn."""
 
 
 def correlations(stack: Stack) -> NDArray[np.float64]:
     """(m, m) Spearman's correlations of the runs' OOF within folds; without OOF, of the fold
-    means' valid rows, or test rows where there are no valid ones. 0 where a run is constant."""
+    means' valid rows, or test rows if there are no valid ones. 0 if a run is constant."""
     if stack.oof is None:
         source = stack.valid if stack.valid.shape[2] else stack.test
         ranks = np.stack([midranks(x) for x in source.mean(axis=1)])
@@ -37,13 +37,13 @@ def correlations(stack: Stack) -> NDArray[np.float64]:
     return _pearson(np.concatenate(parts, axis=1)) if parts else np.eye(stack.runs)
 
 
-def what_each_adds(
+def leave_one_out_gain(
     crossed: CrossFit, method: Method, whole: NDArray[np.float64]
 ) -> Mapping[int, Estimate]:
-    """Run number -> mean fold AUC of the blend less that without the run, cross-fitted and paired.
+    """Run number -> mean fold AUC of the blend less its AUC without the run, cross-fitted, paired.
 
-    ``whole`` (n,) are the blend's cross-fitted logits. Empty for one run alone. A run that others
-    could stand in for adds little, however good it is.
+    ``whole`` (n,) are the blend's cross-fitted logits. Empty for a single run. A run that others
+    can replace adds little, however good it is.
     """
     rows = crossed.rows
     runs, n = rows.logits.shape
@@ -52,9 +52,9 @@ def what_each_adds(
     inside = None
     if runs * n > LEFT_OUT_CELLS:
         inside = held_out(rows.user, LEFT_OUT_CELLS / (runs * n), 0xADD5)
-    kept = slice(None) if inside is None else inside
-    sample = AucSample(rows.label[kept], rows.user[kept], rows.fold[kept])
-    full = sample.influence(whole[kept])
+    rest = slice(None) if inside is None else inside
+    sample = AucSample(rows.label[rest], rows.user[rest], rows.fold[rest])
+    full = sample.influence(whole[rest])
     return {
         run: sample.difference(full, sample.influence(crossed.without(method, run, inside)))
         for run in range(runs)
@@ -62,9 +62,9 @@ def what_each_adds(
 
 
 def _pearson(centred: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(m, m) from rows (m, n) of mean 0."""
+    """(m, m) correlations of rows (m, n) of mean 0."""
     size = np.sqrt((centred * centred).sum(axis=1))
     size[size == 0.0] = np.inf
-    found: NDArray[np.float64] = np.clip((centred @ centred.T) / np.outer(size, size), -1.0, 1.0)
-    np.fill_diagonal(found, 1.0)
-    return found
+    matrix: NDArray[np.float64] = np.clip((centred @ centred.T) / np.outer(size, size), -1.0, 1.0)
+    np.fill_diagonal(matrix, 1.0)
+    return matrix

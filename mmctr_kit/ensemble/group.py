@@ -1,13 +1,14 @@
-"""The group step: a user's rows scored against each other. Transductive, and labelled so.
+"""The group step: a user's rows are scored against each other (transductive).
 
-Where each user has one positive among several rows, what a row's neighbours score says something
-about its label: the conditional logit of McFadden (1974), a softmax over the user's rows. A row's
-score then depends on which rows happen to stand beside it in valid or test, so the step is scored
-apart from the plain blend and never mixed up with it. Design: section 6.
+If each user has one positive among several rows, the scores of a user's other rows tell something
+about a row's label: the conditional logit of McFadden (1974), a softmax over the user's rows. A
+row's score then depends on which rows the user has in valid or test, so the step is scored apart
+from the plain blend and never mixed up with it.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +21,19 @@ from mmctr_kit.metrics.ranks import number_ids
 from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions
 
 NEEDED_SHARE = 0.99
-"""Of OOF users with one positive among several rows; of valid and test rows whose user has a
-number of rows that OOF users have too."""
+"""Least share of OOF users with one positive among several rows, and of valid and test rows whose
+user has a number of rows that OOF users have too."""
 
 COMMON_SHARE = 0.01
-"""A number of rows that so many of the OOF users have is one that valid and test may have."""
+"""Least share of OOF users with a number of rows, for users of valid and test to have it too."""
 
 MIN_SHARPNESS, MAX_SHARPNESS = 0.01, 100.0
-_STEPS = 60
-_SETTLED = 1e-10
 
 
 @dataclass(frozen=True)
 class GroupReport:
-    """``temperature`` that the logits are divided by; AUC before the step (``plain``), after it and
-    the paired difference: cross-fitted OOF, and valid (None where there are no valid rows)."""
+    """The ``temperature`` that logits are divided by, and AUCs before the step (``plain``), after
+    it, and their paired difference: cross-fitted OOF, and valid (None without valid rows)."""
 
     temperature: float
     oof_plain: Estimate
@@ -44,26 +43,30 @@ class GroupReport:
     valid: Estimate | None
     valid_difference: Estimate | None
 
+    def to_json(self) -> dict[str, Any]:
+        """The fields, estimates as {value, error, n}."""
+        return {k: v.to_json() if isinstance(v, Estimate) else v for k, v in vars(self).items()}
+
 
 def no_oof() -> RunError:
-    """What to raise where there is no OOF."""
+    """The error for a blend without OOF."""
     return RunError(
-        "--group-softmax fits its temperature on OOF, found a run without: leave one out"
+        "--group-softmax fits its temperature on OOF predictions, but a run has none: leave it out"
     )
 
 
-def group_softmax(found: Predictions, seed: int) -> tuple[Predictions, GroupReport]:
-    """The predictions with each row's logit against its user's other rows, and what that is worth.
+def group_softmax(blended: Predictions, seed: int) -> tuple[Predictions, GroupReport]:
+    """The predictions with each row's logit against its user's other rows, and the AUCs of both.
 
     With z a row's logit and T the temperature: z / T - log(sum of exp(z / T) over the others), in
     float64. The temperature is fitted on OOF by maximum likelihood; OOF itself is cross-fitted over
     users. Rows that a user lacks (a last, cut-off group) count as average ones.
-    Raises RunError where there is no OOF or groups lack the structure.
+    Raises RunError if there is no OOF or the users' rows lack the structure.
     """
-    if found.oof is None:
+    if blended.oof is None:
         raise no_oof()
-    oof = found.oof
-    usual = _require_structure(found, oof)
+    oof = blended.oof
+    usual = _require_structure(blended, oof)
     group = user_groups(oof.keys.user_id, seed)
     ours = np.empty(len(oof.logit))
     for g in range(GROUPS):
@@ -76,23 +79,16 @@ def group_softmax(found: Predictions, seed: int) -> tuple[Predictions, GroupRepo
     step = GroupSoftmax.fit(oof.logit, oof.label, oof.keys.user_id, usual)
     valid, test = (
         np.stack([step.apply(x, keys.user_id) for x in logits])
-        for logits, keys in ((found.valid, found.valid_keys), (found.test, found.test_keys))
+        for logits, keys in ((blended.valid, blended.valid_keys), (blended.test, blended.test_keys))
     )
-    after = Predictions(
-        OutOfFold(oof.keys, oof.label, oof.fold, ours),
-        found.valid_keys,
-        found.valid_label,
-        valid,
-        found.test_keys,
-        test,
-    )
-    return after, _report(found, after, 1.0 / step.sharpness)
+    after = replace(blended, oof=replace(oof, logit=ours), valid=valid, test=test)
+    return after, _report(blended, after, 1.0 / step.sharpness)
 
 
 @dataclass(frozen=True)
 class GroupSoftmax:
-    """Logits of one user's rows against each other: ``sharpness`` is 1 / temperature, ``usual`` the
-    number of rows that users have, ``absent`` log mean exp(sharpness z) of a row."""
+    """Scores a user's rows against each other: ``sharpness`` is 1 / temperature, ``usual`` how many
+    rows users have, ``absent`` log mean exp(sharpness z) of a row."""
 
     sharpness: float
     usual: int
@@ -106,17 +102,17 @@ class GroupSoftmax:
         user: NDArray[np.int64],
         usual: int,
     ) -> "GroupSoftmax":
-        """From OOF rows (rows,): those of users with one positive among several."""
+        """Fit on OOF rows (rows,) of users with one positive among several."""
         code = number_ids(user)
         rows, ones = np.bincount(code), np.bincount(code, label)
-        kept = ((ones == 1) & (rows > 1))[code]
-        sharpness = _sharpness(logits[kept], label[kept] == 1, code[kept])
+        usable = ((ones == 1) & (rows > 1))[code]
+        sharpness = _sharpness(logits[usable], label[usable] == 1, code[usable])
         scaled = sharpness * logits
         top = float(scaled.max())
         return cls(sharpness, usual, top + math.log(float(np.exp(scaled - top).mean())))
 
     def apply(self, logits: NDArray[np.float64], user: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(rows,) logits of logits (rows,), whose users are ``user`` (rows,)."""
+        """(rows,) new logits from logits (rows,) of the users ``user`` (rows,)."""
         if len(logits) == 0:
             return np.zeros(0)
         order = np.argsort(user, kind="stable")
@@ -125,7 +121,7 @@ class GroupSoftmax:
         z = self.sharpness * logits[order]
         missing = np.maximum(self.usual - sizes, 0)
         with np.errstate(divide="ignore"):
-            hidden = np.log(missing) + self.absent  # -inf where none is missing
+            hidden = np.log(missing) + self.absent  # -inf if none is missing
         out = np.empty(len(z))
         out[order] = z - _log_sum_of_others(z, starts, sizes, hidden)
         return out
@@ -137,10 +133,10 @@ def _log_sum_of_others(
     sizes: NDArray[np.intp],
     hidden: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """(rows,) log(exp(hidden) + sum of exp(z) over a group's other rows), groups one after another.
+    """(rows,) log(exp(hidden) + sum of exp(z) over a group's other rows), for consecutive groups.
 
-    A row with at most half of its group's sum is taken from it without loss; the first of the
-    group's highest rows may hold nearly all of it, so the others are summed without that one.
+    A row with at most half of its group's sum is subtracted from it without loss; the first of the
+    group's highest rows may hold nearly all of it, so for that row the others are summed anew.
     """
     group = np.repeat(np.arange(len(starts)), sizes)
     whole = _log_sum(z, starts, group, hidden)
@@ -174,44 +170,41 @@ def _log_sum(
 def _sharpness(
     z: NDArray[np.float64], positive: NDArray[np.bool_], code: NDArray[np.intp]
 ) -> float:
-    """1 / temperature of the most likely softmax over groups: Newton's steps, kept in bounds."""
+    """1 / temperature of the most likely softmax over groups, within bounds."""
+    from scipy.optimize import brentq
+
     order = np.argsort(code, kind="stable")
     z, positive = z[order], positive[order]
     starts = np.flatnonzero(np.r_[True, np.diff(code[order]) != 0])
-    group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(z))))
-    top = np.maximum.reduceat(z, starts)[group]
-    off = z - top
-    target = float(off[positive].sum())
-    at = 1.0
-    for _ in range(_STEPS):
-        weight = np.exp(at * off)
-        weight /= np.add.reduceat(weight, starts)[group]
-        mean = np.add.reduceat(weight * off, starts)
-        spread = float((weight * off) @ off - mean @ mean)
-        rise = target - float(mean.sum())
-        # The log likelihood is concave; half or double at most, so that no step goes astray.
-        step = rise / spread if spread > 0.0 else math.copysign(math.inf, rise)
-        last, at = at, min(max(at + step, at / 2.0), at * 2.0)
-        at = min(max(at, MIN_SHARPNESS), MAX_SHARPNESS)
-        if abs(at - last) <= _SETTLED * last:
-            break
-    return at
+    below = z - np.repeat(np.maximum.reduceat(z, starts), np.diff(np.append(starts, len(z))))
+    target = float(below[positive].sum())
+
+    def slope(log_sharpness: float) -> float:
+        """Of the concave log likelihood, in the sharpness."""
+        weight = np.exp(math.exp(log_sharpness) * below)
+        means = np.add.reduceat(weight * below, starts) / np.add.reduceat(weight, starts)
+        return target - float(means.sum())
+
+    low, high = math.log(MIN_SHARPNESS), math.log(MAX_SHARPNESS)
+    if slope(low) <= 0.0:
+        return MIN_SHARPNESS
+    return MAX_SHARPNESS if slope(high) >= 0.0 else math.exp(brentq(slope, low, high))
 
 
-def _require_structure(found: Predictions, oof: OutOfFold) -> int:
-    """The usual number of rows of a user; RunError where groups have no structure to use."""
+def _require_structure(blended: Predictions, oof: OutOfFold) -> int:
+    """The usual number of rows of a user; RunError if the users' rows lack the structure."""
     code = number_ids(oof.keys.user_id)
     rows, ones = np.bincount(code), np.bincount(code, oof.label)
     good = float(((ones == 1) & (rows > 1)).mean())
     if good < NEEDED_SHARE:
         raise RunError(
-            "--group-softmax needs users with one positive among several rows, found that for "
-            f"{100 * good:.1f} % of the OOF users: leave it out"
+            "--group-softmax needs users with one positive among several rows, but only "
+            f"{100 * good:.1f} % of the OOF users are such: leave it out"
         )
     share = np.bincount(rows) / len(rows)
     common = np.flatnonzero(share >= COMMON_SHARE)
     usual = int(share.argmax())
-    for name, keys in (("valid", found.valid_keys), ("test", found.test_keys)):
+    for name, keys in (("valid", blended.valid_keys), ("test", blended.test_keys)):
         _require_sizes(name, keys, common, usual)
     return usual
 
@@ -226,7 +219,7 @@ def _require_sizes(name: str, keys: Keys, common: NDArray[np.intp], usual: int) 
         often = int(np.bincount(rows).argmax())
         raise RunError(
             f"--group-softmax needs users with as many rows in {name} as in OOF (mostly {usual}), "
-            f"found that for {100 * alike:.1f} % of its rows (mostly {often}): leave it out"
+            f"but {name} has mostly {often} ({100 * alike:.1f} % of its rows fit): leave it out"
         )
 
 

@@ -32,7 +32,7 @@ def import_checkpoint(
     from mmctr_kit.importers.checkpoint_file import read_checkpoint
     from mmctr_kit.training.neural import NeuralLearner
 
-    if MODELS[recipe.model_name].learner is not NEURAL:
+    if MODELS[recipe.model_name].learner != NEURAL:
         raise UsageError(f"{recipe.model_name} is no neural model; it has no checkpoints")
     state = read_checkpoint(file)
     items = ItemFeatures.derive(recipe, data)

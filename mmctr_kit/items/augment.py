@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import PAD
-from mmctr_kit.data.dataset import ChallengeData, Examples, expand_ranges
+from mmctr_kit.data.dataset import ChallengeData, Examples
+from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.items.features import Levels
 from mmctr_kit.items.similarity.contexts import longest_histories
 from mmctr_kit.recipe import Augmentation
@@ -34,7 +35,7 @@ def next_item_examples(
     random = np.random.default_rng(seed)
     user, begin, end = longest_histories(data, rows)
     owner, place = _places(begin, end, options, random)
-    target = data.histories.items[place].astype(np.int64)
+    target = data.histories.values[place].astype(np.int64)
     drawn = _negatives(data, rows, owner, (begin, end), options, random)
     item = np.concatenate([target[:, None], drawn], axis=1).ravel()
     group = np.repeat(np.arange(len(place)), 1 + options.negatives)
@@ -82,7 +83,7 @@ def _negatives(
     begin, end = spans
     size = data.n_items + 1
     place, held_by = expand_ranges(begin, end - begin)
-    held = np.unique(held_by * size + data.histories.items[place])
+    held = np.unique(held_by * size + data.histories.values[place])
     pool = _pool(data, rows, begin, end, options)
     wanted = np.repeat(owner, options.negatives)
     found = np.zeros(len(wanted), np.int64)
@@ -111,7 +112,7 @@ def _pool(
         return np.arange(1, data.n_items + 1)
     if options.sampling == "histories":
         place, _ = expand_ranges(begin, end - begin)
-        taken: NDArray[np.int64] = data.histories.items[place].astype(np.int64)
+        taken: NDArray[np.int64] = data.histories.values[place].astype(np.int64)
         return taken
     negative = rows[data.train.labels()[rows] == 0]
     shown: NDArray[np.int64] = data.train.item_id[negative].astype(np.int64)

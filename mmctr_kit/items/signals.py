@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Split
-from mmctr_kit.data.dataset import ChallengeData, Examples, expand_ranges
+from mmctr_kit.data.dataset import ChallengeData, Examples
+from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.items.similarity import Similarity, fit_similarity
 from mmctr_kit.recipe import Recipe, SignalKind
 
@@ -69,7 +70,7 @@ def fold_signals(
 def history_of(data: ChallengeData, examples: Examples) -> NDArray[np.int32]:
     """(positions,) the items of the examples' histories, one after another."""
     place, _ = expand_ranges(examples.begin, examples.lengths)
-    return np.asarray(data.histories.items[place])
+    return np.asarray(data.histories.values[place])
 
 
 def pool(

@@ -1,8 +1,8 @@
-"""AUC, logloss and GAUC with their errors, and paired comparisons. Numpy only.
+"""AUC, logloss and GAUC with their standard errors, and paired comparisons. Numpy only.
 
-The error of an AUC is DeLong's, clustered by user: DeLong, DeLong & Clarke-Pearson, Biometrics 44
-(1988), extended to clustered data by Obuchowski, Biometrics 53 (1997). Two scores of the same
-rows are compared paired: the difference is taken cluster by cluster before it is squared.
+The standard error of an AUC is DeLong's, clustered by user: DeLong, DeLong & Clarke-Pearson,
+Biometrics 44 (1988), extended to clustered data by Obuchowski, Biometrics 53 (1997). Two scores of
+the same rows are compared paired: the difference is taken cluster by cluster before it is squared.
 Scores are ranked exactly, ties counting one half. A NaN score is a ValueError everywhere.
 """
 
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import (
+    count_below_x2,
+    count_below_x2_both,
     midranks,
     midranks_of_sorted,
     number_ids,
     order_of,
     order_within,
-    twice_below,
-    twice_below_both,
 )
 
 Labels = NDArray[np.integer[Any]] | NDArray[np.bool_]
@@ -47,8 +47,8 @@ class AucSample:
     """Labelled rows prepared once, so that any number of scores can be measured and compared.
 
     labels (n,) 0/1; clusters (n,) integer user ids; folds (n,) integers, or None for one fold.
-    A cluster is taken to lie in one fold: the folds' errors are added as independent.
-    Raises ValueError where a fold lacks a class or the lengths differ.
+    A cluster is taken to lie in one fold: the folds' variances are added as independent.
+    Raises ValueError if a fold lacks a class or the lengths differ.
     """
 
     def __init__(self, labels: Labels, clusters: Ids, folds: Ids | None = None) -> None:
@@ -67,15 +67,24 @@ class AucSample:
     def influence(self, scores: Floats) -> Influence:
         """The mean fold AUC of ``scores`` (n,) and its influences: one sort of each fold."""
         _check_scores(scores, self.rows)
-        parts = [fold.components(scores) for fold in self._folds]
+        parts = [fold.by_cluster(scores) for fold in self._folds]
         return Influence(
             math.fsum(auc for auc, _, _ in parts) / len(parts),
             tuple(p for _, p, _ in parts),
             tuple(n for _, _, n in parts),
         )
 
+    def row_influence(self, scores: Floats) -> Floats:
+        """(n,) what each row moves the mean fold AUC of ``scores`` (n,) by."""
+        _check_scores(scores, self.rows)
+        influence = np.empty(self.rows)
+        for fold in self._folds:
+            rows, values = fold.by_row(scores)
+            influence[rows] = values / len(self._folds)
+        return influence
+
     def estimate(self, of: Influence) -> Estimate:
-        """The AUC with its error sqrt(sum of the folds' variances) / folds."""
+        """The AUC with its standard error sqrt(sum of the folds' variances) / folds."""
         return self._estimate(of.auc, of.positive, of.negative)
 
     def difference(self, a: Influence, b: Influence) -> Estimate:
@@ -108,58 +117,101 @@ class _Fold:
         self.positives_of = np.bincount(self.positive_codes, minlength=self.clusters)
         self.negatives_of = np.bincount(self.negative_codes, minlength=self.clusters)
 
-    def components(self, scores: Floats) -> tuple[float, Floats, Floats]:
+    def by_cluster(self, scores: Floats) -> tuple[float, Floats, Floats]:
         """AUC, and (clusters,) influences of the positives and of the negatives."""
-        high, low = scores[self.positives], scores[self.negatives]
-        by_high, by_low = order_of(high), order_of(low)
-        high, low = high[by_high], low[by_low]
-        below, beneath = twice_below_both(low, high)  # of each: 2 x others under it, ties once
-        above = 2 * len(high) - beneath
-        pairs = 2 * len(high) * len(low)
-        auc = int(below.sum()) / pairs
-        won = np.bincount(self.positive_codes[by_high], below, self.clusters) / pairs
-        lost = np.bincount(self.negative_codes[by_low], above, self.clusters) / pairs
+        by_high, won, by_low, lost, auc = self._compared(scores)
+        won = np.bincount(self.positive_codes[by_high], won, self.clusters)
+        lost = np.bincount(self.negative_codes[by_low], lost, self.clusters)
+        pairs = 2 * len(by_high) * len(by_low)
         return (
             auc,
-            won - self.positives_of * (auc / len(high)),
-            lost - self.negatives_of * (auc / len(low)),
+            won / pairs - self.positives_of * (auc / len(by_high)),
+            lost / pairs - self.negatives_of * (auc / len(by_low)),
         )
 
+    def by_row(self, scores: Floats) -> tuple[NDArray[np.intp], Floats]:
+        """The fold's rows, positives first, and the influence of each."""
+        by_high, won, by_low, lost, auc = self._compared(scores)
+        pairs = 2 * len(by_high) * len(by_low)
+        influence = [won / pairs - auc / len(by_high), lost / pairs - auc / len(by_low)]
+        rows = [self.positives[by_high], self.negatives[by_low]]
+        return np.concatenate(rows), np.concatenate(influence)
+
+    def _compared(self, scores: Floats) -> tuple[Any, Any, Any, Any, float]:
+        """The positives in order of score with 2 x the negatives that each beats (a tie counts 1),
+        the negatives with 2 x the positives that beat each, and the AUC."""
+        high, low = scores[self.positives], scores[self.negatives]
+        by_high, by_low = order_of(high), order_of(low)
+        won, beneath = count_below_x2_both(low[by_low], high[by_high])
+        auc = int(won.sum()) / (2 * len(high) * len(low))
+        return by_high, won, by_low, 2 * len(high) - beneath, auc
+
     def variance(self, positive: Floats, negative: Floats) -> float:
-        """Obuchowski's variance of an AUC, or of a difference where influences were subtracted."""
-        with_positive = int(np.count_nonzero(self.positives_of))
-        with_negative = int(np.count_nonzero(self.negatives_of))
-        if min(with_positive, with_negative) < 2:
-            return math.nan
-        variance = (
-            _unbias(with_positive) * float(positive @ positive)
-            + _unbias(with_negative) * float(negative @ negative)
-            + 2.0 * _unbias(self.clusters) * float(positive @ negative)
-        )
-        return max(variance, 0.0)
+        """Variance of an AUC, or of a difference if influences were subtracted."""
+        with_positives = int(np.count_nonzero(self.positives_of))
+        with_negatives = int(np.count_nonzero(self.negatives_of))
+        return clustered_variance(positive, negative, with_positives, with_negatives, self.clusters)
+
+
+def clustered_variance(
+    positive: Floats, negative: Floats, with_positives: int, with_negatives: int, clusters: int
+) -> float:
+    """Obuchowski's variance of an AUC from (clusters,) influences of its positives and negatives.
+
+    The counts say how many clusters hold positives, negatives, and either. NaN if fewer than two
+    hold positives, or negatives.
+    """
+    if min(with_positives, with_negatives) < 2:
+        return math.nan
+    variance = (
+        unbias(with_positives) * float(positive @ positive)
+        + unbias(with_negatives) * float(negative @ negative)
+        + 2.0 * unbias(clusters) * float(positive @ negative)
+    )
+    return max(variance, 0.0)
+
+
+def clustered_mean_se(values: NDArray[Any], clusters: Ids) -> float:
+    """Standard error of the mean of values (n,), by clusters (n,); NaN for a single cluster."""
+    sums = np.bincount(number_ids(clusters), values - values.mean())
+    if len(sums) < 2:
+        return math.nan
+    return math.sqrt(unbias(len(sums)) * float(sums @ sums)) / len(values)
+
+
+def unbias(count: int) -> float:
+    """n / (n - 1): what makes a variance over ``count`` clusters unbiased."""
+    return count / (count - 1)
 
 
 def auc(labels: Labels, scores: Floats) -> float:
     """Exact AUC of scores (n,) for labels (n,) 0/1: P(positive above negative), ties one half.
 
-    Raises ValueError where a class is absent, a score is NaN or the lengths differ.
+    Raises ValueError if a class is absent, a score is NaN or the lengths differ.
     """
     positive = _as_bool(labels)
     _check_scores(scores, len(positive))
     high, low = np.sort(scores[positive]), np.sort(scores[~positive])
     _need_both(len(high), len(low), "")
-    return int(twice_below(low, high).sum()) / (2 * len(high) * len(low))
+    return int(count_below_x2(low, high).sum()) / (2 * len(high) * len(low))
 
 
-def auc_with_error(labels: Labels, scores: Floats, clusters: Ids) -> Estimate:
-    """AUC of scores (n,) with DeLong's error clustered by ``clusters`` (n,). ``n`` counts rows."""
+def auc_with_se(labels: Labels, scores: Floats, clusters: Ids) -> Estimate:
+    """AUC of scores (n,) with DeLong's standard error, clustered by clusters (n,); ``n`` is rows.
+
+    >>> labels, scores = np.array([0, 1, 0, 1, 0, 1]), np.array([0.1, 0.4, 0.3, 0.8, 0.5, 0.6])
+    >>> print(auc_with_se(labels, scores, clusters=np.array([1, 1, 2, 2, 3, 3])))
+    0.8889 ± 0.1111
+    """
     sample = AucSample(labels, clusters)
     return sample.estimate(sample.influence(scores))
 
 
-def auc_difference(labels: Labels, a: Floats, b: Floats, clusters: Ids) -> Estimate:
-    """AUC of ``a`` minus AUC of ``b`` on the same rows, with the paired clustered error."""
-    sample = AucSample(labels, clusters)
+def auc_difference(
+    labels: Labels, a: Floats, b: Floats, clusters: Ids, folds: Ids | None = None
+) -> Estimate:
+    """AUC (with ``folds``: mean fold AUC) of ``a`` less that of ``b``, paired and clustered."""
+    sample = AucSample(labels, clusters, folds)
     return sample.difference(sample.influence(a), sample.influence(b))
 
 
@@ -172,19 +224,11 @@ def mean_fold_auc(labels: Labels, scores: Floats, folds: Ids, clusters: Ids) -> 
     return sample.estimate(sample.influence(scores))
 
 
-def mean_fold_auc_difference(
-    labels: Labels, a: Floats, b: Floats, folds: Ids, clusters: Ids
-) -> Estimate:
-    """Mean fold AUC of ``a`` minus that of ``b``, with the paired clustered error."""
-    sample = AucSample(labels, clusters, folds)
-    return sample.difference(sample.influence(a), sample.influence(b))
-
-
 def gauc(labels: Labels, scores: Floats, users: Ids) -> Estimate:
     """GAUC: the plain mean of the AUC within each user, every user counting alike.
 
     Users whose rows are all of one class have no AUC and are left out; ``n`` counts the others.
-    The error is that of a mean over users. Raises ValueError where no user is left.
+    The standard error is that of a mean over users. Raises ValueError if no user is left.
     """
     positive = _as_bool(labels)
     _check_scores(scores, len(positive))
@@ -200,33 +244,26 @@ def gauc(labels: Labels, scores: Floats, users: Ids) -> Estimate:
     low = np.bincount(codes) - high
     both = (high > 0) & (low > 0)
     if not both.any():
-        raise ValueError("GAUC needs a user with both classes, found none")
+        raise ValueError("GAUC needs a user with both classes, but there is none")
     high, low = high[both], low[both]
     each = (won[both] - high * (high + 1) / 2) / (high * low)
-    error = float(each.std(ddof=1)) / math.sqrt(len(each)) if len(each) > 1 else math.nan
-    return Estimate(float(each.mean()), error, len(each))
+    se = float(each.std(ddof=1)) / math.sqrt(len(each)) if len(each) > 1 else math.nan
+    return Estimate(float(each.mean()), se, len(each))
 
 
-def logloss_with_error(labels: Labels, logits: Floats, clusters: Ids) -> Estimate:
-    """Mean of -log p(label) of logits (n,), in nats, with the error clustered by ``clusters``.
+def logloss_with_se(labels: Labels, logits: Floats, clusters: Ids) -> Estimate:
+    """Mean of -log p(label) of logits (n,), in nats, with the clustered standard error.
 
-    Computed from the logits, so it stays exact where a sigmoid would saturate.
+    Computed from the logits, so it stays exact when a sigmoid would saturate.
     """
     positive = _as_bool(labels)
     _check_scores(logits, len(positive))
     _same_length(len(positive), clusters, "clusters")
     if len(logits) == 0 or np.isinf(logits).any():
-        raise ValueError("logloss needs finite logits, found none or an infinite one")
+        raise ValueError("logloss needs finite logits, but there are none or infinite ones")
     against = np.where(positive, -logits, logits)
     loss = np.maximum(against, 0.0) + np.log1p(np.exp(-np.abs(logits)))
-    mean = float(loss.mean())
-    of_cluster = np.bincount(number_ids(clusters), loss - mean)
-    count = len(of_cluster)
-    if count < 2:
-        return Estimate(mean, math.nan, len(loss))
-    return Estimate(
-        mean, math.sqrt(_unbias(count) * float(of_cluster @ of_cluster)) / len(loss), len(loss)
-    )
+    return Estimate(float(loss.mean()), clustered_mean_se(loss, clusters), len(loss))
 
 
 def tied_share(scores: Floats) -> float:
@@ -242,7 +279,7 @@ def tied_share(scores: Floats) -> float:
 def rank_correlation(a: Floats, b: Floats) -> float:
     """Spearman's rank correlation of a (n,) and b (n,), ties at their mean rank.
 
-    NaN where one of them is constant.
+    NaN if one of them is constant.
     """
     _check_scores(a, len(a))
     _check_scores(b, len(a))
@@ -252,30 +289,26 @@ def rank_correlation(a: Floats, b: Floats) -> float:
     return max(-1.0, min(1.0, float(x @ y) / size)) if size > 0.0 else math.nan
 
 
-def _unbias(count: int) -> float:
-    return count / (count - 1)
-
-
 def _as_bool(labels: Labels) -> NDArray[np.bool_]:
     positive: NDArray[np.bool_] = labels == 1
     if not np.array_equal(positive, labels):
-        raise ValueError("labels must be 0 or 1, found other values")
+        raise ValueError("labels must be 0 or 1, but others occur")
     return positive
 
 
 def _check_scores(scores: Floats, rows: int) -> None:
     _same_length(rows, scores, "scores")
     if np.isnan(scores).any():
-        raise ValueError(f"scores must be numbers, found {np.isnan(scores).sum()} NaN")
+        raise ValueError(f"scores must be numbers, but {np.isnan(scores).sum()} are NaN")
 
 
 def _same_length(rows: int, values: NDArray[Any], what: str) -> None:
     if values.shape != (rows,):
-        raise ValueError(f"{what} must have shape ({rows},), found {values.shape}")
+        raise ValueError(f"{what} must have shape ({rows},), not {values.shape}")
 
 
 def _need_both(positives: int, negatives: int, where: str) -> None:
     if positives == 0 or negatives == 0:
         raise ValueError(
-            f"AUC needs both classes{where}, found {positives} positives, {negatives} negatives"
+            f"AUC needs both classes{where}, not {positives} positives, {negatives} negatives"
         )

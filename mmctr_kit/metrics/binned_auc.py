@@ -1,4 +1,4 @@
-"""An AUC that needs no sort: good enough to choose by, not to report."""
+"""A binned AUC that needs no sort: good enough to choose by, not to report."""
 
 from dataclasses import dataclass
 
@@ -11,18 +11,17 @@ _REACH = 6.0
 
 @dataclass(frozen=True)
 class BinnedAuc:
-    """Mean fold AUC of scores cut into equal bins, ties one half: it needs no sort.
+    """Mean fold AUC of scores in equal bins, ties one half.
 
-    The bins reach 6 standard deviations each way; what lies beyond is tied. Good enough to choose
-    by, not to report.
+    The bins reach 6 standard deviations each way; scores beyond are tied.
     """
 
-    cell: NDArray[np.intp]  # (rows,) where the histogram of the row's fold and class begins
+    cell: NDArray[np.intp]  # (rows,) the first bin of the row's fold and class
     folds: int
 
     @classmethod
     def of(cls, label: NDArray[np.bool_], fold: NDArray[np.int16]) -> "BinnedAuc | None":
-        """None where no fold holds both classes; folds that lack one are left out."""
+        """None if no fold holds both classes; folds that lack one are left out."""
         count = np.bincount(fold * 2 + label, minlength=2).astype(np.intp)
         count = np.append(count, np.zeros(len(count) % 2, dtype=np.intp)).reshape(-1, 2)
         if not (count.min(axis=1) > 0).any():
@@ -37,23 +36,23 @@ class BinnedAuc:
         """(m,) AUCs of base (rows,) plus each of added (m, rows), in a few passes over each."""
         rows = len(base)
         centre = added.mean(axis=1) + base.mean()
-        # From moments taken together; they only say how wide the bins are.
+        # From joint moments: they only set the width of the bins.
         square = np.einsum("mr,mr->m", added, added) + 2.0 * (added @ base) + base @ base
         spread = np.sqrt(np.maximum(square / rows - centre**2, 0.0))
         spread[spread <= 1e-9 * np.abs(centre)] = 1.0
         spread[spread == 0.0] = 1.0
         scale = _BINS / (2.0 * _REACH * spread)
-        place, bins = np.empty(rows), np.empty(rows, np.intp)
-        found = np.empty(len(added))
+        position, bins = np.empty(rows), np.empty(rows, np.intp)
+        aucs = np.empty(len(added))
         for i, x in enumerate(added):
-            np.add(base, x, out=place)
-            place *= scale[i]
-            place += _BINS / 2 - centre[i] * scale[i]
-            np.clip(place, 0.0, _BINS - 1.0, out=place)
-            np.copyto(bins, place, casting="unsafe")
+            np.add(base, x, out=position)
+            position *= scale[i]
+            position += _BINS / 2 - centre[i] * scale[i]
+            np.clip(position, 0.0, _BINS - 1.0, out=position)
+            np.copyto(bins, position, casting="unsafe")
             bins += self.cell
-            found[i] = self._of_bins(bins)
-        return found
+            aucs[i] = self._of_bins(bins)
+        return aucs
 
     def _of_bins(self, bins: NDArray[np.intp]) -> float:
         counts = np.bincount(bins, minlength=self.folds * 2 * _BINS).astype(np.float64)

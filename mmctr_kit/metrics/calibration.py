@@ -1,4 +1,4 @@
-"""How far logits are from probabilities, and the line that mends them. Numpy only."""
+"""Calibration of logits: how far they are from probabilities, and Platt's recalibration."""
 
 import math
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 _NEWTON_STEPS = 50
 _HALVINGS = 30
 _SETTLED = 1e-14
-_BLOCK = 1 << 15  # rows at a time, so that what is computed of them stays in the cache
+_BLOCK = 1 << 15  # rows at a time, so that intermediates stay in the CPU cache
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What `calibration` finds; the arrays are one value a bin, for a reliability diagram.
+    """The result of `calibration`; the arrays have one value a bin, for a reliability diagram.
 
     ece: expected calibration error, in probability; slope and intercept: of the logistic
-    recalibration logit p = intercept + slope * logit (1 and 0 where nothing needs mending).
+    recalibration logit p = intercept + slope * logit (1 and 0 if it needs none).
     """
 
     ece: float
@@ -32,7 +32,7 @@ class Calibration:
 
     @property
     def ratio(self) -> float:
-        """Mean prediction over mean label: 1 where the level is right."""
+        """Mean prediction over mean label: 1 if the level is right."""
         return self.mean_prediction / self.mean_label if self.mean_label else math.inf
 
 
@@ -47,15 +47,15 @@ def calibration(
     logits: NDArray[np.float64],
     bins: int = 10,
 ) -> Calibration:
-    """Calibration of logits (n,) against labels (n,) 0/1, in bins of as equal size as ties allow.
+    """Calibration of logits (n,) against labels (n,) 0/1, in bins as equal in size as ties allow.
 
     ECE (Guo et al., ICML 2017) = sum over bins of share * |mean label - mean prediction|; equal
-    ones share a bin, empty bins are dropped. Slope and intercept as Cox (Biometrika 45, 1958).
+    logits share a bin, empty bins are dropped. Slope and intercept as Cox (Biometrika 45, 1958).
     """
     positive = np.asarray(labels) == 1
     if len(positive) == 0 or positive.shape != logits.shape or not np.isfinite(logits).all():
         raise ValueError(
-            f"calibration needs one finite logit a label, found {logits.shape} for {positive.shape}"
+            f"calibration needs one finite logit a label, not {logits.shape} for {positive.shape}"
         )
     ordered = np.sort(logits)
     cuts = ordered[(np.arange(1, bins) * len(ordered)) // bins]
@@ -84,8 +84,8 @@ def logistic_line(
 ) -> tuple[float, float]:
     """Slope and intercept of the logistic regression of labels (n,) on logits (n,).
 
-    Platt's targets (P+1)/(P+2) and 1/(N+2) keep it finite where the classes separate (Platt 1999;
-    Lin, Lin & Weng 2007). Newton steps, halved where they overshoot; ``start`` is a (slope,
+    Platt's targets (P+1)/(P+2) and 1/(N+2) keep it finite if the classes separate (Platt 1999;
+    Lin, Lin & Weng 2007). Newton steps, halved if they overshoot; ``start`` is a (slope,
     intercept) to begin from. Constant logits give slope 0.
     """
     positives = int(np.count_nonzero(labels))
@@ -103,7 +103,7 @@ def logistic_line(
     for _ in range(_NEWTON_STEPS):
         step = np.linalg.solve(hessian, gradient)
         downhill = float(step @ gradient)
-        if downhill <= _SETTLED:  # as good as there: this last step squares what is left
+        if downhill <= _SETTLED:  # converged: this last step squares the rest
             b, c = b - step[0], c - step[1]
             break
         share = 1.0
@@ -135,6 +135,6 @@ def _slopes(
         bb += float(weighted @ u)
         bc += float(weighted.sum())
         cc += float(weight.sum())
-    ridge = 1e-12  # where all probabilities saturate the Hessian would vanish
+    ridge = 1e-12  # if all probabilities saturate the Hessian would vanish
     hessian = np.array([[bb / n + ridge, bc / n], [bc / n, cc / n + ridge]])
     return np.array([down_b, down_c]) / n, hessian

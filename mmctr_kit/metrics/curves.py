@@ -1,14 +1,13 @@
-"""Millions of rows as the few points that a figure shows. Numpy only."""
+"""Curves that reduce millions of rows to the few points that a figure shows. Numpy only."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.metrics.auc import clustered_mean_se
 from mmctr_kit.metrics.calibration import calibration
-from mmctr_kit.metrics.ranks import number_ids
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.integer[Any]]
@@ -22,7 +21,7 @@ def roc_curve(labels: Labels, scores: Floats, points: int = ROC_POINTS) -> tuple
     """(false positive rate, true positive rate), (points,) each, at even steps of the first.
 
     Between the thresholds it is interpolated, so that ties count as one half, as in AUC. Steps are
-    finer below 0.1, where the curve is steep. Raises ValueError where a class is absent.
+    finer below 0.1, since the curve is steep there. Raises ValueError if a class is absent.
     """
     order = np.argsort(-scores, kind="stable")
     positive, ordered = labels[order] == 1, scores[order]
@@ -30,7 +29,7 @@ def roc_curve(labels: Labels, scores: Floats, points: int = ROC_POINTS) -> tuple
     hits = np.cumsum(positive)[ends]
     alarms = 1 + ends - hits
     if hits[-1] == 0 or alarms[-1] == 0:
-        raise ValueError("a ROC curve needs both classes, found one alone")
+        raise ValueError("a ROC curve needs both classes, but there is only one")
     x = np.r_[0.0, alarms / alarms[-1]]
     y = np.r_[0.0, hits / hits[-1]]
     grid = _rates(points)
@@ -47,27 +46,19 @@ def mean_roc(labels: Labels, scores: Floats, folds: Ids) -> tuple[Floats, Floats
 
 
 def reliability(labels: Labels, logits: Floats, users: Ids) -> tuple[Floats, Floats, Floats, float]:
-    """Ten bins of as many rows each: mean prediction, mean label and its error, clustered by user;
-    and the ECE."""
-    found = calibration(labels, logits)
+    """Ten bins of equally many rows: mean prediction, mean label and its standard error, clustered
+    by user; and the ECE."""
+    fit = calibration(labels, logits)
     ordered = np.sort(logits)
     cuts = ordered[(np.arange(1, 10) * len(ordered)) // 10]
     of = np.searchsorted(cuts, logits, side="right")
     used = np.flatnonzero(np.bincount(of, minlength=10))
-    errors = [_error_of_mean(labels[of == b], users[of == b]) for b in used]
-    return found.bin_prediction, found.bin_label, np.array(errors), found.ece
-
-
-def _error_of_mean(values: Labels, users: Ids) -> float:
-    """NaN of one user alone."""
-    sums = np.bincount(number_ids(users), values - values.mean())
-    if len(sums) < 2:
-        return math.nan
-    return math.sqrt(len(sums) / (len(sums) - 1) * float(sums @ sums)) / len(values)
+    errors = [clustered_mean_se(labels[of == b], users[of == b]) for b in used]
+    return fit.bin_prediction, fit.bin_label, np.array(errors), fit.ece
 
 
 def histograms(scores: Mapping[str, Floats]) -> tuple[Floats, dict[str, Floats]]:
-    """Bin edges (BINS + 1,) that all share, and of each the share of rows in every bin (BINS,).
+    """Shared bin edges (BINS + 1,), and for each score the share of rows in every bin (BINS,).
 
     The bins reach from the 0.1 % to the 99.9 % quantile of all; what lies beyond is counted in the
     outermost ones.

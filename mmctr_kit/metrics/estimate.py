@@ -1,53 +1,101 @@
 """A measured value with its standard error."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import Any, Self
 
 import numpy as np
+
+MIN_Z = 2.0
+"""How many standard errors above 0 a single comparison must lie to count as better."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, its standard error, and the ``n`` things it was taken from (rows; GAUC: users).
+    """A value, its standard error ``se``, and the number ``n`` of rows (GAUC: users) it is from.
 
-    ``error`` is NaN where the data cannot tell it, as when one user holds all positives.
+    ``se`` is NaN if the data cannot tell it, as when one user holds all positives.
+
+    >>> gain = Estimate(0.0012, 0.0004, 10_000)
+    >>> print(gain.signed(), "z =", round(gain.z(0.0), 1))
+    +0.0012 ± 0.0004 z = 3.0
     """
 
     value: float
-    error: float
+    se: float
     n: int
 
     def z(self, null: float) -> float:
-        """How many errors the value lies above ``null``; 0 where both are equal, error or not."""
+        """How many standard errors the value lies above ``null``; 0 if the two are equal."""
         gap = self.value - null
         if gap == 0.0:
             return 0.0
-        return gap / self.error if self.error != 0.0 else math.copysign(math.inf, gap)
+        return gap / self.se if self.se != 0.0 else math.copysign(math.inf, gap)
 
     def __str__(self) -> str:
-        """Like ``0.9306 ± 0.0024``: four decimals, more where the error needs them."""
-        places = self._places()
-        return f"{self.value:.{places}f} ± {self.error:.{places}f}"
+        """Text like ``0.9306 ± 0.0024``: four decimals, more if the standard error needs them."""
+        return self._text("")
 
     def signed(self) -> str:
-        """Like ``+0.0012 ± 0.0004``, for differences."""
-        places = self._places()
-        return f"{self.value:+.{places}f} ± {self.error:.{places}f}"
+        """Text like ``+0.0012 ± 0.0004``, for differences."""
+        return self._text("+")
 
-    def _places(self) -> int:
-        if not (math.isfinite(self.error) and self.error > 1e-9):
-            return 4  # rounding is no error to show digits of
-        return min(max(4, 1 - math.floor(math.log10(self.error)) - 1), 9)
+    def compact(self, signed: bool = False) -> str:
+        """Text like ``0.9306 ±.0024``, for narrow tables."""
+        return self._text("+" if signed else "").replace("± 0.", "±.")
+
+    def to_json(self) -> dict[str, Any]:
+        """{value, error, n}, as run folders store it; a number that is not finite is null."""
+        value, se = (x if math.isfinite(x) else None for x in (self.value, self.se))
+        return {"value": value, "error": se, "n": self.n}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """The estimate that :meth:`to_json` stored."""
+        se = math.nan if stored["error"] is None else float(stored["error"])
+        return cls(float(stored["value"]), se, int(stored["n"]))
+
+    @classmethod
+    def find(cls, stored: Mapping[str, Any], name: str) -> Self | None:
+        """The estimate ``name`` of a JSON object such as metrics.json; None if absent or null."""
+        return cls.from_json(stored[name]) if stored.get(name) is not None else None
+
+    def _text(self, sign: str) -> str:
+        decimals = 4
+        if math.isfinite(self.se) and self.se > 1e-9:  # rounding is no uncertainty to show
+            decimals = min(max(4, -math.floor(math.log10(self.se))), 9)
+        se = "?" if math.isnan(self.se) else f"{self.se:.{decimals}f}"
+        return f"{self.value:{sign}.{decimals}f} ± {se}"
 
 
-def recipe_error(sampling: Estimate, seed_values: Sequence[float]) -> float:
-    """Error of a recipe's mean over seeds: sqrt(error^2 + variance between seeds / seeds).
+def mean_estimate(each: Sequence[Estimate]) -> Estimate:
+    """Mean of estimates on the same rows; their standard errors count as fully correlated."""
+    value, se = (float(np.mean(x)) for x in zip(*((e.value, e.se) for e in each), strict=True))
+    return Estimate(value, se, each[0].n)
 
-    NaN for a single seed: how far seeds differ is then unknown, and as no comparison with NaN
-    holds, such a result never counts as better by any number of errors.
+
+def recipe_estimate(per_seed: Sequence[Estimate]) -> Estimate:
+    """A recipe's mean over seeds, with SE sqrt(mean SE**2 + variance between seeds / seeds).
+
+    The SE of a single seed is NaN: how far seeds differ is then unknown, and as no comparison with
+    NaN holds, such a result never counts as better.
     """
-    if len(seed_values) < 2:
-        return math.nan
-    between = float(np.var(np.asarray(seed_values, dtype=np.float64), ddof=1))
-    return math.sqrt(sampling.error**2 + between / len(seed_values))
+    mean = mean_estimate(per_seed)
+    if len(per_seed) < 2:
+        return replace(mean, se=math.nan)
+    between = float(np.var([e.value for e in per_seed], ddof=1))
+    return replace(mean, se=math.sqrt(mean.se**2 + between / len(per_seed)))
+
+
+def required_z(comparisons: int) -> float:
+    """How many standard errors the best of several comparisons must win by (Bonferroni).
+
+    The chance of a false alarm stays that of one comparison at `MIN_Z`.
+
+    >>> [round(required_z(n), 2) for n in (1, 8)]
+    [2.0, 2.77]
+    """
+    false_alarm = 1.0 - NormalDist().cdf(MIN_Z)
+    return NormalDist().inv_cdf(1.0 - false_alarm / comparisons)

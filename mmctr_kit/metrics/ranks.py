@@ -9,14 +9,14 @@ _SIGNED = np.int64(0x7FFFFFFFFFFFFFFF)
 
 
 def order_of(values: NDArray[np.float64]) -> NDArray[np.intp]:
-    """(n,) positions of the values (n,) in ascending order, equal ones as they stand; no NaN.
+    """(n,) positions of the values (n,) in ascending order, equal ones in their order; no NaN.
 
-    The same as a stable argsort in about half its time: a value's leading bits and its position
-    are sorted as one integer, and the few values that differ in their last bits alone, after it.
+    A stable argsort in about half its time: a value's leading bits and its position are sorted as
+    one integer; the few values that differ in their last bits alone are sorted after that.
     """
     n = len(values)
     low = max(n - 1, 1).bit_length()
-    # + 0.0 makes -0.0 the 0.0 that it equals; of negative floats a larger pattern is a lower value.
+    # + 0.0 turns -0.0 into 0.0; for negative floats a larger bit pattern is a lower value.
     key = (np.asarray(values, np.float64) + 0.0).view(np.int64)
     key ^= (key >> 63) & _SIGNED
     key >>= low
@@ -53,25 +53,25 @@ def _settle(order: NDArray[np.intp], values: NDArray[np.float64], alike: NDArray
     group = np.cumsum(~follows)
     wrong = np.zeros(int(group[-1]) + 1, np.bool_)
     wrong[group[descends]] = True
-    where = np.flatnonzero(wrong[group])
-    order[where] = order[where[np.lexsort((ordered[where], group[where]))]]
+    unsorted = np.flatnonzero(wrong[group])
+    order[unsorted] = order[unsorted[np.lexsort((ordered[unsorted], group[unsorted]))]]
 
 
-def twice_below(ordered: NDArray[np.float64], keys: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(keys,) int64: 2 x values of sorted ``ordered`` under each key + values equal to it.
+def count_below_x2(ordered: NDArray[np.float64], keys: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(keys,) int64: 2 x the values of sorted ``ordered`` below each key + the values equal to it.
 
-    Integers, so that counting a tie as one half stays exact. Fast where ``keys`` is sorted too.
+    Integers, so that counting a tie as one half stays exact. Fast if ``keys`` is sorted too.
     """
     under, up_to = _spans(ordered, keys)
     return (under + up_to).astype(np.int64, copy=False)
 
 
-def twice_below_both(
+def count_below_x2_both(
     low: NDArray[np.float64], high: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """``twice_below(low, high)`` and ``twice_below(high, low)``, both sorted, in one search."""
+    """`count_below_x2` of (low, high) and of (high, low), both sorted, in one search."""
     under, up_to = _spans(low, high)
-    # high[i] is not above low[j] where under[i] <= j, and below it where up_to[i] <= j.
+    # high[i] is not above low[j] if under[i] <= j, and below it if up_to[i] <= j.
     steps = np.bincount(under, minlength=len(low) + 1)
     steps += np.bincount(up_to, minlength=len(low) + 1)
     return (under + up_to).astype(np.int64, copy=False), np.cumsum(steps[:-1], dtype=np.int64)
@@ -80,7 +80,7 @@ def twice_below_both(
 def _spans(
     ordered: NDArray[np.float64], keys: NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Of each key, how many of sorted ``ordered`` are under it, and how many not above it."""
+    """For each key, how many of sorted ``ordered`` are below it, and how many are not above it."""
     under = np.searchsorted(ordered, keys, "left")
     up_to = under.copy()
     if len(ordered):
@@ -99,14 +99,14 @@ def midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def midranks_of_sorted(new: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(n,) float64 ranks from 1 of sorted values; ``new`` is True where the value changes."""
+    """(n,) float64 ranks from 1 of sorted values; ``new`` is True if the value changes."""
     edges = np.append(np.flatnonzero(new), len(new))
     means: NDArray[np.float64] = (edges[:-1] + edges[1:] + 1) / 2.0
     return np.repeat(means, np.diff(edges))
 
 
 def number_ids(ids: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
-    """(n,) ids renumbered 0, 1, ... in their order; without a sort where they lie close."""
+    """(n,) ids renumbered 0, 1, ... in their order; without a sort if they lie close."""
     if len(ids) == 0:
         return np.zeros(0, dtype=np.intp)
     low, high = int(ids.min()), int(ids.max())

@@ -1,6 +1,6 @@
-"""The AUC of some rows beside that of the others, for many choices of rows. Numpy only.
+"""AUC of subsets of the rows against the other rows, for many subsets. Numpy only.
 
-The rows are sorted once; each choice then costs a few passes over them, no sort of its own.
+The rows are sorted once; each subset then costs a few passes over them, without a sort.
 """
 
 import math
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.metrics.auc import clustered_variance, unbias
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import number_ids, order_within
 
@@ -21,7 +22,7 @@ Integers = NDArray[np.integer[Any]]
 class Contrast:
     """AUC of the chosen rows, AUC of the rest, and the first minus the second.
 
-    Each is None where it has no pair of a positive and a negative; an error is NaN where fewer
+    Each is None if it has no pair of a positive and a negative; a standard error is NaN if fewer
     than two clusters hold positives, or negatives. ``positive_clusters`` and
     ``negative_clusters``: how many clusters the chosen rows' AUC takes positives, negatives from.
     """
@@ -35,13 +36,11 @@ class Contrast:
 
 @dataclass(frozen=True)
 class _Part:
-    """The AUC of a part and (clusters,) what each cluster's positives and negatives move it by."""
+    """A part's AUC with its variance, and (clusters,) what each cluster moves it by."""
 
-    auc: float
-    rows: int
-    positive: Floats
-    negative: Floats
+    auc: Estimate
     variance: float
+    influence: Floats
     positive_clusters: int
     negative_clusters: int
 
@@ -77,15 +76,15 @@ class RankedRows:
     def contrast(self, chosen: NDArray[np.bool_]) -> Contrast:
         """The rows ``chosen`` (n,) against the others.
 
-        The errors are clustered (Obuchowski, Biometrics 53, 1997). Users with rows on both sides
-        make the two AUCs depend on each other: the gap's variance is the sum of theirs less twice
-        the covariance, summed over users from the same influences.
+        The standard errors are clustered (Obuchowski, Biometrics 53, 1997). Users with rows on both
+        sides make the two AUCs depend on each other: the gap's variance is the sum of theirs less
+        twice the covariance, summed over users from the same influences.
         """
         inside = np.asarray(chosen, np.bool_)[self._order]
         a, b = self._part(inside), self._part(~inside)
         return Contrast(
-            chosen=None if a is None else _estimate(a),
-            rest=None if b is None else _estimate(b),
+            chosen=None if a is None else a.auc,
+            rest=None if b is None else b.auc,
             gap=None if a is None or b is None else self._gap(a, b),
             positive_clusters=0 if a is None else a.positive_clusters,
             negative_clusters=0 if a is None else a.negative_clusters,
@@ -101,41 +100,31 @@ class RankedRows:
             return None
         high = np.flatnonzero(inside & self._positive & (negatives > 0)[self._fold])
         low = np.flatnonzero(inside & ~self._positive & (positives > 0)[self._fold])
-        won = self._twice_below(negatives_before, high)
-        lost = 2 * positives[self._fold[low]] - self._twice_below(positives_before, low)
+        won = self._count_below_x2(negatives_before, high)
+        lost = 2 * positives[self._fold[low]] - self._count_below_x2(positives_before, low)
         auc = int(won.sum()) / (2 * pairs)
         # Centred on the AUC of all folds, not on each fold's own: a fold with one positive would
         # otherwise look as if it were exact.
         up = (won / 2 - auc * negatives[self._fold[high]]) / pairs
         down = (lost / 2 - auc * positives[self._fold[low]]) / pairs
-        return self._measured(auc, int(inside.sum()), (high, up), (low, down))
+        positive, has_positive = self._by_cluster(high, up)
+        negative, has_negative = self._by_cluster(low, down)
+        counts = [int(x.sum()) for x in (has_positive, has_negative, has_positive | has_negative)]
+        variance = clustered_variance(positive, negative, *counts)
+        estimate = Estimate(auc, math.sqrt(variance), int(inside.sum()))
+        return _Part(estimate, variance, positive + negative, *counts[:2])
 
-    def _measured(
-        self,
-        auc: float,
-        rows: int,
-        high: tuple[NDArray[np.intp], Floats],
-        low: tuple[NDArray[np.intp], Floats],
-    ) -> _Part:
-        """The influences by cluster, and Obuchowski's variance from them."""
-        code_high, code_low = self._cluster[high[0]], self._cluster[low[0]]
-        positive: Floats = np.bincount(code_high, high[1], self._clusters).astype(np.float64)
-        negative: Floats = np.bincount(code_low, low[1], self._clusters).astype(np.float64)
-        has_positive = np.zeros(self._clusters, np.bool_)
-        has_negative = np.zeros(self._clusters, np.bool_)
-        has_positive[code_high] = True
-        has_negative[code_low] = True
-        p, n = int(has_positive.sum()), int(has_negative.sum())
-        variance = math.nan
-        if min(p, n) >= 2:
-            variance = (
-                _unbias(p) * float(positive @ positive)
-                + _unbias(n) * float(negative @ negative)
-                + 2 * _unbias(int((has_positive | has_negative).sum())) * float(positive @ negative)
-            )
-        return _Part(auc, rows, positive, negative, max(variance, 0.0), p, n)
+    def _by_cluster(
+        self, rows: NDArray[np.intp], influence: Floats
+    ) -> tuple[Floats, NDArray[np.bool_]]:
+        """(clusters,) the sum of the rows' influence, and whether the cluster has such rows."""
+        cluster = self._cluster[rows]
+        total = np.bincount(cluster, influence, self._clusters).astype(np.float64)
+        return total, np.bincount(cluster, minlength=self._clusters) > 0
 
-    def _twice_below(self, before: NDArray[np.int64], rows: NDArray[np.intp]) -> NDArray[np.int64]:
+    def _count_below_x2(
+        self, before: NDArray[np.int64], rows: NDArray[np.intp]
+    ) -> NDArray[np.int64]:
         """2 x the counted rows of the same fold that score less + those that score the same."""
         start = before[self._edges[self._fold[rows]]]
         below: NDArray[np.int64] = before[self._low[rows]] + before[self._high[rows]] - 2 * start
@@ -144,13 +133,9 @@ class RankedRows:
     def _gap(self, a: _Part, b: _Part) -> Estimate:
         variance = a.variance + b.variance
         if not math.isnan(variance):
-            shared = float((a.positive + a.negative) @ (b.positive + b.negative))
-            variance = max(variance - 2 * _unbias(self._clusters) * shared, 0.0)
-        return Estimate(a.auc - b.auc, math.sqrt(variance), a.rows + b.rows)
-
-
-def _estimate(part: _Part) -> Estimate:
-    return Estimate(part.auc, math.sqrt(part.variance), part.rows)
+            covariance = unbias(self._clusters) * float(a.influence @ b.influence)
+            variance = max(variance - 2 * covariance, 0.0)
+        return Estimate(a.auc.value - b.auc.value, math.sqrt(variance), a.auc.n + b.auc.n)
 
 
 def _count_before(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -158,7 +143,3 @@ def _count_before(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     before = np.zeros(len(mask) + 1, np.int64)
     np.cumsum(mask, out=before[1:])
     return before
-
-
-def _unbias(count: int) -> float:
-    return count / (count - 1)

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.layers.padding import Padding, Slots
-from mmctr_kit.models.option_types import Activation, ItemEmbDim, PositiveInt, Rate, Widths
 from mmctr_kit.models.transformer_dcn import TransformerDCN
 
 
@@ -26,49 +25,6 @@ class TransformerDCNMomo(TransformerDCN):
     are what is attended, differ by their dropout, and the maximum is over all of them. In
     evaluation they are equal, so one token a row is computed, with the same result.
     """
-
-    def __init__(
-        self,
-        *,
-        item_tags: Tensor,
-        item_emb: Tensor,
-        n_tags: int,
-        embedding_dim: PositiveInt = 16,
-        item_emb_dim: ItemEmbDim = None,
-        max_length: PositiveInt = 64,
-        transformer_layers: PositiveInt = 2,
-        num_heads: PositiveInt = 1,
-        dim_feedforward: PositiveInt = 256,
-        transformer_dropout: Rate = 0.2,
-        first_k_cols: PositiveInt = 4,
-        max_pool: bool = True,
-        cross_layers: PositiveInt = 3,
-        dcn_hidden: Widths = (1024, 512, 256),
-        dcn_dropout: Rate = 0.2,
-        batch_norm: bool = False,
-        mlp_hidden: tuple[PositiveInt, ...] = (64, 32),
-        activation: Activation = "relu",
-    ) -> None:
-        super().__init__(
-            item_tags=item_tags,
-            item_emb=item_emb,
-            n_tags=n_tags,
-            embedding_dim=embedding_dim,
-            item_emb_dim=item_emb_dim,
-            max_length=max_length,
-            transformer_layers=transformer_layers,
-            num_heads=num_heads,
-            dim_feedforward=dim_feedforward,
-            transformer_dropout=transformer_dropout,
-            first_k_cols=first_k_cols,
-            max_pool=max_pool,
-            cross_layers=cross_layers,
-            dcn_hidden=dcn_hidden,
-            dcn_dropout=dcn_dropout,
-            batch_norm=batch_norm,
-            mlp_hidden=mlp_hidden,
-            activation=activation,
-        )
 
     def encoded(
         self, batch: Batch, history: Tensor, target: Tensor, padding: Tensor

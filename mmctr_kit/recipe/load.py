@@ -48,9 +48,14 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
         raise UsageError(f"{path}: not readable YAML ({_first_line(e)})") from e
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected a mapping of recipe keys, found {_kind(content)}")
+    return with_settings(content, settings, str(path))
+
+
+def with_settings(content: dict[str, Any], settings: Sequence[str], source: str) -> Recipe:
+    """The recipe of ``content`` with ``settings`` applied; an error names its ``source``."""
     changed = [key for setting in settings for key in _apply(content, setting)]
     shown = f" with --set {' '.join(settings)}" if settings else ""
-    return parse_recipe(content, f"{path}{shown}", changed)
+    return parse_recipe(content, f"{source}{shown}", changed)
 
 
 def _apply(content: dict[str, Any], setting: str) -> list[str]:

@@ -20,7 +20,7 @@ from pydantic import (
 
 from mmctr_kit.errors import UsageError, did_you_mean
 from mmctr_kit.models.option_types import Condition, NonNegativeInt
-from mmctr_kit.models.registry import MODELS, model_options
+from mmctr_kit.models.registry import MODELS, Entry, model_options
 from mmctr_kit.recipe.blocks import (
     Augmentation,
     Block,
@@ -164,8 +164,15 @@ class Recipe(Block):
         return str(yaml.safe_dump(self.resolved(), sort_keys=False))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The model block's class is made at run time, so pickle cannot name it.
-        return parse_recipe, (self.model_dump(mode="json", exclude_unset=True), "the recipe")
+        # The model block's class is made at run time, so pickle cannot name it; and another process
+        # may not have registered the model.
+        content = self.model_dump(mode="json", exclude_unset=True)
+        return _unpickled, (content, MODELS[self.model_name])
+
+
+def _unpickled(content: Mapping[str, Any], entry: Entry) -> Recipe:
+    MODELS.register(content["model"]["name"], entry)
+    return parse_recipe(content, "the recipe")
 
 
 def parse_recipe(content: Mapping[str, Any], where: str, settings: Collection[str] = ()) -> Recipe:

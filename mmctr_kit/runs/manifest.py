@@ -1,4 +1,4 @@
-"""What identifies a run: two runs of equal manifests hold the same predictions."""
+"""The manifest that identifies a run: two runs of equal manifests hold the same predictions."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ KINDS = {"cv": "a cv run", "blend": "a blend", "imported": "an import"}
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a run was made of. ``rows``, ``features``, ``folds`` and ``recipe`` are fingerprints;
+    """The ingredients of a run. ``rows``, ``features``, ``folds`` and ``recipe`` are fingerprints;
     ``sources`` names the runs of a blend; ``environment`` holds versions, device and threads.
     ``transductive``: a row's prediction depends on the rows beside it in valid or test."""
 
@@ -26,7 +26,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Manifest":
-        """Raises TypeError where ``content`` has other keys."""
+        """The manifest that manifest.json holds; raises TypeError if ``content`` has other keys."""
         fields: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v  # JSON has no tuples
             for k, v in content.items()

@@ -1,4 +1,4 @@
-"""The predictions of a run, keyed by row: what every stage after training works on."""
+"""The predictions of a run, keyed by row: the input of every stage after training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from mmctr_kit.errors import RunError, plural
 
 @dataclass(frozen=True)
 class Keys:
-    """(rows,) each: the key of a row. For test the position of a row is its ID."""
+    """The keys of rows, (rows,) each. A test row's ID is its position."""
 
     user_id: NDArray[np.int64]
     item_id: NDArray[np.int32]
@@ -30,7 +30,7 @@ class Keys:
         return len(self.user_id)
 
     def same(self, other: "Keys") -> bool:
-        """Whether both are of the same rows in the same order."""
+        """Whether both name the same rows in the same order."""
         return (
             np.array_equal(self.user_id, other.user_id)
             and np.array_equal(self.item_id, other.item_id)
@@ -56,17 +56,21 @@ class OutOfFold:
 def mean_logits(each: NDArray[np.float64] | Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """The plain mean over the first axis: the blend of a recipe's seeds and of a run's fold models.
 
-    They stand on one scale already, so their logits need none of the calibration that ``blend``
-    gives runs of different recipes.
+    They are on one scale already, so their logits need no calibration, unlike the runs of different
+    recipes that ``blend`` combines.
     """
     return np.asarray(np.mean(each, axis=0))
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """``valid`` (folds, rows) and ``test`` (folds, rows) float64: each fold model's logits,
-    averaged over seeds. ``oof`` is None for imported predictions that have none; those count as
-    one fold. Imported predictions may lack valid too: its arrays then have no rows, (folds, 0)."""
+    """A run's logits: ``oof``, and ``valid`` and ``test`` (folds, rows) float64 of each fold model,
+    averaged over seeds.
+
+    ``oof`` is None for imported predictions that have none; they count as one fold. Imported
+    predictions may lack valid too: its arrays then have no rows, (folds, 0). Raises RunError if a
+    logit is not finite.
+    """
 
     oof: OutOfFold | None
     valid_keys: Keys
@@ -76,7 +80,6 @@ class Predictions:
     test: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        """A gap is an error: raises RunError where a logit is not finite."""
         parts = {"valid": self.valid, "test": self.test}
         if self.oof is not None:
             parts["OOF"] = self.oof.logit
@@ -92,7 +95,7 @@ class Predictions:
         return len(self.valid_keys) > 0
 
     def digest(self) -> str:
-        """sha256 of every logit and of the OOF's folds, rows in the order they stand in."""
+        """sha256 of every logit and of the OOF's folds, rows in their present order."""
         parts = {"valid": self.valid, "test": self.test}
         if self.oof is not None:
             parts |= {"oof": self.oof.logit, "fold": self.oof.fold.astype(np.float64)}
@@ -119,40 +122,37 @@ def predictions_for(
     valid: NDArray[np.float64] | None,
     test: NDArray[np.float64],
 ) -> Predictions:
-    """Predictions of the loaded data's rows, in its canonical order; ``valid`` None leaves the
-    valid rows out."""
-    train = data.train
-    covered = None
+    """Predictions of the loaded data's rows, in canonical order; without ``valid``, none of its
+    valid rows."""
+    train, out_of_fold = data.train, None
     if oof is not None:
         assert fold is not None
-        covered = OutOfFold(keys_of(train), np.asarray(train.labels()), fold, oof)
-    known = valid is not None
-    return Predictions(
-        oof=covered,
-        valid_keys=keys_of(data.valid) if known else Keys.none(),
-        valid_label=np.asarray(data.valid.labels()) if known else np.zeros(0, np.int8),
-        valid=np.zeros((len(test), 0)) if valid is None else valid,
-        test_keys=keys_of(data.test),
-        test=test,
-    )
+        out_of_fold = OutOfFold(keys_of(train), np.asarray(train.labels()), fold, oof)
+    keys, label = Keys.none(), np.zeros(0, np.int8)
+    if valid is None:
+        valid = np.zeros((len(test), 0))
+    else:
+        keys, label = keys_of(data.valid), np.asarray(data.valid.labels())
+    return Predictions(out_of_fold, keys, label, valid, keys_of(data.test), test)
 
 
 def key_columns(keys: Keys) -> dict[str, NDArray[Any]]:
-    """Keys as a table has them; :func:`keys_from` reads them back."""
+    """The keys as columns of a table; :func:`keys_from` reads them back."""
     return {"user_id": keys.user_id, "item_id": keys.item_id, "occurrence": keys.occurrence}
 
 
 def keys_from(columns: Mapping[str, NDArray[Any]]) -> Keys:
+    """The keys that :func:`key_columns` wrote."""
     return Keys(columns["user_id"], columns["item_id"], columns["occurrence"])
 
 
 def logit_columns(logits: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-    """(folds, rows) logits as a table has them, behind their mean; :func:`fold_logits` reads them
-    back."""
+    """Logits (folds, rows) as columns, after their mean; :func:`fold_logits` reads them back."""
     folds = {f"logit_{i}": row for i, row in enumerate(logits)}
     return {"logit": logits.mean(axis=0), **folds}
 
 
 def fold_logits(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-    count = sum(name.startswith("logit_") for name in columns)
-    return np.stack([columns[f"logit_{i}"] for i in range(count)])
+    """Logits (folds, rows) that :func:`logit_columns` wrote."""
+    folds = sum(name.startswith("logit_") for name in columns)
+    return np.stack([columns[f"logit_{i}"] for i in range(folds)])

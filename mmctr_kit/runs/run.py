@@ -1,21 +1,28 @@
-"""Run folders: the only code that writes or reads them, with `foldfolder`. Design: section 5.
+"""Reading run folders, and finding them by name.
 
-Every file is written under a temporary name and renamed; ``DONE`` comes last. What two equal runs
-may differ in stands in files named ``timings.json`` and nowhere else.
+Every file of a run is written under a temporary name and renamed; ``DONE`` comes last. Whatever may
+differ between two equal runs is in files named ``timings.json`` and nowhere else.
 """
 
 import json
 import re
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.errors import RunError, UsageError, did_you_mean
 from mmctr_kit.files import read_columns, read_json
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import OutOfFold, Predictions, fold_logits, keys_from
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mmctr_kit.metrics.estimate import Estimate
 
 
 class Run:
@@ -49,24 +56,65 @@ class Run:
 
     @property
     def source_places(self) -> dict[str, Path]:
-        """Where a blend's runs lie, by name: beside it, unless it has noted another place."""
+        """Folders of a blend's runs by name: beside the blend, unless blend.json notes another."""
         path = self.path / "blend.json"
         noted = read_json(path).get("places", {}) if path.is_file() else {}
         return {n: self.path.parent / noted.get(n, n) for n in self.manifest.sources}
 
     @property
     def recipe_text(self) -> str | None:
-        """The resolved recipe's YAML; None where it has none, as blends and imports."""
+        """The resolved recipe's YAML; None for blends and imports, which have none."""
         path = self.path / "recipe.yaml"
         return path.read_text("utf-8") if path.is_file() else None
 
     def epochs(self) -> dict[str, list[dict[str, Any]]]:
         """Each fold model's epochs (``epoch``, ``train_loss``, ``holdout_auc``, ``best``, ...) by
-        "fold-seed"; empty of a run that trained nothing."""
-        found = sorted(self.path.glob("folds/*/metrics.jsonl"))
+        "fold-seed"; empty for a run that trained nothing."""
+        paths = sorted(self.path.glob("folds/*/metrics.jsonl"))
         return {
-            p.parent.name: [json.loads(line) for line in p.read_text().splitlines()] for p in found
+            p.parent.name: [json.loads(line) for line in p.read_text().splitlines()] for p in paths
         }
+
+    @property
+    def valid_auc(self) -> "Estimate | None":
+        """AUC of the fold mean on the valid split, the headline; None without valid rows."""
+        return self._estimate("valid")
+
+    @property
+    def oof_auc(self) -> "Estimate | None":
+        """Mean AUC of the fold models on their own folds; None without OOF."""
+        return self._estimate("oof")
+
+    def oof(self) -> "pd.DataFrame":
+        """Out-of-fold predictions: row key, label, fold, logit. RunError if the run has none."""
+        if not (self.path / "oof.parquet").is_file():
+            raise RunError(f"run '{self.name}' has no OOF predictions, as imported ones have none")
+        return self._frame("oof")
+
+    def valid(self) -> "pd.DataFrame":
+        """Predictions of the valid split: row key, label, the fold mean's logit, each fold's."""
+        return self._frame("valid")
+
+    def test(self) -> "pd.DataFrame":
+        """Predictions of the test split: ID, row key, the fold mean's logit, each fold's."""
+        return self._frame("test")
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        if not self.finished:
+            return f"<b>{escape(self.name)}</b> (unfinished)"
+        aucs = f"valid AUC {self.valid_auc} (fold mean), OOF AUC {self.oof_auc} (fold models)"
+        return f"<b>{escape(self.name)}</b> ({self.manifest.kind}): {aucs}"
+
+    def _estimate(self, name: str) -> "Estimate | None":
+        return Estimate.find(self.metrics, name)
+
+    def _frame(self, name: str) -> "pd.DataFrame":
+        import pandas as pd
+
+        return pd.DataFrame(self._table(name))
 
     def predictions(self, with_oof: bool = True) -> Predictions:
         """The run's predictions, rows in canonical order whatever the files' order."""
@@ -99,15 +147,13 @@ class Run:
 def open_run(name_or_path: str, root: Path) -> Run:
     """A finished run by name under ``root`` or by path.
 
-    Raises UsageError where there is none, RunError where it is unfinished.
+    Raises UsageError if there is none, RunError if it is unfinished.
     """
     for path in (root / name_or_path, Path(name_or_path)):
         if (path / "manifest.json").is_file():
             run = Run(path.resolve())
             if not run.finished:
-                raise RunError(
-                    f"run '{run.name}' is unfinished; run the command that began it again"
-                )
+                raise RunError(f"run '{run.name}' is unfinished; repeat the command that began it")
             return run
     known = [r.name for r in all_runs(root)]
     deeper, listed = _of_study(root, name_or_path), ", ".join(known) or "none"
@@ -120,12 +166,12 @@ def open_run(name_or_path: str, root: Path) -> Run:
 def _of_study(root: Path, name: str) -> list[str]:
     """The runs of a study or an ablation called ``name``, as :func:`open_run` takes them."""
     folders = (f"{name}.study/finalists", f"{name}.ablate")
-    found = [r for folder in folders if (root / folder).is_dir() for r in all_runs(root / folder)]
-    return [str(run.path.relative_to(root)) for run in found]
+    runs = [r for folder in folders if (root / folder).is_dir() for r in all_runs(root / folder)]
+    return [str(run.path.relative_to(root)) for run in runs]
 
 
 def run_path(root: Path, name: str, suffix: str = "") -> Path:
-    """Where the run ``name`` lies, or what ends in ``suffix``; UsageError for no fit name."""
+    """The folder of the run ``name``, with ``suffix`` appended; UsageError if the name is unfit."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise UsageError(f"--name {name!r}: expected letters, digits, dots, dashes, underscores")
     return root / f"{name}{suffix}"
@@ -133,5 +179,5 @@ def run_path(root: Path, name: str, suffix: str = "") -> Path:
 
 def all_runs(root: Path) -> list[Run]:
     """Every run folder under ``root``, finished or not, by name."""
-    found = sorted(root.glob("*/manifest.json"))
-    return [Run(p.parent) for p in found if not p.parent.name.startswith(".")]
+    paths = sorted(root.glob("*/manifest.json"))
+    return [Run(p.parent) for p in paths if not p.parent.name.startswith(".")]

@@ -1,7 +1,7 @@
 """``submit --check``: would the organisers score this file, and is it likely what was meant?
 
 FAIL: the organisers' scorer might refuse or misread the file. WARN: it would be scored, but it
-looks like a mistake. The ids, their worst level and their meaning are :data:`CHECKS`.
+looks like a mistake. The checks are :data:`~mmctr_kit.submission.checks.catalog.CHECKS`.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.audit.findings import Finding, Level
+from mmctr_kit.audit.findings import Finding, Level, Log
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.errors import DataError
-from mmctr_kit.submission.checks.catalog import CHECKS, Log
+from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.checks.local_agreement import unit_ranks
 from mmctr_kit.submission.checks.plausibility import (
     Reference,
@@ -26,7 +26,7 @@ from mmctr_kit.submission.checks.rows import check_rows, check_unique
 from mmctr_kit.submission.checks.scores import check_scores
 from mmctr_kit.submission.reading.archive import read_csv_bytes
 from mmctr_kit.submission.reading.header import read_header
-from mmctr_kit.submission.reading.table import Table, read_table
+from mmctr_kit.submission.reading.table import SubmissionTable, read_table
 from mmctr_kit.submission.reading.text import read_text
 
 __all__ = ["CHECKS", "Reference", "Scores", "TestRows", "check_submission", "read_scores"]
@@ -43,7 +43,7 @@ _NOT_FOR_SCORING = frozenset(
         "csv-blank-lines",
     )
 )
-"""What stops a submission but leaves no doubt of which score belongs to which ID."""
+"""Faults that stop a submission but leave no doubt which score belongs to which ID."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,29 @@ class Scores:
 def check_submission(
     path: Path, *, test: TestRows | None = None, references: Sequence[Reference] = ()
 ) -> list[Finding]:
-    """The findings of all checks that could be made, in the order of :data:`CHECKS`.
+    """Check a submission file: zip, CSV, IDs, scores, and whether they fit the test rows.
 
-    ``test`` is the test set the file is for, the challenge's if None; ``references`` are test
-    predictions of existing runs. A check that an earlier fault makes impossible is left out; PASS
-    findings have an empty ``todo``. Raises UsageError where there is no FILE, and nothing else
-    whatever the file holds.
+    Parameters
+    ----------
+    path
+        The zip file.
+    test
+        The test set that the file is for; the challenge's, if None.
+    references
+        Test predictions of existing runs, to compare ranks with.
+
+    Returns
+    -------
+    list of Finding
+        In the order of :data:`CHECKS`; a check that an earlier fault makes impossible is left out.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file. Nothing is raised for what the file holds.
     """
     rows = TestRows(FILES["test"].known_rows) if test is None else test
-    log = Log()
+    log = Log(CHECKS)
     table = _read(path, log, 2 * rows.n_rows + 1_000)
     if table is not None:
         check_rows(table, rows.n_rows, log)
@@ -79,10 +93,10 @@ def check_submission(
 def read_scores(path: Path) -> Scores:
     """The scores in a submission, zipped or a bare CSV, of any length and in any order of IDs.
 
-    Raises UsageError where there is no FILE, and DataError (the first FAIL) where a score or its
-    ID cannot be read without a doubt.
+    Raises UsageError if there is no FILE, and DataError (with the first FAIL) if a score or its ID
+    cannot be read without doubt.
     """
-    log = Log()
+    log = Log(CHECKS)
     table = _read(path, log, _MAX_ROWS)
     if table is not None and table.ids is not None:
         check_unique(table.ids, table.lines, log)
@@ -96,7 +110,7 @@ def read_scores(path: Path) -> Scores:
     raise DataError(f"{path}: expected rows of ID and scores; found none; write it again")
 
 
-def _read(path: Path, log: Log, max_rows: int) -> Table | None:
+def _read(path: Path, log: Log, max_rows: int) -> SubmissionTable | None:
     raw = read_csv_bytes(path, log)
     text = None if raw is None else read_text(raw, log)
     if text is None:
@@ -104,8 +118,8 @@ def _read(path: Path, log: Log, max_rows: int) -> Table | None:
     return read_table(text, read_header(text.header, log), log, max_rows)
 
 
-def _comparable(table: Table, n_rows: int) -> dict[str, NDArray[np.float64]]:
-    """Unit ranks of the complete columns that vary, in ID order (in file order where IDs are
+def _comparable(table: SubmissionTable, n_rows: int) -> dict[str, NDArray[np.float64]]:
+    """Unit ranks of the complete columns that vary, in ID order (in file order if IDs are
     wrong)."""
     if table.n_rows != n_rows or len(table.lines) != n_rows:
         return {}

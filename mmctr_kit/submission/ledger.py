@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import UsageError, unwritable
 from mmctr_kit.files import locked
 from mmctr_kit.runs.run import Run
-from mmctr_kit.submission.checks.catalog import Log
+from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.reading.archive import read_csv_bytes
 
 Number = dict[str, Any]
@@ -204,7 +205,7 @@ def _require_fields(cls: type[Entry], content: Mapping[str, Any]) -> None:
 
 def _table_digest(file: Path) -> str:
     """sha256 of the CSV inside; empty if there is none."""
-    table = read_csv_bytes(file, Log())
+    table = read_csv_bytes(file, Log(CHECKS))
     return "" if table is None else hashlib.sha256(table).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The ledger side by side: OOF, valid and leaderboard of each submission, and how they agree."""
+"""The ledger as a table: OOF, valid and leaderboard of each submission, and how they agree."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -8,21 +8,20 @@ import numpy as np
 
 from mmctr_kit.metrics.auc import rank_correlation
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.runs.scores import estimate_from
 from mmctr_kit.submission.ledger import Ledger, Submitted
 
 FEWEST = 3
-"""Scored submissions below which nothing is said of how ranks agree."""
+"""With fewer scored submissions nothing is said about how ranks agree."""
 
 
-FAR_ERRORS, FAR = 10.0, 0.05
-"""A leaderboard's AUC further than both from the valid one is hardly that file's: the test set's
-users are others, but drawn as valid's are."""
+FAR_Z, FAR = 10.0, 0.05
+"""A leaderboard's AUC that is further from the valid one than this, and than this many standard
+errors, is probably another file's: test's users are others, but drawn as valid's are."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One submission; ``leaderboard`` and ``note`` of its latest score."""
+    """One submission, with the ``leaderboard`` and ``note`` of its latest score."""
 
     file: str
     sha256: str
@@ -37,16 +36,16 @@ class Standing:
 
     @property
     def remark(self) -> str | None:
-        """Where the leaderboard and valid (or, without it, OOF) disagree wildly, how far."""
+        """How far the leaderboard is from valid (or, without it, OOF), if that is implausible."""
         name, known = ("valid", self.valid) if self.valid else ("OOF", self.oof)
         if known is None or self.leaderboard is None:
             return None
         gap = self.leaderboard - known.value
-        # The leaderboard's own error, from its number of rows if they are like those of valid.
-        error = known.error * math.sqrt(1 + known.n / max(self.rows, 1))
-        if not (abs(gap) > FAR and abs(gap) > FAR_ERRORS * error):
+        # The leaderboard's standard error, from its number of rows, if they are like valid's.
+        error = known.se * math.sqrt(1 + known.n / max(self.rows, 1))
+        if not (abs(gap) > FAR and abs(gap) > FAR_Z * error):
             return None
-        why = f", {abs(gap) / error:.0f} errors" if error > 0 else ""
+        why = f", {abs(gap) / error:.0f} standard errors" if error > 0 else ""
         return (
             f"{self.run} ({self.task}): leaderboard {self.leaderboard:g} is {gap:+.4f} from {name} "
             f"{known.value:.4f}{why}: another file's score, another test set, or rows misplaced?"
@@ -56,7 +55,7 @@ class Standing:
 @dataclass(frozen=True)
 class Agreement:
     """Spearman's rank correlation of ``number`` (OOF or valid) and the leaderboard over ``n``
-    different scored submissions of a task; NaN where one of them does not vary."""
+    different scored submissions of a task; NaN if one of the two does not vary."""
 
     task: str
     number: str
@@ -65,7 +64,7 @@ class Agreement:
 
 
 def standings(ledger: Ledger) -> list[Standing]:
-    """Each submission in the order they were written."""
+    """The submissions in the order in which they were written."""
     return [_standing(ledger, e) for e in ledger.submitted]
 
 
@@ -85,8 +84,8 @@ def _standing(ledger: Ledger, entry: Submitted) -> Standing:
         task=entry.task,
         time=entry.time,
         rows=entry.rows,
-        oof=None if entry.oof is None else estimate_from(entry.oof),
-        valid=None if entry.valid is None else estimate_from(entry.valid),
+        oof=Estimate.find(vars(entry), "oof"),
+        valid=Estimate.find(vars(entry), "valid"),
         leaderboard=None if score is None else score.auc,
         note="" if score is None else score.note,
     )

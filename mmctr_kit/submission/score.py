@@ -1,4 +1,4 @@
-"""AUC of test scores where someone has labels: a course, a generated data set."""
+"""AUC of test scores, for those who have labels: in a course, or on a generated data set."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.errors import DataError, UsageError
-from mmctr_kit.metrics.auc import auc_with_error
+from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.submission.check import Scores
 
@@ -20,14 +20,14 @@ def read_labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     frame = read_frame(path, "labels")
     ids, labels = (integers(frame, name, path) for name in ("ID", "label"))
     if not np.isin(labels, (0, 1)).all():
-        raise DataError(f"{path}: labels must be 0 or 1, found other values")
+        raise DataError(f"{path}: labels must be 0 or 1, not other values")
     if len(np.unique(ids)) != len(ids):
         raise DataError(f"{path} holds an ID twice; expected each once")
     return ids, labels
 
 
 def read_frame(path: Path, what: str) -> "pd.DataFrame":
-    """A parquet or CSV file; UsageError where there is none, DataError where it is unreadable."""
+    """A parquet or CSV file; UsageError if there is none, DataError if it is unreadable."""
     import pandas as pd
 
     if not path.is_file():
@@ -40,7 +40,7 @@ def read_frame(path: Path, what: str) -> "pd.DataFrame":
 
 
 def numbers(frame: "pd.DataFrame", name: str, path: Path) -> NDArray[Any]:
-    """(rows,) a column of finite numbers, integers as they are; DataError where it is none."""
+    """(rows,) a column of finite numbers, integers as they are; DataError if it is not one."""
     if name not in frame.columns:
         raise DataError(f"{path} lacks column {name}; found {', '.join(map(str, frame.columns))}")
     column = frame[name]
@@ -55,7 +55,7 @@ def numbers(frame: "pd.DataFrame", name: str, path: Path) -> NDArray[Any]:
 
 
 def integers(frame: "pd.DataFrame", name: str, path: Path) -> NDArray[np.int64]:
-    """(rows,) a column of whole numbers, whatever its type; DataError where it is none."""
+    """(rows,) a column of whole numbers, whatever its type; DataError if it is not one."""
     values = numbers(frame, name, path)
     if (values != np.floor(values)).any() or (np.abs(values.astype(np.float64)) >= 2.0**63).any():
         raise DataError(f"{path}: column {name} holds fractions or too large values")
@@ -68,17 +68,28 @@ def score(
     labels: tuple[NDArray[np.int64], NDArray[np.int64]],
     users: NDArray[np.int64] | None,
 ) -> Estimate:
-    """AUC of ``values`` (n,) for ``ids`` (n,) against labels by ID, in any order.
+    """AUC of test scores against labels, matched by ID in any order.
 
-    Its error is clustered by ``users``, (test rows,) by ID; where they are not known rows count as
-    independent, which makes it too small where a user has several. Raises DataError where a label
-    has no score; scores without a label are left out.
+    Parameters
+    ----------
+    ids, values
+        (n,) each: the scores and their IDs; scores without a label are left out.
+    labels
+        IDs (m,) and labels (m,) 0/1, as :func:`read_labels` returns them.
+    users
+        (test rows,) user of each test row, for a standard error clustered by user; if None, rows
+        count as independent, which makes it too small if a user has several.
+
+    Raises
+    ------
+    DataError
+        If a label has no score, or the labels are all equal.
     """
     label_ids, label = labels
     order = np.argsort(ids)
-    place = np.searchsorted(ids, label_ids, sorter=order)
-    found = order[np.minimum(place, len(ids) - 1)]
-    missing = label_ids[ids[found] != label_ids]
+    position = np.searchsorted(ids, label_ids, sorter=order)
+    row = order[np.minimum(position, len(ids) - 1)]
+    missing = label_ids[ids[row] != label_ids]
     if len(missing):
         raise DataError(
             f"{len(missing):,} labelled IDs have no score, first {missing[0]}; are the scores of "
@@ -90,12 +101,12 @@ def score(
         )
     clusters = label_ids if users is None else users[label_ids]
     if len(np.unique(label)) < 2:
-        raise DataError("AUC needs labels 0 and 1, found one of them alone")
-    return auc_with_error(label, values[found], clusters)
+        raise DataError("AUC needs labels 0 and 1, but all labels are equal")
+    return auc_with_se(label, values[row], clusters)
 
 
 def task_column(scores: Scores, task: str | None) -> NDArray[np.float64]:
-    """The column of ``task``; without one, the only column that is no constant placeholder."""
+    """The column of ``task``; if None, the only column that is not a constant placeholder."""
     if task is not None:
         if task not in scores.columns:
             raise UsageError(f"no column {task}; found {', '.join(scores.columns)}")
@@ -107,3 +118,8 @@ def task_column(scores: Scores, task: str | None) -> NDArray[np.float64]:
             "with --task"
         )
     return scores.columns[varying[0]]
+
+
+def column_name(task: str | None) -> str | None:
+    """The column of a submission that a task's short name means: "both" is Task1&2."""
+    return "Task1&2" if task == "both" else task

@@ -18,11 +18,10 @@ from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.files import save_arrays
-from mmctr_kit.metrics.auc import auc_difference, mean_fold_auc_difference
-from mmctr_kit.metrics.estimate import recipe_error
+from mmctr_kit.metrics.auc import auc_difference
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs.run import Run
-from mmctr_kit.runs.scores import estimate_from
 from mmctr_kit.runs.writer import RunWriter
 
 FOLDS, SEEDS = 2, (0, 1, 2)
@@ -74,8 +73,8 @@ def test_a_variant_that_predicts_as_the_base_has_a_change_of_exactly_zero(
 ) -> None:
     for seeds in ((0,), SEEDS):
         same = row(made(tiny, folder, seeds), "se-on")
-        assert (same.oof.value, same.oof.error) == (0.0, 0.0)
-        assert (same.valid.value, same.valid.error) == (0.0, 0.0)
+        assert (same.oof.value, same.oof.se) == (0.0, 0.0)
+        assert (same.valid.value, same.valid.se) == (0.0, 0.0)
         assert same.errors == 0.0
         assert not same.claim
 
@@ -88,9 +87,9 @@ def test_a_change_of_one_seed_is_the_paired_difference_and_claims_nothing(
     oof, valid = logits(folder / "interaction-off", tiny, 1)
     base_oof, base_valid = logits(folder / BASE, tiny, 1)
     user, fold = tiny.train.user_id, user_folds(tiny.train.user_id, FOLDS, 0)
-    assert found.oof == mean_fold_auc_difference(tiny.train.labels(), oof, base_oof, fold, user)
+    assert found.oof == auc_difference(tiny.train.labels(), oof, base_oof, user, fold)
     assert found.valid == auc_difference(tiny.valid.labels(), valid, base_valid, tiny.valid.user_id)
-    assert found.oof.error > 0
+    assert found.oof.se > 0
     assert {r.claim for r in table.rows} == {None}
     assert not table.claims
 
@@ -105,10 +104,9 @@ def test_with_several_seeds_the_error_counts_how_far_their_changes_differ(
         (found.valid, [e.valid for e in each]),
     ):
         values = [p.value for p in parts]
-        sampling = np.mean([p.error for p in parts])
+        sampling = np.mean([p.se for p in parts])
         assert mean.value == pytest.approx(np.mean(values))
-        assert mean.error == pytest.approx(math.hypot(sampling, np.std(values, ddof=1) / 3**0.5))
-        assert mean.error == pytest.approx(recipe_error(replace(mean, error=sampling), values))
+        assert mean.se == pytest.approx(math.hypot(sampling, np.std(values, ddof=1) / 3**0.5))
 
 
 def test_the_base_shows_its_own_aucs_as_its_run_does(tiny: ChallengeData, folder: Path) -> None:
@@ -118,8 +116,8 @@ def test_the_base_shows_its_own_aucs_as_its_run_does(tiny: ChallengeData, folder
     assert base.is_base
     assert base.errors is None
     for found, name in ((base.oof, "recipe_oof"), (base.valid, "recipe_valid")):
-        stored = estimate_from(metrics[name])
-        assert (found.value, found.error) == pytest.approx((stored.value, stored.error))
+        stored = Estimate.from_json(metrics[name])
+        assert (found.value, found.se) == pytest.approx((stored.value, stored.se))
 
 
 def shifted(folder: Path, name: str, data: ChallengeData, size: float) -> None:

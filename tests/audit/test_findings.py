@@ -1,9 +1,27 @@
+"""mmctr_kit.audit.findings: the log, the catalogue, levels and exit codes."""
+
 import json
 
 import pytest
 
-from mmctr_kit.audit.findings import Finding, Level, as_json, exit_code, worst
+from mmctr_kit.audit.findings import (
+    CheckInfo,
+    Finding,
+    Level,
+    Log,
+    as_json,
+    catalogue,
+    exit_code,
+    worst,
+)
 from mmctr_kit.errors import plural
+
+PASS, WARN, FAIL = Level.PASS, Level.WARN, Level.FAIL
+CHECKS = catalogue(
+    CheckInfo("zip-format", "it is a zip"),
+    CheckInfo("csv-quotes", "no quotes", worst=WARN),
+    CheckInfo("remark", "a remark", worst=PASS),
+)
 
 
 def finding(level: Level) -> Finding:
@@ -12,33 +30,59 @@ def finding(level: Level) -> Finding:
 
 @pytest.mark.parametrize(
     ("levels", "expected"),
-    [
-        ([], Level.PASS),
-        ([Level.PASS], Level.PASS),
-        ([Level.WARN, Level.PASS], Level.WARN),
-        ([Level.WARN, Level.FAIL, Level.PASS], Level.FAIL),
-    ],
+    [([], PASS), ([PASS], PASS), ([WARN, PASS], WARN), ([WARN, FAIL, PASS], FAIL)],
 )
 def test_the_worst_level_is_the_most_severe_one(levels: list[Level], expected: Level) -> None:
     assert worst(finding(x) for x in levels) is expected
 
 
-@pytest.mark.parametrize(
-    ("level", "plain", "strict"), [(Level.PASS, 0, 0), (Level.WARN, 0, 1), (Level.FAIL, 1, 1)]
-)
+@pytest.mark.parametrize(("level", "plain", "strict"), [(PASS, 0, 0), (WARN, 0, 1), (FAIL, 1, 1)])
 def test_strict_turns_a_warning_and_nothing_else_into_exit_1(
     level: Level, plain: int, strict: int
 ) -> None:
-    found = [finding(Level.PASS), finding(level)]
+    found = [finding(PASS), finding(level)]
     assert (exit_code(found, strict=False), exit_code(found, strict=True)) == (plain, strict)
 
 
 def test_json_holds_every_field_in_order() -> None:
-    text = json.dumps(as_json([finding(Level.WARN), finding(Level.PASS)]))
+    text = json.dumps(as_json([finding(WARN), finding(PASS)]))
     assert json.loads(text) == [
         {"id": "some-check", "level": level, "what": "what was found", "todo": "what to do"}
         for level in ("WARN", "PASS")
     ]
+
+
+def test_findings_come_in_the_catalogues_order_and_a_pass_only_if_nothing_is_wrong() -> None:
+    log = Log(CHECKS)
+    log.passed("remark", "one")
+    log.warn("csv-quotes", "quotes", "remove")
+    log.passed("csv-quotes", "none")
+    log.passed("remark", "two")
+    log.fail("zip-format", "no zip", "zip it")
+    assert [(f.id, f.level, f.what) for f in log.findings()] == [
+        ("zip-format", FAIL, "no zip"),
+        ("csv-quotes", WARN, "quotes"),
+        ("remark", PASS, "one; two"),
+    ]
+    assert (log.worst("csv-quotes"), log.worst("remark")) == (WARN, PASS)
+
+
+def test_the_same_finding_is_reported_once() -> None:
+    log = Log(CHECKS)
+    for _ in range(2):
+        log.warn("csv-quotes", "quotes", "remove")
+    log.warn("csv-quotes", "other quotes", "remove")
+    assert [f.what for f in log.findings()] == ["quotes", "other quotes"]
+
+
+def test_an_unregistered_check_or_a_level_beyond_its_worst_is_a_bug() -> None:
+    log = Log(CHECKS)
+    with pytest.raises(ValueError, match="WARN at worst"):
+        log.fail("csv-quotes", "", "")
+    with pytest.raises(ValueError, match="PASS at worst"):
+        log.warn("remark", "", "")
+    with pytest.raises(KeyError):
+        log.warn("no-such-check", "", "")
 
 
 def test_one_of_a_thing_is_told_in_the_singular_and_none_or_many_in_the_plural() -> None:

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from mmctr_kit.audit.sanity import training_warnings
-from mmctr_kit.data.dataset import ChallengeData, Histories
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.ragged import Ragged
 
 
 def test_mostly_empty_histories_are_told_in_one_line_and_a_few_are_not(
@@ -14,7 +15,7 @@ def test_mostly_empty_histories_are_told_in_one_line_and_a_few_are_not(
     assert training_warnings(tiny) == []
     rows = dict(tiny.rows)
     offsets = np.append(tiny.histories.offsets, tiny.histories.offsets[-1])
-    histories = Histories(tiny.histories.items, offsets)  # with an empty one at the end
+    histories = Ragged(tiny.histories.values, offsets)  # with an empty one at the end
     for split, kept in (("train", 0.1), ("test", 0.6)):
         history = rows[split].history.copy()
         history[int(kept * len(history)) :] = len(tiny.histories)

@@ -129,7 +129,7 @@ def test_a_submission_alone_becomes_a_run_that_can_be_blended(
     data, file = str(tiny_root / "data"), str(work / "s.zip")
     made = run("import-predictions", file, "--name", "theirs", "--data", data, *where)
     assert made.exit_code == 0, made.output
-    assert re.search(r"theirs:?\s+400 test rows, no valid AUC \(no --valid\)", made.output)
+    assert re.search(r"theirs:?\s+imported 400 test predictions", made.output)
     ours = str(work / "runs" / "din_demo")
     blended = run("blend", "theirs", ours, "--name", "all", *where)
     assert blended.exit_code == 0, blended.output
@@ -217,7 +217,7 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path, tiny_root: 
     assert shown.exit_code == 0, shown.output
     assert re.search(r"rows train / valid / test\s+2,000 / 400 / 400", shown.output)
     assert "steps a fold model" in shown.output
-    assert re.search(r"rows lie on\s+the device", shown.output)
+    assert re.search(r"training data kept in\s+CPU memory", shown.output)
     assert not runs.exists()
 
 
@@ -320,7 +320,7 @@ def test_a_generated_folder_named_one_level_too_high_is_recognised(
         for command in (("cv", "din_demo", "--data"), ("data", "check"), ("data", "profile")):
             code, error = mistake(capsys, *command, str(folder))
             assert code == 2
-            assert f"'{folder}' is no data folder, but '{tiny_root / 'data'}' is" in error
+            assert f"'{folder}' is not a data folder, but '{tiny_root / 'data'}' is" in error
 
 
 def test_a_demo_of_another_data_set_is_refused_before_its_first_step(

@@ -30,7 +30,7 @@ def test_clean_data_exits_0_also_with_strict_and_fits_80_columns(tiny_root: Path
     assert found.exit_code == 0, found.output
     assert max(len(line.rstrip()) for line in found.output.splitlines()) <= 80
     assert "no suspicions in " in found.output
-    assert "target-side (train): the target alone 0." in found.output
+    assert "target-side (train): item features alone: AUC 0." in found.output
 
 
 def test_a_suspicion_says_what_it_means_and_what_to_do_and_fails_with_strict_alone(
@@ -40,13 +40,13 @@ def test_a_suspicion_says_what_it_means_and_what_to_do_and_fails_with_strict_alo
     assert found.exit_code == 0
     assert "LOOK" in found.output
     assert "row-order (train): the row's number has AUC 1.0000" in found.output
-    assert "means: rows are filed by label" in found.output
+    assert "means: rows are sorted by label" in found.output
     assert "do: shuffle the file" in found.output
     assert "1 suspicion in " in found.output
     assert run(str(leaky), "--strict").exit_code == 1
 
 
-def test_json_has_each_reading_with_its_error_and_verdict(leaky: Path) -> None:
+def test_json_has_each_measurement_with_its_error_and_verdict(leaky: Path) -> None:
     found = json.loads(run(str(leaky), "--json").output, parse_constant=pytest.fail)
     by_verdict = {v: [r for r in found if r["verdict"] == v] for v in ("suspicious", "clean")}
     assert [(r["probe"], r["where"]) for r in by_verdict["suspicious"]] == [("row-order", "train")]

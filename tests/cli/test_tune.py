@@ -77,7 +77,7 @@ def workers_of(parent: int) -> list[int]:
 def one_core() -> Iterator[None]:
     """Small models on several threads mostly wait."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("cv.plan", "tune.study"):
+        for module in ("cv.plan", "tuning.study"):
             patch.setattr(f"mmctr_kit.{module}.available_cores", lambda: 1)
         yield
 

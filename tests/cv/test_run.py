@@ -25,9 +25,9 @@ from mmctr_kit.datasets.synth import PRESETS, generate
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
 from mmctr_kit.files import write_json
 from mmctr_kit.items.features import ItemFeatures
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs.run import Run
-from mmctr_kit.runs.scores import estimate_from
 from mmctr_kit.runs.writer import RunWriter
 
 SETTINGS = ("training.epochs=2", "training.batch_size=256", "folds.count=2", "seeds=[0, 1]")
@@ -305,7 +305,7 @@ def test_with_labels_shuffled_within_users_oof_is_chance_and_with_ungrouped_fold
     def oof_z(path: Path) -> float:
         run = run_cv(plan_here(data, memorising), path, False, lambda _: None)
         assert run is not None
-        return estimate_from(run.metrics["oof"]).z(0.5)
+        return Estimate.from_json(run.metrics["oof"]).z(0.5)
 
     assert abs(oof_z(tmp_path / "grouped")) < 3
 

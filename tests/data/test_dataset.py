@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmctr_kit.data.contract import SPLITS
-from mmctr_kit.data.dataset import ChallengeData, Examples, expand_ranges
+from mmctr_kit.data.dataset import ChallengeData, Examples
 
 lengths = st.lists(st.integers(0, 9), max_size=15)
 
@@ -40,17 +40,6 @@ def assert_rows(found: Examples, source: Examples, rows: list[int]) -> None:
             assert own.dtype == column.dtype
 
 
-@given(lengths, st.data())
-def test_places_of_spans_are_their_ranges_one_after_another(
-    length: list[int], data: st.DataObject
-) -> None:
-    begin = data.draw(st.lists(st.integers(0, 50), min_size=len(length), max_size=len(length)))
-    place, owner = expand_ranges(np.array(begin, np.int64), np.array(length, np.int64))
-    spans = list(enumerate(zip(begin, length, strict=True)))
-    assert place.tolist() == [p for _, (b, n) in spans for p in range(b, b + n)]
-    assert owner.tolist() == [i for i, (_, n) in spans for _ in range(n)]
-
-
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("most", [1, 5, 64])
 def test_examples_are_the_splits_rows_with_their_most_recent_items(
@@ -66,8 +55,8 @@ def test_examples_are_the_splits_rows_with_their_most_recent_items(
     assert (examples.lengths <= most).all()
     for row in range(0, len(rows), 17):
         h = rows.history[row]
-        whole = histories.items[histories.offsets[h] : histories.offsets[h + 1]].tolist()
-        own = histories.items[examples.begin[row] : examples.end[row]].tolist()
+        whole = histories.values[histories.offsets[h] : histories.offsets[h + 1]].tolist()
+        own = histories.values[examples.begin[row] : examples.end[row]].tolist()
         assert own == whole[-most:]
 
 

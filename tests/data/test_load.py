@@ -160,7 +160,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 def arrays_of(data: ChallengeData) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "items": data.histories.items,
+        "items": data.histories.values,
         "offsets": data.histories.offsets,
         "item_tags": data.item_tags,
         "item_emb": data.item_emb,
@@ -201,7 +201,7 @@ def history(data: ChallengeData, rows: Rows, row: int) -> tuple[int, ...]:
         data.histories.offsets[rows.history[row]],
         data.histories.offsets[rows.history[row] + 1],
     )
-    return tuple(data.histories.items[begin:end].tolist())
+    return tuple(data.histories.values[begin:end].tolist())
 
 
 def content(data: ChallengeData, rows: Rows) -> list[tuple[Any, ...]]:
@@ -459,7 +459,7 @@ def test_given_embeddings_follow_the_files_content(tmp_path: Path) -> None:
     write(tmp_path, set_first("item_emb", "item_emb_d128_v1", [0.0, 0.0, 7.0])(clean()))
     assert load_given(data, "v1")[1].tolist() == [0, 0, 7]
     (tmp_path / FILES["item_emb"].path).unlink()
-    with pytest.raises(DataError, match="'v1' is not to be had; download it"):
+    with pytest.raises(DataError, match="which holds embedding 'v1'; download it"):
         load_given(data, "v1")
 
 

@@ -32,7 +32,7 @@ def test_the_folder_above_or_below_is_named_even_where_a_file_is_missing(
         (check_folder / INNER, check_folder),
         (check_folder.parent, check_folder),
     ):
-        assert refusal(named) == f"'{named}' is no data folder, but '{meant}' is; name that"
+        assert refusal(named) == f"'{named}' is not a data folder, but '{meant}' is: use that one"
     other = check_folder.rename(check_folder.with_name("download"))
     assert f"but '{other}' is" in refusal(other.parent)
 
@@ -43,13 +43,13 @@ def test_files_that_lie_flat_are_to_be_moved_into_their_folder(check_folder: Pat
     (check_folder / INNER).rmdir()
     (check_folder / "item_images").mkdir()
     files = "train.parquet, valid.parquet, test.parquet, item_info.parquet"
-    lie = f"is no data folder: {files} lie in '{check_folder}' itself; move them to"
+    lie = f"is not a data folder: {files} are in '{check_folder}' itself; move them to"
     assert refusal(check_folder) == (
-        f"'{check_folder}' {lie} '{check_folder / INNER}' and name '{check_folder}'"
+        f"'{check_folder}' {lie} '{check_folder / INNER}' and use '{check_folder}'"
     )
     above, below = check_folder.parent, check_folder / "item_images"
-    assert refusal(above) == f"'{above}' {lie} '{above / INNER}' and name '{above}'"
-    assert refusal(below) == (f"'{below}' {lie} '{check_folder / INNER}' and name '{check_folder}'")
+    assert refusal(above) == f"'{above}' {lie} '{above / INNER}' and use '{above}'"
+    assert refusal(below) == (f"'{below}' {lie} '{check_folder / INNER}' and use '{check_folder}'")
 
 
 def test_single_files_astray_are_found_by_the_check(check_folder: Path) -> None:
@@ -78,7 +78,7 @@ def test_what_is_no_parquet_file_is_named_for_what_it_is(
     path = FILES["test"].path
     (check_folder / path).write_bytes(content)
     (failed,) = [f for f in check_data(check_folder) if f.level is Level.FAIL]
-    assert failed.what == f"{path} is {kind}, no parquet file"
+    assert failed.what == f"{path} is {kind}, not a parquet file"
     assert todo in failed.todo
-    with pytest.raises(DataError, match=f"is {kind}, no parquet file; .*{todo}"):
+    with pytest.raises(DataError, match=f"is {kind}, not a parquet file; .*{todo}"):
         load(check_folder)

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from mmctr_kit.data.contract import FILES, GIVEN_DIM, MAX_HISTORY, SPLITS
 from mmctr_kit.datasets import movielens
 from mmctr_kit.datasets.movielens import TEST_LABELS, convert
-from mmctr_kit.datasets.movielens.items import describe
-from mmctr_kit.datasets.movielens.movies import Movie, read_movies_dat
+from mmctr_kit.datasets.movielens.movies import Movie, describe, read_movies_dat
 from mmctr_kit.datasets.movielens.read import Ratings
 from mmctr_kit.datasets.movielens.rows import Options, item_levels, user_rows
 from mmctr_kit.errors import DataError, MmctrKitError, UsageError

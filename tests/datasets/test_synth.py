@@ -19,7 +19,8 @@ from scipy.stats import chisquare, spearmanr
 from threadpoolctl import threadpool_limits
 
 from mmctr_kit.data.contract import FILES, SPLITS
-from mmctr_kit.data.parquet import Ragged, read_table
+from mmctr_kit.data.parquet import read_table
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.datasets.synth import PRESETS, Truth, generate
 from mmctr_kit.datasets.synth.content import Content, make_content
 from mmctr_kit.datasets.synth.draw import (
@@ -34,7 +35,7 @@ from mmctr_kit.datasets.synth.pca import given_embeddings
 from mmctr_kit.datasets.synth.users import Users, draw_users
 from mmctr_kit.datasets.synth.world import LATENT, World, build_world
 from mmctr_kit.errors import UsageError
-from mmctr_kit.metrics.auc import auc, auc_with_error
+from mmctr_kit.metrics.auc import auc, auc_with_se
 
 TINY, DEMO = PRESETS["tiny"], PRESETS["demo"]
 SHORT = replace(TINY, test_rows=398)
@@ -405,7 +406,7 @@ def test_rows_show_the_left_padded_history_of_item_seq_and_the_items_levels(
             assert (rows[level] == feature[level][rows["item_id"] - 1]).all()
 
 
-def _cuts(lists: Ragged) -> tuple[Any, Any]:
+def _cuts(lists: Ragged[np.int64]) -> tuple[Any, Any]:
     return lists.values, lists.offsets[1:-1]
 
 
@@ -457,8 +458,8 @@ def test_the_row_oracles_auc_on_tiny_is_in_range_but_for_sampling_error(seed: in
     world = build_world(TINY, np.random.default_rng(seed))
     for rows, test in ((2_000, False), (400, False), (400, True)):
         users = simulate(world, rows, test, seed)
-        found = auc_with_error(users.label, users.log_odds, np.arange(rows) // 4)
-        assert 0.88 - 3 * found.error < found.value < 0.92 + 3 * found.error
+        found = auc_with_se(users.label, users.log_odds, np.arange(rows) // 4)
+        assert 0.88 - 3 * found.se < found.value < 0.92 + 3 * found.se
 
 
 def test_the_same_seed_writes_the_same_bytes_and_another_seed_others(

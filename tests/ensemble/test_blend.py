@@ -1,3 +1,4 @@
+import math
 from dataclasses import fields, replace
 
 import numpy as np
@@ -6,12 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmctr_kit.data.folds import user_folds
-from mmctr_kit.ensemble.blend import blend
+from mmctr_kit.ensemble.blend import blend, select_method
 from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT
 from mmctr_kit.ensemble.stack import Context, Stack
 from mmctr_kit.errors import RunError, UsageError
-from mmctr_kit.metrics.auc import auc, mean_fold_auc, mean_fold_auc_difference, tied_share
-from mmctr_kit.metrics.chance import errors_needed
+from mmctr_kit.metrics.auc import auc, auc_difference, mean_fold_auc, tied_share
+from mmctr_kit.metrics.estimate import Estimate, required_z
 
 PLAIN = [m for m in METHODS if m != WITH_CONTEXT]
 BLENDS = [m for m in PLAIN if m != "best"]
@@ -55,7 +56,7 @@ def test_scores_are_mean_fold_aucs_of_the_cross_fitted_oof_and_differences_are_p
     assert [*greedy.scores] == ["mean", "greedy"]
     wanted = mean_fold_auc(stack.label, greedy.oof, stack.fold, stack.user)
     assert greedy.scores["greedy"] == wanted
-    wanted = mean_fold_auc_difference(stack.label, greedy.oof, mean.oof, stack.fold, stack.user)
+    wanted = auc_difference(stack.label, greedy.oof, mean.oof, stack.user, stack.fold)
     assert greedy.differences == {"greedy": wanted}
     assert mean.differences == {}
 
@@ -117,7 +118,7 @@ def test_auto_keeps_the_mean_of_equals_and_takes_a_better_method_where_copies_cr
     crowded, valid_label = informative(5, extra=("copy",) * 5)
     found = blend(crowded, "auto")
     assert found.method in ("greedy", "logistic", "lightgbm")
-    assert found.reason.startswith(f"{found.method}: +")
+    assert found.reason.startswith(f"Chose {found.method}: OOF AUC +")
     assert fold_mean_auc(valid_label, found.valid) > fold_mean_auc(
         valid_label, blend(crowded, "mean").valid
     )
@@ -133,7 +134,7 @@ def test_auto_is_no_worse_than_the_best_run_alone_by_more_than_its_rule_allows(i
     lost = found.differences["best"].value  # over the mean
     if found.method != "mean":
         lost -= found.differences[found.method].value
-    assert lost <= errors_needed(len(found.differences)) * found.differences["best"].error
+    assert lost <= required_z(len(found.differences)) * found.differences["best"].se
     assert alone == blend(stack, "best").scores["best"]
 
 
@@ -147,7 +148,7 @@ def test_a_run_far_ahead_of_the_others_is_taken_alone_or_outdone():
     fold = user_folds(user, 3, 7)
     stack = Stack(tuple("abcdefg"), oof, label, user, user, fold, later, later)
     found = blend(stack, "auto")
-    assert found.differences["best"].z(0.0) > errors_needed(len(found.differences))
+    assert found.differences["best"].z(0.0) > required_z(len(found.differences))
     assert found.method != "mean"
     assert found.scores[found.method].value >= found.scores["best"].value
 
@@ -166,7 +167,7 @@ def test_one_run_alone_is_its_own_mean(informative):
     )
     found = blend(one, "auto")
     assert (found.method, found.weights) == ("mean", {"a": 1.0})
-    assert "one run alone" in found.reason
+    assert "Only one run given" in found.reason
     # Each group has its own line, so the order across groups may move by a hair.
     assert found.scores["mean"].value == pytest.approx(single_best(one), abs=2e-3)
     for f in range(3):
@@ -295,5 +296,50 @@ def test_the_context_of_rows_is_used_where_it_tells_which_run_to_trust(informati
 
 def test_a_method_that_looks_at_rows_needs_them(informative):
     stack, _ = informative(13, users=200)
-    with pytest.raises(UsageError, match=r"lightgbm-context looks at the rows .* add --data DATA"):
+    with pytest.raises(UsageError, match="lightgbm-context uses features of the rows: add --data"):
         blend(stack, "lightgbm-context")
+
+
+def gap(value, se=0.001):
+    return Estimate(value, se, 100)
+
+
+CLEAR = {"mean": 40.0}
+
+
+def test_the_mean_stays_unless_a_method_wins_by_enough():
+    used, reason = select_method(CLEAR, {"rank": gap(-0.001), "greedy": gap(0.0024), "gbm": gap(0)})
+    assert used == "mean"
+    assert reason == (
+        "Kept the plain mean: greedy is +0.0024 ± 0.0010 over it, less than the 2.4 standard "
+        "errors required after correcting for 3 methods."
+    )
+    used, reason = select_method(CLEAR, {"rank": gap(-0.001), "greedy": gap(0.0025), "gbm": gap(0)})
+    assert used == "greedy"
+    assert reason == (
+        "Chose greedy: OOF AUC +0.0025 ± 0.0010 over the plain mean (2.5 standard errors; "
+        "2.4 required after correcting for 3 methods)."
+    )
+
+
+def test_the_best_method_that_passes_is_chosen():
+    used, _ = select_method(CLEAR, {"a": gap(0.01), "b": gap(0.05, 0.04), "c": gap(0.02)})
+    assert used == "c"
+
+
+def test_an_unknown_standard_error_or_a_single_run_leaves_the_mean():
+    assert select_method(CLEAR, {"a": gap(0.1, math.nan)})[0] == "mean"
+    assert select_method(CLEAR, {})[0] == "mean"
+
+
+def test_differences_do_not_count_if_nothing_is_clear_of_chance():
+    noise = {"mean": -1.0, "a": 2.9}
+    used, reason = select_method(noise, {"a": gap(0.039)})
+    assert used == "mean"
+    assert "3 standard errors above 0.5" in reason
+    signal = noise | {"a": 3.1}
+    assert select_method(signal, {"a": gap(0.041)})[0] == "a"
+
+
+def test_one_method_is_one_and_not_1_methods():
+    assert select_method(CLEAR, {"rank": gap(-0.001)})[1].endswith("correcting for 1 method.")

@@ -77,7 +77,7 @@ def test_of_very_many_cells_whole_users_are_drawn(informative, monkeypatch):
     monkeypatch.setattr(relations, "LEFT_OUT_CELLS", stack.oof.size // 2)
     part = blend(stack, "mean").adds["run0"]
     assert part.n < 0.6 * whole.n
-    assert abs(part.value - whole.value) < 3.0 * part.error
+    assert abs(part.value - whole.value) < 3.0 * part.se
 
 
 def test_one_run_adds_nothing_to_itself(informative):

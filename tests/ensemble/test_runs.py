@@ -292,7 +292,7 @@ def test_runs_of_other_rows_or_folds_are_refused_by_name(
     for fault, other in others.items():
         with pytest.raises(RunError, match=f"runs a and {other.name} .*{fault}"):
             blend_runs([pair[0], other], "mean", tmp_path / "both", False)
-    with pytest.raises(UsageError, match="a run is named twice"):
+    with pytest.raises(UsageError, match="each named once"):
         blend_runs([pair[0], pair[0]], "mean", tmp_path / "both", False)
     assert not (tmp_path / "both").exists()
 

@@ -1,9 +1,12 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mmctr_kit.ensemble.stack import Stack
+from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.ragged import Ragged
+from mmctr_kit.ensemble.stack import FEATURES, Stack, context_of
 from mmctr_kit.errors import RunError
 
 
@@ -25,39 +28,77 @@ def test_a_matching_stack_knows_its_size():
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "change",
     [
-        ({"names": (), "oof": np.zeros((0, 6)), "valid": np.zeros((0, 2, 3))}, "at least one run"),
-        ({"names": ("a", "a")}, "once"),
-        ({"valid": np.zeros((2, 3))}, "valid logits must have shape"),
-        ({"valid": np.zeros((1, 2, 3))}, "valid logits must have shape"),
-        ({"test": np.zeros((2, 3, 4))}, "test logits must have shape"),
-        ({"oof": np.zeros((2, 5))}, "OOF logits must have shape"),
-        ({"oof": np.zeros((1, 6))}, "OOF logits must have shape"),
-        ({"user": np.arange(5)}, "OOF logits must have shape"),
-        ({"item": np.arange(5)}, "OOF logits must have shape"),
-        ({"label": np.array([0, 1, 0, 2, 0, 1])}, "0 or 1"),
-        ({"fold": np.array([0, 0, 1, 1, 2, 2])}, "0..1"),
-        ({"fold": np.array([0, 0, -1, -1, 1, 1])}, "0..1"),
-        ({"label": np.array([0, 0, 0, 1, 0, 1])}, "fold 0 lacks one"),
+        {"names": ("a",)},
+        {"valid": np.zeros((1, 2, 3))},
+        {"test": np.zeros((2, 3, 4))},
+        {"oof": np.zeros((2, 5))},
+        {"oof": np.zeros((1, 6))},
+        {"user": np.arange(5)},
+        {"item": np.arange(5)},
+        {"fold": np.array([0, 0, 1, 1, 2, 2])},
+        {"fold": np.array([0, 0, -1, -1, 1, 1])},
     ],
 )
-def test_what_does_not_match_is_refused_in_one_line(change, message):
-    with pytest.raises(RunError, match=message) as caught:
+def test_what_does_not_match_is_refused_in_one_line(change):
+    with pytest.raises(RunError, match=r"runs .* do not fit each other") as caught:
         replace(stack(), **change)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("field", ["oof", "valid", "test"])
-def test_a_gap_is_an_error_that_names_the_run_and_counts(field, bad):
-    logits = getattr(stack(), field).copy()
-    logits[1].flat[[0, 2]] = bad
-    with pytest.raises(RunError, match=r"2 gaps .* run 'b'"):
-        replace(stack(), **{field: logits})
 
 
 def test_without_oof_the_rows_are_not_looked_at():
     empty = np.zeros(0, dtype=np.int64)
     bare = replace(stack(), oof=None, label=empty, user=empty, item=empty, fold=empty)
     assert bare.runs == 2
+
+
+def rows_of(item, history, label):
+    n = len(item)
+    user = np.arange(n) // 2
+    small = np.arange(1, n + 1, dtype=np.int8)
+    return Rows(
+        user,
+        np.asarray(item, np.int32),
+        np.zeros(n, np.int32),
+        small,
+        small + 1,
+        np.asarray(history, np.int32),
+        label,
+    )
+
+
+def data():
+    """Four train rows of items 1, 1, 1, 2 in folds 0, 0, 1, 1; histories of 3 and 1 items."""
+    label = np.array([1, 0, 0, 1], np.int8)
+    return ChallengeData(
+        Path("nowhere"),
+        {
+            "train": rows_of([1, 1, 1, 2], [0, 0, 1, 1], label),
+            "valid": rows_of([2, 3], [0, 1], label[:2]),
+            "test": rows_of([1], [1], None),
+        },
+        Ragged(np.array([1, 2, 3, 4], np.int32), np.array([0, 3, 4])),
+        np.zeros((5, 1), np.int32),
+        np.zeros((5, 1), np.float32),
+        "rows",
+        "context",
+    )
+
+
+def test_each_row_has_its_levels_its_history_and_how_popular_its_item_is_elsewhere():
+    found = context_of(data(), np.array([0, 0, 1, 1], np.int16))
+    assert found.oof.shape == (len(FEATURES), 4)
+    np.testing.assert_array_equal(found.oof[0], [1, 2, 3, 4])
+    np.testing.assert_array_equal(found.oof[1], [2, 3, 4, 5])
+    np.testing.assert_allclose(found.oof[2], np.log1p([3, 3, 1, 1]), rtol=1e-6)
+    # Item 1 is once in the other fold of rows 0 and 1, twice in that of row 2; item 2 nowhere.
+    np.testing.assert_allclose(np.expm1(found.oof[3]), [2, 2, 4, 0], rtol=1e-6)
+
+
+def test_valid_and_test_see_in_each_fold_what_its_oof_rows_saw():
+    found = context_of(data(), np.array([0, 0, 1, 1], np.int16))
+    assert (found.valid.shape, found.test.shape) == ((2, 4, 2), (2, 4, 1))
+    np.testing.assert_allclose(np.expm1(found.valid[:, 3]), [[2, 0], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(np.expm1(found.test[:, 3]), [[2], [4]], rtol=1e-6)
+    np.testing.assert_allclose(found.test[0, 2], np.log1p([1]), rtol=1e-6)

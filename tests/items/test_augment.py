@@ -29,7 +29,7 @@ def made(tiny: ChallengeData, rows: np.ndarray, most: int = MOST, seed: int = 0)
 def history(data: ChallengeData, user: int) -> list[int]:
     row = int(np.flatnonzero(data.train.user_id == user)[0])
     h = data.train.history[row]
-    return data.histories.items[slice(*data.histories.offsets[h : h + 2])].tolist()
+    return data.histories.values[slice(*data.histories.offsets[h : h + 2])].tolist()
 
 
 def test_a_positive_is_a_later_item_and_its_history_what_came_before(
@@ -39,7 +39,7 @@ def test_a_positive_is_a_later_item_and_its_history_what_came_before(
     assert found.label is not None
     for i in np.flatnonzero(found.label):
         whole = history(tiny, int(found.user_id[i]))
-        shown = tiny.histories.items[found.begin[i] : found.end[i]].tolist()
+        shown = tiny.histories.values[found.begin[i] : found.end[i]].tolist()
         assert len(shown) >= 2
         assert whole[: len(shown)] == shown
         assert whole[len(shown)] == found.item_id[i]
@@ -121,7 +121,7 @@ def test_a_user_who_has_every_item_gets_no_negative(tiny: ChallengeData) -> None
     everything = np.arange(1, tiny.n_items + 1, dtype=np.int32)
     histories = replace(
         tiny.histories,
-        items=everything,
+        values=everything,
         offsets=np.array([0] + [tiny.n_items] * len(tiny.histories), np.int64),
     )
     history = np.zeros(len(tiny.train), np.int32)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData, Rows
-from mmctr_kit.data.packing import share
+from mmctr_kit.data.packing import deduplicate
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.items.similarity.contexts import Contexts, contexts
 
 ITEMS = 8
@@ -30,7 +31,7 @@ def world(
     rows = [*train, *valid, *test]
     lengths = np.array([len(h) for _, h, _ in rows], np.int64)
     items = np.array([i for _, h, _ in rows for i in h], np.int32)
-    histories, index = share(items, lengths)
+    histories, index = deduplicate(Ragged.of(items, lengths))
     splits: dict[Split, Rows] = {}
     begin = 0
     for split, own in zip(SPLITS, (train, valid, test), strict=True):
@@ -76,7 +77,7 @@ def all_rows(data: ChallengeData) -> NDArray[np.int64]:
 
 def history(data: ChallengeData, number: int) -> list[int]:
     offsets = data.histories.offsets
-    return data.histories.items[offsets[number] : offsets[number + 1]].tolist()
+    return data.histories.values[offsets[number] : offsets[number + 1]].tolist()
 
 
 def sequences(found: Contexts) -> dict[int, list[int]]:

@@ -131,7 +131,7 @@ def test_no_rows_have_no_signals(tiny: ChallengeData, similarity: Similarity) ->
 def test_a_history_is_read_where_the_examples_say(tiny: ChallengeData) -> None:
     examples = tiny.examples("valid", 3).take(np.array([5, 0, 5, 9]))
     spans = zip(examples.begin.tolist(), examples.end.tolist(), strict=True)
-    expected = [tiny.histories.items[begin:end].tolist() for begin, end in spans]
+    expected = [tiny.histories.values[begin:end].tolist() for begin, end in spans]
     assert history_of(tiny, examples).tolist() == [i for h in expected for i in h]
 
 

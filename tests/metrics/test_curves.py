@@ -37,7 +37,7 @@ def test_a_curve_rises_from_corner_to_corner_with_as_many_points_as_ever(seed: i
 def test_a_perfect_score_is_found_before_any_false_alarm() -> None:
     labels = np.array([0, 0, 1, 1], np.int8)
     assert roc_curve(labels, labels.astype(np.float64))[1].min() == 1.0
-    with pytest.raises(ValueError, match="one alone"):
+    with pytest.raises(ValueError, match="only one"):
         roc_curve(np.ones(3, np.int8), np.zeros(3))
 
 

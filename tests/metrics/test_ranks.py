@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mmctr_kit.metrics.ranks import (
+    count_below_x2,
+    count_below_x2_both,
     midranks,
     number_ids,
     order_of,
     order_within,
-    twice_below,
-    twice_below_both,
 )
 
 
@@ -49,11 +49,11 @@ def test_within_groups_the_order_is_a_stable_lexsort(rows):
 @given(st.lists(FLOATS, max_size=20), st.lists(FLOATS, max_size=20))
 def test_rows_below_are_counted_pair_by_pair(low, high):
     a, b = np.sort(np.array(low, dtype=np.float64)), np.sort(np.array(high, dtype=np.float64))
-    below, beneath = twice_below_both(a, b)
+    below, beneath = count_below_x2_both(a, b)
     wanted = 2 * (a[None, :] < b[:, None]).sum(1) + (a[None, :] == b[:, None]).sum(1)
     np.testing.assert_array_equal(below, wanted)
-    np.testing.assert_array_equal(twice_below(a, b), wanted)
-    np.testing.assert_array_equal(beneath, twice_below(b, a))
+    np.testing.assert_array_equal(count_below_x2(a, b), wanted)
+    np.testing.assert_array_equal(beneath, count_below_x2(b, a))
 
 
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=30))
@@ -69,6 +69,6 @@ def test_ids_are_numbered_in_their_order_without_gaps(spread):
     assert len(number_ids(ids[:0])) == 0
 
 
-def test_twice_below_counts_ties_once():
-    found = twice_below(np.array([1.0, 2.0, 2.0, 3.0]), np.array([0.0, 2.0, 4.0]))
+def test_count_below_x2_counts_ties_once():
+    found = count_below_x2(np.array([1.0, 2.0, 2.0, 3.0]), np.array([0.0, 2.0, 4.0]))
     np.testing.assert_array_equal(found, [0, 4, 8])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mmctr_kit.metrics.auc import auc, auc_with_error, mean_fold_auc
+from mmctr_kit.metrics.auc import auc, auc_with_se, mean_fold_auc
 from mmctr_kit.metrics.subset_auc import RankedRows
 
 Arrays = tuple[NDArray[np.int8], NDArray[np.float64], NDArray[np.int64]]
@@ -61,9 +61,9 @@ def test_in_one_fold_value_and_error_are_those_of_the_slice_alone() -> None:
     found = RankedRows(label, score, user).contrast(inside)
     for estimate, rows in ((found.chosen, inside), (found.rest, ~inside)):
         assert estimate is not None
-        expected = auc_with_error(label[rows], score[rows], user[rows])
+        expected = auc_with_se(label[rows], score[rows], user[rows])
         assert estimate.value == pytest.approx(expected.value, abs=1e-12)
-        assert estimate.error == pytest.approx(expected.error, rel=1e-9)
+        assert estimate.se == pytest.approx(expected.se, rel=1e-9)
 
 
 def test_over_folds_it_is_near_the_mean_fold_auc_with_its_error() -> None:
@@ -73,8 +73,8 @@ def test_over_folds_it_is_near_the_mean_fold_auc_with_its_error() -> None:
     found = RankedRows(label, score, user, fold).contrast(everything)
     expected = mean_fold_auc(label, score, fold, user)
     assert found.chosen is not None
-    assert found.chosen.value == pytest.approx(expected.value, abs=expected.error / 10)
-    assert found.chosen.error == pytest.approx(expected.error, rel=0.02)
+    assert found.chosen.value == pytest.approx(expected.value, abs=expected.se / 10)
+    assert found.chosen.se == pytest.approx(expected.se, rel=0.02)
     assert (found.rest, found.gap) == (None, None)
 
 
@@ -99,8 +99,8 @@ def test_the_error_of_the_gap_is_what_the_gap_scatters_by_where_users_are_on_bot
         assert found.chosen is not None
         assert found.rest is not None
         gaps.append(found.gap.value)
-        errors.append(found.gap.error)
-        apart.append(math.hypot(found.chosen.error, found.rest.error))
+        errors.append(found.gap.se)
+        apart.append(math.hypot(found.chosen.se, found.rest.se))
     scatter = float(np.std(gaps))
     assert float(np.mean(errors)) == pytest.approx(scatter, rel=0.12)
     assert float(np.mean(apart)) > 1.2 * scatter
@@ -116,7 +116,7 @@ def test_one_positive_a_fold_leaves_an_error_that_is_not_near_nothing() -> None:
         whole = found.contrast(np.ones(200, np.bool_)).chosen
         assert whole is not None
         values.append(whole.value)
-        errors.append(whole.error)
+        errors.append(whole.se)
     assert float(np.mean(errors)) == pytest.approx(float(np.std(values)), rel=0.2)
 
 
@@ -127,12 +127,12 @@ def test_one_label_has_no_auc_and_one_user_no_error() -> None:
     found = RankedRows(label, score, user).contrast(np.array([1, 1, 0, 0, 0, 0], np.bool_))
     assert found.chosen is None
     assert found.rest is not None
-    assert math.isnan(found.rest.error)
+    assert math.isnan(found.rest.se)
     assert found.gap is None
     alone = RankedRows(label, score, np.zeros(6, np.int64)).contrast(label == label)
     assert alone.chosen is not None
     assert alone.chosen.value == auc(label, score)
-    assert math.isnan(alone.chosen.error)
+    assert math.isnan(alone.chosen.se)
     assert alone.positive_clusters == alone.negative_clusters == 1
 
 
@@ -150,4 +150,4 @@ def test_rows_of_a_fold_without_a_pair_count_for_nothing() -> None:
     assert plain.chosen is not None
     assert more.chosen is not None
     assert more.chosen.value == plain.chosen.value
-    assert more.chosen.error == pytest.approx(plain.chosen.error, rel=1e-12)
+    assert more.chosen.se == pytest.approx(plain.chosen.se, rel=1e-12)

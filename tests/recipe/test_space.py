@@ -6,7 +6,7 @@ import pytest
 
 from mmctr_kit.recipe import load_recipe, parse_recipe, shipped_recipes
 from mmctr_kit.recipe.space import search_of
-from mmctr_kit.tune.space import own_point, require_feasible
+from mmctr_kit.tuning.space import own_point, require_feasible
 
 SHIPPED = list(shipped_recipes())
 

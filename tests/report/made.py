@@ -18,11 +18,11 @@ from mmctr_kit.recipe import load_recipe
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import Predictions, predictions_for
 from mmctr_kit.runs.run import Run
-from mmctr_kit.runs.scores import plain, score_predictions
+from mmctr_kit.runs.scores import score_predictions
 from mmctr_kit.runs.slices import slice_metrics
 from mmctr_kit.runs.writer import begin_run
-from mmctr_kit.tune.finalists import Finalist
-from mmctr_kit.tune.summary import Summary
+from mmctr_kit.tuning.finalists import Finalist
+from mmctr_kit.tuning.summary import Summary
 
 FOLDS = 3
 NAMES = ("alpha", "beta", "gamma", "delta", "a-run_with.a-rather-long-name")
@@ -104,7 +104,7 @@ def make_study(
                 "items.image_dim": 8 * 2 ** (i % 2),
             },
             "value": None if i == 3 else 0.7 + 0.01 * i,
-            "auc": None if i == 3 else plain(Estimate(0.702 + 0.01 * i, 0.002, 1600)),
+            "auc": None if i == 3 else Estimate(0.702 + 0.01 * i, 0.002, 1600).to_json(),
         }
         for i in range(8)
     ]

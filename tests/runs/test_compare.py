@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.metrics.auc import auc_difference, mean_fold_auc_difference
+from mmctr_kit.metrics.auc import auc_difference
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.compare import compare
 from mmctr_kit.runs.run import Run
-from mmctr_kit.runs.scores import estimate_from
 from tests.report.made import make_run
 
 
@@ -22,9 +22,9 @@ def test_gaps_are_the_other_run_less_the_subject_paired(made_runs: Path) -> None
     a, b = own.oof, theirs.oof
     assert a is not None
     assert b is not None
-    gap = mean_fold_auc_difference(a.label, b.logit, a.logit, a.fold, a.keys.user_id)
+    gap = auc_difference(a.label, b.logit, a.logit, a.keys.user_id, a.fold)
     assert second.oof_gap == gap
-    assert second.valid == estimate_from(beta.metrics["valid"])
+    assert second.valid == Estimate.from_json(beta.metrics["valid"])
 
 
 def test_other_rows_or_folds_have_no_gap(made_runs: Path) -> None:

@@ -57,8 +57,8 @@ def test_each_number_is_the_runs_own_with_its_error(tiny: ChallengeData, tmp_pat
     (entry,) = leaderboard([run])
     assert entry.valid is not None
     assert entry.oof is not None
-    assert vars(entry.valid) == run.metrics["valid"]
-    assert vars(entry.oof) == run.metrics["oof"]
+    assert entry.valid.to_json() == run.metrics["valid"]
+    assert entry.oof.to_json() == run.metrics["oof"]
     assert (entry.kind, entry.seeds, entry.seconds, entry.test) == ("cv", 3, 3.5, None)
     assert entry.phases == {"load": 1.5, "train": 2.0}
 
@@ -96,7 +96,7 @@ def test_truth_adds_the_test_auc_and_the_oracle(
     entry, oracle = leaderboard([run], truth)
     assert entry.test is not None
     assert entry.test.value == auc(labels.to_numpy(), found.test_mean())
-    assert entry.test.error > 0
+    assert entry.test.se > 0
     best = json.loads((truth / "oracle.json").read_text())["auc"]
     assert oracle.name == "oracle"
     assert oracle.test is not None
@@ -120,7 +120,7 @@ def test_test_labels_in_any_order_meet_by_id(
 
 def test_the_wrong_truth_is_one_line(tiny: ChallengeData, tiny_root: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "runs", "x", made_up(tiny, 1.0))
-    with pytest.raises(UsageError, match="--truth is the truth folder"):
+    with pytest.raises(UsageError, match="--truth takes the truth folder"):
         leaderboard([run], tiny_root / "data")
 
 

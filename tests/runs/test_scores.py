@@ -9,11 +9,11 @@ import pytest
 
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.errors import DataError
-from mmctr_kit.metrics.auc import auc, auc_with_error, gauc, mean_fold_auc
+from mmctr_kit.metrics.auc import auc, auc_with_se, gauc, mean_fold_auc
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs import scores
 from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions
-from mmctr_kit.runs.scores import estimate_from, plain, score_predictions, seed_scores
+from mmctr_kit.runs.scores import score_predictions, seed_scores
 
 FOLDS = 3
 
@@ -45,8 +45,8 @@ def made_up(
 def test_the_headline_is_the_fold_means_valid_auc() -> None:
     found = made_up()
     metrics = score_predictions(found)
-    mean = auc_with_error(found.valid_label, found.valid.mean(axis=0), found.valid_keys.user_id)
-    assert estimate_from(metrics["valid"]) == mean
+    mean = auc_with_se(found.valid_label, found.valid.mean(axis=0), found.valid_keys.user_id)
+    assert Estimate.from_json(metrics["valid"]) == mean
 
 
 def test_oof_is_the_mean_of_the_folds_and_stands_beside_the_fold_models_valid() -> None:
@@ -57,7 +57,7 @@ def test_oof_is_the_mean_of_the_folds_and_stands_beside_the_fold_models_valid() 
     per_fold = [auc(oof.label[oof.fold == f], oof.logit[oof.fold == f]) for f in range(FOLDS)]
     assert metrics["oof"]["value"] == pytest.approx(np.mean(per_fold))
     expected = mean_fold_auc(oof.label, oof.logit, oof.fold, oof.keys.user_id)
-    assert metrics["oof"]["error"] == expected.error
+    assert metrics["oof"]["error"] == expected.se
     single = [auc(found.valid_label, logits) for logits in found.valid]
     assert metrics["fold_models_valid"]["value"] == pytest.approx(np.mean(single))
     assert metrics["fold_models_valid"]["value"] < metrics["valid"]["value"]
@@ -109,8 +109,7 @@ def test_an_error_that_cannot_be_told_is_null_and_comes_back_as_nan() -> None:
     metrics = score_predictions(one_user)
     assert metrics["valid"]["error"] is None
     assert metrics["alarm"] is None
-    assert math.isnan(estimate_from(metrics["valid"]).error)
-    assert plain(Estimate(0.5, math.nan, 3)) == {"value": 0.5, "error": None, "n": 3}
+    assert math.isnan(Estimate.from_json(metrics["valid"]).se)
 
 
 def test_users_of_one_row_each_have_no_gauc_and_all_else() -> None:
@@ -118,7 +117,7 @@ def test_users_of_one_row_each_have_no_gauc_and_all_else() -> None:
     oof = found.oof
     assert oof is not None
     expected = gauc(oof.label, oof.logit, oof.keys.user_id)
-    assert estimate_from(score_predictions(found)["oof_gauc"]) == expected
+    assert Estimate.from_json(score_predictions(found)["oof_gauc"]) == expected
     alone = replace(found.valid_keys, user_id=np.arange(600))
     metrics = score_predictions(replace(found, valid_keys=alone))
     assert metrics["valid_gauc"] is None

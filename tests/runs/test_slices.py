@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import user_folds
-from mmctr_kit.metrics.auc import auc_with_error
+from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.calibration import calibration
 from mmctr_kit.runs.predictions import Predictions, predictions_for
 from mmctr_kit.runs.slices import MIN_USERS, Slicing, score_slices, slice_columns, slice_metrics
@@ -85,7 +85,7 @@ def test_an_oof_row_knows_the_items_of_other_folds_alone(
     tiny: ChallengeData, slicing: Slicing
 ) -> None:
     fold = folds_of(tiny)
-    rows, items = tiny.train, tiny.histories.items
+    rows, items = tiny.train, tiny.histories.values
     lengths = tiny.histories.lengths
     for f in range(FOLDS):
         own = fold == f
@@ -105,9 +105,9 @@ def test_a_valid_slice_has_the_fold_means_auc_and_calibration_on_its_rows(
     row = entry(score_slices(found, slicing), "valid", "history", "4-7")
     inside = slicing.columns["history"].codes["valid"] == 2
     logit, label = found.valid_mean()[inside], found.valid_label[inside]
-    expected = auc_with_error(label, logit, found.valid_keys.user_id[inside])
+    expected = auc_with_se(label, logit, found.valid_keys.user_id[inside])
     assert row["auc"]["value"] == pytest.approx(expected.value)
-    assert row["auc"]["error"] == pytest.approx(expected.error)
+    assert row["auc"]["error"] == pytest.approx(expected.se)
     fit = calibration(label, logit)
     assert (row["mean_prediction"], row["mean_label"], row["ece"]) == (
         fit.mean_prediction,

@@ -24,7 +24,7 @@ from mmctr_kit.data.load import load
 from mmctr_kit.ensemble.group import group_softmax
 from mmctr_kit.ensemble.runs import blend_report, blend_runs
 from mmctr_kit.files import read_columns
-from mmctr_kit.metrics.auc import auc_difference, auc_with_error
+from mmctr_kit.metrics.auc import auc_difference, auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.runs.run import Run
@@ -62,7 +62,7 @@ def compare(runs: list[Run], home: Path, work: Path) -> dict[str, Estimate | str
         "auto grouped": grouped.test_mean(),
     }
     found: dict[str, Estimate | str] = {
-        name: auc_with_error(label, score, user) for name, score in scores.items()
+        name: auc_with_se(label, score, user) for name, score in scores.items()
     }
     for a, b in (("auto", "first"), ("auto grouped", "first grouped"), ("auto grouped", "auto")):
         found[f"{a} - {b}"] = auc_difference(label, scores[a], scores[b], user)
@@ -90,7 +90,7 @@ def main() -> None:
         print(f"    {time.perf_counter() - began:.0f} s", flush=True)
     for name, each in gains.items():
         values = np.array([gain.value for gain in each])
-        kept = sum(gain.value >= -gain.error for gain in each)
+        kept = sum(gain.value >= -gain.se for gain in each)
         error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
         print(
             f"{name}: mean {values.mean():+.4f} ± {error:.4f} over {len(values)} data sets, "

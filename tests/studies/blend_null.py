@@ -53,7 +53,7 @@ def shuffled(data: ChallengeData, seed: int) -> ChallengeData:
 
 def columns(data: ChallengeData, rows: Rows) -> NDArray[np.float64]:
     """What the base models memorise by: the item first of all."""
-    last = data.histories.items[data.histories.offsets[rows.history + 1] - 1]
+    last = data.histories.values[data.histories.offsets[rows.history + 1] - 1]
     return np.column_stack(
         [
             rows.item_id,

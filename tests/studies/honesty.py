@@ -23,12 +23,11 @@ from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.load import load
 from mmctr_kit.datasets.synth import generate
 from mmctr_kit.files import read_columns
-from mmctr_kit.metrics.auc import auc_with_error
+from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.runs.run import Run
-from mmctr_kit.runs.scores import estimate_from
-from mmctr_kit.tune.study import begin_study, conclude_study, plan_study, search_study
+from mmctr_kit.tuning.study import begin_study, conclude_study, plan_study, search_study
 
 SETTINGS = ("folds.count=2", "training.epochs=4", "training.batch_size=256")
 FINALISTS, SEEDS = 2, 2
@@ -49,7 +48,7 @@ def cross_validate(home: Path, work: Path) -> tuple[Estimate, Estimate]:
     path = work / f"{home.name}.run"
     run_cv(plan, path, False, lambda _progress: None)
     run = Run(path)
-    return estimate_from(run.metrics["valid"]), true_test(home, run)
+    return Estimate.from_json(run.metrics["valid"]), true_test(home, run)
 
 
 def tune(home: Path, work: Path, trials: int) -> tuple[Estimate, Estimate, float]:
@@ -69,7 +68,7 @@ def true_test(home: Path, run: Run) -> Estimate:
     """The AUC of a run's test predictions on the labels that the generator knows."""
     test, truth = run.predictions(), read_columns(home / "truth" / "test_labels.parquet")
     label = truth["label"][np.argsort(truth["ID"])]
-    return auc_with_error(label, test.test_mean(), test.test_keys.user_id)
+    return auc_with_se(label, test.test_mean(), test.test_keys.user_id)
 
 
 def main() -> None:
@@ -88,7 +87,7 @@ def main() -> None:
         else:
             valid, test = cross_validate(home, options.work)
         gap = valid.value - test.value
-        inside = abs(gap) <= 1.96 * math.hypot(valid.error, test.error)
+        inside = abs(gap) <= 1.96 * math.hypot(valid.se, test.se)
         covered += inside
         gaps.append(gap)
         print(

@@ -37,7 +37,7 @@ def test_a_sample_has_its_columns_and_its_history_padded_on_the_left(tiny: Chall
     matrix, columns = sample_matrix(tiny, examples)
     assert matrix.shape == (len(tiny.train), 5 + 5)
     for row in (0, 7, len(matrix) - 1):
-        items = tiny.histories.items[examples.begin[row] : examples.end[row]]
+        items = tiny.histories.values[examples.begin[row] : examples.end[row]]
         wanted = [0] * (5 - len(items)) + items.tolist()
         assert matrix[row, columns["item_seq"]].tolist() == wanted
     np.testing.assert_array_equal(matrix[:, columns["item_id"]][:, 0], tiny.train.item_id)

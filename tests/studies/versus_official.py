@@ -32,8 +32,9 @@ from mmctr_kit.bench.speed import Chunk, Setting, stream_of, timed_steps
 from mmctr_kit.cv.fold import fold_rows
 from mmctr_kit.cv.plan import available_cores
 from mmctr_kit.data.contract import N_LEVELS
-from mmctr_kit.data.dataset import ChallengeData, Examples, expand_ranges
+from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.data.load import load
+from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.files import write_json
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.recipe import Recipe, load_recipe
@@ -92,7 +93,7 @@ def sample_matrix(data: ChallengeData, examples: Examples) -> tuple[NDArray[np.i
     longest = int(examples.lengths.max(initial=1))
     padded = np.zeros((len(examples), longest), np.int64)
     positions, owner = expand_ranges(examples.begin, examples.lengths)
-    padded[owner, longest - (examples.end[owner] - positions)] = data.histories.items[positions]
+    padded[owner, longest - (examples.end[owner] - positions)] = data.histories.values[positions]
     assert examples.label is not None
     parts: dict[str, NDArray[Any]] = {
         "user_id": examples.user_id,

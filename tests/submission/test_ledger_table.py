@@ -66,14 +66,14 @@ def test_a_leaderboard_far_from_valid_is_remarked_on_and_a_near_one_is_not() -> 
 
     far = remark(0.97, 0.7, 0.668)
     assert far is not None
-    assert "leaderboard 0.97 is +0.3020 from valid 0.6680, 21 errors" in far
+    assert "leaderboard 0.97 is +0.3020 from valid 0.6680, 21 standard errors" in far
     assert remark(0.3, 0.7, None) is not None
-    assert remark(0.8, None, 0.668) is None  # 9 combined errors
+    assert remark(0.8, None, 0.668) is None  # 9 combined standard errors
     assert remark(0.8, None, None) is None
     assert standings(table(submitted("a", 0.1, 0.1)))[0].remark is None
 
 
-def test_far_in_errors_alone_is_near_where_errors_are_small() -> None:
+def test_many_standard_errors_are_near_if_they_are_small() -> None:
     entry = Submitted(
         "a", "a", "a.zip", "a", "Task2", 379_142, "2025-03-01", None,
         {"value": 0.97, "error": 0.0001, "n": 10_000},

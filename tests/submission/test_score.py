@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mmctr_kit.errors import DataError, UsageError
-from mmctr_kit.metrics.auc import auc, auc_with_error
+from mmctr_kit.metrics.auc import auc, auc_with_se
 from mmctr_kit.submission.check import Scores
 from mmctr_kit.submission.score import read_labels, score, task_column
 
@@ -20,17 +20,17 @@ USERS = np.arange(N) // 4 + 1000
 
 
 def test_scores_and_labels_meet_by_id() -> None:
-    expected = auc_with_error(LABELS[1], VALUES, USERS)
+    expected = auc_with_se(LABELS[1], VALUES, USERS)
     assert score(LABELS[0], VALUES, LABELS, USERS) == expected
     one, two = RNG.permutation(N), RNG.permutation(N)
     labels = (LABELS[0][two], LABELS[1][two])
     assert score(LABELS[0][one], VALUES[one], labels, USERS).value == expected.value
-    assert score(LABELS[0][one], VALUES[one], labels, USERS).error == pytest.approx(expected.error)
+    assert score(LABELS[0][one], VALUES[one], labels, USERS).se == pytest.approx(expected.se)
 
 
 def test_without_users_rows_count_as_independent() -> None:
     found = score(LABELS[0], VALUES, LABELS, None)
-    assert found == auc_with_error(LABELS[1], VALUES, np.arange(N))
+    assert found == auc_with_se(LABELS[1], VALUES, np.arange(N))
 
 
 def test_scores_without_a_label_are_left_out() -> None:
@@ -46,8 +46,8 @@ def test_scores_without_a_label_are_left_out() -> None:
         ((np.array([0, N]), np.array([0, 1])), None, f"1 labelled IDs have no score, first {N}"),
         ((np.array([-1, 0]), np.array([0, 1])), None, "first -1"),
         ((np.array([0, 1]), np.array([0, 1])), USERS[:1], "the test set has 1 rows"),
-        ((np.array([0, 1]), np.array([1, 1])), None, "labels 0 and 1, found one"),
-        ((np.zeros(0, np.int64), np.zeros(0, np.int64)), None, "labels 0 and 1, found one"),
+        ((np.array([0, 1]), np.array([1, 1])), None, "labels 0 and 1, but all"),
+        ((np.zeros(0, np.int64), np.zeros(0, np.int64)), None, "labels 0 and 1, but all"),
     ],
 )
 def test_what_cannot_be_scored_is_one_line(labels: Any, users: Any, fault: str) -> None:

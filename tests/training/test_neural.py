@@ -131,11 +131,11 @@ def test_histories_of_users_outside_the_fold_change_no_signal(tiny: ChallengeDat
     inside = np.zeros(len(tiny.histories), np.bool_)
     inside[rows] = True
     length = tiny.histories.lengths
-    changed = tiny.histories.items.copy()
+    changed = tiny.histories.values.copy()
     outside = np.repeat(~inside, length)
     changed[outside] = 1 + changed[outside] % tiny.n_items
-    other = replace(tiny, histories=replace(tiny.histories, items=changed))
-    assert not np.array_equal(changed, tiny.histories.items)
+    other = replace(tiny, histories=replace(tiny.histories, values=changed))
+    assert not np.array_equal(changed, tiny.histories.values)
     found = []
     for data in (tiny, other):
         learner = learner_of(recipe, data)

@@ -1,7 +1,7 @@
-"""Do the item files speak of the same items? Embeddings of two files, compared by item id.
+"""Checks that item files assign vectors to the same items, by comparing two files by item id.
 
 A file that was shifted by one row or re-sorted trains without any error and costs days. Two
-comparisons find it:
+comparisons detect it:
 
 - item_info's embedding is nearly item_emb's v3, so the cosine of an item's two vectors is near 1.
 - v1 is a PCA of item_feature's text and v2 of its image. A PCA nearly keeps inner products, so the
@@ -9,17 +9,17 @@ comparisons find it:
   along v1 are the leading eigenvalues of the text's covariance whatever the order of the rows.
 
 FAIL needs proof that the vectors belong together and are assigned wrongly. Vectors without any
-relation only WARN: item_info's may be replaced (Task 1 asks for it).
+relation only WARN: item_info's may be replaced (Task1 asks for it).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.audit.check.item_files import ItemFile, Vectors
-from mmctr_kit.audit.findings import Finding, Level
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import GIVEN_EMBEDDINGS
 from mmctr_kit.errors import plural
 
@@ -28,20 +28,23 @@ Matrix = NDArray[np.float32]
 SAME_COSINE = 0.9
 """Median cosine by id from which two columns count as the same embedding."""
 STRAY_COSINE = 0.5
-"""Cosine by id below which an item of a same embedding counts as strayed."""
+"""Below this cosine by id, an item of the same embedding has another vector."""
 MATCH_COSINE = 0.95
-"""Cosine from which the vector of another item counts as found elsewhere."""
+"""From this cosine on, another item's vector counts as this item's."""
 RELATED = 0.3
 """Correlation of centred cosines; unrelated embeddings stay under 0.1."""
-PROBES = 256
+SEARCHED = 256
+"""Number of items whose vectors are searched for among the other items'."""
 GRAM_ITEMS = 500
 MIN_ITEMS = 20
-_TODO = "download both files again; a file you wrote yourself must hold vectors by item_id"
+_INFO, _FEATURE = "item-info-alignment", "item-feature-alignment"
+_TODO = "download both files again; a file that you wrote yourself must hold vectors by item_id"
+_YOURS = "nothing, if you put it there (Task1 allows it)"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The rows two columns share by item id, where both are finite, not all zero and not far.
+    """The items that two columns share, if both vectors are finite, not all zero and not too large.
 
     ``item_id`` (m,); ``a`` (m, width a), ``b`` (m, width b) float32.
     """
@@ -51,109 +54,88 @@ class Pair:
     b: Matrix
 
 
-def alignment_findings(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
-    """item_info against item_emb, and item_feature against item_emb, where both are there."""
+def check_alignment(items: Mapping[str, ItemFile], log: Log) -> None:
+    """item_info against item_emb, and item_feature against item_emb, if both are present."""
     info, feature = items["item_info"].vectors, items["item_feature"].vectors
     given: dict[str, Vectors] = {
         v: items["item_emb"].vectors[f"item_emb_d128_{v}"]
         for v in GIVEN_EMBEDDINGS
         if f"item_emb_d128_{v}" in items["item_emb"].vectors
     }
-    if "item_emb_d128" in info and given:
+    if "item_emb_d128" in info:
         pairs = {v: pair(info["item_emb_d128"], e) for v, e in given.items()}
         pairs = {v: p for v, p in pairs.items() if len(p.item_id) >= MIN_ITEMS}
         if pairs:
-            yield _info_alignment(pairs)
+            _check_info(pairs, log)
     for column, v in (("txt_emb_BERT", "v1"), ("img_emb_CLIPRN50", "v2")):
         if column in feature and v in given:
-            finding = _feature_alignment(column, feature[column], v, given[v])
-            if finding is not None:
-                yield finding
+            _check_feature(column, feature[column], v, given[v], log)
 
 
 def pair(a: Vectors, b: Vectors, shift: int = 0) -> Pair:
-    """The items both hold; with ``shift``, a's item i stands beside b's item i + shift."""
-    ids_a, ids_b = a.item_id[a.kept], b.item_id[b.kept]
+    """The items that both hold; with ``shift``, a's item i is compared with b's item i + shift."""
+    ids_a, ids_b = a.item_id[a.sampled], b.item_id[b.sampled]
     shared, at_a, at_b = np.intersect1d(ids_a + shift, ids_b, return_indices=True)
-    usable = ~(a.zero | a.broken | a.far)[a.kept[at_a]]
-    usable &= ~(b.zero | b.broken | b.far)[b.kept[at_b]]
+    usable = ~(a.zero | a.broken | a.far)[a.sampled[at_a]]
+    usable &= ~(b.zero | b.broken | b.far)[b.sampled[at_b]]
     at_a, at_b = at_a[usable], at_b[usable]
     return Pair(shared[usable] - shift, a.values[at_a], b.values[at_b])
 
 
-def _info_alignment(pairs: Mapping[str, Pair]) -> Finding:
-    check = "item-info-alignment"
+def _check_info(pairs: Mapping[str, Pair], log: Log) -> None:
     cosines = {v: _cosines(p) for v, p in pairs.items()}
     best = max(cosines, key=lambda v: float(np.median(cosines[v])))
-    cosine, chosen = cosines[best], pairs[best]
+    cosine = cosines[best]
     median = float(np.median(cosine))
     if median < SAME_COSINE:
-        return _info_unlike(pairs)
+        _check_unlike(pairs, log)
+        return
+    what = f"item_info's embedding is item_emb's {best} by id (median cosine {median:.3f})"
     stray = np.flatnonzero(cosine < STRAY_COSINE)
-    said = f"item_info's embedding is item_emb's {best} by id (median cosine {median:.3f})"
     if len(stray):
-        elsewhere, shift = _found_elsewhere(chosen, stray)
-        moved = elsewhere >= 0.5
-        return Finding(
-            check,
-            Level.FAIL if moved else Level.WARN,
-            f"{said}, but another vector stands at {len(stray):,} of {plural(len(cosine), 'item')}"
-            + (f", that of another item{_by(shift)}" if moved else ""),
-            _TODO if moved else "look at these items; every other item agrees",
-        )
-    if best != "v3" and "v3" in pairs:
-        return Finding(
-            check,
-            Level.WARN,
-            f"{said}; in the challenge it is nearly v3",
-            "nothing, if you put it there (Task 1 allows it)",
-        )
-    return Finding(check, Level.PASS, said, "")
+        share, shift = _found_elsewhere(pairs[best], stray)
+        number = plural(len(cosine), "item")
+        what += f", but {len(stray):,} of {number} have another vector"
+        if share >= 0.5:
+            log.fail(_INFO, f"{what}, another item's{_by(shift)}", _TODO)
+        else:
+            log.warn(_INFO, what, "look at these items; every other item agrees")
+    elif best != "v3" and "v3" in pairs:
+        log.warn(_INFO, f"{what}; in the challenge it is nearly v3", _YOURS)
+    else:
+        log.passed(_INFO, what)
 
 
-def _info_unlike(pairs: Mapping[str, Pair]) -> Finding:
+def _check_unlike(pairs: Mapping[str, Pair], log: Log) -> None:
     """By id the embedding is none of the given ones: is it one of them by another assignment?"""
-    check = "item-info-alignment"
     for v, p in pairs.items():
-        every = np.arange(len(p.item_id))
-        elsewhere, shift = _found_elsewhere(p, every)
-        if elsewhere >= 0.5:
-            return Finding(
-                check,
-                Level.FAIL,
-                f"item_info's vectors are item_emb's {v}, but of other items{_by(shift)}: "
-                f"{elsewhere:.0%} of a sample",
-                _TODO,
-            )
+        share, shift = _found_elsewhere(p, np.arange(len(p.item_id)))
+        if share >= 0.5:
+            what = f"item_info's vectors are item_emb's {v}, but of other items{_by(shift)}"
+            log.fail(_INFO, f"{what}: {share:.0%} of a sample", _TODO)
+            return
     related = {v: _gram_correlation(_thin(p)) for v, p in pairs.items()}
     best = max(related, key=lambda v: related[v])
-    own = f"item_info's embedding is none of item_emb's {', '.join(pairs)}"
+    what = f"item_info's embedding is none of item_emb's {', '.join(pairs)}"
     if related[best] >= RELATED:
-        return Finding(
-            check,
-            Level.WARN,
-            f"{own}; similar items agree with {best} by id (correlation {related[best]:.2f})",
-            "nothing, if you put it there (Task 1 allows it)",
-        )
-    return Finding(
-        check,
-        Level.WARN,
-        f"{own} and has no relation to them by id, so its order cannot be checked",
-        "make sure that your embedding was written by item_id, padding row first",
-    )
+        what += f"; similar items agree with {best} by id (correlation {related[best]:.2f})"
+        log.warn(_INFO, what, _YOURS)
+    else:
+        what += " and has no relation to them by id, so its order cannot be checked"
+        todo = "make sure that your embedding was written by item_id, padding row first"
+        log.warn(_INFO, what, todo)
 
 
 def _found_elsewhere(p: Pair, rows: NDArray[np.int64]) -> tuple[float, int | None]:
     """Share of a sample of ``rows`` whose vector a is b of another item, and by how far in id.
 
-    The distance is None where no single one explains at least nine tenths.
+    The distance is None if no single one explains at least nine tenths.
     """
     if p.a.shape[1] != p.b.shape[1]:
         return 0.0, None
-    if len(rows) > PROBES:
-        rows = np.random.default_rng(0).choice(rows, PROBES, replace=False)
-    a, b = _unit(p.a[rows]), _unit(p.b)
-    match = a @ b.T
+    if len(rows) > SEARCHED:
+        rows = np.random.default_rng(0).choice(rows, SEARCHED, replace=False)
+    match = _unit(p.a[rows]) @ _unit(p.b).T
     nearest = match.argmax(axis=1)
     moved = (match[np.arange(len(rows)), nearest] >= MATCH_COSINE) & (nearest != rows)
     if not moved.any():
@@ -165,32 +147,27 @@ def _found_elsewhere(p: Pair, rows: NDArray[np.int64]) -> tuple[float, int | Non
     return float(moved.mean()), int(steps[common]) if share >= 0.9 else None
 
 
-def _feature_alignment(column: str, wide: Vectors, v: str, given: Vectors) -> Finding | None:
-    check = "item-feature-alignment"
+def _check_feature(column: str, wide: Vectors, v: str, given: Vectors, log: Log) -> None:
     by_id = pair(wide, given)
     if len(by_id.item_id) < MIN_ITEMS:
-        return None
-    here = _gram_correlation(_thin(by_id))
-    if here >= RELATED:
-        return Finding(
-            check, Level.PASS, f"{column} agrees with {v} by id (correlation {here:.2f})", ""
-        )
-    said = f"{column} does not agree with item_emb's {v} by id (correlation {here:.2f})"
+        return
+    correlation = _gram_correlation(_thin(by_id))
+    if correlation >= RELATED:
+        what = f"{column} agrees with {v} by id (correlation {correlation:.2f})"
+        log.passed(_FEATURE, what)
+        return
+    what = f"{column} does not agree with item_emb's {v} by id (correlation {correlation:.2f})"
     for shift in (-1, 1):
-        there = _gram_correlation(_thin(pair(wide, given, shift)))
-        if there >= RELATED:
-            what = f"{said}, but does{_by(shift)} (correlation {there:.2f})"
-            return Finding(check, Level.FAIL, what, _TODO)
+        shifted = _gram_correlation(_thin(pair(wide, given, shift)))
+        if shifted >= RELATED:
+            what += f", but does{_by(shift)} (correlation {shifted:.2f})"
+            log.fail(_FEATURE, what, _TODO)
+            return
     if _is_pca(by_id):
-        return Finding(
-            check, Level.FAIL, f"{said}, yet {v} is its PCA: one of the two is re-sorted", _TODO
-        )
-    return Finding(
-        check,
-        Level.WARN,
-        f"{said}, nor is {v} its PCA, so its order cannot be checked",
-        "nothing, if you replaced one of them; else download both again",
-    )
+        log.fail(_FEATURE, f"{what}, yet {v} is its PCA: one of the two is re-sorted", _TODO)
+    else:
+        what += f", nor is {v} its PCA, so its order cannot be checked"
+        log.warn(_FEATURE, what, "nothing, if you replaced one of them; else download both again")
 
 
 def _gram_correlation(p: Pair) -> float:
@@ -214,15 +191,15 @@ def _gram_correlation(p: Pair) -> float:
 
 
 def _is_pca(p: Pair) -> bool:
-    """True where b's variances are the leading eigenvalues of a's covariance, in any row order."""
+    """True if b's variances are the leading eigenvalues of a's covariance, in any row order."""
     count = min(16, len(p.item_id) // 2, p.a.shape[1], p.b.shape[1])
     a, b = p.a.astype(np.float64), p.b.astype(np.float64)
-    found = np.linalg.svd(a - a.mean(axis=0), compute_uv=False)[:count] ** 2 / len(a)
-    given = np.sort(b.var(axis=0))[::-1][:count]
-    if found[0] <= 0 or given[0] <= 0:
+    eigenvalues = np.linalg.svd(a - a.mean(axis=0), compute_uv=False)[:count] ** 2 / len(a)
+    variances = np.sort(b.var(axis=0))[::-1][:count]
+    if eigenvalues[0] <= 0 or variances[0] <= 0:
         return False
-    floor = 1e-6 * found[0]
-    ratio = np.log(np.maximum(given, floor) / np.maximum(found, floor))
+    floor = 1e-6 * eigenvalues[0]
+    ratio = np.log(np.maximum(variances, floor) / np.maximum(eigenvalues, floor))
     return bool(np.median(np.abs(ratio)) < 0.1)
 
 
@@ -235,7 +212,7 @@ def _thin(p: Pair) -> Pair:
 
 
 def _cosines(p: Pair) -> Matrix:
-    """(m,) cosine of a and b, row by row; zeros where their widths differ."""
+    """(m,) cosine of a and b, row by row; zeros if their widths differ."""
     if p.a.shape[1] != p.b.shape[1]:
         return np.zeros(len(p.item_id), np.float32)
     out: Matrix = np.einsum("ij,ij->i", _unit(p.a), _unit(p.b))

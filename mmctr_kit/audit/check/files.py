@@ -1,212 +1,164 @@
-"""Checks on the level of files: present, readable, columns, kinds, nulls, sizes, widths."""
+"""Checks on whole files: present, readable, columns, kinds, nulls, sizes, images, memory."""
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from mmctr_kit.audit.check.source import Source
-from mmctr_kit.audit.findings import Finding, Level
+from mmctr_kit.audit.check.scan import FileScan
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import FILES, IMAGES_FOLDER, SPLITS
 from mmctr_kit.data.path_hints import not_parquet
 from mmctr_kit.errors import plural
 
-Sources = Mapping[str, Source]
+Scans = Mapping[str, FileScan]
 
 _NARROWS = {
-    "item_feature": "no own fusion of text and image, no titles, no item levels to compare",
+    "item_feature": "no fusion of text and image, no titles, no item levels to compare",
     "item_emb": "only item_info's embedding can be used, and it cannot be checked by id",
     "item_seq": "no whole sequences of users",
 }
 
-_BY = ("item_id", "user_id", "item_seq")
-"""Columns without which an optional file says nothing."""
+_KEYS = ("item_id", "user_id", "item_seq")
+"""Columns without which an optional file is useless."""
 
-_FROM_ROWS = "levels are read off the rows instead, for the items that stand in one as target"
+_FROM_ROWS = "levels are taken from the rows instead, for the items that are a target there"
 _INSTEAD = {
     "likes_level": _FROM_ROWS,
     "views_level": _FROM_ROWS,
-    "item_tags": "tags are item_info's anyway; only their comparison falls out",
+    "item_tags": "tags come from item_info anyway; only the comparison is left out",
 }
+_NO_USE = "nothing that needs it is available; add the column if you want that"
+_EVERY_IMAGE = "download them again; an encoder would leave their vectors zero"
 
 
-def file_findings(
-    folder: Path, sources: Sources, n_items: int | None, incomplete: Collection[str]
-) -> Iterator[Finding]:
-    """Everything that is known from presence, schema and size alone; ``n_items`` are item_info's
-    without the padding row, None where it does not tell. Of item files whose ids are ``incomplete``
-    the numbers of rows are not compared."""
-    yield from _present(folder, sources)
-    yield from _readable(sources)
-    yield from _columns(sources)
-    yield from _kinds_and_nulls(sources)
-    yield from _row_counts(sources, n_items, incomplete)
-    yield from _widths(sources)
+def check_files(
+    folder: Path, scans: Scans, n_items: int | None, incomplete: Collection[str], log: Log
+) -> None:
+    """Presence, schema and size of each file.
+
+    ``n_items``: items in item_info without the padding row, None if not known. Row counts of
+    item files whose ids are ``incomplete`` are not compared.
+    """
+    _check_present(folder, scans, log)
+    readable = {k: s for k, s in scans.items() if s.readable}
+    _check_readable(scans, log)
+    if readable:
+        _check_columns(readable, log)
+        _check_kinds_and_nulls(readable, log)
+        _check_row_counts(readable, n_items, incomplete, log)
+        _check_widths(readable, log)
 
 
-def _present(folder: Path, sources: Sources) -> Iterator[Finding]:
-    missing = [s.file.path for s in sources.values() if s.file.needed and not s.present]
+def _check_present(folder: Path, scans: Scans, log: Log) -> None:
+    missing = [s.file.path for s in scans.values() if s.file.needed and not s.present]
     if missing:
-        todo = "download them; DATA is the folder that holds MicroLens_1M_x1/"
-        if astray := [name for path in missing if (folder / (name := Path(path).name)).is_file()]:
-            todo = f"move {', '.join(astray)} from DATA itself to {Path(missing[0]).parent}/"
-        yield Finding("files-needed", Level.FAIL, f"'{folder}' lacks {', '.join(missing)}", todo)
-    else:
-        yield Finding("files-needed", Level.PASS, "train, valid, test and item_info are there", "")
-    absent = [k for k, s in sources.items() if not s.file.needed and not s.present]
-    for key in absent:
-        todo = "download it if you want what it narrows; all else works without it"
+        todo = "download them; DATA is the folder that contains MicroLens_1M_x1/"
+        if misplaced := [n for path in missing if (folder / (n := Path(path).name)).is_file()]:
+            todo = f"move {', '.join(misplaced)} from DATA itself to {Path(missing[0]).parent}/"
+        log.fail("files-needed", f"'{folder}' lacks {', '.join(missing)}", todo)
+    log.passed("files-needed", "train, valid, test and item_info are present")
+    for key, narrows in _NARROWS.items():
+        if scans[key].present:
+            continue
         inside = Path(FILES["train"].path).parent / FILES[key].path
+        todo = "download it if you want what is missing; everything else works without it"
         if (folder / inside).is_file():
             todo = f"move {inside} up into DATA"
-        yield Finding("files-optional", Level.WARN, f"no {FILES[key].path}: {_NARROWS[key]}", todo)
-    if not absent:
-        yield Finding("files-optional", Level.PASS, f"{', '.join(_NARROWS)} are there", "")
+        log.warn("files-optional", f"no {FILES[key].path}: {narrows}", todo)
+    log.passed("files-optional", f"{', '.join(_NARROWS)} are present")
 
 
-def _readable(sources: Sources) -> Iterator[Finding]:
-    present = {k: s for k, s in sources.items() if s.present}
-    for source in present.values():
-        if not source.trouble:
-            continue
-        what = source.trouble.removesuffix("; download it again")
-        todo = f"download {source.file.path} again and compare its size with the source's"
-        if known := not_parquet(source.folder / source.file.path):
-            what, todo = f"{source.file.path} is {known[0]}, no parquet file", known[1]
-        yield Finding("files-readable", Level.FAIL, what, todo)
-    if present and not any(s.trouble for s in present.values()):
-        yield Finding(
-            "files-readable", Level.PASS, f"{', '.join(present)} read through to the end", ""
-        )
+def _check_readable(scans: Scans, log: Log) -> None:
+    for scan in (s for s in scans.values() if s.trouble):
+        what = scan.trouble.removesuffix("; download it again")
+        todo = f"download {scan.file.path} again and compare its size with the source's"
+        if other := not_parquet(scan.folder / scan.file.path):
+            what, todo = f"{scan.file.path} is {other[0]}, not a parquet file", other[1]
+        log.fail("files-readable", what, todo)
+    if present := [k for k, s in scans.items() if s.present]:
+        log.passed("files-readable", f"{', '.join(present)} can be read to the end")
 
 
-def _readable_sources(sources: Sources) -> list[Source]:
-    return [s for s in sources.values() if s.present and not s.trouble]
-
-
-def _columns(sources: Sources) -> Iterator[Finding]:
-    readable = _readable_sources(sources)
-    fine = True
-    for source in readable:
-        for column in source.file.columns:
-            copies = source.columns[column.name].copies
-            if copies == 1:
+def _check_columns(readable: Scans, log: Log) -> None:
+    for scan in readable.values():
+        for name, column in scan.columns.items():
+            if column.copies == 1:
                 continue
-            fine = False
-            # An optional file without what it tells of its items only offers less.
-            narrows = copies == 0 and not source.file.needed and column.name not in _BY
-            yield Finding(
-                "columns-present",
-                Level.WARN if narrows else Level.FAIL,
-                f"{source.file.path} has {'no' if copies == 0 else f'{copies}'} column"
-                f"{'' if copies < 2 else 's'} {column.name}",
-                _INSTEAD.get(
-                    column.name, "what stands on it is not available; add the column if you want it"
-                )
-                if narrows
-                else f"the columns are {', '.join(source.file.column_names)}, each once",
-            )
-    if readable and fine:
-        yield Finding("columns-present", Level.PASS, "every column of the contract is there", "")
+            number = "no column" if not column.copies else f"{column.copies} columns"
+            what = f"{scan.file.path} has {number} {name}"
+            # An optional file without one of its item columns is still useful.
+            if not column.copies and not scan.file.needed and name not in _KEYS:
+                log.warn("columns-present", what, _INSTEAD.get(name, _NO_USE))
+            else:
+                expected = ", ".join(scan.file.column_names)
+                log.fail("columns-present", what, f"the columns are {expected}, each once")
+    log.passed("columns-present", "every column of the contract is present")
 
 
-def _kinds_and_nulls(sources: Sources) -> Iterator[Finding]:
-    readable = _readable_sources(sources)
-    columns = [
-        (f"{s.file.path}: {c.name}", s.columns[c.name]) for s in readable for c in s.file.columns
-    ]
-    wrong = [f.wrong for _, f in columns if f.wrong]
-    for what in wrong:
-        yield Finding(
-            "column-kinds", Level.FAIL, what, "write the column as the contract has it, or re-load"
-        )
-    nulls = [(where, f.nulls) for where, f in columns if f.nulls]
-    texts = {
-        f"{s.file.path}: {c.name}" for s in readable for c in s.file.columns if c.kind == "text"
-    }
-    for where, found in nulls:
-        # A text that is absent only tells less of its item.
-        yield Finding(
-            "no-nulls",
-            Level.WARN if where in texts else Level.FAIL,
-            f"{where} holds {plural(found, 'null')}",
-            "read as empty texts; fill them if you have them"
-            if where in texts
-            else "the challenge's files hold none; download again, or fill what your own tool left "
-            "out",
-        )
-    if readable and not wrong:
-        yield Finding(
-            "column-kinds", Level.PASS, "integers, arrays of integers, arrays of floats as due", ""
-        )
-    if readable and not nulls:
-        yield Finding("no-nulls", Level.PASS, "no nulls, in columns or in arrays", "")
+def _check_kinds_and_nulls(readable: Scans, log: Log) -> None:
+    for scan in readable.values():
+        for column in scan.file.columns:
+            result = scan.columns[column.name]
+            if result.wrong:
+                todo = "write the column as the contract says, or download the file again"
+                log.fail("column-kinds", result.wrong, todo)
+            if not result.nulls:
+                continue
+            what = f"{scan.file.path}: {column.name} holds {plural(result.nulls, 'null')}"
+            if column.kind == "text":  # an item without a text has less to offer, no more
+                todo = "they are read as empty texts; fill them if you have them"
+                log.warn("no-nulls", what, todo)
+            else:
+                todo = "the challenge's files hold none: download again, or fill in the values"
+                log.fail("no-nulls", what, todo)
+    log.passed("column-kinds", "integers, arrays of integers and arrays of floats as expected")
+    log.passed("no-nulls", "no nulls, in columns or in arrays")
 
 
-def _row_counts(
-    sources: Sources, n_items: int | None, incomplete: Collection[str]
-) -> Iterator[Finding]:
-    readable = [(k, s) for k, s in sources.items() if s.present and not s.trouble]
-    if not readable:
-        return
-    for key, source in readable:
-        if source.rows == 0:
-            yield Finding(
-                "row-counts", Level.FAIL, f"{key} has no rows", f"download {source.file.path} again"
-            )
-    info = sources["item_info"]
+def _check_row_counts(
+    readable: Scans, n_items: int | None, incomplete: Collection[str], log: Log
+) -> None:
+    for key, scan in readable.items():
+        if scan.rows == 0:
+            log.fail("row-counts", f"{key} has no rows", f"download {scan.file.path} again")
+    info = readable["item_info"].rows if "item_info" in readable else 0
+    expected = info - 1 if n_items is None else n_items
     for key in ("item_feature", "item_emb"):
-        found = sources[key].rows
-        expected = info.rows - 1 if n_items is None else n_items
-        if {key, "item_info"} & set(incomplete):
-            continue
-        if info.rows and found and found != expected:
-            yield Finding(
-                "row-counts",
-                Level.FAIL,
-                f"{key} has {plural(found, 'row')}, item_info {info.rows:,}; expected "
-                f"{expected:,}, one for each item but the padding row",
-                "take both files from the same release of the data",
+        rows = readable[key].rows if key in readable else 0
+        comparable = info and rows and not {key, "item_info"} & set(incomplete)
+        if comparable and rows != expected:
+            what = (
+                f"{key} has {plural(rows, 'row')}, item_info {info:,}; expected {expected:,}, one "
+                "for each item but the padding row"
             )
-    odd = [f"{k} {s.rows:,}" for k, s in readable if s.rows != s.file.known_rows]
-    yield Finding(
-        "row-counts",
-        Level.PASS,
-        f"not the challenge's sizes: {', '.join(odd)}" if odd else "the challenge's own sizes",
-        "",
-    )
+            log.fail("row-counts", what, "take both files from the same release of the data")
+    odd = [f"{k} {s.rows:,}" for k, s in readable.items() if s.rows != s.file.known_rows]
+    sizes = f"not the challenge's sizes: {', '.join(odd)}" if odd else "the challenge's own sizes"
+    log.passed("row-counts", sizes)
 
 
-def _widths(sources: Sources) -> Iterator[Finding]:
-    seen: list[str] = []
-    fine = True
-    for source in sources.values():
-        for column in source.file.columns:
-            if column.kind != "floats" or not source.usable(column.name):
+def _check_widths(readable: Scans, log: Log) -> None:
+    widths: list[str] = []
+    for scan in readable.values():
+        for name in (c.name for c in scan.file.columns if c.kind == "floats"):
+            if not scan.usable(name):
                 continue
-            facts = source.columns[column.name]
-            seen.append(f"{column.name} {facts.longest}")
-            if source.usable_vector(column.name):
-                continue
-            fine = False
-            yield Finding(
-                "array-widths",
-                Level.FAIL,
-                f"{source.file.path}: {column.name} has arrays of {facts.shortest} to "
-                f"{facts.longest} values",
-                "every item's vector must have the same length, over 0",
-            )
-    if seen and fine:
-        yield Finding("array-widths", Level.PASS, f"widths: {', '.join(seen)}", "")
+            column = scan.columns[name]
+            widths.append(f"{name} {column.longest}")
+            if not scan.usable_vector(name):
+                what = f"{scan.file.path}: {name} has arrays of {column.shortest} to "
+                todo = "every item's vector must have the same length, over 0"
+                log.fail("array-widths", f"{what}{column.longest} values", todo)
+    if widths:
+        log.passed("array-widths", f"widths: {', '.join(widths)}")
 
 
-def image_findings(folder: Path, n_items: int | None) -> Iterator[Finding]:
-    """How many of the items' images are there; ``n_items`` None where it is not known."""
+def check_images(folder: Path, n_items: int | None, log: Log) -> None:
+    """How many items have an image; ``n_items`` None if it is not known."""
     path = folder / IMAGES_FOLDER
     if not os.path.lexists(path):
-        yield Finding(
-            "images", Level.PASS, f"no {IMAGES_FOLDER}/: only encoders that read images need it", ""
-        )
+        log.passed("images", f"no {IMAGES_FOLDER}/: only encoders that read images need it")
         return
     try:
         with os.scandir(path) as entries:
@@ -217,59 +169,43 @@ def image_findings(folder: Path, n_items: int | None) -> Iterator[Finding]:
             }
     except OSError as e:
         what = f"{IMAGES_FOLDER}/ cannot be listed ({e.strerror})"
-        yield Finding("images", Level.WARN, what, "make it a readable folder of {item_id}.jpg")
+        log.warn("images", what, "make it a readable folder of {item_id}.jpg")
         return
-    empty = sum(size == 0 for size in sizes.values())
-    if empty:
-        yield Finding(
-            "images",
-            Level.WARN,
-            f"{plural(empty, 'empty file')} among {plural(len(sizes), 'image')}",
-            "download them again; an encoder would leave their vectors zero",
-        )
-    if n_items is not None:
-        lacking = n_items - sum(1 <= item <= n_items for item in sizes)
-        if lacking:
-            yield Finding(
-                "images",
-                Level.WARN,
-                f"no image of {lacking:,} of {plural(n_items, 'item')}",
-                "download them again; an encoder would leave their vectors zero",
-            )
-            return
-    if not empty:
-        yield Finding("images", Level.PASS, plural(len(sizes), "image"), "")
+    if empty := sum(size == 0 for size in sizes.values()):
+        what = f"{plural(empty, 'empty file')} among {plural(len(sizes), 'image')}"
+        log.warn("images", what, _EVERY_IMAGE)
+    lacking = 0 if n_items is None else n_items - sum(1 <= item <= n_items for item in sizes)
+    if lacking:
+        what = f"no image of {lacking:,} of {plural(n_items or 0, 'item')}"
+        log.warn("images", what, _EVERY_IMAGE)
+    log.passed("images", plural(len(sizes), "image"))
 
 
-def memory_findings(sources: Mapping[str, Source], history_items: int) -> Iterator[Finding]:
-    """The memory that loading takes, roughly, against what is free.
+def check_memory(scans: Scans, history_items: int, log: Log) -> None:
+    """The memory that loading takes, roughly, against the free memory.
 
-    ``history_items``: history entries that are not padding, all rows together.
+    ``history_items``: entries of all rows' histories that are not padding.
     """
-    rows = sum(sources[split].rows for split in SPLITS)
+    rows = sum(scans[split].rows for split in SPLITS)
     floats = sum(
         s.rows * s.columns[c.name].longest
-        for s in sources.values()
+        for s in scans.values()
         for c in s.file.columns
         if c.kind == "floats"
     )
     # 48 bytes a row: ids, target, levels, label, history index and key; then int32 histories three
-    # times over while they are sorted and shared, float32 vectors, and half a gigabyte for the
-    # interpreter, torch and one batch in flight.
+    # times over while they are sorted and deduplicated, float32 vectors, and half a gigabyte for
+    # the interpreter, torch and one batch in flight.
     need = (48 * rows + 12 * history_items + 4 * floats) / 1e9 + 0.5
     free = available_memory()
     what = f"loading takes about {need:.1f} GB"
     if free is None:
-        yield Finding("memory", Level.PASS, f"{what}; what is free here is not known", "")
-    elif need > free / 1e9:
-        yield Finding(
-            "memory",
-            Level.WARN,
-            f"{what}, {free / 1e9:.1f} GB are free",
-            "close other programs, or use a machine with more memory",
-        )
-    else:
-        yield Finding("memory", Level.PASS, f"{what}, {free / 1e9:.1f} GB are free", "")
+        log.passed("memory", f"{what}; how much is free is not known here")
+        return
+    what += f", {free / 1e9:.1f} GB are free"
+    if need > free / 1e9:
+        log.warn("memory", what, "close other programs, or use a machine with more memory")
+    log.passed("memory", what)
 
 
 def available_memory(
@@ -277,15 +213,15 @@ def available_memory(
 ) -> int | None:
     """Bytes a new program can use: the system's, or the container's if that is less.
 
-    None where the system does not say (only Linux does, here).
+    None if the system does not say (only Linux does).
     """
-    found: list[int] = []
+    limits: list[int] = []
     if match := re.search(r"^MemAvailable:\s+(\d+) kB", _text(meminfo), re.MULTILINE):
-        found.append(int(match[1]) * 1024)
+        limits.append(int(match[1]) * 1024)
     limit, used = _text(group / "memory.max").strip(), _text(group / "memory.current").strip()
     if limit.isdigit() and used.isdigit():
-        found.append(max(0, int(limit) - int(used)))
-    return min(found) if found else None
+        limits.append(max(0, int(limit) - int(used)))
+    return min(limits, default=None)
 
 
 def _text(path: Path) -> str:

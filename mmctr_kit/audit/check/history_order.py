@@ -1,125 +1,128 @@
-"""Do histories run the way they should? One that is turned round, or cut so that its oldest items
-stay, holds valid numbers and trains without any error.
+"""Checks that histories run in the right direction and were cut at the right end.
 
-How the challenge's own rows and sequences relate is not published: a sequence may go on after the
-history, with the rows' targets, and may lack items of it. So what can't be compared tells nothing,
-and FAIL needs proof that it is the histories that are turned round: those of another split run
-along the sequences. Where sequences go on at one end, that end is likely the recent one, no more.
+A history that is reversed, or cut so that its oldest items stay, holds valid numbers and trains
+without any error. How the challenge's own rows and sequences relate is not published: a sequence
+may continue after the history, with the rows' targets, and may lack items of it. So FAIL needs
+proof that the histories are the ones reversed: those of another split run along the sequences.
+If sequences continue at one end only, that end is probably the recent one, which is no proof.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.audit.check.rows import RowFile, RowFiles
-from mmctr_kit.audit.check.sequences import TAIL, Courses, Lists, courses
-from mmctr_kit.audit.findings import Finding, Level
+from mmctr_kit.audit.check.sequences import TAIL, Directions, UserLists, directions
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.errors import plural
 
 MIN_USERS = 10
-"""Fewer users than this tell nothing."""
+"""With fewer users, nothing can be said."""
 MOST = 0.5
-"""Share of the users from which a split counts as turned round, disordered or cut."""
+"""Share of the users from which a split counts as reversed, disordered or cut."""
 NEARLY_ALL = 0.9
-"""Share of the sequences that must go on at one end to tell which end that is."""
+"""Share of the sequences that must continue at the same end to say which end is recent."""
 
 CHECK = "history-order"
-_TURN = "the most recent item comes last, in every split: turn these histories round"
-_TURNED = "the most recent item comes last: were these histories turned round?"
-_LOOK = "a history's most recent item comes last: look which of the two is in another order"
-_KEEP = "of a longer sequence keep the last items"
+_REVERSE = "the most recent item comes last, in every split: reverse these histories"
+_REVERSED = "the most recent item comes last: were these histories reversed?"
+_LOOK = "a history's most recent item comes last: find out which of the two is in another order"
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What a split's compared users show; (n,) ``capped``: whose history is as long as any of the
-    split, so that it may have been cut."""
+class _Compared:
+    """What a split's compared users show. ``capped`` (n,): the history is as long as any of the
+    split, so it may have been cut."""
 
-    courses: Courses
+    directions: Directions
     capped: NDArray[np.bool_]
 
     @property
-    def turned(self) -> bool:
-        return self._most(self.courses.back)
+    def reversed(self) -> bool:
+        return self._most(self.directions.reversed)
 
     @property
-    def straight(self) -> bool:
-        return self._most(self.courses.along)
+    def along(self) -> bool:
+        return self._most(self.directions.along)
 
     @property
-    def later(self) -> int:
-        """Users of a history turned round, and not cut, whose sequence holds more at its end."""
-        found = self.courses
-        return int((found.back & ~self.capped & (found.after > 0) & (found.before == 0)).sum())
+    def continued(self) -> int:
+        """Users with a reversed history that is not cut and whose sequence is longer at its end."""
+        d = self.directions
+        return int((d.reversed & ~self.capped & (d.after > 0) & (d.before == 0)).sum())
 
     @property
-    def sooner(self) -> int:
-        """The same, at its beginning."""
-        found = self.courses
-        return int((found.back & ~self.capped & (found.before > 0) & (found.after == 0)).sum())
+    def preceded(self) -> int:
+        """The same, if the sequence is longer at its start."""
+        d = self.directions
+        return int((d.reversed & ~self.capped & (d.before > 0) & (d.after == 0)).sum())
 
     def _most(self, hits: NDArray[np.bool_]) -> bool:
         return len(hits) >= MIN_USERS and bool(hits.mean() >= MOST)
 
 
-def order_findings(rows: RowFiles, sequences: Lists | None) -> Iterator[Finding]:
-    """A finding for each split whose histories are readable, where there are ``sequences``."""
+def check_order(rows: RowFiles, sequences: UserLists | None, log: Log) -> None:
+    """One finding for each split whose histories can be compared with ``sequences``."""
     if sequences is None:
         return
-    seen: dict[str, _Seen] = {}
-    for split, file in rows.items():
-        if (found := _see(file, sequences)) is not None:
-            seen[split] = found
-    for name in seen:
-        yield _finding(name, seen)
+    compared: dict[str, _Compared] = {
+        s: c for s, f in rows.items() if (c := _compare(f, sequences)) is not None
+    }
+    for split in compared:
+        _check_split(split, compared, log)
 
 
-def _see(file: RowFile, sequences: Lists) -> _Seen | None:
+def _compare(file: RowFile, sequences: UserLists) -> _Compared | None:
     if file.history is None or file.sample is None:
         return None
-    found = courses(file.sample, sequences)
-    return _Seen(found, found.items >= file.history.counts.max())
+    result = directions(file.sample, sequences)
+    return _Compared(result, result.items >= file.history.counts.max())
 
 
-def _finding(split: str, seen: Mapping[str, _Seen]) -> Finding:
-    here = seen[split]
-    users = len(here.capped)
-    said = f"{split}: {plural(users, 'user')} compared with item_seq.parquet"
+def _check_split(split: str, compared: Mapping[str, _Compared], log: Log) -> None:
+    split_result = compared[split]
+    users = len(split_result.capped)
+    what = f"{split}: {plural(users, 'user')} compared with item_seq.parquet"
     if users < MIN_USERS:
-        return Finding(CHECK, Level.PASS, f"{said}, too few to tell", "")
-    along, back = here.courses.along.mean(), here.courses.back.mean()
-    said += f", {along:.1%} of the histories run as it does, {back:.1%} backwards"
-    if here.turned:
-        return _turned(said, seen)
-    if not here.straight:
-        return Finding(CHECK, Level.WARN, f"{said}, the rest in another order", _LOOK)
-    return _cut(said, here)
+        log.passed(CHECK, f"{what}, too few to tell")
+        return
+    along, back = split_result.directions.along.mean(), split_result.directions.reversed.mean()
+    what += f", {along:.1%} of the histories run as it does, {back:.1%} backwards"
+    if split_result.reversed:
+        _report_reversed(what, compared, log)
+    elif not split_result.along:
+        log.warn(CHECK, f"{what}, the rest in another order", _LOOK)
+    else:
+        _report_cut(what, split_result, log)
 
 
-def _turned(said: str, seen: Mapping[str, _Seen]) -> Finding:
-    """Histories or sequences are turned round: are these histories it?"""
-    if others := [split for split, there in seen.items() if there.straight]:
-        what = f"{said}, while those of {' and '.join(others)} run as it does"
-        return Finding(CHECK, Level.FAIL, what, _TURN)
+def _report_reversed(what: str, compared: Mapping[str, _Compared], log: Log) -> None:
+    """Histories or sequences are reversed: is it the histories?"""
+    if others := [split for split, other in compared.items() if other.along]:
+        what = f"{what}, while those of {' and '.join(others)} run as it does"
+        log.fail(CHECK, what, _REVERSE)
+        return
     # What a sequence holds beyond a history that was not cut came after it.
-    later, sooner = (sum(getattr(s, end) for s in seen.values()) for end in ("later", "sooner"))
+    later = sum(c.continued for c in compared.values())
+    sooner = sum(c.preceded for c in compared.values())
     if later + sooner < MIN_USERS or max(later, sooner) / (later + sooner) < NEARLY_ALL:
-        return Finding(CHECK, Level.WARN, said, _LOOK)
-    if later < sooner:
-        return Finding(CHECK, Level.PASS, f"{said}; the sequences' most recent item is first", "")
-    what = f"{said}; {plural(later, 'sequence goes', 'sequences go')} on at the end, the recent one"
-    return Finding(CHECK, Level.WARN, what, _TURNED)
+        log.warn(CHECK, what, _LOOK)
+    elif later < sooner:
+        log.passed(CHECK, f"{what}; the sequences' most recent item is first")
+    else:
+        longer = plural(later, "sequence continues", "sequences continue")
+        log.warn(CHECK, f"{what}; {longer} at the end, probably the recent one", _REVERSED)
 
 
-def _cut(said: str, here: _Seen) -> Finding:
-    """Of histories that were cut, which part was kept?"""
-    found = here.courses
-    cut = here.capped & found.along & (found.before + found.after >= TAIL)
-    first = int((cut & (found.before == 0)).sum())
-    n = int(cut.sum())
+def _report_cut(what: str, compared: _Compared, log: Log) -> None:
+    """If histories were cut, which part was kept?"""
+    d = compared.directions
+    cut = compared.capped & d.along & (d.before + d.after >= TAIL)
+    first, n = int((cut & (d.before == 0)).sum()), int(cut.sum())
     if n >= MIN_USERS and first >= MOST * n:
-        what = f"{said}; of {n:,} that were cut, {first:,} are the first items of the sequence"
-        return Finding(CHECK, Level.WARN, what, _KEEP)
-    return Finding(CHECK, Level.PASS, said, "")
+        what = f"{what}; of {n:,} that were cut, {first:,} are the first items of the sequence"
+        log.warn(CHECK, what, "keep the last items of a longer sequence")
+    else:
+        log.passed(CHECK, what)

@@ -1,125 +1,123 @@
-"""Checks on the ids of the item files: each item once, none left out, in order.
+"""Checks on what the item files hold: ids, vectors, and tags compared between two files.
 
-An item that item_info lacks is one fault, however many rows and files speak of it. So items are
-numbered up to the highest id, holes included, and what refers to a hole is not told again.
+An item that item_info lacks is one fault, however many rows and files refer to it. So items are
+numbered up to the highest id, gaps included, and a reference to a gap is not reported again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.audit.check.item_files import ItemFile, Vectors
-from mmctr_kit.audit.findings import Finding, Level
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.hashing import among, distinct, sequence_keys
 from mmctr_kit.data.load import MAX_SQUARED
-from mmctr_kit.data.parquet import Ragged
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import plural
 
 NAMED = 5
-"""Missing items that are named."""
+"""Number of missing items that a message names."""
+
+DUPLICATES = 0.01
+"""Share of the items from which repeated vectors are worth a warning."""
+
+SAME_LISTS = 0.95
+"""Share of the lists of tags, counted as often as they occur, that two equal files must share."""
+BY_ID = 0.5
+"""Below this share of items with equal lists in both files, lists are assigned wrongly."""
+CHANCE = 0.1
+"""From this share of equal lists in random order, lists are too alike to compare."""
+MIN_LISTS = 100
+
+_SOURCES = {"item_emb_d128_v1": "txt_emb_BERT", "item_emb_d128_v2": "img_emb_CLIPRN50"}
+_ITEM_HOLDS = ("item holds", "items hold")
 
 Ids = NDArray[np.int64]
 
 
 def count_items(items: Mapping[str, ItemFile]) -> int | None:
-    """The highest item id, which is the number of items; None where item_info's ids do not tell.
+    """The highest item id, which is the number of items; None if item_info's ids are not known.
 
-    It is item_info's own, holes included, unless the other two files both hold the items 1..n of a
-    higher one: then item_info lacks its last items. Ids of which over half would be holes number
-    nothing: of those their count is taken.
+    It is item_info's own, gaps included, unless the other two files both hold the items 1..n of a
+    higher n: then item_info lacks its last items. If over half of the ids would be gaps, the
+    number of ids is taken instead.
     """
     info = items["item_info"].item_id
     if info is None:
         return None
-    own = _highest(info)
+    highest = _highest(info)
     others = [f.item_id for name, f in items.items() if name != "item_info"]
     tops = {
         0 if ids is None or len(_missing(ids, _highest(ids))) else _highest(ids) for ids in others
     }
-    agreed = tops.pop() if len(tops) == 1 else own
-    return agreed if own < agreed <= 2 * own else own
+    agreed = tops.pop() if len(tops) == 1 else highest
+    return agreed if highest < agreed <= 2 * highest else highest
 
 
-def incomplete(items: Mapping[str, ItemFile]) -> set[str]:
+def incomplete_files(items: Mapping[str, ItemFile]) -> set[str]:
     """The files whose ids leave items out."""
     known = {n: f.item_id for n, f in items.items() if f.item_id is not None}
     return {name for name, ids in known.items() if len(_missing(ids, _last(name, ids, items)))}
 
 
-def id_findings(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
-    """What the ids of the item files tell."""
+def check_item_ids(items: Mapping[str, ItemFile], log: Log) -> None:
+    """Each item once in each file, none left out, in order."""
     known = {n: f.item_id for n, f in items.items() if f.item_id is not None}
-    found = [f for name, ids in known.items() for f in _ids_of(name, ids, items)]
-    yield from found
-    for check, what in (
-        ("item-ids-unique", "each item id once"),
-        ("item-ids-complete", "no item id left out"),
-        ("item-ids-sorted", "sorted by item id"),
-    ):
-        if known and check not in {f.id for f in found}:
-            yield Finding(check, Level.PASS, f"{', '.join(known)}: {what}", "")
+    for name, ids in known.items():
+        distinct_ids, copies = np.unique(ids, return_counts=True)
+        repeated = distinct_ids[copies > 1]
+        if len(repeated):
+            number = plural(len(repeated), "item id occurs", "item ids occur")
+            what = f"{name}: {number} more than once, the first is {repeated[0]}"
+            log.fail("item-ids-unique", what, "keep one row for each item")
+        _check_complete(name, distinct_ids, items, log)
+        falls = np.flatnonzero(ids[1:] < ids[:-1])
+        if len(falls):
+            what = f"{name}: not sorted by item_id, first at row {falls[0] + 1:,}"
+            todo = "sort the file by item_id: other people's code assigns vectors by position"
+            log.fail("item-ids-sorted", what, todo)
+    if names := ", ".join(known):
+        log.passed("item-ids-unique", f"{names}: each item id once")
+        log.passed("item-ids-complete", f"{names}: no item id left out")
+        log.passed("item-ids-sorted", f"{names}: sorted by item id")
 
 
-def _ids_of(name: str, ids: Ids, items: Mapping[str, ItemFile]) -> Iterator[Finding]:
-    there, copies = np.unique(ids, return_counts=True)
-    if (copies > 1).any():
-        again = there[copies > 1]
-        yield Finding(
-            "item-ids-unique",
-            Level.FAIL,
-            f"{name}: {plural(len(again), 'item id occurs', 'item ids occur')} more than once, the "
-            f"first is {again[0]}",
-            "keep one row for each item",
-        )
-    yield from _complete(name, there, items)
-    descents = np.flatnonzero(ids[1:] < ids[:-1])
-    if len(descents):
-        yield Finding(
-            "item-ids-sorted",
-            Level.FAIL,
-            f"{name}: not sorted by item_id, first at row {descents[0] + 1:,}",
-            "sort the file by item_id: other people's code assigns vectors by place",
-        )
-
-
-def _complete(name: str, there: Ids, items: Mapping[str, ItemFile]) -> Iterator[Finding]:
+def _check_complete(name: str, ids: Ids, items: Mapping[str, ItemFile], log: Log) -> None:
     # Without its padding row item_info counts from 1 like the others; padding-row says so.
     first = PAD if name == "item_info" and items[name].has_padding_row else 1
-    last = _last(name, there, items)
-    missing = _missing(there, last)
-    if there[0] < first or there[-1] > last:
-        yield Finding(
-            "item-ids-complete",
-            Level.FAIL,
-            f"{name}: {plural(len(there), 'item id')} from {there[0]} to {there[-1]}; "
-            f"expected every id from {first} to {first + len(there) - 1}",
-            "row 0 of item_info is the padding item; all files number the items from 1",
+    last = _last(name, ids, items)
+    missing = _missing(ids, last)
+    if ids[0] < first or ids[-1] > last:
+        what = (
+            f"{name}: {plural(len(ids), 'item id')} from {ids[0]} to {ids[-1]}; expected every id "
+            f"from {first} to {first + len(ids) - 1}"
         )
+        todo = "row 0 of item_info is the padding item; all files number the items from 1"
+        log.fail("item-ids-complete", what, todo)
     elif len(missing):
         named = ", ".join(str(item) for item in missing[:NAMED])
         which = f"item {named}" if len(missing) == 1 else f"{len(missing):,} items: {named}"
-        yield Finding(
-            "item-ids-complete",
-            Level.FAIL,
-            f"{name} lacks {which}{', ...' if len(missing) > NAMED else ''} (of 1..{last:,})",
-            "download it again, or add what is missing: all files number the items 1..n, and "
-            "rows may speak of any",
+        more = ", ..." if len(missing) > NAMED else ""
+        todo = (
+            "download it again, or add what is missing: all files number the items 1..n, and rows "
+            "may refer to any of them"
         )
+        log.fail("item-ids-complete", f"{name} lacks {which}{more} (of 1..{last:,})", todo)
 
 
 def _last(name: str, ids: Ids, items: Mapping[str, ItemFile]) -> int:
     """The highest id that the file should hold."""
-    every = count_items(items) if name == "item_info" else None
-    return _highest(ids) if every is None else every
+    n_items = count_items(items) if name == "item_info" else None
+    return _highest(ids) if n_items is None else n_items
 
 
 def _missing(ids: Ids, last: int) -> Ids:
-    """The ids of 1..last, ascending, that are not there."""
-    there = np.zeros(last + 1, np.bool_)
-    there[ids[(ids > PAD) & (ids <= last)]] = True
-    return np.flatnonzero(~there[1:]) + 1
+    """Those of 1..last, ascending, that are not among the ids."""
+    present = np.zeros(last + 1, np.bool_)
+    present[ids[(ids > PAD) & (ids <= last)]] = True
+    return np.flatnonzero(~present[1:]) + 1
 
 
 def _highest(ids: Ids) -> int:
@@ -128,97 +126,71 @@ def _highest(ids: Ids) -> int:
     return top if top <= 2 * len(real) else len(real)
 
 
-_SOURCES = {"item_emb_d128_v1": "txt_emb_BERT", "item_emb_d128_v2": "img_emb_CLIPRN50"}
-
-
-def embedding_findings(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
+def check_embeddings(items: Mapping[str, ItemFile], log: Log) -> None:
     """NaN, zero and repeated vectors of every embedding column that can be read."""
     columns = [(n, c, v) for n, f in items.items() for c, v in f.vectors.items()]
-    if not columns:
-        return
-    found = [
-        finding
-        for name, column, vectors in columns
-        if len(vectors.item_id)
-        for finding in (
-            *_whole(f"{name}: {column}", name == "item_info", vectors),
-            *_repeats(f"{name}: {column}", vectors, _without_source(column, items)),
-        )
-    ]
-    yield from found
-    for check, what in (
-        ("embeddings-finite", "all values finite"),
-        ("embeddings-zero", "no item's vector is all zeros"),
-        ("embeddings-duplicate", "hardly any two items share a vector"),
-    ):
-        if check not in {f.id for f in found}:
-            yield Finding(check, Level.PASS, f"{what}, in {plural(len(columns), 'embedding')}", "")
+    for name, column, vectors in columns:
+        if len(vectors.item_id):
+            where = f"{name}: {column}"
+            _check_finite(where, vectors, log)
+            _check_zero(where, name == "item_info", vectors, log)
+            _check_repeats(where, vectors, _without_source(column, items), log)
+    if columns:
+        number = plural(len(columns), "embedding")
+        log.passed("embeddings-finite", f"all values finite, in {number}")
+        log.passed("embeddings-zero", f"no item's vector is all zeros, in {number}")
+        log.passed("embeddings-duplicate", f"hardly any two items share a vector, in {number}")
 
 
-def _whole(where: str, needed: bool, vectors: Vectors) -> Iterator[Finding]:
-    n = len(vectors.item_id)
+def _check_finite(where: str, vectors: Vectors, log: Log) -> None:
     if broken := int(vectors.broken.sum()):
-        yield Finding(
-            "embeddings-finite",
-            Level.FAIL,
-            f"{where}: {plural(broken, 'item holds', 'items hold')} NaN or infinity, the first is "
-            f"item {vectors.item_id[vectors.broken][0]}",
-            "encode these items again; one such value spoils a whole training",
-        )
-    yield from _far(where, vectors)
-    zero = int(vectors.zero.sum())
-    if zero == n and not needed:
-        yield Finding(
-            "embeddings-zero",
-            Level.WARN,
-            f"{where}: zero for every item, so it carries nothing",
-            "leave it out of recipes, or download it again",
-        )
-    elif zero:
-        yield Finding(
-            "embeddings-zero",
-            Level.FAIL if zero > n / 2 else Level.WARN,
-            f"{where}: {plural(zero, 'item')} ({zero / n:.2%}) with an all-zero vector",
-            "look whether the encoder failed on them, as on an image that did not open",
-        )
-
-
-def _far(where: str, vectors: Vectors) -> Iterator[Finding]:
+        first = vectors.item_id[vectors.broken][0]
+        what = f"{where}: {plural(broken, *_ITEM_HOLDS)} NaN or infinity, the first is item {first}"
+        todo = "encode these items again; one such value spoils a whole training"
+        log.fail("embeddings-finite", what, todo)
     far = np.flatnonzero(vectors.far)
     if not len(far):
         return
-    first = far[np.argmax(vectors.largest[far])]
-    overflows = bool(vectors.largest[first] > MAX_SQUARED)
-    yield Finding(
-        "embeddings-finite",
-        Level.FAIL if overflows else Level.WARN,
-        f"{where}: {plural(len(far), 'item holds', 'items hold')} too large a value: item "
-        f"{vectors.item_id[first]} one of {vectors.largest[first]:.3g}, where {vectors.usual:.3g} "
-        "is usual for the largest of a vector",
-        "encode these items again: "
-        + ("training squares such a value beyond float32" if overflows else "it drowns the others"),
+    row = far[np.argmax(vectors.largest[far])]
+    what = (
+        f"{where}: {plural(len(far), *_ITEM_HOLDS)} too large a value: item {vectors.item_id[row]} "
+        f"one of {vectors.largest[row]:.3g}; usually a vector's largest is {vectors.usual:.3g}"
     )
+    todo = "encode these items again: "
+    if vectors.largest[row] > MAX_SQUARED:
+        todo += "training squares such a value beyond float32"
+        log.fail("embeddings-finite", what, todo)
+    else:
+        log.warn("embeddings-finite", what, f"{todo}it drowns the others")
 
 
-def _repeats(where: str, vectors: Vectors, expected: NDArray[np.int64]) -> Iterator[Finding]:
-    """Items that share a vector, those of the ids ``expected`` (and all zeros) left out."""
+def _check_zero(where: str, needed: bool, vectors: Vectors, log: Log) -> None:
+    n, zero = len(vectors.item_id), int(vectors.zero.sum())
+    if zero == n and not needed:
+        what = f"{where}: zero for every item, so it carries nothing"
+        log.warn("embeddings-zero", what, "leave it out of recipes, or download it again")
+    elif zero:
+        what = f"{where}: {plural(zero, 'item')} ({zero / n:.2%}) with an all-zero vector"
+        todo = "did the encoder fail on them, for example on an image that did not open?"
+        report = log.fail if zero > n / 2 else log.warn
+        report("embeddings-zero", what, todo)
+
+
+def _check_repeats(where: str, vectors: Vectors, expected: Ids, log: Log) -> None:
+    """Items that share a vector; all-zero vectors and the ids ``expected`` do not count."""
     counted = ~vectors.zero & ~among(vectors.item_id, expected)
     keys = vectors.keys[counted]
     repeated = len(keys) - len(distinct(keys))
-    if repeated > 0.01 * len(keys):
-        yield Finding(
-            "embeddings-duplicate",
-            Level.WARN,
-            f"{where}: {plural(repeated, 'copy', 'copies')} of another item's vector "
-            f"({repeated / len(keys):.2%})",
-            "look whether one input was encoded for many items",
-        )
+    if repeated > DUPLICATES * len(keys):
+        copies = plural(repeated, "copy", "copies")
+        what = f"{where}: {copies} of another item's vector ({repeated / len(keys):.2%})"
+        log.warn("embeddings-duplicate", what, "was one input encoded for many items?")
 
 
-def _without_source(column: str, items: Mapping[str, ItemFile]) -> NDArray[np.int64]:
+def _without_source(column: str, items: Mapping[str, ItemFile]) -> Ids:
     """Ids, ascending, of the items whose text (for v1) or image (for v2) is all zeros.
 
-    Their PCA is one and the same vector, which embeddings-zero has told already.
+    Their PCA is one and the same vector, which embeddings-zero has reported already.
     """
     wide = items["item_feature"].vectors
     if column not in _SOURCES or _SOURCES[column] not in wide:
@@ -227,17 +199,8 @@ def _without_source(column: str, items: Mapping[str, ItemFile]) -> NDArray[np.in
     return np.sort(source.item_id[source.zero])
 
 
-SAME_LISTS = 0.95
-"""Share of the lists, each counted as often as it occurs, from which both files hold the same."""
-BY_ID = 0.5
-"""Share of items with the same list in both below which they are assigned wrongly."""
-CHANCE = 0.1
-"""Share of items that agree in random order from which lists are too alike to tell."""
-MIN_ITEMS = 100
-
-
-def tag_findings(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
-    """A FAIL where both files hold the same lists of tags, but for other items."""
+def check_tag_alignment(items: Mapping[str, ItemFile], log: Log) -> None:
+    """FAIL if item_info and item_feature hold the same lists of tags, but for other items."""
     info, feature = items["item_info"], items["item_feature"]
     if info.tags is None or info.item_id is None:
         return
@@ -245,41 +208,36 @@ def tag_findings(items: Mapping[str, ItemFile]) -> Iterator[Finding]:
         return
     width = int(info.tags.lengths.max(initial=0))
     _, at_info, at_feature = np.intersect1d(info.item_id, feature.item_id, return_indices=True)
-    ours = _keys(info.tags)[0][at_info]
-    theirs, counts = _keys(feature.tags)
+    ours = _list_keys(info.tags)[0][at_info]
+    theirs, counts = _list_keys(feature.tags)
     theirs, counts = theirs[at_feature], counts[at_feature]
     whole = np.flatnonzero((counts >= 2) & (counts <= width))
-    if len(whole) < MIN_ITEMS:
+    if len(whole) < MIN_LISTS:
         return
-    same = _share(ours[whole] == theirs[whole])
-    chance = _share(theirs[whole] == theirs[np.random.default_rng(0).permutation(whole)])
+    same = float((ours[whole] == theirs[whole]).mean())
+    shuffled = theirs[np.random.default_rng(0).permutation(whole)]
+    chance = float((theirs[whole] == shuffled).mean())
     if same < BY_ID and chance < CHANCE and _overlap(theirs[whole], ours) >= SAME_LISTS:
-        yield Finding(
-            "item-info-alignment",
-            Level.FAIL,
+        what = (
             f"item_info's tags are item_feature's for {same:.1%} of the items by id; the other "
-            "lists stand at other items",
-            "a file you wrote yourself must hold tags by item_id, not by their place in a file",
+            "lists belong to other items"
         )
+        todo = "a file that you wrote yourself must hold tags by item_id, not by position"
+        log.fail("item-info-alignment", what, todo)
 
 
-def _keys(tags: Ragged) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """(rows,) each: a key equal for equal sets of tags, and their number."""
-    values = np.asarray(tags.values, np.int64)
-    row = np.repeat(np.arange(len(tags)), tags.lengths)[values != PAD]
-    values = values[values != PAD]
+def _list_keys(tags: Ragged[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """(rows,) each: a key that is equal for equal sets of tags, and how many tags there are."""
+    real = tags.values != PAD
+    row, values = tags.rows[real], tags.values[real]
     counts = np.bincount(row, minlength=len(tags))
     return sequence_keys(values[np.lexsort((values, row))], counts), counts
 
 
-def _share(hits: NDArray[np.bool_]) -> float:
-    return float(hits.mean())
-
-
-def _overlap(these: NDArray[np.uint64], among: NDArray[np.uint64]) -> float:
-    """The share of ``these`` that ``among`` holds, each as often as it occurs."""
-    wanted, needed = np.unique(these, return_counts=True)
-    there, counts = np.unique(among, return_counts=True)
-    place = np.minimum(np.searchsorted(there, wanted), len(there) - 1)
-    found = np.where(there[place] == wanted, counts[place], 0)
-    return float(np.minimum(needed, found).sum() / needed.sum())
+def _overlap(keys: NDArray[np.uint64], others: NDArray[np.uint64]) -> float:
+    """The share of ``keys`` that ``others`` holds, each as often as it occurs."""
+    wanted, needed = np.unique(keys, return_counts=True)
+    present, counts = np.unique(others, return_counts=True)
+    position = np.minimum(np.searchsorted(present, wanted), len(present) - 1)
+    available = np.where(present[position] == wanted, counts[position], 0)
+    return float(np.minimum(needed, available).sum() / needed.sum())

@@ -1,8 +1,8 @@
-"""How users' histories run in their whole sequences: along them or back, and which part they are.
+"""Compares users' histories with their whole sequences: direction, and which part they are.
 
-Of a sample of users the sequences of item_seq.parquet are held. Each item of a user's history that
-occurs once in both is looked up in the sequence: the places rise where the two run alike, and fall
-where one of them is turned round.
+The sequences of item_seq.parquet are kept for a sample of users. Each item that occurs once in a
+user's history and once in the sequence is looked up there: its positions rise if the two run the
+same way, and fall if one of them is reversed.
 """
 
 from collections.abc import Sequence
@@ -14,146 +14,145 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import MAX_HISTORY, PAD
 from mmctr_kit.data.folds import user_hash
 from mmctr_kit.data.hashing import among, pair_keys
-from mmctr_kit.data.parquet import Ragged
+from mmctr_kit.data.ragged import Ragged
 
 SAMPLE_USERS = 50_000
-"""Users whose sequences are held, about; all where there are no more."""
+"""About how many users' sequences are kept; all if there are fewer."""
 LONG_USERS = 20_000
-"""Further users with sequences that do not fit a history, which tell where histories are cut."""
+"""Further users whose sequence is too long for a history: they show where histories are cut."""
 TAIL = 16
-"""A sequence must be longer than the history by so much, its targets among that, to tell."""
+"""How much longer than the history a sequence must be to count (it may hold the targets)."""
 LOCATED = 3
-"""Items with a place of their own that make a history comparable: two are in order by chance."""
+"""Items with a known position that make a history comparable: two are in order by chance."""
 
 
 @dataclass(frozen=True)
-class Lists:
-    """A list of items a row: ``users`` (n,) int64 whose they are, ``items`` of n rows. But for a
-    batch as it is read, users are ascending, each once."""
+class UserLists:
+    """One list of items a user: ``users`` (n,) int64, ``items`` n rows.
+
+    Users ascend, each once, except in a batch as it is read.
+    """
 
     users: NDArray[np.int64]
-    items: Ragged
+    items: Ragged[np.int64]
 
-    def of(self, users: NDArray[np.int64]) -> "Lists":
-        """Those of ``users`` (ascending) alone."""
+    def of(self, users: NDArray[np.int64]) -> "UserLists":
+        """The lists of ``users`` (ascending) only."""
         return self.take(np.flatnonzero(among(self.users, users)))
 
-    def take(self, index: NDArray[np.int64]) -> "Lists":
+    def take(self, index: NDArray[np.int64]) -> "UserLists":
         """These rows, in this order."""
-        lengths = self.items.lengths[index]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        starts = np.repeat(self.items.offsets[index] - offsets[:-1], lengths)
-        values = np.asarray(self.items.values[starts + np.arange(offsets[-1])], np.int64)
-        return Lists(self.users[index], Ragged(values, offsets))
+        return UserLists(self.users[index], self.items.take(index))
 
     @property
-    def owners(self) -> NDArray[np.int64]:
-        """(total,) the row that each item is of."""
-        return np.repeat(np.arange(len(self.users)), self.items.lengths)
-
-    @property
-    def places(self) -> NDArray[np.int64]:
-        """(total,) where in its row each item stands, from 0."""
-        return np.arange(len(self.items.values)) - self.items.offsets[self.owners]
+    def positions(self) -> NDArray[np.int64]:
+        """(total,) each item's position in its row, from 0."""
+        return np.arange(len(self.items.values)) - self.items.offsets[self.items.rows]
 
     @property
     def keys(self) -> NDArray[np.uint64]:
         """(total,) a key of each item and its user."""
-        return pair_keys(self.users[self.owners], np.asarray(self.items.values, np.int64))
+        return pair_keys(self.users[self.items.rows], self.items.values)
 
 
 @dataclass(frozen=True)
-class Courses:
-    """(n,) each, of the users that are comparable: whether the history runs ``along`` the sequence
-    or ``back``, how many ``items`` it has, and of one that does either how many of the sequence's
-    lie ``before`` and ``after`` it."""
+class Directions:
+    """How comparable users' histories run in their sequences, (n,) each.
+
+    ``along``: the history runs as the sequence does; ``reversed``: it runs backwards; ``items``:
+    its length; ``before`` and ``after``: how many items of the sequence lie before and after it
+    (only meaningful if it runs along or backwards).
+    """
 
     along: NDArray[np.bool_]
-    back: NDArray[np.bool_]
+    reversed: NDArray[np.bool_]
     items: NDArray[np.int64]
     before: NDArray[np.int64]
     after: NDArray[np.int64]
 
 
 class Sampler:
-    """Holds the sequences of a sample of users, as they are read. A sample is enough, since files
-    that are turned round or cut are so throughout."""
+    """Keeps the sequences of a sample of users while a file is read.
+
+    A sample is enough: files that are reversed or cut are so throughout.
+    """
 
     def __init__(self, rows: int) -> None:
-        """``rows`` of the file, about as many as its users."""
+        """``rows``: those of the file, about as many as its users."""
         self._limit = np.uint64(min(1.0, SAMPLE_USERS / max(rows, 1)) * (2**64 - 2**11))
         self._long = 0
-        self._parts: list[Lists] = []
+        self._parts: list[UserLists] = []
 
-    def add(self, users: NDArray[np.int64], sequences: Ragged) -> None:
+    def add(self, users: NDArray[np.int64], sequences: Ragged[np.int64]) -> None:
         chosen = user_hash(users, 0) <= self._limit
         if self._long < LONG_USERS:
             long = sequences.lengths >= MAX_HISTORY + TAIL
             self._long += int(long.sum())
             chosen |= long
-        self._parts.append(Lists(users, sequences).take(np.flatnonzero(chosen)))
+        self._parts.append(UserLists(users, sequences).take(np.flatnonzero(chosen)))
 
-    def lists(self) -> Lists:
+    def lists(self) -> UserLists:
         return longest(self._parts)
 
 
-def longest(parts: Sequence[Lists]) -> Lists:
-    """Each user's longest list of all, without padding."""
+def longest(parts: Sequence[UserLists]) -> UserLists:
+    """Each user's longest list in all parts, without padding."""
     users = np.concatenate([p.users for p in parts])
-    values = np.concatenate([p.items.values for p in parts])
-    row = np.repeat(np.arange(len(users)), np.concatenate([p.items.lengths for p in parts]))
-    real = values != PAD
-    counts = np.bincount(row[real], minlength=len(users))
-    held = Lists(users, Ragged(values[real], np.concatenate([[0], np.cumsum(counts)])))
+    items = Ragged.concatenate([p.items for p in parts])
+    real = items.values != PAD
+    counts = np.bincount(items.rows[real], minlength=len(users))
+    lists = UserLists(users, Ragged.of(items.values[real], counts))
     order = np.lexsort((-counts, users))
     first = np.ones(len(order), np.bool_)
     first[1:] = users[order[1:]] != users[order[:-1]]
-    return held.take(order[first])
+    return lists.take(order[first])
 
 
-def courses(histories: Lists, sequences: Lists) -> Courses:
+def directions(histories: UserLists, sequences: UserLists) -> Directions:
     """How each user's history runs in the user's sequence."""
     histories = histories.of(sequences.users)
     n, lengths = len(histories.users), histories.items.lengths
-    at, place = _located(histories, sequences)
-    row, index = histories.owners[at], histories.places[at]
-    found = np.bincount(row, minlength=n)
-    rising = (row[1:] == row[:-1]) & (np.diff(place) > 0)
+    at, position = _located(histories, sequences)
+    row, index = histories.items.rows[at], histories.positions[at]
+    located = np.bincount(row, minlength=n)
+    rising = (row[1:] == row[:-1]) & (np.diff(position) > 0)
     rises = np.bincount(row[1:][rising], minlength=n)
-    last = np.cumsum(found) - 1
-    kept = found >= LOCATED
-    found, rises, last, lengths = found[kept], rises[kept], last[kept], lengths[kept]
-    first = last - found + 1
-    # What stands in the history before the first of its items that were found, and after the last.
+    last = np.cumsum(located) - 1
+    usable = located >= LOCATED
+    located, rises, last, lengths = located[usable], rises[usable], last[usable], lengths[usable]
+    first = last - located + 1
+    # Items of the history before the first one that was located, and after the last one.
     head, tail = index[first], lengths - 1 - index[last]
     back = rises == 0
-    low = np.where(back, place[last] - tail, place[first] - head)
-    high = np.where(back, place[first] + head, place[last] + tail)
-    whole = sequences.items.lengths[np.searchsorted(sequences.users, histories.users[kept])]
-    return Courses(
-        along=rises == found - 1,
-        back=back,
+    low = np.where(back, position[last] - tail, position[first] - head)
+    high = np.where(back, position[first] + head, position[last] + tail)
+    whole = sequences.items.lengths[np.searchsorted(sequences.users, histories.users[usable])]
+    return Directions(
+        along=rises == located - 1,
+        reversed=back,
         items=lengths,
         before=np.maximum(low, 0),
         after=np.maximum(whole - 1 - high, 0),
     )
 
 
-def _located(histories: Lists, sequences: Lists) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which of the histories' items occur once in the history and once in the sequence, in order,
-    and their places in the sequence."""
-    wanted, there = histories.keys, sequences.keys
-    single = np.flatnonzero(_once(there))
-    single = single[np.argsort(there[single])]
+def _located(
+    histories: UserLists, sequences: UserLists
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The histories' items that occur once in the history and once in the sequence, in order, and
+    their positions in the sequence."""
+    wanted, present = histories.keys, sequences.keys
+    single = np.flatnonzero(_once(present))
+    single = single[np.argsort(present[single])]
     if not len(single):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    slot = np.minimum(np.searchsorted(there[single], wanted), len(single) - 1)
-    at = np.flatnonzero(_once(wanted) & (there[single[slot]] == wanted))
-    return at, sequences.places[single[slot[at]]]
+    slot = np.minimum(np.searchsorted(present[single], wanted), len(single) - 1)
+    at = np.flatnonzero(_once(wanted) & (present[single[slot]] == wanted))
+    return at, sequences.positions[single[slot[at]]]
 
 
 def _once(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """(n,) bool: which keys are there once."""
+    """(n,) bool: which keys occur once."""
     order = np.argsort(keys)
     twice = np.zeros(len(keys), np.bool_)
     same = keys[order[1:]] == keys[order[:-1]]

@@ -1,32 +1,137 @@
-"""Boosted trees for the probes that need a model, cross-fitted (scikit-learn's histogram ones)."""
+"""Boosted trees on simple columns of a row, for the probes that fit a model (scikit-learn's)."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from mmctr_kit.audit.profile.context import ProfileContext
+from mmctr_kit.data.contract import Split
+from mmctr_kit.data.dataset import Rows
+from mmctr_kit.data.folds import user_hash
+from mmctr_kit.data.hashing import splitmix64
+from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.metrics.auc import auc
+from mmctr_kit.metrics.ranks import number_ids
 
+RECENT = 16
+"""Number of items of a history that are used, the last ones."""
+ROWS_PER_USER = 4
+COMPONENTS = 8
+"""Leading components of item_info's embedding: the challenge's is a PCA, the largest first."""
 _FEW_ROWS = 100_000
-"""Rows below which one thread fits the trees."""
+"""Below this number of rows one thread fits the trees."""
 _ROUNDS = 40
 _LEAVES = 15
-_JUDGED_ROWS = 2_000
-"""Rows of the first fold, half of each label, on which columns are shuffled."""
+_SHUFFLED_ROWS = 2_000
+"""Rows of the first fold, half of them of each label, on which columns are shuffled."""
 
 Matrix = NDArray[np.float32]
+Index = NDArray[np.int64]
 Labels = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class RowColumns:
+    """``names`` and ``values`` (rows, names) float32, NaN if a row has no such number. The first
+    ``target`` of them depend on the target only."""
+
+    names: tuple[str, ...]
+    values: Matrix
+    target: int
+
+
+def sample_users(rows: Rows, most: int, seed: int) -> Index:
+    """Positions, ascending: at most four rows of each of some users, about ``most`` in all.
+
+    Users and rows are chosen by hashes of their ids, the same way in every split. At most four
+    rows, so that a few users with hundreds do not decide.
+    """
+    order = np.lexsort((splitmix64(rows.item_id.astype(np.uint64)), rows.user_id))
+    user = rows.user_id[order]
+    start = np.flatnonzero(np.r_[True, user[1:] != user[:-1]])
+    rank = np.arange(len(user)) - np.repeat(start, np.diff(np.r_[start, len(user)]))
+    at = np.sort(order[rank < ROWS_PER_USER])
+    if len(at) <= most:
+        return at
+    part = user_hash(rows.user_id[at], seed).astype(np.float64) / 2.0**64
+    return np.asarray(at[part < most / len(at)])
+
+
+def row_columns(context: ProfileContext, split: Split, at: Index) -> RowColumns:
+    """Simple columns of the rows at positions ``at`` of the split; no label is in them."""
+    target = _of_target(context, split, at)
+    past = _of_history(context, split, at)
+    both = target | past
+    values = np.stack([np.asarray(v, np.float32) for v in both.values()], axis=1)
+    return RowColumns(tuple(both), values, len(target))
+
+
+def _of_target(context: ProfileContext, split: Split, at: Index) -> dict[str, NDArray[np.floating]]:
+    data, rows = context.data, context.rows(split)
+    item = rows.item_id[at]
+    columns: dict[str, NDArray[np.floating]] = {
+        "target popularity": context.popularity[item],
+        "likes_level": rows.likes_level[at].astype(np.float64),
+        "views_level": rows.views_level[at].astype(np.float64),
+        "number of tags": (data.item_tags[item] > 0).sum(axis=1).astype(np.float64),
+    }
+    vectors = data.item_emb[item][:, :COMPONENTS]
+    return columns | {f"target embedding {i}": v for i, v in enumerate(vectors.T)}
+
+
+def _of_history(
+    context: ProfileContext, split: Split, at: Index
+) -> dict[str, NDArray[np.floating]]:
+    data, rows = context.data, context.rows(split)
+    shown = data.examples(split, RECENT).take(at)
+    positions, owner = expand_ranges(shown.begin, shown.lengths)
+    item = data.histories.values[positions]
+    n = np.maximum(shown.lengths, 1)
+    empty = shown.lengths == 0
+
+    def mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
+        out = np.bincount(owner, values, len(at)) / n
+        out[empty] = np.nan
+        return np.asarray(out)
+
+    popularity = context.popularity[item]
+    unit = context.unit_vectors
+    cosine = np.einsum("ij,ij->i", unit[item], unit[rows.item_id[at]][owner])
+    most = np.full(len(at), -np.inf)
+    np.maximum.at(most, owner, cosine)
+    most[empty] = np.nan
+    last = np.zeros(len(at))
+    last[~empty] = cosine[np.cumsum(shown.lengths)[~empty] - 1]
+    tags = data.item_tags[item][:, :, None] == data.item_tags[rows.item_id[at]][owner][:, None, :]
+    shared = (tags & (data.item_tags[item] > 0)[:, :, None]).any(axis=(1, 2))
+    of_user = np.bincount(number_ids(rows.user_id))[number_ids(rows.user_id)][at]
+    vectors = data.item_emb[item]
+    return {
+        "history length": data.histories.lengths[rows.history[at]].astype(np.float64),
+        "rows of the user": of_user.astype(np.float64),
+        "history popularity": mean(popularity),
+        "target like the history, mean": mean(cosine),
+        "target like the history, most": most,
+        "target like the last item": last,
+        "tags shared with the history": mean(shared.astype(np.float64)),
+        "target in history": mean((item == rows.item_id[at][owner]).astype(np.float64)),
+    } | {
+        f"history embedding {i}": mean(vectors[:, i])
+        for i in range(min(COMPONENTS, vectors.shape[1]))
+    }
 
 
 def crossfit_scores(
     x: Matrix, label: Labels, folds: NDArray[np.int16]
 ) -> tuple[NDArray[np.float64], list[Any]]:
-    """(rows,) log odds of each row from trees that saw none of its fold, and each fold's trees."""
+    """(rows,) log odds of each row from trees that saw none of its fold; and each fold's trees."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    # Threads that wait for each other cost more than they bring where there is little to do, and
-    # minutes where other work keeps the cores busy.
+    # With little to do, threads that wait for each other cost more than they bring; with other
+    # work on the cores they cost minutes.
     with threadpool_limits(1 if len(x) < _FEW_ROWS else None, user_api="openmp"):
         return _crossfit(HistGradientBoostingClassifier, x.copy(), label, folds)
 
@@ -38,7 +143,7 @@ def _crossfit(
     models = []
     for fold in range(int(folds.max()) + 1):
         inside = folds == fold
-        # A column without any number is left out of the splits so; scikit-learn refuses it as NaN.
+        # scikit-learn refuses a column that is all NaN; a constant one is never split on.
         x[:, np.isnan(x[~inside]).all(axis=0)] = 0.0
         model = trees(
             max_iter=_ROUNDS,
@@ -54,24 +159,24 @@ def _crossfit(
     return scores, models
 
 
-def telling_columns(
+def important_columns(
     models: list[Any], x: Matrix, label: Labels, folds: NDArray[np.int16], names: tuple[str, ...]
 ) -> list[tuple[str, float]]:
-    """The three columns whose shuffling costs the first fold most AUC, and what it costs.
+    """The three columns whose shuffling costs the first fold most AUC, and how much.
 
-    The fold has both labels, and so have the rows that are judged, however rare one is.
+    Half of the rows used have each label, however rare one is.
     """
     rng = np.random.default_rng(0)
     of_label = [np.flatnonzero((folds == 0) & (label == y)) for y in (0, 1)]
-    inside = np.sort(np.concatenate([rng.permutation(x)[: _JUDGED_ROWS // 2] for x in of_label]))
-    judged, truth = x[inside].copy(), label[inside]
+    inside = np.sort(np.concatenate([rng.permutation(x)[: _SHUFFLED_ROWS // 2] for x in of_label]))
+    sample, truth = x[inside].copy(), label[inside]
     with threadpool_limits(1, user_api="openmp"):  # few rows, many times
-        whole = auc(truth, models[0].decision_function(judged))
+        whole = auc(truth, models[0].decision_function(sample))
         lost = []
         for i in range(len(names)):
-            kept = judged[:, i].copy()
-            judged[:, i] = rng.permutation(kept)
-            lost.append(whole - auc(truth, models[0].decision_function(judged)))
-            judged[:, i] = kept
+            column = sample[:, i].copy()
+            sample[:, i] = rng.permutation(column)
+            lost.append(whole - auc(truth, models[0].decision_function(sample)))
+            sample[:, i] = column
     best = sorted(range(len(names)), key=lambda i: -lost[i])[:3]
     return [(names[i], lost[i]) for i in best]

@@ -1,4 +1,4 @@
-"""What tells labels without knowing the user: the item's id, and levels that differ by row."""
+"""Probes of what predicts labels without the user: the item's id, its levels, its features."""
 
 import math
 from collections.abc import Iterator
@@ -7,127 +7,167 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from mmctr_kit.audit.profile.facts import Facts, crossfit_auc
-from mmctr_kit.audit.profile.reading import Reading, auc_reading, nothing, share
-from mmctr_kit.metrics.auc import auc_with_error, mean_fold_auc
+from mmctr_kit.audit.profile.boosted import crossfit_scores, row_columns, sample_users
+from mmctr_kit.audit.profile.context import ProfileContext, crossfit_auc
+from mmctr_kit.audit.profile.measurement import (
+    Measurement,
+    auc_measurement,
+    not_measured,
+    proportion,
+)
+from mmctr_kit.metrics.auc import AucSample, auc_with_se, mean_fold_auc
 
-ITEM_FLOOR = 0.4
-"""AUC beyond 0.5 that an item's popularity may have: targets drawn otherwise than negatives are
-no leak, but at 0.9 the history is hardly asked any more."""
-CODE_FLOOR = 0.02
-ORDER_FLOOR = 0.3
-"""Ids by date or popularity are common; 0.8 by the number alone is not."""
+ITEM_TOLERANCE = 0.4
+"""AUC above 0.5 that the item alone may have: positives and negatives may come from different
+distributions, but at 0.9 the history hardly matters any more."""
+CODE_TOLERANCE = 0.02
+ORDER_TOLERANCE = 0.3
+"""Ids that follow date or popularity are common; an AUC of 0.8 by the number alone is not."""
 MODULI = (2, 3, 4, 5, 7, 8, 10, 16)
 PURE_ROWS = 5
-"""Rows from which an item whose labels are all 1 counts."""
-PURE_FLOOR = 0.02
+"""Items with at least this many rows are tested for labels that are all 1."""
+PURE_TOLERANCE = 0.02
 _FEW_ITEMS = 40
+TARGET_SIDE_ROWS = 24_000
+_SEED = 0x51
 
 
-def item_label(facts: Facts) -> Iterator[Reading]:
+def item_label(context: ProfileContext) -> Iterator[Measurement]:
     """How well the item's id alone, its label mean among other users, predicts the label."""
-    train = facts.data.train
-    value = mean_fold_auc(train.labels(), facts.item_rate, facts.folds, train.user_id)
-    yield auc_reading(
+    train = context.data.train
+    value = mean_fold_auc(train.labels(), context.item_rate, context.folds, train.user_id)
+    yield auc_measurement(
         "item-label",
         "train",
         value,
-        ITEM_FLOOR,
+        ITEM_TOLERANCE,
         f"an item's label mean among other users has AUC {value}",
         above=True,
     )
-    yield _pure_items(facts)
+    yield _pure_items(context)
 
 
-def _pure_items(facts: Facts) -> Reading:
-    """Items that are never a negative, against a beta-binomial fitted to all items' means."""
-    rows, ones = facts.item_rows, facts.item_positives
+def _pure_items(context: ProfileContext) -> Measurement:
+    """Items that are never a negative, compared with a beta-binomial fitted to all items' means."""
+    rows, ones = context.item_rows, context.item_positives
     known = rows >= PURE_ROWS
     n, k = rows[known], ones[known]
     if len(n) < _FEW_ITEMS:
-        return nothing("item-purity", "train", f"fewer than {_FEW_ITEMS} items of {PURE_ROWS} rows")
+        return not_measured(
+            "item-purity", "train", f"fewer than {_FEW_ITEMS} items of {PURE_ROWS} rows"
+        )
     pure = k == n
     rate = k / n
     mean = min(max(float(rate.mean()), 1e-3), 1 - 1e-3)
     noise = float((rate * (1 - rate) / (n - 1)).mean())
     spread = max(float(rate.var()) - noise, 1e-6)
-    # Means may spread widely, but not pile up at 1, which is what is asked: so b is at least 1.
+    # Means may spread widely but not pile up at 1, which is the question: so b is at least 1.
     b = max((1 - mean) * (mean * (1 - mean) / spread - 1), 1.0)
     a = b * mean / (1 - mean)
     chance = np.exp(special.betaln(a + n, b) - special.betaln(a, b))
-    expected, found = float(chance.sum()), int(pure.sum())
-    of_positives = share(int(k[pure].sum()), int(k.sum()))
-    tail = float(stats.poisson.sf(found - 1, expected + 0.5)) if found else 1.0
-    p = tail if of_positives.value > PURE_FLOOR else 1.0
-    return Reading(
+    expected, number = float(chance.sum()), int(pure.sum())
+    of_positives = proportion(int(k[pure].sum()), int(k.sum()))
+    tail = float(stats.poisson.sf(number - 1, expected + 0.5)) if number else 1.0
+    p = tail if of_positives.value > PURE_TOLERANCE else 1.0
+    return Measurement(
         "item-purity",
         "train",
         of_positives,
         0.0,
-        PURE_FLOOR,
+        PURE_TOLERANCE,
         p,
-        f"{found:,} of {len(n):,} items with {PURE_ROWS} rows or more are never negative; "
-        f"their spread expects {expected:.1f}",
+        f"{number:,} of {len(n):,} items with {PURE_ROWS} rows or more are never negative; "
+        f"{expected:.1f} expected from the spread of all items' means",
     )
 
 
-def item_code(facts: Facts) -> Iterator[Reading]:
-    """Whether the number of an item tells its label mean: its remainders, and its size.
+def item_code(context: ProfileContext) -> Iterator[Measurement]:
+    """Whether the number of an item predicts its label mean: its remainders, and its size.
 
     Each item counts once (Kruskal-Wallis over the classes of id mod m), so that a popular item
     that happens to be even is no evidence of parity.
     """
-    train = facts.data.train
-    ids = np.flatnonzero(facts.item_rows)
+    train = context.data.train
+    ids = np.flatnonzero(context.item_rows)
     if len(ids) < _FEW_ITEMS:
-        yield nothing("item-code", "train", f"fewer than {_FEW_ITEMS} items are targets")
+        yield not_measured("item-code", "train", f"fewer than {_FEW_ITEMS} items are targets")
         return
-    rate = facts.smoothed_rate[ids]
+    rate = context.smoothed_rate[ids]
     tests = [(m, _classes_p(rate, ids % m)) for m in MODULI if len(ids) >= 5 * m]
     modulus, lowest = min(tests, key=lambda t: t[1])
-    value = crossfit_auc(train.item_id % modulus, train.labels(), facts.folds, train.user_id)
-    p = min(1.0, lowest * len(tests)) if abs(value.value - 0.5) > CODE_FLOOR else 1.0
-    yield Reading(
+    value = crossfit_auc(train.item_id % modulus, train.labels(), context.folds, train.user_id)
+    p = min(1.0, lowest * len(tests)) if abs(value.value - 0.5) > CODE_TOLERANCE else 1.0
+    yield Measurement(
         "item-code",
         f"train, id mod {modulus}",
         value,
         0.5,
-        CODE_FLOOR,
+        CODE_TOLERANCE,
         p,
-        f"item_id mod {modulus}, of {len(tests)} remainders the most telling, has AUC {value}",
+        f"item_id mod {modulus}, of {len(tests)} remainders the most predictive, has AUC {value}",
     )
-    size = auc_with_error(train.labels(), train.item_id.astype(np.float64), train.user_id)
-    yield auc_reading(
+    size = auc_with_se(train.labels(), train.item_id.astype(np.float64), train.user_id)
+    yield auc_measurement(
         "item-code",
         "train, size of id",
         size,
-        ORDER_FLOOR,
+        ORDER_TOLERANCE,
         f"the size of item_id has AUC {size}",
     )
 
 
-def level_label(facts: Facts) -> Iterator[Reading]:
+def level_label(context: ProfileContext) -> Iterator[Measurement]:
     """Whether the same item has other levels in positive rows than in negative ones."""
     for split in ("train", "valid"):
-        rows = facts.rows(split)
+        rows = context.rows(split)
         for name in ("likes_level", "views_level"):
             level = rows.likes_level if name == "likes_level" else rows.views_level
             n = np.bincount(rows.item_id)
             mean = np.bincount(rows.item_id, level) / np.maximum(n, 1)
-            # Rounded, so that equal levels are equal whatever the sum's last bit.
-            off = np.round(level - mean[rows.item_id], 9)
-            value = auc_with_error(rows.labels(), off, rows.user_id)
-            yield auc_reading(
+            # Rounded, so that equal levels are equal whatever the sum's last bit is.
+            gap = np.round(level - mean[rows.item_id], 9)
+            value = auc_with_se(rows.labels(), gap, rows.user_id)
+            yield auc_measurement(
                 "level-label",
                 f"{split}, {name}",
                 value,
-                CODE_FLOOR,
+                CODE_TOLERANCE,
                 f"{name} against the item's own mean has AUC {value}",
             )
 
 
+def target_side(context: ProfileContext) -> Iterator[Measurement]:
+    """AUC of boosted trees on the target's columns and its label mean among other users, compared
+    with the same trees with simple columns of the history; cross-fitted over users of train."""
+    train = context.data.train
+    at = sample_users(train, TARGET_SIDE_ROWS, _SEED)
+    columns = row_columns(context, "train", at)
+    # Three folds made of the five: the mean of a row's item never holds its own user.
+    label, user, folds = train.labels()[at], train.user_id[at], context.folds[at] // 2
+    rate = context.item_rate[at].astype(np.float32)[:, None]
+    x = np.hstack([rate, columns.values])
+    sample = AucSample(label, user, folds)
+    alone, both = (
+        sample.influence(crossfit_scores(part, label, folds)[0])
+        for part in (x[:, : columns.target + 1], x)
+    )
+    value, whole = sample.estimate(alone), sample.estimate(both)
+    gain = sample.difference(both, alone)
+    added = f"history added {gain.value:+.4f} ± {gain.se:.4f}"
+    if gain.value <= 0:
+        added = "history added nothing"
+    yield auc_measurement(
+        "target-side",
+        "train",
+        value,
+        ITEM_TOLERANCE,
+        f"item features alone: AUC {value}; with history {whole}, i.e. {added} in this quick test",
+        above=True,
+    )
+
+
 def _classes_p(values: NDArray[np.float64], classes: NDArray[np.integer]) -> float:
-    """Kruskal-Wallis p: whether ``values`` (n,) lie alike in all classes."""
+    """Kruskal-Wallis p that ``values`` (n,) have one distribution in all classes."""
     if len(np.unique(values)) < 2:
         return 1.0
     p = float(stats.kruskal(*(values[classes == c] for c in np.unique(classes))).pvalue)

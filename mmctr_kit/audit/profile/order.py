@@ -1,7 +1,7 @@
-"""Whether the order of rows in a file tells their labels.
+"""Probe of whether the order of rows in a file predicts their labels.
 
-A model that sees a row's place, or a blend that sorts by it, would then win on train and valid
-what test may not have; and where test has it too, the order is a leak of the organisers'.
+A model that sees a row's position, or a blend that sorts by it, would then gain on train and valid
+what test may not have; if test has it too, the order is a leak of the organisers'.
 """
 
 from collections.abc import Iterator
@@ -11,112 +11,108 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from mmctr_kit.audit.profile.facts import FOLDS, Facts, both_labels, crossfit_auc, within_users
-from mmctr_kit.audit.profile.reading import Reading, beyond, nothing
+from mmctr_kit.audit.profile.context import (
+    FOLDS,
+    ProfileContext,
+    both_labels,
+    crossfit_auc,
+    within_users,
+)
+from mmctr_kit.audit.profile.measurement import Measurement, normal_p, not_measured
 from mmctr_kit.data.contract import FILES, SPLITS, Split
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.data.parquet import read_table
-from mmctr_kit.metrics.auc import auc_with_error
-from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.ranks import number_ids
 
-FLOOR = 0.02
+TOLERANCE = 0.02
 MODULI = (2, 3, 4, 5, 8)
-_PLACES = 8
-"""Places within a user beyond the eighth count as the eighth."""
+_POSITIONS = 8
+"""Positions within a user beyond the eighth count as the eighth."""
 _SORTED = 0.95
-_TELLING = 0.01
-"""A test's p, not corrected, from which its AUC is looked at; a suspicion needs less."""
+_NOTABLE = 0.01
+"""Below this p, not corrected, a test's AUC is computed; a suspicion needs a lower one."""
 _SEED = 0x0DE
 
 Column = NDArray[np.int64]
 
 
-def row_order(facts: Facts) -> Iterator[Reading]:
-    """One reading a split: the most telling of a trend along the file, the place among the rows of
-    the user, and the row number's remainders.
+def row_order(context: ProfileContext) -> Iterator[Measurement]:
+    """One measurement a split: the most predictive of a trend along the file, the position among
+    the user's rows, and the row number's remainders.
 
-    Test has no labels: there the item's label mean in train, above or below the median, stands in.
+    Test has no labels: the item's label mean in train, above or below the median, replaces them.
     """
     for split in SPLITS:
-        user, item, label = _in_file_order(facts, split)
+        user, item, label = _in_file_order(context, split)
         folds = user_folds(user, FOLDS, _SEED)
         if len(np.unique(user)) < 2 * FOLDS or not both_labels(label, folds):
-            yield nothing("row-order", split, "too few users, or too few of one label")
+            yield not_measured("row-order", split, "too few users, or too few of one label")
             continue
-        yield _reading(split, user, item, label, folds)
+        yield _most_predictive(split, user, item, label, folds)
 
 
-def _in_file_order(facts: Facts, split: Split) -> tuple[Column, Column, Column]:
+def _in_file_order(context: ProfileContext, split: Split) -> tuple[Column, Column, Column]:
     names = ("user_id", "item_id", *(() if split == "test" else ("label",)))
-    columns: dict[str, Any] = dict(read_table(facts.data.folder, FILES[split], names))
+    columns: dict[str, Any] = dict(read_table(context.data.folder, FILES[split], names))
     user, item = columns["user_id"], columns["item_id"]
     if split != "test":
         return user, item, columns["label"]
-    rate = facts.smoothed_rate[item]
+    rate = context.smoothed_rate[item]
     return user, item, (rate > np.median(rate)).astype(np.int64)
 
 
-def _reading(
+def _most_predictive(
     split: Split, user: Column, item: Column, label: Column, folds: NDArray[np.int16]
-) -> Reading:
+) -> Measurement:
     codes = number_ids(user)
-    place = np.minimum(_place(codes), _PLACES - 1)
+    position = np.minimum(_position(codes), _POSITIONS - 1)
     index = np.arange(len(user))
-    plain = label - label.mean()
+    centred = label - label.mean()
     tests: list[tuple[str, float, NDArray[np.int64] | None]] = []
-    trend = auc_with_error(label, index.astype(np.float64), user)
-    tests.append(("the row's number", beyond(trend, 0.5, FLOOR), None))
+    trend = auc_with_se(label, index.astype(np.float64), user)
+    tests.append(("the row's number", normal_p(trend, 0.5, TOLERANCE), None))
     tests += [
-        (f"the row's number mod {m}", _wald(plain, index % m, codes), index % m) for m in MODULI
+        (f"the row's number mod {m}", _wald(centred, index % m, codes), index % m) for m in MODULI
     ]
     if not _by_item(codes, item):
-        tests.append(
-            (
-                "the place among the user's rows",
-                _wald(within_users(label, codes), place, codes),
-                place,
-            )
-        )
-    # An AUC is a sort of all rows, so only of what stands out, or stands out most.
-    told = [t for t in tests if t[1] < _TELLING] or [min(tests, key=lambda t: t[1])]
+        p = _wald(within_users(label, codes), position, codes)
+        tests.append(("the position among the user's rows", p, position))
+    # An AUC sorts all rows, so it is computed only for what stands out, or stands out most.
+    notable = [t for t in tests if t[1] < _NOTABLE] or [min(tests, key=lambda t: t[1])]
     values = [
         trend if groups is None else crossfit_auc(groups, label, folds, user)
-        for _, _, groups in told
+        for _, _, groups in notable
     ]
     ps = [
-        p * len(tests) if abs(v.value - 0.5) > FLOOR else 1.0
-        for (_, p, _), v in zip(told, values, strict=True)
+        p * len(tests) if abs(v.value - 0.5) > TOLERANCE else 1.0
+        for (_, p, _), v in zip(notable, values, strict=True)
     ]
-    worst = min(range(len(told)), key=lambda i: (ps[i], -_distance(values[i])))
-    stands_in = " (by the item's label mean in train)" if split == "test" else ""
-    return Reading(
+    worst = min(range(len(notable)), key=lambda i: (ps[i], -abs(values[i].value - 0.5)))
+    replaced = " (by the item's label mean in train)" if split == "test" else ""
+    return Measurement(
         "row-order",
         split,
         values[worst],
         0.5,
-        FLOOR,
+        TOLERANCE,
         min(1.0, ps[worst]),
-        f"{told[worst][0]} has AUC {values[worst]}{stands_in}",
+        f"{notable[worst][0]} has AUC {values[worst]}{replaced}",
     )
 
 
-def _distance(value: Estimate) -> float:
-    return abs(value.value - 0.5)
-
-
-def _place(codes: NDArray[np.intp]) -> NDArray[np.int64]:
-    """(rows,) how many earlier rows of the file are of the same user."""
+def _position(codes: NDArray[np.intp]) -> NDArray[np.int64]:
+    """(rows,) how many earlier rows of the file have the same user."""
     order = np.argsort(codes, kind="stable")
-    count = np.bincount(codes)
-    start = np.cumsum(count) - count
+    sizes = np.bincount(codes)
+    start = np.cumsum(sizes) - sizes
     out = np.empty(len(codes), np.int64)
-    out[order] = np.arange(len(codes)) - np.repeat(start, count)
+    out[order] = np.arange(len(codes)) - np.repeat(start, sizes)
     return out
 
 
 def _by_item(codes: NDArray[np.intp], item: Column) -> bool:
-    """Whether a user's rows stand by item_id: their place then tells no more than the item."""
+    """Whether a user's rows are sorted by item_id: then position adds nothing."""
     order = np.argsort(codes, kind="stable")
     same = codes[order][1:] == codes[order][:-1]
     steps = np.diff(item[order])[same]

@@ -1,4 +1,4 @@
-"""Whether train, valid and test are of one kind: a classifier between them, and popularity."""
+"""Probes of whether train, valid and test are alike: a classifier between them, and popularity."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -6,43 +6,53 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.audit.profile.boosted import crossfit_scores, telling_columns
-from mmctr_kit.audit.profile.facts import Facts
-from mmctr_kit.audit.profile.features import row_columns, sample_users
-from mmctr_kit.audit.profile.reading import Reading, auc_reading, beyond, nothing, percent
+from mmctr_kit.audit.profile.boosted import (
+    crossfit_scores,
+    important_columns,
+    row_columns,
+    sample_users,
+)
+from mmctr_kit.audit.profile.context import ProfileContext
+from mmctr_kit.audit.profile.measurement import (
+    Measurement,
+    auc_measurement,
+    normal_p,
+    not_measured,
+    percent,
+)
 from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.folds import user_folds, user_hash
 from mmctr_kit.metrics.auc import mean_fold_auc
 from mmctr_kit.metrics.estimate import Estimate
 
-SHIFT_FLOOR = 0.05
-"""Adversarial AUC beyond 0.5: the challenge's 2 % of unseen test items alone make about 0.01."""
-POPULARITY_FLOOR = 0.05
-"""Share of target rows that lie on other items than chance puts there; unseen items count."""
+SHIFT_TOLERANCE = 0.05
+"""Adversarial AUC above 0.5: the challenge's 2 % of unseen test items alone make about 0.01."""
+POPULARITY_TOLERANCE = 0.05
+"""Share of target rows on other items than chance would give; unseen items count."""
 ROWS = 10_000
 FOLDS = 3
 _DRAWS = 16
 _SEED = 0xAD5
 
 
-def split_shift(facts: Facts) -> Iterator[Reading]:
-    """Adversarial AUC: how well boosted trees tell the splits apart, cross-fitted over users.
+def split_shift(context: ProfileContext) -> Iterator[Measurement]:
+    """Adversarial AUC: how well boosted trees distinguish the splits, cross-fitted over users.
 
     Ids are not among the columns: users of two splits differ in id by construction.
     """
     for a, b in combinations(SPLITS, 2):
-        yield _adversarial(facts, a, b)
+        yield _adversarial(context, a, b)
 
 
-def _adversarial(facts: Facts, a: Split, b: Split) -> Reading:
+def _adversarial(context: ProfileContext, a: Split, b: Split) -> Measurement:
     name = f"{a}/{b}"
     parts, users, sides = [], [], []
     names: tuple[str, ...] = ()
     for side, split in enumerate((a, b)):
-        rows = facts.rows(split)
+        rows = context.rows(split)
         at = sample_users(rows, 2 * ROWS if split == "train" else ROWS, _SEED)
-        at = at[~facts.counted[at]] if split == "train" else at
-        columns = row_columns(facts, split, at)
+        at = at[~context.counted[at]] if split == "train" else at
+        columns = row_columns(context, split, at)
         names = columns.names
         parts.append(columns.values)
         users.append(rows.user_id[at])
@@ -50,60 +60,60 @@ def _adversarial(facts: Facts, a: Split, b: Split) -> Reading:
     x, user, side_of = np.concatenate(parts), np.concatenate(users), np.concatenate(sides)
     folds = user_folds(user, FOLDS, _SEED)
     if any(len(np.unique(side_of[folds == f])) < 2 for f in range(FOLDS)):
-        return nothing("split-shift", name, "too few users")
+        return not_measured("split-shift", name, "too few users")
     scores, models = crossfit_scores(x, side_of, folds)
     value = mean_fold_auc(side_of, scores, folds, user)
-    told = telling_columns(models, x, side_of, folds, names)
-    return auc_reading(
+    columns_lost = important_columns(models, x, side_of, folds, names)
+    return auc_measurement(
         "split-shift",
         name,
         value,
-        SHIFT_FLOOR,
-        f"trees tell them apart with AUC {value}, most by "
-        + ", ".join(f"{column} ({loss:+.3f})" for column, loss in told),
+        SHIFT_TOLERANCE,
+        f"trees distinguish them with AUC {value}, most by "
+        + ", ".join(f"{column} ({loss:+.3f})" for column, loss in columns_lost),
         above=True,
     )
 
 
-def popularity_shift(facts: Facts) -> Iterator[Reading]:
-    """Total variation between the targets of train and those of valid or test, beyond chance.
+def popularity_shift(context: ProfileContext) -> Iterator[Measurement]:
+    """Total variation between train's targets and those of valid or test, beyond chance.
 
-    Chance is measured: other train users take the split's place, as many of them.
+    Chance is measured by putting as many other train users in the split's place.
     """
-    seen = facts.item_rows > 0
+    seen = context.item_rows > 0
     for split in ("valid", "test"):
-        value = _excess(facts, split)
-        unseen = float((~seen[facts.rows(split).item_id]).mean())
-        yield Reading(
+        value = _excess(context, split)
+        unseen = float((~seen[context.rows(split).item_id]).mean())
+        yield Measurement(
             "popularity-shift",
             f"train/{split}",
             value,
             0.0,
-            POPULARITY_FLOOR,
-            beyond(value, 0.0, POPULARITY_FLOOR, above=True),
-            f"{percent(value.value)} of the targets lie on other items than train's would; "
+            POPULARITY_TOLERANCE,
+            normal_p(value, 0.0, POPULARITY_TOLERANCE, above=True),
+            f"{percent(value.value)} of the targets are on other items than train's would be; "
             f"{percent(unseen)} have an item that train never has as target",
         )
 
 
-def _excess(facts: Facts, split: Split) -> Estimate:
+def _excess(context: ProfileContext, split: Split) -> Estimate:
     """Mean over draws of TV(split, rest of train) - TV(users of train, rest of train)."""
-    data, rows, train = facts.data, facts.rows(split), facts.data.train
+    data, rows, train = context.data, context.rows(split), context.data.train
     size = min(len(rows), len(train) // 2)
     gaps = []
     chance = []
     for draw in range(_DRAWS):
         part = user_hash(train.user_id, _SEED + draw).astype(np.float64) / 2.0**64
-        taken = part < size / len(train)
-        theirs = user_hash(rows.user_id, _SEED + draw).astype(np.float64) / 2.0**64
-        some = theirs < size / len(rows)
-        own, rest, other = (
+        drawn = part < size / len(train)
+        of_split = user_hash(rows.user_id, _SEED + draw).astype(np.float64) / 2.0**64
+        some = of_split < size / len(rows)
+        substitute, rest, other = (
             _distribution(items, data.n_items)
-            for items in (train.item_id[taken], train.item_id[~taken], rows.item_id[some])
+            for items in (train.item_id[drawn], train.item_id[~drawn], rows.item_id[some])
         )
-        chance.append(_variation(own, rest))
+        chance.append(_variation(substitute, rest))
         gaps.append(_variation(other, rest) - chance[-1])
-    # The split is one sample: its own scatter is that of one draw, not of their mean.
+    # The split is one sample: its scatter is that of one draw, not of the draws' mean.
     return Estimate(float(np.mean(gaps)), float(np.std(chance, ddof=1)), len(rows))
 
 

@@ -1,19 +1,18 @@
-"""Whether each embedding is assigned to the right items, without a second file to compare.
+"""Probe of whether each embedding is assigned to the right items, without a second file.
 
-Items near each other in a history, and items that share a tag, are more alike than others. Where
-the vectors are assigned to the wrong items neither holds any more. Likeness is compared with that
-of the same vectors assigned to items at random (the Mantel test; Mantel, Cancer Research 27, 1967).
+Items near each other in a history, and items that share a tag, are more alike than others. If the
+vectors are assigned to the wrong items, neither holds any more. Similarity is compared with that of
+the same vectors assigned to items at random (the Mantel test; Mantel, Cancer Research 27, 1967).
 """
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.audit.profile.facts import Facts, unit_vectors
-from mmctr_kit.audit.profile.reading import Reading, nothing
+from mmctr_kit.audit.profile.context import ProfileContext, unit_vectors
+from mmctr_kit.audit.profile.measurement import Measurement, not_measured
 from mmctr_kit.data.contract import FILES, GIVEN_EMBEDDINGS
 from mmctr_kit.data.load import load_given
 from mmctr_kit.data.modalities import COLUMNS, held_modalities, load_modality
@@ -23,9 +22,9 @@ from mmctr_kit.metrics.estimate import Estimate
 PAIRS = 40_000
 FEW_PAIRS = 1_000
 WINDOW = 8
-"""Items so near each other in a history are a pair."""
+"""Items at most this far apart in a history are a pair."""
 WIDTH = 64
-"""Wider vectors are projected to so many dimensions at random, which keeps cosines."""
+"""Wider vectors are projected at random to this many dimensions, which keeps cosines."""
 SHUFFLES = 40
 RELATED = 4.5
 """Standard deviations above random assignment from which vectors fit their items."""
@@ -34,34 +33,32 @@ Matrix = NDArray[np.float32]
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def embedding_order(facts: Facts) -> Iterator[Reading]:
-    """One reading for each embedding column of the folder."""
-    pairs = {"in one history": _neighbours(facts), "of one tag": _by_tag(facts)}
-    for name, table in _tables(facts):
-        yield _reading(name, _projected(table), pairs)
+def embedding_order(context: ProfileContext) -> Iterator[Measurement]:
+    """One measurement for each embedding column of the folder."""
+    pairs = {"in one history": _neighbours(context), "of one tag": _by_tag(context)}
+    for name, table in _tables(context):
+        yield _measure(name, _projected(table), pairs)
 
 
-def _tables(facts: Facts) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    data = facts.data
+def _tables(context: ProfileContext) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    data = context.data
     yield "item_info", data.item_emb
     path = data.folder / FILES["item_emb"].path
-    held = _columns(path)
+    columns = column_names(path) if path.is_file() else []
     for name in GIVEN_EMBEDDINGS:
-        if f"item_emb_d128_{name}" in held:
+        if f"item_emb_d128_{name}" in columns:
             yield f"item_emb {name}", load_given(data, name)
     for modality in held_modalities(data):
         yield COLUMNS[modality], load_modality(data, modality)
 
 
-def _columns(path: Path) -> list[str]:
-    return column_names(path) if path.is_file() else []
-
-
-def _reading(name: str, unit: Matrix, pairs: dict[str, Pairs]) -> Reading:
-    by_id = {what: _excess(unit, pair, 0) for what, pair in pairs.items() if len(pair[0])}
-    enough = {w: e for w, e in by_id.items() if e.n >= FEW_PAIRS and e.error > 0}
+def _measure(name: str, unit: Matrix, pairs: dict[str, Pairs]) -> Measurement:
+    measured = {what: _excess(unit, pair, 0) for what, pair in pairs.items() if len(pair[0])}
+    enough = {w: e for w, e in measured.items() if e.n >= FEW_PAIRS and e.se > 0}
     if not enough:
-        return nothing("embedding-order", name, f"fewer than {FEW_PAIRS} pairs of items to compare")
+        return not_measured(
+            "embedding-order", name, f"fewer than {FEW_PAIRS} pairs of items to compare"
+        )
     best = max(enough, key=lambda w: enough[w].z(0.0))
     value = enough[best]
     related = max(e.z(0.0) for e in enough.values()) >= RELATED
@@ -70,33 +67,33 @@ def _reading(name: str, unit: Matrix, pairs: dict[str, Pairs]) -> Reading:
         for shift in (-1, 1)
         if not related and any(_excess(unit, pairs[w], shift).z(0.0) >= RELATED for w in enough)
     ]
-    said = f"items {best} are more alike than at random by a cosine of {value}"
+    what = f"items {best} are more alike than at random by a cosine of {value}"
     if shifted:
-        said = f"no relation by item_id, but {shifted[0]:+d} beside it: shifted"
+        what = f"no relation by item_id, but at item_id {shifted[0]:+d}: shifted"
     elif not related:
-        said = "no relation to histories or tags by item_id, as if assigned at random"
-    return Reading("embedding-order", name, value, math.nan, 0.0, 1.0 if related else 0.0, said)
+        what = "no relation to histories or tags by item_id, as if assigned at random"
+    return Measurement("embedding-order", name, value, math.nan, 0.0, 1.0 if related else 0.0, what)
 
 
-def _neighbours(facts: Facts) -> Pairs:
+def _neighbours(context: ProfileContext) -> Pairs:
     """Items near each other in histories, a sample of about PAIRS."""
-    histories = facts.data.histories
+    histories = context.data.histories
     owner = np.repeat(np.arange(len(histories), dtype=np.int32), histories.lengths)
     firsts, seconds = [], []
     for gap in range(1, min(WINDOW + 1, len(owner))):
         at = _some(np.flatnonzero(owner[gap:] == owner[:-gap]), PAIRS // WINDOW)
-        firsts.append(histories.items[at])
-        seconds.append(histories.items[at + gap])
+        firsts.append(histories.values[at])
+        seconds.append(histories.values[at + gap])
     if not firsts:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     a, b = (np.concatenate(x).astype(np.int64) for x in (firsts, seconds))
     return a[a != b], b[a != b]
 
 
-def _by_tag(facts: Facts) -> Pairs:
+def _by_tag(context: ProfileContext) -> Pairs:
     """Pairs of items that share a tag: neighbours in a random order within each tag."""
-    item, column = np.nonzero(facts.data.item_tags)
-    tag = facts.data.item_tags[item, column]
+    item, column = np.nonzero(context.data.item_tags)
+    tag = context.data.item_tags[item, column]
     order = np.lexsort((np.random.default_rng(0).random(len(item)), tag))
     item, tag = item[order], tag[order]
     at = _some(np.flatnonzero(tag[1:] == tag[:-1]), PAIRS)
@@ -118,22 +115,22 @@ def _projected(table: NDArray[np.float32]) -> Matrix:
 
 def _excess(unit: Matrix, pairs: Pairs, shift: int) -> Estimate:
     """Mean cosine of the pairs, item i having vector i + shift, less that of random assignments;
-    the error is the standard deviation of those.
+    the standard error is the standard deviation of those.
 
     A pair weighs by 1 / sqrt(product of its items' frequencies), so that no few items decide.
     """
     n_items = len(unit) - 1
     a, b = (np.clip(x + shift, 1, n_items) for x in pairs)
-    count = np.bincount(np.concatenate(pairs))
-    weight = 1.0 / np.sqrt(count[pairs[0]] * count[pairs[1]])
+    frequency = np.bincount(np.concatenate(pairs))
+    weight = 1.0 / np.sqrt(frequency[pairs[0]] * frequency[pairs[1]])
     weight /= weight.sum()
     rng = np.random.default_rng(3)
-    found = _mean_cosine(unit, a, b, weight)
+    by_id = _mean_cosine(unit, a, b, weight)
     chance = []
     for _ in range(SHUFFLES):
         order = np.concatenate([[0], 1 + rng.permutation(n_items)])
         chance.append(_mean_cosine(unit, order[a], order[b], weight))
-    return Estimate(found - float(np.mean(chance)), float(np.std(chance, ddof=1)), len(a))
+    return Estimate(by_id - float(np.mean(chance)), float(np.std(chance, ddof=1)), len(a))
 
 
 def _mean_cosine(

@@ -1,7 +1,7 @@
 """MovieLens ratings as a data set in the challenge's layout, with real users and real titles.
 
 Positives are ratings of at least 4 stars; rows are made in :mod:`.rows`, item files in
-:mod:`.items`. There are no images: item_feature has no image column and item_emb only v1.
+:mod:`.movies`. There are no images: item_feature has no image column and item_emb only v1.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,13 +22,13 @@ from mmctr_kit.data.contract import (
     SUBMISSION_ID,
     Split,
 )
-from mmctr_kit.datasets.movielens.items import Items, describe
-from mmctr_kit.datasets.movielens.read import Ratings, Source, read_source
+from mmctr_kit.datasets.movielens.movies import ItemContent, describe
+from mmctr_kit.datasets.movielens.read import MovieLens, Ratings, read_source
 from mmctr_kit.datasets.movielens.rows import (
     MIN_HISTORY,
     Levels,
     Options,
-    Rows,
+    SplitRows,
     UserRows,
     assemble,
     item_levels,
@@ -44,15 +44,15 @@ MIN_USERS = 10
 MAX_SEED = 2**31 - 1
 
 TEST_LABELS = "truth/test_labels.parquet"
-"""ID, label of every test row; beside the layout, not part of it: nothing that trains reads it."""
+"""ID and label of every test row; not in the challenge's layout, and never read in training."""
 
 _CHUNK = 65_536
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What was written. ``users`` and ``mean_history`` over all splits, a user counted once;
-    ``label_mean`` over all rows, the test rows among them."""
+    """What was written. ``users`` and ``mean_history`` count each user of any split once;
+    ``label_mean`` is over all rows, test rows included."""
 
     users: int
     items: int
@@ -84,19 +84,19 @@ def convert(
     options = Options(target_share, max_targets, negatives_per_positive, low_share)
     _check(options, seed)
     with new_folder(out) as folder:
-        found = read_source(source)
-        users = list(user_rows(found.ratings, options, seed))
+        data = read_source(source)
+        users = list(user_rows(data.ratings, options, seed))
         if len(users) < MIN_USERS:
             raise DataError(
                 f"{source} has {plural(len(users), 'user')} with at least {MIN_HISTORY + 1} "
                 f"ratings of 4 or more and enough unrated items; expected at least {MIN_USERS}"
             )
-        levels = item_levels(found.ratings, np.concatenate([u.used for u in users]))
-        items = describe(found.movies)
+        levels = item_levels(data.ratings, np.concatenate([u.used for u in users]))
+        items = describe(data.movies)
         rows = _splits(users, seed)
         _write_rows(folder, rows, levels)
         _write_items(folder, items, levels)
-    return _summary(found, users, rows, items)
+    return _summary(data, users, rows, items)
 
 
 def _check(options: Options, seed: int) -> None:
@@ -113,29 +113,32 @@ def _check(options: Options, seed: int) -> None:
         )
 
 
-def _splits(users: list[UserRows], seed: int) -> dict[Split, Rows]:
-    places = split_users(np.array([u.user for u in users], np.int64), seed)
+def _splits(users: list[UserRows], seed: int) -> dict[Split, SplitRows]:
+    index = split_users(np.array([u.user for u in users], np.int64), seed)
     return {
-        s: assemble([users[i] for i in places[s]], np.random.default_rng((seed, n)))
+        s: assemble([users[i] for i in index[s]], np.random.default_rng((seed, n)))
         for n, s in enumerate(SPLITS)
     }
 
 
 def _summary(
-    found: Source, users: list[UserRows], rows: Mapping[Split, Rows], items: Items
+    data: MovieLens,
+    users: list[UserRows],
+    rows: Mapping[Split, SplitRows],
+    items: ItemContent,
 ) -> Summary:
     labels = np.concatenate([r.label for r in rows.values()])
     return Summary(
         users=len(users),
-        items=found.ratings.n_items,
+        items=data.ratings.n_items,
         rows={s: len(r.item) for s, r in rows.items()},
         mean_history=float(np.mean([len(u.history) for u in users])),
         label_mean=float(labels.mean()),
-        notes=list(_notes(found.ratings, len(users), items)),
+        notes=list(_notes(data.ratings, len(users), items)),
     )
 
 
-def _notes(ratings: Ratings, n_users: int, items: Items) -> Iterator[str]:
+def _notes(ratings: Ratings, n_users: int, items: ItemContent) -> Iterator[str]:
     yield "image absent: item_feature has no img_emb_CLIPRN50, item_emb has only v1 (text)"
     yield f"test labels are in {TEST_LABELS}, which is no part of the challenge's layout"
     dropped = len(np.unique(ratings.user)) - n_users
@@ -154,7 +157,7 @@ def _notes(ratings: Ratings, n_users: int, items: Items) -> Iterator[str]:
         yield f"{no_text} items have neither title nor genre; their embedding is zero"
 
 
-def _write_rows(folder: Path, rows: Mapping[Split, Rows], levels: Levels) -> None:
+def _write_rows(folder: Path, rows: Mapping[Split, SplitRows], levels: Levels) -> None:
     for split in SPLITS:
         path = folder / FILES[split].path
         path.parent.mkdir(exist_ok=True)
@@ -173,12 +176,12 @@ def _write_rows(folder: Path, rows: Mapping[Split, Rows], levels: Levels) -> Non
     pq.write_table(pa.table({SUBMISSION_ID: np.arange(len(labels)), "label": labels}), truth)
 
 
-def _row_table(split: Split, r: Rows, levels: Levels, start: int, end: int) -> pa.Table:
+def _row_table(split: Split, r: SplitRows, levels: Levels, start: int, end: int) -> pa.Table:
     item = r.item[start:end]
     columns = {
         SUBMISSION_ID: np.arange(start, end),
         "user_id": r.user[start:end],
-        "item_seq": _arrays(r.histories[r.place[start:end]], MAX_HISTORY),
+        "item_seq": _arrays(r.histories[r.user_index[start:end]], MAX_HISTORY),
         "item_id": item,
         "likes_level": levels.likes[item],
         "views_level": levels.views[item],
@@ -187,19 +190,21 @@ def _row_table(split: Split, r: Rows, levels: Levels, start: int, end: int) -> p
     return pa.table({n: columns[n] for n in FILES[split].column_names})
 
 
-def _write_items(folder: Path, items: Items, levels: Levels) -> None:
+def _write_items(folder: Path, items: ItemContent, levels: Levels) -> None:
     n = len(items.titles)
     ids = np.arange(1, n + 1)
     padding_row = ((1, 0), (0, 0))
     info = {
         "item_id": np.arange(n + 1),
-        "item_tags": _arrays(np.pad(items.last_tags, padding_row), MAX_TAGS),
+        "item_tags": _arrays(np.pad(items.tags.padded(MAX_TAGS), padding_row), MAX_TAGS),
         "item_emb_d128": _arrays(np.pad(items.given.astype(np.float64), padding_row), GIVEN_DIM),
     }
     feature = {
         "item_id": ids,
         "item_title": items.titles,
-        "item_tags": pa.array(items.tags, pa.list_(pa.int64())),
+        "item_tags": pa.ListArray.from_arrays(
+            pa.array(items.tags.offsets, pa.int32()), pa.array(items.tags.values)
+        ),
         "likes_level": levels.likes[1:],
         "views_level": levels.views[1:],
         "txt_emb_BERT": _arrays(items.text, items.text.shape[1]),

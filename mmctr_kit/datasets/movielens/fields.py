@@ -23,17 +23,17 @@ def column_names(line: str, separator: str) -> list[str]:
     return [name.partition(":")[0].strip() for name in line.rstrip("\r\n").split(separator)]
 
 
-def place_of(path: Path, columns: Sequence[str], name: str) -> int:
-    """Where column ``name`` is; DataError where the header lacks it."""
-    place = place_of_any(columns, (name,))
-    if place is None:
-        found = ", ".join(columns)[:120] or "nothing"
-        raise DataError(f"{path}, line 1: no {name} column; found {found}")
-    return place
+def column_index(path: Path, columns: Sequence[str], name: str) -> int:
+    """The index of column ``name``; DataError if the header lacks it."""
+    index = find_column(columns, (name,))
+    if index is None:
+        header = ", ".join(columns)[:120] or "nothing"
+        raise DataError(f"{path}, line 1: no {name} column; found {header}")
+    return index
 
 
-def place_of_any(columns: Sequence[str], names: Sequence[str]) -> int | None:
-    """Where the first of ``names`` that is a column is, None where none is."""
+def find_column(columns: Sequence[str], names: Sequence[str]) -> int | None:
+    """The index of the first of ``names`` that is a column; None if none is."""
     return next((columns.index(n) for n in names if n in columns), None)
 
 

@@ -1,4 +1,4 @@
-"""Titles, years and genres from the movies files of GroupLens and RecBole."""
+"""Movies files of GroupLens and RecBole, and what item files say of their movies."""
 
 import csv
 import re
@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mmctr_kit.data.contract import GIVEN_DIM
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.datasets.movielens.fields import (
+    column_index,
     column_names,
+    find_column,
     is_whole,
-    place_of,
-    place_of_any,
     text_lines,
     wrong_width,
 )
@@ -74,10 +79,10 @@ def _flag_names(path: Path) -> list[str]:
         return _GENRES_100K
     names: dict[int, str] = {}
     for number, line in text_lines(path):
-        name, _, place = line.partition("|")
-        if not is_whole(place.strip()):
+        name, _, number_text = line.partition("|")
+        if not is_whole(number_text.strip()):
             raise DataError(f"{path}, line {number}: expected name|number, found {line[:60]!r}")
-        names[int(place)] = name
+        names[int(number_text)] = name
     if not names or sorted(names) != list(range(len(names))):
         raise DataError(f"{path}: genre numbers are not 0, 1, 2 ... without a gap")
     return [names[i] for i in range(len(names))]
@@ -95,10 +100,10 @@ def read_movies_dat(path: Path) -> dict[str, Movie]:
 
 
 def read_movies_csv(path: Path) -> dict[str, Movie]:
-    """ml-latest: ``movieId,title,genres``, titles quoted where they hold a comma."""
+    """ml-latest: ``movieId,title,genres``, titles quoted if they hold a comma."""
     lines = text_lines(path)
     columns = column_names(next(lines, (1, ""))[1], ",")
-    i, t, g = (place_of(path, columns, n) for n in ("movieId", "title", "genres"))
+    i, t, g = (column_index(path, columns, n) for n in ("movieId", "title", "genres"))
     movies = {}
     for number, line in lines:
         fields = next(csv.reader([line]))
@@ -112,10 +117,10 @@ def read_recbole_items(path: Path) -> dict[str, Movie]:
     """RecBole's ``.item``: typed header, tabs; title, year and genres are each optional."""
     lines = text_lines(path)
     columns = column_names(next(lines, (1, ""))[1], "\t")
-    i = place_of(path, columns, "item_id")
-    title = place_of_any(columns, ("movie_title", "title", "name"))
-    year = place_of_any(columns, ("release_year", "year"))
-    genre = place_of_any(columns, ("class", "genre", "genres"))
+    i = column_index(path, columns, "item_id")
+    title = find_column(columns, ("movie_title", "title", "name"))
+    year = find_column(columns, ("release_year", "year"))
+    genre = find_column(columns, ("class", "genre", "genres"))
     movies = {}
     for number, line in lines:
         fields = line.split("\t")
@@ -132,5 +137,69 @@ def _movie(title: str, year: str, genres: Sequence[str]) -> Movie:
     if match:
         title, year = title[: match.start()], match.group(1)
     known = int(year) if year.isascii() and year.isdigit() and len(year) == 4 else None
-    kept = {g.strip() for g in genres} - _NO_GENRE
-    return Movie(title.strip(), known, tuple(sorted(kept)))
+    names = {g.strip() for g in genres} - _NO_GENRE
+    return Movie(title.strip(), known, tuple(sorted(names)))
+
+
+@dataclass(frozen=True)
+class ItemContent:
+    """What the item files hold of items 1..n, in the order of their ids.
+
+    ``titles`` (n,) with the year as MovieLens writes it, "" if unknown; ``tags`` n rows of tag ids
+    from 1, ascending; ``text`` (n, d <= 128) float32 of unit length, zero if the item has
+    no text; ``given`` (n, 128) float32, the same padded with zeros on the right.
+    """
+
+    titles: list[str]
+    tags: Ragged[np.int64]
+    text: NDArray[np.float32]
+    given: NDArray[np.float32]
+
+
+def describe(movies: Sequence[Movie | None]) -> ItemContent:
+    """Tags and embeddings of ``movies``; None is a film that the movies file does not know."""
+    known = [m if m is not None else Movie("", None, ()) for m in movies]
+    genres = sorted({g for m in known for g in m.genres})
+    tag_of = {g: i for i, g in enumerate(genres, 1)}
+    text = embed([_tokens(m) for m in known])
+    given = np.zeros((len(known), GIVEN_DIM), np.float32)
+    given[:, : text.shape[1]] = text
+    tags = [[tag_of[g] for g in m.genres] for m in known]
+    return ItemContent(
+        titles=[m.title if m.year is None else f"{m.title} ({m.year})".strip() for m in known],
+        tags=Ragged.of(
+            np.array([t for row in tags for t in row], np.int64),
+            np.array([len(row) for row in tags], np.int64),
+        ),
+        text=text,
+        given=given,
+    )
+
+
+def embed(documents: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+    """(documents, d) float32, d <= 128: latent semantic analysis, rows of unit length.
+
+    TF-IDF of the tokens, then the leading d = min(128, documents - 1, tokens - 1) singular
+    directions (Deerwester et al. 1990), the same for every seed. A document without tokens is zero.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.utils.extmath import randomized_svd
+
+    tfidf = TfidfVectorizer(analyzer=_as_is).fit_transform(documents)
+    width = max(1, min(GIVEN_DIM, *(n - 1 for n in tfidf.shape)))
+    u, s, _ = randomized_svd(tfidf, width, random_state=0)
+    vectors = u * s
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = vectors / np.where(length > 0, length, 1.0)
+    return np.asarray(unit, dtype=np.float32)
+
+
+def _as_is(tokens: Sequence[str]) -> Sequence[str]:
+    return tokens
+
+
+def _tokens(movie: Movie) -> list[str]:
+    """Title words, genres and the decade; a film of a nearby year should not look unrelated."""
+    words = re.findall(r"\w+", movie.title.lower())
+    decade = [] if movie.year is None else [f"decade={movie.year // 10 * 10}"]
+    return [*words, *decade, *(f"genre={g}" for g in movie.genres)]

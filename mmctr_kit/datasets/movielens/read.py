@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.datasets.movielens.fields import column_names, is_whole, place_of, wrong_width
+from mmctr_kit.datasets.movielens.fields import column_index, column_names, is_whole, wrong_width
 from mmctr_kit.datasets.movielens.movies import (
     Movie,
     read_movies_csv,
@@ -47,8 +47,8 @@ class Ratings:
 
 
 @dataclass(frozen=True)
-class Source:
-    """``movies[i]`` belongs to item id ``i + 1``, None where the movies file does not know it."""
+class MovieLens:
+    """``movies[i]`` belongs to item id ``i + 1``, None if the movies file does not know it."""
 
     ratings: Ratings
     movies: tuple[Movie | None, ...]
@@ -61,17 +61,17 @@ class _Files:
     read_movies: Callable[[Path], dict[str, Movie]]
 
 
-def read_source(source: Path) -> Source:
+def read_source(source: Path) -> MovieLens:
     """The ratings and movies of ``source``: a folder, or the ratings file itself.
 
-    Raises UsageError where SRC is nothing or not one file to read, and DataError, with file and
+    Raises UsageError if SRC is no ratings file and no folder with one, and DataError, with file and
     line number, for a line that cannot be read.
     """
     files = _find(source)
     if files.movies is None or not files.movies.is_file():
         wanted = files.movies.name if files.movies else f"{files.ratings.stem}.item"
         raise DataError(
-            f"no {wanted} beside {files.ratings}; expected the movies file there, whose titles or "
+            f"no {wanted} next to {files.ratings}; expected the movies file there, whose titles or "
             f"genres become the item embeddings"
         )
     ratings, tokens = _read_ratings(files.ratings)
@@ -82,7 +82,7 @@ def read_source(source: Path) -> Source:
             f"{files.movies} has neither a title nor a genre for any rated item; expected either, "
             f"to make the item embeddings of"
         )
-    return Source(ratings, movies)
+    return MovieLens(ratings, movies)
 
 
 def _find(source: Path) -> _Files:
@@ -90,14 +90,14 @@ def _find(source: Path) -> _Files:
         return _by_name(source)
     if not source.is_dir():
         raise UsageError(f"nothing at '{source}'; expected a folder with {_KNOWN}")
-    found = [source / n for n in ("u.data", "ratings.dat", "ratings.csv")]
-    found = [p for p in found if p.is_file()] + sorted(source.glob("*.inter"))
-    if not found:
+    candidates = [source / n for n in ("u.data", "ratings.dat", "ratings.csv")]
+    candidates = [p for p in candidates if p.is_file()] + sorted(source.glob("*.inter"))
+    if not candidates:
         raise DataError(f"no ratings file in '{source}'; expected {_KNOWN}")
-    if len(found) > 1:
-        names = ", ".join(p.name for p in found)
+    if len(candidates) > 1:
+        names = ", ".join(p.name for p in candidates)
         raise UsageError(f"several ratings files in '{source}' ({names}); name one of them as SRC")
-    return _by_name(found[0])
+    return _by_name(candidates[0])
 
 
 def _by_name(path: Path) -> _Files:
@@ -161,19 +161,19 @@ def _without_repeats(
     order = np.lexsort((value, time, item, user))
     u, i = user[order], item[order]
     last = np.append((u[1:] != u[:-1]) | (i[1:] != i[:-1]), True)
-    kept = order[last]
-    return Ratings(user[kept], item[kept], value[kept], time[kept], n_items, len(order) - len(kept))
+    rows = order[last]
+    return Ratings(user[rows], item[rows], value[rows], time[rows], n_items, len(order) - len(rows))
 
 
 def _id_order(tokens: Mapping[str, int]) -> Callable[[str], tuple[int, str]]:
-    """By number where every id is one, else by text."""
+    """Sort key: by number if every id is one, else by text."""
     if all(map(is_whole, tokens)):
         return lambda t: (int(t), t)
     return lambda t: (0, t)
 
 
 def _user_ids(users: Mapping[str, int]) -> NDArray[np.int64]:
-    """(users,) int64: the original ids where they are distinct whole numbers, else 1..users."""
+    """(users,) int64: the original ids if they are distinct whole numbers, else 1..users."""
     tokens = list(users)
     if all(map(is_whole, tokens)) and len({int(t) for t in tokens}) == len(tokens):
         return np.array([int(t) for t in tokens], np.int64)
@@ -191,12 +191,12 @@ def _rating_fields(path: Path) -> Iterator[tuple[int, Sequence[str]]]:
             names, separator = ("user_id", "item_id", "rating", "timestamp"), "\t"
         else:
             names, separator = None, "::" if path.suffix == ".dat" else "\t"
-        places, width, first = [0, 1, 2, 3], 4, 1
+        indices, width, first = [0, 1, 2, 3], 4, 1
         if names is not None:
             columns = column_names(f.readline(), separator)
-            places = [place_of(path, columns, n) for n in names]
+            indices = [column_index(path, columns, n) for n in names]
             width, first = len(columns), 2
-        a, b, c, d = places
+        a, b, c, d = indices
         for number, line in enumerate(f, first):
             fields = line.rstrip("\r\n").split(separator)
             if len(fields) == width:

@@ -1,13 +1,13 @@
-"""From ratings to the challenge's rows: one history a user, one positive and its negatives a group.
+"""Turns ratings into the challenge's rows: one history a user, and negatives for each positive.
 
-What a row must not tell but by its history and its item is decided here:
+Nothing but its history and its item may predict a row's label:
 
 - A user's history ends before the user's first target, so it never holds a positive of the user's
   other rows, and all rows of a user share it.
-- Every user has the same share of positives, so user id, history length and anything else that
-  is one value a user have an AUC of exactly 0.5.
+- Every user has the same share of positives, so user id, history length and anything else that has
+  one value a user have an AUC of exactly 0.5.
 - A sampled negative was rated by somebody before the user's last rating: with films of later years
-  among the negatives, a title's decade alone would tell labels.
+  among the negatives, a title's decade alone would predict labels.
 - Levels count no rating that is a row's target.
 """
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import MAX_HISTORY, N_LEVELS, PAD, SPLITS, Split
 from mmctr_kit.data.folds import user_hash
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.datasets.movielens.read import Ratings
 
 POSITIVE_FROM = 4.0
@@ -66,17 +67,17 @@ class UserRows:
 
 
 @dataclass(frozen=True)
-class Rows:
+class SplitRows:
     """The rows of one split, shuffled.
 
-    ``user``, ``item``, ``label`` (rows,) int64; ``place`` (rows,) int64 says which row of
-    ``histories`` (users, 64) int64, left-padded with 0, is the row's.
+    ``user``, ``item``, ``label`` (rows,) int64; ``user_index`` (rows,) int64, the row of
+    ``histories`` (users, 64) int64, left-padded with 0, that is the row's.
     """
 
     user: NDArray[np.int64]
     item: NDArray[np.int64]
     label: NDArray[np.int64]
-    place: NDArray[np.int64]
+    user_index: NDArray[np.int64]
     histories: NDArray[np.int64]
 
 
@@ -91,25 +92,25 @@ class Levels:
 def user_rows(ratings: Ratings, options: Options, seed: int) -> Iterator[UserRows]:
     """Every user who has at least 3 positives of history, a target and negatives for it.
 
-    The order in time is by timestamp and, where a user rated several items in the same second,
+    The order in time is by timestamp and, if a user rated several items in the same second,
     by a hash: by item id, a history's last id would say which of the tied items came later.
     """
     key = user_hash(ratings.user, seed ^ _ORDER_KEY) ^ ratings.item.astype(np.uint64)
     tie = user_hash(key.astype(np.int64), seed)
     order = np.lexsort((tie, ratings.time, ratings.user))
-    count = np.bincount(ratings.item, minlength=ratings.n_items + 1)
-    weight = count.astype(np.float64) ** POPULARITY_POWER
+    popularity = np.bincount(ratings.item, minlength=ratings.n_items + 1)
+    weight = popularity.astype(np.float64) ** POPULARITY_POWER
     first_rated = np.full(ratings.n_items + 1, np.inf)
     np.minimum.at(first_rated, ratings.item, ratings.time)
     starts = np.flatnonzero(np.diff(ratings.user[order], prepend=-1))
     for mine in np.split(order, starts[1:]):
         user = int(ratings.user[mine[0]])
-        on_offer = first_rated <= ratings.time[mine[-1]]
-        on_offer[ratings.item[mine]] = False
+        available = first_rated <= ratings.time[mine[-1]]
+        available[ratings.item[mine]] = False
         rows = _one_user(
             ratings,
             mine,
-            np.flatnonzero(on_offer),
+            np.flatnonzero(available),
             weight,
             options,
             np.random.default_rng((seed, user)),
@@ -203,18 +204,17 @@ def split_users(users: NDArray[np.int64], seed: int) -> dict[Split, NDArray[np.i
     return {s: np.sort(p) for s, p in zip(SPLITS, cuts, strict=True)}
 
 
-def assemble(users: list[UserRows], rng: np.random.Generator) -> Rows:
-    """The rows of one split's users, shuffled so that a row's place tells nothing."""
-    histories = np.full((len(users), MAX_HISTORY), PAD, np.int64)
-    for i, u in enumerate(users):
-        histories[i, MAX_HISTORY - len(u.history) :] = u.history
-    place = np.repeat(np.arange(len(users)), [len(u.items) for u in users])
-    order = rng.permutation(len(place))
-    place = place[order]
-    return Rows(
-        user=np.array([u.user for u in users], np.int64)[place],
+def assemble(users: list[UserRows], rng: np.random.Generator) -> SplitRows:
+    """The rows of one split's users, shuffled so that a row's position tells nothing."""
+    lengths = np.array([len(u.history) for u in users], np.int64)
+    histories = Ragged.of(np.concatenate([u.history for u in users]), lengths)
+    index = np.repeat(np.arange(len(users)), [len(u.items) for u in users])
+    order = rng.permutation(len(index))
+    index = index[order]
+    return SplitRows(
+        user=np.array([u.user for u in users], np.int64)[index],
         item=np.concatenate([u.items for u in users])[order],
         label=np.concatenate([u.labels for u in users])[order],
-        place=place,
-        histories=histories,
+        user_index=index,
+        histories=histories.padded(MAX_HISTORY),
     )

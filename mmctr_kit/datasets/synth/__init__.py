@@ -21,7 +21,7 @@ from mmctr_kit.datasets.synth.content import make_content
 from mmctr_kit.datasets.synth.presets import PRESETS, Preset, find_preset
 from mmctr_kit.datasets.synth.users import Users, draw_users
 from mmctr_kit.datasets.synth.world import World, build_world
-from mmctr_kit.datasets.synth.write import SplitRows, write_items, write_rows, write_sequences
+from mmctr_kit.datasets.synth.write import FileRows, write_items, write_rows, write_sequences
 from mmctr_kit.errors import UsageError
 from mmctr_kit.files import new_folder
 from mmctr_kit.metrics.auc import auc
@@ -33,13 +33,12 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class SplitTruth:
-    """AUC of the best scores of one split, on its labels as drawn.
+    """AUC of the best possible scores on the labels of one split.
 
-    ``row``       of the true log odds of each row by itself: no model that scores rows one by
-                  one can expect more
-    ``group``     of the log odds given all rows of the user (one positive in four)
-    ``item_only`` of the log ratio of the item's mass among positives and among negatives, no
-                  user in it
+    ``row``       true log odds of each row by itself: no model that scores rows one by one can
+                  expect more
+    ``group``     log odds given all rows of the user (one positive in four)
+    ``item_only`` log ratio of the item's probability among positives and among negatives
     """
 
     row: float
@@ -57,14 +56,33 @@ class Truth:
 
 
 def generate(out: Path, preset: Preset, seed: int, progress: Progress | None = None) -> Truth:
-    """Writes ``out/data`` (the challenge's files, no images) and ``out/truth``.
+    """Generate a data set with a known best AUC.
 
-    ``truth`` holds ``test_labels.parquet`` (ID, label), ``oracle.parquet`` (split, user_id,
-    item_id, occurrence, ID (null but for test), log_odds and group_log_odds float64, natural log)
-    and ``oracle.json``. The same for the same preset and seed, whatever the number of cores.
-    ``progress`` gets a stage's name, the steps done and their total.
+    Writes ``out/data`` (the challenge's files, no images) and ``out/truth``:
+    ``test_labels.parquet`` (ID, label), ``oracle.parquet`` (split, user_id, item_id, occurrence,
+    ID, log_odds and group_log_odds; ID is null except in test) and ``oracle.json``. The same preset
+    and seed give the same files on any number of cores.
 
-    Raises UsageError where ``out`` exists and is not an empty folder, or ``seed`` is negative.
+    Parameters
+    ----------
+    out
+        A folder that does not exist or is empty.
+    preset
+        Sizes and model constants; see :func:`find_preset`.
+    seed
+        0 or more.
+    progress
+        Called with a stage's name, the steps done and their total.
+
+    Returns
+    -------
+    Truth
+        The best possible AUC of each split.
+
+    Raises
+    ------
+    UsageError
+        If ``out`` holds anything, or ``seed`` is negative.
     """
     if seed < 0:
         raise UsageError(f"the seed is {seed}; expected 0 or more")
@@ -110,14 +128,14 @@ def _all_users(
     return users
 
 
-def _file_order(users: Mapping[Split, Users], rng: np.random.Generator) -> dict[Split, SplitRows]:
-    """Random ids for the users, and random places for the rows."""
+def _file_order(users: Mapping[Split, Users], rng: np.random.Generator) -> dict[Split, FileRows]:
+    """Random ids for the users, and the rows in random order."""
     ids = rng.permutation(sum(len(u.length) for u in users.values())) + 1
-    splits: dict[Split, SplitRows] = {}
+    splits: dict[Split, FileRows] = {}
     low = 0
     for split, some in users.items():
         high = low + len(some.length)
-        splits[split] = SplitRows(some, ids[low:high], rng.permutation(len(some.item)))
+        splits[split] = FileRows(some, ids[low:high], rng.permutation(len(some.item)))
         low = high
     return splits
 
@@ -137,4 +155,4 @@ def _report_from(tell: Progress, start: int, total: int, done: int) -> None:
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:
-    """Nobody watches."""
+    """Progress that is not shown."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import IMAGE_DIM, TEXT_DIM, GivenEmbedding
-from mmctr_kit.data.parquet import Ragged
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.datasets.synth.pca import given_embeddings
 from mmctr_kit.datasets.synth.world import IMAGE_DIMS, TEXT_DIMS, World
 
@@ -47,13 +47,13 @@ class Content:
     """The item tables, row ``i`` being the item of id ``i + 1``.
 
     ``likes`` and ``views`` (n_items,) int64 in 1..10; ``tags`` one list of distinct ids an item;
-    ``titles`` one string an item, empty where it lacks text; ``text`` (n_items, 768) and ``image``
-    (n_items, 1024) float32, zero where missing; ``given`` (n_items, 128) float32 each.
+    ``titles`` one string an item, empty if it lacks text; ``text`` (n_items, 768) and ``image``
+    (n_items, 1024) float32, zero if missing; ``given`` (n_items, 128) float32 each.
     """
 
     likes: NDArray[np.int64]
     views: NDArray[np.int64]
-    tags: Ragged
+    tags: Ragged[np.int64]
     titles: list[str]
     text: NDArray[np.float32]
     image: NDArray[np.float32]
@@ -89,7 +89,7 @@ def _levels(
     return 1 + rank * LEVELS // n
 
 
-def _tags(cluster: NDArray[np.int64], n_tags: int, rng: np.random.Generator) -> Ragged:
+def _tags(cluster: NDArray[np.int64], n_tags: int, rng: np.random.Generator) -> Ragged[np.int64]:
     """Distinct tags: most of them from the cluster's own share of the ids, its first ones most."""
     n, most = len(cluster), len(_TAG_COUNTS) - 1
     ids = rng.permutation(n_tags) + 1
@@ -97,16 +97,15 @@ def _tags(cluster: NDArray[np.int64], n_tags: int, rng: np.random.Generator) -> 
     edges = np.linspace(0, n_tags, n_clusters + 1).astype(np.int64)
     low, size = edges[cluster][:, None], np.diff(edges)[cluster][:, None]
     shape = (n, 2 * most)
-    own = low + (size * rng.random(shape) ** 2).astype(np.int64)
+    from_cluster = low + (size * rng.random(shape) ** 2).astype(np.int64)
     other = rng.integers(n_tags, size=shape)
-    candidates = ids[np.where(rng.random(shape) < _OWN_TAG_SHARE, own, other)]
+    candidates = ids[np.where(rng.random(shape) < _OWN_TAG_SHARE, from_cluster, other)]
     fresh = np.ones(shape, np.bool_)
     for j in range(1, shape[1]):
         fresh[:, j] = (candidates[:, :j] != candidates[:, [j]]).all(axis=1)
     count = rng.choice(most + 1, size=n, p=_TAG_COUNTS)
-    kept = fresh & (np.cumsum(fresh, axis=1) <= count[:, None])
-    offsets = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
-    return Ragged(candidates[kept].astype(np.int64), offsets.astype(np.int64))
+    chosen = fresh & (np.cumsum(fresh, axis=1) <= count[:, None])
+    return Ragged.of(candidates[chosen].astype(np.int64), chosen.sum(axis=1))
 
 
 def _title(tags: list[int]) -> str:

@@ -31,7 +31,7 @@ class Catalogue:
     ``start``       (blocks,) int64, the first slot of each block
     ``warm_blocks`` blocks that hold warm items; they come first
     ``factors``     (blocks, LATENT, 256) float32
-    ``terms``       (blocks, 256, 3) float32: weight w, w q and w q^2; 0 where a block is not full
+    ``terms``       (blocks, 256, 3) float32: weight w, w q and w q^2; 0 if a block is not full
     ``q``           (n_items,) float64, where negatives come from; ``q_steps`` is its running sum
     """
 
@@ -145,10 +145,10 @@ def draw_history(
         spare *= 2
     by_user = np.argsort(user, kind="stable")
     user, item = user[by_user], item[by_user]
-    place = np.arange(len(user)) - np.searchsorted(user, user)
-    kept = place < length[user]
+    position = np.arange(len(user)) - np.searchsorted(user, user)
+    wanted = position < length[user]
     history = np.full((len(length), int(length.max())), ABSENT, np.int64)
-    history[user[kept], place[kept]] = item[kept]
+    history[user[wanted], position[wanted]] = item[wanted]
     return history
 
 

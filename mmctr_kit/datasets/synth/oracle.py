@@ -35,25 +35,12 @@ class PowerSums:
     qqq: NDArray[np.float64]
 
     def __sub__(self, other: "PowerSums") -> "PowerSums":
-        return PowerSums(
-            self.p - other.p,
-            self.pq - other.pq,
-            self.pqq - other.pqq,
-            self.q - other.q,
-            self.qq - other.qq,
-            self.qqq - other.qqq,
-        )
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return PowerSums(*(a - b for a, b in pairs))
 
     def of(self, sets: slice) -> "PowerSums":
-        """The sums of some of the sets."""
-        return PowerSums(
-            self.p[sets],
-            self.pq[sets],
-            self.pqq[sets],
-            self.q[sets],
-            self.qq[sets],
-            self.qqq[sets],
-        )
+        """The sums over some of the sets."""
+        return PowerSums(*(sums[sets] for sums in vars(self).values()))
 
 
 def power_sums(p: NDArray[np.float64], q: NDArray[np.float64]) -> PowerSums:

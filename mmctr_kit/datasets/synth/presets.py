@@ -1,7 +1,7 @@
-"""The sizes and the model constants of the generated data sets.
+"""The sizes and model constants of the generated data sets.
 
-The constants are calibrated by simulation so that the row oracle's AUC lies in 0.88..0.92 on every
-split (but for the sampling error of tiny's few rows) and that of the item alone in 0.6..0.7.
+The constants are calibrated by simulation so that the row oracle's AUC is in 0.88..0.92 on every
+split (except for the sampling error of tiny's few rows) and the AUC of the item alone in 0.6..0.7.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class Preset:
     ``n_items``            catalogue, ids 1..n_items
     ``train_users``        users of train, ``ROWS_PER_USER`` rows each
     ``valid_users``        users of valid
-    ``test_rows``          rows of test; the last user has fewer where it is no multiple
+    ``test_rows``          rows of test; the last user has fewer if it is no multiple of 4
     ``n_clusters``         clusters of the items' latent factors
     ``n_tags``             tag ids 1..n_tags
     ``sharpness``          scale of the user factors (log units): larger is easier to predict
@@ -44,10 +44,10 @@ class Preset:
     n_clusters: int
     n_tags: int
     sharpness: float
-    popularity_spread: float
-    negative_mix: float
-    negative_power: float
-    cold_share: float
+    popularity_spread: float = 1.2
+    negative_mix: float = 0.7
+    negative_power: float = 0.75
+    cold_share: float = 0.02
 
     def __post_init__(self) -> None:
         if self.n_items < MIN_ITEMS:
@@ -68,56 +68,45 @@ class Preset:
         return self.test_rows if split == "test" else users[split] * ROWS_PER_USER
 
 
-PRESETS: Mapping[str, Preset] = MappingProxyType(
-    {
-        "tiny": Preset(
-            name="tiny",
-            n_items=300,
-            train_users=500,
-            valid_users=100,
-            test_rows=400,
-            n_clusters=12,
-            n_tags=60,
-            sharpness=2.1,
-            popularity_spread=1.2,
-            negative_mix=0.7,
-            negative_power=0.5,
-            cold_share=0.01,
-        ),
-        "demo": Preset(
-            name="demo",
-            n_items=2_000,
-            train_users=10_000,
-            valid_users=2_500,
-            test_rows=40_000,
-            n_clusters=40,
-            n_tags=400,
-            sharpness=1.9,
-            popularity_spread=1.2,
-            negative_mix=0.7,
-            negative_power=0.75,
-            cold_share=0.02,
-        ),
-        "full": Preset(
-            name="full",
-            n_items=91_717,
-            train_users=900_000,
-            valid_users=2_500,
-            test_rows=379_142,
-            n_clusters=300,
-            n_tags=11_739,
-            sharpness=1.8,
-            popularity_spread=1.2,
-            negative_mix=0.7,
-            negative_power=0.75,
-            cold_share=0.02,
-        ),
-    }
+_PRESETS = (
+    Preset(
+        name="tiny",
+        n_items=300,
+        train_users=500,
+        valid_users=100,
+        test_rows=400,
+        n_clusters=12,
+        n_tags=60,
+        sharpness=2.1,
+        negative_power=0.5,
+        cold_share=0.01,
+    ),
+    Preset(
+        name="demo",
+        n_items=2_000,
+        train_users=10_000,
+        valid_users=2_500,
+        test_rows=40_000,
+        n_clusters=40,
+        n_tags=400,
+        sharpness=1.9,
+    ),
+    Preset(
+        name="full",
+        n_items=91_717,
+        train_users=900_000,
+        valid_users=2_500,
+        test_rows=379_142,
+        n_clusters=300,
+        n_tags=11_739,
+        sharpness=1.8,
+    ),
 )
+PRESETS: Mapping[str, Preset] = MappingProxyType({p.name: p for p in _PRESETS})
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of that name; UsageError where it is none."""
+    """The preset with that name; UsageError if there is none."""
     if name not in PRESETS:
         hint = did_you_mean(name, PRESETS)
         raise UsageError(f"no preset '{name}'{hint}; expected one of {', '.join(PRESETS)}")

@@ -1,7 +1,7 @@
 """Users: their histories, their groups of four rows, and the rows' true log odds.
 
 Users come in chunks of a fixed size, each with its own random stream, so the result depends on the
-seed alone and not on how many chunks are worked on at once.
+seed only and not on how many chunks are drawn at once.
 """
 
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def draw_users(
 ) -> Users:
     """The users of ``rows`` rows of test, or of train and valid.
 
-    The last user has fewer than 4 rows where ``rows`` is no multiple of 4: the first rows of a
+    The last user has fewer than 4 rows if ``rows`` is not a multiple of 4: the first rows of a
     whole group. ``workers`` threads share the chunks; ``progress`` gets the rows done so far.
     """
     step = CHUNK_USERS * ROWS_PER_USER

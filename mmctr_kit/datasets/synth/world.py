@@ -22,7 +22,7 @@ IMAGE_DIMS = slice(4, 16)
 """The latent dimensions that images show."""
 
 _CLUSTER_SHARE = 0.7
-"""Share of the latent variance that lies between clusters."""
+"""Share of the latent variance that is between clusters."""
 _USER_VARIANCE = np.repeat([0.0625, 0.05, 0.0875], [4, 8, 4])
 """(LATENT,) how much each latent dimension matters to users: sums to 1, images' own dims most."""
 _REFERENCE_USERS = 2_048

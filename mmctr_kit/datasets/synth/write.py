@@ -1,4 +1,4 @@
-"""Generated users and items to parquet: the challenge's files, and the truth beside them.
+"""Writes generated users and items to parquet: the challenge's files, and the truth.
 
 Column types come from the contract: an array column is a fixed-size list, a list column a list.
 Rows are written in batches, so memory does not grow with the number of rows.
@@ -25,7 +25,7 @@ from mmctr_kit.data.contract import (
     Column,
     Split,
 )
-from mmctr_kit.data.parquet import Ragged
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.datasets.synth.content import Content
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
 from mmctr_kit.datasets.synth.users import Users
@@ -48,12 +48,12 @@ ORACLE_SCHEMA = pa.schema(
 )
 LABELS_SCHEMA = pa.schema([("ID", pa.int64()), ("label", pa.int64())])
 
-Table = Mapping[str, Any]
+Columns = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class SplitRows:
-    """One split as its file has it: ``users`` with public ids, and the order of the rows.
+class FileRows:
+    """One split as in its file: ``users`` with public ids, and the order of the rows.
 
     ``user_id`` (users,) int64; ``order`` (rows,) int64, the file's row i is row ``order[i]`` of
     ``users``.
@@ -67,7 +67,7 @@ class SplitRows:
 def write_rows(
     data: Path,
     truth: Path,
-    splits: Mapping[Split, SplitRows],
+    splits: Mapping[Split, FileRows],
     item_id: NDArray[np.int64],
     content: Content,
     progress: Callable[[int], None],
@@ -94,28 +94,24 @@ def write_rows(
 
 
 def write_sequences(
-    data: Path, splits: Mapping[Split, SplitRows], item_id: NDArray[np.int64]
+    data: Path, splits: Mapping[Split, FileRows], item_id: NDArray[np.int64]
 ) -> None:
     """item_seq.parquet: every user's history, users by id."""
     user_id = np.concatenate([s.user_id for s in splits.values()])
-    length = np.concatenate([s.users.length for s in splits.values()])
-    flat = item_id[np.concatenate([s.users.history for s in splits.values()])]
-    start = np.cumsum(length) - length
+    histories = Ragged.concatenate([_histories(s.users, item_id) for s in splits.values()])
     order = np.argsort(user_id)
     schema = contract_schema("item_seq")
     with pq.ParquetWriter(data / FILES["item_seq"].path, schema) as writer:
         for low in range(0, len(order), BATCH_ROWS):
             some = order[low : low + BATCH_ROWS]
-            ends = np.cumsum(length[some])
-            place = np.arange(ends[-1]) + np.repeat(start[some] - ends + length[some], length[some])
-            lists = Ragged(flat[place], np.concatenate([[0], ends]))
-            _write(writer, {"user_id": user_id[some], "item_seq": lists}, schema)
+            columns = {"user_id": user_id[some], "item_seq": histories.take(some)}
+            _write(writer, columns, schema)
 
 
 def write_items(data: Path, content: Content) -> None:
     """item_info, item_feature and item_emb, sorted by item_id; item_info starts with padding."""
     n = len(content.likes)
-    tags = np.vstack([np.full((1, MAX_TAGS), PAD), _last_tags(content.tags)])
+    tags = np.vstack([np.full((1, MAX_TAGS), PAD), content.tags.padded(MAX_TAGS)])
     embedding = np.vstack([np.zeros((1, GIVEN_DIM)), content.given["v3"]])
     info = {"item_id": np.arange(n + 1), "item_tags": tags, "item_emb_d128": embedding}
     feature = {
@@ -128,7 +124,7 @@ def write_items(data: Path, content: Content) -> None:
         "img_emb_CLIPRN50": content.image,
     }
     given = {f"item_emb_d128_{v}": content.given[v] for v in GIVEN_EMBEDDINGS}
-    tables: dict[str, Table] = {
+    tables: dict[str, Columns] = {
         "item_info": info,
         "item_feature": feature,
         "item_emb": {"item_id": np.arange(1, n + 1), **given},
@@ -157,25 +153,20 @@ def _arrow_type(file: str, column: Column) -> pa.DataType:
 
 
 def _row_batches(
-    split: Split, rows: SplitRows, item_id: NDArray[np.int64], content: Content
-) -> Iterator[Table]:
+    split: Split, rows: FileRows, item_id: NDArray[np.int64], content: Content
+) -> Iterator[Columns]:
     users = rows.users
-    start = np.cumsum(users.length) - users.length
-    columns = np.arange(MAX_HISTORY)
+    histories = _histories(users, item_id)
     for low in range(0, len(rows.order), BATCH_ROWS):
         row = rows.order[low : low + BATCH_ROWS]
         user = row // ROWS_PER_USER
-        place = columns - (MAX_HISTORY - users.length[user][:, None])
-        real = place >= 0
-        past = np.full(real.shape, PAD, np.int64)
-        past[real] = item_id[users.history[(start[user][:, None] + place)[real]]]
         item = item_id[users.item[row]]
         ids = np.arange(low, low + len(row))
         yield {
             "split": pa.array(np.full(len(row), split)),
             "ID": pa.array(ids) if split == "test" else pa.nulls(len(row), pa.int64()),
             "user_id": rows.user_id[user],
-            "item_seq": past,
+            "item_seq": histories.take(user).padded(MAX_HISTORY),
             "item_id": item,
             "occurrence": np.zeros(len(row), np.int64),
             "likes_level": content.likes[item - 1],
@@ -186,23 +177,18 @@ def _row_batches(
         }
 
 
-def _last_tags(tags: Ragged) -> NDArray[np.int64]:
-    """(n, 5) int64: each item's last tags, padded on the left."""
-    place = tags.offsets[1:, None] - np.arange(MAX_TAGS, 0, -1)
-    real = place >= tags.offsets[:-1, None]
-    out = np.full(real.shape, PAD, np.int64)
-    out[real] = tags.values[place[real]]
-    return out
+def _histories(users: Users, item_id: NDArray[np.int64]) -> Ragged[np.int64]:
+    """One history a user, of public item ids."""
+    return Ragged.of(item_id[users.history], users.length)
 
 
 def _part(values: Any, part: slice) -> Any:
-    if not isinstance(values, Ragged):
-        return values[part]
-    offsets = values.offsets[part.start : part.stop + 1]
-    return Ragged(values.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+    if isinstance(values, Ragged):
+        return values.take(np.arange(*part.indices(len(values))))
+    return values[part]
 
 
-def _write(writer: pq.ParquetWriter, table: Table, schema: pa.Schema) -> None:
+def _write(writer: pq.ParquetWriter, table: Columns, schema: pa.Schema) -> None:
     arrays = [_arrow(table[f.name], f.type) for f in schema]
     writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
 

@@ -1,4 +1,4 @@
-"""Weighted mean of logits, and mean of ranks: the blends that cannot overfit."""
+"""Weighted mean of logits, and mean of ranks."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class WeightedMean:
         return out
 
     def without(self, run: int) -> "WeightedMean":
-        """The other runs' weights, brought to the sum 1 again; equal where they were all 0."""
+        """The other runs' weights, rescaled to sum 1; equal if they were all 0."""
         weights = self.weights.copy()
         weights[run] = 0.0
         total = float(weights.sum())
@@ -37,18 +37,18 @@ class WeightedMean:
 
 @dataclass(frozen=True)
 class RankMean:
-    """Mean over runs of each logit's rank within its own fold model's OOF, as a logit.
+    """Mean over runs of each logit's rank within its fold model's OOF, as a logit.
 
-    A rank is read off the fold's empirical distribution function (knots at its quantiles, straight
-    lines between, tails that go on rising), so a valid or test row gets the rank it would have had
-    in OOF, whatever other rows stand beside it. The mean rank r becomes log(r / (1 - r)).
+    A rank is read off the fold's empirical distribution function (knots at its quantiles, linear
+    between them, rising tails), so a valid or test row gets the rank it would have had in OOF,
+    whatever the other rows are. The mean rank r becomes log(r / (1 - r)).
     """
 
     curves: tuple[tuple["_Curve", ...], ...]  # [fold][run]
 
     @classmethod
     def fit(cls, logits: NDArray[np.float64], fold: NDArray[np.int16]) -> "RankMean":
-        """From OOF logits (m, rows) and folds (rows,); every fold has rows."""
+        """Fit on OOF logits (m, rows) and folds (rows,); every fold has rows."""
         rows_of = [np.flatnonzero(fold == f) for f in range(int(fold.max()) + 1)]
         return cls(tuple(tuple(_Curve.fit(x[rows]) for x in logits) for rows in rows_of))
 
@@ -101,7 +101,7 @@ class _Curve:
 
 
 def logit_of_rank(rank: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log(r / (1 - r)), finite also where rounding has made r 0 or 1."""
+    """log(r / (1 - r)), finite even if rounding has made r 0 or 1."""
     tiny = 1e-15
     inside = np.clip(rank, tiny, 1.0 - tiny)
     out: NDArray[np.float64] = np.log(inside) - np.log1p(-inside)
@@ -114,7 +114,7 @@ def mean_without_oof(
     """(k, rows) mean of logits (m, k, rows), each run first brought to the runs' mean level.
 
     With no OOF there are no labels to scale by: a run's mean and standard deviation over
-    ``spread_of`` (m, k, rows of valid, or of test where a run has no valid) stand in.
+    ``spread_of`` (m, k, rows of valid, or of test if a run has no valid) are used instead.
     """
     centre = spread_of.mean(axis=(1, 2))
     spread = spread_of.std(axis=(1, 2))
@@ -127,7 +127,7 @@ def mean_without_oof(
 def rank_without_oof(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """(k, rows) mean rank of logits (m, k, rows) within their own rows, as a logit.
 
-    Transductive: a row's rank depends on the rows beside it, since there is no OOF to rank it in.
+    Transductive: a row's rank depends on the other rows, since there is no OOF to rank it in.
     """
     mean = np.zeros(logits.shape[1:])
     for of_run in logits:

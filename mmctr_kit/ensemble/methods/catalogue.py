@@ -1,4 +1,4 @@
-"""The blend methods behind one face: fit on OOF rows, apply to any fold model's logits."""
+"""The blend methods behind one interface: fit on OOF rows, apply to any fold model's logits."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from mmctr_kit.ensemble.methods.average import RankMean, WeightedMean
 from mmctr_kit.ensemble.methods.greedy import select
 from mmctr_kit.ensemble.methods.logistic import fit_weights
 from mmctr_kit.ensemble.methods.power import PowerMean
-from mmctr_kit.ensemble.methods.scale import Line
+from mmctr_kit.ensemble.methods.scale import PlattScaling
 from mmctr_kit.ensemble.methods.stacker import Stacker
 from mmctr_kit.metrics.binned_auc import BinnedAuc
 
@@ -28,13 +28,13 @@ Method = Literal[
     "lightgbm-context",
 ]
 WITH_CONTEXT: Method = "lightgbm-context"
-"""The one that needs to know more of a row than the runs' logits."""
+"""The method that needs row features (`mmctr_kit.ensemble.stack.Context`) beside the logits."""
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """What a fitted method is shown of rows: logits (m, rows) of the runs brought to one scale,
-    each row's fold model (rows,) and, where there is one, the context (c, rows)."""
+class BlendInput:
+    """Input of a fitted method: the runs' logits (m, rows) on one scale, each row's fold model
+    (rows,) and, if there is one, the context (c, rows)."""
 
     logits: NDArray[np.float64]
     fold: NDArray[np.int16]
@@ -43,8 +43,8 @@ class Shown:
 
 @dataclass(frozen=True, eq=False)
 class OofRows:
-    """What a method is fitted on: logits (m, rows) of the runs brought to one scale, labels,
-    folds and users (rows,), and the context (c, rows) where there is one."""
+    """Input of a fit: the runs' logits (m, rows) on one scale, labels, folds and users (rows,), and
+    the context (c, rows), if there is one."""
 
     logits: NDArray[np.float64]
     label: NDArray[np.bool_]
@@ -52,34 +52,35 @@ class OofRows:
     user: NDArray[np.int64]
     context: NDArray[np.float32] | None = None
 
-    def shown(self) -> Shown:
-        return Shown(self.logits, self.fold, self.context)
+    def inputs(self) -> BlendInput:
+        """The rows without their labels and users."""
+        return BlendInput(self.logits, self.fold, self.context)
+
+    def take(self, inside: NDArray[np.intp]) -> "OofRows":
+        """The rows at these positions."""
+        context = None if self.context is None else self.context[:, inside]
+        label, fold, user = self.label[inside], self.fold[inside], self.user[inside]
+        return OofRows(self.logits[:, inside], label, fold, user, context)
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fitted method: ``apply`` gives logits (rows,) of rows that are shown.
+    """A fitted method: ``apply`` gives the blended logits (rows,).
 
-    ``without(rows, run)`` gives those that it gives without a run. Nothing is fitted again: the
-    other runs keep their relative weights, and for the trees their mean stands in its place.
-    ``weights`` (m,) sum to 1, or None where a method has no weights. ``note`` says in a few words
-    what was chosen in fitting, and is empty where nothing was.
+    ``without(rows, run)`` gives them without one run. Nothing is fitted again: the other runs keep
+    their relative weights; for the trees, the mean of the others replaces the run.
+    ``weights`` (m,) sum to 1, or None if the method has no weights. ``note`` says in a few words
+    what the fit has chosen, if anything.
     """
 
-    apply: Callable[[Shown], NDArray[np.float64]]
-    without: Callable[[Shown, int], NDArray[np.float64]]
+    apply: Callable[[BlendInput], NDArray[np.float64]]
+    without: Callable[[BlendInput, int], NDArray[np.float64]]
     weights: NDArray[np.float64] | None
     note: str = ""
 
 
-def fit_mean(oof: OofRows, seed: int) -> Fitted:
-    """Plain mean of the scaled logits."""
-    del seed
-    return _weighted(WeightedMean.equal(len(oof.logits)), oof)
-
-
 def fit_best(oof: OofRows, seed: int) -> Fitted:
-    """The one run of the highest mean fold AUC, alone; without it the next."""
+    """The single run with the highest mean fold AUC; without it, the next best."""
     del seed
     runs = len(oof.logits)
     auc = BinnedAuc.of(oof.label, oof.fold)
@@ -88,22 +89,16 @@ def fit_best(oof: OofRows, seed: int) -> Fitted:
         scores = np.array([auc.of_scores(x) for x in oof.logits])
     first, *others = np.argsort(-scores, kind="stable")
     alone = [WeightedMean(np.eye(runs)[run]) for run in (first, others[0] if others else first)]
-    lines = [Line.fit(oof.label, mean.apply(oof.logits)) for mean in alone]
+    scalings = [PlattScaling.fit(oof.label, mean.apply(oof.logits)) for mean in alone]
 
-    def apply(rows: Shown, place: int) -> NDArray[np.float64]:
-        return lines[place].apply(alone[place].apply(rows.logits))
+    def apply(rows: BlendInput, rank: int) -> NDArray[np.float64]:
+        return scalings[rank].apply(alone[rank].apply(rows.logits))
 
     return Fitted(
         lambda rows: apply(rows, 0),
         lambda rows, run: apply(rows, int(run == first)),
         alone[0].weights,
     )
-
-
-def fit_probability(oof: OofRows, seed: int) -> Fitted:
-    """Plain mean of the probabilities."""
-    del seed
-    return _power(PowerMean(1.0), oof)
 
 
 def fit_power(oof: OofRows, seed: int) -> Fitted:
@@ -116,33 +111,18 @@ def fit_rank(oof: OofRows, seed: int) -> Fitted:
     """Mean of the ranks within each fold model's OOF."""
     del seed
     ranks = RankMean.fit(oof.logits, oof.fold)
-    line = Line.fit(oof.label, ranks.apply(oof.logits, oof.fold))
+    scaling = PlattScaling.fit(oof.label, ranks.apply(oof.logits, oof.fold))
     return Fitted(
-        lambda rows: line.apply(ranks.apply(rows.logits, rows.fold)),
-        lambda rows, run: line.apply(
+        lambda rows: scaling.apply(ranks.apply(rows.logits, rows.fold)),
+        lambda rows, run: scaling.apply(
             ranks.without(run).apply(np.delete(rows.logits, run, axis=0), rows.fold)
         ),
         WeightedMean.equal(len(oof.logits)).weights,
     )
 
 
-def fit_greedy(oof: OofRows, seed: int) -> Fitted:
-    """Mean of the scaled logits with weights from greedy selection."""
-    return _weighted(select(oof.logits, oof.label, oof.fold, oof.user, seed), oof)
-
-
-def fit_logistic(oof: OofRows, seed: int) -> Fitted:
-    """Mean of the scaled logits with weights from a logistic regression, none below 0."""
-    return _weighted(fit_weights(oof.logits, oof.label, oof.user, seed), oof)
-
-
-def fit_lightgbm(oof: OofRows, seed: int) -> Fitted:
-    """The monotone stacker on the runs' logits alone."""
-    return _stacked(Stacker.fit(oof.logits, oof.label, oof.user, seed), False)
-
-
-def fit_lightgbm_context(oof: OofRows, seed: int) -> Fitted:
-    """The monotone stacker, shown the rows' context too; ValueError where there is none."""
+def fit_with_context(oof: OofRows, seed: int) -> Fitted:
+    """The monotone stacker with the rows' context; ValueError if there is none."""
     if oof.context is None:
         raise ValueError(f"{WITH_CONTEXT} needs the rows' context")
     return _stacked(Stacker.fit(oof.logits, oof.label, oof.user, seed, oof.context), True)
@@ -150,44 +130,50 @@ def fit_lightgbm_context(oof: OofRows, seed: int) -> Fitted:
 
 METHODS: Mapping[Method, Callable[[OofRows, int], Fitted]] = MappingProxyType(
     {
-        "mean": fit_mean,
+        "mean": lambda oof, _: _weighted(WeightedMean.equal(len(oof.logits)), oof),
         "best": fit_best,
-        "probability": fit_probability,
+        "probability": lambda oof, _: _power(PowerMean(1.0), oof),
         "power": fit_power,
         "rank": fit_rank,
-        "greedy": fit_greedy,
-        "logistic": fit_logistic,
-        "lightgbm": fit_lightgbm,
-        "lightgbm-context": fit_lightgbm_context,
+        "greedy": lambda oof, seed: _weighted(
+            select(oof.logits, oof.label, oof.fold, oof.user, seed), oof
+        ),
+        "logistic": lambda oof, seed: _weighted(
+            fit_weights(oof.logits, oof.label, oof.user, seed), oof
+        ),
+        "lightgbm": lambda oof, seed: _stacked(
+            Stacker.fit(oof.logits, oof.label, oof.user, seed), False
+        ),
+        "lightgbm-context": fit_with_context,
     }
 )
-"""Every method by name, the plain mean first."""
+"""The fit of each method by name, from OOF rows and a seed; the plain mean first."""
 
 
 def _weighted(mean: WeightedMean, oof: OofRows) -> Fitted:
-    # A mean of calibrated logits is too timid where the runs differ: one more line mends that.
-    line = Line.fit(oof.label, mean.apply(oof.logits))
+    # A mean of calibrated logits is underconfident if the runs differ: scale once more.
+    scaling = PlattScaling.fit(oof.label, mean.apply(oof.logits))
     return Fitted(
-        lambda rows: line.apply(mean.apply(rows.logits)),
-        lambda rows, run: line.apply(mean.without(run).apply(rows.logits)),
+        lambda rows: scaling.apply(mean.apply(rows.logits)),
+        lambda rows, run: scaling.apply(mean.without(run).apply(rows.logits)),
         mean.weights,
     )
 
 
 def _power(mean: PowerMean, oof: OofRows) -> Fitted:
-    line = Line.fit(oof.label, mean.apply(oof.logits))
+    scaling = PlattScaling.fit(oof.label, mean.apply(oof.logits))
     return Fitted(
-        lambda rows: line.apply(mean.apply(rows.logits)),
-        lambda rows, run: line.apply(mean.apply(np.delete(rows.logits, run, axis=0))),
+        lambda rows: scaling.apply(mean.apply(rows.logits)),
+        lambda rows, run: scaling.apply(mean.apply(np.delete(rows.logits, run, axis=0))),
         WeightedMean.equal(len(oof.logits)).weights,
     )
 
 
 def _stacked(stacker: Stacker, with_context: bool) -> Fitted:
-    def apply(rows: Shown) -> NDArray[np.float64]:
+    def apply(rows: BlendInput) -> NDArray[np.float64]:
         return stacker.apply(rows.logits, rows.context if with_context else None)
 
-    def without(rows: Shown, run: int) -> NDArray[np.float64]:
+    def without(rows: BlendInput, run: int) -> NDArray[np.float64]:
         logits = rows.logits.copy()
         logits[run] = WeightedMean.equal(len(logits)).without(run).apply(logits)
         return apply(replace(rows, logits=logits))

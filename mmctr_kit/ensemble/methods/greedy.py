@@ -18,7 +18,7 @@ BAG_SHARE = 0.5
 """Half the users a bag (as good as a bootstrap, Buhlmann & Yu 2002), at most BAG_ROWS rows."""
 
 BAG_RUNS = 20
-"""From more runs than this, a bag sees half of them (and at least this many)."""
+"""If there are more runs than this, a bag sees half of them (and at least this many)."""
 
 
 def select(

@@ -1,7 +1,7 @@
 """Power means of probabilities: with exponent 1 the plain mean of probabilities.
 
 Hardy, Littlewood & Polya, Inequalities (1934), chapter 2: (mean of p^r)^(1/r). A mean of logits
-lets one sure run decide; these lean towards the highest probabilities (r > 1) or the lowest.
+lets one confident run decide; these lean towards the highest probabilities (r > 1) or the lowest.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from mmctr_kit.data.folds import held_out
 from mmctr_kit.metrics.binned_auc import BinnedAuc
 
 EXPONENTS = (-2.0, -1.0, 0.5, 2.0, 4.0)
-"""Those that `PowerMean.choose` tries; 1 is a method of its own."""
+"""The exponents that `PowerMean.choose` tries; 1 is a separate method, "probability"."""
 
 CHOOSE_ROWS = 200_000
-"""Rows, of whole users, that an exponent is chosen on."""
+"""Rows (of whole users) that an exponent is chosen on."""
 
-_HIGHEST = 700.0  # beyond it a float64 knows no probability but 1
+_HIGHEST = 700.0  # above it a float64 probability is 1
 _BLOCK = 1 << 14
 
 
@@ -37,18 +37,18 @@ class PowerMean:
         user: NDArray[np.int64],
         seed: int,
     ) -> "PowerMean":
-        """Of `EXPONENTS` the one with the best mean fold AUC of logits (m, rows)."""
+        """The mean whose exponent of `EXPONENTS` has the best mean fold AUC on logits (m, rows)."""
         inside = np.flatnonzero(held_out(user, CHOOSE_ROWS / len(label), seed ^ 0x90_3E2))
         auc = BinnedAuc.of(label[inside], fold[inside])
         if auc is None:
             return cls(EXPONENTS[-1])
-        few = np.ascontiguousarray(logits[:, inside])
-        return max(map(cls, EXPONENTS), key=lambda mean: auc.of_scores(mean.apply(few)))
+        sample = np.ascontiguousarray(logits[:, inside])
+        return max(map(cls, EXPONENTS), key=lambda mean: auc.of_scores(mean.apply(sample)))
 
     def apply(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """(rows,) logits from logits (m, rows), as exact near 0 and 1 as between them."""
         out = np.empty(logits.shape[1])
-        for start in range(0, len(out), _BLOCK):  # what is computed of a block stays in the cache
+        for start in range(0, len(out), _BLOCK):  # intermediates stay in the CPU cache
             block = slice(start, start + _BLOCK)
             out[block] = self._block(logits[:, block])
         return out

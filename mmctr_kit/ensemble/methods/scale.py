@@ -1,4 +1,4 @@
-"""One scale for all runs: Platt's line fitted on OOF, rising for every run."""
+"""Platt scaling that brings all runs to one scale: fitted on OOF, rising for every run."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from mmctr_kit.metrics.calibration import logistic_line
 
 MIN_SLOPE = 1e-3
-"""Least slope per standard deviation: a run that says nothing is muted, never turned around."""
+"""Least slope per standard deviation: an uninformative run is muted, never turned around."""
 
 
 @dataclass(frozen=True)
-class Line:
-    """x -> slope * x + intercept, slope > 0."""
+class PlattScaling:
+    """The map logit -> slope * logit + intercept, with slope > 0."""
 
     slope: float
     intercept: float
@@ -23,9 +23,9 @@ class Line:
     def fit(
         cls, label: NDArray[np.bool_], logits: NDArray[np.float64], start: Self | None = None
     ) -> Self:
-        """Platt's line of logits (n,) on labels (n,), through the mean where it would fall.
+        """Platt scaling of logits (n,) on labels (n,); if it would fall, nearly flat instead.
 
-        ``start`` is a line from nearly the same rows, which saves most of the work.
+        ``start`` is a fit on nearly the same rows, which saves most of the work.
         """
         begin = None if start is None else (start.slope, start.intercept)
         slope, intercept = logistic_line(label, logits, begin)
@@ -42,18 +42,20 @@ class Line:
         return self.slope * logits + self.intercept
 
 
-def fit_lines(
-    label: NDArray[np.bool_], logits: NDArray[np.float64], start: list[Line] | None = None
-) -> list[Line]:
-    """One line for each run of logits (m, n)."""
-    starts: list[Line | None] = [None] * len(logits) if start is None else [*start]
-    return [Line.fit(label, x, begin) for x, begin in zip(logits, starts, strict=True)]
+def fit_scalings(
+    label: NDArray[np.bool_], logits: NDArray[np.float64], start: list[PlattScaling] | None = None
+) -> list[PlattScaling]:
+    """One scaling for each run of logits (m, n)."""
+    starts: list[PlattScaling | None] = [None] * len(logits) if start is None else [*start]
+    return [PlattScaling.fit(label, x, begin) for x, begin in zip(logits, starts, strict=True)]
 
 
-def apply_lines(lines: list[Line], logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(m, ...) logits, each run through its own line."""
+def apply_scalings(
+    scalings: list[PlattScaling], logits: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(m, ...) logits, each run scaled by its own scaling."""
     out = np.empty_like(logits)
-    for line, x, to in zip(lines, logits, out, strict=True):
-        np.multiply(x, line.slope, out=to)
-        to += line.intercept
+    for scaling, x, to in zip(scalings, logits, out, strict=True):
+        np.multiply(x, scaling.slope, out=to)
+        to += scaling.intercept
     return out

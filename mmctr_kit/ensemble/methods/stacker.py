@@ -1,9 +1,8 @@
 """The LightGBM stacker: shallow, few-leaved, monotone in each run's logit.
 
-It is boosted from most of the calibrated plain mean, so what it learns is a correction: with no
-signal in the correction it keeps the mean's order, and its scores tie no more than the mean's do.
-What is known of a row besides (its context) may be shown to the trees: they can then trust a run
-more where, say, histories are long.
+It is boosted from most of the calibrated plain mean, so it learns a correction: without signal in
+the correction it keeps the mean's order, and its scores tie no more than the mean's do. The trees
+may see a row's context too: they can then trust a run more if, say, the history is long.
 """
 
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.folds import held_out
 from mmctr_kit.ensemble.methods.average import WeightedMean
-from mmctr_kit.ensemble.methods.scale import Line
+from mmctr_kit.ensemble.methods.scale import PlattScaling
 
 MEAN_SHARE = 0.75
-"""How much of the mean's slope the trees start from. Being monotone they can only add: from all of
-it they cannot take back what the mean gives to a copy or a weak run, from less they rebuild in
+"""The share of the mean's slope that the trees start from. Monotone trees can only add: with all of
+it they cannot take back what the mean gives to a copy or a weak run; with less they rebuild in
 steps what was smooth."""
 
 ROUNDS = 100
@@ -27,18 +26,18 @@ DEPTH = 3
 LEARNING_RATE = 0.05
 MIN_LEAF_SHARE = 0.01
 FIT_ROWS = 500_000
-"""More rows than this add time and nothing to trees this small; whole users are drawn."""
+"""More rows only cost time with trees this small; whole users are drawn."""
 FIT_CELLS = 20_000_000
-"""Rows times runs: of very many runs fewer rows are fitted on, so that memory holds them."""
+"""Rows times runs: with very many runs, fewer rows are fitted on, so that they fit in memory."""
 ROWS_FOR_TWO_THREADS = 200_000
 """LightGBM's sums depend on its thread count: the data decides it, so the machine does not."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stacker:
-    """A fitted stacker: a line through the plain mean, plus the trees' sum, in logits."""
+    """A fitted stacker: the scaled plain mean plus the trees' sum, in logits."""
 
-    line: Line
+    line: PlattScaling
     booster: Any  # lightgbm.Booster, which has no types
 
     @classmethod
@@ -50,8 +49,8 @@ class Stacker:
         seed: int,
         context: NDArray[np.float32] | None = None,
     ) -> "Stacker":
-        """From OOF logits (m, rows) on one scale, labels (rows,) and users (rows,), and what is
-        known of the rows, (c, rows), in which the trees are not monotone."""
+        """Fit on OOF logits (m, rows) on one scale, labels and users (rows,), and, without
+        monotonicity, the rows' context (c, rows)."""
         import lightgbm
 
         most = min(FIT_ROWS, FIT_CELLS // len(logits))
@@ -60,7 +59,7 @@ class Stacker:
             logits, label = logits[:, inside], label[inside]
             context = None if context is None else context[:, inside]
         mean = WeightedMean.equal(len(logits)).apply(logits)
-        line = _shrunk(Line.fit(label, mean), float(mean.mean()))
+        line = _shrunk(PlattScaling.fit(label, mean), float(mean.mean()))
         columns = _columns(logits, context)
         data = lightgbm.Dataset(
             columns, label=label.astype(np.float32), init_score=line.apply(mean)
@@ -72,23 +71,23 @@ class Stacker:
     def apply(
         self, logits: NDArray[np.float64], context: NDArray[np.float32] | None = None
     ) -> NDArray[np.float64]:
-        """(rows,) logits from logits (m, rows), and from the context where it was fitted on one."""
+        """(rows,) logits from logits (m, rows), and the context if it was fitted on one."""
         mean = WeightedMean.equal(len(logits)).apply(logits)
         added = self.booster.predict(_columns(logits, context), raw_score=True, num_threads=2)
         out: NDArray[np.float64] = self.line.apply(mean) + added
         return out
 
 
-def _shrunk(line: Line, centre: float) -> Line:
-    """The same logit at ``centre``, `MEAN_SHARE` of the slope."""
+def _shrunk(line: PlattScaling, centre: float) -> PlattScaling:
+    """The scaling with `MEAN_SHARE` of the slope and an unchanged logit at ``centre``."""
     slope = MEAN_SHARE * line.slope
-    return Line(slope, line.intercept + (line.slope - slope) * centre)
+    return PlattScaling(slope, line.intercept + (line.slope - slope) * centre)
 
 
 def _columns(
     logits: NDArray[np.float64], context: NDArray[np.float32] | None
 ) -> NDArray[np.float64]:
-    """(rows, m + c), as LightGBM takes it."""
+    """(rows, m + c), the layout that LightGBM takes."""
     return logits.T if context is None else np.vstack([logits, context]).T
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.data.dataset import ChallengeData, expand_ranges
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.ragged import expand_ranges
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def contexts(data: ChallengeData, rows: NDArray[np.int64], max_history: int) -> 
     users, begin, end = longest_histories(data, rows)
     length = np.minimum(end - begin, max_history)
     place, owner = expand_ranges(end - length, length)
-    items = data.histories.items[place].astype(np.int64)
+    items = data.histories.values[place].astype(np.int64)
     return _distinct(users, owner, items, data.n_items)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.data.dataset import expand_ranges
+from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.items.similarity.contexts import Contexts
 
 _EXPAND = 1 << 23

@@ -1,100 +1,66 @@
-"""Every check of a submission by its fixed id, and the log that findings are written into."""
+"""The checks of ``submit --check``, in the order in which they are reported.
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import NamedTuple
+FAIL: the organisers' scorer might refuse or misread the file. WARN: it would be scored, but it
+looks like a mistake, or the task's rules may not allow it.
+"""
 
-from mmctr_kit.audit.findings import Finding, Level
+from functools import partial
 
+from mmctr_kit.audit.findings import CheckInfo, Level, catalogue
 
-class CheckInfo(NamedTuple):
-    """The worst level a check reaches, and what it looks at."""
+_warns = partial(CheckInfo, worst=Level.WARN)
 
-    worst: Level
-    meaning: str
-
-
-_FAIL, _WARN, _PASS = Level.FAIL, Level.WARN, Level.PASS
-
-CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
-    {
-        "file-readable": CheckInfo(_FAIL, "FILE is a regular, readable file of sane size"),
-        "zip-format": CheckInfo(_FAIL, "FILE is a zip whose directory can be read"),
-        "zip-extra-bytes": CheckInfo(_FAIL, "no bytes before the zip's start or after its end"),
-        "zip-members": CheckInfo(_FAIL, "the zip holds one member, and nothing beside it"),
-        "zip-name": CheckInfo(_FAIL, "the member is named prediction.csv and lies at the root"),
-        "zip-kind": CheckInfo(_FAIL, "the member is a regular file, no folder and no link"),
-        "zip-encryption": CheckInfo(_FAIL, "the member needs no password"),
-        "zip-method": CheckInfo(_FAIL, "the member is stored or deflated, what every reader opens"),
-        "zip-bomb": CheckInfo(_FAIL, "the member unpacks to a sane size"),
-        "zip-data": CheckInfo(_FAIL, "the member's headers, size and CRC agree with its bytes"),
-        "csv-encoding": CheckInfo(_FAIL, "UTF-8 text without a byte order mark or NUL bytes"),
-        "csv-line-ends": CheckInfo(_FAIL, "lines end in LF or CRLF, the same everywhere"),
-        "csv-separator": CheckInfo(_FAIL, "columns are separated by commas"),
-        "csv-quotes": CheckInfo(_FAIL, "no quotes around names or numbers"),
-        "csv-blank-lines": CheckInfo(_FAIL, "no blank lines"),
-        "csv-header": CheckInfo(_FAIL, "the first line is a header that starts with ID"),
-        "csv-columns": CheckInfo(_FAIL, "beside ID only task columns, each once, at least one"),
-        "csv-fields": CheckInfo(_FAIL, "every row has as many fields as the header"),
-        "row-count": CheckInfo(_FAIL, "one row for each row of the test set"),
-        "id-integer": CheckInfo(_FAIL, "every ID is written as a plain integer"),
-        "id-unique": CheckInfo(_FAIL, "no ID occurs twice"),
-        "id-complete": CheckInfo(_FAIL, "every ID of the test set is there, and no other"),
-        "id-order": CheckInfo(_FAIL, "IDs ascend"),
-        "score-missing": CheckInfo(_FAIL, "no value is empty or a word for 'missing'"),
-        "score-number": CheckInfo(_FAIL, "every value is a plain decimal number"),
-        "score-finite": CheckInfo(_FAIL, "no value is NaN or infinite"),
-        "score-range": CheckInfo(_FAIL, "every value lies in [0, 1]"),
-        "score-constant": CheckInfo(
-            _FAIL, "a column varies; a constant one beside it is a placeholder"
-        ),
-        "score-hard-labels": CheckInfo(_WARN, "scores, not labels: more than the values 0 and 1"),
-        "score-ties": CheckInfo(_WARN, "at most 1 % of the rows share their score with another"),
-        "score-identical": CheckInfo(_PASS, "two task columns that hold the same scores: a remark"),
-        "score-sorted": CheckInfo(_WARN, "scores do not rise or fall along the file"),
-        "rank-correlation": CheckInfo(
-            _WARN, "ranks agree with those of existing runs, along the whole file"
-        ),
-        "rows-aligned": CheckInfo(
-            _WARN, "scores still depend on the row's item: not shuffled, nor in part, nor reversed"
-        ),
-    }
+CHECKS = catalogue(
+    CheckInfo("file-readable", "FILE is a regular, readable file of plausible size"),
+    CheckInfo("zip-format", "FILE is a zip whose directory can be read"),
+    CheckInfo("zip-extra-bytes", "no bytes before the zip's start or after its end"),
+    CheckInfo("zip-members", "the zip holds one member and nothing else"),
+    CheckInfo("zip-name", "the member is named prediction.csv, at the root"),
+    CheckInfo("zip-kind", "the member is a regular file, not a folder or link"),
+    CheckInfo("zip-encryption", "the member needs no password"),
+    CheckInfo("zip-method", "the member is stored or deflated, which every reader opens"),
+    CheckInfo("zip-bomb", "the member unpacks to a plausible size"),
+    CheckInfo("zip-data", "the member's headers, size and CRC agree with its bytes"),
+    CheckInfo("csv-encoding", "UTF-8 text without a byte order mark or NUL bytes"),
+    CheckInfo("csv-line-ends", "lines end in LF or CRLF, the same everywhere"),
+    CheckInfo("csv-separator", "columns are separated by commas"),
+    CheckInfo("csv-quotes", "no quotes around names or numbers"),
+    CheckInfo("csv-blank-lines", "no blank lines"),
+    CheckInfo("csv-header", "the first line is a header that starts with ID"),
+    CheckInfo("csv-columns", "besides ID only task columns, each once, at least one"),
+    CheckInfo("csv-fields", "every row has as many fields as the header"),
+    CheckInfo("row-count", "one row for each row of the test set"),
+    CheckInfo("id-integer", "every ID is written as a plain integer"),
+    CheckInfo("id-unique", "no ID occurs twice"),
+    CheckInfo("id-complete", "every ID of the test set occurs, and no other"),
+    CheckInfo("id-order", "IDs ascend"),
+    CheckInfo("score-missing", "no value is empty or a word for 'missing'"),
+    CheckInfo("score-number", "every value is a plain decimal number"),
+    CheckInfo("score-finite", "no value is NaN or infinite"),
+    CheckInfo("score-range", "every value is in [0, 1]"),
+    CheckInfo("score-constant", "a column varies; other columns may be constant placeholders"),
+    _warns("score-hard-labels", "scores, not labels: more than the values 0 and 1"),
+    _warns("score-ties", "at most 1 % of the rows share their score with another"),
+    CheckInfo("score-identical", "says if two task columns hold the same scores", worst=Level.PASS),
+    _warns("score-sorted", "scores do not rise or fall along the file"),
+    _warns("rank-correlation", "ranks agree with those of existing runs, along the whole file"),
+    _warns(
+        "rows-aligned",
+        "scores follow the row's item: rows are not shuffled, even in part, and not reversed",
+    ),
 )
-"""id -> (worst level, meaning), in the order in which a report lists them."""
+"""What the organisers' scorer and plausibility say of a file."""
 
-_ORDER = (_PASS, _WARN, _FAIL)
-
-
-class Log:
-    """Collects findings; only ids of :data:`CHECKS`, at most at their worst level."""
-
-    def __init__(self) -> None:
-        self._findings: list[Finding] = []
-
-    def fail(self, check: str, what: str, todo: str) -> None:
-        self._add(check, Level.FAIL, what, todo)
-
-    def warn(self, check: str, what: str, todo: str) -> None:
-        self._add(check, Level.WARN, what, todo)
-
-    def passed(self, check: str, what: str) -> None:
-        """PASS, unless the check has already warned or failed."""
-        if check not in {f.id for f in self._findings}:
-            self._add(check, Level.PASS, what, "")
-
-    def findings(self) -> list[Finding]:
-        """All findings in the order of :data:`CHECKS`."""
-        order = list(CHECKS)
-        return sorted(self._findings, key=lambda f: order.index(f.id))
-
-    def _add(self, check: str, level: Level, what: str, todo: str) -> None:
-        registered = CHECKS[check].worst
-        if _ORDER.index(level) > _ORDER.index(registered):
-            raise ValueError(f"check {check} is registered as {registered} at worst")
-        self._findings.append(Finding(check, level, what, todo))
-
-
-def show(value: str | bytes, limit: int = 40) -> str:
-    """A quoted, single-line, printable rendering of something found in a file."""
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    return ascii(text if len(text) <= limit else text[: limit - 3] + "...")
+RULES = catalogue(
+    _warns("rule-task1-model", "Task1: the model is the official DIN; only dropout may differ"),
+    _warns("rule-task1-training", "Task1: of the training only the four named settings differ"),
+    _warns("rule-task1-blend", "Task1: one model, not a blend of several runs"),
+    _warns(
+        "rule-task2-embedding", "Task2: the item embedding is one of the four in item_emb.parquet"
+    ),
+    CheckInfo(
+        "rule-transductive", "says if a row's score depends on other rows of test", worst=Level.PASS
+    ),
+    _warns("rule-unchecked", "the recipe of every run behind the file can be checked"),
+)
+"""What the organisers' rules say of the run that a file is written from."""

@@ -1,10 +1,10 @@
-"""Does a relation between two scores hold along the whole file, or in a part of it only?
+"""Finds segments of a file in which a relation between two scores is lost.
 
 A file whose rows were moved, lost or shuffled in one part still agrees with a good run as a whole:
-half of it shuffled leaves a rank correlation of 0.5, which two honest models may well have. Seen
-part by part it can't be mistaken: of 2,400 pairs of honest runs on the demo's data and on ml-100k,
-which agree by -0.15 to 1, no part fell under the others by more than 3.4 standard errors. Measured
-with ``tests/studies/runs_agree.py``.
+half of it shuffled leaves a rank correlation of 0.5, which two valid models may well have. Part by
+part it shows clearly: of 2,400 pairs of valid runs on the demo's data and on ml-100k, which agree
+by -0.15 to 1, no part was below the others by more than 3.4 standard errors. Measured with
+``tests/studies/runs_agree.py``.
 """
 
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from mmctr_kit.metrics.ranks import midranks
 
 PARTS = 50
 PART_ROWS = 200
-"""Fewer parts where they would have fewer rows than this."""
+"""There are fewer parts if they would have fewer rows than this."""
 LEAST_PARTS = 5
-ERRORS = 5.0
-"""By so many standard errors a part must agree less than the upper quarter of the parts."""
+WEAK_Z = 5.0
+"""A weak part agrees less than the upper quarter of the parts, by this many standard errors."""
 ALIKE = 0.0005
-"""Ranks that differ by less than this share of the rows count as the same one."""
+"""Ranks that differ by less than this share of the rows count as equal."""
 SHARE_ALIKE = 0.05
-"""Of rows at the same rank, above what chance gives; and of rows that are not."""
+"""At least this share of the rows must have equal ranks, and at least this share must not."""
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """``elsewhere`` and ``here``: a rank correlation outside and inside the stretch that begins
-    with row ``first`` and ends with row ``last``; ``share`` of the file's rows lie outside."""
+class Segment:
+    """Rows ``first`` to ``last``, and a rank correlation inside (``here``) and outside
+    (``elsewhere``) of them; ``share`` of the file's rows are outside."""
 
     elsewhere: float
     here: float
@@ -41,7 +41,7 @@ class Stretch:
 def unit_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Ranks with mean 0 and length 1, whose products are rank correlations.
 
-    NaN throughout where the values are constant or one of them is NaN.
+    All NaN if the values are constant or one of them is NaN.
     """
     if np.isnan(values).any():
         return np.full(len(values), np.nan)
@@ -51,29 +51,30 @@ def unit_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return rank / length if length > 0 else np.full(len(rank), np.nan)
 
 
-def weak_stretch(
+def weak_segment(
     a: NDArray[np.float64], b: NDArray[np.float64], left: float = 0.5
-) -> Stretch | None:
-    """Where unit ranks a and b, (n,) in ID order, agree by less than ``left`` of what they do
-    elsewhere, beyond chance; None where they agree evenly or the rows are too few to tell."""
+) -> Segment | None:
+    """The segment where unit ranks a and b, (n,) in ID order, agree by less than ``left`` of their
+    agreement elsewhere, beyond chance; None if they agree evenly or there are too few rows."""
     edges = edges_of(len(a))
     if edges is None:
         return None
-    found = by_part(a, b, edges)
-    usual = float(np.quantile(found, 0.75))
+    correlation = by_part(a, b, edges)
+    usual = float(np.quantile(correlation, 0.75))
     error = 1 / np.sqrt(np.diff(edges))
-    weak = (found < left * usual) & (usual - found > ERRORS * error)
+    weak = (correlation < left * usual) & (usual - correlation > WEAK_Z * error)
     if not weak.any():
         return None
-    where = np.flatnonzero(weak)
-    first, last = int(edges[where[0]]), int(edges[where[-1] + 1]) - 1
+    parts = np.flatnonzero(weak)
+    first, last = int(edges[parts[0]]), int(edges[parts[-1] + 1]) - 1
     share = float(np.mean(~weak))
-    return Stretch(float(found[~weak].mean()), float(found[weak].mean()), first, last, share)
+    here, elsewhere = float(correlation[weak].mean()), float(correlation[~weak].mean())
+    return Segment(elsewhere, here, first, last, share)
 
 
-def same_but_for(a: NDArray[np.float64], b: NDArray[np.float64]) -> Stretch | None:
-    """Where unit ranks a and b, (n,), are the same in some rows and unrelated in the others: a
-    file made from a run, and scrambled in part. Those others need not lie side by side."""
+def same_but_for(a: NDArray[np.float64], b: NDArray[np.float64]) -> Segment | None:
+    """The rows where unit ranks a and b, (n,), are unrelated, if they are equal in the others: a
+    file made from a run and scrambled in part. The rows need not be consecutive."""
     n = len(a)
     unit = float(np.sqrt(12 / (n * (float(n) ** 2 - 1))))  # between neighbours without ties
     other = np.abs(a - b) > max(1.0, ALIKE * n) * unit
@@ -84,12 +85,12 @@ def same_but_for(a: NDArray[np.float64], b: NDArray[np.float64]) -> Stretch | No
     here = float(np.nan_to_num(x @ y))
     if here >= 0.5:
         return None
-    where = np.flatnonzero(other)
-    return Stretch(1.0, here, int(where[0]), int(where[-1]), 1 - rest)
+    rows = np.flatnonzero(other)
+    return Segment(1.0, here, int(rows[0]), int(rows[-1]), 1 - rest)
 
 
 def edges_of(n: int) -> NDArray[np.intp] | None:
-    """(parts + 1,) where the parts of ``n`` rows begin and end; None where these are too few."""
+    """(parts + 1,) positions where the parts of ``n`` rows begin and end; None if too few."""
     parts = min(PARTS, n // PART_ROWS)
     return np.linspace(0, n, parts + 1).astype(np.intp) if parts >= LEAST_PARTS else None
 
@@ -97,7 +98,7 @@ def edges_of(n: int) -> NDArray[np.intp] | None:
 def by_part(
     a: NDArray[np.float64], b: NDArray[np.float64], edges: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """(parts,) correlation of a and b within each part; 0 where one of them is constant there."""
+    """(parts,) correlation of a and b within each part; 0 if one of them is constant there."""
     rows = np.diff(edges)
 
     def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,14 +1,14 @@
-"""Checks of the rows as a whole: how many, and whether their IDs are the test set's."""
+"""Checks of the rows as a whole: how many there are, and whether IDs are the test set's."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.errors import plural
-from mmctr_kit.submission.checks.catalog import Log
-from mmctr_kit.submission.reading.table import Table
+from mmctr_kit.submission.reading.table import SubmissionTable
 
 
-def check_rows(table: Table, n_rows: int, log: Log) -> None:
+def check_rows(table: SubmissionTable, n_rows: int, log: Log) -> None:
     """Row count and IDs against a test set of ``n_rows`` rows with IDs 0 .. n_rows - 1."""
     if table.n_rows != n_rows:
         more = table.n_rows - n_rows
@@ -65,5 +65,5 @@ def _check_order(ids: NDArray[np.int64], lines: NDArray[np.int64], log: Log) -> 
             f"expected ascending IDs; {plural(len(falls), 'ID')} below the one before, first "
             f"{ids[row]} after {ids[row - 1]} in line {lines[row]:,}"
         )
-        log.fail("id-order", what, "sort rows by ID as a number, each with its own score")
+        log.fail("id-order", what, "sort rows by ID as a number, each with its score")
     log.passed("id-order", "ascending")

@@ -1,27 +1,27 @@
-"""Checks of the values: range, constant columns, labels, ties, equal and sorted columns."""
+"""Checks of the scores: range, constant columns, labels, ties, equal and sorted columns."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.errors import plural
 from mmctr_kit.metrics.auc import rank_correlation
-from mmctr_kit.submission.checks.catalog import Log
-from mmctr_kit.submission.reading.table import Table
+from mmctr_kit.submission.reading.table import SubmissionTable
 
 Columns = Mapping[str, NDArray[np.float64]]
 
 TIES_ALLOWED = 0.01
 MANY_ROWS = 1_000
-"""Below this number of rows chance can look like a pattern, so suspicions are not voiced."""
+"""Below this number of rows chance can look like a pattern, so nothing is suspected."""
 _SORTED = 0.95
 _SAMPLE = 5_000
 _ROUNDING = 1e-3
-"""What lies no further outside [0, 1] than this may have got there by rounding."""
+"""A value no further outside [0, 1] than this may be a rounding error."""
 
 
-def check_scores(table: Table, log: Log) -> None:
+def check_scores(table: SubmissionTable, log: Log) -> None:
     """All checks that need nothing but the table itself."""
     if not table.columns or not len(table.lines):
         return
@@ -38,7 +38,7 @@ def check_scores(table: Table, log: Log) -> None:
         _check_sorted(varying, log)
 
 
-def _check_range(table: Table, log: Log) -> None:
+def _check_range(table: SubmissionTable, log: Log) -> None:
     for name, column in table.columns.items():
         outside = np.flatnonzero((column < 0) | (column > 1))
         if len(outside):
@@ -53,7 +53,7 @@ def _check_range(table: Table, log: Log) -> None:
 
 
 def _figure(value: float) -> str:
-    """Six digits, or all of them where six hide on which side of 0 or 1 the value lies."""
+    """Six digits, or all of them if six hide on which side of 0 or 1 the value is."""
     short = f"{value:g}"
     hidden = any((float(short) > end) != (value > end) for end in (0.0, 1.0))
     hidden = hidden or any((float(short) < end) != (value < end) for end in (0.0, 1.0))
@@ -64,7 +64,7 @@ def _range_todo(column: NDArray[np.float64]) -> str:
     known = column[~np.isnan(column)]
     least, largest = float(known.min()), float(known.max())
     if least >= -_ROUNDING and largest <= 1 + _ROUNDING:
-        return "a rounding error? take what is under 0 as 0 and what is over 1 as 1"
+        return "a rounding error? clip values to [0, 1]"
     if least < 0 and largest > 1:
         return "these look like logits: write 1 / (1 + exp(-logit)) in float64"
     if largest <= 0:
@@ -73,7 +73,7 @@ def _range_todo(column: NDArray[np.float64]) -> str:
         return "if these are percent, divide by 100"
     if least >= 0 and (known == np.floor(known)).all():
         return "write probabilities; ranks may be divided by their number"
-    return "write probabilities; of other scores order counts alone: scale them into [0, 1]"
+    return "write probabilities, or scale the scores into [0, 1]: only their order counts"
 
 
 def _check_constant(columns: Columns, constant: set[str], log: Log) -> None:
@@ -83,7 +83,8 @@ def _check_constant(columns: Columns, constant: set[str], log: Log) -> None:
     elif constant:
         names = ", ".join(sorted(constant))
         log.passed("score-constant", f"{names} constant: taken as unused placeholders")
-    log.passed("score-constant", "every column varies")
+    else:
+        log.passed("score-constant", "every column varies")
 
 
 def _check_labels(varying: Columns, labels: set[str], log: Log) -> None:
@@ -94,7 +95,7 @@ def _check_labels(varying: Columns, labels: set[str], log: Log) -> None:
     log.passed("score-hard-labels", "none")
 
 
-_ALIKE = "rows that the model cannot tell apart, or a blend by few ranks or leaves"
+_ALIKE = "rows that the model cannot distinguish, or a blend with few ranks or leaves"
 
 
 def _check_ties(columns: Columns, log: Log) -> None:
@@ -108,7 +109,7 @@ def _check_ties(columns: Columns, log: Log) -> None:
             reason = _tie_reason(column, values) or _ALIKE
             todo = "keep logits in float64 to the end; write every digit"
             if reason == _ALIKE:
-                todo = "blend it with a run that tells them apart, or leave it so"
+                todo = "blend it with a run that distinguishes them, or leave it as it is"
             what = (
                 f"{name}: {share:.1%} of the rows share their score with another, "
                 f"{int(counts.max()):,} of them {common!r}; {reason}"
@@ -119,7 +120,7 @@ def _check_ties(columns: Columns, log: Log) -> None:
 
 
 def _tie_reason(column: NDArray[np.float64], values: NDArray[np.float64]) -> str | None:
-    """What in the scores' form made ties; None where nothing did."""
+    """How the scores' format made ties; None if it did not."""
     step = max(1, len(values) // _SAMPLE)
     sample = values[::step].tolist()
     digits = max(map(_digits, sample))
@@ -136,7 +137,7 @@ def _tie_reason(column: NDArray[np.float64], values: NDArray[np.float64]) -> str
 
 
 def _of_float32(values: list[float]) -> bool:
-    """Whether each value's text is the shortest of a float32. Of seven digits most texts are."""
+    """Whether each value's text is the shortest of a float32, as most texts of seven digits are."""
     return all(float(str(np.float32(v))) == v for v in values)
 
 
@@ -165,6 +166,6 @@ def _check_sorted(varying: Columns, log: Log) -> None:
         rho = rank_correlation(np.arange(len(sample), dtype=np.float64), sample)
         if abs(rho) > _SORTED:
             what = f"{name} {'rises' if rho > 0 else 'falls'} along the file (rank correlation "
-            todo = "the scores were sorted apart from their IDs: sort rows, not columns"
+            todo = "the scores were sorted without their IDs: sort rows, not columns"
             log.warn("score-sorted", f"{what}{rho:.3f} with ID)", todo)
     log.passed("score-sorted", "no column follows the ID")

@@ -1,4 +1,4 @@
-"""The container: from FILE to the bytes of its CSV, reading no more than a bound."""
+"""From FILE, a zip, to the bytes of its CSV, reading no more than a bound."""
 
 import io
 import stat
@@ -6,15 +6,16 @@ import struct
 import zipfile
 from pathlib import Path
 
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import SUBMISSION_MEMBER
 from mmctr_kit.errors import UsageError, plural
-from mmctr_kit.submission.checks.catalog import Log, show
+from mmctr_kit.submission.reading import show
 from mmctr_kit.submission.reading.zip_member import MAX_BYTES, read_member
 
 _MAX_DIRECTORY = 2**20
 _END = b"PK\x05\x06"
 _END_REACH = 22 + 65_535
-"""The end record lies this near the end: its own size and the longest comment."""
+"""The end record is this near the end: its size and the longest comment."""
 _MAGIC = (
     (b"\x1f\x8b", "a gzip file"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
@@ -37,9 +38,9 @@ _MAKE = f"zip it: zip -X -j NAME.zip {SUBMISSION_MEMBER}"
 
 
 def read_csv_bytes(path: Path, log: Log) -> bytes | None:
-    """The CSV inside FILE (or FILE itself where it is a bare CSV), None where it cannot be had.
+    """The CSV inside FILE (or FILE itself if it is a bare CSV), None if it cannot be read.
 
-    Raises UsageError where there is no FILE; all else is written to ``log``.
+    Raises UsageError if there is no FILE; everything else is written to ``log``.
     """
     raw = _read_file(path, log)
     if raw is None:
@@ -51,13 +52,13 @@ def read_csv_bytes(path: Path, log: Log) -> bytes | None:
     if raw[257:262] == b"ustar":
         kind = "a tar archive"
     bare = kind is None and b"\0" not in raw[:4096]
-    found = kind or ("a bare CSV or other text" if bare else "none of the formats known here")
+    actual = kind or ("a bare CSV or other text" if bare else "none of the formats known here")
     todo = f"write {SUBMISSION_MEMBER}, a header and a line for each row, and {_MAKE}"
     if bare:
         todo = _MAKE
     elif kind in _PACKED:
         todo = f"unpack it and {_MAKE}"
-    log.fail("zip-format", f"expected a zip; by its first bytes this is {found}", todo)
+    log.fail("zip-format", f"expected a zip; by its first bytes this is {actual}", todo)
     return raw if bare else None
 
 
@@ -67,8 +68,8 @@ def _read_file(path: Path, log: Log) -> bytes | None:
     except (OSError, ValueError) as e:
         raise UsageError(f"no submission file at '{path}'; expected the path of a .zip") from e
     if not stat.S_ISREG(status.st_mode):
-        found = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-        log.fail("file-readable", f"expected a zip file; found {found}", "give the zip's path")
+        actual = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+        log.fail("file-readable", f"expected a zip file; found {actual}", "give the zip's path")
         return None
     if not 0 < status.st_size <= MAX_BYTES:
         what = f"expected up to {MAX_BYTES:,} bytes; found {plural(status.st_size, 'byte')}"
@@ -110,7 +111,7 @@ def _unzip(raw: bytes, log: Log) -> bytes | None:
 
 
 def _directory_size(raw: bytes) -> int:
-    """The central directory's declared size in bytes; 0 where no end record is found."""
+    """The central directory's declared size in bytes; 0 if it has no end record."""
     end = raw.rfind(_END, 0, len(raw) - 18)
     if end < 0:
         return 0
@@ -136,7 +137,7 @@ def _check_edges(raw: bytes, infos: list[zipfile.ZipInfo], log: Log) -> None:
 
 
 def _check_members(infos: list[zipfile.ZipInfo], log: Log) -> zipfile.ZipInfo | None:
-    """Judges the list of members; returns the one that is probably meant."""
+    """Checks the list of members; returns the one that is probably meant."""
     names = [i.orig_filename for i in infos]
     if len(names) != 1:
         listed = ", ".join(show(n) for n in names[:4]) + (", ..." if len(names) > 4 else "")
@@ -170,7 +171,7 @@ def _base(name: str) -> str:
 
 
 def _check_place(info: zipfile.ZipInfo, log: Log) -> bool:
-    """Name and kind; False where the member has no data of its own."""
+    """Checks name and kind; False if the member has no data."""
     name = info.orig_filename
     if name != SUBMISSION_MEMBER:
         what = f"expected {SUBMISSION_MEMBER}; found {show(name)}{_name_fault(name)}"
@@ -178,8 +179,8 @@ def _check_place(info: zipfile.ZipInfo, log: Log) -> bool:
     log.passed("zip-name", SUBMISSION_MEMBER)
     kind = stat.S_IFMT(info.external_attr >> 16)
     if name.endswith(("/", "\\")) or kind not in (0, stat.S_IFREG):
-        found = "a link" if kind == stat.S_IFLNK else "a folder or a special file"
-        log.fail("zip-kind", f"expected a regular file; {show(name)} is {found}", _MAKE)
+        actual = "a link" if kind == stat.S_IFLNK else "a folder or a special file"
+        log.fail("zip-kind", f"expected a regular file; {show(name)} is {actual}", _MAKE)
         return False
     log.passed("zip-kind", "a regular file")
     return True

@@ -1,14 +1,15 @@
-"""One cell of the CSV: its value, or which kind of fault it is.
+"""Reads one cell of the CSV: its value, or what is wrong with it.
 
-A number is plain when every reader takes it for the same number: decimal digits, a point, an
+A number is plain if every reader takes it for the same number: decimal digits, a point, an
 exponent. What Python's ``float`` takes beyond that (``1_0``, ``Infinity``, spaces) is a fault.
 """
 
 import math
 import re
 
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.errors import plural
-from mmctr_kit.submission.checks.catalog import Log, show
+from mmctr_kit.submission.reading import show
 
 _PLAIN = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _INTEGER = re.compile(rb"-?\d{1,18}")
@@ -46,7 +47,7 @@ class CellFaults:
 
 
 def read_id(cell: bytes, line: int, faults: CellFaults) -> int | None:
-    """The ID, also where it can be guessed from a faulty cell; None where not."""
+    """The ID, even if it is guessed from a faulty cell; None if it cannot be."""
     if _INTEGER.fullmatch(cell):
         return int(cell)
     bare = cell.strip()
@@ -66,7 +67,7 @@ def read_id(cell: bytes, line: int, faults: CellFaults) -> int | None:
 
 
 def read_score(cell: bytes, column: str, line: int, faults: CellFaults) -> float:
-    """The number, also where a faulty cell leaves no doubt of it; NaN where it does."""
+    """The number, even from a faulty cell that leaves no doubt about it; else NaN."""
     if _PLAIN.fullmatch(cell):
         value = float(cell)
         if math.isinf(value):

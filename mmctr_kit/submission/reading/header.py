@@ -1,11 +1,12 @@
-"""The header line: which column is the ID, which ones are tasks, and what a wrong name meant."""
+"""Reads the header line: which column is the ID, which are tasks, what a wrong name means."""
 
 import html
 import re
 from dataclasses import dataclass
 
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import SUBMISSION_ID, Task
-from mmctr_kit.submission.checks.catalog import Log, show
+from mmctr_kit.submission.reading import show
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*|nan|NaN|inf|")
 _TASKS = {"task1": Task.TASK1, "task2": Task.TASK2, "task12": Task.BOTH}
@@ -16,10 +17,10 @@ _TODO = f"write the header {SUBMISSION_ID} and one or more of {_NAMES}, letter f
 
 @dataclass(frozen=True)
 class Header:
-    """Where to find what: column positions, 0-based.
+    """The columns' positions, 0-based.
 
-    ``scores`` maps a column's name to its position: the contract's name where that is what was
-    meant, ``column N`` (1-based) where the file has no header.
+    ``scores`` maps a column's name to its position: the contract's name if that is what was
+    meant, ``column N`` (1-based) if the file has no header.
     """
 
     width: int
@@ -29,7 +30,7 @@ class Header:
 
 
 def read_header(line: str, log: Log) -> Header:
-    """Judges the header ``line``; wrong names are reported, and read as what they mean."""
+    """Checks the header ``line``; wrong names are reported, and read as what they mean."""
     names = line.split(",")
     if all(_NUMBER.fullmatch(n) for n in names):
         what = f"expected a header; the first line is data: {show(line)}"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.errors import plural
-from mmctr_kit.submission.checks.catalog import Log
 from mmctr_kit.submission.reading.cells import CellFaults, read_id, read_score
 from mmctr_kit.submission.reading.header import Header
 from mmctr_kit.submission.reading.text import Text
@@ -21,12 +21,12 @@ _MAX_LINE = 4_096
 
 
 @dataclass(frozen=True)
-class Table:
+class SubmissionTable:
     """The rows as read. Row ``i`` of every array is line ``lines[i]`` of the file.
 
-    ``ids`` (rows,) int64, None where one could not be read; ``columns`` name -> (rows,) float64,
-    NaN where a value could not be read (reported by then) or is NaN; ``lines`` (rows,) int64;
-    ``n_rows`` the number of rows in the file, more than ``rows`` where reading was cut off.
+    ``ids`` (rows,) int64, None if one could not be read; ``columns`` name -> (rows,) float64,
+    NaN if a value could not be read (it is reported) or is NaN; ``lines`` (rows,) int64;
+    ``n_rows`` the number of rows in the file, more than ``rows`` if reading was cut off.
     """
 
     ids: NDArray[np.int64] | None
@@ -35,7 +35,7 @@ class Table:
     n_rows: int
 
 
-def read_table(text: Text, header: Header, log: Log, max_rows: int) -> Table:
+def read_table(text: Text, header: Header, log: Log, max_rows: int) -> SubmissionTable:
     """The table under ``header``; a faulty one is diagnosed up to ``max_rows`` lines."""
     rows, first = text.rows, text.first_line
     if header.is_data:
@@ -55,8 +55,8 @@ def read_table(text: Text, header: Header, log: Log, max_rows: int) -> Table:
     return table
 
 
-def _read_fast(rows: bytes, first: int, header: Header) -> Table | None:
-    """The table where all is plain; None says nothing more than: look carefully."""
+def _read_fast(rows: bytes, first: int, header: Header) -> SubmissionTable | None:
+    """The table if every cell is plain; None means that the careful reader must look."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -85,19 +85,21 @@ def _read_fast(rows: bytes, first: int, header: Header) -> Table | None:
         return None
     n = read.num_rows
     ids = None if header.id_at is None else column(header.id_at).astype(np.int64)
-    return Table(ids, columns, np.arange(first, first + n, dtype=np.int64), n)
+    return SubmissionTable(ids, columns, np.arange(first, first + n, dtype=np.int64), n)
 
 
-def _read_carefully(rows: bytes, first: int, header: Header, log: Log, max_rows: int) -> Table:
+def _read_carefully(
+    rows: bytes, first: int, header: Header, log: Log, max_rows: int
+) -> SubmissionTable:
     split = rows.split(b"\n", max_rows)
     rest = split.pop()
-    kept = [(first + i, line) for i, line in enumerate(split) if line.strip()]
+    numbered = [(first + i, line) for i, line in enumerate(split) if line.strip()]
     faults = CellFaults()
     ragged: list[tuple[int, bytes]] = []
-    ids = np.zeros(len(kept), np.int64)
+    ids = np.zeros(len(numbered), np.int64)
     readable = header.id_at is not None
-    columns = {name: np.full(len(kept), np.nan) for name in header.scores}
-    for row, (number, line) in enumerate(kept):
+    columns = {name: np.full(len(numbered), np.nan) for name in header.scores}
+    for row, (number, line) in enumerate(numbered):
         cells = line.split(b",") if len(line) <= _MAX_LINE else []
         if header.id_at is not None and header.id_at < len(cells):
             value = read_id(cells[header.id_at], number, faults)
@@ -113,16 +115,18 @@ def _read_carefully(rows: bytes, first: int, header: Header, log: Log, max_rows:
     if ragged:
         _report_ragged(ragged, header.width, log)
     faults.report(log)
-    lines = np.array([number for number, _ in kept], np.int64)
-    return Table(ids if readable else None, columns, lines, len(kept) + rest.count(b"\n"))
+    lines = np.array([number for number, _ in numbered], np.int64)
+    return SubmissionTable(
+        ids if readable else None, columns, lines, len(numbered) + rest.count(b"\n")
+    )
 
 
 def _report_ragged(ragged: list[tuple[int, bytes]], width: int, log: Log) -> None:
     number, line = ragged[0]
     if len(line) > _MAX_LINE:
-        found = f"line {number:,} has {len(line):,} bytes"
+        first = f"line {number:,} has {len(line):,} bytes"
     else:
-        found = f"line {number:,} has {line.count(b',') + 1}"
+        first = f"line {number:,} has {line.count(b',') + 1}"
     todo = "write every row with the header's columns"
     if line.count(b",") + 1 < width:
         todo += "; a cut-off last row means an unfinished write"
@@ -130,5 +134,5 @@ def _report_ragged(ragged: list[tuple[int, bytes]], width: int, log: Log) -> Non
         todo = "remove the comma at the end of the lines"
     elif line.count(b",") == 2 * (width - 1) and b"." not in line:
         todo = "write decimal points, not decimal commas"
-    what = f"expected {width} fields in every row; {plural(len(ragged), 'row')} without, {found}"
+    what = f"expected {width} fields in every row; {plural(len(ragged), 'row')} without, {first}"
     log.fail("csv-fields", what, todo)

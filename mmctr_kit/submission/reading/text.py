@@ -1,16 +1,17 @@
 """From the CSV's bytes to clean lines: encoding, line ends, separator, quotes, blank lines.
 
-Each fault is reported and then mended, so that the checks of the values still have something to
-read: one look at a file should tell all that is wrong with it.
+Each fault is reported and then repaired, so that the checks of the values can still run: one look
+at a file should show everything that is wrong with it.
 """
 
 import re
 from dataclasses import dataclass
 from itertools import islice
 
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import SUBMISSION_ID
 from mmctr_kit.errors import plural
-from mmctr_kit.submission.checks.catalog import Log, show
+from mmctr_kit.submission.reading import show
 
 _QUOTED = re.compile(rb'(?<![^,\n])"([^",\n]*)"(?![^,\n])')
 _BLANK = re.compile(rb"^[ \t]*\n", re.MULTILINE)
@@ -34,7 +35,7 @@ class Text:
 
 
 def read_text(raw: bytes, log: Log) -> Text | None:
-    """The text of the CSV ``raw``; None where there is none to read."""
+    """The text of the CSV ``raw``; None if it is not readable text."""
     decoded = _encoding(raw, log)
     if decoded is None:
         return None
@@ -169,7 +170,7 @@ def _separator(header: bytes, rows: bytes, log: Log) -> tuple[bytes, bytes]:
 
 
 def _quotes(header: bytes, rows: bytes, log: Log) -> tuple[bytes, bytes]:
-    found = header.count(b'"') + rows.count(b'"')
+    quotes = header.count(b'"') + rows.count(b'"')
     header, rows = _QUOTED.sub(rb"\1", header), _QUOTED.sub(rb"\1", rows)
     left = header.count(b'"') + rows.count(b'"')
     todo = "write numbers and names without quotes (pandas: quoting=csv.QUOTE_NONE)"
@@ -180,5 +181,5 @@ def _quotes(header: bytes, rows: bytes, log: Log) -> tuple[bytes, bytes]:
         log.fail("csv-quotes", what, todo)
         header, rows = header.replace(b'"', b""), rows.replace(b'"', b"")
     else:
-        log.warn("csv-quotes", f"{plural(found // 2, 'field')} in quotes", todo)
+        log.warn("csv-quotes", f"{plural(quotes // 2, 'field')} in quotes", todo)
     return header, rows

@@ -1,28 +1,28 @@
-"""One zip member's bytes, read from its own header and data within a bound.
+"""Reads one zip member from its local header and data, within a bound.
 
 :mod:`zipfile` stops silently at the size that the directory declares, so it would not notice
-headers that lie; here the data itself is followed to its end, and every promise is compared.
+wrong headers; here the data is followed to its end, and compared with every header.
 """
 
 import struct
 import zipfile
 import zlib
 
-from mmctr_kit.submission.checks.catalog import Log
+from mmctr_kit.audit.findings import Log
 
 MAX_BYTES = 256 * 2**20
 """Neither FILE nor what it unpacks to is read beyond this. A full-size file of three
 columns has about 25 MB."""
 
 _MAX_RATIO = 100
-"""IDs alone keep a real submission under 20:1, even with every score column constant."""
+"""IDs keep a real submission under 20:1, even with every score column constant."""
 _RATIO_FREE = 2**20
 
 _AGAIN = "write or upload it again; `unzip -t FILE` shows whether it is whole"
 
 
 def read_member(raw: bytes, info: zipfile.ZipInfo, log: Log) -> bytes | None:
-    """The member ``info`` of the zip ``raw``, unpacked; None (and a FAIL) where it is broken."""
+    """The member ``info`` of the zip ``raw``, unpacked; None (and a FAIL) if it is broken."""
     if not _readable(info, log):
         return None
     packed, fault = _packed(raw, info)
@@ -63,12 +63,12 @@ def _readable(info: zipfile.ZipInfo, log: Log) -> bool:
 
 
 def _packed(raw: bytes, info: zipfile.ZipInfo) -> tuple[bytes, str]:
-    """The member's compressed bytes, and what is wrong with its own header ('' if nothing)."""
+    """The member's compressed bytes, and what is wrong with its local header ('' if nothing)."""
     at = info.header_offset
     if at < 0 or at + 30 > len(raw) or raw[at : at + 4] != b"PK\x03\x04":
         return b"", "the zip's directory points to where no member starts"
     flags, method, packed, size, name_len, extra_len = struct.unpack_from("<HH8xIIHH", raw, at + 6)
-    differ = "the member's own header and the zip's directory differ in its "
+    differ = "the member's header and the zip's directory differ in its "
     encoding = "utf-8" if info.flag_bits & 0x800 else "cp437"
     if raw[at + 30 : at + 30 + name_len] != info.orig_filename.encode(encoding, "replace"):
         return b"", differ + "name"
@@ -76,7 +76,7 @@ def _packed(raw: bytes, info: zipfile.ZipInfo) -> tuple[bytes, str]:
         return b"", differ + "method"
     pairs = ((packed, info.compress_size), (size, info.file_size))
     # sizes come after the data with flag 8, and in the extra field with zip64
-    if not flags & 0x8 and any(own not in (told, 0xFFFFFFFF) for own, told in pairs):
+    if not flags & 0x8 and any(size not in (listed, 0xFFFFFFFF) for size, listed in pairs):
         return b"", differ + "sizes"
     start = at + 30 + name_len + extra_len
     data = raw[start : start + info.compress_size]
@@ -106,6 +106,6 @@ def _inflate(packed: bytes, log: Log) -> bytes | None:
     return out
 
 
-def _bomb(found: str, log: Log) -> None:
-    what = f"expected up to {MAX_BYTES:,} bytes and {_MAX_RATIO}:1; the member {found}"
+def _bomb(problem: str, log: Log) -> None:
+    what = f"expected up to {MAX_BYTES:,} bytes and {_MAX_RATIO}:1; the member {problem}"
     log.fail("zip-bomb", what, "write the submission again; do not unpack this file")

@@ -103,7 +103,7 @@ def to_device(data: ChallengeData, device: torch.device, max_history: int) -> De
     """Copy the rows and histories to the device, once; without signals."""
     users = np.unique(data.train.user_id)
     rows = {s: _to_rows(data.examples(s, max_history), None, users, device) for s in SPLITS}
-    return DeviceData(users, len(users), rows, tensor(data.histories.items, device))
+    return DeviceData(users, len(users), rows, tensor(data.histories.values, device))
 
 
 def with_raw_users(device_data: DeviceData, data: ChallengeData, n_users: int) -> DeviceData:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.data.dataset import ChallengeData, Examples, expand_ranges
+from mmctr_kit.data.dataset import ChallengeData, Examples
+from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.items.signals import pool
 
 Columns = dict[str, NDArray[np.float32]]
@@ -33,7 +34,7 @@ class Packed:
     @classmethod
     def of(cls, data: ChallengeData, examples: Examples, half_life: float) -> "Packed":
         place, row = expand_ranges(examples.begin, examples.lengths)
-        item = data.histories.items[place].astype(np.int64)
+        item = data.histories.values[place].astype(np.int64)
         return cls(examples, item, row, examples.end[row] - 1 - place, half_life)
 
     @property

@@ -1,38 +1,39 @@
-import pytest
+"""mmctr_kit.submission.checks.catalog: the checks that a file and a run are put to."""
 
+import ast
+from pathlib import Path
+
+import mmctr_kit.submission
 from mmctr_kit.audit.findings import Level
-from mmctr_kit.submission.checks.catalog import CHECKS, Log, show
+from mmctr_kit.submission.checks.catalog import CHECKS, RULES
+
+SOURCES = list(Path(mmctr_kit.submission.__file__).parent.rglob("*.py"))
 
 
-def test_findings_come_in_the_catalogs_order_and_pass_only_where_nothing_was_found() -> None:
-    log = Log()
-    log.passed("score-ties", "fine")
-    log.fail("zip-format", "no zip", "zip it")
-    log.warn("csv-quotes", "quotes", "remove")
-    log.passed("csv-quotes", "none")
-    assert [(f.id, f.level) for f in log.findings()] == [
-        ("zip-format", Level.FAIL),
-        ("csv-quotes", Level.WARN),
-        ("score-ties", Level.PASS),
+def test_ids_are_kebab_case_and_promises_one_line() -> None:
+    for check in (*CHECKS.values(), *RULES.values()):
+        assert check.id.replace("-", "").replace("1", "").replace("2", "").isalpha()
+        assert 0 < len(check.promise) <= 90
+        assert check.promise.isprintable()
+    assert not CHECKS.keys() & RULES.keys()
+
+
+def test_rules_never_fail_a_file() -> None:
+    assert Level.FAIL not in {rule.worst for rule in RULES.values()}
+
+
+def test_every_check_of_the_catalogue_is_written_somewhere_and_no_other() -> None:
+    trees = [ast.parse(p.read_text()) for p in SOURCES if p.name != "catalog.py"]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    texts = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    assert {*CHECKS, *RULES} <= texts
+    calls = [
+        n
+        for n in nodes
+        if isinstance(n, ast.Call)
+        and isinstance(n.func, ast.Attribute)
+        and n.func.attr in ("fail", "warn", "passed")
     ]
-
-
-def test_an_unregistered_check_or_a_level_beyond_its_worst_is_a_bug() -> None:
-    with pytest.raises(ValueError, match="WARN at worst"):
-        Log().fail("score-ties", "", "")
-    with pytest.raises(ValueError, match="PASS at worst"):
-        Log().warn("score-identical", "", "")
-    with pytest.raises(KeyError):
-        Log().warn("no-such-check", "", "")
-
-
-def test_ids_are_kebab_case_and_meanings_one_line() -> None:
-    assert all(c.replace("-", "").isalpha() and c == c.lower() for c in CHECKS)
-    assert all(
-        0 < len(info.meaning) <= 80 and info.meaning.isprintable() for info in CHECKS.values()
-    )
-
-
-def test_what_a_file_holds_is_shown_in_one_printable_line() -> None:
-    assert show(b"a\n\x1b[31m\xff") == r"'a\n\x1b[31m\ufffd'"
-    assert show("x" * 99) == "'" + "x" * 37 + "...'"
+    named = {c.args[0].value for c in calls if isinstance(c.args[0], ast.Constant)}
+    assert len(calls) > 80
+    assert named <= {*CHECKS, *RULES}

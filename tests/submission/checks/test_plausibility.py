@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from mmctr_kit.audit.findings import Level
-from mmctr_kit.submission.checks import plausibility as agreement
-from mmctr_kit.submission.checks.catalog import Log
+from mmctr_kit.audit.findings import Level, Log
+from mmctr_kit.submission.checks import plausibility
+from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.checks.local_agreement import unit_ranks
 from mmctr_kit.submission.checks.plausibility import (
-    Groups,
+    ItemGroups,
     Reference,
     TestRows,
     check_alignment,
@@ -27,7 +27,7 @@ POPULARITY = np.bincount(ITEM, minlength=300)[ITEM].astype(float)
 
 
 def item_z(score: np.ndarray, item: np.ndarray) -> float:
-    return agreement.item_z(unit_ranks(score), Groups.of(item))
+    return plausibility.item_z(unit_ranks(score), ItemGroups.of(item))
 
 
 @settings(max_examples=100, deadline=None)
@@ -68,7 +68,7 @@ def test_rank_z_is_standard_normal_for_unrelated_scores() -> None:
 def said(
     column: np.ndarray, test: TestRows | None = None, references: tuple[Reference, ...] = ()
 ) -> list[tuple[str, Level, str]]:
-    log, columns = Log(), {"Task1": unit_ranks(column)}
+    log, columns = Log(CHECKS), {"Task1": unit_ranks(column)}
     check_references(columns, references, log, test)
     if test is not None:
         check_alignment(columns, test, references, log)

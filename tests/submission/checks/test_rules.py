@@ -6,18 +6,25 @@ from typing import Any, Literal
 
 import pytest
 
-from mmctr_kit.audit.findings import Finding, Level
+from mmctr_kit.audit.findings import Finding, Level, Log
 from mmctr_kit.data.contract import Task
 from mmctr_kit.files import write_json, write_whole
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.writer import begin_run
-from mmctr_kit.submission.checks.rules import RULES, TASK1_MAY_DIFFER, rule_findings, run_findings
+from mmctr_kit.submission.checks.catalog import RULES
+from mmctr_kit.submission.checks.rules import TASK1_MAY_DIFFER, check_recipe, run_findings
 
 
 def resolved(name: str = "din_official", *settings: str) -> dict[str, Any]:
     return load_recipe(name, settings).resolved()
+
+
+def rule_findings(recipe: dict[str, Any], task: Task, run: str = "the run") -> list[Finding]:
+    log = Log(RULES)
+    check_recipe(recipe, task, run, log)
+    return log.findings()
 
 
 def warned(findings: Sequence[Finding]) -> dict[str, str]:

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from mmctr_kit.audit.findings import Finding, Level
-from mmctr_kit.submission.checks.catalog import Log
+from mmctr_kit.audit.findings import Finding, Level, Log
+from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.checks.scores import check_scores
-from mmctr_kit.submission.reading.table import Table
+from mmctr_kit.submission.reading.table import SubmissionTable
 
 N = 4_000
 LOGIT = np.random.default_rng(0).normal(size=N) * 3
@@ -13,8 +13,8 @@ SCORE = 1 / (1 + np.exp(-LOGIT))
 
 def check(**columns: np.ndarray) -> dict[str, Finding]:
     n = len(next(iter(columns.values())))
-    log = Log()
-    check_scores(Table(None, columns, np.arange(2, 2 + n), n), log)
+    log = Log(CHECKS)
+    check_scores(SubmissionTable(None, columns, np.arange(2, 2 + n), n), log)
     return {f.id: f for f in log.findings()}
 
 
@@ -34,8 +34,8 @@ def test_probabilities_raise_no_doubt() -> None:
         (SCORE * 100, "percent"),
         (np.argsort(SCORE).astype(float), "ranks"),
         (SCORE * (1 + 1e-7) / SCORE.max(), "a rounding error?"),
-        (SCORE - 0.3, "scale them into [0, 1]"),
-        (SCORE + 0.2, "scale them into [0, 1]"),
+        (SCORE - 0.3, "scale the scores into [0, 1]"),
+        (SCORE + 0.2, "scale the scores into [0, 1]"),
     ],
 )
 def test_values_outside_0_to_1_fail_with_what_they_look_like(
@@ -62,7 +62,7 @@ def test_a_value_just_outside_is_shown_with_the_digits_that_tell(value: float) -
     column[0] = value
     found = check(Task1=column)["score-range"]
     assert f"first {value!r} in line 2" in found.what
-    assert found.todo == "a rounding error? take what is under 0 as 0 and what is over 1 as 1"
+    assert found.todo == "a rounding error? clip values to [0, 1]"
 
 
 def test_a_constant_column_is_a_placeholder_only_beside_one_that_varies() -> None:
@@ -90,7 +90,7 @@ def test_a_constant_column_is_a_placeholder_only_beside_one_that_varies() -> Non
             np.array([float(f"{v:.6e}") for v in np.tile(SCORE[:100], 40)]),
             "no score has more than 7 digits: rounded when written",
         ),
-        (np.tile(SCORE[:100], 40), "the model cannot tell apart"),
+        (np.tile(SCORE[:100], 40), "the model cannot distinguish"),
     ],
 )
 def test_tied_scores_are_a_doubt_with_its_reason(column: np.ndarray, why: str) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mmctr_kit.audit.findings import Level
-from mmctr_kit.submission.checks.catalog import Log
+from mmctr_kit.audit.findings import Level, Log
+from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.reading import archive
 from mmctr_kit.submission.reading.archive import read_csv_bytes
 
@@ -22,7 +22,7 @@ def packed(*members: tuple[str, bytes]) -> bytes:
 
 def read(tmp_path: Path, raw: bytes) -> tuple[bytes | None, dict[str, str]]:
     (tmp_path / "s.zip").write_bytes(raw)
-    log = Log()
+    log = Log(CHECKS)
     content = read_csv_bytes(tmp_path / "s.zip", log)
     return content, {f.id: f.what for f in log.findings() if f.level is not Level.PASS}
 
@@ -116,7 +116,7 @@ def test_a_file_beyond_the_bound_or_no_regular_file_is_not_read(
     assert content is None
     assert found == {"file-readable": "expected up to 10 bytes; found 13 bytes"}
     os.mkfifo(tmp_path / "pipe")
-    log = Log()
+    log = Log(CHECKS)
     assert read_csv_bytes(tmp_path / "pipe", log) is None
     assert [f.id for f in log.findings()] == ["file-readable"]
 
@@ -130,7 +130,7 @@ def test_a_file_beyond_the_bound_or_no_regular_file_is_not_read(
     ],
 )
 def test_what_is_no_zip_is_told_how_to_become_one(tmp_path: Path, raw: bytes, todo: str) -> None:
-    log = Log()
+    log = Log(CHECKS)
     (tmp_path / "x").write_bytes(raw)
     read_csv_bytes(tmp_path / "x", log)
     found = next(f for f in log.findings() if f.id == "zip-format")

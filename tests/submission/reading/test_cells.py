@@ -2,13 +2,13 @@ import math
 
 import pytest
 
-from mmctr_kit.audit.findings import Finding
-from mmctr_kit.submission.checks.catalog import Log
+from mmctr_kit.audit.findings import Finding, Log
+from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.reading.cells import CellFaults, read_id, read_score
 
 
 def said(faults: CellFaults) -> list[Finding]:
-    log = Log()
+    log = Log(CHECKS)
     faults.report(log)
     return log.findings()
 

@@ -1,12 +1,12 @@
 import pytest
 
-from mmctr_kit.audit.findings import Level
-from mmctr_kit.submission.checks.catalog import Log
+from mmctr_kit.audit.findings import Level, Log
+from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.reading.header import Header, read_header
 
 
 def read(line: str) -> tuple[Header, list[tuple[str, str]]]:
-    log = Log()
+    log = Log(CHECKS)
     header = read_header(line, log)
     return header, [(f.id, f.what) for f in log.findings() if f.level is not Level.PASS]
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmctr_kit.audit.findings import Level
-from mmctr_kit.submission.checks.catalog import Log
+from mmctr_kit.audit.findings import Level, Log
+from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.reading import table as module
 from mmctr_kit.submission.reading.header import Header
-from mmctr_kit.submission.reading.table import Table, read_table
+from mmctr_kit.submission.reading.table import SubmissionTable, read_table
 from mmctr_kit.submission.reading.text import Text
 
 HEADER = Header(3, 0, {"Task1": 1, "Task2": 2}, False)
@@ -18,8 +18,8 @@ HEADER = Header(3, 0, {"Task1": 1, "Task2": 2}, False)
 
 def read(
     rows: bytes, header: Header = HEADER, blanks: bool = False, most: int = 99
-) -> tuple[Table, list[tuple[str, str]]]:
-    log = Log()
+) -> tuple[SubmissionTable, list[tuple[str, str]]]:
+    log = Log(CHECKS)
     table = read_table(Text("1,1,1", rows, 2, blanks), header, log, most)
     return table, [(f.id, f.what) for f in log.findings() if f.level is not Level.PASS]
 
@@ -57,7 +57,7 @@ def test_the_fast_reader_takes_nothing_that_the_careful_one_refuses_or_reads_oth
     fast = module._read_fast(text, 2, HEADER)
     if fast is None:
         return
-    log = Log()
+    log = Log(CHECKS)
     careful = module._read_carefully(text, 2, HEADER, log, 99)
     too_long = any(len(r[0].lstrip("-")) > 18 for r in rows)  # an int64 has up to 19 digits
     assert too_long or not log.findings()
@@ -95,7 +95,7 @@ def test_blank_lines_are_skipped_and_numbers_kept() -> None:
 def test_a_row_of_another_width_is_named_and_the_rest_read(
     row: bytes, said: str, todo: str
 ) -> None:
-    log = Log()
+    log = Log(CHECKS)
     table = read_table(Text("", b"0,0.5,1\n" + row + b"\n2,1,1\n", 2, False), HEADER, log, 99)
     (finding,) = (f for f in log.findings() if f.level is Level.FAIL and f.id == "csv-fields")
     assert finding.what == f"expected 3 fields in every row; 1 row without, {said}"

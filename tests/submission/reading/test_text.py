@@ -1,12 +1,12 @@
 import pytest
 
-from mmctr_kit.audit.findings import Level
-from mmctr_kit.submission.checks.catalog import Log
+from mmctr_kit.audit.findings import Level, Log
+from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.reading.text import Text, read_text
 
 
 def read(raw: bytes) -> tuple[Text | None, dict[str, str]]:
-    log = Log()
+    log = Log(CHECKS)
     text = read_text(raw, log)
     return text, {f.id: f.what for f in log.findings() if f.level is not Level.PASS}
 

@@ -6,8 +6,8 @@ import zlib
 
 import pytest
 
-from mmctr_kit.audit.findings import Level
-from mmctr_kit.submission.checks.catalog import Log
+from mmctr_kit.audit.findings import Level, Log
+from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.reading import zip_member as member
 from mmctr_kit.submission.reading.zip_member import read_member
 
@@ -22,7 +22,7 @@ def packed(method: int = zipfile.ZIP_DEFLATED) -> tuple[bytes, zipfile.ZipInfo]:
 
 
 def read(raw: bytes, info: zipfile.ZipInfo) -> tuple[bytes | None, dict[str, str]]:
-    log = Log()
+    log = Log(CHECKS)
     content = read_member(raw, info, log)
     return content, {f.id: f.what for f in log.findings() if f.level is Level.FAIL}
 

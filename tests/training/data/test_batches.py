@@ -33,7 +33,7 @@ def test_a_batch_holds_each_rows_most_recent_items_oldest_first(
     batch = make_batch(device_data, split, torch.from_numpy(index), everyone)
     for i, row in enumerate(index):
         h = rows.history[row]
-        expected = histories.items[histories.offsets[h] : histories.offsets[h + 1]][-most:]
+        expected = histories.values[histories.offsets[h] : histories.offsets[h + 1]][-most:]
         begin, end = int(batch.offsets[i]), int(batch.offsets[i + 1])
         assert batch.history[begin:end].tolist() == expected.tolist()
         assert (batch.row[begin:end] == i).all()

@@ -1,0 +1,261 @@
+"""Plans of training: every refusal comes before the first epoch, and a plan can be shown alone."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmctr_kit.api.preflight import (
+    AnyPath,
+    Settings,
+    as_recipe,
+    load_to_train,
+    output_path,
+    warn_of_missing,
+)
+from mmctr_kit.api.progress import (
+    AblationProgress,
+    CvProgress,
+    Listener,
+    ProgressEvent,
+    StudyProgress,
+)
+from mmctr_kit.api.results import AblationResult, StudyResult
+from mmctr_kit.errors import UsageError, plural
+
+if TYPE_CHECKING:
+    from mmctr_kit.ablation.variants import Ablation
+    from mmctr_kit.cv.plan import Plan
+    from mmctr_kit.data.dataset import ChallengeData
+    from mmctr_kit.recipe import Recipe
+    from mmctr_kit.runs.run import Run
+    from mmctr_kit.tuning.study import StudyPlan
+
+
+@dataclass(frozen=True)
+class Options:
+    """What cross-validation, tuning and ablation share: see :func:`cross_validate`."""
+
+    name: str | None
+    settings: Settings
+    device: str
+    jobs: int | None
+    force: bool
+    runs: AnyPath
+
+    def name_of(self, recipe: "Recipe") -> str:
+        return recipe.name if self.name is None else self.name
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that can begin. ``plan`` is None if the run is finished and no plan was asked for."""
+
+    path: Path
+    plan: "Plan | None"
+    finished: bool
+    force: bool
+    load_seconds: float
+
+    def run(self, listen: Listener) -> "Run":
+        """Train what is not finished yet; the finished run."""
+        from mmctr_kit.runs.run import Run
+
+        done = None
+        if self.plan is not None:
+            from mmctr_kit.cv.run import run_cv
+
+            progress = CvProgress(self.plan, self.path.name, listen)
+            done = run_cv(self.plan, self.path, self.force, progress, progress.resume)
+        if done is None:
+            text = f"{self.path} is finished already; nothing to do (--force trains it again)"
+            listen(ProgressEvent("finished", text))
+        return done or Run(self.path)
+
+
+def plan_runs(
+    recipes: "Sequence[str | Path | Recipe]",
+    data: "str | Path | ChallengeData",
+    options: Options,
+    listen: Listener,
+    *,
+    plan_finished: bool = False,
+) -> list[PlannedRun]:
+    """Check that every recipe can be trained on the data, and plan its run.
+
+    All are checked first: a refusal must not come after hours of the run before it.
+    ``plan_finished``: make a plan for finished runs too, to show it.
+    """
+    from mmctr_kit.runs.conflict import require_free
+
+    if options.name is not None and len(recipes) > 1:
+        raise UsageError("--name goes with one recipe; several runs take their recipes' names")
+    loaded = [as_recipe(recipe, options.settings) for recipe in recipes]
+    names = [options.name_of(recipe) for recipe in loaded]
+    for each in names:
+        if names.count(each) > 1:
+            raise UsageError(
+                f"two recipes share the name {each}: run them separately with different --name"
+            )
+    paths = [output_path(options.runs, each, data, options.device) for each in names]
+    for path, recipe in zip(paths, loaded, strict=True):
+        require_free(path, {"kind": "cv"}, options.force, recipe.to_yaml())
+    from mmctr_kit.cv.plan import check_run, plan_cv
+    from mmctr_kit.items.features import ItemFeatures
+
+    began = time.perf_counter()
+    content = load_to_train(data, listen)
+    seconds = time.perf_counter() - began
+    features = [ItemFeatures.derive(recipe, content) for recipe in loaded]
+    for each, recipe, items in zip(names, loaded, features, strict=True):
+        warn_of_missing(each, recipe, items, listen)
+    planned, resolved = [], ""
+    finished = [
+        check_run(recipe, content, items, path, options.force)
+        for recipe, items, path in zip(loaded, features, paths, strict=True)
+    ]
+    for recipe, items, path, done in zip(loaded, features, paths, finished, strict=True):
+        plan = None
+        if plan_finished or not done:
+            from mmctr_kit.training.device import resolve_device
+
+            resolved = resolved or resolve_device(options.device)
+            plan = plan_cv(recipe, content, resolved, options.jobs, items)
+        planned.append(PlannedRun(path, plan, done, options.force, seconds))
+    return planned
+
+
+@dataclass(frozen=True)
+class PlannedStudy:
+    """A study that can begin."""
+
+    path: Path
+    plan: "StudyPlan"
+    jobs: int | None
+    force: bool
+
+    def run(
+        self, trials: int, timeout: float | None, final: tuple[int, int], listen: Listener
+    ) -> StudyResult:
+        """Search, train the finalists (how many, with how many seeds) and conclude."""
+        from mmctr_kit.tuning.study import begin_study, conclude_study, search_study
+
+        plan = self.plan
+        folder, before, dead = begin_study(plan, self.path, self.force)
+        for line in _study_notes(self, trials, before, dead):
+            listen(ProgressEvent("note", line))
+        progress = StudyProgress(plan, folder, trials, final, listen)
+        search_study(plan, folder, trials, timeout, progress.search)
+        progress.begin_finalists()
+        summary = conclude_study(plan, folder, self.jobs, *final, progress.finalist)
+        return StudyResult(self.path, summary)
+
+
+def plan_tuning(
+    recipe: "str | Path | Recipe",
+    data: "str | Path | ChallengeData",
+    options: Options,
+    listen: Listener,
+    *,
+    listing: bool = False,
+) -> PlannedStudy:
+    """Check that the recipe and its search can run on the data.
+
+    ``listing``: only the search space is wanted, whatever has the study's name.
+    """
+    base = as_recipe(recipe, options.settings)
+    path = output_path(options.runs, options.name_of(base), data, options.device, ".study")
+    from mmctr_kit.recipe.space import search_of
+    from mmctr_kit.tuning.conflict import require_study
+    from mmctr_kit.tuning.space import require_feasible
+
+    require_feasible(search_of(base), base)
+    if not listing:
+        require_study(path, base, options.force)
+    content = load_to_train(data, listen)
+    from mmctr_kit.training.device import resolve_device
+    from mmctr_kit.tuning.study import plan_study
+
+    plan = plan_study(base, content, resolve_device(options.device), options.jobs)
+    warn_of_missing(base.name, base, plan.base.items, listen)
+    return PlannedStudy(path, plan, options.jobs, options.force)
+
+
+def _study_notes(study: PlannedStudy, trials: int, before: int, dead: int) -> list[str]:
+    plan = study.plan
+    workers = plan.resources.workers
+    side = f"{workers} side by side" if workers > 1 else "one after another"
+    more = f", {before} of them there already" if before else ""
+    lines = [f"left out: {what} ({why})" for what, why in plan.left_out.items()]
+    trials_text = f"{plural(trials, 'trial')} of {plan.recipe.folds.count} folds"
+    lines.append(f"{study.path}: {trials_text}, {side}{more}")
+    if dead:
+        lines.append(
+            f"{plural(dead, 'trial')} of killed workers marked as failed, to be tried again"
+        )
+    return lines
+
+
+@dataclass(frozen=True)
+class PlannedAblation:
+    """An ablation that can begin."""
+
+    path: Path
+    ablation: "Ablation"
+    force: bool
+
+    def run(self, listen: Listener) -> AblationResult:
+        """Train the base and every variant, measure their costs, and compare."""
+        from mmctr_kit.ablation.table import tabulate
+        from mmctr_kit.ablation.variants import finished_runs, run_ablation
+
+        # All of them first: a refusal must not come after hours of the runs before it.
+        finished = finished_runs(self.ablation, self.path, self.force)
+        for line in left_out_lines(self.ablation.left_out):
+            listen(ProgressEvent("note", line))
+        names = list(self.ablation.runs)
+        done = f", {len(finished)} of them finished already" if finished else ""
+        listen(ProgressEvent("note", f"{self.path}: {len(names)} runs{done}"))
+        progress = AblationProgress(names, len(self.ablation.base.jobs), listen)
+        costs = run_ablation(self.ablation, self.path, self.force, progress)
+        return AblationResult(self.path, tabulate(self.ablation, self.path, costs))
+
+
+def plan_ablation(
+    recipe: "str | Path | Recipe",
+    data: "str | Path | ChallengeData",
+    options: Options,
+    listen: Listener,
+    *,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    listing: bool = False,
+) -> PlannedAblation:
+    """Check that the base can run on the data, and plan its variants.
+
+    ``listing``: only the variants are wanted, whatever has the ablation's name.
+    """
+    base = as_recipe(recipe, options.settings)
+    path = output_path(options.runs, options.name_of(base), data, options.device, ".ablate")
+    from mmctr_kit.ablation.variants import choose_variants, require_ablation
+    from mmctr_kit.ablation.variants import plan_ablation as plan_variants
+
+    choose_variants(base, only, skip)
+    if not listing:
+        require_ablation(base, path, options.force)
+    content = load_to_train(data, listen)
+    from mmctr_kit.training.device import resolve_device
+
+    where = resolve_device(options.device)
+    ablation = plan_variants(base, content, where, options.jobs, only, skip)
+    warn_of_missing(base.name, base, ablation.base.items, listen)
+    return PlannedAblation(path, ablation, options.force)
+
+
+def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
+    """A line for each reason that variants are left out for."""
+    reasons: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        reasons.setdefault(why, []).append(name)
+    return [f"left out: {', '.join(names)} ({why})" for why, names in reasons.items()]

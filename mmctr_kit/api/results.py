@@ -1,0 +1,253 @@
+"""What the public functions return: objects whose tables are pandas, shown whole in a notebook."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmctr_kit.audit.findings import Finding, Level, worst
+from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.runs.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mmctr_kit.ablation.table import Table
+    from mmctr_kit.audit.profile.measurement import TestResult
+    from mmctr_kit.metrics.estimate import Estimate
+    from mmctr_kit.tuning.summary import Summary
+
+
+def estimate_columns(name: str, estimate: "Estimate | None") -> dict[str, float | None]:
+    """An estimate as two columns of a table: its value and its standard error."""
+    if estimate is None:
+        return {name: None, f"{name}_se": None}
+    return {name: estimate.value, f"{name}_se": estimate.se}
+
+
+def frame(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> "pd.DataFrame":
+    """A pandas table of rows; ``columns`` name its columns if there are no rows."""
+    import pandas as pd
+
+    return pd.DataFrame(list(rows), columns=None if rows else list(columns))
+
+
+def html(title: str, table: "pd.DataFrame") -> str:
+    """A title and a table, as a notebook shows them."""
+    from html import escape
+
+    cells = table.to_html(index=False, na_rep="", float_format="{:.4f}".format)
+    return f"<b>{escape(title)}</b>{cells}"
+
+
+class BlendResult(Run):
+    """A finished blend: a run, with the methods that were tried and its runs' weights."""
+
+    @property
+    def method(self) -> str:
+        return str(self.report["method"])
+
+    @property
+    def reason(self) -> str:
+        """One line that says why this method was taken."""
+        return str(self.report["reason"])
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The contents of blend.json: see :func:`mmctr_kit.ensemble.runs.blend_report`."""
+        from mmctr_kit.ensemble.runs import blend_report
+
+        return blend_report(self)
+
+    def methods(self) -> "pd.DataFrame":
+        """Each method's cross-fitted OOF AUC, and its difference to the plain mean."""
+        scores, gains = self.report["scores"], self.report["differences"]
+        rows = [
+            {"method": name}
+            | estimate_columns("oof_auc", Estimate.from_json(score))
+            | estimate_columns("gain", Estimate.from_json(gains[name]) if name in gains else None)
+            for name, score in scores.items()
+        ]
+        return frame(rows, ("method", "oof_auc", "oof_auc_se", "gain", "gain_se"))
+
+    def members(self) -> "pd.DataFrame":
+        """Each run's weight, and what the blend's OOF AUC gains by it."""
+        weights, adds = self.report["weights"] or {}, self.report["adds"]
+        rows = [
+            {"run": name, "weight": weights.get(name)}
+            | estimate_columns("adds", Estimate.from_json(adds[name]) if name in adds else None)
+            for name in self.report["runs"]
+        ]
+        return frame(rows)
+
+    def _repr_html_(self) -> str:
+        return super()._repr_html_() + html(self.reason, self.methods())
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The findings of a check. Iterates over them; ``ok`` if none is a FAIL."""
+
+    path: Path
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        return self.level is not Level.FAIL
+
+    @property
+    def level(self) -> Level:
+        """The most severe level."""
+        return worst(self.findings)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    def __str__(self) -> str:
+        counts = {level: sum(f.level is level for f in self.findings) for level in Level}
+        return f"{self.path}: " + ", ".join(f"{n} {level}" for level, n in counts.items())
+
+    def table(self) -> "pd.DataFrame":
+        """A row for each finding: id, level, what, todo."""
+        rows = [asdict(f) | {"level": f.level.value} for f in self.findings]
+        return frame(rows, ("id", "level", "what", "todo"))
+
+    def _repr_html_(self) -> str:
+        table = self.table()
+        return html(str(self), table[table.level != "PASS"])
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A submission file that was written, with the findings of its check.
+
+    ``recorded``: whether the ledger now holds it for the first time; None if the ledger could not
+    be written, for the reason ``refused``.
+    """
+
+    path: Path
+    task: str
+    rows: int
+    check: CheckResult
+    transductive: bool
+    recorded: bool | None
+    refused: str = ""
+
+    def _repr_html_(self) -> str:
+        return self.check._repr_html_()
+
+
+@dataclass(frozen=True)
+class ProfileResult:
+    """The results of the probes on a data folder; ``ok`` if none is a suspicion."""
+
+    path: Path
+    results: tuple["TestResult", ...]
+
+    @property
+    def ok(self) -> bool:
+        return not any(v.suspicious for v in self.results)
+
+    def table(self) -> "pd.DataFrame":
+        """A row for each measurement: probe, where, value and SE, clean value, verdict."""
+        return frame(
+            [
+                {"probe": v.measurement.probe, "where": v.measurement.where}
+                | estimate_columns("value", v.measurement.value)
+                | {
+                    "clean": v.measurement.clean,
+                    "suspicious": v.suspicious,
+                    "what": v.measurement.what,
+                }
+                for v in self.results
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        return html(str(self.path), self.table())
+
+
+@dataclass(frozen=True)
+class GeneratedData:
+    """A generated data set: its ``data`` folder, its ``truth`` folder, and ``best_auc``, by split
+    the highest AUC that a model which scores rows one by one can expect."""
+
+    data: Path
+    truth: Path
+    best_auc: dict[str, float]
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A finished study in ``path``; ``summary`` holds all of it."""
+
+    path: Path
+    summary: "Summary"
+
+    @property
+    def best_recipe(self) -> Path:
+        """The chosen finalist's recipe, ready for :func:`cross_validate`."""
+        return self.path / "best.yaml"
+
+    @property
+    def run(self) -> Run:
+        """The chosen finalist's run."""
+        return Run(self.path / "finalists" / f"trial-{self.summary.finalists[0].number}")
+
+    @property
+    def valid_auc(self) -> "Estimate":
+        """The chosen finalist's valid AUC, which chose nothing: the unbiased estimate."""
+        return self.summary.finalists[0].valid
+
+    def trials(self) -> "pd.DataFrame":
+        """A row for each trial: number, state, value, AUC and its settings."""
+        return frame(
+            [
+                {"number": t["number"], "state": t["state"], "value": t["value"]}
+                | estimate_columns("auc", t["auc"] and Estimate.from_json(t["auc"]))
+                | dict(t["params"])
+                for t in self.summary.trials
+            ]
+        )
+
+    def finalists(self) -> "pd.DataFrame":
+        """A row for each finalist, the chosen one first, with what differs from the recipe."""
+        return frame(
+            [
+                {"trial": f.number}
+                | estimate_columns("oof_auc", f.oof)
+                | estimate_columns("valid_auc", f.valid)
+                | f.changes
+                for f in self.summary.finalists
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        return html(f"study {self.summary.name}: valid AUC {self.valid_auc}", self.finalists())
+
+
+@dataclass(frozen=True)
+class AblationResult:
+    """A finished ablation in ``path``; ``content`` holds all of it."""
+
+    path: Path
+    content: "Table"
+
+    def changes(self) -> "pd.DataFrame":
+        """The base's AUCs, then each variant's changes against it; claim, cost and settings."""
+        return frame(
+            [
+                {"variant": row.name, "what": row.what}
+                | estimate_columns("oof", row.oof)
+                | estimate_columns("valid", row.valid)
+                | {"claim": row.claim, "parameters": row.cost.parameters}
+                | {"train_rows_per_second": row.cost.train_rows_per_second}
+                for row in self.content.rows
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        return html(f"ablation of {self.content.recipe}", self.changes())

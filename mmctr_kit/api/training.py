@@ -1,0 +1,253 @@
+"""Train recipes from Python: cross-validation, tuning, ablation."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmctr_kit.api.plans import Options, plan_ablation, plan_runs, plan_tuning
+from mmctr_kit.api.preflight import AnyPath, Settings, as_recipe
+from mmctr_kit.api.progress import Progress, listening
+from mmctr_kit.api.results import AblationResult, StudyResult
+
+if TYPE_CHECKING:
+    from mmctr_kit.data.dataset import ChallengeData
+    from mmctr_kit.recipe import Recipe
+    from mmctr_kit.runs.run import Run
+
+
+def load_recipe(recipe: "str | Path | Recipe", set: Settings = ()) -> "Recipe":
+    """Load a recipe and override some of its keys.
+
+    Parameters
+    ----------
+    recipe : str, Path or Recipe
+        A shipped name such as ``"din_official"``, a YAML file, or a recipe already loaded.
+    set : mapping or list of str
+        Keys to override: ``{"training.epochs": 3}`` or ``["training.epochs=3"]``.
+
+    Returns
+    -------
+    Recipe
+        The whole run as typed, immutable blocks.
+
+    Raises
+    ------
+    UsageError
+        For an unknown recipe, an unknown key or a value that a key does not take.
+
+    Examples
+    --------
+    >>> import mmctr_kit
+    >>> recipe = mmctr_kit.load_recipe("din_demo", set={"training.epochs": 1, "folds.count": 2})
+    >>> recipe.training.epochs, recipe.folds.count
+    (1, 2)
+    """
+    return as_recipe(recipe, set)
+
+
+def cross_validate(
+    recipe: "str | Path | Recipe",
+    data: "str | Path | ChallengeData",
+    *,
+    name: str | None = None,
+    set: Settings = (),
+    device: str = "auto",
+    jobs: int | None = None,
+    force: bool = False,
+    runs: AnyPath = "runs",
+    progress: Progress = None,
+) -> "Run":
+    """Train a recipe on k folds and keep OOF, valid and test predictions.
+
+    The same call continues an unfinished run, and returns a finished one at once.
+
+    Parameters
+    ----------
+    recipe : str, Path or Recipe
+        What to train: a shipped name, a YAML file or a loaded recipe.
+    data : str, Path or ChallengeData
+        The folder that contains ``MicroLens_1M_x1/``, or the data loaded from it.
+    name : str, optional
+        Name of the run; the recipe's by default.
+    set : mapping or list of str
+        Recipe keys to override, such as ``{"training.epochs": 3}``.
+    device : str
+        ``"auto"`` (all GPUs, or the CPU), ``"cpu"``, ``"cuda"`` or ``"cuda:0,cuda:1"``.
+    jobs : int, optional
+        How many fold models train at once; by default one per CPU core, or one per GPU.
+    force : bool
+        Replace a different run of that name.
+    runs : str or Path
+        Folder of the run folders.
+    progress : bool or callable, optional
+        True shows a bar; a callable receives each :class:`ProgressEvent`.
+
+    Returns
+    -------
+    Run
+        The finished run: ``valid_auc``, ``oof()``, ``valid()``, ``test()``, ``metrics``.
+
+    Raises
+    ------
+    UsageError
+        For a wrong recipe, name or device.
+    DataError
+        If the data folder lacks what the recipe needs.
+    RunError
+        If a different run has that name.
+
+    Examples
+    --------
+    >>> import mmctr_kit
+    >>> short = {"training.epochs": 1, "folds.count": 2}
+    >>> run = mmctr_kit.cross_validate("din_demo", "world/data", set=short, jobs=1)
+    >>> run.name, run.valid_auc.n
+    ('din_demo', 400)
+    >>> list(run.oof().columns)
+    ['user_id', 'item_id', 'occurrence', 'label', 'fold', 'logit']
+    """
+    options = Options(name, set, device, jobs, force, runs)
+    with listening(progress) as listen:
+        (planned,) = plan_runs([recipe], data, options, listen)
+        return planned.run(listen)
+
+
+def tune(
+    recipe: "str | Path | Recipe",
+    data: "str | Path | ChallengeData",
+    *,
+    trials: int = 30,
+    timeout: float | None = None,
+    name: str | None = None,
+    set: Settings = (),
+    device: str = "auto",
+    jobs: int | None = None,
+    finalists: int = 3,
+    final_seeds: int = 3,
+    force: bool = False,
+    runs: AnyPath = "runs",
+    progress: Progress = None,
+) -> StudyResult:
+    """Search a recipe's keys with Optuna, then train the best few again with new seeds.
+
+    The same call continues a study; more ``trials`` extend it.
+
+    Parameters
+    ----------
+    recipe : str, Path or Recipe
+        The starting point. Its ``search:`` block is the space, or a space around the recipe.
+    data : str, Path or ChallengeData
+        The folder that contains ``MicroLens_1M_x1/``, or the data loaded from it.
+    trials : int
+        How many trials the study has in the end.
+    timeout : float, optional
+        Seconds after which no trial begins.
+    name : str, optional
+        Name of the study; the recipe's by default.
+    set : mapping or list of str
+        Recipe keys to override.
+    device : str
+        As in :func:`cross_validate`.
+    jobs : int, optional
+        How many trials run at once; by default one per CPU core, or one per GPU.
+    finalists : int
+        How many of the best trials are trained again.
+    final_seeds : int
+        With how many new seeds each.
+    force : bool
+        Replace a different study of that name.
+    runs : str or Path
+        The study is written to ``runs/NAME.study``.
+    progress : bool or callable, optional
+        True shows a bar; a callable receives each :class:`ProgressEvent`.
+
+    Returns
+    -------
+    StudyResult
+        ``best_recipe``, ``valid_auc`` (not used for selection), ``trials()``, ``finalists()``.
+
+    Raises
+    ------
+    UsageError
+        For a wrong recipe, an impossible search space, name or device.
+    RunError
+        If a different study has that name, or no trial was completed.
+
+    Examples
+    --------
+    >>> import mmctr_kit
+    >>> space = {"training.epochs": 1, "folds.count": 2,
+    ...          "search": {"training.learning_rate": {"choice": [0.001, 0.01]}}}
+    >>> study = mmctr_kit.tune("din_demo", "world/data", trials=2, set=space, jobs=1,
+    ...                        finalists=1, final_seeds=1)
+    >>> len(study.trials()), study.best_recipe.name
+    (2, 'best.yaml')
+    """
+    options = Options(name, set, device, jobs, force, runs)
+    with listening(progress) as listen:
+        study = plan_tuning(recipe, data, options, listen)
+        return study.run(trials, timeout, (finalists, final_seeds), listen)
+
+
+def ablate(
+    recipe: "str | Path | Recipe",
+    data: "str | Path | ChallengeData",
+    *,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    name: str | None = None,
+    set: Settings = (),
+    device: str = "auto",
+    jobs: int | None = None,
+    force: bool = False,
+    runs: AnyPath = "runs",
+    progress: Progress = None,
+) -> AblationResult:
+    """Change one thing of a recipe at a time and compare with the recipe as it is.
+
+    Every variant is a run on the same folds and seeds; the same call continues the ablation.
+
+    Parameters
+    ----------
+    recipe : str, Path or Recipe
+        The base.
+    data : str, Path or ChallengeData
+        The folder that contains ``MicroLens_1M_x1/``, or the data loaded from it.
+    only, skip : list of str
+        Names of variants to try or to leave out; ``"items-*"`` is a group.
+    name : str, optional
+        Name of the ablation; the recipe's by default.
+    set : mapping or list of str
+        Recipe keys to override; three ``seeds`` or more allow a verdict.
+    device, jobs, force
+        As in :func:`cross_validate`.
+    runs : str or Path
+        The ablation is written to ``runs/NAME.ablate``.
+    progress : bool or callable, optional
+        True shows a bar; a callable receives each :class:`ProgressEvent`.
+
+    Returns
+    -------
+    AblationResult
+        ``changes()``: each variant's change in AUC, paired with the base, and what it costs.
+
+    Raises
+    ------
+    UsageError
+        For a wrong recipe, name or device, or if no variant is left.
+    RunError
+        If a different ablation has that name.
+
+    Examples
+    --------
+    >>> import mmctr_kit
+    >>> short = {"training.epochs": 1, "folds.count": 2}
+    >>> result = mmctr_kit.ablate("din_demo", "world/data", only=["tags-off"], set=short,
+    ...                           jobs=1)
+    >>> list(result.changes().variant)
+    ['base', 'tags-off']
+    """
+    options = Options(name, set, device, jobs, force, runs)
+    with listening(progress) as listen:
+        ablation = plan_ablation(recipe, data, options, listen, only=only, skip=skip)
+        return ablation.run(listen)

@@ -1,0 +1,77 @@
+"""Whether a study may be written to a folder: told without Optuna and, as far as it goes, without
+the data."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmctr_kit import __version__
+from mmctr_kit.errors import RunError
+from mmctr_kit.files import read_json
+from mmctr_kit.recipe import Recipe
+from mmctr_kit.recipe.diff import differing
+from mmctr_kit.recipe.search import Range
+from mmctr_kit.recipe.space import search_of
+from mmctr_kit.recipe.unused import selectors
+from mmctr_kit.runs import conflict
+from mmctr_kit.tuning.heartbeat import alive_workers
+
+SETTINGS = "settings.json"
+
+
+def require_study(path: Path, recipe: Recipe, force: bool) -> None:
+    """Raise RunError if ``path`` can take no study of the recipe, whatever its data are.
+
+    That is if a study of other settings is there, or something else, or with ``force`` a study at
+    work.
+    """
+    if not occupied(path, force) or force:
+        return
+    search = search_of(recipe)
+    stored = read_json(path / SETTINGS)["search"]
+    # The data may shorten or remove the other entries.
+    fixed = {key: values for key, values in search.items() if _is_fixed(key, values, recipe)}
+    now = stored | {key: values.as_plain() for key, values in fixed.items()}
+    now = {key: values for key, values in now.items() if key in search}
+    require_same(path, {"recipe": recipe.resolved(), "search": now, "version": __version__})
+
+
+def occupied(path: Path, force: bool) -> bool:
+    """Whether a study is at ``path``. Raises RunError if something else is, or with ``force`` a
+    study at work."""
+    if not conflict.occupied(path, SETTINGS, "study"):
+        return False
+    if force and alive_workers(path / "leases"):
+        raise RunError(f"study '{path.name}' is at work; stop it before --force")
+    return True
+
+
+def require_same(path: Path, settings: Mapping[str, Any]) -> None:
+    """Raise RunError if the study at ``path`` has other values for any of these settings."""
+    # The data's fingerprint holds the version too, so a study without the latter is of this one.
+    before = {"version": settings.get("version"), **read_json(path / SETTINGS)}
+    different = [k for k in settings if k not in before or before[k] != settings[k]]
+    if not different:
+        return
+    # Name the cause alone: another version or recipe changes the data's fingerprint too, and
+    # another recipe may change the search around it.
+    part = next(k for k in ("version", "recipe", "search", "data") if k in different)
+    named = _named(part, before.get(part), settings[part])
+    raise conflict.taken(path, "study", f"differs in {part}{named}")
+
+
+def _named(part: str, before: Any, now: Any) -> str:
+    if part == "version":
+        return f" ({before} there, {now} now)"
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        return f" ({differing(before, now)})"
+    return ""  # a fingerprint tells nobody anything
+
+
+def _is_fixed(key: str, values: Range, recipe: Recipe) -> bool:
+    """Whether no data change the entry.
+
+    Neither it nor a key that it depends on is about item vectors, and it has no condition.
+    """
+    keys = {key, *selectors(key, recipe.rules)}
+    return not values.when and not any(k.startswith("items.") for k in keys)

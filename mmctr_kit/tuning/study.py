@@ -1,0 +1,129 @@
+"""A study, step by step: plan it, begin it, search, train the finalists."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import TrialState
+
+from mmctr_kit import __version__
+from mmctr_kit.cv.parallel import Resources
+from mmctr_kit.cv.plan import Plan, available_cores, plan_cv
+from mmctr_kit.data.cache import content_hash
+from mmctr_kit.data.contract import FILES
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.hashing import fingerprint
+from mmctr_kit.files import write_json
+from mmctr_kit.recipe import Recipe
+from mmctr_kit.recipe.search import Range
+from mmctr_kit.recipe.space import search_of
+from mmctr_kit.tuning.finalists import FinalListener, final_seeds, train_finalists
+from mmctr_kit.tuning.folder import StudyFolder, open_study
+from mmctr_kit.tuning.space import fit_to_data, own_point, require_feasible
+from mmctr_kit.tuning.summary import Summary, summarize
+from mmctr_kit.tuning.worker import Budget, Listener, counts
+from mmctr_kit.tuning.workers import search_parallel, search_serial
+
+_OPTIONAL = ("item_feature", "item_emb")
+"""Files that item embeddings are made of and the data's fingerprints do not cover."""
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study before it begins: the recipe, the part of its search that the data allow, and the
+    resources. ``left_out`` names what the data do not allow, and why."""
+
+    recipe: Recipe
+    data: ChallengeData
+    search: Mapping[str, Range]
+    left_out: Mapping[str, str]
+    resources: Resources
+    base: Plan
+
+    def settings(self) -> dict[str, Any]:
+        """The settings of the folder: a study with others is another study."""
+        files = {name: self.data.folder / FILES[name].path for name in _OPTIONAL}
+        known = {name: content_hash(p) for name, p in files.items() if p.is_file()}
+        return {
+            "recipe": self.recipe.resolved(),
+            "search": {key: values.as_plain() for key, values in self.search.items()},
+            "data": fingerprint(self.data.rows_fingerprint, *self.base.items.fingerprints, known),
+            "version": __version__,
+        }
+
+
+def plan_study(
+    recipe: Recipe, data: ChallengeData, device: str, workers: int | None = None
+) -> StudyPlan:
+    """Check that the recipe and its search can run on the data.
+
+    ``device`` and ``workers`` are those of plan_cv, but a worker runs a trial: by default one per
+    core or GPU. Raises as plan_cv does, and UsageError if an entry of the search is infeasible.
+    """
+    base = plan_cv(recipe, data, device, workers)
+    search, left_out = fit_to_data(search_of(recipe), recipe, data)
+    require_feasible(search, recipe)
+    resources, cores = base.resources, available_cores()
+    count = workers or (cores if resources.device == "cpu" else len(resources.devices))
+    resources = replace(resources, workers=count, threads=max(1, cores // count))
+    return StudyPlan(recipe, data, search, left_out, resources, base)
+
+
+def begin_study(plan: StudyPlan, path: Path, force: bool) -> tuple[StudyFolder, int, int]:
+    """Open or create the study's folder. Returns it, how many trials it has already, and how many
+    trials of dead workers were marked as failed. Raises as open_study does."""
+    folder = open_study(path, plan.settings(), own_point(plan.search, plan.recipe), force)
+    dead = folder.reap()
+    trials = folder.study().get_trials(deepcopy=False)
+    return folder, sum(map(counts, trials)), len(dead)
+
+
+def search_study(
+    plan: StudyPlan, folder: StudyFolder, trials: int, timeout: float | None, listen: Listener
+) -> None:
+    """Run trials until the study has ``trials`` of them, or begin none after ``timeout`` seconds.
+
+    Returns when no trial is running any more, in this command or another.
+    """
+    deadline = None if timeout is None else time.time() + timeout
+    budget = Budget(trials, deadline)
+    search = search_serial if plan.resources.workers == 1 else search_parallel
+
+    def spent() -> bool:
+        return budget.spent(folder.study().get_trials(deepcopy=False))
+
+    while True:
+        if not spent():
+            search(folder, plan.recipe, plan.search, plan.data, plan.resources, budget, listen)
+        # Even if another command's trials fill the budget: one of them may be the best.
+        _wait_for_others(folder)
+        if spent():
+            return
+
+
+def _wait_for_others(folder: StudyFolder) -> None:
+    study = folder.study()
+    while study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        folder.reap()
+        time.sleep(1.0)
+
+
+def conclude_study(
+    plan: StudyPlan,
+    folder: StudyFolder,
+    workers: int | None,
+    finalists: int,
+    seeds: int,
+    listen: FinalListener,
+) -> Summary:
+    """Train the finalists, choose among them, and write study.json and best.yaml."""
+    device = ",".join(plan.resources.devices)
+    trained = train_finalists(
+        folder, plan.recipe, plan.data, device, workers, finalists, seeds, listen
+    )
+    used = final_seeds(plan.recipe, seeds)
+    summary = summarize(folder, plan.recipe, plan.search, plan.left_out, trained, used)
+    write_json(folder.path / "study.json", summary.as_json())
+    return summary

@@ -1,0 +1,76 @@
+"""mmctr_kit.metrics.estimate: a value with its standard error, as text, as JSON, over seeds."""
+
+import doctest
+import json
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from mmctr_kit.metrics import estimate
+from mmctr_kit.metrics.estimate import Estimate, mean_estimate, recipe_estimate, required_z
+
+
+def test_the_examples_of_the_docstrings_are_true():
+    assert doctest.testmod(estimate).failed == 0
+
+
+def test_estimates_print_and_compare_as_a_reader_expects():
+    assert str(Estimate(0.93061, 0.00241, 10)) == "0.9306 ± 0.0024"
+    assert str(Estimate(0.930612, 0.0000412, 10)) == "0.93061 ± 0.00004"
+    assert Estimate(0.0003, 0.0004, 10).signed() == "+0.0003 ± 0.0004"
+    assert Estimate(0.93061, 0.00241, 10).compact() == "0.9306 ±.0024"
+    assert Estimate(-0.0003, 0.0004, 10).compact(signed=True) == "-0.0003 ±.0004"
+    assert str(Estimate(0.5, math.nan, 2)) == "0.5000 ± ?"
+    assert Estimate(0.56, 0.02, 10).z(0.5) == pytest.approx(3.0)
+    assert Estimate(0.5, 0.0, 10).z(0.5) == 0.0
+    assert Estimate(0.6, 0.0, 10).z(0.5) == math.inf
+    assert not Estimate(0.6, math.nan, 10).z(0.5) > 2
+
+
+def test_more_decimals_are_shown_only_as_the_standard_error_shrinks():
+    lengths = [len(str(Estimate(0.5, 10.0**-k, 1))) for k in range(1, 9)]
+    assert all(a <= b for a, b in pairwise(lengths))
+    assert lengths[0] == lengths[3] < lengths[4]
+
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(FINITE, FINITE, st.integers(0, 10**9))
+def test_json_gives_back_the_same_estimate(value, se, n):
+    text = json.dumps(Estimate(value, se, n).to_json(), allow_nan=False)
+    assert Estimate.from_json(json.loads(text)) == Estimate(value, se, n)
+
+
+def test_an_unknown_standard_error_is_null_in_json_and_comes_back_as_nan():
+    stored = Estimate(0.5, math.nan, 3).to_json()
+    assert stored == {"value": 0.5, "error": None, "n": 3}
+    assert math.isnan(Estimate.from_json(stored).se)
+
+
+def test_an_absent_or_null_estimate_is_none():
+    stored = {"oof": None, "valid": {"value": 0.5, "error": 0.1, "n": 3}}
+    assert Estimate.find(stored, "oof") is None
+    assert Estimate.find(stored, "recipe_oof") is None
+    assert Estimate.find(stored, "valid") == Estimate(0.5, 0.1, 3)
+
+
+def test_the_mean_of_correlated_estimates_has_their_mean_standard_error():
+    assert mean_estimate([Estimate(0.5, 0.25, 8), Estimate(1.0, 0.75, 8)]) == Estimate(0.75, 0.5, 8)
+
+
+def test_a_recipes_standard_error_adds_the_spread_of_its_seeds():
+    found = recipe_estimate([Estimate(v, 0.003, 100) for v in (0.92, 0.94, 0.93)])
+    assert found.value == pytest.approx(0.93)
+    assert found.se == pytest.approx(math.sqrt(0.003**2 + 0.01**2 / 3))
+    assert math.isnan(recipe_estimate([Estimate(0.93, 0.003, 100)]).se)
+
+
+def test_more_comparisons_require_more_standard_errors_at_the_same_chance():
+    assert required_z(1) == pytest.approx(2.0)
+    assert required_z(3) == pytest.approx(stats.norm.isf(stats.norm.sf(2.0) / 3))
+    assert required_z(3) == pytest.approx(2.43, abs=0.01)

@@ -1,0 +1,117 @@
+"""A study's folder: made whole, gone on with, and cleared of dead workers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from mmctr_kit.errors import RunError
+from mmctr_kit.files import locked, write_json
+from mmctr_kit.tuning import folder as module
+from mmctr_kit.tuning.folder import RETRY, WORKER, StudyFolder, open_study
+from mmctr_kit.tuning.heartbeat import heartbeat
+
+SETTINGS: dict[str, Any] = {"recipe": {"name": "small"}, "search": {}, "data": "abc"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    return open_study(tmp_path / "runs" / "small.study", SETTINGS, {"x": 1}, False)
+
+
+def begin_trial(folder: StudyFolder, worker: str | None) -> int:
+    """A trial that is at work, of a worker or of nobody yet."""
+    trial = folder.study().ask()
+    trial.suggest_int("x", 0, 9)
+    if worker is not None:
+        trial.set_user_attr(WORKER, worker)
+    return trial.number
+
+
+def states(folder: StudyFolder) -> list[TrialState]:
+    return [t.state for t in folder.study().trials]
+
+
+def test_a_new_study_begins_with_the_recipe_s_own_values(folder: StudyFolder) -> None:
+    trial = folder.study().ask()
+    assert trial.suggest_int("x", 0, 9) == 1
+    assert folder.study().user_attrs["recipe"] == "small"
+
+
+def test_the_same_study_is_gone_on_with_and_another_refused(folder: StudyFolder) -> None:
+    begin_trial(folder, None)
+    again = open_study(folder.path, SETTINGS, {"x": 1}, False)
+    assert len(again.study().trials) == 1
+    with pytest.raises(RunError, match="differs in data; choose"):
+        open_study(folder.path, {**SETTINGS, "data": "def"}, {}, False)
+
+
+def test_a_study_of_another_version_is_refused_by_the_version(folder: StudyFolder) -> None:
+    open_study(folder.path, {**SETTINGS, "version": "1.0"}, {}, False)  # written without one
+    write_json(folder.path / "settings.json", {**SETTINGS, "version": "1.0"})
+    with pytest.raises(RunError, match=r"differs in version \(1.0 there, 1.1 now\); ch"):
+        open_study(folder.path, {**SETTINGS, "data": "def", "version": "1.1"}, {}, False)
+
+
+def test_force_replaces_a_study_but_none_at_work(folder: StudyFolder) -> None:
+    begin_trial(folder, None)
+    with heartbeat(folder.heartbeats), pytest.raises(RunError, match="is at work"):
+        open_study(folder.path, SETTINGS, {"x": 2}, True)
+    again = open_study(folder.path, {**SETTINGS, "data": "def"}, {"x": 2}, True)
+    assert states(again) == [TrialState.WAITING]
+    assert sorted(p.name for p in folder.path.parent.iterdir()) == [".locks", "small.study"]
+
+
+def test_force_does_not_replace_a_study_whose_finalists_are_trained(folder: StudyFolder) -> None:
+    with locked(folder.path), pytest.raises(RunError, match="by another process"):
+        open_study(folder.path, SETTINGS, {"x": 2}, True)
+    assert folder.journal.is_file()
+
+
+def test_two_commands_that_begin_a_study_at_once_share_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "small.study"
+
+    def slowly(mine: StudyFolder, *rest: Any) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_fill", fill)
+            begin_trial(open_study(path, SETTINGS, {"x": 1}, False), None)
+        fill(mine, *rest)
+
+    fill = module._fill
+    monkeypatch.setattr(module, "_fill", slowly)
+    joined = open_study(path, SETTINGS, {"x": 1}, False)
+    assert states(joined) == [TrialState.RUNNING]  # the other command's is still there
+    assert [p.name for p in tmp_path.iterdir()] == ["small.study"]
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.study").mkdir()
+    for force in (False, True):
+        with pytest.raises(RunError, match="is no study"):
+            open_study(tmp_path / "notes.study", SETTINGS, {}, force)
+
+
+def test_the_trials_of_dead_workers_fail_and_are_tried_once_more(folder: StudyFolder) -> None:
+    number = begin_trial(folder, "gone")
+    with heartbeat(folder.heartbeats) as name:
+        alive = begin_trial(folder, name)
+        assert [t.number for t in folder.reap()] == [number]
+        assert folder.reap() == []
+    assert states(folder) == [TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING]
+    retry = folder.study().trials[2]
+    assert retry.user_attrs[RETRY] == number
+    assert [t.number for t in folder.reap()] == [alive]
+    # The retry's worker is killed too: it is not tried for ever.
+    again = folder.study().ask()
+    assert again.number == 2
+    assert again.suggest_int("x", 0, 9) == folder.study().trials[0].params["x"]
+    folder.reap()
+    assert states(folder) == [TrialState.FAIL, TrialState.FAIL, TrialState.FAIL, TrialState.WAITING]
+
+
+def test_a_trial_of_nobody_is_of_a_worker_killed_at_once(folder: StudyFolder) -> None:
+    number = begin_trial(folder, None)
+    assert [t.number for t in folder.reap()] == [number]

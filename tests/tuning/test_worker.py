@@ -1,0 +1,109 @@
+"""A worker: claims trials, runs them, tells how they ended."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from mmctr_kit.errors import RunError
+from mmctr_kit.recipe.search import Range
+from mmctr_kit.tuning.folder import REFUSED, RETRY, WORKER, StudyFolder
+from mmctr_kit.tuning.study import StudyPlan, begin_study, search_study
+from mmctr_kit.tuning.worker import Event, TrialFinished, TrialProgress
+
+Searched = tuple[StudyFolder, list[Event]]
+
+
+def points(folder: StudyFolder) -> list[dict[str, object]]:
+    return [t.user_attrs["settings"] for t in folder.study().trials if "settings" in t.user_attrs]
+
+
+def test_a_study_has_as_many_trials_as_were_asked_for(searched: Searched) -> None:
+    folder, events = searched
+    trials = folder.study().trials
+    assert len(trials) == 8
+    assert {t.state for t in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert [e.number for e in events if isinstance(e, TrialFinished)] == list(range(8))
+    assert list(folder.heartbeats.iterdir()) == []
+
+
+def test_the_first_trial_is_the_recipe_as_it_is(searched: Searched, plan: StudyPlan) -> None:
+    first = points(searched[0])[0]
+    assert plan.recipe.changed(first) == plan.recipe.changed({})
+
+
+def test_a_trial_tells_its_value_its_folds_and_its_worker(searched: Searched) -> None:
+    for trial in searched[0].study().trials:
+        assert WORKER in trial.user_attrs
+        if trial.state == TrialState.COMPLETE:
+            told = trial.user_attrs
+            assert trial.value == told["auc"] - told["error"]
+            assert sum(told["fold_aucs"]) / 2 == pytest.approx(told["auc"])
+            assert trial.intermediate_values[4] == told["fold_aucs"][0]
+
+
+def test_a_pruned_trial_says_why_and_is_never_best(searched: Searched) -> None:
+    study = searched[0].study()
+    pruned = [t for t in study.trials if t.state == TrialState.PRUNED]
+    assert all("below the" in t.user_attrs["why"] for t in pruned)
+    assert study.best_trial.state == TrialState.COMPLETE
+
+
+def test_equal_studies_of_one_worker_are_equal(
+    searched: Searched, plan: StudyPlan, tmp_path: Path
+) -> None:
+    folder = begin_study(plan, tmp_path / "again.study", False)[0]
+    search_study(plan, folder, 3, None, lambda _: None)
+    # Gone on with: a sampler draws nothing twice.
+    search_study(plan, folder, 8, None, lambda _: None)
+    assert points(folder) == points(searched[0])
+    values = [[t.value for t in f.study().trials] for f in (folder, searched[0])]
+    assert values[0] == values[1]
+
+
+def test_an_interrupted_trial_is_tried_again(plan: StudyPlan, tmp_path: Path) -> None:
+    folder = begin_study(plan, tmp_path / "stopped.study", False)[0]
+
+    def stop(event: Event) -> None:
+        if isinstance(event, TrialProgress) and event.number == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search_study(plan, folder, 3, None, stop)
+    search_study(plan, folder, 3, None, lambda _: None)
+    trials = folder.study().trials
+    assert [t.state for t in trials].count(TrialState.FAIL) == 1
+    assert len(trials) == 4
+    assert trials[2].user_attrs[RETRY] == 1
+    assert trials[2].params == trials[1].params
+
+
+def test_no_trial_begins_after_the_timeout(plan: StudyPlan, tmp_path: Path) -> None:
+    folder = begin_study(plan, tmp_path / "late.study", False)[0]
+    search_study(plan, folder, 3, 0.0, lambda _: None)
+    assert [t.state for t in folder.study().trials] == [TrialState.WAITING]
+
+
+def test_a_refused_point_takes_no_trial_s_place(plan: StudyPlan, tmp_path: Path) -> None:
+    wide = Range.model_validate({"choice": [4, 5000]})  # the folder's vectors have 768
+    plan = dataclasses.replace(plan, search={"items.text_dim": wide})
+    folder = begin_study(plan, tmp_path / "wide.study", False)[0]
+    search_study(plan, folder, 4, None, lambda _: None)
+    trials = folder.study().trials
+    refused = [t for t in trials if REFUSED in t.user_attrs]
+    assert refused
+    assert all(t.state == TrialState.PRUNED for t in refused)
+    assert "items.text_dim is 5000" in refused[0].user_attrs[REFUSED]
+    assert len(trials) - len(refused) == 4
+
+
+def test_a_search_without_a_possible_point_ends(plan: StudyPlan, tmp_path: Path) -> None:
+    wide = Range.model_validate({"int": [5000, 6000]})
+    plan = dataclasses.replace(plan, search={"items.text_dim": wide})
+    folder = begin_study(plan, tmp_path / "none.study", False)[0]
+    with pytest.raises(
+        RunError,
+        match=r"20 proposals for each trial were invalid recipes \(last: items.text_dim is 5",
+    ):
+        search_study(plan, folder, 1, None, lambda _: None)
