@@ -15,7 +15,7 @@ def report(
         str,
         typer.Argument(
             metavar="RUN|BLEND|STUDY|ABLATION",
-            help="A name or a folder.",
+            help="Name or folder of a run, blend, study or ablation.",
             autocompletion=complete_runs,
         ),
     ],
@@ -23,17 +23,17 @@ def report(
         Path | None,
         typer.Option(
             metavar="F.html",
-            help="By default RUNS/NAME.html. Folders that are missing are made.",
+            help="Default: RUNS/NAME.html. Missing folders are created.",
         ),
     ] = None,
     as_json: JsonOption = False,
     runs: RunsOption = RUNS,
 ) -> None:
-    """Write a page about a run: what it is worth, why, and what to do next.
+    """Write a page about a run: its scores, what explains them, and what to do next.
 
-    One self-contained HTML file: it needs no network, and can be mailed or printed. It has the
+    One self-contained HTML file, which needs no network and can be mailed or printed. It has the
     leaderboard, learning curves, ROC, calibration, score distributions and slices; a blend's
-    weights and correlations; ablation and tuning where they exist; recipe, environment, timings.
+    weights and correlations; ablation and tuning if there are any; recipe, environment, timings.
 
     [bold]Examples[/bold]
 
@@ -43,18 +43,18 @@ def report(
 
       mmctr-kit report gbdt_demo --runs demo/runs
     """
-    from mmctr_kit.report.context import open_subject, subject_name
+    from mmctr_kit.report.context import open_context, resolve_name
     from mmctr_kit.report.paths import require_page
 
-    run = subject_name(run, runs)
+    run = resolve_name(run, runs)
     path = out or runs / f"{Path(run).name}.html"
     require_page(path)
     with status(f"reading {run}"):
-        subject = open_subject(run, runs)
+        context = open_context(run, runs, Path("submissions"))
     from mmctr_kit.report.page import write_report
 
     with status(f"drawing {run}"):
-        write_report(subject, runs, path, Path("submissions"))
+        write_report(context, path)
     size = path.stat().st_size
     if as_json:
         print_json({"path": str(path), "bytes": size})

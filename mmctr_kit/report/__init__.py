@@ -1,1 +1,1 @@
-"""Tables and figures for people."""
+"""The report of a run, blend, ablation or study: one HTML page for people."""

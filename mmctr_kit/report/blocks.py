@@ -1,4 +1,4 @@
-"""What a page is made of, before it is HTML: sections of pictures, tables and text."""
+"""What a page is made of before it is HTML: sections of pictures, tables and text."""
 
 import re
 from collections.abc import Sequence
@@ -21,9 +21,11 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A table: the first ``left`` columns are text, the others figures. A row's first cell names
-    the row. ``folded``: what is clicked on to see it; empty where it is seen at once."""
+class Table:
+    """The first ``left`` columns are text, the others numbers. A row's first cell names the row.
+
+    ``folded``: the text to click on to unfold the table; empty if it is shown at once.
+    """
 
     caption: str
     columns: Sequence[str]
@@ -48,32 +50,35 @@ class Section:
     title: str
     lead: str
     pictures: Sequence[Picture] = ()
-    grids: Sequence[Grid] = ()
+    tables: Sequence[Table] = ()
     listings: Sequence[Listing] = ()
     notes: Sequence[str] = ()
 
     @property
     def alone(self) -> bool:
         """Whether it is one picture and nothing else, which leaves room beside it."""
-        return len(self.pictures) == 1 and not (self.grids or self.listings or self.notes)
+        return len(self.pictures) == 1 and not (self.tables or self.listings or self.notes)
 
 
-def picture(figure: Figure, name: str, title: str, caption: str, says: str) -> Picture:
-    """``says`` is what the figure shows, with its numbers, for who does not see it."""
+def picture(figure: Figure, name: str, title: str, caption: str, description: str) -> Picture:
+    """``description`` says what the figure shows, with its numbers, for those who cannot see it."""
     name = re.sub(r"[^\w-]", "-", name)
-    return Picture(name, title, caption, svg(figure, name, title, says))
+    return Picture(name, title, caption, svg(figure, name, title, description))
 
 
-def shown(estimate: Estimate | None, signed: bool = False) -> str:
-    """An estimate in a table."""
+def estimate_text(estimate: Estimate | None, signed: bool = False) -> str:
+    """The text of an estimate in a table; a dash if there is none."""
     if estimate is None:
         return "–"
-    if estimate.se != estimate.se:
-        return f"{estimate.value:+.4f}" if signed else f"{estimate.value:.4f} ± ?"
     return estimate.signed() if signed else str(estimate)
 
 
-def listed(items: Sequence[str], most: int = 12) -> str:
-    """As one sentence's enumeration, of at most so many."""
+def enumeration(items: Sequence[str], most: int = 12) -> str:
+    """The items with commas between them; beyond ``most`` only how many more there are."""
     more = f", and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
+
+
+def sentence(text: str) -> str:
+    """The text with a capital letter at its beginning and a full stop at its end."""
+    return text[:1].upper() + text[1:].removesuffix(".") + "."

@@ -1,4 +1,4 @@
-"""The number that a page begins with, what it means, and the others beside it."""
+"""The headline of a page: its main score, what that means, and a few more scores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,14 +6,13 @@ from typing import Any
 
 from mmctr_kit.errors import plural
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.report.blocks import shown
-from mmctr_kit.report.context import Subject
-from mmctr_kit.report.figures.estimates import INTERVAL
+from mmctr_kit.report.context import ReportContext
+from mmctr_kit.report.figures.rows import INTERVAL
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A small figure under the headline."""
+    """A small score under the headline."""
 
     name: str
     value: str
@@ -22,93 +21,78 @@ class Fact:
 
 @dataclass(frozen=True)
 class Headline:
-    """``kind`` is the line above the name; ``value`` and ``error`` of what ``of`` says."""
+    """``kind`` is the line above the name; ``value`` ± ``se`` is the score called ``score``."""
 
     kind: str
-    of: str
+    score: str
     value: str
-    error: str
+    se: str
     meaning: str
     facts: tuple[Fact, ...]
     alarm: str | None
 
 
-def headline(subject: Subject) -> Headline:
-    """Valid AUC of the fold mean; of a run without it OOF, or nothing but what is missing."""
-    metrics = subject.metrics
+def headline(context: ReportContext) -> Headline:
+    """The valid AUC of the fold mean; without it OOF, or the sentence that no score is known."""
+    metrics = context.metrics
     valid, oof = Estimate.find(metrics, "valid"), Estimate.find(metrics, "oof")
-    best, of = (valid, "valid AUC") if valid else (oof, "OOF AUC")
-    value, error = shown(best).split(" ± ") if best else ("–", "")
-    return Headline(
-        _kind(subject),
-        of,
-        value,
-        error,
-        _meaning(subject, valid, oof),
-        _facts(metrics),
-        _alarm(metrics),
-    )
+    best, score = (valid, "Valid AUC") if valid else (oof, "OOF AUC")
+    value, se = str(best).split(" ± ") if best else ("–", "")
+    alarm = str(metrics["alarm"]) if metrics["alarm"] else None
+    meaning = _meaning(metrics, valid, oof)
+    return Headline(_kind(context), score, value, se, meaning, _facts(metrics), alarm)
 
 
-def _alarm(metrics: Mapping[str, Any]) -> str | None:
-    return str(metrics["alarm"]) if metrics["alarm"] else None
-
-
-def _kind(subject: Subject) -> str:
-    if subject.name != subject.run.name:
-        what = "base" if subject.name.endswith(".ablate") else "chosen finalist"
-        return f"The {what}, {subject.run.name}"
-    if subject.kind == "blend":
-        return f"Blend of {plural(len(subject.run.manifest.sources), 'run')}"
-    if subject.kind == "imported":
+def _kind(context: ReportContext) -> str:
+    if context.name != context.run.name:
+        what = "Base of the ablation" if context.name.endswith(".ablate") else "Chosen finalist"
+        return f"{what}: {context.run.name}"
+    if context.kind == "blend":
+        return f"Blend of {plural(len(context.run.manifest.sources), 'run')}"
+    if context.kind == "imported":
         return "Imported predictions"
-    folds, seeds = subject.found.valid.shape[0], len(subject.run.manifest.seeds)
+    folds, seeds = context.predictions.valid.shape[0], len(context.run.manifest.seeds)
     return f"Run of {folds} folds, {plural(seeds, 'seed')}"
 
 
-def _meaning(subject: Subject, valid: Estimate | None, oof: Estimate | None) -> str:
+def _meaning(metrics: Mapping[str, Any], valid: Estimate | None, oof: Estimate | None) -> str:
     if valid is not None:
         text = (
-            f"The fold mean's AUC on the {plural(valid.n, 'official valid row')}, which trained "
-            f"nothing and chose nothing. {_interval(valid)}"
+            f"AUC of the fold models' mean on the {plural(valid.n, 'official valid row')}, which "
+            f"were used neither to train nor to choose a model. {_interval(valid)}"
         )
     elif oof is not None:
-        text = f"Fold models' AUC on {oof.n:,} train rows that they did not see. {_interval(oof)}"
+        text = (
+            f"AUC of the fold models on {oof.n:,} train rows that they were not trained on. "
+            f"{_interval(oof)}"
+        )
     else:
-        return "No rows with labels were predicted, so no score is known."
-    if _transductive(subject.metrics):
-        text += " Transductive: a row's score depends on the rows beside it."
+        return "No predicted row has a label, so no score is known."
+    if metrics.get("transductive"):
+        text += " Transductive: a row's score depends on the other rows of its user."
     return text
 
 
-def _interval(found: Estimate) -> str:
-    if not found.se > 0:
-        return "Its error is not known from so few users."
-    low, high = found.value - INTERVAL * found.se, found.value + INTERVAL * found.se
-    return (
-        f"With other users drawn it would lie between {low:.4f} and {high:.4f} 19 times in 20; "
-        "the error is clustered by user."
-    )
-
-
-def _transductive(metrics: Mapping[str, Any]) -> bool:
-    return "transductive" in metrics and bool(metrics["transductive"])
+def _interval(estimate: Estimate) -> str:
+    if not estimate.se > 0:
+        return "Too few users for a standard error."
+    low, high = (estimate.value + side * INTERVAL * estimate.se for side in (-1, 1))
+    return f"95 % confidence interval {low:.4f} to {high:.4f} (clustered by user)."
 
 
 def _facts(metrics: Mapping[str, Any]) -> tuple[Fact, ...]:
     names = (
         ("oof", "OOF AUC", "fold models, on train rows of users they did not see"),
-        ("fold_models_valid", "Fold models' valid AUC", "to hold against OOF: single models"),
-        ("recipe_valid", "Recipe's valid AUC", "mean of seeds; the error counts their variance"),
-        ("valid_logloss", "Valid logloss", "nats a row; sees calibration, which AUC does not"),
+        ("fold_models_valid", "Fold models' valid AUC", "of single models: compare it with OOF"),
+        ("recipe_valid", "Recipe's valid AUC", "mean of seeds; ± includes seed variance"),
+        ("valid_logloss", "Valid logloss", "nats per row; sees calibration, which AUC does not"),
         ("valid_gauc", "Valid GAUC", "mean AUC within a user"),
     )
-    found = [
-        Fact(title, shown(estimate), meaning)
+    facts = [
+        Fact(title, str(estimate), meaning)
         for name, title, meaning in names
         if (estimate := Estimate.find(metrics, name)) is not None
         and (name != "recipe_valid" or estimate.se == estimate.se)
     ]
     tied = f"{metrics['test_tied_share']:.2%}"
-    found.append(Fact("Tied test scores", tied, "rows whose score another row has too"))
-    return tuple(found)
+    return (*facts, Fact("Tied test scores", tied, "rows that share their score with another row"))

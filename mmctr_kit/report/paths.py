@@ -1,4 +1,4 @@
-"""Where a report may be written: in place of a report, and of nothing else."""
+"""Paths of a report: where its page may be written, and how its commands name a run."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from mmctr_kit.runs.run import Run
 SUFFIXES = (".html", ".htm")
 
 MARK = "<!-- mmctr-kit report -->"
-"""The page's second line: what has it may be written over."""
+"""The page's second line; only a file that has it is written over."""
 
 
 def require_page(out: Path) -> None:
@@ -22,12 +22,9 @@ def _is_report(path: Path) -> bool:
         return MARK.encode() in file.read(200)
 
 
-_SUFFIXES = (".study", ".ablate")
-
-
 def argument(run: Run, root: Path) -> str:
-    """The run as commands with ``--runs root`` find it: its name, or its path where it lies deeper,
-    as a study's finalists do, or elsewhere."""
+    """The run as commands with ``--runs root`` take it: its name, or its path if it lies deeper (as
+    a study's finalists do) or elsewhere."""
     inside = _inside(run, root)
     if inside is None:
         return str(run.path)
@@ -35,21 +32,20 @@ def argument(run: Run, root: Path) -> str:
 
 
 def recipe_file(run: Run, root: Path) -> str:
-    """The run's own resolved recipe, as cv takes it."""
+    """The path of the run's resolved recipe, which ``cv`` takes."""
     inside = _inside(run, root)
     return str((run.path if inside is None else root / inside) / "recipe.yaml")
 
 
 def label(run: Run, root: Path) -> str:
-    """What new things made from the run are called: trial-0 of study s is s-trial-0."""
+    """The name for files and runs made from the run: s-trial-0 for trial-0 of the study s."""
     inside = _inside(run, root)
     parts = (run.name,) if inside is None else inside.parts
-    for suffix in _SUFFIXES:
-        parts = tuple(part.removesuffix(suffix) for part in parts)
-    return "-".join(part for part in parts if part != "finalists")
+    names = (part.removesuffix(".study").removesuffix(".ablate") for part in parts)
+    return "-".join(name for name in names if name != "finalists")
 
 
 def _inside(run: Run, root: Path) -> Path | None:
-    """The run's path under ``root``; None where it lies elsewhere."""
+    """The run's path under ``root``; None if it lies elsewhere."""
     path, top = run.path.resolve(), root.resolve()
     return path.relative_to(top) if path.is_relative_to(top) else None

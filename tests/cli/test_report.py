@@ -90,7 +90,7 @@ def test_a_study_of_an_earlier_version_is_one_line(tiny: ChallengeData, tmp_path
     path.write_text(json.dumps(study))
     done = run("report", "old", "--runs", str(tmp_path))
     assert isinstance(done.exception, RunError)
-    assert "its tune command, given again" in str(done.exception)
+    assert "run its tune command again" in str(done.exception)
     make_run(tmp_path, "old", tiny, 1.0, 0)
     assert run("report", "old", "--runs", str(tmp_path)).exit_code == 0
 

@@ -1,4 +1,4 @@
-"""What to do next follows from facts, and each command is one that the kit has."""
+"""mmctr_kit.report.advice: each step follows from facts, and its command runs as it stands."""
 
 import html
 import json
@@ -20,9 +20,9 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.ensemble.runs import blend_runs
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.report.advice import Advice, advice
-from mmctr_kit.report.context import Subject, open_subject
+from mmctr_kit.report.context import ReportContext, open_context
 from mmctr_kit.report.page import render
-from mmctr_kit.report.sections.leaderboard import board_section
+from mmctr_kit.report.sections.leaderboard import leaderboard_section
 from mmctr_kit.report.sections.slices import slices_section
 from mmctr_kit.runs.run import Run, open_run, run_path
 from mmctr_kit.submission.ledger import record
@@ -39,8 +39,12 @@ def changed(run: Run, name: str, change: Change) -> None:
     path.write_text(json.dumps(content))
 
 
-def told(subject: Subject, root: Path) -> dict[str, Advice]:
-    return {a.title: a for a in advice(subject, root, root / "submissions")}
+def opened(name: str, root: Path) -> ReportContext:
+    return open_context(name, root, root / "submissions")
+
+
+def titled(context: ReportContext) -> dict[str, Advice]:
+    return {a.title: a for a in advice(context)}
 
 
 @pytest.fixture
@@ -50,39 +54,39 @@ def run(tiny: ChallengeData, tmp_path: Path) -> Run:
 
 def test_one_seed_asks_for_more_and_three_do_not(run: Run) -> None:
     root = run.path.parent
-    found = told(open_subject("x", root), root)["Train more seeds"]
+    found = titled(opened("x", root))["Train more seeds"]
     assert "--set 'seeds=[0,1,2]'" in found.command
     changed(run, "manifest.json", lambda m: m.update(seeds=[0, 1, 2]))
-    assert not [t for t in told(open_subject("x", root), root) if "seeds" in t]
+    assert not [t for t in titled(opened("x", root)) if "seeds" in t]
 
 
 def test_an_alarm_comes_first_and_is_urgent(run: Run) -> None:
     root = run.path.parent
-    assert not any(a.urgent for a in told(open_subject("x", root), root).values())
+    assert not any(a.urgent for a in titled(opened("x", root)).values())
     changed(run, "metrics.json", lambda m: m.update(alarm="OOF and valid differ"))
-    first, *_ = advice(open_subject("x", root), root, root)
+    first, *_ = advice(opened("x", root))
     assert first.urgent
     assert first.command.startswith("mmctr-kit data profile DATA")
 
 
 def test_tied_scores_are_urgent(run: Run) -> None:
-    subject = open_subject("x", run.path.parent)
-    subject = replace(subject, metrics={**subject.metrics, "test_tied_share": 0.4})
-    assert told(subject, run.path.parent)["Break the ties"].urgent
+    context = opened("x", run.path.parent)
+    context = replace(context, metrics={**context.metrics, "test_tied_share": 0.4})
+    assert titled(context)["Break the ties"].urgent
 
 
 def test_curves_that_end_at_their_best_ask_for_more_epochs(run: Run) -> None:
     root = run.path.parent
-    found = told(open_subject("x", root), root)["Train longer"]
+    found = titled(opened("x", root))["Train longer"]
     assert "training.epochs=6" in found.command
     assert "+0.0300" in found.why
     for path in run.path.glob("folds/*/metrics.jsonl"):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         text = [json.dumps({**line, "best": line["epoch"] == 1}) for line in lines]
         path.write_text("\n".join(text) + "\n")
-    again = told(open_subject("x", root), root)
+    again = titled(opened("x", root))
     assert "Train longer" not in again
-    assert "Regularise, or slow down" in again
+    assert "Regularise, or lower the learning rate" in again
 
 
 @pytest.mark.parametrize("rises", [(0.0002, 0.0002, 0.0002), (0.02, -0.01, 0.003)])
@@ -93,7 +97,7 @@ def test_a_rise_that_is_small_or_within_its_error_asks_for_nothing(
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         lines[-1]["holdout_auc"] = lines[-2]["holdout_auc"] + rise
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert "Train longer" not in told(open_subject("x", run.path.parent), run.path.parent)
+    assert "Train longer" not in titled(opened("x", run.path.parent))
 
 
 def first_slice(**changes: object) -> Change:
@@ -112,8 +116,8 @@ def weaken(run: Run) -> None:
 
 def test_a_weak_slice_is_named_and_whether_it_is_the_runs_fault_is_left_open(run: Run) -> None:
     weaken(run)
-    found = told(open_subject("x", run.path.parent), run.path.parent)["Look at the weak slices"]
-    assert "4.2 errors below the other rows" in found.why
+    found = titled(opened("x", run.path.parent))["Look at the weak slices"]
+    assert "4.2 standard errors below the other rows" in found.why
     assert "may be hard for any model" in found.why
 
 
@@ -126,26 +130,26 @@ def test_beside_other_runs_a_slice_is_weak_where_one_of_them_does_better(
     other = make_run(root, "y", tiny, 1.0, 1)
     auc = {"value": score, "error": 0.01, "n": 100}
     changed(other, "metrics.json", first_slice(auc=auc, rows=100))
-    subject = open_subject("x", root)
-    found = told(subject, root)
-    section = slices_section(subject)
+    context = opened("x", root)
+    found = titled(context)
+    section = slices_section(context)
     assert section is not None
     if score == 0.7:
-        assert "y has 0.7000 ± 0.0100" in found["Look at the weak slices"].why
-        assert "y has 0.7000 ± 0.0100 there" in section.notes[0]
+        assert "y has AUC 0.7000 ± 0.0100" in found["Look at the weak slices"].why
+        assert "y is better here: 0.7000 ± 0.0100" in section.notes[0]
     else:
         assert "Look at the weak slices" not in found
-        assert "may be hard for any model" in section.notes[1]
+        assert "perhaps hard for any model" in section.notes[1]
 
 
 def test_a_submission_that_is_there_is_to_be_checked(run: Run) -> None:
     root = run.path.parent
-    assert "Write a submission" in told(open_subject("x", root), root)
+    assert "Write a submission" in titled(opened("x", root))
     (root / "submissions").mkdir()
     (root / "submissions" / "x-both.zip").touch()
-    found = told(open_subject("x", root), root)
+    found = titled(opened("x", root))
     assert "Write a submission" not in found
-    assert "x-both.zip" in found["Check the submission again before you hand it in"].command
+    assert "x-both.zip" in found["Check the submission before you upload it"].command
 
 
 def test_a_submission_under_another_name_is_found_by_the_ledger(run: Run) -> None:
@@ -154,28 +158,25 @@ def test_a_submission_under_another_name_is_found_by_the_ledger(run: Run) -> Non
     ids = np.arange(5)
     write_submission(file, ids, {Task.BOTH: ids / 7.0}, overwrite=False)
     assert record(root / "submissions" / "ledger.jsonl", file, run, Task.BOTH, 5)
-    title = "Check the submission again before you hand it in"
-    assert str(file) in told(open_subject("x", root), root)[title].command
+    title = "Check the submission before you upload it"
+    assert str(file) in titled(opened("x", root))[title].command
     # Trained anew, it is another run: the file is not of it.
     changed(run, "metrics.json", lambda m: m.update(valid={**m["valid"], "value": 0.5}))
-    assert title not in told(open_subject("x", root), root)
-    assert (
-        "When this page was written"
-        in told(open_subject("x", root), root)["Write a submission"].why
-    )
+    assert title not in titled(opened("x", root))
+    assert titled(opened("x", root))["Write a submission"].why == "Not submitted yet."
 
 
 def test_copies_of_a_run_are_named_and_not_blended(tiny: ChallengeData, tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("copy_of_a", 0), ("b", 1), ("copy_of_b", 1)):
         make_run(tmp_path, name, tiny, 1.0, seed)
-    subject = open_subject("a", tmp_path)
-    command = told(subject, tmp_path)["Blend it"].command
+    context = opened("a", tmp_path)
+    command = titled(context)["Blend it"].command
     assert command.startswith("mmctr-kit blend a b --name a_blend")
-    section = board_section(subject)
+    section = leaderboard_section(context)
     assert section is not None
-    told_of = " ".join(section.notes)
-    assert "The same predictions: a, copy_of_a." in told_of
-    assert "The same predictions: b, copy_of_b." in told_of
+    notes = " ".join(section.notes)
+    assert "The same predictions: a, copy_of_a." in notes
+    assert "The same predictions: b, copy_of_b." in notes
 
 
 def test_a_study_that_found_the_recipe_itself_asks_to_train_nothing(
@@ -183,8 +184,8 @@ def test_a_study_that_found_the_recipe_itself_asks_to_train_nothing(
 ) -> None:
     make_study(tmp_path, "s", tiny)
     make_study(tmp_path, "same", tiny, changes={})
-    assert "Train what tuning found" in told(open_subject("s", tmp_path), tmp_path)
-    assert "Train what tuning found" not in told(open_subject("same", tmp_path), tmp_path)
+    assert "Train the tuned recipe" in titled(opened("s", tmp_path))
+    assert "Train the tuned recipe" not in titled(opened("same", tmp_path))
 
 
 def test_runs_of_the_same_rows_are_to_be_blended_and_a_blend_is_not(
@@ -192,20 +193,20 @@ def test_runs_of_the_same_rows_are_to_be_blended_and_a_blend_is_not(
 ) -> None:
     make_run(tmp_path, "a", tiny, 1.0, 0)
     make_run(tmp_path, "b", tiny, 1.0, 1)
-    command = told(open_subject("a", tmp_path), tmp_path)["Blend it"].command
+    command = titled(opened("a", tmp_path))["Blend it"].command
     assert command.startswith("mmctr-kit blend a b --name a_blend")
-    assert "Blend it" not in told(open_subject("mix", made_runs), made_runs)
+    assert "Blend it" not in titled(opened("mix", made_runs))
 
 
 def test_of_two_runs_that_could_stand_in_for_each_other_one_is_to_go(made_runs: Path) -> None:
-    subject = open_subject("mix", made_runs)
+    context = opened("mix", made_runs)
     small = {n: {"value": v, "error": 1e-4, "n": 9} for n, v in (("alpha", 1e-5), ("beta", 0.0))}
     large = {n: {"value": 0.01, "error": 1e-4, "n": 9} for n in ("gamma", "delta")}
-    related = {**subject.metrics["blend"], "adds": {**small, **large}}
-    sources = subject.sources[:4]
-    metrics = {**subject.metrics, "blend": related}
-    subject = replace(subject, metrics=metrics, sources=sources)
-    found = told(subject, made_runs)["Leave out what adds least"]
+    related = {**context.metrics["blend"], "adds": {**small, **large}}
+    sources = context.sources[:4]
+    metrics = {**context.metrics, "blend": related}
+    context = replace(context, metrics=metrics, sources=sources)
+    found = titled(context)["Leave out the run that adds least"]
     assert found.command.startswith("mmctr-kit blend alpha gamma delta --name mix_less")
     assert "alpha, beta" in found.why
 
@@ -226,11 +227,11 @@ def test_a_blend_of_a_studys_runs_still_finds_them(tiny: ChallengeData, tmp_path
     make_study(root, "tuned", tiny)
     runs = [open_run(f"tuned.study/finalists/trial-{n}", root) for n in (7, 2)]
     assert blend_runs(runs, "mean", root / "both", False) is not None
-    subject = open_subject("both", root)
-    assert [r.name for r in subject.sources] == ["trial-7", "trial-2"]
-    assert subject.gone == ()
+    context = opened("both", root)
+    assert [r.name for r in context.sources] == ["trial-7", "trial-2"]
+    assert context.missing == ()
     shutil.move(root, tmp_path / "moved")
-    assert len(open_subject("both", tmp_path / "moved").sources) == 2
+    assert len(opened("both", tmp_path / "moved").sources) == 2
 
 
 def commands(page: str) -> list[list[str]]:
@@ -257,7 +258,7 @@ def test_every_command_of_a_page_runs_as_it_stands(
 ) -> None:
     monkeypatch.chdir(everything.parent if root == "runs" else everything.parent.parent)
     runs = Path("runs") if root == "runs" else everything
-    found = commands(render(open_subject(name, runs), runs, Path("submissions")))
+    found = commands(render(open_context(name, runs, Path("submissions"))))
     assert len(found) >= 3
     asked = set()
     for words in found:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from mmctr_kit.report.context import open_subject
+from mmctr_kit.report.context import open_context
 from mmctr_kit.report.page import write_report
 from tests.report import browser
 from tests.report.test_page import FIGURES
@@ -85,7 +85,7 @@ return [...document.querySelectorAll("svg[role=img]")].flatMap(svg => {
 """
 
 USED_WIDTHS = """
-return [...document.querySelectorAll(".parts")].filter(p => p.querySelector("table")).map(p => {
+return [...document.querySelectorAll(".blocks")].filter(p => p.querySelector("table")).map(p => {
   const box = p.getBoundingClientRect();
   const inside = [...p.children].map(c => c.getBoundingClientRect().right);
   return [p.parentElement.id, (Math.max(...inside) - box.left) / box.width];
@@ -97,7 +97,7 @@ return [...document.querySelectorAll(".parts")].filter(p => p.querySelector("tab
 @pytest.fixture(scope="module")
 def page(made_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("browser") / "mix.html"
-    write_report(open_subject("mix", made_runs), made_runs, out, out.parent / "submissions")
+    write_report(open_context("mix", made_runs, out.parent / "submissions"), out)
     return out
 
 
@@ -173,7 +173,7 @@ def test_the_slices_table_is_folded_and_its_strongest_rows_are_not(
     browser.show(driver, page, DESK, dark=False)
     seen, folded = driver.execute_script(
         "const s = document.getElementById('slices');"
-        "return [[...s.querySelectorAll('.parts > .scroll tbody tr')].length,"
+        "return [[...s.querySelectorAll('.blocks > .scroll tbody tr')].length,"
         " [...s.querySelectorAll('details:not([open]) tbody tr')].length];"
     )
     assert seen == 6

@@ -1,4 +1,4 @@
-"""The page: whole, self-contained, readable by machines that read aloud, and never in the way."""
+"""mmctr_kit.report.page: a whole, self-contained page that screen readers can read."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import pytest
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import RunError, UsageError
-from mmctr_kit.report.context import open_subject
+from mmctr_kit.report.context import open_context
 from mmctr_kit.report.page import write_report
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.scores import score_predictions
@@ -19,8 +19,8 @@ from mmctr_kit.runs.writer import begin_run
 from tests.report.made import MANIFEST, NAMES, make_all, make_run, make_study, predicted
 
 FIGURES = {
-    "board-auc",
-    "board-gaps",
+    "leaderboard-auc",
+    "leaderboard-gaps",
     "blend-weights",
     "blend-correlations",
     "blend-methods",
@@ -38,7 +38,7 @@ FIGURES = {
 
 
 def page_of(runs: Path, name: str, out: Path) -> str:
-    write_report(open_subject(name, runs), runs, out, runs / "no-submissions")
+    write_report(open_context(name, runs, runs / "no-submissions"), out)
     return out.read_text("utf-8")
 
 
@@ -148,6 +148,13 @@ def test_the_headline_is_the_runs_own_number(mix: str, made_runs: Path) -> None:
     assert f"{valid['n']:,} official valid rows" in mix
 
 
+def test_an_uncertainty_is_called_a_standard_error(mix: str) -> None:
+    text = re.sub(r"<[^>]+>", " ", mix.split("</style>")[1])
+    text = " ".join(text.split()).replace("calibration error", "")
+    assert text.count("standard error") > 5
+    assert re.findall(r".{20}(?<!standard )errors?\b", text) == []
+
+
 def test_equal_runs_make_equal_pages(mix: str, made_runs: Path, tmp_path: Path) -> None:
     assert page_of(made_runs, "mix", tmp_path / "again.html") == mix
 
@@ -183,7 +190,7 @@ def test_an_ablation_is_the_page_of_its_base_with_the_changes(
     assert "<h1>alpha.ablate</h1>" in text
     assert "history-off" in text
     assert "model.history-off: a -&gt; &lt;b&gt;" in text
-    assert "1 of the 3 seeds that a claim needs" in text
+    assert "1 seed; a verdict (better or worse) needs 3 or more" in text
 
 
 def test_a_study_is_the_page_of_its_chosen_finalist_with_the_search(
@@ -193,14 +200,15 @@ def test_a_study_is_the_page_of_its_chosen_finalist_with_the_search(
     make_study(tmp_path / "runs", "tuned", tiny)
     text = page_of(tmp_path / "runs", "tuned.study", tmp_path / "s.html")
     assert "<h1>tuned.study</h1>" in text
-    assert "The chosen finalist, trial-7" in text
+    assert "Chosen finalist: trial-7" in text
     for name in ("study-history", "study-importance", "study-dimensions"):
         assert f'id="{name}-title"' in text
     assert "8 trials (7 complete, 1 pruned)" in text
     assert "scored 0.0120 lower" in text
     assert "one seed, in the search" in text
-    assert "roughly, of 7 complete trials" in text
-    changed = text[text.index("What finalists have other than the recipe") :].split("</table>")[0]
+    assert "PED-ANOVA, from 7 complete trials" in text
+    changed = text.split("Finalist settings that differ from the base recipe")[1]
+    changed = changed.split("</table>")[0]
     assert re.findall(r'<th scope="row"><span>([^<]+)', changed) == ["items.text_dim"]
     assert re.findall(r"#[0-9a-f]{6}", text.split("</style>")[1]) == []
     of_run = page_of(tmp_path / "runs", "tuned", tmp_path / "r.html")
@@ -213,13 +221,13 @@ def test_imported_test_scores_alone_still_make_a_page(tiny: ChallengeData, tmp_p
 
     from mmctr_kit.runs.predictions import Keys
 
-    found = predicted(tiny, 1.0, 0)
+    predictions = predicted(tiny, 1.0, 0)
     bare = replace(
-        found,
+        predictions,
         oof=None,
         valid_keys=Keys.none(),
-        valid_label=found.valid_label[:0],
-        valid=found.valid[:, :0],
+        valid_label=predictions.valid_label[:0],
+        valid=predictions.valid[:, :0],
     )
     manifest = Manifest("imported", "rows", "features", "", "recipe")
     writer = begin_run(tmp_path / "runs" / "theirs", manifest, None, False)
@@ -238,7 +246,7 @@ def test_sources_that_are_gone_are_named(tiny: ChallengeData, tmp_path: Path) ->
     root = make_all(tmp_path / "runs", tiny)
     shutil.rmtree(root / "gamma")
     text = page_of(root, "mix", tmp_path / "m.html")
-    assert "Not there any more, and so not shown: gamma." in text
+    assert "Not shown, as their folders are gone: gamma." in text
 
 
 def test_what_is_no_finished_run_is_one_line(made_runs: Path, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Figures of a report: plain functions from arrays to a matplotlib Figure, and its SVG."""
+"""Figures of a report: functions from arrays to a matplotlib Figure, and the Figure as SVG."""

@@ -1,39 +1,52 @@
-"""Learning curves and ROC."""
+"""Curves: learning, ROC, calibration, and the distribution of scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from mmctr_kit.report.figures.style import MUTED, canvas, colour, dashes
+from mmctr_kit.report.figures.rows import INTERVAL
+from mmctr_kit.report.figures.style import DASHES, MUTED, canvas, colour, dashes
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class FoldCurve:
-    """One fold model's epochs: ``loss`` of training rows, ``auc`` of the held-out users' rows,
-    (epochs,) each, and the epoch (from 1) whose snapshot was ``kept``."""
+    """One fold model's epochs: training ``loss`` and held-out ``auc``, (epochs,) each, and the
+    ``best`` epoch (from 1), whose snapshot was saved."""
 
     label: str
-    loss: NDArray[np.float64]
-    auc: NDArray[np.float64]
-    kept: int
+    loss: Floats
+    auc: Floats
+    best: int
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Mean prediction, mean label and the standard error of the latter, (bins,) each."""
+
+    prediction: Floats
+    label: Floats
+    se: Floats
 
 
 def learning(curves: Sequence[FoldCurve]) -> Figure:
-    """Held-out AUC by epoch above, training loss below; a dot marks the snapshot kept."""
+    """Held-out AUC by epoch above, training loss below; a dot marks the saved snapshot."""
     with canvas(3.6) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        for place, curve in enumerate(curves):
+        for number, curve in enumerate(curves):
             epochs = np.arange(1, len(curve.auc) + 1)
-            how: Mapping[str, Any] = {"color": colour(place), "linestyle": dashes(place)}
-            above.plot(epochs, curve.auc, label=curve.label, **how)
-            kept = curve.auc[curve.kept - 1]
-            above.plot([curve.kept], [kept], "o", color=colour(place), markersize=5)
-            below.plot(epochs, curve.loss, **how)
+            style: Mapping[str, Any] = {"color": colour(number), "linestyle": dashes(number)}
+            above.plot(epochs, curve.auc, label=curve.label, **style)
+            best = curve.auc[curve.best - 1]
+            above.plot([curve.best], [best], "o", color=colour(number), markersize=5)
+            below.plot(epochs, curve.loss, **style)
         above.set_ylabel("held-out AUC")
         below.set_ylabel("training loss")
         below.set_xlabel("epoch")
@@ -46,18 +59,60 @@ def learning(curves: Sequence[FoldCurve]) -> Figure:
         return figure
 
 
-def roc(curves: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Figure:
+def roc(curves: Mapping[str, tuple[Floats, Floats]]) -> Figure:
     """Each curve (false positive rate, true positive rate) by its label, and the diagonal."""
     with canvas(4.1) as figure:
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
-        for place, (label, (x, y)) in enumerate(curves.items()):
-            style = ("-", (0, (4, 1.5)))[place % 2]
-            axes.plot(x, y, color=colour(place), label=label, linestyle=style)
-        axes.set_xlim(-0.01, 1.01)
-        axes.set_ylim(-0.01, 1.01)
-        axes.set_aspect("equal")
-        axes.set_xlabel("false positive rate")
-        axes.set_ylabel("true positive rate")
+        axes = _square(figure, 0.01, 1.0, "false positive rate", "true positive rate")
+        for number, (label, (x, y)) in enumerate(curves.items()):
+            axes.plot(x, y, color=colour(number), label=label, linestyle=DASHES[number % 2])
         axes.legend(loc="lower right")
         return figure
+
+
+def calibration(curves: Mapping[str, Reliability]) -> Figure:
+    """Mean label by mean prediction, with 95 % intervals, for each label; and the diagonal."""
+    with canvas(4.1) as figure:
+        top = 1.05 * max(max(r.prediction.max(), r.label.max()) for r in curves.values())
+        axes = _square(figure, 0.0, top, "mean prediction of the bin", "share of positives")
+        for number, (label, one) in enumerate(curves.items()):
+            axes.errorbar(
+                one.prediction,
+                one.label,
+                yerr=INTERVAL * np.nan_to_num(one.se),
+                fmt="os"[number % 2],
+                markersize=4,
+                linewidth=1.2,
+                linestyle=DASHES[number % 2],
+                color=colour(number),
+                label=label,
+            )
+        axes.legend(loc="upper left")
+        return figure
+
+
+def distributions(edges: Floats, shares: Mapping[str, Floats]) -> Figure:
+    """Histograms of logits: the share of rows in each bin, (bins,), by label; edges (bins + 1,)."""
+    with canvas(2.9) as figure:
+        axes = figure.subplots()
+        for number, (label, share) in enumerate(shares.items()):
+            tint, style = colour(number), DASHES[number % len(DASHES)]
+            axes.stairs(share, edges, color=tint, alpha=0.14, fill=True)
+            axes.stairs(share, edges, color=tint, linestyle=style, linewidth=1.5, label=label)
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(0, None)
+        axes.set_xlabel("logit")
+        axes.set_ylabel("share of rows")
+        figure.legend(loc="outside lower left", ncols=3)
+        return figure
+
+
+def _square(figure: Figure, margin: float, top: float, x: str, y: str) -> Axes:
+    """Square axes from 0 to ``top`` with a dotted diagonal."""
+    axes = figure.subplots()
+    axes.plot([0, top], [0, top], color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
+    axes.set_xlim(-margin, top + margin)
+    axes.set_ylim(-margin, top + margin)
+    axes.set_aspect("equal")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    return axes

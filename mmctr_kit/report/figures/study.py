@@ -1,7 +1,4 @@
-"""A tuning study: how the search went on, what mattered, and the plane of PCA dimensions.
-
-All three take study.json's content.
-"""
+"""Figures of a tuning study, from the content of study.json: its trials, its PCA dimensions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,25 +12,27 @@ from mmctr_kit.report.figures.style import COLOURS, MUTED, SMALL, canvas, colour
 
 _MARKERS = "os^Dv*Ph"
 _DIMS = ("items.text_dim", "items.image_dim")
-_BAND = 4
-"""So many points that do not lie on a line make a surface worth drawing."""
+_MIN_POINTS = 4
+"""A surface is drawn from at least this many points that do not lie on a line."""
 
 
 def history(study: Mapping[str, Any]) -> Figure:
-    """The AUC of each complete trial with its error, by number, coloured by item embedding where
-    that was searched; the best value so far; pruned trials as ticks on the axis."""
+    """AUC ± SE of each complete trial by its number, and the best so far.
+
+    The colour is the item embedding, if that was searched. Pruned trials are ticks on the axis.
+    """
     complete = _complete(study)
     with canvas(2.9) as figure:
         axes = figure.subplots()
-        for place, (name, trials) in enumerate(_by_embedding(complete).items()):
+        for number, (name, trials) in enumerate(_by_embedding(complete).items()):
             axes.errorbar(
                 [t["number"] for t in trials],
                 [t["auc"]["value"] for t in trials],
                 yerr=[t["auc"]["error"] or 0.0 for t in trials],
-                fmt=_MARKERS[place % len(_MARKERS)],
+                fmt=_MARKERS[number % len(_MARKERS)],
                 markersize=4,
                 elinewidth=1.0,
-                color=colour(place),
+                color=colour(number),
                 label=short(name),
             )
         best = sorted(complete, key=lambda t: int(t["number"]))
@@ -54,7 +53,7 @@ def history(study: Mapping[str, Any]) -> Figure:
             markersize=7,
             transform=axes.get_xaxis_transform(),
             clip_on=False,
-            label="given up",
+            label="pruned",
         )
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.set_xlabel("trial")
@@ -63,28 +62,16 @@ def history(study: Mapping[str, Any]) -> Figure:
         return figure
 
 
-def importance(study: Mapping[str, Any], most: int = 12) -> Figure:
-    """The share of each key in what set good trials apart, the largest at the top."""
-    shares = list(study["importance"].items())[:most]
-    with canvas(max(0.55 + 0.21 * len(shares), 1.2)) as figure:
-        axes = figure.subplots()
-        axes.barh(range(len(shares)), [share for _, share in shares], 0.6, color=colour(0))
-        axes.set_yticks(range(len(shares)), [short(key, 30) for key, _ in shares])
-        axes.set_ylim(len(shares) - 0.4, -0.6)
-        axes.grid(False, axis="y")
-        axes.tick_params(axis="y", length=0)
-        axes.set_xlabel("share of importance")
-        return figure
-
-
 def has_dimensions(study: Mapping[str, Any]) -> bool:
-    """Whether any complete trial has PCA dimensions of both modalities, for :func:`dimensions`."""
+    """Whether :func:`dimensions` has a complete trial with PCA dimensions of both modalities."""
     return bool(_with_both(study))
 
 
 def dimensions(study: Mapping[str, Any]) -> Figure:
-    """The plane of PCA dimensions of text and image: complete trials that have both, larger where
-    their AUC is higher, over bands of AUC where there are trials enough."""
+    """Complete trials in the plane of text and image PCA dimensions; larger dots have higher AUC.
+
+    With enough trials there are bands of AUC behind the dots.
+    """
     trials = _with_both(study)
     x, y = (np.log2([t["params"][key] for t in trials]) for key in _DIMS)
     auc = np.array([t["auc"]["value"] for t in trials])
@@ -114,12 +101,12 @@ def dimensions(study: Mapping[str, Any]) -> Figure:
 
 
 def _apart(values: NDArray[np.float64], most: int = 6) -> list[float]:
-    """Those of the values, the least and so on, that leave room for their labels."""
-    kept: list[float] = []
+    """A subset of the values, from the least, whose labels do not overlap."""
+    chosen: list[float] = []
     for value in np.unique(values):
-        if not kept or value - kept[-1] >= np.ptp(values) / most:
-            kept.append(float(value))
-    return kept
+        if not chosen or value - chosen[-1] >= np.ptp(values) / most:
+            chosen.append(float(value))
+    return chosen
 
 
 def _complete(study: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -127,11 +114,11 @@ def _complete(study: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _by_embedding(trials: list[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[Mapping[str, Any]]] = {}
     for trial in trials:
         name = ({"items.embedding": "trials"} | trial["params"])["items.embedding"]
-        found.setdefault(str(name), []).append(trial)
-    return found
+        groups.setdefault(str(name), []).append(trial)
+    return groups
 
 
 def _with_both(study: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -139,6 +126,6 @@ def _with_both(study: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _spans_plane(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
-    """Whether the points are enough, and not on one line: only then have they triangles."""
+    """Whether there are enough points, and not all on one line, to be joined to triangles."""
     points = np.unique(np.column_stack([x, y]), axis=0)
-    return len(points) >= _BAND and np.linalg.matrix_rank(points - points.mean(axis=0)) == 2
+    return len(points) >= _MIN_POINTS and np.linalg.matrix_rank(points - points.mean(axis=0)) == 2

@@ -1,8 +1,8 @@
-"""How figures look, and how they become SVG that a page can hold.
+"""The style of figures, and their conversion to SVG elements of a page.
 
-Figures are drawn narrow, so that their text is still readable where a phone shows them at its own
-width. Their colours are names on the page: the SVG says ``var(--c1)``, which the style sheet sets
-for light and dark. Text stays text, in the page's own font.
+Figures are drawn narrow, so that their text is readable on a phone. Colours become variables of
+the page (``var(--c1)``), which its style sheet sets for light and dark. Text stays text, in the
+page's font.
 """
 
 import io
@@ -26,21 +26,21 @@ COLOURS = (
     "#8a6100",
     "#cf222e",
 )
-"""Told apart on white at 4.5:1; the page's style sheet has lighter ones for dark."""
+"""Each has a contrast of 4.5:1 to white; the page's style sheet has lighter ones for dark."""
 
 DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
-"""Line styles, so that lines are told apart without their colours too."""
+"""Line styles, so that lines differ without their colours, too."""
 
 WIDTH = 4.0
-"""Inches; all figures are of one width."""
+"""Inches; all figures have this width."""
 
 SMALL = 9.5
-"""Points of the smallest text: 11 pixels where a page of 400 shows the figure."""
+"""Points of the smallest text: 11 pixels on a page that is 400 pixels wide."""
 
 _NAMES = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {
     colour: f"--c{i + 1}" for i, colour in enumerate(COLOURS)
 }
-_STYLE: Any = {  # the stub's type of it is every key by name
+_STYLE: Any = {  # the stub wants a literal type with every key
     "svg.fonttype": "none",
     "svg.hashsalt": "mmctr-kit",
     "text.parse_math": False,
@@ -74,24 +74,24 @@ _SVG = "{http://www.w3.org/2000/svg}"
 
 
 @contextmanager
-def canvas(height: float, width: float = WIDTH) -> Iterator[Figure]:
-    """An empty figure of so many inches, in the house's style while the block runs."""
+def canvas(height: float) -> Iterator[Figure]:
+    """An empty figure of this height in inches; its style holds while the block runs."""
     with matplotlib.rc_context(_STYLE):
-        yield Figure(figsize=(width, height), layout="constrained")
+        yield Figure(figsize=(WIDTH, height), layout="constrained")
 
 
-def colour(place: int) -> str:
-    """The colour of the line at ``place``, from 0."""
-    return COLOURS[place % len(COLOURS)]
+def colour(number: int) -> str:
+    """The colour of the line of this number, from 0."""
+    return COLOURS[number % len(COLOURS)]
 
 
-def dashes(place: int) -> str | tuple[int, tuple[float, ...]]:
-    """The line style of the line at ``place``: the colours once with each."""
-    return DASHES[(place // len(COLOURS)) % len(DASHES)]
+def dashes(number: int) -> str | tuple[int, tuple[float, ...]]:
+    """The style of the line of this number: it changes after each round of colours."""
+    return DASHES[(number // len(COLOURS)) % len(DASHES)]
 
 
 def short(name: str, most: int = 24) -> str:
-    """The name, or its beginning and its end."""
+    """The name, shortened in the middle if it is longer than ``most``."""
     if len(name) <= most:
         return name
     head = (most - 1) * 2 // 3
@@ -99,10 +99,9 @@ def short(name: str, most: int = 24) -> str:
 
 
 def svg(figure: Figure, name: str, title: str, description: str) -> str:
-    """The figure as an SVG element for a page that holds others too.
+    """The figure as an SVG element for a page with other figures.
 
-    ``name`` makes its ids the figure's own; ``title`` and ``description`` are read out in its
-    place.
+    ``name`` makes its ids unique on the page; screen readers read ``title`` and ``description``.
     """
     out = io.StringIO()
     with matplotlib.rc_context(_STYLE):
@@ -138,7 +137,7 @@ def _references(root: ElementTree.Element) -> Iterator[str]:
 
 
 def _clean(element: ElementTree.Element, name: str, used: set[str]) -> None:
-    """Without namespaces, foreign ids and needless digits; with the page's colours and font."""
+    """Remove namespaces, unused ids and needless digits; use the page's colours and font."""
     element.tag = element.tag.rpartition("}")[2]
     old = dict(element.attrib)
     element.attrib.clear()

@@ -1,1 +1,1 @@
-"""The sections of a report's page; each function makes one, or None where there is nothing."""
+"""Sections of a report's page, each a function of the context; None if there is nothing to show."""

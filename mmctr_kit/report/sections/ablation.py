@@ -1,82 +1,81 @@
-"""What each part of a recipe is worth, and costs."""
+"""The ablation section: what each part of a recipe adds, and what it costs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmctr_kit.errors import plural
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.report.blocks import Grid, Picture, Section, picture, shown
-from mmctr_kit.report.context import Subject
-from mmctr_kit.report.figures.estimates import Dots, dots
+from mmctr_kit.report.blocks import Picture, Section, Table, estimate_text, picture
+from mmctr_kit.report.context import ReportContext
+from mmctr_kit.report.figures.rows import Dots, dots
 
 
-def ablation_section(subject: Subject) -> Section | None:
-    """A figure and two tables for each ablation; None where there is none."""
-    if not subject.ablations:
+def ablation_section(context: ReportContext) -> Section | None:
+    """A figure and two tables for each ablation."""
+    if not context.ablations:
         return None
-    pictures, grids, notes = [], [], []
-    for name, found in subject.ablations.items():
-        base, *others = found["rows"]
-        pictures.append(_figure(name, others))
-        grids += [_changes(name, base, others, float(found["needed"])), _costs(name, found)]
-        if len(found["seeds"]) < 3:
-            notes.append(f"{name}: {len(found['seeds'])} of the 3 seeds that a claim needs.")
+    pictures, tables, notes = [], [], []
+    for name, ablation in context.ablations.items():
+        base, *variants = ablation["rows"]
+        pictures.append(_figure(name, variants))
+        tables += [
+            _changes(name, base, variants, float(ablation["needed"])),
+            _costs(name, ablation),
+        ]
+        if len(ablation["seeds"]) < 3:
+            seeds = plural(len(ablation["seeds"]), "seed")
+            notes.append(f"{name}: {seeds}; a verdict (better or worse) needs 3 or more.")
     return Section(
         "ablation",
         "Ablation",
-        "One thing switched off or swapped at a time, on the same folds and seeds. Left of the "
-        "line: the recipe is worse without it.",
+        "One part of the recipe switched off or replaced at a time, on the same folds and seeds. "
+        "Left of the line the recipe is worse for it.",
         pictures,
-        grids,
+        tables,
         notes=notes,
     )
 
 
 def _figure(name: str, rows: Sequence[Mapping[str, Any]]) -> Picture:
     names = [str(row["name"]) for row in rows]
-    oof, valid = ([_change(row[k]) for row in rows] for k in ("oof", "valid"))
-    says = "; ".join(f"{n}: {shown(e, True)}" for n, e in zip(names, oof, strict=True))
+    oof, valid = ([Estimate.from_json(row[k]) for row in rows] for k in ("oof", "valid"))
+    says = "; ".join(f"{n}: {e.signed()}" for n, e in zip(names, oof, strict=True))
     figure = dots(names, [Dots("OOF", oof), Dots("valid", valid)], "change in AUC", 0.0)
-    caption = "Paired with the recipe as it is; bars of 95 %."
+    caption = "Paired differences to the base recipe, with 95 % intervals."
     return picture(figure, f"ablation-{name}", name, caption, f"Change in OOF AUC. {says}.")
 
 
 def _changes(
     name: str, base: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], needed: float
-) -> Grid:
-    cells = [("base", "", shown(_change(base["oof"])), shown(_change(base["valid"])), "")]
+) -> Table:
+    cells = [("base", "", *(estimate_text(Estimate.find(base, k)) for k in ("oof", "valid")), "")]
     cells += [
         (
             str(row["name"]),
             str(row["what"]),
-            shown(_change(row["oof"]), True),
-            shown(_change(row["valid"]), True),
+            *(estimate_text(Estimate.find(row, k), True) for k in ("oof", "valid")),
             str(row["claim"] or ""),
         )
         for row in rows
     ]
     caption = (
-        f"{name}: AUC of the base, and changes against it. A claim needs {needed:.1f} errors, as "
-        f"{plural(len(rows), 'variant was', 'variants were')} tried."
+        f"{name}: AUC of the base, and paired changes. A verdict needs a change of {needed:.1f} "
+        f"standard errors, as {plural(len(rows), 'variant was', 'variants were')} tried."
     )
-    return Grid(caption, ("variant", "what changes", "OOF", "valid", "claim"), cells, left=2)
+    return Table(caption, ("variant", "what changes", "OOF", "valid", "verdict"), cells, left=2)
 
 
-def _costs(name: str, found: Mapping[str, Any]) -> Grid:
-    sizes = [f"{each['candidates']:,}" for each in found["rows"][0]["cost"]["latency"]]
+def _costs(name: str, ablation: Mapping[str, Any]) -> Table:
+    sizes = [f"{each['candidates']:,}" for each in ablation["rows"][0]["cost"]["latency"]]
     rows = []
-    for row in found["rows"]:
+    for row in ablation["rows"]:
         cost = row["cost"]
         times = [f"{each['p50_ms']:.2f} / {each['p99_ms']:.2f}" for each in cost["latency"]]
         speed = f"{cost['train_rows_per_second']:,.0f}"
         memory = f"{cost['memory_mb']:,.0f}"
         rows.append((str(row["name"]), f"{cost['parameters']:,}", speed, *times, memory))
     caption = (
-        f"{name}: what a model costs on {found['device']}. p50 / p99 ms of a request of so many "
-        "candidates; rows/s in training; peak memory."
+        f"{name}: cost of one model on {ablation['device']}. Training rows/s; latency (p50 / p99 "
+        "in ms) of a request by its number of candidates; peak memory."
     )
-    return Grid(caption, ("variant", "weights", "rows/s", *sizes, "MB"), rows)
-
-
-def _change(stored: Mapping[str, Any]) -> Estimate:
-    return Estimate.from_json(stored)
+    return Table(caption, ("variant", "weights", "rows/s", *sizes, "MB"), rows)

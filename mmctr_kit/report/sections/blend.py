@@ -1,4 +1,4 @@
-"""How a blend was made: the methods tried, its weights, and how alike its runs are."""
+"""The blend section: the methods tried, the weights, and how differently the runs rank."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,142 +9,137 @@ from numpy.typing import NDArray
 from mmctr_kit.ensemble.runs import blend_report
 from mmctr_kit.metrics.auc import rank_correlation
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.report.blocks import Grid, Picture, Section, picture, shown
-from mmctr_kit.report.context import Subject
-from mmctr_kit.report.figures.blend import correlations, weights
-from mmctr_kit.report.figures.estimates import Dots, dots
+from mmctr_kit.report.blocks import Picture, Section, Table, estimate_text, picture, sentence
+from mmctr_kit.report.context import ReportContext
+from mmctr_kit.report.figures.correlations import correlations
+from mmctr_kit.report.figures.rows import Dots, bars, dots
 
 
-def blend_section(subject: Subject) -> Section | None:
-    """None of anything but a blend."""
-    if subject.kind != "blend":
+def blend_section(context: ReportContext) -> Section | None:
+    """Only for a blend."""
+    if context.kind != "blend":
         return None
-    told = blend_report(subject.run)
-    made = []
-    if told["weights"]:
-        made.append(_weights(told["weights"]))
-    adds = _estimates(told["adds"]) if "adds" in told else {}
+    blend = blend_report(context.run)
+    adds = _estimates(blend["adds"]) if "adds" in blend else {}
+    differences = _estimates(blend["differences"])
+    pictures = []
+    if blend["weights"]:
+        pictures.append(_weights(blend["weights"]))
     if adds:
-        made.append(_adds(adds))
-    matrix = _correlation(subject, told)
+        pictures.append(
+            _gains(
+                adds,
+                "blend-adds",
+                "What each run adds",
+                "OOF AUC that the run adds",
+                "The blend's cross-fitted AUC less its AUC without the run. Runs that can replace "
+                "each other add little each.",
+            )
+        )
+    matrix = _correlation(context, blend)
     if matrix is not None:
-        made.append(_correlations(*matrix))
-    if told["differences"]:
-        made.append(_methods(_estimates(told["differences"])))
-    grids = [_tried(told)] if told["scores"] else []
-    if "group_softmax" in told:
-        grids += _grouped(told["group_softmax"])
+        pictures.append(_correlations(*matrix))
+    if differences:
+        pictures.append(
+            _gains(
+                differences,
+                "blend-methods",
+                "Methods against the plain mean",
+                "OOF AUC less the mean's",
+                "Cross-fitted and paired. A method is chosen only if it is better by 2 standard "
+                "errors, or more if several are tried.",
+            )
+        )
+    tables = [_tried(blend, differences)] if blend["scores"] else []
+    if "group_softmax" in blend and blend["group_softmax"] is not None:
+        tables.append(_group_softmax(blend["group_softmax"]))
     return Section(
         "blend",
         "Blend",
-        f"{told['reason'][:1].upper()}{told['reason'][1:]}. Every method was fitted on some users "
-        f"and scored on the others.{_on_valid(told)}",
-        made,
-        grids,
+        f"{sentence(blend['reason'])} Every method was fitted on some users and scored on the "
+        f"others.{_on_valid(blend)}",
+        pictures,
+        tables,
     )
 
 
-def _on_valid(told: Mapping[str, Any]) -> str:
-    if not told.get("on_valid"):
+def _on_valid(blend: Mapping[str, Any]) -> str:
+    gain = Estimate.find(blend, "on_valid")
+    if gain is None:
         return ""
-    gain = shown(Estimate.from_json(told["on_valid"]), True)
-    return f" On valid, where fold models are averaged, it is {gain} against the mean."
+    return f" Check on the valid split: {gain.signed()} over the plain mean."
 
 
 def _estimates(stored: Mapping[str, Any]) -> dict[str, Estimate]:
-    return {name: Estimate.from_json(value) for name, value in stored.items()}
+    """The stored estimates, the highest first."""
+    each = {name: Estimate.from_json(value) for name, value in stored.items()}
+    return dict(sorted(each.items(), key=lambda pair: -pair[1].value))
 
 
-def _weights(found: Mapping[str, float]) -> Picture:
-    by = sorted(found, key=lambda name: -found[name])
-    says = "; ".join(f"{name} {found[name]:.3f}" for name in by)
+def _weights(weights: Mapping[str, float]) -> Picture:
+    names = sorted(weights, key=lambda name: -weights[name])
+    says = "; ".join(f"{name} {weights[name]:.3f}" for name in names)
     return picture(
-        weights(by, np.array([found[name] for name in by])),
+        bars(names, np.array([weights[name] for name in names]), "weight"),
         "blend-weights",
         "Weights",
-        "Of each run's logits, after they were put on one scale.",
+        "Weights of the runs' logits, after these were put on one scale.",
         f"Weights of the runs. {says}.",
     )
 
 
-def _adds(found: Mapping[str, Estimate]) -> Picture:
-    by = sorted(found, key=lambda name: -found[name].value)
-    says = "; ".join(f"{name} {shown(found[name], True)}" for name in by)
-    return picture(
-        dots(by, [Dots("OOF", [found[n] for n in by])], "OOF AUC that the run adds", 0.0),
-        "blend-adds",
-        "What each run adds",
-        "What the blend's cross-fitted AUC loses without the run. Runs that could stand in for "
-        "each other each add little.",
-        f"AUC of the blend less that without the run. {says}.",
-    )
+def _gains(gains: Mapping[str, Estimate], name: str, title: str, axis: str, text: str) -> Picture:
+    says = "; ".join(f"{key} {gain.signed()}" for key, gain in gains.items())
+    figure = dots(list(gains), [Dots("OOF", list(gains.values()))], axis, 0.0)
+    return picture(figure, name, title, text, f"{axis}. {says}.")
 
 
 def _correlation(
-    subject: Subject, told: Mapping[str, Any]
+    context: ReportContext, blend: Mapping[str, Any]
 ) -> tuple[list[str], NDArray[np.float64]] | None:
-    """The blend's own where it kept one; else of the sources' valid rows, where they are there."""
-    if "correlation" in told:
-        kept = told["correlation"]
-        return list(kept["runs"]), np.array(kept["spearman"], np.float64)
-    if len(subject.sources) < 2 or subject.gone:
+    """The stored correlations or, for older blends, those of the sources' valid rows."""
+    if "correlation" in blend:
+        stored = blend["correlation"]
+        return list(stored["runs"]), np.array(stored["spearman"], np.float64)
+    if len(context.sources) < 2 or context.missing:
         return None
-    each = [run.predictions().valid_mean() for run in subject.sources]
+    each = [run.predictions().valid_mean() for run in context.sources]
     if len({len(x) for x in each}) > 1 or len(each[0]) < 2:
         return None
     matrix = np.array([[rank_correlation(a, b) for b in each] for a in each])
-    return [run.name for run in subject.sources], np.nan_to_num(matrix)
+    return [run.name for run in context.sources], np.nan_to_num(matrix)
 
 
 def _correlations(names: list[str], matrix: NDArray[np.float64]) -> Picture:
     pairs = [
         f"{names[i]} and {names[j]} {matrix[i, j]:.3f}"
-        for i in range(len(names))
-        for j in range(i + 1, len(names))
+        for i, j in zip(*np.triu_indices(len(names), 1), strict=True)
     ]
     return picture(
         correlations(names, matrix),
         "blend-correlations",
         "Rank correlation between runs",
-        "Spearman's. Runs that are good and rank differently are worth most to each other.",
+        "Spearman's. Good runs that rank differently help each other most.",
         f"Rank correlations: {'; '.join(pairs[:60])}.",
     )
 
 
-def _methods(found: Mapping[str, Estimate]) -> Picture:
-    by = sorted(found, key=lambda name: -found[name].value)
-    says = "; ".join(f"{name} {shown(found[name], True)}" for name in by)
-    return picture(
-        dots(by, [Dots("OOF", [found[n] for n in by])], "OOF AUC less that of the mean", 0.0),
-        "blend-methods",
-        "Methods against the plain mean",
-        "Cross-fitted and paired; to be taken, a method must lie beyond 2 errors, more where "
-        "several are tried.",
-        f"Cross-fitted OOF AUC less that of the plain mean. {says}.",
-    )
-
-
-def _tried(told: Mapping[str, Any]) -> Grid:
-    scores, gaps = _estimates(told["scores"]), _estimates(told["differences"])
+def _tried(blend: Mapping[str, Any], differences: Mapping[str, Estimate]) -> Table:
     rows = [
-        (name, shown(score), shown(gaps[name], True) if name in gaps else "")
-        for name, score in sorted(scores.items(), key=lambda pair: -pair[1].value)
+        (name, str(score), differences[name].signed() if name in differences else "")
+        for name, score in _estimates(blend["scores"]).items()
     ]
     caption = "OOF AUC, cross-fitted over groups of users."
-    return Grid(caption, ("method", "cross-fitted OOF AUC", "against mean"), rows)
+    return Table(caption, ("method", "cross-fitted OOF AUC", "against mean"), rows)
 
 
-def _grouped(told: Mapping[str, Any] | None) -> list[Grid]:
-    """The group step beside the plain blend, where it was taken."""
-    if told is None:
-        return []
+def _group_softmax(group: Mapping[str, Any]) -> Table:
     rows = []
-    for name, key in (("plain", "_plain"), ("grouped", ""), ("difference", "_difference")):
-        cells = [told[f"{part}{key}"] for part in ("oof", "valid")]
-        found = [None if c is None else Estimate.from_json(c) for c in cells]
-        rows.append((name, *(shown(e, name == "difference") for e in found)))
+    for name, suffix in (("plain", "_plain"), ("grouped", ""), ("difference", "_difference")):
+        cells = [Estimate.find(group, f"{part}{suffix}") for part in ("oof", "valid")]
+        rows.append((name, *(estimate_text(e, name == "difference") for e in cells)))
     caption = (
         "Group softmax is transductive: a user's rows are scored against each other "
-        f"(temperature {told['temperature']:.2f})."
+        f"(temperature {group['temperature']:.2f})."
     )
-    return [Grid(caption, ("", "cross-fitted OOF AUC", "valid AUC"), rows)]
+    return Table(caption, ("", "cross-fitted OOF AUC", "valid AUC"), rows)

@@ -1,42 +1,39 @@
-"""The run beside its sources, or beside other runs of the same rows."""
-
-from collections.abc import Iterator
+"""The leaderboard section: the run beside its sources, or beside other runs of the same rows."""
 
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.report.blocks import Grid, Picture, Section, listed, picture, shown
-from mmctr_kit.report.context import Subject
-from mmctr_kit.report.figures.estimates import Dots, dots
+from mmctr_kit.report.blocks import Picture, Section, Table, enumeration, estimate_text, picture
+from mmctr_kit.report.context import ReportContext
+from mmctr_kit.report.figures.rows import Dots, dots
 from mmctr_kit.runs.compare import Compared
 
 
-def board_section(subject: Subject) -> Section | None:
-    """AUCs with their 95 % bars, and paired differences; None where there is no AUC at all."""
-    entries = sorted(subject.board, key=_worth)
+def leaderboard_section(context: ReportContext) -> Section | None:
+    """AUCs with 95 % intervals, and paired differences; only if any AUC is known."""
+    entries = sorted(context.leaderboard, key=_by_auc)
     if not any(e.valid or e.oof for e in entries):
         return None
-    of = "the runs it is made of" if subject.sources else "other runs of the same rows"
+    beside = "the runs it blends" if context.sources else "other runs of the same rows"
     lead = (
-        f"{subject.run.name} and {of}. Bars reach 1.96 errors either way. Bars of two runs may "
-        "overlap and the runs still differ: what counts is the paired difference, which is taken "
-        "row by row."
+        f"{context.run.name} and {beside}. The 95 % intervals of two runs may overlap although the "
+        "runs differ clearly: compare runs by their paired difference."
     )
     if len(entries) == 1:
         lead = (
-            "OOF: each train row scored by a fold model. Valid: the official rows, by their mean."
+            "OOF: each train row is scored by a fold model that was not trained on it. Valid: the "
+            "official rows are scored by the mean of the fold models."
         )
     notes = []
-    if subject.gone:
-        notes.append(f"Not there any more, and so not shown: {listed(subject.gone)}.")
+    if context.missing:
+        notes.append(f"Not shown, as their folders are gone: {enumeration(context.missing)}.")
     if any(e.transductive for e in entries):
-        notes.append("[T]: transductive, a row's score depends on the rows beside it.")
+        notes.append("[T]: transductive, a row's score depends on the other rows of its user.")
     notes += _copies(entries)
+    pictures, name = [_aucs(entries, context.run.name)], context.run.name
+    compared = [e for e in entries if e.valid_gap or e.oof_gap]
+    if compared:
+        pictures.append(_gaps(compared, name))
     return Section(
-        "leaderboard",
-        "Leaderboard",
-        lead,
-        list(_pictures(entries, subject.run.name)),
-        [_grid(entries, subject.run.name)],
-        notes=notes,
+        "leaderboard", "Leaderboard", lead, pictures, [_table(entries, name)], notes=notes
     )
 
 
@@ -44,76 +41,75 @@ def _copies(entries: list[Compared]) -> list[str]:
     same: dict[str, list[str]] = {}
     for entry in entries:
         same.setdefault(entry.digest, []).append(entry.name)
-    return [f"The same predictions: {listed(names)}." for names in same.values() if names[1:]]
+    return [f"The same predictions: {enumeration(names)}." for names in same.values() if names[1:]]
 
 
-def _worth(entry: Compared) -> float:
+def _by_auc(entry: Compared) -> float:
     best = entry.valid or entry.oof
     return -best.value if best else 0.0
 
 
-def _pictures(entries: list[Compared], own: str) -> Iterator[Picture]:
-    names = [_name(e) for e in entries]
+def _aucs(entries: list[Compared], subject: str) -> Picture:
     series = [
         Dots("valid (fold mean)", [e.valid for e in entries]),
         Dots("OOF (fold models)", [e.oof for e in entries]),
     ]
-    series = [s for s in series if any(s.estimates)]
-    mine = [e.name == own for e in entries]
-    says = "; ".join(f"{_name(e)}: valid {shown(e.valid)}, OOF {shown(e.oof)}" for e in entries)
-    yield picture(
-        dots(names, series, "AUC", marked=mine),
-        "board-auc",
+    says = "; ".join(
+        f"{_name(e)}: valid {estimate_text(e.valid)}, OOF {estimate_text(e.oof)}" for e in entries
+    )
+    return picture(
+        dots(
+            [_name(e) for e in entries],
+            [s for s in series if any(s.estimates)],
+            "AUC",
+            marked=[e.name == subject for e in entries],
+        ),
+        "leaderboard-auc",
         "AUC of each run",
-        "Fold models and their mean are two predictors: compare like with like.",
+        "Fold models and their mean are two predictors: compare valid with valid, OOF with OOF.",
         f"AUC with standard errors. {says}.",
     )
-    others = [e for e in entries if e.valid_gap or e.oof_gap]
-    if others:
-        yield _gaps(others, own)
 
 
-def _gaps(others: list[Compared], own: str) -> Picture:
-    gaps = [
+def _gaps(others: list[Compared], subject: str) -> Picture:
+    series = [
         Dots("valid", [e.valid_gap for e in others]),
         Dots("OOF", [e.oof_gap for e in others]),
     ]
-    series = [s for s in gaps if any(s.estimates)]
+    axis = f"AUC less the AUC of {subject}"
     says = "; ".join(
-        f"{_name(e)}: valid {shown(e.valid_gap, True)}, OOF {shown(e.oof_gap, True)}"
+        f"{_name(e)}: valid {estimate_text(e.valid_gap, True)}, "
+        f"OOF {estimate_text(e.oof_gap, True)}"
         for e in others
     )
     return picture(
-        dots([_name(e) for e in others], series, f"AUC less that of {own}", reference=0.0),
-        "board-gaps",
-        f"Difference to {own}",
-        "Paired. Left of the line: worse than this page's run.",
-        f"AUC less that of {own}, paired, with standard errors. {says}.",
+        dots(
+            [_name(e) for e in others], [s for s in series if any(s.estimates)], axis, reference=0.0
+        ),
+        "leaderboard-gaps",
+        f"Difference to {subject}",
+        f"Paired. Left of the line: worse than {subject}.",
+        f"{axis}, paired, with standard errors. {says}.",
     )
 
 
-def _grid(entries: list[Compared], own: str) -> Grid:
-    columns = ("run", "seeds", "OOF AUC", "valid AUC", "OOF gap", "valid gap", "errors")
-    rows = [
-        (
-            _name(e),
-            str(e.seeds) if e.kind == "cv" else e.kind,
-            shown(e.oof),
-            shown(e.valid),
-            "" if e.name == own else shown(e.oof_gap, True),
-            "" if e.name == own else shown(e.valid_gap, True),
-            "" if e.name == own else _errors(e.oof_gap or e.valid_gap),
-        )
-        for e in entries
-    ]
+def _table(entries: list[Compared], subject: str) -> Table:
+    rows = []
+    for e in entries:
+        gaps = (estimate_text(e.oof_gap, True), estimate_text(e.valid_gap, True), _z(e))
+        seeds = str(e.seeds) if e.kind == "cv" else e.kind
+        scores = (estimate_text(e.oof), estimate_text(e.valid))
+        rows.append((_name(e), seeds, *scores, *(("", "", "") if e.name == subject else gaps)))
     caption = (
-        f"Gap: AUC less that of {own}, paired. Errors: how many standard errors the OOF gap "
-        "(valid where there is none) lies from 0; one seed each proves nothing of the recipes."
+        f"Δ: AUC less the AUC of {subject}, paired. z: the OOF Δ (valid if there is no OOF) in "
+        "standard errors. One seed is too few to compare recipes."
     )
-    return Grid(caption, columns, rows)
+    columns = ("run", "seeds", "OOF AUC", "valid AUC", "Δ OOF", "Δ valid", "z")
+    return Table(caption, columns, rows)
 
 
-def _errors(gap: Estimate | None) -> str:
+def _z(entry: Compared) -> str:
+    gap: Estimate | None = entry.oof_gap or entry.valid_gap
     if gap is None or not abs(gap.z(0.0)) < 1e6:
         return "–"
     return f"{gap.z(0.0):+.1f}"

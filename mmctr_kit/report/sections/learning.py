@@ -1,4 +1,4 @@
-"""Learning curves by fold."""
+"""The section of learning curves by fold."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,47 +6,46 @@ from typing import Any
 import numpy as np
 
 from mmctr_kit.report.blocks import Picture, Section, picture
-from mmctr_kit.report.context import Subject
+from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.curves import FoldCurve, learning
 from mmctr_kit.runs.run import Run
 
 MOST_RUNS = 8
 
 
-def learning_section(subject: Subject) -> Section | None:
-    """A figure for each cv run that the subject is, or is made of."""
-    made = [found for run in subject.parts if (found := _figure(run)) is not None]
-    if not made:
+def learning_section(context: ReportContext) -> Section | None:
+    """A figure for each cv run that the page is about."""
+    pictures = [made for run in context.trained if (made := _figure(run)) is not None]
+    if not pictures:
         return None
     notes = []
-    if len(made) > MOST_RUNS:
-        notes.append(f"The first {MOST_RUNS} of {len(made)} runs; the others have their own pages.")
+    if len(pictures) > MOST_RUNS:
+        notes.append(f"The first {MOST_RUNS} of {len(pictures)} runs; each run has its own page.")
     return Section(
         "learning",
         "Learning curves",
-        "Each fold model chooses its snapshot (the dot) on users held out of its own training "
-        "part. Curves that still rise at their end ask for more epochs; a loss that falls while "
-        "the AUC falls is overfitting.",
-        made[:MOST_RUNS],
+        "Each fold model saves its best snapshot (the dot), chosen on users held out of its "
+        "training rows. If AUC still rises at the end, train longer; if it falls while the "
+        "training loss falls, the model overfits.",
+        pictures[:MOST_RUNS],
         notes=notes,
     )
 
 
 def _figure(run: Run) -> Picture | None:
-    folds = {name: lines for name, lines in run.epochs().items() if lines}
-    if not folds:
+    curves = [_curve(name, lines) for name, lines in run.epochs().items() if lines]
+    if not curves:
         return None
-    curves = [_curve(name, lines) for name, lines in folds.items()]
     says = "; ".join(
-        f"{c.label}: AUC {c.auc[0]:.4f} after epoch 1, best {c.auc[c.kept - 1]:.4f} at epoch "
-        f"{c.kept} of {len(c.auc)}"
+        f"{c.label}: AUC {c.auc[0]:.4f} after epoch 1, best {c.auc[c.best - 1]:.4f} at epoch "
+        f"{c.best} of {len(c.auc)}"
         for c in curves
     )
     return picture(
         learning(curves),
         f"learning-{run.name}",
         run.name,
-        f"{len(curves)} fold models; dots mark the snapshots kept.",
+        f"{len(curves)} fold models; dots mark the saved snapshots.",
         f"Held-out AUC and training loss by epoch. {says}.",
     )
 
@@ -54,6 +53,6 @@ def _figure(run: Run) -> Picture | None:
 def _curve(name: str, lines: Sequence[Mapping[str, Any]]) -> FoldCurve:
     fold, _, seed = name.partition("-")
     auc = np.array([line["holdout_auc"] for line in lines], np.float64)
-    kept = max((line["epoch"] for line in lines if line["best"]), default=len(lines))
+    best = max((line["epoch"] for line in lines if line["best"]), default=len(lines))
     loss = np.array([line["train_loss"] for line in lines], np.float64)
-    return FoldCurve(f"fold {fold}, seed {seed}", loss, auc, int(kept))
+    return FoldCurve(f"fold {fold}, seed {seed}", loss, auc, int(best))

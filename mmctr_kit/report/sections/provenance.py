@@ -1,4 +1,4 @@
-"""How the run was made: where its time went, its recipe and its environment."""
+"""The sections on how the run was made: its time, its recipe and its environment."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,103 +6,97 @@ from typing import Any
 import numpy as np
 import yaml
 
-from mmctr_kit.report.blocks import Grid, Listing, Section, picture
-from mmctr_kit.report.context import Subject
-from mmctr_kit.report.figures.timing import phases
+from mmctr_kit.report.blocks import Listing, Section, Table, picture
+from mmctr_kit.report.context import ReportContext
+from mmctr_kit.report.figures.rows import stacked
 from mmctr_kit.runs.run import Run
 
 
-def time_section(subject: Subject) -> Section | None:
-    """Seconds by phase of the fold models; None where nothing was trained, or not timed so."""
-    timed = {r.name: r.timings for r in subject.parts}
+def time_section(context: ReportContext) -> Section | None:
+    """Seconds by phase, added up over fold models; only if something was trained and timed."""
+    timed = {r.name: r.timings for r in context.trained}
     timed = {n: t for n, t in timed.items() if "phase_seconds" in t}
     if not timed:
         return None
     names = list(timed)
-    kinds = list(timed[names[0]]["phase_seconds"])
+    phases = list(timed[names[0]]["phase_seconds"])
     total = sum(sum(t["phase_seconds"].values()) for t in timed.values())
     unit, size = ("minutes", 60.0) if total > 600 else ("seconds", 1.0)
-    spent = {k: np.array([t["phase_seconds"][k] / size for t in timed.values()]) for k in kinds}
-    rows = [_seconds(n, t, kinds) for n, t in timed.items()]
+    spent = {k: np.array([t["phase_seconds"][k] / size for t in timed.values()]) for k in phases}
+    rows = [_seconds(n, t, phases) for n, t in timed.items()]
     says = "; ".join(f"{row[0]}: {row[-2]} s in all" for row in rows)
+    figure = picture(
+        stacked(names, spent, unit),
+        "time-phases",
+        "By phase",
+        "load: data and signals; compile: the training step; evaluate: predictions.",
+        f"{unit.capitalize()} by phase. {says}.",
+    )
     return Section(
         "time",
-        "Where the time went",
-        "Of the fold models, added up; side by side they take less. Seconds survive a kill: they "
-        "are those of all commands that the run took.",
-        [
-            picture(
-                phases(names, spent, unit),
-                "time-phases",
-                "By phase",
-                "load: data and signals; compile: the training step; evaluate: predictions.",
-                f"{unit.capitalize()} by phase. {says}.",
-            )
-        ],
-        [Grid("Seconds.", ("run", *kinds, "all", "a fold model"), rows)],
+        "Training time",
+        "Added up over the fold models; in parallel they take less. Totals include interrupted and "
+        "resumed sessions.",
+        [figure],
+        [Table("Seconds.", ("run", *phases, "total", "per fold model"), rows)],
     )
 
 
-def _seconds(name: str, timings: Mapping[str, Any], kinds: Sequence[str]) -> list[str]:
-    spent = [float(timings["phase_seconds"][k]) for k in kinds]
+def _seconds(name: str, timings: Mapping[str, Any], phases: Sequence[str]) -> list[str]:
+    spent = [float(timings["phase_seconds"][k]) for k in phases]
     folds = len(timings["fold_seconds"])
     return [name, *(f"{s:,.1f}" for s in spent), f"{sum(spent):,.1f}", f"{sum(spent) / folds:,.1f}"]
 
 
-def recipe_section(subject: Subject) -> Section | None:
-    """The resolved recipes, and in what they differ; None where there is none, as of an import."""
-    texts = {r.name: text for r in subject.parts if (text := r.recipe_text) is not None}
+def recipe_section(context: ReportContext) -> Section | None:
+    """The resolved recipes and their differences; an import has none."""
+    texts = {r.name: text for r in context.trained if (text := r.recipe_text) is not None}
     if not texts:
         return None
-    grids = []
+    tables = []
     if len(texts) > 1:
-        grids.append(_differences(texts))
-    lead = "Resolved: every value that the run used. As a file, 'mmctr-kit cv FILE' runs it again."
-    listings = [Listing(f"{name}.yaml", text) for name, text in texts.items()]
-    return Section("recipe", "Recipe", lead, grids=grids, listings=listings)
+        each = {name: dict(_flatten(yaml.safe_load(text))) for name, text in texts.items()}
+        rows = [row for row in _by_key(each) if row[0] != "name" and len(set(row[1:])) > 1]
+        caption = "Keys in which the recipes differ (– = the model has no such key)."
+        tables.append(Table(caption, ("key", *texts), rows, left=1 + len(texts)))
+    return Section(
+        "recipe",
+        "Recipe",
+        "Resolved: every value that the run used. Saved as a file, 'mmctr-kit cv FILE' trains it "
+        "again.",
+        tables=tables,
+        listings=[Listing(f"{name}.yaml", text) for name, text in texts.items()],
+    )
 
 
-def _differences(texts: Mapping[str, str]) -> Grid:
-    """The keys in which the recipes differ: of blocks that all have, value by value."""
-    flat = {name: dict(_flatten(yaml.safe_load(text))) for name, text in texts.items()}
-    keys = dict.fromkeys(key for values in flat.values() for key in values)
-    rows = []
-    for key in keys:
-        cells = [_cell(values, key) for values in flat.values()]
-        if key != "name" and len(set(cells)) > 1:
-            rows.append((key, *cells))
-    caption = "Where the recipes differ; – where a model has no such key."
-    return Grid(caption, ("key", *texts), rows, left=1 + len(texts))
-
-
-def _cell(values: Mapping[str, str], key: str) -> str:
-    return values[key] if key in values else "–"  # noqa: SIM401 (a default lives in one place)
+def _by_key(each: Mapping[str, Mapping[str, str]]) -> list[tuple[str, ...]]:
+    """A row for each key: the key, then the value of each mapping, or a dash."""
+    keys = dict.fromkeys(key for values in each.values() for key in values)
+    return [(key, *(values.get(key, "–") for values in each.values())) for key in keys]
 
 
 def _flatten(content: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    flat: list[tuple[str, str]] = []
     for key, value in content.items():
         if isinstance(value, dict):
-            found += _flatten(value, f"{before}{key}.")
+            flat += _flatten(value, f"{before}{key}.")
         else:
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            found.append((f"{before}{key}", text))
-    return found
+            flat.append((f"{before}{key}", text))
+    return flat
 
 
-def environment_section(subject: Subject) -> Section:
+def environment_section(context: ReportContext) -> Section:
     """Versions, device, seeds and fingerprints."""
-    runs = [subject.run, *(r for r in subject.parts if r.name != subject.run.name)]
+    runs = [context.run, *(r for r in context.trained if r.name != context.run.name)]
     facts = {run.name: _facts(run) for run in runs}
-    keys = dict.fromkeys(key for values in facts.values() for key in values)
-    rows = [(k, *(_cell(v, k) for v in facts.values())) for k in keys]
+    caption = "From the run's manifest; fingerprints are shortened."
     return Section(
         "environment",
         "Environment",
-        "What the run was made with. Runs blend where rows and folds have the same fingerprint.",
-        grids=[
-            Grid("From the manifest; fingerprints are cut.", ("", *facts), rows, 1 + len(facts))
-        ],
+        "Versions, device and fingerprints. Runs can be blended if their rows and folds have the "
+        "same fingerprints.",
+        tables=[Table(caption, ("", *facts), _by_key(facts), 1 + len(facts))],
     )
 
 

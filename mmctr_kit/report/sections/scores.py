@@ -1,4 +1,4 @@
-"""How well the scores rank (ROC), how far they are probabilities, and how they are spread."""
+"""The sections on scores: how well they rank, whether they are probabilities, their spread."""
 
 from typing import Any
 
@@ -7,40 +7,38 @@ from numpy.typing import NDArray
 
 from mmctr_kit.metrics.curves import Floats, histograms, mean_roc, reliability, roc_curve
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.report.blocks import Picture, Section, picture, shown
-from mmctr_kit.report.context import Subject
-from mmctr_kit.report.figures.curves import roc
-from mmctr_kit.report.figures.scores import Reliability, calibration, distributions
+from mmctr_kit.report.blocks import Picture, Section, picture
+from mmctr_kit.report.context import ReportContext
+from mmctr_kit.report.figures.curves import Reliability, calibration, distributions, roc
 
 
-def ranking_section(subject: Subject) -> Section | None:
-    """ROC and reliability diagrams; None where no labels are known."""
+def ranking_section(context: ReportContext) -> Section | None:
+    """ROC and reliability diagrams; only if labels are known."""
     notes: list[str] = []
-    made = [_roc(subject), _calibration(subject, notes)]
-    pictures = [p for p in made if p is not None]
+    pictures = [p for p in (_roc(context), _calibration(context, notes)) if p is not None]
     if not pictures:
         return None
     return Section(
         "roc",
         "ROC and calibration",
-        "ROC: the share of positives found for the share of negatives let through; its area is the "
-        "AUC. Calibration: ten bins of as many rows each; on the diagonal a score is a "
-        "probability, below it scores are too high. AUC does not see that, logloss does.",
+        "ROC: the share of positives above a threshold by the share of negatives above it; the "
+        "area under the curve is the AUC. Calibration: ten bins of equally many rows; on the "
+        "diagonal scores are probabilities, below it they are too high. AUC does not depend on "
+        "calibration, logloss does.",
         pictures,
         notes=notes,
     )
 
 
-def _roc(subject: Subject) -> Picture | None:
-    found, curves = subject.found, {}
-    of_valid = Estimate.find(subject.metrics, "valid")
-    of_oof = Estimate.find(subject.metrics, "oof")
-    if found.has_valid and of_valid is not None:
-        label = f"valid, fold mean: {shown(of_valid)}"
-        curves[label] = roc_curve(found.valid_label, found.valid_mean())
-    if found.oof is not None and of_oof is not None:
-        label = f"OOF, mean of folds: {shown(of_oof)}"
-        curves[label] = mean_roc(found.oof.label, found.oof.logit, found.oof.fold)
+def _roc(context: ReportContext) -> Picture | None:
+    predictions, curves = context.predictions, {}
+    valid, oof = (Estimate.find(context.metrics, name) for name in ("valid", "oof"))
+    if predictions.has_valid and valid is not None:
+        curve = roc_curve(predictions.valid_label, predictions.valid_mean())
+        curves[f"valid, fold mean: {valid}"] = curve
+    if predictions.oof is not None and oof is not None:
+        rows = predictions.oof
+        curves[f"OOF, mean of folds: {oof}"] = mean_roc(rows.label, rows.logit, rows.fold)
     if not curves:
         return None
     says = "; ".join(f"{label}, {_at(x, y)}" for label, (x, y) in curves.items())
@@ -53,19 +51,22 @@ def _at(x: Floats, y: Floats) -> str:
     return f"true positive rate by false positive rate {points}"
 
 
-def _calibration(subject: Subject, notes: list[str]) -> Picture | None:
-    """Adds a line on each of the curves to ``notes``."""
-    found, curves = subject.found, {}
+def _calibration(context: ReportContext, notes: list[str]) -> Picture | None:
+    """Reliability diagrams; adds a sentence on each to ``notes``."""
+    predictions, curves = context.predictions, dict[str, Reliability]()
     parts: dict[str, tuple[NDArray[Any], Floats, NDArray[Any]]] = {}
-    if found.has_valid:
-        mean = found.valid_mean()
-        parts["valid, fold mean"] = (found.valid_label, mean, found.valid_keys.user_id)
-    if found.oof is not None:
-        parts["OOF, fold models"] = (found.oof.label, found.oof.logit, found.oof.keys.user_id)
+    if predictions.has_valid:
+        users = predictions.valid_keys.user_id
+        parts["valid, fold mean"] = (predictions.valid_label, predictions.valid_mean(), users)
+    if predictions.oof is not None:
+        oof = predictions.oof
+        parts["OOF, fold models"] = (oof.label, oof.logit, oof.keys.user_id)
     for name, (labels, logits, users) in parts.items():
-        prediction, label, error, ece = reliability(labels, logits, users)
-        curves[name] = Reliability(prediction, label, error)
-        notes.append(f"{name}: calibration error (ECE) {ece:.4f}, label mean {labels.mean():.4f}.")
+        prediction, label, se, ece = reliability(labels, logits, users)
+        curves[name] = Reliability(prediction, label, se)
+        notes.append(
+            f"{name}: expected calibration error (ECE) {ece:.4f}, label mean {labels.mean():.4f}."
+        )
     if not curves:
         return None
     says = "; ".join(
@@ -77,39 +78,30 @@ def _calibration(subject: Subject, notes: list[str]) -> Picture | None:
         calibration(curves),
         "calibration-curves",
         "Calibration",
-        "Bars: 95 %, users clustered.",
+        "Bars: 95 % intervals, clustered by user.",
         f"Mean prediction -> share of positives of each bin. {says}.",
     )
 
 
-def spread_section(subject: Subject) -> Section:
-    """Scores by label, and by split."""
-    found, made = subject.found, []
+def distribution_section(context: ReportContext) -> Section:
+    """Histograms of scores by label, and by split."""
+    predictions = context.predictions
     splits: dict[str, Floats] = {}
-    if found.oof is not None:
-        splits["OOF"] = found.oof.logit
-    if found.has_valid:
-        splits["valid"] = found.valid_mean()
-        made.append(_by_label("valid", found.valid_label, splits["valid"]))
-    splits["test"] = found.test_mean()
-    if found.oof is not None:
-        made.append(_by_label("OOF", found.oof.label, splits["OOF"]))
-    made.append(
-        _spread(
-            splits,
-            "scores-by-split",
-            "By split",
-            "Valid and test are both scored by the fold mean: where they lie apart, test is of "
-            "another kind than valid.",
-        )
-    )
+    labels: dict[str, NDArray[np.int8]] = {}
+    if predictions.oof is not None:
+        splits["OOF"], labels["OOF"] = predictions.oof.logit, predictions.oof.label
+    if predictions.has_valid:
+        splits["valid"], labels["valid"] = predictions.valid_mean(), predictions.valid_label
+    pictures = [_by_label(split, labels[split], splits[split]) for split in reversed(labels)]
+    splits["test"] = predictions.test_mean()
+    caption = "The fold mean scores both valid and test: if they differ, their rows differ."
+    pictures.append(_histograms(splits, "scores-by-split", "By split", caption))
     return Section(
         "scores",
         "Score distributions",
-        "How the logits are spread: positives should stand to the right of negatives, and test "
-        "should look like valid. OOF comes from single fold models, which spread wider than their "
-        "mean.",
-        made,
+        "Positives should lie to the right of negatives, and test should look like valid. OOF "
+        "scores are from single fold models and spread wider than their mean.",
+        pictures,
     )
 
 
@@ -118,11 +110,11 @@ def _by_label(split: str, label: NDArray[np.int8], scores: Floats) -> Picture:
         f"negatives ({np.count_nonzero(label == 0):,})": scores[label == 0],
         f"positives ({np.count_nonzero(label == 1):,})": scores[label == 1],
     }
-    name = f"scores-by-label-{split.lower()}"
-    return _spread(parts, name, f"{split}, by label", "The less they overlap, the higher the AUC.")
+    name, title = f"scores-by-label-{split.lower()}", f"{split[:1].upper()}{split[1:]}, by label"
+    return _histograms(parts, name, title, "The less they overlap, the higher the AUC.")
 
 
-def _spread(parts: dict[str, Floats], name: str, title: str, caption: str) -> Picture:
+def _histograms(parts: dict[str, Floats], name: str, title: str, caption: str) -> Picture:
     edges, shares = histograms(parts)
     says = "; ".join(
         f"{k}: quartiles " + ", ".join(f"{q:.2f}" for q in np.quantile(x, (0.25, 0.5, 0.75)))

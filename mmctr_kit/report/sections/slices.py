@@ -1,65 +1,61 @@
-"""Where a run is weak: AUC by slice."""
+"""The slices section: AUC on parts of the rows, and where the run is weak."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.report.blocks import Grid, Picture, Section, picture, shown
-from mmctr_kit.report.context import Subject
-from mmctr_kit.report.diagnostics import Weak, sliced_run, weak_slices
-from mmctr_kit.report.figures.estimates import Dots, dots
+from mmctr_kit.report.blocks import Picture, Section, Table, estimate_text, picture
+from mmctr_kit.report.context import ReportContext
+from mmctr_kit.report.diagnostics import WeakSlice, sliced_run, weak_slices
+from mmctr_kit.report.figures.rows import Dots, dots
 
 _FEW = 6
-"""So many slices are shown unfolded."""
+"""How many slices are shown unfolded."""
 
-_TITLES = {"oof": "OOF (fold models)", "valid": "valid (fold mean)"}
+_TITLES = {"oof": "OOF (fold models)", "valid": "Valid (fold mean)"}
 
 
-def slices_section(subject: Subject) -> Section | None:
-    """A dot plot for OOF and for valid, and the numbers."""
-    run = sliced_run(subject)
+def slices_section(context: ReportContext) -> Section | None:
+    """A figure for OOF and for valid, and the numbers."""
+    run = sliced_run(context)
     if run is None:
         return None
-    metrics = run.metrics
-    entries, lacking = metrics["slices"], metrics["slices_left_out"]
+    entries = run.metrics["slices"]
     lead = (
-        "AUC on parts of the rows. A slice's errors are those by which it lies from all other rows "
-        "of its split; at -3 it is pointed out. Some slices are harder than others for any model: "
-        "a low one speaks against the run where another run does better there."
+        "AUC on parts of the rows, each compared with all other rows of its split (z: the "
+        "difference in standard errors). Some slices are hard for any model: a weak slice is the "
+        "run's fault only if another run is better on it."
     )
-    if run.name != subject.run.name:
-        lead += f" Shown for {run.name}, the best single run by OOF: a blend has no slices."
-    made = [_figure(split, [e for e in entries if e["split"] == split]) for split in _TITLES]
-    notes = _weak(weak_slices(run, subject))
-    notes += [f"Left out: {name} ({why})." for name, why in lacking.items()]
+    if run.name != context.run.name:
+        lead += f" Shown for {run.name}, the best run of the blend by OOF."
+    pictures = [_figure(split, [e for e in entries if e["split"] == split]) for split in _TITLES]
+    notes = _weak(weak_slices(run, context))
+    notes += [f"Left out: {name} ({why})." for name, why in run.metrics["slices_left_out"].items()]
     return Section(
         "slices",
         "Slices",
         lead,
-        [p for p in made if p is not None],
-        _grids(entries),
+        [p for p in pictures if p is not None],
+        _tables(entries),
         notes=notes,
     )
 
 
-def _weak(found: Sequence[Weak]) -> list[str]:
-    """A line for each weak slice, and what the other runs say of them."""
-    if not found:
-        return ["No slice is worse than the other rows by 3 errors."]
-    notes, hard = [], [w for w in found if w.peers and w.better is None]
-    for weak in found:
-        text = f"{weak.entry['split']}, {weak.name}: {weak.entry['note']}."
-        if weak.better is not None:
-            name, auc = weak.better
-            text += f" {name} has {shown(auc)} there."
+def _weak(weak: Sequence[WeakSlice]) -> list[str]:
+    """A sentence for each weak slice, and one on those that no other run ranks better."""
+    if not weak:
+        return ["No slice is worse than the other rows by 3 standard errors."]
+    notes = []
+    for one in weak:
+        text = f"{one.entry['split']}, {one.name}: {one.entry['note']}."
+        if one.better is not None:
+            name, auc = one.better
+            text += f" {name} is better here: {auc}."
         notes.append(text)
+    hard = [one.name for one in weak if one.peers and one.better is None]
     if hard:
-        which = "these" if len(hard) == len(found) else "the others"
-        several = len(hard) > 1
-        notes.append(
-            f"On {which if several or len(hard) < len(found) else 'this'} no other run here does "
-            f"clearly better: {'they' if several else 'it'} may be hard for any model."
-        )
+        names = ", ".join(dict.fromkeys(hard))
+        notes.append(f"No other run is clearly better on {names}: perhaps hard for any model.")
     return notes
 
 
@@ -67,38 +63,38 @@ def _figure(split: str, entries: Sequence[Mapping[str, Any]]) -> Picture | None:
     known = [e for e in entries if e["auc"] is not None and e["auc"]["error"] is not None]
     if not known:
         return None
-    says = "; ".join(f"{_name(e)}: {shown(_auc(e))}" for e in known)
-    figure = dots(
-        [_name(e) for e in known],
-        [Dots(split, [_auc(e) for e in known])],
-        "AUC",
-        marked=[bool(e["worse"]) for e in known],
-        marks_bad=True,
+    names, aucs = [_name(e) for e in known], [Estimate.from_json(e["auc"]) for e in known]
+    marked = [bool(e["worse"]) for e in known]
+    says = "; ".join(f"{n}: {auc}" for n, auc in zip(names, aucs, strict=True))
+    caption = "Bars: 95 % intervals. Bold red: worse than the other rows by 3 standard errors."
+    return picture(
+        dots(names, [Dots(split, aucs)], "AUC", marked=marked, marks_bad=True),
+        f"slices-{split}",
+        _TITLES[split],
+        caption,
+        f"AUC by slice. {says}.",
     )
-    caption = "Bars: 95 %. Bold red names: worse than the other rows by 3 errors."
-    return picture(figure, f"slices-{split}", _TITLES[split], caption, f"AUC by slice. {says}.")
 
 
-def _grids(entries: Sequence[Mapping[str, Any]]) -> list[Grid]:
-    """The slices that lie farthest from the other rows, and all of them, folded away."""
-    caption = "! is worse than the other rows by 3 errors or more."
-    far = sorted(
-        (e for e in entries if e["errors"] is not None), key=lambda e: -abs(float(e["errors"]))
-    )
+def _tables(entries: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """The slices that differ most from the other rows, and all of them, folded away."""
+    caption = "! = worse than the other rows by 3 standard errors or more."
+    known = (e for e in entries if e["errors"] is not None)
+    strongest = sorted(known, key=lambda e: -abs(float(e["errors"])))[:_FEW]
     if len(entries) <= 2 * _FEW:
-        return [_grid(entries, caption)]
+        return [_table(entries, caption)]
     return [
-        _grid(far[:_FEW], f"The {_FEW} that lie farthest from the other rows. {caption}"),
-        _grid(entries, caption, f"All {len(entries)} slices"),
+        _table(strongest, f"The {_FEW} slices that differ most from the other rows. {caption}"),
+        _table(entries, caption, f"All {len(entries)} slices"),
     ]
 
 
-def _grid(entries: Sequence[Mapping[str, Any]], caption: str, folded: str = "") -> Grid:
+def _table(entries: Sequence[Mapping[str, Any]], caption: str, folded: str = "") -> Table:
     rows = [
         (
             f"{e['split']}, {_name(e)}",
             f"{e['rows']:,}",
-            shown(_auc(e)),
+            estimate_text(Estimate.find(e, "auc")),
             "–" if e["errors"] is None else f"{e['errors']:+.1f}" + " !" * bool(e["worse"]),
             f"{e['mean_prediction']:.3f}",
             f"{e['mean_label']:.3f}",
@@ -106,13 +102,9 @@ def _grid(entries: Sequence[Mapping[str, Any]], caption: str, folded: str = "") 
         )
         for e in entries
     ]
-    columns = ("slice", "rows", "AUC", "errors", "mean prediction", "mean label", "ECE")
-    return Grid(caption, columns, rows, folded=folded)
+    columns = ("slice", "rows", "AUC", "z", "mean prediction", "mean label", "ECE")
+    return Table(caption, columns, rows, folded=folded)
 
 
 def _name(entry: Mapping[str, Any]) -> str:
     return f"{entry['by']} {entry['slice']}"
-
-
-def _auc(entry: Mapping[str, Any]) -> Estimate | None:
-    return Estimate.find(entry, "auc")

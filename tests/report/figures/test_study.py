@@ -1,17 +1,17 @@
-"""Figures of a study, from study.json's content."""
+"""mmctr_kit.report.figures.study: figures from the content of study.json."""
 
 from typing import Any
 
 import pytest
 
-from mmctr_kit.report.figures.study import dimensions, has_dimensions, history, importance
+from mmctr_kit.report.figures.study import dimensions, has_dimensions, history
 from mmctr_kit.report.figures.style import svg
 
 
 def trial(number: int, auc: float | None, params: dict[str, Any]) -> dict[str, Any]:
-    found = None if auc is None else {"value": auc, "error": 0.01, "n": 100}
+    score = None if auc is None else {"value": auc, "error": 0.01, "n": 100}
     state = "pruned" if auc is None else "complete"
-    return {"number": number, "state": state, "params": params, "auc": found}
+    return {"number": number, "state": state, "params": params, "auc": score}
 
 
 def study(points: list[tuple[int, int, float]]) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def study(points: list[tuple[int, int, float]]) -> dict[str, Any]:
         trial(other, 0.6, {"items.embedding": "text", "items.text_dim": 8}),
         trial(other + 1, None, {"items.embedding": "text"}),
     ]
-    return {"trials": trials, "importance": {"items.embedding": 0.7, "training.epochs": 0.3}}
+    return {"trials": trials}
 
 
 PLANE = [(4, 4, 0.6), (8, 4, 0.65), (4, 32, 0.62), (64, 64, 0.7), (16, 16, 0.71)]
@@ -34,15 +34,10 @@ def text_of(figure: Any) -> str:
     return svg(figure, "name", "title", "description")
 
 
-def test_history_shows_each_embedding_and_what_was_given_up() -> None:
+def test_history_shows_each_embedding_and_pruned_trials() -> None:
     shown = text_of(history(study(PLANE)))
-    for label in ("separate_pca", "text", "best so far", "given up", "mean fold AUC"):
+    for label in ("separate_pca", "text", "best so far", "pruned", "mean fold AUC"):
         assert f">{label}<" in shown
-
-
-def test_importance_names_the_keys_largest_first() -> None:
-    shown = text_of(importance(study(PLANE)))
-    assert shown.index("items.embedding") < shown.index("training.epochs")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,109 @@
+"""Figures with a row for each name: dots with 95 % intervals, bars, stacked bars."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.report.figures.style import INK, MUTED, SMALL, canvas, colour, short
+
+INTERVAL = 1.96
+"""Standard errors on either side of a 95 % confidence interval."""
+
+
+@dataclass(frozen=True)
+class Dots:
+    """Dots of one colour: an estimate for each row, None if a row has none."""
+
+    label: str
+    estimates: Sequence[Estimate | None]
+
+
+def dots(
+    names: Sequence[str],
+    series: Sequence[Dots],
+    axis: str,
+    reference: float | None = None,
+    marked: Sequence[bool] = (),
+    marks_bad: bool = False,
+) -> Figure:
+    """In each row a dot and its 95 % interval for each of the series.
+
+    ``reference`` draws a vertical line. The names of ``marked`` rows are bold, and red if the mark
+    means something bad.
+    """
+    with canvas(max(0.55 + 0.21 * len(names) + 0.25 * (len(series) > 1), 1.2)) as figure:
+        axes = _rows(figure, names, axis)
+        step = 0.3 / max(1, len(series))
+        for number, one in enumerate(series):
+            shift = (number - (len(series) - 1) / 2) * step
+            known = [(i, e) for i, e in enumerate(one.estimates) if e is not None]
+            axes.errorbar(
+                [e.value for _, e in known],
+                [i + shift for i, _ in known],
+                xerr=[INTERVAL * e.se if math.isfinite(e.se) else 0.0 for _, e in known],
+                fmt="os^D"[number % 4],
+                markersize=4,
+                elinewidth=1.4,
+                color=colour(number),
+                label=one.label,
+            )
+        if reference is not None:
+            axes.axvline(reference, color=MUTED, linewidth=1.0)
+        axes.spines["left"].set_visible(False)
+        axes.locator_params(axis="x", nbins=4)
+        for text, mark in zip(axes.get_yticklabels(), marked, strict=False):
+            text.set_fontweight("bold" if mark else "normal")
+            text.set_color((colour(7) if marks_bad else INK) if mark else MUTED)
+        if len(series) > 1:
+            figure.legend(loc="outside lower left", ncols=len(series))
+        return figure
+
+
+def bars(names: Sequence[str], values: NDArray[np.float64], axis: str) -> Figure:
+    """A bar for each name with its value beside it; values (names,)."""
+    with canvas(max(0.6 + 0.23 * len(names), 1.2)) as figure:
+        axes = _rows(figure, names, axis)
+        axes.barh(range(len(names)), values, height=0.6, color=colour(0))
+        for row, value in enumerate(values):
+            side, by = ("left", 3) if value >= 0 else ("right", -3)
+            axes.annotate(
+                f"{value:.2f}",
+                (value, row),
+                xytext=(by, 0),
+                textcoords="offset points",
+                va="center",
+                ha=side,
+                fontsize=SMALL,
+            )
+        axes.set_xlim(min(0.0, 1.2 * values.min()), 1.2 * max(values.max(), 1e-3))
+        return figure
+
+
+def stacked(names: Sequence[str], parts: Mapping[str, NDArray[np.float64]], axis: str) -> Figure:
+    """A bar for each name, made of its parts; parts: label -> (names,)."""
+    with canvas(1.0 + 0.25 * len(names)) as figure:
+        axes = _rows(figure, names, axis)
+        begin = np.zeros(len(names))
+        for number, (label, values) in enumerate(parts.items()):
+            tint = colour(number)
+            axes.barh(range(len(names)), values, left=begin, height=0.6, color=tint, label=label)
+            begin = begin + values
+        figure.legend(loc="outside lower left", ncols=5, handletextpad=0.4, handlelength=1.0)
+        return figure
+
+
+def _rows(figure: Figure, names: Sequence[str], axis: str) -> Axes:
+    """Axes with the names from the top down, and a label of the horizontal axis."""
+    axes = figure.subplots()
+    axes.set_yticks(range(len(names)), [short(n) for n in names])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(axis)
+    return axes

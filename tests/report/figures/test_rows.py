@@ -1,0 +1,36 @@
+"""mmctr_kit.report.figures.rows: a row for each name."""
+
+import math
+
+import numpy as np
+
+from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.report.figures.rows import INTERVAL, Dots, bars, dots, stacked
+from mmctr_kit.report.figures.style import svg
+
+
+def test_a_dot_has_an_interval_of_95_percent_and_none_if_its_se_is_unknown() -> None:
+    known = [Estimate(0.7, 0.01, 9), None, Estimate(0.6, math.nan, 9)]
+    figure = dots(["a", "b", "c"], [Dots("OOF", known)], "AUC", reference=0.65)
+    lines = figure.axes[0].collections[0].get_segments()
+    spans = [float(line[1, 0] - line[0, 0]) for line in lines]
+    np.testing.assert_allclose(spans, [2 * INTERVAL * 0.01, 0.0], atol=1e-12)
+
+
+def test_marked_rows_are_bold() -> None:
+    estimates = [Estimate(0.7, 0.01, 9)] * 2
+    figure = dots(["a", "b"], [Dots("x", estimates)], "AUC", marked=[False, True])
+    weights = [label.get_fontweight() for label in figure.axes[0].get_yticklabels()]
+    assert weights == ["normal", "bold"]
+
+
+def test_bars_have_their_names_from_the_top_and_their_values() -> None:
+    text = svg(bars(["first", "second"], np.array([0.75, -0.2]), "weight"), "n", "t", "d")
+    assert ">0.75<" in text
+    assert ">-0.20<" in text
+    assert text.index(">first<") < text.index(">second<")
+
+
+def test_stacked_bars_begin_where_the_part_before_ends() -> None:
+    figure = stacked(["a"], {"load": np.array([2.0]), "train": np.array([3.0])}, "seconds")
+    assert [patch.get_x() for patch in figure.axes[0].patches] == [0.0, 2.0]

@@ -1,0 +1,125 @@
+"""mmctr_kit.report.sections: what each says of made-up runs, a blend, an ablation and a study."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.report.blocks import Section
+from mmctr_kit.report.context import ReportContext, open_context
+from mmctr_kit.report.page import SECTIONS
+from mmctr_kit.report.sections.ablation import ablation_section
+from mmctr_kit.report.sections.blend import blend_section
+from mmctr_kit.report.sections.leaderboard import leaderboard_section
+from mmctr_kit.report.sections.learning import learning_section
+from mmctr_kit.report.sections.provenance import recipe_section, time_section
+from mmctr_kit.report.sections.scores import distribution_section, ranking_section
+from mmctr_kit.report.sections.slices import slices_section
+from mmctr_kit.report.sections.study import study_section
+from tests.report.made import make_study
+
+
+@pytest.fixture(scope="module")
+def mix(made_runs: Path) -> ReportContext:
+    return open_context("mix", made_runs, made_runs)
+
+
+@pytest.fixture(scope="module")
+def alpha(made_runs: Path) -> ReportContext:
+    return open_context("alpha", made_runs, made_runs)
+
+
+def made(section: Section | None) -> Section:
+    assert section is not None
+    return section
+
+
+def test_the_leaderboard_is_sorted_and_the_run_has_no_gap_to_itself(mix: ReportContext) -> None:
+    section = made(leaderboard_section(mix))
+    [table] = section.tables
+    aucs = [float(row[3].split()[0]) for row in table.rows]
+    assert aucs == sorted(aucs, reverse=True)
+    [subject] = [row for row in table.rows if row[0] == "mix"]
+    assert subject[4:] == ("", "", "")
+    assert [p.name for p in section.pictures] == ["leaderboard-auc", "leaderboard-gaps"]
+
+
+def test_a_blend_shows_weights_gains_and_correlations(mix: ReportContext) -> None:
+    section = made(blend_section(mix))
+    names = ["blend-weights", "blend-adds", "blend-correlations", "blend-methods"]
+    assert [p.name for p in section.pictures] == names
+    assert section.lead.startswith("Used greedy, as asked")
+
+
+def test_each_trained_run_has_its_learning_curves(mix: ReportContext) -> None:
+    section = made(learning_section(mix))
+    assert len(section.pictures) == len(mix.sources)
+    assert "best 0.6900 at epoch 3 of 3" in section.pictures[0].markup
+
+
+def test_roc_and_calibration_name_both_predictors(alpha: ReportContext) -> None:
+    section = made(ranking_section(alpha))
+    names = [note.split(":")[0] for note in section.notes]
+    assert names == ["valid, fold mean", "OOF, fold models"]
+    assert "expected calibration error" in section.notes[0]
+
+
+def test_distributions_are_by_label_and_by_split(alpha: ReportContext) -> None:
+    titles = [p.title for p in distribution_section(alpha).pictures]
+    assert titles == ["Valid, by label", "OOF, by label", "By split"]
+
+
+def test_slices_are_sorted_by_how_far_they_lie_from_the_others(alpha: ReportContext) -> None:
+    few, every = made(slices_section(alpha)).tables
+    z = [abs(float(row[3].split()[0])) for row in few.rows]
+    assert z == sorted(z, reverse=True)
+    assert every.folded == f"All {len(every.rows)} slices"
+
+
+def test_an_ablation_says_what_a_verdict_needs(alpha: ReportContext) -> None:
+    section = made(ablation_section(alpha))
+    changes, costs = section.tables
+    assert "A verdict needs a change of 2.2 standard errors, as 2 variants were" in changes.caption
+    assert costs.rows[0] == ("base", "1,234", "10,000", "0.50 / 0.90", "0.60 / 1.00", "300")
+
+
+def test_time_adds_up_over_fold_models(alpha: ReportContext) -> None:
+    [table] = made(time_section(alpha)).tables
+    assert table.columns[-2:] == ("total", "per fold model")
+    assert [float(x) for x in table.rows[0][-2:]] == [5 * (1.5 + 2.5 + 3.5), 5 * 2.5]
+
+
+def test_only_keys_in_which_recipes_differ_are_compared(mix: ReportContext) -> None:
+    section = made(recipe_section(mix))
+    [table] = section.tables
+    assert [row[0] for row in table.rows] == ["training.learning_rate"]
+    assert len(section.listings) == len(mix.sources)
+
+
+@pytest.mark.parametrize(
+    ("changes", "row", "note"),
+    [
+        (None, ("items.text_dim", "16"), "0.0120 lower per seed"),
+        ({}, ("none", "–"), "No trial was better than the base recipe."),
+    ],
+)
+def test_a_study_says_what_changed_and_how_optimistic_its_search_was(
+    tiny: ChallengeData,
+    tmp_path: Path,
+    changes: dict[str, int] | None,
+    row: tuple[str, str],
+    note: str,
+) -> None:
+    make_study(tmp_path, "tuned", tiny, changes)
+    section = made(study_section(open_context("tuned.study", tmp_path, tmp_path)))
+    finalists, changed = section.tables
+    assert finalists.rows[0][0] == "trial 7 (chosen)"
+    assert changed.rows == [row]
+    assert note in " ".join(section.notes)
+
+
+def test_what_does_not_exist_has_no_section(alpha: ReportContext) -> None:
+    bare = replace(alpha, leaderboard=(), ablations={}, study=None)
+    absent = {blend_section, leaderboard_section, ablation_section, study_section}
+    assert {make for make in SECTIONS if make(bare) is None} == absent
