@@ -48,7 +48,7 @@ class SplitTruth:
 
 @dataclass(frozen=True)
 class Truth:
-    """What ``truth/oracle.json`` holds."""
+    """The content of ``truth/oracle.json``."""
 
     preset: str
     seed: int
