@@ -18,11 +18,10 @@ from mmctr_kit.data.ragged import Ragged
 
 @dataclass(frozen=True)
 class Rows:
-    """One split. All (rows,): the key (user_id, item_id, occurrence), the levels, the index of
-    the row's history, and the label (None for test).
+    """One split, (rows,) each: key, levels, index of the row's history, label (None for test).
 
-    ``occurrence`` counts the earlier rows with the same user and item; a test row's ID is its
-    index.
+    The key is (user_id, item_id, occurrence). ``occurrence`` counts the earlier rows with the same
+    user and item; a test row's ID is its index.
     """
 
     user_id: NDArray[np.int64]
@@ -45,10 +44,9 @@ class Rows:
 
 @dataclass(frozen=True)
 class Examples:
-    """What a model sees of rows, all (rows,): the user, the target item, its levels, and the range
-    ``begin`` to ``end`` of ``ChallengeData.histories.values`` that is their history.
+    """What a model sees of rows, (rows,) each: the user, the target item, its levels, its history.
 
-    ``user_id`` int64, ``item_id`` int32, levels int8, the range int64, ``label`` int8 or None.
+    The history is the range ``begin`` to ``end`` of ``ChallengeData.histories.values``.
     """
 
     user_id: NDArray[np.int64]
@@ -139,12 +137,5 @@ class ChallengeData:
         rows = self.rows[split]
         end = self.histories.offsets[rows.history + 1]
         begin = np.maximum(self.histories.offsets[rows.history], end - max_history)
-        return Examples(
-            user_id=rows.user_id,
-            item_id=rows.item_id,
-            likes_level=rows.likes_level,
-            views_level=rows.views_level,
-            begin=begin,
-            end=end,
-            label=rows.label,
-        )
+        levels = (rows.likes_level, rows.views_level)
+        return Examples(rows.user_id, rows.item_id, *levels, begin, end, rows.label)

@@ -17,6 +17,11 @@ def user_hash(user_id: NDArray[np.integer], seed: int) -> NDArray[np.uint64]:
         return splitmix64(np.asarray(user_id).astype(np.int64).astype(np.uint64) ^ key)
 
 
+def user_uniform(user_id: NDArray[np.integer], seed: int) -> NDArray[np.float64]:
+    """(rows,) float64 in [0, 1]: the user's hash as a draw, the same for all rows of a user."""
+    return user_hash(user_id, seed).astype(np.float64) / 2.0**64
+
+
 def user_folds(user_id: NDArray[np.integer], count: int, seed: int) -> NDArray[np.int16]:
     """(rows,) int16 in [0, count): each row's fold, the same for all rows of a user."""
     if count < 2:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit import __version__
+from mmctr_kit.metrics.ranks import group_starts
 
 Key = TypeVar("Key", np.int64, np.uint64)
 
@@ -54,8 +55,7 @@ def vector_keys(vectors: NDArray[np.float32]) -> NDArray[np.uint64]:
     bits = np.ascontiguousarray(vectors).view(np.uint32).astype(np.uint64)
     weights = splitmix64(np.arange(vectors.shape[1], dtype=np.uint64)) | np.uint64(1)
     bits *= weights
-    out: NDArray[np.uint64] = bits.sum(axis=1, dtype=np.uint64)
-    return out
+    return np.asarray(bits.sum(axis=1, dtype=np.uint64))
 
 
 def distinct(values: NDArray[Key]) -> NDArray[Key]:
@@ -65,9 +65,7 @@ def distinct(values: NDArray[Key]) -> NDArray[Key]:
     checking 4 million rows.
     """
     ordered = np.sort(values)
-    first = np.ones(len(ordered), np.bool_)
-    first[1:] = ordered[1:] != ordered[:-1]
-    return ordered[first]
+    return ordered[group_starts(ordered)]
 
 
 def among(values: NDArray[Key], ordered: NDArray[Key]) -> NDArray[np.bool_]:

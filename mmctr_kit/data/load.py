@@ -5,6 +5,7 @@ out of range later (an unknown item, a level of 12) is refused here in one line;
 check`` says more about such a folder.
 """
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from mmctr_kit.data.parquet import (
 )
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.metrics.ranks import earlier_equals
 
 _FORMAT = 1
 
@@ -66,10 +68,10 @@ _MAX_ITEM, _MANY_ROWS = 2**24, 2**19
 def targets_of_test(
     folder: Path,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """(test rows,) in ID order: the target item, how often it is a target in train, and its mean
-    label there, smoothed towards the overall mean.
+    """Each test row's target item, how often it is a target in train, and its mean label there.
 
-    Reads these columns only.
+    (test rows,) each, in ID order; the label mean is smoothed towards the overall mean. Reads
+    these columns only.
     """
     require_folder(folder)
     test = read_table(folder, FILES["test"], ("ID", "item_id"))
@@ -95,7 +97,6 @@ def load_given(data: ChallengeData, name: GivenEmbedding) -> NDArray[np.float32]
     column = f"item_emb_d128_{name}"
     if not path.is_file():
         raise DataError(f"no file {path}, which holds embedding '{name}'; download it")
-
     return load_vectors(data, "item_emb", column, "embedding")
 
 
@@ -283,7 +284,7 @@ def _canonical(
     else:
         order = _row_order(columns, histories)
     columns = {name: array[order] for name, array in columns.items()}
-    columns["occurrence"] = _occurrences(columns["user_id"], columns["item_id"])
+    columns["occurrence"] = earlier_equals(columns["item_id"], columns["user_id"]).astype(np.int32)
     return columns, histories.take(order)
 
 
@@ -298,25 +299,6 @@ def _row_order(columns: Arrays, histories: Ragged[np.int32]) -> NDArray[np.int64
     return order
 
 
-def _occurrences(user: NDArray[np.int64], item: NDArray[np.int32]) -> NDArray[np.int32]:
-    """For each row, the number of earlier rows with the same user and item."""
-    n = len(user)
-    order = np.lexsort((np.arange(n), item, user))
-    first = np.ones(n, np.bool_)
-    first[1:] = (np.diff(user[order]) != 0) | (np.diff(item[order]) != 0)
-    start = np.maximum.accumulate(np.where(first, np.arange(n), 0))
-    occurrence = np.empty(n, np.int32)
-    occurrence[order] = np.arange(n) - start
-    return occurrence
-
-
 def _rows_from(arrays: Arrays, split: Split) -> Rows:
-    return Rows(
-        user_id=arrays[f"{split}_user_id"],
-        item_id=arrays[f"{split}_item_id"],
-        occurrence=arrays[f"{split}_occurrence"],
-        likes_level=arrays[f"{split}_likes_level"],
-        views_level=arrays[f"{split}_views_level"],
-        history=arrays[f"{split}_history"],
-        label=None if split == "test" else arrays[f"{split}_label"],
-    )
+    columns: dict[str, Any] = {f.name: arrays.get(f"{split}_{f.name}") for f in fields(Rows)}
+    return Rows(**columns)

@@ -1,5 +1,7 @@
-"""Hints for wrong paths: the data folder is one level up or down, or the file is a Git LFS pointer,
-a zip, an HTML page."""
+"""Hints for wrong paths.
+
+The data folder is one level up or down, or the file is a Git LFS pointer, a zip, an HTML page.
+"""
 
 import os
 from collections.abc import Iterator
@@ -24,8 +26,10 @@ _MAGIC = (
 
 
 def refuse_neighbour(folder: Path) -> None:
-    """Raises UsageError if ``folder`` is not a data folder, but the one above or below it is, or
-    if they hold the files without the folder MicroLens_1M_x1."""
+    """Raises UsageError if the data folder is not ``folder``, but the one above or below it.
+
+    Raises it too if one of them holds the files without the folder MicroLens_1M_x1.
+    """
     if _in_place(folder):
         return
     near = list(_near(folder))

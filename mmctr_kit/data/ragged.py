@@ -89,8 +89,9 @@ class Ragged(Generic[Value]):
 def expand_ranges(
     begin: NDArray[np.int64], length: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(total,) the positions ``begin[i]`` .. ``begin[i] + length[i] - 1``, one range after another,
-    and (total,) the number i of each position's range.
+    """The positions of ranges, one after another, and the number of each position's range.
+
+    (total,) each; range i is ``begin[i]`` .. ``begin[i] + length[i] - 1``.
 
     >>> positions, ranges = expand_ranges(np.array([5, 0]), np.array([2, 3]))
     >>> positions.tolist(), ranges.tolist()

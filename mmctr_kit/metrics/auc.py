@@ -17,6 +17,7 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import (
     count_below_x2,
     count_below_x2_both,
+    group_starts,
     midranks,
     midranks_of_sorted,
     number_ids,
@@ -31,7 +32,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Influence:
-    """One score's mean fold AUC, and for each fold what each cluster moves its AUC by.
+    """A score's mean fold AUC, and for each fold what each cluster moves its AUC by.
 
     ``positive[f]`` and ``negative[f]`` are (clusters of fold f,) float64, the clustered structural
     components, centred and divided by the number of positives and negatives. Influences of the
@@ -138,8 +139,11 @@ class _Fold:
         return np.concatenate(rows), np.concatenate(influence)
 
     def _compared(self, scores: Floats) -> tuple[Any, Any, Any, Any, float]:
-        """The positives in order of score with 2 x the negatives that each beats (a tie counts 1),
-        the negatives with 2 x the positives that beat each, and the AUC."""
+        """Both classes in order of score, each row with 2 x its lost or won pairs, and the AUC.
+
+        Of a positive the negatives that it beats count, of a negative the positives that beat it;
+        a tie counts 1.
+        """
         high, low = scores[self.positives], scores[self.negatives]
         by_high, by_low = order_of(high), order_of(low)
         won, beneath = count_below_x2_both(low[by_low], high[by_high])
@@ -180,7 +184,7 @@ def clustered_mean_se(values: NDArray[Any], clusters: Ids) -> float:
 
 
 def unbias(count: int) -> float:
-    """n / (n - 1): what makes a variance over ``count`` clusters unbiased."""
+    """Factor n / (n - 1) that makes a variance over ``count`` clusters unbiased."""
     return count / (count - 1)
 
 
@@ -236,8 +240,8 @@ def gauc(labels: Labels, scores: Floats, users: Ids) -> Estimate:
     codes = number_ids(users)
     order = order_within(codes, scores)
     codes, scores, positive = codes[order], scores[order], positive[order]
-    new_user = np.diff(codes, prepend=-1) != 0
-    rank = midranks_of_sorted(new_user | np.r_[True, scores[1:] != scores[:-1]])
+    new_user = group_starts(codes)
+    rank = midranks_of_sorted(group_starts(codes, scores))
     rank -= np.flatnonzero(new_user)[np.cumsum(new_user) - 1]  # now from 1 within each user
     won = np.bincount(codes, rank * positive)
     high = np.bincount(codes, positive)
@@ -271,8 +275,7 @@ def tied_share(scores: Floats) -> float:
     _check_scores(scores, len(scores))
     if len(scores) == 0:
         return 0.0
-    ordered = np.sort(scores)
-    new = np.r_[True, ordered[1:] != ordered[:-1], True]
+    new = np.append(group_starts(np.sort(scores)), True)
     return 1.0 - np.count_nonzero(new[1:] & new[:-1]) / len(scores)
 
 

@@ -38,8 +38,7 @@ class Calibration:
 
 def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """1 / (1 + exp(-logit)), without overflow."""
-    out: NDArray[np.float64] = 0.5 * np.tanh(0.5 * logits) + 0.5
-    return out
+    return np.asarray(0.5 * np.tanh(0.5 * logits) + 0.5)
 
 
 def calibration(

@@ -39,18 +39,16 @@ def order_within(groups: NDArray[np.intp], values: NDArray[np.float64]) -> NDArr
     key |= np.arange(len(order))
     key.sort()
     key &= (1 << low) - 1
-    within: NDArray[np.intp] = order[key]
-    return within
+    return np.asarray(order[key])
 
 
 def _settle(order: NDArray[np.intp], values: NDArray[np.float64], alike: NDArray[np.bool_]) -> None:
     """Put neighbours whose leading bits are ``alike`` (n - 1,) in order, in place."""
-    follows = np.r_[False, alike]
     ordered = values[order]
     descends = np.r_[False, (ordered[1:] < ordered[:-1])]
     if not descends.any():
         return
-    group = np.cumsum(~follows)
+    group = np.cumsum(~np.r_[False, alike])
     wrong = np.zeros(int(group[-1]) + 1, np.bool_)
     wrong[group[descends]] = True
     unsorted = np.flatnonzero(wrong[group])
@@ -94,15 +92,14 @@ def midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     order = order_of(values)
     ordered = values[order]
     ranks = np.empty(len(values))
-    ranks[order] = midranks_of_sorted(np.r_[True, ordered[1:] != ordered[:-1]])
+    ranks[order] = midranks_of_sorted(group_starts(ordered))
     return ranks
 
 
 def midranks_of_sorted(new: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(n,) float64 ranks from 1 of sorted values; ``new`` is True if the value changes."""
     edges = np.append(np.flatnonzero(new), len(new))
-    means: NDArray[np.float64] = (edges[:-1] + edges[1:] + 1) / 2.0
-    return np.repeat(means, np.diff(edges))
+    return np.repeat((edges[:-1] + edges[1:] + 1) / 2.0, np.diff(edges))
 
 
 def number_ids(ids: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
@@ -111,10 +108,24 @@ def number_ids(ids: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
         return np.zeros(0, dtype=np.intp)
     low, high = int(ids.min()), int(ids.max())
     if high - low > 16 * len(ids):
-        inverse: NDArray[np.intp] = np.unique(ids, return_inverse=True)[1]
-        return inverse
+        return np.asarray(np.unique(ids, return_inverse=True)[1])
     offset = ids.astype(np.intp) - low
     seen = np.zeros(high - low + 1, dtype=np.bool_)
     seen[offset] = True
-    numbers: NDArray[np.intp] = (np.cumsum(seen) - 1)[offset]
-    return numbers
+    return np.asarray((np.cumsum(seen) - 1)[offset])
+
+
+def group_starts(*columns: NDArray[Any]) -> NDArray[np.bool_]:
+    """(n,) True at the first of each run of rows that are equal in all ``columns`` (n,)."""
+    first = np.ones(len(columns[0]), np.bool_)
+    first[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+    return first
+
+
+def earlier_equals(*columns: NDArray[Any]) -> NDArray[np.int64]:
+    """(n,) how many earlier rows are equal to each row in all integer ``columns`` (n,)."""
+    order = np.lexsort(columns)
+    starts = np.flatnonzero(group_starts(*(column[order] for column in columns)))
+    out = np.empty(len(order), np.int64)
+    out[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    return out

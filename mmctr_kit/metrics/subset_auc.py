@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.metrics.auc import clustered_variance, unbias
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.metrics.ranks import number_ids, order_within
+from mmctr_kit.metrics.ranks import group_starts, number_ids, order_within
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
@@ -66,8 +66,7 @@ class RankedRows:
         self._clusters = int(self._cluster.max(initial=-1)) + 1
         self._fold = fold
         self._edges = np.concatenate([[0], np.cumsum(np.bincount(fold))])
-        new = np.ones(n, np.bool_)
-        new[1:] = (fold[1:] != fold[:-1]) | (ordered[1:] != ordered[:-1])
+        new = group_starts(fold, ordered)
         starts = np.flatnonzero(new)
         group = np.cumsum(new) - 1
         self._low = starts[group]
@@ -127,8 +126,7 @@ class RankedRows:
     ) -> NDArray[np.int64]:
         """2 x the counted rows of the same fold that score less + those that score the same."""
         start = before[self._edges[self._fold[rows]]]
-        below: NDArray[np.int64] = before[self._low[rows]] + before[self._high[rows]] - 2 * start
-        return below
+        return np.asarray(before[self._low[rows]] + before[self._high[rows]] - 2 * start)
 
     def _gap(self, a: _Part, b: _Part) -> Estimate:
         variance = a.variance + b.variance

@@ -34,13 +34,13 @@ _WHY = {
 def check_lengths(rows: RowFiles, log: Log) -> None:
     """Empty, short and long histories, and a split whose long ones were cut."""
     known = {s: f.history for s, f in rows.items() if f.history is not None}
-    for split, history in known.items():
-        _check_length(split, history, log)
+    for split in known:
+        _check_length(split, known[split].counts, log)
         _check_cut(split, known, log)
 
 
-def _check_length(split: Split, history: HistoryColumns, log: Log) -> None:
-    check, counts = "history-length", history.counts
+def _check_length(split: Split, counts: NDArray[np.int64], log: Log) -> None:
+    check = "history-length"
     what = f"{split}: {counts.min()} to {counts.max()} items, mean {counts.mean():.1f}"
     if empty := int((counts == 0).sum()):
         what += f"; {empty:,} ({empty / len(counts):.2%}) of the histories empty"

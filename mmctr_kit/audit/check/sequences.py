@@ -15,6 +15,7 @@ from mmctr_kit.data.contract import MAX_HISTORY, PAD
 from mmctr_kit.data.folds import user_hash
 from mmctr_kit.data.hashing import among, pair_keys
 from mmctr_kit.data.ragged import Ragged
+from mmctr_kit.metrics.ranks import group_starts
 
 SAMPLE_USERS = 50_000
 """About how many users' sequences are kept; all if there are fewer."""
@@ -103,9 +104,7 @@ def longest(parts: Sequence[UserLists]) -> UserLists:
     counts = np.bincount(items.rows[real], minlength=len(users))
     lists = UserLists(users, Ragged.of(items.values[real], counts))
     order = np.lexsort((-counts, users))
-    first = np.ones(len(order), np.bool_)
-    first[1:] = users[order[1:]] != users[order[:-1]]
-    return lists.take(order[first])
+    return lists.take(order[group_starts(users[order])])
 
 
 def directions(histories: UserLists, sequences: UserLists) -> Directions:
@@ -139,8 +138,10 @@ def directions(histories: UserLists, sequences: UserLists) -> Directions:
 def _located(
     histories: UserLists, sequences: UserLists
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The histories' items that occur once in the history and once in the sequence, in order, and
-    their positions in the sequence."""
+    """Indices of items that occur once in history and sequence, and their sequence positions.
+
+    The indices ascend.
+    """
     wanted, present = histories.keys, sequences.keys
     single = np.flatnonzero(_once(present))
     single = single[np.argsort(present[single])]
@@ -154,8 +155,7 @@ def _located(
 def _once(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """(n,) bool: which keys occur once."""
     order = np.argsort(keys)
-    twice = np.zeros(len(keys), np.bool_)
-    same = keys[order[1:]] == keys[order[:-1]]
-    twice[order[1:][same]] = True
-    twice[order[:-1][same]] = True
-    return ~twice
+    new = np.append(group_starts(keys[order]), True)
+    once = np.empty(len(keys), np.bool_)
+    once[order] = new[1:] & new[:-1]
+    return once

@@ -67,8 +67,7 @@ class ProfileContext:
         test's are: counts that include a row itself, or leave it out, would identify train.
         """
         item = self.data.train.item_id[self.counted]
-        out: Floats = np.log1p(np.bincount(item, minlength=self.data.n_items + 1))
-        return out
+        return np.asarray(np.log1p(np.bincount(item, minlength=self.data.n_items + 1)))
 
     @cached_property
     def unit_vectors(self) -> NDArray[np.float32]:
@@ -104,8 +103,7 @@ def crossfit_rate(
         rows.sum(axis=1, keepdims=True) - rows,
         float(np.mean(label)),
     )
-    out: Floats = means[codes, folds]
-    return out
+    return np.asarray(means[codes, folds])
 
 
 def crossfit_auc(

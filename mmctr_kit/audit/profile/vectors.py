@@ -56,9 +56,8 @@ def _measure(name: str, unit: Matrix, pairs: dict[str, Pairs]) -> Measurement:
     measured = {what: _excess(unit, pair, 0) for what, pair in pairs.items() if len(pair[0])}
     enough = {w: e for w, e in measured.items() if e.n >= FEW_PAIRS and e.se > 0}
     if not enough:
-        return not_measured(
-            "embedding-order", name, f"fewer than {FEW_PAIRS} pairs of items to compare"
-        )
+        why = f"fewer than {FEW_PAIRS} pairs of items to compare"
+        return not_measured("embedding-order", name, why)
     best = max(enough, key=lambda w: enough[w].z(0.0))
     value = enough[best]
     related = max(e.z(0.0) for e in enough.values()) >= RELATED
@@ -114,10 +113,10 @@ def _projected(table: NDArray[np.float32]) -> Matrix:
 
 
 def _excess(unit: Matrix, pairs: Pairs, shift: int) -> Estimate:
-    """Mean cosine of the pairs, item i having vector i + shift, less that of random assignments;
-    the standard error is the standard deviation of those.
+    """Mean cosine of the pairs, item i having vector i + shift, beyond random assignment.
 
-    A pair weighs by 1 / sqrt(product of its items' frequencies), so that no few items decide.
+    The standard error is the standard deviation over random assignments. A pair weighs by
+    1 / sqrt(product of its items' frequencies), so that no few items decide.
     """
     n_items = len(unit) - 1
     a, b = (np.clip(x + shift, 1, n_items) for x in pairs)
