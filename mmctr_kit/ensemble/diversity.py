@@ -21,8 +21,10 @@ LEFT_OUT_CELLS = 50_000_000
 
 
 def correlations(stack: Stack) -> NDArray[np.float64]:
-    """(m, m) Spearman's correlations of the runs' OOF within folds; without OOF, of the fold
-    means' valid rows, or test rows if there are no valid ones. 0 if a run is constant."""
+    """(m, m) Spearman's correlations of the runs' OOF within folds; 0 if a run is constant.
+
+    Without OOF, of the fold means' valid rows, or test rows if there are no valid ones.
+    """
     if stack.oof is None:
         source = stack.valid if stack.valid.shape[2] else stack.test
         ranks = np.stack([midranks(x) for x in source.mean(axis=1)])

@@ -15,8 +15,10 @@ FEATURES = ("likes_level", "views_level", "log history length", "log item popula
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """The rows' `FEATURES`, float32: ``oof`` (c, n), ``valid`` (k, c, n_valid), ``test`` (k, c,
-    n_test), a row of valid or test once for each fold."""
+    """The rows' `FEATURES`, a row of valid or test once for each fold.
+
+    ``oof`` (c, n), ``valid`` (k, c, n_valid), ``test`` (k, c, n_test).
+    """
 
     oof: NDArray[np.float32]
     valid: NDArray[np.float32]

@@ -64,8 +64,10 @@ def require_free(
 
 
 def changed_environment(run: Run, manifest: Manifest) -> list[str]:
-    """What differs between the environment an unfinished run was begun in and ``manifest``'s; for
-    a finished run nothing, since nothing is trained any more."""
+    """What differs between the environment an unfinished run was begun in and ``manifest``'s.
+
+    Nothing for a finished run, since nothing is trained any more.
+    """
     if run.finished:
         return []
     before, now = run.manifest.environment, manifest.environment

@@ -26,16 +26,17 @@ class Keys:
         small = np.zeros(0, np.int32)
         return cls(np.zeros(0, np.int64), small, small)
 
+    @classmethod
+    def of(cls, table: Mapping[str, NDArray[Any]]) -> "Keys":
+        """The keys in a table's columns."""
+        return cls(table["user_id"], table["item_id"], table["occurrence"])
+
     def __len__(self) -> int:
         return len(self.user_id)
 
     def same(self, other: "Keys") -> bool:
         """Whether both name the same rows in the same order."""
-        return (
-            np.array_equal(self.user_id, other.user_id)
-            and np.array_equal(self.item_id, other.item_id)
-            and np.array_equal(self.occurrence, other.occurrence)
-        )
+        return all(np.array_equal(column, vars(other)[name]) for name, column in vars(self).items())
 
     def order(self) -> NDArray[np.int64]:
         """Positions that put the keys into canonical order."""
@@ -44,8 +45,10 @@ class Keys:
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Fold models' logits of the train rows: ``logit`` (rows,) float64, ``fold`` (rows,) int16,
-    ``label`` (rows,) int8. Each row is predicted by the one model that saw none of its user."""
+    """Fold models' logits of the train rows, each from the one model that saw none of its user.
+
+    (rows,) each.
+    """
 
     keys: Keys
     label: NDArray[np.int8]
@@ -64,11 +67,11 @@ def mean_logits(each: NDArray[np.float64] | Sequence[NDArray[np.float64]]) -> ND
 
 @dataclass(frozen=True)
 class Predictions:
-    """A run's logits: ``oof``, and ``valid`` and ``test`` (folds, rows) float64 of each fold model,
-    averaged over seeds.
+    """A run's logits of the OOF, valid and test rows.
 
-    ``oof`` is None for imported predictions that have none; they count as one fold. Imported
-    predictions may lack valid too: its arrays then have no rows, (folds, 0). Raises RunError if a
+    ``valid`` and ``test`` (folds, rows) float64 are of each fold model, averaged over seeds.
+    Imported predictions may lack ``oof``: they count as one fold. They may lack valid too: its
+    arrays then have no rows, (folds, 0). Raises RunError if a
     logit is not finite.
     """
 
@@ -122,8 +125,10 @@ def predictions_for(
     valid: NDArray[np.float64] | None,
     test: NDArray[np.float64],
 ) -> Predictions:
-    """Predictions of the loaded data's rows, in canonical order; without ``valid``, none of its
-    valid rows."""
+    """Predictions of the loaded data's rows, in canonical order.
+
+    Without ``valid``, none of its valid rows.
+    """
     train, out_of_fold = data.train, None
     if oof is not None:
         assert fold is not None
@@ -134,16 +139,6 @@ def predictions_for(
     else:
         keys, label = keys_of(data.valid), np.asarray(data.valid.labels())
     return Predictions(out_of_fold, keys, label, valid, keys_of(data.test), test)
-
-
-def key_columns(keys: Keys) -> dict[str, NDArray[Any]]:
-    """The keys as columns of a table; :func:`keys_from` reads them back."""
-    return {"user_id": keys.user_id, "item_id": keys.item_id, "occurrence": keys.occurrence}
-
-
-def keys_from(columns: Mapping[str, NDArray[Any]]) -> Keys:
-    """The keys that :func:`key_columns` wrote."""
-    return Keys(columns["user_id"], columns["item_id"], columns["occurrence"])
 
 
 def logit_columns(logits: NDArray[np.float64]) -> dict[str, NDArray[Any]]:

@@ -37,8 +37,10 @@ _SEEN = ("as a target", "in histories", "nowhere")
 
 @dataclass(frozen=True)
 class SliceColumn:
-    """One property of the rows: ``names`` of its slices, and each row's index into them, (rows,)
-    int8, for the OOF (train) rows and the valid rows."""
+    """One property of the rows: ``names`` of its slices, and each row's index into them.
+
+    ``codes`` (rows,) int8, for the OOF (train) rows and the valid rows.
+    """
 
     names: tuple[str, ...]
     codes: Mapping[SliceSplit, Codes]
@@ -65,11 +67,8 @@ def slice_columns(data: ChallengeData, fold: NDArray[np.int16]) -> Slicing:
     splits: dict[SliceSplit, Rows] = {"oof": data.train, "valid": data.valid}
     lengths = data.histories.lengths
     history = np.searchsorted(_HISTORY, lengths, side="right").astype(np.int8)
-    columns = {
-        "history": SliceColumn(
-            _HISTORY_NAMES, {s: history[rows.history] for s, rows in splits.items()}
-        )
-    }
+    codes = {s: history[rows.history] for s, rows in splits.items()}
+    columns = {"history": SliceColumn(_HISTORY_NAMES, codes)}
     columns |= _by_popularity(data, fold)
     tags = np.minimum((data.item_tags != PAD).sum(axis=1), len(_TAGS) - 1)
     columns["tags"] = _by_item(_TAGS, tags, splits)
@@ -81,10 +80,10 @@ def slice_columns(data: ChallengeData, fold: NDArray[np.int16]) -> Slicing:
 
 
 def score_slices(predictions: Predictions, slicing: Slicing) -> list[dict[str, Any]]:
-    """One entry for each slice that has rows, in the order of ``slicing``, OOF first. Keys:
+    """One entry for each slice that has rows, in the order of ``slicing``, OOF first.
 
-    ``split`` (oof, valid), ``by``, ``slice``, ``rows``, ``positives``; ``auc``, ``rest`` (of the
-    split's other rows) and ``gap`` (auc less rest) as {value, error, n}, null if a side has one
+    Keys: ``split`` (oof, valid), ``by``, ``slice``, ``rows``, ``positives``; ``auc``, ``rest`` (of
+    the split's other rows) and ``gap`` (auc less rest) as {value, error, n}, null if a side has one
     label only, ``error`` null if too few users tell it; ``errors`` (gap over its standard error);
     ``mean_prediction``, ``mean_label``, ``ece``; ``worse``, and a ``note`` if it is.
 

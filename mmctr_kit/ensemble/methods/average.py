@@ -20,19 +20,14 @@ class WeightedMean:
 
     def apply(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """(rows,) from logits (m, rows)."""
-        out: NDArray[np.float64] = self.weights @ logits
-        return out
+        return np.asarray(self.weights @ logits)
 
     def without(self, run: int) -> "WeightedMean":
         """The other runs' weights, rescaled to sum 1; equal if they were all 0."""
-        weights = self.weights.copy()
-        weights[run] = 0.0
-        total = float(weights.sum())
-        if total <= 0.0:
-            weights[:] = 1.0
-            weights[run] = 0.0
-            total = float(weights.sum())
-        return WeightedMean(weights / total)
+        others = np.arange(len(self.weights)) != run
+        weights = self.weights * others
+        weights = weights if weights.sum() > 0.0 else others.astype(np.float64)
+        return WeightedMean(weights / weights.sum())
 
 
 @dataclass(frozen=True)
@@ -104,8 +99,7 @@ def logit_of_rank(rank: NDArray[np.float64]) -> NDArray[np.float64]:
     """log(r / (1 - r)), finite even if rounding has made r 0 or 1."""
     tiny = 1e-15
     inside = np.clip(rank, tiny, 1.0 - tiny)
-    out: NDArray[np.float64] = np.log(inside) - np.log1p(-inside)
-    return out
+    return np.asarray(np.log(inside) - np.log1p(-inside))
 
 
 def mean_without_oof(
@@ -120,8 +114,7 @@ def mean_without_oof(
     spread = spread_of.std(axis=(1, 2))
     spread = np.where(spread > 0.0, spread, 1.0)
     standard = (logits - centre[:, None, None]) / spread[:, None, None]
-    out: NDArray[np.float64] = standard.mean(axis=0) * spread.mean() + centre.mean()
-    return out
+    return np.asarray(standard.mean(axis=0) * spread.mean() + centre.mean())
 
 
 def rank_without_oof(logits: NDArray[np.float64]) -> NDArray[np.float64]:

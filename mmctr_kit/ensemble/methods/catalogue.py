@@ -33,8 +33,11 @@ WITH_CONTEXT: Method = "lightgbm-context"
 
 @dataclass(frozen=True, eq=False)
 class BlendInput:
-    """Input of a fitted method: the runs' logits (m, rows) on one scale, each row's fold model
-    (rows,) and, if there is one, the context (c, rows)."""
+    """Input of a fitted method.
+
+    The runs' logits (m, rows) on one scale, each row's fold model (rows,) and, if there is one, the
+    context (c, rows).
+    """
 
     logits: NDArray[np.float64]
     fold: NDArray[np.int16]
@@ -43,8 +46,11 @@ class BlendInput:
 
 @dataclass(frozen=True, eq=False)
 class OofRows:
-    """Input of a fit: the runs' logits (m, rows) on one scale, labels, folds and users (rows,), and
-    the context (c, rows), if there is one."""
+    """Input of a fit.
+
+    The runs' logits (m, rows) on one scale, labels, folds and users (rows,) and, if there is one,
+    the context (c, rows).
+    """
 
     logits: NDArray[np.float64]
     label: NDArray[np.bool_]

@@ -60,5 +60,4 @@ class PowerMean:
         end = log_p.max(axis=0) if self.exponent > 0.0 else log_p.min(axis=0)
         terms = np.expm1(self.exponent * (log_p - end))
         log_mean = end + np.log1p(terms.mean(axis=0)) / self.exponent
-        out: NDArray[np.float64] = log_mean - np.log(-np.expm1(log_mean))
-        return out
+        return np.asarray(log_mean - np.log(-np.expm1(log_mean)))

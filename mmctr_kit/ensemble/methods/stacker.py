@@ -49,8 +49,10 @@ class Stacker:
         seed: int,
         context: NDArray[np.float32] | None = None,
     ) -> "Stacker":
-        """Fit on OOF logits (m, rows) on one scale, labels and users (rows,), and, without
-        monotonicity, the rows' context (c, rows)."""
+        """Fit on OOF logits (m, rows) on one scale, and labels and users (rows,).
+
+        Trees are not monotone in the rows' context (c, rows).
+        """
         import lightgbm
 
         most = min(FIT_ROWS, FIT_CELLS // len(logits))
@@ -59,7 +61,9 @@ class Stacker:
             logits, label = logits[:, inside], label[inside]
             context = None if context is None else context[:, inside]
         mean = WeightedMean.equal(len(logits)).apply(logits)
-        line = _shrunk(PlattScaling.fit(label, mean), float(mean.mean()))
+        whole = PlattScaling.fit(label, mean)
+        slope = MEAN_SHARE * whole.slope  # turned around the centre, whose logit stays
+        line = PlattScaling(slope, whole.intercept + (whole.slope - slope) * float(mean.mean()))
         columns = _columns(logits, context)
         data = lightgbm.Dataset(
             columns, label=label.astype(np.float32), init_score=line.apply(mean)
@@ -74,14 +78,7 @@ class Stacker:
         """(rows,) logits from logits (m, rows), and the context if it was fitted on one."""
         mean = WeightedMean.equal(len(logits)).apply(logits)
         added = self.booster.predict(_columns(logits, context), raw_score=True, num_threads=2)
-        out: NDArray[np.float64] = self.line.apply(mean) + added
-        return out
-
-
-def _shrunk(line: PlattScaling, centre: float) -> PlattScaling:
-    """The scaling with `MEAN_SHARE` of the slope and an unchanged logit at ``centre``."""
-    slope = MEAN_SHARE * line.slope
-    return PlattScaling(slope, line.intercept + (line.slope - slope) * centre)
+        return np.asarray(self.line.apply(mean) + added)
 
 
 def _columns(
