@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.ragged import Ragged
+from mmctr_kit.metrics.ranks import Ints
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Rows:
     user and item; a test row's ID is its index.
     """
 
-    user_id: NDArray[np.int64]
+    user_id: Ints
     item_id: NDArray[np.int32]
     occurrence: NDArray[np.int32]
     likes_level: NDArray[np.int8]
@@ -49,23 +50,23 @@ class Examples:
     The history is the range ``begin`` to ``end`` of ``ChallengeData.histories.values``.
     """
 
-    user_id: NDArray[np.int64]
+    user_id: Ints
     item_id: NDArray[np.int32]
     likes_level: NDArray[np.int8]
     views_level: NDArray[np.int8]
-    begin: NDArray[np.int64]
-    end: NDArray[np.int64]
+    begin: Ints
+    end: Ints
     label: NDArray[np.int8] | None
 
     def __len__(self) -> int:
         return len(self.user_id)
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> Ints:
         """(rows,) the number of items in each history."""
         return self.end - self.begin
 
-    def take(self, index: NDArray[np.int64] | slice) -> "Examples":
+    def take(self, index: Ints | slice) -> "Examples":
         """The examples at these positions, in this order."""
         columns: dict[str, Any] = {k: v[index] for k, v in self._columns().items()}
         return replace(self, **columns)

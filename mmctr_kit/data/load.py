@@ -28,7 +28,7 @@ from mmctr_kit.data.parquet import (
 )
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError, UsageError
-from mmctr_kit.metrics.ranks import earlier_equals
+from mmctr_kit.metrics.ranks import Floats, Ints, earlier_equals
 
 _FORMAT = 1
 
@@ -65,9 +65,7 @@ _PRIOR = 10.0
 _MAX_ITEM, _MANY_ROWS = 2**24, 2**19
 
 
-def targets_of_test(
-    folder: Path,
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+def targets_of_test(folder: Path) -> tuple[Ints, Floats, Floats]:
     """Each test row's target item, how often it is a target in train, and its mean label there.
 
     (test rows,) each, in ID order; the label mean is smoothed towards the overall mean. Reads
@@ -116,9 +114,7 @@ def load_vectors(data: ChallengeData, key: str, column: str, kind: str) -> NDArr
     return cached(kind, {"file": data.folder / file.path}, settings, build)[0]["table"]
 
 
-def load_feature_levels(
-    data: ChallengeData,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+def load_feature_levels(data: ChallengeData) -> tuple[Ints, Ints] | None:
     """(n_items + 1,) likes and views levels of item_feature; None if it does not hold them."""
     file = FILES["item_feature"]
     path = data.folder / file.path
@@ -155,7 +151,7 @@ def load_own(data: ChallengeData, path: Path) -> NDArray[np.float32]:
 
 
 def by_item_id(
-    ids: NDArray[np.int64], vectors: Ragged[np.float32], n_items: int, where: str
+    ids: Ints, vectors: Ragged[np.float32], n_items: int, where: str
 ) -> NDArray[np.float32]:
     """Vectors as a table by item id, row 0 zero; each item 1..n_items must occur once."""
     try:
@@ -255,7 +251,7 @@ _DTYPES: dict[str, Any] = {
 }
 
 
-def _require_range(name: str, values: NDArray[np.int64], path: str, n_items: int) -> None:
+def _require_range(name: str, values: Ints, path: str, n_items: int) -> None:
     low, high = {
         "item_id": (1, n_items),
         "likes_level": (0, N_LEVELS - 1),
@@ -288,7 +284,7 @@ def _canonical(
     return columns, histories.take(order)
 
 
-def _row_order(columns: Arrays, histories: Ragged[np.int32]) -> NDArray[np.int64]:
+def _row_order(columns: Arrays, histories: Ragged[np.int32]) -> Ints:
     """Positions that put the rows into an order that depends on their content only."""
     names = ("views_level", "likes_level", "label", "item_id", "user_id")
     keys = [columns[n] for n in names]

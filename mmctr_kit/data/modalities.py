@@ -17,6 +17,7 @@ from mmctr_kit.data.load import load_vectors
 from mmctr_kit.data.parquet import Values, column_names, ints, read_columns
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError
+from mmctr_kit.metrics.ranks import Ints
 
 _FORMAT = 1
 _FILE = FILES["item_feature"]
@@ -117,7 +118,7 @@ def _quality(data: ChallengeData, column: str) -> NDArray[np.int8]:
     return quality
 
 
-def _batches(data: ChallengeData, column: str) -> Iterator[tuple[NDArray[np.int64], Values]]:
+def _batches(data: ChallengeData, column: str) -> Iterator[tuple[Ints, Values]]:
     for batch in read_columns(data.folder, _FILE, ("item_id", column), _BATCH_ROWS):
         ids = ints(batch["item_id"])
         wrong = (ids < 0) | (ids > data.n_items)

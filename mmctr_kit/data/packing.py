@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.ragged import Ragged, expand_ranges
 from mmctr_kit.errors import DataError
+from mmctr_kit.metrics.ranks import Flags, Ints
 
 _HASH_BASE = np.uint64(0x9E3779B97F4A7C15)
 
@@ -29,7 +30,7 @@ def strip_padding(seq: Ragged[np.int64], path: str, n_items: int) -> Ragged[np.i
     return Ragged(items.astype(np.int32), before[seq.offsets])
 
 
-def zero_after_value(array: Ragged[np.int64]) -> NDArray[np.bool_]:
+def zero_after_value(array: Ragged[np.int64]) -> Flags:
     """(rows,) bool: True if a 0 follows a value that is not 0."""
     nonzero = np.flatnonzero(array.values)
     bounds = np.searchsorted(nonzero, array.offsets)
@@ -68,7 +69,7 @@ def history_hashes(histories: Ragged[np.int32]) -> NDArray[np.uint64]:
     return hashes
 
 
-def _hashes(items: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.uint64]:
+def _hashes(items: NDArray[np.int32], offsets: Ints) -> NDArray[np.uint64]:
     with np.errstate(over="ignore"):
         position = np.arange(len(items)) - np.repeat(offsets[:-1], np.diff(offsets))
         powers = np.cumprod(np.full(int(position.max(initial=0)) + 2, _HASH_BASE))
@@ -78,7 +79,7 @@ def _hashes(items: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.
         return np.asarray(spread + np.diff(offsets).astype(np.uint64))
 
 
-def _all_equal(histories: Ragged[np.int32], like: NDArray[np.int64]) -> bool:
+def _all_equal(histories: Ragged[np.int32], like: Ints) -> bool:
     """Whether row i equals row like[i] for all i, so that no hash collided."""
     values, offsets, lengths = histories.values, histories.offsets, histories.lengths
     return np.array_equal(lengths, lengths[like]) and all(

@@ -19,14 +19,15 @@ from mmctr_kit.data.contract import FILES, Column, File
 from mmctr_kit.data.path_hints import not_parquet, refuse_neighbour
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError, UsageError, plural
+from mmctr_kit.metrics.ranks import Ints
 
 BATCH_ROWS = 65_536
 
-Values = NDArray[np.int64] | list[str] | Ragged[Any]
+Values = Ints | list[str] | Ragged[Any]
 _VALUES: Mapping[str, Any] = {"ints": np.int64, "floats": np.float32}
 
 
-def ints(values: Values) -> NDArray[np.int64]:
+def ints(values: Values) -> Ints:
     """A column of integers, narrowed for the type checker."""
     assert isinstance(values, np.ndarray)
     return values
@@ -109,9 +110,7 @@ def read_table(folder: Path, file: File, names: Sequence[str]) -> dict[str, Valu
     return {n: _concatenate([b[n] for b in batches], columns[n]) for n in names}
 
 
-def read_vectors(
-    path: Path, id_name: str, vector_name: str
-) -> tuple[NDArray[np.int64], Ragged[np.float32]]:
+def read_vectors(path: Path, id_name: str, vector_name: str) -> tuple[Ints, Ragged[np.float32]]:
     """Ids (rows,) and float vectors of a parquet file outside the challenge's layout."""
     with open_parquet(path) as handle:
         _require_columns(handle, (id_name, vector_name), str(path))
@@ -163,7 +162,7 @@ def _ragged(array: pa.Array, whole: bool, where: str) -> Ragged[Any]:
         return Ragged(np.asarray(flat).astype(np.float32, copy=False), offsets)
 
 
-def _integers(array: pa.Array, where: str) -> NDArray[np.int64]:
+def _integers(array: pa.Array, where: str) -> Ints:
     if pa.types.is_floating(array.type):
         values = _without_pandas(array)
         if not (np.isfinite(values).all() and (values == np.floor(values)).all()):

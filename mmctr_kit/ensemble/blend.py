@@ -25,6 +25,7 @@ from mmctr_kit.errors import RunError, UsageError, plural
 from mmctr_kit.metrics.auc import AucSample
 from mmctr_kit.metrics.chance import z_above_chance
 from mmctr_kit.metrics.estimate import Estimate, required_z
+from mmctr_kit.metrics.ranks import Floats
 
 CHANCE_Z = 3.0
 """Unless a method is this many standard errors above 0.5, there is no signal to choose by."""
@@ -48,18 +49,18 @@ class Blend:
     """
 
     method: Method
-    oof: NDArray[np.float64] | None
-    valid: NDArray[np.float64]
-    test: NDArray[np.float64]
+    oof: Floats | None
+    valid: Floats
+    test: Floats
     weights: dict[str, float] | None
     scores: dict[Method, Estimate]
     differences: dict[Method, Estimate]
     above_chance: dict[Method, float]
     reason: str
     note: str
-    correlation: NDArray[np.float64]
+    correlation: Floats
     adds: dict[str, Estimate]
-    mean_valid: NDArray[np.float64] | None = None
+    mean_valid: Floats | None = None
 
 
 def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blend:
@@ -181,9 +182,9 @@ def _decide(
 def _apply_to_folds(
     fitted: Fitted,
     scalings: list[PlattScaling],
-    logits: NDArray[np.float64],
+    logits: Floats,
     context: NDArray[np.float32] | None,
-) -> NDArray[np.float64]:
+) -> Floats:
     """(k, rows) blended logits of logits (m, k, rows), fold model by fold model."""
     out = np.empty(logits.shape[1:])
     for f, blended in enumerate(out):
@@ -204,5 +205,5 @@ def _blend_without_oof(stack: Stack, method: Literal["auto"] | Method) -> Blend:
     return Blend(used, None, valid, mean(stack.test), weights, {}, {}, {}, reason, "", related, {})
 
 
-def _by_run(stack: Stack, weights: NDArray[np.float64]) -> dict[str, float]:
+def _by_run(stack: Stack, weights: Floats) -> dict[str, float]:
     return dict(zip(stack.names, weights.tolist(), strict=True))

@@ -10,15 +10,16 @@ from mmctr_kit.data.folds import user_folds
 from mmctr_kit.ensemble.methods.catalogue import METHODS, BlendInput, Fitted, Method, OofRows
 from mmctr_kit.ensemble.methods.scale import PlattScaling, apply_scalings, fit_scalings
 from mmctr_kit.errors import RunError
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints
 
 GROUPS = 5
 _GROUP_SEED = 0x57AC_5EED
 """Keeps the cross-fitting groups independent of the folds, whatever the folds' seed."""
 
-Apply = Callable[[Fitted, BlendInput], NDArray[np.float64]]
+Apply = Callable[[Fitted, BlendInput], Floats]
 
 
-def user_groups(user: NDArray[np.int64], seed: int) -> NDArray[np.int16]:
+def user_groups(user: Ints, seed: int) -> NDArray[np.int16]:
     """(rows,) the cross-fitting group of each row, the same for all rows of a user."""
     return user_folds(user, GROUPS, seed ^ _GROUP_SEED)
 
@@ -58,19 +59,15 @@ class CrossFit:
             fits[g] = scale, {method: METHODS[method](part, seed) for method in methods}
         return cls(rows, group, fits)
 
-    def logits(self, method: Method) -> NDArray[np.float64]:
+    def logits(self, method: Method) -> Floats:
         """(n,) logits, every row predicted by a fit on the other groups' users."""
         return self._predict(method, lambda fitted, rows: fitted.apply(rows), None)
 
-    def without(
-        self, method: Method, run: int, inside: NDArray[np.bool_] | None
-    ) -> NDArray[np.float64]:
+    def without(self, method: Method, run: int, inside: Flags | None) -> Floats:
         """(rows,) :meth:`logits` without a run, for all rows or those ``inside`` (n,)."""
         return self._predict(method, lambda fitted, rows: fitted.without(rows, run), inside)
 
-    def _predict(
-        self, method: Method, apply: Apply, inside: NDArray[np.bool_] | None
-    ) -> NDArray[np.float64]:
+    def _predict(self, method: Method, apply: Apply, inside: Flags | None) -> Floats:
         """The cross-fitted logits, each group's shifted to the common mean.
 
         Otherwise the fits' intercepts, low if the group left out has many positives, would rank the

@@ -17,7 +17,7 @@ from mmctr_kit.ensemble.crossfit import GROUPS, user_groups
 from mmctr_kit.errors import RunError
 from mmctr_kit.metrics.auc import AucSample, Labels
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.metrics.ranks import group_starts, number_ids
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Positions, group_starts, number_ids
 from mmctr_kit.runs.predictions import OutOfFold, Predictions
 
 NEEDED_SHARE = 0.99
@@ -101,13 +101,7 @@ class GroupSoftmax:
     absent: float
 
     @classmethod
-    def fit(
-        cls,
-        logits: NDArray[np.float64],
-        label: NDArray[np.int8],
-        user: NDArray[np.int64],
-        usual: int,
-    ) -> "GroupSoftmax":
+    def fit(cls, logits: Floats, label: NDArray[np.int8], user: Ints, usual: int) -> "GroupSoftmax":
         """Fit on OOF rows (rows,) of users with one positive among several."""
         code = number_ids(user)
         rows, ones = np.bincount(code), np.bincount(code, label)
@@ -117,7 +111,7 @@ class GroupSoftmax:
         top = float(scaled.max())
         return cls(sharpness, usual, top + math.log(float(np.exp(scaled - top).mean())))
 
-    def apply(self, logits: NDArray[np.float64], user: NDArray[np.int64]) -> NDArray[np.float64]:
+    def apply(self, logits: Floats, user: Ints) -> Floats:
         """(rows,) new logits from logits (rows,) of the users ``user`` (rows,)."""
         if len(logits) == 0:
             return np.zeros(0)
@@ -133,12 +127,7 @@ class GroupSoftmax:
         return out
 
 
-def _log_sum_of_others(
-    z: NDArray[np.float64],
-    starts: NDArray[np.intp],
-    sizes: NDArray[np.intp],
-    hidden: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def _log_sum_of_others(z: Floats, starts: Positions, sizes: Positions, hidden: Floats) -> Floats:
     """(rows,) log(exp(hidden) + sum of exp(z) over a group's other rows), for consecutive groups.
 
     A row with at most half of its group's sum is subtracted from it without loss; the first of the
@@ -160,21 +149,14 @@ def _log_sum_of_others(
     return out
 
 
-def _log_sum(
-    z: NDArray[np.float64],
-    starts: NDArray[np.intp],
-    group: NDArray[np.intp],
-    hidden: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def _log_sum(z: Floats, starts: Positions, group: Positions, hidden: Floats) -> Floats:
     """(groups,) log(exp(hidden) + sum of exp(z)); each group has a finite term."""
     top = np.maximum(np.maximum.reduceat(z, starts), hidden)
     total = np.add.reduceat(np.exp(z - top[group]), starts) + np.exp(hidden - top)
     return np.asarray(top + np.log(total))
 
 
-def _sharpness(
-    z: NDArray[np.float64], positive: NDArray[np.bool_], code: NDArray[np.intp]
-) -> float:
+def _sharpness(z: Floats, positive: Flags, code: Positions) -> float:
     """1 / temperature of the most likely softmax over groups, within bounds."""
     from scipy.optimize import brentq
 
@@ -235,11 +217,7 @@ def _report(before: Predictions, after: Predictions, temperature: float) -> Grou
 
 
 def _compare(
-    label: Labels,
-    user: NDArray[np.int64],
-    fold: NDArray[np.int16] | None,
-    before: NDArray[np.float64],
-    after: NDArray[np.float64],
+    label: Labels, user: Ints, fold: NDArray[np.int16] | None, before: Floats, after: Floats
 ) -> tuple[Estimate, Estimate, Estimate]:
     sample = AucSample(label, user, fold)
     plain, grouped = sample.influence(before), sample.influence(after)

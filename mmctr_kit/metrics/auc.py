@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import (
+    Flags,
+    Floats,
+    Positions,
     count_below_x2,
     count_below_x2_both,
     group_starts,
@@ -25,9 +28,8 @@ from mmctr_kit.metrics.ranks import (
     order_within,
 )
 
-Labels = NDArray[np.integer[Any]] | NDArray[np.bool_]
+Labels = NDArray[np.integer[Any]] | Flags
 Ids = NDArray[np.integer[Any]]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class AucSample:
 class _Fold:
     """The rows of one fold, split by class, with their clusters numbered from 0."""
 
-    def __init__(self, rows: NDArray[np.intp], positive: NDArray[np.bool_], ids: Ids, where: str):
+    def __init__(self, rows: Positions, positive: Flags, ids: Ids, where: str):
         is_positive = positive[rows]
         codes = number_ids(ids[rows])
         self.positives, self.negatives = rows[is_positive], rows[~is_positive]
@@ -130,7 +132,7 @@ class _Fold:
             lost / pairs - self.negatives_of * (auc / len(by_low)),
         )
 
-    def by_row(self, scores: Floats) -> tuple[NDArray[np.intp], Floats]:
+    def by_row(self, scores: Floats) -> tuple[Positions, Floats]:
         """The fold's rows, positives first, and the influence of each."""
         by_high, won, by_low, lost, auc = self._compared(scores)
         pairs = 2 * len(by_high) * len(by_low)
@@ -292,8 +294,8 @@ def rank_correlation(a: Floats, b: Floats) -> float:
     return max(-1.0, min(1.0, float(x @ y) / size)) if size > 0.0 else math.nan
 
 
-def _as_bool(labels: Labels) -> NDArray[np.bool_]:
-    positive: NDArray[np.bool_] = labels == 1
+def _as_bool(labels: Labels) -> Flags:
+    positive: Flags = labels == 1
     if not np.array_equal(positive, labels):
         raise ValueError("labels must be 0 or 1, but others occur")
     return positive

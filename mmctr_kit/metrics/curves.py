@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from mmctr_kit.metrics.auc import clustered_mean_se
 from mmctr_kit.metrics.calibration import calibration
-from mmctr_kit.metrics.ranks import group_starts
+from mmctr_kit.metrics.ranks import Floats, group_starts
 
-Floats = NDArray[np.float64]
 Labels = NDArray[np.integer[Any]]
 Ids = NDArray[np.integer[Any]]
 

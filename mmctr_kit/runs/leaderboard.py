@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import read_columns, read_json
 from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import Ints
 from mmctr_kit.runs.compare import PairedSample
 from mmctr_kit.runs.predictions import Keys, Predictions
 from mmctr_kit.runs.run import Run
 
-Labels = NDArray[np.int64]
+Labels = Ints
 
 
 @dataclass(frozen=True)

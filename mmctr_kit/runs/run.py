@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mmctr_kit.errors import RunError, UsageError, did_you_mean
 from mmctr_kit.files import read_columns, read_json
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions, fold_logits
 
@@ -123,7 +124,7 @@ class Run:
         keys, label, test_keys = Keys.of(valid), valid["label"], Keys.of(test)
         return Predictions(oof, keys, label, fold_logits(valid), test_keys, fold_logits(test))
 
-    def test_scores(self) -> NDArray[np.float64]:
+    def test_scores(self) -> Floats:
         """(rows,) the fold mean's test logits in ID order, without reading the rest."""
         return np.asarray(self._table("test")["logit"], np.float64)
 

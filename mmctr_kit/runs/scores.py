@@ -15,7 +15,7 @@ from mmctr_kit.errors import DataError, plural
 from mmctr_kit.metrics.auc import auc_with_se, gauc, logloss_with_se, mean_fold_auc, tied_share
 from mmctr_kit.metrics.calibration import Calibration, calibration
 from mmctr_kit.metrics.estimate import Estimate, mean_estimate, recipe_estimate
-from mmctr_kit.metrics.ranks import number_ids
+from mmctr_kit.metrics.ranks import Floats, Ints, number_ids
 from mmctr_kit.runs.predictions import Predictions
 
 ALARM_Z = 3.0
@@ -90,9 +90,7 @@ def _require_both(predictions: Predictions) -> None:
             )
 
 
-def _gauc(
-    label: NDArray[np.int8], logit: NDArray[np.float64], user: NDArray[np.int64]
-) -> dict[str, Any] | None:
+def _gauc(label: NDArray[np.int8], logit: Floats, user: Ints) -> dict[str, Any] | None:
     ones, rows = (np.bincount(number_ids(user), w) for w in (label, None))
     return gauc(label, logit, user).to_json() if ((ones > 0) & (ones < rows)).any() else None
 

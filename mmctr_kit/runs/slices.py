@@ -17,6 +17,7 @@ from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.data.modalities import item_coverage
 from mmctr_kit.metrics.calibration import calibration
+from mmctr_kit.metrics.ranks import Floats, Ints
 from mmctr_kit.metrics.subset_auc import Contrast, RankedRows
 from mmctr_kit.runs.predictions import Predictions
 
@@ -155,14 +156,14 @@ def _by_popularity(data: ChallengeData, fold: NDArray[np.int16]) -> dict[str, Sl
     }
 
 
-def _targets(data: ChallengeData, fold: NDArray[np.int16]) -> NDArray[np.int64]:
+def _targets(data: ChallengeData, fold: NDArray[np.int16]) -> Ints:
     """(folds, n_items + 1): train rows of each fold with each item as target."""
     size = data.n_items + 1
     cell = fold.astype(np.int64) * size + data.train.item_id
     return np.bincount(cell, minlength=(int(fold.max()) + 1) * size).reshape(-1, size)
 
 
-def _in_histories(data: ChallengeData, fold: NDArray[np.int16]) -> NDArray[np.int64]:
+def _in_histories(data: ChallengeData, fold: NDArray[np.int16]) -> Ints:
     """(folds, n_items + 1): 1 if a history of the fold's train rows holds the item."""
     shown = np.zeros((int(fold.max()) + 1, data.n_items + 1), np.int64)
     of_item = np.repeat(np.arange(len(data.histories)), data.histories.lengths)
@@ -174,11 +175,7 @@ def _in_histories(data: ChallengeData, fold: NDArray[np.int16]) -> NDArray[np.in
 
 
 def _score(
-    split: SliceSplit,
-    slicing: Slicing,
-    ranked: RankedRows,
-    label: NDArray[np.int8],
-    logit: NDArray[np.float64],
+    split: SliceSplit, slicing: Slicing, ranked: RankedRows, label: NDArray[np.int8], logit: Floats
 ) -> Iterator[dict[str, Any]]:
     for by, column in slicing.columns.items():
         codes = column.codes[split]
@@ -191,7 +188,7 @@ def _score(
                 yield head | _entry(ranked.contrast(rows), label[rows], logit[rows])
 
 
-def _entry(part: Contrast, label: NDArray[np.int8], logit: NDArray[np.float64]) -> dict[str, Any]:
+def _entry(part: Contrast, label: NDArray[np.int8], logit: Floats) -> dict[str, Any]:
     fit, gap = calibration(label, logit), part.gap
     z = math.nan if gap is None else gap.z(0.0)
     users = min(part.positive_clusters, part.negative_clusters)

@@ -22,6 +22,7 @@ from mmctr_kit.audit.check.item_files import ItemFile, Vectors
 from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import GIVEN_EMBEDDINGS
 from mmctr_kit.errors import plural
+from mmctr_kit.metrics.ranks import Ints
 
 Matrix = NDArray[np.float32]
 
@@ -49,7 +50,7 @@ class Pair:
     ``item_id`` (m,); ``a`` (m, width a), ``b`` (m, width b) float32.
     """
 
-    item_id: NDArray[np.int64]
+    item_id: Ints
     a: Matrix
     b: Matrix
 
@@ -123,7 +124,7 @@ def _check_unlike(pairs: Mapping[str, Pair], log: Log) -> None:
         log.warn(_INFO, what, todo)
 
 
-def _found_elsewhere(p: Pair, rows: NDArray[np.int64]) -> tuple[float, int | None]:
+def _found_elsewhere(p: Pair, rows: Ints) -> tuple[float, int | None]:
     """Share of a sample of ``rows`` whose vector a is b of another item, and by how far in id.
 
     The distance is None if no single one explains at least nine tenths.

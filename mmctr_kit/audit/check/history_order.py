@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.audit.check.rows import RowFiles
 from mmctr_kit.audit.check.sequences import TAIL, Directions, UserLists, directions
 from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import Split
 from mmctr_kit.errors import plural
+from mmctr_kit.metrics.ranks import Flags
 
 MIN_USERS = 10
 """With fewer users, nothing can be said."""
@@ -40,7 +40,7 @@ class _Compared:
     """
 
     directions: Directions
-    capped: NDArray[np.bool_]
+    capped: Flags
 
     def beyond(self) -> tuple[int, int]:
         """Users with a reversed, uncut history whose sequence is longer at its end, at its start.
@@ -52,7 +52,7 @@ class _Compared:
         return int((uncut & later & ~sooner).sum()), int((uncut & sooner & ~later).sum())
 
 
-def _most(hits: NDArray[np.bool_]) -> bool:
+def _most(hits: Flags) -> bool:
     return len(hits) >= MIN_USERS and bool(hits.mean() >= MOST)
 
 

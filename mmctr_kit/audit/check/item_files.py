@@ -15,6 +15,7 @@ from mmctr_kit.data.packing import zero_after_value
 from mmctr_kit.data.parquet import ints, ragged
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import plural
+from mmctr_kit.metrics.ranks import Flags, Ints
 
 ITEM_FILES = ("item_info", "item_feature", "item_emb")
 SPARSE_TAGS = 100
@@ -34,24 +35,24 @@ class Vectors:
     (sample,) int64: the rows whose ``values`` (sample, width) float32 are in memory.
     """
 
-    item_id: NDArray[np.int64]
+    item_id: Ints
     keys: NDArray[np.uint64]
     largest: NDArray[np.float32]
-    sampled: NDArray[np.int64]
+    sampled: Ints
     values: NDArray[np.float32]
 
     @property
-    def zero(self) -> NDArray[np.bool_]:
+    def zero(self) -> Flags:
         """(rows,) bool: all zeros."""
         return np.asarray(self.largest == 0)
 
     @property
-    def broken(self) -> NDArray[np.bool_]:
+    def broken(self) -> Flags:
         """(rows,) bool: holding a NaN or infinity."""
         return ~np.isfinite(self.largest)
 
     @property
-    def far(self) -> NDArray[np.bool_]:
+    def far(self) -> Flags:
         """(rows,) bool: finite, with a value too large to square, or far beyond other items'."""
         largest, usual = self.largest.astype(np.float64), self.usual
         limit = min(MAX_SQUARED, FAR * usual if usual else np.inf)
@@ -68,9 +69,9 @@ class Vectors:
 class ItemFile:
     """The usable columns of one item file; ``padding_nonzero`` names those not zero at item 0."""
 
-    item_id: NDArray[np.int64] | None = None
+    item_id: Ints | None = None
     tags: Ragged[np.int64] | None = None
-    levels: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    levels: dict[str, Ints] = field(default_factory=dict)
     vectors: dict[str, Vectors] = field(default_factory=dict)
     padding_nonzero: list[str] = field(default_factory=list)
 
@@ -121,7 +122,7 @@ def _read(scan: FileScan, sample: bool) -> ItemFile:
     return file
 
 
-def _read_vectors(scan: FileScan, name: str, wanted: NDArray[np.bool_], file: ItemFile) -> None:
+def _read_vectors(scan: FileScan, name: str, wanted: Flags, file: ItemFile) -> None:
     assert file.item_id is not None
     real = file.item_id != PAD
     keys, largest, values, start = [], [], [], 0
@@ -157,7 +158,7 @@ def _check_padding_row(info: ItemFile, log: Log) -> None:
         log.passed("padding-row", "the padding item is all zeros")
 
 
-def _check_tag_ids(name: str, values: NDArray[np.int64], log: Log) -> None:
+def _check_tag_ids(name: str, values: Ints, log: Log) -> None:
     tags = np.unique(values[values != PAD])
     low, top = int(tags.min(initial=0)), int(tags.max(initial=0))
     what = f"{name}: {plural(len(tags), 'tag')} with ids up to {top:,}"

@@ -17,6 +17,7 @@ from mmctr_kit.data.hashing import among, distinct, sequence_keys
 from mmctr_kit.data.load import MAX_SQUARED
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import plural
+from mmctr_kit.metrics.ranks import Ints
 
 NAMED = 5
 """Number of missing items that a message names."""
@@ -35,7 +36,7 @@ MIN_LISTS = 100
 _SOURCES = {"item_emb_d128_v1": "txt_emb_BERT", "item_emb_d128_v2": "img_emb_CLIPRN50"}
 _ITEM_HOLDS = ("item holds", "items hold")
 
-Ids = NDArray[np.int64]
+Ids = Ints
 
 
 def count_items(items: Mapping[str, ItemFile]) -> int | None:
@@ -222,7 +223,7 @@ def check_tag_alignment(items: Mapping[str, ItemFile], log: Log) -> None:
         log.fail("item-info-alignment", what, todo)
 
 
-def _list_keys(tags: Ragged[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def _list_keys(tags: Ragged[np.int64]) -> tuple[NDArray[np.uint64], Ints]:
     """(rows,) each: a key that is equal for equal sets of tags, and how many tags there are."""
     real = tags.values != PAD
     row, values = tags.rows[real], tags.values[real]

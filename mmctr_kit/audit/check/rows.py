@@ -20,6 +20,7 @@ from mmctr_kit.data.packing import zero_after_value
 from mmctr_kit.data.parquet import ints, ragged
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import plural
+from mmctr_kit.metrics.ranks import Flags, Ints
 
 TARGET_IN_HISTORY = 0.001
 """Share of the rows with their target in their own history that is worth a warning."""
@@ -36,11 +37,11 @@ class HistoryColumns:
     ``holds_target``: it holds the row's own target (None if item_id is not usable).
     """
 
-    counts: NDArray[np.int64]
+    counts: Ints
     keys: NDArray[np.uint64]
-    misplaced: NDArray[np.bool_]
-    unknown: NDArray[np.bool_] | None
-    holds_target: NDArray[np.bool_] | None
+    misplaced: Flags
+    unknown: Flags | None
+    holds_target: Flags | None
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class RowFile:
     ``sample``: the whole histories of some users, None if not asked for.
     """
 
-    columns: Mapping[str, NDArray[np.int64]]
+    columns: Mapping[str, Ints]
     history: HistoryColumns | None
     sample: UserLists | None
 
@@ -59,9 +60,7 @@ RowFiles = Mapping[Split, RowFile]
 
 
 def read_rows(
-    scans: Mapping[str, FileScan],
-    n_items: int | None,
-    sampled: NDArray[np.int64] | None = None,
+    scans: Mapping[str, FileScan], n_items: int | None, sampled: Ints | None = None
 ) -> dict[Split, RowFile]:
     """The three splits; ``n_items`` is None if not known.
 
@@ -97,10 +96,10 @@ def check_rows(rows: RowFiles, n_items: int | None, sequences: bool | None, log:
             log.passed("labels", f"{split}: labels are 0 and 1")
 
 
-def _read(scan: FileScan, n_items: int | None, sampled: NDArray[np.int64] | None) -> RowFile:
+def _read(scan: FileScan, n_items: int | None, sampled: Ints | None) -> RowFile:
     scalars = [c.name for c in scan.file.columns if c.kind == "int" and scan.usable(c.name)]
     with_history = scan.usable("item_seq")
-    parts: dict[str, list[NDArray[np.int64]]] = {n: [] for n in scalars}
+    parts: dict[str, list[Ints]] = {n: [] for n in scalars}
     histories: list[HistoryColumns] = []
     whole: list[UserLists] = []
     if scalars or with_history:
@@ -120,9 +119,7 @@ def _read(scan: FileScan, n_items: int | None, sampled: NDArray[np.int64] | None
     )
 
 
-def _history(
-    seq: Ragged[np.int64], target: NDArray[np.int64] | None, n_items: int | None
-) -> HistoryColumns:
+def _history(seq: Ragged[np.int64], target: Ints | None, n_items: int | None) -> HistoryColumns:
     filled = np.flatnonzero(seq.values != PAD)
     real = seq.values[filled]
     counts = np.diff(np.searchsorted(filled, seq.offsets))
@@ -136,7 +133,7 @@ def _history(
     )
 
 
-def _any(row: NDArray[np.int64], hit: NDArray[np.bool_], rows: int) -> NDArray[np.bool_]:
+def _any(row: Ints, hit: Flags, rows: int) -> Flags:
     """(rows,) bool: rows with at least one hit."""
     out = np.zeros(rows, np.bool_)
     out[row[hit]] = True
@@ -193,7 +190,7 @@ def _check_history(split: Split, file: RowFile, history: HistoryColumns, log: Lo
         log.warn_if(rate > TARGET_IN_HISTORY, "target-in-history", what, todo)
 
 
-def rates_by_label(hits: NDArray[np.bool_], file: RowFile) -> str:
+def rates_by_label(hits: Flags, file: RowFile) -> str:
     """The share of ``hits`` (rows,) by label, as the end of a sentence; "" without labels."""
     if "label" not in file.columns:
         return ""

@@ -18,7 +18,7 @@ from mmctr_kit.data.hashing import among, distinct, pair_keys
 from mmctr_kit.data.parquet import ints, ragged
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import plural
-from mmctr_kit.metrics.ranks import group_starts
+from mmctr_kit.metrics.ranks import Ints, group_starts
 
 UNSEEN = 0.10
 TWINS = 0.005
@@ -39,7 +39,7 @@ class Sequences:
     """
 
     keys: NDArray[np.uint64]
-    users: NDArray[np.int64]
+    users: Ints
     lowest: int
     highest: int
     sample: UserLists

@@ -14,7 +14,7 @@ from mmctr_kit.data.folds import user_uniform
 from mmctr_kit.data.hashing import splitmix64
 from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.metrics.auc import auc
-from mmctr_kit.metrics.ranks import earlier_equals, number_ids
+from mmctr_kit.metrics.ranks import Floats, Ints, earlier_equals, number_ids
 
 RECENT = 16
 """Number of items of a history that are used, the last ones."""
@@ -29,7 +29,6 @@ _SHUFFLED_ROWS = 2_000
 """Rows of the first fold, half of them of each label, on which columns are shuffled."""
 
 Matrix = NDArray[np.float32]
-Index = NDArray[np.int64]
 Labels = NDArray[np.integer]
 Columns = dict[str, NDArray[np.floating]]
 
@@ -46,7 +45,7 @@ class RowColumns:
     target: int
 
 
-def sample_users(rows: Rows, most: int, seed: int) -> Index:
+def sample_users(rows: Rows, most: int, seed: int) -> Ints:
     """Positions, ascending: at most four rows of each of some users, about ``most`` in all.
 
     Users and rows are chosen by hashes of their ids, the same way in every split. At most four
@@ -59,7 +58,7 @@ def sample_users(rows: Rows, most: int, seed: int) -> Index:
     return np.asarray(at[user_uniform(rows.user_id[at], seed) < most / len(at)])
 
 
-def row_columns(context: ProfileContext, split: Split, at: Index) -> RowColumns:
+def row_columns(context: ProfileContext, split: Split, at: Ints) -> RowColumns:
     """Simple columns of the rows at positions ``at`` of the split; no label is in them."""
     target = _of_target(context, split, at)
     both = target | _of_history(context, split, at)
@@ -67,7 +66,7 @@ def row_columns(context: ProfileContext, split: Split, at: Index) -> RowColumns:
     return RowColumns(tuple(both), values, len(target))
 
 
-def _of_target(context: ProfileContext, split: Split, at: Index) -> Columns:
+def _of_target(context: ProfileContext, split: Split, at: Ints) -> Columns:
     data, rows = context.data, context.rows(split)
     item = rows.item_id[at]
     columns: Columns = {
@@ -80,7 +79,7 @@ def _of_target(context: ProfileContext, split: Split, at: Index) -> Columns:
     return columns | {f"target embedding {i}": v for i, v in enumerate(vectors.T)}
 
 
-def _of_history(context: ProfileContext, split: Split, at: Index) -> Columns:
+def _of_history(context: ProfileContext, split: Split, at: Ints) -> Columns:
     data, rows = context.data, context.rows(split)
     shown = data.examples(split, RECENT).take(at)
     positions, owner = expand_ranges(shown.begin, shown.lengths)
@@ -88,7 +87,7 @@ def _of_history(context: ProfileContext, split: Split, at: Index) -> Columns:
     n = np.maximum(shown.lengths, 1)
     empty = shown.lengths == 0
 
-    def mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    def mean(values: NDArray[np.floating]) -> Floats:
         out = np.bincount(owner, values, len(at)) / n
         out[empty] = np.nan
         return np.asarray(out)
@@ -120,9 +119,7 @@ def _of_history(context: ProfileContext, split: Split, at: Index) -> Columns:
     }
 
 
-def crossfit_scores(
-    x: Matrix, label: Labels, folds: NDArray[np.int16]
-) -> tuple[NDArray[np.float64], list[Any]]:
+def crossfit_scores(x: Matrix, label: Labels, folds: NDArray[np.int16]) -> tuple[Floats, list[Any]]:
     """(rows,) log odds of each row from trees that saw none of its fold; and each fold's trees."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 

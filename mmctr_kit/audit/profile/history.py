@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.audit.profile.context import ProfileContext, within_users
 from mmctr_kit.audit.profile.measurement import (
@@ -21,7 +20,7 @@ from mmctr_kit.data.hashing import among, distinct, pair_keys, sequence_keys
 from mmctr_kit.errors import plural
 from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.metrics.ranks import group_starts, number_ids
+from mmctr_kit.metrics.ranks import Flags, Ints, group_starts, number_ids
 
 TARGET_TOLERANCE = 0.0025
 """AUC above 0.5: half a per cent more positives than negatives are in their user's history."""
@@ -81,7 +80,7 @@ def siblings(context: ProfileContext) -> Iterator[Measurement]:
         yield _shared(context, (a, b), (users[a], users[b]), longer, odds)
 
 
-def _held(context: ProfileContext) -> dict[Split, NDArray[np.bool_]]:
+def _held(context: ProfileContext) -> dict[Split, Flags]:
     """(rows,) for each split: whether any history of the row's user holds its target."""
     histories = context.data.histories
     pairs = [_users_with_history(context.rows(s)) for s in SPLITS]
@@ -94,14 +93,14 @@ def _held(context: ProfileContext) -> dict[Split, NDArray[np.bool_]]:
     }
 
 
-def _user_share(held: NDArray[np.bool_], rows: Rows) -> Estimate:
+def _user_share(held: Flags, rows: Rows) -> Estimate:
     """Share of the rows, its standard error clustered by user."""
     value = float(held.mean())
     of_user = np.bincount(number_ids(rows.user_id), held - value)
     return Estimate(value, float(np.sqrt(of_user @ of_user)) / len(held), len(held))
 
 
-def _users_with_history(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _users_with_history(rows: Rows) -> tuple[Ints, Ints]:
     """(pairs,) each: the distinct pairs of a user and a history, by user."""
     history = rows.history.astype(np.int64)
     order = np.lexsort((history, rows.user_id))
@@ -110,7 +109,7 @@ def _users_with_history(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64
     return user[new], history[new]
 
 
-def _longer(context: ProfileContext) -> NDArray[np.int64]:
+def _longer(context: ProfileContext) -> Ints:
     """(histories,) the history that this one continues by one item; -1 if there is none."""
     histories = context.data.histories
     items, lengths = histories.values.astype(np.int64), histories.lengths
@@ -127,8 +126,8 @@ def _longer(context: ProfileContext) -> NDArray[np.int64]:
 def _shared(
     context: ProfileContext,
     where: tuple[str, str],
-    users: tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...],
-    longer: NDArray[np.int64],
+    users: tuple[tuple[Ints, Ints], ...],
+    longer: Ints,
     odds: float,
 ) -> Measurement:
     (user_a, history_a), (user_b, history_b) = users
@@ -142,7 +141,7 @@ def _shared(
     one = np.full(len(lengths), -1, np.int64)
     one[history_a] = user_a
 
-    def other(history: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def other(history: Ints) -> Flags:
         held = (history >= 0) & (n[history] > 0)
         return np.asarray(held & ((n[history] > 1) | (one[history] != user_b)), np.bool_)
 

@@ -17,6 +17,7 @@ from mmctr_kit.audit.profile.measurement import (
     proportion,
 )
 from mmctr_kit.metrics.auc import AucSample, auc_with_se, mean_fold_auc
+from mmctr_kit.metrics.ranks import Floats
 
 ITEM_TOLERANCE = 0.4
 """AUC above 0.5 that the item alone may have: positives and negatives may come from different
@@ -136,7 +137,7 @@ def target_side(context: ProfileContext) -> Iterator[Measurement]:
     yield measured("target-side", "train", value, ITEM_TOLERANCE, what, above=True)
 
 
-def _classes_p(values: NDArray[np.float64], classes: NDArray[np.integer]) -> float:
+def _classes_p(values: Floats, classes: NDArray[np.integer]) -> float:
     """Kruskal-Wallis p that ``values`` (n,) have one distribution in all classes."""
     if len(np.unique(values)) < 2:
         return 1.0

@@ -23,7 +23,7 @@ from mmctr_kit.data.contract import FILES, SPLITS, Split
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.data.parquet import read_table
 from mmctr_kit.metrics.auc import auc_with_se
-from mmctr_kit.metrics.ranks import earlier_equals, number_ids
+from mmctr_kit.metrics.ranks import Floats, Ints, Positions, earlier_equals, number_ids
 
 TOLERANCE = 0.02
 MODULI = (2, 3, 4, 5, 8)
@@ -33,8 +33,6 @@ _SORTED = 0.95
 _NOTABLE = 0.01
 """Below this p, not corrected, a test's AUC is computed; a suspicion needs a lower one."""
 _SEED = 0x0DE
-
-Column = NDArray[np.int64]
 
 
 def row_order(context: ProfileContext) -> Iterator[Measurement]:
@@ -53,7 +51,7 @@ def row_order(context: ProfileContext) -> Iterator[Measurement]:
         yield _most_predictive(split, user, item, label, folds)
 
 
-def _in_file_order(context: ProfileContext, split: Split) -> tuple[Column, Column, Column]:
+def _in_file_order(context: ProfileContext, split: Split) -> tuple[Ints, Ints, Ints]:
     names = ("user_id", "item_id", *(() if split == "test" else ("label",)))
     columns: dict[str, Any] = dict(read_table(context.data.folder, FILES[split], names))
     user, item = columns["user_id"], columns["item_id"]
@@ -64,13 +62,13 @@ def _in_file_order(context: ProfileContext, split: Split) -> tuple[Column, Colum
 
 
 def _most_predictive(
-    split: Split, user: Column, item: Column, label: Column, folds: NDArray[np.int16]
+    split: Split, user: Ints, item: Ints, label: Ints, folds: NDArray[np.int16]
 ) -> Measurement:
     codes = number_ids(user)
     position = np.minimum(earlier_equals(codes), _POSITIONS - 1)
     index = np.arange(len(user))
     centred = label - label.mean()
-    tests: list[tuple[str, float, NDArray[np.int64] | None]] = []
+    tests: list[tuple[str, float, Ints | None]] = []
     trend = auc_with_se(label, index.astype(np.float64), user)
     tests.append(("the row's number", normal_p(trend, 0.5, TOLERANCE), None))
     tests += [
@@ -96,7 +94,7 @@ def _most_predictive(
     return Measurement("row-order", split, values[worst], 0.5, TOLERANCE, p, what)
 
 
-def _by_item(codes: NDArray[np.intp], item: Column) -> bool:
+def _by_item(codes: Positions, item: Ints) -> bool:
     """Whether a user's rows are sorted by item_id: then position adds nothing."""
     order = np.argsort(codes, kind="stable")
     same = codes[order][1:] == codes[order][:-1]
@@ -106,9 +104,7 @@ def _by_item(codes: NDArray[np.intp], item: Column) -> bool:
     return bool(max((steps >= 0).mean(), (steps <= 0).mean()) > _SORTED)
 
 
-def _wald(
-    residual: NDArray[np.float64], group: NDArray[np.int64], codes: NDArray[np.intp]
-) -> float:
+def _wald(residual: Floats, group: Ints, codes: Positions) -> float:
     """Wald's chi-square p that all groups' residuals sum to 0, clustered by user."""
     users, width = int(codes.max()) + 1, int(group.max()) + 1
     of_user = np.bincount(codes * width + group, residual, users * width).reshape(users, width)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.audit.profile.boosted import (
     crossfit_scores,
@@ -18,6 +17,7 @@ from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.folds import user_folds, user_uniform
 from mmctr_kit.metrics.auc import mean_fold_auc
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import Floats
 
 SHIFT_TOLERANCE = 0.05
 """Adversarial AUC above 0.5: the challenge's 2 % of unseen test items alone make about 0.01."""
@@ -102,5 +102,5 @@ def _excess(context: ProfileContext, split: Split) -> Estimate:
     return Estimate(float(np.mean(gaps)), float(np.std(chance, ddof=1)), len(rows))
 
 
-def _variation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def _variation(a: Floats, b: Floats) -> float:
     return float(np.abs(a - b).sum() / 2)

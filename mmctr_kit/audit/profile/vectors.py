@@ -18,6 +18,7 @@ from mmctr_kit.data.load import load_given
 from mmctr_kit.data.modalities import COLUMNS, held_modalities, load_modality
 from mmctr_kit.data.parquet import column_names
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import Floats, Ints
 
 PAIRS = 40_000
 FEW_PAIRS = 1_000
@@ -30,7 +31,7 @@ RELATED = 4.5
 """Standard deviations above random assignment from which vectors fit their items."""
 
 Matrix = NDArray[np.float32]
-Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
+Pairs = tuple[Ints, Ints]
 
 
 def embedding_order(context: ProfileContext) -> Iterator[Measurement]:
@@ -99,7 +100,7 @@ def _by_tag(context: ProfileContext) -> Pairs:
     return item[at], item[at + 1]
 
 
-def _some(at: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+def _some(at: Ints, most: int) -> Ints:
     return np.random.default_rng(1).permutation(at)[:most]
 
 
@@ -132,7 +133,5 @@ def _excess(unit: Matrix, pairs: Pairs, shift: int) -> Estimate:
     return Estimate(by_id - float(np.mean(chance)), float(np.std(chance, ddof=1)), len(a))
 
 
-def _mean_cosine(
-    unit: Matrix, a: NDArray[np.int64], b: NDArray[np.int64], weight: NDArray[np.float64]
-) -> float:
+def _mean_cosine(unit: Matrix, a: Ints, b: Ints, weight: Floats) -> float:
     return float(np.einsum("ij,ij->i", unit[a], unit[b]) @ weight)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mmctr_kit.data.folds import held_out
 from mmctr_kit.ensemble.methods.average import WeightedMean
 from mmctr_kit.ensemble.methods.scale import PlattScaling
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints
 
 MEAN_SHARE = 0.75
 """The share of the mean's slope that the trees start from. Monotone trees can only add: with all of
@@ -43,9 +44,9 @@ class Stacker:
     @classmethod
     def fit(
         cls,
-        logits: NDArray[np.float64],
-        label: NDArray[np.bool_],
-        user: NDArray[np.int64],
+        logits: Floats,
+        label: Flags,
+        user: Ints,
         seed: int,
         context: NDArray[np.float32] | None = None,
     ) -> "Stacker":
@@ -72,18 +73,14 @@ class Stacker:
         parameters = _parameters(len(logits), free, len(label), seed)
         return cls(line, lightgbm.train(parameters, data, ROUNDS))
 
-    def apply(
-        self, logits: NDArray[np.float64], context: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float64]:
+    def apply(self, logits: Floats, context: NDArray[np.float32] | None = None) -> Floats:
         """(rows,) logits from logits (m, rows), and the context if it was fitted on one."""
         mean = WeightedMean.equal(len(logits)).apply(logits)
         added = self.booster.predict(_columns(logits, context), raw_score=True, num_threads=2)
         return np.asarray(self.line.apply(mean) + added)
 
 
-def _columns(
-    logits: NDArray[np.float64], context: NDArray[np.float32] | None
-) -> NDArray[np.float64]:
+def _columns(logits: Floats, context: NDArray[np.float32] | None) -> Floats:
     """(rows, m + c), the layout that LightGBM takes."""
     return logits.T if context is None else np.vstack([logits, context]).T
 
