@@ -28,7 +28,7 @@ from mmctr_kit.data.parquet import (
 )
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError, UsageError
-from mmctr_kit.metrics.ranks import Floats, Ints, earlier_equals
+from mmctr_kit.metrics.ranks import Floats, Ints, earlier_equals, group_starts
 
 _FORMAT = 1
 
@@ -271,6 +271,7 @@ def _require_range(name: str, values: Ints, path: str, n_items: int) -> None:
 def _canonical(
     columns: Arrays, histories: Ragged[np.int32], file: File
 ) -> tuple[Arrays, Ragged[np.int32]]:
+    """The rows in an order that depends on their content only."""
     n = len(columns["user_id"])
     if "ID" in columns:
         ids = columns.pop("ID")
@@ -278,21 +279,14 @@ def _canonical(
             raise DataError(f"{file.path}: ID is not 0..{n - 1}; run 'mmctr-kit data check'")
         order = np.argsort(ids)
     else:
-        order = _row_order(columns, histories)
+        names = ("views_level", "likes_level", "label", "item_id", "user_id")
+        keys = [columns[n] for n in names]
+        order = np.lexsort(keys)
+        if not group_starts(*(key[order] for key in keys)).all():  # the histories decide ties
+            order = np.lexsort((history_hashes(histories), *keys))
     columns = {name: array[order] for name, array in columns.items()}
     columns["occurrence"] = earlier_equals(columns["item_id"], columns["user_id"]).astype(np.int32)
     return columns, histories.take(order)
-
-
-def _row_order(columns: Arrays, histories: Ragged[np.int32]) -> Ints:
-    """Positions that put the rows into an order that depends on their content only."""
-    names = ("views_level", "likes_level", "label", "item_id", "user_id")
-    keys = [columns[n] for n in names]
-    order = np.lexsort(keys)
-    tied = np.logical_and.reduce([np.diff(k[order]) == 0 for k in keys])
-    if tied.any():
-        order = np.lexsort((history_hashes(histories), *keys))
-    return order
 
 
 def _rows_from(arrays: Arrays, split: Split) -> Rows:

@@ -1,7 +1,7 @@
 """Texts and images of item_feature.parquet: their vectors, and which items lack a good one."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Literal
@@ -14,10 +14,9 @@ from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import vector_keys
 from mmctr_kit.data.load import load_vectors
-from mmctr_kit.data.parquet import Values, column_names, ints, read_columns
+from mmctr_kit.data.parquet import column_names, ints, read_columns
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError
-from mmctr_kit.metrics.ranks import Ints
 
 _FORMAT = 1
 _FILE = FILES["item_feature"]
@@ -102,7 +101,13 @@ def _quality(data: ChallengeData, column: str) -> NDArray[np.int8]:
     """(n_items + 1,) int8: the Quality of each item by one column."""
     quality = np.full(data.n_items + 1, Quality.MISSING, np.int8)
     digest = np.zeros(data.n_items + 1, np.uint64)
-    for ids, values in _batches(data, column):
+    for batch in read_columns(data.folder, _FILE, ("item_id", column), _BATCH_ROWS):
+        ids, values = ints(batch["item_id"]), batch[column]
+        wrong = (ids < 0) | (ids > data.n_items)
+        if wrong.any():
+            raise DataError(
+                f"{_FILE.path}: item {ids[wrong][0]} is not among items 1..{data.n_items}"
+            )
         if isinstance(values, Ragged):
             vectors = values.padded(int(values.lengths.max(initial=0)))
             quality[ids] = np.where(vectors.any(axis=1), Quality.PRESENT, Quality.MISSING)
@@ -116,17 +121,6 @@ def _quality(data: ChallengeData, column: str) -> NDArray[np.int8]:
         quality[present[size[group] > 1]] = Quality.WEAK
     quality[0] = Quality.MISSING
     return quality
-
-
-def _batches(data: ChallengeData, column: str) -> Iterator[tuple[Ints, Values]]:
-    for batch in read_columns(data.folder, _FILE, ("item_id", column), _BATCH_ROWS):
-        ids = ints(batch["item_id"])
-        wrong = (ids < 0) | (ids > data.n_items)
-        if wrong.any():
-            raise DataError(
-                f"{_FILE.path}: item {ids[wrong][0]} is not among items 1..{data.n_items}"
-            )
-        yield ids, batch[column]
 
 
 Modality = Literal["text", "image"]

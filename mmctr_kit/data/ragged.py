@@ -76,16 +76,13 @@ class Ragged(Generic[Value]):
         out[real] = self.values[position[real]]
         return out
 
-    def dense(self, width: int | None = None) -> NDArray[Value]:
-        """(rows, width) if every row has the same length (``width`` if given).
-
-        Raises ValueError if rows differ in length.
-        """
+    def dense(self) -> NDArray[Value]:
+        """(rows, width) if every row has the same length; else raises ValueError."""
         lengths = self.lengths
-        first = int(lengths[0]) if len(lengths) else (width or 0)
-        if (lengths != first).any() or (width is not None and first != width):
-            raise ValueError(f"rows of {lengths.min()} to {lengths.max()} values")
-        return self.values.reshape(len(self), first)
+        width = int(lengths.max(initial=0))
+        if (lengths != width).any():
+            raise ValueError(f"rows of {lengths.min()} to {width} values")
+        return self.values.reshape(len(self), width)
 
 
 def expand_ranges(begin: Ints, length: Ints) -> tuple[Ints, Ints]:

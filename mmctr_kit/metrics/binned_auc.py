@@ -53,13 +53,10 @@ class BinnedAuc:
             np.clip(position, 0.0, _BINS - 1.0, out=position)
             np.copyto(bins, position, casting="unsafe")
             bins += self.cell
-            aucs[i] = self._of_bins(bins)
+            counts = np.bincount(bins, minlength=self.folds * 2 * _BINS).astype(np.float64)
+            negative, positive = np.moveaxis(counts.reshape(self.folds, 2, _BINS), 1, 0)
+            below = np.cumsum(negative, axis=1) - negative / 2.0
+            pairs = positive.sum(axis=1) * negative.sum(axis=1)
+            full = pairs > 0
+            aucs[i] = ((positive * below).sum(axis=1)[full] / pairs[full]).mean()
         return aucs
-
-    def _of_bins(self, bins: Positions) -> float:
-        counts = np.bincount(bins, minlength=self.folds * 2 * _BINS).astype(np.float64)
-        negative, positive = np.moveaxis(counts.reshape(self.folds, 2, _BINS), 1, 0)
-        below = np.cumsum(negative, axis=1) - negative / 2.0
-        pairs = positive.sum(axis=1) * negative.sum(axis=1)
-        full = pairs > 0
-        return float(((positive * below).sum(axis=1)[full] / pairs[full]).mean())

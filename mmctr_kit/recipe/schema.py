@@ -172,7 +172,11 @@ def parse_recipe(content: Mapping[str, Any], where: str, settings: Collection[st
         if key not in settings and any(condition.key in settings for condition in failed)
     ]
     if dropped:
-        recipe = _validate(_without(content, dropped), where)
+        rest = dict(content)
+        for block, _, name in (key.partition(".") for key in dropped):
+            if block in rest:
+                rest[block] = {k: v for k, v in rest[block].items() if k != name}
+        recipe = _validate(rest, where)
     values = recipe.values()
     shown = {key: [value] for key, value in values.items()}
     faults = [
@@ -203,15 +207,6 @@ def _validate(content: Mapping[str, Any], where: str) -> Recipe:
     if problems:
         raise UsageError(f"{where}: {'; '.join(problems)}")
     return recipe
-
-
-def _without(content: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    rest = dict(content)
-    for key in keys:
-        block, _, name = key.partition(".")
-        if block in rest:
-            rest[block] = {k: v for k, v in rest[block].items() if k != name}
-    return rest
 
 
 def _keys_at(content: Mapping[str, Any], loc: Sequence[Any]) -> list[str]:

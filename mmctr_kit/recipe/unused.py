@@ -103,13 +103,12 @@ def explain_unused(subject: str, failed: Sequence[Condition], values: Values) ->
 def _declared(block: str, metadata: Iterable[Any]) -> Iterator[AppliesTo]:
     for entry in metadata:
         if isinstance(entry, AppliesTo):
-            yield AppliesTo(tuple(_dotted(block, c) for c in entry.conditions))
-
-
-def _dotted(block: str, condition: Condition) -> Condition:
-    if "." in condition.key:
-        return condition
-    return Condition(f"{block}.{condition.key}", condition.values, condition.negated)
+            yield AppliesTo(
+                tuple(
+                    c if "." in c.key else Condition(f"{block}.{c.key}", c.values, c.negated)
+                    for c in entry.conditions
+                )
+            )
 
 
 def _of_model(

@@ -396,7 +396,7 @@ def test_rows_show_the_left_padded_history_of_item_seq_and_the_items_levels(
     for split in SPLITS:
         rows = table(made[0], split)
         for user, shown, item in zip(
-            rows["user_id"], rows["item_seq"].dense(64), rows["item_id"], strict=True
+            rows["user_id"], rows["item_seq"].dense(), rows["item_id"], strict=True
         ):
             past = whole[user]
             assert shown.tolist() == [0] * (64 - len(past)) + past.tolist()
@@ -416,10 +416,11 @@ def test_item_tables_agree_and_start_with_an_all_zero_padding_row(
     info, feature, emb = (table(made[0], n) for n in ("item_info", "item_feature", "item_emb"))
     assert info["item_id"].tolist() == list(range(301))
     assert feature["item_id"].tolist() == emb["item_id"].tolist() == list(range(1, 301))
-    tags, vectors = info["item_tags"].dense(5), info["item_emb_d128"].dense(128)
+    tags, vectors = info["item_tags"].dense(), info["item_emb_d128"].dense()
+    assert (tags.shape[1], vectors.shape[1]) == (5, 128)
     assert not tags[0].any()
     assert not vectors[0].any()
-    assert (vectors[1:] == emb["item_emb_d128_v3"].dense(128)).all()
+    assert (vectors[1:] == emb["item_emb_d128_v3"].dense()).all()
     longest = 0
     for padded, own in zip(tags[1:], np.split(*_cuts(feature["item_tags"])), strict=True):
         assert padded.tolist() == [0] * (5 - len(own)) + own[-5:].tolist()

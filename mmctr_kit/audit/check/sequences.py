@@ -82,7 +82,7 @@ class Sampler:
         """``rows``: those of the file, about as many as its users."""
         self._limit = np.uint64(min(1.0, SAMPLE_USERS / max(rows, 1)) * (2**64 - 2**11))
         self._long = 0
-        self._parts: list[UserLists] = []
+        self.parts: list[UserLists] = []
 
     def add(self, users: Ints, sequences: Ragged[np.int64]) -> None:
         chosen = user_hash(users, 0) <= self._limit
@@ -90,10 +90,7 @@ class Sampler:
             long = sequences.lengths >= MAX_HISTORY + TAIL
             self._long += int(long.sum())
             chosen |= long
-        self._parts.append(UserLists(users, sequences).take(np.flatnonzero(chosen)))
-
-    def lists(self) -> UserLists:
-        return longest(self._parts)
+        self.parts.append(UserLists(users, sequences).take(np.flatnonzero(chosen)))
 
 
 def longest(parts: Sequence[UserLists]) -> UserLists:

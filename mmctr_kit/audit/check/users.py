@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.audit.check.rows import RowFile, RowFiles, rates_by_label
 from mmctr_kit.audit.check.scan import FileScan
-from mmctr_kit.audit.check.sequences import Sampler, UserLists
+from mmctr_kit.audit.check.sequences import Sampler, UserLists, longest
 from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import KNOWN_LABEL_MEAN, KNOWN_ROWS_PER_USER, PAD
 from mmctr_kit.data.hashing import among, distinct, pair_keys
@@ -65,7 +65,7 @@ def read_sequences(scan: FileScan) -> Sequences | None:
         real = items != PAD
         keys.append(pair_keys(user[seq.rows][real], items[real]))
     pairs, distinct_users = np.sort(np.concatenate(keys)), distinct(np.concatenate(users))
-    return Sequences(pairs, distinct_users, low, high, sampler.lists())
+    return Sequences(pairs, distinct_users, low, high, longest(sampler.parts))
 
 
 def check_users(rows: RowFiles, sequences: Sequences | None, log: Log) -> None:

@@ -99,9 +99,7 @@ def _by_item(codes: Positions, item: Ints) -> bool:
     order = np.argsort(codes, kind="stable")
     same = codes[order][1:] == codes[order][:-1]
     steps = np.diff(item[order])[same]
-    if not len(steps):
-        return False
-    return bool(max((steps >= 0).mean(), (steps <= 0).mean()) > _SORTED)
+    return bool(len(steps) and max((steps >= 0).mean(), (steps <= 0).mean()) > _SORTED)
 
 
 def _wald(residual: Floats, group: Ints, codes: Positions) -> float:
