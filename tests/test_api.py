@@ -33,6 +33,15 @@ IN_ORDER = (
 FUNCTIONS = [n for n in mmctr_kit.__all__ if inspect.isfunction(getattr(mmctr_kit, n))]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_core() -> Iterator[None]:
+    """Small models on several threads mostly wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("cv.plan", "tuning.study"):
+            patch.setattr(f"mmctr_kit.{module}.available_cores", lambda: 1)
+        yield
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder to work in, where the examples leave their data, runs and submissions."""
