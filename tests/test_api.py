@@ -11,7 +11,7 @@ import pytest
 import mmctr_kit
 from mmctr_kit import ProgressEvent
 
-SHORT = {"training.epochs": 1, "folds.count": 2}
+SHORT = {"training.epochs": 1, "training.min_steps": 0, "folds.count": 2}
 IN_ORDER = (
     "generate_data",
     "load_data",
@@ -28,6 +28,7 @@ IN_ORDER = (
     "import_predictions",
     "ablate",
     "tune",
+    "register_model",
 )
 """The functions, each after those whose example leaves what its own needs."""
 FUNCTIONS = [n for n in mmctr_kit.__all__ if inspect.isfunction(getattr(mmctr_kit, n))]
@@ -69,10 +70,13 @@ def test_every_public_function_has_an_example() -> None:
 def test_a_function_is_documented_and_its_example_runs(name: str) -> None:
     function = getattr(mmctr_kit, name)
     text = inspect.getdoc(function) or ""
-    for section in ("Parameters", "Returns", "Raises", "Examples"):
+    sections = ["Parameters", "Returns", "Raises", "Examples"]
+    if inspect.signature(function).return_annotation in (None, "None"):
+        sections.remove("Returns")
+    for section in sections:
         assert f"\n{section}\n{'-' * len(section)}\n" in text
     for parameter in inspect.signature(function).parameters:
-        assert parameter in text.partition("Returns\n")[0]
+        assert parameter in text.partition("Raises\n")[0]
     example = doctest.DocTestParser().get_doctest(text, {}, name, None, None)
     assert example.examples
     said: list[str] = []
@@ -181,7 +185,7 @@ def test_the_leaderboard_sorts_by_any_column(runs: Path, tiny_root: Path) -> Non
     assert set(board.run) == {"first", "second", "both", "oracle"}
     by_oof = board[board.kind == "cv"].sort_values("oof_auc", ascending=False)
     assert by_oof.oof_auc.is_monotonic_decreasing
-    assert (board.valid_auc_se[board.kind != "truth"] > 0).all()
+    assert board.valid_auc_se.notna().all()
     assert mmctr_kit.leaderboard(runs / "none").empty
 
 
