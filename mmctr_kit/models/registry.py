@@ -147,7 +147,8 @@ def register_model(name: str, target: str, *, learner: LearnerEntry = NEURAL) ->
 
     Examples
     --------
-    >>> register_model("din", "mmctr_kit.models.din:DIN")  # the same again: nothing happens
+    >>> import mmctr_kit
+    >>> mmctr_kit.register_model("din", "mmctr_kit.models.din:DIN")  # known: does nothing
     """
     _signature_of(target)
     MODELS.register(name, Entry(target, learner))
