@@ -1,7 +1,7 @@
-"""What the kit raises when the user, not the code, has to act.
+"""The errors of the kit: what the user, not the code, has to mend.
 
-A message is one line: what was expected, what was found, what to do. The command line prints it
-and exits with ``exit_code``; anything else that escapes is a bug and shows its traceback.
+A message is one line: what is wrong, what was expected, what to do. The command line prints it and
+exits with ``exit_code``; any other exception that escapes is a bug and shows its traceback.
 """
 
 import difflib
@@ -12,34 +12,36 @@ from collections.abc import Iterable
 
 
 class MmctrKitError(Exception):
-    """A failed check, or an operation that cannot go on with what it found; the command exits 1."""
+    """A failed check, or an operation that cannot go on; the command exits with 1."""
 
     exit_code = 1
 
 
 class UsageError(MmctrKitError):
-    """The command was put wrongly: it names what is not there or what it cannot take (a file, a
-    run, a recipe key), or options that do not go together, or a place that may not be written to;
-    the command exits 2."""
+    """The command itself is wrong; it exits with 2.
+
+    It names a file, run or recipe key that does not exist or does not fit, options that do not go
+    together, or a place that may not be written to.
+    """
 
     exit_code = 2
 
 
 class DataError(MmctrKitError):
-    """A data folder, or a file given, that is there and does not hold what it should."""
+    """A data folder, or another input file, exists but does not hold what it should."""
 
 
 class RunError(MmctrKitError):
-    """A run or study folder that is unfinished, does not match, or would be overwritten."""
+    """A run or study folder is unfinished, does not match, or would be overwritten."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: what ends a command on Ctrl-C, and cleans up behind it, does so here too."""
+    """SIGTERM came; like Ctrl-C it ends the command, which cleans up."""
 
 
-def did_you_mean(found: str, known: Iterable[str]) -> str:
-    """Like `` (did you mean din?)``, to go behind what was found; empty where nothing is near."""
-    close = difflib.get_close_matches(found, list(known), n=1, cutoff=0.5)
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean din?)``, to follow the unknown ``name``; empty if none is similar."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
@@ -51,11 +53,11 @@ _REFUSED = {
     errno.EACCES: "mend the permissions, or write elsewhere",
     errno.EPERM: "mend the permissions, or write elsewhere",
 }
-"""What the system refuses to anybody's program, and what to do about it."""
+"""The system's refusals that are no bug of the kit, and what to do about each."""
 
 
 def refusal(error: OSError) -> MmctrKitError | None:
-    """A full disk or a forbidden place as one line; None for what a bug may have asked for."""
+    """The error of a full disk or a forbidden place; None if a bug may be the cause."""
     if error.errno not in _REFUSED:
         return None
     may_be_reading = error.errno in (errno.EACCES, errno.EPERM)
@@ -67,12 +69,12 @@ def refusal(error: OSError) -> MmctrKitError | None:
 
 
 def unwritable(message: str, error: OSError) -> MmctrKitError:
-    """The message as an error: of a full disk, which is no wrong command, or of a wrong place."""
+    """The error that a file cannot be written; a UsageError unless the disk is full."""
     return MmctrKitError(message) if error.errno in _FULL else UsageError(message)
 
 
 def warn_in_one_line() -> None:
-    """From here on this process shows a warning as one line, without the source line it is from."""
+    """Make this process show a warning as one line, without its source line."""
 
     warnings.formatwarning = _one_line
 

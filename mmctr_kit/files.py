@@ -60,24 +60,13 @@ def save_arrays(path: Path, arrays: Arrays) -> None:
     write_whole(path, save)
 
 
-def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read the arrays of a safetensors file."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return dict(load_file(path))
-    except (SafetensorError, OSError) as e:
-        raise RunError(f"{path} is not readable; delete its folder and run again") from e
-
-
-def load_array(path: Path, name: str) -> NDArray[Any]:
-    """Read one array of a safetensors file, without the others."""
+def load_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a safetensors file, or only those named."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "numpy") as file:
-            return np.asarray(file.get_tensor(name))
+            return {name: file.get_tensor(name) for name in names or file.keys()}
     except (SafetensorError, OSError) as e:
         raise RunError(f"{path} is not readable; delete its folder and run again") from e
 

@@ -108,7 +108,7 @@ def fit_fold(
     fold, seed = job
     folder = context.writer.fold(fold, seed)
     rows = fold_rows(context.recipe, context.data, fold)
-    lines, state, spent = folder.left_off()
+    lines, state, spent = folder.saved_state()
     clock = Clock(spent)
     clock.seconds["load"] += loaded
     with ThreadPoolExecutor(1) as writer:

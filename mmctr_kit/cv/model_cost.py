@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.cv.fold import fold_rows
-from mmctr_kit.cv.parallel import WorkerConfig, worker_config
+from mmctr_kit.cv.parallel import WorkerConfig
 from mmctr_kit.cv.plan import Plan, manifest_of
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Rows
@@ -90,7 +90,7 @@ def measure_cost(plan: Plan, path: Path, cache: Path) -> Measured:
 
     Measures in a fresh process. Raises RunError if that is killed.
     """
-    config = worker_config(plan.recipe, plan.data, plan.resources, 0)
+    config = plan.resources.worker(0, plan.recipe, plan.data)
     measured = run_isolated(partial(_measure, config), path, path.name)
     cache.parent.mkdir(parents=True, exist_ok=True)
     write_json(cache, {"of": _measured_of(plan), "cost": asdict(measured)})

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -36,6 +36,11 @@ class Resources:
         """The device of a worker, by its number."""
         return self.devices[worker % len(self.devices)]
 
+    def worker(self, number: int, recipe: Recipe, data: ChallengeData) -> "WorkerConfig":
+        """The configuration of a worker, by its number."""
+        device = self.worker_device(number)
+        return WorkerConfig(recipe, data.folder, data.rows_fingerprint, device, self.threads)
+
 
 @dataclass(frozen=True)
 class WorkerConfig:
@@ -64,43 +69,17 @@ class WorkerConfig:
             )
 
 
-def worker_config(
-    recipe: Recipe, data: ChallengeData, resources: Resources, worker: int
-) -> WorkerConfig:
-    """The setup of a worker, by its number."""
-    device = resources.worker_device(worker)
-    return WorkerConfig(recipe, data.folder, data.rows_fingerprint, device, resources.threads)
-
-
 def fit_folds(
     context: FitContext, resources: Resources, jobs: Sequence[Job], listen: Listener
 ) -> None:
-    """Fit the jobs' fold models, in this process or in parallel."""
-    if resources.workers > 1 and len(jobs) > 1:
-        _fit_parallel(context, resources, jobs, listen)
-    elif jobs:
-        _fit_serial(context, resources, jobs, listen)
+    """Fit the jobs' fold models, in this process or in parallel.
 
-
-def _fit_serial(
-    context: FitContext, resources: Resources, jobs: Sequence[Job], listen: Listener
-) -> None:
-    from mmctr_kit.training.device import prepare
-
-    began = time.perf_counter()
-    prepare(resources.device, resources.threads)
-    learner = make_learner(context.recipe, context.data, context.items, resources.device)
-    loaded = time.perf_counter() - began
-    for job in jobs:
-        fit_fold(learner, context, job, listen, loaded)
-        loaded = 0.0
-
-
-def _fit_parallel(
-    context: FitContext, resources: Resources, jobs: Sequence[Job], listen: Listener
-) -> None:
-    """Fit in worker processes; if one is killed, go on with half as many."""
+    If a worker process is killed, goes on with half as many; RunError if it was the only one.
+    """
     count = min(resources.workers, len(jobs))
+    if count < 2:
+        _fit_serial(context, resources, jobs, listen)
+        return
     while jobs and not _run_pool(context, resources, jobs, listen, count):
         if count == 1:
             raise RunError(f"{KILLED}; the same command goes on where it stopped")
@@ -109,15 +88,26 @@ def _fit_parallel(
         jobs = [job for job in jobs if not context.writer.fold(*job).finished]
 
 
+def _fit_serial(
+    context: FitContext, resources: Resources, jobs: Sequence[Job], listen: Listener
+) -> None:
+    from mmctr_kit.training.device import prepare
+
+    began = time.perf_counter()
+    if jobs:
+        prepare(resources.device, resources.threads)
+        _fit_jobs(context, resources.device, jobs, listen, began)
+
+
 def _run_pool(
     context: FitContext, resources: Resources, jobs: Sequence[Job], listen: Listener, count: int
 ) -> bool:
     """Fit the jobs in ``count`` processes; False, with all of them ended, if one was killed."""
-    waiting = iter(jobs)
+    waiting, items = iter(jobs), context.items.fingerprints
     with WorkerPool() as pool:
         for number in range(count):
-            config = worker_config(context.recipe, context.data, resources, number)
-            pool.start(number, _fit_jobs, config, context.items.fingerprints, context.writer.path)
+            config = resources.worker(number, context.recipe, context.data)
+            pool.start(number, _work, config, items, context.writer.path)
             pool.send(number, next(waiting, None))
         for number, event in pool.events():
             if isinstance(event, WorkerExit):
@@ -130,17 +120,22 @@ def _run_pool(
     return True
 
 
-def _fit_jobs(
-    config: WorkerConfig, fingerprints: tuple[str, ...], path: Path, pipe: Connection
-) -> None:
+def _work(config: WorkerConfig, expected: tuple[str, ...], path: Path, pipe: Connection) -> None:
     """Fit the jobs that come through the pipe, until None comes, and send their progress."""
     began = time.perf_counter()
     data = config.load()
     items = ItemFeatures.derive(config.recipe, data)
-    config.require(items.fingerprints == fingerprints)
+    config.require(items.fingerprints == expected)
     context = FitContext(config.recipe, data, items, RunWriter(path))
-    learner = make_learner(config.recipe, data, items, config.device)
+    _fit_jobs(context, config.device, iter(pipe.recv, None), pipe.send, began)
+
+
+def _fit_jobs(
+    context: FitContext, device: str, jobs: Iterable[Job], listen: Listener, began: float
+) -> None:
+    """``began``: when the preparations began, whose time counts to the first fold model."""
+    learner = make_learner(context.recipe, context.data, context.items, device)
     loaded = time.perf_counter() - began
-    while (job := pipe.recv()) is not None:
-        fit_fold(learner, context, job, pipe.send, loaded)
+    for job in jobs:
+        fit_fold(learner, context, job, listen, loaded)
         loaded = 0.0

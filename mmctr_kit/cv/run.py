@@ -45,7 +45,7 @@ def run_cv(
         writer = begin_run(path, manifest_of(plan), plan.recipe.to_yaml(), force)
         if writer is None:
             return None
-        left = _left_off(plan, writer)
+        left = _resume_point(plan, writer)
         if left.finished or left.epochs:
             resume(left)
         waiting = [job for job in plan.jobs if job not in left.finished]
@@ -54,7 +54,7 @@ def run_cv(
         return _assemble(plan, writer, time.perf_counter() - began)
 
 
-def _left_off(plan: Plan, writer: RunWriter) -> ResumePoint:
+def _resume_point(plan: Plan, writer: RunWriter) -> ResumePoint:
     finished = tuple(job for job in plan.jobs if writer.fold(*job).finished)
     begun = {job: writer.fold(*job).epochs_done() for job in plan.jobs if job not in finished}
     return ResumePoint(finished, {job: epochs for job, epochs in begun.items() if epochs})

@@ -38,26 +38,9 @@ MAX_SQUARED = 1e18
 
 
 def load(folder: Path) -> ChallengeData:
-    """Load the challenge's rows, histories, tags and item_info's embedding.
+    """The data folder, from the cache if the same content was loaded before.
 
-    The first call writes a cache (``MMCTR_KIT_CACHE``); later calls with the same content read it.
-
-    Parameters
-    ----------
-    folder
-        The folder that contains ``MicroLens_1M_x1/``.
-
-    Returns
-    -------
-    ChallengeData
-        Rows in canonical order, each distinct history once.
-
-    Raises
-    ------
-    UsageError
-        If there is no such folder.
-    DataError
-        If its content breaks the contract; ``mmctr-kit data check`` says more.
+    Raises UsageError if there is no such folder, DataError if its content breaks the contract.
     """
     require_folder(folder)
     names = (*SPLITS, "item_info")

@@ -98,7 +98,7 @@ def read_columns(
                 yield {n: to_numpy(batch.column(n), columns[n], f"{file.path}: {n}") for n in names}
         except (pa.ArrowException, OSError) as e:
             raise DataError(
-                f"{file.path} breaks off while read ({first_line(e)}); download it again"
+                f"{file.path} cannot be read to its end ({first_line(e)}); download it again"
             ) from e
 
 
@@ -120,7 +120,7 @@ def read_vectors(
         try:
             table = handle.read(columns=[id_name, vector_name]).combine_chunks()
         except (pa.ArrowException, OSError) as e:
-            raise DataError(f"{path} breaks off while read ({first_line(e)})") from e
+            raise DataError(f"{path} cannot be read to its end ({first_line(e)})") from e
     ids, vectors = (
         to_numpy(_one_chunk(table.column(column.name)), column, f"{path}: {column.name}")
         for column in (Column(id_name, "int"), Column(vector_name, "floats"))

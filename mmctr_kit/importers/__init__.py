@@ -1,1 +1,1 @@
-"""Runs made elsewhere: prediction files and published checkpoints."""
+"""Importers: runs from prediction files and from published checkpoints, made elsewhere."""

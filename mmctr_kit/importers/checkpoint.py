@@ -1,23 +1,18 @@
-"""A published checkpoint as a run: valid and test predictions of our model with its weights."""
+"""A published checkpoint as a run: its weights in the recipe's model predict valid and test."""
 
 import hashlib
 from pathlib import Path
 
-import numpy as np
-
-from mmctr_kit import __version__
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.errors import UsageError
-from mmctr_kit.files import locked
+from mmctr_kit.importers.predictions import write_import
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.models.registry import MODELS, NEURAL
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import predictions_for
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import score_predictions
-from mmctr_kit.runs.writer import begin_run
 
 
 def import_checkpoint(
@@ -25,8 +20,8 @@ def import_checkpoint(
 ) -> Run | None:
     """Load ``file`` into the recipe's model, predict valid and test, write the run at ``path``.
 
-    None where the same run is there already. The run has no OOF, since nothing tells which rows
-    the weights have seen: it can be averaged and ranked, not stacked. Raises DataError that names
+    None if the same run is there already. The run has no OOF, since nothing tells which rows the
+    weights were trained on: it can be averaged and ranked, not stacked. Raises DataError that names
     a parameter which the model lacks, does not know or has in another shape.
     """
     from mmctr_kit.importers.checkpoint_file import read_checkpoint
@@ -39,17 +34,15 @@ def import_checkpoint(
     learner = NeuralLearner(recipe, data, items, device)
     learner.load_published(state)
     valid, test = learner.predict("valid"), learner.predict("test")
-    found = predictions_for(data, None, None, valid[None], test[None])
+    rows = predictions_for(data, None, None, valid[None], test[None])
     content = hashlib.sha256(file.read_bytes()).hexdigest()
-    features = items.fingerprints
-    manifest = Manifest(
-        kind="imported",
-        rows=data.rows_fingerprint,
-        features=fingerprint(*features),
-        folds="",
-        recipe=fingerprint("checkpoint", recipe.content(), content, features),
-        environment={"mmctr_kit": __version__, "numpy": np.__version__},
+    return write_import(
+        data,
+        rows,
+        score_predictions(rows),
+        path,
+        force,
+        recipe=fingerprint("checkpoint", recipe.content(), content, items.fingerprints),
+        features=fingerprint(*items.fingerprints),
+        recipe_yaml=recipe.to_yaml(),
     )
-    with locked(path):
-        writer = begin_run(path, manifest, recipe.to_yaml(), force)
-        return None if writer is None else writer.finish(found, score_predictions(found), {})

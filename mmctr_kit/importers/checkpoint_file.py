@@ -1,4 +1,4 @@
-"""Reading checkpoints of the published code, without ever unpickling arbitrary objects."""
+"""Read a checkpoint file of the published code, without unpickling arbitrary objects."""
 
 import re
 import warnings
@@ -17,16 +17,16 @@ from mmctr_kit.errors import DataError, UsageError
 State = dict[str, NDArray[Any]]
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
-"""Keys under which training scripts put a state dict beside other things."""
+"""Keys under which training scripts store a state dict beside other things."""
 _PREFIXES = ("module.", "_orig_mod.", "model.")
-"""What DataParallel, torch.compile and Lightning put in front of every name."""
+"""Prefixes that DataParallel, torch.compile and Lightning add to every name."""
 
 
 def read_checkpoint(path: Path) -> State:
-    """Name -> array of a torch state dict, a .npz or a .safetensors file, told by its content.
+    """Name -> array of a torch state dict, a .npz or a .safetensors file.
 
-    A .npz may hold more beside the parameters: then theirs are the names after ``param/``. Raises
-    UsageError where there is no FILE, DataError where it holds no state dict or would have to be
+    A .npz that holds more than the parameters has them under names that begin with ``param/``.
+    Raises UsageError if there is no file, DataError if it holds no state dict or would have to be
     unpickled.
     """
     if not path.is_file():
@@ -40,7 +40,7 @@ def read_checkpoint(path: Path) -> State:
 
 
 def _reader(path: Path) -> Callable[[Path], State]:
-    """By content, since weights are renamed on their way; by suffix where content says nothing."""
+    """The reader of a file, by its content, since files get renamed; else by its suffix."""
     try:
         with path.open("rb") as handle:
             start = handle.read(9)
@@ -102,7 +102,7 @@ def _read_torch(path: Path) -> State:
 
 
 def _array(value: Tensor) -> NDArray[Any]:
-    """By value: NumPy has neither bfloat16 nor float8, nor sparse or quantized tensors."""
+    """The tensor's values; NumPy has no bfloat16, float8, sparse or quantized arrays."""
     whole = value.detach()
     whole = whole.dequantize() if whole.is_quantized else whole.to_dense()
     converted: NDArray[Any] = (whole.float() if whole.is_floating_point() else whole).numpy()
@@ -110,7 +110,7 @@ def _array(value: Tensor) -> NDArray[Any]:
 
 
 def _fault(error: Exception) -> str:
-    """What torch found and what to do, without its advice to unpickle the file all the same."""
+    """What is wrong and what to do, without torch's advice to unpickle the file anyway."""
     if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
         return (
             f"holds a {found[1]}, which would have to be unpickled; expected tensors alone, as "
@@ -122,7 +122,7 @@ def _fault(error: Exception) -> str:
             "Git LFS pointer was downloaded in its place"
         )
     return (
-        f"is not a plain torch state dict ({_line(error)}); where it was cut short, copy it "
+        f"is not a plain torch state dict ({_line(error)}); if it was cut short, copy it "
         "again, else save model.state_dict() again"
     )
 

@@ -1,7 +1,7 @@
-"""Somebody's predictions as a run: test, and valid and OOF where they are given."""
+"""Predictions made elsewhere as a run: for test and, if given, for valid and OOF."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.errors import DataError, plural
 from mmctr_kit.files import locked
 from mmctr_kit.runs.manifest import Manifest
-from mmctr_kit.runs.predictions import Keys, keys_of, predictions_for
+from mmctr_kit.runs.predictions import Keys, Predictions, keys_of, predictions_for
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import score_predictions
 from mmctr_kit.runs.writer import begin_run
@@ -37,19 +37,19 @@ def import_predictions(
     path: Path,
     force: bool,
 ) -> Run | None:
-    """Write the predictions as a run at ``path``; None where the same run is there already.
+    """Write the predictions as a run at ``path``; None if the same run is there already.
 
-    ``test`` is a submission (zip or CSV) or a parquet or CSV file with ID; ``valid`` and ``oof``
-    are parquet or CSV with user_id, item_id and, where a pair occurs twice, occurrence. Scores
-    stand in a column logit, or probability, score or prediction (in [0, 1]). ``oof`` has a column
-    fold too, by user. Probabilities become logits; 0 and 1 lie one logit beyond the others.
+    ``test`` is a submission (zip or CSV), or a parquet or CSV file with ID; ``valid`` and ``oof``
+    are parquet or CSV files with user_id, item_id and, if a pair occurs twice, occurrence. The
+    scores are in a column logit, or probability, score or prediction (in [0, 1]). ``oof`` also has
+    a column fold, the same for all rows of a user. Probabilities become logits; 0 and 1 are placed
+    one logit beyond the others.
 
-    Without ``valid`` the run has no valid rows, so no valid AUC. With ``oof`` the fold mean stands
-    in for each fold model on valid and test, since fold models' own scores are not to be had: the
-    metrics then have no ``fold_models_valid`` and no ``alarm``, which would compare fold models
-    with a fold mean.
+    Without ``valid`` the run has no valid rows, so no valid AUC. The files hold fold means for
+    valid and test, and no fold model's scores. So the metrics have no ``fold_models_valid`` and no
+    ``alarm``, which compares fold models.
 
-    Raises DataError where a row has no score or two.
+    Raises DataError if a row has no score or several.
     """
     test_logit = _test_logits(test, len(data.test), task)
     valid_logit = None
@@ -60,23 +60,41 @@ def import_predictions(
         oof_logit, fold = _by_key(_read(oof), keys_of(data.train), oof, with_fold=True)
         assert fold is not None
         _require_user_folds(fold, data.train.user_id, oof)
-    count = 1 if fold is None else int(fold.max()) + 1
-    valid_folds = None if valid_logit is None else np.tile(valid_logit, (count, 1))
-    found = predictions_for(data, oof_logit, fold, valid_folds, np.tile(test_logit, (count, 1)))
+    folds = 1 if fold is None else int(fold.max()) + 1
+    valid_folds = None if valid_logit is None else np.tile(valid_logit, (folds, 1))
+    rows = predictions_for(data, oof_logit, fold, valid_folds, np.tile(test_logit, (folds, 1)))
+    scores = score_predictions(rows)
+    scores.pop("fold_models_valid", None)
+    scores["alarm"] = None
+    recipe = fingerprint("imported", rows.digest())
+    known = "" if fold is None else fold_fingerprint(fold)
+    return write_import(data, rows, scores, path, force, recipe=recipe, folds=known)
+
+
+def write_import(
+    data: ChallengeData,
+    predictions: Predictions,
+    scores: dict[str, Any],
+    path: Path,
+    force: bool,
+    *,
+    recipe: str,
+    features: str = "",
+    folds: str = "",
+    recipe_yaml: str | None = None,
+) -> Run | None:
+    """Write a run made elsewhere, with its manifest's fingerprints; None if it is there already."""
     manifest = Manifest(
         kind="imported",
         rows=data.rows_fingerprint,
-        features="",
-        folds="" if fold is None else fold_fingerprint(fold),
-        recipe=fingerprint("imported", found.digest()),
+        features=features,
+        folds=folds,
+        recipe=recipe,
         environment={"mmctr_kit": __version__, "numpy": np.__version__},
     )
-    scores = score_predictions(found)
-    scores.pop("fold_models_valid", None)
-    scores["alarm"] = None
     with locked(path):
-        writer = begin_run(path, manifest, None, force)
-        return None if writer is None else writer.finish(found, scores, {})
+        writer = begin_run(path, manifest, recipe_yaml, force)
+        return None if writer is None else writer.finish(predictions, scores, {})
 
 
 def _test_logits(path: Path, rows: int, task: str | None) -> NDArray[np.float64]:
@@ -94,7 +112,7 @@ def _test_logits(path: Path, rows: int, task: str | None) -> NDArray[np.float64]
 
 
 def _is_table(path: Path) -> bool:
-    """Whether the scores' column has one of our names, not a submission's."""
+    """Whether the score column has one of our names, and not a submission's."""
     if path.suffix == ".parquet" or not path.is_file():
         return True
     with path.open("rb") as handle:
@@ -120,13 +138,13 @@ def _logits(frame: "pd.DataFrame", path: Path) -> NDArray[np.float64]:
 
 
 def _to_logit(values: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
-    """(n,) finite logits in the order of (n,) probabilities, 0 and 1 apart from all others."""
+    """(n,) finite logits in the order of (n,) probabilities; 0 and 1 stay distinct."""
     if ((values < 0) | (values > 1)).any():
         raise DataError(f"{path}: scores outside [0, 1]; name the column logit if they are logits")
     inside = (values > 0) & (values < 1)
     logits = np.empty(len(values))
     logits[inside] = np.log(values[inside]) - np.log1p(-values[inside])
-    # Just outside the others: as infinities they would drown every other score in a mean.
+    # Just beyond the others: as infinities they would drown every other score in a mean.
     logits[values == 0] = logits[inside].min(initial=0.0) - 1.0
     logits[values == 1] = logits[inside].max(initial=0.0) + 1.0
     return logits
@@ -135,28 +153,28 @@ def _to_logit(values: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
 def _by_key(
     frame: "pd.DataFrame", keys: Keys, path: Path, with_fold: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.int16] | None]:
-    """Logits, and folds if wanted, in the order of ``keys``."""
+    """Logits and, ``with_fold``, folds in the order of ``keys``."""
     user, item = integers(frame, "user_id", path), integers(frame, "item_id", path)
     occurrence = np.zeros(len(frame), np.int64)
     if "occurrence" in frame.columns:
         occurrence = integers(frame, "occurrence", path)
-    here, there = np.lexsort((occurrence, item, user)), keys.order()
-    for found, name in ((user, "user_id"), (item, "item_id"), (occurrence, "occurrence")):
-        if not np.array_equal(found[here], getattr(keys, name)[there]):
+    rows, order = np.lexsort((occurrence, item, user)), keys.order()
+    for values, name in ((user, "user_id"), (item, "item_id"), (occurrence, "occurrence")):
+        if not np.array_equal(values[rows], getattr(keys, name)[order]):
             raise DataError(
                 f"{path} holds {plural(len(frame), 'row')}; expected each of the {len(keys):,} "
                 "rows (user_id, item_id, occurrence) once; a pair that occurs twice needs the "
                 "column occurrence"
             )
     logits = np.empty(len(keys))
-    logits[there] = _logits(frame, path)[here]
+    logits[order] = _logits(frame, path)[rows]
     if not with_fold:
         return logits, None
-    given = integers(frame, "fold", path)
-    if given.min() < 0 or given.max() >= _MAX_FOLDS or len(np.unique(given)) != given.max() + 1:
+    folds = integers(frame, "fold", path)
+    if folds.min() < 0 or folds.max() >= _MAX_FOLDS or len(np.unique(folds)) != folds.max() + 1:
         raise DataError(f"{path}: fold must count 0, 1, 2, ... without gaps, below {_MAX_FOLDS}")
     fold = np.empty(len(keys), np.int16)
-    fold[there] = given[here]
+    fold[order] = folds[rows]
     return logits, fold
 
 

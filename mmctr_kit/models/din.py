@@ -109,7 +109,7 @@ class DIN(nn.Module):
             item_emb,
             n_tags,
             embedding_dim,
-            item_emb.shape[1] if item_emb_dim is None else item_emb_dim,
+            item_emb_dim,
             use_item_id=use_item_id,
             use_tags=use_tags,
             modalities=Modalities(

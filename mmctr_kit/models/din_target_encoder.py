@@ -57,7 +57,7 @@ class LevelledItems(ItemEncoder):
         item_views_level: Tensor,
         n_tags: int,
         dim: int,
-        emb_dim: int,
+        emb_dim: int | None,
     ) -> None:
         super().__init__(item_tags, item_emb, n_tags, dim, emb_dim)
         levels = torch.stack([item_likes_level, item_views_level], dim=1)
@@ -147,18 +147,13 @@ class CrossAttentionLayer(nn.Module):
 
     def published_names(self, state: State, theirs: str, ours: str) -> Names:
         """The names of this layer, called ``theirs`` in the state and ``ours`` in our model."""
-        inner = (*(f"{p}_proj" for p in ("query", "key", "value")), "norm")
-        names = [(f"cross_attn.{n}.{p}",) * 2 for n in inner for p in ("weight", "bias")]
-        names += [
-            (f"cross_attn.multihead_attn.{n}{p}", f"cross_attn.{m}{p}")
-            for n, m in (("in_proj_", "in_proj."), ("out_proj.", "out_proj."))
-            for p in ("weight", "bias")
-        ]
-        names.append(("attn_norm.weight", "attn_norm.weight"))
         ffn = [(f"{ours}.ffn.{i}", m) for i, m in numbered(self.ffn)]
-        return {f"{theirs}.{a}": f"{ours}.{b}" for a, b in names} | in_order(
-            state, f"{theirs}.ffn", ffn
-        )
+        names = in_order(state, f"{theirs}.ffn", ffn)
+        for name in (n for n in self.state_dict() if not n.startswith("ffn.")):
+            published = name.replace(".in_proj.", ".multihead_attn.in_proj_")
+            published = published.replace(".out_proj.", ".multihead_attn.out_proj.")
+            names[f"{theirs}.{published}"] = f"{ours}.{name}"
+        return names
 
 
 class DINTargetEncoder(nn.Module):
@@ -200,8 +195,9 @@ class DINTargetEncoder(nn.Module):
     ) -> None:
         super().__init__()
         levels = (item_likes_level, item_views_level)
-        projected = item_emb.shape[1] if item_emb_dim is None else item_emb_dim
-        self.items = LevelledItems(item_tags, item_emb, *levels, n_tags, embedding_dim, projected)
+        self.items = LevelledItems(
+            item_tags, item_emb, *levels, n_tags, embedding_dim, item_emb_dim
+        )
         width = self.items.width
         _require_divisor(encoder_heads, width)
         self.user = UserEmbedding(n_users, embedding_dim)

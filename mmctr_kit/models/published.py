@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
-from mmctr_kit.errors import DataError
+from mmctr_kit.errors import DataError, UsageError
 
 State = Mapping[str, Tensor]
 Names = dict[str, str]
@@ -56,9 +56,11 @@ def published_sizes(state: State) -> Sizes:
 def load_published(model: Published, state: State) -> None:
     """Load a published state dict into ``model``, every parameter by name and shape.
 
-    Raises DataError that names a missing, an extra or a misshapen parameter, or one that is no
-    finite float where ours is a float.
+    Raises UsageError if no checkpoint of this model was published, and DataError that names a
+    parameter which is missing, extra or misshapen, or no finite float although ours is a float.
     """
+    if not hasattr(model, "published_names"):
+        raise UsageError(f"no checkpoint of {type(model).__name__} was published; none can be read")
     names = model.published_names(state)
     ours = model.state_dict()
     _require(not (missing := sorted(set(names) - set(state))), f"lacks {', '.join(missing)}")

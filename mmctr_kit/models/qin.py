@@ -115,8 +115,7 @@ class QIN(nn.Module):
         batch_norm: bool = True,
     ) -> None:
         super().__init__()
-        projected = item_emb.shape[1] if item_emb_dim is None else item_emb_dim
-        self.items = ItemEncoder(item_tags, item_emb, n_tags, embedding_dim, projected)
+        self.items = ItemEncoder(item_tags, item_emb, n_tags, embedding_dim, item_emb_dim)
         self.likes_level = embedding(N_LEVELS, embedding_dim)
         self.views_level = embedding(N_LEVELS, embedding_dim)
         self.attention = SparseTargetAttention(self.items.width)

@@ -58,6 +58,7 @@ class Entry:
 
 SHIPPED = {
     "din": Entry("mmctr_kit.models.din:DIN"),
+    "dien": Entry("mmctr_kit.models.dien:DIEN"),
     "din_target_encoder": Entry("mmctr_kit.models.din_target_encoder:DINTargetEncoder"),
     "gbdt": Entry("mmctr_kit.models.gbdt:GBDT", BOOSTED),
     "history_length_only": Entry("mmctr_kit.models.history_length_only:HistoryLengthOnly"),
@@ -179,11 +180,6 @@ def model_supplies(name: str) -> tuple[str, ...]:
 def model_inputs(name: str) -> tuple[str, ...]:
     """What is given to model ``name`` of the data, by itself or through its learner."""
     return (*model_supplies(name), *MODELS[name].learner.inputs)
-
-
-def models_with(data_input: str) -> list[str]:
-    """The names of the models that take this input, such as ``n_signals``."""
-    return [name for name in MODELS if data_input in model_inputs(name)]
 
 
 def model_class(name: str) -> Any:

@@ -142,8 +142,7 @@ class TransformerDCN(nn.Module):
         activation: Activation = "relu",
     ) -> None:
         super().__init__()
-        projected = item_emb.shape[1] if item_emb_dim is None else item_emb_dim
-        self.items = ItemEncoder(item_tags, item_emb, n_tags, embedding_dim, projected)
+        self.items = ItemEncoder(item_tags, item_emb, n_tags, embedding_dim, item_emb_dim)
         self.likes_level = embedding(N_LEVELS, embedding_dim)
         self.views_level = embedding(N_LEVELS, embedding_dim)
         # As released: the padding item's id vector is 0 and gets no gradient.

@@ -1,4 +1,4 @@
-"""The parts of a recipe that every model shares, as closed pydantic blocks."""
+"""The blocks of a recipe that every model shares."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
@@ -35,14 +35,14 @@ _GROUPS: Mapping[str, tuple[SignalKind, ...]] = {"all": SIGNAL_KINDS, "none": ()
 
 
 class Block(BaseModel):
-    """A closed, immutable part of a recipe."""
+    """A part of a recipe: immutable, and it refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
     def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """pydantic reads true as 1."""
+        """Refuse true and false as numbers: pydantic would read true as 1."""
         assert info.field_name is not None
         values = value if isinstance(value, list | tuple) else (value,)
         switch = cls.model_fields[info.field_name].annotation is bool
@@ -57,14 +57,14 @@ _COUNTED = applies_to("kinds", "cosine", "pmi", "near", "next", "recent", "all")
 
 
 class Items(Block):
-    """What the model is told of an item beside its id and tags.
+    """The vector that a model gets for an item, beside the item's id and tags.
 
-    ``item_info`` is the vector in item_info.parquet, ``v1`` to ``e4`` those of item_emb.parquet,
-    ``file`` a parquet file of one's own (item_id, vector), ``none`` nothing. Of item_feature's
-    two modalities: PCA of ``text`` to ``text_dim`` or of ``image`` to ``image_dim``,
-    ``separate_pca`` both side by side, ``joint_pca`` PCA of the two side by side to ``dim``,
-    ``raw`` both as they are. ``whiten`` gives PCA columns unit variance, ``normalize: l2`` then
-    each part unit length.
+    ``item_info`` is the vector in item_info.parquet, ``v1`` to ``e4`` are the vectors in
+    item_emb.parquet, ``file`` is a parquet file of your own (item_id, vector), ``none`` is no
+    vector. The others are made of item_feature.parquet: ``text`` is a PCA to ``text_dim``,
+    ``image`` a PCA to ``image_dim``, ``separate_pca`` these two side by side, ``joint_pca`` one
+    PCA of both modalities side by side to ``dim``, ``raw`` both as they are. ``whiten`` gives PCA
+    columns unit variance; ``normalize: l2`` then gives each part unit length.
     """
 
     embedding: Annotated[ItemEmbedding, NeedsInput("item_emb")] = "item_info"
@@ -83,14 +83,15 @@ class Items(Block):
 
 
 class Signals(Block):
-    """Item-item similarities between the target and each item of the history, counted from the
-    histories of the fold's own training users; see :mod:`mmctr_kit.items.similarity`.
+    """Similarities between the target and each item of the history.
 
-    ``kinds``: which of them, or ``all`` or ``none``; none by default. ``window``: how many places
-    apart two items still count as ``near`` or ``next``. ``half_life``, in places, is of the recency
-    weights. ``shrinkage`` pulls similarities of rare items to zero: that of n users is worth
-    n / (n + shrinkage). An item keeps its ``neighbours`` strongest. ``ease`` is fitted on the
-    ``ease_items`` most frequent items, with ``ease_l2``.
+    They are counted from the histories of the fold's training users; see
+    :mod:`mmctr_kit.items.similarity`. ``kinds``: a list of kinds, ``all`` or ``none``. ``window``:
+    how many positions apart two items still count as ``near`` or ``next``. ``half_life``: of the
+    recency weights, in positions. ``shrinkage`` pulls the similarities of rare items to zero: one
+    counted from n users is multiplied by n / (n + shrinkage). Of each item only the ``neighbours``
+    strongest similarities are used. ``ease`` is fitted on the ``ease_items`` most frequent items,
+    with the penalty ``ease_l2``.
     """
 
     kinds: Annotated[
@@ -123,13 +124,12 @@ class Signals(Block):
 
 
 class Augmentation(Block):
-    """Extra training rows from training users' own histories; see
-    :mod:`mmctr_kit.items.augment`.
+    """Extra training rows, made of training users' histories; see :mod:`mmctr_kit.items.augment`.
 
-    ``per_user`` of a user's later history items become targets with label 1, the items before them
-    their history, at least ``min_history`` of them. Each has ``negatives`` targets with label 0,
-    drawn as ``sampling`` says: like the training ``rows`` of label 0 (as the data set samples
-    its own), like the ``histories``' items, or ``uniform`` over the catalogue.
+    ``per_user`` of a user's later history items become targets with label 1; their history is the
+    items before them, at least ``min_history`` many. Each gets ``negatives`` targets with label 0.
+    ``sampling`` draws them in proportion to the training ``rows`` with label 0 (as the data set
+    does), to the items of the ``histories``, or ``uniform`` from the catalogue.
     """
 
     per_user: NonNegativeInt = 0
@@ -139,23 +139,23 @@ class Augmentation(Block):
 
 
 class Training(Block):
-    """How one model is fitted. A schedule is fixed beforehand; nothing stops it early.
+    """How one model is fitted. The schedule is fixed beforehand; nothing stops it early.
 
-    ``snapshot`` is the epoch whose weights are kept: the ``best`` on held-out training users, a
-    share ``holdout`` of them, or the ``last``. ``steps`` says how they are run: ``captured``, at
-    fixed sizes and on a GPU as replays of one CUDA graph, ``compiled``, that with torch.compile, or
-    ``plain``; ``auto`` is compiled on a GPU, plain on a CPU.
+    ``snapshot``: the epoch whose weights are used, the ``last`` or the ``best`` on held-out
+    training users, who are a share ``holdout`` of all. ``steps``: how a step is run. ``captured``
+    has static shapes and, on a GPU, replays one CUDA graph; ``compiled`` adds torch.compile;
+    ``plain`` is eager; ``auto`` is compiled on a GPU and plain on a CPU.
 
-    ``user_updates``: how a table of users is trained. ``dense``, as published: each step updates
-    all its rows, those of users who are not in the batch by their moments and the regulariser
-    alone. ``rows``: only those of the batch's users, which costs far less where users are many;
-    moments decay, and the regulariser and weight decay act, in the steps that see the user, and
-    bias is corrected by the number of all steps. That is torch's SparseAdam and TensorFlow's
-    LazyAdam, but for epsilon, which is that of ``dense``.
+    ``user_updates``: how a table of users is trained. With ``dense``, as published, each step
+    updates all its rows; users who are not in the batch move by their moments and the regulariser
+    alone. With ``rows`` a step updates only the batch's users, which costs far less if users are
+    many; moments decay, and the regulariser and weight decay act, only in steps that see the user,
+    and bias is corrected by the number of all steps. That is torch's SparseAdam and TensorFlow's
+    LazyAdam, but with the epsilon of ``dense``.
 
-    ``data_on``: whether the rows, with their histories and signals, lie on the ``device``, or on
-    the ``host``, from where they go to the device in chunks; the models are the same. ``auto`` is
-    the device where they take at most half of its free memory, as always on a CPU.
+    ``data_on``: where the rows with their histories and signals are. On the ``host`` they go to
+    the device in chunks; the models are the same. ``auto`` is the ``device`` if they take at most
+    half of its free memory, which on a CPU they always do.
     """
 
     optimizer: Literal["adam", "adamw"] = "adam"
@@ -179,7 +179,7 @@ class Training(Block):
 
 
 class Folds(Block):
-    """User-grouped folds: ``count`` of them, by a hash keyed with ``seed``."""
+    """``count`` folds, grouped by user: a user's fold is a hash of the user and ``seed``."""
 
     count: Annotated[int, Field(ge=2, le=100)] = 5
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0

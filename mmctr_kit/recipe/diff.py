@@ -1,4 +1,4 @@
-"""Which settings two nested mappings differ in, for a line that refuses one for the other."""
+"""The settings in which two nested mappings differ, for the line that refuses one for the other."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,24 +6,26 @@ from typing import Any
 import yaml
 
 MOST = 3
-"""Settings named; of more, their number."""
+"""How many settings are named; of the others only the number is given."""
 
 _ABSENT = "absent"
 
 
-def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Like ``training.epochs: 5 there, 3 now``: by dotted name, at most `MOST`; empty for none."""
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """One phrase a setting, such as ``training.epochs: 5 there, 3 now``; empty if all are equal."""
     old, new = dict(_flat(before)), dict(_flat(now))
     names = [k for k in {**old, **new} if old.get(k, _ABSENT) != new.get(k, _ABSENT)]
-    told = [f"{k}: {old.get(k, _ABSENT)} there, {new.get(k, _ABSENT)} now" for k in names[:MOST]]
+    phrases = [f"{k}: {old.get(k, _ABSENT)} there, {new.get(k, _ABSENT)} now" for k in names[:MOST]]
     if len(names) > MOST:
-        told.append(f"and {len(names) - MOST} more")
-    return "; ".join(told)
+        phrases.append(f"and {len(names) - MOST} more")
+    return "; ".join(phrases)
 
 
-def differing_recipes(before: str, now: str) -> str | None:
-    """The same of two resolved recipes' YAML, where neither an item file nor the rows count by
-    where they lie, as Recipe.content() has it; None where one of them is damaged."""
+def recipe_difference(before: str, now: str) -> str | None:
+    """The difference of two resolved recipes' YAML; None if one of them is no recipe.
+
+    It ignores ``items.file`` and ``training.data_on``, as a recipe's fingerprint does.
+    """
     try:
         both = [yaml.safe_load(text) for text in (before, now)]
     except yaml.YAMLError:
@@ -34,7 +36,7 @@ def differing_recipes(before: str, now: str) -> str | None:
         recipe["items"].pop("file", None)
         if isinstance(recipe.get("training"), dict):
             recipe["training"].pop("data_on", None)
-    return differing(*both)
+    return difference(*both)
 
 
 def _flat(value: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, Any]]:

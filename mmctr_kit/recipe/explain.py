@@ -1,4 +1,4 @@
-"""A recipe's faults in the user's words: one phrase a place, without the validator's own."""
+"""A recipe's faults in the user's words: one phrase for each faulty key."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -8,9 +8,11 @@ from pydantic import ValidationError
 
 from mmctr_kit.errors import did_you_mean
 
-Place = tuple[Any, ...]
+Path = tuple[Any, ...]
+"""The keys and list positions that lead to a value of the recipe."""
+
 KeysAt = Callable[[Sequence[Any]], list[str]]
-"""The keys that a block of the recipe has, by its place."""
+"""The keys that the block at a path may have."""
 
 _EXPECTED: Mapping[str, str] = {
     "int_parsing": "a whole number",
@@ -35,7 +37,7 @@ _EXPECTED: Mapping[str, str] = {
     "too_long": "at most {max_length} in the list",
     "string_pattern_mismatch": "letters, digits, dots, dashes, underscores",
 }
-"""What pydantic's types of errors expected; of others its own words are told."""
+"""What was expected, by pydantic's type of error; of other types its message is used."""
 
 
 def label(value: Any) -> str:
@@ -46,23 +48,25 @@ def label(value: Any) -> str:
 def explain_all(
     failure: ValidationError,
     content: Mapping[str, Any],
-    above: Place,
+    above: Path,
     keys_at: KeysAt,
     without_model: bool = False,
 ) -> list[str]:
-    """One phrase a faulty place of ``content``, the deepest places alone. ``above`` is the place
-    of what was validated."""
-    errors: dict[Place, list[Any]] = {}
+    """One phrase for each faulty value of ``content``; of nested ones only for the innermost.
+
+    ``above`` is the path of the part that was validated.
+    """
+    errors: dict[Path, list[Any]] = {}
     for error in failure.errors():
-        loc = _place(content, (*above, *error["loc"]))
+        loc = _within(content, (*above, *error["loc"]))
         if not (without_model and loc[:1] == ("model",)):
             errors.setdefault(loc, []).append(error)
     deepest = [a for a in errors if not any(b[: len(a)] == a for b in errors if b != a)]
     return [_explain(loc, errors[loc], keys_at) for loc in deepest]
 
 
-def _place(content: Any, loc: Place) -> Place:
-    """``loc`` as far as the recipe goes: pydantic adds the names of a union's members."""
+def _within(content: Any, loc: Path) -> Path:
+    """``loc`` without the names of a union's members, which pydantic adds to a path."""
     for depth, part in enumerate(loc):
         if not isinstance(content, dict | list):
             return loc[:depth]
@@ -72,22 +76,22 @@ def _place(content: Any, loc: Place) -> Place:
     return loc
 
 
-def _explain(loc: Place, errors: Sequence[Any], keys_at: KeysAt) -> str:
-    place = ".".join(str(part) for part in loc)
-    kind, found = errors[0]["type"], errors[0]["input"]
+def _explain(loc: Path, errors: Sequence[Any], keys_at: KeysAt) -> str:
+    key = ".".join(str(part) for part in loc)
+    kind, value = errors[0]["type"], errors[0]["input"]
     if kind == "extra_forbidden":
-        return f"unknown key {place}{did_you_mean(str(loc[-1]), keys_at(loc[:-1]))}"
+        return f"unknown key {key}{did_you_mean(str(loc[-1]), keys_at(loc[:-1]))}"
     if kind == "missing":
-        return f"{place} is missing"
+        return f"{key} is missing"
     if kind == "model_type":
-        return f"{place} is a block of {', '.join(keys_at(loc))}; found {found!r}"
+        return f"{key} is a block of {', '.join(keys_at(loc))}; found {value!r}"
     if kind == "value_error":  # one of the kit's own
         message = str(errors[0]["ctx"]["error"])
-        return message if message.startswith(place) else f"{place}: {message}"
+        return message if message.startswith(key) else f"{key}: {message}"
     expected = ", or ".join(_expected(error) for error in errors)
     known = [choice for error in errors for choice in _choices(error)]
-    hint = did_you_mean(str(found), known) if isinstance(found, str | int | float) else ""
-    return f"{place}: expected {expected}; found {found!r}{hint}"
+    hint = did_you_mean(str(value), known) if isinstance(value, str | int | float) else ""
+    return f"{key}: expected {expected}; found {value!r}{hint}"
 
 
 def _expected(error: Any) -> str:
@@ -100,7 +104,7 @@ def _expected(error: Any) -> str:
 
 
 def _choices(error: Any) -> list[str]:
-    """The values of a closed choice; none of another error."""
+    """The values that a closed choice takes; empty if the error is of another type."""
     if error["type"] != "literal_error":
         return []
     text = str(error["ctx"]["expected"]).replace(" or ", ", ")

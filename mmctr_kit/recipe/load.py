@@ -11,19 +11,19 @@ from mmctr_kit.recipe.schema import Recipe, parse_recipe
 
 
 def recipe_folder() -> Path:
-    """Where the shipped recipes lie: inside the wheel, or at the top of a checkout."""
+    """The folder of the shipped recipes: inside the wheel, or at the top of a checkout."""
     package = Path(__file__).resolve().parent.parent
     inside = package / "shipped_recipes"
     return inside if inside.is_dir() else package.parent / "recipes"
 
 
 def shipped_recipes() -> Iterator[Path]:
-    """The shipped recipe files, sorted by path, however deep."""
+    """The shipped recipe files, also of subfolders, sorted by path."""
     yield from sorted(recipe_folder().rglob("*.yaml"))
 
 
 def find_recipe(name_or_path: str) -> Path:
-    """A recipe file from a path or a shipped name."""
+    """The recipe file of a path or a shipped name."""
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         if not path.is_file():
@@ -39,7 +39,8 @@ def find_recipe(name_or_path: str) -> Path:
 def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
     """The recipe ``name_or_path`` (a shipped name or a file) with ``settings`` ('a.b=v') applied.
 
-    Raises UsageError, one line, for a missing file, broken YAML, an unknown key or a bad value.
+    Raises UsageError, in one line, for a missing file, broken YAML, an unknown or unused key, or a
+    bad value.
     """
     path = find_recipe(name_or_path)
     try:
@@ -59,27 +60,29 @@ def with_settings(content: dict[str, Any], settings: Sequence[str], source: str)
 
 
 def _apply(content: dict[str, Any], setting: str) -> list[str]:
-    """Put the value into ``content``; the dotted keys that it gives, those of a block among
-    them."""
+    """Put the value into ``content``; returns the dotted keys that it gives.
+
+    If the value is a block, its keys are among them.
+    """
     key, equals, value = setting.partition("=")
     if not equals or not key.strip():
         raise UsageError(f"--set {setting}: expected KEY=VALUE, such as training.epochs=3")
     *parents, last = key.strip().split(".")
-    place = content
+    block = content
     for parent in parents:
-        place = place.setdefault(parent, {})
-        if not isinstance(place, dict):
-            raise UsageError(f"--set {setting}: {parent} is {_kind(place)}, not a block of keys")
+        block = block.setdefault(parent, {})
+        if not isinstance(block, dict):
+            raise UsageError(f"--set {setting}: {parent} is {_kind(block)}, not a block of keys")
     try:
-        place[last] = yaml.load(value, _Loader)
+        block[last] = yaml.load(value, _Loader)
     except yaml.YAMLError as e:
         raise UsageError(f"--set {setting}: {_first_line(e)}") from e
-    inner = place[last] if isinstance(place[last], dict) else {}
+    inner = block[last] if isinstance(block[last], dict) else {}
     return [key.strip(), *(f"{key.strip()}.{name}" for name in inner)]
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice, of which YAML would silently keep the last."""
+    """Safe YAML that refuses a key given twice; YAML itself would silently use the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]

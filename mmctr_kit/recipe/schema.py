@@ -1,7 +1,7 @@
 """The recipe: a whole run in one YAML file, as a typed and closed schema.
 
 Unknown keys are refused at every level with a suggestion; ``--set a.b=v`` goes through the same
-validation; the resolved recipe holds every value that the run used. Design: section 4.
+validation; the resolved recipe holds every value that the run used.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -57,19 +57,19 @@ def _model_block(name: str) -> type[Block]:
 def _rules(model: str) -> Rules:
     blocks = {name: field.annotation for name, field in Recipe.model_fields.items()}
     shared = {n: b for n, b in blocks.items() if isinstance(b, type) and issubclass(b, Block)}
-    return rules_of({**shared, "model": _model_block(model)})
+    return rules_of(model, {**shared, "model": _model_block(model)})
 
 
 def _parse_model(value: Any) -> Block:
     if isinstance(value, Block):
         return value
     if not isinstance(value, Mapping) or "name" not in value:
-        found = "none" if isinstance(value, Mapping) else repr(value)
-        raise ValueError(f"expected a name: one of {', '.join(MODELS)}; found {found}")
+        given = "none" if isinstance(value, Mapping) else repr(value)
+        raise ValueError(f"expected a name: one of {', '.join(MODELS)}; found {given}")
     name = value["name"]
     if not isinstance(name, str) or name not in MODELS:
-        told = f"model.name: expected one of {', '.join(MODELS)}; found {name!r}"
-        raise ValueError(f"{told}{did_you_mean(str(name), MODELS)}")
+        fault = f"model.name: expected one of {', '.join(MODELS)}; found {name!r}"
+        raise ValueError(f"{fault}{did_you_mean(str(name), MODELS)}")
     return _model_block(name).model_validate(dict(value))
 
 
@@ -149,12 +149,14 @@ class Recipe(Block):
         return parse_recipe(content, "the recipe", settings)
 
     def resolved(self) -> dict[str, Any]:
-        """Every value of the run as plain JSON types; a search is none of them."""
+        """Every value of the run as plain JSON types, without the search."""
         return self.model_dump(mode="json", exclude={"search"})
 
     def content(self) -> dict[str, Any]:
-        """The resolved recipe for a fingerprint: an item file counts by what it holds, which the
-        features' fingerprints cover, and not by where it lies; nor does where the rows lie."""
+        """The resolved recipe for a fingerprint, without where files and rows are.
+
+        An item file counts by its content, which the features' fingerprints cover.
+        """
         content = self.resolved()
         content["items"]["file"] = None
         del content["training"]["data_on"]

@@ -27,12 +27,12 @@ from mmctr_kit.recipe.explain import explain_all, label
 from mmctr_kit.recipe.unused import Rules, blockers, explain_unused, selectors
 
 FIXED = {
-    "name": "a trial has no name of its own",
-    "seeds": "a trial is of one seed; the finalists get new ones",
+    "name": "trials are numbered, not named",
+    "seeds": "each trial has one seed; the finalists get new ones",
     "folds": "all trials share their folds",
-    "search": "a search is of the recipe's other keys",
-    "model.name": "models have other keys than each other; tune each of them apart",
-    "items.file": "choose among files by tuning with each of them",
+    "search": "a search ranges over the recipe's other keys",
+    "model.name": "models differ in their keys; tune each model separately",
+    "items.file": "to choose among files, tune with each of them",
     "training.holdout": "trials are compared on the users that it holds out",
 }
 """Keys, or whole blocks, that no search may change, and why."""
@@ -49,11 +49,12 @@ _Float = Annotated[float, BeforeValidator(_no_switch)]
 
 
 class Range(BaseModel):
-    """The values of one key: one of ``choice``, or from ``int`` or ``float`` [low, high], both
-    included, evenly, on a ``log`` scale, or in steps of ``step`` from low on.
+    """The values of one key: one of ``choice``, or of an ``int`` or ``float`` range [low, high].
 
-    ``when`` limits the entry to recipes where each of its keys has one of the values listed;
-    otherwise the key is left as it is.
+    Both ends are included. Values are drawn evenly, on a ``log`` scale, or in steps of ``step``
+    from low on. The key is chosen only if it does something with the values chosen before it and,
+    with ``when``, if each key of ``when`` has one of the values listed there; otherwise it stays as
+    it is in the recipe.
     """
 
     model_config = ConfigDict(
@@ -85,9 +86,9 @@ class Range(BaseModel):
     @property
     def bounds(self) -> tuple[float, float]:
         """The lowest and the highest value of an int or float range."""
-        found = self.whole if self.whole is not None else self.real
-        assert found is not None
-        return found
+        ends = self.whole if self.whole is not None else self.real
+        assert ends is not None
+        return ends
 
     @property
     def corners(self) -> tuple[Any, ...]:
@@ -95,7 +96,7 @@ class Range(BaseModel):
         return self.choice if self.choice is not None else self.bounds
 
     def holds(self, value: Any) -> bool:
-        """Whether ``value`` is one of the range."""
+        """Whether ``value`` lies in the range."""
         if self.choice is not None:
             return label(value) in {label(v) for v in self.choice}
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -105,7 +106,7 @@ class Range(BaseModel):
         return low <= value <= high and (self.step is None or _whole((value - low) / self.step))
 
     def as_plain(self) -> dict[str, Any]:
-        """As the recipe has it: what is not set is left out."""
+        """The entry as a recipe writes it, without the keys that are not set."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
     def _kinds(self) -> dict[str, Any]:
@@ -153,15 +154,15 @@ def require_keys(search: Search, known: Sequence[str], rules: Rules) -> None:
 
 
 def require_values(search: Search, blocks: Mapping[str, type[BaseModel]]) -> None:
-    """ValueError where a choice, an end of a range or a value of a condition is none that its key
-    takes, whatever the other keys are. ``blocks`` are the recipe's; all keys are theirs."""
+    """ValueError if a key never takes one of its choices, an end of its range, or a value of its
+    conditions, whatever the other keys are. ``blocks`` are the recipe's."""
     faults: list[str] = []
     for key, values in search.items():
         where = f"search.{key}"
         at_ends = _faults(where, key, values.corners, blocks)
         inside = [] if at_ends else _faults(where, key, _between(values), blocks)
         faults += at_ends
-        faults += [f"{_expected(told)}; found float: {list(values.bounds)}" for told in inside]
+        faults += [f"{_expected(p)}; found float: {list(values.bounds)}" for p in inside]
         for other, wanted in values.when.items():
             faults += _faults(f"{where}.when.{other}", other, wanted, blocks)
     if faults:
@@ -205,7 +206,7 @@ def holds(when: Mapping[str, Sequence[Any]], value_of: Mapping[str, Any]) -> boo
 def _faults(
     where: str, key: str, values: Iterable[Any], blocks: Mapping[str, type[BaseModel]]
 ) -> list[str]:
-    """One phrase a value that ``key`` does not take."""
+    """One phrase for each of ``values`` that ``key`` does not take."""
     block, _, name = key.partition(".")
     above = where.removesuffix(f".{name}")
     faults: list[str] = []
@@ -214,9 +215,9 @@ def _faults(
             blocks[block].model_validate({name: value})
         except ValidationError as e:
             if not any(error["loc"] for error in e.errors()):
-                continue  # of keys that do not go together, which the others may mend
-            told = explain_all(e, {above: {name: value}}, (above,), lambda _: [])
-            faults += [t if "; found" in t else f"{t}; found {label(value)}" for t in told]
+                continue  # it needs another key, which the search or the recipe may give
+            phrases = explain_all(e, {above: {name: value}}, (above,), lambda _: [])
+            faults += [p if "; found" in p else f"{p}; found {label(value)}" for p in phrases]
     return faults
 
 
@@ -225,8 +226,8 @@ def _expected(phrase: str) -> str:
 
 
 def _between(values: Range) -> tuple[float, ...]:
-    """A value inside of a float range, no whole one where there are others: the ends may be whole
-    by chance, and pass for a key that takes no fractions."""
+    """A value inside of a float range, a fraction if it has any: the ends may be whole by chance,
+    and would pass for a key that takes no fractions."""
     if values.real is None:
         return ()
     low, high = values.real
@@ -239,7 +240,7 @@ def _require_known(key: str, known: Iterable[str], where: str) -> None:
 
 
 def _require_values(searched: Range, wanted: Sequence[Any], where: str) -> None:
-    """Each value of a condition must be one that the search can choose."""
+    """ValueError if the search never chooses one of the condition's values."""
     for value in wanted:
         if not searched.holds(value):
             labels = [label(v) for v in searched.choice or ()]

@@ -1,8 +1,8 @@
 """The search space of a recipe that has no ``search`` block of its own.
 
 It lies around the recipe, so that one default serves a small demo and the whole challenge: rates
-and sizes reach some times as high and as low as the recipe's own. Every entry can be had as YAML
-from ``mmctr-kit tune RECIPE --list``, to be changed.
+and sizes range from a fraction to a multiple of the recipe's values. ``mmctr-kit tune RECIPE
+--list`` prints it as YAML, to copy and change.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ _MADE_HERE = ["text", "image", "joint_pca", "separate_pca"]
 
 
 def search_of(recipe: Recipe) -> Search:
-    """The recipe's own search, or the default one around it."""
+    """The recipe's ``search`` block, or the default space around the recipe."""
     if recipe.search is not None:
         return recipe.search
     entries = _of_items(recipe) | _of_network(recipe) | _of_trees(recipe) | _of_training(recipe)
@@ -35,31 +35,31 @@ def _of_items(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 
 def _of_network(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """The options that the model has, of those that most networks here share."""
+    """The entries of the options that most networks share, if the model has them."""
     arguments = recipe.model_arguments
-    found: dict[str, dict[str, Any]] = {}
+    entries: dict[str, dict[str, Any]] = {}
     if "se" in arguments:
-        found["model.se"] = {"choice": [False, True]}
-        found["model.se_ratio"] = {"int": [2, 8]}
+        entries["model.se"] = {"choice": [False, True]}
+        entries["model.se_ratio"] = {"int": [2, 8]}
     if "attention" in arguments and "attention_heads" in arguments:
-        found["model.attention"] = {"choice": ["mlp", "multihead"]}
+        entries["model.attention"] = {"choice": ["mlp", "multihead"]}
         if arguments["attention"] == "multihead":
-            # Its MLP has a default size that is another model's.
+            # The default size of the attention's MLP is that of a much wider model.
             width = arguments["attention_dim"] or 64
             hidden = [[width, max(width // 2, 1)], [2 * width, width]]
-            found["model.attention_hidden"] = {"choice": hidden}
-        found["model.attention_heads"] = {"choice": [1, 2, 4, 8]}
-        # Of all heads together: a width of its own, since heads must divide it.
+            entries["model.attention_hidden"] = {"choice": hidden}
+        entries["model.attention_heads"] = {"choice": [1, 2, 4, 8]}
+        # The width of all heads together; a number, since every choice of heads must divide it.
         own = arguments["attention_dim"]
         sizes = [32, 64, 128] if own is None else _around(own)
-        found["model.attention_dim"] = {"choice": sizes}
+        entries["model.attention_dim"] = {"choice": sizes}
         dropout = {"float": [0.0, 0.5], "step": 0.1, "when": {"model.attention": ["multihead"]}}
-        found["model.attention_dropout"] = dropout
+        entries["model.attention_dropout"] = dropout
     if "embedding_dim" in arguments:
-        found["model.embedding_dim"] = {"choice": _around(arguments["embedding_dim"])}
+        entries["model.embedding_dim"] = {"choice": _around(arguments["embedding_dim"])}
     if "mlp_dropout" in arguments:
-        found["model.mlp_dropout"] = {"float": [0.0, 0.5], "step": 0.1}
-    return found
+        entries["model.mlp_dropout"] = {"float": [0.0, 0.5], "step": 0.1}
+    return entries
 
 
 def _of_trees(recipe: Recipe) -> dict[str, dict[str, Any]]:
@@ -95,10 +95,10 @@ def _rate(low: float, high: float) -> dict[str, Any]:
 
 
 def _around(size: int) -> list[int]:
-    """Half of it, itself and twice of it."""
+    """Half the size, if it is even, the size itself and twice the size."""
     return [size // 2, size, size * 2] if size % 2 == 0 else [size, size * 2]
 
 
 def _round(value: float) -> float:
-    """To two figures."""
+    """The value to two significant figures."""
     return float(f"{value:.2g}")

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from mmctr_kit.models.option_types import AppliesTo, Condition
-from mmctr_kit.models.registry import MODELS, models_with
+from mmctr_kit.models.registry import MODELS, SHIPPED, model_inputs
 from mmctr_kit.recipe.explain import label
 
 MODEL = "model.name"
@@ -35,13 +35,22 @@ class NeedsInput:
     name: str
 
 
-def rules_of(blocks: Mapping[str, type[BaseModel]]) -> Rules:
-    """The rules of all keys of a recipe's ``blocks``."""
+def rules_of(model: str, blocks: Mapping[str, type[BaseModel]]) -> Rules:
+    """The rules of all keys of a recipe of this model, of which these are the ``blocks``.
+
+    What depends on the model names the shipped ones beside it: others need not be looked for.
+    """
+    models = list(dict.fromkeys([*SHIPPED, model]))
     return {
         f"{block}.{key}": rules
         for block, fields in blocks.items()
         for key, field in fields.model_fields.items()
-        if (rules := (*_declared(block, field.metadata), *_read_by_learners(block, key)))
+        if (
+            rules := (
+                *_declared(block, field.metadata),
+                *_of_model(block, key, field.metadata, models),
+            )
+        )
     }
 
 
@@ -95,9 +104,7 @@ def explain_unused(subject: str, failed: Sequence[Condition], values: Values) ->
 
 def _declared(block: str, metadata: Iterable[Any]) -> Iterator[AppliesTo]:
     for entry in metadata:
-        if isinstance(entry, NeedsInput):
-            yield AppliesTo((Condition(MODEL, tuple(models_with(entry.name))),))
-        elif isinstance(entry, AppliesTo):
+        if isinstance(entry, AppliesTo):
             yield AppliesTo(tuple(_dotted(block, c) for c in entry.conditions))
 
 
@@ -107,12 +114,19 @@ def _dotted(block: str, condition: Condition) -> Condition:
     return Condition(f"{block}.{condition.key}", condition.values, condition.negated)
 
 
-def _read_by_learners(block: str, key: str) -> Iterator[AppliesTo]:
+def _of_model(
+    block: str, key: str, metadata: Iterable[Any], models: Sequence[str]
+) -> Iterator[AppliesTo]:
+    """The inputs that the model must take, and its learner that must read the key."""
+    able = [
+        [name for name in models if entry.name in model_inputs(name)]
+        for entry in metadata
+        if isinstance(entry, NeedsInput)
+    ]
     if block == "training":
-        read = {name: entry.learner.training_keys for name, entry in MODELS.items()}
-        readers = tuple(name for name, keys in read.items() if keys is None or key in keys)
-        if len(readers) < len(MODELS):
-            yield AppliesTo((Condition(MODEL, readers),))
+        read = {name: MODELS[name].learner.training_keys for name in models}
+        able.append([name for name, keys in read.items() if keys is None or key in keys])
+    yield from (AppliesTo((Condition(MODEL, tuple(a)),)) for a in able if a != models)
 
 
 def _remedy(condition: Condition) -> str:

@@ -1,11 +1,11 @@
 """Whether a run or study may be written to a folder: it is free, or holds the same thing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmctr_kit.errors import RunError
-from mmctr_kit.recipe.diff import differing_recipes
+from mmctr_kit.recipe.diff import recipe_difference
 from mmctr_kit.runs.manifest import KINDS, Manifest
 from mmctr_kit.runs.run import Run
 
@@ -33,35 +33,34 @@ def is_finished(
     Raises RunError if another run is there, naming the recipe keys that differ if ``recipe_yaml``
     is given.
     """
-    if not occupied(path, "manifest.json", "run folder"):
-        return False
-    run = Run(path)
-    different = run.manifest.differences(manifest)
-    if force:
-        return False
-    if different:
-        keys = _different_keys(run, recipe_yaml) if "recipe" in different else None
-        if keys == "":
-            keys = "not its settings: another version of mmctr-kit"
-        raise _taken(run, different, keys)
-    return run.finished
+    known = {k: v for k, v in vars(manifest).items() if k != "environment"}
+    return require_free(path, known, force, recipe_yaml)
 
 
 def require_free(
     path: Path, known: Mapping[str, Any], force: bool, recipe_yaml: str | None = None
-) -> None:
-    """Raise the RunError of :func:`is_finished` as far as it follows from the parts of the manifest
-    that are ``known`` and from ``recipe_yaml``. Reads no predictions; ``force`` allows another run.
-    """
-    if not occupied(path, "manifest.json", "run folder") or force:
-        return
+) -> bool:
+    """As :func:`is_finished`, when only some parts of the manifest are ``known`` yet."""
+    if not occupied(path, "manifest.json", "run folder"):
+        return False
     run = Run(path)
-    different = [part for part, value in known.items() if getattr(run.manifest, part) != value]
-    keys = _different_keys(run, recipe_yaml)
-    if keys:
+    manifest = run.manifest
+    different = [part for part, value in known.items() if getattr(manifest, part) != value]
+    if force:
+        return False
+    keys = None
+    if "recipe" not in known or "recipe" in different:
+        keys = _different_keys(run, recipe_yaml)
+    if "recipe" not in known and keys:
         different.append("recipe")
+    if keys == "":
+        keys = "not its settings: another version of mmctr-kit"
+    if "kind" in different:  # and so in everything else
+        raise taken(path, "run", f"is {KINDS[manifest.kind]}")
     if different:
-        raise _taken(run, different, keys)
+        difference = f"differs in {', '.join(different)}"
+        raise taken(path, "run", f"{difference} ({keys})" if keys else difference)
+    return run.finished
 
 
 def changed_environment(run: Run, manifest: Manifest) -> list[str]:
@@ -73,17 +72,10 @@ def changed_environment(run: Run, manifest: Manifest) -> list[str]:
     return [f"{k} {before.get(k)} -> {now[k]}" for k in now if before.get(k) != now[k]]
 
 
-def _taken(run: Run, different: Sequence[str], keys: str | None) -> RunError:
-    difference = f"differs in {', '.join(different)}{f' ({keys})' if keys else ''}"
-    if "kind" in different:  # and so in everything else
-        difference = f"is {KINDS[run.manifest.kind]}"
-    return taken(run.path, "run", difference)
-
-
 def _different_keys(run: Run, now: str | None) -> str | None:
     """The recipe keys that differ; None if a recipe is missing or unreadable."""
     try:
         before = run.recipe_text
     except UnicodeDecodeError:
         return None
-    return None if before is None or now is None else differing_recipes(before, now)
+    return None if before is None or now is None else recipe_difference(before, now)

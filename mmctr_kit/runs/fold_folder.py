@@ -8,44 +8,40 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mmctr_kit.files import (
-    Arrays,
-    load_array,
-    load_arrays,
-    read_json,
-    save_arrays,
-    write_json,
-    write_whole,
-)
+from mmctr_kit.files import Arrays, load_arrays, read_json, save_arrays, write_json, write_whole
 
 
 @dataclass(frozen=True)
 class FoldFolder:
-    """``folds/FOLD-SEED``: the state after the last epoch, then weights and logits."""
+    """``folds/FOLD-SEED``: the training state after the last epoch, then weights and logits."""
 
     path: Path
 
     @property
+    def _state(self) -> Path:
+        return self.path / "state.safetensors"
+
+    @property
     def finished(self) -> bool:
+        """Whether the fold model is fitted and its rows are predicted."""
         return (self.path / "logits.safetensors").is_file()
 
     def epochs_done(self) -> int:
-        """The epochs that an unfinished fold model would go on after; 0 before the first."""
-        path = self.path / "state.safetensors"
-        return int(load_array(path, "epochs_done")) if path.is_file() else 0
+        """After how many epochs training would resume; 0 before the first."""
+        if not self._state.is_file():
+            return 0
+        return int(load_arrays(self._state, "epochs_done")["epochs_done"])
 
-    def left_off(
+    def saved_state(
         self,
     ) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]] | None, dict[str, Any]]:
-        """The epochs that are finished, the state after them, and the seconds they took by phase;
-        no epochs, None and no seconds before the first. Half a file, which a kill can leave under a
-        hidden name, goes."""
+        """The lines of the finished epochs, the state after them and their seconds by phase; empty,
+        None and empty before the first. Deletes temporary files that a kill left."""
         for part in self.path.glob(".*"):
             part.unlink()
-        path = self.path / "state.safetensors"
-        if not path.is_file():
+        if not self._state.is_file():
             return [], None, {}
-        state = load_arrays(path)
+        state = load_arrays(self._state)
         # A kill may have come after an epoch's line was written, and before its state was.
         text = (self.path / "metrics.jsonl").read_text()
         lines = [json.loads(line) for line in text.splitlines()]
@@ -54,31 +50,32 @@ class FoldFolder:
     def save_epoch(
         self, lines: Sequence[Mapping[str, Any]], state: Arrays, seconds: Mapping[str, float]
     ) -> None:
-        """Record the epochs so far, the seconds they took and, last, the state to go on from."""
+        """Write the epochs' lines, their seconds and, last, the state to resume from."""
         self.path.mkdir(parents=True, exist_ok=True)
         text = "".join(json.dumps(line) + "\n" for line in lines)
         write_json(self.path / "timings.json", seconds)
         write_whole(self.path / "metrics.jsonl", lambda p: p.write_text(text))
-        save_arrays(self.path / "state.safetensors", state)
+        save_arrays(self._state, state)
 
     def finish(self, weights: Arrays, logits: Arrays, timings: Mapping[str, float | str]) -> None:
-        """Keep the weights, the logits (oof, valid, test) and the timings: seconds by phase and,
-        as ``data_on``, where the rows lay. Drop the state."""
+        """Write the weights, the logits (oof, valid, test) and the timings: seconds by phase and,
+        as ``data_on``, where the rows were. Deletes the state."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.path / "timings.json", timings)
         save_arrays(self.path / "weights.safetensors", weights)
         save_arrays(self.path / "logits.safetensors", logits)
-        (self.path / "state.safetensors").unlink(missing_ok=True)
+        self._state.unlink(missing_ok=True)
 
     def logits(self) -> dict[str, NDArray[Any]]:
         """``oof`` (rows of the fold,), ``valid`` and ``test`` (rows,) float64."""
         # A run that was killed between its last two steps leaves the state behind.
-        (self.path / "state.safetensors").unlink(missing_ok=True)
+        self._state.unlink(missing_ok=True)
         return load_arrays(self.path / "logits.safetensors")
 
     def weights(self) -> dict[str, NDArray[Any]]:
+        """The weights of the fold model's snapshot."""
         return load_arrays(self.path / "weights.safetensors")
 
     def timings(self) -> dict[str, Any]:
-        """What the fold model took, by phase, and once it is finished ``data_on``."""
+        """The fold model's seconds by phase and, once it is finished, ``data_on``."""
         return read_json(self.path / "timings.json")

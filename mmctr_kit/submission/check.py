@@ -57,26 +57,11 @@ class Scores:
 def check_submission(
     path: Path, *, test: TestRows | None = None, references: Sequence[Reference] = ()
 ) -> list[Finding]:
-    """Check a submission file: zip, CSV, IDs, scores, and whether they fit the test rows.
+    """The findings of all checks that could be made, in the order of :data:`CHECKS`.
 
-    Parameters
-    ----------
-    path
-        The zip file.
-    test
-        The test set that the file is for; the challenge's, if None.
-    references
-        Test predictions of existing runs, to compare ranks with.
-
-    Returns
-    -------
-    list of Finding
-        In the order of :data:`CHECKS`; a check that an earlier fault makes impossible is left out.
-
-    Raises
-    ------
-    UsageError
-        If there is no such file. Nothing is raised for what the file holds.
+    ``test``: the test set that the file is for, the challenge's if None; ``references``: test
+    predictions of existing runs. A check that an earlier fault makes impossible is left out. Raises
+    UsageError if there is no such file, and nothing for what the file holds.
     """
     rows = TestRows(FILES["test"].known_rows) if test is None else test
     log = Log(CHECKS)

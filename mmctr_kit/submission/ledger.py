@@ -7,11 +7,14 @@ under another name, or zipped again, is the same submission.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
 
 from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import Task
@@ -25,7 +28,10 @@ Number = dict[str, Any]
 """An estimate as in metrics.json: value, error, n."""
 
 
-@dataclass(frozen=True)
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+@checked(frozen=True, config=_STRICT)
 class Submitted:
     """A submission that was written. ``sha256`` is the file's checksum, ``table`` that of the CSV
     inside, ``rows`` its number of test rows, ``time`` in UTC; ``oof`` and ``valid`` are the run's
@@ -43,19 +49,21 @@ class Submitted:
     kind: Literal["submitted"] = "submitted"
 
 
-@dataclass(frozen=True)
+@checked(frozen=True, config=_STRICT)
 class LeaderboardScore:
     """The leaderboard's ``auc`` of the submission with the checksum ``sha256``."""
 
     sha256: str
     task: str
-    auc: float
+    auc: Annotated[float, Field(ge=0, le=1)]
     time: str
     note: str
     kind: Literal["scored"] = "scored"
 
 
 Entry = Submitted | LeaderboardScore
+
+_ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
 
 
 @dataclass(frozen=True)
@@ -169,38 +177,12 @@ def _parse(content: bytes, path: Path) -> Ledger:
         if not line.strip():
             continue
         try:
-            entries.append(_entry(json.loads(line)))
-        except (ValueError, TypeError) as e:
-            why = "not JSON" if isinstance(e, ValueError) else str(e)
+            entries.append(_ENTRY.validate_json(line))
+        except ValidationError as e:
+            fault = e.errors()[0]
+            why = ": ".join([*map(str, fault["loc"][1:]), fault["msg"]])
             damaged.append(f"{path} line {number} cannot be read ({why}); mend it or delete it")
     return Ledger(tuple(entries), tuple(damaged))
-
-
-def _entry(content: Any) -> Entry:
-    """The entry that a line holds. Raises TypeError if it holds none."""
-    if not isinstance(content, dict) or "kind" not in content:
-        raise TypeError("not an entry of a ledger")
-    for cls in (Submitted, LeaderboardScore):
-        if get_args(cls.__annotations__["kind"])[0] == content["kind"]:
-            _require_fields(cls, content)
-            return cls(**content)
-    raise TypeError(f"an entry of kind {content['kind']!r}")
-
-
-def _require_fields(cls: type[Entry], content: Mapping[str, Any]) -> None:
-    kinds: dict[Any, Any] = {
-        str: str,
-        int: int,
-        float: (int, float),
-        Number | None: (dict, type(None)),
-    }
-    if content.keys() != {f.name for f in fields(cls)}:
-        raise TypeError("its fields are not those of an entry")
-    for f in fields(cls):
-        if f.name != "kind" and not isinstance(content[f.name], kinds[f.type]):
-            raise TypeError(f"{f.name} is {content[f.name]!r}")
-    if "auc" in content and not (0 <= content["auc"] <= 1):
-        raise TypeError(f"auc is {content['auc']!r}")
 
 
 def _table_digest(file: Path) -> str:

@@ -68,22 +68,11 @@ def score(
     labels: tuple[NDArray[np.int64], NDArray[np.int64]],
     users: NDArray[np.int64] | None,
 ) -> Estimate:
-    """AUC of test scores against labels, matched by ID in any order.
+    """AUC of ``values`` (n,) for ``ids`` (n,) against labels by ID, in any order.
 
-    Parameters
-    ----------
-    ids, values
-        (n,) each: the scores and their IDs; scores without a label are left out.
-    labels
-        IDs (m,) and labels (m,) 0/1, as :func:`read_labels` returns them.
-    users
-        (test rows,) user of each test row, for a standard error clustered by user; if None, rows
-        count as independent, which makes it too small if a user has several.
-
-    Raises
-    ------
-    DataError
-        If a label has no score, or the labels are all equal.
+    The standard error is clustered by ``users`` (test rows,) by ID; if they are None, rows count as
+    independent, which makes it too small if a user has several. Raises DataError if a label has no
+    score; scores without a label are left out.
     """
     label_ids, label = labels
     order = np.argsort(ids)

@@ -13,37 +13,30 @@ from mmctr_kit.recipe import Training
 from mmctr_kit.training.device import fast_bf16
 
 BF16_WEIGHTS = {"cpu": 1 << 16, "cuda": 0}
-"""Weights of the largest matrix from which bf16 pays. On a Zen 5 core a step took 1.2 to 1.4 times
-as long in bf16 where it had 2,000 to 33,000, and 0.5 times as long where it had 655,000."""
+"""Least weights of the largest matrix for bf16 to pay. On a Zen 5 core a step took 1.2 to 1.4 times
+as long in bf16 with 2,000 to 33,000 of them, and 0.5 times as long with 655,000."""
 
 
 def adam(model: nn.Module, options: Training, rate: Tensor) -> torch.optim.Optimizer:
-    """Adam or AdamW, fused, with ``rate`` (), on the model's device, as its learning rate.
+    """Fused Adam or AdamW whose learning rate is ``rate`` (), on the model's device.
 
-    Its state is there from the beginning, as zeros, and never replaced: what replays a step reads
-    and writes it where it is.
+    Its state exists from the beginning, as zeros, and stays at its address, where a replayed step
+    reads and writes it.
     """
-    capturable = rate.device.type == "cuda"
-    parameters = list(model.parameters())
-    optimizer: torch.optim.Optimizer
-    if options.optimizer == "adamw":
-        optimizer = torch.optim.AdamW(
-            parameters,
-            lr=options.learning_rate,
-            weight_decay=options.weight_decay,
-            fused=True,
-            capturable=capturable,
-        )
-    else:
-        optimizer = torch.optim.Adam(
-            parameters, lr=options.learning_rate, fused=True, capturable=capturable
-        )
+    parameters, decoupled = list(model.parameters()), options.optimizer == "adamw"
+    optimizer = (torch.optim.AdamW if decoupled else torch.optim.Adam)(
+        parameters,
+        lr=options.learning_rate,
+        weight_decay=options.weight_decay if decoupled else 0.0,
+        fused=True,
+        capturable=rate.device.type == "cuda",
+    )
     for group in optimizer.param_groups:
         group["lr"] = rate
-    # Else torch warns of the first step that runs uncaptured, as those before a capture do.
+    # Otherwise torch warns of uncaptured steps, as those before a capture are.
     vars(optimizer)["_warned_capturable_if_run_uncaptured"] = True
     for parameter in parameters:
-        # What the optimizer's first step would make.
+        # As the optimizer's first step would make it.
         optimizer.state[parameter] = {
             "step": torch.zeros((), device=rate.device),
             "exp_avg": torch.zeros_like(parameter),
@@ -53,7 +46,7 @@ def adam(model: nn.Module, options: Training, rate: Tensor) -> torch.optim.Optim
 
 
 def learning_rate(step: int, total: int, options: Training) -> float:
-    """Linear warm-up over the first share of the steps, then the schedule down to zero."""
+    """The rate of a step: linear warm-up over the first steps, then the schedule down to zero."""
     warm = options.warmup * total
     if step + 1 < warm:
         return options.learning_rate * (step + 1) / warm
@@ -103,10 +96,10 @@ def regularised(model: nn.Module) -> Regularised:
 def resolve_precision(
     wanted: Literal["auto", "float32", "bf16"], dense: Sequence[Tensor], device: torch.device
 ) -> Literal["float32", "bf16"]:
-    """What a model of these ``dense`` weights is trained in.
+    """The precision in which a model of these ``dense`` weights is trained.
 
-    ``auto`` is bf16 where the device is fast at it and, on a CPU, the largest matrix is large
-    enough to pay for the conversions.
+    ``auto`` is bf16 if the device is fast at it and, on a CPU, the largest matrix is large enough
+    to pay for the conversions.
     """
     if wanted != "auto":
         return wanted

@@ -9,7 +9,7 @@ from mmctr_kit import __version__
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import read_json
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.recipe.diff import differing
+from mmctr_kit.recipe.diff import difference
 from mmctr_kit.recipe.search import Range
 from mmctr_kit.recipe.space import search_of
 from mmctr_kit.recipe.unused import selectors
@@ -64,7 +64,7 @@ def _named(part: str, before: Any, now: Any) -> str:
     if part == "version":
         return f" ({before} there, {now} now)"
     if isinstance(before, Mapping) and isinstance(now, Mapping):
-        return f" ({differing(before, now)})"
+        return f" ({difference(before, now)})"
     return ""  # a fingerprint tells nobody anything
 
 

@@ -54,7 +54,7 @@ def _point(search: Search, recipe: Recipe, choose: Callable[[str, Range], Any]) 
 
 
 def _equal(a: Any, b: Any) -> bool:
-    """Also where one is a list as JSON has it, and the other a tuple."""
+    """Whether the values are equal, a list and a tuple of equal values included."""
     return bool(a == b) or label(a) == label(b)
 
 
@@ -67,12 +67,12 @@ def _ask(trial: "Trial", key: str, values: Range) -> Any:
         return trial.suggest_int(key, *values.whole, step=step, log=values.log)
     low, high = values.bounds
     # Four figures are enough of a rate, and what people can read and type.
-    found = trial.suggest_float(key, low, high, step=values.step, log=values.log)
-    return float(f"{found:.4g}")
+    drawn = trial.suggest_float(key, low, high, step=values.step, log=values.log)
+    return float(f"{drawn:.4g}")
 
 
 def _asked(values: Range, value: Any) -> Any:
-    """A value as Optuna's parameters take it: a list as text, a number of its range's kind."""
+    """A value as a parameter of Optuna: a list as text, a number as its range's int or float."""
     if values.choice is not None:
         return label(value) if isinstance(value, list | tuple) else value
     return int(value) if values.whole is not None else float(value)
@@ -99,21 +99,21 @@ def fit_to_data(
     remaining choice gives an effect are left out too. PCAs are fitted here, so that no trial has
     to. Raises DataError if no embedding is left.
     """
-    found, gone = dict(search), dict[str, str]()
-    chosen = found[_EMBEDDING].choice if _EMBEDDING in found else None
+    fitted, gone = dict(search), dict[str, str]()
+    chosen = fitted[_EMBEDDING].choice if _EMBEDDING in fitted else None
     if chosen is not None:
         absent = {choice: _absent(data, choice) for choice in map(str, chosen)}
         gone = {f"{_EMBEDDING} {choice}": why for choice, why in absent.items() if why}
-        kept = tuple(c for c in chosen if not absent[str(c)])
-        if not kept:
+        held = tuple(c for c in chosen if not absent[str(c)])
+        if not held:
             raise DataError(f"nothing is left of search.{_EMBEDDING}: {'; '.join(gone.values())}")
-        found[_EMBEDDING] = found[_EMBEDDING].model_copy(update={"choice": kept})
+        fitted[_EMBEDDING] = fitted[_EMBEDDING].model_copy(update={"choice": held})
     for name, modalities in _DIMS.items():
         key = f"items.{name}"
-        if key in found and set(modalities) <= set(held_modalities(data)):
+        if key in fitted and set(modalities) <= set(held_modalities(data)):
             width = sum(x.shape[1] for x in item_vectors(data, modalities))
-            found[key] = _at_most(found[key], width, key)
-    return _without_unasked(found, recipe), gone
+            fitted[key] = _at_most(fitted[key], width, key)
+    return _without_unasked(fitted, recipe), gone
 
 
 def require_feasible(search: Search, recipe: Recipe) -> None:
@@ -141,17 +141,17 @@ def _absent(data: ChallengeData, embedding: str) -> str:
 
 
 def _at_most(values: Range, highest: int, key: str) -> Range:
-    """The range without what is beyond ``highest``."""
+    """The range without its values above ``highest``."""
     if values.choice is not None:
-        kept = tuple(v for v in values.choice if not isinstance(v, int) or v <= highest)
-        if not kept:
-            raise DataError(f"search.{key}: the folder's vectors have {highest} values alone")
-        return values.model_copy(update={"choice": kept})
+        fitting = tuple(v for v in values.choice if not isinstance(v, int) or v <= highest)
+        if not fitting:
+            raise DataError(f"search.{key}: the folder's vectors have only {highest} values")
+        return values.model_copy(update={"choice": fitting})
     low, high = values.bounds
     if high <= highest:
         return values
     if low > highest:
-        raise DataError(f"search.{key}: the folder's vectors have {highest} values alone")
+        raise DataError(f"search.{key}: the folder's vectors have only {highest} values")
     end = highest if values.step is None else low + (highest - low) // values.step * values.step
     if end == low:
         plain = {"choice": (int(low),), "whole": None, "log": False, "step": None}
@@ -162,15 +162,15 @@ def _at_most(values: Range, highest: int, key: str) -> Range:
 def _without_unasked(search: Mapping[str, Range], recipe: Recipe) -> dict[str, Range]:
     """The search without conditions on values that were left out, and without entries that no
     remaining value lets do something."""
-    found: dict[str, Range] = {}
+    left: dict[str, Range] = {}
     for key, values in search.items():
         when: dict[str, Sequence[Any]] = {
-            other: tuple(v for v in wanted if other not in found or found[other].holds(v))
+            other: tuple(v for v in wanted if other not in left or left[other].holds(v))
             for other, wanted in values.when.items()
         }
         if all(when.values()):
-            found[key] = values.model_copy(update={"when": when})
-    return without_unused(found, recipe.values(), recipe.rules)
+            left[key] = values.model_copy(update={"when": when})
+    return without_unused(left, recipe.values(), recipe.rules)
 
 
 def _require_value(

@@ -24,7 +24,7 @@ from mmctr_kit.tuning.folder import StudyFolder, open_study
 from mmctr_kit.tuning.space import fit_to_data, own_point, require_feasible
 from mmctr_kit.tuning.summary import Summary, summarize
 from mmctr_kit.tuning.worker import Budget, Listener, counts
-from mmctr_kit.tuning.workers import search_parallel, search_serial
+from mmctr_kit.tuning.workers import run_search
 
 _OPTIONAL = ("item_feature", "item_emb")
 """Files that item embeddings are made of and the data's fingerprints do not cover."""
@@ -89,14 +89,13 @@ def search_study(
     """
     deadline = None if timeout is None else time.time() + timeout
     budget = Budget(trials, deadline)
-    search = search_serial if plan.resources.workers == 1 else search_parallel
 
     def spent() -> bool:
         return budget.spent(folder.study().get_trials(deepcopy=False))
 
     while True:
         if not spent():
-            search(folder, plan.recipe, plan.search, plan.data, plan.resources, budget, listen)
+            run_search(folder, plan.recipe, plan.search, plan.data, plan.resources, budget, listen)
         # Even if another command's trials fill the budget: one of them may be the best.
         _wait_for_others(folder)
         if spent():

@@ -19,10 +19,16 @@ from mmctr_kit.training.build import check_model, make_learner
 from mmctr_kit.training.data.fold_cache import FoldCache
 from mmctr_kit.training.learner import Learner
 
+QUARTERS = 4
+"""How many pruning steps a fold has."""
+
+PEERS = 5
+"""A trial is not pruned before this many other trials have reached its step."""
+
 
 @dataclass(frozen=True)
 class Position:
-    """How far a trial is: an epoch of a fold, or (``epoch`` None) the end of the fold.
+    """How far a trial is: an epoch (from 1) of a fold, or (``epoch`` None) the end of the fold.
 
     ``auc`` is of the fold's held-out users; at a fold's end, the mean AUC of the finished folds.
     """
@@ -31,6 +37,22 @@ class Position:
     epoch: int | None
     epochs: int
     auc: float
+
+    @property
+    def step(self) -> int | None:
+        """The pruning step that ends here; None within a quarter of a fold's epochs.
+
+        The last quarter ends with the fold, when the fold's own rows are predicted.
+        """
+        if self.epoch is None:
+            return (self.fold + 1) * QUARTERS
+        before, now = (QUARTERS * e // self.epochs for e in (self.epoch - 1, self.epoch))
+        return self.fold * QUARTERS + now if before < now < QUARTERS else None
+
+    def __str__(self) -> str:
+        if self.epoch is None:
+            return f"after fold {self.fold}"
+        return f"epoch {self.epoch}/{self.epochs} of fold {self.fold}"
 
 
 @dataclass(frozen=True)
@@ -50,9 +72,8 @@ class InvalidTrialError(MmctrKitError):
     """The proposed settings make no recipe that can run on the data; the message says why."""
 
 
-Reporter = Callable[[Position, int | None], None]
-"""Called after every epoch and fold, with the pruning step that it ends, if any. May raise
-Optuna's TrialPruned."""
+Reporter = Callable[[Position], None]
+"""Called after every epoch and fold; may raise Optuna's TrialPruned."""
 
 
 def objective(auc: Estimate) -> float:
@@ -97,59 +118,30 @@ class TrialRunner:
             try:
                 for epoch in learner.fit(rows.train, rows.holdout, model_seed(self.seed, fold)):
                     epochs = epoch.epochs
-                    position = Position(fold, epoch.epoch, epochs, epoch.holdout_auc)
-                    report(position, step_of(fold, epoch.epoch, epochs))
+                    report(Position(fold, epoch.epoch, epochs, epoch.holdout_auc))
             except MmctrKitError as e:
                 raise TrialPruned(str(e)) from e
             logits[rows.own] = learner.predict("train", rows.own)
             sample = self._samples[fold]
             aucs.append(sample.influence(logits[rows.own]).auc)
-            report(Position(fold, None, epochs, float(np.mean(aucs))), fold_end(fold))
+            report(Position(fold, None, epochs, float(np.mean(aucs))))
         return TrialResult(self._sample.estimate(self._sample.influence(logits)), tuple(aucs))
 
 
-QUARTERS = 4
-"""How many pruning steps a fold has."""
-
-PEERS = 5
-"""A trial is not pruned before this many other trials have reached its step."""
-
-_QUANTILE = {False: 0.25, True: 0.5}
-"""The quantile of its peers below which a trial is pruned: within a fold, and at its end."""
-
-
-def step_of(fold: int, epoch: int, epochs: int) -> int | None:
-    """The pruning step that ends with this epoch (from 1); None within a quarter.
-
-    The last quarter is the fold's end, step ``(fold + 1) * QUARTERS``, which comes when the fold's
-    own rows are predicted.
-    """
-    before, now = (QUARTERS * e // epochs for e in (epoch - 1, epoch))
-    return fold * QUARTERS + now if before < now < QUARTERS else None
-
-
-def fold_end(fold: int) -> int:
-    """The pruning step of a finished fold."""
-    return (fold + 1) * QUARTERS
-
-
-def prune_reason(study: optuna.Study, number: int, step: int, value: float) -> str | None:
-    """Why the trial ``number``, with ``value`` at ``step``, should be pruned; None to go on."""
+def prune_reason(study: optuna.Study, number: int, step: int, auc: float) -> str | None:
+    """Why the trial ``number``, with ``auc`` at ``step``, should be pruned; None to go on."""
     peers = [
         t.intermediate_values[step]
         for t in study.get_trials(deepcopy=False)
         if t.number != number and step in t.intermediate_values
     ]
-    return below_peers(value, peers, ended=step % QUARTERS == 0)
+    return below_peers(auc, peers, ended=step % QUARTERS == 0)
 
 
-def below_peers(value: float, peers: Sequence[float], ended: bool) -> str | None:
-    """The reason to prune if ``value`` is below its peers' lower quartile within a fold, or below
+def below_peers(auc: float, peers: Sequence[float], ended: bool) -> str | None:
+    """The reason to prune if ``auc`` is below its peers' lower quartile within a fold, or below
     their median at its end; else None."""
-    if len(peers) < PEERS:
+    quantile, name = (0.5, "the median") if ended else (0.25, "the lower quartile")
+    if len(peers) < PEERS or auc >= (bound := float(np.quantile(peers, quantile))):
         return None
-    bound = float(np.quantile(peers, _QUANTILE[ended]))
-    if value >= bound:
-        return None
-    kind = "the median" if ended else "the lower quartile"
-    return f"AUC {value:.4f}, below {kind} {bound:.4f} of {len(peers)} trials at that step"
+    return f"AUC {auc:.4f}, below {name} {bound:.4f} of {len(peers)} trials at that step"

@@ -15,11 +15,11 @@ from mmctr_kit.tuning.folder import REFUSED, WORKER, StudyFolder, requeue, sampl
 from mmctr_kit.tuning.heartbeat import heartbeat
 from mmctr_kit.tuning.space import Settings, suggest
 from mmctr_kit.tuning.trial import (
+    QUARTERS,
     InvalidTrialError,
     Position,
     TrialResult,
     TrialRunner,
-    fold_end,
     prune_reason,
 )
 
@@ -130,17 +130,14 @@ class Worker:
     def _run(self, trial: Trial, settings: Settings) -> None:
         number = trial.number
 
-        def report(position: Position, step: int | None) -> None:
+        def report(position: Position) -> None:
             self.listen(TrialProgress(number, position))
-            if step is None:
+            if position.step is None:
                 return
-            trial.report(position.auc, step)
-            why = prune_reason(self.study, number, step, position.auc)
-            if why is not None and step < fold_end(len(self.runner.rows) - 1):
-                at = f"after fold {position.fold}"
-                if position.epoch:
-                    at = f"epoch {position.epoch}/{position.epochs} of fold {position.fold}"
-                raise TrialPruned(f"{at}: {why}")
+            trial.report(position.auc, position.step)
+            why = prune_reason(self.study, number, position.step, position.auc)
+            if why is not None and position.step < QUARTERS * len(self.runner.rows):
+                raise TrialPruned(f"{position}: {why}")
 
         try:
             result = self.runner.run(self.runner.learner(settings)[1], report)

@@ -3,7 +3,7 @@
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from mmctr_kit.cv.parallel import Resources, WorkerConfig, worker_config
+from mmctr_kit.cv.parallel import Resources, WorkerConfig
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import RunError
 from mmctr_kit.processes import KILLED, WorkerExit, WorkerPool
@@ -17,7 +17,7 @@ _DEATHS = 3
 """How many workers may be killed, for each worker of the command, before it ends."""
 
 
-def search_serial(
+def run_search(
     folder: StudyFolder,
     recipe: Recipe,
     search: Search,
@@ -26,7 +26,11 @@ def search_serial(
     budget: Budget,
     listen: Listener,
 ) -> None:
-    """Run trials in this process until the budget is spent."""
+    """Run trials until the budget is spent, in this process or, with several workers, in others."""
+    configs = [resources.worker(number, recipe, data) for number in range(resources.workers)]
+    if resources.workers > 1:
+        run_workers(folder, configs, search, budget, listen)
+        return
     from mmctr_kit.training.device import prepare
 
     prepare(resources.device, resources.threads)
@@ -34,30 +38,23 @@ def search_serial(
     Worker(folder, runner, search, budget, listen).work()
 
 
-def search_parallel(
+def run_workers(
     folder: StudyFolder,
-    recipe: Recipe,
+    configs: list[WorkerConfig],
     search: Search,
-    data: ChallengeData,
-    resources: Resources,
     budget: Budget,
     listen: Listener,
 ) -> None:
-    """Run trials in ``resources.workers`` processes until the budget is spent.
+    """Run trials in a worker process for each of ``configs`` until the budget is spent.
 
     If a worker is killed, its trial is marked as failed and another worker takes its place. Raises
     RunError if that happens again and again, and the MmctrKitError that a worker raises.
     """
-
-    def start(number: int) -> None:
-        config = worker_config(recipe, data, resources, number)
-        pool.start(number, _search, config, folder.path, search, budget)
-
     deaths = 0
     try:
         with WorkerPool() as pool:
-            for number in range(resources.workers):
-                start(number)
+            for number, config in enumerate(configs):
+                pool.start(number, _work, config, folder.path, search, budget)
             for number, event in pool.events():
                 if not isinstance(event, WorkerExit):
                     listen(event)
@@ -65,18 +62,18 @@ def search_parallel(
                     deaths += 1
                     failed = folder.reap()
                     listen(WorkerDied(event.signal, tuple(t.number for t in failed)))
-                    if deaths > _DEATHS * resources.workers:
+                    if deaths > _DEATHS * len(configs):
                         raise RunError(
                             f"{KILLED}, and so were {deaths - 1} before it; the same command goes "
                             "on where it stopped, with fewer --workers in less memory"
                         )
-                    start(number)
+                    pool.start(number, _work, configs[number], folder.path, search, budget)
     except BaseException:
         folder.reap()
         raise
 
 
-def _search(
+def _work(
     config: WorkerConfig, folder: Path, search: Search, budget: Budget, pipe: Connection
 ) -> None:
     runner = TrialRunner(config.recipe, config.load(), config.device)

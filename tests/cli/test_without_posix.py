@@ -59,4 +59,5 @@ def test_blend_submit_and_runs_work_without_what_only_posix_has(
     assert {run["name"] for run in json.loads(shown)} == {"a", "b", "both"}
     python(COMMAND, "submit", "both", "--task", "Task2", cwd=tmp_path)
     file = next((tmp_path / "submissions").glob("*.zip"))
-    python(COMMAND, "submit", "--check", str(file), cwd=tmp_path)
+    data = str(tiny_root / "data")
+    python(COMMAND, "submit", "--check", str(file), "--data", data, cwd=tmp_path)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmctr_kit.cv.parallel import Resources, WorkerConfig, worker_config
+from mmctr_kit.cv.parallel import Resources, WorkerConfig
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import DataError
 from mmctr_kit.recipe import load_recipe
@@ -20,14 +20,13 @@ def test_workers_are_spread_over_the_devices() -> None:
 
 def test_a_worker_is_set_up_with_what_the_command_has(tiny: ChallengeData) -> None:
     recipe = load_recipe("din_demo")
-    config = worker_config(recipe, tiny, TWO, 1)
+    config = TWO.worker(1, recipe, tiny)
     assert config == WorkerConfig(recipe, tiny.folder, tiny.rows_fingerprint, "cuda:1", 2)
     assert pickle.loads(pickle.dumps(config)) == config
 
 
 def test_a_worker_refuses_rows_that_changed(tiny: ChallengeData) -> None:
-    recipe, resources = load_recipe("din_demo"), Resources(("cpu",), 1, 1)
-    config = worker_config(recipe, tiny, resources, 0)
+    config = Resources(("cpu",), 1, 1).worker(0, load_recipe("din_demo"), tiny)
     assert config.load().rows_fingerprint == tiny.rows_fingerprint
     with pytest.raises(DataError, match=rf"{tiny.folder} changed while the command began"):
         replace(config, rows_fingerprint="of yesterday").load()

@@ -623,9 +623,9 @@ def test_a_line_that_cannot_be_read_is_named_by_file_and_number(
     ("name", "file", "message"),
     [
         ("ml-100k", "u.data", "no ratings file in .*u.data, ratings.dat, ratings.csv or"),
-        ("ml-100k", "u.item", r"no u\.item beside .*u\.data"),
-        ("ml-1m", "movies.dat", r"no movies\.dat beside"),
-        ("recbole", "x.item", r"no x\.item beside .*x\.inter"),
+        ("ml-100k", "u.item", r"no u\.item next to .*u\.data"),
+        ("ml-1m", "movies.dat", r"no movies\.dat next to"),
+        ("recbole", "x.item", r"no x\.item next to .*x\.inter"),
     ],
 )
 def test_a_folder_that_lacks_a_file_is_faulty_as_a_data_folder_is(

@@ -61,7 +61,7 @@ def test_what_is_not_there_is_one_line(tiny_root: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_root / "data", folder)
     (folder / FILES["item_emb"].path).unlink()
     data = load(folder)
-    with pytest.raises(DataError, match="embedding 'e4' is not to be had; download it"):
+    with pytest.raises(DataError, match="which holds embedding 'e4'; download it"):
         item_table(data, Items(embedding="e4"))
     with pytest.raises(UsageError, match="no item-embedding file"):
         item_table(data, Items(embedding="file", file=str(tmp_path / "absent.parquet")))

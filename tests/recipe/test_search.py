@@ -65,7 +65,7 @@ def test_a_search_makes_no_other_run() -> None:
         ("folds.count", {"int": [2, 3]}, "all trials share their folds"),
         ("seeds", {"choice": [[0], [1]]}, "finalists get new ones"),
         ("training.holdout", {"float": [0.1, 0.2]}, "compared on the users"),
-        ("model.name", {"choice": ["din", "qin"]}, "tune each of them apart"),
+        ("model.name", {"choice": ["din", "qin"]}, "tune each model separately"),
     ],
 )
 def test_a_faulty_entry_is_refused_in_one_line(key: str, values: Any, told: str) -> None:

@@ -9,11 +9,11 @@ from mmctr_kit.runs.fold_folder import FoldFolder
 
 def test_a_fold_keeps_its_state_until_it_is_finished(tmp_path: Path) -> None:
     fold = FoldFolder(tmp_path / "folds" / "0-1")
-    assert fold.left_off() == ([], None, {})
+    assert fold.saved_state() == ([], None, {})
     assert not fold.finished
     state = {"w": np.array([0.1, 0.2], np.float32), "epochs_done": np.array(1)}
     fold.save_epoch([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}], state, {"train": 7.5})
-    lines, stored, seconds = fold.left_off()
+    lines, stored, seconds = fold.saved_state()
     # The second epoch's line was written, its state was not: it is to be done again.
     assert lines == [{"epoch": 1, "loss": 0.5}]
     assert seconds == {"train": 7.5}
@@ -23,7 +23,7 @@ def test_a_fold_keeps_its_state_until_it_is_finished(tmp_path: Path) -> None:
     logits = {n: np.random.default_rng(0).normal(size=4) for n in ("oof", "valid", "test")}
     fold.finish({"w": np.ones(3)}, logits, {"train": 1.25})
     assert fold.finished
-    assert fold.left_off() == ([], None, {})
+    assert fold.saved_state() == ([], None, {})
     assert {n: a.tobytes() for n, a in fold.logits().items()} == {
         n: a.tobytes() for n, a in logits.items()
     }
@@ -38,15 +38,15 @@ def test_a_state_left_by_a_kill_after_the_logits_is_removed(tmp_path: Path) -> N
     fold.finish({"w": np.ones(1)}, {"oof": np.ones(1)}, {})
     fold.save_epoch([], {"w": np.ones(1), "epochs_done": np.array(0)}, {})
     fold.logits()
-    assert fold.left_off() == ([], None, {})
+    assert fold.saved_state() == ([], None, {})
 
 
 def test_half_a_file_that_a_kill_left_goes_when_the_fold_goes_on(tmp_path: Path) -> None:
     folder = FoldFolder(tmp_path / "0-0")
-    assert folder.left_off() == ([], None, {})
+    assert folder.saved_state() == ([], None, {})
     folder.save_epoch([{"epoch": 1}], {"epochs_done": np.array(1)}, {"train": 1.0})
     (folder.path / ".tmpX4f9").write_bytes(b"half a state")
-    lines, state, seconds = folder.left_off()
+    lines, state, seconds = folder.saved_state()
     assert (lines, seconds) == ([{"epoch": 1}], {"train": 1.0})
     assert state is not None
     assert not list(folder.path.glob(".*"))

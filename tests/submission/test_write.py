@@ -136,7 +136,7 @@ def test_a_path_that_cannot_be_a_submission_is_wrong_usage(tmp_path: Path) -> No
     with pytest.raises(UsageError, match=r"\.zip"):
         write_submission(tmp_path / "s.csv", IDS, {Task.TASK1: LOGITS})
     (tmp_path / "folder.zip").mkdir()
-    with pytest.raises(UsageError, match="exists"):
+    with pytest.raises(UsageError, match="is a folder"):
         write_submission(tmp_path / "folder.zip", IDS, {Task.TASK1: LOGITS}, overwrite=True)
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot write"):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch._dynamo  # notes is_compiling, so it must come before the tests replace that
 from torch import Tensor
 
 from mmctr_kit.data.dataset import ChallengeData

@@ -13,12 +13,12 @@ from mmctr_kit.tuning import workers
 from mmctr_kit.tuning.folder import StudyFolder
 from mmctr_kit.tuning.study import StudyPlan, begin_study
 from mmctr_kit.tuning.worker import Budget, Event, Listener, TrialProgress, WorkerDied
-from mmctr_kit.tuning.workers import search_parallel
+from mmctr_kit.tuning.workers import run_workers
 
 
 def search(plan: StudyPlan, folder: StudyFolder, listen: Listener) -> None:
-    told = (plan.recipe, plan.search, plan.data, plan.resources)
-    search_parallel(folder, *told, Budget(2, None), listen)
+    config = plan.resources.worker(0, plan.recipe, plan.data)
+    run_workers(folder, [config], plan.search, Budget(2, None), listen)
 
 
 def test_workers_killed_again_and_again_end_the_command(

@@ -35,26 +35,10 @@ _FIX = "fix the FAIL above first, then check again"
 
 
 def check_data(folder: Path) -> list[Finding]:
-    """Check a data folder: files, columns, ids, embeddings, rows, users and leaks.
+    """Every check of :data:`CHECKS` on ``folder``, in its order: one PASS, or all that is wrong.
 
-    Reads every file through, in batches.
-
-    Parameters
-    ----------
-    folder
-        The folder that contains ``MicroLens_1M_x1/``.
-
-    Returns
-    -------
-    list of Finding
-        At least one finding for each check of :data:`CHECKS`, in its order: one PASS, or one
-        finding for each thing that is wrong.
-
-    Raises
-    ------
-    UsageError
-        If there is no such folder, or the data lie in the folder above or below it. Nothing is
-        raised for what the folder holds.
+    Reads every file through, in batches. Raises UsageError if there is no such folder, or the data
+    are in the folder above or below it, and nothing for what the folder holds.
     """
     if not folder.is_dir():
         raise UsageError(f"no data folder at '{folder}'; expected the folder of the download")

@@ -33,7 +33,7 @@ _LOOK = "a history's most recent item comes last: find out which of the two is i
 
 @dataclass(frozen=True)
 class _Compared:
-    """What a split's compared users show. ``capped`` (n,): the history is as long as any of the
+    """Results for a split's compared users. ``capped`` (n,): the history is as long as any of the
     split, so it may have been cut."""
 
     directions: Directions
@@ -55,7 +55,7 @@ class _Compared:
 
     @property
     def preceded(self) -> int:
-        """The same, if the sequence is longer at its start."""
+        """Users with such a history whose sequence is longer at its start."""
         d = self.directions
         return int((d.reversed & ~self.capped & (d.before > 0) & (d.after == 0)).sum())
 

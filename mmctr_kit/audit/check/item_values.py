@@ -114,7 +114,7 @@ def _last(name: str, ids: Ids, items: Mapping[str, ItemFile]) -> int:
 
 
 def _missing(ids: Ids, last: int) -> Ids:
-    """Those of 1..last, ascending, that are not among the ids."""
+    """The ids of 1..last, ascending, that are missing."""
     present = np.zeros(last + 1, np.bool_)
     present[ids[(ids > PAD) & (ids <= last)]] = True
     return np.flatnonzero(~present[1:]) + 1

@@ -147,24 +147,10 @@ Progress = Callable[[str], None]
 
 
 def profile_data(folder: Path, progress: Progress | None = None) -> list[TestResult]:
-    """Measure what could leak labels or distinguish the splits, and test it.
+    """Every probe on a data folder, in the order of :data:`PROBES`.
 
-    Parameters
-    ----------
-    folder
-        The folder that contains ``MicroLens_1M_x1/``.
-    progress
-        Called with the name of each probe before it runs.
-
-    Returns
-    -------
-    list of TestResult
-        One for each measurement, in the order of :data:`PROBES`.
-
-    Raises
-    ------
-    UsageError, DataError
-        As loading does; DataError also if the rows are too few or have one label only.
+    ``progress`` is called with the name of each probe before it runs. Raises UsageError and
+    DataError as loading does; DataError also if rows are too few or have one label only.
     """
     return _measure(load(folder), ALL, progress)
 

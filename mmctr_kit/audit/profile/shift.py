@@ -63,14 +63,14 @@ def _adversarial(context: ProfileContext, a: Split, b: Split) -> Measurement:
         return not_measured("split-shift", name, "too few users")
     scores, models = crossfit_scores(x, side_of, folds)
     value = mean_fold_auc(side_of, scores, folds, user)
-    columns_lost = important_columns(models, x, side_of, folds, names)
+    important = important_columns(models, x, side_of, folds, names)
     return auc_measurement(
         "split-shift",
         name,
         value,
         SHIFT_TOLERANCE,
         f"trees distinguish them with AUC {value}, most by "
-        + ", ".join(f"{column} ({loss:+.3f})" for column, loss in columns_lost),
+        + ", ".join(f"{column} ({loss:+.3f})" for column, loss in important),
         above=True,
     )
 

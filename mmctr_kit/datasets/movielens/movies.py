@@ -143,7 +143,7 @@ def _movie(title: str, year: str, genres: Sequence[str]) -> Movie:
 
 @dataclass(frozen=True)
 class ItemContent:
-    """What the item files hold of items 1..n, in the order of their ids.
+    """Content of the item files for items 1..n, in the order of their ids.
 
     ``titles`` (n,) with the year as MovieLens writes it, "" if unknown; ``tags`` n rows of tag ids
     from 1, ascending; ``text`` (n, d <= 128) float32 of unit length, zero if the item has

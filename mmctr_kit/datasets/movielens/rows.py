@@ -52,7 +52,7 @@ class Options:
 
 @dataclass(frozen=True)
 class UserRows:
-    """What becomes of one user.
+    """The history and the rows of one user.
 
     ``history`` (<= 64,) int64 item ids, the most recent last; ``items`` and ``labels`` (rows,)
     int64, in no order that means anything; ``used`` (<= rows,) int64 positions of the ratings

@@ -48,7 +48,7 @@ class SplitTruth:
 
 @dataclass(frozen=True)
 class Truth:
-    """What ``truth/oracle.json`` holds."""
+    """The content of ``truth/oracle.json``."""
 
     preset: str
     seed: int
@@ -56,74 +56,57 @@ class Truth:
 
 
 def generate(out: Path, preset: Preset, seed: int, progress: Progress | None = None) -> Truth:
-    """Generate a data set with a known best AUC.
+    """Writes ``out/data`` (the challenge's files, no images) and ``out/truth``.
 
-    Writes ``out/data`` (the challenge's files, no images) and ``out/truth``:
-    ``test_labels.parquet`` (ID, label), ``oracle.parquet`` (split, user_id, item_id, occurrence,
-    ID, log_odds and group_log_odds; ID is null except in test) and ``oracle.json``. The same preset
-    and seed give the same files on any number of cores.
+    ``truth`` holds ``test_labels.parquet`` (ID, label), ``oracle.parquet`` (split, user_id,
+    item_id, occurrence, ID (null except in test), log_odds and group_log_odds float64) and
+    ``oracle.json``. The same for the same preset and seed, on any number of cores. ``progress`` is
+    called with a stage's name, the steps done and their total.
 
-    Parameters
-    ----------
-    out
-        A folder that does not exist or is empty.
-    preset
-        Sizes and model constants; see :func:`find_preset`.
-    seed
-        0 or more.
-    progress
-        Called with a stage's name, the steps done and their total.
-
-    Returns
-    -------
-    Truth
-        The best possible AUC of each split.
-
-    Raises
-    ------
-    UsageError
-        If ``out`` holds anything, or ``seed`` is negative.
+    Raises UsageError if ``out`` holds anything, or ``seed`` is negative.
     """
     if seed < 0:
         raise UsageError(f"the seed is {seed}; expected 0 or more")
-    tell = progress if progress is not None else _silent
+    report = progress if progress is not None else _silent
     with new_folder(out) as folder, threadpool_limits(limits=1, user_api="blas"):
-        truth = _generate(folder, preset, seed, tell)
+        truth = _generate(folder, preset, seed, report)
         text = json.dumps(asdict(truth), indent=2, sort_keys=True)
         (folder / "truth" / "oracle.json").write_text(text + "\n", encoding="utf-8")
     return truth
 
 
-def _generate(folder: Path, preset: Preset, seed: int, tell: Progress) -> Truth:
+def _generate(folder: Path, preset: Preset, seed: int, report: Progress) -> Truth:
     data, truth = folder / "data", folder / "truth"
     for path in (*((data / f.path).parent for f in FILES.values()), truth):
         path.mkdir(parents=True, exist_ok=True)
     streams = np.random.SeedSequence(seed).spawn(3 + len(SPLITS))
     workers = os.cpu_count() or 1
-    tell("items", 0, 1)
+    report("items", 0, 1)
     world = build_world(preset, np.random.default_rng(streams[0]))
     content = make_content(world, np.random.default_rng(streams[1]), workers)
     write_items(data, content)
-    tell("items", 1, 1)
-    users = _all_users(world, streams[3:], workers, tell)
+    report("items", 1, 1)
+    users = _all_users(world, streams[3:], workers, report)
     splits = _file_order(users, np.random.default_rng(streams[2]))
     total = _row_count(preset)
-    write_rows(data, truth, splits, world.item_id, content, lambda done: tell("files", done, total))
+    write_rows(
+        data, truth, splits, world.item_id, content, lambda done: report("files", done, total)
+    )
     write_sequences(data, splits, world.item_id)
     scores = {s: _split_truth(world, u, s == "test") for s, u in users.items()}
     return Truth(preset.name, seed, scores)
 
 
 def _all_users(
-    world: World, streams: list[np.random.SeedSequence], workers: int, tell: Progress
+    world: World, streams: list[np.random.SeedSequence], workers: int, report: Progress
 ) -> dict[Split, Users]:
     total = _row_count(world.preset)
     done = 0
     users: dict[Split, Users] = {}
     for split, stream in zip(SPLITS, streams, strict=True):
-        report = partial(_report_from, tell, done, total)
+        report_users = partial(_report_users, report, done, total)
         rows = world.preset.rows(split)
-        users[split] = draw_users(world, rows, split == "test", stream, workers, report)
+        users[split] = draw_users(world, rows, split == "test", stream, workers, report_users)
         done += rows
     return users
 
@@ -150,8 +133,8 @@ def _row_count(preset: Preset) -> int:
     return sum(preset.rows(s) for s in SPLITS)
 
 
-def _report_from(tell: Progress, start: int, total: int, done: int) -> None:
-    tell("users", start + done, total)
+def _report_users(report: Progress, start: int, total: int, done: int) -> None:
+    report("users", start + done, total)
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:

@@ -85,7 +85,7 @@ class Preferences:
         return self._draw(users, self._target_steps, rng)
 
     def draw_past(self, users: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """The same over the warm items only."""
+        """(draws,) int64 slots of warm items only, one from p for each entry of ``users``."""
         return self._draw(users, self._history_steps, rng)
 
     def draw_negatives(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ MIN_ITEMS = 20
 
 @dataclass(frozen=True)
 class Preset:
-    """What a generated data set is: its sizes, then the constants of its generative model.
+    """The sizes of a generated data set, then the constants of its generative model.
 
     ``name``               as on the command line
     ``n_items``            catalogue, ids 1..n_items

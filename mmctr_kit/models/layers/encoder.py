@@ -1,4 +1,4 @@
-"""The item encoder that every model shares: id, tags and multimodal vector to one item vector.
+"""The item encoder that all models share: it makes one vector of id, tags and multimodal vector.
 
 Shapes: N items, K encoded ids, D the width of an item vector.
 """
@@ -17,11 +17,10 @@ from mmctr_kit.models.option_types import FusionKind
 
 @dataclass(frozen=True)
 class Modalities:
-    """What the columns of the item table are, and how they are fused.
+    """The modalities in the item table's columns, and how they are fused.
 
-    ``widths`` of the modalities side by side add up to the table's; ``present`` (N + 1, M) bool,
-    1 = the item has the modality. ``kind``, ``heads`` and ``dropout`` are
-    :class:`~mmctr_kit.models.layers.fusion.ModalityFusion`'s.
+    ``widths`` add up to the table's; ``present`` (N + 1, M) bool, 1 = the item has the modality.
+    ``kind``, ``heads`` and ``dropout`` are arguments of ModalityFusion.
     """
 
     widths: tuple[int, ...]
@@ -34,11 +33,11 @@ class Modalities:
 class ItemEncoder(nn.Module):
     """Item vector: id embedding, mean of the tag embeddings, projected multimodal vector.
 
-    ``item_tags`` (N + 1, tags) int, 0 = no tag; ``item_emb`` (N + 1, d) float32, d may be 0: then
-    there is no multimodal part. Row 0 is the padding item. ``modalities`` says how its columns are
-    fused; without, they are one vector, projected as the official baseline does. ``use_item_id``
-    and ``use_tags`` leave out the first and the second part, tables and all. ``widths`` are those
-    of the parts, ``width`` = D.
+    ``item_tags`` (N + 1, tags) int, 0 = no tag; ``item_emb`` (N + 1, d) float32, projected to
+    ``emb_dim``, None for d; with d = 0 there is no multimodal part. Row 0 is the padding item.
+    Without ``modalities`` the columns are one vector, as in the official baseline. ``use_item_id``
+    and ``use_tags`` leave out the first and the second part, tables and all. ``widths`` are the
+    widths of the parts, ``width`` = D.
     """
 
     tags: Tensor
@@ -51,7 +50,7 @@ class ItemEncoder(nn.Module):
         item_emb: Tensor,
         n_tags: int,
         dim: int,
-        emb_dim: int,
+        emb_dim: int | None,
         *,
         use_item_id: bool = True,
         use_tags: bool = True,
@@ -63,6 +62,7 @@ class ItemEncoder(nn.Module):
         self.item_id = embedding(len(item_tags), dim) if use_item_id else None
         self.item_tags = embedding(n_tags, dim) if use_tags else None
         d = item_emb.shape[1]
+        emb_dim = d if emb_dim is None else emb_dim
         if modalities is None:
             whole = torch.ones(len(item_emb), 1, dtype=torch.bool, device=item_emb.device)
             modalities = Modalities((d,), whole, "concat", 1, 0.0)
@@ -80,7 +80,7 @@ class ItemEncoder(nn.Module):
         self.width = sum(self.widths)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(n,) item ids -> (n, D), in what products of them are computed in."""
+        """(n,) item ids -> (n, D), in the type in which products of them are computed."""
         parts = []
         if self.item_id is not None:
             parts.append(self.item_id(ids))
@@ -91,11 +91,11 @@ class ItemEncoder(nn.Module):
         return concat(parts)
 
     def lookup(self, history: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """(B, D) vectors of the (B,) targets, and those of the (P,) history items, as a table (K,
-        D) and each position's row of it (P,), None where position p has row p.
+        """The vectors (B, D) of the targets, a table (K, D), and the row of the table (P,) of each
+        history position, None if position p has row p.
 
-        On a CPU each distinct item is encoded once. Elsewhere, and where a step is compiled, K must
-        not depend on the ids: it is the catalogue, or each id by itself where there are fewer.
+        On a CPU each distinct item is encoded once. On a GPU or compiled, K must not depend on the
+        ids: the table is the catalogue, or has one row for each id if these are fewer.
         """
         ids = torch.cat([history, target])
         n = len(history)
@@ -115,15 +115,15 @@ class ItemEncoder(nn.Module):
 
 
 def _mean_of_real(tags: Tensor, table: Tensor) -> Tensor:
-    """(n, tags) tag ids, 0 = none -> (n, dim) mean of the rows of ``table``; zeros if no tag."""
+    """(n, tags) tag ids, 0 = none -> (n, dim) mean of the tags' rows; zeros without tags."""
     real = (tags != 0).to(table.dtype)
     count = real.sum(1, keepdim=True) + 1e-12
     if tags.device.type == "cpu" and not torch.compiler.is_compiling():
         row, column = (tags != 0).nonzero(as_tuple=True)
         offsets = F.pad((tags != 0).sum(1).cumsum(0), (1, 0))
         return weighted_rows(None, table, tags[row, column].long(), row, offsets) / count
-    # Compiled, a gather's gradient is added atomically: where the padding of all items fell on row
-    # 0 they would queue for it, so the zeros go to rows all over the table.
+    # Compiled, a gather's gradient is added atomically. If all padding were row 0, these additions
+    # would wait for each other, so the zeros go to rows all over the table.
     spread = torch.arange(tags.numel(), device=tags.device).view(tags.shape) % len(table)
     rows = F.embedding(torch.where(tags != 0, tags, spread), table)
     return (rows * real[..., None]).sum(1) / count

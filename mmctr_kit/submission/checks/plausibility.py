@@ -42,7 +42,7 @@ Ranks = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TestRows:
-    """What is known of the test set, in ID order.
+    """The known facts about the test set, in ID order.
 
     ``item_id`` (n_rows,) int64; ``popularity`` (n_rows,) float, how often each row's item was
     seen in training; ``rate`` (n_rows,) float, the mean label of its item there; None if not
@@ -268,7 +268,7 @@ def _aligned(evidence: str) -> str:
 
 
 def _reversed(ranks: Ranks, test: TestRows, usable: Sequence[Ranks]) -> tuple[str, str] | None:
-    """What is wrong and what to do, if items liked more score lower; unless runs do so too."""
+    """Fault and remedy if items liked more score lower, unless existing runs do so too."""
     rate = test.rate_ranks
     if rate is None or not rank_z(ranks, rate) < REVERSED_Z:
         return None
@@ -281,7 +281,7 @@ def _reversed(ranks: Ranks, test: TestRows, usable: Sequence[Ranks]) -> tuple[st
 
 
 def _broken(ranks: Ranks, test: TestRows, usable: Sequence[Ranks]) -> tuple[str, str] | None:
-    """What is wrong and what to do, if a part of the rows has lost its relation to popularity."""
+    """Fault and remedy if a part of the rows has lost its relation to popularity."""
     popularity = test.popularity_ranks
     if popularity is None or float(ranks @ popularity) <= 0:
         return None

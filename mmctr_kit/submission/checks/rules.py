@@ -59,7 +59,7 @@ _TODO_2 = f"submit it as Task1&2, or set items.embedding to {', '.join(GIVEN_EMB
 
 
 def run_findings(run: Run, root: Path, task: Task) -> list[Finding]:
-    """What the rules of ``task`` say of a run and, for a blend, of every run behind it.
+    """Checks a run and, for a blend, every run behind it against the rules of ``task``.
 
     A run that a blend is made of is looked up by name next to the blend, then under ``root``. A run
     that cannot be checked (it is gone, or its predictions were imported) is a WARN.
