@@ -1,1 +1,1 @@
-"""What is known of items: modalities and their fusion into one item table."""
+"""Item features: the item table, item-item similarities, and examples from histories."""

@@ -22,12 +22,12 @@ def require_export(path: Path, overwrite: bool) -> None:
 def export_items(
     data: ChallengeData, table: NDArray[np.float32], path: Path, overwrite: bool = False
 ) -> list[str]:
-    """Write ``table`` (n_items + 1, d) as item_id, item_tags and item_emb_d128, whole or not.
+    """Write ``table`` (n_items + 1, d) as the columns item_id, item_tags and item_emb_d128.
 
     item_id is 0..n_items int64, item_tags the loaded tags int64 padded on the left to 5 values or
-    more, item_emb_d128 the table as float64 under the challenge's name whatever d is. The same
-    input gives the same bytes. Returns warnings, one line each. Raises UsageError where the table
-    has no column or a padding row that is not zero, or ``path`` cannot be written.
+    more, item_emb_d128 the table as float64, under the challenge's name whatever d is. The same
+    input gives the same bytes. Returns warnings, one line each. Raises UsageError if the table has
+    no column or a padding row that is not zero, or if ``path`` cannot be written.
     """
     require_export(path, overwrite)
     dims = table.shape[1]

@@ -1,4 +1,4 @@
-"""What a recipe's models know of items, derived once from the recipe and the data."""
+"""Item features of a recipe, derived once from the recipe and the data."""
 
 from dataclasses import dataclass
 
@@ -20,13 +20,13 @@ Levels = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 @dataclass(frozen=True, eq=False)
 class ItemFeatures:
-    """The item table of a recipe and all else that its models are given of items.
+    """The item table of a recipe, and everything else that its models read about items.
 
     ``table`` (n_items + 1, d) float32 holds the item vectors, its padding row zero. Its columns
-    are M modalities of ``widths`` (M,), left to right; ``present`` (n_items + 1, M) bool tells
+    are M modalities of ``widths`` (M,), left to right; ``present`` (n_items + 1, M) bool says
     which of them an item has. ``missing`` names the modalities that the recipe asks for and the
-    folder lacks. ``levels`` are the items' likes and views levels. ``fingerprints`` (sha256) are
-    of all that the models see of the data beside row keys and labels.
+    folder lacks. ``levels`` are the items' likes and views levels. ``fingerprints`` (sha256) cover
+    all that the models read of the data, except row keys and labels.
     """
 
     table: NDArray[np.float32]

@@ -23,10 +23,9 @@ from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.auc import auc
 from mmctr_kit.models.gbdt import GBDT, Trees
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.training.data.batches import mix
 from mmctr_kit.training.gbdt.crossfit import LabelOptions
 from mmctr_kit.training.gbdt.matrix import Features, Items
-from mmctr_kit.training.learner import Cost, Epoch, State
+from mmctr_kit.training.learner import Cost, Epoch, State, derive_seed
 
 _GROUP_SEED = 0x6BD7
 """Keys the users' groups: unrelated to their folds, the same for every seed of a recipe."""
@@ -92,7 +91,7 @@ class BoostedLearner:
         for epoch in range(len(texts), options.epochs):
             began = time.perf_counter()
             text = self.model.chunk(
-                dataset, scores, options.learning_rate, mix(seed, 4, epoch), threads
+                dataset, scores, options.learning_rate, derive_seed(seed, 4, epoch), threads
             )
             texts.append(text)
             trees = Trees(text)
@@ -121,7 +120,7 @@ class BoostedLearner:
 
     def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         if self._fitted is None or self._features is None:
-            raise ValueError("nothing was fitted or loaded yet")
+            raise ValueError("no model was fitted or loaded yet")
         matrix = self._features.matrix(self._examples(split, index))
         total = np.full(len(matrix), self._fitted.base)
         for trees in self._trees:
@@ -134,7 +133,7 @@ class BoostedLearner:
 
     def weights(self) -> State:
         if self._fitted is None:
-            raise ValueError("nothing was fitted or loaded yet")
+            raise ValueError("no model was fitted or loaded yet")
         trained = np.zeros(len(self.data.train), np.bool_)
         trained[self._rows] = True
         return {
@@ -199,7 +198,9 @@ class BoostedLearner:
             return examples
         most = self.recipe.training.max_history
         levels = self.items.levels
-        extra = next_item_examples(self.data, train, augmentation, most, levels, mix(seed, 3))
+        extra = next_item_examples(
+            self.data, train, augmentation, most, levels, derive_seed(seed, 3)
+        )
         return examples.join(extra)
 
     def _examples(self, split: Split, index: NDArray[np.int64] | None) -> Examples:

@@ -13,7 +13,7 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.items.similarity.contexts import contexts
 from mmctr_kit.training.gbdt.crossfit import Groups, LabelOptions, Rates, others, shrunk
-from tests.items.test_contexts import ITEMS
+from tests.items.similarity.test_contexts import ITEMS
 from tests.training.gbdt.worlds import (
     OPTIONS,
     Row,

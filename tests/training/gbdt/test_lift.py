@@ -17,7 +17,7 @@ from mmctr_kit.training.gbdt.crossfit import Groups, Rates
 from mmctr_kit.training.gbdt.lift import ItemLifts, TagLifts, lift_features, logit
 from mmctr_kit.training.gbdt.packed import Packed
 from mmctr_kit.training.gbdt.target import Tags
-from tests.items.test_contexts import ITEMS
+from tests.items.similarity.test_contexts import ITEMS
 from tests.training.gbdt.loops import (
     Fold,
     assert_columns,

@@ -18,7 +18,7 @@ from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.recipe.blocks import SIGNAL_KINDS
 from mmctr_kit.training.gbdt.feature_names import KIND, PART, feature_meanings
 from mmctr_kit.training.gbdt.matrix import Features, Items
-from tests.items.test_contexts import ITEMS
+from tests.items.similarity.test_contexts import ITEMS
 from tests.training.gbdt.loops import FeatureValues, all_loops, assert_columns, make_fold
 from tests.training.gbdt.test_statistics import COUNTS
 from tests.training.gbdt.worlds import (

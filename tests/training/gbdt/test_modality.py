@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.training.gbdt.modality import Part, modality_features, part_names, table_parts
 from mmctr_kit.training.gbdt.packed import Columns, Packed
-from tests.items.test_contexts import ITEMS
+from tests.items.similarity.test_contexts import ITEMS
 from tests.training.gbdt.loops import assert_columns, make_fold, part_loops
 from tests.training.gbdt.worlds import (
     OPTIONS,

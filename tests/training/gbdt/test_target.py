@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from mmctr_kit.training.gbdt.packed import Packed
 from mmctr_kit.training.gbdt.target import Tags, level, target_features
-from tests.items.test_contexts import ITEMS
+from tests.items.similarity.test_contexts import ITEMS
 from tests.training.gbdt.loops import assert_columns, target_loops
 from tests.training.gbdt.worlds import TAGS, World, examples_of, in_memory, worlds
 
