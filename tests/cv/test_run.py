@@ -82,11 +82,11 @@ def test_oof_covers_every_train_row_once_by_the_model_that_did_not_see_its_user(
     assert len(np.unique(keys, axis=1).T) == len(tiny.train)
     for fold in range(2):
         seen = fold_rows(recipe(), tiny, fold)
-        own = set(tiny.train.user_id[seen.own])
-        assert own.isdisjoint(tiny.train.user_id[seen.train])
-        assert own.isdisjoint(tiny.train.user_id[seen.holdout])
+        predicted = set(tiny.train.user_id[seen.predicted])
+        assert predicted.isdisjoint(tiny.train.user_id[seen.train])
+        assert predicted.isdisjoint(tiny.train.user_id[seen.holdout])
         assert set(tiny.train.user_id[seen.train]).isdisjoint(tiny.train.user_id[seen.holdout])
-        assert (oof.fold[seen.own] == fold).all()
+        assert (oof.fold[seen.predicted] == fold).all()
 
 
 def test_a_run_folder_holds_what_the_design_says(finished: Run) -> None:

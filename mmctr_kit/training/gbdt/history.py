@@ -1,4 +1,4 @@
-"""The history by itself and against the target: length, repeats, levels, tags. No labels."""
+"""Features of the history, alone and against the target: length, repeats, levels and tags."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from mmctr_kit.training.gbdt.target import Tags, level
 
 
 def length_features(packed: Packed) -> Columns:
-    """How long the history is, how often it repeats itself, and where the target stands in it."""
+    """The history's length and repeats, and the target's position in it."""
     target = packed.target[packed.row]
     pairs = np.unique(packed.row * (packed.item.max(initial=0) + 1) + packed.item)
     owner = pairs // (packed.item.max(initial=0) + 1)
@@ -26,7 +26,7 @@ def length_features(packed: Packed) -> Columns:
 
 def level_features(packed: Packed, levels: Levels) -> Columns:
     """The levels of the history's items, and how the target's differ from them."""
-    found: Columns = {}
+    columns: Columns = {}
     examples = packed.examples
     for name, of_item, of_target in (
         ("likes", levels[0], examples.likes_level),
@@ -35,14 +35,14 @@ def level_features(packed: Packed, levels: Levels) -> Columns:
         target, history = level(of_target), level(of_item[packed.item])
         mean = packed.mean(history)
         variance = packed.mean(history * history) - mean * mean
-        found |= {
+        columns |= {
             f"history_{name}_mean": mean,
             f"history_{name}_last": packed.last(history),
             f"history_{name}_spread": np.sqrt(np.maximum(variance, 0)),
             f"{name}_over_history": target - mean,
             f"{name}_matches": packed.share(history == target[packed.row]),
         }
-    return found
+    return columns
 
 
 def tag_features(packed: Packed, tags: Tags) -> Columns:

@@ -1,8 +1,7 @@
-"""The learner of the boosted model: features of a fold, then trees in chunks.
+"""The learner of the boosted model: compute a fold's features, then grow trees in chunks.
 
-An epoch is a chunk of trees. Every chunk begins from the sum of what the chunks before it predict,
-and draws from a seed of its own, so that a fit resumed after any of them ends where an
-uninterrupted one would.
+An epoch is a chunk of trees. A chunk starts from the summed predictions of the chunks before it and
+has its own seed, so a fit resumed after any chunk ends exactly where an uninterrupted one would.
 """
 
 import time
@@ -18,24 +17,25 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.data.hashing import digest
+from mmctr_kit.errors import DataError
 from mmctr_kit.items.augment import next_item_examples
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.auc import auc
 from mmctr_kit.models.gbdt import GBDT, Trees
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.gbdt.crossfit import LabelOptions
-from mmctr_kit.training.gbdt.matrix import Features, Items
+from mmctr_kit.training.gbdt.matrix import FeatureInputs, Features
 from mmctr_kit.training.learner import Cost, Epoch, State, derive_seed
 
 _GROUP_SEED = 0x6BD7
-"""Keys the users' groups: unrelated to their folds, the same for every seed of a recipe."""
+"""Seed of the users' groups: unrelated to the folds, and the same for every seed of a recipe."""
 
 _TIMED_ROWS = 20_000
 
 
 @dataclass(frozen=True)
 class _Fitted:
-    """``base`` is the logit before the first tree, ``texts`` the chunks of trees."""
+    """A fitted model: the logit before the first tree, and the chunks of trees."""
 
     base: float
     texts: tuple[bytes, ...]
@@ -52,20 +52,20 @@ class BoostedLearner:
         device: str = "cpu",
         cache: object = None,
     ) -> None:
-        del device, cache  # trees grow on the CPU, and keep the features of their last fold
+        del device, cache  # trees grow on the CPU, and the last fold's features stay in the learner
         self.recipe = recipe
         self.data = data
         self.model = GBDT(**recipe.model_arguments)
-        self.items = Items(recipe, data, items)
+        self.inputs = FeatureInputs(recipe, data, items)
         self._rows: NDArray[np.int64] = np.zeros(0, np.int64)
-        self._seen = ""
+        self._key = ""
         self._features: Features | None = None
         self._fitted: _Fitted | None = None
         self._trees: list[Trees] = []
 
     @staticmethod
     def check(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:
-        """Every option of a boosted model goes with every other."""
+        """Do nothing, since no options of a boosted model clash."""
 
     def fit(
         self,
@@ -75,17 +75,25 @@ class BoostedLearner:
         resume: State | None = None,
     ) -> Iterator[Epoch]:
         options = self.recipe.training
-        features = self._see(train)
+        features = self._prepare_fold(train)
         examples = self._training_examples(train, seed)
         assert examples.label is not None
-        matrix, held = features.matrix(examples), features.matrix(self._examples("train", holdout))
-        label, held_label = examples.label, self.data.train.labels()[holdout]
+        matrix = features.matrix(examples)
+        holdout_matrix = features.matrix(self._examples("train", holdout))
+        label, holdout_label = examples.label, self.data.train.labels()[holdout]
         rate = float(label.mean())
+        if rate in (0, 1):
+            raise DataError(
+                f"all {len(label):,} training rows have label {rate:.0f}; expected 0 and 1 (see "
+                "'mmctr-kit data check')"
+            )
         base = float(np.log(rate / (1 - rate)))
         texts: list[bytes] = [] if resume is None else _texts(resume)
-        best_auc, best = (-1.0, 0) if resume is None else _best(resume)
+        best_auc, best = -1.0, 0
+        if resume is not None:
+            best_auc, best = float(resume["best_auc"]), int(resume["best"])
         scores = self._total(base, texts, matrix)
-        held_scores = self._total(base, texts, held)
+        holdout_scores = self._total(base, texts, holdout_matrix)
         dataset = self.model.dataset(matrix, label)
         threads = torch.get_num_threads()
         for epoch in range(len(texts), options.epochs):
@@ -97,19 +105,24 @@ class BoostedLearner:
             trees = Trees(text)
             scores += trees.predict(matrix, threads)
             grown = time.perf_counter()
-            held_scores += trees.predict(held, threads)
-            score = auc(held_label, held_scores)
+            holdout_scores += trees.predict(holdout_matrix, threads)
+            score = auc(holdout_label, holdout_scores)
             ended = time.perf_counter()
             better = score > best_auc or options.snapshot == "last"
             best_auc, best = (score, epoch + 1) if better else (best_auc, best)
-            state = _state(texts, best_auc, best)
+            state = {
+                **_chunks(texts),
+                "epochs_done": np.array(epoch + 1),
+                "best_auc": np.array(best_auc),
+                "best": np.array(best),
+            }
             yield Epoch(
                 epoch=epoch + 1,
                 epochs=options.epochs,
                 steps=self.model.rounds,
                 train_loss=_logloss(label, scores),
                 holdout_auc=score,
-                holdout_logloss=_logloss(held_label, held_scores),
+                holdout_logloss=_logloss(holdout_label, holdout_scores),
                 best=better,
                 seconds=ended - began,
                 compile_seconds=0.0,
@@ -129,7 +142,7 @@ class BoostedLearner:
 
     @property
     def data_on(self) -> Literal["device"]:
-        return "device"  # which is the CPU
+        return "device"  # the CPU is the device
 
     def weights(self) -> State:
         if self._fitted is None:
@@ -144,19 +157,22 @@ class BoostedLearner:
 
     def load(self, weights: State) -> None:
         trained = np.unpackbits(weights["trained_rows"], count=len(self.data.train))
-        self._see(np.flatnonzero(trained))
+        self._prepare_fold(np.flatnonzero(trained))
         self._become(_Fitted(float(weights["base"]), tuple(_texts(weights))))
 
     def cost(self, train_rows: int) -> Cost:
-        """A step is a chunk, a batch all rows. The trees are timed on part of the rows and scaled,
-        so are the features, which are made once and counted with the first chunk's share."""
+        """Measure a fit, with a chunk as the step and all rows as the batch.
+
+        Trees and features are timed on part of the rows and scaled; features count evenly in all
+        chunks.
+        """
         data, options = self.data, self.recipe.training
-        timed = copy(self)  # so that a model that was fitted or loaded stays what it is
+        timed = copy(self)  # so that the fitted model stays
         rows = np.arange(min(_TIMED_ROWS, len(data.train)))
         examples = self._examples("train", rows)
         assert examples.label is not None
         began = time.perf_counter()
-        features = timed._see(np.arange(len(data.train)))
+        features = timed._prepare_fold(np.arange(len(data.train)))
         fitted = time.perf_counter()
         matrix = features.matrix(examples)
         made = time.perf_counter()
@@ -179,16 +195,16 @@ class BoostedLearner:
             data_on="device",
         )
 
-    def _see(self, train: NDArray[np.int64]) -> Features:
-        """What these train rows tell; kept for the next seed of the same fold."""
+    def _prepare_fold(self, train: NDArray[np.int64]) -> Features:
+        """The features fitted on these train rows, cached for the next seed of the fold."""
         key = digest(train=train)
-        if key != self._seen or self._features is None:
+        if key != self._key or self._features is None:
             model = self.model
             labels = LabelOptions(
                 model.groups, model.rate_shrinkage, model.pair_shrinkage, _GROUP_SEED
             )
-            self._features = Features.fit(self.items, train, model.half_life, labels)
-            self._seen, self._rows = key, train
+            self._features = Features.fit(self.inputs, train, model.half_life, labels)
+            self._key, self._rows = key, train
         return self._features
 
     def _training_examples(self, train: NDArray[np.int64], seed: int) -> Examples:
@@ -197,20 +213,20 @@ class BoostedLearner:
         if not augmentation.per_user:
             return examples
         most = self.recipe.training.max_history
-        levels = self.items.levels
+        levels = self.inputs.levels
         extra = next_item_examples(
             self.data, train, augmentation, most, levels, derive_seed(seed, 3)
         )
         return examples.join(extra)
 
     def _examples(self, split: Split, index: NDArray[np.int64] | None) -> Examples:
-        examples = self.items.examples(split)
+        examples = self.inputs.examples(split)
         return examples if index is None else examples.take(index)
 
     def _total(
         self, base: float, texts: Sequence[bytes], matrix: NDArray[np.float32]
     ) -> NDArray[np.float64]:
-        """(rows,) logits after these chunks, added up in their order."""
+        """The logits (rows,) after these chunks, added up in their order."""
         total = np.full(len(matrix), base)
         for text in texts:
             total += Trees(text).predict(matrix, torch.get_num_threads())
@@ -228,19 +244,6 @@ def _chunks(texts: Sequence[bytes]) -> dict[str, NDArray[Any]]:
 def _texts(state: State) -> list[bytes]:
     names = sorted(name for name in state if name.startswith("trees."))
     return [np.asarray(state[name], np.uint8).tobytes() for name in names]
-
-
-def _state(texts: Sequence[bytes], best_auc: float, best: int) -> State:
-    return {
-        **_chunks(texts),
-        "epochs_done": np.array(len(texts)),
-        "best_auc": np.array(best_auc),
-        "best": np.array(best),
-    }
-
-
-def _best(state: State) -> tuple[float, int]:
-    return float(state["best_auc"]), int(state["best"])
 
 
 def _logloss(label: NDArray[np.int8], logit: NDArray[np.float64]) -> float:

@@ -1,4 +1,4 @@
-"""What the target tells by itself, without user, history or labels."""
+"""Features of the target alone, without user, history or labels."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,11 @@ from mmctr_kit.training.gbdt.packed import Columns, Packed
 
 @dataclass(frozen=True)
 class Tags:
-    """``of`` (n_items + 1, tags) int64, 0 = padding; ``number`` (n_items + 1,) of each item;
-    ``items`` (n_tags,) int64 the items with each tag, and ``rarity`` (n_tags,) float32
-    log(all items / those), 0 for the padding tag."""
+    """The items' tags: ``of`` (n_items + 1, tags) int64, 0 = padding.
+
+    ``number`` (n_items + 1,) is how many tags an item has, ``items`` (n_tags,) how many items have
+    a tag, and ``rarity`` (n_tags,) float32 log(all items / those), 0 for the padding tag.
+    """
 
     of: NDArray[np.int64]
     number: NDArray[np.int64]
@@ -43,5 +45,5 @@ def target_features(packed: Packed, tags: Tags) -> Columns:
 
 
 def level(values: NDArray[np.integer]) -> NDArray[np.float32]:
-    """The levels, NaN for the padding level."""
+    """The levels as float32, with NaN for the padding level."""
     return np.where(values == PAD, np.nan, values).astype(np.float32)

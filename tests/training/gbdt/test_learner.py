@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.errors import DataError
 from mmctr_kit.items.augment import next_item_examples
 from mmctr_kit.items.features import item_levels
 from mmctr_kit.metrics.auc import auc
@@ -288,3 +289,13 @@ def test_the_cost_can_be_asked_before_anything_is_fitted(tiny: ChallengeData) ->
     fresh.cost(2000)
     with pytest.raises(ValueError, match="no model was fitted"):
         fresh.predict("test")
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_training_rows_of_one_label_are_an_error_that_says_which(
+    tiny: ChallengeData, label: int
+) -> None:
+    train = replace(tiny.train, label=np.full_like(tiny.train.labels(), label))
+    data = replace(tiny, rows={**tiny.rows, "train": train})
+    with pytest.raises(DataError, match=rf"all 1,200 training rows have label {label};"):
+        next(learner_of(recipe_of(), data).fit(TRAIN, HOLDOUT, SEED))
