@@ -54,10 +54,7 @@ class Variant:
         return f"{self.key}: {shown(self.before)} -> {shown(self.settings[self.key])}"
 
     def apply(self, recipe: Recipe) -> Recipe:
-        """The changed recipe, in which keys that now do nothing have their defaults.
-
-        Raises UsageError if the result is no valid recipe.
-        """
+        """The changed recipe, in which keys that now do nothing have their defaults."""
         return recipe.changed(self.settings)
 
 
@@ -86,11 +83,7 @@ def shown(value: Any) -> str:
 
 
 def variants(recipe: Recipe) -> list[Variant]:
-    """Every change of one thing that has an effect on the recipe's model.
-
-    Changed are the model's switches (except batch_norm), its kinds of attention, pooling and
-    learned fusion, the item vectors, the signals and the augmentation.
-    """
+    """Every change of a switch, kind, item vector, signal or extra row that has an effect."""
     unused = recipe.unused()
     changes = list(_model_variants(recipe, unused))
     if "items.embedding" not in unused:
@@ -145,10 +138,7 @@ def plan_ablation(
 def choose_variants(
     recipe: Recipe, only: Sequence[str], skip: Sequence[str]
 ) -> tuple[Variant, ...]:
-    """The variants whose names match ``only`` and not ``skip``; needs no data.
-
-    Raises UsageError if a pattern matches no variant, or if no variant is left.
-    """
+    """The variants whose names match ``only`` and not ``skip``; UsageError if there is none."""
     changes = variants(recipe)
     names = [v.name for v in changes]
     for pattern in (*only, *skip):
@@ -174,10 +164,7 @@ def require_ablation(recipe: Recipe, folder: Path, force: bool) -> None:
 
 
 def finished_runs(ablation: Ablation, folder: Path, force: bool) -> list[str]:
-    """The names of the runs that are finished.
-
-    Raises RunError if one would be refused, or if ``folder`` is itself a run.
-    """
+    """The names of the runs that are finished; RunError if one would be refused."""
     require_ablation(ablation.base.recipe, folder, force)
     return [
         n
@@ -189,10 +176,7 @@ def finished_runs(ablation: Ablation, folder: Path, force: bool) -> list[str]:
 def run_ablation(
     ablation: Ablation, folder: Path, force: bool, listen: Listener
 ) -> dict[str, Measured]:
-    """Train every run that is not finished, then measure the costs that are not known yet.
-
-    Returns the cost of each run. Raises RunError if a run's folder holds a different run.
-    """
+    """Train every run that is not finished, then measure the unknown costs; returns all costs."""
     costs = {name: folder / "costs" / f"{name}.json" for name in ablation.runs}
     with locked(folder):
         if force:

@@ -48,10 +48,7 @@ class FitContext:
 
 @dataclass(frozen=True)
 class FoldRows:
-    """Row numbers of the train split that a fold model uses.
-
-    It is trained on ``train``, ``holdout`` chooses its snapshot, and it predicts ``predicted``.
-    """
+    """Train-split rows of a fold model: to train on, to choose its snapshot by, and to predict."""
 
     train: NDArray[np.int64]
     holdout: NDArray[np.int64]
@@ -100,10 +97,7 @@ class Clock:
 def fit_fold(
     learner: Learner, context: FitContext, job: Job, listen: Listener, loaded: float = 0.0
 ) -> None:
-    """Fit one fold model, from its last saved epoch, and write its weights and logits.
-
-    ``loaded`` is how many seconds making the learner took.
-    """
+    """Fit one fold model, from its last saved epoch, and write its weights and logits."""
     fold, seed = job
     folder = context.writer.fold(fold, seed)
     rows = fold_rows(context.recipe, context.data, fold)

@@ -29,10 +29,7 @@ from mmctr_kit.training.learner import Cost
 
 @dataclass(frozen=True)
 class Plan:
-    """A planned cross-validation: its jobs (fold, seed), and the resources that fit them.
-
-    ``items`` are the recipe's item features, derived once and handed to every learner.
-    """
+    """A planned cross-validation: its jobs, the resources that fit them, and the item features."""
 
     recipe: Recipe
     data: ChallengeData
@@ -93,10 +90,7 @@ def plan_cv(
 def check_run(
     recipe: Recipe, data: ChallengeData, items: ItemFeatures, path: Path, force: bool
 ) -> bool:
-    """Whether :func:`run_cv` would find the run finished; RunError if it would refuse.
-
-    It needs no plan and no device, and does not import torch.
-    """
+    """Whether :func:`run_cv` would find the run finished, without a device; RunError if refused."""
     return is_finished(path, _identity(recipe, data, items), force, recipe.to_yaml())
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.data.ragged import expand_ranges
+from mmctr_kit.items import Ints
 from mmctr_kit.items.features import Levels
 from mmctr_kit.items.similarity.contexts import find_sorted, longest_histories
 from mmctr_kit.recipe import Augmentation
@@ -20,7 +21,7 @@ _ATTEMPTS = 20
 
 def next_item_examples(
     data: ChallengeData,
-    rows: NDArray[np.int64],
+    rows: Ints,
     options: Augmentation,
     max_history: int,
     levels: Levels,
@@ -56,15 +57,9 @@ def next_item_examples(
 
 
 def _draw_positions(
-    begin: NDArray[np.int64],
-    end: NDArray[np.int64],
-    options: Augmentation,
-    random: np.random.Generator,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The owner (n,) and the history position (n,) of each positive, drawn without replacement.
-
-    An owner is an index of ``begin``.
-    """
+    begin: Ints, end: Ints, options: Augmentation, random: np.random.Generator
+) -> tuple[Ints, Ints]:
+    """The owner, an index of ``begin``, and the history position of each positive, both (n,)."""
     first = begin + options.min_history
     position, owner = expand_ranges(first, np.maximum(end - first, 0))
     order = np.lexsort((random.random(len(owner)), owner))
@@ -75,12 +70,12 @@ def _draw_positions(
 
 def _negatives(
     data: ChallengeData,
-    rows: NDArray[np.int64],
-    owner: NDArray[np.int64],
-    spans: tuple[NDArray[np.int64], NDArray[np.int64]],
+    rows: Ints,
+    owner: Ints,
+    spans: tuple[Ints, Ints],
     options: Augmentation,
     random: np.random.Generator,
-) -> NDArray[np.int64]:
+) -> Ints:
     """Items (n, negatives) outside the owner's history; 0 if several draws gave none."""
     begin, end = spans
     size = data.n_items + 1
@@ -101,12 +96,7 @@ def _negatives(
     return negatives.reshape(len(owner), options.negatives)
 
 
-def _pool(
-    data: ChallengeData,
-    rows: NDArray[np.int64],
-    held: NDArray[np.int32],
-    options: Augmentation,
-) -> NDArray[np.int64]:
+def _pool(data: ChallengeData, rows: Ints, held: NDArray[np.int32], options: Augmentation) -> Ints:
     """Items to draw negatives from, with repeats; ``held`` are all items of the histories."""
     if options.sampling == "uniform":
         return np.arange(1, data.n_items + 1)

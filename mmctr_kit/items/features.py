@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import PAD, SPLITS
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.data.load import load_feature_levels
 from mmctr_kit.data.modalities import Modality
+from mmctr_kit.items import Bools, Floats32, Ints
 from mmctr_kit.items.table import item_parts, item_table, missing_modalities
 from mmctr_kit.models.registry import model_inputs
 from mmctr_kit.recipe import Recipe
 
-Levels = tuple[NDArray[np.int64], NDArray[np.int64]]
+Levels = tuple[Ints, Ints]
 """(n_items + 1,) likes and views levels of the items, 0 for the padding item."""
 
 
@@ -29,9 +29,9 @@ class ItemFeatures:
     all that the models read of the data, except row keys and labels.
     """
 
-    table: NDArray[np.float32]
+    table: Floats32
     widths: tuple[int, ...]
-    present: NDArray[np.bool_]
+    present: Bools
     missing: tuple[Modality, ...]
     levels: Levels
     fingerprints: tuple[str, ...]

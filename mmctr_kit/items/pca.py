@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from mmctr_kit.items import Floats32, Floats64
 
 _CHUNK = 8_192
 
 S = TypeVar("S")
 T = TypeVar("T")
-
-Floats32 = NDArray[np.float32]
-Floats64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

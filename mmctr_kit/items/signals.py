@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.data.ragged import expand_ranges
+from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.similarity import Similarity, fit_similarity
 from mmctr_kit.recipe import Recipe, SignalKind
 
@@ -25,8 +26,8 @@ class SignalValues:
     (rows, columns) float32 has the columns of :func:`row_columns`.
     """
 
-    position: NDArray[np.float32]
-    row: NDArray[np.float32]
+    position: Floats32
+    row: Floats32
 
 
 def row_columns(kinds: Sequence[SignalKind]) -> list[str]:
@@ -57,15 +58,9 @@ def signal_values(
 
 
 def fold_signals(
-    data: ChallengeData,
-    recipe: Recipe,
-    train: NDArray[np.int64],
-    examples: Mapping[Split, Examples],
+    data: ChallengeData, recipe: Recipe, train: Ints, examples: Mapping[Split, Examples]
 ) -> dict[Split, SignalValues | None]:
-    """The signals of each split's examples; None for all if the recipe has no signals.
-
-    They are counted from the users of the ``train`` rows alone, and scaled by those rows.
-    """
+    """The signals of each split's examples, counted from and scaled by the ``train`` rows alone."""
     signals = recipe.signals
     if not signals.kinds:
         return dict.fromkeys(examples)
@@ -81,9 +76,7 @@ def history_of(data: ChallengeData, examples: Examples) -> NDArray[np.int32]:
     return np.asarray(data.histories.values[position])
 
 
-def pool(
-    values: NDArray[np.float32], length: NDArray[np.int64], half_life: float
-) -> NDArray[np.float32]:
+def pool(values: Floats32, length: Ints, half_life: float) -> Floats32:
     """Pool (positions, kinds) over each row, to (rows, 4 * kinds); zeros without history.
 
     A position ``age`` positions before the last weighs 2 ** (-age / ``half_life``) in the
@@ -107,12 +100,7 @@ def pool(
     return pooled.reshape(rows, kinds * len(_SUFFIXES))
 
 
-def _largest(
-    values: NDArray[np.float32],
-    row: NDArray[np.int64],
-    begin: NDArray[np.int64],
-    span: NDArray[np.int64],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _largest(values: Floats32, row: Ints, begin: Ints, span: Ints) -> tuple[Floats32, Floats32]:
     """The largest value, and the mean of the (up to) three largest, each (rows, kinds)."""
     left = values.copy()
     total = np.zeros((len(begin), values.shape[1]), np.float32)
@@ -135,9 +123,9 @@ class Scale:
     Positions are divided by their root mean square; row columns are standardised.
     """
 
-    position: NDArray[np.float32]
-    mean: NDArray[np.float32]
-    deviation: NDArray[np.float32]
+    position: Floats32
+    mean: Floats32
+    deviation: Floats32
 
     def apply(self, values: SignalValues) -> SignalValues:
         return SignalValues(
@@ -145,7 +133,7 @@ class Scale:
         )
 
 
-def fit_scale(values: SignalValues, examples: Examples, rows: NDArray[np.int64]) -> Scale:
+def fit_scale(values: SignalValues, examples: Examples, rows: Ints) -> Scale:
     """Measure the scale on ``rows`` of the examples; a column without spread is not divided."""
     length = examples.lengths
     position, _ = expand_ranges((np.cumsum(length) - length)[rows], length[rows])
@@ -156,5 +144,5 @@ def fit_scale(values: SignalValues, examples: Examples, rows: NDArray[np.int64])
     return Scale(_or_one(rms), mean.astype(np.float32), _or_one(deviation))
 
 
-def _or_one(size: NDArray[np.float64]) -> NDArray[np.float32]:
+def _or_one(size: Floats64) -> Floats32:
     return np.where(size > 1e-6, size, 1.0).astype(np.float32)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.cache import Arrays, cached
 from mmctr_kit.data.contract import FILES
@@ -24,6 +23,7 @@ from mmctr_kit.data.modalities import (
     load_modality,
 )
 from mmctr_kit.errors import DataError
+from mmctr_kit.items import Bools, Floats32, Floats64
 from mmctr_kit.items.pca import PCA, fit_pca, project
 from mmctr_kit.recipe import Items
 
@@ -32,7 +32,7 @@ _FORMAT = 1
 Modalities = tuple[Modality, ...]
 
 
-def item_vectors(data: ChallengeData, modalities: Modalities) -> list[NDArray[np.float32]]:
+def item_vectors(data: ChallengeData, modalities: Modalities) -> list[Floats32]:
     """One (n_items, d) float32 per modality, row i for item i + 1; raises as load_modality does."""
     return [load_modality(data, m)[1:] for m in modalities]
 
@@ -57,10 +57,7 @@ def modality_pca(data: ChallengeData, modalities: Modalities) -> PCA:
 
 @dataclass(frozen=True)
 class _Part:
-    """Some columns of a table: the PCA of ``modalities`` side by side.
-
-    The recipe key ``key`` sets its number of dimensions; without a key it is the vectors as given.
-    """
+    """The PCA of ``modalities`` side by side, of a size set by recipe key ``key``; None: no PCA."""
 
     modalities: Modalities
     key: str | None
@@ -81,7 +78,7 @@ _PARTS: dict[str, tuple[_Part, ...]] = {
 """The parts of each ``items.embedding`` that is made here, left to right."""
 
 
-def item_table(data: ChallengeData, items: Items) -> NDArray[np.float32]:
+def item_table(data: ChallengeData, items: Items) -> Floats32:
     """The item table, (n_items + 1, d) float32 with a zero padding row; d is 0 for ``none``.
 
     If an embedding is made of both modalities and the folder holds one, that one is used alone, and
@@ -105,7 +102,7 @@ def item_table(data: ChallengeData, items: Items) -> NDArray[np.float32]:
     return table
 
 
-def item_parts(data: ChallengeData, items: Items) -> tuple[tuple[int, ...], NDArray[np.bool_]]:
+def item_parts(data: ChallengeData, items: Items) -> tuple[tuple[int, ...], Bools]:
     """The widths (M,) of the table's modalities, and which of them an item has, (n_items + 1, M).
 
     The modalities are text and image if the table keeps them apart (``separate_pca``, ``raw``, and
@@ -139,10 +136,7 @@ def missing_modalities(data: ChallengeData, items: Items) -> tuple[Modality, ...
 
 
 def describe(data: ChallengeData, items: Items) -> str:
-    """Say what the table is made of, and which share of the variance each PCA keeps.
-
-    Raises as :func:`item_table` does.
-    """
+    """Say what the table is made of, and which share of the variance each PCA keeps."""
     if items.embedding not in _PARTS:
         return f"{items.embedding}: {item_table(data, items).shape[1]:,} dimensions, as given"
     lines = []
@@ -190,10 +184,10 @@ def _dims(data: ChallengeData, items: Items, part: _Part) -> int:
     return wanted
 
 
-def _fill(out: NDArray[np.float32], data: ChallengeData, items: Items, part: _Part) -> None:
+def _fill(out: Floats32, data: ChallengeData, items: Items, part: _Part) -> None:
     """Write the part into ``out`` (n_items, d)."""
     vectors = item_vectors(data, part.modalities)
-    values: NDArray[np.float32] | NDArray[np.float64] = vectors[0]
+    values: Floats32 | Floats64 = vectors[0]
     if part.key is not None:
         pca = modality_pca(data, part.modalities)
         values = project(pca, vectors, out.shape[1], items.whiten)

@@ -29,10 +29,7 @@ def make_learner(
 
 
 def check_model(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:
-    """Raise UsageError if options of the recipe's model clash with each other or with its items.
-
-    The check allocates no weights and takes almost no time.
-    """
+    """Raise UsageError if options of the recipe's model clash with each other or with its items."""
     _learner_class(recipe).check(recipe, data, items)
 
 

@@ -27,10 +27,7 @@ _WARM_UP = 3
 def resolve_steps(
     wanted: Literal["auto", "plain", "captured", "compiled"], device: torch.device
 ) -> Literal["plain", "captured", "compiled"]:
-    """Resolve ``auto`` to compiled (and captured) on a GPU, and to eager steps on a CPU.
-
-    On a CPU launches cost little, and eager steps need none of the static shape's dummies.
-    """
+    """Resolve ``auto``: compiled and captured on a GPU; eager, without dummies, on a CPU."""
     if wanted == "auto":
         return "compiled" if device.type == "cuda" else "plain"
     return wanted
@@ -43,10 +40,7 @@ class Steps(Protocol):
     """Seconds spent so far on compiling and capturing."""
 
     def run(self, chunk: Chunk, rates: Tensor, total: Tensor, shapes: StaticShapes) -> None:
-        """Train on the chunk's S batches, at the learning rates ``rates`` (S,).
-
-        The losses are added to ``total`` (); both tensors are on the device.
-        """
+        """Train on the chunk's S batches at ``rates`` (S,), adding their losses to ``total`` ()."""
         ...
 
 

@@ -29,10 +29,7 @@ def resolve_device(wanted: str) -> str:
 
 
 def fast_bf16(device: str) -> bool:
-    """Whether the device multiplies bf16 faster than float32.
-
-    GPUs from Ampere on do (older ones emulate bf16), and CPUs with AVX512-BF16 or AMX.
-    """
+    """Whether bf16 is faster: GPUs from Ampere on (not emulated), CPUs with AVX512-BF16 or AMX."""
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

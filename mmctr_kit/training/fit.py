@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from mmctr_kit.data.contract import Split
 from mmctr_kit.errors import MmctrKitError
+from mmctr_kit.items import Floats64, Ints
 from mmctr_kit.metrics.auc import auc
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.cuda_graph import EagerSteps, StaticSteps, Steps, resolve_steps
@@ -52,10 +53,7 @@ def schedule(rows: int, options: Training) -> tuple[int, int]:
 
 
 class Fit:
-    """A model with its optimizer and its best snapshot; :meth:`run` trains it.
-
-    ``forward`` calls the model and ``batches`` cuts batches, in training.
-    """
+    """A model with its optimizer and its best snapshot; :meth:`run` trains it."""
 
     def __init__(
         self,
@@ -79,9 +77,7 @@ class Fit:
         if resolve_steps(options.steps, device) != "plain":
             self.steps = StaticSteps(self.step)
 
-    def run(
-        self, train: NDArray[np.int64], holdout: NDArray[np.int64], resume: State | None = None
-    ) -> Iterator[Epoch]:
+    def run(self, train: Ints, holdout: Ints, resume: State | None = None) -> Iterator[Epoch]:
         """Yield each epoch as it ends; after the last one the model holds the best snapshot.
 
         ``train`` and ``holdout`` are row numbers of the train split, disjoint by user. ``resume``
@@ -135,7 +131,7 @@ class Fit:
             )
         self.model.load_state_dict(self.best)
 
-    def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    def predict(self, split: Split, index: Ints | None = None) -> Floats64:
         """Logits (rows,) in float32 arithmetic, widened to float64; of all rows if no index."""
         whole = self.source.whole
         chosen = torch.arange(len(whole.rows[split])) if index is None else torch.from_numpy(index)
@@ -159,10 +155,7 @@ class Fit:
         return logits
 
     def _sizes(self, length: Tensor) -> list[int]:
-        """How many consecutive rows of this history ``length`` (R,) to predict at once.
-
-        They are cut by the sum of their histories, so long ones cost no more memory.
-        """
+        """How many rows of this ``length`` (R,) to predict at once, by the sum of their lengths."""
         device = self.source.device.type
         budget, most = PREDICT_POSITIONS[device], PREDICT_ROWS[device]
         part = torch.div(torch.cumsum(length + 1, 0), budget, rounding_mode="floor")

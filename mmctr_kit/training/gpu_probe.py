@@ -11,10 +11,7 @@ _DRIVER = "libcuda.so.1"
 
 
 def require_gpu(wanted: str) -> None:
-    """Raise UsageError if ``wanted`` ('auto', 'cpu', 'cuda:0') needs a GPU and there can be none.
-
-    What this cannot rule out, :func:`mmctr_kit.training.device.resolve_device` checks.
-    """
+    """Raise UsageError if ``wanted`` ('auto', 'cpu', 'cuda:0') needs a GPU and none can exist."""
     if wanted.startswith("cuda") and not may_have_gpu():
         raise UsageError(f"device {wanted}: torch sees no GPU here; use cpu, or auto")
 

@@ -61,10 +61,7 @@ class Cost:
 
 
 class Learner(Protocol):
-    """One recipe on one data set: fits one model at a time and predicts with it.
-
-    Row numbers index ChallengeData's rows of a split; logits are float64.
-    """
+    """One recipe on one data set: fits a model at a time, and predicts its float64 logits."""
 
     def fit(
         self,

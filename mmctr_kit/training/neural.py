@@ -14,6 +14,7 @@ from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.errors import MmctrKitError
+from mmctr_kit.items import Floats64, Ints
 from mmctr_kit.items.augment import next_item_examples
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.items.signals import fold_signals, row_columns
@@ -77,21 +78,14 @@ class NeuralLearner:
         return _model(self.recipe, supplies).to(self.device)
 
     def fit(
-        self,
-        train: NDArray[np.int64],
-        holdout: NDArray[np.int64],
-        seed: int,
-        resume: State | None = None,
+        self, train: Ints, holdout: Ints, seed: int, resume: State | None = None
     ) -> Iterator[Epoch]:
         with _full("lower training.batch_size"):
             fit, rows = self.begin(train, seed)
             yield from fit.run(rows, holdout, resume)
 
-    def begin(self, train: NDArray[np.int64], seed: int) -> tuple[Fit, NDArray[np.int64]]:
-        """A fit of a fresh model, and the rows to train it on: ``train``, then any extra rows.
-
-        The model reuses the module of the fit before, to which compiled code belongs.
-        """
+    def begin(self, train: Ints, seed: int) -> tuple[Fit, Ints]:
+        """A fit of a fresh model, in the module that compiled code belongs to, and its rows."""
         self._fit = None  # first, since on a GPU its graph holds the memory of a whole step
         source, rows = self._prepare_fold(train, seed)
         model = self.build(seed)
@@ -104,7 +98,7 @@ class NeuralLearner:
         )
         return self._fit, rows
 
-    def _prepare_fold(self, train: NDArray[np.int64], seed: int) -> PreparedFold:
+    def _prepare_fold(self, train: Ints, seed: int) -> PreparedFold:
         """The data with the signals and extra rows of these train rows' users, and the rows to use.
 
         Extra rows are numbered after those of the train split.
@@ -123,7 +117,7 @@ class NeuralLearner:
         key = f"{settings} {digest(train=train)}"
         return self._cache.fold(key, lambda: self._with_rows(train, seed))
 
-    def _with_rows(self, train: NDArray[np.int64], seed: int) -> PreparedFold:
+    def _with_rows(self, train: Ints, seed: int) -> PreparedFold:
         data, recipe = self._challenge, self.recipe
         most = recipe.training.max_history
         examples = {s: data.examples(s, most) for s in SPLITS}
@@ -141,7 +135,7 @@ class NeuralLearner:
             whole = whole.with_rows(split, examples[split], signals[split])
         return choose_source(whole, self.device, recipe.training.data_on), rows
 
-    def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    def predict(self, split: Split, index: Ints | None = None) -> Floats64:
         if split == "train" and index is None:
             index = np.arange(len(self._challenge.train))
         with _full("free what other processes hold of it"):

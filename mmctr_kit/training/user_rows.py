@@ -24,10 +24,7 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def distinct(user: Tensor) -> tuple[Tensor, Tensor]:
-    """The distinct values of ``user`` (B,), (B + 1,), and each row's slot among them, (B,).
-
-    They ascend from slot 1 on; slot 0 and unused slots hold 0.
-    """
+    """Distinct values of ``user`` (B,) from slot 1 on, (B + 1,), and each row's slot, (B,)."""
     ordered, order = torch.sort(user)
     rank = torch.cumsum(torch.diff(ordered, prepend=ordered.new_zeros(1)) != 0, 0)
     numbers = user.new_zeros(len(user) + 1).scatter_(0, rank, ordered)

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData, Examples
+from mmctr_kit.items import Bools, Floats32, Floats64, Ints
 from mmctr_kit.items.similarity.contexts import Contexts, contexts
 from mmctr_kit.items.similarity.ease import Ease, fit_ease
 from mmctr_kit.items.similarity.pairs import (
@@ -52,18 +53,15 @@ class Similarity:
     pairs: Pairs
     ease: Ease | None
 
-    def count(self, examples: Examples) -> NDArray[np.float64]:
+    def count(self, examples: Examples) -> Floats64:
         """How many other users have the target in their history, (rows,)."""
         user = self.contexts.number(examples.user_id)
         target = examples.item_id.astype(np.int64)
         counted = self.contexts.position(user, target) >= 0
         return (self.pairs.count[target] - counted).astype(np.float64)
 
-    def of(self, examples: Examples, history: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Similarity of the target to the item at each history position, (positions, kinds).
-
-        ``history`` (positions,) holds the examples' items, one example after another.
-        """
+    def of(self, examples: Examples, history: NDArray[np.integer]) -> Floats32:
+        """Similarity of the target to each item of its ``history``, both (positions,), by kind."""
         row = np.repeat(np.arange(len(examples)), examples.lengths)
         user = self.contexts.number(examples.user_id)[row]
         target = examples.item_id.astype(np.int64)[row]
@@ -80,7 +78,7 @@ class Similarity:
 
 
 def fit_similarity(
-    data: ChallengeData, rows: NDArray[np.int64], signals: Signals, max_history: int
+    data: ChallengeData, rows: Ints, signals: Signals, max_history: int
 ) -> Similarity:
     """Count the histories of the users of these train rows."""
     sequences = contexts(data, rows, max_history)
@@ -99,12 +97,7 @@ class _Counts:
     """
 
     def __init__(
-        self,
-        contexts: Contexts,
-        pairs: Pairs,
-        user: NDArray[np.int64],
-        target: NDArray[np.int64],
-        item: NDArray[np.int64],
+        self, contexts: Contexts, pairs: Pairs, user: Ints, target: Ints, item: Ints
     ) -> None:
         number = pairs.find(target, item)
         known = np.flatnonzero(number >= 0)
@@ -121,7 +114,7 @@ class _Counts:
         self.users = (pairs.users - (user >= 0))[left].astype(np.float64)
         self.rising = (item < target)[left]  # the history item has the smaller id
 
-    def similarity(self, kind: SignalKind, shrinkage: float) -> NDArray[np.float64]:
+    def similarity(self, kind: SignalKind, shrinkage: float) -> Floats64:
         """The similarity of each pair, (n,); 0 if nobody else has both items."""
         together = self.sums[:, TOGETHER]
         if kind == "pmi":
@@ -140,13 +133,13 @@ class _Counts:
 
 
 def _take_out(
-    sums: NDArray[np.float64],
+    sums: Floats64,
     contexts: Contexts,
     weights: Weights,
-    user: NDArray[np.int64],
-    at_target: NDArray[np.int64],
-    at_item: NDArray[np.int64],
-    rising: NDArray[np.bool_],
+    user: Ints,
+    at_target: Ints,
+    at_item: Ints,
+    rising: Bools,
 ) -> None:
     """Subtract from ``sums``, in place, what the user contributed to each pair.
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.ragged import expand_ranges
+from mmctr_kit.items import Ints
 
 
 @dataclass(frozen=True)
@@ -18,26 +18,23 @@ class Contexts:
     int64 ascending and ``positions`` (total,) int64 find an item in a user's sequence.
     """
 
-    users: NDArray[np.int64]
-    items: NDArray[np.int64]
-    offsets: NDArray[np.int64]
+    users: Ints
+    items: Ints
+    offsets: Ints
     n_items: int
-    keys: NDArray[np.int64]
-    positions: NDArray[np.int64]
+    keys: Ints
+    positions: Ints
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> Ints:
         return np.diff(self.offsets)
 
-    def number(self, user_id: NDArray[np.int64]) -> NDArray[np.int64]:
+    def number(self, user_id: Ints) -> Ints:
         """The index of each user in ``users``, (n,), -1 for a user who is not among them."""
         return find_sorted(self.users, user_id)
 
-    def position(self, number: NDArray[np.int64], item: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The position of each item in its user's sequence, (n,), 0 = oldest, -1 if absent.
-
-        ``number`` (n,) is what :meth:`number` returns.
-        """
+    def position(self, number: Ints, item: Ints) -> Ints:
+        """Each item's position in user ``number``'s sequence, (n,), 0 = oldest, -1 if absent."""
         key = find_sorted(self.keys, number * (self.n_items + 1) + item)
         known = np.flatnonzero((number >= 0) & (key >= 0))
         position = np.full(len(number), -1)
@@ -45,7 +42,7 @@ class Contexts:
         return position
 
 
-def find_sorted(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+def find_sorted(keys: Ints, wanted: Ints) -> Ints:
     """The index of each ``wanted`` (n,) value in the ascending ``keys``, (n,), -1 if absent."""
     if not len(keys):
         return np.full(len(wanted), -1)
@@ -53,7 +50,7 @@ def find_sorted(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[n
     return np.where(keys[index] == wanted, index, -1)
 
 
-def contexts(data: ChallengeData, rows: NDArray[np.int64], max_history: int) -> Contexts:
+def contexts(data: ChallengeData, rows: Ints, max_history: int) -> Contexts:
     """The sequences of the users of these train rows, one user's longest history each.
 
     Only its most recent ``max_history`` items are taken. If a user's rows show prefixes of one
@@ -66,13 +63,8 @@ def contexts(data: ChallengeData, rows: NDArray[np.int64], max_history: int) -> 
     return _distinct(users, owner, items, data.n_items)
 
 
-def longest_histories(
-    data: ChallengeData, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The users of these train rows, ascending, and the span of each one's longest history.
-
-    All are (U,): users, and where the history begins and ends in ``Histories.items``.
-    """
+def longest_histories(data: ChallengeData, rows: Ints) -> tuple[Ints, Ints, Ints]:
+    """The users (U,) of these rows, ascending, and the begin and end of their longest histories."""
     offsets, lengths = data.histories.offsets, data.histories.lengths
     user, history = data.train.user_id[rows], data.train.history[rows].astype(np.int64)
     order = np.lexsort((history, lengths[history], user))
@@ -80,9 +72,7 @@ def longest_histories(
     return user[last], offsets[history[last]], offsets[history[last] + 1]
 
 
-def _distinct(
-    users: NDArray[np.int64], owner: NDArray[np.int64], items: NDArray[np.int64], n_items: int
-) -> Contexts:
+def _distinct(users: Ints, owner: Ints, items: Ints, n_items: int) -> Contexts:
     keys = owner * (n_items + 1) + items
     # The last occurrence of each key: the first one seen from the end.
     unique, from_end = np.unique(keys[::-1], return_index=True)

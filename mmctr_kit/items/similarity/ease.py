@@ -8,9 +8,9 @@ rank-one update (Sherman and Morrison 1950): no user is scored by a matrix that 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.ragged import expand_ranges
+from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.similarity.contexts import Contexts
 
 _EXPAND = 1 << 23
@@ -29,13 +29,11 @@ class Ease:
     """
 
     contexts: Contexts
-    inverse: NDArray[np.float64]
-    column: NDArray[np.int64]
-    leverage: NDArray[np.float64]
+    inverse: Floats64
+    column: Ints
+    leverage: Floats64
 
-    def weights(
-        self, number: NDArray[np.int64], target: NDArray[np.int64], item: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
+    def weights(self, number: Ints, target: Ints, item: Ints) -> Floats32:
         """B[item, target], (n,), with the user's row taken out if ``number`` (n,) is not -1."""
         t, h = self.column[target], self.column[item]
         both, diagonal = self.inverse[h, t], self.inverse[t, t]
@@ -52,7 +50,7 @@ class Ease:
         weight[np.abs(weight) < _ROUNDING] = 0
         return weight.astype(np.float32)
 
-    def _along(self, number: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _along(self, number: Ints, column: Ints) -> Floats64:
         """P[column] . x for each user's row x, (n,)."""
         size = len(self.inverse)
         pairs, back = np.unique(number * size + column, return_inverse=True)
@@ -60,7 +58,7 @@ class Ease:
         return _products(self.contexts, self.inverse, self.column, number, row)[back]
 
 
-def fit_ease(contexts: Contexts, count: NDArray[np.int64], items: int, l2: float) -> Ease:
+def fit_ease(contexts: Contexts, count: Ints, items: int, l2: float) -> Ease:
     """Fit EASE on the ``items`` most frequent items; ``count`` (n_items + 1,) are their users."""
     seen = np.flatnonzero(count)
     chosen = np.sort(seen[np.argsort(-count[seen], kind="stable")][:items])
@@ -75,14 +73,8 @@ def fit_ease(contexts: Contexts, count: NDArray[np.int64], items: int, l2: float
     return Ease(contexts, inverse, column, leverage)
 
 
-def _inverse(
-    column: NDArray[np.int64], offsets: NDArray[np.int64], k: int, l2: float
-) -> NDArray[np.float64]:
-    """P with a last row and column of zeros, (k + 1, k + 1).
-
-    ``column`` (total,) is k for an item that is not covered; those of user u are
-    ``column[offsets[u]:offsets[u + 1]]``.
-    """
+def _inverse(column: Ints, offsets: Ints, k: int, l2: float) -> Floats64:
+    """P with a last row and column of zeros, (k + 1, k + 1), of the rows x in CSR form."""
     from scipy.linalg import cho_factor
     from scipy.linalg.lapack import dpotri
     from scipy.sparse import csr_array
@@ -101,12 +93,8 @@ def _inverse(
 
 
 def _products(
-    contexts: Contexts,
-    inverse: NDArray[np.float64],
-    column: NDArray[np.int64],
-    number: NDArray[np.int64],
-    row: NDArray[np.int64],
-) -> NDArray[np.float64]:
+    contexts: Contexts, inverse: Floats64, column: Ints, number: Ints, row: Ints
+) -> Floats64:
     """Sum of inverse[row, s] over the items s of user ``number``, (n,), in chunks."""
     length = contexts.lengths[number]
     ends = np.cumsum(length)

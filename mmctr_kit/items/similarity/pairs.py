@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mmctr_kit.items import Floats32, Ints
 from mmctr_kit.items.similarity.contexts import Contexts, find_sorted
 
 TOGETHER, NEAR, UP, DOWN, RECENT = range(5)
@@ -31,9 +31,7 @@ class Weights:
     window: int
     half_life: float
 
-    def of(
-        self, p: NDArray[np.int64], q: NDArray[np.int64], m: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def of(self, p: Ints, q: Ints, m: Ints) -> tuple[Floats32, Floats32]:
         """Near and recent weights of positions p < q, each (n,)."""
         gap = q - p
         near = np.where(gap <= self.window, 1.0 / np.maximum(gap, 1), 0.0)
@@ -50,13 +48,13 @@ class Pairs:
     int64 is how many users have the item, ``users`` how many there are.
     """
 
-    keys: NDArray[np.int64]
-    sums: NDArray[np.float32]
-    count: NDArray[np.int64]
+    keys: Ints
+    sums: Floats32
+    count: Ints
     users: int
     weights: Weights
 
-    def find(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+    def find(self, a: Ints, b: Ints) -> Ints:
         """The index of each pair (a, b), in either order, (n,); -1 for a pair that nobody has."""
         wanted = np.minimum(a, b) * len(self.count) + np.maximum(a, b)
         # Each distinct pair once and in order: random searches of a large table miss every cache.
@@ -69,7 +67,7 @@ def count_pairs(contexts: Contexts, weights: Weights, neighbours: int) -> Pairs:
     n = contexts.n_items + 1
     count = np.bincount(contexts.items, minlength=n)
     keys, sums = np.zeros(0, np.int64), np.zeros((0, _COLUMNS), np.float32)
-    waiting: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
+    waiting: list[tuple[Ints, Floats32]] = []
     for chunk in _chunks(contexts):
         waiting.append(_add_up(*_pairs_of(contexts, chunk, weights)))
         # Merged when as much waits as was merged before, so each pair is merged log times.
@@ -95,9 +93,7 @@ def _chunks(contexts: Contexts) -> Iterator[slice]:
         begin = end
 
 
-def _pairs_of(
-    contexts: Contexts, chunk: slice, weights: Weights
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _pairs_of(contexts: Contexts, chunk: slice, weights: Weights) -> tuple[Ints, Floats32]:
     """The keys and the (pairs, 5) weights of every pair of a chunk of users."""
     begin, end = contexts.offsets[chunk.start], contexts.offsets[chunk.stop]
     length = contexts.lengths[chunk]
@@ -118,9 +114,7 @@ def _pairs_of(
     return np.minimum(a, b) * (contexts.n_items + 1) + np.maximum(a, b), columns
 
 
-def _add_up(
-    keys: NDArray[np.int64], values: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _add_up(keys: Ints, values: Floats32) -> tuple[Ints, Floats32]:
     if not len(keys):
         return keys, values
     order = np.argsort(keys, kind="stable")
@@ -129,18 +123,11 @@ def _add_up(
     return keys[first], np.add.reduceat(values[order], first, axis=0)
 
 
-def _merge(
-    parts: list[tuple[NDArray[np.int64], NDArray[np.float32]]],
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _merge(parts: list[tuple[Ints, Floats32]]) -> tuple[Ints, Floats32]:
     return _add_up(np.concatenate([k for k, _ in parts]), np.concatenate([v for _, v in parts]))
 
 
-def _strongest(
-    keys: NDArray[np.int64],
-    together: NDArray[np.float32],
-    count: NDArray[np.int64],
-    neighbours: int,
-) -> NDArray[np.int64] | None:
+def _strongest(keys: Ints, together: Floats32, count: Ints, neighbours: int) -> Ints | None:
     """Indexes of the pairs to keep, ascending; None for all.
 
     Of an item's equally strong pairs the first by key are kept, those in which it has the smaller

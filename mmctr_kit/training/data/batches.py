@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
+from mmctr_kit.items import Ints
 from mmctr_kit.items.signals import SignalValues
 from mmctr_kit.items.similarity.contexts import find_sorted
 from mmctr_kit.models.batch import Batch
@@ -69,7 +70,7 @@ class DeviceData:
     users, ascending. The rows number their users 1 to ``n_users``.
     """
 
-    users: NDArray[np.int64]
+    users: Ints
     n_users: int
     rows: Mapping[Split, DeviceRows]
     history_items: Tensor
@@ -108,10 +109,7 @@ def to_device(data: ChallengeData, device: torch.device, max_history: int) -> De
 
 
 def with_raw_users(device_data: DeviceData, data: ChallengeData, n_users: int) -> DeviceData:
-    """A copy whose user numbers are the user ids, 0 for ids not in 1..n_users.
-
-    Published checkpoints number their users like this.
-    """
+    """A copy with user ids as user numbers, as published models have; 0 outside 1..n_users."""
     rows = {}
     for split in SPLITS:
         ids = data.rows[split].user_id
@@ -126,10 +124,7 @@ def tensor(array: NDArray[np.generic], device: torch.device) -> Tensor:
 
 
 def _to_rows(
-    examples: Examples,
-    signals: SignalValues | None,
-    users: NDArray[np.int64],
-    device: torch.device,
+    examples: Examples, signals: SignalValues | None, users: Ints, device: torch.device
 ) -> DeviceRows:
     length = examples.lengths
     if signals is None:
@@ -151,11 +146,7 @@ def _to_rows(
 
 
 def make_batch(
-    data: DeviceData,
-    split: Split,
-    index: Tensor,
-    known_user: Tensor,
-    positions: int | None = None,
+    data: DeviceData, split: Split, index: Tensor, known_user: Tensor, positions: int | None = None
 ) -> Batch:
     """Cut the batch of the rows ``index`` (B,) of a split.
 

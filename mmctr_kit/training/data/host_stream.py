@@ -70,10 +70,7 @@ def choose_source(
 
 @dataclass(frozen=True)
 class Buffers:
-    """Memory for a chunk of any split.
-
-    Histories stand one after another, so ``begin`` and ``signal_begin`` are one column.
-    """
+    """Memory for a chunk of any split; ``begin`` and ``signal_begin`` are one column."""
 
     rows: DeviceRows
     history_items: Tensor

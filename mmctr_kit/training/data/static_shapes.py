@@ -8,8 +8,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
+
+from mmctr_kit.items import Floats64
 
 _GRID = 256
 _STANDARD_ERRORS = 5.0
@@ -32,10 +33,7 @@ class StaticShapes:
 
     @classmethod
     def of(cls, lengths: Tensor, bounds: Tensor) -> "StaticShapes":
-        """Shapes for a split's history ``lengths`` (rows,) and batches within ``bounds`` (B,).
-
-        ``bounds`` are the longest history of each slot of a batch, descending.
-        """
+        """Shapes for history ``lengths`` (rows,) and the longest at each slot, ``bounds`` (B,)."""
         return cls(static_positions(lengths, len(bounds)), buckets(lengths, bounds))
 
 
@@ -94,7 +92,7 @@ def _longer(part: float, rows: int, size: int, needed: int) -> int:
     return min(size, step * math.ceil(max(expected, needed) / step))
 
 
-def _cuts(share: NDArray[np.float64]) -> list[int]:
+def _cuts(share: Floats64) -> list[int]:
     """The at most four lengths, descending, whose padding takes the fewest positions.
 
     ``share`` (longest + 1,) is the share of rows of each length; it is 0 for length 0. Solved by

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import user_folds
+from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.similarity.contexts import Contexts
 
 
@@ -59,20 +60,16 @@ class Groups:
     """
 
     contexts: Contexts
-    of_user: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    of_row: NDArray[np.int64]
+    of_user: Ints
+    rows: Ints
+    of_row: Ints
     label: NDArray[np.int8]
-    scale: NDArray[np.float64]
+    scale: Floats64
     options: LabelOptions
 
     @classmethod
     def make(
-        cls,
-        data: ChallengeData,
-        rows: NDArray[np.int64],
-        contexts: Contexts,
-        options: LabelOptions,
+        cls, data: ChallengeData, rows: Ints, contexts: Contexts, options: LabelOptions
     ) -> "Groups":
         """Group the users of these train rows, whose histories are ``contexts``."""
         of_user = user_folds(contexts.users, options.groups, options.seed).astype(np.int64)
@@ -81,7 +78,7 @@ class Groups:
         scale = len(rows) / np.maximum(seen, 1)
         return cls(contexts, of_user, rows, of_row, data.train.labels()[rows], scale, options)
 
-    def locate(self, user_id: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def locate(self, user_id: Ints) -> tuple[Ints, Ints]:
         """Each user's index among the training users, (rows,), and group, (rows,).
 
         For any other user they are -1 and the number of groups.
@@ -97,16 +94,10 @@ class Rates:
     Row g is the means over labels outside group g, the last row those over all labels.
     """
 
-    of: NDArray[np.float32]
+    of: Floats32
 
     @classmethod
-    def fit(
-        cls,
-        groups: Groups,
-        key: NDArray[np.int64],
-        keys: int,
-        row: NDArray[np.int64] | None = None,
-    ) -> "Rates":
+    def fit(cls, groups: Groups, key: Ints, keys: int, row: Ints | None = None) -> "Rates":
         """Fit means by the ``key`` (n,) of each row of the groups, or of the rows ``row`` (n,)."""
         label = groups.label if row is None else groups.label[row]
         of_row = groups.of_row if row is None else groups.of_row[row]
@@ -119,18 +110,15 @@ class Rates:
         return cls(shrunk(seen * scale, hits * scale, prior, groups.options.shrinkage))
 
 
-def others(by_group: NDArray[np.number]) -> NDArray[np.float64]:
+def others(by_group: NDArray[np.number]) -> Floats64:
     """Sum (groups, ...) over all other groups, and last over all: (groups + 1, ...)."""
     total = by_group.sum(0)
     return np.concatenate([total - by_group, total[None]]).astype(np.float64)
 
 
 def shrunk(
-    seen: NDArray[np.float64],
-    hits: NDArray[np.float64],
-    prior: NDArray[np.floating],
-    shrinkage: float,
-) -> NDArray[np.float32]:
+    seen: Floats64, hits: Floats64, prior: NDArray[np.floating], shrinkage: float
+) -> Floats32:
     """The mean (``hits`` + s prior) / (``seen`` + s), or the prior for 0 / 0."""
     weight = seen + shrinkage
     mean = np.broadcast_to(prior, weight.shape).astype(np.float64)

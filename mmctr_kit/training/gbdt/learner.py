@@ -7,7 +7,6 @@ has its own seed, so a fit resumed after any chunk ends exactly where an uninter
 import time
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.errors import DataError
+from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.augment import next_item_examples
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.auc import auc
@@ -31,14 +31,6 @@ _GROUP_SEED = 0x6BD7
 """Seed of the users' groups: unrelated to the folds, and the same for every seed of a recipe."""
 
 _TIMED_ROWS = 20_000
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """A fitted model: the logit before the first tree, and the chunks of trees."""
-
-    base: float
-    texts: tuple[bytes, ...]
 
 
 class BoostedLearner:
@@ -57,10 +49,11 @@ class BoostedLearner:
         self.data = data
         self.model = GBDT(**recipe.model_arguments)
         self.inputs = FeatureInputs(recipe, data, items)
-        self._rows: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._rows: Ints = np.zeros(0, np.int64)
         self._key = ""
         self._features: Features | None = None
-        self._fitted: _Fitted | None = None
+        self._base: float | None = None  # the logit before the first tree
+        self._texts: Sequence[bytes] = ()
         self._trees: list[Trees] = []
 
     @staticmethod
@@ -68,11 +61,7 @@ class BoostedLearner:
         """Do nothing, since no options of a boosted model clash."""
 
     def fit(
-        self,
-        train: NDArray[np.int64],
-        holdout: NDArray[np.int64],
-        seed: int,
-        resume: State | None = None,
+        self, train: Ints, holdout: Ints, seed: int, resume: State | None = None
     ) -> Iterator[Epoch]:
         options = self.recipe.training
         features = self._prepare_fold(train)
@@ -92,8 +81,9 @@ class BoostedLearner:
         best_auc, best = -1.0, 0
         if resume is not None:
             best_auc, best = float(resume["best_auc"]), int(resume["best"])
-        scores = self._total(base, texts, matrix)
-        holdout_scores = self._total(base, texts, holdout_matrix)
+        grown = [Trees(text) for text in texts]
+        scores = _logits(base, grown, matrix)
+        holdout_scores = _logits(base, grown, holdout_matrix)
         dataset = self.model.dataset(matrix, label)
         threads = torch.get_num_threads()
         for epoch in range(len(texts), options.epochs):
@@ -104,7 +94,7 @@ class BoostedLearner:
             texts.append(text)
             trees = Trees(text)
             scores += trees.predict(matrix, threads)
-            grown = time.perf_counter()
+            trained = time.perf_counter()
             holdout_scores += trees.predict(holdout_matrix, threads)
             score = auc(holdout_label, holdout_scores)
             ended = time.perf_counter()
@@ -126,46 +116,39 @@ class BoostedLearner:
                 best=better,
                 seconds=ended - began,
                 compile_seconds=0.0,
-                evaluate_seconds=ended - grown,
+                evaluate_seconds=ended - trained,
                 state=lambda state=state: state,  # type: ignore[misc]
             )
-        self._become(_Fitted(base, tuple(texts[:best])))
+        self._become(base, texts[:best])
 
-    def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-        if self._fitted is None or self._features is None:
+    def predict(self, split: Split, index: Ints | None = None) -> Floats64:
+        if self._base is None or self._features is None:
             raise ValueError("no model was fitted or loaded yet")
         matrix = self._features.matrix(self._examples(split, index))
-        total = np.full(len(matrix), self._fitted.base)
-        for trees in self._trees:
-            total += trees.predict(matrix, torch.get_num_threads())
-        return total
+        return _logits(self._base, self._trees, matrix)
 
     @property
     def data_on(self) -> Literal["device"]:
         return "device"  # the CPU is the device
 
     def weights(self) -> State:
-        if self._fitted is None:
+        if self._base is None:
             raise ValueError("no model was fitted or loaded yet")
         trained = np.zeros(len(self.data.train), np.bool_)
         trained[self._rows] = True
         return {
-            **_chunks(self._fitted.texts),
-            "base": np.array(self._fitted.base),
+            **_chunks(self._texts),
+            "base": np.array(self._base),
             "trained_rows": np.packbits(trained),
         }
 
     def load(self, weights: State) -> None:
         trained = np.unpackbits(weights["trained_rows"], count=len(self.data.train))
         self._prepare_fold(np.flatnonzero(trained))
-        self._become(_Fitted(float(weights["base"]), tuple(_texts(weights))))
+        self._become(float(weights["base"]), _texts(weights))
 
     def cost(self, train_rows: int) -> Cost:
-        """Measure a fit, with a chunk as the step and all rows as the batch.
-
-        Trees and features are timed on part of the rows and scaled; features count evenly in all
-        chunks.
-        """
+        """Measure a fit on some of the rows and scale; a chunk is a step, all rows are a batch."""
         data, options = self.data, self.recipe.training
         timed = copy(self)  # so that the fitted model stays
         rows = np.arange(min(_TIMED_ROWS, len(data.train)))
@@ -181,7 +164,7 @@ class BoostedLearner:
         threads = torch.get_num_threads()
         text = self.model.chunk(dataset, scores, options.learning_rate, 0, threads)
         boosted = time.perf_counter()
-        timed._become(_Fitted(0.0, (text,) * options.epochs))
+        timed._become(0.0, [text] * options.epochs)
         timed.predict("train", rows)
         predicted = time.perf_counter()
         per_row = ((made - fitted) / options.epochs + (boosted - made)) / len(rows)
@@ -195,7 +178,7 @@ class BoostedLearner:
             data_on="device",
         )
 
-    def _prepare_fold(self, train: NDArray[np.int64]) -> Features:
+    def _prepare_fold(self, train: Ints) -> Features:
         """The features fitted on these train rows, cached for the next seed of the fold."""
         key = digest(train=train)
         if key != self._key or self._features is None:
@@ -207,7 +190,7 @@ class BoostedLearner:
             self._key, self._rows = key, train
         return self._features
 
-    def _training_examples(self, train: NDArray[np.int64], seed: int) -> Examples:
+    def _training_examples(self, train: Ints, seed: int) -> Examples:
         examples = self._examples("train", train)
         augmentation = self.recipe.augmentation
         if not augmentation.per_user:
@@ -219,22 +202,21 @@ class BoostedLearner:
         )
         return examples.join(extra)
 
-    def _examples(self, split: Split, index: NDArray[np.int64] | None) -> Examples:
+    def _examples(self, split: Split, index: Ints | None) -> Examples:
         examples = self.inputs.examples(split)
         return examples if index is None else examples.take(index)
 
-    def _total(
-        self, base: float, texts: Sequence[bytes], matrix: NDArray[np.float32]
-    ) -> NDArray[np.float64]:
-        """The logits (rows,) after these chunks, added up in their order."""
-        total = np.full(len(matrix), base)
-        for text in texts:
-            total += Trees(text).predict(matrix, torch.get_num_threads())
-        return total
+    def _become(self, base: float, texts: Sequence[bytes]) -> None:
+        self._base, self._texts = base, texts
+        self._trees = [Trees(text) for text in texts]
 
-    def _become(self, fitted: _Fitted) -> None:
-        self._fitted = fitted
-        self._trees = [Trees(text) for text in fitted.texts]
+
+def _logits(base: float, chunks: Sequence[Trees], matrix: Floats32) -> Floats64:
+    """The logits (rows,) after these chunks of trees, added up in their order."""
+    logits = np.full(len(matrix), base)
+    for trees in chunks:
+        logits += trees.predict(matrix, torch.get_num_threads())
+    return logits
 
 
 def _chunks(texts: Sequence[bytes]) -> dict[str, NDArray[Any]]:
@@ -246,5 +228,5 @@ def _texts(state: State) -> list[bytes]:
     return [np.asarray(state[name], np.uint8).tobytes() for name in names]
 
 
-def _logloss(label: NDArray[np.int8], logit: NDArray[np.float64]) -> float:
+def _logloss(label: NDArray[np.int8], logit: Floats64) -> float:
     return float(np.mean(np.logaddexp(0.0, logit) - label * logit))

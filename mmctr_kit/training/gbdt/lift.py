@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData, Examples
+from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.similarity.contexts import find_sorted
 from mmctr_kit.training.gbdt.crossfit import Groups, Rates, others, shrunk
 from mmctr_kit.training.gbdt.packed import MAX, MEAN, RECENT, TOP3, Columns, Packed
@@ -33,8 +34,8 @@ class TagLifts:
 
     groups: Groups
     tags: Tags
-    number: NDArray[np.int64]
-    of: NDArray[np.float32]
+    number: Ints
+    of: Floats32
 
     @classmethod
     def fit(cls, data: ChallengeData, examples: Examples, groups: Groups, tags: Tags) -> "TagLifts":
@@ -60,7 +61,7 @@ class TagLifts:
         lifts = _tag_lifts(seen.reshape(count, k, k), hits.reshape(count, k, k), groups)
         return cls(groups, tags, tag_number, lifts)
 
-    def at_positions(self, packed: Packed) -> NDArray[np.float32]:
+    def at_positions(self, packed: Packed) -> Floats32:
         """Mean lift of all pairs of a target's and a history item's tag, (positions,)."""
         _, group = self.groups.locate(packed.examples.user_id)
         mine = self.number[self.tags.of[packed.target]][packed.row]
@@ -75,9 +76,7 @@ class TagLifts:
         return np.asarray(total / np.maximum(pairs, 1).astype(np.float32))
 
 
-def _tag_lifts(
-    seen: NDArray[np.float64], hits: NDArray[np.float64], groups: Groups
-) -> NDArray[np.float32]:
+def _tag_lifts(seen: Floats64, hits: Floats64, groups: Groups) -> Floats32:
     """Turn sums (groups, k, k) into lifts (groups + 1, k, k), 0 in row and column 0."""
     scale = groups.scale[:, None, None]
     seen, hits = others(seen) * scale, others(hits) * scale
@@ -101,9 +100,9 @@ class ItemLifts:
 
     groups: Groups
     rate: Rates
-    keys: NDArray[np.int64]
+    keys: Ints
     counts: NDArray[np.int32]
-    cells: NDArray[np.int64]
+    cells: Ints
     of_cell: NDArray[np.int32]
 
     @classmethod
@@ -130,7 +129,7 @@ class ItemLifts:
         cells, of_cell = _add_up(entries // 2, entries % 2, number)
         return cls(groups, rate, keys[known], counts[known], cells, of_cell)
 
-    def at_positions(self, packed: Packed) -> NDArray[np.float32]:
+    def at_positions(self, packed: Packed) -> Floats32:
         """The lift of the target by each item of its history, (positions,)."""
         number, group = self.groups.locate(packed.examples.user_id)
         size, count = self.rate.of.shape[1], self.groups.options.groups
@@ -168,19 +167,14 @@ def lift_features(packed: Packed, tag: TagLifts, item: ItemLifts) -> Columns:
     }
 
 
-def logit(rate: NDArray[np.float32]) -> NDArray[np.float32]:
+def logit(rate: Floats32) -> Floats32:
     """Natural log odds of rates, which are clipped to 1e-4 and 1 - 1e-4."""
     clipped = np.clip(rate, 1e-4, 1 - 1e-4)
     return np.asarray(np.log(clipped / (1 - clipped)))
 
 
-def _add_up(
-    key: NDArray[np.int64], label: NDArray[np.int64], number: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Distinct keys of an ascending ``key`` (n,), and two sums of ``number`` for each, (keys, 2).
-
-    The first sum is over all entries, the second over those with ``label`` 1.
-    """
+def _add_up(key: Ints, label: Ints, number: Ints) -> tuple[Ints, NDArray[np.int32]]:
+    """Distinct ascending keys, and the sums of ``number``: all, and with ``label`` 1, (keys, 2)."""
     if not len(key):
         return key, np.zeros((0, 2), np.int32)
     first = np.flatnonzero(np.diff(key, prepend=key[0] - 1))
@@ -188,9 +182,7 @@ def _add_up(
     return key[first], sums.astype(np.int32)
 
 
-def _find(
-    keys: NDArray[np.int64], values: NDArray[np.int32], wanted: NDArray[np.int64]
-) -> NDArray[np.int32]:
+def _find(keys: Ints, values: NDArray[np.int32], wanted: Ints) -> NDArray[np.int32]:
     """The ``values`` (keys, 2) of the ``wanted`` (n,) keys, (n, 2), 0 for an unknown key."""
     index = find_sorted(keys, wanted)
     result = np.zeros((len(wanted), 2), np.int32)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
+from mmctr_kit.items import Floats32, Ints
 from mmctr_kit.items.features import ItemFeatures, Levels
 from mmctr_kit.items.similarity import Similarity, fit_similarity
 from mmctr_kit.items.similarity.contexts import contexts
@@ -16,12 +16,7 @@ from mmctr_kit.training.gbdt.feature_names import feature_meanings
 from mmctr_kit.training.gbdt.history import length_features, level_features, tag_features
 from mmctr_kit.training.gbdt.lift import ItemLifts, TagLifts, lift_features
 from mmctr_kit.training.gbdt.packed import Columns, Packed
-from mmctr_kit.training.gbdt.similarity import (
-    Part,
-    modality_features,
-    signal_features,
-    table_parts,
-)
+from mmctr_kit.training.gbdt.similarity import Part, modality_features, signal_features, table_parts
 from mmctr_kit.training.gbdt.statistics import Statistics, statistic_features
 from mmctr_kit.training.gbdt.target import Tags, target_features
 
@@ -61,7 +56,7 @@ class Features:
 
     @classmethod
     def fit(
-        cls, inputs: FeatureInputs, rows: NDArray[np.int64], half_life: float, options: LabelOptions
+        cls, inputs: FeatureInputs, rows: Ints, half_life: float, options: LabelOptions
     ) -> "Features":
         """Fit statistics, lifts and similarities on these rows of the train split."""
         data, recipe = inputs.data, inputs.recipe
@@ -82,7 +77,7 @@ class Features:
             similarity=similarity,
         )
 
-    def matrix(self, examples: Examples) -> NDArray[np.float32]:
+    def matrix(self, examples: Examples) -> Floats32:
         """Compute the matrix (rows, features) in chunks; its columns are ``inputs.names``."""
         matrix = np.empty((len(examples), len(self.inputs.names)), np.float32)
         begin = 0

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.items import Bools, Floats32
 from mmctr_kit.items.signals import POPULARITY, row_columns, signal_values
 from mmctr_kit.items.similarity import Similarity
 from mmctr_kit.training.gbdt.packed import MAX, MEAN, RECENT, TOP3, Columns, Packed, ratio
@@ -20,27 +20,19 @@ class Part:
     """
 
     name: str
-    unit: NDArray[np.float32]
-    norm: NDArray[np.float32]
+    unit: Floats32
+    norm: Floats32
 
 
 def part_names(widths: Sequence[int]) -> tuple[str, ...]:
-    """Names of the modalities: ``vector`` for a single one, else ``vector1``, ``vector2``, ...
-
-    A table without columns has none.
-    """
+    """Names of the modalities: ``vector`` for a single one, else ``vector1``, ``vector2``, ..."""
     if len(widths) == 1:
         return ("vector",) if widths[0] else ()
     return tuple(f"vector{number}" for number in range(1, len(widths) + 1))
 
 
-def table_parts(
-    table: NDArray[np.float32], widths: Sequence[int], present: NDArray[np.bool_]
-) -> tuple[Part, ...]:
-    """Cut the item table (n_items + 1, d) into modalities of these ``widths``.
-
-    ``present`` (n_items + 1, modalities) says which of them an item has.
-    """
+def table_parts(table: Floats32, widths: Sequence[int], present: Bools) -> tuple[Part, ...]:
+    """Cut the item table (n_items + 1, d) into modalities of these ``widths``."""
     parts = []
     for column, name in enumerate(part_names(widths)):
         end = sum(widths[: column + 1])
@@ -74,10 +66,7 @@ def modality_features(packed: Packed, part: Part) -> Columns:
 def signal_features(
     packed: Packed, similarity: Similarity, data: ChallengeData, half_life: float
 ) -> Columns:
-    """The row signals, each kind's newest position, and the sum of EASE, which is its score.
-
-    The number of users is among the statistics already. A row without history has NaN.
-    """
+    """Row signals, each kind's newest position, and EASE's sum; NaN for a row without history."""
     values = signal_values(similarity, data, packed.examples, half_life)
     values.row[packed.length == 0] = np.nan
     names = row_columns(similarity.kinds)
@@ -89,6 +78,6 @@ def signal_features(
     return columns
 
 
-def _length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def _length(vectors: Floats32) -> Floats32:
     """The lengths (n,) of ``vectors`` (n, d)."""
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", vectors, vectors)))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import N_LEVELS, PAD
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.items import Floats32, Ints
 from mmctr_kit.training.gbdt.crossfit import Groups, Rates
 from mmctr_kit.training.gbdt.packed import MEAN, RECENT, Columns, Packed, ratio
 from mmctr_kit.training.gbdt.target import Tags
@@ -26,9 +27,9 @@ class Statistics:
     """
 
     groups: Groups
-    history_users: NDArray[np.int64]
-    shown: NDArray[np.int64]
-    pairs: NDArray[np.int64]
+    history_users: Ints
+    shown: Ints
+    pairs: Ints
     item: Rates
     tag: Rates
     level: Rates
@@ -50,12 +51,12 @@ class Statistics:
             level=Rates.fit(groups, level, N_LEVELS * N_LEVELS),
         )
 
-    def users_with(self, number: NDArray[np.int64], item: NDArray[np.int64]) -> NDArray[np.float32]:
+    def users_with(self, number: Ints, item: Ints) -> Floats32:
         """The log(1 + users other than ``number`` who have the item in their history), (n,)."""
         counted = self.groups.contexts.position(number, item) >= 0
         return np.log1p(self.history_users[item] - counted).astype(np.float32)
 
-    def rows_with(self, number: NDArray[np.int64], item: NDArray[np.int64]) -> NDArray[np.float32]:
+    def rows_with(self, number: Ints, item: Ints) -> Floats32:
         """The log(1 + rows of users other than ``number`` whose target is the item), (n,)."""
         pair = number * len(self.shown) + item
         counted = np.searchsorted(self.pairs, pair, "right") - np.searchsorted(self.pairs, pair)
@@ -90,7 +91,7 @@ def statistic_features(packed: Packed, statistics: Statistics, tags: Tags) -> Co
     }
 
 
-def _tag_rates(rates: Rates, group: NDArray[np.int64], tags: NDArray[np.int64]) -> Columns:
+def _tag_rates(rates: Rates, group: Ints, tags: Ints) -> Columns:
     real = tags != PAD
     some = real.any(1)
     rate = rates.of[group[:, None], tags]
@@ -101,6 +102,6 @@ def _tag_rates(rates: Rates, group: NDArray[np.int64], tags: NDArray[np.int64]) 
     }
 
 
-def _cell(likes: NDArray[np.int8], views: NDArray[np.int8]) -> NDArray[np.int64]:
+def _cell(likes: NDArray[np.int8], views: NDArray[np.int8]) -> Ints:
     """One number (n,) for each pair of levels."""
     return likes.astype(np.int64) * N_LEVELS + views

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.items import Floats32, Ints
 from mmctr_kit.training.gbdt.packed import Columns, Packed
 
 
@@ -18,10 +19,10 @@ class Tags:
     a tag, and ``rarity`` (n_tags,) float32 log(all items / those), 0 for the padding tag.
     """
 
-    of: NDArray[np.int64]
-    number: NDArray[np.int64]
-    items: NDArray[np.int64]
-    rarity: NDArray[np.float32]
+    of: Ints
+    number: Ints
+    items: Ints
+    rarity: Floats32
 
     @classmethod
     def read(cls, data: ChallengeData) -> "Tags":
@@ -44,6 +45,6 @@ def target_features(packed: Packed, tags: Tags) -> Columns:
     }
 
 
-def level(values: NDArray[np.integer]) -> NDArray[np.float32]:
+def level(values: NDArray[np.integer]) -> Floats32:
     """The levels as float32, with NaN for the padding level."""
     return np.where(values == PAD, np.nan, values).astype(np.float32)
