@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -33,17 +33,6 @@ def resolve_steps(
     return wanted
 
 
-class Steps(Protocol):
-    """Runs the steps of an epoch, chunk by chunk."""
-
-    compile_seconds: float
-    """Seconds spent so far on compiling and capturing."""
-
-    def run(self, chunk: Chunk, rates: Tensor, total: Tensor, shapes: StaticShapes) -> None:
-        """Train on the chunk's S batches at ``rates`` (S,), adding their losses to ``total`` ()."""
-        ...
-
-
 class EagerSteps:
     """Steps that the host launches one by one, with history positions finely rounded up."""
 
@@ -53,6 +42,7 @@ class EagerSteps:
         self.step = step
 
     def run(self, chunk: Chunk, rates: Tensor, total: Tensor, shapes: StaticShapes) -> None:
+        """Train on the chunk's S batches at ``rates`` (S,), adding their losses to ``total`` ()."""
         self.step.data = chunk.data
         for chosen, rate, count in zip(chunk.batches(), rates, chunk.positions, strict=True):
             self.step.rate.copy_(rate)
@@ -82,6 +72,7 @@ class StaticSteps:
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def run(self, chunk: Chunk, rates: Tensor, total: Tensor, shapes: StaticShapes) -> None:
+        """Train on the chunk's S batches, as :meth:`EagerSteps.run` does."""
         self._load(chunk, rates, shapes)
         if not self._ready:
             self._prepare()
@@ -122,15 +113,15 @@ class StaticSteps:
         began = time.perf_counter()
         self._graph, self._ready = None, True
         before = {k: v.clone() for k, v in self.step.state().items()}
-        random = _random_state(self._index.device)
-        with _aside(self._index.device):
+        device = self._index.device
+        devices = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices), _aside(device):
             if self.step.forward is not eager:
                 self._try_compiled()
             if self._capture:
                 self._try_capture()
         self.step.fill(before)
         self.step.optimizer.zero_grad(set_to_none=True)
-        _set_random_state(random, self._index.device)
         self.compile_seconds += time.perf_counter() - began
 
     def _try_compiled(self) -> None:
@@ -184,17 +175,6 @@ class StaticSteps:
 def _without(what: str, error: Exception) -> None:
     reason = str(error).strip().splitlines() or [type(error).__name__]
     warnings.warn(f"training goes on without {what}, slower: {reason[0]}", stacklevel=2)
-
-
-def _random_state(device: torch.device) -> list[Tensor]:
-    states = [torch.get_rng_state()]
-    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
-
-
-def _set_random_state(states: list[Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states[0])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states[1], device)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.items import Floats64, Ints
 from mmctr_kit.metrics.auc import auc
 from mmctr_kit.recipe import Training
-from mmctr_kit.training.cuda_graph import EagerSteps, StaticSteps, Steps, resolve_steps
+from mmctr_kit.training.cuda_graph import EagerSteps, StaticSteps, resolve_steps
 from mmctr_kit.training.data.batches import make_batch
 from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.data.source import Source
@@ -73,7 +73,7 @@ class Fit:
         users, device = source.whole.n_users, source.device
         self.known_user = torch.zeros(users + 1, dtype=torch.bool, device=device)
         self.step = Step(model, source.data, options, self.known_user, forward, batches)
-        self.steps: Steps = EagerSteps(self.step)
+        self.steps: EagerSteps | StaticSteps = EagerSteps(self.step)
         if resolve_steps(options.steps, device) != "plain":
             self.steps = StaticSteps(self.step)
 

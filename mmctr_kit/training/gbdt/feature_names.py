@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 ROW: Mapping[str, str] = MappingProxyType(
     {
-        # target.py
+        # history.py, target
         "likes_level": "the target's likes level, 1..10",
         "views_level": "the target's views level, 1..10",
         "tags": "number of the target's tags",

@@ -14,8 +14,8 @@ from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.similarity.contexts import find_sorted
 from mmctr_kit.training.gbdt.crossfit import Groups, Rates, others, shrunk
+from mmctr_kit.training.gbdt.history import Tags
 from mmctr_kit.training.gbdt.packed import MAX, MEAN, RECENT, TOP3, Columns, Packed
-from mmctr_kit.training.gbdt.target import Tags
 
 MOST_TAGS = 1024
 """Only pairs of the most frequent tags are counted, since tables have their square."""

@@ -13,12 +13,17 @@ from mmctr_kit.items.similarity.contexts import contexts
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.gbdt.crossfit import Groups, LabelOptions
 from mmctr_kit.training.gbdt.feature_names import feature_meanings
-from mmctr_kit.training.gbdt.history import length_features, level_features, tag_features
+from mmctr_kit.training.gbdt.history import (
+    Tags,
+    length_features,
+    level_features,
+    tag_features,
+    target_features,
+)
 from mmctr_kit.training.gbdt.lift import ItemLifts, TagLifts, lift_features
 from mmctr_kit.training.gbdt.packed import Columns, Packed
 from mmctr_kit.training.gbdt.similarity import Part, modality_features, signal_features, table_parts
 from mmctr_kit.training.gbdt.statistics import Statistics, statistic_features
-from mmctr_kit.training.gbdt.target import Tags, target_features
 
 _CHUNK_POSITIONS = 1 << 17
 _CHUNK_VALUES = 1 << 24

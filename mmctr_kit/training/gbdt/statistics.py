@@ -13,8 +13,8 @@ from mmctr_kit.data.contract import N_LEVELS, PAD
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.items import Floats32, Ints
 from mmctr_kit.training.gbdt.crossfit import Groups, Rates
+from mmctr_kit.training.gbdt.history import Tags
 from mmctr_kit.training.gbdt.packed import MEAN, RECENT, Columns, Packed, ratio
-from mmctr_kit.training.gbdt.target import Tags
 
 
 @dataclass(frozen=True)
