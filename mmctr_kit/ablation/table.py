@@ -6,9 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mmctr_kit.ablation.variants import BASE, Ablation, shown
 from mmctr_kit.cv.model_cost import Measured
 from mmctr_kit.cv.plan import Plan
@@ -148,23 +145,19 @@ class _Compared:
         return oof, valid
 
     def _influences(self, path: Path) -> tuple[list[Influence], list[Influence]]:
-        """Influences on OOF and on valid, one per seed."""
-        logits = [self._logits(path, seed) for seed in self.plan.recipe.seeds]
-        oof, valid = self.samples
-        return [oof.influence(x) for x, _ in logits], [valid.influence(x) for _, x in logits]
-
-    def _logits(self, path: Path, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """OOF logits (train rows,), and mean logits of the fold models (valid rows,), of a seed."""
-        predictions = predictions_of(self.plan, RunWriter(path), (seed,))
-        assert predictions.oof is not None
-        return predictions.oof.logit, predictions.valid_mean()
+        """Influences on OOF, and on valid with the fold models' mean logits, one per seed."""
+        oof, valid = list[Influence](), list[Influence]()
+        for seed in self.plan.recipe.seeds:
+            predictions = predictions_of(self.plan, RunWriter(path), (seed,))
+            assert predictions.oof is not None
+            oof.append(self.samples[0].influence(predictions.oof.logit))
+            valid.append(self.samples[1].influence(predictions.valid_mean()))
+        return oof, valid
 
 
 def _over_seeds(each: Sequence[Estimate]) -> Estimate:
     """The mean over seeds; its standard error counts the variance between several seeds."""
-    if len(each) == 1:
-        return each[0]
-    return recipe_estimate(each)
+    return each[0] if len(each) == 1 else recipe_estimate(each)
 
 
 def _claim(change: Estimate, seeds: int, needed: float) -> str | None:

@@ -94,6 +94,10 @@ class Clock:
         self.seconds["train"] += epoch.seconds - compiled - evaluated
 
 
+_LOGGED = ("epoch", "train_loss", "holdout_auc", "holdout_logloss", "best")
+"""What metrics.jsonl says of each epoch."""
+
+
 def fit_fold(
     learner: Learner, context: FitContext, job: Job, listen: Listener, loaded: float = 0.0
 ) -> None:
@@ -108,25 +112,14 @@ def fit_fold(
         saved: Future[None] | None = None
         for epoch in learner.fit(rows.train, rows.holdout, model_seed(seed, fold), resume):
             clock.epoch(epoch)
-            lines.append(
-                {
-                    "epoch": epoch.epoch,
-                    "train_loss": epoch.train_loss,
-                    "holdout_auc": epoch.holdout_auc,
-                    "holdout_logloss": epoch.holdout_logloss,
-                    "best": epoch.best,
-                }
-            )
+            lines.append({name: getattr(epoch, name) for name in _LOGGED})
             if saved is not None:
                 saved.result()
             # Written while the next epoch trains, since a large state takes as long as an epoch,
             # and reported only afterwards, so that an epoch the user has seen is never lost.
             state = epoch.state()
-            saved = writer.submit(
-                _save_and_report,
-                partial(folder.save_epoch, list(lines), state, dict(clock.seconds)),
-                partial(listen, _progress(job, epoch)),
-            )
+            save = partial(folder.save_epoch, list(lines), state, dict(clock.seconds))
+            saved = writer.submit(_save_and_report, save, partial(listen, _progress(job, epoch)))
             if sum(value.nbytes for value in state.values()) > LARGE_STATE:
                 saved.result()
             clock.lap("write")

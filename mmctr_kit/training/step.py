@@ -139,8 +139,7 @@ class Step:
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def state(self) -> dict[str, Tensor]:
-        """All that a step changes, by name, not copied: ``model.`` parameters and buffers,
-        ``optimizer.`` the state of each parameter by its number."""
+        """All that a step changes, by name, not copied: ``model.*`` and ``optimizer.NUMBER.*``."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         for number, parameter in enumerate(self.model.parameters()):
             slots = self.optimizer.state[parameter]

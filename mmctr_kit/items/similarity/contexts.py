@@ -1,6 +1,8 @@
 """The users that similarities are counted from, each with one sequence of distinct items."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -48,6 +50,14 @@ def find_sorted(keys: Ints, wanted: Ints) -> Ints:
         return np.full(len(wanted), -1)
     index = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return np.where(keys[index] == wanted, index, -1)
+
+
+def cut_by_sum(sizes: Ints, most: int) -> Iterator[slice]:
+    """Slices of consecutive ``sizes`` whose sum is about ``most``."""
+    cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // most)) + 1
+    for begin, end in pairwise([0, *cuts.tolist(), len(sizes)]):
+        if end > begin:
+            yield slice(begin, end)
 
 
 def contexts(data: ChallengeData, rows: Ints, max_history: int) -> Contexts:

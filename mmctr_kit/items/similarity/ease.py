@@ -11,7 +11,7 @@ import numpy as np
 
 from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.items import Floats32, Floats64, Ints
-from mmctr_kit.items.similarity.contexts import Contexts
+from mmctr_kit.items.similarity.contexts import Contexts, cut_by_sum
 
 _EXPAND = 1 << 23
 _ROUNDING = 1e-10
@@ -97,13 +97,9 @@ def _products(
 ) -> Floats64:
     """Sum of inverse[row, s] over the items s of user ``number``, (n,), in chunks."""
     length = contexts.lengths[number]
-    ends = np.cumsum(length)
     result = np.zeros(len(number))
-    cuts = [*(np.flatnonzero(np.diff(ends // _EXPAND)) + 1).tolist(), len(number)]
-    begin = 0
-    for end in cuts:
-        position, owner = expand_ranges(contexts.offsets[number[begin:end]], length[begin:end])
-        values = inverse[row[begin:end][owner], column[contexts.items[position]]]
-        result[begin:end] = np.bincount(owner, values, minlength=end - begin)
-        begin = end
+    for chunk in cut_by_sum(length, _EXPAND):
+        position, owner = expand_ranges(contexts.offsets[number[chunk]], length[chunk])
+        values = inverse[row[chunk][owner], column[contexts.items[position]]]
+        result[chunk] = np.bincount(owner, values, minlength=len(result[chunk]))
     return result

@@ -4,13 +4,12 @@ Pairs are counted in chunks of users, so memory is bounded by the distinct pairs
 square of the catalogue.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from mmctr_kit.items import Floats32, Ints
-from mmctr_kit.items.similarity.contexts import Contexts, find_sorted
+from mmctr_kit.items.similarity.contexts import Contexts, cut_by_sum, find_sorted
 
 TOGETHER, NEAR, UP, DOWN, RECENT = range(5)
 """Columns of :attr:`Pairs.sums`."""
@@ -68,7 +67,8 @@ def count_pairs(contexts: Contexts, weights: Weights, neighbours: int) -> Pairs:
     count = np.bincount(contexts.items, minlength=n)
     keys, sums = np.zeros(0, np.int64), np.zeros((0, _COLUMNS), np.float32)
     waiting: list[tuple[Ints, Floats32]] = []
-    for chunk in _chunks(contexts):
+    m = contexts.lengths
+    for chunk in cut_by_sum(m * (m - 1) // 2, _CHUNK_PAIRS):
         waiting.append(_add_up(*_pairs_of(contexts, chunk, weights)))
         # Merged when as much waits as was merged before, so each pair is merged log times.
         if sum(len(k) for k, _ in waiting) > len(keys):
@@ -79,18 +79,6 @@ def count_pairs(contexts: Contexts, weights: Weights, neighbours: int) -> Pairs:
     if strongest is not None:
         keys, sums = keys[strongest], sums[strongest]
     return Pairs(keys, sums, count, len(contexts.users), weights)
-
-
-def _chunks(contexts: Contexts) -> Iterator[slice]:
-    """Slices of users with about ``_CHUNK_PAIRS`` pairs each."""
-    m = contexts.lengths
-    run = np.cumsum(m * (m - 1) // 2) // _CHUNK_PAIRS
-    ends = [*(np.flatnonzero(np.diff(run)) + 1).tolist(), len(m)]
-    begin = 0
-    for end in ends:
-        if end > begin:
-            yield slice(begin, end)
-        begin = end
 
 
 def _pairs_of(contexts: Contexts, chunk: slice, weights: Weights) -> tuple[Ints, Floats32]:
