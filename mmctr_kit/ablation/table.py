@@ -54,11 +54,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The base, then the variants by OOF change, best first.
-
-    A claim takes ``needed`` standard errors: 2, corrected for the number of variants and for
-    testing both directions.
-    """
+    """The base, then the variants by OOF change; a claim takes ``needed`` standard errors."""
 
     recipe: str
     seeds: tuple[int, ...]

@@ -153,11 +153,7 @@ def choose_variants(
 
 
 def require_ablation(recipe: Recipe, folder: Path, force: bool) -> None:
-    """Raise RunError if :func:`run_ablation` would refuse the recipe, whatever the data.
-
-    It does if ``folder`` is itself a run, or if the base in it has other settings; its variants
-    then have other settings as well.
-    """
+    """Raise RunError if ``folder`` is itself a run, or if its base has other settings."""
     if (folder / "manifest.json").exists():
         raise RunError(f"{folder} is a run; choose another --name")
     require_free(folder / BASE, {"kind": "cv"}, force, recipe.to_yaml())

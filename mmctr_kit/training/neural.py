@@ -99,10 +99,7 @@ class NeuralLearner:
         return self._fit, rows
 
     def _prepare_fold(self, train: Ints, seed: int) -> PreparedFold:
-        """The data with the signals and extra rows of these train rows' users, and the rows to use.
-
-        Extra rows are numbered after those of the train split.
-        """
+        """The data with the signals and extra rows of these users, and the rows to train on."""
         recipe = self.recipe
         most, data_on = recipe.training.max_history, recipe.training.data_on
         if not (recipe.signals.kinds or recipe.augmentation.per_user):

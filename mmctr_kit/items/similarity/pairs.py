@@ -116,11 +116,7 @@ def _merge(parts: list[tuple[Ints, Floats32]]) -> tuple[Ints, Floats32]:
 
 
 def _strongest(keys: Ints, together: Floats32, count: Ints, neighbours: int) -> Ints | None:
-    """Indexes of the pairs to keep, ascending; None for all.
-
-    Of an item's equally strong pairs the first by key are kept, those in which it has the smaller
-    id before the others.
-    """
+    """Indexes of the pairs to keep, ascending, or None for all; of equals the first by key."""
     n = len(count)
     a, b = keys // n, keys % n
     degree = np.bincount(a, minlength=n) + np.bincount(b, minlength=n)

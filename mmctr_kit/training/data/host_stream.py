@@ -50,11 +50,7 @@ _COPIED = tuple(f.name for f in fields(DeviceRows) if f.name not in (*_OF_POSITI
 def choose_source(
     whole: DeviceData, device: torch.device, data_on: Location | Literal["auto"]
 ) -> Source:
-    """The source of batches on ``device`` of data that is stored on the host.
-
-    ``auto`` keeps the data there, with a warning, if it takes more than :data:`SHARE` of the free
-    memory of the device.
-    """
+    """The source of data stored on the host; ``auto`` leaves it there if it exceeds SHARE."""
     if data_on == "auto":
         free = free_bytes(device)
         data_on = "device" if free is None or whole.nbytes <= SHARE * free else "host"
@@ -99,10 +95,7 @@ class Slot:
 
 
 class OnHost:
-    """Rows of ``whole``, stored on the host and streamed to ``device`` in chunks.
-
-    A chunk has at most ``rows`` rows and ``positions`` history positions, or is one batch.
-    """
+    """Rows of ``whole`` on the host, sent to ``device`` in chunks of this size, or of one batch."""
 
     location: Location = "host"
 

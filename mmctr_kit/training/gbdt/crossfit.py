@@ -37,11 +37,7 @@ from mmctr_kit.items.similarity.contexts import Contexts
 
 @dataclass(frozen=True)
 class LabelOptions:
-    """Options of label means: how many ``groups`` of users, keyed by ``seed``, and the shrinkage.
-
-    A mean is pulled towards the overall mean as by ``shrinkage`` more labels, that of a pair as by
-    ``pair_shrinkage``.
-    """
+    """How label means are cross-fitted, over ``groups`` of users keyed by ``seed``, and shrunk."""
 
     groups: int
     shrinkage: float

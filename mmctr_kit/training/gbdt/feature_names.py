@@ -105,11 +105,7 @@ EASE_SUM = {"ease_sum": "similarity of kind ease, sum over the history: EASE's s
 
 
 def feature_meanings(parts: Sequence[str], kinds: Sequence[str]) -> dict[str, str]:
-    """The name and meaning of every feature, in the order of the matrix's columns.
-
-    ``parts`` are the item table's modalities (see :func:`.similarity.part_names`), ``kinds`` the
-    recipe's signals.
-    """
+    """Each feature's meaning by its name, in column order, for these modalities and signals."""
     meanings = dict(ROW)
     for part in parts:
         meanings |= {f"{part}_{name}": f"{part}: {meaning}" for name, meaning in PART.items()}

@@ -77,16 +77,6 @@ def test_sums_do_not_depend_on_the_size_of_chunks(found: Contexts, size: int) ->
     assert_same(found_sums(parts), found_sums(whole))
 
 
-def test_many_users_are_counted_in_more_than_one_chunk() -> None:
-    """So that the test of chunks is one."""
-    found = contexts_of([[1, 2, 3]] * 6)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pairs_module, "_CHUNK_PAIRS", 7)
-        chunks = list(pairs_module._chunks(found))
-    assert len(chunks) > 1
-    assert [u for c in chunks for u in range(c.start, c.stop)] == list(range(6))
-
-
 def naive_kept(sums: Sums, count: list[int], neighbours: int) -> set[tuple[int, int]]:
     """Pairs among either item's strongest by cosine; among equals those where it is the smaller id
     come first, then by the other's id."""
