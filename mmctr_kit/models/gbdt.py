@@ -20,7 +20,7 @@ class GBDT:
     ``row_share`` of the rows are drawn for each tree; ``l2`` is the penalty on leaf values. A label
     mean of n rows is pulled to the overall one as by ``rate_shrinkage`` more rows, that of a pair
     of items or tags as by ``pair_shrinkage``; training rows see those of the ``groups`` of users
-    that are not theirs. ``half_life``, in places, is of the recency weights.
+    that are not theirs. ``half_life``, in positions, is that of the recency weights.
     """
 
     exempt: ClassVar[Mapping[str, str]] = {
@@ -107,5 +107,5 @@ class Trees:
 
     def predict(self, matrix: NDArray[np.float32], threads: int) -> NDArray[np.float64]:
         """(rows,) what the chunk adds to the logits of (rows, features)."""
-        found = self.booster.predict(matrix, raw_score=True, num_threads=threads)
-        return np.asarray(found, np.float64)
+        added = self.booster.predict(matrix, raw_score=True, num_threads=threads)
+        return np.asarray(added, np.float64)
