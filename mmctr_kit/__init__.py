@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mmctr_kit.data.dataset import ChallengeData
     from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
     from mmctr_kit.metrics.estimate import Estimate
+    from mmctr_kit.models.registry import register_model
     from mmctr_kit.recipe.schema import Recipe
     from mmctr_kit.runs.run import Run
 
@@ -59,6 +60,7 @@ __all__ = [
     "load_recipe",
     "open_run",
     "profile_data",
+    "register_model",
     "score",
     "tune",
     "write_submission",
@@ -75,6 +77,7 @@ _MODULES = {
     "data.dataset": "ChallengeData",
     "errors": "DataError MmctrKitError RunError UsageError",
     "metrics.estimate": "Estimate",
+    "models.registry": "register_model",
     "recipe.schema": "Recipe",
     "runs.run": "Run",
 }

@@ -111,6 +111,21 @@ def loaded_by(*arguments: str) -> set[str]:
     return set(ast.literal_eval(done.stdout.split("LOADED ")[1]))
 
 
+def test_importing_the_package_costs_nothing() -> None:
+    """Under 0.1 s, as the interpreter measures it; nothing heavy until a function needs it."""
+    code = (
+        "import sys, mmctr_kit\n"
+        f"print([m for m in (*{BEFORE_USE!r}, 'numpy', 'pyarrow') if m in sys.modules])\n"
+        "mmctr_kit.cross_validate, mmctr_kit.Recipe, mmctr_kit.Run\n"
+        f"print([m for m in {BEFORE_USE!r} if m in sys.modules])\n"
+    )
+    command = [sys.executable, "-X", "importtime", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "[]"]
+    (line,) = [line for line in done.stderr.splitlines() if line.endswith("| mmctr_kit")]
+    assert int(line.split("|")[1]) < 100_000
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -1,13 +1,10 @@
-"""An ablation's table: what each change does to the AUC, paired, and what each model costs."""
+"""The table of an ablation: each change's paired effect on AUC, and each model's cost."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.ablation.variants import BASE, Ablation, shown
 from mmctr_kit.cv.model_cost import Measured
@@ -24,13 +21,15 @@ SEEDS_FOR_A_CLAIM = 3
 
 @dataclass(frozen=True)
 class Row:
-    """A run of the ablation. ``oof`` (fold models) and ``valid`` (the fold mean) are AUCs of the
-    base, and changes against the base of any other; ``before`` is what the base has.
+    """A run of the ablation.
 
-    A change is the mean over seeds, each paired with the base's same seed. Its error is that of
-    users sampled (one seed), or counts the variance between seeds too (several). ``claim`` is
-    'better' or 'worse' where the OOF change is beyond the errors needed, else empty; of fewer
-    than three seeds, it is None.
+    ``oof`` (single fold models) and ``valid`` (mean of the fold models) are AUCs for the base, and
+    changes against the base for any other run; ``before`` is the base's value of the changed key.
+
+    A change is the mean over seeds, each paired with the same seed of the base. Its standard error
+    is that of sampling users, and with several seeds also counts the variance between seeds.
+    ``claim`` is 'better' or 'worse' if the OOF change exceeds the required standard errors, else
+    empty, and None with fewer than three seeds.
     """
 
     name: str
@@ -48,16 +47,14 @@ class Row:
 
     @property
     def errors(self) -> float | None:
-        """How many errors the OOF change lies from 0; None of the base, and where the error is
-        unknown."""
+        """The OOF change in standard errors; None for the base or an unknown standard error."""
         errors = self.oof.z(0.0)
         return errors if not self.is_base and math.isfinite(errors) else None
 
 
 @dataclass(frozen=True)
 class Table:
-    """The base, then the variants by OOF change, best first. ``needed`` errors make a claim: 2,
-    corrected for the number of variants and for looking both ways."""
+    """The base, then the variants by OOF change; a claim takes ``needed`` standard errors."""
 
     recipe: str
     seeds: tuple[int, ...]
@@ -70,7 +67,7 @@ class Table:
 
     @property
     def claims(self) -> bool:
-        """Whether there are seeds enough to call a change better or worse."""
+        """Whether there are enough seeds to call a change better or worse."""
         return len(self.seeds) >= SEEDS_FOR_A_CLAIM
 
     def as_json(self) -> dict[str, Any]:
@@ -82,7 +79,7 @@ class Table:
 
 
 def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) -> Table:
-    """The table of an ablation whose runs are finished, written to ``ablation.json`` too."""
+    """Make the table of an ablation whose runs are finished, and write ``ablation.json``."""
     plan, compared = ablation.base, _Compared(ablation.base, folder / BASE)
     needed = required_z(2 * len(ablation.variants))
     rows = []
@@ -108,7 +105,7 @@ def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) ->
         device=plan.resources.device,
         threads=plan.resources.threads,
         needed=needed,
-        rows=(Row(BASE, "", "", (), *compared.own(), None, costs[BASE]), *rows),
+        rows=(Row(BASE, "", "", (), *compared.base_aucs(), None, costs[BASE]), *rows),
         left_out=ablation.left_out,
     )
     write_json(folder / "ablation.json", table.as_json())
@@ -116,7 +113,7 @@ def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) ->
 
 
 class _Compared:
-    """The base's logits on train (OOF) and valid, ready to be compared with other runs'."""
+    """The base's logits on train (OOF) and valid, ready for comparison with other runs."""
 
     def __init__(self, plan: Plan, path: Path) -> None:
         train, valid, recipe = plan.data.train, plan.data.valid, plan.recipe
@@ -128,14 +125,14 @@ class _Compared:
         )
         self.base = self._influences(path)
 
-    def own(self) -> tuple[Estimate, Estimate]:
-        """The base's AUCs of OOF and of valid."""
+    def base_aucs(self) -> tuple[Estimate, Estimate]:
+        """The base's AUCs on OOF and on valid."""
         pairs = zip(self.samples, self.base, strict=True)
         oof, valid = (_over_seeds([s.estimate(i) for i in each]) for s, each in pairs)
         return oof, valid
 
     def change(self, path: Path) -> tuple[Estimate, Estimate]:
-        """The AUCs of the run at ``path`` less the base's, of OOF and of valid."""
+        """The AUCs of the run at ``path`` less those of the base, on OOF and on valid."""
         three = zip(self.samples, self._influences(path), self.base, strict=True)
         oof, valid = (
             _over_seeds([s.difference(a, b) for a, b in zip(these, base, strict=True)])
@@ -144,23 +141,19 @@ class _Compared:
         return oof, valid
 
     def _influences(self, path: Path) -> tuple[list[Influence], list[Influence]]:
-        """Of OOF and of valid, one a seed."""
-        logits = [self._logits(path, seed) for seed in self.plan.recipe.seeds]
-        oof, valid = self.samples
-        return [oof.influence(x) for x, _ in logits], [valid.influence(x) for _, x in logits]
-
-    def _logits(self, path: Path, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(train rows,) OOF and (valid rows,) mean of the fold models, of one seed."""
-        found = predictions_of(self.plan, RunWriter(path), (seed,))
-        assert found.oof is not None
-        return found.oof.logit, found.valid_mean()
+        """Influences on OOF, and on valid with the fold models' mean logits, one per seed."""
+        oof, valid = list[Influence](), list[Influence]()
+        for seed in self.plan.recipe.seeds:
+            predictions = predictions_of(self.plan, RunWriter(path), (seed,))
+            assert predictions.oof is not None
+            oof.append(self.samples[0].influence(predictions.oof.logit))
+            valid.append(self.samples[1].influence(predictions.valid_mean()))
+        return oof, valid
 
 
 def _over_seeds(each: Sequence[Estimate]) -> Estimate:
-    """Their mean, with the error that counts the variance between seeds where there are several."""
-    if len(each) == 1:
-        return each[0]
-    return recipe_estimate(each)
+    """The mean over seeds; its standard error counts the variance between several seeds."""
+    return each[0] if len(each) == 1 else recipe_estimate(each)
 
 
 def _claim(change: Estimate, seeds: int, needed: float) -> str | None:

@@ -1,7 +1,7 @@
-"""Ablations: a recipe beside itself with one thing changed, on the same folds and seeds.
+"""Ablations: a recipe against variants with one thing changed, on the same folds and seeds.
 
-Every variant is an ordinary run in the ablation's folder, so what is finished is kept. What each
-costs is measured when all are trained, one by one, with nothing else of the ablation running.
+Every variant is an ordinary run in the ablation's folder, so finished ones are not run again. Costs
+are measured after all training, one model at a time, while nothing else of the ablation runs.
 """
 
 import json
@@ -26,7 +26,7 @@ from mmctr_kit.runs.conflict import require_free
 from mmctr_kit.runs.writer import begin_run
 
 BASE = "base"
-"""The run of the recipe as it is."""
+"""The name of the run of the recipe itself."""
 
 _KINDS = ("attention", "pooling", "fusion")
 _OF_MODALITIES = ("fusion", "modality_dropout")
@@ -35,8 +35,11 @@ _DROPOUT = 0.2
 
 @dataclass(frozen=True)
 class Variant:
-    """One change to a recipe. ``settings`` are keys and values as --set takes them: first the
-    change itself, of a key that is ``before`` in the recipe, then what it entails."""
+    """One change to a recipe.
+
+    ``settings`` are keys and values as --set takes them: first the change itself, of a key whose
+    value is ``before`` in the recipe, then the settings that it entails.
+    """
 
     name: str
     settings: Mapping[str, Any]
@@ -51,16 +54,13 @@ class Variant:
         return f"{self.key}: {shown(self.before)} -> {shown(self.settings[self.key])}"
 
     def apply(self, recipe: Recipe) -> Recipe:
-        """The recipe so changed; keys that then do nothing return to their defaults.
-
-        Raises UsageError where the result is no recipe.
-        """
+        """The changed recipe, in which keys that now do nothing have their defaults."""
         return recipe.changed(self.settings)
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """The base's plan, the variants and their plans by name, and why others are ``left_out``."""
+    """The base's plan, the variants with their plans by name, and why others are ``left_out``."""
 
     base: Plan
     variants: tuple[Variant, ...]
@@ -74,33 +74,29 @@ class Ablation:
 
 
 Listener = Callable[[str, Progress | None], None]
-"""Told of a run's progress in training, or (None) that it is being measured."""
+"""Called with a run's name and its progress in training, or None when it is measured."""
 
 
 def shown(value: Any) -> str:
-    """A recipe's value as --set takes it."""
+    """A value of a recipe, written as --set takes it."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def variants(recipe: Recipe) -> list[Variant]:
-    """Every change of one thing that does something to the recipe's model.
-
-    The model's switches (but batch_norm), its kinds of attention, pooling and learned fusion, item
-    vectors, signals and augmentation.
-    """
+    """Every change of a switch, kind, item vector, signal or extra row that has an effect."""
     unused = recipe.unused()
-    found = list(_of_model(recipe, unused))
+    changes = list(_model_variants(recipe, unused))
     if "items.embedding" not in unused:
-        found += _of_items(recipe.items)
+        changes += _item_variants(recipe.items)
     if "signals.kinds" not in unused:
         kinds = recipe.signals.kinds
         before = "all" if set(kinds) == set(SIGNAL_KINDS) else ", ".join(kinds) or "none"
         after = "none" if kinds else "all"
-        found.append(Variant(f"signals-{after}", {"signals.kinds": after}, before))
+        changes.append(Variant(f"signals-{after}", {"signals.kinds": after}, before))
     per_user = recipe.augmentation.per_user
     name = "augmentation-off" if per_user else "augmentation-on"
-    found.append(Variant(name, {"augmentation.per_user": 0 if per_user else 1}, per_user))
-    return found
+    changes.append(Variant(name, {"augmentation.per_user": 0 if per_user else 1}, per_user))
+    return changes
 
 
 def plan_ablation(
@@ -113,66 +109,58 @@ def plan_ablation(
 ) -> Ablation:
     """Plan the base and its variants, those whose names match ``only`` and not ``skip``.
 
-    A variant that the data folder or the model can't serve is left out, and so is one whose item
-    vectors are another's. Raises as plan_cv does where the base can't run, and UsageError where
-    nothing is left.
+    A variant is left out if it cannot run on this data folder or model, or if its item vectors
+    equal those of another one. Raises as plan_cv does if the base cannot run, and UsageError if no
+    variant is left.
     """
     base = plan_cv(recipe, data, device, workers)
     chosen = choose_variants(recipe, only, skip)
     plans: dict[str, Plan] = {}
-    left: dict[str, str] = {}
-    known = {_seen(base): BASE}
+    left_out: dict[str, str] = {}
+    known = {_content(base): BASE}
     for variant in chosen:
         try:
             plan = plan_cv(variant.apply(recipe), data, device, workers)
             _require_modalities(variant, plan)
         except MmctrKitError as e:
-            left[variant.name] = str(e)
+            left_out[variant.name] = str(e)
             continue
-        same = known.setdefault(_seen(plan), variant.name)
+        same = known.setdefault(_content(plan), variant.name)
         if same == variant.name:
             plans[same] = plan
         else:
-            left[variant.name] = f"its item vectors are those of {same}"
+            left_out[variant.name] = f"its item vectors equal those of {same}"
     if not plans:
-        raise _none_left("; ".join(f"{name}: {reason}" for name, reason in left.items()))
-    kept = tuple(v for v in chosen if v.name in plans)
-    return Ablation(base, kept, plans, left)
+        raise _none_left("; ".join(f"{name}: {reason}" for name, reason in left_out.items()))
+    return Ablation(base, tuple(v for v in chosen if v.name in plans), plans, left_out)
 
 
 def choose_variants(
     recipe: Recipe, only: Sequence[str], skip: Sequence[str]
 ) -> tuple[Variant, ...]:
-    """The variants whose names match ``only`` and not ``skip``; needs no data.
-
-    Raises UsageError for a pattern that no variant matches, and where none is left.
-    """
-    found = variants(recipe)
-    names = [v.name for v in found]
+    """The variants whose names match ``only`` and not ``skip``; UsageError if there is none."""
+    changes = variants(recipe)
+    names = [v.name for v in changes]
     for pattern in (*only, *skip):
         if not any(fnmatchcase(name, pattern) for name in names):
             hint = did_you_mean(pattern, names)
             raise UsageError(f"this recipe has no variant '{pattern}'{hint}; --list shows them")
     wanted = [n for n in names if not only or any(fnmatchcase(n, p) for p in only)]
-    kept = {n for n in wanted if not any(fnmatchcase(n, p) for p in skip)}
-    if not kept:
+    chosen = {n for n in wanted if not any(fnmatchcase(n, p) for p in skip)}
+    if not chosen:
         raise _none_left("--skip")
-    return tuple(v for v in found if v.name in kept)
+    return tuple(v for v in changes if v.name in chosen)
 
 
 def require_ablation(recipe: Recipe, folder: Path, force: bool) -> None:
-    """RunError where :func:`run_ablation` would refuse the recipe whatever the data are:
-    ``folder`` is itself a run, or its base is of other settings. Its variants then are too."""
+    """Raise RunError if ``folder`` is itself a run, or if its base has other settings."""
     if (folder / "manifest.json").exists():
         raise RunError(f"{folder} is a run; choose another --name")
     require_free(folder / BASE, {"kind": "cv"}, force, recipe.to_yaml())
 
 
 def finished_runs(ablation: Ablation, folder: Path, force: bool) -> list[str]:
-    """The names of the runs that are finished.
-
-    Raises RunError where one would be refused, or ``folder`` is itself a run.
-    """
+    """The names of the runs that are finished; RunError if one would be refused."""
     require_ablation(ablation.base.recipe, folder, force)
     return [
         n
@@ -184,30 +172,27 @@ def finished_runs(ablation: Ablation, folder: Path, force: bool) -> list[str]:
 def run_ablation(
     ablation: Ablation, folder: Path, force: bool, listen: Listener
 ) -> dict[str, Measured]:
-    """Train every run that is not finished, then measure what is not measured yet.
-
-    Returns what each run costs. Raises RunError where a different run is in its place.
-    """
+    """Train every run that is not finished, then measure the unknown costs; returns all costs."""
     costs = {name: folder / "costs" / f"{name}.json" for name in ablation.runs}
     with locked(folder):
         if force:
-            # All at once: what was begun can then be gone on with, without force.
+            # All before any training, so that the command can be resumed without force.
             for name, plan in ablation.runs.items():
                 costs[name].unlink(missing_ok=True)
                 with locked(folder / name):
                     begin_run(folder / name, manifest_of(plan), plan.recipe.to_yaml(), force)
         for name, plan in ablation.runs.items():
             run_cv(plan, folder / name, False, partial(listen, name))
-        found = {}
+        measured = {}
         for name, plan in ablation.runs.items():
-            kept = cached_cost(plan, costs[name])
-            if kept is None:
+            cached = cached_cost(plan, costs[name])
+            if cached is None:
                 listen(name, None)
-            found[name] = kept or measure_cost(plan, folder / name, costs[name])
-    return found
+            measured[name] = cached or measure_cost(plan, folder / name, costs[name])
+    return measured
 
 
-def _of_model(recipe: Recipe, unused: Collection[str]) -> Iterator[Variant]:
+def _model_variants(recipe: Recipe, unused: Collection[str]) -> Iterator[Variant]:
     arguments = recipe.model_arguments
     for key, option in model_options(recipe.model_name).items():
         before = arguments[key]
@@ -225,8 +210,8 @@ def _of_model(recipe: Recipe, unused: Collection[str]) -> Iterator[Variant]:
                     yield Variant(f"{key}-{value}", {f"model.{key}": value}, before)
 
 
-def _of_items(items: Items) -> Iterator[Variant]:
-    """Every other embedding, each modality in as many dimensions as it has in ``items``."""
+def _item_variants(items: Items) -> Iterator[Variant]:
+    """Every other embedding, with each modality in as many dimensions as it has in ``items``."""
     text, image = items.text_dim, items.image_dim
     if items.embedding == "joint_pca":
         text = image = max(items.dim // 2, 1)
@@ -248,15 +233,15 @@ def _none_left(why: str) -> UsageError:
 
 
 def _require_modalities(variant: Variant, plan: Plan) -> None:
-    """A variant about modalities must have those that its name promises."""
-    absent = plan.items.missing
+    """Raise DataError if a variant about modalities lacks one that its name promises."""
+    missing = plan.items.missing
     about = variant.key.startswith("items.") or variant.key.partition(".")[2] in _OF_MODALITIES
-    if absent and about:
-        raise DataError(f"the folder does not hold {' and '.join(absent)}")
+    if missing and about:
+        raise DataError(f"the data folder lacks {' and '.join(missing)}")
 
 
-def _seen(plan: Plan) -> str:
-    """What a plan's models see and do: the item vectors by value and not by their name."""
+def _content(plan: Plan) -> str:
+    """A text that is equal for equal models; item vectors count by value, not by name."""
     content = plan.recipe.content()
     del content["items"]
     return json.dumps([content, plan.items.fingerprints], sort_keys=True)

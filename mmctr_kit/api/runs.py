@@ -128,12 +128,8 @@ def blend(
         The runs' data: ``"lightgbm-context"`` is tried too, which sees the rows.
     seed : int
         Random seed for bagging and for the LightGBM stacker.
-    force : bool
-        Replace a different blend of that name.
-    runs : str or Path
-        Folder of the run folders.
-    progress : bool or callable, optional
-        True shows what is at work; a callable receives each :class:`ProgressEvent`.
+    force, runs, progress
+        As in :func:`cross_validate`.
 
     Returns
     -------
@@ -207,12 +203,8 @@ def import_predictions(
         ranked, but not stacked.
     task : str, optional
         Column of a submission that has several: ``"Task1"``, ``"Task2"`` or ``"both"``.
-    force : bool
-        Replace a different run of that name.
-    runs : str or Path
-        Folder of the run folders.
-    progress : bool or callable, optional
-        True shows what is at work; a callable receives each :class:`ProgressEvent`.
+    force, runs, progress
+        As in :func:`cross_validate`.
 
     Returns
     -------

@@ -142,24 +142,13 @@ def tune(
         How many trials the study has in the end.
     timeout : float, optional
         Seconds after which no trial begins.
-    name : str, optional
-        Name of the study; the recipe's by default.
-    set : mapping or list of str
-        Recipe keys to override.
-    device : str
-        As in :func:`cross_validate`.
-    jobs : int, optional
-        How many trials run at once; by default one per CPU core, or one per GPU.
     finalists : int
         How many of the best trials are trained again.
     final_seeds : int
         With how many new seeds each.
-    force : bool
-        Replace a different study of that name.
-    runs : str or Path
-        The study is written to ``runs/NAME.study``.
-    progress : bool or callable, optional
-        True shows a bar; a callable receives each :class:`ProgressEvent`.
+    name, set, device, jobs, force, runs, progress
+        As in :func:`cross_validate`; ``jobs`` is how many trials run at once, and the study is
+        written to ``runs/NAME.study``.
 
     Returns
     -------
@@ -215,16 +204,9 @@ def ablate(
         The folder that contains ``MicroLens_1M_x1/``, or the data loaded from it.
     only, skip : list of str
         Names of variants to try or to leave out; ``"items-*"`` is a group.
-    name : str, optional
-        Name of the ablation; the recipe's by default.
-    set : mapping or list of str
-        Recipe keys to override; three ``seeds`` or more allow a verdict.
-    device, jobs, force
-        As in :func:`cross_validate`.
-    runs : str or Path
-        The ablation is written to ``runs/NAME.ablate``.
-    progress : bool or callable, optional
-        True shows a bar; a callable receives each :class:`ProgressEvent`.
+    name, set, device, jobs, force, runs, progress
+        As in :func:`cross_validate`; three ``seeds`` or more allow a verdict, and the ablation is
+        written to ``runs/NAME.ablate``.
 
     Returns
     -------

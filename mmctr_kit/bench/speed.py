@@ -24,7 +24,7 @@ from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.processes import run_isolated
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.build import make_learner
-from mmctr_kit.training.data.sampler import RowStream
+from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.data.static_shapes import Buckets
 from mmctr_kit.training.device import prepare
 from mmctr_kit.training.fit import Fit, batch_size_for
@@ -92,7 +92,7 @@ def measure(task: tuple[Recipe, Setting]) -> Result:
     latency = latencies(learner, "valid", users)
     memory = peak_bytes(setting.device)  # the roofline below takes memory, too
     stream = stream_of(fit, train)
-    batch, buckets = fit.batch(stream.batches(0, 1)[0]), stream.sizes.buckets
+    batch, buckets = fit.batch(stream.batches(0, 1)[0]), stream.shapes.buckets
     on_cpu = batch.device.type == "cpu"
     return Result(
         recipe=recipe.name,
@@ -107,7 +107,7 @@ def measure(task: tuple[Recipe, Setting]) -> Result:
     )
 
 
-def timed_steps(fit: Fit, stream: RowStream, setting: Setting) -> Iterator[Chunk]:
+def timed_steps(fit: Fit, stream: RowSampler, setting: Setting) -> Iterator[Chunk]:
     """Train without end, yielding chunks of steps, after compilation and warm-up."""
     device = fit.source.device
     chunk = min(_CHUNK[device.type], setting.steps or _CHUNK[device.type])
@@ -141,11 +141,11 @@ def _train(fit: Fit, train: NDArray[np.int64], setting: Setting) -> Training:
     return Training(size, rows, rows * one.seconds / one.rows, share, len(train), compiling)
 
 
-def stream_of(fit: Fit, train: NDArray[np.int64]) -> RowStream:
+def stream_of(fit: Fit, train: NDArray[np.int64]) -> RowSampler:
     """Random batches of train rows, of the recipe's batch size."""
     whole, rows = fit.source.whole, torch.from_numpy(train)
     size = batch_size_for(len(train), fit.options)
-    return RowStream(rows.to(fit.source.device), whole.rows["train"].lengths, size, 0)
+    return RowSampler(rows.to(fit.source.device), whole.rows["train"].lengths, size, 0)
 
 
 def _predict(fit: Fit, seconds: float) -> Prediction:

@@ -64,7 +64,7 @@ def ablate(
     Each variant is a run on the same folds and seeds in RUNS/NAME.ablate. Its change in AUC is
     paired with the base, row by row; "better" and "worse" are said with three seeds or more
     alone (--set seeds=[0,1,2]). After the training each model is timed in a process of its own.
-    The whole table is in RUNS/NAME.ablate/ablation.json.
+    The whole table is written to RUNS/NAME.ablate/ablation.json.
 
     The same command goes on with an unfinished ablation.
 
@@ -114,14 +114,17 @@ def print_table(found: "Table") -> None:
     table(columns, [_change(row, found) for row in found.rows], left=2)
     say(f"OOF: {found.folds} fold models; valid: their mean; ± standard error, users clustered")
     if not found.claims:
-        say("fewer than 3 seeds claim nothing, since seeds differ too (--set seeds=[0,1,2])")
+        say("No better/worse verdict with fewer than 3 seeds: --set 'seeds=[0,1,2]'.")
     else:
         tried = f"as {plural(len(found.rows) - 1, 'variant was', 'variants were')} tried"
         say(f"better, worse: by over {found.needed:.1f} SE, {tried}")
     counts = [each.requests for row in found.rows for each in row.cost.latency]
     low, high = min(counts), max(counts)
     many = str(high) if low == high else f"{low}-{high}"
-    say(f"What a model costs; p50/p99 ms over {many} requests of so many candidates", style="bold")
+    say(
+        f"What a model costs; p50/p99 ms over {many} requests, by number of candidates",
+        style="bold",
+    )
     sizes = [f"{each.candidates:,}" for each in found.rows[0].cost.latency]
     table(("variant", "weights", "rows/s", *sizes, "MB"), [_cost(row) for row in found.rows])
     threads = f" with {plural(found.threads, 'thread')}"

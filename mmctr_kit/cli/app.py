@@ -77,7 +77,7 @@ def _version(wanted: bool) -> None:
 def options(
     context: typer.Context,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show a traceback where a command fails.")
+        bool, typer.Option("--debug", help="Show a traceback if a command fails.")
     ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")

@@ -61,7 +61,10 @@ def blend(
         typer.Option(help="The runs' data: tries lightgbm-context, which looks at the rows too."),
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**31 - 1, help="Of bagging and of the stacker.")
+        int,
+        typer.Option(
+            min=0, max=2**31 - 1, help="Random seed for bagging and for the LightGBM stacker."
+        ),
     ] = 0,
     force: ForceOption = False,
     as_json: JsonOption = False,

@@ -28,7 +28,7 @@ def complete_recipes(incomplete: str) -> list[str]:
 
 
 def complete_runs_and_recipes(context: typer.Context, incomplete: str) -> list[str]:
-    """Both."""
+    """Runs first, then recipes."""
     return complete_runs(context, incomplete) + complete_recipes(incomplete)
 
 

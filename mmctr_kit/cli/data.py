@@ -26,7 +26,7 @@ def check(
 ) -> None:
     """Is this download complete, aligned and sane?
 
-    Exits 1 where a check FAILs; WARN exits 0, or 1 with --strict.
+    Exits 1 if a check FAILs. A WARN exits 0, or 1 with --strict.
 
     [bold]Examples[/bold]
 

@@ -26,7 +26,7 @@ def demo(
 ) -> None:
     """Run the whole path on generated data: data, cv, blend, report, submission, leaderboard.
 
-    Run again, it goes on where it stopped. Delete the folder to begin anew.
+    The same command continues a demo that was stopped. Delete the folder to start again.
 
     [bold]Examples[/bold]
 
@@ -54,7 +54,7 @@ def demo(
 
 
 def _generated(out: Path, preset: str, seed: int) -> bool:
-    """Whether this very data set is there already; UsageError where anything else is."""
+    """Whether this data set was generated before; UsageError if the folder holds anything else."""
     from mmctr_kit.datasets.synth import find_preset
     from mmctr_kit.errors import UsageError
     from mmctr_kit.files import read_json

@@ -8,7 +8,9 @@ import typer
 
 DataOption = Annotated[
     Path,
-    typer.Option("--data", metavar="DATA", help="The download: the folder of MicroLens_1M_x1/."),
+    typer.Option(
+        "--data", metavar="DATA", help="Folder that CONTAINS MicroLens_1M_x1/ (its parent)."
+    ),
 ]
 RunsOption = Annotated[
     Path,

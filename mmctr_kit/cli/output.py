@@ -1,4 +1,4 @@
-"""Printing: one console, findings, tables, progress. Plain lines where there is no terminal."""
+"""Printing: one console, findings, tables, progress. Plain lines without a terminal."""
 
 import json
 import math
@@ -28,7 +28,7 @@ PLAIN_WIDTH = 80
 
 
 def console() -> Console:
-    """Standard output; 80 columns wide where it is no terminal."""
+    """Standard output; 80 columns wide if it is no terminal."""
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 
 
@@ -38,8 +38,8 @@ def say(text: str, style: str = "") -> None:
 
 
 def say_path(before: str, path: Path | str, after: str) -> None:
-    """``before``, the path and ``after`` on one line; where that is longer than the console is
-    wide, what comes after the path stands on the next, so that a path ends its line whole."""
+    """``before``, the path and ``after`` on one line. If that is wider than the console, ``after``
+    moves to the next line, so that a path ends its line whole."""
     line = f"{before}{path}{after}"
     if cell_len(line) <= console().width:
         say(line)
@@ -76,7 +76,7 @@ def print_json(content: Any) -> None:
 
 
 def finite(content: dict[str, Any]) -> dict[str, Any]:
-    """The same with null where a number is NaN or infinite, however deep."""
+    """A copy in which NaN and infinite numbers are null, at any depth."""
     return {k: _finite(v) for k, v in content.items()}
 
 
@@ -169,7 +169,7 @@ def status(text: str) -> Iterator[None]:
 
 
 def short(value: float) -> str:
-    """Three figures, and no fewer than the whole number has."""
+    """A number with three significant figures, or all of its integer part."""
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
 
 

@@ -74,7 +74,7 @@ def runs(
 
 
 def _elsewhere(runs: Path) -> str:
-    """Where the demo, or MMCTR_KIT_RUNS, has some; empty where neither does."""
+    """A hint at runs of the demo or of MMCTR_KIT_RUNS; empty if there are none."""
     from mmctr_kit.runs.run import all_runs
 
     places = (os.environ.get("MMCTR_KIT_RUNS"), "demo/runs")

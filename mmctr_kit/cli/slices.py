@@ -67,7 +67,7 @@ def slices(
 
 
 def _metrics(run: "Run") -> dict[str, Any]:
-    """The run's metrics; RunError where they hold no slices, UsageError where its kind has none."""
+    """The run's metrics; RunError if they hold no slices, UsageError if its kind has none."""
     from mmctr_kit.errors import RunError, UsageError
 
     metrics, manifest = run.metrics, run.manifest

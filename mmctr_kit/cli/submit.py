@@ -95,7 +95,7 @@ def score(
     ],
     labels: Annotated[Path, typer.Option(help="Parquet or CSV with ID and label.")],
     task: Annotated[
-        TaskName | None, typer.Option(help="Which column of FILE, where several hold scores.")
+        TaskName | None, typer.Option(help="Column of FILE to score, if several hold scores.")
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Names the users of FILE's rows, for the error.")
@@ -103,7 +103,7 @@ def score(
     as_json: JsonOption = False,
     runs: RunsOption = RUNS,
 ) -> None:
-    """AUC of a submission or a run where someone has the test labels.
+    """Compute the AUC of a submission or a run, if you have the test labels.
 
     [bold]Examples[/bold]
 

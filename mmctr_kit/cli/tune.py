@@ -80,7 +80,7 @@ def tune(
     and its valid AUC, which chose nothing, is the score to believe.
 
     The same command goes on with an unfinished study, or with more --trials extends one; given
-    again elsewhere meanwhile, it joins in. optuna-dashboard RUNS/NAME.study/study.journal shows it.
+    in a second terminal, it joins in. optuna-dashboard RUNS/NAME.study/study.journal shows it.
 
     [bold]Examples[/bold]
 

@@ -1,4 +1,4 @@
-"""Fold models: which rows each sees, fitting one, and fitting many side by side."""
+"""Fold models: the rows that each one uses, and how one is fitted."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -32,17 +32,13 @@ class Progress:
 
 Listener = Callable[[Progress], None]
 
-
 Job = tuple[int, int]
-"""(fold, seed)."""
+"""The fold and the seed of a fold model."""
 
 
 @dataclass(frozen=True)
 class FitContext:
-    """A run to be fitted: ``recipe`` on ``data``, into the fold folders of ``writer``.
-
-    ``items`` are the recipe's item features on this data.
-    """
+    """What the fold models of a run need: the recipe, the data, their item features, the writer."""
 
     recipe: Recipe
     data: ChallengeData
@@ -52,44 +48,44 @@ class FitContext:
 
 @dataclass(frozen=True)
 class FoldRows:
-    """Row numbers of the train split: what a fold model is trained on, what chooses its snapshot,
-    and what it predicts."""
+    """Train-split rows of a fold model: to train on, to choose its snapshot by, and to predict."""
 
     train: NDArray[np.int64]
     holdout: NDArray[np.int64]
-    own: NDArray[np.int64]
+    predicted: NDArray[np.int64]
 
 
 def fold_rows(recipe: Recipe, data: ChallengeData, fold: int) -> FoldRows:
     """The rows of one fold; all rows of a user are in one of the three."""
     user = data.train.user_id
-    own = user_folds(user, recipe.folds.count, recipe.folds.seed) == fold
-    # Each fold holds out users of its own: none is kept from every model.
+    predicted = user_folds(user, recipe.folds.count, recipe.folds.seed) == fold
+    # Each fold holds out other users, so every user trains some model.
     key = int(user_hash(np.array([fold]), recipe.folds.seed)[0] >> np.uint64(1))
     held = held_out(user, recipe.training.holdout, key)
-    return FoldRows(np.flatnonzero(~own & ~held), np.flatnonzero(~own & held), np.flatnonzero(own))
+    parts = (~predicted & ~held, ~predicted & held, predicted)
+    return FoldRows(*(np.flatnonzero(part) for part in parts))
 
 
 PHASES = ("load", "compile", "train", "evaluate", "write")
-"""What a fold model's time goes to: preparing its data and signals, compiling and capturing the
-step, training, predicting, and writing to its folder."""
+"""The phases of a fold model's time: preparing data and signals, compiling and capturing the step,
+training, predicting, and writing to its folder."""
 
 
 class Clock:
-    """Adds up ``seconds`` by phase, beginning with those spent before."""
+    """A stopwatch that adds to the ``seconds`` of each phase, starting from ``spent``."""
 
     def __init__(self, spent: Mapping[str, float]) -> None:
         self.seconds = {phase: float(spent.get(phase, 0.0)) for phase in PHASES}
         self._last = time.perf_counter()
 
     def lap(self, phase: str) -> None:
-        """Count the time since the last lap to the phase."""
+        """Add the time since the last lap to the phase."""
         now = time.perf_counter()
         self.seconds[phase] += now - self._last
         self._last = now
 
     def epoch(self, epoch: Epoch) -> None:
-        """Count an epoch that has just ended; what came before it, the learner prepared."""
+        """Add an epoch that has just ended, and to ``load`` the time before it."""
         self.lap("load")
         compiled, evaluated = epoch.compile_seconds, epoch.evaluate_seconds
         self.seconds["load"] -= epoch.seconds
@@ -98,50 +94,40 @@ class Clock:
         self.seconds["train"] += epoch.seconds - compiled - evaluated
 
 
+_LOGGED = ("epoch", "train_loss", "holdout_auc", "holdout_logloss", "best")
+"""What metrics.jsonl says of each epoch."""
+
+
 def fit_fold(
     learner: Learner, context: FitContext, job: Job, listen: Listener, loaded: float = 0.0
 ) -> None:
-    """Fit one fold model, from where it was left, and keep its weights and logits.
-
-    ``loaded``: seconds that went to the learner's own making.
-    """
+    """Fit one fold model, from its last saved epoch, and write its weights and logits."""
     fold, seed = job
     folder = context.writer.fold(fold, seed)
     rows = fold_rows(context.recipe, context.data, fold)
-    lines, state, spent = folder.saved_state()
+    lines, resume, spent = folder.saved_state()
     clock = Clock(spent)
     clock.seconds["load"] += loaded
     with ThreadPoolExecutor(1) as writer:
         saved: Future[None] | None = None
-        for epoch in learner.fit(rows.train, rows.holdout, model_seed(seed, fold), state):
+        for epoch in learner.fit(rows.train, rows.holdout, model_seed(seed, fold), resume):
             clock.epoch(epoch)
-            lines.append(
-                {
-                    "epoch": epoch.epoch,
-                    "train_loss": epoch.train_loss,
-                    "holdout_auc": epoch.holdout_auc,
-                    "holdout_logloss": epoch.holdout_logloss,
-                    "best": epoch.best,
-                }
-            )
+            lines.append({name: getattr(epoch, name) for name in _LOGGED})
             if saved is not None:
                 saved.result()
-            # Written while the next epoch trains: a large model's state takes as long as that does.
-            # Told only then: an epoch that the user has seen is never lost.
-            now = epoch.state()
-            saved = writer.submit(
-                _save_and_tell,
-                partial(folder.save_epoch, list(lines), now, dict(clock.seconds)),
-                partial(listen, _progress(job, epoch)),
-            )
-            if sum(value.nbytes for value in now.values()) > LARGE_STATE:
+            # Written while the next epoch trains, since a large state takes as long as an epoch,
+            # and reported only afterwards, so that an epoch the user has seen is never lost.
+            state = epoch.state()
+            save = partial(folder.save_epoch, list(lines), state, dict(clock.seconds))
+            saved = writer.submit(_save_and_report, save, partial(listen, _progress(job, epoch)))
+            if sum(value.nbytes for value in state.values()) > LARGE_STATE:
                 saved.result()
             clock.lap("write")
         if saved is not None:
             saved.result()
     clock.lap("write")
     logits = {
-        "oof": learner.predict("train", rows.own),
+        "oof": learner.predict("train", rows.predicted),
         "valid": learner.predict("valid"),
         "test": learner.predict("test"),
     }
@@ -153,9 +139,9 @@ def fit_fold(
     listen(Progress(fold, seed, None, len(lines), loss, best, seconds))
 
 
-def _save_and_tell(save: Callable[[], None], tell: Callable[[], None]) -> None:
+def _save_and_report(save: Callable[[], None], report: Callable[[], None]) -> None:
     save()
-    tell()
+    report()
 
 
 def _progress(job: Job, epoch: Epoch) -> Progress:
@@ -165,5 +151,5 @@ def _progress(job: Job, epoch: Epoch) -> Progress:
 
 
 def model_seed(seed: int, fold: int) -> int:
-    """The seed of one fold model: unrelated for different seeds or folds."""
+    """The seed of one fold model; different seeds and folds give unrelated ones."""
     return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])

@@ -1,7 +1,7 @@
-"""Cross-validation: folds x seeds of one recipe on one data set, into a run folder.
+"""Plan a cross-validation: the folds and seeds of one recipe on one data set.
 
 A fold model is trained on the other folds' users, less a held-out share of them that chooses its
-snapshot. It then predicts its own fold's rows (OOF), and valid and test.
+snapshot. It then predicts the rows of its fold (OOF), and valid and test.
 """
 
 import os
@@ -29,10 +29,7 @@ from mmctr_kit.training.learner import Cost
 
 @dataclass(frozen=True)
 class Plan:
-    """What a cv will do: its (fold, seed) jobs, and what fits them.
-
-    ``items`` are the recipe's item features, derived once and handed to every learner.
-    """
+    """A planned cross-validation: its jobs, the resources that fit them, and the item features."""
 
     recipe: Recipe
     data: ChallengeData
@@ -41,7 +38,7 @@ class Plan:
     jobs: tuple[Job, ...]
 
     def cost(self) -> tuple[Cost, float]:
-        """What one fit takes, measured on a few steps, and the seconds of the whole cv."""
+        """The cost of one fit, measured on a few steps, and the seconds of the whole plan."""
         from mmctr_kit.training.device import prepare
 
         prepare(self.resources.device, self.resources.threads)
@@ -64,19 +61,21 @@ def plan_cv(
     workers: int | None = None,
     items: ItemFeatures | None = None,
 ) -> Plan:
-    """Check that the recipe can run on the data, and lay out its jobs.
+    """Check that the recipe can run on the data, and plan its jobs.
 
-    ``device`` is resolved ('cpu', 'cuda', 'cuda:0,cuda:1'), and the CPU for a boosted model;
-    ``workers`` is one a core on a CPU, one a GPU, unless given; ``items`` are derived unless given.
-    Raises DataError if the folder lacks what the recipe asks for or is too small for its folds,
-    UsageError if options of its model clash.
+    ``device`` is a resolved one ('cpu', 'cuda:0', 'cuda:0,cuda:1'); a model that does not use a GPU
+    gets the CPU. By default there is one worker per core of a CPU, or per GPU, and ``items`` are
+    derived. Raises DataError if the folder lacks what the recipe asks for or is too small for its
+    folds, and UsageError if options of its model clash.
     """
     items = items or ItemFeatures.derive(recipe, data)
     if not MODELS[recipe.model_name].learner.uses_gpu:
         device = "cpu"
     if len(np.unique(data.valid.labels())) < 2:
-        raise DataError("valid holds one label alone; expected 0 and 1 (mmctr-kit data check)")
-    # A fold's seeds one after another: they share what the fold's learner has worked out.
+        raise DataError(
+            "all rows of valid have one label; expected 0 and 1 (see 'mmctr-kit data check')"
+        )
+    # The seeds of a fold come one after another, since they share its prepared data.
     jobs = tuple((f, s) for f in range(recipe.folds.count) for s in recipe.seeds)
     cores = available_cores()
     devices = tuple(device.split(","))
@@ -91,10 +90,7 @@ def plan_cv(
 def check_run(
     recipe: Recipe, data: ChallengeData, items: ItemFeatures, path: Path, force: bool
 ) -> bool:
-    """Whether :func:`run_cv` would find the run finished; RunError where it would refuse.
-
-    Needs no plan, and so no device: it is told without importing torch.
-    """
+    """Whether :func:`run_cv` would find the run finished, without a device; RunError if refused."""
     return is_finished(path, _identity(recipe, data, items), force, recipe.to_yaml())
 
 
@@ -119,14 +115,14 @@ def manifest_of(plan: Plan) -> Manifest:
             "torch": torch.__version__,
             "numpy": np.__version__,
             "device": describe_device(plan.resources.device),
-            # On a GPU the number of threads changes nothing.
+            # On a GPU the number of threads does not change the result.
             "threads": plan.resources.threads if plan.resources.device == "cpu" else None,
         },
     )
 
 
 def _identity(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> Manifest:
-    """The run's manifest without its environment."""
+    """The manifest of the run without its environment."""
     folds = user_folds(data.train.user_id, recipe.folds.count, recipe.folds.seed)
     return Manifest(
         kind="cv",
@@ -140,7 +136,7 @@ def _identity(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> Manif
 
 def _require_classes(rows: FoldRows, data: ChallengeData, recipe: Recipe) -> None:
     label = data.train.labels()
-    for name, part in (("train", rows.train), ("holdout", rows.holdout), ("own", rows.own)):
+    for name, part in vars(rows).items():
         if len(np.unique(label[part])) < 2:
             raise DataError(
                 f"{recipe.folds.count} folds leave a {name} part of {plural(len(part), 'row')} "

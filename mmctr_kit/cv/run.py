@@ -1,4 +1,4 @@
-"""Run the folds and seeds of a plan into a run folder."""
+"""Run a planned cross-validation, and assemble its run folder."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +21,7 @@ from mmctr_kit.runs.writer import RunWriter, begin_run
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """What an earlier command left of a run: the jobs that are ``finished``, and after how many
-    ``epochs`` others go on."""
+    """What an earlier command left of a run: ``finished`` jobs, and the ``epochs`` others have."""
 
     finished: tuple[Job, ...]
     epochs: Mapping[Job, int]
@@ -35,20 +34,20 @@ def run_cv(
     listen: Listener,
     resume: Callable[[ResumePoint], None] = lambda _: None,
 ) -> Run | None:
-    """Fit every job that is not finished yet and assemble the run at ``path``.
+    """Fit every job that is not finished yet, and assemble the run at ``path``.
 
-    ``resume`` is told first where an earlier command left something to go on from. None where the
-    same run was finished before. Raises RunError where a different run is there.
+    If an earlier command left something to resume, ``resume`` is called with it first. Returns
+    None if the same run was finished before. Raises RunError if ``path`` holds a different run.
     """
     began = time.perf_counter()
     with locked(path):
         writer = begin_run(path, manifest_of(plan), plan.recipe.to_yaml(), force)
         if writer is None:
             return None
-        left = _resume_point(plan, writer)
-        if left.finished or left.epochs:
-            resume(left)
-        waiting = [job for job in plan.jobs if job not in left.finished]
+        point = _resume_point(plan, writer)
+        if point.finished or point.epochs:
+            resume(point)
+        waiting = [job for job in plan.jobs if job not in point.finished]
         context = FitContext(plan.recipe, plan.data, plan.items, writer)
         fit_folds(context, plan.resources, waiting, listen)
         return _assemble(plan, writer, time.perf_counter() - began)
@@ -84,7 +83,7 @@ def _assemble(plan: Plan, writer: RunWriter, seconds: float) -> Run:
 
 
 def predictions_of(plan: Plan, writer: RunWriter, seeds: Sequence[int]) -> Predictions:
-    """The fold models' logits, averaged over seeds, in the data's order."""
+    """The fold models' logits, averaged over ``seeds``, in the order of the data."""
     data, count = plan.data, plan.recipe.folds.count
     fold = user_folds(data.train.user_id, count, plan.recipe.folds.seed)
     oof = np.full(len(data.train), np.nan)

@@ -1,1 +1,9 @@
-"""What is known of items: modalities and their fusion into one item table."""
+"""Item features: the item table, item-item similarities, and examples from histories."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bools = NDArray[np.bool_]
+Floats32 = NDArray[np.float32]
+Floats64 = NDArray[np.float64]
+Ints = NDArray[np.int64]

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import GIVEN_DIM, MAX_TAGS
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import UsageError, unwritable
 from mmctr_kit.files import require_free, write_whole
+from mmctr_kit.items import Floats32, Floats64, Ints
 
 
 def require_export(path: Path, overwrite: bool) -> None:
@@ -20,14 +20,14 @@ def require_export(path: Path, overwrite: bool) -> None:
 
 
 def export_items(
-    data: ChallengeData, table: NDArray[np.float32], path: Path, overwrite: bool = False
+    data: ChallengeData, table: Floats32, path: Path, overwrite: bool = False
 ) -> list[str]:
-    """Write ``table`` (n_items + 1, d) as item_id, item_tags and item_emb_d128, whole or not.
+    """Write ``table`` (n_items + 1, d) as the columns item_id, item_tags and item_emb_d128.
 
     item_id is 0..n_items int64, item_tags the loaded tags int64 padded on the left to 5 values or
-    more, item_emb_d128 the table as float64 under the challenge's name whatever d is. The same
-    input gives the same bytes. Returns warnings, one line each. Raises UsageError where the table
-    has no column or a padding row that is not zero, or ``path`` cannot be written.
+    more, item_emb_d128 the table as float64, under the challenge's name whatever d is. The same
+    input gives the same bytes. Returns warnings, one line each. Raises UsageError if the table has
+    no column or a padding row that is not zero, or if ``path`` cannot be written.
     """
     require_export(path, overwrite)
     dims = table.shape[1]
@@ -65,5 +65,5 @@ def _write(content: pa.Table, path: Path) -> None:
         raise
 
 
-def _fixed(values: NDArray[np.int64] | NDArray[np.float64]) -> pa.Array:
+def _fixed(values: Ints | Floats64) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])

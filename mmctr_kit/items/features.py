@@ -1,37 +1,37 @@
-"""What a recipe's models know of items, derived once from the recipe and the data."""
+"""Item features of a recipe, derived once from the recipe and the data."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import PAD, SPLITS
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.data.load import load_feature_levels
 from mmctr_kit.data.modalities import Modality
+from mmctr_kit.items import Bools, Floats32, Ints
 from mmctr_kit.items.table import item_parts, item_table, missing_modalities
 from mmctr_kit.models.registry import model_inputs
 from mmctr_kit.recipe import Recipe
 
-Levels = tuple[NDArray[np.int64], NDArray[np.int64]]
+Levels = tuple[Ints, Ints]
 """(n_items + 1,) likes and views levels of the items, 0 for the padding item."""
 
 
 @dataclass(frozen=True, eq=False)
 class ItemFeatures:
-    """The item table of a recipe and all else that its models are given of items.
+    """The item table of a recipe, and everything else that its models read about items.
 
     ``table`` (n_items + 1, d) float32 holds the item vectors, its padding row zero. Its columns
-    are M modalities of ``widths`` (M,), left to right; ``present`` (n_items + 1, M) bool tells
+    are M modalities of ``widths`` (M,), left to right; ``present`` (n_items + 1, M) bool says
     which of them an item has. ``missing`` names the modalities that the recipe asks for and the
-    folder lacks. ``levels`` are the items' likes and views levels. ``fingerprints`` (sha256) are
-    of all that the models see of the data beside row keys and labels.
+    folder lacks. ``levels`` are the items' likes and views levels. ``fingerprints`` (sha256) cover
+    all that the models read of the data, except row keys and labels.
     """
 
-    table: NDArray[np.float32]
+    table: Floats32
     widths: tuple[int, ...]
-    present: NDArray[np.bool_]
+    present: Bools
     missing: tuple[Modality, ...]
     levels: Levels
     fingerprints: tuple[str, ...]

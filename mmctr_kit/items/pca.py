@@ -1,7 +1,7 @@
 """PCA of item vectors at full width, in float64, to be sliced to any number of dimensions.
 
-Fitted without labels and without the padding row. What is decomposed is the triangular factor of
-the centred vectors (a tall QR in chunks: Demmel et al., SIAM J. Sci. Comput. 34, 2012), never
+It is fitted without labels and without the padding row. The SVD is of the triangular factor of
+the centred vectors (a tall QR in chunks: Demmel et al., SIAM J. Sci. Comput. 34, 2012), never of
 their covariance, which would square the ratio of the largest to the smallest component. Chunks
 and their order are fixed and BLAS has one thread, so the number of cores changes no bit.
 """
@@ -13,25 +13,23 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from mmctr_kit.items import Floats32, Floats64
 
 _CHUNK = 8_192
 
 S = TypeVar("S")
 T = TypeVar("T")
 
-Floats32 = NDArray[np.float32]
-Floats64 = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class PCA:
-    """``mean`` (width,), ``components`` (k, width) and ``variance`` (k,), largest first, float64.
+    """A fitted PCA: ``mean`` (width,), ``components`` (k, width), ``variance`` (k,), all float64.
 
-    k = min(items, width). A component's sign makes its loading of largest absolute value
-    positive. ``variance`` has the denominator items - 1 and is exactly 0 beyond the rank, as
-    are the components there. Equal to scikit-learn's PCA(svd_solver="full") up to sign.
+    The largest variance comes first; k = min(items, width). A component's sign makes its largest
+    absolute loading positive. ``variance`` has the denominator items - 1 and is exactly 0 beyond
+    the rank, as are the components there. Up to sign it equals scikit-learn's full PCA.
     """
 
     mean: Floats64
@@ -43,13 +41,13 @@ class PCA:
         return len(self.mean)
 
     def explained(self, dims: int) -> float:
-        """The share of the variance in the first ``dims`` components; 1 where there is none."""
+        """Share of the variance in the first ``dims`` components; 1 if the variance is 0."""
         total = float(self.variance.sum())
         return float(self.variance[:dims].sum()) / total if total else 1.0
 
 
 def fit_pca(parts: Sequence[Floats32]) -> PCA:
-    """PCA of the rows of ``parts`` side by side, unscaled; each (items, d_i), no padding row."""
+    """Fit a PCA of ``parts`` side by side, unscaled, each (items, d_i) without padding row."""
     n = len(parts[0])
     mean = np.concatenate([x.mean(axis=0, dtype=np.float64) for x in parts])
 
@@ -72,21 +70,21 @@ def fit_pca(parts: Sequence[Floats32]) -> PCA:
 
 
 def project(pca: PCA, parts: Sequence[Floats32], dims: int, whiten: bool) -> Floats64:
-    """(items, dims) float64: the first ``dims`` scores, of unit variance with ``whiten``.
+    """Return the first ``dims`` scores, (items, dims) float64, with unit variance if ``whiten``.
 
-    Columns beyond the rank are zero. Raises ValueError where ``dims`` exceeds the width.
+    Columns beyond the rank are zero. Raises ValueError if ``dims`` exceeds the width.
     """
     if dims > pca.width:
         raise ValueError(f"{dims} dimensions of vectors of {pca.width}")
-    held = min(dims, len(pca.components))
-    axes = pca.components[:held].T
+    k = min(dims, len(pca.components))
+    axes = pca.components[:k].T
     if whiten:
-        spread = np.sqrt(pca.variance[:held])
+        spread = np.sqrt(pca.variance[:k])
         axes = axes * np.where(spread > 0, 1 / np.where(spread > 0, spread, 1.0), 0.0)
     out = np.zeros((len(parts[0]), dims))
 
     def fill(rows: slice) -> None:
-        out[rows, :held] = _centred(parts, rows, pca.mean) @ axes
+        out[rows, :k] = _centred(parts, rows, pca.mean) @ axes
 
     with threadpool_limits(limits=1, user_api="blas"):
         _in_chunks(fill, len(out))
@@ -94,7 +92,7 @@ def project(pca: PCA, parts: Sequence[Floats32], dims: int, whiten: bool) -> Flo
 
 
 def _triangle(tall: Floats64) -> Floats64:
-    """R of the QR decomposition: (min(n, d), d) of (n, d)."""
+    """The factor R (min(n, d), d) of the QR decomposition of ``tall`` (n, d)."""
     return np.asarray(np.linalg.qr(tall, mode="r"), np.float64)
 
 
@@ -105,12 +103,12 @@ def _centred(parts: Sequence[Floats32], rows: slice, mean: Floats64) -> Floats64
 
 
 def _in_chunks(work: Callable[[slice], T], n: int) -> list[T]:
-    """``work`` on each chunk of ``n`` rows."""
+    """Results of ``work`` on each chunk of ``n`` rows, in order."""
     starts = range(0, n, _CHUNK)
     return _side_by_side(work, [slice(start, min(start + _CHUNK, n)) for start in starts])
 
 
 def _side_by_side(work: Callable[[S], T], over: Sequence[S]) -> list[T]:
-    """``work`` on each of ``over``, a thread for each core; results in their order."""
+    """Results of ``work`` on each of ``over``, in order; one thread a core."""
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         return list(pool.map(work, over))

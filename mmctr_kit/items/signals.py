@@ -1,4 +1,4 @@
-"""Signals of examples: similarities by history position, and pooled over each row's history."""
+"""Signals of examples: similarities at each history position, and pooled over each history."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.data.ragged import expand_ranges
+from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.similarity import Similarity, fit_similarity
 from mmctr_kit.recipe import Recipe, SignalKind
 
@@ -19,23 +20,29 @@ POPULARITY = "history_count"
 
 @dataclass(frozen=True)
 class SignalValues:
-    """``position`` (positions, kinds) float32, one example's history after another; ``row``
-    (rows, columns) float32, its columns those of :func:`row_columns`."""
+    """Signals of examples, at their history positions and pooled over each row.
 
-    position: NDArray[np.float32]
-    row: NDArray[np.float32]
+    ``position`` (positions, kinds) float32 holds one example's history after another; ``row``
+    (rows, columns) float32 has the columns of :func:`row_columns`.
+    """
+
+    position: Floats32
+    row: Floats32
 
 
 def row_columns(kinds: Sequence[SignalKind]) -> list[str]:
-    """Of each kind the largest, the mean, the recency-weighted mean and the mean of the three
-    largest similarities; then log(1 + users who have the target). None where there is no kind."""
+    """Names of the row signals, none if there is no kind.
+
+    Each kind has its largest, its mean, its recency-weighted mean and the mean of its three
+    largest similarities; after them comes log(1 + users who have the target).
+    """
     return [f"{k}_{s}" for k in kinds for s in _SUFFIXES] + ([POPULARITY] if kinds else [])
 
 
 def signal_values(
     similarity: Similarity, data: ChallengeData, examples: Examples, half_life: float
 ) -> SignalValues:
-    """The signals of the examples, computed in chunks."""
+    """Compute the signals of the examples, in chunks."""
     kinds = similarity.kinds
     position = np.empty((int(examples.lengths.sum()), len(kinds)), np.float32)
     row = np.empty((len(examples), len(row_columns(kinds))), np.float32)
@@ -51,13 +58,9 @@ def signal_values(
 
 
 def fold_signals(
-    data: ChallengeData,
-    recipe: Recipe,
-    train: NDArray[np.int64],
-    examples: Mapping[Split, Examples],
+    data: ChallengeData, recipe: Recipe, train: Ints, examples: Mapping[Split, Examples]
 ) -> dict[Split, SignalValues | None]:
-    """The signals of each split's examples, counted from the users of the ``train`` rows alone and
-    scaled by what those rows show; None where the recipe has no signals."""
+    """The signals of each split's examples, counted from and scaled by the ``train`` rows alone."""
     signals = recipe.signals
     if not signals.kinds:
         return dict.fromkeys(examples)
@@ -68,17 +71,15 @@ def fold_signals(
 
 
 def history_of(data: ChallengeData, examples: Examples) -> NDArray[np.int32]:
-    """(positions,) the items of the examples' histories, one after another."""
-    place, _ = expand_ranges(examples.begin, examples.lengths)
-    return np.asarray(data.histories.values[place])
+    """The items (positions,) of the examples' histories, one after another."""
+    position, _ = expand_ranges(examples.begin, examples.lengths)
+    return np.asarray(data.histories.values[position])
 
 
-def pool(
-    values: NDArray[np.float32], length: NDArray[np.int64], half_life: float
-) -> NDArray[np.float32]:
-    """(positions, kinds) -> (rows, 4 * kinds); zeros for a row without history.
+def pool(values: Floats32, length: Ints, half_life: float) -> Floats32:
+    """Pool (positions, kinds) over each row, to (rows, 4 * kinds); zeros without history.
 
-    A position ``age`` places before the last weighs 2 ** (-age / ``half_life``) in the
+    A position ``age`` positions before the last weighs 2 ** (-age / ``half_life``) in the
     recency-weighted mean.
     """
     rows, kinds = len(length), values.shape[1]
@@ -99,13 +100,8 @@ def pool(
     return pooled.reshape(rows, kinds * len(_SUFFIXES))
 
 
-def _largest(
-    values: NDArray[np.float32],
-    row: NDArray[np.int64],
-    begin: NDArray[np.int64],
-    span: NDArray[np.int64],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(rows, kinds) the largest value, and the mean of the (up to) three largest."""
+def _largest(values: Floats32, row: Ints, begin: Ints, span: Ints) -> tuple[Floats32, Floats32]:
+    """The largest value, and the mean of the (up to) three largest, each (rows, kinds)."""
     left = values.copy()
     total = np.zeros((len(begin), values.shape[1]), np.float32)
     largest = total
@@ -115,19 +111,21 @@ def _largest(
         total = total + np.where((span > rank)[:, None], highest, 0)
         for kind in range(values.shape[1]):
             at = np.flatnonzero(left[:, kind] == highest[row, kind])
-            taken = at[np.diff(row[at], prepend=-1) != 0]  # the first of equals in each row
-            left[taken, kind] = -np.inf
+            first = at[np.diff(row[at], prepend=-1) != 0]  # the first of equals in each row
+            left[first, kind] = -np.inf
     return largest, total / np.minimum(span, 3).astype(np.float32)[:, None]
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Brings signals to about unit size: positions divided by their root mean square, row columns
-    less their mean, by their standard deviation; all measured on training rows."""
+    """Scales signals to about unit size, as measured on training rows.
 
-    position: NDArray[np.float32]
-    mean: NDArray[np.float32]
-    deviation: NDArray[np.float32]
+    Positions are divided by their root mean square; row columns are standardised.
+    """
+
+    position: Floats32
+    mean: Floats32
+    deviation: Floats32
 
     def apply(self, values: SignalValues) -> SignalValues:
         return SignalValues(
@@ -135,16 +133,16 @@ class Scale:
         )
 
 
-def fit_scale(values: SignalValues, examples: Examples, rows: NDArray[np.int64]) -> Scale:
-    """Measured on ``rows`` of the examples. Where they have no spread, nothing is divided."""
+def fit_scale(values: SignalValues, examples: Examples, rows: Ints) -> Scale:
+    """Measure the scale on ``rows`` of the examples; a column without spread is not divided."""
     length = examples.lengths
-    place, _ = expand_ranges((np.cumsum(length) - length)[rows], length[rows])
-    squares = np.square(values.position[place], dtype=np.float64)
+    position, _ = expand_ranges((np.cumsum(length) - length)[rows], length[rows])
+    squares = np.square(values.position[position], dtype=np.float64)
     rms = np.sqrt(squares.mean(0)) if len(squares) else np.zeros(squares.shape[1])
     row = values.row[rows].astype(np.float64)
     mean, deviation = row.mean(0), row.std(0)
     return Scale(_or_one(rms), mean.astype(np.float32), _or_one(deviation))
 
 
-def _or_one(size: NDArray[np.float64]) -> NDArray[np.float32]:
+def _or_one(size: Floats64) -> Floats32:
     return np.where(size > 1e-6, size, 1.0).astype(np.float32)

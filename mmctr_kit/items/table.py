@@ -1,8 +1,8 @@
-"""Item embeddings: from what the data folder holds to one item table (n_items + 1, d).
+"""The item table (n_items + 1, d), made from the embeddings that the data folder holds.
 
-Fixed fusion of text and image, nothing learned from labels. An item that lacks a modality keeps
-the PCA of its zero vector, which after centring is not zero but the same for all such items: so
-do the challenge's own four embeddings. Only the padding row is zero.
+Text and image are fused without labels. An item that lacks a modality keeps the PCA of its zero
+vector, which after centring is not zero but the same for all such items; the challenge's four
+embeddings do that too. Only the padding row is zero.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.cache import Arrays, cached
 from mmctr_kit.data.contract import FILES
@@ -24,6 +23,7 @@ from mmctr_kit.data.modalities import (
     load_modality,
 )
 from mmctr_kit.errors import DataError
+from mmctr_kit.items import Bools, Floats32, Floats64
 from mmctr_kit.items.pca import PCA, fit_pca, project
 from mmctr_kit.recipe import Items
 
@@ -32,8 +32,8 @@ _FORMAT = 1
 Modalities = tuple[Modality, ...]
 
 
-def item_vectors(data: ChallengeData, modalities: Modalities) -> list[NDArray[np.float32]]:
-    """One (n_items, d) float32 a modality, row i of item i + 1. Raises as load_modality does."""
+def item_vectors(data: ChallengeData, modalities: Modalities) -> list[Floats32]:
+    """One (n_items, d) float32 per modality, row i for item i + 1; raises as load_modality does."""
     return [load_modality(data, m)[1:] for m in modalities]
 
 
@@ -57,8 +57,7 @@ def modality_pca(data: ChallengeData, modalities: Modalities) -> PCA:
 
 @dataclass(frozen=True)
 class _Part:
-    """Some columns of a table: the PCA of ``modalities`` side by side, its size set by the recipe
-    key ``key``; with no key the vectors as they are."""
+    """The PCA of ``modalities`` side by side, of a size set by recipe key ``key``; None: no PCA."""
 
     modalities: Modalities
     key: str | None
@@ -76,13 +75,13 @@ _PARTS: dict[str, tuple[_Part, ...]] = {
     "separate_pca": (_TEXT, _IMAGE),
     "raw": (_Part(("text",), None), _Part(("image",), None)),
 }
-"""The columns of each ``items.embedding`` that is made here, left to right."""
+"""The parts of each ``items.embedding`` that is made here, left to right."""
 
 
-def item_table(data: ChallengeData, items: Items) -> NDArray[np.float32]:
-    """(n_items + 1, d) float32, padding row exactly zero; d is 0 for ``embedding: none``.
+def item_table(data: ChallengeData, items: Items) -> Floats32:
+    """The item table, (n_items + 1, d) float32 with a zero padding row; d is 0 for ``none``.
 
-    If an embedding is made of both modalities and the folder holds one, that one is all of it, and
+    If an embedding is made of both modalities and the folder holds one, that one is used alone, and
     :func:`missing_modalities` names the other. Raises DataError if the folder lacks the embedding
     that the recipe asks for, or if its vectors have fewer values than the dimensions asked for.
     """
@@ -103,28 +102,27 @@ def item_table(data: ChallengeData, items: Items) -> NDArray[np.float32]:
     return table
 
 
-def item_parts(data: ChallengeData, items: Items) -> tuple[tuple[int, ...], NDArray[np.bool_]]:
-    """The widths (M,) of the modalities that :func:`item_table`'s columns are, left to right, and
-    which of them each item has, (n_items + 1, M).
+def item_parts(data: ChallengeData, items: Items) -> tuple[tuple[int, ...], Bools]:
+    """The widths (M,) of the table's modalities, and which of them an item has, (n_items + 1, M).
 
-    Text and image where the table keeps them apart (``separate_pca``, ``raw`` and ``e4``, whose
-    halves they are), else one. An item lacks a modality where its vector is all zeros; where the
-    folder does not tell, it has it.
+    The modalities are text and image if the table keeps them apart (``separate_pca``, ``raw``, and
+    the halves of ``e4``), else one. An item lacks a modality if its vector is all zeros, and has it
+    if the folder does not say.
     """
     width = _width(data, items)
     widths: tuple[int, ...] = (width,)
-    held: tuple[Modality, ...] = ()
+    names: tuple[Modality, ...] = ()
     if items.embedding == "e4" and width % 2 == 0:
-        widths, held = (width // 2, width // 2), ("text", "image")
+        widths, names = (width // 2, width // 2), ("text", "image")
     elif items.embedding in ("separate_pca", "raw"):
         parts = _parts(data, items)
         widths = tuple(_dims(data, items, part) for part in parts)
-        held = tuple(m for part in parts for m in part.modalities)
+        names = tuple(m for part in parts for m in part.modalities)
     elif items.embedding in ("text", "image"):
-        held = (items.embedding,)
+        names = (items.embedding,)
     present = np.ones((data.n_items + 1, len(widths)), np.bool_)
-    coverage = item_coverage(data) if held else None
-    for column, modality in enumerate(held):
+    coverage = item_coverage(data) if names else None
+    for column, modality in enumerate(names):
         quality = getattr(coverage, modality)
         if quality is not None:
             present[:, column] = quality != Quality.MISSING
@@ -138,10 +136,7 @@ def missing_modalities(data: ChallengeData, items: Items) -> tuple[Modality, ...
 
 
 def describe(data: ChallengeData, items: Items) -> str:
-    """Lines that say what the table is made of, with the share of variance that a PCA keeps.
-
-    Raises as :func:`item_table` does.
-    """
+    """Say what the table is made of, and which share of the variance each PCA keeps."""
     if items.embedding not in _PARTS:
         return f"{items.embedding}: {item_table(data, items).shape[1]:,} dimensions, as given"
     lines = []
@@ -158,18 +153,18 @@ def describe(data: ChallengeData, items: Items) -> str:
 
 
 def _parts(data: ChallengeData, items: Items) -> list[_Part]:
-    """The parts of an embedding made here, without the modalities that are left out."""
-    absent = missing_modalities(data, items)
-    found = []
+    """The parts of an embedding made here, without missing modalities."""
+    missing = missing_modalities(data, items)
+    parts = []
     for part in _PARTS[items.embedding]:
-        kept = tuple(m for m in part.modalities if m not in absent)
-        if kept:
-            found.append(_Part(kept, part.key))
-    return found or list(_PARTS[items.embedding])  # with nothing left, loading says what to do
+        modalities = tuple(m for m in part.modalities if m not in missing)
+        if modalities:
+            parts.append(_Part(modalities, part.key))
+    return parts or list(_PARTS[items.embedding])  # if all are missing, loading says what to do
 
 
 def _width(data: ChallengeData, items: Items) -> int:
-    """The columns of :func:`item_table`, which is not made where it is a PCA."""
+    """How many columns :func:`item_table` has, known without fitting a PCA."""
     if items.embedding in _PARTS:
         return sum(_dims(data, items, part) for part in _parts(data, items))
     return int(item_table(data, items).shape[1])
@@ -189,10 +184,10 @@ def _dims(data: ChallengeData, items: Items, part: _Part) -> int:
     return wanted
 
 
-def _fill(out: NDArray[np.float32], data: ChallengeData, items: Items, part: _Part) -> None:
+def _fill(out: Floats32, data: ChallengeData, items: Items, part: _Part) -> None:
     """Write the part into ``out`` (n_items, d)."""
     vectors = item_vectors(data, part.modalities)
-    values: NDArray[np.float32] | NDArray[np.float64] = vectors[0]
+    values: Floats32 | Floats64 = vectors[0]
     if part.key is not None:
         pca = modality_pca(data, part.modalities)
         values = project(pca, vectors, out.shape[1], items.whiten)

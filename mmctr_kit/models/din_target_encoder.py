@@ -162,7 +162,7 @@ class DINTargetEncoder(nn.Module):
     ``item_tags`` (N + 1, tags), ``item_emb`` (N + 1, d), ``item_likes_level`` and
     ``item_views_level`` (N + 1,) are the item table, row 0 padding; ``n_tags`` is the tag
     vocabulary; users are numbered 1..``n_users``, and 0, a user not trained on, has a zero vector.
-    ``attention_dropout`` is that of DIN's attention and of the encoder. Raises UsageError where
+    ``attention_dropout`` is for DIN's attention and the encoder. Raises UsageError if
     ``encoder_heads`` does not divide the width of an item vector, 4 * ``embedding_dim`` +
     ``item_emb_dim``.
     """
@@ -262,5 +262,5 @@ def _require_divisor(heads: int, width: int) -> None:
     if width % heads:
         raise UsageError(
             f"model.encoder_heads: expected a divisor of the item vector's width {width} "
-            f"(4 * embedding_dim + item_emb_dim), found {heads}; change one of the three"
+            f"(4 * embedding_dim + item_emb_dim), not {heads}; change one of the three"
         )

@@ -5,10 +5,11 @@ features are named in :mod:`mmctr_kit.training.gbdt.feature_names`; this file le
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from mmctr_kit.models.option_types import NonNegativeFloat, PositiveFloat, PositiveInt, Share
 
@@ -16,11 +17,11 @@ from mmctr_kit.models.option_types import NonNegativeFloat, PositiveFloat, Posit
 class GBDT:
     """Boosts trees in chunks of ``rounds``, each chunk from the scores that the ones before left.
 
-    ``leaves`` a tree, at least ``leaf_rows`` rows in each; ``feature_share`` of the features and
-    ``row_share`` of the rows are drawn for each tree; ``l2`` is the penalty on leaf values. A label
-    mean of n rows is pulled to the overall one as by ``rate_shrinkage`` more rows, that of a pair
-    of items or tags as by ``pair_shrinkage``; training rows see those of the ``groups`` of users
-    that are not theirs. ``half_life``, in places, is of the recency weights.
+    A tree has ``leaves`` leaves of at least ``leaf_rows`` rows; ``feature_share`` of the features
+    and ``row_share`` of the rows are drawn for each tree; ``l2`` is the penalty on leaf values. A
+    label mean is shrunk to the overall mean as by ``rate_shrinkage`` more rows, that of a pair of
+    items or tags as by ``pair_shrinkage``. A training row sees the labels of the ``groups`` of
+    users that its own user is not in. ``half_life``, in positions, is that of the recency weights.
     """
 
     exempt: ClassVar[Mapping[str, str]] = {
@@ -38,7 +39,7 @@ class GBDT:
         feature_share: Share = 0.5,
         row_share: Share = 0.8,
         l2: NonNegativeFloat = 10.0,
-        groups: PositiveInt = 5,
+        groups: Annotated[int, Field(ge=2)] = 5,
         rate_shrinkage: NonNegativeFloat = 20.0,
         pair_shrinkage: PositiveFloat = 50.0,
         half_life: PositiveFloat = 8.0,
@@ -55,7 +56,7 @@ class GBDT:
         self.half_life = half_life
 
     def dataset(self, matrix: NDArray[np.float32], label: NDArray[np.int8]) -> Any:
-        """(rows, features) and (rows,) labels, binned once for all chunks: a lightgbm.Dataset."""
+        """Bin (rows, features) and (rows,) labels, once for all chunks, into a lightgbm.Dataset."""
         import lightgbm
 
         binned = {"min_data_in_leaf": self.leaf_rows, "verbosity": -1}
@@ -70,7 +71,7 @@ class GBDT:
         seed: int,
         threads: int,
     ) -> bytes:
-        """The next ``rounds`` trees, from the (rows,) logits so far, as LightGBM's own text."""
+        """Grow the next ``rounds`` trees, from the (rows,) logits so far, as LightGBM's text."""
         import lightgbm
 
         dataset.set_init_score(scores)
@@ -106,6 +107,6 @@ class Trees:
         self.booster = lightgbm.Booster(model_str=text.decode())
 
     def predict(self, matrix: NDArray[np.float32], threads: int) -> NDArray[np.float64]:
-        """(rows,) what the chunk adds to the logits of (rows, features)."""
-        found = self.booster.predict(matrix, raw_score=True, num_threads=threads)
-        return np.asarray(found, np.float64)
+        """What the chunk adds to the logits, (rows,), of a ``matrix`` (rows, features)."""
+        logits = self.booster.predict(matrix, raw_score=True, num_threads=threads)
+        return np.asarray(logits, np.float64)

@@ -1,9 +1,8 @@
-"""What the length of the history alone tells, of neither its items nor the target.
+"""A baseline that sees only the length of the history, neither its items nor the target.
 
-A baseline that asks a question: do negatives come with other histories than positives? Where every
-user has rows of both labels that share one history, the answer is an AUC of 0.5. It is not where
-the length itself gives labels away, and a model whose attention is masked the wrong way round can
-live on that.
+It asks whether positives and negatives come with histories of different lengths. If every user has
+rows of both labels that share one history, its AUC is 0.5. It is more if the length itself gives
+labels away, and a model whose attention is masked the wrong way round can live on that.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Published checkpoints' parameter names, translated to ours.
+"""Translates the parameter names of published checkpoints to ours.
 
 The released state dicts number the layers of an MLP with its activations and dropouts counted, so
 their numbers move with the hyper-parameters; here layers are matched by their order instead.
@@ -68,8 +68,8 @@ def load_published(model: Published, state: State) -> None:
     unset = sorted(set(ours) - set(names.values()))
     _require(not unset, f"has no parameter for the model's {', '.join(unset)}")
     for theirs, mine in names.items():
-        expected, found = tuple(ours[mine].shape), tuple(state[theirs].shape)
-        _require(expected == found, f"has {theirs} of shape {found}; expected {expected}")
+        expected, shape = tuple(ours[mine].shape), tuple(state[theirs].shape)
+        _require(expected == shape, f"has {theirs} of shape {shape}; expected {expected}")
         _require_numbers(theirs, state[theirs], ours[mine])
     model.load_state_dict({mine: state[theirs] for theirs, mine in names.items()})
 
@@ -79,14 +79,14 @@ def _require(condition: bool, message: str) -> None:
         raise DataError(f"the checkpoint {message}; is it of another model, recipe or data set?")
 
 
-def _require_numbers(name: str, found: Tensor, ours: Tensor) -> None:
+def _require_numbers(name: str, theirs: Tensor, ours: Tensor) -> None:
     if not ours.is_floating_point():
         return
-    if not found.is_floating_point():
+    if not theirs.is_floating_point():
         raise DataError(
-            f"the checkpoint has {name} of {found.dtype}; expected floats: save it unquantized"
+            f"the checkpoint has {name} of {theirs.dtype}; expected floats: save it unquantized"
         )
-    if not found.isfinite().all():
+    if not theirs.isfinite().all():
         raise DataError(
             f"the checkpoint's {name} holds NaN or infinity; take one of before its training broke"
         )

@@ -147,7 +147,8 @@ def register_model(name: str, target: str, *, learner: LearnerEntry = NEURAL) ->
 
     Examples
     --------
-    >>> register_model("din", "mmctr_kit.models.din:DIN")  # the same again: nothing happens
+    >>> import mmctr_kit
+    >>> mmctr_kit.register_model("din", "mmctr_kit.models.din:DIN")  # known: does nothing
     """
     _signature_of(target)
     MODELS.register(name, Entry(target, learner))
@@ -225,8 +226,8 @@ def _option(where: str, annotation: ast.expr | None, default: ast.expr) -> Optio
         raise UsageError(f"{where} has no annotation; take one of mmctr_kit.models.option_types")
     code = compile(ast.Expression(annotation), "<annotation>", "eval")
     try:
-        found = eval(code, {"__builtins__": __builtins__, **vars(option_types)})
-        return Option(found, ast.literal_eval(default))
+        evaluated = eval(code, {"__builtins__": __builtins__, **vars(option_types)})
+        return Option(evaluated, ast.literal_eval(default))
     except (NameError, ValueError) as e:
         raise UsageError(
             f"{where}: expected an annotation of the types of mmctr_kit.models.option_types and a "

@@ -5,7 +5,7 @@ sequence part from TransAct (Xia et al., KDD 2023) and its head from DCNv2 (Wang
 Here the padding mask is right: real positions are attended, padding is not. As it was released, the
 mask is inverted: :mod:`mmctr_kit.models.transformer_dcn_momo`.
 
-Shapes: B rows, in parts of n rows that are padded to L places each
+Shapes: B rows, in parts of n rows that are padded to L slots each
 (:mod:`mmctr_kit.models.layers.padding`), T tokens, D the width of an item vector, W = 2 D that of
 a token.
 """
@@ -48,14 +48,11 @@ class SelfAttention(nn.Module):
         nn.init.zeros_(self.out_proj.bias)
 
     def forward(self, x: Tensor, slots: Slots) -> Tensor:
-        """(T, W) tokens and where they are laid out -> (T, W).
-
-        Every row needs an attended place.
-        """
+        """(T, W) tokens and their slots -> (T, W); every row needs an attended slot."""
         qkv = slots.scatter(F.linear(x, self.in_proj_weight, self.in_proj_bias))
         parts = zip(qkv, slots.attended, strict=True)
-        found: Tensor = self.out_proj(slots.gather([self._attend(*part) for part in parts]))
-        return found
+        output: Tensor = self.out_proj(slots.gather([self._attend(*part) for part in parts]))
+        return output
 
     def _attend(self, qkv: Tensor, attended: Tensor) -> Tensor:
         """(n, L, 3 W), (n, L) -> (n, L, W)."""
@@ -197,12 +194,12 @@ class TransformerDCN(nn.Module):
     def encoded(
         self, batch: Batch, history: Tensor, target: Tensor, padding: Tensor
     ) -> Iterable[tuple[Tensor, Tensor]]:
-        """Of each part, (n, L, W) outputs of the encoder and (n, L) True = attended; the others
-        mean nothing.
+        """The encoder's outputs (n, L, W) of each part, and (n, L) bool: True for attended slots,
+        the only ones whose outputs mean something.
 
         ``history`` (P, D), ``target`` (B, D) and ``padding`` (D,) are item vectors. There is a
-        token for each history position and, after those, one for each row, which is used where
-        the row has no history; a token that is not used has no place.
+        token for each history position and then one for each row, which is used if the row has no
+        history; a token that is not used has no slot.
         """
         rows, layout = len(target), Padding.of(batch, self.max_length)
         number = torch.arange(rows, device=target.device)
@@ -220,15 +217,15 @@ class TransformerDCN(nn.Module):
         return zip(self.encode(tokens, slots), slots.attended, strict=True)
 
     def encode(self, tokens: Tensor, slots: Slots) -> list[Tensor]:
-        """(T, W) tokens through the encoder layers, laid out as (n, L, W) of each part."""
+        """Send (T, W) tokens through the encoder layers; return (n, L, W) of each part."""
         tokens = tokens.to(self.likes_level.weight.dtype)  # what is added up stays exact
         for layer in self.encoder:
             tokens = layer(tokens, slots)
         return slots.scatter(tokens)
 
     def _pooled(self, parts: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-        """Those of :meth:`encoded` -> (B, (first_k_cols + max_pool) * W): the last positions and
-        the maximum of all."""
+        """The last positions and the maximum of all, (B, (first_k_cols + max_pool) * W), from the
+        result of :meth:`encoded`."""
         last, highest = [], []
         for padded, attended in parts:
             ignored = ~attended[:, :, None]
@@ -263,11 +260,11 @@ class TransformerDCN(nn.Module):
 def _check_sizes(width: int, heads: int, length: int, columns: int) -> None:
     if width % heads:
         raise UsageError(
-            f"model.num_heads: expected a divisor of the token width {width}, found {heads}; "
+            f"model.num_heads: expected a divisor of the token width {width}, not {heads}; "
             "the width is twice that of an item vector (id, tags, projected item_emb)"
         )
     if columns > length:
         raise UsageError(
-            f"model.first_k_cols: expected at most max_length {length}, found {columns}; "
+            f"model.first_k_cols: expected at most max_length {length}, not {columns}; "
             "lower it or raise model.max_length"
         )

@@ -29,8 +29,8 @@ class TransformerDCNMomo(TransformerDCN):
     def encoded(
         self, batch: Batch, history: Tensor, target: Tensor, padding: Tensor
     ) -> Iterable[tuple[Tensor, Tensor]]:
-        """(B, L, W) outputs of the encoder and (B, L) True = attended = padding; one part, of L =
-        ``max_length`` places a row, since none is left out."""
+        """The encoder's outputs (B, L, W), and (B, L) True = attended = padding; one part, since
+        all L = ``max_length`` slots of a row are needed."""
         rows, length = len(target), self.max_length
         from_end = torch.arange(length, 0, -1, device=target.device)
         real = from_end <= batch.offsets.diff()[:, None]  # (B, L), left-padded
@@ -60,5 +60,5 @@ class TransformerDCNMomo(TransformerDCN):
         items = torch.where(real[:, :, None], padded, padding)
         tokens = torch.cat([items, target[:, None].expand(-1, length, -1)], dim=-1)
         slot = torch.arange(rows * length, device=target.device)
-        [found] = self.encode(tokens.flatten(0, 1), Slots(layout, slot, [attended]))
-        return found
+        [outputs] = self.encode(tokens.flatten(0, 1), Slots(layout, slot, [attended]))
+        return outputs

@@ -1,4 +1,4 @@
-"""The learner of a recipe, built from its entry in the registry of models."""
+"""Build the learner of a recipe, from its model's entry in the registry."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,20 +19,17 @@ def make_learner(
     device: str,
     cache: "FoldCache | None" = None,
 ) -> Learner:
-    """The learner of the recipe's model, on ``device`` ('cpu', 'cuda', 'cuda:1').
+    """Build the learner of the recipe's model, on ``device`` ('cpu', 'cuda', 'cuda:1').
 
-    ``items`` are the recipe's on this data. Learners of one data set and device may have one
-    ``cache``. A learner that does not use a GPU works on the CPU whatever the device.
+    ``items`` are the recipe's item features on this data. Learners of one data set and device may
+    share a ``cache``. A learner that does not use a GPU works on the CPU whatever the device.
     """
     learner: Learner = _learner_class(recipe)(recipe, data, items, device, cache)
     return learner
 
 
 def check_model(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:
-    """Raise UsageError if options of the recipe's model clash with each other or with its items.
-
-    This takes no memory for the model's weights, and almost no time.
-    """
+    """Raise UsageError if options of the recipe's model clash with each other or with its items."""
     _learner_class(recipe).check(recipe, data, items)
 
 

@@ -1,15 +1,15 @@
-"""A chunk's steps, one after another: plainly, or as replays of one captured CUDA graph.
+"""Run the steps of a chunk: eagerly, or as replays of one captured CUDA graph.
 
-A replayed step costs the host one launch. For that, everything it needs is on the device and of a
-fixed size: the chunk's row numbers and learning rates are tables, of which a counter on the device
-picks the next row; the history positions of a batch are filled up with dummies to a static total.
+A replayed step costs the host one launch. It needs all inputs on the device, in static shapes: the
+chunk's row numbers and learning rates are tables, a counter on the device picks the next row, and
+dummies fill up a batch's history positions.
 """
 
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch import Tensor
 from mmctr_kit.models.ops.gather import round_up
 from mmctr_kit.training.data.batches import make_batch
 from mmctr_kit.training.data.source import Chunk
-from mmctr_kit.training.data.static_shapes import Buckets, Sizes, on_grid
+from mmctr_kit.training.data.static_shapes import Buckets, StaticShapes, on_grid
 from mmctr_kit.training.step import Step, eager
 
 _FINE = 7
@@ -27,47 +27,34 @@ _WARM_UP = 3
 def resolve_steps(
     wanted: Literal["auto", "plain", "captured", "compiled"], device: torch.device
 ) -> Literal["plain", "captured", "compiled"]:
-    """How steps are run: ``auto`` is compiled and captured on a GPU, eager on a CPU,
-    where launches cost little and a step need not have the static total's many dummies."""
+    """Resolve ``auto``: compiled and captured on a GPU; eager, without dummies, on a CPU."""
     if wanted == "auto":
         return "compiled" if device.type == "cuda" else "plain"
     return wanted
 
 
-class Steps(Protocol):
-    """Runs the steps of an epoch, chunk by chunk."""
-
-    compile_seconds: float
-    """What was spent so far on compiling and capturing, and so on no step."""
-
-    def run(self, chunk: Chunk, rates: Tensor, total: Tensor, sizes: Sizes) -> None:
-        """Train on the S batches of B train rows, of these sizes, at the learning rates ``rates``
-        (S,), and add their losses to ``total`` (), one after another; both are on the device."""
-        ...
-
-
-class PlainSteps:
-    """One step after another, each launched by the host; history positions are rounded up, finely,
-    since batches hardly differ."""
+class EagerSteps:
+    """Steps that the host launches one by one, with history positions finely rounded up."""
 
     compile_seconds = 0.0
 
     def __init__(self, step: Step) -> None:
         self.step = step
 
-    def run(self, chunk: Chunk, rates: Tensor, total: Tensor, sizes: Sizes) -> None:
+    def run(self, chunk: Chunk, rates: Tensor, total: Tensor, shapes: StaticShapes) -> None:
+        """Train on the chunk's S batches at ``rates`` (S,), adding their losses to ``total`` ()."""
         self.step.data = chunk.data
         for chosen, rate, count in zip(chunk.batches(), rates, chunk.positions, strict=True):
             self.step.rate.copy_(rate)
-            total += self.step(chosen, round_up(count, _FINE), sizes.buckets)
+            total += self.step(chosen, round_up(count, _FINE), shapes.buckets)
 
 
 class StaticSteps:
-    """Steps of fixed sizes; on a GPU, replays of one captured step.
+    """Steps of static shapes; on a GPU, replays of one captured step.
 
-    A chunk that has a batch beyond the positions that it is said to have gets more: none is ever
-    cut. Where the model cannot be compiled or the step not captured, a warning says so and the
-    steps go on without.
+    If a batch has more history positions than the static shape, the shape grows; histories are
+    never truncated. If the model cannot be compiled or the step not captured, a warning says so
+    and training goes on without.
     """
 
     def __init__(self, step: Step) -> None:
@@ -84,8 +71,9 @@ class StaticSteps:
         self._ready = False
         self._graph: torch.cuda.CUDAGraph | None = None
 
-    def run(self, chunk: Chunk, rates: Tensor, total: Tensor, sizes: Sizes) -> None:
-        self._load(chunk, rates, sizes)
+    def run(self, chunk: Chunk, rates: Tensor, total: Tensor, shapes: StaticShapes) -> None:
+        """Train on the chunk's S batches, as :meth:`EagerSteps.run` does."""
+        self._load(chunk, rates, shapes)
         if not self._ready:
             self._prepare()
         self._counter.zero_()
@@ -97,8 +85,8 @@ class StaticSteps:
                 self._graph.replay()
         total.copy_(self._loss)
 
-    def _load(self, chunk: Chunk, rates: Tensor, sizes: Sizes) -> None:
-        """Put the chunk's tables into their place, or a larger one."""
+    def _load(self, chunk: Chunk, rates: Tensor, shapes: StaticShapes) -> None:
+        """Copy the chunk's tables to their memory, which grows if needed."""
         steps, size = len(chunk.sizes), chunk.sizes[0]
         if self.step.data is not chunk.data:
             self.step.data, self._ready = chunk.data, False
@@ -106,39 +94,38 @@ class StaticSteps:
             room = 1 << (steps - 1).bit_length()  # a chunk may have a few more than the one before
             self._index, self._rates = chunk.index.new_empty(room, size), rates.new_empty(room)
             self._ready = False
-        # Not what an earlier chunk needed: a fit that goes on from a state has not seen it.
-        positions = max(sizes.positions, on_grid(max(chunk.positions)))
-        if (positions, sizes.buckets) != (self._positions, self._buckets):
-            self._positions, self._buckets, self._ready = positions, sizes.buckets, False
+        # Whatever earlier chunks needed: a resumed fit has not seen them.
+        positions = max(shapes.positions, on_grid(max(chunk.positions)))
+        if (positions, shapes.buckets) != (self._positions, self._buckets):
+            self._positions, self._buckets, self._ready = positions, shapes.buckets, False
         self._index[:steps].copy_(chunk.index.view(steps, size))
         self._rates[:steps].copy_(rates)
 
     def _next(self) -> None:
-        """The step that the counter is at."""
+        """Run the step that the counter points to."""
         rows = self._index.index_select(0, self._counter).squeeze(0)
         self.step.rate.copy_(self._rates.index_select(0, self._counter).squeeze(0))
         self._loss += self.step(rows, self._positions, self._buckets)
         self._counter += 1
 
     def _prepare(self) -> None:
-        """Compile and capture; neither trains: what the trial steps changed is put back, and so is
-        the random state."""
+        """Compile and capture, then undo what the trial steps changed, random state included."""
         began = time.perf_counter()
         self._graph, self._ready = None, True
         before = {k: v.clone() for k, v in self.step.state().items()}
-        random = _random_state(self._index.device)
-        with _aside(self._index.device):
+        device = self._index.device
+        devices = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices), _aside(device):
             if self.step.forward is not eager:
                 self._try_compiled()
             if self._capture:
                 self._try_capture()
         self.step.fill(before)
         self.step.optimizer.zero_grad(set_to_none=True)
-        _set_random_state(random, self._index.device)
         self.compile_seconds += time.perf_counter() - began
 
     def _try_compiled(self) -> None:
-        """A trial step, once more without compiled batches where it fails, and then without any."""
+        """Run a trial step; if it fails, without compiled batches, and then without compiling."""
         error = self._trial()
         if error is None:
             return
@@ -152,9 +139,9 @@ class StaticSteps:
     def _trial(self) -> Exception | None:
         try:
             with warnings.catch_warnings():
-                # Training in float32 was asked for, or its products are in bf16.
+                # The recipe asks for float32, or the products are in bf16 anyway.
                 warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
-                # Of torch's own tracing of an autograd function.
+                # From torch's tracing of an autograd function.
                 warnings.filterwarnings(
                     "ignore", ".*autograd.function.Function", DeprecationWarning
                 )
@@ -162,7 +149,7 @@ class StaticSteps:
                 self._next()
         except torch.OutOfMemoryError:
             raise
-        except Exception as e:  # a compiler can fail in any way, and nothing depends on it
+        except Exception as e:  # a compiler can fail in any way, and training can do without
             return e
         return None
 
@@ -190,23 +177,12 @@ def _without(what: str, error: Exception) -> None:
     warnings.warn(f"training goes on without {what}, slower: {reason[0]}", stacklevel=2)
 
 
-def _random_state(device: torch.device) -> list[Tensor]:
-    states = [torch.get_rng_state()]
-    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
-
-
-def _set_random_state(states: list[Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states[0])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states[1], device)
-
-
 @contextmanager
 def _aside(device: torch.device) -> Iterator[None]:
-    """On a GPU, a stream apart, on which all is done that precedes a capture, and the capture.
+    """On a GPU, a side stream for a capture and everything before it.
 
-    Autograd remembers the stream that a parameter was first used on, and may capture no other. A
-    capture that fails leaves its stream the current one; here it ends.
+    Autograd remembers the stream that a parameter was first used on, and cannot capture on another.
+    A failed capture leaves its stream the current one; here that ends.
     """
     if device.type != "cuda":
         yield

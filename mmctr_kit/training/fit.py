@@ -1,9 +1,9 @@
-"""The one fit loop: trains one model on some rows, yields its epochs, writes nothing.
+"""The fit loop of neural models: train on some rows and yield each epoch.
 
-The schedule is fixed beforehand: so many epochs, or more where ``min_steps`` asks for it. After
-each epoch the model predicts held-out *training* users, and the snapshot with their best AUC (or
-the last, where the recipe says so) is what remains. Every random choice is a function of the seed
-and the epoch, so that a fit resumed from an epoch's state ends where an uninterrupted one would.
+The schedule is fixed beforehand: ``epochs``, or more if ``min_steps`` asks for it. After each epoch
+the model predicts held-out *training* users, and the snapshot with their best AUC (or the last, if
+the recipe says so) is the result. Every random choice is a function of the seed and the epoch, so
+a fit resumed from an epoch's state ends exactly where an uninterrupted one would.
 """
 
 import math
@@ -19,26 +19,27 @@ from torch import Tensor, nn
 
 from mmctr_kit.data.contract import Split
 from mmctr_kit.errors import MmctrKitError
+from mmctr_kit.items import Floats64, Ints
 from mmctr_kit.metrics.auc import auc
 from mmctr_kit.recipe import Training
-from mmctr_kit.training.cuda_graph import PlainSteps, StaticSteps, Steps, resolve_steps
-from mmctr_kit.training.data.batches import make_batch, mix
-from mmctr_kit.training.data.sampler import RowStream
+from mmctr_kit.training.cuda_graph import EagerSteps, StaticSteps, resolve_steps
+from mmctr_kit.training.data.batches import make_batch
+from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.data.source import Source
-from mmctr_kit.training.learner import LARGE_STATE, Epoch, State
+from mmctr_kit.training.learner import LARGE_STATE, Epoch, State, derive_seed
 from mmctr_kit.training.optimizer import learning_rate
 from mmctr_kit.training.step import Batches, Forward, Step, eager
 
 PREDICT_ROWS = {"cpu": 1 << 11, "cuda": 1 << 13}
-"""Rows predicted at once, at most: a model may have wide fields for a row without history too."""
+"""The most rows predicted at once: even a row without history may have wide fields in a model."""
 
 PREDICT_POSITIONS = {"cpu": 1 << 13, "cuda": 1 << 16}
-"""History positions and rows predicted at once: large enough to fill the device, no larger. A DIN
-takes 0.9 times as long on a CPU as at 1 << 15, whose products are beyond its caches."""
+"""History positions plus rows predicted at once: just enough to fill the device. On a CPU a DIN
+takes 0.9 times as long as at 1 << 15, whose products exceed the caches."""
 
 
 def batch_size_for(rows: int, options: Training) -> int:
-    """``auto``: about 200 steps an epoch, a power of two in 256..8192."""
+    """The batch size; ``auto`` is about 200 steps an epoch, a power of two in 256..8192."""
     if options.batch_size != "auto":
         return min(options.batch_size, rows)
     size = int(2 ** round(math.log2(max(rows / 200, 1))))
@@ -46,16 +47,13 @@ def batch_size_for(rows: int, options: Training) -> int:
 
 
 def schedule(rows: int, options: Training) -> tuple[int, int]:
-    """(steps an epoch, epochs) of a fit on so many rows."""
+    """The steps of an epoch, and the epochs, of a fit on ``rows`` rows."""
     steps = -(-rows // batch_size_for(rows, options))
     return steps, max(options.epochs, -(-options.min_steps // steps))
 
 
 class Fit:
-    """A model with its optimizer and its best snapshot; :meth:`run` trains it.
-
-    ``forward`` and ``batches`` are how the model is called and batches are cut in training.
-    """
+    """A model with its optimizer and its best snapshot; :meth:`run` trains it."""
 
     def __init__(
         self,
@@ -75,14 +73,12 @@ class Fit:
         users, device = source.whole.n_users, source.device
         self.known_user = torch.zeros(users + 1, dtype=torch.bool, device=device)
         self.step = Step(model, source.data, options, self.known_user, forward, batches)
-        self.steps: Steps = PlainSteps(self.step)
+        self.steps: EagerSteps | StaticSteps = EagerSteps(self.step)
         if resolve_steps(options.steps, device) != "plain":
             self.steps = StaticSteps(self.step)
 
-    def run(
-        self, train: NDArray[np.int64], holdout: NDArray[np.int64], resume: State | None = None
-    ) -> Iterator[Epoch]:
-        """Yield each epoch as it ends; after the last one the model is the best snapshot.
+    def run(self, train: Ints, holdout: Ints, resume: State | None = None) -> Iterator[Epoch]:
+        """Yield each epoch as it ends; after the last one the model holds the best snapshot.
 
         ``train`` and ``holdout`` are row numbers of the train split, disjoint by user. ``resume``
         is an earlier epoch's state.
@@ -90,12 +86,12 @@ class Fit:
         batch_size = batch_size_for(len(train), self.options)
         rows = torch.from_numpy(train)
         whole = self.source.whole
-        # Drawn on the device, which draws other permutations than the host would.
-        stream = RowStream(
+        # Drawn on the device, whose permutations differ from the host's.
+        sampler = RowSampler(
             rows.to(self.source.device),
             whole.rows["train"].lengths,
             batch_size,
-            mix(self.seed, 1),
+            derive_seed(self.seed, 1),
         )
         steps, epochs = schedule(len(train), self.options)
         users = whole.rows["train"].user[rows.to(whole.device)]
@@ -104,8 +100,8 @@ class Fit:
         first = 0 if resume is None else self._restore(resume)
         for epoch in range(first, epochs):
             began, compiled = time.perf_counter(), self.steps.compile_seconds
-            torch.manual_seed(mix(self.seed, 2, epoch))
-            loss = self._epoch(stream, epoch * steps, steps, steps * epochs)
+            torch.manual_seed(derive_seed(self.seed, 2, epoch))
+            loss = self._epoch(sampler, epoch * steps, steps, steps * epochs)
             trained = time.perf_counter()
             logits = self.predict("train", holdout)
             if not (math.isfinite(loss) and np.isfinite(logits).all()):
@@ -135,12 +131,12 @@ class Fit:
             )
         self.model.load_state_dict(self.best)
 
-    def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-        """(rows,) logits in float32 arithmetic, widened to float64; all rows if no index."""
+    def predict(self, split: Split, index: Ints | None = None) -> Floats64:
+        """Logits (rows,) in float32 arithmetic, widened to float64; of all rows if no index."""
         whole = self.source.whole
         chosen = torch.arange(len(whole.rows[split])) if index is None else torch.from_numpy(index)
         chosen = chosen.to(whole.device)
-        # By length, so that rows that are padded are padded to hardly more than their own.
+        # Sorted by length, so that padding adds little.
         lengths, order = torch.sort(whole.rows[split].lengths_of(chosen), stable=True)
         sizes = self._sizes(lengths)
         ends = torch.tensor(sizes, dtype=torch.long, device=lengths.device).cumsum(0)
@@ -153,14 +149,13 @@ class Fit:
                     batch = make_batch(chunk.data, split, rows, self.known_user)
                     batch = replace(batch, buckets=((len(rows), next(longest)),))
                     parts.append(self.model(batch).double())
-        found = np.zeros(len(chosen))
+        logits = np.zeros(len(chosen))
         if parts:
-            found[order.cpu().numpy()] = torch.cat(parts).cpu().numpy()
-        return found
+            logits[order.cpu().numpy()] = torch.cat(parts).cpu().numpy()
+        return logits
 
     def _sizes(self, length: Tensor) -> list[int]:
-        """Of rows (R,) of this history ``length``, how many to predict at once: cut where their
-        histories add up, so that long ones cost no more memory."""
+        """How many rows of this ``length`` (R,) to predict at once, by the sum of their lengths."""
         device = self.source.device.type
         budget, most = PREDICT_POSITIONS[device], PREDICT_ROWS[device]
         part = torch.div(torch.cumsum(length + 1, 0), budget, rounding_mode="floor")
@@ -169,34 +164,32 @@ class Fit:
         sizes: list[int] = torch.unique_consecutive(part, return_counts=True)[1].tolist()
         return sizes
 
-    def train_steps(self, stream: RowStream, first: int, rates: Sequence[float]) -> float:
-        """Train on the stream's batches from ``first`` on, one at each of these learning rates; the
-        mean of their losses."""
+    def train_steps(self, sampler: RowSampler, first: int, rates: Sequence[float]) -> float:
+        """Train one step from ``first`` on at each of the learning rates; return the mean loss."""
         self.model.train()
         rate = torch.tensor(rates, device=self.source.device)
         total = torch.zeros((), device=self.source.device)
-        steps, size = len(rates), stream.batch_size
-        index = stream.batches(first, steps).flatten()
+        steps, size = len(rates), sampler.batch_size
+        index = sampler.batches(first, steps).flatten()
         for chunk in self.source.chunks("train", index, [size] * steps):
             count = len(chunk.sizes)
-            self.steps.run(chunk, rate[:count], total, stream.sizes)
+            self.steps.run(chunk, rate[:count], total, sampler.shapes)
             rate = rate[count:]
         return float(total) / steps
 
     def batch(self, index: Tensor) -> Tensor:
-        """The numbers (B,) that the train rows ``index`` have for the step, put where it finds
-        them."""
+        """The step's row numbers (B,) of the train rows ``index``, whose chunk it is given."""
         chunk = next(self.source.chunks("train", index, [len(index)]))
         self.step.data = chunk.data
         return chunk.index
 
-    def _epoch(self, stream: RowStream, begin: int, steps: int, total: int) -> float:
+    def _epoch(self, sampler: RowSampler, begin: int, steps: int, total: int) -> float:
         numbers = range(begin, begin + steps)
         rates = [learning_rate(step, total, self.options) for step in numbers]
-        return self.train_steps(stream, begin, rates)
+        return self.train_steps(sampler, begin, rates)
 
     def _keep(self) -> None:
-        """The model as it is becomes the best snapshot, in the memory of the one before."""
+        """Make the present model the best snapshot, in the memory of the one before."""
         if not self.best:
             self.best = {k: torch.empty_like(v) for k, v in self.model.state_dict().items()}
         for name, value in self.model.state_dict().items():
@@ -216,7 +209,7 @@ class Fit:
         }
 
     def _restore(self, state: State) -> int:
-        """Go back to a state; returns the number of epochs it has behind it."""
+        """Go back to a state; return how many epochs it has behind it."""
         device = self.source.device
         tensors = {k: torch.from_numpy(np.array(v)).to(device) for k, v in state.items()}
         self.step.fill(tensors)
@@ -226,12 +219,12 @@ class Fit:
 
 
 def copy_state(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
-    """The tensors as arrays of their own on the host."""
+    """Copies of the tensors, as arrays on the host."""
     return {k: v.detach().to("cpu", copy=True).numpy() for k, v in tensors.items()}
 
 
 def host_state(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
-    """The tensors as arrays on the host: on a CPU the very memory of the tensors."""
+    """The tensors as arrays on the host; on a CPU they share the tensors' memory."""
     return {k: v.detach().cpu().numpy() for k, v in tensors.items()}
 
 

@@ -1,32 +1,31 @@
-"""What ``cv`` needs of anything it trains, and nothing of how it is done."""
+"""The learner: the interface between cross-validation and anything that it trains."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Split
 
-if TYPE_CHECKING:
-    pass
-
+Location = Literal["device", "host"]
+"""Where rows are stored: on the device, or on the host, from which they go there in chunks."""
 
 State = Mapping[str, NDArray[Any]]
-"""Arrays by name: what an epoch leaves behind, or a model's weights."""
+"""Arrays by name: all that a resume needs, or a model's weights."""
 
 LARGE_STATE = 1 << 29
-"""Bytes beyond which an epoch's state may be what is trained itself, not a copy of it: it must be
-written before the next epoch begins."""
+"""Above this size (bytes) ``Epoch.state()`` may alias the live weights: save it before the next
+epoch starts."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch showed.
+    """The results of one epoch.
 
-    ``epoch`` counts from 1 to ``epochs``, each of ``steps`` steps. ``best`` marks the snapshot
-    kept so far; ``state()`` is all that the rest of the fit depends on. Of its ``seconds``,
+    ``epoch`` counts from 1 to ``epochs``, each of ``steps`` steps. ``best`` says that this epoch is
+    the snapshot so far; ``state()`` is all that a resume needs. Of its ``seconds``,
     ``compile_seconds`` went to compiling and capturing and ``evaluate_seconds`` to the holdout.
     """
 
@@ -45,9 +44,12 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one fit will take: ``parameters`` trained, ``batch_size``, ``steps`` in all its
-    ``epochs``, and measured ``seconds_per_step`` and ``seconds_per_row`` of prediction, with the
-    rows ``data_on`` the "device" or the "host"."""
+    """What one fit will cost.
+
+    It trains ``parameters`` in ``steps``, of all its ``epochs`` together, of ``batch_size`` rows.
+    ``seconds_per_step`` and the ``seconds_per_row`` of prediction are measured, with the rows
+    stored on ``data_on``.
+    """
 
     parameters: int
     batch_size: int
@@ -55,14 +57,11 @@ class Cost:
     steps: int
     seconds_per_step: float
     seconds_per_row: float
-    data_on: Literal["device", "host"]
+    data_on: Location
 
 
 class Learner(Protocol):
-    """One recipe on one data set: fits one model at a time and predicts with it.
-
-    Row numbers are positions in ChallengeData's rows of a split; logits are float64.
-    """
+    """One recipe on one data set: fits a model at a time, and predicts its float64 logits."""
 
     def fit(
         self,
@@ -73,29 +72,34 @@ class Learner(Protocol):
     ) -> Iterator[Epoch]:
         """Train a fresh model on rows of the train split, yielding each epoch as it ends.
 
-        ``holdout`` rows, of other users, choose the snapshot that remains. ``resume`` is an
-        earlier epoch's state. The result is a function of the rows, the seed and the recipe.
+        ``holdout`` rows, of other users, choose the snapshot; both parts hold both labels.
+        ``resume`` is an earlier epoch's state. The result is a function of rows, seed and recipe.
         """
         ...
 
     def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-        """(rows,) logits of the given rows, or of the whole split."""
+        """The logits (rows,) of the given rows, or of the whole split."""
         ...
 
     @property
-    def data_on(self) -> Literal["device", "host"]:
-        """Where the rows lie that the fitted model was shown: on its device, or on the host, from
-        where they go there in chunks."""
+    def data_on(self) -> Location:
+        """Where the rows of the fitted model are stored."""
         ...
 
     def weights(self) -> State:
-        """The fitted model, enough for :meth:`load`."""
+        """The fitted model's weights, as :meth:`load` takes them."""
         ...
 
     def load(self, weights: State) -> None:
-        """Become the model of these weights."""
+        """Become the model with these weights."""
         ...
 
     def cost(self, train_rows: int) -> Cost:
-        """Measure a few steps, to say what a fit on so many rows will take."""
+        """Measure a few steps, and say what a fit on ``train_rows`` rows will cost."""
         ...
+
+
+def derive_seed(*parts: int) -> int:
+    """One 63-bit seed from several integers; different parts give unrelated seeds."""
+    state = np.random.SeedSequence([p & 0xFFFFFFFFFFFFFFFF for p in parts])
+    return int(state.generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,4 +1,4 @@
-"""The learner of every neural model: builds it, fits it, predicts with it."""
+"""The learner of neural models: build a model, fit it, and predict with it."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.errors import MmctrKitError
+from mmctr_kit.items import Floats64, Ints
 from mmctr_kit.items.augment import next_item_examples
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.items.signals import fold_signals, row_columns
@@ -21,18 +22,17 @@ from mmctr_kit.models.published import load_published, published_sizes
 from mmctr_kit.models.registry import model_class, model_supplies
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.cuda_graph import resolve_steps
-from mmctr_kit.training.data.batches import DeviceData, make_batch, mix, tensor, with_raw_users
+from mmctr_kit.training.data.batches import DeviceData, make_batch, tensor, with_raw_users
 from mmctr_kit.training.data.fold_cache import FoldCache, PreparedFold
-from mmctr_kit.training.data.host_stream import place
-from mmctr_kit.training.data.sampler import RowStream
-from mmctr_kit.training.data.source import Place
+from mmctr_kit.training.data.host_stream import choose_source
+from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.fit import Fit, batch_size_for, copy_state, schedule
-from mmctr_kit.training.learner import Cost, Epoch, State
+from mmctr_kit.training.learner import Cost, Epoch, Location, State, derive_seed
 from mmctr_kit.training.step import compiled, compiled_batches, eager
 
 _TIMED_STEPS = 5
 KNOWN_USER = "known_user"
-"""Beside the model's own weights: which users it was trained on, as in make_batch."""
+"""Name, beside the model's weights, of the users it was trained on, as in make_batch."""
 
 
 class NeuralLearner:
@@ -52,45 +52,25 @@ class NeuralLearner:
         self._items = items
         self._cache = cache or FoldCache()
         self._base: DeviceData = self._cache.rows(data, recipe.training.max_history)
-        arrays = {
-            "item_present": items.present,
-            "item_tags": data.item_tags.astype(np.int64),
-            "item_emb": items.table,
-            "item_likes_level": items.levels[0],
-            "item_views_level": items.levels[1],
-        }
-        self._supplies: dict[str, Any] = {
-            **_numbers(recipe, data, self._base.n_users),
-            "item_emb_widths": items.widths,
-            **{name: tensor(array, self.device) for name, array in arrays.items()},
-        }
+        self._supplies = _supplies(
+            recipe, data, items, self._base.n_users, lambda array: tensor(array, self.device)
+        )
         self._fit: Fit | None = None
         self._module: nn.Module | None = None
         steps = resolve_steps(recipe.training.steps, self.device)
-        # Kept for all fits: what was compiled is of these.
+        # Shared by all fits: compiled code belongs to these functions.
         self._forward = compiled() if steps == "compiled" else eager
         self._batches = compiled_batches() if steps == "compiled" else make_batch
 
     @staticmethod
     def check(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:
-        """Build the recipe's model of tensors without content; UsageError if that fails."""
-        n = data.n_items + 1
+        """Build the recipe's model from tensors without content; UsageError if that fails."""
         with torch.device("meta"):
-            levels = torch.zeros(n, dtype=torch.long)
-            supplies = {
-                **_numbers(recipe, data, 1),
-                "item_emb_widths": items.widths,
-                "item_present": torch.zeros(n, len(items.widths), dtype=torch.bool),
-                "item_tags": torch.zeros(n, data.item_tags.shape[1], dtype=torch.long),
-                "item_emb": torch.zeros(n, sum(items.widths)),
-                "item_likes_level": levels,
-                "item_views_level": levels,
-            }
-            _model(recipe, supplies)
+            _model(recipe, _supplies(recipe, data, items, 1, _without_content))
 
     def build(self, seed: int) -> nn.Module:
         """A fresh model, initialised from the seed."""
-        torch.manual_seed(mix(seed, 0))
+        torch.manual_seed(derive_seed(seed, 0))
         model: nn.Module = self._model(self._supplies)
         return model
 
@@ -98,23 +78,15 @@ class NeuralLearner:
         return _model(self.recipe, supplies).to(self.device)
 
     def fit(
-        self,
-        train: NDArray[np.int64],
-        holdout: NDArray[np.int64],
-        seed: int,
-        resume: State | None = None,
+        self, train: Ints, holdout: Ints, seed: int, resume: State | None = None
     ) -> Iterator[Epoch]:
         with _full("lower training.batch_size"):
             fit, rows = self.begin(train, seed)
             yield from fit.run(rows, holdout, resume)
 
-    def begin(self, train: NDArray[np.int64], seed: int) -> tuple[Fit, NDArray[np.int64]]:
-        """A fit of a fresh model that has seen no row yet, and the rows to train it on: ``train``
-        of the train split and, numbered after that, the extra ones.
-
-        It is in the module of the fit before: what was compiled is of that.
-        """
-        self._fit = None  # first: on a GPU its graph holds the memory of a whole step
+    def begin(self, train: Ints, seed: int) -> tuple[Fit, Ints]:
+        """A fit of a fresh model, in the module that compiled code belongs to, and its rows."""
+        self._fit = None  # first, since on a GPU its graph holds the memory of a whole step
         source, rows = self._prepare_fold(train, seed)
         model = self.build(seed)
         if self._module is None:
@@ -126,50 +98,49 @@ class NeuralLearner:
         )
         return self._fit, rows
 
-    def _prepare_fold(self, train: NDArray[np.int64], seed: int) -> PreparedFold:
-        """What these train rows add to the data, signals and extra rows of their users, and the
-        data itself, in its place; the rows to train on, the extra ones numbered after the train
-        split's own."""
+    def _prepare_fold(self, train: Ints, seed: int) -> PreparedFold:
+        """The data with the signals and extra rows of these users, and the rows to train on."""
         recipe = self.recipe
         most, data_on = recipe.training.max_history, recipe.training.data_on
         if not (recipe.signals.kinds or recipe.augmentation.per_user):
             source, _ = self._cache.fold(
-                repr([most, data_on]), lambda: (place(self._base, self.device, data_on), train)
+                repr([most, data_on]),
+                lambda: (choose_source(self._base, self.device, data_on), train),
             )
             return source, train
-        # Signals are the fold's: another seed of it has the same, but for its extra rows.
+        # All seeds of a fold have the same signals, but extra rows of their own.
         drawn = seed if recipe.augmentation.per_user else None
-        asked = [recipe.signals, recipe.augmentation, most, data_on, drawn]
-        key = f"{asked} {digest(train=train)}"
+        settings = [recipe.signals, recipe.augmentation, most, data_on, drawn]
+        key = f"{settings} {digest(train=train)}"
         return self._cache.fold(key, lambda: self._with_rows(train, seed))
 
-    def _with_rows(self, train: NDArray[np.int64], seed: int) -> PreparedFold:
+    def _with_rows(self, train: Ints, seed: int) -> PreparedFold:
         data, recipe = self._challenge, self.recipe
         most = recipe.training.max_history
         examples = {s: data.examples(s, most) for s in SPLITS}
         rows = train
         if recipe.augmentation.per_user:
             extra = next_item_examples(
-                data, train, recipe.augmentation, most, self._items.levels, mix(seed, 3)
+                data, train, recipe.augmentation, most, self._items.levels, derive_seed(seed, 3)
             )
-            own = len(examples["train"])
-            rows = np.concatenate([train, np.arange(own, own + len(extra))])
+            first = len(examples["train"])
+            rows = np.concatenate([train, np.arange(first, first + len(extra))])
             examples["train"] = examples["train"].join(extra)
         signals = fold_signals(data, recipe, train, examples)
-        found = self._base
+        whole = self._base
         for split in SPLITS:
-            found = found.with_rows(split, examples[split], signals[split])
-        return place(found, self.device, recipe.training.data_on), rows
+            whole = whole.with_rows(split, examples[split], signals[split])
+        return choose_source(whole, self.device, recipe.training.data_on), rows
 
-    def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    def predict(self, split: Split, index: Ints | None = None) -> Floats64:
         if split == "train" and index is None:
             index = np.arange(len(self._challenge.train))
         with _full("free what other processes hold of it"):
             return self._fitted().predict(split, index)
 
     @property
-    def data_on(self) -> Place:
-        return self._fitted().source.place
+    def data_on(self) -> Location:
+        return self._fitted().source.location
 
     def weights(self) -> State:
         fit = self._fitted()
@@ -192,9 +163,9 @@ class NeuralLearner:
     def load_published(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Become a published model, from its state dict under the published names.
 
-        Its vocabularies are the checkpoint's: more tags than the data has are kept, and a raw user
-        id is its row of the user table, 0 (unseen) where it is beyond it. Raises DataError that
-        names a parameter which is missing, unknown or misshapen.
+        Vocabularies are those of the checkpoint: surplus tags are kept, and a user id is the row of
+        the user table, or row 0 (unseen) if the table is shorter. Raises DataError that names a
+        parameter which is missing, unknown or has another shape.
         """
         tensors = {k: tensor(np.asarray(v), self.device) for k, v in state.items()}
         sizes = published_sizes(tensors)
@@ -204,7 +175,7 @@ class NeuralLearner:
         model = self._model(supplies)
         load_published(model, tensors)
         data = with_raw_users(self._base, self._challenge, int(supplies["n_users"]))
-        source = place(data, self.device, self.recipe.training.data_on)
+        source = choose_source(data, self.device, self.recipe.training.data_on)
         self._fit = Fit(model, source, self.recipe.training, 0)
         self._fit.known_user[:] = True
 
@@ -213,15 +184,15 @@ class NeuralLearner:
         source, _ = self._prepare_fold(np.arange(len(self._challenge.train)), 0)
         fit = Fit(self.build(0), source, options, 0, self._forward, self._batches)
         size = batch_size_for(train_rows, options)
-        # Rows far apart: neighbours share a user, and on a CPU an item is encoded once a batch.
-        there = source.whole.rows["train"]
-        some = np.sort(np.random.default_rng(0).permutation(len(there))[:train_rows])
+        # A random sample: neighbours share a user, and on a CPU an item is encoded once a batch.
+        whole = source.whole.rows["train"]
+        some = np.sort(np.random.default_rng(0).permutation(len(whole))[:train_rows])
         rows = torch.from_numpy(some).to(source.device)
-        stream = RowStream(rows, there.lengths, size, 0)
+        sampler = RowSampler(rows, whole.lengths, size, 0)
         rates = [options.learning_rate] * _TIMED_STEPS
-        per_step = _seconds(lambda: fit.train_steps(stream, 0, rates)) / _TIMED_STEPS
-        asked = stream.batches(0, 1)[0].cpu().numpy()
-        per_prediction = _seconds(lambda: fit.predict("train", asked))
+        per_step = _seconds(lambda: fit.train_steps(sampler, 0, rates)) / _TIMED_STEPS
+        batch = sampler.batches(0, 1)[0].cpu().numpy()
+        per_prediction = _seconds(lambda: fit.predict("train", batch))
         steps, epochs = schedule(train_rows, options)
         return Cost(
             parameters=sum(p.numel() for p in fit.model.parameters()),
@@ -229,23 +200,44 @@ class NeuralLearner:
             epochs=epochs,
             steps=steps * epochs,
             seconds_per_step=per_step,
-            seconds_per_row=per_prediction / len(asked),
-            data_on=source.place,
+            seconds_per_row=per_prediction / len(batch),
+            data_on=source.location,
         )
 
     def _fitted(self) -> Fit:
         if self._fit is None:
-            raise ValueError("nothing was fitted or loaded yet")
+            raise ValueError("no model was fitted or loaded yet")
         return self._fit
 
 
-def _numbers(recipe: Recipe, data: ChallengeData, n_users: int) -> dict[str, int]:
+def _supplies(
+    recipe: Recipe,
+    data: ChallengeData,
+    items: ItemFeatures,
+    n_users: int,
+    to_tensor: Callable[[NDArray[Any]], Tensor],
+) -> dict[str, Any]:
+    """All that a model may ask for beside its options, by the name of its argument."""
+    arrays = {
+        "item_present": items.present,
+        "item_tags": data.item_tags.astype(np.int64),
+        "item_emb": items.table,
+        "item_likes_level": items.levels[0],
+        "item_views_level": items.levels[1],
+    }
     return {
         "n_tags": data.n_tags,
         "n_users": n_users,
         "n_signals": len(recipe.signals.kinds),
         "n_row_signals": len(row_columns(recipe.signals.kinds)),
+        "item_emb_widths": items.widths,
+        **{name: to_tensor(array) for name, array in arrays.items()},
     }
+
+
+def _without_content(array: NDArray[Any]) -> Tensor:
+    dtype = torch.from_numpy(np.empty(0, array.dtype)).dtype
+    return torch.empty(array.shape, dtype=dtype, device="meta")
 
 
 def _model(recipe: Recipe, supplies: Mapping[str, Any]) -> Any:
@@ -255,7 +247,7 @@ def _model(recipe: Recipe, supplies: Mapping[str, Any]) -> Any:
 
 @contextmanager
 def _full(remedy: str) -> Iterator[None]:
-    """What does not fit into a GPU's memory is the user's to know, in one line."""
+    """Turn a full GPU memory into an error of one line."""
     try:
         yield
     except torch.OutOfMemoryError as e:
@@ -264,7 +256,7 @@ def _full(remedy: str) -> Iterator[None]:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """What it takes the second time; it ends with a result on the host."""
+    """The seconds of the second call of ``work``, which must end with a result on the host."""
     work()
     began = time.perf_counter()
     work()

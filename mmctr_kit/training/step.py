@@ -120,7 +120,7 @@ class Step:
         """The loss of the batch of rows ``index``, (), after clearing all gradients."""
         self.optimizer.zero_grad(set_to_none=True)
         labels = self.labels[index]
-        with self._autocast(), self.users.standing_in(batch) as seen:
+        with self._autocast(), self.users.swap_in(batch) as seen:
             if hasattr(self.model, "loss"):
                 return self.forward(self.model, seen, labels)
             logit = self.forward(self.model, seen)
@@ -132,15 +132,14 @@ class Step:
         if self.options.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.trained(), self.options.clip_norm)
         self.optimizer.step()
-        self.users.put_back()
+        self.users.write_back()
 
     def trained(self) -> list[nn.Parameter]:
         """The parameters that are updated: the model's, or of user tables the last batch's rows."""
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def state(self) -> dict[str, Tensor]:
-        """All that a step changes, by name, not copied: ``model.`` parameters and buffers,
-        ``optimizer.`` the state of each parameter by its number."""
+        """All that a step changes, by name, not copied: ``model.*`` and ``optimizer.NUMBER.*``."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         for number, parameter in enumerate(self.model.parameters()):
             slots = self.optimizer.state[parameter]

@@ -1,15 +1,13 @@
-"""Row-wise training of user tables: a step reads and writes its batch's rows of them alone.
+"""Row-wise training of user tables: a step reads and writes only the rows of its batch's users.
 
-Dense Adam passes over the weights and moments of all users for the few of a batch. Here, before the
-forward pass, the rows of the batch's distinct users are copied into a small table that stands in
-for the whole one while the model runs; the optimizer trains that, and the rows go back. The
-optimizer keeps the moments of the whole table under the table's own weight, so that a state has
-the same names and shapes either way, and outside of the forward pass the model holds the whole
-table.
+Dense Adam passes over the weights and moments of all users for the few of a batch. Here the rows of
+the batch's distinct users are copied into a small table, which replaces the whole table during the
+forward pass; the optimizer trains the small table, and the rows are written back. The moments of
+the whole table stay under its weight, so a state has the same names and shapes either way.
 
-All shapes depend on the batch's size alone and the host learns nothing of what is in them, so a
-step can be captured. The slots that a batch leaves over are of row 0. It occurs in many slots then,
-which does no harm: the padding row gets no gradient, so each slot takes the same zeros back.
+All shapes depend on the batch size alone and the host reads no values, so a step can be captured.
+Unused slots hold row 0, the padding row. It has no gradient, so all of them write back the same
+zeros.
 """
 
 from collections.abc import Iterator
@@ -26,8 +24,7 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def distinct(user: Tensor) -> tuple[Tensor, Tensor]:
-    """The distinct numbers among ``user`` (B,), ascending from slot 1 on, (B + 1,), and the slot of
-    each row, (B,). Slot 0 is number 0, and so are the slots left over."""
+    """Distinct values of ``user`` (B,) from slot 1 on, (B + 1,), and each row's slot, (B,)."""
     ordered, order = torch.sort(user)
     rank = torch.cumsum(torch.diff(ordered, prepend=ordered.new_zeros(1)) != 0, 0)
     numbers = user.new_zeros(len(user) + 1).scatter_(0, rank, ordered)
@@ -37,8 +34,8 @@ def distinct(user: Tensor) -> tuple[Tensor, Tensor]:
 class UserRows:
     """The user tables of ``model``, trained by ``optimizer`` (of :func:`adam`) row by row.
 
-    In place of their weights the optimizer gets :attr:`small` ones, (B + 1, d) each, whose memory
-    stays where it is while batches are of one size. Where ``on`` is false, nothing is done.
+    The optimizer trains the :attr:`small` tables, (B + 1, d) each, in place of the whole ones;
+    their memory stays the same while batches have one size. If ``on`` is false, nothing is done.
     """
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, on: bool) -> None:
@@ -51,9 +48,8 @@ class UserRows:
         self._others = [p for p in group["params"] if id(p) not in whole]
 
     @contextmanager
-    def standing_in(self, batch: Batch) -> Iterator[Batch]:
-        """Inside, the model's user tables hold the rows of the batch's users, and the batch that is
-        given numbers its users by their rows there."""
+    def swap_in(self, batch: Batch) -> Iterator[Batch]:
+        """Give the model its small tables, and yield the batch with its users numbered by slot."""
         if not self._tables:
             yield batch
             return
@@ -70,8 +66,8 @@ class UserRows:
             for table, weight in zip(self._tables, whole, strict=True):
                 table.weight = weight
 
-    def put_back(self) -> None:
-        """Write what the optimizer made of the rows into the tables and their moments."""
+    def write_back(self) -> None:
+        """Write the trained rows and their moments into the whole tables."""
         with torch.no_grad():
             for whole, small in self._pairs():
                 whole.index_copy_(0, self._numbers, small)
@@ -82,13 +78,12 @@ class UserRows:
                 torch.index_select(whole, 0, self._numbers, out=small)
 
     def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each tensor of all users with that of the batch's: weights and moments."""
+        """Pairs of whole and small tensors: the weights and the moments of each table."""
         for table, small in zip(self._tables, self.small, strict=True):
             yield table.weight, small
             for name in _MOMENTS:
-                states = (self._optimizer.state[weight] for weight in (table.weight, small))
-                whole, part = (state[name] for state in states)
-                yield whole, part
+                state = self._optimizer.state
+                yield state[table.weight][name], state[small][name]
 
     def _resize(self, size: int) -> None:
         for small in self.small:
@@ -96,11 +91,10 @@ class UserRows:
         self.small = []
         for table in self._tables:
             small = nn.Parameter(table.weight.new_zeros(size, table.embedding_dim))
-            state = {name: torch.zeros_like(small) for name in _MOMENTS}
-            # The same step counter: the moments' bias is corrected by the number of all steps.
+            # A shared step counter: the moments' bias is corrected by the number of all steps.
             self._optimizer.state[small] = {
                 "step": self._optimizer.state[table.weight]["step"],
-                **state,
+                **{name: torch.zeros_like(small) for name in _MOMENTS},
             }
             self.small.append(small)
         self._optimizer.param_groups[0]["params"] = [*self._others, *self.small]

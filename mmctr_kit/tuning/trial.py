@@ -93,7 +93,9 @@ class TrialRunner:
         self.rows: list[FoldRows] = [fold_rows(base, data, f) for f in range(base.folds.count)]
         self._label = train.labels()
         self._sample = AucSample(self._label, train.user_id, self.fold)
-        self._samples = [AucSample(self._label[r.own], train.user_id[r.own]) for r in self.rows]
+        self._samples = [
+            AucSample(self._label[r.predicted], train.user_id[r.predicted]) for r in self.rows
+        ]
 
     def learner(self, settings: dict[str, object]) -> tuple[Recipe, Learner]:
         """The recipe of the settings and its learner. Raises InvalidTrialError if there is none."""
@@ -121,9 +123,9 @@ class TrialRunner:
                     report(Position(fold, epoch.epoch, epochs, epoch.holdout_auc))
             except MmctrKitError as e:
                 raise TrialPruned(str(e)) from e
-            logits[rows.own] = learner.predict("train", rows.own)
+            logits[rows.predicted] = learner.predict("train", rows.predicted)
             sample = self._samples[fold]
-            aucs.append(sample.influence(logits[rows.own]).auc)
+            aucs.append(sample.influence(logits[rows.predicted]).auc)
             report(Position(fold, None, epochs, float(np.mean(aucs))))
         return TrialResult(self._sample.estimate(self._sample.influence(logits)), tuple(aucs))
 

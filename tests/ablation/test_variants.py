@@ -161,19 +161,19 @@ def test_a_variant_is_not_run_without_a_modality_that_it_is_about(
     found = plan_ablation(recipe(name="din_demo"), data, "cpu", 1, ["items-*"])
     assert "items-text" in found.plans
     for name in ("items-joint_pca", "items-separate_pca", "items-raw"):
-        assert found.left_out[name] == "the folder does not hold image"
+        assert found.left_out[name] == "the data folder lacks image"
     found = plan_ablation(recipe(), data, "cpu", 1, ["fusion-sum", "se-off", "items-text"])
     assert set(found.plans) == {"se-off"}
     assert found.left_out == {
-        "fusion-sum": "the folder does not hold image",
-        "items-text": "its item vectors are those of base",
+        "fusion-sum": "the data folder lacks image",
+        "items-text": "its item vectors equal those of base",
     }
 
 
 def test_vectors_that_are_anothers_by_value_are_trained_once(tiny: ChallengeData) -> None:
     found = plan_ablation(recipe(name="din_demo"), tiny, "cpu", 1, ["items-v*"])
     assert set(found.plans) == {"items-v1", "items-v2"}
-    assert found.left_out == {"items-v3": "its item vectors are those of base"}
+    assert found.left_out == {"items-v3": "its item vectors equal those of base"}
 
 
 def test_options_that_do_not_go_together_are_found_before_any_training(

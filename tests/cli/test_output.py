@@ -26,7 +26,7 @@ def test_a_long_name_is_folded_within_80_columns_and_no_figure_is_cut(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     figures = ["0.93061 ±.00001", "0.7934 ±.0051", "-0.0046 ±.0009", "blend", "12345 s"]
-    output.table(["run", "OOF AUC", "valid AUC", "to best", "seeds", "time"], [[LONG, *figures]])
+    output.table(["run", "OOF AUC", "valid AUC", "Δ vs best", "seeds", "time"], [[LONG, *figures]])
     shown = printed(capsys)
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
     assert all(figure in shown for figure in figures)

@@ -133,7 +133,7 @@ def test_a_killed_worker_is_told_and_replaced(story: Story) -> None:
 def test_ctrl_c_is_one_line_that_says_how_to_go_on(story: Story) -> None:
     assert story.code == 130
     assert story.error.splitlines()[-1] == (
-        "error: interrupted; the same command (without --force) goes on with the study"
+        "error: interrupted; the same command goes on with the study"
     )
     assert "Traceback" not in story.error
 

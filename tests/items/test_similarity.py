@@ -17,8 +17,16 @@ from mmctr_kit.items.similarity import Similarity, fit_similarity
 from mmctr_kit.items.similarity.contexts import contexts
 from mmctr_kit.recipe import Signals
 from mmctr_kit.recipe.blocks import SIGNAL_KINDS, SignalKind
-from tests.items.test_contexts import ITEMS, UNKNOWN, Row, all_rows, sequences, world, worlds
-from tests.items.test_ease import ridge
+from tests.items.similarity.test_contexts import (
+    ITEMS,
+    UNKNOWN,
+    Row,
+    all_rows,
+    sequences,
+    world,
+    worlds,
+)
+from tests.items.similarity.test_ease import ridge
 
 COUNTED: tuple[SignalKind, ...] = ("cosine", "pmi", "near", "next", "recent")
 SYMMETRIC: tuple[SignalKind, ...] = ("cosine", "pmi", "near", "recent")

@@ -330,7 +330,7 @@ def test_it_runs_in_bfloat16() -> None:
 
 def test_heads_that_do_not_divide_the_width_are_refused_in_one_line() -> None:
     config, arrays, state = read_reference(NAME)
-    with pytest.raises(UsageError, match=r"divisor of the item vector's width 36 .*, found 5;"):
+    with pytest.raises(UsageError, match=r"divisor of the item vector's width 36 .*, not 5;"):
         build(config, arrays, state, encoder_heads=5)
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mmctr_kit.errors import UsageError
 from mmctr_kit.models.gbdt import GBDT, Trees
+from mmctr_kit.recipe import load_recipe
 
 ROWS, COLUMNS = 400, 6
 WHOLE = {"feature_share": 1.0, "row_share": 1.0, "leaf_rows": 5}
@@ -175,3 +177,8 @@ def test_boosting_learns_what_the_labels_say(
 ) -> None:
     _, scores = grow(GBDT(rounds=30, leaves=6, leaf_rows=5), matrix, label)
     assert np.mean((scores > 0) == label) > 0.8
+
+
+def test_fewer_than_two_groups_of_users_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"model\.groups.*2"):
+        load_recipe("gbdt_demo", ["model.groups=1"])

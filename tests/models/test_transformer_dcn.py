@@ -151,9 +151,9 @@ def test_the_recipes_have_the_released_sizes_and_as_many_positions_as_the_batche
 
 def test_sizes_that_do_not_fit_each_other_are_refused() -> None:
     config, arrays, state = made_up({"length": 4})
-    with pytest.raises(UsageError, match=r"num_heads: expected a divisor .* 24, found 5"):
+    with pytest.raises(UsageError, match=r"num_heads: expected a divisor .* 24, not 5"):
         build(TransformerDCN, config | {"num_heads": 5}, arrays, state)
-    with pytest.raises(UsageError, match=r"first_k_cols: expected at most max_length 4, found 5"):
+    with pytest.raises(UsageError, match=r"first_k_cols: expected at most max_length 4, not 5"):
         build(TransformerDCN, config | {"first_k_cols": 5}, arrays, state)
 
 

@@ -1,11 +1,70 @@
-"""The blocks of a recipe: what each key takes, beside its type."""
+"""The blocks of a recipe: what each key takes, and which keys do something."""
 
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
-from mmctr_kit.recipe import SIGNAL_KINDS, Folds, Items, Signals, Training
+from mmctr_kit.errors import UsageError
+from mmctr_kit.recipe import SIGNAL_KINDS, Folds, Items, Recipe, Signals, Training, parse_recipe
+
+USED = {
+    "text": {"text_dim", "whiten", "normalize"},
+    "image": {"image_dim", "whiten", "normalize"},
+    "joint_pca": {"dim", "whiten", "normalize"},
+    "separate_pca": {"text_dim", "image_dim", "whiten", "normalize"},
+    "raw": {"normalize"},
+    **{name: set[str]() for name in ("item_info", "v1", "v2", "v3", "e4", "none", "file")},
+}
+OTHER: dict[str, Any] = {
+    "text_dim": 5,
+    "image_dim": 6,
+    "dim": 7,
+    "whiten": True,
+    "normalize": "l2",
+}
+
+
+def with_items(items: dict[str, Any]) -> Recipe:
+    if items["embedding"] == "file":
+        items = items | {"file": "x.parquet"}
+    return parse_recipe({"name": "x", "model": {"name": "din"}, "items": items}, "r")
+
+
+@pytest.mark.parametrize("key", OTHER)
+@pytest.mark.parametrize("embedding", USED)
+def test_a_key_is_taken_where_it_does_something_and_refused_where_not(
+    embedding: str, key: str
+) -> None:
+    content = {"embedding": embedding, key: OTHER[key]}
+    if key in USED[embedding]:
+        assert getattr(with_items(content).items, key) == OTHER[key]
+        return
+    with pytest.raises(UsageError) as caught:
+        with_items(content)
+    message = str(caught.value)
+    assert message.startswith(f"r: items.{key}: ")
+    assert f"does nothing while items.embedding is {embedding}; leave it out, or set" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("embedding", USED)
+def test_a_resolved_recipe_lists_every_key_and_parses_to_itself(embedding: str) -> None:
+    used = {key: OTHER[key] for key in USED[embedding]}
+    recipe = with_items({"embedding": embedding, **used})
+    resolved = yaml.safe_load(recipe.to_yaml())
+    assert set(resolved["items"]) == set(Items.model_fields)
+    assert parse_recipe(resolved, "again") == recipe
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("text_dim", 0), ("dim", -1), ("image_dim", True), ("whiten", 2), ("normalize", "l1")],
+)
+def test_a_value_out_of_range_is_one_line_that_names_its_key(key: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=rf"^r: items\.{key}: [^\n]*$"):
+        with_items({"embedding": "joint_pca", key: value})
 
 
 @pytest.mark.parametrize(

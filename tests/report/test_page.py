@@ -257,3 +257,12 @@ def test_what_is_no_finished_run_is_one_line(made_runs: Path, tmp_path: Path) ->
     with pytest.raises(RunError, match="unfinished"):
         page_of(root, "begun", tmp_path / "x.html")
     assert not (tmp_path / "x.html").exists()
+
+
+def test_readme_shows_a_picture_of_a_page_under_200_kb() -> None:
+    path = Path(__file__).with_name("report.png")
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    assert len(content) < 200_000
+    top = Path(__file__).parents[2]
+    assert f"]({path.relative_to(top).as_posix()})" in (top / "README.md").read_text("utf-8")

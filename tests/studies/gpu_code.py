@@ -37,7 +37,7 @@ from mmctr_kit.items.signals import row_columns
 from mmctr_kit.models.registry import model_class, model_supplies
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.training.data.batches import DeviceData, DeviceRows
-from mmctr_kit.training.data.sampler import RowStream
+from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.step import Step, compiled, compiled_batches
 
 ITEMS, TAGS, USERS, ROWS, MEAN = 91_717, 11_740, 900_000, 3_600_000, 8
@@ -272,7 +272,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", "Accessing the data pointer", UserWarning)
     reader = Reader()
     lengths = torch.from_numpy(np.minimum(2 + np.random.default_rng(0).geometric(1 / 6, ROWS), 64))
-    sizes = RowStream(torch.arange(ROWS), lengths, told.batch, 0).sizes
+    sizes = RowSampler(torch.arange(ROWS), lengths, told.batch, 0).shapes
     with ExitStack() as stack:
         pretend(stack)
         from torch._inductor.graph import GraphLowering

@@ -13,9 +13,9 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.transformer_dcn import TransformerDCN
 from mmctr_kit.recipe import Training
-from mmctr_kit.training.cuda_graph import PlainSteps, StaticSteps, resolve_steps
+from mmctr_kit.training.cuda_graph import EagerSteps, StaticSteps, resolve_steps
 from mmctr_kit.training.data.batches import DeviceData, make_batch, to_device
-from mmctr_kit.training.data.sampler import RowStream
+from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.data.source import Chunk, OnDevice
 from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, eager
 from tests.training.test_fit import CPU, small_din
@@ -53,9 +53,9 @@ def step_of(model: nn.Module, data: DeviceData, forward: Forward = eager) -> Ste
     return Step(model.eval(), data, Training(), known, forward)
 
 
-def stream(data: DeviceData, size: int = 64) -> RowStream:
+def stream(data: DeviceData, size: int = 64) -> RowSampler:
     rows = data.rows["train"]
-    return RowStream(torch.arange(len(rows)), rows.lengths, size, 0)
+    return RowSampler(torch.arange(len(rows)), rows.lengths, size, 0)
 
 
 def batches(data: DeviceData, size: int = 64, steps: int = 4) -> Tensor:
@@ -69,12 +69,12 @@ def chunk_of(data: DeviceData, index: Tensor) -> Chunk:
 
 
 def run(
-    steps: PlainSteps | StaticSteps, index: Tensor, rates: Tensor, known: bool = False
+    steps: EagerSteps | StaticSteps, index: Tensor, rates: Tensor, known: bool = False
 ) -> Tensor:
     """``known``: the batches are the stream's; of others it is not known how long histories are."""
     data = steps.step.data
     total = torch.zeros((), device=data.device)
-    sizes = stream(data, index.shape[1]).sizes
+    sizes = stream(data, index.shape[1]).shapes
     sizes = sizes if known else replace(sizes, buckets=())
     steps.run(chunk_of(data, index), rates, total, sizes)
     return total
@@ -91,7 +91,7 @@ def test_plain_steps_train_as_steps_without_dummies_do(
 ) -> None:
     index = batches(device_data)
     first, second = (step_of(small_din(tiny), device_data) for _ in range(2))
-    total = run(PlainSteps(first), index, RATES)
+    total = run(EagerSteps(first), index, RATES)
     losses = []
     for rows, rate in zip(index, RATES, strict=True):
         second.rate.copy_(rate)
@@ -107,7 +107,7 @@ def test_steps_of_fixed_size_train_the_model_that_plain_ones_train(
 ) -> None:
     index = batches(device_data)
     first, second = step_of(small_din(tiny), device_data), None
-    expected = run(PlainSteps(first), index, RATES)
+    expected = run(EagerSteps(first), index, RATES)
     second = step_of(small_din(tiny), device_data, forward)
     steps = StaticSteps(second)
     found = run(steps, index, RATES)
@@ -123,10 +123,10 @@ def test_a_model_that_pads_is_trained_in_buckets_as_without(
     device_data: DeviceData, tiny: ChallengeData, forward: Forward
 ) -> None:
     index = batches(device_data)
-    assert len(stream(device_data).sizes.buckets) > 1
+    assert len(stream(device_data).shapes.buckets) > 1
     first = step_of(small_transformer(tiny), device_data)
-    expected = run(PlainSteps(first), index, RATES)
-    for kind, way in ((PlainSteps, eager), (StaticSteps, forward)):
+    expected = run(EagerSteps(first), index, RATES)
+    for kind, way in ((EagerSteps, eager), (StaticSteps, forward)):
         second = step_of(small_transformer(tiny), device_data, way)
         found = run(kind(second), index, RATES, known=True)
         assert second.forward is way  # and nothing fell back
@@ -161,9 +161,9 @@ def test_a_batch_beyond_the_static_total_enlarges_it(
     lengths = device_data.rows["train"].lengths
     longest = lengths.argsort(descending=True)[:64]
     index = torch.stack([longest, torch.arange(64)])
-    assert lengths[longest].sum() > stream(device_data).sizes.positions
+    assert lengths[longest].sum() > stream(device_data).shapes.positions
     first, second = (step_of(small_din(tiny), device_data) for _ in range(2))
-    expected = run(PlainSteps(first), index, RATES[:2])
+    expected = run(EagerSteps(first), index, RATES[:2])
     assert torch.allclose(run(StaticSteps(second), index, RATES[:2]), expected, atol=1e-5)
 
 
@@ -181,9 +181,9 @@ def test_a_chunk_after_a_larger_one_has_dummies_as_if_it_were_the_first(
     assert steps._positions == first
 
 
-@pytest.mark.parametrize("kind", [PlainSteps, StaticSteps])
+@pytest.mark.parametrize("kind", [EagerSteps, StaticSteps])
 def test_steps_tell_the_model_what_is_known_of_its_batches(
-    device_data: DeviceData, tiny: ChallengeData, kind: type[PlainSteps | StaticSteps]
+    device_data: DeviceData, tiny: ChallengeData, kind: type[EagerSteps | StaticSteps]
 ) -> None:
     told: list[Batch] = []
 
@@ -193,10 +193,10 @@ def test_steps_tell_the_model_what_is_known_of_its_batches(
 
     known, total = stream(device_data), torch.zeros(())
     steps = kind(step_of(small_din(tiny), device_data, listening))
-    steps.run(chunk_of(device_data, known.batches(0, 4)), RATES, total, known.sizes)
+    steps.run(chunk_of(device_data, known.batches(0, 4)), RATES, total, known.shapes)
     assert len(told) >= 4
     for batch in told:
-        assert batch.buckets == known.sizes.buckets
+        assert batch.buckets == known.shapes.buckets
         within = [n for rows, n in batch.buckets for _ in range(rows)]
         assert (batch.offsets.diff() <= torch.tensor(within)).all()
 
@@ -208,7 +208,7 @@ def test_a_model_that_cannot_be_compiled_is_trained_without_and_a_warning_says_s
         raise RuntimeError("no compiler found\nmore")
 
     first, second = step_of(small_din(tiny), device_data), None
-    expected = run(PlainSteps(first), batches(device_data), RATES)
+    expected = run(EagerSteps(first), batches(device_data), RATES)
     second = step_of(small_din(tiny), device_data, broken)
     with pytest.warns(UserWarning, match="without torch.compile, slower: no compiler found$"):
         found = run(StaticSteps(second), batches(device_data), RATES)
@@ -238,7 +238,7 @@ def test_advice_against_float32_is_not_passed_on(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         steps = StaticSteps(step_of(small_din(tiny), device_data, advising))
-        steps._load(chunk_of(device_data, batches(device_data)), RATES, stream(device_data).sizes)
+        steps._load(chunk_of(device_data, batches(device_data)), RATES, stream(device_data).shapes)
         steps._prepare()
     assert steps.step.forward is advising
 
@@ -272,7 +272,7 @@ def test_a_chunk_of_fewer_steps_finds_the_step_prepared_and_one_elsewhere_has_it
     index = batches(device_data, steps=9)
     elsewhere = replace(device_data, rows=dict(device_data.rows))
     rates = torch.linspace(1e-3, 3e-3, 9)
-    total, sizes = torch.zeros(()), replace(stream(device_data).sizes, buckets=())
+    total, sizes = torch.zeros(()), replace(stream(device_data).shapes, buckets=())
     for begin, end, data in ((0, 5, device_data), (5, 7, device_data), (7, 9, elsewhere)):
         one.run(chunk_of(data, index[begin:end]), rates[begin:end], total, sizes)
     assert len(prepared) == 2
@@ -299,7 +299,7 @@ def test_replayed_steps_train_the_model_that_plain_ones_train(
     known = torch.ones(data.n_users + 1, dtype=torch.bool, device="cuda")
     index, rates = batches(data).cuda(), RATES.cuda()
     first = Step(small(tiny).cuda().eval(), data, options, known)
-    expected = run(PlainSteps(first), index, rates)
+    expected = run(EagerSteps(first), index, rates)
     second = Step(small(tiny).cuda().eval(), data, options, known, *ways[how])
     steps = StaticSteps(second)
     found = run(steps, index, rates, known=True)

@@ -145,7 +145,7 @@ def test_histories_of_users_outside_the_fold_change_no_signal(tiny: ChallengeDat
 
 
 def test_a_learner_without_a_model_says_so(tiny: ChallengeData) -> None:
-    with pytest.raises(ValueError, match="nothing was fitted"):
+    with pytest.raises(ValueError, match="no model was fitted"):
         learner_of(load_recipe("din_demo", SETTINGS), tiny).predict("test")
 
 

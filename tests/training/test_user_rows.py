@@ -14,9 +14,9 @@ from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.din_target_encoder import DINTargetEncoder
 from mmctr_kit.models.layers.blocks import UserEmbedding
 from mmctr_kit.recipe import Training
-from mmctr_kit.training.cuda_graph import PlainSteps, StaticSteps
+from mmctr_kit.training.cuda_graph import EagerSteps, StaticSteps
 from mmctr_kit.training.data.batches import DeviceData, make_batch, tensor, to_device
-from mmctr_kit.training.data.sampler import RowStream
+from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.data.source import OnDevice
 from mmctr_kit.training.fit import Fit
 from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, eager
@@ -92,7 +92,7 @@ def step_of(
 
 def batches(data: DeviceData, size: int = 64, steps: int = 4) -> Tensor:
     rows = data.rows["train"]
-    return RowStream(torch.arange(len(rows)), rows.lengths, size, 0).batches(0, steps)
+    return RowSampler(torch.arange(len(rows)), rows.lengths, size, 0).batches(0, steps)
 
 
 def seen_by(data: DeviceData, index: Tensor) -> Tensor:
@@ -259,7 +259,7 @@ def test_steps_of_fixed_size_train_the_model_that_plain_ones_train(
 ) -> None:
     index, forward = batches(device_data), compiled("aot_eager") if way == "compiled" else eager
     first = static(DINWithUsers(tiny, device_data.n_users), device_data)
-    expected = run(PlainSteps(first), index, RATES)
+    expected = run(EagerSteps(first), index, RATES)
     second = static(DINWithUsers(tiny, device_data.n_users), device_data, forward)
     found = run(StaticSteps(second), index, RATES)
     assert second.forward is forward  # and nothing fell back
@@ -317,12 +317,12 @@ def test_two_tables_of_users_share_the_numbers_of_their_rows() -> None:
     users = UserRows(model, optimizer, on=True)
     user = torch.tensor([8, 3, 8])
     empty = dict.fromkeys(Batch.__dataclass_fields__, user)
-    with users.standing_in(replace(Batch(**empty), user=user)) as seen:
+    with users.swap_in(replace(Batch(**empty), user=user)) as seen:
         loss = model.wide(seen.user).sum() + model.narrow(seen.user).sum()
     loss.backward()
     optimizer.step()
     before = [p.detach().clone() for p in (model.wide.weight, model.narrow.weight)]
-    users.put_back()
+    users.write_back()
     for old, new in zip(before, (model.wide.weight, model.narrow.weight), strict=True):
         assert (old != new).any(1).nonzero().flatten().tolist() == [3, 8]
 
@@ -341,7 +341,7 @@ def test_replayed_steps_train_the_model_that_plain_ones_train(
         return Step(DINWithUsers(tiny, data.n_users).cuda().eval(), data, rows(), known, *way)
 
     first, second = step(), step(*ways[how])
-    expected = run(PlainSteps(first), index, rates)
+    expected = run(EagerSteps(first), index, rates)
     steps = StaticSteps(second)
     found = run(steps, index, rates)
     assert steps._graph is not None

@@ -1,72 +1,80 @@
-"""Whose histories similarities are counted from: one sequence of distinct items a user."""
+"""The users that similarities are counted from, each with one sequence of distinct items."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.ragged import expand_ranges
+from mmctr_kit.items import Ints
 
 
 @dataclass(frozen=True)
 class Contexts:
-    """CSR: user ``users[u]``'s items are ``items[offsets[u]:offsets[u + 1]]``, oldest first, each
-    once (where it came last).
+    """Users and their sequences of items, oldest first, each item once, at its last occurrence.
 
-    ``users`` (U,) int64 ascending, ``items`` (total,) int64, ``offsets`` (U + 1,) int64. ``keys``
-    (total,) int64 ascending and ``places`` (total,) int64 find an item in a user's sequence.
+    In CSR form, the items of user ``users[u]`` are ``items[offsets[u]:offsets[u + 1]]``: ``users``
+    (U,) int64 ascending, ``items`` (total,) int64, ``offsets`` (U + 1,) int64. ``keys`` (total,)
+    int64 ascending and ``positions`` (total,) int64 find an item in a user's sequence.
     """
 
-    users: NDArray[np.int64]
-    items: NDArray[np.int64]
-    offsets: NDArray[np.int64]
+    users: Ints
+    items: Ints
+    offsets: Ints
     n_items: int
-    keys: NDArray[np.int64]
-    places: NDArray[np.int64]
+    keys: Ints
+    positions: Ints
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> Ints:
         return np.diff(self.offsets)
 
-    def number(self, user_id: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(n,) the users' positions in ``users``, -1 for a user who is not among them."""
-        if not len(self.users):
-            return np.full(len(user_id), -1)
-        place = np.minimum(np.searchsorted(self.users, user_id), len(self.users) - 1)
-        return np.where(self.users[place] == user_id, place, -1)
+    def number(self, user_id: Ints) -> Ints:
+        """The index of each user in ``users``, (n,), -1 for a user who is not among them."""
+        return find_sorted(self.users, user_id)
 
-    def position(self, number: NDArray[np.int64], item: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(n,) where each item stands in its user's sequence, 0 = oldest; -1 where it does not.
-
-        ``number`` is :meth:`number`'s.
-        """
-        if not len(self.keys):
-            return np.full(len(number), -1)
-        wanted = number * (self.n_items + 1) + item
-        place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        found = (number >= 0) & (self.keys[place] == wanted)
-        return np.where(found, self.places[place], -1)
+    def position(self, number: Ints, item: Ints) -> Ints:
+        """Each item's position in user ``number``'s sequence, (n,), 0 = oldest, -1 if absent."""
+        key = find_sorted(self.keys, number * (self.n_items + 1) + item)
+        known = np.flatnonzero((number >= 0) & (key >= 0))
+        position = np.full(len(number), -1)
+        position[known] = self.positions[key[known]]
+        return position
 
 
-def contexts(data: ChallengeData, rows: NDArray[np.int64], max_history: int) -> Contexts:
-    """The sequences of the users of these train rows: of a user's histories the longest, the most
-    recent ``max_history`` items of it.
+def find_sorted(keys: Ints, wanted: Ints) -> Ints:
+    """The index of each ``wanted`` (n,) value in the ascending ``keys``, (n,), -1 if absent."""
+    if not len(keys):
+        return np.full(len(wanted), -1)
+    index = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[index] == wanted, index, -1)
 
-    Where a user's rows show prefixes of one sequence, that is the whole of it.
+
+def cut_by_sum(sizes: Ints, most: int) -> Iterator[slice]:
+    """Slices of consecutive ``sizes`` whose sum is about ``most``."""
+    cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // most)) + 1
+    for begin, end in pairwise([0, *cuts.tolist(), len(sizes)]):
+        if end > begin:
+            yield slice(begin, end)
+
+
+def contexts(data: ChallengeData, rows: Ints, max_history: int) -> Contexts:
+    """The sequences of the users of these train rows, one user's longest history each.
+
+    Only its most recent ``max_history`` items are taken. If a user's rows show prefixes of one
+    sequence, the longest history is the whole sequence.
     """
     users, begin, end = longest_histories(data, rows)
     length = np.minimum(end - begin, max_history)
-    place, owner = expand_ranges(end - length, length)
-    items = data.histories.values[place].astype(np.int64)
+    position, owner = expand_ranges(end - length, length)
+    items = data.histories.values[position].astype(np.int64)
     return _distinct(users, owner, items, data.n_items)
 
 
-def longest_histories(
-    data: ChallengeData, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(U,) the users of these train rows, ascending, and where the longest of each one's histories
-    begins and ends in ``Histories.items``."""
+def longest_histories(data: ChallengeData, rows: Ints) -> tuple[Ints, Ints, Ints]:
+    """The users (U,) of these rows, ascending, and the begin and end of their longest histories."""
     offsets, lengths = data.histories.offsets, data.histories.lengths
     user, history = data.train.user_id[rows], data.train.history[rows].astype(np.int64)
     order = np.lexsort((history, lengths[history], user))
@@ -74,15 +82,13 @@ def longest_histories(
     return user[last], offsets[history[last]], offsets[history[last] + 1]
 
 
-def _distinct(
-    users: NDArray[np.int64], owner: NDArray[np.int64], items: NDArray[np.int64], n_items: int
-) -> Contexts:
+def _distinct(users: Ints, owner: Ints, items: Ints, n_items: int) -> Contexts:
     keys = owner * (n_items + 1) + items
     # The last occurrence of each key: the first one seen from the end.
     unique, from_end = np.unique(keys[::-1], return_index=True)
     at = len(keys) - 1 - from_end
-    kept = np.sort(at)
-    owner, items = owner[kept], items[kept]
+    last = np.sort(at)
+    owner, items = owner[last], items[last]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(users)))])
-    places = np.searchsorted(kept, at)
-    return Contexts(users, items, offsets, n_items, unique, places - offsets[owner[places]])
+    index = np.searchsorted(last, at)
+    return Contexts(users, items, offsets, n_items, unique, index - offsets[owner[index]])

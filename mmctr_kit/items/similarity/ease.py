@@ -8,78 +8,73 @@ rank-one update (Sherman and Morrison 1950): no user is scored by a matrix that 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.ragged import expand_ranges
-from mmctr_kit.items.similarity.contexts import Contexts
+from mmctr_kit.items import Floats32, Floats64, Ints
+from mmctr_kit.items.similarity.contexts import Contexts, cut_by_sum
 
 _EXPAND = 1 << 23
 _ROUNDING = 1e-10
-"""Weights below it are 0: what rounding leaves where all there was is taken out. A tree would see
-by it who alone has the target."""
+"""Smaller weights are set to 0. They are what rounding leaves of a target that only the user has,
+and a tree would recognise the user's own target by them."""
 
 
 @dataclass(frozen=True)
 class Ease:
-    """P over the most frequent items, the rest having weight 0.
+    """P over the most frequent items; all other items have weight 0.
 
-    ``inverse`` (k + 1, k + 1) float64, its last row and column zero; ``column`` (n_items + 1,)
-    int64 an item's place in it, k for an item that is not there. ``held`` (users,) float64: x'Px of
-    each user's own row x.
+    ``inverse`` (k + 1, k + 1) float64 is P with a last row and column of zeros; ``column``
+    (n_items + 1,) int64 is an item's column in it, k for an item that is not covered.
+    ``leverage`` (users,) float64 is x'Px of each user's row x.
     """
 
     contexts: Contexts
-    inverse: NDArray[np.float64]
-    column: NDArray[np.int64]
-    held: NDArray[np.float64]
+    inverse: Floats64
+    column: Ints
+    leverage: Floats64
 
-    def weights(
-        self, number: NDArray[np.int64], target: NDArray[np.int64], item: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """(n,) B[item, target], without the user's own row where ``number`` (n,) is not -1."""
+    def weights(self, number: Ints, target: Ints, item: Ints) -> Floats32:
+        """B[item, target], (n,), with the user's row taken out if ``number`` (n,) is not -1."""
         t, h = self.column[target], self.column[item]
-        both, own = self.inverse[h, t], self.inverse[t, t]
+        both, diagonal = self.inverse[h, t], self.inverse[t, t]
         known = np.flatnonzero(number >= 0)
         if len(known):
             u = number[known]
             at_target, at_item = self._along(u, t[known]), self._along(u, h[known])
             # 1 - x'Px is positive: P is positive definite with x'Px <= 1 - l2 * |Px|^2 < 1.
-            scale = 1 / (1 - self.held[u])
+            scale = 1 / (1 - self.leverage[u])
             both[known] += at_item * at_target * scale
-            own[known] += at_target * at_target * scale
+            diagonal[known] += at_target * at_target * scale
         absent = (t == len(self.inverse) - 1) | (h == len(self.inverse) - 1) | (target == item)
-        weight = np.divide(-both, own, out=np.zeros(len(own)), where=~absent)
+        weight = np.divide(-both, diagonal, out=np.zeros(len(both)), where=~absent)
         weight[np.abs(weight) < _ROUNDING] = 0
         return weight.astype(np.float32)
 
-    def _along(self, number: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(n,) the entries P[column] . x of users' own rows x."""
+    def _along(self, number: Ints, column: Ints) -> Floats64:
+        """P[column] . x for each user's row x, (n,)."""
         size = len(self.inverse)
         pairs, back = np.unique(number * size + column, return_inverse=True)
         number, row = pairs // size, pairs % size
         return _products(self.contexts, self.inverse, self.column, number, row)[back]
 
 
-def fit_ease(contexts: Contexts, count: NDArray[np.int64], items: int, l2: float) -> Ease:
-    """EASE over the ``items`` most frequent items; ``count`` (n_items + 1,) the users of each."""
+def fit_ease(contexts: Contexts, count: Ints, items: int, l2: float) -> Ease:
+    """Fit EASE on the ``items`` most frequent items; ``count`` (n_items + 1,) are their users."""
     seen = np.flatnonzero(count)
     chosen = np.sort(seen[np.argsort(-count[seen], kind="stable")][:items])
     k = len(chosen)
     column = np.full(len(count), k)
     column[chosen] = np.arange(k)
-    ours = column[contexts.items]
-    inverse = _inverse(ours, contexts.offsets, k, l2)
+    columns = column[contexts.items]
+    inverse = _inverse(columns, contexts.offsets, k, l2)
     number = np.repeat(np.arange(len(contexts.users)), contexts.lengths)
-    along = _products(contexts, inverse, column, number, ours)
-    held = np.bincount(number, along, minlength=len(contexts.users)).astype(np.float64)
-    return Ease(contexts, inverse, column, held)
+    along = _products(contexts, inverse, column, number, columns)
+    leverage = np.bincount(number, along, minlength=len(contexts.users)).astype(np.float64)
+    return Ease(contexts, inverse, column, leverage)
 
 
-def _inverse(
-    column: NDArray[np.int64], offsets: NDArray[np.int64], k: int, l2: float
-) -> NDArray[np.float64]:
-    """(k + 1, k + 1) P, its last row and column zero. ``column`` (total,) is k for an item without
-    one; user u's are ``column[offsets[u]:offsets[u + 1]]``."""
+def _inverse(column: Ints, offsets: Ints, k: int, l2: float) -> Floats64:
+    """P with a last row and column of zeros, (k + 1, k + 1), of the rows x in CSR form."""
     from scipy.linalg import cho_factor
     from scipy.linalg.lapack import dpotri
     from scipy.sparse import csr_array
@@ -98,21 +93,13 @@ def _inverse(
 
 
 def _products(
-    contexts: Contexts,
-    inverse: NDArray[np.float64],
-    column: NDArray[np.int64],
-    number: NDArray[np.int64],
-    row: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """(n,) sum of inverse[row, s] over the items s of user ``number``'s sequence, in chunks."""
+    contexts: Contexts, inverse: Floats64, column: Ints, number: Ints, row: Ints
+) -> Floats64:
+    """Sum of inverse[row, s] over the items s of user ``number``, (n,), in chunks."""
     length = contexts.lengths[number]
-    ends = np.cumsum(length)
     result = np.zeros(len(number))
-    cuts = [*(np.flatnonzero(np.diff(ends // _EXPAND)) + 1).tolist(), len(number)]
-    begin = 0
-    for end in cuts:
-        place, owner = expand_ranges(contexts.offsets[number[begin:end]], length[begin:end])
-        values = inverse[row[begin:end][owner], column[contexts.items[place]]]
-        result[begin:end] = np.bincount(owner, values, minlength=end - begin)
-        begin = end
+    for chunk in cut_by_sum(length, _EXPAND):
+        position, owner = expand_ranges(contexts.offsets[number[chunk]], length[chunk])
+        values = inverse[row[chunk][owner], column[contexts.items[position]]]
+        result[chunk] = np.bincount(owner, values, minlength=len(result[chunk]))
     return result

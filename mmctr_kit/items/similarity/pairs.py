@@ -1,16 +1,15 @@
 """How often, how near and in which order two items stand in the same user's history.
 
-Counted in chunks of users, so that memory is bounded by the distinct pairs and not by the
-catalogue's square.
+Pairs are counted in chunks of users, so memory is bounded by the distinct pairs and not by the
+square of the catalogue.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mmctr_kit.items.similarity.contexts import Contexts
+from mmctr_kit.items import Floats32, Ints
+from mmctr_kit.items.similarity.contexts import Contexts, cut_by_sum, find_sorted
 
 TOGETHER, NEAR, UP, DOWN, RECENT = range(5)
 """Columns of :attr:`Pairs.sums`."""
@@ -21,19 +20,18 @@ _CHUNK_PAIRS = 1 << 22
 
 @dataclass(frozen=True)
 class Weights:
-    """What a pair of places p < q in a sequence of m items counts for.
+    """How much a pair of positions p < q in a sequence of m items counts.
 
-    Together: 1. Near: 1 / (q - p) up to ``window`` places apart. Ordered: the same, for the older
-    item before the newer. Recent: 2 ** (-(m - 1 - p) / ``half_life``), so both must be recent.
+    Together: 1. Near: 1 / (q - p) up to ``window`` positions apart. Up and down: near, by whether
+    the smaller or the larger id is older. Recent: 2 ** (-(m - 1 - p) / ``half_life``), so both
+    items must be recent.
     """
 
     window: int
     half_life: float
 
-    def of(
-        self, p: NDArray[np.int64], q: NDArray[np.int64], m: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(n,) near and recent weights of places p < q."""
+    def of(self, p: Ints, q: Ints, m: Ints) -> tuple[Floats32, Floats32]:
+        """Near and recent weights of positions p < q, each (n,)."""
         gap = q - p
         near = np.where(gap <= self.window, 1.0 / np.maximum(gap, 1), 0.0)
         recent = np.exp2(-(m - 1 - p) / self.half_life)
@@ -45,26 +43,22 @@ class Pairs:
     """Distinct pairs of items i < j that some user has both of.
 
     ``keys`` (pairs,) int64 ascending, i * (n_items + 1) + j. ``sums`` (pairs, 5) float32 over
-    users: together, near, the smaller id before the larger (up), the larger before the smaller
-    (down), recent. ``count`` (n_items + 1,) int64: the users who have the item; ``users`` how many
-    there are.
+    users: together, near, up (the smaller id is older), down, recent. ``count`` (n_items + 1,)
+    int64 is how many users have the item, ``users`` how many there are.
     """
 
-    keys: NDArray[np.int64]
-    sums: NDArray[np.float32]
-    count: NDArray[np.int64]
+    keys: Ints
+    sums: Floats32
+    count: Ints
     users: int
     weights: Weights
 
-    def find(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(n,) positions of the pairs (a, b), in either order; -1 for a pair that nobody has."""
-        if not len(self.keys):
-            return np.full(len(a), -1)
+    def find(self, a: Ints, b: Ints) -> Ints:
+        """The index of each pair (a, b), in either order, (n,); -1 for a pair that nobody has."""
         wanted = np.minimum(a, b) * len(self.count) + np.maximum(a, b)
         # Each distinct pair once and in order: random searches of a large table miss every cache.
         distinct, back = np.unique(wanted, return_inverse=True)
-        place = np.minimum(np.searchsorted(self.keys, distinct), len(self.keys) - 1)
-        return np.where(self.keys[place] == distinct, place, -1)[back]
+        return find_sorted(self.keys, distinct)[back]
 
 
 def count_pairs(contexts: Contexts, weights: Weights, neighbours: int) -> Pairs:
@@ -72,41 +66,28 @@ def count_pairs(contexts: Contexts, weights: Weights, neighbours: int) -> Pairs:
     n = contexts.n_items + 1
     count = np.bincount(contexts.items, minlength=n)
     keys, sums = np.zeros(0, np.int64), np.zeros((0, _COLUMNS), np.float32)
-    waiting: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
-    for chunk in _chunks(contexts):
+    waiting: list[tuple[Ints, Floats32]] = []
+    m = contexts.lengths
+    for chunk in cut_by_sum(m * (m - 1) // 2, _CHUNK_PAIRS):
         waiting.append(_add_up(*_pairs_of(contexts, chunk, weights)))
-        # Merged when as much has come in as is there, so that each pair is merged log times.
+        # Merged when as much waits as was merged before, so each pair is merged log times.
         if sum(len(k) for k, _ in waiting) > len(keys):
             keys, sums = _merge([(keys, sums), *waiting])
             waiting = []
     keys, sums = _merge([(keys, sums), *waiting])
-    kept = _strongest(keys, sums[:, TOGETHER], count, neighbours)
-    if kept is not None:
-        keys, sums = keys[kept], sums[kept]
+    strongest = _strongest(keys, sums[:, TOGETHER], count, neighbours)
+    if strongest is not None:
+        keys, sums = keys[strongest], sums[strongest]
     return Pairs(keys, sums, count, len(contexts.users), weights)
 
 
-def _chunks(contexts: Contexts) -> Iterator[slice]:
-    """Users in runs of about so many pairs."""
-    m = contexts.lengths
-    run = np.cumsum(m * (m - 1) // 2) // _CHUNK_PAIRS
-    ends = [*(np.flatnonzero(np.diff(run)) + 1).tolist(), len(m)]
-    begin = 0
-    for end in ends:
-        if end > begin:
-            yield slice(begin, end)
-        begin = end
-
-
-def _pairs_of(
-    contexts: Contexts, chunk: slice, weights: Weights
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _pairs_of(contexts: Contexts, chunk: slice, weights: Weights) -> tuple[Ints, Floats32]:
     """The keys and the (pairs, 5) weights of every pair of a chunk of users."""
     begin, end = contexts.offsets[chunk.start], contexts.offsets[chunk.stop]
     length = contexts.lengths[chunk]
     m = np.repeat(length, length)
     start = np.repeat(contexts.offsets[chunk], length)
-    q = np.arange(begin, end) - start  # each place as the newer one of q pairs
+    q = np.arange(begin, end) - start  # each position as the newer one of q pairs
     older = np.repeat(np.arange(end - begin), q)
     ends = np.cumsum(q)
     p = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - q, q)
@@ -121,9 +102,7 @@ def _pairs_of(
     return np.minimum(a, b) * (contexts.n_items + 1) + np.maximum(a, b), columns
 
 
-def _add_up(
-    keys: NDArray[np.int64], values: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _add_up(keys: Ints, values: Floats32) -> tuple[Ints, Floats32]:
     if not len(keys):
         return keys, values
     order = np.argsort(keys, kind="stable")
@@ -132,22 +111,12 @@ def _add_up(
     return keys[first], np.add.reduceat(values[order], first, axis=0)
 
 
-def _merge(
-    parts: list[tuple[NDArray[np.int64], NDArray[np.float32]]],
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _merge(parts: list[tuple[Ints, Floats32]]) -> tuple[Ints, Floats32]:
     return _add_up(np.concatenate([k for k, _ in parts]), np.concatenate([v for _, v in parts]))
 
 
-def _strongest(
-    keys: NDArray[np.int64],
-    together: NDArray[np.float32],
-    count: NDArray[np.int64],
-    neighbours: int,
-) -> NDArray[np.int64] | None:
-    """Positions of the pairs to keep, ascending; None for all.
-
-    Of an item's equals the first by key are kept, those where it is the smaller id before the rest.
-    """
+def _strongest(keys: Ints, together: Floats32, count: Ints, neighbours: int) -> Ints | None:
+    """Indexes of the pairs to keep, ascending, or None for all; of equals the first by key."""
     n = len(count)
     a, b = keys // n, keys % n
     degree = np.bincount(a, minlength=n) + np.bincount(b, minlength=n)
@@ -155,13 +124,13 @@ def _strongest(
     if not crowded.any():
         return None
     cosine = together / np.sqrt(count[a] * count[b])
-    kept = ~(crowded[a] & crowded[b])
+    keep = ~(crowded[a] & crowded[b])
     of_a, of_b = np.flatnonzero(crowded[a]), np.flatnonzero(crowded[b])
     pair = np.concatenate([of_a, of_b])
     pair = pair[np.argsort(np.concatenate([a[of_a], b[of_b]]), kind="stable")]
     begin = 0
     for end in np.cumsum(degree[crowded]).tolist():
-        own = pair[begin:end]
-        kept[own[np.argsort(-cosine[own], kind="stable")[:neighbours]]] = True
+        of_item = pair[begin:end]
+        keep[of_item[np.argsort(-cosine[of_item], kind="stable")[:neighbours]]] = True
         begin = end
-    return np.flatnonzero(kept)
+    return np.flatnonzero(keep)

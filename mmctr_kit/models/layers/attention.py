@@ -1,8 +1,8 @@
-"""What DIN can put in place of its own attention: multi-head softmax attention, and none.
+"""DIN's own attention, and two that can replace it: multi-head softmax attention, and none.
 
 Shapes: B rows, P packed history positions, D the width of an item vector, K distinct items, H
-heads, A the width of all heads together. Each has ``attend`` as
-:class:`TargetAttention` has it, and ``heads``, the columns of its scores.
+heads, A the width of all heads together. Each class has ``attend``, as in
+:class:`TargetAttention`, and ``heads``, the number of columns of its scores.
 """
 
 import math
@@ -33,7 +33,7 @@ class MultiHeadTargetAttention(nn.Module):
 
     Vaswani et al. 2017 with one query a row; no biases, so a row without history gets zeros.
     ``dim`` = A is shared by the heads. A linear map of a position's ``signals`` is added to its
-    scores. Raises UsageError where ``heads`` does not divide it.
+    scores. Raises UsageError if ``heads`` does not divide it.
     """
 
     def __init__(
@@ -97,7 +97,8 @@ class NoAttention(nn.Module):
 class Score(nn.Linear):
     """A Linear to one number.
 
-    Compiled, it is a sum that is taken as its input is made; a product would have it written out.
+    Compiled, it is a sum that is taken while its input is computed; for a matrix product the input
+    would be written to memory first.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -149,7 +150,7 @@ class TargetAttention(nn.Module):
         (anything at dummies)."""
         wq, wk, wd, wp = torch.split(self.first.weight, self.width, dim=1)
         per_row = F.linear(target, wq + wd, self.first.bias)
-        low = per_row.dtype  # that of products, which positions are gathered in too
+        low = per_row.dtype  # the type of products, in which positions are gathered too
         keys = table.to(low)
         row, offsets = batch.row, batch.offsets
         product = row_products(target.to(low), keys, index, row, offsets)

@@ -18,7 +18,7 @@ EMBEDDING_STD = 1e-4
 
 
 def activation(name: Activation, spent: bool = False) -> nn.Module:
-    """The pointwise non-linearity of that name; ``spent`` where its input is not used again."""
+    """The pointwise non-linearity of that name; ``spent``: its input is not used again."""
     if spent and name == "relu":
         return _SpentReLU()
     modules: dict[str, type[nn.Module]] = {
@@ -33,7 +33,7 @@ def activation(name: Activation, spent: bool = False) -> nn.Module:
 
 
 class _SpentReLU(nn.ReLU):
-    """In place, but in bf16: there a CPU takes twice as long in place as it does elsewhere."""
+    """ReLU in place, except in bf16, in which a CPU takes twice as long for it in place."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu(input, inplace=input.dtype != torch.bfloat16)
@@ -71,13 +71,13 @@ def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
 
 
 def product_type(values: Tensor) -> torch.dtype:
-    """What products of ``values`` are computed in: autocast's type where it is on."""
+    """The type in which products of ``values`` are computed: autocast's, if it is on."""
     device = values.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else values.dtype
 
 
 def concat(parts: Sequence[Tensor]) -> Tensor:
-    """(n, d_1), (n, d_2)... -> (n, d_1 + d_2 + ...), in what products of it are computed in."""
+    """(n, d_1), (n, d_2)... -> (n, d_1 + d_2 + ...), in the type of its products."""
     return torch.cat([part.to(product_type(part)) for part in parts], dim=-1)
 
 
@@ -135,14 +135,14 @@ class MLP(Layers):
 
 
 def _rate(layer: nn.Module, values: Tensor) -> float:
-    """That of a dropout for :func:`relu_dropout`, which a CPU has no use for; 0 if it is none."""
+    """The rate of a dropout layer that :func:`relu_dropout` can take; 0 on a CPU or if none."""
     if eager_on_cpu(values) or not isinstance(layer, Dropout) or not layer.training:
         return 0.0
     return layer.p if layer.p < 1 else 0.0
 
 
 class SqueezeExcitation(nn.Module):
-    """Re-weighs fields by what all of them show: SENET of FiBiNET (Huang et al., RecSys 2019).
+    """Re-weighs fields by the means of all fields: SENET of FiBiNET (Huang et al., RecSys 2019).
 
     Each of the F fields is squeezed to its mean; two fully connected layers, F -> ceil(F / ratio)
     -> F with a ReLU between, give each field one factor in 0..1 (a sigmoid, as Hu et al., CVPR

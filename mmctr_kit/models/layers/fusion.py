@@ -25,18 +25,18 @@ class ModalityFusion(nn.Module):
     - ``gated``: sum_m z_m * tanh(W_m x_m), the gated multimodal unit of Arevalo et al. (2017,
       arXiv 1702.01992). The gates z (M, ``out``) are a softmax over the modalities of
       W_z [x_1; ...; x_M]: for two modalities the paper's bimodal unit, z and 1 - z by a sigmoid,
-      and for more its convex combination kept.
+      for more the same kind of convex combination.
     - ``cross``: mean_m LayerNorm(t_m + a_m), where the token t_m = W_m x_m gets a_m from attention
       of ``heads`` heads to all tokens of the item; see :class:`CrossModalAttention`.
 
-    No projection has a bias. ``heads`` counts for ``cross`` alone.
+    No projection has a bias. ``heads`` is for ``cross`` only.
 
     ``dropout`` = p > 0 is modality dropout, and gives each modality a learned *missing* vector. It
     stands in for x_m in the modality's own input space, so that projection, gates and attention
     all see one and the same stand-in, whatever the kind. It begins as zeros: what an item without
     the modality has in a raw table, and the mean item of a centred one. It replaces x_m
 
-    - where the item lacks the modality, in training and in evaluation alike;
+    - if the item lacks the modality, in training and in evaluation alike;
     - in training, with probability p for each present modality of each row of a call. The last
       present modality of a row is never dropped: where the draws would drop them all, one of them
       stays, each as likely as the others. So of M present modalities each is dropped at the rate
@@ -45,7 +45,7 @@ class ModalityFusion(nn.Module):
     With ``dropout`` 0 there are no missing vectors, and x is taken as it is: ``concat`` then holds
     one parameter, ``weight`` (out, d_1 + ... + d_M), initialised as a Linear of the kit is.
 
-    Raises UsageError where ``gated`` or ``cross`` is given one modality, ``heads`` does not divide
+    Raises UsageError if ``gated`` or ``cross`` is given one modality, ``heads`` does not divide
     ``out``, or ``out`` is too small for ``cross`` to normalise over.
     """
 
@@ -102,8 +102,8 @@ class ModalityFusion(nn.Module):
         return tokens.sum(1)
 
     def projections(self) -> list[Tensor]:
-        """The weights that bring the modalities to width ``out``: those that stand where an
-        embedding table would, and are regularised as one. Neither gates nor attention."""
+        """The weights that project the modalities to width ``out``: they stand for an embedding
+        table and are regularised as one. Gates and attention are not among them."""
         if self.weight is not None:
             return [self.weight]
         return [weight for layer in self.modality for weight in layer.parameters()]
@@ -111,13 +111,13 @@ class ModalityFusion(nn.Module):
     def _replaced(self, vectors: Tensor, present: Tensor, missing: Tensor) -> Tensor:
         """``vectors`` with the missing vector in place of each modality that is absent or
         dropped."""
-        kept = present
+        used = present
         if self.training:
             draw = torch.rand(present.shape, device=present.device)
             # Below p is dropped; but the highest draw among the present always stays.
             highest = draw.masked_fill(~present, -1.0).amax(1, keepdim=True)
-            kept = present & (draw >= highest.clamp(max=self.dropout))
-        pairs = zip(torch.split(kept, 1, dim=1), self.widths, strict=True)
+            used = present & (draw >= highest.clamp(max=self.dropout))
+        pairs = zip(torch.split(used, 1, dim=1), self.widths, strict=True)
         columns = torch.cat([one.expand(-1, width) for one, width in pairs], dim=1)
         return torch.where(columns, vectors, missing)
 
@@ -132,7 +132,7 @@ class CrossModalAttention(nn.Module):
     without feed-forward and biases. Scores and softmax are float32. Each modality has projected its
     token by a matrix of its own, so that no position embedding is needed to tell them apart.
 
-    Raises UsageError where ``heads`` does not divide ``width``, or ``width`` is below 3.
+    Raises UsageError if ``heads`` does not divide ``width``, or ``width`` is below 3.
     """
 
     def __init__(self, width: int, heads: int) -> None:

@@ -1,4 +1,4 @@
-"""Dropout that a CPU draws four values of at a time, and that a GPU keeps no mask of."""
+"""Dropout for which a CPU draws four values at a time and a GPU stores no mask."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _STEPS = 1 << 16
 
 def dropout(values: Tensor, rate: float, training: bool) -> Tensor:
     """Inverted dropout (Srivastava et al. 2014): each value is 0 with probability ``rate``, or
-    divided by 1 - ``rate``; the values as they are where not ``training``.
+    divided by 1 - ``rate``; the values unchanged if not ``training``.
 
     torch draws one random number a value, which on a CPU took a twentieth of a DIN's step. Here,
     on a CPU, one of 64 bits serves four, so ``rate`` is rounded to a multiple of 2^-16.
@@ -22,40 +22,40 @@ def dropout(values: Tensor, rate: float, training: bool) -> Tensor:
         return F.dropout(values, rate)
     dropped = min(round(rate * _STEPS), _STEPS - 1)
     drawn = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    kept = torch.empty_like(values)  # written as what it is multiplied with: a bool takes as long
+    mask = torch.empty_like(values)  # written as what it is multiplied with: a bool takes as long
     torch.ge(
         drawn.view(torch.int16)[: values.numel()].view(values.shape),
         dropped - _STEPS // 2,
-        out=kept,
+        out=mask,
     )
-    return values * kept.mul_(_STEPS / (_STEPS - dropped))
+    return values * mask.mul_(_STEPS / (_STEPS - dropped))
 
 
 def relu_dropout(values: Tensor, rate: float) -> Tensor:
-    """``dropout(relu(values), rate)`` in training, as one.
+    """``dropout(relu(values), rate)`` in training, as one operation.
 
-    What comes out says where the gradient goes: neither the mask nor the input is kept for it.
+    The gradient needs only the output: neither the mask nor the input is stored.
     """
-    found: Tensor = _ReLUDropout.apply(values, rate)  # type: ignore[no-untyped-call]
-    return found
+    output: Tensor = _ReLUDropout.apply(values, rate)  # type: ignore[no-untyped-call]
+    return output
 
 
 class _ReLUDropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, rate: float) -> Tensor:
-        kept = F.dropout(torch.relu(values), rate)
-        ctx.save_for_backward(kept)
+        output = F.dropout(torch.relu(values), rate)
+        ctx.save_for_backward(output)
         ctx.rate = rate
-        return kept
+        return output
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (kept,) = ctx.saved_tensors
-        return torch.where(kept > 0, gradient / (1 - ctx.rate), 0.0), None
+        (output,) = ctx.saved_tensors
+        return torch.where(output > 0, gradient / (1 - ctx.rate), 0.0), None
 
 
 class Dropout(nn.Dropout):
-    """torch's, but by :func:`dropout`."""
+    """torch's dropout layer, computed by :func:`dropout`."""
 
     def forward(self, input: Tensor) -> Tensor:
         return dropout(input, self.p, self.training)

@@ -1,8 +1,8 @@
-"""Rows of a table by index, with gradients that suit a CPU.
+"""Rows of a table by index, with gradients that are fast and exact on a CPU.
 
 torch adds up an embedding's gradient one position after another, in the gradient's own type. Here,
 on a CPU, positions are sorted by the row they were taken from and each row's are summed at once, in
-float32 or better. Where a step is compiled, and on a GPU, it is torch's own.
+float32 or better. On a GPU, or compiled, torch's own gradients are used.
 
 Shapes: P positions, K rows of a table, B rows of a batch, d columns. Indices are int32 or int64.
 """
@@ -56,7 +56,7 @@ def weighted_rows(
 
 
 def eager_on_cpu(table: Tensor) -> bool:
-    """Whether this is for a CPU, and not being compiled."""
+    """Whether the table is on a CPU and no step is being compiled."""
     return table.device.type == "cpu" and not torch.compiler.is_compiling()
 
 

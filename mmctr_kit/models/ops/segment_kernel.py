@@ -1,4 +1,4 @@
-"""Sums over the positions of rows, as one Triton kernel. Imported where there is a GPU."""
+"""Sums over the positions of rows, as one Triton kernel; imported only if there is a GPU."""
 
 import torch
 import triton
@@ -29,13 +29,13 @@ def _sum_rows(
 ):
     row = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    there = column < columns
+    in_table = column < columns
     begin = tl.load(offsets + row)
     end = tl.load(offsets + row + 1)
-    found = tl.zeros((COLUMNS,), tl.float32)
+    sums = tl.zeros((COLUMNS,), tl.float32)
     for first in range(begin, end, POSITIONS):
         position = first + tl.arange(0, POSITIONS).to(tl.int64)
-        real = (position < end)[:, None] & there[None, :]
+        real = (position < end)[:, None] & in_table[None, :]
         at = position[:, None] * values_stride + column[None, :]
         part = tl.load(values + at, mask=real, other=0.0).to(tl.float32)
         if OTHER:
@@ -47,8 +47,8 @@ def _sum_rows(
         elif HEADS > 1:
             at = position[:, None] * weight_stride + (column // head)[None, :]
             part *= tl.load(weight + at, mask=real, other=0.0).to(tl.float32)
-        found += tl.sum(part, axis=0)
-    tl.store(total + row * columns + column, found, mask=there)
+        sums += tl.sum(part, axis=0)
+    tl.store(total + row * columns + column, sums, mask=in_table)
 
 
 def sum_rows(

@@ -1,8 +1,8 @@
-"""What goes from rows to their history positions and back, with gradients that suit the device.
+"""Operations from rows to their history positions and back, with fast gradients on any device.
 
 The positions of a row lie side by side, so a sum over them is a walk from where the row begins to
-where it ends. On a GPU a kernel of our own takes it, in a fixed order; torch would add positions
-up atomically, in any order and, where rows are long, one waiting for the other. On a CPU it is
+where it ends. On a GPU a kernel of ours takes it, in a fixed order; torch would add positions
+atomically, in any order and, in long rows, one waiting for the other. On a CPU it is
 :mod:`mmctr_kit.models.ops.gather`'s sums.
 
 Shapes: B rows, P packed history positions, H heads, K rows of a table. ``row`` (P,) and ``offsets``
@@ -24,8 +24,8 @@ def rows_to_positions(values: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
     """(B, d) values of rows -> (P, d), each at its row's positions; zeros at dummies."""
     if eager_on_cpu(values):
         return gather(with_zeros(values), row)
-    found: Tensor = _ToPositions.apply(values, row, offsets)  # type: ignore[no-untyped-call]
-    return found
+    result: Tensor = _ToPositions.apply(values, row, offsets)  # type: ignore[no-untyped-call]
+    return result
 
 
 def row_products(
@@ -35,17 +35,17 @@ def row_products(
     ``table[index]``, (K, d) and (P,) or None as in :func:`gather` -> (P, d); zeros at dummies."""
     if eager_on_cpu(values):
         return gather(with_zeros(values), row) * gather(table, index)
-    found: Tensor = _RowProducts.apply(  # type: ignore[no-untyped-call]
+    result: Tensor = _RowProducts.apply(  # type: ignore[no-untyped-call]
         values, gather(table, index), row, offsets
     )
-    return found
+    return result
 
 
 def row_and_item_sums(
     values: Tensor, table: Tensor, index: Tensor, row: Tensor, offsets: Tensor
 ) -> Tensor:
-    """(B, d) values of rows, (K, d) values of items, (P,) the positions' items -> (P, d) the sum of
-    both; an item's alone at dummies."""
+    """(B, d) values of rows, (K, d) values of items, (P,) the positions' items -> (P, d) their sum;
+    at dummies the item's values."""
     if eager_on_cpu(values):
         return gather_sum(with_zeros(values), row, table, index)
     return rows_to_positions(values, row, offsets).add_(gather(table, index))
@@ -74,15 +74,15 @@ def weighted_sum(
 
 def row_sum(values: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
     """(P, d) values of positions -> (B, d) their sum in each row, float32; dummies left out."""
-    found: Tensor = _RowSum.apply(values.float(), row, offsets)  # type: ignore[no-untyped-call]
-    return found
+    result: Tensor = _RowSum.apply(values.float(), row, offsets)  # type: ignore[no-untyped-call]
+    return result
 
 
 def segment_softmax(scores: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
     """Softmax of each column over the positions of each row, in float32: (P, H) -> (P, H).
 
-    What dummies get is finite, and of no use. Each row's maximum is taken off first, so nothing
-    overflows.
+    Dummies get finite values without meaning. Each row's maximum is subtracted first, so that
+    nothing overflows.
     """
     scores, rows = scores.float(), len(offsets) - 1
     with torch.no_grad():
@@ -110,7 +110,7 @@ def segment_sum(
     """(P, d) values of positions -> (B, d) of ``dtype``, their sum in each row, taken in float32.
 
     Each is multiplied by its ``weight`` (P, H), as in :func:`weighted_sum`, and by ``other``
-    (P, d), where given. It has no gradient: those above say theirs.
+    (P, d), if given. It has no gradient of its own: its callers define theirs.
     """
     if other is not None:
         values = values.float() * other

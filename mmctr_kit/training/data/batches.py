@@ -1,4 +1,4 @@
-"""The data set on a device, and batches cut from it: no host work per row, no padding."""
+"""The data set on a device, and batches cut from it without host work per row or padding."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,18 +10,20 @@ from torch import Tensor
 
 from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
+from mmctr_kit.items import Ints
 from mmctr_kit.items.signals import SignalValues
+from mmctr_kit.items.similarity.contexts import find_sorted
 from mmctr_kit.models.batch import Batch
 
 
 @dataclass(frozen=True)
 class DeviceRows:
-    """One split's columns on the device, all (rows,); ``label`` float32, None for test.
+    """One split's columns on the device, all (rows,); ``label`` is float32, or None for test.
 
     ``user`` numbers the users of train from 1; a user of no train row is 0. ``begin`` and ``end``
     int64 are the history's span in :attr:`DeviceData.history_items`. ``signals`` (positions, S) and
-    ``row_signals`` (rows, R) float16, both perhaps of width 0; row r's positions are those from
-    ``signal_begin[r]`` (int64) on.
+    ``row_signals`` (rows, R) are float16 and may have width 0; row r's positions in ``signals``
+    begin at ``signal_begin[r]`` (int64).
     """
 
     item: Tensor
@@ -40,23 +42,23 @@ class DeviceRows:
 
     @property
     def labels(self) -> Tensor:
-        """The labels, where the split has them."""
+        """The labels (rows,); ValueError for a split without."""
         if self.label is None:
             raise ValueError("this split has no labels")
         return self.label
 
     @property
     def columns(self) -> dict[str, Tensor]:
-        """The columns that there are, by name."""
+        """The columns by name, without an absent label."""
         return {k: v for k, v in vars(self).items() if v is not None}
 
     @property
     def lengths(self) -> Tensor:
-        """(rows,) int64 the number of items in each history."""
+        """The number of items in each history, (rows,) int64."""
         return self.end - self.begin
 
     def lengths_of(self, index: Tensor) -> Tensor:
-        """Those of the rows ``index`` (n,), without all the others."""
+        """The history lengths of the rows ``index`` (n,) alone."""
         return self.end[index] - self.begin[index]
 
 
@@ -64,11 +66,11 @@ class DeviceRows:
 class DeviceData:
     """Everything a model is trained on and predicts, on one device.
 
-    ``history_items`` (total,) int32 holds all histories; ``users`` (n_users,) int64 the ids of
-    train's users, ascending. ``n_users`` is the size of the numbering that rows' users have.
+    ``history_items`` (total,) int32 holds all histories; ``users`` int64 are the ids of train's
+    users, ascending. The rows number their users 1 to ``n_users``.
     """
 
-    users: NDArray[np.int64]
+    users: Ints
     n_users: int
     rows: Mapping[Split, DeviceRows]
     history_items: Tensor
@@ -79,12 +81,12 @@ class DeviceData:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of all its tensors."""
+        """The bytes of all tensors."""
         columns = [c for rows in self.rows.values() for c in rows.columns.values()]
         return sum(tensor.nbytes for tensor in (*columns, self.history_items))
 
     def to(self, device: torch.device) -> "DeviceData":
-        """The same on another device."""
+        """A copy on another device."""
         rows = {
             split: replace(r, **{name: c.to(device) for name, c in r.columns.items()})
             for split, r in self.rows.items()
@@ -94,23 +96,20 @@ class DeviceData:
     def with_rows(
         self, split: Split, examples: Examples, signals: SignalValues | None
     ) -> "DeviceData":
-        """The same with a split's rows replaced by examples and their signals."""
-        found = _to_rows(examples, signals, self.users, self.device)
-        return replace(self, rows={**self.rows, split: found})
+        """A copy with a split's rows replaced by examples and their signals."""
+        rows = _to_rows(examples, signals, self.users, self.device)
+        return replace(self, rows={**self.rows, split: rows})
 
 
 def to_device(data: ChallengeData, device: torch.device, max_history: int) -> DeviceData:
-    """Copy the rows and histories to the device, once; without signals."""
+    """Copy the rows and histories to the device, without signals."""
     users = np.unique(data.train.user_id)
     rows = {s: _to_rows(data.examples(s, max_history), None, users, device) for s in SPLITS}
     return DeviceData(users, len(users), rows, tensor(data.histories.values, device))
 
 
 def with_raw_users(device_data: DeviceData, data: ChallengeData, n_users: int) -> DeviceData:
-    """The same data with each user's own id as their number, 0 for ids not in 1..n_users.
-
-    So published checkpoints number their users.
-    """
+    """A copy with user ids as user numbers, as published models have; 0 outside 1..n_users."""
     rows = {}
     for split in SPLITS:
         ids = data.rows[split].user_id
@@ -125,13 +124,8 @@ def tensor(array: NDArray[np.generic], device: torch.device) -> Tensor:
 
 
 def _to_rows(
-    examples: Examples,
-    signals: SignalValues | None,
-    users: NDArray[np.int64],
-    device: torch.device,
+    examples: Examples, signals: SignalValues | None, users: Ints, device: torch.device
 ) -> DeviceRows:
-    place = np.minimum(np.searchsorted(users, examples.user_id), len(users) - 1)
-    user = np.where(users[place] == examples.user_id, place + 1, 0)
     length = examples.lengths
     if signals is None:
         empty = np.zeros((int(length.sum()), 0), np.float32)
@@ -141,7 +135,7 @@ def _to_rows(
         item=tensor(examples.item_id, device),
         likes_level=tensor(examples.likes_level.astype(np.int32), device),
         views_level=tensor(examples.views_level.astype(np.int32), device),
-        user=tensor(user, device),
+        user=tensor(find_sorted(users, examples.user_id) + 1, device),
         begin=tensor(examples.begin, device),
         end=tensor(examples.end, device),
         signals=tensor(signals.position.astype(np.float16), device),
@@ -152,18 +146,14 @@ def _to_rows(
 
 
 def make_batch(
-    data: DeviceData,
-    split: Split,
-    index: Tensor,
-    known_user: Tensor,
-    positions: int | None = None,
+    data: DeviceData, split: Split, index: Tensor, known_user: Tensor, positions: int | None = None
 ) -> Batch:
-    """The rows ``index`` (B,) of a split.
+    """Cut the batch of the rows ``index`` (B,) of a split.
 
     ``known_user`` (n_users + 1,) bool marks the users in the rows that the model is trained on;
-    any other user is 0, so that a fold model meets its own fold's users as it meets test's.
-    ``positions`` is the number of history positions, at least that of the rows' histories: what is
-    left is filled up with dummies, and the host never waits to learn how many there are.
+    every other user is 0, so a fold model sees the predicted fold's users as it sees test users.
+    ``positions`` is a static number of history positions, no less than the histories have; the
+    rest are dummies, and the host need not wait for the device to know the number.
     """
     rows = data.rows[split]
     end = rows.end[index]
@@ -172,8 +162,8 @@ def make_batch(
     if positions is None:
         row = torch.repeat_interleave(length)
     else:
-        ends, place = offsets[1:], torch.arange(positions, device=index.device)
-        row = torch.searchsorted(ends, place, right=True)
+        slots = torch.arange(positions, device=index.device)
+        row = torch.searchsorted(offsets[1:], slots, right=True)
     # Row r's positions end where its history ends among all items, and begin where its signals do.
     history = data.history_items[_shifted(row, end - offsets[1:])].long()
     if rows.signals.shape[1]:
@@ -194,13 +184,7 @@ def make_batch(
 
 
 def _shifted(row: Tensor, shift: Tensor) -> Tensor:
-    """(P,) positions, each moved by its row's ``shift`` (B,); 0 for dummies."""
+    """Positions 0 to P - 1, each moved by the ``shift`` (B,) of its ``row`` (P,); 0 for dummies."""
     padded = torch.nn.functional.pad(shift, (0, 1))[row]
-    place = torch.arange(len(row), device=row.device)
-    return torch.where(row < len(shift), place + padded, 0)
-
-
-def mix(*parts: int) -> int:
-    """One 63-bit seed from several integers; different parts give unrelated seeds."""
-    state = np.random.SeedSequence([p & 0xFFFFFFFFFFFFFFFF for p in parts])
-    return int(state.generate_state(1, np.uint64)[0] >> np.uint64(1))
+    position = torch.arange(len(row), device=row.device)
+    return torch.where(row < len(shift), position + padded, 0)

@@ -1,7 +1,7 @@
-"""A cache that learners of one data set and device share: its rows, and prepared folds.
+"""A cache that learners of one data set and device share.
 
-A study's trials differ in their networks, seldom in what they see of the rows: copying those to
-the device and counting a fold's signals is then done once.
+The trials of a study differ in their networks and seldom in the rows and signals that they read, so
+rows are copied to the device, and a fold's signals are counted, only once.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,13 @@ from mmctr_kit.training.data.batches import DeviceData, to_device
 from mmctr_kit.training.data.source import Source
 
 PreparedFold = tuple[Source, NDArray[np.int64]]
-"""The data as a fold's models see it, with signals and extra rows, and the rows to train on."""
+"""The data of a fold, with its signals and extra rows, and the rows to train on."""
 
 _HOST = torch.device("cpu")
 
 
 class FoldCache:
-    """The rows for the last ``max_history``, and the prepared data of the last ``folds`` folds."""
+    """Rows for the last ``max_history``, and the prepared data of the last ``folds`` folds."""
 
     def __init__(self, folds: int = 1) -> None:
         self._size = folds
@@ -29,14 +29,14 @@ class FoldCache:
         self._folds: dict[str, PreparedFold] = {}
 
     def rows(self, data: ChallengeData, max_history: int) -> DeviceData:
-        """The rows of ``data``, always of the same data set, on the host."""
+        """The rows of ``data``, on the host; every call must pass the same data set."""
         if self._rows is None or self._rows[0] != max_history:
             self._rows = None  # first, so that both are never held at once
             self._rows = (max_history, to_device(data, _HOST, max_history))
         return self._rows[1]
 
     def fold(self, key: str, make: Callable[[], PreparedFold]) -> PreparedFold:
-        """The prepared fold stored under ``key``; ``make`` prepares it if there is none."""
+        """The prepared fold stored under ``key``; if there is none, ``make`` prepares it."""
         if key not in self._folds:
             while len(self._folds) >= self._size:
                 del self._folds[next(iter(self._folds))]

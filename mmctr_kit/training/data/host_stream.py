@@ -1,16 +1,14 @@
-"""Rows that lie on the host, for a device that is too small for them.
+"""Choose where rows are stored, and stream them from the host if the device is too small.
 
-While the device works on a chunk, a thread cuts the next from the host's columns, in packed form,
-into page-locked memory. All that concerns the device is done by the thread that trains, and on its
-current stream:
+While the device works on a chunk, a thread cuts the next one from the host's columns, in packed
+form, into page-locked memory. Only the training thread talks to the device, on its current stream:
 
-- A chunk is copied to one place on the device, always the same, so that a captured step finds it.
-  On one stream the copy waits for the steps on the chunk before, and the steps for the copy.
-  It is not hidden behind them: it is small, some 30 bytes a position with all signals, beside what
-  a step does with a position.
-- The page-locked memory is twofold. A half is cut into again when the event behind its copy has
-  passed; for that the host waits with one chunk's steps launched, so the device has work.
-- The other thread makes no call to the device. One could break a capture in progress.
+- A chunk is always copied to the same memory of the device, so that a captured step finds it. On
+  one stream the copy waits for the steps on the chunk before, and the steps wait for the copy. It
+  is not hidden behind them, since it is small: some 30 bytes a position with all signals.
+- There are two slots of page-locked memory. A slot is written again after the event that follows
+  its copy; while the host waits for it, the device has the steps of one chunk to do.
+- The other thread never calls the device, because a call could break a capture in progress.
 """
 
 import warnings
@@ -24,36 +22,57 @@ from torch import Tensor
 
 from mmctr_kit.data.contract import Split
 from mmctr_kit.training.data.batches import DeviceData, DeviceRows
-from mmctr_kit.training.data.source import Chunk, OnDevice, Place, Source, batch_positions
+from mmctr_kit.training.data.source import Chunk, OnDevice, Source, batch_positions
 from mmctr_kit.training.device import free_bytes
+from mmctr_kit.training.learner import Location
+
+SHARE = 0.5
+"""Share of a device's free memory that the data may take. The rest is for weights, gradients and
+moments, activations, and a graph's memory, which depend on recipe and compiler."""
 
 CHUNK_ROWS, CHUNK_POSITIONS = 1 << 18, 1 << 22
-"""A chunk's rows and history positions, at most, but where one batch has more: about 100 MB with
-all signals."""
+"""The most rows and history positions of a chunk, unless one batch has more: about 100 MB with all
+signals."""
 
 _MARGIN = 1.1
-"""What a batch that is larger than a chunk is given beyond its size, so that the next fits too."""
+"""Slack when the buffer grows for an oversized batch, so that the next one fits as well."""
 
 _FIRST = 1
-"""A chunk's histories begin at this position. Before it stands what the dummies of a batch of fixed
-size read, the whole's first, so that a batch is the same wherever its rows lie."""
+"""A chunk's histories begin at this position. Before it stands the first position of the whole
+data, which dummies read, so that a batch is the same wherever its rows are stored."""
 
 _OF_POSITIONS = ("signals",)
 _CUT = ("begin", "end", "signal_begin")
 _COPIED = tuple(f.name for f in fields(DeviceRows) if f.name not in (*_OF_POSITIONS, *_CUT))
-"""Columns of a chunk's rows that are just those of the whole's."""
+"""Columns that a chunk copies from the whole data unchanged."""
+
+
+def choose_source(
+    whole: DeviceData, device: torch.device, data_on: Location | Literal["auto"]
+) -> Source:
+    """The source of data stored on the host; ``auto`` leaves it there if it exceeds SHARE."""
+    if data_on == "auto":
+        free = free_bytes(device)
+        data_on = "device" if free is None or whole.nbytes <= SHARE * free else "host"
+        if free is not None and data_on == "host":
+            warnings.warn(
+                f"the data takes {whole.nbytes / 1e9:.1f} GB, more than half of the "
+                f"{free / 1e9:.1f} GB that are free on the GPU; it stays on the host and goes to "
+                "the GPU in chunks, which is slower (training.data_on)",
+                stacklevel=2,
+            )
+    return OnDevice(whole.to(device)) if data_on == "device" else OnHost(whole, device)
 
 
 @dataclass(frozen=True)
 class Buffers:
-    """Room for a chunk of any split: one history after another, so that ``begin`` and
-    ``signal_begin`` are one column."""
+    """Memory for a chunk of any split; ``begin`` and ``signal_begin`` are one column."""
 
     rows: DeviceRows
     history_items: Tensor
 
     def send(self, other: "Buffers", rows: int, positions: int) -> None:
-        """Copy what a chunk of so many rows and positions has in here to the other's."""
+        """Copy a chunk of ``rows`` rows and ``positions`` positions to the other buffers."""
         for name in (*_COPIED, "begin", "end"):
             _column(other.rows, name)[:rows].copy_(_column(self.rows, name)[:rows], True)
         end = _FIRST + positions
@@ -62,26 +81,23 @@ class Buffers:
 
 
 class Slot:
-    """Buffers on the host, and the event behind the copy from them, if any."""
+    """Buffers on the host, and the event after the last copy from them, if any."""
 
     def __init__(self, buffers: Buffers) -> None:
         self.buffers = buffers
         self.copied: torch.cuda.Event | None = None
 
     def wait(self) -> None:
-        """Until the buffers may be written to."""
+        """Wait until the buffers may be written to."""
         if self.copied is not None:
             self.copied.synchronize()
             self.copied = None
 
 
 class OnHost:
-    """Rows of ``whole``, on the host, in chunks on ``device``; see the module.
+    """Rows of ``whole`` on the host, sent to ``device`` in chunks of this size, or of one batch."""
 
-    A chunk has at most ``rows`` rows and ``positions`` history positions, or one batch.
-    """
-
-    place: Place = "host"
+    location: Location = "host"
 
     def __init__(
         self,
@@ -103,21 +119,20 @@ class OnHost:
         lengths = self.whole.rows[split].lengths_of(index)
         positions = batch_positions(lengths, sizes) if sizes else []
         runs = list(_runs(sizes, positions, self._rows, self._positions))
-        held = [(sum(sizes[run]), sum(positions[run])) for run in runs]
-        self._make_room(held)
-        parts = torch.split(index, [rows for rows, _ in held])
-        for number, slot in enumerate(self._ahead(split, parts)):
-            (rows, places), run = held[number], runs[number]
-            self._send(slot, rows, places)
+        totals = [(sum(sizes[run]), sum(positions[run])) for run in runs]
+        self._make_room(totals)
+        parts = torch.split(index, [rows for rows, _ in totals])
+        for slot, run, (rows, total) in zip(self._ahead(split, parts), runs, totals, strict=True):
+            self._send(slot, rows, total)
             yield Chunk(self.data, split, self._numbers[:rows], sizes[run], positions[run])
 
     def _ahead(self, split: Split, parts: Sequence[Tensor]) -> Iterator[Slot]:
-        """The parts, each cut by the thread while the one before is in use."""
+        """The slots with the parts, each cut by the thread while the one before is in use."""
         cutting: list[Future[Slot]] = []
         for number, part in enumerate(parts):
             slot = self._slots[number % 2]
             slot.wait()
-            # After whatever it was asked before: of chunks that nobody went on with, too.
+            # One thread cuts in order, so an abandoned call's chunks cannot overwrite these.
             cutting.append(self._cutter.submit(cut, self.whole, split, part, slot))
             if number > 0:
                 yield cutting.pop(0).result()
@@ -129,16 +144,16 @@ class OnHost:
         if self.device.type == "cuda":
             slot.copied = torch.cuda.current_stream(self.device).record_event()
 
-    def _make_room(self, held: Sequence[tuple[int, int]]) -> None:
-        """Make larger buffers where a part, of one batch then, is beyond those that are there."""
+    def _make_room(self, totals: Sequence[tuple[int, int]]) -> None:
+        """Make larger buffers if a chunk of one batch exceeds the present ones."""
         room = (len(self._buffers.rows), len(self._buffers.history_items) - _FIRST)
-        needed = [max((part[i] for part in held), default=0) for i in (0, 1)]
+        needed = [max((total[i] for total in totals), default=0) for i in (0, 1)]
         if needed[0] > room[0] or needed[1] > room[1]:
             grown = [max(int(_MARGIN * n), r) for n, r in zip(needed, room, strict=True)]
             self._make(*grown)
 
     def _make(self, rows: int, positions: int) -> None:
-        # Predictions, in inference mode, may be what needs them; steps are to write to them too.
+        # Also if a prediction, in inference mode, needs them first: steps write to them too.
         with torch.inference_mode(False):
             pinned = self.device.type == "cuda"
             host = self.whole.device
@@ -155,8 +170,7 @@ class OnHost:
 
 
 def cut(whole: DeviceData, split: Split, index: Tensor, slot: Slot) -> Slot:
-    """Put the rows ``index`` (rows,) of a split, with all of their histories and signals, into the
-    slot's buffers, which have room."""
+    """Write the rows ``index`` (rows,) of a split, with histories and signals, into a slot."""
     rows, buffers = whole.rows[split], slot.buffers
     n, begin, length = len(index), rows.begin[index], rows.lengths_of(index)
     end = torch.cumsum(length, 0) + _FIRST
@@ -174,25 +188,27 @@ def cut(whole: DeviceData, split: Split, index: Tensor, slot: Slot) -> Slot:
 
 
 def _spans(values: Tensor, shift: Tensor, length: Tensor, out: Tensor) -> None:
-    """The first value and then spans (rows,) of these lengths, one after another: that of a row
-    stands in ``values`` its ``shift`` behind where it goes."""
-    place = torch.repeat_interleave(shift, length)
-    place += torch.arange(_FIRST, _FIRST + len(place))
-    first = values[:_FIRST]  # none, where a split has no history at all
+    """Write the first value, then each row's span of ``values``, of this ``length`` (rows,).
+
+    A row's span stands in ``values`` its ``shift`` behind its position in ``out``.
+    """
+    position = torch.repeat_interleave(shift, length)
+    position += torch.arange(_FIRST, _FIRST + len(position))
+    first = values[:_FIRST]  # empty if a split has no history at all
     out[: len(first)].copy_(first)
-    torch.index_select(values, 0, place, out=out[_FIRST : _FIRST + len(place)])
+    torch.index_select(values, 0, position, out=out[_FIRST : _FIRST + len(position)])
 
 
 def _runs(
     sizes: Sequence[int], positions: Sequence[int], most_rows: int, most_positions: int
 ) -> Iterator[slice]:
-    """Slices of consecutive batches that have at most so many rows and positions, or of one."""
-    begin = rows = places = 0
+    """Slices of consecutive batches within these numbers of rows and positions, or of one batch."""
+    begin = rows = total = 0
     for at, (size, count) in enumerate(zip(sizes, positions, strict=True)):
-        if at > begin and (rows + size > most_rows or places + count > most_positions):
+        if at > begin and (rows + size > most_rows or total + count > most_positions):
             yield slice(begin, at)
-            begin, rows, places = at, 0, 0
-        rows, places = rows + size, places + count
+            begin, rows, total = at, 0, 0
+        rows, total = rows + size, total + count
     if sizes:
         yield slice(begin, len(sizes))
 
@@ -218,32 +234,3 @@ def _column(rows: DeviceRows, name: str) -> Tensor:
     column = getattr(rows, name)
     assert isinstance(column, Tensor)
     return column
-
-
-SHARE = 0.5
-"""Of what is free on a device, what the data may take. The rest is for weights, their gradients
-and moments, a step's activations, and a graph's memory, which depend on recipe and compiler."""
-
-
-def place(whole: DeviceData, device: torch.device, data_on: Place | Literal["auto"]) -> Source:
-    """The source of batches on ``device`` of data that lies on the host.
-
-    ``auto`` keeps it there where it takes more than :data:`SHARE` of the device's free memory, and
-    a warning says so.
-    """
-    if data_on == "auto":
-        free = free_bytes(device)
-        fits = free is None or whole.nbytes <= SHARE * free
-        data_on = "device" if fits else "host"
-        if free is not None and not fits:
-            warnings.warn(
-                f"the data takes {_gb(whole.nbytes)}, more than half of the {_gb(free)} that are "
-                "free on the GPU; it stays on the host and goes there in chunks, slower "
-                "(training.data_on)",
-                stacklevel=2,
-            )
-    return OnDevice(whole.to(device)) if data_on == "device" else OnHost(whole, device)
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"

@@ -1,29 +1,27 @@
-"""Where batches come from: chunks of consecutive batches, whose rows are on the device.
+"""Sources of batches: chunks of consecutive batches, whose rows are on the device.
 
-Rows that all lie on the device are one chunk. Those of the host come chunk by chunk; see
-:mod:`mmctr_kit.training.data.host_stream`.
+Rows that are all stored on the device are one chunk. Rows stored on the host come chunk by chunk;
+see :mod:`mmctr_kit.training.data.host_stream`.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from mmctr_kit.data.contract import Split
 from mmctr_kit.training.data.batches import DeviceData
-
-Place = Literal["device", "host"]
+from mmctr_kit.training.learner import Location
 
 
 @dataclass(frozen=True)
 class Chunk:
     """Consecutive batches of a split, on the device.
 
-    ``index`` (rows,) int64 are the numbers that their rows have in ``data``, one batch after
-    another, and ``sizes`` the rows of each batch; ``counted`` is :attr:`positions`, where the host
-    knows it already.
+    ``index`` (rows,) int64 are the row numbers in ``data``, one batch after another, and ``sizes``
+    the rows of each batch; ``counted`` is :attr:`positions` if the host knows it already.
     """
 
     data: DeviceData
@@ -34,42 +32,41 @@ class Chunk:
 
     @property
     def positions(self) -> Sequence[int]:
-        """The history positions of each batch. Where the host has to count them, it waits for the
-        device."""
+        """The number of history positions of each batch; the host may wait for the device."""
         if self.counted is not None:
             return self.counted
         return batch_positions(self.data.rows[self.split].lengths_of(self.index), self.sizes)
 
     def batches(self) -> Sequence[Tensor]:
-        """The ``index`` of each batch."""
+        """The part of ``index`` of each batch."""
         return torch.split(self.index, list(self.sizes))
 
 
 class Source(Protocol):
-    """All rows of a data set, of which batches are trained on or predicted on a ``device``.
+    """All rows of a data set, and batches of them on a ``device``, to train on or to predict.
 
-    ``whole`` holds them, in the ``place`` where they lie; its device may be another. ``data`` is
-    what chunks are in, until one is in another.
+    ``whole`` holds all rows and is stored at ``location``, perhaps on another device. ``data`` is
+    the memory of the current chunk.
     """
 
     whole: DeviceData
     data: DeviceData
     device: torch.device
-    place: Place
+    location: Location
 
     def chunks(self, split: Split, index: Tensor, sizes: Sequence[int]) -> Iterator[Chunk]:
-        """The rows ``index`` (rows,) of a split, numbered as in ``whole`` and on any device, in
-        batches of these sizes.
+        """Yield the rows ``index`` (rows,) of a split, in batches of these sizes.
 
-        A chunk holds until the next is asked for, here or of another call.
+        They are numbered as in ``whole``, on any device. A chunk is valid until the next one is
+        asked for, by this call or another.
         """
         ...
 
 
 class OnDevice:
-    """Rows that lie on the device: one chunk, and nothing is copied."""
+    """Rows stored on the device: one chunk, and nothing is copied."""
 
-    place: Place = "device"
+    location: Location = "device"
 
     def __init__(self, data: DeviceData) -> None:
         self.whole = self.data = data
@@ -82,7 +79,7 @@ class OnDevice:
 
 
 def batch_positions(lengths: Tensor, sizes: Sequence[int]) -> list[int]:
-    """The sum of the ``lengths`` (rows,) of each of consecutive batches of these sizes."""
+    """The sum of ``lengths`` (rows,) over each of the consecutive batches of these sizes."""
     ends = torch.cumsum(torch.tensor(sizes, device=lengths.device), 0)
     sums = torch.nn.functional.pad(torch.cumsum(lengths, 0), (1, 0))[ends]
     return torch.diff(sums, prepend=sums.new_zeros(1)).tolist()

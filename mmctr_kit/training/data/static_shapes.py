@@ -1,56 +1,51 @@
-"""Sizes that hold for all batches of a stream, so that a step of fixed size can be repeated.
+"""Static shapes that hold for all batches, so that one compiled or captured step serves them all.
 
-They are taken over all rows of the split, with a margin, and so are the same for each fold: each
-runs the same compiled code. A fold that needs more gets more.
-
-Shapes: B rows of a batch.
+They are computed from all rows of the split, with a margin, so that every fold has the same shapes
+and runs the same compiled code. A fold that needs more gets more. B is the rows of a batch.
 """
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from mmctr_kit.items import Floats64
+
 _GRID = 256
-_ERRORS = 5.0
+_STANDARD_ERRORS = 5.0
 _ROWS_A_USER = 4
 _BUCKETS = 4
-"""Of the challenge's histories, padded to 64, four buckets leave 13 places a row; eight, 10.4."""
+"""Padding the challenge's histories takes 13 positions a row in four buckets, 10.4 in eight."""
 _STEPS = 64
 _LENGTHS = 256
 
 Buckets = tuple[tuple[int, int], ...]
-"""As in :class:`mmctr_kit.models.batch.Batch`."""
+"""Pairs of rows and length; see :class:`mmctr_kit.models.batch.Batch`."""
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """``positions``, the history positions that hardly any batch exceeds, and ``buckets``, within
-    which every batch is."""
+class StaticShapes:
+    """Batch shapes: ``positions``, which few batches exceed, and ``buckets``, which none does."""
 
     positions: int
     buckets: Buckets
 
     @classmethod
-    def of(cls, lengths: Tensor, bounds: Tensor) -> "Sizes":
-        """Of the split's histories, (rows,), and batches with histories of at most ``bounds`` (B,),
-        descending, at their places."""
-        return cls(static_total(lengths, len(bounds)), buckets(lengths, bounds))
+    def of(cls, lengths: Tensor, bounds: Tensor) -> "StaticShapes":
+        """Shapes for history ``lengths`` (rows,) and the longest at each slot, ``bounds`` (B,)."""
+        return cls(static_positions(lengths, len(bounds)), buckets(lengths, bounds))
 
 
-def static_total(lengths: Tensor, batch_size: int) -> int:
-    """History positions that hardly any batch of rows with these ``lengths`` (rows,) exceeds, in
-    steps of 256: the mean, and what the mean of a fold's rows may be above it.
+def static_positions(lengths: Tensor, batch_size: int) -> int:
+    """History positions, a multiple of 256, that few batches of rows with these lengths exceed.
 
-    A batch has rows of all lengths (:class:`mmctr_kit.training.data.sampler.RowStream`), so it
-    strays no further than the fold does: five standard errors, of as many histories as
-    four rows a user leave.
+    The sampler balances lengths, so a batch deviates from the mean no more than its fold does. The
+    margin is five standard errors of the mean, counting four rows as one user's one history.
     """
     mean, deviation = float(lengths.double().mean()), float(lengths.double().std(correction=0))
     error = deviation / math.sqrt(max(len(lengths) / _ROWS_A_USER, 1))
-    return on_grid(batch_size * (mean + _ERRORS * error))
+    return on_grid(batch_size * (mean + _STANDARD_ERRORS * error))
 
 
 def on_grid(positions: float) -> int:
@@ -59,57 +54,61 @@ def on_grid(positions: float) -> int:
 
 
 def buckets(lengths: Tensor, bounds: Tensor) -> Buckets:
-    """At most four buckets, in which batches within ``bounds`` (B,) take few places when padded; a
-    row takes one at least.
+    """At most four buckets to pad histories in, which hold every batch within ``bounds`` (B,).
 
-    Where they are cut is best for ``lengths`` (rows,), the split's, counted in steps of a 256th of
-    the longest. Each has the rows of a batch that may be so long, five standard errors more, in
-    steps of a 64th of the batch.
+    They are cut so that the split's histories of these ``lengths`` (rows,) take the fewest padded
+    positions, in steps of 1/256 of the longest. Each has room for the rows of a batch that may be
+    that long: five standard errors more than the mean, in steps of 1/64 of the batch.
     """
     size = len(bounds)
     values = lengths.cpu().numpy()
     step = max(1, math.ceil(values.max() / _LENGTHS))
-    # Of each number of steps, the share of the rows.
+    # The share of the rows that have each number of steps; a row takes one at least.
     share = np.bincount(np.maximum(-(-values // step), 1)) / len(values)
     cuts = _cuts(share)
     ends = [
         _longer(float(share[cut + 1 :].sum()), len(values), size, int((bounds > cut * step).sum()))
         for cut in cuts[1:]
     ]
-    found, begin = list[tuple[int, int]](), 0
+    sizes, begin = list[tuple[int, int]](), 0
     for cut, end in zip(cuts, [*ends, size], strict=True):
         if end > begin:
-            found.append((end - begin, cut * step))
+            sizes.append((end - begin, cut * step))
             begin = end
-    return tuple(found)
+    return tuple(sizes)
 
 
 def _longer(part: float, rows: int, size: int, needed: int) -> int:
-    """How many of a batch's ``size`` rows may be longer, rounded up, where that ``part`` of the
-    split's ``rows`` is: or those that the fold ``needed``, where they are more."""
+    """Upper bound on a batch's rows that are longer than the cut.
+
+    It is ``size * part`` plus five standard errors, at least ``needed``, rounded up to 1/64 of the
+    batch; ``part`` is the share of the split's ``rows`` that are longer.
+    """
     error = math.sqrt(part * (1 - part) * _ROWS_A_USER / rows)
-    # A stratum has a row more or less than another, if not all rows can be shared out evenly.
+    # Strata differ by one row if the rows do not divide evenly.
     uneven = 1 + 2 * size / rows
-    expected = math.ceil(size * (part + _ERRORS * error) * uneven)
+    expected = math.ceil(size * (part + _STANDARD_ERRORS * error) * uneven)
     step = max(1, size // _STEPS)
     return min(size, step * math.ceil(max(expected, needed) / step))
 
 
-def _cuts(share: NDArray[np.float64]) -> list[int]:
-    """Lengths to pad to, descending from the longest, that take the fewest places: four or fewer,
-    by dynamic programming. ``share`` (longest + 1,) is that of the rows of each length, none of
-    them 0."""
+def _cuts(share: Floats64) -> list[int]:
+    """The at most four lengths, descending, whose padding takes the fewest positions.
+
+    ``share`` (longest + 1,) is the share of rows of each length; it is 0 for length 0. Solved by
+    dynamic programming.
+    """
     up_to, length = np.cumsum(share), np.arange(len(share))
-    # Places of all rows up to each length, in one bucket, then in one more each round; and the
-    # length up to which that leaves rows to the buckets before.
-    places, shorter = up_to * length, [np.zeros(len(share), np.int64)]
+    # Padded positions of all rows up to each length, in one bucket, then in one more each round;
+    # and the length up to which the buckets before take the rows.
+    positions, shorter = up_to * length, [np.zeros(len(share), np.int64)]
     for _ in range(_BUCKETS - 1):
-        total = places + (up_to[:, None] - up_to) * length[:, None]  # [longest in it, left]
+        total = positions + (up_to[:, None] - up_to) * length[:, None]  # [longest, taken before]
         total[length > length[:, None]] = np.inf
         shorter.append(total.argmin(1))
-        places = total.min(1)
-    found = [len(share) - 1]
+        positions = total.min(1)
+    cuts = [len(share) - 1]
     for before in reversed(shorter):
-        if 0 < before[found[-1]] < found[-1]:
-            found.append(int(before[found[-1]]))
-    return found
+        if 0 < before[cuts[-1]] < cuts[-1]:
+            cuts.append(int(before[cuts[-1]]))
+    return cuts

@@ -1,10 +1,10 @@
 """The features of a boosted model, one line each; :mod:`.matrix` computes them.
 
-*target* and *history* are the row's; *recent* means weighted by recency, 2 ** (-age / half_life)
-for an item ``age`` places before the newest. NaN stands where there is nothing to tell: no history,
-an unknown level, no tags. Nothing depends on padding, and on a position only as its age.
+*target* and *history* are those of the row; *recent* means weighted by recency, 2 ** (-age /
+half_life) for an item ``age`` positions before the newest. A feature is NaN if it has no value: no
+history, an unknown level, no tags. Nothing depends on padding, or on a position but by its age.
 
-Where labels come from, and how training rows are kept from their own: :mod:`.crossfit`.
+:mod:`.crossfit` says whose labels the label means are taken from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 ROW: Mapping[str, str] = MappingProxyType(
     {
-        # target.py
+        # history.py, target
         "likes_level": "the target's likes level, 1..10",
         "views_level": "the target's views level, 1..10",
         "tags": "number of the target's tags",
@@ -22,7 +22,7 @@ ROW: Mapping[str, str] = MappingProxyType(
         "history_distinct": "distinct items in the history",
         "history_repeats": "share of the history that repeats an earlier item",
         "target_in_history": "times that the target stands in the history",
-        "target_age": "places since it last did",
+        "target_age": "positions after the last time",
         # history.py, levels
         "history_likes_mean": "mean likes level of the history",
         "history_likes_last": "likes level of its newest item",
@@ -72,7 +72,7 @@ ROW: Mapping[str, str] = MappingProxyType(
         "item_lift_sum": "the same, sum over the history",
     }
 )
-"""Of every row."""
+"""The features of every row."""
 
 PART: Mapping[str, str] = MappingProxyType(
     {
@@ -84,11 +84,11 @@ PART: Mapping[str, str] = MappingProxyType(
         "centre": "cosine of the target's vector with the sum of the history's unit vectors",
         "centre_recent": "the same, recent",
         "norm": "length of the target's vector",
-        "missing": "1 where the target has none",
+        "missing": "1 if the target has none",
     }
 )
-"""Of each modality of the item table, behind its name: ``vector``, or ``vector1`` (text) and
-``vector2`` (image) where the table keeps them apart; modality.py."""
+"""The features of each modality, after its name: ``vector``, or ``vector1`` (text) and ``vector2``
+(image) if the item table keeps them apart; similarity.py."""
 
 KIND: Mapping[str, str] = MappingProxyType(
     {
@@ -99,19 +99,18 @@ KIND: Mapping[str, str] = MappingProxyType(
         "last": "the same, with the newest item",
     }
 )
-"""Of each of the recipe's signals, behind its kind; collaborative.py."""
+"""The features of each signal of the recipe, after its kind; similarity.py."""
 
 EASE_SUM = {"ease_sum": "similarity of kind ease, sum over the history: EASE's score"}
 
 
 def feature_meanings(parts: Sequence[str], kinds: Sequence[str]) -> dict[str, str]:
-    """Every feature's name and meaning, in the order of the matrix's columns, for a table of these
-    modalities (see :func:`.modality.part_names`) and these signals."""
-    found = dict(ROW)
+    """Each feature's meaning by its name, in column order, for these modalities and signals."""
+    meanings = dict(ROW)
     for part in parts:
-        found |= {f"{part}_{name}": f"{part}: {meaning}" for name, meaning in PART.items()}
+        meanings |= {f"{part}_{name}": f"{part}: {meaning}" for name, meaning in PART.items()}
     for kind in kinds:
-        found |= {f"{kind}_{name}": f"{kind}: {meaning}" for name, meaning in KIND.items()}
+        meanings |= {f"{kind}_{name}": f"{kind}: {meaning}" for name, meaning in KIND.items()}
         if kind == "ease":
-            found |= EASE_SUM
-    return found
+            meanings |= EASE_SUM
+    return meanings

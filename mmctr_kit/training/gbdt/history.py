@@ -1,15 +1,58 @@
-"""The history by itself and against the target: length, repeats, levels, tags. No labels."""
+"""Features of the target and its history, without labels: length, repeats, levels and tags."""
+
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import PAD
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.items import Floats32, Ints
 from mmctr_kit.items.features import Levels
 from mmctr_kit.training.gbdt.packed import MEAN, RECENT, TOP3, Columns, Packed, ratio
-from mmctr_kit.training.gbdt.target import Tags, level
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The items' tags: ``of`` (n_items + 1, tags) int64, 0 = padding.
+
+    ``number`` (n_items + 1,) is how many tags an item has, ``items`` (n_tags,) how many items have
+    a tag, and ``rarity`` (n_tags,) float32 log(all items / those), 0 for the padding tag.
+    """
+
+    of: Ints
+    number: Ints
+    items: Ints
+    rarity: Floats32
+
+    @classmethod
+    def read(cls, data: ChallengeData) -> "Tags":
+        tags = data.item_tags.astype(np.int64)
+        items = np.bincount(tags[tags != PAD], minlength=data.n_tags)
+        rarity = np.log(data.n_items / np.maximum(items, 1))
+        rarity[PAD] = 0
+        return cls(tags, (tags != PAD).sum(1), items, rarity.astype(np.float32))
+
+
+def target_features(packed: Packed, tags: Tags) -> Columns:
+    """The target's levels and tags."""
+    target = packed.target
+    rarest = tags.rarity[tags.of[target]].max(1)
+    return {
+        "likes_level": level(packed.examples.likes_level),
+        "views_level": level(packed.examples.views_level),
+        "tags": tags.number[target].astype(np.float32),
+        "tag_rarity": np.where(tags.number[target] > 0, rarest, np.nan).astype(np.float32),
+    }
+
+
+def level(values: NDArray[np.integer]) -> Floats32:
+    """The levels as float32, with NaN for the padding level."""
+    return np.where(values == PAD, np.nan, values).astype(np.float32)
 
 
 def length_features(packed: Packed) -> Columns:
-    """How long the history is, how often it repeats itself, and where the target stands in it."""
+    """The history's length and repeats, and the target's position in it."""
     target = packed.target[packed.row]
     pairs = np.unique(packed.row * (packed.item.max(initial=0) + 1) + packed.item)
     owner = pairs // (packed.item.max(initial=0) + 1)
@@ -26,7 +69,7 @@ def length_features(packed: Packed) -> Columns:
 
 def level_features(packed: Packed, levels: Levels) -> Columns:
     """The levels of the history's items, and how the target's differ from them."""
-    found: Columns = {}
+    columns: Columns = {}
     examples = packed.examples
     for name, of_item, of_target in (
         ("likes", levels[0], examples.likes_level),
@@ -35,14 +78,14 @@ def level_features(packed: Packed, levels: Levels) -> Columns:
         target, history = level(of_target), level(of_item[packed.item])
         mean = packed.mean(history)
         variance = packed.mean(history * history) - mean * mean
-        found |= {
+        columns |= {
             f"history_{name}_mean": mean,
             f"history_{name}_last": packed.last(history),
             f"history_{name}_spread": np.sqrt(np.maximum(variance, 0)),
             f"{name}_over_history": target - mean,
             f"{name}_matches": packed.share(history == target[packed.row]),
         }
-    return found
+    return columns
 
 
 def tag_features(packed: Packed, tags: Tags) -> Columns:

@@ -1,14 +1,12 @@
-"""The learner of the boosted model: features of a fold, then trees in chunks.
+"""The learner of the boosted model: compute a fold's features, then grow trees in chunks.
 
-An epoch is a chunk of trees. Every chunk begins from the sum of what the chunks before it predict,
-and draws from a seed of its own, so that a fit resumed after any of them ends where an
-uninterrupted one would.
+An epoch is a chunk of trees. A chunk starts from the summed predictions of the chunks before it and
+has its own seed, so a fit resumed after any chunk ends exactly where an uninterrupted one would.
 """
 
 import time
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -18,28 +16,21 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.data.hashing import digest
+from mmctr_kit.errors import DataError
+from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.augment import next_item_examples
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.auc import auc
 from mmctr_kit.models.gbdt import GBDT, Trees
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.training.data.batches import mix
 from mmctr_kit.training.gbdt.crossfit import LabelOptions
-from mmctr_kit.training.gbdt.matrix import Features, Items
-from mmctr_kit.training.learner import Cost, Epoch, State
+from mmctr_kit.training.gbdt.matrix import FeatureInputs, Features
+from mmctr_kit.training.learner import Cost, Epoch, State, derive_seed
 
 _GROUP_SEED = 0x6BD7
-"""Keys the users' groups: unrelated to their folds, the same for every seed of a recipe."""
+"""Seed of the users' groups: unrelated to the folds, and the same for every seed of a recipe."""
 
 _TIMED_ROWS = 20_000
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """``base`` is the logit before the first tree, ``texts`` the chunks of trees."""
-
-    base: float
-    texts: tuple[bytes, ...]
 
 
 class BoostedLearner:
@@ -53,111 +44,118 @@ class BoostedLearner:
         device: str = "cpu",
         cache: object = None,
     ) -> None:
-        del device, cache  # trees grow on the CPU, and keep the features of their last fold
+        del device, cache  # trees grow on the CPU, and the last fold's features stay in the learner
         self.recipe = recipe
         self.data = data
         self.model = GBDT(**recipe.model_arguments)
-        self.items = Items(recipe, data, items)
-        self._rows: NDArray[np.int64] = np.zeros(0, np.int64)
-        self._seen = ""
+        self.inputs = FeatureInputs(recipe, data, items)
+        self._rows: Ints = np.zeros(0, np.int64)
+        self._key = ""
         self._features: Features | None = None
-        self._fitted: _Fitted | None = None
+        self._base: float | None = None  # the logit before the first tree
+        self._texts: Sequence[bytes] = ()
         self._trees: list[Trees] = []
 
     @staticmethod
     def check(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:
-        """Every option of a boosted model goes with every other."""
+        """Do nothing, since no options of a boosted model clash."""
 
     def fit(
-        self,
-        train: NDArray[np.int64],
-        holdout: NDArray[np.int64],
-        seed: int,
-        resume: State | None = None,
+        self, train: Ints, holdout: Ints, seed: int, resume: State | None = None
     ) -> Iterator[Epoch]:
         options = self.recipe.training
-        features = self._see(train)
+        features = self._prepare_fold(train)
         examples = self._training_examples(train, seed)
         assert examples.label is not None
-        matrix, held = features.matrix(examples), features.matrix(self._examples("train", holdout))
-        label, held_label = examples.label, self.data.train.labels()[holdout]
+        matrix = features.matrix(examples)
+        holdout_matrix = features.matrix(self._examples("train", holdout))
+        label, holdout_label = examples.label, self.data.train.labels()[holdout]
         rate = float(label.mean())
+        if rate in (0, 1):
+            raise DataError(
+                f"all {len(label):,} training rows have label {rate:.0f}; expected 0 and 1 (see "
+                "'mmctr-kit data check')"
+            )
         base = float(np.log(rate / (1 - rate)))
         texts: list[bytes] = [] if resume is None else _texts(resume)
-        best_auc, best = (-1.0, 0) if resume is None else _best(resume)
-        scores = self._total(base, texts, matrix)
-        held_scores = self._total(base, texts, held)
+        best_auc, best = -1.0, 0
+        if resume is not None:
+            best_auc, best = float(resume["best_auc"]), int(resume["best"])
+        grown = [Trees(text) for text in texts]
+        scores = _logits(base, grown, matrix)
+        holdout_scores = _logits(base, grown, holdout_matrix)
         dataset = self.model.dataset(matrix, label)
         threads = torch.get_num_threads()
         for epoch in range(len(texts), options.epochs):
             began = time.perf_counter()
             text = self.model.chunk(
-                dataset, scores, options.learning_rate, mix(seed, 4, epoch), threads
+                dataset, scores, options.learning_rate, derive_seed(seed, 4, epoch), threads
             )
             texts.append(text)
             trees = Trees(text)
             scores += trees.predict(matrix, threads)
-            grown = time.perf_counter()
-            held_scores += trees.predict(held, threads)
-            score = auc(held_label, held_scores)
+            trained = time.perf_counter()
+            holdout_scores += trees.predict(holdout_matrix, threads)
+            score = auc(holdout_label, holdout_scores)
             ended = time.perf_counter()
             better = score > best_auc or options.snapshot == "last"
             best_auc, best = (score, epoch + 1) if better else (best_auc, best)
-            state = _state(texts, best_auc, best)
+            state = {
+                **_chunks(texts),
+                "epochs_done": np.array(epoch + 1),
+                "best_auc": np.array(best_auc),
+                "best": np.array(best),
+            }
             yield Epoch(
                 epoch=epoch + 1,
                 epochs=options.epochs,
                 steps=self.model.rounds,
                 train_loss=_logloss(label, scores),
                 holdout_auc=score,
-                holdout_logloss=_logloss(held_label, held_scores),
+                holdout_logloss=_logloss(holdout_label, holdout_scores),
                 best=better,
                 seconds=ended - began,
                 compile_seconds=0.0,
-                evaluate_seconds=ended - grown,
+                evaluate_seconds=ended - trained,
                 state=lambda state=state: state,  # type: ignore[misc]
             )
-        self._become(_Fitted(base, tuple(texts[:best])))
+        self._become(base, texts[:best])
 
-    def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-        if self._fitted is None or self._features is None:
-            raise ValueError("nothing was fitted or loaded yet")
+    def predict(self, split: Split, index: Ints | None = None) -> Floats64:
+        if self._base is None or self._features is None:
+            raise ValueError("no model was fitted or loaded yet")
         matrix = self._features.matrix(self._examples(split, index))
-        total = np.full(len(matrix), self._fitted.base)
-        for trees in self._trees:
-            total += trees.predict(matrix, torch.get_num_threads())
-        return total
+        return _logits(self._base, self._trees, matrix)
 
     @property
     def data_on(self) -> Literal["device"]:
-        return "device"  # which is the CPU
+        return "device"  # the CPU is the device
 
     def weights(self) -> State:
-        if self._fitted is None:
-            raise ValueError("nothing was fitted or loaded yet")
+        if self._base is None:
+            raise ValueError("no model was fitted or loaded yet")
         trained = np.zeros(len(self.data.train), np.bool_)
         trained[self._rows] = True
         return {
-            **_chunks(self._fitted.texts),
-            "base": np.array(self._fitted.base),
+            **_chunks(self._texts),
+            "base": np.array(self._base),
             "trained_rows": np.packbits(trained),
         }
 
     def load(self, weights: State) -> None:
         trained = np.unpackbits(weights["trained_rows"], count=len(self.data.train))
-        self._see(np.flatnonzero(trained))
-        self._become(_Fitted(float(weights["base"]), tuple(_texts(weights))))
+        self._prepare_fold(np.flatnonzero(trained))
+        self._become(float(weights["base"]), _texts(weights))
 
     def cost(self, train_rows: int) -> Cost:
-        """A step is a chunk, a batch all rows. The trees are timed on part of the rows and scaled,
-        so are the features, which are made once and counted with the first chunk's share."""
+        """Measure a fit on some of the rows and scale; a chunk is a step, all rows are a batch."""
         data, options = self.data, self.recipe.training
-        timed = copy(self)  # so that a model that was fitted or loaded stays what it is
+        timed = copy(self)  # so that the fitted model stays
         rows = np.arange(min(_TIMED_ROWS, len(data.train)))
         examples = self._examples("train", rows)
         assert examples.label is not None
         began = time.perf_counter()
-        features = timed._see(np.arange(len(data.train)))
+        features = timed._prepare_fold(np.arange(len(data.train)))
         fitted = time.perf_counter()
         matrix = features.matrix(examples)
         made = time.perf_counter()
@@ -166,7 +164,7 @@ class BoostedLearner:
         threads = torch.get_num_threads()
         text = self.model.chunk(dataset, scores, options.learning_rate, 0, threads)
         boosted = time.perf_counter()
-        timed._become(_Fitted(0.0, (text,) * options.epochs))
+        timed._become(0.0, [text] * options.epochs)
         timed.predict("train", rows)
         predicted = time.perf_counter()
         per_row = ((made - fitted) / options.epochs + (boosted - made)) / len(rows)
@@ -180,44 +178,45 @@ class BoostedLearner:
             data_on="device",
         )
 
-    def _see(self, train: NDArray[np.int64]) -> Features:
-        """What these train rows tell; kept for the next seed of the same fold."""
+    def _prepare_fold(self, train: Ints) -> Features:
+        """The features fitted on these train rows, cached for the next seed of the fold."""
         key = digest(train=train)
-        if key != self._seen or self._features is None:
+        if key != self._key or self._features is None:
             model = self.model
             labels = LabelOptions(
                 model.groups, model.rate_shrinkage, model.pair_shrinkage, _GROUP_SEED
             )
-            self._features = Features.fit(self.items, train, model.half_life, labels)
-            self._seen, self._rows = key, train
+            self._features = Features.fit(self.inputs, train, model.half_life, labels)
+            self._key, self._rows = key, train
         return self._features
 
-    def _training_examples(self, train: NDArray[np.int64], seed: int) -> Examples:
+    def _training_examples(self, train: Ints, seed: int) -> Examples:
         examples = self._examples("train", train)
         augmentation = self.recipe.augmentation
         if not augmentation.per_user:
             return examples
         most = self.recipe.training.max_history
-        levels = self.items.levels
-        extra = next_item_examples(self.data, train, augmentation, most, levels, mix(seed, 3))
+        levels = self.inputs.levels
+        extra = next_item_examples(
+            self.data, train, augmentation, most, levels, derive_seed(seed, 3)
+        )
         return examples.join(extra)
 
-    def _examples(self, split: Split, index: NDArray[np.int64] | None) -> Examples:
-        examples = self.items.examples(split)
+    def _examples(self, split: Split, index: Ints | None) -> Examples:
+        examples = self.inputs.examples(split)
         return examples if index is None else examples.take(index)
 
-    def _total(
-        self, base: float, texts: Sequence[bytes], matrix: NDArray[np.float32]
-    ) -> NDArray[np.float64]:
-        """(rows,) logits after these chunks, added up in their order."""
-        total = np.full(len(matrix), base)
-        for text in texts:
-            total += Trees(text).predict(matrix, torch.get_num_threads())
-        return total
+    def _become(self, base: float, texts: Sequence[bytes]) -> None:
+        self._base, self._texts = base, texts
+        self._trees = [Trees(text) for text in texts]
 
-    def _become(self, fitted: _Fitted) -> None:
-        self._fitted = fitted
-        self._trees = [Trees(text) for text in fitted.texts]
+
+def _logits(base: float, chunks: Sequence[Trees], matrix: Floats32) -> Floats64:
+    """The logits (rows,) after these chunks of trees, added up in their order."""
+    logits = np.full(len(matrix), base)
+    for trees in chunks:
+        logits += trees.predict(matrix, torch.get_num_threads())
+    return logits
 
 
 def _chunks(texts: Sequence[bytes]) -> dict[str, NDArray[Any]]:
@@ -229,18 +228,5 @@ def _texts(state: State) -> list[bytes]:
     return [np.asarray(state[name], np.uint8).tobytes() for name in names]
 
 
-def _state(texts: Sequence[bytes], best_auc: float, best: int) -> State:
-    return {
-        **_chunks(texts),
-        "epochs_done": np.array(len(texts)),
-        "best_auc": np.array(best_auc),
-        "best": np.array(best),
-    }
-
-
-def _best(state: State) -> tuple[float, int]:
-    return float(state["best_auc"]), int(state["best"])
-
-
-def _logloss(label: NDArray[np.int8], logit: NDArray[np.float64]) -> float:
+def _logloss(label: NDArray[np.int8], logit: Floats64) -> float:
     return float(np.mean(np.logaddexp(0.0, logit) - label * logit))

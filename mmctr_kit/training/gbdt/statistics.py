@@ -1,6 +1,6 @@
-"""Counts and label means of items, tags and levels, from a fold's training users alone.
+"""Counts and label means of items, tags and levels, from the training users of a fold.
 
-Counts leave out the row's own user, exactly; label means are cross-fitted, see
+Counts leave out the row's user, exactly; label means are cross-fitted, see
 :mod:`mmctr_kit.training.gbdt.crossfit`.
 """
 
@@ -11,24 +11,25 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import N_LEVELS, PAD
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.items import Floats32, Ints
 from mmctr_kit.training.gbdt.crossfit import Groups, Rates
+from mmctr_kit.training.gbdt.history import Tags
 from mmctr_kit.training.gbdt.packed import MEAN, RECENT, Columns, Packed, ratio
-from mmctr_kit.training.gbdt.target import Tags
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the training users' histories and rows tell of items.
+    """Counts and label means of items, from the training users' histories and rows.
 
     ``history_users`` (n_items + 1,) counts the users who have an item, ``shown`` (n_items + 1,) the
-    rows that have it as their target; ``pairs`` (training rows,) int64 ascending, user's number *
-    (n_items + 1) + target, finds a user's own. The rates are by item, by tag and by pair of levels.
+    rows with it as their target. ``pairs`` (training rows,) int64 ascending, user's index *
+    (n_items + 1) + target, count a user's rows. Rates are by item, by tag and by pair of levels.
     """
 
     groups: Groups
-    history_users: NDArray[np.int64]
-    shown: NDArray[np.int64]
-    pairs: NDArray[np.int64]
+    history_users: Ints
+    shown: Ints
+    pairs: Ints
     item: Rates
     tag: Rates
     level: Rates
@@ -38,7 +39,7 @@ class Statistics:
         train, rows, size = data.train, groups.rows, data.n_items + 1
         target = train.item_id[rows].astype(np.int64)
         number = groups.contexts.number(train.user_id[rows])
-        tagged, place = np.nonzero(tags.of[target] != PAD)
+        tagged, slot = np.nonzero(tags.of[target] != PAD)
         level = _cell(train.likes_level[rows], train.views_level[rows])
         return cls(
             groups=groups,
@@ -46,32 +47,32 @@ class Statistics:
             shown=np.bincount(target, minlength=size),
             pairs=np.sort(number * size + target),
             item=Rates.fit(groups, target, size),
-            tag=Rates.fit(groups, tags.of[target[tagged], place], data.n_tags, tagged),
+            tag=Rates.fit(groups, tags.of[target[tagged], slot], data.n_tags, tagged),
             level=Rates.fit(groups, level, N_LEVELS * N_LEVELS),
         )
 
-    def users_with(self, number: NDArray[np.int64], item: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(n,) log(1 + the users other than ``number`` who have the item in their history)."""
-        own = self.groups.contexts.position(number, item) >= 0
-        return np.log1p(self.history_users[item] - own).astype(np.float32)
+    def users_with(self, number: Ints, item: Ints) -> Floats32:
+        """The log(1 + users other than ``number`` who have the item in their history), (n,)."""
+        counted = self.groups.contexts.position(number, item) >= 0
+        return np.log1p(self.history_users[item] - counted).astype(np.float32)
 
-    def rows_with(self, number: NDArray[np.int64], item: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(n,) log(1 + the rows of users other than ``number`` whose target is the item)."""
-        wanted = number * len(self.shown) + item
-        own = np.searchsorted(self.pairs, wanted, "right") - np.searchsorted(self.pairs, wanted)
-        return np.log1p(self.shown[item] - own).astype(np.float32)
+    def rows_with(self, number: Ints, item: Ints) -> Floats32:
+        """The log(1 + rows of users other than ``number`` whose target is the item), (n,)."""
+        pair = number * len(self.shown) + item
+        counted = np.searchsorted(self.pairs, pair, "right") - np.searchsorted(self.pairs, pair)
+        return np.log1p(self.shown[item] - counted).astype(np.float32)
 
 
 def statistic_features(packed: Packed, statistics: Statistics, tags: Tags) -> Columns:
     """Counts and label means of the target, and of the history's items."""
     target, row, examples = packed.target, packed.row, packed.examples
-    number, sees = statistics.groups.of(examples.user_id)
+    number, group = statistics.groups.locate(examples.user_id)
     users = statistics.users_with(number, target)
     shown = statistics.rows_with(number, target)
     common = statistics.users_with(number[row], packed.item)
     history = packed.pool(common)
-    rate = statistics.item.of[sees, target]
-    taste = packed.pool(statistics.item.of[sees[row], packed.item])
+    rate = statistics.item.of[group, target]
+    taste = packed.pool(statistics.item.of[group[row], packed.item])
     level = _cell(examples.likes_level, examples.views_level)
     return {
         "history_users": users,
@@ -82,18 +83,18 @@ def statistic_features(packed: Packed, statistics: Statistics, tags: Tags) -> Co
         "history_users_last": packed.last(common),
         "users_over_history": users - history[:, MEAN],
         "item_rate": rate,
-        **_tag_rates(statistics.tag, sees, tags.of[target]),
-        "level_rate": statistics.level.of[sees, level],
+        **_tag_rates(statistics.tag, group, tags.of[target]),
+        "level_rate": statistics.level.of[group, level],
         "history_rate_mean": taste[:, MEAN],
         "history_rate_recent": taste[:, RECENT],
         "rate_over_history": rate - taste[:, MEAN],
     }
 
 
-def _tag_rates(rates: Rates, sees: NDArray[np.int64], tags: NDArray[np.int64]) -> Columns:
+def _tag_rates(rates: Rates, group: Ints, tags: Ints) -> Columns:
     real = tags != PAD
     some = real.any(1)
-    rate = rates.of[sees[:, None], tags]
+    rate = rates.of[group[:, None], tags]
     highest = np.where(real, rate, -np.inf).max(1)
     return {
         "tag_rate_max": np.where(some, highest, np.nan).astype(np.float32),
@@ -101,6 +102,6 @@ def _tag_rates(rates: Rates, sees: NDArray[np.int64], tags: NDArray[np.int64]) -
     }
 
 
-def _cell(likes: NDArray[np.int8], views: NDArray[np.int8]) -> NDArray[np.int64]:
-    """(n,) one number for each pair of levels."""
+def _cell(likes: NDArray[np.int8], views: NDArray[np.int8]) -> Ints:
+    """One number (n,) for each pair of levels."""
     return likes.astype(np.int64) * N_LEVELS + views

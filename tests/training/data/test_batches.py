@@ -9,7 +9,8 @@ import torch
 from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.items.signals import SignalValues
-from mmctr_kit.training.data.batches import DeviceData, make_batch, mix, to_device
+from mmctr_kit.training.data.batches import DeviceData, make_batch, to_device
+from mmctr_kit.training.learner import derive_seed
 from mmctr_kit.training.step import compiled_batches
 
 CPU = torch.device("cpu")
@@ -133,7 +134,7 @@ def tensors(data: DeviceData) -> list[torch.Tensor]:
 
 
 def test_mixed_seeds_differ_where_any_part_differs() -> None:
-    seeds = {mix(a, b) for a in range(30) for b in range(30)}
+    seeds = {derive_seed(a, b) for a in range(30) for b in range(30)}
     assert len(seeds) == 900
-    assert mix(1, 2) == mix(1, 2)
+    assert derive_seed(1, 2) == derive_seed(1, 2)
     assert all(0 <= s < 2**63 for s in seeds)

@@ -1,6 +1,7 @@
-"""mmctr_kit.training.data.host_stream: chunks of rows that lie on the host."""
+"""mmctr_kit.training.data.host_stream: where rows are stored, and chunks of rows on the host."""
 
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,9 +14,11 @@ from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.items.signals import SignalValues
 from mmctr_kit.models.batch import Batch
+from mmctr_kit.training.data import host_stream
 from mmctr_kit.training.data.batches import DeviceData, make_batch, to_device
-from mmctr_kit.training.data.host_stream import OnHost, Slot
+from mmctr_kit.training.data.host_stream import OnHost, Slot, choose_source
 from mmctr_kit.training.data.source import Chunk, OnDevice, Source
+from mmctr_kit.training.learner import Location
 from tests.training.test_fit import CPU
 
 SIZES = [64, 64, 64, 1, 64, 30, 7, 64]
@@ -281,8 +284,51 @@ def test_batches_on_a_gpu_are_those_of_rows_on_it(whole: DeviceData, room: tuple
 def _replace_cut(
     monkeypatch: pytest.MonkeyPatch, other: Callable[..., object]
 ) -> Callable[..., object]:
-    from mmctr_kit.training.data import host_stream as host
 
-    original = host.cut
-    monkeypatch.setattr(host, "cut", other)
+    original = host_stream.cut
+    monkeypatch.setattr(host_stream, "cut", other)
     return original
+
+
+@pytest.fixture(scope="module")
+def without_signals(tiny: ChallengeData) -> DeviceData:
+    return to_device(tiny, CPU, 64)
+
+
+def with_free(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    monkeypatch.setattr(host_stream, "free_bytes", lambda _: free)
+
+
+def test_data_that_takes_at_most_half_of_the_free_memory_is_stored_on_the_device(
+    without_signals: DeviceData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_free(monkeypatch, 2 * without_signals.nbytes)
+    assert choose_source(without_signals, CPU, "auto").location == "device"
+
+
+def test_larger_data_stays_on_the_host_and_a_warning_says_so(
+    without_signals: DeviceData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_free(monkeypatch, 2 * without_signals.nbytes - 1)
+    said = r"takes 0\.\d GB, more than half of the 0\.\d GB .* stays on the host .*training.data_on"
+    with pytest.warns(UserWarning, match=said):
+        source = choose_source(without_signals, CPU, "auto")
+    assert source.location == "host"
+    assert source.whole is without_signals
+
+
+@pytest.mark.parametrize("data_on", ["device", "host"])
+def test_an_explicit_location_is_obeyed_without_a_warning(
+    without_signals: DeviceData, monkeypatch: pytest.MonkeyPatch, data_on: Location
+) -> None:
+    with_free(monkeypatch, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert choose_source(without_signals, CPU, data_on).location == data_on
+
+
+def test_a_cpu_has_its_data_on_the_device(without_signals: DeviceData) -> None:
+    source = choose_source(without_signals, CPU, "auto")
+    assert source.location == "device"
+    # It is not copied.
+    assert source.data.history_items.data_ptr() == without_signals.history_items.data_ptr()

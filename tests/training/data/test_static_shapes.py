@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mmctr_kit.training.data.sampler import RowStream
-from mmctr_kit.training.data.static_shapes import Sizes, _cuts, buckets, static_total
+from mmctr_kit.training.data.sampler import RowSampler
+from mmctr_kit.training.data.static_shapes import StaticShapes, _cuts, buckets, static_positions
 
 
 def users(n: int, seed: int = 0) -> Tensor:
@@ -25,29 +25,29 @@ def folds(n: int, count: int) -> list[Tensor]:
     return [(4 * users[:, None] + torch.arange(4)).flatten() for users in kept]
 
 
-def places(found: Sizes) -> int:
+def places(found: StaticShapes) -> int:
     return sum(rows * length for rows, length in found.buckets)
 
 
 def test_the_static_total_is_seldom_exceeded_and_wastes_little() -> None:
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randint(3, 64, (25_000,), generator=generator).repeat_interleave(4)
-    total = static_total(lengths, 1024)
+    total = static_positions(lengths, 1024)
     for fold in range(20):
         rows = torch.randperm(25_000, generator=generator)[:20_000].repeat_interleave(4) * 4
-        sums = lengths[RowStream(rows, lengths, 1024, fold).batches(0, 78)].sum(1)
+        sums = lengths[RowSampler(rows, lengths, 1024, fold).batches(0, 78)].sum(1)
         assert sums.max() <= total < 1.03 * sums.double().mean()
     assert total % 256 == 0
-    assert static_total(torch.zeros(10, dtype=torch.long), 4) == 0
+    assert static_positions(torch.zeros(10, dtype=torch.long), 4) == 0
 
 
 def test_all_folds_have_the_same_sizes_and_every_batch_is_within_them() -> None:
     lengths = users(25_000).repeat_interleave(4)
-    streams = [RowStream(rows, lengths, 1024, seed) for seed, rows in enumerate(folds(25_000, 6))]
-    assert len({stream.sizes for stream in streams}) == 1
+    streams = [RowSampler(rows, lengths, 1024, seed) for seed, rows in enumerate(folds(25_000, 6))]
+    assert len({stream.shapes for stream in streams}) == 1
     for stream in streams:
         seen, begin = lengths[stream.batches(0, 100)], 0
-        for rows, length in stream.sizes.buckets:
+        for rows, length in stream.shapes.buckets:
             assert seen[:, begin : begin + rows].max() <= length
             begin += rows
         assert begin == 1024
@@ -55,17 +55,17 @@ def test_all_folds_have_the_same_sizes_and_every_batch_is_within_them() -> None:
 
 def test_four_buckets_take_a_quarter_of_the_places_that_one_takes() -> None:
     lengths = users(25_000).repeat_interleave(4)
-    sizes = RowStream(torch.arange(100_000), lengths, 1024, 0).sizes
+    sizes = RowSampler(torch.arange(100_000), lengths, 1024, 0).shapes
     assert len(sizes.buckets) == 4
     assert 1024 * lengths.double().mean() < places(sizes) < 1024 * 64 / 4
 
 
 def test_a_fold_of_longer_histories_gets_larger_buckets() -> None:
     lengths = torch.cat([torch.full((9000,), 4), torch.full((1000,), 40)])
-    usual = RowStream(torch.arange(10_000), lengths, 100, 0).sizes.buckets
+    usual = RowSampler(torch.arange(10_000), lengths, 100, 0).shapes.buckets
     assert [length for _, length in usual] == [40, 4]
     assert 10 <= usual[0][0] < 30
-    assert RowStream(torch.arange(8000, 10_000), lengths, 100, 0).sizes.buckets[0] == (50, 40)
+    assert RowSampler(torch.arange(8000, 10_000), lengths, 100, 0).shapes.buckets[0] == (50, 40)
 
 
 @settings(max_examples=100, deadline=None)
@@ -84,7 +84,7 @@ def test_buckets_hold_whatever_the_bounds_allow_and_all_rows(data: st.DataObject
 
 def test_histories_of_no_item_need_one_bucket_of_one_place() -> None:
     nothing = torch.zeros(10, dtype=torch.long)
-    assert Sizes.of(nothing, nothing[:4]) == Sizes(0, ((4, 1),))
+    assert StaticShapes.of(nothing, nothing[:4]) == StaticShapes(0, ((4, 1),))
 
 
 @settings(max_examples=60, deadline=None)
@@ -107,6 +107,6 @@ def test_no_other_four_buckets_take_fewer_places(lengths: list[int]) -> None:
 
 def test_histories_of_thousands_of_items_are_counted_in_steps() -> None:
     lengths = users(5000) * 200
-    found = buckets(lengths, RowStream(torch.arange(5000), lengths, 100, 0).bounds)
+    found = buckets(lengths, RowSampler(torch.arange(5000), lengths, 100, 0).bounds)
     assert found[0][1] >= int(lengths.max()) > found[0][1] - 51
     assert len(found) == 4

@@ -13,7 +13,7 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.items.similarity.contexts import contexts
 from mmctr_kit.training.gbdt.crossfit import Groups, LabelOptions, Rates, others, shrunk
-from tests.items.test_contexts import ITEMS
+from tests.items.similarity.test_contexts import ITEMS
 from tests.training.gbdt.worlds import (
     OPTIONS,
     Row,
@@ -62,7 +62,7 @@ def test_all_rows_of_a_user_fall_into_the_group_of_the_users_hash(world: World) 
     assert groups.of_user.tolist() == expected.tolist()
     by_user = dict(zip(users.tolist(), expected.tolist(), strict=True))
     assert groups.of_row.tolist() == [by_user[row.user] for row in world.rows["train"]]
-    number, sees = groups.of(np.array([*users, 999, -1]))
+    number, sees = groups.locate(np.array([*users, 999, -1]))
     assert number.tolist() == [*range(len(users)), -1, -1]
     assert sees.tolist() == [*expected.tolist(), COUNT, COUNT]
 

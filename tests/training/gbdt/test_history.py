@@ -1,4 +1,4 @@
-"""mmctr_kit.training.gbdt.history: the history by itself and against the target."""
+"""mmctr_kit.training.gbdt.history: the target, the history, and both against each other."""
 
 from math import log, nan
 from random import Random
@@ -10,17 +10,25 @@ from hypothesis import strategies as st
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.items.features import item_levels
-from mmctr_kit.training.gbdt.history import length_features, level_features, tag_features
+from mmctr_kit.training.gbdt.history import (
+    Tags,
+    length_features,
+    level,
+    level_features,
+    tag_features,
+    target_features,
+)
 from mmctr_kit.training.gbdt.packed import Columns, Packed
-from mmctr_kit.training.gbdt.target import Tags
+from tests.items.similarity.test_contexts import ITEMS
 from tests.training.gbdt.loops import (
     assert_columns,
     length_loops,
     level_loops,
     make_fold,
     tag_loops,
+    target_loops,
 )
-from tests.training.gbdt.worlds import OPTIONS, Row, World, examples_of, in_memory, worlds
+from tests.training.gbdt.worlds import OPTIONS, TAGS, Row, World, examples_of, in_memory, worlds
 
 HALF_LIFE = 2.0
 
@@ -131,3 +139,38 @@ def test_only_ages_and_recency_know_the_order_of_the_history(
     for name, value in before.items():
         if not name.endswith(("_age", "_last", "_recent")):
             assert after[name] == pytest.approx(value, rel=1e-5, abs=1e-6)
+
+
+@settings(max_examples=25)
+@given(worlds())
+def test_target_features_are_what_plain_loops_say(world: World) -> None:
+    data = in_memory(world)
+    for split, examples in examples_of(data, 64).items():
+        packed = Packed.of(data, examples, 1.0)
+        expected = [target_loops(world, row) for row in world.rows[split]]
+        assert_columns(target_features(packed, Tags.read(data)), expected)
+
+
+def test_the_rarity_of_a_tag_is_the_natural_logarithm_of_items_per_item_with_it() -> None:
+    tags = {1: [1, 2], 2: [1], 3: [1, 3], 4: [1]} | {item: [] for item in range(5, ITEMS + 1)}
+    actual = Tags.read(
+        in_memory(World({"train": [], "valid": [], "test": []}, tags, {}, {}, {}, {}))
+    )
+    assert actual.items.tolist() == [0, 4, 1, 1]
+    assert actual.number.tolist() == [0, 2, 1, 2, 1, 0, 0, 0, 0]
+    assert actual.rarity.tolist() == pytest.approx([0, log(8 / 4), log(8), log(8)])
+
+
+@settings(max_examples=25)
+@given(worlds())
+def test_the_padding_tag_is_on_no_item_and_is_not_rare(world: World) -> None:
+    actual = Tags.read(in_memory(world))
+    assert actual.items[0] == actual.rarity[0] == actual.number[0] == 0
+    assert len(actual.items) <= TAGS + 1
+    assert actual.items.sum() == sum(map(len, world.tags.values()))
+
+
+def test_the_padding_level_is_unknown() -> None:
+    actual = level(np.array([0, 1, 10], np.int8))
+    assert actual.dtype == np.float32
+    np.testing.assert_array_equal(actual, [nan, 1, 10])

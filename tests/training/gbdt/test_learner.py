@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.errors import DataError
 from mmctr_kit.items.augment import next_item_examples
 from mmctr_kit.items.features import item_levels
 from mmctr_kit.metrics.auc import auc
 from mmctr_kit.recipe import Recipe, load_recipe
-from mmctr_kit.training.data.batches import mix
 from mmctr_kit.training.gbdt.learner import BoostedLearner
-from mmctr_kit.training.learner import Epoch, Learner
+from mmctr_kit.training.learner import Epoch, Learner, derive_seed
 from tests.training.learners import learner_of
 
 CHUNKS = 4
@@ -224,7 +224,9 @@ def test_a_model_starts_from_the_mean_label_of_what_it_is_trained_on(
     recipe, label = recipe_of(settings), tiny.train.labels()[TRAIN].astype(int)
     if settings is MORE:
         longest, levels = recipe.training.max_history, item_levels(tiny)
-        extra = next_item_examples(tiny, TRAIN, recipe.augmentation, longest, levels, mix(SEED, 3))
+        extra = next_item_examples(
+            tiny, TRAIN, recipe.augmentation, longest, levels, derive_seed(SEED, 3)
+        )
         assert extra.label is not None
         assert extra.label.mean() == 0.5
         label = np.concatenate([label, extra.label])
@@ -243,9 +245,9 @@ def test_a_models_weights_know_which_rows_it_was_trained_on(
 
 def test_a_learner_without_a_model_says_so(tiny: ChallengeData) -> None:
     nothing = learner_of(recipe_of(), tiny)
-    with pytest.raises(ValueError, match="nothing was fitted"):
+    with pytest.raises(ValueError, match="no model was fitted"):
         nothing.predict("test")
-    with pytest.raises(ValueError, match="nothing was fitted"):
+    with pytest.raises(ValueError, match="no model was fitted"):
         nothing.weights()
 
 
@@ -285,5 +287,15 @@ def test_the_cost_can_be_asked_before_anything_is_fitted(tiny: ChallengeData) ->
     fresh = learner_of(recipe_of(), tiny)
     assert isinstance(fresh, BoostedLearner)
     fresh.cost(2000)
-    with pytest.raises(ValueError, match="nothing was fitted"):
+    with pytest.raises(ValueError, match="no model was fitted"):
         fresh.predict("test")
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_training_rows_of_one_label_are_an_error_that_says_which(
+    tiny: ChallengeData, label: int
+) -> None:
+    train = replace(tiny.train, label=np.full_like(tiny.train.labels(), label))
+    data = replace(tiny, rows={**tiny.rows, "train": train})
+    with pytest.raises(DataError, match=rf"all 1,200 training rows have label {label};"):
+        next(learner_of(recipe_of(), data).fit(TRAIN, HOLDOUT, SEED))

@@ -14,10 +14,10 @@ from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.items.similarity.contexts import contexts
 from mmctr_kit.training.gbdt import lift as lift_module
 from mmctr_kit.training.gbdt.crossfit import Groups, Rates
+from mmctr_kit.training.gbdt.history import Tags
 from mmctr_kit.training.gbdt.lift import ItemLifts, TagLifts, lift_features, logit
 from mmctr_kit.training.gbdt.packed import Packed
-from mmctr_kit.training.gbdt.target import Tags
-from tests.items.test_contexts import ITEMS
+from tests.items.similarity.test_contexts import ITEMS
 from tests.training.gbdt.loops import (
     Fold,
     assert_columns,

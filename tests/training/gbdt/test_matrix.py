@@ -17,8 +17,8 @@ from mmctr_kit.metrics.auc import auc
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.recipe.blocks import SIGNAL_KINDS
 from mmctr_kit.training.gbdt.feature_names import KIND, PART, feature_meanings
-from mmctr_kit.training.gbdt.matrix import Features, Items
-from tests.items.test_contexts import ITEMS
+from mmctr_kit.training.gbdt.matrix import FeatureInputs, Features
+from tests.items.similarity.test_contexts import ITEMS
 from tests.training.gbdt.loops import FeatureValues, all_loops, assert_columns, make_fold
 from tests.training.gbdt.test_statistics import COUNTS
 from tests.training.gbdt.worlds import (
@@ -67,14 +67,14 @@ def recipe_of(embedding: str, kinds: Sequence[str] = SIGNAL_KINDS) -> Recipe:
 
 def fit(data: ChallengeData, recipe: Recipe, rows: NDArray[np.int64]) -> Features:
     return Features.fit(
-        Items(recipe, data, ItemFeatures.derive(recipe, data)), rows, HALF_LIFE, OPTIONS
+        FeatureInputs(recipe, data, ItemFeatures.derive(recipe, data)), rows, HALF_LIFE, OPTIONS
     )
 
 
 def columns(features: Features, split: Split) -> dict[str, NDArray[np.float32]]:
-    matrix = features.matrix(features.items.examples(split))
+    matrix = features.matrix(features.inputs.examples(split))
     assert matrix.dtype == np.float32
-    return dict(zip(features.items.names, matrix.T, strict=True))
+    return dict(zip(features.inputs.names, matrix.T, strict=True))
 
 
 def loops(world: World, rows: Sequence[int], recipe: Recipe, parts: dict[str, Vectors]) -> Loops:
@@ -151,7 +151,7 @@ def test_the_names_are_those_of_the_meanings_in_their_order(
             "gbdt_demo",
             [f"items.embedding={embedding}", f"signals.kinds={list(kinds) or 'none'}", *settings],
         )
-        assert Items(recipe, data, ItemFeatures.derive(recipe, data)).names == tuple(
+        assert FeatureInputs(recipe, data, ItemFeatures.derive(recipe, data)).names == tuple(
             feature_meanings(parts, kinds)
         )
 
@@ -167,8 +167,8 @@ def test_no_feature_of_a_training_row_knows_a_label_of_its_users_group(
     in_group = before.statistics.groups.of_row == group
     after = fit(relabelled(data, rows[in_group]), recipe, rows)
     for split in ("train", "valid", "test"):
-        examples = before.items.examples(split)
-        _, sees = before.statistics.groups.of(examples.user_id)
+        examples = before.inputs.examples(split)
+        _, sees = before.statistics.groups.locate(examples.user_id)
         blind = examples.take(np.flatnonzero(sees == group))
         np.testing.assert_array_equal(before.matrix(blind), after.matrix(blind))
 
@@ -189,12 +189,12 @@ def test_what_is_counted_is_what_a_fold_without_the_rows_user_counts(world: Worl
     rows = all_rows(data)
     everybody = fit(data, recipe, rows)
     counted = [*COUNTS, *(f"{kind}_{name}" for kind in SIGNAL_KINDS for name in KIND), "ease_sum"]
-    places = [everybody.items.names.index(name) for name in counted]
+    places = [everybody.inputs.names.index(name) for name in counted]
     for user in users_of(world.rows["train"]):
         of_user = data.train.user_id == user
         others = fit(data, recipe, rows[~of_user])
         for split in SPLITS:
-            examples = everybody.items.examples(split)
+            examples = everybody.inputs.examples(split)
             asked = examples.take(np.flatnonzero(examples.user_id == user))
             actual, expected = (f.matrix(asked)[:, places] for f in (everybody, others))
             np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
@@ -211,7 +211,7 @@ def test_no_feature_knows_a_label_of_rows_outside_the_fold(world: World, step: i
     other = relabelled(data, np.flatnonzero(outside))
     after = fit(replace(other, rows={**other.rows, "valid": valid}), recipe, rows)
     for split in SPLITS:
-        actual, expected = (f.matrix(f.items.examples(split)) for f in (after, before))
+        actual, expected = (f.matrix(f.inputs.examples(split)) for f in (after, before))
         np.testing.assert_array_equal(actual, expected)
 
 
@@ -227,7 +227,7 @@ def test_no_feature_of_other_rows_knows_a_history_of_rows_outside_the_fold(world
     for data in (in_memory(world), in_memory(replace(world, rows=emptied))):
         features = fit(data, recipe_of("item_info"), all_rows(data)[data.train.user_id != 1])
         for split in SPLITS:
-            examples = features.items.examples(split)
+            examples = features.inputs.examples(split)
             others = examples.take(np.flatnonzero(examples.user_id != 1))
             matrices.append(features.matrix(others))
     for before, after in zip(matrices[:3], matrices[3:], strict=True):
@@ -260,14 +260,14 @@ def test_a_rows_features_depend_on_no_other_row_and_on_no_size_of_chunks(
     data: ChallengeData, size: int
 ) -> None:
     features = fit(data, recipe_of("raw"), all_rows(data))
-    examples = features.items.examples("train")
+    examples = features.inputs.examples("train")
     whole = features.matrix(examples)
     order = np.random.default_rng(0).permutation(len(examples))
-    features.items.chunk = size
+    features.inputs.chunk = size
     actual = features.matrix(examples.take(order))
     np.testing.assert_allclose(actual, whole[order], rtol=1e-6, atol=1e-7)
     nobody = features.matrix(examples.take(slice(0, 0)))
-    assert nobody.shape == (0, len(features.items.names))
+    assert nobody.shape == (0, len(features.inputs.names))
 
 
 ZERO_WITHOUT_HISTORY = (

@@ -12,9 +12,9 @@ from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.items.similarity.contexts import contexts
 from mmctr_kit.training.gbdt.crossfit import Groups
+from mmctr_kit.training.gbdt.history import Tags
 from mmctr_kit.training.gbdt.packed import Columns, Packed
 from mmctr_kit.training.gbdt.statistics import Statistics, statistic_features
-from mmctr_kit.training.gbdt.target import Tags
 from tests.training.gbdt.loops import assert_columns, count_loops, make_fold, rate_loops
 from tests.training.gbdt.worlds import (
     OPTIONS,

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import FILES, SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData, Examples, Rows
 from mmctr_kit.data.load import load
-from mmctr_kit.data.packing import share
+from mmctr_kit.data.packing import deduplicate
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.training.gbdt.crossfit import LabelOptions
-from tests.items.test_contexts import ITEMS
+from tests.items.similarity.test_contexts import ITEMS
 
 OPTIONS = LabelOptions(groups=3, shrinkage=2.0, pair_shrinkage=3.0, seed=7)
 TAGS, MOST_ITEM_TAGS, WIDTH = 6, 3, 3
@@ -117,7 +118,8 @@ def in_memory(world: World) -> ChallengeData:
     levels are read from the rows that have it as their target."""
     every = [row for split in SPLITS for row in world.rows[split]]
     items = np.array([i for row in every for i in row.history], np.int32)
-    histories, index = share(items, np.array([len(row.history) for row in every], np.int64))
+    lengths = np.array([len(row.history) for row in every], np.int64)
+    histories, index = deduplicate(Ragged.of(items, lengths))
     rows: dict[Split, Rows] = {}
     begin = 0
     for split in SPLITS:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from mmctr_kit.items.similarity import ease as ease_module
 from mmctr_kit.items.similarity.contexts import Contexts
 from mmctr_kit.items.similarity.ease import Ease, fit_ease
-from tests.items.test_contexts import ITEMS, sequences
-from tests.items.test_pairs import contexts_of, crowds
+from tests.items.similarity.test_contexts import ITEMS, sequences
+from tests.items.similarity.test_pairs import contexts_of, crowds
 
 ALL = ITEMS + 5
 penalties = st.sampled_from([0.3, 2.0, 200.0])
@@ -93,7 +93,7 @@ def test_weights_do_not_depend_on_the_size_of_chunks(found: Contexts, size: int)
         patch.setattr(ease_module, "_EXPAND", size)
         parts = fit(found, ALL, 2.0)
         in_parts = [weights(parts, number) for number in range(len(found.users))]
-    np.testing.assert_allclose(parts.held, whole.held, atol=1e-12)
+    np.testing.assert_allclose(parts.leverage, whole.leverage, atol=1e-12)
     for number, found_in_parts in enumerate(in_parts):
         np.testing.assert_allclose(found_in_parts, weights(whole, number), atol=1e-6)
 

@@ -1,38 +1,38 @@
-"""How the target's multimodal vector stands to those of the history, modality by modality."""
+"""How similar the target is to the history's items: by item vectors, and by who has both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.items import Bools, Floats32
+from mmctr_kit.items.signals import POPULARITY, row_columns, signal_values
+from mmctr_kit.items.similarity import Similarity
 from mmctr_kit.training.gbdt.packed import MAX, MEAN, RECENT, TOP3, Columns, Packed, ratio
 
 
 @dataclass(frozen=True)
 class Part:
-    """One modality's columns of the item table: ``unit`` (n_items + 1, d) float32 vectors of unit
-    length, zeros for an item without the modality; ``norm`` (n_items + 1,) float32 their lengths
-    before, 0 for such an item."""
+    """One modality of the item table, scaled to unit length: ``unit`` (n_items + 1, d) float32.
+
+    ``norm`` (n_items + 1,) float32 are the lengths before. Both are 0 for an item without it.
+    """
 
     name: str
-    unit: NDArray[np.float32]
-    norm: NDArray[np.float32]
+    unit: Floats32
+    norm: Floats32
 
 
 def part_names(widths: Sequence[int]) -> tuple[str, ...]:
-    """``vector`` for a table of one modality, ``vector1``, ``vector2`` and on for several, none
-    for a table without columns."""
+    """Names of the modalities: ``vector`` for a single one, else ``vector1``, ``vector2``, ..."""
     if len(widths) == 1:
         return ("vector",) if widths[0] else ()
     return tuple(f"vector{number}" for number in range(1, len(widths) + 1))
 
 
-def table_parts(
-    table: NDArray[np.float32], widths: Sequence[int], present: NDArray[np.bool_]
-) -> tuple[Part, ...]:
-    """The item table (n_items + 1, d) cut into modalities of these widths; ``present``
-    (n_items + 1, modalities) tells which of them an item has."""
+def table_parts(table: Floats32, widths: Sequence[int], present: Bools) -> tuple[Part, ...]:
+    """Cut the item table (n_items + 1, d) into modalities of these ``widths``."""
     parts = []
     for column, name in enumerate(part_names(widths)):
         end = sum(widths[: column + 1])
@@ -45,7 +45,7 @@ def table_parts(
 
 
 def modality_features(packed: Packed, part: Part) -> Columns:
-    """Cosines of the target with the history's items and with their mean vectors."""
+    """Cosines of the target's vector with the history items' vectors and their means."""
     mine, name = part.unit[packed.target], part.name
     cosine = np.einsum("ij,ij->i", part.unit[packed.item], mine[packed.row])
     pooled = packed.pool(cosine)
@@ -63,6 +63,21 @@ def modality_features(packed: Packed, part: Part) -> Columns:
     }
 
 
-def _length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n,) of (n, d)."""
+def signal_features(
+    packed: Packed, similarity: Similarity, data: ChallengeData, half_life: float
+) -> Columns:
+    """Row signals, each kind's newest position, and EASE's sum; NaN for a row without history."""
+    values = signal_values(similarity, data, packed.examples, half_life)
+    values.row[packed.length == 0] = np.nan
+    names = row_columns(similarity.kinds)
+    columns = {n: values.row[:, i] for i, n in enumerate(names) if n != POPULARITY}
+    for index, kind in enumerate(similarity.kinds):
+        columns[f"{kind}_last"] = packed.last(values.position[:, index])
+        if kind == "ease":
+            columns["ease_sum"] = columns["ease_mean"] * packed.length.astype(np.float32)
+    return columns
+
+
+def _length(vectors: Floats32) -> Floats32:
+    """The lengths (n,) of ``vectors`` (n, d)."""
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", vectors, vectors)))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mmctr_kit.items.similarity import pairs as pairs_module
 from mmctr_kit.items.similarity.contexts import Contexts, contexts
 from mmctr_kit.items.similarity.pairs import TOGETHER, Pairs, Weights, count_pairs
-from tests.items.test_contexts import ITEMS, all_rows, sequences, world
+from tests.items.similarity.test_contexts import ITEMS, all_rows, sequences, world
 
 MANY = 1000
 WEIGHTS = Weights(window=2, half_life=3.0)
@@ -75,16 +75,6 @@ def test_sums_do_not_depend_on_the_size_of_chunks(found: Contexts, size: int) ->
         patch.setattr(pairs_module, "_CHUNK_PAIRS", size)
         parts = count_pairs(found, WEIGHTS, MANY)
     assert_same(found_sums(parts), found_sums(whole))
-
-
-def test_many_users_are_counted_in_more_than_one_chunk() -> None:
-    """So that the test of chunks is one."""
-    found = contexts_of([[1, 2, 3]] * 6)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pairs_module, "_CHUNK_PAIRS", 7)
-        chunks = list(pairs_module._chunks(found))
-    assert len(chunks) > 1
-    assert [u for c in chunks for u in range(c.start, c.stop)] == list(range(6))
 
 
 def naive_kept(sums: Sums, count: list[int], neighbours: int) -> set[tuple[int, int]]:

@@ -15,7 +15,7 @@ from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.data.packing import deduplicate
 from mmctr_kit.data.ragged import Ragged
-from mmctr_kit.items.similarity.contexts import Contexts, contexts
+from mmctr_kit.items.similarity.contexts import Contexts, contexts, cut_by_sum, find_sorted
 
 ITEMS = 8
 USERS = (3, 10, 11, 2**40)
@@ -162,3 +162,19 @@ def test_only_users_and_histories_of_the_rows_count(data: ChallengeData) -> None
     other = replace(data, rows={**data.rows, "train": changed})
     one, two = contexts(data, all_rows(data), 64), contexts(other, all_rows(data), 64)
     assert sequences(one) == sequences(two)
+
+
+def test_cutting_by_sum_makes_slices_of_about_that_sum_that_cover_all() -> None:
+    def slices(sizes: list[int], most: int) -> list[tuple[int, int]]:
+        return [(s.start, s.stop) for s in cut_by_sum(np.array(sizes, np.int64), most)]
+
+    assert slices([3] * 6, 7) == [(0, 2), (2, 4), (4, 6)]
+    assert slices([3] * 6, 100) == [(0, 6)]
+    assert slices([9, 9], 1) == [(0, 1), (1, 2)]
+    assert slices([], 5) == []
+
+
+def test_an_absent_value_has_the_index_minus_one() -> None:
+    keys = np.array([2, 5, 9])
+    assert find_sorted(keys, np.array([9, 2, 3, 10, -1])).tolist() == [2, 0, -1, -1, -1]
+    assert find_sorted(keys[:0], keys).tolist() == [-1, -1, -1]

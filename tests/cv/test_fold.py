@@ -1,0 +1,54 @@
+"""mmctr_kit.cv.fold: the rows of a fold model, and the seconds that it takes."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from mmctr_kit.cv.fold import PHASES, fold_rows, model_seed
+from mmctr_kit.cv.run import run_cv
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.recipe import load_recipe
+from tests.cv.test_run import plan_here, recipe
+
+
+def test_a_row_is_in_one_part_of_a_fold_with_all_rows_of_its_user(tiny: ChallengeData) -> None:
+    for fold in range(2):
+        parts = list(vars(fold_rows(recipe(), tiny, fold)).values())
+        np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(len(tiny.train)))
+        users = [set(tiny.train.user_id[part]) for part in parts]
+        assert sum(map(len, users)) == len(set.union(*users))
+
+
+def test_fold_models_have_unrelated_seeds() -> None:
+    assert len({model_seed(seed, fold) for seed in range(20) for fold in range(20)}) == 400
+
+
+def test_every_fold_holds_out_users_of_its_own(tiny: ChallengeData) -> None:
+    held = [set(tiny.train.user_id[fold_rows(recipe(), tiny, f).holdout]) for f in range(2)]
+    assert held[0]
+    assert held[0] != held[1]
+    # No user is kept from every fold model.
+    five = load_recipe("din_demo", ["folds.count=5"])
+    trained = [set(tiny.train.user_id[fold_rows(five, tiny, f).train]) for f in range(5)]
+    assert set.union(*trained) == set(tiny.train.user_id)
+
+
+def test_the_seconds_of_a_fold_model_add_up_to_its_time(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    told: list[float] = []
+    began = time.perf_counter()
+    run = run_cv(
+        plan_here(tiny, recipe()),
+        tmp_path / "run",
+        False,
+        lambda e: told.append(e.seconds) if e.epoch is None else None,
+    )
+    spent = time.perf_counter() - began
+    assert run is not None
+    phases = run.timings["phase_seconds"]
+    assert list(phases) == list(PHASES)
+    assert phases["compile"] == 0
+    assert all(phases[name] > 0 for name in PHASES if name != "compile")
+    assert 0.5 * spent < sum(told) <= sum(phases.values()) <= spent
