@@ -45,14 +45,7 @@ class HistoryLengthOnly(nn.Module):
         last = torch.tensor([*range(exact_lengths + 1), *doubled])
         self.register_buffer("last", last, persistent=False)
         self.length = embedding(len(last), embedding_dim)
-        self.mlp = MLP(
-            embedding_dim,
-            mlp_hidden,
-            out=1,
-            act=mlp_activation,
-            dropout=mlp_dropout,
-            batch_norm=False,
-        )
+        self.mlp = MLP(embedding_dim, mlp_hidden, mlp_activation, mlp_dropout)
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,) logits."""

@@ -79,7 +79,14 @@ INPUTS = (
     "n_signals",
     "n_row_signals",
 )
-"""What the kit supplies to a model's ``__init__``, by argument name."""
+"""What the kit supplies to a model's ``__init__``, by argument name.
+
+The item table has N + 1 rows, row 0 for padding: ``item_tags`` (N + 1, tags) int; ``item_emb``
+(N + 1, d) float32, modalities of ``item_emb_widths`` side by side; ``item_present`` (N + 1, M)
+bool, whether an item has each modality; ``item_likes_level`` and ``item_views_level`` (N + 1,) int.
+``n_tags`` is the tag vocabulary; users are numbered 1..``n_users``, and 0 is a user not trained on;
+``n_signals`` and ``n_row_signals`` are the widths of a batch's signals.
+"""
 
 ENTRY_POINTS = "mmctr_kit.models"
 """The group of entry points in which other packages name their models."""

@@ -58,13 +58,8 @@ class SelfAttention(nn.Module):
         """(n, L, 3 W), (n, L) -> (n, L, W)."""
         rows, length = attended.shape
         q, k, v = qkv.view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (n, H, L, W/H)
-        pooled = F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=attended[:, None, None, :],
-            dropout_p=self.drop.p if self.training else 0.0,
-        )
+        rate = self.drop.p if self.training else 0.0
+        pooled = F.scaled_dot_product_attention(q, k, v, attended[:, None, None, :], rate)
         return pooled.transpose(1, 2).flatten(2)
 
 
@@ -105,9 +100,7 @@ class CrossNet(nn.Module):
 class TransformerDCN(nn.Module):
     """Row -> logit.
 
-    ``item_tags`` (N + 1, tags) and ``item_emb`` (N + 1, d) are the item table, row 0 padding;
-    ``n_tags`` is the tag vocabulary; ``item_emb_dim`` is the width that the multimodal vector is
-    projected to, its own by default. The ``max_length`` most recent items of a history are seen,
+    The ``max_length`` most recent items of a history are seen,
     the last ``first_k_cols`` of them position by position, all of them through the maximum if
     ``max_pool``. A row without history attends to one padding item, whose id vector stays 0.
 
@@ -157,22 +150,8 @@ class TransformerDCN(nn.Module):
         self.out_linear = linear(width, width) if max_pool else None
         fields = 2 * embedding_dim + self.items.width + (first_k_cols + max_pool) * width
         self.cross = CrossNet(fields, cross_layers)
-        self.deep = MLP(
-            fields,
-            dcn_hidden,
-            out=None,
-            act=activation,
-            dropout=dcn_dropout,
-            batch_norm=batch_norm,
-        )
-        self.mlp = MLP(
-            fields + dcn_hidden[-1],
-            mlp_hidden,
-            out=1,
-            act=activation,
-            dropout=0.0,
-            batch_norm=False,
-        )
+        self.deep = MLP(fields, dcn_hidden, activation, dcn_dropout, batch_norm, last=False)
+        self.mlp = MLP(fields + dcn_hidden[-1], mlp_hidden, activation)
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,) logits."""
@@ -194,12 +173,11 @@ class TransformerDCN(nn.Module):
     def encoded(
         self, batch: Batch, history: Tensor, target: Tensor, padding: Tensor
     ) -> Iterable[tuple[Tensor, Tensor]]:
-        """The encoder's outputs (n, L, W) of each part, and (n, L) bool: True for attended slots,
-        the only ones whose outputs mean something.
+        """The encoder's outputs (n, L, W) of each part, and (n, L) bool: True for attended slots.
 
-        ``history`` (P, D), ``target`` (B, D) and ``padding`` (D,) are item vectors. There is a
-        token for each history position and then one for each row, which is used if the row has no
-        history; a token that is not used has no slot.
+        The outputs of other slots mean nothing. ``history`` (P, D), ``target`` (B, D) and
+        ``padding`` (D,) are item vectors. There is a token for each history position and then one
+        for each row, which has a slot only if the row has no history.
         """
         rows, layout = len(target), Padding.of(batch, self.max_length)
         number = torch.arange(rows, device=target.device)
@@ -224,8 +202,7 @@ class TransformerDCN(nn.Module):
         return slots.scatter(tokens)
 
     def _pooled(self, parts: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-        """The last positions and the maximum of all, (B, (first_k_cols + max_pool) * W), from the
-        result of :meth:`encoded`."""
+        """:meth:`encoded`'s last positions and maximum, (B, (first_k_cols + max_pool) * W)."""
         last, highest = [], []
         for padded, attended in parts:
             ignored = ~attended[:, :, None]
@@ -240,17 +217,15 @@ class TransformerDCN(nn.Module):
 
     def published_names(self, state: State) -> Names:
         """The released entry's parameter names; see :mod:`mmctr_kit.models.published`."""
-        encoder = [(f"encoder.{i}", layer) for i, layer in enumerate(self.encoder)]
-        cross = [(f"cross.layers.{i}", layer) for i, layer in enumerate(self.cross.layers)]
-        deep = [(f"deep.{i}", layer) for i, layer in numbered(self.deep)]
-        mlp = [(f"mlp.{i}", layer) for i, layer in numbered(self.mlp)]
-        names = (
-            ITEM_NAMES
-            | in_order(state, "transformer_encoder.transformer_encoder.layers", encoder)
-            | in_order(state, "crossnet.cross_layers", cross)
-            | in_order(state, "parallel_dnn.mlp", deep)
-            | in_order(state, "mlp.mlp", mlp)
-        )
+        lists: dict[str, tuple[str, nn.Module]] = {
+            "transformer_encoder.transformer_encoder.layers": ("encoder", self.encoder),
+            "crossnet.cross_layers": ("cross.layers", self.cross.layers),
+            "parallel_dnn.mlp": ("deep", self.deep),
+            "mlp.mlp": ("mlp", self.mlp),
+        }
+        names = dict(ITEM_NAMES)
+        for theirs, ours in lists.items():
+            names |= in_order(state, theirs, numbered(*ours))
         if self.out_linear is not None:
             published = "transformer_encoder.out_linear"
             names |= {f"{published}.{kind}": f"out_linear.{kind}" for kind in ("weight", "bias")}

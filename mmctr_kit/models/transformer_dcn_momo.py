@@ -29,8 +29,10 @@ class TransformerDCNMomo(TransformerDCN):
     def encoded(
         self, batch: Batch, history: Tensor, target: Tensor, padding: Tensor
     ) -> Iterable[tuple[Tensor, Tensor]]:
-        """The encoder's outputs (B, L, W), and (B, L) True = attended = padding; one part, since
-        all L = ``max_length`` slots of a row are needed."""
+        """The encoder's outputs (B, L, W), and (B, L) bool: True = attended = padding.
+
+        It is one part, since all L = ``max_length`` slots of a row are needed.
+        """
         rows, length = len(target), self.max_length
         from_end = torch.arange(length, 0, -1, device=target.device)
         real = from_end <= batch.offsets.diff()[:, None]  # (B, L), left-padded

@@ -79,7 +79,7 @@ def test_looking_up_items_equals_encoding_each(
 
 @pytest.mark.parametrize(("dropout", "batch_norm"), [(0.0, False), (0.2, True)])
 def test_an_mlp_has_its_layers_in_the_stated_order(dropout: float, batch_norm: bool) -> None:
-    mlp = MLP(4, (8, 6), out=1, act="prelu", dropout=dropout, batch_norm=batch_norm)
+    mlp = MLP(4, (8, 6), "prelu", dropout, batch_norm)
     kinds = [type(layer).__name__ for layer in mlp]
     one = ["Linear", *(["BatchNorm1d"] if batch_norm else []), "PReLU"]
     one += ["Dropout"] if dropout else []
@@ -88,7 +88,7 @@ def test_an_mlp_has_its_layers_in_the_stated_order(dropout: float, batch_norm: b
 
 
 def test_an_mlp_without_an_output_ends_in_its_last_hidden_layer() -> None:
-    mlp = MLP(4, (8, 6), out=None, act="relu", dropout=0.1, batch_norm=False)
+    mlp = MLP(4, (8, 6), "relu", dropout=0.1, last=False)
     assert [type(layer).__name__ for layer in mlp] == ["Linear", "ReLU", "Dropout"] * 2
     assert mlp(torch.randn(3, 4)).shape == (3, 6)
 
