@@ -103,19 +103,14 @@ class CrossAttention(nn.Module):
         key = F.linear(table, wk @ self.key_proj.weight)
         value_bias = wv @ self.value_proj.bias + bv
         value = F.linear(table, wv @ self.value_proj.weight, value_bias)
-        weight = self._weights(q, key, index, row, offsets)
+        product = row_products(q, key, index, row, offsets)
+        by_head = product.unflatten(1, (self.heads, -1))
+        scores = by_head.sum(-1, dtype=torch.float32) / math.sqrt(by_head.shape[2])
+        weight = dropout(
+            segment_softmax(scores, row, offsets), self.dropout, self.training
+        )  # (P, H)
         out: Tensor = self.out_proj(weighted_sum(weight, value, index, row, offsets))
         return out
-
-    def _weights(
-        self, q: Tensor, key: Tensor, index: Tensor | None, row: Tensor, offsets: Tensor
-    ) -> Tensor:
-        """(P, H) softmax weights of the positions within their rows."""
-        product = row_products(q, key, index, row, offsets)
-        size = key.shape[1] // self.heads
-        by_head = product.view(len(row), self.heads, size)
-        scores = by_head.sum(-1, dtype=torch.float32) / math.sqrt(size)
-        return dropout(segment_softmax(scores, row, offsets), self.dropout, self.training)
 
 
 class CrossAttentionLayer(nn.Module):

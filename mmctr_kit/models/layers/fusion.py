@@ -50,13 +50,7 @@ class ModalityFusion(nn.Module):
     """
 
     def __init__(
-        self,
-        widths: Sequence[int],
-        out: int,
-        *,
-        kind: FusionKind,
-        heads: int,
-        dropout: float,
+        self, widths: Sequence[int], out: int, kind: FusionKind, heads: int, dropout: float
     ) -> None:
         super().__init__()
         if kind in ("gated", "cross") and len(widths) == 1:
@@ -102,15 +96,16 @@ class ModalityFusion(nn.Module):
         return tokens.sum(1)
 
     def projections(self) -> list[Tensor]:
-        """The weights that project the modalities to width ``out``: they stand for an embedding
-        table and are regularised as one. Gates and attention are not among them."""
+        """The weights that project the modalities to width ``out``, without gates and attention.
+
+        They stand for an embedding table and are regularised as one.
+        """
         if self.weight is not None:
             return [self.weight]
         return [weight for layer in self.modality for weight in layer.parameters()]
 
     def _replaced(self, vectors: Tensor, present: Tensor, missing: Tensor) -> Tensor:
-        """``vectors`` with the missing vector in place of each modality that is absent or
-        dropped."""
+        """``vectors`` with the missing vector in place of absent and dropped modalities."""
         used = present
         if self.training:
             draw = torch.rand(present.shape, device=present.device)
@@ -157,15 +152,11 @@ class CrossModalAttention(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(n, M, width) -> (n, M, width)."""
-        query = self._by_head(self.query(tokens) * self.scale)
-        key, value = self._by_head(self.key(tokens)), self._by_head(self.value(tokens))
+        projected = (self.query(tokens) * self.scale, self.key(tokens), self.value(tokens))
+        query, key, value = (x.unflatten(2, (self.heads, -1)) for x in projected)
         # Written out, since torch's own takes at most 65,535 items on CUDA (pytorch issue 142228).
         product = query.unsqueeze(2) * key.unsqueeze(1)  # (n, M, M, H, width / H)
         weight = product.sum(-1, dtype=torch.float32).softmax(2).unsqueeze(-1)
         mixed = (weight.to(value.dtype) * value.unsqueeze(1)).sum(2)  # (n, M, H, width / H)
         normed: Tensor = self.norm(tokens + self.out(mixed.flatten(2)))
         return normed
-
-    def _by_head(self, values: Tensor) -> Tensor:
-        """(n, M, width) -> (n, M, H, width / H)."""
-        return values.view(*values.shape[:2], self.heads, values.shape[2] // self.heads)
