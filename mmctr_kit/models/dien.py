@@ -1,14 +1,12 @@
 """Deep Interest Evolution Network: follows what a user is interested in, as it bears on the target.
 
-Zhou et al., "Deep Interest Evolution Network for Click-Through Rate Prediction", AAAI 2019
-(arXiv 1809.03672). A GRU turns the history into a sequence of interests; an auxiliary loss teaches
-each of them to tell the item that came next from another one. Attention then says how much each
-interest has to do with the target, and a second GRU, the AUGRU, whose update gate is scaled by that
-attention, follows the interest to its present state.
+Zhou et al., AAAI 2019 (arXiv 1809.03672). A GRU turns the history into a sequence of interests; an
+auxiliary loss teaches each of them to tell the next item from another one. Attention weighs each
+interest by the target, and a second GRU (AUGRU), whose update gate is scaled by that attention,
+follows the interest to its present state.
 
-Shapes: B rows, in parts of n rows that are padded to L slots each
-(:mod:`mmctr_kit.models.layers.padding`), P packed history positions, D the width of an item vector,
-H the width of an interest.
+Shapes: B rows, in parts of n rows that are padded to L slots each (see ``layers/padding.py``), P
+packed history positions, D the width of an item vector, H the width of an interest.
 """
 
 from typing import Annotated

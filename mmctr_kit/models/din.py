@@ -1,10 +1,9 @@
 """Deep Interest Network, as the challenge's official baseline has it, and its variations.
 
-Zhou et al., "Deep Interest Network for Click-Through Rate Prediction", KDD 2018; the official
-MMCTR baseline adds tags and a projected multimodal vector to the item. With the defaults below the
-model is the official one, parameter for parameter. The options make it that of arXiv 2504.18961
-(``attention: multihead``, ``se: true``), or leave a part out, to learn what it was worth: a part
-that is left out has no parameters either.
+Zhou et al., KDD 2018; the official MMCTR baseline adds tags and a projected multimodal vector to
+the item. With its defaults the model is the official one, parameter for parameter. The options make
+it the model of arXiv 2504.18961 (``attention: multihead``, ``se: true``), or leave a part out, with
+its parameters, to learn what it was worth.
 """
 
 from typing import Annotated, Literal

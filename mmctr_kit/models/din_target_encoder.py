@@ -1,12 +1,11 @@
 """DIN with a target encoder: a later public solution of the challenge.
 
 Beside DIN's pooling (Zhou et al., KDD 2018), stacked cross-attention layers (Vaswani et al. 2017,
-post-norm, with RMSNorm of Zhang and Sennrich 2019) let the target query the history. Every item,
-target or history, carries its likes and views levels, and the row its user. The
-published model, parameter for parameter; the encoder's depth and the head's widths are by default
-those of its best configuration.
+post-norm, with RMSNorm of Zhang and Sennrich 2019) let the target query the history. Every item
+carries its likes and views levels, and the row its user. It is the published model, parameter for
+parameter, by default in its best configuration.
 
-Symbols: B rows, P packed history positions, D the width of an item vector, K rows of a table of
+Shapes: B rows, P packed history positions, D the width of an item vector, K rows of a table of
 item vectors, H heads.
 """
 
@@ -104,11 +103,9 @@ class CrossAttention(nn.Module):
         value_bias = wv @ self.value_proj.bias + bv
         value = F.linear(table, wv @ self.value_proj.weight, value_bias)
         product = row_products(q, key, index, row, offsets)
-        by_head = product.unflatten(1, (self.heads, -1))
+        by_head = torch.unflatten(product, 1, (self.heads, -1))
         scores = by_head.sum(-1, dtype=torch.float32) / math.sqrt(by_head.shape[2])
-        weight = dropout(
-            segment_softmax(scores, row, offsets), self.dropout, self.training
-        )  # (P, H)
+        weight = dropout(segment_softmax(scores, row, offsets), self.dropout, self.training)
         out: Tensor = self.out_proj(weighted_sum(weight, value, index, row, offsets))
         return out
 

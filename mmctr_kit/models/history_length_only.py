@@ -1,8 +1,7 @@
 """A baseline that sees only the length of the history, neither its items nor the target.
 
-It asks whether positives and negatives come with histories of different lengths. If every user has
-rows of both labels that share one history, its AUC is 0.5. It is more if the length itself gives
-labels away, and a model whose attention is masked the wrong way round can live on that.
+Its AUC is 0.5 if every user has rows of both labels that share one history, and more if the length
+gives labels away. A model whose attention is masked the wrong way round can live on that.
 """
 
 from collections.abc import Mapping

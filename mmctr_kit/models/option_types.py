@@ -82,4 +82,4 @@ Fusion = Annotated[FusionKind, applies_to("items.embedding", *TWO_MODALITIES)]
 FusionHeads = Annotated[PositiveInt, applies_to("fusion", "cross")]
 
 ModalityDropout = Annotated[Rate, applies_to("items.embedding", *TWO_MODALITIES, "text", "image")]
-"""Of a text or an image alone it teaches the vector that stands in if an item lacks it."""
+"""For a single modality it teaches the vector that stands in if an item lacks it."""

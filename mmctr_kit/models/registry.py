@@ -64,7 +64,7 @@ SHIPPED = {
     "history_length_only": Entry("mmctr_kit.models.history_length_only:HistoryLengthOnly"),
     "qin": Entry("mmctr_kit.models.qin:QIN"),
     "transformer_dcn": Entry("mmctr_kit.models.transformer_dcn:TransformerDCN"),
-    "transformer_dcn_momo": Entry("mmctr_kit.models.transformer_dcn_momo:TransformerDCNMomo"),
+    "transformer_dcn_momo": Entry("mmctr_kit.models.transformer_dcn:TransformerDCNMomo"),
 }
 
 INPUTS = (

@@ -2,8 +2,8 @@
 
 The winning entry of the MMCTR challenge (Transformer_DCN, built on FuxiCTR), which takes its
 sequence part from TransAct (Xia et al., KDD 2023) and its head from DCNv2 (Wang et al., WWW 2021).
-Here the padding mask is right: real positions are attended, padding is not. As it was released, the
-mask is inverted: :mod:`mmctr_kit.models.transformer_dcn_momo`.
+In :class:`TransformerDCN` real positions are attended and padding is not. As it was released, the
+mask is inverted: :class:`TransformerDCNMomo`.
 
 Shapes: B rows, in parts of n rows that are padded to L slots each
 (:mod:`mmctr_kit.models.layers.padding`), T tokens, D the width of an item vector, W = 2 D that of
@@ -100,9 +100,9 @@ class CrossNet(nn.Module):
 class TransformerDCN(nn.Module):
     """Row -> logit.
 
-    The ``max_length`` most recent items of a history are seen,
-    the last ``first_k_cols`` of them position by position, all of them through the maximum if
-    ``max_pool``. A row without history attends to one padding item, whose id vector stays 0.
+    The ``max_length`` most recent items of a history are seen, the last ``first_k_cols`` of them
+    position by position, all of them through the maximum if ``max_pool``. A row without history
+    attends to one padding item, whose id vector stays 0.
 
     The defaults are the released sizes but for two, so that they fit a CPU: ``embedding_dim`` (64
     as released) and ``first_k_cols`` (16). The cross layers are square in that many tokens: 248
@@ -183,12 +183,8 @@ class TransformerDCN(nn.Module):
         number = torch.arange(rows, device=target.device)
         empty = batch.offsets.diff() == 0
         row = torch.cat([batch.row, torch.where(empty, number, rows)])
-        slot = torch.cat(
-            [
-                layout.slots(batch.row, batch.offsets),
-                torch.where(empty, layout.ends(target.device) - 1, layout.size),
-            ]
-        )
+        last = torch.where(empty, layout.ends(target.device) - 1, layout.size)
+        slot = torch.cat([layout.slots(batch.row, batch.offsets), last])
         items = torch.cat([history, padding.expand(rows, -1)])
         tokens = torch.cat([items, gather(with_zeros(target), row)], dim=-1)
         slots = Slots.of(layout, slot)
@@ -230,6 +226,60 @@ class TransformerDCN(nn.Module):
             published = "transformer_encoder.out_linear"
             names |= {f"{published}.{kind}": f"out_linear.{kind}" for kind in ("weight", "bias")}
         return names
+
+
+class TransformerDCNMomo(TransformerDCN):
+    """The 1st place's model exactly as released, its inverted padding mask included: row -> logit.
+
+    The released code hands a mask of 1 = real to an argument of True = ignore. So padding is
+    attended and real positions are ignored, their outputs set to 0; if that would ignore all
+    positions (a history of full length), the last one is let through. So **for a history shorter
+    than ``max_length`` the history's items change nothing**; only their number does. It is here to
+    reproduce that entry's numbers.
+
+    In training all L positions of a row are computed, as released: the padding positions, which
+    are what is attended, differ by their dropout, and the maximum is over all of them. In
+    evaluation they are equal, so one token a row is computed, with the same result.
+    """
+
+    def encoded(
+        self, batch: Batch, history: Tensor, target: Tensor, padding: Tensor
+    ) -> Iterable[tuple[Tensor, Tensor]]:
+        """The encoder's outputs (B, L, W), and (B, L) bool: True = attended = padding.
+
+        It is one part, since all L = ``max_length`` slots of a row are needed.
+        """
+        rows, length = len(target), self.max_length
+        from_end = torch.arange(length, 0, -1, device=target.device)
+        real = from_end <= batch.offsets.diff()[:, None]  # (B, L), left-padded
+        full = real.all(1)
+        attended = ~real | (full[:, None] & (from_end == 1))
+        if self.training:
+            return [(self._each(batch, real, attended, history, target, padding), attended)]
+        # The last item of a full history, else padding: the one key there is, however often.
+        items = torch.cat([padding[None], history])[torch.where(full, batch.offsets[1:], 0)]
+        tokens = torch.cat([items, target], dim=-1)
+        slot = torch.arange(rows, device=target.device)
+        [one] = self.encode(tokens, Slots.of(Padding(((rows, 1),)), slot))
+        return [(one.expand(-1, length, -1), attended)]
+
+    def _each(
+        self,
+        batch: Batch,
+        real: Tensor,
+        attended: Tensor,
+        history: Tensor,
+        target: Tensor,
+        padding: Tensor,
+    ) -> Tensor:
+        rows, length = real.shape
+        layout = Padding(((rows, length),))
+        [padded] = Slots(layout, layout.slots(batch.row, batch.offsets), [real]).scatter(history)
+        items = torch.where(real[:, :, None], padded, padding)
+        tokens = torch.cat([items, target[:, None].expand(-1, length, -1)], dim=-1)
+        slot = torch.arange(rows * length, device=target.device)
+        [outputs] = self.encode(tokens.flatten(0, 1), Slots(layout, slot, [attended]))
+        return outputs
 
 
 def _check_sizes(width: int, heads: int, length: int, columns: int) -> None:

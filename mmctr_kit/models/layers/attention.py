@@ -67,7 +67,8 @@ class MultiHeadTargetAttention(nn.Module):
         query = self.query(target) * self.scale  # (B, A)
         key, value = self.key(table), self.value(table)  # (K, A): once a distinct item
         product = row_products(query, key, index, row, offsets)  # (P, A)
-        scores = product.unflatten(1, (self.heads, -1)).sum(-1, dtype=torch.float32)  # (P, H)
+        by_head = torch.unflatten(product, 1, (self.heads, -1))
+        scores = by_head.sum(-1, dtype=torch.float32)  # (P, H)
         if self.signal is not None:
             scores = scores + self.signal(batch.signals)
         weight = self.dropout(segment_softmax(scores, row, offsets))

@@ -64,7 +64,7 @@ def eager_on_cpu(table: Tensor) -> bool:
 
 
 def _sorted(index: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    """(P,) positions in order of their index, and (rows + 1,) where each index begins and ends."""
+    """(P,) positions in order of their index, and the (rows + 1,) bounds of each."""
     bounds = F.pad(torch.bincount(index, minlength=rows).cumsum(0), (1, 0))
     if bool((index[1:] >= index[:-1]).all()):  # positions' rows are
         return torch.arange(len(index)), bounds

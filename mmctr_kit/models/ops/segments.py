@@ -1,13 +1,11 @@
 """Operations from rows to their history positions and back, with fast gradients on any device.
 
-The positions of a row lie side by side, so a sum over them is a walk from where the row begins to
-where it ends. On a GPU a kernel of ours takes it, in a fixed order; torch would add positions
-atomically, in any order and, in long rows, one waiting for the other. On a CPU it is
-:mod:`mmctr_kit.models.ops.gather`'s sums.
+The positions of a row lie side by side. On a GPU a kernel of the kit sums them in a fixed order;
+torch would add them atomically, in any order and, in long rows, one waiting for the other. On a CPU
+:mod:`mmctr_kit.models.ops.gather` sums them.
 
-Shapes: B rows, P packed history positions, H heads, K rows of a table. ``row`` (P,) and ``offsets``
-(B + 1,) are those of :class:`mmctr_kit.models.batch.Batch`; a position from ``offsets[B]`` on is a
-dummy, whose row is B.
+Shapes: B rows, P packed history positions, H heads, K rows of a table; ``row`` (P,) and ``offsets``
+(B + 1,) as in Batch. A position from ``offsets[B]`` on is a dummy, whose row is B.
 """
 
 from importlib.util import find_spec
@@ -112,7 +110,8 @@ def segment_sum(
     if other is not None:
         values = values.float() * other
     if weight is not None:
-        values = (values.float().unflatten(1, (weight.shape[1], -1)) * weight[..., None]).flatten(1)
+        by_head = torch.unflatten(values.float(), 1, (weight.shape[1], -1))
+        values = (by_head * weight[..., None]).flatten(1)
     values, offsets = values.float().contiguous(), offsets.long()
     total = torch.segment_reduce(values, "sum", offsets=offsets, axis=0, initial=0, unsafe=True)
     return total.to(dtype)
@@ -206,7 +205,7 @@ class _WeightedSum(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         weight, values, row = ctx.saved_tensors
         heads = (weight.shape[1], -1)
-        by_head = _spread(gradient, row).unflatten(1, heads)
-        of_weight = (by_head * values.unflatten(1, heads)).sum(-1)
+        by_head = torch.unflatten(_spread(gradient, row), 1, heads)
+        of_weight = (by_head * torch.unflatten(values, 1, heads)).sum(-1)
         of_values = (by_head * weight.unsqueeze(-1)).flatten(1).to(values.dtype)
         return of_weight, of_values, None, None
