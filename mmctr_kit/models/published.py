@@ -6,7 +6,7 @@ their numbers move with the hyper-parameters; here layers are matched by their o
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -25,21 +25,14 @@ ITEM_NAMES: Names = {
 }
 
 
-class Sizes(NamedTuple):
-    """The vocabularies of a checkpoint.
-
-    ``tags`` counts the padding tag, ``users`` not the unseen user; None: the model knows no users.
-    """
-
-    tags: int
-    users: int | None
-
-
-def published_sizes(state: State) -> Sizes:
-    """The vocabularies that a published state dict was trained with."""
-    tags = state.get(f"{_EMBEDDINGS}.embedding_layers.item_tags.weight")
-    users = state.get(f"{_EMBEDDINGS}.embedding_layers.user_id.weight")
-    return Sizes(0 if tags is None else len(tags), None if users is None else len(users) - 1)
+def published_sizes(state: State) -> dict[str, int]:
+    """The ``n_tags`` and ``n_users`` of a published state dict, if it has such tables."""
+    tables = (("n_tags", "item_tags", 0), ("n_users", "user_id", 1))
+    return {
+        size: len(state[weight]) - unseen
+        for size, field, unseen in tables
+        if (weight := f"{_EMBEDDINGS}.embedding_layers.{field}.weight") in state
+    }
 
 
 def load_published(model: nn.Module, state: State) -> None:
