@@ -43,9 +43,8 @@ _USERS, _WARM, _TRIALS = 32, 5, 3
 class Latency:
     """The median and the 99th percentile of the milliseconds that ``requests`` requests took.
 
-    A request is one user's history with ``candidates`` target items, a row each, scored as
-    ``predict`` scores rows, from row numbers to logits in memory. It does not include what a
-    learner computes for all rows beforehand, such as collaborative signals.
+    A request is one user's history with ``candidates`` target items, a row each, from row numbers
+    to logits in memory, without what a learner computes for all rows beforehand, such as signals.
     """
 
     candidates: int
@@ -60,8 +59,7 @@ class Measured:
 
     ``parameters`` counts the trained ones; ``train_rows_per_second`` is the speed of training steps
     with the rows in memory. ``memory_mb`` (2^20 bytes) is the peak of training steps and requests:
-    of tensors on the GPU, or on a CPU of the whole process, with Python, its libraries and the
-    data.
+    of tensors on the GPU, or on a CPU of the whole process with its data.
     """
 
     parameters: int

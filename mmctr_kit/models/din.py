@@ -173,8 +173,7 @@ class DIN(nn.Module):
                 fields.append(batch.row_signals)
         if self.se is not None:
             fields[self.se_slice] = self.se(fields[self.se_slice])
-        logit: Tensor = self.mlp(concat(fields)).squeeze(-1)
-        return logit
+        return self.mlp(concat(fields)).squeeze(-1)
 
     def _history_widths(self, n_row_signals: int) -> list[int]:
         """The widths of the fields that come from the history."""

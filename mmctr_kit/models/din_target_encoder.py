@@ -213,8 +213,7 @@ class DINTargetEncoder(nn.Module):
             pooled,
             encoded,
         ]
-        logit: Tensor = self.mlp(concat(fields)).squeeze(-1)
-        return logit
+        return self.mlp(concat(fields)).squeeze(-1)
 
     def published_names(self, state: State) -> Names:
         """The released parameter names; see :mod:`mmctr_kit.models.published`."""

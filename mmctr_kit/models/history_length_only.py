@@ -49,5 +49,4 @@ class HistoryLengthOnly(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """(B,) logits."""
         bucket = torch.bucketize(batch.offsets.diff(), self.last)  # (B,): last[b-1] < n <= last[b]
-        logit: Tensor = self.mlp(self.length(bucket)).squeeze(-1)
-        return logit
+        return self.mlp(self.length(bucket)).squeeze(-1)

@@ -95,7 +95,7 @@ ENTRY_POINTS = "mmctr_kit.models"
 class Models(Mapping[str, Entry]):
     """Models by name: the shipped ones, those of entry points and the registered ones.
 
-    Entry points are looked for only if a name is not shipped, or all names are asked for.
+    Entry points are read only if a name is not shipped, or all names are asked for.
     """
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:

@@ -167,8 +167,7 @@ class TransformerDCN(nn.Module):
         ]
         exact = self.likes_level.weight.dtype  # for the cross layers' powers
         x = torch.cat([field.to(exact) for field in fields], dim=-1)
-        logit: Tensor = self.mlp(torch.cat([self.cross(x), self.deep(x)], dim=-1)).squeeze(-1)
-        return logit
+        return self.mlp(torch.cat([self.cross(x), self.deep(x)], dim=-1)).squeeze(-1)
 
     def encoded(
         self, batch: Batch, history: Tensor, target: Tensor, padding: Tensor

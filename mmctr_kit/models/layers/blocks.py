@@ -4,7 +4,7 @@ Shapes: B rows, P packed history positions, D the width of an item vector, N ite
 pipeline's initialisation: embeddings N(0, 1e-4), linear layers Xavier normal with zero bias.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -88,6 +88,8 @@ def logloss(logit: Tensor, labels: Tensor) -> Tensor:
 
 class Layers(nn.Sequential):
     """One layer after another; a ReLU and the dropout after it as one."""
+
+    __call__: Callable[..., Tensor]
 
     def forward(self, input: Tensor) -> Tensor:
         """(n, inputs) -> (n, outputs)."""
