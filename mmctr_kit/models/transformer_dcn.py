@@ -140,7 +140,16 @@ class TransformerDCN(nn.Module):
         self.items.item_id.padding_idx = PAD
         nn.init.zeros_(self.items.item_id.weight[PAD])
         width = 2 * self.items.width
-        _check_sizes(width, num_heads, max_length, first_k_cols)
+        if width % num_heads:
+            raise UsageError(
+                f"model.num_heads: expected a divisor of the token width {width}, not {num_heads}; "
+                "the width is twice that of an item vector (id, tags, projected item_emb)"
+            )
+        if first_k_cols > max_length:
+            raise UsageError(
+                f"model.first_k_cols: expected at most max_length {max_length}, not "
+                f"{first_k_cols}; lower it or raise model.max_length"
+            )
         self.max_length = max_length
         self.first_k_cols = first_k_cols
         self.encoder = nn.ModuleList(
@@ -254,41 +263,16 @@ class TransformerDCNMomo(TransformerDCN):
         full = real.all(1)
         attended = ~real | (full[:, None] & (from_end == 1))
         if self.training:
-            return [(self._each(batch, real, attended, history, target, padding), attended)]
+            layout = Padding(((rows, length),))
+            slots = Slots(layout, layout.slots(batch.row, batch.offsets), [real])
+            items = torch.where(real[:, :, None], slots.scatter(history)[0], padding)
+            tokens = torch.cat([items, target[:, None].expand(-1, length, -1)], dim=-1)
+            slot = torch.arange(rows * length, device=target.device)
+            outputs = self.encode(tokens.flatten(0, 1), Slots(layout, slot, [attended]))
+            return [(outputs[0], attended)]
         # The last item of a full history, else padding: the one key there is, however often.
         items = torch.cat([padding[None], history])[torch.where(full, batch.offsets[1:], 0)]
         tokens = torch.cat([items, target], dim=-1)
         slot = torch.arange(rows, device=target.device)
         [one] = self.encode(tokens, Slots.of(Padding(((rows, 1),)), slot))
         return [(one.expand(-1, length, -1), attended)]
-
-    def _each(
-        self,
-        batch: Batch,
-        real: Tensor,
-        attended: Tensor,
-        history: Tensor,
-        target: Tensor,
-        padding: Tensor,
-    ) -> Tensor:
-        rows, length = real.shape
-        layout = Padding(((rows, length),))
-        [padded] = Slots(layout, layout.slots(batch.row, batch.offsets), [real]).scatter(history)
-        items = torch.where(real[:, :, None], padded, padding)
-        tokens = torch.cat([items, target[:, None].expand(-1, length, -1)], dim=-1)
-        slot = torch.arange(rows * length, device=target.device)
-        [outputs] = self.encode(tokens.flatten(0, 1), Slots(layout, slot, [attended]))
-        return outputs
-
-
-def _check_sizes(width: int, heads: int, length: int, columns: int) -> None:
-    if width % heads:
-        raise UsageError(
-            f"model.num_heads: expected a divisor of the token width {width}, not {heads}; "
-            "the width is twice that of an item vector (id, tags, projected item_emb)"
-        )
-    if columns > length:
-        raise UsageError(
-            f"model.first_k_cols: expected at most max_length {length}, not {columns}; "
-            "lower it or raise model.max_length"
-        )
