@@ -177,12 +177,12 @@ class Option:
 
 def model_options(name: str) -> Mapping[str, Option]:
     """The options of model ``name``, in the order of its signature."""
-    return _signature_of(MODELS[name].target).options
+    return _signature_of(MODELS[name].target)[1]
 
 
 def model_supplies(name: str) -> tuple[str, ...]:
     """The arguments of model ``name`` that the kit supplies: those without a default."""
-    return _signature_of(MODELS[name].target).inputs
+    return _signature_of(MODELS[name].target)[0]
 
 
 def model_inputs(name: str) -> tuple[str, ...]:
@@ -201,14 +201,9 @@ def import_target(target: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-@dataclass(frozen=True)
-class _Signature:
-    inputs: tuple[str, ...]
-    options: Mapping[str, Option]
-
-
 @cache
-def _signature_of(target: str) -> _Signature:
+def _signature_of(target: str) -> tuple[tuple[str, ...], Mapping[str, Option]]:
+    """The inputs and the options of a class, by its ``module:Class``."""
     module, _, class_name = target.partition(":")
     arguments = _init_of(module, class_name)
     if arguments.args[1:] or arguments.vararg or arguments.kwarg:
@@ -225,7 +220,7 @@ def _signature_of(target: str) -> _Signature:
                 f"{target}: argument {name} has no default and is no input that models get "
                 f"({', '.join(INPUTS)})"
             )
-    return _Signature(tuple(inputs), MappingProxyType(options))
+    return tuple(inputs), MappingProxyType(options)
 
 
 def _option(where: str, annotation: ast.expr | None, default: ast.expr) -> Option:
