@@ -137,9 +137,9 @@ def _change(row: "Row", found: "Table") -> list[str]:
     cells = [row.name, row.before, *_estimates(row)]
     if not found.claims:
         return [*cells, plural(len(found.seeds), "seed")]
-    if row.errors is None:
+    if row.z is None:
         return [*cells, ""]
-    return [*cells, f"{row.claim} {abs(row.errors):.1f}" if row.claim else f"{row.errors:+.1f}"]
+    return [*cells, f"{row.claim} {abs(row.z):.1f}" if row.claim else f"{row.z:+.1f}"]
 
 
 def _estimates(row: "Row") -> list[str]:
