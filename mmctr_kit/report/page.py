@@ -1,16 +1,18 @@
-"""The report as one HTML page that needs no network."""
+"""The report as one HTML page that needs no network, with its headline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmctr_kit import __version__
-from mmctr_kit.errors import unwritable
+from mmctr_kit.errors import plural, unwritable
 from mmctr_kit.files import write_whole
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.advice import advice
 from mmctr_kit.report.blocks import Section
-from mmctr_kit.report.context import ReportContext
-from mmctr_kit.report.headline import headline
-from mmctr_kit.report.paths import MARK, require_page
+from mmctr_kit.report.context import MARK, ReportContext, require_page
+from mmctr_kit.report.figures.rows import INTERVAL
 from mmctr_kit.report.sections.ablation import ablation_section
 from mmctr_kit.report.sections.blend import blend_section
 from mmctr_kit.report.sections.leaderboard import leaderboard_section
@@ -69,3 +71,85 @@ def render(context: ReportContext) -> str:
         sections=[made for make in SECTIONS if (made := make(context)) is not None],
         version=__version__,
     )
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The main score of a page: ``value`` ± ``se`` of the ``score``, and what it means.
+
+    ``kind`` is the line above the name; ``facts`` are smaller scores: name, value and meaning.
+    """
+
+    kind: str
+    score: str
+    value: str
+    se: str
+    meaning: str
+    facts: tuple[tuple[str, str, str], ...]
+    alarm: str | None
+
+
+def headline(context: ReportContext) -> Headline:
+    """The valid AUC of the fold mean; without it OOF, or the sentence that no score is known."""
+    metrics = context.metrics
+    valid, oof = Estimate.find(metrics, "valid"), Estimate.find(metrics, "oof")
+    best, score = (valid, "Valid AUC") if valid else (oof, "OOF AUC")
+    value, se = str(best).split(" ± ") if best else ("–", "")
+    alarm = str(metrics["alarm"]) if metrics["alarm"] else None
+    meaning = _meaning(metrics, valid, oof)
+    return Headline(_kind(context), score, value, se, meaning, _facts(metrics), alarm)
+
+
+def _kind(context: ReportContext) -> str:
+    if context.name != context.run.name:
+        what = "Base of the ablation" if context.name.endswith(".ablate") else "Chosen finalist"
+        return f"{what}: {context.run.name}"
+    if context.kind == "blend":
+        return f"Blend of {plural(len(context.run.manifest.sources), 'run')}"
+    if context.kind == "imported":
+        return "Imported predictions"
+    folds, seeds = context.predictions.valid.shape[0], len(context.run.manifest.seeds)
+    return f"Run of {folds} folds, {plural(seeds, 'seed')}"
+
+
+def _meaning(metrics: Mapping[str, Any], valid: Estimate | None, oof: Estimate | None) -> str:
+    if valid is not None:
+        text = (
+            f"AUC of the fold models' mean on the {plural(valid.n, 'official valid row')}, which "
+            f"were used neither to train nor to choose a model. {_interval(valid)}"
+        )
+    elif oof is not None:
+        text = (
+            f"AUC of the fold models on {oof.n:,} train rows that they were not trained on. "
+            f"{_interval(oof)}"
+        )
+    else:
+        return "No predicted row has a label, so no score is known."
+    if metrics.get("transductive"):
+        text += " Transductive: a row's score depends on the other rows of its user."
+    return text
+
+
+def _interval(estimate: Estimate) -> str:
+    if not estimate.se > 0:
+        return "Too few users for a standard error."
+    low, high = (estimate.value + side * INTERVAL * estimate.se for side in (-1, 1))
+    return f"95 % confidence interval {low:.4f} to {high:.4f} (clustered by user)."
+
+
+def _facts(metrics: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    names = (
+        ("oof", "OOF AUC", "fold models, on train rows of users they did not see"),
+        ("fold_models_valid", "Fold models' valid AUC", "of single models: compare it with OOF"),
+        ("recipe_valid", "Recipe's valid AUC", "mean of seeds; ± includes seed variance"),
+        ("valid_logloss", "Valid logloss", "nats per row; sees calibration, which AUC does not"),
+        ("valid_gauc", "Valid GAUC", "mean AUC within a user"),
+    )
+    facts = [
+        (title, str(estimate), meaning)
+        for name, title, meaning in names
+        if (estimate := Estimate.find(metrics, name)) is not None
+        and (name != "recipe_valid" or estimate.se == estimate.se)
+    ]
+    tied = f"{metrics['test_tied_share']:.2%}"
+    return (*facts, ("Tied test scores", tied, "rows that share their score with another row"))

@@ -1,6 +1,6 @@
-"""Figures of a tuning study, from the content of study.json: its trials, its PCA dimensions."""
+"""Figures of a tuning study, from the trials of study.json: their AUC, their PCA dimensions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,25 +10,30 @@ from numpy.typing import NDArray
 
 from mmctr_kit.report.figures.style import COLOURS, MUTED, SMALL, canvas, colour, short
 
+Trials = Sequence[Mapping[str, Any]]
+
 _MARKERS = "os^Dv*Ph"
 _DIMS = ("items.text_dim", "items.image_dim")
 _MIN_POINTS = 4
 """A surface is drawn from at least this many points that do not lie on a line."""
 
 
-def history(study: Mapping[str, Any]) -> Figure:
+def history(trials: Trials) -> Figure:
     """AUC ± SE of each complete trial by its number, and the best so far.
 
     The colour is the item embedding, if that was searched. Pruned trials are ticks on the axis.
     """
-    complete = _complete(study)
+    complete = _complete(trials)
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for trial in complete:
+        groups.setdefault(str(trial["params"].get("items.embedding", "trials")), []).append(trial)
     with canvas(2.9) as figure:
         axes = figure.subplots()
-        for number, (name, trials) in enumerate(_by_embedding(complete).items()):
+        for number, (name, group) in enumerate(groups.items()):
             axes.errorbar(
-                [t["number"] for t in trials],
-                [t["auc"]["value"] for t in trials],
-                yerr=[t["auc"]["error"] or 0.0 for t in trials],
+                [t["number"] for t in group],
+                [t["auc"]["value"] for t in group],
+                yerr=[t["auc"]["error"] or 0.0 for t in group],
                 fmt=_MARKERS[number % len(_MARKERS)],
                 markersize=4,
                 elinewidth=1.0,
@@ -44,7 +49,7 @@ def history(study: Mapping[str, Any]) -> Figure:
             linewidth=1.0,
             label="best so far",
         )
-        pruned = [t["number"] for t in study["trials"] if t["state"] == "pruned"]
+        pruned = [t["number"] for t in trials if t["state"] == "pruned"]
         axes.plot(
             pruned,
             np.zeros(len(pruned)),
@@ -62,17 +67,15 @@ def history(study: Mapping[str, Any]) -> Figure:
         return figure
 
 
-def has_dimensions(study: Mapping[str, Any]) -> bool:
-    """Whether :func:`dimensions` has a complete trial with PCA dimensions of both modalities."""
-    return bool(_with_both(study))
-
-
-def dimensions(study: Mapping[str, Any]) -> Figure:
+def dimensions(trials: Trials) -> Figure | None:
     """Complete trials in the plane of text and image PCA dimensions; larger dots have higher AUC.
 
-    With enough trials there are bands of AUC behind the dots.
+    With enough trials there are bands of AUC behind the dots. None if no complete trial has PCA
+    dimensions of both modalities.
     """
-    trials = _with_both(study)
+    trials = [t for t in _complete(trials) if all(key in t["params"] for key in _DIMS)]
+    if not trials:
+        return None
     x, y = (np.log2([t["params"][key] for t in trials]) for key in _DIMS)
     auc = np.array([t["auc"]["value"] for t in trials])
     with canvas(3.4) as figure:
@@ -109,23 +112,11 @@ def _apart(values: NDArray[np.float64], most: int = 6) -> list[float]:
     return chosen
 
 
-def _complete(study: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [t for t in study["trials"] if t["state"] == "complete"]
-
-
-def _by_embedding(trials: list[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for trial in trials:
-        name = ({"items.embedding": "trials"} | trial["params"])["items.embedding"]
-        groups.setdefault(str(name), []).append(trial)
-    return groups
-
-
-def _with_both(study: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [t for t in _complete(study) if all(key in t["params"] for key in _DIMS)]
-
-
 def _spans_plane(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
     """Whether there are enough points, and not all on one line, to be joined to triangles."""
     points = np.unique(np.column_stack([x, y]), axis=0)
     return len(points) >= _MIN_POINTS and np.linalg.matrix_rank(points - points.mean(axis=0)) == 2
+
+
+def _complete(trials: Trials) -> Trials:
+    return [t for t in trials if t["state"] == "complete"]

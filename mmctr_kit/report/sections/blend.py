@@ -11,8 +11,7 @@ from mmctr_kit.metrics.auc import rank_correlation
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Picture, Section, Table, estimate_text, picture, sentence
 from mmctr_kit.report.context import ReportContext
-from mmctr_kit.report.figures.correlations import correlations
-from mmctr_kit.report.figures.rows import Dots, bars, dots
+from mmctr_kit.report.figures.rows import bars, correlations, dots
 
 
 def blend_section(context: ReportContext) -> Section | None:
@@ -53,21 +52,14 @@ def blend_section(context: ReportContext) -> Section | None:
     tables = [_tried(blend, differences)] if blend["scores"] else []
     if "group_softmax" in blend and blend["group_softmax"] is not None:
         tables.append(_group_softmax(blend["group_softmax"]))
-    return Section(
-        "blend",
-        "Blend",
+    lead = (
         f"{sentence(blend['reason'])} Every method was fitted on some users and scored on the "
-        f"others.{_on_valid(blend)}",
-        pictures,
-        tables,
+        "others."
     )
-
-
-def _on_valid(blend: Mapping[str, Any]) -> str:
-    gain = Estimate.find(blend, "on_valid")
-    if gain is None:
-        return ""
-    return f" Check on the valid split: {gain.signed()} over the plain mean."
+    on_valid = Estimate.find(blend, "on_valid")
+    if on_valid is not None:
+        lead += f" Check on the valid split: {on_valid.signed()} over the plain mean."
+    return Section("blend", "Blend", lead, pictures, tables)
 
 
 def _estimates(stored: Mapping[str, Any]) -> dict[str, Estimate]:
@@ -90,7 +82,7 @@ def _weights(weights: Mapping[str, float]) -> Picture:
 
 def _gains(gains: Mapping[str, Estimate], name: str, title: str, axis: str, text: str) -> Picture:
     says = "; ".join(f"{key} {gain.signed()}" for key, gain in gains.items())
-    figure = dots(list(gains), [Dots("OOF", list(gains.values()))], axis, 0.0)
+    figure = dots(list(gains), {"OOF": list(gains.values())}, axis, 0.0)
     return picture(figure, name, title, text, f"{axis}. {says}.")
 
 

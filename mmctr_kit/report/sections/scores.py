@@ -53,7 +53,7 @@ def _at(x: Floats, y: Floats) -> str:
 
 def _calibration(context: ReportContext, notes: list[str]) -> Picture | None:
     """Reliability diagrams; adds a sentence on each to ``notes``."""
-    predictions, curves = context.predictions, dict[str, Reliability]()
+    predictions, curves, says = context.predictions, dict[str, Reliability](), []
     parts: dict[str, tuple[NDArray[Any], Floats, NDArray[Any]]] = {}
     if predictions.has_valid:
         users = predictions.valid_keys.user_id
@@ -63,23 +63,20 @@ def _calibration(context: ReportContext, notes: list[str]) -> Picture | None:
         parts["OOF, fold models"] = (oof.label, oof.logit, oof.keys.user_id)
     for name, (labels, logits, users) in parts.items():
         prediction, label, se, ece = reliability(labels, logits, users)
-        curves[name] = Reliability(prediction, label, se)
+        curves[name] = (prediction, label, se)
+        points = (f"{p:.3f} -> {y:.3f}" for p, y in zip(prediction, label, strict=True))
+        says.append(f"{name}: {', '.join(points)}")
         notes.append(
             f"{name}: expected calibration error (ECE) {ece:.4f}, label mean {labels.mean():.4f}."
         )
     if not curves:
         return None
-    says = "; ".join(
-        f"{name}: "
-        + ", ".join(f"{p:.3f} -> {y:.3f}" for p, y in zip(r.prediction, r.label, strict=True))
-        for name, r in curves.items()
-    )
     return picture(
         calibration(curves),
         "calibration-curves",
         "Calibration",
         "Bars: 95 % intervals, clustered by user.",
-        f"Mean prediction -> share of positives of each bin. {says}.",
+        f"Mean prediction -> share of positives of each bin. {'; '.join(says)}.",
     )
 
 

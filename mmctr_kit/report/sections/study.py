@@ -11,7 +11,7 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Picture, Section, Table, picture
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.rows import bars
-from mmctr_kit.report.figures.study import dimensions, has_dimensions, history
+from mmctr_kit.report.figures.study import dimensions, history
 
 _MOST_KEYS = 12
 
@@ -51,7 +51,7 @@ def _pictures(study: Mapping[str, Any]) -> list[Picture]:
     scores = "; ".join(f"trial {t['number']} {t['auc']['value']:.4f}" for t in complete)
     pictures = [
         picture(
-            history(study),
+            history(study["trials"]),
             "study-history",
             "Trials",
             "Bars: one standard error. Pruned trials are ticks on the axis.",
@@ -69,10 +69,11 @@ def _pictures(study: Mapping[str, Any]) -> list[Picture]:
                 "Importance. " + "; ".join(f"{key} {x:.2f}" for key, x in shares.items()) + ".",
             )
         )
-    if has_dimensions(study):
+    plane = dimensions(study["trials"])
+    if plane is not None:
         pictures.append(
             picture(
-                dimensions(study),
+                plane,
                 "study-dimensions",
                 "PCA dimensions",
                 "Larger dots and darker bands: higher AUC. The number is the best trial's.",
