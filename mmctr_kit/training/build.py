@@ -9,7 +9,7 @@ from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.learner import Learner
 
 if TYPE_CHECKING:
-    from mmctr_kit.training.data.fold_cache import FoldCache
+    from mmctr_kit.training.data.source import FoldCache
 
 
 def make_learner(

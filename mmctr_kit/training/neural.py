@@ -23,10 +23,10 @@ from mmctr_kit.models.registry import model_class, model_supplies
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.cuda_graph import resolve_steps
 from mmctr_kit.training.data.batches import DeviceData, make_batch, tensor, with_raw_users
-from mmctr_kit.training.data.fold_cache import FoldCache, PreparedFold
 from mmctr_kit.training.data.host_stream import choose_source
 from mmctr_kit.training.data.sampler import RowSampler
-from mmctr_kit.training.fit import Fit, batch_size_for, copy_state, schedule
+from mmctr_kit.training.data.source import FoldCache, PreparedFold
+from mmctr_kit.training.fit import Fit, batch_size_for, host_state, schedule
 from mmctr_kit.training.learner import Cost, Epoch, Location, State, derive_seed
 from mmctr_kit.training.step import compiled, compiled_batches, eager
 
@@ -144,7 +144,7 @@ class NeuralLearner:
 
     def weights(self) -> State:
         fit = self._fitted()
-        return copy_state({**fit.model.state_dict(), KNOWN_USER: fit.known_user})
+        return host_state({**fit.model.state_dict(), KNOWN_USER: fit.known_user})
 
     def load(self, weights: State) -> None:
         tensors = {k: tensor(v, self.device) for k, v in weights.items()}

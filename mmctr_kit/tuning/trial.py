@@ -16,7 +16,7 @@ from mmctr_kit.metrics.auc import AucSample
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.build import check_model, make_learner
-from mmctr_kit.training.data.fold_cache import FoldCache
+from mmctr_kit.training.data.source import FoldCache
 from mmctr_kit.training.learner import Learner
 
 QUARTERS = 4

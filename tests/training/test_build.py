@@ -7,7 +7,7 @@ from mmctr_kit.errors import UsageError
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.training.build import check_model, make_learner
-from mmctr_kit.training.data.fold_cache import FoldCache
+from mmctr_kit.training.data.source import FoldCache
 from mmctr_kit.training.gbdt.learner import BoostedLearner
 from mmctr_kit.training.neural import NeuralLearner
 

@@ -32,11 +32,6 @@ class RowSampler:
         self._drawn: dict[int, Tensor] = {}
 
     @property
-    def steps_per_epoch(self) -> int:
-        """How many steps show every row at least once."""
-        return -(-len(self.rows) // self.batch_size)
-
-    @property
     def bounds(self) -> Tensor:
         """The longest history that each slot of any batch can hold, (B,) int64, descending."""
         n, size = len(self.rows), self.batch_size

@@ -9,7 +9,7 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.items import Bools, Floats32
 from mmctr_kit.items.signals import POPULARITY, row_columns, signal_values
 from mmctr_kit.items.similarity import Similarity
-from mmctr_kit.training.gbdt.packed import MAX, MEAN, RECENT, TOP3, Columns, Packed, ratio
+from mmctr_kit.training.gbdt.packed import Columns, Packed, ratio
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,9 @@ def modality_features(packed: Packed, part: Part) -> Columns:
     """Cosines of the target's vector with the history items' vectors and their means."""
     mine, name = part.unit[packed.target], part.name
     cosine = np.einsum("ij,ij->i", part.unit[packed.item], mine[packed.row])
-    pooled = packed.pool(cosine)
     centre, recent = packed.sum(part.unit, 1.0), packed.sum(part.unit, packed.weight)
     return {
-        f"{name}_max": pooled[:, MAX],
-        f"{name}_mean": pooled[:, MEAN],
-        f"{name}_recent": pooled[:, RECENT],
-        f"{name}_top3": pooled[:, TOP3],
+        **packed.pool(name, cosine),
         f"{name}_last": packed.last(cosine),
         f"{name}_centre": ratio(np.einsum("ij,ij->i", centre, mine), _length(centre)),
         f"{name}_centre_recent": ratio(np.einsum("ij,ij->i", recent, mine), _length(recent)),
