@@ -6,7 +6,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-from mmctr_kit.bench.roofline import Roofline
 from mmctr_kit.cv.model_cost import Latency
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import read_json
@@ -54,6 +53,19 @@ class Prediction:
     def split_seconds(self) -> float:
         """The time for the whole test split; extrapolated if only a part was predicted."""
         return self.split_rows / self.rows_per_second
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """The best of several runs of a device: what no step can exceed.
+
+    ``flops``: FLOP/s of square matrix products of type ``dtype``. ``bytes``: bytes/s that a large
+    copy reads and writes.
+    """
+
+    dtype: str
+    flops: float
+    bytes: float
 
 
 @dataclass(frozen=True)
@@ -142,22 +154,15 @@ class Versus:
     precision: str
     rounds: tuple[Round, ...]
 
-    def official(self, clock: Clock) -> float:
-        """Rows per second of the official pipeline: the median round."""
-        return median(r.official[clock] for r in self.rounds)
-
-    def ours(self, clock: Clock) -> float:
-        """Rows per second of this project's pipeline: the median round."""
-        return median(r.ours[clock] for r in self.rounds)
-
-    def ratio(self, clock: Clock) -> float:
-        """The median of the rounds' speed ratios, ours over official."""
-        return median(r.ours[clock] / r.official[clock] for r in self.rounds)
+    def speeds(self, clock: Clock) -> tuple[float, float, float]:
+        """Rows per second of the official pipeline and of ours, and ours over official: medians."""
+        pairs = [(r.official[clock], r.ours[clock]) for r in self.rounds]
+        ratio = median(ours / official for official, ours in pairs)
+        return median(official for official, _ in pairs), median(ours for _, ours in pairs), ratio
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, with the ratios."""
-        ratios = {"times_by_clock": self.ratio("wall"), "times_by_cpu_time": self.ratio("cpu")}
-        return asdict(self) | ratios
+        wall, cpu = self.speeds("wall")[2], self.speeds("cpu")[2]
+        return asdict(self) | {"times_by_clock": wall, "times_by_cpu_time": cpu}
 
 
 def read_versus(path: Path) -> Versus:

@@ -43,7 +43,6 @@ def row_columns(kinds: Sequence[SignalKind]) -> list[str]:
 def signal_values(
     similarity: Similarity, data: ChallengeData, examples: Examples, half_life: float
 ) -> SignalValues:
-    """Compute the signals of the examples, in chunks."""
     kinds = similarity.kinds
     position = np.empty((int(examples.lengths.sum()), len(kinds)), np.float32)
     row = np.empty((len(examples), len(row_columns(kinds))), np.float32)

@@ -1,6 +1,7 @@
 """The context of a report: the run it is about, what lies beside that run, and its page's file."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,8 @@ def open_context(name: str, root: Path, submissions: Path) -> ReportContext:
     run, study, study_path = _open(name, root)
     if study is None:
         study_path = run.path.with_name(f"{run.name}.study")
-        study = _study_beside(study_path)
+        with suppress(RunError):  # a run's own page does without a study that cannot be read
+            study = _read_study(study_path)
     predictions = run.predictions()
     paths = [p for p in run.source_places.values() if p.resolve() != run.path.resolve()]
     sources = tuple(r for p in paths if (r := Run(p)).finished)
@@ -153,14 +155,6 @@ def _read_study(path: Path) -> Mapping[str, Any]:
             "trains nothing and rewrites study.json"
         )
     return study
-
-
-def _study_beside(path: Path) -> Mapping[str, Any] | None:
-    """A run's own page omits a study that cannot be read."""
-    try:
-        return _read_study(path) if (path / "study.json").is_file() else None
-    except RunError:
-        return None
 
 
 def _runs_of_same_rows(run: Run) -> tuple[Run, ...]:

@@ -1,7 +1,6 @@
 """The report as one HTML page that needs no network, with its headline."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,12 @@ from mmctr_kit.report.figures.rows import INTERVAL
 from mmctr_kit.report.sections.ablation import ablation_section
 from mmctr_kit.report.sections.blend import blend_section
 from mmctr_kit.report.sections.leaderboard import leaderboard_section
-from mmctr_kit.report.sections.learning import learning_section
-from mmctr_kit.report.sections.provenance import environment_section, recipe_section, time_section
+from mmctr_kit.report.sections.provenance import (
+    environment_section,
+    learning_section,
+    recipe_section,
+    time_section,
+)
 from mmctr_kit.report.sections.scores import distribution_section, ranking_section
 from mmctr_kit.report.sections.slices import slices_section
 from mmctr_kit.report.sections.study import study_section
@@ -53,7 +56,6 @@ def write_report(context: ReportContext, out: Path) -> None:
 
 
 def render(context: ReportContext) -> str:
-    """The page as text."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -73,31 +75,26 @@ def render(context: ReportContext) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Headline:
-    """The main score of a page: ``value`` ± ``se`` of the ``score``, and what it means.
+def headline(context: ReportContext) -> dict[str, Any]:
+    """The main score of a page, and what it means.
 
-    ``kind`` is the line above the name; ``facts`` are smaller scores: name, value and meaning.
+    It is the valid AUC of the fold mean; without it OOF, or the sentence that no score is known.
+    ``kind`` is the line above the name, ``value`` ± ``se`` the ``score``. ``facts`` are smaller
+    scores: name, value and meaning.
     """
-
-    kind: str
-    score: str
-    value: str
-    se: str
-    meaning: str
-    facts: tuple[tuple[str, str, str], ...]
-    alarm: str | None
-
-
-def headline(context: ReportContext) -> Headline:
-    """The valid AUC of the fold mean; without it OOF, or the sentence that no score is known."""
     metrics = context.metrics
     valid, oof = Estimate.find(metrics, "valid"), Estimate.find(metrics, "oof")
     best, score = (valid, "Valid AUC") if valid else (oof, "OOF AUC")
     value, se = str(best).split(" ± ") if best else ("–", "")
-    alarm = str(metrics["alarm"]) if metrics["alarm"] else None
-    meaning = _meaning(metrics, valid, oof)
-    return Headline(_kind(context), score, value, se, meaning, _facts(metrics), alarm)
+    return {
+        "kind": _kind(context),
+        "score": score,
+        "value": value,
+        "se": se,
+        "meaning": _meaning(metrics, valid, oof),
+        "facts": _facts(metrics),
+        "alarm": metrics["alarm"],
+    }
 
 
 def _kind(context: ReportContext) -> str:

@@ -69,7 +69,6 @@ class NeuralLearner:
             _model(recipe, _supplies(recipe, data, items, 1, _without_content))
 
     def build(self, seed: int) -> nn.Module:
-        """A fresh model, initialised from the seed."""
         torch.manual_seed(derive_seed(seed, 0))
         model: nn.Module = self._model(self._supplies)
         return model
@@ -152,9 +151,8 @@ class NeuralLearner:
         numbers = np.searchsorted(self._base.users, self._challenge.train.user_id) + 1
         self._fit = None
         with _full("free what other processes hold of it"):
-            source, _ = self._prepare_fold(
-                np.flatnonzero(np.asarray(weights[KNOWN_USER])[numbers]), 0
-            )
+            train = np.flatnonzero(np.asarray(weights[KNOWN_USER])[numbers])
+            source, _ = self._prepare_fold(train, 0)
         model = self.build(0)
         model.load_state_dict(tensors)
         self._fit = Fit(model, source, self.recipe.training, 0)

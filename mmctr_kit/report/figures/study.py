@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from mmctr_kit.report.figures.style import COLOURS, MUTED, SMALL, canvas, colour, short
@@ -96,20 +96,11 @@ def dimensions(trials: Trials) -> Figure | None:
         )
         axes.use_sticky_edges = False  # bands would end the axes at the outermost trials
         axes.margins(0.1)
-        for axis, name, at in ((axes.xaxis, "text", x), (axes.yaxis, "image", y)):
+        for axis, name in ((axes.xaxis, "text"), (axes.yaxis, "image")):
             axis.set_label_text(f"PCA dimensions of {name}")
-            axis.set_major_locator(FixedLocator(_apart(at)))
+            axis.set_major_locator(MaxNLocator(6, integer=True))
             axis.set_major_formatter(FuncFormatter(lambda power, _: f"{2**power:.0f}"))
         return figure
-
-
-def _apart(values: NDArray[np.float64], most: int = 6) -> list[float]:
-    """A subset of the values, from the least, whose labels do not overlap."""
-    chosen: list[float] = []
-    for value in np.unique(values):
-        if not chosen or value - chosen[-1] >= np.ptp(values) / most:
-            chosen.append(float(value))
-    return chosen
 
 
 def _spans_plane(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmctr_kit.errors import plural
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.report.blocks import Picture, Section, Table, picture
+from mmctr_kit.report.blocks import Picture, Section, Table, by_key, flatten, picture
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.rows import bars
 from mmctr_kit.report.figures.study import dimensions, history
@@ -113,16 +113,7 @@ def _finalists(study: Mapping[str, Any]) -> Table:
 
 
 def _changes(study: Mapping[str, Any]) -> Table:
-    finals = study["finalists"]
-    keys = dict.fromkeys(key for final in finals for key in final["changes"])
-    rows = [(key, *(_value(final["changes"], key) for final in finals)) for key in keys]
-    columns = ("key", *(f"trial {final['trial']}" for final in finals))
+    each = {f"trial {final['trial']}": flatten(final["changes"]) for final in study["finalists"]}
+    rows = by_key(each) or [("none", *("–" for _ in each))]
     caption = "Finalist settings that differ from the base recipe (– = unchanged)."
-    return Table(caption, columns, rows or [("none", *("–" for _ in finals))], left=len(columns))
-
-
-def _value(changes: Mapping[str, Any], key: str) -> str:
-    if key not in changes:
-        return "–"
-    value = changes[key]
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return Table(caption, ("key", *each), rows, left=1 + len(each))

@@ -62,7 +62,6 @@ class Source(Protocol):
         They are numbered as in ``whole``, on any device. A chunk is valid until the next one is
         asked for, by this call or another.
         """
-        ...
 
 
 class OnDevice:

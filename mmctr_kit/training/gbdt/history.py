@@ -35,7 +35,6 @@ class Tags:
 
 
 def target_features(packed: Packed, tags: Tags) -> Columns:
-    """The target's levels and tags."""
     target = packed.target
     rarest = tags.rarity[tags.of[target]].max(1)
     return {

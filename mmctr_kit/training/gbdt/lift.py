@@ -153,7 +153,6 @@ class ItemLifts:
 
 
 def lift_features(packed: Packed, tag: TagLifts, item: ItemLifts) -> Columns:
-    """Both lifts, pooled over the history."""
     of_items = packed.pool("item_lift", item.at_positions(packed), ("max", "mean", "recent"))
     return {
         **packed.pool("tag_lift", tag.at_positions(packed)),

@@ -33,11 +33,10 @@ def part_names(widths: Sequence[int]) -> tuple[str, ...]:
 
 def table_parts(table: Floats32, widths: Sequence[int], present: Bools) -> tuple[Part, ...]:
     """Cut the item table (n_items + 1, d) into modalities of these ``widths``."""
-    parts = []
-    for column, name in enumerate(part_names(widths)):
-        end = sum(widths[: column + 1])
-        unit = table[:, end - widths[column] : end].astype(np.float32)
-        unit[~present[:, column]] = 0
+    parts, columns = [], np.split(table, np.cumsum(widths)[:-1], axis=1)
+    for name, vectors, has in zip(part_names(widths), columns, present.T, strict=False):
+        unit = vectors.astype(np.float32)
+        unit[~has] = 0
         norm = _length(unit)
         unit /= np.where(norm > 0, norm, 1)[:, None]
         parts.append(Part(name, unit, norm))
