@@ -111,14 +111,10 @@ class Result:
         """All fields, with speeds, extrapolated times and shares of the roofline."""
         training, prediction = self.training, self.prediction
         content = asdict(self)
-        content["training"] |= {
-            "rows_per_second": training.rows_per_second,
-            "epoch_seconds": training.epoch_seconds,
-        }
-        content["prediction"] |= {
-            "rows_per_second": prediction.rows_per_second,
-            "split_seconds": prediction.split_seconds,
-        }
+        content["training"]["rows_per_second"] = training.rows_per_second
+        content["training"]["epoch_seconds"] = training.epoch_seconds
+        content["prediction"]["rows_per_second"] = prediction.rows_per_second
+        content["prediction"]["split_seconds"] = prediction.split_seconds
         if self.work is not None:
             shares = self.work.shares(training.rows_per_second)
             content["share_of_matrix_throughput"], content["share_of_memory_bandwidth"] = shares

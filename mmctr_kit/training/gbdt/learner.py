@@ -77,10 +77,8 @@ class BoostedLearner:
                 "'mmctr-kit data check')"
             )
         base = float(np.log(rate / (1 - rate)))
-        texts: list[bytes] = [] if resume is None else _texts(resume)
-        best_auc, best = -1.0, 0
-        if resume is not None:
-            best_auc, best = float(resume["best_auc"]), int(resume["best"])
+        start = {"best_auc": np.array(-1.0), "best": np.array(0)} if resume is None else resume
+        texts, best_auc, best = _texts(start), float(start["best_auc"]), int(start["best"])
         grown = [Trees(text) for text in texts]
         scores = _logits(base, grown, matrix)
         holdout_scores = _logits(base, grown, holdout_matrix)

@@ -1,11 +1,11 @@
-"""mmctr_kit.report.figures.study: figures from the content of study.json."""
+"""mmctr_kit.report.sections.study: figures from the trials of study.json."""
 
 from typing import Any
 
 import pytest
 
-from mmctr_kit.report.figures.study import dimensions, history
 from mmctr_kit.report.figures.style import svg
+from mmctr_kit.report.sections.study import dimensions, history
 
 
 def trial(number: int, auc: float | None, params: dict[str, Any]) -> dict[str, Any]:
