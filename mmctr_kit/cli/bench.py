@@ -204,8 +204,8 @@ def print_versus(versus: "Versus") -> None:
     rows = []
     clocks: tuple[tuple[Clock, str], ...] = (("wall", "wall time"), ("cpu", "CPU time"))
     for clock, name in clocks:
-        speeds = [f"{versus.official(clock):,.0f}", f"{versus.ours(clock):,.0f}"]
-        rows.append([name, *speeds, f"{versus.ratio(clock):.1f}x"])
+        official, ours, ratio = versus.speeds(clock)
+        rows.append([name, f"{official:,.0f}", f"{ours:,.0f}", f"{ratio:.1f}x"])
     table(("rows/s by", "official", "ours", "ours is"), rows)
     loading = max(r.loading for r in versus.rounds)
     say(f"measured in turn on {versus.device}; medians of {plural(len(versus.rounds), 'round')}")

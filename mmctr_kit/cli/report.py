@@ -43,8 +43,7 @@ def report(
 
       mmctr-kit report gbdt_demo --runs demo/runs
     """
-    from mmctr_kit.report.context import open_context, resolve_name
-    from mmctr_kit.report.paths import require_page
+    from mmctr_kit.report.context import open_context, require_page, resolve_name
 
     run = resolve_name(run, runs)
     path = out or runs / f"{Path(run).name}.html"

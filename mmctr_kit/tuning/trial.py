@@ -15,9 +15,8 @@ from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.auc import AucSample
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.training.build import check_model, make_learner
-from mmctr_kit.training.data.fold_cache import FoldCache
-from mmctr_kit.training.learner import Learner
+from mmctr_kit.training.data.source import FoldCache
+from mmctr_kit.training.learner import Learner, check_model, make_learner
 
 QUARTERS = 4
 """How many pruning steps a fold has."""

@@ -1,11 +1,11 @@
-"""mmctr_kit.report.figures.study: figures from the content of study.json."""
+"""mmctr_kit.report.sections.study: figures from the trials of study.json."""
 
 from typing import Any
 
 import pytest
 
-from mmctr_kit.report.figures.study import dimensions, has_dimensions, history
 from mmctr_kit.report.figures.style import svg
+from mmctr_kit.report.sections.study import dimensions, history
 
 
 def trial(number: int, auc: float | None, params: dict[str, Any]) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def trial(number: int, auc: float | None, params: dict[str, Any]) -> dict[str, A
     return {"number": number, "state": state, "params": params, "auc": score}
 
 
-def study(points: list[tuple[int, int, float]]) -> dict[str, Any]:
+def study(points: list[tuple[int, int, float]]) -> list[dict[str, Any]]:
     trials = [
         trial(i, a, {"items.embedding": "separate_pca", "items.text_dim": x, "items.image_dim": y})
         for i, (x, y, a) in enumerate(points)
@@ -24,7 +24,7 @@ def study(points: list[tuple[int, int, float]]) -> dict[str, Any]:
         trial(other, 0.6, {"items.embedding": "text", "items.text_dim": 8}),
         trial(other + 1, None, {"items.embedding": "text"}),
     ]
-    return {"trials": trials}
+    return trials
 
 
 PLANE = [(4, 4, 0.6), (8, 4, 0.65), (4, 32, 0.62), (64, 64, 0.7), (16, 16, 0.71)]
@@ -52,5 +52,5 @@ def test_dimensions_are_drawn_wherever_the_trials_lie(points: list[tuple[int, in
 
 
 def test_a_study_without_two_modalities_has_no_plane() -> None:
-    assert not has_dimensions(study([]))
-    assert has_dimensions(study(PLANE[:1]))
+    assert dimensions(study([])) is None
+    assert dimensions(study(PLANE[:1])) is not None
