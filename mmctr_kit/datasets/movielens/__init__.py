@@ -11,25 +11,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from mmctr_kit.data.contract import (
-    FILES,
-    GIVEN_DIM,
-    MAX_HISTORY,
-    MAX_TAGS,
-    SPLITS,
-    SUBMISSION_ID,
-    Split,
-)
+from mmctr_kit.data.contract import FILES, SPLITS, SUBMISSION_ID, Split
+from mmctr_kit.datasets.layout import Columns, write_file, write_items
 from mmctr_kit.datasets.movielens.movies import ItemContent, describe
-from mmctr_kit.datasets.movielens.read import MovieLens, Ratings, read_source
+from mmctr_kit.datasets.movielens.read import Ratings, read_source
 from mmctr_kit.datasets.movielens.rows import (
     MIN_HISTORY,
     Levels,
     Options,
     SplitRows,
-    UserRows,
     assemble,
     item_levels,
     split_users,
@@ -51,8 +42,11 @@ _CHUNK = 65_536
 
 @dataclass(frozen=True)
 class Summary:
-    """What was written. ``users`` and ``mean_history`` count each user of any split once;
-    ``label_mean`` is over all rows, test rows included."""
+    """The converted data set in numbers.
+
+    ``users`` and ``mean_history`` count each user of any split once; ``label_mean`` is over all
+    rows, test rows included.
+    """
 
     users: int
     items: int
@@ -93,10 +87,21 @@ def convert(
             )
         levels = item_levels(data.ratings, np.concatenate([u.used for u in users]))
         items = describe(data.movies)
-        rows = _splits(users, seed)
+        index = split_users(np.array([u.user for u in users], np.int64), seed)
+        rows = {
+            s: assemble([users[i] for i in index[s]], np.random.default_rng((seed, n)))
+            for n, s in enumerate(SPLITS)
+        }
         _write_rows(folder, rows, levels)
         _write_items(folder, items, levels)
-    return _summary(data, users, rows, items)
+    return Summary(
+        users=len(users),
+        items=data.ratings.n_items,
+        rows={s: len(r.item) for s, r in rows.items()},
+        mean_history=float(np.mean([len(u.history) for u in users])),
+        label_mean=float(np.concatenate([r.label for r in rows.values()]).mean()),
+        notes=list(_notes(data.ratings, len(users), items)),
+    )
 
 
 def _check(options: Options, seed: int) -> None:
@@ -111,31 +116,6 @@ def _check(options: Options, seed: int) -> None:
             f"found {options.max_targets} targets a user and {options.negatives_per_positive} "
             f"negatives a positive; expected at least 1 each"
         )
-
-
-def _splits(users: list[UserRows], seed: int) -> dict[Split, SplitRows]:
-    index = split_users(np.array([u.user for u in users], np.int64), seed)
-    return {
-        s: assemble([users[i] for i in index[s]], np.random.default_rng((seed, n)))
-        for n, s in enumerate(SPLITS)
-    }
-
-
-def _summary(
-    data: MovieLens,
-    users: list[UserRows],
-    rows: Mapping[Split, SplitRows],
-    items: ItemContent,
-) -> Summary:
-    labels = np.concatenate([r.label for r in rows.values()])
-    return Summary(
-        users=len(users),
-        items=data.ratings.n_items,
-        rows={s: len(r.item) for s, r in rows.items()},
-        mean_history=float(np.mean([len(u.history) for u in users])),
-        label_mean=float(labels.mean()),
-        notes=list(_notes(data.ratings, len(users), items)),
-    )
 
 
 def _notes(ratings: Ratings, n_users: int, items: ItemContent) -> Iterator[str]:
@@ -161,61 +141,34 @@ def _write_rows(folder: Path, rows: Mapping[Split, SplitRows], levels: Levels) -
     for split in SPLITS:
         path = folder / FILES[split].path
         path.parent.mkdir(exist_ok=True)
-        r = rows[split]
-        writer: pq.ParquetWriter | None = None
-        for start in range(0, len(r.item), _CHUNK):
-            table = _row_table(split, r, levels, start, min(start + _CHUNK, len(r.item)))
-            if writer is None:
-                writer = pq.ParquetWriter(path, table.schema)
-            writer.write_table(table)
-        if writer is not None:
-            writer.close()
+        write_file(path, split, _row_batches(rows[split], levels))
     labels = rows["test"].label
     truth = folder / TEST_LABELS
     truth.parent.mkdir()
     pq.write_table(pa.table({SUBMISSION_ID: np.arange(len(labels)), "label": labels}), truth)
 
 
-def _row_table(split: Split, r: SplitRows, levels: Levels, start: int, end: int) -> pa.Table:
-    item = r.item[start:end]
-    columns = {
-        SUBMISSION_ID: np.arange(start, end),
-        "user_id": r.user[start:end],
-        "item_seq": _arrays(r.histories[r.user_index[start:end]], MAX_HISTORY),
-        "item_id": item,
-        "likes_level": levels.likes[item],
-        "views_level": levels.views[item],
-        "label": r.label[start:end],
-    }
-    return pa.table({n: columns[n] for n in FILES[split].column_names})
+def _row_batches(r: SplitRows, levels: Levels) -> Iterator[Columns]:
+    for start in range(0, len(r.item), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        item = r.item[part]
+        yield {
+            SUBMISSION_ID: np.arange(start, start + len(item)),
+            "user_id": r.user[part],
+            "item_seq": r.histories[r.user_index[part]],
+            "item_id": item,
+            "likes_level": levels.likes[item],
+            "views_level": levels.views[item],
+            "label": r.label[part],
+        }
 
 
 def _write_items(folder: Path, items: ItemContent, levels: Levels) -> None:
-    n = len(items.titles)
-    ids = np.arange(1, n + 1)
-    padding_row = ((1, 0), (0, 0))
-    info = {
-        "item_id": np.arange(n + 1),
-        "item_tags": _arrays(np.pad(items.tags.padded(MAX_TAGS), padding_row), MAX_TAGS),
-        "item_emb_d128": _arrays(np.pad(items.given.astype(np.float64), padding_row), GIVEN_DIM),
-    }
     feature = {
-        "item_id": ids,
         "item_title": items.titles,
-        "item_tags": pa.ListArray.from_arrays(
-            pa.array(items.tags.offsets, pa.int32()), pa.array(items.tags.values)
-        ),
+        "item_tags": items.tags,
         "likes_level": levels.likes[1:],
         "views_level": levels.views[1:],
-        "txt_emb_BERT": _arrays(items.text, items.text.shape[1]),
+        "txt_emb_BERT": items.text,
     }
-    emb = {"item_id": ids, "item_emb_d128_v1": _arrays(items.given, GIVEN_DIM)}
-    for name, columns in (("item_info", info), ("item_feature", feature), ("item_emb", emb)):
-        pq.write_table(pa.table(columns), folder / FILES[name].path)
-
-
-def _arrays(
-    values: NDArray[np.int64] | NDArray[np.float32] | NDArray[np.float64], width: int
-) -> pa.Array:
-    """(rows, width) as a column of fixed-size arrays."""
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), width)
+    write_items(folder, feature, {"v1": items.given}, "v1", len(items.titles) + 1)

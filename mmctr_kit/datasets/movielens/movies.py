@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +11,6 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import GIVEN_DIM
 from mmctr_kit.data.ragged import Ragged
-from mmctr_kit.datasets.movielens.fields import (
-    column_index,
-    column_names,
-    find_column,
-    is_whole,
-    text_lines,
-    wrong_width,
-)
 from mmctr_kit.errors import DataError
 
 # The 19 flags of ml-100k's u.item, in its order, for when u.genre is absent.
@@ -57,6 +49,43 @@ class Movie:
     genres: tuple[str, ...]
 
 
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines that are not empty: UTF-8 (ml-10m and later), else Latin-1 (ml-100k and ml-1m)."""
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
+def column_names(line: str, separator: str) -> list[str]:
+    """The header's columns without RecBole's types (``rating:float``)."""
+    return [name.partition(":")[0].strip() for name in line.rstrip("\r\n").split(separator)]
+
+
+def column_index(path: Path, columns: Sequence[str], name: str) -> int:
+    """The index of column ``name``; DataError if the header lacks it."""
+    if name not in columns:
+        header = ", ".join(columns)[:120] or "nothing"
+        raise DataError(f"{path}, line 1: no {name} column; found {header}")
+    return columns.index(name)
+
+
+def wrong_width(path: Path, number: int, wanted: int, actual: int, line: str) -> DataError:
+    """The error of a line that splits into too few or too many fields."""
+    return DataError(
+        f"{path}, line {number}: expected {wanted} fields, found {actual} in {line.rstrip()[:60]!r}"
+    )
+
+
+def is_whole(token: str) -> bool:
+    """Whether ``token`` is a whole number that fits an int64."""
+    return token.isascii() and token.isdigit() and len(token) <= 18
+
+
 def read_u_item(path: Path) -> dict[str, Movie]:
     """ml-100k: ``id|title|release|video release|URL|19 genre flags``, named by u.genre."""
     genres = _flag_names(path.with_name("u.genre"))
@@ -90,13 +119,8 @@ def _flag_names(path: Path) -> list[str]:
 
 def read_movies_dat(path: Path) -> dict[str, Movie]:
     """ml-1m and ml-10m: ``id::title (year)::genre|genre``."""
-    movies = {}
-    for number, line in text_lines(path):
-        fields = line.split("::")
-        if len(fields) != 3:
-            raise wrong_width(path, number, 3, len(fields), line)
-        movies[fields[0]] = _movie(fields[1], "", fields[2].split("|"))
-    return movies
+    rows = _fields(path, text_lines(path), 3, lambda line: line.split("::"))
+    return {i: _movie(title, "", genres.split("|")) for i, title, genres in rows}
 
 
 def read_movies_csv(path: Path) -> dict[str, Movie]:
@@ -104,13 +128,8 @@ def read_movies_csv(path: Path) -> dict[str, Movie]:
     lines = text_lines(path)
     columns = column_names(next(lines, (1, ""))[1], ",")
     i, t, g = (column_index(path, columns, n) for n in ("movieId", "title", "genres"))
-    movies = {}
-    for number, line in lines:
-        fields = next(csv.reader([line]))
-        if len(fields) != len(columns):
-            raise wrong_width(path, number, len(columns), len(fields), line)
-        movies[fields[i]] = _movie(fields[t], "", fields[g].split("|"))
-    return movies
+    rows = _fields(path, lines, len(columns), lambda line: next(csv.reader([line])))
+    return {row[i]: _movie(row[t], "", row[g].split("|")) for row in rows}
 
 
 def read_recbole_items(path: Path) -> dict[str, Movie]:
@@ -118,17 +137,28 @@ def read_recbole_items(path: Path) -> dict[str, Movie]:
     lines = text_lines(path)
     columns = column_names(next(lines, (1, ""))[1], "\t")
     i = column_index(path, columns, "item_id")
-    title = find_column(columns, ("movie_title", "title", "name"))
-    year = find_column(columns, ("release_year", "year"))
-    genre = find_column(columns, ("class", "genre", "genres"))
+    known = (
+        ("movie_title", "title", "name"),
+        ("release_year", "year"),
+        ("class", "genre", "genres"),
+    )
+    optional = [next((columns.index(n) for n in names if n in columns), None) for names in known]
     movies = {}
-    for number, line in lines:
-        fields = line.split("\t")
-        if len(fields) != len(columns):
-            raise wrong_width(path, number, len(columns), len(fields), line)
-        t, y, g = ("" if p is None else fields[p] for p in (title, year, genre))
-        movies[fields[i]] = _movie(t, y, g.split(" "))
+    for row in _fields(path, lines, len(columns), lambda line: line.split("\t")):
+        title, year, genres = ("" if at is None else row[at] for at in optional)
+        movies[row[i]] = _movie(title, year, genres.split(" "))
     return movies
+
+
+def _fields(
+    path: Path, lines: Iterator[tuple[int, str]], width: int, split: Callable[[str], list[str]]
+) -> Iterator[list[str]]:
+    """The fields of each line; DataError if they are not ``width``."""
+    for number, line in lines:
+        fields = split(line)
+        if len(fields) != width:
+            raise wrong_width(path, number, width, len(fields), line)
+        yield fields
 
 
 def _movie(title: str, year: str, genres: Sequence[str]) -> Movie:

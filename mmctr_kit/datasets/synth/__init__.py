@@ -17,16 +17,19 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mmctr_kit.data.contract import FILES, SPLITS, Split
+from mmctr_kit.datasets.layout import write_items
 from mmctr_kit.datasets.synth.content import make_content
 from mmctr_kit.datasets.synth.presets import PRESETS, Preset, find_preset
 from mmctr_kit.datasets.synth.users import Users, draw_users
 from mmctr_kit.datasets.synth.world import World, build_world
-from mmctr_kit.datasets.synth.write import FileRows, write_items, write_rows, write_sequences
+from mmctr_kit.datasets.synth.write import FileRows, write_rows, write_sequences
 from mmctr_kit.errors import UsageError
 from mmctr_kit.files import new_folder
 from mmctr_kit.metrics.auc import auc
 
 __all__ = ["PRESETS", "Preset", "SplitTruth", "Truth", "find_preset", "generate"]
+
+_ITEM_BATCH = 8_192
 
 Progress = Callable[[str, int, int], None]
 
@@ -84,7 +87,7 @@ def _generate(folder: Path, preset: Preset, seed: int, report: Progress) -> Trut
     report("items", 0, 1)
     world = build_world(preset, np.random.default_rng(streams[0]))
     content = make_content(world, np.random.default_rng(streams[1]), workers)
-    write_items(data, content)
+    write_items(data, content.feature(), content.given, "v3", _ITEM_BATCH)
     report("items", 1, 1)
     users = _all_users(world, streams[3:], workers, report)
     splits = _file_order(users, np.random.default_rng(streams[2]))

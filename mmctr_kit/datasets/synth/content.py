@@ -11,6 +11,7 @@ chosen so that fusing matters:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,17 @@ class Content:
     text: NDArray[np.float32]
     image: NDArray[np.float32]
     given: Mapping[GivenEmbedding, NDArray[np.float32]]
+
+    def feature(self) -> dict[str, Any]:
+        """The columns of item_feature but item_id."""
+        return {
+            "item_title": self.titles,
+            "item_tags": self.tags,
+            "likes_level": self.likes,
+            "views_level": self.views,
+            "txt_emb_BERT": self.text,
+            "img_emb_CLIPRN50": self.image,
+        }
 
 
 def make_content(world: World, rng: np.random.Generator, workers: int) -> Content:
