@@ -54,10 +54,12 @@ def import_predictions(
     test_logit = _test_logits(test, len(data.test), task)
     valid_logit = None
     if valid is not None:
-        valid_logit = _by_key(_read(valid), keys_of(data.valid), valid)[0]
+        valid_logit = _by_key(read_frame(valid, "predictions"), keys_of(data.valid), valid)[0]
     oof_logit, fold = None, None
     if oof is not None:
-        oof_logit, fold = _by_key(_read(oof), keys_of(data.train), oof, with_fold=True)
+        oof_logit, fold = _by_key(
+            read_frame(oof, "predictions"), keys_of(data.train), oof, with_fold=True
+        )
         assert fold is not None
         _require_user_folds(fold, data.train.user_id, oof)
     folds = 1 if fold is None else int(fold.max()) + 1
@@ -99,7 +101,7 @@ def write_import(
 
 def _test_logits(path: Path, rows: int, task: str | None) -> NDArray[np.float64]:
     if _is_table(path):
-        frame = _read(path)
+        frame = read_frame(path, "predictions")
         ids, logits = integers(frame, "ID", path), _logits(frame, path)
     else:
         content = read_scores(path)
@@ -120,10 +122,6 @@ def _is_table(path: Path) -> bool:
     return any(
         name.strip(b' "\r\n').decode("latin-1") in _SCORE_COLUMNS for name in header.split(b",")
     )
-
-
-def _read(path: Path) -> "pd.DataFrame":
-    return read_frame(path, "predictions")
 
 
 def _logits(frame: "pd.DataFrame", path: Path) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""``submit --check``: would the organisers score this file, and is it likely what was meant?
+"""Checks whether the organisers would score a file, and whether it is likely what was meant.
 
 FAIL: the organisers' scorer might refuse or misread the file. WARN: it would be scored, but it
 looks like a mistake. The checks are :data:`~mmctr_kit.submission.checks.catalog.CHECKS`.
@@ -104,8 +104,7 @@ def _read(path: Path, log: Log, max_rows: int) -> SubmissionTable | None:
 
 
 def _comparable(table: SubmissionTable, n_rows: int) -> dict[str, NDArray[np.float64]]:
-    """Unit ranks of the complete columns that vary, in ID order (in file order if IDs are
-    wrong)."""
+    """Unit ranks of the complete columns that vary, in ID order (file order if IDs are wrong)."""
     if table.n_rows != n_rows or len(table.lines) != n_rows:
         return {}
     order = np.arange(n_rows)

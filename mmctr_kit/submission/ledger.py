@@ -7,7 +7,6 @@ under another name, or zipped again, is the same submission.
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,9 +32,12 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 
 @checked(frozen=True, config=_STRICT)
 class Submitted:
-    """A submission that was written. ``sha256`` is the file's checksum, ``table`` that of the CSV
-    inside, ``rows`` its number of test rows, ``time`` in UTC; ``oof`` and ``valid`` are the run's
-    AUCs then, null if it has none."""
+    """A submission that was written.
+
+    ``sha256`` is the file's checksum, ``table`` the checksum of the CSV inside, ``rows`` its number
+    of test rows, ``time`` in UTC; ``oof`` and ``valid`` are the run's AUCs then, null if it has
+    none.
+    """
 
     sha256: str
     table: str
@@ -111,12 +113,7 @@ def record(path: Path, file: Path, run: Run, task: Task, rows: int) -> bool:
         oof=metrics.get("oof"),
         valid=metrics["valid"],
     )
-
-    def known(ledger: Ledger) -> bool:
-        same = (entry.sha256, entry.run, entry.task)
-        return any((e.sha256, e.run, e.task) == same for e in ledger.submitted)
-
-    return _append(path, entry, known)
+    return _append(path, entry)
 
 
 def add_score(
@@ -149,18 +146,19 @@ def add_score(
     if task is not None and task.value != entry.task:
         raise UsageError(f"'{file}' was written for {entry.task}, not for --task {task.value}")
     before = ledger.score(entry)
-    _append(path, LeaderboardScore(entry.sha256, entry.task, auc, _now(), note), lambda _: False)
+    _append(path, LeaderboardScore(entry.sha256, entry.task, auc, _now(), note))
     return entry, None if before is None else before.auc
 
 
-def _append(path: Path, entry: Entry, known: Callable[[Ledger], bool]) -> bool:
-    """Append one line, unless the entry is ``known`` to the ledger; False then."""
+def _append(path: Path, entry: Entry) -> bool:
+    """Append one line; False if it is a submission that is in the ledger already."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path, wait=True), path.open("a+b") as handle:
             handle.seek(0)
             content = handle.read()
-            if known(_parse(content, path)):
+            known = {(e.sha256, e.run, e.task) for e in _parse(content, path).submitted}
+            if isinstance(entry, Submitted) and (entry.sha256, entry.run, entry.task) in known:
                 return False
             # If the last line was cut off, the new one must not become its end.
             begin = b"" if not content or content.endswith(b"\n") else b"\n"

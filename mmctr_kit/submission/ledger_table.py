@@ -1,8 +1,9 @@
 """The ledger as a table: OOF, valid and leaderboard of each submission, and how they agree."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -42,10 +43,10 @@ class Standing:
             return None
         gap = self.leaderboard - known.value
         # The leaderboard's standard error, from its number of rows, if they are like valid's.
-        error = known.se * math.sqrt(1 + known.n / max(self.rows, 1))
-        if not (abs(gap) > FAR and abs(gap) > FAR_Z * error):
+        se = known.se * math.sqrt(1 + known.n / max(self.rows, 1))
+        if not (abs(gap) > FAR and abs(gap) > FAR_Z * se):
             return None
-        why = f", {abs(gap) / error:.0f} standard errors" if error > 0 else ""
+        why = f", {abs(gap) / se:.0f} standard errors" if se > 0 else ""
         return (
             f"{self.run} ({self.task}): leaderboard {self.leaderboard:g} is {gap:+.4f} from {name} "
             f"{known.value:.4f}{why}: another file's score, another test set, or rows misplaced?"
@@ -54,8 +55,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Spearman's rank correlation of ``number`` (OOF or valid) and the leaderboard over ``n``
-    different scored submissions of a task; NaN if one of the two does not vary."""
+    """Spearman's rank correlation of ``number`` (OOF or valid) and the leaderboard.
+
+    It is over ``n`` different scored submissions of a task; NaN if one of the two does not vary.
+    """
 
     task: str
     number: str
@@ -71,8 +74,17 @@ def standings(ledger: Ledger) -> list[Standing]:
 def agreements(rows: Sequence[Standing]) -> list[Agreement]:
     """For each task with at least three scored submissions; copies of one file count once."""
     once = {(r.task, r.sha256): r for r in rows if r.leaderboard is not None}
-    tasks = sorted({task for task, _ in once})
-    return [a for task in tasks for a in _agree(task, [r for r in once.values() if r.task == task])]
+    result = []
+    for task, number in product(sorted({task for task, _ in once}), ("OOF", "valid")):
+        pairs = [
+            (estimate.value, r.leaderboard)
+            for r in once.values()
+            if r.task == task and (estimate := r.oof if number == "OOF" else r.valid)
+        ]
+        if len(pairs) >= FEWEST:
+            a, b = np.array(pairs, np.float64).T
+            result.append(Agreement(task, number, rank_correlation(a, b), len(pairs)))
+    return result
 
 
 def _standing(ledger: Ledger, entry: Submitted) -> Standing:
@@ -89,15 +101,3 @@ def _standing(ledger: Ledger, entry: Submitted) -> Standing:
         leaderboard=None if score is None else score.auc,
         note="" if score is None else score.note,
     )
-
-
-def _agree(task: str, rows: Sequence[Standing]) -> Iterator[Agreement]:
-    for number in ("OOF", "valid"):
-        pairs = [
-            (estimate.value, r.leaderboard)
-            for r in rows
-            if (estimate := r.oof if number == "OOF" else r.valid) is not None
-        ]
-        if len(pairs) >= FEWEST:
-            a, b = np.array(pairs, np.float64).T
-            yield Agreement(task, number, rank_correlation(a, b), len(pairs))

@@ -24,8 +24,11 @@ number no importance is given."""
 
 @dataclass(frozen=True)
 class Summary:
-    """A finished study. ``finalists``: the chosen one first. ``trials``: by number, each as in
-    study.json. ``importance``: each key's share in what distinguishes good trials."""
+    """A finished study.
+
+    ``finalists``: the chosen one first. ``trials``: by number, each as in study.json.
+    ``importance``: each key's share in what distinguishes good trials.
+    """
 
     name: str
     recipe: str

@@ -141,8 +141,10 @@ def prune_reason(study: optuna.Study, number: int, step: int, auc: float) -> str
 
 
 def below_peers(auc: float, peers: Sequence[float], ended: bool) -> str | None:
-    """The reason to prune if ``auc`` is below its peers' lower quartile within a fold, or below
-    their median at its end; else None."""
+    """The reason to prune a trial that has fallen behind; None to go on.
+
+    Its ``auc`` is below its peers' lower quartile within a fold, or below their median at its end.
+    """
     quantile, name = (0.5, "the median") if ended else (0.25, "the lower quartile")
     if len(peers) < PEERS or auc >= (bound := float(np.quantile(peers, quantile))):
         return None

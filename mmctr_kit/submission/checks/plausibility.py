@@ -15,6 +15,7 @@ from mmctr_kit.audit.findings import Log
 from mmctr_kit.errors import plural
 from mmctr_kit.metrics.ranks import number_ids
 from mmctr_kit.submission.checks.local_agreement import (
+    Ranks,
     Segment,
     same_but_for,
     unit_ranks,
@@ -36,8 +37,6 @@ LOST = 0.25
 MIN_PAIRS = 2_500
 """With fewer pairs of rows with the same item, the item check could miss a weak relation."""
 MIN_ROWS = 1_000
-
-Ranks = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -155,8 +154,8 @@ def check_references(
             if rho < LOW_CORRELATION
             and (_knows_items(r.ranks, test) or not _knows_items(column, test))
         ]
-        if low and _like_an_item_blind_run(pairs, test):
-            low = []
+        if low and any(rho >= SAME_RUN and not _knows_items(r.ranks, test) for rho, r in pairs):
+            low = []  # made from a run that knows no items
         if low:
             what = f"{summary[-1]} with {plural(len(pairs), 'run')}, {len(low):,} of them under "
             todo = "unrelated: are the rows in ID order, and is it the right run?"
@@ -179,12 +178,6 @@ def _knows_items(ranks: Ranks, test: TestRows | None) -> bool:
         return True
     z = item_z(ranks, test.groups)
     return test.groups.pairs < MIN_PAIRS or np.isnan(z) or z >= SHUFFLED_BELOW
-
-
-def _like_an_item_blind_run(
-    pairs: Sequence[tuple[float, Reference]], test: TestRows | None
-) -> bool:
-    return any(rho >= SAME_RUN and not _knows_items(r.ranks, test) for rho, r in pairs)
 
 
 def _uneven(column: Ranks, runs: Sequence[Reference]) -> str | None:
@@ -216,9 +209,9 @@ def check_alignment(
     references: Sequence[Reference],
     log: Log,
 ) -> None:
-    """WARN if a column, (n_rows,) in ID order, has lost its relation to the rows' items, as a whole
-    or in a part of the file, or if items with more labels of 1 score lower.
+    """WARN if a column, (n_rows,) in ID order, has lost its relation to the rows' items.
 
+    That is as a whole, or in a part of the file, or if items with more labels of 1 score lower.
     Only if the relation could be seen: at least 1,000 rows and, for the item itself, enough rows
     with the same item. If references are given, only if one of them shows the relation (on some
     data no score depends on the item).
@@ -243,12 +236,16 @@ def check_alignment(
         elif fault := _reversed(column, test, usable) or _broken(column, test, usable):
             log.warn("rows-aligned", f"{name} {fault[0]}", fault[1])
         else:
-            log.passed("rows-aligned", f"{name}: {_aligned(evidence)}")
+            follows = f"scores follow the row's item ({evidence}): rows are not shuffled"
+            what = follows if evidence else "too few rows with the same item to check"
+            log.passed("rows-aligned", f"{name}: {what}")
 
 
 def _relation(ranks: Ranks, test: TestRows) -> tuple[bool, str]:
-    """Whether the score's relation to items shows, or cannot be tested; and the z-scores of the
-    row's item and of its popularity, "" if they cannot be computed."""
+    """Whether the score's relation to items shows, or cannot be tested; and the evidence.
+
+    The evidence are the z-scores of the row's item and its popularity, "" if there are none.
+    """
     z: dict[str, float] = {}
     if test.groups is not None and test.groups.pairs >= MIN_PAIRS:
         z["item"] = item_z(ranks, test.groups)
@@ -261,18 +258,10 @@ def _relation(ranks: Ranks, test: TestRows) -> tuple[bool, str]:
     return max(known) >= SHUFFLED_BELOW, evidence
 
 
-def _aligned(evidence: str) -> str:
-    if not evidence:
-        return "too few rows with the same item to check"
-    return f"scores follow the row's item ({evidence}): rows are not shuffled"
-
-
 def _reversed(ranks: Ranks, test: TestRows, usable: Sequence[Ranks]) -> tuple[str, str] | None:
     """Fault and remedy if items liked more score lower, unless existing runs do so too."""
     rate = test.rate_ranks
-    if rate is None or not rank_z(ranks, rate) < REVERSED_Z:
-        return None
-    if float(ranks @ rate) > REVERSED_BELOW:
+    if rate is None or not rank_z(ranks, rate) < REVERSED_Z or ranks @ rate > REVERSED_BELOW:
         return None
     if usable and not any(rank_z(r, rate) > 0 for r in usable):
         return None
