@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import FILES, SPLITS, SUBMISSION_ID, Split
 from mmctr_kit.datasets.layout import Columns, write_file, write_items
@@ -18,8 +19,6 @@ from mmctr_kit.datasets.movielens.movies import ItemContent, describe
 from mmctr_kit.datasets.movielens.read import Ratings, read_source
 from mmctr_kit.datasets.movielens.rows import (
     MIN_HISTORY,
-    Levels,
-    Options,
     SplitRows,
     assemble,
     item_levels,
@@ -56,30 +55,17 @@ class Summary:
     notes: list[str]
 
 
-def convert(
-    source: Path,
-    out: Path,
-    seed: int = 0,
-    *,
-    target_share: float = 0.4,
-    max_targets: int = 40,
-    negatives_per_positive: int = 3,
-    low_share: float = 0.5,
-) -> Summary:
+def convert(source: Path, out: Path, seed: int = 0) -> Summary:
     """Write ``out`` from MovieLens in any of its formats (see :mod:`.read`).
 
-    A user's last ``target_share`` of positives, at most ``max_targets``, become targets, each with
-    ``negatives_per_positive`` negatives, of which at most ``low_share`` are the user's later
-    ratings of 3 or less and the rest are unrated items drawn by popularity.
-
-    Raises UsageError for a wrong option, a source without ratings or movies file and an ``out``
-    that holds anything; DataError for a line that cannot be read and for too few users.
+    Raises UsageError for a seed out of range, a source without ratings or movies file and an
+    ``out`` that holds anything; DataError for a line that cannot be read and for too few users.
     """
-    options = Options(target_share, max_targets, negatives_per_positive, low_share)
-    _check(options, seed)
+    if not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"seed is {seed}; expected 0 to {MAX_SEED}")
     with new_folder(out) as folder:
         data = read_source(source)
-        users = list(user_rows(data.ratings, options, seed))
+        users = list(user_rows(data.ratings, seed))
         if len(users) < MIN_USERS:
             raise DataError(
                 f"{source} has {plural(len(users), 'user')} with at least {MIN_HISTORY + 1} "
@@ -93,7 +79,13 @@ def convert(
             for n, s in enumerate(SPLITS)
         }
         _write_rows(folder, rows, levels)
-        _write_items(folder, items, levels)
+        feature = {
+            "item_title": items.titles,
+            "item_tags": items.tags,
+            **{name: level[1:] for name, level in levels.items()},
+            "txt_emb_BERT": items.text,
+        }
+        write_items(folder, feature, {"v1": items.given}, "v1", len(items.titles) + 1)
     return Summary(
         users=len(users),
         items=data.ratings.n_items,
@@ -102,20 +94,6 @@ def convert(
         label_mean=float(np.concatenate([r.label for r in rows.values()]).mean()),
         notes=list(_notes(data.ratings, len(users), items)),
     )
-
-
-def _check(options: Options, seed: int) -> None:
-    if not 0 <= seed <= MAX_SEED:
-        raise UsageError(f"seed is {seed}; expected 0 to {MAX_SEED}")
-    if not 0 < options.target_share < 1:
-        raise UsageError(f"target share is {options.target_share}; expected between 0 and 1")
-    if not 0 <= options.low_share <= 1:
-        raise UsageError(f"low share is {options.low_share}; expected from 0 to 1")
-    if options.max_targets < 1 or options.negatives_per_positive < 1:
-        raise UsageError(
-            f"found {options.max_targets} targets a user and {options.negatives_per_positive} "
-            f"negatives a positive; expected at least 1 each"
-        )
 
 
 def _notes(ratings: Ratings, n_users: int, items: ItemContent) -> Iterator[str]:
@@ -137,7 +115,9 @@ def _notes(ratings: Ratings, n_users: int, items: ItemContent) -> Iterator[str]:
         yield f"{no_text} items have neither title nor genre; their embedding is zero"
 
 
-def _write_rows(folder: Path, rows: Mapping[Split, SplitRows], levels: Levels) -> None:
+def _write_rows(
+    folder: Path, rows: Mapping[Split, SplitRows], levels: Mapping[str, NDArray[np.int64]]
+) -> None:
     for split in SPLITS:
         path = folder / FILES[split].path
         path.parent.mkdir(exist_ok=True)
@@ -148,7 +128,7 @@ def _write_rows(folder: Path, rows: Mapping[Split, SplitRows], levels: Levels) -
     pq.write_table(pa.table({SUBMISSION_ID: np.arange(len(labels)), "label": labels}), truth)
 
 
-def _row_batches(r: SplitRows, levels: Levels) -> Iterator[Columns]:
+def _row_batches(r: SplitRows, levels: Mapping[str, NDArray[np.int64]]) -> Iterator[Columns]:
     for start in range(0, len(r.item), _CHUNK):
         part = slice(start, start + _CHUNK)
         item = r.item[part]
@@ -157,18 +137,6 @@ def _row_batches(r: SplitRows, levels: Levels) -> Iterator[Columns]:
             "user_id": r.user[part],
             "item_seq": r.histories[r.user_index[part]],
             "item_id": item,
-            "likes_level": levels.likes[item],
-            "views_level": levels.views[item],
+            **{name: level[item] for name, level in levels.items()},
             "label": r.label[part],
         }
-
-
-def _write_items(folder: Path, items: ItemContent, levels: Levels) -> None:
-    feature = {
-        "item_title": items.titles,
-        "item_tags": items.tags,
-        "likes_level": levels.likes[1:],
-        "views_level": levels.views[1:],
-        "txt_emb_BERT": items.text,
-    }
-    write_items(folder, feature, {"v1": items.given}, "v1", len(items.titles) + 1)

@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +57,9 @@ class Truth:
     auc: Mapping[Split, SplitTruth]
 
 
-def generate(out: Path, preset: Preset, seed: int, progress: Progress | None = None) -> Truth:
+def generate(
+    out: Path, preset: Preset, seed: int, progress: Progress = lambda _stage, _done, _total: None
+) -> Truth:
     """Writes ``out/data`` (the challenge's files, no images) and ``out/truth``.
 
     ``truth`` holds ``test_labels.parquet`` (ID, label), ``oracle.parquet`` (split, user_id,
@@ -70,9 +71,8 @@ def generate(out: Path, preset: Preset, seed: int, progress: Progress | None = N
     """
     if seed < 0:
         raise UsageError(f"the seed is {seed}; expected 0 or more")
-    report = progress if progress is not None else _silent
     with new_folder(out) as folder, threadpool_limits(limits=1, user_api="blas"):
-        truth = _generate(folder, preset, seed, report)
+        truth = _generate(folder, preset, seed, progress)
         text = json.dumps(asdict(truth), indent=2, sort_keys=True)
         (folder / "truth" / "oracle.json").write_text(text + "\n", encoding="utf-8")
     return truth
@@ -87,11 +87,11 @@ def _generate(folder: Path, preset: Preset, seed: int, report: Progress) -> Trut
     report("items", 0, 1)
     world = build_world(preset, np.random.default_rng(streams[0]))
     content = make_content(world, np.random.default_rng(streams[1]), workers)
-    write_items(data, content.feature(), content.given, "v3", _ITEM_BATCH)
+    write_items(data, content.feature, content.given, "v3", _ITEM_BATCH)
     report("items", 1, 1)
     users = _all_users(world, streams[3:], workers, report)
     splits = _file_order(users, np.random.default_rng(streams[2]))
-    total = _row_count(preset)
+    total = sum(preset.rows(s) for s in SPLITS)
     write_rows(
         data, truth, splits, world.item_id, content, lambda done: report("files", done, total)
     )
@@ -103,14 +103,16 @@ def _generate(folder: Path, preset: Preset, seed: int, report: Progress) -> Trut
 def _all_users(
     world: World, streams: list[np.random.SeedSequence], workers: int, report: Progress
 ) -> dict[Split, Users]:
-    total = _row_count(world.preset)
-    done = 0
+    rows = {split: world.preset.rows(split) for split in SPLITS}
+    total, before = sum(rows.values()), 0
     users: dict[Split, Users] = {}
     for split, stream in zip(SPLITS, streams, strict=True):
-        report_users = partial(_report_users, report, done, total)
-        rows = world.preset.rows(split)
-        users[split] = draw_users(world, rows, split == "test", stream, workers, report_users)
-        done += rows
+
+        def listen(done: int, before: int = before) -> None:
+            report("users", before + done, total)
+
+        users[split] = draw_users(world, rows[split], split == "test", stream, workers, listen)
+        before += rows[split]
     return users
 
 
@@ -130,15 +132,3 @@ def _split_truth(world: World, users: Users, test: bool) -> SplitTruth:
     item_only = np.log(world.popularity[users.item]) - np.log(world.q(test)[users.item])
     scores = (users.log_odds, users.group_log_odds, item_only)
     return SplitTruth(*(auc(users.label, s) for s in scores))
-
-
-def _row_count(preset: Preset) -> int:
-    return sum(preset.rows(s) for s in SPLITS)
-
-
-def _report_users(report: Progress, start: int, total: int, done: int) -> None:
-    report("users", start + done, total)
-
-
-def _silent(_stage: str, _done: int, _total: int) -> None:
-    """Progress that is not shown."""

@@ -47,29 +47,14 @@ _CHUNK = 8_192
 class Content:
     """The item tables, row ``i`` being the item of id ``i + 1``.
 
-    ``likes`` and ``views`` (n_items,) int64 in 1..10; ``tags`` one list of distinct ids an item;
-    ``titles`` one string an item, empty if it lacks text; ``text`` (n_items, 768) and ``image``
-    (n_items, 1024) float32, zero if missing; ``given`` (n_items, 128) float32 each.
+    ``feature`` are the columns of item_feature but item_id: ``likes_level`` and ``views_level``
+    (n_items,) int64 in 1..10; ``item_tags``, a Ragged of distinct ids; ``item_title``, empty if the
+    item lacks text; ``txt_emb_BERT`` (n_items, 768) and ``img_emb_CLIPRN50`` (n_items, 1024)
+    float32, zero if missing. ``given`` are the embeddings, (n_items, 128) float32 each.
     """
 
-    likes: NDArray[np.int64]
-    views: NDArray[np.int64]
-    tags: Ragged[np.int64]
-    titles: list[str]
-    text: NDArray[np.float32]
-    image: NDArray[np.float32]
+    feature: Mapping[str, Any]
     given: Mapping[GivenEmbedding, NDArray[np.float32]]
-
-    def feature(self) -> dict[str, Any]:
-        """The columns of item_feature but item_id."""
-        return {
-            "item_title": self.titles,
-            "item_tags": self.tags,
-            "likes_level": self.likes,
-            "views_level": self.views,
-            "txt_emb_BERT": self.text,
-            "img_emb_CLIPRN50": self.image,
-        }
 
 
 def make_content(world: World, rng: np.random.Generator, workers: int) -> Content:
@@ -87,7 +72,15 @@ def make_content(world: World, rng: np.random.Generator, workers: int) -> Conten
         _title(tags.values[low:high].tolist()) if present else ""
         for low, high, present in zip(ends[:-1], ends[1:], described, strict=True)
     ]
-    return Content(likes, views, tags, titles, text, image, given_embeddings(text, image, workers))
+    feature = {
+        "item_title": titles,
+        "item_tags": tags,
+        "likes_level": likes,
+        "views_level": views,
+        "txt_emb_BERT": text,
+        "img_emb_CLIPRN50": image,
+    }
+    return Content(feature, given_embeddings(text, image, workers))
 
 
 def _levels(

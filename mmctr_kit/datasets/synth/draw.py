@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.datasets.synth.oracle import PowerSums
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
 from mmctr_kit.datasets.synth.world import LATENT, World
 
@@ -73,12 +72,12 @@ class Preferences:
         self._target_steps = _steps(masses)
         self._history_steps = _steps(masses[:, : catalogue.warm_blocks])
 
-    def target_sums(self) -> PowerSums:
-        """(users, 1) sums over all items that the targets of this split are drawn from."""
-        p, pq, pqq = (self._sums[:, [i]] for i in range(3))
+    def target_sums(self) -> NDArray[np.float64]:
+        """(6, users, 1) power sums over all items that this split's targets are drawn from."""
         q = self._catalogue.q
-        ones = np.ones_like(p)
-        return PowerSums(p, pq, pqq, ones * q.sum(), ones * (q * q).sum(), ones * (q * q * q).sum())
+        of_q = np.array([q.sum(), (q * q).sum(), (q * q * q).sum()])
+        users = len(self._users)
+        return np.concatenate([self._sums.T, np.tile(of_q, (users, 1)).T])[:, :, None]
 
     def draw_target(self, users: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """(draws,) int64 slots, one from p for each entry of ``users``."""

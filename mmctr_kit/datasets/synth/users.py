@@ -97,8 +97,8 @@ def _draw_chunk(
     p = preference(factors, world, items)
     group = group_log_odds(p, q[items], outside)
     shown = rows - (count - 1) * ROWS_PER_USER
-    last = outside.of(slice(count - 1, count))
-    group[-1:, :shown] = group_log_odds(p[-1:, :shown], q[items[-1:, :shown]], last)
+    last = group_log_odds(p[-1:, :shown], q[items[-1:, :shown]], outside[:, -1:])
+    group[-1:, :shown] = last
     return Users(
         history=history[seen].astype(np.int32),
         length=length,
