@@ -49,11 +49,9 @@ class StudyFolder:
         """The folder of the run of a trial's finalist."""
         return self.path / "finalists" / f"trial-{number}"
 
-    def study(self, seed: int = 0) -> optuna.Study:
-        """The study, with a sampler of this seed."""
+    def study(self) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        storage = journal_storage(self.journal)
-        return optuna.load_study(study_name=NAME, storage=storage, sampler=sampler(seed))
+        return optuna.load_study(study_name=NAME, storage=journal_storage(self.journal))
 
     def claiming(self) -> AbstractContextManager[None]:
         """Exclude all other workers, to look at the trials and then begin or end one."""

@@ -34,15 +34,15 @@ def own_point(search: Search, recipe: Recipe) -> dict[str, Any]:
 
     A value outside of its range is left to the sampler.
     """
-    own = recipe.values()
-    point = _point(search, recipe, lambda key, _: own[key])
+    values = recipe.values()
+    point = _point(search, recipe, lambda key, _: values[key])
     return {k: _asked(search[k], v) for k, v in point.items() if search[k].holds(v)}
 
 
 def changes(settings: Settings, recipe: Recipe) -> Settings:
     """The settings that are not the recipe's own values."""
-    own = recipe.values()
-    return {k: v for k, v in settings.items() if k not in own or not _equal(own[k], v)}
+    base = recipe.values()
+    return {k: v for k, v in settings.items() if k not in base or not _equal(base[k], v)}
 
 
 def _point(search: Search, recipe: Recipe, choose: Callable[[str, Range], Any]) -> Settings:

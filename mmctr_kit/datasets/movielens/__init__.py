@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mmctr_kit.data.contract import FILES, SPLITS, SUBMISSION_ID, Split
+from mmctr_kit.data.contract import FILES, GIVEN_DIM, SPLITS, SUBMISSION_ID, Split
 from mmctr_kit.datasets.layout import Columns, write_file, write_items
-from mmctr_kit.datasets.movielens.movies import ItemContent, describe
+from mmctr_kit.datasets.movielens.movies import describe
 from mmctr_kit.datasets.movielens.read import Ratings, read_source
 from mmctr_kit.datasets.movielens.rows import (
     MIN_HISTORY,
@@ -64,39 +64,36 @@ def convert(source: Path, out: Path, seed: int = 0) -> Summary:
     if not 0 <= seed <= MAX_SEED:
         raise UsageError(f"seed is {seed}; expected 0 to {MAX_SEED}")
     with new_folder(out) as folder:
-        data = read_source(source)
-        users = list(user_rows(data.ratings, seed))
+        ratings, movies = read_source(source)
+        users = list(user_rows(ratings, seed))
         if len(users) < MIN_USERS:
             raise DataError(
                 f"{source} has {plural(len(users), 'user')} with at least {MIN_HISTORY + 1} "
                 f"ratings of 4 or more and enough unrated items; expected at least {MIN_USERS}"
             )
-        levels = item_levels(data.ratings, np.concatenate([u.used for u in users]))
-        items = describe(data.movies)
+        levels = item_levels(ratings, np.concatenate([u.used for u in users]))
+        columns = describe(movies)
         index = split_users(np.array([u.user for u in users], np.int64), seed)
         rows = {
             s: assemble([users[i] for i in index[s]], np.random.default_rng((seed, n)))
             for n, s in enumerate(SPLITS)
         }
         _write_rows(folder, rows, levels)
-        feature = {
-            "item_title": items.titles,
-            "item_tags": items.tags,
-            **{name: level[1:] for name, level in levels.items()},
-            "txt_emb_BERT": items.text,
-        }
-        write_items(folder, feature, {"v1": items.given}, "v1", len(items.titles) + 1)
+        feature = columns | {name: level[1:] for name, level in levels.items()}
+        text = columns["txt_emb_BERT"]
+        given = np.pad(text, ((0, 0), (0, GIVEN_DIM - text.shape[1])))
+        write_items(folder, feature, {"v1": given}, "v1", ratings.n_items + 1)
     return Summary(
         users=len(users),
-        items=data.ratings.n_items,
+        items=ratings.n_items,
         rows={s: len(r.item) for s, r in rows.items()},
         mean_history=float(np.mean([len(u.history) for u in users])),
         label_mean=float(np.concatenate([r.label for r in rows.values()]).mean()),
-        notes=list(_notes(data.ratings, len(users), items)),
+        notes=list(_notes(ratings, len(users), columns)),
     )
 
 
-def _notes(ratings: Ratings, n_users: int, items: ItemContent) -> Iterator[str]:
+def _notes(ratings: Ratings, n_users: int, items: Columns) -> Iterator[str]:
     yield "image absent: item_feature has no img_emb_CLIPRN50, item_emb has only v1 (text)"
     yield f"test labels are in {TEST_LABELS}, which is no part of the challenge's layout"
     dropped = len(np.unique(ratings.user)) - n_users
@@ -107,10 +104,10 @@ def _notes(ratings: Ratings, n_users: int, items: ItemContent) -> Iterator[str]:
         )
     if ratings.repeated:
         yield f"{ratings.repeated} ratings left out: the same user rated the item again later"
-    untitled = items.titles.count("")
+    untitled = items["item_title"].count("")
     if untitled:
         yield f"{untitled} items have no title"
-    no_text = int((~items.text.any(axis=1)).sum())
+    no_text = int((~items["txt_emb_BERT"].any(axis=1)).sum())
     if no_text:
         yield f"{no_text} items have neither title nor genre; their embedding is zero"
 

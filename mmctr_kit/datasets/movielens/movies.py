@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,27 +15,10 @@ from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError
 
 # The 19 flags of ml-100k's u.item, in its order, for when u.genre is absent.
-_GENRES_100K = [
-    "unknown",
-    "Action",
-    "Adventure",
-    "Animation",
-    "Children's",
-    "Comedy",
-    "Crime",
-    "Documentary",
-    "Drama",
-    "Fantasy",
-    "Film-Noir",
-    "Horror",
-    "Musical",
-    "Mystery",
-    "Romance",
-    "Sci-Fi",
-    "Thriller",
-    "War",
-    "Western",
-]
+_GENRES_100K = (
+    "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|"
+    "Film-Noir|Horror|Musical|Mystery|Romance|Sci-Fi|Thriller|War|Western"
+)
 # The publishers' ways to say "none"; as a genre it would tie together films with nothing in common.
 _NO_GENRE = {"", "unknown", "(no genres listed)"}
 _YEAR = re.compile(r"\s*\((\d{4})\)\s*(?:\([A-Z]+\))?\s*$")  # "(1995)", "(1995) (V)"
@@ -105,7 +89,7 @@ def read_u_item(path: Path) -> dict[str, Movie]:
 
 def _flag_names(path: Path) -> list[str]:
     if not path.is_file():
-        return _GENRES_100K
+        return _GENRES_100K.split("|")
     names: dict[int, str] = {}
     for number, line in text_lines(path):
         name, _, number_text = line.partition("|")
@@ -171,39 +155,26 @@ def _movie(title: str, year: str, genres: Sequence[str]) -> Movie:
     return Movie(title.strip(), known, tuple(sorted(names)))
 
 
-@dataclass(frozen=True)
-class ItemContent:
-    """Content of the item files for items 1..n, in the order of their ids.
+def describe(movies: Sequence[Movie | None]) -> dict[str, Any]:
+    """Columns of item_feature for items 1..n; None is a film that the movies file does not know.
 
-    ``titles`` (n,) with the year as MovieLens writes it, "" if unknown; ``tags`` n rows of tag ids
-    from 1, ascending; ``text`` (n, d <= 128) float32 of unit length, zero if the item has
-    no text; ``given`` (n, 128) float32, the same padded with zeros on the right.
+    ``item_title`` with the year as MovieLens writes it, "" if unknown; ``item_tags``, a Ragged of
+    ascending tag ids from 1; ``txt_emb_BERT`` as :func:`embed` makes it.
     """
-
-    titles: list[str]
-    tags: Ragged[np.int64]
-    text: NDArray[np.float32]
-    given: NDArray[np.float32]
-
-
-def describe(movies: Sequence[Movie | None]) -> ItemContent:
-    """Tags and embeddings of ``movies``; None is a film that the movies file does not know."""
     known = [m if m is not None else Movie("", None, ()) for m in movies]
     genres = sorted({g for m in known for g in m.genres})
     tag_of = {g: i for i, g in enumerate(genres, 1)}
-    text = embed([_tokens(m) for m in known])
-    given = np.zeros((len(known), GIVEN_DIM), np.float32)
-    given[:, : text.shape[1]] = text
     tags = [[tag_of[g] for g in m.genres] for m in known]
-    return ItemContent(
-        titles=[m.title if m.year is None else f"{m.title} ({m.year})".strip() for m in known],
-        tags=Ragged.of(
+    return {
+        "item_title": [
+            m.title if m.year is None else f"{m.title} ({m.year})".strip() for m in known
+        ],
+        "item_tags": Ragged.of(
             np.array([t for row in tags for t in row], np.int64),
             np.array([len(row) for row in tags], np.int64),
         ),
-        text=text,
-        given=given,
-    )
+        "txt_emb_BERT": embed([_tokens(m) for m in known]),
+    }
 
 
 def embed(documents: Sequence[Sequence[str]]) -> NDArray[np.float32]:

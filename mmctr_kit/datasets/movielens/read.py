@@ -49,14 +49,6 @@ class Ratings:
     repeated: int
 
 
-@dataclass(frozen=True)
-class MovieLens:
-    """``movies[i]`` belongs to item id ``i + 1``, None if the movies file does not know it."""
-
-    ratings: Ratings
-    movies: tuple[Movie | None, ...]
-
-
 MovieReader = Callable[[Path], dict[str, Movie]]
 
 _MOVIES: Mapping[str, tuple[str, MovieReader]] = {
@@ -67,9 +59,10 @@ _MOVIES: Mapping[str, tuple[str, MovieReader]] = {
 """GroupLens ratings file -> its movies file and the reader of that."""
 
 
-def read_source(source: Path) -> MovieLens:
+def read_source(source: Path) -> tuple[Ratings, list[Movie | None]]:
     """The ratings and movies of ``source``: a folder, or the ratings file itself.
 
+    Movie ``i`` is the item of id ``i + 1``, None if the movies file does not know it.
     Raises UsageError if SRC is no ratings file and no folder with one, and DataError, with file and
     line number, for a line that cannot be read.
     """
@@ -82,13 +75,13 @@ def read_source(source: Path) -> MovieLens:
         )
     ratings, tokens = _read_ratings(path)
     known = read_movies(movies_file)
-    movies = tuple(known.get(t) for t in tokens)
+    movies = [known.get(t) for t in tokens]
     if not any(m and (m.title or m.genres) for m in movies):
         raise DataError(
             f"{movies_file} has neither a title nor a genre for any rated item; expected either, "
             f"to make the item embeddings of"
         )
-    return MovieLens(ratings, movies)
+    return ratings, movies
 
 
 def _ratings_file(source: Path) -> Path:

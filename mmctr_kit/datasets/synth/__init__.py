@@ -89,43 +89,40 @@ def _generate(folder: Path, preset: Preset, seed: int, report: Progress) -> Trut
     content = make_content(world, np.random.default_rng(streams[1]), workers)
     write_items(data, content.feature, content.given, "v3", _ITEM_BATCH)
     report("items", 1, 1)
-    users = _all_users(world, streams[3:], workers, report)
-    splits = _file_order(users, np.random.default_rng(streams[2]))
     total = sum(preset.rows(s) for s in SPLITS)
-    write_rows(
-        data, truth, splits, world.item_id, content, lambda done: report("files", done, total)
-    )
+    drawn = _counter(report, "users", total)
+    users = {
+        s: draw_users(world, preset.rows(s), s == "test", stream, workers, drawn)
+        for s, stream in zip(SPLITS, streams[3:], strict=True)
+    }
+    splits = _file_order(users, np.random.default_rng(streams[2]))
+    written = _counter(report, "files", total)
+    write_rows(data, truth, splits, world.item_id, content, written)
     write_sequences(data, splits, world.item_id)
     scores = {s: _split_truth(world, u, s == "test") for s, u in users.items()}
     return Truth(preset.name, seed, scores)
 
 
-def _all_users(
-    world: World, streams: list[np.random.SeedSequence], workers: int, report: Progress
-) -> dict[Split, Users]:
-    rows = {split: world.preset.rows(split) for split in SPLITS}
-    total, before = sum(rows.values()), 0
-    users: dict[Split, Users] = {}
-    for split, stream in zip(SPLITS, streams, strict=True):
+def _counter(report: Progress, stage: str, total: int) -> Callable[[int], None]:
+    """A function that adds up the rows it is called with, and reports their sum."""
+    done = 0
 
-        def listen(done: int, before: int = before) -> None:
-            report("users", before + done, total)
+    def add(rows: int) -> None:
+        nonlocal done
+        done += rows
+        report(stage, done, total)
 
-        users[split] = draw_users(world, rows[split], split == "test", stream, workers, listen)
-        before += rows[split]
-    return users
+    return add
 
 
 def _file_order(users: Mapping[Split, Users], rng: np.random.Generator) -> dict[Split, FileRows]:
     """Random ids for the users, and the rows in random order."""
-    ids = rng.permutation(sum(len(u.length) for u in users.values())) + 1
-    splits: dict[Split, FileRows] = {}
-    low = 0
-    for split, some in users.items():
-        high = low + len(some.length)
-        splits[split] = FileRows(some, ids[low:high], rng.permutation(len(some.item)))
-        low = high
-    return splits
+    ends = np.cumsum([len(u.length) for u in users.values()])
+    ids = np.split(rng.permutation(ends[-1]) + 1, ends[:-1])
+    return {
+        split: FileRows(some, user_id, rng.permutation(len(some.item)))
+        for (split, some), user_id in zip(users.items(), ids, strict=True)
+    }
 
 
 def _split_truth(world: World, users: Users, test: bool) -> SplitTruth:

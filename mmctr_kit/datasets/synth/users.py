@@ -62,18 +62,16 @@ def draw_users(
     """The users of ``rows`` rows of test, or of train and valid.
 
     The last user has fewer than 4 rows if ``rows`` is not a multiple of 4: the first rows of a
-    whole group. ``workers`` threads share the chunks; ``progress`` gets the rows done so far.
+    whole group. ``workers`` threads share the chunks; ``progress`` gets each chunk's rows.
     """
     step = CHUNK_USERS * ROWS_PER_USER
     sizes = [min(step, rows - start) for start in range(0, rows, step)]
     work = partial(_draw_chunk, world, test, block_catalogue(world, test))
     parts: list[Users] = []
-    done = 0
     with ThreadPoolExecutor(max_workers=workers) as pool:
         for part in pool.map(work, sizes, seed.spawn(len(sizes))):
             parts.append(part)
-            done += len(part.item)
-            progress(done)
+            progress(len(part.item))
     return Users(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Users)))
 
 
@@ -97,8 +95,8 @@ def _draw_chunk(
     p = preference(factors, world, items)
     group = group_log_odds(p, q[items], outside)
     shown = rows - (count - 1) * ROWS_PER_USER
-    last = group_log_odds(p[-1:, :shown], q[items[-1:, :shown]], outside[:, -1:])
-    group[-1:, :shown] = last
+    last = np.s_[-1:, :shown]
+    group[last] = group_log_odds(p[last], q[items[last]], outside[:, -1:])
     return Users(
         history=history[seen].astype(np.int32),
         length=length,

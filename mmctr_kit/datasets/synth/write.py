@@ -58,23 +58,20 @@ def write_rows(
 ) -> None:
     """train, valid and test under ``data``; the oracle and the test labels under ``truth``.
 
-    ``item_id`` (n_items,) int64 maps the users' slots to ids; ``progress`` gets the rows done.
+    ``item_id`` (n_items,) int64 maps the users' slots to ids; ``progress`` gets each batch's rows.
     """
-    done = 0
     with (
         pq.ParquetWriter(truth / "oracle.parquet", ORACLE_SCHEMA) as oracle,
         pq.ParquetWriter(truth / "test_labels.parquet", LABELS_SCHEMA) as labels,
     ):
 
         def batches(split: Split) -> Iterator[Columns]:
-            nonlocal done
             for batch in _row_batches(split, splits[split], item_id, content):
                 yield batch
                 _write(oracle, batch)
                 if split == "test":
                     _write(labels, batch)
-                done += len(batch["user_id"])
-                progress(done)
+                progress(len(batch["user_id"]))
 
         for split in SPLITS:
             write_file(data / FILES[split].path, split, batches(split))

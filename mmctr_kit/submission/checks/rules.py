@@ -53,6 +53,7 @@ NOT_RULED_ON: tuple[str, ...] = (
 """Keys, or blocks of keys, of this kit's training and scoring that the official pipeline does not
 have, so that no rule is about them."""
 
+_ABSENT = "absent"
 _TODO_1 = f"submit it as Task1&2, or change it back to {OFFICIAL}; Task1 leaves free: items.*, "
 _TODO_1 += ", ".join(TASK1_MAY_DIFFER)
 _TODO_2 = f"submit it as Task1&2, or set items.embedding to {', '.join(GIVEN_EMBEDDINGS)}"
@@ -87,9 +88,9 @@ def check_recipe(recipe: Mapping[str, Any], task: Task, run: str, log: Log) -> N
     official = _official()
     mine = _flat(resolved)
     differences = [
-        f"{key} is {_show(mine, key)}, officially {_show(official, key)}"
+        f"{key} is {mine.get(key, _ABSENT)}, officially {official.get(key, _ABSENT)}"
         for key in sorted(mine.keys() | official.keys())
-        if not _free(key) and (key in mine, mine.get(key)) != (key in official, official.get(key))
+        if mine.get(key, _ABSENT) != official.get(key, _ABSENT) and not _free(key)
     ]
     model = [d for d in differences if not d.startswith("training.")]
     if mine["model.name"] != official["model.name"]:  # then its options need not be listed
@@ -185,7 +186,3 @@ def _flat(content: Mapping[str, Any], above: str = "") -> dict[str, Any]:
         else:
             flat[f"{above}{key}"] = value
     return flat
-
-
-def _show(flat: Mapping[str, Any], key: str) -> str:
-    return str(flat[key]) if key in flat else "absent"

@@ -44,12 +44,14 @@ def test_films_that_share_words_genres_or_a_decade_have_closer_embeddings() -> N
         Movie("Star Trek", 1979, ("Sci-Fi",)),
         Movie("Emma", 1996, ("Romance",)),
     ]
-    items = describe([*films, *words, None])
-    near, far = items.text[0] @ items.text[1], items.text[0] @ items.text[2]
+    text = describe([*films, *words, None])["txt_emb_BERT"]
+    near, far = text[0] @ text[1], text[0] @ text[2]
     assert near > far + 0.3
-    same_words = describe([Movie("Dune", y, ("Sci-Fi",)) for y in (1984, 1981, 2021)]).text
+    same_words = describe([Movie("Dune", y, ("Sci-Fi",)) for y in (1984, 1981, 2021)])[
+        "txt_emb_BERT"
+    ]
     assert same_words[0] @ same_words[1] > same_words[0] @ same_words[2] + 0.1
-    assert not items.text[-1].any()
+    assert not text[-1].any()
 
 
 def test_a_year_is_read_from_the_title_and_no_genre_is_no_tag(tmp_path: Path) -> None:
