@@ -102,7 +102,8 @@ def search_study(
         if not spent():
             run_search(folder, plan.recipe, plan.search, plan.data, plan.resources, budget, listen)
         # Even if another command's trials fill the budget: one of them may be the best.
-        while folder.study().get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study = folder.study()
+        while study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             folder.reap()
             time.sleep(1.0)
         if spent():

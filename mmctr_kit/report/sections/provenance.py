@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from mmctr_kit.recipe.diff import flat
 from mmctr_kit.report.blocks import Listing, Section, Table, picture
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.rows import stacked
@@ -55,7 +56,7 @@ def recipe_section(context: ReportContext) -> Section | None:
         return None
     tables = []
     if len(texts) > 1:
-        each = {name: dict(_flatten(yaml.safe_load(text))) for name, text in texts.items()}
+        each = {name: _texts(yaml.safe_load(text)) for name, text in texts.items()}
         rows = [row for row in _by_key(each) if row[0] != "name" and len(set(row[1:])) > 1]
         caption = "Keys in which the recipes differ (– = the model has no such key)."
         tables.append(Table(caption, ("key", *texts), rows, left=1 + len(texts)))
@@ -75,15 +76,11 @@ def _by_key(each: Mapping[str, Mapping[str, str]]) -> list[tuple[str, ...]]:
     return [(key, *(values.get(key, "–") for values in each.values())) for key in keys]
 
 
-def _flatten(content: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
-    flat: list[tuple[str, str]] = []
-    for key, value in content.items():
-        if isinstance(value, dict):
-            flat += _flatten(value, f"{before}{key}.")
-        else:
-            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            flat.append((f"{before}{key}", text))
-    return flat
+def _texts(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """The values of a recipe as text, by dotted key."""
+    values = dict(flat(recipe))
+    lists = {k: ", ".join(map(str, v)) for k, v in values.items() if isinstance(v, list)}
+    return {k: lists.get(k, str(v)) for k, v in values.items()}
 
 
 def environment_section(context: ReportContext) -> Section:

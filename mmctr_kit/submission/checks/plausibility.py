@@ -62,7 +62,7 @@ class TestRows:
 
     @cached_property
     def groups(self) -> "ItemGroups | None":
-        return None if self.item_id is None else ItemGroups.of(self.item_id)
+        return None if self.item_id is None else ItemGroups(self.item_id)
 
     @cached_property
     def popularity_ranks(self) -> Ranks | None:
@@ -73,21 +73,13 @@ class TestRows:
         return None if self.rate is None else unit_ranks(self.rate)
 
 
-@dataclass(frozen=True)
 class ItemGroups:
     """Rows by item: ``number`` (n,) from 0, ``size`` (items,), ``pairs`` of rows of one item."""
 
-    number: NDArray[np.intp]
-    size: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, item_id: NDArray[np.int64]) -> "ItemGroups":
-        number = number_ids(item_id)
-        return cls(number, np.bincount(number))
-
-    @cached_property
-    def pairs(self) -> int:
-        return int((self.size * (self.size - 1) // 2).sum())
+    def __init__(self, item_id: NDArray[np.int64]) -> None:
+        self.number = number_ids(item_id)
+        self.size = np.bincount(self.number)
+        self.pairs = int((self.size * (self.size - 1) // 2).sum())
 
 
 @dataclass(frozen=True)
@@ -132,7 +124,7 @@ def check_references(
     columns: Mapping[str, Ranks],
     references: Sequence[Reference],
     log: Log,
-    test: TestRows | None = None,
+    test: TestRows,
 ) -> None:
     """Rank correlation of every column, (n,) in ID order, with every run of the same length.
 
@@ -172,9 +164,9 @@ def check_references(
         log.passed("rank-correlation", "; ".join(summary))
 
 
-def _knows_items(ranks: Ranks, test: TestRows | None) -> bool:
+def _knows_items(ranks: Ranks, test: TestRows) -> bool:
     """False for a run that uses, say, history lengths only: all others are unrelated to it."""
-    if test is None or test.groups is None or len(ranks) != test.n_rows:
+    if test.groups is None or len(ranks) != test.n_rows:
         return True
     z = item_z(ranks, test.groups)
     return test.groups.pairs < MIN_PAIRS or np.isnan(z) or z >= SHUFFLED_BELOW
