@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import FILES, GIVEN_DIM, SPLITS, SUBMISSION_ID, Split
 from mmctr_kit.datasets.layout import Columns, write_file, write_items
 from mmctr_kit.datasets.movielens.movies import describe
-from mmctr_kit.datasets.movielens.read import Ratings, read_source
+from mmctr_kit.datasets.movielens.read import Ints, Ratings, read_source
 from mmctr_kit.datasets.movielens.rows import (
     MIN_HISTORY,
     SplitRows,
@@ -112,9 +111,7 @@ def _notes(ratings: Ratings, n_users: int, items: Columns) -> Iterator[str]:
         yield f"{no_text} items have neither title nor genre; their embedding is zero"
 
 
-def _write_rows(
-    folder: Path, rows: Mapping[Split, SplitRows], levels: Mapping[str, NDArray[np.int64]]
-) -> None:
+def _write_rows(folder: Path, rows: Mapping[Split, SplitRows], levels: Mapping[str, Ints]) -> None:
     for split in SPLITS:
         path = folder / FILES[split].path
         path.parent.mkdir(exist_ok=True)
@@ -125,7 +122,7 @@ def _write_rows(
     pq.write_table(pa.table({SUBMISSION_ID: np.arange(len(labels)), "label": labels}), truth)
 
 
-def _row_batches(r: SplitRows, levels: Mapping[str, NDArray[np.int64]]) -> Iterator[Columns]:
+def _row_batches(r: SplitRows, levels: Mapping[str, Ints]) -> Iterator[Columns]:
     for start in range(0, len(r.item), _CHUNK):
         part = slice(start, start + _CHUNK)
         item = r.item[part]

@@ -27,6 +27,9 @@ from mmctr_kit.datasets.movielens.movies import (
 )
 from mmctr_kit.errors import DataError, UsageError
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
 MAX_RATING = 5.0
 
 _KNOWN = "u.data, ratings.dat, ratings.csv or a RecBole *.inter file"
@@ -41,10 +44,10 @@ class Ratings:
     because the same user rated the same item again later.
     """
 
-    user: NDArray[np.int64]
-    item: NDArray[np.int64]
-    value: NDArray[np.float64]
-    time: NDArray[np.float64]
+    user: Ints
+    item: Ints
+    value: Floats
+    time: Floats
     n_items: int
     repeated: int
 
@@ -155,7 +158,7 @@ def _id_order(tokens: Mapping[str, int]) -> Callable[[str], tuple[int, str]]:
     return lambda t: (0, t)
 
 
-def _user_ids(users: Mapping[str, int]) -> NDArray[np.int64]:
+def _user_ids(users: Mapping[str, int]) -> Ints:
     """(users,) int64: the original ids if they are distinct whole numbers, else 1..users."""
     tokens = list(users)
     if all(map(is_whole, tokens)) and len({int(t) for t in tokens}) == len(tokens):

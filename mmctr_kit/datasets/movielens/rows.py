@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import MAX_HISTORY, N_LEVELS, PAD, SPLITS, Split
 from mmctr_kit.data.folds import user_hash
 from mmctr_kit.data.ragged import Ragged
-from mmctr_kit.datasets.movielens.read import Ratings
+from mmctr_kit.datasets.movielens.read import Floats, Ints, Ratings
 
 POSITIVE_FROM = 4.0
 NEGATIVE_TO = 3.0
@@ -50,10 +49,10 @@ class UserRows:
     """
 
     user: int
-    history: NDArray[np.int64]
-    items: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    used: NDArray[np.int64]
+    history: Ints
+    items: Ints
+    labels: Ints
+    used: Ints
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,11 @@ class SplitRows:
     ``histories`` (users, 64) int64, left-padded with 0, that is the row's.
     """
 
-    user: NDArray[np.int64]
-    item: NDArray[np.int64]
-    label: NDArray[np.int64]
-    user_index: NDArray[np.int64]
-    histories: NDArray[np.int64]
+    user: Ints
+    item: Ints
+    label: Ints
+    user_index: Ints
+    histories: Ints
 
 
 def user_rows(ratings: Ratings, seed: int) -> Iterator[UserRows]:
@@ -96,11 +95,7 @@ def user_rows(ratings: Ratings, seed: int) -> Iterator[UserRows]:
 
 
 def _one_user(
-    ratings: Ratings,
-    mine: NDArray[np.int64],
-    unrated: NDArray[np.int64],
-    weight: NDArray[np.float64],
-    rng: np.random.Generator,
+    ratings: Ratings, mine: Ints, unrated: Ints, weight: Floats, rng: np.random.Generator
 ) -> UserRows | None:
     """``mine``: positions of the user's ratings, by time; ``unrated``: items for negatives."""
     value = ratings.value[mine]
@@ -135,9 +130,7 @@ def _affordable(n_targets: int, n_low: int, n_unrated: int) -> tuple[int, int]:
     return 0, 0
 
 
-def _weighted_draw(
-    items: NDArray[np.int64], weight: NDArray[np.float64], count: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def _weighted_draw(items: Ints, weight: Floats, count: int, rng: np.random.Generator) -> Ints:
     """``count`` distinct items, one after another by weight (Efraimidis and Spirakis 2006)."""
     if count == 0:
         return items[:0]
@@ -145,7 +138,7 @@ def _weighted_draw(
     return items[np.argpartition(arrival, count - 1)[:count]]
 
 
-def item_levels(ratings: Ratings, used: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+def item_levels(ratings: Ratings, used: Ints) -> dict[str, Ints]:
     """The columns likes_level and views_level from all ratings but those at positions ``used``.
 
     (n_items + 1,) int64 each, 1..10, 0 for the padding item: ranks of counts of ratings.
@@ -158,7 +151,7 @@ def item_levels(ratings: Ratings, used: NDArray[np.int64]) -> dict[str, NDArray[
     return {n: _levels(np.bincount(ratings.item[r], minlength=size)) for n, r in rows.items()}
 
 
-def _levels(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _levels(counts: Ints) -> Ints:
     """Tenths of the items by rank of count; equal counts share a level, no count is level 1."""
     items = counts[1:]
     fewer = np.searchsorted(np.sort(items), items, side="left")
@@ -167,7 +160,7 @@ def _levels(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return levels
 
 
-def split_users(users: NDArray[np.int64], seed: int) -> dict[Split, NDArray[np.int64]]:
+def split_users(users: Ints, seed: int) -> dict[Split, Ints]:
     """Positions in ``users`` by split: 10 % valid, 10 % test, at least one user each.
 
     By rank of a hash, so that the order of users changes nothing.

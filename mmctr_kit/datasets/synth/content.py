@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import IMAGE_DIM, TEXT_DIM, GivenEmbedding
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.datasets.synth.pca import given_embeddings
-from mmctr_kit.datasets.synth.world import IMAGE_DIMS, TEXT_DIMS, World
+from mmctr_kit.datasets.synth.world import IMAGE_DIMS, TEXT_DIMS, Floats, Ints, World
 
 LEVELS = 10
 IMAGE_SCALE = 0.5
@@ -83,9 +83,7 @@ def make_content(world: World, rng: np.random.Generator, workers: int) -> Conten
     return Content(feature, given_embeddings(text, image, workers))
 
 
-def _levels(
-    log_popularity: NDArray[np.float64], noise: float, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def _levels(log_popularity: Floats, noise: float, rng: np.random.Generator) -> Ints:
     """(n_items,) int64: deciles of noisy log popularity, 10 the most popular."""
     n = len(log_popularity)
     noisy = log_popularity + noise * log_popularity.std() * rng.standard_normal(n)
@@ -94,7 +92,7 @@ def _levels(
     return 1 + rank * LEVELS // n
 
 
-def _tags(cluster: NDArray[np.int64], n_tags: int, rng: np.random.Generator) -> Ragged[np.int64]:
+def _tags(cluster: Ints, n_tags: int, rng: np.random.Generator) -> Ragged[np.int64]:
     """Distinct tags: most of them from the cluster's own share of the ids, its first ones most."""
     n, most = len(cluster), len(_TAG_COUNTS) - 1
     ids = rng.permutation(n_tags) + 1
@@ -126,7 +124,7 @@ def _word(tag: int) -> str:
 
 
 def _modality(
-    latent: NDArray[np.float64], width: int, scale: float, rng: np.random.Generator
+    latent: Floats, width: int, scale: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """(n_items, width) float32 vectors that show ``latent`` (n_items, d); some rows are zero."""
     n, shown = latent.shape

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
 
+Floats = NDArray[np.float64]
 
-def power_sums(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+
+def power_sums(p: Floats, q: Floats) -> Floats:
     """(6, ..., 1): sums of p, p q, p q^2, q, q^2 and q^3 over the last axis of ``p`` and ``q``.
 
     An item of p = q = 0 counts as absent.
@@ -27,9 +29,7 @@ def power_sums(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.flo
     return np.stack([t.sum(axis=-1, keepdims=True) for t in terms])
 
 
-def row_log_odds(
-    p: NDArray[np.float64], q: NDArray[np.float64], outside_history: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def row_log_odds(p: Floats, q: Floats, outside_history: Floats) -> Floats:
     """(users, m) float64: log odds that each row is the positive, no other row being known.
 
     ``p`` and ``q`` (users, m) float64 of the rows' items; ``outside_history`` (6, users, 1), the
@@ -40,9 +40,7 @@ def row_log_odds(
     return np.concatenate(alone, axis=1)
 
 
-def group_log_odds(
-    p: NDArray[np.float64], q: NDArray[np.float64], outside_history: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def group_log_odds(p: Floats, q: Floats, outside_history: Floats) -> Floats:
     """(users, m) float64: log odds that each row is the positive, given a user's m rows.
 
     Arguments as in :func:`row_log_odds`; m of the group's 4 rows are seen.
@@ -52,11 +50,11 @@ def group_log_odds(
     others = ratio.sum(axis=1, keepdims=True) - ratio
     if hidden:
         others += hidden * _tuple_ratio(outside_history - power_sums(p, q), hidden)
-    log_odds: NDArray[np.float64] = np.log(ratio) - np.log(others)
+    log_odds: Floats = np.log(ratio) - np.log(others)
     return log_odds
 
 
-def _tuple_ratio(sums: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+def _tuple_ratio(sums: Floats, length: int) -> Floats:
     """(users, 1) float64: F(length) / E(length) of the set with these power sums."""
     p, pq, pqq, q, qq, qqq = sums
     if length == 1:

@@ -23,7 +23,7 @@ from mmctr_kit.datasets.synth.draw import (
 )
 from mmctr_kit.datasets.synth.oracle import group_log_odds, power_sums, row_log_odds
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
-from mmctr_kit.datasets.synth.world import World, preference, user_factors
+from mmctr_kit.datasets.synth.world import Floats, Ints, World, preference, user_factors
 
 CHUNK_USERS = 4_096
 MIN_HISTORY = 3
@@ -44,11 +44,11 @@ class Users:
     """
 
     history: NDArray[np.int32]
-    length: NDArray[np.int64]
+    length: Ints
     item: NDArray[np.int32]
-    label: NDArray[np.int64]
-    log_odds: NDArray[np.float64]
-    group_log_odds: NDArray[np.float64]
+    label: Ints
+    log_odds: Floats
+    group_log_odds: Floats
 
 
 def draw_users(
@@ -107,7 +107,7 @@ def _draw_chunk(
     )
 
 
-def _history_lengths(count: int, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _history_lengths(count: int, most: int, rng: np.random.Generator) -> Ints:
     """(count,) int64; ``most`` keeps a very small catalogue from being used up."""
     extra = rng.geometric(1 / (1 + MEAN_EXTRA_HISTORY), size=count) - 1
     return np.minimum(MIN_HISTORY + extra, min(MAX_HISTORY, most))

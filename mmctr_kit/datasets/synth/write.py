@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import FILES, MAX_HISTORY, SPLITS, Split
 from mmctr_kit.data.ragged import Ragged
@@ -18,6 +17,7 @@ from mmctr_kit.datasets.layout import Columns, write_file
 from mmctr_kit.datasets.synth.content import Content
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
 from mmctr_kit.datasets.synth.users import Users
+from mmctr_kit.datasets.synth.world import Ints
 
 BATCH_ROWS = 65_536
 
@@ -44,15 +44,15 @@ class FileRows:
     """
 
     users: Users
-    user_id: NDArray[np.int64]
-    order: NDArray[np.int64]
+    user_id: Ints
+    order: Ints
 
 
 def write_rows(
     data: Path,
     truth: Path,
     splits: Mapping[Split, FileRows],
-    item_id: NDArray[np.int64],
+    item_id: Ints,
     content: Content,
     progress: Callable[[int], None],
 ) -> None:
@@ -77,9 +77,7 @@ def write_rows(
             write_file(data / FILES[split].path, split, batches(split))
 
 
-def write_sequences(
-    data: Path, splits: Mapping[Split, FileRows], item_id: NDArray[np.int64]
-) -> None:
+def write_sequences(data: Path, splits: Mapping[Split, FileRows], item_id: Ints) -> None:
     """item_seq.parquet: every user's history, users by id."""
     user_id = np.concatenate([s.user_id for s in splits.values()])
     histories = Ragged.concatenate([_histories(s.users, item_id) for s in splits.values()])
@@ -90,7 +88,7 @@ def write_sequences(
 
 
 def _row_batches(
-    split: Split, rows: FileRows, item_id: NDArray[np.int64], content: Content
+    split: Split, rows: FileRows, item_id: Ints, content: Content
 ) -> Iterator[Columns]:
     users = rows.users
     histories = _histories(users, item_id)
@@ -114,7 +112,7 @@ def _row_batches(
         }
 
 
-def _histories(users: Users, item_id: NDArray[np.int64]) -> Ragged[np.int64]:
+def _histories(users: Users, item_id: Ints) -> Ragged[np.int64]:
     """One history a user, of public item ids."""
     return Ragged.of(item_id[users.history], users.length)
 
