@@ -22,7 +22,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
-from mmctr_kit.files import locked, made_folder, read_json, write_json
+from mmctr_kit.files import locked, made_folder, write_json
 from mmctr_kit.tuning.conflict import SETTINGS, occupied, require_same
 from mmctr_kit.tuning.heartbeat import alive_workers
 
@@ -40,10 +40,6 @@ class StudyFolder:
         self.path = path
         self.heartbeats = path / "leases"
         self.journal = path / "study.journal"
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return read_json(self.path / SETTINGS)
 
     def finalist(self, number: int) -> Path:
         """The folder of the run of a trial's finalist."""

@@ -97,16 +97,15 @@ class TrialRunner:
             AucSample(self._label[r.predicted], train.user_id[r.predicted]) for r in self.rows
         ]
 
-    def learner(self, settings: dict[str, object]) -> tuple[Recipe, Learner]:
-        """The recipe of the settings and its learner. Raises InvalidTrialError if there is none."""
+    def learner(self, settings: dict[str, object]) -> Learner:
+        """The learner of the settings' recipe. Raises InvalidTrialError if there is none."""
         try:
             recipe = self.base.changed(settings)
             items = ItemFeatures.derive(recipe, self.data)
             check_model(recipe, self.data, items)
-            learner = make_learner(recipe, self.data, items, self.device, self._cache)
+            return make_learner(recipe, self.data, items, self.device, self._cache)
         except MmctrKitError as e:
             raise InvalidTrialError(str(e).removeprefix("the recipe: ")) from e
-        return recipe, learner
 
     def run(self, learner: Learner, report: Reporter) -> TrialResult:
         """Fit and predict fold by fold, exactly as ``cv`` does with the trial's recipe and seed.

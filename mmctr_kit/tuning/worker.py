@@ -148,7 +148,7 @@ class Worker:
                 raise TrialPruned(f"{position}: {why}")
 
         try:
-            result = self.runner.run(self.runner.learner(settings)[1], report)
+            result = self.runner.run(self.runner.learner(settings), report)
         except InvalidTrialError as e:
             self._prune(trial, REFUSED, str(e), "refused")
         except TrialPruned as e:
