@@ -11,7 +11,7 @@ from mmctr_kit.cli.output import finite, print_json, say, table, warn
 
 if TYPE_CHECKING:
     from mmctr_kit.metrics.estimate import Estimate
-    from mmctr_kit.submission.ledger_table import Standing
+    from mmctr_kit.submission.ledger import Standing
 
 
 app = typer.Typer(invoke_without_command=True)
@@ -36,8 +36,7 @@ def ledger(
     """
     if context.invoked_subcommand is not None:
         return
-    from mmctr_kit.submission.ledger import read_ledger
-    from mmctr_kit.submission.ledger_table import agreements, standings
+    from mmctr_kit.submission.ledger import agreements, read_ledger, standings
 
     found = read_ledger(ledger)
     for line in found.damaged:
@@ -89,8 +88,7 @@ def add(
       mmctr-kit ledger add demo/blend-both.zip --auc 0.7845 --ledger demo/ledger.jsonl
     """
     from mmctr_kit.data.contract import Task
-    from mmctr_kit.submission.ledger import add_score, read_ledger
-    from mmctr_kit.submission.ledger_table import standings
+    from mmctr_kit.submission.ledger import add_score, read_ledger, standings
 
     wanted = None if task is None else Task.BOTH if task == "both" else Task(task)
     entry, before = add_score(ledger, file, auc, wanted, note)
