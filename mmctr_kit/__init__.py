@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmctr_kit.api.data import check_data, generate_data, load_data, profile_data
+    from mmctr_kit.api.preflight import load_recipe
     from mmctr_kit.api.progress import ProgressEvent
     from mmctr_kit.api.results import (
         AblationResult,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     )
     from mmctr_kit.api.runs import blend, import_predictions, leaderboard, open_run
     from mmctr_kit.api.submission import check_submission, score, write_submission
-    from mmctr_kit.api.training import ablate, cross_validate, load_recipe, tune
+    from mmctr_kit.api.training import ablate, cross_validate, tune
     from mmctr_kit.data.dataset import ChallengeData
     from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
     from mmctr_kit.metrics.estimate import Estimate
@@ -71,9 +72,10 @@ _MODULES = {
     "api.progress": "ProgressEvent",
     "api.results": "AblationResult BlendResult CheckResult GeneratedData ProfileResult StudyResult "
     "Submission",
+    "api.preflight": "load_recipe",
     "api.runs": "blend import_predictions leaderboard open_run",
     "api.submission": "check_submission score write_submission",
-    "api.training": "ablate cross_validate load_recipe tune",
+    "api.training": "ablate cross_validate tune",
     "data.dataset": "ChallengeData",
     "errors": "DataError MmctrKitError RunError UsageError",
     "metrics.estimate": "Estimate",

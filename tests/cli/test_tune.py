@@ -139,7 +139,7 @@ def test_ctrl_c_is_one_line_that_says_how_to_go_on(story: Story) -> None:
 
 
 def test_the_same_command_goes_on_to_as_many_trials_as_were_asked_for(story: Story) -> None:
-    assert re.search(rf"{TRIALS} trials of 2 folds, .*, \d+ of them there already", story.second)
+    assert re.search(rf"{TRIALS} trials of 2 folds, .*, \d+ of them finished already", story.second)
     states = [t["state"] for t in study_of(story)["trials"]]  # type: ignore[attr-defined]
     assert states.count("complete") + states.count("pruned") == TRIALS
     assert states.count("failed") >= 1
