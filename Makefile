@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo bench test lint typecheck fmt clean
+.PHONY: help install demo bench test lint typecheck wheel fmt clean
 
 help: ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -32,6 +32,14 @@ lint: $(STAMP) ## Style and likely mistakes
 
 typecheck: $(STAMP) ## mypy --strict on the package
 	$(BIN)/mypy
+
+wheel: ## Build the wheel, install it into an empty environment elsewhere, run the demo there
+	work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && \
+	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps -w "$$work" . && \
+	$(PYTHON) -m venv "$$work/venv" && \
+	"$$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+	  -c constraints.txt "$$work"/*.whl && \
+	cd "$$work" && venv/bin/mmctr-kit demo
 
 fmt: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .

@@ -177,7 +177,7 @@ def _blending(context: ReportContext) -> Iterator[Advice]:
         yield Advice(
             "Blend it",
             f"{enumeration([c.name for c in near])}: same rows and folds, and an AUC not far "
-            "below. The blend of runs that rank differently is better than each of them.",
+            "below. A blend of runs that rank differently is often better than each of them.",
             f"mmctr-kit blend {' '.join(named)} --name {_label(context)}_blend",
         )
 

@@ -43,7 +43,8 @@ def test_a_key_is_taken_where_it_does_something_and_refused_where_not(
     with pytest.raises(UsageError) as caught:
         with_items(content)
     message = str(caught.value)
-    assert f"items.{key} does nothing with items.embedding: {embedding}; leave it out" in message
+    assert message.startswith(f"r: items.{key}: ")
+    assert f"does nothing while items.embedding is {embedding}; leave it out, or set" in message
     assert "\n" not in message
 
 

@@ -35,6 +35,7 @@ from mmctr_kit.data.contract import N_LEVELS
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.data.load import load
 from mmctr_kit.data.ragged import expand_ranges
+from mmctr_kit.errors import plural
 from mmctr_kit.files import write_json
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.recipe import Recipe, load_recipe
@@ -341,7 +342,7 @@ def compare(recipe: Recipe, setting: Setting) -> Versus:
     rounds = tuple(one_round(official, ours, size, setting.seconds) for _ in range(ROUNDS))
     where = describe_device(setting.device)
     if setting.device == "cpu":
-        where += f", {setting.threads} threads"
+        where += f", {plural(setting.threads, 'thread')}"
     return Versus(recipe.name, where, size, fit.step.precision, rounds)
 
 

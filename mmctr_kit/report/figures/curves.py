@@ -86,7 +86,7 @@ def calibration(curves: Mapping[str, Reliability]) -> Figure:
                 color=colour(number),
                 label=label,
             )
-        axes.legend(loc="upper left")
+        figure.legend(loc="outside lower left", ncols=2)
         return figure
 
 

@@ -65,10 +65,13 @@ def dots(
         return figure
 
 
-def bars(names: Sequence[str], values: NDArray[np.float64], axis: str) -> Figure:
-    """A bar for each name with its value beside it; values (names,)."""
+def bars(names: Sequence[str], values: NDArray[np.float64], axis: str, longest: int = 24) -> Figure:
+    """A bar for each name with its value beside it; values (names,).
+
+    A name longer than ``longest`` is shortened in its middle.
+    """
     with canvas(max(0.6 + 0.23 * len(names), 1.2)) as figure:
-        axes = _rows(figure, names, axis)
+        axes = _rows(figure, names, axis, longest)
         axes.barh(range(len(names)), values, height=0.6, color=colour(0))
         for row, value in enumerate(values):
             side, by = ("left", 3) if value >= 0 else ("right", -3)
@@ -98,10 +101,10 @@ def stacked(names: Sequence[str], parts: Mapping[str, NDArray[np.float64]], axis
         return figure
 
 
-def _rows(figure: Figure, names: Sequence[str], axis: str) -> Axes:
+def _rows(figure: Figure, names: Sequence[str], axis: str, longest: int = 24) -> Axes:
     """Axes with the names from the top down, and a label of the horizontal axis."""
     axes = figure.subplots()
-    axes.set_yticks(range(len(names)), [short(n) for n in names])
+    axes.set_yticks(range(len(names)), [short(n, longest) for n in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)

@@ -66,7 +66,7 @@ def _changes(
 
 
 def _costs(name: str, ablation: Mapping[str, Any]) -> Table:
-    sizes = [f"{each['candidates']:,}" for each in ablation["rows"][0]["cost"]["latency"]]
+    sizes = [f"latency, {each['candidates']:,}" for each in ablation["rows"][0]["cost"]["latency"]]
     rows = []
     for row in ablation["rows"]:
         cost = row["cost"]

@@ -105,6 +105,8 @@ def _table(entries: list[Compared], subject: str) -> Table:
         "standard errors. One seed is too few to compare recipes."
     )
     columns = ("run", "seeds", "OOF AUC", "valid AUC", "Δ OOF", "Δ valid", "z")
+    if len(entries) == 1:
+        return Table("± is one standard error.", columns[:4], [row[:4] for row in rows])
     return Table(caption, columns, rows)
 
 

@@ -62,7 +62,7 @@ def _pictures(study: Mapping[str, Any]) -> list[Picture]:
     if shares:
         pictures.append(
             picture(
-                bars(list(shares), np.array(list(shares.values())), "share of importance"),
+                bars(list(shares), np.array(list(shares.values())), "share of importance", 30),
                 "study-importance",
                 "Parameter importance",
                 f"PED-ANOVA, from {plural(len(complete), 'complete trial')}; a rough estimate.",

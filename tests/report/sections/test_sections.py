@@ -45,6 +45,12 @@ def test_the_leaderboard_is_sorted_and_the_run_has_no_gap_to_itself(mix: ReportC
     assert [p.name for p in section.pictures] == ["leaderboard-auc", "leaderboard-gaps"]
 
 
+def test_a_run_alone_is_compared_with_nothing(alpha: ReportContext) -> None:
+    section = made(leaderboard_section(replace(alpha, leaderboard=alpha.leaderboard[:1])))
+    assert [p.name for p in section.pictures] == ["leaderboard-auc"]
+    assert section.tables[0].columns == ("run", "seeds", "OOF AUC", "valid AUC")
+
+
 def test_a_blend_shows_weights_gains_and_correlations(mix: ReportContext) -> None:
     section = made(blend_section(mix))
     names = ["blend-weights", "blend-adds", "blend-correlations", "blend-methods"]
