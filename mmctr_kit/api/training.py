@@ -125,10 +125,8 @@ def tune(
 
     Raises
     ------
-    UsageError
-        For a wrong recipe, an impossible search space, name or device.
-    RunError
-        If a different study has that name, or no trial was completed.
+    UsageError, DataError, RunError
+        As in :func:`cross_validate`; for an impossible search space; if no trial was completed.
 
     Examples
     --------
@@ -179,10 +177,8 @@ def ablate(
 
     Raises
     ------
-    UsageError
-        For a wrong recipe, name or device, or if no variant is left.
-    RunError
-        If a different ablation has that name.
+    UsageError, DataError, RunError
+        As in :func:`cross_validate`, or if no variant is left.
 
     Examples
     --------

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from typer import Argument, Option
+from typer import Option
 
 from mmctr_kit.cli import options
 from mmctr_kit.cli.output import cell, print_json, progress, say, say_path, table, warn
@@ -26,18 +26,9 @@ HARM = 1.0
 DOUBT = 2.0
 """A method this many standard errors below the mean's valid AUC brings a warning."""
 
-NAME_WIDTH = 40
-
 
 def blend(
-    run: Annotated[
-        list[str],
-        Argument(
-            metavar="RUN...",
-            help="Names or folders of runs.",
-            autocompletion=options.complete_runs,
-        ),
-    ],
+    run: Annotated[list[str], options.run_argument("RUN...", "Names or folders of runs.")],
     name: Annotated[str, Option(help="Name of the blend, which is a run itself.")],
     method: Annotated[MethodName, Option(help="auto: the best, if it beats the mean.")] = "auto",
     group_softmax: Annotated[
@@ -133,7 +124,7 @@ def _print_members(report: dict[str, Any]) -> None:
     letters = [chr(ord("A") + i) for i in range(len(shown))]
     rows = [
         (
-            f"{letter} {_short(names[i])}",
+            f"{letter} {names[i]}",
             "" if weights is None else f"{weights[names[i]]:.2f}",
             Estimate.from_json(adds[names[i]]).signed() if adds else "",
         )
@@ -167,7 +158,3 @@ def _print_groups(grouped: dict[str, Any]) -> None:
         estimates = [Estimate.find(grouped, f"{split}{key}") for split in ("oof", "valid")]
         rows.append((name, *(cell(each, signed=name == "difference") for each in estimates)))
     table(("", "cross-fitted OOF AUC", "valid AUC"), rows)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 3]}..."

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Argument, Option
+from typer import Option
 
 from mmctr_kit.cli import options
 from mmctr_kit.cli.output import print_json, progress, say, say_path, table, warn
@@ -17,12 +17,7 @@ if TYPE_CHECKING:
 
 def cv(
     recipe: Annotated[
-        list[str],
-        Argument(
-            metavar="RECIPE...",
-            help="Names or files of recipes.",
-            autocompletion=options.complete_recipes,
-        ),
+        list[str], options.recipe_argument("RECIPE...", "Names or files of recipes.")
     ],
     data: options.Data,
     name: options.Name = None,
@@ -116,13 +111,8 @@ def _conclude(run: "Run", quiet: bool, data: Path) -> dict[str, object]:
 
 
 def _warn_of_causes(metrics: Mapping[str, Any], data: Path) -> None:
-    if "alarm_causes" not in metrics:  # a run of an earlier version
-        warn(f"'mmctr-kit data profile {data}' may name the cause")
-        return
     for cause in metrics["alarm_causes"]:
         warn(f"a possible cause: {cause}")
     if not metrics["alarm_causes"]:
-        warn(
-            "no cheap probe names a cause; 'mmctr-kit data profile "
-            f"{data}' also fits a model between train and valid (split-shift)"
-        )
+        probe = f"'mmctr-kit data profile {data}' also fits a model between train and valid"
+        warn(f"no cheap probe names a cause; {probe} (split-shift)")

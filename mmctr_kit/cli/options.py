@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from typer import Argument, BadParameter, Context, Exit, Option
 
@@ -37,6 +37,16 @@ def complete_runs_and_recipes(context: Context, incomplete: str) -> list[str]:
     return complete_runs(context, incomplete) + complete_recipes(incomplete)
 
 
+def run_argument(metavar: str, help: str) -> Any:
+    """Declare an argument for which the shell offers runs."""
+    return Argument(metavar=metavar, help=help, autocompletion=complete_runs)
+
+
+def recipe_argument(metavar: str, help: str) -> Any:
+    """Declare an argument for which the shell offers recipes."""
+    return Argument(metavar=metavar, help=help, autocompletion=complete_recipes)
+
+
 def _device_names(value: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda|cuda:\d+(,cuda:\d+)*", value):
         raise BadParameter(f"expected auto, cpu, cuda or cuda:0,cuda:1; got {value!r}")
@@ -60,13 +70,8 @@ def _list_checks(context: Context, wanted: bool) -> None:
     raise Exit
 
 
-Recipe = Annotated[
-    str,
-    Argument(metavar="RECIPE", help="Name or file of a recipe.", autocompletion=complete_recipes),
-]
-Run = Annotated[
-    str, Argument(metavar="RUN", help="Name or folder of a cv run.", autocompletion=complete_runs)
-]
+Recipe = Annotated[str, recipe_argument("RECIPE", "Name or file of a recipe.")]
+Run = Annotated[str, run_argument("RUN", "Name or folder of a cv run.")]
 Data = Annotated[
     Path,
     Option("--data", metavar="DATA", help="Folder that CONTAINS MicroLens_1M_x1/ (its parent)."),

@@ -13,6 +13,7 @@ import typer
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
+from rich.status import Status
 from rich.table import Table
 
 from mmctr_kit.audit.findings import Finding, Level
@@ -149,15 +150,9 @@ def progress(quiet: bool, resumes: str = "", force: bool = False) -> Iterator["D
             stopped(e, f"{again} goes on {resumes}")
 
 
-@contextmanager
-def status(text: str) -> Iterator[None]:
+def status(text: str) -> Status:
     """A spinner with the text on a terminal; nothing elsewhere."""
-    out = Console(stderr=True)
-    if not out.is_terminal:
-        yield
-        return
-    with out.status(text):
-        yield
+    return Console(stderr=True).status(text)
 
 
 def short(value: float) -> str:

@@ -84,21 +84,18 @@ def _plain(v: "TestResult") -> Any:
     from mmctr_kit.audit.profile import PROBES
 
     r, probe = v.measurement, PROBES[v.measurement.probe]
-    return finite(
-        {
-            "probe": r.probe,
-            "where": r.where,
-            "measure": probe.measure,
-            "value": r.value.value,
-            "error": r.value.se,
-            "n": r.value.n,
-            "clean": r.clean,
-            "floor": r.tolerance,
-            "p": r.p,
-            "p_holm": v.p_holm,
-            "verdict": "suspicious" if v.suspicious else "clean" if r.value.n else "not measured",
-            "what": r.what,
-            "means": probe.means if v.suspicious else "",
-            "todo": probe.todo if v.suspicious else "",
-        }
-    )
+    content = {
+        "probe": r.probe,
+        "where": r.where,
+        "measure": probe.measure,
+        **r.value.to_json(),
+        "clean": r.clean,
+        "floor": r.tolerance,
+        "p": r.p,
+        "p_holm": v.p_holm,
+        "verdict": "suspicious" if v.suspicious else "clean" if r.value.n else "not measured",
+        "what": r.what,
+        "means": probe.means if v.suspicious else "",
+        "todo": probe.todo if v.suspicious else "",
+    }
+    return finite(content)

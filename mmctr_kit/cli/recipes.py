@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from typer import Argument, echo
+from typer import echo
 
 from mmctr_kit.cli import options
 from mmctr_kit.cli.output import print_json, say, table
@@ -10,8 +10,7 @@ from mmctr_kit.cli.output import print_json, say, table
 
 def recipes(
     name: Annotated[
-        str | None,
-        Argument(help="Print this recipe's file.", autocompletion=options.complete_recipes),
+        str | None, options.recipe_argument("NAME", "Print this recipe's file.")
     ] = None,
     as_json: options.Json = False,
 ) -> None:

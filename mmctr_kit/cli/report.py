@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Option
 
 from mmctr_kit.cli import options
 from mmctr_kit.cli.output import print_json, say_path, status
@@ -12,10 +12,8 @@ from mmctr_kit.cli.output import print_json, say_path, status
 def report(
     run: Annotated[
         str,
-        Argument(
-            metavar="RUN|BLEND|STUDY|ABLATION",
-            help="Name or folder of a run, blend, study or ablation.",
-            autocompletion=options.complete_runs,
+        options.run_argument(
+            "RUN|BLEND|STUDY|ABLATION", "Name or folder of a run, blend, study or ablation."
         ),
     ],
     out: Annotated[

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Option
 
 from mmctr_kit.cli import options
 from mmctr_kit.cli.output import finite, print_json, report, say, say_path, warn
@@ -11,14 +11,7 @@ from mmctr_kit.errors import plural
 
 
 def submit(
-    run: Annotated[
-        str,
-        Argument(
-            metavar="RUN|FILE",
-            help="A run; with --check, a file.",
-            autocompletion=options.complete_runs,
-        ),
-    ],
+    run: Annotated[str, options.run_argument("RUN|FILE", "A run; with --check, a file.")],
     task: Annotated[options.Task | None, Option(help="Column to write; both is Task1&2.")] = None,
     out: Annotated[Path | None, Option(help="Default: submissions/RUN-TASK.zip.")] = None,
     check: Annotated[
@@ -73,14 +66,7 @@ def submit(
 
 
 def score(
-    source: Annotated[
-        str,
-        Argument(
-            metavar="FILE|RUN",
-            help="A submission or a run.",
-            autocompletion=options.complete_runs,
-        ),
-    ],
+    source: Annotated[str, options.run_argument("FILE|RUN", "A submission or a run.")],
     labels: Annotated[Path, Option(help="Parquet or CSV with ID and label.")],
     task: Annotated[
         options.Task | None, Option(help="Column of FILE to score, if several hold scores.")
