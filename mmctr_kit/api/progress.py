@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mmctr_kit.errors import plural
@@ -195,11 +196,10 @@ class StudyProgress:
         self.folds = plan.recipe.folds.count
         self.side_by_side = min(plan.resources.workers, self.folds * final[1])
         known = [t for t in self.study.get_trials(deepcopy=False) if counts(t)]
-        best = max((t for t in known if "auc" in t.user_attrs), key=_value, default=None)
+        scored = [t for t in known if "auc" in t.user_attrs]
+        bests = [(_value(t), t.number, float(t.user_attrs["auc"])) for t in scored]
+        self.best = max(bests, key=itemgetter(0), default=None)
         self.ended = self.before = len(known)
-        self.best: tuple[float, int, float] | None = None
-        if best is not None:
-            self.best = (_value(best), best.number, float(best.user_attrs["auc"]))
         self.began = time.perf_counter()
         self.running: dict[int, float] = {}
         self.final_jobs = 0

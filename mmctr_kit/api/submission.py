@@ -215,7 +215,7 @@ def score_and_notes(
         ids = np.arange(len(values))
     result, notes = scoring.score(ids, values, known, users), []
     if users is None:
-        notes.append("rows taken as independent; --data names their users")
+        notes.append("SE assumes independent rows; pass --data to cluster it by user")
     if result.n < len(ids):
         many = plural(len(ids) - result.n, "score has", "scores have")
         notes.append(f"{many} no label")

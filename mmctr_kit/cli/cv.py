@@ -81,10 +81,10 @@ def _plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
             ("jobs x threads", f"{resources.workers} x {resources.threads}"),
             ("parameters", f"{cost.parameters:,}"),
             ("batch size", f"{cost.batch_size:,}"),
-            ("steps a fold model", f"{cost.steps:,} in {plural(cost.epochs, 'epoch')}"),
+            ("steps per fold model", f"{cost.steps:,} in {plural(cost.epochs, 'epoch')}"),
             ("training data kept in", f"{'GPU' if on_gpu else 'CPU'} memory"),
             ("measured step", f"{1e3 * cost.seconds_per_step:.1f} ms"),
-            ("about", "finished already" if planned.finished else span(seconds)),
+            ("estimated time", "finished already" if planned.finished else span(seconds)),
         ]
         table(("", ""), lines)
         if cost.epochs > plan.recipe.training.epochs:

@@ -68,7 +68,9 @@ def runs(
         if entry.state == "alarm":
             say(f"{entry.name}: OOF and valid disagree; see its metrics.json", style="yellow")
     if any(e.transductive for e in entries):
-        say(f"{TRANSDUCTIVE} transductive: scores a row by the rows beside it; compare it apart")
+        say(
+            f"{TRANSDUCTIVE} transductive: scores a row by the rows beside it; compare only with such runs"
+        )
 
 
 def _elsewhere(runs: Path) -> str:

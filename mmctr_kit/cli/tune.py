@@ -118,9 +118,9 @@ def print_summary(summary: "Summary", path: Path) -> None:
     for key, value in chosen.changes.items():
         say(f"  {key}={label(value)}")
     if not chosen.changes:
-        say("  nothing: the recipe as it is was best")
+        say("  nothing: the unchanged recipe was best")
     best, top = summary.best["number"], summary.best["auc"]["value"]
-    say(f"the search's best AUC was {top:.4f}, trial {best}: too high, as the best of many")
+    say(f"the search's best AUC was {top:.4f}, trial {best}: optimistic, the best of many")
     say(f"valid AUC {chosen.valid} (fold mean; not used for selection: unbiased)")
     say(f"recipe: {path / 'best.yaml'}")
     say(f"run: {path / 'finalists' / f'trial-{chosen.number}'}")

@@ -249,7 +249,7 @@ def printed(told: Summary, capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def test_the_recipe_itself_changed_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(summary({}), capsys)
-    assert "  nothing: the recipe as it is was best" in lines
+    assert "  nothing: the unchanged recipe was best" in lines
     assert not [line for line in lines if "=" in line]
 
 
