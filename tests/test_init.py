@@ -74,7 +74,7 @@ def test_a_function_is_documented_and_its_example_runs(name: str) -> None:
         assert f"\n{section}\n{'-' * len(section)}\n" in text
     for parameter in inspect.signature(function).parameters:
         assert parameter in text.partition("Raises\n")[0]
-    example = doctest.DocTestParser().get_doctest(text, {}, name, None, None)
+    example = doctest.DocTestParser().get_doctest(text, {"mmctr_kit": mmctr_kit}, name, None, None)
     assert example.examples
     said: list[str] = []
     assert doctest.DocTestRunner().run(example, out=said.append).failed == 0, "".join(said)

@@ -42,7 +42,6 @@ def load_recipe(recipe: "str | Path | Recipe", set: Settings = ()) -> "Recipe":
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> recipe = mmctr_kit.load_recipe("din_demo", set={"training.epochs": 1, "folds.count": 2})
     >>> recipe.training.epochs, recipe.folds.count
     (1, 2)

@@ -68,7 +68,6 @@ def cross_validate(
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> short = {"training.epochs": 1, "folds.count": 2}
     >>> run = mmctr_kit.cross_validate("din_demo", "world/data", set=short, jobs=1)
     >>> run.name, run.valid_auc.n
@@ -130,7 +129,6 @@ def tune(
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> space = {"training.epochs": 1, "folds.count": 2,
     ...          "search": {"training.learning_rate": {"choice": [0.001, 0.01]}}}
     >>> study = mmctr_kit.tune("din_demo", "world/data", trials=2, set=space, jobs=1,
@@ -182,7 +180,6 @@ def ablate(
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> short = {"training.epochs": 1, "folds.count": 2}
     >>> result = mmctr_kit.ablate("din_demo", "world/data", only=["tags-off"], set=short,
     ...                           jobs=1)

@@ -68,9 +68,7 @@ def runs(
         if entry.state == "alarm":
             say(f"{entry.name}: OOF and valid disagree; see its metrics.json", style="yellow")
     if any(e.transductive for e in entries):
-        say(
-            f"{TRANSDUCTIVE} transductive: scores a row by the rows beside it; compare only with such runs"
-        )
+        say(f"{TRANSDUCTIVE} transductive: scores depend on other rows; compare such runs apart")
 
 
 def _elsewhere(runs: Path) -> str:
