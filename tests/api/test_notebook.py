@@ -8,7 +8,7 @@ from nbclient import NotebookClient
 
 from mmctr_kit.recipe import shipped_recipes
 
-NOTEBOOK = Path(__file__).parent.parent / "recipes" / "quickstart.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "recipes" / "quickstart.ipynb"
 
 
 def test_the_notebook_runs_on_tiny_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
-"""Shell completion: names of runs and recipes after a tab, quickly."""
+"""Shared options: the shell completes names quickly, and ``--list`` shows checks and runs none."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from mmctr_kit.audit.check import CHECKS as DATA
+from mmctr_kit.audit.findings import Catalogue
 from mmctr_kit.cli.app import app
+from mmctr_kit.submission.checks.catalog import CHECKS, RULES
 
 CODE = (
     "import sys\n"
@@ -71,3 +75,31 @@ def test_recipes_are_offered_shipped_ones_and_files(folder: Path) -> None:
 
 def test_it_can_be_installed() -> None:
     assert "--install-completion" in CliRunner().invoke(app, ["--help"]).output
+
+
+CASES = [(("data", "check"), DATA), (("submit",), {**CHECKS, **RULES})]
+
+
+@pytest.mark.parametrize(("command", "checks"), CASES, ids=["data check", "submit"])
+@pytest.mark.parametrize("options", [("--list", "--json"), ("--json", "--list")], ids=str)
+def test_the_list_is_the_catalogue_without_any_argument(
+    command: tuple[str, ...], checks: Catalogue, options: tuple[str, ...]
+) -> None:
+    result = CliRunner().invoke(app, [*command, *options])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output) == [
+        {"id": c.id, "worst": c.worst.value, "promise": c.promise} for c in checks.values()
+    ]
+
+
+@pytest.mark.parametrize(("command", "checks"), CASES, ids=["data check", "submit"])
+def test_the_table_has_a_line_for_each_check(command: tuple[str, ...], checks: Catalogue) -> None:
+    result = CliRunner().invoke(app, [*command, "--list"])
+    assert result.exit_code == 0, result.output
+    starts = {line.split()[0] for line in result.output.splitlines() if line.startswith(" ")}
+    assert set(checks) <= starts
+    assert max(map(len, result.output.splitlines())) <= 80
+
+
+def test_without_the_list_the_argument_is_needed() -> None:
+    assert CliRunner().invoke(app, ["data", "check"]).exit_code != 0

@@ -1,4 +1,4 @@
-"""Progress while folds train: a bar with the time left on a terminal, plain lines elsewhere."""
+"""Progress: a bar on a terminal, plain lines elsewhere, and events for a callable."""
 
 import os
 import pty
@@ -6,6 +6,12 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+
+import pytest
+
+import mmctr_kit
+from mmctr_kit import ProgressEvent
+from tests.api.conftest import SHORT
 
 CODE = "import sys; from mmctr_kit.cli.app import main; sys.argv[0] = 'mmctr-kit'; main()"
 
@@ -53,3 +59,32 @@ def test_a_pipe_gets_a_plain_line_for_each_epoch(tiny_root: Path, tmp_path: Path
     assert sum("epoch" in line for line in lines) == 6
     assert sum("done in" in line for line in lines) == 2
     assert max(len(line) for line in lines if str(tmp_path) not in line) <= 80
+
+
+def test_progress_true_prints_lines_if_there_is_no_terminal_and_none_prints_nothing(
+    tiny_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, progress in (("silent", None), ("shown", True)):
+        mmctr_kit.cross_validate(
+            "history_length_only",
+            tiny_root / "data",
+            name=name,
+            set=SHORT,
+            jobs=1,
+            runs=tmp_path,
+            progress=progress,
+        )
+        lines = capsys.readouterr().out.splitlines()
+        assert sum("done in" in line for line in lines) == (2 if progress else 0)
+
+
+def test_a_warning_is_pythons_own_unless_a_callable_hears_it() -> None:
+    from mmctr_kit.api.progress import listening
+
+    warning = ProgressEvent("warning", "histories are empty")
+    heard: list[ProgressEvent] = []
+    with listening(heard.append) as listen:
+        listen(warning)
+    assert heard == [warning]
+    with listening(None) as listen, pytest.warns(UserWarning, match="histories are empty"):
+        listen(warning)

@@ -1,6 +1,7 @@
-"""``mmctr-kit cv`` where OOF and valid disagree: the alarm names what could be the cause."""
+"""``mmctr-kit cv``: its plan, what it leaves alone, and the alarm if OOF and valid disagree."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from typer.testing import CliRunner, Result
 
 from mmctr_kit.cli.app import app
 from mmctr_kit.data.contract import FILES
+from mmctr_kit.errors import UsageError
+from tests.cli.conftest import TRAIN, run
 
 
 def cv(data: Path, runs: Path, *more: str) -> Result:
@@ -64,3 +67,46 @@ def test_mostly_empty_histories_are_told_before_training(tiny_root: Path, tmp_pa
     assert done.exit_code == 0, done.output
     (line,) = [line for line in done.stderr.splitlines() if "histories are empty" in line]
     assert line.startswith("warning: most histories are empty: ")
+
+
+def test_a_finished_run_is_left_alone_and_says_so(work: Path, tiny_root: Path) -> None:
+    again = run(
+        "cv", "din_demo", "--data", str(tiny_root / "data"), "--runs", str(work / "runs"), *TRAIN
+    )
+    assert again.exit_code == 0
+    assert "finished already" in again.output
+
+
+def test_epochs_that_min_steps_raises_are_said_before_and_while_training(
+    tmp_path: Path, tiny_root: Path
+) -> None:
+    steps = ("--set", "training.epochs=1", "--set", "training.min_steps=20")
+    arguments = (
+        *("cv", "din_demo", "--data", str(tiny_root / "data"), "--runs", str(tmp_path / "runs")),
+        *("--set", "folds.count=2", "--devices", "cpu"),
+    )
+    for more in (("--dry-run",), ()):
+        done = run(*arguments, *steps, *more)
+        assert done.exit_code == 0, done.output
+        assert done.output.count("training.epochs 1 raised to ") == 1
+        assert "by training.min_steps 20" in done.output
+    done = run(*arguments, "--set", "training.min_steps=0", "--dry-run", "--name", "y")
+    assert "raised" not in done.output
+
+
+def test_an_empty_name_is_no_name(tiny_root: Path) -> None:
+    done = run("cv", "din_demo", "--data", str(tiny_root / "data"), "--name", "")
+    assert isinstance(done.exception, UsageError)
+    assert str(done.exception).startswith("--name '': expected letters")
+
+
+def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path, tiny_root: Path) -> None:
+    runs = tmp_path / "runs"
+    shown = run(
+        "cv", "din_demo", "--data", str(tiny_root / "data"), "--runs", str(runs), "--dry-run"
+    )
+    assert shown.exit_code == 0, shown.output
+    assert re.search(r"rows train / valid / test\s+2,000 / 400 / 400", shown.output)
+    assert "steps per fold model" in shown.output
+    assert re.search(r"training data kept in\s+CPU memory", shown.output)
+    assert not runs.exists()
