@@ -32,7 +32,7 @@ def report(
     [bold]Examples[/bold]
 
       mmctr-kit report mix
-      mmctr-kit report din_mha_demo.ablate --out ablation.html
+      mmctr-kit report din_official.ablate --out ablation.html
       mmctr-kit report gbdt_demo --runs demo/runs
     """
     from mmctr_kit.report.context import open_context, require_page, resolve_name

@@ -26,7 +26,8 @@ from mmctr_kit.files import read_json, write_json
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.processes import run_isolated
 from mmctr_kit.runs.writer import RunWriter
-from mmctr_kit.training.learner import Learner, make_learner
+from mmctr_kit.training.build import make_learner
+from mmctr_kit.training.learner import Learner
 
 CANDIDATES = (1, 64, 1024)
 """The sizes of the requests that are timed."""

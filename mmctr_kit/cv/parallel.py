@@ -15,7 +15,7 @@ from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.processes import KILLED, WorkerExit, WorkerPool
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.writer import RunWriter
-from mmctr_kit.training.learner import make_learner
+from mmctr_kit.training.build import make_learner
 
 
 @dataclass(frozen=True)

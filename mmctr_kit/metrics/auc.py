@@ -141,10 +141,10 @@ class _Fold:
         return np.concatenate(rows), np.concatenate(influence)
 
     def _compared(self, scores: Floats) -> tuple[Any, Any, Any, Any, float]:
-        """Both classes in order of score, each row with 2 x its lost or won pairs, and the AUC.
+        """Sort each class by score; count 2 x the pairs that a row loses or wins; add the AUC.
 
-        Of a positive the negatives that it beats count, of a negative the positives that beat it;
-        a tie counts 1.
+        A positive counts the negatives that it beats, a negative the positives that beat it; a
+        tie counts 1.
         """
         high, low = scores[self.positives], scores[self.negatives]
         by_high, by_low = order_of(high), order_of(low)

@@ -40,7 +40,7 @@ def is_finished(
 def require_free(
     path: Path, known: Mapping[str, Any], force: bool, recipe_yaml: str | None = None
 ) -> bool:
-    """As :func:`is_finished`, when only some parts of the manifest are ``known`` yet."""
+    """Whether the run is finished, judged by the ``known`` parts of its manifest alone."""
     if not occupied(path, "manifest.json", "run folder"):
         return False
     run = Run(path)

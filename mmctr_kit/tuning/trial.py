@@ -15,8 +15,9 @@ from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.auc import AucSample
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe
+from mmctr_kit.training.build import check_model, make_learner
 from mmctr_kit.training.data.source import FoldCache
-from mmctr_kit.training.learner import Learner, check_model, make_learner
+from mmctr_kit.training.learner import Learner
 
 QUARTERS = 4
 """How many pruning steps a fold has."""

@@ -1,4 +1,4 @@
-"""mmctr_kit.training.learner: the learner of a recipe, as the registry of models names it."""
+"""mmctr_kit.training.build: each model gets the learner that its registry entry names."""
 
 import pytest
 
@@ -6,9 +6,9 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import UsageError
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.recipe import load_recipe
+from mmctr_kit.training.build import check_model, make_learner
 from mmctr_kit.training.data.source import FoldCache
 from mmctr_kit.training.gbdt.learner import BoostedLearner
-from mmctr_kit.training.learner import check_model, make_learner
 from mmctr_kit.training.neural import NeuralLearner
 
 
