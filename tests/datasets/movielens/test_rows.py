@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -115,7 +116,7 @@ constants_strategy = st.fixed_dictionaries(
 @settings(max_examples=60, deadline=None)
 @given(ratings=ratings_strategy, constants=constants_strategy, seed=st.integers(0, 99))
 def test_rows_of_any_ratings_keep_the_rules(
-    ratings: Ratings, constants: dict[str, float], seed: int
+    ratings: Ratings, constants: dict[str, Any], seed: int
 ) -> None:
     with patch.multiple(rows_module, **constants):
         users = list(user_rows(ratings, seed))
