@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
+from mmctr_kit.audit import findings as levels
 from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.errors import Terminated
 
@@ -104,8 +105,6 @@ def report(
     findings: Sequence[Finding], strict: bool, as_json: bool, quiet: bool = False
 ) -> NoReturn:
     """Print a check's findings and exit with their code; ``quiet`` omits what passed."""
-    from mmctr_kit.audit import findings as levels
-
     if as_json:
         print_json(levels.as_json(findings))
     else:
