@@ -141,7 +141,7 @@ class _Fold:
         return np.concatenate(rows), np.concatenate(influence)
 
     def _compared(self, scores: Floats) -> tuple[Any, Any, Any, Any, float]:
-        """Both classes in order of score, each row with 2 x its lost or won pairs, and the AUC.
+        """Rows of each class in order of score, each with 2 x its lost or won pairs, and the AUC.
 
         Of a positive the negatives that it beats count, of a negative the positives that beat it;
         a tie counts 1.

@@ -40,7 +40,7 @@ def is_finished(
 def require_free(
     path: Path, known: Mapping[str, Any], force: bool, recipe_yaml: str | None = None
 ) -> bool:
-    """As :func:`is_finished`, when only some parts of the manifest are ``known`` yet."""
+    """Whether a run with these ``known`` parts of a manifest is finished; see is_finished."""
     if not occupied(path, "manifest.json", "run folder"):
         return False
     run = Run(path)
