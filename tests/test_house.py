@@ -46,7 +46,7 @@ HEAVY = {
 }
 ALSO = {
     # They name its version in the manifest, read its files, and test models.
-    "torch": {"cv/plan.py", "importers/checkpoint_file.py", "testing.py"},
+    "torch": {"cv/plan.py", "importers/checkpoint.py", "testing.py"},
     "lightgbm": {"models/gbdt.py"},
     "optuna": set[str](),
 }

@@ -6,7 +6,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-from mmctr_kit.bench.roofline import Roofline
 from mmctr_kit.cv.model_cost import Latency
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import read_json
@@ -57,6 +56,19 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Roofline:
+    """The best of several runs of a device: what no step can exceed.
+
+    ``flops``: FLOP/s of square matrix products of type ``dtype``. ``bytes``: bytes/s that a large
+    copy reads and writes.
+    """
+
+    dtype: str
+    flops: float
+    bytes: float
+
+
+@dataclass(frozen=True)
 class Work:
     """The work of a training step by row, and the roofline of the device.
 
@@ -99,14 +111,10 @@ class Result:
         """All fields, with speeds, extrapolated times and shares of the roofline."""
         training, prediction = self.training, self.prediction
         content = asdict(self)
-        content["training"] |= {
-            "rows_per_second": training.rows_per_second,
-            "epoch_seconds": training.epoch_seconds,
-        }
-        content["prediction"] |= {
-            "rows_per_second": prediction.rows_per_second,
-            "split_seconds": prediction.split_seconds,
-        }
+        content["training"]["rows_per_second"] = training.rows_per_second
+        content["training"]["epoch_seconds"] = training.epoch_seconds
+        content["prediction"]["rows_per_second"] = prediction.rows_per_second
+        content["prediction"]["split_seconds"] = prediction.split_seconds
         if self.work is not None:
             shares = self.work.shares(training.rows_per_second)
             content["share_of_matrix_throughput"], content["share_of_memory_bandwidth"] = shares
@@ -142,22 +150,15 @@ class Versus:
     precision: str
     rounds: tuple[Round, ...]
 
-    def official(self, clock: Clock) -> float:
-        """Rows per second of the official pipeline: the median round."""
-        return median(r.official[clock] for r in self.rounds)
-
-    def ours(self, clock: Clock) -> float:
-        """Rows per second of this project's pipeline: the median round."""
-        return median(r.ours[clock] for r in self.rounds)
-
-    def ratio(self, clock: Clock) -> float:
-        """The median of the rounds' speed ratios, ours over official."""
-        return median(r.ours[clock] / r.official[clock] for r in self.rounds)
+    def speeds(self, clock: Clock) -> tuple[float, float, float]:
+        """Rows per second of the official pipeline and of ours, and ours over official: medians."""
+        pairs = [(r.official[clock], r.ours[clock]) for r in self.rounds]
+        ratio = median(ours / official for official, ours in pairs)
+        return median(official for official, _ in pairs), median(ours for _, ours in pairs), ratio
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, with the ratios."""
-        ratios = {"times_by_clock": self.ratio("wall"), "times_by_cpu_time": self.ratio("cpu")}
-        return asdict(self) | ratios
+        wall, cpu = self.speeds("wall")[2], self.speeds("cpu")[2]
+        return asdict(self) | {"times_by_clock": wall, "times_by_cpu_time": cpu}
 
 
 def read_versus(path: Path) -> Versus:

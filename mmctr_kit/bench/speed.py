@@ -1,10 +1,10 @@
-"""The speed of one recipe: training steps on random rows, predictions, requests.
+"""The speed of one recipe: training steps on random rows, predictions, requests; the roofline.
 
-Measured in a process of its own, so that the memory is that recipe's and no other's.
+A recipe is measured in a process of its own, so that the memory is that recipe's and no other's.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmctr_kit.bench.result import Prediction, Result, Training, Work
-from mmctr_kit.bench.roofline import measure_roofline, synchronise
+from mmctr_kit.bench.result import Prediction, Result, Roofline, Training, Work
 from mmctr_kit.cv.fold import FoldRows, fold_rows
 from mmctr_kit.cv.model_cost import CANDIDATES, latencies, peak_bytes, requests
 from mmctr_kit.data.contract import Split
@@ -23,12 +22,11 @@ from mmctr_kit.data.load import load
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.processes import run_isolated
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.training.build import make_learner
 from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.data.static_shapes import Buckets
 from mmctr_kit.training.device import prepare
 from mmctr_kit.training.fit import Fit, batch_size_for
-from mmctr_kit.training.learner import Learner
+from mmctr_kit.training.learner import Learner, make_learner
 from mmctr_kit.training.neural import NeuralLearner
 from mmctr_kit.training.step import Step, eager
 
@@ -39,12 +37,19 @@ _FIRST_ROWS = 8192
 _PHASE_STEPS = 5
 _ADAM_BYTES = 7 * 4
 """Bytes per parameter: weight, gradient and two moments read, all but the gradient written."""
+_PRODUCTS = {"cpu": (1024, 2048), "cuda": (4096, 8192)}
+"""Sizes of the square matrix products of the roofline, which are repeated for _LONG_ENOUGH s."""
+_COPY_BYTES = {"cpu": 1 << 28, "cuda": 1 << 30}
+_LONG_ENOUGH = 1.0
+_MIN_RUNS = 3
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Where to measure: a data folder, a device ('cpu', 'cuda:0'), the threads of a CPU. For how
-    long: ``steps`` training steps or, if None, ``seconds``."""
+    """The data folder, the device ('cpu', 'cuda:0') and the threads of a CPU to measure with.
+
+    It takes ``steps`` training steps or, if that is None, ``seconds``.
+    """
 
     folder: Path
     device: str
@@ -63,8 +68,10 @@ class Chunk:
 
     @classmethod
     def middle(cls, chunks: Sequence["Chunk"]) -> "Chunk":
-        """The chunk of median time per row: memory that is touched first, or that another process
-        took meanwhile, can make some chunks several times as slow."""
+        """The chunk of median time per row.
+
+        Some chunks are several times as slow: memory is touched first, or another process runs.
+        """
         return sorted(chunks, key=lambda c: c.seconds / c.rows)[(len(chunks) - 1) // 2]
 
 
@@ -201,8 +208,10 @@ def _phases(step: Step, index: torch.Tensor, buckets: Buckets) -> dict[str, floa
 
 
 def _without_steps(learner: Learner, fold: FoldRows, test: int, users: int, name: str) -> Result:
-    """Trees: an epoch's trees and their predictions, as ``cv --dry-run`` measures them; requests
-    to a model fitted on some of the rows, which has as many trees."""
+    """An epoch of trees and their predictions, as ``cv --dry-run`` measures them.
+
+    Requests go to a model fitted on some of the rows, which has as many trees.
+    """
     rows = len(fold.train)
     cost = learner.cost(rows)
     for _ in learner.fit(fold.train[:_FIRST_ROWS], fold.holdout[:_FIRST_ROWS], 0):
@@ -218,3 +227,37 @@ def _without_steps(learner: Learner, fold: FoldRows, test: int, users: int, name
         memory_mb=peak_bytes("cpu") / 2**20,
         memory_of="process",
     )
+
+
+def measure_roofline(device: torch.device, precision: str) -> Roofline:
+    """The roofline for networks of ``precision`` ('float32', 'bf16'), on this process's threads."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    flops = 0.0
+    for size in _PRODUCTS[device.type]:
+        a = torch.randn(size, size, device=device).to(dtype)
+        out = torch.empty_like(a)
+        flops = max(flops, 2 * size**3 / _best(lambda a=a, out=out: torch.mm(a, a, out=out)))  # type: ignore[misc]
+    source = torch.ones(_COPY_BYTES[device.type] // 4, device=device)
+    target = torch.empty_like(source)
+    moved = 2 * source.nbytes / _best(lambda: target.copy_(source))
+    return Roofline(precision, flops, moved)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for all kernels launched on a GPU; on a CPU nothing is to be waited for."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _best(work: Callable[[], torch.Tensor]) -> float:
+    """The shortest time of ``work`` in seconds; it returns a tensor on the device it runs on."""
+    device = work().device
+    synchronise(device)
+    best, spent, runs = float("inf"), 0.0, 0
+    while runs < _MIN_RUNS or spent < _LONG_ENOUGH:
+        began = time.perf_counter()
+        work()
+        synchronise(device)
+        taken = time.perf_counter() - began
+        best, spent, runs = min(best, taken), spent + taken, runs + 1
+    return best

@@ -46,7 +46,7 @@ def export_items(
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda p: _write(content, p))
+        write_whole(path, lambda p: pq.write_table(content, p))
     except OSError as e:
         raise unwritable(f"cannot write '{path}' ({e.strerror}); name another file", e) from e
     if dims == GIVEN_DIM:
@@ -55,14 +55,6 @@ def export_items(
         f"the table has {dims:,} dimensions, the challenge's own item_emb_d128 {GIVEN_DIM}; code "
         "that expects those refuses it"
     ]
-
-
-def _write(content: pa.Table, path: Path) -> None:
-    try:
-        pq.write_table(content, path)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
 
 
 def _fixed(values: Ints | Floats64) -> pa.Array:

@@ -50,12 +50,8 @@ def fit_pca(parts: Sequence[Floats32]) -> PCA:
     """Fit a PCA of ``parts`` side by side, unscaled, each (items, d_i) without padding row."""
     n = len(parts[0])
     mean = np.concatenate([x.mean(axis=0, dtype=np.float64) for x in parts])
-
-    def triangle(rows: slice) -> Floats64:
-        return _triangle(_centred(parts, rows, mean))
-
     with threadpool_limits(limits=1, user_api="blas"):
-        triangles = _in_chunks(triangle, n)
+        triangles = _in_chunks(lambda rows: _triangle(_centred(parts, rows, mean)), n)
         while len(triangles) > 1:
             pairs = [triangles[i : i + 2] for i in range(0, len(triangles), 2)]
             triangles = _side_by_side(lambda pair: _triangle(np.vstack(pair)), pairs)

@@ -14,7 +14,8 @@ from mmctr_kit.items.similarity import Similarity, fit_similarity
 from mmctr_kit.recipe import Recipe, SignalKind
 
 _CHUNK_POSITIONS = 1 << 20
-_SUFFIXES = ("max", "mean", "recent", "top3")
+POOLED = ("max", "mean", "recent", "top3")
+"""The columns of :func:`pool` for each kind."""
 POPULARITY = "history_count"
 
 
@@ -36,13 +37,12 @@ def row_columns(kinds: Sequence[SignalKind]) -> list[str]:
     Each kind has its largest, its mean, its recency-weighted mean and the mean of its three
     largest similarities; after them comes log(1 + users who have the target).
     """
-    return [f"{k}_{s}" for k in kinds for s in _SUFFIXES] + ([POPULARITY] if kinds else [])
+    return [f"{k}_{s}" for k in kinds for s in POOLED] + ([POPULARITY] if kinds else [])
 
 
 def signal_values(
     similarity: Similarity, data: ChallengeData, examples: Examples, half_life: float
 ) -> SignalValues:
-    """Compute the signals of the examples, in chunks."""
     kinds = similarity.kinds
     position = np.empty((int(examples.lengths.sum()), len(kinds)), np.float32)
     row = np.empty((len(examples), len(row_columns(kinds))), np.float32)
@@ -83,7 +83,7 @@ def pool(values: Floats32, length: Ints, half_life: float) -> Floats32:
     recency-weighted mean.
     """
     rows, kinds = len(length), values.shape[1]
-    pooled = np.zeros((rows, kinds, len(_SUFFIXES)), np.float32)
+    pooled = np.zeros((rows, kinds, len(POOLED)), np.float32)
     real = np.flatnonzero(length)
     if len(real):
         span = length[real]
@@ -97,7 +97,7 @@ def pool(values: Floats32, length: Ints, half_life: float) -> Floats32:
         pooled[real, :, 2] = np.add.reduceat(values * weight, begin)
         pooled[real, :, 2] /= np.add.reduceat(weight, begin)
         pooled[real, :, 3] = top3
-    return pooled.reshape(rows, kinds * len(_SUFFIXES))
+    return pooled.reshape(rows, kinds * len(POOLED))
 
 
 def _largest(values: Floats32, row: Ints, begin: Ints, span: Ints) -> tuple[Floats32, Floats32]:

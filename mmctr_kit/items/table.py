@@ -46,13 +46,12 @@ def modality_pca(data: ChallengeData, modalities: Modalities) -> PCA:
     vectors = item_vectors(data, modalities)
 
     def build() -> tuple[Arrays, dict[str, Any]]:
-        pca = fit_pca(vectors)
-        return {"mean": pca.mean, "components": pca.components, "variance": pca.variance}, {}
+        return vars(fit_pca(vectors)), {}
 
     files = {"file": data.folder / FILES["item_feature"].path}
     settings = {"modalities": list(modalities), "items": data.n_items, "format": _FORMAT}
     arrays, _ = cached("pca", files, settings, build)
-    return PCA(arrays["mean"], arrays["components"], arrays["variance"])
+    return PCA(**arrays)
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,8 @@ def item_table(data: ChallengeData, items: Items) -> Floats32:
     parts = _parts(data, items)
     widths = [_dims(data, items, part) for part in parts]
     table = np.zeros((data.n_items + 1, sum(widths)), np.float32)
-    for part, end, width in zip(parts, np.cumsum(widths), widths, strict=True):
-        _fill(table[1:, end - width : end], data, items, part)
+    for part, columns in zip(parts, np.split(table, np.cumsum(widths)[:-1], axis=1), strict=True):
+        _fill(columns[1:], data, items, part)
     return table
 
 
@@ -109,17 +108,16 @@ def item_parts(data: ChallengeData, items: Items) -> tuple[tuple[int, ...], Bool
     the halves of ``e4``), else one. An item lacks a modality if its vector is all zeros, and has it
     if the folder does not say.
     """
-    width = _width(data, items)
-    widths: tuple[int, ...] = (width,)
     names: tuple[Modality, ...] = ()
-    if items.embedding == "e4" and width % 2 == 0:
-        widths, names = (width // 2, width // 2), ("text", "image")
-    elif items.embedding in ("separate_pca", "raw"):
+    if items.embedding in _PARTS:
         parts = _parts(data, items)
         widths = tuple(_dims(data, items, part) for part in parts)
-        names = tuple(m for part in parts for m in part.modalities)
-    elif items.embedding in ("text", "image"):
-        names = (items.embedding,)
+        if items.embedding != "joint_pca":
+            names = tuple(m for part in parts for m in part.modalities)
+    else:
+        widths = (int(item_table(data, items).shape[1]),)
+        if items.embedding == "e4" and widths[0] % 2 == 0:
+            widths, names = (widths[0] // 2, widths[0] // 2), ("text", "image")
     present = np.ones((data.n_items + 1, len(widths)), np.bool_)
     coverage = item_coverage(data) if names else None
     for column, modality in enumerate(names):
@@ -154,24 +152,13 @@ def describe(data: ChallengeData, items: Items) -> str:
 
 def _parts(data: ChallengeData, items: Items) -> list[_Part]:
     """The parts of an embedding made here, without missing modalities."""
-    missing = missing_modalities(data, items)
-    parts = []
-    for part in _PARTS[items.embedding]:
-        modalities = tuple(m for m in part.modalities if m not in missing)
-        if modalities:
-            parts.append(_Part(modalities, part.key))
-    return parts or list(_PARTS[items.embedding])  # if all are missing, loading says what to do
-
-
-def _width(data: ChallengeData, items: Items) -> int:
-    """How many columns :func:`item_table` has, known without fitting a PCA."""
-    if items.embedding in _PARTS:
-        return sum(_dims(data, items, part) for part in _parts(data, items))
-    return int(item_table(data, items).shape[1])
+    missing, parts = missing_modalities(data, items), _PARTS[items.embedding]
+    held = [(tuple(m for m in part.modalities if m not in missing), part.key) for part in parts]
+    # If all are missing, loading says what to do.
+    return [_Part(names, key) for names, key in held if names] or list(parts)
 
 
 def _dims(data: ChallengeData, items: Items, part: _Part) -> int:
-    """How many columns the part has."""
     width: int = sum(x.shape[1] for x in item_vectors(data, part.modalities))
     if part.key is None:
         return width
@@ -185,7 +172,6 @@ def _dims(data: ChallengeData, items: Items, part: _Part) -> int:
 
 
 def _fill(out: Floats32, data: ChallengeData, items: Items, part: _Part) -> None:
-    """Write the part into ``out`` (n_items, d)."""
     vectors = item_vectors(data, part.modalities)
     values: Floats32 | Floats64 = vectors[0]
     if part.key is not None:

@@ -10,7 +10,6 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import enumeration, sentence
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.diagnostics import last_rise, sliced_run, still_rising, weak_slices
-from mmctr_kit.report.paths import argument, label, recipe_file
 from mmctr_kit.runs.compare import Compared
 from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.ledger import read_ledger
@@ -157,7 +156,7 @@ def _slices(context: ReportContext) -> Iterator[Advice]:
             f"rows, {worst.entry['rows']:,} rows. A slice may be hard for any model; a second run "
             "would show whether it is."
         )
-    command = f"mmctr-kit slices {_argument(run, context)}"
+    command = f"mmctr-kit slices {shlex.quote(context.argument(run))}"
     text = f"{run.name} is worse on {names} than on its other rows, {why}"
     yield Advice("Look at the weak slices", text, command)
 
@@ -173,12 +172,12 @@ def _blending(context: ReportContext) -> Iterator[Advice]:
             digests.add(other.digest)
             near.append(other)
     if near:
-        named = [_argument(r, context) for r in (context.run, *(runs[c.name] for c in near))]
+        blended = [context.argument(r) for r in (context.run, *(runs[c.name] for c in near))]
         yield Advice(
             "Blend it",
             f"{enumeration([c.name for c in near])}: same rows and folds, and an AUC not far "
             "below. A blend of runs that rank differently is often better than each of them.",
-            f"mmctr-kit blend {' '.join(named)} --name {_label(context)}_blend",
+            f"mmctr-kit blend {shlex.join(blended)} --name {context.label(context.run)}_blend",
         )
 
 
@@ -190,13 +189,13 @@ def _smaller_blend(context: ReportContext) -> Iterator[Advice]:
     if needless and len(adds) > 2:
         # Only one: two runs that can replace each other add little each, but much together.
         least = min(needless, key=lambda n: adds[n].value)
-        rest = [_argument(run, context) for run in context.sources if run.name != least]
+        rest = [context.argument(run) for run in context.sources if run.name != least]
         yield Advice(
             "Leave out the run that adds least",
             f"{enumeration(needless)}: without any one of these the blend's OOF AUC would not be "
             f"clearly lower (by {MIN_GAIN_Z:.0f} standard errors); without several it may be. "
             f"{least} adds least. A blend of fewer runs costs less to train.",
-            f"mmctr-kit blend {' '.join(rest)} --name {_label(context)}_less",
+            f"mmctr-kit blend {shlex.join(rest)} --name {context.label(context.run)}_less",
         )
 
 
@@ -212,10 +211,10 @@ def _tuned(context: ReportContext) -> Iterator[Advice]:
 
 
 def _ablation(context: ReportContext) -> Iterator[Advice]:
-    name = _label(context)
+    name = context.label(context.run)
     exists = context.ablations or (context.root / f"{name}.ablate" / "ablation.json").is_file()
     if context.kind == "cv" and not exists:
-        recipe = shlex.quote(recipe_file(context.run, context.root))
+        recipe = shlex.quote(str(context.path(context.run) / "recipe.yaml"))
         yield Advice(
             "Measure what each part of the recipe adds",
             "There is no ablation of this recipe yet.",
@@ -225,7 +224,7 @@ def _ablation(context: ReportContext) -> Iterator[Advice]:
 
 def _submission(context: ReportContext) -> Iterator[Advice]:
     files = [p for p in _recorded(context) if p.is_file()]
-    files = files or sorted(context.submissions.glob(f"{_label(context)}-*.zip"))
+    files = files or sorted(context.submissions.glob(f"{context.label(context.run)}-*.zip"))
     if files:
         yield Advice(
             "Check the submission before you upload it",
@@ -249,20 +248,13 @@ def _recorded(context: ReportContext) -> list[Path]:
 
 def _submit(context: ReportContext) -> str:
     """The submit command; a run that lies deeper, as a study's trial-0, gets a longer file name."""
-    name, out = _label(context), ""
+    name, out = context.label(context.run), ""
     if name != context.run.name:
         out = f" --out {shlex.quote(str(context.submissions / f'{name}-both.zip'))}"
-    return f"mmctr-kit submit {_argument(context.run, context)} --task both{out}"
+    return f"mmctr-kit submit {shlex.quote(context.argument(context.run))} --task both{out}"
 
 
 def _cv(run: Run, context: ReportContext, setting: str, suffix: str) -> str:
-    recipe, name = recipe_file(run, context.root), label(run, context.root)
-    return f"mmctr-kit cv {shlex.quote(recipe)} --data DATA --set {setting} --name {name}_{suffix}"
-
-
-def _argument(run: Run, context: ReportContext) -> str:
-    return shlex.quote(argument(run, context.root))
-
-
-def _label(context: ReportContext) -> str:
-    return label(context.run, context.root)
+    recipe = shlex.quote(str(context.path(run) / "recipe.yaml"))
+    name = f"{context.label(run)}_{suffix}"
+    return f"mmctr-kit cv {recipe} --data DATA --set {setting} --name {name}"

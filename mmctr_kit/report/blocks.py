@@ -1,8 +1,9 @@
 """What a page is made of before it is HTML: sections of pictures, tables and text."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -12,7 +13,7 @@ from mmctr_kit.report.figures.style import svg
 
 @dataclass(frozen=True)
 class Picture:
-    """``name`` is its id on the page; ``markup`` the SVG element."""
+    """A figure on the page; ``name`` is its id there, ``markup`` the SVG element."""
 
     name: str
     title: str
@@ -35,23 +36,18 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Listing:
-    """Text of a fixed width, folded away."""
-
-    title: str
-    text: str
-
-
-@dataclass(frozen=True)
 class Section:
-    """``name`` is its id on the page; ``lead`` says in a sentence or two how to read it."""
+    """A part of the page; ``name`` is its id, ``lead`` says how to read it.
+
+    ``listings`` are titles and texts of a fixed width, folded away.
+    """
 
     name: str
     title: str
     lead: str
     pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
-    listings: Sequence[Listing] = ()
+    listings: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()
 
     @property
@@ -61,9 +57,27 @@ class Section:
 
 
 def picture(figure: Figure, name: str, title: str, caption: str, description: str) -> Picture:
-    """``description`` says what the figure shows, with its numbers, for those who cannot see it."""
+    """The figure as a picture; ``description`` gives its numbers to those who cannot see it."""
     name = re.sub(r"[^\w-]", "-", name)
     return Picture(name, title, caption, svg(figure, name, title, description))
+
+
+def by_key(each: Mapping[str, Mapping[str, str]]) -> list[tuple[str, ...]]:
+    """A row for each key: the key, then the value of each mapping, or a dash."""
+    keys = dict.fromkeys(key for values in each.values() for key in values)
+    return [(key, *(values.get(key, "–") for values in each.values())) for key in keys]
+
+
+def flatten(content: Mapping[str, Any], before: str = "") -> dict[str, str]:
+    """The values of nested mappings as text, by their dotted keys."""
+    flat: dict[str, str] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{before}{key}.")
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            flat[f"{before}{key}"] = text
+    return flat
 
 
 def estimate_text(estimate: Estimate | None, signed: bool = False) -> str:

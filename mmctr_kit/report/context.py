@@ -1,12 +1,13 @@
-"""The context of a report: the run it is about, and what lies beside that run."""
+"""The context of a report: the run it is about, what lies beside that run, and its page's file."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmctr_kit.errors import RunError, UsageError
-from mmctr_kit.files import read_json
+from mmctr_kit.files import read_json, require_free
 from mmctr_kit.runs.compare import Compared, compare
 from mmctr_kit.runs.predictions import Predictions
 from mmctr_kit.runs.run import Run, all_runs, open_run
@@ -14,16 +15,20 @@ from mmctr_kit.runs.run import Run, all_runs, open_run
 MOST_OTHERS = 10
 """At most this many other runs of the same rows are compared, the best by valid AUC."""
 
+MARK = "<!-- mmctr-kit report -->"
+"""The page's second line; only a file that has it is written over."""
+
 
 @dataclass(frozen=True)
 class ReportContext:
-    """``name`` is the name on the command line; ``run`` is the run whose scores the page shows: the
-    named run, an ablation's base, or a study's chosen finalist.
+    """A run whose scores a page shows, and the files that the page is made of.
 
-    ``root`` is the folder of runs, ``submissions`` that of submissions. ``sources`` are a blend's
-    runs that still exist, ``missing`` the names of the others. ``others``: the sources, or other
-    runs of the same rows; ``leaderboard``: the run, then the others. ``ablations``: ablation.json
-    by the name of the recipe's run. ``study``: study.json or None, in the folder ``study_path``.
+    ``name`` is the name on the command line; ``run`` the named run, an ablation's base, or a
+    study's chosen finalist. ``root`` is the folder of runs, ``submissions`` that of submissions.
+    ``sources`` are a blend's runs that still exist, ``missing`` the names of the others.
+    ``others``: the sources, or other runs of the same rows; ``leaderboard``: the run, then the
+    others. ``ablations``: ablation.json by the name of the recipe's run. ``study``: study.json or
+    None, in the folder ``study_path``.
     """
 
     name: str
@@ -50,6 +55,34 @@ class ReportContext:
         runs = self.sources or (self.run,)
         return tuple(r for r in runs if r.manifest.kind == "cv")
 
+    def path(self, run: Run) -> Path:
+        """The run's path for a command: below ``root``, as that is given, if the run lies there."""
+        path, top = run.path.resolve(), self.root.resolve()
+        return self.root / path.relative_to(top) if path.is_relative_to(top) else run.path
+
+    def argument(self, run: Run) -> str:
+        """The run as commands with ``--runs root`` take it: its name, or its path if deeper."""
+        path = self.path(run)
+        return run.name if path == self.root / run.name else str(path)
+
+    def label(self, run: Run) -> str:
+        """The name for files and runs made from the run: s-trial-0 for trial-0 of the study s."""
+        path = self.path(run)
+        inside = path.is_relative_to(self.root)
+        parts = path.relative_to(self.root).parts if inside else (run.name,)
+        names = (part.removesuffix(".study").removesuffix(".ablate") for part in parts)
+        return "-".join(name for name in names if name != "finalists")
+
+
+def require_page(out: Path) -> None:
+    """Raise UsageError if the page may not be written to ``out``: only a report is replaced."""
+    replace = False
+    if out.is_file():
+        with out.open("rb") as file:
+            replace = MARK.encode() in file.read(200)
+    advice = " and is no report; name another --out"
+    require_free(out, "a report", (".html", ".htm"), replace, advice)
+
 
 def resolve_name(name: str, root: Path) -> str:
     """``name``, or the study or ablation of that name if there is no run of it.
@@ -73,7 +106,8 @@ def open_context(name: str, root: Path, submissions: Path) -> ReportContext:
     run, study, study_path = _open(name, root)
     if study is None:
         study_path = run.path.with_name(f"{run.name}.study")
-        study = _study_beside(study_path)
+        with suppress(RunError):  # a run's own page does without a study that cannot be read
+            study = _read_study(study_path)
     predictions = run.predictions()
     paths = [p for p in run.source_places.values() if p.resolve() != run.path.resolve()]
     sources = tuple(r for p in paths if (r := Run(p)).finished)
@@ -121,14 +155,6 @@ def _read_study(path: Path) -> Mapping[str, Any]:
             "trains nothing and rewrites study.json"
         )
     return study
-
-
-def _study_beside(path: Path) -> Mapping[str, Any] | None:
-    """A run's own page omits a study that cannot be read."""
-    try:
-        return _read_study(path) if (path / "study.json").is_file() else None
-    except RunError:
-        return None
 
 
 def _runs_of_same_rows(run: Run) -> tuple[Run, ...]:

@@ -1,21 +1,26 @@
-"""The report as one HTML page that needs no network."""
+"""The report as one HTML page that needs no network, with its headline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from mmctr_kit import __version__
-from mmctr_kit.errors import unwritable
+from mmctr_kit.errors import plural, unwritable
 from mmctr_kit.files import write_whole
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.advice import advice
 from mmctr_kit.report.blocks import Section
-from mmctr_kit.report.context import ReportContext
-from mmctr_kit.report.headline import headline
-from mmctr_kit.report.paths import MARK, require_page
+from mmctr_kit.report.context import MARK, ReportContext, require_page
+from mmctr_kit.report.figures.rows import INTERVAL
 from mmctr_kit.report.sections.ablation import ablation_section
 from mmctr_kit.report.sections.blend import blend_section
 from mmctr_kit.report.sections.leaderboard import leaderboard_section
-from mmctr_kit.report.sections.learning import learning_section
-from mmctr_kit.report.sections.provenance import environment_section, recipe_section, time_section
+from mmctr_kit.report.sections.provenance import (
+    environment_section,
+    learning_section,
+    recipe_section,
+    time_section,
+)
 from mmctr_kit.report.sections.scores import distribution_section, ranking_section
 from mmctr_kit.report.sections.slices import slices_section
 from mmctr_kit.report.sections.study import study_section
@@ -51,7 +56,6 @@ def write_report(context: ReportContext, out: Path) -> None:
 
 
 def render(context: ReportContext) -> str:
-    """The page as text."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -69,3 +73,80 @@ def render(context: ReportContext) -> str:
         sections=[made for make in SECTIONS if (made := make(context)) is not None],
         version=__version__,
     )
+
+
+def headline(context: ReportContext) -> dict[str, Any]:
+    """The main score of a page, and what it means.
+
+    It is the valid AUC of the fold mean; without it OOF, or the sentence that no score is known.
+    ``kind`` is the line above the name, ``value`` ± ``se`` the ``score``. ``facts`` are smaller
+    scores: name, value and meaning.
+    """
+    metrics = context.metrics
+    valid, oof = Estimate.find(metrics, "valid"), Estimate.find(metrics, "oof")
+    best, score = (valid, "Valid AUC") if valid else (oof, "OOF AUC")
+    value, se = str(best).split(" ± ") if best else ("–", "")
+    return {
+        "kind": _kind(context),
+        "score": score,
+        "value": value,
+        "se": se,
+        "meaning": _meaning(metrics, valid, oof),
+        "facts": _facts(metrics),
+        "alarm": metrics["alarm"],
+    }
+
+
+def _kind(context: ReportContext) -> str:
+    if context.name != context.run.name:
+        what = "Base of the ablation" if context.name.endswith(".ablate") else "Chosen finalist"
+        return f"{what}: {context.run.name}"
+    if context.kind == "blend":
+        return f"Blend of {plural(len(context.run.manifest.sources), 'run')}"
+    if context.kind == "imported":
+        return "Imported predictions"
+    folds, seeds = context.predictions.valid.shape[0], len(context.run.manifest.seeds)
+    return f"Run of {folds} folds, {plural(seeds, 'seed')}"
+
+
+def _meaning(metrics: Mapping[str, Any], valid: Estimate | None, oof: Estimate | None) -> str:
+    if valid is not None:
+        text = (
+            f"AUC of the fold models' mean on the {plural(valid.n, 'official valid row')}, which "
+            f"were used neither to train nor to choose a model. {_interval(valid)}"
+        )
+    elif oof is not None:
+        text = (
+            f"AUC of the fold models on {oof.n:,} train rows that they were not trained on. "
+            f"{_interval(oof)}"
+        )
+    else:
+        return "No predicted row has a label, so no score is known."
+    if metrics.get("transductive"):
+        text += " Transductive: a row's score depends on the other rows of its user."
+    return text
+
+
+def _interval(estimate: Estimate) -> str:
+    if not estimate.se > 0:
+        return "Too few users for a standard error."
+    low, high = (estimate.value + side * INTERVAL * estimate.se for side in (-1, 1))
+    return f"95 % confidence interval {low:.4f} to {high:.4f} (clustered by user)."
+
+
+def _facts(metrics: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    names = (
+        ("oof", "OOF AUC", "fold models, on train rows of users they did not see"),
+        ("fold_models_valid", "Fold models' valid AUC", "of single models: compare it with OOF"),
+        ("recipe_valid", "Recipe's valid AUC", "mean of seeds; ± includes seed variance"),
+        ("valid_logloss", "Valid logloss", "nats per row; sees calibration, which AUC does not"),
+        ("valid_gauc", "Valid GAUC", "mean AUC within a user"),
+    )
+    facts = [
+        (title, str(estimate), meaning)
+        for name, title, meaning in names
+        if (estimate := Estimate.find(metrics, name)) is not None
+        and (name != "recipe_valid" or estimate.se == estimate.se)
+    ]
+    tied = f"{metrics['test_tied_share']:.2%}"
+    return (*facts, ("Tied test scores", tied, "rows that share their score with another row"))

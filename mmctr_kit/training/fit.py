@@ -96,12 +96,14 @@ class Fit:
         steps, epochs = schedule(len(train), self.options)
         users = whole.rows["train"].user[rows.to(whole.device)]
         self.known_user[users.to(self.source.device)] = True
-        labels = self._labels()[holdout]
+        labels = whole.rows["train"].labels.cpu().numpy().astype(np.int8)[holdout]
         first = 0 if resume is None else self._restore(resume)
         for epoch in range(first, epochs):
             began, compiled = time.perf_counter(), self.steps.compile_seconds
             torch.manual_seed(derive_seed(self.seed, 2, epoch))
-            loss = self._epoch(sampler, epoch * steps, steps, steps * epochs)
+            numbers = range(epoch * steps, (epoch + 1) * steps)
+            rates = [learning_rate(number, steps * epochs, self.options) for number in numbers]
+            loss = self.train_steps(sampler, numbers[0], rates)
             trained = time.perf_counter()
             logits = self.predict("train", holdout)
             if not (math.isfinite(loss) and np.isfinite(logits).all()):
@@ -183,11 +185,6 @@ class Fit:
         self.step.data = chunk.data
         return chunk.index
 
-    def _epoch(self, sampler: RowSampler, begin: int, steps: int, total: int) -> float:
-        numbers = range(begin, begin + steps)
-        rates = [learning_rate(step, total, self.options) for step in numbers]
-        return self.train_steps(sampler, begin, rates)
-
     def _keep(self) -> None:
         """Make the present model the best snapshot, in the memory of the one before."""
         if not self.best:
@@ -195,15 +192,11 @@ class Fit:
         for name, value in self.model.state_dict().items():
             self.best[name].copy_(value)
 
-    def _labels(self) -> NDArray[np.int8]:
-        labels = self.source.whole.rows["train"].labels
-        return np.asarray(labels.cpu().numpy(), dtype=np.int8)
-
     def _state(self, epochs_done: int) -> State:
         tensors = self.step.state() | {f"best.{k}": v for k, v in self.best.items()}
         small = sum(v.nbytes for v in tensors.values()) <= LARGE_STATE
         return {
-            **(copy_state(tensors) if small else host_state(tensors)),
+            **host_state(tensors, copy=small),
             "epochs_done": np.array(epochs_done),
             "best_auc": np.array(self.best_auc),
         }
@@ -213,20 +206,12 @@ class Fit:
         device = self.source.device
         tensors = {k: torch.from_numpy(np.array(v)).to(device) for k, v in state.items()}
         self.step.fill(tensors)
-        self.best = _under("best.", tensors)
+        best = (name for name in tensors if name.startswith("best."))
+        self.best = {name.removeprefix("best."): tensors[name] for name in best}
         self.best_auc = float(tensors["best_auc"])
         return int(tensors["epochs_done"])
 
 
-def copy_state(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
-    """Copies of the tensors, as arrays on the host."""
-    return {k: v.detach().to("cpu", copy=True).numpy() for k, v in tensors.items()}
-
-
-def host_state(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
-    """The tensors as arrays on the host; on a CPU they share the tensors' memory."""
-    return {k: v.detach().cpu().numpy() for k, v in tensors.items()}
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+def host_state(tensors: Mapping[str, Tensor], copy: bool = True) -> dict[str, NDArray[Any]]:
+    """The tensors as arrays on the host; without a ``copy`` they share a CPU tensor's memory."""
+    return {k: v.detach().to("cpu", copy=copy).numpy() for k, v in tensors.items()}

@@ -1,13 +1,20 @@
-"""The learner: the interface between cross-validation and anything that it trains."""
+"""The learner, the interface to anything that cross-validation trains, and how one is made."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Split
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.items.features import ItemFeatures
+from mmctr_kit.models.registry import MODELS, import_target
+from mmctr_kit.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mmctr_kit.training.data.source import FoldCache
 
 Location = Literal["device", "host"]
 """Where rows are stored: on the device, or on the host, from which they go there in chunks."""
@@ -75,31 +82,50 @@ class Learner(Protocol):
         ``holdout`` rows, of other users, choose the snapshot; both parts hold both labels.
         ``resume`` is an earlier epoch's state. The result is a function of rows, seed and recipe.
         """
-        ...
 
     def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """The logits (rows,) of the given rows, or of the whole split."""
-        ...
 
     @property
     def data_on(self) -> Location:
         """Where the rows of the fitted model are stored."""
-        ...
 
     def weights(self) -> State:
         """The fitted model's weights, as :meth:`load` takes them."""
-        ...
 
     def load(self, weights: State) -> None:
         """Become the model with these weights."""
-        ...
 
     def cost(self, train_rows: int) -> Cost:
         """Measure a few steps, and say what a fit on ``train_rows`` rows will cost."""
-        ...
 
 
 def derive_seed(*parts: int) -> int:
     """One 63-bit seed from several integers; different parts give unrelated seeds."""
     state = np.random.SeedSequence([p & 0xFFFFFFFFFFFFFFFF for p in parts])
     return int(state.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def make_learner(
+    recipe: Recipe,
+    data: ChallengeData,
+    items: ItemFeatures,
+    device: str,
+    cache: "FoldCache | None" = None,
+) -> Learner:
+    """Build the learner of the recipe's model, on ``device`` ('cpu', 'cuda', 'cuda:1').
+
+    ``items`` are the recipe's item features on this data. Learners of one data set and device may
+    share a ``cache``. A learner that does not use a GPU works on the CPU whatever the device.
+    """
+    learner: Learner = _learner_class(recipe)(recipe, data, items, device, cache)
+    return learner
+
+
+def check_model(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:
+    """Raise UsageError if options of the recipe's model clash with each other or with its items."""
+    _learner_class(recipe).check(recipe, data, items)
+
+
+def _learner_class(recipe: Recipe) -> Any:
+    return import_target(MODELS[recipe.model_name].learner.target)

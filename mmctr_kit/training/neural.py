@@ -23,10 +23,10 @@ from mmctr_kit.models.registry import model_class, model_supplies
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.cuda_graph import resolve_steps
 from mmctr_kit.training.data.batches import DeviceData, make_batch, tensor, with_raw_users
-from mmctr_kit.training.data.fold_cache import FoldCache, PreparedFold
 from mmctr_kit.training.data.host_stream import choose_source
 from mmctr_kit.training.data.sampler import RowSampler
-from mmctr_kit.training.fit import Fit, batch_size_for, copy_state, schedule
+from mmctr_kit.training.data.source import FoldCache, PreparedFold
+from mmctr_kit.training.fit import Fit, batch_size_for, host_state, schedule
 from mmctr_kit.training.learner import Cost, Epoch, Location, State, derive_seed
 from mmctr_kit.training.step import compiled, compiled_batches, eager
 
@@ -69,7 +69,6 @@ class NeuralLearner:
             _model(recipe, _supplies(recipe, data, items, 1, _without_content))
 
     def build(self, seed: int) -> nn.Module:
-        """A fresh model, initialised from the seed."""
         torch.manual_seed(derive_seed(seed, 0))
         model: nn.Module = self._model(self._supplies)
         return model
@@ -144,7 +143,7 @@ class NeuralLearner:
 
     def weights(self) -> State:
         fit = self._fitted()
-        return copy_state({**fit.model.state_dict(), KNOWN_USER: fit.known_user})
+        return host_state({**fit.model.state_dict(), KNOWN_USER: fit.known_user})
 
     def load(self, weights: State) -> None:
         tensors = {k: tensor(v, self.device) for k, v in weights.items()}
@@ -152,9 +151,8 @@ class NeuralLearner:
         numbers = np.searchsorted(self._base.users, self._challenge.train.user_id) + 1
         self._fit = None
         with _full("free what other processes hold of it"):
-            source, _ = self._prepare_fold(
-                np.flatnonzero(np.asarray(weights[KNOWN_USER])[numbers]), 0
-            )
+            train = np.flatnonzero(np.asarray(weights[KNOWN_USER])[numbers])
+            source, _ = self._prepare_fold(train, 0)
         model = self.build(0)
         model.load_state_dict(tensors)
         self._fit = Fit(model, source, self.recipe.training, 0)
@@ -168,10 +166,8 @@ class NeuralLearner:
         parameter which is missing, unknown or has another shape.
         """
         tensors = {k: tensor(np.asarray(v), self.device) for k, v in state.items()}
-        sizes = published_sizes(tensors)
-        supplies = dict(self._supplies)
-        supplies["n_tags"] = max(supplies["n_tags"], sizes.tags)
-        supplies["n_users"] = sizes.users if sizes.users is not None else supplies["n_users"]
+        supplies = {**self._supplies, **published_sizes(tensors)}
+        supplies["n_tags"] = max(supplies["n_tags"], self._supplies["n_tags"])
         model = self._model(supplies)
         load_published(model, tensors)
         data = with_raw_users(self._base, self._challenge, int(supplies["n_users"]))

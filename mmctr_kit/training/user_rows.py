@@ -57,7 +57,9 @@ class UserRows:
         if not self.small or len(self.small[0]) != len(self._numbers):
             self._resize(len(self._numbers))
         whole = [table.weight for table in self._tables]
-        self._take()
+        with torch.no_grad():
+            for weight, small in self._pairs():
+                torch.index_select(weight, 0, self._numbers, out=small)
         try:
             for table, small in zip(self._tables, self.small, strict=True):
                 table.weight = small
@@ -71,11 +73,6 @@ class UserRows:
         with torch.no_grad():
             for whole, small in self._pairs():
                 whole.index_copy_(0, self._numbers, small)
-
-    def _take(self) -> None:
-        with torch.no_grad():
-            for whole, small in self._pairs():
-                torch.index_select(whole, 0, self._numbers, out=small)
 
     def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs of whole and small tensors: the weights and the moments of each table."""

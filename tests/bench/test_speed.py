@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from mmctr_kit.bench import speed
-from mmctr_kit.bench.result import Result
-from mmctr_kit.bench.roofline import Roofline
-from mmctr_kit.bench.speed import Chunk, Setting, measure
+from mmctr_kit.bench.result import Result, Roofline
+from mmctr_kit.bench.speed import Chunk, Setting, measure, measure_roofline
 from mmctr_kit.cv import model_cost as cost
 from mmctr_kit.recipe import load_recipe
 
@@ -70,3 +70,13 @@ def test_the_median_chunk_is_reported_however_slow_the_slowest_was() -> None:
     chunks = [Chunk(10, seconds, 2 * seconds) for seconds in (9.0, 1.0, 1.1, 1.2, 80.0)]
     assert Chunk.middle(chunks) == Chunk(10, 1.2, 2.4)
     assert Chunk.middle(chunks[:2]) == chunks[1]
+
+
+def test_the_roofline_is_measured_in_plausible_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "_PRODUCTS", {"cpu": (256,)})
+    monkeypatch.setattr(speed, "_COPY_BYTES", {"cpu": 1 << 22})
+    monkeypatch.setattr(speed, "_LONG_ENOUGH", 0.0)
+    measured = measure_roofline(torch.device("cpu"), "float32")
+    assert measured.dtype == "float32"
+    assert 1e8 < measured.flops < 1e15
+    assert 1e7 < measured.bytes < 1e13

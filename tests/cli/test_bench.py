@@ -8,8 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mmctr_kit.bench import speed
-from mmctr_kit.bench.result import Prediction, Result, Round, Training, Versus, Work
-from mmctr_kit.bench.roofline import Roofline
+from mmctr_kit.bench.result import Prediction, Result, Roofline, Round, Training, Versus, Work
 from mmctr_kit.cli.app import app, main
 from mmctr_kit.cv.model_cost import Latency
 from mmctr_kit.files import write_json

@@ -1,5 +1,6 @@
 """mmctr_kit.report.context: what a page is about."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,15 @@ import pytest
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import read_json, write_json
-from mmctr_kit.report.context import MOST_OTHERS, ReportContext, open_context, resolve_name
+from mmctr_kit.report.context import (
+    MARK,
+    MOST_OTHERS,
+    ReportContext,
+    open_context,
+    require_page,
+    resolve_name,
+)
+from mmctr_kit.runs.run import Run
 from tests.report.made import make_run, make_study
 
 
@@ -59,3 +68,40 @@ def test_a_study_of_an_earlier_version_is_refused_and_left_out_of_its_runs_page(
     with pytest.raises(RunError, match=r"rewrites study\.json"):
         opened("tuned.study", tmp_path)
     assert opened("tuned", tmp_path).study is None
+
+
+@pytest.mark.parametrize(
+    ("path", "named", "called"),
+    [
+        ("runs/x", "x", "x"),
+        ("runs/s.study/finalists/trial-0", "runs/s.study/finalists/trial-0", "s-trial-0"),
+        ("runs/x.ablate/base", "runs/x.ablate/base", "x-base"),
+    ],
+)
+def test_a_run_under_the_root_is_named_from_there(
+    path: str, named: str, called: str, made_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = replace(opened("alpha", made_runs), root=Path("runs"))
+    monkeypatch.chdir(made_runs)
+    run = Run(Path(path))
+    assert context.argument(run) == named
+    assert context.label(run) == called
+    assert context.path(run) == Path(path)
+
+
+def test_a_run_elsewhere_is_named_by_its_path(made_runs: Path, tmp_path: Path) -> None:
+    run, context = Run(tmp_path / "other" / "x"), opened("alpha", made_runs)
+    assert context.argument(run) == str(run.path)
+    assert context.label(run) == "x"
+
+
+def test_only_a_report_is_replaced(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    require_page(page)
+    page.write_text(f"<!doctype html>\n{MARK}\n")
+    require_page(page)
+    page.write_text("<!doctype html>\n")
+    with pytest.raises(UsageError, match="is no report"):
+        require_page(page)
+    with pytest.raises(UsageError, match=r"end it in \.html"):
+        require_page(tmp_path / "page.pdf")

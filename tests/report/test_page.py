@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.report.context import open_context
-from mmctr_kit.report.page import write_report
+from mmctr_kit.report.page import headline, write_report
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.scores import score_predictions
 from mmctr_kit.runs.writer import begin_run
@@ -266,3 +267,33 @@ def test_readme_shows_a_picture_of_a_page_under_200_kb() -> None:
     assert len(content) < 200_000
     top = Path(__file__).parents[2]
     assert f"]({path.relative_to(top).as_posix()})" in (top / "README.md").read_text("utf-8")
+
+
+def test_the_main_score_is_the_valid_auc_with_its_interval(made_runs: Path) -> None:
+    context = open_context("mix", made_runs, made_runs)
+    head = headline(context)
+    valid = context.metrics["valid"]
+    assert (head["kind"], head["score"]) == ("Blend of 5 runs", "Valid AUC")
+    assert head["value"] == f"{valid['value']:.4f}"
+    low = valid["value"] - 1.96 * valid["error"]
+    assert f"95 % confidence interval {low:.4f} to" in head["meaning"]
+    assert "OOF AUC" in [name for name, _, _ in head["facts"]]
+    assert head["alarm"] is None
+
+
+def test_without_valid_rows_the_main_score_is_oof(made_runs: Path) -> None:
+    context = open_context("alpha", made_runs, made_runs)
+    context = replace(context, metrics={**context.metrics, "valid": None})
+    head = headline(context)
+    assert (head["kind"], head["score"]) == ("Run of 3 folds, 1 seed", "OOF AUC")
+    assert "were not trained on" in head["meaning"]
+
+
+def test_a_standard_error_that_is_unknown_is_said_to_be(made_runs: Path) -> None:
+    context = open_context("alpha", made_runs, made_runs)
+    valid = {**context.metrics["valid"], "error": None}
+    context = replace(context, metrics={**context.metrics, "valid": valid, "alarm": "OOF differs"})
+    head = headline(context)
+    assert head["se"] == "?"
+    assert "Too few users for a standard error." in head["meaning"]
+    assert head["alarm"] == "OOF differs"

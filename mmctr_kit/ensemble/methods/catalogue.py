@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.ensemble.methods import Method as Method
 from mmctr_kit.ensemble.methods.average import RankMean, WeightedMean
 from mmctr_kit.ensemble.methods.greedy import select
 from mmctr_kit.ensemble.methods.logistic import fit_weights
@@ -17,17 +17,6 @@ from mmctr_kit.ensemble.methods.stacker import Stacker
 from mmctr_kit.metrics.binned_auc import BinnedAuc
 from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Positions
 
-Method = Literal[
-    "mean",
-    "best",
-    "probability",
-    "power",
-    "rank",
-    "greedy",
-    "logistic",
-    "lightgbm",
-    "lightgbm-context",
-]
 WITH_CONTEXT: Method = "lightgbm-context"
 """The method that needs row features (`mmctr_kit.ensemble.stack.Context`) beside the logits."""
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData, Examples
-from mmctr_kit.items import Bools, Floats32, Floats64, Ints
+from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.similarity.contexts import Contexts, contexts
 from mmctr_kit.items.similarity.ease import Ease, fit_ease
 from mmctr_kit.items.similarity.pairs import (
@@ -93,7 +93,8 @@ def fit_similarity(
 class _Counts:
     """Counts of n pairs of ``target`` and ``item``, with ``user`` taken out (-1: nobody).
 
-    ``at`` are the pairs that some other user has; the counts are of these alone.
+    What the user contributed to a pair is subtracted. ``at`` are the pairs that some other user
+    has; the counts are of these alone.
     """
 
     def __init__(
@@ -102,9 +103,21 @@ class _Counts:
         number = pairs.find(target, item)
         known = np.flatnonzero(number >= 0)
         user, target, item = user[known], target[known], item[known]
+        rising = item < target  # the history item has the smaller id
         sums = pairs.sums[number[known]].astype(np.float64)
+        # The positions of both items in the user's sequence, -1 for none.
         at_target, at_item = contexts.position(user, target), contexts.position(user, item)
-        _take_out(sums, contexts, pairs.weights, user, at_target, at_item, item < target)
+        both = np.flatnonzero((at_target >= 0) & (at_item >= 0))
+        p, q = at_target[both], at_item[both]
+        m = contexts.lengths[user[both]]
+        near, recent = pairs.weights.of(np.minimum(p, q), np.maximum(p, q), m)
+        up = rising[both] == (q < p)  # the smaller id came first
+        sums[both, TOGETHER] -= 1
+        sums[both, NEAR] -= near
+        sums[both, UP] -= np.where(up, near, 0)
+        sums[both, DOWN] -= np.where(up, 0, near)
+        sums[both, RECENT] -= recent
+        np.maximum(sums, 0, out=sums)
         left = np.flatnonzero(sums[:, TOGETHER] > 0)
         of_target = pairs.count[target] - (at_target >= 0)
         of_item = pairs.count[item] - (at_item >= 0)
@@ -112,7 +125,7 @@ class _Counts:
         self.sums = sums[left]
         self.product = (of_target * of_item)[left].astype(np.float64)
         self.users = (pairs.users - (user >= 0))[left].astype(np.float64)
-        self.rising = (item < target)[left]  # the history item has the smaller id
+        self.rising = rising[left]
 
     def similarity(self, kind: SignalKind, shrinkage: float) -> Floats64:
         """The similarity of each pair, (n,); 0 if nobody else has both items."""
@@ -130,29 +143,3 @@ class _Counts:
         values = np.zeros(self.size)
         values[self.at] = value * together / (together + shrinkage)
         return values
-
-
-def _take_out(
-    sums: Floats64,
-    contexts: Contexts,
-    weights: Weights,
-    user: Ints,
-    at_target: Ints,
-    at_item: Ints,
-    rising: Bools,
-) -> None:
-    """Subtract from ``sums``, in place, what the user contributed to each pair.
-
-    ``at_target`` and ``at_item`` are the positions of both items in the user's sequence, -1 for
-    none; ``rising`` says whether the history item has the smaller id.
-    """
-    both = np.flatnonzero((at_target >= 0) & (at_item >= 0))
-    p, q = at_target[both], at_item[both]
-    near, recent = weights.of(np.minimum(p, q), np.maximum(p, q), contexts.lengths[user[both]])
-    up = rising[both] == (q < p)  # the smaller id came first
-    sums[both, TOGETHER] -= 1
-    sums[both, NEAR] -= near
-    sums[both, UP] -= np.where(up, near, 0)
-    sums[both, DOWN] -= np.where(up, 0, near)
-    sums[both, RECENT] -= recent
-    np.maximum(sums, 0, out=sums)

@@ -70,7 +70,16 @@ def contexts(data: ChallengeData, rows: Ints, max_history: int) -> Contexts:
     length = np.minimum(end - begin, max_history)
     position, owner = expand_ranges(end - length, length)
     items = data.histories.values[position].astype(np.int64)
-    return _distinct(users, owner, items, data.n_items)
+    keys = owner * (data.n_items + 1) + items
+    # The last occurrence of each key: the first one seen from the end.
+    unique, from_end = np.unique(keys[::-1], return_index=True)
+    at = len(keys) - 1 - from_end
+    last = np.sort(at)
+    owner, items = owner[last], items[last]
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(users)))])
+    index = np.searchsorted(last, at)
+    positions = index - offsets[owner[index]]
+    return Contexts(users, items, offsets, data.n_items, unique, positions)
 
 
 def longest_histories(data: ChallengeData, rows: Ints) -> tuple[Ints, Ints, Ints]:
@@ -80,15 +89,3 @@ def longest_histories(data: ChallengeData, rows: Ints) -> tuple[Ints, Ints, Ints
     order = np.lexsort((history, lengths[history], user))
     last = order[np.flatnonzero(np.diff(user[order], append=user[order][-1:] + 1) != 0)]
     return user[last], offsets[history[last]], offsets[history[last] + 1]
-
-
-def _distinct(users: Ints, owner: Ints, items: Ints, n_items: int) -> Contexts:
-    keys = owner * (n_items + 1) + items
-    # The last occurrence of each key: the first one seen from the end.
-    unique, from_end = np.unique(keys[::-1], return_index=True)
-    at = len(keys) - 1 - from_end
-    last = np.sort(at)
-    owner, items = owner[last], items[last]
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(users)))])
-    index = np.searchsorted(last, at)
-    return Contexts(users, items, offsets, n_items, unique, index - offsets[owner[index]])

@@ -18,8 +18,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FoldCurve:
-    """One fold model's epochs: training ``loss`` and held-out ``auc``, (epochs,) each, and the
-    ``best`` epoch (from 1), whose snapshot was saved."""
+    """One fold model's epochs: training ``loss`` and held-out ``auc``, (epochs,) each.
+
+    ``best`` is the epoch (from 1) whose snapshot was saved.
+    """
 
     label: str
     loss: Floats
@@ -27,13 +29,8 @@ class FoldCurve:
     best: int
 
 
-@dataclass(frozen=True)
-class Reliability:
-    """Mean prediction, mean label and the standard error of the latter, (bins,) each."""
-
-    prediction: Floats
-    label: Floats
-    se: Floats
+Reliability = tuple[Floats, Floats, Floats]
+"""Mean prediction, mean label and the standard error of the latter, (bins,) each."""
 
 
 def learning(curves: Sequence[FoldCurve]) -> Figure:
@@ -72,13 +69,13 @@ def roc(curves: Mapping[str, tuple[Floats, Floats]]) -> Figure:
 def calibration(curves: Mapping[str, Reliability]) -> Figure:
     """Mean label by mean prediction, with 95 % intervals, for each label; and the diagonal."""
     with canvas(4.1) as figure:
-        top = 1.05 * max(max(r.prediction.max(), r.label.max()) for r in curves.values())
+        top = 1.05 * max(max(x.max(), y.max()) for x, y, _ in curves.values())
         axes = _square(figure, 0.0, top, "mean prediction of the bin", "share of positives")
-        for number, (label, one) in enumerate(curves.items()):
+        for number, (label, (prediction, mean, se)) in enumerate(curves.items()):
             axes.errorbar(
-                one.prediction,
-                one.label,
-                yerr=INTERVAL * np.nan_to_num(one.se),
+                prediction,
+                mean,
+                yerr=INTERVAL * np.nan_to_num(se),
                 fmt="os"[number % 2],
                 markersize=4,
                 linewidth=1.2,

@@ -1,12 +1,12 @@
-"""Figures with a row for each name: dots with 95 % intervals, bars, stacked bars."""
+"""Figures with a row for each name: dots with 95 % intervals, bars, and a matrix of runs."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from mmctr_kit.metrics.estimate import Estimate
@@ -16,33 +16,25 @@ INTERVAL = 1.96
 """Standard errors on either side of a 95 % confidence interval."""
 
 
-@dataclass(frozen=True)
-class Dots:
-    """Dots of one colour: an estimate for each row, None if a row has none."""
-
-    label: str
-    estimates: Sequence[Estimate | None]
-
-
 def dots(
     names: Sequence[str],
-    series: Sequence[Dots],
+    series: Mapping[str, Sequence[Estimate | None]],
     axis: str,
     reference: float | None = None,
     marked: Sequence[bool] = (),
     marks_bad: bool = False,
 ) -> Figure:
-    """In each row a dot and its 95 % interval for each of the series.
+    """In each row a dot and its 95 % interval for each of the series; None for a row without.
 
-    ``reference`` draws a vertical line. The names of ``marked`` rows are bold, and red if the mark
-    means something bad.
+    ``series`` are estimates (names,) by label, each of one colour. ``reference`` draws a vertical
+    line. The names of ``marked`` rows are bold, and red if the mark means something bad.
     """
     with canvas(max(0.55 + 0.21 * len(names) + 0.25 * (len(series) > 1), 1.2)) as figure:
         axes = _rows(figure, names, axis)
         step = 0.3 / max(1, len(series))
-        for number, one in enumerate(series):
+        for number, (label, estimates) in enumerate(series.items()):
             shift = (number - (len(series) - 1) / 2) * step
-            known = [(i, e) for i, e in enumerate(one.estimates) if e is not None]
+            known = [(i, e) for i, e in enumerate(estimates) if e is not None]
             axes.errorbar(
                 [e.value for _, e in known],
                 [i + shift for i, _ in known],
@@ -51,7 +43,7 @@ def dots(
                 markersize=4,
                 elinewidth=1.4,
                 color=colour(number),
-                label=one.label,
+                label=label,
             )
         if reference is not None:
             axes.axvline(reference, color=MUTED, linewidth=1.0)
@@ -98,6 +90,38 @@ def stacked(names: Sequence[str], parts: Mapping[str, NDArray[np.float64]], axis
             axes.barh(range(len(names)), values, left=begin, height=0.6, color=tint, label=label)
             begin = begin + values
         figure.legend(loc="outside lower left", ncols=5, handletextpad=0.4, handlelength=1.0)
+        return figure
+
+
+def correlations(names: Sequence[str], matrix: NDArray[np.float64]) -> Figure:
+    """A square for each pair of runs; matrix (runs, runs), rank correlations.
+
+    The tint goes from the smallest to the largest correlation between two runs; squares have their
+    numbers if they are large enough.
+    """
+    count = len(names)
+    between = matrix[~np.eye(count, dtype=np.bool_)]
+    low, high = between.min(initial=1.0), between.max(initial=-1.0)
+    if high - low <= 1e-3:
+        low, high = low - 0.05, low + 0.05
+    with canvas(min(4.4, 1.2 + 0.3 * count)) as figure:
+        axes = figure.subplots()
+        for i, j in np.argwhere(~np.eye(count, dtype=np.bool_)):
+            depth = 0.08 + 0.62 * float(np.clip((matrix[i, j] - low) / (high - low), 0, 1))
+            corner = (j - 0.47, i - 0.47)
+            square = Rectangle(corner, 0.94, 0.94, color=colour(0), alpha=depth, linewidth=0)
+            axes.add_patch(square)
+            if count <= 9:
+                text = f"{matrix[i, j]:.2f}".replace("0.", ".", 1)
+                axes.text(j, i, text, ha="center", va="center", fontsize=SMALL, color=INK)
+        axes.set_xlim(-0.5, count - 0.5)
+        axes.set_ylim(count - 0.5, -0.5)
+        axes.set_yticks(range(count), [f"{short(n, 20)} {i + 1}" for i, n in enumerate(names)])
+        axes.set_xticks(range(count), [str(i + 1) for i in range(count)])
+        axes.grid(False)
+        axes.tick_params(length=0, colors=MUTED)
+        for side in ("left", "bottom"):
+            axes.spines[side].set_visible(False)
         return figure
 
 

@@ -16,16 +16,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1b1f24", "#59636e", "#d1d9e0"
-COLOURS = (
-    "#0969da",
-    "#bc4c00",
-    "#1a7f37",
-    "#8250df",
-    "#bf3989",
-    "#136c70",
-    "#8a6100",
-    "#cf222e",
-)
+COLOURS = ("#0969da", "#bc4c00", "#1a7f37", "#8250df", "#bf3989", "#136c70", "#8a6100", "#cf222e")
 """Each has a contrast of 4.5:1 to white; the page's style sheet has lighter ones for dark."""
 
 DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
@@ -40,18 +31,16 @@ SMALL = 9.5
 _NAMES = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {
     colour: f"--c{i + 1}" for i, colour in enumerate(COLOURS)
 }
-_STYLE: Any = {  # the stub wants a literal type with every key
+# The sizes of labels and legends follow font.size. The stub wants a literal type with every key.
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mmctr-kit",
     "text.parse_math": False,
-    "font.family": "sans-serif",
     "font.size": SMALL,
     "text.color": INK,
     "axes.labelcolor": MUTED,
     "axes.edgecolor": MUTED,
     "axes.facecolor": "none",
-    "axes.labelsize": SMALL,
-    "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -61,10 +50,7 @@ _STYLE: Any = {  # the stub wants a literal type with every key
     "grid.linewidth": 0.6,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
-    "xtick.labelsize": SMALL,
-    "ytick.labelsize": SMALL,
     "legend.frameon": False,
-    "legend.fontsize": SMALL,
     "legend.handlelength": 1.4,
     "legend.columnspacing": 1.0,
     "figure.facecolor": "none",
@@ -107,9 +93,10 @@ def svg(figure: Figure, name: str, title: str, description: str) -> str:
     with matplotlib.rc_context(_STYLE):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(out.getvalue())
-    _drop(root, "metadata")
-    _drop(root, "style")
-    used = set(re.findall(r"#([\w-]+)", " ".join(_references(root))))
+    for parent in root.iter():
+        for child in [*parent.findall(f"{_SVG}metadata"), *parent.findall(f"{_SVG}style")]:
+            parent.remove(child)
+    used = set(re.findall(r'(?:href="|url\()#([\w-]+)', out.getvalue()))
     for element in root.iter():
         _clean(element, name, used)
     for attribute in ("width", "height", "version"):
@@ -123,29 +110,11 @@ def svg(figure: Figure, name: str, title: str, description: str) -> str:
     return re.sub(r"\s*\n\s*", " ", text)
 
 
-def _drop(root: ElementTree.Element, tag: str) -> None:
-    for parent in root.iter():
-        for child in parent.findall(f"{_SVG}{tag}"):
-            parent.remove(child)
-
-
-def _references(root: ElementTree.Element) -> Iterator[str]:
-    for element in root.iter():
-        for key, value in element.attrib.items():
-            if key.endswith("href") or "url(" in value:
-                yield value
-
-
 def _clean(element: ElementTree.Element, name: str, used: set[str]) -> None:
     """Remove namespaces, unused ids and needless digits; use the page's colours and font."""
     element.tag = element.tag.rpartition("}")[2]
-    old = dict(element.attrib)
-    element.attrib.clear()
-    for key, value in old.items():
-        key = key.rpartition("}")[2]
-        if key == "id" and value not in used:
-            continue
-        element.attrib[key] = _value(key, value, name)
+    old = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+    element.attrib = {k: _value(k, v, name) for k, v in old.items() if k != "id" or v in used}
     if element.text is not None and not element.text.strip():
         element.text = None
     element.tail = None
@@ -161,9 +130,6 @@ def _value(key: str, value: str, name: str) -> str:
     if key == "style":
         value = re.sub(r"font: ([\d.]+px) [^;]*", r"font-size: \1", value)
         value = re.sub(r"font-family: [^;]*;?\s*", "", value)
-        return re.sub(r"#[0-9a-f]{6}", lambda m: _colour(m.group()), value)
+        for tint, variable in _NAMES.items():
+            value = value.replace(tint, f"var({variable})")
     return value
-
-
-def _colour(value: str) -> str:
-    return f"var({_NAMES[value]})" if value in _NAMES else value

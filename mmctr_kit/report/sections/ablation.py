@@ -7,7 +7,7 @@ from mmctr_kit.errors import plural
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Picture, Section, Table, estimate_text, picture
 from mmctr_kit.report.context import ReportContext
-from mmctr_kit.report.figures.rows import Dots, dots
+from mmctr_kit.report.figures.rows import dots
 
 
 def ablation_section(context: ReportContext) -> Section | None:
@@ -40,7 +40,7 @@ def _figure(name: str, rows: Sequence[Mapping[str, Any]]) -> Picture:
     names = [str(row["name"]) for row in rows]
     oof, valid = ([Estimate.from_json(row[k]) for row in rows] for k in ("oof", "valid"))
     says = "; ".join(f"{n}: {e.signed()}" for n, e in zip(names, oof, strict=True))
-    figure = dots(names, [Dots("OOF", oof), Dots("valid", valid)], "change in AUC", 0.0)
+    figure = dots(names, {"OOF": oof, "valid": valid}, "change in AUC", 0.0)
     caption = "Paired differences to the base recipe, with 95 % intervals."
     return picture(figure, f"ablation-{name}", name, caption, f"Change in OOF AUC. {says}.")
 

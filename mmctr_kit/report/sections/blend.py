@@ -4,15 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.ensemble.runs import blend_report
-from mmctr_kit.metrics.auc import rank_correlation
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Picture, Section, Table, estimate_text, picture, sentence
 from mmctr_kit.report.context import ReportContext
-from mmctr_kit.report.figures.correlations import correlations
-from mmctr_kit.report.figures.rows import Dots, bars, dots
+from mmctr_kit.report.figures.rows import bars, correlations, dots
 
 
 def blend_section(context: ReportContext) -> Section | None:
@@ -20,8 +17,7 @@ def blend_section(context: ReportContext) -> Section | None:
     if context.kind != "blend":
         return None
     blend = blend_report(context.run)
-    adds = _estimates(blend["adds"]) if "adds" in blend else {}
-    differences = _estimates(blend["differences"])
+    adds, differences = _estimates(blend["adds"]), _estimates(blend["differences"])
     pictures = []
     if blend["weights"]:
         pictures.append(_weights(blend["weights"]))
@@ -36,9 +32,7 @@ def blend_section(context: ReportContext) -> Section | None:
                 "each other add little each.",
             )
         )
-    matrix = _correlation(context, blend)
-    if matrix is not None:
-        pictures.append(_correlations(*matrix))
+    pictures.append(_correlations(blend["correlation"]))
     if differences:
         pictures.append(
             _gains(
@@ -51,23 +45,16 @@ def blend_section(context: ReportContext) -> Section | None:
             )
         )
     tables = [_tried(blend, differences)] if blend["scores"] else []
-    if "group_softmax" in blend and blend["group_softmax"] is not None:
+    if blend["group_softmax"] is not None:
         tables.append(_group_softmax(blend["group_softmax"]))
-    return Section(
-        "blend",
-        "Blend",
+    lead = (
         f"{sentence(blend['reason'])} Every method was fitted on some users and scored on the "
-        f"others.{_on_valid(blend)}",
-        pictures,
-        tables,
+        "others."
     )
-
-
-def _on_valid(blend: Mapping[str, Any]) -> str:
-    gain = Estimate.find(blend, "on_valid")
-    if gain is None:
-        return ""
-    return f" Check on the valid split: {gain.signed()} over the plain mean."
+    on_valid = Estimate.find(blend, "on_valid")
+    if on_valid is not None:
+        lead += f" Check on the valid split: {on_valid.signed()} over the plain mean."
+    return Section("blend", "Blend", lead, pictures, tables)
 
 
 def _estimates(stored: Mapping[str, Any]) -> dict[str, Estimate]:
@@ -90,27 +77,12 @@ def _weights(weights: Mapping[str, float]) -> Picture:
 
 def _gains(gains: Mapping[str, Estimate], name: str, title: str, axis: str, text: str) -> Picture:
     says = "; ".join(f"{key} {gain.signed()}" for key, gain in gains.items())
-    figure = dots(list(gains), [Dots("OOF", list(gains.values()))], axis, 0.0)
+    figure = dots(list(gains), {"OOF": list(gains.values())}, axis, 0.0)
     return picture(figure, name, title, text, f"{axis}. {says}.")
 
 
-def _correlation(
-    context: ReportContext, blend: Mapping[str, Any]
-) -> tuple[list[str], NDArray[np.float64]] | None:
-    """The stored correlations or, for older blends, those of the sources' valid rows."""
-    if "correlation" in blend:
-        stored = blend["correlation"]
-        return list(stored["runs"]), np.array(stored["spearman"], np.float64)
-    if len(context.sources) < 2 or context.missing:
-        return None
-    each = [run.predictions().valid_mean() for run in context.sources]
-    if len({len(x) for x in each}) > 1 or len(each[0]) < 2:
-        return None
-    matrix = np.array([[rank_correlation(a, b) for b in each] for a in each])
-    return [run.name for run in context.sources], np.nan_to_num(matrix)
-
-
-def _correlations(names: list[str], matrix: NDArray[np.float64]) -> Picture:
+def _correlations(stored: Mapping[str, Any]) -> Picture:
+    names, matrix = stored["runs"], np.array(stored["spearman"], np.float64)
     pairs = [
         f"{names[i]} and {names[j]} {matrix[i, j]:.3f}"
         for i, j in zip(*np.triu_indices(len(names), 1), strict=True)

@@ -3,7 +3,7 @@
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Picture, Section, Table, enumeration, estimate_text, picture
 from mmctr_kit.report.context import ReportContext
-from mmctr_kit.report.figures.rows import Dots, dots
+from mmctr_kit.report.figures.rows import dots
 from mmctr_kit.runs.compare import Compared
 
 
@@ -28,10 +28,11 @@ def leaderboard_section(context: ReportContext) -> Section | None:
     if any(e.transductive for e in entries):
         notes.append("[T]: transductive, a row's score depends on the other rows of its user.")
     notes += _copies(entries)
-    pictures, name = [_aucs(entries, context.run.name)], context.run.name
+    name = context.run.name
+    pictures = [_figure(entries, name, gaps=False)]
     compared = [e for e in entries if e.valid_gap or e.oof_gap]
     if compared:
-        pictures.append(_gaps(compared, name))
+        pictures.append(_figure(compared, name, gaps=True))
     return Section(
         "leaderboard", "Leaderboard", lead, pictures, [_table(entries, name)], notes=notes
     )
@@ -49,47 +50,33 @@ def _by_auc(entry: Compared) -> float:
     return -best.value if best else 0.0
 
 
-def _aucs(entries: list[Compared], subject: str) -> Picture:
-    series = [
-        Dots("valid (fold mean)", [e.valid for e in entries]),
-        Dots("OOF (fold models)", [e.oof for e in entries]),
-    ]
+def _figure(entries: list[Compared], subject: str, gaps: bool) -> Picture:
+    """The AUCs of each run or, of ``gaps``, their paired differences to the subject."""
+    names = [_name(e) for e in entries]
+    pairs = [(e.valid_gap, e.oof_gap) if gaps else (e.valid, e.oof) for e in entries]
     says = "; ".join(
-        f"{_name(e)}: valid {estimate_text(e.valid)}, OOF {estimate_text(e.oof)}" for e in entries
+        f"{name}: valid {estimate_text(valid, gaps)}, OOF {estimate_text(oof, gaps)}"
+        for name, (valid, oof) in zip(names, pairs, strict=True)
     )
+    labels = ("valid", "OOF") if gaps else ("valid (fold mean)", "OOF (fold models)")
+    series = {
+        k: each for k, each in zip(labels, zip(*pairs, strict=True), strict=True) if any(each)
+    }
+    if gaps:
+        axis = f"AUC less the AUC of {subject}"
+        return picture(
+            dots(names, series, axis, reference=0.0),
+            "leaderboard-gaps",
+            f"Difference to {subject}",
+            f"Paired. Left of the line: worse than {subject}.",
+            f"{axis}, paired, with standard errors. {says}.",
+        )
     return picture(
-        dots(
-            [_name(e) for e in entries],
-            [s for s in series if any(s.estimates)],
-            "AUC",
-            marked=[e.name == subject for e in entries],
-        ),
+        dots(names, series, "AUC", marked=[e.name == subject for e in entries]),
         "leaderboard-auc",
         "AUC of each run",
         "Fold models and their mean are two predictors: compare valid with valid, OOF with OOF.",
         f"AUC with standard errors. {says}.",
-    )
-
-
-def _gaps(others: list[Compared], subject: str) -> Picture:
-    series = [
-        Dots("valid", [e.valid_gap for e in others]),
-        Dots("OOF", [e.oof_gap for e in others]),
-    ]
-    axis = f"AUC less the AUC of {subject}"
-    says = "; ".join(
-        f"{_name(e)}: valid {estimate_text(e.valid_gap, True)}, "
-        f"OOF {estimate_text(e.oof_gap, True)}"
-        for e in others
-    )
-    return picture(
-        dots(
-            [_name(e) for e in others], [s for s in series if any(s.estimates)], axis, reference=0.0
-        ),
-        "leaderboard-gaps",
-        f"Difference to {subject}",
-        f"Paired. Left of the line: worse than {subject}.",
-        f"{axis}, paired, with standard errors. {says}.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The sections on how the run was made: its time, its recipe and its environment."""
+"""The sections on how the run was made: learning curves, time, recipe and environment."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,10 +6,58 @@ from typing import Any
 import numpy as np
 import yaml
 
-from mmctr_kit.report.blocks import Listing, Section, Table, picture
+from mmctr_kit.report.blocks import Picture, Section, Table, by_key, flatten, picture
 from mmctr_kit.report.context import ReportContext
+from mmctr_kit.report.figures.curves import FoldCurve, learning
 from mmctr_kit.report.figures.rows import stacked
 from mmctr_kit.runs.run import Run
+
+MOST_RUNS = 8
+
+
+def learning_section(context: ReportContext) -> Section | None:
+    """A figure for each cv run that the page is about."""
+    pictures = [made for run in context.trained if (made := _curves(run)) is not None]
+    if not pictures:
+        return None
+    notes = []
+    if len(pictures) > MOST_RUNS:
+        notes.append(f"The first {MOST_RUNS} of {len(pictures)} runs; each run has its own page.")
+    return Section(
+        "learning",
+        "Learning curves",
+        "Each fold model saves its best snapshot (the dot), chosen on users held out of its "
+        "training rows. If AUC still rises at the end, train longer; if it falls while the "
+        "training loss falls, the model overfits.",
+        pictures[:MOST_RUNS],
+        notes=notes,
+    )
+
+
+def _curves(run: Run) -> Picture | None:
+    curves = [_curve(name, lines) for name, lines in run.epochs().items() if lines]
+    if not curves:
+        return None
+    says = "; ".join(
+        f"{c.label}: AUC {c.auc[0]:.4f} after epoch 1, best {c.auc[c.best - 1]:.4f} at epoch "
+        f"{c.best} of {len(c.auc)}"
+        for c in curves
+    )
+    return picture(
+        learning(curves),
+        f"learning-{run.name}",
+        run.name,
+        f"{len(curves)} fold models; dots mark the saved snapshots.",
+        f"Held-out AUC and training loss by epoch. {says}.",
+    )
+
+
+def _curve(name: str, lines: Sequence[Mapping[str, Any]]) -> FoldCurve:
+    fold, _, seed = name.partition("-")
+    auc = np.array([line["holdout_auc"] for line in lines], np.float64)
+    best = max((line["epoch"] for line in lines if line["best"]), default=len(lines))
+    loss = np.array([line["train_loss"] for line in lines], np.float64)
+    return FoldCurve(f"fold {fold}, seed {seed}", loss, auc, int(best))
 
 
 def time_section(context: ReportContext) -> Section | None:
@@ -55,8 +103,8 @@ def recipe_section(context: ReportContext) -> Section | None:
         return None
     tables = []
     if len(texts) > 1:
-        each = {name: dict(_flatten(yaml.safe_load(text))) for name, text in texts.items()}
-        rows = [row for row in _by_key(each) if row[0] != "name" and len(set(row[1:])) > 1]
+        each = {name: flatten(yaml.safe_load(text)) for name, text in texts.items()}
+        rows = [row for row in by_key(each) if row[0] != "name" and len(set(row[1:])) > 1]
         caption = "Keys in which the recipes differ (– = the model has no such key)."
         tables.append(Table(caption, ("key", *texts), rows, left=1 + len(texts)))
     return Section(
@@ -65,25 +113,8 @@ def recipe_section(context: ReportContext) -> Section | None:
         "Resolved: every value that the run used. Saved as a file, 'mmctr-kit cv FILE' trains it "
         "again.",
         tables=tables,
-        listings=[Listing(f"{name}.yaml", text) for name, text in texts.items()],
+        listings=[(f"{name}.yaml", text) for name, text in texts.items()],
     )
-
-
-def _by_key(each: Mapping[str, Mapping[str, str]]) -> list[tuple[str, ...]]:
-    """A row for each key: the key, then the value of each mapping, or a dash."""
-    keys = dict.fromkeys(key for values in each.values() for key in values)
-    return [(key, *(values.get(key, "–") for values in each.values())) for key in keys]
-
-
-def _flatten(content: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
-    flat: list[tuple[str, str]] = []
-    for key, value in content.items():
-        if isinstance(value, dict):
-            flat += _flatten(value, f"{before}{key}.")
-        else:
-            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            flat.append((f"{before}{key}", text))
-    return flat
 
 
 def environment_section(context: ReportContext) -> Section:
@@ -96,7 +127,7 @@ def environment_section(context: ReportContext) -> Section:
         "Environment",
         "Versions, device and fingerprints. Runs can be blended if their rows and folds have the "
         "same fingerprints.",
-        tables=[Table(caption, ("", *facts), _by_key(facts), 1 + len(facts))],
+        tables=[Table(caption, ("", *facts), by_key(facts), 1 + len(facts))],
     )
 
 

@@ -52,49 +52,47 @@ def _at(x: Floats, y: Floats) -> str:
     return f"true positive rate by false positive rate {points}"
 
 
-def _calibration(context: ReportContext, notes: list[str]) -> Picture | None:
-    """Reliability diagrams; adds a sentence on each to ``notes``."""
-    predictions, curves = context.predictions, dict[str, Reliability]()
-    parts: dict[str, tuple[NDArray[Any], Floats, NDArray[Any]]] = {}
+def _scored(context: ReportContext) -> dict[str, tuple[NDArray[np.int8], Floats, NDArray[Any]]]:
+    """Labels, logits and users by split: those of the fold mean on valid, and OOF."""
+    predictions, scored = context.predictions, {}
     if predictions.has_valid:
         users = predictions.valid_keys.user_id
-        parts["valid, fold mean"] = (predictions.valid_label, predictions.valid_mean(), users)
+        scored["valid"] = (predictions.valid_label, predictions.valid_mean(), users)
     if predictions.oof is not None:
-        oof = predictions.oof
-        parts["OOF, fold models"] = (oof.label, oof.logit, oof.keys.user_id)
-    for name, (labels, logits, users) in parts.items():
+        rows = predictions.oof
+        scored["OOF"] = (rows.label, rows.logit, rows.keys.user_id)
+    return scored
+
+
+def _calibration(context: ReportContext, notes: list[str]) -> Picture | None:
+    """Reliability diagrams; adds a sentence on each to ``notes``."""
+    curves, says = dict[str, Reliability](), []
+    for split, (labels, logits, users) in _scored(context).items():
+        name = "valid, fold mean" if split == "valid" else "OOF, fold models"
         prediction, label, se, ece = reliability(labels, logits, users)
-        curves[name] = Reliability(prediction, label, se)
+        curves[name] = (prediction, label, se)
+        points = (f"{p:.3f} -> {y:.3f}" for p, y in zip(prediction, label, strict=True))
+        says.append(f"{name}: {', '.join(points)}")
         notes.append(
             f"{name}: expected calibration error (ECE) {ece:.4f}, label mean {labels.mean():.4f}."
         )
     if not curves:
         return None
-    says = "; ".join(
-        f"{name}: "
-        + ", ".join(f"{p:.3f} -> {y:.3f}" for p, y in zip(r.prediction, r.label, strict=True))
-        for name, r in curves.items()
-    )
     return picture(
         calibration(curves),
         "calibration-curves",
         "Calibration",
         "Bars: 95 % intervals, clustered by user.",
-        f"Mean prediction -> share of positives of each bin. {says}.",
+        f"Mean prediction -> share of positives of each bin. {'; '.join(says)}.",
     )
 
 
 def distribution_section(context: ReportContext) -> Section:
     """Histograms of scores by label, and by split."""
-    predictions = context.predictions
-    splits: dict[str, Floats] = {}
-    labels: dict[str, NDArray[np.int8]] = {}
-    if predictions.oof is not None:
-        splits["OOF"], labels["OOF"] = predictions.oof.logit, predictions.oof.label
-    if predictions.has_valid:
-        splits["valid"], labels["valid"] = predictions.valid_mean(), predictions.valid_label
-    pictures = [_by_label(split, labels[split], splits[split]) for split in reversed(labels)]
-    splits["test"] = predictions.test_mean()
+    scored = _scored(context)
+    pictures = [_by_label(split, label, logit) for split, (label, logit, _) in scored.items()]
+    splits = {split: logit for split, (_, logit, _) in reversed(scored.items())}
+    splits["test"] = context.predictions.test_mean()
     caption = "The fold mean scores both valid and test: if they differ, their rows differ."
     pictures.append(_histograms(splits, "scores-by-split", "By split", caption))
     return Section(

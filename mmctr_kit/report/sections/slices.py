@@ -7,7 +7,7 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Picture, Section, Table, estimate_text, picture
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.diagnostics import WeakSlice, sliced_run, weak_slices
-from mmctr_kit.report.figures.rows import Dots, dots
+from mmctr_kit.report.figures.rows import dots
 
 _FEW = 6
 """How many slices are shown unfolded."""
@@ -68,7 +68,7 @@ def _figure(split: str, entries: Sequence[Mapping[str, Any]]) -> Picture | None:
     says = "; ".join(f"{n}: {auc}" for n, auc in zip(names, aucs, strict=True))
     caption = "Bars: 95 % intervals. Bold red: worse than the other rows by 3 standard errors."
     return picture(
-        dots(names, [Dots(split, aucs)], "AUC", marked=marked, marks_bad=True),
+        dots(names, {split: aucs}, "AUC", marked=marked, marks_bad=True),
         f"slices-{split}",
         _TITLES[split],
         caption,

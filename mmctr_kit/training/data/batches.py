@@ -81,12 +81,10 @@ class DeviceData:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of all tensors."""
         columns = [c for rows in self.rows.values() for c in rows.columns.values()]
         return sum(tensor.nbytes for tensor in (*columns, self.history_items))
 
     def to(self, device: torch.device) -> "DeviceData":
-        """A copy on another device."""
         rows = {
             split: replace(r, **{name: c.to(device) for name, c in r.columns.items()})
             for split, r in self.rows.items()

@@ -41,9 +41,8 @@ _FIRST = 1
 """A chunk's histories begin at this position. Before it stands the first position of the whole
 data, which dummies read, so that a batch is the same wherever its rows are stored."""
 
-_OF_POSITIONS = ("signals",)
-_CUT = ("begin", "end", "signal_begin")
-_COPIED = tuple(f.name for f in fields(DeviceRows) if f.name not in (*_OF_POSITIONS, *_CUT))
+_CUT = ("begin", "end", "signals", "signal_begin")
+_COPIED = tuple(f.name for f in fields(DeviceRows) if f.name not in _CUT)
 """Columns that a chunk copies from the whole data unchanged."""
 
 
@@ -64,28 +63,25 @@ def choose_source(
     return OnDevice(whole.to(device)) if data_on == "device" else OnHost(whole, device)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Buffers:
-    """Memory for a chunk of any split; ``begin`` and ``signal_begin`` are one column."""
+    """Memory for a chunk of any split; ``begin`` and ``signal_begin`` are one column.
+
+    ``copied`` is the event after the last copy from these buffers, if any.
+    """
 
     rows: DeviceRows
     history_items: Tensor
+    copied: torch.cuda.Event | None = None
 
     def send(self, other: "Buffers", rows: int, positions: int) -> None:
         """Copy a chunk of ``rows`` rows and ``positions`` positions to the other buffers."""
+        mine, theirs = self.rows.columns, other.rows.columns
         for name in (*_COPIED, "begin", "end"):
-            _column(other.rows, name)[:rows].copy_(_column(self.rows, name)[:rows], True)
+            theirs[name][:rows].copy_(mine[name][:rows], True)
         end = _FIRST + positions
         other.rows.signals[:end].copy_(self.rows.signals[:end], True)
         other.history_items[:end].copy_(self.history_items[:end], True)
-
-
-class Slot:
-    """Buffers on the host, and the event after the last copy from them, if any."""
-
-    def __init__(self, buffers: Buffers) -> None:
-        self.buffers = buffers
-        self.copied: torch.cuda.Event | None = None
 
     def wait(self) -> None:
         """Wait until the buffers may be written to."""
@@ -126,9 +122,9 @@ class OnHost:
             self._send(slot, rows, total)
             yield Chunk(self.data, split, self._numbers[:rows], sizes[run], positions[run])
 
-    def _ahead(self, split: Split, parts: Sequence[Tensor]) -> Iterator[Slot]:
+    def _ahead(self, split: Split, parts: Sequence[Tensor]) -> Iterator[Buffers]:
         """The slots with the parts, each cut by the thread while the one before is in use."""
-        cutting: list[Future[Slot]] = []
+        cutting: list[Future[Buffers]] = []
         for number, part in enumerate(parts):
             slot = self._slots[number % 2]
             slot.wait()
@@ -139,8 +135,8 @@ class OnHost:
         for last in cutting:
             yield last.result()
 
-    def _send(self, slot: Slot, rows: int, positions: int) -> None:
-        slot.buffers.send(self._buffers, rows, positions)
+    def _send(self, slot: Buffers, rows: int, positions: int) -> None:
+        slot.send(self._buffers, rows, positions)
         if self.device.type == "cuda":
             slot.copied = torch.cuda.current_stream(self.device).record_event()
 
@@ -157,7 +153,7 @@ class OnHost:
         with torch.inference_mode(False):
             pinned = self.device.type == "cuda"
             host = self.whole.device
-            self._slots = [Slot(_buffers(self.whole, rows, positions, host, pinned)) for _ in "ab"]
+            self._slots = [_buffers(self.whole, rows, positions, host, pinned) for _ in "ab"]
             self._buffers = _buffers(self.whole, rows, positions, self.device, False)
             self._numbers = torch.arange(rows, device=self.device)
         columns = self._buffers.rows
@@ -169,19 +165,18 @@ class OnHost:
         )
 
 
-def cut(whole: DeviceData, split: Split, index: Tensor, slot: Slot) -> Slot:
+def cut(whole: DeviceData, split: Split, index: Tensor, slot: Buffers) -> Buffers:
     """Write the rows ``index`` (rows,) of a split, with histories and signals, into a slot."""
-    rows, buffers = whole.rows[split], slot.buffers
+    rows, to = whole.rows[split], slot.rows
     n, begin, length = len(index), rows.begin[index], rows.lengths_of(index)
     end = torch.cumsum(length, 0) + _FIRST
-    to = buffers.rows
     torch.sub(end, length, out=to.begin[:n])
     to.end[:n].copy_(end)
-    for name in _COPIED:
-        if getattr(rows, name) is not None:
-            torch.index_select(_column(rows, name), 0, index, out=_column(to, name)[:n])
+    for name, column in rows.columns.items():
+        if name in _COPIED:
+            torch.index_select(column, 0, index, out=to.columns[name][:n])
     shift = end - length
-    _spans(whole.history_items, begin - shift, length, buffers.history_items)
+    _spans(whole.history_items, begin - shift, length, slot.history_items)
     if rows.signals.shape[1]:
         _spans(rows.signals, rows.signal_begin[index] - shift, length, to.signals)
     return slot
@@ -220,17 +215,9 @@ def _buffers(
         shape = (size, *column.shape[1:])
         return torch.empty(shape, dtype=column.dtype, device=device, pin_memory=pinned)
 
-    train = like.rows["train"]
-    columns = {f.name: _column(train, f.name) for f in fields(train)}
     made = {
-        name: empty(c, _FIRST + positions if name in _OF_POSITIONS else rows)
-        for name, c in columns.items()
+        name: empty(column, _FIRST + positions if name == "signals" else rows)
+        for name, column in like.rows["train"].columns.items()
     }
     made["signal_begin"] = made["begin"]
     return Buffers(DeviceRows(**made), empty(like.history_items, _FIRST + positions))
-
-
-def _column(rows: DeviceRows, name: str) -> Tensor:
-    column = getattr(rows, name)
-    assert isinstance(column, Tensor)
-    return column

@@ -5,7 +5,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mmctr_kit.training.data.static_shapes import StaticShapes
+from mmctr_kit.training.data.static_shapes import StaticShapes, buckets, static_positions
 from mmctr_kit.training.learner import derive_seed
 
 
@@ -32,11 +32,6 @@ class RowSampler:
         self._drawn: dict[int, Tensor] = {}
 
     @property
-    def steps_per_epoch(self) -> int:
-        """How many steps show every row at least once."""
-        return -(-len(self.rows) // self.batch_size)
-
-    @property
     def bounds(self) -> Tensor:
         """The longest history that each slot of any batch can hold, (B,) int64, descending."""
         n, size = len(self.rows), self.batch_size
@@ -49,7 +44,8 @@ class RowSampler:
     @cached_property
     def shapes(self) -> StaticShapes:
         """Shapes that hold for all batches, mostly the same for other rows of the split."""
-        return StaticShapes.of(self._split, self.bounds)
+        positions = static_positions(self._split, self.batch_size)
+        return StaticShapes(positions, buckets(self._split, self.bounds))
 
     def batches(self, first: int, steps: int) -> Tensor:
         """The row numbers of the steps from ``first`` on, (steps, batch_size)."""

@@ -4,7 +4,7 @@ Rows that are all stored on the device are one chunk. Rows stored on the host co
 see :mod:`mmctr_kit.training.data.host_stream`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from mmctr_kit.data.contract import Split
-from mmctr_kit.training.data.batches import DeviceData
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.items import Ints
+from mmctr_kit.training.data.batches import DeviceData, to_device
 from mmctr_kit.training.learner import Location
 
 
@@ -60,7 +62,6 @@ class Source(Protocol):
         They are numbered as in ``whole``, on any device. A chunk is valid until the next one is
         asked for, by this call or another.
         """
-        ...
 
 
 class OnDevice:
@@ -83,3 +84,35 @@ def batch_positions(lengths: Tensor, sizes: Sequence[int]) -> list[int]:
     ends = torch.cumsum(torch.tensor(sizes, device=lengths.device), 0)
     sums = torch.nn.functional.pad(torch.cumsum(lengths, 0), (1, 0))[ends]
     return torch.diff(sums, prepend=sums.new_zeros(1)).tolist()
+
+
+PreparedFold = tuple[Source, Ints]
+"""The data of a fold, with its signals and extra rows, and the rows to train on."""
+
+
+class FoldCache:
+    """Rows for the last ``max_history``, and the prepared data of the last ``folds`` folds.
+
+    Learners of one data set and device share it. The trials of a study differ in their networks and
+    seldom in the rows and signals that they read, so these are prepared only once.
+    """
+
+    def __init__(self, folds: int = 1) -> None:
+        self._size = folds
+        self._rows: tuple[int, DeviceData] | None = None
+        self._folds: dict[str, PreparedFold] = {}
+
+    def rows(self, data: ChallengeData, max_history: int) -> DeviceData:
+        """The rows of ``data``, on the host; every call must pass the same data set."""
+        if self._rows is None or self._rows[0] != max_history:
+            self._rows = None  # first, so that both are never held at once
+            self._rows = (max_history, to_device(data, torch.device("cpu"), max_history))
+        return self._rows[1]
+
+    def fold(self, key: str, make: Callable[[], PreparedFold]) -> PreparedFold:
+        """The prepared fold stored under ``key``; if there is none, ``make`` prepares it."""
+        if key not in self._folds:
+            while len(self._folds) >= self._size:
+                del self._folds[next(iter(self._folds))]
+            self._folds[key] = make()
+        return self._folds[key]

@@ -31,11 +31,6 @@ class StaticShapes:
     positions: int
     buckets: Buckets
 
-    @classmethod
-    def of(cls, lengths: Tensor, bounds: Tensor) -> "StaticShapes":
-        """Shapes for history ``lengths`` (rows,) and the longest at each slot, ``bounds`` (B,)."""
-        return cls(static_positions(lengths, len(bounds)), buckets(lengths, bounds))
-
 
 def static_positions(lengths: Tensor, batch_size: int) -> int:
     """History positions, a multiple of 256, that few batches of rows with these lengths exceed.
@@ -44,8 +39,8 @@ def static_positions(lengths: Tensor, batch_size: int) -> int:
     margin is five standard errors of the mean, counting four rows as one user's one history.
     """
     mean, deviation = float(lengths.double().mean()), float(lengths.double().std(correction=0))
-    error = deviation / math.sqrt(max(len(lengths) / _ROWS_A_USER, 1))
-    return on_grid(batch_size * (mean + _STANDARD_ERRORS * error))
+    se = deviation / math.sqrt(max(len(lengths) / _ROWS_A_USER, 1))
+    return on_grid(batch_size * (mean + _STANDARD_ERRORS * se))
 
 
 def on_grid(positions: float) -> int:
@@ -84,10 +79,10 @@ def _longer(part: float, rows: int, size: int, needed: int) -> int:
     It is ``size * part`` plus five standard errors, at least ``needed``, rounded up to 1/64 of the
     batch; ``part`` is the share of the split's ``rows`` that are longer.
     """
-    error = math.sqrt(part * (1 - part) * _ROWS_A_USER / rows)
+    se = math.sqrt(part * (1 - part) * _ROWS_A_USER / rows)
     # Strata differ by one row if the rows do not divide evenly.
     uneven = 1 + 2 * size / rows
-    expected = math.ceil(size * (part + _STANDARD_ERRORS * error) * uneven)
+    expected = math.ceil(size * (part + _STANDARD_ERRORS * se) * uneven)
     step = max(1, size // _STEPS)
     return min(size, step * math.ceil(max(expected, needed) / step))
 

@@ -83,27 +83,21 @@ class Groups:
         return number, np.where(number >= 0, self.of_user[number], self.options.groups)
 
 
-@dataclass(frozen=True)
-class Rates:
-    """Shrunk label means by key: ``of`` (groups + 1, keys) float32.
+def label_means(groups: Groups, key: Ints, keys: int, row: Ints | None = None) -> Floats32:
+    """Shrunk label means by the ``key`` (n,) of each of the groups' rows, (groups + 1, keys).
 
-    Row g is the means over labels outside group g, the last row those over all labels.
+    Row g of the result is the means over labels outside group g, the last row those over all
+    labels. With ``row`` (n,), the keys are those of these rows, which may repeat.
     """
-
-    of: Floats32
-
-    @classmethod
-    def fit(cls, groups: Groups, key: Ints, keys: int, row: Ints | None = None) -> "Rates":
-        """Fit means by the ``key`` (n,) of each row of the groups, or of the rows ``row`` (n,)."""
-        label = groups.label if row is None else groups.label[row]
-        of_row = groups.of_row if row is None else groups.of_row[row]
-        count = groups.options.groups
-        cell = of_row * keys + key
-        seen = others(np.bincount(cell, minlength=count * keys).reshape(count, keys))
-        hits = others(np.bincount(cell, label, minlength=count * keys).reshape(count, keys))
-        prior = hits.sum(1, keepdims=True) / np.maximum(seen.sum(1, keepdims=True), 1)
-        scale = groups.scale[:, None]
-        return cls(shrunk(seen * scale, hits * scale, prior, groups.options.shrinkage))
+    label = groups.label if row is None else groups.label[row]
+    of_row = groups.of_row if row is None else groups.of_row[row]
+    count = groups.options.groups
+    cell = of_row * keys + key
+    seen = others(np.bincount(cell, minlength=count * keys).reshape(count, keys))
+    hits = others(np.bincount(cell, label, minlength=count * keys).reshape(count, keys))
+    prior = hits.sum(1, keepdims=True) / np.maximum(seen.sum(1, keepdims=True), 1)
+    scale = groups.scale[:, None]
+    return shrunk(seen * scale, hits * scale, prior, groups.options.shrinkage)
 
 
 def others(by_group: NDArray[np.number]) -> Floats64:

@@ -9,7 +9,7 @@ from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.items import Floats32, Ints
 from mmctr_kit.items.features import Levels
-from mmctr_kit.training.gbdt.packed import MEAN, RECENT, TOP3, Columns, Packed, ratio
+from mmctr_kit.training.gbdt.packed import Columns, Packed, ratio
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,6 @@ class Tags:
 
 
 def target_features(packed: Packed, tags: Tags) -> Columns:
-    """The target's levels and tags."""
     target = packed.target
     rarest = tags.rarity[tags.of[target]].max(1)
     return {
@@ -98,14 +97,10 @@ def tag_features(packed: Packed, tags: Tags) -> Columns:
     met &= mine != PAD
     shared = met.sum(1).astype(np.float32)
     hit = shared > 0
-    number = packed.pool(shared)
-    rarity = packed.pool(np.where(met, tags.rarity[mine], 0).sum(1).astype(np.float32))
+    rarity = np.where(met, tags.rarity[mine], 0).sum(1).astype(np.float32)
     return {
-        "tags_shared_mean": number[:, MEAN],
-        "tags_shared_recent": number[:, RECENT],
-        "tags_shared_rarity_mean": rarity[:, MEAN],
-        "tags_shared_rarity_recent": rarity[:, RECENT],
-        "tags_shared_rarity_top3": rarity[:, TOP3],
+        **packed.pool("tags_shared", shared, ("mean", "recent")),
+        **packed.pool("tags_shared_rarity", rarity, ("mean", "recent", "top3")),
         "tag_hits": packed.count(hit),
         "tag_hit_share": packed.share(hit),
         "tag_hit_age": packed.newest(hit),

@@ -77,10 +77,8 @@ class BoostedLearner:
                 "'mmctr-kit data check')"
             )
         base = float(np.log(rate / (1 - rate)))
-        texts: list[bytes] = [] if resume is None else _texts(resume)
-        best_auc, best = -1.0, 0
-        if resume is not None:
-            best_auc, best = float(resume["best_auc"]), int(resume["best"])
+        start = {"best_auc": np.array(-1.0), "best": np.array(0)} if resume is None else resume
+        texts, best_auc, best = _texts(start), float(start["best_auc"]), int(start["best"])
         grown = [Trees(text) for text in texts]
         scores = _logits(base, grown, matrix)
         holdout_scores = _logits(base, grown, holdout_matrix)
@@ -122,23 +120,20 @@ class BoostedLearner:
         self._become(base, texts[:best])
 
     def predict(self, split: Split, index: Ints | None = None) -> Floats64:
-        if self._base is None or self._features is None:
-            raise ValueError("no model was fitted or loaded yet")
-        matrix = self._features.matrix(self._examples(split, index))
-        return _logits(self._base, self._trees, matrix)
+        base, features = self._fitted()
+        return _logits(base, self._trees, features.matrix(self._examples(split, index)))
 
     @property
     def data_on(self) -> Literal["device"]:
         return "device"  # the CPU is the device
 
     def weights(self) -> State:
-        if self._base is None:
-            raise ValueError("no model was fitted or loaded yet")
+        base, _ = self._fitted()
         trained = np.zeros(len(self.data.train), np.bool_)
         trained[self._rows] = True
         return {
             **_chunks(self._texts),
-            "base": np.array(self._base),
+            "base": np.array(base),
             "trained_rows": np.packbits(trained),
         }
 
@@ -205,6 +200,11 @@ class BoostedLearner:
     def _examples(self, split: Split, index: Ints | None) -> Examples:
         examples = self.inputs.examples(split)
         return examples if index is None else examples.take(index)
+
+    def _fitted(self) -> tuple[float, Features]:
+        if self._base is None or self._features is None:
+            raise ValueError("no model was fitted or loaded yet")
+        return self._base, self._features
 
     def _become(self, base: float, texts: Sequence[bytes]) -> None:
         self._base, self._texts = base, texts

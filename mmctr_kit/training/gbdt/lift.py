@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.similarity.contexts import find_sorted
-from mmctr_kit.training.gbdt.crossfit import Groups, Rates, others, shrunk
+from mmctr_kit.training.gbdt.crossfit import Groups, others, shrunk
 from mmctr_kit.training.gbdt.history import Tags
-from mmctr_kit.training.gbdt.packed import MAX, MEAN, RECENT, TOP3, Columns, Packed
+from mmctr_kit.training.gbdt.packed import Columns, Packed
 
 MOST_TAGS = 1024
 """Only pairs of the most frequent tags are counted, since tables have their square."""
@@ -96,10 +96,11 @@ class ItemLifts:
     An item that a history has twice counts twice. ``keys`` (pairs,) int64 ascending are target *
     (n_items + 1) + item, with ``counts`` (pairs, 2) int32 of positions, and of those in positive
     rows; ``cells`` (cells,) int64 ascending are key * groups + group, with the group's counts.
+    ``rate`` (groups + 1, n_items + 1) float32 are the items' label means.
     """
 
     groups: Groups
-    rate: Rates
+    rate: Floats32
     keys: Ints
     counts: NDArray[np.int32]
     cells: Ints
@@ -107,9 +108,9 @@ class ItemLifts:
 
     @classmethod
     def fit(
-        cls, data: ChallengeData, examples: Examples, groups: Groups, rate: Rates
+        cls, data: ChallengeData, examples: Examples, groups: Groups, rate: Floats32
     ) -> "ItemLifts":
-        """Count the pairs of the ``examples``, the groups' rows; ``rate`` is the items' rates."""
+        """Count the pairs of the ``examples``, which are the rows of the groups."""
         size, count = data.n_items + 1, groups.options.groups
         entries = np.empty(int(examples.lengths.sum()), np.int64)
         at = position = 0
@@ -132,7 +133,7 @@ class ItemLifts:
     def at_positions(self, packed: Packed) -> Floats32:
         """The lift of the target by each item of its history, (positions,)."""
         number, group = self.groups.locate(packed.examples.user_id)
-        size, count = self.rate.of.shape[1], self.groups.options.groups
+        size, count = self.rate.shape[1], self.groups.options.groups
         key = packed.target[packed.row] * size + packed.item
         # Each distinct key once and in order: random searches of a large table miss every cache.
         distinct, back = np.unique(key, return_inverse=True)
@@ -143,7 +144,7 @@ class ItemLifts:
         counts[trained] -= _find(self.cells, self.of_cell, distinct)[back]
         known = np.flatnonzero(counts[:, 0] >= _LEAST)
         row = packed.row[known]
-        usual = self.rate.of[group[row], packed.target[row]]
+        usual = self.rate[group[row], packed.target[row]]
         scaled = counts[known] * self.groups.scale[group[row]][:, None]
         pair = shrunk(scaled[:, 0], scaled[:, 1], usual, self.groups.options.pair_shrinkage)
         lifts = np.zeros(len(key), np.float32)
@@ -152,18 +153,11 @@ class ItemLifts:
 
 
 def lift_features(packed: Packed, tag: TagLifts, item: ItemLifts) -> Columns:
-    """Both lifts, pooled over the history."""
-    of_tags = packed.pool(tag.at_positions(packed))
-    of_items = packed.pool(item.at_positions(packed))
+    of_items = packed.pool("item_lift", item.at_positions(packed), ("max", "mean", "recent"))
     return {
-        "tag_lift_max": of_tags[:, MAX],
-        "tag_lift_mean": of_tags[:, MEAN],
-        "tag_lift_recent": of_tags[:, RECENT],
-        "tag_lift_top3": of_tags[:, TOP3],
-        "item_lift_max": of_items[:, MAX],
-        "item_lift_mean": of_items[:, MEAN],
-        "item_lift_recent": of_items[:, RECENT],
-        "item_lift_sum": of_items[:, MEAN] * packed.length.astype(np.float32),
+        **packed.pool("tag_lift", tag.at_positions(packed)),
+        **of_items,
+        "item_lift_sum": of_items["item_lift_mean"] * packed.length.astype(np.float32),
     }
 
 

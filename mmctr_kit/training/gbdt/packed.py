@@ -1,5 +1,6 @@
 """Rows with their histories packed one after another, and reductions over each row's positions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,13 +9,10 @@ from numpy.typing import NDArray
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.items import Bools, Floats32, Ints
-from mmctr_kit.items.signals import pool
+from mmctr_kit.items.signals import POOLED, pool
 
 Columns = dict[str, Floats32]
 """Features by name, each (rows,) float32, with NaN if there is no value."""
-
-MAX, MEAN, RECENT, TOP3 = range(4)
-"""The columns of :meth:`Packed.pool`."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +90,11 @@ class Packed:
             result[some] = np.logical_or.reduceat(met, begin, axis=0)
         return result
 
-    def pool(self, values: Floats32) -> Floats32:
-        """Pool ``values`` (positions,) to (rows, 4), in the columns MAX, MEAN, RECENT and TOP3."""
+    def pool(self, name: str, values: Floats32, kinds: Sequence[str] = POOLED) -> Columns:
+        """Pool ``values`` (positions,) to the columns ``name``_max, _mean, _recent and _top3."""
         pooled = pool(values[:, None], self.length, self.half_life)
         pooled[self.length == 0] = np.nan
-        return pooled
+        return {f"{name}_{kind}": pooled[:, POOLED.index(kind)] for kind in kinds}
 
     def sum(self, table: Floats32, weight: Floats32 | float) -> Floats32:
         """The sum of each row's items in ``table`` (n_items + 1, d), by ``weight``, (rows, d)."""

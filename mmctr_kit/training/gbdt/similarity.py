@@ -9,7 +9,7 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.items import Bools, Floats32
 from mmctr_kit.items.signals import POPULARITY, row_columns, signal_values
 from mmctr_kit.items.similarity import Similarity
-from mmctr_kit.training.gbdt.packed import MAX, MEAN, RECENT, TOP3, Columns, Packed, ratio
+from mmctr_kit.training.gbdt.packed import Columns, Packed, ratio
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,10 @@ def part_names(widths: Sequence[int]) -> tuple[str, ...]:
 
 def table_parts(table: Floats32, widths: Sequence[int], present: Bools) -> tuple[Part, ...]:
     """Cut the item table (n_items + 1, d) into modalities of these ``widths``."""
-    parts = []
-    for column, name in enumerate(part_names(widths)):
-        end = sum(widths[: column + 1])
-        unit = table[:, end - widths[column] : end].astype(np.float32)
-        unit[~present[:, column]] = 0
+    parts, columns = [], np.split(table, np.cumsum(widths)[:-1], axis=1)
+    for name, vectors, has in zip(part_names(widths), columns, present.T, strict=False):
+        unit = vectors.astype(np.float32)
+        unit[~has] = 0
         norm = _length(unit)
         unit /= np.where(norm > 0, norm, 1)[:, None]
         parts.append(Part(name, unit, norm))
@@ -48,13 +47,9 @@ def modality_features(packed: Packed, part: Part) -> Columns:
     """Cosines of the target's vector with the history items' vectors and their means."""
     mine, name = part.unit[packed.target], part.name
     cosine = np.einsum("ij,ij->i", part.unit[packed.item], mine[packed.row])
-    pooled = packed.pool(cosine)
     centre, recent = packed.sum(part.unit, 1.0), packed.sum(part.unit, packed.weight)
     return {
-        f"{name}_max": pooled[:, MAX],
-        f"{name}_mean": pooled[:, MEAN],
-        f"{name}_recent": pooled[:, RECENT],
-        f"{name}_top3": pooled[:, TOP3],
+        **packed.pool(name, cosine),
         f"{name}_last": packed.last(cosine),
         f"{name}_centre": ratio(np.einsum("ij,ij->i", centre, mine), _length(centre)),
         f"{name}_centre_recent": ratio(np.einsum("ij,ij->i", recent, mine), _length(recent)),

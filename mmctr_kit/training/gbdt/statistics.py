@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import N_LEVELS, PAD
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.items import Floats32, Ints
-from mmctr_kit.training.gbdt.crossfit import Groups, Rates
+from mmctr_kit.training.gbdt.crossfit import Groups, label_means
 from mmctr_kit.training.gbdt.history import Tags
-from mmctr_kit.training.gbdt.packed import MEAN, RECENT, Columns, Packed, ratio
+from mmctr_kit.training.gbdt.packed import Columns, Packed, ratio
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,17 @@ class Statistics:
 
     ``history_users`` (n_items + 1,) counts the users who have an item, ``shown`` (n_items + 1,) the
     rows with it as their target. ``pairs`` (training rows,) int64 ascending, user's index *
-    (n_items + 1) + target, count a user's rows. Rates are by item, by tag and by pair of levels.
+    (n_items + 1) + target, count a user's rows. ``item``, ``tag`` and ``level`` (groups + 1, keys)
+    float32 are label means by item, by tag and by pair of levels.
     """
 
     groups: Groups
     history_users: Ints
     shown: Ints
     pairs: Ints
-    item: Rates
-    tag: Rates
-    level: Rates
+    item: Floats32
+    tag: Floats32
+    level: Floats32
 
     @classmethod
     def fit(cls, data: ChallengeData, groups: Groups, tags: Tags) -> "Statistics":
@@ -46,9 +47,9 @@ class Statistics:
             history_users=np.bincount(groups.contexts.items, minlength=size),
             shown=np.bincount(target, minlength=size),
             pairs=np.sort(number * size + target),
-            item=Rates.fit(groups, target, size),
-            tag=Rates.fit(groups, tags.of[target[tagged], slot], data.n_tags, tagged),
-            level=Rates.fit(groups, level, N_LEVELS * N_LEVELS),
+            item=label_means(groups, target, size),
+            tag=label_means(groups, tags.of[target[tagged], slot], data.n_tags, tagged),
+            level=label_means(groups, level, N_LEVELS * N_LEVELS),
         )
 
     def users_with(self, number: Ints, item: Ints) -> Floats32:
@@ -70,31 +71,30 @@ def statistic_features(packed: Packed, statistics: Statistics, tags: Tags) -> Co
     users = statistics.users_with(number, target)
     shown = statistics.rows_with(number, target)
     common = statistics.users_with(number[row], packed.item)
-    history = packed.pool(common)
-    rate = statistics.item.of[group, target]
-    taste = packed.pool(statistics.item.of[group[row], packed.item])
+    history = packed.pool("history_users", common, ("mean", "recent"))
+    rate = statistics.item[group, target]
+    of_history = statistics.item[group[row], packed.item]
+    taste = packed.pool("history_rate", of_history, ("mean", "recent"))
     level = _cell(examples.likes_level, examples.views_level)
     return {
         "history_users": users,
         "target_rows": shown,
         "users_over_rows": users - shown,
-        "history_users_mean": history[:, MEAN],
-        "history_users_recent": history[:, RECENT],
+        **history,
         "history_users_last": packed.last(common),
-        "users_over_history": users - history[:, MEAN],
+        "users_over_history": users - history["history_users_mean"],
         "item_rate": rate,
         **_tag_rates(statistics.tag, group, tags.of[target]),
-        "level_rate": statistics.level.of[group, level],
-        "history_rate_mean": taste[:, MEAN],
-        "history_rate_recent": taste[:, RECENT],
-        "rate_over_history": rate - taste[:, MEAN],
+        "level_rate": statistics.level[group, level],
+        **taste,
+        "rate_over_history": rate - taste["history_rate_mean"],
     }
 
 
-def _tag_rates(rates: Rates, group: Ints, tags: Ints) -> Columns:
+def _tag_rates(rates: Floats32, group: Ints, tags: Ints) -> Columns:
     real = tags != PAD
     some = real.any(1)
-    rate = rates.of[group[:, None], tags]
+    rate = rates[group[:, None], tags]
     highest = np.where(real, rate, -np.inf).max(1)
     return {
         "tag_rate_max": np.where(some, highest, np.nan).astype(np.float32),

@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 
 from mmctr_kit.report.figures.curves import (
     FoldCurve,
-    Reliability,
     calibration,
     distributions,
     learning,
@@ -27,7 +26,7 @@ def test_the_dot_of_a_learning_curve_is_at_its_best_epoch() -> None:
     "figure",
     [
         roc({"one": (STEPS, STEPS), "two": (STEPS, STEPS**2)}),
-        calibration({n: Reliability(STEPS, STEPS, 0.1 * STEPS) for n in ("one", "two")}),
+        calibration(dict.fromkeys(("one", "two"), (STEPS, STEPS, 0.1 * STEPS))),
         distributions(np.arange(4.0), {"one": STEPS, "two": STEPS[::-1]}),
         learning([FoldCurve(n, STEPS, STEPS, 1) for n in ("one", "two")]),
     ],

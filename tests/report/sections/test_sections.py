@@ -12,8 +12,7 @@ from mmctr_kit.report.page import SECTIONS
 from mmctr_kit.report.sections.ablation import ablation_section
 from mmctr_kit.report.sections.blend import blend_section
 from mmctr_kit.report.sections.leaderboard import leaderboard_section
-from mmctr_kit.report.sections.learning import learning_section
-from mmctr_kit.report.sections.provenance import recipe_section, time_section
+from mmctr_kit.report.sections.provenance import learning_section, recipe_section, time_section
 from mmctr_kit.report.sections.scores import distribution_section, ranking_section
 from mmctr_kit.report.sections.slices import slices_section
 from mmctr_kit.report.sections.study import study_section

@@ -16,7 +16,7 @@ from mmctr_kit.items.signals import SignalValues
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.training.data import host_stream
 from mmctr_kit.training.data.batches import DeviceData, make_batch, to_device
-from mmctr_kit.training.data.host_stream import OnHost, Slot, choose_source
+from mmctr_kit.training.data.host_stream import Buffers, OnHost, choose_source
 from mmctr_kit.training.data.source import Chunk, OnDevice, Source
 from mmctr_kit.training.learner import Location
 from tests.training.test_fit import CPU
@@ -226,8 +226,8 @@ class LazyStream(OnHost):
 
     queue: list[Callable[[], object]]
 
-    def _send(self, slot: Slot, rows: int, positions: int) -> None:
-        self.queue.append(lambda: slot.buffers.send(self._buffers, rows, positions))
+    def _send(self, slot: Buffers, rows: int, positions: int) -> None:
+        self.queue.append(lambda: slot.send(self._buffers, rows, positions))
         slot.copied = LazyEvent(self.queue)  # type: ignore[assignment]
 
 
@@ -267,7 +267,7 @@ def test_batches_on_a_gpu_are_those_of_rows_on_it(whole: DeviceData, room: tuple
     gpu = torch.device("cuda")
     everyone = torch.ones(whole.n_users + 1, dtype=torch.bool, device=gpu)
     sources: list[Source] = [OnDevice(whole.to(gpu)), OnHost(whole, gpu, *room)]
-    assert all(s.buffers.history_items.is_pinned() for s in sources[1]._slots)  # type: ignore[attr-defined]
+    assert all(s.history_items.is_pinned() for s in sources[1]._slots)  # type: ignore[attr-defined]
     expected, found = (
         [
             make_batch(chunk.data, "train", rows, everyone)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.items.similarity.contexts import contexts
-from mmctr_kit.training.gbdt.crossfit import Groups, LabelOptions, Rates, others, shrunk
+from mmctr_kit.training.gbdt.crossfit import Groups, LabelOptions, label_means, others, shrunk
 from tests.items.similarity.test_contexts import ITEMS
 from tests.training.gbdt.worlds import (
     OPTIONS,
@@ -33,7 +33,7 @@ def groups_of(data: ChallengeData, options: LabelOptions = OPTIONS) -> Groups:
 
 
 def item_rates(data: ChallengeData, groups: Groups) -> NDArray[np.float32]:
-    return Rates.fit(groups, data.train.item_id.astype(np.int64), ITEMS + 1).of
+    return label_means(groups, data.train.item_id.astype(np.int64), ITEMS + 1)
 
 
 def relabelled(data: ChallengeData, label: NDArray[np.int8]) -> ChallengeData:
@@ -114,7 +114,7 @@ def crowd(per_group: int, label: Callable[[int, int], int]) -> Groups:
 def test_a_group_sees_the_labels_of_every_other_group(ones: int) -> None:
     groups = crowd(4, lambda group, _: int(group == ones))
     groups = replace(groups, options=replace(OPTIONS, shrinkage=0.0))
-    actual = Rates.fit(groups, np.tile([1, 2], 4 * COUNT), 3).of
+    actual = label_means(groups, np.tile([1, 2], 4 * COUNT), 3)
     for sees in range(COUNT):
         assert actual[sees, 1:].tolist() == pytest.approx(
             [0 if sees == ones else 1 / (COUNT - 1)] * 2
@@ -126,7 +126,7 @@ def test_a_group_sees_the_labels_of_every_other_group(ones: int) -> None:
 def test_shrinkage_is_as_strong_on_training_rows_as_on_rows_to_predict(shrinkage: float) -> None:
     groups = crowd(3, lambda _, item: int(item == 1))
     groups = replace(groups, options=replace(OPTIONS, shrinkage=shrinkage))
-    actual = Rates.fit(groups, np.tile([1, 2], 3 * COUNT), 3).of
+    actual = label_means(groups, np.tile([1, 2], 3 * COUNT), 3)
     n = 3 * COUNT
     assert actual[COUNT].tolist() == pytest.approx(
         [0.5, (n + shrinkage / 2) / (n + shrinkage), shrinkage / 2 / (n + shrinkage)]
@@ -140,7 +140,7 @@ def test_rates_can_be_of_some_of_the_rows_more_than_once_each() -> None:
     groups = replace(crowd(2, lambda _, item: int(item == 1)), options=OPTIONS)
     row = np.repeat(np.arange(len(groups.rows)), 2)
     key = np.tile([1, 2, 2, 3], len(groups.rows) // 2)  # item 1 has tags 1, 2; item 2 tags 2, 3
-    actual = Rates.fit(groups, key, 4, row).of[COUNT]
+    actual = label_means(groups, key, 4, row)[COUNT]
     n, s = len(groups.rows) / 2, OPTIONS.shrinkage
     assert actual.tolist() == pytest.approx([0.5, (n + s / 2) / (n + s), 0.5, s / 2 / (n + s)])
 

@@ -13,7 +13,7 @@ from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.items.similarity.contexts import contexts
 from mmctr_kit.training.gbdt import lift as lift_module
-from mmctr_kit.training.gbdt.crossfit import Groups, Rates
+from mmctr_kit.training.gbdt.crossfit import Groups, label_means
 from mmctr_kit.training.gbdt.history import Tags
 from mmctr_kit.training.gbdt.lift import ItemLifts, TagLifts, lift_features, logit
 from mmctr_kit.training.gbdt.packed import Packed
@@ -34,7 +34,7 @@ HALF_LIFE, MAX_HISTORY = 2.0, 5
 def fit(data: ChallengeData, rows: NDArray[np.int64]) -> tuple[TagLifts, ItemLifts]:
     groups = Groups.make(data, rows, contexts(data, rows, MAX_HISTORY), OPTIONS)
     examples = data.examples("train", MAX_HISTORY).take(rows)
-    rate = Rates.fit(groups, data.train.item_id[rows].astype(np.int64), ITEMS + 1)
+    rate = label_means(groups, data.train.item_id[rows].astype(np.int64), ITEMS + 1)
     tags = TagLifts.fit(data, examples, groups, Tags.read(data))
     return tags, ItemLifts.fit(data, examples, groups, rate)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import Examples
-from mmctr_kit.training.gbdt.packed import MAX, MEAN, RECENT, TOP3, Packed, ratio
+from mmctr_kit.training.gbdt.packed import Packed, ratio
 from tests.training.gbdt.loops import largest, mean, recent, top3
 from tests.training.gbdt.worlds import World, examples_of, in_memory, worlds
 
@@ -66,12 +66,12 @@ def test_rows_are_pooled_by_their_largest_mean_recent_and_three_largest_values(
     rows: Values,
 ) -> None:
     packed, values = packed_of(rows)
-    actual = packed.pool(values)
-    assert actual.shape == (len(rows), 4)
-    assert_rows(actual[:, MAX], [largest(row) for row in rows])
-    assert_rows(actual[:, MEAN], [mean(row) for row in rows])
-    assert_rows(actual[:, RECENT], [recent(row, HALF_LIFE) for row in rows])
-    assert_rows(actual[:, TOP3], [top3(row) for row in rows])
+    actual = packed.pool("x", values)
+    assert_rows(actual["x_max"], [largest(row) for row in rows])
+    assert_rows(actual["x_mean"], [mean(row) for row in rows])
+    assert_rows(actual["x_recent"], [recent(row, HALF_LIFE) for row in rows])
+    assert_rows(actual["x_top3"], [top3(row) for row in rows])
+    assert list(packed.pool("x", values, ("top3", "max"))) == ["x_top3", "x_max"]
 
 
 @settings(max_examples=25)
