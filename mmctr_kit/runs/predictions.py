@@ -72,8 +72,7 @@ class Predictions:
 
     ``valid`` and ``test`` (folds, rows) float64 are of each fold model, averaged over seeds.
     Imported predictions may lack ``oof``: they count as one fold. They may lack valid too: its
-    arrays then have no rows, (folds, 0). Raises RunError if a
-    logit is not finite.
+    arrays then have no rows, (folds, 0). Raises RunError if a logit is not finite.
     """
 
     oof: OutOfFold | None

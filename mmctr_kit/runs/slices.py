@@ -131,7 +131,10 @@ def _by_item(
 def _by_popularity(data: ChallengeData, fold: NDArray[np.int16]) -> dict[str, SliceColumn]:
     """The columns ``popularity`` and ``seen``."""
     train, valid = data.train.item_id, data.valid.item_id
-    targets = _targets(data, fold)  # (folds, items)
+    size = data.n_items + 1
+    cell = fold.astype(np.int64) * size + train
+    cells = (int(fold.max()) + 1) * size
+    targets = np.bincount(cell, minlength=cells).reshape(-1, size)  # (folds, n_items + 1) rows
     total = targets.sum(axis=0)
     ordered = np.sort(total[train])
     edges = np.unique(ordered[[len(ordered) * k // 4 for k in (1, 2, 3)]])
@@ -154,13 +157,6 @@ def _by_popularity(data: ChallengeData, fold: NDArray[np.int16]) -> dict[str, Sl
         "popularity": SliceColumn(("unseen", *spans), popularity),
         "seen": SliceColumn(_SEEN, seen),
     }
-
-
-def _targets(data: ChallengeData, fold: NDArray[np.int16]) -> Ints:
-    """(folds, n_items + 1): train rows of each fold with each item as target."""
-    size = data.n_items + 1
-    cell = fold.astype(np.int64) * size + data.train.item_id
-    return np.bincount(cell, minlength=(int(fold.max()) + 1) * size).reshape(-1, size)
 
 
 def _in_histories(data: ChallengeData, fold: NDArray[np.int16]) -> Ints:

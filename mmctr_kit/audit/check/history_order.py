@@ -43,10 +43,7 @@ class _Compared:
     capped: Flags
 
     def beyond(self) -> tuple[int, int]:
-        """Users with a reversed, uncut history whose sequence is longer at its end, at its start.
-
-        At that end only.
-        """
+        """Users whose reversed, uncut history a sequence exceeds at its end only, start only."""
         d = self.directions
         uncut, later, sooner = d.reversed & ~self.capped, d.after > 0, d.before > 0
         return int((uncut & later & ~sooner).sum()), int((uncut & sooner & ~later).sum())
