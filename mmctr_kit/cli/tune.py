@@ -139,7 +139,5 @@ def _finalists(summary: "Summary") -> None:
         rows.append((str(f.number), *(e.compact() for e in estimates)))
     table(columns, rows, left=0)
     if several:
-        say(
-            "a seed: mean fold AUC of one seed's models: in the search, and the average of the new;"
-        )
+        say("a seed: mean fold AUC of one seed's models, in the search and on average again;")
         say(f"mean of {n}: AUC of the {n} seeds' mean logits, a better predictor than one seed")

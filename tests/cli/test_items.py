@@ -85,7 +85,7 @@ def test_a_file_that_is_there_is_kept_unless_forced(
     [
         (("mix",), 2, "run 'mix' has no recipe"),
         (("absent",), 2, "no recipe 'absent'"),
-        (("mine", "--set", "items.dim=3"), 2, "items.dim does nothing with items.embedding: image"),
+        (("mine", "--set", "items.dim=3"), 2, "3 does nothing while items.embedding is image"),
         (("mine", "--set", "items.image_dim=5000"), 1, "set it to 1024 or less"),
         (("din_demo", "--set", "items.embedding=none"), 2, "no table to write"),
     ],

@@ -205,7 +205,7 @@ def test_the_space_is_listed_as_a_recipe_takes_it(tiny_root: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("more", "code", "told"),
     [
-        (("--timeout", "soon"), 2, "expected a time like 90s, 30m or 2h; found 'soon'"),
+        (("--timeout", "soon"), 2, "expected a time like 90s, 30m or 2h; got 'soon'"),
         (("--set", "training.epochs=0"), 2, "training.epochs"),
         (("--name", "a/b"), 2, "expected letters"),
     ],

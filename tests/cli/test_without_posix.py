@@ -33,13 +33,16 @@ main()
 
 
 def python(code: str, *arguments: str, cwd: Path | None = None) -> str:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
+    # Without fcntl a lock is a file that exists: one that fcntl left would never be free.
+    environment["MMCTR_KIT_LEDGER"] = str(Path("submissions") / "ledger.jsonl")
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT + code, *arguments],
         capture_output=True,
         text=True,
         check=False,
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])},
+        env=environment,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
