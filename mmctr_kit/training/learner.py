@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.items import Floats64, Ints
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.models.registry import MODELS, import_target
 from mmctr_kit.recipe import Recipe
@@ -71,11 +72,7 @@ class Learner(Protocol):
     """One recipe on one data set: fits a model at a time, and predicts its float64 logits."""
 
     def fit(
-        self,
-        train: NDArray[np.int64],
-        holdout: NDArray[np.int64],
-        seed: int,
-        resume: State | None = None,
+        self, train: Ints, holdout: Ints, seed: int, resume: State | None = None
     ) -> Iterator[Epoch]:
         """Train a fresh model on rows of the train split, yielding each epoch as it ends.
 
@@ -83,7 +80,7 @@ class Learner(Protocol):
         ``resume`` is an earlier epoch's state. The result is a function of rows, seed and recipe.
         """
 
-    def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    def predict(self, split: Split, index: Ints | None = None) -> Floats64:
         """The logits (rows,) of the given rows, or of the whole split."""
 
     @property
