@@ -7,73 +7,50 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmctr_kit.api.data import check_data, generate_data, load_data, profile_data
-    from mmctr_kit.api.progress import ProgressEvent
-    from mmctr_kit.api.results import (
-        AblationResult,
-        BlendResult,
-        CheckResult,
-        GeneratedData,
-        ProfileResult,
-        StudyResult,
-        Submission,
-    )
-    from mmctr_kit.api.runs import blend, import_predictions, leaderboard, open_run
-    from mmctr_kit.api.submission import check_submission, score, write_submission
-    from mmctr_kit.api.training import ablate, cross_validate, load_recipe, tune
-    from mmctr_kit.data.dataset import ChallengeData
-    from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
-    from mmctr_kit.metrics.estimate import Estimate
-    from mmctr_kit.models.registry import register_model
-    from mmctr_kit.recipe.schema import Recipe
-    from mmctr_kit.runs.run import Run
+    from mmctr_kit.api.data import check_data as check_data
+    from mmctr_kit.api.data import generate_data as generate_data
+    from mmctr_kit.api.data import load_data as load_data
+    from mmctr_kit.api.data import profile_data as profile_data
+    from mmctr_kit.api.preflight import load_recipe as load_recipe
+    from mmctr_kit.api.progress import ProgressEvent as ProgressEvent
+    from mmctr_kit.api.results import AblationResult as AblationResult
+    from mmctr_kit.api.results import BlendResult as BlendResult
+    from mmctr_kit.api.results import CheckResult as CheckResult
+    from mmctr_kit.api.results import GeneratedData as GeneratedData
+    from mmctr_kit.api.results import ProfileResult as ProfileResult
+    from mmctr_kit.api.results import StudyResult as StudyResult
+    from mmctr_kit.api.results import Submission as Submission
+    from mmctr_kit.api.runs import blend as blend
+    from mmctr_kit.api.runs import import_predictions as import_predictions
+    from mmctr_kit.api.runs import leaderboard as leaderboard
+    from mmctr_kit.api.runs import open_run as open_run
+    from mmctr_kit.api.submission import check_submission as check_submission
+    from mmctr_kit.api.submission import score as score
+    from mmctr_kit.api.submission import write_submission as write_submission
+    from mmctr_kit.api.training import ablate as ablate
+    from mmctr_kit.api.training import cross_validate as cross_validate
+    from mmctr_kit.api.training import tune as tune
+    from mmctr_kit.data.dataset import ChallengeData as ChallengeData
+    from mmctr_kit.errors import DataError as DataError
+    from mmctr_kit.errors import MmctrKitError as MmctrKitError
+    from mmctr_kit.errors import RunError as RunError
+    from mmctr_kit.errors import UsageError as UsageError
+    from mmctr_kit.metrics.estimate import Estimate as Estimate
+    from mmctr_kit.models.registry import register_model as register_model
+    from mmctr_kit.recipe.schema import Recipe as Recipe
+    from mmctr_kit.runs.run import Run as Run
 
 __version__ = "0.1.0"
-
-__all__ = [
-    "AblationResult",
-    "BlendResult",
-    "ChallengeData",
-    "CheckResult",
-    "DataError",
-    "Estimate",
-    "GeneratedData",
-    "MmctrKitError",
-    "ProfileResult",
-    "ProgressEvent",
-    "Recipe",
-    "Run",
-    "RunError",
-    "StudyResult",
-    "Submission",
-    "UsageError",
-    "__version__",
-    "ablate",
-    "blend",
-    "check_data",
-    "check_submission",
-    "cross_validate",
-    "generate_data",
-    "import_predictions",
-    "leaderboard",
-    "load_data",
-    "load_recipe",
-    "open_run",
-    "profile_data",
-    "register_model",
-    "score",
-    "tune",
-    "write_submission",
-]
 
 _MODULES = {
     "api.data": "check_data generate_data load_data profile_data",
     "api.progress": "ProgressEvent",
     "api.results": "AblationResult BlendResult CheckResult GeneratedData ProfileResult StudyResult "
     "Submission",
+    "api.preflight": "load_recipe",
     "api.runs": "blend import_predictions leaderboard open_run",
     "api.submission": "check_submission score write_submission",
-    "api.training": "ablate cross_validate load_recipe tune",
+    "api.training": "ablate cross_validate tune",
     "data.dataset": "ChallengeData",
     "errors": "DataError MmctrKitError RunError UsageError",
     "metrics.estimate": "Estimate",
@@ -82,6 +59,8 @@ _MODULES = {
     "runs.run": "Run",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+__all__ = ["__version__", *sorted(_HOME)]
 
 
 def __getattr__(name: str) -> Any:

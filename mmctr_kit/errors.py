@@ -75,7 +75,6 @@ def unwritable(message: str, error: OSError) -> MmctrKitError:
 
 def warn_in_one_line() -> None:
     """Make this process show a warning as one line, without its source line."""
-
     warnings.formatwarning = _one_line
 
 

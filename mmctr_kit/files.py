@@ -128,58 +128,52 @@ def require_free(
 
 
 @contextmanager
-def made_folder(path: Path, replace: bool) -> Iterator[Path]:
+def made_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     """A sibling of ``path`` to fill, which then becomes ``path``, or is removed if the block fails.
 
     With ``replace`` an existing ``path`` is removed; else a folder there that is not empty raises
-    OSError.
+    OSError. Raises UsageError if no folder can be created beside ``path``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    whole = path.resolve()
     try:
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{whole.name}-", dir=whole.parent))
         part.chmod(0o755)
-        yield part
-        if replace and path.exists():
-            # Renamed before it is deleted, so that no half of it is ever left under its name.
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-            path.rename(old)
-            shutil.rmtree(old)
-        part.rename(path)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-
-
-@contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """A sibling of ``out`` to fill, which then becomes ``out``, or is removed if the block fails.
-
-    Raises UsageError if ``out`` is not empty or cannot be created.
-    """
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UsageError(f"'{out}' exists and is not an empty folder; name a new one or empty it")
-    whole = out.resolve()
-    part = whole.with_name(f".{whole.name}.partial-{os.getpid()}")
-    try:
-        part.mkdir(parents=True)
     except OSError as e:
-        why = f"cannot write beside '{out}' ({e.strerror}); name a folder that you may create"
+        why = f"cannot write beside '{path}' ({e.strerror}); name a folder that you may create"
         raise unwritable(why, e) from e
     try:
         yield part
-        if out.exists():
+        if replace and whole.exists():
+            # Renamed before it is deleted, so that no half of it is ever left under its name.
+            old = Path(tempfile.mkdtemp(prefix=f".{whole.name}-", dir=whole.parent))
+            whole.rename(old)
+            shutil.rmtree(old)
+        if _is_empty(whole):
             # Kept, not replaced: it may be somebody's working directory.
             for child in sorted(part.iterdir()):
-                child.rename(out / child.name)
+                child.rename(whole / child.name)
         else:
             part.rename(whole)
     except OSError as e:
         if e.filename:
             raise
-        raise _named(e, out) from e
+        raise _named(e, path) from e
     finally:
-        if part.exists():
-            shutil.rmtree(part)
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """:func:`made_folder`, but UsageError before the block if ``out`` exists and is not empty."""
+    if out.exists() and not _is_empty(out):
+        raise UsageError(f"'{out}' exists and is not an empty folder; name a new one or empty it")
+    with made_folder(out) as part:
+        yield part
 
 
 @contextmanager

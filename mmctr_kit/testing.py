@@ -72,39 +72,37 @@ def example_batch(rows: int = 40, seed: int = 0, least: int = 1, most: int = 12)
     """Random rows with histories of ``least`` to ``most`` items."""
     random = np.random.default_rng(seed)
     lengths = random.integers(least, most + 1, rows)
-    return Batch(
-        item=torch.from_numpy(random.integers(1, ITEMS + 1, rows)),
-        likes_level=torch.from_numpy(random.integers(1, N_LEVELS, rows)),
-        views_level=torch.from_numpy(random.integers(1, N_LEVELS, rows)),
-        user=torch.from_numpy(random.integers(0, USERS + 1, rows)),
-        history=torch.from_numpy(random.integers(1, ITEMS + 1, int(lengths.sum()))),
-        row=torch.from_numpy(np.repeat(np.arange(rows), lengths)),
-        offsets=torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)])),
-        signals=torch.from_numpy(random.normal(size=(lengths.sum(), SIGNALS)).astype(np.float32)),
-        row_signals=torch.from_numpy(random.normal(size=(rows, ROW_SIGNALS)).astype(np.float32)),
-    )
+    fields = {
+        "item": random.integers(1, ITEMS + 1, rows),
+        "likes_level": random.integers(1, N_LEVELS, rows),
+        "views_level": random.integers(1, N_LEVELS, rows),
+        "user": random.integers(0, USERS + 1, rows),
+        "history": random.integers(1, ITEMS + 1, int(lengths.sum())),
+        "row": np.repeat(np.arange(rows), lengths),
+        "offsets": np.concatenate([[0], np.cumsum(lengths)]),
+        "signals": random.normal(size=(lengths.sum(), SIGNALS)).astype(np.float32),
+        "row_signals": random.normal(size=(rows, ROW_SIGNALS)).astype(np.float32),
+    }
+    tensors: dict[str, Any] = {name: torch.from_numpy(field) for name, field in fields.items()}
+    return Batch(**tensors)
 
 
 def take_rows(batch: Batch, rows: Sequence[int]) -> Batch:
     """The batch of these rows of ``batch``, in this order."""
     spans = [(int(batch.offsets[r]), int(batch.offsets[r + 1])) for r in rows]
     lengths = torch.tensor([end - begin for begin, end in spans])
-    chosen = list(rows)
+    of_rows = ("item", "likes_level", "views_level", "user", "row_signals")
     return Batch(
-        item=batch.item[chosen],
-        likes_level=batch.likes_level[chosen],
-        views_level=batch.views_level[chosen],
-        user=batch.user[chosen],
+        **{name: getattr(batch, name)[list(rows)] for name in of_rows},
         history=torch.cat([batch.history[a:b] for a, b in spans]),
         row=torch.repeat_interleave(lengths),
         offsets=nn.functional.pad(lengths.cumsum(0), (1, 0)),
         signals=torch.cat([batch.signals[a:b] for a, b in spans]),
-        row_signals=batch.row_signals[chosen],
     )
 
 
 def by_length(batch: Batch, buckets: int) -> Batch:
-    """The same rows, longest first, with ``buckets`` that say how long they are at most."""
+    """The batch with its longest rows first, and ``buckets`` that bound their lengths."""
     lengths = batch.offsets.diff()
     order = torch.argsort(lengths, descending=True, stable=True).tolist()
     parts = torch.tensor_split(lengths[order], buckets)
@@ -152,25 +150,21 @@ class Pass:
     output: Tensor
     gradients: dict[str, Tensor]
 
-
-def run_pass(model: nn.Module, forward: Callable[..., Tensor], batch: Batch) -> Pass:
-    """Call ``forward(model, batch)`` and take the gradient of a weighted sum of its logits."""
-    model.zero_grad()
-    logits = forward(model, batch)
-    weight = torch.linspace(-1, 1, len(logits), device=logits.device)
-    (logits * weight).sum().backward()  # type: ignore[no-untyped-call]
-    return _pass(model, logits)
-
-
-def _pass(model: nn.Module, output: Tensor) -> Pass:
-    named = model.named_parameters()
-    gradients = {n: p.grad.clone().cpu() for n, p in named if p.grad is not None}
-    return Pass(output.detach().cpu(), gradients)
+    @classmethod
+    def backward(cls, model: nn.Module, output: Tensor, objective: Tensor) -> "Pass":
+        """The pass with this output and the gradients of ``objective``, ()."""
+        model.zero_grad()
+        objective.backward()  # type: ignore[no-untyped-call]
+        named = model.named_parameters()
+        gradients = {n: p.grad.clone().cpu() for n, p in named if p.grad is not None}
+        return cls(output.detach().cpu(), gradients)
 
 
 def require_equal(one: Pass, reference: Pass) -> None:
-    """Assert equal outputs, to 1e-5 (relative above 1), and equal gradients, to 1e-4 of a
-    parameter's largest."""
+    """Assert equal outputs (to 1e-5, relative above 1) and equal gradients.
+
+    Gradients may differ by 1e-4 of a parameter's largest.
+    """
     difference = float((one.output - reference.output).abs().max())
     assert close(reference.output, one.output), f"outputs differ by {difference:.2g}"
     zero = torch.zeros(())  # a gradient of zeros and none at all count as equal
@@ -195,10 +189,8 @@ def require_equal_training(model: nn.Module, *ways: tuple[Batch, Callable[..., T
     """Assert that all (batch, forward) give the loss of the first and its gradients."""
     passes = []
     for batch, forward in ways:
-        model.zero_grad()
         loss = training_loss(model, batch, forward) * len(batch.item)
-        loss.backward()  # type: ignore[no-untyped-call]
-        passes.append(_pass(model, loss))
+        passes.append(Pass.backward(model, loss, loss))
     for one in passes[1:]:
         require_equal(one, passes[0])
 
@@ -296,7 +288,7 @@ class ModelContract:
         pytest.fail(f"the logloss of 64 rows is {lowest:.3f} after 60 steps; expected below 0.1")
 
     def test_a_user_is_known_by_the_rows_of_user_tables_alone(self, name: str) -> None:
-        """As ``training.user_updates: rows`` assumes."""
+        """The assumption of ``training.user_updates: rows``."""
         model, batch = build_model(name), example_batch()
         tables = [m for m in model.modules() if isinstance(m, UserEmbedding)]
         assert bool(tables) == ("n_users" in model_supplies(name))

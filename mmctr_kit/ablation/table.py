@@ -28,8 +28,8 @@ class Row:
 
     A change is the mean over seeds, each paired with the same seed of the base. Its standard error
     is that of sampling users, and with several seeds also counts the variance between seeds.
-    ``claim`` is 'better' or 'worse' if the OOF change exceeds the required standard errors, else
-    empty, and None with fewer than three seeds.
+    ``claim`` is 'better' or 'worse' if the OOF change exceeds the required number of standard
+    errors, else empty, and None with fewer than three seeds.
     """
 
     name: str
@@ -46,10 +46,10 @@ class Row:
         return self.name == BASE
 
     @property
-    def errors(self) -> float | None:
+    def z(self) -> float | None:
         """The OOF change in standard errors; None for the base or an unknown standard error."""
-        errors = self.oof.z(0.0)
-        return errors if not self.is_base and math.isfinite(errors) else None
+        z = self.oof.z(0.0)
+        return z if not self.is_base and math.isfinite(z) else None
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Table:
 
     def as_json(self) -> dict[str, Any]:
         rows = [
-            {**asdict(r), "oof": r.oof.to_json(), "valid": r.valid.to_json(), "errors": r.errors}
+            {**asdict(r), "oof": r.oof.to_json(), "valid": r.valid.to_json(), "errors": r.z}
             for r in self.rows
         ]
         return {**asdict(self), "rows": rows}
@@ -98,6 +98,7 @@ def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) ->
             )
         )
     rows.sort(key=lambda row: -row.oof.value)
+    base_oof, base_valid = compared.base_aucs()
     table = Table(
         recipe=plan.recipe.name,
         seeds=plan.recipe.seeds,
@@ -105,7 +106,7 @@ def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) ->
         device=plan.resources.device,
         threads=plan.resources.threads,
         needed=needed,
-        rows=(Row(BASE, "", "", (), *compared.base_aucs(), None, costs[BASE]), *rows),
+        rows=(Row(BASE, "", "", (), base_oof, base_valid, None, costs[BASE]), *rows),
         left_out=ablation.left_out,
     )
     write_json(folder / "ablation.json", table.as_json())
@@ -116,29 +117,24 @@ class _Compared:
     """The base's logits on train (OOF) and valid, ready for comparison with other runs."""
 
     def __init__(self, plan: Plan, path: Path) -> None:
-        train, valid, recipe = plan.data.train, plan.data.valid, plan.recipe
+        train, valid, folds = plan.data.train, plan.data.valid, plan.recipe.folds
         self.plan = plan
-        self.fold = user_folds(train.user_id, recipe.folds.count, recipe.folds.seed)
+        fold = user_folds(train.user_id, folds.count, folds.seed)
         self.samples = (
-            AucSample(train.labels(), train.user_id, self.fold),
+            AucSample(train.labels(), train.user_id, fold),
             AucSample(valid.labels(), valid.user_id),
         )
         self.base = self._influences(path)
 
-    def base_aucs(self) -> tuple[Estimate, Estimate]:
+    def base_aucs(self) -> list[Estimate]:
         """The base's AUCs on OOF and on valid."""
         pairs = zip(self.samples, self.base, strict=True)
-        oof, valid = (_over_seeds([s.estimate(i) for i in each]) for s, each in pairs)
-        return oof, valid
+        return [_over_seeds(list(map(sample.estimate, each))) for sample, each in pairs]
 
-    def change(self, path: Path) -> tuple[Estimate, Estimate]:
+    def change(self, path: Path) -> list[Estimate]:
         """The AUCs of the run at ``path`` less those of the base, on OOF and on valid."""
         three = zip(self.samples, self._influences(path), self.base, strict=True)
-        oof, valid = (
-            _over_seeds([s.difference(a, b) for a, b in zip(these, base, strict=True)])
-            for s, these, base in three
-        )
-        return oof, valid
+        return [_over_seeds(list(map(s.difference, these, base))) for s, these, base in three]
 
     def _influences(self, path: Path) -> tuple[list[Influence], list[Influence]]:
         """Influences on OOF, and on valid with the fold models' mean logits, one per seed."""
@@ -159,7 +155,7 @@ def _over_seeds(each: Sequence[Estimate]) -> Estimate:
 def _claim(change: Estimate, seeds: int, needed: float) -> str | None:
     if seeds < SEEDS_FOR_A_CLAIM:
         return None
-    errors = change.z(0.0)
-    if errors > needed:
+    z = change.z(0.0)
+    if z > needed:
         return "better"
-    return "worse" if errors < -needed else ""
+    return "worse" if z < -needed else ""

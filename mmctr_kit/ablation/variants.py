@@ -53,10 +53,6 @@ class Variant:
     def what(self) -> str:
         return f"{self.key}: {shown(self.before)} -> {shown(self.settings[self.key])}"
 
-    def apply(self, recipe: Recipe) -> Recipe:
-        """The changed recipe, in which keys that now do nothing have their defaults."""
-        return recipe.changed(self.settings)
-
 
 @dataclass(frozen=True)
 class Ablation:
@@ -120,7 +116,7 @@ def plan_ablation(
     known = {_content(base): BASE}
     for variant in chosen:
         try:
-            plan = plan_cv(variant.apply(recipe), data, device, workers)
+            plan = plan_cv(recipe.changed(variant.settings), data, device, workers)
             _require_modalities(variant, plan)
         except MmctrKitError as e:
             left_out[variant.name] = str(e)
@@ -145,11 +141,15 @@ def choose_variants(
         if not any(fnmatchcase(name, pattern) for name in names):
             hint = did_you_mean(pattern, names)
             raise UsageError(f"this recipe has no variant '{pattern}'{hint}; --list shows them")
-    wanted = [n for n in names if not only or any(fnmatchcase(n, p) for p in only)]
-    chosen = {n for n in wanted if not any(fnmatchcase(n, p) for p in skip)}
+    chosen = tuple(
+        v
+        for v in changes
+        if (not only or any(fnmatchcase(v.name, p) for p in only))
+        and not any(fnmatchcase(v.name, p) for p in skip)
+    )
     if not chosen:
         raise _none_left("--skip")
-    return tuple(v for v in changes if v.name in chosen)
+    return chosen
 
 
 def require_ablation(recipe: Recipe, folder: Path, force: bool) -> None:

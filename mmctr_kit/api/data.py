@@ -33,7 +33,6 @@ def load_data(folder: AnyPath) -> "ChallengeData":
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> data = mmctr_kit.load_data("world/data")
     >>> data.n_items, len(data.train), len(data.test)
     (300, 2000, 400)
@@ -63,7 +62,6 @@ def check_data(folder: AnyPath) -> CheckResult:
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> result = mmctr_kit.check_data("world/data")
     >>> result.ok
     True
@@ -99,7 +97,6 @@ def profile_data(folder: AnyPath, *, progress: Progress = None) -> ProfileResult
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> mmctr_kit.profile_data("world/data").table().probe.nunique()
     13
     """
@@ -140,7 +137,6 @@ def generate_data(
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> world = mmctr_kit.generate_data("world", "tiny")
     >>> print(world.data, f"{world.best_auc['test']:.3f}")
     world/data 0.911

@@ -1,4 +1,4 @@
-"""Plans of training: every refusal comes before the first epoch, and a plan can be shown alone."""
+"""Plans of training: all errors come before the first epoch, and a plan can be shown alone."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mmctr_kit.api.preflight import (
     AnyPath,
     Settings,
-    as_recipe,
+    load_recipe,
     load_to_train,
     output_path,
     warn_of_missing,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What cross-validation, tuning and ablation share: see :func:`cross_validate`."""
+    """Options that cross-validation, tuning and ablation share: see :func:`cross_validate`."""
 
     name: str | None
     settings: Settings
@@ -50,7 +50,7 @@ class Options:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that can begin. ``plan`` is None if the run is finished and no plan was asked for."""
+    """A run that can begin; ``plan`` is None if it is finished and no plan was asked for."""
 
     path: Path
     plan: "Plan | None"
@@ -59,19 +59,18 @@ class PlannedRun:
     load_seconds: float
 
     def run(self, listen: Listener) -> "Run":
-        """Train what is not finished yet; the finished run."""
+        """Train what is not finished yet, and return the finished run."""
         from mmctr_kit.runs.run import Run
 
-        done = None
         if self.plan is not None:
             from mmctr_kit.cv.run import run_cv
 
             progress = CvProgress(self.plan, self.path.name, listen)
-            done = run_cv(self.plan, self.path, self.force, progress, progress.resume)
-        if done is None:
-            text = f"{self.path} is finished already; nothing to do (--force trains it again)"
-            listen(ProgressEvent("finished", text))
-        return done or Run(self.path)
+            if run := run_cv(self.plan, self.path, self.force, progress, progress.resume):
+                return run
+        text = f"{self.path} is finished already; nothing to do (--force trains it again)"
+        listen(ProgressEvent("finished", text))
+        return Run(self.path)
 
 
 def plan_runs(
@@ -84,14 +83,14 @@ def plan_runs(
 ) -> list[PlannedRun]:
     """Check that every recipe can be trained on the data, and plan its run.
 
-    All are checked first: a refusal must not come after hours of the run before it.
-    ``plan_finished``: make a plan for finished runs too, to show it.
+    All are checked first: an error must not come after hours of the run before it.
+    ``plan_finished``: plan finished runs too, to show the plan.
     """
     from mmctr_kit.runs.conflict import require_free
 
     if options.name is not None and len(recipes) > 1:
-        raise UsageError("--name goes with one recipe; several runs take their recipes' names")
-    loaded = [as_recipe(recipe, options.settings) for recipe in recipes]
+        raise UsageError("--name goes with one recipe; several runs are named by their recipes")
+    loaded = [load_recipe(recipe, options.settings) for recipe in recipes]
     names = [options.name_of(recipe) for recipe in loaded]
     for each in names:
         if names.count(each) > 1:
@@ -107,22 +106,21 @@ def plan_runs(
     began = time.perf_counter()
     content = load_to_train(data, listen)
     seconds = time.perf_counter() - began
-    features = [ItemFeatures.derive(recipe, content) for recipe in loaded]
-    for each, recipe, items in zip(names, loaded, features, strict=True):
-        warn_of_missing(each, recipe, items, listen)
-    planned, resolved = [], ""
-    finished = [
-        check_run(recipe, content, items, path, options.force)
-        for recipe, items, path in zip(loaded, features, paths, strict=True)
-    ]
-    for recipe, items, path, done in zip(loaded, features, paths, finished, strict=True):
+    checked = []
+    for path, recipe in zip(paths, loaded, strict=True):
+        items = ItemFeatures.derive(recipe, content)
+        warn_of_missing(path.name, recipe, items, listen)
+        finished = check_run(recipe, content, items, path, options.force)
+        checked.append((path, recipe, items, finished))
+    planned, device = [], ""
+    for path, recipe, items, finished in checked:
         plan = None
-        if plan_finished or not done:
+        if plan_finished or not finished:
             from mmctr_kit.training.device import resolve_device
 
-            resolved = resolved or resolve_device(options.device)
-            plan = plan_cv(recipe, content, resolved, options.jobs, items)
-        planned.append(PlannedRun(path, plan, done, options.force, seconds))
+            device = device or resolve_device(options.device)
+            plan = plan_cv(recipe, content, device, options.jobs, items)
+        planned.append(PlannedRun(path, plan, finished, options.force, seconds))
     return planned
 
 
@@ -162,9 +160,9 @@ def plan_tuning(
 ) -> PlannedStudy:
     """Check that the recipe and its search can run on the data.
 
-    ``listing``: only the search space is wanted, whatever has the study's name.
+    ``listing``: only the search space is wanted, so the study's name may be in use.
     """
-    base = as_recipe(recipe, options.settings)
+    base = load_recipe(recipe, options.settings)
     path = output_path(options.runs, options.name_of(base), data, options.device, ".study")
     from mmctr_kit.recipe.space import search_of
     from mmctr_kit.tuning.conflict import require_study
@@ -185,15 +183,13 @@ def plan_tuning(
 def _study_notes(study: PlannedStudy, trials: int, before: int, dead: int) -> list[str]:
     plan = study.plan
     workers = plan.resources.workers
-    side = f"{workers} side by side" if workers > 1 else "one after another"
-    more = f", {before} of them there already" if before else ""
-    lines = [f"left out: {what} ({why})" for what, why in plan.left_out.items()]
+    side = f"{workers} at once" if workers > 1 else "one after another"
+    done = f", {before} of them finished already" if before else ""
+    lines = left_out_lines(plan.left_out)
     trials_text = f"{plural(trials, 'trial')} of {plan.recipe.folds.count} folds"
-    lines.append(f"{study.path}: {trials_text}, {side}{more}")
+    lines.append(f"{study.path}: {trials_text}, {side}{done}")
     if dead:
-        lines.append(
-            f"{plural(dead, 'trial')} of killed workers marked as failed, to be tried again"
-        )
+        lines.append(f"marked {plural(dead, 'trial')} of killed workers as failed, to try again")
     return lines
 
 
@@ -210,7 +206,7 @@ class PlannedAblation:
         from mmctr_kit.ablation.table import tabulate
         from mmctr_kit.ablation.variants import finished_runs, run_ablation
 
-        # All of them first: a refusal must not come after hours of the runs before it.
+        # All of them first: an error must not come after hours of the runs before it.
         finished = finished_runs(self.ablation, self.path, self.force)
         for line in left_out_lines(self.ablation.left_out):
             listen(ProgressEvent("note", line))
@@ -227,16 +223,16 @@ def plan_ablation(
     data: "str | Path | ChallengeData",
     options: Options,
     listen: Listener,
-    *,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
+    *,
     listing: bool = False,
 ) -> PlannedAblation:
     """Check that the base can run on the data, and plan its variants.
 
-    ``listing``: only the variants are wanted, whatever has the ablation's name.
+    ``listing``: only the variants are wanted, so the ablation's name may be in use.
     """
-    base = as_recipe(recipe, options.settings)
+    base = load_recipe(recipe, options.settings)
     path = output_path(options.runs, options.name_of(base), data, options.device, ".ablate")
     from mmctr_kit.ablation.variants import choose_variants, require_ablation
     from mmctr_kit.ablation.variants import plan_ablation as plan_variants
@@ -247,14 +243,14 @@ def plan_ablation(
     content = load_to_train(data, listen)
     from mmctr_kit.training.device import resolve_device
 
-    where = resolve_device(options.device)
-    ablation = plan_variants(base, content, where, options.jobs, only, skip)
+    device = resolve_device(options.device)
+    ablation = plan_variants(base, content, device, options.jobs, only, skip)
     warn_of_missing(base.name, base, ablation.base.items, listen)
     return PlannedAblation(path, ablation, options.force)
 
 
 def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
-    """A line for each reason that variants are left out for."""
+    """Make one line for each reason, with all that is left out for it."""
     reasons: dict[str, list[str]] = {}
     for name, why in left_out.items():
         reasons.setdefault(why, []).append(name)

@@ -1,4 +1,4 @@
-"""What is settled before anything trains: recipe, output path and data, mistakes first.
+"""Settle recipe, output path and data before anything trains.
 
 Mistakes that need neither data nor torch are refused within a second.
 """
@@ -20,25 +20,49 @@ Settings = Mapping[str, object] | Sequence[str]
 """Recipe keys to override: ``{"training.epochs": 3}`` or ``["training.epochs=3"]``."""
 
 
-def as_recipe(recipe: "str | Path | Recipe", settings: Settings = ()) -> "Recipe":
-    """The recipe that a name, a path or a Recipe means, with settings applied."""
-    from mmctr_kit.recipe import Recipe, load_recipe
+def load_recipe(recipe: "str | Path | Recipe", set: Settings = ()) -> "Recipe":
+    """Load a recipe and override some of its keys.
+
+    Parameters
+    ----------
+    recipe : str, Path or Recipe
+        A shipped name such as ``"din_official"``, a YAML file, or a recipe already loaded.
+    set : mapping or list of str
+        Keys to override: ``{"training.epochs": 3}`` or ``["training.epochs=3"]``.
+
+    Returns
+    -------
+    Recipe
+        The whole run as typed, immutable blocks.
+
+    Raises
+    ------
+    UsageError
+        For an unknown recipe, an unknown key or a value that a key does not take.
+
+    Examples
+    --------
+    >>> recipe = mmctr_kit.load_recipe("din_demo", set={"training.epochs": 1, "folds.count": 2})
+    >>> recipe.training.epochs, recipe.folds.count
+    (1, 2)
+    """
+    from mmctr_kit.recipe import Recipe, load
     from mmctr_kit.recipe.load import with_settings
 
-    if isinstance(settings, Mapping):
-        settings = [f"{key}={json.dumps(value, default=str)}" for key, value in settings.items()]
+    if isinstance(set, Mapping):
+        set = [f"{key}={json.dumps(value, default=str)}" for key, value in set.items()]
     if not isinstance(recipe, Recipe):
-        return load_recipe(str(recipe), settings)
-    return with_settings(recipe.model_dump(mode="json"), settings, recipe.name)
+        return load.load_recipe(str(recipe), set)
+    return with_settings(recipe.model_dump(mode="json"), set, recipe.name)
 
 
 def output_path(
     runs: AnyPath, name: str, data: "str | Path | ChallengeData", device: str, suffix: str = ""
 ) -> Path:
-    """Where the output of ``name`` goes: ``runs/NAME`` with ``suffix``, like ".study".
+    """Return ``runs/NAME`` with ``suffix``, like ".study".
 
-    Raises UsageError for an unfit name, a GPU that is certainly absent or a folder that is no
-    data folder, DataError for a data folder that lacks needed files.
+    Raises UsageError for a bad name, a GPU that is certainly absent or a wrong data folder,
+    DataError for a data folder that lacks needed files.
     """
     from mmctr_kit.data.parquet import require_folder
     from mmctr_kit.runs.run import run_path
@@ -52,7 +76,7 @@ def output_path(
 
 
 def as_data(data: "str | Path | ChallengeData", listen: Listener) -> "ChallengeData":
-    """The loaded data: read from the folder unless it is loaded already."""
+    """Load the data folder, unless the data is loaded already."""
     from mmctr_kit.data.load import load
 
     if not isinstance(data, str | Path):
@@ -62,7 +86,7 @@ def as_data(data: "str | Path | ChallengeData", listen: Listener) -> "ChallengeD
 
 
 def load_to_train(data: "str | Path | ChallengeData", listen: Listener) -> "ChallengeData":
-    """The loaded data, with a warning for whatever makes training on it vain."""
+    """Load the data, with warnings of what makes training on it useless."""
     from mmctr_kit.audit.sanity import training_warnings
 
     content = as_data(data, listen)
@@ -74,6 +98,5 @@ def load_to_train(data: "str | Path | ChallengeData", listen: Listener) -> "Chal
 def warn_of_missing(name: str, recipe: "Recipe", items: "ItemFeatures", listen: Listener) -> None:
     """Warn of modalities that the recipe asks for and the folder lacks."""
     for modality in items.missing:
-        embedding = recipe.items.embedding
-        text = f"{name}: {embedding} goes without {modality}, which the folder does not hold"
+        text = f"{name}: {recipe.items.embedding} lacks {modality}: it is not in the data folder"
         listen(ProgressEvent("warning", text))

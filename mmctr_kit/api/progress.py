@@ -1,4 +1,4 @@
-"""Progress of long work: what a function reports, and one display for all of them."""
+"""Progress of long work: the events that a function reports, and one display for them."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mmctr_kit.errors import plural
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mmctr_kit.recipe import Training
     from mmctr_kit.tuning.folder import StudyFolder
     from mmctr_kit.tuning.study import StudyPlan
+    from mmctr_kit.tuning.trial import Position
     from mmctr_kit.tuning.worker import Event as StudyEvent
     from mmctr_kit.tuning.worker import TrialFinished
 
@@ -68,9 +69,7 @@ class Display:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 
@@ -137,7 +136,7 @@ class CvProgress:
         listen(ProgressEvent("begin", label=name, total=self.jobs))
 
     def resume(self, left: "ResumePoint") -> None:
-        """Say what an earlier command has finished, and count it."""
+        """Report what an earlier command has finished, and count it."""
         self.done |= dict.fromkeys(left.finished, 1.0)
         parts = []
         if left.finished:
@@ -153,18 +152,8 @@ class CvProgress:
             raised = epochs_raised(event.epochs, self.training)
             self.listen(ProgressEvent("note", f"{self.name}: {raised}"))
             self.raised = True
-        job = (event.fold, event.seed)
-        self.done[job] = _share(event)
-        at, auc = f"{self.name} {_job(job)}", f"holdout AUC {event.holdout_auc:.4f}"
-        if event.epoch is None:
-            text = f"{at}: done in {event.seconds:.1f} s, best {auc}"
-        else:
-            text = (
-                f"{at} epoch {event.epoch}/{event.epochs}: loss {event.train_loss:.4f}, {auc}, "
-                f"{event.seconds:.1f} s"
-            )
-        done = sum(self.done.values())
-        self.listen(ProgressEvent(_kind(event), text, f"{at} {auc}", done, self.jobs, event))
+        self.done[event.fold, event.seed] = _share(event)
+        self.listen(_fold_event(self.name, event, sum(self.done.values()), self.jobs))
 
 
 class AblationProgress:
@@ -176,20 +165,14 @@ class AblationProgress:
 
     def __call__(self, name: str, event: "FoldProgress | None") -> None:
         position, runs = self.names.index(name), len(self.names)
-        where, total = f"{position + 1}/{runs} {name}", runs * (self.jobs + 1)
+        at, total = f"{position + 1}/{runs} {name}", runs * (self.jobs + 1)
         if event is None:
-            text = f"{where}: measuring its cost"
+            text = f"{at}: measuring its cost"
             self.listen(ProgressEvent("cost", text, text, runs * self.jobs + position, total))
             return
         self.done[name, event.fold, event.seed] = _share(event)
-        here = sum(share for (run, *_), share in self.done.items() if run == name)
-        at, auc = f"{where} {_job((event.fold, event.seed))}", f"AUC {event.holdout_auc:.4f}"
-        if event.epoch is None:
-            text = f"{at}: done in {event.seconds:.1f} s, best holdout {auc}"
-        else:
-            text = f"{at} epoch {event.epoch}/{event.epochs}: holdout {auc}"
-        done = position * self.jobs + here
-        self.listen(ProgressEvent(_kind(event), text, text, done, total, event))
+        of_run = sum(share for (run, *_), share in self.done.items() if run == name)
+        self.listen(_fold_event(at, event, position * self.jobs + of_run, total))
 
 
 class StudyProgress:
@@ -213,11 +196,10 @@ class StudyProgress:
         self.folds = plan.recipe.folds.count
         self.side_by_side = min(plan.resources.workers, self.folds * final[1])
         known = [t for t in self.study.get_trials(deepcopy=False) if counts(t)]
-        best = max((t for t in known if "auc" in t.user_attrs), key=_value, default=None)
+        scored = [t for t in known if "auc" in t.user_attrs]
+        bests = [(_value(t), t.number, float(t.user_attrs["auc"])) for t in scored]
+        self.best = max(bests, key=itemgetter(0), default=None)
         self.ended = self.before = len(known)
-        self.best: tuple[float, int, float] | None = None
-        if best is not None:
-            self.best = (_value(best), best.number, float(best.user_attrs["auc"]))
         self.began = time.perf_counter()
         self.running: dict[int, float] = {}
         self.final_jobs = 0
@@ -237,10 +219,9 @@ class StudyProgress:
         elif isinstance(event, TrialFinished):
             self.listen(self._event("trial", self._ended(event), "search", event))
         else:
-            at, where = event.number, event.position
-            here = where.fold + (1.0 if where.epoch is None else where.epoch / where.epochs)
-            self.running[at] = here / self.folds
-            label = f"search: trial {at} fold {where.fold} AUC {where.auc:.4f}"
+            at, position = event.number, event.position
+            self.running[at] = (position.fold + _share(position)) / self.folds
+            label = f"search: trial {at} fold {position.fold} AUC {position.auc:.4f}"
             self.listen(self._event("epoch", "", label, event))
 
     def begin_finalists(self) -> None:
@@ -255,15 +236,15 @@ class StudyProgress:
     def finalist(self, number: int, event: "FoldProgress") -> None:
         """Report an epoch of a finalist's fold model, or its end."""
         self.final_done[number, event.fold, event.seed] = _share(event)
-        where = f"finalist, trial {number}: {_job((event.fold, event.seed))}"
+        label = f"finalist, trial {number}: {_job((event.fold, event.seed))}"
         done, text = sum(self.final_done.values()), ""
         if event.epoch is None:
             self.finished += 1  # not the sum: a last epoch that is over is not yet written
             left = (time.perf_counter() - self.began) / done * (self.final_jobs - done)
             soon = f", {span(left)} left" if self.finished < self.final_jobs else ""
-            took = f"{where} done in {event.seconds:.1f} s"
-            text = f"{took}; {self.finished}/{self.final_jobs}{soon}"
-        self.listen(ProgressEvent("finalist", text, where, done, self.final_jobs, event))
+            text = f"{label} done in {event.seconds:.1f} s; "
+            text += f"{self.finished}/{self.final_jobs}{soon}"
+        self.listen(ProgressEvent("finalist", text, label, done, self.final_jobs, event))
 
     def _event(self, kind: Kind, text: str, label: str, detail: object) -> ProgressEvent:
         done = self.ended - self.before + sum(self.running.values())
@@ -285,7 +266,7 @@ class StudyProgress:
         return f"{text}{best}; {self.ended}/{self.trials}{self._left()}"
 
     def _left(self) -> str:
-        """The time left for the search, then for the finalists, which no trial counts."""
+        """Say the time left for the search, then for the finalists, which no trial counts."""
         from mmctr_kit.tuning.finalists import finalists_seconds
 
         done, left = self.ended - self.before, self.trials - self.ended
@@ -301,7 +282,7 @@ class StudyProgress:
 
 
 def epochs_raised(epochs: int, training: "Training") -> str:
-    """Why more epochs are trained than the recipe names."""
+    """Say why more epochs are trained than the recipe asks for."""
     return (
         f"training.epochs {training.epochs} raised to {epochs} by training.min_steps "
         f"{training.min_steps:,}"
@@ -309,7 +290,7 @@ def epochs_raised(epochs: int, training: "Training") -> str:
 
 
 def span(seconds: float) -> str:
-    """Seconds for a reader, like 40 s, 4 min, 2.5 h."""
+    """Write seconds for a reader, like 40 s, 4 min, 2.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -319,11 +300,17 @@ def _job(job: "Job") -> str:
     return "fold {} seed {}".format(*job)
 
 
-def _kind(event: "FoldProgress") -> Kind:
-    return "fold" if event.epoch is None else "epoch"
+def _fold_event(run: str, event: "FoldProgress", done: float, total: int) -> ProgressEvent:
+    """An epoch of a run's fold model, or its end, as a line and a label."""
+    at, auc = f"{run} {_job((event.fold, event.seed))}", f"holdout AUC {event.holdout_auc:.4f}"
+    if event.epoch is None:
+        text = f"{at}: done in {event.seconds:.1f} s, best {auc}"
+        return ProgressEvent("fold", text, f"{at} {auc}", done, total, event)
+    text = f"{at} epoch {event.epoch}/{event.epochs}: loss {event.train_loss:.4f}, {auc}"
+    return ProgressEvent("epoch", text, f"{at} {auc}", done, total, event)
 
 
-def _share(event: "FoldProgress") -> float:
+def _share(event: "FoldProgress | Position") -> float:
     return 1.0 if event.epoch is None else event.epoch / event.epochs
 
 

@@ -1,4 +1,4 @@
-"""What the public functions return: objects whose tables are pandas, shown whole in a notebook."""
+"""Results of the public functions: objects with pandas tables, shown whole in a notebook."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,26 +14,24 @@ if TYPE_CHECKING:
 
     from mmctr_kit.ablation.table import Table
     from mmctr_kit.audit.profile.measurement import TestResult
-    from mmctr_kit.metrics.estimate import Estimate
     from mmctr_kit.tuning.summary import Summary
 
 
-def estimate_columns(name: str, estimate: "Estimate | None") -> dict[str, float | None]:
-    """An estimate as two columns of a table: its value and its standard error."""
-    if estimate is None:
-        return {name: None, f"{name}_se": None}
-    return {name: estimate.value, f"{name}_se": estimate.se}
+def estimate_columns(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+    """Make two columns of an estimate: its value and its standard error."""
+    value, se = (None, None) if estimate is None else (estimate.value, estimate.se)
+    return {name: value, f"{name}_se": se}
 
 
 def frame(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> "pd.DataFrame":
-    """A pandas table of rows; ``columns`` name its columns if there are no rows."""
+    """Make a pandas table of rows; ``columns`` name its columns if there are no rows."""
     import pandas as pd
 
     return pd.DataFrame(list(rows), columns=None if rows else list(columns))
 
 
 def html(title: str, table: "pd.DataFrame") -> str:
-    """A title and a table, as a notebook shows them."""
+    """Write a title and a table as HTML, for a notebook."""
     from html import escape
 
     cells = table.to_html(index=False, na_rep="", float_format="{:.4f}".format)
@@ -49,7 +47,7 @@ class BlendResult(Run):
 
     @property
     def reason(self) -> str:
-        """One line that says why this method was taken."""
+        """One line that says why this method was chosen."""
         return str(self.report["reason"])
 
     @property
@@ -65,7 +63,7 @@ class BlendResult(Run):
         rows = [
             {"method": name}
             | estimate_columns("oof_auc", Estimate.from_json(score))
-            | estimate_columns("gain", Estimate.from_json(gains[name]) if name in gains else None)
+            | estimate_columns("gain", Estimate.find(gains, name))
             for name, score in scores.items()
         ]
         return frame(rows, ("method", "oof_auc", "oof_auc_se", "gain", "gain_se"))
@@ -73,12 +71,13 @@ class BlendResult(Run):
     def members(self) -> "pd.DataFrame":
         """Each run's weight, and what the blend's OOF AUC gains by it."""
         weights, adds = self.report["weights"] or {}, self.report["adds"]
-        rows = [
-            {"run": name, "weight": weights.get(name)}
-            | estimate_columns("adds", Estimate.from_json(adds[name]) if name in adds else None)
-            for name in self.report["runs"]
-        ]
-        return frame(rows)
+        return frame(
+            [
+                {"run": name, "weight": weights.get(name)}
+                | estimate_columns("adds", Estimate.find(adds, name))
+                for name in self.report["runs"]
+            ]
+        )
 
     def _repr_html_(self) -> str:
         return super()._repr_html_() + html(self.reason, self.methods())
@@ -172,8 +171,10 @@ class ProfileResult:
 
 @dataclass(frozen=True)
 class GeneratedData:
-    """A generated data set: its ``data`` folder, its ``truth`` folder, and ``best_auc``, by split
-    the highest AUC that a model which scores rows one by one can expect."""
+    """A generated data set: its folders ``data`` and ``truth``, and its ``best_auc``.
+
+    ``best_auc``: by split, the highest AUC that a model can expect which scores rows one by one.
+    """
 
     data: Path
     truth: Path
@@ -198,8 +199,8 @@ class StudyResult:
         return Run(self.path / "finalists" / f"trial-{self.summary.finalists[0].number}")
 
     @property
-    def valid_auc(self) -> "Estimate":
-        """The chosen finalist's valid AUC, which chose nothing: the unbiased estimate."""
+    def valid_auc(self) -> Estimate:
+        """The chosen finalist's valid AUC: unbiased, since it was not used for selection."""
         return self.summary.finalists[0].valid
 
     def trials(self) -> "pd.DataFrame":
@@ -207,7 +208,7 @@ class StudyResult:
         return frame(
             [
                 {"number": t["number"], "state": t["state"], "value": t["value"]}
-                | estimate_columns("auc", t["auc"] and Estimate.from_json(t["auc"]))
+                | estimate_columns("auc", Estimate.find(t, "auc"))
                 | dict(t["params"])
                 for t in self.summary.trials
             ]

@@ -42,7 +42,6 @@ def open_run(run: "AnyPath | Run", runs: AnyPath = "runs") -> "Run":
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> run = mmctr_kit.open_run("din_demo")
     >>> run.test().columns.tolist()[:4]
     ['ID', 'user_id', 'item_id', 'occurrence']
@@ -76,7 +75,6 @@ def leaderboard(runs: AnyPath = "runs", *, truth: AnyPath | None = None) -> "pd.
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> board = mmctr_kit.leaderboard()
     >>> board.sort_values("oof_auc").columns.tolist()[:6]
     ['run', 'kind', 'state', 'seeds', 'oof_auc', 'oof_auc_se']
@@ -145,7 +143,6 @@ def blend(
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> short = {"training.epochs": 1, "folds.count": 2}
     >>> other = mmctr_kit.cross_validate("din_demo_e4", "world/data", set=short, jobs=1)
     >>> both = mmctr_kit.blend(["din_demo", other], "both", method="mean")
@@ -220,7 +217,6 @@ def import_predictions(
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> file = mmctr_kit.open_run("din_demo").test()[["ID", "logit"]]
     >>> file.to_csv("theirs.csv", index=False)
     >>> theirs = mmctr_kit.import_predictions("theirs.csv", "theirs", "world/data")

@@ -50,7 +50,6 @@ def write_submission(
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> submission = mmctr_kit.write_submission("both", "Task2")
     >>> submission.path.name, submission.rows, submission.check.ok
     ('both-Task2.zip', 400, True)
@@ -112,7 +111,6 @@ def check_submission(
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> result = mmctr_kit.check_submission("submissions/both-Task2.zip", data="world/data")
     >>> result.ok
     True
@@ -179,7 +177,6 @@ def score(
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> auc = mmctr_kit.score("both", "world/truth/test_labels.parquet")
     >>> auc.n, 0 < auc.value < 1
     (400, True)
@@ -215,7 +212,7 @@ def score_and_notes(
         ids = np.arange(len(values))
     result, notes = scoring.score(ids, values, known, users), []
     if users is None:
-        notes.append("rows taken as independent; --data names their users")
+        notes.append("SE assumes independent rows; pass --data to cluster it by user")
     if result.n < len(ids):
         many = plural(len(ids) - result.n, "score has", "scores have")
         notes.append(f"{many} no label")

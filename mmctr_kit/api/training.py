@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmctr_kit.api.plans import Options, plan_ablation, plan_runs, plan_tuning
-from mmctr_kit.api.preflight import AnyPath, Settings, as_recipe
+from mmctr_kit.api.preflight import AnyPath, Settings
 from mmctr_kit.api.progress import Progress, listening
 from mmctr_kit.api.results import AblationResult, StudyResult
 
@@ -13,36 +13,6 @@ if TYPE_CHECKING:
     from mmctr_kit.data.dataset import ChallengeData
     from mmctr_kit.recipe import Recipe
     from mmctr_kit.runs.run import Run
-
-
-def load_recipe(recipe: "str | Path | Recipe", set: Settings = ()) -> "Recipe":
-    """Load a recipe and override some of its keys.
-
-    Parameters
-    ----------
-    recipe : str, Path or Recipe
-        A shipped name such as ``"din_official"``, a YAML file, or a recipe already loaded.
-    set : mapping or list of str
-        Keys to override: ``{"training.epochs": 3}`` or ``["training.epochs=3"]``.
-
-    Returns
-    -------
-    Recipe
-        The whole run as typed, immutable blocks.
-
-    Raises
-    ------
-    UsageError
-        For an unknown recipe, an unknown key or a value that a key does not take.
-
-    Examples
-    --------
-    >>> import mmctr_kit
-    >>> recipe = mmctr_kit.load_recipe("din_demo", set={"training.epochs": 1, "folds.count": 2})
-    >>> recipe.training.epochs, recipe.folds.count
-    (1, 2)
-    """
-    return as_recipe(recipe, set)
 
 
 def cross_validate(
@@ -98,7 +68,6 @@ def cross_validate(
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> short = {"training.epochs": 1, "folds.count": 2}
     >>> run = mmctr_kit.cross_validate("din_demo", "world/data", set=short, jobs=1)
     >>> run.name, run.valid_auc.n
@@ -135,9 +104,7 @@ def tune(
     Parameters
     ----------
     recipe : str, Path or Recipe
-        The starting point. Its ``search:`` block is the space, or a space around the recipe.
-    data : str, Path or ChallengeData
-        The folder that contains ``MicroLens_1M_x1/``, or the data loaded from it.
+        The starting point. Its ``search:`` block is the search space, if it has one.
     trials : int
         How many trials the study has in the end.
     timeout : float, optional
@@ -146,7 +113,7 @@ def tune(
         How many of the best trials are trained again.
     final_seeds : int
         With how many new seeds each.
-    name, set, device, jobs, force, runs, progress
+    data, name, set, device, jobs, force, runs, progress
         As in :func:`cross_validate`; ``jobs`` is how many trials run at once, and the study is
         written to ``runs/NAME.study``.
 
@@ -157,14 +124,11 @@ def tune(
 
     Raises
     ------
-    UsageError
-        For a wrong recipe, an impossible search space, name or device.
-    RunError
-        If a different study has that name, or no trial was completed.
+    UsageError, DataError, RunError
+        As in :func:`cross_validate`; for an impossible search space; if no trial was completed.
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> space = {"training.epochs": 1, "folds.count": 2,
     ...          "search": {"training.learning_rate": {"choice": [0.001, 0.01]}}}
     >>> study = mmctr_kit.tune("din_demo", "world/data", trials=2, set=space, jobs=1,
@@ -198,13 +162,9 @@ def ablate(
 
     Parameters
     ----------
-    recipe : str, Path or Recipe
-        The base.
-    data : str, Path or ChallengeData
-        The folder that contains ``MicroLens_1M_x1/``, or the data loaded from it.
     only, skip : list of str
         Names of variants to try or to leave out; ``"items-*"`` is a group.
-    name, set, device, jobs, force, runs, progress
+    recipe, data, name, set, device, jobs, force, runs, progress
         As in :func:`cross_validate`; three ``seeds`` or more allow a verdict, and the ablation is
         written to ``runs/NAME.ablate``.
 
@@ -215,14 +175,11 @@ def ablate(
 
     Raises
     ------
-    UsageError
-        For a wrong recipe, name or device, or if no variant is left.
-    RunError
-        If a different ablation has that name.
+    UsageError, DataError, RunError
+        As in :func:`cross_validate`, or if no variant is left.
 
     Examples
     --------
-    >>> import mmctr_kit
     >>> short = {"training.epochs": 1, "folds.count": 2}
     >>> result = mmctr_kit.ablate("din_demo", "world/data", only=["tags-off"], set=short,
     ...                           jobs=1)
@@ -231,5 +188,5 @@ def ablate(
     """
     options = Options(name, set, device, jobs, force, runs)
     with listening(progress) as listen:
-        ablation = plan_ablation(recipe, data, options, listen, only=only, skip=skip)
+        ablation = plan_ablation(recipe, data, options, listen, only, skip)
         return ablation.run(listen)

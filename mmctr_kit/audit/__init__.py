@@ -1,1 +1,1 @@
-"""Checks of a data folder: is it complete and sane, and does anything leak?"""
+"""Checks of a data folder: that it is complete and sane, and that nothing leaks."""

@@ -49,8 +49,6 @@ class CheckInfo:
 
 
 Catalogue = Mapping[str, CheckInfo]
-
-
 Info = TypeVar("Info", bound=CheckInfo)
 
 
@@ -72,6 +70,14 @@ class Log:
     def warn(self, check: str, what: str, todo: str) -> None:
         self._add(Finding(check, Level.WARN, what, todo))
 
+    def warn_if(self, wrong: bool, check: str, what: str, todo: str) -> None:
+        """A WARN if ``wrong``, else a PASS that says the same."""
+        self._add(
+            Finding(check, Level.WARN, what, todo)
+            if wrong
+            else Finding(check, Level.PASS, what, "")
+        )
+
     def passed(self, check: str, what: str) -> None:
         """Records a PASS, which is reported only if the check neither warns nor fails."""
         self._add(Finding(check, Level.PASS, what, ""))
@@ -83,10 +89,10 @@ class Log:
     def findings(self) -> list[Finding]:
         """The findings in the catalogue's order; the PASSes of one check become one."""
         out: list[Finding] = []
-        for check, found in self._findings.items():
-            wrong = [f for f in found if f.level is not Level.PASS]
-            passed = Finding(check, Level.PASS, "; ".join(f.what for f in found), "")
-            out += wrong or ([passed] if found else [])
+        for check, all_of_it in self._findings.items():
+            wrong = [f for f in all_of_it if f.level is not Level.PASS]
+            passed = Finding(check, Level.PASS, "; ".join(f.what for f in all_of_it), "")
+            out += wrong or ([passed] if all_of_it else [])
         return out
 
     def _add(self, finding: Finding) -> None:

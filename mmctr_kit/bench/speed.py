@@ -22,11 +22,12 @@ from mmctr_kit.data.load import load
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.processes import run_isolated
 from mmctr_kit.recipe import Recipe
+from mmctr_kit.training.build import make_learner
 from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.data.static_shapes import Buckets
 from mmctr_kit.training.device import prepare
 from mmctr_kit.training.fit import Fit, batch_size_for
-from mmctr_kit.training.learner import Learner, make_learner
+from mmctr_kit.training.learner import Learner
 from mmctr_kit.training.neural import NeuralLearner
 from mmctr_kit.training.step import Step, eager
 

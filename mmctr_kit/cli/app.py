@@ -4,6 +4,7 @@ Nothing heavy is imported here or in a command's module: a command imports what 
 runs, so that ``--help`` and a mistyped option answer at once.
 """
 
+import inspect
 import io
 import signal
 import sys
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
+from typer.models import CommandInfo, TyperInfo
 
 from mmctr_kit import __version__
 from mmctr_kit.cli import (
@@ -32,17 +34,15 @@ from mmctr_kit.cli import (
     submit,
     tune,
 )
-from mmctr_kit.cli.help import flow_help
 from mmctr_kit.cli.output import fail, stopped
 from mmctr_kit.errors import MmctrKitError, Terminated, refusal, warn_in_one_line
 
 _Misuse: Any = typer.BadParameter.__mro__[2]
-"""What Typer raises for a command line that it can't parse (click's ClickException, which newer
-versions of Typer carry inside)."""
+"""Typer's error for a command line that it cannot parse: click's ClickException, which newer
+versions of Typer carry inside."""
 
 app = typer.Typer(
     name="mmctr-kit",
-    help="From the MMCTR challenge's parquet files to a checked submission.",
     epilog="Begin with: mmctr-kit demo. Each command's --help has examples.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -75,7 +75,6 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    context: typer.Context,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show a traceback if a command fails.")
     ] = False,
@@ -84,8 +83,26 @@ def options(
     ] = False,
 ) -> None:
     """From the MMCTR challenge's parquet files to a checked submission."""
-    del version
-    context.obj = debug
+    del debug, version  # main() reads --debug itself, since it handles errors outside of the app
+
+
+def flow_help(app: typer.Typer) -> None:
+    """Let each command's help fill the terminal's width, whatever width its docstring has."""
+    infos: list[CommandInfo | TyperInfo] = [*app.registered_commands]
+    if app.registered_callback is not None:
+        infos.append(app.registered_callback)
+    for info in infos:
+        info.help = flowed(inspect.getdoc(info.callback) or "")
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            flow_help(group.typer_instance)
+
+
+def flowed(text: str) -> str:
+    """Put each paragraph on one line; an indented one, an example, stays as it is."""
+    return "\n\n".join(
+        part if part.startswith(" ") else " ".join(part.split()) for part in text.split("\n\n")
+    )
 
 
 flow_help(app)
@@ -93,9 +110,9 @@ flow_help(app)
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[list[int]]:
-    """SIGTERM ends what runs here as Ctrl-C does; left to Python it would leave workers' locks.
+    """Let SIGTERM end a command as Ctrl-C does; by default it would leave workers' locks.
 
-    Yields a list that is empty until it comes.
+    Yields a list that is empty until the signal comes.
     """
     ended: list[int] = []
     ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
-from mmctr_kit.cli.complete import complete_recipes
-from mmctr_kit.cli.options import DevicesOption, JsonOption
-from mmctr_kit.cli.output import finite, print_json, say, short, short_count, status, table
+from mmctr_kit.cli import options
+from mmctr_kit.cli.output import cost_table, finite, print_json, say, short, status, table
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
@@ -27,53 +26,47 @@ RECIPES = ("din_official", "din_mha_se_pca", "qin", "transformer_dcn", "din_targ
 
 def bench(
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DATA", help="A data folder to measure on.")
+        Path | None, Option("--data", metavar="DATA", help="A data folder to measure on.")
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Or generated data: tiny, demo or full; kept in the cache.")
+        str | None, Option(help="Or generated data: tiny, demo or full; stays in the cache.")
     ] = None,
     recipes: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--recipe",
             metavar="RECIPE",
             help="Recipe(s) to measure; default: one per model family.",
-            autocompletion=complete_recipes,
+            autocompletion=options.complete_recipes,
         ),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of each recipe."),
-    ] = None,
+    settings: options.Settings = None,
     seconds: Annotated[
-        float, typer.Option(min=0.01, help="Seconds to train, and to predict.")
+        float, Option(min=0.01, help="Seconds to train, and seconds to predict.")
     ] = 5.0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Stop after N training steps.")] = None,
-    devices: DevicesOption = "auto",
+    steps: Annotated[int | None, Option(min=1, help="Stop after N training steps.")] = None,
+    devices: options.Devices = "auto",
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of a CPU; default: one per core.")
+        int | None, Option(min=1, help="CPU threads; default: one per core.")
     ] = None,
     versus: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="JSON of tests/studies/versus_official.py, to print beside."
-        ),
+        Option(metavar="FILE", help="JSON of tests/studies/versus_official.py, to print too."),
     ] = None,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Measure rows/s, compile time, memory, latency, and the share of the machine's roofline.
 
-    Each recipe runs in a process of its own. To compare with the official baseline's training
-    loop, run tests/studies/versus_official.py and name its result with --versus.
+    Each recipe runs in a separate process. To compare with the official baseline's training loop,
+    run tests/studies/versus_official.py and pass its result with --versus.
 
     [bold]Examples[/bold]
 
       mmctr-kit bench
-
       mmctr-kit bench --preset full --recipe din_official --set training.batch_size=8192
-
       mmctr-kit bench --data DATA --recipe qin --recipe gbdt --json
     """
+    from mmctr_kit.data.parquet import require_folder
     from mmctr_kit.errors import UsageError
     from mmctr_kit.recipe import load_recipe
     from mmctr_kit.training.gpu_probe import require_gpu
@@ -83,8 +76,6 @@ def bench(
         raise UsageError("--data and --preset both name the data; give one of them")
     chosen = [load_recipe(name, settings or ()) for name in recipes or RECIPES]
     if data is not None:
-        from mmctr_kit.data.parquet import require_folder
-
         require_folder(data)
     folder = data or _generated(preset or "demo")
     from mmctr_kit.bench.result import read_versus
@@ -117,7 +108,7 @@ def bench(
 
 
 def _generated(preset: str) -> Path:
-    """The folder of a preset's data, generated once."""
+    """Return the folder of a preset's data, generated once."""
     from mmctr_kit import __version__
     from mmctr_kit.data.cache import cache_folder
     from mmctr_kit.datasets.synth import find_preset, generate
@@ -143,10 +134,7 @@ def print_results(results: "Sequence[Result]", where: str, data: str) -> None:
         say(f"The machine was busy: training had {least:.0%} of its threads' time. Measure again.")
     _print_work(results)
     say("Latency of a request by its number of candidates, p50/p99 in ms", style="bold")
-    sizes = [f"{each.candidates:,}" for each in results[0].latency]
-    table(("recipe", "weights", *sizes, "MB"), [_cost(each) for each in results])
-    peak = {"gpu": "tensors on the GPU", "process": "the whole process, with its data"}
-    say(f"MB: peak memory of {peak[results[0].memory_of]}")
+    cost_table("recipe", [(result.recipe, result) for result in results])
     fewest = min(each.requests for result in results for each in result.latency)
     if fewest < _FOR_P99:
         say(f"p99 from {fewest} requests only: effectively the maximum")
@@ -190,11 +178,6 @@ def _print_work(results: "Sequence[Result]") -> None:
         say(f"roofline, measured in the same run: {best}")
     say("matrix: FLOP/s of a step's matrix products, against large square products")
     say("memory: bytes/s of the optimizer's pass over the weights, against a large copy")
-
-
-def _cost(result: "Result") -> list[str]:
-    times = [f"{short(each.p50_ms)}/{short(each.p99_ms)}" for each in result.latency]
-    return [result.recipe, short_count(result.parameters), *times, f"{result.memory_mb:,.0f}"]
 
 
 def print_versus(versus: "Versus") -> None:

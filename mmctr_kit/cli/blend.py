@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
+from typer import Option
 
-from mmctr_kit.cli.complete import complete_runs
-from mmctr_kit.cli.options import RUNS, ForceOption, JsonOption, RunsOption
-from mmctr_kit.cli.output import print_json, progress, say, say_path, table, warn
+from mmctr_kit.cli import options
+from mmctr_kit.cli.output import cell, print_json, progress, say, say_path, table, warn
+from mmctr_kit.ensemble.methods import Method
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
@@ -16,59 +16,36 @@ if TYPE_CHECKING:
     from mmctr_kit.metrics.estimate import Estimate
 
 
-MethodName = Literal[
-    "auto",
-    "mean",
-    "best",
-    "probability",
-    "power",
-    "rank",
-    "greedy",
-    "logistic",
-    "lightgbm",
-    "lightgbm-context",
-]
+MethodName = Literal["auto", Method]
 
 MOST_RUNS = 12
-"""More runs than this are not all printed; metrics.json holds them all."""
+"""How many runs are printed at most; metrics.json holds them all."""
 
 HARM = 1.0
 """A run that lowers the blend's AUC by this many standard errors is named."""
 DOUBT = 2.0
 """A method this many standard errors below the mean's valid AUC brings a warning."""
 
-NAME_WIDTH = 40
-
 
 def blend(
-    run: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="RUN...", help="Names or folders of runs.", autocompletion=complete_runs
-        ),
-    ],
-    name: Annotated[str, typer.Option(help="The blend's name; it is a run itself.")],
-    method: Annotated[MethodName, typer.Option()] = "auto",
+    run: Annotated[list[str], options.run_argument("RUN...", "Names or folders of runs.")],
+    name: Annotated[str, Option(help="Name of the blend, which is a run itself.")],
+    method: Annotated[MethodName, Option(help="auto: the best, if it beats the mean.")] = "auto",
     group_softmax: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--group-softmax",
             help="Score a user's rows against each other: transductive, and labelled so.",
         ),
     ] = False,
     data: Annotated[
         Path | None,
-        typer.Option(help="The runs' data: tries lightgbm-context, which looks at the rows too."),
+        Option(help="The runs' data: tries lightgbm-context too, which sees the rows."),
     ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(
-            min=0, max=2**31 - 1, help="Random seed for bagging and for the LightGBM stacker."
-        ),
-    ] = 0,
-    force: ForceOption = False,
-    as_json: JsonOption = False,
-    runs: RunsOption = RUNS,
+    seed: options.Seed = 0,
+    force: options.Force = False,
+    as_json: options.Json = False,
+    runs: options.Runs = options.RUNS,
 ) -> None:
     """Blend runs that share rows, labels and folds; their features may differ.
 
@@ -79,9 +56,7 @@ def blend(
     [bold]Examples[/bold]
 
       mmctr-kit blend din_official din_e4 --name mix
-
       mmctr-kit blend din_official din_e4 --group-softmax --name grouped
-
       mmctr-kit blend din_mha_demo gbdt_demo --runs demo/runs --method lightgbm --name two
     """
     from mmctr_kit.api.runs import blend as blend_runs
@@ -130,7 +105,7 @@ def _print(blend: "BlendResult") -> None:
 
 
 def _print_valid(method: str, gain: "Estimate") -> None:
-    """The method against the mean on valid, which selects nothing but can warn."""
+    """Print the method against the mean on valid, which selects nothing but can warn."""
     say(f"Check on the valid split: {gain.signed()} over the plain mean.")
     if gain.z(0.0) < -DOUBT:
         warn(
@@ -140,7 +115,7 @@ def _print_valid(method: str, gain: "Estimate") -> None:
 
 
 def _print_members(report: dict[str, Any]) -> None:
-    """Weights, what each run adds and the rank correlations: of at most `MOST_RUNS` runs."""
+    """Print weights, what each run adds and the rank correlations of `MOST_RUNS` runs at most."""
     from mmctr_kit.metrics.estimate import Estimate
 
     names, adds, weights = report["runs"], report["adds"], report["weights"]
@@ -149,7 +124,7 @@ def _print_members(report: dict[str, Any]) -> None:
     letters = [chr(ord("A") + i) for i in range(len(shown))]
     rows = [
         (
-            f"{letter} {_short(names[i])}",
+            f"{letter} {names[i]}",
             "" if weights is None else f"{weights[names[i]]:.2f}",
             Estimate.from_json(adds[names[i]]).signed() if adds else "",
         )
@@ -163,33 +138,23 @@ def _print_members(report: dict[str, Any]) -> None:
     related = report["correlation"]["spearman"]
     cells = [[f"{related[i][j]:.2f}".replace("0.", ".", 1) for j in shown] for i in shown]
     table(("r", *letters), [(a, *row) for a, row in zip(letters, cells, strict=True)])
-    if len(names) > len(shown):
-        say(f"r: rank correlation; {plural(len(names) - len(shown), 'more run')} in metrics.json")
-    else:
-        say("r: rank correlation")
-
-
-def _print_groups(found: dict[str, Any]) -> None:
-    """The group step beside the plain blend."""
+    hidden = len(names) - len(shown)
     say(
-        "group softmax (transductive: a user's rows are scored against each other), "
-        f"temperature {found['temperature']:.2f}"
+        "r: rank correlation"
+        + (f"; {plural(hidden, 'more run')} in metrics.json" if hidden else "")
     )
-    rows = [
-        (name, *(_cell(found[f"{part}{key}"], name == "difference") for part in ("oof", "valid")))
-        for name, key in (("plain", "_plain"), ("grouped", ""), ("difference", "_difference"))
-    ]
-    table(("", "cross-fitted OOF AUC", "valid AUC"), rows)
 
 
-def _cell(stored: dict[str, Any] | None, signed: bool) -> str:
+def _print_groups(grouped: dict[str, Any]) -> None:
+    """Print the group step beside the plain blend."""
     from mmctr_kit.metrics.estimate import Estimate
 
-    if stored is None:
-        return "-"
-    found = Estimate.from_json(stored)
-    return found.signed() if signed else str(found)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 3]}..."
+    say(
+        "group softmax (transductive: a user's rows are scored against each other), "
+        f"temperature {grouped['temperature']:.2f}"
+    )
+    rows = []
+    for name, key in (("plain", "_plain"), ("grouped", ""), ("difference", "_difference")):
+        estimates = [Estimate.find(grouped, f"{split}{key}") for split in ("oof", "valid")]
+        rows.append((name, *(cell(each, signed=name == "difference") for each in estimates)))
+    table(("", "cross-fitted OOF AUC", "valid AUC"), rows)

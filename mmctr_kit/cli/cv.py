@@ -4,18 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
-from mmctr_kit.cli.complete import complete_recipes
-from mmctr_kit.cli.options import (
-    RUNS,
-    DataOption,
-    DevicesOption,
-    ForceOption,
-    JobsOption,
-    RunsOption,
-)
-from mmctr_kit.cli.output import print_json, progress, resumable, say, say_path, table, warn
+from mmctr_kit.cli import options
+from mmctr_kit.cli.output import print_json, progress, say, say_path, table, warn
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
@@ -25,53 +17,41 @@ if TYPE_CHECKING:
 
 def cv(
     recipe: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="RECIPE...", help="Names or files.", autocompletion=complete_recipes
-        ),
+        list[str], options.recipe_argument("RECIPE...", "Names or files of recipes.")
     ],
-    data: DataOption,
-    name: Annotated[
-        str | None, typer.Option(help="The run's name; the recipe's by default.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key, like a.b=3."),
-    ] = None,
-    devices: DevicesOption = "auto",
-    jobs: JobsOption = None,
-    force: ForceOption = False,
+    data: options.Data,
+    name: options.Name = None,
+    settings: options.Settings = None,
+    devices: options.Devices = "auto",
+    jobs: options.Jobs = None,
+    force: options.Force = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print the plan and its cost.")
+        bool, Option("--dry-run", help="Check everything; print the plan and its cost.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print metrics, or the plan, as JSON.")
-    ] = False,
-    runs: RunsOption = RUNS,
+    as_json: options.Json = False,
+    runs: options.Runs = options.RUNS,
 ) -> None:
     """Train each recipe on k folds; keep OOF, valid and test predictions.
 
-    The same command goes on with an unfinished run and leaves a finished one alone.
+    The same command continues an unfinished run and leaves a finished one alone.
 
     [bold]Examples[/bold]
 
       mmctr-kit cv din_official --data DATA
-
       mmctr-kit cv din_official --data DATA --set training.epochs=3 --name short
-
       mmctr-kit cv din_demo din_demo_e4 --data demo/data --dry-run
     """
     from mmctr_kit.api.plans import Options, plan_runs
 
-    options = Options(name, settings or (), devices, jobs, force, runs)
+    shared = Options(name, settings or (), devices, jobs, force, runs)
     with progress(as_json) as display:
-        planned = plan_runs(recipe, data, options, display, plan_finished=dry_run)
+        planned = plan_runs(recipe, data, shared, display, plan_finished=dry_run)
     results: dict[str, dict[str, object]] = {}
     for each in planned:
         if dry_run:
             results[each.path.name] = _plan(each, as_json)
             continue
-        with resumable("from the last finished epoch", force), progress(as_json) as display:
+        with progress(as_json, "from the last finished epoch", force) as display:
             run = each.run(display)
         results[each.path.name] = _conclude(run, display.finished or as_json, data)
     if as_json:
@@ -79,7 +59,7 @@ def cv(
 
 
 def _plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
-    """Print the plan and its measured cost; the same for a script."""
+    """Print the plan and its measured cost unless ``quiet``; return them for a script."""
     from dataclasses import asdict
 
     from mmctr_kit.api.progress import epochs_raised, span
@@ -90,8 +70,9 @@ def _plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
     resources, folds, seeds = plan.resources, plan.recipe.folds.count, len(plan.recipe.seeds)
     rows = {split: len(r) for split, r in plan.data.rows.items()}
     if not quiet:
-        where = ", ".join(resources.devices)
-        say(f"{planned.path.name}: {len(plan.jobs)} fold models on {where}", style="bold")
+        devices = ", ".join(resources.devices)
+        say(f"{planned.path.name}: {len(plan.jobs)} fold models on {devices}", style="bold")
+        on_gpu = cost.data_on == "device" and resources.device != "cpu"
         lines = [
             ("rows train / valid / test", " / ".join(f"{n:,}" for n in rows.values())),
             ("items", f"{plan.data.n_items:,}"),
@@ -100,10 +81,10 @@ def _plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
             ("jobs x threads", f"{resources.workers} x {resources.threads}"),
             ("parameters", f"{cost.parameters:,}"),
             ("batch size", f"{cost.batch_size:,}"),
-            ("steps a fold model", f"{cost.steps:,} in {plural(cost.epochs, 'epoch')}"),
-            ("training data kept in", _memory(cost.data_on, resources.device)),
+            ("steps per fold model", f"{cost.steps:,} in {plural(cost.epochs, 'epoch')}"),
+            ("training data kept in", f"{'GPU' if on_gpu else 'CPU'} memory"),
             ("measured step", f"{1e3 * cost.seconds_per_step:.1f} ms"),
-            ("about", "finished already" if planned.finished else span(seconds)),
+            ("estimated time", "finished already" if planned.finished else span(seconds)),
         ]
         table(("", ""), lines)
         if cost.epochs > plan.recipe.training.epochs:
@@ -118,18 +99,11 @@ def _plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
     }
 
 
-def _memory(data_on: str, device: str) -> str:
-    return "GPU memory" if data_on == "device" and device != "cpu" else "CPU memory"
-
-
 def _conclude(run: "Run", quiet: bool, data: Path) -> dict[str, object]:
     metrics = run.metrics
     if not quiet:
-        say_path(
-            "",
-            run.path,
-            f": OOF AUC {run.oof_auc} (fold models), valid AUC {run.valid_auc} (fold mean)",
-        )
+        aucs = f"OOF AUC {run.oof_auc} (fold models), valid AUC {run.valid_auc} (fold mean)"
+        say_path("", run.path, f": {aucs}")
     if metrics["alarm"]:
         warn(metrics["alarm"])
         _warn_of_causes(metrics, data)
@@ -137,13 +111,8 @@ def _conclude(run: "Run", quiet: bool, data: Path) -> dict[str, object]:
 
 
 def _warn_of_causes(metrics: Mapping[str, Any], data: Path) -> None:
-    if "alarm_causes" not in metrics:  # a run of an earlier version
-        warn(f"'mmctr-kit data profile {data}' may name the cause")
-        return
     for cause in metrics["alarm_causes"]:
         warn(f"a possible cause: {cause}")
     if not metrics["alarm_causes"]:
-        warn(
-            "no cheap probe names a cause; 'mmctr-kit data profile "
-            f"{data}' also fits a model between train and valid (split-shift)"
-        )
+        probe = f"'mmctr-kit data profile {data}' also fits a model between train and valid"
+        warn(f"no cheap probe names a cause; {probe} (split-shift)")

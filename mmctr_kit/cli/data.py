@@ -4,34 +4,30 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option, Typer
 
-from mmctr_kit.cli import profile
-from mmctr_kit.cli.check_list import ListDataChecks
-from mmctr_kit.cli.options import JsonOption, StrictOption
+from mmctr_kit.cli import options, profile
 from mmctr_kit.cli.output import print_json, progress, report, say, say_path, status
 from mmctr_kit.errors import plural
 
-app = typer.Typer(help="Check, profile, generate or import data in the challenge's layout.")
+app = Typer(help="Check, profile, generate or import data in the challenge's layout.")
 app.command("profile")(profile.profile)
-_MAX_SEED = 2**31 - 1
 
 
 @app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(metavar="DATA", help="The folder to check.")],
-    as_json: JsonOption = False,
-    strict: StrictOption = False,
-    _list: ListDataChecks = False,
+    folder: options.Folder,
+    as_json: options.Json = False,
+    strict: options.Strict = False,
+    _list: options.ListChecks = False,
 ) -> None:
-    """Is this download complete, aligned and sane?
+    """Check that a download is complete, aligned and sane.
 
     Exits 1 if a check FAILs. A WARN exits 0, or 1 with --strict.
 
     [bold]Examples[/bold]
 
       mmctr-kit data check DATA
-
       mmctr-kit data check demo/data --json > findings.json
     """
     from mmctr_kit.api.data import check_data
@@ -43,21 +39,18 @@ def check(
 
 @app.command()
 def synth(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
-    preset: Annotated[str, typer.Option(help="tiny, demo or full.")] = "demo",
-    seed: Annotated[
-        int, typer.Option(min=0, max=_MAX_SEED, help="Another seed, another data set.")
-    ] = 0,
-    as_json: JsonOption = False,
+    out: options.NewFolder,
+    preset: Annotated[str, Option(help="tiny, demo or full.")] = "demo",
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
 ) -> None:
     """Generate a data set with a known best AUC.
 
-    OUT/data has the challenge's layout; OUT/truth what only the generator knows.
+    OUT/data has the challenge's layout; OUT/truth holds what only the generator knows.
 
     [bold]Examples[/bold]
 
       mmctr-kit data synth OUT
-
       mmctr-kit data synth big --preset full --seed 3
     """
     from mmctr_kit.api.data import generate_data
@@ -77,17 +70,18 @@ def synth(
 def movielens(
     source: Annotated[
         Path,
-        typer.Argument(metavar="SRC", help="u.data, ratings.dat, ratings.csv or .inter folder."),
+        Argument(
+            metavar="SRC", help="Folder with u.data, ratings.dat, ratings.csv or .inter files."
+        ),
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
-    seed: Annotated[
-        int, typer.Option(min=0, max=_MAX_SEED, help="Draws negatives and the splits.")
-    ] = 0,
-    as_json: JsonOption = False,
+    out: options.NewFolder,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
 ) -> None:
     """Turn MovieLens ratings into the challenge's layout.
 
-    Positives are ratings of 4 or more; text comes from titles and genres; there is no image.
+    Ratings of 4 or more are positives. Text comes from titles and genres; there are no images.
+    The seed draws the negatives and the splits.
 
     [bold]Examples[/bold]
 

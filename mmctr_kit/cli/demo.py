@@ -7,22 +7,21 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Context, Exit, Option
 
+from mmctr_kit.cli import options
 from mmctr_kit.cli.output import say
 
 RECIPES = ("din_demo_e4", "din_mha_demo", "gbdt_demo")
 
 
 def demo(
-    context: typer.Context,
+    context: Context,
     out: Annotated[
-        Path, typer.Option(help="A folder of its own for data and runs: new, empty or a demo's.")
+        Path, Option(help="Folder for data and runs: a new or empty one, or an earlier demo's.")
     ] = Path("demo"),
-    preset: Annotated[
-        str, typer.Option(help="demo, tiny for a quick look, or full (hours).")
-    ] = "demo",
-    seed: Annotated[int, typer.Option(help="Another seed, another data set.")] = 0,
+    preset: Annotated[str, Option(help="demo, tiny for a quick look, or full (hours).")] = "demo",
+    seed: options.Seed = 0,
 ) -> None:
     """Run the whole path on generated data: data, cv, blend, report, submission, leaderboard.
 
@@ -31,7 +30,6 @@ def demo(
     [bold]Examples[/bold]
 
       mmctr-kit demo
-
       mmctr-kit demo --preset tiny --out /tmp/look
     """
     began = time.perf_counter()
@@ -68,10 +66,11 @@ def _generated(out: Path, preset: str, seed: int) -> bool:
                 "--out"
             )
         return False
-    found = read_json(made)
-    if (found["preset"], found["seed"]) != (preset, seed):
+    made_of = read_json(made)
+    if (made_of["preset"], made_of["seed"]) != (preset, seed):
         raise UsageError(
-            f"'{out}' holds preset {found['preset']}, seed {found['seed']}; choose another --out"
+            f"'{out}' holds preset {made_of['preset']}, seed {made_of['seed']}; "
+            "choose another --out"
         )
     return True
 
@@ -81,7 +80,7 @@ def _run(command: Callable[..., object], *arguments: str) -> None:
     say(f"\n$ mmctr-kit {shlex.join(arguments)}", style="bold")
     try:
         code = command(list(arguments), standalone_mode=False)
-    except typer.Exit as e:
+    except Exit as e:
         code = e.exit_code
     if code:
-        raise typer.Exit(int(str(code)))
+        raise Exit(int(str(code)))

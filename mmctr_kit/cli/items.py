@@ -3,17 +3,16 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option, Typer
 
-from mmctr_kit.cli.complete import complete_runs_and_recipes
-from mmctr_kit.cli.options import RUNS, DataOption, ForceOption, JsonOption, RunsOption
+from mmctr_kit.cli import options
 from mmctr_kit.cli.output import print_json, say, say_path, status, warn
 
 if TYPE_CHECKING:
     from mmctr_kit.recipe import Recipe
 
 
-app = typer.Typer(no_args_is_help=True, help="Item embeddings: write a fused table.")
+app = Typer(no_args_is_help=True, help="Item embeddings: write a fused table.")
 
 
 @app.callback()
@@ -25,23 +24,20 @@ def items() -> None:
 def export(
     source: Annotated[
         str,
-        typer.Argument(
+        Argument(
             metavar="RUN|RECIPE",
-            help="Its items block is taken; a run first.",
-            autocompletion=complete_runs_and_recipes,
+            help="Whose items block to use; a run is looked for first.",
+            autocompletion=options.complete_runs_and_recipes,
         ),
     ],
-    data: DataOption,
-    out: Annotated[Path, typer.Option(help="A name that ends in .parquet.")] = Path(
+    data: options.Data,
+    out: Annotated[Path, Option(help="A file name that ends in .parquet.")] = Path(
         "item_info.parquet"
     ),
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key, like a.b=3."),
-    ] = None,
-    force: ForceOption = False,
-    as_json: JsonOption = False,
-    runs: RunsOption = RUNS,
+    settings: options.Settings = None,
+    force: options.Force = False,
+    as_json: options.Json = False,
+    runs: options.Runs = options.RUNS,
 ) -> None:
     """Write an item table in the form of the challenge's item_info.parquet.
 
@@ -50,13 +46,12 @@ def export(
     [bold]Examples[/bold]
 
       mmctr-kit items export din_official --data DATA --set items.embedding=separate_pca
-
       mmctr-kit items export din_e4 --data DATA --out item_info.parquet
     """
     from mmctr_kit.data.parquet import require_folder
     from mmctr_kit.items.export import export_items, require_export
 
-    recipe, where = _recipe(source, settings or [], runs)
+    recipe, source = _recipe(source, settings or [], runs)
     require_export(out, force)
     require_folder(data)
     from mmctr_kit.data.load import load
@@ -66,23 +61,22 @@ def export(
         content = load(data)
     with status("making the item table"):
         table = item_table(content, recipe.items)
-        made_of = describe(content, recipe.items)
+        parts = describe(content, recipe.items).splitlines()
         warnings = export_items(content, table, out, force)
+    rows, dimensions = table.shape
     if as_json:
-        made = {"path": str(out), "from": where, "rows": table.shape[0]}
-        told = {"dimensions": table.shape[1], "made_of": made_of.splitlines()}
-        print_json({**made, **told, "warnings": list(warnings)})
+        made = {"path": str(out), "from": source, "rows": rows, "dimensions": dimensions}
+        print_json({**made, "made_of": parts, "warnings": list(warnings)})
         return
-    shape = f"{table.shape[0]:,} rows, {table.shape[1]:,} dimensions"
-    say_path("wrote ", out, f" from {where}: {shape}")
-    for line in made_of.splitlines():
+    say_path("wrote ", out, f" from {source}: {rows:,} rows, {dimensions:,} dimensions")
+    for line in parts:
         say(line)
     for line in warnings:
         warn(line)
 
 
 def _recipe(source: str, settings: list[str], runs: Path) -> tuple["Recipe", str]:
-    """The recipe of a run by name under ``runs`` or by path, else of a recipe; and what it is."""
+    """Load the recipe of a run, or a recipe if no run has that name; also say which."""
     from mmctr_kit.errors import UsageError
     from mmctr_kit.recipe import load_recipe
 

@@ -4,52 +4,48 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Context, Option, Typer
 
-from mmctr_kit.cli.options import LEDGER, JsonOption, LedgerOption, TaskName
-from mmctr_kit.cli.output import finite, print_json, say, table, warn
+from mmctr_kit.cli import options
+from mmctr_kit.cli.output import cell, finite, print_json, say, table, warn
 
 if TYPE_CHECKING:
-    from mmctr_kit.metrics.estimate import Estimate
-    from mmctr_kit.submission.ledger_table import Standing
+    from mmctr_kit.submission.ledger import Standing
 
 
-app = typer.Typer(invoke_without_command=True)
+app = Typer(invoke_without_command=True)
 
 
 @app.callback()
 def ledger(
-    context: typer.Context, as_json: JsonOption = False, ledger: LedgerOption = LEDGER
+    context: Context, as_json: options.Json = False, ledger: options.Ledger = options.LEDGER
 ) -> None:
     """List the submissions: OOF, valid and leaderboard AUC side by side.
 
-    OOF and valid are those of the run when its file was written. Where three files of a task have
-    a score, Spearman's rank correlation says whether OOF, or valid, ranks as the leaderboard does.
+    OOF and valid AUC are the run's when the file was written. If three files of a task have a
+    score, Spearman's rank correlation says how well OOF, or valid, ranks them like the leaderboard.
 
     [bold]Examples[/bold]
 
       mmctr-kit ledger
-
       mmctr-kit ledger add submissions/mix-both.zip --auc 0.97
-
       mmctr-kit ledger --ledger demo/ledger.jsonl --json
     """
     if context.invoked_subcommand is not None:
         return
-    from mmctr_kit.submission.ledger import read_ledger
-    from mmctr_kit.submission.ledger_table import agreements, standings
+    from mmctr_kit.submission.ledger import agreements, read_ledger, standings
 
-    found = read_ledger(ledger)
-    for line in found.damaged:
+    content = read_ledger(ledger)
+    for line in content.damaged:
         warn(line)
-    rows = standings(found)
+    rows = standings(content)
     agreed = agreements(rows)
     if as_json:
         print_json(
             {
                 "submissions": [finite(vars(r) | {"remark": r.remark}) for r in rows],
                 "agreement": [finite(asdict(a)) for a in agreed],
-                "damaged": list(found.damaged),
+                "damaged": list(content.damaged),
             }
         )
         return
@@ -69,28 +65,26 @@ def ledger(
 
 @app.command()
 def add(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file that was scored.")],
-    auc: Annotated[float, typer.Option(help="What the leaderboard says.")],
+    file: Annotated[Path, Argument(metavar="FILE", help="The submission that was scored.")],
+    auc: Annotated[float, Option(help="The leaderboard's score.")],
     task: Annotated[
-        TaskName | None, typer.Option(help="Insist that FILE was written for this task.")
+        options.Task | None, Option(help="Fail if FILE was written for another task.")
     ] = None,
-    note: Annotated[str, typer.Option(help="Anything to remember.")] = "",
-    as_json: JsonOption = False,
-    ledger: LedgerOption = LEDGER,
+    note: Annotated[str, Option(help="Anything to remember.")] = "",
+    as_json: options.Json = False,
+    ledger: options.Ledger = options.LEDGER,
 ) -> None:
-    """Note the public score of a submission.
+    """Record the leaderboard's score of a submission.
 
-    FILE is recognised by its content, under whatever name. A later score replaces an earlier one.
+    FILE is recognised by its content, whatever its name. A later score replaces an earlier one.
 
     [bold]Examples[/bold]
 
       mmctr-kit ledger add submissions/mix-both.zip --auc 0.97 --note "phase 1"
-
       mmctr-kit ledger add demo/blend-both.zip --auc 0.7845 --ledger demo/ledger.jsonl
     """
     from mmctr_kit.data.contract import Task
-    from mmctr_kit.submission.ledger import add_score, read_ledger
-    from mmctr_kit.submission.ledger_table import standings
+    from mmctr_kit.submission.ledger import add_score, read_ledger, standings
 
     wanted = None if task is None else Task.BOTH if task == "both" else Task(task)
     entry, before = add_score(ledger, file, auc, wanted, note)
@@ -106,8 +100,4 @@ def add(
 
 def _row(r: "Standing") -> list[str]:
     score = "-" if r.leaderboard is None else f"{r.leaderboard:g}"
-    return [r.run, r.task, _cell(r.oof), _cell(r.valid), score, r.time[:10]]
-
-
-def _cell(estimate: "Estimate | None") -> str:
-    return "-" if estimate is None else estimate.compact()
+    return [r.run, r.task, cell(r.oof), cell(r.valid), score, r.time[:10]]

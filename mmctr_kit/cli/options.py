@@ -1,62 +1,123 @@
-"""Options that several commands share."""
+"""Arguments and options that several commands share, and what the shell offers after a tab."""
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import typer
+from typer import Argument, BadParameter, Context, Exit, Option
 
-DataOption = Annotated[
-    Path,
-    typer.Option(
-        "--data", metavar="DATA", help="Folder that CONTAINS MicroLens_1M_x1/ (its parent)."
-    ),
-]
-RunsOption = Annotated[
-    Path,
-    typer.Option("--runs", envvar="MMCTR_KIT_RUNS", help="Where run folders are kept."),
-]
+from mmctr_kit.cli.output import print_json, table
+
+RUNS = Path("runs")
+LEDGER = Path("submissions") / "ledger.jsonl"
+
+
+def complete_runs(context: Context, incomplete: str) -> list[str]:
+    """Runs, ablations and studies under --runs, without those that the line names already."""
+    root = Path(context.params.get("runs") or RUNS)
+    marks = ("manifest.json", "ablation.json", "study.json")
+    names = {path.parent.name for mark in marks for path in root.glob(f"*/{mark}")}
+    given = context.params.get("run")
+    taken = given if isinstance(given, list) else []
+    names = {n for n in names - set(taken) if not n.startswith(".")}
+    return sorted(n for n in names if n.startswith(incomplete))
+
+
+def complete_recipes(incomplete: str) -> list[str]:
+    """The shipped recipes, and YAML files in the folder that is being typed."""
+    from mmctr_kit.recipe.load import shipped_recipes
+
+    folder = Path(incomplete).parent if "/" in incomplete else Path()
+    names = [path.stem for path in shipped_recipes()] + sorted(map(str, folder.glob("*.yaml")))
+    return [n for n in names if n.startswith(incomplete)]
+
+
+def complete_runs_and_recipes(context: Context, incomplete: str) -> list[str]:
+    """Runs first, then recipes."""
+    return complete_runs(context, incomplete) + complete_recipes(incomplete)
+
+
+def run_argument(metavar: str, help: str) -> Any:
+    """Declare an argument for which the shell offers runs."""
+    return Argument(metavar=metavar, help=help, autocompletion=complete_runs)
+
+
+def recipe_argument(metavar: str, help: str) -> Any:
+    """Declare an argument for which the shell offers recipes."""
+    return Argument(metavar=metavar, help=help, autocompletion=complete_recipes)
 
 
 def _device_names(value: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda|cuda:\d+(,cuda:\d+)*", value):
-        raise typer.BadParameter(f"expected auto, cpu, cuda or cuda:0,cuda:1; found {value!r}")
+        raise BadParameter(f"expected auto, cpu, cuda or cuda:0,cuda:1; got {value!r}")
     return value
 
 
-DevicesOption = Annotated[
+def _list_checks(context: Context, wanted: bool) -> None:
+    """Print each check's id, worst level and promise, and end the command."""
+    if not wanted:
+        return
+    from mmctr_kit.audit.check import CHECKS as DATA_CHECKS
+    from mmctr_kit.submission.checks.catalog import CHECKS, RULES
+
+    of_command = {"check": DATA_CHECKS, "submit": {**CHECKS, **RULES}}[str(context.info_name)]
+    checks = [(c.id, c.worst.value, c.promise) for c in of_command.values()]
+    if context.params["as_json"]:
+        keys = ("id", "worst", "promise")
+        print_json([dict(zip(keys, check, strict=True)) for check in checks])
+    else:
+        table(("check", "at worst", "it passes if"), checks, left=3)
+    raise Exit
+
+
+Recipe = Annotated[str, recipe_argument("RECIPE", "Name or file of a recipe.")]
+Run = Annotated[str, run_argument("RUN", "Name or folder of a cv run.")]
+Data = Annotated[
+    Path,
+    Option("--data", metavar="DATA", help="Folder that CONTAINS MicroLens_1M_x1/ (its parent)."),
+]
+Folder = Annotated[
+    Path, Argument(metavar="DATA", help="Folder that CONTAINS MicroLens_1M_x1/ (its parent).")
+]
+NewFolder = Annotated[Path, Argument(metavar="OUT", help="A new folder.")]
+Runs = Annotated[Path, Option("--runs", envvar="MMCTR_KIT_RUNS", help="Folder of all runs.")]
+Ledger = Annotated[
+    Path,
+    Option("--ledger", envvar="MMCTR_KIT_LEDGER", help="File in which submissions are recorded."),
+]
+Name = Annotated[str | None, Option(help="Name of the output; the recipe's name by default.")]
+Settings = Annotated[
+    list[str] | None,
+    Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe, like a.b=3."),
+]
+Seed = Annotated[
+    int, Option(min=0, max=2**31 - 1, help="Random seed; another seed gives another result.")
+]
+Devices = Annotated[
     str,
-    typer.Option(
+    Option(
         "--devices",
         "--device",
         metavar="auto|cpu|cuda|cuda:0,cuda:1",
         callback=_device_names,
-        help="auto: all GPUs, or the CPU; cuda insists on a GPU.",
+        help="auto: all GPUs, or the CPU if there is none; cuda: a GPU or an error.",
     ),
 ]
-JobsOption = Annotated[
+Jobs = Annotated[
     int | None,
-    typer.Option(
+    Option(
         "--jobs",
         "--workers",
         min=1,
-        help="Fold models side by side; by default one a CPU core, or one a GPU.",
+        help="How many fold models (tune: trials) train at once; default: one per core or GPU.",
     ),
 ]
-JsonOption = Annotated[
-    # Eager, so that --list knows it whatever their order.
-    bool,
-    typer.Option("--json", is_eager=True, help="Print JSON for a script."),
-]
-ForceOption = Annotated[
-    bool, typer.Option("--force", help="Replace what is there under that name.")
-]
-StrictOption = Annotated[bool, typer.Option("--strict", help="Exit 1 on WARN too.")]
-RUNS = Path("runs")
-LedgerOption = Annotated[
-    Path,
-    typer.Option("--ledger", envvar="MMCTR_KIT_LEDGER", help="Where submissions are recorded."),
-]
-LEDGER = Path("submissions") / "ledger.jsonl"
-TaskName = Literal["Task1", "Task2", "both"]
+# Eager, so that --list sees it in whatever order the two are given.
+Json = Annotated[bool, Option("--json", is_eager=True, help="Print JSON for a script.")]
+Force = Annotated[bool, Option("--force", help="Replace an existing output of that name.")]
+Strict = Annotated[bool, Option("--strict", help="Exit 1 on WARN too.")]
+Task = Literal["Task1", "Task2", "both"]
 """A task as an option names it; both is Task1&2."""
+ListChecks = Annotated[
+    bool, Option("--list", callback=_list_checks, help="List the checks; run none.")
+]

@@ -13,14 +13,18 @@ import typer
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
+from rich.status import Status
 from rich.table import Table
 
+from mmctr_kit.audit import findings as levels
 from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.errors import Terminated
 
 if TYPE_CHECKING:
     from mmctr_kit.api.progress import Display
-
+    from mmctr_kit.bench.result import Result
+    from mmctr_kit.cv.model_cost import Measured
+    from mmctr_kit.metrics.estimate import Estimate
 
 _STYLES = {Level.PASS: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
@@ -38,33 +42,28 @@ def say(text: str, style: str = "") -> None:
 
 
 def say_path(before: str, path: Path | str, after: str) -> None:
-    """``before``, the path and ``after`` on one line. If that is wider than the console, ``after``
-    moves to the next line, so that a path ends its line whole."""
+    """Print ``before``, the path and ``after`` on one line if they fit the console.
+
+    If they do not, ``after`` moves to the next line, so that a path stays whole.
+    """
     line = f"{before}{path}{after}"
-    if cell_len(line) <= console().width:
-        say(line)
-        return
-    say(f"{before}{path}")
-    say(f"  {after.lstrip(' :;,')}")
+    say(line if cell_len(line) <= console().width else f"{before}{path}\n  {after.lstrip(' :;,')}")
 
 
-def warn(text: str) -> None:
-    """One line on standard error."""
-    Console(stderr=True, highlight=False).print(
-        f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True
-    )
+def warn(text: str, label: str = "[yellow]warning:[/yellow]") -> None:
+    """Print one line on standard error."""
+    out = Console(stderr=True, highlight=False)
+    out.print(f"{label} {escape(text)}", soft_wrap=True)
 
 
 def fail(text: str, code: int) -> NoReturn:
-    """One line on standard error, and out."""
-    Console(stderr=True, highlight=False).print(
-        f"[bold red]error:[/bold red] {escape(text)}", soft_wrap=True
-    )
+    """Print one line on standard error and exit."""
+    warn(text, "[bold red]error:[/bold red]")
     sys.exit(code)
 
 
 def stopped(error: BaseException | None, then: str = "") -> NoReturn:
-    """One line of a command that Ctrl-C or SIGTERM ended, and out with a shell's code for it."""
+    """Print one line after Ctrl-C or SIGTERM, and exit with the shell's code for it."""
     terminated = isinstance(error, Terminated)
     what, code = ("stopped by SIGTERM", 143) if terminated else ("interrupted", 130)
     fail(f"{what}; {then}" if then else what, code)
@@ -75,23 +74,19 @@ def print_json(content: Any) -> None:
     sys.stdout.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-def finite(content: dict[str, Any]) -> dict[str, Any]:
-    """A copy in which NaN and infinite numbers are null, at any depth."""
-    return {k: _finite(v) for k, v in content.items()}
-
-
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Copy a value for JSON: NaN and infinite numbers are null, at any depth."""
     if isinstance(value, dict):
-        return finite(value)
+        return {key: finite(inner) for key, inner in value.items()}
     if hasattr(value, "to_json"):
         return value.to_json()
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_findings(findings: Sequence[Finding], quiet_pass: bool = False) -> None:
-    """A check's report: each finding, what to do about it, and the count of levels."""
+    """Print each finding, what to do about it, and how many there are of each level."""
     out = console()
     shown = [f for f in findings if not (quiet_pass and f.level is Level.PASS)]
     wide = max((len(f.id) for f in shown), default=0)
@@ -99,9 +94,8 @@ def print_findings(findings: Sequence[Finding], quiet_pass: bool = False) -> Non
     for finding in shown:
         head = f" [{_STYLES[finding.level]}]{finding.level}[/]  {escape(finding.id.ljust(wide))}  "
         lines = [escape(line) for line in wrapped(finding.what, out.width - margin - 1)]
-        if finding.todo:
-            todo = wrapped(f"-> {finding.todo}", out.width - margin - 1)
-            lines += [f"[dim]{escape(line)}[/dim]" for line in todo]
+        todo = wrapped(f"-> {finding.todo}" if finding.todo else "", out.width - margin - 1)
+        lines += [f"[dim]{escape(line)}[/dim]" for line in todo]
         out.print(head + f"\n{' ' * margin}".join(lines), soft_wrap=True)
     counts = {level: sum(f.level is level for f in findings) for level in Level}
     out.print(", ".join(f"{n} {level}" for level, n in counts.items()))
@@ -110,9 +104,7 @@ def print_findings(findings: Sequence[Finding], quiet_pass: bool = False) -> Non
 def report(
     findings: Sequence[Finding], strict: bool, as_json: bool, quiet: bool = False
 ) -> NoReturn:
-    """Print a check's findings and exit as they say; ``quiet`` leaves out what passed."""
-    from mmctr_kit.audit import findings as levels
-
+    """Print a check's findings and exit with their code; ``quiet`` omits what passed."""
     if as_json:
         print_json(levels.as_json(findings))
     else:
@@ -121,8 +113,7 @@ def report(
 
 
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:
-    """The text in lines of that width, those after the first with an indent. A word that is longer
-    than a line, like a path, has one of its own and stays whole."""
+    """Wrap a text, with later lines indented; a word that is too long, like a path, stays whole."""
     return textwrap.wrap(
         text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
@@ -140,32 +131,27 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
     console().print(grid)
 
 
-def progress(quiet: bool) -> "Display":
-    """The display of long work: a bar, or plain lines; warnings alone if ``quiet``."""
+@contextmanager
+def progress(quiet: bool, resumes: str = "", force: bool = False) -> Iterator["Display"]:
+    """Show long work as a bar or plain lines; warnings alone if ``quiet``.
+
+    If Ctrl-C or SIGTERM ends it, say from where the same command ``resumes``.
+    """
     from mmctr_kit.api.progress import Display
 
-    return Display(quiet, warn)
+    with Display(quiet, warn) as display:
+        try:
+            yield display
+        except KeyboardInterrupt as e:
+            if not resumes:
+                raise
+            again = "the same command without --force" if force else "the same command"
+            stopped(e, f"{again} goes on {resumes}")
 
 
-@contextmanager
-def resumable(where: str, force: bool = False) -> Iterator[None]:
-    """If Ctrl-C or SIGTERM ends the block, say how the command goes on ``where`` it stopped."""
-    try:
-        yield
-    except KeyboardInterrupt as e:
-        again = "the same command without --force" if force else "the same command"
-        stopped(e, f"{again} goes on {where}")
-
-
-@contextmanager
-def status(text: str) -> Iterator[None]:
+def status(text: str) -> Status:
     """A spinner with the text on a terminal; nothing elsewhere."""
-    out = Console(stderr=True)
-    if not out.is_terminal:
-        yield
-        return
-    with out.status(text):
-        yield
+    return Console(stderr=True).status(text)
 
 
 def short(value: float) -> str:
@@ -179,3 +165,23 @@ def short_count(value: float) -> str:
         if value < 999.5 * size:
             return f"{value:.0f}" if size == 1 else f"{short(value / size)}{unit}"
     return f"{short(value / 1e9)}G"
+
+
+def cell(estimate: "Estimate | None", signed: bool = False) -> str:
+    """An estimate in a table; "-" if there is none."""
+    return "-" if estimate is None else estimate.compact(signed)
+
+
+def cost_table(
+    of: str, costs: Sequence[tuple[str, "Measured | Result"]], speeds: Sequence[float] = ()
+) -> None:
+    """Print each model's weights, training rows/s if given, latencies and peak memory."""
+    rates = [[short_count(speed)] for speed in speeds] or [[] for _ in costs]
+    rows = []
+    for (name, cost), rate in zip(costs, rates, strict=True):
+        times = [f"{short(each.p50_ms)}/{short(each.p99_ms)}" for each in cost.latency]
+        rows.append([name, short_count(cost.parameters), *rate, *times, f"{cost.memory_mb:,.0f}"])
+    sizes = [f"{each.candidates:,}" for each in cost.latency]
+    table((of, "weights", *(["rows/s"] if speeds else []), *sizes, "MB"), rows)
+    peak = {"gpu": "tensors on the GPU", "process": "the whole process, with its data"}
+    say(f"MB: peak memory of {peak[cost.memory_of]}")

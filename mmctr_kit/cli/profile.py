@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Exit, Option
 
-from mmctr_kit.cli.options import JsonOption
+from mmctr_kit.cli import options
 from mmctr_kit.cli.output import PLAIN_WIDTH, finite, print_json, progress, say, table, wrapped
 from mmctr_kit.errors import plural
 
@@ -20,14 +19,14 @@ _ALWAYS_SHOWN = ("split-shift", "target-side")
 
 
 def profile(
-    folder: Annotated[Path, typer.Argument(metavar="DATA", help="The folder to profile.")],
-    as_json: JsonOption = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 on a suspicion.")] = False,
+    folder: options.Folder,
+    as_json: options.Json = False,
+    strict: Annotated[bool, Option("--strict", help="Exit 1 on a suspicion.")] = False,
 ) -> None:
     """Look for leaks: signals that predict the label, or the split, but should not.
 
-    Each probe is a suspicion if it is further from its value on leak-free data than chance allows,
-    corrected for the number of probes. Exits 0, or 1 with --strict if there is a suspicion.
+    A measurement is a suspicion if it lies further from its value on leak-free data than chance
+    allows, corrected for the number of measurements. Exits 0, or 1 with --strict and a suspicion.
 
     "clean": expected value ± tolerance on leak-free data; deviations inside it are ignored, even
     if significant.
@@ -35,7 +34,6 @@ def profile(
     [bold]Examples[/bold]
 
       mmctr-kit data profile DATA
-
       mmctr-kit data profile demo/data --json > profile.json
     """
     from mmctr_kit.api.data import profile_data
@@ -46,25 +44,25 @@ def profile(
         print_json([_plain(v) for v in result.results])
     else:
         _print(result.results)
-    raise typer.Exit(int(strict and not result.ok))
+    raise Exit(int(strict and not result.ok))
 
 
 def _print(verdicts: Sequence["TestResult"]) -> None:
     from mmctr_kit.audit.profile import PROBES
 
     table(("probe", "where", "measured", "clean", "verdict"), [_row(v) for v in verdicts], left=2)
-    found = [v for v in verdicts if v.suspicious]
+    suspicions = [v for v in verdicts if v.suspicious]
     say("")
     for v in verdicts:
         if v.measurement.probe in _ALWAYS_SHOWN and not v.suspicious:
             _wrapped(str(v.measurement))
-    for v in found:
+    for v in suspicions:
         probe = PROBES[v.measurement.probe]
         say("")
         _wrapped(str(v.measurement), style="yellow")
         _wrapped(f"  means: {probe.means}")
         _wrapped(f"  do: {probe.todo}")
-    many = plural(len(found), "suspicion") if found else "no suspicions"
+    many = plural(len(suspicions), "suspicion") if suspicions else "no suspicions"
     say(f"\n{many} in {plural(len(verdicts), 'measurement')}")
 
 
@@ -82,25 +80,22 @@ def _wrapped(text: str, style: str = "") -> None:
         say(line, style=style)
 
 
-def _plain(v: "TestResult") -> dict[str, Any]:
+def _plain(v: "TestResult") -> Any:
     from mmctr_kit.audit.profile import PROBES
 
     r, probe = v.measurement, PROBES[v.measurement.probe]
-    return finite(
-        {
-            "probe": r.probe,
-            "where": r.where,
-            "measure": probe.measure,
-            "value": r.value.value,
-            "error": r.value.se,
-            "n": r.value.n,
-            "clean": r.clean,
-            "floor": r.tolerance,
-            "p": r.p,
-            "p_holm": v.p_holm,
-            "verdict": "suspicious" if v.suspicious else "clean" if r.value.n else "not measured",
-            "what": r.what,
-            "means": probe.means if v.suspicious else "",
-            "todo": probe.todo if v.suspicious else "",
-        }
-    )
+    content = {
+        "probe": r.probe,
+        "where": r.where,
+        "measure": probe.measure,
+        **r.value.to_json(),
+        "clean": r.clean,
+        "floor": r.tolerance,
+        "p": r.p,
+        "p_holm": v.p_holm,
+        "verdict": "suspicious" if v.suspicious else "clean" if r.value.n else "not measured",
+        "what": r.what,
+        "means": probe.means if v.suspicious else "",
+        "todo": probe.todo if v.suspicious else "",
+    }
+    return finite(content)

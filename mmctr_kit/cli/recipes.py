@@ -2,28 +2,24 @@
 
 from typing import Annotated
 
-import typer
+from typer import echo
 
-from mmctr_kit.cli.complete import complete_recipes
-from mmctr_kit.cli.options import JsonOption
+from mmctr_kit.cli import options
 from mmctr_kit.cli.output import print_json, say, table
 
 
 def recipes(
     name: Annotated[
-        str | None,
-        typer.Argument(help="Print this recipe's file.", autocompletion=complete_recipes),
+        str | None, options.recipe_argument("NAME", "Print this recipe's file.")
     ] = None,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the shipped recipes, or print one to copy and change.
 
     [bold]Examples[/bold]
 
       mmctr-kit recipes
-
       mmctr-kit recipes din_official > mine.yaml
-
       mmctr-kit recipes --json
     """
     from mmctr_kit.recipe.load import find_recipe, shipped_recipes
@@ -34,7 +30,7 @@ def recipes(
 
             print_json(load_recipe(name, ()).resolved())
             return
-        typer.echo(find_recipe(name).read_text("utf-8"), nl=False)
+        echo(find_recipe(name).read_text("utf-8"), nl=False)
         return
     rows = []
     for path in shipped_recipes():

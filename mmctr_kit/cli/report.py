@@ -3,31 +3,25 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
-from mmctr_kit.cli.complete import complete_runs
-from mmctr_kit.cli.options import RUNS, JsonOption, RunsOption
+from mmctr_kit.cli import options
 from mmctr_kit.cli.output import print_json, say_path, status
 
 
 def report(
     run: Annotated[
         str,
-        typer.Argument(
-            metavar="RUN|BLEND|STUDY|ABLATION",
-            help="Name or folder of a run, blend, study or ablation.",
-            autocompletion=complete_runs,
+        options.run_argument(
+            "RUN|BLEND|STUDY|ABLATION", "Name or folder of a run, blend, study or ablation."
         ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="F.html",
-            help="Default: RUNS/NAME.html. Missing folders are created.",
-        ),
+        Option(metavar="F.html", help="Default: RUNS/NAME.html. Missing folders are created."),
     ] = None,
-    as_json: JsonOption = False,
-    runs: RunsOption = RUNS,
+    as_json: options.Json = False,
+    runs: options.Runs = options.RUNS,
 ) -> None:
     """Write a page about a run: its scores, what explains them, and what to do next.
 
@@ -38,9 +32,7 @@ def report(
     [bold]Examples[/bold]
 
       mmctr-kit report mix
-
-      mmctr-kit report din_mha_demo.ablate --out ablation.html
-
+      mmctr-kit report din_official.ablate --out ablation.html
       mmctr-kit report gbdt_demo --runs demo/runs
     """
     from mmctr_kit.report.context import open_context, require_page, resolve_name

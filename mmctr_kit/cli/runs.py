@@ -5,10 +5,10 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
-from mmctr_kit.cli.options import RUNS, JsonOption, RunsOption
-from mmctr_kit.cli.output import finite, print_json, say, table
+from mmctr_kit.cli import options
+from mmctr_kit.cli.output import cell, finite, print_json, say, table
 
 if TYPE_CHECKING:
     from mmctr_kit.metrics.estimate import Estimate
@@ -20,15 +20,15 @@ TRANSDUCTIVE = "[T]"
 
 
 def runs(
-    runs: RunsOption = RUNS,
+    runs: options.Runs = options.RUNS,
     truth: Annotated[
         Path | None,
-        typer.Option(help="A generated data set's truth folder: adds test AUC and the oracle."),
+        Option(help="Truth folder of generated data: adds test AUC and the oracle."),
     ] = None,
     times: Annotated[
-        bool, typer.Option("--time", help="Where the seconds of each run's fold models went.")
+        bool, Option("--time", help="Show the seconds of each run, by phase of training.")
     ] = False,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the runs, best valid AUC first, each number with its standard error.
 
@@ -42,9 +42,7 @@ def runs(
     [bold]Examples[/bold]
 
       mmctr-kit runs
-
       mmctr-kit runs --time
-
       mmctr-kit runs --runs demo/runs --truth demo/truth
     """
     from mmctr_kit.cv.fold import PHASES
@@ -70,15 +68,14 @@ def runs(
         if entry.state == "alarm":
             say(f"{entry.name}: OOF and valid disagree; see its metrics.json", style="yellow")
     if any(e.transductive for e in entries):
-        say(f"{TRANSDUCTIVE} transductive: scores a row by the rows beside it; compare it apart")
+        say(f"{TRANSDUCTIVE} transductive: scores depend on other rows; compare such runs apart")
 
 
 def _elsewhere(runs: Path) -> str:
     """A hint at runs of the demo or of MMCTR_KIT_RUNS; empty if there are none."""
     from mmctr_kit.runs.run import all_runs
 
-    places = (os.environ.get("MMCTR_KIT_RUNS"), "demo/runs")
-    for place in places:
+    for place in (os.environ.get("MMCTR_KIT_RUNS"), "demo/runs"):
         if place and Path(place) != runs and all_runs(Path(place)):
             return f"; {place} has some: mmctr-kit runs --runs {shlex.quote(place)}"
     return ""
@@ -97,14 +94,13 @@ def _row(entry: "LeaderboardRow", with_test: bool) -> list[str]:
     name += f" {TRANSDUCTIVE}" if entry.transductive else ""
     behind = "" if entry.behind is None else entry.behind.compact(signed=True)
     if with_test:
-        kept = "" if entry.kept is None else f"{100 * entry.kept:.1f} %"
-        return [name, _cell(entry.valid), behind, _cell(entry.test), kept]
+        of_oracle = "" if entry.kept is None else f"{100 * entry.kept:.1f} %"
+        return [name, _cell(entry.valid), behind, _cell(entry.test), of_oracle]
     seeds = str(entry.seeds) if entry.kind == "cv" else entry.kind
     seconds = "" if entry.seconds is None else f"{entry.seconds:.0f} s"
     return [name, _cell(entry.oof), _cell(entry.valid), behind, seeds, seconds]
 
 
-def _cell(estimate: "Estimate | None") -> str:
-    if estimate is None:
-        return "-"
-    return estimate.compact() if estimate.n else f"{estimate.value:.4f}"
+def _cell(auc: "Estimate | None") -> str:
+    """An AUC; the oracle's has no standard error."""
+    return f"{auc.value:.4f}" if auc is not None and not auc.n else cell(auc)

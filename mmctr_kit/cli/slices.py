@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
+from typer import Option
 
-from mmctr_kit.cli.complete import complete_runs
-from mmctr_kit.cli.options import RUNS, JsonOption, RunsOption
-from mmctr_kit.cli.output import print_json, say, table
+from mmctr_kit.cli import options
+from mmctr_kit.cli.output import cell, print_json, say, table
 
 if TYPE_CHECKING:
     from mmctr_kit.runs.run import Run
@@ -19,25 +18,20 @@ _HEADINGS = {
 
 
 def slices(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run of cv.", autocompletion=complete_runs)
-    ],
-    split: Annotated[
-        Literal["oof", "valid"] | None, typer.Option(help="One of the two alone.")
-    ] = None,
-    as_json: JsonOption = False,
-    runs: RunsOption = RUNS,
+    run: options.Run,
+    split: Annotated[Literal["oof", "valid"] | None, Option(help="Show only this split.")] = None,
+    as_json: options.Json = False,
+    runs: options.Runs = options.RUNS,
 ) -> None:
     """Show a run's AUC by history length, item popularity, tags, text and image.
 
-    "SE" is how many standard errors the slice's AUC lies above (+) or below (-) that of all
-    other rows; at -3 it is pointed out (!). p is the mean prediction, label the mean label, ECE the
-    calibration error. A slice of one label has no AUC.
+    "SE" is how many standard errors the slice's AUC lies above (+) or below (-) the AUC of all
+    other rows; -3 or less is marked (!). p is the mean prediction, label the mean label, ECE the
+    expected calibration error. A slice in which all labels are equal has no AUC.
 
     [bold]Examples[/bold]
 
       mmctr-kit slices din_official --split valid
-
       mmctr-kit slices din_demo_e4 --runs demo/runs --json
     """
     from mmctr_kit.runs.run import open_run
@@ -52,10 +46,8 @@ def slices(
         entries = [e for e in chosen if e["split"] == name]
         if entries:
             say(heading)
-            table(
-                ["slice", "rows", "AUC", "SE", "p", "label", "ECE"],
-                [_row(e) for e in entries],
-            )
+            columns = ("slice", "rows", "AUC", "SE", "p", "label", "ECE")
+            table(columns, [_row(e) for e in entries])
     for left_out, why in metrics["slices_left_out"].items():
         say(f"left out: {left_out} ({why})")
     worse = [e for e in chosen if e["worse"]]
@@ -67,7 +59,7 @@ def slices(
 
 
 def _metrics(run: "Run") -> dict[str, Any]:
-    """The run's metrics; RunError if they hold no slices, UsageError if its kind has none."""
+    """Return the run's metrics; an error if they hold no slices."""
     from mmctr_kit.errors import RunError, UsageError
 
     metrics, manifest = run.metrics, run.manifest
@@ -84,13 +76,11 @@ def _metrics(run: "Run") -> dict[str, Any]:
 def _row(entry: dict[str, Any]) -> list[str]:
     from mmctr_kit.metrics.estimate import Estimate
 
-    auc, errors = Estimate.find(entry, "auc"), entry["errors"]
+    errors = entry["errors"]
     return [
         f"{entry['by']} {entry['slice']}",
         f"{entry['rows']:,}",
-        "-" if auc is None else auc.compact(),
+        cell(Estimate.find(entry, "auc")),
         "-" if errors is None else f"{errors:+.1f}" + " !" * entry["worse"],
-        f"{entry['mean_prediction']:.3f}",
-        f"{entry['mean_label']:.3f}",
-        f"{entry['ece']:.3f}",
+        *(f"{entry[key]:.3f}" for key in ("mean_prediction", "mean_label", "ece")),
     ]

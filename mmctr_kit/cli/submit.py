@@ -1,63 +1,42 @@
 """``mmctr-kit submit`` and ``mmctr-kit score``: write, check and score submission files."""
 
-import math
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
-from mmctr_kit.cli.check_list import ListSubmissionChecks
-from mmctr_kit.cli.complete import complete_runs
-from mmctr_kit.cli.options import (
-    LEDGER,
-    RUNS,
-    ForceOption,
-    JsonOption,
-    LedgerOption,
-    RunsOption,
-    StrictOption,
-    TaskName,
-)
-from mmctr_kit.cli.output import print_json, report, say, say_path, warn
+from mmctr_kit.cli import options
+from mmctr_kit.cli.output import finite, print_json, report, say, say_path, warn
 from mmctr_kit.errors import plural
 
 
 def submit(
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN|FILE", help="A run; with --check, a file.", autocompletion=complete_runs
-        ),
-    ],
-    task: Annotated[
-        TaskName | None, typer.Option(help="The column to write; both is Task1&2.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="By default submissions/RUN-TASK.zip.")] = None,
+    run: Annotated[str, options.run_argument("RUN|FILE", "A run; with --check, a file.")],
+    task: Annotated[options.Task | None, Option(help="Column to write; both is Task1&2.")] = None,
+    out: Annotated[Path | None, Option(help="Default: submissions/RUN-TASK.zip.")] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Check FILE as the organisers would; write nothing.")
+        bool, Option("--check", help="Check FILE as the organisers would; write nothing.")
     ] = False,
     data: Annotated[
-        Path | None, typer.Option(help="With --check: the data FILE is for; else the challenge.")
+        Path | None, Option(help="With --check: the data of FILE; default: the challenge's.")
     ] = None,
-    strict: StrictOption = False,
-    as_json: JsonOption = False,
-    force: ForceOption = False,
-    runs: RunsOption = RUNS,
-    ledger: LedgerOption = LEDGER,
-    _list: ListSubmissionChecks = False,
+    strict: options.Strict = False,
+    as_json: options.Json = False,
+    force: options.Force = False,
+    runs: options.Runs = options.RUNS,
+    ledger: options.Ledger = options.LEDGER,
+    _list: options.ListChecks = False,
 ) -> None:
     """Write a run's test predictions as a submission, or check a submission.
 
-    What is written is recorded in the ledger (see 'mmctr-kit ledger').
+    A submission that is written is recorded in the ledger (see 'mmctr-kit ledger').
 
-    A check exits 1 for anything the organisers might not score; doubts are WARN and exit 0.
+    A check exits 1 if the organisers might not score the file. A doubt is a WARN and exits 0.
 
     [bold]Examples[/bold]
 
       mmctr-kit submit mix --task both
-
       mmctr-kit submit --check submissions/mix-both.zip --data DATA
-
       mmctr-kit submit --check demo/blend-both.zip --data demo/data --runs demo/runs
     """
     from mmctr_kit.api import submission as api
@@ -65,7 +44,7 @@ def submit(
 
     if check:
         if task is not None or out is not None:
-            raise UsageError("--check takes a FILE and writes nothing; leave --task and --out out")
+            raise UsageError("--check takes a FILE and writes nothing; leave out --task and --out")
         report(api.check_submission(run, data=data, runs=runs).findings, strict, as_json)
     if Path(run).is_file():
         raise UsageError(f"'{run}' is a file, not a run; to check a submission add --check")
@@ -87,36 +66,29 @@ def submit(
 
 
 def score(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE|RUN", help="A submission or a run.", autocompletion=complete_runs
-        ),
-    ],
-    labels: Annotated[Path, typer.Option(help="Parquet or CSV with ID and label.")],
+    source: Annotated[str, options.run_argument("FILE|RUN", "A submission or a run.")],
+    labels: Annotated[Path, Option(help="Parquet or CSV with ID and label.")],
     task: Annotated[
-        TaskName | None, typer.Option(help="Column of FILE to score, if several hold scores.")
+        options.Task | None, Option(help="Column of FILE to score, if several hold scores.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Names the users of FILE's rows, for the error.")
+        Path | None, Option(help="Data of FILE: its users give the right standard error.")
     ] = None,
-    as_json: JsonOption = False,
-    runs: RunsOption = RUNS,
+    as_json: options.Json = False,
+    runs: options.Runs = options.RUNS,
 ) -> None:
     """Compute the AUC of a submission or a run, if you have the test labels.
 
     [bold]Examples[/bold]
 
       mmctr-kit score demo/blend-both.zip --labels demo/truth/test_labels.parquet
-
       mmctr-kit score blend --runs demo/runs --labels demo/truth/test_labels.parquet --json
     """
     from mmctr_kit.api.submission import score_and_notes
 
     result, notes = score_and_notes(source, labels, task, data, runs)
     if as_json:
-        se = result.se if math.isfinite(result.se) else None
-        print_json({"auc": result.value, "se": se, "n": result.n})
+        print_json(finite({"auc": result.value, "se": result.se, "n": result.n}))
         return
     note = f" ({'; '.join(notes)})" if notes else ""
     say(f"AUC {result} on {plural(result.n, 'row')}{note}")

@@ -1,111 +1,85 @@
 """``mmctr-kit tune``: search a recipe's keys, and report a score that chose nothing."""
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import BadParameter, Option
 
-from mmctr_kit.cli.complete import complete_recipes
-from mmctr_kit.cli.options import (
-    RUNS,
-    DataOption,
-    DevicesOption,
-    ForceOption,
-    JsonOption,
-    RunsOption,
-)
-from mmctr_kit.cli.output import print_json, progress, resumable, say
+from mmctr_kit.cli import options
+from mmctr_kit.cli.output import print_json, progress, say, table
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.tuning.study import StudyPlan
+    from mmctr_kit.tuning.summary import Summary
 
-
+_FEW = 50
+"""With fewer complete trials the importance is called unreliable."""
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def _seconds(value: str | None) -> str | None:
     if value is not None and not re.fullmatch(r"\d+(\.\d+)?[smh]", value):
-        raise typer.BadParameter(f"expected a time like 90s, 30m or 2h; found {value!r}")
+        raise BadParameter(f"expected a time like 90s, 30m or 2h; got {value!r}")
     return value
 
 
 def tune(
-    recipe: Annotated[
-        str,
-        typer.Argument(metavar="RECIPE", help="A name or a file.", autocompletion=complete_recipes),
-    ],
-    data: DataOption,
-    trials: Annotated[
-        int, typer.Option(min=1, help="How many trials the study has in the end.")
-    ] = 30,
+    recipe: options.Recipe,
+    data: options.Data,
+    trials: Annotated[int, Option(min=1, help="How many trials the study has in the end.")] = 30,
     timeout: Annotated[
         str | None,
-        typer.Option(metavar="TIME", callback=_seconds, help="Begin no trial after 90s, 30m, 2h."),
+        Option(metavar="TIME", callback=_seconds, help="Begin no trial after 90s, 30m or 2h."),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            "--jobs",
-            min=1,
-            help="Trials side by side; by default one a CPU core, or one a GPU.",
-        ),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="The study's name; the recipe's by default.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe."),
-    ] = None,
+    jobs: options.Jobs = None,
+    name: options.Name = None,
+    settings: options.Settings = None,
     finalists: Annotated[
-        int, typer.Option(min=1, help="How many of the best trials are trained again.")
+        int, Option(min=1, help="How many of the best trials are trained again.")
     ] = 3,
     seeds: Annotated[
-        int, typer.Option("--final-seeds", min=1, help="With how many new seeds each.")
+        int, Option("--final-seeds", min=1, help="With how many new seeds each of them.")
     ] = 3,
     listing: Annotated[
-        bool, typer.Option("--list", help="Print the search space as YAML; train nothing.")
+        bool, Option("--list", help="Print the search space as YAML; train nothing.")
     ] = False,
-    devices: DevicesOption = "auto",
-    force: ForceOption = False,
-    as_json: JsonOption = False,
-    runs: RunsOption = RUNS,
+    devices: options.Devices = "auto",
+    force: options.Force = False,
+    as_json: options.Json = False,
+    runs: options.Runs = options.RUNS,
 ) -> None:
-    """Search a recipe's keys for the best mean fold AUC less its error.
+    """Search a recipe's keys for the best mean fold AUC less its standard error.
 
-    What is searched is the recipe's "search:" block, or a space around the recipe (--list shows
-    it, as YAML to copy and change). Unpromising trials are given up early. The best few are then
-    trained again with new seeds, the best of these by OOF is written to RUNS/NAME.study/best.yaml,
-    and its valid AUC, which chose nothing, is the score to believe.
+    The search space is the recipe's "search:" block, or one around the recipe (--list prints it, as
+    YAML to copy and change). Unpromising trials are stopped early. The best few are then trained
+    again with new seeds, and the best of these by OOF AUC is written to RUNS/NAME.study/best.yaml.
+    Its valid AUC was not used for selection: it is the unbiased estimate.
 
-    The same command goes on with an unfinished study, or with more --trials extends one; given
-    in a second terminal, it joins in. optuna-dashboard RUNS/NAME.study/study.journal shows it.
+    The same command continues an unfinished study, and with more --trials extends it. Given in a
+    second terminal, it joins in. To watch: optuna-dashboard RUNS/NAME.study/study.journal.
 
     [bold]Examples[/bold]
 
       mmctr-kit tune din_mha_demo --data demo/data --trials 30
-
       mmctr-kit tune din_mha_se_pca --data DATA --trials 100 --timeout 2h
-
       mmctr-kit tune din_official --data DATA --list
     """
     from mmctr_kit.api.plans import Options, plan_tuning
 
-    options = Options(name, settings or (), devices, workers, force, runs)
+    shared = Options(name, settings or (), devices, jobs, force, runs)
     with progress(as_json) as display:
-        planned = plan_tuning(recipe, data, options, display, listing=listing)
+        planned = plan_tuning(recipe, data, shared, display, listing=listing)
     if listing:
         _list(planned.plan, as_json)
         return
     limit = None if timeout is None else float(timeout[:-1]) * _UNITS[timeout[-1]]
-    with resumable("with the study", force), progress(as_json) as display:
+    with progress(as_json, "with the study", force) as display:
         result = planned.run(trials, limit, (finalists, seeds), display)
     if as_json:
         print_json(result.summary.as_json())
     else:
-        from mmctr_kit.cli.study_table import print_summary
-
         print_summary(result.summary, result.path)
 
 
@@ -122,3 +96,50 @@ def _list(plan: "StudyPlan", as_json: bool) -> None:
     for key, values in space.items():
         text = yaml.safe_dump(values, default_flow_style=True, width=1000, sort_keys=False)
         say(f"  {key}: {text.strip()}")
+
+
+def print_summary(summary: "Summary", path: Path) -> None:
+    """Print the search's importances, the finalists, and the unbiased score."""
+    from mmctr_kit.recipe.explain import label
+    from mmctr_kit.tuning.summary import states
+
+    counts = states(summary.trials)
+    by_state = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
+    say(f"{plural(len(summary.trials), 'trial')}: {by_state}", style="bold")
+    if summary.importance:
+        complete = counts["complete"]
+        few = f"; only {plural(complete, 'trial')}, so unreliable" if complete < _FEW else ""
+        say(f"Parameter importance (PED-ANOVA{few})", style="bold")
+        for key, share in list(summary.importance.items())[:5]:
+            say(f"  {share:4.0%} {key}")
+    _finalists(summary)
+    chosen = summary.finalists[0]
+    say(f"trial {chosen.number} has the best OOF AUC less its SE; what differs from the recipe:")
+    for key, value in chosen.changes.items():
+        say(f"  {key}={label(value)}")
+    if not chosen.changes:
+        say("  nothing: the unchanged recipe was best")
+    best, top = summary.best["number"], summary.best["auc"]["value"]
+    say(f"the search's best AUC was {top:.4f}, trial {best}: optimistic, the best of many")
+    say(f"valid AUC {chosen.valid} (fold mean; not used for selection: unbiased)")
+    say(f"recipe: {path / 'best.yaml'}")
+    say(f"run: {path / 'finalists' / f'trial-{chosen.number}'}")
+
+
+def _finalists(summary: "Summary") -> None:
+    """Print one seed's AUCs side by side, then those of the seeds' mean, another predictor."""
+    n = len(summary.seeds)
+    say(f"Finalists, trained again with {plural(n, 'new seed')}", style="bold")
+    several = n > 1
+    columns = ["trial", "a seed: search", *(["again"] if several else [])]
+    columns += [f"mean of {n}: OOF" if several else "again", "valid"]
+    rows = []
+    for f in summary.finalists:
+        estimates = [f.searched, *([f.one_seed] if several else []), f.oof, f.valid]
+        rows.append((str(f.number), *(e.compact() for e in estimates)))
+    table(columns, rows, left=0)
+    if several:
+        say(
+            "a seed: mean fold AUC of one seed's models: in the search, and the average of the new;"
+        )
+        say(f"mean of {n}: AUC of the {n} seeds' mean logits, a better predictor than one seed")

@@ -7,7 +7,6 @@ import ctypes
 import re
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from mmctr_kit.cv.fold import fold_rows
 from mmctr_kit.cv.parallel import WorkerConfig
@@ -26,7 +26,8 @@ from mmctr_kit.files import read_json, write_json
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.processes import run_isolated
 from mmctr_kit.runs.writer import RunWriter
-from mmctr_kit.training.learner import Learner, make_learner
+from mmctr_kit.training.build import make_learner
+from mmctr_kit.training.learner import Learner
 
 CANDIDATES = (1, 64, 1024)
 """The sizes of the requests that are timed."""
@@ -42,9 +43,8 @@ _USERS, _WARM, _TRIALS = 32, 5, 3
 class Latency:
     """The median and the 99th percentile of the milliseconds that ``requests`` requests took.
 
-    A request is one user's history with ``candidates`` target items, a row each, scored as
-    ``predict`` scores rows, from row numbers to logits in memory. It does not include what a
-    learner computes for all rows beforehand, such as collaborative signals.
+    A request is one user's history with ``candidates`` target items, a row each, from row numbers
+    to logits in memory, without what a learner computes for all rows beforehand, such as signals.
     """
 
     candidates: int
@@ -59,8 +59,7 @@ class Measured:
 
     ``parameters`` counts the trained ones; ``train_rows_per_second`` is the speed of training steps
     with the rows in memory. ``memory_mb`` (2^20 bytes) is the peak of training steps and requests:
-    of tensors on the GPU, or on a CPU of the whole process, with Python, its libraries and the
-    data.
+    of tensors on the GPU, or on a CPU of the whole process with its data.
     """
 
     parameters: int
@@ -69,19 +68,15 @@ class Measured:
     memory_mb: float
     memory_of: Literal["process", "gpu"]
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Measured":
-        latency = tuple(Latency(**each) for each in content["latency"])
-        return cls(**{**content, "latency": latency})
-
 
 def cached_cost(plan: Plan, cache: Path) -> Measured | None:
-    """The cost that :func:`measure_cost` wrote to the file ``cache``; None if there is none, or it
-    is of another recipe, data or environment."""
-    if not cache.is_file():
+    """The cost that :func:`measure_cost` wrote to the file ``cache``, or None.
+
+    It is None too if the file is of another recipe, data or environment.
+    """
+    if not cache.is_file() or (content := read_json(cache))["of"] != _measured_of(plan):
         return None
-    content = read_json(cache)
-    return Measured.from_json(content["cost"]) if content["of"] == _measured_of(plan) else None
+    return TypeAdapter(Measured).validate_python(content["cost"])
 
 
 def measure_cost(plan: Plan, path: Path, cache: Path) -> Measured:
@@ -122,8 +117,11 @@ def _measure(config: WorkerConfig, path: Path) -> Measured:
 
 
 def requests(data: ChallengeData, candidates: int) -> Rows:
-    """The rows of some test users' requests, one after another: ``candidates`` rows each, with the
-    user's history and distinct target items of the test split, repeated if it has too few."""
+    """The rows of some test users' requests, one after another.
+
+    A request has ``candidates`` rows: the user's history with distinct target items of the test
+    split, repeated if it has too few.
+    """
     random, test = np.random.default_rng(0), data.test
     users = random.permutation(np.unique(test.user_id, return_index=True)[1])[:_USERS]
     items = random.permutation(np.unique(test.item_id, return_index=True)[1])
@@ -141,8 +139,10 @@ def requests(data: ChallengeData, candidates: int) -> Rows:
 
 
 def latencies(learner: Learner, split: Split, users: int) -> tuple[Latency, ...]:
-    """The latency for each size in :data:`CANDIDATES`, over the users in turn. The split's rows
-    must come from :func:`requests` for the largest size."""
+    """The latency for each size in :data:`CANDIDATES`, over the users in turn.
+
+    The split's rows must come from :func:`requests` for the largest size.
+    """
     return tuple(_latency(learner, split, n, users) for n in CANDIDATES)
 
 

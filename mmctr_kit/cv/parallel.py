@@ -15,13 +15,12 @@ from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.processes import KILLED, WorkerExit, WorkerPool
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.writer import RunWriter
-from mmctr_kit.training.learner import make_learner
+from mmctr_kit.training.build import make_learner
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What models are fitted on: ``workers`` processes of ``threads`` threads, spread over
-    ``devices``."""
+    """The processes that fit models, of ``threads`` threads each, spread over ``devices``."""
 
     devices: tuple[str, ...]
     workers: int
@@ -76,9 +75,13 @@ def fit_folds(
 
     If a worker process is killed, goes on with half as many; RunError if it was the only one.
     """
+    began = time.perf_counter()
     count = min(resources.workers, len(jobs))
-    if count < 2:
-        _fit_serial(context, resources, jobs, listen)
+    if count == 1:
+        from mmctr_kit.training.device import prepare
+
+        prepare(resources.device, resources.threads)
+        _fit_jobs(context, resources.device, jobs, listen, began)
         return
     while jobs and not _run_pool(context, resources, jobs, listen, count):
         if count == 1:
@@ -86,17 +89,6 @@ def fit_folds(
         count //= 2
         warnings.warn(f"{KILLED}; going on with {count}", stacklevel=2)
         jobs = [job for job in jobs if not context.writer.fold(*job).finished]
-
-
-def _fit_serial(
-    context: FitContext, resources: Resources, jobs: Sequence[Job], listen: Listener
-) -> None:
-    from mmctr_kit.training.device import prepare
-
-    began = time.perf_counter()
-    if jobs:
-        prepare(resources.device, resources.threads)
-        _fit_jobs(context, resources.device, jobs, listen, began)
 
 
 def _run_pool(

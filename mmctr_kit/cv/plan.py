@@ -23,7 +23,8 @@ from mmctr_kit.models.registry import MODELS
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.conflict import is_finished
 from mmctr_kit.runs.manifest import Manifest
-from mmctr_kit.training.learner import Cost, check_model, make_learner
+from mmctr_kit.training.build import check_model, make_learner
+from mmctr_kit.training.learner import Cost
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.ragged import Ragged
+from mmctr_kit.metrics.ranks import Ints
 
 
 @dataclass(frozen=True)
 class Rows:
-    """One split. All (rows,): the key (user_id, item_id, occurrence), the levels, the index of
-    the row's history, and the label (None for test).
+    """One split, (rows,) each: key, levels, index of the row's history, label (None for test).
 
-    ``occurrence`` counts the earlier rows with the same user and item; a test row's ID is its
-    index.
+    The key is (user_id, item_id, occurrence). ``occurrence`` counts the earlier rows with the same
+    user and item; a test row's ID is its index.
     """
 
-    user_id: NDArray[np.int64]
+    user_id: Ints
     item_id: NDArray[np.int32]
     occurrence: NDArray[np.int32]
     likes_level: NDArray[np.int8]
@@ -45,29 +45,28 @@ class Rows:
 
 @dataclass(frozen=True)
 class Examples:
-    """What a model sees of rows, all (rows,): the user, the target item, its levels, and the range
-    ``begin`` to ``end`` of ``ChallengeData.histories.values`` that is their history.
+    """What a model sees of rows, (rows,) each: the user, the target item, its levels, its history.
 
-    ``user_id`` int64, ``item_id`` int32, levels int8, the range int64, ``label`` int8 or None.
+    The history is the range ``begin`` to ``end`` of ``ChallengeData.histories.values``.
     """
 
-    user_id: NDArray[np.int64]
+    user_id: Ints
     item_id: NDArray[np.int32]
     likes_level: NDArray[np.int8]
     views_level: NDArray[np.int8]
-    begin: NDArray[np.int64]
-    end: NDArray[np.int64]
+    begin: Ints
+    end: Ints
     label: NDArray[np.int8] | None
 
     def __len__(self) -> int:
         return len(self.user_id)
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> Ints:
         """(rows,) the number of items in each history."""
         return self.end - self.begin
 
-    def take(self, index: NDArray[np.int64] | slice) -> "Examples":
+    def take(self, index: Ints | slice) -> "Examples":
         """The examples at these positions, in this order."""
         columns: dict[str, Any] = {k: v[index] for k, v in self._columns().items()}
         return replace(self, **columns)
@@ -139,12 +138,5 @@ class ChallengeData:
         rows = self.rows[split]
         end = self.histories.offsets[rows.history + 1]
         begin = np.maximum(self.histories.offsets[rows.history], end - max_history)
-        return Examples(
-            user_id=rows.user_id,
-            item_id=rows.item_id,
-            likes_level=rows.likes_level,
-            views_level=rows.views_level,
-            begin=begin,
-            end=end,
-            label=rows.label,
-        )
+        levels = (rows.likes_level, rows.views_level)
+        return Examples(rows.user_id, rows.item_id, *levels, begin, end, rows.label)

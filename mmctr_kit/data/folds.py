@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.hashing import digest, splitmix64
+from mmctr_kit.metrics.ranks import Flags, Floats
 
 
 def user_hash(user_id: NDArray[np.integer], seed: int) -> NDArray[np.uint64]:
@@ -17,6 +18,11 @@ def user_hash(user_id: NDArray[np.integer], seed: int) -> NDArray[np.uint64]:
         return splitmix64(np.asarray(user_id).astype(np.int64).astype(np.uint64) ^ key)
 
 
+def user_uniform(user_id: NDArray[np.integer], seed: int) -> Floats:
+    """(rows,) float64 in [0, 1]: the user's hash as a draw, the same for all rows of a user."""
+    return user_hash(user_id, seed).astype(np.float64) / 2.0**64
+
+
 def user_folds(user_id: NDArray[np.integer], count: int, seed: int) -> NDArray[np.int16]:
     """(rows,) int16 in [0, count): each row's fold, the same for all rows of a user."""
     if count < 2:
@@ -24,7 +30,7 @@ def user_folds(user_id: NDArray[np.integer], count: int, seed: int) -> NDArray[n
     return (user_hash(user_id, seed) % np.uint64(count)).astype(np.int16)
 
 
-def held_out(user_id: NDArray[np.integer], share: float, seed: int) -> NDArray[np.bool_]:
+def held_out(user_id: NDArray[np.integer], share: float, seed: int) -> Flags:
     """(rows,) bool: True for about ``share`` of the users, chosen independently of their fold."""
     cut = np.uint64(min(int(share * 2**64), 2**64 - 1))
     return user_hash(user_id, seed ^ 0x5EED_0F_401D) < cut

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit import __version__
+from mmctr_kit.metrics.ranks import Flags, Ints, group_starts
 
 Key = TypeVar("Key", np.int64, np.uint64)
 
@@ -28,12 +29,12 @@ def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def pair_keys(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.uint64]:
+def pair_keys(first: Ints, second: Ints) -> NDArray[np.uint64]:
     """(n,) uint64: one key per (first, second), order within the pair counts."""
     return splitmix64(splitmix64(first.astype(np.uint64)) + second.astype(np.uint64))
 
 
-def sequence_keys(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.uint64]:
+def sequence_keys(values: Ints, counts: Ints) -> NDArray[np.uint64]:
     """(rows,) uint64: one key per run of ``counts[i]`` values; 0 for an empty run.
 
     ``values`` (sum of counts,). A value counts together with its distance from the run's end.
@@ -54,8 +55,7 @@ def vector_keys(vectors: NDArray[np.float32]) -> NDArray[np.uint64]:
     bits = np.ascontiguousarray(vectors).view(np.uint32).astype(np.uint64)
     weights = splitmix64(np.arange(vectors.shape[1], dtype=np.uint64)) | np.uint64(1)
     bits *= weights
-    out: NDArray[np.uint64] = bits.sum(axis=1, dtype=np.uint64)
-    return out
+    return np.asarray(bits.sum(axis=1, dtype=np.uint64))
 
 
 def distinct(values: NDArray[Key]) -> NDArray[Key]:
@@ -65,12 +65,10 @@ def distinct(values: NDArray[Key]) -> NDArray[Key]:
     checking 4 million rows.
     """
     ordered = np.sort(values)
-    first = np.ones(len(ordered), np.bool_)
-    first[1:] = ordered[1:] != ordered[:-1]
-    return ordered[first]
+    return ordered[group_starts(ordered)]
 
 
-def among(values: NDArray[Key], ordered: NDArray[Key]) -> NDArray[np.bool_]:
+def among(values: NDArray[Key], ordered: NDArray[Key]) -> Flags:
     """(n,) bool: which ``values`` are in ``ordered`` (ascending)."""
     if not len(ordered):
         return np.zeros(len(values), np.bool_)

@@ -5,6 +5,7 @@ out of range later (an unknown item, a level of 12) is refused here in one line;
 check`` says more about such a folder.
 """
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from mmctr_kit.data.parquet import (
 )
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.metrics.ranks import Floats, Ints, earlier_equals, group_starts
 
 _FORMAT = 1
 
@@ -63,13 +65,11 @@ _PRIOR = 10.0
 _MAX_ITEM, _MANY_ROWS = 2**24, 2**19
 
 
-def targets_of_test(
-    folder: Path,
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """(test rows,) in ID order: the target item, how often it is a target in train, and its mean
-    label there, smoothed towards the overall mean.
+def targets_of_test(folder: Path) -> tuple[Ints, Floats, Floats]:
+    """Each test row's target item, how often it is a target in train, and its mean label there.
 
-    Reads these columns only.
+    (test rows,) each, in ID order; the label mean is smoothed towards the overall mean. Reads
+    these columns only.
     """
     require_folder(folder)
     test = read_table(folder, FILES["test"], ("ID", "item_id"))
@@ -95,7 +95,6 @@ def load_given(data: ChallengeData, name: GivenEmbedding) -> NDArray[np.float32]
     column = f"item_emb_d128_{name}"
     if not path.is_file():
         raise DataError(f"no file {path}, which holds embedding '{name}'; download it")
-
     return load_vectors(data, "item_emb", column, "embedding")
 
 
@@ -115,9 +114,7 @@ def load_vectors(data: ChallengeData, key: str, column: str, kind: str) -> NDArr
     return cached(kind, {"file": data.folder / file.path}, settings, build)[0]["table"]
 
 
-def load_feature_levels(
-    data: ChallengeData,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+def load_feature_levels(data: ChallengeData) -> tuple[Ints, Ints] | None:
     """(n_items + 1,) likes and views levels of item_feature; None if it does not hold them."""
     file = FILES["item_feature"]
     path = data.folder / file.path
@@ -154,7 +151,7 @@ def load_own(data: ChallengeData, path: Path) -> NDArray[np.float32]:
 
 
 def by_item_id(
-    ids: NDArray[np.int64], vectors: Ragged[np.float32], n_items: int, where: str
+    ids: Ints, vectors: Ragged[np.float32], n_items: int, where: str
 ) -> NDArray[np.float32]:
     """Vectors as a table by item id, row 0 zero; each item 1..n_items must occur once."""
     try:
@@ -254,7 +251,7 @@ _DTYPES: dict[str, Any] = {
 }
 
 
-def _require_range(name: str, values: NDArray[np.int64], path: str, n_items: int) -> None:
+def _require_range(name: str, values: Ints, path: str, n_items: int) -> None:
     low, high = {
         "item_id": (1, n_items),
         "likes_level": (0, N_LEVELS - 1),
@@ -274,6 +271,7 @@ def _require_range(name: str, values: NDArray[np.int64], path: str, n_items: int
 def _canonical(
     columns: Arrays, histories: Ragged[np.int32], file: File
 ) -> tuple[Arrays, Ragged[np.int32]]:
+    """The rows in an order that depends on their content only."""
     n = len(columns["user_id"])
     if "ID" in columns:
         ids = columns.pop("ID")
@@ -281,42 +279,16 @@ def _canonical(
             raise DataError(f"{file.path}: ID is not 0..{n - 1}; run 'mmctr-kit data check'")
         order = np.argsort(ids)
     else:
-        order = _row_order(columns, histories)
+        names = ("views_level", "likes_level", "label", "item_id", "user_id")
+        keys = [columns[n] for n in names]
+        order = np.lexsort(keys)
+        if not group_starts(*(key[order] for key in keys)).all():  # the histories decide ties
+            order = np.lexsort((history_hashes(histories), *keys))
     columns = {name: array[order] for name, array in columns.items()}
-    columns["occurrence"] = _occurrences(columns["user_id"], columns["item_id"])
+    columns["occurrence"] = earlier_equals(columns["item_id"], columns["user_id"]).astype(np.int32)
     return columns, histories.take(order)
 
 
-def _row_order(columns: Arrays, histories: Ragged[np.int32]) -> NDArray[np.int64]:
-    """Positions that put the rows into an order that depends on their content only."""
-    names = ("views_level", "likes_level", "label", "item_id", "user_id")
-    keys = [columns[n] for n in names]
-    order = np.lexsort(keys)
-    tied = np.logical_and.reduce([np.diff(k[order]) == 0 for k in keys])
-    if tied.any():
-        order = np.lexsort((history_hashes(histories), *keys))
-    return order
-
-
-def _occurrences(user: NDArray[np.int64], item: NDArray[np.int32]) -> NDArray[np.int32]:
-    """For each row, the number of earlier rows with the same user and item."""
-    n = len(user)
-    order = np.lexsort((np.arange(n), item, user))
-    first = np.ones(n, np.bool_)
-    first[1:] = (np.diff(user[order]) != 0) | (np.diff(item[order]) != 0)
-    start = np.maximum.accumulate(np.where(first, np.arange(n), 0))
-    occurrence = np.empty(n, np.int32)
-    occurrence[order] = np.arange(n) - start
-    return occurrence
-
-
 def _rows_from(arrays: Arrays, split: Split) -> Rows:
-    return Rows(
-        user_id=arrays[f"{split}_user_id"],
-        item_id=arrays[f"{split}_item_id"],
-        occurrence=arrays[f"{split}_occurrence"],
-        likes_level=arrays[f"{split}_likes_level"],
-        views_level=arrays[f"{split}_views_level"],
-        history=arrays[f"{split}_history"],
-        label=None if split == "test" else arrays[f"{split}_label"],
-    )
+    columns: dict[str, Any] = {f.name: arrays.get(f"{split}_{f.name}") for f in fields(Rows)}
+    return Rows(**columns)

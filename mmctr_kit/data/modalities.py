@@ -1,11 +1,9 @@
 """Texts and images of item_feature.parquet: their vectors, and which items lack a good one."""
 
-import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -14,8 +12,9 @@ from numpy.typing import NDArray
 from mmctr_kit.data.cache import Arrays, cached
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.hashing import vector_keys
 from mmctr_kit.data.load import load_vectors
-from mmctr_kit.data.parquet import Values, column_names, ints, read_columns
+from mmctr_kit.data.parquet import column_names, ints, read_columns
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError
 
@@ -41,8 +40,10 @@ class Quality(IntEnum):
 
 @dataclass(frozen=True)
 class Coverage:
-    """``text`` and ``image`` (n_items + 1,) int8 of :class:`Quality`, the padding item missing;
-    None if the folder does not say. ``unknown``: what it does not say, and why.
+    """The quality of every item's text and image.
+
+    ``text`` and ``image`` (n_items + 1,) int8 of :class:`Quality`, the padding item missing; None
+    if the folder does not say. ``unknown``: what it does not say, and why.
 
     Missing: the vector is all zeros, or item_feature lacks the item. Weak text: the title has at
     most two words. Weak image: another item has exactly the same vector, as placeholder images
@@ -60,18 +61,16 @@ def item_coverage(data: ChallengeData) -> Coverage:
     A file or column that is absent or broken makes the modality unknown and raises nothing, since
     the models may not have used it.
     """
-    path = data.folder / _FILE.path
-    if not path.is_file():
+    if not (data.folder / _FILE.path).is_file():
         why = f"the data folder has no {_FILE.path}"
         return Coverage(None, None, {"text": why, "image": why})
     unknown: dict[str, str] = {}
     text = _known(data, "txt_emb_BERT", "text", unknown)
     image = _known(data, "img_emb_CLIPRN50", "image", unknown)
-    if text is not None:
-        title = _known(data, "item_title", "weak text", unknown)
-        if title is not None:
-            weak = (text == Quality.PRESENT) & (title == Quality.WEAK)
-            text = np.where(weak, np.int8(Quality.WEAK), text)
+    title = None if text is None else _known(data, "item_title", "weak text", unknown)
+    if text is not None and title is not None:
+        weak = (text == Quality.PRESENT) & (title == Quality.WEAK)
+        text = np.where(weak, np.int8(Quality.WEAK), text)
     return Coverage(text, image, unknown)
 
 
@@ -102,10 +101,17 @@ def _quality(data: ChallengeData, column: str) -> NDArray[np.int8]:
     """(n_items + 1,) int8: the Quality of each item by one column."""
     quality = np.full(data.n_items + 1, Quality.MISSING, np.int8)
     digest = np.zeros(data.n_items + 1, np.uint64)
-    for ids, values in _batches(data, column):
+    for batch in read_columns(data.folder, _FILE, ("item_id", column), _BATCH_ROWS):
+        ids, values = ints(batch["item_id"]), batch[column]
+        wrong = (ids < 0) | (ids > data.n_items)
+        if wrong.any():
+            raise DataError(
+                f"{_FILE.path}: item {ids[wrong][0]} is not among items 1..{data.n_items}"
+            )
         if isinstance(values, Ragged):
-            quality[ids] = np.where(_any(values), Quality.PRESENT, Quality.MISSING)
-            digest[ids] = _digests(values)
+            vectors = values.padded(int(values.lengths.max(initial=0)))
+            quality[ids] = np.where(vectors.any(axis=1), Quality.PRESENT, Quality.MISSING)
+            digest[ids] = vector_keys(vectors)
         else:
             short = [words(str(title)) <= WEAK_TITLE_WORDS for title in values]
             quality[ids] = np.where(short, Quality.WEAK, Quality.PRESENT)
@@ -115,33 +121,6 @@ def _quality(data: ChallengeData, column: str) -> NDArray[np.int8]:
         quality[present[size[group] > 1]] = Quality.WEAK
     quality[0] = Quality.MISSING
     return quality
-
-
-def _batches(data: ChallengeData, column: str) -> Iterator[tuple[NDArray[np.int64], Values]]:
-    for batch in read_columns(data.folder, _FILE, ("item_id", column), _BATCH_ROWS):
-        ids = ints(batch["item_id"])
-        wrong = (ids < 0) | (ids > data.n_items)
-        if wrong.any():
-            raise DataError(
-                f"{_FILE.path}: item {ids[wrong][0]} is not among items 1..{data.n_items}"
-            )
-        yield ids, batch[column]
-
-
-def _any(vectors: Ragged[np.float32]) -> NDArray[np.bool_]:
-    """(rows,) whether a vector has a value that is not zero."""
-    before = np.concatenate([[0], np.cumsum(vectors.values != 0)])
-    return np.asarray(before[vectors.offsets[1:]] > before[vectors.offsets[:-1]])
-
-
-def _digests(vectors: Ragged[np.float32]) -> NDArray[np.uint64]:
-    """(rows,) 64 bits of each vector's content."""
-    ends = vectors.offsets.tolist()
-    parts = [
-        hashlib.blake2b(vectors.values[low:high].tobytes(), digest_size=8).digest()
-        for low, high in pairwise(ends)
-    ]
-    return np.frombuffer(b"".join(parts), "<u8").astype(np.uint64)
 
 
 Modality = Literal["text", "image"]
@@ -170,5 +149,4 @@ def load_modality(data: ChallengeData, modality: Modality) -> NDArray[np.float32
         raise DataError(
             f"the folder has no {modality} embedding ({why}); use items.embedding: {use}"
         )
-
     return load_vectors(data, "item_feature", column, "modality")

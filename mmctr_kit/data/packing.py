@@ -6,21 +6,19 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.ragged import Ragged, expand_ranges
 from mmctr_kit.errors import DataError
+from mmctr_kit.metrics.ranks import Flags, Ints
 
 _HASH_BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
 def strip_padding(seq: Ragged[np.int64], path: str, n_items: int) -> Ragged[np.int32]:
     """The rows without their left padding; DataError for padding elsewhere or an unknown item."""
-    real = seq.values != PAD
-    before = np.concatenate([[0], np.cumsum(real)])
-    row_end = np.zeros(len(real), np.bool_)
-    row_end[seq.offsets[1:][seq.lengths > 0] - 1] = True
-    if (real[:-1] & ~real[1:] & ~row_end[:-1]).any():
+    if zero_after_value(seq).any():
         raise DataError(
             f"{path}: item_seq has padding after a real item; expected it on the left only "
             "(run 'mmctr-kit data check')"
         )
+    real = seq.values != PAD
     items = seq.values[real]
     wrong = (items < 0) | (items > n_items)
     if wrong.any():
@@ -28,7 +26,20 @@ def strip_padding(seq: Ragged[np.int64], path: str, n_items: int) -> Ragged[np.i
             f"{path}: item_seq holds item {items[wrong][0]}, not among 1..{n_items}; "
             "run 'mmctr-kit data check'"
         )
+    before = np.concatenate([[0], np.cumsum(real)])
     return Ragged(items.astype(np.int32), before[seq.offsets])
+
+
+def zero_after_value(array: Ragged[np.int64]) -> Flags:
+    """(rows,) bool: True if a 0 follows a value that is not 0."""
+    nonzero = np.flatnonzero(array.values)
+    bounds = np.searchsorted(nonzero, array.offsets)
+    counts = np.diff(bounds)
+    wrong = np.zeros(len(array), np.bool_)
+    filled = counts > 0
+    first = nonzero[bounds[:-1][filled]]
+    wrong[filled] = array.offsets[1:][filled] - first != counts[filled]
+    return wrong
 
 
 def deduplicate(histories: Ragged[np.int32]) -> tuple[Ragged[np.int32], NDArray[np.int32]]:
@@ -58,7 +69,7 @@ def history_hashes(histories: Ragged[np.int32]) -> NDArray[np.uint64]:
     return hashes
 
 
-def _hashes(items: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.uint64]:
+def _hashes(items: NDArray[np.int32], offsets: Ints) -> NDArray[np.uint64]:
     with np.errstate(over="ignore"):
         position = np.arange(len(items)) - np.repeat(offsets[:-1], np.diff(offsets))
         powers = np.cumprod(np.full(int(position.max(initial=0)) + 2, _HASH_BASE))
@@ -68,7 +79,7 @@ def _hashes(items: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.
         return np.asarray(spread + np.diff(offsets).astype(np.uint64))
 
 
-def _all_equal(histories: Ragged[np.int32], like: NDArray[np.int64]) -> bool:
+def _all_equal(histories: Ragged[np.int32], like: Ints) -> bool:
     """Whether row i equals row like[i] for all i, so that no hash collided."""
     values, offsets, lengths = histories.values, histories.offsets, histories.lengths
     return np.array_equal(lengths, lengths[like]) and all(

@@ -19,14 +19,15 @@ from mmctr_kit.data.contract import FILES, Column, File
 from mmctr_kit.data.path_hints import not_parquet, refuse_neighbour
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError, UsageError, plural
+from mmctr_kit.metrics.ranks import Ints
 
 BATCH_ROWS = 65_536
 
+Values = Ints | list[str] | Ragged[Any]
+_VALUES: Mapping[str, Any] = {"ints": np.int64, "floats": np.float32}
 
-Values = NDArray[np.int64] | list[str] | Ragged[Any]
 
-
-def ints(values: Values) -> NDArray[np.int64]:
+def ints(values: Values) -> Ints:
     """A column of integers, narrowed for the type checker."""
     assert isinstance(values, np.ndarray)
     return values
@@ -104,16 +105,12 @@ def read_columns(
 
 def read_table(folder: Path, file: File, names: Sequence[str]) -> dict[str, Values]:
     """The named columns of a whole file at once (for the files that fit easily)."""
+    columns = {c.name: c for c in file.columns}
     batches = list(read_columns(folder, file, names))
-    if not batches:  # the file has no row
-        columns = {c.name: c for c in file.columns}
-        return {n: _empty(columns[n]) for n in names}
-    return {n: _concatenate([b[n] for b in batches]) for n in names}
+    return {n: _concatenate([b[n] for b in batches], columns[n]) for n in names}
 
 
-def read_vectors(
-    path: Path, id_name: str, vector_name: str
-) -> tuple[NDArray[np.int64], Ragged[np.float32]]:
+def read_vectors(path: Path, id_name: str, vector_name: str) -> tuple[Ints, Ragged[np.float32]]:
     """Ids (rows,) and float vectors of a parquet file outside the challenge's layout."""
     with open_parquet(path) as handle:
         _require_columns(handle, (id_name, vector_name), str(path))
@@ -122,8 +119,8 @@ def read_vectors(
         except (pa.ArrowException, OSError) as e:
             raise DataError(f"{path} cannot be read to its end ({first_line(e)})") from e
     ids, vectors = (
-        to_numpy(_one_chunk(table.column(column.name)), column, f"{path}: {column.name}")
-        for column in (Column(id_name, "int"), Column(vector_name, "floats"))
+        to_numpy(pa.concat_arrays(table.column(c.name).chunks), c, f"{path}: {c.name}")
+        for c in (Column(id_name, "int"), Column(vector_name, "floats"))
     )
     return ints(ids), ragged(vectors)
 
@@ -156,7 +153,7 @@ def _ragged(array: pa.Array, whole: bool, where: str) -> Ragged[Any]:
         )
     if len(flat) == 0:
         # A file with empty arrays only may have any type.
-        return Ragged(_no_values(whole), offsets)
+        return Ragged(np.zeros(0, _VALUES["ints" if whole else "floats"]), offsets)
     if whole:
         return Ragged(_integers(flat, where), offsets)
     if not (pa.types.is_floating(flat.type) or pa.types.is_integer(flat.type)):
@@ -165,7 +162,7 @@ def _ragged(array: pa.Array, whole: bool, where: str) -> Ragged[Any]:
         return Ragged(np.asarray(flat).astype(np.float32, copy=False), offsets)
 
 
-def _integers(array: pa.Array, where: str) -> NDArray[np.int64]:
+def _integers(array: pa.Array, where: str) -> Ints:
     if pa.types.is_floating(array.type):
         values = _without_pandas(array)
         if not (np.isfinite(values).all() and (values == np.floor(values)).all()):
@@ -182,8 +179,10 @@ def _integers(array: pa.Array, where: str) -> NDArray[np.int64]:
 
 
 def _without_pandas(array: pa.Array) -> NDArray[Any]:
-    """The numbers of an array without nulls. Arrow's own way to NumPy imports pandas, which takes
-    longer than reading a million of them."""
+    """The numbers of an array without nulls.
+
+    Arrow's own way to NumPy imports pandas, which takes longer than reading a million of them.
+    """
     if len(array) == 0:
         return np.zeros(0, array.type.to_pandas_dtype())
     return np.from_dlpack(array)
@@ -204,25 +203,11 @@ def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _no_values(whole: bool) -> NDArray[np.int64] | NDArray[np.float32]:
-    return np.zeros(0, np.int64) if whole else np.zeros(0, np.float32)
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-
-
-def _empty(column: Column) -> Values:
-    if column.kind == "text":
-        return []
+def _concatenate(parts: list[Values], column: Column) -> Values:
+    """The values of all batches; without a batch the file has no row."""
     if column.kind == "int":
-        return np.zeros(0, np.int64)
-    return Ragged(_no_values(column.kind == "ints"), np.zeros(1, np.int64))
-
-
-def _concatenate(parts: list[Values]) -> Values:
-    if isinstance(parts[0], np.ndarray):
-        return np.concatenate([ints(p) for p in parts])
-    if isinstance(parts[0], list):
+        return np.concatenate([np.zeros(0, np.int64), *(ints(p) for p in parts)])
+    if column.kind == "text":
         return [v for p in parts if isinstance(p, list) for v in p]
-    return Ragged.concatenate([ragged(p) for p in parts])
+    empty = Ragged(np.zeros(0, _VALUES[column.kind]), np.zeros(1, np.int64))
+    return Ragged.concatenate([ragged(p) for p in parts] or [empty])

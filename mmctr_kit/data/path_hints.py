@@ -1,5 +1,7 @@
-"""Hints for wrong paths: the data folder is one level up or down, or the file is a Git LFS pointer,
-a zip, an HTML page."""
+"""Hints for wrong paths.
+
+The data folder is one level up or down, or the file is a Git LFS pointer, a zip, an HTML page.
+"""
 
 import os
 from collections.abc import Iterator
@@ -24,8 +26,10 @@ _MAGIC = (
 
 
 def refuse_neighbour(folder: Path) -> None:
-    """Raises UsageError if ``folder`` is not a data folder, but the one above or below it is, or
-    if they hold the files without the folder MicroLens_1M_x1."""
+    """Raises UsageError if the data folder is not ``folder``, but the one above or below it.
+
+    Raises it too if one of them holds the files without the folder MicroLens_1M_x1.
+    """
     if _in_place(folder):
         return
     near = list(_near(folder))
@@ -33,7 +37,7 @@ def refuse_neighbour(folder: Path) -> None:
         best = max(others, key=_in_place)
         raise UsageError(f"'{folder}' is not a data folder, but '{best}' is: use that one")
     for where in (folder, *near):
-        misplaced = [p.name for p in _NEEDED if _is_file(where / p.name)]
+        misplaced = [p.name for p in _NEEDED if os.path.isfile(where / p.name)]
         if len(misplaced) > 1:
             root = where if where == folder.resolve().parent else folder
             raise UsageError(
@@ -53,12 +57,8 @@ def not_parquet(path: Path) -> tuple[str, str] | None:
 
 
 def _in_place(folder: Path) -> int:
-    return sum(_is_file(folder / path) for path in _NEEDED)
-
-
-def _is_file(path: Path) -> bool:
-    """Whether it is a file; False without permission to look, where pathlib would raise."""
-    return os.path.isfile(path)
+    # Without permission to look, pathlib's is_file would raise.
+    return sum(os.path.isfile(folder / path) for path in _NEEDED)
 
 
 def _near(folder: Path) -> Iterator[Path]:

@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.metrics.ranks import Ints
+
 CHUNK = 1 << 20
 """Values worked on at a time, if each costs tens of bytes: the histories of the challenge's train
 hold up to 230 million."""
@@ -22,10 +24,10 @@ class Ragged(Generic[Value]):
     """
 
     values: NDArray[Value]
-    offsets: NDArray[np.int64]
+    offsets: Ints
 
     @classmethod
-    def of(cls, values: NDArray[Value], lengths: NDArray[np.int64]) -> "Ragged[Value]":
+    def of(cls, values: NDArray[Value], lengths: Ints) -> "Ragged[Value]":
         """Rows of these lengths, one after another."""
         return cls(values, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
 
@@ -39,11 +41,11 @@ class Ragged(Generic[Value]):
         return len(self.offsets) - 1
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> Ints:
         return np.diff(self.offsets)
 
     @property
-    def rows(self) -> NDArray[np.int64]:
+    def rows(self) -> Ints:
         """(total,) the row of each value."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
@@ -74,23 +76,19 @@ class Ragged(Generic[Value]):
         out[real] = self.values[position[real]]
         return out
 
-    def dense(self, width: int | None = None) -> NDArray[Value]:
-        """(rows, width) if every row has the same length (``width`` if given).
-
-        Raises ValueError if rows differ in length.
-        """
+    def dense(self) -> NDArray[Value]:
+        """(rows, width) if every row has the same length; else raises ValueError."""
         lengths = self.lengths
-        first = int(lengths[0]) if len(lengths) else (width or 0)
-        if (lengths != first).any() or (width is not None and first != width):
-            raise ValueError(f"rows of {lengths.min()} to {lengths.max()} values")
-        return self.values.reshape(len(self), first)
+        width = int(lengths.max(initial=0))
+        if (lengths != width).any():
+            raise ValueError(f"rows of {lengths.min()} to {width} values")
+        return self.values.reshape(len(self), width)
 
 
-def expand_ranges(
-    begin: NDArray[np.int64], length: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(total,) the positions ``begin[i]`` .. ``begin[i] + length[i] - 1``, one range after another,
-    and (total,) the number i of each position's range.
+def expand_ranges(begin: Ints, length: Ints) -> tuple[Ints, Ints]:
+    """The positions of ranges, one after another, and the number of each position's range.
+
+    (total,) each; range i is ``begin[i]`` .. ``begin[i] + length[i] - 1``.
 
     >>> positions, ranges = expand_ranges(np.array([5, 0]), np.array([2, 3]))
     >>> positions.tolist(), ranges.tolist()

@@ -1,7 +1,8 @@
 """Blend a stack of runs into one, scored on users that each fit has not seen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ from mmctr_kit.errors import RunError, UsageError, plural
 from mmctr_kit.metrics.auc import AucSample
 from mmctr_kit.metrics.chance import z_above_chance
 from mmctr_kit.metrics.estimate import Estimate, required_z
+from mmctr_kit.metrics.ranks import Floats
 
 CHANCE_Z = 3.0
 """Unless a method is this many standard errors above 0.5, there is no signal to choose by."""
@@ -47,18 +49,18 @@ class Blend:
     """
 
     method: Method
-    oof: NDArray[np.float64] | None
-    valid: NDArray[np.float64]
-    test: NDArray[np.float64]
+    oof: Floats | None
+    valid: Floats
+    test: Floats
     weights: dict[str, float] | None
     scores: dict[Method, Estimate]
     differences: dict[Method, Estimate]
     above_chance: dict[Method, float]
     reason: str
     note: str
-    correlation: NDArray[np.float64]
+    correlation: Floats
     adds: dict[str, Estimate]
-    mean_valid: NDArray[np.float64] | None = None
+    mean_valid: Floats | None = None
 
 
 def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blend:
@@ -95,15 +97,16 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     used, reason = _decide(method, above_chance, differences)
     scaled = replace(rows, logits=apply_scalings(scalings, rows.logits))
     fitted = METHODS[used](scaled, seed)
-    valid, test = _apply_to_folds(fitted, scalings, stack)
+    valid, test, context = stack.valid, stack.test, stack.context
+    of_valid = None if context is None else context.valid
     plain = None if used == "mean" else METHODS["mean"](scaled, seed)
     adds = leave_one_out_gain(crossed, used, logits[used])
     return Blend(
         used,
         logits[used],
-        valid,
-        test,
-        None if fitted.weights is None else _named(stack.names, fitted.weights),
+        _apply_to_folds(fitted, scalings, valid, of_valid),
+        _apply_to_folds(fitted, scalings, test, None if context is None else context.test),
+        None if fitted.weights is None else _by_run(stack, fitted.weights),
         scores,
         differences,
         above_chance,
@@ -111,7 +114,7 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
         fitted.note,
         correlations(stack),
         {stack.names[run]: gain for run, gain in adds.items()},
-        None if plain is None else _apply_to_folds(plain, scalings, stack)[0],
+        None if plain is None else _apply_to_folds(plain, scalings, valid, of_valid),
     )
 
 
@@ -177,43 +180,30 @@ def _decide(
 
 
 def _apply_to_folds(
-    fitted: Fitted, scalings: list[PlattScaling], stack: Stack
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(k, n_valid) and (k, n_test) logits, fold model by fold model."""
-    context = stack.context
-    blended = []
-    for logits, features in (
-        (stack.valid, None if context is None else context.valid),
-        (stack.test, None if context is None else context.test),
-    ):
-        _, folds, rows = logits.shape
-        out = np.empty((folds, rows))
-        for f in range(folds):
-            scaled = apply_scalings(scalings, logits[:, f])
-            fold = np.full(rows, f, dtype=np.int16)
-            out[f] = fitted.apply(
-                BlendInput(scaled, fold, None if features is None else features[f])
-            )
-        blended.append(out)
-    return blended[0], blended[1]
+    fitted: Fitted,
+    scalings: list[PlattScaling],
+    logits: Floats,
+    context: NDArray[np.float32] | None,
+) -> Floats:
+    """(k, rows) blended logits of logits (m, k, rows), fold model by fold model."""
+    out = np.empty(logits.shape[1:])
+    for f, blended in enumerate(out):
+        scaled, fold = apply_scalings(scalings, logits[:, f]), np.full(len(blended), f, np.int16)
+        features = None if context is None else context[f]
+        blended[:] = fitted.apply(BlendInput(scaled, fold, features))
+    return out
 
 
 def _blend_without_oof(stack: Stack, method: Literal["auto"] | Method) -> Blend:
     used: Method = "rank" if method == "rank" else "mean"
-    with_valid = stack.valid.shape[2] > 0
-    valid = np.zeros((stack.folds, 0))
-    if used == "rank":
-        test = rank_without_oof(stack.test)
-        valid = rank_without_oof(stack.valid) if with_valid else valid
-    else:
-        spread_of = stack.valid if with_valid else stack.test
-        test = mean_without_oof(stack.test, spread_of)
-        valid = mean_without_oof(stack.valid, spread_of) if with_valid else valid
+    spread_of = stack.valid if stack.valid.shape[2] else stack.test
+    mean = rank_without_oof if used == "rank" else partial(mean_without_oof, spread_of=spread_of)
+    valid = mean(stack.valid) if stack.valid.shape[2] else np.zeros((stack.folds, 0))
     reason = f"Used {used}: a run has no OOF predictions, so no method could be scored."
-    weights = _named(stack.names, np.full(stack.runs, 1.0 / stack.runs))
+    weights = _by_run(stack, np.full(stack.runs, 1.0 / stack.runs))
     related = correlations(stack)
-    return Blend(used, None, valid, test, weights, {}, {}, {}, reason, "", related, {})
+    return Blend(used, None, valid, mean(stack.test), weights, {}, {}, {}, reason, "", related, {})
 
 
-def _named(names: Sequence[str], weights: NDArray[np.float64]) -> dict[str, float]:
-    return {name: float(w) for name, w in zip(names, weights, strict=True)}
+def _by_run(stack: Stack, weights: Floats) -> dict[str, float]:
+    return dict(zip(stack.names, weights.tolist(), strict=True))

@@ -1,6 +1,6 @@
 """Cross-fitting: each method is fitted on some users and scored on the others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,15 +10,16 @@ from mmctr_kit.data.folds import user_folds
 from mmctr_kit.ensemble.methods.catalogue import METHODS, BlendInput, Fitted, Method, OofRows
 from mmctr_kit.ensemble.methods.scale import PlattScaling, apply_scalings, fit_scalings
 from mmctr_kit.errors import RunError
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints
 
 GROUPS = 5
 _GROUP_SEED = 0x57AC_5EED
 """Keeps the cross-fitting groups independent of the folds, whatever the folds' seed."""
 
-Apply = Callable[[Fitted, BlendInput], NDArray[np.float64]]
+Apply = Callable[[Fitted, BlendInput], Floats]
 
 
-def user_groups(user: NDArray[np.int64], seed: int) -> NDArray[np.int16]:
+def user_groups(user: Ints, seed: int) -> NDArray[np.int16]:
     """(rows,) the cross-fitting group of each row, the same for all rows of a user."""
     return user_folds(user, GROUPS, seed ^ _GROUP_SEED)
 
@@ -27,14 +28,13 @@ def user_groups(user: NDArray[np.int64], seed: int) -> NDArray[np.int16]:
 class CrossFit:
     """The methods fitted once without each group of users, on the runs' unscaled logits ``rows``.
 
-    group (n,): the group of each row; scalings[g]: the runs' common scale, and fitted[g]: the
-    methods, fitted without group g (None if the group has no rows).
+    group (n,): the group of each row; fits: for each group that has rows, the runs' common scale
+    and the methods, both fitted without the group.
     """
 
     rows: OofRows
     group: NDArray[np.int16]
-    scalings: tuple[list[PlattScaling] | None, ...]
-    fitted: tuple[dict[Method, Fitted] | None, ...]
+    fits: Mapping[int, tuple[list[PlattScaling], dict[Method, Fitted]]]
 
     @classmethod
     def fit(
@@ -44,36 +44,30 @@ class CrossFit:
 
         Raises RunError if a fold lacks a class when a group is left out.
         """
-        group = user_groups(rows.user, seed)
-        scalings: list[list[PlattScaling] | None] = []
-        fitted: list[dict[Method, Fitted] | None] = []
-        for g in range(GROUPS):
-            outside = np.flatnonzero(group != g)
-            if len(outside) == len(group):
-                scalings.append(None)
-                fitted.append(None)
-                continue
-            _require_both_labels(rows.label[outside], rows.fold[outside], rows.fold)
-            part = rows.take(outside)
+        group, fits = user_groups(rows.user, seed), {}
+        cells = 2 * (int(rows.fold.max()) + 1)
+        for g in np.unique(group).tolist():
+            part = rows.take(np.flatnonzero(group != g))
+            count = np.bincount(part.fold.astype(np.intp) * 2 + part.label, minlength=cells)
+            if count.min() == 0:
+                raise RunError(
+                    f"too few users to cross-fit the blend: leaving out one of {GROUPS} user "
+                    "groups leaves a fold without both labels; train with fewer folds or more rows"
+                )
             scale = fit_scalings(part.label, part.logits, start)
             part = replace(part, logits=apply_scalings(scale, part.logits))
-            scalings.append(scale)
-            fitted.append({method: METHODS[method](part, seed) for method in methods})
-        return cls(rows, group, tuple(scalings), tuple(fitted))
+            fits[g] = scale, {method: METHODS[method](part, seed) for method in methods}
+        return cls(rows, group, fits)
 
-    def logits(self, method: Method) -> NDArray[np.float64]:
+    def logits(self, method: Method) -> Floats:
         """(n,) logits, every row predicted by a fit on the other groups' users."""
         return self._predict(method, lambda fitted, rows: fitted.apply(rows), None)
 
-    def without(
-        self, method: Method, run: int, inside: NDArray[np.bool_] | None
-    ) -> NDArray[np.float64]:
+    def without(self, method: Method, run: int, inside: Flags | None) -> Floats:
         """(rows,) :meth:`logits` without a run, for all rows or those ``inside`` (n,)."""
         return self._predict(method, lambda fitted, rows: fitted.without(rows, run), inside)
 
-    def _predict(
-        self, method: Method, apply: Apply, inside: NDArray[np.bool_] | None
-    ) -> NDArray[np.float64]:
+    def _predict(self, method: Method, apply: Apply, inside: Flags | None) -> Floats:
         """The cross-fitted logits, each group's shifted to the common mean.
 
         Otherwise the fits' intercepts, low if the group left out has many positives, would rank the
@@ -82,9 +76,9 @@ class CrossFit:
         """
         group = self.group if inside is None else np.where(inside, self.group, -1)
         crossed, means = np.empty(len(group)), np.zeros(GROUPS)
-        for g, (scalings, fitted) in enumerate(zip(self.scalings, self.fitted, strict=True)):
+        for g, (scalings, fitted) in self.fits.items():
             rows = np.flatnonzero(group == g)
-            if scalings is None or fitted is None or len(rows) == 0:
+            if len(rows) == 0:
                 continue
             part = self.rows.take(rows)
             scaled = replace(part, logits=apply_scalings(scalings, part.logits))
@@ -93,16 +87,4 @@ class CrossFit:
         used = group >= 0
         of_row = group[used]
         share = np.bincount(of_row, minlength=GROUPS) / len(of_row)
-        shifted: NDArray[np.float64] = crossed[used] + (share @ means - means)[of_row]
-        return shifted
-
-
-def _require_both_labels(
-    label: NDArray[np.bool_], fold: NDArray[np.int16], folds: NDArray[np.int16]
-) -> None:
-    cells = np.bincount(fold.astype(np.intp) * 2 + label, minlength=2 * (int(folds.max()) + 1))
-    if cells.min() == 0:
-        raise RunError(
-            f"too few users to cross-fit the blend: leaving out one of {GROUPS} user groups leaves "
-            "a fold without both labels; train with fewer folds or more rows"
-        )
+        return np.asarray(crossed[used] + (share @ means - means)[of_row])

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.folds import held_out
 from mmctr_kit.ensemble.crossfit import CrossFit
@@ -11,7 +10,7 @@ from mmctr_kit.ensemble.methods.catalogue import Method
 from mmctr_kit.ensemble.stack import Stack
 from mmctr_kit.metrics.auc import AucSample
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.metrics.ranks import midranks
+from mmctr_kit.metrics.ranks import Floats, midranks
 
 CORRELATION_ROWS = 100_000
 """Enough for a correlation to 0.003; if there are more rows, whole users are drawn."""
@@ -20,9 +19,11 @@ LEFT_OUT_CELLS = 50_000_000
 """Rows times runs for leaving each run out; if there are more, whole users are drawn."""
 
 
-def correlations(stack: Stack) -> NDArray[np.float64]:
-    """(m, m) Spearman's correlations of the runs' OOF within folds; without OOF, of the fold
-    means' valid rows, or test rows if there are no valid ones. 0 if a run is constant."""
+def correlations(stack: Stack) -> Floats:
+    """(m, m) Spearman's correlations of the runs' OOF within folds; 0 if a run is constant.
+
+    Without OOF, of the fold means' valid rows, or test rows if there are no valid ones.
+    """
     if stack.oof is None:
         source = stack.valid if stack.valid.shape[2] else stack.test
         ranks = np.stack([midranks(x) for x in source.mean(axis=1)])
@@ -37,9 +38,7 @@ def correlations(stack: Stack) -> NDArray[np.float64]:
     return _pearson(np.concatenate(parts, axis=1)) if parts else np.eye(stack.runs)
 
 
-def leave_one_out_gain(
-    crossed: CrossFit, method: Method, whole: NDArray[np.float64]
-) -> Mapping[int, Estimate]:
+def leave_one_out_gain(crossed: CrossFit, method: Method, whole: Floats) -> Mapping[int, Estimate]:
     """Run number -> mean fold AUC of the blend less its AUC without the run, cross-fitted, paired.
 
     ``whole`` (n,) are the blend's cross-fitted logits. Empty for a single run. A run that others
@@ -61,10 +60,10 @@ def leave_one_out_gain(
     }
 
 
-def _pearson(centred: NDArray[np.float64]) -> NDArray[np.float64]:
+def _pearson(centred: Floats) -> Floats:
     """(m, m) correlations of rows (m, n) of mean 0."""
     size = np.sqrt((centred * centred).sum(axis=1))
     size[size == 0.0] = np.inf
-    matrix: NDArray[np.float64] = np.clip((centred @ centred.T) / np.outer(size, size), -1.0, 1.0)
+    matrix: Floats = np.clip((centred @ centred.T) / np.outer(size, size), -1.0, 1.0)
     np.fill_diagonal(matrix, 1.0)
     return matrix

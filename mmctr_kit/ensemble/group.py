@@ -17,8 +17,8 @@ from mmctr_kit.ensemble.crossfit import GROUPS, user_groups
 from mmctr_kit.errors import RunError
 from mmctr_kit.metrics.auc import AucSample, Labels
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.metrics.ranks import number_ids
-from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Positions, group_starts, number_ids
+from mmctr_kit.runs.predictions import OutOfFold, Predictions
 
 NEEDED_SHARE = 0.99
 """Least share of OOF users with one positive among several rows, and of valid and test rows whose
@@ -32,8 +32,11 @@ MIN_SHARPNESS, MAX_SHARPNESS = 0.01, 100.0
 
 @dataclass(frozen=True)
 class GroupReport:
-    """The ``temperature`` that logits are divided by, and AUCs before the step (``plain``), after
-    it, and their paired difference: cross-fitted OOF, and valid (None without valid rows)."""
+    """The fitted ``temperature``, which divides logits, and AUCs before and after the step.
+
+    ``plain``: before the step; ``difference``: after it less before it, paired. OOF is
+    cross-fitted; valid is None without valid rows.
+    """
 
     temperature: float
     oof_plain: Estimate
@@ -87,21 +90,18 @@ def group_softmax(blended: Predictions, seed: int) -> tuple[Predictions, GroupRe
 
 @dataclass(frozen=True)
 class GroupSoftmax:
-    """Scores a user's rows against each other: ``sharpness`` is 1 / temperature, ``usual`` how many
-    rows users have, ``absent`` log mean exp(sharpness z) of a row."""
+    """Scores a user's rows against each other.
+
+    ``sharpness`` is 1 / temperature, ``usual`` how many rows users have, ``absent`` log mean
+    exp(sharpness z) of a row.
+    """
 
     sharpness: float
     usual: int
     absent: float
 
     @classmethod
-    def fit(
-        cls,
-        logits: NDArray[np.float64],
-        label: NDArray[np.int8],
-        user: NDArray[np.int64],
-        usual: int,
-    ) -> "GroupSoftmax":
+    def fit(cls, logits: Floats, label: NDArray[np.int8], user: Ints, usual: int) -> "GroupSoftmax":
         """Fit on OOF rows (rows,) of users with one positive among several."""
         code = number_ids(user)
         rows, ones = np.bincount(code), np.bincount(code, label)
@@ -111,12 +111,12 @@ class GroupSoftmax:
         top = float(scaled.max())
         return cls(sharpness, usual, top + math.log(float(np.exp(scaled - top).mean())))
 
-    def apply(self, logits: NDArray[np.float64], user: NDArray[np.int64]) -> NDArray[np.float64]:
+    def apply(self, logits: Floats, user: Ints) -> Floats:
         """(rows,) new logits from logits (rows,) of the users ``user`` (rows,)."""
         if len(logits) == 0:
             return np.zeros(0)
         order = np.argsort(user, kind="stable")
-        starts = np.flatnonzero(np.r_[True, np.diff(user[order]) != 0])
+        starts = np.flatnonzero(group_starts(user[order]))
         sizes = np.diff(np.append(starts, len(order)))
         z = self.sharpness * logits[order]
         missing = np.maximum(self.usual - sizes, 0)
@@ -127,12 +127,7 @@ class GroupSoftmax:
         return out
 
 
-def _log_sum_of_others(
-    z: NDArray[np.float64],
-    starts: NDArray[np.intp],
-    sizes: NDArray[np.intp],
-    hidden: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def _log_sum_of_others(z: Floats, starts: Positions, sizes: Positions, hidden: Floats) -> Floats:
     """(rows,) log(exp(hidden) + sum of exp(z) over a group's other rows), for consecutive groups.
 
     A row with at most half of its group's sum is subtracted from it without loss; the first of the
@@ -142,7 +137,7 @@ def _log_sum_of_others(
     whole = _log_sum(z, starts, group, hidden)
     high = np.maximum.reduceat(z, starts)
     at_top = np.flatnonzero(z == high[group])
-    first = at_top[np.r_[True, np.diff(group[at_top]) != 0]]
+    first = at_top[group_starts(group[at_top])]
     rest = z.copy()
     rest[first] = -np.inf
     out = np.empty(len(z))
@@ -154,33 +149,25 @@ def _log_sum_of_others(
     return out
 
 
-def _log_sum(
-    z: NDArray[np.float64],
-    starts: NDArray[np.intp],
-    group: NDArray[np.intp],
-    hidden: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def _log_sum(z: Floats, starts: Positions, group: Positions, hidden: Floats) -> Floats:
     """(groups,) log(exp(hidden) + sum of exp(z)); each group has a finite term."""
     top = np.maximum(np.maximum.reduceat(z, starts), hidden)
     total = np.add.reduceat(np.exp(z - top[group]), starts) + np.exp(hidden - top)
-    out: NDArray[np.float64] = top + np.log(total)
-    return out
+    return np.asarray(top + np.log(total))
 
 
-def _sharpness(
-    z: NDArray[np.float64], positive: NDArray[np.bool_], code: NDArray[np.intp]
-) -> float:
+def _sharpness(z: Floats, positive: Flags, code: Positions) -> float:
     """1 / temperature of the most likely softmax over groups, within bounds."""
     from scipy.optimize import brentq
 
     order = np.argsort(code, kind="stable")
     z, positive = z[order], positive[order]
-    starts = np.flatnonzero(np.r_[True, np.diff(code[order]) != 0])
+    starts = np.flatnonzero(group_starts(code[order]))
     below = z - np.repeat(np.maximum.reduceat(z, starts), np.diff(np.append(starts, len(z))))
     target = float(below[positive].sum())
 
     def slope(log_sharpness: float) -> float:
-        """Of the concave log likelihood, in the sharpness."""
+        """Derivative of the concave log likelihood by the sharpness."""
         weight = np.exp(math.exp(log_sharpness) * below)
         means = np.add.reduceat(weight * below, starts) / np.add.reduceat(weight, starts)
         return target - float(means.sum())
@@ -205,22 +192,16 @@ def _require_structure(blended: Predictions, oof: OutOfFold) -> int:
     common = np.flatnonzero(share >= COMMON_SHARE)
     usual = int(share.argmax())
     for name, keys in (("valid", blended.valid_keys), ("test", blended.test_keys)):
-        _require_sizes(name, keys, common, usual)
+        code = number_ids(keys.user_id)
+        rows = np.bincount(code)
+        alike = float(np.isin(rows[code], common).mean()) if len(keys) else 1.0
+        if alike < NEEDED_SHARE:
+            raise RunError(
+                f"--group-softmax needs users with as many rows in {name} as in OOF (mostly "
+                f"{usual}), but {name} has mostly {np.bincount(rows).argmax()} "
+                f"({100 * alike:.1f} % of its rows fit): leave it out"
+            )
     return usual
-
-
-def _require_sizes(name: str, keys: Keys, common: NDArray[np.intp], usual: int) -> None:
-    if len(keys) == 0:
-        return
-    code = number_ids(keys.user_id)
-    rows = np.bincount(code)
-    alike = float(np.isin(rows[code], common).mean())
-    if alike < NEEDED_SHARE:
-        often = int(np.bincount(rows).argmax())
-        raise RunError(
-            f"--group-softmax needs users with as many rows in {name} as in OOF (mostly {usual}), "
-            f"but {name} has mostly {often} ({100 * alike:.1f} % of its rows fit): leave it out"
-        )
 
 
 def _report(before: Predictions, after: Predictions, temperature: float) -> GroupReport:
@@ -236,11 +217,7 @@ def _report(before: Predictions, after: Predictions, temperature: float) -> Grou
 
 
 def _compare(
-    label: Labels,
-    user: NDArray[np.int64],
-    fold: NDArray[np.int16] | None,
-    before: NDArray[np.float64],
-    after: NDArray[np.float64],
+    label: Labels, user: Ints, fold: NDArray[np.int16] | None, before: Floats, after: Floats
 ) -> tuple[Estimate, Estimate, Estimate]:
     sample = AucSample(label, user, fold)
     plain, grouped = sample.influence(before), sample.influence(after)

@@ -19,7 +19,6 @@ from mmctr_kit.ensemble.stack import Context, Stack, context_of
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import locked, read_json
 from mmctr_kit.metrics.auc import auc_difference
-from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.conflict import is_finished, require_free
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions, keys_of
@@ -62,7 +61,11 @@ def blend_runs(
         del whole  # the stack holds its arrays
         result = blend(stack, method, seed)
         predictions, grouped = _predictions(first, stack.valid.shape[2] > 0, result), None
-        against = _against_mean(predictions, result)
+        against = None
+        if result.mean_valid is not None and predictions.has_valid:
+            label, user = predictions.valid_label, predictions.valid_keys.user_id
+            mean = result.mean_valid.mean(0)
+            against = auc_difference(label, predictions.valid_mean(), mean, user)
         if groups:
             predictions, grouped = group_softmax(predictions, seed)
         scores, summary = score_predictions(predictions), _summary(runs, result)
@@ -104,8 +107,10 @@ def require_blend(
     with_data: bool,
     groups: bool,
 ) -> None:
-    """Raise what :func:`blend_runs` would, from the runs' manifests alone: neither predictions nor
-    data are read. ``with_data``: whether it will get data."""
+    """Raise what :func:`blend_runs` would, reading the runs' manifests alone.
+
+    ``with_data``: whether it will get data.
+    """
     manifests = [run.manifest for run in runs]
     _require_same(runs, manifests)
     if path.resolve() in [run.path.resolve() for run in runs]:
@@ -132,8 +137,10 @@ def blend_report(run: Run) -> dict[str, Any]:
 def stack_of(
     names: Sequence[str], whole: Sequence[Predictions], data: ChallengeData | None = None
 ) -> Stack:
-    """The runs' predictions as arrays, with the context of ``data`` if given; RunError if rows or
-    folds differ."""
+    """The runs' predictions as arrays, with the context of ``data`` if given.
+
+    Raises RunError if rows or folds differ.
+    """
     first = whole[0]
     with_valid = all(p.has_valid for p in whole)
     for name, other in zip(names[1:], whole[1:], strict=True):
@@ -166,8 +173,11 @@ def stack_of(
 
 
 def _read(runs: Sequence[Run]) -> list[Predictions]:
-    """The runs' predictions; equal rows share their keys, which take twice the memory of logits: a
-    hundred runs of 3.6 million rows would not fit otherwise."""
+    """The runs' predictions; equal rows share their keys.
+
+    Keys take twice the memory of logits: a hundred runs of 3.6 million rows would not fit
+    otherwise.
+    """
     whole: list[Predictions] = []
     for run in runs:
         predictions = run.predictions()
@@ -207,14 +217,6 @@ def _predictions(first: Predictions, with_valid: bool, result: Blend) -> Predict
     keys = first.valid_keys if with_valid else Keys.none()
     label = first.valid_label if with_valid else np.zeros(0, np.int8)
     return Predictions(oof, keys, label, result.valid, first.test_keys, result.test)
-
-
-def _against_mean(blended: Predictions, result: Blend) -> Estimate | None:
-    """Valid AUC of the method used less the mean's, each with its fold models averaged."""
-    if result.mean_valid is None or not blended.has_valid:
-        return None
-    a, b = blended.valid_mean(), result.mean_valid.mean(0)
-    return auc_difference(blended.valid_label, a, b, blended.valid_keys.user_id)
 
 
 def _manifest(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.errors import RunError
+from mmctr_kit.metrics.ranks import Flags, Floats
 
 FEATURES = ("likes_level", "views_level", "log history length", "log item popularity")
 """Row features that lightgbm-context uses beside the logits."""
@@ -15,8 +16,10 @@ FEATURES = ("likes_level", "views_level", "log history length", "log item popula
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """The rows' `FEATURES`, float32: ``oof`` (c, n), ``valid`` (k, c, n_valid), ``test`` (k, c,
-    n_test), a row of valid or test once for each fold."""
+    """The rows' `FEATURES`, a row of valid or test once for each fold.
+
+    ``oof`` (c, n), ``valid`` (k, c, n_valid), ``test`` (k, c, n_test).
+    """
 
     oof: NDArray[np.float32]
     valid: NDArray[np.float32]
@@ -62,13 +65,13 @@ class Stack:
     """
 
     names: tuple[str, ...]
-    oof: NDArray[np.float64] | None
-    label: NDArray[np.integer[Any]] | NDArray[np.bool_]
+    oof: Floats | None
+    label: NDArray[np.integer[Any]] | Flags
     user: NDArray[np.integer[Any]]
     item: NDArray[np.integer[Any]]
     fold: NDArray[np.integer[Any]]
-    valid: NDArray[np.float64]
-    test: NDArray[np.float64]
+    valid: Floats
+    test: Floats
     context: Context | None = None
 
     def __post_init__(self) -> None:

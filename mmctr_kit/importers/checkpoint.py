@@ -1,11 +1,21 @@
 """A published checkpoint as a run: its weights in the recipe's model predict valid and test."""
 
 import hashlib
+import re
+import warnings
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import fingerprint
-from mmctr_kit.errors import UsageError
+from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.importers.predictions import write_import
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.models.registry import MODELS, NEURAL
@@ -13,6 +23,14 @@ from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.predictions import predictions_for
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import score_predictions
+from mmctr_kit.training.neural import NeuralLearner
+
+State = dict[str, NDArray[Any]]
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+"""Keys under which training scripts store a state dict beside other things."""
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+"""Prefixes that DataParallel, torch.compile and Lightning add to every name."""
 
 
 def import_checkpoint(
@@ -24,9 +42,6 @@ def import_checkpoint(
     weights were trained on: it can be averaged and ranked, not stacked. Raises DataError that names
     a parameter which the model lacks, does not know or has in another shape.
     """
-    from mmctr_kit.importers.checkpoint_file import read_checkpoint
-    from mmctr_kit.training.neural import NeuralLearner
-
     if MODELS[recipe.model_name].learner != NEURAL:
         raise UsageError(f"{recipe.model_name} is no neural model; it has no checkpoints")
     state = read_checkpoint(file)
@@ -46,3 +61,109 @@ def import_checkpoint(
         features=fingerprint(*items.fingerprints),
         recipe_yaml=recipe.to_yaml(),
     )
+
+
+def read_checkpoint(path: Path) -> State:
+    """Name -> array of a torch state dict, a .npz or a .safetensors file.
+
+    A .npz that holds more than the parameters has them under names that begin with ``param/``.
+    Nothing but tensors is unpickled: DataError if the file would need it or holds no state dict,
+    UsageError if there is none.
+    """
+    if not path.is_file():
+        raise UsageError(f"no checkpoint at '{path}'")
+    state = _reader(path)(path)
+    if not state:
+        raise DataError(f"{path} holds no parameters; expected a state dict")
+    while prefix := next((p for p in _PREFIXES if all(n.startswith(p) for n in state)), None):
+        state = {name.removeprefix(prefix): v for name, v in state.items()}
+    return state
+
+
+def _reader(path: Path) -> Callable[[Path], State]:
+    """The reader of a file, by its content, since files get renamed; else by its suffix."""
+    try:
+        with path.open("rb") as handle:
+            start = handle.read(9)
+    except OSError as e:
+        raise DataError(f"{path} cannot be read ({e.strerror}); check its permissions") from e
+    if start.startswith(b"PK\x03\x04"):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                arrays = any(name.endswith(".npy") for name in archive.namelist())
+            return _read_npz if arrays else _read_torch
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+            pass  # the reader that its suffix names says what is wrong with it
+    elif start[8:] == b"{":
+        return _read_safetensors
+    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
+    return readers.get(path.suffix.lower(), _read_torch)
+
+
+def _read_npz(path: Path) -> State:
+    try:
+        with path.open("rb") as handle:
+            archive = np.load(handle, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise DataError(f"{path} holds one array without a name; expected a .npz")
+            inside = [n for n in archive.files if n.startswith("param/")]
+            return {n.removeprefix("param/"): archive[n] for n in inside or archive.files}
+    except DataError:
+        raise
+    except Exception as e:  # NumPy, zipfile and zlib leak errors of many kinds on broken input
+        raise DataError(f"{path} is not a readable .npz of arrays ({_line(e)})") from e
+
+
+def _read_safetensors(path: Path) -> State:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return {k: _array(v) for k, v in load_file(path).items()}
+    except (SafetensorError, OSError) as e:
+        raise DataError(f"{path} is not a readable .safetensors file ({_line(e)})") from e
+
+
+def _read_torch(path: Path) -> State:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles that torch.save didn't write
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as e:  # its unpickler leaks errors of every kind on what is no checkpoint
+        raise DataError(f"{path} {_fault(e)}") from e
+    for name in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise DataError(f"{path} holds no state dict: expected names and tensors")
+    return {str(k): _array(v) for k, v in content.items()}
+
+
+def _array(value: Tensor) -> NDArray[Any]:
+    """The tensor's values; NumPy has no bfloat16, float8, sparse or quantized arrays."""
+    whole = value.detach()
+    whole = whole.dequantize() if whole.is_quantized else whole.to_dense()
+    converted: NDArray[Any] = (whole.float() if whole.is_floating_point() else whole).numpy()
+    return converted
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong and what to do, without torch's advice to unpickle the file anyway."""
+    if named := re.search(r"GLOBAL ([\w.]+)", str(error)):
+        return (
+            f"holds a {named[1]}, which would have to be unpickled; expected tensors alone, as "
+            "torch.save(model.state_dict(), FILE) writes them"
+        )
+    if "Weights only load failed" in str(error):
+        return (
+            "is no torch file: its bytes are no pickled tensors; look whether a page or a "
+            "Git LFS pointer was downloaded in its place"
+        )
+    return (
+        f"is not a plain torch state dict ({_line(error)}); if it was cut short, copy it "
+        "again, else save model.state_dict() again"
+    )
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -52,13 +52,13 @@ def import_predictions(
     Raises DataError if a row has no score or several.
     """
     test_logit = _test_logits(test, len(data.test), task)
-    valid_logit = None
+    valid_logit, oof_logit, fold = None, None, None
     if valid is not None:
-        valid_logit = _by_key(_read(valid), keys_of(data.valid), valid)[0]
-    oof_logit, fold = None, None
+        frame = _by_key(valid, keys_of(data.valid))
+        valid_logit = _logits(frame, valid)
     if oof is not None:
-        oof_logit, fold = _by_key(_read(oof), keys_of(data.train), oof, with_fold=True)
-        assert fold is not None
+        frame = _by_key(oof, keys_of(data.train))
+        oof_logit, fold = _logits(frame, oof), _folds(frame, oof)
         _require_user_folds(fold, data.train.user_id, oof)
     folds = 1 if fold is None else int(fold.max()) + 1
     valid_folds = None if valid_logit is None else np.tile(valid_logit, (folds, 1))
@@ -99,7 +99,7 @@ def write_import(
 
 def _test_logits(path: Path, rows: int, task: str | None) -> NDArray[np.float64]:
     if _is_table(path):
-        frame = _read(path)
+        frame = read_frame(path, "predictions")
         ids, logits = integers(frame, "ID", path), _logits(frame, path)
     else:
         content = read_scores(path)
@@ -120,10 +120,6 @@ def _is_table(path: Path) -> bool:
     return any(
         name.strip(b' "\r\n').decode("latin-1") in _SCORE_COLUMNS for name in header.split(b",")
     )
-
-
-def _read(path: Path) -> "pd.DataFrame":
-    return read_frame(path, "predictions")
 
 
 def _logits(frame: "pd.DataFrame", path: Path) -> NDArray[np.float64]:
@@ -150,10 +146,9 @@ def _to_logit(values: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
     return logits
 
 
-def _by_key(
-    frame: "pd.DataFrame", keys: Keys, path: Path, with_fold: bool = False
-) -> tuple[NDArray[np.float64], NDArray[np.int16] | None]:
-    """Logits and, ``with_fold``, folds in the order of ``keys``."""
+def _by_key(path: Path, keys: Keys) -> "pd.DataFrame":
+    """The file's rows in the order of ``keys``."""
+    frame = read_frame(path, "predictions")
     user, item = integers(frame, "user_id", path), integers(frame, "item_id", path)
     occurrence = np.zeros(len(frame), np.int64)
     if "occurrence" in frame.columns:
@@ -166,16 +161,14 @@ def _by_key(
                 "rows (user_id, item_id, occurrence) once; a pair that occurs twice needs the "
                 "column occurrence"
             )
-    logits = np.empty(len(keys))
-    logits[order] = _logits(frame, path)[rows]
-    if not with_fold:
-        return logits, None
+    return frame.iloc[rows[np.argsort(order)]]
+
+
+def _folds(frame: "pd.DataFrame", path: Path) -> NDArray[np.int16]:
     folds = integers(frame, "fold", path)
     if folds.min() < 0 or folds.max() >= _MAX_FOLDS or len(np.unique(folds)) != folds.max() + 1:
         raise DataError(f"{path}: fold must count 0, 1, 2, ... without gaps, below {_MAX_FOLDS}")
-    fold = np.empty(len(keys), np.int16)
-    fold[order] = folds[rows]
-    return logits, fold
+    return folds.astype(np.int16)
 
 
 def _require_user_folds(fold: NDArray[np.int16], user: NDArray[np.int64], path: Path) -> None:

@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import (
+    Flags,
+    Floats,
+    Positions,
     count_below_x2,
     count_below_x2_both,
+    group_starts,
     midranks,
     midranks_of_sorted,
     number_ids,
@@ -24,14 +28,13 @@ from mmctr_kit.metrics.ranks import (
     order_within,
 )
 
-Labels = NDArray[np.integer[Any]] | NDArray[np.bool_]
+Labels = NDArray[np.integer[Any]] | Flags
 Ids = NDArray[np.integer[Any]]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Influence:
-    """One score's mean fold AUC, and for each fold what each cluster moves its AUC by.
+    """A score's mean fold AUC, and for each fold what each cluster moves its AUC by.
 
     ``positive[f]`` and ``negative[f]`` are (clusters of fold f,) float64, the clustered structural
     components, centred and divided by the number of positives and negatives. Influences of the
@@ -107,7 +110,7 @@ class AucSample:
 class _Fold:
     """The rows of one fold, split by class, with their clusters numbered from 0."""
 
-    def __init__(self, rows: NDArray[np.intp], positive: NDArray[np.bool_], ids: Ids, where: str):
+    def __init__(self, rows: Positions, positive: Flags, ids: Ids, where: str):
         is_positive = positive[rows]
         codes = number_ids(ids[rows])
         self.positives, self.negatives = rows[is_positive], rows[~is_positive]
@@ -129,7 +132,7 @@ class _Fold:
             lost / pairs - self.negatives_of * (auc / len(by_low)),
         )
 
-    def by_row(self, scores: Floats) -> tuple[NDArray[np.intp], Floats]:
+    def by_row(self, scores: Floats) -> tuple[Positions, Floats]:
         """The fold's rows, positives first, and the influence of each."""
         by_high, won, by_low, lost, auc = self._compared(scores)
         pairs = 2 * len(by_high) * len(by_low)
@@ -138,8 +141,11 @@ class _Fold:
         return np.concatenate(rows), np.concatenate(influence)
 
     def _compared(self, scores: Floats) -> tuple[Any, Any, Any, Any, float]:
-        """The positives in order of score with 2 x the negatives that each beats (a tie counts 1),
-        the negatives with 2 x the positives that beat each, and the AUC."""
+        """Sort each class by score; count 2 x the pairs that a row loses or wins; add the AUC.
+
+        A positive counts the negatives that it beats, a negative the positives that beat it; a
+        tie counts 1.
+        """
         high, low = scores[self.positives], scores[self.negatives]
         by_high, by_low = order_of(high), order_of(low)
         won, beneath = count_below_x2_both(low[by_low], high[by_high])
@@ -180,7 +186,7 @@ def clustered_mean_se(values: NDArray[Any], clusters: Ids) -> float:
 
 
 def unbias(count: int) -> float:
-    """n / (n - 1): what makes a variance over ``count`` clusters unbiased."""
+    """Factor n / (n - 1) that makes a variance over ``count`` clusters unbiased."""
     return count / (count - 1)
 
 
@@ -236,8 +242,8 @@ def gauc(labels: Labels, scores: Floats, users: Ids) -> Estimate:
     codes = number_ids(users)
     order = order_within(codes, scores)
     codes, scores, positive = codes[order], scores[order], positive[order]
-    new_user = np.diff(codes, prepend=-1) != 0
-    rank = midranks_of_sorted(new_user | np.r_[True, scores[1:] != scores[:-1]])
+    new_user = group_starts(codes)
+    rank = midranks_of_sorted(group_starts(codes, scores))
     rank -= np.flatnonzero(new_user)[np.cumsum(new_user) - 1]  # now from 1 within each user
     won = np.bincount(codes, rank * positive)
     high = np.bincount(codes, positive)
@@ -271,8 +277,7 @@ def tied_share(scores: Floats) -> float:
     _check_scores(scores, len(scores))
     if len(scores) == 0:
         return 0.0
-    ordered = np.sort(scores)
-    new = np.r_[True, ordered[1:] != ordered[:-1], True]
+    new = np.append(group_starts(np.sort(scores)), True)
     return 1.0 - np.count_nonzero(new[1:] & new[:-1]) / len(scores)
 
 
@@ -289,8 +294,8 @@ def rank_correlation(a: Floats, b: Floats) -> float:
     return max(-1.0, min(1.0, float(x @ y) / size)) if size > 0.0 else math.nan
 
 
-def _as_bool(labels: Labels) -> NDArray[np.bool_]:
-    positive: NDArray[np.bool_] = labels == 1
+def _as_bool(labels: Labels) -> Flags:
+    positive: Flags = labels == 1
     if not np.array_equal(positive, labels):
         raise ValueError("labels must be 0 or 1, but others occur")
     return positive

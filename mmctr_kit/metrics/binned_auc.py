@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.metrics.ranks import Flags, Floats, Positions
+
 _BINS = 1024
 _REACH = 6.0
 
@@ -16,11 +18,11 @@ class BinnedAuc:
     The bins reach 6 standard deviations each way; scores beyond are tied.
     """
 
-    cell: NDArray[np.intp]  # (rows,) the first bin of the row's fold and class
+    cell: Positions  # (rows,) the first bin of the row's fold and class
     folds: int
 
     @classmethod
-    def of(cls, label: NDArray[np.bool_], fold: NDArray[np.int16]) -> "BinnedAuc | None":
+    def of(cls, label: Flags, fold: NDArray[np.int16]) -> "BinnedAuc | None":
         """None if no fold holds both classes; folds that lack one are left out."""
         count = np.bincount(fold * 2 + label, minlength=2).astype(np.intp)
         count = np.append(count, np.zeros(len(count) % 2, dtype=np.intp)).reshape(-1, 2)
@@ -28,11 +30,11 @@ class BinnedAuc:
             return None
         return cls((fold * 2 + label).astype(np.intp) * _BINS, len(count))
 
-    def of_scores(self, scores: NDArray[np.float64]) -> float:
+    def of_scores(self, scores: Floats) -> float:
         """AUC of scores (rows,)."""
         return float(self.of_sums(np.zeros(len(scores)), scores[None])[0])
 
-    def of_sums(self, base: NDArray[np.float64], added: NDArray[np.float64]) -> NDArray[np.float64]:
+    def of_sums(self, base: Floats, added: Floats) -> Floats:
         """(m,) AUCs of base (rows,) plus each of added (m, rows), in a few passes over each."""
         rows = len(base)
         centre = added.mean(axis=1) + base.mean()
@@ -51,13 +53,10 @@ class BinnedAuc:
             np.clip(position, 0.0, _BINS - 1.0, out=position)
             np.copyto(bins, position, casting="unsafe")
             bins += self.cell
-            aucs[i] = self._of_bins(bins)
+            counts = np.bincount(bins, minlength=self.folds * 2 * _BINS).astype(np.float64)
+            negative, positive = np.moveaxis(counts.reshape(self.folds, 2, _BINS), 1, 0)
+            below = np.cumsum(negative, axis=1) - negative / 2.0
+            pairs = positive.sum(axis=1) * negative.sum(axis=1)
+            full = pairs > 0
+            aucs[i] = ((positive * below).sum(axis=1)[full] / pairs[full]).mean()
         return aucs
-
-    def _of_bins(self, bins: NDArray[np.intp]) -> float:
-        counts = np.bincount(bins, minlength=self.folds * 2 * _BINS).astype(np.float64)
-        negative, positive = np.moveaxis(counts.reshape(self.folds, 2, _BINS), 1, 0)
-        below = np.cumsum(negative, axis=1) - negative / 2.0
-        pairs = positive.sum(axis=1) * negative.sum(axis=1)
-        full = pairs > 0
-        return float(((positive * below).sum(axis=1)[full] / pairs[full]).mean())

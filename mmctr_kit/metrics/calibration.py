@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints
+
 _NEWTON_STEPS = 50
 _HALVINGS = 30
 _SETTLED = 1e-14
@@ -26,9 +28,9 @@ class Calibration:
     mean_label: float
     slope: float
     intercept: float
-    bin_prediction: NDArray[np.float64]
-    bin_label: NDArray[np.float64]
-    bin_rows: NDArray[np.int64]
+    bin_prediction: Floats
+    bin_label: Floats
+    bin_rows: Ints
 
     @property
     def ratio(self) -> float:
@@ -36,16 +38,13 @@ class Calibration:
         return self.mean_prediction / self.mean_label if self.mean_label else math.inf
 
 
-def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def sigmoid(logits: Floats) -> Floats:
     """1 / (1 + exp(-logit)), without overflow."""
-    out: NDArray[np.float64] = 0.5 * np.tanh(0.5 * logits) + 0.5
-    return out
+    return np.asarray(0.5 * np.tanh(0.5 * logits) + 0.5)
 
 
 def calibration(
-    labels: NDArray[np.integer[Any]] | NDArray[np.bool_],
-    logits: NDArray[np.float64],
-    bins: int = 10,
+    labels: NDArray[np.integer[Any]] | Flags, logits: Floats, bins: int = 10
 ) -> Calibration:
     """Calibration of logits (n,) against labels (n,) 0/1, in bins as equal in size as ties allow.
 
@@ -80,7 +79,7 @@ def calibration(
 
 
 def logistic_line(
-    labels: NDArray[np.bool_], logits: NDArray[np.float64], start: tuple[float, float] | None = None
+    labels: Flags, logits: Floats, start: tuple[float, float] | None = None
 ) -> tuple[float, float]:
     """Slope and intercept of the logistic regression of labels (n,) on logits (n,).
 
@@ -118,9 +117,7 @@ def logistic_line(
     return float(b / spread), float(c - b * centre / spread)
 
 
-def _slopes(
-    x: NDArray[np.float64], target: NDArray[np.float64], b: float, c: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _slopes(x: Floats, target: Floats, b: float, c: float) -> tuple[Floats, Floats]:
     """Gradient and Hessian of the mean logloss per row in (b, c), x standardised."""
     n = len(x)
     down_b = down_c = bb = bc = cc = 0.0

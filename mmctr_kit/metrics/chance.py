@@ -17,9 +17,8 @@ import math
 
 import numpy as np
 
-from mmctr_kit.metrics.auc import Floats, Ids
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.metrics.ranks import number_ids
+from mmctr_kit.metrics.ranks import Floats, Ids, number_ids
 
 _ROUNDING = 1e-12
 

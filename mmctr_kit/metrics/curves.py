@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from mmctr_kit.metrics.auc import clustered_mean_se
 from mmctr_kit.metrics.calibration import calibration
+from mmctr_kit.metrics.ranks import Floats, group_starts
 
-Floats = NDArray[np.float64]
 Labels = NDArray[np.integer[Any]]
 Ids = NDArray[np.integer[Any]]
 
@@ -25,36 +25,42 @@ def roc_curve(labels: Labels, scores: Floats, points: int = ROC_POINTS) -> tuple
     """
     order = np.argsort(-scores, kind="stable")
     positive, ordered = labels[order] == 1, scores[order]
-    ends = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], True])
+    ends = np.append(np.flatnonzero(group_starts(ordered))[1:], len(ordered)) - 1
     hits = np.cumsum(positive)[ends]
     alarms = 1 + ends - hits
     if hits[-1] == 0 or alarms[-1] == 0:
         raise ValueError("a ROC curve needs both classes, but there is only one")
     x = np.r_[0.0, alarms / alarms[-1]]
     y = np.r_[0.0, hits / hits[-1]]
-    grid = _rates(points)
+    fine = points // 3
+    low = np.linspace(0.0, 0.1, fine, endpoint=False)
+    grid = np.concatenate([low, np.linspace(0.1, 1.0, points - fine)])
     # At one x the curve may rise straight up: its upper end is what later points begin from.
     return grid, np.interp(grid, x, y)
 
 
 def mean_roc(labels: Labels, scores: Floats, folds: Ids) -> tuple[Floats, Floats]:
-    """The mean of the folds' ROC curves at each false positive rate (Fawcett 2006, vertical
-    averaging): the area under it is the mean of the folds' AUCs."""
+    """The mean of the folds' ROC curves at each false positive rate.
+
+    The area under it is the mean of the folds' AUCs (Fawcett 2006, vertical averaging).
+    """
     each = [roc_curve(labels[folds == f], scores[folds == f]) for f in np.unique(folds)]
     mean: Floats = np.stack([y for _, y in each]).mean(axis=0)
     return each[0][0], mean
 
 
 def reliability(labels: Labels, logits: Floats, users: Ids) -> tuple[Floats, Floats, Floats, float]:
-    """Ten bins of equally many rows: mean prediction, mean label and its standard error, clustered
-    by user; and the ECE."""
+    """Mean prediction, mean label and its standard error in ten bins of equal size; and the ECE.
+
+    Standard errors are clustered by user.
+    """
     fit = calibration(labels, logits)
     ordered = np.sort(logits)
     cuts = ordered[(np.arange(1, 10) * len(ordered)) // 10]
     of = np.searchsorted(cuts, logits, side="right")
     used = np.flatnonzero(np.bincount(of, minlength=10))
-    errors = [clustered_mean_se(labels[of == b], users[of == b]) for b in used]
-    return fit.bin_prediction, fit.bin_label, np.array(errors), fit.ece
+    standard_errors = [clustered_mean_se(labels[of == b], users[of == b]) for b in used]
+    return fit.bin_prediction, fit.bin_label, np.array(standard_errors), fit.ece
 
 
 def histograms(scores: Mapping[str, Floats]) -> tuple[Floats, dict[str, Floats]]:
@@ -73,9 +79,3 @@ def histograms(scores: Mapping[str, Floats]) -> tuple[Floats, dict[str, Floats]]
         for name, x in scores.items()
     }
     return edges, shares
-
-
-def _rates(points: int) -> Floats:
-    fine = points // 3
-    low = np.linspace(0.0, 0.1, fine, endpoint=False)
-    return np.concatenate([low, np.linspace(0.1, 1.0, points - fine)])

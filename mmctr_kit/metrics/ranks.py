@@ -5,10 +5,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Positions = NDArray[np.intp]
+Ids = NDArray[np.integer[Any]]
+"""Integers of any width; :func:`number_ids` numbers them from 0."""
+
 _SIGNED = np.int64(0x7FFFFFFFFFFFFFFF)
 
 
-def order_of(values: NDArray[np.float64]) -> NDArray[np.intp]:
+def order_of(values: Floats) -> Positions:
     """(n,) positions of the values (n,) in ascending order, equal ones in their order; no NaN.
 
     A stable argsort in about half its time: a value's leading bits and its position are sorted as
@@ -31,7 +38,7 @@ def order_of(values: NDArray[np.float64]) -> NDArray[np.intp]:
     return order
 
 
-def order_within(groups: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.intp]:
+def order_within(groups: Positions, values: Floats) -> Positions:
     """(n,) positions in order of group (n,), numbered from 0, and of value within each."""
     order = order_of(values)
     low = max(len(order) - 1, 1).bit_length()
@@ -39,25 +46,23 @@ def order_within(groups: NDArray[np.intp], values: NDArray[np.float64]) -> NDArr
     key |= np.arange(len(order))
     key.sort()
     key &= (1 << low) - 1
-    within: NDArray[np.intp] = order[key]
-    return within
+    return np.asarray(order[key])
 
 
-def _settle(order: NDArray[np.intp], values: NDArray[np.float64], alike: NDArray[np.bool_]) -> None:
+def _settle(order: Positions, values: Floats, alike: Flags) -> None:
     """Put neighbours whose leading bits are ``alike`` (n - 1,) in order, in place."""
-    follows = np.r_[False, alike]
     ordered = values[order]
     descends = np.r_[False, (ordered[1:] < ordered[:-1])]
     if not descends.any():
         return
-    group = np.cumsum(~follows)
+    group = np.cumsum(~np.r_[False, alike])
     wrong = np.zeros(int(group[-1]) + 1, np.bool_)
     wrong[group[descends]] = True
     unsorted = np.flatnonzero(wrong[group])
     order[unsorted] = order[unsorted[np.lexsort((ordered[unsorted], group[unsorted]))]]
 
 
-def count_below_x2(ordered: NDArray[np.float64], keys: NDArray[np.float64]) -> NDArray[np.int64]:
+def count_below_x2(ordered: Floats, keys: Floats) -> Ints:
     """(keys,) int64: 2 x the values of sorted ``ordered`` below each key + the values equal to it.
 
     Integers, so that counting a tie as one half stays exact. Fast if ``keys`` is sorted too.
@@ -66,9 +71,7 @@ def count_below_x2(ordered: NDArray[np.float64], keys: NDArray[np.float64]) -> N
     return (under + up_to).astype(np.int64, copy=False)
 
 
-def count_below_x2_both(
-    low: NDArray[np.float64], high: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def count_below_x2_both(low: Floats, high: Floats) -> tuple[Ints, Ints]:
     """`count_below_x2` of (low, high) and of (high, low), both sorted, in one search."""
     under, up_to = _spans(low, high)
     # high[i] is not above low[j] if under[i] <= j, and below it if up_to[i] <= j.
@@ -77,9 +80,7 @@ def count_below_x2_both(
     return (under + up_to).astype(np.int64, copy=False), np.cumsum(steps[:-1], dtype=np.int64)
 
 
-def _spans(
-    ordered: NDArray[np.float64], keys: NDArray[np.float64]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _spans(ordered: Floats, keys: Floats) -> tuple[Positions, Positions]:
     """For each key, how many of sorted ``ordered`` are below it, and how many are not above it."""
     under = np.searchsorted(ordered, keys, "left")
     up_to = under.copy()
@@ -89,32 +90,45 @@ def _spans(
     return under, up_to
 
 
-def midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def midranks(values: Floats) -> Floats:
     """(n,) float64 ranks from 1, equal values sharing the mean of their ranks."""
     order = order_of(values)
     ordered = values[order]
     ranks = np.empty(len(values))
-    ranks[order] = midranks_of_sorted(np.r_[True, ordered[1:] != ordered[:-1]])
+    ranks[order] = midranks_of_sorted(group_starts(ordered))
     return ranks
 
 
-def midranks_of_sorted(new: NDArray[np.bool_]) -> NDArray[np.float64]:
+def midranks_of_sorted(new: Flags) -> Floats:
     """(n,) float64 ranks from 1 of sorted values; ``new`` is True if the value changes."""
     edges = np.append(np.flatnonzero(new), len(new))
-    means: NDArray[np.float64] = (edges[:-1] + edges[1:] + 1) / 2.0
-    return np.repeat(means, np.diff(edges))
+    return np.repeat((edges[:-1] + edges[1:] + 1) / 2.0, np.diff(edges))
 
 
-def number_ids(ids: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
+def number_ids(ids: Ids) -> Positions:
     """(n,) ids renumbered 0, 1, ... in their order; without a sort if they lie close."""
     if len(ids) == 0:
         return np.zeros(0, dtype=np.intp)
     low, high = int(ids.min()), int(ids.max())
     if high - low > 16 * len(ids):
-        inverse: NDArray[np.intp] = np.unique(ids, return_inverse=True)[1]
-        return inverse
+        return np.asarray(np.unique(ids, return_inverse=True)[1])
     offset = ids.astype(np.intp) - low
     seen = np.zeros(high - low + 1, dtype=np.bool_)
     seen[offset] = True
-    numbers: NDArray[np.intp] = (np.cumsum(seen) - 1)[offset]
-    return numbers
+    return np.asarray((np.cumsum(seen) - 1)[offset])
+
+
+def group_starts(*columns: NDArray[Any]) -> Flags:
+    """(n,) True at the first of each run of rows that are equal in all ``columns`` (n,)."""
+    first = np.ones(len(columns[0]), np.bool_)
+    first[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+    return first
+
+
+def earlier_equals(*columns: NDArray[Any]) -> Ints:
+    """(n,) how many earlier rows are equal to each row in all integer ``columns`` (n,)."""
+    order = np.lexsort(columns)
+    starts = np.flatnonzero(group_starts(*(column[order] for column in columns)))
+    out = np.empty(len(order), np.int64)
+    out[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    return out

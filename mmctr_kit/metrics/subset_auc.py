@@ -12,9 +12,16 @@ from numpy.typing import NDArray
 
 from mmctr_kit.metrics.auc import clustered_variance, unbias
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.metrics.ranks import number_ids, order_within
+from mmctr_kit.metrics.ranks import (
+    Flags,
+    Floats,
+    Ints,
+    Positions,
+    group_starts,
+    number_ids,
+    order_within,
+)
 
-Floats = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
 
 
@@ -61,19 +68,18 @@ class RankedRows:
         fold = np.zeros(n, np.intp) if folds is None else number_ids(folds)
         self._order = order_within(fold, scores)
         fold, ordered = fold[self._order], scores[self._order]
-        self._positive: NDArray[np.bool_] = (labels == 1)[self._order]
+        self._positive: Flags = (labels == 1)[self._order]
         self._cluster = number_ids(clusters)[self._order]
         self._clusters = int(self._cluster.max(initial=-1)) + 1
         self._fold = fold
         self._edges = np.concatenate([[0], np.cumsum(np.bincount(fold))])
-        new = np.ones(n, np.bool_)
-        new[1:] = (fold[1:] != fold[:-1]) | (ordered[1:] != ordered[:-1])
+        new = group_starts(fold, ordered)
         starts = np.flatnonzero(new)
         group = np.cumsum(new) - 1
         self._low = starts[group]
         self._high = np.append(starts[1:], n)[group] if n else starts
 
-    def contrast(self, chosen: NDArray[np.bool_]) -> Contrast:
+    def contrast(self, chosen: Flags) -> Contrast:
         """The rows ``chosen`` (n,) against the others.
 
         The standard errors are clustered (Obuchowski, Biometrics 53, 1997). Users with rows on both
@@ -90,7 +96,7 @@ class RankedRows:
             negative_clusters=0 if a is None else a.negative_clusters,
         )
 
-    def _part(self, inside: NDArray[np.bool_]) -> _Part | None:
+    def _part(self, inside: Flags) -> _Part | None:
         negatives_before = _count_before(inside & ~self._positive)
         positives_before = _count_before(inside & self._positive)
         positives = np.diff(positives_before[self._edges])  # a fold
@@ -114,21 +120,16 @@ class RankedRows:
         estimate = Estimate(auc, math.sqrt(variance), int(inside.sum()))
         return _Part(estimate, variance, positive + negative, *counts[:2])
 
-    def _by_cluster(
-        self, rows: NDArray[np.intp], influence: Floats
-    ) -> tuple[Floats, NDArray[np.bool_]]:
+    def _by_cluster(self, rows: Positions, influence: Floats) -> tuple[Floats, Flags]:
         """(clusters,) the sum of the rows' influence, and whether the cluster has such rows."""
         cluster = self._cluster[rows]
         total = np.bincount(cluster, influence, self._clusters).astype(np.float64)
         return total, np.bincount(cluster, minlength=self._clusters) > 0
 
-    def _count_below_x2(
-        self, before: NDArray[np.int64], rows: NDArray[np.intp]
-    ) -> NDArray[np.int64]:
+    def _count_below_x2(self, before: Ints, rows: Positions) -> Ints:
         """2 x the counted rows of the same fold that score less + those that score the same."""
         start = before[self._edges[self._fold[rows]]]
-        below: NDArray[np.int64] = before[self._low[rows]] + before[self._high[rows]] - 2 * start
-        return below
+        return np.asarray(before[self._low[rows]] + before[self._high[rows]] - 2 * start)
 
     def _gap(self, a: _Part, b: _Part) -> Estimate:
         variance = a.variance + b.variance
@@ -138,7 +139,7 @@ class RankedRows:
         return Estimate(a.auc.value - b.auc.value, math.sqrt(variance), a.auc.n + b.auc.n)
 
 
-def _count_before(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _count_before(mask: Flags) -> Ints:
     """(n + 1,) how many of the rows before each are in ``mask``."""
     before = np.zeros(len(mask) + 1, np.int64)
     np.cumsum(mask, out=before[1:])

@@ -19,11 +19,9 @@ class Batch:
     ``row_signals`` (B, R), of width 0 if the recipe has none.
 
     There is no padding. Positions from ``offsets[B]`` on, whose ``row`` is B, are dummies: they
-    only fill a fixed size and must change nothing.
-
-    ``buckets`` bounds the lengths of the histories: pairs (rows, length), in order, so that the
-    next ``rows`` rows have at most ``length`` items each; empty if nothing is known. A model may
-    save work by it, but its output must not depend on it.
+    only fill a fixed size and must change nothing. ``buckets`` bounds the lengths of the histories,
+    to save work: pairs (rows, length), in order, so that the next ``rows`` rows have at most
+    ``length`` items each; empty if nothing is known. No output may depend on it.
     """
 
     item: Tensor

@@ -1,14 +1,12 @@
 """Deep Interest Evolution Network: follows what a user is interested in, as it bears on the target.
 
-Zhou et al., "Deep Interest Evolution Network for Click-Through Rate Prediction", AAAI 2019
-(arXiv 1809.03672). A GRU turns the history into a sequence of interests; an auxiliary loss teaches
-each of them to tell the item that came next from another one. Attention then says how much each
-interest has to do with the target, and a second GRU, the AUGRU, whose update gate is scaled by that
-attention, follows the interest to its present state.
+Zhou et al., AAAI 2019 (arXiv 1809.03672). A GRU turns the history into a sequence of interests; an
+auxiliary loss teaches each of them to tell the next item from another one. Attention weighs each
+interest by the target, and a second GRU (AUGRU), whose update gate is scaled by that attention,
+follows the interest to its present state.
 
-Shapes: B rows, in parts of n rows that are padded to L slots each
-(:mod:`mmctr_kit.models.layers.padding`), P packed history positions, D the width of an item vector,
-H the width of an interest.
+Shapes: B rows, in parts of n rows that are padded to L slots each (see ``layers/padding.py``), P
+packed history positions, D the width of an item vector, H the width of an interest.
 """
 
 from typing import Annotated
@@ -70,13 +68,10 @@ class GRU(nn.Module):
 class DIEN(nn.Module):
     """Row -> logit.
 
-    ``item_tags`` (N + 1, tags) and ``item_emb`` (N + 1, d) are the item table, row 0 padding;
-    ``n_tags`` is the tag vocabulary; ``item_emb_dim`` is the width that the multimodal vector is
-    projected to, its own by default. The ``max_length`` most recent items of a history are read
-    one after another, into interests of width ``interest_dim``. ``aux_weight`` is that of the
-    auxiliary loss, whose network has the widths ``aux_hidden``; with 0 there is none. The head
-    sees the levels, the target, the sum of the history, its product with the target and the
-    evolved interest, as in the authors' code.
+    The ``max_length`` most recent items of a history are read one after another, into interests of
+    width ``interest_dim``. ``aux_weight`` weighs the auxiliary loss, whose network has the widths
+    ``aux_hidden``; with 0 there is none. The head sees the levels, the target, the sum of the
+    history, its product with the target and the evolved interest, as in the authors' code.
     """
 
     def __init__(
@@ -109,22 +104,9 @@ class DIEN(nn.Module):
         self.aux_weight = aux_weight
         self.auxiliary: MLP | None = None
         if aux_weight:
-            self.auxiliary = MLP(
-                interest_dim + width,
-                aux_hidden,
-                out=1,
-                act="sigmoid",
-                dropout=0.0,
-                batch_norm=False,
-            )
-        self.mlp = MLP(
-            2 * embedding_dim + 3 * width + interest_dim,
-            mlp_hidden,
-            out=1,
-            act=mlp_activation,
-            dropout=mlp_dropout,
-            batch_norm=batch_norm,
-        )
+            self.auxiliary = MLP(interest_dim + width, aux_hidden, "sigmoid")
+        fields = 2 * embedding_dim + 3 * width + interest_dim
+        self.mlp = MLP(fields, mlp_hidden, mlp_activation, mlp_dropout, batch_norm)
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,) logits."""
@@ -139,8 +121,10 @@ class DIEN(nn.Module):
         return loss + self.aux_weight * self._auxiliary_loss(batch, history, interest, seen)
 
     def _read(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(B,) logits, (P, D) item vectors, (P, H) interests and (P,) bool: in the last
-        ``max_length`` of its row."""
+        """Logits (B,), item vectors (P, D), interests (P, H) and which positions are read.
+
+        The last is (P,) bool: the ``max_length`` most recent positions of each row.
+        """
         target, table, index = self.items.lookup(batch.history, batch.item)  # (B, D), (K, D), (P,)
         layout = Padding.of(batch, self.max_length)
         slots = Slots.of(layout, layout.slots(batch.row, batch.offsets))

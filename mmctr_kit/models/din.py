@@ -1,10 +1,9 @@
 """Deep Interest Network, as the challenge's official baseline has it, and its variations.
 
-Zhou et al., "Deep Interest Network for Click-Through Rate Prediction", KDD 2018; the official
-MMCTR baseline adds tags and a projected multimodal vector to the item. With the defaults below the
-model is the official one, parameter for parameter. The options make it that of arXiv 2504.18961
-(``attention: multihead``, ``se: true``), or leave a part out, to learn what it was worth: a part
-that is left out has no parameters either.
+Zhou et al., KDD 2018; the official MMCTR baseline adds tags and a projected multimodal vector to
+the item. With its defaults the model is the official one, parameter for parameter. The options make
+it the model of arXiv 2504.18961 (``attention: multihead``, ``se: true``), or leave a part out, with
+its parameters, to learn what it was worth.
 """
 
 from typing import Annotated, Literal
@@ -30,28 +29,26 @@ from mmctr_kit.models.option_types import (
     Widths,
     applies_to,
 )
-from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
+from mmctr_kit.models.published import ITEM_NAMES, Names, State, attention_names, in_order, numbered
+
+Attention = TargetAttention | MultiHeadTargetAttention | NoAttention
 
 
 class DIN(nn.Module):
     """Row -> logit.
 
-    ``item_tags`` (N + 1, tags) and ``item_emb`` (N + 1, d) are the item table, row 0 padding;
-    ``n_tags`` is the tag vocabulary. The item table's columns are modalities of
-    ``item_emb_widths``, ``item_present`` (N + 1, M) bool says which of them an item has. They are
-    fused to ``item_emb_dim``, all their width by default, as ``fusion``, ``fusion_heads`` and
+    An item's modalities are fused to ``item_emb_dim`` as ``fusion``, ``fusion_heads`` and
     ``modality_dropout`` say; see :class:`~mmctr_kit.models.layers.fusion.ModalityFusion`.
 
     ``attention`` weighs the history: ``mlp`` is DIN's, ``multihead`` is softmax attention of
     ``attention_heads`` heads that share ``attention_dim`` (the item's width by default), ``none``
     weighs every item alike. ``pooling`` sums or averages the weighted items (``multihead`` always
     averages) and the scores of ``interaction``, which shows the head how target and history match:
-    their element-wise product and the attention's scores. Collaborative signals (``n_signals`` a
-    position, ``n_row_signals`` a row, 0 without) are shown to the attention and, pooled, to the
-    head. ``se`` re-weighs the head's fields by
+    their element-wise product and the attention's scores. Collaborative signals of a position are
+    shown to the attention, those of a row to the head. ``se`` re-weighs the head's fields by
     squeeze-and-excitation, or with ``se_fields: item`` those of the target item alone.
 
-    Raises UsageError where the heads do not divide their width or nothing is left of an item.
+    Raises UsageError if the heads do not divide their width or nothing is left of an item.
     """
 
     def __init__(
@@ -104,6 +101,9 @@ class DIN(nn.Module):
         batch_norm: bool = True,
     ) -> None:
         super().__init__()
+        modalities = Modalities(
+            item_emb_widths, item_present, fusion, fusion_heads, modality_dropout
+        )
         self.items = ItemEncoder(
             item_tags,
             item_emb,
@@ -112,9 +112,7 @@ class DIN(nn.Module):
             item_emb_dim,
             use_item_id=use_item_id,
             use_tags=use_tags,
-            modalities=Modalities(
-                item_emb_widths, item_present, fusion, fusion_heads, modality_dropout
-            ),
+            modalities=modalities,
         )
         width = self.items.width
         if not width:
@@ -122,55 +120,43 @@ class DIN(nn.Module):
                 "model.use_item_id and model.use_tags are false and items.embedding is none, which "
                 "leaves nothing of an item; keep one of the three"
             )
-        # The head's fields, in the order in which forward() lists them.
-        levels = [embedding_dim, embedding_dim] if use_levels else []
-        fields = [*levels, *self.items.widths]
-
         self.likes_level = embedding(N_LEVELS, embedding_dim) if use_levels else None
         self.views_level = embedding(N_LEVELS, embedding_dim) if use_levels else None
 
-        self.attention: TargetAttention | MultiHeadTargetAttention | NoAttention | None = None
         self.interaction = interaction
         self.mean = pooling == "mean"
         self.row_signals = n_row_signals > 0
-        if use_history:
-            if attention == "mlp":
-                self.attention = TargetAttention(
-                    width,
-                    attention_hidden,
-                    attention_activation,
-                    attention_dropout,
-                    signals=n_signals,
-                    start=1.0 if self.mean else 0.0,  # 1: pooling begins as the plain mean
-                )
-            elif attention == "multihead":
-                dim = width if attention_dim is None else attention_dim
-                self.attention = MultiHeadTargetAttention(
-                    width, attention_heads, dim, attention_dropout, signals=n_signals
-                )
-            else:
-                self.attention = NoAttention()
-            fields.append(width)
-            if interaction:
-                fields.append(width)
-                fields += [self.attention.heads] * (attention != "none")
-            if n_row_signals:
-                fields.append(n_row_signals)
+        self.attention: Attention | None = None
+        if use_history and attention == "mlp":
+            start = 1.0 if self.mean else 0.0  # 1: pooling begins as the plain mean
+            self.attention = TargetAttention(
+                width,
+                attention_hidden,
+                attention_activation,
+                attention_dropout,
+                signals=n_signals,
+                start=start,
+            )
+        elif use_history and attention == "multihead":
+            self.attention = MultiHeadTargetAttention(
+                width,
+                attention_heads,
+                attention_dim or width,
+                attention_dropout,
+                signals=n_signals,
+            )
+        elif use_history:
+            self.attention = NoAttention()
 
+        # The widths of the head's fields, in the order in which forward() lists them.
+        levels = [embedding_dim, embedding_dim] if use_levels else []
+        fields = [*levels, *self.items.widths, *self._history_widths(n_row_signals)]
         self.se: SqueezeExcitation | None = None
         if se:
             item = slice(len(levels), len(levels) + len(self.items.widths))
             self.se_slice = item if se_fields == "item" else slice(len(fields))
             self.se = SqueezeExcitation(len(fields[self.se_slice]), se_ratio)
-
-        self.mlp = MLP(
-            sum(fields),
-            mlp_hidden,
-            out=1,
-            act=mlp_activation,
-            dropout=mlp_dropout,
-            batch_norm=batch_norm,
-        )
+        self.mlp = MLP(sum(fields), mlp_hidden, mlp_activation, mlp_dropout, batch_norm)
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,) logits."""
@@ -187,19 +173,27 @@ class DIN(nn.Module):
                 fields.append(batch.row_signals)
         if self.se is not None:
             fields[self.se_slice] = self.se(fields[self.se_slice])
-        logit: Tensor = self.mlp(concat(fields)).squeeze(-1)
-        return logit
+        return self.mlp(concat(fields)).squeeze(-1)
+
+    def _history_widths(self, n_row_signals: int) -> list[int]:
+        """The widths of the fields that come from the history."""
+        if self.attention is None:
+            return []
+        matches = [self.items.width, self.attention.heads] if self.interaction else []
+        return [w for w in (self.items.width, *matches, n_row_signals) if w]
 
     def _history(
         self,
-        attention: TargetAttention | MultiHeadTargetAttention | NoAttention,
+        attention: Attention,
         target: Tensor,
         table: Tensor,
         index: Tensor | None,
         batch: Batch,
     ) -> list[Tensor]:
-        """The pooled history (B, D); with ``interaction`` its product with the target (B, D), and
-        the scores (B, H)."""
+        """The pooled history (B, D); with ``interaction`` also its matches with the target.
+
+        They are the product of the two (B, D) and the pooled scores (B, H).
+        """
         pooled, scores = attention.attend(target, table, index, batch)
         divisor = batch.offsets.diff().clamp(min=1)[:, None] if self.mean else 1
         if not isinstance(attention, MultiHeadTargetAttention):
@@ -218,8 +212,5 @@ class DIN(nn.Module):
         ours = self.state_dict()
         names = {theirs: mine for theirs, mine in ITEM_NAMES.items() if mine in ours}
         if isinstance(self.attention, TargetAttention):
-            rest = [(f"attention.rest.{i}", m) for i, m in numbered(self.attention.rest)]
-            layers = [("attention.first", self.attention.first), *rest]
-            names |= in_order(state, "attention_layers.attention_layer.mlp", layers)
-        mlp = [(f"mlp.{i}", m) for i, m in numbered(self.mlp)]
-        return names | in_order(state, "dnn.mlp", mlp)
+            names |= attention_names(state, self.attention)
+        return names | in_order(state, "dnn.mlp", numbered("mlp", self.mlp))

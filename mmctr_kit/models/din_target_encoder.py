@@ -1,18 +1,16 @@
 """DIN with a target encoder: a later public solution of the challenge.
 
 Beside DIN's pooling (Zhou et al., KDD 2018), stacked cross-attention layers (Vaswani et al. 2017,
-post-norm, with RMSNorm of Zhang and Sennrich 2019) let the target query the history. Every item,
-target or history, carries its likes and views levels, and the row its user. The
-published model, parameter for parameter; the encoder's depth and the head's widths are by default
-those of its best configuration.
+post-norm, with RMSNorm of Zhang and Sennrich 2019) let the target query the history. Every item
+carries its likes and views levels, and the row its user. It is the published model, parameter for
+parameter, by default in its best configuration.
 
-Symbols: B rows, P packed history positions, D the width of an item vector, K rows of a table of
+Shapes: B rows, P packed history positions, D the width of an item vector, K rows of a table of
 item vectors, H heads.
 """
 
 import math
 from collections.abc import Mapping
-from itertools import chain
 from typing import ClassVar
 
 import torch
@@ -36,15 +34,15 @@ from mmctr_kit.models.layers.encoder import ItemEncoder
 from mmctr_kit.models.ops.dropout import Dropout, dropout
 from mmctr_kit.models.ops.segments import row_products, segment_softmax, weighted_sum
 from mmctr_kit.models.option_types import Activation, ItemEmbDim, PositiveInt, Rate, Widths
-from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
+from mmctr_kit.models.published import ITEM_NAMES, Names, State, attention_names, in_order, numbered
 
 RMS_EPS = 1e-6
 
 
 class LevelledItems(ItemEncoder):
-    """Item vector: likes level, views level, then what :class:`ItemEncoder` gives. (n, D).
+    """Item vector (n, D): likes level, views level, then :class:`ItemEncoder`'s parts.
 
-    ``item_likes_level`` and ``item_views_level`` (N + 1,) int are the items' own levels.
+    ``levels`` (N + 1, 2) int are the items' likes and views levels.
     """
 
     levels: Tensor
@@ -53,14 +51,12 @@ class LevelledItems(ItemEncoder):
         self,
         item_tags: Tensor,
         item_emb: Tensor,
-        item_likes_level: Tensor,
-        item_views_level: Tensor,
+        levels: Tensor,
         n_tags: int,
         dim: int,
         emb_dim: int | None,
     ) -> None:
         super().__init__(item_tags, item_emb, n_tags, dim, emb_dim)
-        levels = torch.stack([item_likes_level, item_views_level], dim=1)
         self.register_buffer("levels", levels, persistent=False)
         self.likes_level = embedding(N_LEVELS, dim)
         self.views_level = embedding(N_LEVELS, dim)
@@ -106,19 +102,12 @@ class CrossAttention(nn.Module):
         key = F.linear(table, wk @ self.key_proj.weight)
         value_bias = wv @ self.value_proj.bias + bv
         value = F.linear(table, wv @ self.value_proj.weight, value_bias)
-        weight = self._weights(q, key, index, row, offsets)
+        product = row_products(q, key, index, row, offsets)
+        by_head = torch.unflatten(product, 1, (self.heads, -1))
+        scores = by_head.sum(-1, dtype=torch.float32) / math.sqrt(by_head.shape[2])
+        weight = dropout(segment_softmax(scores, row, offsets), self.dropout, self.training)
         out: Tensor = self.out_proj(weighted_sum(weight, value, index, row, offsets))
         return out
-
-    def _weights(
-        self, q: Tensor, key: Tensor, index: Tensor | None, row: Tensor, offsets: Tensor
-    ) -> Tensor:
-        """(P, H) softmax weights of the positions within their rows."""
-        product = row_products(q, key, index, row, offsets)
-        size = key.shape[1] // self.heads
-        by_head = product.view(len(row), self.heads, size)
-        scores = by_head.sum(-1, dtype=torch.float32) / math.sqrt(size)
-        return dropout(segment_softmax(scores, row, offsets), self.dropout, self.training)
 
 
 class CrossAttentionLayer(nn.Module):
@@ -147,8 +136,7 @@ class CrossAttentionLayer(nn.Module):
 
     def published_names(self, state: State, theirs: str, ours: str) -> Names:
         """The names of this layer, called ``theirs`` in the state and ``ours`` in our model."""
-        ffn = [(f"{ours}.ffn.{i}", m) for i, m in numbered(self.ffn)]
-        names = in_order(state, f"{theirs}.ffn", ffn)
+        names = in_order(state, f"{theirs}.ffn", numbered(f"{ours}.ffn", self.ffn))
         for name in (n for n in self.state_dict() if not n.startswith("ffn.")):
             published = name.replace(".in_proj.", ".multihead_attn.in_proj_")
             published = published.replace(".out_proj.", ".multihead_attn.out_proj.")
@@ -159,12 +147,8 @@ class CrossAttentionLayer(nn.Module):
 class DINTargetEncoder(nn.Module):
     """Row -> logit.
 
-    ``item_tags`` (N + 1, tags), ``item_emb`` (N + 1, d), ``item_likes_level`` and
-    ``item_views_level`` (N + 1,) are the item table, row 0 padding; ``n_tags`` is the tag
-    vocabulary; users are numbered 1..``n_users``, and 0, a user not trained on, has a zero vector.
-    ``attention_dropout`` is for DIN's attention and the encoder. Raises UsageError if
-    ``encoder_heads`` does not divide the width of an item vector, 4 * ``embedding_dim`` +
-    ``item_emb_dim``.
+    A user not trained on has a zero vector. ``attention_dropout`` is for DIN's attention and the
+    encoder. Raises UsageError if ``encoder_heads`` does not divide the width of an item vector.
     """
 
     exempt: ClassVar[Mapping[str, str]] = {
@@ -194,12 +178,14 @@ class DINTargetEncoder(nn.Module):
         batch_norm: bool = True,
     ) -> None:
         super().__init__()
-        levels = (item_likes_level, item_views_level)
-        self.items = LevelledItems(
-            item_tags, item_emb, *levels, n_tags, embedding_dim, item_emb_dim
-        )
+        levels = torch.stack([item_likes_level, item_views_level], dim=1)
+        self.items = LevelledItems(item_tags, item_emb, levels, n_tags, embedding_dim, item_emb_dim)
         width = self.items.width
-        _require_divisor(encoder_heads, width)
+        if width % encoder_heads:
+            raise UsageError(
+                f"model.encoder_heads: expected a divisor of the item vector's width {width} (4 * "
+                f"embedding_dim + item_emb_dim), not {encoder_heads}; change one of the three"
+            )
         self.user = UserEmbedding(n_users, embedding_dim)
         self.attention = TargetAttention(
             width, attention_hidden, attention_activation, attention_dropout
@@ -208,14 +194,8 @@ class DINTargetEncoder(nn.Module):
             CrossAttentionLayer(width, encoder_heads, attention_dropout)
             for _ in range(encoder_layers)
         )
-        self.mlp = MLP(
-            3 * embedding_dim + 3 * width,
-            mlp_hidden,
-            out=1,
-            act=mlp_activation,
-            dropout=mlp_dropout,
-            batch_norm=batch_norm,
-        )
+        fields = 3 * embedding_dim + 3 * width
+        self.mlp = MLP(fields, mlp_hidden, mlp_activation, mlp_dropout, batch_norm)
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,) logits."""
@@ -233,34 +213,15 @@ class DINTargetEncoder(nn.Module):
             pooled,
             encoded,
         ]
-        logit: Tensor = self.mlp(concat(fields)).squeeze(-1)
-        return logit
+        return self.mlp(concat(fields)).squeeze(-1)
 
     def published_names(self, state: State) -> Names:
         """The released parameter names; see :mod:`mmctr_kit.models.published`."""
         levels = ("likes_level.weight", "views_level.weight")
         items = {k: f"items.{v}" if v in levels else v for k, v in ITEM_NAMES.items()}
         user = "embedding_layer.embedding_layer.embedding_layers.user_id.weight"
-        rest = [(f"attention.rest.{i}", m) for i, m in numbered(self.attention.rest)]
-        attention = [("attention.first", self.attention.first), *rest]
-        layers = [
-            layer.published_names(state, f"target_attention.layers.{i}", f"encoder.{i}")
-            for i, layer in enumerate(self.encoder)
-            if isinstance(layer, CrossAttentionLayer)
-        ]
-        mlp = [(f"mlp.{i}", m) for i, m in numbered(self.mlp)]
-        return (
-            items
-            | {user: "user.weight"}
-            | in_order(state, "attention_layers.attention_layer.mlp", attention)
-            | dict(chain.from_iterable(names.items() for names in layers))
-            | in_order(state, "dnn.mlp", mlp)
-        )
-
-
-def _require_divisor(heads: int, width: int) -> None:
-    if width % heads:
-        raise UsageError(
-            f"model.encoder_heads: expected a divisor of the item vector's width {width} "
-            f"(4 * embedding_dim + item_emb_dim), not {heads}; change one of the three"
-        )
+        names = items | {user: "user.weight"} | attention_names(state, self.attention)
+        for i, layer in enumerate(self.encoder):
+            assert isinstance(layer, CrossAttentionLayer)
+            names |= layer.published_names(state, f"target_attention.layers.{i}", f"encoder.{i}")
+        return names | in_order(state, "dnn.mlp", numbered("mlp", self.mlp))

@@ -1,8 +1,7 @@
 """A baseline that sees only the length of the history, neither its items nor the target.
 
-It asks whether positives and negatives come with histories of different lengths. If every user has
-rows of both labels that share one history, its AUC is 0.5. It is more if the length itself gives
-labels away, and a model whose attention is masked the wrong way round can live on that.
+Its AUC is 0.5 if every user has rows of both labels that share one history, and more if the length
+gives labels away. A model whose attention is masked the wrong way round can live on that.
 """
 
 from collections.abc import Mapping
@@ -45,17 +44,9 @@ class HistoryLengthOnly(nn.Module):
         last = torch.tensor([*range(exact_lengths + 1), *doubled])
         self.register_buffer("last", last, persistent=False)
         self.length = embedding(len(last), embedding_dim)
-        self.mlp = MLP(
-            embedding_dim,
-            mlp_hidden,
-            out=1,
-            act=mlp_activation,
-            dropout=mlp_dropout,
-            batch_norm=False,
-        )
+        self.mlp = MLP(embedding_dim, mlp_hidden, mlp_activation, mlp_dropout)
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,) logits."""
         bucket = torch.bucketize(batch.offsets.diff(), self.last)  # (B,): last[b-1] < n <= last[b]
-        logit: Tensor = self.mlp(self.length(bucket)).squeeze(-1)
-        return logit
+        return self.mlp(self.length(bucket)).squeeze(-1)

@@ -82,28 +82,4 @@ Fusion = Annotated[FusionKind, applies_to("items.embedding", *TWO_MODALITIES)]
 FusionHeads = Annotated[PositiveInt, applies_to("fusion", "cross")]
 
 ModalityDropout = Annotated[Rate, applies_to("items.embedding", *TWO_MODALITIES, "text", "image")]
-"""Of a text or an image alone it teaches the vector that stands in if an item lacks it."""
-
-__all__ = [
-    "TWO_MODALITIES",
-    "Activation",
-    "Annotated",
-    "AppliesTo",
-    "Condition",
-    "Field",
-    "Fusion",
-    "FusionHeads",
-    "FusionKind",
-    "ItemEmbDim",
-    "Literal",
-    "ModalityDropout",
-    "NonNegativeFloat",
-    "NonNegativeInt",
-    "PositiveFloat",
-    "PositiveInt",
-    "Rate",
-    "Share",
-    "Widths",
-    "applies_to",
-    "applies_unless",
-]
+"""For a single modality it teaches the vector that stands in if an item lacks it."""

@@ -5,9 +5,8 @@ their numbers move with the hyper-parameters; here layers are matched by their o
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -26,42 +25,28 @@ ITEM_NAMES: Names = {
 }
 
 
-class Published(Protocol):
-    """A model that published checkpoints fit."""
-
-    def published_names(self, state: State) -> Names:
-        """Published name -> our name, for every entry that ``state`` should hold."""
-        ...
-
-    def state_dict(self) -> dict[str, Tensor]: ...
-
-    def load_state_dict(self, state_dict: State) -> object: ...
+def published_sizes(state: State) -> dict[str, int]:
+    """The ``n_tags`` and ``n_users`` of a published state dict, if it has such tables."""
+    tables = (("n_tags", "item_tags", 0), ("n_users", "user_id", 1))
+    return {
+        size: len(state[weight]) - unseen
+        for size, field, unseen in tables
+        if (weight := f"{_EMBEDDINGS}.embedding_layers.{field}.weight") in state
+    }
 
 
-class Sizes(NamedTuple):
-    """Vocabularies of a checkpoint: ``tags`` with the padding tag, ``users`` without the unseen
-    user, None where the model knows no users."""
-
-    tags: int
-    users: int | None
-
-
-def published_sizes(state: State) -> Sizes:
-    """The vocabularies that a published state dict was trained with."""
-    tags = state.get(f"{_EMBEDDINGS}.embedding_layers.item_tags.weight")
-    users = state.get(f"{_EMBEDDINGS}.embedding_layers.user_id.weight")
-    return Sizes(0 if tags is None else len(tags), None if users is None else len(users) - 1)
-
-
-def load_published(model: Published, state: State) -> None:
+def load_published(model: nn.Module, state: State) -> None:
     """Load a published state dict into ``model``, every parameter by name and shape.
 
-    Raises UsageError if no checkpoint of this model was published, and DataError that names a
-    parameter which is missing, extra or misshapen, or no finite float although ours is a float.
+    The model's ``published_names(state)`` maps each published name that ``state`` should hold to
+    the model's own name of the parameter. Raises UsageError if no checkpoint of this model was
+    published, and DataError that names a parameter which is missing, extra or misshapen, or no
+    finite float although ours is a float.
     """
-    if not hasattr(model, "published_names"):
+    published_names: Any = getattr(model, "published_names", None)
+    if published_names is None:
         raise UsageError(f"no checkpoint of {type(model).__name__} was published; none can be read")
-    names = model.published_names(state)
+    names: Names = published_names(state)
     ours = model.state_dict()
     _require(not (missing := sorted(set(names) - set(state))), f"lacks {', '.join(missing)}")
     _require(not (extra := sorted(set(state) - set(names))), f"holds unknown {', '.join(extra)}")
@@ -92,20 +77,27 @@ def _require_numbers(name: str, theirs: Tensor, ours: Tensor) -> None:
         )
 
 
-def numbered(layers: nn.Sequential) -> list[tuple[str, nn.Module]]:
-    """The layers of a Sequential that hold parameters, with their numbers."""
-    return [(name, m) for name, m in layers.named_children() if list(m.parameters())]
+def numbered(name: str, layers: nn.Module) -> dict[str, nn.Module]:
+    """The layers of a list called ``name`` that hold parameters, by ``name``.NUMBER."""
+    return {f"{name}.{i}": m for i, m in layers.named_children() if list(m.parameters())}
 
 
-def in_order(state: State, prefix: str, ours: Sequence[tuple[str, nn.Module]]) -> Names:
+def in_order(state: State, prefix: str, ours: Mapping[str, nn.Module]) -> Names:
     """Names under ``prefix``.NUMBER of the state, matched to our layers by order."""
     pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.")
     numbers = sorted({int(m.group(1)) for name in state if (m := pattern.match(name))})
     _require(
         len(numbers) == len(ours), f"has {len(numbers)} layers in {prefix}; expected {len(ours)}"
     )
-    names: Iterable[Names] = (
-        {f"{prefix}.{number}.{name}": f"{mine}.{name}" for name in layer.state_dict()}
-        for number, (mine, layer) in zip(numbers, ours, strict=True)
-    )
-    return dict(chain.from_iterable(n.items() for n in names))
+    return {
+        f"{prefix}.{number}.{name}": f"{mine}.{name}"
+        for number, (mine, layer) in zip(numbers, ours.items(), strict=True)
+        for name in layer.state_dict()
+    }
+
+
+def attention_names(state: State, attention: nn.Module) -> Names:
+    """The names of a model's ``attention``, a TargetAttention."""
+    first, rest = attention.get_submodule("first"), attention.get_submodule("rest")
+    layers = {"attention.first": first} | numbered("attention.rest", rest)
+    return in_order(state, "attention_layers.attention_layer.mlp", layers)

@@ -17,7 +17,7 @@ from mmctr_kit.models.layers.encoder import ItemEncoder
 from mmctr_kit.models.ops.dropout import Dropout
 from mmctr_kit.models.ops.segments import row_products, weighted_sum
 from mmctr_kit.models.option_types import ItemEmbDim, PositiveInt, Rate
-from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order
+from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
 
 
 class SparseTargetAttention(nn.Module):
@@ -52,7 +52,7 @@ class SparseTargetAttention(nn.Module):
 
 
 class QuadraticLayer(nn.Module):
-    """x -> sum over ``rows`` r of x * dropout(W_r x + b_r), (B, width) -> (B, width).
+    """x -> sum over ``rows`` r of x * dropout(W_r x + b_r); (B, width) -> (B, width).
 
     Without dropout the rows act as their sum: they differ only by what dropout takes from each.
     """
@@ -95,10 +95,8 @@ class QuadraticNetwork(nn.Module):
 class QIN(nn.Module):
     """Row -> logit.
 
-    ``item_tags`` (N + 1, tags) and ``item_emb`` (N + 1, d) are the item table, row 0 padding;
-    ``n_tags`` is the tag vocabulary. ``item_emb_dim`` is the width that the multimodal vector is
-    projected to, its own width by default. ``num_row`` is the number of linear maps in a quadratic
-    layer, ``net_dropout`` acts on each of them and on each layer's output, as published.
+    ``num_row`` is the number of linear maps in a quadratic layer; ``net_dropout`` acts on each of
+    them and on each layer's output, as published.
     """
 
     def __init__(
@@ -144,9 +142,8 @@ class QIN(nn.Module):
         """The released checkpoint's parameter names; see :mod:`mmctr_kit.models.published`."""
         names = dict(ITEM_NAMES)
         for part in ("layer", "norm", "activation"):
-            layers = self.network.get_submodule(part).named_children()
-            ours = [(f"network.{part}.{i}", m) for i, m in layers if m.state_dict()]
-            names |= in_order(state, f"qnn.{part}", ours)
+            layers = numbered(f"network.{part}", self.network.get_submodule(part))
+            names |= in_order(state, f"qnn.{part}", layers)
         names |= {f"qnn.fc.{k}": f"network.fc.{k}" for k in self.network.fc.state_dict()}
         return names | {
             f"attention_layers.{k}": f"attention.{k}" for k in self.attention.state_dict()

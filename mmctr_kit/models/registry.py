@@ -64,7 +64,7 @@ SHIPPED = {
     "history_length_only": Entry("mmctr_kit.models.history_length_only:HistoryLengthOnly"),
     "qin": Entry("mmctr_kit.models.qin:QIN"),
     "transformer_dcn": Entry("mmctr_kit.models.transformer_dcn:TransformerDCN"),
-    "transformer_dcn_momo": Entry("mmctr_kit.models.transformer_dcn_momo:TransformerDCNMomo"),
+    "transformer_dcn_momo": Entry("mmctr_kit.models.transformer_dcn:TransformerDCNMomo"),
 }
 
 INPUTS = (
@@ -79,7 +79,14 @@ INPUTS = (
     "n_signals",
     "n_row_signals",
 )
-"""What the kit supplies to a model's ``__init__``, by argument name."""
+"""What the kit supplies to a model's ``__init__``, by argument name.
+
+The item table has N + 1 rows, row 0 for padding: ``item_tags`` (N + 1, tags) int; ``item_emb``
+(N + 1, d) float32, modalities of ``item_emb_widths`` side by side; ``item_present`` (N + 1, M)
+bool, whether an item has each modality; ``item_likes_level`` and ``item_views_level`` (N + 1,) int.
+``n_tags`` is the tag vocabulary; users are numbered 1..``n_users``, and 0 is a user not trained on;
+``n_signals`` and ``n_row_signals`` are the widths of a batch's signals.
+"""
 
 ENTRY_POINTS = "mmctr_kit.models"
 """The group of entry points in which other packages name their models."""
@@ -88,7 +95,7 @@ ENTRY_POINTS = "mmctr_kit.models"
 class Models(Mapping[str, Entry]):
     """Models by name: the shipped ones, those of entry points and the registered ones.
 
-    Entry points are looked for only if a name is not shipped, or all names are asked for.
+    Entry points are read only if a name is not shipped, or all names are asked for.
     """
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
@@ -170,12 +177,12 @@ class Option:
 
 def model_options(name: str) -> Mapping[str, Option]:
     """The options of model ``name``, in the order of its signature."""
-    return _signature_of(MODELS[name].target).options
+    return _signature_of(MODELS[name].target)[1]
 
 
 def model_supplies(name: str) -> tuple[str, ...]:
     """The arguments of model ``name`` that the kit supplies: those without a default."""
-    return _signature_of(MODELS[name].target).inputs
+    return _signature_of(MODELS[name].target)[0]
 
 
 def model_inputs(name: str) -> tuple[str, ...]:
@@ -194,14 +201,9 @@ def import_target(target: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-@dataclass(frozen=True)
-class _Signature:
-    inputs: tuple[str, ...]
-    options: Mapping[str, Option]
-
-
 @cache
-def _signature_of(target: str) -> _Signature:
+def _signature_of(target: str) -> tuple[tuple[str, ...], Mapping[str, Option]]:
+    """The inputs and the options of a class, by its ``module:Class``."""
     module, _, class_name = target.partition(":")
     arguments = _init_of(module, class_name)
     if arguments.args[1:] or arguments.vararg or arguments.kwarg:
@@ -218,7 +220,7 @@ def _signature_of(target: str) -> _Signature:
                 f"{target}: argument {name} has no default and is no input that models get "
                 f"({', '.join(INPUTS)})"
             )
-    return _Signature(tuple(inputs), MappingProxyType(options))
+    return tuple(inputs), MappingProxyType(options)
 
 
 def _option(where: str, annotation: ast.expr | None, default: ast.expr) -> Option:

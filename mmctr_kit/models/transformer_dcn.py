@@ -2,8 +2,8 @@
 
 The winning entry of the MMCTR challenge (Transformer_DCN, built on FuxiCTR), which takes its
 sequence part from TransAct (Xia et al., KDD 2023) and its head from DCNv2 (Wang et al., WWW 2021).
-Here the padding mask is right: real positions are attended, padding is not. As it was released, the
-mask is inverted: :mod:`mmctr_kit.models.transformer_dcn_momo`.
+In :class:`TransformerDCN` real positions are attended and padding is not. As it was released, the
+mask is inverted: :class:`TransformerDCNMomo`.
 
 Shapes: B rows, in parts of n rows that are padded to L slots each
 (:mod:`mmctr_kit.models.layers.padding`), T tokens, D the width of an item vector, W = 2 D that of
@@ -58,13 +58,8 @@ class SelfAttention(nn.Module):
         """(n, L, 3 W), (n, L) -> (n, L, W)."""
         rows, length = attended.shape
         q, k, v = qkv.view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (n, H, L, W/H)
-        pooled = F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=attended[:, None, None, :],
-            dropout_p=self.drop.p if self.training else 0.0,
-        )
+        rate = self.drop.p if self.training else 0.0
+        pooled = F.scaled_dot_product_attention(q, k, v, attended[:, None, None, :], rate)
         return pooled.transpose(1, 2).flatten(2)
 
 
@@ -105,11 +100,9 @@ class CrossNet(nn.Module):
 class TransformerDCN(nn.Module):
     """Row -> logit.
 
-    ``item_tags`` (N + 1, tags) and ``item_emb`` (N + 1, d) are the item table, row 0 padding;
-    ``n_tags`` is the tag vocabulary; ``item_emb_dim`` is the width that the multimodal vector is
-    projected to, its own by default. The ``max_length`` most recent items of a history are seen,
-    the last ``first_k_cols`` of them position by position, all of them through the maximum if
-    ``max_pool``. A row without history attends to one padding item, whose id vector stays 0.
+    The ``max_length`` most recent items of a history are seen, the last ``first_k_cols`` of them
+    position by position, all of them through the maximum if ``max_pool``. A row without history
+    attends to one padding item, whose id vector stays 0.
 
     The defaults are the released sizes but for two, so that they fit a CPU: ``embedding_dim`` (64
     as released) and ``first_k_cols`` (16). The cross layers are square in that many tokens: 248
@@ -147,7 +140,16 @@ class TransformerDCN(nn.Module):
         self.items.item_id.padding_idx = PAD
         nn.init.zeros_(self.items.item_id.weight[PAD])
         width = 2 * self.items.width
-        _check_sizes(width, num_heads, max_length, first_k_cols)
+        if width % num_heads:
+            raise UsageError(
+                f"model.num_heads: expected a divisor of the token width {width}, not {num_heads}; "
+                "the width is twice that of an item vector (id, tags, projected item_emb)"
+            )
+        if first_k_cols > max_length:
+            raise UsageError(
+                f"model.first_k_cols: expected at most max_length {max_length}, not "
+                f"{first_k_cols}; lower it or raise model.max_length"
+            )
         self.max_length = max_length
         self.first_k_cols = first_k_cols
         self.encoder = nn.ModuleList(
@@ -157,22 +159,8 @@ class TransformerDCN(nn.Module):
         self.out_linear = linear(width, width) if max_pool else None
         fields = 2 * embedding_dim + self.items.width + (first_k_cols + max_pool) * width
         self.cross = CrossNet(fields, cross_layers)
-        self.deep = MLP(
-            fields,
-            dcn_hidden,
-            out=None,
-            act=activation,
-            dropout=dcn_dropout,
-            batch_norm=batch_norm,
-        )
-        self.mlp = MLP(
-            fields + dcn_hidden[-1],
-            mlp_hidden,
-            out=1,
-            act=activation,
-            dropout=0.0,
-            batch_norm=False,
-        )
+        self.deep = MLP(fields, dcn_hidden, activation, dcn_dropout, batch_norm, last=False)
+        self.mlp = MLP(fields + dcn_hidden[-1], mlp_hidden, activation)
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,) logits."""
@@ -188,29 +176,23 @@ class TransformerDCN(nn.Module):
         ]
         exact = self.likes_level.weight.dtype  # for the cross layers' powers
         x = torch.cat([field.to(exact) for field in fields], dim=-1)
-        logit: Tensor = self.mlp(torch.cat([self.cross(x), self.deep(x)], dim=-1)).squeeze(-1)
-        return logit
+        return self.mlp(torch.cat([self.cross(x), self.deep(x)], dim=-1)).squeeze(-1)
 
     def encoded(
         self, batch: Batch, history: Tensor, target: Tensor, padding: Tensor
     ) -> Iterable[tuple[Tensor, Tensor]]:
-        """The encoder's outputs (n, L, W) of each part, and (n, L) bool: True for attended slots,
-        the only ones whose outputs mean something.
+        """The encoder's outputs (n, L, W) of each part, and (n, L) bool: True for attended slots.
 
-        ``history`` (P, D), ``target`` (B, D) and ``padding`` (D,) are item vectors. There is a
-        token for each history position and then one for each row, which is used if the row has no
-        history; a token that is not used has no slot.
+        The outputs of other slots mean nothing. ``history`` (P, D), ``target`` (B, D) and
+        ``padding`` (D,) are item vectors. There is a token for each history position and then one
+        for each row, which has a slot only if the row has no history.
         """
         rows, layout = len(target), Padding.of(batch, self.max_length)
         number = torch.arange(rows, device=target.device)
         empty = batch.offsets.diff() == 0
         row = torch.cat([batch.row, torch.where(empty, number, rows)])
-        slot = torch.cat(
-            [
-                layout.slots(batch.row, batch.offsets),
-                torch.where(empty, layout.ends(target.device) - 1, layout.size),
-            ]
-        )
+        last = torch.where(empty, layout.ends(target.device) - 1, layout.size)
+        slot = torch.cat([layout.slots(batch.row, batch.offsets), last])
         items = torch.cat([history, padding.expand(rows, -1)])
         tokens = torch.cat([items, gather(with_zeros(target), row)], dim=-1)
         slots = Slots.of(layout, slot)
@@ -224,8 +206,7 @@ class TransformerDCN(nn.Module):
         return slots.scatter(tokens)
 
     def _pooled(self, parts: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-        """The last positions and the maximum of all, (B, (first_k_cols + max_pool) * W), from the
-        result of :meth:`encoded`."""
+        """:meth:`encoded`'s last positions and maximum, (B, (first_k_cols + max_pool) * W)."""
         last, highest = [], []
         for padded, attended in parts:
             ignored = ~attended[:, :, None]
@@ -240,31 +221,58 @@ class TransformerDCN(nn.Module):
 
     def published_names(self, state: State) -> Names:
         """The released entry's parameter names; see :mod:`mmctr_kit.models.published`."""
-        encoder = [(f"encoder.{i}", layer) for i, layer in enumerate(self.encoder)]
-        cross = [(f"cross.layers.{i}", layer) for i, layer in enumerate(self.cross.layers)]
-        deep = [(f"deep.{i}", layer) for i, layer in numbered(self.deep)]
-        mlp = [(f"mlp.{i}", layer) for i, layer in numbered(self.mlp)]
-        names = (
-            ITEM_NAMES
-            | in_order(state, "transformer_encoder.transformer_encoder.layers", encoder)
-            | in_order(state, "crossnet.cross_layers", cross)
-            | in_order(state, "parallel_dnn.mlp", deep)
-            | in_order(state, "mlp.mlp", mlp)
-        )
+        lists: dict[str, tuple[str, nn.Module]] = {
+            "transformer_encoder.transformer_encoder.layers": ("encoder", self.encoder),
+            "crossnet.cross_layers": ("cross.layers", self.cross.layers),
+            "parallel_dnn.mlp": ("deep", self.deep),
+            "mlp.mlp": ("mlp", self.mlp),
+        }
+        names = dict(ITEM_NAMES)
+        for theirs, ours in lists.items():
+            names |= in_order(state, theirs, numbered(*ours))
         if self.out_linear is not None:
             published = "transformer_encoder.out_linear"
             names |= {f"{published}.{kind}": f"out_linear.{kind}" for kind in ("weight", "bias")}
         return names
 
 
-def _check_sizes(width: int, heads: int, length: int, columns: int) -> None:
-    if width % heads:
-        raise UsageError(
-            f"model.num_heads: expected a divisor of the token width {width}, not {heads}; "
-            "the width is twice that of an item vector (id, tags, projected item_emb)"
-        )
-    if columns > length:
-        raise UsageError(
-            f"model.first_k_cols: expected at most max_length {length}, not {columns}; "
-            "lower it or raise model.max_length"
-        )
+class TransformerDCNMomo(TransformerDCN):
+    """The 1st place's model exactly as released, its inverted padding mask included: row -> logit.
+
+    The released code hands a mask of 1 = real to an argument of True = ignore. So padding is
+    attended and real positions are ignored, their outputs set to 0; if that would ignore all
+    positions (a history of full length), the last one is let through. So **for a history shorter
+    than ``max_length`` the history's items change nothing**; only their number does. It is here to
+    reproduce that entry's numbers.
+
+    In training all L positions of a row are computed, as released: the padding positions, which
+    are what is attended, differ by their dropout, and the maximum is over all of them. In
+    evaluation they are equal, so one token a row is computed, with the same result.
+    """
+
+    def encoded(
+        self, batch: Batch, history: Tensor, target: Tensor, padding: Tensor
+    ) -> Iterable[tuple[Tensor, Tensor]]:
+        """The encoder's outputs (B, L, W), and (B, L) bool: True = attended = padding.
+
+        It is one part, since all L = ``max_length`` slots of a row are needed.
+        """
+        rows, length = len(target), self.max_length
+        from_end = torch.arange(length, 0, -1, device=target.device)
+        real = from_end <= batch.offsets.diff()[:, None]  # (B, L), left-padded
+        full = real.all(1)
+        attended = ~real | (full[:, None] & (from_end == 1))
+        if self.training:
+            layout = Padding(((rows, length),))
+            slots = Slots(layout, layout.slots(batch.row, batch.offsets), [real])
+            items = torch.where(real[:, :, None], slots.scatter(history)[0], padding)
+            tokens = torch.cat([items, target[:, None].expand(-1, length, -1)], dim=-1)
+            slot = torch.arange(rows * length, device=target.device)
+            outputs = self.encode(tokens.flatten(0, 1), Slots(layout, slot, [attended]))
+            return [(outputs[0], attended)]
+        # The last item of a full history, else padding: the one key there is, however often.
+        items = torch.cat([padding[None], history])[torch.where(full, batch.offsets[1:], 0)]
+        tokens = torch.cat([items, target], dim=-1)
+        slot = torch.arange(rows, device=target.device)
+        [one] = self.encode(tokens, Slots.of(Padding(((rows, 1),)), slot))
+        return [(one.expand(-1, length, -1), attended)]

@@ -13,7 +13,7 @@ _ABSENT = "absent"
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """One phrase a setting, such as ``training.epochs: 5 there, 3 now``; empty if all are equal."""
-    old, new = dict(_flat(before)), dict(_flat(now))
+    old, new = dict(flat(before)), dict(flat(now))
     names = [k for k in {**old, **new} if old.get(k, _ABSENT) != new.get(k, _ABSENT)]
     phrases = [f"{k}: {old.get(k, _ABSENT)} there, {new.get(k, _ABSENT)} now" for k in names[:MOST]]
     if len(names) > MOST:
@@ -39,9 +39,10 @@ def recipe_difference(before: str, now: str) -> str | None:
     return difference(*both)
 
 
-def _flat(value: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, Any]]:
+def flat(value: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings in nested mappings, each with its dotted key."""
     for key, inner in value.items():
         if isinstance(inner, Mapping):
-            yield from _flat(inner, f"{under}{key}.")
+            yield from flat(inner, f"{under}{key}.")
         else:
             yield f"{under}{key}", inner

@@ -21,29 +21,10 @@ from pydantic import (
 from mmctr_kit.errors import UsageError, did_you_mean
 from mmctr_kit.models.option_types import Condition, NonNegativeInt
 from mmctr_kit.models.registry import MODELS, Entry, model_options
-from mmctr_kit.recipe.blocks import (
-    Augmentation,
-    Block,
-    Folds,
-    Items,
-    Signals,
-    Training,
-)
+from mmctr_kit.recipe.blocks import Augmentation, Block, Folds, Items, Signals, Training
 from mmctr_kit.recipe.explain import explain_all, label
-from mmctr_kit.recipe.search import (
-    RANGE_KEYS,
-    Range,
-    require_keys,
-    require_used,
-    require_values,
-)
-from mmctr_kit.recipe.unused import (
-    Rules,
-    blockers,
-    explain_unused,
-    is_off,
-    rules_of,
-)
+from mmctr_kit.recipe.search import RANGE_KEYS, Range, require_keys, require_used, require_values
+from mmctr_kit.recipe.unused import Rules, blockers, explain_unused, is_off, rules_of
 
 
 @cache
@@ -128,8 +109,7 @@ class Recipe(Block):
     def unused(self) -> dict[str, tuple[Condition, ...]]:
         """The keys that do nothing, each with the conditions of which one would have to hold."""
         values = {key: [value] for key, value in self.values().items()}
-        found = {key: blockers(key, self.rules, values) for key in values}
-        return {key: failed for key, failed in found.items() if failed}
+        return {k: failed for k in values if (failed := blockers(k, self.rules, values))}
 
     def has_default(self, key: str) -> bool:
         """Whether a dotted key has its default value."""
@@ -192,7 +172,11 @@ def parse_recipe(content: Mapping[str, Any], where: str, settings: Collection[st
         if key not in settings and any(condition.key in settings for condition in failed)
     ]
     if dropped:
-        recipe = _validate(_without(content, dropped), where)
+        rest = dict(content)
+        for block, _, name in (key.partition(".") for key in dropped):
+            if block in rest:
+                rest[block] = {k: v for k, v in rest[block].items() if k != name}
+        recipe = _validate(rest, where)
     values = recipe.values()
     shown = {key: [value] for key, value in values.items()}
     faults = [
@@ -207,12 +191,13 @@ def parse_recipe(content: Mapping[str, Any], where: str, settings: Collection[st
 
 def _validate(content: Mapping[str, Any], where: str) -> Recipe:
     problems: list[str] = []
-    whole = dict(content)
+    whole, model = dict(content), content.get("model")
     keys_at = partial(_keys_at, content)
-    if _names_model(whole.get("model")):
+    name = model.get("name") if isinstance(model, dict) else None
+    if isinstance(name, str) and name in MODELS:
         # First and apart: an error in the model's options then has its place and its key names.
         try:
-            whole["model"] = _parse_model(whole["model"])
+            whole["model"] = _parse_model(model)
         except ValidationError as e:
             problems += explain_all(e, content, ("model",), keys_at)
     try:
@@ -222,20 +207,6 @@ def _validate(content: Mapping[str, Any], where: str) -> Recipe:
     if problems:
         raise UsageError(f"{where}: {'; '.join(problems)}")
     return recipe
-
-
-def _without(content: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    found = dict(content)
-    for key in keys:
-        block, _, name = key.partition(".")
-        if block in found:
-            found[block] = {k: v for k, v in found[block].items() if k != name}
-    return found
-
-
-def _names_model(model: Any) -> bool:
-    name = model.get("name") if isinstance(model, dict) else None
-    return isinstance(name, str) and name in MODELS
 
 
 def _keys_at(content: Mapping[str, Any], loc: Sequence[Any]) -> list[str]:

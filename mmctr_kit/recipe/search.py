@@ -13,14 +13,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from mmctr_kit.errors import did_you_mean
 from mmctr_kit.recipe.explain import explain_all, label
@@ -70,7 +63,8 @@ class Range(BaseModel):
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Range":
-        given = [k for k, v in self._kinds().items() if v is not None]
+        kinds = {"choice": self.choice, "int": self.whole, "float": self.real}
+        given = [k for k, v in kinds.items() if v is not None]
         if len(given) != 1:
             raise ValueError(
                 f"expected one of choice, int and float, found {' and '.join(given) or 'none'}"
@@ -109,9 +103,6 @@ class Range(BaseModel):
         """The entry as a recipe writes it, without the keys that are not set."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
-    def _kinds(self) -> dict[str, Any]:
-        return {"choice": self.choice, "int": self.whole, "float": self.real}
-
     def _require_scale(self, low: float, high: float) -> None:
         if not low < high:
             raise ValueError(f"expected [low, high] with low < high, found [{low}, {high}]")
@@ -133,8 +124,10 @@ Search = Mapping[str, Range]
 
 
 def require_keys(search: Search, known: Sequence[str], rules: Rules) -> None:
-    """ValueError if the search names a key that is none of ``known``, or may not change, or a
-    condition that can't hold, or a key before another one on which it depends."""
+    """ValueError if a key of the search is none of ``known``, fixed, or in the wrong place.
+
+    It stands after the keys on which it depends; its conditions must be able to hold.
+    """
     seen: list[str] = []
     for key, values in search.items():
         for fixed, why in FIXED.items():
@@ -154,15 +147,19 @@ def require_keys(search: Search, known: Sequence[str], rules: Rules) -> None:
 
 
 def require_values(search: Search, blocks: Mapping[str, type[BaseModel]]) -> None:
-    """ValueError if a key never takes one of its choices, an end of its range, or a value of its
-    conditions, whatever the other keys are. ``blocks`` are the recipe's."""
+    """ValueError if a key never takes one of the values that the search gives it.
+
+    The values are its choices, the ends of its range and those in conditions, whatever the other
+    keys are. ``blocks`` are the recipe's.
+    """
     faults: list[str] = []
     for key, values in search.items():
         where = f"search.{key}"
         at_ends = _faults(where, key, values.corners, blocks)
         inside = [] if at_ends else _faults(where, key, _between(values), blocks)
         faults += at_ends
-        faults += [f"{_expected(p)}; found float: {list(values.bounds)}" for p in inside]
+        expected = [phrase.partition("; found")[0] for phrase in inside]
+        faults += [f"{phrase}; found float: {list(values.bounds)}" for phrase in expected]
         for other, wanted in values.when.items():
             faults += _faults(f"{where}.when.{other}", other, wanted, blocks)
     if faults:
@@ -189,13 +186,16 @@ def without_unused(search: Search, values: Mapping[str, Any], rules: Rules) -> d
 def possible_values(
     search: Search, values: Mapping[str, Any], rules: Rules
 ) -> dict[str, Sequence[Any]]:
-    """The values that each key may have in a search of a recipe with these ``values``: of a range
-    its ends, and the recipe's value of a key that the search does not always choose."""
-    found: dict[str, Sequence[Any]] = {key: [value] for key, value in values.items()}
+    """The values that each key may have in a search of a recipe with these ``values``.
+
+    A range is represented by its ends. A key that the search does not always choose may also have
+    the recipe's value.
+    """
+    possible: dict[str, Sequence[Any]] = {key: [value] for key, value in values.items()}
     for key, entry in search.items():
         sometimes = bool(entry.when) or not selectors(key, rules).isdisjoint(search)
-        found[key] = [*entry.corners, values[key]] if sometimes else entry.corners
-    return found
+        possible[key] = [*entry.corners, values[key]] if sometimes else entry.corners
+    return possible
 
 
 def holds(when: Mapping[str, Sequence[Any]], value_of: Mapping[str, Any]) -> bool:
@@ -221,13 +221,11 @@ def _faults(
     return faults
 
 
-def _expected(phrase: str) -> str:
-    return phrase.partition("; found")[0]
-
-
 def _between(values: Range) -> tuple[float, ...]:
-    """A value inside of a float range, a fraction if it has any: the ends may be whole by chance,
-    and would pass for a key that takes no fractions."""
+    """A value inside of a float range, a fraction if it has any.
+
+    The ends may be whole by chance, and would pass for a key that takes no fractions.
+    """
     if values.real is None:
         return ()
     low, high = values.real

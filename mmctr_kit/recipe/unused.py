@@ -41,17 +41,15 @@ def rules_of(model: str, blocks: Mapping[str, type[BaseModel]]) -> Rules:
     What depends on the model names the shipped ones beside it: others need not be looked for.
     """
     models = list(dict.fromkeys([*SHIPPED, model]))
-    return {
-        f"{block}.{key}": rules
+    rules = {
+        f"{block}.{key}": (
+            *_declared(block, field.metadata),
+            *_of_model(block, key, field.metadata, models),
+        )
         for block, fields in blocks.items()
         for key, field in fields.model_fields.items()
-        if (
-            rules := (
-                *_declared(block, field.metadata),
-                *_of_model(block, key, field.metadata, models),
-            )
-        )
     }
+    return {key: of_key for key, of_key in rules.items() if of_key}
 
 
 def applies(block: type[BaseModel], key: str, **others: Any) -> bool:
@@ -105,13 +103,12 @@ def explain_unused(subject: str, failed: Sequence[Condition], values: Values) ->
 def _declared(block: str, metadata: Iterable[Any]) -> Iterator[AppliesTo]:
     for entry in metadata:
         if isinstance(entry, AppliesTo):
-            yield AppliesTo(tuple(_dotted(block, c) for c in entry.conditions))
-
-
-def _dotted(block: str, condition: Condition) -> Condition:
-    if "." in condition.key:
-        return condition
-    return Condition(f"{block}.{condition.key}", condition.values, condition.negated)
+            yield AppliesTo(
+                tuple(
+                    c if "." in c.key else Condition(f"{block}.{c.key}", c.values, c.negated)
+                    for c in entry.conditions
+                )
+            )
 
 
 def _of_model(
@@ -132,10 +129,10 @@ def _of_model(
 def _remedy(condition: Condition) -> str:
     if condition.negated:
         return f"{condition.key} to another value"
-    shown = [label(value) for value in condition.values]
-    return (
-        f"{condition.key}={shown[0]}" if len(shown) == 1 else f"{condition.key} to {_one_of(shown)}"
-    )
+    first, *others = (label(value) for value in condition.values)
+    if not others:
+        return f"{condition.key}={first}"
+    return f"{condition.key} to {_one_of([first, *others])}"
 
 
 def _one_of(labels: Iterable[str]) -> str:

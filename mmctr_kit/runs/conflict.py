@@ -40,7 +40,7 @@ def is_finished(
 def require_free(
     path: Path, known: Mapping[str, Any], force: bool, recipe_yaml: str | None = None
 ) -> bool:
-    """As :func:`is_finished`, when only some parts of the manifest are ``known`` yet."""
+    """Whether the run is finished, judged by the ``known`` parts of its manifest alone."""
     if not occupied(path, "manifest.json", "run folder"):
         return False
     run = Run(path)
@@ -64,8 +64,10 @@ def require_free(
 
 
 def changed_environment(run: Run, manifest: Manifest) -> list[str]:
-    """What differs between the environment an unfinished run was begun in and ``manifest``'s; for
-    a finished run nothing, since nothing is trained any more."""
+    """What differs between the environment an unfinished run was begun in and ``manifest``'s.
+
+    Nothing for a finished run, since nothing is trained any more.
+    """
     if run.finished:
         return []
     before, now = run.manifest.environment, manifest.environment

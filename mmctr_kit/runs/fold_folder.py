@@ -35,8 +35,10 @@ class FoldFolder:
     def saved_state(
         self,
     ) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]] | None, dict[str, Any]]:
-        """The lines of the finished epochs, the state after them and their seconds by phase; empty,
-        None and empty before the first. Deletes temporary files that a kill left."""
+        """The lines of the finished epochs, the state after them and their seconds by phase.
+
+        Before the first they are empty, None and empty. Deletes temporary files that a kill left.
+        """
         for part in self.path.glob(".*"):
             part.unlink()
         if not self._state.is_file():
@@ -58,8 +60,10 @@ class FoldFolder:
         save_arrays(self._state, state)
 
     def finish(self, weights: Arrays, logits: Arrays, timings: Mapping[str, float | str]) -> None:
-        """Write the weights, the logits (oof, valid, test) and the timings: seconds by phase and,
-        as ``data_on``, where the rows were. Deletes the state."""
+        """Write the weights, the logits (oof, valid, test) and the timings; delete the state.
+
+        Timings are seconds by phase and, as ``data_on``, where the rows were.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.path / "timings.json", timings)
         save_arrays(self.path / "weights.safetensors", weights)

@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import read_columns, read_json
 from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import Ints
 from mmctr_kit.runs.compare import PairedSample
 from mmctr_kit.runs.predictions import Keys, Predictions
 from mmctr_kit.runs.run import Run
 
-Labels = NDArray[np.int64]
+Labels = Ints
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,12 @@ def leaderboard(runs: Sequence[Run], truth: Path | None = None) -> list[Leaderbo
         ]
     if truth is None or not (truth / "oracle.json").is_file():
         return rows
-    oracle = _oracle(truth / "oracle.json")
-    return [*(replace(row, kept=_kept(row, oracle)) for row in rows), oracle]
+    aucs = read_json(truth / "oracle.json")["auc"]
+    train, valid, test = (Estimate(float(aucs[s]["row"]), 0.0, 0) for s in SPLITS)
+    lead = test.value - 0.5
+    rows = [replace(r, kept=(r.test.value - 0.5) / lead) if r.test else r for r in rows]
+    oracle = LeaderboardRow("oracle", "truth", 1, "", oof=train, valid=valid, test=test)
+    return [*rows, oracle]
 
 
 def _row(run: Run, labels: Labels | None) -> tuple[LeaderboardRow, Predictions | None]:
@@ -105,23 +109,9 @@ def _test_auc(run: Predictions, labels: Labels | None) -> Estimate | None:
     return auc_with_se(labels, run.test_mean(), run.test_keys.user_id)
 
 
-def _kept(row: LeaderboardRow, oracle: LeaderboardRow) -> float | None:
-    if row.test is None or oracle.test is None:
-        return None
-    return (row.test.value - 0.5) / (oracle.test.value - 0.5)
-
-
 def _test_labels(truth: Path) -> Labels:
     path = truth / "test_labels.parquet"
     if not path.is_file():
         raise UsageError(f"no {path}; --truth takes the truth folder that 'data synth' wrote")
     columns = read_columns(path)
     return np.asarray(columns["label"][np.argsort(columns["ID"])])
-
-
-def _oracle(path: Path) -> LeaderboardRow:
-    auc = read_json(path)["auc"]
-    best = {s: Estimate(float(auc[s]["row"]), 0.0, 0) for s in SPLITS}
-    return LeaderboardRow(
-        "oracle", "truth", 1, "", oof=best["train"], valid=best["valid"], test=best["test"]
-    )

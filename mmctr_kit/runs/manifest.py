@@ -10,9 +10,12 @@ KINDS = {"cv": "a cv run", "blend": "a blend", "imported": "an import"}
 
 @dataclass(frozen=True)
 class Manifest:
-    """The ingredients of a run. ``rows``, ``features``, ``folds`` and ``recipe`` are fingerprints;
-    ``sources`` names the runs of a blend; ``environment`` holds versions, device and threads.
-    ``transductive``: a row's prediction depends on the rows beside it in valid or test."""
+    """The ingredients of a run.
+
+    ``rows``, ``features``, ``folds`` and ``recipe`` are fingerprints; ``sources`` names the runs of
+    a blend; ``environment`` holds versions, device and threads. ``transductive``: a row's
+    prediction depends on the rows beside it in valid or test.
+    """
 
     kind: Literal["cv", "blend", "imported"]
     rows: str

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.errors import RunError, plural
+from mmctr_kit.metrics.ranks import Floats, Ints
 
 
 @dataclass(frozen=True)
 class Keys:
     """The keys of rows, (rows,) each. A test row's ID is its position."""
 
-    user_id: NDArray[np.int64]
+    user_id: Ints
     item_id: NDArray[np.int32]
     occurrence: NDArray[np.int32]
 
@@ -26,34 +27,37 @@ class Keys:
         small = np.zeros(0, np.int32)
         return cls(np.zeros(0, np.int64), small, small)
 
+    @classmethod
+    def of(cls, table: Mapping[str, NDArray[Any]]) -> "Keys":
+        """The keys in a table's columns."""
+        return cls(table["user_id"], table["item_id"], table["occurrence"])
+
     def __len__(self) -> int:
         return len(self.user_id)
 
     def same(self, other: "Keys") -> bool:
         """Whether both name the same rows in the same order."""
-        return (
-            np.array_equal(self.user_id, other.user_id)
-            and np.array_equal(self.item_id, other.item_id)
-            and np.array_equal(self.occurrence, other.occurrence)
-        )
+        return all(np.array_equal(column, vars(other)[name]) for name, column in vars(self).items())
 
-    def order(self) -> NDArray[np.int64]:
+    def order(self) -> Ints:
         """Positions that put the keys into canonical order."""
         return np.lexsort((self.occurrence, self.item_id, self.user_id))
 
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Fold models' logits of the train rows: ``logit`` (rows,) float64, ``fold`` (rows,) int16,
-    ``label`` (rows,) int8. Each row is predicted by the one model that saw none of its user."""
+    """Fold models' logits of the train rows, each from the one model that saw none of its user.
+
+    (rows,) each.
+    """
 
     keys: Keys
     label: NDArray[np.int8]
     fold: NDArray[np.int16]
-    logit: NDArray[np.float64]
+    logit: Floats
 
 
-def mean_logits(each: NDArray[np.float64] | Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def mean_logits(each: Floats | Sequence[Floats]) -> Floats:
     """The plain mean over the first axis: the blend of a recipe's seeds and of a run's fold models.
 
     They are on one scale already, so their logits need no calibration, unlike the runs of different
@@ -64,20 +68,20 @@ def mean_logits(each: NDArray[np.float64] | Sequence[NDArray[np.float64]]) -> ND
 
 @dataclass(frozen=True)
 class Predictions:
-    """A run's logits: ``oof``, and ``valid`` and ``test`` (folds, rows) float64 of each fold model,
-    averaged over seeds.
+    """A run's logits of the OOF, valid and test rows.
 
-    ``oof`` is None for imported predictions that have none; they count as one fold. Imported
-    predictions may lack valid too: its arrays then have no rows, (folds, 0). Raises RunError if a
+    ``valid`` and ``test`` (folds, rows) float64 are of each fold model, averaged over seeds.
+    Imported predictions may lack ``oof``: they count as one fold. They may lack valid too: its
+    arrays then have no rows, (folds, 0). Raises RunError if a
     logit is not finite.
     """
 
     oof: OutOfFold | None
     valid_keys: Keys
     valid_label: NDArray[np.int8]
-    valid: NDArray[np.float64]
+    valid: Floats
     test_keys: Keys
-    test: NDArray[np.float64]
+    test: Floats
 
     def __post_init__(self) -> None:
         parts = {"valid": self.valid, "test": self.test}
@@ -101,11 +105,11 @@ class Predictions:
             parts |= {"oof": self.oof.logit, "fold": self.oof.fold.astype(np.float64)}
         return digest("{name} {shape}", **parts)
 
-    def valid_mean(self) -> NDArray[np.float64]:
+    def valid_mean(self) -> Floats:
         """(rows,) the fold mean's logits."""
         return mean_logits(self.valid)
 
-    def test_mean(self) -> NDArray[np.float64]:
+    def test_mean(self) -> Floats:
         """(rows,) the fold mean's logits, in ID order."""
         return mean_logits(self.test)
 
@@ -117,13 +121,15 @@ def keys_of(rows: Rows) -> Keys:
 
 def predictions_for(
     data: ChallengeData,
-    oof: NDArray[np.float64] | None,
+    oof: Floats | None,
     fold: NDArray[np.int16] | None,
-    valid: NDArray[np.float64] | None,
-    test: NDArray[np.float64],
+    valid: Floats | None,
+    test: Floats,
 ) -> Predictions:
-    """Predictions of the loaded data's rows, in canonical order; without ``valid``, none of its
-    valid rows."""
+    """Predictions of the loaded data's rows, in canonical order.
+
+    Without ``valid``, none of its valid rows.
+    """
     train, out_of_fold = data.train, None
     if oof is not None:
         assert fold is not None
@@ -136,23 +142,13 @@ def predictions_for(
     return Predictions(out_of_fold, keys, label, valid, keys_of(data.test), test)
 
 
-def key_columns(keys: Keys) -> dict[str, NDArray[Any]]:
-    """The keys as columns of a table; :func:`keys_from` reads them back."""
-    return {"user_id": keys.user_id, "item_id": keys.item_id, "occurrence": keys.occurrence}
-
-
-def keys_from(columns: Mapping[str, NDArray[Any]]) -> Keys:
-    """The keys that :func:`key_columns` wrote."""
-    return Keys(columns["user_id"], columns["item_id"], columns["occurrence"])
-
-
-def logit_columns(logits: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+def logit_columns(logits: Floats) -> dict[str, NDArray[Any]]:
     """Logits (folds, rows) as columns, after their mean; :func:`fold_logits` reads them back."""
     folds = {f"logit_{i}": row for i, row in enumerate(logits)}
     return {"logit": logits.mean(axis=0), **folds}
 
 
-def fold_logits(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+def fold_logits(columns: Mapping[str, NDArray[Any]]) -> Floats:
     """Logits (folds, rows) that :func:`logit_columns` wrote."""
     folds = sum(name.startswith("logit_") for name in columns)
     return np.stack([columns[f"logit_{i}"] for i in range(folds)])

@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from mmctr_kit.errors import RunError, UsageError, did_you_mean
 from mmctr_kit.files import read_columns, read_json
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.runs.manifest import Manifest
-from mmctr_kit.runs.predictions import OutOfFold, Predictions, fold_logits, keys_from
+from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions, fold_logits
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from mmctr_kit.metrics.estimate import Estimate
 
 
 class Run:
@@ -68,22 +67,24 @@ class Run:
         return path.read_text("utf-8") if path.is_file() else None
 
     def epochs(self) -> dict[str, list[dict[str, Any]]]:
-        """Each fold model's epochs (``epoch``, ``train_loss``, ``holdout_auc``, ``best``, ...) by
-        "fold-seed"; empty for a run that trained nothing."""
+        """Each fold model's epochs by "fold-seed"; empty for a run that trained nothing.
+
+        An epoch has the keys ``epoch``, ``train_loss``, ``holdout_auc``, ``best`` and others.
+        """
         paths = sorted(self.path.glob("folds/*/metrics.jsonl"))
         return {
             p.parent.name: [json.loads(line) for line in p.read_text().splitlines()] for p in paths
         }
 
     @property
-    def valid_auc(self) -> "Estimate | None":
+    def valid_auc(self) -> Estimate | None:
         """AUC of the fold mean on the valid split, the headline; None without valid rows."""
-        return self._estimate("valid")
+        return Estimate.find(self.metrics, "valid")
 
     @property
-    def oof_auc(self) -> "Estimate | None":
+    def oof_auc(self) -> Estimate | None:
         """Mean AUC of the fold models on their own folds; None without OOF."""
-        return self._estimate("oof")
+        return Estimate.find(self.metrics, "oof")
 
     def oof(self) -> "pd.DataFrame":
         """Out-of-fold predictions: row key, label, fold, logit. RunError if the run has none."""
@@ -108,9 +109,6 @@ class Run:
         aucs = f"valid AUC {self.valid_auc} (fold mean), OOF AUC {self.oof_auc} (fold models)"
         return f"<b>{escape(self.name)}</b> ({self.manifest.kind}): {aucs}"
 
-    def _estimate(self, name: str) -> "Estimate | None":
-        return Estimate.find(self.metrics, name)
-
     def _frame(self, name: str) -> "pd.DataFrame":
         import pandas as pd
 
@@ -121,26 +119,18 @@ class Run:
         oof = None
         if with_oof and (self.path / "oof.parquet").is_file():
             table = self._table("oof")
-            keys = keys_from(table)
-            oof = OutOfFold(keys, table["label"], table["fold"], table["logit"])
+            oof = OutOfFold(Keys.of(table), table["label"], table["fold"], table["logit"])
         valid, test = self._table("valid"), self._table("test")
-        return Predictions(
-            oof=oof,
-            valid_keys=keys_from(valid),
-            valid_label=valid["label"],
-            valid=fold_logits(valid),
-            test_keys=keys_from(test),
-            test=fold_logits(test),
-        )
+        keys, label, test_keys = Keys.of(valid), valid["label"], Keys.of(test)
+        return Predictions(oof, keys, label, fold_logits(valid), test_keys, fold_logits(test))
 
-    def test_scores(self) -> NDArray[np.float64]:
+    def test_scores(self) -> Floats:
         """(rows,) the fold mean's test logits in ID order, without reading the rest."""
-        table = self._table("test")
-        return np.asarray(table["logit"], np.float64)
+        return np.asarray(self._table("test")["logit"], np.float64)
 
     def _table(self, name: str) -> dict[str, NDArray[Any]]:
         columns = read_columns(self.path / f"{name}.parquet")
-        order = np.argsort(columns["ID"]) if "ID" in columns else keys_from(columns).order()
+        order = np.argsort(columns["ID"]) if "ID" in columns else Keys.of(columns).order()
         return {n: values[order] for n, values in columns.items()}
 
 

@@ -12,16 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.errors import DataError, plural
-from mmctr_kit.metrics.auc import (
-    auc_with_se,
-    gauc,
-    logloss_with_se,
-    mean_fold_auc,
-    tied_share,
-)
+from mmctr_kit.metrics.auc import auc_with_se, gauc, logloss_with_se, mean_fold_auc, tied_share
 from mmctr_kit.metrics.calibration import Calibration, calibration
 from mmctr_kit.metrics.estimate import Estimate, mean_estimate, recipe_estimate
-from mmctr_kit.metrics.ranks import number_ids
+from mmctr_kit.metrics.ranks import Floats, Ints, number_ids
 from mmctr_kit.runs.predictions import Predictions
 
 ALARM_Z = 3.0
@@ -29,9 +23,11 @@ ALARM_Z = 3.0
 
 
 def score_predictions(predictions: Predictions) -> dict[str, Any]:
-    """The contents of metrics.json: ``valid`` (the fold mean), ``oof`` and ``fold_models_valid``
-    (fold models), each as {value, error, n}; ``alarm`` if the latter two disagree. A GAUC is null
-    if no user has rows of both labels; ``valid`` is null if there are no valid rows.
+    """The contents of metrics.json.
+
+    ``valid`` (the fold mean), ``oof`` and ``fold_models_valid`` (fold models) are {value, error,
+    n}; ``alarm`` is set if the latter two disagree. A GAUC is null if no user has rows of both
+    labels; ``valid`` is null if there are no valid rows.
 
     Raises DataError if valid, or a fold of OOF, has rows of one label only.
     """
@@ -94,9 +90,7 @@ def _require_both(predictions: Predictions) -> None:
             )
 
 
-def _gauc(
-    label: NDArray[np.int8], logit: NDArray[np.float64], user: NDArray[np.int64]
-) -> dict[str, Any] | None:
+def _gauc(label: NDArray[np.int8], logit: Floats, user: Ints) -> dict[str, Any] | None:
     ones, rows = (np.bincount(number_ids(user), w) for w in (label, None))
     return gauc(label, logit, user).to_json() if ((ones > 0) & (ones < rows)).any() else None
 

@@ -17,6 +17,7 @@ from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.data.modalities import item_coverage
 from mmctr_kit.metrics.calibration import calibration
+from mmctr_kit.metrics.ranks import Floats, Ints
 from mmctr_kit.metrics.subset_auc import Contrast, RankedRows
 from mmctr_kit.runs.predictions import Predictions
 
@@ -37,8 +38,10 @@ _SEEN = ("as a target", "in histories", "nowhere")
 
 @dataclass(frozen=True)
 class SliceColumn:
-    """One property of the rows: ``names`` of its slices, and each row's index into them, (rows,)
-    int8, for the OOF (train) rows and the valid rows."""
+    """One property of the rows: ``names`` of its slices, and each row's index into them.
+
+    ``codes`` (rows,) int8, for the OOF (train) rows and the valid rows.
+    """
 
     names: tuple[str, ...]
     codes: Mapping[SliceSplit, Codes]
@@ -65,11 +68,8 @@ def slice_columns(data: ChallengeData, fold: NDArray[np.int16]) -> Slicing:
     splits: dict[SliceSplit, Rows] = {"oof": data.train, "valid": data.valid}
     lengths = data.histories.lengths
     history = np.searchsorted(_HISTORY, lengths, side="right").astype(np.int8)
-    columns = {
-        "history": SliceColumn(
-            _HISTORY_NAMES, {s: history[rows.history] for s, rows in splits.items()}
-        )
-    }
+    codes = {s: history[rows.history] for s, rows in splits.items()}
+    columns = {"history": SliceColumn(_HISTORY_NAMES, codes)}
     columns |= _by_popularity(data, fold)
     tags = np.minimum((data.item_tags != PAD).sum(axis=1), len(_TAGS) - 1)
     columns["tags"] = _by_item(_TAGS, tags, splits)
@@ -81,10 +81,10 @@ def slice_columns(data: ChallengeData, fold: NDArray[np.int16]) -> Slicing:
 
 
 def score_slices(predictions: Predictions, slicing: Slicing) -> list[dict[str, Any]]:
-    """One entry for each slice that has rows, in the order of ``slicing``, OOF first. Keys:
+    """One entry for each slice that has rows, in the order of ``slicing``, OOF first.
 
-    ``split`` (oof, valid), ``by``, ``slice``, ``rows``, ``positives``; ``auc``, ``rest`` (of the
-    split's other rows) and ``gap`` (auc less rest) as {value, error, n}, null if a side has one
+    Keys: ``split`` (oof, valid), ``by``, ``slice``, ``rows``, ``positives``; ``auc``, ``rest`` (of
+    the split's other rows) and ``gap`` (auc less rest) as {value, error, n}, null if a side has one
     label only, ``error`` null if too few users tell it; ``errors`` (gap over its standard error);
     ``mean_prediction``, ``mean_label``, ``ece``; ``worse``, and a ``note`` if it is.
 
@@ -156,14 +156,14 @@ def _by_popularity(data: ChallengeData, fold: NDArray[np.int16]) -> dict[str, Sl
     }
 
 
-def _targets(data: ChallengeData, fold: NDArray[np.int16]) -> NDArray[np.int64]:
+def _targets(data: ChallengeData, fold: NDArray[np.int16]) -> Ints:
     """(folds, n_items + 1): train rows of each fold with each item as target."""
     size = data.n_items + 1
     cell = fold.astype(np.int64) * size + data.train.item_id
     return np.bincount(cell, minlength=(int(fold.max()) + 1) * size).reshape(-1, size)
 
 
-def _in_histories(data: ChallengeData, fold: NDArray[np.int16]) -> NDArray[np.int64]:
+def _in_histories(data: ChallengeData, fold: NDArray[np.int16]) -> Ints:
     """(folds, n_items + 1): 1 if a history of the fold's train rows holds the item."""
     shown = np.zeros((int(fold.max()) + 1, data.n_items + 1), np.int64)
     of_item = np.repeat(np.arange(len(data.histories)), data.histories.lengths)
@@ -175,11 +175,7 @@ def _in_histories(data: ChallengeData, fold: NDArray[np.int16]) -> NDArray[np.in
 
 
 def _score(
-    split: SliceSplit,
-    slicing: Slicing,
-    ranked: RankedRows,
-    label: NDArray[np.int8],
-    logit: NDArray[np.float64],
+    split: SliceSplit, slicing: Slicing, ranked: RankedRows, label: NDArray[np.int8], logit: Floats
 ) -> Iterator[dict[str, Any]]:
     for by, column in slicing.columns.items():
         codes = column.codes[split]
@@ -192,7 +188,7 @@ def _score(
                 yield head | _entry(ranked.contrast(rows), label[rows], logit[rows])
 
 
-def _entry(part: Contrast, label: NDArray[np.int8], logit: NDArray[np.float64]) -> dict[str, Any]:
+def _entry(part: Contrast, label: NDArray[np.int8], logit: Floats) -> dict[str, Any]:
     fit, gap = calibration(label, logit), part.gap
     z = math.nan if gap is None else gap.z(0.0)
     users = min(part.positive_clusters, part.negative_clusters)

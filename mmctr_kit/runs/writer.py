@@ -12,7 +12,7 @@ from mmctr_kit.files import made_folder, write_json, write_table, write_whole
 from mmctr_kit.runs.conflict import changed_environment, is_finished
 from mmctr_kit.runs.fold_folder import FoldFolder
 from mmctr_kit.runs.manifest import Manifest
-from mmctr_kit.runs.predictions import Predictions, key_columns, logit_columns
+from mmctr_kit.runs.predictions import Predictions, logit_columns
 from mmctr_kit.runs.run import Run
 
 
@@ -35,13 +35,11 @@ class RunWriter:
         """Write the predictions, metrics and timings and, last, DONE."""
         if predictions.oof is not None:
             oof = predictions.oof
-            columns = key_columns(oof.keys)
-            columns |= {"label": oof.label, "fold": oof.fold, "logit": oof.logit}
-            write_table(self.path / "oof.parquet", columns)
-        valid = key_columns(predictions.valid_keys) | {"label": predictions.valid_label}
+            columns = {"label": oof.label, "fold": oof.fold, "logit": oof.logit}
+            write_table(self.path / "oof.parquet", vars(oof.keys) | columns)
+        valid = vars(predictions.valid_keys) | {"label": predictions.valid_label}
         write_table(self.path / "valid.parquet", valid | logit_columns(predictions.valid))
-        ids = {"ID": np.arange(len(predictions.test_keys))}
-        test = ids | key_columns(predictions.test_keys)
+        test = {"ID": np.arange(len(predictions.test_keys))} | vars(predictions.test_keys)
         write_table(self.path / "test.parquet", test | logit_columns(predictions.test))
         write_json(self.path / "metrics.json", metrics)
         write_json(self.path / "timings.json", timings)

@@ -1,4 +1,4 @@
-"""``submit --check``: would the organisers score this file, and is it likely what was meant?
+"""Checks whether the organisers would score a file, and whether it is likely what was meant.
 
 FAIL: the organisers' scorer might refuse or misread the file. WARN: it would be scored, but it
 looks like a mistake. The checks are :data:`~mmctr_kit.submission.checks.catalog.CHECKS`.
@@ -32,18 +32,8 @@ from mmctr_kit.submission.reading.text import read_text
 __all__ = ["CHECKS", "Reference", "Scores", "TestRows", "check_submission", "read_scores"]
 
 _MAX_ROWS = 10_000_000
-_NOT_FOR_SCORING = frozenset(
-    (
-        "zip-format",
-        "zip-extra-bytes",
-        "zip-members",
-        "zip-name",
-        "csv-line-ends",
-        "csv-quotes",
-        "csv-blank-lines",
-    )
-)
-"""Faults that stop a submission but leave no doubt which score belongs to which ID."""
+_REPAIRED = ("zip-", "csv-line-ends", "csv-quotes", "csv-blank-lines")
+"""Beginnings of checks whose faults, if a table was read, leave no doubt about its scores."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +77,7 @@ def read_scores(path: Path) -> Scores:
         check_unique(table.ids, table.lines, log)
     faults = [f for f in log.findings() if f.level is Level.FAIL]
     if table is not None:
-        faults = [f for f in faults if f.id not in _NOT_FOR_SCORING]
+        faults = [f for f in faults if not f.id.startswith(_REPAIRED)]
     if faults:
         raise DataError(f"{path}: {faults[0].id}: {faults[0].what}; {faults[0].todo}")
     if table is not None and table.ids is not None and len(table.ids):
@@ -104,8 +94,7 @@ def _read(path: Path, log: Log, max_rows: int) -> SubmissionTable | None:
 
 
 def _comparable(table: SubmissionTable, n_rows: int) -> dict[str, NDArray[np.float64]]:
-    """Unit ranks of the complete columns that vary, in ID order (in file order if IDs are
-    wrong)."""
+    """Unit ranks of the complete columns that vary, in ID order (file order if IDs are wrong)."""
     if table.n_rows != n_rows or len(table.lines) != n_rows:
         return {}
     order = np.arange(n_rows)

@@ -1,4 +1,4 @@
-"""The ledger: what was submitted, from which run, and its score on the leaderboard.
+"""The ledger: what was submitted, from which run, and how its scores agree with the leaderboard.
 
 Each line is a JSON object; lines are only ever appended, so that the file can be kept under version
 control. A submission is known by its checksum, or by the checksum of the table inside, so a copy
@@ -7,12 +7,15 @@ under another name, or zipped again, is the same submission.
 
 import hashlib
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
@@ -20,6 +23,8 @@ from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import UsageError, unwritable
 from mmctr_kit.files import locked
+from mmctr_kit.metrics.auc import rank_correlation
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.reading.archive import read_csv_bytes
@@ -27,15 +32,24 @@ from mmctr_kit.submission.reading.archive import read_csv_bytes
 Number = dict[str, Any]
 """An estimate as in metrics.json: value, error, n."""
 
+FEWEST = 3
+"""With fewer scored submissions nothing is said about how ranks agree."""
+
+FAR_Z, FAR = 10.0, 0.05
+"""A leaderboard's AUC that is further from the valid one than this, and than this many standard
+errors, is probably another file's: test's users are others, but drawn as valid's are."""
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 @checked(frozen=True, config=_STRICT)
 class Submitted:
-    """A submission that was written. ``sha256`` is the file's checksum, ``table`` that of the CSV
-    inside, ``rows`` its number of test rows, ``time`` in UTC; ``oof`` and ``valid`` are the run's
-    AUCs then, null if it has none."""
+    """A submission that was written.
+
+    ``sha256`` is the file's checksum, ``table`` the checksum of the CSV inside, ``rows`` its number
+    of test rows, ``time`` in UTC; ``oof`` and ``valid`` are the run's AUCs then, null if it has
+    none.
+    """
 
     sha256: str
     table: str
@@ -111,12 +125,7 @@ def record(path: Path, file: Path, run: Run, task: Task, rows: int) -> bool:
         oof=metrics.get("oof"),
         valid=metrics["valid"],
     )
-
-    def known(ledger: Ledger) -> bool:
-        same = (entry.sha256, entry.run, entry.task)
-        return any((e.sha256, e.run, e.task) == same for e in ledger.submitted)
-
-    return _append(path, entry, known)
+    return _append(path, entry)
 
 
 def add_score(
@@ -149,18 +158,19 @@ def add_score(
     if task is not None and task.value != entry.task:
         raise UsageError(f"'{file}' was written for {entry.task}, not for --task {task.value}")
     before = ledger.score(entry)
-    _append(path, LeaderboardScore(entry.sha256, entry.task, auc, _now(), note), lambda _: False)
+    _append(path, LeaderboardScore(entry.sha256, entry.task, auc, _now(), note))
     return entry, None if before is None else before.auc
 
 
-def _append(path: Path, entry: Entry, known: Callable[[Ledger], bool]) -> bool:
-    """Append one line, unless the entry is ``known`` to the ledger; False then."""
+def _append(path: Path, entry: Entry) -> bool:
+    """Append one line; False if it is a submission that is in the ledger already."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path, wait=True), path.open("a+b") as handle:
             handle.seek(0)
             content = handle.read()
-            if known(_parse(content, path)):
+            known = {(e.sha256, e.run, e.task) for e in _parse(content, path).submitted}
+            if isinstance(entry, Submitted) and (entry.sha256, entry.run, entry.task) in known:
                 return False
             # If the last line was cut off, the new one must not become its end.
             begin = b"" if not content or content.endswith(b"\n") else b"\n"
@@ -193,3 +203,86 @@ def _table_digest(file: Path) -> str:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One submission, with the ``leaderboard`` and ``note`` of its latest score."""
+
+    file: str
+    sha256: str
+    run: str
+    task: str
+    time: str
+    rows: int
+    oof: Estimate | None
+    valid: Estimate | None
+    leaderboard: float | None
+    note: str
+
+    @property
+    def remark(self) -> str | None:
+        """How far the leaderboard is from valid (or, without it, OOF), if that is implausible."""
+        name, known = ("valid", self.valid) if self.valid else ("OOF", self.oof)
+        if known is None or self.leaderboard is None:
+            return None
+        gap = self.leaderboard - known.value
+        # The leaderboard's standard error, from its number of rows, if they are like valid's.
+        se = known.se * math.sqrt(1 + known.n / max(self.rows, 1))
+        if not (abs(gap) > FAR and abs(gap) > FAR_Z * se):
+            return None
+        why = f", {abs(gap) / se:.0f} standard errors" if se > 0 else ""
+        return (
+            f"{self.run} ({self.task}): leaderboard {self.leaderboard:g} is {gap:+.4f} from {name} "
+            f"{known.value:.4f}{why}: another file's score, another test set, or rows misplaced?"
+        )
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Spearman's rank correlation of ``number`` (OOF or valid) and the leaderboard.
+
+    It is over ``n`` different scored submissions of a task; NaN if one of the two does not vary.
+    """
+
+    task: str
+    number: str
+    spearman: float
+    n: int
+
+
+def standings(ledger: Ledger) -> list[Standing]:
+    """The submissions in the order in which they were written."""
+    return [_standing(ledger, e) for e in ledger.submitted]
+
+
+def agreements(rows: Sequence[Standing]) -> list[Agreement]:
+    """For each task with at least three scored submissions; copies of one file count once."""
+    once = {(r.task, r.sha256): r for r in rows if r.leaderboard is not None}
+    result = []
+    for task, number in product(sorted({task for task, _ in once}), ("OOF", "valid")):
+        pairs = [
+            (estimate.value, r.leaderboard)
+            for r in once.values()
+            if r.task == task and (estimate := r.oof if number == "OOF" else r.valid)
+        ]
+        if len(pairs) >= FEWEST:
+            a, b = np.array(pairs, np.float64).T
+            result.append(Agreement(task, number, rank_correlation(a, b), len(pairs)))
+    return result
+
+
+def _standing(ledger: Ledger, entry: Submitted) -> Standing:
+    score = ledger.score(entry)
+    return Standing(
+        file=entry.file,
+        sha256=entry.sha256,
+        run=entry.run,
+        task=entry.task,
+        time=entry.time,
+        rows=entry.rows,
+        oof=Estimate.find(vars(entry), "oof"),
+        valid=Estimate.find(vars(entry), "valid"),
+        leaderboard=None if score is None else score.auc,
+        note="" if score is None else score.note,
+    )

@@ -14,8 +14,11 @@ from mmctr_kit.submission.check import Scores
 if TYPE_CHECKING:
     import pandas as pd
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
-def read_labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+
+def read_labels(path: Path) -> tuple[Ints, Ints]:
     """IDs (n,) and labels (n,) 0/1 from a parquet or CSV file with columns ID and label."""
     frame = read_frame(path, "labels")
     ids, labels = (integers(frame, name, path) for name in ("ID", "label"))
@@ -54,7 +57,7 @@ def numbers(frame: "pd.DataFrame", name: str, path: Path) -> NDArray[Any]:
     return values
 
 
-def integers(frame: "pd.DataFrame", name: str, path: Path) -> NDArray[np.int64]:
+def integers(frame: "pd.DataFrame", name: str, path: Path) -> Ints:
     """(rows,) a column of whole numbers, whatever its type; DataError if it is not one."""
     values = numbers(frame, name, path)
     if (values != np.floor(values)).any() or (np.abs(values.astype(np.float64)) >= 2.0**63).any():
@@ -62,12 +65,7 @@ def integers(frame: "pd.DataFrame", name: str, path: Path) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
-def score(
-    ids: NDArray[np.int64],
-    values: NDArray[np.float64],
-    labels: tuple[NDArray[np.int64], NDArray[np.int64]],
-    users: NDArray[np.int64] | None,
-) -> Estimate:
+def score(ids: Ints, values: Floats, labels: tuple[Ints, Ints], users: Ints | None) -> Estimate:
     """AUC of ``values`` (n,) for ``ids`` (n,) against labels by ID, in any order.
 
     The standard error is clustered by ``users`` (test rows,) by ID; if they are None, rows count as
@@ -94,7 +92,7 @@ def score(
     return auc_with_se(label, values[row], clusters)
 
 
-def task_column(scores: Scores, task: str | None) -> NDArray[np.float64]:
+def task_column(scores: Scores, task: str | None) -> Floats:
     """The column of ``task``; if None, the only column that is not a constant placeholder."""
     if task is not None:
         if task not in scores.columns:

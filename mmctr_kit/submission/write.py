@@ -85,8 +85,8 @@ def _apart(values: NDArray[np.float64]) -> bool:
 def _check_input(ids: NDArray[np.int64], columns: Mapping[Task, NDArray[np.float64]]) -> None:
     n = len(ids)
     if not n or not np.array_equal(ids, np.arange(n)):
-        found = f"{n:,} ids" + (f", from {ids[0]} to {ids[-1]}" if n else "")
-        raise DataError(f"expected IDs 0, 1, 2, ... in order; found {found}; sort rows by ID")
+        actual = f"{n:,} ids" + (f", from {ids[0]} to {ids[-1]}" if n else "")
+        raise DataError(f"expected IDs 0, 1, 2, ... in order; found {actual}; sort rows by ID")
     if not columns:
         raise DataError("expected logits of at least one task; found none; name a task")
     for task, logits in columns.items():

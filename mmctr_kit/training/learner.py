@@ -1,21 +1,14 @@
-"""The learner, the interface to anything that cross-validation trains, and how one is made."""
+"""The learner: the interface to anything that cross-validation trains."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Split
-from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.items import Floats64, Ints
-from mmctr_kit.items.features import ItemFeatures
-from mmctr_kit.models.registry import MODELS, import_target
-from mmctr_kit.recipe import Recipe
-
-if TYPE_CHECKING:
-    from mmctr_kit.training.data.source import FoldCache
 
 Location = Literal["device", "host"]
 """Where rows are stored: on the device, or on the host, from which they go there in chunks."""
@@ -101,28 +94,3 @@ def derive_seed(*parts: int) -> int:
     """One 63-bit seed from several integers; different parts give unrelated seeds."""
     state = np.random.SeedSequence([p & 0xFFFFFFFFFFFFFFFF for p in parts])
     return int(state.generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def make_learner(
-    recipe: Recipe,
-    data: ChallengeData,
-    items: ItemFeatures,
-    device: str,
-    cache: "FoldCache | None" = None,
-) -> Learner:
-    """Build the learner of the recipe's model, on ``device`` ('cpu', 'cuda', 'cuda:1').
-
-    ``items`` are the recipe's item features on this data. Learners of one data set and device may
-    share a ``cache``. A learner that does not use a GPU works on the CPU whatever the device.
-    """
-    learner: Learner = _learner_class(recipe)(recipe, data, items, device, cache)
-    return learner
-
-
-def check_model(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:
-    """Raise UsageError if options of the recipe's model clash with each other or with its items."""
-    _learner_class(recipe).check(recipe, data, items)
-
-
-def _learner_class(recipe: Recipe) -> Any:
-    return import_target(MODELS[recipe.model_name].learner.target)

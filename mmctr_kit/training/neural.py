@@ -166,10 +166,8 @@ class NeuralLearner:
         parameter which is missing, unknown or has another shape.
         """
         tensors = {k: tensor(np.asarray(v), self.device) for k, v in state.items()}
-        sizes = published_sizes(tensors)
-        supplies = dict(self._supplies)
-        supplies["n_tags"] = max(supplies["n_tags"], sizes.tags)
-        supplies["n_users"] = sizes.users if sizes.users is not None else supplies["n_users"]
+        supplies = {**self._supplies, **published_sizes(tensors)}
+        supplies["n_tags"] = max(supplies["n_tags"], self._supplies["n_tags"])
         model = self._model(supplies)
         load_published(model, tensors)
         data = with_raw_users(self._base, self._challenge, int(supplies["n_users"]))

@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -59,38 +58,35 @@ def learning_rate(step: int, total: int, options: Training) -> float:
     return options.learning_rate * shape
 
 
-@dataclass(frozen=True)
-class Regularised:
-    """A model's parameters by what regularises them; each is in exactly one of the three lists.
+class Regularised(NamedTuple):
+    """A model's regularised weights, each in one of the two lists.
 
     ``embedding`` (``embedding_regularizer``): embedding tables and the modalities' projections.
-    ``net`` (``net_regularizer``): all other weights, of a module of any type. ``exempt``: biases,
-    vectors (slopes and gains) and norms.
+    ``net`` (``net_regularizer``): all others, of a module of any type, but for biases, vectors
+    (slopes and gains) and norms.
     """
 
     embedding: list[Tensor]
     net: list[Tensor]
-    exempt: list[Tensor]
 
 
 def regularised(model: nn.Module) -> Regularised:
-    """Divide the model's parameters by the type of the module that holds them."""
+    """Divide the model's weights by the type of the module that holds them."""
     tables: list[Tensor] = []
     for module in model.modules():
         if isinstance(module, nn.Embedding | nn.EmbeddingBag):
             tables.append(module.weight)
         elif isinstance(module, ModalityFusion):
             tables += module.projections()
-    parts = Regularised(tables, [], [])
     seen = {id(weight) for weight in tables}
+    net: list[Tensor] = []
     for module in model.modules():
         norm = isinstance(module, nn.LayerNorm | nn.RMSNorm)  # others hold vectors alone
         for name, parameter in module.named_parameters(recurse=False):
-            if id(parameter) not in seen:
+            if not (id(parameter) in seen or norm or "bias" in name or parameter.dim() < 2):
                 seen.add(id(parameter))
-                exempt = norm or "bias" in name or parameter.dim() < 2
-                (parts.exempt if exempt else parts.net).append(parameter)
-    return parts
+                net.append(parameter)
+    return Regularised(tables, net)
 
 
 def resolve_precision(

@@ -1,7 +1,7 @@
 """One training step: batch, forward, loss, backward, regularisers, clipping, update."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import Any
 
@@ -46,8 +46,7 @@ def compiled(backend: str = "inductor") -> Forward:
         setattr(functorch, _CACHED, True)
     # Dynamo counts recompilations by code object, and one limit for all models would be reached.
     copy = FunctionType(eager.__code__.replace(), globals(), argdefs=eager.__defaults__)
-    forward: Forward = torch.compile(copy, fullgraph=True, dynamic=False, backend=backend)
-    return forward
+    return torch.compile(copy, fullgraph=True, dynamic=False, backend=backend)
 
 
 def compiled_batches(backend: str = "inductor") -> Batches:
@@ -56,40 +55,34 @@ def compiled_batches(backend: str = "inductor") -> Batches:
     It compiles once more for data with another number of rows or positions, then for any number.
     """
     copy = FunctionType(make_batch.__code__.replace(), vars(module))
-    batches: Batches = torch.compile(copy, fullgraph=True, backend=backend)
-    return batches
+    return torch.compile(copy, fullgraph=True, backend=backend)
 
 
+@dataclass(eq=False)
 class Step:
     """A training step of one model on the train split of ``data``, which may be replaced.
 
     It never waits for the device, and all that it changes stays at its address, so a step with a
     fixed number of positions can be captured in a CUDA graph and replayed. A model that defines
     ``loss(batch, labels)`` is trained on that, any other on the logloss of its logits.
-    ``known_user`` is an argument of make_batch.
+    ``known_user`` is an argument of make_batch. ``rate`` is the learning rate of the next step,
+    () float32.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        data: DeviceData,
-        options: Training,
-        known_user: Tensor,
-        forward: Forward = eager,
-        batches: Batches = make_batch,
-    ) -> None:
-        self.model = model
-        self.data = data
-        self.options = options
-        self.known_user = known_user
-        self.forward = forward
-        self.batches = batches
-        self.rate = torch.tensor(options.learning_rate, device=data.device)
-        """The learning rate of the next step, () float32."""
-        self.optimizer = adam(model, options, self.rate)
-        self.users = UserRows(model, self.optimizer, on=options.user_updates == "rows")
-        self.regularised = regularised(model)
-        self.precision = resolve_precision(options.precision, self.regularised.net, data.device)
+    model: nn.Module
+    data: DeviceData
+    options: Training
+    known_user: Tensor
+    forward: Forward = eager
+    batches: Batches = make_batch
+
+    def __post_init__(self) -> None:
+        options, device = self.options, self.data.device
+        self.rate = torch.tensor(options.learning_rate, device=device)
+        self.optimizer = adam(self.model, options, self.rate)
+        self.users = UserRows(self.model, self.optimizer, on=options.user_updates == "rows")
+        self.regularised = regularised(self.model)
+        self.precision = resolve_precision(options.precision, self.regularised.net, device)
 
     def __call__(
         self, index: Tensor, positions: int | None = None, buckets: Buckets = ()
@@ -104,11 +97,6 @@ class Step:
         self.update()
         return loss.detach()
 
-    @property
-    def labels(self) -> Tensor:
-        """The train split's labels, (rows,) float32."""
-        return self.data.rows["train"].labels
-
     def batch(self, index: Tensor, positions: int | None = None, buckets: Buckets = ()) -> Batch:
         """The batch of the train split's rows ``index`` (B,)."""
         # Without a fixed number of positions there is nothing to compile.
@@ -119,8 +107,11 @@ class Step:
     def loss(self, batch: Batch, index: Tensor) -> Tensor:
         """The loss of the batch of rows ``index``, (), after clearing all gradients."""
         self.optimizer.zero_grad(set_to_none=True)
-        labels = self.labels[index]
-        with self._autocast(), self.users.swap_in(batch) as seen:
+        labels = self.data.rows["train"].labels[index]
+        bf16 = torch.autocast(
+            self.data.device.type, torch.bfloat16, enabled=self.precision == "bf16"
+        )
+        with bf16, self.users.swap_in(batch) as seen:
             if hasattr(self.model, "loss"):
                 return self.forward(self.model, seen, labels)
             logit = self.forward(self.model, seen)
@@ -154,18 +145,11 @@ class Step:
 
     def _regularise(self) -> None:
         """Add the gradient of (lambda / 2) * ||W||^2, dense, as the official pipeline does."""
+        embeddings = (*self.regularised.embedding, *self.users.small)
         for weights, strength in (
-            (
-                (*self.regularised.embedding, *self.users.small),
-                self.options.embedding_regularizer,
-            ),
+            (embeddings, self.options.embedding_regularizer),
             (self.regularised.net, self.options.net_regularizer),
         ):
-            if strength:
-                for weight in weights:
-                    if weight.grad is not None:
-                        weight.grad.add_(weight.detach(), alpha=strength)
-
-    def _autocast(self) -> torch.autocast:
-        on = self.precision == "bf16"
-        return torch.autocast(self.data.device.type, dtype=torch.bfloat16, enabled=on)
+            for weight in weights if strength else ():
+                if weight.grad is not None:
+                    weight.grad.add_(weight.detach(), alpha=strength)

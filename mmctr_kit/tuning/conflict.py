@@ -1,5 +1,4 @@
-"""Whether a study may be written to a folder: told without Optuna and, as far as it goes, without
-the data."""
+"""Checks whether a study may be written to a folder, without Optuna and mostly without data."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +21,7 @@ SETTINGS = "settings.json"
 def require_study(path: Path, recipe: Recipe, force: bool) -> None:
     """Raise RunError if ``path`` can take no study of the recipe, whatever its data are.
 
-    That is if a study of other settings is there, or something else, or with ``force`` a study at
-    work.
+    It holds a study of other settings, or something else, or with ``force`` a study at work.
     """
     if not occupied(path, force) or force:
         return
@@ -37,8 +35,10 @@ def require_study(path: Path, recipe: Recipe, force: bool) -> None:
 
 
 def occupied(path: Path, force: bool) -> bool:
-    """Whether a study is at ``path``. Raises RunError if something else is, or with ``force`` a
-    study at work."""
+    """Whether a study is at ``path``.
+
+    Raises RunError if something else is, or with ``force`` a study at work.
+    """
     if not conflict.occupied(path, SETTINGS, "study"):
         return False
     if force and alive_workers(path / "leases"):

@@ -116,8 +116,10 @@ def train_finalists(
 
 
 def _require_same_run(plan: Plan, path: Path) -> None:
-    """Raise RunError if another finalist is at ``path``. It must not advise ``--force``, as the
-    error of a run does: that would replace the whole study."""
+    """Raise RunError if another finalist is at ``path``.
+
+    It must not advise ``--force``, as a run's error does: that would replace the whole study.
+    """
     if not path.exists():
         return
     run, manifest = Run(path), manifest_of(plan)

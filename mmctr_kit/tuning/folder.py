@@ -12,18 +12,19 @@ best.yaml       the recipe that was chosen
 import errno
 import warnings
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.samplers import TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
-from mmctr_kit.files import locked, made_folder, read_json, write_json
+from mmctr_kit.files import locked, made_folder, write_json
 from mmctr_kit.tuning.conflict import SETTINGS, occupied, require_same
 from mmctr_kit.tuning.heartbeat import alive_workers
-from mmctr_kit.tuning.journal import journal_storage
 
 NAME = "study"
 """The study's name in its journal, which holds only this one."""
@@ -40,19 +41,13 @@ class StudyFolder:
         self.heartbeats = path / "leases"
         self.journal = path / "study.journal"
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        return read_json(self.path / SETTINGS)
-
     def finalist(self, number: int) -> Path:
         """The folder of the run of a trial's finalist."""
         return self.path / "finalists" / f"trial-{number}"
 
-    def study(self, seed: int = 0) -> optuna.Study:
-        """The study, with a sampler of this seed."""
+    def study(self) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        storage = journal_storage(self.journal)
-        return optuna.load_study(study_name=NAME, storage=storage, sampler=sampler(seed))
+        return optuna.load_study(study_name=NAME, storage=journal_storage(self.journal))
 
     def claiming(self) -> AbstractContextManager[None]:
         """Exclude all other workers, to look at the trials and then begin or end one."""
@@ -88,12 +83,48 @@ def sampler(seed: int) -> TPESampler:
         return TPESampler(seed=seed, multivariate=True, group=True)
 
 
+def journal_storage(path: Path) -> JournalStorage:
+    """The storage in the journal at ``path``, created if it does not exist."""
+    return JournalStorage(JournalFileBackend(str(path), JournalLock(path)))
+
+
+class JournalLock(JournalFileOpenLock):
+    """The lock of a journal file, released when its holder is killed.
+
+    Optuna's own locks are files that a killed worker leaves behind: the others then wait for it,
+    for 30 seconds or, if the journal's path is relative, for ever. Optuna's RDBStorage has
+    heartbeats and retries of its own, but needs a database: SQLite's locks break on the network
+    disks that several machines share, and a database server is more than a tune command may ask
+    for. So the journal is used, with the heartbeats of :mod:`mmctr_kit.tuning.heartbeat` beside it.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        super().__init__(str(journal), grace_period=None)
+        self.journal = journal.resolve()
+        self._held = ExitStack()
+
+    def acquire(self) -> bool:
+        """Wait for the lock, then cut off half a line that a killed writer left."""
+        self._held.enter_context(locked(self.journal, wait=True))
+        with self.journal.open("r+b") as handle:
+            end = handle.seek(0, 2)
+            handle.seek(max(end - 1, 0))
+            if end and handle.read() != b"\n":
+                handle.seek(0)
+                handle.truncate(handle.read().rfind(b"\n") + 1)
+        return True
+
+    def release(self) -> None:
+        """Let the next writer in."""
+        self._held.close()
+
+
 def open_study(
     path: Path, settings: Mapping[str, Any], first: Mapping[str, Any], force: bool
 ) -> StudyFolder:
-    """The study folder of these settings, created if it does not exist; ``first`` are the
-    parameters of its first trial. With ``force`` an existing study is replaced.
+    """The study folder of these settings, created if it does not exist.
 
+    ``first`` are the parameters of its first trial. With ``force`` an existing study is replaced.
     Raises RunError if the folder holds a study of other settings, or something else, or with
     ``force`` one that is at work.
     """
@@ -103,21 +134,15 @@ def open_study(
         return folder
     # A command that trains the finalists holds this lock, and keeps no heartbeat.
     with locked(path) if force else nullcontext():
-        _make(folder, settings, first, force)
+        try:
+            with made_folder(path, force) as part:
+                _fill(StudyFolder(part), settings, first)
+        except OSError as e:
+            if e.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            # Another command created it meanwhile: this one joins in.
+            require_same(path, settings)
     return folder
-
-
-def _make(
-    folder: StudyFolder, settings: Mapping[str, Any], first: Mapping[str, Any], replace: bool
-) -> None:
-    try:
-        with made_folder(folder.path, replace) as part:
-            _fill(StudyFolder(part), settings, first)
-    except OSError as e:
-        if e.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        # Another command created it meanwhile: this one joins in.
-        require_same(folder.path, settings)
 
 
 def _fill(folder: StudyFolder, settings: Mapping[str, Any], first: Mapping[str, Any]) -> None:

@@ -30,17 +30,19 @@ def suggest(trial: "Trial", search: Search, recipe: Recipe) -> Settings:
 
 
 def own_point(search: Search, recipe: Recipe) -> dict[str, Any]:
-    """The recipe's own values as a trial's parameters; a value outside of its range is left to the
-    sampler."""
-    own = recipe.values()
-    point = _point(search, recipe, lambda key, _: own[key])
+    """The recipe's own values as a trial's parameters.
+
+    A value outside of its range is left to the sampler.
+    """
+    values = recipe.values()
+    point = _point(search, recipe, lambda key, _: values[key])
     return {k: _asked(search[k], v) for k, v in point.items() if search[k].holds(v)}
 
 
 def changes(settings: Settings, recipe: Recipe) -> Settings:
     """The settings that are not the recipe's own values."""
-    own = recipe.values()
-    return {k: v for k, v in settings.items() if k not in own or not _equal(own[k], v)}
+    base = recipe.values()
+    return {k: v for k, v in settings.items() if k not in base or not _equal(base[k], v)}
 
 
 def _point(search: Search, recipe: Recipe, choose: Callable[[str, Range], Any]) -> Settings:
@@ -117,8 +119,10 @@ def fit_to_data(
 
 
 def require_feasible(search: Search, recipe: Recipe) -> None:
-    """UsageError if a value of the search never makes a recipe, whatever the others are, or if an
-    entry is never asked: better before the first trial than in the middle of the study."""
+    """Raise UsageError for an infeasible search before the first trial, not amid the study.
+
+    That is if a value never makes a recipe, whatever the others are, or an entry is never asked.
+    """
     dice = random.Random(0)
     for key, values in search.items():
         for value in values.corners:
@@ -160,8 +164,7 @@ def _at_most(values: Range, highest: int, key: str) -> Range:
 
 
 def _without_unasked(search: Mapping[str, Range], recipe: Recipe) -> dict[str, Range]:
-    """The search without conditions on values that were left out, and without entries that no
-    remaining value lets do something."""
+    """The search without conditions on values that were left out, and without unused entries."""
     left: dict[str, Range] = {}
     for key, values in search.items():
         when: dict[str, Sequence[Any]] = {

@@ -23,8 +23,7 @@ from mmctr_kit.tuning.finalists import FinalListener, final_seeds, train_finalis
 from mmctr_kit.tuning.folder import StudyFolder, open_study
 from mmctr_kit.tuning.space import fit_to_data, own_point, require_feasible
 from mmctr_kit.tuning.summary import Summary, summarize
-from mmctr_kit.tuning.worker import Budget, Listener, counts
-from mmctr_kit.tuning.workers import run_search
+from mmctr_kit.tuning.worker import Budget, Listener, counts, run_search
 
 _OPTIONAL = ("item_feature", "item_emb")
 """Files that item embeddings are made of and the data's fingerprints do not cover."""
@@ -32,8 +31,11 @@ _OPTIONAL = ("item_feature", "item_emb")
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """A study before it begins: the recipe, the part of its search that the data allow, and the
-    resources. ``left_out`` names what the data do not allow, and why."""
+    """A study before it begins.
+
+    ``search`` is the part of the recipe's search that the data allow; ``left_out`` names what they
+    do not allow, and why.
+    """
 
     recipe: Recipe
     data: ChallengeData
@@ -72,8 +74,11 @@ def plan_study(
 
 
 def begin_study(plan: StudyPlan, path: Path, force: bool) -> tuple[StudyFolder, int, int]:
-    """Open or create the study's folder. Returns it, how many trials it has already, and how many
-    trials of dead workers were marked as failed. Raises as open_study does."""
+    """Open or create the study's folder; raises as open_study does.
+
+    Returns it, how many trials it has already, and how many trials of dead workers were marked as
+    failed.
+    """
     folder = open_study(path, plan.settings(), own_point(plan.search, plan.recipe), force)
     dead = folder.reap()
     trials = folder.study().get_trials(deepcopy=False)
@@ -97,16 +102,12 @@ def search_study(
         if not spent():
             run_search(folder, plan.recipe, plan.search, plan.data, plan.resources, budget, listen)
         # Even if another command's trials fill the budget: one of them may be the best.
-        _wait_for_others(folder)
+        study = folder.study()
+        while study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            folder.reap()
+            time.sleep(1.0)
         if spent():
             return
-
-
-def _wait_for_others(folder: StudyFolder) -> None:
-    study = folder.study()
-    while study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        folder.reap()
-        time.sleep(1.0)
 
 
 def conclude_study(
@@ -118,11 +119,9 @@ def conclude_study(
     listen: FinalListener,
 ) -> Summary:
     """Train the finalists, choose among them, and write study.json and best.yaml."""
-    device = ",".join(plan.resources.devices)
-    trained = train_finalists(
-        folder, plan.recipe, plan.data, device, workers, finalists, seeds, listen
-    )
-    used = final_seeds(plan.recipe, seeds)
-    summary = summarize(folder, plan.recipe, plan.search, plan.left_out, trained, used)
+    recipe, device = plan.recipe, ",".join(plan.resources.devices)
+    trained = train_finalists(folder, recipe, plan.data, device, workers, finalists, seeds, listen)
+    used = final_seeds(recipe, seeds)
+    summary = summarize(folder, recipe, plan.search, plan.left_out, trained, used)
     write_json(folder.path / "study.json", summary.as_json())
     return summary

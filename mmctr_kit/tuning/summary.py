@@ -15,7 +15,6 @@ from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Search
 from mmctr_kit.tuning.finalists import Finalist
 from mmctr_kit.tuning.folder import REFUSED, RETRY, StudyFolder
-from mmctr_kit.tuning.trial import objective
 
 _GOOD, _IMPORTANCE_TRIALS = 5, 4
 """How many good trials are compared with the others; with fewer complete trials than the second
@@ -24,8 +23,11 @@ number no importance is given."""
 
 @dataclass(frozen=True)
 class Summary:
-    """A finished study. ``finalists``: the chosen one first. ``trials``: by number, each as in
-    study.json. ``importance``: each key's share in what distinguishes good trials."""
+    """A finished study.
+
+    ``finalists``: the chosen one first. ``trials``: by number, each as in study.json.
+    ``importance``: each key's share in what distinguishes good trials.
+    """
 
     name: str
     recipe: str
@@ -43,14 +45,11 @@ class Summary:
         complete = [t for t in self.trials if t["state"] == "complete"]
         return max(complete, key=lambda t: (t["value"], -t["number"]))
 
-    @property
-    def optimism(self) -> float:
-        """The chosen trial's AUC in the search less its AUC with new seeds."""
-        chosen = self.finalists[0]
-        return chosen.searched.value - chosen.one_seed.value
-
     def as_json(self) -> dict[str, Any]:
-        """The content of study.json."""
+        """The content of study.json.
+
+        ``optimism`` is the chosen trial's AUC in the search less its AUC with new seeds.
+        """
         best, chosen = self.best, self.finalists[0]
         return {
             "name": self.name,
@@ -65,7 +64,7 @@ class Summary:
             "final_seeds": list(self.seeds),
             "finalists": [_final(f) for f in self.finalists],
             "chosen_trial": chosen.number,
-            "optimism": self.optimism,
+            "optimism": chosen.searched.value - chosen.one_seed.value,
             "reported_valid": chosen.valid.to_json(),
         }
 
@@ -159,6 +158,6 @@ def _final(finalist: Finalist) -> dict[str, Any]:
         "oof": finalist.oof.to_json(),
         "oof_one_seed": finalist.one_seed.to_json(),
         "valid": finalist.valid.to_json(),
-        "value": objective(finalist.oof),
+        "value": finalist.value,
         "run": f"trial-{finalist.number}",
     }

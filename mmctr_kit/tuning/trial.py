@@ -15,8 +15,9 @@ from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.auc import AucSample
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe
+from mmctr_kit.training.build import check_model, make_learner
 from mmctr_kit.training.data.source import FoldCache
-from mmctr_kit.training.learner import Learner, check_model, make_learner
+from mmctr_kit.training.learner import Learner
 
 QUARTERS = 4
 """How many pruning steps a fold has."""
@@ -96,16 +97,15 @@ class TrialRunner:
             AucSample(self._label[r.predicted], train.user_id[r.predicted]) for r in self.rows
         ]
 
-    def learner(self, settings: dict[str, object]) -> tuple[Recipe, Learner]:
-        """The recipe of the settings and its learner. Raises InvalidTrialError if there is none."""
+    def learner(self, settings: dict[str, object]) -> Learner:
+        """The learner of the settings' recipe. Raises InvalidTrialError if there is none."""
         try:
             recipe = self.base.changed(settings)
             items = ItemFeatures.derive(recipe, self.data)
             check_model(recipe, self.data, items)
-            learner = make_learner(recipe, self.data, items, self.device, self._cache)
+            return make_learner(recipe, self.data, items, self.device, self._cache)
         except MmctrKitError as e:
             raise InvalidTrialError(str(e).removeprefix("the recipe: ")) from e
-        return recipe, learner
 
     def run(self, learner: Learner, report: Reporter) -> TrialResult:
         """Fit and predict fold by fold, exactly as ``cv`` does with the trial's recipe and seed.
@@ -140,8 +140,10 @@ def prune_reason(study: optuna.Study, number: int, step: int, auc: float) -> str
 
 
 def below_peers(auc: float, peers: Sequence[float], ended: bool) -> str | None:
-    """The reason to prune if ``auc`` is below its peers' lower quartile within a fold, or below
-    their median at its end; else None."""
+    """The reason to prune a trial that has fallen behind; None to go on.
+
+    Its ``auc`` is below its peers' lower quartile within a fold, or below their median at its end.
+    """
     quantile, name = (0.5, "the median") if ended else (0.25, "the lower quartile")
     if len(peers) < PEERS or auc >= (bound := float(np.quantile(peers, quantile))):
         return None

@@ -1,15 +1,21 @@
-"""A worker of a study: claims trials one after another, runs them, and reports how they end."""
+"""Workers of a study: they claim trials one after another, run them, and report how they end."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from optuna import TrialPruned
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from mmctr_kit.cv.parallel import Resources, WorkerConfig
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import RunError
+from mmctr_kit.processes import KILLED, WorkerExit, WorkerPool
+from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Search
 from mmctr_kit.tuning.folder import REFUSED, WORKER, StudyFolder, requeue, sampler
 from mmctr_kit.tuning.heartbeat import heartbeat
@@ -25,6 +31,8 @@ from mmctr_kit.tuning.trial import (
 
 _REFUSALS = 20
 """How many proposals may be refused, for each trial wanted, before the search is given up."""
+_DEATHS = 3
+"""How many workers may be killed, for each worker of the command, before it ends."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +67,10 @@ Listener = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Budget:
-    """How many trials the study is to have, and the time (seconds since the epoch) after which no
-    trial begins."""
+    """When a study is complete.
+
+    ``trials`` is how many it is to have; after ``deadline`` (seconds since the epoch) none begins.
+    """
 
     trials: int
     deadline: float | None
@@ -77,20 +87,18 @@ def counts(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.RUNNING or (ended and REFUSED not in trial.user_attrs)
 
 
+@dataclass
 class Worker:
     """Runs trials of a study until its budget is spent."""
 
-    def __init__(
-        self,
-        folder: StudyFolder,
-        runner: TrialRunner,
-        search: Search,
-        budget: Budget,
-        listen: Listener,
-    ) -> None:
-        self.folder, self.runner, self.search = folder, runner, search
-        self.budget, self.listen = budget, listen
-        self.study = folder.study()
+    folder: StudyFolder
+    runner: TrialRunner
+    search: Search
+    budget: Budget
+    listen: Listener
+
+    def __post_init__(self) -> None:
+        self.study = self.folder.study()
 
     def work(self) -> None:
         """Run trials until the budget is spent; a trial that is interrupted is queued again.
@@ -140,20 +148,16 @@ class Worker:
                 raise TrialPruned(f"{position}: {why}")
 
         try:
-            result = self.runner.run(self.runner.learner(settings)[1], report)
+            result = self.runner.run(self.runner.learner(settings), report)
         except InvalidTrialError as e:
             self._prune(trial, REFUSED, str(e), "refused")
         except TrialPruned as e:
             self._prune(trial, "why", str(e), "pruned")
         else:
-            attributes: dict[str, Any] = {
-                "auc": result.auc.value,
-                "error": result.auc.se,
-                "rows": result.auc.n,
-                "fold_aucs": list(result.folds),
-            }
-            for key, value in attributes.items():
-                trial.set_user_attr(key, value)
+            trial.set_user_attr("auc", result.auc.value)
+            trial.set_user_attr("error", result.auc.se)
+            trial.set_user_attr("rows", result.auc.n)
+            trial.set_user_attr("fold_aucs", list(result.folds))
             self.study.tell(trial, result.value)
             self.listen(TrialFinished(number, "complete", result, ""))
 
@@ -163,3 +167,69 @@ class Worker:
         trial.set_user_attr(attribute, why)
         self.study.tell(trial, state=TrialState.PRUNED)
         self.listen(TrialFinished(trial.number, state, None, why))
+
+
+def run_search(
+    folder: StudyFolder,
+    recipe: Recipe,
+    search: Search,
+    data: ChallengeData,
+    resources: Resources,
+    budget: Budget,
+    listen: Listener,
+) -> None:
+    """Run trials until the budget is spent, in this process or, with several workers, in others.
+
+    Raises as run_workers and Worker.work do.
+    """
+    configs = [resources.worker(number, recipe, data) for number in range(resources.workers)]
+    if resources.workers > 1:
+        run_workers(folder, configs, search, budget, listen)
+        return
+    from mmctr_kit.training.device import prepare
+
+    prepare(resources.device, resources.threads)
+    runner = TrialRunner(recipe, data, resources.device)
+    Worker(folder, runner, search, budget, listen).work()
+
+
+def run_workers(
+    folder: StudyFolder,
+    configs: list[WorkerConfig],
+    search: Search,
+    budget: Budget,
+    listen: Listener,
+) -> None:
+    """Run trials in a worker process for each of ``configs`` until the budget is spent.
+
+    If a worker is killed, its trial is marked as failed and another worker takes its place. Raises
+    RunError if that happens again and again, and the MmctrKitError that a worker raises.
+    """
+    deaths = 0
+    try:
+        with WorkerPool() as pool:
+            for number, config in enumerate(configs):
+                pool.start(number, _work, config, folder.path, search, budget)
+            for number, event in pool.events():
+                if not isinstance(event, WorkerExit):
+                    listen(event)
+                elif event.signal:
+                    deaths += 1
+                    failed = folder.reap()
+                    listen(WorkerDied(event.signal, tuple(t.number for t in failed)))
+                    if deaths > _DEATHS * len(configs):
+                        raise RunError(
+                            f"{KILLED}, and so were {deaths - 1} before it; the same command goes "
+                            "on where it stopped, with fewer --workers in less memory"
+                        )
+                    pool.start(number, _work, configs[number], folder.path, search, budget)
+    except BaseException:
+        folder.reap()
+        raise
+
+
+def _work(
+    config: WorkerConfig, folder: Path, search: Search, budget: Budget, pipe: Connection
+) -> None:
+    runner = TrialRunner(config.recipe, config.load(), config.device)
+    Worker(StudyFolder(folder), runner, search, budget, pipe.send).work()

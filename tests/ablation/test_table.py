@@ -75,7 +75,7 @@ def test_a_variant_that_predicts_as_the_base_has_a_change_of_exactly_zero(
         same = row(made(tiny, folder, seeds), "se-on")
         assert (same.oof.value, same.oof.se) == (0.0, 0.0)
         assert (same.valid.value, same.valid.se) == (0.0, 0.0)
-        assert same.errors == 0.0
+        assert same.z == 0.0
         assert not same.claim
 
 
@@ -94,7 +94,7 @@ def test_a_change_of_one_seed_is_the_paired_difference_and_claims_nothing(
     assert not table.claims
 
 
-def test_with_several_seeds_the_error_counts_how_far_their_changes_differ(
+def test_with_several_seeds_the_standard_error_counts_how_far_their_changes_differ(
     tiny: ChallengeData, folder: Path
 ) -> None:
     each = [row(made(tiny, folder, (s,)), "interaction-off") for s in SEEDS]
@@ -114,7 +114,7 @@ def test_the_base_shows_its_own_aucs_as_its_run_does(tiny: ChallengeData, folder
     metrics = Run(folder / BASE).metrics
     base = table.rows[0]
     assert base.is_base
-    assert base.errors is None
+    assert base.z is None
     for found, name in ((base.oof, "recipe_oof"), (base.valid, "recipe_valid")):
         stored = Estimate.from_json(metrics[name])
         assert (found.value, found.se) == pytest.approx((stored.value, stored.se))
@@ -132,7 +132,7 @@ def shifted(folder: Path, name: str, data: ChallengeData, size: float) -> None:
         )
 
 
-def test_a_change_beyond_the_needed_errors_is_claimed_with_three_seeds(
+def test_a_change_beyond_the_needed_standard_errors_is_claimed_with_three_seeds(
     tiny: ChallengeData, folder: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(folder, tmp_path / "a")
@@ -145,8 +145,8 @@ def test_a_change_beyond_the_needed_errors_is_claimed_with_three_seeds(
         ("interaction-off", "worse"),
     ]
     better = row(table, "se-on")
-    assert better.errors is not None
-    assert better.errors > table.needed > 2.0
+    assert better.z is not None
+    assert better.z > table.needed > 2.0
     assert {r.claim for r in made(tiny, tmp_path / "a", SEEDS[:2]).rows} == {None}
 
 

@@ -56,7 +56,7 @@ def planned(data: ChallengeData, found: Recipe, only: tuple[str, ...] = ()) -> A
 def test_every_variant_of_a_shipped_recipe_is_a_valid_recipe_that_differs(path: Path) -> None:
     base = load_recipe(str(path))
     found = variants(base)
-    contents = [base.content(), *(v.apply(base).content() for v in found)]
+    contents = [base.content(), *(base.changed(v.settings).content() for v in found)]
     assert all(a != b for i, a in enumerate(contents) for b in contents[:i])
     assert found
     assert len({v.name for v in found}) == len(found)
@@ -71,7 +71,7 @@ def test_the_shipped_recipes_show_every_model() -> None:
 def test_a_variant_changes_what_it_says_and_what_that_entails_alone() -> None:
     base = recipe()
     for each in variants(base):
-        varied = each.apply(base)
+        varied = base.changed(each.settings)
         before, after = base.resolved(), varied.resolved()
         changed = {
             f"{block}.{key}"
@@ -124,15 +124,15 @@ def test_a_switch_that_does_nothing_is_no_variant() -> None:
 def test_a_modality_keeps_its_dimensions_from_one_embedding_to_the_next() -> None:
     apart = recipe("items.text_dim=8", "items.image_dim=4")
     assert variant(apart, "items-joint_pca").settings["items.dim"] == 12
-    assert variant(apart, "items-text").apply(apart).items.text_dim == 8
+    assert apart.changed(variant(apart, "items-text").settings).items.text_dim == 8
     joint = recipe("items.embedding=joint_pca", "items.dim=12")
-    assert variant(joint, "items-separate_pca").apply(joint).items.text_dim == 6
-    assert variant(joint, "items-raw").apply(joint).items.whiten is False
+    assert joint.changed(variant(joint, "items-separate_pca").settings).items.text_dim == 6
+    assert joint.changed(variant(joint, "items-raw").settings).items.whiten is False
 
 
 def test_an_item_file_of_ones_own_is_left_for_another_embedding() -> None:
     own = recipe("items.embedding=file", "items.file=mine.parquet")
-    assert variant(own, "items-v1").apply(own).items.file is None
+    assert own.changed(variant(own, "items-v1").settings).items.file is None
 
 
 def test_what_the_folder_does_not_hold_is_left_out_and_says_why(

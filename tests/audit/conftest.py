@@ -118,3 +118,9 @@ def check_clean(check_tables: Tables, tmp_path_factory: pytest.TempPathFactory) 
 def check_folder(check_clean: Path, tmp_path: Path) -> Path:
     """A copy of the clean folder to plant a fault in."""
     return Path(shutil.copytree(check_clean, tmp_path / "data"))
+
+
+@pytest.fixture
+def folder(tiny_root: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny data set to plant a leak in."""
+    return Path(shutil.copytree(tiny_root / "data", tmp_path / "data"))

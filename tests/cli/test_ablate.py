@@ -10,15 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from mmctr_kit.ablation.table import Row, Table
 from mmctr_kit.ablation.variants import variants
 from mmctr_kit.cli.ablate import print_table
-from mmctr_kit.cli.app import app, main
 from mmctr_kit.cv.model_cost import Latency, Measured
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import load_recipe
+from tests.cli.conftest import mistake, run
 
 SETTINGS = ("training.epochs=2", "training.batch_size=256", "folds.count=2")
 SET = [part for setting in SETTINGS for part in ("--set", setting)]
@@ -27,22 +26,6 @@ SET = [part for setting in SETTINGS for part in ("--set", setting)]
 def command(root: Path, runs: Path, *more: str) -> list[str]:
     data = ("--data", str(root / "data"), "--runs", str(runs), "--devices", "cpu")
     return ["ablate", "din_mha_demo", *data, "--jobs", "2", "--only", "se-off", *SET, *more]
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
-
-
-def mistake(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> tuple[int, str]:
-    """Exit code and standard error of a command put through the error boundary."""
-    before = sys.argv
-    sys.argv = ["mmctr-kit", *arguments]
-    try:
-        with pytest.raises(SystemExit) as stopped:
-            main()
-    finally:
-        sys.argv = before
-    return int(stopped.value.code or 0), capsys.readouterr().err
 
 
 def written(runs: Path) -> dict[Path, int]:
@@ -174,7 +157,7 @@ def test_a_wrong_command_is_one_line_and_exit_2(
     more: tuple[str, ...],
     says: str,
 ) -> None:
-    code, error = mistake(capsys, command(tiny_root, tmp_path / "runs", *more))
+    code, error = mistake(capsys, *command(tiny_root, tmp_path / "runs", *more))
     assert code == 2
     assert says in error
     assert error.count("\n") == 1
@@ -185,7 +168,7 @@ def test_a_changed_recipe_is_one_line_and_exit_1(
     capsys: pytest.CaptureFixture[str], tiny_root: Path, finished: tuple[Path, str]
 ) -> None:
     other = ("--set", "training.learning_rate=0.1")
-    code, error = mistake(capsys, command(tiny_root, finished[0], *other))
+    code, error = mistake(capsys, *command(tiny_root, finished[0], *other))
     assert code == 1
     assert "run 'base' exists but differs in recipe" in error
     assert error.count("\n") == 1

@@ -20,7 +20,7 @@ from mmctr_kit.runs.fold_folder import FoldFolder
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.writer import begin_run
-from tests.cli.test_commands import TRAIN, run
+from tests.cli.conftest import TRAIN, run
 
 
 def cv(root: Path, runs: Path, *more: str, recipe: str = "din_demo") -> tuple[int, str, object]:

@@ -1,6 +1,7 @@
 """``mmctr-kit blend`` as a user types it: what it prints, what it labels, what it refuses."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import get_args
 
@@ -8,9 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from mmctr_kit.cli.app import app
 from mmctr_kit.cli.blend import MethodName
 from mmctr_kit.data.folds import fold_fingerprint, user_folds
 from mmctr_kit.data.load import load
@@ -22,13 +22,10 @@ from mmctr_kit.runs.predictions import predictions_for
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import score_predictions
 from mmctr_kit.runs.writer import begin_run
+from tests.cli.conftest import run
 
 FOLDS = 3
 NAMES = ("a", "b", "a_run_with_a_name_that_goes_on_and_on_and_on")
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
 
 
 def make_runs(root: Path, tiny_root: Path, names: tuple[str, ...]) -> None:
@@ -228,3 +225,13 @@ def test_of_many_runs_the_first_few_are_shown_within_80_columns(
 def test_the_command_offers_the_methods_that_there_are_and_auto() -> None:
     """Listed in both places: the command names them without importing what they need."""
     assert get_args(MethodName) == ("auto", *get_args(Method))
+
+
+def test_a_finished_blend_is_the_same_json_again(work: Path) -> None:
+    runs = str(work / "runs")
+    blend = ("blend", "din_demo", "--name", "one", "--runs", runs)
+    first, again = (run(*blend, "--json") for _ in range(2))
+    shutil.rmtree(work / "runs" / "one")
+    assert first.exit_code == again.exit_code == 0
+    assert json.loads(first.output) == json.loads(again.output)
+    assert json.loads(first.output).keys() >= {"method", "reason", "weights", "metrics"}

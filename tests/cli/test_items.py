@@ -1,6 +1,5 @@
 """``mmctr-kit items export`` as a user types it."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from mmctr_kit.cli.app import app, main
+from mmctr_kit.cli.app import app
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.items.table import item_table
 from mmctr_kit.recipe import Items, load_recipe
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.writer import begin_run
+from tests.cli.conftest import mistake, run
 
 
 @pytest.fixture
@@ -30,17 +30,6 @@ def runs(tmp_path: Path) -> Path:
 def export(data: ChallengeData, out: Path, runs: Path, *arguments: str) -> Result:
     places = ("--data", str(data.folder), "--out", str(out), "--runs", str(runs))
     return CliRunner().invoke(app, ["items", "export", *arguments, *places])
-
-
-def mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    before = sys.argv
-    sys.argv = ["mmctr-kit", "items", "export", *arguments]
-    try:
-        with pytest.raises(SystemExit) as stopped:
-            main()
-    finally:
-        sys.argv = before
-    return int(stopped.value.code or 0), capsys.readouterr().err
 
 
 def vectors(path: Path) -> np.ndarray:
@@ -83,7 +72,7 @@ def test_a_file_that_is_there_is_kept_unless_forced(
     out = tmp_path / "x.parquet"
     out.write_text("mine")
     arguments = ("mine", "--data", str(tiny.folder), "--out", str(out), "--runs", str(runs))
-    code, error = mistake(capsys, *arguments)
+    code, error = mistake(capsys, "items", "export", *arguments)
     assert (code, error.count("\n")) == (2, 1)
     assert "--force" in error
     assert out.read_text() == "mine"
@@ -113,7 +102,29 @@ def test_a_mistake_is_one_line_and_writes_nothing(
 ) -> None:
     out = tmp_path / "x.parquet"
     places = ("--data", str(tiny.folder), "--out", str(out), "--runs", str(runs))
-    found, error = mistake(capsys, *arguments, *places)
+    found, error = mistake(capsys, "items", "export", *arguments, *places)
     assert (found, error.count("\n")) == (code, 1), error
     assert expected in error
     assert not out.exists()
+
+
+def test_an_exported_item_info_serves_as_an_item_file(work: Path, tiny_root: Path) -> None:
+    data, out = str(tiny_root / "data"), str(work / "export.parquet")
+    done = run("items", "export", "din_demo_e4", "--data", data, "--out", out)
+    assert done.exit_code == 0, done.output
+    shown = run(
+        "cv",
+        "din_demo",
+        "--data",
+        data,
+        "--dry-run",
+        "--devices",
+        "cpu",
+        "--runs",
+        str(work / "x"),
+        "--set",
+        "items.embedding=file",
+        "--set",
+        f"items.file={out}",
+    )
+    assert shown.exit_code == 0, shown.output

@@ -6,18 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from mmctr_kit.cli.app import app
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import predictions_for
 from mmctr_kit.runs.scores import score_predictions
 from mmctr_kit.runs.writer import begin_run
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
+from tests.cli.conftest import run
 
 
 @pytest.fixture

@@ -6,16 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from mmctr_kit.cli.app import app
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import RunError, UsageError
+from tests.cli.conftest import run
 from tests.report.made import make_run, make_study
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
 
 
 @pytest.fixture(scope="module")

@@ -5,16 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from mmctr_kit.cli.app import app
 from mmctr_kit.errors import RunError, UsageError
+from tests.cli.conftest import run
 
 TRAIN = ("--set", "training.epochs=1", "--set", "training.min_steps=0", "--devices", "cpu")
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def test_arrays_and_lists_of_any_width_hold_the_same_values(kind: pa.DataType) -
     found = to_numpy(pa.array([[1, 2], [3, 4], [5, 6]], kind), INTS, "x")
     assert isinstance(found, Ragged)
     assert found.values.dtype == np.int64
-    assert found.dense(2).tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert found.dense().tolist() == [[1, 2], [3, 4], [5, 6]]
 
 
 @pytest.mark.parametrize("kind", [pa.list_(pa.int64()), pa.list_(pa.int64(), 2)], ids=str)

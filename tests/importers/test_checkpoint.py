@@ -19,8 +19,7 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
 from mmctr_kit.ensemble.runs import blend_runs
 from mmctr_kit.errors import DataError, MmctrKitError, RunError
-from mmctr_kit.importers.checkpoint import import_checkpoint
-from mmctr_kit.importers.checkpoint_file import read_checkpoint
+from mmctr_kit.importers.checkpoint import import_checkpoint, read_checkpoint
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs.run import Run
 from tests.models.reference import REFERENCE

@@ -19,8 +19,15 @@ from mmctr_kit.models.din import DIN
 from mmctr_kit.models.din_target_encoder import CrossAttention, DINTargetEncoder
 from mmctr_kit.models.layers.attention import MultiHeadTargetAttention, TargetAttention
 from mmctr_kit.models.qin import QIN
-from mmctr_kit.models.transformer_dcn import TransformerDCN
-from mmctr_kit.models.transformer_dcn_momo import TransformerDCNMomo
+from mmctr_kit.models.transformer_dcn import TransformerDCN, TransformerDCNMomo
+from mmctr_kit.testing import Pass
+
+
+def run_pass(model: nn.Module, forward: Callable[..., Tensor], batch: Batch) -> Pass:
+    """Call ``forward(model, batch)`` and take the gradient of a weighted sum of its logits."""
+    logits = forward(model, batch)
+    weight = torch.linspace(-1, 1, len(logits), device=logits.device)
+    return Pass.backward(model, logits, (logits * weight).sum())
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from torch.nn import functional as F
 
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.dien import DIEN, GRU
-from mmctr_kit.testing import build_model, close, example_batch, run_pass, with_dummies
+from mmctr_kit.testing import build_model, close, example_batch, with_dummies
 from mmctr_kit.training.step import eager
+from tests.models.padded import run_pass
 
 
 def model(**options: Any) -> DIEN:

@@ -18,12 +18,11 @@ from mmctr_kit.testing import (
     by_length,
     example_batch,
     require_equal,
-    run_pass,
     with_dummies,
     without_dropout,
 )
 from mmctr_kit.training.step import compiled, eager
-from tests.models.padded import PADDED
+from tests.models.padded import PADDED, run_pass
 
 DUMMIES = 90
 VARIANTS: dict[str, dict[str, Any]] = {

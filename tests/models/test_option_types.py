@@ -17,7 +17,7 @@ from mmctr_kit.models.option_types import TWO_MODALITIES, applies_to, applies_un
 from mmctr_kit.models.registry import MODELS, NEURAL, model_class, model_options, model_supplies
 from mmctr_kit.recipe import Recipe, parse_recipe
 from mmctr_kit.recipe.unused import selectors
-from mmctr_kit.testing import example_batch, model_inputs_example
+from mmctr_kit.testing import example_batch, model_inputs_example, training_loss
 
 BATCH = example_batch(rows=8)
 NETWORKS = [name for name, entry in MODELS.items() if entry.learner == NEURAL]
@@ -38,7 +38,7 @@ def inputs(name: str, embedding: str) -> dict[str, Any]:
 @cache
 def effect(recipe: Recipe, **changed: Any) -> tuple[list[Tensor], list[Tensor]]:
     """The weights of the recipe's model from a fixed seed, with some options ``changed``, and its
-    logits in training, where dropout shows."""
+    logits and loss in training, in which dropout shows."""
     name = recipe.model_name
     torch.default_generator.manual_seed(0)
     arguments = recipe.model_arguments | changed
@@ -46,9 +46,9 @@ def effect(recipe: Recipe, **changed: Any) -> tuple[list[Tensor], list[Tensor]]:
     weights = [p.detach().clone() for p in model.parameters()]
     with torch.no_grad():
         for p in model.parameters():  # N(0, 1e-4) embeddings would hide differences
-            p.mul_(1e3 if p.dim() > 1 and p.std() < 1e-3 else 1.0)
+            p.mul_(1e3 if p.dim() > 1 and p.abs().max() < 1e-3 else 1.0)
         torch.default_generator.manual_seed(1)
-        return weights, [model.train()(BATCH)]
+        return weights, [model.train()(BATCH), training_loss(model, BATCH)]
 
 
 def same(one: list[Tensor], other: list[Tensor]) -> bool:

@@ -1,12 +1,13 @@
-"""The recipe's items block: a key that would do nothing is refused, a resolved recipe is not."""
+"""The blocks of a recipe: what each key takes, and which keys do something."""
 
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from mmctr_kit.errors import UsageError
-from mmctr_kit.recipe import Items, Recipe, parse_recipe
+from mmctr_kit.recipe import SIGNAL_KINDS, Folds, Items, Recipe, Signals, Training, parse_recipe
 
 USED = {
     "text": {"text_dim", "whiten", "normalize"},
@@ -64,3 +65,28 @@ def test_a_resolved_recipe_lists_every_key_and_parses_to_itself(embedding: str) 
 def test_a_value_out_of_range_is_one_line_that_names_its_key(key: str, value: Any) -> None:
     with pytest.raises(UsageError, match=rf"^r: items\.{key}: [^\n]*$"):
         with_items({"embedding": "joint_pca", key: value})
+
+
+@pytest.mark.parametrize(
+    ("given", "kinds"), [("all", SIGNAL_KINDS), ("none", ()), (["pmi", "near"], ("pmi", "near"))]
+)
+def test_kinds_of_signals_are_all_none_or_a_list(given: Any, kinds: tuple[str, ...]) -> None:
+    assert Signals(kinds=given).kinds == kinds
+
+
+@pytest.mark.parametrize(
+    ("block", "values", "fault"),
+    [
+        (Signals, {"kinds": "some"}, "expected all, none or a list of cosine"),
+        (Signals, {"kinds": ["pmi", "pmi"]}, "holds a kind twice"),
+        (Items, {"embedding": "file"}, "items.file is missing"),
+        (Training, {"epochs": True}, "true and false are no values of this key"),
+        (Folds, {"count": 1}, "greater than or equal to 2"),
+        (Folds, {"counts": 5}, "Extra inputs are not permitted"),
+    ],
+)
+def test_a_block_refuses_what_it_cannot_use(
+    block: type[Any], values: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(ValidationError, match=fault):
+        block(**values)

@@ -61,7 +61,7 @@ def tune(home: Path, work: Path, trials: int) -> tuple[Estimate, Estimate, float
     found = conclude_study(plan, folder, 1, FINALISTS, SEEDS, lambda _number, _event: None)
     chosen = found.finalists[0]
     true = true_test(home, Run(folder.finalist(chosen.number)))
-    return chosen.valid, true, found.optimism
+    return chosen.valid, true, found.as_json()["optimism"]
 
 
 def true_test(home: Path, run: Run) -> Estimate:

@@ -21,7 +21,7 @@ def small_demo(work: Path, users: int, seed: int) -> Path:
             DEMO,
             train_users=users,
             valid_users=int(DEMO.valid_users * share),
-            test_rows=ROWS_PER_USER * int(DEMO.test_users * share),
+            test_rows=ROWS_PER_USER * int(DEMO.test_rows // ROWS_PER_USER * share),
             n_items=int(DEMO.n_items * share),
         )
         generate(home, preset, seed=seed)

@@ -5,7 +5,7 @@ from typing import Any
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.training.learner import make_learner
+from mmctr_kit.training.build import make_learner
 
 
 def learner_of(recipe: Recipe, data: ChallengeData) -> Any:

@@ -97,7 +97,7 @@ def test_a_model_is_trained_on_its_own_loss(
     step = step_of(model, device_data, options)
     step.forward = forward
     index = torch.arange(64)
-    batch, labels = step.batch(index), step.labels[index]
+    batch, labels = step.batch(index), step.data.rows["train"].labels[index]
     logit = model(batch)
     expected = nn.functional.binary_cross_entropy_with_logits(logit, labels)
     expected = expected + 0.1 * logit.square().mean()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mmctr_kit.errors import RunError
-from mmctr_kit.files import write_json
+from mmctr_kit.files import read_json, write_json
 from mmctr_kit.recipe import Recipe, parse_recipe
 from mmctr_kit.tuning.conflict import require_study
 from mmctr_kit.tuning.folder import StudyFolder
@@ -37,7 +37,7 @@ def test_a_name_is_free_for_its_own_study_and_where_nothing_is(
 def test_what_the_data_took_out_of_a_search_is_no_difference(
     begun: StudyFolder, small: Recipe
 ) -> None:
-    settings = begun.settings
+    settings = read_json(begun.path / "settings.json")
     search = settings["search"]
     del search["items.image_dim"]
     search["items.embedding"] = {"choice": ["text"]}

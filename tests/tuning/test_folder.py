@@ -1,15 +1,26 @@
-"""A study's folder: made whole, gone on with, and cleared of dead workers."""
+"""A study's folder: made whole, gone on with, cleared of dead workers; and its journal."""
 
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import locked, write_json
 from mmctr_kit.tuning import folder as module
-from mmctr_kit.tuning.folder import RETRY, WORKER, StudyFolder, open_study
+from mmctr_kit.tuning.folder import (
+    RETRY,
+    WORKER,
+    JournalLock,
+    StudyFolder,
+    journal_storage,
+    open_study,
+)
 from mmctr_kit.tuning.heartbeat import heartbeat
 
 SETTINGS: dict[str, Any] = {"recipe": {"name": "small"}, "search": {}, "data": "abc"}
@@ -115,3 +126,52 @@ def test_the_trials_of_dead_workers_fail_and_are_tried_once_more(folder: StudyFo
 def test_a_trial_of_nobody_is_of_a_worker_killed_at_once(folder: StudyFolder) -> None:
     number = begin_trial(folder, None)
     assert [t.number for t in folder.reap()] == [number]
+
+
+# The journal outlives the workers that are killed while they write it.
+
+
+@pytest.fixture
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A relative path, as --runs has by default."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("study.journal")
+    optuna.create_study(study_name="study", storage=journal_storage(path))
+    return path
+
+
+def hold(path: Path) -> None:
+    JournalLock(path).acquire()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def trials(path: Path) -> int:
+    study = optuna.load_study(study_name="study", storage=journal_storage(path))
+    study.ask()
+    return len(study.trials)
+
+
+def test_the_lock_of_a_killed_writer_is_free(journal: Path) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=hold, args=(journal,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert trials(journal) == 1
+
+
+def test_a_lock_file_of_optunas_own_stops_nobody(journal: Path) -> None:
+    Path("study.journal.lock").symlink_to(journal)
+    assert trials(journal) == 1
+
+
+@pytest.mark.parametrize("rest", ['{"op_code": 4, "wor', '{"op_code"'])
+def test_half_a_line_of_a_killed_writer_is_cut_off(journal: Path, rest: str) -> None:
+    whole = journal.read_bytes()
+    with journal.open("a") as handle:
+        handle.write(rest)
+    lock = JournalLock(journal)
+    lock.acquire()
+    lock.release()
+    assert journal.read_bytes() == whole
+    assert trials(journal) == 1
+    assert trials(journal) == 2

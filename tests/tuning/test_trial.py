@@ -36,7 +36,7 @@ def silent(position: Position) -> None:
 def test_a_trial_scores_what_cv_of_its_recipe_scores(
     runner: TrialRunner, tiny: ChallengeData, tmp_path: Path
 ) -> None:
-    recipe, learner = runner.learner(POINT)
+    recipe, learner = runner.base.changed(POINT), runner.learner(POINT)
     scored = runner.run(learner, silent)
     run = run_cv(plan_cv(recipe, tiny, "cpu", 1), tmp_path / "run", False, lambda _: None)
     assert run is not None
@@ -48,7 +48,7 @@ def test_a_trial_scores_what_cv_of_its_recipe_scores(
 
 def test_a_trial_tells_each_epoch_of_each_fold(runner: TrialRunner) -> None:
     positions: list[Position] = []
-    scored = runner.run(runner.learner(POINT)[1], positions.append)
+    scored = runner.run(runner.learner(POINT), positions.append)
     assert [(p.fold, p.epoch) for p in positions] == [
         (f, e) for f in (0, 1) for e in (1, 2, 3, None)
     ]
@@ -66,7 +66,7 @@ def test_a_reporter_may_give_the_trial_up(runner: TrialRunner) -> None:
         raise TrialPruned(f"enough of fold {position.fold}")
 
     with pytest.raises(TrialPruned, match="enough of fold 0"):
-        runner.run(runner.learner(POINT)[1], report)
+        runner.run(runner.learner(POINT), report)
     assert len(seen) == 1
 
 
@@ -87,7 +87,7 @@ def test_a_point_that_makes_no_recipe_is_refused(
 def test_divergence_gives_the_trial_up(runner: TrialRunner) -> None:
     point: dict[str, object] = {"training.learning_rate": 1e30, "training.clip_norm": None}
     with pytest.raises(TrialPruned, match="training diverged"):
-        runner.run(runner.learner(point)[1], silent)
+        runner.run(runner.learner(point), silent)
 
 
 @given(fold=st.integers(0, 9), epochs=st.integers(1, 40))

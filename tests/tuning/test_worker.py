@@ -1,16 +1,27 @@
 """A worker: claims trials, runs them, tells how they ended."""
 
 import dataclasses
+import os
+import signal
 from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
 
-from mmctr_kit.errors import RunError
+from mmctr_kit.errors import DataError, RunError
 from mmctr_kit.recipe.search import Range
+from mmctr_kit.tuning import worker as module
 from mmctr_kit.tuning.folder import REFUSED, RETRY, WORKER, StudyFolder
 from mmctr_kit.tuning.study import StudyPlan, begin_study, search_study
-from mmctr_kit.tuning.worker import Event, TrialFinished, TrialProgress
+from mmctr_kit.tuning.worker import (
+    Budget,
+    Event,
+    Listener,
+    TrialFinished,
+    TrialProgress,
+    WorkerDied,
+    run_workers,
+)
 
 Searched = tuple[StudyFolder, list[Event]]
 
@@ -107,3 +118,41 @@ def test_a_search_without_a_possible_point_ends(plan: StudyPlan, tmp_path: Path)
         match=r"20 proposals for each trial were invalid recipes \(last: items.text_dim is 5",
     ):
         search_study(plan, folder, 1, None, lambda _: None)
+
+
+def search_in_a_process(plan: StudyPlan, folder: StudyFolder, listen: Listener) -> None:
+    config = plan.resources.worker(0, plan.recipe, plan.data)
+    run_workers(folder, [config], plan.search, Budget(2, None), listen)
+
+
+def test_workers_killed_again_and_again_end_the_command(
+    plan: StudyPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = begin_study(plan, tmp_path / "killed.study", False)[0]
+    monkeypatch.setattr(module, "_DEATHS", 0)
+    died: list[WorkerDied] = []
+
+    def kill(event: Event) -> None:
+        if isinstance(event, TrialProgress):
+            (file,) = folder.heartbeats.glob("[!.]*.json")
+            os.kill(int(file.stem.split("-")[-2]), signal.SIGKILL)
+        elif isinstance(event, WorkerDied):
+            died.append(event)
+
+    with pytest.raises(RunError, match=r"was killed, .* fewer --workers"):
+        search_in_a_process(plan, folder, kill)
+    assert died == [WorkerDied(signal.SIGKILL, (0,))]
+    states = [t.state for t in folder.study().trials]
+    assert states == [TrialState.FAIL, TrialState.WAITING]
+
+
+def test_what_a_worker_finds_wrong_is_the_command_s_own_error(
+    plan: StudyPlan, tmp_path: Path
+) -> None:
+    folder = begin_study(plan, tmp_path / "changed.study", False)[0]
+    changed = dataclasses.replace(
+        plan, data=dataclasses.replace(plan.data, rows_fingerprint="of yesterday")
+    )
+    with pytest.raises(DataError, match="changed while the command began"):
+        search_in_a_process(changed, folder, lambda _: None)
+    assert list(folder.heartbeats.iterdir()) == []

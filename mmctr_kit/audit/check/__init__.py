@@ -1,9 +1,10 @@
-"""``data check``: is a data folder complete, aligned and sane?
+"""The checks of ``data check``: that a data folder is complete, aligned and sane.
 
 A check whose input cannot be read is reported as not run; one whose optional file is absent as
 skipped. The checks are listed in :data:`~mmctr_kit.audit.check.catalog.CHECKS`.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,19 +20,22 @@ from mmctr_kit.audit.check.item_values import (
     count_items,
     incomplete_files,
 )
-from mmctr_kit.audit.check.leaks import check_leaks
 from mmctr_kit.audit.check.row_values import check_copies, check_lengths, check_levels
 from mmctr_kit.audit.check.rows import check_rows, read_rows
 from mmctr_kit.audit.check.scan import FileScan, scan_file
 from mmctr_kit.audit.check.users import check_users, read_sequences
 from mmctr_kit.audit.findings import Finding, Level, Log
+from mmctr_kit.audit.profile import PROBES, quick_profile
 from mmctr_kit.data.contract import FILES
+from mmctr_kit.data.load import load
 from mmctr_kit.data.path_hints import refuse_neighbour
-from mmctr_kit.errors import UsageError
+from mmctr_kit.errors import DataError, UsageError, plural
 
 __all__ = ["CHECKS", "check_data"]
 
 _FIX = "fix the FAIL above first, then check again"
+_CHECKED_ELSEWHERE = {"split-users", "sibling-rows", "target-in-history"}
+"""Probes of what other checks count themselves, in every row of the files."""
 
 
 def check_data(folder: Path) -> list[Finding]:
@@ -69,26 +73,49 @@ def check_data(folder: Path) -> list[Finding]:
     del rows, sequences, sample
     check_memory(scans, entries, log)
     _check_leaks(folder, log)
-    _report_not_run(scans, log)
+    for name in CHECKS.keys() - {f.id for f in log.findings()}:
+        _report_not_run(name, scans, log)
     return log.findings()
 
 
 def _check_leaks(folder: Path, log: Log) -> None:
+    """Reports what the profile's quick probes suspect in a folder in which nothing failed."""
     failed = [f.id for f in log.findings() if f.level is Level.FAIL]
     if log.worst("memory") is not Level.PASS:
         log.passed("leaks", "skipped: it loads the data; see memory")
     elif failed:
         log.warn("leaks", f"not run: it loads the data, and {failed[0]} failed", _FIX)
     else:
-        check_leaks(folder, log)
+        _check_loaded(folder, log)
 
 
-def _report_not_run(scans: Mapping[str, FileScan], log: Log) -> None:
-    for name in CHECKS.keys() - {f.id for f in log.findings()}:
-        reads = CHECKS[name].reads
-        absent = [k for k in reads if not scans[k].file.needed and not scans[k].present]
-        if absent:
-            log.passed(name, f"skipped: no {FILES[absent[0]].path}")
-        else:
-            needed = ", ".join(reads) or "at least one readable file"
-            log.warn(name, f"not run: needs {needed}", _FIX)
+def _check_loaded(folder: Path, log: Log) -> None:
+    """Loads the folder, which fills the cache for the first command that uses it, and probes it.
+
+    Not run if the cache has no room for the data.
+    """
+    try:
+        data = load(folder)
+    except (DataError, UsageError) as e:
+        what, _, todo = str(e).partition("; ")
+        log.warn("leaks", f"not run: {what}", todo or "check again")
+        return
+    try:
+        results = [r for r in quick_profile(data) if r.measurement.probe not in _CHECKED_ELSEWHERE]
+    except DataError as e:
+        log.passed("leaks", f"skipped: {e}")
+        return
+    for m in (r.measurement for r in results if r.suspicious):
+        log.warn("leaks", f"{m}; {PROBES[m.probe].means}", PROBES[m.probe].todo)
+    number = plural(sum(not math.isnan(r.measurement.value.value) for r in results), "measurement")
+    log.passed("leaks", f"{number} of the profile's quick probes, none suspicious")
+
+
+def _report_not_run(name: str, scans: Mapping[str, FileScan], log: Log) -> None:
+    reads = CHECKS[name].reads
+    absent = [k for k in reads if not scans[k].file.needed and not scans[k].present]
+    if absent:
+        log.passed(name, f"skipped: no {FILES[absent[0]].path}")
+    else:
+        needed = ", ".join(reads) or "at least one readable file"
+        log.warn(name, f"not run: needs {needed}", _FIX)

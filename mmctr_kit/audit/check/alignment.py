@@ -22,6 +22,7 @@ from mmctr_kit.audit.check.item_files import ItemFile, Vectors
 from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import GIVEN_EMBEDDINGS
 from mmctr_kit.errors import plural
+from mmctr_kit.metrics.ranks import Ints
 
 Matrix = NDArray[np.float32]
 
@@ -49,7 +50,7 @@ class Pair:
     ``item_id`` (m,); ``a`` (m, width a), ``b`` (m, width b) float32.
     """
 
-    item_id: NDArray[np.int64]
+    item_id: Ints
     a: Matrix
     b: Matrix
 
@@ -57,15 +58,12 @@ class Pair:
 def check_alignment(items: Mapping[str, ItemFile], log: Log) -> None:
     """item_info against item_emb, and item_feature against item_emb, if both are present."""
     info, feature = items["item_info"].vectors, items["item_feature"].vectors
-    given: dict[str, Vectors] = {
-        v: items["item_emb"].vectors[f"item_emb_d128_{v}"]
-        for v in GIVEN_EMBEDDINGS
-        if f"item_emb_d128_{v}" in items["item_emb"].vectors
-    }
+    columns = items["item_emb"].vectors
+    names: dict[str, str] = {v: f"item_emb_d128_{v}" for v in GIVEN_EMBEDDINGS}
+    given = {v: columns[name] for v, name in names.items() if name in columns}
     if "item_emb_d128" in info:
         pairs = {v: pair(info["item_emb_d128"], e) for v, e in given.items()}
-        pairs = {v: p for v, p in pairs.items() if len(p.item_id) >= MIN_ITEMS}
-        if pairs:
+        if pairs := {v: p for v, p in pairs.items() if len(p.item_id) >= MIN_ITEMS}:
             _check_info(pairs, log)
     for column, v in (("txt_emb_BERT", "v1"), ("img_emb_CLIPRN50", "v2")):
         if column in feature and v in given:
@@ -107,14 +105,14 @@ def _check_info(pairs: Mapping[str, Pair], log: Log) -> None:
 
 
 def _check_unlike(pairs: Mapping[str, Pair], log: Log) -> None:
-    """By id the embedding is none of the given ones: is it one of them by another assignment?"""
+    """Reports an embedding that by id is none of the given ones, but may be one of them shifted."""
     for v, p in pairs.items():
         share, shift = _found_elsewhere(p, np.arange(len(p.item_id)))
         if share >= 0.5:
             what = f"item_info's vectors are item_emb's {v}, but of other items{_by(shift)}"
             log.fail(_INFO, f"{what}: {share:.0%} of a sample", _TODO)
             return
-    related = {v: _gram_correlation(_thin(p)) for v, p in pairs.items()}
+    related = {v: _gram_correlation(p) for v, p in pairs.items()}
     best = max(related, key=lambda v: related[v])
     what = f"item_info's embedding is none of item_emb's {', '.join(pairs)}"
     if related[best] >= RELATED:
@@ -126,7 +124,7 @@ def _check_unlike(pairs: Mapping[str, Pair], log: Log) -> None:
         log.warn(_INFO, what, todo)
 
 
-def _found_elsewhere(p: Pair, rows: NDArray[np.int64]) -> tuple[float, int | None]:
+def _found_elsewhere(p: Pair, rows: Ints) -> tuple[float, int | None]:
     """Share of a sample of ``rows`` whose vector a is b of another item, and by how far in id.
 
     The distance is None if no single one explains at least nine tenths.
@@ -151,14 +149,14 @@ def _check_feature(column: str, wide: Vectors, v: str, given: Vectors, log: Log)
     by_id = pair(wide, given)
     if len(by_id.item_id) < MIN_ITEMS:
         return
-    correlation = _gram_correlation(_thin(by_id))
+    correlation = _gram_correlation(by_id)
     if correlation >= RELATED:
         what = f"{column} agrees with {v} by id (correlation {correlation:.2f})"
         log.passed(_FEATURE, what)
         return
     what = f"{column} does not agree with item_emb's {v} by id (correlation {correlation:.2f})"
     for shift in (-1, 1):
-        shifted = _gram_correlation(_thin(pair(wide, given, shift)))
+        shifted = _gram_correlation(pair(wide, given, shift))
         if shifted >= RELATED:
             what += f", but does{_by(shift)} (correlation {shifted:.2f})"
             log.fail(_FEATURE, what, _TODO)
@@ -173,11 +171,16 @@ def _check_feature(column: str, wide: Vectors, v: str, given: Vectors, log: Log)
 def _gram_correlation(p: Pair) -> float:
     """Pearson correlation of a's and b's centred cosines over all pairs of items; 0 if undefined.
 
-    Cosines and not inner products, so that a few long vectors do not decide.
+    Cosines and not inner products, so that a few long vectors do not decide. At most GRAM_ITEMS
+    items are used, drawn the same way each time.
     """
-    if len(p.item_id) < MIN_ITEMS:
+    n = len(p.item_id)
+    if n < MIN_ITEMS:
         return 0.0
-    a, b = (x / np.abs(x).max() for x in (p.a, p.b))  # so that sums stay finite
+    rows = np.arange(n)
+    if n > GRAM_ITEMS:
+        rows = np.sort(np.random.default_rng(0).choice(n, GRAM_ITEMS, replace=False))
+    a, b = (x[rows] / np.abs(x[rows]).max() for x in (p.a, p.b))  # so that sums stay finite
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
     filled = a.any(axis=1) & b.any(axis=1)
     if filled.sum() < MIN_ITEMS:
@@ -203,27 +206,17 @@ def _is_pca(p: Pair) -> bool:
     return bool(np.median(np.abs(ratio)) < 0.1)
 
 
-def _thin(p: Pair) -> Pair:
-    """At most GRAM_ITEMS of the pair's items, drawn the same way each time."""
-    if len(p.item_id) <= GRAM_ITEMS:
-        return p
-    rows = np.sort(np.random.default_rng(0).choice(len(p.item_id), GRAM_ITEMS, replace=False))
-    return Pair(p.item_id[rows], p.a[rows], p.b[rows])
-
-
 def _cosines(p: Pair) -> Matrix:
     """(m,) cosine of a and b, row by row; zeros if their widths differ."""
     if p.a.shape[1] != p.b.shape[1]:
         return np.zeros(len(p.item_id), np.float32)
-    out: Matrix = np.einsum("ij,ij->i", _unit(p.a), _unit(p.b))
-    return out
+    return np.asarray(np.einsum("ij,ij->i", _unit(p.a), _unit(p.b)))
 
 
 def _unit(x: Matrix) -> Matrix:
     """Rows at length 1; first divided by their largest value, so that squares stay finite."""
     x = x / np.abs(x).max(axis=1, keepdims=True)
-    out: Matrix = x / np.linalg.norm(x, axis=1, keepdims=True)
-    return out
+    return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True))
 
 
 def _by(shift: int | None) -> str:

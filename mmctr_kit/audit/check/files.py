@@ -41,9 +41,8 @@ def check_files(
     item files whose ids are ``incomplete`` are not compared.
     """
     _check_present(folder, scans, log)
-    readable = {k: s for k, s in scans.items() if s.readable}
     _check_readable(scans, log)
-    if readable:
+    if readable := {k: s for k, s in scans.items() if s.readable}:
         _check_columns(readable, log)
         _check_kinds_and_nulls(readable, log)
         _check_row_counts(readable, n_items, incomplete, log)
@@ -202,10 +201,8 @@ def check_memory(scans: Scans, history_items: int, log: Log) -> None:
     if free is None:
         log.passed("memory", f"{what}; how much is free is not known here")
         return
-    what += f", {free / 1e9:.1f} GB are free"
-    if need > free / 1e9:
-        log.warn("memory", what, "close other programs, or use a machine with more memory")
-    log.passed("memory", what)
+    todo = "close other programs, or use a machine with more memory"
+    log.warn_if(need > free / 1e9, "memory", f"{what}, {free / 1e9:.1f} GB are free", todo)
 
 
 def available_memory(

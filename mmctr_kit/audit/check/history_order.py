@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mmctr_kit.audit.check.rows import RowFile, RowFiles
+from mmctr_kit.audit.check.rows import RowFiles
 from mmctr_kit.audit.check.sequences import TAIL, Directions, UserLists, directions
 from mmctr_kit.audit.findings import Log
+from mmctr_kit.data.contract import Split
 from mmctr_kit.errors import plural
+from mmctr_kit.metrics.ranks import Flags
 
 MIN_USERS = 10
 """With fewer users, nothing can be said."""
@@ -33,80 +34,66 @@ _LOOK = "a history's most recent item comes last: find out which of the two is i
 
 @dataclass(frozen=True)
 class _Compared:
-    """Results for a split's compared users. ``capped`` (n,): the history is as long as any of the
-    split, so it may have been cut."""
+    """Results for a split's compared users.
+
+    ``capped`` (n,): the history is as long as any of the split, so it may have been cut.
+    """
 
     directions: Directions
-    capped: NDArray[np.bool_]
+    capped: Flags
 
-    @property
-    def reversed(self) -> bool:
-        return self._most(self.directions.reversed)
+    def beyond(self) -> tuple[int, int]:
+        """Users with a reversed, uncut history whose sequence is longer at its end, at its start.
 
-    @property
-    def along(self) -> bool:
-        return self._most(self.directions.along)
-
-    @property
-    def continued(self) -> int:
-        """Users with a reversed history that is not cut and whose sequence is longer at its end."""
+        At that end only.
+        """
         d = self.directions
-        return int((d.reversed & ~self.capped & (d.after > 0) & (d.before == 0)).sum())
+        uncut, later, sooner = d.reversed & ~self.capped, d.after > 0, d.before > 0
+        return int((uncut & later & ~sooner).sum()), int((uncut & sooner & ~later).sum())
 
-    @property
-    def preceded(self) -> int:
-        """Users with such a history whose sequence is longer at its start."""
-        d = self.directions
-        return int((d.reversed & ~self.capped & (d.before > 0) & (d.after == 0)).sum())
 
-    def _most(self, hits: NDArray[np.bool_]) -> bool:
-        return len(hits) >= MIN_USERS and bool(hits.mean() >= MOST)
+def _most(hits: Flags) -> bool:
+    return len(hits) >= MIN_USERS and bool(hits.mean() >= MOST)
 
 
 def check_order(rows: RowFiles, sequences: UserLists | None, log: Log) -> None:
     """One finding for each split whose histories can be compared with ``sequences``."""
     if sequences is None:
         return
-    compared: dict[str, _Compared] = {
-        s: c for s, f in rows.items() if (c := _compare(f, sequences)) is not None
-    }
+    compared: dict[Split, _Compared] = {}
+    for split, file in rows.items():
+        if file.history is not None and file.sample is not None:
+            result = directions(file.sample, sequences)
+            compared[split] = _Compared(result, result.items >= file.history.counts.max())
     for split in compared:
         _check_split(split, compared, log)
 
 
-def _compare(file: RowFile, sequences: UserLists) -> _Compared | None:
-    if file.history is None or file.sample is None:
-        return None
-    result = directions(file.sample, sequences)
-    return _Compared(result, result.items >= file.history.counts.max())
-
-
-def _check_split(split: str, compared: Mapping[str, _Compared], log: Log) -> None:
+def _check_split(split: Split, compared: Mapping[Split, _Compared], log: Log) -> None:
     split_result = compared[split]
     users = len(split_result.capped)
     what = f"{split}: {plural(users, 'user')} compared with item_seq.parquet"
     if users < MIN_USERS:
         log.passed(CHECK, f"{what}, too few to tell")
         return
-    along, back = split_result.directions.along.mean(), split_result.directions.reversed.mean()
-    what += f", {along:.1%} of the histories run as it does, {back:.1%} backwards"
-    if split_result.reversed:
+    along, back = split_result.directions.along, split_result.directions.reversed
+    what += f", {along.mean():.1%} of the histories run as it does, {back.mean():.1%} backwards"
+    if _most(back):
         _report_reversed(what, compared, log)
-    elif not split_result.along:
+    elif not _most(along):
         log.warn(CHECK, f"{what}, the rest in another order", _LOOK)
     else:
         _report_cut(what, split_result, log)
 
 
-def _report_reversed(what: str, compared: Mapping[str, _Compared], log: Log) -> None:
-    """Histories or sequences are reversed: is it the histories?"""
-    if others := [split for split, other in compared.items() if other.along]:
+def _report_reversed(what: str, compared: Mapping[Split, _Compared], log: Log) -> None:
+    """Reports histories that run against their sequences, one of which is reversed."""
+    if others := [split for split, other in compared.items() if _most(other.directions.along)]:
         what = f"{what}, while those of {' and '.join(others)} run as it does"
         log.fail(CHECK, what, _REVERSE)
         return
     # What a sequence holds beyond a history that was not cut came after it.
-    later = sum(c.continued for c in compared.values())
-    sooner = sum(c.preceded for c in compared.values())
+    later, sooner = np.sum([c.beyond() for c in compared.values()], axis=0).tolist()
     if later + sooner < MIN_USERS or max(later, sooner) / (later + sooner) < NEARLY_ALL:
         log.warn(CHECK, what, _LOOK)
     elif later < sooner:
@@ -117,7 +104,7 @@ def _report_reversed(what: str, compared: Mapping[str, _Compared], log: Log) -> 
 
 
 def _report_cut(what: str, compared: _Compared, log: Log) -> None:
-    """If histories were cut, which part was kept?"""
+    """Reports histories that are the first items of a longer sequence, not the last."""
     d = compared.directions
     cut = compared.capped & d.along & (d.before + d.after >= TAIL)
     first, n = int((cut & (d.before == 0)).sum()), int(cut.sum())

@@ -11,9 +11,11 @@ from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.hashing import vector_keys
 from mmctr_kit.data.load import MAX_SQUARED, MAX_TAG
+from mmctr_kit.data.packing import zero_after_value
 from mmctr_kit.data.parquet import ints, ragged
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import plural
+from mmctr_kit.metrics.ranks import Flags, Ints
 
 ITEM_FILES = ("item_info", "item_feature", "item_emb")
 SPARSE_TAGS = 100
@@ -33,30 +35,28 @@ class Vectors:
     (sample,) int64: the rows whose ``values`` (sample, width) float32 are in memory.
     """
 
-    item_id: NDArray[np.int64]
+    item_id: Ints
     keys: NDArray[np.uint64]
     largest: NDArray[np.float32]
-    sampled: NDArray[np.int64]
+    sampled: Ints
     values: NDArray[np.float32]
 
     @property
-    def zero(self) -> NDArray[np.bool_]:
+    def zero(self) -> Flags:
         """(rows,) bool: all zeros."""
-        out: NDArray[np.bool_] = self.largest == 0
-        return out
+        return np.asarray(self.largest == 0)
 
     @property
-    def broken(self) -> NDArray[np.bool_]:
+    def broken(self) -> Flags:
         """(rows,) bool: holding a NaN or infinity."""
         return ~np.isfinite(self.largest)
 
     @property
-    def far(self) -> NDArray[np.bool_]:
+    def far(self) -> Flags:
         """(rows,) bool: finite, with a value too large to square, or far beyond other items'."""
         largest, usual = self.largest.astype(np.float64), self.usual
         limit = min(MAX_SQUARED, FAR * usual if usual else np.inf)
-        out: NDArray[np.bool_] = (largest > limit) & ~self.broken
-        return out
+        return np.asarray((largest > limit) & ~self.broken)
 
     @property
     def usual(self) -> float:
@@ -69,9 +69,9 @@ class Vectors:
 class ItemFile:
     """The usable columns of one item file; ``padding_nonzero`` names those not zero at item 0."""
 
-    item_id: NDArray[np.int64] | None = None
+    item_id: Ints | None = None
     tags: Ragged[np.int64] | None = None
-    levels: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    levels: dict[str, Ints] = field(default_factory=dict)
     vectors: dict[str, Vectors] = field(default_factory=dict)
     padding_nonzero: list[str] = field(default_factory=list)
 
@@ -92,7 +92,10 @@ def check_items(items: Mapping[str, ItemFile], log: Log) -> None:
     for name, tags in known.items():
         _check_tag_ids(name, tags.values, log)
     if "item_info" in known:
-        _check_tag_padding(known["item_info"], log)
+        if wrong := int(zero_after_value(known["item_info"]).sum()):
+            what = f"item_info: {plural(wrong, 'row')} of item_tags with a 0 after a tag"
+            log.fail("left-padding-tags", what, "pad on the left: zeros first, tags last")
+        log.passed("left-padding-tags", "tags are padded on the left only")
 
 
 def _read(scan: FileScan, sample: bool) -> ItemFile:
@@ -106,7 +109,10 @@ def _read(scan: FileScan, sample: bool) -> ItemFile:
         file.tags = Ragged.concatenate([ragged(b["item_tags"]) for b in scan.batches("item_tags")])
     if file.item_id is None:
         return file
-    wanted = _sample(file.item_id) if sample else np.ones(len(file.item_id), np.bool_)
+    wanted = np.ones(len(file.item_id), np.bool_)
+    if sample and len(wanted) > SAMPLE:  # by id, not by position
+        drawn = np.random.default_rng(0).choice(len(wanted), SAMPLE, replace=False) + 1
+        wanted = np.isin(file.item_id, drawn)
     for column in scan.file.columns:
         if column.kind == "floats" and scan.usable_vector(column.name):
             _read_vectors(scan, column.name, wanted, file)
@@ -116,45 +122,25 @@ def _read(scan: FileScan, sample: bool) -> ItemFile:
     return file
 
 
-def _sample(item_id: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(rows,) bool: the rows of SAMPLE ids drawn from 1..rows, so by id and not by position."""
-    if len(item_id) <= SAMPLE:
-        return np.ones(len(item_id), np.bool_)
-    drawn = np.random.default_rng(0).choice(len(item_id), SAMPLE, replace=False) + 1
-    return np.isin(item_id, drawn)
-
-
-def _read_vectors(scan: FileScan, name: str, wanted: NDArray[np.bool_], file: ItemFile) -> None:
+def _read_vectors(scan: FileScan, name: str, wanted: Flags, file: ItemFile) -> None:
     assert file.item_id is not None
-    keys, largest, values = [], [], []
-    start = 0
+    real = file.item_id != PAD
+    keys, largest, values, start = [], [], [], 0
     for batch in scan.batches(name):
         x = np.asarray(ragged(batch[name]).dense(), np.float32)
         keys.append(vector_keys(x))
         largest.append(np.maximum(x.max(axis=1), -x.min(axis=1)))
-        values.append(x[wanted[start : start + len(x)]])
+        values.append(x[(wanted & real)[start : start + len(x)]])
         start += len(x)
-    every = Vectors(
-        file.item_id,
-        np.concatenate(keys),
-        np.concatenate(largest),
-        np.flatnonzero(wanted),
-        np.concatenate(values),
-    )
-    real = every.item_id != PAD
-    if not every.zero[~real].all():
+    top = np.concatenate(largest)
+    if top[~real].any():
         file.padding_nonzero.append(name)
-    file.vectors[name] = every if real.all() else _without_padding(every, real)
-
-
-def _without_padding(every: Vectors, real: NDArray[np.bool_]) -> Vectors:
-    keep = real[every.sampled]
-    return Vectors(
-        every.item_id[real],
-        every.keys[real],
-        every.largest[real],
-        (np.cumsum(real) - 1)[every.sampled[keep]],
-        every.values[keep],
+    file.vectors[name] = Vectors(
+        file.item_id[real],
+        np.concatenate(keys)[real],
+        top[real],
+        np.flatnonzero(wanted[real]),
+        np.concatenate(values),
     )
 
 
@@ -172,14 +158,7 @@ def _check_padding_row(info: ItemFile, log: Log) -> None:
         log.passed("padding-row", "the padding item is all zeros")
 
 
-def _check_tag_padding(tags: Ragged[np.int64], log: Log) -> None:
-    if wrong := int(zero_after_value(tags).sum()):
-        what = f"item_info: {plural(wrong, 'row')} of item_tags with a 0 after a tag"
-        log.fail("left-padding-tags", what, "pad on the left: zeros first, tags last")
-    log.passed("left-padding-tags", "tags are padded on the left only")
-
-
-def _check_tag_ids(name: str, values: NDArray[np.int64], log: Log) -> None:
+def _check_tag_ids(name: str, values: Ints, log: Log) -> None:
     tags = np.unique(values[values != PAD])
     low, top = int(tags.min(initial=0)), int(tags.max(initial=0))
     what = f"{name}: {plural(len(tags), 'tag')} with ids up to {top:,}"
@@ -193,15 +172,3 @@ def _check_tag_ids(name: str, values: NDArray[np.int64], log: Log) -> None:
         log.warn("tag-ids", what, todo)
     else:
         log.passed("tag-ids", what)
-
-
-def zero_after_value(array: Ragged[np.int64]) -> NDArray[np.bool_]:
-    """(rows,) bool: True if a 0 follows a value that is not 0."""
-    nonzero = np.flatnonzero(array.values)
-    bounds = np.searchsorted(nonzero, array.offsets)
-    counts = np.diff(bounds)
-    wrong = np.zeros(len(array), np.bool_)
-    filled = counts > 0
-    first = nonzero[bounds[:-1][filled]]
-    wrong[filled] = array.offsets[1:][filled] - first != counts[filled]
-    return wrong

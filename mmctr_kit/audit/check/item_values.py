@@ -4,6 +4,7 @@ An item that item_info lacks is one fault, however many rows and files refer to 
 numbered up to the highest id, gaps included, and a reference to a gap is not reported again.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,6 +17,7 @@ from mmctr_kit.data.hashing import among, distinct, sequence_keys
 from mmctr_kit.data.load import MAX_SQUARED
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import plural
+from mmctr_kit.metrics.ranks import Ints
 
 NAMED = 5
 """Number of missing items that a message names."""
@@ -34,7 +36,7 @@ MIN_LISTS = 100
 _SOURCES = {"item_emb_d128_v1": "txt_emb_BERT", "item_emb_d128_v2": "img_emb_CLIPRN50"}
 _ITEM_HOLDS = ("item holds", "items hold")
 
-Ids = NDArray[np.int64]
+Ids = Ints
 
 
 def count_items(items: Mapping[str, ItemFile]) -> int | None:
@@ -115,9 +117,7 @@ def _last(name: str, ids: Ids, items: Mapping[str, ItemFile]) -> int:
 
 def _missing(ids: Ids, last: int) -> Ids:
     """The ids of 1..last, ascending, that are missing."""
-    present = np.zeros(last + 1, np.bool_)
-    present[ids[(ids > PAD) & (ids <= last)]] = True
-    return np.flatnonzero(~present[1:]) + 1
+    return np.setdiff1d(np.arange(1, last + 1), ids)
 
 
 def _highest(ids: Ids) -> int:
@@ -134,7 +134,14 @@ def check_embeddings(items: Mapping[str, ItemFile], log: Log) -> None:
             where = f"{name}: {column}"
             _check_finite(where, vectors, log)
             _check_zero(where, name == "item_info", vectors, log)
-            _check_repeats(where, vectors, _without_source(column, items), log)
+            # Vectors that are all zeros do not count, nor do those made of such ones.
+            counted = ~vectors.zero & ~among(vectors.item_id, _without_source(column, items))
+            keys = vectors.keys[counted]
+            repeated = len(keys) - len(distinct(keys))
+            if repeated > DUPLICATES * len(keys):
+                copies = f"{plural(repeated, 'copy', 'copies')} of another item's vector"
+                what = f"{where}: {copies} ({repeated / len(keys):.2%})"
+                log.warn("embeddings-duplicate", what, "was one input encoded for many items?")
     if columns:
         number = plural(len(columns), "embedding")
         log.passed("embeddings-finite", f"all values finite, in {number}")
@@ -176,17 +183,6 @@ def _check_zero(where: str, needed: bool, vectors: Vectors, log: Log) -> None:
         report("embeddings-zero", what, todo)
 
 
-def _check_repeats(where: str, vectors: Vectors, expected: Ids, log: Log) -> None:
-    """Items that share a vector; all-zero vectors and the ids ``expected`` do not count."""
-    counted = ~vectors.zero & ~among(vectors.item_id, expected)
-    keys = vectors.keys[counted]
-    repeated = len(keys) - len(distinct(keys))
-    if repeated > DUPLICATES * len(keys):
-        copies = plural(repeated, "copy", "copies")
-        what = f"{where}: {copies} of another item's vector ({repeated / len(keys):.2%})"
-        log.warn("embeddings-duplicate", what, "was one input encoded for many items?")
-
-
 def _without_source(column: str, items: Mapping[str, ItemFile]) -> Ids:
     """Ids, ascending, of the items whose text (for v1) or image (for v2) is all zeros.
 
@@ -217,7 +213,8 @@ def check_tag_alignment(items: Mapping[str, ItemFile], log: Log) -> None:
     same = float((ours[whole] == theirs[whole]).mean())
     shuffled = theirs[np.random.default_rng(0).permutation(whole)]
     chance = float((theirs[whole] == shuffled).mean())
-    if same < BY_ID and chance < CHANCE and _overlap(theirs[whole], ours) >= SAME_LISTS:
+    shared = (Counter(theirs[whole].tolist()) & Counter(ours.tolist())).total() / len(whole)
+    if same < BY_ID and chance < CHANCE and shared >= SAME_LISTS:
         what = (
             f"item_info's tags are item_feature's for {same:.1%} of the items by id; the other "
             "lists belong to other items"
@@ -226,18 +223,9 @@ def check_tag_alignment(items: Mapping[str, ItemFile], log: Log) -> None:
         log.fail("item-info-alignment", what, todo)
 
 
-def _list_keys(tags: Ragged[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def _list_keys(tags: Ragged[np.int64]) -> tuple[NDArray[np.uint64], Ints]:
     """(rows,) each: a key that is equal for equal sets of tags, and how many tags there are."""
     real = tags.values != PAD
     row, values = tags.rows[real], tags.values[real]
     counts = np.bincount(row, minlength=len(tags))
     return sequence_keys(values[np.lexsort((values, row))], counts), counts
-
-
-def _overlap(keys: NDArray[np.uint64], others: NDArray[np.uint64]) -> float:
-    """The share of ``keys`` that ``others`` holds, each as often as it occurs."""
-    wanted, needed = np.unique(keys, return_counts=True)
-    present, counts = np.unique(others, return_counts=True)
-    position = np.minimum(np.searchsorted(present, wanted), len(present) - 1)
-    available = np.where(present[position] == wanted, counts[position], 0)
-    return float(np.minimum(needed, available).sum() / needed.sum())

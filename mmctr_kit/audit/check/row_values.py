@@ -13,6 +13,7 @@ from mmctr_kit.audit.sanity import MOSTLY_EMPTY
 from mmctr_kit.data.contract import MAX_HISTORY, N_LEVELS, PAD, Split
 from mmctr_kit.data.hashing import among, distinct, pair_keys
 from mmctr_kit.errors import plural
+from mmctr_kit.metrics.ranks import Ints
 
 SHORT_HISTORY = 3
 EXPECTED = 10
@@ -34,13 +35,13 @@ _WHY = {
 def check_lengths(rows: RowFiles, log: Log) -> None:
     """Empty, short and long histories, and a split whose long ones were cut."""
     known = {s: f.history for s, f in rows.items() if f.history is not None}
-    for split, history in known.items():
-        _check_length(split, history, log)
+    for split in known:
+        _check_length(split, known[split].counts, log)
         _check_cut(split, known, log)
 
 
-def _check_length(split: Split, history: HistoryColumns, log: Log) -> None:
-    check, counts = "history-length", history.counts
+def _check_length(split: Split, counts: Ints, log: Log) -> None:
+    check = "history-length"
     what = f"{split}: {counts.min()} to {counts.max()} items, mean {counts.mean():.1f}"
     if empty := int((counts == 0).sum()):
         what += f"; {empty:,} ({empty / len(counts):.2%}) of the histories empty"
@@ -148,9 +149,7 @@ def _check_item_levels(feature: ItemFile, log: Log) -> None:
         log.passed("levels-range", f"item_feature: in 1..{TOP}")
 
 
-def _check_agreement(
-    rows: RowFiles, feature: ItemFile, item_id: NDArray[np.int64], log: Log
-) -> None:
+def _check_agreement(rows: RowFiles, feature: ItemFile, item_id: Ints, log: Log) -> None:
     order = np.argsort(item_id, kind="stable")
     ids = item_id[order]
     for split, file in rows.items():

@@ -6,19 +6,21 @@ items are never in memory together.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.audit.check.item_files import zero_after_value
 from mmctr_kit.audit.check.scan import FileScan
 from mmctr_kit.audit.check.sequences import UserLists, longest
 from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import PAD, SPLITS, SUBMISSION_ID, Split
 from mmctr_kit.data.hashing import distinct, sequence_keys
+from mmctr_kit.data.packing import zero_after_value
 from mmctr_kit.data.parquet import ints, ragged
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import plural
+from mmctr_kit.metrics.ranks import Flags, Ints
 
 TARGET_IN_HISTORY = 0.001
 """Share of the rows with their target in their own history that is worth a warning."""
@@ -35,19 +37,21 @@ class HistoryColumns:
     ``holds_target``: it holds the row's own target (None if item_id is not usable).
     """
 
-    counts: NDArray[np.int64]
+    counts: Ints
     keys: NDArray[np.uint64]
-    misplaced: NDArray[np.bool_]
-    unknown: NDArray[np.bool_] | None
-    holds_target: NDArray[np.bool_] | None
+    misplaced: Flags
+    unknown: Flags | None
+    holds_target: Flags | None
 
 
 @dataclass(frozen=True)
 class RowFile:
-    """One split: its usable scalar ``columns`` (rows,) by name, its histories in numbers, and the
-    whole histories of a ``sample`` of users (None if not asked for)."""
+    """One split: its usable scalar ``columns`` (rows,) by name, and its histories in numbers.
 
-    columns: Mapping[str, NDArray[np.int64]]
+    ``sample``: the whole histories of some users, None if not asked for.
+    """
+
+    columns: Mapping[str, Ints]
     history: HistoryColumns | None
     sample: UserLists | None
 
@@ -56,12 +60,12 @@ RowFiles = Mapping[Split, RowFile]
 
 
 def read_rows(
-    scans: Mapping[str, FileScan],
-    n_items: int | None,
-    sampled: NDArray[np.int64] | None = None,
+    scans: Mapping[str, FileScan], n_items: int | None, sampled: Ints | None = None
 ) -> dict[Split, RowFile]:
-    """The three splits. ``n_items``: None if not known. ``sampled`` (ascending): the users whose
-    whole histories are kept."""
+    """The three splits; ``n_items`` is None if not known.
+
+    ``sampled`` (ascending): the users whose whole histories are kept.
+    """
     return {s: _read(scans[s], n_items, sampled) for s in SPLITS}
 
 
@@ -71,26 +75,31 @@ def check_rows(rows: RowFiles, n_items: int | None, sequences: bool | None, log:
     ``sequences``: whether item_seq.parquet holds unknown items; None if it cannot be read.
     """
     _check_test_ids(rows["test"], log)
-    known = {s: f.history for s, f in rows.items() if f.history is not None}
     if n_items is not None:
+        known = {s: f.history for s, f in rows.items() if f.history is not None}
         _check_history_ids(known, n_items, sequences, log)
     for split, file in rows.items():
         if file.history is not None:
-            if wrong := int(file.history.misplaced.sum()):
-                number = plural(wrong, "history has", "histories have")
-                todo = "pad on the left: zeros first, the most recent item last"
-                log.fail("left-padding-history", f"{split}: {number} a 0 after an item", todo)
-            log.passed("left-padding-history", f"{split}: on the left only")
-        _check_target_in_history(split, file, log)
-        if n_items is not None:
-            _check_targets(split, file, n_items, log)
-        _check_labels(split, file, log)
+            _check_history(split, file, file.history, log)
+        if n_items is not None and "item_id" in file.columns:
+            ids = file.columns["item_id"]
+            if wrong := int(((ids < 1) | (ids > n_items)).sum()):
+                what = f"{split}: {plural(wrong, 'row')} with an item_id outside 1..{n_items:,}"
+                log.fail("target-ids", what, _SAME_RELEASE)
+            log.passed("target-ids", f"{split}: item_id in 1..{n_items:,}")
+        if split != "test" and "label" in file.columns:
+            values = distinct(file.columns["label"]).tolist()
+            if values != [0, 1]:
+                few = ", ".join(str(v) for v in values[:5]) + (", ..." if len(values) > 5 else "")
+                what = f"{split}: labels are {few}; expected 0 and 1, both of them"
+                log.fail("labels", what, f"download {split}.parquet again")
+            log.passed("labels", f"{split}: labels are 0 and 1")
 
 
-def _read(scan: FileScan, n_items: int | None, sampled: NDArray[np.int64] | None) -> RowFile:
+def _read(scan: FileScan, n_items: int | None, sampled: Ints | None) -> RowFile:
     scalars = [c.name for c in scan.file.columns if c.kind == "int" and scan.usable(c.name)]
     with_history = scan.usable("item_seq")
-    parts: dict[str, list[NDArray[np.int64]]] = {n: [] for n in scalars}
+    parts: dict[str, list[Ints]] = {n: [] for n in scalars}
     histories: list[HistoryColumns] = []
     whole: list[UserLists] = []
     if scalars or with_history:
@@ -110,9 +119,7 @@ def _read(scan: FileScan, n_items: int | None, sampled: NDArray[np.int64] | None
     )
 
 
-def _history(
-    seq: Ragged[np.int64], target: NDArray[np.int64] | None, n_items: int | None
-) -> HistoryColumns:
+def _history(seq: Ragged[np.int64], target: Ints | None, n_items: int | None) -> HistoryColumns:
     filled = np.flatnonzero(seq.values != PAD)
     real = seq.values[filled]
     counts = np.diff(np.searchsorted(filled, seq.offsets))
@@ -126,7 +133,7 @@ def _history(
     )
 
 
-def _any(row: NDArray[np.int64], hit: NDArray[np.bool_], rows: int) -> NDArray[np.bool_]:
+def _any(row: Ints, hit: Flags, rows: int) -> Flags:
     """(rows,) bool: rows with at least one hit."""
     out = np.zeros(rows, np.bool_)
     out[row[hit]] = True
@@ -134,17 +141,11 @@ def _any(row: NDArray[np.int64], hit: NDArray[np.bool_], rows: int) -> NDArray[n
 
 
 def _joined(parts: list[HistoryColumns]) -> HistoryColumns:
-    def join(arrays: list[NDArray[np.bool_] | None]) -> NDArray[np.bool_] | None:
-        known = [a for a in arrays if a is not None]
-        return np.concatenate(known) if known else None
-
-    return HistoryColumns(
-        np.concatenate([p.counts for p in parts]),
-        np.concatenate([p.keys for p in parts]),
-        np.concatenate([p.misplaced for p in parts]),
-        join([p.unknown for p in parts]),
-        join([p.holds_target for p in parts]),
-    )
+    arrays: dict[str, Any] = {
+        name: None if first is None else np.concatenate([getattr(p, name) for p in parts])
+        for name, first in vars(parts[0]).items()
+    }
+    return HistoryColumns(**arrays)
 
 
 def _check_test_ids(test: RowFile, log: Log) -> None:
@@ -174,42 +175,22 @@ def _check_history_ids(
         log.passed("history-ids", f"{', '.join(names)}: all items are among 1..{n_items:,}")
 
 
-def _check_target_in_history(split: Split, file: RowFile, log: Log) -> None:
-    if file.history is None or file.history.holds_target is None:
-        return
-    holds = file.history.holds_target
-    rate = float(holds.mean())
-    what = f"{split}: {rate:.2%} of the targets are in their own row's history"
-    if rate:
-        what += rates_by_label(holds, file)
-    if rate > TARGET_IN_HISTORY:
+def _check_history(split: Split, file: RowFile, history: HistoryColumns, log: Log) -> None:
+    if wrong := int(history.misplaced.sum()):
+        number = plural(wrong, "history has", "histories have")
+        todo = "pad on the left: zeros first, the most recent item last"
+        log.fail("left-padding-history", f"{split}: {number} a 0 after an item", todo)
+    log.passed("left-padding-history", f"{split}: on the left only")
+    holds = history.holds_target
+    if holds is not None:
+        rate = float(holds.mean())
+        by_label = rates_by_label(holds, file) if rate else ""
+        what = f"{split}: {rate:.2%} of the targets are in their own row's history{by_label}"
         todo = "were histories cut before the target? if not, they predict labels"
-        log.warn("target-in-history", what, todo)
-    log.passed("target-in-history", what)
+        log.warn_if(rate > TARGET_IN_HISTORY, "target-in-history", what, todo)
 
 
-def _check_targets(split: Split, file: RowFile, n_items: int, log: Log) -> None:
-    if "item_id" not in file.columns:
-        return
-    ids = file.columns["item_id"]
-    if wrong := int(((ids < 1) | (ids > n_items)).sum()):
-        what = f"{split}: {plural(wrong, 'row')} with an item_id outside 1..{n_items:,}"
-        log.fail("target-ids", what, _SAME_RELEASE)
-    log.passed("target-ids", f"{split}: item_id in 1..{n_items:,}")
-
-
-def _check_labels(split: Split, file: RowFile, log: Log) -> None:
-    if split == "test" or "label" not in file.columns:
-        return
-    values = distinct(file.columns["label"])
-    if values.tolist() != [0, 1]:
-        few = ", ".join(str(v) for v in values[:5]) + (", ..." if len(values) > 5 else "")
-        what = f"{split}: labels are {few}; expected 0 and 1, both of them"
-        log.fail("labels", what, f"download {split}.parquet again")
-    log.passed("labels", f"{split}: labels are 0 and 1")
-
-
-def rates_by_label(hits: NDArray[np.bool_], file: RowFile) -> str:
+def rates_by_label(hits: Flags, file: RowFile) -> str:
     """The share of ``hits`` (rows,) by label, as the end of a sentence; "" without labels."""
     if "label" not in file.columns:
         return ""

@@ -21,6 +21,7 @@ from mmctr_kit.errors import DataError
 
 BATCH_ROWS = 8_192
 """Small enough that a batch of the widest file (1,792 floats a row) stays under 120 MB."""
+_NESTED = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
 @dataclass
@@ -112,7 +113,7 @@ def _scan(handle: pq.ParquetFile, file: File) -> dict[str, ColumnScan]:
 
 def _scan_batch(array: pa.Array, column: Column, scan: ColumnScan, file: File, first: bool) -> None:
     scan.nulls += array.null_count
-    if _is_nested(array.type):
+    if any(is_a(array.type) for is_a in _NESTED):
         scan.nulls += array.flatten().null_count
     if scan.nulls or scan.wrong:
         return
@@ -129,9 +130,3 @@ def _scan_batch(array: pa.Array, column: Column, scan: ColumnScan, file: File, f
             low, high = int(lengths.min()), int(lengths.max())
             scan.shortest = low if first else min(scan.shortest, low)
             scan.longest = max(scan.longest, high)
-
-
-def _is_nested(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    )

@@ -15,6 +15,7 @@ from mmctr_kit.data.contract import MAX_HISTORY, PAD
 from mmctr_kit.data.folds import user_hash
 from mmctr_kit.data.hashing import among, pair_keys
 from mmctr_kit.data.ragged import Ragged
+from mmctr_kit.metrics.ranks import Flags, Ints, group_starts
 
 SAMPLE_USERS = 50_000
 """About how many users' sequences are kept; all if there are fewer."""
@@ -33,19 +34,19 @@ class UserLists:
     Users ascend, each once, except in a batch as it is read.
     """
 
-    users: NDArray[np.int64]
+    users: Ints
     items: Ragged[np.int64]
 
-    def of(self, users: NDArray[np.int64]) -> "UserLists":
+    def of(self, users: Ints) -> "UserLists":
         """The lists of ``users`` (ascending) only."""
         return self.take(np.flatnonzero(among(self.users, users)))
 
-    def take(self, index: NDArray[np.int64]) -> "UserLists":
+    def take(self, index: Ints) -> "UserLists":
         """These rows, in this order."""
         return UserLists(self.users[index], self.items.take(index))
 
     @property
-    def positions(self) -> NDArray[np.int64]:
+    def positions(self) -> Ints:
         """(total,) each item's position in its row, from 0."""
         return np.arange(len(self.items.values)) - self.items.offsets[self.items.rows]
 
@@ -64,11 +65,11 @@ class Directions:
     (only meaningful if it runs along or backwards).
     """
 
-    along: NDArray[np.bool_]
-    reversed: NDArray[np.bool_]
-    items: NDArray[np.int64]
-    before: NDArray[np.int64]
-    after: NDArray[np.int64]
+    along: Flags
+    reversed: Flags
+    items: Ints
+    before: Ints
+    after: Ints
 
 
 class Sampler:
@@ -81,18 +82,15 @@ class Sampler:
         """``rows``: those of the file, about as many as its users."""
         self._limit = np.uint64(min(1.0, SAMPLE_USERS / max(rows, 1)) * (2**64 - 2**11))
         self._long = 0
-        self._parts: list[UserLists] = []
+        self.parts: list[UserLists] = []
 
-    def add(self, users: NDArray[np.int64], sequences: Ragged[np.int64]) -> None:
+    def add(self, users: Ints, sequences: Ragged[np.int64]) -> None:
         chosen = user_hash(users, 0) <= self._limit
         if self._long < LONG_USERS:
             long = sequences.lengths >= MAX_HISTORY + TAIL
             self._long += int(long.sum())
             chosen |= long
-        self._parts.append(UserLists(users, sequences).take(np.flatnonzero(chosen)))
-
-    def lists(self) -> UserLists:
-        return longest(self._parts)
+        self.parts.append(UserLists(users, sequences).take(np.flatnonzero(chosen)))
 
 
 def longest(parts: Sequence[UserLists]) -> UserLists:
@@ -103,9 +101,7 @@ def longest(parts: Sequence[UserLists]) -> UserLists:
     counts = np.bincount(items.rows[real], minlength=len(users))
     lists = UserLists(users, Ragged.of(items.values[real], counts))
     order = np.lexsort((-counts, users))
-    first = np.ones(len(order), np.bool_)
-    first[1:] = users[order[1:]] != users[order[:-1]]
-    return lists.take(order[first])
+    return lists.take(order[group_starts(users[order])])
 
 
 def directions(histories: UserLists, sequences: UserLists) -> Directions:
@@ -136,11 +132,11 @@ def directions(histories: UserLists, sequences: UserLists) -> Directions:
     )
 
 
-def _located(
-    histories: UserLists, sequences: UserLists
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The histories' items that occur once in the history and once in the sequence, in order, and
-    their positions in the sequence."""
+def _located(histories: UserLists, sequences: UserLists) -> tuple[Ints, Ints]:
+    """Indices of items that occur once in history and sequence, and their sequence positions.
+
+    The indices ascend.
+    """
     wanted, present = histories.keys, sequences.keys
     single = np.flatnonzero(_once(present))
     single = single[np.argsort(present[single])]
@@ -151,11 +147,10 @@ def _located(
     return at, sequences.positions[single[slot[at]]]
 
 
-def _once(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+def _once(keys: NDArray[np.uint64]) -> Flags:
     """(n,) bool: which keys occur once."""
     order = np.argsort(keys)
-    twice = np.zeros(len(keys), np.bool_)
-    same = keys[order[1:]] == keys[order[:-1]]
-    twice[order[1:][same]] = True
-    twice[order[:-1][same]] = True
-    return ~twice
+    new = np.append(group_starts(keys[order]), True)
+    once = np.empty(len(keys), np.bool_)
+    once[order] = new[1:] & new[:-1]
+    return once

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from mmctr_kit.audit.check.rows import RowFile, RowFiles, rates_by_label
 from mmctr_kit.audit.check.scan import FileScan
-from mmctr_kit.audit.check.sequences import Sampler, UserLists
+from mmctr_kit.audit.check.sequences import Sampler, UserLists, longest
 from mmctr_kit.audit.findings import Log
-from mmctr_kit.data.contract import KNOWN_LABEL_MEAN, KNOWN_ROWS_PER_USER, PAD, SPLITS
+from mmctr_kit.data.contract import KNOWN_LABEL_MEAN, KNOWN_ROWS_PER_USER, PAD
 from mmctr_kit.data.hashing import among, distinct, pair_keys
 from mmctr_kit.data.parquet import ints, ragged
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import plural
+from mmctr_kit.metrics.ranks import Ints, group_starts
 
 UNSEEN = 0.10
 TWINS = 0.005
@@ -31,11 +32,14 @@ LABEL_MEAN_GAP = 0.05
 
 @dataclass(frozen=True)
 class Sequences:
-    """item_seq.parquet: sorted ``keys`` of its (user, item) pairs, its ``users``, the range of its
-    item ids, and the sequences of a ``sample`` of users."""
+    """The content of item_seq.parquet.
+
+    ``keys`` of its (user, item) pairs and ``users`` ascend; ``lowest`` and ``highest`` are item
+    ids; ``sample`` holds the sequences of some users.
+    """
 
     keys: NDArray[np.uint64]
-    users: NDArray[np.int64]
+    users: Ints
     lowest: int
     highest: int
     sample: UserLists
@@ -61,16 +65,21 @@ def read_sequences(scan: FileScan) -> Sequences | None:
         real = items != PAD
         keys.append(pair_keys(user[seq.rows][real], items[real]))
     pairs, distinct_users = np.sort(np.concatenate(keys)), distinct(np.concatenate(users))
-    return Sequences(pairs, distinct_users, low, high, sampler.lists())
+    return Sequences(pairs, distinct_users, low, high, longest(sampler.parts))
 
 
 def check_users(rows: RowFiles, sequences: Sequences | None, log: Log) -> None:
     """Every check that compares rows with each other."""
-    _check_overlap(rows, log)
-    _check_twins(rows, log)
+    _check_two_splits(rows, log)
     for split, file in rows.items():
         if "user_id" in file.columns:
-            _check_user_ids(split, file, log)
+            user = file.columns["user_id"]
+            negative = user[user < 0]
+            if len(negative):
+                what = f"{split}: {plural(len(negative), 'row')} with a negative user_id, like "
+                todo = "were they read or cast wrongly? ids are only compared, so training works"
+                log.warn("user-ids", f"{what}{negative[0]}", todo)
+            log.passed("user-ids", f"{split}: no user_id is negative")
             _check_rows_per_user(split, file, log)
         if {"user_id", "item_id"} <= file.columns.keys():
             _check_repeats(split, file, log)
@@ -80,46 +89,25 @@ def check_users(rows: RowFiles, sequences: Sequences | None, log: Log) -> None:
             mean = float(file.columns["label"].mean())
             todo = f"the challenge's is {KNOWN_LABEL_MEAN}; scores do not compare with published "
             far = abs(mean - KNOWN_LABEL_MEAN) > LABEL_MEAN_GAP
-            _report(log, "label-mean", far, f"{split}: label mean {mean:.4f}", f"{todo}ones")
+            log.warn_if(far, "label-mean", f"{split}: label mean {mean:.4f}", f"{todo}ones")
     _check_unseen(rows, log)
 
 
-def _report(log: Log, check: str, wrong: bool, what: str, todo: str) -> None:
-    if wrong:
-        log.warn(check, what, todo)
-    else:
-        log.passed(check, what)
-
-
-def _check_user_ids(split: str, file: RowFile, log: Log) -> None:
-    user = file.columns["user_id"]
-    negative = user[user < 0]
-    if len(negative):
-        what = f"{split}: {plural(len(negative), 'row')} with a negative user_id, like "
-        todo = "were they read or cast wrongly? ids are only compared, so training works"
-        log.warn("user-ids", f"{what}{negative[0]}", todo)
-    log.passed("user-ids", f"{split}: no user_id is negative")
-
-
-def _check_overlap(rows: RowFiles, log: Log) -> None:
+def _check_two_splits(rows: RowFiles, log: Log) -> None:
+    """Users that two splits share, under one id or under two."""
     users = {s: distinct(f.columns["user_id"]) for s, f in rows.items() if "user_id" in f.columns}
     for a, b in combinations(users, 2):
         both = int(among(users[a], users[b]).sum())
         todo = "scores on one then also measure how well users of the other were memorised"
-        _report(log, "split-users", both > 0, f"{a} and {b} share {plural(both, 'user')}", todo)
-
-
-def _check_twins(rows: RowFiles, log: Log) -> None:
-    known = [s for s in SPLITS if "user_id" in rows[s].columns and rows[s].history is not None]
-    for a, b in combinations(known, 2):
+        what = f"{a} and {b} share {plural(both, 'user')}"
+        log.warn_if(both > 0, "split-users", what, todo)
         first, second = rows[a].history, rows[b].history
-        assert first is not None
-        assert second is not None
-        users = rows[b].columns["user_id"]
+        if first is None or second is None:
+            continue
         long = distinct(first.keys[first.counts >= LONG_HISTORY])
-        new = ~among(users, distinct(rows[a].columns["user_id"]))
-        twins = len(distinct(users[new & among(second.keys, long)]))
-        if twins > TWINS * len(distinct(users)):
+        new = ~among(rows[b].columns["user_id"], users[a])
+        twins = len(distinct(rows[b].columns["user_id"][new & among(second.keys, long)]))
+        if twins > TWINS * len(users[b]):
             what = f"{plural(twins, 'user')} of {b} with the history of a user of {a} under "
             todo = "give both one user_id, or drop one; see 'mmctr-kit data profile'"
             log.warn("split-users", f"{what}another id", todo)
@@ -128,7 +116,7 @@ def _check_twins(rows: RowFiles, log: Log) -> None:
 def _check_rows_per_user(split: str, file: RowFile, log: Log) -> None:
     order = np.argsort(file.columns["user_id"], kind="stable")
     user = file.columns["user_id"][order]
-    starts = np.flatnonzero(np.concatenate([[True], user[1:] != user[:-1]]))
+    starts = np.flatnonzero(group_starts(user))
     rows = np.diff([*starts, len(user)])
     usual = float((rows == KNOWN_ROWS_PER_USER).mean())
     what = f"{split}: {plural(len(starts), 'user')} with {rows.min()} to {rows.max()} rows each"
@@ -140,7 +128,7 @@ def _check_rows_per_user(split: str, file: RowFile, log: Log) -> None:
     # The last user of test has fewer rows if their number is no multiple of four.
     odd = split == "train" and usual < 0.99
     todo = f"the challenge's train has {KNOWN_ROWS_PER_USER} rows a user, one of them positive"
-    _report(log, "rows-per-user", odd, what, todo)
+    log.warn_if(odd, "rows-per-user", what, todo)
     if file.history is not None:
         keys = file.history.keys[order]
         differ = np.add.reduceat((keys != np.repeat(keys[starts], rows)).astype(np.int64), starts)
@@ -150,24 +138,23 @@ def _check_rows_per_user(split: str, file: RowFile, log: Log) -> None:
             "the challenge's users have one history each; a history that grows from row to row "
             "gives away the labels of earlier rows"
         )
-        _report(log, "shared-history", share > 0, what, todo)
+        log.warn_if(share > 0, "shared-history", what, todo)
 
 
 def _check_repeats(split: str, file: RowFile, log: Log) -> None:
     keys = pair_keys(file.columns["user_id"], file.columns["item_id"])
     order = np.argsort(keys)
-    ordered = keys[order]
-    again = ordered[1:] == ordered[:-1]
+    again = ~group_starts(keys[order])[1:]
     repeated = int(again.sum())
     what = f"{split}: {plural(repeated, 'row repeats', 'rows repeat')} the user and item of another"
     todo = "drop repeats, unless they are separate impressions"
-    _report(log, "duplicate-rows", repeated > 0, what, todo)
+    log.warn_if(repeated > 0, "duplicate-rows", what, todo)
     if "label" in file.columns:
         label = file.columns["label"][order]
         conflicts = int((again & (label[1:] != label[:-1])).sum())
         what = f"{split}: {plural(conflicts, 'repeat has', 'repeats have')} another label"
         todo = "keep one label for each user and item, or accept the noise"
-        _report(log, "conflicting-labels", conflicts > 0, what, todo)
+        log.warn_if(conflicts > 0, "conflicting-labels", what, todo)
 
 
 def _check_unseen(rows: RowFiles, log: Log) -> None:
@@ -179,17 +166,16 @@ def _check_unseen(rows: RowFiles, log: Log) -> None:
             share = 1 - float(among(rows[split].columns["item_id"], seen).mean())
             what = f"{split}: {share:.2%} of the rows have an item that is never a target in train"
             todo = "id embeddings learn nothing about these; rely on the multimodal ones"
-            _report(log, "unseen-items", share > UNSEEN, what, todo)
+            log.warn_if(share > UNSEEN, "unseen-items", what, todo)
 
 
 def _check_held_targets(split: str, file: RowFile, sequences: Sequences, log: Log) -> None:
     user = file.columns["user_id"]
     held = among(pair_keys(user, file.columns["item_id"]), sequences.keys)
-    known = float(among(user, sequences.users).mean())
-    rate = float(held.mean())
+    known, rate = float(among(user, sequences.users).mean()), float(held.mean())
     what = (
         f"{split}: item_seq.parquet has the user of {known:.1%} of the rows, with the row's target "
         f"in {rate:.2%}{rates_by_label(held, file)}"
     )
     todo = "do not train on item_seq.parquet: it gives away labels"
-    _report(log, "item-seq-targets", rate > TARGETS_HELD, what, todo)
+    log.warn_if(rate > TARGETS_HELD, "item-seq-targets", what, todo)

@@ -1,4 +1,4 @@
-"""``data profile``: does anything in the data predict labels, or the split, that should not?
+"""The probes of ``data profile``: signals that predict labels, or the split, but should not.
 
 Each probe has a fixed id in :data:`PROBES` and makes one or more measurements. A measurement beyond
 what leak-free data would show, corrected for their number, is a suspicion: something to look at
@@ -179,7 +179,12 @@ def _measure(
     data: ChallengeData, probes: tuple[Run, ...], progress: Progress | None
 ) -> list[TestResult]:
     context = ProfileContext(data)
-    _require_rows(context)
+    train, valid = data.train, data.valid
+    if not both_labels(train.labels(), context.folds) or len(np.unique(valid.labels())) < 2:
+        raise DataError(
+            f"a profile needs rows of both labels in valid and in each fifth of train's users; "
+            f"found {len(train):,} rows in train, {len(valid):,} in valid (mmctr-kit data check)"
+        )
     measurements: list[Measurement] = []
     for probe in probes:
         if progress is not None:
@@ -188,12 +193,3 @@ def _measure(
     order = list(PROBES)
     measurements.sort(key=lambda m: order.index(m.probe))
     return holm_test(measurements)
-
-
-def _require_rows(context: ProfileContext) -> None:
-    train, valid = context.data.train, context.data.valid
-    if not both_labels(train.labels(), context.folds) or len(np.unique(valid.labels())) < 2:
-        raise DataError(
-            f"a profile needs rows of both labels in valid and in each fifth of train's users; "
-            f"found {len(train):,} rows in train, {len(valid):,} in valid (mmctr-kit data check)"
-        )

@@ -10,11 +10,11 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from mmctr_kit.audit.profile.context import ProfileContext
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import Rows
-from mmctr_kit.data.folds import user_hash
+from mmctr_kit.data.folds import user_uniform
 from mmctr_kit.data.hashing import splitmix64
 from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.metrics.auc import auc
-from mmctr_kit.metrics.ranks import number_ids
+from mmctr_kit.metrics.ranks import Floats, Ints, earlier_equals, number_ids
 
 RECENT = 16
 """Number of items of a history that are used, the last ones."""
@@ -29,50 +29,47 @@ _SHUFFLED_ROWS = 2_000
 """Rows of the first fold, half of them of each label, on which columns are shuffled."""
 
 Matrix = NDArray[np.float32]
-Index = NDArray[np.int64]
 Labels = NDArray[np.integer]
+Columns = dict[str, NDArray[np.floating]]
 
 
 @dataclass(frozen=True)
 class RowColumns:
-    """``names`` and ``values`` (rows, names) float32, NaN if a row has no such number. The first
-    ``target`` of them depend on the target only."""
+    """Columns by ``names``: ``values`` (rows, names) float32, NaN if a row has no such number.
+
+    The first ``target`` of them depend on the target only.
+    """
 
     names: tuple[str, ...]
     values: Matrix
     target: int
 
 
-def sample_users(rows: Rows, most: int, seed: int) -> Index:
+def sample_users(rows: Rows, most: int, seed: int) -> Ints:
     """Positions, ascending: at most four rows of each of some users, about ``most`` in all.
 
     Users and rows are chosen by hashes of their ids, the same way in every split. At most four
     rows, so that a few users with hundreds do not decide.
     """
     order = np.lexsort((splitmix64(rows.item_id.astype(np.uint64)), rows.user_id))
-    user = rows.user_id[order]
-    start = np.flatnonzero(np.r_[True, user[1:] != user[:-1]])
-    rank = np.arange(len(user)) - np.repeat(start, np.diff(np.r_[start, len(user)]))
-    at = np.sort(order[rank < ROWS_PER_USER])
+    at = np.sort(order[earlier_equals(rows.user_id[order]) < ROWS_PER_USER])
     if len(at) <= most:
         return at
-    part = user_hash(rows.user_id[at], seed).astype(np.float64) / 2.0**64
-    return np.asarray(at[part < most / len(at)])
+    return np.asarray(at[user_uniform(rows.user_id[at], seed) < most / len(at)])
 
 
-def row_columns(context: ProfileContext, split: Split, at: Index) -> RowColumns:
+def row_columns(context: ProfileContext, split: Split, at: Ints) -> RowColumns:
     """Simple columns of the rows at positions ``at`` of the split; no label is in them."""
     target = _of_target(context, split, at)
-    past = _of_history(context, split, at)
-    both = target | past
+    both = target | _of_history(context, split, at)
     values = np.stack([np.asarray(v, np.float32) for v in both.values()], axis=1)
     return RowColumns(tuple(both), values, len(target))
 
 
-def _of_target(context: ProfileContext, split: Split, at: Index) -> dict[str, NDArray[np.floating]]:
+def _of_target(context: ProfileContext, split: Split, at: Ints) -> Columns:
     data, rows = context.data, context.rows(split)
     item = rows.item_id[at]
-    columns: dict[str, NDArray[np.floating]] = {
+    columns: Columns = {
         "target popularity": context.popularity[item],
         "likes_level": rows.likes_level[at].astype(np.float64),
         "views_level": rows.views_level[at].astype(np.float64),
@@ -82,9 +79,7 @@ def _of_target(context: ProfileContext, split: Split, at: Index) -> dict[str, ND
     return columns | {f"target embedding {i}": v for i, v in enumerate(vectors.T)}
 
 
-def _of_history(
-    context: ProfileContext, split: Split, at: Index
-) -> dict[str, NDArray[np.floating]]:
+def _of_history(context: ProfileContext, split: Split, at: Ints) -> Columns:
     data, rows = context.data, context.rows(split)
     shown = data.examples(split, RECENT).take(at)
     positions, owner = expand_ranges(shown.begin, shown.lengths)
@@ -92,7 +87,7 @@ def _of_history(
     n = np.maximum(shown.lengths, 1)
     empty = shown.lengths == 0
 
-    def mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    def mean(values: NDArray[np.floating]) -> Floats:
         out = np.bincount(owner, values, len(at)) / n
         out[empty] = np.nan
         return np.asarray(out)
@@ -124,38 +119,29 @@ def _of_history(
     }
 
 
-def crossfit_scores(
-    x: Matrix, label: Labels, folds: NDArray[np.int16]
-) -> tuple[NDArray[np.float64], list[Any]]:
+def crossfit_scores(x: Matrix, label: Labels, folds: NDArray[np.int16]) -> tuple[Floats, list[Any]]:
     """(rows,) log odds of each row from trees that saw none of its fold; and each fold's trees."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     # With little to do, threads that wait for each other cost more than they bring; with other
     # work on the cores they cost minutes.
+    x, scores, models = x.copy(), np.empty(len(x)), []
     with threadpool_limits(1 if len(x) < _FEW_ROWS else None, user_api="openmp"):
-        return _crossfit(HistGradientBoostingClassifier, x.copy(), label, folds)
-
-
-def _crossfit(
-    trees: type[Any], x: Matrix, label: Labels, folds: NDArray[np.int16]
-) -> tuple[NDArray[np.float64], list[Any]]:
-    scores = np.empty(len(x))
-    models = []
-    for fold in range(int(folds.max()) + 1):
-        inside = folds == fold
-        # scikit-learn refuses a column that is all NaN; a constant one is never split on.
-        x[:, np.isnan(x[~inside]).all(axis=0)] = 0.0
-        model = trees(
-            max_iter=_ROUNDS,
-            max_leaf_nodes=_LEAVES,
-            learning_rate=0.15,
-            max_bins=63,
-            min_samples_leaf=40,
-            early_stopping=False,
-            random_state=0,
-        ).fit(x[~inside], label[~inside])
-        scores[inside] = model.decision_function(x[inside])
-        models.append(model)
+        for fold in range(int(folds.max()) + 1):
+            inside = folds == fold
+            # scikit-learn refuses a column that is all NaN; a constant one is never split on.
+            x[:, np.isnan(x[~inside]).all(axis=0)] = 0.0
+            model = HistGradientBoostingClassifier(
+                max_iter=_ROUNDS,
+                max_leaf_nodes=_LEAVES,
+                learning_rate=0.15,
+                max_bins=63,
+                min_samples_leaf=40,
+                early_stopping=False,
+                random_state=0,
+            ).fit(x[~inside], label[~inside])
+            scores[inside] = model.decision_function(x[inside])
+            models.append(model)
     return scores, models
 
 

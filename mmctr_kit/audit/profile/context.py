@@ -11,15 +11,12 @@ from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.data.folds import held_out, user_folds
 from mmctr_kit.metrics.auc import mean_fold_auc
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.metrics.ranks import number_ids
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Positions, number_ids
 
 FOLDS = 5
 _FOLD_SEED = 0x9806
 _PRIOR_ROWS = 4.0
 """A group's label mean is smoothed with this many rows of the overall mean."""
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class ProfileContext:
         return crossfit_rate(train.item_id, train.labels(), self.folds)
 
     @cached_property
-    def item_rows(self) -> NDArray[np.int64]:
+    def item_rows(self) -> Ints:
         """(n_items + 1,) how many rows of train have the item as target."""
         return np.bincount(self.data.train.item_id, minlength=self.data.n_items + 1)
 
@@ -55,7 +52,7 @@ class ProfileContext:
         return ones.astype(np.float64)
 
     @cached_property
-    def counted(self) -> NDArray[np.bool_]:
+    def counted(self) -> Flags:
         """(train rows,) the half of train's users whose targets make :attr:`popularity`."""
         return held_out(self.data.train.user_id, 0.5, _FOLD_SEED)
 
@@ -67,8 +64,7 @@ class ProfileContext:
         test's are: counts that include a row itself, or leave it out, would identify train.
         """
         item = self.data.train.item_id[self.counted]
-        out: Floats = np.log1p(np.bincount(item, minlength=self.data.n_items + 1))
-        return out
+        return np.asarray(np.log1p(np.bincount(item, minlength=self.data.n_items + 1)))
 
     @cached_property
     def unit_vectors(self) -> NDArray[np.float32]:
@@ -83,7 +79,7 @@ class ProfileContext:
 
 def unit_vectors(table: NDArray[np.float32]) -> NDArray[np.float32]:
     """(items, d) the rows less their mean, at length 1; zero if a row is zero or the mean."""
-    filled: NDArray[np.bool_] = np.any(table != 0, axis=1)
+    filled: Flags = np.any(table != 0, axis=1)
     x = np.asarray(table, np.float32) - table[filled].mean(axis=0) if filled.any() else table
     length = np.linalg.norm(x, axis=1, keepdims=True)
     out = np.where(filled[:, None] & (length > 0), x / np.maximum(length, 1e-30), 0)
@@ -104,15 +100,11 @@ def crossfit_rate(
         rows.sum(axis=1, keepdims=True) - rows,
         float(np.mean(label)),
     )
-    out: Floats = means[codes, folds]
-    return out
+    return np.asarray(means[codes, folds])
 
 
 def crossfit_auc(
-    group: NDArray[np.integer],
-    label: NDArray[np.integer],
-    folds: NDArray[np.int16],
-    users: NDArray[np.int64],
+    group: NDArray[np.integer], label: NDArray[np.integer], folds: NDArray[np.int16], users: Ints
 ) -> Estimate:
     """Mean fold AUC of :func:`crossfit_rate`, its standard error clustered by user."""
     return mean_fold_auc(label, crossfit_rate(group, label, folds), folds, users)
@@ -123,7 +115,7 @@ def both_labels(label: NDArray[np.integer], folds: NDArray[np.int16]) -> bool:
     return all(0 < label[folds == f].mean() < 1 for f in np.unique(folds))
 
 
-def within_users(values: NDArray[np.number], codes: Codes) -> Floats:
+def within_users(values: NDArray[np.number], codes: Positions) -> Floats:
     """(rows,) each value less the mean of its user's rows; ``codes`` numbers the users."""
     rows = np.bincount(codes)
     mean = np.bincount(codes, values.astype(np.float64)) / rows

@@ -4,16 +4,14 @@ from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
 
 from mmctr_kit.audit.profile.context import ProfileContext, within_users
 from mmctr_kit.audit.profile.measurement import (
     Measurement,
-    auc_measurement,
-    normal_p,
+    measured,
     not_measured,
     percent,
+    poisson_p,
     proportion,
 )
 from mmctr_kit.data.contract import SPLITS, Split
@@ -22,7 +20,7 @@ from mmctr_kit.data.hashing import among, distinct, pair_keys, sequence_keys
 from mmctr_kit.errors import plural
 from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.metrics.ranks import number_ids
+from mmctr_kit.metrics.ranks import Flags, Ints, group_starts, number_ids
 
 TARGET_TOLERANCE = 0.0025
 """AUC above 0.5: half a per cent more positives than negatives are in their user's history."""
@@ -40,26 +38,13 @@ def target_in_history(context: ProfileContext) -> Iterator[Measurement]:
         rows = context.rows(split)
         label = rows.labels()
         value = auc_with_se(label, held[split].astype(np.float64), rows.user_id)
-        rates = [percent(float(held[split][label == y].mean())) for y in (1, 0)]
-        yield auc_measurement(
-            "target-in-history",
-            split,
-            value,
-            TARGET_TOLERANCE,
-            f"the user's histories hold the target of {rates[0]} of the positives and "
-            f"{rates[1]} of the negatives",
-        )
+        ones, zeros = (percent(float(held[split][label == y].mean())) for y in (1, 0))
+        what = f"the user's histories hold the target of {ones} of the positives and {zeros} of "
+        yield measured("target-in-history", split, value, TARGET_TOLERANCE, f"{what}the negatives")
     test, train = (_user_share(held[s], context.rows(s)) for s in ("test", "train"))
     gap = Estimate(test.value - train.value, float(np.hypot(test.se, train.se)), test.n)
-    yield Measurement(
-        "target-in-history",
-        "test - train",
-        gap,
-        0.0,
-        SHARE_TOLERANCE,
-        normal_p(gap, 0.0, SHARE_TOLERANCE),
-        f"targets held: {percent(train.value)} of train, {percent(test.value)} of test",
-    )
+    what = f"targets held: {percent(train.value)} of train, {percent(test.value)} of test"
+    yield measured("target-in-history", "test - train", gap, SHARE_TOLERANCE, what, clean=0.0)
 
 
 def history_label(context: ProfileContext) -> Iterator[Measurement]:
@@ -75,13 +60,8 @@ def history_label(context: ProfileContext) -> Iterator[Measurement]:
             ("by user", length - within, BETWEEN_TOLERANCE),
         ):
             value = auc_with_se(rows.labels(), score, rows.user_id)
-            yield auc_measurement(
-                "history-label",
-                f"{split}, {where}",
-                value,
-                tolerance,
-                f"the length of the history, compared {where}, has AUC {value}",
-            )
+            what = f"the length of the history, compared {where}, has AUC {value}"
+            yield measured("history-label", f"{split}, {where}", value, tolerance, what)
 
 
 def siblings(context: ProfileContext) -> Iterator[Measurement]:
@@ -89,23 +69,18 @@ def siblings(context: ProfileContext) -> Iterator[Measurement]:
     users = {s: _users_with_history(context.rows(s)) for s in SPLITS}
     for a, b in combinations(SPLITS, 2):
         both = int(among(distinct(users[b][0]), distinct(users[a][0])).sum())
-        value = proportion(both, len(distinct(users[b][0])))
-        yield Measurement(
-            "split-users",
-            f"{a}/{b}",
-            value,
-            0.0,
-            0.0,
-            0.0 if both else 1.0,
-            f"{plural(both, 'user')} of {b} also in {a}",
-        )
+        value, p = proportion(both, len(distinct(users[b][0]))), 0.0 if both else 1.0
+        what = f"{plural(both, 'user')} of {b} also in {a}"
+        yield Measurement("split-users", f"{a}/{b}", value, 0.0, 0.0, p, what)
     longer = _longer(context)
-    odds = _chance_of_equal_items(context)
+    counts = np.bincount(context.data.histories.values)
+    # The chance that two positions of histories hold the same item, if drawn independently.
+    odds = float(((counts / max(float(counts.sum()), 1.0)) ** 2).sum())
     for a, b in (("train", "train"), *combinations(SPLITS, 2)):
         yield _shared(context, (a, b), (users[a], users[b]), longer, odds)
 
 
-def _held(context: ProfileContext) -> dict[Split, NDArray[np.bool_]]:
+def _held(context: ProfileContext) -> dict[Split, Flags]:
     """(rows,) for each split: whether any history of the row's user holds its target."""
     histories = context.data.histories
     pairs = [_users_with_history(context.rows(s)) for s in SPLITS]
@@ -118,24 +93,23 @@ def _held(context: ProfileContext) -> dict[Split, NDArray[np.bool_]]:
     }
 
 
-def _user_share(held: NDArray[np.bool_], rows: Rows) -> Estimate:
+def _user_share(held: Flags, rows: Rows) -> Estimate:
     """Share of the rows, its standard error clustered by user."""
     value = float(held.mean())
     of_user = np.bincount(number_ids(rows.user_id), held - value)
     return Estimate(value, float(np.sqrt(of_user @ of_user)) / len(held), len(held))
 
 
-def _users_with_history(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _users_with_history(rows: Rows) -> tuple[Ints, Ints]:
     """(pairs,) each: the distinct pairs of a user and a history, by user."""
     history = rows.history.astype(np.int64)
     order = np.lexsort((history, rows.user_id))
     user, history = rows.user_id[order], history[order]
-    new = np.ones(len(user), np.bool_)
-    new[1:] = (user[1:] != user[:-1]) | (history[1:] != history[:-1])
+    new = group_starts(user, history)
     return user[new], history[new]
 
 
-def _longer(context: ProfileContext) -> NDArray[np.int64]:
+def _longer(context: ProfileContext) -> Ints:
     """(histories,) the history that this one continues by one item; -1 if there is none."""
     histories = context.data.histories
     items, lengths = histories.values.astype(np.int64), histories.lengths
@@ -149,18 +123,11 @@ def _longer(context: ProfileContext) -> NDArray[np.int64]:
     return np.where(fits, shorter, -1)
 
 
-def _chance_of_equal_items(context: ProfileContext) -> float:
-    """The chance that two positions of histories hold the same item, if drawn independently."""
-    counts = np.bincount(context.data.histories.values)
-    total = float(counts.sum())
-    return float(((counts / total) ** 2).sum()) if total else 0.0
-
-
 def _shared(
     context: ProfileContext,
     where: tuple[str, str],
-    users: tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...],
-    longer: NDArray[np.int64],
+    users: tuple[tuple[Ints, Ints], ...],
+    longer: Ints,
     odds: float,
 ) -> Measurement:
     (user_a, history_a), (user_b, history_b) = users
@@ -174,7 +141,7 @@ def _shared(
     one = np.full(len(lengths), -1, np.int64)
     one[history_a] = user_a
 
-    def other(history: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def other(history: Ints) -> Flags:
         held = (history >= 0) & (n[history] > 0)
         return np.asarray(held & ((n[history] > 1) | (one[history] != user_b)), np.bool_)
 
@@ -183,18 +150,14 @@ def _shared(
     after[longer[longer >= 0]] = np.flatnonzero(longer >= 0)
     same = long_b & other(history_b)
     hit = same | (long_b & (other(before) | other(after[history_b])))
-    value = proportion(int(hit.sum()), int(long_b.sum()))
+    hits, asked = int(hit.sum()), int(long_b.sum())
+    value = proportion(hits, asked)
     n_a, n_b = (np.bincount(lengths[h]).astype(np.float64) for h in (history_a, history_b))
     sizes = np.arange(SIBLING_ITEMS, min(len(n_a), len(n_b)))
     pairs = float((n_a[sizes] * n_b[sizes] * odds**sizes).sum())
-    tail = float(stats.poisson.sf(int(hit.sum()) - 1, 2 * pairs + 0.5)) if hit.any() else 1.0
-    return Measurement(
-        "sibling-rows",
-        name,
-        value,
-        0.0,
-        SHARE_TOLERANCE,
-        tail if value.value > SHARE_TOLERANCE else 1.0,
-        f"{int(hit.sum()):,} of {int(long_b.sum()):,} users of {where[1]} have the history of "
-        f"another user of {where[0]}, or one an item longer or shorter ({int(same.sum()):,} equal)",
+    p = poisson_p(hits, 2 * pairs + 0.5) if value.value > SHARE_TOLERANCE else 1.0
+    what = (
+        f"{hits:,} of {asked:,} users of {where[1]} have the history of another user of "
+        f"{where[0]}, or one an item longer or shorter ({int(same.sum()):,} equal)"
     )
+    return Measurement("sibling-rows", name, value, 0.0, SHARE_TOLERANCE, p, what)

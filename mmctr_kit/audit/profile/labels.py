@@ -11,11 +11,13 @@ from mmctr_kit.audit.profile.boosted import crossfit_scores, row_columns, sample
 from mmctr_kit.audit.profile.context import ProfileContext, crossfit_auc
 from mmctr_kit.audit.profile.measurement import (
     Measurement,
-    auc_measurement,
+    measured,
     not_measured,
+    poisson_p,
     proportion,
 )
 from mmctr_kit.metrics.auc import AucSample, auc_with_se, mean_fold_auc
+from mmctr_kit.metrics.ranks import Floats
 
 ITEM_TOLERANCE = 0.4
 """AUC above 0.5 that the item alone may have: positives and negatives may come from different
@@ -36,14 +38,8 @@ def item_label(context: ProfileContext) -> Iterator[Measurement]:
     """How well the item's id alone, its label mean among other users, predicts the label."""
     train = context.data.train
     value = mean_fold_auc(train.labels(), context.item_rate, context.folds, train.user_id)
-    yield auc_measurement(
-        "item-label",
-        "train",
-        value,
-        ITEM_TOLERANCE,
-        f"an item's label mean among other users has AUC {value}",
-        above=True,
-    )
+    what = f"an item's label mean among other users has AUC {value}"
+    yield measured("item-label", "train", value, ITEM_TOLERANCE, what, above=True)
     yield _pure_items(context)
 
 
@@ -53,9 +49,8 @@ def _pure_items(context: ProfileContext) -> Measurement:
     known = rows >= PURE_ROWS
     n, k = rows[known], ones[known]
     if len(n) < _FEW_ITEMS:
-        return not_measured(
-            "item-purity", "train", f"fewer than {_FEW_ITEMS} items of {PURE_ROWS} rows"
-        )
+        why = f"fewer than {_FEW_ITEMS} items of {PURE_ROWS} rows"
+        return not_measured("item-purity", "train", why)
     pure = k == n
     rate = k / n
     mean = min(max(float(rate.mean()), 1e-3), 1 - 1e-3)
@@ -67,18 +62,12 @@ def _pure_items(context: ProfileContext) -> Measurement:
     chance = np.exp(special.betaln(a + n, b) - special.betaln(a, b))
     expected, number = float(chance.sum()), int(pure.sum())
     of_positives = proportion(int(k[pure].sum()), int(k.sum()))
-    tail = float(stats.poisson.sf(number - 1, expected + 0.5)) if number else 1.0
-    p = tail if of_positives.value > PURE_TOLERANCE else 1.0
-    return Measurement(
-        "item-purity",
-        "train",
-        of_positives,
-        0.0,
-        PURE_TOLERANCE,
-        p,
+    p = poisson_p(number, expected + 0.5) if of_positives.value > PURE_TOLERANCE else 1.0
+    what = (
         f"{number:,} of {len(n):,} items with {PURE_ROWS} rows or more are never negative; "
-        f"{expected:.1f} expected from the spread of all items' means",
+        f"{expected:.1f} expected from the spread of all items' means"
     )
+    return Measurement("item-purity", "train", of_positives, 0.0, PURE_TOLERANCE, p, what)
 
 
 def item_code(context: ProfileContext) -> Iterator[Measurement]:
@@ -97,23 +86,12 @@ def item_code(context: ProfileContext) -> Iterator[Measurement]:
     modulus, lowest = min(tests, key=lambda t: t[1])
     value = crossfit_auc(train.item_id % modulus, train.labels(), context.folds, train.user_id)
     p = min(1.0, lowest * len(tests)) if abs(value.value - 0.5) > CODE_TOLERANCE else 1.0
-    yield Measurement(
-        "item-code",
-        f"train, id mod {modulus}",
-        value,
-        0.5,
-        CODE_TOLERANCE,
-        p,
-        f"item_id mod {modulus}, of {len(tests)} remainders the most predictive, has AUC {value}",
-    )
+    what = f"item_id mod {modulus}, of {len(tests)} remainders the most predictive, has AUC {value}"
+    where = f"train, id mod {modulus}"
+    yield Measurement("item-code", where, value, 0.5, CODE_TOLERANCE, p, what)
     size = auc_with_se(train.labels(), train.item_id.astype(np.float64), train.user_id)
-    yield auc_measurement(
-        "item-code",
-        "train, size of id",
-        size,
-        ORDER_TOLERANCE,
-        f"the size of item_id has AUC {size}",
-    )
+    what = f"the size of item_id has AUC {size}"
+    yield measured("item-code", "train, size of id", size, ORDER_TOLERANCE, what)
 
 
 def level_label(context: ProfileContext) -> Iterator[Measurement]:
@@ -121,24 +99,21 @@ def level_label(context: ProfileContext) -> Iterator[Measurement]:
     for split in ("train", "valid"):
         rows = context.rows(split)
         for name in ("likes_level", "views_level"):
-            level = rows.likes_level if name == "likes_level" else rows.views_level
+            level: NDArray[np.int8] = getattr(rows, name)
             n = np.bincount(rows.item_id)
             mean = np.bincount(rows.item_id, level) / np.maximum(n, 1)
             # Rounded, so that equal levels are equal whatever the sum's last bit is.
             gap = np.round(level - mean[rows.item_id], 9)
             value = auc_with_se(rows.labels(), gap, rows.user_id)
-            yield auc_measurement(
-                "level-label",
-                f"{split}, {name}",
-                value,
-                CODE_TOLERANCE,
-                f"{name} against the item's own mean has AUC {value}",
-            )
+            what = f"{name} against the item's own mean has AUC {value}"
+            yield measured("level-label", f"{split}, {name}", value, CODE_TOLERANCE, what)
 
 
 def target_side(context: ProfileContext) -> Iterator[Measurement]:
-    """AUC of boosted trees on the target's columns and its label mean among other users, compared
-    with the same trees with simple columns of the history; cross-fitted over users of train."""
+    """AUC of boosted trees on the target's columns, and with simple columns of the history.
+
+    The target's columns include its label mean among other users. Cross-fitted over train's users.
+    """
     train = context.data.train
     at = sample_users(train, TARGET_SIDE_ROWS, _SEED)
     columns = row_columns(context, "train", at)
@@ -156,17 +131,13 @@ def target_side(context: ProfileContext) -> Iterator[Measurement]:
     added = f"history added {gain.value:+.4f} ± {gain.se:.4f}"
     if gain.value <= 0:
         added = "history added nothing"
-    yield auc_measurement(
-        "target-side",
-        "train",
-        value,
-        ITEM_TOLERANCE,
-        f"item features alone: AUC {value}; with history {whole}, i.e. {added} in this quick test",
-        above=True,
+    what = (
+        f"item features alone: AUC {value}; with history {whole}, i.e. {added} in this quick test"
     )
+    yield measured("target-side", "train", value, ITEM_TOLERANCE, what, above=True)
 
 
-def _classes_p(values: NDArray[np.float64], classes: NDArray[np.integer]) -> float:
+def _classes_p(values: Floats, classes: NDArray[np.integer]) -> float:
     """Kruskal-Wallis p that ``values`` (n,) have one distribution in all classes."""
     if len(np.unique(values)) < 2:
         return 1.0

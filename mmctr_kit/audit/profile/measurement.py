@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
+from scipy import stats
 
 from mmctr_kit.metrics.estimate import Estimate
 
@@ -76,12 +76,18 @@ def normal_p(value: Estimate, clean: float, tolerance: float, above: bool = Fals
     return math.erfc(excess / value.se / math.sqrt(2.0)) / (2.0 if above else 1.0)
 
 
-def auc_measurement(
-    probe: str, where: str, value: Estimate, tolerance: float, what: str, above: bool = False
+def measured(
+    probe: str,
+    where: str,
+    value: Estimate,
+    tolerance: float,
+    what: str,
+    clean: float = 0.5,
+    above: bool = False,
 ) -> Measurement:
-    """An AUC, 0.5 on leak-free data; ``tolerance`` and ``above`` as in :func:`normal_p`."""
-    p = normal_p(value, 0.5, tolerance, above)
-    return Measurement(probe, where, value, 0.5, tolerance, p, what)
+    """A normal value, as a rule an AUC; arguments as in :func:`normal_p`."""
+    p = normal_p(value, clean, tolerance, above)
+    return Measurement(probe, where, value, clean, tolerance, p, what)
 
 
 def proportion(hits: int, n: int) -> Estimate:
@@ -92,6 +98,11 @@ def proportion(hits: int, n: int) -> Estimate:
     return Estimate(value, math.sqrt(value * (1.0 - value) / n), n)
 
 
+def poisson_p(hits: int, expected: float) -> float:
+    """The chance of at least ``hits`` if ``expected`` are; 1 without any."""
+    return float(stats.poisson.sf(hits - 1, expected)) if hits else 1.0
+
+
 def not_measured(probe: str, where: str, why: str) -> Measurement:
     """A measurement that could not be made, and why."""
     return Measurement(probe, where, Estimate(math.nan, math.nan, 0), math.nan, 0.0, 1.0, why)
@@ -99,4 +110,4 @@ def not_measured(probe: str, where: str, why: str) -> Measurement:
 
 def percent(value: float) -> str:
     """``2.0 %``; a NaN is a dash."""
-    return "-" if np.isnan(value) else f"{100 * value:.1f} %"
+    return "-" if math.isnan(value) else f"{100 * value:.1f} %"

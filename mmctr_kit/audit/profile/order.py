@@ -23,7 +23,7 @@ from mmctr_kit.data.contract import FILES, SPLITS, Split
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.data.parquet import read_table
 from mmctr_kit.metrics.auc import auc_with_se
-from mmctr_kit.metrics.ranks import number_ids
+from mmctr_kit.metrics.ranks import Floats, Ints, Positions, earlier_equals, number_ids
 
 TOLERANCE = 0.02
 MODULI = (2, 3, 4, 5, 8)
@@ -34,14 +34,13 @@ _NOTABLE = 0.01
 """Below this p, not corrected, a test's AUC is computed; a suspicion needs a lower one."""
 _SEED = 0x0DE
 
-Column = NDArray[np.int64]
-
 
 def row_order(context: ProfileContext) -> Iterator[Measurement]:
-    """One measurement a split: the most predictive of a trend along the file, the position among
-    the user's rows, and the row number's remainders.
+    """One measurement a split: the most predictive way of reading the order of its rows.
 
-    Test has no labels: the item's label mean in train, above or below the median, replaces them.
+    The ways are a trend along the file, the position among the user's rows, and the row number's
+    remainders. Test has no labels: the item's label mean in train, above or below the median,
+    replaces them.
     """
     for split in SPLITS:
         user, item, label = _in_file_order(context, split)
@@ -52,7 +51,7 @@ def row_order(context: ProfileContext) -> Iterator[Measurement]:
         yield _most_predictive(split, user, item, label, folds)
 
 
-def _in_file_order(context: ProfileContext, split: Split) -> tuple[Column, Column, Column]:
+def _in_file_order(context: ProfileContext, split: Split) -> tuple[Ints, Ints, Ints]:
     names = ("user_id", "item_id", *(() if split == "test" else ("label",)))
     columns: dict[str, Any] = dict(read_table(context.data.folder, FILES[split], names))
     user, item = columns["user_id"], columns["item_id"]
@@ -63,13 +62,13 @@ def _in_file_order(context: ProfileContext, split: Split) -> tuple[Column, Colum
 
 
 def _most_predictive(
-    split: Split, user: Column, item: Column, label: Column, folds: NDArray[np.int16]
+    split: Split, user: Ints, item: Ints, label: Ints, folds: NDArray[np.int16]
 ) -> Measurement:
     codes = number_ids(user)
-    position = np.minimum(_position(codes), _POSITIONS - 1)
+    position = np.minimum(earlier_equals(codes), _POSITIONS - 1)
     index = np.arange(len(user))
     centred = label - label.mean()
-    tests: list[tuple[str, float, NDArray[np.int64] | None]] = []
+    tests: list[tuple[str, float, Ints | None]] = []
     trend = auc_with_se(label, index.astype(np.float64), user)
     tests.append(("the row's number", normal_p(trend, 0.5, TOLERANCE), None))
     tests += [
@@ -90,41 +89,21 @@ def _most_predictive(
     ]
     worst = min(range(len(notable)), key=lambda i: (ps[i], -abs(values[i].value - 0.5)))
     replaced = " (by the item's label mean in train)" if split == "test" else ""
-    return Measurement(
-        "row-order",
-        split,
-        values[worst],
-        0.5,
-        TOLERANCE,
-        min(1.0, ps[worst]),
-        f"{notable[worst][0]} has AUC {values[worst]}{replaced}",
-    )
+    what = f"{notable[worst][0]} has AUC {values[worst]}{replaced}"
+    p = min(1.0, ps[worst])
+    return Measurement("row-order", split, values[worst], 0.5, TOLERANCE, p, what)
 
 
-def _position(codes: NDArray[np.intp]) -> NDArray[np.int64]:
-    """(rows,) how many earlier rows of the file have the same user."""
-    order = np.argsort(codes, kind="stable")
-    sizes = np.bincount(codes)
-    start = np.cumsum(sizes) - sizes
-    out = np.empty(len(codes), np.int64)
-    out[order] = np.arange(len(codes)) - np.repeat(start, sizes)
-    return out
-
-
-def _by_item(codes: NDArray[np.intp], item: Column) -> bool:
+def _by_item(codes: Positions, item: Ints) -> bool:
     """Whether a user's rows are sorted by item_id: then position adds nothing."""
     order = np.argsort(codes, kind="stable")
     same = codes[order][1:] == codes[order][:-1]
     steps = np.diff(item[order])[same]
-    if not len(steps):
-        return False
-    return bool(max((steps >= 0).mean(), (steps <= 0).mean()) > _SORTED)
+    return bool(len(steps) and max((steps >= 0).mean(), (steps <= 0).mean()) > _SORTED)
 
 
-def _wald(
-    residual: NDArray[np.float64], group: NDArray[np.int64], codes: NDArray[np.intp]
-) -> float:
-    """p that the residuals' sums over groups are all 0: Wald's chi-square, clustered by user."""
+def _wald(residual: Floats, group: Ints, codes: Positions) -> float:
+    """Wald's chi-square p that all groups' residuals sum to 0, clustered by user."""
     users, width = int(codes.max()) + 1, int(group.max()) + 1
     of_user = np.bincount(codes * width + group, residual, users * width).reshape(users, width)
     total = of_user.sum(axis=0)

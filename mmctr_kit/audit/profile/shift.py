@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.audit.profile.boosted import (
     crossfit_scores,
@@ -13,17 +12,12 @@ from mmctr_kit.audit.profile.boosted import (
     sample_users,
 )
 from mmctr_kit.audit.profile.context import ProfileContext
-from mmctr_kit.audit.profile.measurement import (
-    Measurement,
-    auc_measurement,
-    normal_p,
-    not_measured,
-    percent,
-)
+from mmctr_kit.audit.profile.measurement import Measurement, measured, not_measured, percent
 from mmctr_kit.data.contract import SPLITS, Split
-from mmctr_kit.data.folds import user_folds, user_hash
+from mmctr_kit.data.folds import user_folds, user_uniform
 from mmctr_kit.metrics.auc import mean_fold_auc
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import Floats
 
 SHIFT_TOLERANCE = 0.05
 """Adversarial AUC above 0.5: the challenge's 2 % of unseen test items alone make about 0.01."""
@@ -64,15 +58,9 @@ def _adversarial(context: ProfileContext, a: Split, b: Split) -> Measurement:
     scores, models = crossfit_scores(x, side_of, folds)
     value = mean_fold_auc(side_of, scores, folds, user)
     important = important_columns(models, x, side_of, folds, names)
-    return auc_measurement(
-        "split-shift",
-        name,
-        value,
-        SHIFT_TOLERANCE,
-        f"trees distinguish them with AUC {value}, most by "
-        + ", ".join(f"{column} ({loss:+.3f})" for column, loss in important),
-        above=True,
-    )
+    most = ", ".join(f"{column} ({loss:+.3f})" for column, loss in important)
+    what = f"trees distinguish them with AUC {value}, most by {most}"
+    return measured("split-shift", name, value, SHIFT_TOLERANCE, what, above=True)
 
 
 def popularity_shift(context: ProfileContext) -> Iterator[Measurement]:
@@ -84,31 +72,28 @@ def popularity_shift(context: ProfileContext) -> Iterator[Measurement]:
     for split in ("valid", "test"):
         value = _excess(context, split)
         unseen = float((~seen[context.rows(split).item_id]).mean())
-        yield Measurement(
-            "popularity-shift",
+        where, what = (
             f"train/{split}",
-            value,
-            0.0,
-            POPULARITY_TOLERANCE,
-            normal_p(value, 0.0, POPULARITY_TOLERANCE, above=True),
-            f"{percent(value.value)} of the targets are on other items than train's would be; "
-            f"{percent(unseen)} have an item that train never has as target",
+            (
+                f"{percent(value.value)} of the targets are on other items than train's would be; "
+                f"{percent(unseen)} have an item that train never has as target"
+            ),
+        )
+        yield measured(
+            "popularity-shift", where, value, POPULARITY_TOLERANCE, what, clean=0.0, above=True
         )
 
 
 def _excess(context: ProfileContext, split: Split) -> Estimate:
     """Mean over draws of TV(split, rest of train) - TV(users of train, rest of train)."""
-    data, rows, train = context.data, context.rows(split), context.data.train
+    rows, train = context.rows(split), context.data.train
     size = min(len(rows), len(train) // 2)
-    gaps = []
-    chance = []
+    gaps, chance = [], []
     for draw in range(_DRAWS):
-        part = user_hash(train.user_id, _SEED + draw).astype(np.float64) / 2.0**64
-        drawn = part < size / len(train)
-        of_split = user_hash(rows.user_id, _SEED + draw).astype(np.float64) / 2.0**64
-        some = of_split < size / len(rows)
+        drawn = user_uniform(train.user_id, _SEED + draw) < size / len(train)
+        some = user_uniform(rows.user_id, _SEED + draw) < size / len(rows)
         substitute, rest, other = (
-            _distribution(items, data.n_items)
+            np.bincount(items, minlength=context.data.n_items + 1) / max(1, len(items))
             for items in (train.item_id[drawn], train.item_id[~drawn], rows.item_id[some])
         )
         chance.append(_variation(substitute, rest))
@@ -117,11 +102,5 @@ def _excess(context: ProfileContext, split: Split) -> Estimate:
     return Estimate(float(np.mean(gaps)), float(np.std(chance, ddof=1)), len(rows))
 
 
-def _distribution(items: NDArray[np.integer], n_items: int) -> NDArray[np.float64]:
-    counts = np.bincount(items, minlength=n_items + 1)
-    out: NDArray[np.float64] = counts / max(1, counts.sum())
-    return out
-
-
-def _variation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def _variation(a: Floats, b: Floats) -> float:
     return float(np.abs(a - b).sum() / 2)

@@ -18,6 +18,7 @@ from mmctr_kit.data.load import load_given
 from mmctr_kit.data.modalities import COLUMNS, held_modalities, load_modality
 from mmctr_kit.data.parquet import column_names
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import Floats, Ints
 
 PAIRS = 40_000
 FEW_PAIRS = 1_000
@@ -30,7 +31,7 @@ RELATED = 4.5
 """Standard deviations above random assignment from which vectors fit their items."""
 
 Matrix = NDArray[np.float32]
-Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
+Pairs = tuple[Ints, Ints]
 
 
 def embedding_order(context: ProfileContext) -> Iterator[Measurement]:
@@ -56,9 +57,8 @@ def _measure(name: str, unit: Matrix, pairs: dict[str, Pairs]) -> Measurement:
     measured = {what: _excess(unit, pair, 0) for what, pair in pairs.items() if len(pair[0])}
     enough = {w: e for w, e in measured.items() if e.n >= FEW_PAIRS and e.se > 0}
     if not enough:
-        return not_measured(
-            "embedding-order", name, f"fewer than {FEW_PAIRS} pairs of items to compare"
-        )
+        why = f"fewer than {FEW_PAIRS} pairs of items to compare"
+        return not_measured("embedding-order", name, why)
     best = max(enough, key=lambda w: enough[w].z(0.0))
     value = enough[best]
     related = max(e.z(0.0) for e in enough.values()) >= RELATED
@@ -100,7 +100,7 @@ def _by_tag(context: ProfileContext) -> Pairs:
     return item[at], item[at + 1]
 
 
-def _some(at: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+def _some(at: Ints, most: int) -> Ints:
     return np.random.default_rng(1).permutation(at)[:most]
 
 
@@ -114,10 +114,10 @@ def _projected(table: NDArray[np.float32]) -> Matrix:
 
 
 def _excess(unit: Matrix, pairs: Pairs, shift: int) -> Estimate:
-    """Mean cosine of the pairs, item i having vector i + shift, less that of random assignments;
-    the standard error is the standard deviation of those.
+    """Mean cosine of the pairs, item i having vector i + shift, beyond random assignment.
 
-    A pair weighs by 1 / sqrt(product of its items' frequencies), so that no few items decide.
+    The standard error is the standard deviation over random assignments. A pair weighs by
+    1 / sqrt(product of its items' frequencies), so that no few items decide.
     """
     n_items = len(unit) - 1
     a, b = (np.clip(x + shift, 1, n_items) for x in pairs)
@@ -133,7 +133,5 @@ def _excess(unit: Matrix, pairs: Pairs, shift: int) -> Estimate:
     return Estimate(by_id - float(np.mean(chance)), float(np.std(chance, ddof=1)), len(a))
 
 
-def _mean_cosine(
-    unit: Matrix, a: NDArray[np.int64], b: NDArray[np.int64], weight: NDArray[np.float64]
-) -> float:
+def _mean_cosine(unit: Matrix, a: Ints, b: Ints, weight: Floats) -> float:
     return float(np.einsum("ij,ij->i", unit[a], unit[b]) @ weight)

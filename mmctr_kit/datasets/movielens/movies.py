@@ -2,47 +2,23 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import GIVEN_DIM
 from mmctr_kit.data.ragged import Ragged
-from mmctr_kit.datasets.movielens.fields import (
-    column_index,
-    column_names,
-    find_column,
-    is_whole,
-    text_lines,
-    wrong_width,
-)
 from mmctr_kit.errors import DataError
 
 # The 19 flags of ml-100k's u.item, in its order, for when u.genre is absent.
-_GENRES_100K = [
-    "unknown",
-    "Action",
-    "Adventure",
-    "Animation",
-    "Children's",
-    "Comedy",
-    "Crime",
-    "Documentary",
-    "Drama",
-    "Fantasy",
-    "Film-Noir",
-    "Horror",
-    "Musical",
-    "Mystery",
-    "Romance",
-    "Sci-Fi",
-    "Thriller",
-    "War",
-    "Western",
-]
+_GENRES_100K = (
+    "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|"
+    "Film-Noir|Horror|Musical|Mystery|Romance|Sci-Fi|Thriller|War|Western"
+)
 # The publishers' ways to say "none"; as a genre it would tie together films with nothing in common.
 _NO_GENRE = {"", "unknown", "(no genres listed)"}
 _YEAR = re.compile(r"\s*\((\d{4})\)\s*(?:\([A-Z]+\))?\s*$")  # "(1995)", "(1995) (V)"
@@ -55,6 +31,43 @@ class Movie:
     title: str
     year: int | None
     genres: tuple[str, ...]
+
+
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines that are not empty: UTF-8 (ml-10m and later), else Latin-1 (ml-100k and ml-1m)."""
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
+def column_names(line: str, separator: str) -> list[str]:
+    """The header's columns without RecBole's types (``rating:float``)."""
+    return [name.partition(":")[0].strip() for name in line.rstrip("\r\n").split(separator)]
+
+
+def column_index(path: Path, columns: Sequence[str], name: str) -> int:
+    """The index of column ``name``; DataError if the header lacks it."""
+    if name not in columns:
+        header = ", ".join(columns)[:120] or "nothing"
+        raise DataError(f"{path}, line 1: no {name} column; found {header}")
+    return columns.index(name)
+
+
+def wrong_width(path: Path, number: int, wanted: int, actual: int, line: str) -> DataError:
+    """The error of a line that splits into too few or too many fields."""
+    return DataError(
+        f"{path}, line {number}: expected {wanted} fields, found {actual} in {line.rstrip()[:60]!r}"
+    )
+
+
+def is_whole(token: str) -> bool:
+    """Whether ``token`` is a whole number that fits an int64."""
+    return token.isascii() and token.isdigit() and len(token) <= 18
 
 
 def read_u_item(path: Path) -> dict[str, Movie]:
@@ -76,7 +89,7 @@ def read_u_item(path: Path) -> dict[str, Movie]:
 
 def _flag_names(path: Path) -> list[str]:
     if not path.is_file():
-        return _GENRES_100K
+        return _GENRES_100K.split("|")
     names: dict[int, str] = {}
     for number, line in text_lines(path):
         name, _, number_text = line.partition("|")
@@ -90,13 +103,8 @@ def _flag_names(path: Path) -> list[str]:
 
 def read_movies_dat(path: Path) -> dict[str, Movie]:
     """ml-1m and ml-10m: ``id::title (year)::genre|genre``."""
-    movies = {}
-    for number, line in text_lines(path):
-        fields = line.split("::")
-        if len(fields) != 3:
-            raise wrong_width(path, number, 3, len(fields), line)
-        movies[fields[0]] = _movie(fields[1], "", fields[2].split("|"))
-    return movies
+    rows = _fields(path, text_lines(path), 3, lambda line: line.split("::"))
+    return {i: _movie(title, "", genres.split("|")) for i, title, genres in rows}
 
 
 def read_movies_csv(path: Path) -> dict[str, Movie]:
@@ -104,13 +112,8 @@ def read_movies_csv(path: Path) -> dict[str, Movie]:
     lines = text_lines(path)
     columns = column_names(next(lines, (1, ""))[1], ",")
     i, t, g = (column_index(path, columns, n) for n in ("movieId", "title", "genres"))
-    movies = {}
-    for number, line in lines:
-        fields = next(csv.reader([line]))
-        if len(fields) != len(columns):
-            raise wrong_width(path, number, len(columns), len(fields), line)
-        movies[fields[i]] = _movie(fields[t], "", fields[g].split("|"))
-    return movies
+    rows = _fields(path, lines, len(columns), lambda line: next(csv.reader([line])))
+    return {row[i]: _movie(row[t], "", row[g].split("|")) for row in rows}
 
 
 def read_recbole_items(path: Path) -> dict[str, Movie]:
@@ -118,17 +121,28 @@ def read_recbole_items(path: Path) -> dict[str, Movie]:
     lines = text_lines(path)
     columns = column_names(next(lines, (1, ""))[1], "\t")
     i = column_index(path, columns, "item_id")
-    title = find_column(columns, ("movie_title", "title", "name"))
-    year = find_column(columns, ("release_year", "year"))
-    genre = find_column(columns, ("class", "genre", "genres"))
+    known = (
+        ("movie_title", "title", "name"),
+        ("release_year", "year"),
+        ("class", "genre", "genres"),
+    )
+    optional = [next((columns.index(n) for n in names if n in columns), None) for names in known]
     movies = {}
-    for number, line in lines:
-        fields = line.split("\t")
-        if len(fields) != len(columns):
-            raise wrong_width(path, number, len(columns), len(fields), line)
-        t, y, g = ("" if p is None else fields[p] for p in (title, year, genre))
-        movies[fields[i]] = _movie(t, y, g.split(" "))
+    for row in _fields(path, lines, len(columns), lambda line: line.split("\t")):
+        title, year, genres = ("" if at is None else row[at] for at in optional)
+        movies[row[i]] = _movie(title, year, genres.split(" "))
     return movies
+
+
+def _fields(
+    path: Path, lines: Iterator[tuple[int, str]], width: int, split: Callable[[str], list[str]]
+) -> Iterator[list[str]]:
+    """The fields of each line; DataError if they are not ``width``."""
+    for number, line in lines:
+        fields = split(line)
+        if len(fields) != width:
+            raise wrong_width(path, number, width, len(fields), line)
+        yield fields
 
 
 def _movie(title: str, year: str, genres: Sequence[str]) -> Movie:
@@ -141,39 +155,26 @@ def _movie(title: str, year: str, genres: Sequence[str]) -> Movie:
     return Movie(title.strip(), known, tuple(sorted(names)))
 
 
-@dataclass(frozen=True)
-class ItemContent:
-    """Content of the item files for items 1..n, in the order of their ids.
+def describe(movies: Sequence[Movie | None]) -> dict[str, Any]:
+    """Columns of item_feature for items 1..n; None is a film that the movies file does not know.
 
-    ``titles`` (n,) with the year as MovieLens writes it, "" if unknown; ``tags`` n rows of tag ids
-    from 1, ascending; ``text`` (n, d <= 128) float32 of unit length, zero if the item has
-    no text; ``given`` (n, 128) float32, the same padded with zeros on the right.
+    ``item_title`` with the year as MovieLens writes it, "" if unknown; ``item_tags``, a Ragged of
+    ascending tag ids from 1; ``txt_emb_BERT`` as :func:`embed` makes it.
     """
-
-    titles: list[str]
-    tags: Ragged[np.int64]
-    text: NDArray[np.float32]
-    given: NDArray[np.float32]
-
-
-def describe(movies: Sequence[Movie | None]) -> ItemContent:
-    """Tags and embeddings of ``movies``; None is a film that the movies file does not know."""
     known = [m if m is not None else Movie("", None, ()) for m in movies]
     genres = sorted({g for m in known for g in m.genres})
     tag_of = {g: i for i, g in enumerate(genres, 1)}
-    text = embed([_tokens(m) for m in known])
-    given = np.zeros((len(known), GIVEN_DIM), np.float32)
-    given[:, : text.shape[1]] = text
     tags = [[tag_of[g] for g in m.genres] for m in known]
-    return ItemContent(
-        titles=[m.title if m.year is None else f"{m.title} ({m.year})".strip() for m in known],
-        tags=Ragged.of(
+    return {
+        "item_title": [
+            m.title if m.year is None else f"{m.title} ({m.year})".strip() for m in known
+        ],
+        "item_tags": Ragged.of(
             np.array([t for row in tags for t in row], np.int64),
             np.array([len(row) for row in tags], np.int64),
         ),
-        text=text,
-        given=given,
-    )
+        "txt_emb_BERT": embed([_tokens(m) for m in known]),
+    }
 
 
 def embed(documents: Sequence[Sequence[str]]) -> NDArray[np.float32]:

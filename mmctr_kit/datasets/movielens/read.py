@@ -14,15 +14,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.datasets.movielens.fields import column_index, column_names, is_whole, wrong_width
 from mmctr_kit.datasets.movielens.movies import (
     Movie,
+    column_index,
+    column_names,
+    is_whole,
     read_movies_csv,
     read_movies_dat,
     read_recbole_items,
     read_u_item,
+    wrong_width,
 )
 from mmctr_kit.errors import DataError, UsageError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 MAX_RATING = 5.0
 
@@ -38,81 +44,74 @@ class Ratings:
     because the same user rated the same item again later.
     """
 
-    user: NDArray[np.int64]
-    item: NDArray[np.int64]
-    value: NDArray[np.float64]
-    time: NDArray[np.float64]
+    user: Ints
+    item: Ints
+    value: Floats
+    time: Floats
     n_items: int
     repeated: int
 
 
-@dataclass(frozen=True)
-class MovieLens:
-    """``movies[i]`` belongs to item id ``i + 1``, None if the movies file does not know it."""
+MovieReader = Callable[[Path], dict[str, Movie]]
 
-    ratings: Ratings
-    movies: tuple[Movie | None, ...]
-
-
-@dataclass(frozen=True)
-class _Files:
-    ratings: Path
-    movies: Path | None
-    read_movies: Callable[[Path], dict[str, Movie]]
+_MOVIES: Mapping[str, tuple[str, MovieReader]] = {
+    "u.data": ("u.item", read_u_item),
+    "ratings.dat": ("movies.dat", read_movies_dat),
+    "ratings.csv": ("movies.csv", read_movies_csv),
+}
+"""GroupLens ratings file -> its movies file and the reader of that."""
 
 
-def read_source(source: Path) -> MovieLens:
+def read_source(source: Path) -> tuple[Ratings, list[Movie | None]]:
     """The ratings and movies of ``source``: a folder, or the ratings file itself.
 
+    Movie ``i`` is the item of id ``i + 1``, None if the movies file does not know it.
     Raises UsageError if SRC is no ratings file and no folder with one, and DataError, with file and
     line number, for a line that cannot be read.
     """
-    files = _find(source)
-    if files.movies is None or not files.movies.is_file():
-        wanted = files.movies.name if files.movies else f"{files.ratings.stem}.item"
+    path = _ratings_file(source)
+    movies_file, read_movies = _movies_file(path)
+    if not movies_file.is_file():
         raise DataError(
-            f"no {wanted} next to {files.ratings}; expected the movies file there, whose titles or "
-            f"genres become the item embeddings"
+            f"no {movies_file.name} next to {path}; expected the movies file there, whose titles "
+            f"or genres become the item embeddings"
         )
-    ratings, tokens = _read_ratings(files.ratings)
-    known = files.read_movies(files.movies)
-    movies = tuple(known.get(t) for t in tokens)
+    ratings, tokens = _read_ratings(path)
+    known = read_movies(movies_file)
+    movies = [known.get(t) for t in tokens]
     if not any(m and (m.title or m.genres) for m in movies):
         raise DataError(
-            f"{files.movies} has neither a title nor a genre for any rated item; expected either, "
+            f"{movies_file} has neither a title nor a genre for any rated item; expected either, "
             f"to make the item embeddings of"
         )
-    return MovieLens(ratings, movies)
+    return ratings, movies
 
 
-def _find(source: Path) -> _Files:
+def _ratings_file(source: Path) -> Path:
     if source.is_file():
-        return _by_name(source)
+        return source
     if not source.is_dir():
         raise UsageError(f"nothing at '{source}'; expected a folder with {_KNOWN}")
-    candidates = [source / n for n in ("u.data", "ratings.dat", "ratings.csv")]
-    candidates = [p for p in candidates if p.is_file()] + sorted(source.glob("*.inter"))
-    if not candidates:
+    files = [source / n for n in _MOVIES if (source / n).is_file()]
+    files += sorted(source.glob("*.inter"))
+    if not files:
         raise DataError(f"no ratings file in '{source}'; expected {_KNOWN}")
-    if len(candidates) > 1:
-        names = ", ".join(p.name for p in candidates)
+    if len(files) > 1:
+        names = ", ".join(p.name for p in files)
         raise UsageError(f"several ratings files in '{source}' ({names}); name one of them as SRC")
-    return _by_name(candidates[0])
+    return files[0]
 
 
-def _by_name(path: Path) -> _Files:
-    if path.name == "u.data":
-        return _Files(path, path.with_name("u.item"), read_u_item)
-    if path.name == "ratings.dat":
-        return _Files(path, path.with_name("movies.dat"), read_movies_dat)
-    if path.name == "ratings.csv":
-        return _Files(path, path.with_name("movies.csv"), read_movies_csv)
-    if path.suffix == ".inter":
-        same = path.with_suffix(".item")
-        others = sorted(path.parent.glob("*.item"))
-        item = same if same.is_file() else others[0] if len(others) == 1 else None
-        return _Files(path, item, read_recbole_items)
-    raise UsageError(f"'{path}' is no ratings file by its name; expected {_KNOWN}")
+def _movies_file(ratings: Path) -> tuple[Path, MovieReader]:
+    """The movies file that belongs to a ratings file, whether or not it exists; its reader."""
+    if ratings.name in _MOVIES:
+        name, reader = _MOVIES[ratings.name]
+        return ratings.with_name(name), reader
+    if ratings.suffix != ".inter":
+        raise UsageError(f"'{ratings}' is no ratings file by its name; expected {_KNOWN}")
+    same, others = ratings.with_suffix(".item"), sorted(ratings.parent.glob("*.item"))
+    single = not same.is_file() and len(others) == 1
+    return others[0] if single else same, read_recbole_items
 
 
 def _read_ratings(path: Path) -> tuple[Ratings, list[str]]:
@@ -121,18 +120,20 @@ def _read_ratings(path: Path) -> tuple[Ratings, list[str]]:
     items: dict[str, int] = {}
     user, item = array("q"), array("q")
     value, time = array("d"), array("d")
-    for number, (u, i, v, t) in _rating_fields(path):
+    for number, (user_token, item_token, stars, timestamp) in _rating_fields(path):
         try:
-            rating, moment = float(v), float(t)
+            rating, moment = float(stars), float(timestamp)
         except ValueError:
             rating = moment = math.nan
-        if not (0 <= rating <= MAX_RATING and math.isfinite(moment)) or not u or not i:
+        plausible = 0 <= rating <= MAX_RATING and math.isfinite(moment)
+        if not (plausible and user_token and item_token):
             raise DataError(
-                f"{path}, line {number}: user {u!r}, item {i!r}, rating {v!r}, timestamp {t!r}; "
-                f"expected ids, a rating from 0 to {MAX_RATING:g} and a number"
+                f"{path}, line {number}: user {user_token!r}, item {item_token!r}, rating "
+                f"{stars!r}, timestamp {timestamp!r}; expected ids, a rating from 0 to "
+                f"{MAX_RATING:g} and a number"
             )
-        user.append(users.setdefault(u, len(users)))
-        item.append(items.setdefault(i, len(items)))
+        user.append(users.setdefault(user_token, len(users)))
+        item.append(items.setdefault(item_token, len(items)))
         value.append(rating)
         time.append(moment)
     if not users:
@@ -140,29 +141,14 @@ def _read_ratings(path: Path) -> tuple[Ratings, list[str]]:
     item_tokens = sorted(items, key=_id_order(items))
     ranks = np.empty(len(items), np.int64)
     ranks[[items[t] for t in item_tokens]] = np.arange(1, len(items) + 1)
-    ratings = _without_repeats(
-        _user_ids(users)[np.array(user)],
-        ranks[np.array(item)],
-        np.array(value),
-        np.array(time),
-        len(items),
-    )
-    return ratings, item_tokens
-
-
-def _without_repeats(
-    user: NDArray[np.int64],
-    item: NDArray[np.int64],
-    value: NDArray[np.float64],
-    time: NDArray[np.float64],
-    n_items: int,
-) -> Ratings:
-    """Sorted by user and item, so that the order of lines in the file changes nothing."""
-    order = np.lexsort((value, time, item, user))
-    u, i = user[order], item[order]
-    last = np.append((u[1:] != u[:-1]) | (i[1:] != i[:-1]), True)
+    u, i = _user_ids(users)[np.array(user)], ranks[np.array(item)]
+    v, t = np.array(value), np.array(time)
+    # Sorted by user and item, so that the order of lines in the file changes nothing.
+    order = np.lexsort((v, t, i, u))
+    last = np.append((np.diff(u[order]) != 0) | (np.diff(i[order]) != 0), True)
     rows = order[last]
-    return Ratings(user[rows], item[rows], value[rows], time[rows], n_items, len(order) - len(rows))
+    repeated = len(order) - len(rows)
+    return Ratings(u[rows], i[rows], v[rows], t[rows], len(items), repeated), item_tokens
 
 
 def _id_order(tokens: Mapping[str, int]) -> Callable[[str], tuple[int, str]]:
@@ -172,7 +158,7 @@ def _id_order(tokens: Mapping[str, int]) -> Callable[[str], tuple[int, str]]:
     return lambda t: (0, t)
 
 
-def _user_ids(users: Mapping[str, int]) -> NDArray[np.int64]:
+def _user_ids(users: Mapping[str, int]) -> Ints:
     """(users,) int64: the original ids if they are distinct whole numbers, else 1..users."""
     tokens = list(users)
     if all(map(is_whole, tokens)) and len({int(t) for t in tokens}) == len(tokens):

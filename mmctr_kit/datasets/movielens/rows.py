@@ -15,39 +15,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import MAX_HISTORY, N_LEVELS, PAD, SPLITS, Split
 from mmctr_kit.data.folds import user_hash
 from mmctr_kit.data.ragged import Ragged
-from mmctr_kit.datasets.movielens.read import Ratings
+from mmctr_kit.datasets.movielens.read import Floats, Ints, Ratings
 
 POSITIVE_FROM = 4.0
 NEGATIVE_TO = 3.0
 """Ratings between the two (3.5 in data with half stars) are neither; they still count as views."""
 
 MIN_HISTORY = 3
+TARGET_SHARE, MAX_TARGETS = 0.4, 40
+"""The last part of a user's positives that become targets, and the most of them."""
+NEGATIVES_PER_POSITIVE = 3
+LOW_SHARE = 0.5
+"""At most this part of the negatives are the user's own later low ratings, the rest unrated."""
 POPULARITY_POWER = 0.75
 """Negatives are drawn by (number of ratings) ** 0.75, as in word2vec (Mikolov et al. 2013)."""
 
 _HELD_OUT_SHARE = 0.1
 _SPLIT_KEY = 0x5B_117
 _ORDER_KEY = 0x0_DE2
-
-
-@dataclass(frozen=True)
-class Options:
-    """How rows are made of ratings.
-
-    ``target_share``: the last part of a user's positives that become targets, at most
-    ``max_targets`` of them. ``low_share``: at most this part of the negatives are the user's own
-    later low ratings, the rest are unrated items.
-    """
-
-    target_share: float
-    max_targets: int
-    negatives_per_positive: int
-    low_share: float
 
 
 @dataclass(frozen=True)
@@ -60,10 +49,10 @@ class UserRows:
     """
 
     user: int
-    history: NDArray[np.int64]
-    items: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    used: NDArray[np.int64]
+    history: Ints
+    items: Ints
+    labels: Ints
+    used: Ints
 
 
 @dataclass(frozen=True)
@@ -74,22 +63,14 @@ class SplitRows:
     ``histories`` (users, 64) int64, left-padded with 0, that is the row's.
     """
 
-    user: NDArray[np.int64]
-    item: NDArray[np.int64]
-    label: NDArray[np.int64]
-    user_index: NDArray[np.int64]
-    histories: NDArray[np.int64]
+    user: Ints
+    item: Ints
+    label: Ints
+    user_index: Ints
+    histories: Ints
 
 
-@dataclass(frozen=True)
-class Levels:
-    """(n_items + 1,) int64 each, 1..10, 0 for the padding item: ranks of counts of ratings."""
-
-    likes: NDArray[np.int64]
-    views: NDArray[np.int64]
-
-
-def user_rows(ratings: Ratings, options: Options, seed: int) -> Iterator[UserRows]:
+def user_rows(ratings: Ratings, seed: int) -> Iterator[UserRows]:
     """Every user who has at least 3 positives of history, a target and negatives for it.
 
     The order in time is by timestamp and, if a user rated several items in the same second,
@@ -107,41 +88,30 @@ def user_rows(ratings: Ratings, options: Options, seed: int) -> Iterator[UserRow
         user = int(ratings.user[mine[0]])
         available = first_rated <= ratings.time[mine[-1]]
         available[ratings.item[mine]] = False
-        rows = _one_user(
-            ratings,
-            mine,
-            np.flatnonzero(available),
-            weight,
-            options,
-            np.random.default_rng((seed, user)),
-        )
+        rng = np.random.default_rng((seed, user))
+        rows = _one_user(ratings, mine, np.flatnonzero(available), weight, rng)
         if rows is not None:
             yield rows
 
 
 def _one_user(
-    ratings: Ratings,
-    mine: NDArray[np.int64],
-    unrated: NDArray[np.int64],
-    weight: NDArray[np.float64],
-    options: Options,
-    rng: np.random.Generator,
+    ratings: Ratings, mine: Ints, unrated: Ints, weight: Floats, rng: np.random.Generator
 ) -> UserRows | None:
     """``mine``: positions of the user's ratings, by time; ``unrated``: items for negatives."""
     value = ratings.value[mine]
     positive = np.flatnonzero(value >= POSITIVE_FROM)
-    wanted = min(max(1, int(len(positive) * options.target_share)), options.max_targets)
+    wanted = min(max(1, int(len(positive) * TARGET_SHARE)), MAX_TARGETS)
     n_targets = min(wanted, len(positive) - MIN_HISTORY)
     if n_targets < 1:
         return None
     past, targets = positive[:-n_targets], positive[-n_targets:]
     low = np.flatnonzero(value <= NEGATIVE_TO)
     low = low[low > past[-1]]
-    n_targets, n_low = _affordable(n_targets, len(low), len(unrated), options)
+    n_targets, n_low = _affordable(n_targets, len(low), len(unrated))
     if n_targets < 1:
         return None
     low = rng.choice(low, n_low, replace=False)
-    n_drawn = n_targets * options.negatives_per_positive - n_low
+    n_drawn = n_targets * NEGATIVES_PER_POSITIVE - n_low
     drawn = _weighted_draw(unrated, weight[unrated], n_drawn, rng)
     used = mine[np.concatenate([targets[:n_targets], low])]
     items = np.concatenate([ratings.item[used], drawn])
@@ -150,22 +120,17 @@ def _one_user(
     return UserRows(int(ratings.user[mine[0]]), history, items, labels, used)
 
 
-def _affordable(n_targets: int, n_low: int, n_unrated: int, options: Options) -> tuple[int, int]:
+def _affordable(n_targets: int, n_low: int, n_unrated: int) -> tuple[int, int]:
     """(targets, low ratings to use): the most targets for which the negatives suffice."""
     for n in range(n_targets, 0, -1):
-        needed = n * options.negatives_per_positive
-        low = min(n_low, int(needed * options.low_share))
+        needed = n * NEGATIVES_PER_POSITIVE
+        low = min(n_low, int(needed * LOW_SHARE))
         if needed - low <= n_unrated:
             return n, low
     return 0, 0
 
 
-def _weighted_draw(
-    items: NDArray[np.int64],
-    weight: NDArray[np.float64],
-    count: int,
-    rng: np.random.Generator,
-) -> NDArray[np.int64]:
+def _weighted_draw(items: Ints, weight: Floats, count: int, rng: np.random.Generator) -> Ints:
     """``count`` distinct items, one after another by weight (Efraimidis and Spirakis 2006)."""
     if count == 0:
         return items[:0]
@@ -173,18 +138,20 @@ def _weighted_draw(
     return items[np.argpartition(arrival, count - 1)[:count]]
 
 
-def item_levels(ratings: Ratings, used: NDArray[np.int64]) -> Levels:
-    """Levels from all ratings, of all users, but those at positions ``used``."""
+def item_levels(ratings: Ratings, used: Ints) -> dict[str, Ints]:
+    """The columns likes_level and views_level from all ratings but those at positions ``used``.
+
+    (n_items + 1,) int64 each, 1..10, 0 for the padding item: ranks of counts of ratings.
+    """
     counted = np.ones(len(ratings.item), np.bool_)
     counted[used] = False
     liked = counted & (ratings.value >= POSITIVE_FROM)
-    return Levels(
-        likes=_levels(np.bincount(ratings.item[liked], minlength=ratings.n_items + 1)),
-        views=_levels(np.bincount(ratings.item[counted], minlength=ratings.n_items + 1)),
-    )
+    rows = {"likes_level": liked, "views_level": counted}
+    size = ratings.n_items + 1
+    return {n: _levels(np.bincount(ratings.item[r], minlength=size)) for n, r in rows.items()}
 
 
-def _levels(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _levels(counts: Ints) -> Ints:
     """Tenths of the items by rank of count; equal counts share a level, no count is level 1."""
     items = counts[1:]
     fewer = np.searchsorted(np.sort(items), items, side="left")
@@ -193,7 +160,7 @@ def _levels(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return levels
 
 
-def split_users(users: NDArray[np.int64], seed: int) -> dict[Split, NDArray[np.int64]]:
+def split_users(users: Ints, seed: int) -> dict[Split, Ints]:
     """Positions in ``users`` by split: 10 % valid, 10 % test, at least one user each.
 
     By rank of a hash, so that the order of users changes nothing.

@@ -10,23 +10,25 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mmctr_kit.data.contract import FILES, SPLITS, Split
+from mmctr_kit.datasets.layout import write_items
 from mmctr_kit.datasets.synth.content import make_content
 from mmctr_kit.datasets.synth.presets import PRESETS, Preset, find_preset
 from mmctr_kit.datasets.synth.users import Users, draw_users
 from mmctr_kit.datasets.synth.world import World, build_world
-from mmctr_kit.datasets.synth.write import FileRows, write_items, write_rows, write_sequences
+from mmctr_kit.datasets.synth.write import FileRows, write_rows, write_sequences
 from mmctr_kit.errors import UsageError
 from mmctr_kit.files import new_folder
 from mmctr_kit.metrics.auc import auc
 
 __all__ = ["PRESETS", "Preset", "SplitTruth", "Truth", "find_preset", "generate"]
+
+_ITEM_BATCH = 8_192
 
 Progress = Callable[[str, int, int], None]
 
@@ -55,7 +57,9 @@ class Truth:
     auc: Mapping[Split, SplitTruth]
 
 
-def generate(out: Path, preset: Preset, seed: int, progress: Progress | None = None) -> Truth:
+def generate(
+    out: Path, preset: Preset, seed: int, progress: Progress = lambda _stage, _done, _total: None
+) -> Truth:
     """Writes ``out/data`` (the challenge's files, no images) and ``out/truth``.
 
     ``truth`` holds ``test_labels.parquet`` (ID, label), ``oracle.parquet`` (split, user_id,
@@ -67,9 +71,8 @@ def generate(out: Path, preset: Preset, seed: int, progress: Progress | None = N
     """
     if seed < 0:
         raise UsageError(f"the seed is {seed}; expected 0 or more")
-    report = progress if progress is not None else _silent
     with new_folder(out) as folder, threadpool_limits(limits=1, user_api="blas"):
-        truth = _generate(folder, preset, seed, report)
+        truth = _generate(folder, preset, seed, progress)
         text = json.dumps(asdict(truth), indent=2, sort_keys=True)
         (folder / "truth" / "oracle.json").write_text(text + "\n", encoding="utf-8")
     return truth
@@ -84,58 +87,45 @@ def _generate(folder: Path, preset: Preset, seed: int, report: Progress) -> Trut
     report("items", 0, 1)
     world = build_world(preset, np.random.default_rng(streams[0]))
     content = make_content(world, np.random.default_rng(streams[1]), workers)
-    write_items(data, content)
+    write_items(data, content.feature, content.given, "v3", _ITEM_BATCH)
     report("items", 1, 1)
-    users = _all_users(world, streams[3:], workers, report)
+    total = sum(preset.rows(s) for s in SPLITS)
+    drawn = _counter(report, "users", total)
+    users = {
+        s: draw_users(world, preset.rows(s), s == "test", stream, workers, drawn)
+        for s, stream in zip(SPLITS, streams[3:], strict=True)
+    }
     splits = _file_order(users, np.random.default_rng(streams[2]))
-    total = _row_count(preset)
-    write_rows(
-        data, truth, splits, world.item_id, content, lambda done: report("files", done, total)
-    )
+    written = _counter(report, "files", total)
+    write_rows(data, truth, splits, world.item_id, content, written)
     write_sequences(data, splits, world.item_id)
     scores = {s: _split_truth(world, u, s == "test") for s, u in users.items()}
     return Truth(preset.name, seed, scores)
 
 
-def _all_users(
-    world: World, streams: list[np.random.SeedSequence], workers: int, report: Progress
-) -> dict[Split, Users]:
-    total = _row_count(world.preset)
+def _counter(report: Progress, stage: str, total: int) -> Callable[[int], None]:
+    """A function that adds up the rows it is called with, and reports their sum."""
     done = 0
-    users: dict[Split, Users] = {}
-    for split, stream in zip(SPLITS, streams, strict=True):
-        report_users = partial(_report_users, report, done, total)
-        rows = world.preset.rows(split)
-        users[split] = draw_users(world, rows, split == "test", stream, workers, report_users)
+
+    def add(rows: int) -> None:
+        nonlocal done
         done += rows
-    return users
+        report(stage, done, total)
+
+    return add
 
 
 def _file_order(users: Mapping[Split, Users], rng: np.random.Generator) -> dict[Split, FileRows]:
     """Random ids for the users, and the rows in random order."""
-    ids = rng.permutation(sum(len(u.length) for u in users.values())) + 1
-    splits: dict[Split, FileRows] = {}
-    low = 0
-    for split, some in users.items():
-        high = low + len(some.length)
-        splits[split] = FileRows(some, ids[low:high], rng.permutation(len(some.item)))
-        low = high
-    return splits
+    ends = np.cumsum([len(u.length) for u in users.values()])
+    ids = np.split(rng.permutation(ends[-1]) + 1, ends[:-1])
+    return {
+        split: FileRows(some, user_id, rng.permutation(len(some.item)))
+        for (split, some), user_id in zip(users.items(), ids, strict=True)
+    }
 
 
 def _split_truth(world: World, users: Users, test: bool) -> SplitTruth:
     item_only = np.log(world.popularity[users.item]) - np.log(world.q(test)[users.item])
     scores = (users.log_odds, users.group_log_odds, item_only)
     return SplitTruth(*(auc(users.label, s) for s in scores))
-
-
-def _row_count(preset: Preset) -> int:
-    return sum(preset.rows(s) for s in SPLITS)
-
-
-def _report_users(report: Progress, start: int, total: int, done: int) -> None:
-    report("users", start + done, total)
-
-
-def _silent(_stage: str, _done: int, _total: int) -> None:
-    """Progress that is not shown."""

@@ -11,6 +11,7 @@ chosen so that fusing matters:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import IMAGE_DIM, TEXT_DIM, GivenEmbedding
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.datasets.synth.pca import given_embeddings
-from mmctr_kit.datasets.synth.world import IMAGE_DIMS, TEXT_DIMS, World
+from mmctr_kit.datasets.synth.world import IMAGE_DIMS, TEXT_DIMS, Floats, Ints, World
 
 LEVELS = 10
 IMAGE_SCALE = 0.5
@@ -46,17 +47,13 @@ _CHUNK = 8_192
 class Content:
     """The item tables, row ``i`` being the item of id ``i + 1``.
 
-    ``likes`` and ``views`` (n_items,) int64 in 1..10; ``tags`` one list of distinct ids an item;
-    ``titles`` one string an item, empty if it lacks text; ``text`` (n_items, 768) and ``image``
-    (n_items, 1024) float32, zero if missing; ``given`` (n_items, 128) float32 each.
+    ``feature`` are the columns of item_feature but item_id: ``likes_level`` and ``views_level``
+    (n_items,) int64 in 1..10; ``item_tags``, a Ragged of distinct ids; ``item_title``, empty if the
+    item lacks text; ``txt_emb_BERT`` (n_items, 768) and ``img_emb_CLIPRN50`` (n_items, 1024)
+    float32, zero if missing. ``given`` are the embeddings, (n_items, 128) float32 each.
     """
 
-    likes: NDArray[np.int64]
-    views: NDArray[np.int64]
-    tags: Ragged[np.int64]
-    titles: list[str]
-    text: NDArray[np.float32]
-    image: NDArray[np.float32]
+    feature: Mapping[str, Any]
     given: Mapping[GivenEmbedding, NDArray[np.float32]]
 
 
@@ -75,12 +72,18 @@ def make_content(world: World, rng: np.random.Generator, workers: int) -> Conten
         _title(tags.values[low:high].tolist()) if present else ""
         for low, high, present in zip(ends[:-1], ends[1:], described, strict=True)
     ]
-    return Content(likes, views, tags, titles, text, image, given_embeddings(text, image, workers))
+    feature = {
+        "item_title": titles,
+        "item_tags": tags,
+        "likes_level": likes,
+        "views_level": views,
+        "txt_emb_BERT": text,
+        "img_emb_CLIPRN50": image,
+    }
+    return Content(feature, given_embeddings(text, image, workers))
 
 
-def _levels(
-    log_popularity: NDArray[np.float64], noise: float, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def _levels(log_popularity: Floats, noise: float, rng: np.random.Generator) -> Ints:
     """(n_items,) int64: deciles of noisy log popularity, 10 the most popular."""
     n = len(log_popularity)
     noisy = log_popularity + noise * log_popularity.std() * rng.standard_normal(n)
@@ -89,7 +92,7 @@ def _levels(
     return 1 + rank * LEVELS // n
 
 
-def _tags(cluster: NDArray[np.int64], n_tags: int, rng: np.random.Generator) -> Ragged[np.int64]:
+def _tags(cluster: Ints, n_tags: int, rng: np.random.Generator) -> Ragged[np.int64]:
     """Distinct tags: most of them from the cluster's own share of the ids, its first ones most."""
     n, most = len(cluster), len(_TAG_COUNTS) - 1
     ids = rng.permutation(n_tags) + 1
@@ -121,7 +124,7 @@ def _word(tag: int) -> str:
 
 
 def _modality(
-    latent: NDArray[np.float64], width: int, scale: float, rng: np.random.Generator
+    latent: Floats, width: int, scale: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """(n_items, width) float32 vectors that show ``latent`` (n_items, d); some rows are zero."""
     n, shown = latent.shape

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.datasets.synth.oracle import PowerSums
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
-from mmctr_kit.datasets.synth.world import LATENT, World
+from mmctr_kit.datasets.synth.world import LATENT, Floats, Ints, World
 
 ABSENT = -1
 """Fills histories shorter than the longest of their chunk."""
@@ -35,12 +34,12 @@ class Catalogue:
     ``q``           (n_items,) float64, where negatives come from; ``q_steps`` is its running sum
     """
 
-    start: NDArray[np.int64]
+    start: Ints
     warm_blocks: int
     factors: NDArray[np.float32]
     terms: NDArray[np.float32]
-    q: NDArray[np.float64]
-    q_steps: NDArray[np.float64]
+    q: Floats
+    q_steps: Floats
 
 
 def block_catalogue(world: World, test: bool) -> Catalogue:
@@ -66,37 +65,35 @@ class Preferences:
     ``factors`` (users, LATENT) float64.
     """
 
-    def __init__(self, factors: NDArray[np.float64], catalogue: Catalogue) -> None:
+    def __init__(self, factors: Floats, catalogue: Catalogue) -> None:
         self._users = factors.astype(np.float32)
         self._catalogue = catalogue
         masses, self._sums = _block_masses(self._users, catalogue)
         self._target_steps = _steps(masses)
         self._history_steps = _steps(masses[:, : catalogue.warm_blocks])
 
-    def target_sums(self) -> PowerSums:
-        """(users, 1) sums over all items that the targets of this split are drawn from."""
-        p, pq, pqq = (self._sums[:, [i]] for i in range(3))
+    def target_sums(self) -> Floats:
+        """(6, users, 1) power sums over all items that this split's targets are drawn from."""
         q = self._catalogue.q
-        ones = np.ones_like(p)
-        return PowerSums(p, pq, pqq, ones * q.sum(), ones * (q * q).sum(), ones * (q * q * q).sum())
+        of_q = np.array([q.sum(), (q * q).sum(), (q * q * q).sum()])
+        users = len(self._users)
+        return np.concatenate([self._sums.T, np.tile(of_q, (users, 1)).T])[:, :, None]
 
-    def draw_target(self, users: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    def draw_target(self, users: Ints, rng: np.random.Generator) -> Ints:
         """(draws,) int64 slots, one from p for each entry of ``users``."""
         return self._draw(users, self._target_steps, rng)
 
-    def draw_past(self, users: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    def draw_past(self, users: Ints, rng: np.random.Generator) -> Ints:
         """(draws,) int64 slots of warm items only, one from p for each entry of ``users``."""
         return self._draw(users, self._history_steps, rng)
 
-    def draw_negatives(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    def draw_negatives(self, count: int, rng: np.random.Generator) -> Ints:
         """(count, 3) int64 slots from q."""
         at = rng.random((count, _NEGATIVES))
-        slots: NDArray[np.int64] = np.searchsorted(self._catalogue.q_steps, at, side="right")
+        slots: Ints = np.searchsorted(self._catalogue.q_steps, at, side="right")
         return slots
 
-    def _draw(
-        self, users: NDArray[np.int64], steps: NDArray[np.float64], rng: np.random.Generator
-    ) -> NDArray[np.int64]:
+    def _draw(self, users: Ints, steps: Floats, rng: np.random.Generator) -> Ints:
         at, inside = rng.random(len(users)), rng.random(len(users))
         blocks = steps.shape[1]
         # Row u of `steps` ends at 1, so shifting row u by u makes one increasing sequence.
@@ -111,20 +108,16 @@ class Preferences:
             slots[some] = self._draw_inside(b, users[some], inside[some])
         return slots
 
-    def _draw_inside(
-        self, block: int, users: NDArray[np.int64], at: NDArray[np.float64]
-    ) -> NDArray[np.int64]:
+    def _draw_inside(self, block: int, users: Ints, at: Floats) -> Ints:
         mass = np.exp(self._users[users] @ self._catalogue.factors[block])
         mass *= self._catalogue.terms[block, :, 0]
         steps = np.cumsum(mass, axis=1, dtype=np.float64)
-        below: NDArray[np.int64] = (steps <= (at * steps[:, -1])[:, None]).sum(axis=1)
+        below: Ints = (steps <= (at * steps[:, -1])[:, None]).sum(axis=1)
         first = int(self._catalogue.start[block])
         return first + below
 
 
-def draw_history(
-    preferences: Preferences, length: NDArray[np.int64], rng: np.random.Generator
-) -> NDArray[np.int64]:
+def draw_history(preferences: Preferences, length: Ints, rng: np.random.Generator) -> Ints:
     """(users, longest) int64: ``length`` items a user in the order drawn, then ABSENT.
 
     Without replacement, each next item from p over what is left (Plackett-Luce); which is what
@@ -152,9 +145,7 @@ def draw_history(
     return history
 
 
-def draw_group(
-    preferences: Preferences, history: NDArray[np.int64], rng: np.random.Generator
-) -> NDArray[np.int64]:
+def draw_group(preferences: Preferences, history: Ints, rng: np.random.Generator) -> Ints:
     """(users, 4) int64: a positive and three negatives, distinct and outside the history.
 
     A group that is not is drawn again as a whole, which is what the closed form assumes.
@@ -173,9 +164,7 @@ def draw_group(
     return items
 
 
-def _block_masses(
-    users: NDArray[np.float32], catalogue: Catalogue
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _block_masses(users: NDArray[np.float32], catalogue: Catalogue) -> tuple[Floats, Floats]:
     """(users, blocks) float64 mass of p per block, and (users, 3) float64 sums p, p q, p q^2."""
     masses = np.empty((len(users), len(catalogue.start)))
     sums = np.zeros((len(users), 3))
@@ -191,7 +180,7 @@ def _block_masses(
     return masses, sums
 
 
-def _steps(masses: NDArray[np.float64]) -> NDArray[np.float64]:
+def _steps(masses: Floats) -> Floats:
     """Running sums along each row, scaled to end at 1."""
     steps = np.cumsum(masses, axis=1)
     return steps / steps[:, -1:]

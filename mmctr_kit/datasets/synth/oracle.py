@@ -12,59 +12,35 @@ of S without A. Power sums give both by inclusion and exclusion. m = 1 is the ro
 scored alone), m = 4 the group oracle, which is a softmax of log p/q. p need not be normalised.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
 
+Floats = NDArray[np.float64]
 
-@dataclass(frozen=True)
-class PowerSums:
-    """Sums over a set of items, one set an entry; float64 arrays of one shape (..., 1).
 
-    ``p`` sum of p, ``pq`` of p q, ``pqq`` of p q^2, ``q`` of q, ``qq`` of q^2, ``qqq`` of q^3.
+def power_sums(p: Floats, q: Floats) -> Floats:
+    """(6, ..., 1): sums of p, p q, p q^2, q, q^2 and q^3 over the last axis of ``p`` and ``q``.
+
+    An item of p = q = 0 counts as absent.
     """
-
-    p: NDArray[np.float64]
-    pq: NDArray[np.float64]
-    pqq: NDArray[np.float64]
-    q: NDArray[np.float64]
-    qq: NDArray[np.float64]
-    qqq: NDArray[np.float64]
-
-    def __sub__(self, other: "PowerSums") -> "PowerSums":
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return PowerSums(*(a - b for a, b in pairs))
-
-    def of(self, sets: slice) -> "PowerSums":
-        """The sums over some of the sets."""
-        return PowerSums(*(sums[sets] for sums in vars(self).values()))
-
-
-def power_sums(p: NDArray[np.float64], q: NDArray[np.float64]) -> PowerSums:
-    """Sums over the last axis, kept with length 1; an item of p = q = 0 counts as absent."""
     terms = (p, p * q, p * q * q, q, q * q, q * q * q)
-    return PowerSums(*(t.sum(axis=-1, keepdims=True) for t in terms))
+    return np.stack([t.sum(axis=-1, keepdims=True) for t in terms])
 
 
-def row_log_odds(
-    p: NDArray[np.float64], q: NDArray[np.float64], outside_history: PowerSums
-) -> NDArray[np.float64]:
+def row_log_odds(p: Floats, q: Floats, outside_history: Floats) -> Floats:
     """(users, m) float64: log odds that each row is the positive, no other row being known.
 
-    ``p`` and ``q`` (users, m) float64 of the rows' items; ``outside_history`` (users, 1) sums over
-    the catalogue without the user's history.
+    ``p`` and ``q`` (users, m) float64 of the rows' items; ``outside_history`` (6, users, 1), the
+    power sums over the catalogue without the user's history.
     """
     columns = range(p.shape[1])
     alone = [group_log_odds(p[:, [j]], q[:, [j]], outside_history) for j in columns]
     return np.concatenate(alone, axis=1)
 
 
-def group_log_odds(
-    p: NDArray[np.float64], q: NDArray[np.float64], outside_history: PowerSums
-) -> NDArray[np.float64]:
+def group_log_odds(p: Floats, q: Floats, outside_history: Floats) -> Floats:
     """(users, m) float64: log odds that each row is the positive, given a user's m rows.
 
     Arguments as in :func:`row_log_odds`; m of the group's 4 rows are seen.
@@ -74,15 +50,16 @@ def group_log_odds(
     others = ratio.sum(axis=1, keepdims=True) - ratio
     if hidden:
         others += hidden * _tuple_ratio(outside_history - power_sums(p, q), hidden)
-    log_odds: NDArray[np.float64] = np.log(ratio) - np.log(others)
+    log_odds: Floats = np.log(ratio) - np.log(others)
     return log_odds
 
 
-def _tuple_ratio(s: PowerSums, length: int) -> NDArray[np.float64]:
-    """(users, 1) float64: F(length) / E(length) of the set that ``s`` sums over."""
+def _tuple_ratio(sums: Floats, length: int) -> Floats:
+    """(users, 1) float64: F(length) / E(length) of the set with these power sums."""
+    p, pq, pqq, q, qq, qqq = sums
     if length == 1:
-        return s.p / s.q
+        return np.asarray(p / q)
     if length == 2:
-        return (s.p * s.q - s.pq) / (s.q**2 - s.qq)
-    mixed = s.p * s.q**2 - s.p * s.qq - 2 * s.pq * s.q + 2 * s.pqq
-    return mixed / (s.q**3 - 3 * s.q * s.qq + 2 * s.qqq)
+        return np.asarray((p * q - pq) / (q**2 - qq))
+    mixed = p * q**2 - p * qq - 2 * pq * q + 2 * pqq
+    return np.asarray(mixed / (q**3 - 3 * q * qq + 2 * qqq))

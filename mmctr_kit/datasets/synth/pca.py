@@ -55,13 +55,11 @@ def _by_covariance(text: Floats32, image: Floats32, workers: int) -> list[Floats
 
     def centred(start: int) -> Floats64:
         part = slice(start, start + _CHUNK)
-        x: Floats64 = np.hstack([text[part], image[part]]) - mean
-        return x
+        return np.asarray(np.hstack([text[part], image[part]]) - mean)
 
     def products(start: int) -> Floats64:
         x = centred(start)
-        square: Floats64 = x.T @ x
-        return square
+        return np.asarray(x.T @ x)
 
     def scores(start: int) -> list[Floats64]:
         x = centred(start)

@@ -53,15 +53,6 @@ class Preset:
         if self.n_items < MIN_ITEMS:
             raise ValueError(f"n_items is {self.n_items}; at least {MIN_ITEMS} are needed")
 
-    @property
-    def test_users(self) -> int:
-        """Users of test, the last of them perhaps with fewer rows."""
-        return -(-self.test_rows // ROWS_PER_USER)
-
-    @property
-    def n_users(self) -> int:
-        return self.train_users + self.valid_users + self.test_users
-
     def rows(self, split: Split) -> int:
         """Rows of a split's file."""
         users = {"train": self.train_users, "valid": self.valid_users}

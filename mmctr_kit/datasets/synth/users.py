@@ -23,7 +23,7 @@ from mmctr_kit.datasets.synth.draw import (
 )
 from mmctr_kit.datasets.synth.oracle import group_log_odds, power_sums, row_log_odds
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
-from mmctr_kit.datasets.synth.world import World, preference, user_factors
+from mmctr_kit.datasets.synth.world import Floats, Ints, World, preference, user_factors
 
 CHUNK_USERS = 4_096
 MIN_HISTORY = 3
@@ -44,11 +44,11 @@ class Users:
     """
 
     history: NDArray[np.int32]
-    length: NDArray[np.int64]
+    length: Ints
     item: NDArray[np.int32]
-    label: NDArray[np.int64]
-    log_odds: NDArray[np.float64]
-    group_log_odds: NDArray[np.float64]
+    label: Ints
+    log_odds: Floats
+    group_log_odds: Floats
 
 
 def draw_users(
@@ -62,18 +62,16 @@ def draw_users(
     """The users of ``rows`` rows of test, or of train and valid.
 
     The last user has fewer than 4 rows if ``rows`` is not a multiple of 4: the first rows of a
-    whole group. ``workers`` threads share the chunks; ``progress`` gets the rows done so far.
+    whole group. ``workers`` threads share the chunks; ``progress`` gets each chunk's rows.
     """
     step = CHUNK_USERS * ROWS_PER_USER
     sizes = [min(step, rows - start) for start in range(0, rows, step)]
     work = partial(_draw_chunk, world, test, block_catalogue(world, test))
     parts: list[Users] = []
-    done = 0
     with ThreadPoolExecutor(max_workers=workers) as pool:
         for part in pool.map(work, sizes, seed.spawn(len(sizes))):
             parts.append(part)
-            done += len(part.item)
-            progress(done)
+            progress(len(part.item))
     return Users(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Users)))
 
 
@@ -97,8 +95,8 @@ def _draw_chunk(
     p = preference(factors, world, items)
     group = group_log_odds(p, q[items], outside)
     shown = rows - (count - 1) * ROWS_PER_USER
-    last = outside.of(slice(count - 1, count))
-    group[-1:, :shown] = group_log_odds(p[-1:, :shown], q[items[-1:, :shown]], last)
+    last = np.s_[-1:, :shown]
+    group[last] = group_log_odds(p[last], q[items[last]], outside[:, -1:])
     return Users(
         history=history[seen].astype(np.int32),
         length=length,
@@ -109,7 +107,7 @@ def _draw_chunk(
     )
 
 
-def _history_lengths(count: int, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _history_lengths(count: int, most: int, rng: np.random.Generator) -> Ints:
     """(count,) int64; ``most`` keeps a very small catalogue from being used up."""
     extra = rng.geometric(1 / (1 + MEAN_EXTRA_HISTORY), size=count) - 1
     return np.minimum(MIN_HISTORY + extra, min(MAX_HISTORY, most))

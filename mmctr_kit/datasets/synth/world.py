@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from mmctr_kit.datasets.synth.presets import Preset
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
 LATENT = 16
 TEXT_DIMS = slice(0, 12)
 """The latent dimensions that text shows."""
@@ -44,16 +47,16 @@ class World:
     """
 
     preset: Preset
-    factors: NDArray[np.float64]
-    cluster: NDArray[np.int64]
-    weight: NDArray[np.float64]
-    popularity: NDArray[np.float64]
-    q_warm: NDArray[np.float64]
-    q_test: NDArray[np.float64]
+    factors: Floats
+    cluster: Ints
+    weight: Floats
+    popularity: Floats
+    q_warm: Floats
+    q_test: Floats
     n_warm: int
-    item_id: NDArray[np.int64]
+    item_id: Ints
 
-    def q(self, test: bool) -> NDArray[np.float64]:
+    def q(self, test: bool) -> Floats:
         """(n_items,) float64: the distribution of negatives of test, or of train and valid."""
         return self.q_test if test else self.q_warm
 
@@ -78,25 +81,21 @@ def build_world(preset: Preset, rng: np.random.Generator) -> World:
     return World(preset, factors, cluster, weight, popularity, q_warm, q_test, n_warm, ids)
 
 
-def user_factors(count: int, preset: Preset, rng: np.random.Generator) -> NDArray[np.float64]:
+def user_factors(count: int, preset: Preset, rng: np.random.Generator) -> Floats:
     """(count, LATENT) float64: independent users of mean squared length ``sharpness`` squared."""
     scale = preset.sharpness * np.sqrt(_USER_VARIANCE)
-    users: NDArray[np.float64] = scale * rng.standard_normal((count, LATENT))
+    users: Floats = scale * rng.standard_normal((count, LATENT))
     return users
 
 
-def preference(
-    users: NDArray[np.float64], world: World, slots: NDArray[np.integer]
-) -> NDArray[np.float64]:
+def preference(users: Floats, world: World, slots: NDArray[np.integer]) -> Floats:
     """(users, m) float64: unnormalised p of the items ``slots`` (users, m) to each user."""
     scores = np.einsum("uk,umk->um", users, world.factors[slots])
-    out: NDArray[np.float64] = world.weight[slots] * np.exp(scores)
+    out: Floats = world.weight[slots] * np.exp(scores)
     return out
 
 
-def _clustered_factors(
-    n: int, n_clusters: int, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _clustered_factors(n: int, n_clusters: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
     """Clusters of unequal size around random centres, whitened over all items."""
     share = rng.dirichlet(np.full(n_clusters, 3.0))
     cluster = rng.choice(n_clusters, size=n, p=share).astype(np.int64)
@@ -107,9 +106,7 @@ def _clustered_factors(
     return cluster, raw @ whiten.T
 
 
-def _mean_preference(
-    users: NDArray[np.float64], factors: NDArray[np.float64], weight: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _mean_preference(users: Floats, factors: Floats, weight: Floats) -> Floats:
     """(n_items,) float64: p averaged over ``users``."""
     total = np.zeros(len(weight))
     for low in range(0, len(users), _TILE):
@@ -118,9 +115,9 @@ def _mean_preference(
     return total / len(users)
 
 
-def _negatives(popularity: NDArray[np.float64], preset: Preset) -> NDArray[np.float64]:
+def _negatives(popularity: Floats, preset: Preset) -> Floats:
     """The mixture, normalised over the given items."""
     powered = popularity**preset.negative_power
     by_popularity = preset.negative_mix / powered.sum() * powered
-    mixture: NDArray[np.float64] = by_popularity + (1 - preset.negative_mix) / len(popularity)
+    mixture: Floats = by_popularity + (1 - preset.negative_mix) / len(popularity)
     return mixture

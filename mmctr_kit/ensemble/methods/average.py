@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.metrics.ranks import Floats
+
 _KNOTS = 4096
 
 
@@ -12,27 +14,22 @@ _KNOTS = 4096
 class WeightedMean:
     """Mean of scaled logits with weights (m,) that sum to 1."""
 
-    weights: NDArray[np.float64]
+    weights: Floats
 
     @classmethod
     def equal(cls, runs: int) -> "WeightedMean":
         return cls(np.full(runs, 1.0 / runs))
 
-    def apply(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    def apply(self, logits: Floats) -> Floats:
         """(rows,) from logits (m, rows)."""
-        out: NDArray[np.float64] = self.weights @ logits
-        return out
+        return np.asarray(self.weights @ logits)
 
     def without(self, run: int) -> "WeightedMean":
         """The other runs' weights, rescaled to sum 1; equal if they were all 0."""
-        weights = self.weights.copy()
-        weights[run] = 0.0
-        total = float(weights.sum())
-        if total <= 0.0:
-            weights[:] = 1.0
-            weights[run] = 0.0
-            total = float(weights.sum())
-        return WeightedMean(weights / total)
+        others = np.arange(len(self.weights)) != run
+        weights = self.weights * others
+        weights = weights if weights.sum() > 0.0 else others.astype(np.float64)
+        return WeightedMean(weights / weights.sum())
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class RankMean:
     curves: tuple[tuple["_Curve", ...], ...]  # [fold][run]
 
     @classmethod
-    def fit(cls, logits: NDArray[np.float64], fold: NDArray[np.int16]) -> "RankMean":
+    def fit(cls, logits: Floats, fold: NDArray[np.int16]) -> "RankMean":
         """Fit on OOF logits (m, rows) and folds (rows,); every fold has rows."""
         rows_of = [np.flatnonzero(fold == f) for f in range(int(fold.max()) + 1)]
         return cls(tuple(tuple(_Curve.fit(x[rows]) for x in logits) for rows in rows_of))
@@ -56,7 +53,7 @@ class RankMean:
         """The mean rank of the other runs; to be applied to their logits."""
         return RankMean(tuple(curves[:run] + curves[run + 1 :] for curves in self.curves))
 
-    def apply(self, logits: NDArray[np.float64], fold: NDArray[np.int16]) -> NDArray[np.float64]:
+    def apply(self, logits: Floats, fold: NDArray[np.int16]) -> Floats:
         """(rows,) from logits (m, rows) and each row's fold model (rows,)."""
         mean = np.zeros(len(fold))
         for f, curves in enumerate(self.curves):
@@ -74,12 +71,12 @@ class _Curve:
     exact to half a row and yet keeps its value's detail, and means of ranks do not tie.
     """
 
-    x: NDArray[np.float64]
-    at: NDArray[np.float64]
+    x: Floats
+    at: Floats
     spread: float
 
     @classmethod
-    def fit(cls, values: NDArray[np.float64]) -> "_Curve":
+    def fit(cls, values: Floats) -> "_Curve":
         ordered = np.sort(values)
         spread = float(values.std())
         spread = spread if spread > 0.0 else 1.0
@@ -91,26 +88,23 @@ class _Curve:
         x, first = np.unique(halfway, return_index=True)  # rounding can merge two halves
         return cls(x, (steps[first] + 1.0) / len(ordered), spread)
 
-    def rank(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def rank(self, values: Floats) -> Floats:
         """(rows,) in (0, 1), strictly rising in the value."""
-        rank: NDArray[np.float64] = np.interp(values, self.x, self.at)
+        rank: Floats = np.interp(values, self.x, self.at)
         over, under = values > self.x[-1], values < self.x[0]
         rank[over] = 1.0 - (1.0 - self.at[-1]) / (1.0 + (values[over] - self.x[-1]) / self.spread)
         rank[under] = self.at[0] / (1.0 + (self.x[0] - values[under]) / self.spread)
         return rank
 
 
-def logit_of_rank(rank: NDArray[np.float64]) -> NDArray[np.float64]:
+def logit_of_rank(rank: Floats) -> Floats:
     """log(r / (1 - r)), finite even if rounding has made r 0 or 1."""
     tiny = 1e-15
     inside = np.clip(rank, tiny, 1.0 - tiny)
-    out: NDArray[np.float64] = np.log(inside) - np.log1p(-inside)
-    return out
+    return np.asarray(np.log(inside) - np.log1p(-inside))
 
 
-def mean_without_oof(
-    logits: NDArray[np.float64], spread_of: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def mean_without_oof(logits: Floats, spread_of: Floats) -> Floats:
     """(k, rows) mean of logits (m, k, rows), each run first brought to the runs' mean level.
 
     With no OOF there are no labels to scale by: a run's mean and standard deviation over
@@ -120,11 +114,10 @@ def mean_without_oof(
     spread = spread_of.std(axis=(1, 2))
     spread = np.where(spread > 0.0, spread, 1.0)
     standard = (logits - centre[:, None, None]) / spread[:, None, None]
-    out: NDArray[np.float64] = standard.mean(axis=0) * spread.mean() + centre.mean()
-    return out
+    return np.asarray(standard.mean(axis=0) * spread.mean() + centre.mean())
 
 
-def rank_without_oof(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def rank_without_oof(logits: Floats) -> Floats:
     """(k, rows) mean rank of logits (m, k, rows) within their own rows, as a logit.
 
     Transductive: a row's rank depends on the other rows, since there is no OOF to rank it in.

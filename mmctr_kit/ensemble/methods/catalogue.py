@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.ensemble.methods import Method as Method
 from mmctr_kit.ensemble.methods.average import RankMean, WeightedMean
 from mmctr_kit.ensemble.methods.greedy import select
 from mmctr_kit.ensemble.methods.logistic import fit_weights
@@ -15,48 +15,44 @@ from mmctr_kit.ensemble.methods.power import PowerMean
 from mmctr_kit.ensemble.methods.scale import PlattScaling
 from mmctr_kit.ensemble.methods.stacker import Stacker
 from mmctr_kit.metrics.binned_auc import BinnedAuc
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Positions
 
-Method = Literal[
-    "mean",
-    "best",
-    "probability",
-    "power",
-    "rank",
-    "greedy",
-    "logistic",
-    "lightgbm",
-    "lightgbm-context",
-]
 WITH_CONTEXT: Method = "lightgbm-context"
 """The method that needs row features (`mmctr_kit.ensemble.stack.Context`) beside the logits."""
 
 
 @dataclass(frozen=True, eq=False)
 class BlendInput:
-    """Input of a fitted method: the runs' logits (m, rows) on one scale, each row's fold model
-    (rows,) and, if there is one, the context (c, rows)."""
+    """Input of a fitted method.
 
-    logits: NDArray[np.float64]
+    The runs' logits (m, rows) on one scale, each row's fold model (rows,) and, if there is one, the
+    context (c, rows).
+    """
+
+    logits: Floats
     fold: NDArray[np.int16]
     context: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class OofRows:
-    """Input of a fit: the runs' logits (m, rows) on one scale, labels, folds and users (rows,), and
-    the context (c, rows), if there is one."""
+    """Input of a fit.
 
-    logits: NDArray[np.float64]
-    label: NDArray[np.bool_]
+    The runs' logits (m, rows) on one scale, labels, folds and users (rows,) and, if there is one,
+    the context (c, rows).
+    """
+
+    logits: Floats
+    label: Flags
     fold: NDArray[np.int16]
-    user: NDArray[np.int64]
+    user: Ints
     context: NDArray[np.float32] | None = None
 
     def inputs(self) -> BlendInput:
         """The rows without their labels and users."""
         return BlendInput(self.logits, self.fold, self.context)
 
-    def take(self, inside: NDArray[np.intp]) -> "OofRows":
+    def take(self, inside: Positions) -> "OofRows":
         """The rows at these positions."""
         context = None if self.context is None else self.context[:, inside]
         label, fold, user = self.label[inside], self.fold[inside], self.user[inside]
@@ -73,9 +69,9 @@ class Fitted:
     what the fit has chosen, if anything.
     """
 
-    apply: Callable[[BlendInput], NDArray[np.float64]]
-    without: Callable[[BlendInput, int], NDArray[np.float64]]
-    weights: NDArray[np.float64] | None
+    apply: Callable[[BlendInput], Floats]
+    without: Callable[[BlendInput, int], Floats]
+    weights: Floats | None
     note: str = ""
 
 
@@ -91,7 +87,7 @@ def fit_best(oof: OofRows, seed: int) -> Fitted:
     alone = [WeightedMean(np.eye(runs)[run]) for run in (first, others[0] if others else first)]
     scalings = [PlattScaling.fit(oof.label, mean.apply(oof.logits)) for mean in alone]
 
-    def apply(rows: BlendInput, rank: int) -> NDArray[np.float64]:
+    def apply(rows: BlendInput, rank: int) -> Floats:
         return scalings[rank].apply(alone[rank].apply(rows.logits))
 
     return Fitted(
@@ -170,10 +166,10 @@ def _power(mean: PowerMean, oof: OofRows) -> Fitted:
 
 
 def _stacked(stacker: Stacker, with_context: bool) -> Fitted:
-    def apply(rows: BlendInput) -> NDArray[np.float64]:
+    def apply(rows: BlendInput) -> Floats:
         return stacker.apply(rows.logits, rows.context if with_context else None)
 
-    def without(rows: BlendInput, run: int) -> NDArray[np.float64]:
+    def without(rows: BlendInput, run: int) -> Floats:
         logits = rows.logits.copy()
         logits[run] = WeightedMean.equal(len(logits)).without(run).apply(logits)
         return apply(replace(rows, logits=logits))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mmctr_kit.data.folds import held_out
 from mmctr_kit.ensemble.methods.average import WeightedMean
 from mmctr_kit.metrics.binned_auc import BinnedAuc
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints
 
 BAGS = 12
 STEPS = 20
@@ -22,11 +23,7 @@ BAG_RUNS = 20
 
 
 def select(
-    logits: NDArray[np.float64],
-    label: NDArray[np.bool_],
-    fold: NDArray[np.int16],
-    user: NDArray[np.int64],
-    seed: int,
+    logits: Floats, label: Flags, fold: NDArray[np.int16], user: Ints, seed: int
 ) -> WeightedMean:
     """Weights of runs whose logits (m, rows) are on one scale, for the best mean fold AUC.
 
@@ -51,7 +48,7 @@ def select(
     return WeightedMean(total / total.sum()) if total.any() else WeightedMean.equal(runs)
 
 
-def _forward(logits: NDArray[np.float64], auc: BinnedAuc) -> NDArray[np.float64]:
+def _forward(logits: Floats, auc: BinnedAuc) -> Floats:
     """(m,) weights: start at the best run, add the one that helps most, keep the best prefix."""
     total = np.zeros(logits.shape[1])
     picks: list[int] = []

@@ -5,12 +5,12 @@ setting correlated runs against each other.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.folds import held_out
 from mmctr_kit.ensemble.methods.average import WeightedMean
 from mmctr_kit.ensemble.methods.scale import PlattScaling
 from mmctr_kit.metrics.calibration import sigmoid
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints
 
 FIT_CELLS = 10_000_000
 """Rows times runs that are fitted on; if there are more, whole users are drawn."""
@@ -24,9 +24,7 @@ _SETTLED = 1e-9
 _BLOCK = 1 << 15  # rows at a time, so that their intermediates stay in the CPU cache
 
 
-def fit_weights(
-    logits: NDArray[np.float64], label: NDArray[np.bool_], user: NDArray[np.int64], seed: int
-) -> WeightedMean:
+def fit_weights(logits: Floats, label: Flags, user: Ints, seed: int) -> WeightedMean:
     """Weights of runs with the least logloss, for logits (m, rows) on one scale.
 
     The objective is mean logloss + PRIOR_ROWS / rows * half the squared distance of the weights
@@ -46,9 +44,7 @@ def fit_weights(
     return WeightedMean(weights / total) if total > 0.0 else WeightedMean.equal(runs)
 
 
-def _newton(
-    logits: NDArray[np.float64], label: NDArray[np.bool_], at: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _newton(logits: Floats, label: Flags, at: Floats) -> Floats:
     """(m + 1,) the best weights, none below 0, and intercept, by Newton steps from ``at``.
 
     Each step solves the quadratic model within the bounds, a least-squares problem in the
@@ -76,9 +72,7 @@ def _newton(
     return at
 
 
-def _slopes(
-    logits: NDArray[np.float64], label: NDArray[np.bool_], at: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _slopes(logits: Floats, label: Flags, at: Floats) -> tuple[Floats, Floats]:
     """Gradient (m + 1,) and Hessian (m + 1, m + 1) of the objective."""
     m, n = logits.shape
     gradient, hessian = np.zeros(m + 1), np.zeros((m + 1, m + 1))

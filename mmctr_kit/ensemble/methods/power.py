@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.folds import held_out
 from mmctr_kit.metrics.binned_auc import BinnedAuc
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints
 
 EXPONENTS = (-2.0, -1.0, 0.5, 2.0, 4.0)
 """The exponents that `PowerMean.choose` tries; 1 is a separate method, "probability"."""
@@ -30,12 +31,7 @@ class PowerMean:
 
     @classmethod
     def choose(
-        cls,
-        logits: NDArray[np.float64],
-        label: NDArray[np.bool_],
-        fold: NDArray[np.int16],
-        user: NDArray[np.int64],
-        seed: int,
+        cls, logits: Floats, label: Flags, fold: NDArray[np.int16], user: Ints, seed: int
     ) -> "PowerMean":
         """The mean whose exponent of `EXPONENTS` has the best mean fold AUC on logits (m, rows)."""
         inside = np.flatnonzero(held_out(user, CHOOSE_ROWS / len(label), seed ^ 0x90_3E2))
@@ -45,7 +41,7 @@ class PowerMean:
         sample = np.ascontiguousarray(logits[:, inside])
         return max(map(cls, EXPONENTS), key=lambda mean: auc.of_scores(mean.apply(sample)))
 
-    def apply(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    def apply(self, logits: Floats) -> Floats:
         """(rows,) logits from logits (m, rows), as exact near 0 and 1 as between them."""
         out = np.empty(logits.shape[1])
         for start in range(0, len(out), _BLOCK):  # intermediates stay in the CPU cache
@@ -53,12 +49,11 @@ class PowerMean:
             out[block] = self._block(logits[:, block])
         return out
 
-    def _block(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _block(self, logits: Floats) -> Floats:
         # log p, and everything relative to its largest term: nothing over- or underflows.
         below = np.minimum(logits, _HIGHEST)
         log_p = np.minimum(below, 0.0) - np.log1p(np.exp(-np.abs(below)))
         end = log_p.max(axis=0) if self.exponent > 0.0 else log_p.min(axis=0)
         terms = np.expm1(self.exponent * (log_p - end))
         log_mean = end + np.log1p(terms.mean(axis=0)) / self.exponent
-        out: NDArray[np.float64] = log_mean - np.log(-np.expm1(log_mean))
-        return out
+        return np.asarray(log_mean - np.log(-np.expm1(log_mean)))

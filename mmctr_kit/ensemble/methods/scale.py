@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.metrics.calibration import logistic_line
+from mmctr_kit.metrics.ranks import Flags, Floats
 
 MIN_SLOPE = 1e-3
 """Least slope per standard deviation: an uninformative run is muted, never turned around."""
@@ -20,9 +20,7 @@ class PlattScaling:
     intercept: float
 
     @classmethod
-    def fit(
-        cls, label: NDArray[np.bool_], logits: NDArray[np.float64], start: Self | None = None
-    ) -> Self:
+    def fit(cls, label: Flags, logits: Floats, start: Self | None = None) -> Self:
         """Platt scaling of logits (n,) on labels (n,); if it would fall, nearly flat instead.
 
         ``start`` is a fit on nearly the same rows, which saves most of the work.
@@ -37,22 +35,20 @@ class PlattScaling:
             intercept = float(np.log(rate / (1.0 - rate))) - slope * float(logits.mean())
         return cls(slope, intercept)
 
-    def apply(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    def apply(self, logits: Floats) -> Floats:
         """Logits of any shape on the common scale."""
         return self.slope * logits + self.intercept
 
 
 def fit_scalings(
-    label: NDArray[np.bool_], logits: NDArray[np.float64], start: list[PlattScaling] | None = None
+    label: Flags, logits: Floats, start: list[PlattScaling] | None = None
 ) -> list[PlattScaling]:
     """One scaling for each run of logits (m, n)."""
     starts: list[PlattScaling | None] = [None] * len(logits) if start is None else [*start]
     return [PlattScaling.fit(label, x, begin) for x, begin in zip(logits, starts, strict=True)]
 
 
-def apply_scalings(
-    scalings: list[PlattScaling], logits: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def apply_scalings(scalings: list[PlattScaling], logits: Floats) -> Floats:
     """(m, ...) logits, each run scaled by its own scaling."""
     out = np.empty_like(logits)
     for scaling, x, to in zip(scalings, logits, out, strict=True):

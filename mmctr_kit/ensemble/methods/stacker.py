@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mmctr_kit.data.folds import held_out
 from mmctr_kit.ensemble.methods.average import WeightedMean
 from mmctr_kit.ensemble.methods.scale import PlattScaling
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints
 
 MEAN_SHARE = 0.75
 """The share of the mean's slope that the trees start from. Monotone trees can only add: with all of
@@ -43,14 +44,16 @@ class Stacker:
     @classmethod
     def fit(
         cls,
-        logits: NDArray[np.float64],
-        label: NDArray[np.bool_],
-        user: NDArray[np.int64],
+        logits: Floats,
+        label: Flags,
+        user: Ints,
         seed: int,
         context: NDArray[np.float32] | None = None,
     ) -> "Stacker":
-        """Fit on OOF logits (m, rows) on one scale, labels and users (rows,), and, without
-        monotonicity, the rows' context (c, rows)."""
+        """Fit on OOF logits (m, rows) on one scale, and labels and users (rows,).
+
+        Trees are not monotone in the rows' context (c, rows).
+        """
         import lightgbm
 
         most = min(FIT_ROWS, FIT_CELLS // len(logits))
@@ -59,7 +62,9 @@ class Stacker:
             logits, label = logits[:, inside], label[inside]
             context = None if context is None else context[:, inside]
         mean = WeightedMean.equal(len(logits)).apply(logits)
-        line = _shrunk(PlattScaling.fit(label, mean), float(mean.mean()))
+        whole = PlattScaling.fit(label, mean)
+        slope = MEAN_SHARE * whole.slope  # turned around the centre, whose logit stays
+        line = PlattScaling(slope, whole.intercept + (whole.slope - slope) * float(mean.mean()))
         columns = _columns(logits, context)
         data = lightgbm.Dataset(
             columns, label=label.astype(np.float32), init_score=line.apply(mean)
@@ -68,25 +73,14 @@ class Stacker:
         parameters = _parameters(len(logits), free, len(label), seed)
         return cls(line, lightgbm.train(parameters, data, ROUNDS))
 
-    def apply(
-        self, logits: NDArray[np.float64], context: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float64]:
+    def apply(self, logits: Floats, context: NDArray[np.float32] | None = None) -> Floats:
         """(rows,) logits from logits (m, rows), and the context if it was fitted on one."""
         mean = WeightedMean.equal(len(logits)).apply(logits)
         added = self.booster.predict(_columns(logits, context), raw_score=True, num_threads=2)
-        out: NDArray[np.float64] = self.line.apply(mean) + added
-        return out
+        return np.asarray(self.line.apply(mean) + added)
 
 
-def _shrunk(line: PlattScaling, centre: float) -> PlattScaling:
-    """The scaling with `MEAN_SHARE` of the slope and an unchanged logit at ``centre``."""
-    slope = MEAN_SHARE * line.slope
-    return PlattScaling(slope, line.intercept + (line.slope - slope) * centre)
-
-
-def _columns(
-    logits: NDArray[np.float64], context: NDArray[np.float32] | None
-) -> NDArray[np.float64]:
+def _columns(logits: Floats, context: NDArray[np.float32] | None) -> Floats:
     """(rows, m + c), the layout that LightGBM takes."""
     return logits.T if context is None else np.vstack([logits, context]).T
 

@@ -62,16 +62,12 @@ class MultiHeadTargetAttention(nn.Module):
     def attend(
         self, target: Tensor, table: Tensor, index: Tensor | None, batch: Batch
     ) -> tuple[Tensor, Tensor]:
-        """Pooled history (B, D), and the scores (P, H) before the softmax.
-
-        ``target`` (B, D), keys and values ``table[index]``: ``table`` (K, D),
-        ``index`` (P,) or None.
-        """
+        """Pooled history (B, D), and the scores (P, H) before the softmax."""
         row, offsets = batch.row, batch.offsets
         query = self.query(target) * self.scale  # (B, A)
         key, value = self.key(table), self.value(table)  # (K, A): once a distinct item
         product = row_products(query, key, index, row, offsets)  # (P, A)
-        by_head = product.view(len(row), self.heads, key.shape[1] // self.heads)
+        by_head = torch.unflatten(product, 1, (self.heads, -1))
         scores = by_head.sum(-1, dtype=torch.float32)  # (P, H)
         if self.signal is not None:
             scores = scores + self.signal(batch.signals)
@@ -145,9 +141,11 @@ class TargetAttention(nn.Module):
     def attend(
         self, target: Tensor, table: Tensor, index: Tensor | None, batch: Batch
     ) -> tuple[Tensor, Tensor]:
-        """Pooled history (B, D) from the target (B, D) and the keys ``table[index]`` (``table``
-        (K, D), ``index`` (P,) or None as in :func:`gather`), and the weights (P, 1) that pooled it
-        (anything at dummies)."""
+        """Pooled history (B, D), and the weights (P, 1) that pooled it (anything at dummies).
+
+        ``target`` (B, D), keys ``table[index]``: ``table`` (K, D), ``index`` (P,) or None as in
+        :func:`~mmctr_kit.models.ops.gather.gather`.
+        """
         wq, wk, wd, wp = torch.split(self.first.weight, self.width, dim=1)
         per_row = F.linear(target, wq + wd, self.first.bias)
         low = per_row.dtype  # the type of products, in which positions are gathered too

@@ -4,7 +4,7 @@ Shapes: B rows, P packed history positions, D the width of an item vector, N ite
 pipeline's initialisation: embeddings N(0, 1e-4), linear layers Xavier normal with zero bias.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -89,6 +89,8 @@ def logloss(logit: Tensor, labels: Tensor) -> Tensor:
 class Layers(nn.Sequential):
     """One layer after another; a ReLU and the dropout after it as one."""
 
+    __call__: Callable[..., Tensor]
+
     def forward(self, input: Tensor) -> Tensor:
         """(n, inputs) -> (n, outputs)."""
         left = list(self)
@@ -104,21 +106,19 @@ class Layers(nn.Sequential):
 
 
 class MLP(Layers):
-    """Per hidden width: Linear, BatchNorm if on, activation, dropout. Then a Linear to ``out``.
+    """Per hidden width: Linear, BatchNorm if on, activation, dropout. Then a Linear to one number.
 
-    Input (B, inputs), output (B, out); with ``out`` None the last Linear is left out, and the
-    output has the last hidden width.
+    (B, inputs) -> (B, 1); without ``last``, the Linear to one number, (B, last hidden width).
     """
 
     def __init__(
         self,
         inputs: int,
         hidden: Sequence[int],
-        *,
-        out: int | None,
         act: Activation,
-        dropout: float,
-        batch_norm: bool,
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        last: bool = True,
     ) -> None:
         layers: list[nn.Module] = []
         for width in hidden:
@@ -129,8 +129,8 @@ class MLP(Layers):
             if dropout:
                 layers.append(Dropout(dropout))
             inputs = width
-        if out is not None:
-            layers.append(linear(inputs, out))
+        if last:
+            layers.append(linear(inputs, 1))
         super().__init__(*layers)
 
 

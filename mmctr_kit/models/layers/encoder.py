@@ -1,7 +1,4 @@
-"""The item encoder that all models share: it makes one vector of id, tags and multimodal vector.
-
-Shapes: N items, K encoded ids, D the width of an item vector.
-"""
+"""The item encoder that all models share: it makes one vector of id, tags and multimodal vector."""
 
 from dataclasses import dataclass
 
@@ -11,7 +8,7 @@ from torch.nn import functional as F
 
 from mmctr_kit.models.layers.blocks import concat, embedding
 from mmctr_kit.models.layers.fusion import ModalityFusion
-from mmctr_kit.models.ops.gather import gather, round_up, weighted_rows
+from mmctr_kit.models.ops.gather import eager_on_cpu, gather, round_up, weighted_rows
 from mmctr_kit.models.option_types import FusionKind
 
 
@@ -33,9 +30,9 @@ class Modalities:
 class ItemEncoder(nn.Module):
     """Item vector: id embedding, mean of the tag embeddings, projected multimodal vector.
 
-    ``item_tags`` (N + 1, tags) int, 0 = no tag; ``item_emb`` (N + 1, d) float32, projected to
-    ``emb_dim``, None for d; with d = 0 there is no multimodal part. Row 0 is the padding item.
-    Without ``modalities`` the columns are one vector, as in the official baseline. ``use_item_id``
+    ``item_tags`` and ``item_emb`` are as in :data:`mmctr_kit.models.registry.INPUTS`. ``item_emb``
+    (N + 1, d) is projected to ``emb_dim``, None for d; with d = 0 there is no multimodal part.
+    Without ``modalities`` its columns are one vector, as in the official baseline. ``use_item_id``
     and ``use_tags`` leave out the first and the second part, tables and all. ``widths`` are the
     widths of the parts, ``width`` = D.
     """
@@ -69,13 +66,8 @@ class ItemEncoder(nn.Module):
         self.register_buffer("present", modalities.present, persistent=False)
         self.project: ModalityFusion | None = None
         if d:
-            self.project = ModalityFusion(
-                modalities.widths,
-                emb_dim,
-                kind=modalities.kind,
-                heads=modalities.heads,
-                dropout=modalities.dropout,
-            )
+            m = modalities
+            self.project = ModalityFusion(m.widths, emb_dim, m.kind, m.heads, m.dropout)
         self.widths = [dim] * (use_item_id + use_tags) + [emb_dim] * (d > 0)
         self.width = sum(self.widths)
 
@@ -91,15 +83,15 @@ class ItemEncoder(nn.Module):
         return concat(parts)
 
     def lookup(self, history: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The vectors (B, D) of the targets, a table (K, D), and the row of the table (P,) of each
-        history position, None if position p has row p.
+        """The targets' vectors (B, D), a table (K, D), and each history position's row of it (P,).
 
-        On a CPU each distinct item is encoded once. On a GPU or compiled, K must not depend on the
-        ids: the table is the catalogue, or has one row for each id if these are fewer.
+        Instead of the rows there is None if position p has row p. On a CPU each distinct item is
+        encoded once. On a GPU or compiled, K must not depend on the ids: the table is the
+        catalogue, or has one row for each id if these are fewer.
         """
         ids = torch.cat([history, target])
         n = len(history)
-        if ids.device.type == "cpu" and not torch.compiler.is_compiling():
+        if eager_on_cpu(ids):
             seen = torch.zeros(len(self.tags), dtype=torch.bool)
             seen[ids] = True
             distinct = seen.nonzero().squeeze(1)
@@ -118,7 +110,7 @@ def _mean_of_real(tags: Tensor, table: Tensor) -> Tensor:
     """(n, tags) tag ids, 0 = none -> (n, dim) mean of the tags' rows; zeros without tags."""
     real = (tags != 0).to(table.dtype)
     count = real.sum(1, keepdim=True) + 1e-12
-    if tags.device.type == "cpu" and not torch.compiler.is_compiling():
+    if eager_on_cpu(tags):
         row, column = (tags != 0).nonzero(as_tuple=True)
         offsets = F.pad((tags != 0).sum(1).cumsum(0), (1, 0))
         return weighted_rows(None, table, tags[row, column].long(), row, offsets) / count

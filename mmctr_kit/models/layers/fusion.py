@@ -20,43 +20,31 @@ class ModalityFusion(nn.Module):
     """An item's modalities x_1..x_M -> one vector (``out``,). ``widths`` are d_1..d_M.
 
     - ``concat``: W [x_1; ...; x_M], the official baseline's projection.
-    - ``sum``: sum_m W_m x_m. The same functions as ``concat``; it begins elsewhere, since each W_m
-      is initialised by its own width and not by that of all side by side.
+    - ``sum``: sum_m W_m x_m, as ``concat``, but each W_m is initialised by its own width.
     - ``gated``: sum_m z_m * tanh(W_m x_m), the gated multimodal unit of Arevalo et al. (2017,
       arXiv 1702.01992). The gates z (M, ``out``) are a softmax over the modalities of
-      W_z [x_1; ...; x_M]: for two modalities the paper's bimodal unit, z and 1 - z by a sigmoid,
-      for more the same kind of convex combination.
+      W_z [x_1; ...; x_M]: for two modalities the paper's bimodal unit, z and 1 - z by a sigmoid.
     - ``cross``: mean_m LayerNorm(t_m + a_m), where the token t_m = W_m x_m gets a_m from attention
       of ``heads`` heads to all tokens of the item; see :class:`CrossModalAttention`.
 
     No projection has a bias. ``heads`` is for ``cross`` only.
 
     ``dropout`` = p > 0 is modality dropout, and gives each modality a learned *missing* vector. It
-    stands in for x_m in the modality's own input space, so that projection, gates and attention
-    all see one and the same stand-in, whatever the kind. It begins as zeros: what an item without
-    the modality has in a raw table, and the mean item of a centred one. It replaces x_m
+    begins as zeros: what an item without the modality has in a raw table, and the mean item of a
+    centred one. Before projection, gates and attention it replaces x_m
 
     - if the item lacks the modality, in training and in evaluation alike;
     - in training, with probability p for each present modality of each row of a call. The last
-      present modality of a row is never dropped: where the draws would drop them all, one of them
+      present modality of a row is never dropped: if the draws would drop them all, one of them
       stays, each as likely as the others. So of M present modalities each is dropped at the rate
       p - p^M / M, and an only one never. Nothing is rescaled.
-
-    With ``dropout`` 0 there are no missing vectors, and x is taken as it is: ``concat`` then holds
-    one parameter, ``weight`` (out, d_1 + ... + d_M), initialised as a Linear of the kit is.
 
     Raises UsageError if ``gated`` or ``cross`` is given one modality, ``heads`` does not divide
     ``out``, or ``out`` is too small for ``cross`` to normalise over.
     """
 
     def __init__(
-        self,
-        widths: Sequence[int],
-        out: int,
-        *,
-        kind: FusionKind,
-        heads: int,
-        dropout: float,
+        self, widths: Sequence[int], out: int, kind: FusionKind, heads: int, dropout: float
     ) -> None:
         super().__init__()
         if kind in ("gated", "cross") and len(widths) == 1:
@@ -102,15 +90,16 @@ class ModalityFusion(nn.Module):
         return tokens.sum(1)
 
     def projections(self) -> list[Tensor]:
-        """The weights that project the modalities to width ``out``: they stand for an embedding
-        table and are regularised as one. Gates and attention are not among them."""
+        """The weights that project the modalities to width ``out``, without gates and attention.
+
+        They stand for an embedding table and are regularised as one.
+        """
         if self.weight is not None:
             return [self.weight]
         return [weight for layer in self.modality for weight in layer.parameters()]
 
     def _replaced(self, vectors: Tensor, present: Tensor, missing: Tensor) -> Tensor:
-        """``vectors`` with the missing vector in place of each modality that is absent or
-        dropped."""
+        """``vectors`` with the missing vector in place of absent and dropped modalities."""
         used = present
         if self.training:
             draw = torch.rand(present.shape, device=present.device)
@@ -123,14 +112,13 @@ class ModalityFusion(nn.Module):
 
 
 class CrossModalAttention(nn.Module):
-    """The modalities of an item attend to each other: (n, M, width) tokens -> the same shape.
+    """The modalities of an item attend to each other: (n, M, width) tokens -> (n, M, width).
 
     LayerNorm(t_m + W_o [head_1; ...; head_H]), head = sum_j softmax_j(q_m . k_j / sqrt(width / H))
-    v_j over all M tokens j of the item, m itself among them: with two modalities and the other one
-    alone, the softmax would be over one token, and queries and keys without effect. Multi-head
-    scaled dot-product attention with a residual and the norm after it, as in Vaswani et al. (2017),
-    without feed-forward and biases. Scores and softmax are float32. Each modality has projected its
-    token by a matrix of its own, so that no position embedding is needed to tell them apart.
+    v_j over all M tokens j of the item, m itself among them: without it, the softmax of two
+    modalities would be over one token. Multi-head attention with a residual and the norm after it,
+    as in Vaswani et al. (2017), without feed-forward and biases. Scores and softmax are float32. No
+    position embedding is needed, since each modality has a projection of its own.
 
     Raises UsageError if ``heads`` does not divide ``width``, or ``width`` is below 3.
     """
@@ -156,16 +144,11 @@ class CrossModalAttention(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(n, M, width) -> (n, M, width)."""
-        query = self._by_head(self.query(tokens) * self.scale)
-        key, value = self._by_head(self.key(tokens)), self._by_head(self.value(tokens))
+        projected = (self.query(tokens) * self.scale, self.key(tokens), self.value(tokens))
+        query, key, value = (torch.unflatten(x, 2, (self.heads, -1)) for x in projected)
         # Written out, since torch's own takes at most 65,535 items on CUDA (pytorch issue 142228).
         product = query.unsqueeze(2) * key.unsqueeze(1)  # (n, M, M, H, width / H)
         weight = product.sum(-1, dtype=torch.float32).softmax(2).unsqueeze(-1)
         mixed = (weight.to(value.dtype) * value.unsqueeze(1)).sum(2)  # (n, M, H, width / H)
         normed: Tensor = self.norm(tokens + self.out(mixed.flatten(2)))
         return normed
-
-    def _by_head(self, values: Tensor) -> Tensor:
-        """(n, M, width) -> (n, M, H, width / H)."""
-        return values.view(*values.shape[:2], self.heads, values.shape[2] // self.heads)

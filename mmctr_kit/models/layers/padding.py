@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.ops.gather import gather
@@ -29,8 +30,10 @@ class Padding:
 
     @classmethod
     def of(cls, batch: Batch, longest: int) -> "Padding":
-        """The smallest layout for the ``longest`` most recent positions of each row, and for one
-        slot of a row without any."""
+        """The smallest layout for the ``longest`` most recent positions of each row.
+
+        A row without positions has one slot.
+        """
         parts: list[tuple[int, int]] = []
         for rows, length in batch.buckets or ((len(batch.item), longest),):
             padded = min(max(length, 1), longest)
@@ -46,11 +49,11 @@ class Padding:
 
     def ends(self, device: torch.device) -> Tensor:
         """The slot after each row's last, (B,) int64."""
-        ends, begin = [], 0
-        for rows, length in self.parts:
-            ends.append(begin + length * torch.arange(1, rows + 1, device=device))
-            begin += rows * length
-        return torch.cat(ends)
+        return self._lengths(device).cumsum(0)
+
+    def _lengths(self, device: torch.device) -> Tensor:
+        """The slots of each row, (B,) int64."""
+        return torch.cat([torch.full((n,), length, device=device) for n, length in self.parts])
 
     def slots(self, row: Tensor, offsets: Tensor) -> Tensor:
         """The slot of each position, (P,) int64; ``row`` and ``offsets`` as in Batch.
@@ -58,11 +61,10 @@ class Padding:
         It is S, which is none, for a dummy and for a position that its row is too short for.
         """
         device = row.device
-        lengths = torch.cat([torch.full((n,), length, device=device) for n, length in self.parts])
         # One more row, of length 0, for dummies.
         ends, lengths, last = (
-            torch.nn.functional.pad(v, (0, 1)).index_select(0, row)
-            for v in (self.ends(device), lengths, offsets[1:].long())
+            F.pad(v, (0, 1)).index_select(0, row)
+            for v in (self.ends(device), self._lengths(device), offsets[1:].long())
         )
         age = last - torch.arange(len(row), device=device)  # 1 = the most recent
         return torch.where((age >= 1) & (age <= lengths), ends - age, self.size)

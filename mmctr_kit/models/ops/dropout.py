@@ -6,19 +6,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmctr_kit.models.ops.gather import applied, eager_on_cpu
+
 _STEPS = 1 << 16
 
 
 def dropout(values: Tensor, rate: float, training: bool) -> Tensor:
-    """Inverted dropout (Srivastava et al. 2014): each value is 0 with probability ``rate``, or
-    divided by 1 - ``rate``; the values unchanged if not ``training``.
+    """Inverted dropout (Srivastava et al. 2014) if ``training``, else the values unchanged.
 
-    torch draws one random number a value, which on a CPU took a twentieth of a DIN's step. Here,
-    on a CPU, one of 64 bits serves four, so ``rate`` is rounded to a multiple of 2^-16.
+    Each value is 0 with probability ``rate``, else divided by 1 - ``rate``. torch draws one random
+    number a value, which on a CPU took a twentieth of a DIN's step. Here, on a CPU, one of 64 bits
+    serves four, so ``rate`` is rounded to a multiple of 2^-16.
     """
     if not training or rate == 0.0:
         return values
-    if values.device.type != "cpu" or torch.compiler.is_compiling():
+    if not eager_on_cpu(values):
         return F.dropout(values, rate)
     dropped = min(round(rate * _STEPS), _STEPS - 1)
     drawn = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
@@ -36,8 +38,7 @@ def relu_dropout(values: Tensor, rate: float) -> Tensor:
 
     The gradient needs only the output: neither the mask nor the input is stored.
     """
-    output: Tensor = _ReLUDropout.apply(values, rate)  # type: ignore[no-untyped-call]
-    return output
+    return applied(_ReLUDropout, values, rate)
 
 
 class _ReLUDropout(torch.autograd.Function):

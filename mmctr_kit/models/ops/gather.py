@@ -30,29 +30,32 @@ def gather(table: Tensor, index: Tensor | None) -> Tensor:
     if index is None:
         return table
     if eager_on_cpu(table):
-        taken: Tensor = _Gather.apply(table, index)  # type: ignore[no-untyped-call]
-        return taken
+        return applied(_Gather, table, index)
     return F.embedding(index, table)
 
 
 def gather_sum(a: Tensor, a_index: Tensor, b: Tensor, b_index: Tensor) -> Tensor:
     """``a[a_index] + b[b_index]``: two tables (K, d) of one dtype, two (P,) indices -> (P, d)."""
     if eager_on_cpu(a):
-        both: Tensor = _GatherSum.apply(a, a_index, b, b_index)  # type: ignore[no-untyped-call]
-        return both
+        return applied(_GatherSum, a, a_index, b, b_index)
     return F.embedding(a_index, a).add_(F.embedding(b_index, b))
 
 
 def weighted_rows(
     weight: Tensor | None, table: Tensor, index: Tensor, row: Tensor, offsets: Tensor
 ) -> Tensor:
-    """Per row, the sum of ``weight[p] * table[index[p]]`` over positions ``offsets[r]`` to
-    ``offsets[r + 1]``: (P,) or None for 1, (K, d), (P,), (P,) and (B + 1,) as in Batch -> (B, d).
-    CPU only."""
-    total: Tensor = _WeightedRows.apply(  # type: ignore[no-untyped-call]
-        weight, table, index, row, offsets
-    )
-    return total
+    """Per row, the sum over its positions of ``weight[p] * table[index[p]]``; CPU only.
+
+    (P,) or None for 1, (K, d), (P,), and ``row`` (P,) and ``offsets`` (B + 1,) as in Batch
+    -> (B, d).
+    """
+    return applied(_WeightedRows, weight, table, index, row, offsets)
+
+
+def applied(function: type[torch.autograd.Function], *inputs: object) -> Tensor:
+    """The output of an operation with a gradient of its own."""
+    output: Tensor = function.apply(*inputs)  # type: ignore[no-untyped-call]
+    return output
 
 
 def eager_on_cpu(table: Tensor) -> bool:
@@ -61,7 +64,7 @@ def eager_on_cpu(table: Tensor) -> bool:
 
 
 def _sorted(index: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    """(P,) positions in order of their index, and (rows + 1,) where each index begins and ends."""
+    """(P,) positions in order of their index, and the (rows + 1,) bounds of each."""
     bounds = F.pad(torch.bincount(index, minlength=rows).cumsum(0), (1, 0))
     if bool((index[1:] >= index[:-1]).all()):  # positions' rows are
         return torch.arange(len(index)), bounds

@@ -89,5 +89,5 @@ def sum_rows(
 
 
 def _by_rows(table: Tensor) -> Tensor:
-    """As it is where its columns lie side by side, else a copy."""
+    """The table itself if its columns lie side by side, else a copy."""
     return table if table.stride(1) == 1 else table.contiguous()

@@ -1,13 +1,11 @@
 """Operations from rows to their history positions and back, with fast gradients on any device.
 
-The positions of a row lie side by side, so a sum over them is a walk from where the row begins to
-where it ends. On a GPU a kernel of ours takes it, in a fixed order; torch would add positions
-atomically, in any order and, in long rows, one waiting for the other. On a CPU it is
-:mod:`mmctr_kit.models.ops.gather`'s sums.
+The positions of a row lie side by side. On a GPU a kernel of the kit sums them in a fixed order;
+torch would add them atomically, in any order and, in long rows, one waiting for the other. On a CPU
+:mod:`mmctr_kit.models.ops.gather` sums them.
 
-Shapes: B rows, P packed history positions, H heads, K rows of a table. ``row`` (P,) and ``offsets``
-(B + 1,) are those of :class:`mmctr_kit.models.batch.Batch`; a position from ``offsets[B]`` on is a
-dummy, whose row is B.
+Shapes: B rows, P packed history positions, H heads, K rows of a table; ``row`` (P,) and ``offsets``
+(B + 1,) as in Batch. A position from ``offsets[B]`` on is a dummy, whose row is B.
 """
 
 from importlib.util import find_spec
@@ -17,35 +15,36 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmctr_kit.models.ops.gather import eager_on_cpu, gather, gather_sum, weighted_rows
+from mmctr_kit.models.ops.gather import applied, eager_on_cpu, gather, gather_sum, weighted_rows
 
 
 def rows_to_positions(values: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
     """(B, d) values of rows -> (P, d), each at its row's positions; zeros at dummies."""
     if eager_on_cpu(values):
         return gather(with_zeros(values), row)
-    result: Tensor = _ToPositions.apply(values, row, offsets)  # type: ignore[no-untyped-call]
-    return result
+    return applied(_ToPositions, values, row, offsets)
 
 
 def row_products(
     values: Tensor, table: Tensor, index: Tensor | None, row: Tensor, offsets: Tensor
 ) -> Tensor:
-    """Each position's row times what the position holds: (B, d) values of rows and
-    ``table[index]``, (K, d) and (P,) or None as in :func:`gather` -> (P, d); zeros at dummies."""
+    """Each position's row times what the position holds; zeros at dummies.
+
+    (B, d) values of rows and ``table[index]``, (K, d) and (P,) or None as in :func:`gather`
+    -> (P, d).
+    """
     if eager_on_cpu(values):
         return gather(with_zeros(values), row) * gather(table, index)
-    result: Tensor = _RowProducts.apply(  # type: ignore[no-untyped-call]
-        values, gather(table, index), row, offsets
-    )
-    return result
+    return applied(_RowProducts, values, gather(table, index), row, offsets)
 
 
 def row_and_item_sums(
     values: Tensor, table: Tensor, index: Tensor, row: Tensor, offsets: Tensor
 ) -> Tensor:
-    """(B, d) values of rows, (K, d) values of items, (P,) the positions' items -> (P, d) their sum;
-    at dummies the item's values."""
+    """Each position's row plus its item; at dummies the item's values.
+
+    (B, d) values of rows, (K, d) values of items, (P,) the positions' items -> (P, d).
+    """
     if eager_on_cpu(values):
         return gather_sum(with_zeros(values), row, table, index)
     return rows_to_positions(values, row, offsets).add_(gather(table, index))
@@ -66,16 +65,12 @@ def weighted_sum(
         shares = table.float().chunk(weight.shape[1], dim=1)
         heads = zip(weight.unbind(1), shares, strict=True)
         return torch.cat([weighted_rows(w, t, index, row, offsets) for w, t in heads], dim=1)
-    total: Tensor = _WeightedSum.apply(  # type: ignore[no-untyped-call]
-        weight, gather(table, index), row, offsets
-    )
-    return total
+    return applied(_WeightedSum, weight, gather(table, index), row, offsets)
 
 
 def row_sum(values: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
     """(P, d) values of positions -> (B, d) their sum in each row, float32; dummies left out."""
-    result: Tensor = _RowSum.apply(values.float(), row, offsets)  # type: ignore[no-untyped-call]
-    return result
+    return applied(_RowSum, values.float(), row, offsets)
 
 
 def segment_softmax(scores: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
@@ -115,15 +110,10 @@ def segment_sum(
     if other is not None:
         values = values.float() * other
     if weight is not None:
-        values = (_by_head(values.float(), weight.shape[1]) * weight[..., None]).flatten(1)
-    total = torch.segment_reduce(
-        values.float().contiguous(),
-        "sum",
-        offsets=offsets.long(),
-        axis=0,
-        initial=0,
-        unsafe=True,
-    )
+        by_head = torch.unflatten(values.float(), 1, (weight.shape[1], -1))
+        values = (by_head * weight[..., None]).flatten(1)
+    values, offsets = values.float().contiguous(), offsets.long()
+    total = torch.segment_reduce(values, "sum", offsets=offsets, axis=0, initial=0, unsafe=True)
     return total.to(dtype)
 
 
@@ -147,11 +137,6 @@ if find_spec("triton") is not None:  # torch comes without it on some systems
         return sum_rows(*given, **named)
 
 
-def _by_head(values: Tensor, heads: int) -> Tensor:
-    """(P, D) -> (P, H, D / H)."""
-    return values.reshape(len(values), heads, values.shape[1] // heads)
-
-
 def _spread(values: Tensor, row: Tensor) -> Tensor:
     """(B, d) -> (P, d), zeros at dummies."""
     last = len(values) - 1
@@ -160,8 +145,10 @@ def _spread(values: Tensor, row: Tensor) -> Tensor:
 
 
 def _spread_again(values: Tensor, row: Tensor) -> Tensor:
-    """:func:`_spread` in a gradient, by another operation: a compiler that found the same one twice
-    would write out the first for the second."""
+    """:func:`_spread` in a gradient, by another operation.
+
+    A compiler that met the same operation twice would write out the first for the second.
+    """
     last = len(values) - 1
     taken = F.embedding(row.clamp(max=last), values)
     return torch.where((row <= last).unsqueeze(1), taken, 0.0)
@@ -217,8 +204,8 @@ class _WeightedSum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         weight, values, row = ctx.saved_tensors
-        heads = weight.shape[1]
-        by_head = _by_head(_spread(gradient, row), heads)
-        of_weight = (by_head * _by_head(values, heads)).sum(-1)
+        heads = (weight.shape[1], -1)
+        by_head = torch.unflatten(_spread(gradient, row), 1, heads)
+        of_weight = (by_head * torch.unflatten(values, 1, heads)).sum(-1)
         of_values = (by_head * weight.unsqueeze(-1)).flatten(1).to(values.dtype)
         return of_weight, of_values, None, None

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.metrics.curves import Floats, histograms, mean_roc, reliability, roc_curve
+from mmctr_kit.metrics.curves import histograms, mean_roc, reliability, roc_curve
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.report.blocks import Picture, Section, picture
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.curves import Reliability, calibration, distributions, roc

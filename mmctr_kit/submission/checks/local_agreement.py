@@ -26,10 +26,17 @@ SHARE_ALIKE = 0.05
 """At least this share of the rows must have equal ranks, and at least this share must not."""
 
 
+Ranks = NDArray[np.float64]
+"""Unit ranks, (n,) in ID order."""
+
+
 @dataclass(frozen=True)
 class Segment:
-    """Rows ``first`` to ``last``, and a rank correlation inside (``here``) and outside
-    (``elsewhere``) of them; ``share`` of the file's rows are outside."""
+    """Rows ``first`` to ``last`` of a file, which agree less with a run than the other rows.
+
+    The rank correlation is ``here`` inside, ``elsewhere`` outside; ``share`` of the rows are
+    outside.
+    """
 
     elsewhere: float
     here: float
@@ -38,7 +45,7 @@ class Segment:
     share: float
 
 
-def unit_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def unit_ranks(values: NDArray[np.float64]) -> Ranks:
     """Ranks with mean 0 and length 1, whose products are rank correlations.
 
     All NaN if the values are constant or one of them is NaN.
@@ -51,18 +58,18 @@ def unit_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return rank / length if length > 0 else np.full(len(rank), np.nan)
 
 
-def weak_segment(
-    a: NDArray[np.float64], b: NDArray[np.float64], left: float = 0.5
-) -> Segment | None:
-    """The segment where unit ranks a and b, (n,) in ID order, agree by less than ``left`` of their
-    agreement elsewhere, beyond chance; None if they agree evenly or there are too few rows."""
+def weak_segment(a: Ranks, b: Ranks, left: float = 0.5) -> Segment | None:
+    """The segment where a and b agree by less than ``left`` of their agreement elsewhere.
+
+    None if no more than chance explains it, or if there are too few rows.
+    """
     edges = edges_of(len(a))
     if edges is None:
         return None
     correlation = by_part(a, b, edges)
     usual = float(np.quantile(correlation, 0.75))
-    error = 1 / np.sqrt(np.diff(edges))
-    weak = (correlation < left * usual) & (usual - correlation > WEAK_Z * error)
+    se = 1 / np.sqrt(np.diff(edges))
+    weak = (correlation < left * usual) & (usual - correlation > WEAK_Z * se)
     if not weak.any():
         return None
     parts = np.flatnonzero(weak)
@@ -72,9 +79,11 @@ def weak_segment(
     return Segment(elsewhere, here, first, last, share)
 
 
-def same_but_for(a: NDArray[np.float64], b: NDArray[np.float64]) -> Segment | None:
-    """The rows where unit ranks a and b, (n,), are unrelated, if they are equal in the others: a
-    file made from a run and scrambled in part. The rows need not be consecutive."""
+def same_but_for(a: Ranks, b: Ranks) -> Segment | None:
+    """The rows where a and b are unrelated, if they are equal in all others.
+
+    Then a file was made from a run and scrambled in part. The rows need not be consecutive.
+    """
     n = len(a)
     unit = float(np.sqrt(12 / (n * (float(n) ** 2 - 1))))  # between neighbours without ties
     other = np.abs(a - b) > max(1.0, ALIKE * n) * unit
@@ -95,9 +104,7 @@ def edges_of(n: int) -> NDArray[np.intp] | None:
     return np.linspace(0, n, parts + 1).astype(np.intp) if parts >= LEAST_PARTS else None
 
 
-def by_part(
-    a: NDArray[np.float64], b: NDArray[np.float64], edges: NDArray[np.intp]
-) -> NDArray[np.float64]:
+def by_part(a: Ranks, b: Ranks, edges: NDArray[np.intp]) -> NDArray[np.float64]:
     """(parts,) correlation of a and b within each part; 0 if one of them is constant there."""
     rows = np.diff(edges)
 

@@ -15,6 +15,7 @@ from mmctr_kit.audit.findings import Log
 from mmctr_kit.errors import plural
 from mmctr_kit.metrics.ranks import number_ids
 from mmctr_kit.submission.checks.local_agreement import (
+    Ranks,
     Segment,
     same_but_for,
     unit_ranks,
@@ -36,8 +37,6 @@ LOST = 0.25
 MIN_PAIRS = 2_500
 """With fewer pairs of rows with the same item, the item check could miss a weak relation."""
 MIN_ROWS = 1_000
-
-Ranks = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class TestRows:
 
     @cached_property
     def groups(self) -> "ItemGroups | None":
-        return None if self.item_id is None else ItemGroups.of(self.item_id)
+        return None if self.item_id is None else ItemGroups(self.item_id)
 
     @cached_property
     def popularity_ranks(self) -> Ranks | None:
@@ -74,21 +73,13 @@ class TestRows:
         return None if self.rate is None else unit_ranks(self.rate)
 
 
-@dataclass(frozen=True)
 class ItemGroups:
     """Rows by item: ``number`` (n,) from 0, ``size`` (items,), ``pairs`` of rows of one item."""
 
-    number: NDArray[np.intp]
-    size: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, item_id: NDArray[np.int64]) -> "ItemGroups":
-        number = number_ids(item_id)
-        return cls(number, np.bincount(number))
-
-    @cached_property
-    def pairs(self) -> int:
-        return int((self.size * (self.size - 1) // 2).sum())
+    def __init__(self, item_id: NDArray[np.int64]) -> None:
+        self.number = number_ids(item_id)
+        self.size = np.bincount(self.number)
+        self.pairs = int((self.size * (self.size - 1) // 2).sum())
 
 
 @dataclass(frozen=True)
@@ -133,7 +124,7 @@ def check_references(
     columns: Mapping[str, Ranks],
     references: Sequence[Reference],
     log: Log,
-    test: TestRows | None = None,
+    test: TestRows,
 ) -> None:
     """Rank correlation of every column, (n,) in ID order, with every run of the same length.
 
@@ -155,8 +146,8 @@ def check_references(
             if rho < LOW_CORRELATION
             and (_knows_items(r.ranks, test) or not _knows_items(column, test))
         ]
-        if low and _like_an_item_blind_run(pairs, test):
-            low = []
+        if low and any(rho >= SAME_RUN and not _knows_items(r.ranks, test) for rho, r in pairs):
+            low = []  # made from a run that knows no items
         if low:
             what = f"{summary[-1]} with {plural(len(pairs), 'run')}, {len(low):,} of them under "
             todo = "unrelated: are the rows in ID order, and is it the right run?"
@@ -173,18 +164,12 @@ def check_references(
         log.passed("rank-correlation", "; ".join(summary))
 
 
-def _knows_items(ranks: Ranks, test: TestRows | None) -> bool:
+def _knows_items(ranks: Ranks, test: TestRows) -> bool:
     """False for a run that uses, say, history lengths only: all others are unrelated to it."""
-    if test is None or test.groups is None or len(ranks) != test.n_rows:
+    if test.groups is None or len(ranks) != test.n_rows:
         return True
     z = item_z(ranks, test.groups)
     return test.groups.pairs < MIN_PAIRS or np.isnan(z) or z >= SHUFFLED_BELOW
-
-
-def _like_an_item_blind_run(
-    pairs: Sequence[tuple[float, Reference]], test: TestRows | None
-) -> bool:
-    return any(rho >= SAME_RUN and not _knows_items(r.ranks, test) for rho, r in pairs)
 
 
 def _uneven(column: Ranks, runs: Sequence[Reference]) -> str | None:
@@ -216,9 +201,9 @@ def check_alignment(
     references: Sequence[Reference],
     log: Log,
 ) -> None:
-    """WARN if a column, (n_rows,) in ID order, has lost its relation to the rows' items, as a whole
-    or in a part of the file, or if items with more labels of 1 score lower.
+    """WARN if a column, (n_rows,) in ID order, has lost its relation to the rows' items.
 
+    That is as a whole, or in a part of the file, or if items with more labels of 1 score lower.
     Only if the relation could be seen: at least 1,000 rows and, for the item itself, enough rows
     with the same item. If references are given, only if one of them shows the relation (on some
     data no score depends on the item).
@@ -243,12 +228,16 @@ def check_alignment(
         elif fault := _reversed(column, test, usable) or _broken(column, test, usable):
             log.warn("rows-aligned", f"{name} {fault[0]}", fault[1])
         else:
-            log.passed("rows-aligned", f"{name}: {_aligned(evidence)}")
+            follows = f"scores follow the row's item ({evidence}): rows are not shuffled"
+            what = follows if evidence else "too few rows with the same item to check"
+            log.passed("rows-aligned", f"{name}: {what}")
 
 
 def _relation(ranks: Ranks, test: TestRows) -> tuple[bool, str]:
-    """Whether the score's relation to items shows, or cannot be tested; and the z-scores of the
-    row's item and of its popularity, "" if they cannot be computed."""
+    """Whether the score's relation to items shows, or cannot be tested; and the evidence.
+
+    The evidence are the z-scores of the row's item and its popularity, "" if there are none.
+    """
     z: dict[str, float] = {}
     if test.groups is not None and test.groups.pairs >= MIN_PAIRS:
         z["item"] = item_z(ranks, test.groups)
@@ -261,18 +250,10 @@ def _relation(ranks: Ranks, test: TestRows) -> tuple[bool, str]:
     return max(known) >= SHUFFLED_BELOW, evidence
 
 
-def _aligned(evidence: str) -> str:
-    if not evidence:
-        return "too few rows with the same item to check"
-    return f"scores follow the row's item ({evidence}): rows are not shuffled"
-
-
 def _reversed(ranks: Ranks, test: TestRows, usable: Sequence[Ranks]) -> tuple[str, str] | None:
     """Fault and remedy if items liked more score lower, unless existing runs do so too."""
     rate = test.rate_ranks
-    if rate is None or not rank_z(ranks, rate) < REVERSED_Z:
-        return None
-    if float(ranks @ rate) > REVERSED_BELOW:
+    if rate is None or not rank_z(ranks, rate) < REVERSED_Z or ranks @ rate > REVERSED_BELOW:
         return None
     if usable and not any(rank_z(r, rate) > 0 for r in usable):
         return None

@@ -7,6 +7,8 @@ from mmctr_kit.audit.findings import Log
 from mmctr_kit.errors import plural
 from mmctr_kit.submission.reading.table import SubmissionTable
 
+Ids = NDArray[np.int64]
+
 
 def check_rows(table: SubmissionTable, n_rows: int, log: Log) -> None:
     """Row count and IDs against a test set of ``n_rows`` rows with IDs 0 .. n_rows - 1."""
@@ -22,7 +24,7 @@ def check_rows(table: SubmissionTable, n_rows: int, log: Log) -> None:
         _check_order(table.ids, table.lines, log)
 
 
-def check_unique(ids: NDArray[np.int64], lines: NDArray[np.int64], log: Log) -> None:
+def check_unique(ids: Ids, lines: NDArray[np.int64], log: Log) -> None:
     """No ID twice: ``ids`` and the file's ``lines``, both (rows,)."""
     order = np.argsort(ids, kind="stable")
     again = order[1:][ids[order][1:] == ids[order][:-1]]
@@ -34,9 +36,7 @@ def check_unique(ids: NDArray[np.int64], lines: NDArray[np.int64], log: Log) -> 
     log.passed("id-unique", "all differ")
 
 
-def _check_complete(
-    ids: NDArray[np.int64], lines: NDArray[np.int64], n_rows: int, log: Log
-) -> None:
+def _check_complete(ids: Ids, lines: NDArray[np.int64], n_rows: int, log: Log) -> None:
     inside = (ids >= 0) & (ids < n_rows)
     present = np.zeros(n_rows, bool)
     present[ids[inside]] = True
@@ -57,7 +57,7 @@ def _check_complete(
     log.passed("id-complete", f"0 to {n_rows - 1:,}")
 
 
-def _check_order(ids: NDArray[np.int64], lines: NDArray[np.int64], log: Log) -> None:
+def _check_order(ids: Ids, lines: NDArray[np.int64], log: Log) -> None:
     falls = np.flatnonzero(ids[1:] < ids[:-1])
     if len(falls):
         row = int(falls[0]) + 1

@@ -17,6 +17,7 @@ from mmctr_kit.audit.findings import Finding, Log
 from mmctr_kit.data.contract import GIVEN_EMBEDDINGS, Task
 from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.recipe import Items, load_recipe, parse_recipe
+from mmctr_kit.recipe.diff import flat
 from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.checks.catalog import RULES
 
@@ -53,6 +54,7 @@ NOT_RULED_ON: tuple[str, ...] = (
 """Keys, or blocks of keys, of this kit's training and scoring that the official pipeline does not
 have, so that no rule is about them."""
 
+_ABSENT = "absent"
 _TODO_1 = f"submit it as Task1&2, or change it back to {OFFICIAL}; Task1 leaves free: items.*, "
 _TODO_1 += ", ".join(TASK1_MAY_DIFFER)
 _TODO_2 = f"submit it as Task1&2, or set items.embedding to {', '.join(GIVEN_EMBEDDINGS)}"
@@ -85,11 +87,11 @@ def check_recipe(recipe: Mapping[str, Any], task: Task, run: str, log: Log) -> N
         _check_embedding(resolved["items"], run, log)
         return
     official = _official()
-    mine = _flat(resolved)
+    mine = dict(flat(resolved))
     differences = [
-        f"{key} is {_show(mine, key)}, officially {_show(official, key)}"
+        f"{key} is {mine.get(key, _ABSENT)}, officially {official.get(key, _ABSENT)}"
         for key in sorted(mine.keys() | official.keys())
-        if not _free(key) and (key in mine, mine.get(key)) != (key in official, official.get(key))
+        if mine.get(key, _ABSENT) != official.get(key, _ABSENT) and not _free(key)
     ]
     model = [d for d in differences if not d.startswith("training.")]
     if mine["model.name"] != official["model.name"]:  # then its options need not be listed
@@ -168,24 +170,9 @@ def _report_unchecked(log: Log, run: str, why: str) -> None:
 
 @cache
 def _official() -> Mapping[str, Any]:
-    return _flat(load_recipe(OFFICIAL).resolved())
+    return dict(flat(load_recipe(OFFICIAL).resolved()))
 
 
 def _free(key: str) -> bool:
     blocks = ("items", *TASK1_MAY_DIFFER, *NOT_RULED_ON)
     return any(key == b or key.startswith(f"{b}.") for b in blocks)
-
-
-def _flat(content: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Nested mappings as one, keyed ``a.b``."""
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{above}{key}.")
-        else:
-            flat[f"{above}{key}"] = value
-    return flat
-
-
-def _show(flat: Mapping[str, Any], key: str) -> str:
-    return str(flat[key]) if key in flat else "absent"

@@ -1,6 +1,7 @@
 """Checks of the scores: range, constant columns, labels, ties, equal and sorted columns."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,8 +56,7 @@ def _check_range(table: SubmissionTable, log: Log) -> None:
 def _figure(value: float) -> str:
     """Six digits, or all of them if six hide on which side of 0 or 1 the value is."""
     short = f"{value:g}"
-    hidden = any((float(short) > end) != (value > end) for end in (0.0, 1.0))
-    hidden = hidden or any((float(short) < end) != (value < end) for end in (0.0, 1.0))
+    hidden = any(np.sign(float(short) - end) != np.sign(value - end) for end in (0.0, 1.0))
     return repr(float(value)) if hidden else short
 
 
@@ -146,13 +146,9 @@ def _digits(value: float) -> int:
     return len(repr(value).partition("e")[0].replace(".", "").strip("0")) or 1
 
 
-def _pairs(columns: Columns) -> Iterator[tuple[str, str]]:
-    names = list(columns)
-    return ((a, b) for i, a in enumerate(names) for b in names[i + 1 :])
-
-
 def _check_identical(varying: Columns, log: Log) -> None:
-    same = [f"{a} and {b}" for a, b in _pairs(varying) if np.array_equal(varying[a], varying[b])]
+    pairs = combinations(varying, 2)
+    same = [f"{a} and {b}" for a, b in pairs if np.array_equal(varying[a], varying[b])]
     remark = f"{'; '.join(same)} hold the same scores: fine if one run is meant for both"
     log.passed("score-identical", remark if same else "no two columns")
 

@@ -6,6 +6,7 @@ exponent. What Python's ``float`` takes beyond that (``1_0``, ``Infinity``, spac
 
 import math
 import re
+from collections import Counter
 
 from mmctr_kit.audit.findings import Log
 from mmctr_kit.errors import plural
@@ -29,21 +30,18 @@ class CellFaults:
     """Counts faults by check and kind, and keeps the first of each."""
 
     def __init__(self) -> None:
-        self._first: dict[tuple[str, str], str] = {}
-        self._count: dict[tuple[str, str], int] = {}
+        self._first: dict[tuple[str, str], tuple[bytes, str, int]] = {}
+        self._count: Counter[tuple[str, str]] = Counter()
 
     def add(self, check: str, kind: str, cell: bytes, column: str, line: int) -> None:
-        key = (check, kind)
-        if key not in self._count:
-            self._count[key] = 0
-            self._first[key] = f"{show(cell)} in line {line:,}, {column}"
-        self._count[key] += 1
+        self._first.setdefault((check, kind), (cell, column, line))
+        self._count[check, kind] += 1
 
     def report(self, log: Log) -> None:
         """One FAIL for each check and kind of fault."""
-        for (check, kind), n in self._count.items():
-            what = f"{plural(n, 'value')} {kind}; the first: {self._first[check, kind]}"
-            log.fail(check, what, _TODO[check])
+        for (check, kind), (cell, column, line) in self._first.items():
+            what = f"{plural(self._count[check, kind], 'value')} {kind}; the first: {show(cell)}"
+            log.fail(check, f"{what} in line {line:,}, {column}", _TODO[check])
 
 
 def read_id(cell: bytes, line: int, faults: CellFaults) -> int | None:

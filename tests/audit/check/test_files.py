@@ -8,6 +8,18 @@ from mmctr_kit.audit.check import CHECKS, check_data, files
 from mmctr_kit.audit.check.scan import scan_file
 from mmctr_kit.audit.findings import Level, Log
 from mmctr_kit.data.contract import FILES
+from tests.audit.check.faults import (
+    ANY,
+    FAIL,
+    WARN,
+    Fault,
+    Tables,
+    Write,
+    assert_named_alone,
+    at,
+    drop_rows,
+    images,
+)
 
 
 def test_too_little_free_memory_warns(check_clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,3 +52,21 @@ def test_free_memory_is_what_the_container_leaves_of_the_systems(tmp_path: Path)
     (tmp_path / "memory.max").write_text("max\n")
     assert files.available_memory(meminfo, tmp_path) == 8000 * 1024
     assert files.available_memory(tmp_path / "none", tmp_path) is None
+
+
+FAULTS = [
+    Fault("no valid", "files-needed", FAIL, ANY, at("valid", Path.unlink)),
+    Fault("no rows", "row-counts", FAIL, "valid", drop_rows(40)),
+    Fault("an item short", "row-counts", FAIL, "item_emb", drop_rows(1)),
+    Fault("no item_emb", "files-optional", WARN, ANY, at("item_emb", Path.unlink)),
+    Fault("images missing", "images", WARN, ANY, images(2, 40, b"jpg")),
+    Fault("an empty image", "images", WARN, ANY, images(1, 40, b"")),
+    Fault("images is a file", "images", WARN, ANY, lambda f: (f / "item_images").write_text("")),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_planted_fault_is_found_by_its_check_and_by_no_other(
+    fault: Fault, check_folder: Path, check_tables: Tables, write_table: Write
+) -> None:
+    assert_named_alone(fault, check_folder, check_tables, write_table)

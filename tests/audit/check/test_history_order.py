@@ -12,8 +12,21 @@ from mmctr_kit.audit.check.rows import HistoryColumns, RowFile
 from mmctr_kit.audit.check.sequences import UserLists
 from mmctr_kit.audit.findings import Finding, Level, Log
 from mmctr_kit.data.ragged import Ragged
+from tests.audit.check.faults import (
+    ANY,
+    FAIL,
+    WARN,
+    Fault,
+    Tables,
+    Write,
+    all_turned_round,
+    assert_named_alone,
+    change,
+    longer,
+    turned_round,
+)
 
-FAIL, WARN, PASS = Level.FAIL, Level.WARN, Level.PASS
+PASS = Level.PASS
 USERS = 40
 
 
@@ -135,3 +148,31 @@ def test_the_generated_data_set_runs_as_it_should(tiny_root: Path) -> None:
     (found,) = [f for f in check_data(tiny_root / "data") if f.id == "history-order"]
     assert found.level is PASS
     assert found.what.count("100.0% of the histories run as it does") == 3
+
+
+FAULTS = [
+    Fault("turned round", "history-order", FAIL, "train", change("item_seq", turned_round)),
+    Fault("all turned round", "history-order", WARN, ANY, all_turned_round),
+    Fault(
+        "sorted by id",
+        "history-order",
+        WARN,
+        "train",
+        change("item_seq", lambda x: np.sort(x, axis=1)),
+    ),
+    Fault(
+        "the recent end cut off",
+        "history-order",
+        WARN,
+        "item_seq",
+        change("item_seq", longer),
+        ("item-seq-targets",),
+    ),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_planted_fault_is_found_by_its_check_and_by_no_other(
+    fault: Fault, check_folder: Path, check_tables: Tables, write_table: Write
+) -> None:
+    assert_named_alone(fault, check_folder, check_tables, write_table)

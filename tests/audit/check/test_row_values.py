@@ -1,13 +1,26 @@
 """mmctr_kit.audit.check.row_values: rows of valid and test that train holds too."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mmctr_kit.audit.check.catalog import CHECKS
 from mmctr_kit.audit.check.row_values import check_copies
 from mmctr_kit.audit.check.rows import HistoryColumns, RowFile
 from mmctr_kit.audit.findings import Finding, Level, Log
+from tests.audit.check.faults import (
+    FAIL,
+    SHIFTED,
+    WARN,
+    Fault,
+    Tables,
+    Write,
+    assert_named_alone,
+    put,
+    reorder,
+)
 
 
 def split(users: np.ndarray, items: np.ndarray, history: int = 0) -> RowFile:
@@ -52,3 +65,44 @@ def test_without_histories_to_compare_user_and_item_tell_and_without_ids_nothing
     train = split(USERS, ITEMS, history=1)
     assert [f.level for f in found(replace(train, history=None), VALID)] == [Level.FAIL]
     assert found(replace(train, columns={"user_id": USERS}), VALID) == []
+
+
+FAULTS = [
+    Fault("empty histories", "history-length", WARN, "test", put("item_seq", slice(4), 0)),
+    Fault("level 11", "levels-range", FAIL, "test", put("likes_level", 0, 11)),
+    Fault("level 0 in a row", "levels-range", FAIL, "train", put("views_level", 0, 0)),
+    Fault("level -1 of an item", "levels-range", FAIL, "item_feature", put("views_level", 0, -1)),
+    Fault(
+        "two items", "history-length", WARN, "test", put("item_seq", (slice(None), slice(-2)), 0)
+    ),
+    Fault(
+        "one split cut short",
+        "history-length",
+        WARN,
+        "train",
+        put("item_seq", (slice(None), slice(-3)), 0),
+    ),
+    Fault(
+        "item level 0",
+        "levels-range",
+        WARN,
+        "item_feature",
+        put("likes_level", 3, 0),
+        ("levels-agree",),
+    ),
+    Fault("other levels", "levels-agree", WARN, "item_feature", reorder(SHIFTED, "likes_level")),
+    Fault(
+        "mostly empty histories",
+        "history-length",
+        FAIL,
+        "test",
+        put("item_seq", slice(21), 0),
+    ),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_planted_fault_is_found_by_its_check_and_by_no_other(
+    fault: Fault, check_folder: Path, check_tables: Tables, write_table: Write
+) -> None:
+    assert_named_alone(fault, check_folder, check_tables, write_table)

@@ -83,9 +83,9 @@ def test_a_sample_holds_some_users_whatever_the_batches_and_all_long_sequences()
     once.add(users, ragged([[1, 2, 3]] * len(users)))
     for start in range(0, 199_800, 999):
         batches.add(users[start : start + 999], short)
-    assert len(once.lists().users) == pytest.approx(10_000, rel=0.1)
-    held = batches.lists().users
-    assert held.tolist() == [u for u in once.lists().users if u < 199_800]
-    unlucky = np.setdiff1d(users, once.lists().users)[:1]
+    assert len(longest(once.parts).users) == pytest.approx(10_000, rel=0.1)
+    held = longest(batches.parts).users
+    assert held.tolist() == [u for u in longest(once.parts).users if u < 199_800]
+    unlucky = np.setdiff1d(users, longest(once.parts).users)[:1]
     batches.add(unlucky, long)
-    assert unlucky[0] in batches.lists().users
+    assert unlucky[0] in longest(batches.parts).users

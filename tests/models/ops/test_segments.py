@@ -12,7 +12,6 @@ from mmctr_kit.models.ops.segments import (
     row_sum,
     rows_to_positions,
     segment_softmax,
-    segment_sum,
     weighted_sum,
 )
 
@@ -124,31 +123,6 @@ def test_they_are_so_on_a_gpu(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     found = with_gradients(function, tuple(x.cuda() for x in given))
     monkeypatch.undo()
     require_near(found, with_gradients(formula, given))
-
-
-def require_kernel(device: str) -> None:
-    from mmctr_kit.models.ops.segment_kernel import sum_rows
-
-    for columns in (1, 6, 300):
-        values, other = drawn(len(ROW), columns), drawn(len(ROW), columns + 2)[:, 2:]
-        for weight in (None, WEIGHT[:, :1], WEIGHT if columns % 3 == 0 else WEIGHT[:, 1:2]):
-            for factor in (None, other):
-                for given in (values, values.T.contiguous().T, values.bfloat16()):
-                    asked = (given, OFFSETS, weight, factor)
-                    there = [None if x is None else x.to(device) for x in asked]
-                    expected = segment_sum(*asked, torch.float32)
-                    found = sum_rows(*there, torch.float32).cpu()
-                    assert torch.allclose(found, expected, atol=1e-4)
-                    rounded = sum_rows(*there, torch.bfloat16).cpu()
-                    assert rounded.dtype == torch.bfloat16
-                    assert torch.allclose(rounded.float(), expected, rtol=1e-2, atol=1e-2)
-    nothing = sum_rows(values.to(device), OFFSETS[:1].to(device), None, None, torch.float32)
-    assert nothing.shape == (0, 300)
-
-
-@pytest.mark.cuda
-def test_the_gpus_kernel_sums_as_the_cpu_does() -> None:
-    require_kernel("cuda")
 
 
 def test_a_row_without_positions_gets_zeros() -> None:

@@ -27,7 +27,7 @@ POPULARITY = np.bincount(ITEM, minlength=300)[ITEM].astype(float)
 
 
 def item_z(score: np.ndarray, item: np.ndarray) -> float:
-    return plausibility.item_z(unit_ranks(score), ItemGroups.of(item))
+    return plausibility.item_z(unit_ranks(score), ItemGroups(item))
 
 
 @settings(max_examples=100, deadline=None)
@@ -69,7 +69,7 @@ def said(
     column: np.ndarray, test: TestRows | None = None, references: tuple[Reference, ...] = ()
 ) -> list[tuple[str, Level, str]]:
     log, columns = Log(CHECKS), {"Task1": unit_ranks(column)}
-    check_references(columns, references, log, test)
+    check_references(columns, references, log, test or TestRows(len(column)))
     if test is not None:
         check_alignment(columns, test, references, log)
     return [(f.id, f.level, f.what + f.todo) for f in log.findings()]

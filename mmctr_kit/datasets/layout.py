@@ -1,0 +1,90 @@
+"""Writes parquet files of the challenge's layout, with the contract's columns and types."""
+
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mmctr_kit.data.contract import FILES, MAX_TAGS, GivenEmbedding
+from mmctr_kit.data.ragged import Ragged
+
+Columns = Mapping[str, Any]
+"""Columns by name: (rows,) arrays or lists, (rows, width) arrays, or one Ragged row a row."""
+
+_TYPES = {"text": pa.string(), "int": pa.int64(), "ints": pa.int64(), "floats": pa.float32()}
+_DOUBLE = "item_emb_d128"
+"""The one float column that the challenge stores as float64."""
+
+
+def write_file(path: Path, name: str, batches: Iterable[Columns]) -> None:
+    """Write the file ``name`` of the contract to ``path``, one row group a batch.
+
+    A two-dimensional array becomes a column of fixed-size lists, a Ragged one of lists. Columns
+    that the batches lack are left out; there must be at least one batch.
+    """
+    tables = (_table(name, batch) for batch in batches)
+    first = next(tables)
+    with pq.ParquetWriter(path, first.schema) as writer:
+        for table in chain([first], tables):
+            writer.write_table(table)
+
+
+def write_items(
+    data: Path,
+    feature: Columns,
+    given: Mapping[GivenEmbedding, NDArray[np.float32]],
+    info: GivenEmbedding,
+    batch_rows: int,
+) -> None:
+    """item_info, item_feature and item_emb of items 1..n; item_info starts with the padding item.
+
+    ``feature``: the columns of item_feature but item_id; ``given``: (n, 128) by its name, of which
+    item_info shows the one named ``info``.
+    """
+    tags: Ragged[np.int64] = feature["item_tags"]
+    ids = np.arange(len(tags) + 1)
+    padding_row = ((1, 0), (0, 0))
+    tables: dict[str, Columns] = {
+        "item_info": {
+            "item_id": ids,
+            "item_tags": np.pad(tags.padded(MAX_TAGS), padding_row),
+            "item_emb_d128": np.pad(given[info], padding_row),
+        },
+        "item_feature": {"item_id": ids[1:], **feature},
+        "item_emb": {"item_id": ids[1:], **{f"item_emb_d128_{v}": x for v, x in given.items()}},
+    }
+    for name, table in tables.items():
+        rows = len(table["item_id"])
+        parts = (slice(low, low + batch_rows) for low in range(0, rows, batch_rows))
+        batches = ({k: _part(v, part) for k, v in table.items()} for part in parts)
+        write_file(data / FILES[name].path, name, batches)
+
+
+def _part(values: Any, part: slice) -> Any:
+    if isinstance(values, Ragged):
+        return values.take(np.arange(*part.indices(len(values))))
+    return values[part]
+
+
+def _table(name: str, columns: Columns) -> pa.Table:
+    return pa.table(
+        {
+            c.name: _arrow(columns[c.name], pa.float64() if c.name == _DOUBLE else _TYPES[c.kind])
+            for c in FILES[name].columns
+            if c.name in columns
+        }
+    )
+
+
+def _arrow(values: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, Ragged):
+        offsets = pa.array(values.offsets, pa.int32())
+        return pa.ListArray.from_arrays(offsets, pa.array(values.values, kind))
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel(), kind), values.shape[1])
+    return pa.array(values, kind)

@@ -1,0 +1,25 @@
+"""Runs and the leaderboard from Python are pandas tables."""
+
+from pathlib import Path
+
+import mmctr_kit
+
+
+def test_a_runs_tables_are_pandas_with_the_row_key(runs: Path) -> None:
+    run = mmctr_kit.open_run("first", runs)
+    key = ["user_id", "item_id", "occurrence"]
+    assert run.oof().columns.tolist() == [*key, "label", "fold", "logit"]
+    assert run.valid().columns.tolist() == [*key, "label", "logit", "logit_0", "logit_1"]
+    assert run.test().ID.tolist() == list(range(400))
+    assert run.valid_auc is not None
+    assert run.oof_auc is not None
+    assert run.metrics["valid"]["value"] == run.valid_auc.value
+
+
+def test_the_leaderboard_sorts_by_any_column(runs: Path, tiny_root: Path) -> None:
+    board = mmctr_kit.leaderboard(runs, truth=tiny_root / "truth")
+    assert set(board.run) == {"first", "second", "both", "oracle"}
+    by_oof = board[board.kind == "cv"].sort_values("oof_auc", ascending=False)
+    assert by_oof.oof_auc.is_monotonic_decreasing
+    assert board.valid_auc_se.notna().all()
+    assert mmctr_kit.leaderboard(runs / "none").empty

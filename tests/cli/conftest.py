@@ -1,0 +1,44 @@
+"""What tests of several commands share: run one, read its mistake, and finished work."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from mmctr_kit.cli.app import app, main
+
+TRAIN = ("--set", "training.epochs=2", "--set", "training.batch_size=256", "--devices", "cpu")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Exit code and standard error of a command put through the error boundary."""
+    before = sys.argv
+    sys.argv = ["mmctr-kit", *arguments]
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    finally:
+        sys.argv = before
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return int(stopped.value.code or 0), error
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory: pytest.TempPathFactory, tiny_root: Path) -> Path:
+    """A folder with two runs, a blend and a submission of the tiny data set."""
+    folder = tmp_path_factory.mktemp("work")
+    data, runs = str(tiny_root / "data"), str(folder / "runs")
+    done = run("cv", "din_demo", "din_demo_e4", "--data", data, "--runs", runs, *TRAIN)
+    assert done.exit_code == 0, done.output
+    done = run("blend", "din_demo", "din_demo_e4", "--name", "both", "--runs", runs)
+    assert done.exit_code == 0, done.output
+    file = str(folder / "s.zip")
+    done = run("submit", "both", "--task", "Task2", "--out", file, "--runs", runs)
+    assert done.exit_code == 0, done.output
+    return folder

@@ -1,0 +1,112 @@
+"""``mmctr-kit cv``: its plan, what it leaves alone, and the alarm if OOF and valid disagree."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner, Result
+
+from mmctr_kit.cli.app import app
+from mmctr_kit.data.contract import FILES
+from mmctr_kit.errors import UsageError
+from tests.cli.conftest import TRAIN, run
+
+
+def cv(data: Path, runs: Path, *more: str) -> Result:
+    fast = ("--set", "training.epochs=3", "--set", "training.batch_size=256", "--devices", "cpu")
+    place = ("--data", str(data), "--runs", str(runs))
+    return CliRunner().invoke(app, ["cv", "history_length_only", *place, *fast, *more])
+
+
+@pytest.fixture
+def leaky(tiny_root: Path, tmp_path: Path) -> Path:
+    """The tiny data set, its positives of train cut to histories of three items."""
+    folder = Path(shutil.copytree(tiny_root / "data", tmp_path / "data"))
+    path = folder / FILES["train"].path
+    table = pq.read_table(path)
+    past = np.stack(table.column("item_seq").to_pylist())
+    label = np.asarray(table.column("label"))
+    past[label == 1, :-3] = 0
+    kind = table.schema.field("item_seq").type
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(past.ravel()), kind.list_size)
+    at = table.schema.get_field_index("item_seq")
+    pq.write_table(table.set_column(at, "item_seq", flat), path)
+    return folder
+
+
+def test_the_alarm_names_the_leak_that_is_there(leaky: Path, tmp_path: Path) -> None:
+    done = cv(leaky, tmp_path / "runs")
+    assert done.exit_code == 0, done.output
+    warned = done.stderr.splitlines()
+    assert any("differ by" in line for line in warned)
+    (cause,) = [line for line in warned if "a possible cause" in line]
+    assert "history-label (train, in users)" in cause
+    metrics = json.loads((tmp_path / "runs" / "history_length_only" / "metrics.json").read_text())
+    assert [c.partition(" ")[0] for c in metrics["alarm_causes"]] == ["history-label"]
+
+
+def test_a_run_without_an_alarm_has_no_causes(tiny_root: Path, tmp_path: Path) -> None:
+    done = cv(tiny_root / "data", tmp_path / "runs", "--json")
+    metrics = json.loads(done.stdout)["history_length_only"]
+    assert (metrics["alarm"], metrics["alarm_causes"]) == (None, [])
+
+
+def test_mostly_empty_histories_are_told_before_training(tiny_root: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_root / "data", tmp_path / "data"))
+    path = folder / FILES["train"].path
+    table = pq.read_table(path)
+    cut = pa.array([past[:8] for past in table.column("item_seq").to_pylist()])
+    at = table.schema.get_field_index("item_seq")
+    pq.write_table(table.set_column(at, "item_seq", cut), path)
+    done = cv(folder, tmp_path / "runs", "--dry-run")
+    assert done.exit_code == 0, done.output
+    (line,) = [line for line in done.stderr.splitlines() if "histories are empty" in line]
+    assert line.startswith("warning: most histories are empty: ")
+
+
+def test_a_finished_run_is_left_alone_and_says_so(work: Path, tiny_root: Path) -> None:
+    again = run(
+        "cv", "din_demo", "--data", str(tiny_root / "data"), "--runs", str(work / "runs"), *TRAIN
+    )
+    assert again.exit_code == 0
+    assert "finished already" in again.output
+
+
+def test_epochs_that_min_steps_raises_are_said_before_and_while_training(
+    tmp_path: Path, tiny_root: Path
+) -> None:
+    steps = ("--set", "training.epochs=1", "--set", "training.min_steps=20")
+    arguments = (
+        *("cv", "din_demo", "--data", str(tiny_root / "data"), "--runs", str(tmp_path / "runs")),
+        *("--set", "folds.count=2", "--devices", "cpu"),
+    )
+    for more in (("--dry-run",), ()):
+        done = run(*arguments, *steps, *more)
+        assert done.exit_code == 0, done.output
+        assert done.output.count("training.epochs 1 raised to ") == 1
+        assert "by training.min_steps 20" in done.output
+    done = run(*arguments, "--set", "training.min_steps=0", "--dry-run", "--name", "y")
+    assert "raised" not in done.output
+
+
+def test_an_empty_name_is_no_name(tiny_root: Path) -> None:
+    done = run("cv", "din_demo", "--data", str(tiny_root / "data"), "--name", "")
+    assert isinstance(done.exception, UsageError)
+    assert str(done.exception).startswith("--name '': expected letters")
+
+
+def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path, tiny_root: Path) -> None:
+    runs = tmp_path / "runs"
+    shown = run(
+        "cv", "din_demo", "--data", str(tiny_root / "data"), "--runs", str(runs), "--dry-run"
+    )
+    assert shown.exit_code == 0, shown.output
+    assert re.search(r"rows train / valid / test\s+2,000 / 400 / 400", shown.output)
+    assert "steps per fold model" in shown.output
+    assert re.search(r"training data kept in\s+CPU memory", shown.output)
+    assert not runs.exists()

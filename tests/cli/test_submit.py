@@ -1,0 +1,61 @@
+"""``mmctr-kit submit`` and ``score``: a submission passes its check, and scores like its run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import mistake, run
+
+
+def test_the_whole_path_ends_in_a_submission_that_its_own_check_passes(
+    work: Path, tiny_root: Path
+) -> None:
+    data = str(tiny_root / "data")
+    checked = run("submit", "--check", str(work / "s.zip"), "--data", data, "--json")
+    assert checked.exit_code == 0, checked.output
+    assert {f["level"] for f in json.loads(checked.output)} <= {"PASS", "WARN"}
+
+
+def test_a_score_is_the_same_from_the_file_and_from_the_run(work: Path, tiny_root: Path) -> None:
+    labels, data = str(tiny_root / "truth" / "test_labels.parquet"), str(tiny_root / "data")
+    of_file = run("score", str(work / "s.zip"), "--labels", labels, "--data", data, "--json")
+    of_run = run("score", "both", "--labels", labels, "--runs", str(work / "runs"), "--json")
+    first, second = json.loads(of_file.output), json.loads(of_run.output)
+    assert first == pytest.approx(second)
+    assert set(first) == {"auc", "se", "n"}
+    assert first["n"] == 400
+
+
+def test_a_score_whose_error_the_labels_cannot_tell_is_null_in_json(
+    work: Path, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("ID,label\n0,0\n1,1\n")  # one positive: no variance between them
+    found = run("score", str(work / "s.zip"), "--labels", str(labels), "--json")
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.output, parse_constant=pytest.fail)["se"] is None
+
+
+def test_score_takes_no_task_of_a_run(
+    capsys: pytest.CaptureFixture[str], work: Path, tiny_root: Path
+) -> None:
+    labels, runs = str(tiny_root / "truth" / "test_labels.parquet"), str(work / "runs")
+    code, error = mistake(
+        capsys, "score", "both", "--labels", labels, "--runs", runs, "--task", "Task1"
+    )
+    assert code == 2
+    assert "a run has one score" in error
+    assert error.count("\n") == 1
+
+
+def test_labels_of_a_part_of_the_rows_are_said_to_be_that(
+    work: Path, tiny_root: Path, tmp_path: Path
+) -> None:
+    import pandas as pd
+
+    labels = pd.read_parquet(tiny_root / "truth" / "test_labels.parquet").head(100)
+    labels.to_csv(tmp_path / "some.csv", index=False)
+    file = str(tmp_path / "some.csv")
+    shown = run("score", "both", "--labels", file, "--runs", str(work / "runs"))
+    assert "300 scores have no label" in shown.output

@@ -1,0 +1,87 @@
+"""The public names: each function is documented, and its example runs."""
+
+import doctest
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mmctr_kit
+
+IN_ORDER = (
+    "generate_data",
+    "load_data",
+    "check_data",
+    "profile_data",
+    "load_recipe",
+    "cross_validate",
+    "open_run",
+    "blend",
+    "leaderboard",
+    "write_submission",
+    "check_submission",
+    "score",
+    "import_predictions",
+    "ablate",
+    "tune",
+    "register_model",
+)
+"""The functions, each after those whose example leaves what its own needs."""
+FUNCTIONS = [n for n in mmctr_kit.__all__ if inspect.isfunction(getattr(mmctr_kit, n))]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_core() -> Iterator[None]:
+    """Small models on several threads mostly wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("cv.plan", "tuning.study"):
+            patch.setattr(f"mmctr_kit.{module}.available_cores", lambda: 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder to work in, where the examples leave their data, runs and submissions."""
+    folder = tmp_path_factory.mktemp("api")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder
+
+
+@pytest.fixture
+def in_one_process(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Costs are measured here, not in processes that would each import torch, on few requests."""
+    monkeypatch.setattr("mmctr_kit.cv.model_cost._REQUESTS", 4)
+    monkeypatch.setattr("mmctr_kit.cv.model_cost._LEAST", 4)
+    monkeypatch.setattr("mmctr_kit.cv.model_cost.run_isolated", lambda work, told, _: work(told))
+    return place
+
+
+def test_every_public_function_has_an_example() -> None:
+    assert set(FUNCTIONS) == set(IN_ORDER)
+
+
+@pytest.mark.parametrize("name", IN_ORDER)
+@pytest.mark.usefixtures("in_one_process")
+def test_a_function_is_documented_and_its_example_runs(name: str) -> None:
+    function = getattr(mmctr_kit, name)
+    text = inspect.getdoc(function) or ""
+    sections = ["Parameters", "Returns", "Raises", "Examples"]
+    if inspect.signature(function).return_annotation in (None, "None"):
+        sections.remove("Returns")
+    for section in sections:
+        assert f"\n{section}\n{'-' * len(section)}\n" in text
+    for parameter in inspect.signature(function).parameters:
+        assert parameter in text.partition("Raises\n")[0]
+    example = doctest.DocTestParser().get_doctest(text, {"mmctr_kit": mmctr_kit}, name, None, None)
+    assert example.examples
+    said: list[str] = []
+    assert doctest.DocTestRunner().run(example, out=said.append).failed == 0, "".join(said)
+
+
+def test_tune_stays_a_function_whatever_is_imported() -> None:
+    import mmctr_kit.tuning.study
+
+    assert callable(mmctr_kit.tune)
+    assert set(mmctr_kit.__all__) <= set(dir(mmctr_kit))
