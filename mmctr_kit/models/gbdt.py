@@ -1,7 +1,7 @@
 """Gradient-boosted trees (LightGBM, Ke et al., NeurIPS 2017) on the features of a row.
 
 The one model file without torch, and the one place beside the stacker that calls LightGBM. Its
-features are named in :mod:`mmctr_kit.training.gbdt.feature_names`; this file learns the trees.
+features are named in :mod:`mmctr_kit.training.gbdt.matrix`; this file learns the trees.
 """
 
 from collections.abc import Mapping
