@@ -1,17 +1,22 @@
 """Gradient-boosted trees (LightGBM, Ke et al., NeurIPS 2017) on the features of a row.
 
 The one model file without torch, and the one place beside the stacker that calls LightGBM. Its
-features are named in :mod:`mmctr_kit.training.gbdt.feature_names`; this file learns the trees.
+features are named in :mod:`mmctr_kit.training.gbdt.matrix`; this file learns the trees.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from mmctr_kit.models.option_types import NonNegativeFloat, PositiveFloat, PositiveInt, Share
+from mmctr_kit.models.option_types import (
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+    TwoOrMore,
+)
 
 
 class GBDT:
@@ -39,7 +44,7 @@ class GBDT:
         feature_share: Share = 0.5,
         row_share: Share = 0.8,
         l2: NonNegativeFloat = 10.0,
-        groups: Annotated[int, Field(ge=2)] = 5,
+        groups: TwoOrMore = 5,
         rate_shrinkage: NonNegativeFloat = 20.0,
         pair_shrinkage: PositiveFloat = 50.0,
         half_life: PositiveFloat = 8.0,

@@ -53,6 +53,7 @@ def applies_unless(key: str, *values: Any) -> AppliesTo:
 
 
 PositiveInt = Annotated[int, Field(gt=0)]
+TwoOrMore = Annotated[int, Field(ge=2)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]

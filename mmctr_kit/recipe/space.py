@@ -23,8 +23,8 @@ def search_of(recipe: Recipe) -> Search:
 
 
 def _of_items(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    own = recipe.items.embedding
-    fusions = _MADE_HERE if own in (*_MADE_HERE, "file") else [*_MADE_HERE, own]
+    base = recipe.items.embedding
+    fusions = _MADE_HERE if base in (*_MADE_HERE, "file") else [*_MADE_HERE, base]
     return {
         "items.embedding": {"choice": fusions},
         "items.text_dim": {"int": [4, 128], "log": True},
@@ -50,8 +50,8 @@ def _of_network(recipe: Recipe) -> dict[str, dict[str, Any]]:
             entries["model.attention_hidden"] = {"choice": hidden}
         entries["model.attention_heads"] = {"choice": [1, 2, 4, 8]}
         # The width of all heads together; a number, since every choice of heads must divide it.
-        own = arguments["attention_dim"]
-        sizes = [32, 64, 128] if own is None else _around(own)
+        width = arguments["attention_dim"]
+        sizes = [32, 64, 128] if width is None else _around(width)
         entries["model.attention_dim"] = {"choice": sizes}
         dropout = {"float": [0.0, 0.5], "step": 0.1, "when": {"model.attention": ["multihead"]}}
         entries["model.attention_dropout"] = dropout

@@ -57,8 +57,8 @@ class ReportContext:
 
     def path(self, run: Run) -> Path:
         """The run's path for a command: below ``root``, as that is given, if the run lies there."""
-        path, top = run.path.resolve(), self.root.resolve()
-        return self.root / path.relative_to(top) if path.is_relative_to(top) else run.path
+        inside = self._inside(run)
+        return run.path if inside is None else self.root / inside
 
     def argument(self, run: Run) -> str:
         """The run as commands with ``--runs root`` take it: its name, or its path if deeper."""
@@ -67,11 +67,15 @@ class ReportContext:
 
     def label(self, run: Run) -> str:
         """The name for files and runs made from the run: s-trial-0 for trial-0 of the study s."""
-        path = self.path(run)
-        inside = path.is_relative_to(self.root)
-        parts = path.relative_to(self.root).parts if inside else (run.name,)
+        inside = self._inside(run)
+        parts = (run.name,) if inside is None else inside.parts
         names = (part.removesuffix(".study").removesuffix(".ablate") for part in parts)
         return "-".join(name for name in names if name != "finalists")
+
+    def _inside(self, run: Run) -> Path | None:
+        """The run's path under ``root``; None if it lies elsewhere."""
+        path, top = run.path.resolve(), self.root.resolve()
+        return path.relative_to(top) if path.is_relative_to(top) else None
 
 
 def require_page(out: Path) -> None:

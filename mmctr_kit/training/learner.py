@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Split
+from mmctr_kit.items import Floats64, Ints
 
 Location = Literal["device", "host"]
 """Where rows are stored: on the device, or on the host, from which they go there in chunks."""
@@ -64,11 +65,7 @@ class Learner(Protocol):
     """One recipe on one data set: fits a model at a time, and predicts its float64 logits."""
 
     def fit(
-        self,
-        train: NDArray[np.int64],
-        holdout: NDArray[np.int64],
-        seed: int,
-        resume: State | None = None,
+        self, train: Ints, holdout: Ints, seed: int, resume: State | None = None
     ) -> Iterator[Epoch]:
         """Train a fresh model on rows of the train split, yielding each epoch as it ends.
 
@@ -76,7 +73,7 @@ class Learner(Protocol):
         ``resume`` is an earlier epoch's state. The result is a function of rows, seed and recipe.
         """
 
-    def predict(self, split: Split, index: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    def predict(self, split: Split, index: Ints | None = None) -> Floats64:
         """The logits (rows,) of the given rows, or of the whole split."""
 
     @property

@@ -93,6 +93,8 @@ def test_a_run_elsewhere_is_named_by_its_path(made_runs: Path, tmp_path: Path) -
     run, context = Run(tmp_path / "other" / "x"), opened("alpha", made_runs)
     assert context.argument(run) == str(run.path)
     assert context.label(run) == "x"
+    below = replace(context, root=Path("."))  # of which any relative path seems to be a part
+    assert below.label(Run(Path("../other/x"))) == "x"
 
 
 def test_only_a_report_is_replaced(tmp_path: Path) -> None:

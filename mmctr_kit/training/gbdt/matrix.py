@@ -1,5 +1,13 @@
-"""The feature matrix of rows, as one fold model sees them."""
+"""The feature matrix of rows, as one fold model sees them, and its columns, one line each.
 
+*target* and *history* are those of the row; *recent* means weighted by recency, 2 ** (-age /
+half_life) for an item ``age`` positions before the newest. A feature is NaN if it has no value: no
+history, an unknown level, no tags. Nothing depends on padding, or on a position but by its age.
+
+:mod:`.crossfit` says whose labels the label means are taken from.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +20,6 @@ from mmctr_kit.items.similarity import Similarity, fit_similarity
 from mmctr_kit.items.similarity.contexts import contexts
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.gbdt.crossfit import Groups, LabelOptions
-from mmctr_kit.training.gbdt.feature_names import feature_meanings
 from mmctr_kit.training.gbdt.history import (
     Tags,
     length_features,
@@ -28,6 +35,106 @@ from mmctr_kit.training.gbdt.statistics import Statistics, statistic_features
 _CHUNK_POSITIONS = 1 << 17
 _CHUNK_VALUES = 1 << 24
 """The most values of item vectors that are looked up at once."""
+
+ROW: Mapping[str, str] = {
+    # history.py, target
+    "likes_level": "the target's likes level, 1..10",
+    "views_level": "the target's views level, 1..10",
+    "tags": "number of the target's tags",
+    "tag_rarity": "log(items / items with the tag), of the target's rarest tag",
+    # history.py, length and identity
+    "history_length": "items in the history",
+    "history_distinct": "distinct items in the history",
+    "history_repeats": "share of the history that repeats an earlier item",
+    "target_in_history": "times that the target stands in the history",
+    "target_age": "positions after the last time",
+    # history.py, levels
+    "history_likes_mean": "mean likes level of the history",
+    "history_likes_last": "likes level of its newest item",
+    "history_likes_spread": "standard deviation of its likes levels",
+    "likes_over_history": "the target's likes level less the history's mean",
+    "likes_matches": "share of the history with the target's likes level",
+    "history_views_mean": "mean views level of the history",
+    "history_views_last": "views level of its newest item",
+    "history_views_spread": "standard deviation of its views levels",
+    "views_over_history": "the target's views level less the history's mean",
+    "views_matches": "share of the history with the target's views level",
+    # history.py, tags
+    "tags_shared_mean": "tags shared with the target, mean over the history",
+    "tags_shared_recent": "the same, recent",
+    "tags_shared_rarity_mean": "sum of the shared tags' rarity, mean over the history",
+    "tags_shared_rarity_recent": "the same, recent",
+    "tags_shared_rarity_top3": "the same, mean of the three largest",
+    "tag_hits": "items of the history that share a tag with the target",
+    "tag_hit_share": "the share of the history that they are",
+    "tag_hit_age": "age of the newest of them",
+    "tags_covered": "share of the target's tags that the history shows",
+    "history_tags_mean": "mean number of tags of the history's items",
+    # statistics.py, counts, without the row's own user
+    "history_users": "log(1 + training users who have the target in their history)",
+    "target_rows": "log(1 + training rows of the target)",
+    "users_over_rows": "the first of these less the second",
+    "history_users_mean": "history_users of the history's items, mean",
+    "history_users_recent": "the same, recent",
+    "history_users_last": "the same, of the newest item",
+    "users_over_history": "history_users of the target less the history's mean",
+    # statistics.py, label means, cross-fitted
+    "item_rate": "shrunk label mean of the target",
+    "tag_rate_max": "highest shrunk label mean of the target's tags",
+    "tag_rate_mean": "their mean",
+    "level_rate": "shrunk label mean of the target's pair of levels",
+    "history_rate_mean": "item_rate of the history's items, mean",
+    "history_rate_recent": "the same, recent",
+    "rate_over_history": "item_rate of the target less the history's mean",
+    # lift.py, label means of pairs, cross-fitted
+    "tag_lift_max": "lift of the target's tags by those of a history item, largest",
+    "tag_lift_mean": "the same, mean over the history",
+    "tag_lift_recent": "the same, recent",
+    "tag_lift_top3": "the same, mean of the three largest",
+    "item_lift_max": "lift of the target by a history item, largest",
+    "item_lift_mean": "the same, mean over the history",
+    "item_lift_recent": "the same, recent",
+    "item_lift_sum": "the same, sum over the history",
+}
+"""The features of every row."""
+
+_SAME = {
+    "mean": "the same, mean over the history",
+    "recent": "the same, recent",
+    "top3": "the same, mean of the three largest",
+    "last": "the same, with the newest item",
+}
+
+PART: Mapping[str, str] = {
+    "max": "cosine of the target's and a history item's vectors, largest",
+    **_SAME,
+    "centre": "cosine of the target's vector with the sum of the history's unit vectors",
+    "centre_recent": "the same, recent",
+    "norm": "length of the target's vector",
+    "missing": "1 if the target has none",
+}
+"""The features of each modality, after its name: ``vector``, or ``vector1`` (text) and ``vector2``
+(image) if the item table keeps them apart; similarity.py."""
+
+KIND: Mapping[str, str] = {
+    "max": "similarity of the target and a history item, largest",
+    **_SAME,
+}
+"""The features of each signal of the recipe, after its kind; similarity.py."""
+
+EASE_SUM = {"ease_sum": "similarity of kind ease, sum over the history: EASE's score"}
+
+
+def feature_meanings(parts: Sequence[str], kinds: Sequence[str]) -> dict[str, str]:
+    """Each feature's meaning by its name, in column order, for these modalities and signals."""
+    meanings = dict(ROW)
+    for part in parts:
+        meanings |= {f"{part}_{name}": f"{part}: {meaning}" for name, meaning in PART.items()}
+    for kind in kinds:
+        meanings |= {f"{kind}_{name}": f"{kind}: {meaning}" for name, meaning in KIND.items()}
+        if kind == "ease":
+            meanings |= EASE_SUM
+    return meanings
 
 
 class FeatureInputs:
