@@ -21,6 +21,9 @@ MethodName = Literal["auto", Method]
 MOST_RUNS = 12
 """How many runs are printed at most; metrics.json holds them all."""
 
+NAME_WIDTH = 40
+"""Longer names of runs are cut, so that the table fits a terminal."""
+
 HARM = 1.0
 """A run that lowers the blend's AUC by this many standard errors is named."""
 DOUBT = 2.0
@@ -124,7 +127,7 @@ def _print_members(report: dict[str, Any]) -> None:
     letters = [chr(ord("A") + i) for i in range(len(shown))]
     rows = [
         (
-            f"{letter} {names[i]}",
+            f"{letter} {_short_name(names[i])}",
             "" if weights is None else f"{weights[names[i]]:.2f}",
             Estimate.from_json(adds[names[i]]).signed() if adds else "",
         )
@@ -158,3 +161,7 @@ def _print_groups(grouped: dict[str, Any]) -> None:
         estimates = [Estimate.find(grouped, f"{split}{key}") for split in ("oof", "valid")]
         rows.append((name, *(cell(each, signed=name == "difference") for each in estimates)))
     table(("", "cross-fitted OOF AUC", "valid AUC"), rows)
+
+
+def _short_name(name: str) -> str:
+    return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 3]}..."
