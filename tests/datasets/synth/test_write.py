@@ -67,8 +67,9 @@ def test_rows_show_the_left_padded_history_of_item_seq_and_the_items_levels(
     whole = dict(zip(sequences["user_id"], np.split(*_cuts(sequences["item_seq"])), strict=True))
     for split in SPLITS:
         rows = table(made[0], split)
+        assert rows["item_seq"].dense().shape[1] == 64
         for user, shown, item in zip(
-            rows["user_id"], rows["item_seq"].dense(64), rows["item_id"], strict=True
+            rows["user_id"], rows["item_seq"].dense(), rows["item_id"], strict=True
         ):
             past = whole[user]
             assert shown.tolist() == [0] * (64 - len(past)) + past.tolist()
@@ -88,7 +89,8 @@ def test_item_tables_agree_and_start_with_an_all_zero_padding_row(
     info, feature, emb = (table(made[0], n) for n in ("item_info", "item_feature", "item_emb"))
     assert info["item_id"].tolist() == list(range(301))
     assert feature["item_id"].tolist() == emb["item_id"].tolist() == list(range(1, 301))
-    tags, vectors = info["item_tags"].dense(5), info["item_emb_d128"].dense(128)
+    tags, vectors = info["item_tags"].dense(), info["item_emb_d128"].dense()
+    assert (tags.shape[1], vectors.shape[1]) == (5, 128)
     assert not tags[0].any()
     assert not vectors[0].any()
     assert (vectors[1:] == emb["item_emb_d128_v3"].dense(128)).all()
