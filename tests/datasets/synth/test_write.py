@@ -93,7 +93,7 @@ def test_item_tables_agree_and_start_with_an_all_zero_padding_row(
     assert (tags.shape[1], vectors.shape[1]) == (5, 128)
     assert not tags[0].any()
     assert not vectors[0].any()
-    assert (vectors[1:] == emb["item_emb_d128_v3"].dense(128)).all()
+    assert (vectors[1:] == emb["item_emb_d128_v3"].dense()).all()
     longest = 0
     for padded, own in zip(tags[1:], np.split(*_cuts(feature["item_tags"])), strict=True):
         assert padded.tolist() == [0] * (5 - len(own)) + own[-5:].tolist()
