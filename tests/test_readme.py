@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+import pytest
+
+TOP = Path(__file__).parent.parent
+README = (TOP / "README.md").read_text("utf-8")
 
 
 def test_the_script_of_the_readme_runs(tmp_path: Path) -> None:
@@ -23,3 +26,14 @@ def test_the_script_of_the_readme_runs(tmp_path: Path) -> None:
     assert re.search(r"submissions/mix-both\.zip: \d+ PASS, \d+ WARN, 0 FAIL", done.stdout)
     assert "oracle" in done.stdout
     assert (tmp_path / "submissions" / "mix-both.zip").is_file()
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_a_path_that_a_page_names_exists(page: str) -> None:
+    text = (TOP / page).read_text("utf-8")
+    paths = re.findall(r"`(?:[a-z]+ )?([a-z_]+(?:/[a-zA-Z_]+)+(?:\.\w+|/)?)`", text)
+    paths += re.findall(r"\]\(([a-zA-Z_/]+\.\w+)\)", text)
+    known = [TOP, TOP / "mmctr_kit", TOP / "mmctr_kit" / "cv", TOP / "mmctr_kit" / "training"]
+    assert paths
+    absent = [path for path in paths if not any((at / path).exists() for at in known)]
+    assert [path for path in absent if "NAME" not in path] == []
