@@ -148,8 +148,9 @@ def made_folder(path: Path, replace: bool = False) -> Iterator[Path]:
             # Renamed before it is deleted, so that no half of it is ever left under its name.
             old = Path(tempfile.mkdtemp(prefix=f".{whole.name}-", dir=whole.parent))
             whole.rename(old)
-            shutil.rmtree(old)
-        if _is_empty(whole):
+            part.rename(whole)
+            shutil.rmtree(old, ignore_errors=True)
+        elif _is_empty(whole):
             # Kept, not replaced: it may be somebody's working directory.
             for child in sorted(part.iterdir()):
                 child.rename(whole / child.name)
@@ -189,7 +190,7 @@ def locked(path: Path, wait: bool = False) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        why = f"cannot write to '{path.parent}' ({e.strerror}); choose another folder (--runs)"
+        why = f"cannot write to '{path.parent}' ({e.strerror}); choose another folder"
         raise unwritable(why, e) from e
     lock = FileLock(folder / path.name, timeout=-1 if wait else 0)
     try:

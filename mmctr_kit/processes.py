@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +26,13 @@ class WorkerExit:
     """The last event of a worker. ``signal`` is the signal that killed it, or 0."""
 
     signal: int
+
+
+@dataclass(frozen=True)
+class WorkerFault:
+    """A worker's exception that is no MmctrKitError: a bug, with its traceback as text."""
+
+    traceback: str
 
 
 class WorkerPool:
@@ -78,6 +86,8 @@ class WorkerPool:
                     event = self._exit(numbers[pipe])
                 if isinstance(event, MmctrKitError):
                     raise event
+                if isinstance(event, WorkerFault):
+                    raise RuntimeError(f"a worker process failed:\n{event.traceback}")
                 yield numbers[pipe], event
 
     def _exit(self, number: int) -> WorkerExit:
@@ -86,7 +96,7 @@ class WorkerPool:
         pipe.close()
         code = process.exitcode or 0
         if code > 0:
-            raise RuntimeError("a worker process failed; its traceback is above")
+            raise RuntimeError("a worker process failed")
         return WorkerExit(-code)
 
 
@@ -136,9 +146,9 @@ def _run(work: Callable[..., None], arguments: tuple[Any, ...], pipe: Connection
     except MmctrKitError as e:
         pipe.send(e)
     except OSError as e:
-        if (refused := refusal(e)) is None:
-            raise
-        pipe.send(refused)
+        pipe.send(refusal(e) or WorkerFault(traceback.format_exc()))
+    except Exception:
+        pipe.send(WorkerFault(traceback.format_exc()))
 
 
 def _end_with_parent() -> None:

@@ -12,6 +12,7 @@ from mmctr_kit.api.preflight import (
     load_recipe,
     load_to_train,
     output_path,
+    require_count,
     warn_of_missing,
 )
 from mmctr_kit.api.progress import (
@@ -43,6 +44,9 @@ class Options:
     jobs: int | None
     force: bool
     runs: AnyPath
+
+    def __post_init__(self) -> None:
+        require_count(jobs=self.jobs)
 
     def name_of(self, recipe: "Recipe") -> str:
         return recipe.name if self.name is None else self.name

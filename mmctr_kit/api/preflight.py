@@ -6,14 +6,17 @@ Mistakes that need neither data nor torch are refused within a second.
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mmctr_kit.api.progress import Listener, ProgressEvent
+from mmctr_kit.errors import UsageError
 
 if TYPE_CHECKING:
     from mmctr_kit.data.dataset import ChallengeData
     from mmctr_kit.items.features import ItemFeatures
     from mmctr_kit.recipe import Recipe
+
+T = TypeVar("T")
 
 AnyPath = str | Path
 Settings = Mapping[str, object] | Sequence[str]
@@ -50,10 +53,25 @@ def load_recipe(recipe: "str | Path | Recipe", set: Settings = ()) -> "Recipe":
     from mmctr_kit.recipe.load import with_settings
 
     if isinstance(set, Mapping):
-        set = [f"{key}={json.dumps(value, default=str)}" for key, value in set.items()]
+        dump = json.JSONEncoder(default=str, ensure_ascii=False).encode
+        set = [f"{key}={dump(value)}" for key, value in set.items()]
     if not isinstance(recipe, Recipe):
         return load.load_recipe(str(recipe), set)
     return with_settings(recipe.model_dump(mode="json"), set, recipe.name)
+
+
+def require_count(**counts: float | None) -> None:
+    """Raise UsageError for a number of jobs, trials, ... that is no whole number from 1 on."""
+    for name, count in counts.items():
+        if count is not None and (not isinstance(count, int) or count < 1):
+            raise UsageError(f"{name}: expected a whole number from 1 on, found {count!r}")
+
+
+def names_of(names: Sequence[T], option: str) -> Sequence[T]:
+    """The list of names; UsageError for a single one, whose letters would be taken as names."""
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise UsageError(f"{option}: expected a list, found {names!r}; put it into brackets")
+    return names
 
 
 def output_path(

@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-from mmctr_kit.api.preflight import AnyPath, as_data
+from mmctr_kit.api.preflight import AnyPath, as_data, names_of
 from mmctr_kit.api.progress import Progress, ProgressEvent, listening
 from mmctr_kit.api.results import BlendResult, estimate_columns, frame
-from mmctr_kit.errors import plural
+from mmctr_kit.ensemble.methods import Method
+from mmctr_kit.errors import UsageError, plural
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mmctr_kit.data.dataset import ChallengeData
-    from mmctr_kit.ensemble.methods.catalogue import Method
     from mmctr_kit.runs.run import Run
 
 
@@ -152,8 +152,12 @@ def blend(
     from mmctr_kit.data.parquet import require_folder
     from mmctr_kit.runs.run import run_path
 
+    if method not in (known := ("auto", *get_args(Method))):
+        raise UsageError(f"method: expected one of {', '.join(known)}; found {method!r}")
+    if seed < 0:
+        raise UsageError(f"seed: expected 0 or more, found {seed}")
     path = run_path(Path(runs), name)
-    opened = [open_run(source, runs) for source in sources]
+    opened = [open_run(source, runs) for source in names_of(sources, "sources")]
     if isinstance(data, str | Path):
         require_folder(Path(data))
     from mmctr_kit.ensemble.runs import blend_runs, require_blend

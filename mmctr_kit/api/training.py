@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmctr_kit.api.plans import Options, plan_ablation, plan_runs, plan_tuning
-from mmctr_kit.api.preflight import AnyPath, Settings
+from mmctr_kit.api.preflight import AnyPath, Settings, names_of, require_count
 from mmctr_kit.api.progress import Progress, listening
 from mmctr_kit.api.results import AblationResult, StudyResult
 
@@ -136,6 +136,7 @@ def tune(
     >>> len(study.trials()), study.best_recipe.name
     (2, 'best.yaml')
     """
+    require_count(trials=trials, finalists=finalists, final_seeds=final_seeds)
     options = Options(name, set, device, jobs, force, runs)
     with listening(progress) as listen:
         study = plan_tuning(recipe, data, options, listen)
@@ -186,6 +187,7 @@ def ablate(
     >>> list(result.changes().variant)
     ['base', 'tags-off']
     """
+    only, skip = names_of(only, "only"), names_of(skip, "skip")
     options = Options(name, set, device, jobs, force, runs)
     with listening(progress) as listen:
         ablation = plan_ablation(recipe, data, options, listen, only, skip)

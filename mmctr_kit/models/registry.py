@@ -11,6 +11,7 @@ recipe does not cost the seconds that ``import torch`` takes.
 import ast
 import importlib
 import importlib.util
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -124,7 +125,14 @@ class Models(Mapping[str, Entry]):
         if not self._complete:
             self._complete = True
             for point in entry_points(group=ENTRY_POINTS):
-                self.register(point.name, Entry(point.value))
+                entry = Entry(point.value)
+                if self._entries.setdefault(point.name, entry) != entry:
+                    taken = self._entries[point.name].target
+                    warnings.warn(
+                        f"the model {point.name!r} of an installed package ({point.value}) is "
+                        f"ignored: the name is taken by {taken}",
+                        stacklevel=2,
+                    )
         return self._entries
 
 

@@ -1,5 +1,6 @@
 """Find and read a recipe, a shipped name or a YAML file, with --set values applied."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,10 @@ def _apply(content: dict[str, Any], setting: str) -> list[str]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice; YAML itself would silently use the last one."""
+    """Safe YAML that refuses a key given twice, and in which 1e-5 is a number.
+
+    YAML itself would silently use the last of two keys, and take a number without a point as text.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -91,6 +95,11 @@ class _Loader(yaml.SafeLoader):
             line = node.start_mark.line + 1
             raise yaml.YAMLError(f"key {twice[0]} twice in the block that begins in line {line}")
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def _first_line(error: Exception) -> str:

@@ -70,7 +70,12 @@ class StudyFolder:
 
 
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Mark an interrupted trial as failed, and queue it again unless it is itself a repetition."""
+    """Mark an interrupted trial as failed, and queue it again unless it is itself a repetition.
+
+    A trial that has ended already is left as it is.
+    """
+    if trial.state.is_finished():
+        return
     study.tell(trial.number, state=TrialState.FAIL)
     if RETRY not in trial.user_attrs:
         study.enqueue_trial(trial.params, user_attrs={RETRY: trial.number})

@@ -29,6 +29,7 @@ from mmctr_kit.tuning.trial import (
     prune_reason,
 )
 
+_UINT64 = 0xFFFFFFFFFFFFFFFF
 _REFUSALS = 20
 """How many proposals may be refused, for each trial wanted, before the search is given up."""
 _DEATHS = 3
@@ -127,7 +128,7 @@ class Worker:
             if self.budget.spent(trials):
                 return None
             # A new sampler for each trial: a study that is resumed draws nothing twice.
-            seed = np.random.SeedSequence([self.runner.base.folds.seed, len(trials)])
+            seed = np.random.SeedSequence([self.runner.base.folds.seed & _UINT64, len(trials)])
             self.study.sampler = sampler(int(seed.generate_state(1)[0]))
             trial = self.study.ask()
             trial.set_user_attr(WORKER, name)

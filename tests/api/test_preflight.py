@@ -1,6 +1,10 @@
 """A recipe with settings, from Python and from the command line."""
 
+import pytest
+
 import mmctr_kit
+from mmctr_kit.api.preflight import load_recipe, names_of, require_count
+from mmctr_kit.errors import UsageError
 
 
 def test_a_recipe_with_settings_is_the_recipe_of_the_command_line() -> None:
@@ -9,3 +13,28 @@ def test_a_recipe_with_settings_is_the_recipe_of_the_command_line() -> None:
     by_name = mmctr_kit.load_recipe("din_demo", set=changed)
     assert mmctr_kit.load_recipe(loaded, set=changed) == by_name
     assert by_name.training.epochs == 3
+
+
+@pytest.mark.parametrize("value", [1e-5, 3e-7, 1e20])
+def test_a_mapping_gives_numbers_that_json_writes_without_a_point(value: float) -> None:
+    search = {"training.learning_rate": {"choice": [0.001, value]}}
+    recipe = load_recipe("din_demo", {"training.learning_rate": 1e-5, "search": search})
+    assert recipe.search is not None
+    assert recipe.search["training.learning_rate"].choice == (0.001, value)
+    assert recipe.training.learning_rate == 1e-5
+
+
+def test_a_mapping_gives_names_of_any_letters() -> None:
+    name = "items-\U0001f600.parquet"
+    recipe = load_recipe("din_demo", {"items.embedding": "file", "items.file": name})
+    assert recipe.items.file == name
+
+
+def test_a_count_below_one_and_a_single_name_are_refused() -> None:
+    for wrong in (0, -1, 1.5):
+        with pytest.raises(UsageError, match="jobs: expected a whole number from 1 on"):
+            require_count(jobs=wrong)
+    require_count(jobs=None, trials=1)
+    with pytest.raises(UsageError, match="only: expected a list, found 'tags-off'"):
+        names_of("tags-off", "only")
+    assert names_of(["tags-off"], "only") == ["tags-off"]

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import typing
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,17 @@ def test_a_registered_model_has_its_options_before_anything_is_imported(
 def test_a_name_is_of_one_model(models: Models, module: str) -> None:
     with pytest.raises(UsageError, match=r"'din' is taken by mmctr_kit\.models\.din:DIN"):
         register_model("din", f"{module}:Mine")
+    assert models["din"] == SHIPPED["din"]
+
+
+def test_a_clashing_entry_point_is_ignored_with_a_warning_and_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch, models: Models
+) -> None:
+    points = [EntryPoint("din", "evil:DIN", "x"), EntryPoint("good", "good:Model", "x")]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points if group else [])
+    with pytest.warns(UserWarning, match=r"'din' .*evil:DIN.* is ignored"):
+        names = list(models)
+    assert "good" in names
     assert models["din"] == SHIPPED["din"]
 
 

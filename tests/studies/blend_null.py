@@ -9,7 +9,7 @@ permuted within each user of train and valid. Twenty runs that differ only by se
 that memorise: deep LightGBM on item, levels, tags and history, in user-grouped folds; or, with
 --recipe, the seeds of a shipped recipe through `cv` itself. Every method's cross-fitted OOF AUC
 should lie within 3 errors of 0.5, and `auto` take the mean in at least 18 of 20 replicates. Errors
-are counted by user and item, as `auto` does (mmctr_kit/ensemble/chance.py says why); what those
+are counted by user and item, as `auto` does (mmctr_kit/metrics/chance.py says why); what those
 clustered by user alone would say stands beside them.
 """
 

@@ -20,6 +20,7 @@ from mmctr_kit.tuning.folder import (
     StudyFolder,
     journal_storage,
     open_study,
+    requeue,
 )
 from mmctr_kit.tuning.heartbeat import heartbeat
 
@@ -175,3 +176,11 @@ def test_half_a_line_of_a_killed_writer_is_cut_off(journal: Path, rest: str) -> 
     assert journal.read_bytes() == whole
     assert trials(journal) == 1
     assert trials(journal) == 2
+
+
+def test_a_trial_that_has_ended_is_not_queued_again(folder: StudyFolder) -> None:
+    study = folder.study()
+    trial = study.ask()
+    study.tell(trial, 0.5)
+    requeue(study, study.get_trials()[trial.number])
+    assert [t.state.name for t in study.get_trials()].count("COMPLETE") == 1

@@ -1,6 +1,6 @@
 """Plain loops that compute every feature of a boosted model from lists.
 
-They are written from the meanings in ``mmctr_kit/training/features/__init__.py``.
+They are written from the meanings in ``mmctr_kit/training/gbdt/matrix.py``.
 
 The loops share no code with the package but the hash that puts users into groups. The formulas of
 item-item similarities are those of ``tests/items/test_similarity.py``.
