@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 install: $(STAMP) ## The package and its tools, in .venv
 
-demo: $(STAMP) ## The whole path on generated data: a few minutes on two CPU cores
+demo: $(STAMP) ## The whole path on generated data: about a minute on two CPU cores
 	$(BIN)/mmctr-kit demo
 
 bench: $(STAMP) ## Rows a second of each kind of model, on generated data

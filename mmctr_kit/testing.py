@@ -63,7 +63,7 @@ def build_model(name: str, seed: int = 0, width: int = 12, **options: Any) -> nn
     generator = torch.Generator().manual_seed(2)
     model: nn.Module = model_class(name)(**model_inputs_example(name, width), **options)
     for parameter in model.parameters():
-        if parameter.dim() == 2 and parameter.std() < 1e-3:
+        if parameter.dim() == 2 and parameter.numel() > 1 and parameter.std() < 1e-3:
             nn.init.normal_(parameter, std=0.5, generator=generator)
     return model
 
@@ -322,9 +322,10 @@ class ModelContract:
         batch = with_dummies(by_length(example_batch(least=0, most=6), 3), 90, 7)
         require_equal_training(model, (batch, eager), (batch, compiled("aot_eager")))
 
-    @pytest.mark.cuda
     def test_cpu_and_gpu_agree(self, name: str) -> None:
         self.skip_if_exempt(name, "cuda")
+        if not torch.cuda.is_available():
+            pytest.skip("no GPU here")
         model, batch = build_model(name), example_batch()
         on_cpu = predict(model, batch)
         assert close(on_cpu, predict(model.cuda(), batch.to("cuda")).cpu(), 1e-4)

@@ -52,6 +52,8 @@ def load_recipe(recipe: "str | Path | Recipe", set: Settings = ()) -> "Recipe":
     from mmctr_kit.recipe import Recipe, load
     from mmctr_kit.recipe.load import with_settings
 
+    if isinstance(set, str):
+        raise UsageError(f"set: expected a mapping or a list of str, found the str {set!r}")
     if isinstance(set, Mapping):
         dump = json.JSONEncoder(default=str, ensure_ascii=False).encode
         set = [f"{key}={dump(value)}" for key, value in set.items()]
@@ -97,6 +99,8 @@ def as_data(data: "str | Path | ChallengeData", listen: Listener) -> "ChallengeD
     """Load the data folder, unless the data is loaded already."""
     from mmctr_kit.data.load import load
 
+    if data is None:
+        raise UsageError("data: expected a folder or ChallengeData, found None")
     if not isinstance(data, str | Path):
         return data
     listen(ProgressEvent("load", label=f"loading {data}"))

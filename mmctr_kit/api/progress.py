@@ -285,7 +285,7 @@ def epochs_raised(epochs: int, training: "Training") -> str:
     """Say why more epochs are trained than the recipe asks for."""
     return (
         f"training.epochs {training.epochs} raised to {epochs} by training.min_steps "
-        f"{training.min_steps:,}"
+        f"{training.min_steps:,} (for fewer: --set training.min_steps=1)"
     )
 
 

@@ -79,14 +79,14 @@ def _list(ablation: "Ablation", as_json: bool) -> None:
 def print_table(measured: "Table") -> None:
     """Print accuracy, then cost: together they would not fit 80 columns."""
     say("AUC of the base; for each variant the paired change against it", style="bold")
-    columns = ("variant", "base has", "OOF", "valid", "SE")
+    columns = ("variant", "base has", "OOF", "valid", "z")
     table(columns, [_change(row, measured) for row in measured.rows], left=2)
     say(f"OOF: {measured.folds} fold models; valid: their mean; ± standard error, users clustered")
     if not measured.claims:
         say("No better/worse verdict with fewer than 3 seeds: --set 'seeds=[0,1,2]'.")
     else:
         tried = f"as {plural(len(measured.rows) - 1, 'variant was', 'variants were')} tried"
-        say(f"better, worse: by over {measured.needed:.1f} SE, {tried}")
+        say(f"better, worse: by over {measured.needed:.1f} standard errors (z), {tried}")
     costs = [(row.name, row.cost) for row in measured.rows]
     counts = {each.requests for _, cost in costs for each in cost.latency}
     requests = "-".join(str(n) for n in sorted({min(counts), max(counts)}))

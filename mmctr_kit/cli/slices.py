@@ -25,7 +25,7 @@ def slices(
 ) -> None:
     """Show a run's AUC by history length, item popularity, tags, text and image.
 
-    "SE" is how many standard errors the slice's AUC lies above (+) or below (-) the AUC of all
+    "z" is how many standard errors the slice's AUC lies above (+) or below (-) the AUC of all
     other rows; -3 or less is marked (!). p is the mean prediction, label the mean label, ECE the
     expected calibration error. A slice in which all labels are equal has no AUC.
 
@@ -46,7 +46,7 @@ def slices(
         entries = [e for e in chosen if e["split"] == name]
         if entries:
             say(heading)
-            columns = ("slice", "rows", "AUC", "SE", "p", "label", "ECE")
+            columns = ("slice", "rows", "AUC", "z", "p", "label", "ECE")
             table(columns, [_row(e) for e in entries])
     for left_out, why in metrics["slices_left_out"].items():
         say(f"left out: {left_out} ({why})")

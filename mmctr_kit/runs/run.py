@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run folder to read from."""
+    """A run folder to read from; ``open_run`` finds one by its name."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.name = path.name
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.name = self.path.name
 
     @property
     def finished(self) -> bool:
