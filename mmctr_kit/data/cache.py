@@ -109,6 +109,9 @@ def _read_entry(entry: Path) -> tuple[Arrays, dict[str, Any]] | None:
         return None
 
 
+_STORE_ATTEMPTS = 20
+
+
 def _store(entry: Path, arrays: Arrays, meta: dict[str, Any]) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
     try:
@@ -116,14 +119,17 @@ def _store(entry: Path, arrays: Arrays, meta: dict[str, Any]) -> None:
             np.save(temporary / f"{name}.npy", array, allow_pickle=False)
         stored = {"meta": meta, "arrays": sorted(arrays)}
         (temporary / "meta.json").write_text(json.dumps(stored))
-        if _read_entry(entry) is None:
-            shutil.rmtree(entry, ignore_errors=True)
-        try:
-            temporary.rename(entry)
-        except OSError:
-            # Another process stored the same content first; its entry is as good as ours.
-            if _read_entry(entry) is None:
-                raise
+        for attempt in range(_STORE_ATTEMPTS):
+            try:
+                temporary.rename(entry)
+                return
+            except OSError:
+                if _read_entry(entry) is not None:
+                    return  # another process stored the same content first: it is as good
+                if attempt == _STORE_ATTEMPTS - 1:
+                    raise
+                # Damaged, or just being removed by a process that found it damaged.
+                shutil.rmtree(entry, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
