@@ -13,6 +13,7 @@ from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import (
     load_arrays,
     locked,
+    made_folder,
     read_columns,
     read_json,
     require_free,
@@ -158,3 +159,19 @@ def test_a_name_is_free_for_a_new_file_of_its_kind(tmp_path: Path) -> None:
     folder = tmp_path / "b.html"
     folder.mkdir()
     assert refused(folder, True) == f"'{folder}' is a folder; name a file, like {folder}/name.html"
+
+
+def test_a_replaced_folder_has_its_new_content_even_if_the_old_cannot_be_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(path: Path, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            raise OSError(16, "busy", str(path))
+
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "old").touch()
+    monkeypatch.setattr("mmctr_kit.files.shutil.rmtree", busy)
+    with made_folder(out, replace=True) as part:
+        (part / "new").touch()
+    assert [path.name for path in out.iterdir()] == ["new"]

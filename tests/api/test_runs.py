@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 import mmctr_kit
 
 
@@ -23,3 +25,12 @@ def test_the_leaderboard_sorts_by_any_column(runs: Path, tiny_root: Path) -> Non
     assert by_oof.oof_auc.is_monotonic_decreasing
     assert board.valid_auc_se.notna().all()
     assert mmctr_kit.leaderboard(runs / "none").empty
+
+
+def test_a_blend_of_an_unknown_method_or_seed_or_of_one_name_is_refused() -> None:
+    with pytest.raises(mmctr_kit.UsageError, match=r"method: expected one of auto, .*'grady'"):
+        mmctr_kit.blend(["a", "b"], "m", method="grady")  # type: ignore[arg-type]
+    with pytest.raises(mmctr_kit.UsageError, match="seed: expected 0 or more, found -5"):
+        mmctr_kit.blend(["a", "b"], "m", seed=-5)
+    with pytest.raises(mmctr_kit.UsageError, match="sources: expected a list, found 'a'"):
+        mmctr_kit.blend("a", "m")
