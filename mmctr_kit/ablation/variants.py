@@ -27,7 +27,6 @@ from mmctr_kit.runs.writer import begin_run
 
 BASE = "base"
 """The name of the run of the recipe itself."""
-
 _KINDS = ("attention", "pooling", "fusion")
 _OF_MODALITIES = ("fusion", "modality_dropout")
 _DROPOUT = 0.2

@@ -72,11 +72,10 @@ class Log:
 
     def warn_if(self, wrong: bool, check: str, what: str, todo: str) -> None:
         """A WARN if ``wrong``, else a PASS that says the same."""
-        self._add(
-            Finding(check, Level.WARN, what, todo)
-            if wrong
-            else Finding(check, Level.PASS, what, "")
-        )
+        if wrong:
+            self.warn(check, what, todo)
+        else:
+            self.passed(check, what)
 
     def passed(self, check: str, what: str) -> None:
         """Records a PASS, which is reported only if the check neither warns nor fails."""

@@ -15,15 +15,12 @@ ColumnKind = Literal["int", "text", "ints", "floats"]
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
-
 MAX_HISTORY = 64
 MAX_TAGS = 5
 N_LEVELS = 11
 """likes_level and views_level are 1..10, 0 is padding."""
-
 PAD = 0
 """The id of the padding item, the padding tag and the padding level."""
-
 TEXT_DIM = 768
 IMAGE_DIM = 1024
 GIVEN_DIM = 128
@@ -118,7 +115,6 @@ FILES: Mapping[str, File] = MappingProxyType(
 )
 IMAGES_FOLDER = "item_images"
 """Optional: ``item_images/{item_id}.jpg``."""
-
 KNOWN_LABEL_MEAN = 0.25
 KNOWN_ROWS_PER_USER = 4
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import FILES, MAX_TAGS, GivenEmbedding
 from mmctr_kit.data.ragged import Ragged
+from mmctr_kit.metrics.ranks import Floats32
 
 Columns = Mapping[str, Any]
 """Columns by name: (rows,) arrays or lists, (rows, width) arrays, or one Ragged row a row."""
@@ -37,7 +37,7 @@ def write_file(path: Path, name: str, batches: Iterable[Columns]) -> None:
 def write_items(
     data: Path,
     feature: Columns,
-    given: Mapping[GivenEmbedding, NDArray[np.float32]],
+    given: Mapping[GivenEmbedding, Floats32],
     info: GivenEmbedding,
     batch_rows: int,
 ) -> None:

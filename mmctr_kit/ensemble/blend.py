@@ -6,7 +6,6 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.ensemble.crossfit import CrossFit
 from mmctr_kit.ensemble.diversity import correlations, leave_one_out_gain
@@ -25,7 +24,7 @@ from mmctr_kit.errors import RunError, UsageError, plural
 from mmctr_kit.metrics.auc import AucSample
 from mmctr_kit.metrics.chance import z_above_chance
 from mmctr_kit.metrics.estimate import Estimate, required_z
-from mmctr_kit.metrics.ranks import Floats
+from mmctr_kit.metrics.ranks import Floats, Floats32
 
 CHANCE_Z = 3.0
 """Unless a method is this many standard errors above 0.5, there is no signal to choose by."""
@@ -183,7 +182,7 @@ def _apply_to_folds(
     fitted: Fitted,
     scalings: list[PlattScaling],
     logits: Floats,
-    context: NDArray[np.float32] | None,
+    context: Floats32 | None,
 ) -> Floats:
     """(k, rows) blended logits of logits (m, k, rows), fold model by fold model."""
     out = np.empty(logits.shape[1:])

@@ -11,22 +11,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.ensemble.crossfit import GROUPS, user_groups
 from mmctr_kit.errors import RunError
-from mmctr_kit.metrics.auc import AucSample, Labels
+from mmctr_kit.metrics.auc import AucSample
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Positions, group_starts, number_ids
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Ints16, Labels, group_starts, number_ids
 from mmctr_kit.runs.predictions import OutOfFold, Predictions
 
 NEEDED_SHARE = 0.99
 """Least share of OOF users with one positive among several rows, and of valid and test rows whose
 user has a number of rows that OOF users have too."""
-
 COMMON_SHARE = 0.01
 """Least share of OOF users with a number of rows, for users of valid and test to have it too."""
-
 MIN_SHARPNESS, MAX_SHARPNESS = 0.01, 100.0
 
 
@@ -101,7 +98,7 @@ class GroupSoftmax:
     absent: float
 
     @classmethod
-    def fit(cls, logits: Floats, label: NDArray[np.int8], user: Ints, usual: int) -> "GroupSoftmax":
+    def fit(cls, logits: Floats, label: Labels, user: Ints, usual: int) -> "GroupSoftmax":
         """Fit on OOF rows (rows,) of users with one positive among several."""
         code = number_ids(user)
         rows, ones = np.bincount(code), np.bincount(code, label)
@@ -127,7 +124,7 @@ class GroupSoftmax:
         return out
 
 
-def _log_sum_of_others(z: Floats, starts: Positions, sizes: Positions, hidden: Floats) -> Floats:
+def _log_sum_of_others(z: Floats, starts: Ints, sizes: Ints, hidden: Floats) -> Floats:
     """(rows,) log(exp(hidden) + sum of exp(z) over a group's other rows), for consecutive groups.
 
     A row with at most half of its group's sum is subtracted from it without loss; the first of the
@@ -149,14 +146,14 @@ def _log_sum_of_others(z: Floats, starts: Positions, sizes: Positions, hidden: F
     return out
 
 
-def _log_sum(z: Floats, starts: Positions, group: Positions, hidden: Floats) -> Floats:
+def _log_sum(z: Floats, starts: Ints, group: Ints, hidden: Floats) -> Floats:
     """(groups,) log(exp(hidden) + sum of exp(z)); each group has a finite term."""
     top = np.maximum(np.maximum.reduceat(z, starts), hidden)
     total = np.add.reduceat(np.exp(z - top[group]), starts) + np.exp(hidden - top)
     return np.asarray(top + np.log(total))
 
 
-def _sharpness(z: Floats, positive: Flags, code: Positions) -> float:
+def _sharpness(z: Floats, positive: Flags, code: Ints) -> float:
     """1 / temperature of the most likely softmax over groups, within bounds."""
     from scipy.optimize import brentq
 
@@ -217,7 +214,7 @@ def _report(before: Predictions, after: Predictions, temperature: float) -> Grou
 
 
 def _compare(
-    label: Labels, user: Ints, fold: NDArray[np.int16] | None, before: Floats, after: Floats
+    label: Labels, user: Ints, fold: Ints16 | None, before: Floats, after: Floats
 ) -> tuple[Estimate, Estimate, Estimate]:
     sample = AucSample(label, user, fold)
     plain, grouped = sample.influence(before), sample.influence(after)

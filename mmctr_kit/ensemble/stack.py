@@ -1,14 +1,12 @@
 """The runs to blend, as arrays that share rows, labels and folds, and the rows' context."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.errors import RunError
-from mmctr_kit.metrics.ranks import Flags, Floats
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ids, Ints16, Labels
 
 FEATURES = ("likes_level", "views_level", "log history length", "log item popularity")
 """Row features that lightgbm-context uses beside the logits."""
@@ -21,12 +19,12 @@ class Context:
     ``oof`` (c, n), ``valid`` (k, c, n_valid), ``test`` (k, c, n_test).
     """
 
-    oof: NDArray[np.float32]
-    valid: NDArray[np.float32]
-    test: NDArray[np.float32]
+    oof: Floats32
+    valid: Floats32
+    test: Floats32
 
 
-def context_of(data: ChallengeData, fold: NDArray[np.int16]) -> Context:
+def context_of(data: ChallengeData, fold: Ints16) -> Context:
     """`FEATURES` of the data's rows in canonical order; ``fold`` (n,): the folds of its train rows.
 
     An item's popularity counts the targets of the *other* folds' train rows, whatever their labels:
@@ -40,7 +38,7 @@ def context_of(data: ChallengeData, fold: NDArray[np.int16]) -> Context:
     )
     popularity = np.log1p(counts * (folds / max(folds - 1, 1))).astype(np.float32)
 
-    def features(rows: Rows, popularity: NDArray[np.float32]) -> NDArray[np.float32]:
+    def features(rows: Rows, popularity: Floats32) -> Floats32:
         length = np.log1p(data.histories.lengths[rows.history])
         levels = np.stack([rows.likes_level, rows.views_level, length]).astype(np.float32)
         return np.vstack([levels, popularity])
@@ -66,10 +64,10 @@ class Stack:
 
     names: tuple[str, ...]
     oof: Floats | None
-    label: NDArray[np.integer[Any]] | Flags
-    user: NDArray[np.integer[Any]]
-    item: NDArray[np.integer[Any]]
-    fold: NDArray[np.integer[Any]]
+    label: Labels
+    user: Ids
+    item: Ids
+    fold: Ids
     valid: Floats
     test: Floats
     context: Context | None = None

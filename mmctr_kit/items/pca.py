@@ -18,7 +18,6 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from mmctr_kit.items import Floats32, Floats64
 
 _CHUNK = 8_192
-
 S = TypeVar("S")
 T = TypeVar("T")
 

@@ -17,7 +17,9 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import (
     Flags,
     Floats,
-    Positions,
+    Ids,
+    Ints,
+    Labels,
     count_below_x2,
     count_below_x2_both,
     group_starts,
@@ -27,9 +29,6 @@ from mmctr_kit.metrics.ranks import (
     order_of,
     order_within,
 )
-
-Labels = NDArray[np.integer[Any]] | Flags
-Ids = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class AucSample:
 class _Fold:
     """The rows of one fold, split by class, with their clusters numbered from 0."""
 
-    def __init__(self, rows: Positions, positive: Flags, ids: Ids, where: str):
+    def __init__(self, rows: Ints, positive: Flags, ids: Ids, where: str):
         is_positive = positive[rows]
         codes = number_ids(ids[rows])
         self.positives, self.negatives = rows[is_positive], rows[~is_positive]
@@ -132,7 +131,7 @@ class _Fold:
             lost / pairs - self.negatives_of * (auc / len(by_low)),
         )
 
-    def by_row(self, scores: Floats) -> tuple[Positions, Floats]:
+    def by_row(self, scores: Floats) -> tuple[Ints, Floats]:
         """The fold's rows, positives first, and the influence of each."""
         by_high, won, by_low, lost, auc = self._compared(scores)
         pairs = 2 * len(by_high) * len(by_low)

@@ -1,17 +1,12 @@
 """Curves that reduce millions of rows to the few points that a figure shows. Numpy only."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.metrics.auc import clustered_mean_se
 from mmctr_kit.metrics.calibration import calibration
-from mmctr_kit.metrics.ranks import Floats, group_starts
-
-Labels = NDArray[np.integer[Any]]
-Ids = NDArray[np.integer[Any]]
+from mmctr_kit.metrics.ranks import Floats, Ids, Labels, group_starts
 
 ROC_POINTS = 200
 BINS = 40

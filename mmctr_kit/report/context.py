@@ -14,7 +14,6 @@ from mmctr_kit.runs.run import Run, all_runs, open_run
 
 MOST_OTHERS = 10
 """At most this many other runs of the same rows are compared, the best by valid AUC."""
-
 MARK = "<!-- mmctr-kit report -->"
 """The page's second line; only a file that has it is written over."""
 

@@ -14,11 +14,9 @@ from mmctr_kit.runs.run import Run
 BETTER_Z = 2.0
 """Another run is better on a slice if its AUC lies this many standard errors above the run's. Runs
 on the same rows differ by less than that by chance."""
-
 RISE_Z = 3.0
 """A rise must lie this many standard errors above 0: from three folds the standard error itself is
 only roughly known."""
-
 MIN_RISE = 0.0005
 """A smaller rise of AUC in the last epoch is not worth the time of more epochs."""
 

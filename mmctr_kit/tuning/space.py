@@ -82,7 +82,6 @@ def _asked(values: Range, value: Any) -> Any:
 
 _TRIES = 200
 """Random points that are tried before a value is called infeasible."""
-
 _EMBEDDING = "items.embedding"
 _DIMS: dict[str, tuple[Modality, ...]] = {
     "text_dim": ("text",),

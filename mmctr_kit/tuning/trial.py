@@ -21,7 +21,6 @@ from mmctr_kit.training.learner import Learner
 
 QUARTERS = 4
 """How many pruning steps a fold has."""
-
 PEERS = 5
 """A trial is not pruned before this many other trials have reached its step."""
 

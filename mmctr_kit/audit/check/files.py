@@ -21,7 +21,6 @@ _NARROWS = {
 
 _KEYS = ("item_id", "user_id", "item_seq")
 """Columns without which an optional file is useless."""
-
 _FROM_ROWS = "levels are taken from the rows instead, for the items that are a target there"
 _INSTEAD = {
     "likes_level": _FROM_ROWS,

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.audit.check.scan import FileScan
 from mmctr_kit.audit.check.sequences import UserLists, longest
@@ -20,11 +19,10 @@ from mmctr_kit.data.packing import zero_after_value
 from mmctr_kit.data.parquet import ints, ragged
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import plural
-from mmctr_kit.metrics.ranks import Flags, Ints
+from mmctr_kit.metrics.ranks import Flags, Ints, Uints
 
 TARGET_IN_HISTORY = 0.001
 """Share of the rows with their target in their own history that is worth a warning."""
-
 _SAME_RELEASE = "take all files from the same release of the data"
 
 
@@ -38,7 +36,7 @@ class HistoryColumns:
     """
 
     counts: Ints
-    keys: NDArray[np.uint64]
+    keys: Uints
     misplaced: Flags
     unknown: Flags | None
     holds_target: Flags | None

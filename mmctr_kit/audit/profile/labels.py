@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special, stats
 
 from mmctr_kit.audit.profile.boosted import crossfit_scores, row_columns, sample_users
@@ -17,7 +16,7 @@ from mmctr_kit.audit.profile.measurement import (
     proportion,
 )
 from mmctr_kit.metrics.auc import AucSample, auc_with_se, mean_fold_auc
-from mmctr_kit.metrics.ranks import Floats
+from mmctr_kit.metrics.ranks import Floats, Ids, Ints8
 
 ITEM_TOLERANCE = 0.4
 """AUC above 0.5 that the item alone may have: positives and negatives may come from different
@@ -99,7 +98,7 @@ def level_label(context: ProfileContext) -> Iterator[Measurement]:
     for split in ("train", "valid"):
         rows = context.rows(split)
         for name in ("likes_level", "views_level"):
-            level: NDArray[np.int8] = getattr(rows, name)
+            level: Ints8 = getattr(rows, name)
             n = np.bincount(rows.item_id)
             mean = np.bincount(rows.item_id, level) / np.maximum(n, 1)
             # Rounded, so that equal levels are equal whatever the sum's last bit is.
@@ -137,7 +136,7 @@ def target_side(context: ProfileContext) -> Iterator[Measurement]:
     yield measured("target-side", "train", value, ITEM_TOLERANCE, what, above=True)
 
 
-def _classes_p(values: Floats, classes: NDArray[np.integer]) -> float:
+def _classes_p(values: Floats, classes: Ids) -> float:
     """Kruskal-Wallis p that ``values`` (n,) have one distribution in all classes."""
     if len(np.unique(values)) < 2:
         return 1.0

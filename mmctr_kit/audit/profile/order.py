@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from mmctr_kit.audit.profile.context import (
@@ -23,7 +22,7 @@ from mmctr_kit.data.contract import FILES, SPLITS, Split
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.data.parquet import read_table
 from mmctr_kit.metrics.auc import auc_with_se
-from mmctr_kit.metrics.ranks import Floats, Ints, Positions, earlier_equals, number_ids
+from mmctr_kit.metrics.ranks import Floats, Ints, Ints16, earlier_equals, number_ids
 
 TOLERANCE = 0.02
 MODULI = (2, 3, 4, 5, 8)
@@ -62,7 +61,7 @@ def _in_file_order(context: ProfileContext, split: Split) -> tuple[Ints, Ints, I
 
 
 def _most_predictive(
-    split: Split, user: Ints, item: Ints, label: Ints, folds: NDArray[np.int16]
+    split: Split, user: Ints, item: Ints, label: Ints, folds: Ints16
 ) -> Measurement:
     codes = number_ids(user)
     position = np.minimum(earlier_equals(codes), _POSITIONS - 1)
@@ -94,7 +93,7 @@ def _most_predictive(
     return Measurement("row-order", split, values[worst], 0.5, TOLERANCE, p, what)
 
 
-def _by_item(codes: Positions, item: Ints) -> bool:
+def _by_item(codes: Ints, item: Ints) -> bool:
     """Whether a user's rows are sorted by item_id: then position adds nothing."""
     order = np.argsort(codes, kind="stable")
     same = codes[order][1:] == codes[order][:-1]
@@ -102,7 +101,7 @@ def _by_item(codes: Positions, item: Ints) -> bool:
     return bool(len(steps) and max((steps >= 0).mean(), (steps <= 0).mean()) > _SORTED)
 
 
-def _wald(residual: Floats, group: Ints, codes: Positions) -> float:
+def _wald(residual: Floats, group: Ints, codes: Ints) -> float:
     """Wald's chi-square p that all groups' residuals sum to 0, clustered by user."""
     users, width = int(codes.max()) + 1, int(group.max()) + 1
     of_user = np.bincount(codes * width + group, residual, users * width).reshape(users, width)

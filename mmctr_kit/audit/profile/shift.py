@@ -72,16 +72,15 @@ def popularity_shift(context: ProfileContext) -> Iterator[Measurement]:
     for split in ("valid", "test"):
         value = _excess(context, split)
         unseen = float((~seen[context.rows(split).item_id]).mean())
-        where, what = (
-            f"train/{split}",
+        tolerance, what = (
+            POPULARITY_TOLERANCE,
             (
                 f"{percent(value.value)} of the targets are on other items than train's would be; "
                 f"{percent(unseen)} have an item that train never has as target"
             ),
         )
-        yield measured(
-            "popularity-shift", where, value, POPULARITY_TOLERANCE, what, clean=0.0, above=True
-        )
+        where = f"train/{split}"
+        yield measured("popularity-shift", where, value, tolerance, what, clean=0.0, above=True)
 
 
 def _excess(context: ProfileContext, split: Split) -> Estimate:

@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.audit.profile.context import ProfileContext, unit_vectors
 from mmctr_kit.audit.profile.measurement import Measurement, not_measured
@@ -18,7 +17,7 @@ from mmctr_kit.data.load import load_given
 from mmctr_kit.data.modalities import COLUMNS, held_modalities, load_modality
 from mmctr_kit.data.parquet import column_names
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.metrics.ranks import Floats, Ints
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ints
 
 PAIRS = 40_000
 FEW_PAIRS = 1_000
@@ -30,7 +29,6 @@ SHUFFLES = 40
 RELATED = 4.5
 """Standard deviations above random assignment from which vectors fit their items."""
 
-Matrix = NDArray[np.float32]
 Pairs = tuple[Ints, Ints]
 
 
@@ -41,7 +39,7 @@ def embedding_order(context: ProfileContext) -> Iterator[Measurement]:
         yield _measure(name, _projected(table), pairs)
 
 
-def _tables(context: ProfileContext) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def _tables(context: ProfileContext) -> Iterator[tuple[str, Floats32]]:
     data = context.data
     yield "item_info", data.item_emb
     path = data.folder / FILES["item_emb"].path
@@ -53,7 +51,7 @@ def _tables(context: ProfileContext) -> Iterator[tuple[str, NDArray[np.float32]]
         yield COLUMNS[modality], load_modality(data, modality)
 
 
-def _measure(name: str, unit: Matrix, pairs: dict[str, Pairs]) -> Measurement:
+def _measure(name: str, unit: Floats32, pairs: dict[str, Pairs]) -> Measurement:
     measured = {what: _excess(unit, pair, 0) for what, pair in pairs.items() if len(pair[0])}
     enough = {w: e for w, e in measured.items() if e.n >= FEW_PAIRS and e.se > 0}
     if not enough:
@@ -104,7 +102,7 @@ def _some(at: Ints, most: int) -> Ints:
     return np.random.default_rng(1).permutation(at)[:most]
 
 
-def _projected(table: NDArray[np.float32]) -> Matrix:
+def _projected(table: Floats32) -> Floats32:
     """(n_items + 1, <= WIDTH) unit vectors."""
     unit = unit_vectors(table)
     if unit.shape[1] <= WIDTH:
@@ -113,7 +111,7 @@ def _projected(table: NDArray[np.float32]) -> Matrix:
     return unit_vectors(unit @ rng.standard_normal((unit.shape[1], WIDTH)).astype(np.float32))
 
 
-def _excess(unit: Matrix, pairs: Pairs, shift: int) -> Estimate:
+def _excess(unit: Floats32, pairs: Pairs, shift: int) -> Estimate:
     """Mean cosine of the pairs, item i having vector i + shift, beyond random assignment.
 
     The standard error is the standard deviation over random assignments. A pair weighs by
@@ -133,5 +131,5 @@ def _excess(unit: Matrix, pairs: Pairs, shift: int) -> Estimate:
     return Estimate(by_id - float(np.mean(chance)), float(np.std(chance, ddof=1)), len(a))
 
 
-def _mean_cosine(unit: Matrix, a: Ints, b: Ints, weight: Floats) -> float:
+def _mean_cosine(unit: Floats32, a: Ints, b: Ints, weight: Floats) -> float:
     return float(np.einsum("ij,ij->i", unit[a], unit[b]) @ weight)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import GIVEN_DIM
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError
+from mmctr_kit.metrics.ranks import Floats32
 
 # The 19 flags of ml-100k's u.item, in its order, for when u.genre is absent.
 _GENRES_100K = (
@@ -177,7 +177,7 @@ def describe(movies: Sequence[Movie | None]) -> dict[str, Any]:
     }
 
 
-def embed(documents: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+def embed(documents: Sequence[Sequence[str]]) -> Floats32:
     """(documents, d) float32, d <= 128: latent semantic analysis, rows of unit length.
 
     TF-IDF of the tokens, then the leading d = min(128, documents - 1, tokens - 1) singular

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.datasets.movielens.movies import (
     Movie,
@@ -26,12 +25,9 @@ from mmctr_kit.datasets.movielens.movies import (
     wrong_width,
 )
 from mmctr_kit.errors import DataError, UsageError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from mmctr_kit.metrics.ranks import Floats, Ints
 
 MAX_RATING = 5.0
-
 _KNOWN = "u.data, ratings.dat, ratings.csv or a RecBole *.inter file"
 
 

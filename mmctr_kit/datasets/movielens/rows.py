@@ -19,12 +19,12 @@ import numpy as np
 from mmctr_kit.data.contract import MAX_HISTORY, N_LEVELS, PAD, SPLITS, Split
 from mmctr_kit.data.folds import user_hash
 from mmctr_kit.data.ragged import Ragged
-from mmctr_kit.datasets.movielens.read import Floats, Ints, Ratings
+from mmctr_kit.datasets.movielens.read import Ratings
+from mmctr_kit.metrics.ranks import Floats, Ints
 
 POSITIVE_FROM = 4.0
 NEGATIVE_TO = 3.0
 """Ratings between the two (3.5 in data with half stars) are neither; they still count as views."""
-
 MIN_HISTORY = 3
 TARGET_SHARE, MAX_TARGETS = 0.4, 40
 """The last part of a user's positives that become targets, and the most of them."""
@@ -33,7 +33,6 @@ LOW_SHARE = 0.5
 """At most this part of the negatives are the user's own later low ratings, the rest unrated."""
 POPULARITY_POWER = 0.75
 """Negatives are drawn by (number of ratings) ** 0.75, as in word2vec (Mikolov et al. 2013)."""
-
 _HELD_OUT_SHARE = 0.1
 _SPLIT_KEY = 0x5B_117
 _ORDER_KEY = 0x0_DE2

@@ -8,14 +8,13 @@ softmax is ever stored. float32 shifts a probability by about 1e-6 of itself.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
-from mmctr_kit.datasets.synth.world import LATENT, Floats, Ints, World
+from mmctr_kit.datasets.synth.world import LATENT, World
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ints
 
 ABSENT = -1
 """Fills histories shorter than the longest of their chunk."""
-
 _BLOCK = 256
 _PASS_USERS = 512
 _SPARE_DRAWS = 2
@@ -36,8 +35,8 @@ class Catalogue:
 
     start: Ints
     warm_blocks: int
-    factors: NDArray[np.float32]
-    terms: NDArray[np.float32]
+    factors: Floats32
+    terms: Floats32
     q: Floats
     q_steps: Floats
 
@@ -164,7 +163,7 @@ def draw_group(preferences: Preferences, history: Ints, rng: np.random.Generator
     return items
 
 
-def _block_masses(users: NDArray[np.float32], catalogue: Catalogue) -> tuple[Floats, Floats]:
+def _block_masses(users: Floats32, catalogue: Catalogue) -> tuple[Floats, Floats]:
     """(users, blocks) float64 mass of p per block, and (users, 3) float64 sums p, p q, p q^2."""
     masses = np.empty((len(users), len(catalogue.start)))
     sums = np.zeros((len(users), 3))

@@ -13,7 +13,6 @@ from mmctr_kit.errors import UsageError, did_you_mean
 
 ROWS_PER_USER = KNOWN_ROWS_PER_USER
 """Every user's group: one positive, the rest negatives."""
-
 MIN_ITEMS = 20
 """A history may hold half of the warm items, and a group needs four others."""
 

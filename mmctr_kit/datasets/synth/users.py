@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import MAX_HISTORY
 from mmctr_kit.datasets.synth.draw import (
@@ -23,7 +22,8 @@ from mmctr_kit.datasets.synth.draw import (
 )
 from mmctr_kit.datasets.synth.oracle import group_log_odds, power_sums, row_log_odds
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
-from mmctr_kit.datasets.synth.world import Floats, Ints, World, preference, user_factors
+from mmctr_kit.datasets.synth.world import World, preference, user_factors
+from mmctr_kit.metrics.ranks import Floats, Ints, Ints32
 
 CHUNK_USERS = 4_096
 MIN_HISTORY = 3
@@ -43,9 +43,9 @@ class Users:
     ``group_log_odds`` (rows,) float64, group oracle, given the user's rows that exist
     """
 
-    history: NDArray[np.int32]
+    history: Ints32
     length: Ints
-    item: NDArray[np.int32]
+    item: Ints32
     label: Ints
     log_odds: Floats
     group_log_odds: Floats

@@ -17,7 +17,7 @@ from mmctr_kit.datasets.layout import Columns, write_file
 from mmctr_kit.datasets.synth.content import Content
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
 from mmctr_kit.datasets.synth.users import Users
-from mmctr_kit.datasets.synth.world import Ints
+from mmctr_kit.metrics.ranks import Ints
 
 BATCH_ROWS = 65_536
 

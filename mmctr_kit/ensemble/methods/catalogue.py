@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.ensemble.methods import Method as Method
 from mmctr_kit.ensemble.methods.average import RankMean, WeightedMean
@@ -15,7 +14,7 @@ from mmctr_kit.ensemble.methods.power import PowerMean
 from mmctr_kit.ensemble.methods.scale import PlattScaling
 from mmctr_kit.ensemble.methods.stacker import Stacker
 from mmctr_kit.metrics.binned_auc import BinnedAuc
-from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Positions
+from mmctr_kit.metrics.ranks import Flags, Floats, Floats32, Ints, Ints16
 
 WITH_CONTEXT: Method = "lightgbm-context"
 """The method that needs row features (`mmctr_kit.ensemble.stack.Context`) beside the logits."""
@@ -30,8 +29,8 @@ class BlendInput:
     """
 
     logits: Floats
-    fold: NDArray[np.int16]
-    context: NDArray[np.float32] | None = None
+    fold: Ints16
+    context: Floats32 | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +43,15 @@ class OofRows:
 
     logits: Floats
     label: Flags
-    fold: NDArray[np.int16]
+    fold: Ints16
     user: Ints
-    context: NDArray[np.float32] | None = None
+    context: Floats32 | None = None
 
     def inputs(self) -> BlendInput:
         """The rows without their labels and users."""
         return BlendInput(self.logits, self.fold, self.context)
 
-    def take(self, inside: Positions) -> "OofRows":
+    def take(self, inside: Ints) -> "OofRows":
         """The rows at these positions."""
         context = None if self.context is None else self.context[:, inside]
         label, fold, user = self.label[inside], self.fold[inside], self.user[inside]

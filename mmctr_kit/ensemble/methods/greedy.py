@@ -4,12 +4,11 @@ Caruana, Niculescu-Mizil, Crew & Ksikes, Ensemble Selection from Libraries of Mo
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.folds import held_out
 from mmctr_kit.ensemble.methods.average import WeightedMean
 from mmctr_kit.metrics.binned_auc import BinnedAuc
-from mmctr_kit.metrics.ranks import Flags, Floats, Ints
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Ints16
 
 BAGS = 12
 STEPS = 20
@@ -17,14 +16,11 @@ PATIENCE = 5
 BAG_ROWS = 150_000
 BAG_SHARE = 0.5
 """Half the users a bag (as good as a bootstrap, Buhlmann & Yu 2002), at most BAG_ROWS rows."""
-
 BAG_RUNS = 20
 """If there are more runs than this, a bag sees half of them (and at least this many)."""
 
 
-def select(
-    logits: Floats, label: Flags, fold: NDArray[np.int16], user: Ints, seed: int
-) -> WeightedMean:
+def select(logits: Floats, label: Flags, fold: Ints16, user: Ints, seed: int) -> WeightedMean:
     """Weights of runs whose logits (m, rows) are on one scale, for the best mean fold AUC.
 
     Each bag sees half of the users; its weights are how often it picked each run. The bags'

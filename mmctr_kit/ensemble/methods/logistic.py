@@ -14,10 +14,8 @@ from mmctr_kit.metrics.ranks import Flags, Floats, Ints
 
 FIT_CELLS = 10_000_000
 """Rows times runs that are fitted on; if there are more, whole users are drawn."""
-
 PRIOR_ROWS = 100.0
 """How many rows the pull towards equal weights is worth."""
-
 _STEPS = 60
 _HALVINGS = 25
 _SETTLED = 1e-9

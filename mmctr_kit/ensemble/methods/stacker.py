@@ -9,18 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.folds import held_out
 from mmctr_kit.ensemble.methods.average import WeightedMean
 from mmctr_kit.ensemble.methods.scale import PlattScaling
-from mmctr_kit.metrics.ranks import Flags, Floats, Ints
+from mmctr_kit.metrics.ranks import Flags, Floats, Floats32, Ints
 
 MEAN_SHARE = 0.75
 """The share of the mean's slope that the trees start from. Monotone trees can only add: with all of
 it they cannot take back what the mean gives to a copy or a weak run; with less they rebuild in
 steps what was smooth."""
-
 ROUNDS = 100
 LEAVES = 4
 DEPTH = 3
@@ -48,7 +46,7 @@ class Stacker:
         label: Flags,
         user: Ints,
         seed: int,
-        context: NDArray[np.float32] | None = None,
+        context: Floats32 | None = None,
     ) -> "Stacker":
         """Fit on OOF logits (m, rows) on one scale, and labels and users (rows,).
 
@@ -73,14 +71,14 @@ class Stacker:
         parameters = _parameters(len(logits), free, len(label), seed)
         return cls(line, lightgbm.train(parameters, data, ROUNDS))
 
-    def apply(self, logits: Floats, context: NDArray[np.float32] | None = None) -> Floats:
+    def apply(self, logits: Floats, context: Floats32 | None = None) -> Floats:
         """(rows,) logits from logits (m, rows), and the context if it was fitted on one."""
         mean = WeightedMean.equal(len(logits)).apply(logits)
         added = self.booster.predict(_columns(logits, context), raw_score=True, num_threads=2)
         return np.asarray(self.line.apply(mean) + added)
 
 
-def _columns(logits: Floats, context: NDArray[np.float32] | None) -> Floats:
+def _columns(logits: Floats, context: Floats32 | None) -> Floats:
     """(rows, m + c), the layout that LightGBM takes."""
     return logits.T if context is None else np.vstack([logits, context]).T
 

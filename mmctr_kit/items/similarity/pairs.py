@@ -13,7 +13,6 @@ from mmctr_kit.items.similarity.contexts import Contexts, cut_by_sum, find_sorte
 
 TOGETHER, NEAR, UP, DOWN, RECENT = range(5)
 """Columns of :attr:`Pairs.sums`."""
-
 _COLUMNS = 5
 _CHUNK_PAIRS = 1 << 22
 

@@ -8,12 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
+from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.report.figures.rows import INTERVAL
 from mmctr_kit.report.figures.style import DASHES, MUTED, canvas, colour, dashes
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

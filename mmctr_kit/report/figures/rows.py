@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from numpy.typing import NDArray
 
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.report.figures.style import INK, MUTED, SMALL, canvas, colour, short
 
 INTERVAL = 1.96
@@ -57,7 +57,7 @@ def dots(
         return figure
 
 
-def bars(names: Sequence[str], values: NDArray[np.float64], axis: str, longest: int = 24) -> Figure:
+def bars(names: Sequence[str], values: Floats, axis: str, longest: int = 24) -> Figure:
     """A bar for each name with its value beside it; values (names,).
 
     A name longer than ``longest`` is shortened in its middle.
@@ -80,7 +80,7 @@ def bars(names: Sequence[str], values: NDArray[np.float64], axis: str, longest: 
         return figure
 
 
-def stacked(names: Sequence[str], parts: Mapping[str, NDArray[np.float64]], axis: str) -> Figure:
+def stacked(names: Sequence[str], parts: Mapping[str, Floats], axis: str) -> Figure:
     """A bar for each name, made of its parts; parts: label -> (names,)."""
     with canvas(1.0 + 0.25 * len(names)) as figure:
         axes = _rows(figure, names, axis)
@@ -93,7 +93,7 @@ def stacked(names: Sequence[str], parts: Mapping[str, NDArray[np.float64]], axis
         return figure
 
 
-def correlations(names: Sequence[str], matrix: NDArray[np.float64]) -> Figure:
+def correlations(names: Sequence[str], matrix: Floats) -> Figure:
     """A square for each pair of runs; matrix (runs, runs), rank correlations.
 
     The tint goes from the smallest to the largest correlation between two runs; squares have their

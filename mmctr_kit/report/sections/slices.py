@@ -11,7 +11,6 @@ from mmctr_kit.report.figures.rows import dots
 
 _FEW = 6
 """How many slices are shown unfolded."""
-
 _TITLES = {"oof": "OOF (fold models)", "valid": "Valid (fold mean)"}
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from numpy.typing import NDArray
 
 from mmctr_kit.errors import plural
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.report.blocks import Picture, Section, Table, by_key, flatten, picture
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.rows import bars
@@ -178,7 +178,7 @@ def dimensions(trials: Trials) -> Figure | None:
         return figure
 
 
-def _spans_plane(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
+def _spans_plane(x: Floats, y: Floats) -> bool:
     """Whether there are enough points, and not all on one line, to be joined to triangles."""
     points = np.unique(np.column_stack([x, y]), axis=0)
     return len(points) >= _MIN_POINTS and np.linalg.matrix_rank(points - points.mean(axis=0)) == 2
