@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from mmctr_kit.data.cache import Arrays, cached
+from mmctr_kit.data.cache import cached
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import vector_keys
@@ -79,15 +79,14 @@ def words(title: str) -> int:
 
 def _known(data: ChallengeData, column: str, what: str, unknown: dict[str, str]) -> Ints8 | None:
     path = data.folder / _FILE.path
-
-    def build() -> tuple[Arrays, dict[str, Any]]:
-        return {"quality": _quality(data, column)}, {}
-
     try:
         if column not in column_names(path):
             raise DataError(f"{_FILE.path} has no column {column}")
         settings = {"column": column, "items": data.n_items, "format": _FORMAT}
-        return cached("coverage", {"file": path}, settings, build)[0]["quality"]
+        made = cached(
+            "coverage", {"file": path}, settings, lambda: ({"quality": _quality(data, column)}, {})
+        )
+        return made[0]["quality"]
     except DataError as e:
         unknown[what] = str(e).replace(f"{data.folder}/", "")  # a run does not name the data folder
         return None

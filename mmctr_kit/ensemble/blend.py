@@ -9,13 +9,13 @@ import numpy as np
 
 from mmctr_kit.ensemble.crossfit import CrossFit
 from mmctr_kit.ensemble.diversity import correlations, leave_one_out_gain
+from mmctr_kit.ensemble.methods import Method
 from mmctr_kit.ensemble.methods.average import mean_without_oof, rank_without_oof
 from mmctr_kit.ensemble.methods.catalogue import (
     METHODS,
     WITH_CONTEXT,
     BlendInput,
     Fitted,
-    Method,
     OofRows,
 )
 from mmctr_kit.ensemble.methods.scale import PlattScaling, apply_scalings, fit_scalings
@@ -146,10 +146,8 @@ def select_method(
     needed = required_z(len(differences))
     passed = [name for name, d in differences.items() if d.z(0.0) > needed]
     best = max(passed or differences, key=lambda name: differences[name].value)
-    gain, corrected = (
-        differences[best],
-        f"after correcting for {plural(len(differences), 'method')}",
-    )
+    gain, methods = differences[best], plural(len(differences), "method")
+    corrected = f"after correcting for {methods}"
     if not passed:
         why = f"{best} is {gain.signed()} over it, less than the {needed:.1f} standard errors"
         return "mean", f"Kept the plain mean: {why} required {corrected}."

@@ -32,10 +32,8 @@ def context_of(data: ChallengeData, fold: Ints16) -> Context:
     that its OOF rows saw.
     """
     folds = int(fold.max()) + 1
-    item = data.train.item_id
-    counts = np.stack(
-        [np.bincount(item[fold != f], minlength=data.n_items + 1) for f in range(folds)]
-    )
+    item, size = data.train.item_id, data.n_items + 1
+    counts = np.stack([np.bincount(item[fold != f], minlength=size) for f in range(folds)])
     popularity = np.log1p(counts * (folds / max(folds - 1, 1))).astype(np.float32)
 
     def features(rows: Rows, popularity: Floats32) -> Floats32:

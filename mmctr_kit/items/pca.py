@@ -93,8 +93,7 @@ def _triangle(tall: Floats64) -> Floats64:
 
 def _centred(parts: Sequence[Floats32], rows: slice, mean: Floats64) -> Floats64:
     side_by_side = np.hstack([x[rows] for x in parts]) if len(parts) > 1 else parts[0][rows]
-    centred: Floats64 = side_by_side - mean
-    return centred
+    return side_by_side - mean
 
 
 def _in_chunks(work: Callable[[slice], T], n: int) -> list[T]:

@@ -7,11 +7,10 @@ embeddings do that too. Only the padding row is zero.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mmctr_kit.data.cache import Arrays, cached
+from mmctr_kit.data.cache import cached
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load_given, load_own
@@ -44,13 +43,9 @@ def modality_pca(data: ChallengeData, modalities: Modalities) -> PCA:
     embeddings. Raises as load_modality does.
     """
     vectors = item_vectors(data, modalities)
-
-    def build() -> tuple[Arrays, dict[str, Any]]:
-        return vars(fit_pca(vectors)), {}
-
     files = {"file": data.folder / FILES["item_feature"].path}
     settings = {"modalities": list(modalities), "items": data.n_items, "format": _FORMAT}
-    arrays, _ = cached("pca", files, settings, build)
+    arrays, _ = cached("pca", files, settings, lambda: (vars(fit_pca(vectors)), {}))
     return PCA(**arrays)
 
 

@@ -87,23 +87,15 @@ class AucSample:
 
     def estimate(self, of: Influence) -> Estimate:
         """The AUC with its standard error sqrt(sum of the folds' variances) / folds."""
-        return self._estimate(of.auc, of.positive, of.negative)
+        parts = zip(self._folds, of.positive, of.negative, strict=True)
+        variances = [fold.variance(positive, negative) for fold, positive, negative in parts]
+        return Estimate(of.auc, math.sqrt(math.fsum(variances)) / len(variances), self.rows)
 
     def difference(self, a: Influence, b: Influence) -> Estimate:
         """AUC of ``a`` minus AUC of ``b``, paired."""
-        return self._estimate(
-            a.auc - b.auc,
-            tuple(x - y for x, y in zip(a.positive, b.positive, strict=True)),
-            tuple(x - y for x, y in zip(a.negative, b.negative, strict=True)),
-        )
-
-    def _estimate(
-        self, value: float, positive: tuple[Floats, ...], negative: tuple[Floats, ...]
-    ) -> Estimate:
-        variances = [
-            fold.variance(p, n) for fold, p, n in zip(self._folds, positive, negative, strict=True)
-        ]
-        return Estimate(value, math.sqrt(math.fsum(variances)) / len(variances), self.rows)
+        positive = tuple(x - y for x, y in zip(a.positive, b.positive, strict=True))
+        negative = tuple(x - y for x, y in zip(a.negative, b.negative, strict=True))
+        return self.estimate(Influence(a.auc - b.auc, positive, negative))
 
 
 class _Fold:

@@ -73,7 +73,7 @@ def row_columns(context: ProfileContext, split: Split, at: Ints) -> RowColumns:
 
 
 def _of_target(context: ProfileContext, split: Split, at: Ints) -> Columns:
-    data, rows = context.data, context.rows(split)
+    data, rows = context.data, context.data.rows[split]
     item = rows.item_id[at]
     columns: Columns = {
         "target popularity": context.popularity[item],
@@ -86,7 +86,7 @@ def _of_target(context: ProfileContext, split: Split, at: Ints) -> Columns:
 
 
 def _of_history(context: ProfileContext, split: Split, at: Ints) -> Columns:
-    data, rows = context.data, context.rows(split)
+    data, rows = context.data, context.data.rows[split]
     shown = data.examples(split, RECENT).take(at)
     positions, owner = expand_ranges(shown.begin, shown.lengths)
     item = data.histories.values[positions]

@@ -6,8 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.data.contract import Split
-from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import held_out, user_folds
 from mmctr_kit.metrics.auc import mean_fold_auc
 from mmctr_kit.metrics.estimate import Estimate
@@ -24,9 +23,6 @@ class ProfileContext:
     """A loaded folder, and statistics of it that are computed once."""
 
     data: ChallengeData
-
-    def rows(self, split: Split) -> Rows:
-        return self.data.rows[split]
 
     @cached_property
     def folds(self) -> Ints16:

@@ -17,7 +17,7 @@ from mmctr_kit.audit.profile.context import (
     crossfit_auc,
     within_users,
 )
-from mmctr_kit.audit.profile.measurement import Measurement, normal_p, not_measured
+from mmctr_kit.audit.profile.measurement import Measurement, normal_p
 from mmctr_kit.data.contract import FILES, SPLITS, Split
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.data.parquet import read_table
@@ -45,7 +45,7 @@ def row_order(context: ProfileContext) -> Iterator[Measurement]:
         user, item, label = _in_file_order(context, split)
         folds = user_folds(user, FOLDS, _SEED)
         if len(np.unique(user)) < 2 * FOLDS or not both_labels(label, folds):
-            yield not_measured("row-order", split, "too few users, or too few of one label")
+            yield Measurement.none("row-order", split, "too few users, or too few of one label")
             continue
         yield _most_predictive(split, user, item, label, folds)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mmctr_kit.audit.profile.context import ProfileContext, unit_vectors
-from mmctr_kit.audit.profile.measurement import Measurement, not_measured
+from mmctr_kit.audit.profile.measurement import Measurement
 from mmctr_kit.data.contract import FILES, GIVEN_EMBEDDINGS
 from mmctr_kit.data.load import load_given
 from mmctr_kit.data.modalities import COLUMNS, held_modalities, load_modality
@@ -56,7 +56,7 @@ def _measure(name: str, unit: Floats32, pairs: dict[str, Pairs]) -> Measurement:
     enough = {w: e for w, e in measured.items() if e.n >= FEW_PAIRS and e.se > 0}
     if not enough:
         why = f"fewer than {FEW_PAIRS} pairs of items to compare"
-        return not_measured("embedding-order", name, why)
+        return Measurement.none("embedding-order", name, why)
     best = max(enough, key=lambda w: enough[w].z(0.0))
     value = enough[best]
     related = max(e.z(0.0) for e in enough.values()) >= RELATED
@@ -77,13 +77,11 @@ def _neighbours(context: ProfileContext) -> Pairs:
     """Items near each other in histories, a sample of about PAIRS."""
     histories = context.data.histories
     owner = np.repeat(np.arange(len(histories), dtype=np.int32), histories.lengths)
-    firsts, seconds = [], []
+    firsts, seconds = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     for gap in range(1, min(WINDOW + 1, len(owner))):
         at = _some(np.flatnonzero(owner[gap:] == owner[:-gap]), PAIRS // WINDOW)
         firsts.append(histories.values[at])
         seconds.append(histories.values[at + gap])
-    if not firsts:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
     a, b = (np.concatenate(x).astype(np.int64) for x in (firsts, seconds))
     return a[a != b], b[a != b]
 

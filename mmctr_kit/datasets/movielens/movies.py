@@ -186,17 +186,13 @@ def embed(documents: Sequence[Sequence[str]]) -> Floats32:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.utils.extmath import randomized_svd
 
-    tfidf = TfidfVectorizer(analyzer=_as_is).fit_transform(documents)
+    tfidf = TfidfVectorizer(analyzer=list).fit_transform(documents)
     width = max(1, min(GIVEN_DIM, *(n - 1 for n in tfidf.shape)))
     u, s, _ = randomized_svd(tfidf, width, random_state=0)
     vectors = u * s
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.where(length > 0, length, 1.0)
     return np.asarray(unit, dtype=np.float32)
-
-
-def _as_is(tokens: Sequence[str]) -> Sequence[str]:
-    return tokens
 
 
 def _tokens(movie: Movie) -> list[str]:

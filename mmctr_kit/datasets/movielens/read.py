@@ -134,7 +134,8 @@ def _read_ratings(path: Path) -> tuple[Ratings, list[str]]:
         time.append(moment)
     if not users:
         raise DataError(f"{path} holds no rating; expected one a line")
-    item_tokens = sorted(items, key=_id_order(items))
+    numbers = all(map(is_whole, items))  # else they are sorted as text
+    item_tokens = sorted(items, key=lambda t: (int(t) if numbers else 0, t))
     ranks = np.empty(len(items), np.int64)
     ranks[[items[t] for t in item_tokens]] = np.arange(1, len(items) + 1)
     u, i = _user_ids(users)[np.array(user)], ranks[np.array(item)]
@@ -145,13 +146,6 @@ def _read_ratings(path: Path) -> tuple[Ratings, list[str]]:
     rows = order[last]
     repeated = len(order) - len(rows)
     return Ratings(u[rows], i[rows], v[rows], t[rows], len(items), repeated), item_tokens
-
-
-def _id_order(tokens: Mapping[str, int]) -> Callable[[str], tuple[int, str]]:
-    """Sort key: by number if every id is one, else by text."""
-    if all(map(is_whole, tokens)):
-        return lambda t: (int(t), t)
-    return lambda t: (0, t)
 
 
 def _user_ids(users: Mapping[str, int]) -> Ints:

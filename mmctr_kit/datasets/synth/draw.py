@@ -78,21 +78,14 @@ class Preferences:
         users = len(self._users)
         return np.concatenate([self._sums.T, np.tile(of_q, (users, 1)).T])[:, :, None]
 
-    def draw_target(self, users: Ints, rng: np.random.Generator) -> Ints:
-        """(draws,) int64 slots, one from p for each entry of ``users``."""
-        return self._draw(users, self._target_steps, rng)
-
-    def draw_past(self, users: Ints, rng: np.random.Generator) -> Ints:
-        """(draws,) int64 slots of warm items only, one from p for each entry of ``users``."""
-        return self._draw(users, self._history_steps, rng)
-
     def draw_negatives(self, count: int, rng: np.random.Generator) -> Ints:
         """(count, 3) int64 slots from q."""
         at = rng.random((count, _NEGATIVES))
-        slots: Ints = np.searchsorted(self._catalogue.q_steps, at, side="right")
-        return slots
+        return np.searchsorted(self._catalogue.q_steps, at, side="right")
 
-    def _draw(self, users: Ints, steps: Floats, rng: np.random.Generator) -> Ints:
+    def draw(self, users: Ints, rng: np.random.Generator, past: bool = False) -> Ints:
+        """(draws,) int64 slots, one from p for each entry of ``users``; warm ones for the past."""
+        steps = self._history_steps if past else self._target_steps
         at, inside = rng.random(len(users)), rng.random(len(users))
         blocks = steps.shape[1]
         # Row u of `steps` ends at 1, so shifting row u by u makes one increasing sequence.
@@ -129,7 +122,7 @@ def draw_history(preferences: Preferences, length: Ints, rng: np.random.Generato
     while missing.any():
         more = np.repeat(np.arange(len(length)), np.where(missing > 0, missing + spare, 0))
         user = np.concatenate([user, more])
-        item = np.concatenate([item, preferences.draw_past(more, rng)])
+        item = np.concatenate([item, preferences.draw(more, rng, past=True)])
         _, first = np.unique((user << _SLOT_BITS) + item, return_index=True)
         first.sort()
         user, item = user[first], item[first]
@@ -152,7 +145,7 @@ def draw_group(preferences: Preferences, history: Ints, rng: np.random.Generator
     pending = np.arange(len(history))
     items = np.empty((len(history), 1 + _NEGATIVES), np.int64)
     while len(pending):
-        positive = preferences.draw_target(pending, rng)
+        positive = preferences.draw(pending, rng)
         group = np.column_stack([positive, preferences.draw_negatives(len(pending), rng)])
         items[pending] = group
         ordered = np.sort(group, axis=1)

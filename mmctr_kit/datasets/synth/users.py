@@ -82,7 +82,9 @@ def _draw_chunk(
     count = -(-rows // ROWS_PER_USER)
     factors = user_factors(count, world.preset, rng)
     preferences = Preferences(factors, catalogue)
-    length = _history_lengths(count, world.n_warm // 2, rng)
+    extra = rng.geometric(1 / (1 + MEAN_EXTRA_HISTORY), size=count) - 1
+    # Half of the warm items at most, so that a very small catalogue is not used up.
+    length = np.minimum(MIN_HISTORY + extra, min(MAX_HISTORY, world.n_warm // 2))
     history = draw_history(preferences, length, rng)
     items = draw_group(preferences, history, rng)
     positive = rng.integers(ROWS_PER_USER, size=count)
@@ -105,9 +107,3 @@ def _draw_chunk(
         log_odds=row_log_odds(p, q[items], outside).ravel()[:rows],
         group_log_odds=group.ravel()[:rows],
     )
-
-
-def _history_lengths(count: int, most: int, rng: np.random.Generator) -> Ints:
-    """(count,) int64; ``most`` keeps a very small catalogue from being used up."""
-    extra = rng.geometric(1 / (1 + MEAN_EXTRA_HISTORY), size=count) - 1
-    return np.minimum(MIN_HISTORY + extra, min(MAX_HISTORY, most))

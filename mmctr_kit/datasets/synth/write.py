@@ -87,19 +87,16 @@ def write_sequences(data: Path, splits: Mapping[Split, FileRows], item_id: Ints)
     write_file(data / FILES["item_seq"].path, "item_seq", batches)
 
 
-def _row_batches(
-    split: Split, rows: FileRows, item_id: Ints, content: Content
-) -> Iterator[Columns]:
+def _row_batches(split: Split, rows: FileRows, ids: Ints, content: Content) -> Iterator[Columns]:
     users = rows.users
-    histories = _histories(users, item_id)
+    histories = _histories(users, ids)
     for low in range(0, len(rows.order), BATCH_ROWS):
         row = rows.order[low : low + BATCH_ROWS]
         user = row // ROWS_PER_USER
-        item = item_id[users.item[row]]
-        ids = np.arange(low, low + len(row))
+        item = ids[users.item[row]]
         yield {
             "split": pa.array(np.full(len(row), split)),
-            "ID": ids if split == "test" else pa.nulls(len(row)),
+            "ID": np.arange(low, low + len(row)) if split == "test" else pa.nulls(len(row)),
             "user_id": rows.user_id[user],
             "item_seq": histories.take(user).padded(MAX_HISTORY),
             "item_id": item,

@@ -30,12 +30,10 @@ def select(logits: Floats, label: Flags, fold: Ints16, user: Ints, seed: int) ->
     if runs == 1:
         return WeightedMean.equal(1)
     random = np.random.default_rng(seed)
-    share = min(BAG_SHARE, BAG_ROWS / rows)
+    share, size = min(BAG_SHARE, BAG_ROWS / rows), max(min(runs, BAG_RUNS), runs // 2)
     total = np.zeros(runs)
     for _ in range(BAGS):
-        chosen = np.sort(
-            random.choice(runs, size=max(min(runs, BAG_RUNS), runs // 2), replace=False)
-        )
+        chosen = np.sort(random.choice(runs, size=size, replace=False))
         inside = np.flatnonzero(held_out(user, share, int(random.integers(2**62))))
         auc = BinnedAuc.of(label[inside], fold[inside])
         if auc is None:

@@ -36,9 +36,7 @@ class MultiHeadTargetAttention(nn.Module):
     scores. Raises UsageError if ``heads`` does not divide it.
     """
 
-    def __init__(
-        self, width: int, heads: int, dim: int, dropout: float, *, signals: int = 0
-    ) -> None:
+    def __init__(self, width: int, heads: int, dim: int, dropout: float, signals: int = 0) -> None:
         super().__init__()
         if dim % heads:
             raise UsageError(
