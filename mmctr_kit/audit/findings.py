@@ -1,7 +1,4 @@
-"""What a check reports, and the log and catalogue that ``data check`` and ``submit --check`` share.
-
-Nothing here knows what is checked.
-"""
+"""Findings of checks, their log and catalogue, for ``data check`` and ``submit --check`` alike."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,10 +20,7 @@ _ORDER = (Level.PASS, Level.WARN, Level.FAIL)
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of a report: the check's ``id``, its ``level``, ``what`` was seen, and what to do.
-
-    ``todo`` is empty for a PASS.
-    """
+    """One line of a report: the check, its level, what was seen, and what to do ("" for a PASS)."""
 
     id: str
     level: Level

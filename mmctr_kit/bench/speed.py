@@ -69,10 +69,7 @@ class Chunk:
 
     @classmethod
     def middle(cls, chunks: Sequence["Chunk"]) -> "Chunk":
-        """The chunk of median time per row.
-
-        Some chunks are several times as slow: memory is touched first, or another process runs.
-        """
+        """The chunk of median time per row: some are far slower, when memory is first touched."""
         return sorted(chunks, key=lambda c: c.seconds / c.rows)[(len(chunks) - 1) // 2]
 
 

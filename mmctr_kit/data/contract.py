@@ -59,16 +59,13 @@ _ROW_COLUMNS = (
     Column("likes_level", "int"),
     Column("views_level", "int"),
 )
+_LABELLED = (*_ROW_COLUMNS, Column("label", "int"))
 _FOLDER = "MicroLens_1M_x1"
 
 FILES: Mapping[str, File] = MappingProxyType(
     {
-        "train": File(
-            f"{_FOLDER}/train.parquet", (*_ROW_COLUMNS, Column("label", "int")), 3_600_000, True
-        ),
-        "valid": File(
-            f"{_FOLDER}/valid.parquet", (*_ROW_COLUMNS, Column("label", "int")), 10_000, True
-        ),
+        "train": File(f"{_FOLDER}/train.parquet", _LABELLED, 3_600_000, True),
+        "valid": File(f"{_FOLDER}/valid.parquet", _LABELLED, 10_000, True),
         "test": File(
             f"{_FOLDER}/test.parquet", (Column("ID", "int"), *_ROW_COLUMNS), 379_142, True
         ),

@@ -96,10 +96,7 @@ def load_given(data: ChallengeData, name: GivenEmbedding) -> Floats32:
 
 
 def load_vectors(data: ChallengeData, key: str, column: str, kind: str) -> Floats32:
-    """(n_items + 1, d) float32, memory-mapped: a vector column of the contract's file ``key``.
-
-    ``kind`` names the cache entry.
-    """
+    """(n_items + 1, d) float32: a vector column of the contract's ``key``, cached as ``kind``."""
     file = FILES[key]
 
     def build() -> tuple[Arrays, dict[str, Any]]:

@@ -11,13 +11,7 @@ from mmctr_kit.ensemble.crossfit import CrossFit
 from mmctr_kit.ensemble.diversity import correlations, leave_one_out_gain
 from mmctr_kit.ensemble.methods import Method
 from mmctr_kit.ensemble.methods.average import mean_without_oof, rank_without_oof
-from mmctr_kit.ensemble.methods.catalogue import (
-    METHODS,
-    WITH_CONTEXT,
-    BlendInput,
-    Fitted,
-    OofRows,
-)
+from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT, BlendInput, Fitted, OofRows
 from mmctr_kit.ensemble.methods.scale import PlattScaling, apply_scalings, fit_scalings
 from mmctr_kit.ensemble.stack import Stack
 from mmctr_kit.errors import RunError, UsageError, plural
@@ -177,10 +171,7 @@ def _decide(
 
 
 def _apply_to_folds(
-    fitted: Fitted,
-    scalings: list[PlattScaling],
-    logits: Floats,
-    context: Floats32 | None,
+    fitted: Fitted, scalings: list[PlattScaling], logits: Floats, context: Floats32 | None
 ) -> Floats:
     """(k, rows) blended logits of logits (m, k, rows), fold model by fold model."""
     out = np.empty(logits.shape[1:])

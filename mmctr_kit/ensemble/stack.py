@@ -14,10 +14,7 @@ FEATURES = ("likes_level", "views_level", "log history length", "log item popula
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """The rows' `FEATURES`, a row of valid or test once for each fold.
-
-    ``oof`` (c, n), ``valid`` (k, c, n_valid), ``test`` (k, c, n_test).
-    """
+    """The rows' `FEATURES`: ``oof`` (c, n) and, by fold, ``valid`` and ``test`` (k, c, rows)."""
 
     oof: Floats32
     valid: Floats32

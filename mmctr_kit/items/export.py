@@ -10,7 +10,7 @@ from mmctr_kit.data.contract import GIVEN_DIM, MAX_TAGS
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import UsageError, unwritable
 from mmctr_kit.files import require_free, write_whole
-from mmctr_kit.items import Floats32, Floats64, Ints
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ints
 
 
 def require_export(path: Path, overwrite: bool) -> None:
@@ -57,5 +57,5 @@ def export_items(
     ]
 
 
-def _fixed(values: Ints | Floats64) -> pa.Array:
+def _fixed(values: Ints | Floats) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])

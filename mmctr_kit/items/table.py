@@ -22,8 +22,8 @@ from mmctr_kit.data.modalities import (
     load_modality,
 )
 from mmctr_kit.errors import DataError
-from mmctr_kit.items import Bools, Floats32, Floats64
 from mmctr_kit.items.pca import PCA, fit_pca, project
+from mmctr_kit.metrics.ranks import Flags, Floats, Floats32
 from mmctr_kit.recipe import Items
 
 _FORMAT = 1
@@ -96,7 +96,7 @@ def item_table(data: ChallengeData, items: Items) -> Floats32:
     return table
 
 
-def item_parts(data: ChallengeData, items: Items) -> tuple[tuple[int, ...], Bools]:
+def item_parts(data: ChallengeData, items: Items) -> tuple[tuple[int, ...], Flags]:
     """The widths (M,) of the table's modalities, and which of them an item has, (n_items + 1, M).
 
     The modalities are text and image if the table keeps them apart (``separate_pca``, ``raw``, and
@@ -168,7 +168,7 @@ def _dims(data: ChallengeData, items: Items, part: _Part) -> int:
 
 def _fill(out: Floats32, data: ChallengeData, items: Items, part: _Part) -> None:
     vectors = item_vectors(data, part.modalities)
-    values: Floats32 | Floats64 = vectors[0]
+    values: Floats32 | Floats = vectors[0]
     if part.key is not None:
         pca = modality_pca(data, part.modalities)
         values = project(pca, vectors, out.shape[1], items.whiten)

@@ -273,10 +273,7 @@ def tied_share(scores: Floats) -> float:
 
 
 def rank_correlation(a: Floats, b: Floats) -> float:
-    """Spearman's rank correlation of a (n,) and b (n,), ties at their mean rank.
-
-    NaN if one of them is constant.
-    """
+    """Spearman's rank correlation of a, b (n,), ties at their mean rank; NaN if one is constant."""
     _check_scores(a, len(a))
     _check_scores(b, len(a))
     x, y = midranks(a), midranks(b)

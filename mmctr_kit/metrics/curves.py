@@ -45,10 +45,7 @@ def mean_roc(labels: Labels, scores: Floats, folds: Ids) -> tuple[Floats, Floats
 
 
 def reliability(labels: Labels, logits: Floats, users: Ids) -> tuple[Floats, Floats, Floats, float]:
-    """Mean prediction, mean label and its standard error in ten bins of equal size; and the ECE.
-
-    Standard errors are clustered by user.
-    """
+    """Mean prediction, mean label and its SE, clustered by user, in ten equal bins; and the ECE."""
     fit = calibration(labels, logits)
     ordered = np.sort(logits)
     cuts = ordered[(np.arange(1, 10) * len(ordered)) // 10]

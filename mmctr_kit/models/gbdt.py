@@ -69,12 +69,7 @@ class GBDT:
         return data.construct()
 
     def chunk(
-        self,
-        dataset: Any,
-        scores: Floats,
-        learning_rate: float,
-        seed: int,
-        threads: int,
+        self, dataset: Any, scores: Floats, learning_rate: float, seed: int, threads: int
     ) -> bytes:
         """Grow the next ``rounds`` trees, from the (rows,) logits so far, as LightGBM's text."""
         import lightgbm

@@ -30,10 +30,7 @@ def suggest(trial: "Trial", search: Search, recipe: Recipe) -> Settings:
 
 
 def own_point(search: Search, recipe: Recipe) -> dict[str, Any]:
-    """The recipe's own values as a trial's parameters.
-
-    A value outside of its range is left to the sampler.
-    """
+    """The recipe's own values as a trial's parameters, but for those outside of their range."""
     values = recipe.values()
     point = _point(search, recipe, lambda key, _: values[key])
     return {k: _asked(search[k], v) for k, v in point.items() if search[k].holds(v)}

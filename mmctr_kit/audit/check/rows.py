@@ -60,18 +60,12 @@ RowFiles = Mapping[Split, RowFile]
 def read_rows(
     scans: Mapping[str, FileScan], n_items: int | None, sampled: Ints | None = None
 ) -> dict[Split, RowFile]:
-    """The three splits; ``n_items`` is None if not known.
-
-    ``sampled`` (ascending): the users whose whole histories are kept.
-    """
+    """The three splits, with the whole histories of the users ``sampled`` (ascending)."""
     return {s: _read(scans[s], n_items, sampled) for s in SPLITS}
 
 
 def check_rows(rows: RowFiles, n_items: int | None, sequences: bool | None, log: Log) -> None:
-    """Every check that looks at one row at a time.
-
-    ``sequences``: whether item_seq.parquet holds unknown items; None if it cannot be read.
-    """
+    """Every check of a row by itself; ``sequences``: whether item_seq.parquet has unknown items."""
     _check_test_ids(rows["test"], log)
     if n_items is not None:
         known = {s: f.history for s, f in rows.items() if f.history is not None}

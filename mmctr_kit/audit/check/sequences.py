@@ -72,10 +72,7 @@ class Directions:
 
 
 class Sampler:
-    """Keeps the sequences of a sample of users while a file is read.
-
-    A sample is enough: files that are reversed or cut are so throughout.
-    """
+    """Keeps the sequences of some users while a file is read: it is reversed or cut throughout."""
 
     def __init__(self, rows: int) -> None:
         """``rows``: those of the file, about as many as its users."""

@@ -59,10 +59,7 @@ def block_catalogue(world: World, test: bool) -> Catalogue:
 
 
 class Preferences:
-    """p(item | user) of a chunk of users: draws from it, and its sums over the catalogue.
-
-    ``factors`` (users, LATENT) float64.
-    """
+    """p(item | user) for ``factors`` (users, LATENT): draws from it, and sums over all items."""
 
     def __init__(self, factors: Floats, catalogue: Catalogue) -> None:
         self._users = factors.astype(np.float32)

@@ -41,12 +41,7 @@ class Stacker:
 
     @classmethod
     def fit(
-        cls,
-        logits: Floats,
-        label: Flags,
-        user: Ints,
-        seed: int,
-        context: Floats32 | None = None,
+        cls, logits: Floats, label: Flags, user: Ints, seed: int, context: Floats32 | None = None
     ) -> "Stacker":
         """Fit on OOF logits (m, rows) on one scale, and labels and users (rows,).
 

@@ -58,10 +58,7 @@ def dots(
 
 
 def bars(names: Sequence[str], values: Floats, axis: str, longest: int = 24) -> Figure:
-    """A bar for each name with its value beside it; values (names,).
-
-    A name longer than ``longest`` is shortened in its middle.
-    """
+    """A bar for each name, shortened to ``longest``, and its value beside it; values (names,)."""
     with canvas(max(0.6 + 0.23 * len(names), 1.2)) as figure:
         axes = _rows(figure, names, axis, longest)
         axes.barh(range(len(names)), values, height=0.6, color=colour(0))
