@@ -117,9 +117,8 @@ def _is_table(path: Path) -> bool:
         return True
     with path.open("rb") as handle:
         header = handle.readline(4096)
-    return any(
-        name.strip(b' "\r\n').decode("latin-1") in _SCORE_COLUMNS for name in header.split(b",")
-    )
+    names = {name.strip(b' "\r\n').decode("latin-1") for name in header.split(b",")}
+    return not names.isdisjoint(_SCORE_COLUMNS)
 
 
 def _logits(frame: "pd.DataFrame", path: Path) -> Floats:

@@ -127,9 +127,8 @@ class Scale:
     deviation: Floats32
 
     def apply(self, values: SignalValues) -> SignalValues:
-        return SignalValues(
-            values.position / self.position, (values.row - self.mean) / self.deviation
-        )
+        row = (values.row - self.mean) / self.deviation
+        return SignalValues(values.position / self.position, row)
 
 
 def fit_scale(values: SignalValues, examples: Examples, rows: Ints) -> Scale:

@@ -3,9 +3,9 @@
 A key is asked in a trial only if it does something with the values chosen before it.
 """
 
-import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from mmctr_kit.data.dataset import ChallengeData
@@ -119,7 +119,7 @@ def require_feasible(search: Search, recipe: Recipe) -> None:
 
     That is if a value never makes a recipe, whatever the others are, or an entry is never asked.
     """
-    dice = random.Random(0)
+    dice = Random(0)
     for key, values in search.items():
         for value in values.corners:
             _require_value(key, value, search, recipe, dice)
@@ -172,9 +172,7 @@ def _without_unasked(search: Mapping[str, Range], recipe: Recipe) -> dict[str, R
     return without_unused(left, recipe.values(), recipe.rules)
 
 
-def _require_value(
-    key: str, value: Any, search: Search, recipe: Recipe, dice: random.Random
-) -> None:
+def _require_value(key: str, value: Any, search: Search, recipe: Recipe, dice: Random) -> None:
     reasons: Counter[str] = Counter()
     for _ in range(_TRIES):
         point = _point(

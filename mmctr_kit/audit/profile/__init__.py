@@ -170,9 +170,8 @@ def causes(data: ChallengeData) -> list[str]:
         results = _measure(data, OOF_VALID_GAP, None)
     except DataError:
         return []
-    return [
-        f"{m}; {PROBES[m.probe].means}" for m in (r.measurement for r in results if r.suspicious)
-    ]
+    suspects = (r.measurement for r in results if r.suspicious)
+    return [f"{m}; {PROBES[m.probe].means}" for m in suspects]
 
 
 def _measure(

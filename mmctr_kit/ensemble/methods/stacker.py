@@ -58,11 +58,9 @@ class Stacker:
         whole = PlattScaling.fit(label, mean)
         slope = MEAN_SHARE * whole.slope  # turned around the centre, whose logit stays
         line = PlattScaling(slope, whole.intercept + (whole.slope - slope) * float(mean.mean()))
-        columns = _columns(logits, context)
-        data = lightgbm.Dataset(
-            columns, label=label.astype(np.float32), init_score=line.apply(mean)
-        )
-        free = columns.shape[1] - len(logits)
+        matrix = _columns(logits, context)
+        data = lightgbm.Dataset(matrix, label=label.astype(np.float32), init_score=line.apply(mean))
+        free = matrix.shape[1] - len(logits)
         parameters = _parameters(len(logits), free, len(label), seed)
         return cls(line, lightgbm.train(parameters, data, ROUNDS))
 

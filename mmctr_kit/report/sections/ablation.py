@@ -18,10 +18,8 @@ def ablation_section(context: ReportContext) -> Section | None:
     for name, ablation in context.ablations.items():
         base, *variants = ablation["rows"]
         pictures.append(_figure(name, variants))
-        tables += [
-            _changes(name, base, variants, float(ablation["needed"])),
-            _costs(name, ablation),
-        ]
+        tables.append(_changes(name, base, variants, float(ablation["needed"])))
+        tables.append(_costs(name, ablation))
         if len(ablation["seeds"]) < 3:
             seeds = plural(len(ablation["seeds"]), "seed")
             notes.append(f"{name}: {seeds}; a verdict (better or worse) needs 3 or more.")

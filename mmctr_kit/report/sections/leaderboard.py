@@ -9,7 +9,9 @@ from mmctr_kit.runs.compare import Compared
 
 def leaderboard_section(context: ReportContext) -> Section | None:
     """AUCs with 95 % intervals, and paired differences; only if any AUC is known."""
-    entries = sorted(context.leaderboard, key=_by_auc)
+    entries = sorted(
+        context.leaderboard, key=lambda e: -best.value if (best := e.valid or e.oof) else 0.0
+    )
     if not any(e.valid or e.oof for e in entries):
         return None
     beside = "the runs it blends" if context.sources else "other runs of the same rows"
@@ -45,11 +47,6 @@ def _copies(entries: list[Compared]) -> list[str]:
     return [f"The same predictions: {enumeration(names)}." for names in same.values() if names[1:]]
 
 
-def _by_auc(entry: Compared) -> float:
-    best = entry.valid or entry.oof
-    return -best.value if best else 0.0
-
-
 def _figure(entries: list[Compared], subject: str, gaps: bool) -> Picture:
     """The AUCs of each run or, of ``gaps``, their paired differences to the subject."""
     names = [_name(e) for e in entries]
@@ -59,9 +56,8 @@ def _figure(entries: list[Compared], subject: str, gaps: bool) -> Picture:
         for name, (valid, oof) in zip(names, pairs, strict=True)
     )
     labels = ("valid", "OOF") if gaps else ("valid (fold mean)", "OOF (fold models)")
-    series = {
-        k: each for k, each in zip(labels, zip(*pairs, strict=True), strict=True) if any(each)
-    }
+    columns = zip(labels, zip(*pairs, strict=True), strict=True)
+    series = {label: aucs for label, aucs in columns if any(aucs)}
     if gaps:
         axis = f"AUC less the AUC of {subject}"
         return picture(

@@ -1,7 +1,7 @@
 """The tuning section: a study's trials and finalists, and how optimistic the search was."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,47 +50,40 @@ def study_section(context: ReportContext) -> Section | None:
         f"the same {study['folds']} folds. The best few were trained again with new seeds, and the "
         "best of these by OOF was chosen. Its valid AUC was not used for selection: the unbiased "
         "estimate.",
-        pictures=_pictures(study),
+        pictures=tuple(_pictures(study)),
         tables=[_finalists(study), _changes(study)],
         notes=notes,
     )
 
 
-def _pictures(study: Mapping[str, Any]) -> list[Picture]:
+def _pictures(study: Mapping[str, Any]) -> Iterator[Picture]:
     complete = _complete(study["trials"])
     scores = "; ".join(f"trial {t['number']} {t['auc']['value']:.4f}" for t in complete)
-    pictures = [
-        picture(
-            history(study["trials"]),
-            "study-history",
-            "Trials",
-            "Bars: one standard error. Pruned trials are ticks on the axis.",
-            f"Mean fold AUC by trial. {scores}.",
-        )
-    ]
+    yield picture(
+        history(study["trials"]),
+        "study-history",
+        "Trials",
+        "Bars: one standard error. Pruned trials are ticks on the axis.",
+        f"Mean fold AUC by trial. {scores}.",
+    )
     shares = dict(list(study["importance"].items())[:_MOST_KEYS])
     if shares:
-        pictures.append(
-            picture(
-                bars(list(shares), np.array(list(shares.values())), "share of importance", 30),
-                "study-importance",
-                "Parameter importance",
-                f"PED-ANOVA, from {plural(len(complete), 'complete trial')}; a rough estimate.",
-                "Importance. " + "; ".join(f"{key} {x:.2f}" for key, x in shares.items()) + ".",
-            )
+        yield picture(
+            bars(list(shares), np.array(list(shares.values())), "share of importance", 30),
+            "study-importance",
+            "Parameter importance",
+            f"PED-ANOVA, from {plural(len(complete), 'complete trial')}; a rough estimate.",
+            "Importance. " + "; ".join(f"{key} {x:.2f}" for key, x in shares.items()) + ".",
         )
     plane = dimensions(study["trials"])
     if plane is not None:
-        pictures.append(
-            picture(
-                plane,
-                "study-dimensions",
-                "PCA dimensions",
-                "Larger dots and darker bands: higher AUC. The number is the best trial's.",
-                f"Mean fold AUC over PCA dimensions of text and image. {scores}.",
-            )
+        yield picture(
+            plane,
+            "study-dimensions",
+            "PCA dimensions",
+            "Larger dots and darker bands: higher AUC. The number is the best trial's.",
+            f"Mean fold AUC over PCA dimensions of text and image. {scores}.",
         )
-    return pictures
 
 
 def history(trials: Trials) -> Figure:
