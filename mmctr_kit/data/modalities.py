@@ -56,8 +56,7 @@ class Coverage:
 def item_coverage(data: ChallengeData) -> Coverage:
     """The coverage of the folder's items.
 
-    A file or column that is absent or broken makes the modality unknown and raises nothing, since
-    the models may not have used it.
+    An absent or broken file or column makes the modality unknown: the models may not have used it.
     """
     if not (data.folder / _FILE.path).is_file():
         why = f"the data folder has no {_FILE.path}"

@@ -44,8 +44,7 @@ def zero_after_value(array: Ragged[np.int64]) -> Flags:
 def deduplicate(histories: Ragged[np.int32]) -> tuple[Ragged[np.int32], Ints32]:
     """Each distinct history once, and (rows,) int32: the index of each row's history.
 
-    Histories are numbered by first appearance, so that those of neighbouring rows are near each
-    other.
+    Histories are numbered by first appearance: those of neighbouring rows lie near each other.
     """
     _, first, index = np.unique(history_hashes(histories), return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)

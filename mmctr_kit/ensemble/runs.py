@@ -169,8 +169,7 @@ def stack_of(
 def _read(runs: Sequence[Run]) -> list[Predictions]:
     """The runs' predictions; equal rows share their keys.
 
-    Keys take twice the memory of logits: a hundred runs of 3.6 million rows would not fit
-    otherwise.
+    Keys take twice the memory of logits, too much for a hundred runs of 3.6 million rows.
     """
     whole: list[Predictions] = []
     for run in runs:

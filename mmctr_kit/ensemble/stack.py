@@ -25,8 +25,7 @@ def context_of(data: ChallengeData, fold: Ints16) -> Context:
     """`FEATURES` of the data's rows in canonical order; ``fold`` (n,): the folds of its train rows.
 
     An item's popularity counts the targets of the *other* folds' train rows, whatever their labels:
-    an OOF row does not count itself, and for each fold model valid and test rows see the counts
-    that its OOF rows saw.
+    an OOF row does not count itself, and valid and test rows see what a fold model's OOF rows saw.
     """
     folds = int(fold.max()) + 1
     item, size = data.train.item_id, data.n_items + 1

@@ -134,8 +134,7 @@ class _Fold:
     def _compared(self, scores: Floats) -> tuple[Any, Any, Any, Any, float]:
         """Sort each class by score; count 2 x the pairs that a row loses or wins; add the AUC.
 
-        A positive counts the negatives that it beats, a negative the positives that beat it; a
-        tie counts 1.
+        A positive counts the negatives it beats, a negative the positives above it; a tie counts 1.
         """
         high, low = scores[self.positives], scores[self.negatives]
         by_high, by_low = order_of(high), order_of(low)

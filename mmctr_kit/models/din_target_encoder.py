@@ -113,8 +113,7 @@ class CrossAttention(nn.Module):
 class CrossAttentionLayer(nn.Module):
     """h = norm(history); x = norm(query + attention(query, h)); x + feed_forward(x).
 
-    One RMSNorm for both. Dropout on the attention weights, in the feed-forward part and on both
-    branches.
+    One RMSNorm for both. Dropout on attention weights, in the feed-forward part, on both branches.
     """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:

@@ -43,8 +43,7 @@ class UserRows:
     """The history and the rows of one user.
 
     ``history`` (<= 64,) int64 item ids, the most recent last; ``items`` and ``labels`` (rows,)
-    int64, in no order that means anything; ``used`` (<= rows,) int64 positions of the ratings
-    that are targets.
+    int64, in no order that means anything; ``used`` (<= rows,) the positions of target ratings.
     """
 
     user: int

@@ -24,8 +24,7 @@ WITH_CONTEXT: Method = "lightgbm-context"
 class BlendInput:
     """Input of a fitted method.
 
-    The runs' logits (m, rows) on one scale, each row's fold model (rows,) and, if there is one, the
-    context (c, rows).
+    The runs' logits (m, rows) on one scale, the fold models (rows,) and any context (c, rows).
     """
 
     logits: Floats
@@ -37,8 +36,7 @@ class BlendInput:
 class OofRows:
     """Input of a fit.
 
-    The runs' logits (m, rows) on one scale, labels, folds and users (rows,) and, if there is one,
-    the context (c, rows).
+    The runs' logits (m, rows) on one scale, labels, folds, users (rows,) and any context (c, rows).
     """
 
     logits: Floats

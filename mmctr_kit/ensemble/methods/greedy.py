@@ -23,8 +23,7 @@ BAG_RUNS = 20
 def select(logits: Floats, label: Flags, fold: Ints16, user: Ints, seed: int) -> WeightedMean:
     """Weights of runs whose logits (m, rows) are on one scale, for the best mean fold AUC.
 
-    Each bag sees half of the users; its weights are how often it picked each run. The bags'
-    weights are averaged.
+    Each bag sees half of the users and weighs a run by how often it picked it; bags are averaged.
     """
     runs, rows = logits.shape
     if runs == 1:
