@@ -131,15 +131,9 @@ PROBES = catalogue(
 
 Run = Callable[[ProfileContext], Iterator[Measurement]]
 
-OOF_VALID_GAP: tuple[Run, ...] = (
-    siblings,
-    target_in_history,
-    history_label,
-    level_label,
-    popularity_shift,
-)
+OOF_VALID_GAP = (siblings, target_in_history, history_label, level_label, popularity_shift)
 """Probes of what can make OOF and valid AUC differ; they count and sort."""
-CHEAP: tuple[Run, ...] = (*OOF_VALID_GAP, item_label, item_code, row_order)
+CHEAP = (*OOF_VALID_GAP, item_label, item_code, row_order)
 """Probes that count and sort; the others fit trees or read every embedding."""
 ALL = (*CHEAP, split_shift, target_side, embedding_order)
 
