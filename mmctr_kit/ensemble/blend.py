@@ -69,10 +69,10 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     tried = _tried(stack, method)
     rows = OofRows(
         stack.oof,
-        np.asarray(stack.label == 1),
         stack.fold.astype(np.int16, copy=False),
-        stack.user.astype(np.int64, copy=False),
         None if stack.context is None else stack.context.oof,
+        label=np.asarray(stack.label == 1),
+        user=stack.user.astype(np.int64, copy=False),
     )
     scalings = fit_scalings(rows.label, stack.oof)
     crossed = CrossFit.fit(rows, tried, scalings, seed)

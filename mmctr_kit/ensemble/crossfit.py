@@ -81,7 +81,7 @@ class CrossFit:
                 continue
             part = self.rows.take(rows)
             scaled = replace(part, logits=apply_scalings(scalings, part.logits))
-            crossed[rows] = apply(fitted[method], scaled.inputs())
+            crossed[rows] = apply(fitted[method], scaled)
             means[g] = crossed[rows].mean()
         used = group >= 0
         of_row = group[used]

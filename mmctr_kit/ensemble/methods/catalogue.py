@@ -1,7 +1,7 @@
 """The blend methods behind one interface: fit on OOF rows, apply to any fold model's logits."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -33,27 +33,17 @@ class BlendInput:
 
 
 @dataclass(frozen=True, eq=False)
-class OofRows:
-    """Input of a fit.
+class OofRows(BlendInput):
+    """Input of a fit: the same with labels and users (rows,)."""
 
-    The runs' logits (m, rows) on one scale, labels, folds, users (rows,) and any context (c, rows).
-    """
-
-    logits: Floats
-    label: Flags
-    fold: Ints16
-    user: Ints
-    context: Floats32 | None = None
-
-    def inputs(self) -> BlendInput:
-        """The rows without their labels and users."""
-        return BlendInput(self.logits, self.fold, self.context)
+    label: Flags = field(kw_only=True)
+    user: Ints = field(kw_only=True)
 
     def take(self, inside: Ints) -> "OofRows":
         """The rows at these positions."""
         context = None if self.context is None else self.context[:, inside]
-        label, fold, user = self.label[inside], self.fold[inside], self.user[inside]
-        return OofRows(self.logits[:, inside], label, fold, user, context)
+        label, user = self.label[inside], self.user[inside]
+        return OofRows(self.logits[:, inside], self.fold[inside], context, label=label, user=user)
 
 
 @dataclass(frozen=True, eq=False)
