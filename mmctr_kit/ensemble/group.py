@@ -82,7 +82,12 @@ def group_softmax(blended: Predictions, seed: int) -> tuple[Predictions, GroupRe
         for logits, keys in ((blended.valid, blended.valid_keys), (blended.test, blended.test_keys))
     )
     after = replace(blended, oof=replace(oof, logit=ours), valid=valid, test=test)
-    return after, _report(blended, after, 1.0 / step.sharpness)
+    on_oof = _compare(oof.label, oof.keys.user_id, oof.fold, oof.logit, ours)
+    on_valid: tuple[Estimate | None, Estimate | None, Estimate | None] = (None, None, None)
+    if blended.has_valid:
+        label, user = blended.valid_label, blended.valid_keys.user_id
+        on_valid = _compare(label, user, None, blended.valid_mean(), after.valid_mean())
+    return after, GroupReport(1.0 / step.sharpness, *on_oof, *on_valid)
 
 
 @dataclass(frozen=True)
@@ -199,18 +204,6 @@ def _require_structure(blended: Predictions, oof: OutOfFold) -> int:
                 f"({100 * alike:.1f} % of its rows fit): leave it out"
             )
     return usual
-
-
-def _report(before: Predictions, after: Predictions, temperature: float) -> GroupReport:
-    assert before.oof is not None
-    assert after.oof is not None
-    oof = before.oof
-    inside = _compare(oof.label, oof.keys.user_id, oof.fold, before.oof.logit, after.oof.logit)
-    outside: tuple[Estimate | None, Estimate | None, Estimate | None] = (None, None, None)
-    if before.has_valid:
-        label, user = before.valid_label, before.valid_keys.user_id
-        outside = _compare(label, user, None, before.valid_mean(), after.valid_mean())
-    return GroupReport(temperature, *inside, *outside)
 
 
 def _compare(

@@ -61,17 +61,10 @@ def calibration(labels: Labels, logits: Floats, bins: int = 10) -> Calibration:
     rows = rows[full]
     bin_prediction = np.bincount(of, probability, bins)[full] / rows
     bin_label = np.bincount(of, positive, bins)[full] / rows
-    slope, intercept = logistic_line(positive, logits)
-    return Calibration(
-        ece=float(rows @ np.abs(bin_label - bin_prediction)) / len(logits),
-        mean_prediction=float(probability.mean()),
-        mean_label=float(positive.mean()),
-        slope=slope,
-        intercept=intercept,
-        bin_prediction=bin_prediction,
-        bin_label=bin_label,
-        bin_rows=rows,
-    )
+    ece = float(rows @ np.abs(bin_label - bin_prediction)) / len(logits)
+    means = float(probability.mean()), float(positive.mean())
+    line = logistic_line(positive, logits)
+    return Calibration(ece, *means, *line, bin_prediction, bin_label, rows)
 
 
 def logistic_line(

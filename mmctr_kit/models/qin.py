@@ -74,7 +74,7 @@ class QuadraticNetwork(nn.Module):
     """
 
     def __init__(
-        self, width: int, layers: int, *, rows: int, dropout: float, batch_norm: bool
+        self, width: int, layers: int, rows: int, dropout: float, batch_norm: bool
     ) -> None:
         super().__init__()
         self.layer = nn.ModuleList(QuadraticLayer(width, rows, dropout) for _ in range(layers))
@@ -117,25 +117,15 @@ class QIN(nn.Module):
         self.likes_level = embedding(N_LEVELS, embedding_dim)
         self.views_level = embedding(N_LEVELS, embedding_dim)
         self.attention = SparseTargetAttention(self.items.width)
-        self.network = QuadraticNetwork(
-            2 * embedding_dim + 2 * self.items.width,
-            num_layers,
-            rows=num_row,
-            dropout=net_dropout,
-            batch_norm=batch_norm,
-        )
+        width = 2 * embedding_dim + 2 * self.items.width
+        self.network = QuadraticNetwork(width, num_layers, num_row, net_dropout, batch_norm)
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,) logits."""
         target, table, index = self.items.lookup(batch.history, batch.item)
         interest = self.attention(target, table, index, batch.row, batch.offsets)  # (B, D)
-        fields = [
-            self.likes_level(batch.likes_level),
-            self.views_level(batch.views_level),
-            target,
-            interest,
-        ]
-        logit: Tensor = self.network(torch.cat(fields, dim=-1))
+        levels = self.likes_level(batch.likes_level), self.views_level(batch.views_level)
+        logit: Tensor = self.network(torch.cat([*levels, target, interest], dim=-1))
         return logit
 
     def published_names(self, state: State) -> Names:

@@ -24,12 +24,8 @@ BATCH_ROWS = 65_536
 ORACLE_SCHEMA = pa.schema(
     [
         ("split", pa.dictionary(pa.int8(), pa.string())),
-        ("user_id", pa.int64()),
-        ("item_id", pa.int64()),
-        ("occurrence", pa.int64()),
-        ("ID", pa.int64()),
-        ("log_odds", pa.float64()),
-        ("group_log_odds", pa.float64()),
+        *((name, pa.int64()) for name in ("user_id", "item_id", "occurrence", "ID")),
+        *((name, pa.float64()) for name in ("log_odds", "group_log_odds")),
     ]
 )
 LABELS_SCHEMA = pa.schema([("ID", pa.int64()), ("label", pa.int64())])

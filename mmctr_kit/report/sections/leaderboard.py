@@ -35,9 +35,8 @@ def leaderboard_section(context: ReportContext) -> Section | None:
     compared = [e for e in entries if e.valid_gap or e.oof_gap]
     if compared:
         pictures.append(_figure(compared, name, gaps=True))
-    return Section(
-        "leaderboard", "Leaderboard", lead, pictures, [_table(entries, name)], notes=notes
-    )
+    tables = [_table(entries, name)]
+    return Section("leaderboard", "Leaderboard", lead, pictures, tables, notes=notes)
 
 
 def _copies(entries: list[Compared]) -> list[str]:

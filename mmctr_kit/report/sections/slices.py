@@ -27,17 +27,11 @@ def slices_section(context: ReportContext) -> Section | None:
     )
     if run.name != context.run.name:
         lead += f" Shown for {run.name}, the best run of the blend by OOF."
-    pictures = [_figure(split, [e for e in entries if e["split"] == split]) for split in _TITLES]
+    figures = [_figure(split, [e for e in entries if e["split"] == split]) for split in _TITLES]
+    pictures = [figure for figure in figures if figure is not None]
     notes = _weak(weak_slices(run, context))
     notes += [f"Left out: {name} ({why})." for name, why in run.metrics["slices_left_out"].items()]
-    return Section(
-        "slices",
-        "Slices",
-        lead,
-        [p for p in pictures if p is not None],
-        _tables(entries),
-        notes=notes,
-    )
+    return Section("slices", "Slices", lead, pictures, _tables(entries), notes=notes)
 
 
 def _weak(weak: Sequence[WeakSlice]) -> list[str]:
