@@ -9,11 +9,10 @@ import numpy as np
 
 from mmctr_kit.ensemble.crossfit import CrossFit
 from mmctr_kit.ensemble.diversity import correlations, leave_one_out_gain
-from mmctr_kit.ensemble.methods import Method
 from mmctr_kit.ensemble.methods.average import mean_without_oof, rank_without_oof
-from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT, BlendInput, Fitted, OofRows
+from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT, Fitted, Method
 from mmctr_kit.ensemble.methods.scale import PlattScaling, apply_scalings, fit_scalings
-from mmctr_kit.ensemble.stack import Stack
+from mmctr_kit.ensemble.stack import BlendInput, OofRows, Stack
 from mmctr_kit.errors import RunError, UsageError, plural
 from mmctr_kit.metrics.auc import AucSample
 from mmctr_kit.metrics.chance import z_above_chance

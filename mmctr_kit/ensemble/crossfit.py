@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmctr_kit.data.folds import user_folds
-from mmctr_kit.ensemble.methods.catalogue import METHODS, BlendInput, Fitted, Method, OofRows
+from mmctr_kit.ensemble.methods.catalogue import METHODS, Fitted, Method
 from mmctr_kit.ensemble.methods.scale import PlattScaling, apply_scalings, fit_scalings
+from mmctr_kit.ensemble.stack import BlendInput, OofRows
 from mmctr_kit.errors import RunError
 from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Ints16
 

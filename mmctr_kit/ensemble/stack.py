@@ -1,12 +1,12 @@
 """The runs to blend, as arrays that share rows, labels and folds, and the rows' context."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.errors import RunError
-from mmctr_kit.metrics.ranks import Floats, Floats32, Ids, Ints16, Labels
+from mmctr_kit.metrics.ranks import Flags, Floats, Floats32, Ids, Ints, Ints16, Labels
 
 FEATURES = ("likes_level", "views_level", "log history length", "log item popularity")
 """Row features that lightgbm-context uses beside the logits."""
@@ -42,6 +42,32 @@ def context_of(data: ChallengeData, fold: Ints16) -> Context:
         for rows in (data.valid, data.test)
     )
     return Context(features(data.train, popularity[fold, item]), valid, test)
+
+
+@dataclass(frozen=True, eq=False)
+class BlendInput:
+    """Input of a fitted method.
+
+    The runs' logits (m, rows) on one scale, the fold models (rows,) and any context (c, rows).
+    """
+
+    logits: Floats
+    fold: Ints16
+    context: Floats32 | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class OofRows(BlendInput):
+    """Input of a fit: the same with labels and users (rows,)."""
+
+    label: Flags = field(kw_only=True)
+    user: Ints = field(kw_only=True)
+
+    def take(self, inside: Ints) -> "OofRows":
+        """The rows at these positions."""
+        context = None if self.context is None else self.context[:, inside]
+        label, user = self.label[inside], self.user[inside]
+        return OofRows(self.logits[:, inside], self.fold[inside], context, label=label, user=user)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """The blend methods behind one interface: fit on OOF rows, apply to any fold model's logits."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -13,37 +13,12 @@ from mmctr_kit.ensemble.methods.logistic import fit_weights
 from mmctr_kit.ensemble.methods.power import PowerMean
 from mmctr_kit.ensemble.methods.scale import PlattScaling
 from mmctr_kit.ensemble.methods.stacker import Stacker
+from mmctr_kit.ensemble.stack import BlendInput, OofRows
 from mmctr_kit.metrics.binned_auc import BinnedAuc
-from mmctr_kit.metrics.ranks import Flags, Floats, Floats32, Ints, Ints16
+from mmctr_kit.metrics.ranks import Floats
 
 WITH_CONTEXT: Method = "lightgbm-context"
 """The method that needs row features (`mmctr_kit.ensemble.stack.Context`) beside the logits."""
-
-
-@dataclass(frozen=True, eq=False)
-class BlendInput:
-    """Input of a fitted method.
-
-    The runs' logits (m, rows) on one scale, the fold models (rows,) and any context (c, rows).
-    """
-
-    logits: Floats
-    fold: Ints16
-    context: Floats32 | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class OofRows(BlendInput):
-    """Input of a fit: the same with labels and users (rows,)."""
-
-    label: Flags = field(kw_only=True)
-    user: Ints = field(kw_only=True)
-
-    def take(self, inside: Ints) -> "OofRows":
-        """The rows at these positions."""
-        context = None if self.context is None else self.context[:, inside]
-        label, user = self.label[inside], self.user[inside]
-        return OofRows(self.logits[:, inside], self.fold[inside], context, label=label, user=user)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +61,7 @@ def fit_best(oof: OofRows, seed: int) -> Fitted:
 
 def fit_power(oof: OofRows, seed: int) -> Fitted:
     """Power mean of the probabilities, its exponent chosen by AUC."""
-    mean = PowerMean.choose(oof.logits, oof.label, oof.fold, oof.user, seed)
+    mean = PowerMean.choose(oof, seed)
     return replace(_power(mean, oof), note=f"exponent {mean.exponent:g}")
 
 
@@ -108,7 +83,7 @@ def fit_with_context(oof: OofRows, seed: int) -> Fitted:
     """The monotone stacker with the rows' context; ValueError if there is none."""
     if oof.context is None:
         raise ValueError(f"{WITH_CONTEXT} needs the rows' context")
-    return _stacked(Stacker.fit(oof.logits, oof.label, oof.user, seed, oof.context), True)
+    return _stacked(Stacker.fit(oof, seed), True)
 
 
 METHODS: Mapping[Method, Callable[[OofRows, int], Fitted]] = MappingProxyType(
@@ -118,14 +93,10 @@ METHODS: Mapping[Method, Callable[[OofRows, int], Fitted]] = MappingProxyType(
         "probability": lambda oof, _: _power(PowerMean(1.0), oof),
         "power": fit_power,
         "rank": fit_rank,
-        "greedy": lambda oof, seed: _weighted(
-            select(oof.logits, oof.label, oof.fold, oof.user, seed), oof
-        ),
-        "logistic": lambda oof, seed: _weighted(
-            fit_weights(oof.logits, oof.label, oof.user, seed), oof
-        ),
+        "greedy": lambda oof, seed: _weighted(select(oof, seed), oof),
+        "logistic": lambda oof, seed: _weighted(fit_weights(oof, seed), oof),
         "lightgbm": lambda oof, seed: _stacked(
-            Stacker.fit(oof.logits, oof.label, oof.user, seed), False
+            Stacker.fit(replace(oof, context=None), seed), False
         ),
         "lightgbm-context": fit_with_context,
     }

@@ -7,8 +7,9 @@ import numpy as np
 
 from mmctr_kit.data.folds import held_out
 from mmctr_kit.ensemble.methods.average import WeightedMean
+from mmctr_kit.ensemble.stack import OofRows
 from mmctr_kit.metrics.binned_auc import BinnedAuc
-from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Ints16
+from mmctr_kit.metrics.ranks import Floats
 
 BAGS = 12
 STEPS = 20
@@ -20,12 +21,12 @@ BAG_RUNS = 20
 """If there are more runs than this, a bag sees half of them (and at least this many)."""
 
 
-def select(logits: Floats, label: Flags, fold: Ints16, user: Ints, seed: int) -> WeightedMean:
+def select(oof: OofRows, seed: int) -> WeightedMean:
     """Weights of runs whose logits (m, rows) are on one scale, for the best mean fold AUC.
 
     Each bag sees half of the users and weighs a run by how often it picked it; bags are averaged.
     """
-    runs, rows = logits.shape
+    runs, rows = oof.logits.shape
     if runs == 1:
         return WeightedMean.equal(1)
     random = np.random.default_rng(seed)
@@ -33,11 +34,11 @@ def select(logits: Floats, label: Flags, fold: Ints16, user: Ints, seed: int) ->
     total = np.zeros(runs)
     for _ in range(BAGS):
         chosen = np.sort(random.choice(runs, size=size, replace=False))
-        inside = np.flatnonzero(held_out(user, share, int(random.integers(2**62))))
-        auc = BinnedAuc.of(label[inside], fold[inside])
+        inside = np.flatnonzero(held_out(oof.user, share, int(random.integers(2**62))))
+        auc = BinnedAuc.of(oof.label[inside], oof.fold[inside])
         if auc is None:
             continue
-        total[chosen] += _forward(logits[np.ix_(chosen, inside)], auc)
+        total[chosen] += _forward(oof.logits[np.ix_(chosen, inside)], auc)
     return WeightedMean(total / total.sum()) if total.any() else WeightedMean.equal(runs)
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT, BlendInput, OofRows
+from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT
+from mmctr_kit.ensemble.stack import BlendInput, OofRows
 from mmctr_kit.metrics.auc import mean_fold_auc, rank_correlation
 from mmctr_kit.metrics.calibration import calibration
 
