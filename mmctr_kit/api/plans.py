@@ -161,17 +161,21 @@ def plan_single_fit(
     for key in (str(setting).partition("=")[0] for setting in options.settings):
         if key.split(".")[0] == "folds":
             raise UsageError(f"{key} does nothing in fit, which has no folds; leave it out")
+    if len(base.seeds) > 1:
+        raise UsageError(
+            f"seeds: fit trains one network, and the recipe has {len(base.seeds)} seeds; choose "
+            f"one with --set seeds=[{base.seeds[0]}]"
+        )
     name = f"{base.name}-fit" if options.name is None else options.name
     path = output_path(options.runs, name, data, options.device)
     cv = None
     if like is not None:
         cv = like if isinstance(like, Run) else open_run(str(like), Path(options.runs))
     require_free(path, {"kind": "fit"}, options.force, base.to_yaml() if cv is None else None)
-    from mmctr_kit.cv.plan import check_run, plan_fit, require_one_seed
+    from mmctr_kit.cv.plan import check_run, plan_fit
     from mmctr_kit.cv.whole import beside, refit, require_like
     from mmctr_kit.items.features import ItemFeatures
 
-    require_one_seed(base)
     if cv is not None:
         require_like(base, cv)
     began = time.perf_counter()

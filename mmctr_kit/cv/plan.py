@@ -20,7 +20,7 @@ from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import WHOLE, fold_fingerprint, user_folds
 from mmctr_kit.data.hashing import fingerprint
-from mmctr_kit.errors import DataError, UsageError, plural
+from mmctr_kit.errors import DataError, plural
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.models.registry import MODELS
 from mmctr_kit.recipe import Recipe
@@ -84,19 +84,9 @@ def plan_fit(
 ) -> Plan:
     """Check that one model of the recipe can be trained on the whole train split, and plan it.
 
-    Arguments and errors are those of :func:`plan_cv`. UsageError if the recipe has several seeds.
+    Arguments and errors are those of :func:`plan_cv`. The recipe has one seed.
     """
-    require_one_seed(recipe)
     return _plan(recipe, data, device.split(",")[0], 1, items, (WHOLE,))
-
-
-def require_one_seed(recipe: Recipe) -> None:
-    """Raise UsageError if the recipe has several seeds: a single fit is one network."""
-    if len(recipe.seeds) > 1:
-        raise UsageError(
-            f"seeds: fit trains one network, and the recipe has {len(recipe.seeds)} seeds; "
-            f"choose one with --set seeds=[{recipe.seeds[0]}]"
-        )
 
 
 def _plan(
