@@ -9,6 +9,9 @@ import numpy as np
 from mmctr_kit.data.hashing import digest, splitmix64
 from mmctr_kit.metrics.ranks import Flags, Floats, Ids, Ints16, Uints
 
+WHOLE = -1
+"""The fold of a model that is trained on the whole train split: nobody is in it."""
+
 
 def user_hash(user_id: Ids, seed: int) -> Uints:
     """(rows,) uint64: SplitMix64 (Steele, Lea, Flood 2014) of the user id, keyed by ``seed``."""
