@@ -67,9 +67,9 @@ def _most_predictive(
     position = np.minimum(earlier_equals(codes), _POSITIONS - 1)
     index = np.arange(len(user))
     centred = label - label.mean()
-    tests: list[tuple[str, float, Ints | None]] = []
     trend = auc_with_se(label, index.astype(np.float64), user)
-    tests.append(("the row's number", normal_p(trend, 0.5, TOLERANCE), None))
+    tests: list[tuple[str, float, Ints | None]]
+    tests = [("the row's number", normal_p(trend, 0.5, TOLERANCE), None)]
     tests += [
         (f"the row's number mod {m}", _wald(centred, index % m, codes), index % m) for m in MODULI
     ]
@@ -78,19 +78,15 @@ def _most_predictive(
         tests.append(("the position among the user's rows", p, position))
     # An AUC sorts all rows, so it is computed only for what stands out, or stands out most.
     notable = [t for t in tests if t[1] < _NOTABLE] or [min(tests, key=lambda t: t[1])]
-    values = [
-        trend if groups is None else crossfit_auc(groups, label, folds, user)
-        for _, _, groups in notable
-    ]
-    ps = [
-        p * len(tests) if abs(v.value - 0.5) > TOLERANCE else 1.0
-        for (_, p, _), v in zip(notable, values, strict=True)
-    ]
-    worst = min(range(len(notable)), key=lambda i: (ps[i], -abs(values[i].value - 0.5)))
+    measured = []
+    for name, p, groups in notable:
+        value = trend if groups is None else crossfit_auc(groups, label, folds, user)
+        p = p * len(tests) if abs(value.value - 0.5) > TOLERANCE else 1.0
+        measured.append((p, value, name))
+    p, value, name = min(measured, key=lambda m: (m[0], -abs(m[1].value - 0.5)))
     replaced = " (by the item's label mean in train)" if split == "test" else ""
-    what = f"{notable[worst][0]} has AUC {values[worst]}{replaced}"
-    p = min(1.0, ps[worst])
-    return Measurement("row-order", split, values[worst], 0.5, TOLERANCE, p, what)
+    what = f"{name} has AUC {value}{replaced}"
+    return Measurement("row-order", split, value, 0.5, TOLERANCE, min(1.0, p), what)
 
 
 def _by_item(codes: Ints, item: Ints) -> bool:

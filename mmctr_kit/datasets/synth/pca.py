@@ -33,15 +33,11 @@ def given_embeddings(
 
 def _by_gram(text: Floats32, image: Floats32) -> list[Floats32]:
     """Few items: the scores come from the items' inner products, and those add up."""
-    grams = []
-    for x in (text, image):
-        centred = x - x.mean(axis=0, dtype=np.float64)
-        grams.append(centred @ centred.T)
-    out = []
-    for gram in (*grams, grams[0] + grams[1]):
-        values, vectors = _leading(gram, min(GIVEN_DIM, len(gram) - 1))
-        out.append(_finish(vectors * np.sqrt(np.maximum(values, 0.0))))
-    return out
+    centred = (x - x.mean(axis=0, dtype=np.float64) for x in (text, image))
+    grams = [x @ x.T for x in centred]
+    count = min(GIVEN_DIM, len(text) - 1)
+    leading = [_leading(gram, count) for gram in (*grams, grams[0] + grams[1])]
+    return [_finish(vectors * np.sqrt(np.maximum(values, 0.0))) for values, vectors in leading]
 
 
 def _by_covariance(text: Floats32, image: Floats32, workers: int) -> list[Floats32]:
