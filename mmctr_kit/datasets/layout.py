@@ -72,13 +72,9 @@ def _part(values: Any, part: slice) -> Any:
 
 
 def _table(name: str, columns: Columns) -> pa.Table:
-    return pa.table(
-        {
-            c.name: _arrow(columns[c.name], pa.float64() if c.name == _DOUBLE else _TYPES[c.kind])
-            for c in FILES[name].columns
-            if c.name in columns
-        }
-    )
+    contract = (c for c in FILES[name].columns if c.name in columns)
+    kinds = {c.name: pa.float64() if c.name == _DOUBLE else _TYPES[c.kind] for c in contract}
+    return pa.table({name: _arrow(columns[name], kind) for name, kind in kinds.items()})
 
 
 def _arrow(values: Any, kind: pa.DataType) -> pa.Array:

@@ -116,13 +116,10 @@ def _history(seq: Ragged[np.int64], target: Ints | None, n_items: int | None) ->
     real = seq.values[filled]
     counts = np.diff(np.searchsorted(filled, seq.offsets))
     row = np.repeat(np.arange(len(seq)), counts)
-    return HistoryColumns(
-        counts,
-        sequence_keys(real, counts),
-        zero_after_value(seq),
-        None if n_items is None else _any(row, (real < 0) | (real > n_items), len(seq)),
-        None if target is None else _any(row, real == target[row], len(seq)),
-    )
+    unknown = None if n_items is None else _any(row, (real < 0) | (real > n_items), len(seq))
+    holds = None if target is None else _any(row, real == target[row], len(seq))
+    keys, misplaced = sequence_keys(real, counts), zero_after_value(seq)
+    return HistoryColumns(counts, keys, misplaced, unknown, holds)
 
 
 def _any(row: Ints, hit: Flags, rows: int) -> Flags:

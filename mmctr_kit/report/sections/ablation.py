@@ -47,15 +47,9 @@ def _changes(
     name: str, base: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], needed: float
 ) -> Table:
     cells = [("base", "", *(estimate_text(Estimate.find(base, k)) for k in ("oof", "valid")), "")]
-    cells += [
-        (
-            str(row["name"]),
-            str(row["what"]),
-            *(estimate_text(Estimate.find(row, k), True) for k in ("oof", "valid")),
-            str(row["claim"] or ""),
-        )
-        for row in rows
-    ]
+    for row in rows:
+        gaps = (estimate_text(Estimate.find(row, k), True) for k in ("oof", "valid"))
+        cells.append((str(row["name"]), str(row["what"]), *gaps, str(row["claim"] or "")))
     caption = (
         f"{name}: AUC of the base, and paired changes. A verdict needs a change of {needed:.1f} "
         f"standard errors, as {plural(len(rows), 'variant was', 'variants were')} tried."

@@ -200,13 +200,10 @@ def _finalists(study: Mapping[str, Any]) -> Table:
             "new seeds. The mean of the seeds' logits is a better predictor: compare it among "
             "finalists, not with the search."
         )
-    rows = [
-        (
-            f"trial {final['trial']}" + " (chosen)" * (i == 0),
-            *(str(Estimate.from_json(final[name])) for name in columns),
-        )
-        for i, final in enumerate(study["finalists"])
-    ]
+    rows = []
+    for i, final in enumerate(study["finalists"]):
+        name = f"trial {final['trial']}" + " (chosen)" * (i == 0)
+        rows.append((name, *(str(Estimate.from_json(final[key])) for key in columns)))
     return Table(caption, ("finalist", *columns.values()), rows)
 
 
