@@ -70,11 +70,8 @@ class AucSample:
         """The mean fold AUC of ``scores`` (n,) and its influences: one sort of each fold."""
         _check_scores(scores, self.rows)
         parts = [fold.by_cluster(scores) for fold in self._folds]
-        return Influence(
-            math.fsum(auc for auc, _, _ in parts) / len(parts),
-            tuple(p for _, p, _ in parts),
-            tuple(n for _, _, n in parts),
-        )
+        aucs, positive, negative = zip(*parts, strict=True)
+        return Influence(math.fsum(aucs) / len(aucs), positive, negative)
 
     def row_influence(self, scores: Floats) -> Floats:
         """(n,) what each row moves the mean fold AUC of ``scores`` (n,) by."""

@@ -85,13 +85,10 @@ class RankedRows:
         """
         inside = np.asarray(chosen, np.bool_)[self._order]
         a, b = self._part(inside), self._part(~inside)
-        return Contrast(
-            chosen=None if a is None else a.auc,
-            rest=None if b is None else b.auc,
-            gap=None if a is None or b is None else self._gap(a, b),
-            positive_clusters=0 if a is None else a.positive_clusters,
-            negative_clusters=0 if a is None else a.negative_clusters,
-        )
+        gap = None if a is None or b is None else self._gap(a, b)
+        counts = (0, 0) if a is None else (a.positive_clusters, a.negative_clusters)
+        chosen_auc, rest = (None if part is None else part.auc for part in (a, b))
+        return Contrast(chosen_auc, rest, gap, *counts)
 
     def _part(self, inside: Flags) -> _Part | None:
         negatives_before = _count_before(inside & ~self._positive)

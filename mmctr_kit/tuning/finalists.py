@@ -141,9 +141,7 @@ def _finalist(trial: FrozenTrial, run: Run, base: Recipe) -> Finalist:
         changes=changes(attributes["settings"], base),
         searched=Estimate(attributes["auc"], attributes["error"], attributes["rows"]),
         oof=Estimate.from_json(metrics["oof"]),
-        one_seed=Estimate.from_json(
-            metrics["recipe_oof"] if len(metrics["seeds"]) > 1 else metrics["oof"]
-        ),
+        one_seed=Estimate.from_json(metrics["recipe_oof" if len(metrics["seeds"]) > 1 else "oof"]),
         valid=Estimate.from_json(metrics["valid"]),
     )
 

@@ -89,11 +89,8 @@ def crossfit_rate(group: Ids, label: Ids, folds: Ints16) -> Floats:
     cell = codes * shape[1] + folds
     rows = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
     ones = np.bincount(cell, label, shape[0] * shape[1]).reshape(shape)
-    means = _smooth(
-        ones.sum(axis=1, keepdims=True) - ones,
-        rows.sum(axis=1, keepdims=True) - rows,
-        float(np.mean(label)),
-    )
+    ones, rows = (x.sum(axis=1, keepdims=True) - x for x in (ones, rows))  # of the other folds
+    means = _smooth(ones, rows, float(np.mean(label)))
     return np.asarray(means[codes, folds])
 
 

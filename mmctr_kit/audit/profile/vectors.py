@@ -60,14 +60,11 @@ def _measure(name: str, unit: Floats32, pairs: dict[str, Pairs]) -> Measurement:
     best = max(enough, key=lambda w: enough[w].z(0.0))
     value = enough[best]
     related = max(e.z(0.0) for e in enough.values()) >= RELATED
-    shifted = [
-        shift
-        for shift in (-1, 1)
-        if not related and any(_excess(unit, pairs[w], shift).z(0.0) >= RELATED for w in enough)
-    ]
+    shifts = [] if related else [-1, 1]
+    moved = [s for s in shifts if any(_excess(unit, pairs[w], s).z(0.0) >= RELATED for w in enough)]
     what = f"items {best} are more alike than at random by a cosine of {value}"
-    if shifted:
-        what = f"no relation by item_id, but at item_id {shifted[0]:+d}: shifted"
+    if moved:
+        what = f"no relation by item_id, but at item_id {moved[0]:+d}: shifted"
     elif not related:
         what = "no relation to histories or tags by item_id, as if assigned at random"
     return Measurement("embedding-order", name, value, math.nan, 0.0, 1.0 if related else 0.0, what)

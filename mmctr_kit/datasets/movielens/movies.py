@@ -165,16 +165,11 @@ def describe(movies: Sequence[Movie | None]) -> dict[str, Any]:
     genres = sorted({g for m in known for g in m.genres})
     tag_of = {g: i for i, g in enumerate(genres, 1)}
     tags = [[tag_of[g] for g in m.genres] for m in known]
-    return {
-        "item_title": [
-            m.title if m.year is None else f"{m.title} ({m.year})".strip() for m in known
-        ],
-        "item_tags": Ragged.of(
-            np.array([t for row in tags for t in row], np.int64),
-            np.array([len(row) for row in tags], np.int64),
-        ),
-        "txt_emb_BERT": embed([_tokens(m) for m in known]),
-    }
+    titles = [m.title if m.year is None else f"{m.title} ({m.year})".strip() for m in known]
+    counts = np.array([len(row) for row in tags], np.int64)
+    of_items = Ragged.of(np.array([t for row in tags for t in row], np.int64), counts)
+    text = embed([_tokens(m) for m in known])
+    return {"item_title": titles, "item_tags": of_items, "txt_emb_BERT": text}
 
 
 def embed(documents: Sequence[Sequence[str]]) -> Floats32:
