@@ -178,7 +178,7 @@ def _check_zero(where: str, needed: bool, vectors: Vectors, log: Log) -> None:
 
 
 def _without_source(column: str, items: Mapping[str, ItemFile]) -> Ints:
-    """Ints, ascending, of the items whose text (for v1) or image (for v2) is all zeros.
+    """Ids, ascending, of the items whose text (for v1) or image (for v2) is all zeros.
 
     Their PCA is one and the same vector, which embeddings-zero has reported already.
     """

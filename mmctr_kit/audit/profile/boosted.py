@@ -14,15 +14,7 @@ from mmctr_kit.data.folds import user_uniform
 from mmctr_kit.data.hashing import splitmix64
 from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.metrics.auc import auc
-from mmctr_kit.metrics.ranks import (
-    Floats,
-    Floats32,
-    Ints,
-    Ints16,
-    Labels,
-    earlier_equals,
-    number_ids,
-)
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ids, Ints, Ints16, earlier_equals, number_ids
 
 RECENT = 16
 """Number of items of a history that are used, the last ones."""
@@ -125,7 +117,7 @@ def _of_history(context: ProfileContext, split: Split, at: Ints) -> Columns:
     }
 
 
-def crossfit_scores(x: Floats32, label: Labels, folds: Ints16) -> tuple[Floats, list[Any]]:
+def crossfit_scores(x: Floats32, label: Ids, folds: Ints16) -> tuple[Floats, list[Any]]:
     """(rows,) log odds of each row from trees that saw none of its fold; and each fold's trees."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -152,7 +144,7 @@ def crossfit_scores(x: Floats32, label: Labels, folds: Ints16) -> tuple[Floats, 
 
 
 def important_columns(
-    models: list[Any], x: Floats32, label: Labels, folds: Ints16, names: tuple[str, ...]
+    models: list[Any], x: Floats32, label: Ids, folds: Ints16, names: tuple[str, ...]
 ) -> list[tuple[str, float]]:
     """The three columns whose shuffling costs the first fold most AUC, and how much.
 

@@ -33,9 +33,8 @@ def target_in_history(context: ProfileContext) -> Iterator[Measurement]:
         value = auc_with_se(label, held[split].astype(np.float64), rows.user_id)
         ones, zeros = (percent(float(held[split][label == y].mean())) for y in (1, 0))
         what = f"the user's histories hold the target of {ones} of the positives and {zeros} of "
-        yield Measurement.of(
-            "target-in-history", split, value, TARGET_TOLERANCE, f"{what}the negatives"
-        )
+        what += "the negatives"
+        yield Measurement.of("target-in-history", split, value, TARGET_TOLERANCE, what)
     test, train = (_user_share(held[s], context.data.rows[s]) for s in ("test", "train"))
     gap = Estimate(test.value - train.value, float(np.hypot(test.se, train.se)), test.n)
     what = f"targets held: {percent(train.value)} of train, {percent(test.value)} of test"

@@ -72,17 +72,10 @@ def popularity_shift(context: ProfileContext) -> Iterator[Measurement]:
     for split in ("valid", "test"):
         value = _excess(context, split)
         unseen = float((~seen[context.data.rows[split].item_id]).mean())
-        tolerance, what = (
-            POPULARITY_TOLERANCE,
-            (
-                f"{percent(value.value)} of the targets are on other items than train's would be; "
-                f"{percent(unseen)} have an item that train never has as target"
-            ),
-        )
-        where = f"train/{split}"
-        yield Measurement.of(
-            "popularity-shift", where, value, tolerance, what, clean=0.0, above=True
-        )
+        what = f"{percent(value.value)} of the targets are on other items than train's would be; "
+        what += f"{percent(unseen)} have an item that train never has as target"
+        name, where, tolerance = "popularity-shift", f"train/{split}", POPULARITY_TOLERANCE
+        yield Measurement.of(name, where, value, tolerance, what, clean=0.0, above=True)
 
 
 def _excess(context: ProfileContext, split: Split) -> Estimate:
