@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -62,17 +63,11 @@ def bars(names: Sequence[str], values: Floats, axis: str, longest: int = 24) -> 
     with canvas(max(0.6 + 0.23 * len(names), 1.2)) as figure:
         axes = _rows(figure, names, axis, longest)
         axes.barh(range(len(names)), values, height=0.6, color=colour(0))
+        style: Mapping[str, Any] = {"textcoords": "offset points", "fontsize": SMALL}
         for row, value in enumerate(values):
             side, by = ("left", 3) if value >= 0 else ("right", -3)
-            axes.annotate(
-                f"{value:.2f}",
-                (value, row),
-                xytext=(by, 0),
-                textcoords="offset points",
-                va="center",
-                ha=side,
-                fontsize=SMALL,
-            )
+            text = f"{value:.2f}"
+            axes.annotate(text, (value, row), xytext=(by, 0), va="center", ha=side, **style)
         axes.set_xlim(min(0.0, 1.2 * values.min()), 1.2 * max(values.max(), 1e-3))
         return figure
 

@@ -108,26 +108,14 @@ def history(trials: Trials) -> Figure:
                 color=colour(number),
                 label=short(name),
             )
-        best = sorted(complete, key=lambda t: int(t["number"]))
-        axes.step(
-            [t["number"] for t in best],
-            np.maximum.accumulate([t["auc"]["value"] for t in best]),
-            where="post",
-            color=MUTED,
-            linewidth=1.0,
-            label="best so far",
-        )
+        ordered = sorted(complete, key=lambda t: int(t["number"]))
+        numbers = [t["number"] for t in ordered]
+        best = np.maximum.accumulate([t["auc"]["value"] for t in ordered])
+        axes.step(numbers, best, where="post", color=MUTED, linewidth=1.0, label="best so far")
         pruned = [t["number"] for t in trials if t["state"] == "pruned"]
-        axes.plot(
-            pruned,
-            np.zeros(len(pruned)),
-            "|",
-            color=MUTED,
-            markersize=7,
-            transform=axes.get_xaxis_transform(),
-            clip_on=False,
-            label="pruned",
-        )
+        ticks: Mapping[str, Any] = {"markersize": 7, "clip_on": False, "label": "pruned"}
+        on_axis = axes.get_xaxis_transform()
+        axes.plot(pruned, np.zeros(len(pruned)), "|", color=MUTED, transform=on_axis, **ticks)
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.set_xlabel("trial")
         axes.set_ylabel("mean fold AUC")
@@ -155,13 +143,8 @@ def dimensions(trials: Trials) -> Figure | None:
         spread = float(np.ptp(auc)) or 1.0
         axes.scatter(x, y, 12 + 60 * (auc - auc.min()) / spread, color=colour(1), zorder=3)
         best = int(auc.argmax())
-        axes.annotate(
-            f"{auc[best]:.4f}",
-            (x[best], y[best]),
-            xytext=(6, 6),
-            textcoords="offset points",
-            fontsize=SMALL,
-        )
+        number: Mapping[str, Any] = {"textcoords": "offset points", "fontsize": SMALL}
+        axes.annotate(f"{auc[best]:.4f}", (x[best], y[best]), xytext=(6, 6), **number)
         axes.use_sticky_edges = False  # bands would end the axes at the outermost trials
         axes.margins(0.1)
         for axis, name in ((axes.xaxis, "text"), (axes.yaxis, "image")):
