@@ -36,16 +36,10 @@ def dots(
         for number, (label, estimates) in enumerate(series.items()):
             shift = (number - (len(series) - 1) / 2) * step
             known = [(i, e) for i, e in enumerate(estimates) if e is not None]
-            axes.errorbar(
-                [e.value for _, e in known],
-                [i + shift for i, _ in known],
-                xerr=[INTERVAL * e.se if math.isfinite(e.se) else 0.0 for _, e in known],
-                fmt="os^D"[number % 4],
-                markersize=4,
-                elinewidth=1.4,
-                color=colour(number),
-                label=label,
-            )
+            x, y = [e.value for _, e in known], [i + shift for i, _ in known]
+            xerr = [INTERVAL * e.se if math.isfinite(e.se) else 0.0 for _, e in known]
+            style: Mapping[str, Any] = {"markersize": 4, "elinewidth": 1.4, "label": label}
+            axes.errorbar(x, y, xerr=xerr, fmt="os^D"[number % 4], color=colour(number), **style)
         if reference is not None:
             axes.axvline(reference, color=MUTED, linewidth=1.0)
         axes.spines["left"].set_visible(False)

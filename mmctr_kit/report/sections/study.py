@@ -98,16 +98,10 @@ def history(trials: Trials) -> Figure:
     with canvas(2.9) as figure:
         axes = figure.subplots()
         for number, (name, group) in enumerate(groups.items()):
-            axes.errorbar(
-                [t["number"] for t in group],
-                [t["auc"]["value"] for t in group],
-                yerr=[t["auc"]["error"] or 0.0 for t in group],
-                fmt=_MARKERS[number % len(_MARKERS)],
-                markersize=4,
-                elinewidth=1.0,
-                color=colour(number),
-                label=short(name),
-            )
+            x, y = [t["number"] for t in group], [t["auc"]["value"] for t in group]
+            se, marker = [t["auc"]["error"] or 0.0 for t in group], _MARKERS[number % len(_MARKERS)]
+            style: Mapping[str, Any] = {"markersize": 4, "elinewidth": 1.0, "label": short(name)}
+            axes.errorbar(x, y, yerr=se, fmt=marker, color=colour(number), **style)
         ordered = sorted(complete, key=lambda t: int(t["number"]))
         numbers = [t["number"] for t in ordered]
         best = np.maximum.accumulate([t["auc"]["value"] for t in ordered])
