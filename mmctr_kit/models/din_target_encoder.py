@@ -204,11 +204,9 @@ class DINTargetEncoder(nn.Module):
         encoded = target.to(self.user.weight.dtype)  # what is added up stays exact
         for layer in self.encoder:
             encoded = layer(encoded, *history)  # (B, D)
-        levels = (
-            self.items.likes_level(batch.likes_level),
-            self.items.views_level(batch.views_level),
-        )
-        fields = [self.user(batch.user), *levels, target, pooled, encoded]
+        likes = self.items.likes_level(batch.likes_level)
+        views = self.items.views_level(batch.views_level)
+        fields = [self.user(batch.user), likes, views, target, pooled, encoded]
         return self.mlp(concat(fields)).squeeze(-1)
 
     def published_names(self, state: State) -> Names:
