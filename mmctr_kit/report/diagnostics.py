@@ -49,11 +49,8 @@ def sliced_run(context: ReportContext) -> Run | None:
 def weak_slices(run: Run, context: ReportContext) -> list[WeakSlice]:
     """The weak slices of the run, the worst first, compared with the other runs of the context."""
     digests = {c.name: c.digest for c in context.leaderboard}
-    others = {
-        other.name: _aucs(other)
-        for other in context.others
-        if other.name != run.name and digests.get(other.name) != digests.get(run.name)
-    }
+    different = (r for r in context.others if digests.get(r.name) != digests.get(run.name))
+    others = {other.name: _aucs(other) for other in different}
     weak = [_compared(entry, others) for entry in run.metrics["slices"] if entry["worse"]]
     return sorted(weak, key=lambda w: float(w.entry["errors"]))
 

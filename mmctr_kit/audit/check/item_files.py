@@ -134,13 +134,8 @@ def _read_vectors(scan: FileScan, name: str, wanted: Flags, file: ItemFile) -> N
     top = np.concatenate(largest)
     if top[~real].any():
         file.padding_nonzero.append(name)
-    file.vectors[name] = Vectors(
-        file.item_id[real],
-        np.concatenate(keys)[real],
-        top[real],
-        np.flatnonzero(wanted[real]),
-        np.concatenate(values),
-    )
+    ids, all_keys, held = file.item_id[real], np.concatenate(keys)[real], np.concatenate(values)
+    file.vectors[name] = Vectors(ids, all_keys, top[real], np.flatnonzero(wanted[real]), held)
 
 
 def _check_padding_row(info: ItemFile, log: Log) -> None:

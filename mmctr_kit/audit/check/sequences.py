@@ -119,13 +119,8 @@ def directions(histories: UserLists, sequences: UserLists, most: int) -> Directi
     low = np.where(back, position[last] - tail, position[first] - head)
     high = np.where(back, position[first] + head, position[last] + tail)
     whole = sequences.items.lengths[np.searchsorted(sequences.users, histories.users[usable])]
-    return Directions(
-        along=rises == located - 1,
-        reversed=back,
-        capped=lengths >= most,
-        before=np.maximum(low, 0),
-        after=np.maximum(whole - 1 - high, 0),
-    )
+    along, before, after = rises == located - 1, np.maximum(low, 0), np.maximum(whole - 1 - high, 0)
+    return Directions(along, back, lengths >= most, before, after)
 
 
 def _located(histories: UserLists, sequences: UserLists) -> tuple[Ints, Ints]:

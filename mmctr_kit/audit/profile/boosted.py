@@ -111,10 +111,7 @@ def _of_history(context: ProfileContext, split: Split, at: Ints) -> Columns:
         "target like the last item": last,
         "tags shared with the history": mean(shared.astype(np.float64)),
         "target in history": mean((item == rows.item_id[at][owner]).astype(np.float64)),
-    } | {
-        f"history embedding {i}": mean(vectors[:, i])
-        for i in range(min(COMPONENTS, vectors.shape[1]))
-    }
+    } | {f"history embedding {i}": mean(v) for i, v in enumerate(vectors.T[:COMPONENTS])}
 
 
 def crossfit_scores(x: Floats32, label: Ids, folds: Ints16) -> tuple[Floats, list[Any]]:

@@ -176,10 +176,7 @@ def assemble(users: list[UserRows], rng: np.random.Generator) -> SplitRows:
     index = np.repeat(np.arange(len(users)), [len(u.items) for u in users])
     order = rng.permutation(len(index))
     index = index[order]
-    return SplitRows(
-        user=np.array([u.user for u in users], np.int64)[index],
-        item=np.concatenate([u.items for u in users])[order],
-        label=np.concatenate([u.labels for u in users])[order],
-        user_index=index,
-        histories=histories.padded(MAX_HISTORY),
-    )
+    user = np.array([u.user for u in users], np.int64)[index]
+    item = np.concatenate([u.items for u in users])[order]
+    label = np.concatenate([u.labels for u in users])[order]
+    return SplitRows(user, item, label, index, histories.padded(MAX_HISTORY))

@@ -83,18 +83,12 @@ def _tables(entries: Sequence[Mapping[str, Any]]) -> list[Table]:
 
 
 def _table(entries: Sequence[Mapping[str, Any]], caption: str, folded: str = "") -> Table:
-    rows = [
-        (
-            f"{e['split']}, {_name(e)}",
-            f"{e['rows']:,}",
-            estimate_text(Estimate.find(e, "auc")),
-            "–" if e["errors"] is None else f"{e['errors']:+.1f}" + " !" * bool(e["worse"]),
-            f"{e['mean_prediction']:.3f}",
-            f"{e['mean_label']:.3f}",
-            f"{e['ece']:.3f}",
-        )
-        for e in entries
-    ]
+    rows = []
+    for e in entries:
+        name, auc = f"{e['split']}, {_name(e)}", estimate_text(Estimate.find(e, "auc"))
+        z = "–" if e["errors"] is None else f"{e['errors']:+.1f}" + " !" * bool(e["worse"])
+        means = (f"{e[key]:.3f}" for key in ("mean_prediction", "mean_label", "ece"))
+        rows.append((name, f"{e['rows']:,}", auc, z, *means))
     columns = ("slice", "rows", "AUC", "z", "mean prediction", "mean label", "ECE")
     return Table(caption, columns, rows, folded=folded)
 
