@@ -112,10 +112,8 @@ class _Compared:
         train, valid, folds = plan.data.train, plan.data.valid, plan.recipe.folds
         self.plan = plan
         fold = user_folds(train.user_id, folds.count, folds.seed)
-        self.samples = (
-            AucSample(train.labels(), train.user_id, fold),
-            AucSample(valid.labels(), valid.user_id),
-        )
+        of_oof = AucSample(train.labels(), train.user_id, fold)
+        self.samples = (of_oof, AucSample(valid.labels(), valid.user_id))
         self.base = self._influences(path)
 
     def base_aucs(self) -> list[Estimate]:
