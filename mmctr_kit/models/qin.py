@@ -40,10 +40,7 @@ class SparseTargetAttention(nn.Module):
     def forward(
         self, target: Tensor, table: Tensor, index: Tensor | None, row: Tensor, offsets: Tensor
     ) -> Tensor:
-        """(B, D) from the target (B, D) and the history's vectors ``table[index]``.
-
-        ``table`` (K, D), ``index`` (P,) or None, ``row`` (P,), ``offsets`` (B + 1,) as in Batch.
-        """
+        """(B, D) from the target (B, D) and the items ``table[index]``; see TargetAttention."""
         query = self.W_q(target) @ self.W_k.weight * self.scale  # (B, D)
         score = row_products(query, table, index, row, offsets).sum(-1, keepdim=True)  # (P, 1)
         pooled = weighted_sum(torch.relu(score), table, index, row, offsets)  # (B, D)

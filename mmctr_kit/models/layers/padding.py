@@ -30,10 +30,7 @@ class Padding:
 
     @classmethod
     def of(cls, batch: Batch, longest: int) -> "Padding":
-        """The smallest layout for the ``longest`` most recent positions of each row.
-
-        A row without positions has one slot.
-        """
+        """The smallest layout for each row's last ``longest`` positions, with at least one slot."""
         parts: list[tuple[int, int]] = []
         for rows, length in batch.buckets or ((len(batch.item), longest),):
             padded = min(max(length, 1), longest)
