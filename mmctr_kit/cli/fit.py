@@ -6,7 +6,7 @@ from typer import Option
 
 from mmctr_kit.cli import options
 from mmctr_kit.cli.cv import show_plan
-from mmctr_kit.cli.output import print_json, progress, say, say_path, table
+from mmctr_kit.cli.output import finite, print_json, progress, say, say_path, table
 
 if TYPE_CHECKING:
     from mmctr_kit.api.results import FitResult
@@ -59,7 +59,7 @@ def fit(
     with progress(as_json, "from the last finished epoch", force) as display:
         run = single.run(display)
     if as_json:
-        print_json(run.metrics | {"predictors": run.predictors().to_dict("records")})
+        print_json(run.metrics | {"predictors": finite(run.predictors().to_dict("records"))})
     elif not display.finished:
         _conclude(run)
 

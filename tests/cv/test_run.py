@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,7 +159,7 @@ from dataclasses import replace
 from pathlib import Path
 from mmctr_kit.data.load import load
 from mmctr_kit.cv.parallel import Resources
-from mmctr_kit.cv.plan import plan_cv
+from mmctr_kit.cv.plan import plan_cv, plan_fit
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.recipe import load_recipe
 
@@ -170,14 +171,17 @@ def kill(progress):
         os.kill(os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":
-    data, path, workers, *settings = sys.argv[1:]
-    plan = plan_cv(load_recipe("din_demo", settings), load(Path(data)), "cpu")
+    data, path, workers, kind, *settings = sys.argv[1:]
+    make_plan = {"cv": plan_cv, "fit": plan_fit}[kind]
+    plan = make_plan(load_recipe("din_demo", settings), load(Path(data)), "cpu")
     plan = replace(plan, resources=Resources(("cpu",), int(workers), 1))
     run_cv(plan, Path(path), False, kill)
 """
 
 
-def killed_in_a_fold(data: Path, tmp_path: Path, workers: int) -> Path:
+def killed_in_a_fold(
+    data: Path, tmp_path: Path, workers: int, settings: Sequence[str] = SETTINGS, kind: str = "cv"
+) -> Path:
     """The folder of a run that was killed after a fold's first epoch and before its last.
 
     Workers do not wait for the process that is killed, so one may have ended its fold by then; it
@@ -187,8 +191,8 @@ def killed_in_a_fold(data: Path, tmp_path: Path, workers: int) -> Path:
     script.write_text(KILLED)
     for attempt in range(10):
         path = tmp_path / f"killed-{attempt}"
-        command = [sys.executable, str(script), str(data), str(path), str(workers)]
-        done = subprocess.run([*command, *SETTINGS], stdout=subprocess.PIPE, text=True, check=False)
+        command = [sys.executable, str(script), str(data), str(path), str(workers), kind]
+        done = subprocess.run([*command, *settings], stdout=subprocess.PIPE, text=True, check=False)
         assert done.returncode == -signal.SIGKILL
         left = [Path("/proc", pid) for pid in done.stdout.split()]
         for _ in range(300):  # workers see their parent gone and end
