@@ -145,6 +145,7 @@ def test_the_five_settings_the_item_embedding_and_what_no_rule_speaks_of_are_fre
         "training.schedule=cosine",
         "training.holdout=0.2",
         "training.snapshot=last",
+        "training.stop_after=5",
     )
     changed, official = fit("din_official", *settings), fit()
     assert changed.recipe is not None
@@ -163,6 +164,8 @@ def test_the_five_settings_the_item_embedding_and_what_no_rule_speaks_of_are_fre
         ("training.max_history=20", "training.max_history is 20, officially 64"),
         ("training.optimizer=adamw", "training.optimizer is adamw, officially adam"),
         ("training.clip_norm=null", "training.clip_norm is None, officially 10.0"),
+        ("training.average=ema", "training.average is ema, officially none"),
+        ("training.label_smoothing=0.1", "training.label_smoothing is 0.1, officially 0.0"),
     ],
 )
 def test_any_other_setting_breaks_task1_and_is_named(setting: str, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import pytest
 
@@ -21,7 +21,7 @@ def make(
     root: Path,
     name: str,
     *settings: str,
-    kind: Any = "fit",
+    kind: Literal["cv", "fit", "blend", "imported"] = "fit",
     sources: Sequence[str] = (),
     recipe: str = "din_official",
     seeds: tuple[int, ...] = (0,),
@@ -56,9 +56,14 @@ def test_one_network_with_a_given_embedding_keeps_the_rules_of_every_task(tmp_pa
     assert summary(check_run(run, tmp_path)) == "rules kept: Task1, Task2, Task1&2"
 
 
+def test_averaged_weights_are_one_network_but_not_the_official_training(tmp_path: Path) -> None:
+    run = make(tmp_path, "mine", GIVEN, "training.average=ema")
+    assert verdicts(run, tmp_path) == ["breached: official-din", "kept", "kept"]
+
+
 @pytest.mark.parametrize(("kind", "seeds"), [("cv", (0,)), ("cv", (0, 1)), ("fit", (0, 1))])
 def test_a_mean_over_folds_or_seeds_is_not_one_network(
-    tmp_path: Path, kind: str, seeds: tuple[int, ...]
+    tmp_path: Path, kind: Literal["cv", "fit"], seeds: tuple[int, ...]
 ) -> None:
     run = make(tmp_path, "mine", GIVEN, kind=kind, seeds=seeds)
     assert verdicts(run, tmp_path) == ["breached: averaged"] * 2 + ["unclear: averaged"]
@@ -128,7 +133,7 @@ def test_what_cannot_be_checked_is_unclear_for_every_task(tmp_path: Path) -> Non
 @pytest.mark.parametrize("content", [None, "model: {name: no_such_model}", "- a list", "{", "\0"])
 @pytest.mark.parametrize("kind", ["cv", "fit"])
 def test_a_recipe_that_cannot_be_read_is_unclear(
-    tmp_path: Path, content: str | None, kind: str
+    tmp_path: Path, content: str | None, kind: Literal["cv", "fit"]
 ) -> None:
     run = make(tmp_path, "old", kind=kind)
     if content is None:
