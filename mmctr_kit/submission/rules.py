@@ -4,9 +4,9 @@ They bind award entries. The leaderboard takes late entries too, so a run that b
 submitted all the same, with a warning.
 
 Two rules of the page are not in the table. "Valid rows train nothing": no recipe can train on them,
-and how an imported run was made is not known, which ``unchecked`` says of all its rules. "The
-embedding is not trained end to end with the CTR model": no recipe can do that either. A recipe key
-that brings in another model or other rows needs its line in the table.
+and ``unchecked`` says of an imported run that nothing about it is known. "The embedding is not
+trained end to end with the CTR model": item vectors are fixed inputs of every model. A new recipe
+key that brings in another model, other rows or other inputs needs its line in the table.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
