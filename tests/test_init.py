@@ -20,6 +20,7 @@ IN_ORDER = (
     "blend",
     "leaderboard",
     "write_submission",
+    "check_rules",
     "check_submission",
     "score",
     "import_predictions",

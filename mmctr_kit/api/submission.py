@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmctr_kit.api.preflight import AnyPath
-from mmctr_kit.api.results import CheckResult, Submission
+from mmctr_kit.api.results import CheckResult, RulesResult, Submission
 from mmctr_kit.errors import UsageError, plural
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def write_submission(
     Returns
     -------
     Submission
-        ``path`` of the file, and ``check`` with the findings, the task's rules included.
+        ``path`` of the file, ``check`` with the findings, breaches of the task's rules among
+        them, and ``rules`` as :func:`check_rules` returns them. A breach is a WARN.
 
     Raises
     ------
@@ -60,7 +61,6 @@ def write_submission(
     from mmctr_kit.data.contract import Task
     from mmctr_kit.submission.check import TestRows
     from mmctr_kit.submission.check import check_submission as check
-    from mmctr_kit.submission.checks.rules import run_findings
     from mmctr_kit.submission.ledger import record
     from mmctr_kit.submission.score import column_name
     from mmctr_kit.submission.write import write_submission as write
@@ -74,7 +74,8 @@ def write_submission(
     keys = predictions.test_keys
     write(path, np.arange(len(keys)), {column: predictions.test_mean()}, overwrite=force)
     rows = TestRows(len(keys), item_id=np.asarray(keys.item_id, np.int64))
-    findings = [*check(path, test=rows), *run_findings(opened, Path(runs), column)]
+    rules = check_rules(opened, runs=runs)
+    findings = [*check(path, test=rows), *rules.findings(column)]
     recorded, refused = None, ""
     try:
         recorded = record(Path(ledger), path, opened, column, len(keys))
@@ -82,7 +83,45 @@ def write_submission(
         refused = str(e)
     result = CheckResult(path, tuple(findings))
     transductive = opened.manifest.transductive
-    return Submission(path, column.value, len(keys), result, transductive, recorded, refused)
+    return Submission(path, column.value, len(keys), result, rules, transductive, recorded, refused)
+
+
+def check_rules(run: "AnyPath | Run", *, runs: AnyPath = "runs") -> RulesResult:
+    """Check which tasks' rules a run keeps; a blend is checked through all its runs.
+
+    Parameters
+    ----------
+    run : str, Path or Run
+        The run or blend.
+    runs : str or Path
+        Folder of the run folders.
+
+    Returns
+    -------
+    RulesResult
+        A verdict for each task: ``"kept"``, ``"breached"`` if the organisers' page forbids
+        something that the run has, or ``"unclear"`` if the page does not say.
+
+    Raises
+    ------
+    UsageError
+        If there is no such run.
+    RunError
+        If it is unfinished.
+
+    Examples
+    --------
+    >>> rules = mmctr_kit.check_rules("both")
+    >>> print(rules)
+    both: rules kept: none; unclear: Task1&2; breached: Task1, Task2
+    >>> rules.table().query("task == 'Task2'").rule.tolist()
+    ['blend', 'averaged', 'given-embedding']
+    """
+    from mmctr_kit.api.runs import open_run
+    from mmctr_kit.submission.verdicts import check_run
+
+    opened = open_run(run, runs)
+    return RulesResult(opened.name, check_run(opened, Path(runs)))
 
 
 def check_submission(

@@ -29,7 +29,8 @@ def submit(
 ) -> None:
     """Write a run's test predictions as a submission, or check a submission.
 
-    A submission that is written is recorded in the ledger (see 'mmctr-kit ledger').
+    A submission that is written is recorded in the ledger (see 'mmctr-kit ledger'). A run that
+    breaks the task's rules is written too, with a WARN for each breach; --strict then exits 1.
 
     A check exits 1 if the organisers might not score the file. A doubt is a WARN and exits 0.
 
@@ -58,6 +59,7 @@ def submit(
         say_path("wrote ", made.path, f": {plural(made.rows, 'row')}, column {made.task}")
         if made.transductive:
             say("transductive: each row is scored by the rows beside it (see 'mmctr-kit runs')")
+        say(str(made.rules))
         if made.recorded is not None:
             say(f"recorded in {ledger}" if made.recorded else f"recorded in {ledger} before")
     if made.refused:
