@@ -58,9 +58,11 @@ def _list_checks(context: Context, wanted: bool) -> None:
     if not wanted:
         return
     from mmctr_kit.audit.check import CHECKS as DATA_CHECKS
-    from mmctr_kit.submission.checks.catalog import CHECKS, RULES
+    from mmctr_kit.submission.checks.catalog import ATTEMPTS, CHECKS, RULES
 
-    of_command = {"check": DATA_CHECKS, "submit": {**CHECKS, **RULES}}[str(context.info_name)]
+    of_command = {"check": DATA_CHECKS, "submit": {**CHECKS, **RULES, **ATTEMPTS}}[
+        str(context.info_name)
+    ]
     checks = [(c.id, c.worst.value, c.promise) for c in of_command.values()]
     if context.params["as_json"]:
         keys = ("id", "worst", "promise")

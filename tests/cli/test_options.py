@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from mmctr_kit.audit.check import CHECKS as DATA
 from mmctr_kit.audit.findings import Catalogue
 from mmctr_kit.cli.app import app
-from mmctr_kit.submission.checks.catalog import CHECKS, RULES
+from mmctr_kit.submission.checks.catalog import ATTEMPTS, CHECKS, RULES
 
 CODE = (
     "import sys\n"
@@ -77,7 +77,7 @@ def test_it_can_be_installed() -> None:
     assert "--install-completion" in CliRunner().invoke(app, ["--help"]).output
 
 
-CASES = [(("data", "check"), DATA), (("submit",), {**CHECKS, **RULES})]
+CASES = [(("data", "check"), DATA), (("submit",), {**CHECKS, **RULES, **ATTEMPTS})]
 
 
 @pytest.mark.parametrize(("command", "checks"), CASES, ids=["data check", "submit"])

@@ -64,3 +64,8 @@ RULES = catalogue(
     _warns("rule-unchecked", "the recipe of every run behind the file can be checked"),
 )
 """What the organisers' rules say of the run that a file is written from."""
+
+ATTEMPTS = catalogue(
+    _warns("daily-attempts", "no more files were written today (UTC) for the task than may be sent")
+)
+"""What the ledger says of a file that is written."""
