@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from mmctr_kit.submission.reading import table as module
 from mmctr_kit.submission.reading.header import Header
 from mmctr_kit.submission.reading.table import SubmissionTable, read_table
 from mmctr_kit.submission.reading.text import Text
-from mmctr_kit.submission.spec import challenge
+from mmctr_kit.submission.spec import IdsSpec, challenge
 
 HEADER = Header(3, 0, {"Task1": 1, "Task2": 2}, False)
 
@@ -74,6 +75,19 @@ def test_the_fast_reader_takes_nothing_that_the_careful_one_refuses_or_reads_oth
 def test_a_good_table_is_read_without_the_careful_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(module, "_read_carefully")
     assert read(b"0,0.5,1\n1,1e-05,0.\n")[1] == []
+
+
+def test_ids_of_a_sample_are_numbered_alike_by_both_readers(tmp_path: Path) -> None:
+    (tmp_path / "sample.csv").write_text("id,Task1\n07,0\n7,0\n-1,0\n")
+    spec = IdsSpec(column="id", like=tmp_path / "sample.csv")
+    text, log = b"7,0.5,1\n8,0.5,1\n-1,0.5,1\n07,0.5,1\n8,0.5,1\n,0.5,1\n", Log(CHECKS)
+    careful = module._read_carefully(text, 2, HEADER, log, 99, spec)
+    for table in (module._read_fast(text, 2, HEADER, spec), careful):
+        assert table is not None
+        assert table.ids is not None
+        assert table.ids.tolist() == [1, 3, 2, 0, 3, 4]
+        assert [table.shown(i) for i in range(5)] == ["'07'", "'7'", "'-1'", "'8'", "''"]
+    assert log.findings() == []
 
 
 def test_blank_lines_are_skipped_and_numbers_kept() -> None:
