@@ -60,9 +60,8 @@ def _list_checks(context: Context, wanted: bool) -> None:
     from mmctr_kit.audit.check import CHECKS as DATA_CHECKS
     from mmctr_kit.submission.checks.catalog import ATTEMPTS, CHECKS, RULES
 
-    of_command = {"check": DATA_CHECKS, "submit": {**CHECKS, **RULES, **ATTEMPTS}}[
-        str(context.info_name)
-    ]
+    submit = {**CHECKS, **RULES, **ATTEMPTS}
+    of_command = {"check": DATA_CHECKS, "submit": submit}[str(context.info_name)]
     checks = [(c.id, c.worst.value, c.promise) for c in of_command.values()]
     if context.params["as_json"]:
         keys = ("id", "worst", "promise")

@@ -22,9 +22,7 @@ def submit(
     ] = None,
     spec: Annotated[
         Path | None,
-        Option(
-            help="With --check: YAML of what another contest accepts; default: the challenge's."
-        ),
+        Option(help="With --check: YAML of another contest's format; default: the challenge's."),
     ] = None,
     strict: options.Strict = False,
     as_json: options.Json = False,
@@ -44,7 +42,7 @@ def submit(
 
       mmctr-kit submit mix --task both
       mmctr-kit submit --check submissions/mix-both.zip --data DATA
-      mmctr-kit submit --check kaggle.csv --spec kaggle.yaml
+      mmctr-kit submit --check submissions/mix-both.zip --spec contest.yaml
       mmctr-kit submit --check demo/blend-both.zip --data demo/data --runs demo/runs
     """
     from mmctr_kit.api import submission as api

@@ -89,7 +89,10 @@ class IdsSpec(_Block):
         return self.source or (self.like.name if self.like else "the test set")
 
     def sized(self, n_rows: int) -> "IdsSpec":
-        """These IDs for a test set of ``n_rows`` rows; a UsageError if ``like`` lists others."""
+        """These IDs for a test set of ``n_rows`` rows, in its order.
+
+        Raises UsageError if ``like`` lists another number of them.
+        """
         if self.like is not None and self.n_rows != n_rows:
             many = f"{plural(self.n_rows, 'ID')}, and the test set {plural(n_rows, 'row')}"
             raise UsageError(f"'{self.like}' has {many}; give the --data that it belongs to")

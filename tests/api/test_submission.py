@@ -40,7 +40,9 @@ def test_a_ledger_that_cannot_be_written_leaves_the_file(runs: Path, tmp_path: P
 
 
 def test_the_shipped_spec_is_the_default_of_a_check(runs: Path, tmp_path: Path) -> None:
-    made = mmctr_kit.write_submission("both", "Task2", out=tmp_path / "s.zip", runs=runs, ledger=tmp_path / "l")
+    made = mmctr_kit.write_submission(
+        "both", "Task2", out=tmp_path / "s.zip", runs=runs, ledger=tmp_path / "l"
+    )
     found = mmctr_kit.check_submission(made.path, runs=runs)
     assert list(found) == list(mmctr_kit.check_submission(made.path, runs=runs, spec=str(SHIPPED)))
     assert [f.id for f in found if f.level is Level.FAIL] == ["row-count", "id-complete"]

@@ -61,8 +61,8 @@ def read_csv_bytes(path: Path, log: Log, spec: Spec) -> bytes | None:
     if spec.container == "csv":
         if kind in (None, "UTF-16 text"):
             return raw
-        todo = "unpack it and give the CSV" if kind in _PACKED else "write a header and a CSV line"
-        todo += " inside" if kind in _PACKED else " for each row"
+        unpack = "unpack it and give the CSV inside"
+        todo = unpack if kind in _PACKED else "write a header and a line for each row"
         log.fail("file-readable", f"expected a CSV; by its first bytes this is {kind}", todo)
         return None
     todo = f"write {spec.member}, a header and a line for each row, and {_make(spec)}"
