@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mmctr_kit.api.results import AblationResult as AblationResult
     from mmctr_kit.api.results import BlendResult as BlendResult
     from mmctr_kit.api.results import CheckResult as CheckResult
+    from mmctr_kit.api.results import FitResult as FitResult
     from mmctr_kit.api.results import GeneratedData as GeneratedData
     from mmctr_kit.api.results import ProfileResult as ProfileResult
     from mmctr_kit.api.results import StudyResult as StudyResult
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mmctr_kit.api.submission import write_submission as write_submission
     from mmctr_kit.api.training import ablate as ablate
     from mmctr_kit.api.training import cross_validate as cross_validate
+    from mmctr_kit.api.training import fit as fit
     from mmctr_kit.api.training import tune as tune
     from mmctr_kit.data.dataset import ChallengeData as ChallengeData
     from mmctr_kit.errors import DataError as DataError
@@ -45,12 +47,12 @@ __version__ = "0.1.0"
 _MODULES = {
     "api.data": "check_data generate_data load_data profile_data",
     "api.progress": "ProgressEvent",
-    "api.results": "AblationResult BlendResult CheckResult GeneratedData ProfileResult StudyResult "
-    "Submission",
+    "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
+    "StudyResult Submission",
     "api.preflight": "load_recipe",
     "api.runs": "blend import_predictions leaderboard open_run",
     "api.submission": "check_submission score write_submission",
-    "api.training": "ablate cross_validate tune",
+    "api.training": "ablate cross_validate fit tune",
     "data.dataset": "ChallengeData",
     "errors": "DataError MmctrKitError RunError UsageError",
     "metrics.estimate": "Estimate",

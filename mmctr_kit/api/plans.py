@@ -22,7 +22,7 @@ from mmctr_kit.api.progress import (
     ProgressEvent,
     StudyProgress,
 )
-from mmctr_kit.api.results import AblationResult, StudyResult
+from mmctr_kit.api.results import AblationResult, FitResult, StudyResult
 from mmctr_kit.errors import UsageError, plural
 
 if TYPE_CHECKING:
@@ -126,6 +126,73 @@ def plan_runs(
             plan = plan_cv(recipe, content, device, options.jobs, items)
         planned.append(PlannedRun(path, plan, finished, options.force, seconds))
     return planned
+
+
+@dataclass(frozen=True)
+class PlannedFit:
+    """A single fit that can begin, and the cross-validation of its recipe, if there is one."""
+
+    planned: PlannedRun
+    cv: "Run | None"
+
+    def run(self, listen: Listener) -> FitResult:
+        """Train the network unless it is finished, and return the run."""
+        return FitResult(self.planned.run(listen).path, self.cv)
+
+
+def plan_single_fit(
+    recipe: "str | Path | Recipe",
+    data: "str | Path | ChallengeData",
+    options: Options,
+    like: "AnyPath | Run | None",
+    listen: Listener,
+    *,
+    plan_finished: bool = False,
+) -> PlannedFit:
+    """Check that one network of the recipe can be trained on the whole train split, and plan it.
+
+    ``like`` is the cross-validation whose best epoch to stop at. ``plan_finished`` as in
+    :func:`plan_runs`.
+    """
+    from mmctr_kit.runs.conflict import require_free
+    from mmctr_kit.runs.run import Run, open_run
+
+    base = load_recipe(recipe, options.settings)
+    for key in (str(setting).partition("=")[0] for setting in options.settings):
+        if key.split(".")[0] == "folds":
+            raise UsageError(f"{key} does nothing in fit, which has no folds; leave it out")
+    if len(base.seeds) > 1:
+        raise UsageError(
+            f"seeds: fit trains one network, and the recipe has {len(base.seeds)} seeds; choose "
+            f"one with --set seeds=[{base.seeds[0]}]"
+        )
+    name = f"{base.name}-fit" if options.name is None else options.name
+    path = output_path(options.runs, name, data, options.device)
+    cv = None
+    if like is not None:
+        cv = like if isinstance(like, Run) else open_run(str(like), Path(options.runs))
+    require_free(path, {"kind": "fit"}, options.force, base.to_yaml() if cv is None else None)
+    from mmctr_kit.cv.plan import check_run, plan_fit
+    from mmctr_kit.cv.whole import beside, refit, require_like
+    from mmctr_kit.items.features import ItemFeatures
+
+    if cv is not None:
+        require_like(base, cv)
+    began = time.perf_counter()
+    content = load_to_train(data, listen)
+    seconds = time.perf_counter() - began
+    final = base if cv is None else refit(base, cv, content)
+    items = ItemFeatures.derive(final, content)
+    warn_of_missing(path.name, final, items, listen)
+    finished = check_run(final, content, items, path, options.force, "fit")
+    plan = None
+    if plan_finished or not finished:
+        from mmctr_kit.training.device import resolve_device
+
+        plan = plan_fit(final, content, resolve_device(options.device), items)
+    if cv is None and (near := Run(path.with_name(base.name))).finished:
+        cv = near if beside(base, near, content.rows_fingerprint) else None
+    return PlannedFit(PlannedRun(path, plan, finished, options.force, seconds), cv)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Progress of long work: the events that a function reports, and one display for them."""
 
+import math
 import sys
 import time
 import warnings
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from mmctr_kit.data.folds import WHOLE
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
@@ -297,17 +299,22 @@ def span(seconds: float) -> str:
 
 
 def _job(job: "Job") -> str:
-    return "fold {} seed {}".format(*job)
+    fold, seed = job
+    return f"seed {seed}" if fold == WHOLE else f"fold {fold} seed {seed}"
 
 
 def _fold_event(run: str, event: "FoldProgress", done: float, total: int) -> ProgressEvent:
     """An epoch of a run's fold model, or its end, as a line and a label."""
-    at, auc = f"{run} {_job((event.fold, event.seed))}", f"holdout AUC {event.holdout_auc:.4f}"
+    at, held = f"{run} {_job((event.fold, event.seed))}", math.isfinite(event.holdout_auc)
+    auc = f"holdout AUC {event.holdout_auc:.4f}" if held else f"loss {event.train_loss:.4f}"
+    label = f"{at} {auc}"
     if event.epoch is None:
-        text = f"{at}: done in {event.seconds:.1f} s, best {auc}"
-        return ProgressEvent("fold", text, f"{at} {auc}", done, total, event)
-    text = f"{at} epoch {event.epoch}/{event.epochs}: loss {event.train_loss:.4f}, {auc}"
-    return ProgressEvent("epoch", text, f"{at} {auc}", done, total, event)
+        best = f", best {auc}" if held else ""
+        text = f"{at}: done in {event.seconds:.1f} s{best}"
+        return ProgressEvent("fold", text, label, done, total, event)
+    text = f"{at} epoch {event.epoch}/{event.epochs}: loss {event.train_loss:.4f}"
+    text += f", {auc}" if held else ""
+    return ProgressEvent("epoch", text, label, done, total, event)
 
 
 def _share(event: "FoldProgress | Position") -> float:

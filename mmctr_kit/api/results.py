@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from mmctr_kit.ablation.table import Table
     from mmctr_kit.audit.profile.measurement import TestResult
+    from mmctr_kit.cv.whole import Beside
     from mmctr_kit.tuning.summary import Summary
 
 
@@ -36,6 +37,43 @@ def html(title: str, table: "pd.DataFrame") -> str:
 
     cells = table.to_html(index=False, na_rep="", float_format="{:.4f}".format)
     return f"<b>{escape(title)}</b>{cells}"
+
+
+class FitResult(Run):
+    """A finished single fit: a run of one network, trained on the whole train split.
+
+    ``cv`` is the cross-validation of its recipe on the same data, None if there is none.
+    """
+
+    def __init__(self, path: str | Path, cv: Run | None = None) -> None:
+        super().__init__(path)
+        self.cv = cv
+
+    def predictors(self) -> "pd.DataFrame":
+        """The valid AUC of the single fit and of the predictors of the cross-validation beside it.
+
+        ``gap`` is the single fit's AUC less the fold mean's, paired.
+        """
+        known = self.beside()
+        rows = [{"predictor": "single fit"} | estimate_columns("valid_auc", self.valid_auc)]
+        if known is not None:
+            rows[0] |= estimate_columns("gap", known.gap)
+            rows += [
+                {"predictor": name} | estimate_columns("valid_auc", auc)
+                for name, auc in (("fold model", known.fold_model), ("fold mean", known.fold_mean))
+            ]
+        return frame(rows)
+
+    def beside(self) -> "Beside | None":
+        """The scores of the cross-validation beside the fit; None if there is none."""
+        from mmctr_kit.cv.whole import beside, recipe_of
+
+        if self.cv is None:
+            return None
+        return beside(recipe_of(self), self.cv, self.manifest.rows, self)
+
+    def _repr_html_(self) -> str:
+        return super()._repr_html_() + html("predictors", self.predictors())
 
 
 class BlendResult(Run):

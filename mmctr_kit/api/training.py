@@ -1,13 +1,19 @@
-"""Train recipes from Python: cross-validation, tuning, ablation."""
+"""Train recipes from Python: cross-validation, single fits, tuning, ablation."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmctr_kit.api.plans import Options, plan_ablation, plan_runs, plan_tuning
+from mmctr_kit.api.plans import (
+    Options,
+    plan_ablation,
+    plan_runs,
+    plan_single_fit,
+    plan_tuning,
+)
 from mmctr_kit.api.preflight import AnyPath, Settings, names_of, require_count
 from mmctr_kit.api.progress import Progress, listening
-from mmctr_kit.api.results import AblationResult, StudyResult
+from mmctr_kit.api.results import AblationResult, FitResult, StudyResult
 
 if TYPE_CHECKING:
     from mmctr_kit.data.dataset import ChallengeData
@@ -79,6 +85,56 @@ def cross_validate(
     with listening(progress) as listen:
         (planned,) = plan_runs([recipe], data, options, listen)
         return planned.run(listen)
+
+
+def fit(
+    recipe: "str | Path | Recipe",
+    data: "str | Path | ChallengeData",
+    *,
+    like: "AnyPath | Run | None" = None,
+    name: str | None = None,
+    set: Settings = (),
+    device: str = "auto",
+    force: bool = False,
+    runs: AnyPath = "runs",
+    progress: Progress = None,
+) -> FitResult:
+    """Train one network on the whole train split, without folds.
+
+    The official rules ask for one network, which this is; a cross-validation predicts by the mean
+    of its fold models. The run has no OOF predictions, so it cannot be stacked.
+
+    Parameters
+    ----------
+    like : str, Path or Run, optional
+        A finished cross-validation of the same recipe. The network then trains on all users and
+        stops at the epoch that its fold models found best. Without it, users are held out to
+        choose the epoch, as the recipe says.
+    recipe, data, name, set, device, force, runs, progress
+        As in :func:`cross_validate`; by default the run is called ``RECIPE-fit``.
+
+    Returns
+    -------
+    FitResult
+        A run; ``predictors()`` compares it with the cross-validation beside it.
+
+    Raises
+    ------
+    UsageError, DataError, RunError
+        As in :func:`cross_validate`; if the recipe has several seeds; if ``like`` is a run of
+        another recipe or of other data.
+
+    Examples
+    --------
+    >>> short = {"training.epochs": 1, "folds.count": 2}
+    >>> cv = mmctr_kit.cross_validate("din_demo", "world/data", set=short, jobs=1)
+    >>> one = mmctr_kit.fit("din_demo", "world/data", like=cv, set={"training.epochs": 1})
+    >>> one.name, list(one.predictors().predictor)
+    ('din_demo-fit', ['single fit', 'fold model', 'fold mean'])
+    """
+    options = Options(name, set, device, None, force, runs)
+    with listening(progress) as listen:
+        return plan_single_fit(recipe, data, options, like, listen).run(listen)
 
 
 def tune(

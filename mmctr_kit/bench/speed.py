@@ -119,12 +119,12 @@ def timed_steps(fit: Fit, stream: RowSampler, setting: Setting) -> Iterator[Chun
     """Train without end, yielding chunks of steps, after compilation and warm-up."""
     device = fit.source.device
     chunk = min(_CHUNK[device.type], setting.steps or _CHUNK[device.type])
-    rates = [fit.options.learning_rate] * chunk
+    paces = [(fit.options.learning_rate, 1.0)] * chunk
     first = 0
     while True:
         stream.batches(first, chunk)  # drawn before the clock starts, as once per epoch
         began, cpu = time.perf_counter(), time.process_time()
-        fit.train_steps(stream, first, rates)  # waits for the loss
+        fit.train_steps(stream, first, paces)  # waits for the loss
         taken, cpu = time.perf_counter() - began, time.process_time() - cpu
         if first >= _WARM_UP * chunk:
             yield Chunk(chunk * stream.batch_size, taken, cpu)

@@ -24,6 +24,7 @@ from mmctr_kit.cli import (
     cv,
     data,
     demo,
+    fit,
     importers,
     items,
     ledger,
@@ -51,6 +52,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(items.app, name="items")
 app.command("cv")(cv.cv)
+app.command("fit")(fit.fit)
 app.command("ablate")(ablate.ablate)
 app.command("tune")(tune.tune)
 app.command("bench")(bench.bench)

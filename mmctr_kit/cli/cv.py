@@ -49,7 +49,7 @@ def cv(
     results: dict[str, dict[str, object]] = {}
     for each in planned:
         if dry_run:
-            results[each.path.name] = _plan(each, as_json)
+            results[each.path.name] = show_plan(each, as_json)
             continue
         with progress(as_json, "from the last finished epoch", force) as display:
             run = each.run(display)
@@ -58,7 +58,7 @@ def cv(
         print_json(results)
 
 
-def _plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
+def show_plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
     """Print the plan and its measured cost unless ``quiet``; return them for a script."""
     from dataclasses import asdict
 
@@ -71,17 +71,18 @@ def _plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
     rows = {split: len(r) for split, r in plan.data.rows.items()}
     if not quiet:
         devices = ", ".join(resources.devices)
-        say(f"{planned.path.name}: {len(plan.jobs)} fold models on {devices}", style="bold")
+        models = plural(len(plan.jobs), "network" if plan.kind == "fit" else "fold model")
+        say(f"{planned.path.name}: {models} on {devices}", style="bold")
         on_gpu = cost.data_on == "device" and resources.device != "cpu"
         lines = [
             ("rows train / valid / test", " / ".join(f"{n:,}" for n in rows.values())),
             ("items", f"{plan.data.n_items:,}"),
             ("loaded in", f"{planned.load_seconds:.1f} s"),
-            ("folds x seeds", f"{folds} x {seeds}"),
+            ("folds x seeds", "none" if plan.kind == "fit" else f"{folds} x {seeds}"),
             ("jobs x threads", f"{resources.workers} x {resources.threads}"),
             ("parameters", f"{cost.parameters:,}"),
             ("batch size", f"{cost.batch_size:,}"),
-            ("steps per fold model", f"{cost.steps:,} in {plural(cost.epochs, 'epoch')}"),
+            ("steps per model", f"{cost.steps:,} in {plural(cost.epochs, 'epoch')}"),
             ("training data kept in", f"{'GPU' if on_gpu else 'CPU'} memory"),
             ("measured step", f"{1e3 * cost.seconds_per_step:.1f} ms"),
             ("estimated time", "finished already" if planned.finished else span(seconds)),

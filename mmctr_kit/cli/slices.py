@@ -65,12 +65,14 @@ def _metrics(run: "Run") -> dict[str, Any]:
     metrics, manifest = run.metrics, run.manifest
     if "slices" in metrics:
         return metrics
-    if manifest.kind == "cv":
+    if manifest.kind in ("cv", "fit"):
         raise RunError(
             f"run '{run.name}' was made before runs had slices; make it again (cv --force)"
         )
     hint = f"; its sources: {', '.join(manifest.sources)}" if manifest.sources else ""
-    raise UsageError(f"run '{run.name}' is of kind {manifest.kind}; only cv runs have slices{hint}")
+    raise UsageError(
+        f"run '{run.name}' is of kind {manifest.kind}; only runs that train have slices{hint}"
+    )
 
 
 def _row(entry: dict[str, Any]) -> list[str]:

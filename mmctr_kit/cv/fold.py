@@ -1,5 +1,9 @@
-"""Fold models: the rows that each one uses, and how one is fitted."""
+"""The models of a run: the rows that each one uses, and how one is fitted.
 
+A cross-validation has fold models; ``fit`` has one model, of the whole train split.
+"""
+
+import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.folds import held_out, user_folds, user_hash
+from mmctr_kit.data.folds import WHOLE, held_out, user_folds, user_hash
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.writer import RunWriter
@@ -19,7 +23,11 @@ from mmctr_kit.training.learner import LARGE_STATE, Epoch, Learner
 
 @dataclass(frozen=True)
 class Progress:
-    """An epoch of one fold model, or (``epoch`` None) that the fold model is finished."""
+    """An epoch of one model, or (``epoch`` None) that the model is finished.
+
+    ``fold`` is WHOLE for a model of the whole train split. ``holdout_auc`` is NaN if nobody
+    is held out.
+    """
 
     fold: int
     seed: int
@@ -33,7 +41,7 @@ class Progress:
 Listener = Callable[[Progress], None]
 
 Job = tuple[int, int]
-"""The fold and the seed of a fold model."""
+"""The fold and the seed of a model."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +64,14 @@ class FoldRows:
 
 
 def fold_rows(recipe: Recipe, data: ChallengeData, fold: int) -> FoldRows:
-    """The rows of one fold; all rows of a user are in one of the three."""
-    user = data.train.user_id
-    predicted = user_folds(user, recipe.folds.count, recipe.folds.seed) == fold
+    """The rows of one fold; all rows of a user are in one of the three.
+
+    A model of the whole split predicts none of them, and the recipe's folds do not matter to it.
+    """
+    user, seed = data.train.user_id, 0 if fold == WHOLE else recipe.folds.seed
+    predicted = user_folds(user, recipe.folds.count, seed) == fold
     # Each fold holds out other users, so every user trains some model.
-    key = int(user_hash(np.array([fold]), recipe.folds.seed)[0] >> np.uint64(1))
+    key = int(user_hash(np.array([fold]), seed)[0] >> np.uint64(1))
     held = held_out(user, recipe.training.holdout, key)
     parts = (~predicted & ~held, ~predicted & held, predicted)
     return FoldRows(*(np.flatnonzero(part) for part in parts))
@@ -101,7 +112,7 @@ _LOGGED = ("epoch", "train_loss", "holdout_auc", "holdout_logloss", "best")
 def fit_fold(
     learner: Learner, context: FitContext, job: Job, listen: Listener, loaded: float = 0.0
 ) -> None:
-    """Fit one fold model, from its last saved epoch, and write its weights and logits."""
+    """Fit one model, from its last saved epoch, and write its weights and logits."""
     fold, seed = job
     folder = context.writer.fold(fold, seed)
     rows = fold_rows(context.recipe, context.data, fold)
@@ -112,7 +123,8 @@ def fit_fold(
         saved: Future[None] | None = None
         for epoch in learner.fit(rows.train, rows.holdout, model_seed(seed, fold), resume):
             clock.epoch(epoch)
-            lines.append({name: getattr(epoch, name) for name in _LOGGED})
+            logged = {name: getattr(epoch, name) for name in _LOGGED}
+            lines.append({k: None if v != v else v for k, v in logged.items()})  # NaN to null
             if saved is not None:
                 saved.result()
             # Written while the next epoch trains, since a large state takes as long as an epoch,
@@ -134,7 +146,7 @@ def fit_fold(
     clock.lap("evaluate")
     timings = {**clock.seconds, "data_on": learner.data_on}
     folder.finish(learner.weights(), logits, timings)
-    best = max(line["holdout_auc"] for line in lines)
+    best = max((x for line in lines if (x := line["holdout_auc"]) is not None), default=math.nan)
     loss, seconds = lines[-1]["train_loss"], sum(clock.seconds.values())
     listen(Progress(fold, seed, None, len(lines), loss, best, seconds))
 
@@ -151,5 +163,5 @@ def _progress(job: Job, epoch: Epoch) -> Progress:
 
 
 def model_seed(seed: int, fold: int) -> int:
-    """The seed of one fold model; different seeds and folds give unrelated ones."""
-    return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])
+    """The seed of one model; different seeds and folds give unrelated ones."""
+    return int(np.random.SeedSequence([seed, fold % 2**32]).generate_state(1)[0])

@@ -1,13 +1,16 @@
-"""Plan a cross-validation: the folds and seeds of one recipe on one data set.
+"""Plan a cross-validation, or a single fit, of one recipe on one data set.
 
 A fold model is trained on the other folds' users, less a held-out share of them that chooses its
-snapshot. It then predicts the rows of its fold (OOF), and valid and test.
+snapshot. It then predicts the rows of its fold (OOF), and valid and test. A single fit is one model
+of the whole train split, less the held-out share; it predicts valid and test.
 """
 
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -15,7 +18,7 @@ from mmctr_kit import __version__
 from mmctr_kit.cv.fold import FoldRows, Job, fold_rows
 from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.folds import fold_fingerprint, user_folds
+from mmctr_kit.data.folds import WHOLE, fold_fingerprint, user_folds
 from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.errors import DataError, plural
 from mmctr_kit.items.features import ItemFeatures
@@ -29,7 +32,7 @@ from mmctr_kit.training.learner import Cost
 
 @dataclass(frozen=True)
 class Plan:
-    """A planned cross-validation: its jobs, the resources that fit them, and the item features."""
+    """A planned run: its jobs, the resources that fit them, and the item features."""
 
     recipe: Recipe
     data: ChallengeData
@@ -37,18 +40,23 @@ class Plan:
     resources: Resources
     jobs: tuple[Job, ...]
 
+    @property
+    def kind(self) -> Literal["cv", "fit"]:
+        """Whether the plan is a cross-validation or a single fit."""
+        return "fit" if self.jobs[0][0] == WHOLE else "cv"
+
     def cost(self) -> tuple[Cost, float]:
         """The cost of one fit, measured on a few steps, and the seconds of the whole plan."""
         from mmctr_kit.training.device import prepare
 
         prepare(self.resources.device, self.resources.threads)
         rows = self.data.rows
-        folds = self.recipe.folds.count
-        trained = int(len(rows["train"]) * (1 - 1 / folds) * (1 - self.recipe.training.holdout))
+        fold = 0.0 if self.kind == "fit" else 1 / self.recipe.folds.count
+        trained = int(len(rows["train"]) * (1 - fold) * (1 - self.recipe.training.holdout))
         learner = make_learner(self.recipe, self.data, self.items, self.resources.device)
         cost = learner.cost(trained)
         held = int(trained * self.recipe.training.holdout) * cost.epochs
-        predicted = len(rows["train"]) // folds + len(rows["valid"]) + len(rows["test"]) + held
+        predicted = int(len(rows["train"]) * fold) + len(rows["valid"]) + len(rows["test"]) + held
         one = cost.steps * cost.seconds_per_step + predicted * cost.seconds_per_row
         rounds = -(-len(self.jobs) // self.resources.workers)
         return cost, one * rounds
@@ -68,6 +76,27 @@ def plan_cv(
     derived. Raises DataError if the folder lacks what the recipe asks for or is too small for its
     folds, and UsageError if options of its model clash.
     """
+    return _plan(recipe, data, device, workers, items, range(recipe.folds.count))
+
+
+def plan_fit(
+    recipe: Recipe, data: ChallengeData, device: str, items: ItemFeatures | None = None
+) -> Plan:
+    """Check that one model of the recipe can be trained on the whole train split, and plan it.
+
+    Arguments and errors are those of :func:`plan_cv`. The recipe has one seed.
+    """
+    return _plan(recipe, data, device.split(",")[0], 1, items, (WHOLE,))
+
+
+def _plan(
+    recipe: Recipe,
+    data: ChallengeData,
+    device: str,
+    workers: int | None,
+    items: ItemFeatures | None,
+    folds: Sequence[int],
+) -> Plan:
     items = items or ItemFeatures.derive(recipe, data)
     if not MODELS[recipe.model_name].learner.uses_gpu:
         device = "cpu"
@@ -76,11 +105,11 @@ def plan_cv(
             "all rows of valid have one label; expected 0 and 1 (see 'mmctr-kit data check')"
         )
     # The seeds of a fold come one after another, since they share its prepared data.
-    jobs = tuple((f, s) for f in range(recipe.folds.count) for s in recipe.seeds)
+    jobs = tuple((f, s) for f in folds for s in recipe.seeds)
     cores = available_cores()
     devices = tuple(device.split(","))
     workers = min(workers or (cores if device == "cpu" else len(devices)), len(jobs))
-    for fold in range(recipe.folds.count):
+    for fold in folds:
         _require_classes(fold_rows(recipe, data, fold), data, recipe)
     check_model(recipe, data, items)
     resources = Resources(devices, workers, max(1, cores // workers))
@@ -88,10 +117,15 @@ def plan_cv(
 
 
 def check_run(
-    recipe: Recipe, data: ChallengeData, items: ItemFeatures, path: Path, force: bool
+    recipe: Recipe,
+    data: ChallengeData,
+    items: ItemFeatures,
+    path: Path,
+    force: bool,
+    kind: Literal["cv", "fit"] = "cv",
 ) -> bool:
     """Whether :func:`run_cv` would find the run finished, without a device; RunError if refused."""
-    return is_finished(path, _identity(recipe, data, items), force, recipe.to_yaml())
+    return is_finished(path, _identity(recipe, data, items, kind), force, recipe.to_yaml())
 
 
 def available_cores() -> int:
@@ -108,7 +142,7 @@ def manifest_of(plan: Plan) -> Manifest:
     from mmctr_kit.training.device import describe_device
 
     return replace(
-        _identity(plan.recipe, plan.data, plan.items),
+        _identity(plan.recipe, plan.data, plan.items, plan.kind),
         environment={
             "mmctr_kit": __version__,
             "python": platform.python_version(),
@@ -121,25 +155,37 @@ def manifest_of(plan: Plan) -> Manifest:
     )
 
 
-def _identity(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> Manifest:
+def _identity(
+    recipe: Recipe, data: ChallengeData, items: ItemFeatures, kind: Literal["cv", "fit"]
+) -> Manifest:
     """The manifest of the run without its environment."""
-    folds = user_folds(data.train.user_id, recipe.folds.count, recipe.folds.seed)
+    content, folds = recipe.content(), ""
+    if kind == "fit":
+        del content["folds"]
+    else:
+        folds = fold_fingerprint(
+            user_folds(data.train.user_id, recipe.folds.count, recipe.folds.seed)
+        )
     return Manifest(
-        kind="cv",
+        kind=kind,
         rows=data.rows_fingerprint,
         features=fingerprint(*items.fingerprints),
-        folds=fold_fingerprint(folds),
-        recipe=fingerprint(recipe.content(), data.rows_fingerprint, *items.fingerprints),
+        folds=folds,
+        recipe=fingerprint(content, data.rows_fingerprint, *items.fingerprints),
         seeds=recipe.seeds,
     )
 
 
 def _require_classes(rows: FoldRows, data: ChallengeData, recipe: Recipe) -> None:
-    label = data.train.labels()
+    label, fit = data.train.labels(), not len(rows.predicted)
+    idle = {"predicted": fit, "holdout": recipe.training.holdout == 0}
     for name, part in vars(rows).items():
-        if len(np.unique(label[part])) < 2:
+        if not idle.get(name) and len(np.unique(label[part])) < 2:
+            cut = "training.holdout leaves" if fit else f"{recipe.folds.count} folds leave"
+            remedy = (
+                "training.holdout higher" if fit else "folds.count lower or training.holdout higher"
+            )
             raise DataError(
-                f"{recipe.folds.count} folds leave a {name} part of {plural(len(part), 'row')} "
-                f"without both labels (train has {plural(len(label), 'row')}); set folds.count "
-                "lower or training.holdout higher"
+                f"{cut} a {name} part of {plural(len(part), 'row')} without both labels (train has "
+                f"{plural(len(label), 'row')}); set {remedy}"
             )

@@ -1,4 +1,4 @@
-"""Run a planned cross-validation, and assemble its run folder."""
+"""Run a planned cross-validation or single fit, and assemble its run folder."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from mmctr_kit.cv.fold import PHASES, FitContext, Job, Listener
 from mmctr_kit.cv.parallel import fit_folds
 from mmctr_kit.cv.plan import Plan, manifest_of
-from mmctr_kit.data.folds import user_folds
+from mmctr_kit.data.folds import WHOLE, user_folds
 from mmctr_kit.files import locked
 from mmctr_kit.runs.predictions import Predictions, mean_logits, predictions_for
 from mmctr_kit.runs.run import Run
@@ -34,7 +34,7 @@ def run_cv(
     listen: Listener,
     resume: Callable[[ResumePoint], None] = lambda _: None,
 ) -> Run | None:
-    """Fit every job that is not finished yet, and assemble the run at ``path``.
+    """Fit every model of the plan that is not finished yet, and assemble the run at ``path``.
 
     If an earlier command left something to resume, ``resume`` is called with it first. Returns
     None if the same run was finished before. Raises RunError if ``path`` holds a different run.
@@ -61,10 +61,8 @@ def _resume_point(plan: Plan, writer: RunWriter) -> ResumePoint:
 
 def _assemble(plan: Plan, writer: RunWriter, seconds: float) -> Run:
     whole = predictions_of(plan, writer, plan.recipe.seeds)
-    per_seed = {plan.recipe.seeds[0]: whole}
-    if len(plan.recipe.seeds) > 1:
-        per_seed = {seed: predictions_of(plan, writer, (seed,)) for seed in plan.recipe.seeds}
-    timed = {f"{f}-{s}": writer.fold(f, s).timings() for f, s in plan.jobs}
+    folders = [writer.fold(*job) for job in plan.jobs]
+    timed = {folder.path.name: folder.timings() for folder in folders}
     folds = {name: {phase: t[phase] for phase in PHASES} for name, t in timed.items()}
     phases = {name: sum(fold[name] for fold in folds.values()) for name in PHASES}
     timings = {
@@ -73,7 +71,12 @@ def _assemble(plan: Plan, writer: RunWriter, seconds: float) -> Run:
         "fold_seconds": folds,
         "data_on": {name: t["data_on"] for name, t in timed.items() if "data_on" in t},
     }
-    metrics = score_predictions(whole) | seed_scores(per_seed) | slice_metrics(plan.data, whole)
+    metrics = score_predictions(whole) | slice_metrics(plan.data, whole)
+    if plan.kind == "cv":
+        per_seed = {plan.recipe.seeds[0]: whole}
+        if len(plan.recipe.seeds) > 1:
+            per_seed = {seed: predictions_of(plan, writer, (seed,)) for seed in plan.recipe.seeds}
+        metrics |= seed_scores(per_seed)
     metrics["alarm_causes"] = []
     if metrics["alarm"]:
         from mmctr_kit.audit.profile import causes
@@ -84,14 +87,18 @@ def _assemble(plan: Plan, writer: RunWriter, seconds: float) -> Run:
 
 def predictions_of(plan: Plan, writer: RunWriter, seeds: Sequence[int]) -> Predictions:
     """The fold models' logits, averaged over ``seeds``, in the order of the data."""
-    data, count = plan.data, plan.recipe.folds.count
+    data = plan.data
+    if plan.kind == "fit":
+        logits = writer.fold(WHOLE, *seeds).logits()
+        return predictions_for(data, None, None, logits["valid"][None], logits["test"][None])
+    count = plan.recipe.folds.count
     fold = user_folds(data.train.user_id, count, plan.recipe.folds.seed)
     oof = np.full(len(data.train), np.nan)
     valid = np.empty((count, len(data.valid)))
     test = np.empty((count, len(data.test)))
     for f in range(count):
-        logits = [writer.fold(f, seed).logits() for seed in seeds]
-        oof[fold == f] = mean_logits([x["oof"] for x in logits])
-        valid[f] = mean_logits([x["valid"] for x in logits])
-        test[f] = mean_logits([x["test"] for x in logits])
+        each = [writer.fold(f, seed).logits() for seed in seeds]
+        oof[fold == f] = mean_logits([x["oof"] for x in each])
+        valid[f] = mean_logits([x["valid"] for x in each])
+        test[f] = mean_logits([x["test"] for x in each])
     return predictions_for(data, oof, fold, valid, test)

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from mmctr_kit.data.hashing import digest, splitmix64
 from mmctr_kit.metrics.ranks import Flags, Floats
 
+WHOLE = -1
+"""The fold of a model that is trained on the whole train split: nobody is in it."""
+
 
 def user_hash(user_id: NDArray[np.integer], seed: int) -> NDArray[np.uint64]:
     """(rows,) uint64: SplitMix64 (Steele, Lea, Flood 2014) of the user id, keyed by ``seed``."""

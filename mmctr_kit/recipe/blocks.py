@@ -135,9 +135,18 @@ class Training(Block):
     """How one model is fitted. The schedule is fixed beforehand; nothing stops it early.
 
     ``snapshot``: the epoch whose weights are used, the ``last`` or the ``best`` on held-out
-    training users, who are a share ``holdout`` of all. ``steps``: how a step is run. ``captured``
+    training users, who are a share ``holdout`` of all; with 0 all users are trained on, and the
+    snapshot is the last. ``stop_after`` this many epochs training ends, the learning rate being
+    where the schedule of all ``epochs`` has it then. ``steps``: how a step is run. ``captured``
     has static shapes and, on a GPU, replays one CUDA graph; ``compiled`` adds torch.compile;
     ``plain`` is eager; ``auto`` is compiled on a GPU and plain on a CPU.
+
+    ``average``: the weights that predict. ``none``: the last step's. ``ema``: an exponential moving
+    average over the steps, with ``ema_decay`` (Polyak and Juditsky 1992); while fewer steps are
+    behind it, their plain mean. ``tail``: the plain mean over the last share ``tail`` of the
+    steps, as in stochastic weight averaging (arXiv 1803.05407). Either is one network, and running
+    statistics of norms are averaged along. ``label_smoothing`` moves the labels 0 and 1 towards
+    1/2 by this share of the way.
 
     ``user_updates``: how a table of users is trained. With ``dense``, as published, each step
     updates all its rows; users who are not in the batch move by their moments and the regulariser
@@ -163,12 +172,26 @@ class Training(Block):
     clip_norm: PositiveFloat | None = 10.0
     embedding_regularizer: NonNegativeFloat = 0.0
     net_regularizer: NonNegativeFloat = 0.0
-    holdout: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    holdout: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     snapshot: Literal["best", "last"] = "best"
+    stop_after: PositiveInt | None = None
+    average: Literal["none", "ema", "tail"] = "none"
+    ema_decay: Annotated[float, Field(gt=0, lt=1), applies_to("average", "ema")] = 0.99
+    tail: Annotated[float, Field(gt=0, le=1), applies_to("average", "tail")] = 0.25
+    label_smoothing: Rate = 0.0
     precision: Literal["auto", "float32", "bf16"] = "auto"
     steps: Literal["auto", "plain", "captured", "compiled"] = "auto"
     user_updates: Annotated[Literal["dense", "rows"], NeedsInput("n_users")] = "dense"
     data_on: Literal["auto", "device", "host"] = "auto"
+
+    @model_validator(mode="after")
+    def _somebody_chooses_the_snapshot(self) -> "Training":
+        if self.holdout == 0 and self.snapshot == "best":
+            raise ValueError(
+                "training.holdout: 0 leaves no users to choose the best snapshot by; set "
+                "training.snapshot=last too"
+            )
+        return self
 
 
 class Folds(Block):

@@ -51,9 +51,9 @@ class ReportContext:
 
     @property
     def trained(self) -> tuple[Run, ...]:
-        """The cv runs that the page is about: a blend's, or the run itself."""
+        """The runs that trained models and that the page is about: a blend's, or the run itself."""
         runs = self.sources or (self.run,)
-        return tuple(r for r in runs if r.manifest.kind == "cv")
+        return tuple(r for r in runs if r.manifest.kind in ("cv", "fit"))
 
     def path(self, run: Run) -> Path:
         """The run's path for a command: below ``root``, as that is given, if the run lies there."""

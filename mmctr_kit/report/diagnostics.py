@@ -69,7 +69,7 @@ def last_rise(run: Run) -> Estimate | None:
     rises = [
         lines[-1]["holdout_auc"] - lines[-2]["holdout_auc"]
         for lines in run.epochs().values()
-        if len(lines) > 1
+        if len(lines) > 1 and lines[-1]["holdout_auc"] is not None
     ]
     if not rises:
         return None

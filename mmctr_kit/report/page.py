@@ -91,7 +91,7 @@ def headline(context: ReportContext) -> dict[str, Any]:
         "score": score,
         "value": value,
         "se": se,
-        "meaning": _meaning(metrics, valid, oof),
+        "meaning": _meaning(context, valid, oof),
         "facts": _facts(metrics),
         "alarm": metrics["alarm"],
     }
@@ -105,14 +105,17 @@ def _kind(context: ReportContext) -> str:
         return f"Blend of {plural(len(context.run.manifest.sources), 'run')}"
     if context.kind == "imported":
         return "Imported predictions"
+    if context.kind == "fit":
+        return f"One network of the whole train split, seed {context.run.manifest.seeds[0]}"
     folds, seeds = context.predictions.valid.shape[0], len(context.run.manifest.seeds)
     return f"Run of {folds} folds, {plural(seeds, 'seed')}"
 
 
-def _meaning(metrics: Mapping[str, Any], valid: Estimate | None, oof: Estimate | None) -> str:
+def _meaning(context: ReportContext, valid: Estimate | None, oof: Estimate | None) -> str:
     if valid is not None:
+        predictor = "one network" if context.kind == "fit" else "the fold models' mean"
         text = (
-            f"AUC of the fold models' mean on the {plural(valid.n, 'official valid row')}, which "
+            f"AUC of {predictor} on the {plural(valid.n, 'official valid row')}, which "
             f"were used neither to train nor to choose a model. {_interval(valid)}"
         )
     elif oof is not None:
@@ -122,7 +125,7 @@ def _meaning(metrics: Mapping[str, Any], valid: Estimate | None, oof: Estimate |
         )
     else:
         return "No predicted row has a label, so no score is known."
-    if metrics.get("transductive"):
+    if context.metrics.get("transductive"):
         text += " Transductive: a row's score depends on the other rows of its user."
     return text
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-KINDS = {"cv": "a cv run", "blend": "a blend", "imported": "an import"}
+KINDS = {"cv": "a cv run", "fit": "a single fit", "blend": "a blend", "imported": "an import"}
 """The kinds of runs, as a sentence names them."""
 
 
@@ -12,12 +12,13 @@ KINDS = {"cv": "a cv run", "blend": "a blend", "imported": "an import"}
 class Manifest:
     """The ingredients of a run.
 
-    ``rows``, ``features``, ``folds`` and ``recipe`` are fingerprints; ``sources`` names the runs of
+    ``rows``, ``features``, ``folds`` and ``recipe`` are fingerprints, ``folds`` being empty if
+    there are no OOF predictions; ``sources`` names the runs of
     a blend; ``environment`` holds versions, device and threads. ``transductive``: a row's
     prediction depends on the rows beside it in valid or test.
     """
 
-    kind: Literal["cv", "blend", "imported"]
+    kind: Literal["cv", "fit", "blend", "imported"]
     rows: str
     features: str
     folds: str

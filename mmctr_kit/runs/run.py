@@ -17,7 +17,7 @@ from mmctr_kit.errors import RunError, UsageError, did_you_mean
 from mmctr_kit.files import read_columns, read_json
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import Floats
-from mmctr_kit.runs.manifest import Manifest
+from mmctr_kit.runs.manifest import KINDS, Manifest
 from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions, fold_logits
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class Run:
     def oof(self) -> "pd.DataFrame":
         """Out-of-fold predictions: row key, label, fold, logit. RunError if the run has none."""
         if not (self.path / "oof.parquet").is_file():
-            raise RunError(f"run '{self.name}' has no OOF predictions, as imported ones have none")
+            why = KINDS[self.manifest.kind]
+            raise RunError(f"run '{self.name}' has no OOF predictions: it is {why}")
         return self._frame("oof")
 
     def valid(self) -> "pd.DataFrame":

@@ -108,13 +108,17 @@ def score_slices(predictions: Predictions, slicing: Slicing) -> list[dict[str, A
 def slice_metrics(data: ChallengeData, predictions: Predictions) -> dict[str, Any]:
     """``slices`` and ``slices_left_out`` (property -> reason), for metrics.json.
 
-    ``predictions`` are those of the data's rows, in their order, with OOF."""
-    if predictions.oof is None:
-        raise ValueError("slices need the folds of OOF predictions, but OOF is missing")
-    for keys, rows in ((predictions.oof.keys, data.train), (predictions.valid_keys, data.valid)):
+    ``predictions`` are those of the data's rows, in their order. Without OOF they are of valid
+    alone.
+    """
+    oof, fold = predictions.oof, np.zeros(len(data.train), np.int16)
+    parts = [(predictions.valid_keys, data.valid)]
+    if oof is not None:
+        parts, fold = [(oof.keys, data.train), *parts], oof.fold
+    for keys, rows in parts:
         if not np.array_equal(keys.item_id, rows.item_id):
             raise ValueError("the predictions' rows are not the data's")
-    slicing = slice_columns(data, predictions.oof.fold)
+    slicing = slice_columns(data, fold)
     return {
         "slices": score_slices(predictions, slicing),
         "slices_left_out": dict(slicing.left_out),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mmctr_kit.data.folds import WHOLE
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import made_folder, write_json, write_table, write_whole
 from mmctr_kit.runs.conflict import changed_environment, is_finished
@@ -23,8 +24,8 @@ class RunWriter:
         self.path = path
 
     def fold(self, fold: int, seed: int) -> FoldFolder:
-        """The folder of one fold model."""
-        return FoldFolder(self.path / "folds" / f"{fold}-{seed}")
+        """The folder of one model, ``all-SEED`` for one of the whole train split."""
+        return FoldFolder(self.path / "folds" / f"{'all' if fold == WHOLE else fold}-{seed}")
 
     def write_json(self, name: str, content: Any) -> None:
         write_json(self.path / name, content)

@@ -1,7 +1,7 @@
 """Run the steps of a chunk: eagerly, or as replays of one captured CUDA graph.
 
 A replayed step costs the host one launch. It needs all inputs on the device, in static shapes: the
-chunk's row numbers and learning rates are tables, a counter on the device picks the next row, and
+chunk's row numbers and paces are tables, a counter on the device picks the next row, and
 dummies fill up a batch's history positions.
 """
 
@@ -41,11 +41,14 @@ class EagerSteps:
     def __init__(self, step: Step) -> None:
         self.step = step
 
-    def run(self, chunk: Chunk, rates: Tensor, total: Tensor, shapes: StaticShapes) -> None:
-        """Train on the chunk's S batches at ``rates`` (S,), adding their losses to ``total`` ()."""
+    def run(self, chunk: Chunk, paces: Tensor, total: Tensor, shapes: StaticShapes) -> None:
+        """Train on the chunk's S batches, adding their losses to ``total`` ().
+
+        ``paces`` (S, 2): the :attr:`Step.pace` of each.
+        """
         self.step.data = chunk.data
-        for chosen, rate, count in zip(chunk.batches(), rates, chunk.positions, strict=True):
-            self.step.rate.copy_(rate)
+        for chosen, pace, count in zip(chunk.batches(), paces, chunk.positions, strict=True):
+            self.step.pace.copy_(pace)
             total += self.step(chosen, round_up(count, _FINE), shapes.buckets)
 
 
@@ -65,15 +68,15 @@ class StaticSteps:
         self._counter = torch.zeros(1, dtype=torch.long, device=device)
         self._loss = torch.zeros((), device=device)
         self._index = torch.zeros((0, 0), dtype=torch.long, device=device)
-        self._rates = torch.zeros(0, device=device)
+        self._paces = torch.zeros((0, 2), device=device)
         self._positions = 0
         self._buckets: Buckets = ()
         self._ready = False
         self._graph: torch.cuda.CUDAGraph | None = None
 
-    def run(self, chunk: Chunk, rates: Tensor, total: Tensor, shapes: StaticShapes) -> None:
+    def run(self, chunk: Chunk, paces: Tensor, total: Tensor, shapes: StaticShapes) -> None:
         """Train on the chunk's S batches, as :meth:`EagerSteps.run` does."""
-        self._load(chunk, rates, shapes)
+        self._load(chunk, paces, shapes)
         if not self._ready:
             self._prepare()
         self._counter.zero_()
@@ -85,26 +88,26 @@ class StaticSteps:
                 self._graph.replay()
         total.copy_(self._loss)
 
-    def _load(self, chunk: Chunk, rates: Tensor, shapes: StaticShapes) -> None:
+    def _load(self, chunk: Chunk, paces: Tensor, shapes: StaticShapes) -> None:
         """Copy the chunk's tables to their memory, which grows if needed."""
         steps, size = len(chunk.sizes), chunk.sizes[0]
         if self.step.data is not chunk.data:
             self.step.data, self._ready = chunk.data, False
         if self._index.shape[1] != size or len(self._index) < steps:
             room = 1 << (steps - 1).bit_length()  # a chunk may have a few more than the one before
-            self._index, self._rates = chunk.index.new_empty(room, size), rates.new_empty(room)
+            self._index, self._paces = chunk.index.new_empty(room, size), paces.new_empty(room, 2)
             self._ready = False
         # Whatever earlier chunks needed: a resumed fit has not seen them.
         positions = max(shapes.positions, on_grid(max(chunk.positions)))
         if (positions, shapes.buckets) != (self._positions, self._buckets):
             self._positions, self._buckets, self._ready = positions, shapes.buckets, False
         self._index[:steps].copy_(chunk.index.view(steps, size))
-        self._rates[:steps].copy_(rates)
+        self._paces[:steps].copy_(paces)
 
     def _next(self) -> None:
         """Run the step that the counter points to."""
         rows = self._index.index_select(0, self._counter).squeeze(0)
-        self.step.rate.copy_(self._rates.index_select(0, self._counter).squeeze(0))
+        self.step.pace.copy_(self._paces.index_select(0, self._counter).squeeze(0))
         self._loss += self.step(rows, self._positions, self._buckets)
         self._counter += 1
 

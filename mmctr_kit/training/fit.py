@@ -9,7 +9,7 @@ a fit resumed from an epoch's state ends exactly where an uninterrupted one woul
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.items import Floats64, Ints
 from mmctr_kit.metrics.auc import auc
 from mmctr_kit.recipe import Training
+from mmctr_kit.training.averaging import average_share
 from mmctr_kit.training.cuda_graph import EagerSteps, StaticSteps, resolve_steps
 from mmctr_kit.training.data.batches import make_batch
 from mmctr_kit.training.data.sampler import RowSampler
@@ -46,10 +47,28 @@ def batch_size_for(rows: int, options: Training) -> int:
     return min(max(256, min(size, 8192)), rows)
 
 
-def schedule(rows: int, options: Training) -> tuple[int, int]:
-    """The steps of an epoch, and the epochs, of a fit on ``rows`` rows."""
+@dataclass(frozen=True)
+class Schedule:
+    """The ``steps`` of an epoch, the ``planned`` epochs, and the ``epochs`` until training stops.
+
+    The learning rate falls over the planned epochs.
+    """
+
+    steps: int
+    planned: int
+    epochs: int
+
+    def pace(self, step: int, options: Training) -> tuple[float, float]:
+        """The learning rate of a step, and the share of its weights in their average."""
+        rate = learning_rate(step, self.steps * self.planned, options)
+        return rate, average_share(step, self.steps * self.epochs, options)
+
+
+def schedule(rows: int, options: Training) -> Schedule:
+    """The schedule of a fit on ``rows`` rows."""
     steps = -(-rows // batch_size_for(rows, options))
-    return steps, max(options.epochs, -(-options.min_steps // steps))
+    planned = max(options.epochs, -(-options.min_steps // steps))
+    return Schedule(steps, planned, min(planned, options.stop_after or planned))
 
 
 class Fit:
@@ -80,8 +99,8 @@ class Fit:
     def run(self, train: Ints, holdout: Ints, resume: State | None = None) -> Iterator[Epoch]:
         """Yield each epoch as it ends; after the last one the model holds the best snapshot.
 
-        ``train`` and ``holdout`` are row numbers of the train split, disjoint by user. ``resume``
-        is an earlier epoch's state.
+        ``train`` and ``holdout`` are row numbers of the train split, disjoint by user; the holdout
+        may be empty if the recipe takes the last snapshot. ``resume`` is an earlier epoch's state.
         """
         batch_size = batch_size_for(len(train), self.options)
         rows = torch.from_numpy(train)
@@ -93,38 +112,39 @@ class Fit:
             batch_size,
             derive_seed(self.seed, 1),
         )
-        steps, epochs = schedule(len(train), self.options)
+        plan = schedule(len(train), self.options)
         users = whole.rows["train"].user[rows.to(whole.device)]
         self.known_user[users.to(self.source.device)] = True
         labels = whole.rows["train"].labels.cpu().numpy().astype(np.int8)[holdout]
         first = 0 if resume is None else self._restore(resume)
-        for epoch in range(first, epochs):
+        for epoch in range(first, plan.epochs):
             began, compiled = time.perf_counter(), self.steps.compile_seconds
             torch.manual_seed(derive_seed(self.seed, 2, epoch))
-            numbers = range(epoch * steps, (epoch + 1) * steps)
-            rates = [learning_rate(number, steps * epochs, self.options) for number in numbers]
-            loss = self.train_steps(sampler, numbers[0], rates)
+            numbers = range(epoch * plan.steps, (epoch + 1) * plan.steps)
+            paces = [plan.pace(number, self.options) for number in numbers]
+            loss = self.train_steps(sampler, numbers[0], paces)
             trained = time.perf_counter()
-            logits = self.predict("train", holdout)
-            if not (math.isfinite(loss) and np.isfinite(logits).all()):
-                raise MmctrKitError(
-                    f"training diverged in epoch {epoch + 1} (loss {loss:g}); lower "
-                    "training.learning_rate, or look with 'mmctr-kit data check' for item vectors "
-                    "far larger than the others"
-                )
-            score = auc(labels, logits)
-            best = score > self.best_auc or self.options.snapshot == "last"
-            if best:
-                self.best_auc = score
-                self._keep()
+            with self.step.average.swapped_in():
+                logits = self.predict("train", holdout)
+                if not (math.isfinite(loss) and np.isfinite(logits).all()):
+                    raise MmctrKitError(
+                        f"training diverged in epoch {epoch + 1} (loss {loss:g}); lower "
+                        "training.learning_rate, or look with 'mmctr-kit data check' for item "
+                        "vectors far larger than the others"
+                    )
+                score = auc(labels, logits) if len(holdout) else math.nan
+                best = score > self.best_auc or self.options.snapshot == "last"
+                if best:
+                    self.best_auc = score
+                    self._keep()
             ended = time.perf_counter()
             yield Epoch(
                 epoch=epoch + 1,
-                epochs=epochs,
-                steps=steps,
+                epochs=plan.epochs,
+                steps=plan.steps,
                 train_loss=loss,
                 holdout_auc=score,
-                holdout_logloss=float(np.mean(np.logaddexp(0.0, logits) - labels * logits)),
+                holdout_logloss=_logloss(labels, logits),
                 best=best,
                 seconds=ended - began,
                 compile_seconds=self.steps.compile_seconds - compiled,
@@ -166,17 +186,19 @@ class Fit:
         sizes: list[int] = torch.unique_consecutive(part, return_counts=True)[1].tolist()
         return sizes
 
-    def train_steps(self, sampler: RowSampler, first: int, rates: Sequence[float]) -> float:
-        """Train one step from ``first`` on at each of the learning rates; return the mean loss."""
+    def train_steps(
+        self, sampler: RowSampler, first: int, paces: Sequence[tuple[float, float]]
+    ) -> float:
+        """Train one step from ``first`` on at each of the paces; return the mean loss."""
         self.model.train()
-        rate = torch.tensor(rates, device=self.source.device)
+        pace = torch.tensor(paces, device=self.source.device)
         total = torch.zeros((), device=self.source.device)
-        steps, size = len(rates), sampler.batch_size
+        steps, size = len(paces), sampler.batch_size
         index = sampler.batches(first, steps).flatten()
         for chunk in self.source.chunks("train", index, [size] * steps):
             count = len(chunk.sizes)
-            self.steps.run(chunk, rate[:count], total, sampler.shapes)
-            rate = rate[count:]
+            self.steps.run(chunk, pace[:count], total, sampler.shapes)
+            pace = pace[count:]
         return float(total) / steps
 
     def batch(self, index: Tensor) -> Tensor:
@@ -210,6 +232,11 @@ class Fit:
         self.best = {name.removeprefix("best."): tensors[name] for name in best}
         self.best_auc = float(tensors["best_auc"])
         return int(tensors["epochs_done"])
+
+
+def _logloss(labels: NDArray[np.int8], logits: Floats64) -> float:
+    """The mean logloss; NaN without rows."""
+    return float(np.mean(np.logaddexp(0.0, logits) - labels * logits)) if len(labels) else math.nan
 
 
 def host_state(tensors: Mapping[str, Tensor], copy: bool = True) -> dict[str, NDArray[Any]]:

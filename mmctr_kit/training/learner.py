@@ -25,7 +25,8 @@ epoch starts."""
 class Epoch:
     """The results of one epoch.
 
-    ``epoch`` counts from 1 to ``epochs``, each of ``steps`` steps. ``best`` says that this epoch is
+    ``epoch`` counts from 1 to ``epochs``, each of ``steps`` steps. The AUC and logloss of the
+    holdout are NaN if nobody is held out. ``best`` says that this epoch is
     the snapshot so far; ``state()`` is all that a resume needs. Of its ``seconds``,
     ``compile_seconds`` went to compiling and capturing and ``evaluate_seconds`` to the holdout.
     """
@@ -69,7 +70,8 @@ class Learner(Protocol):
     ) -> Iterator[Epoch]:
         """Train a fresh model on rows of the train split, yielding each epoch as it ends.
 
-        ``holdout`` rows, of other users, choose the snapshot; both parts hold both labels.
+        ``holdout`` rows, of other users, choose the snapshot; both parts hold both labels, or the
+        holdout is empty and the last snapshot is taken.
         ``resume`` is an earlier epoch's state. The result is a function of rows, seed and recipe.
         """
 

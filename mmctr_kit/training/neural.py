@@ -185,16 +185,16 @@ class NeuralLearner:
         some = np.sort(np.random.default_rng(0).permutation(len(whole))[:train_rows])
         rows = torch.from_numpy(some).to(source.device)
         sampler = RowSampler(rows, whole.lengths, size, 0)
-        rates = [options.learning_rate] * _TIMED_STEPS
-        per_step = _seconds(lambda: fit.train_steps(sampler, 0, rates)) / _TIMED_STEPS
+        paces = [(options.learning_rate, 1.0)] * _TIMED_STEPS
+        per_step = _seconds(lambda: fit.train_steps(sampler, 0, paces)) / _TIMED_STEPS
         batch = sampler.batches(0, 1)[0].cpu().numpy()
         per_prediction = _seconds(lambda: fit.predict("train", batch))
-        steps, epochs = schedule(train_rows, options)
+        plan = schedule(train_rows, options)
         return Cost(
             parameters=sum(p.numel() for p in fit.model.parameters()),
             batch_size=size,
-            epochs=epochs,
-            steps=steps * epochs,
+            epochs=plan.epochs,
+            steps=plan.steps * plan.epochs,
             seconds_per_step=per_step,
             seconds_per_row=per_prediction / len(batch),
             data_on=source.location,

@@ -13,6 +13,7 @@ from mmctr_kit.data.contract import Split
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.layers.blocks import logloss
 from mmctr_kit.recipe import Training
+from mmctr_kit.training.averaging import WeightAverage
 from mmctr_kit.training.data import batches as module
 from mmctr_kit.training.data.batches import DeviceData, make_batch
 from mmctr_kit.training.data.static_shapes import Buckets
@@ -65,8 +66,8 @@ class Step:
     It never waits for the device, and all that it changes stays at its address, so a step with a
     fixed number of positions can be captured in a CUDA graph and replayed. A model that defines
     ``loss(batch, labels)`` is trained on that, any other on the logloss of its logits.
-    ``known_user`` is an argument of make_batch. ``rate`` is the learning rate of the next step,
-    () float32.
+    ``known_user`` is an argument of make_batch. ``pace`` (2,) float32 is the learning rate of the
+    next step and its share in the average of the weights.
     """
 
     model: nn.Module
@@ -78,8 +79,9 @@ class Step:
 
     def __post_init__(self) -> None:
         options, device = self.options, self.data.device
-        self.rate = torch.tensor(options.learning_rate, device=device)
-        self.optimizer = adam(self.model, options, self.rate)
+        self.pace = torch.tensor([options.learning_rate, 1.0], device=device)
+        self.optimizer = adam(self.model, options, self.pace[0])
+        self.average = WeightAverage(self.model, self.pace[1], on=options.average != "none")
         self.users = UserRows(self.model, self.optimizer, on=options.user_updates == "rows")
         self.regularised = regularised(self.model)
         self.precision = resolve_precision(options.precision, self.regularised.net, device)
@@ -108,6 +110,8 @@ class Step:
         """The loss of the batch of rows ``index``, (), after clearing all gradients."""
         self.optimizer.zero_grad(set_to_none=True)
         labels = self.data.rows["train"].labels[index]
+        if smoothing := self.options.label_smoothing:
+            labels = labels + smoothing * (0.5 - labels)
         bf16 = torch.autocast(
             self.data.device.type, torch.bfloat16, enabled=self.precision == "bf16"
         )
@@ -124,14 +128,19 @@ class Step:
             nn.utils.clip_grad_norm_(self.trained(), self.options.clip_norm)
         self.optimizer.step()
         self.users.write_back()
+        self.average.update()
 
     def trained(self) -> list[nn.Parameter]:
         """The parameters that are updated: the model's, or of user tables the last batch's rows."""
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def state(self) -> dict[str, Tensor]:
-        """All that a step changes, by name, not copied: ``model.*`` and ``optimizer.NUMBER.*``."""
+        """All that a step changes, by name, not copied.
+
+        ``model.*``, ``average.*`` and ``optimizer.NUMBER.*``.
+        """
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.state().items()}
         for number, parameter in enumerate(self.model.parameters()):
             slots = self.optimizer.state[parameter]
             tensors |= {f"optimizer.{number}.{k}": v for k, v in slots.items()}

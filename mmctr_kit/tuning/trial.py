@@ -119,7 +119,8 @@ class TrialRunner:
             try:
                 for epoch in learner.fit(rows.train, rows.holdout, model_seed(self.seed, fold)):
                     epochs = epoch.epochs
-                    report(Position(fold, epoch.epoch, epochs, epoch.holdout_auc))
+                    if len(rows.holdout):
+                        report(Position(fold, epoch.epoch, epochs, epoch.holdout_auc))
             except MmctrKitError as e:
                 raise TrialPruned(str(e)) from e
             logits[rows.predicted] = learner.predict("train", rows.predicted)

@@ -201,8 +201,14 @@ def test_rows_in_another_order_are_refused(tiny: ChallengeData) -> None:
     keys = replace(found.valid_keys, item_id=found.valid_keys.item_id[::-1])
     with pytest.raises(ValueError, match="not the data's"):
         slice_metrics(tiny, replace(found, valid_keys=keys))
-    with pytest.raises(ValueError, match="need the folds"):
-        slice_metrics(tiny, replace(found, oof=None))
+
+
+def test_without_oof_the_slices_are_those_of_valid(tiny: ChallengeData) -> None:
+    found = predictions(tiny)
+    both = slice_metrics(tiny, found)["slices"]
+    assert {entry["split"] for entry in both} == {"oof", "valid"}
+    alone = slice_metrics(tiny, replace(found, oof=None))["slices"]
+    assert alone == [entry for entry in both if entry["split"] == "valid"]
 
 
 def test_equal_predictions_give_equal_slices(tiny: ChallengeData) -> None:

@@ -20,7 +20,7 @@ from mmctr_kit.training.data.source import Chunk, OnDevice
 from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, eager
 from tests.training.test_fit import CPU, small_din
 
-RATES = torch.tensor([1e-3, 2e-3, 3e-3, 1e-3])
+PACES = torch.tensor([[1e-3, 1.0], [2e-3, 0.5], [3e-3, 0.25], [1e-3, 0.25]])
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def small_transformer(tiny: ChallengeData) -> TransformerDCN:
 
 def step_of(model: nn.Module, data: DeviceData, forward: Forward = eager) -> Step:
     known = torch.ones(data.n_users + 1, dtype=torch.bool)
-    return Step(model.eval(), data, Training(), known, forward)
+    return Step(model.eval(), data, Training(average="ema"), known, forward)
 
 
 def stream(data: DeviceData, size: int = 64) -> RowSampler:
@@ -69,14 +69,14 @@ def chunk_of(data: DeviceData, index: Tensor) -> Chunk:
 
 
 def run(
-    steps: EagerSteps | StaticSteps, index: Tensor, rates: Tensor, known: bool = False
+    steps: EagerSteps | StaticSteps, index: Tensor, paces: Tensor, known: bool = False
 ) -> Tensor:
     """``known``: the batches are the stream's; of others it is not known how long histories are."""
     data = steps.step.data
     total = torch.zeros((), device=data.device)
     sizes = stream(data, index.shape[1]).shapes
     sizes = sizes if known else replace(sizes, buckets=())
-    steps.run(chunk_of(data, index), rates, total, sizes)
+    steps.run(chunk_of(data, index), paces, total, sizes)
     return total
 
 
@@ -91,10 +91,10 @@ def test_plain_steps_train_as_steps_without_dummies_do(
 ) -> None:
     index = batches(device_data)
     first, second = (step_of(small_din(tiny), device_data) for _ in range(2))
-    total = run(EagerSteps(first), index, RATES)
+    total = run(EagerSteps(first), index, PACES)
     losses = []
-    for rows, rate in zip(index, RATES, strict=True):
-        second.rate.copy_(rate)
+    for rows, pace in zip(index, PACES, strict=True):
+        second.pace.copy_(pace)
         losses.append(second(rows))
     assert torch.allclose(total, torch.stack(losses).sum(), atol=1e-5)
     for name, tensor in first.state().items():
@@ -107,10 +107,10 @@ def test_steps_of_fixed_size_train_the_model_that_plain_ones_train(
 ) -> None:
     index = batches(device_data)
     first, second = step_of(small_din(tiny), device_data), None
-    expected = run(EagerSteps(first), index, RATES)
+    expected = run(EagerSteps(first), index, PACES)
     second = step_of(small_din(tiny), device_data, forward)
     steps = StaticSteps(second)
-    found = run(steps, index, RATES)
+    found = run(steps, index, PACES)
     assert second.forward is forward  # and nothing fell back
     assert torch.allclose(found, expected, atol=1e-5)
     assert steps.compile_seconds > 0
@@ -125,10 +125,10 @@ def test_a_model_that_pads_is_trained_in_buckets_as_without(
     index = batches(device_data)
     assert len(stream(device_data).shapes.buckets) > 1
     first = step_of(small_transformer(tiny), device_data)
-    expected = run(EagerSteps(first), index, RATES)
+    expected = run(EagerSteps(first), index, PACES)
     for kind, way in ((EagerSteps, eager), (StaticSteps, forward)):
         second = step_of(small_transformer(tiny), device_data, way)
-        found = run(kind(second), index, RATES, known=True)
+        found = run(kind(second), index, PACES, known=True)
         assert second.forward is way  # and nothing fell back
         assert torch.allclose(found, expected, atol=1e-5)
         assert torch.allclose(*(logits(s, index[0]) for s in (second, first)), atol=1e-4)
@@ -145,10 +145,10 @@ def test_preparing_changes_neither_weights_nor_random_state(
         steps = StaticSteps(step)
         if prepared:
             state = {k: v.clone() for k, v in step.state().items()}
-            run(steps, batches(device_data), RATES)
+            run(steps, batches(device_data), PACES)
             step.fill(state)
         torch.manual_seed(5)
-        run(steps, batches(device_data), RATES)
+        run(steps, batches(device_data), PACES)
         return step.state()
 
     before, after = trained(True), trained(False)
@@ -163,8 +163,8 @@ def test_a_batch_beyond_the_static_total_enlarges_it(
     index = torch.stack([longest, torch.arange(64)])
     assert lengths[longest].sum() > stream(device_data).shapes.positions
     first, second = (step_of(small_din(tiny), device_data) for _ in range(2))
-    expected = run(EagerSteps(first), index, RATES[:2])
-    assert torch.allclose(run(StaticSteps(second), index, RATES[:2]), expected, atol=1e-5)
+    expected = run(EagerSteps(first), index, PACES[:2])
+    assert torch.allclose(run(StaticSteps(second), index, PACES[:2]), expected, atol=1e-5)
 
 
 def test_a_chunk_after_a_larger_one_has_dummies_as_if_it_were_the_first(
@@ -173,11 +173,11 @@ def test_a_chunk_after_a_larger_one_has_dummies_as_if_it_were_the_first(
     """Dropout draws for dummies too, and a resumed fit has not seen the larger one."""
     longest = device_data.rows["train"].lengths.argsort(descending=True)[:64]
     steps = StaticSteps(step_of(small_din(tiny), device_data))
-    run(steps, batches(device_data), RATES)
+    run(steps, batches(device_data), PACES)
     first = steps._positions
-    run(steps, longest[None], RATES[:1])
+    run(steps, longest[None], PACES[:1])
     assert steps._positions > first
-    run(steps, batches(device_data), RATES)
+    run(steps, batches(device_data), PACES)
     assert steps._positions == first
 
 
@@ -193,7 +193,7 @@ def test_steps_tell_the_model_what_is_known_of_its_batches(
 
     known, total = stream(device_data), torch.zeros(())
     steps = kind(step_of(small_din(tiny), device_data, listening))
-    steps.run(chunk_of(device_data, known.batches(0, 4)), RATES, total, known.shapes)
+    steps.run(chunk_of(device_data, known.batches(0, 4)), PACES, total, known.shapes)
     assert len(told) >= 4
     for batch in told:
         assert batch.buckets == known.shapes.buckets
@@ -208,10 +208,10 @@ def test_a_model_that_cannot_be_compiled_is_trained_without_and_a_warning_says_s
         raise RuntimeError("no compiler found\nmore")
 
     first, second = step_of(small_din(tiny), device_data), None
-    expected = run(EagerSteps(first), batches(device_data), RATES)
+    expected = run(EagerSteps(first), batches(device_data), PACES)
     second = step_of(small_din(tiny), device_data, broken)
     with pytest.warns(UserWarning, match="without torch.compile, slower: no compiler found$"):
-        found = run(StaticSteps(second), batches(device_data), RATES)
+        found = run(StaticSteps(second), batches(device_data), PACES)
     assert torch.allclose(found, expected, atol=1e-5)
 
 
@@ -224,7 +224,7 @@ def test_batches_that_cannot_be_compiled_are_cut_without_and_the_model_is_compil
     step, forward = step_of(small_din(tiny), device_data), compiled("aot_eager")
     step.forward, step.batches = forward, broken
     with pytest.warns(UserWarning, match="without compiled batches, slower: no such kernel$"):
-        run(StaticSteps(step), batches(device_data), RATES)
+        run(StaticSteps(step), batches(device_data), PACES)
     assert step.forward is forward
 
 
@@ -238,7 +238,7 @@ def test_advice_against_float32_is_not_passed_on(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         steps = StaticSteps(step_of(small_din(tiny), device_data, advising))
-        steps._load(chunk_of(device_data, batches(device_data)), RATES, stream(device_data).shapes)
+        steps._load(chunk_of(device_data, batches(device_data)), PACES, stream(device_data).shapes)
         steps._prepare()
     assert steps.step.forward is advising
 
@@ -248,12 +248,12 @@ def test_another_model_in_the_same_module_is_not_compiled_again(
 ) -> None:
     model, forward = small_din(tiny), compiled("aot_eager")
     index = batches(device_data)
-    run(StaticSteps(step_of(model, device_data, forward)), index, RATES)
+    run(StaticSteps(step_of(model, device_data, forward)), index, PACES)
     model.load_state_dict(small_din(tiny, seed=1).state_dict())
     model.train()
     with torch._dynamo.config.patch(error_on_recompile=True), warnings.catch_warnings():
         warnings.simplefilter("error")
-        run(StaticSteps(step_of(model, device_data, forward)), index, RATES)
+        run(StaticSteps(step_of(model, device_data, forward)), index, PACES)
 
 
 def test_a_chunk_of_fewer_steps_finds_the_step_prepared_and_one_elsewhere_has_it_prepared_again(
@@ -271,13 +271,13 @@ def test_a_chunk_of_fewer_steps_finds_the_step_prepared_and_one_elsewhere_has_it
     one, other = StaticSteps(first), StaticSteps(second)
     index = batches(device_data, steps=9)
     elsewhere = replace(device_data, rows=dict(device_data.rows))
-    rates = torch.linspace(1e-3, 3e-3, 9)
+    paces = torch.stack([torch.linspace(1e-3, 3e-3, 9), torch.linspace(1.0, 0.2, 9)], 1)
     total, sizes = torch.zeros(()), replace(stream(device_data).shapes, buckets=())
     for begin, end, data in ((0, 5, device_data), (5, 7, device_data), (7, 9, elsewhere)):
-        one.run(chunk_of(data, index[begin:end]), rates[begin:end], total, sizes)
+        one.run(chunk_of(data, index[begin:end]), paces[begin:end], total, sizes)
     assert len(prepared) == 2
     assert prepared[1] is elsewhere
-    assert torch.equal(total, run(other, index, rates))
+    assert torch.equal(total, run(other, index, paces))
     assert all(torch.equal(v, second.state()[k]) for k, v in first.state().items())
 
 
@@ -297,12 +297,12 @@ def test_replayed_steps_train_the_model_that_plain_ones_train(
     options = Training(precision="float32")
     ways = {"plain": (eager, make_batch), "compiled": (compiled(), compiled_batches())}
     known = torch.ones(data.n_users + 1, dtype=torch.bool, device="cuda")
-    index, rates = batches(data).cuda(), RATES.cuda()
+    index, paces = batches(data).cuda(), PACES.cuda()
     first = Step(small(tiny).cuda().eval(), data, options, known)
-    expected = run(EagerSteps(first), index, rates)
+    expected = run(EagerSteps(first), index, paces)
     second = Step(small(tiny).cuda().eval(), data, options, known, *ways[how])
     steps = StaticSteps(second)
-    found = run(steps, index, rates, known=True)
+    found = run(steps, index, paces, known=True)
     assert steps._graph is not None
     assert (second.forward is not eager, second.batches is not make_batch) == (how != "plain",) * 2
     assert torch.allclose(found, expected, rtol=1e-4)

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.models.din import DIN
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.data.batches import DeviceData, tensor, to_device
 from mmctr_kit.training.data.source import OnDevice
-from mmctr_kit.training.fit import Fit, batch_size_for, schedule
+from mmctr_kit.training.fit import Fit, Schedule, batch_size_for, schedule
 from mmctr_kit.training.learner import State
 
 CPU = torch.device("cpu")
@@ -80,15 +81,17 @@ def test_what_remains_is_the_snapshot_with_the_best_holdout_auc(
     assert all(np.array_equal(kept[k], v.numpy()) for k, v in model.state_dict().items())
 
 
+@pytest.mark.parametrize("average", ["none", "ema", "tail"])
 @pytest.mark.parametrize("stop", [1, 2])
 def test_a_fit_resumed_from_an_epoch_ends_bit_for_bit_where_an_uninterrupted_one_does(
-    tiny: ChallengeData, device_data: DeviceData, stop: int
+    tiny: ChallengeData, device_data: DeviceData, stop: int, average: str
 ) -> None:
+    options = OPTIONS.model_copy(update={"average": average})
     whole = [
         e.state()
-        for e in Fit(small_din(tiny), OnDevice(device_data), OPTIONS, 7).run(TRAIN, HOLDOUT)
+        for e in Fit(small_din(tiny), OnDevice(device_data), options, 7).run(TRAIN, HOLDOUT)
     ]
-    resumed_fit = Fit(small_din(tiny, seed=99), OnDevice(device_data), OPTIONS, 7)
+    resumed_fit = Fit(small_din(tiny, seed=99), OnDevice(device_data), options, 7)
     resumed = [e.state() for e in resumed_fit.run(TRAIN, HOLDOUT, resume=whole[stop - 1])]
     assert len(resumed) == 3 - stop
     assert states_equal(resumed[-1], whole[-1])
@@ -117,8 +120,76 @@ def test_holdout_rows_teach_nothing(tiny: ChallengeData, device_data: DeviceData
 
 def test_min_steps_adds_epochs_where_rows_are_few() -> None:
     options = Training(batch_size=100, epochs=2, min_steps=90)
-    assert schedule(1_000, options) == (10, 9)
-    assert schedule(100_000, options) == (1_000, 2)
+    assert schedule(1_000, options) == Schedule(steps=10, planned=9, epochs=9)
+    assert schedule(100_000, options) == Schedule(steps=1_000, planned=2, epochs=2)
+
+
+def test_a_fit_that_stops_after_an_epoch_is_the_longer_one_until_then(
+    tiny: ChallengeData, device_data: DeviceData
+) -> None:
+    whole = [
+        e.state()
+        for e in Fit(small_din(tiny), OnDevice(device_data), OPTIONS, 7).run(TRAIN, HOLDOUT)
+    ]
+    short = OPTIONS.model_copy(update={"stop_after": 2, "snapshot": "last"})
+    epochs = list(Fit(small_din(tiny), OnDevice(device_data), short, 7).run(TRAIN, HOLDOUT))
+    assert [(e.epoch, e.epochs) for e in epochs] == [(1, 2), (2, 2)]
+    trained = {
+        k: v for k, v in epochs[-1].state().items() if k.startswith(("model.", "optimizer."))
+    }
+    assert states_equal(trained, {k: whole[1][k] for k in trained})
+
+
+def test_without_a_holdout_the_last_epoch_is_the_snapshot_and_no_auc_is_given(
+    device_data: DeviceData, model: nn.Module
+) -> None:
+    options = OPTIONS.model_copy(update={"holdout": 0.0, "snapshot": "last"})
+    fit = Fit(model, OnDevice(device_data), options, 0)
+    epochs = list(fit.run(TRAIN, np.zeros(0, np.int64)))
+    assert all(np.isnan(e.holdout_auc) and np.isnan(e.holdout_logloss) for e in epochs)
+    last = epochs[-1].state()
+    assert epochs[-1].best
+    assert all(np.array_equal(last[f"model.{k}"], v) for k, v in model.state_dict().items())
+
+
+def test_the_snapshot_of_an_averaged_fit_is_the_average_of_its_steps(
+    tiny: ChallengeData, device_data: DeviceData
+) -> None:
+    """The plain mean over all steps, against weights that are noted after each of them."""
+    options = OPTIONS.model_copy(update={"average": "tail", "tail": 1.0, "epochs": 2})
+    model = small_din(tiny)
+    fit = Fit(model, OnDevice(device_data), options.model_copy(update={"snapshot": "last"}), 0)
+    noted: list[torch.Tensor] = []
+    update = fit.step.update
+
+    def noting() -> None:
+        update()
+        noted.append(parameter.detach().clone())
+
+    fit.step.update = noting  # type: ignore[method-assign]
+    parameter = next(p for p in model.parameters() if p.dim() == 2)
+    epochs = list(fit.run(TRAIN, HOLDOUT))
+    assert len(noted) == 2 * epochs[0].steps
+    assert torch.allclose(parameter, torch.stack(noted).mean(0), atol=1e-6)
+    assert not torch.allclose(parameter, noted[-1], atol=1e-4)
+
+
+def test_label_smoothing_trains_on_labels_moved_towards_a_half(
+    tiny: ChallengeData, device_data: DeviceData
+) -> None:
+    plain, smooth = (
+        Fit(small_din(tiny), OnDevice(device_data), OPTIONS.model_copy(update=changed), 0)
+        for changed in ({}, {"label_smoothing": 0.2})
+    )
+    index = torch.arange(64)
+    labels = device_data.rows["train"].labels[index]
+    for fit in (plain, smooth):
+        fit.model.eval()
+    batch = smooth.step.batch(index)
+    logit = smooth.model(batch)
+    expected = F.binary_cross_entropy_with_logits(logit, 0.8 * labels + 0.1)
+    assert torch.allclose(smooth.step.loss(batch, index), expected, atol=1e-6)
+    assert not torch.allclose(plain.step.loss(batch, index), expected, atol=1e-3)
 
 
 def test_auto_batch_size_is_a_power_of_two_within_its_bounds() -> None:

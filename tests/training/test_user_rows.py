@@ -25,7 +25,7 @@ from tests.training.test_cuda_graph import run
 from tests.training.test_fit import CPU, HOLDOUT, TRAIN, small_din, states_equal
 
 RATE, DIM = 0.01, 4
-RATES = torch.tensor([1e-3, 2e-3, 3e-3, 1e-3])
+PACES = torch.tensor([[1e-3, 1.0], [2e-3, 0.5], [3e-3, 0.25], [1e-3, 0.25]])
 
 
 class Users(nn.Module):
@@ -259,9 +259,9 @@ def test_steps_of_fixed_size_train_the_model_that_plain_ones_train(
 ) -> None:
     index, forward = batches(device_data), compiled("aot_eager") if way == "compiled" else eager
     first = static(DINWithUsers(tiny, device_data.n_users), device_data)
-    expected = run(EagerSteps(first), index, RATES)
+    expected = run(EagerSteps(first), index, PACES)
     second = static(DINWithUsers(tiny, device_data.n_users), device_data, forward)
-    found = run(StaticSteps(second), index, RATES)
+    found = run(StaticSteps(second), index, PACES)
     assert second.forward is forward  # and nothing fell back
     assert torch.allclose(found, expected, atol=1e-5)
     for name, value in first.state().items():
@@ -273,11 +273,11 @@ def test_another_model_in_the_same_module_is_not_compiled_again(
 ) -> None:
     model, forward = DINWithUsers(tiny, device_data.n_users), compiled("aot_eager")
     index = batches(device_data)
-    run(StaticSteps(static(model, device_data, forward)), index, RATES)
+    run(StaticSteps(static(model, device_data, forward)), index, PACES)
     model.load_state_dict(DINWithUsers(tiny, device_data.n_users, seed=1).state_dict())
     with torch._dynamo.config.patch(error_on_recompile=True), warnings.catch_warnings():
         warnings.simplefilter("error")
-        run(StaticSteps(static(model, device_data, forward)), index, RATES)
+        run(StaticSteps(static(model, device_data, forward)), index, PACES)
 
 
 OPTIONS = rows(epochs=3, batch_size=128, learning_rate=3e-3, embedding_regularizer=1e-6)
@@ -335,15 +335,15 @@ def test_replayed_steps_train_the_model_that_plain_ones_train(
     data = to_device(tiny, torch.device("cuda"), 64)
     ways = {"plain": (eager, make_batch), "compiled": (compiled(), compiled_batches())}
     known = torch.ones(data.n_users + 1, dtype=torch.bool, device="cuda")
-    index, rates = batches(data).cuda(), RATES.cuda()
+    index, paces = batches(data).cuda(), PACES.cuda()
 
     def step(*way: Any) -> Step:
         return Step(DINWithUsers(tiny, data.n_users).cuda().eval(), data, rows(), known, *way)
 
     first, second = step(), step(*ways[how])
-    expected = run(EagerSteps(first), index, rates)
+    expected = run(EagerSteps(first), index, paces)
     steps = StaticSteps(second)
-    found = run(steps, index, rates)
+    found = run(steps, index, paces)
     assert steps._graph is not None
     assert torch.allclose(found, expected, rtol=1e-4)
     for name, value in first.state().items():

@@ -36,6 +36,7 @@ def learning_section(context: ReportContext) -> Section | None:
 
 def _curves(run: Run) -> Picture | None:
     curves = [_curve(name, lines) for name, lines in run.epochs().items() if lines]
+    curves = [c for c in curves if np.isfinite(c.auc).all()]  # else nobody was held out
     if not curves:
         return None
     says = "; ".join(
@@ -54,10 +55,11 @@ def _curves(run: Run) -> Picture | None:
 
 def _curve(name: str, lines: Sequence[Mapping[str, Any]]) -> FoldCurve:
     fold, _, seed = name.partition("-")
+    model = "whole train split" if fold == "all" else f"fold {fold}"
     auc = np.array([line["holdout_auc"] for line in lines], np.float64)
     best = max((line["epoch"] for line in lines if line["best"]), default=len(lines))
     loss = np.array([line["train_loss"] for line in lines], np.float64)
-    return FoldCurve(f"fold {fold}, seed {seed}", loss, auc, int(best))
+    return FoldCurve(f"{model}, seed {seed}", loss, auc, int(best))
 
 
 def time_section(context: ReportContext) -> Section | None:

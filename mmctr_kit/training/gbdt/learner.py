@@ -4,6 +4,7 @@ An epoch is a chunk of trees. A chunk starts from the summed predictions of the 
 has its own seed, so a fit resumed after any chunk ends exactly where an uninterrupted one would.
 """
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from copy import copy
@@ -84,7 +85,8 @@ class BoostedLearner:
         holdout_scores = _logits(base, grown, holdout_matrix)
         dataset = self.model.dataset(matrix, label)
         threads = torch.get_num_threads()
-        for epoch in range(len(texts), options.epochs):
+        epochs = min(options.epochs, options.stop_after or options.epochs)
+        for epoch in range(len(texts), epochs):
             began = time.perf_counter()
             text = self.model.chunk(
                 dataset, scores, options.learning_rate, derive_seed(seed, 4, epoch), threads
@@ -94,7 +96,7 @@ class BoostedLearner:
             scores += trees.predict(matrix, threads)
             trained = time.perf_counter()
             holdout_scores += trees.predict(holdout_matrix, threads)
-            score = auc(holdout_label, holdout_scores)
+            score = auc(holdout_label, holdout_scores) if len(holdout) else math.nan
             ended = time.perf_counter()
             better = score > best_auc or options.snapshot == "last"
             best_auc, best = (score, epoch + 1) if better else (best_auc, best)
@@ -106,7 +108,7 @@ class BoostedLearner:
             }
             yield Epoch(
                 epoch=epoch + 1,
-                epochs=options.epochs,
+                epochs=epochs,
                 steps=self.model.rounds,
                 train_loss=_logloss(label, scores),
                 holdout_auc=score,
@@ -229,4 +231,4 @@ def _texts(state: State) -> list[bytes]:
 
 
 def _logloss(label: NDArray[np.int8], logit: Floats64) -> float:
-    return float(np.mean(np.logaddexp(0.0, logit) - label * logit))
+    return float(np.mean(np.logaddexp(0.0, logit) - label * logit)) if len(label) else math.nan
