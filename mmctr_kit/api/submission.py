@@ -153,7 +153,7 @@ def check_submission(
                 references.append(Reference(run.name, scores))
     findings = check(Path(file), test=test, references=references, spec=accepted)
     if foreign:
-        what = "skipped, like rows-aligned: with another contest's IDs runs are compared only if --data is given"
+        what = "skipped, like rows-aligned: with another contest's IDs they need --data"
         findings.append(Finding("rank-correlation", Level.PASS, what, ""))
     return CheckResult(Path(file), tuple(findings))
 

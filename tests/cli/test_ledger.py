@@ -13,6 +13,7 @@ from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import predictions_for
 from mmctr_kit.runs.scores import score_predictions
 from mmctr_kit.runs.writer import begin_run
+from mmctr_kit.submission import ledger
 from tests.cli.conftest import run
 
 
@@ -52,8 +53,9 @@ def test_submit_says_that_it_recorded_also_what_is_written_elsewhere(place: Path
 
 
 def test_submit_counts_the_days_attempts_and_warns_of_the_sixth(
-    place: Path, tiny: ChallengeData
+    place: Path, tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ledger, "_now", lambda: "2026-03-01T12:00:00+00:00")
     fold = (tiny.train.user_id % 2).astype(np.int16)
     for i in range(3, 6):
         rows = {s: np.random.default_rng(i).normal(size=len(r)) for s, r in tiny.rows.items()}

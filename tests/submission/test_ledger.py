@@ -218,6 +218,7 @@ def attempt(book: Path, file: Path, task: Task = Task.TASK2) -> tuple[int | None
 def test_attempts_are_different_files_of_a_task_on_a_day_and_the_sixth_is_a_warning(
     book: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "_now", lambda: "2026-03-01T23:59:59+00:00")
     files = [written(tmp_path / f"{i}.zip", seed=i) for i in range(7)]
     said = "today (UTC) for Task2, if you upload every file that was written"
     for i, file in enumerate(files[:6], 1):
@@ -233,7 +234,7 @@ def test_attempts_are_different_files_of_a_task_on_a_day_and_the_sixth_is_a_warn
         "Task2": 6,
         "Task1&2": 1,
     }
-    monkeypatch.setattr(module, "_now", lambda: "2999-01-01T00:00:01+00:00")
+    monkeypatch.setattr(module, "_now", lambda: "2026-03-02T00:00:00+00:00")
     assert read_ledger(book).written_today() == {}
     none = "no new attempt for Task2: written before today (UTC)"
     assert attempt(book, files[0]) == (None, Level.PASS, none)

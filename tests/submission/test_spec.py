@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.data.contract import FILES, SUBMISSION_ID, Task
@@ -283,6 +285,23 @@ def test_a_wrong_sample_submission_is_one_line(folder: Path, sample: str | None,
     with pytest.raises(UsageError, match=said) as caught:
         load_spec(folder / "kaggle.yaml")
     assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    content=st.one_of(st.binary(max_size=60), st.text("id,target\n\r;\"'ab01. -e_nf", max_size=60))
+)
+def test_whatever_a_file_holds_it_is_checked_without_an_exception(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes | str
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    (folder / "sample.csv").write_text("id,target\na,0\nb,0\n1,0\n")
+    ids = IdsSpec(column="id", like=folder / "sample.csv")
+    spec = Spec.model_validate(MINE | {"ids": ids, "columns": {"required": ["target"]}})
+    raw = content if isinstance(content, bytes) else b"id,target\n" + content.encode()
+    (folder / "s.csv").write_bytes(raw)
+    for finding in check_submission(folder / "s.csv", spec=spec):
+        assert (finding.what + finding.todo).isprintable()
 
 
 def test_optional_columns_are_needed_only_if_the_spec_says_so(tmp_path: Path) -> None:
