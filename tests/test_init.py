@@ -16,6 +16,7 @@ IN_ORDER = (
     "profile_data",
     "load_recipe",
     "cross_validate",
+    "fit",
     "open_run",
     "blend",
     "leaderboard",

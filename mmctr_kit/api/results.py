@@ -198,7 +198,8 @@ class Submission:
     """A submission file that was written, with the findings of its check.
 
     ``recorded``: whether the ledger now holds it for the first time; None if the ledger could not
-    be written, for the reason ``refused``.
+    be written, for the reason ``refused``. ``attempt``: which of the task's files of today (UTC) it
+    is, from 1, as the ledger has them; None if it was written before today, or not recorded.
     """
 
     path: Path
@@ -209,6 +210,7 @@ class Submission:
     transductive: bool
     recorded: bool | None
     refused: str = ""
+    attempt: int | None = None
 
     def _repr_html_(self) -> str:
         return self.check._repr_html_()

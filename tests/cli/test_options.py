@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from mmctr_kit.audit.check import CHECKS as DATA
 from mmctr_kit.audit.findings import Catalogue
 from mmctr_kit.cli.app import app
-from mmctr_kit.submission.checks.catalog import CHECKS
+from mmctr_kit.submission.checks.catalog import ATTEMPTS, CHECKS
 from mmctr_kit.submission.rules import RULES
 
 CODE = (
@@ -78,7 +78,7 @@ def test_it_can_be_installed() -> None:
     assert "--install-completion" in CliRunner().invoke(app, ["--help"]).output
 
 
-OF_SUBMIT = {**CHECKS, **{rule.info.id: rule.info for rule in RULES}}
+OF_SUBMIT = {**CHECKS, **{rule.info.id: rule.info for rule in RULES}, **ATTEMPTS}
 CASES = [(("data", "check"), DATA), (("submit",), OF_SUBMIT)]
 
 

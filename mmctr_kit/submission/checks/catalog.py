@@ -50,3 +50,8 @@ CHECKS = catalogue(
     ),
 )
 """What the organisers' scorer and plausibility say of a file."""
+
+ATTEMPTS = catalogue(
+    _warns("daily-attempts", "no more files were written today (UTC) for the task than may be sent")
+)
+"""What the ledger says of a file that is written."""
