@@ -168,6 +168,12 @@ def _extra_rows(recipe: Recipe) -> Iterator[str]:
         yield f"augmentation.per_user is {recipe.augmentation.per_user}"
 
 
+@_of_recipe
+def _taught(recipe: Recipe) -> Iterator[str]:
+    if recipe.training.teacher is not None:
+        yield f"training.teacher is {recipe.training.teacher}"
+
+
 def _group_step(facts: Facts) -> Iterator[str]:
     if facts.transductive:
         yield "transductive is true"
@@ -189,6 +195,9 @@ RULES = (
          "one model, no blend of several", _ONE_NETWORK, _SAID_OF_TASK2),
     Rule("averaged", "said said unclear", "folds.count of a cv run, seeds", _averaged,
          "one network, no mean over fold models or seeds", _ONE_NETWORK, _SAID_OF_TASK2),
+    Rule("distilled", "said said unclear", "training.teacher", _taught,
+         "one model in training too, no distillation from others",
+         "leave out training.teacher", _SAID_OF_TASK2),
     Rule("trees", "- said unclear", "model.name", _trees,
          "a neural network, no trees", "submit a neural network", _SAID_OF_TASK2),
     Rule("official-din", "said - -", "model.*, training.*", _not_official,

@@ -37,6 +37,10 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[tuple[Facts, str]]]] = {
             (Facts("mine", "fit", load_recipe("din_official"), (0, 1)), "seeds is [0, 1]"),
         ],
     ),
+    "distilled": (
+        [fit()],
+        [(fit("din_official", "training.teacher=runs/mix"), "training.teacher is runs/mix")],
+    ),
     "trees": ([fit("qin"), blend("gbdt")], [(fit("gbdt"), "model.name is gbdt")]),
     "official-din": (
         [fit(), fit("din_official", *FILE), fit("din_official", *ROWS)],
@@ -116,7 +120,7 @@ def test_a_rule_that_the_page_does_not_say_of_a_task_says_why_it_is_unclear() ->
 
 def test_only_what_the_page_says_is_a_rule_of_task2() -> None:
     said = {rule.id for rule in RULES if rule.binds.get(Task.TASK2)}
-    assert said == {"blend", "averaged", "trees", "given-embedding", "features"}
+    assert said == {"blend", "averaged", "distilled", "trees", "given-embedding", "features"}
     both = {rule.id for rule in RULES if rule.binds.get(Task.BOTH)}
     assert both == {"width", "features"}
 
