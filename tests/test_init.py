@@ -22,6 +22,8 @@ IN_ORDER = (
     "write_submission",
     "check_submission",
     "score",
+    "bundle",
+    "reproduce",
     "import_predictions",
     "ablate",
     "tune",
