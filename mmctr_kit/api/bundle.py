@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from mmctr_kit.api.preflight import AnyPath, as_data, output_path
-from mmctr_kit.api.progress import Listener, Progress, ProgressEvent, listening
+from mmctr_kit.api.progress import CvProgress, Listener, Progress, ProgressEvent, listening
 from mmctr_kit.errors import UsageError
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.predictions import mean_logits
@@ -266,11 +266,12 @@ class _Work:
         """Train the run again in the run folder ``path``."""
         import numpy as np
 
-        from mmctr_kit.api.plans import PlannedRun
         from mmctr_kit.cv.parallel import Resources
         from mmctr_kit.cv.plan import available_cores, plan_cv, plan_fit
+        from mmctr_kit.cv.run import run_cv
         from mmctr_kit.runs.compare import PairedSample
         from mmctr_kit.runs.predictions import predictions_for
+        from mmctr_kit.runs.run import Run
 
         opened, data = self.bundle, self.data
         make = plan_fit if opened.content["kind"] == "fit" else plan_cv
@@ -278,7 +279,8 @@ class _Work:
         if plan.resources.device == "cpu":
             workers = min(len(plan.jobs), available_cores() // self.threads)
             plan = replace(plan, resources=Resources(("cpu",), workers, self.threads))
-        run = PlannedRun(path, plan, False, False, 0.0).run(self.listen)
+        heard = CvProgress(plan, path.name, self.listen)
+        run = run_cv(plan, path, False, heard, heard.resume) or Run(path)
         then, now = opened.logits(), run.predictions(with_oof=False)
         before = predictions_for(data, None, None, then["valid"], then["test"])
         gap, _ = PairedSample(before).gaps(now)

@@ -67,7 +67,7 @@ def test_a_damaged_bundle_exits_1_and_no_bundle_exits_2(
         file.write(b"\0")
     code, error = mistake(capsys, "reproduce", str(copy), *data)
     assert (code, error.count("\n")) == (1, 1)
-    assert "weights/all-0.safetensors was changed; copy the bundle again" in error
+    assert "changed: weights/all-0.safetensors; copy the bundle again" in error
     code, error = mistake(capsys, "reproduce", str(tmp_path), *data)
     assert (code, error.count("\n")) == (2, 1)
 

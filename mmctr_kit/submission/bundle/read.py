@@ -111,7 +111,7 @@ def open_bundle(path: Path) -> Bundle:
     except (ValueError, TypeError, KeyError):
         intact = False
     if not intact:
-        raise DataError(f"damaged bundle: {file} was changed; {_AGAIN}")
+        raise DataError(f"damaged bundle '{path}': changed: {CONTENT}; {_AGAIN}")
     if content["format"] != FORMAT:
         kit = content["environment"]["mmctr_kit"]
         raise DataError(
@@ -121,19 +121,13 @@ def open_bundle(path: Path) -> Bundle:
     files: Mapping[str, str] = content["files"]
     missing = [name for name in files if not (path / name).is_file()]
     changed = [n for n in files if n not in missing and file_sha256(path / n) != files[n]]
-    faults = [f"{names} {what}" for names, what in _named(missing, changed) if names]
-    if faults:
+    parts = {"changed": changed, "missing": missing}
+    if faults := [f"{what}: {', '.join(names)}" for what, names in parts.items() if names]:
         raise DataError(f"damaged bundle '{path}': {'; '.join(faults)}; {_AGAIN}")
     return Bundle(path, content, _extra(path, files))
 
 
 _AGAIN = "copy the bundle again from its source"
-
-
-def _named(missing: list[str], changed: list[str]) -> tuple[tuple[str, str], ...]:
-    verb = "was" if len(changed) == 1 else "were"
-    absent = "is" if len(missing) == 1 else "are"
-    return (", ".join(changed), f"{verb} changed"), (", ".join(missing), f"{absent} missing")
 
 
 def _extra(path: Path, files: Mapping[str, str]) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ def test_an_intact_bundle_tells_its_run(written: Path) -> None:
 @pytest.mark.parametrize("position", [0, -1])
 def test_a_file_with_one_flipped_bit_is_named(copy: Path, name: str, position: int) -> None:
     flip(copy / name, position)
-    with pytest.raises(DataError, match=rf"damaged bundle '.*': {name} was changed; copy"):
+    with pytest.raises(DataError, match=rf"damaged bundle '.*': changed: {name}; copy"):
         open_bundle(copy)
 
 
@@ -66,7 +66,7 @@ def test_all_that_is_missing_and_all_that_was_changed_is_named_at_once(copy: Pat
     (copy / "LICENSE").unlink()
     shutil.rmtree(copy / "weights")
     flip(copy / "recipe.yaml", 3)
-    told = r": recipe.yaml was changed; LICENSE, weights/all-0.safetensors are missing; copy"
+    told = r": changed: recipe.yaml; missing: LICENSE, weights/all-0.safetensors; copy"
     with pytest.raises(DataError, match=told):
         open_bundle(copy)
 
@@ -76,7 +76,7 @@ def test_each_flipped_bit_of_bundle_json_is_noticed(copy: Path) -> None:
     whole = file.read_bytes()
     for position in range(0, len(whole), 37):
         flip(file, position)
-        with pytest.raises(DataError, match=r"damaged bundle: .*bundle\.json was changed"):
+        with pytest.raises(DataError, match=r"changed: bundle\.json; copy"):
             open_bundle(copy)
         file.write_bytes(whole)
     open_bundle(copy)
@@ -85,7 +85,7 @@ def test_each_flipped_bit_of_bundle_json_is_noticed(copy: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"digest": 1}', "\x00"])
 def test_anything_else_in_bundle_json_is_no_traceback(copy: Path, text: str) -> None:
     (copy / "bundle.json").write_text(text)
-    with pytest.raises(DataError, match="was changed"):
+    with pytest.raises(DataError, match="changed: bundle"):
         open_bundle(copy)
 
 
