@@ -202,16 +202,16 @@ def reproduce(
 
         items, notes = require_data(opened, content)
         notes = [*(f"{name} is no part of the bundle" for name in opened.extra), *notes]
-        work = _Work(opened, content, items, resolve_device(device), listen)
-        result = work.predict(Path(temporary, SUBMISSION) if out is None else Path(out), notes)
+        context = _Context(opened, content, items, resolve_device(device), listen)
+        result = context.predict(Path(temporary, SUBMISSION) if out is None else Path(out), notes)
         if train:
-            trained = work.train(path)
+            trained = context.train(path)
             result = replace(result, trained=trained if runs else replace(trained, path=None))
         return result if out else replace(result, out=None)
 
 
 @dataclass(frozen=True)
-class _Work:
+class _Context:
     """A bundle with the data that it was made with, and a resolved device."""
 
     bundle: Bundle
