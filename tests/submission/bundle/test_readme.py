@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from mmctr_kit.data.contract import Task
 from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.bundle.read import open_bundle
+from mmctr_kit.submission.bundle.write import write_bundle
 from tests.submission.bundle.conftest import bundled
 
 
@@ -40,3 +42,11 @@ def test_every_file_is_explained(runs: Path, tmp_path: Path) -> None:
     for path in folder.iterdir():
         name = f"{path.name}/" if path.is_dir() else path.name
         assert name == "README.md" or f"- `{name}`: " in page
+
+
+def test_it_says_which_rules_of_its_task_the_run_breaks(runs: Path, tmp_path: Path) -> None:
+    page = (bundled(runs / "one", tmp_path / "task2") / "README.md").read_text()
+    assert "- breaks the rule of Task2: the item embedding is one of" in page
+    write_bundle(Run(runs / "one"), tmp_path / "both", Task.BOTH, "MIT", "Team Two")
+    page = (tmp_path / "both" / "README.md").read_text()
+    assert "it keeps the rules of Task1&2" in page
