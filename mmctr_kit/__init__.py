@@ -7,6 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mmctr_kit.api.bundle import Reproduction as Reproduction
+    from mmctr_kit.api.bundle import bundle as bundle
+    from mmctr_kit.api.bundle import reproduce as reproduce
     from mmctr_kit.api.data import check_data as check_data
     from mmctr_kit.api.data import generate_data as generate_data
     from mmctr_kit.api.data import load_data as load_data
@@ -19,12 +22,14 @@ if TYPE_CHECKING:
     from mmctr_kit.api.results import FitResult as FitResult
     from mmctr_kit.api.results import GeneratedData as GeneratedData
     from mmctr_kit.api.results import ProfileResult as ProfileResult
+    from mmctr_kit.api.results import RulesResult as RulesResult
     from mmctr_kit.api.results import StudyResult as StudyResult
     from mmctr_kit.api.results import Submission as Submission
     from mmctr_kit.api.runs import blend as blend
     from mmctr_kit.api.runs import import_predictions as import_predictions
     from mmctr_kit.api.runs import leaderboard as leaderboard
     from mmctr_kit.api.runs import open_run as open_run
+    from mmctr_kit.api.submission import check_rules as check_rules
     from mmctr_kit.api.submission import check_submission as check_submission
     from mmctr_kit.api.submission import score as score
     from mmctr_kit.api.submission import write_submission as write_submission
@@ -41,17 +46,19 @@ if TYPE_CHECKING:
     from mmctr_kit.models.registry import register_model as register_model
     from mmctr_kit.recipe.schema import Recipe as Recipe
     from mmctr_kit.runs.run import Run as Run
+    from mmctr_kit.submission.bundle.read import Bundle as Bundle
 
 __version__ = "0.1.0"
 
 _MODULES = {
+    "api.bundle": "Reproduction bundle reproduce",
     "api.data": "check_data generate_data load_data profile_data",
     "api.progress": "ProgressEvent",
     "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
-    "StudyResult Submission",
+    "RulesResult StudyResult Submission",
     "api.preflight": "load_recipe",
     "api.runs": "blend import_predictions leaderboard open_run",
-    "api.submission": "check_submission score write_submission",
+    "api.submission": "check_rules check_submission score write_submission",
     "api.training": "ablate cross_validate fit tune",
     "data.dataset": "ChallengeData",
     "errors": "DataError MmctrKitError RunError UsageError",
@@ -59,6 +66,7 @@ _MODULES = {
     "models.registry": "register_model",
     "recipe.schema": "Recipe",
     "runs.run": "Run",
+    "submission.bundle.read": "Bundle",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 

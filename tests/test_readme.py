@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from mmctr_kit.recipe import load_recipe, shipped_recipes
+from mmctr_kit.submission.rules import Facts
+from mmctr_kit.submission.verdicts import judge
+from tests.rule_table import END, START, rule_table
+
 TOP = Path(__file__).parent.parent
 README = (TOP / "README.md").read_text("utf-8")
 
@@ -37,3 +42,21 @@ def test_a_path_that_a_page_names_exists(page: str) -> None:
     assert paths
     absent = [path for path in paths if not any((at / path).exists() for at in known)]
     assert [path for path in absent if "NAME" not in path] == []
+
+
+def test_the_rule_table_is_what_the_rules_say_of_every_shipped_recipe() -> None:
+    """If not: python -m tests.rule_table."""
+    assert README.partition(START)[2].partition(END)[0] == rule_table()
+    assert rule_table().count("\n") == 2 + len(list(shipped_recipes())) > 10
+
+
+def test_a_network_with_a_given_embedding_keeps_the_rules_of_task2() -> None:
+    networks = 0
+    for path in shipped_recipes():
+        recipe = load_recipe(str(path))
+        if recipe.model_name != "gbdt" and recipe.items.embedding != "none":
+            given = load_recipe(str(path), ["items.embedding=e4"])
+            verdicts = judge([Facts(given.name, "fit", given, given.seeds)])
+            assert [each.verdict for each in verdicts[1:]] == ["kept", "kept"]
+            networks += 1
+    assert networks > 5

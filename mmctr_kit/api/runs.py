@@ -67,6 +67,8 @@ def leaderboard(runs: AnyPath = "runs", *, truth: AnyPath | None = None) -> "pd.
     -------
     pandas.DataFrame
         A row for each run, the best first. ``vs_best`` is the paired difference of valid AUCs.
+        ``rules`` names the tasks whose rules the run keeps, such as ``"2 1&2?"``; ``?`` marks what
+        is unclear (see :func:`check_rules`).
 
     Raises
     ------
@@ -81,8 +83,11 @@ def leaderboard(runs: AnyPath = "runs", *, truth: AnyPath | None = None) -> "pd.
     """
     from mmctr_kit.runs.leaderboard import leaderboard as rank
     from mmctr_kit.runs.run import all_runs
+    from mmctr_kit.submission.verdicts import check_run, compact
 
-    entries = rank(all_runs(Path(runs)), None if truth is None else Path(truth))
+    folders = all_runs(Path(runs))
+    entries = rank(folders, None if truth is None else Path(truth))
+    rules = {run.name: compact(check_run(run, Path(runs))) for run in folders if run.finished}
     columns = {"oof_auc": "oof", "valid_auc": "valid", "vs_best": "behind", "test_auc": "test"}
     rows = []
     for entry in entries:
@@ -90,7 +95,8 @@ def leaderboard(runs: AnyPath = "runs", *, truth: AnyPath | None = None) -> "pd.
         for column, attribute in columns.items():
             row |= estimate_columns(column, getattr(entry, attribute))
         row |= {"of_oracle": entry.kept, "seconds": entry.seconds}
-        rows.append(row | {"transductive": entry.transductive})
+        row |= {"transductive": entry.transductive, "rules": rules.get(entry.name)}
+        rows.append(row)
     return frame(rows, ("run", "kind", "state", "seeds", "oof_auc", "valid_auc"))
 
 

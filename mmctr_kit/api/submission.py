@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmctr_kit.api.preflight import AnyPath
-from mmctr_kit.api.results import CheckResult, Submission
+from mmctr_kit.api.results import CheckResult, RulesResult, Submission
 from mmctr_kit.errors import UsageError, plural
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def write_submission(
     Returns
     -------
     Submission
-        ``path`` of the file, and ``check`` with the findings, the task's rules included.
+        ``path`` of the file, ``check`` with the findings, breaches of the task's rules among
+        them, and ``rules`` as :func:`check_rules` returns them. A breach is a WARN.
 
     Raises
     ------
@@ -57,11 +58,12 @@ def write_submission(
     import numpy as np
 
     from mmctr_kit.api.runs import open_run
+    from mmctr_kit.audit.findings import Log
     from mmctr_kit.data.contract import Task
     from mmctr_kit.submission.check import TestRows
     from mmctr_kit.submission.check import check_submission as check
-    from mmctr_kit.submission.checks.rules import run_findings
-    from mmctr_kit.submission.ledger import record
+    from mmctr_kit.submission.checks.catalog import ATTEMPTS
+    from mmctr_kit.submission.ledger import check_attempts, record
     from mmctr_kit.submission.score import column_name
     from mmctr_kit.submission.write import write_submission as write
 
@@ -74,19 +76,65 @@ def write_submission(
     keys = predictions.test_keys
     write(path, np.arange(len(keys)), {column: predictions.test_mean()}, overwrite=force)
     rows = TestRows(len(keys), item_id=np.asarray(keys.item_id, np.int64))
-    findings = [*check(path, test=rows), *run_findings(opened, Path(runs), column)]
-    recorded, refused = None, ""
+    rules = check_rules(opened, runs=runs)
+    findings = [*check(path, test=rows), *rules.findings(column)]
+    recorded, attempt, refused, log = None, None, "", Log(ATTEMPTS)
     try:
         recorded = record(Path(ledger), path, opened, column, len(keys))
+        attempt = check_attempts(Path(ledger), path, column, log)
     except UsageError as e:  # the file stays written
         refused = str(e)
-    result = CheckResult(path, tuple(findings))
+    result = CheckResult(path, (*findings, *log.findings()))
     transductive = opened.manifest.transductive
-    return Submission(path, column.value, len(keys), result, transductive, recorded, refused)
+    return Submission(
+        path, column.value, len(keys), result, rules, transductive, recorded, refused, attempt
+    )
+
+
+def check_rules(run: "AnyPath | Run", *, runs: AnyPath = "runs") -> RulesResult:
+    """Check which tasks' rules a run keeps; a blend is checked through all its runs.
+
+    Parameters
+    ----------
+    run : str, Path or Run
+        The run or blend.
+    runs : str or Path
+        Folder of the run folders.
+
+    Returns
+    -------
+    RulesResult
+        A verdict for each task: ``"kept"``, ``"breached"`` if the organisers' page forbids
+        something that the run has, or ``"unclear"`` if the page does not say.
+
+    Raises
+    ------
+    UsageError
+        If there is no such run.
+    RunError
+        If it is unfinished.
+
+    Examples
+    --------
+    >>> rules = mmctr_kit.check_rules("both")
+    >>> print(rules)
+    both: rules kept: none; unclear: Task1&2; breached: Task1, Task2
+    >>> rules.table().query("task == 'Task2'").rule.tolist()
+    ['blend', 'averaged', 'given-embedding']
+    """
+    from mmctr_kit.api.runs import open_run
+    from mmctr_kit.submission.verdicts import check_run
+
+    opened = open_run(run, runs)
+    return RulesResult(opened.name, check_run(opened, Path(runs)))
 
 
 def check_submission(
-    file: AnyPath, *, data: AnyPath | None = None, runs: AnyPath = "runs"
+    file: AnyPath,
+    *,
+    data: AnyPath | None = None,
+    runs: AnyPath = "runs",
+    spec: AnyPath | None = None,
 ) -> CheckResult:
     """Check whether the organisers would accept a file, and whether it is likely what you meant.
 
@@ -98,6 +146,9 @@ def check_submission(
         The data folder that the file is for; the challenge's if left out.
     runs : str or Path
         Folder of runs whose predictions the file is compared with.
+    spec : str or Path, optional
+        A YAML file with what another contest accepts; the challenge's if left out. With other IDs
+        than the challenge's, a file is compared with runs only if ``data`` is given.
 
     Returns
     -------
@@ -107,7 +158,7 @@ def check_submission(
     Raises
     ------
     UsageError
-        If there is no such file.
+        If there is no such file, or the spec is wrong.
 
     Examples
     --------
@@ -117,26 +168,32 @@ def check_submission(
     """
     import numpy as np
 
-    from mmctr_kit.data.contract import FILES
+    from mmctr_kit.audit.findings import Finding, Level
     from mmctr_kit.data.load import targets_of_test
     from mmctr_kit.runs.run import all_runs
     from mmctr_kit.submission.check import Reference, TestRows
     from mmctr_kit.submission.check import check_submission as check
+    from mmctr_kit.submission.spec import challenge, load_spec
 
+    accepted = challenge() if spec is None else load_spec(Path(spec))
+    foreign = data is None and accepted.ids != challenge().ids
     test = None
     if data is not None:
         item, popularity, rate = targets_of_test(Path(data))
         test = TestRows(len(item), item_id=item, popularity=popularity, rate=rate)
     references = []
-    for run in all_runs(Path(runs)):
+    for run in () if foreign else all_runs(Path(runs)):
         if run.finished:
             scores = run.test_scores()
-            if test is None and len(scores) == FILES["test"].known_rows:
+            if test is None and len(scores) == accepted.ids.n_rows:
                 keys = run.predictions(with_oof=False).test_keys
                 test = TestRows(len(scores), item_id=np.asarray(keys.item_id, np.int64))
             if test is None or len(scores) == test.n_rows:
                 references.append(Reference(run.name, scores))
-    findings = check(Path(file), test=test, references=references)
+    findings = check(Path(file), test=test, references=references, spec=accepted)
+    if foreign:
+        what = "skipped, like rows-aligned: with another contest's IDs they need --data"
+        findings.append(Finding("rank-correlation", Level.PASS, what, ""))
     return CheckResult(Path(file), tuple(findings))
 
 

@@ -25,6 +25,9 @@ def ledger(
     OOF and valid AUC are the run's when the file was written. If three files of a task have a
     score, Spearman's rank correlation says how well OOF, or valid, ranks them like the leaderboard.
 
+    How many different files were written today (UTC) is compared with the attempts of a day. Which
+    of them were uploaded is not known here.
+
     [bold]Examples[/bold]
 
       mmctr-kit ledger
@@ -34,17 +37,22 @@ def ledger(
     if context.invoked_subcommand is not None:
         return
     from mmctr_kit.submission.ledger import agreements, read_ledger, standings
+    from mmctr_kit.submission.spec import challenge
 
     content = read_ledger(ledger)
     for line in content.damaged:
         warn(line)
     rows = standings(content)
     agreed = agreements(rows)
+    today = {task: len(files) for task, files in content.written_today().items()}
+    limit = challenge().attempts_per_day
     if as_json:
         print_json(
             {
                 "submissions": [finite(vars(r) | {"remark": r.remark}) for r in rows],
                 "agreement": [finite(asdict(a)) for a in agreed],
+                "written_today": today,
+                "attempts_per_day": limit,
                 "damaged": list(content.damaged),
             }
         )
@@ -61,6 +69,9 @@ def ledger(
         say(
             f"{a.task}: {a.number} ranks {a.n} submissions like the leaderboard by {a.spearman:.2f}"
         )
+    for task, written in today.items():
+        style = "yellow" if limit is not None and written > limit else ""
+        say(f"{task}: {written} of {limit} attempts today (UTC), if you upload them all", style)
 
 
 @app.command()

@@ -58,10 +58,12 @@ def _list_checks(context: Context, wanted: bool) -> None:
     if not wanted:
         return
     from mmctr_kit.audit.check import CHECKS as DATA_CHECKS
-    from mmctr_kit.submission.checks.catalog import CHECKS, RULES
+    from mmctr_kit.submission.checks.catalog import ATTEMPTS, CHECKS
+    from mmctr_kit.submission.rules import RULES
 
-    of_command = {"check": DATA_CHECKS, "submit": {**CHECKS, **RULES}}[str(context.info_name)]
-    checks = [(c.id, c.worst.value, c.promise) for c in of_command.values()]
+    of_submit = [*CHECKS.values(), *(rule.info for rule in RULES), *ATTEMPTS.values()]
+    of_command = {"check": DATA_CHECKS.values(), "submit": of_submit}[str(context.info_name)]
+    checks = [(c.id, c.worst.value, c.promise) for c in of_command]
     if context.params["as_json"]:
         keys = ("id", "worst", "promise")
         print_json([dict(zip(keys, check, strict=True)) for check in checks])

@@ -93,10 +93,12 @@ def print_findings(findings: Sequence[Finding], quiet_pass: bool = False) -> Non
     margin = wide + len(" PASS    ")
     for finding in shown:
         head = f" [{_STYLES[finding.level]}]{finding.level}[/]  {escape(finding.id.ljust(wide))}  "
-        lines = [escape(line) for line in wrapped(finding.what, out.width - margin - 1)]
+        lines = wrapped(finding.what, out.width - margin - 1)
         todo = wrapped(f"-> {finding.todo}" if finding.todo else "", out.width - margin - 1)
-        lines += [f"[dim]{escape(line)}[/dim]" for line in todo]
-        out.print(head + f"\n{' ' * margin}".join(lines), soft_wrap=True)
+        # Escaped when joined: a bracket may open in one line and close in the next.
+        texts = [escape(f"\n{' ' * margin}".join(part)) for part in (lines, todo) if part]
+        texts[1:] = [f"[dim]{text}[/dim]" for text in texts[1:]]
+        out.print(head + f"\n{' ' * margin}".join(texts), soft_wrap=True)
     counts = {level: sum(f.level is level for f in findings) for level in Level}
     out.print(", ".join(f"{n} {level}" for level, n in counts.items()))
 

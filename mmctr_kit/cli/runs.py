@@ -2,8 +2,9 @@
 
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
@@ -13,7 +14,10 @@ from mmctr_kit.cli.output import cell, finite, print_json, say, table
 if TYPE_CHECKING:
     from mmctr_kit.metrics.estimate import Estimate
     from mmctr_kit.runs.leaderboard import LeaderboardRow
+    from mmctr_kit.submission.verdicts import RuleVerdict
 
+Rules = Mapping[str, "tuple[RuleVerdict, ...]"]
+"""Run -> one verdict for each task."""
 
 TRANSDUCTIVE = "[T]"
 """Marks a run whose score of a row depends on the rows beside it."""
@@ -28,6 +32,9 @@ def runs(
     times: Annotated[
         bool, Option("--time", help="Show the seconds of each run, by phase of training.")
     ] = False,
+    rules: Annotated[
+        bool, Option("--rules", help="Show which rules each run breaks, by task.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """List the runs, best valid AUC first, each number with its standard error.
@@ -36,22 +43,30 @@ def runs(
     are not one number. "Δ vs best" is the paired difference of valid AUCs. One seed is too few to
     compare recipes. --json has the standard error over seeds too.
 
-    With --truth, "of oracle" is the share that a run's test AUC keeps of the oracle's lead over
+    "rules" names the tasks whose rules the run keeps, such as 2 1&2 for Task2 and Task1&2; a
+    question mark is for what the organisers' page leaves unclear. See --rules.
+
+    With --truth, "oracle" is the share that a run's test AUC keeps of the oracle's lead over
     0.5: the oracle is the best score that any model of generated data could have.
 
     [bold]Examples[/bold]
 
       mmctr-kit runs
       mmctr-kit runs --time
+      mmctr-kit runs --rules
       mmctr-kit runs --runs demo/runs --truth demo/truth
     """
     from mmctr_kit.cv.fold import PHASES
+    from mmctr_kit.data.contract import Task
     from mmctr_kit.runs.leaderboard import leaderboard
     from mmctr_kit.runs.run import all_runs
+    from mmctr_kit.submission.verdicts import check_run
 
-    entries = leaderboard(all_runs(runs), truth)
+    folders = all_runs(runs)
+    entries = leaderboard(folders, truth)
+    verdicts = {run.name: check_run(run, runs) for run in folders if run.finished}
     if as_json:
-        print_json([finite(vars(e) | {"seconds": e.seconds}) for e in entries])
+        print_json([finite(_json(e, verdicts)) for e in entries])
         return
     if not entries:
         say(f"no runs in {runs} yet; make one with 'mmctr-kit cv'{_elsewhere(runs)}")
@@ -59,11 +74,15 @@ def runs(
     if times:
         table(["run", "seconds", *PHASES], [_times(e) for e in entries if e.phases])
         return
+    if rules:
+        table(["run", *Task], [[n, *map(str, each)] for n, each in verdicts.items()], left=4)
+        say("'mmctr-kit submit --list' explains the rules")
+        return
     # 80 columns hold either.
-    columns = ["run", "OOF AUC", "valid AUC", "Δ vs best", "seeds", "time"]
+    columns = ["run", "OOF AUC", "valid AUC", "Δ vs best", "seeds", "rules"]
     if truth:
-        columns = ["run", "valid AUC", "Δ vs best", "test AUC", "of oracle"]
-    table(columns, [_row(e, truth is not None) for e in entries])
+        columns = ["run", "valid AUC", "Δ vs best", "test AUC", "oracle", "rules"]
+    table(columns, [_row(e, truth is not None, verdicts) for e in entries])
     for entry in entries:
         if entry.state == "alarm":
             say(f"{entry.name}: OOF and valid disagree; see its metrics.json", style="yellow")
@@ -88,17 +107,24 @@ def _times(entry: "LeaderboardRow") -> list[str]:
     return [entry.name, f"{total:,.1f}", *shares]
 
 
-def _row(entry: "LeaderboardRow", with_test: bool) -> list[str]:
+def _json(entry: "LeaderboardRow", rules: Rules) -> dict[str, Any]:
+    of_tasks = {v.task.value: v for v in rules.get(entry.name, ())}
+    return vars(entry) | {"seconds": entry.seconds, "rules": of_tasks}
+
+
+def _row(entry: "LeaderboardRow", with_test: bool, rules: Rules) -> list[str]:
+    from mmctr_kit.submission.verdicts import compact
+
     stopped = entry.state in ("unfinished", "unreadable")
     name = f"{entry.name} ({entry.state})" if stopped else entry.name
     name += f" {TRANSDUCTIVE}" if entry.transductive else ""
     behind = "" if entry.behind is None else entry.behind.compact(signed=True)
+    keeps = compact(rules[entry.name]) if entry.name in rules else ""
     if with_test:
         of_oracle = "" if entry.kept is None else f"{100 * entry.kept:.1f} %"
-        return [name, _cell(entry.valid), behind, _cell(entry.test), of_oracle]
+        return [name, _cell(entry.valid), behind, _cell(entry.test), of_oracle, keeps]
     seeds = str(entry.seeds) if entry.kind == "cv" else entry.kind
-    seconds = "" if entry.seconds is None else f"{entry.seconds:.0f} s"
-    return [name, _cell(entry.oof), _cell(entry.valid), behind, seeds, seconds]
+    return [name, _cell(entry.oof), _cell(entry.valid), behind, seeds, keeps]
 
 
 def _cell(auc: "Estimate | None") -> str:

@@ -20,6 +20,10 @@ def submit(
     data: Annotated[
         Path | None, Option(help="With --check: the data of FILE; default: the challenge's.")
     ] = None,
+    spec: Annotated[
+        Path | None,
+        Option(help="With --check: YAML of another contest's format; default: the challenge's."),
+    ] = None,
     strict: options.Strict = False,
     as_json: options.Json = False,
     force: options.Force = False,
@@ -29,7 +33,9 @@ def submit(
 ) -> None:
     """Write a run's test predictions as a submission, or check a submission.
 
-    A submission that is written is recorded in the ledger (see 'mmctr-kit ledger').
+    A submission that is written is recorded in the ledger (see 'mmctr-kit ledger'), which counts
+    the day's attempts (UTC) of its task, and warns if there are more than five. A run that breaks
+    the task's rules is written too, with a WARN for each breach; --strict then exits 1.
 
     A check exits 1 if the organisers might not score the file. A doubt is a WARN and exits 0.
 
@@ -37,6 +43,7 @@ def submit(
 
       mmctr-kit submit mix --task both
       mmctr-kit submit --check submissions/mix-both.zip --data DATA
+      mmctr-kit submit --check submissions/mix-both.zip --spec contest.yaml
       mmctr-kit submit --check demo/blend-both.zip --data demo/data --runs demo/runs
     """
     from mmctr_kit.api import submission as api
@@ -45,12 +52,14 @@ def submit(
     if check:
         if task is not None or out is not None:
             raise UsageError("--check takes a FILE and writes nothing; leave out --task and --out")
-        report(api.check_submission(run, data=data, runs=runs).findings, strict, as_json)
+        result = api.check_submission(run, data=data, runs=runs, spec=spec)
+        report(result.findings, strict, as_json)
     if Path(run).is_file():
         raise UsageError(f"'{run}' is a file, not a run; to check a submission add --check")
     api.refuse_absent_file(run, runs)
-    if data is not None:
-        raise UsageError("--data goes with --check; leave it out")
+    if data is not None or spec is not None:
+        option = "--spec" if data is None else "--data"
+        raise UsageError(f"{option} goes with --check; leave it out")
     if task is None:
         raise UsageError("--task is missing; expected Task1, Task2 or both")
     made = api.write_submission(run, task, out=out, force=force, runs=runs, ledger=ledger)
@@ -58,8 +67,12 @@ def submit(
         say_path("wrote ", made.path, f": {plural(made.rows, 'row')}, column {made.task}")
         if made.transductive:
             say("transductive: each row is scored by the rows beside it (see 'mmctr-kit runs')")
+        say(str(made.rules))
         if made.recorded is not None:
             say(f"recorded in {ledger}" if made.recorded else f"recorded in {ledger} before")
+        for finding in made.check.findings:
+            if finding.id == "daily-attempts" and not finding.todo:
+                say(finding.what)
     if made.refused:
         warn(made.refused)
     report(made.check.findings, strict, as_json, quiet=True)

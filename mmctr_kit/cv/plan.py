@@ -20,7 +20,7 @@ from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import WHOLE, fold_fingerprint, user_folds
 from mmctr_kit.data.hashing import fingerprint
-from mmctr_kit.errors import DataError, plural
+from mmctr_kit.errors import DataError, UsageError, plural
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.models.registry import MODELS
 from mmctr_kit.recipe import Recipe
@@ -28,6 +28,7 @@ from mmctr_kit.runs.conflict import is_finished
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.training.build import check_model, make_learner
 from mmctr_kit.training.learner import Cost
+from mmctr_kit.training.teacher import teacher_digest
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,11 @@ def plan_cv(
     derived. Raises DataError if the folder lacks what the recipe asks for or is too small for its
     folds, and UsageError if options of its model clash.
     """
+    if recipe.training.teacher is not None:
+        raise UsageError(
+            "training.teacher: only fit may have one; fold models would learn the labels of their "
+            "own folds from it"
+        )
     return _plan(recipe, data, device, workers, items, range(recipe.folds.count))
 
 
@@ -162,6 +168,7 @@ def _identity(
     content, folds = recipe.content(), ""
     if kind == "fit":
         del content["folds"]
+        content["training"]["teacher"] = teacher_digest(recipe.training, data)
     else:
         folds = fold_fingerprint(
             user_folds(data.train.user_id, recipe.folds.count, recipe.folds.seed)

@@ -22,7 +22,7 @@ FREE = (
     "seeds",
     "folds",
     *(f"training.{key}" for key in ("holdout", "snapshot", "stop_after")),
-    *(f"training.{key}" for key in ("average", "ema_decay", "tail")),
+    *(f"training.{key}" for key in ("average", "ema_decay", "tail", "teacher", "teacher_weight")),
 )
 """Keys, or blocks of keys, in which a single fit may differ from the cross-validation beside it."""
 

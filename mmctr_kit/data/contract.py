@@ -124,5 +124,4 @@ class Task(StrEnum):
     BOTH = "Task1&2"
 
 
-SUBMISSION_MEMBER = "prediction.csv"
 SUBMISSION_ID = "ID"

@@ -12,6 +12,7 @@ from mmctr_kit.models.option_types import (
     PositiveFloat,
     PositiveInt,
     Rate,
+    Share,
     applies_to,
     applies_unless,
 )
@@ -146,7 +147,8 @@ class Training(Block):
     behind it, their plain mean. ``tail``: the plain mean over the last share ``tail`` of the
     steps, as in stochastic weight averaging (arXiv 1803.05407). Either is one network, and running
     statistics of norms are averaged along. ``label_smoothing`` moves the labels 0 and 1 towards
-    1/2 by this share of the way.
+    1/2 by this share of the way. ``teacher``, for ``fit`` alone, is the folder of a run whose OOF
+    predictions are mixed into the labels with ``teacher_weight``: distillation.
 
     ``user_updates``: how a table of users is trained. With ``dense``, as published, each step
     updates all its rows; users who are not in the batch move by their moments and the regulariser
@@ -179,6 +181,8 @@ class Training(Block):
     ema_decay: Annotated[float, Field(gt=0, lt=1), applies_to("average", "ema")] = 0.99
     tail: Annotated[float, Field(gt=0, le=1), applies_to("average", "tail")] = 0.25
     label_smoothing: Rate = 0.0
+    teacher: str | None = None
+    teacher_weight: Annotated[Share, applies_unless("teacher", None)] = 0.5
     precision: Literal["auto", "float32", "bf16"] = "auto"
     steps: Literal["auto", "plain", "captured", "compiled"] = "auto"
     user_updates: Annotated[Literal["dense", "rows"], NeedsInput("n_users")] = "dense"

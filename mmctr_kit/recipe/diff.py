@@ -24,7 +24,8 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def recipe_difference(before: str, now: str) -> str | None:
     """The difference of two resolved recipes' YAML; None if one of them is no recipe.
 
-    It ignores ``items.file`` and ``training.data_on``, as a recipe's fingerprint does.
+    It ignores ``items.file``, ``training.teacher`` and ``training.data_on``, as a recipe's
+    fingerprint does.
     """
     try:
         both = [yaml.safe_load(text) for text in (before, now)]
@@ -35,7 +36,8 @@ def recipe_difference(before: str, now: str) -> str | None:
             return None
         recipe["items"].pop("file", None)
         if isinstance(recipe.get("training"), dict):
-            recipe["training"].pop("data_on", None)
+            for key in ("data_on", "teacher"):
+                recipe["training"].pop(key, None)
     return difference(*both)
 
 

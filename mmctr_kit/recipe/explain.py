@@ -70,7 +70,7 @@ def _within(content: Any, loc: Path) -> Path:
     for depth, part in enumerate(loc):
         if not isinstance(content, dict | list):
             return loc[:depth]
-        if isinstance(content, dict) and part not in content:
+        if part not in (content if isinstance(content, dict) else range(len(content))):
             return loc
         content = content[part]
     return loc

@@ -44,13 +44,19 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
     bad value.
     """
     path = find_recipe(name_or_path)
+    content = read_block(path, "recipe")
+    return with_settings(content, settings, str(path))
+
+
+def read_block(path: Path, what: str) -> dict[str, Any]:
+    """The keys of the YAML file ``path``, a ``what``; a UsageError if it holds something else."""
     try:
         content = yaml.load(path.read_text("utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as e:
         raise UsageError(f"{path}: not readable YAML ({_first_line(e)})") from e
     if not isinstance(content, dict):
-        raise UsageError(f"{path}: expected a mapping of recipe keys, found {_kind(content)}")
-    return with_settings(content, settings, str(path))
+        raise UsageError(f"{path}: expected a mapping of {what} keys, found {_kind(content)}")
+    return content
 
 
 def with_settings(content: dict[str, Any], settings: Sequence[str], source: str) -> Recipe:

@@ -133,12 +133,14 @@ class Recipe(Block):
         return self.model_dump(mode="json", exclude={"search"})
 
     def content(self) -> dict[str, Any]:
-        """The resolved recipe for a fingerprint, without where files and rows are.
+        """The resolved recipe for a fingerprint, without where files, a teacher and rows are.
 
-        An item file counts by its content, which the features' fingerprints cover.
+        An item file counts by its content, which the features' fingerprints cover, and a teacher by
+        its predictions.
         """
         content = self.resolved()
         content["items"]["file"] = None
+        content["training"]["teacher"] = None
         del content["training"]["data_on"]
         return content
 

@@ -26,6 +26,7 @@ FIXED = {
     "search": "a search ranges over the recipe's other keys",
     "model.name": "models differ in their keys; tune each model separately",
     "items.file": "to choose among files, tune with each of them",
+    "training.teacher": "a fold model may have no teacher",
     "training.holdout": "trials are compared on the users that it holds out",
 }
 """Keys, or whole blocks, that no search may change, and why."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,11 @@ class WeakSlice:
 
 def sliced_run(context: ReportContext) -> Run | None:
     """The run whose slices are shown: the run itself or, as a blend has none, its best by OOF."""
-    able = [r for r in context.trained if "slices" in r.metrics and r.metrics["oof"] is not None]
-    return max(able, key=lambda r: float(r.metrics["oof"]["value"]), default=None)
+    able = [r for r in context.trained if "slices" in r.metrics]
+    if context.run in able:
+        return context.run
+    scored = [(auc.value, r) for r in able if (auc := r.oof_auc) is not None]
+    return max(scored, key=itemgetter(0))[1] if scored else None
 
 
 def weak_slices(run: Run, context: ReportContext) -> list[WeakSlice]:

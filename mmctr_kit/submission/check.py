@@ -1,4 +1,4 @@
-"""Checks whether the organisers would score a file, and whether it is likely what was meant.
+"""Checks whether organisers would score a file, and whether it is likely what was meant.
 
 FAIL: the organisers' scorer might refuse or misread the file. WARN: it would be scored, but it
 looks like a mistake. The checks are :data:`~mmctr_kit.submission.checks.catalog.CHECKS`.
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.audit.findings import Finding, Level, Log
-from mmctr_kit.data.contract import FILES
 from mmctr_kit.errors import DataError
 from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.checks.local_agreement import unit_ranks
@@ -28,6 +27,7 @@ from mmctr_kit.submission.reading.archive import read_csv_bytes
 from mmctr_kit.submission.reading.header import read_header
 from mmctr_kit.submission.reading.table import SubmissionTable, read_table
 from mmctr_kit.submission.reading.text import read_text
+from mmctr_kit.submission.spec import IdsSpec, Spec, challenge
 
 __all__ = ["CHECKS", "Reference", "Scores", "TestRows", "check_submission", "read_scores"]
 
@@ -45,36 +45,43 @@ class Scores:
 
 
 def check_submission(
-    path: Path, *, test: TestRows | None = None, references: Sequence[Reference] = ()
+    path: Path,
+    *,
+    test: TestRows | None = None,
+    references: Sequence[Reference] = (),
+    spec: Spec | None = None,
 ) -> list[Finding]:
     """The findings of all checks that could be made, in the order of :data:`CHECKS`.
 
-    ``test``: the test set that the file is for, the challenge's if None; ``references``: test
-    predictions of existing runs. A check that an earlier fault makes impossible is left out. Raises
-    UsageError if there is no such file, and nothing for what the file holds.
+    ``test``: the test set that the file is for, the spec's if None; ``references``: test
+    predictions of existing runs; ``spec``: what the contest accepts, the challenge's if None. A
+    check that an earlier fault makes impossible is left out. Raises UsageError if there is no such
+    file, or if the spec and ``test`` do not fit; nothing for what the file holds.
     """
-    rows = TestRows(FILES["test"].known_rows) if test is None else test
+    spec = spec or challenge()
+    rows = TestRows(spec.ids.n_rows) if test is None else test
+    ids = spec.ids.sized(rows.n_rows)
     log = Log(CHECKS)
-    table = _read(path, log, 2 * rows.n_rows + 1_000)
+    table = _read(path, log, 2 * rows.n_rows + 1_000, spec)
     if table is not None:
-        check_rows(table, rows.n_rows, log)
-        check_scores(table, log)
-        columns = _comparable(table, rows.n_rows)
+        check_rows(table, ids, log)
+        check_scores(table, log, spec.values)
+        columns = _comparable(table, ids)
         check_references(columns, references, log, rows)
         check_alignment(columns, rows, references, log)
     return log.findings()
 
 
 def read_scores(path: Path) -> Scores:
-    """The scores in a submission, zipped or a bare CSV, of any length and in any order of IDs.
+    """The scores in a submission to the challenge, zipped or bare, of any IDs in any order.
 
     Raises UsageError if there is no FILE, and DataError (with the first FAIL) if a score or its ID
     cannot be read without doubt.
     """
     log = Log(CHECKS)
-    table = _read(path, log, _MAX_ROWS)
+    table = _read(path, log, _MAX_ROWS, challenge())
     if table is not None and table.ids is not None:
-        check_unique(table.ids, table.lines, log)
+        check_unique(table, table.ids, log)
     faults = [f for f in log.findings() if f.level is Level.FAIL]
     if table is not None:
         faults = [f for f in faults if not f.id.startswith(_REPAIRED)]
@@ -85,22 +92,24 @@ def read_scores(path: Path) -> Scores:
     raise DataError(f"{path}: expected rows of ID and scores; found none; write it again")
 
 
-def _read(path: Path, log: Log, max_rows: int) -> SubmissionTable | None:
-    raw = read_csv_bytes(path, log)
-    text = None if raw is None else read_text(raw, log)
+def _read(path: Path, log: Log, max_rows: int, spec: Spec) -> SubmissionTable | None:
+    raw = read_csv_bytes(path, log, spec)
+    text = None if raw is None else read_text(raw, log, spec.ids.column)
     if text is None:
         return None
-    return read_table(text, read_header(text.header, log), log, max_rows)
+    return read_table(text, read_header(text.header, log, spec), log, max_rows, spec.ids)
 
 
-def _comparable(table: SubmissionTable, n_rows: int) -> dict[str, NDArray[np.float64]]:
+def _comparable(table: SubmissionTable, spec: IdsSpec) -> dict[str, NDArray[np.float64]]:
     """Unit ranks of the complete columns that vary, in ID order (file order if IDs are wrong)."""
+    n_rows = spec.n_rows
     if table.n_rows != n_rows or len(table.lines) != n_rows:
         return {}
     order = np.arange(n_rows)
-    if table.ids is not None and not np.array_equal(table.ids, order):
+    wanted = order + spec.first
+    if table.ids is not None and not np.array_equal(table.ids, wanted):
         by_id = np.argsort(table.ids)
-        if np.array_equal(table.ids[by_id], order):
+        if np.array_equal(table.ids[by_id], wanted):
             order = by_id
     return {
         name: unit_ranks(column[order])

@@ -2,7 +2,8 @@
 
 Each line is a JSON object; lines are only ever appended, so that the file can be kept under version
 control. A submission is known by its checksum, or by the checksum of the table inside, so a copy
-under another name, or zipped again, is the same submission.
+under another name, or zipped again, is the same submission. What was written is recorded; which of
+it was uploaded is not known.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +29,7 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.reading.archive import read_csv_bytes
+from mmctr_kit.submission.spec import challenge
 
 Number = dict[str, Any]
 """An estimate as in metrics.json: value, error, n."""
@@ -38,6 +40,9 @@ FEWEST = 3
 FAR_Z, FAR = 10.0, 0.05
 """A leaderboard's AUC that is further from the valid one than this, and than this many standard
 errors, is probably another file's: test's users are others, but drawn as valid's are."""
+
+DAY_ZONE: tzinfo = UTC
+"""A day of attempts ends at midnight in this zone. The organisers' page does not say in which."""
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -91,6 +96,15 @@ class Ledger:
     def submitted(self) -> list[Submitted]:
         return [e for e in self.entries if isinstance(e, Submitted)]
 
+    def written_today(self) -> dict[str, list[str]]:
+        """The sha256 of each different file that was written today, by task, in order."""
+        today: dict[str, list[str]] = {}
+        for entry in self.submitted:
+            files = today.setdefault(entry.task, [])
+            if entry.time[:10] == _now()[:10] and entry.sha256 not in files:
+                files.append(entry.sha256)
+        return {task: files for task, files in today.items() if files}
+
     def score(self, file: Submitted) -> LeaderboardScore | None:
         """The latest score of a submission; None if it has none."""
         scores = (e for e in self.entries if isinstance(e, LeaderboardScore))
@@ -126,6 +140,25 @@ def record(path: Path, file: Path, run: Run, task: Task, rows: int) -> bool:
         valid=metrics["valid"],
     )
     return _append(path, entry)
+
+
+def check_attempts(path: Path, file: Path, task: Task, log: Log) -> int | None:
+    """Which of today's attempts a recorded file is, from 1; None if it was written before today.
+
+    WARN if that is more than a day has.
+    """
+    files = read_ledger(path).written_today().get(task.value, [])
+    digest, limit = hashlib.sha256(file.read_bytes()).hexdigest(), challenge().attempts_per_day
+    number = files.index(digest) + 1 if digest in files else None
+    of = "" if limit is None else f" of {limit}"
+    if number is None:
+        log.passed("daily-attempts", f"no new attempt for {task}: written before today (UTC)")
+        return None
+    what = f"attempt {number}{of} today (UTC) for {task}, if you upload every file that was written"
+    if limit is not None and number > limit:
+        log.warn("daily-attempts", what, f"upload {limit} of them, or wait for the next day")
+    log.passed("daily-attempts", what)
+    return number
 
 
 def add_score(
@@ -197,12 +230,12 @@ def _parse(content: bytes, path: Path) -> Ledger:
 
 def _table_digest(file: Path) -> str:
     """sha256 of the CSV inside; empty if there is none."""
-    table = read_csv_bytes(file, Log(CHECKS))
+    table = read_csv_bytes(file, Log(CHECKS), challenge())
     return "" if table is None else hashlib.sha256(table).hexdigest()
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(DAY_ZONE).isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.data.contract import SUBMISSION_ID, SUBMISSION_MEMBER, Task
+from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import DataError, unwritable
 from mmctr_kit.files import require_free, write_whole
+from mmctr_kit.submission.spec import challenge
 
 _SAFE_LOGIT = 16.0
 """The sigmoid of +-16 is 1.1e-7 from 0 or 1: a billion float64 steps are left on either side."""
@@ -107,11 +108,11 @@ def _csv(ids: NDArray[np.int64], columns: Mapping[Task, NDArray[np.float64]]) ->
     """``repr`` is the shortest text that reads back as the same float64."""
     cells = [map(repr, values.tolist()) for values in columns.values()]
     rows = map(",".join, zip(map(str, ids.tolist()), *cells, strict=True))
-    return "\n".join([",".join([SUBMISSION_ID, *columns]), *rows, ""]).encode()
+    return "\n".join([",".join([challenge().ids.column, *columns]), *rows, ""]).encode()
 
 
 def _zip(table: bytes) -> bytes:
-    member = zipfile.ZipInfo(SUBMISSION_MEMBER, _EARLIEST)
+    member = zipfile.ZipInfo(challenge().member, _EARLIEST)
     member.compress_type = zipfile.ZIP_DEFLATED
     member.create_system = 3  # Unix, whatever this is run on
     member.external_attr = 0o100644 << 16

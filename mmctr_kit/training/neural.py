@@ -29,6 +29,7 @@ from mmctr_kit.training.data.source import FoldCache, PreparedFold
 from mmctr_kit.training.fit import Fit, batch_size_for, host_state, schedule
 from mmctr_kit.training.learner import Cost, Epoch, Location, State, derive_seed
 from mmctr_kit.training.step import compiled, compiled_batches, eager
+from mmctr_kit.training.teacher import soft_labels
 
 _TIMED_STEPS = 5
 KNOWN_USER = "known_user"
@@ -97,11 +98,15 @@ class NeuralLearner:
         )
         return self._fit, rows
 
-    def _prepare_fold(self, train: Ints, seed: int) -> PreparedFold:
-        """The data with the signals and extra rows of these users, and the rows to train on."""
+    def _prepare_fold(self, train: Ints, seed: int, to_train: bool = True) -> PreparedFold:
+        """The data with the signals and extra rows of these users, and the rows to train on.
+
+        Unless ``to_train``, they are for prediction, and a teacher is not asked.
+        """
         recipe = self.recipe
         most, data_on = recipe.training.max_history, recipe.training.data_on
-        if not (recipe.signals.kinds or recipe.augmentation.per_user):
+        teacher = recipe.training.teacher if to_train else None
+        if not (recipe.signals.kinds or recipe.augmentation.per_user or teacher):
             source, _ = self._cache.fold(
                 repr([most, data_on]),
                 lambda: (choose_source(self._base, self.device, data_on), train),
@@ -109,11 +114,12 @@ class NeuralLearner:
             return source, train
         # All seeds of a fold have the same signals, but extra rows of their own.
         drawn = seed if recipe.augmentation.per_user else None
-        settings = [recipe.signals, recipe.augmentation, most, data_on, drawn]
+        taught = [teacher, recipe.training.teacher_weight]
+        settings = [recipe.signals, recipe.augmentation, most, data_on, drawn, taught]
         key = f"{settings} {digest(train=train)}"
-        return self._cache.fold(key, lambda: self._with_rows(train, seed))
+        return self._cache.fold(key, lambda: self._with_rows(train, seed, teacher is not None))
 
-    def _with_rows(self, train: Ints, seed: int) -> PreparedFold:
+    def _with_rows(self, train: Ints, seed: int, taught: bool) -> PreparedFold:
         data, recipe = self._challenge, self.recipe
         most = recipe.training.max_history
         examples = {s: data.examples(s, most) for s in SPLITS}
@@ -129,6 +135,8 @@ class NeuralLearner:
         whole = self._base
         for split in SPLITS:
             whole = whole.with_rows(split, examples[split], signals[split])
+        if taught:
+            whole = whole.with_labels(train, soft_labels(recipe.training, data)[train])
         return choose_source(whole, self.device, recipe.training.data_on), rows
 
     def predict(self, split: Split, index: Ints | None = None) -> Floats64:
@@ -152,7 +160,7 @@ class NeuralLearner:
         self._fit = None
         with _full("free what other processes hold of it"):
             train = np.flatnonzero(np.asarray(weights[KNOWN_USER])[numbers])
-            source, _ = self._prepare_fold(train, 0)
+            source, _ = self._prepare_fold(train, 0, to_train=False)
         model = self.build(0)
         model.load_state_dict(tensors)
         self._fit = Fit(model, source, self.recipe.training, 0)
@@ -177,7 +185,7 @@ class NeuralLearner:
 
     def cost(self, train_rows: int) -> Cost:
         options = self.recipe.training
-        source, _ = self._prepare_fold(np.arange(len(self._challenge.train)), 0)
+        source, _ = self._prepare_fold(np.arange(len(self._challenge.train)), 0, to_train=False)
         fit = Fit(self.build(0), source, options, 0, self._forward, self._batches)
         size = batch_size_for(train_rows, options)
         # A random sample: neighbours share a user, and on a CPU an item is encoded once a batch.

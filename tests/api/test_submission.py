@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 import mmctr_kit
+from mmctr_kit.audit.findings import Level
+from mmctr_kit.submission.spec import SHIPPED
 
 
 def test_a_submission_is_written_once_and_scores_like_its_run(
@@ -18,6 +20,7 @@ def test_a_submission_is_written_once_and_scores_like_its_run(
         for _ in range(2)
     )
     assert (first.recorded, again.recorded) == (True, False)
+    assert (first.attempt, again.attempt) == (1, 1)
     assert len(ledger.read_text().splitlines()) == 1
     labels = tiny_root / "truth" / "test_labels.parquet"
     of_run = mmctr_kit.score("both", labels, runs=runs)
@@ -32,4 +35,14 @@ def test_a_ledger_that_cannot_be_written_leaves_the_file(runs: Path, tmp_path: P
     )
     assert made.path.is_file()
     assert made.recorded is None
+    assert made.attempt is None
     assert str(tmp_path) in made.refused
+
+
+def test_the_shipped_spec_is_the_default_of_a_check(runs: Path, tmp_path: Path) -> None:
+    made = mmctr_kit.write_submission(
+        "both", "Task2", out=tmp_path / "s.zip", runs=runs, ledger=tmp_path / "l"
+    )
+    found = mmctr_kit.check_submission(made.path, runs=runs)
+    assert list(found) == list(mmctr_kit.check_submission(made.path, runs=runs, spec=str(SHIPPED)))
+    assert [f.id for f in found if f.level is Level.FAIL] == ["row-count", "id-complete"]

@@ -13,6 +13,7 @@ from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import predictions_for
 from mmctr_kit.runs.scores import score_predictions
 from mmctr_kit.runs.writer import begin_run
+from mmctr_kit.submission import ledger
 from tests.cli.conftest import run
 
 
@@ -49,6 +50,33 @@ def test_submit_says_that_it_recorded_also_what_is_written_elsewhere(place: Path
         "submissions/r0-Task2.zip",
         "elsewhere/x.zip",
     ]
+
+
+def test_submit_counts_the_days_attempts_and_warns_of_the_sixth(
+    place: Path, tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "_now", lambda: "2026-03-01T12:00:00+00:00")
+    fold = (tiny.train.user_id % 2).astype(np.int16)
+    for i in range(3, 6):
+        rows = {s: np.random.default_rng(i).normal(size=len(r)) for s, r in tiny.rows.items()}
+        found = predictions_for(tiny, rows["train"], fold, rows["valid"][None], rows["test"][None])
+        writer = begin_run(Path("runs") / f"r{i}", Manifest("cv", "r", "f", "o", "c"), None, False)
+        assert writer is not None
+        writer.finish(found, score_predictions(found), {})
+    said = "today (UTC) for Task2, if you upload every file that was written"
+    for i in range(5):
+        assert f"attempt {i + 1} of 5 {said}" in submit(f"r{i}").output
+    sixth = submit("r5")
+    assert "WARN  daily-attempts" in sixth.output
+    assert "attempt 6 of 5 today (UTC)" in sixth.output
+    strict = run("submit", "r5", "--task", "Task2", "--out", "again.zip", "--strict", "--json")
+    assert strict.exit_code == 1
+    assert json.loads(strict.stdout)[-1]["id"] == "daily-attempts"
+    assert (place / "again.zip").is_file()
+    assert "no new attempt" not in submit("r0").output
+    assert "Task2: 6 of 5 attempts today (UTC), if you upload them all" in run("ledger").output
+    shown = json.loads(run("ledger", "--json").stdout)
+    assert (shown["written_today"], shown["attempts_per_day"]) == ({"Task2": 6}, 5)
 
 
 def test_json_of_submit_is_not_disturbed(place: Path) -> None:

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from mmctr_kit.audit.check import CHECKS as DATA
 from mmctr_kit.audit.findings import Catalogue
 from mmctr_kit.cli.app import app
-from mmctr_kit.submission.checks.catalog import CHECKS, RULES
+from mmctr_kit.submission.checks.catalog import ATTEMPTS, CHECKS
+from mmctr_kit.submission.rules import RULES
 
 CODE = (
     "import sys\n"
@@ -77,7 +78,8 @@ def test_it_can_be_installed() -> None:
     assert "--install-completion" in CliRunner().invoke(app, ["--help"]).output
 
 
-CASES = [(("data", "check"), DATA), (("submit",), {**CHECKS, **RULES})]
+OF_SUBMIT = {**CHECKS, **{rule.info.id: rule.info for rule in RULES}, **ATTEMPTS}
+CASES = [(("data", "check"), DATA), (("submit",), OF_SUBMIT)]
 
 
 @pytest.mark.parametrize(("command", "checks"), CASES, ids=["data check", "submit"])

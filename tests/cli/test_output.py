@@ -33,6 +33,17 @@ def test_a_long_name_is_folded_within_80_columns_and_no_figure_is_cut(
     assert "…" not in shown
 
 
+def test_a_list_in_brackets_is_printed_whole_wherever_the_line_ends(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for length in range(60, 75):
+        what = f"{'x' * length} [pmi, cosine, near, recent, ease, and others] is a list"
+        output.print_findings([Finding("rule", Level.WARN, what, f"set {what}")])
+        shown = " ".join(printed(capsys).split())
+        assert what in shown
+        assert f"-> set {what}" in shown
+
+
 @given(st.lists(st.text("abc_-.", min_size=1, max_size=120), min_size=1, max_size=4))
 def test_text_columns_of_any_length_fit(names: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -20,6 +20,22 @@ def test_the_leaderboard_lists_runs_blend_and_oracle_within_80_columns(
     assert {r["name"] for r in rows} == {"din_demo", "din_demo_e4", "both"}
 
 
+def test_the_leaderboard_says_whose_rules_each_run_keeps(work: Path) -> None:
+    root = ("--runs", str(work / "runs"))
+    line = next(x for x in run("runs", *root).output.splitlines() if x.startswith(" din_demo "))
+    assert line.rstrip().endswith(" 1&2?")
+    table = run("runs", "--rules", *root).output
+    assert "given-embedding" in table
+    assert "unclear: averaged" in table
+    assert max(map(len, table.splitlines())) <= 80
+    whole = {r["name"]: r["rules"] for r in json.loads(run("runs", "--json", *root).output)}
+    assert whole["both"]["Task2"]["verdict"] == "breached"
+    assert whole["both"]["Task1&2"]["verdict"] == "unclear"
+    first = whole["both"]["Task2"]["breaches"][0]
+    assert (first["rule"], first["said"]) == ("blend", True)
+    assert "sources is [din_demo, din_demo_e4]" in first["what"]
+
+
 def test_no_runs_here_points_to_those_of_the_demo_or_of_the_environment(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

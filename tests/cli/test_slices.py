@@ -85,11 +85,23 @@ def test_submit_prints_what_the_rules_say_and_still_writes(runs: Path, tmp_path:
     done = run("submit", "din_demo", "--task", "Task1", *place)
     assert done.exit_code == 0
     assert (tmp_path / "s.zip").is_file()
-    assert "rule-task1-model" in done.output
+    assert "rule-official-din" in done.output
     assert "embedding_dim" in done.output
+    assert "din_demo: rules kept: none; unclear: Task1&2; breached: Task1, Task2" in done.output
     blend = run("submit", "both", "--task", "Task1", "--json", "--force", *place)
     ids = {f["id"] for f in json.loads(blend.output) if f["level"] == "WARN"}
-    assert {"rule-task1-model", "rule-task1-blend"} <= ids
-    free = run("submit", "both", "--task", "both", "--force", *place)
-    assert "rule-" not in free.output
-    assert run("submit", "both", "--task", "Task1", "--strict", "--force", *place).exit_code == 1
+    assert {"rule-official-din", "rule-blend", "rule-averaged"} <= ids
+
+
+@pytest.mark.parametrize(("task", "word"), [("Task1", "breaks"), ("both", "unclear")])
+def test_a_broken_and_an_unclear_rule_exit_1_only_if_strict(
+    runs: Path, tmp_path: Path, task: str, word: str
+) -> None:
+    command = ("submit", "both", "--task", task, "--out", str(tmp_path / "s.zip"))
+    done = run(*command, "--runs", str(runs))
+    assert done.exit_code == 0
+    assert " WARN  rule-averaged" in done.output
+    assert f"{word} " in done.output
+    strict = run(*command, "--strict", "--force", "--runs", str(runs))
+    assert strict.exit_code == 1
+    assert (tmp_path / "s.zip").is_file()

@@ -17,6 +17,48 @@ def test_the_whole_path_ends_in_a_submission_that_its_own_check_passes(
     assert {f["level"] for f in json.loads(checked.output)} <= {"PASS", "WARN"}
 
 
+SPEC = """
+container: csv
+ids: {column: id, like: sample.csv, order: any}
+columns: {required: [target]}
+"""
+
+
+def test_a_file_for_another_contest_is_checked_under_its_spec(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "kaggle.yaml").write_text(SPEC)
+    (tmp_path / "sample.csv").write_text("id,target\nx,0\ny,0\n")
+    (tmp_path / "mine.csv").write_text("id,target\ny,-7.25\nx,12.5\n")
+    file, spec, runs = (
+        str(tmp_path / "mine.csv"),
+        str(tmp_path / "kaggle.yaml"),
+        str(work / "runs"),
+    )
+    checked = run("submit", "--check", file, "--spec", spec, "--runs", runs, "--json")
+    assert checked.exit_code == 0, checked.output
+    findings = {f["id"]: f for f in json.loads(checked.output)}
+    assert {f["level"] for f in findings.values()} == {"PASS"}
+    assert findings["rank-correlation"]["what"].startswith("skipped, like rows-aligned")
+    (tmp_path / "mine.csv").write_text("id,target\ny,-7.25\nz,12.5\n")
+    assert run("submit", "--check", file, "--spec", spec, "--runs", runs).exit_code == 1
+    (tmp_path / "kaggle.yaml").write_text(SPEC + "membr: a.csv")
+    code, error = mistake(capsys, "submit", "--check", file, "--spec", spec)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "unknown key membr (did you mean member?)" in error
+    code, error = mistake(capsys, "submit", "both", "--task", "Task2", "--spec", spec)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "--spec goes with --check" in error
+
+
+def test_a_copy_of_the_challenges_spec_checks_like_none(work: Path, tiny_root: Path) -> None:
+    from mmctr_kit.submission.spec import SHIPPED
+
+    command = ("submit", "--check", str(work / "s.zip"), "--data", str(tiny_root / "data"))
+    with_spec = run(*command, "--runs", str(work / "runs"), "--spec", str(SHIPPED), "--json")
+    assert with_spec.output == run(*command, "--runs", str(work / "runs"), "--json").output
+
+
 def test_a_score_is_the_same_from_the_file_and_from_the_run(work: Path, tiny_root: Path) -> None:
     labels, data = str(tiny_root / "truth" / "test_labels.parquet"), str(tiny_root / "data")
     of_file = run("score", str(work / "s.zip"), "--labels", labels, "--data", data, "--json")

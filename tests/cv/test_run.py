@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from mmctr_kit.data.load import load
 from mmctr_kit.datasets.synth import PRESETS, generate
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
 from mmctr_kit.files import write_json
+from mmctr_kit.items.features import content_hashes
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs.run import Run
@@ -158,7 +160,7 @@ from dataclasses import replace
 from pathlib import Path
 from mmctr_kit.data.load import load
 from mmctr_kit.cv.parallel import Resources
-from mmctr_kit.cv.plan import plan_cv
+from mmctr_kit.cv.plan import plan_cv, plan_fit
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.recipe import load_recipe
 
@@ -170,14 +172,17 @@ def kill(progress):
         os.kill(os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":
-    data, path, workers, *settings = sys.argv[1:]
-    plan = plan_cv(load_recipe("din_demo", settings), load(Path(data)), "cpu")
+    data, path, workers, kind, *settings = sys.argv[1:]
+    make_plan = {"cv": plan_cv, "fit": plan_fit}[kind]
+    plan = make_plan(load_recipe("din_demo", settings), load(Path(data)), "cpu")
     plan = replace(plan, resources=Resources(("cpu",), int(workers), 1))
     run_cv(plan, Path(path), False, kill)
 """
 
 
-def killed_in_a_fold(data: Path, tmp_path: Path, workers: int) -> Path:
+def killed_in_a_fold(
+    data: Path, tmp_path: Path, workers: int, settings: Sequence[str] = SETTINGS, kind: str = "cv"
+) -> Path:
     """The folder of a run that was killed after a fold's first epoch and before its last.
 
     Workers do not wait for the process that is killed, so one may have ended its fold by then; it
@@ -187,8 +192,8 @@ def killed_in_a_fold(data: Path, tmp_path: Path, workers: int) -> Path:
     script.write_text(KILLED)
     for attempt in range(10):
         path = tmp_path / f"killed-{attempt}"
-        command = [sys.executable, str(script), str(data), str(path), str(workers)]
-        done = subprocess.run([*command, *SETTINGS], stdout=subprocess.PIPE, text=True, check=False)
+        command = [sys.executable, str(script), str(data), str(path), str(workers), kind]
+        done = subprocess.run([*command, *settings], stdout=subprocess.PIPE, text=True, check=False)
         assert done.returncode == -signal.SIGKILL
         left = [Path("/proc", pid) for pid in done.stdout.split()]
         for _ in range(300):  # workers see their parent gone and end
@@ -379,6 +384,10 @@ def test_a_run_begun_with_its_rows_on_the_device_is_finished_from_the_host_and_s
     places = {"0-0": "device", "0-1": "host", "1-0": "host", "1-1": "host"}
     assert run.timings["data_on"] == places
     assert np.array_equal(run.test_scores(), finished.test_scores())
+
+
+def test_a_run_notes_the_bytes_of_the_files_it_read(tiny: ChallengeData, finished: Run) -> None:
+    assert finished.timings["data_files"] == content_hashes(recipe(), tiny)
 
 
 def test_workers_refuse_an_item_file_that_changed_since_the_plan(

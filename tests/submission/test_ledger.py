@@ -6,6 +6,7 @@ import shutil
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmctr_kit.audit.findings import Level, Log
 from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import UsageError
 from mmctr_kit.files import write_json
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.run import Run
 from mmctr_kit.submission import ledger as module
+from mmctr_kit.submission.checks.catalog import ATTEMPTS
 from mmctr_kit.submission.ledger import (
     Entry,
     LeaderboardScore,
@@ -26,6 +29,7 @@ from mmctr_kit.submission.ledger import (
     Submitted,
     add_score,
     agreements,
+    check_attempts,
     read_ledger,
     record,
     standings,
@@ -202,6 +206,51 @@ def test_entries_survive_being_written(book: Path, run: Run, tmp_path: Path) -> 
     (entry,) = read_ledger(book).submitted
     assert entry == replace(entry, file=str(tmp_path / "ü\n.zip"))
     assert isinstance(entry, Submitted)
+
+
+def attempt(book: Path, file: Path, task: Task = Task.TASK2) -> tuple[int | None, Level, str]:
+    log = Log(ATTEMPTS)
+    number = check_attempts(book, file, task, log)
+    (finding,) = log.findings()
+    return number, finding.level, finding.what
+
+
+def test_attempts_are_different_files_of_a_task_on_a_day_and_the_sixth_is_a_warning(
+    book: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_now", lambda: "2026-03-01T23:59:59+00:00")
+    files = [written(tmp_path / f"{i}.zip", seed=i) for i in range(7)]
+    said = "today (UTC) for Task2, if you upload every file that was written"
+    for i, file in enumerate(files[:6], 1):
+        record(book, file, run, Task.TASK2, 50)
+        level = Level.WARN if i > 5 else Level.PASS
+        assert attempt(book, file) == (i, level, f"attempt {i} of 5 {said}")
+    copy = Path(shutil.copy(files[1], tmp_path / "copy.zip"))
+    record(book, copy, replace_name(run, tmp_path), Task.TASK2, 50)
+    assert attempt(book, copy)[:2] == (2, Level.PASS)
+    record(book, files[6], run, Task.BOTH, 50)
+    assert attempt(book, files[6], Task.BOTH)[0] == 1
+    assert {t: len(f) for t, f in read_ledger(book).written_today().items()} == {
+        "Task2": 6,
+        "Task1&2": 1,
+    }
+    monkeypatch.setattr(module, "_now", lambda: "2026-03-02T00:00:00+00:00")
+    assert read_ledger(book).written_today() == {}
+    none = "no new attempt for Task2: written before today (UTC)"
+    assert attempt(book, files[0]) == (None, Level.PASS, none)
+    new = written(tmp_path / "new.zip", seed=9)
+    record(book, new, run, Task.TASK2, 50)
+    assert attempt(book, new)[0] == 1
+
+
+def replace_name(run: Run, tmp_path: Path) -> Run:
+    """A run of the same numbers under another name."""
+    return Run(Path(shutil.copytree(run.path, tmp_path / "runs" / "second")))
+
+
+def test_a_day_ends_at_midnight_utc() -> None:
+    assert module._now().endswith("+00:00")
+    assert module.DAY_ZONE.utcoffset(None) == timedelta(0)
 
 
 def submitted(name: str, oof: float | None, valid: float | None, task: str = "Task2") -> Submitted:

@@ -11,6 +11,7 @@ from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.curves import FoldCurve, learning
 from mmctr_kit.report.figures.rows import stacked
 from mmctr_kit.runs.run import Run
+from mmctr_kit.submission.verdicts import check_run, compact
 
 MOST_RUNS = 8
 
@@ -123,7 +124,7 @@ def environment_section(context: ReportContext) -> Section:
     """Versions, device, seeds and fingerprints."""
     runs = [context.run, *(r for r in context.trained if r.name != context.run.name)]
     facts = {run.name: _facts(run) for run in runs}
-    caption = "From the run's manifest; fingerprints are shortened."
+    caption = "From the run's manifest; fingerprints are shortened. Rules: ? marks what is unclear."
     return Section(
         "environment",
         "Environment",
@@ -137,6 +138,7 @@ def _facts(run: Run) -> dict[str, str]:
     manifest = run.manifest
     facts = {k: str(v) for k, v in manifest.environment.items() if v is not None}
     facts["seeds"] = ", ".join(str(s) for s in manifest.seeds) or "–"
+    facts["rules kept"] = compact(check_run(run, run.path.parent))
     for name in ("rows", "features", "folds", "recipe"):
         facts[f"fingerprint of {name}"] = getattr(manifest, name)[:12] or "–"
     return facts

@@ -1,7 +1,7 @@
 """The checks of ``submit --check``, in the order in which they are reported.
 
 FAIL: the organisers' scorer might refuse or misread the file. WARN: it would be scored, but it
-looks like a mistake, or the task's rules may not allow it.
+looks like a mistake. What the task's rules allow is another table: ``submission/rules.py``.
 """
 
 from functools import partial
@@ -51,16 +51,7 @@ CHECKS = catalogue(
 )
 """What the organisers' scorer and plausibility say of a file."""
 
-RULES = catalogue(
-    _warns("rule-task1-model", "Task1: the model is the official DIN; only dropout may differ"),
-    _warns("rule-task1-training", "Task1: of the training only the four named settings differ"),
-    _warns("rule-task1-blend", "Task1: one model, not a blend of several runs"),
-    _warns(
-        "rule-task2-embedding", "Task2: the item embedding is one of the four in item_emb.parquet"
-    ),
-    CheckInfo(
-        "rule-transductive", "says if a row's score depends on other rows of test", worst=Level.PASS
-    ),
-    _warns("rule-unchecked", "the recipe of every run behind the file can be checked"),
+ATTEMPTS = catalogue(
+    _warns("daily-attempts", "no more files were written today (UTC) for the task than may be sent")
 )
-"""What the organisers' rules say of the run that a file is written from."""
+"""What the ledger says of a file that is written."""

@@ -12,6 +12,8 @@ from mmctr_kit.metrics.auc import rank_correlation
 from mmctr_kit.submission.reading.table import SubmissionTable
 
 Columns = Mapping[str, NDArray[np.float64]]
+Range = tuple[float, float]
+"""The least and the largest score that is allowed."""
 
 TIES_ALLOWED = 0.01
 MANY_ROWS = 1_000
@@ -22,11 +24,14 @@ _ROUNDING = 1e-3
 """A value no further outside [0, 1] than this may be a rounding error."""
 
 
-def check_scores(table: SubmissionTable, log: Log) -> None:
-    """All checks that need nothing but the table itself."""
+def check_scores(table: SubmissionTable, log: Log, allowed: Range | None) -> None:
+    """All checks that need nothing but the table itself; ``allowed`` is the range of values."""
     if not table.columns or not len(table.lines):
         return
-    _check_range(table, log)
+    if allowed is None:
+        log.passed("score-range", "any number is allowed")
+    else:
+        _check_range(table, log, allowed)
     whole = {n: c for n, c in table.columns.items() if np.isfinite(c).all()}
     constant = {n for n, c in whole.items() if (c == c[0]).all()}
     _check_constant(table.columns, constant, log)
@@ -39,24 +44,27 @@ def check_scores(table: SubmissionTable, log: Log) -> None:
         _check_sorted(varying, log)
 
 
-def _check_range(table: SubmissionTable, log: Log) -> None:
+def _check_range(table: SubmissionTable, log: Log, allowed: Range) -> None:
+    shown = f"[{allowed[0]:g}, {allowed[1]:g}]"
     for name, column in table.columns.items():
-        outside = np.flatnonzero((column < 0) | (column > 1))
+        outside = np.flatnonzero((column < allowed[0]) | (column > allowed[1]))
         if len(outside):
             row = int(outside[0])
             what = (
-                f"{name}: expected values in [0, 1]; {plural(len(outside), 'value')} outside "
-                f"(least {_figure(np.nanmin(column))}, largest {_figure(np.nanmax(column))}), "
-                f"first {_figure(column[row])} in line {table.lines[row]:,}"
+                f"{name}: expected values in {shown}; {plural(len(outside), 'value')} outside "
+                f"(least {_figure(np.nanmin(column), allowed)}, largest "
+                f"{_figure(np.nanmax(column), allowed)}), "
+                f"first {_figure(column[row], allowed)} in line {table.lines[row]:,}"
             )
-            log.fail("score-range", what, _range_todo(column))
-    log.passed("score-range", "all in [0, 1]")
+            todo = _range_todo(column) if allowed == (0, 1) else f"scale or clip values to {shown}"
+            log.fail("score-range", what, todo)
+    log.passed("score-range", f"all in {shown}")
 
 
-def _figure(value: float) -> str:
-    """Six digits, or all of them if six hide on which side of 0 or 1 the value is."""
+def _figure(value: float, ends: Range) -> str:
+    """Six digits, or all of them if six hide on which side of an end the value is."""
     short = f"{value:g}"
-    hidden = any(np.sign(float(short) - end) != np.sign(value - end) for end in (0.0, 1.0))
+    hidden = any(np.sign(float(short) - end) != np.sign(value - end) for end in ends)
     return repr(float(value)) if hidden else short
 
 

@@ -1,4 +1,4 @@
-"""From FILE, a zip, to the bytes of its CSV, reading no more than a bound."""
+"""From FILE, a zip or a bare CSV, to the bytes of its CSV, reading no more than a bound."""
 
 import io
 import stat
@@ -7,10 +7,10 @@ import zipfile
 from pathlib import Path
 
 from mmctr_kit.audit.findings import Log
-from mmctr_kit.data.contract import SUBMISSION_MEMBER
 from mmctr_kit.errors import UsageError, plural
 from mmctr_kit.submission.reading import show
-from mmctr_kit.submission.reading.zip_member import MAX_BYTES, read_member
+from mmctr_kit.submission.reading.zip_member import read_member
+from mmctr_kit.submission.spec import Spec
 
 _MAX_DIRECTORY = 2**20
 _END = b"PK\x05\x06"
@@ -33,51 +33,66 @@ _MAGIC = (
     (b"\xff\xfe", "UTF-16 text"),
     (b"\xfe\xff", "UTF-16 text"),
 )
-_PACKED = frozenset(name for _, name in _MAGIC[:6]) | {"a tar archive"}
-_MAKE = f"zip it: zip -X -j NAME.zip {SUBMISSION_MEMBER}"
+_PACKED = frozenset(name for _, name in _MAGIC[:6]) | {"a tar archive", "a zip"}
 
 
-def read_csv_bytes(path: Path, log: Log) -> bytes | None:
+def _make(spec: Spec) -> str:
+    return f"zip it: zip -X -j NAME.zip {spec.member}"
+
+
+def read_csv_bytes(path: Path, log: Log, spec: Spec) -> bytes | None:
     """The CSV inside FILE (or FILE itself if it is a bare CSV), None if it cannot be read.
 
     Raises UsageError if there is no FILE; everything else is written to ``log``.
     """
-    raw = _read_file(path, log)
+    raw = _read_file(path, log, spec)
     if raw is None:
         return None
-    if raw.startswith((b"PK\x03\x04", _END)) or _END in raw[-_END_REACH:]:
-        return _unzip(raw, log)
+    is_zip = raw.startswith((b"PK\x03\x04", _END)) or _END in raw[-_END_REACH:]
+    if is_zip and spec.container == "zip":
+        return _unzip(raw, log, spec)
     start = raw[:4096].lstrip()
     kind = next((name for magic, name in _MAGIC if start.startswith(magic)), None)
+    kind = "a zip" if is_zip else kind
     if raw[257:262] == b"ustar":
         kind = "a tar archive"
     bare = kind is None and b"\0" not in raw[:4096]
     actual = kind or ("a bare CSV or other text" if bare else "none of the formats known here")
-    todo = f"write {SUBMISSION_MEMBER}, a header and a line for each row, and {_MAKE}"
+    if spec.container == "csv":
+        if kind in (None, "UTF-16 text"):
+            return raw
+        unpack = "unpack it and give the CSV inside"
+        todo = unpack if kind in _PACKED else "write a header and a line for each row"
+        log.fail("file-readable", f"expected a CSV; by its first bytes this is {kind}", todo)
+        return None
+    todo = f"write {spec.member}, a header and a line for each row, and {_make(spec)}"
     if bare:
-        todo = _MAKE
+        todo = _make(spec)
     elif kind in _PACKED:
-        todo = f"unpack it and {_MAKE}"
+        todo = f"unpack it and {_make(spec)}"
     log.fail("zip-format", f"expected a zip; by its first bytes this is {actual}", todo)
     return raw if bare else None
 
 
-def _read_file(path: Path, log: Log) -> bytes | None:
+def _read_file(path: Path, log: Log, spec: Spec) -> bytes | None:
+    limit, wanted = spec.size.file, {"zip": "zip", "csv": "CSV"}[spec.container]
     try:
         status = path.stat()
     except (OSError, ValueError) as e:
-        raise UsageError(f"no submission file at '{path}'; expected the path of a .zip") from e
+        message = f"no submission file at '{path}'; expected the path of a .{spec.container}"
+        raise UsageError(message) from e
     if not stat.S_ISREG(status.st_mode):
         actual = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-        log.fail("file-readable", f"expected a zip file; found {actual}", "give the zip's path")
+        what = f"expected a {wanted} file; found {actual}"
+        log.fail("file-readable", what, f"give the {wanted}'s path")
         return None
-    if not 0 < status.st_size <= MAX_BYTES:
-        what = f"expected up to {MAX_BYTES:,} bytes; found {plural(status.st_size, 'byte')}"
+    if not 0 < status.st_size <= limit:
+        what = f"expected up to {limit:,} bytes; found {plural(status.st_size, 'byte')}"
         log.fail("file-readable", what, "write the submission again")
         return None
     try:
         with path.open("rb") as f:
-            raw = f.read(MAX_BYTES + 1)
+            raw = f.read(limit + 1)
     except OSError as e:
         log.fail("file-readable", f"cannot be read: {e.strerror}", "check the file's permissions")
         return None
@@ -85,11 +100,11 @@ def _read_file(path: Path, log: Log) -> bytes | None:
     return raw
 
 
-def _unzip(raw: bytes, log: Log) -> bytes | None:
+def _unzip(raw: bytes, log: Log, spec: Spec) -> bytes | None:
     size = _directory_size(raw)
     if size > _MAX_DIRECTORY:
         what = f"expected one member; found a directory of {size:,} bytes, room for thousands"
-        log.fail("zip-members", what, _MAKE)
+        log.fail("zip-members", what, _make(spec))
         return None
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
@@ -104,10 +119,10 @@ def _unzip(raw: bytes, log: Log) -> bytes | None:
         return None
     log.passed("zip-format", "a readable zip")
     _check_edges(raw, infos, log)
-    member = _check_members(infos, log)
-    if member is None or not _check_place(member, log):
+    member = _check_members(infos, log, spec)
+    if member is None or not _check_place(member, log, spec):
         return None
-    return read_member(raw, member, log)
+    return read_member(raw, member, log, spec.size.unpacked)
 
 
 def _directory_size(raw: bytes) -> int:
@@ -136,16 +151,16 @@ def _check_edges(raw: bytes, infos: list[zipfile.ZipInfo], log: Log) -> None:
     log.passed("zip-extra-bytes", "none")
 
 
-def _check_members(infos: list[zipfile.ZipInfo], log: Log) -> zipfile.ZipInfo | None:
+def _check_members(infos: list[zipfile.ZipInfo], log: Log, spec: Spec) -> zipfile.ZipInfo | None:
     """Checks the list of members; returns the one that is probably meant."""
     names = [i.orig_filename for i in infos]
     if len(names) != 1:
         listed = ", ".join(show(n) for n in names[:4]) + (", ..." if len(names) > 4 else "")
-        what = f"expected one member, {SUBMISSION_MEMBER}; found {len(names):,}"
-        log.fail("zip-members", f"{what}: {listed}" if names else what, _members_todo(names))
+        what = f"expected one member, {spec.member}; found {len(names):,}"
+        log.fail("zip-members", f"{what}: {listed}" if names else what, _members_todo(names, spec))
     log.passed("zip-members", "one")
     files = [i for i in infos if not i.orig_filename.endswith(("/", "\\")) and not _junk(i)]
-    exact = [i for i in files if _base(i.orig_filename) == SUBMISSION_MEMBER]
+    exact = [i for i in files if _base(i.orig_filename) == spec.member]
     tables = [i for i in files if _base(i.orig_filename).casefold().endswith(".csv")]
     for choice in (exact, tables, files, infos):
         if choice:
@@ -153,12 +168,12 @@ def _check_members(infos: list[zipfile.ZipInfo], log: Log) -> zipfile.ZipInfo | 
     return None
 
 
-def _members_todo(names: list[str]) -> str:
+def _members_todo(names: list[str], spec: Spec) -> str:
     if any("__MACOSX" in n or _base(n).startswith((".", "._")) for n in names):
-        return f"macOS adds hidden members; from a terminal: zip -X -j NAME.zip {SUBMISSION_MEMBER}"
+        return f"macOS adds hidden members; from a terminal: zip -X -j NAME.zip {spec.member}"
     if len(set(names)) < len(names):
         return "a name occurs twice: delete the zip before writing it again, do not append"
-    return f"keep only {SUBMISSION_MEMBER}; {_MAKE}"
+    return f"keep only {spec.member}; {_make(spec)}"
 
 
 def _junk(info: zipfile.ZipInfo) -> bool:
@@ -170,27 +185,27 @@ def _base(name: str) -> str:
     return name.replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def _check_place(info: zipfile.ZipInfo, log: Log) -> bool:
+def _check_place(info: zipfile.ZipInfo, log: Log, spec: Spec) -> bool:
     """Checks name and kind; False if the member has no data."""
     name = info.orig_filename
-    if name != SUBMISSION_MEMBER:
-        what = f"expected {SUBMISSION_MEMBER}; found {show(name)}{_name_fault(name)}"
-        log.fail("zip-name", what, f"rename it and zip it without its folder; {_MAKE}")
-    log.passed("zip-name", SUBMISSION_MEMBER)
+    if name != spec.member:
+        what = f"expected {spec.member}; found {show(name)}{_name_fault(name, spec.member)}"
+        log.fail("zip-name", what, f"rename it and zip it without its folder; {_make(spec)}")
+    log.passed("zip-name", spec.member)
     kind = stat.S_IFMT(info.external_attr >> 16)
     if name.endswith(("/", "\\")) or kind not in (0, stat.S_IFREG):
         actual = "a link" if kind == stat.S_IFLNK else "a folder or a special file"
-        log.fail("zip-kind", f"expected a regular file; {show(name)} is {actual}", _MAKE)
+        log.fail("zip-kind", f"expected a regular file; {show(name)} is {actual}", _make(spec))
         return False
     log.passed("zip-kind", "a regular file")
     return True
 
 
-def _name_fault(name: str) -> str:
+def _name_fault(name: str, wanted: str) -> str:
     if name.startswith(("/", "\\")) or name[1:2] == ":":
         return " (an absolute path)"
     if ".." in name.replace("\\", "/").split("/"):
         return " (a path that leaves its folder)"
     if "/" in name or "\\" in name:
         return " (in a folder)"
-    return " (case matters)" if name.casefold() == SUBMISSION_MEMBER else ""
+    return " (case matters)" if name.casefold() == wanted.casefold() else ""

@@ -19,7 +19,7 @@ _MISSING = frozenset((b"", b"na", b"n/a", b"null", b"none", b"nil", b"-", b"?", 
 _NOT_FINITE = frozenset((b"nan", b"inf", b"infinity", b"1.#inf", b"1.#qnan", b"1.#ind"))
 
 _TODO = {
-    "id-integer": "write IDs as integers (pandas: df['ID'] = df['ID'].astype('int64'))",
+    "id-integer": "write IDs as integers (pandas: df['{column}'] = df['{column}'].astype('int64'))",
     "score-missing": "give every row a score; after a merge or reindex look for rows that got none",
     "score-number": "write plain decimal numbers such as 0.25 or 1e-05",
     "score-finite": "find where the NaN or infinity comes from; give every row a finite score",
@@ -41,10 +41,12 @@ class CellFaults:
         """One FAIL for each check and kind of fault."""
         for (check, kind), (cell, column, line) in self._first.items():
             what = f"{plural(self._count[check, kind], 'value')} {kind}; the first: {show(cell)}"
-            log.fail(check, f"{what} in line {line:,}, {column}", _TODO[check])
+            log.fail(
+                check, f"{what} in line {line:,}, {column}", _TODO[check].format(column=column)
+            )
 
 
-def read_id(cell: bytes, line: int, faults: CellFaults) -> int | None:
+def read_id(cell: bytes, column: str, line: int, faults: CellFaults) -> int | None:
     """The ID, even if it is guessed from a faulty cell; None if it cannot be."""
     if _INTEGER.fullmatch(cell):
         return int(cell)
@@ -58,7 +60,7 @@ def read_id(cell: bytes, line: int, faults: CellFaults) -> int | None:
         kind = "with spaces around"
     else:
         kind = "not an integer"
-    faults.add("id-integer", kind, cell, "ID", line)
+    faults.add("id-integer", kind, cell, column, line)
     if whole:
         return int(whole[1])
     return int(bare) if _INTEGER.fullmatch(bare) else None

@@ -5,6 +5,7 @@ Arrow, pandas and Python read every number alike) accepts a subset, so the two c
 """
 
 import io
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 
 from mmctr_kit.audit.findings import Log
 from mmctr_kit.errors import plural
+from mmctr_kit.submission.reading import show
 from mmctr_kit.submission.reading.cells import CellFaults, read_id, read_score
 from mmctr_kit.submission.reading.header import Header
 from mmctr_kit.submission.reading.text import Text
+from mmctr_kit.submission.spec import IdsSpec
 
 _ALPHABET = b"0123456789.,eE+-\n"
 _MAX_LINE = 4_096
@@ -24,7 +27,9 @@ _MAX_LINE = 4_096
 class SubmissionTable:
     """The rows as read. Row ``i`` of every array is line ``lines[i]`` of the file.
 
-    ``ids`` (rows,) int64, None if one could not be read; ``columns`` name -> (rows,) float64,
+    ``ids`` (rows,) int64, None if one could not be read, numbers as in
+    :class:`~mmctr_kit.submission.spec.IdsSpec`, whose texts are ``texts``: those of the spec and,
+    after them, unknown ones; ``columns`` name -> (rows,) float64,
     NaN if a value could not be read (it is reported) or is NaN; ``lines`` (rows,) int64;
     ``n_rows`` the number of rows in the file, more than ``rows`` if reading was cut off.
     """
@@ -33,36 +38,44 @@ class SubmissionTable:
     columns: dict[str, NDArray[np.float64]]
     lines: NDArray[np.int64]
     n_rows: int
+    texts: tuple[bytes, ...] = ()
+
+    def shown(self, number: int) -> str:
+        """An ID for a message."""
+        return show(self.texts[number]) if self.texts else str(number)
 
 
-def read_table(text: Text, header: Header, log: Log, max_rows: int) -> SubmissionTable:
+def read_table(
+    text: Text, header: Header, log: Log, max_rows: int, spec: IdsSpec
+) -> SubmissionTable:
     """The table under ``header``; a faulty one is diagnosed up to ``max_rows`` lines."""
     rows, first = text.rows, text.first_line
     if header.is_data:
         rows, first = text.header.encode() + b"\n" + rows, first - 1
     table = None
     if not text.blanks and not rows.translate(None, _ALPHABET):
-        table = _read_fast(rows, first, header)
+        table = _read_fast(rows, first, header, spec)
     if table is None:
-        table = _read_carefully(rows, first, header, log, max_rows)
+        table = _read_carefully(rows, first, header, log, max_rows, spec)
     if table.n_rows:
         log.passed("csv-fields", f"{header.width} in every row")
     if table.ids is not None:
-        log.passed("id-integer", "all")
+        integers = spec.like is None
+        log.passed("id-integer", "all" if integers else f"IDs are texts, as in {spec.taken_from}")
     if table.columns:
         for check in ("score-missing", "score-number", "score-finite"):
             log.passed(check, "none" if check == "score-missing" else "all")
     return table
 
 
-def _read_fast(rows: bytes, first: int, header: Header) -> SubmissionTable | None:
+def _read_fast(rows: bytes, first: int, header: Header, spec: IdsSpec) -> SubmissionTable | None:
     """The table if every cell is plain; None means that the careful reader must look."""
     import pyarrow as pa
     from pyarrow import csv
 
     names = [str(i) for i in range(header.width)]
     kinds = {n: pa.float64() if int(n) in header.scores.values() else pa.string() for n in names}
-    if header.id_at is not None:
+    if header.id_at is not None and spec.like is None:
         kinds[str(header.id_at)] = pa.int64()
     try:
         read = csv.read_csv(
@@ -84,12 +97,18 @@ def _read_fast(rows: bytes, first: int, header: Header) -> SubmissionTable | Non
     if not all(np.isfinite(c).all() for c in columns.values()):
         return None
     n = read.num_rows
-    ids = None if header.id_at is None else column(header.id_at).astype(np.int64)
-    return SubmissionTable(ids, columns, np.arange(first, first + n, dtype=np.int64), n)
+    lines = np.arange(first, first + n, dtype=np.int64)
+    if header.id_at is None:
+        return SubmissionTable(None, columns, lines, n)
+    if spec.numbers is None:
+        return SubmissionTable(column(header.id_at).astype(np.int64), columns, lines, n)
+    cells = (text.encode() for text in read.column(str(header.id_at)).to_pylist())
+    ids, texts = _number(cells, spec.numbers)
+    return SubmissionTable(ids, columns, lines, n, texts)
 
 
 def _read_carefully(
-    rows: bytes, first: int, header: Header, log: Log, max_rows: int
+    rows: bytes, first: int, header: Header, log: Log, max_rows: int, spec: IdsSpec
 ) -> SubmissionTable:
     split = rows.split(b"\n", max_rows)
     rest = split.pop()
@@ -97,12 +116,15 @@ def _read_carefully(
     faults = CellFaults()
     ragged: list[tuple[int, bytes]] = []
     ids = np.zeros(len(numbered), np.int64)
+    id_cells: list[bytes] = []
     readable = header.id_at is not None
     columns = {name: np.full(len(numbered), np.nan) for name in header.scores}
     for row, (number, line) in enumerate(numbered):
         cells = line.split(b",") if len(line) <= _MAX_LINE else []
         if header.id_at is not None and header.id_at < len(cells):
-            value = read_id(cells[header.id_at], number, faults)
+            cell = cells[header.id_at]
+            id_cells.append(cell)
+            value = 0 if spec.like else read_id(cell, spec.column, number, faults)
             readable = readable and value is not None
             ids[row] = 0 if value is None else value
         else:
@@ -116,9 +138,20 @@ def _read_carefully(
         _report_ragged(ragged, header.width, log)
     faults.report(log)
     lines = np.array([number for number, _ in numbered], np.int64)
-    return SubmissionTable(
-        ids if readable else None, columns, lines, len(numbered) + rest.count(b"\n")
-    )
+    texts: tuple[bytes, ...] = ()
+    if readable and spec.numbers is not None:
+        ids, texts = _number(id_cells, spec.numbers)
+    n = len(numbered) + rest.count(b"\n")
+    return SubmissionTable(ids if readable else None, columns, lines, n, texts)
+
+
+def _number(
+    cells: Iterable[bytes], known: Mapping[bytes, int]
+) -> tuple[NDArray[np.int64], tuple[bytes, ...]]:
+    """The number of each ID's text, and the texts by number; unknown ones get the next numbers."""
+    numbers = dict(known)
+    ids = [numbers.setdefault(cell, len(numbers)) for cell in cells]
+    return np.array(ids, np.int64), tuple(numbers)
 
 
 def _report_ragged(ragged: list[tuple[int, bytes]], width: int, log: Log) -> None:

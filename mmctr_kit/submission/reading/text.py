@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 from mmctr_kit.audit.findings import Log
-from mmctr_kit.data.contract import SUBMISSION_ID
 from mmctr_kit.errors import plural
 from mmctr_kit.submission.reading import show
 
@@ -34,13 +33,13 @@ class Text:
     blanks: bool
 
 
-def read_text(raw: bytes, log: Log) -> Text | None:
-    """The text of the CSV ``raw``; None if it is not readable text."""
-    decoded = _encoding(raw, log)
+def read_text(raw: bytes, log: Log, id_column: str) -> Text | None:
+    """The text of the CSV ``raw``, whose first name is ``id_column``; None if it is no text."""
+    decoded = _encoding(raw, log, id_column)
     if decoded is None:
         return None
     clean, lead, blanks = _blank_lines(_line_ends(decoded, log), log)
-    clean, comments = _comments(clean, log)
+    clean, comments = _comments(clean, log, id_column)
     lead += comments
     header, _, rows = clean.partition(b"\n")
     if not header:
@@ -57,7 +56,7 @@ def read_text(raw: bytes, log: Log) -> Text | None:
     return Text(header.decode(), rows, lead + 2, blanks)
 
 
-def _encoding(raw: bytes, log: Log) -> bytes | None:
+def _encoding(raw: bytes, log: Log, id_column: str) -> bytes | None:
     todo = "write it as UTF-8 without a byte order mark (pandas: encoding='utf-8')"
     if raw.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
         log.fail("csv-encoding", "expected UTF-8; the first bytes are UTF-16's or UTF-32's", todo)
@@ -70,7 +69,7 @@ def _encoding(raw: bytes, log: Log) -> bytes | None:
         log.fail("csv-encoding", what, todo)
         return None
     if raw.startswith(b"\xef\xbb\xbf"):
-        what = "starts with a byte order mark, which becomes part of the name ID"
+        what = f"starts with a byte order mark, which becomes part of the name {id_column}"
         log.fail("csv-encoding", what, todo)
         raw = raw[3:]
     if not raw.isascii():
@@ -137,15 +136,15 @@ def _blank_lines(raw: bytes, log: Log) -> tuple[bytes, int, bool]:
     return body, lead, bool(starts)
 
 
-def _comments(clean: bytes, log: Log) -> tuple[bytes, int]:
+def _comments(clean: bytes, log: Log, id_column: str) -> tuple[bytes, int]:
     """Without the lines of comment above the header; how many they were."""
     lines = at = 0
     while clean.startswith(b"#", at):
         end = clean.find(b"\n", at) + 1 or len(clean)
         line = clean[at : min(end, at + _MAX_LINE)].rstrip(b"\n")
         bare = line.lstrip(b"# \t")
-        if re.match(rb"%s([,;\s]|$)" % SUBMISSION_ID.encode(), bare, re.IGNORECASE):
-            what = f"expected {SUBMISSION_ID}; the header begins with '#': {show(line)}"
+        if re.match(rb"%s([,;\s]|$)" % re.escape(id_column.encode()), bare, re.IGNORECASE):
+            what = f"expected {id_column}; the header begins with '#': {show(line)}"
             log.fail("csv-header", what, "write it without '#' (np.savetxt: comments='')")
             return clean[at + len(line) - len(bare) :], lines
         if not lines:

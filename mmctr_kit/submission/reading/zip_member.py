@@ -10,10 +10,6 @@ import zlib
 
 from mmctr_kit.audit.findings import Log
 
-MAX_BYTES = 256 * 2**20
-"""Neither FILE nor what it unpacks to is read beyond this. A full-size file of three
-columns has about 25 MB."""
-
 _MAX_RATIO = 100
 """IDs keep a real submission under 20:1, even with every score column constant."""
 _RATIO_FREE = 2**20
@@ -21,15 +17,18 @@ _RATIO_FREE = 2**20
 _AGAIN = "write or upload it again; `unzip -t FILE` shows whether it is whole"
 
 
-def read_member(raw: bytes, info: zipfile.ZipInfo, log: Log) -> bytes | None:
-    """The member ``info`` of the zip ``raw``, unpacked; None (and a FAIL) if it is broken."""
-    if not _readable(info, log):
+def read_member(raw: bytes, info: zipfile.ZipInfo, log: Log, max_bytes: int) -> bytes | None:
+    """The member ``info`` of the zip ``raw``, unpacked; None (and a FAIL) if it is broken.
+
+    Nothing is read beyond ``max_bytes`` of unpacked data.
+    """
+    if not _readable(info, log, max_bytes):
         return None
     packed, fault = _packed(raw, info)
     if fault:
         log.fail("zip-data", fault, _AGAIN)
         return None
-    out = packed if info.compress_type == zipfile.ZIP_STORED else _inflate(packed, log)
+    out = packed if info.compress_type == zipfile.ZIP_STORED else _inflate(packed, log, max_bytes)
     if out is None:
         return None
     log.passed("zip-bomb", f"{len(out):,} bytes unpacked")
@@ -45,7 +44,7 @@ def read_member(raw: bytes, info: zipfile.ZipInfo, log: Log) -> bytes | None:
     return out
 
 
-def _readable(info: zipfile.ZipInfo, log: Log) -> bool:
+def _readable(info: zipfile.ZipInfo, log: Log, max_bytes: int) -> bool:
     if info.flag_bits & 0x41 or info.compress_type == 99:
         log.fail("zip-encryption", "the member is encrypted", "zip it without a password")
         return False
@@ -56,8 +55,8 @@ def _readable(info: zipfile.ZipInfo, log: Log) -> bool:
         log.fail("zip-method", what, "zip it with the default method, deflate")
         return False
     log.passed("zip-method", "deflated" if method else "stored")
-    if info.file_size > MAX_BYTES:
-        _bomb(f"says that it unpacks to {info.file_size:,} bytes", log)
+    if info.file_size > max_bytes:
+        _bomb(f"says that it unpacks to {info.file_size:,} bytes", log, max_bytes)
         return False
     return True
 
@@ -85,8 +84,8 @@ def _packed(raw: bytes, info: zipfile.ZipInfo) -> tuple[bytes, str]:
     return data, ""
 
 
-def _inflate(packed: bytes, log: Log) -> bytes | None:
-    bound = min(MAX_BYTES, max(_RATIO_FREE, _MAX_RATIO * len(packed)))
+def _inflate(packed: bytes, log: Log, max_bytes: int) -> bytes | None:
+    bound = min(max_bytes, max(_RATIO_FREE, _MAX_RATIO * len(packed)))
     inflater = zlib.decompressobj(-15)
     try:
         out = inflater.decompress(packed, bound + 1)
@@ -94,7 +93,7 @@ def _inflate(packed: bytes, log: Log) -> bytes | None:
         log.fail("zip-data", f"the deflated data is broken ({e})", _AGAIN)
         return None
     if len(out) > bound:
-        _bomb(f"unpacks to more than {bound:,} bytes from {len(packed):,}", log)
+        _bomb(f"unpacks to more than {bound:,} bytes from {len(packed):,}", log, max_bytes)
         return None
     if not inflater.eof:
         log.fail("zip-data", f"the deflated data stops after {len(out):,} bytes", _AGAIN)
@@ -106,6 +105,6 @@ def _inflate(packed: bytes, log: Log) -> bytes | None:
     return out
 
 
-def _bomb(problem: str, log: Log) -> None:
-    what = f"expected up to {MAX_BYTES:,} bytes and {_MAX_RATIO}:1; the member {problem}"
+def _bomb(problem: str, log: Log, max_bytes: int) -> None:
+    what = f"expected up to {max_bytes:,} bytes and {_MAX_RATIO}:1; the member {problem}"
     log.fail("zip-bomb", what, "write the submission again; do not unpack this file")

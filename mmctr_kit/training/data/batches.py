@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
-from mmctr_kit.items import Ints
+from mmctr_kit.items import Floats64, Ints
 from mmctr_kit.items.signals import SignalValues
 from mmctr_kit.items.similarity.contexts import find_sorted
 from mmctr_kit.models.batch import Batch
@@ -97,6 +97,13 @@ class DeviceData:
         """A copy with a split's rows replaced by examples and their signals."""
         rows = _to_rows(examples, signals, self.users, self.device)
         return replace(self, rows={**self.rows, split: rows})
+
+    def with_labels(self, index: Ints, labels: Floats64) -> "DeviceData":
+        """A copy with other labels (n,) of the train rows ``index`` (n,)."""
+        train = self.rows["train"]
+        label = train.labels.clone()
+        label[tensor(index, self.device)] = tensor(labels.astype(np.float32), self.device)
+        return replace(self, rows={**self.rows, "train": replace(train, label=label)})
 
 
 def to_device(data: ChallengeData, device: torch.device, max_history: int) -> DeviceData:

@@ -5,13 +5,18 @@ from mmctr_kit.audit.findings import Level, Log
 from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.checks.rows import check_rows
 from mmctr_kit.submission.reading.table import SubmissionTable
+from mmctr_kit.submission.spec import challenge
 
 
 def found(ids: list[int] | None, n_rows: int = 5, rows: int | None = None) -> dict[str, str]:
     n = len(ids) if ids is not None else rows or 0
     log = Log(CHECKS)
     values = None if ids is None else np.array(ids, np.int64)
-    check_rows(SubmissionTable(values, {}, np.arange(2, 2 + n), rows or n), n_rows, log)
+    check_rows(
+        SubmissionTable(values, {}, np.arange(2, 2 + n), rows or n),
+        challenge().ids.sized(n_rows),
+        log,
+    )
     return {f.id: f.what for f in log.findings() if f.level is Level.FAIL}
 
 
@@ -67,5 +72,7 @@ def test_without_readable_ids_only_rows_are_counted() -> None:
 
 def test_ids_from_1_are_recognised() -> None:
     log = Log(CHECKS)
-    check_rows(SubmissionTable(np.arange(1, 6), {}, np.arange(2, 7), 5), 5, log)
+    check_rows(
+        SubmissionTable(np.arange(1, 6), {}, np.arange(2, 7), 5), challenge().ids.sized(5), log
+    )
     assert [f.todo for f in log.findings() if f.todo] == ["IDs start from 0, not from 1"]

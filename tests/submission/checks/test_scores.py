@@ -14,7 +14,7 @@ SCORE = 1 / (1 + np.exp(-LOGIT))
 def check(**columns: np.ndarray) -> dict[str, Finding]:
     n = len(next(iter(columns.values())))
     log = Log(CHECKS)
-    check_scores(SubmissionTable(None, columns, np.arange(2, 2 + n), n), log)
+    check_scores(SubmissionTable(None, columns, np.arange(2, 2 + n), n), log, (0.0, 1.0))
     return {f.id: f for f in log.findings()}
 
 

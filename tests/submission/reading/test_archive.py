@@ -8,8 +8,8 @@ import pytest
 
 from mmctr_kit.audit.findings import Level, Log
 from mmctr_kit.submission.checks.catalog import CHECKS
-from mmctr_kit.submission.reading import archive
 from mmctr_kit.submission.reading.archive import read_csv_bytes
+from mmctr_kit.submission.spec import SizeSpec, Spec, challenge
 
 
 def packed(*members: tuple[str, bytes]) -> bytes:
@@ -20,10 +20,12 @@ def packed(*members: tuple[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def read(tmp_path: Path, raw: bytes) -> tuple[bytes | None, dict[str, str]]:
+def read(
+    tmp_path: Path, raw: bytes, spec: Spec | None = None
+) -> tuple[bytes | None, dict[str, str]]:
     (tmp_path / "s.zip").write_bytes(raw)
     log = Log(CHECKS)
-    content = read_csv_bytes(tmp_path / "s.zip", log)
+    content = read_csv_bytes(tmp_path / "s.zip", log, spec or challenge())
     return content, {f.id: f.what for f in log.findings() if f.level is not Level.PASS}
 
 
@@ -108,16 +110,14 @@ def test_a_streamed_zip_with_sizes_behind_the_data_is_read(tmp_path: Path) -> No
     assert read(tmp_path, buffer.getvalue()) == (b"ID,Task1\n", {})
 
 
-def test_a_file_beyond_the_bound_or_no_regular_file_is_not_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(archive, "MAX_BYTES", 10)
-    content, found = read(tmp_path, b"ID,Task1\n0,1\n")
+def test_a_file_beyond_the_bound_or_no_regular_file_is_not_read(tmp_path: Path) -> None:
+    small = challenge().model_copy(update={"size": SizeSpec(file=10)})
+    content, found = read(tmp_path, b"ID,Task1\n0,1\n", small)
     assert content is None
     assert found == {"file-readable": "expected up to 10 bytes; found 13 bytes"}
     os.mkfifo(tmp_path / "pipe")
     log = Log(CHECKS)
-    assert read_csv_bytes(tmp_path / "pipe", log) is None
+    assert read_csv_bytes(tmp_path / "pipe", log, challenge()) is None
     assert [f.id for f in log.findings()] == ["file-readable"]
 
 
@@ -132,6 +132,6 @@ def test_a_file_beyond_the_bound_or_no_regular_file_is_not_read(
 def test_what_is_no_zip_is_told_how_to_become_one(tmp_path: Path, raw: bytes, todo: str) -> None:
     log = Log(CHECKS)
     (tmp_path / "x").write_bytes(raw)
-    read_csv_bytes(tmp_path / "x", log)
+    read_csv_bytes(tmp_path / "x", log, challenge())
     found = next(f for f in log.findings() if f.id == "zip-format")
     assert found.todo.startswith(todo)

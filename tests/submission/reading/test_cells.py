@@ -80,7 +80,7 @@ def test_an_id_is_a_plain_integer_or_a_fault(
     cell: bytes, value: int | None, kind: str | None
 ) -> None:
     faults = CellFaults()
-    assert read_id(cell, 5, faults) == value
+    assert read_id(cell, "ID", 5, faults) == value
     assert [f.what.startswith(f"1 value {kind}") for f in said(faults)] == ([True] if kind else [])
 
 

@@ -3,11 +3,12 @@ import pytest
 from mmctr_kit.audit.findings import Level, Log
 from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.reading.header import Header, read_header
+from mmctr_kit.submission.spec import challenge
 
 
 def read(line: str) -> tuple[Header, list[tuple[str, str]]]:
     log = Log(CHECKS)
-    header = read_header(line, log)
+    header = read_header(line, log, challenge())
     return header, [(f.id, f.what) for f in log.findings() if f.level is not Level.PASS]
 
 

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from mmctr_kit.submission.reading import table as module
 from mmctr_kit.submission.reading.header import Header
 from mmctr_kit.submission.reading.table import SubmissionTable, read_table
 from mmctr_kit.submission.reading.text import Text
+from mmctr_kit.submission.spec import IdsSpec, challenge
 
 HEADER = Header(3, 0, {"Task1": 1, "Task2": 2}, False)
 
@@ -20,7 +22,7 @@ def read(
     rows: bytes, header: Header = HEADER, blanks: bool = False, most: int = 99
 ) -> tuple[SubmissionTable, list[tuple[str, str]]]:
     log = Log(CHECKS)
-    table = read_table(Text("1,1,1", rows, 2, blanks), header, log, most)
+    table = read_table(Text("1,1,1", rows, 2, blanks), header, log, most, challenge().ids)
     return table, [(f.id, f.what) for f in log.findings() if f.level is not Level.PASS]
 
 
@@ -54,11 +56,11 @@ def test_the_fast_reader_takes_nothing_that_the_careful_one_refuses_or_reads_oth
     text = "".join(",".join(r) + "\n" for r in rows).encode()
     if text.translate(None, module._ALPHABET):
         return
-    fast = module._read_fast(text, 2, HEADER)
+    fast = module._read_fast(text, 2, HEADER, challenge().ids)
     if fast is None:
         return
     log = Log(CHECKS)
-    careful = module._read_carefully(text, 2, HEADER, log, 99)
+    careful = module._read_carefully(text, 2, HEADER, log, 99, challenge().ids)
     too_long = any(len(r[0].lstrip("-")) > 18 for r in rows)  # an int64 has up to 19 digits
     assert too_long or not log.findings()
     assert fast.ids is not None
@@ -73,6 +75,19 @@ def test_the_fast_reader_takes_nothing_that_the_careful_one_refuses_or_reads_oth
 def test_a_good_table_is_read_without_the_careful_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(module, "_read_carefully")
     assert read(b"0,0.5,1\n1,1e-05,0.\n")[1] == []
+
+
+def test_ids_of_a_sample_are_numbered_alike_by_both_readers(tmp_path: Path) -> None:
+    (tmp_path / "sample.csv").write_text("id,Task1\n07,0\n7,0\n-1,0\n")
+    spec = IdsSpec(column="id", like=tmp_path / "sample.csv")
+    text, log = b"7,0.5,1\n8,0.5,1\n-1,0.5,1\n07,0.5,1\n8,0.5,1\n,0.5,1\n", Log(CHECKS)
+    careful = module._read_carefully(text, 2, HEADER, log, 99, spec)
+    for table in (module._read_fast(text, 2, HEADER, spec), careful):
+        assert table is not None
+        assert table.ids is not None
+        assert table.ids.tolist() == [1, 3, 2, 0, 3, 4]
+        assert [table.shown(i) for i in range(5)] == ["'07'", "'7'", "'-1'", "'8'", "''"]
+    assert log.findings() == []
 
 
 def test_blank_lines_are_skipped_and_numbers_kept() -> None:
@@ -96,7 +111,9 @@ def test_a_row_of_another_width_is_named_and_the_rest_read(
     row: bytes, said: str, todo: str
 ) -> None:
     log = Log(CHECKS)
-    table = read_table(Text("", b"0,0.5,1\n" + row + b"\n2,1,1\n", 2, False), HEADER, log, 99)
+    table = read_table(
+        Text("", b"0,0.5,1\n" + row + b"\n2,1,1\n", 2, False), HEADER, log, 99, challenge().ids
+    )
     (finding,) = (f for f in log.findings() if f.level is Level.FAIL and f.id == "csv-fields")
     assert finding.what == f"expected 3 fields in every row; 1 row without, {said}"
     assert todo in finding.todo
@@ -127,9 +144,10 @@ def test_columns_that_are_not_asked_for_may_hold_anything() -> None:
 def test_reading_a_good_table_imports_no_pandas() -> None:
     code = (
         "import sys; from mmctr_kit.submission.reading import table, header, text\n"
+        "from mmctr_kit.submission.spec import challenge\n"
         "t = text.Text('ID,Task1', b'0,0.5\\n', 2, False)\n"
         "h = header.Header(2, 0, {'Task1': 1}, False)\n"
-        "assert table._read_fast(t.rows, 2, h) is not None\n"
+        "assert table._read_fast(t.rows, 2, h, challenge().ids) is not None\n"
         "assert not {'pandas', 'scipy', 'torch', 'sklearn'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

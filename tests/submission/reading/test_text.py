@@ -7,7 +7,7 @@ from mmctr_kit.submission.reading.text import Text, read_text
 
 def read(raw: bytes) -> tuple[Text | None, dict[str, str]]:
     log = Log(CHECKS)
-    text = read_text(raw, log)
+    text = read_text(raw, log, "ID")
     return text, {f.id: f.what for f in log.findings() if f.level is not Level.PASS}
 
 

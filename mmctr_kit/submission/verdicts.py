@@ -1,0 +1,134 @@
+"""Which tasks' rules a run keeps: a verdict for each task, through all runs of a blend."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from mmctr_kit.audit.findings import Finding, Level
+from mmctr_kit.data.contract import Task
+from mmctr_kit.errors import MmctrKitError
+from mmctr_kit.recipe import parse_recipe
+from mmctr_kit.runs.run import Run
+from mmctr_kit.submission.rules import RULES, Facts, Rule
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A rule that a run breaks for a task or, unless ``said``, may break.
+
+    ``where`` names each run behind it with the key and its value.
+    """
+
+    rule: Rule
+    task: Task
+    said: bool
+    where: tuple[str, ...]
+
+    def __str__(self) -> str:
+        where = f"{self.rule.text} ({'; '.join(self.where)})"
+        if self.said:
+            return f"breaks the rule of {self.task}: {where}"
+        return f"unclear for {self.task}: {where}: {self.rule.doubt}"
+
+    @property
+    def finding(self) -> Finding:
+        return Finding(f"rule-{self.rule.id}", Level.WARN, str(self), self.rule.todo)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"rule": self.rule.id, "said": self.said, "what": str(self)}
+
+
+@dataclass(frozen=True)
+class RuleVerdict:
+    """What the rules of one task say of a run."""
+
+    task: Task
+    breaches: tuple[Breach, ...]
+
+    @property
+    def verdict(self) -> Literal["kept", "breached", "unclear"]:
+        if any(breach.said for breach in self.breaches):
+            return "breached"
+        return "unclear" if self.breaches else "kept"
+
+    def __str__(self) -> str:
+        """The verdict, with the ids of the rules behind it."""
+        said = self.verdict == "breached"
+        ids = [breach.rule.id for breach in self.breaches if breach.said is said]
+        return f"{self.verdict}: {', '.join(ids)}" if ids else self.verdict
+
+    def to_json(self) -> dict[str, Any]:
+        return {"verdict": self.verdict, "breaches": [b.to_json() for b in self.breaches]}
+
+
+def check_run(run: Run, root: Path) -> tuple[RuleVerdict, ...]:
+    """Check a run and, for a blend, every run behind it; one verdict for each task.
+
+    A run that a blend is made of is looked up by name next to the blend, then under ``root``. A run
+    that cannot be checked (it is gone, or its predictions were imported) leaves all unclear.
+    """
+    return judge(_facts(run, root, (run.name,)))
+
+
+def judge(facts: Iterable[Facts]) -> tuple[RuleVerdict, ...]:
+    """One verdict for each task, from the facts of all runs behind the predictions."""
+    runs, breaches = tuple(facts), {task: list[Breach]() for task in Task}
+    for rule in RULES:
+        where = dict.fromkeys(f"{each.run}: {what}" for each in runs for what in rule.check(each))
+        for task, said in rule.binds.items() if where else ():
+            breaches[task].append(Breach(rule, task, said, tuple(where)))
+    return tuple(RuleVerdict(task, tuple(each)) for task, each in breaches.items())
+
+
+def compact(verdicts: Sequence[RuleVerdict]) -> str:
+    """The tasks whose rules are kept, such as ``2 1&2``; ``?`` marks what is unclear."""
+    marks = {"kept": "", "unclear": "?"}
+    short = [v.task.removeprefix("Task") + marks[v.verdict] for v in verdicts if v.verdict in marks]
+    return " ".join(short) or "-"
+
+
+def summary(verdicts: Sequence[RuleVerdict]) -> str:
+    """One line, such as ``rules kept: Task2; unclear: Task1&2; breached: Task1``."""
+    tasks = {
+        name: ", ".join(v.task for v in verdicts if v.verdict == name)
+        for name in ("kept", "unclear", "breached")
+    }
+    parts = [f"{name}: {tasks[name]}" for name in ("unclear", "breached") if tasks[name]]
+    return "; ".join([f"rules kept: {tasks['kept'] or 'none'}", *parts])
+
+
+def _facts(run: Run, root: Path, above: tuple[str, ...]) -> Iterator[Facts]:
+    try:
+        manifest, places = run.manifest, run.source_places
+    except MmctrKitError:
+        yield Facts(run.name, "", unchecked="has a manifest.json or blend.json that cannot be read")
+        return
+    recipe, why = None, ""
+    if manifest.kind == "imported":
+        why = "was imported, so how it was made is not known"
+    elif manifest.kind != "blend":
+        try:
+            recipe = parse_recipe(yaml.safe_load(run.recipe_text or ""), run.name)
+        except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError, MmctrKitError):
+            why = "has no recipe.yaml that this version of mmctr-kit can read"
+    of_run = (manifest.seeds, manifest.sources, manifest.transductive)
+    yield Facts(run.name, manifest.kind, recipe, *of_run, why)
+    for name in manifest.sources:
+        source = _source(places[name], root / name)
+        if name in above:  # a run that replaced its own source
+            why = f"is blended into {run.name}, and was replaced since"
+        elif source is None:
+            why = f"is blended into {run.name}, but gone from {root}"
+        else:
+            yield from _facts(source, root, (*above, name))
+            continue
+        yield Facts(name, "", unchecked=why)
+
+
+def _source(*places: Path) -> Run | None:
+    """The finished run at the first of the places that has one."""
+    finished = (p for p in places if (p / "manifest.json").is_file() and (p / "DONE").is_file())
+    return next(map(Run, finished), None)
