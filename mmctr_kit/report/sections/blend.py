@@ -61,13 +61,9 @@ def _weights(weights: Mapping[str, float]) -> Iterator[Picture]:
     names = sorted(weights, key=lambda name: -weights[name])
     says = "; ".join(f"{name} {weights[name]:.3f}" for name in names)
     if names:
-        yield picture(
-            bars(names, np.array([weights[name] for name in names]), "weight"),
-            "blend-weights",
-            "Weights",
-            "Weights of the runs' logits, after these were put on one scale.",
-            f"Weights of the runs. {says}.",
-        )
+        figure = bars(names, np.array([weights[name] for name in names]), "weight")
+        caption = "Weights of the runs' logits, after these were put on one scale."
+        yield picture(figure, "blend-weights", "Weights", caption, f"Weights of the runs. {says}.")
 
 
 def _gains(
@@ -85,13 +81,10 @@ def _correlations(stored: Mapping[str, Any]) -> Picture:
         f"{names[i]} and {names[j]} {matrix[i, j]:.3f}"
         for i, j in zip(*np.triu_indices(len(names), 1), strict=True)
     ]
-    return picture(
-        correlations(names, matrix),
-        "blend-correlations",
-        "Rank correlation between runs",
-        "Spearman's. Good runs that rank differently help each other most.",
-        f"Rank correlations: {'; '.join(pairs[:60])}.",
-    )
+    figure, title = correlations(names, matrix), "Rank correlation between runs"
+    caption = "Spearman's. Good runs that rank differently help each other most."
+    says = f"Rank correlations: {'; '.join(pairs[:60])}."
+    return picture(figure, "blend-correlations", title, caption, says)
 
 
 def _tried(blend: Mapping[str, Any], differences: Mapping[str, Estimate]) -> Table:

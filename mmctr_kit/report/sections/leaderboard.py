@@ -58,21 +58,17 @@ def _figure(entries: list[Compared], subject: str, gaps: bool) -> Picture:
     columns = zip(labels, zip(*pairs, strict=True), strict=True)
     series = {label: aucs for label, aucs in columns if any(aucs)}
     if gaps:
-        axis = f"AUC less the AUC of {subject}"
-        return picture(
-            dots(names, series, axis, reference=0.0),
-            "leaderboard-gaps",
-            f"Difference to {subject}",
-            f"Paired. Left of the line: worse than {subject}.",
-            f"{axis}, paired, with standard errors. {says}.",
-        )
-    return picture(
-        dots(names, series, "AUC", marked=[e.name == subject for e in entries]),
-        "leaderboard-auc",
-        "AUC of each run",
-        "Fold models and their mean are two predictors: compare valid with valid, OOF with OOF.",
-        f"AUC with standard errors. {says}.",
+        axis, title = f"AUC less the AUC of {subject}", f"Difference to {subject}"
+        figure = dots(names, series, axis, reference=0.0)
+        caption = f"Paired. Left of the line: worse than {subject}."
+        says = f"{axis}, paired, with standard errors. {says}."
+        return picture(figure, "leaderboard-gaps", title, caption, says)
+    figure = dots(names, series, "AUC", marked=[e.name == subject for e in entries])
+    caption = (
+        "Fold models and their mean are two predictors: compare valid with valid, OOF with OOF."
     )
+    says = f"AUC with standard errors. {says}."
+    return picture(figure, "leaderboard-auc", "AUC of each run", caption, says)
 
 
 def _table(entries: list[Compared], subject: str) -> Table:

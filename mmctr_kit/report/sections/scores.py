@@ -78,13 +78,9 @@ def _calibration(context: ReportContext, notes: list[str]) -> Picture | None:
         )
     if not curves:
         return None
-    return picture(
-        calibration(curves),
-        "calibration-curves",
-        "Calibration",
-        "Bars: 95 % intervals, clustered by user.",
-        f"Mean prediction -> share of positives of each bin. {'; '.join(says)}.",
-    )
+    caption = "Bars: 95 % intervals, clustered by user."
+    text = f"Mean prediction -> share of positives of each bin. {'; '.join(says)}."
+    return picture(calibration(curves), "calibration-curves", "Calibration", caption, text)
 
 
 def distribution_section(context: ReportContext) -> Section:

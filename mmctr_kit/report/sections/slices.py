@@ -60,13 +60,8 @@ def _figure(split: str, entries: Sequence[Mapping[str, Any]]) -> Picture | None:
     marked = [bool(e["worse"]) for e in known]
     says = "; ".join(f"{n}: {auc}" for n, auc in zip(names, aucs, strict=True))
     caption = "Bars: 95 % intervals. Bold red: worse than the other rows by 3 standard errors."
-    return picture(
-        dots(names, {split: aucs}, "AUC", marked=marked, marks_bad=True),
-        f"slices-{split}",
-        _TITLES[split],
-        caption,
-        f"AUC by slice. {says}.",
-    )
+    figure = dots(names, {split: aucs}, "AUC", marked=marked, marks_bad=True)
+    return picture(figure, f"slices-{split}", _TITLES[split], caption, f"AUC by slice. {says}.")
 
 
 def _tables(entries: Sequence[Mapping[str, Any]]) -> list[Table]:

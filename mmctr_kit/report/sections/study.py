@@ -59,31 +59,20 @@ def study_section(context: ReportContext) -> Section | None:
 def _pictures(study: Mapping[str, Any]) -> Iterator[Picture]:
     complete = _complete(study["trials"])
     scores = "; ".join(f"trial {t['number']} {t['auc']['value']:.4f}" for t in complete)
-    yield picture(
-        history(study["trials"]),
-        "study-history",
-        "Trials",
-        "Bars: one standard error. Pruned trials are ticks on the axis.",
-        f"Mean fold AUC by trial. {scores}.",
-    )
+    caption = "Bars: one standard error. Pruned trials are ticks on the axis."
+    says = f"Mean fold AUC by trial. {scores}."
+    yield picture(history(study["trials"]), "study-history", "Trials", caption, says)
     shares = dict(list(study["importance"].items())[:_MOST_KEYS])
     if shares:
-        yield picture(
-            bars(list(shares), np.array(list(shares.values())), "share of importance", 30),
-            "study-importance",
-            "Parameter importance",
-            f"PED-ANOVA, from {plural(len(complete), 'complete trial')}; a rough estimate.",
-            "Importance. " + "; ".join(f"{key} {x:.2f}" for key, x in shares.items()) + ".",
-        )
+        figure = bars(list(shares), np.array(list(shares.values())), "share of importance", 30)
+        caption = f"PED-ANOVA, from {plural(len(complete), 'complete trial')}; a rough estimate."
+        says = "Importance. " + "; ".join(f"{key} {x:.2f}" for key, x in shares.items()) + "."
+        yield picture(figure, "study-importance", "Parameter importance", caption, says)
     plane = dimensions(study["trials"])
     if plane is not None:
-        yield picture(
-            plane,
-            "study-dimensions",
-            "PCA dimensions",
-            "Larger dots and darker bands: higher AUC. The number is the best trial's.",
-            f"Mean fold AUC over PCA dimensions of text and image. {scores}.",
-        )
+        caption = "Larger dots and darker bands: higher AUC. The number is the best trial's."
+        says = f"Mean fold AUC over PCA dimensions of text and image. {scores}."
+        yield picture(plane, "study-dimensions", "PCA dimensions", caption, says)
 
 
 def history(trials: Trials) -> Figure:
