@@ -7,7 +7,8 @@ each option of :data:`OPTIONS` (or those named by --only). Printed: the valid AU
 of the fold mean and of each single fit, as means over seeds, and each single fit less the fold mean
 of its seed. Standard errors of the AUCs count the rows and the variance between seeds, those of the
 differences the latter alone. An interrupted study goes on where it stopped. --set changes the
-recipe of all; --more adds options, such as --more 'wide:model.mlp_hidden=[2048, 1024, 512]'.
+recipe of all; --more adds options, such as --more 'wide:model.mlp_hidden=[2048, 1024, 512]'. Last
+comes the network half way between the weights of two seeds' plain fits.
 """
 
 import argparse
@@ -16,8 +17,14 @@ from pathlib import Path
 import numpy as np
 
 import mmctr_kit as mk
+from mmctr_kit.cv.whole import recipe_of
+from mmctr_kit.data.folds import WHOLE
+from mmctr_kit.items.features import ItemFeatures
+from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate, recipe_estimate
 from mmctr_kit.runs.compare import PairedSample
+from mmctr_kit.runs.writer import RunWriter
+from mmctr_kit.training.build import make_learner
 
 OPTIONS: dict[str, dict[str, object]] = {
     "plain": {},
@@ -69,6 +76,20 @@ def main() -> None:
         models.append(Estimate.from_json(cv.metrics["fold_models_valid"]))
         means.append(Estimate.from_json(cv.metrics["valid"]))
         report(models, means, fits)
+    if "plain" in options and args.seeds > 1:
+        print(f"  half way between two seeds' plain fits: {half_way(args.work, data)}")
+
+
+def half_way(work: Path, data: mk.ChallengeData) -> Estimate:
+    """The valid AUC of the mean weights of the plain fits of seeds 0 and 1."""
+    runs = [mk.open_run("plain", work / f"seed-{seed}") for seed in (0, 1)]
+    folders = [RunWriter(run.path).fold(WHOLE, seed) for seed, run in enumerate(runs)]
+    one, two = (folder.weights() for folder in folders)
+    mean = {k: v if v.dtype == bool else ((v + two[k]) / 2).astype(v.dtype) for k, v in one.items()}
+    recipe = recipe_of(runs[0])
+    learner = make_learner(recipe, data, ItemFeatures.derive(recipe, data), "cpu")
+    learner.load(mean)
+    return auc_with_se(data.valid.labels(), learner.predict("valid"), data.valid.user_id)
 
 
 def report(
