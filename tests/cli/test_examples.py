@@ -48,6 +48,8 @@ def walk_through() -> tuple[set[str], set[str]]:
             runs |= {params["name"]} if params["name"] else set(params["recipe"])
         elif command == "blend":
             runs.add(params["name"])
+        elif command == "fit":
+            runs.add(f"{params['like']}-fit")
         elif command == "ablate":
             runs.add(f"{params['recipe']}.ablate")
         elif command == "submit" and not params["check"]:
@@ -70,12 +72,12 @@ def test_an_example_names_what_is_there_by_then(line: str) -> None:
     command, params = parsed(line)
     of_demo = str(params.get("runs")) == "demo/runs"
     known, files = DEMO_RUNS if of_demo else RUNS, FILES | DEMO_FILES
-    named = [params.get(key) for key in ("run", "source", "file")]
+    named = [params.get(key) for key in ("run", "source", "file", "like")]
     for name in [n for group in named for n in (group if isinstance(group, list) else [group])]:
         if name is not None and command not in FROM_ELSEWHERE:
             assert str(name) in (files if "/" in str(name) else known)
-    if command in ("cv", "ablate", "tune"):
-        recipes = params["recipe"]
+    if command in ("cv", "ablate", "tune", "fit"):
+        recipes = params["recipe"] or []
         for recipe in [recipes] if isinstance(recipes, str) else recipes:
             load_recipe(recipe, params["settings"] or ())
     for key in ("data", "folder", "truth", "labels"):

@@ -1,6 +1,7 @@
 """``mmctr-kit fit``: one network, its plan, and the scores that stand beside it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,9 @@ from tests.cli.conftest import TRAIN, mistake, run
 
 
 @pytest.fixture(scope="module")
-def single(work: Path, tiny_root: Path) -> Path:
-    """The folder of runs, with the fit din_demo-fit beside the cv run din_demo."""
-    runs = work / "runs"
+def single(work: Path, tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs, with the fit din_demo-fit beside the cv run din_demo."""
+    runs = Path(shutil.copytree(work / "runs", tmp_path_factory.mktemp("single") / "runs"))
     place = ("--data", str(tiny_root / "data"), "--runs", str(runs))
     done = run("fit", "din_demo", *place, *TRAIN)
     assert done.exit_code == 0, done.output
