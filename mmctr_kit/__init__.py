@@ -7,6 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mmctr_kit.api.bundle import Reproduction as Reproduction
+    from mmctr_kit.api.bundle import bundle as bundle
+    from mmctr_kit.api.bundle import reproduce as reproduce
     from mmctr_kit.api.data import check_data as check_data
     from mmctr_kit.api.data import generate_data as generate_data
     from mmctr_kit.api.data import load_data as load_data
@@ -43,10 +46,12 @@ if TYPE_CHECKING:
     from mmctr_kit.models.registry import register_model as register_model
     from mmctr_kit.recipe.schema import Recipe as Recipe
     from mmctr_kit.runs.run import Run as Run
+    from mmctr_kit.submission.bundle.read import Bundle as Bundle
 
 __version__ = "0.1.0"
 
 _MODULES = {
+    "api.bundle": "Reproduction bundle reproduce",
     "api.data": "check_data generate_data load_data profile_data",
     "api.progress": "ProgressEvent",
     "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
@@ -61,6 +66,7 @@ _MODULES = {
     "models.registry": "register_model",
     "recipe.schema": "Recipe",
     "runs.run": "Run",
+    "submission.bundle.read": "Bundle",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 

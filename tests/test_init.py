@@ -24,6 +24,8 @@ IN_ORDER = (
     "check_rules",
     "check_submission",
     "score",
+    "bundle",
+    "reproduce",
     "import_predictions",
     "ablate",
     "tune",

@@ -21,6 +21,7 @@ from mmctr_kit.cli import (
     ablate,
     bench,
     blend,
+    bundle,
     cv,
     data,
     demo,
@@ -61,6 +62,8 @@ app.command("slices")(slices.slices)
 app.command("report")(report.report)
 app.command("blend")(blend.blend)
 app.command("submit")(submit.submit)
+app.command("bundle")(bundle.bundle)
+app.command("reproduce")(bundle.reproduce)
 app.add_typer(ledger.app, name="ledger")
 app.command("score")(submit.score)
 app.command("import-checkpoint")(importers.import_checkpoint)

@@ -42,7 +42,7 @@ def demo(
         run("data", "synth", str(out), "--preset", preset, "--seed", str(seed))
     run("data", "check", data)
     run("cv", *RECIPES, "--data", data, "--runs", runs)
-    run("fit", SINGLE, "--like", SINGLE, "--data", data, "--runs", runs)
+    run("fit", "--like", SINGLE, "--data", data, "--runs", runs)
     run("submit", f"{SINGLE}-fit", "--task", "both", "--out", single, *shared, "--force")
     run("blend", *RECIPES, "--name", "blend", "--runs", runs)
     run("report", "blend", "--runs", runs)

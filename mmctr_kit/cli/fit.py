@@ -1,5 +1,6 @@
 """``mmctr-kit fit``: one network trained on the whole train split."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
@@ -13,17 +14,22 @@ if TYPE_CHECKING:
 
 
 def fit(
-    recipe: options.Recipe,
     data: options.Data,
+    recipe: Annotated[
+        str | None,
+        options.recipe_argument("RECIPE", "Name or file of a recipe; default: that of --like."),
+    ] = None,
     like: Annotated[
         str | None,
         Option(
             metavar="RUN",
-            help="A cv run of this recipe: train on all users, to the epoch it found best.",
+            help="A cv run of the recipe: train on all users, to the epoch it found best.",
             autocompletion=options.complete_runs,
         ),
     ] = None,
-    name: Annotated[str | None, Option(help="Name of the run; RECIPE-fit by default.")] = None,
+    name: Annotated[
+        str | None, Option(help="Name of the run; RECIPE-fit or RUN-fit by default.")
+    ] = None,
     settings: options.Settings = None,
     devices: options.Devices = "auto",
     force: options.Force = False,
@@ -42,12 +48,14 @@ def fit(
 
       mmctr-kit fit din_official --data DATA
 
-      mmctr-kit fit din_official --data DATA --like din_official
+      mmctr-kit fit --like din_official --data DATA
 
       mmctr-kit fit din_demo --data demo/data --set training.average=ema
     """
     from mmctr_kit.api.plans import Options, plan_single_fit
 
+    if recipe is None:
+        recipe, name = _recipe_of(like, runs), name or f"{Path(str(like)).name}-fit"
     shared = Options(name, settings or (), devices, None, force, runs)
     with progress(as_json) as display:
         single = plan_single_fit(recipe, data, shared, like, display, plan_finished=dry_run)
@@ -62,6 +70,16 @@ def fit(
         print_json(run.metrics | {"predictors": finite(run.predictors().to_dict("records"))})
     elif not display.finished:
         _conclude(run)
+
+
+def _recipe_of(like: str | None, runs: Path) -> str:
+    """The file of the resolved recipe of the run ``like``."""
+    from mmctr_kit.errors import UsageError
+    from mmctr_kit.runs.run import open_run
+
+    if like is None:
+        raise UsageError("RECIPE is missing; name one, or a cv run with --like RUN")
+    return str(open_run(like, runs).path / "recipe.yaml")
 
 
 def _conclude(run: "FitResult") -> None:

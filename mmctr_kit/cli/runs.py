@@ -46,7 +46,7 @@ def runs(
     "rules" names the tasks whose rules the run keeps, such as 2 1&2 for Task2 and Task1&2; a
     question mark is for what the organisers' page leaves unclear. See --rules.
 
-    With --truth, "of oracle" is the share that a run's test AUC keeps of the oracle's lead over
+    With --truth, "oracle" is the share that a run's test AUC keeps of the oracle's lead over
     0.5: the oracle is the best score that any model of generated data could have.
 
     [bold]Examples[/bold]
@@ -81,7 +81,7 @@ def runs(
     # 80 columns hold either.
     columns = ["run", "OOF AUC", "valid AUC", "Δ vs best", "seeds", "rules"]
     if truth:
-        columns = ["run", "valid AUC", "Δ vs best", "test AUC", "of oracle", "rules"]
+        columns = ["run", "valid AUC", "Δ vs best", "test AUC", "oracle", "rules"]
     table(columns, [_row(e, truth is not None, verdicts) for e in entries])
     for entry in entries:
         if entry.state == "alarm":

@@ -12,6 +12,7 @@ from mmctr_kit.cv.parallel import fit_folds
 from mmctr_kit.cv.plan import Plan, manifest_of
 from mmctr_kit.data.folds import WHOLE, user_folds
 from mmctr_kit.files import locked
+from mmctr_kit.items.features import content_hashes
 from mmctr_kit.runs.predictions import Predictions, mean_logits, predictions_for
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import score_predictions, seed_scores
@@ -49,8 +50,9 @@ def run_cv(
             resume(point)
         waiting = [job for job in plan.jobs if job not in point.finished]
         context = FitContext(plan.recipe, plan.data, plan.items, writer)
+        files = content_hashes(plan.recipe, plan.data)
         fit_folds(context, plan.resources, waiting, listen)
-        return _assemble(plan, writer, time.perf_counter() - began)
+        return _assemble(plan, writer, time.perf_counter() - began, files)
 
 
 def _resume_point(plan: Plan, writer: RunWriter) -> ResumePoint:
@@ -59,7 +61,7 @@ def _resume_point(plan: Plan, writer: RunWriter) -> ResumePoint:
     return ResumePoint(finished, {job: epochs for job, epochs in begun.items() if epochs})
 
 
-def _assemble(plan: Plan, writer: RunWriter, seconds: float) -> Run:
+def _assemble(plan: Plan, writer: RunWriter, seconds: float, files: Mapping[str, str]) -> Run:
     whole = predictions_of(plan, writer, plan.recipe.seeds)
     folders = [writer.fold(*job) for job in plan.jobs]
     timed = {folder.path.name: folder.timings() for folder in folders}
@@ -70,6 +72,7 @@ def _assemble(plan: Plan, writer: RunWriter, seconds: float) -> Run:
         "phase_seconds": phases,
         "fold_seconds": folds,
         "data_on": {name: t["data_on"] for name, t in timed.items() if "data_on" in t},
+        "data_files": files,  # here, since files of other bytes may hold the same data
     }
     metrics = score_predictions(whole) | slice_metrics(plan.data, whole)
     if plan.kind == "cv":

@@ -1,10 +1,12 @@
 """Item features of a recipe, derived once from the recipe and the data."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from mmctr_kit.data.contract import PAD, SPLITS
+from mmctr_kit.data.cache import content_hash
+from mmctr_kit.data.contract import FILES, GIVEN_EMBEDDINGS, PAD, SPLITS
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.data.load import load_feature_levels
@@ -73,3 +75,16 @@ def item_levels(data: ChallengeData) -> Levels:
         views[rows.item_id] = rows.views_level
     likes[PAD] = views[PAD] = 0
     return likes, views
+
+
+def content_hashes(recipe: Recipe, data: ChallengeData) -> dict[str, str]:
+    """The sha256 of each file that a run of the recipe reads, by its path in the data folder.
+
+    An item file of the user's own is called ``items.file``. Files that are absent are left out.
+    """
+    given = ("item_emb",) if recipe.items.embedding in GIVEN_EMBEDDINGS else ()
+    names = [FILES[key].path for key in (*SPLITS, "item_info", "item_feature", *given)]
+    paths = {name: data.folder / name for name in names}
+    if recipe.items.file is not None:
+        paths["items.file"] = Path(recipe.items.file)
+    return {name: content_hash(path) for name, path in paths.items() if path.is_file()}

@@ -107,6 +107,6 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path, tiny_root: 
     )
     assert shown.exit_code == 0, shown.output
     assert re.search(r"rows train / valid / test\s+2,000 / 400 / 400", shown.output)
-    assert "steps per fold model" in shown.output
+    assert "steps per model" in shown.output
     assert re.search(r"training data kept in\s+CPU memory", shown.output)
     assert not runs.exists()

@@ -67,6 +67,13 @@ def test_like_trains_on_all_users_to_the_epoch_of_the_cross_validation(
     assert "holdout: 0.0" in recipe
 
 
+def test_the_recipe_may_be_that_of_the_cross_validation(single: Path, tiny_root: Path) -> None:
+    place = ("--data", str(tiny_root / "data"), "--runs", str(single))
+    done = run("fit", "--like", "din_demo_e4", *place)
+    assert done.exit_code == 0, done.output
+    assert (single / "din_demo_e4-fit" / "DONE").is_file()
+
+
 def test_a_fit_is_averaged_with_other_runs_and_refuses_to_be_stacked(
     single: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,6 +105,7 @@ def test_a_fit_is_submitted_reported_sliced_and_listed(single: Path, tmp_path: P
     [
         (("--set", "folds.count=3"), "folds.count does nothing in fit, which has no folds"),
         (("--set", "seeds=[1, 2]"), r"fit trains one network, and the recipe has 2 seeds"),
+        (("--like", "absent"), "no run 'absent'"),
         (("--like", "both", "--name", "x"), "run 'both' is no cross-validation"),
         (("--set", "training.holdout=0"), "set training.snapshot=last too"),
         (("--name", "din_demo"), "run 'din_demo' exists but is a cv run"),

@@ -25,6 +25,7 @@ from mmctr_kit.data.load import load
 from mmctr_kit.datasets.synth import PRESETS, generate
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
 from mmctr_kit.files import write_json
+from mmctr_kit.items.features import content_hashes
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs.run import Run
@@ -383,6 +384,10 @@ def test_a_run_begun_with_its_rows_on_the_device_is_finished_from_the_host_and_s
     places = {"0-0": "device", "0-1": "host", "1-0": "host", "1-1": "host"}
     assert run.timings["data_on"] == places
     assert np.array_equal(run.test_scores(), finished.test_scores())
+
+
+def test_a_run_notes_the_bytes_of_the_files_it_read(tiny: ChallengeData, finished: Run) -> None:
+    assert finished.timings["data_files"] == content_hashes(recipe(), tiny)
 
 
 def test_workers_refuse_an_item_file_that_changed_since_the_plan(

@@ -1,5 +1,6 @@
 """mmctr_kit.items.features: one derivation of what a recipe's models know of items."""
 
+import hashlib
 import shutil
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -11,7 +12,7 @@ from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
 from mmctr_kit.errors import DataError
-from mmctr_kit.items.features import ItemFeatures, item_levels
+from mmctr_kit.items.features import ItemFeatures, content_hashes, item_levels
 from mmctr_kit.items.table import item_parts, item_table, missing_modalities
 from mmctr_kit.recipe import load_recipe
 
@@ -63,3 +64,24 @@ def test_a_folder_without_the_embedding_is_refused_and_a_missing_modality_is_nam
     # Levels are then read off the rows that show an item.
     seen = np.unique(data.train.item_id)
     assert (items.levels[0][seen] > 0).all()
+
+
+def test_the_files_that_a_recipe_reads_have_their_hashes(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    always = {f"MicroLens_1M_x1/{n}.parquet" for n in ("train", "valid", "test", "item_info")}
+    always |= {"item_feature.parquet"}  # its levels
+
+    def hashes(*settings: str) -> dict[str, str]:
+        return content_hashes(load_recipe("din_demo", settings), tiny)
+
+    assert set(hashes()) == always
+    given = hashes("items.embedding=e4")
+    assert set(given) == always | {"item_emb.parquet"}
+    with (tiny.folder / "item_emb.parquet").open("rb") as file:
+        assert given["item_emb.parquet"] == hashlib.file_digest(file, "sha256").hexdigest()
+    own = tmp_path / "own.parquet"
+    settings = ("items.embedding=file", f"items.file={own}")
+    assert set(hashes(*settings)) == always  # the file is absent
+    own.write_bytes(b"")
+    assert set(hashes(*settings)) == always | {"items.file"}
