@@ -27,7 +27,6 @@ from mmctr_kit.training.step import compiled, eager
 
 PARTS = ("padding", "gradient", "overfit", "compile", "cuda")
 """The parts of the contract that a model may be exempt from, for a reason."""
-
 ITEMS, TAGS, USERS, SIGNALS, ROW_SIGNALS = 60, 9, 25, 3, 13
 """Sizes of the made-up data: items, tags, users, and columns of the two kinds of signals."""
 

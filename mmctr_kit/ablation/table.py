@@ -85,18 +85,10 @@ def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) ->
     rows = []
     for variant in ablation.variants:
         oof, valid = compared.change(folder / variant.name)
-        rows.append(
-            Row(
-                name=variant.name,
-                what=variant.what,
-                before=shown(variant.before),
-                settings=tuple(f"{k}={shown(v)}" for k, v in variant.settings.items()),
-                oof=oof,
-                valid=valid,
-                claim=_claim(oof, len(plan.recipe.seeds), needed),
-                cost=costs[variant.name],
-            )
-        )
+        settings = tuple(f"{k}={shown(v)}" for k, v in variant.settings.items())
+        about = (variant.name, variant.what, shown(variant.before), settings)
+        claim = _claim(oof, len(plan.recipe.seeds), needed)
+        rows.append(Row(*about, oof, valid, claim, costs[variant.name]))
     rows.sort(key=lambda row: -row.oof.value)
     base_oof, base_valid = compared.base_aucs()
     table = Table(
@@ -120,10 +112,8 @@ class _Compared:
         train, valid, folds = plan.data.train, plan.data.valid, plan.recipe.folds
         self.plan = plan
         fold = user_folds(train.user_id, folds.count, folds.seed)
-        self.samples = (
-            AucSample(train.labels(), train.user_id, fold),
-            AucSample(valid.labels(), valid.user_id),
-        )
+        of_oof = AucSample(train.labels(), train.user_id, fold)
+        self.samples = (of_oof, AucSample(valid.labels(), valid.user_id))
         self.base = self._influences(path)
 
     def base_aucs(self) -> list[Estimate]:

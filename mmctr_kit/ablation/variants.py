@@ -27,7 +27,6 @@ from mmctr_kit.runs.writer import begin_run
 
 BASE = "base"
 """The name of the run of the recipe itself."""
-
 _KINDS = ("attention", "pooling", "fusion")
 _OF_MODALITIES = ("fusion", "modality_dropout")
 _DROPOUT = 0.2
@@ -131,9 +130,7 @@ def plan_ablation(
     return Ablation(base, tuple(v for v in chosen if v.name in plans), plans, left_out)
 
 
-def choose_variants(
-    recipe: Recipe, only: Sequence[str], skip: Sequence[str]
-) -> tuple[Variant, ...]:
+def choose_variants(recipe: Recipe, only: Sequence[str], skip: Sequence[str]) -> list[Variant]:
     """The variants whose names match ``only`` and not ``skip``; UsageError if there is none."""
     changes = variants(recipe)
     names = [v.name for v in changes]
@@ -141,12 +138,12 @@ def choose_variants(
         if not any(fnmatchcase(name, pattern) for name in names):
             hint = did_you_mean(pattern, names)
             raise UsageError(f"this recipe has no variant '{pattern}'{hint}; --list shows them")
-    chosen = tuple(
+    chosen = [
         v
         for v in changes
         if (not only or any(fnmatchcase(v.name, p) for p in only))
         and not any(fnmatchcase(v.name, p) for p in skip)
-    )
+    ]
     if not chosen:
         raise _none_left("--skip")
     return chosen

@@ -1,7 +1,4 @@
-"""What a check reports, and the log and catalogue that ``data check`` and ``submit --check`` share.
-
-Nothing here knows what is checked.
-"""
+"""Findings of checks, their log and catalogue, for ``data check`` and ``submit --check`` alike."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,10 +20,7 @@ _ORDER = (Level.PASS, Level.WARN, Level.FAIL)
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of a report: the check's ``id``, its ``level``, ``what`` was seen, and what to do.
-
-    ``todo`` is empty for a PASS.
-    """
+    """One line of a report: the check, its level, what was seen, and what to do ("" for a PASS)."""
 
     id: str
     level: Level
@@ -72,11 +66,10 @@ class Log:
 
     def warn_if(self, wrong: bool, check: str, what: str, todo: str) -> None:
         """A WARN if ``wrong``, else a PASS that says the same."""
-        self._add(
-            Finding(check, Level.WARN, what, todo)
-            if wrong
-            else Finding(check, Level.PASS, what, "")
-        )
+        if wrong:
+            self.warn(check, what, todo)
+        else:
+            self.passed(check, what)
 
     def passed(self, check: str, what: str) -> None:
         """Records a PASS, which is reported only if the check neither warns nor fails."""

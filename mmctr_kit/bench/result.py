@@ -83,10 +83,8 @@ class Work:
 
     def shares(self, rows_per_second: float) -> tuple[float, float]:
         """Shares of the matrix throughput and of the memory bandwidth used at this speed."""
-        return (
-            self.flops * rows_per_second / self.roofline.flops,
-            self.bytes * rows_per_second / self.roofline.bytes,
-        )
+        flops, moved = self.flops * rows_per_second, self.bytes * rows_per_second
+        return flops / self.roofline.flops, moved / self.roofline.bytes
 
 
 @dataclass(frozen=True)

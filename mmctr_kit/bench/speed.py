@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmctr_kit.bench.result import Prediction, Result, Roofline, Training, Work
@@ -20,6 +19,7 @@ from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import Rows
 from mmctr_kit.data.load import load
 from mmctr_kit.items.features import ItemFeatures
+from mmctr_kit.metrics.ranks import Ints
 from mmctr_kit.processes import run_isolated
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.build import make_learner
@@ -69,10 +69,7 @@ class Chunk:
 
     @classmethod
     def middle(cls, chunks: Sequence["Chunk"]) -> "Chunk":
-        """The chunk of median time per row.
-
-        Some chunks are several times as slow: memory is touched first, or another process runs.
-        """
+        """The chunk of median time per row: some are far slower, when memory is first touched."""
         return sorted(chunks, key=lambda c: c.seconds / c.rows)[(len(chunks) - 1) // 2]
 
 
@@ -131,7 +128,7 @@ def timed_steps(fit: Fit, stream: RowSampler, setting: Setting) -> Iterator[Chun
         first += chunk
 
 
-def _train(fit: Fit, train: NDArray[np.int64], setting: Setting) -> Training:
+def _train(fit: Fit, train: Ints, setting: Setting) -> Training:
     fit.known_user[:] = True
     stream = stream_of(fit, train)
     size, chunks = stream.batch_size, list[Chunk]()
@@ -149,7 +146,7 @@ def _train(fit: Fit, train: NDArray[np.int64], setting: Setting) -> Training:
     return Training(size, rows, rows * one.seconds / one.rows, share, len(train), compiling)
 
 
-def stream_of(fit: Fit, train: NDArray[np.int64]) -> RowSampler:
+def stream_of(fit: Fit, train: Ints) -> RowSampler:
     """Random batches of train rows, of the recipe's batch size."""
     whole, rows = fit.source.whole, torch.from_numpy(train)
     size = batch_size_for(len(train), fit.options)

@@ -38,10 +38,7 @@ def cache_folder() -> Path:
 
 
 def content_hash(path: Path) -> str:
-    """sha256 of the file, remembered until its size, times or inode change.
-
-    Raises DataError if the file cannot be read.
-    """
+    """sha256 of a file, kept until its size, times or inode change; DataError if unreadable."""
     try:
         stat = path.stat()
     except OSError as e:

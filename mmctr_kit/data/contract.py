@@ -15,15 +15,12 @@ ColumnKind = Literal["int", "text", "ints", "floats"]
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
-
 MAX_HISTORY = 64
 MAX_TAGS = 5
 N_LEVELS = 11
 """likes_level and views_level are 1..10, 0 is padding."""
-
 PAD = 0
 """The id of the padding item, the padding tag and the padding level."""
-
 TEXT_DIM = 768
 IMAGE_DIM = 1024
 GIVEN_DIM = 128
@@ -62,16 +59,13 @@ _ROW_COLUMNS = (
     Column("likes_level", "int"),
     Column("views_level", "int"),
 )
+_LABELLED = (*_ROW_COLUMNS, Column("label", "int"))
 _FOLDER = "MicroLens_1M_x1"
 
 FILES: Mapping[str, File] = MappingProxyType(
     {
-        "train": File(
-            f"{_FOLDER}/train.parquet", (*_ROW_COLUMNS, Column("label", "int")), 3_600_000, True
-        ),
-        "valid": File(
-            f"{_FOLDER}/valid.parquet", (*_ROW_COLUMNS, Column("label", "int")), 10_000, True
-        ),
+        "train": File(f"{_FOLDER}/train.parquet", _LABELLED, 3_600_000, True),
+        "valid": File(f"{_FOLDER}/valid.parquet", _LABELLED, 10_000, True),
         "test": File(
             f"{_FOLDER}/test.parquet", (Column("ID", "int"), *_ROW_COLUMNS), 379_142, True
         ),
@@ -118,7 +112,6 @@ FILES: Mapping[str, File] = MappingProxyType(
 )
 IMAGES_FOLDER = "item_images"
 """Optional: ``item_images/{item_id}.jpg``."""
-
 KNOWN_LABEL_MEAN = 0.25
 KNOWN_ROWS_PER_USER = 4
 

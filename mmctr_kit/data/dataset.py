@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.ragged import Ragged
-from mmctr_kit.metrics.ranks import Ints
+from mmctr_kit.metrics.ranks import Floats32, Ints, Ints8, Ints32
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,17 @@ class Rows:
     """
 
     user_id: Ints
-    item_id: NDArray[np.int32]
-    occurrence: NDArray[np.int32]
-    likes_level: NDArray[np.int8]
-    views_level: NDArray[np.int8]
-    history: NDArray[np.int32]
-    label: NDArray[np.int8] | None
+    item_id: Ints32
+    occurrence: Ints32
+    likes_level: Ints8
+    views_level: Ints8
+    history: Ints32
+    label: Ints8 | None
 
     def __len__(self) -> int:
         return len(self.user_id)
 
-    def labels(self) -> NDArray[np.int8]:
+    def labels(self) -> Ints8:
         """The labels; ValueError if the split has none."""
         if self.label is None:
             raise ValueError("this split has no labels")
@@ -51,12 +51,12 @@ class Examples:
     """
 
     user_id: Ints
-    item_id: NDArray[np.int32]
-    likes_level: NDArray[np.int8]
-    views_level: NDArray[np.int8]
+    item_id: Ints32
+    likes_level: Ints8
+    views_level: Ints8
     begin: Ints
     end: Ints
-    label: NDArray[np.int8] | None
+    label: Ints8 | None
 
     def __len__(self) -> int:
         return len(self.user_id)
@@ -107,8 +107,8 @@ class ChallengeData:
     folder: Path
     rows: Mapping[Split, Rows]
     histories: Ragged[np.int32]
-    item_tags: NDArray[np.int32]
-    item_emb: NDArray[np.float32]
+    item_tags: Ints32
+    item_emb: Floats32
     rows_fingerprint: str
     context_fingerprint: str
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit import __version__
-from mmctr_kit.metrics.ranks import Flags, Ints, group_starts
+from mmctr_kit.metrics.ranks import Flags, Floats32, Ints, Uints, group_starts
 
 Key = TypeVar("Key", np.int64, np.uint64)
 
@@ -21,7 +21,7 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
-def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def splitmix64(x: Uints) -> Uints:
     """(n,) uint64, each value scattered over all 64 bits; distinct values stay distinct."""
     x = x + _GOLDEN
     x = (x ^ (x >> np.uint64(30))) * _MIX_1
@@ -29,12 +29,12 @@ def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def pair_keys(first: Ints, second: Ints) -> NDArray[np.uint64]:
+def pair_keys(first: Ints, second: Ints) -> Uints:
     """(n,) uint64: one key per (first, second), order within the pair counts."""
     return splitmix64(splitmix64(first.astype(np.uint64)) + second.astype(np.uint64))
 
 
-def sequence_keys(values: Ints, counts: Ints) -> NDArray[np.uint64]:
+def sequence_keys(values: Ints, counts: Ints) -> Uints:
     """(rows,) uint64: one key per run of ``counts[i]`` values; 0 for an empty run.
 
     ``values`` (sum of counts,). A value counts together with its distance from the run's end.
@@ -50,7 +50,7 @@ def sequence_keys(values: Ints, counts: Ints) -> NDArray[np.uint64]:
     return keys
 
 
-def vector_keys(vectors: NDArray[np.float32]) -> NDArray[np.uint64]:
+def vector_keys(vectors: Floats32) -> Uints:
     """(rows,) uint64: one key per row of a (rows, width) float32 matrix, by its bits."""
     bits = np.ascontiguousarray(vectors).view(np.uint32).astype(np.uint64)
     weights = splitmix64(np.arange(vectors.shape[1], dtype=np.uint64)) | np.uint64(1)

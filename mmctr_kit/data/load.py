@@ -28,13 +28,11 @@ from mmctr_kit.data.parquet import (
 )
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError, UsageError
-from mmctr_kit.metrics.ranks import Floats, Ints, earlier_equals, group_starts
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ints, earlier_equals, group_starts
 
 _FORMAT = 1
-
 MAX_TAG = 10_000_000
 """The largest tag id: models hold a vector for every id up to the largest, used or not."""
-
 MAX_SQUARED = 1e18
 """The largest value of a vector: sums of squares of larger ones are beyond float32."""
 
@@ -61,7 +59,6 @@ def load(folder: Path) -> ChallengeData:
 
 _PRIOR = 10.0
 """An item's label mean is smoothed with this many rows of the overall mean."""
-
 _MAX_ITEM, _MANY_ROWS = 2**24, 2**19
 
 
@@ -89,7 +86,7 @@ def targets_of_test(folder: Path) -> tuple[Ints, Floats, Floats]:
     return item, seen[index].astype(np.float64), rate[index]
 
 
-def load_given(data: ChallengeData, name: GivenEmbedding) -> NDArray[np.float32]:
+def load_given(data: ChallengeData, name: GivenEmbedding) -> Floats32:
     """(n_items + 1, d) float32: one of the embeddings in item_emb.parquet, padding row zero."""
     path = data.folder / FILES["item_emb"].path
     column = f"item_emb_d128_{name}"
@@ -98,11 +95,8 @@ def load_given(data: ChallengeData, name: GivenEmbedding) -> NDArray[np.float32]
     return load_vectors(data, "item_emb", column, "embedding")
 
 
-def load_vectors(data: ChallengeData, key: str, column: str, kind: str) -> NDArray[np.float32]:
-    """(n_items + 1, d) float32, memory-mapped: a vector column of the contract's file ``key``.
-
-    ``kind`` names the cache entry.
-    """
+def load_vectors(data: ChallengeData, key: str, column: str, kind: str) -> Floats32:
+    """(n_items + 1, d) float32: a vector column of the contract's ``key``, cached as ``kind``."""
     file = FILES[key]
 
     def build() -> tuple[Arrays, dict[str, Any]]:
@@ -138,7 +132,7 @@ def load_feature_levels(data: ChallengeData) -> tuple[Ints, Ints] | None:
     return arrays["likes_level"], arrays["views_level"]
 
 
-def load_own(data: ChallengeData, path: Path) -> NDArray[np.float32]:
+def load_own(data: ChallengeData, path: Path) -> Floats32:
     """(n_items + 1, d) float32 from a parquet file that the user made.
 
     Its columns are item_id and vector, or item_info's (as ``items export`` writes them).
@@ -150,9 +144,7 @@ def load_own(data: ChallengeData, path: Path) -> NDArray[np.float32]:
     return by_item_id(ids, vectors, data.n_items, str(path))
 
 
-def by_item_id(
-    ids: Ints, vectors: Ragged[np.float32], n_items: int, where: str
-) -> NDArray[np.float32]:
+def by_item_id(ids: Ints, vectors: Ragged[np.float32], n_items: int, where: str) -> Floats32:
     """Vectors as a table by item id, row 0 zero; each item 1..n_items must occur once."""
     try:
         values = vectors.dense()

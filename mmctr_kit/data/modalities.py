@@ -4,12 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mmctr_kit.data.cache import Arrays, cached
+from mmctr_kit.data.cache import cached
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import vector_keys
@@ -17,14 +16,13 @@ from mmctr_kit.data.load import load_vectors
 from mmctr_kit.data.parquet import column_names, ints, read_columns
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError
+from mmctr_kit.metrics.ranks import Floats32, Ints8
 
 _FORMAT = 1
 _FILE = FILES["item_feature"]
 _BATCH_ROWS = 8192
-
 WEAK_TITLE_WORDS = 2
 """A title with at most this many words is weak text."""
-
 _CJK = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 # Chinese and Japanese put no spaces between words: each character counts as a word.
 _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
@@ -50,16 +48,15 @@ class Coverage:
     do. Norms are not used: BERT's and CLIP's hardly differ, and many tools normalise them.
     """
 
-    text: NDArray[np.int8] | None
-    image: NDArray[np.int8] | None
+    text: Ints8 | None
+    image: Ints8 | None
     unknown: Mapping[str, str]
 
 
 def item_coverage(data: ChallengeData) -> Coverage:
     """The coverage of the folder's items.
 
-    A file or column that is absent or broken makes the modality unknown and raises nothing, since
-    the models may not have used it.
+    An absent or broken file or column makes the modality unknown: the models may not have used it.
     """
     if not (data.folder / _FILE.path).is_file():
         why = f"the data folder has no {_FILE.path}"
@@ -79,25 +76,22 @@ def words(title: str) -> int:
     return len(_WORD.findall(title))
 
 
-def _known(
-    data: ChallengeData, column: str, what: str, unknown: dict[str, str]
-) -> NDArray[np.int8] | None:
+def _known(data: ChallengeData, column: str, what: str, unknown: dict[str, str]) -> Ints8 | None:
     path = data.folder / _FILE.path
-
-    def build() -> tuple[Arrays, dict[str, Any]]:
-        return {"quality": _quality(data, column)}, {}
-
     try:
         if column not in column_names(path):
             raise DataError(f"{_FILE.path} has no column {column}")
         settings = {"column": column, "items": data.n_items, "format": _FORMAT}
-        return cached("coverage", {"file": path}, settings, build)[0]["quality"]
+        made = cached(
+            "coverage", {"file": path}, settings, lambda: ({"quality": _quality(data, column)}, {})
+        )
+        return made[0]["quality"]
     except DataError as e:
         unknown[what] = str(e).replace(f"{data.folder}/", "")  # a run does not name the data folder
         return None
 
 
-def _quality(data: ChallengeData, column: str) -> NDArray[np.int8]:
+def _quality(data: ChallengeData, column: str) -> Ints8:
     """(n_items + 1,) int8: the Quality of each item by one column."""
     quality = np.full(data.n_items + 1, Quality.MISSING, np.int8)
     digest = np.zeros(data.n_items + 1, np.uint64)
@@ -134,7 +128,7 @@ def held_modalities(data: ChallengeData) -> tuple[Modality, ...]:
     return tuple(m for m, column in COLUMNS.items() if column in columns)
 
 
-def load_modality(data: ChallengeData, modality: Modality) -> NDArray[np.float32]:
+def load_modality(data: ChallengeData, modality: Modality) -> Floats32:
     """(n_items + 1, d) float32, memory-mapped: BERT's vectors of titles or CLIP's of images.
 
     Row 0, the padding item, is zero, and so is the row of an item whose file entry is all zeros

@@ -1,12 +1,11 @@
 """Histories without padding, each distinct one stored once."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.ragged import Ragged, expand_ranges
 from mmctr_kit.errors import DataError
-from mmctr_kit.metrics.ranks import Flags, Ints
+from mmctr_kit.metrics.ranks import Flags, Ints, Ints32, Uints
 
 _HASH_BASE = np.uint64(0x9E3779B97F4A7C15)
 
@@ -42,11 +41,10 @@ def zero_after_value(array: Ragged[np.int64]) -> Flags:
     return wrong
 
 
-def deduplicate(histories: Ragged[np.int32]) -> tuple[Ragged[np.int32], NDArray[np.int32]]:
+def deduplicate(histories: Ragged[np.int32]) -> tuple[Ragged[np.int32], Ints32]:
     """Each distinct history once, and (rows,) int32: the index of each row's history.
 
-    Histories are numbered by first appearance, so that those of neighbouring rows are near each
-    other.
+    Histories are numbered by first appearance: those of neighbouring rows lie near each other.
     """
     _, first, index = np.unique(history_hashes(histories), return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)
@@ -58,7 +56,7 @@ def deduplicate(histories: Ragged[np.int32]) -> tuple[Ragged[np.int32], NDArray[
     return histories.take(first), index.astype(np.int32)
 
 
-def history_hashes(histories: Ragged[np.int32]) -> NDArray[np.uint64]:
+def history_hashes(histories: Ragged[np.int32]) -> Uints:
     """(rows,) uint64: a polynomial hash of each row's items and length."""
     offsets = histories.offsets
     hashes = np.empty(len(histories), np.uint64)
@@ -69,7 +67,7 @@ def history_hashes(histories: Ragged[np.int32]) -> NDArray[np.uint64]:
     return hashes
 
 
-def _hashes(items: NDArray[np.int32], offsets: Ints) -> NDArray[np.uint64]:
+def _hashes(items: Ints32, offsets: Ints) -> Uints:
     with np.errstate(over="ignore"):
         position = np.arange(len(items)) - np.repeat(offsets[:-1], np.diff(offsets))
         powers = np.cumprod(np.full(int(position.max(initial=0)) + 2, _HASH_BASE))

@@ -179,10 +179,7 @@ def _integers(array: pa.Array, where: str) -> Ints:
 
 
 def _without_pandas(array: pa.Array) -> NDArray[Any]:
-    """The numbers of an array without nulls.
-
-    Arrow's own way to NumPy imports pandas, which takes longer than reading a million of them.
-    """
+    """The numbers of an array without nulls, without pandas, which Arrow's own way imports."""
     if len(array) == 0:
         return np.zeros(0, array.type.to_pandas_dtype())
     return np.from_dlpack(array)

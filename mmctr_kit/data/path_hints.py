@@ -14,7 +14,6 @@ _NEEDED = [Path(f.path) for f in FILES.values() if f.needed]
 _FOLDER = _NEEDED[0].parent
 _MOST = 100
 """Number of folders below the named one that are searched."""
-
 _UNPACK = "unpack it and use the file inside"
 _MAGIC = (
     (b"version https://git-lfs", "a Git LFS pointer", "fetch what it stands for: git lfs pull"),

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.metrics.ranks import Ints
+from mmctr_kit.metrics.ranks import Ids, Ints
 
 CHUNK = 1 << 20
 """Values worked on at a time, if each costs tens of bytes: the histories of the challenge's train
@@ -49,7 +49,7 @@ class Ragged(Generic[Value]):
         """(total,) the row of each value."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
-    def take(self, index: NDArray[np.integer]) -> "Ragged[Value]":
+    def take(self, index: Ids) -> "Ragged[Value]":
         """These rows, in this order."""
         starts, out = self.offsets[index], Ragged.of(self.values[:0], self.lengths[index])
         values = np.empty(int(out.offsets[-1]), self.values.dtype)

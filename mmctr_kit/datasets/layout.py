@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import FILES, MAX_TAGS, GivenEmbedding
 from mmctr_kit.data.ragged import Ragged
+from mmctr_kit.metrics.ranks import Floats32
 
 Columns = Mapping[str, Any]
 """Columns by name: (rows,) arrays or lists, (rows, width) arrays, or one Ragged row a row."""
@@ -37,7 +37,7 @@ def write_file(path: Path, name: str, batches: Iterable[Columns]) -> None:
 def write_items(
     data: Path,
     feature: Columns,
-    given: Mapping[GivenEmbedding, NDArray[np.float32]],
+    given: Mapping[GivenEmbedding, Floats32],
     info: GivenEmbedding,
     batch_rows: int,
 ) -> None:
@@ -72,13 +72,9 @@ def _part(values: Any, part: slice) -> Any:
 
 
 def _table(name: str, columns: Columns) -> pa.Table:
-    return pa.table(
-        {
-            c.name: _arrow(columns[c.name], pa.float64() if c.name == _DOUBLE else _TYPES[c.kind])
-            for c in FILES[name].columns
-            if c.name in columns
-        }
-    )
+    contract = (c for c in FILES[name].columns if c.name in columns)
+    kinds = {c.name: pa.float64() if c.name == _DOUBLE else _TYPES[c.kind] for c in contract}
+    return pa.table({name: _arrow(columns[name], kind) for name, kind in kinds.items()})
 
 
 def _arrow(values: Any, kind: pa.DataType) -> pa.Array:

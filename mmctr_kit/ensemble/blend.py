@@ -6,26 +6,18 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.ensemble.crossfit import CrossFit
 from mmctr_kit.ensemble.diversity import correlations, leave_one_out_gain
 from mmctr_kit.ensemble.methods.average import mean_without_oof, rank_without_oof
-from mmctr_kit.ensemble.methods.catalogue import (
-    METHODS,
-    WITH_CONTEXT,
-    BlendInput,
-    Fitted,
-    Method,
-    OofRows,
-)
+from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT, Fitted, Method
 from mmctr_kit.ensemble.methods.scale import PlattScaling, apply_scalings, fit_scalings
-from mmctr_kit.ensemble.stack import Stack
+from mmctr_kit.ensemble.stack import BlendInput, OofRows, Stack
 from mmctr_kit.errors import RunError, UsageError, plural
 from mmctr_kit.metrics.auc import AucSample
 from mmctr_kit.metrics.chance import z_above_chance
 from mmctr_kit.metrics.estimate import Estimate, required_z
-from mmctr_kit.metrics.ranks import Floats
+from mmctr_kit.metrics.ranks import Floats, Floats32
 
 CHANCE_Z = 3.0
 """Unless a method is this many standard errors above 0.5, there is no signal to choose by."""
@@ -76,10 +68,10 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     tried = _tried(stack, method)
     rows = OofRows(
         stack.oof,
-        np.asarray(stack.label == 1),
         stack.fold.astype(np.int16, copy=False),
-        stack.user.astype(np.int64, copy=False),
         None if stack.context is None else stack.context.oof,
+        label=np.asarray(stack.label == 1),
+        user=stack.user.astype(np.int64, copy=False),
     )
     scalings = fit_scalings(rows.label, stack.oof)
     crossed = CrossFit.fit(rows, tried, scalings, seed)
@@ -147,10 +139,8 @@ def select_method(
     needed = required_z(len(differences))
     passed = [name for name, d in differences.items() if d.z(0.0) > needed]
     best = max(passed or differences, key=lambda name: differences[name].value)
-    gain, corrected = (
-        differences[best],
-        f"after correcting for {plural(len(differences), 'method')}",
-    )
+    gain, methods = differences[best], plural(len(differences), "method")
+    corrected = f"after correcting for {methods}"
     if not passed:
         why = f"{best} is {gain.signed()} over it, less than the {needed:.1f} standard errors"
         return "mean", f"Kept the plain mean: {why} required {corrected}."
@@ -180,10 +170,7 @@ def _decide(
 
 
 def _apply_to_folds(
-    fitted: Fitted,
-    scalings: list[PlattScaling],
-    logits: Floats,
-    context: NDArray[np.float32] | None,
+    fitted: Fitted, scalings: list[PlattScaling], logits: Floats, context: Floats32 | None
 ) -> Floats:
     """(k, rows) blended logits of logits (m, k, rows), fold model by fold model."""
     out = np.empty(logits.shape[1:])

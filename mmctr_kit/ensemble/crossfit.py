@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.folds import user_folds
-from mmctr_kit.ensemble.methods.catalogue import METHODS, BlendInput, Fitted, Method, OofRows
+from mmctr_kit.ensemble.methods.catalogue import METHODS, Fitted, Method
 from mmctr_kit.ensemble.methods.scale import PlattScaling, apply_scalings, fit_scalings
+from mmctr_kit.ensemble.stack import BlendInput, OofRows
 from mmctr_kit.errors import RunError
-from mmctr_kit.metrics.ranks import Flags, Floats, Ints
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Ints16
 
 GROUPS = 5
 _GROUP_SEED = 0x57AC_5EED
@@ -19,7 +19,7 @@ _GROUP_SEED = 0x57AC_5EED
 Apply = Callable[[Fitted, BlendInput], Floats]
 
 
-def user_groups(user: Ints, seed: int) -> NDArray[np.int16]:
+def user_groups(user: Ints, seed: int) -> Ints16:
     """(rows,) the cross-fitting group of each row, the same for all rows of a user."""
     return user_folds(user, GROUPS, seed ^ _GROUP_SEED)
 
@@ -33,7 +33,7 @@ class CrossFit:
     """
 
     rows: OofRows
-    group: NDArray[np.int16]
+    group: Ints16
     fits: Mapping[int, tuple[list[PlattScaling], dict[Method, Fitted]]]
 
     @classmethod
@@ -82,7 +82,7 @@ class CrossFit:
                 continue
             part = self.rows.take(rows)
             scaled = replace(part, logits=apply_scalings(scalings, part.logits))
-            crossed[rows] = apply(fitted[method], scaled.inputs())
+            crossed[rows] = apply(fitted[method], scaled)
             means[g] = crossed[rows].mean()
         used = group >= 0
         of_row = group[used]

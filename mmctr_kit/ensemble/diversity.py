@@ -14,7 +14,6 @@ from mmctr_kit.metrics.ranks import Floats, midranks
 
 CORRELATION_ROWS = 100_000
 """Enough for a correlation to 0.003; if there are more rows, whole users are drawn."""
-
 LEFT_OUT_CELLS = 50_000_000
 """Rows times runs for leaving each run out; if there are more, whole users are drawn."""
 

@@ -11,22 +11,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.ensemble.crossfit import GROUPS, user_groups
 from mmctr_kit.errors import RunError
-from mmctr_kit.metrics.auc import AucSample, Labels
+from mmctr_kit.metrics.auc import AucSample
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Positions, group_starts, number_ids
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Ints16, Labels, group_starts, number_ids
 from mmctr_kit.runs.predictions import OutOfFold, Predictions
 
 NEEDED_SHARE = 0.99
 """Least share of OOF users with one positive among several rows, and of valid and test rows whose
 user has a number of rows that OOF users have too."""
-
 COMMON_SHARE = 0.01
 """Least share of OOF users with a number of rows, for users of valid and test to have it too."""
-
 MIN_SHARPNESS, MAX_SHARPNESS = 0.01, 100.0
 
 
@@ -85,7 +82,12 @@ def group_softmax(blended: Predictions, seed: int) -> tuple[Predictions, GroupRe
         for logits, keys in ((blended.valid, blended.valid_keys), (blended.test, blended.test_keys))
     )
     after = replace(blended, oof=replace(oof, logit=ours), valid=valid, test=test)
-    return after, _report(blended, after, 1.0 / step.sharpness)
+    on_oof = _compare(oof.label, oof.keys.user_id, oof.fold, oof.logit, ours)
+    on_valid: tuple[Estimate | None, Estimate | None, Estimate | None] = (None, None, None)
+    if blended.has_valid:
+        label, user = blended.valid_label, blended.valid_keys.user_id
+        on_valid = _compare(label, user, None, blended.valid_mean(), after.valid_mean())
+    return after, GroupReport(1.0 / step.sharpness, *on_oof, *on_valid)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class GroupSoftmax:
     absent: float
 
     @classmethod
-    def fit(cls, logits: Floats, label: NDArray[np.int8], user: Ints, usual: int) -> "GroupSoftmax":
+    def fit(cls, logits: Floats, label: Labels, user: Ints, usual: int) -> "GroupSoftmax":
         """Fit on OOF rows (rows,) of users with one positive among several."""
         code = number_ids(user)
         rows, ones = np.bincount(code), np.bincount(code, label)
@@ -127,7 +129,7 @@ class GroupSoftmax:
         return out
 
 
-def _log_sum_of_others(z: Floats, starts: Positions, sizes: Positions, hidden: Floats) -> Floats:
+def _log_sum_of_others(z: Floats, starts: Ints, sizes: Ints, hidden: Floats) -> Floats:
     """(rows,) log(exp(hidden) + sum of exp(z) over a group's other rows), for consecutive groups.
 
     A row with at most half of its group's sum is subtracted from it without loss; the first of the
@@ -149,14 +151,14 @@ def _log_sum_of_others(z: Floats, starts: Positions, sizes: Positions, hidden: F
     return out
 
 
-def _log_sum(z: Floats, starts: Positions, group: Positions, hidden: Floats) -> Floats:
+def _log_sum(z: Floats, starts: Ints, group: Ints, hidden: Floats) -> Floats:
     """(groups,) log(exp(hidden) + sum of exp(z)); each group has a finite term."""
     top = np.maximum(np.maximum.reduceat(z, starts), hidden)
     total = np.add.reduceat(np.exp(z - top[group]), starts) + np.exp(hidden - top)
     return np.asarray(top + np.log(total))
 
 
-def _sharpness(z: Floats, positive: Flags, code: Positions) -> float:
+def _sharpness(z: Floats, positive: Flags, code: Ints) -> float:
     """1 / temperature of the most likely softmax over groups, within bounds."""
     from scipy.optimize import brentq
 
@@ -204,20 +206,8 @@ def _require_structure(blended: Predictions, oof: OutOfFold) -> int:
     return usual
 
 
-def _report(before: Predictions, after: Predictions, temperature: float) -> GroupReport:
-    assert before.oof is not None
-    assert after.oof is not None
-    oof = before.oof
-    inside = _compare(oof.label, oof.keys.user_id, oof.fold, before.oof.logit, after.oof.logit)
-    outside: tuple[Estimate | None, Estimate | None, Estimate | None] = (None, None, None)
-    if before.has_valid:
-        label, user = before.valid_label, before.valid_keys.user_id
-        outside = _compare(label, user, None, before.valid_mean(), after.valid_mean())
-    return GroupReport(temperature, *inside, *outside)
-
-
 def _compare(
-    label: Labels, user: Ints, fold: NDArray[np.int16] | None, before: Floats, after: Floats
+    label: Labels, user: Ints, fold: Ints16 | None, before: Floats, after: Floats
 ) -> tuple[Estimate, Estimate, Estimate]:
     sample = AucSample(label, user, fold)
     plain, grouped = sample.influence(before), sample.influence(after)

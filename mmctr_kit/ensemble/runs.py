@@ -107,10 +107,7 @@ def require_blend(
     with_data: bool,
     groups: bool,
 ) -> None:
-    """Raise what :func:`blend_runs` would, reading the runs' manifests alone.
-
-    ``with_data``: whether it will get data.
-    """
+    """Raise what :func:`blend_runs` would, reading the runs' manifests alone."""
     manifests = [run.manifest for run in runs]
     _require_same(runs, manifests)
     if path.resolve() in [run.path.resolve() for run in runs]:
@@ -137,10 +134,7 @@ def blend_report(run: Run) -> dict[str, Any]:
 def stack_of(
     names: Sequence[str], whole: Sequence[Predictions], data: ChallengeData | None = None
 ) -> Stack:
-    """The runs' predictions as arrays, with the context of ``data`` if given.
-
-    Raises RunError if rows or folds differ.
-    """
+    """The runs' arrays, with the context of ``data`` if given; RunError if rows or folds differ."""
     first = whole[0]
     with_valid = all(p.has_valid for p in whole)
     for name, other in zip(names[1:], whole[1:], strict=True):
@@ -175,8 +169,7 @@ def stack_of(
 def _read(runs: Sequence[Run]) -> list[Predictions]:
     """The runs' predictions; equal rows share their keys.
 
-    Keys take twice the memory of logits: a hundred runs of 3.6 million rows would not fit
-    otherwise.
+    Keys take twice the memory of logits, too much for a hundred runs of 3.6 million rows.
     """
     whole: list[Predictions] = []
     for run in runs:

@@ -1,14 +1,12 @@
 """The runs to blend, as arrays that share rows, labels and folds, and the rows' context."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.errors import RunError
-from mmctr_kit.metrics.ranks import Flags, Floats
+from mmctr_kit.metrics.ranks import Flags, Floats, Floats32, Ids, Ints, Ints16, Labels
 
 FEATURES = ("likes_level", "views_level", "log history length", "log item popularity")
 """Row features that lightgbm-context uses beside the logits."""
@@ -16,31 +14,25 @@ FEATURES = ("likes_level", "views_level", "log history length", "log item popula
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """The rows' `FEATURES`, a row of valid or test once for each fold.
+    """The rows' `FEATURES`: ``oof`` (c, n) and, by fold, ``valid`` and ``test`` (k, c, rows)."""
 
-    ``oof`` (c, n), ``valid`` (k, c, n_valid), ``test`` (k, c, n_test).
-    """
-
-    oof: NDArray[np.float32]
-    valid: NDArray[np.float32]
-    test: NDArray[np.float32]
+    oof: Floats32
+    valid: Floats32
+    test: Floats32
 
 
-def context_of(data: ChallengeData, fold: NDArray[np.int16]) -> Context:
+def context_of(data: ChallengeData, fold: Ints16) -> Context:
     """`FEATURES` of the data's rows in canonical order; ``fold`` (n,): the folds of its train rows.
 
     An item's popularity counts the targets of the *other* folds' train rows, whatever their labels:
-    an OOF row does not count itself, and for each fold model valid and test rows see the counts
-    that its OOF rows saw.
+    an OOF row does not count itself, and valid and test rows see what a fold model's OOF rows saw.
     """
     folds = int(fold.max()) + 1
-    item = data.train.item_id
-    counts = np.stack(
-        [np.bincount(item[fold != f], minlength=data.n_items + 1) for f in range(folds)]
-    )
+    item, size = data.train.item_id, data.n_items + 1
+    counts = np.stack([np.bincount(item[fold != f], minlength=size) for f in range(folds)])
     popularity = np.log1p(counts * (folds / max(folds - 1, 1))).astype(np.float32)
 
-    def features(rows: Rows, popularity: NDArray[np.float32]) -> NDArray[np.float32]:
+    def features(rows: Rows, popularity: Floats32) -> Floats32:
         length = np.log1p(data.histories.lengths[rows.history])
         levels = np.stack([rows.likes_level, rows.views_level, length]).astype(np.float32)
         return np.vstack([levels, popularity])
@@ -50,6 +42,32 @@ def context_of(data: ChallengeData, fold: NDArray[np.int16]) -> Context:
         for rows in (data.valid, data.test)
     )
     return Context(features(data.train, popularity[fold, item]), valid, test)
+
+
+@dataclass(frozen=True, eq=False)
+class BlendInput:
+    """Input of a fitted method.
+
+    The runs' logits (m, rows) on one scale, the fold models (rows,) and any context (c, rows).
+    """
+
+    logits: Floats
+    fold: Ints16
+    context: Floats32 | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class OofRows(BlendInput):
+    """Input of a fit: the same with labels and users (rows,)."""
+
+    label: Flags = field(kw_only=True)
+    user: Ints = field(kw_only=True)
+
+    def take(self, inside: Ints) -> "OofRows":
+        """The rows at these positions."""
+        context = None if self.context is None else self.context[:, inside]
+        label, user = self.label[inside], self.user[inside]
+        return OofRows(self.logits[:, inside], self.fold[inside], context, label=label, user=user)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +84,10 @@ class Stack:
 
     names: tuple[str, ...]
     oof: Floats | None
-    label: NDArray[np.integer[Any]] | Flags
-    user: NDArray[np.integer[Any]]
-    item: NDArray[np.integer[Any]]
-    fold: NDArray[np.integer[Any]]
+    label: Labels
+    user: Ids
+    item: Ids
+    fold: Ids
     valid: Floats
     test: Floats
     context: Context | None = None

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import fingerprint
+from mmctr_kit.data.parquet import first_line
 from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.importers.predictions import write_import
 from mmctr_kit.items.features import ItemFeatures
@@ -111,7 +112,7 @@ def _read_npz(path: Path) -> State:
     except DataError:
         raise
     except Exception as e:  # NumPy, zipfile and zlib leak errors of many kinds on broken input
-        raise DataError(f"{path} is not a readable .npz of arrays ({_line(e)})") from e
+        raise DataError(f"{path} is not a readable .npz of arrays ({first_line(e)[:120]})") from e
 
 
 def _read_safetensors(path: Path) -> State:
@@ -121,7 +122,9 @@ def _read_safetensors(path: Path) -> State:
     try:
         return {k: _array(v) for k, v in load_file(path).items()}
     except (SafetensorError, OSError) as e:
-        raise DataError(f"{path} is not a readable .safetensors file ({_line(e)})") from e
+        raise DataError(
+            f"{path} is not a readable .safetensors file ({first_line(e)[:120]})"
+        ) from e
 
 
 def _read_torch(path: Path) -> State:
@@ -143,8 +146,7 @@ def _array(value: Tensor) -> NDArray[Any]:
     """The tensor's values; NumPy has no bfloat16, float8, sparse or quantized arrays."""
     whole = value.detach()
     whole = whole.dequantize() if whole.is_quantized else whole.to_dense()
-    converted: NDArray[Any] = (whole.float() if whole.is_floating_point() else whole).numpy()
-    return converted
+    return (whole.float() if whole.is_floating_point() else whole).numpy()
 
 
 def _fault(error: Exception) -> str:
@@ -160,10 +162,6 @@ def _fault(error: Exception) -> str:
             "Git LFS pointer was downloaded in its place"
         )
     return (
-        f"is not a plain torch state dict ({_line(error)}); if it was cut short, copy it "
-        "again, else save model.state_dict() again"
+        f"is not a plain torch state dict ({first_line(error)[:120]}); if it was cut short, copy "
+        "it again, else save model.state_dict() again"
     )
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit import __version__
 from mmctr_kit.data.dataset import ChallengeData
@@ -12,6 +11,7 @@ from mmctr_kit.data.folds import fold_fingerprint
 from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.errors import DataError, plural
 from mmctr_kit.files import locked
+from mmctr_kit.metrics.ranks import Floats, Ints, Ints16
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import Keys, Predictions, keys_of, predictions_for
 from mmctr_kit.runs.run import Run
@@ -97,7 +97,7 @@ def write_import(
         return None if writer is None else writer.finish(predictions, scores, {})
 
 
-def _test_logits(path: Path, rows: int, task: str | None) -> NDArray[np.float64]:
+def _test_logits(path: Path, rows: int, task: str | None) -> Floats:
     if _is_table(path):
         frame = read_frame(path, "predictions")
         ids, logits = integers(frame, "ID", path), _logits(frame, path)
@@ -117,12 +117,11 @@ def _is_table(path: Path) -> bool:
         return True
     with path.open("rb") as handle:
         header = handle.readline(4096)
-    return any(
-        name.strip(b' "\r\n').decode("latin-1") in _SCORE_COLUMNS for name in header.split(b",")
-    )
+    names = {name.strip(b' "\r\n').decode("latin-1") for name in header.split(b",")}
+    return not names.isdisjoint(_SCORE_COLUMNS)
 
 
-def _logits(frame: "pd.DataFrame", path: Path) -> NDArray[np.float64]:
+def _logits(frame: "pd.DataFrame", path: Path) -> Floats:
     named = [c for c in _SCORE_COLUMNS if c in frame.columns]
     if len(named) != 1:
         raise DataError(
@@ -133,7 +132,7 @@ def _logits(frame: "pd.DataFrame", path: Path) -> NDArray[np.float64]:
     return values if named[0] == "logit" else _to_logit(values, path)
 
 
-def _to_logit(values: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+def _to_logit(values: Floats, path: Path) -> Floats:
     """(n,) finite logits in the order of (n,) probabilities; 0 and 1 stay distinct."""
     if ((values < 0) | (values > 1)).any():
         raise DataError(f"{path}: scores outside [0, 1]; name the column logit if they are logits")
@@ -164,14 +163,14 @@ def _by_key(path: Path, keys: Keys) -> "pd.DataFrame":
     return frame.iloc[rows[np.argsort(order)]]
 
 
-def _folds(frame: "pd.DataFrame", path: Path) -> NDArray[np.int16]:
+def _folds(frame: "pd.DataFrame", path: Path) -> Ints16:
     folds = integers(frame, "fold", path)
     if folds.min() < 0 or folds.max() >= _MAX_FOLDS or len(np.unique(folds)) != folds.max() + 1:
         raise DataError(f"{path}: fold must count 0, 1, 2, ... without gaps, below {_MAX_FOLDS}")
     return folds.astype(np.int16)
 
 
-def _require_user_folds(fold: NDArray[np.int16], user: NDArray[np.int64], path: Path) -> None:
+def _require_user_folds(fold: Ints16, user: Ints, path: Path) -> None:
     order = np.argsort(user, kind="stable")
     same_user = np.diff(user[order]) == 0
     if (same_user & (np.diff(fold[order]) != 0)).any():

@@ -6,14 +6,13 @@ training users alone, so nothing of the predicted fold enters.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.data.ragged import expand_ranges
-from mmctr_kit.items import Ints
 from mmctr_kit.items.features import Levels
 from mmctr_kit.items.similarity.contexts import find_sorted, longest_histories
+from mmctr_kit.metrics.ranks import Ints, Ints32
 from mmctr_kit.recipe import Augmentation
 
 _ATTEMPTS = 20
@@ -96,7 +95,7 @@ def _negatives(
     return negatives.reshape(len(owner), options.negatives)
 
 
-def _pool(data: ChallengeData, rows: Ints, held: NDArray[np.int32], options: Augmentation) -> Ints:
+def _pool(data: ChallengeData, rows: Ints, held: Ints32, options: Augmentation) -> Ints:
     """Items to draw negatives from, with repeats; ``held`` are all items of the histories."""
     if options.sampling == "uniform":
         return np.arange(1, data.n_items + 1)

@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mmctr_kit.data.contract import GIVEN_DIM, MAX_TAGS
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.datasets.layout import write_file
 from mmctr_kit.errors import UsageError, unwritable
 from mmctr_kit.files import require_free, write_whole
-from mmctr_kit.items import Floats32, Floats64, Ints
+from mmctr_kit.metrics.ranks import Floats32
 
 
 def require_export(path: Path, overwrite: bool) -> None:
@@ -37,16 +36,10 @@ def export_items(
         raise UsageError("the table's padding row is not all zeros; zero row 0 before exporting")
     width = data.item_tags.shape[1]
     tags = np.pad(data.item_tags, ((0, 0), (max(MAX_TAGS - width, 0), 0)))
-    content = pa.table(
-        {
-            "item_id": np.arange(data.n_items + 1, dtype=np.int64),
-            "item_tags": _fixed(tags.astype(np.int64)),
-            "item_emb_d128": _fixed(table.astype(np.float64)),
-        }
-    )
+    columns = {"item_id": np.arange(data.n_items + 1), "item_tags": tags, "item_emb_d128": table}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda p: pq.write_table(content, p))
+        write_whole(path, lambda p: write_file(p, "item_info", [columns]))
     except OSError as e:
         raise unwritable(f"cannot write '{path}' ({e.strerror}); name another file", e) from e
     if dims == GIVEN_DIM:
@@ -55,7 +48,3 @@ def export_items(
         f"the table has {dims:,} dimensions, the challenge's own item_emb_d128 {GIVEN_DIM}; code "
         "that expects those refuses it"
     ]
-
-
-def _fixed(values: Ints | Floats64) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])

@@ -11,8 +11,8 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.data.load import load_feature_levels
 from mmctr_kit.data.modalities import Modality
-from mmctr_kit.items import Bools, Floats32, Ints
 from mmctr_kit.items.table import item_parts, item_table, missing_modalities
+from mmctr_kit.metrics.ranks import Flags, Floats32, Ints
 from mmctr_kit.models.registry import model_inputs
 from mmctr_kit.recipe import Recipe
 
@@ -33,7 +33,7 @@ class ItemFeatures:
 
     table: Floats32
     widths: tuple[int, ...]
-    present: Bools
+    present: Flags
     missing: tuple[Modality, ...]
     levels: Levels
     fingerprints: tuple[str, ...]

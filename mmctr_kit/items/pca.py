@@ -15,10 +15,9 @@ from typing import TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from mmctr_kit.items import Floats32, Floats64
+from mmctr_kit.metrics.ranks import Floats, Floats32
 
 _CHUNK = 8_192
-
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -32,9 +31,9 @@ class PCA:
     the rank, as are the components there. Up to sign it equals scikit-learn's full PCA.
     """
 
-    mean: Floats64
-    components: Floats64
-    variance: Floats64
+    mean: Floats
+    components: Floats
+    variance: Floats
 
     @property
     def width(self) -> int:
@@ -65,7 +64,7 @@ def fit_pca(parts: Sequence[Floats32]) -> PCA:
     return PCA(mean, components, singular**2 / max(n - 1, 1))
 
 
-def project(pca: PCA, parts: Sequence[Floats32], dims: int, whiten: bool) -> Floats64:
+def project(pca: PCA, parts: Sequence[Floats32], dims: int, whiten: bool) -> Floats:
     """Return the first ``dims`` scores, (items, dims) float64, with unit variance if ``whiten``.
 
     Columns beyond the rank are zero. Raises ValueError if ``dims`` exceeds the width.
@@ -87,15 +86,14 @@ def project(pca: PCA, parts: Sequence[Floats32], dims: int, whiten: bool) -> Flo
     return out
 
 
-def _triangle(tall: Floats64) -> Floats64:
+def _triangle(tall: Floats) -> Floats:
     """The factor R (min(n, d), d) of the QR decomposition of ``tall`` (n, d)."""
     return np.asarray(np.linalg.qr(tall, mode="r"), np.float64)
 
 
-def _centred(parts: Sequence[Floats32], rows: slice, mean: Floats64) -> Floats64:
+def _centred(parts: Sequence[Floats32], rows: slice, mean: Floats) -> Floats:
     side_by_side = np.hstack([x[rows] for x in parts]) if len(parts) > 1 else parts[0][rows]
-    centred: Floats64 = side_by_side - mean
-    return centred
+    return side_by_side - mean
 
 
 def _in_chunks(work: Callable[[slice], T], n: int) -> list[T]:

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.data.ragged import expand_ranges
-from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.similarity import Similarity, fit_similarity
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ints, Ints32
 from mmctr_kit.recipe import Recipe, SignalKind
 
 _CHUNK_POSITIONS = 1 << 20
@@ -70,7 +69,7 @@ def fold_signals(
     return {split: scale.apply(values) for split, values in raw.items()}
 
 
-def history_of(data: ChallengeData, examples: Examples) -> NDArray[np.int32]:
+def history_of(data: ChallengeData, examples: Examples) -> Ints32:
     """The items (positions,) of the examples' histories, one after another."""
     position, _ = expand_ranges(examples.begin, examples.lengths)
     return np.asarray(data.histories.values[position])
@@ -128,9 +127,8 @@ class Scale:
     deviation: Floats32
 
     def apply(self, values: SignalValues) -> SignalValues:
-        return SignalValues(
-            values.position / self.position, (values.row - self.mean) / self.deviation
-        )
+        row = (values.row - self.mean) / self.deviation
+        return SignalValues(values.position / self.position, row)
 
 
 def fit_scale(values: SignalValues, examples: Examples, rows: Ints) -> Scale:
@@ -144,5 +142,5 @@ def fit_scale(values: SignalValues, examples: Examples, rows: Ints) -> Scale:
     return Scale(_or_one(rms), mean.astype(np.float32), _or_one(deviation))
 
 
-def _or_one(size: Floats64) -> Floats32:
+def _or_one(size: Floats) -> Floats32:
     return np.where(size > 1e-6, size, 1.0).astype(np.float32)

@@ -7,11 +7,10 @@ embeddings do that too. Only the padding row is zero.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mmctr_kit.data.cache import Arrays, cached
+from mmctr_kit.data.cache import cached
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load_given, load_own
@@ -23,8 +22,8 @@ from mmctr_kit.data.modalities import (
     load_modality,
 )
 from mmctr_kit.errors import DataError
-from mmctr_kit.items import Bools, Floats32, Floats64
 from mmctr_kit.items.pca import PCA, fit_pca, project
+from mmctr_kit.metrics.ranks import Flags, Floats, Floats32
 from mmctr_kit.recipe import Items
 
 _FORMAT = 1
@@ -44,13 +43,9 @@ def modality_pca(data: ChallengeData, modalities: Modalities) -> PCA:
     embeddings. Raises as load_modality does.
     """
     vectors = item_vectors(data, modalities)
-
-    def build() -> tuple[Arrays, dict[str, Any]]:
-        return vars(fit_pca(vectors)), {}
-
     files = {"file": data.folder / FILES["item_feature"].path}
     settings = {"modalities": list(modalities), "items": data.n_items, "format": _FORMAT}
-    arrays, _ = cached("pca", files, settings, build)
+    arrays, _ = cached("pca", files, settings, lambda: (vars(fit_pca(vectors)), {}))
     return PCA(**arrays)
 
 
@@ -101,7 +96,7 @@ def item_table(data: ChallengeData, items: Items) -> Floats32:
     return table
 
 
-def item_parts(data: ChallengeData, items: Items) -> tuple[tuple[int, ...], Bools]:
+def item_parts(data: ChallengeData, items: Items) -> tuple[tuple[int, ...], Flags]:
     """The widths (M,) of the table's modalities, and which of them an item has, (n_items + 1, M).
 
     The modalities are text and image if the table keeps them apart (``separate_pca``, ``raw``, and
@@ -173,7 +168,7 @@ def _dims(data: ChallengeData, items: Items, part: _Part) -> int:
 
 def _fill(out: Floats32, data: ChallengeData, items: Items, part: _Part) -> None:
     vectors = item_vectors(data, part.modalities)
-    values: Floats32 | Floats64 = vectors[0]
+    values: Floats32 | Floats = vectors[0]
     if part.key is not None:
         pca = modality_pca(data, part.modalities)
         values = project(pca, vectors, out.shape[1], items.whiten)

@@ -17,7 +17,9 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import (
     Flags,
     Floats,
-    Positions,
+    Ids,
+    Ints,
+    Labels,
     count_below_x2,
     count_below_x2_both,
     group_starts,
@@ -27,9 +29,6 @@ from mmctr_kit.metrics.ranks import (
     order_of,
     order_within,
 )
-
-Labels = NDArray[np.integer[Any]] | Flags
-Ids = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,8 @@ class AucSample:
         """The mean fold AUC of ``scores`` (n,) and its influences: one sort of each fold."""
         _check_scores(scores, self.rows)
         parts = [fold.by_cluster(scores) for fold in self._folds]
-        return Influence(
-            math.fsum(auc for auc, _, _ in parts) / len(parts),
-            tuple(p for _, p, _ in parts),
-            tuple(n for _, _, n in parts),
-        )
+        aucs, positive, negative = zip(*parts, strict=True)
+        return Influence(math.fsum(aucs) / len(aucs), positive, negative)
 
     def row_influence(self, scores: Floats) -> Floats:
         """(n,) what each row moves the mean fold AUC of ``scores`` (n,) by."""
@@ -88,29 +84,21 @@ class AucSample:
 
     def estimate(self, of: Influence) -> Estimate:
         """The AUC with its standard error sqrt(sum of the folds' variances) / folds."""
-        return self._estimate(of.auc, of.positive, of.negative)
+        parts = zip(self._folds, of.positive, of.negative, strict=True)
+        variances = [fold.variance(positive, negative) for fold, positive, negative in parts]
+        return Estimate(of.auc, math.sqrt(math.fsum(variances)) / len(variances), self.rows)
 
     def difference(self, a: Influence, b: Influence) -> Estimate:
         """AUC of ``a`` minus AUC of ``b``, paired."""
-        return self._estimate(
-            a.auc - b.auc,
-            tuple(x - y for x, y in zip(a.positive, b.positive, strict=True)),
-            tuple(x - y for x, y in zip(a.negative, b.negative, strict=True)),
-        )
-
-    def _estimate(
-        self, value: float, positive: tuple[Floats, ...], negative: tuple[Floats, ...]
-    ) -> Estimate:
-        variances = [
-            fold.variance(p, n) for fold, p, n in zip(self._folds, positive, negative, strict=True)
-        ]
-        return Estimate(value, math.sqrt(math.fsum(variances)) / len(variances), self.rows)
+        positive = tuple(x - y for x, y in zip(a.positive, b.positive, strict=True))
+        negative = tuple(x - y for x, y in zip(a.negative, b.negative, strict=True))
+        return self.estimate(Influence(a.auc - b.auc, positive, negative))
 
 
 class _Fold:
     """The rows of one fold, split by class, with their clusters numbered from 0."""
 
-    def __init__(self, rows: Positions, positive: Flags, ids: Ids, where: str):
+    def __init__(self, rows: Ints, positive: Flags, ids: Ids, where: str):
         is_positive = positive[rows]
         codes = number_ids(ids[rows])
         self.positives, self.negatives = rows[is_positive], rows[~is_positive]
@@ -132,7 +120,7 @@ class _Fold:
             lost / pairs - self.negatives_of * (auc / len(by_low)),
         )
 
-    def by_row(self, scores: Floats) -> tuple[Positions, Floats]:
+    def by_row(self, scores: Floats) -> tuple[Ints, Floats]:
         """The fold's rows, positives first, and the influence of each."""
         by_high, won, by_low, lost, auc = self._compared(scores)
         pairs = 2 * len(by_high) * len(by_low)
@@ -143,8 +131,7 @@ class _Fold:
     def _compared(self, scores: Floats) -> tuple[Any, Any, Any, Any, float]:
         """Sort each class by score; count 2 x the pairs that a row loses or wins; add the AUC.
 
-        A positive counts the negatives that it beats, a negative the positives that beat it; a
-        tie counts 1.
+        A positive counts the negatives it beats, a negative the positives above it; a tie counts 1.
         """
         high, low = scores[self.positives], scores[self.negatives]
         by_high, by_low = order_of(high), order_of(low)
@@ -282,10 +269,7 @@ def tied_share(scores: Floats) -> float:
 
 
 def rank_correlation(a: Floats, b: Floats) -> float:
-    """Spearman's rank correlation of a (n,) and b (n,), ties at their mean rank.
-
-    NaN if one of them is constant.
-    """
+    """Spearman's rank correlation of a, b (n,), ties at their mean rank; NaN if one is constant."""
     _check_scores(a, len(a))
     _check_scores(b, len(a))
     x, y = midranks(a), midranks(b)

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mmctr_kit.metrics.ranks import Flags, Floats, Positions
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Ints16
 
 _BINS = 1024
 _REACH = 6.0
@@ -18,11 +17,11 @@ class BinnedAuc:
     The bins reach 6 standard deviations each way; scores beyond are tied.
     """
 
-    cell: Positions  # (rows,) the first bin of the row's fold and class
+    cell: Ints  # (rows,) the first bin of the row's fold and class
     folds: int
 
     @classmethod
-    def of(cls, label: Flags, fold: NDArray[np.int16]) -> "BinnedAuc | None":
+    def of(cls, label: Flags, fold: Ints16) -> "BinnedAuc | None":
         """None if no fold holds both classes; folds that lack one are left out."""
         count = np.bincount(fold * 2 + label, minlength=2).astype(np.intp)
         count = np.append(count, np.zeros(len(count) % 2, dtype=np.intp)).reshape(-1, 2)

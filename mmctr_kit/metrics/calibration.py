@@ -2,12 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mmctr_kit.metrics.ranks import Flags, Floats, Ints
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Labels
 
 _NEWTON_STEPS = 50
 _HALVINGS = 30
@@ -43,9 +41,7 @@ def sigmoid(logits: Floats) -> Floats:
     return np.asarray(0.5 * np.tanh(0.5 * logits) + 0.5)
 
 
-def calibration(
-    labels: NDArray[np.integer[Any]] | Flags, logits: Floats, bins: int = 10
-) -> Calibration:
+def calibration(labels: Labels, logits: Floats, bins: int = 10) -> Calibration:
     """Calibration of logits (n,) against labels (n,) 0/1, in bins as equal in size as ties allow.
 
     ECE (Guo et al., ICML 2017) = sum over bins of share * |mean label - mean prediction|; equal
@@ -65,17 +61,10 @@ def calibration(
     rows = rows[full]
     bin_prediction = np.bincount(of, probability, bins)[full] / rows
     bin_label = np.bincount(of, positive, bins)[full] / rows
-    slope, intercept = logistic_line(positive, logits)
-    return Calibration(
-        ece=float(rows @ np.abs(bin_label - bin_prediction)) / len(logits),
-        mean_prediction=float(probability.mean()),
-        mean_label=float(positive.mean()),
-        slope=slope,
-        intercept=intercept,
-        bin_prediction=bin_prediction,
-        bin_label=bin_label,
-        bin_rows=rows,
-    )
+    ece = float(rows @ np.abs(bin_label - bin_prediction)) / len(logits)
+    means = float(probability.mean()), float(positive.mean())
+    line = logistic_line(positive, logits)
+    return Calibration(ece, *means, *line, bin_prediction, bin_label, rows)
 
 
 def logistic_line(

@@ -1,17 +1,12 @@
 """Curves that reduce millions of rows to the few points that a figure shows. Numpy only."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.metrics.auc import clustered_mean_se
 from mmctr_kit.metrics.calibration import calibration
-from mmctr_kit.metrics.ranks import Floats, group_starts
-
-Labels = NDArray[np.integer[Any]]
-Ids = NDArray[np.integer[Any]]
+from mmctr_kit.metrics.ranks import Floats, Ids, Labels, group_starts
 
 ROC_POINTS = 200
 BINS = 40
@@ -50,10 +45,7 @@ def mean_roc(labels: Labels, scores: Floats, folds: Ids) -> tuple[Floats, Floats
 
 
 def reliability(labels: Labels, logits: Floats, users: Ids) -> tuple[Floats, Floats, Floats, float]:
-    """Mean prediction, mean label and its standard error in ten bins of equal size; and the ECE.
-
-    Standard errors are clustered by user.
-    """
+    """Mean prediction, mean label and its SE, clustered by user, in ten equal bins; and the ECE."""
     fit = calibration(labels, logits)
     ordered = np.sort(logits)
     cuts = ordered[(np.arange(1, 10) * len(ordered)) // 10]

@@ -6,16 +6,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Ints32 = NDArray[np.int32]
+Ints16 = NDArray[np.int16]
+Ints8 = NDArray[np.int8]
+Uints = NDArray[np.uint64]
 Flags = NDArray[np.bool_]
-Positions = NDArray[np.intp]
 Ids = NDArray[np.integer[Any]]
 """Integers of any width; :func:`number_ids` numbers them from 0."""
+Labels = Ids | Flags
+"""0 and 1."""
 
 _SIGNED = np.int64(0x7FFFFFFFFFFFFFFF)
 
 
-def order_of(values: Floats) -> Positions:
+def order_of(values: Floats) -> Ints:
     """(n,) positions of the values (n,) in ascending order, equal ones in their order; no NaN.
 
     A stable argsort in about half its time: a value's leading bits and its position are sorted as
@@ -38,7 +44,7 @@ def order_of(values: Floats) -> Positions:
     return order
 
 
-def order_within(groups: Positions, values: Floats) -> Positions:
+def order_within(groups: Ints, values: Floats) -> Ints:
     """(n,) positions in order of group (n,), numbered from 0, and of value within each."""
     order = order_of(values)
     low = max(len(order) - 1, 1).bit_length()
@@ -49,7 +55,7 @@ def order_within(groups: Positions, values: Floats) -> Positions:
     return np.asarray(order[key])
 
 
-def _settle(order: Positions, values: Floats, alike: Flags) -> None:
+def _settle(order: Ints, values: Floats, alike: Flags) -> None:
     """Put neighbours whose leading bits are ``alike`` (n - 1,) in order, in place."""
     ordered = values[order]
     descends = np.r_[False, (ordered[1:] < ordered[:-1])]
@@ -80,7 +86,7 @@ def count_below_x2_both(low: Floats, high: Floats) -> tuple[Ints, Ints]:
     return (under + up_to).astype(np.int64, copy=False), np.cumsum(steps[:-1], dtype=np.int64)
 
 
-def _spans(ordered: Floats, keys: Floats) -> tuple[Positions, Positions]:
+def _spans(ordered: Floats, keys: Floats) -> tuple[Ints, Ints]:
     """For each key, how many of sorted ``ordered`` are below it, and how many are not above it."""
     under = np.searchsorted(ordered, keys, "left")
     up_to = under.copy()
@@ -105,7 +111,7 @@ def midranks_of_sorted(new: Flags) -> Floats:
     return np.repeat((edges[:-1] + edges[1:] + 1) / 2.0, np.diff(edges))
 
 
-def number_ids(ids: Ids) -> Positions:
+def number_ids(ids: Ids) -> Ints:
     """(n,) ids renumbered 0, 1, ... in their order; without a sort if they lie close."""
     if len(ids) == 0:
         return np.zeros(0, dtype=np.intp)

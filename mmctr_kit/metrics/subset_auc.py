@@ -5,24 +5,21 @@ The rows are sorted once; each subset then costs a few passes over them, without
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.metrics.auc import clustered_variance, unbias
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import (
     Flags,
     Floats,
+    Ids,
     Ints,
-    Positions,
+    Labels,
     group_starts,
     number_ids,
     order_within,
 )
-
-Integers = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class RankedRows:
     """
 
     def __init__(
-        self, labels: Integers, scores: Floats, clusters: Integers, folds: Integers | None = None
+        self, labels: Labels, scores: Floats, clusters: Ids, folds: Ids | None = None
     ) -> None:
         n = len(labels)
         fold = np.zeros(n, np.intp) if folds is None else number_ids(folds)
@@ -88,13 +85,10 @@ class RankedRows:
         """
         inside = np.asarray(chosen, np.bool_)[self._order]
         a, b = self._part(inside), self._part(~inside)
-        return Contrast(
-            chosen=None if a is None else a.auc,
-            rest=None if b is None else b.auc,
-            gap=None if a is None or b is None else self._gap(a, b),
-            positive_clusters=0 if a is None else a.positive_clusters,
-            negative_clusters=0 if a is None else a.negative_clusters,
-        )
+        gap = None if a is None or b is None else self._gap(a, b)
+        counts = (0, 0) if a is None else (a.positive_clusters, a.negative_clusters)
+        chosen_auc, rest = (None if part is None else part.auc for part in (a, b))
+        return Contrast(chosen_auc, rest, gap, *counts)
 
     def _part(self, inside: Flags) -> _Part | None:
         negatives_before = _count_before(inside & ~self._positive)
@@ -120,13 +114,13 @@ class RankedRows:
         estimate = Estimate(auc, math.sqrt(variance), int(inside.sum()))
         return _Part(estimate, variance, positive + negative, *counts[:2])
 
-    def _by_cluster(self, rows: Positions, influence: Floats) -> tuple[Floats, Flags]:
+    def _by_cluster(self, rows: Ints, influence: Floats) -> tuple[Floats, Flags]:
         """(clusters,) the sum of the rows' influence, and whether the cluster has such rows."""
         cluster = self._cluster[rows]
         total = np.bincount(cluster, influence, self._clusters).astype(np.float64)
         return total, np.bincount(cluster, minlength=self._clusters) > 0
 
-    def _count_below_x2(self, before: Ints, rows: Positions) -> Ints:
+    def _count_below_x2(self, before: Ints, rows: Ints) -> Ints:
         """2 x the counted rows of the same fold that score less + those that score the same."""
         start = before[self._edges[self._fold[rows]]]
         return np.asarray(before[self._low[rows]] + before[self._high[rows]] - 2 * start)

@@ -141,14 +141,8 @@ class DIEN(nn.Module):
             evolved.append(states[:, -1])
             interests.append(interest)
         pooled = self.pooling.attend(target, table, index, batch)[0].to(target.dtype)  # (B, D)
-        fields = [
-            self.likes_level(batch.likes_level),
-            self.views_level(batch.views_level),
-            target,
-            pooled,
-            pooled * target,
-            torch.cat(evolved),
-        ]
+        levels = self.likes_level(batch.likes_level), self.views_level(batch.views_level)
+        fields = [*levels, target, pooled, pooled * target, torch.cat(evolved)]
         logit = self.mlp(concat(fields)).squeeze(-1)
         return logit, history, slots.gather(interests), slots.slot < layout.size
 

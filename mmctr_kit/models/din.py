@@ -139,11 +139,7 @@ class DIN(nn.Module):
             )
         elif use_history and attention == "multihead":
             self.attention = MultiHeadTargetAttention(
-                width,
-                attention_heads,
-                attention_dim or width,
-                attention_dropout,
-                signals=n_signals,
+                width, attention_heads, attention_dim or width, attention_dropout, signals=n_signals
             )
         elif use_history:
             self.attention = NoAttention()

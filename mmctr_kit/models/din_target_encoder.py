@@ -113,8 +113,7 @@ class CrossAttention(nn.Module):
 class CrossAttentionLayer(nn.Module):
     """h = norm(history); x = norm(query + attention(query, h)); x + feed_forward(x).
 
-    One RMSNorm for both. Dropout on the attention weights, in the feed-forward part and on both
-    branches.
+    One RMSNorm for both. Dropout on attention weights, in the feed-forward part, on both branches.
     """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
@@ -205,14 +204,9 @@ class DINTargetEncoder(nn.Module):
         encoded = target.to(self.user.weight.dtype)  # what is added up stays exact
         for layer in self.encoder:
             encoded = layer(encoded, *history)  # (B, D)
-        fields = [
-            self.user(batch.user),
-            self.items.likes_level(batch.likes_level),
-            self.items.views_level(batch.views_level),
-            target,
-            pooled,
-            encoded,
-        ]
+        likes = self.items.likes_level(batch.likes_level)
+        views = self.items.views_level(batch.views_level)
+        fields = [self.user(batch.user), likes, views, target, pooled, encoded]
         return self.mlp(concat(fields)).squeeze(-1)
 
     def published_names(self, state: State) -> Names:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ints8
 from mmctr_kit.models.option_types import (
     NonNegativeFloat,
     PositiveFloat,
@@ -60,7 +60,7 @@ class GBDT:
         self.pair_shrinkage = pair_shrinkage
         self.half_life = half_life
 
-    def dataset(self, matrix: NDArray[np.float32], label: NDArray[np.int8]) -> Any:
+    def dataset(self, matrix: Floats32, label: Ints8) -> Any:
         """Bin (rows, features) and (rows,) labels, once for all chunks, into a lightgbm.Dataset."""
         import lightgbm
 
@@ -69,12 +69,7 @@ class GBDT:
         return data.construct()
 
     def chunk(
-        self,
-        dataset: Any,
-        scores: NDArray[np.float64],
-        learning_rate: float,
-        seed: int,
-        threads: int,
+        self, dataset: Any, scores: Floats, learning_rate: float, seed: int, threads: int
     ) -> bytes:
         """Grow the next ``rounds`` trees, from the (rows,) logits so far, as LightGBM's text."""
         import lightgbm
@@ -111,7 +106,7 @@ class Trees:
 
         self.booster = lightgbm.Booster(model_str=text.decode())
 
-    def predict(self, matrix: NDArray[np.float32], threads: int) -> NDArray[np.float64]:
+    def predict(self, matrix: Floats32, threads: int) -> Floats:
         """What the chunk adds to the logits, (rows,), of a ``matrix`` (rows, features)."""
         logits = self.booster.predict(matrix, raw_score=True, num_threads=threads)
         return np.asarray(logits, np.float64)

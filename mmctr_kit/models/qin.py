@@ -40,10 +40,7 @@ class SparseTargetAttention(nn.Module):
     def forward(
         self, target: Tensor, table: Tensor, index: Tensor | None, row: Tensor, offsets: Tensor
     ) -> Tensor:
-        """(B, D) from the target (B, D) and the history's vectors ``table[index]``.
-
-        ``table`` (K, D), ``index`` (P,) or None, ``row`` (P,), ``offsets`` (B + 1,) as in Batch.
-        """
+        """(B, D) from the target (B, D) and the items ``table[index]``; see TargetAttention."""
         query = self.W_q(target) @ self.W_k.weight * self.scale  # (B, D)
         score = row_products(query, table, index, row, offsets).sum(-1, keepdim=True)  # (P, 1)
         pooled = weighted_sum(torch.relu(score), table, index, row, offsets)  # (B, D)
@@ -74,7 +71,7 @@ class QuadraticNetwork(nn.Module):
     """
 
     def __init__(
-        self, width: int, layers: int, *, rows: int, dropout: float, batch_norm: bool
+        self, width: int, layers: int, rows: int, dropout: float, batch_norm: bool
     ) -> None:
         super().__init__()
         self.layer = nn.ModuleList(QuadraticLayer(width, rows, dropout) for _ in range(layers))
@@ -117,25 +114,15 @@ class QIN(nn.Module):
         self.likes_level = embedding(N_LEVELS, embedding_dim)
         self.views_level = embedding(N_LEVELS, embedding_dim)
         self.attention = SparseTargetAttention(self.items.width)
-        self.network = QuadraticNetwork(
-            2 * embedding_dim + 2 * self.items.width,
-            num_layers,
-            rows=num_row,
-            dropout=net_dropout,
-            batch_norm=batch_norm,
-        )
+        width = 2 * embedding_dim + 2 * self.items.width
+        self.network = QuadraticNetwork(width, num_layers, num_row, net_dropout, batch_norm)
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,) logits."""
         target, table, index = self.items.lookup(batch.history, batch.item)
         interest = self.attention(target, table, index, batch.row, batch.offsets)  # (B, D)
-        fields = [
-            self.likes_level(batch.likes_level),
-            self.views_level(batch.views_level),
-            target,
-            interest,
-        ]
-        logit: Tensor = self.network(torch.cat(fields, dim=-1))
+        levels = self.likes_level(batch.likes_level), self.views_level(batch.views_level)
+        logit: Tensor = self.network(torch.cat([*levels, target, interest], dim=-1))
         return logit
 
     def published_names(self, state: State) -> Names:

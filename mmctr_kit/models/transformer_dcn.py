@@ -168,12 +168,8 @@ class TransformerDCN(nn.Module):
         target, table, index = self.items.lookup(history, batch.item)  # (B, D)
         padding, history = torch.split(gather(table, index), [1, len(batch.history)])
         parts = self.encoded(batch, history, target, padding.squeeze(0))
-        fields = [
-            self.likes_level(batch.likes_level),
-            self.views_level(batch.views_level),
-            target,
-            self._pooled(parts),
-        ]
+        levels = self.likes_level(batch.likes_level), self.views_level(batch.views_level)
+        fields = [*levels, target, self._pooled(parts)]
         exact = self.likes_level.weight.dtype  # for the cross layers' powers
         x = torch.cat([field.to(exact) for field in fields], dim=-1)
         return self.mlp(torch.cat([self.cross(x), self.deep(x)], dim=-1)).squeeze(-1)

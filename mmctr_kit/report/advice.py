@@ -202,12 +202,9 @@ def _smaller_blend(context: ReportContext) -> Iterator[Advice]:
 def _tuned(context: ReportContext) -> Iterator[Advice]:
     study, folder = context.study, context.study_path
     if study is not None and folder is not None and study["finalists"][0]["changes"]:
-        yield Advice(
-            "Train the tuned recipe",
-            "The study wrote its chosen recipe.",
-            f"mmctr-kit cv {shlex.quote(str(folder / 'best.yaml'))} --data DATA "
-            f"--name {study['name']}_tuned",
-        )
+        command = f"mmctr-kit cv {shlex.quote(str(folder / 'best.yaml'))} --data DATA "
+        command += f"--name {study['name']}_tuned"
+        yield Advice("Train the tuned recipe", "The study wrote its chosen recipe.", command)
 
 
 def _ablation(context: ReportContext) -> Iterator[Advice]:
@@ -215,22 +212,20 @@ def _ablation(context: ReportContext) -> Iterator[Advice]:
     exists = context.ablations or (context.root / f"{name}.ablate" / "ablation.json").is_file()
     if context.kind == "cv" and not exists:
         recipe = shlex.quote(str(context.path(context.run) / "recipe.yaml"))
-        yield Advice(
+        title, why = (
             "Measure what each part of the recipe adds",
             "There is no ablation of this recipe yet.",
-            f"mmctr-kit ablate {recipe} --data DATA --name {name}",
         )
+        yield Advice(title, why, f"mmctr-kit ablate {recipe} --data DATA --name {name}")
 
 
 def _submission(context: ReportContext) -> Iterator[Advice]:
     files = [p for p in _recorded(context) if p.is_file()]
     files = files or sorted(context.submissions.glob(f"{context.label(context.run)}-*.zip"))
     if files:
-        yield Advice(
-            "Check the submission before you upload it",
-            f"{files[-1]} was written from this run.",
-            f"mmctr-kit submit --check {shlex.quote(str(files[-1]))} --data DATA",
-        )
+        why = f"{files[-1]} was written from this run."
+        command = f"mmctr-kit submit --check {shlex.quote(str(files[-1]))} --data DATA"
+        yield Advice("Check the submission before you upload it", why, command)
     else:
         yield Advice("Write a submission", "Not submitted yet.", _submit(context))
 

@@ -14,7 +14,6 @@ from mmctr_kit.runs.run import Run, all_runs, open_run
 
 MOST_OTHERS = 10
 """At most this many other runs of the same rows are compared, the best by valid AUC."""
-
 MARK = "<!-- mmctr-kit report -->"
 """The page's second line; only a file that has it is written over."""
 
@@ -89,10 +88,7 @@ def require_page(out: Path) -> None:
 
 
 def resolve_name(name: str, root: Path) -> str:
-    """``name``, or the study or ablation of that name if there is no run of it.
-
-    Raises UsageError if there are both.
-    """
+    """``name``, or its study or ablation if no run is called so; UsageError if there are both."""
     if any(path.is_dir() for path in (root / name, Path(name))):
         return name
     folders = [n for n in (f"{name}.study", f"{name}.ablate") if (root / n).is_dir()]

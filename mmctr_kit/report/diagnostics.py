@@ -15,11 +15,9 @@ from mmctr_kit.runs.run import Run
 BETTER_Z = 2.0
 """Another run is better on a slice if its AUC lies this many standard errors above the run's. Runs
 on the same rows differ by less than that by chance."""
-
 RISE_Z = 3.0
 """A rise must lie this many standard errors above 0: from three folds the standard error itself is
 only roughly known."""
-
 MIN_RISE = 0.0005
 """A smaller rise of AUC in the last epoch is not worth the time of more epochs."""
 
@@ -55,11 +53,8 @@ def sliced_run(context: ReportContext) -> Run | None:
 def weak_slices(run: Run, context: ReportContext) -> list[WeakSlice]:
     """The weak slices of the run, the worst first, compared with the other runs of the context."""
     digests = {c.name: c.digest for c in context.leaderboard}
-    others = {
-        other.name: _aucs(other)
-        for other in context.others
-        if other.name != run.name and digests.get(other.name) != digests.get(run.name)
-    }
+    different = (r for r in context.others if digests.get(r.name) != digests.get(run.name))
+    others = {other.name: _aucs(other) for other in different}
     weak = [_compared(entry, others) for entry in run.metrics["slices"] if entry["worse"]]
     return sorted(weak, key=lambda w: float(w.entry["errors"]))
 

@@ -42,10 +42,7 @@ SECTIONS: tuple[Callable[[ReportContext], Section | None], ...] = (
 
 
 def write_report(context: ReportContext, out: Path) -> None:
-    """Write the page to ``out``; the same runs give the same page.
-
-    An existing report is replaced; any other file is a UsageError.
-    """
+    """Write the page to ``out``, where only a report is replaced. Equal runs give equal pages."""
     require_page(out)
     text = render(context)
     try:

@@ -35,10 +35,7 @@ def require_study(path: Path, recipe: Recipe, force: bool) -> None:
 
 
 def occupied(path: Path, force: bool) -> bool:
-    """Whether a study is at ``path``.
-
-    Raises RunError if something else is, or with ``force`` a study at work.
-    """
+    """Whether a study is at ``path``; RunError if it is not one, or with ``force`` is at work."""
     if not conflict.occupied(path, SETTINGS, "study"):
         return False
     if force and alive_workers(path / "leases"):

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -141,9 +142,7 @@ def _finalist(trial: FrozenTrial, run: Run, base: Recipe) -> Finalist:
         changes=changes(attributes["settings"], base),
         searched=Estimate(attributes["auc"], attributes["error"], attributes["rows"]),
         oof=Estimate.from_json(metrics["oof"]),
-        one_seed=Estimate.from_json(
-            metrics["recipe_oof"] if len(metrics["seeds"]) > 1 else metrics["oof"]
-        ),
+        one_seed=Estimate.from_json(metrics["recipe_oof" if len(metrics["seeds"]) > 1 else "oof"]),
         valid=Estimate.from_json(metrics["valid"]),
     )
 
@@ -179,10 +178,6 @@ def jobs_waiting(
 ) -> int:
     """How many fold models of the finalists are still to be fitted."""
     chosen = [folder.finalist(t.number) for t in best_trials(list(trials), wanted)]
-    return sum(
-        not RunWriter(path).fold(fold, seed).finished
-        for path in chosen
-        if not Run(path).finished
-        for fold in range(base.folds.count)
-        for seed in final_seeds(base, seeds)
-    )
+    begun = [RunWriter(path) for path in chosen if not Run(path).finished]
+    models = product(begun, range(base.folds.count), final_seeds(base, seeds))
+    return sum(not run.fold(fold, seed).finished for run, fold, seed in models)

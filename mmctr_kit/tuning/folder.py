@@ -28,7 +28,6 @@ from mmctr_kit.tuning.heartbeat import alive_workers
 
 NAME = "study"
 """The study's name in its journal, which holds only this one."""
-
 WORKER, REFUSED, RETRY = "worker", "refused", "retry of"
 """User attributes of a trial: its worker, why it was refused, and which trial it repeats."""
 

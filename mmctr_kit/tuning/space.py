@@ -3,9 +3,9 @@
 A key is asked in a trial only if it does something with the values chosen before it.
 """
 
-import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from mmctr_kit.data.dataset import ChallengeData
@@ -30,10 +30,7 @@ def suggest(trial: "Trial", search: Search, recipe: Recipe) -> Settings:
 
 
 def own_point(search: Search, recipe: Recipe) -> dict[str, Any]:
-    """The recipe's own values as a trial's parameters.
-
-    A value outside of its range is left to the sampler.
-    """
+    """The recipe's own values as a trial's parameters, but for those outside of their range."""
     values = recipe.values()
     point = _point(search, recipe, lambda key, _: values[key])
     return {k: _asked(search[k], v) for k, v in point.items() if search[k].holds(v)}
@@ -82,7 +79,6 @@ def _asked(values: Range, value: Any) -> Any:
 
 _TRIES = 200
 """Random points that are tried before a value is called infeasible."""
-
 _EMBEDDING = "items.embedding"
 _DIMS: dict[str, tuple[Modality, ...]] = {
     "text_dim": ("text",),
@@ -123,7 +119,7 @@ def require_feasible(search: Search, recipe: Recipe) -> None:
 
     That is if a value never makes a recipe, whatever the others are, or an entry is never asked.
     """
-    dice = random.Random(0)
+    dice = Random(0)
     for key, values in search.items():
         for value in values.corners:
             _require_value(key, value, search, recipe, dice)
@@ -176,9 +172,7 @@ def _without_unasked(search: Mapping[str, Range], recipe: Recipe) -> dict[str, R
     return without_unused(left, recipe.values(), recipe.rules)
 
 
-def _require_value(
-    key: str, value: Any, search: Search, recipe: Recipe, dice: random.Random
-) -> None:
+def _require_value(key: str, value: Any, search: Search, recipe: Recipe, dice: Random) -> None:
     reasons: Counter[str] = Counter()
     for _ in range(_TRIES):
         point = _point(

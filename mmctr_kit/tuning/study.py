@@ -33,8 +33,7 @@ _OPTIONAL = ("item_feature", "item_emb")
 class StudyPlan:
     """A study before it begins.
 
-    ``search`` is the part of the recipe's search that the data allow; ``left_out`` names what they
-    do not allow, and why.
+    ``search`` is what the data allow of the recipe's search; ``left_out`` the rest of it, and why.
     """
 
     recipe: Recipe
@@ -76,8 +75,7 @@ def plan_study(
 def begin_study(plan: StudyPlan, path: Path, force: bool) -> tuple[StudyFolder, int, int]:
     """Open or create the study's folder; raises as open_study does.
 
-    Returns it, how many trials it has already, and how many trials of dead workers were marked as
-    failed.
+    Returns it, how many trials it has, and how many of dead workers were marked as failed.
     """
     folder = open_study(path, plan.settings(), own_point(plan.search, plan.recipe), force)
     dead = folder.reap()

@@ -79,17 +79,14 @@ def summarize(
 ) -> Summary:
     """Summarise the folder's journal and its finalists."""
     study = folder.study()
+    begun = (t for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING)
     return Summary(
         name=folder.path.name.removesuffix(".study"),
         recipe=recipe.name,
         folds=recipe.folds.count,
         space={key: values.as_plain() for key, values in search.items()},
         left_out=left_out,
-        trials=tuple(
-            _trial(t)
-            for t in study.get_trials(deepcopy=False)
-            if t.state != TrialState.WAITING  # queued, and never begun
-        ),
+        trials=tuple(map(_trial, begun)),
         importance=importance(study),
         finalists=tuple(finalists),
         seeds=seeds,

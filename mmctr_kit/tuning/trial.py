@@ -21,7 +21,6 @@ from mmctr_kit.training.learner import Learner
 
 QUARTERS = 4
 """How many pruning steps a fold has."""
-
 PEERS = 5
 """A trial is not pruned before this many other trials have reached its step."""
 
@@ -132,11 +131,8 @@ class TrialRunner:
 
 def prune_reason(study: optuna.Study, number: int, step: int, auc: float) -> str | None:
     """Why the trial ``number``, with ``auc`` at ``step``, should be pruned; None to go on."""
-    peers = [
-        t.intermediate_values[step]
-        for t in study.get_trials(deepcopy=False)
-        if t.number != number and step in t.intermediate_values
-    ]
+    others = (t for t in study.get_trials(deepcopy=False) if t.number != number)
+    peers = [t.intermediate_values[step] for t in others if step in t.intermediate_values]
     return below_peers(auc, peers, ended=step % QUARTERS == 0)
 
 

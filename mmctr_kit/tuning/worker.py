@@ -179,10 +179,7 @@ def run_search(
     budget: Budget,
     listen: Listener,
 ) -> None:
-    """Run trials until the budget is spent, in this process or, with several workers, in others.
-
-    Raises as run_workers and Worker.work do.
-    """
+    """Run trials until the budget is spent, here or, with several workers, in other processes."""
     configs = [resources.worker(number, recipe, data) for number in range(resources.workers)]
     if resources.workers > 1:
         run_workers(folder, configs, search, budget, listen)

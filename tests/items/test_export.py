@@ -117,11 +117,11 @@ def test_what_cannot_be_written_is_one_line_and_leaves_what_was_there(
 def test_a_write_that_breaks_off_leaves_nothing(
     tiny: ChallengeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full_disk(_: pa.Table, path: Path) -> None:
+    def full_disk(path: Path, *_: object) -> None:
         path.write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export.pq, "write_table", full_disk)
+    monkeypatch.setattr(export, "write_file", full_disk)
     with pytest.raises(MmctrKitError, match="No space left on device"):
         export_items(tiny, tiny.item_emb, tmp_path / "x.parquet")
     assert list(tmp_path.iterdir()) == []

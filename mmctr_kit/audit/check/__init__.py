@@ -79,24 +79,20 @@ def check_data(folder: Path) -> list[Finding]:
 
 
 def _check_leaks(folder: Path, log: Log) -> None:
-    """Reports what the profile's quick probes suspect in a folder in which nothing failed."""
+    """Reports what the profile's quick probes suspect in a folder in which nothing failed.
+
+    It loads the folder, which fills the cache for the first command that uses it.
+    """
     failed = [f.id for f in log.findings() if f.level is Level.FAIL]
     if log.worst("memory") is not Level.PASS:
         log.passed("leaks", "skipped: it loads the data; see memory")
-    elif failed:
+        return
+    if failed:
         log.warn("leaks", f"not run: it loads the data, and {failed[0]} failed", _FIX)
-    else:
-        _check_loaded(folder, log)
-
-
-def _check_loaded(folder: Path, log: Log) -> None:
-    """Loads the folder, which fills the cache for the first command that uses it, and probes it.
-
-    Not run if the cache has no room for the data.
-    """
+        return
     try:
         data = load(folder)
-    except (DataError, UsageError) as e:
+    except (DataError, UsageError) as e:  # or the cache has no room for it
         what, _, todo = str(e).partition("; ")
         log.warn("leaks", f"not run: {what}", todo or "check again")
         return

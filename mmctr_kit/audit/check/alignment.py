@@ -16,15 +16,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.audit.check.item_files import ItemFile, Vectors
 from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import GIVEN_EMBEDDINGS
 from mmctr_kit.errors import plural
-from mmctr_kit.metrics.ranks import Ints
-
-Matrix = NDArray[np.float32]
+from mmctr_kit.metrics.ranks import Floats32, Ints
 
 SAME_COSINE = 0.9
 """Median cosine by id from which two columns count as the same embedding."""
@@ -51,8 +48,8 @@ class Pair:
     """
 
     item_id: Ints
-    a: Matrix
-    b: Matrix
+    a: Floats32
+    b: Floats32
 
 
 def check_alignment(items: Mapping[str, ItemFile], log: Log) -> None:
@@ -206,14 +203,14 @@ def _is_pca(p: Pair) -> bool:
     return bool(np.median(np.abs(ratio)) < 0.1)
 
 
-def _cosines(p: Pair) -> Matrix:
+def _cosines(p: Pair) -> Floats32:
     """(m,) cosine of a and b, row by row; zeros if their widths differ."""
     if p.a.shape[1] != p.b.shape[1]:
         return np.zeros(len(p.item_id), np.float32)
     return np.asarray(np.einsum("ij,ij->i", _unit(p.a), _unit(p.b)))
 
 
-def _unit(x: Matrix) -> Matrix:
+def _unit(x: Floats32) -> Floats32:
     """Rows at length 1; first divided by their largest value, so that squares stay finite."""
     x = x / np.abs(x).max(axis=1, keepdims=True)
     return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True))

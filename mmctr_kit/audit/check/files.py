@@ -21,7 +21,6 @@ _NARROWS = {
 
 _KEYS = ("item_id", "user_id", "item_seq")
 """Columns without which an optional file is useless."""
-
 _FROM_ROWS = "levels are taken from the rows instead, for the items that are a target there"
 _INSTEAD = {
     "likes_level": _FROM_ROWS,
@@ -186,12 +185,8 @@ def check_memory(scans: Scans, history_items: int, log: Log) -> None:
     ``history_items``: entries of all rows' histories that are not padding.
     """
     rows = sum(scans[split].rows for split in SPLITS)
-    floats = sum(
-        s.rows * s.columns[c.name].longest
-        for s in scans.values()
-        for c in s.file.columns
-        if c.kind == "floats"
-    )
+    vectors = ((s, c.name) for s in scans.values() for c in s.file.columns if c.kind == "floats")
+    floats = sum(scan.rows * scan.columns[name].longest for scan, name in vectors)
     # 48 bytes a row: ids, target, levels, label, history index and key; then int32 histories three
     # times over while they are sorted and deduplicated, float32 vectors, and half a gigabyte for
     # the interpreter, torch and one batch in flight.

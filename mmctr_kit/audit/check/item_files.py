@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.audit.check.scan import FileScan
 from mmctr_kit.audit.findings import Log
@@ -15,7 +14,7 @@ from mmctr_kit.data.packing import zero_after_value
 from mmctr_kit.data.parquet import ints, ragged
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import plural
-from mmctr_kit.metrics.ranks import Flags, Ints
+from mmctr_kit.metrics.ranks import Flags, Floats32, Ints, Uints
 
 ITEM_FILES = ("item_info", "item_feature", "item_emb")
 SPARSE_TAGS = 100
@@ -36,10 +35,10 @@ class Vectors:
     """
 
     item_id: Ints
-    keys: NDArray[np.uint64]
-    largest: NDArray[np.float32]
+    keys: Uints
+    largest: Floats32
     sampled: Ints
-    values: NDArray[np.float32]
+    values: Floats32
 
     @property
     def zero(self) -> Flags:
@@ -135,13 +134,8 @@ def _read_vectors(scan: FileScan, name: str, wanted: Flags, file: ItemFile) -> N
     top = np.concatenate(largest)
     if top[~real].any():
         file.padding_nonzero.append(name)
-    file.vectors[name] = Vectors(
-        file.item_id[real],
-        np.concatenate(keys)[real],
-        top[real],
-        np.flatnonzero(wanted[real]),
-        np.concatenate(values),
-    )
+    ids, all_keys, held = file.item_id[real], np.concatenate(keys)[real], np.concatenate(values)
+    file.vectors[name] = Vectors(ids, all_keys, top[real], np.flatnonzero(wanted[real]), held)
 
 
 def _check_padding_row(info: ItemFile, log: Log) -> None:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.audit.check.item_files import ItemFile, Vectors
 from mmctr_kit.audit.findings import Log
@@ -17,14 +16,12 @@ from mmctr_kit.data.hashing import among, distinct, sequence_keys
 from mmctr_kit.data.load import MAX_SQUARED
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import plural
-from mmctr_kit.metrics.ranks import Ints
+from mmctr_kit.metrics.ranks import Ints, Uints
 
 NAMED = 5
 """Number of missing items that a message names."""
-
 DUPLICATES = 0.01
 """Share of the items from which repeated vectors are worth a warning."""
-
 SAME_LISTS = 0.95
 """Share of the lists of tags, counted as often as they occur, that two equal files must share."""
 BY_ID = 0.5
@@ -32,11 +29,8 @@ BY_ID = 0.5
 CHANCE = 0.1
 """From this share of equal lists in random order, lists are too alike to compare."""
 MIN_LISTS = 100
-
 _SOURCES = {"item_emb_d128_v1": "txt_emb_BERT", "item_emb_d128_v2": "img_emb_CLIPRN50"}
 _ITEM_HOLDS = ("item holds", "items hold")
-
-Ids = Ints
 
 
 def count_items(items: Mapping[str, ItemFile]) -> int | None:
@@ -86,7 +80,7 @@ def check_item_ids(items: Mapping[str, ItemFile], log: Log) -> None:
         log.passed("item-ids-sorted", f"{names}: sorted by item id")
 
 
-def _check_complete(name: str, ids: Ids, items: Mapping[str, ItemFile], log: Log) -> None:
+def _check_complete(name: str, ids: Ints, items: Mapping[str, ItemFile], log: Log) -> None:
     # Without its padding row item_info counts from 1 like the others; padding-row says so.
     first = PAD if name == "item_info" and items[name].has_padding_row else 1
     last = _last(name, ids, items)
@@ -109,18 +103,18 @@ def _check_complete(name: str, ids: Ids, items: Mapping[str, ItemFile], log: Log
         log.fail("item-ids-complete", f"{name} lacks {which}{more} (of 1..{last:,})", todo)
 
 
-def _last(name: str, ids: Ids, items: Mapping[str, ItemFile]) -> int:
+def _last(name: str, ids: Ints, items: Mapping[str, ItemFile]) -> int:
     """The highest id that the file should hold."""
     n_items = count_items(items) if name == "item_info" else None
     return _highest(ids) if n_items is None else n_items
 
 
-def _missing(ids: Ids, last: int) -> Ids:
+def _missing(ids: Ints, last: int) -> Ints:
     """The ids of 1..last, ascending, that are missing."""
     return np.setdiff1d(np.arange(1, last + 1), ids)
 
 
-def _highest(ids: Ids) -> int:
+def _highest(ids: Ints) -> int:
     real = distinct(ids[ids > PAD])
     top = int(real[-1]) if len(real) else 0
     return top if top <= 2 * len(real) else len(real)
@@ -183,7 +177,7 @@ def _check_zero(where: str, needed: bool, vectors: Vectors, log: Log) -> None:
         report("embeddings-zero", what, todo)
 
 
-def _without_source(column: str, items: Mapping[str, ItemFile]) -> Ids:
+def _without_source(column: str, items: Mapping[str, ItemFile]) -> Ints:
     """Ids, ascending, of the items whose text (for v1) or image (for v2) is all zeros.
 
     Their PCA is one and the same vector, which embeddings-zero has reported already.
@@ -223,7 +217,7 @@ def check_tag_alignment(items: Mapping[str, ItemFile], log: Log) -> None:
         log.fail("item-info-alignment", what, todo)
 
 
-def _list_keys(tags: Ragged[np.int64]) -> tuple[NDArray[np.uint64], Ints]:
+def _list_keys(tags: Ragged[np.int64]) -> tuple[Uints, Ints]:
     """(rows,) each: a key that is equal for equal sets of tags, and how many tags there are."""
     real = tags.values != PAD
     row, values = tags.rows[real], tags.values[real]

@@ -3,28 +3,24 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.audit.check.item_files import ItemFile
 from mmctr_kit.audit.check.rows import HistoryColumns, RowFile, RowFiles
 from mmctr_kit.audit.check.scan import FileScan
-from mmctr_kit.audit.findings import Level, Log
+from mmctr_kit.audit.findings import Log
 from mmctr_kit.audit.sanity import MOSTLY_EMPTY
 from mmctr_kit.data.contract import MAX_HISTORY, N_LEVELS, PAD, Split
 from mmctr_kit.data.hashing import among, distinct, pair_keys
 from mmctr_kit.errors import plural
-from mmctr_kit.metrics.ranks import Ints
+from mmctr_kit.metrics.ranks import Ints, Uints
 
 SHORT_HISTORY = 3
 EXPECTED = 10
 """A split counts as cut if chance would give it at least this many longer histories."""
-
 COPIED = 0.01
 """Share of a split's rows that may be in train too, as a few impressions of one item may."""
-
 LEVELS = ("likes_level", "views_level")
 TOP = N_LEVELS - 1
-
 _HISTORIES = ("history has", "histories have")
 _WHY = {
     "valid": "a valid score on rows that were trained on says nothing",
@@ -83,18 +79,18 @@ def _check_cut(split: Split, known: Mapping[Split, HistoryColumns], log: Log) ->
 def check_copies(rows: RowFiles, log: Log) -> None:
     """Rows of valid and test that train holds, if there are more than a few."""
     for split in ("valid", "test"):
-        _check_copies(split, rows[split], rows["train"], log)
+        if all({"user_id", "item_id"} <= rows[s].columns.keys() for s in (split, "train")):
+            _check_copies(split, rows[split], rows["train"], log)
 
 
 def _check_copies(split: Split, file: RowFile, train: RowFile, log: Log) -> None:
-    if not all({"user_id", "item_id"} <= f.columns.keys() for f in (file, train)):
-        return
     # Few users of train, as a rule none, are of the other split: only their rows are compared.
     shared = np.flatnonzero(among(train.columns["user_id"], distinct(file.columns["user_id"])))
     pairs, in_train = _pairs(file), _pairs(train)[shared]
-    share, same, level = float(among(pairs, distinct(in_train)).mean()), "user and item", Level.FAIL
+    share, same = float(among(pairs, distinct(in_train)).mean()), "user and item"
     if share <= COPIED:
         return
+    report, todo = log.fail, f"take them out of train: {_WHY[split]}"
     if file.history is not None and train.history is not None:
         pairs = pair_keys(pairs.view(np.int64), file.history.keys.view(np.int64))
         keys = train.history.keys[shared]
@@ -103,18 +99,14 @@ def _check_copies(split: Split, file: RowFile, train: RowFile, log: Log) -> None
         if copied > COPIED:
             share, same = copied, "user, item and history"
         else:
-            same, level = "user and item, another history", Level.WARN
+            same = "user and item, another history"
+            report, todo = log.warn, f"if they are the same impressions, {todo}"
     n = len(pairs)
     what = f"{split}: {round(share * n):,} of {n:,} rows ({share:.1%}) are in train too"
-    todo = f"take them out of train: {_WHY[split]}"
-    if level is Level.FAIL:
-        log.fail("duplicate-rows", f"{what} (same {same})", todo)
-    else:
-        todo = f"if they are the same impressions, {todo}"
-        log.warn("duplicate-rows", f"{what} (same {same})", todo)
+    report("duplicate-rows", f"{what} (same {same})", todo)
 
 
-def _pairs(file: RowFile) -> NDArray[np.uint64]:
+def _pairs(file: RowFile) -> Uints:
     return pair_keys(file.columns["user_id"], file.columns["item_id"])
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.audit.check.scan import FileScan
 from mmctr_kit.audit.check.sequences import UserLists, longest
@@ -20,11 +19,10 @@ from mmctr_kit.data.packing import zero_after_value
 from mmctr_kit.data.parquet import ints, ragged
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import plural
-from mmctr_kit.metrics.ranks import Flags, Ints
+from mmctr_kit.metrics.ranks import Flags, Ints, Uints
 
 TARGET_IN_HISTORY = 0.001
 """Share of the rows with their target in their own history that is worth a warning."""
-
 _SAME_RELEASE = "take all files from the same release of the data"
 
 
@@ -38,7 +36,7 @@ class HistoryColumns:
     """
 
     counts: Ints
-    keys: NDArray[np.uint64]
+    keys: Uints
     misplaced: Flags
     unknown: Flags | None
     holds_target: Flags | None
@@ -62,18 +60,12 @@ RowFiles = Mapping[Split, RowFile]
 def read_rows(
     scans: Mapping[str, FileScan], n_items: int | None, sampled: Ints | None = None
 ) -> dict[Split, RowFile]:
-    """The three splits; ``n_items`` is None if not known.
-
-    ``sampled`` (ascending): the users whose whole histories are kept.
-    """
+    """The three splits, with the whole histories of the users ``sampled`` (ascending)."""
     return {s: _read(scans[s], n_items, sampled) for s in SPLITS}
 
 
 def check_rows(rows: RowFiles, n_items: int | None, sequences: bool | None, log: Log) -> None:
-    """Every check that looks at one row at a time.
-
-    ``sequences``: whether item_seq.parquet holds unknown items; None if it cannot be read.
-    """
+    """Every check of a row by itself; ``sequences``: whether item_seq.parquet has unknown items."""
     _check_test_ids(rows["test"], log)
     if n_items is not None:
         known = {s: f.history for s, f in rows.items() if f.history is not None}
@@ -124,13 +116,10 @@ def _history(seq: Ragged[np.int64], target: Ints | None, n_items: int | None) ->
     real = seq.values[filled]
     counts = np.diff(np.searchsorted(filled, seq.offsets))
     row = np.repeat(np.arange(len(seq)), counts)
-    return HistoryColumns(
-        counts,
-        sequence_keys(real, counts),
-        zero_after_value(seq),
-        None if n_items is None else _any(row, (real < 0) | (real > n_items), len(seq)),
-        None if target is None else _any(row, real == target[row], len(seq)),
-    )
+    unknown = None if n_items is None else _any(row, (real < 0) | (real > n_items), len(seq))
+    holds = None if target is None else _any(row, real == target[row], len(seq))
+    keys, misplaced = sequence_keys(real, counts), zero_after_value(seq)
+    return HistoryColumns(counts, keys, misplaced, unknown, holds)
 
 
 def _any(row: Ints, hit: Flags, rows: int) -> Flags:

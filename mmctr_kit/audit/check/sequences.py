@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import MAX_HISTORY, PAD
 from mmctr_kit.data.folds import user_hash
 from mmctr_kit.data.hashing import among, pair_keys
 from mmctr_kit.data.ragged import Ragged
-from mmctr_kit.metrics.ranks import Flags, Ints, group_starts
+from mmctr_kit.metrics.ranks import Flags, Ints, Uints, group_starts
 
 SAMPLE_USERS = 50_000
 """About how many users' sequences are kept; all if there are fewer."""
@@ -51,7 +50,7 @@ class UserLists:
         return np.arange(len(self.items.values)) - self.items.offsets[self.items.rows]
 
     @property
-    def keys(self) -> NDArray[np.uint64]:
+    def keys(self) -> Uints:
         """(total,) a key of each item and its user."""
         return pair_keys(self.users[self.items.rows], self.items.values)
 
@@ -60,23 +59,20 @@ class UserLists:
 class Directions:
     """How comparable users' histories run in their sequences, (n,) each.
 
-    ``along``: the history runs as the sequence does; ``reversed``: it runs backwards; ``items``:
-    its length; ``before`` and ``after``: how many items of the sequence lie before and after it
-    (only meaningful if it runs along or backwards).
+    ``along``: the history runs as the sequence does; ``reversed``: it runs backwards; ``capped``:
+    it is as long as any, so it may have been cut; ``before`` and ``after``: how many items of the
+    sequence lie before and after it (only meaningful if it runs along or backwards).
     """
 
     along: Flags
     reversed: Flags
-    items: Ints
+    capped: Flags
     before: Ints
     after: Ints
 
 
 class Sampler:
-    """Keeps the sequences of a sample of users while a file is read.
-
-    A sample is enough: files that are reversed or cut are so throughout.
-    """
+    """Keeps the sequences of some users while a file is read: it is reversed or cut throughout."""
 
     def __init__(self, rows: int) -> None:
         """``rows``: those of the file, about as many as its users."""
@@ -104,8 +100,8 @@ def longest(parts: Sequence[UserLists]) -> UserLists:
     return lists.take(order[group_starts(users[order])])
 
 
-def directions(histories: UserLists, sequences: UserLists) -> Directions:
-    """How each user's history runs in the user's sequence."""
+def directions(histories: UserLists, sequences: UserLists, most: int) -> Directions:
+    """How each user's history runs in the user's sequence; ``most`` items may be a cut history."""
     histories = histories.of(sequences.users)
     n, lengths = len(histories.users), histories.items.lengths
     at, position = _located(histories, sequences)
@@ -123,20 +119,12 @@ def directions(histories: UserLists, sequences: UserLists) -> Directions:
     low = np.where(back, position[last] - tail, position[first] - head)
     high = np.where(back, position[first] + head, position[last] + tail)
     whole = sequences.items.lengths[np.searchsorted(sequences.users, histories.users[usable])]
-    return Directions(
-        along=rises == located - 1,
-        reversed=back,
-        items=lengths,
-        before=np.maximum(low, 0),
-        after=np.maximum(whole - 1 - high, 0),
-    )
+    along, before, after = rises == located - 1, np.maximum(low, 0), np.maximum(whole - 1 - high, 0)
+    return Directions(along, back, lengths >= most, before, after)
 
 
 def _located(histories: UserLists, sequences: UserLists) -> tuple[Ints, Ints]:
-    """Indices of items that occur once in history and sequence, and their sequence positions.
-
-    The indices ascend.
-    """
+    """Ascending indices of items that occur once in both, and their positions in the sequence."""
     wanted, present = histories.keys, sequences.keys
     single = np.flatnonzero(_once(present))
     single = single[np.argsort(present[single])]
@@ -147,7 +135,7 @@ def _located(histories: UserLists, sequences: UserLists) -> tuple[Ints, Ints]:
     return at, sequences.positions[single[slot[at]]]
 
 
-def _once(keys: NDArray[np.uint64]) -> Flags:
+def _once(keys: Uints) -> Flags:
     """(n,) bool: which keys occur once."""
     order = np.argsort(keys)
     new = np.append(group_starts(keys[order]), True)

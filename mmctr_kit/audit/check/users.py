@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.audit.check.rows import RowFile, RowFiles, rates_by_label
 from mmctr_kit.audit.check.scan import FileScan
@@ -18,7 +17,7 @@ from mmctr_kit.data.hashing import among, distinct, pair_keys
 from mmctr_kit.data.parquet import ints, ragged
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import plural
-from mmctr_kit.metrics.ranks import Ints, group_starts
+from mmctr_kit.metrics.ranks import Ints, Uints, group_starts
 
 UNSEEN = 0.10
 TWINS = 0.005
@@ -38,7 +37,7 @@ class Sequences:
     ids; ``sample`` holds the sequences of some users.
     """
 
-    keys: NDArray[np.uint64]
+    keys: Uints
     users: Ints
     lowest: int
     highest: int

@@ -28,9 +28,9 @@ from mmctr_kit.errors import DataError
 class Probe(CheckInfo):
     """A check by measurement: its unit (``measure``), what a suspicion means, and what to do."""
 
-    measure: str
     means: str
     todo: str
+    measure: str = field(default="AUC", kw_only=True)
     worst: Level = field(default=Level.WARN, kw_only=True)
 
 
@@ -38,108 +38,96 @@ PROBES = catalogue(
     Probe(
         "split-users",
         "no user has rows in two splits",
-        "share of users",
         "a user's rows are in two splits, so a memorised user scores",
         "drop these users from one split, or never quote that split's AUC",
+        measure="share of users",
     ),
     Probe(
         "sibling-rows",
         "no user appears under two ids",
-        "share of users",
         "one user has two ids: what was learned from one answers for the other",
         "give both one user_id before folds are made, or drop one",
+        measure="share of users",
     ),
     Probe(
         "target-in-history",
         "histories hold targets of both labels equally often",
-        "AUC; share",
         "the history holds the answer: targets of one label are in it more often",
         "cut histories before the first target, in every split alike",
+        measure="AUC; share",
     ),
     Probe(
         "history-label",
         "the length of a history does not predict the label",
-        "AUC",
         "positive rows have histories of another length than negative ones",
         "give all rows of a user the history before the first target",
     ),
     Probe(
         "item-label",
         "the item alone does not decide the label",
-        "AUC",
         "the item alone nearly decides the label: negatives come from other items",
         "find out how negatives were drawn; a model needs no history here",
     ),
     Probe(
         "item-purity",
         "items that can be positive can be negative too",
-        "share of positives",
         "these items are never drawn as negatives, so their id is the label",
         "draw negatives from all items that can be positive",
+        measure="share of positives",
     ),
     Probe(
         "item-code",
         "the number of an item does not predict its label",
-        "AUC",
         "the number of an item predicts its label: ids were given after labels",
         "renumber the items at random; never use item_id as a number",
     ),
     Probe(
         "level-label",
         "an item has the same levels in positive and negative rows",
-        "AUC",
         "an item's level differs by label: levels were counted with the label known",
         "take levels from item_feature.parquet, or leave them out",
     ),
     Probe(
         "row-order",
         "the order of rows does not predict their label",
-        "AUC",
         "rows are sorted by label: a row's position predicts it",
         "shuffle the file; use no row number, ID or position as an input",
     ),
     Probe(
         "popularity-shift",
         "the splits have the same targets",
-        "share of targets",
         "the splits' targets are other items: they differ in date or in how they were made",
         "trust the split most like test; hold out folds made like it",
+        measure="share of targets",
     ),
     Probe(
         "split-shift",
         "simple columns do not distinguish the splits",
-        "adversarial AUC",
         "the splits differ in the columns named",
         "leave these columns out, or make folds that differ like the splits",
+        measure="adversarial AUC",
     ),
     Probe(
         "target-side",
         "the target alone does not explain the labels",
-        "AUC",
         "the target alone explains the labels; histories hardly matter",
         "compare with target_only before believing in a history model",
     ),
     Probe(
         "embedding-order",
         "each vector belongs to its item",
-        "excess cosine",
         "vectors do not belong to their items: re-sorted, shifted, or noise",
         "write the file by item_id again, padding row first; run data check",
+        measure="excess cosine",
     ),
 )
 """Every probe in the order it is reported."""
 
 Run = Callable[[ProfileContext], Iterator[Measurement]]
 
-OOF_VALID_GAP: tuple[Run, ...] = (
-    siblings,
-    target_in_history,
-    history_label,
-    level_label,
-    popularity_shift,
-)
+OOF_VALID_GAP = (siblings, target_in_history, history_label, level_label, popularity_shift)
 """Probes of what can make OOF and valid AUC differ; they count and sort."""
-CHEAP: tuple[Run, ...] = (*OOF_VALID_GAP, item_label, item_code, row_order)
+CHEAP = (*OOF_VALID_GAP, item_label, item_code, row_order)
 """Probes that count and sort; the others fit trees or read every embedding."""
 ALL = (*CHEAP, split_shift, target_side, embedding_order)
 
@@ -170,9 +158,8 @@ def causes(data: ChallengeData) -> list[str]:
         results = _measure(data, OOF_VALID_GAP, None)
     except DataError:
         return []
-    return [
-        f"{m}; {PROBES[m.probe].means}" for m in (r.measurement for r in results if r.suspicious)
-    ]
+    suspects = (r.measurement for r in results if r.suspicious)
+    return [f"{m}; {PROBES[m.probe].means}" for m in suspects]
 
 
 def _measure(

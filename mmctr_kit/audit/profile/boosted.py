@@ -14,7 +14,7 @@ from mmctr_kit.data.folds import user_uniform
 from mmctr_kit.data.hashing import splitmix64
 from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.metrics.auc import auc
-from mmctr_kit.metrics.ranks import Floats, Ints, earlier_equals, number_ids
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ids, Ints, Ints16, earlier_equals, number_ids
 
 RECENT = 16
 """Number of items of a history that are used, the last ones."""
@@ -28,8 +28,6 @@ _LEAVES = 15
 _SHUFFLED_ROWS = 2_000
 """Rows of the first fold, half of them of each label, on which columns are shuffled."""
 
-Matrix = NDArray[np.float32]
-Labels = NDArray[np.integer]
 Columns = dict[str, NDArray[np.floating]]
 
 
@@ -41,7 +39,7 @@ class RowColumns:
     """
 
     names: tuple[str, ...]
-    values: Matrix
+    values: Floats32
     target: int
 
 
@@ -67,7 +65,7 @@ def row_columns(context: ProfileContext, split: Split, at: Ints) -> RowColumns:
 
 
 def _of_target(context: ProfileContext, split: Split, at: Ints) -> Columns:
-    data, rows = context.data, context.rows(split)
+    data, rows = context.data, context.data.rows[split]
     item = rows.item_id[at]
     columns: Columns = {
         "target popularity": context.popularity[item],
@@ -80,7 +78,7 @@ def _of_target(context: ProfileContext, split: Split, at: Ints) -> Columns:
 
 
 def _of_history(context: ProfileContext, split: Split, at: Ints) -> Columns:
-    data, rows = context.data, context.rows(split)
+    data, rows = context.data, context.data.rows[split]
     shown = data.examples(split, RECENT).take(at)
     positions, owner = expand_ranges(shown.begin, shown.lengths)
     item = data.histories.values[positions]
@@ -113,13 +111,10 @@ def _of_history(context: ProfileContext, split: Split, at: Ints) -> Columns:
         "target like the last item": last,
         "tags shared with the history": mean(shared.astype(np.float64)),
         "target in history": mean((item == rows.item_id[at][owner]).astype(np.float64)),
-    } | {
-        f"history embedding {i}": mean(vectors[:, i])
-        for i in range(min(COMPONENTS, vectors.shape[1]))
-    }
+    } | {f"history embedding {i}": mean(v) for i, v in enumerate(vectors.T[:COMPONENTS])}
 
 
-def crossfit_scores(x: Matrix, label: Labels, folds: NDArray[np.int16]) -> tuple[Floats, list[Any]]:
+def crossfit_scores(x: Floats32, label: Ids, folds: Ints16) -> tuple[Floats, list[Any]]:
     """(rows,) log odds of each row from trees that saw none of its fold; and each fold's trees."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -146,7 +141,7 @@ def crossfit_scores(x: Matrix, label: Labels, folds: NDArray[np.int16]) -> tuple
 
 
 def important_columns(
-    models: list[Any], x: Matrix, label: Labels, folds: NDArray[np.int16], names: tuple[str, ...]
+    models: list[Any], x: Floats32, label: Ids, folds: Ints16, names: tuple[str, ...]
 ) -> list[tuple[str, float]]:
     """The three columns whose shuffling costs the first fold most AUC, and how much.
 

@@ -6,12 +6,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mmctr_kit.data.contract import Split
-from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import held_out, user_folds
 from mmctr_kit.metrics.auc import mean_fold_auc
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Positions, number_ids
+from mmctr_kit.metrics.ranks import Flags, Floats, Floats32, Ids, Ints, Ints16, number_ids
 
 FOLDS = 5
 _FOLD_SEED = 0x9806
@@ -25,11 +24,8 @@ class ProfileContext:
 
     data: ChallengeData
 
-    def rows(self, split: Split) -> Rows:
-        return self.data.rows[split]
-
     @cached_property
-    def folds(self) -> NDArray[np.int16]:
+    def folds(self) -> Ints16:
         """(train rows,) user-grouped folds for everything that is cross-fitted."""
         return user_folds(self.data.train.user_id, FOLDS, _FOLD_SEED)
 
@@ -67,7 +63,7 @@ class ProfileContext:
         return np.asarray(np.log1p(np.bincount(item, minlength=self.data.n_items + 1)))
 
     @cached_property
-    def unit_vectors(self) -> NDArray[np.float32]:
+    def unit_vectors(self) -> Floats32:
         """(n_items + 1, d) item_info's embedding, centred and at length 1; zero without one."""
         return unit_vectors(self.data.item_emb)
 
@@ -77,7 +73,7 @@ class ProfileContext:
         return _smooth(self.item_positives, self.item_rows, float(self.data.train.labels().mean()))
 
 
-def unit_vectors(table: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit_vectors(table: Floats32) -> Floats32:
     """(items, d) the rows less their mean, at length 1; zero if a row is zero or the mean."""
     filled: Flags = np.any(table != 0, axis=1)
     x = np.asarray(table, np.float32) - table[filled].mean(axis=0) if filled.any() else table
@@ -86,36 +82,29 @@ def unit_vectors(table: NDArray[np.float32]) -> NDArray[np.float32]:
     return out.astype(np.float32)
 
 
-def crossfit_rate(
-    group: NDArray[np.integer], label: NDArray[np.integer], folds: NDArray[np.int16]
-) -> Floats:
+def crossfit_rate(group: Ids, label: Ids, folds: Ints16) -> Floats:
     """(rows,) smoothed label mean of each row's group, from the rows of the other folds only."""
     codes = number_ids(group)
     shape = (int(codes.max(initial=-1)) + 1, int(folds.max(initial=0)) + 1)
     cell = codes * shape[1] + folds
     rows = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
     ones = np.bincount(cell, label, shape[0] * shape[1]).reshape(shape)
-    means = _smooth(
-        ones.sum(axis=1, keepdims=True) - ones,
-        rows.sum(axis=1, keepdims=True) - rows,
-        float(np.mean(label)),
-    )
+    ones, rows = (x.sum(axis=1, keepdims=True) - x for x in (ones, rows))  # of the other folds
+    means = _smooth(ones, rows, float(np.mean(label)))
     return np.asarray(means[codes, folds])
 
 
-def crossfit_auc(
-    group: NDArray[np.integer], label: NDArray[np.integer], folds: NDArray[np.int16], users: Ints
-) -> Estimate:
+def crossfit_auc(group: Ids, label: Ids, folds: Ints16, users: Ints) -> Estimate:
     """Mean fold AUC of :func:`crossfit_rate`, its standard error clustered by user."""
     return mean_fold_auc(label, crossfit_rate(group, label, folds), folds, users)
 
 
-def both_labels(label: NDArray[np.integer], folds: NDArray[np.int16]) -> bool:
+def both_labels(label: Ids, folds: Ints16) -> bool:
     """Whether every fold has rows of both labels."""
     return all(0 < label[folds == f].mean() < 1 for f in np.unique(folds))
 
 
-def within_users(values: NDArray[np.number], codes: Positions) -> Floats:
+def within_users(values: NDArray[np.number], codes: Ints) -> Floats:
     """(rows,) each value less the mean of its user's rows; ``codes`` numbers the users."""
     rows = np.bincount(codes)
     mean = np.bincount(codes, values.astype(np.float64)) / rows

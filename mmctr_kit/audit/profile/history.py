@@ -6,14 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from mmctr_kit.audit.profile.context import ProfileContext, within_users
-from mmctr_kit.audit.profile.measurement import (
-    Measurement,
-    measured,
-    not_measured,
-    percent,
-    poisson_p,
-    proportion,
-)
+from mmctr_kit.audit.profile.measurement import Measurement, percent, poisson_p, proportion
 from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import Rows
 from mmctr_kit.data.hashing import among, distinct, pair_keys, sequence_keys
@@ -35,23 +28,24 @@ def target_in_history(context: ProfileContext) -> Iterator[Measurement]:
     """How many targets are in a history of the row's user, in any split, by label."""
     held = _held(context)
     for split in ("train", "valid"):
-        rows = context.rows(split)
+        rows = context.data.rows[split]
         label = rows.labels()
         value = auc_with_se(label, held[split].astype(np.float64), rows.user_id)
         ones, zeros = (percent(float(held[split][label == y].mean())) for y in (1, 0))
         what = f"the user's histories hold the target of {ones} of the positives and {zeros} of "
-        yield measured("target-in-history", split, value, TARGET_TOLERANCE, f"{what}the negatives")
-    test, train = (_user_share(held[s], context.rows(s)) for s in ("test", "train"))
+        what += "the negatives"
+        yield Measurement.of("target-in-history", split, value, TARGET_TOLERANCE, what)
+    test, train = (_user_share(held[s], context.data.rows[s]) for s in ("test", "train"))
     gap = Estimate(test.value - train.value, float(np.hypot(test.se, train.se)), test.n)
     what = f"targets held: {percent(train.value)} of train, {percent(test.value)} of test"
-    yield measured("target-in-history", "test - train", gap, SHARE_TOLERANCE, what, clean=0.0)
+    yield Measurement.of("target-in-history", "test - train", gap, SHARE_TOLERANCE, what, clean=0.0)
 
 
 def history_label(context: ProfileContext) -> Iterator[Measurement]:
     """Whether the length of a row's history predicts its label, within users and between them."""
     lengths = context.data.histories.lengths
     for split in ("train", "valid"):
-        rows = context.rows(split)
+        rows = context.data.rows[split]
         length = lengths[rows.history].astype(np.float64)
         codes = number_ids(rows.user_id)
         within = np.round(within_users(length, codes), 9)
@@ -61,12 +55,12 @@ def history_label(context: ProfileContext) -> Iterator[Measurement]:
         ):
             value = auc_with_se(rows.labels(), score, rows.user_id)
             what = f"the length of the history, compared {where}, has AUC {value}"
-            yield measured("history-label", f"{split}, {where}", value, tolerance, what)
+            yield Measurement.of("history-label", f"{split}, {where}", value, tolerance, what)
 
 
 def siblings(context: ProfileContext) -> Iterator[Measurement]:
     """Users of two splits, or of train, that share a history, or have one an item longer."""
-    users = {s: _users_with_history(context.rows(s)) for s in SPLITS}
+    users = {s: _users_with_history(context.data.rows[s]) for s in SPLITS}
     for a, b in combinations(SPLITS, 2):
         both = int(among(distinct(users[b][0]), distinct(users[a][0])).sum())
         value, p = proportion(both, len(distinct(users[b][0]))), 0.0 if both else 1.0
@@ -83,7 +77,7 @@ def siblings(context: ProfileContext) -> Iterator[Measurement]:
 def _held(context: ProfileContext) -> dict[Split, Flags]:
     """(rows,) for each split: whether any history of the row's user holds its target."""
     histories = context.data.histories
-    pairs = [_users_with_history(context.rows(s)) for s in SPLITS]
+    pairs = [_users_with_history(context.data.rows[s]) for s in SPLITS]
     user, history = (np.concatenate([p[i] for p in pairs]) for i in (0, 1))
     taken = histories.take(history)
     keys = np.sort(pair_keys(user[taken.rows], taken.values.astype(np.int64)))
@@ -135,7 +129,7 @@ def _shared(
     name = where[0] if where[0] == where[1] else "/".join(where)
     long_a, long_b = lengths[history_a] >= SIBLING_ITEMS, lengths[history_b] >= SIBLING_ITEMS
     if not long_a.any() or not long_b.any():
-        return not_measured("sibling-rows", name, f"no histories of {SIBLING_ITEMS} items")
+        return Measurement.none("sibling-rows", name, f"no histories of {SIBLING_ITEMS} items")
     # By history: how many users have it, and one of them.
     n = np.bincount(history_a, minlength=len(lengths))
     one = np.full(len(lengths), -1, np.int64)

@@ -4,20 +4,13 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special, stats
 
 from mmctr_kit.audit.profile.boosted import crossfit_scores, row_columns, sample_users
 from mmctr_kit.audit.profile.context import ProfileContext, crossfit_auc
-from mmctr_kit.audit.profile.measurement import (
-    Measurement,
-    measured,
-    not_measured,
-    poisson_p,
-    proportion,
-)
+from mmctr_kit.audit.profile.measurement import Measurement, poisson_p, proportion
 from mmctr_kit.metrics.auc import AucSample, auc_with_se, mean_fold_auc
-from mmctr_kit.metrics.ranks import Floats
+from mmctr_kit.metrics.ranks import Floats, Ids, Ints8
 
 ITEM_TOLERANCE = 0.4
 """AUC above 0.5 that the item alone may have: positives and negatives may come from different
@@ -39,7 +32,7 @@ def item_label(context: ProfileContext) -> Iterator[Measurement]:
     train = context.data.train
     value = mean_fold_auc(train.labels(), context.item_rate, context.folds, train.user_id)
     what = f"an item's label mean among other users has AUC {value}"
-    yield measured("item-label", "train", value, ITEM_TOLERANCE, what, above=True)
+    yield Measurement.of("item-label", "train", value, ITEM_TOLERANCE, what, above=True)
     yield _pure_items(context)
 
 
@@ -50,7 +43,7 @@ def _pure_items(context: ProfileContext) -> Measurement:
     n, k = rows[known], ones[known]
     if len(n) < _FEW_ITEMS:
         why = f"fewer than {_FEW_ITEMS} items of {PURE_ROWS} rows"
-        return not_measured("item-purity", "train", why)
+        return Measurement.none("item-purity", "train", why)
     pure = k == n
     rate = k / n
     mean = min(max(float(rate.mean()), 1e-3), 1 - 1e-3)
@@ -79,7 +72,7 @@ def item_code(context: ProfileContext) -> Iterator[Measurement]:
     train = context.data.train
     ids = np.flatnonzero(context.item_rows)
     if len(ids) < _FEW_ITEMS:
-        yield not_measured("item-code", "train", f"fewer than {_FEW_ITEMS} items are targets")
+        yield Measurement.none("item-code", "train", f"fewer than {_FEW_ITEMS} items are targets")
         return
     rate = context.smoothed_rate[ids]
     tests = [(m, _classes_p(rate, ids % m)) for m in MODULI if len(ids) >= 5 * m]
@@ -91,22 +84,22 @@ def item_code(context: ProfileContext) -> Iterator[Measurement]:
     yield Measurement("item-code", where, value, 0.5, CODE_TOLERANCE, p, what)
     size = auc_with_se(train.labels(), train.item_id.astype(np.float64), train.user_id)
     what = f"the size of item_id has AUC {size}"
-    yield measured("item-code", "train, size of id", size, ORDER_TOLERANCE, what)
+    yield Measurement.of("item-code", "train, size of id", size, ORDER_TOLERANCE, what)
 
 
 def level_label(context: ProfileContext) -> Iterator[Measurement]:
     """Whether the same item has other levels in positive rows than in negative ones."""
     for split in ("train", "valid"):
-        rows = context.rows(split)
+        rows = context.data.rows[split]
         for name in ("likes_level", "views_level"):
-            level: NDArray[np.int8] = getattr(rows, name)
+            level: Ints8 = getattr(rows, name)
             n = np.bincount(rows.item_id)
             mean = np.bincount(rows.item_id, level) / np.maximum(n, 1)
             # Rounded, so that equal levels are equal whatever the sum's last bit is.
             gap = np.round(level - mean[rows.item_id], 9)
             value = auc_with_se(rows.labels(), gap, rows.user_id)
             what = f"{name} against the item's own mean has AUC {value}"
-            yield measured("level-label", f"{split}, {name}", value, CODE_TOLERANCE, what)
+            yield Measurement.of("level-label", f"{split}, {name}", value, CODE_TOLERANCE, what)
 
 
 def target_side(context: ProfileContext) -> Iterator[Measurement]:
@@ -128,16 +121,15 @@ def target_side(context: ProfileContext) -> Iterator[Measurement]:
     )
     value, whole = sample.estimate(alone), sample.estimate(both)
     gain = sample.difference(both, alone)
-    added = f"history added {gain.value:+.4f} ± {gain.se:.4f}"
-    if gain.value <= 0:
-        added = "history added nothing"
+    added = f"{gain.value:+.4f} ± {gain.se:.4f}" if gain.value > 0 else "nothing"
     what = (
-        f"item features alone: AUC {value}; with history {whole}, i.e. {added} in this quick test"
+        f"item features alone: AUC {value}; with history {whole}, i.e. history added {added} in "
+        "this quick test"
     )
-    yield measured("target-side", "train", value, ITEM_TOLERANCE, what, above=True)
+    yield Measurement.of("target-side", "train", value, ITEM_TOLERANCE, what, above=True)
 
 
-def _classes_p(values: Floats, classes: NDArray[np.integer]) -> float:
+def _classes_p(values: Floats, classes: Ids) -> float:
     """Kruskal-Wallis p that ``values`` (n,) have one distribution in all classes."""
     if len(np.unique(values)) < 2:
         return 1.0

@@ -37,6 +37,26 @@ class Measurement:
     p: float
     what: str
 
+    @classmethod
+    def of(
+        cls,
+        probe: str,
+        where: str,
+        value: Estimate,
+        tolerance: float,
+        what: str,
+        clean: float = 0.5,
+        above: bool = False,
+    ) -> "Measurement":
+        """A normal value, as a rule an AUC; arguments as in :func:`normal_p`."""
+        p = normal_p(value, clean, tolerance, above)
+        return cls(probe, where, value, clean, tolerance, p, what)
+
+    @classmethod
+    def none(cls, probe: str, where: str, why: str) -> "Measurement":
+        """A measurement that could not be made, and why."""
+        return cls(probe, where, Estimate(math.nan, math.nan, 0), math.nan, 0.0, 1.0, why)
+
     def __str__(self) -> str:
         return f"{self.probe} ({self.where}): {self.what}"
 
@@ -76,20 +96,6 @@ def normal_p(value: Estimate, clean: float, tolerance: float, above: bool = Fals
     return math.erfc(excess / value.se / math.sqrt(2.0)) / (2.0 if above else 1.0)
 
 
-def measured(
-    probe: str,
-    where: str,
-    value: Estimate,
-    tolerance: float,
-    what: str,
-    clean: float = 0.5,
-    above: bool = False,
-) -> Measurement:
-    """A normal value, as a rule an AUC; arguments as in :func:`normal_p`."""
-    p = normal_p(value, clean, tolerance, above)
-    return Measurement(probe, where, value, clean, tolerance, p, what)
-
-
 def proportion(hits: int, n: int) -> Estimate:
     """``hits`` of ``n`` independent things, with the binomial standard error."""
     if n == 0:
@@ -101,11 +107,6 @@ def proportion(hits: int, n: int) -> Estimate:
 def poisson_p(hits: int, expected: float) -> float:
     """The chance of at least ``hits`` if ``expected`` are; 1 without any."""
     return float(stats.poisson.sf(hits - 1, expected)) if hits else 1.0
-
-
-def not_measured(probe: str, where: str, why: str) -> Measurement:
-    """A measurement that could not be made, and why."""
-    return Measurement(probe, where, Estimate(math.nan, math.nan, 0), math.nan, 0.0, 1.0, why)
 
 
 def percent(value: float) -> str:

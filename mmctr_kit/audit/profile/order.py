@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from mmctr_kit.audit.profile.context import (
@@ -18,12 +17,12 @@ from mmctr_kit.audit.profile.context import (
     crossfit_auc,
     within_users,
 )
-from mmctr_kit.audit.profile.measurement import Measurement, normal_p, not_measured
+from mmctr_kit.audit.profile.measurement import Measurement, normal_p
 from mmctr_kit.data.contract import FILES, SPLITS, Split
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.data.parquet import read_table
 from mmctr_kit.metrics.auc import auc_with_se
-from mmctr_kit.metrics.ranks import Floats, Ints, Positions, earlier_equals, number_ids
+from mmctr_kit.metrics.ranks import Floats, Ints, Ints16, earlier_equals, number_ids
 
 TOLERANCE = 0.02
 MODULI = (2, 3, 4, 5, 8)
@@ -46,7 +45,7 @@ def row_order(context: ProfileContext) -> Iterator[Measurement]:
         user, item, label = _in_file_order(context, split)
         folds = user_folds(user, FOLDS, _SEED)
         if len(np.unique(user)) < 2 * FOLDS or not both_labels(label, folds):
-            yield not_measured("row-order", split, "too few users, or too few of one label")
+            yield Measurement.none("row-order", split, "too few users, or too few of one label")
             continue
         yield _most_predictive(split, user, item, label, folds)
 
@@ -62,15 +61,15 @@ def _in_file_order(context: ProfileContext, split: Split) -> tuple[Ints, Ints, I
 
 
 def _most_predictive(
-    split: Split, user: Ints, item: Ints, label: Ints, folds: NDArray[np.int16]
+    split: Split, user: Ints, item: Ints, label: Ints, folds: Ints16
 ) -> Measurement:
     codes = number_ids(user)
     position = np.minimum(earlier_equals(codes), _POSITIONS - 1)
     index = np.arange(len(user))
     centred = label - label.mean()
-    tests: list[tuple[str, float, Ints | None]] = []
     trend = auc_with_se(label, index.astype(np.float64), user)
-    tests.append(("the row's number", normal_p(trend, 0.5, TOLERANCE), None))
+    tests: list[tuple[str, float, Ints | None]]
+    tests = [("the row's number", normal_p(trend, 0.5, TOLERANCE), None)]
     tests += [
         (f"the row's number mod {m}", _wald(centred, index % m, codes), index % m) for m in MODULI
     ]
@@ -79,22 +78,18 @@ def _most_predictive(
         tests.append(("the position among the user's rows", p, position))
     # An AUC sorts all rows, so it is computed only for what stands out, or stands out most.
     notable = [t for t in tests if t[1] < _NOTABLE] or [min(tests, key=lambda t: t[1])]
-    values = [
-        trend if groups is None else crossfit_auc(groups, label, folds, user)
-        for _, _, groups in notable
-    ]
-    ps = [
-        p * len(tests) if abs(v.value - 0.5) > TOLERANCE else 1.0
-        for (_, p, _), v in zip(notable, values, strict=True)
-    ]
-    worst = min(range(len(notable)), key=lambda i: (ps[i], -abs(values[i].value - 0.5)))
+    measured = []
+    for name, p, groups in notable:
+        value = trend if groups is None else crossfit_auc(groups, label, folds, user)
+        p = p * len(tests) if abs(value.value - 0.5) > TOLERANCE else 1.0
+        measured.append((p, value, name))
+    p, value, name = min(measured, key=lambda m: (m[0], -abs(m[1].value - 0.5)))
     replaced = " (by the item's label mean in train)" if split == "test" else ""
-    what = f"{notable[worst][0]} has AUC {values[worst]}{replaced}"
-    p = min(1.0, ps[worst])
-    return Measurement("row-order", split, values[worst], 0.5, TOLERANCE, p, what)
+    what = f"{name} has AUC {value}{replaced}"
+    return Measurement("row-order", split, value, 0.5, TOLERANCE, min(1.0, p), what)
 
 
-def _by_item(codes: Positions, item: Ints) -> bool:
+def _by_item(codes: Ints, item: Ints) -> bool:
     """Whether a user's rows are sorted by item_id: then position adds nothing."""
     order = np.argsort(codes, kind="stable")
     same = codes[order][1:] == codes[order][:-1]
@@ -102,7 +97,7 @@ def _by_item(codes: Positions, item: Ints) -> bool:
     return bool(len(steps) and max((steps >= 0).mean(), (steps <= 0).mean()) > _SORTED)
 
 
-def _wald(residual: Floats, group: Ints, codes: Positions) -> float:
+def _wald(residual: Floats, group: Ints, codes: Ints) -> float:
     """Wald's chi-square p that all groups' residuals sum to 0, clustered by user."""
     users, width = int(codes.max()) + 1, int(group.max()) + 1
     of_user = np.bincount(codes * width + group, residual, users * width).reshape(users, width)

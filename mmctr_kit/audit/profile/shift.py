@@ -12,7 +12,7 @@ from mmctr_kit.audit.profile.boosted import (
     sample_users,
 )
 from mmctr_kit.audit.profile.context import ProfileContext
-from mmctr_kit.audit.profile.measurement import Measurement, measured, not_measured, percent
+from mmctr_kit.audit.profile.measurement import Measurement, percent
 from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.folds import user_folds, user_uniform
 from mmctr_kit.metrics.auc import mean_fold_auc
@@ -43,7 +43,7 @@ def _adversarial(context: ProfileContext, a: Split, b: Split) -> Measurement:
     parts, users, sides = [], [], []
     names: tuple[str, ...] = ()
     for side, split in enumerate((a, b)):
-        rows = context.rows(split)
+        rows = context.data.rows[split]
         at = sample_users(rows, 2 * ROWS if split == "train" else ROWS, _SEED)
         at = at[~context.counted[at]] if split == "train" else at
         columns = row_columns(context, split, at)
@@ -54,13 +54,13 @@ def _adversarial(context: ProfileContext, a: Split, b: Split) -> Measurement:
     x, user, side_of = np.concatenate(parts), np.concatenate(users), np.concatenate(sides)
     folds = user_folds(user, FOLDS, _SEED)
     if any(len(np.unique(side_of[folds == f])) < 2 for f in range(FOLDS)):
-        return not_measured("split-shift", name, "too few users")
+        return Measurement.none("split-shift", name, "too few users")
     scores, models = crossfit_scores(x, side_of, folds)
     value = mean_fold_auc(side_of, scores, folds, user)
     important = important_columns(models, x, side_of, folds, names)
     most = ", ".join(f"{column} ({loss:+.3f})" for column, loss in important)
     what = f"trees distinguish them with AUC {value}, most by {most}"
-    return measured("split-shift", name, value, SHIFT_TOLERANCE, what, above=True)
+    return Measurement.of("split-shift", name, value, SHIFT_TOLERANCE, what, above=True)
 
 
 def popularity_shift(context: ProfileContext) -> Iterator[Measurement]:
@@ -71,22 +71,16 @@ def popularity_shift(context: ProfileContext) -> Iterator[Measurement]:
     seen = context.item_rows > 0
     for split in ("valid", "test"):
         value = _excess(context, split)
-        unseen = float((~seen[context.rows(split).item_id]).mean())
-        where, what = (
-            f"train/{split}",
-            (
-                f"{percent(value.value)} of the targets are on other items than train's would be; "
-                f"{percent(unseen)} have an item that train never has as target"
-            ),
-        )
-        yield measured(
-            "popularity-shift", where, value, POPULARITY_TOLERANCE, what, clean=0.0, above=True
-        )
+        unseen = float((~seen[context.data.rows[split].item_id]).mean())
+        what = f"{percent(value.value)} of the targets are on other items than train's would be; "
+        what += f"{percent(unseen)} have an item that train never has as target"
+        name, where, tolerance = "popularity-shift", f"train/{split}", POPULARITY_TOLERANCE
+        yield Measurement.of(name, where, value, tolerance, what, clean=0.0, above=True)
 
 
 def _excess(context: ProfileContext, split: Split) -> Estimate:
     """Mean over draws of TV(split, rest of train) - TV(users of train, rest of train)."""
-    rows, train = context.rows(split), context.data.train
+    rows, train = context.data.rows[split], context.data.train
     size = min(len(rows), len(train) // 2)
     gaps, chance = [], []
     for draw in range(_DRAWS):

@@ -9,16 +9,15 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.audit.profile.context import ProfileContext, unit_vectors
-from mmctr_kit.audit.profile.measurement import Measurement, not_measured
+from mmctr_kit.audit.profile.measurement import Measurement
 from mmctr_kit.data.contract import FILES, GIVEN_EMBEDDINGS
 from mmctr_kit.data.load import load_given
 from mmctr_kit.data.modalities import COLUMNS, held_modalities, load_modality
 from mmctr_kit.data.parquet import column_names
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.metrics.ranks import Floats, Ints
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ints
 
 PAIRS = 40_000
 FEW_PAIRS = 1_000
@@ -30,7 +29,6 @@ SHUFFLES = 40
 RELATED = 4.5
 """Standard deviations above random assignment from which vectors fit their items."""
 
-Matrix = NDArray[np.float32]
 Pairs = tuple[Ints, Ints]
 
 
@@ -41,7 +39,7 @@ def embedding_order(context: ProfileContext) -> Iterator[Measurement]:
         yield _measure(name, _projected(table), pairs)
 
 
-def _tables(context: ProfileContext) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def _tables(context: ProfileContext) -> Iterator[tuple[str, Floats32]]:
     data = context.data
     yield "item_info", data.item_emb
     path = data.folder / FILES["item_emb"].path
@@ -53,23 +51,20 @@ def _tables(context: ProfileContext) -> Iterator[tuple[str, NDArray[np.float32]]
         yield COLUMNS[modality], load_modality(data, modality)
 
 
-def _measure(name: str, unit: Matrix, pairs: dict[str, Pairs]) -> Measurement:
+def _measure(name: str, unit: Floats32, pairs: dict[str, Pairs]) -> Measurement:
     measured = {what: _excess(unit, pair, 0) for what, pair in pairs.items() if len(pair[0])}
     enough = {w: e for w, e in measured.items() if e.n >= FEW_PAIRS and e.se > 0}
     if not enough:
         why = f"fewer than {FEW_PAIRS} pairs of items to compare"
-        return not_measured("embedding-order", name, why)
+        return Measurement.none("embedding-order", name, why)
     best = max(enough, key=lambda w: enough[w].z(0.0))
     value = enough[best]
     related = max(e.z(0.0) for e in enough.values()) >= RELATED
-    shifted = [
-        shift
-        for shift in (-1, 1)
-        if not related and any(_excess(unit, pairs[w], shift).z(0.0) >= RELATED for w in enough)
-    ]
+    shifts = [] if related else [-1, 1]
+    moved = [s for s in shifts if any(_excess(unit, pairs[w], s).z(0.0) >= RELATED for w in enough)]
     what = f"items {best} are more alike than at random by a cosine of {value}"
-    if shifted:
-        what = f"no relation by item_id, but at item_id {shifted[0]:+d}: shifted"
+    if moved:
+        what = f"no relation by item_id, but at item_id {moved[0]:+d}: shifted"
     elif not related:
         what = "no relation to histories or tags by item_id, as if assigned at random"
     return Measurement("embedding-order", name, value, math.nan, 0.0, 1.0 if related else 0.0, what)
@@ -79,13 +74,11 @@ def _neighbours(context: ProfileContext) -> Pairs:
     """Items near each other in histories, a sample of about PAIRS."""
     histories = context.data.histories
     owner = np.repeat(np.arange(len(histories), dtype=np.int32), histories.lengths)
-    firsts, seconds = [], []
+    firsts, seconds = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     for gap in range(1, min(WINDOW + 1, len(owner))):
         at = _some(np.flatnonzero(owner[gap:] == owner[:-gap]), PAIRS // WINDOW)
         firsts.append(histories.values[at])
         seconds.append(histories.values[at + gap])
-    if not firsts:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
     a, b = (np.concatenate(x).astype(np.int64) for x in (firsts, seconds))
     return a[a != b], b[a != b]
 
@@ -104,7 +97,7 @@ def _some(at: Ints, most: int) -> Ints:
     return np.random.default_rng(1).permutation(at)[:most]
 
 
-def _projected(table: NDArray[np.float32]) -> Matrix:
+def _projected(table: Floats32) -> Floats32:
     """(n_items + 1, <= WIDTH) unit vectors."""
     unit = unit_vectors(table)
     if unit.shape[1] <= WIDTH:
@@ -113,7 +106,7 @@ def _projected(table: NDArray[np.float32]) -> Matrix:
     return unit_vectors(unit @ rng.standard_normal((unit.shape[1], WIDTH)).astype(np.float32))
 
 
-def _excess(unit: Matrix, pairs: Pairs, shift: int) -> Estimate:
+def _excess(unit: Floats32, pairs: Pairs, shift: int) -> Estimate:
     """Mean cosine of the pairs, item i having vector i + shift, beyond random assignment.
 
     The standard error is the standard deviation over random assignments. A pair weighs by
@@ -133,5 +126,5 @@ def _excess(unit: Matrix, pairs: Pairs, shift: int) -> Estimate:
     return Estimate(by_id - float(np.mean(chance)), float(np.std(chance, ddof=1)), len(a))
 
 
-def _mean_cosine(unit: Matrix, a: Ints, b: Ints, weight: Floats) -> float:
+def _mean_cosine(unit: Floats32, a: Ints, b: Ints, weight: Floats) -> float:
     return float(np.einsum("ij,ij->i", unit[a], unit[b]) @ weight)

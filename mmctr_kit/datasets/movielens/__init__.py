@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from mmctr_kit.data.contract import FILES, GIVEN_DIM, SPLITS, SUBMISSION_ID, Split
 from mmctr_kit.datasets.layout import Columns, write_file, write_items
 from mmctr_kit.datasets.movielens.movies import describe
-from mmctr_kit.datasets.movielens.read import Ints, Ratings, read_source
+from mmctr_kit.datasets.movielens.read import Ratings, read_source
 from mmctr_kit.datasets.movielens.rows import (
     MIN_HISTORY,
     SplitRows,
@@ -26,15 +26,13 @@ from mmctr_kit.datasets.movielens.rows import (
 )
 from mmctr_kit.errors import DataError, UsageError, plural
 from mmctr_kit.files import new_folder
+from mmctr_kit.metrics.ranks import Ints
 
 MIN_USERS = 10
 """Fewer cannot be split 80/10/10."""
-
 MAX_SEED = 2**31 - 1
-
 TEST_LABELS = "truth/test_labels.parquet"
 """ID and label of every test row; not in the challenge's layout, and never read in training."""
-
 _CHUNK = 65_536
 
 

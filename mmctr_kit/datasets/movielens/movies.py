@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import GIVEN_DIM
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError
+from mmctr_kit.metrics.ranks import Floats32
 
 # The 19 flags of ml-100k's u.item, in its order, for when u.genre is absent.
 _GENRES_100K = (
@@ -165,19 +165,14 @@ def describe(movies: Sequence[Movie | None]) -> dict[str, Any]:
     genres = sorted({g for m in known for g in m.genres})
     tag_of = {g: i for i, g in enumerate(genres, 1)}
     tags = [[tag_of[g] for g in m.genres] for m in known]
-    return {
-        "item_title": [
-            m.title if m.year is None else f"{m.title} ({m.year})".strip() for m in known
-        ],
-        "item_tags": Ragged.of(
-            np.array([t for row in tags for t in row], np.int64),
-            np.array([len(row) for row in tags], np.int64),
-        ),
-        "txt_emb_BERT": embed([_tokens(m) for m in known]),
-    }
+    titles = [m.title if m.year is None else f"{m.title} ({m.year})".strip() for m in known]
+    counts = np.array([len(row) for row in tags], np.int64)
+    of_items = Ragged.of(np.array([t for row in tags for t in row], np.int64), counts)
+    text = embed([_tokens(m) for m in known])
+    return {"item_title": titles, "item_tags": of_items, "txt_emb_BERT": text}
 
 
-def embed(documents: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+def embed(documents: Sequence[Sequence[str]]) -> Floats32:
     """(documents, d) float32, d <= 128: latent semantic analysis, rows of unit length.
 
     TF-IDF of the tokens, then the leading d = min(128, documents - 1, tokens - 1) singular
@@ -186,17 +181,13 @@ def embed(documents: Sequence[Sequence[str]]) -> NDArray[np.float32]:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.utils.extmath import randomized_svd
 
-    tfidf = TfidfVectorizer(analyzer=_as_is).fit_transform(documents)
+    tfidf = TfidfVectorizer(analyzer=list).fit_transform(documents)
     width = max(1, min(GIVEN_DIM, *(n - 1 for n in tfidf.shape)))
     u, s, _ = randomized_svd(tfidf, width, random_state=0)
     vectors = u * s
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.where(length > 0, length, 1.0)
     return np.asarray(unit, dtype=np.float32)
-
-
-def _as_is(tokens: Sequence[str]) -> Sequence[str]:
-    return tokens
 
 
 def _tokens(movie: Movie) -> list[str]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.datasets.movielens.movies import (
     Movie,
@@ -26,12 +25,9 @@ from mmctr_kit.datasets.movielens.movies import (
     wrong_width,
 )
 from mmctr_kit.errors import DataError, UsageError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from mmctr_kit.metrics.ranks import Floats, Ints
 
 MAX_RATING = 5.0
-
 _KNOWN = "u.data, ratings.dat, ratings.csv or a RecBole *.inter file"
 
 
@@ -138,7 +134,8 @@ def _read_ratings(path: Path) -> tuple[Ratings, list[str]]:
         time.append(moment)
     if not users:
         raise DataError(f"{path} holds no rating; expected one a line")
-    item_tokens = sorted(items, key=_id_order(items))
+    numbers = all(map(is_whole, items))  # else they are sorted as text
+    item_tokens = sorted(items, key=lambda t: (int(t) if numbers else 0, t))
     ranks = np.empty(len(items), np.int64)
     ranks[[items[t] for t in item_tokens]] = np.arange(1, len(items) + 1)
     u, i = _user_ids(users)[np.array(user)], ranks[np.array(item)]
@@ -149,13 +146,6 @@ def _read_ratings(path: Path) -> tuple[Ratings, list[str]]:
     rows = order[last]
     repeated = len(order) - len(rows)
     return Ratings(u[rows], i[rows], v[rows], t[rows], len(items), repeated), item_tokens
-
-
-def _id_order(tokens: Mapping[str, int]) -> Callable[[str], tuple[int, str]]:
-    """Sort key: by number if every id is one, else by text."""
-    if all(map(is_whole, tokens)):
-        return lambda t: (int(t), t)
-    return lambda t: (0, t)
 
 
 def _user_ids(users: Mapping[str, int]) -> Ints:

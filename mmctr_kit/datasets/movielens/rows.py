@@ -19,12 +19,12 @@ import numpy as np
 from mmctr_kit.data.contract import MAX_HISTORY, N_LEVELS, PAD, SPLITS, Split
 from mmctr_kit.data.folds import user_hash
 from mmctr_kit.data.ragged import Ragged
-from mmctr_kit.datasets.movielens.read import Floats, Ints, Ratings
+from mmctr_kit.datasets.movielens.read import Ratings
+from mmctr_kit.metrics.ranks import Floats, Ints
 
 POSITIVE_FROM = 4.0
 NEGATIVE_TO = 3.0
 """Ratings between the two (3.5 in data with half stars) are neither; they still count as views."""
-
 MIN_HISTORY = 3
 TARGET_SHARE, MAX_TARGETS = 0.4, 40
 """The last part of a user's positives that become targets, and the most of them."""
@@ -33,7 +33,6 @@ LOW_SHARE = 0.5
 """At most this part of the negatives are the user's own later low ratings, the rest unrated."""
 POPULARITY_POWER = 0.75
 """Negatives are drawn by (number of ratings) ** 0.75, as in word2vec (Mikolov et al. 2013)."""
-
 _HELD_OUT_SHARE = 0.1
 _SPLIT_KEY = 0x5B_117
 _ORDER_KEY = 0x0_DE2
@@ -44,8 +43,7 @@ class UserRows:
     """The history and the rows of one user.
 
     ``history`` (<= 64,) int64 item ids, the most recent last; ``items`` and ``labels`` (rows,)
-    int64, in no order that means anything; ``used`` (<= rows,) int64 positions of the ratings
-    that are targets.
+    int64, in no order that means anything; ``used`` (<= rows,) the positions of target ratings.
     """
 
     user: int
@@ -178,10 +176,7 @@ def assemble(users: list[UserRows], rng: np.random.Generator) -> SplitRows:
     index = np.repeat(np.arange(len(users)), [len(u.items) for u in users])
     order = rng.permutation(len(index))
     index = index[order]
-    return SplitRows(
-        user=np.array([u.user for u in users], np.int64)[index],
-        item=np.concatenate([u.items for u in users])[order],
-        label=np.concatenate([u.labels for u in users])[order],
-        user_index=index,
-        histories=histories.padded(MAX_HISTORY),
-    )
+    user = np.array([u.user for u in users], np.int64)[index]
+    item = np.concatenate([u.items for u in users])[order]
+    label = np.concatenate([u.labels for u in users])[order]
+    return SplitRows(user, item, label, index, histories.padded(MAX_HISTORY))

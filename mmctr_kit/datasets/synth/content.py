@@ -14,19 +14,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import IMAGE_DIM, TEXT_DIM, GivenEmbedding
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.datasets.synth.pca import given_embeddings
-from mmctr_kit.datasets.synth.world import IMAGE_DIMS, TEXT_DIMS, Floats, Ints, World
+from mmctr_kit.datasets.synth.world import IMAGE_DIMS, TEXT_DIMS, World
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ints
 
 LEVELS = 10
 IMAGE_SCALE = 0.5
 """Scale of the image vectors; text's is 1."""
 MISSING_SHARE = 0.03
 """Share of the items that lack text, and, independently, an image."""
-
 _VIEW_NOISE = 0.5
 """Standard deviation of what a modality adds to each latent dimension (whose own is 1)."""
 _NUISANCE_VARIANCES = np.linspace(0.6, 0.4, 256)
@@ -54,7 +53,7 @@ class Content:
     """
 
     feature: Mapping[str, Any]
-    given: Mapping[GivenEmbedding, NDArray[np.float32]]
+    given: Mapping[GivenEmbedding, Floats32]
 
 
 def make_content(world: World, rng: np.random.Generator, workers: int) -> Content:
@@ -123,9 +122,7 @@ def _word(tag: int) -> str:
     return "".join(_SYLLABLES[code // base**i % base] for i in range(3))
 
 
-def _modality(
-    latent: Floats, width: int, scale: float, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def _modality(latent: Floats, width: int, scale: float, rng: np.random.Generator) -> Floats32:
     """(n_items, width) float32 vectors that show ``latent`` (n_items, d); some rows are zero."""
     n, shown = latent.shape
     factors = shown + len(_NUISANCE_VARIANCES)

@@ -8,14 +8,13 @@ softmax is ever stored. float32 shifts a probability by about 1e-6 of itself.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
-from mmctr_kit.datasets.synth.world import LATENT, Floats, Ints, World
+from mmctr_kit.datasets.synth.world import LATENT, World
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ints
 
 ABSENT = -1
 """Fills histories shorter than the longest of their chunk."""
-
 _BLOCK = 256
 _PASS_USERS = 512
 _SPARE_DRAWS = 2
@@ -36,8 +35,8 @@ class Catalogue:
 
     start: Ints
     warm_blocks: int
-    factors: NDArray[np.float32]
-    terms: NDArray[np.float32]
+    factors: Floats32
+    terms: Floats32
     q: Floats
     q_steps: Floats
 
@@ -60,10 +59,7 @@ def block_catalogue(world: World, test: bool) -> Catalogue:
 
 
 class Preferences:
-    """p(item | user) of a chunk of users: draws from it, and its sums over the catalogue.
-
-    ``factors`` (users, LATENT) float64.
-    """
+    """p(item | user) for ``factors`` (users, LATENT): draws from it, and sums over all items."""
 
     def __init__(self, factors: Floats, catalogue: Catalogue) -> None:
         self._users = factors.astype(np.float32)
@@ -79,21 +75,14 @@ class Preferences:
         users = len(self._users)
         return np.concatenate([self._sums.T, np.tile(of_q, (users, 1)).T])[:, :, None]
 
-    def draw_target(self, users: Ints, rng: np.random.Generator) -> Ints:
-        """(draws,) int64 slots, one from p for each entry of ``users``."""
-        return self._draw(users, self._target_steps, rng)
-
-    def draw_past(self, users: Ints, rng: np.random.Generator) -> Ints:
-        """(draws,) int64 slots of warm items only, one from p for each entry of ``users``."""
-        return self._draw(users, self._history_steps, rng)
-
     def draw_negatives(self, count: int, rng: np.random.Generator) -> Ints:
         """(count, 3) int64 slots from q."""
         at = rng.random((count, _NEGATIVES))
-        slots: Ints = np.searchsorted(self._catalogue.q_steps, at, side="right")
-        return slots
+        return np.searchsorted(self._catalogue.q_steps, at, side="right")
 
-    def _draw(self, users: Ints, steps: Floats, rng: np.random.Generator) -> Ints:
+    def draw(self, users: Ints, rng: np.random.Generator, past: bool = False) -> Ints:
+        """(draws,) int64 slots, one from p for each entry of ``users``; warm ones for the past."""
+        steps = self._history_steps if past else self._target_steps
         at, inside = rng.random(len(users)), rng.random(len(users))
         blocks = steps.shape[1]
         # Row u of `steps` ends at 1, so shifting row u by u makes one increasing sequence.
@@ -130,7 +119,7 @@ def draw_history(preferences: Preferences, length: Ints, rng: np.random.Generato
     while missing.any():
         more = np.repeat(np.arange(len(length)), np.where(missing > 0, missing + spare, 0))
         user = np.concatenate([user, more])
-        item = np.concatenate([item, preferences.draw_past(more, rng)])
+        item = np.concatenate([item, preferences.draw(more, rng, past=True)])
         _, first = np.unique((user << _SLOT_BITS) + item, return_index=True)
         first.sort()
         user, item = user[first], item[first]
@@ -153,7 +142,7 @@ def draw_group(preferences: Preferences, history: Ints, rng: np.random.Generator
     pending = np.arange(len(history))
     items = np.empty((len(history), 1 + _NEGATIVES), np.int64)
     while len(pending):
-        positive = preferences.draw_target(pending, rng)
+        positive = preferences.draw(pending, rng)
         group = np.column_stack([positive, preferences.draw_negatives(len(pending), rng)])
         items[pending] = group
         ordered = np.sort(group, axis=1)
@@ -164,7 +153,7 @@ def draw_group(preferences: Preferences, history: Ints, rng: np.random.Generator
     return items
 
 
-def _block_masses(users: NDArray[np.float32], catalogue: Catalogue) -> tuple[Floats, Floats]:
+def _block_masses(users: Floats32, catalogue: Catalogue) -> tuple[Floats, Floats]:
     """(users, blocks) float64 mass of p per block, and (users, 3) float64 sums p, p q, p q^2."""
     masses = np.empty((len(users), len(catalogue.start)))
     sums = np.zeros((len(users), 3))

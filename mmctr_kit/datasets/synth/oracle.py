@@ -13,11 +13,9 @@ scored alone), m = 4 the group oracle, which is a softmax of log p/q. p need not
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
-
-Floats = NDArray[np.float64]
+from mmctr_kit.metrics.ranks import Floats
 
 
 def power_sums(p: Floats, q: Floats) -> Floats:

@@ -8,16 +8,13 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import GIVEN_DIM, GivenEmbedding
+from mmctr_kit.metrics.ranks import Floats, Floats32
 
 _CHUNK = 4_096
 _ROUNDING = 1e-12
 """A component of less than this share of the largest variance is a zero's rounding error."""
-
-Floats32 = NDArray[np.float32]
-Floats64 = NDArray[np.float64]
 
 
 def given_embeddings(
@@ -36,15 +33,11 @@ def given_embeddings(
 
 def _by_gram(text: Floats32, image: Floats32) -> list[Floats32]:
     """Few items: the scores come from the items' inner products, and those add up."""
-    grams = []
-    for x in (text, image):
-        centred = x - x.mean(axis=0, dtype=np.float64)
-        grams.append(centred @ centred.T)
-    out = []
-    for gram in (*grams, grams[0] + grams[1]):
-        values, vectors = _leading(gram, min(GIVEN_DIM, len(gram) - 1))
-        out.append(_finish(vectors * np.sqrt(np.maximum(values, 0.0))))
-    return out
+    centred = (x - x.mean(axis=0, dtype=np.float64) for x in (text, image))
+    grams = [x @ x.T for x in centred]
+    count = min(GIVEN_DIM, len(text) - 1)
+    leading = [_leading(gram, count) for gram in (*grams, grams[0] + grams[1])]
+    return [_finish(vectors * np.sqrt(np.maximum(values, 0.0))) for values, vectors in leading]
 
 
 def _by_covariance(text: Floats32, image: Floats32, workers: int) -> list[Floats32]:
@@ -53,15 +46,15 @@ def _by_covariance(text: Floats32, image: Floats32, workers: int) -> list[Floats
     cut = text.shape[1]
     views = (slice(0, cut), slice(cut, len(mean)), slice(0, len(mean)))
 
-    def centred(start: int) -> Floats64:
+    def centred(start: int) -> Floats:
         part = slice(start, start + _CHUNK)
         return np.asarray(np.hstack([text[part], image[part]]) - mean)
 
-    def products(start: int) -> Floats64:
+    def products(start: int) -> Floats:
         x = centred(start)
         return np.asarray(x.T @ x)
 
-    def scores(start: int) -> list[Floats64]:
+    def scores(start: int) -> list[Floats]:
         x = centred(start)
         return [x[:, view] @ a for view, a in zip(views, axes, strict=True)]
 
@@ -75,13 +68,13 @@ def _by_covariance(text: Floats32, image: Floats32, workers: int) -> list[Floats
     return [_finish(np.concatenate(s)) for s in zip(*parts, strict=True)]
 
 
-def _leading(symmetric: Floats64, count: int) -> tuple[Floats64, Floats64]:
+def _leading(symmetric: Floats, count: int) -> tuple[Floats, Floats]:
     """The ``count`` largest eigenvalues (count,), largest first, and their vectors (d, count)."""
     values, vectors = np.linalg.eigh(symmetric)
     return values[::-1][:count], vectors[:, ::-1][:, :count]
 
 
-def _finish(scores: Floats64) -> Floats32:
+def _finish(scores: Floats) -> Floats32:
     """(n, 128) float32: a fixed sign (largest entry positive), zeros where components end."""
     largest = scores[np.abs(scores).argmax(axis=0), np.arange(scores.shape[1])]
     out = np.zeros((len(scores), GIVEN_DIM), np.float32)

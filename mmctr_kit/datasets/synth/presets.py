@@ -13,7 +13,6 @@ from mmctr_kit.errors import UsageError, did_you_mean
 
 ROWS_PER_USER = KNOWN_ROWS_PER_USER
 """Every user's group: one positive, the rest negatives."""
-
 MIN_ITEMS = 20
 """A history may hold half of the warm items, and a group needs four others."""
 
@@ -60,38 +59,10 @@ class Preset:
 
 
 _PRESETS = (
-    Preset(
-        name="tiny",
-        n_items=300,
-        train_users=500,
-        valid_users=100,
-        test_rows=400,
-        n_clusters=12,
-        n_tags=60,
-        sharpness=2.1,
-        negative_power=0.5,
-        cold_share=0.01,
-    ),
-    Preset(
-        name="demo",
-        n_items=2_000,
-        train_users=10_000,
-        valid_users=2_500,
-        test_rows=40_000,
-        n_clusters=40,
-        n_tags=400,
-        sharpness=1.9,
-    ),
-    Preset(
-        name="full",
-        n_items=91_717,
-        train_users=900_000,
-        valid_users=2_500,
-        test_rows=379_142,
-        n_clusters=300,
-        n_tags=11_739,
-        sharpness=1.8,
-    ),
+    # name, items, users of train, users of valid, rows of test, clusters, tags, sharpness
+    Preset("tiny", 300, 500, 100, 400, 12, 60, 2.1, negative_power=0.5, cold_share=0.01),
+    Preset("demo", 2_000, 10_000, 2_500, 40_000, 40, 400, 1.9),
+    Preset("full", 91_717, 900_000, 2_500, 379_142, 300, 11_739, 1.8),
 )
 PRESETS: Mapping[str, Preset] = MappingProxyType({p.name: p for p in _PRESETS})
 

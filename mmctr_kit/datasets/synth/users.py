@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import MAX_HISTORY
 from mmctr_kit.datasets.synth.draw import (
@@ -23,7 +22,8 @@ from mmctr_kit.datasets.synth.draw import (
 )
 from mmctr_kit.datasets.synth.oracle import group_log_odds, power_sums, row_log_odds
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
-from mmctr_kit.datasets.synth.world import Floats, Ints, World, preference, user_factors
+from mmctr_kit.datasets.synth.world import World, preference, user_factors
+from mmctr_kit.metrics.ranks import Floats, Ints, Ints32
 
 CHUNK_USERS = 4_096
 MIN_HISTORY = 3
@@ -43,9 +43,9 @@ class Users:
     ``group_log_odds`` (rows,) float64, group oracle, given the user's rows that exist
     """
 
-    history: NDArray[np.int32]
+    history: Ints32
     length: Ints
-    item: NDArray[np.int32]
+    item: Ints32
     label: Ints
     log_odds: Floats
     group_log_odds: Floats
@@ -82,7 +82,9 @@ def _draw_chunk(
     count = -(-rows // ROWS_PER_USER)
     factors = user_factors(count, world.preset, rng)
     preferences = Preferences(factors, catalogue)
-    length = _history_lengths(count, world.n_warm // 2, rng)
+    extra = rng.geometric(1 / (1 + MEAN_EXTRA_HISTORY), size=count) - 1
+    # Half of the warm items at most, so that a very small catalogue is not used up.
+    length = np.minimum(MIN_HISTORY + extra, min(MAX_HISTORY, world.n_warm // 2))
     history = draw_history(preferences, length, rng)
     items = draw_group(preferences, history, rng)
     positive = rng.integers(ROWS_PER_USER, size=count)
@@ -105,9 +107,3 @@ def _draw_chunk(
         log_odds=row_log_odds(p, q[items], outside).ravel()[:rows],
         group_log_odds=group.ravel()[:rows],
     )
-
-
-def _history_lengths(count: int, most: int, rng: np.random.Generator) -> Ints:
-    """(count,) int64; ``most`` keeps a very small catalogue from being used up."""
-    extra = rng.geometric(1 / (1 + MEAN_EXTRA_HISTORY), size=count) - 1
-    return np.minimum(MIN_HISTORY + extra, min(MAX_HISTORY, most))

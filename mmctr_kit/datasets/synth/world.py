@@ -11,19 +11,15 @@ outside the targets of test. Its public id is a random permutation, so that an i
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.datasets.synth.presets import Preset
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from mmctr_kit.metrics.ranks import Floats, Ids, Ints
 
 LATENT = 16
 TEXT_DIMS = slice(0, 12)
 """The latent dimensions that text shows."""
 IMAGE_DIMS = slice(4, 16)
 """The latent dimensions that images show."""
-
 _CLUSTER_SHARE = 0.7
 """Share of the latent variance that is between clusters."""
 _USER_VARIANCE = np.repeat([0.0625, 0.05, 0.0875], [4, 8, 4])
@@ -88,7 +84,7 @@ def user_factors(count: int, preset: Preset, rng: np.random.Generator) -> Floats
     return users
 
 
-def preference(users: Floats, world: World, slots: NDArray[np.integer]) -> Floats:
+def preference(users: Floats, world: World, slots: Ids) -> Floats:
     """(users, m) float64: unnormalised p of the items ``slots`` (users, m) to each user."""
     scores = np.einsum("uk,umk->um", users, world.factors[slots])
     out: Floats = world.weight[slots] * np.exp(scores)

@@ -17,19 +17,15 @@ from mmctr_kit.datasets.layout import Columns, write_file
 from mmctr_kit.datasets.synth.content import Content
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
 from mmctr_kit.datasets.synth.users import Users
-from mmctr_kit.datasets.synth.world import Ints
+from mmctr_kit.metrics.ranks import Ints
 
 BATCH_ROWS = 65_536
 
 ORACLE_SCHEMA = pa.schema(
     [
         ("split", pa.dictionary(pa.int8(), pa.string())),
-        ("user_id", pa.int64()),
-        ("item_id", pa.int64()),
-        ("occurrence", pa.int64()),
-        ("ID", pa.int64()),
-        ("log_odds", pa.float64()),
-        ("group_log_odds", pa.float64()),
+        *((name, pa.int64()) for name in ("user_id", "item_id", "occurrence", "ID")),
+        *((name, pa.float64()) for name in ("log_odds", "group_log_odds")),
     ]
 )
 LABELS_SCHEMA = pa.schema([("ID", pa.int64()), ("label", pa.int64())])
@@ -87,19 +83,16 @@ def write_sequences(data: Path, splits: Mapping[Split, FileRows], item_id: Ints)
     write_file(data / FILES["item_seq"].path, "item_seq", batches)
 
 
-def _row_batches(
-    split: Split, rows: FileRows, item_id: Ints, content: Content
-) -> Iterator[Columns]:
+def _row_batches(split: Split, rows: FileRows, ids: Ints, content: Content) -> Iterator[Columns]:
     users = rows.users
-    histories = _histories(users, item_id)
+    histories = _histories(users, ids)
     for low in range(0, len(rows.order), BATCH_ROWS):
         row = rows.order[low : low + BATCH_ROWS]
         user = row // ROWS_PER_USER
-        item = item_id[users.item[row]]
-        ids = np.arange(low, low + len(row))
+        item = ids[users.item[row]]
         yield {
             "split": pa.array(np.full(len(row), split)),
-            "ID": ids if split == "test" else pa.nulls(len(row)),
+            "ID": np.arange(low, low + len(row)) if split == "test" else pa.nulls(len(row)),
             "user_id": rows.user_id[user],
             "item_seq": histories.take(user).padded(MAX_HISTORY),
             "item_id": item,

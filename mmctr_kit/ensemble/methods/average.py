@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mmctr_kit.metrics.ranks import Floats
+from mmctr_kit.metrics.ranks import Floats, Ints16
 
 _KNOTS = 4096
 
@@ -44,7 +43,7 @@ class RankMean:
     curves: tuple[tuple["_Curve", ...], ...]  # [fold][run]
 
     @classmethod
-    def fit(cls, logits: Floats, fold: NDArray[np.int16]) -> "RankMean":
+    def fit(cls, logits: Floats, fold: Ints16) -> "RankMean":
         """Fit on OOF logits (m, rows) and folds (rows,); every fold has rows."""
         rows_of = [np.flatnonzero(fold == f) for f in range(int(fold.max()) + 1)]
         return cls(tuple(tuple(_Curve.fit(x[rows]) for x in logits) for rows in rows_of))
@@ -53,7 +52,7 @@ class RankMean:
         """The mean rank of the other runs; to be applied to their logits."""
         return RankMean(tuple(curves[:run] + curves[run + 1 :] for curves in self.curves))
 
-    def apply(self, logits: Floats, fold: NDArray[np.int16]) -> Floats:
+    def apply(self, logits: Floats, fold: Ints16) -> Floats:
         """(rows,) from logits (m, rows) and each row's fold model (rows,)."""
         mean = np.zeros(len(fold))
         for f, curves in enumerate(self.curves):

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.ensemble.methods import Method as Method
 from mmctr_kit.ensemble.methods.average import RankMean, WeightedMean
@@ -14,49 +13,12 @@ from mmctr_kit.ensemble.methods.logistic import fit_weights
 from mmctr_kit.ensemble.methods.power import PowerMean
 from mmctr_kit.ensemble.methods.scale import PlattScaling
 from mmctr_kit.ensemble.methods.stacker import Stacker
+from mmctr_kit.ensemble.stack import BlendInput, OofRows
 from mmctr_kit.metrics.binned_auc import BinnedAuc
-from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Positions
+from mmctr_kit.metrics.ranks import Floats
 
 WITH_CONTEXT: Method = "lightgbm-context"
 """The method that needs row features (`mmctr_kit.ensemble.stack.Context`) beside the logits."""
-
-
-@dataclass(frozen=True, eq=False)
-class BlendInput:
-    """Input of a fitted method.
-
-    The runs' logits (m, rows) on one scale, each row's fold model (rows,) and, if there is one, the
-    context (c, rows).
-    """
-
-    logits: Floats
-    fold: NDArray[np.int16]
-    context: NDArray[np.float32] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class OofRows:
-    """Input of a fit.
-
-    The runs' logits (m, rows) on one scale, labels, folds and users (rows,) and, if there is one,
-    the context (c, rows).
-    """
-
-    logits: Floats
-    label: Flags
-    fold: NDArray[np.int16]
-    user: Ints
-    context: NDArray[np.float32] | None = None
-
-    def inputs(self) -> BlendInput:
-        """The rows without their labels and users."""
-        return BlendInput(self.logits, self.fold, self.context)
-
-    def take(self, inside: Positions) -> "OofRows":
-        """The rows at these positions."""
-        context = None if self.context is None else self.context[:, inside]
-        label, fold, user = self.label[inside], self.fold[inside], self.user[inside]
-        return OofRows(self.logits[:, inside], label, fold, user, context)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +61,7 @@ def fit_best(oof: OofRows, seed: int) -> Fitted:
 
 def fit_power(oof: OofRows, seed: int) -> Fitted:
     """Power mean of the probabilities, its exponent chosen by AUC."""
-    mean = PowerMean.choose(oof.logits, oof.label, oof.fold, oof.user, seed)
+    mean = PowerMean.choose(oof, seed)
     return replace(_power(mean, oof), note=f"exponent {mean.exponent:g}")
 
 
@@ -121,7 +83,7 @@ def fit_with_context(oof: OofRows, seed: int) -> Fitted:
     """The monotone stacker with the rows' context; ValueError if there is none."""
     if oof.context is None:
         raise ValueError(f"{WITH_CONTEXT} needs the rows' context")
-    return _stacked(Stacker.fit(oof.logits, oof.label, oof.user, seed, oof.context), True)
+    return _stacked(Stacker.fit(oof, seed), True)
 
 
 METHODS: Mapping[Method, Callable[[OofRows, int], Fitted]] = MappingProxyType(
@@ -131,14 +93,10 @@ METHODS: Mapping[Method, Callable[[OofRows, int], Fitted]] = MappingProxyType(
         "probability": lambda oof, _: _power(PowerMean(1.0), oof),
         "power": fit_power,
         "rank": fit_rank,
-        "greedy": lambda oof, seed: _weighted(
-            select(oof.logits, oof.label, oof.fold, oof.user, seed), oof
-        ),
-        "logistic": lambda oof, seed: _weighted(
-            fit_weights(oof.logits, oof.label, oof.user, seed), oof
-        ),
+        "greedy": lambda oof, seed: _weighted(select(oof, seed), oof),
+        "logistic": lambda oof, seed: _weighted(fit_weights(oof, seed), oof),
         "lightgbm": lambda oof, seed: _stacked(
-            Stacker.fit(oof.logits, oof.label, oof.user, seed), False
+            Stacker.fit(replace(oof, context=None), seed), False
         ),
         "lightgbm-context": fit_with_context,
     }

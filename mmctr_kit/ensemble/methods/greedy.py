@@ -4,12 +4,12 @@ Caruana, Niculescu-Mizil, Crew & Ksikes, Ensemble Selection from Libraries of Mo
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.folds import held_out
 from mmctr_kit.ensemble.methods.average import WeightedMean
+from mmctr_kit.ensemble.stack import OofRows
 from mmctr_kit.metrics.binned_auc import BinnedAuc
-from mmctr_kit.metrics.ranks import Flags, Floats, Ints
+from mmctr_kit.metrics.ranks import Floats
 
 BAGS = 12
 STEPS = 20
@@ -17,34 +17,28 @@ PATIENCE = 5
 BAG_ROWS = 150_000
 BAG_SHARE = 0.5
 """Half the users a bag (as good as a bootstrap, Buhlmann & Yu 2002), at most BAG_ROWS rows."""
-
 BAG_RUNS = 20
 """If there are more runs than this, a bag sees half of them (and at least this many)."""
 
 
-def select(
-    logits: Floats, label: Flags, fold: NDArray[np.int16], user: Ints, seed: int
-) -> WeightedMean:
+def select(oof: OofRows, seed: int) -> WeightedMean:
     """Weights of runs whose logits (m, rows) are on one scale, for the best mean fold AUC.
 
-    Each bag sees half of the users; its weights are how often it picked each run. The bags'
-    weights are averaged.
+    Each bag sees half of the users and weighs a run by how often it picked it; bags are averaged.
     """
-    runs, rows = logits.shape
+    runs, rows = oof.logits.shape
     if runs == 1:
         return WeightedMean.equal(1)
     random = np.random.default_rng(seed)
-    share = min(BAG_SHARE, BAG_ROWS / rows)
+    share, size = min(BAG_SHARE, BAG_ROWS / rows), max(min(runs, BAG_RUNS), runs // 2)
     total = np.zeros(runs)
     for _ in range(BAGS):
-        chosen = np.sort(
-            random.choice(runs, size=max(min(runs, BAG_RUNS), runs // 2), replace=False)
-        )
-        inside = np.flatnonzero(held_out(user, share, int(random.integers(2**62))))
-        auc = BinnedAuc.of(label[inside], fold[inside])
+        chosen = np.sort(random.choice(runs, size=size, replace=False))
+        inside = np.flatnonzero(held_out(oof.user, share, int(random.integers(2**62))))
+        auc = BinnedAuc.of(oof.label[inside], oof.fold[inside])
         if auc is None:
             continue
-        total[chosen] += _forward(logits[np.ix_(chosen, inside)], auc)
+        total[chosen] += _forward(oof.logits[np.ix_(chosen, inside)], auc)
     return WeightedMean(total / total.sum()) if total.any() else WeightedMean.equal(runs)
 
 

@@ -9,34 +9,33 @@ import numpy as np
 from mmctr_kit.data.folds import held_out
 from mmctr_kit.ensemble.methods.average import WeightedMean
 from mmctr_kit.ensemble.methods.scale import PlattScaling
+from mmctr_kit.ensemble.stack import OofRows
 from mmctr_kit.metrics.calibration import sigmoid
-from mmctr_kit.metrics.ranks import Flags, Floats, Ints
+from mmctr_kit.metrics.ranks import Flags, Floats
 
 FIT_CELLS = 10_000_000
 """Rows times runs that are fitted on; if there are more, whole users are drawn."""
-
 PRIOR_ROWS = 100.0
 """How many rows the pull towards equal weights is worth."""
-
 _STEPS = 60
 _HALVINGS = 25
 _SETTLED = 1e-9
 _BLOCK = 1 << 15  # rows at a time, so that their intermediates stay in the CPU cache
 
 
-def fit_weights(logits: Floats, label: Flags, user: Ints, seed: int) -> WeightedMean:
+def fit_weights(oof: OofRows, seed: int) -> WeightedMean:
     """Weights of runs with the least logloss, for logits (m, rows) on one scale.
 
     The objective is mean logloss + PRIOR_ROWS / rows * half the squared distance of the weights
     from their mean.
     """
-    runs, rows = logits.shape
+    runs, rows = oof.logits.shape
     if runs == 1:
         return WeightedMean.equal(1)
     share = FIT_CELLS / (runs * rows)
     if share < 1.0:
-        inside = np.flatnonzero(held_out(user, share, seed ^ 0x106_157))
-        logits, label = logits[:, inside], label[inside]
+        oof = oof.take(np.flatnonzero(held_out(oof.user, share, seed ^ 0x106_157)))
+    logits, label = oof.logits, oof.label
     line = PlattScaling.fit(label, logits.mean(axis=0))
     start = np.append(np.full(runs, line.slope / runs), line.intercept)
     weights = _newton(logits, label, start)[:-1]

@@ -7,18 +7,16 @@ lets one confident run decide; these lean towards the highest probabilities (r >
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.folds import held_out
+from mmctr_kit.ensemble.stack import OofRows
 from mmctr_kit.metrics.binned_auc import BinnedAuc
-from mmctr_kit.metrics.ranks import Flags, Floats, Ints
+from mmctr_kit.metrics.ranks import Floats
 
 EXPONENTS = (-2.0, -1.0, 0.5, 2.0, 4.0)
 """The exponents that `PowerMean.choose` tries; 1 is a separate method, "probability"."""
-
 CHOOSE_ROWS = 200_000
 """Rows (of whole users) that an exponent is chosen on."""
-
 _HIGHEST = 700.0  # above it a float64 probability is 1
 _BLOCK = 1 << 14
 
@@ -30,15 +28,13 @@ class PowerMean:
     exponent: float
 
     @classmethod
-    def choose(
-        cls, logits: Floats, label: Flags, fold: NDArray[np.int16], user: Ints, seed: int
-    ) -> "PowerMean":
+    def choose(cls, oof: OofRows, seed: int) -> "PowerMean":
         """The mean whose exponent of `EXPONENTS` has the best mean fold AUC on logits (m, rows)."""
-        inside = np.flatnonzero(held_out(user, CHOOSE_ROWS / len(label), seed ^ 0x90_3E2))
-        auc = BinnedAuc.of(label[inside], fold[inside])
+        inside = np.flatnonzero(held_out(oof.user, CHOOSE_ROWS / len(oof.label), seed ^ 0x90_3E2))
+        auc = BinnedAuc.of(oof.label[inside], oof.fold[inside])
         if auc is None:
             return cls(EXPONENTS[-1])
-        sample = np.ascontiguousarray(logits[:, inside])
+        sample = np.ascontiguousarray(oof.logits[:, inside])
         return max(map(cls, EXPONENTS), key=lambda mean: auc.of_scores(mean.apply(sample)))
 
     def apply(self, logits: Floats) -> Floats:

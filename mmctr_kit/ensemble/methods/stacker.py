@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.folds import held_out
 from mmctr_kit.ensemble.methods.average import WeightedMean
 from mmctr_kit.ensemble.methods.scale import PlattScaling
-from mmctr_kit.metrics.ranks import Flags, Floats, Ints
+from mmctr_kit.ensemble.stack import OofRows
+from mmctr_kit.metrics.ranks import Floats, Floats32
 
 MEAN_SHARE = 0.75
 """The share of the mean's slope that the trees start from. Monotone trees can only add: with all of
 it they cannot take back what the mean gives to a copy or a weak run; with less they rebuild in
 steps what was smooth."""
-
 ROUNDS = 100
 LEAVES = 4
 DEPTH = 3
@@ -42,45 +41,32 @@ class Stacker:
     booster: Any  # lightgbm.Booster, which has no types
 
     @classmethod
-    def fit(
-        cls,
-        logits: Floats,
-        label: Flags,
-        user: Ints,
-        seed: int,
-        context: NDArray[np.float32] | None = None,
-    ) -> "Stacker":
-        """Fit on OOF logits (m, rows) on one scale, and labels and users (rows,).
-
-        Trees are not monotone in the rows' context (c, rows).
-        """
+    def fit(cls, oof: OofRows, seed: int) -> "Stacker":
+        """Fit on OOF rows; the trees are not monotone in the rows' context."""
         import lightgbm
 
-        most = min(FIT_ROWS, FIT_CELLS // len(logits))
-        if len(label) > most:
-            inside = np.flatnonzero(held_out(user, most / len(label), seed ^ 0x57AC4))
-            logits, label = logits[:, inside], label[inside]
-            context = None if context is None else context[:, inside]
+        most, rows = min(FIT_ROWS, FIT_CELLS // len(oof.logits)), len(oof.label)
+        if rows > most:
+            oof = oof.take(np.flatnonzero(held_out(oof.user, most / rows, seed ^ 0x57AC4)))
+        logits, label = oof.logits, oof.label
         mean = WeightedMean.equal(len(logits)).apply(logits)
         whole = PlattScaling.fit(label, mean)
         slope = MEAN_SHARE * whole.slope  # turned around the centre, whose logit stays
         line = PlattScaling(slope, whole.intercept + (whole.slope - slope) * float(mean.mean()))
-        columns = _columns(logits, context)
-        data = lightgbm.Dataset(
-            columns, label=label.astype(np.float32), init_score=line.apply(mean)
-        )
-        free = columns.shape[1] - len(logits)
+        matrix = _columns(logits, oof.context)
+        data = lightgbm.Dataset(matrix, label=label.astype(np.float32), init_score=line.apply(mean))
+        free = matrix.shape[1] - len(logits)
         parameters = _parameters(len(logits), free, len(label), seed)
         return cls(line, lightgbm.train(parameters, data, ROUNDS))
 
-    def apply(self, logits: Floats, context: NDArray[np.float32] | None = None) -> Floats:
+    def apply(self, logits: Floats, context: Floats32 | None = None) -> Floats:
         """(rows,) logits from logits (m, rows), and the context if it was fitted on one."""
         mean = WeightedMean.equal(len(logits)).apply(logits)
         added = self.booster.predict(_columns(logits, context), raw_score=True, num_threads=2)
         return np.asarray(self.line.apply(mean) + added)
 
 
-def _columns(logits: Floats, context: NDArray[np.float32] | None) -> Floats:
+def _columns(logits: Floats, context: Floats32 | None) -> Floats:
     """(rows, m + c), the layout that LightGBM takes."""
     return logits.T if context is None else np.vstack([logits, context]).T
 

@@ -22,10 +22,8 @@ The similarity of an item to itself is 0.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData, Examples
-from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.similarity.contexts import Contexts, contexts
 from mmctr_kit.items.similarity.ease import Ease, fit_ease
 from mmctr_kit.items.similarity.pairs import (
@@ -38,6 +36,7 @@ from mmctr_kit.items.similarity.pairs import (
     Weights,
     count_pairs,
 )
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ids, Ints
 from mmctr_kit.recipe import SignalKind, Signals
 
 __all__ = ["Similarity", "fit_similarity"]
@@ -53,14 +52,14 @@ class Similarity:
     pairs: Pairs
     ease: Ease | None
 
-    def count(self, examples: Examples) -> Floats64:
+    def count(self, examples: Examples) -> Floats:
         """How many other users have the target in their history, (rows,)."""
         user = self.contexts.number(examples.user_id)
         target = examples.item_id.astype(np.int64)
         counted = self.contexts.position(user, target) >= 0
         return (self.pairs.count[target] - counted).astype(np.float64)
 
-    def of(self, examples: Examples, history: NDArray[np.integer]) -> Floats32:
+    def of(self, examples: Examples, history: Ids) -> Floats32:
         """Similarity of the target to each item of its ``history``, both (positions,), by kind."""
         row = np.repeat(np.arange(len(examples)), examples.lengths)
         user = self.contexts.number(examples.user_id)[row]
@@ -127,7 +126,7 @@ class _Counts:
         self.users = (pairs.users - (user >= 0))[left].astype(np.float64)
         self.rising = rising[left]
 
-    def similarity(self, kind: SignalKind, shrinkage: float) -> Floats64:
+    def similarity(self, kind: SignalKind, shrinkage: float) -> Floats:
         """The similarity of each pair, (n,); 0 if nobody else has both items."""
         together = self.sums[:, TOGETHER]
         if kind == "pmi":

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.ragged import expand_ranges
-from mmctr_kit.items import Ints
+from mmctr_kit.metrics.ranks import Ints
 
 
 @dataclass(frozen=True)

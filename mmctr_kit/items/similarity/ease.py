@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmctr_kit.data.ragged import expand_ranges
-from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.similarity.contexts import Contexts, cut_by_sum
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ints
 
 _EXPAND = 1 << 23
 _ROUNDING = 1e-10
@@ -29,9 +29,9 @@ class Ease:
     """
 
     contexts: Contexts
-    inverse: Floats64
+    inverse: Floats
     column: Ints
-    leverage: Floats64
+    leverage: Floats
 
     def weights(self, number: Ints, target: Ints, item: Ints) -> Floats32:
         """B[item, target], (n,), with the user's row taken out if ``number`` (n,) is not -1."""
@@ -50,7 +50,7 @@ class Ease:
         weight[np.abs(weight) < _ROUNDING] = 0
         return weight.astype(np.float32)
 
-    def _along(self, number: Ints, column: Ints) -> Floats64:
+    def _along(self, number: Ints, column: Ints) -> Floats:
         """P[column] . x for each user's row x, (n,)."""
         size = len(self.inverse)
         pairs, back = np.unique(number * size + column, return_inverse=True)
@@ -73,7 +73,7 @@ def fit_ease(contexts: Contexts, count: Ints, items: int, l2: float) -> Ease:
     return Ease(contexts, inverse, column, leverage)
 
 
-def _inverse(column: Ints, offsets: Ints, k: int, l2: float) -> Floats64:
+def _inverse(column: Ints, offsets: Ints, k: int, l2: float) -> Floats:
     """P with a last row and column of zeros, (k + 1, k + 1), of the rows x in CSR form."""
     from scipy.linalg import cho_factor
     from scipy.linalg.lapack import dpotri
@@ -92,9 +92,7 @@ def _inverse(column: Ints, offsets: Ints, k: int, l2: float) -> Floats64:
     return np.ascontiguousarray(upper.T)
 
 
-def _products(
-    contexts: Contexts, inverse: Floats64, column: Ints, number: Ints, row: Ints
-) -> Floats64:
+def _products(contexts: Contexts, inverse: Floats, column: Ints, number: Ints, row: Ints) -> Floats:
     """Sum of inverse[row, s] over the items s of user ``number``, (n,), in chunks."""
     length = contexts.lengths[number]
     result = np.zeros(len(number))

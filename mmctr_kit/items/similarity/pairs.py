@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmctr_kit.items import Floats32, Ints
 from mmctr_kit.items.similarity.contexts import Contexts, cut_by_sum, find_sorted
+from mmctr_kit.metrics.ranks import Floats32, Ints
 
 TOGETHER, NEAR, UP, DOWN, RECENT = range(5)
 """Columns of :attr:`Pairs.sums`."""
-
 _COLUMNS = 5
 _CHUNK_PAIRS = 1 << 22
 

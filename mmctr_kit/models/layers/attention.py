@@ -36,9 +36,7 @@ class MultiHeadTargetAttention(nn.Module):
     scores. Raises UsageError if ``heads`` does not divide it.
     """
 
-    def __init__(
-        self, width: int, heads: int, dim: int, dropout: float, *, signals: int = 0
-    ) -> None:
+    def __init__(self, width: int, heads: int, dim: int, dropout: float, signals: int = 0) -> None:
         super().__init__()
         if dim % heads:
             raise UsageError(
@@ -93,8 +91,7 @@ class NoAttention(nn.Module):
 class Score(nn.Linear):
     """A Linear to one number.
 
-    Compiled, it is a sum that is taken while its input is computed; for a matrix product the input
-    would be written to memory first.
+    Compiled, it is summed while its input is computed; a product would first write that to memory.
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -30,10 +30,7 @@ class Padding:
 
     @classmethod
     def of(cls, batch: Batch, longest: int) -> "Padding":
-        """The smallest layout for the ``longest`` most recent positions of each row.
-
-        A row without positions has one slot.
-        """
+        """The smallest layout for each row's last ``longest`` positions, with at least one slot."""
         parts: list[tuple[int, int]] = []
         for rows, length in batch.buckets or ((len(batch.item), longest),):
             padded = min(max(length, 1), longest)
@@ -72,10 +69,8 @@ class Padding:
     def split(self, flat: Tensor) -> list[Tensor]:
         """Split (S, ...) into (n_i, L_i, ...) of each part."""
         parts = torch.split(flat, [rows * length for rows, length in self.parts])
-        return [
-            part.view(rows, length, *flat.shape[1:])
-            for part, (rows, length) in zip(parts, self.parts, strict=True)
-        ]
+        shapes = ((*part, *flat.shape[1:]) for part in self.parts)
+        return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -97,9 +92,8 @@ class Slots:
 
     def scatter(self, values: Tensor) -> list[Tensor]:
         """Lay values (T, d) of tokens out as (n_i, L_i, d) of each part, zeros in empty slots."""
-        flat = values.new_zeros(self.padding.size + 1, values.shape[1]).index_copy_(
-            0, self.slot, values
-        )
+        flat = values.new_zeros(self.padding.size + 1, values.shape[1])
+        flat = flat.index_copy_(0, self.slot, values)
         return self.padding.split(flat[:-1])
 
     def gather(self, parts: Sequence[Tensor]) -> Tensor:

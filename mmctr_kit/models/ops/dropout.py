@@ -25,11 +25,8 @@ def dropout(values: Tensor, rate: float, training: bool) -> Tensor:
     dropped = min(round(rate * _STEPS), _STEPS - 1)
     drawn = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     mask = torch.empty_like(values)  # written as what it is multiplied with: a bool takes as long
-    torch.ge(
-        drawn.view(torch.int16)[: values.numel()].view(values.shape),
-        dropped - _STEPS // 2,
-        out=mask,
-    )
+    bits = drawn.view(torch.int16)[: values.numel()].view(values.shape)
+    torch.ge(bits, dropped - _STEPS // 2, out=mask)
     return values * mask.mul_(_STEPS / (_STEPS - dropped))
 
 

@@ -80,13 +80,9 @@ def _summed(values: Tensor, index: Tensor, rows: int) -> Tensor:
 def _bags(table: Tensor, index: Tensor, bounds: Tensor, weight: Tensor | None) -> Tensor:
     if not len(index):  # of no position, embedding_bag takes no table without rows
         return table.new_zeros(len(bounds) - 1, table.shape[1])
+    ends = bounds.to(index.dtype)
     return F.embedding_bag(
-        index,
-        table,
-        bounds.to(index.dtype),
-        mode="sum",
-        per_sample_weights=weight,
-        include_last_offset=True,
+        index, table, ends, mode="sum", per_sample_weights=weight, include_last_offset=True
     )
 
 

@@ -52,11 +52,7 @@ def _sum_rows(
 
 
 def sum_rows(
-    values: Tensor,
-    offsets: Tensor,
-    weight: Tensor | None,
-    other: Tensor | None,
-    dtype: torch.dtype,
+    values: Tensor, offsets: Tensor, weight: Tensor | None, other: Tensor | None, dtype: torch.dtype
 ) -> Tensor:
     """:func:`mmctr_kit.models.ops.segments.segment_sum` on a GPU."""
     values = _by_rows(values)

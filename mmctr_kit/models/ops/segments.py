@@ -96,11 +96,7 @@ def with_zeros(values: Tensor) -> Tensor:
 
 @torch.library.custom_op("mmctr_kit::segment_sum", mutates_args=())
 def segment_sum(
-    values: Tensor,
-    offsets: Tensor,
-    weight: Tensor | None,
-    other: Tensor | None,
-    dtype: torch.dtype,
+    values: Tensor, offsets: Tensor, weight: Tensor | None, other: Tensor | None, dtype: torch.dtype
 ) -> Tensor:
     """(P, d) values of positions -> (B, d) of ``dtype``, their sum in each row, taken in float32.
 

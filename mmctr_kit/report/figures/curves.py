@@ -8,12 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
+from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.report.figures.rows import INTERVAL
 from mmctr_kit.report.figures.style import DASHES, MUTED, canvas, colour, dashes
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -72,17 +70,10 @@ def calibration(curves: Mapping[str, Reliability]) -> Figure:
         top = 1.05 * max(max(x.max(), y.max()) for x, y, _ in curves.values())
         axes = _square(figure, 0.0, top, "mean prediction of the bin", "share of positives")
         for number, (label, (prediction, mean, se)) in enumerate(curves.items()):
-            axes.errorbar(
-                prediction,
-                mean,
-                yerr=INTERVAL * np.nan_to_num(se),
-                fmt="os"[number % 2],
-                markersize=4,
-                linewidth=1.2,
-                linestyle=DASHES[number % 2],
-                color=colour(number),
-                label=label,
-            )
+            line: Mapping[str, Any] = {"linewidth": 1.2, "linestyle": DASHES[number % 2]}
+            point: Mapping[str, Any] = {"fmt": "os"[number % 2], "markersize": 4, "label": label}
+            yerr = INTERVAL * np.nan_to_num(se)
+            axes.errorbar(prediction, mean, yerr=yerr, color=colour(number), **line, **point)
         figure.legend(loc="outside lower left", ncols=2)
         return figure
 

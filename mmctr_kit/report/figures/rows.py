@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from numpy.typing import NDArray
 
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.report.figures.style import INK, MUTED, SMALL, canvas, colour, short
 
 INTERVAL = 1.96
@@ -35,16 +36,10 @@ def dots(
         for number, (label, estimates) in enumerate(series.items()):
             shift = (number - (len(series) - 1) / 2) * step
             known = [(i, e) for i, e in enumerate(estimates) if e is not None]
-            axes.errorbar(
-                [e.value for _, e in known],
-                [i + shift for i, _ in known],
-                xerr=[INTERVAL * e.se if math.isfinite(e.se) else 0.0 for _, e in known],
-                fmt="os^D"[number % 4],
-                markersize=4,
-                elinewidth=1.4,
-                color=colour(number),
-                label=label,
-            )
+            x, y = [e.value for _, e in known], [i + shift for i, _ in known]
+            xerr = [INTERVAL * e.se if math.isfinite(e.se) else 0.0 for _, e in known]
+            style: Mapping[str, Any] = {"markersize": 4, "elinewidth": 1.4, "label": label}
+            axes.errorbar(x, y, xerr=xerr, fmt="os^D"[number % 4], color=colour(number), **style)
         if reference is not None:
             axes.axvline(reference, color=MUTED, linewidth=1.0)
         axes.spines["left"].set_visible(False)
@@ -57,30 +52,21 @@ def dots(
         return figure
 
 
-def bars(names: Sequence[str], values: NDArray[np.float64], axis: str, longest: int = 24) -> Figure:
-    """A bar for each name with its value beside it; values (names,).
-
-    A name longer than ``longest`` is shortened in its middle.
-    """
+def bars(names: Sequence[str], values: Floats, axis: str, longest: int = 24) -> Figure:
+    """A bar for each name, shortened to ``longest``, and its value beside it; values (names,)."""
     with canvas(max(0.6 + 0.23 * len(names), 1.2)) as figure:
         axes = _rows(figure, names, axis, longest)
         axes.barh(range(len(names)), values, height=0.6, color=colour(0))
+        style: Mapping[str, Any] = {"textcoords": "offset points", "fontsize": SMALL}
         for row, value in enumerate(values):
             side, by = ("left", 3) if value >= 0 else ("right", -3)
-            axes.annotate(
-                f"{value:.2f}",
-                (value, row),
-                xytext=(by, 0),
-                textcoords="offset points",
-                va="center",
-                ha=side,
-                fontsize=SMALL,
-            )
+            text = f"{value:.2f}"
+            axes.annotate(text, (value, row), xytext=(by, 0), va="center", ha=side, **style)
         axes.set_xlim(min(0.0, 1.2 * values.min()), 1.2 * max(values.max(), 1e-3))
         return figure
 
 
-def stacked(names: Sequence[str], parts: Mapping[str, NDArray[np.float64]], axis: str) -> Figure:
+def stacked(names: Sequence[str], parts: Mapping[str, Floats], axis: str) -> Figure:
     """A bar for each name, made of its parts; parts: label -> (names,)."""
     with canvas(1.0 + 0.25 * len(names)) as figure:
         axes = _rows(figure, names, axis)
@@ -93,7 +79,7 @@ def stacked(names: Sequence[str], parts: Mapping[str, NDArray[np.float64]], axis
         return figure
 
 
-def correlations(names: Sequence[str], matrix: NDArray[np.float64]) -> Figure:
+def correlations(names: Sequence[str], matrix: Floats) -> Figure:
     """A square for each pair of runs; matrix (runs, runs), rank correlations.
 
     The tint goes from the smallest to the largest correlation between two runs; squares have their

@@ -18,13 +18,10 @@ from matplotlib.figure import Figure
 INK, MUTED, GRID = "#1b1f24", "#59636e", "#d1d9e0"
 COLOURS = ("#0969da", "#bc4c00", "#1a7f37", "#8250df", "#bf3989", "#136c70", "#8a6100", "#cf222e")
 """Each has a contrast of 4.5:1 to white; the page's style sheet has lighter ones for dark."""
-
 DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
 """Line styles, so that lines differ without their colours, too."""
-
 WIDTH = 4.0
 """Inches; all figures have this width."""
-
 SMALL = 9.5
 """Points of the smallest text: 11 pixels on a page that is 400 pixels wide."""
 

@@ -18,10 +18,8 @@ def ablation_section(context: ReportContext) -> Section | None:
     for name, ablation in context.ablations.items():
         base, *variants = ablation["rows"]
         pictures.append(_figure(name, variants))
-        tables += [
-            _changes(name, base, variants, float(ablation["needed"])),
-            _costs(name, ablation),
-        ]
+        tables.append(_changes(name, base, variants, float(ablation["needed"])))
+        tables.append(_costs(name, ablation))
         if len(ablation["seeds"]) < 3:
             seeds = plural(len(ablation["seeds"]), "seed")
             notes.append(f"{name}: {seeds}; a verdict (better or worse) needs 3 or more.")
@@ -49,15 +47,9 @@ def _changes(
     name: str, base: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], needed: float
 ) -> Table:
     cells = [("base", "", *(estimate_text(Estimate.find(base, k)) for k in ("oof", "valid")), "")]
-    cells += [
-        (
-            str(row["name"]),
-            str(row["what"]),
-            *(estimate_text(Estimate.find(row, k), True) for k in ("oof", "valid")),
-            str(row["claim"] or ""),
-        )
-        for row in rows
-    ]
+    for row in rows:
+        gaps = (estimate_text(Estimate.find(row, k), True) for k in ("oof", "valid"))
+        cells.append((str(row["name"]), str(row["what"]), *gaps, str(row["claim"] or "")))
     caption = (
         f"{name}: AUC of the base, and paired changes. A verdict needs a change of {needed:.1f} "
         f"standard errors, as {plural(len(rows), 'variant was', 'variants were')} tried."

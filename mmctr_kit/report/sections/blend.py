@@ -1,6 +1,6 @@
 """The blend section: the methods tried, the weights, and how differently the runs rank."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,32 +18,26 @@ def blend_section(context: ReportContext) -> Section | None:
         return None
     blend = blend_report(context.run)
     adds, differences = _estimates(blend["adds"]), _estimates(blend["differences"])
-    pictures = []
-    if blend["weights"]:
-        pictures.append(_weights(blend["weights"]))
-    if adds:
-        pictures.append(
-            _gains(
-                adds,
-                "blend-adds",
-                "What each run adds",
-                "OOF AUC that the run adds",
-                "The blend's cross-fitted AUC less its AUC without the run. Runs that can replace "
-                "each other add little each.",
-            )
-        )
-    pictures.append(_correlations(blend["correlation"]))
-    if differences:
-        pictures.append(
-            _gains(
-                differences,
-                "blend-methods",
-                "Methods against the plain mean",
-                "OOF AUC less the mean's",
-                "Cross-fitted and paired. A method is chosen only if it is better by 2 standard "
-                "errors, or more if several are tried.",
-            )
-        )
+    pictures = [
+        *_weights(blend["weights"] or {}),
+        *_gains(
+            adds,
+            "blend-adds",
+            "What each run adds",
+            "OOF AUC that the run adds",
+            "The blend's cross-fitted AUC less its AUC without the run. Runs that can replace each "
+            "other add little each.",
+        ),
+        _correlations(blend["correlation"]),
+        *_gains(
+            differences,
+            "blend-methods",
+            "Methods against the plain mean",
+            "OOF AUC less the mean's",
+            "Cross-fitted and paired. A method is chosen only if it is better by 2 standard "
+            "errors, or more if several are tried.",
+        ),
+    ]
     tables = [_tried(blend, differences)] if blend["scores"] else []
     if blend["group_softmax"] is not None:
         tables.append(_group_softmax(blend["group_softmax"]))
@@ -63,22 +57,22 @@ def _estimates(stored: Mapping[str, Any]) -> dict[str, Estimate]:
     return dict(sorted(each.items(), key=lambda pair: -pair[1].value))
 
 
-def _weights(weights: Mapping[str, float]) -> Picture:
+def _weights(weights: Mapping[str, float]) -> Iterator[Picture]:
     names = sorted(weights, key=lambda name: -weights[name])
     says = "; ".join(f"{name} {weights[name]:.3f}" for name in names)
-    return picture(
-        bars(names, np.array([weights[name] for name in names]), "weight"),
-        "blend-weights",
-        "Weights",
-        "Weights of the runs' logits, after these were put on one scale.",
-        f"Weights of the runs. {says}.",
-    )
+    if names:
+        figure = bars(names, np.array([weights[name] for name in names]), "weight")
+        caption = "Weights of the runs' logits, after these were put on one scale."
+        yield picture(figure, "blend-weights", "Weights", caption, f"Weights of the runs. {says}.")
 
 
-def _gains(gains: Mapping[str, Estimate], name: str, title: str, axis: str, text: str) -> Picture:
+def _gains(
+    gains: Mapping[str, Estimate], name: str, title: str, axis: str, text: str
+) -> Iterator[Picture]:
     says = "; ".join(f"{key} {gain.signed()}" for key, gain in gains.items())
-    figure = dots(list(gains), {"OOF": list(gains.values())}, axis, 0.0)
-    return picture(figure, name, title, text, f"{axis}. {says}.")
+    if gains:
+        figure = dots(list(gains), {"OOF": list(gains.values())}, axis, 0.0)
+        yield picture(figure, name, title, text, f"{axis}. {says}.")
 
 
 def _correlations(stored: Mapping[str, Any]) -> Picture:
@@ -87,13 +81,10 @@ def _correlations(stored: Mapping[str, Any]) -> Picture:
         f"{names[i]} and {names[j]} {matrix[i, j]:.3f}"
         for i, j in zip(*np.triu_indices(len(names), 1), strict=True)
     ]
-    return picture(
-        correlations(names, matrix),
-        "blend-correlations",
-        "Rank correlation between runs",
-        "Spearman's. Good runs that rank differently help each other most.",
-        f"Rank correlations: {'; '.join(pairs[:60])}.",
-    )
+    figure, title = correlations(names, matrix), "Rank correlation between runs"
+    caption = "Spearman's. Good runs that rank differently help each other most."
+    says = f"Rank correlations: {'; '.join(pairs[:60])}."
+    return picture(figure, "blend-correlations", title, caption, says)
 
 
 def _tried(blend: Mapping[str, Any], differences: Mapping[str, Estimate]) -> Table:

@@ -9,7 +9,9 @@ from mmctr_kit.runs.compare import Compared
 
 def leaderboard_section(context: ReportContext) -> Section | None:
     """AUCs with 95 % intervals, and paired differences; only if any AUC is known."""
-    entries = sorted(context.leaderboard, key=_by_auc)
+    entries = sorted(
+        context.leaderboard, key=lambda e: -best.value if (best := e.valid or e.oof) else 0.0
+    )
     if not any(e.valid or e.oof for e in entries):
         return None
     beside = "the runs it blends" if context.sources else "other runs of the same rows"
@@ -33,9 +35,8 @@ def leaderboard_section(context: ReportContext) -> Section | None:
     compared = [e for e in entries if e.valid_gap or e.oof_gap]
     if compared:
         pictures.append(_figure(compared, name, gaps=True))
-    return Section(
-        "leaderboard", "Leaderboard", lead, pictures, [_table(entries, name)], notes=notes
-    )
+    tables = [_table(entries, name)]
+    return Section("leaderboard", "Leaderboard", lead, pictures, tables, notes=notes)
 
 
 def _copies(entries: list[Compared]) -> list[str]:
@@ -43,11 +44,6 @@ def _copies(entries: list[Compared]) -> list[str]:
     for entry in entries:
         same.setdefault(entry.digest, []).append(entry.name)
     return [f"The same predictions: {enumeration(names)}." for names in same.values() if names[1:]]
-
-
-def _by_auc(entry: Compared) -> float:
-    best = entry.valid or entry.oof
-    return -best.value if best else 0.0
 
 
 def _figure(entries: list[Compared], subject: str, gaps: bool) -> Picture:
@@ -59,25 +55,20 @@ def _figure(entries: list[Compared], subject: str, gaps: bool) -> Picture:
         for name, (valid, oof) in zip(names, pairs, strict=True)
     )
     labels = ("valid", "OOF") if gaps else ("valid (fold mean)", "OOF (fold models)")
-    series = {
-        k: each for k, each in zip(labels, zip(*pairs, strict=True), strict=True) if any(each)
-    }
+    columns = zip(labels, zip(*pairs, strict=True), strict=True)
+    series = {label: aucs for label, aucs in columns if any(aucs)}
     if gaps:
-        axis = f"AUC less the AUC of {subject}"
-        return picture(
-            dots(names, series, axis, reference=0.0),
-            "leaderboard-gaps",
-            f"Difference to {subject}",
-            f"Paired. Left of the line: worse than {subject}.",
-            f"{axis}, paired, with standard errors. {says}.",
-        )
-    return picture(
-        dots(names, series, "AUC", marked=[e.name == subject for e in entries]),
-        "leaderboard-auc",
-        "AUC of each run",
-        "Fold models and their mean are two predictors: compare valid with valid, OOF with OOF.",
-        f"AUC with standard errors. {says}.",
+        axis, title = f"AUC less the AUC of {subject}", f"Difference to {subject}"
+        figure = dots(names, series, axis, reference=0.0)
+        caption = f"Paired. Left of the line: worse than {subject}."
+        says = f"{axis}, paired, with standard errors. {says}."
+        return picture(figure, "leaderboard-gaps", title, caption, says)
+    figure = dots(names, series, "AUC", marked=[e.name == subject for e in entries])
+    caption = (
+        "Fold models and their mean are two predictors: compare valid with valid, OOF with OOF."
     )
+    says = f"AUC with standard errors. {says}."
+    return picture(figure, "leaderboard-auc", "AUC of each run", caption, says)
 
 
 def _table(entries: list[Compared], subject: str) -> Table:

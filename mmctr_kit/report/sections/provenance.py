@@ -45,13 +45,9 @@ def _curves(run: Run) -> Picture | None:
         f"{c.best} of {len(c.auc)}"
         for c in curves
     )
-    return picture(
-        learning(curves),
-        f"learning-{run.name}",
-        run.name,
-        f"{len(curves)} fold models; dots mark the saved snapshots.",
-        f"Held-out AUC and training loss by epoch. {says}.",
-    )
+    caption = f"{len(curves)} fold models; dots mark the saved snapshots."
+    says = f"Held-out AUC and training loss by epoch. {says}."
+    return picture(learning(curves), f"learning-{run.name}", run.name, caption, says)
 
 
 def _curve(name: str, lines: Sequence[Mapping[str, Any]]) -> FoldCurve:
@@ -76,21 +72,15 @@ def time_section(context: ReportContext) -> Section | None:
     spent = {k: np.array([t["phase_seconds"][k] / size for t in timed.values()]) for k in phases}
     rows = [_seconds(n, t, phases) for n, t in timed.items()]
     says = "; ".join(f"{row[0]}: {row[-2]} s in all" for row in rows)
-    figure = picture(
-        stacked(names, spent, unit),
-        "time-phases",
-        "By phase",
-        "load: data and signals; compile: the training step; evaluate: predictions.",
-        f"{unit.capitalize()} by phase. {says}.",
-    )
-    return Section(
-        "time",
-        "Training time",
+    figure, says = stacked(names, spent, unit), f"{unit.capitalize()} by phase. {says}."
+    caption = "load: data and signals; compile: the training step; evaluate: predictions."
+    pictures = [picture(figure, "time-phases", "By phase", caption, says)]
+    lead = (
         "Added up over the fold models; in parallel they take less. Totals include interrupted and "
-        "resumed sessions.",
-        [figure],
-        [Table("Seconds.", ("run", *phases, "total", "per fold model"), rows)],
+        "resumed sessions."
     )
+    table = Table("Seconds.", ("run", *phases, "total", "per fold model"), rows)
+    return Section("time", "Training time", lead, pictures, [table])
 
 
 def _seconds(name: str, timings: Mapping[str, Any], phases: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.metrics.curves import histograms, mean_roc, reliability, roc_curve
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.metrics.ranks import Floats
+from mmctr_kit.metrics.ranks import Floats, Ints8
 from mmctr_kit.report.blocks import Picture, Section, picture
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.curves import Reliability, calibration, distributions, roc
@@ -52,7 +52,7 @@ def _at(x: Floats, y: Floats) -> str:
     return f"true positive rate by false positive rate {points}"
 
 
-def _scored(context: ReportContext) -> dict[str, tuple[NDArray[np.int8], Floats, NDArray[Any]]]:
+def _scored(context: ReportContext) -> dict[str, tuple[Ints8, Floats, NDArray[Any]]]:
     """Labels, logits and users by split: those of the fold mean on valid, and OOF."""
     predictions, scored = context.predictions, {}
     if predictions.has_valid:
@@ -78,13 +78,9 @@ def _calibration(context: ReportContext, notes: list[str]) -> Picture | None:
         )
     if not curves:
         return None
-    return picture(
-        calibration(curves),
-        "calibration-curves",
-        "Calibration",
-        "Bars: 95 % intervals, clustered by user.",
-        f"Mean prediction -> share of positives of each bin. {'; '.join(says)}.",
-    )
+    caption = "Bars: 95 % intervals, clustered by user."
+    text = f"Mean prediction -> share of positives of each bin. {'; '.join(says)}."
+    return picture(calibration(curves), "calibration-curves", "Calibration", caption, text)
 
 
 def distribution_section(context: ReportContext) -> Section:
@@ -104,7 +100,7 @@ def distribution_section(context: ReportContext) -> Section:
     )
 
 
-def _by_label(split: str, label: NDArray[np.int8], scores: Floats) -> Picture:
+def _by_label(split: str, label: Ints8, scores: Floats) -> Picture:
     parts = {
         f"negatives ({np.count_nonzero(label == 0):,})": scores[label == 0],
         f"positives ({np.count_nonzero(label == 1):,})": scores[label == 1],

@@ -11,7 +11,6 @@ from mmctr_kit.report.figures.rows import dots
 
 _FEW = 6
 """How many slices are shown unfolded."""
-
 _TITLES = {"oof": "OOF (fold models)", "valid": "Valid (fold mean)"}
 
 
@@ -28,17 +27,11 @@ def slices_section(context: ReportContext) -> Section | None:
     )
     if run.name != context.run.name:
         lead += f" Shown for {run.name}, the best run of the blend by OOF."
-    pictures = [_figure(split, [e for e in entries if e["split"] == split]) for split in _TITLES]
+    figures = [_figure(split, [e for e in entries if e["split"] == split]) for split in _TITLES]
+    pictures = [figure for figure in figures if figure is not None]
     notes = _weak(weak_slices(run, context))
     notes += [f"Left out: {name} ({why})." for name, why in run.metrics["slices_left_out"].items()]
-    return Section(
-        "slices",
-        "Slices",
-        lead,
-        [p for p in pictures if p is not None],
-        _tables(entries),
-        notes=notes,
-    )
+    return Section("slices", "Slices", lead, pictures, _tables(entries), notes=notes)
 
 
 def _weak(weak: Sequence[WeakSlice]) -> list[str]:
@@ -67,13 +60,8 @@ def _figure(split: str, entries: Sequence[Mapping[str, Any]]) -> Picture | None:
     marked = [bool(e["worse"]) for e in known]
     says = "; ".join(f"{n}: {auc}" for n, auc in zip(names, aucs, strict=True))
     caption = "Bars: 95 % intervals. Bold red: worse than the other rows by 3 standard errors."
-    return picture(
-        dots(names, {split: aucs}, "AUC", marked=marked, marks_bad=True),
-        f"slices-{split}",
-        _TITLES[split],
-        caption,
-        f"AUC by slice. {says}.",
-    )
+    figure = dots(names, {split: aucs}, "AUC", marked=marked, marks_bad=True)
+    return picture(figure, f"slices-{split}", _TITLES[split], caption, f"AUC by slice. {says}.")
 
 
 def _tables(entries: Sequence[Mapping[str, Any]]) -> list[Table]:
@@ -90,18 +78,12 @@ def _tables(entries: Sequence[Mapping[str, Any]]) -> list[Table]:
 
 
 def _table(entries: Sequence[Mapping[str, Any]], caption: str, folded: str = "") -> Table:
-    rows = [
-        (
-            f"{e['split']}, {_name(e)}",
-            f"{e['rows']:,}",
-            estimate_text(Estimate.find(e, "auc")),
-            "–" if e["errors"] is None else f"{e['errors']:+.1f}" + " !" * bool(e["worse"]),
-            f"{e['mean_prediction']:.3f}",
-            f"{e['mean_label']:.3f}",
-            f"{e['ece']:.3f}",
-        )
-        for e in entries
-    ]
+    rows = []
+    for e in entries:
+        name, auc = f"{e['split']}, {_name(e)}", estimate_text(Estimate.find(e, "auc"))
+        z = "–" if e["errors"] is None else f"{e['errors']:+.1f}" + " !" * bool(e["worse"])
+        means = (f"{e[key]:.3f}" for key in ("mean_prediction", "mean_label", "ece"))
+        rows.append((name, f"{e['rows']:,}", auc, z, *means))
     columns = ("slice", "rows", "AUC", "z", "mean prediction", "mean label", "ECE")
     return Table(caption, columns, rows, folded=folded)
 

@@ -1,16 +1,16 @@
 """The tuning section: a study's trials and finalists, and how optimistic the search was."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from numpy.typing import NDArray
 
 from mmctr_kit.errors import plural
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.report.blocks import Picture, Section, Table, by_key, flatten, picture
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.rows import bars
@@ -50,47 +50,29 @@ def study_section(context: ReportContext) -> Section | None:
         f"the same {study['folds']} folds. The best few were trained again with new seeds, and the "
         "best of these by OOF was chosen. Its valid AUC was not used for selection: the unbiased "
         "estimate.",
-        pictures=_pictures(study),
+        pictures=tuple(_pictures(study)),
         tables=[_finalists(study), _changes(study)],
         notes=notes,
     )
 
 
-def _pictures(study: Mapping[str, Any]) -> list[Picture]:
+def _pictures(study: Mapping[str, Any]) -> Iterator[Picture]:
     complete = _complete(study["trials"])
     scores = "; ".join(f"trial {t['number']} {t['auc']['value']:.4f}" for t in complete)
-    pictures = [
-        picture(
-            history(study["trials"]),
-            "study-history",
-            "Trials",
-            "Bars: one standard error. Pruned trials are ticks on the axis.",
-            f"Mean fold AUC by trial. {scores}.",
-        )
-    ]
+    caption = "Bars: one standard error. Pruned trials are ticks on the axis."
+    says = f"Mean fold AUC by trial. {scores}."
+    yield picture(history(study["trials"]), "study-history", "Trials", caption, says)
     shares = dict(list(study["importance"].items())[:_MOST_KEYS])
     if shares:
-        pictures.append(
-            picture(
-                bars(list(shares), np.array(list(shares.values())), "share of importance", 30),
-                "study-importance",
-                "Parameter importance",
-                f"PED-ANOVA, from {plural(len(complete), 'complete trial')}; a rough estimate.",
-                "Importance. " + "; ".join(f"{key} {x:.2f}" for key, x in shares.items()) + ".",
-            )
-        )
+        figure = bars(list(shares), np.array(list(shares.values())), "share of importance", 30)
+        caption = f"PED-ANOVA, from {plural(len(complete), 'complete trial')}; a rough estimate."
+        says = "Importance. " + "; ".join(f"{key} {x:.2f}" for key, x in shares.items()) + "."
+        yield picture(figure, "study-importance", "Parameter importance", caption, says)
     plane = dimensions(study["trials"])
     if plane is not None:
-        pictures.append(
-            picture(
-                plane,
-                "study-dimensions",
-                "PCA dimensions",
-                "Larger dots and darker bands: higher AUC. The number is the best trial's.",
-                f"Mean fold AUC over PCA dimensions of text and image. {scores}.",
-            )
-        )
-    return pictures
+        caption = "Larger dots and darker bands: higher AUC. The number is the best trial's."
+        says = f"Mean fold AUC over PCA dimensions of text and image. {scores}."
+        yield picture(plane, "study-dimensions", "PCA dimensions", caption, says)
 
 
 def history(trials: Trials) -> Figure:
@@ -105,36 +87,18 @@ def history(trials: Trials) -> Figure:
     with canvas(2.9) as figure:
         axes = figure.subplots()
         for number, (name, group) in enumerate(groups.items()):
-            axes.errorbar(
-                [t["number"] for t in group],
-                [t["auc"]["value"] for t in group],
-                yerr=[t["auc"]["error"] or 0.0 for t in group],
-                fmt=_MARKERS[number % len(_MARKERS)],
-                markersize=4,
-                elinewidth=1.0,
-                color=colour(number),
-                label=short(name),
-            )
-        best = sorted(complete, key=lambda t: int(t["number"]))
-        axes.step(
-            [t["number"] for t in best],
-            np.maximum.accumulate([t["auc"]["value"] for t in best]),
-            where="post",
-            color=MUTED,
-            linewidth=1.0,
-            label="best so far",
-        )
+            x, y = [t["number"] for t in group], [t["auc"]["value"] for t in group]
+            se, marker = [t["auc"]["error"] or 0.0 for t in group], _MARKERS[number % len(_MARKERS)]
+            style: Mapping[str, Any] = {"markersize": 4, "elinewidth": 1.0, "label": short(name)}
+            axes.errorbar(x, y, yerr=se, fmt=marker, color=colour(number), **style)
+        ordered = sorted(complete, key=lambda t: int(t["number"]))
+        numbers = [t["number"] for t in ordered]
+        best = np.maximum.accumulate([t["auc"]["value"] for t in ordered])
+        axes.step(numbers, best, where="post", color=MUTED, linewidth=1.0, label="best so far")
         pruned = [t["number"] for t in trials if t["state"] == "pruned"]
-        axes.plot(
-            pruned,
-            np.zeros(len(pruned)),
-            "|",
-            color=MUTED,
-            markersize=7,
-            transform=axes.get_xaxis_transform(),
-            clip_on=False,
-            label="pruned",
-        )
+        ticks: Mapping[str, Any] = {"markersize": 7, "clip_on": False, "label": "pruned"}
+        on_axis = axes.get_xaxis_transform()
+        axes.plot(pruned, np.zeros(len(pruned)), "|", color=MUTED, transform=on_axis, **ticks)
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.set_xlabel("trial")
         axes.set_ylabel("mean fold AUC")
@@ -162,13 +126,8 @@ def dimensions(trials: Trials) -> Figure | None:
         spread = float(np.ptp(auc)) or 1.0
         axes.scatter(x, y, 12 + 60 * (auc - auc.min()) / spread, color=colour(1), zorder=3)
         best = int(auc.argmax())
-        axes.annotate(
-            f"{auc[best]:.4f}",
-            (x[best], y[best]),
-            xytext=(6, 6),
-            textcoords="offset points",
-            fontsize=SMALL,
-        )
+        number: Mapping[str, Any] = {"textcoords": "offset points", "fontsize": SMALL}
+        axes.annotate(f"{auc[best]:.4f}", (x[best], y[best]), xytext=(6, 6), **number)
         axes.use_sticky_edges = False  # bands would end the axes at the outermost trials
         axes.margins(0.1)
         for axis, name in ((axes.xaxis, "text"), (axes.yaxis, "image")):
@@ -178,7 +137,7 @@ def dimensions(trials: Trials) -> Figure | None:
         return figure
 
 
-def _spans_plane(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
+def _spans_plane(x: Floats, y: Floats) -> bool:
     """Whether there are enough points, and not all on one line, to be joined to triangles."""
     points = np.unique(np.column_stack([x, y]), axis=0)
     return len(points) >= _MIN_POINTS and np.linalg.matrix_rank(points - points.mean(axis=0)) == 2
@@ -207,13 +166,10 @@ def _finalists(study: Mapping[str, Any]) -> Table:
             "new seeds. The mean of the seeds' logits is a better predictor: compare it among "
             "finalists, not with the search."
         )
-    rows = [
-        (
-            f"trial {final['trial']}" + " (chosen)" * (i == 0),
-            *(str(Estimate.from_json(final[name])) for name in columns),
-        )
-        for i, final in enumerate(study["finalists"])
-    ]
+    rows = []
+    for i, final in enumerate(study["finalists"]):
+        name = f"trial {final['trial']}" + " (chosen)" * (i == 0)
+        rows.append((name, *(str(Estimate.from_json(final[key])) for key in columns)))
     return Table(caption, ("finalist", *columns.values()), rows)
 
 

@@ -21,7 +21,7 @@ def lists(rows: Sequence[Sequence[int]]) -> UserLists:
 
 def direction(history: list[int], sequence: list[int]) -> tuple[bool, bool, int, int] | None:
     """along, reversed, before and after; None if they cannot be compared."""
-    found = directions(lists([history]), lists([sequence]))
+    found = directions(lists([history]), lists([sequence]), 64)
     if not len(found.along):
         return None
     along, reversed_ = bool(found.along[0]), bool(found.reversed[0])
@@ -52,7 +52,7 @@ def test_a_history_is_placed_in_its_sequence(
 
 
 def test_a_history_may_run_neither_way() -> None:
-    found = directions(lists([[2, 1, 3], [3, 1, 2]]), lists([[1, 2, 3, 4]] * 2))
+    found = directions(lists([[2, 1, 3], [3, 1, 2]]), lists([[1, 2, 3, 4]] * 2), 64)
     assert not found.along.any()
     assert not found.reversed.any()
 
@@ -60,7 +60,7 @@ def test_a_history_may_run_neither_way() -> None:
 def test_users_meet_by_id_and_those_of_one_side_alone_are_left_out() -> None:
     histories = UserLists(np.array([2, 5, 9]), ragged([[1, 2, 3], [4, 5, 6], [9, 8, 7]]))
     sequences = UserLists(np.array([1, 2, 9]), ragged([[4, 5, 6], [1, 2, 3], [7, 8, 9]]))
-    found = directions(histories, sequences)
+    found = directions(histories, sequences, most=64)
     assert found.along.tolist() == [True, False]
     assert found.reversed.tolist() == [False, True]
 

@@ -33,8 +33,8 @@ def test_targets_are_drawn_by_the_users_softmax_across_blocks() -> None:
     factors = 0.6 * rng.standard_normal((2, LATENT))
     chunk = Preferences(factors, block_catalogue(world, test=True))
     users = np.repeat([1, 0], 60_000)
-    for draw, n_items in ((chunk.draw_target, 540), (chunk.draw_past, 520)):
-        slots = draw(users, rng)
+    for past, n_items in ((False, 540), (True, 520)):
+        slots = chunk.draw(users, rng, past)
         for u in (0, 1):
             p = world.weight[:n_items] * np.exp(world.factors[:n_items] @ factors[u])
             found = np.bincount(slots[users == u], minlength=n_items)

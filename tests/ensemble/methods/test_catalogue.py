@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT, BlendInput, OofRows
+from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT
+from mmctr_kit.ensemble.stack import BlendInput, OofRows
 from mmctr_kit.metrics.auc import mean_fold_auc, rank_correlation
 from mmctr_kit.metrics.calibration import calibration
 
@@ -10,7 +11,7 @@ from mmctr_kit.metrics.calibration import calibration
 def test_every_method_gives_calibrated_logits_that_rise_with_every_run(name, informative):
     stack, _ = informative(0)
     context = np.random.default_rng(0).normal(size=(2, len(stack.label))).astype(np.float32)
-    rows = OofRows(stack.oof, stack.label == 1, stack.fold, stack.user, context)
+    rows = OofRows(stack.oof, stack.fold, context, label=stack.label == 1, user=stack.user)
     fitted = METHODS[name](rows, 0)
     out = fitted.apply(BlendInput(stack.oof, stack.fold, context))
     found = calibration(stack.label, out)
@@ -23,7 +24,7 @@ def test_every_method_gives_calibrated_logits_that_rise_with_every_run(name, inf
 
 def test_best_is_the_run_of_the_highest_auc_alone_and_without_it_the_next(informative):
     stack, _ = informative(0)
-    rows = OofRows(stack.oof, stack.label == 1, stack.fold, stack.user)
+    rows = OofRows(stack.oof, stack.fold, label=stack.label == 1, user=stack.user)
     order = sorted(
         range(stack.runs),
         key=lambda run: -mean_fold_auc(rows.label, stack.oof[run], rows.fold, rows.user).value,
@@ -32,7 +33,7 @@ def test_best_is_the_run_of_the_highest_auc_alone_and_without_it_the_next(inform
     assert best.weights.tolist() == [float(run == order[0]) for run in range(stack.runs)]
     for run in range(stack.runs):
         left = stack.oof[order[1] if run == order[0] else order[0]]
-        assert rank_correlation(best.without(rows.inputs(), run), left) == pytest.approx(1.0)
+        assert rank_correlation(best.without(rows, run), left) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("name", [m for m in METHODS if m != WITH_CONTEXT])
@@ -40,7 +41,7 @@ def test_one_run_keeps_its_order_under_every_method(name, informative):
     stack, _ = informative(0)
     one = stack.oof[:1, stack.fold == 0]
     keep = stack.fold == 0
-    rows = OofRows(one, stack.label[keep] == 1, stack.fold[keep], stack.user[keep])
-    out = METHODS[name](rows, 0).apply(rows.inputs())
+    rows = OofRows(one, stack.fold[keep], label=stack.label[keep] == 1, user=stack.user[keep])
+    out = METHODS[name](rows, 0).apply(rows)
     assert rank_correlation(out, one[0]) == pytest.approx(1.0, abs=1e-12)
     assert len(np.unique(out)) == len(np.unique(one))

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmctr_kit.ensemble.methods.power import EXPONENTS, PowerMean
+from mmctr_kit.ensemble.stack import OofRows
 from mmctr_kit.metrics.calibration import sigmoid
 
 ALL = (1.0, *EXPONENTS)
@@ -56,6 +57,8 @@ def test_the_exponent_is_the_one_that_ranks_best():
         [np.where(by_first == first, 4.0 * label, 0.0) + rng.normal(size=rows) for first in (0, 1)]
     )
     user, fold = np.arange(rows), (np.arange(rows) % 3).astype(np.int16)
-    assert PowerMean.choose(logits, label, fold, user, 0).exponent == max(EXPONENTS)
-    mirrored = PowerMean.choose(-logits, ~label, fold, user, 0)
+    assert PowerMean.choose(OofRows(logits, fold, label=label, user=user), 0).exponent == max(
+        EXPONENTS
+    )
+    mirrored = PowerMean.choose(OofRows(-logits, fold, label=~label, user=user), 0)
     assert mirrored.exponent == min(EXPONENTS)
