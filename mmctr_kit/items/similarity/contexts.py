@@ -70,7 +70,7 @@ def contexts(data: ChallengeData, rows: Ints, max_history: int) -> Contexts:
     users, begin, end = longest_histories(data, rows)
     length = np.minimum(end - begin, max_history)
     position, owner = expand_ranges(end - length, length)
-    after, positive = _positives(data, rows, (users, begin, end))
+    after, positive = new_positives(data, rows, (users, begin, end))
     order = np.argsort(np.concatenate([owner, after]), kind="stable")
     owner = np.concatenate([owner, after])[order]
     items = np.concatenate([data.histories.values[position], positive])[order].astype(np.int64)
@@ -95,7 +95,7 @@ def longest_histories(data: ChallengeData, rows: Ints) -> tuple[Ints, Ints, Ints
     return user[last], offsets[history[last]], offsets[history[last] + 1]
 
 
-def _positives(
+def new_positives(
     data: ChallengeData, rows: Ints, longest: tuple[Ints, Ints, Ints]
 ) -> tuple[Ints, Ints]:
     """Targets with label 1 that are not in their user's longest history, oldest first.
