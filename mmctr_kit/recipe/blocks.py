@@ -79,7 +79,7 @@ class Items(Block):
 class Signals(Block):
     """Similarities between the target and each item of the history.
 
-    They are counted from the histories of the fold's training users; see
+    They are counted from what the fold's training users took; see
     :mod:`mmctr_kit.items.similarity`. ``kinds``: a list of kinds, ``all`` or ``none``. ``window``:
     how many positions apart two items still count as ``near`` or ``next``. ``half_life``: of the
     recency weights, in positions. ``shrinkage`` pulls the similarities of rare items to zero: one
