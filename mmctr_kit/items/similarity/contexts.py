@@ -60,17 +60,18 @@ def cut_by_sum(sizes: Ints, most: int) -> Iterator[slice]:
             yield slice(begin, end)
 
 
-def contexts(data: ChallengeData, rows: Ints, max_history: int) -> Contexts:
+def contexts(data: ChallengeData, rows: Ints, max_history: int, positives: bool = True) -> Contexts:
     """The sequences of the users of these train rows: each user's longest history, then positives.
 
     Only the most recent ``max_history`` items of the history are taken. If a user's rows show
     prefixes of one sequence, the longest history is the whole sequence. The targets of the user's
     rows with label 1 that are not in it follow: what the user took next is the freshest evidence.
+    Without ``positives`` they do not.
     """
     users, begin, end = longest_histories(data, rows)
     length = np.minimum(end - begin, max_history)
     position, owner = expand_ranges(end - length, length)
-    after, positive = new_positives(data, rows, (users, begin, end))
+    after, positive = new_positives(data, rows if positives else rows[:0], (users, begin, end))
     order = np.argsort(np.concatenate([owner, after]), kind="stable")
     owner = np.concatenate([owner, after])[order]
     items = np.concatenate([data.histories.values[position], positive])[order].astype(np.int64)
