@@ -45,7 +45,7 @@ class Factors:
     filled: Flags
 
 
-def fit_factors(data: ChallengeData, rows: Ints, items: Items, max_history: int) -> Factors:
+def fit_factors(data: ChallengeData, items: Items, max_history: int, rows: Ints) -> Factors:
     """Vectors of ``items.factors_dim`` values from the users of these rows of the train split.
 
     Each user's longest history is counted, cut to the most recent ``max_history`` items. The mean
@@ -75,8 +75,8 @@ def factors_fingerprint(data: ChallengeData, items: Items, max_history: int) -> 
 def _fit(data: ChallengeData, sequences: Contexts, items: Items) -> Factors:
     with threadpool_limits(limits=1, user_api="blas"):
         vectors = factorise(association(sequences, items.factors_shrinkage), items.factors_dim)
-        counted = vectors.any(axis=1)
-        filled = np.zeros(len(counted), np.bool_)
+        counted: Flags = np.any(vectors != 0, axis=1)
+        filled: Flags = np.zeros(len(counted), np.bool_)
         if counted.any():
             vectors /= np.linalg.norm(vectors[counted], axis=1).mean()
             filled = fill(vectors, counted, item_content(data))
@@ -112,7 +112,7 @@ def fill(vectors: Floats, counted: Flags, content: Any) -> Flags:
     """
     from sklearn.linear_model import Ridge
 
-    known = np.asarray((content != 0).sum(1) > 0)
+    known: Flags = np.asarray((content != 0).sum(1)) > 0
     fitted, filled = counted & known, ~counted & known
     if not (fitted.any() and filled.any()):
         return np.zeros(len(counted), np.bool_)

@@ -144,6 +144,15 @@ def missing_modalities(data: ChallengeData, items: Items) -> tuple[Modality, ...
     return tuple(sorted(wanted - set(held_modalities(data)))) if len(wanted) > 1 else ()
 
 
+def redundant_without(data: ChallengeData, items: Items) -> tuple[Modality, ...]:
+    """The missing modalities, if without them another embedding has the same vectors.
+
+    ``blocks`` of factors and one modality are like no other.
+    """
+    missing = missing_modalities(data, items)
+    return () if has_factors(items) and held_modalities(data) else missing
+
+
 def describe(data: ChallengeData, items: Items) -> str:
     """Say what the table is made of, and which share of the variance each PCA keeps."""
     if items.embedding not in _PARTS:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.modalities import Modality, held_modalities
 from mmctr_kit.errors import DataError, MmctrKitError, UsageError
-from mmctr_kit.items.table import item_table, item_vectors, missing_modalities
+from mmctr_kit.items.table import item_table, item_vectors, redundant_without
 from mmctr_kit.recipe import Items, Recipe
 from mmctr_kit.recipe.explain import label
 from mmctr_kit.recipe.search import Range, Search, holds, without_unused
@@ -136,7 +136,7 @@ def _absent(data: ChallengeData, embedding: str) -> str:
         item_table(data, items)
     except DataError as e:
         return str(e)
-    missing = missing_modalities(data, items)
+    missing = redundant_without(data, items)
     return f"the folder does not hold {' and '.join(missing)}" if missing else ""
 
 
