@@ -27,7 +27,6 @@ from mmctr_kit.recipe import Items
 _FORMAT = 1
 _RIDGE = 10.0
 """The penalty of the ridge regression, on content of unit mean square length."""
-_POSITIVES = False
 _DENSE = 4
 """Up to this many items per factor all eigenvalues are computed, and beyond it the largest."""
 
@@ -51,7 +50,7 @@ def fit_factors(data: ChallengeData, items: Items, max_history: int, rows: Ints)
     Each user's longest history is counted, cut to the most recent ``max_history`` items. The mean
     length of the vectors from co-occurrence is 1.
     """
-    sequences = contexts(data, rows, max_history, positives=_POSITIVES)
+    sequences = contexts(data, rows, max_history, positives=items.factors_positives)
     files = {"file": data.folder / FILES["item_feature"].path} if held_modalities(data) else {}
     settings = {
         "counted": digest("{shape}", items=sequences.items, offsets=sequences.offsets),
@@ -68,7 +67,8 @@ def fit_factors(data: ChallengeData, items: Items, max_history: int, rows: Ints)
 def factors_fingerprint(data: ChallengeData, items: Items, max_history: int) -> str:
     """The sha256 of all that the factors depend on besides rows and histories."""
     content = {m: np.asarray(load_modality(data, m)) for m in held_modalities(data)}
-    settings = [items.factors_dim, items.factors_shrinkage, max_history, _FORMAT]
+    settings = [items.factors_dim, items.factors_shrinkage, items.factors_positives]
+    settings += [max_history, _FORMAT]
     return fingerprint(settings, digest("{shape}", **content))
 
 
