@@ -72,7 +72,7 @@ Activation = Literal["relu", "prelu", "gelu", "silu", "sigmoid", "tanh"]
 FusionKind = Literal["concat", "sum", "gated", "cross"]
 """How a model fuses an item's modalities; see :mod:`mmctr_kit.models.layers.fusion`."""
 
-MODALITIES_APART = ("separate_pca", "e4", "raw", "blocks")
+MODALITIES_APART = ("separate_pca", "blocks", "e4", "raw")
 """The values of ``items.embedding`` whose columns are several modalities side by side."""
 
 ItemEmbDim = Annotated[PositiveInt | None, applies_unless("items.embedding", "none")]

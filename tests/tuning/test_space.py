@@ -100,7 +100,7 @@ def test_embeddings_that_the_folder_lacks_go_with_what_is_asked_of_them(
     text_alone: ChallengeData,
 ) -> None:
     found, gone = fit_to_data(search_of(RECIPE), RECIPE, text_alone)
-    assert found["items.embedding"].choice == ("text",)
+    assert found["items.embedding"].choice == ("text", "factors", "blocks")
     assert set(gone) == {f"items.embedding {e}" for e in ("image", "joint_pca", "separate_pca")}
     assert "items.text_dim" in found
     assert "items.image_dim" not in found
