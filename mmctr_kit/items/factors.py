@@ -22,7 +22,8 @@ from mmctr_kit.data.hashing import digest, fingerprint
 from mmctr_kit.data.modalities import held_modalities, load_modality
 from mmctr_kit.items.similarity.contexts import Contexts, contexts
 from mmctr_kit.metrics.ranks import Flags, Floats, Floats32, Ints
-from mmctr_kit.recipe import Items
+from mmctr_kit.models.registry import BOOSTED, MODELS
+from mmctr_kit.recipe import Recipe
 
 _FORMAT = 1
 _RIDGE = 10.0
@@ -44,37 +45,53 @@ class Factors:
     filled: Flags
 
 
-def fit_factors(data: ChallengeData, items: Items, max_history: int, rows: Ints) -> Factors:
-    """Vectors of ``items.factors_dim`` values from the users of these rows of the train split.
+@dataclass(frozen=True)
+class FactorOptions:
+    """A recipe's settings of its factors; ``auto`` is resolved by the recipe's model."""
 
-    Each user's longest history is counted, cut to the most recent ``max_history`` items. The mean
-    length of the vectors from co-occurrence is 1.
+    dims: int
+    shrinkage: float
+    positives: bool
+    max_history: int
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> "FactorOptions":
+        items, trees = recipe.items, MODELS[recipe.model_name].learner == BOOSTED
+        positives = {"auto": not trees, "positives": True, "histories": False}[items.factors_from]
+        longest = recipe.training.max_history
+        return cls(items.factors_dim, items.factors_shrinkage, positives, longest)
+
+
+def fit_factors(data: ChallengeData, options: FactorOptions, rows: Ints) -> Factors:
+    """Vectors of ``options.dims`` values from the users of these rows of the train split.
+
+    The mean length of the vectors from co-occurrence is 1.
     """
-    sequences = contexts(data, rows, max_history, positives=items.factors_positives)
+    sequences = contexts(data, rows, options.max_history, options.positives)
     files = {"file": data.folder / FILES["item_feature"].path} if held_modalities(data) else {}
     settings = {
         "counted": digest("{shape}", items=sequences.items, offsets=sequences.offsets),
         "tags": digest("{shape}", tags=data.item_tags),
         "items": data.n_items,
-        "dims": items.factors_dim,
-        "shrinkage": items.factors_shrinkage,
+        "dims": options.dims,
+        "shrinkage": options.shrinkage,
         "format": _FORMAT,
     }
-    arrays, _ = cached("factors", files, settings, lambda: (vars(_fit(data, sequences, items)), {}))
+    arrays, _ = cached(
+        "factors", files, settings, lambda: (vars(_fit(data, sequences, options)), {})
+    )
     return Factors(**arrays)
 
 
-def factors_fingerprint(data: ChallengeData, items: Items, max_history: int) -> str:
+def factors_fingerprint(data: ChallengeData, options: FactorOptions) -> str:
     """The sha256 of all that the factors depend on besides rows and histories."""
     content = {m: np.asarray(load_modality(data, m)) for m in held_modalities(data)}
-    settings = [items.factors_dim, items.factors_shrinkage, items.factors_positives]
-    settings += [max_history, _FORMAT]
-    return fingerprint(settings, digest("{shape}", **content))
+    return fingerprint(vars(options), _FORMAT, digest("{shape}", **content))
 
 
-def _fit(data: ChallengeData, sequences: Contexts, items: Items) -> Factors:
+def _fit(data: ChallengeData, sequences: Contexts, options: FactorOptions) -> Factors:
     with threadpool_limits(limits=1, user_api="blas"):
-        vectors = factorise(association(sequences, items.factors_shrinkage), items.factors_dim)
+        vectors = factorise(association(sequences, options.shrinkage), options.dims)
         counted: Flags = np.any(vectors != 0, axis=1)
         filled: Flags = np.zeros(len(counted), np.bool_)
         if counted.any():

@@ -13,7 +13,7 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.data.load import load_feature_levels
 from mmctr_kit.data.modalities import Modality
-from mmctr_kit.items.factors import Factors, factors_fingerprint, fit_factors
+from mmctr_kit.items.factors import FactorOptions, Factors, factors_fingerprint, fit_factors
 from mmctr_kit.items.table import has_factors, item_parts, item_table, missing_modalities
 from mmctr_kit.metrics.ranks import Flags, Floats32, Ints
 from mmctr_kit.models.registry import model_inputs
@@ -63,8 +63,9 @@ class ItemFeatures:
         missing = missing_modalities(data, recipe.items)
         count = None
         if has_factors(recipe.items):
-            count = partial(fit_factors, data, recipe.items, recipe.training.max_history)
-            prints.append(factors_fingerprint(data, recipe.items, recipe.training.max_history))
+            options = FactorOptions.of(recipe)
+            count = partial(fit_factors, data, options)
+            prints.append(factors_fingerprint(data, options))
         return cls(table, widths, present, missing, levels, tuple(prints), count)
 
     def of_users(self, rows: Ints) -> "ItemFeatures":

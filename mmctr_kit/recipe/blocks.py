@@ -64,9 +64,10 @@ class Items(Block):
     ``factors`` are ``factors_dim`` factors of who took what, counted for each fold model from its
     own training users; see :mod:`mmctr_kit.items.factors`. ``factors_shrinkage`` pulls the weight
     of pairs that few users have to zero: that of n users is multiplied by n / (n +
-    factors_shrinkage). With ``factors_positives`` the users' positive targets are counted as well
-    as their histories. ``blocks`` are factors, text and image side by side, in ``factors_dim``,
-    ``text_dim`` and ``image_dim`` values, the mean length of each part's vectors being 1.
+    factors_shrinkage). ``factors_from``: what is counted, ``histories`` alone or the users'
+    ``positives`` too; ``auto`` is positives for networks and histories for trees. ``blocks`` are
+    factors, text and image side by side, in ``factors_dim``, ``text_dim`` and ``image_dim`` values,
+    the mean length of each part's vectors being 1.
     """
 
     embedding: Annotated[ItemEmbedding, NeedsInput("item_emb")] = "item_info"
@@ -78,9 +79,13 @@ class Items(Block):
     dim: Annotated[PositiveInt, applies_to("embedding", "joint_pca")] = 128
     factors_dim: Annotated[PositiveInt, applies_to("embedding", *_FACTORS)] = 64
     factors_shrinkage: Annotated[NonNegativeFloat, applies_to("embedding", *_FACTORS)] = 10.0
-    factors_positives: Annotated[bool, applies_to("embedding", *_FACTORS)] = False
-    whiten: Annotated[bool, applies_to("embedding", *_PCA)] = False
-    normalize: Annotated[Literal["none", "l2"], applies_to("embedding", *_PCA, "raw")] = "none"
+    factors_from: Annotated[
+        Literal["auto", "histories", "positives"], applies_to("embedding", *_FACTORS)
+    ] = "auto"
+    whiten: Annotated[bool, applies_to("embedding", *_PCA, "blocks")] = False
+    normalize: Annotated[Literal["none", "l2"], applies_to("embedding", *_PCA, "raw", "blocks")] = (
+        "none"
+    )
 
     @model_validator(mode="after")
     def _file_is_named(self) -> "Items":

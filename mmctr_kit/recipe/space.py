@@ -32,7 +32,6 @@ def _of_items(recipe: Recipe) -> dict[str, dict[str, Any]]:
         "items.dim": {"int": [8, 256], "log": True},
         "items.factors_dim": {"int": [8, 256], "log": True},
         "items.factors_shrinkage": {"float": [1.0, 100.0], "log": True},
-        "items.factors_positives": {"choice": [False, True]},
         "items.whiten": {"choice": [False, True]},
     }
 

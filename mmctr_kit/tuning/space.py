@@ -108,7 +108,9 @@ def fit_to_data(
         fitted[_EMBEDDING] = fitted[_EMBEDDING].model_copy(update={"choice": held})
     for name, modalities in _DIMS.items():
         key = f"items.{name}"
-        if key in fitted and set(modalities) <= set(held_modalities(data)):
+        if len(modalities) == 1 and key in fitted and modalities[0] not in held_modalities(data):
+            del fitted[key]  # blocks go without it
+        elif key in fitted and set(modalities) <= set(held_modalities(data)):
             width = sum(x.shape[1] for x in item_vectors(data, modalities))
             fitted[key] = _at_most(fitted[key], width, key)
     return _without_unasked(fitted, recipe), gone

@@ -324,7 +324,7 @@ TAKEN = ("signals.kinds=all", "augmentation.per_user=2", "folds.count=5", "train
 """All that is counted from what training users took, their positive rows among it."""
 
 
-@pytest.mark.parametrize("settings", [(), BLOCKS, (*BLOCKS, "items.factors_positives=true")])
+@pytest.mark.parametrize("settings", [(), BLOCKS, (*BLOCKS, "items.factors_from=positives")])
 @pytest.mark.parametrize("name", ["din_demo", "gbdt_demo"])
 def test_with_labels_shuffled_within_users_what_is_counted_leaves_oof_at_chance(
     tmp_path: Path, name: str, settings: tuple[str, ...]
@@ -345,7 +345,7 @@ def test_a_table_that_counts_the_users_it_predicts_is_caught_by_the_null(
     honest = ItemFeatures.of_users
     every = np.arange(len(data.train))
     monkeypatch.setattr(ItemFeatures, "of_users", lambda self, _: honest(self, every))
-    settings = (*BLOCKS, "items.factors_positives=true", "items.factors_shrinkage=0")
+    settings = (*BLOCKS, "items.factors_from=positives", "items.factors_shrinkage=0")
     recipe = load_recipe("gbdt_demo", (*settings, "training.snapshot=last"))
     run = run_cv(plan_here(data, recipe), tmp_path / "run", False, lambda _: None)
     assert run is not None

@@ -19,6 +19,7 @@ from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
 from mmctr_kit.items.factors import (
+    FactorOptions,
     Factors,
     association,
     factorise,
@@ -28,11 +29,11 @@ from mmctr_kit.items.factors import (
     item_content,
 )
 from mmctr_kit.items.similarity.contexts import Contexts
-from mmctr_kit.recipe import Items
+from mmctr_kit.recipe import load_recipe
 from tests.items.similarity.test_contexts import ITEMS, sequences
 from tests.items.similarity.test_pairs import contexts_of, crowds
 
-ITEMS_BLOCK = Items(embedding="factors", factors_dim=6)
+OPTIONS = FactorOptions(dims=6, shrinkage=10.0, positives=False, max_history=64)
 
 
 @given(crowds(), st.sampled_from([0.0, 1.0, 10.0]))
@@ -109,7 +110,7 @@ def assert_same(one: Factors, other: Factors) -> None:
 
 
 def test_every_item_is_counted_filled_or_zero(tiny: ChallengeData, half: NDArray[np.int64]) -> None:
-    factors = fit_factors(tiny, ITEMS_BLOCK, 64, half)
+    factors = fit_factors(tiny, OPTIONS, half)
     assert factors.vectors.shape == (tiny.n_items + 1, 6)
     assert factors.vectors.dtype == np.float32
     assert factors.counted.any()
@@ -128,24 +129,24 @@ def test_the_factors_are_a_function_of_the_users_and_not_of_the_cache_or_the_ord
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    one = fit_factors(tiny, ITEMS_BLOCK, 64, half)
-    assert_same(fit_factors(tiny, ITEMS_BLOCK, 64, half), one)
+    one = fit_factors(tiny, OPTIONS, half)
+    assert_same(fit_factors(tiny, OPTIONS, half), one)
     monkeypatch.setenv("MMCTR_KIT_CACHE", str(tmp_path))
-    assert_same(fit_factors(tiny, ITEMS_BLOCK, 64, half[::-1]), one)
-    assert not np.array_equal(fit_factors(tiny, ITEMS_BLOCK, 64, half[40:]).vectors, one.vectors)
+    assert_same(fit_factors(tiny, OPTIONS, half[::-1]), one)
+    assert not np.array_equal(fit_factors(tiny, OPTIONS, half[40:]).vectors, one.vectors)
 
 
 @pytest.mark.parametrize("positives", [False, True])
 def test_users_outside_are_not_counted_and_labels_only_if_positives_are(
     tiny: ChallengeData, half: NDArray[np.int64], positives: bool
 ) -> None:
-    block = ITEMS_BLOCK.model_copy(update={"factors_positives": positives})
+    options = replace(OPTIONS, positives=positives)
 
     def of(label: NDArray[np.int8], values: NDArray[np.int32]) -> Factors:
         train = replace(tiny.train, label=label)
         histories = replace(tiny.histories, values=values)
         data = replace(tiny, rows={**tiny.rows, "train": train}, histories=histories)
-        return fit_factors(data, block, 64, half)
+        return fit_factors(data, options, half)
 
     label, values = tiny.train.labels(), tiny.histories.values
     one = of(label, values)
@@ -168,11 +169,11 @@ def test_cold_items_are_filled_from_tags_if_the_folder_has_no_text_and_no_image(
     data = load(folder)
     content = item_content(data)
     assert content.shape == (data.n_items + 1, data.n_tags)
-    factors = fit_factors(data, ITEMS_BLOCK, 64, half)
+    factors = fit_factors(data, OPTIONS, half)
     tagged = data.item_tags.any(axis=1)
     np.testing.assert_array_equal(factors.filled, tagged & ~factors.counted)
     blank = replace(data, item_tags=np.zeros_like(data.item_tags))
-    factors = fit_factors(blank, ITEMS_BLOCK, 64, half)
+    factors = fit_factors(blank, OPTIONS, half)
     assert not factors.filled.any()
     assert not factors.vectors[~factors.counted].any()
 
@@ -189,10 +190,28 @@ def test_the_fingerprint_covers_the_settings_and_the_content(
     folder = Path(shutil.copytree(tiny_root / "data", tmp_path / "data"))
     path = folder / FILES["item_feature"].path
     pq.write_table(pq.read_table(path).drop_columns(["img_emb_CLIPRN50"]), path)
-    found = {factors_fingerprint(tiny, ITEMS_BLOCK, 64), factors_fingerprint(tiny, ITEMS_BLOCK, 9)}
-    found.add(factors_fingerprint(load(folder), ITEMS_BLOCK, 64))
-    changes = {"factors_dim": 7, "factors_shrinkage": 1.0, "factors_positives": True}
-    for key, value in changes.items():
-        block = ITEMS_BLOCK.model_copy(update={key: value})
-        found.add(factors_fingerprint(tiny, block, 64))
+    found = {
+        factors_fingerprint(tiny, OPTIONS),
+        factors_fingerprint(tiny, replace(OPTIONS, max_history=9)),
+    }
+    found.add(factors_fingerprint(load(folder), OPTIONS))
+    for change in ({"dims": 7}, {"shrinkage": 1.0}, {"positives": True}):
+        found.add(factors_fingerprint(tiny, replace(OPTIONS, **change)))
     assert len(found) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "positives"),
+    [
+        ("din_demo", "auto", True),
+        ("gbdt_demo", "auto", False),
+        ("din_demo", "histories", False),
+        ("gbdt_demo", "positives", True),
+    ],
+)
+def test_positives_are_counted_for_networks_unless_the_recipe_says_otherwise(
+    name: str, said: str, positives: bool
+) -> None:
+    recipe = load_recipe(name, ["items.embedding=factors", f"items.factors_from={said}"])
+    longest = recipe.training.max_history
+    assert FactorOptions.of(recipe) == FactorOptions(64, 10.0, positives, longest)

@@ -13,7 +13,7 @@ from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
 from mmctr_kit.errors import DataError
-from mmctr_kit.items.factors import fit_factors
+from mmctr_kit.items.factors import FactorOptions, fit_factors
 from mmctr_kit.items.features import ItemFeatures, content_hashes, item_levels
 from mmctr_kit.items.table import item_parts, item_table, missing_modalities
 from mmctr_kit.recipe import load_recipe
@@ -65,7 +65,7 @@ def test_blocks_are_factors_of_the_fold_models_users_beside_text_and_image(
     assert np.isnan(items.table[1:, :6]).all()  # nobody may train on what was not counted
     rows = np.arange(200)
     seen, other = items.of_users(rows), items.of_users(np.arange(200, 400))
-    factors = fit_factors(tiny, recipe.items, recipe.training.max_history, rows)
+    factors = fit_factors(tiny, FactorOptions.of(recipe), rows)
     np.testing.assert_array_equal(seen.table[:, :6], factors.vectors)
     np.testing.assert_array_equal(seen.present[1:, 0], (factors.counted | factors.filled)[1:])
     np.testing.assert_array_equal(seen.table[:, 6:], items.table[:, 6:])
@@ -87,7 +87,7 @@ def test_the_fingerprints_of_factors_change_with_their_settings(tiny: ChallengeD
         return ItemFeatures.derive(load_recipe("din_demo", settings), tiny).fingerprints
 
     base = prints(*BLOCKS)
-    changes = ("items.factors_shrinkage=1", "items.factors_positives=true", "items.text_dim=5")
+    changes = ("items.factors_shrinkage=1", "items.factors_from=histories", "items.text_dim=5")
     assert len({base, *(prints(*BLOCKS, change) for change in changes)}) == 4
 
 

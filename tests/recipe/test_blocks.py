@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from mmctr_kit.errors import UsageError
 from mmctr_kit.recipe import SIGNAL_KINDS, Folds, Items, Recipe, Signals, Training, parse_recipe
 
-FACTORS = {"factors_dim", "factors_shrinkage", "factors_positives"}
+FACTORS = {"factors_dim", "factors_shrinkage", "factors_from"}
 USED = {
     "text": {"text_dim", "whiten", "normalize"},
     "image": {"image_dim", "whiten", "normalize"},
@@ -17,7 +17,7 @@ USED = {
     "separate_pca": {"text_dim", "image_dim", "whiten", "normalize"},
     "raw": {"normalize"},
     "factors": FACTORS,
-    "blocks": FACTORS | {"text_dim", "image_dim"},
+    "blocks": FACTORS | {"text_dim", "image_dim", "whiten", "normalize"},
     **{name: set[str]() for name in ("item_info", "v1", "v2", "v3", "e4", "none", "file")},
 }
 OTHER: dict[str, Any] = {
@@ -28,7 +28,7 @@ OTHER: dict[str, Any] = {
     "normalize": "l2",
     "factors_dim": 8,
     "factors_shrinkage": 2.0,
-    "factors_positives": True,
+    "factors_from": "positives",
 }
 
 

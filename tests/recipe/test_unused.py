@@ -195,7 +195,7 @@ OTHER = {
     "normalize": "l2",
     "factors_dim": 9,
     "factors_shrinkage": 1.0,
-    "factors_positives": True,
+    "factors_from": "histories",
 }
 
 

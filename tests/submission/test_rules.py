@@ -198,7 +198,7 @@ def test_what_task1_does_not_rule_on_are_keys_of_a_recipe() -> None:
 @pytest.mark.parametrize("key", sorted(Items.model_fields.keys() - {"embedding"}))
 def test_a_recipe_cannot_change_a_given_vector_so_it_is_used_as_given(key: str) -> None:
     """Else ``given-embedding`` would have to look at the key."""
-    value = {"file": "x.parquet", "whiten": "true", "normalize": "l2"}
+    value = {"file": "x.parquet", "whiten": "true", "normalize": "l2", "factors_from": "histories"}
     setting = f"items.{key}={value.get(key, 7)}"
     with pytest.raises(UsageError, match="does nothing"):
         fit("din_official", "items.embedding=e4", setting)
