@@ -7,6 +7,17 @@ its largest eigenvalues e and their eigenvectors U.
 
 An item that shares no user with another has no such vector. It gets one by ridge regression on its
 text and image, or on its tags if the folder has neither.
+
+Each fold model has factors of its own, counted from its training users alone, for all that it is
+trained on and predicts. What a training user took cannot be taken out again for the user's own
+rows, as it is from similarities. So with ``positives`` a training row meets its own positive target
+in the factors, and a row to predict does not. On MovieLens 100K (5 folds, one seed) trees, which
+read the cosines, lose by it: OOF AUC of ``gbdt`` 0.7446 against 0.7681 from histories alone.
+Networks gain more from the fresh evidence: ``din_mha_se_pca`` 0.7497 against 0.7450, a difference
+of 0.0047 with standard error 0.0015.
+
+Without ``positives`` the factors know no label: no target of a user's rows is counted for that
+user, not even if histories grow and a later one shows it.
 """
 
 from dataclasses import dataclass

@@ -119,8 +119,8 @@ PART: Mapping[str, str] = {
     "norm": "length of the target's vector",
     "missing": "1 if the target has none",
 }
-"""The features of each modality, after its name: ``vector``, or ``vector1`` (text) and ``vector2``
-(image) if the item table keeps them apart; similarity.py."""
+"""The features of each modality, after its name: ``vector``, or ``vector1``, ``vector2`` and so on
+if the item table keeps them apart (text, image; in ``blocks`` the factors first); similarity.py."""
 
 KIND: Mapping[str, str] = {
     "max": "similarity of the target and a history item, largest",
