@@ -19,6 +19,7 @@ from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError, did_you_mean
 from mmctr_kit.files import locked
+from mmctr_kit.items.table import redundant_without
 from mmctr_kit.models.registry import model_options
 from mmctr_kit.recipe import SIGNAL_KINDS, Items, Recipe
 from mmctr_kit.recipe.unused import applies
@@ -208,7 +209,10 @@ def _model_variants(recipe: Recipe, unused: Collection[str]) -> Iterator[Variant
 
 
 def _item_variants(items: Items) -> Iterator[Variant]:
-    """Every other embedding, with each modality in as many dimensions as it has in ``items``."""
+    """Every other embedding, with each modality in as many dimensions as it has in ``items``.
+
+    ``blocks`` has half of them, and as many factors.
+    """
     text, image = items.text_dim, items.image_dim
     if items.embedding == "joint_pca":
         text = image = max(items.dim // 2, 1)
@@ -216,11 +220,19 @@ def _item_variants(items: Items) -> Iterator[Variant]:
         image = text
     elif items.embedding == "image":
         text = image
-    sizes = {"text_dim": text, "image_dim": image, "dim": text + image}
+    elif items.embedding == "blocks":
+        text, image = (dim + items.factors_dim // 2 for dim in (text, image))
+    elif items.embedding == "factors":
+        text = image = max(items.factors_dim // 2, 1)
+    whole = text + image
+    sizes = {"text_dim": text, "image_dim": image, "dim": whole, "factors_dim": whole}
+    half = {"text_dim": max(text // 2, 1), "image_dim": max(image // 2, 1)}
+    blocks = sizes | half | {"factors_dim": max(whole - sum(half.values()), 1)}
     for value in get_args(Items.model_fields["embedding"].annotation):
         if value not in (items.embedding, "file"):
             read = [key for key in sizes if applies(Items, key, embedding=value)]
-            entailed = {f"items.{key}": sizes[key] for key in read}
+            of_value = blocks if value == "blocks" else sizes
+            entailed = {f"items.{key}": of_value[key] for key in read}
             settings = {"items.embedding": value, **entailed}
             yield Variant(f"items-{value}", settings, items.embedding)
 
@@ -231,7 +243,7 @@ def _none_left(why: str) -> UsageError:
 
 def _require_modalities(variant: Variant, plan: Plan) -> None:
     """Raise DataError if a variant about modalities lacks one that its name promises."""
-    missing = plan.items.missing
+    missing = redundant_without(plan.data, plan.recipe.items)
     about = variant.key.startswith("items.") or variant.key.partition(".")[2] in _OF_MODALITIES
     if missing and about:
         raise DataError(f"the data folder lacks {' and '.join(missing)}")

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from mmctr_kit.recipe import Recipe
 
 
+_COUNTED = "counted from all train users; a fold model of cv counts from its training users alone"
+
 app = Typer(no_args_is_help=True, help="Item embeddings: write a fused table.")
 
 
@@ -41,7 +43,8 @@ def export(
 ) -> None:
     """Write an item table in the form of the challenge's item_info.parquet.
 
-    That file is what a Task1 entrant hands in: item_id, item_tags, item_emb_d128.
+    That file is what a Task1 entrant hands in: item_id, item_tags, item_emb_d128. Factors are
+    counted from all train users, as a model of mmctr-kit fit without held-out users counts them.
 
     [bold]Examples[/bold]
 
@@ -54,15 +57,21 @@ def export(
     recipe, source = _recipe(source, settings or [], runs)
     require_export(out, force)
     require_folder(data)
+    import numpy as np
+
     from mmctr_kit.data.load import load
-    from mmctr_kit.items.table import describe, item_table
+    from mmctr_kit.items.features import ItemFeatures
+    from mmctr_kit.items.table import describe
 
     with status(f"loading {data}"):
         content = load(data)
     with status("making the item table"):
-        table = item_table(content, recipe.items)
+        features = ItemFeatures.derive(recipe, content)
+        table = features.of_users(np.arange(len(content.train))).table
         parts = describe(content, recipe.items).splitlines()
         warnings = export_items(content, table, out, force)
+        if features.count is not None:
+            parts.append(_COUNTED)
     rows, dimensions = table.shape
     if as_json:
         made = {"path": str(out), "from": source, "rows": rows, "dimensions": dimensions}

@@ -1,6 +1,8 @@
 """Item features of a recipe, derived once from the recipe and the data."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.data.load import load_feature_levels
 from mmctr_kit.data.modalities import Modality
-from mmctr_kit.items.table import item_parts, item_table, missing_modalities
+from mmctr_kit.items.factors import FactorOptions, Factors, factors_fingerprint, fit_factors
+from mmctr_kit.items.table import has_factors, item_parts, item_table, missing_modalities
 from mmctr_kit.metrics.ranks import Flags, Floats32, Ints
 from mmctr_kit.models.registry import model_inputs
 from mmctr_kit.recipe import Recipe
@@ -29,6 +32,8 @@ class ItemFeatures:
     which of them an item has. ``missing`` names the modalities that the recipe asks for and the
     folder lacks. ``levels`` are the items' likes and views levels. ``fingerprints`` (sha256) cover
     all that the models read of the data, except row keys and labels.
+
+    Vectors counted from users differ between fold models: see :meth:`of_users`.
     """
 
     table: Floats32
@@ -37,6 +42,7 @@ class ItemFeatures:
     missing: tuple[Modality, ...]
     levels: Levels
     fingerprints: tuple[str, ...]
+    count: Callable[[Ints], Factors] | None = None
 
     @classmethod
     def derive(cls, recipe: Recipe, data: ChallengeData) -> "ItemFeatures":
@@ -55,7 +61,25 @@ class ItemFeatures:
         if "item_present" in inputs and (len(widths) > 1 or not present[1:].all()):
             prints.append(digest("{shape}", present=present.astype(np.float32)))
         missing = missing_modalities(data, recipe.items)
-        return cls(table, widths, present, missing, levels, tuple(prints))
+        count = None
+        if has_factors(recipe.items):
+            options = FactorOptions.of(recipe)
+            count = partial(fit_factors, data, options)
+            prints.append(factors_fingerprint(data, options))
+        return cls(table, widths, present, missing, levels, tuple(prints), count)
+
+    def of_users(self, rows: Ints) -> "ItemFeatures":
+        """The features of a fold model that is trained on these rows of the train split.
+
+        Factors are counted from the users of these rows. Other vectors are the same for all models.
+        """
+        if self.count is None:
+            return self
+        factors = self.count(rows)
+        table, present = self.table.copy(), self.present.copy()
+        table[:, : self.widths[0]] = factors.vectors
+        present[1:, 0] = (factors.counted | factors.filled)[1:]
+        return replace(self, table=table, present=present, count=None)
 
 
 def item_levels(data: ChallengeData) -> Levels:

@@ -72,15 +72,17 @@ Activation = Literal["relu", "prelu", "gelu", "silu", "sigmoid", "tanh"]
 FusionKind = Literal["concat", "sum", "gated", "cross"]
 """How a model fuses an item's modalities; see :mod:`mmctr_kit.models.layers.fusion`."""
 
-TWO_MODALITIES = ("separate_pca", "e4", "raw")
-"""The values of ``items.embedding`` whose columns are text and image, one beside the other."""
+MODALITIES_APART = ("separate_pca", "blocks", "e4", "raw")
+"""The values of ``items.embedding`` whose columns are several modalities side by side."""
 
 ItemEmbDim = Annotated[PositiveInt | None, applies_unless("items.embedding", "none")]
 """The width that the multimodal vector is projected to; None: its own."""
 
-Fusion = Annotated[FusionKind, applies_to("items.embedding", *TWO_MODALITIES)]
+Fusion = Annotated[FusionKind, applies_to("items.embedding", *MODALITIES_APART)]
 
 FusionHeads = Annotated[PositiveInt, applies_to("fusion", "cross")]
 
-ModalityDropout = Annotated[Rate, applies_to("items.embedding", *TWO_MODALITIES, "text", "image")]
+ModalityDropout = Annotated[
+    Rate, applies_to("items.embedding", *MODALITIES_APART, "text", "image", "factors")
+]
 """For a single modality it teaches the vector that stands in if an item lacks it."""

@@ -20,7 +20,7 @@ from mmctr_kit.recipe.unused import NeedsInput
 
 ItemEmbedding = Literal[
     "item_info", "v1", "v2", "v3", "e4", "file", "none",
-    "text", "image", "joint_pca", "separate_pca", "raw",
+    "text", "image", "joint_pca", "separate_pca", "raw", "factors", "blocks",
 ]  # fmt: skip
 
 SignalKind = Literal["cosine", "pmi", "near", "next", "recent", "ease"]
@@ -45,6 +45,7 @@ class Block(BaseModel):
         return value
 
 
+_FACTORS = ("factors", "blocks")
 _PCA = ("text", "image", "separate_pca", "joint_pca")
 _AUGMENTED = applies_unless("per_user", 0)
 _COUNTED = applies_to("kinds", "cosine", "pmi", "near", "next", "recent", "all")
@@ -59,15 +60,32 @@ class Items(Block):
     ``image`` a PCA to ``image_dim``, ``separate_pca`` these two side by side, ``joint_pca`` one
     PCA of both modalities side by side to ``dim``, ``raw`` both as they are. ``whiten`` gives PCA
     columns unit variance; ``normalize: l2`` then gives each part unit length.
+
+    ``factors`` are ``factors_dim`` factors of who took what, counted for each fold model from its
+    own training users; see :mod:`mmctr_kit.items.factors`. ``factors_shrinkage`` pulls the weight
+    of pairs that few users have to zero: that of n users is multiplied by n / (n +
+    factors_shrinkage). ``factors_from``: what is counted, ``histories`` alone or the users'
+    ``positives`` too; ``auto`` is positives for networks and histories for trees. ``blocks`` are
+    factors, text and image side by side, in ``factors_dim``, ``text_dim`` and ``image_dim`` values,
+    the mean length of each part's vectors being 1.
     """
 
     embedding: Annotated[ItemEmbedding, NeedsInput("item_emb")] = "item_info"
     file: Annotated[str | None, applies_to("embedding", "file")] = None
-    text_dim: Annotated[PositiveInt, applies_to("embedding", "text", "separate_pca")] = 64
-    image_dim: Annotated[PositiveInt, applies_to("embedding", "image", "separate_pca")] = 64
+    text_dim: Annotated[PositiveInt, applies_to("embedding", "text", "separate_pca", "blocks")] = 64
+    image_dim: Annotated[
+        PositiveInt, applies_to("embedding", "image", "separate_pca", "blocks")
+    ] = 64
     dim: Annotated[PositiveInt, applies_to("embedding", "joint_pca")] = 128
-    whiten: Annotated[bool, applies_to("embedding", *_PCA)] = False
-    normalize: Annotated[Literal["none", "l2"], applies_to("embedding", *_PCA, "raw")] = "none"
+    factors_dim: Annotated[PositiveInt, applies_to("embedding", *_FACTORS)] = 64
+    factors_shrinkage: Annotated[NonNegativeFloat, applies_to("embedding", *_FACTORS)] = 10.0
+    factors_from: Annotated[
+        Literal["auto", "histories", "positives"], applies_to("embedding", *_FACTORS)
+    ] = "auto"
+    whiten: Annotated[bool, applies_to("embedding", *_PCA, "blocks")] = False
+    normalize: Annotated[Literal["none", "l2"], applies_to("embedding", *_PCA, "raw", "blocks")] = (
+        "none"
+    )
 
     @model_validator(mode="after")
     def _file_is_named(self) -> "Items":

@@ -10,7 +10,7 @@ from typing import Any
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Range, Search, without_unused
 
-_MADE_HERE = ["text", "image", "joint_pca", "separate_pca"]
+_MADE_HERE = ["text", "image", "joint_pca", "separate_pca", "factors", "blocks"]
 
 
 def search_of(recipe: Recipe) -> Search:
@@ -30,6 +30,8 @@ def _of_items(recipe: Recipe) -> dict[str, dict[str, Any]]:
         "items.text_dim": {"int": [4, 128], "log": True},
         "items.image_dim": {"int": [4, 128], "log": True},
         "items.dim": {"int": [8, 256], "log": True},
+        "items.factors_dim": {"int": [8, 256], "log": True},
+        "items.factors_shrinkage": {"float": [1.0, 100.0], "log": True},
         "items.whiten": {"choice": [False, True]},
     }
 

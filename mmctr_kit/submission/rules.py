@@ -5,8 +5,9 @@ submitted all the same, with a warning.
 
 Two rules of the page are not in the table. "Valid rows train nothing": no recipe can train on them,
 and ``unchecked`` says of an imported run that nothing about it is known. "The embedding is not
-trained end to end with the CTR model": item vectors are fixed inputs of every model. A new recipe
-key that brings in another model, other rows or other inputs needs its line in the table.
+trained end to end with the CTR model": item vectors are fixed inputs of every model. Factors are
+made from the histories of train users, which Task1 and Task1&2 allow. A new recipe key that brings
+in another model, other rows or other inputs needs its line in the table.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -145,12 +146,18 @@ def _file(recipe: Recipe) -> Iterator[str]:
 def _width(recipe: Recipe) -> Iterator[str]:
     items = recipe.items
     text, image = f"items.text_dim is {items.text_dim}", f"items.image_dim is {items.image_dim}"
+    factors = f"items.factors_dim is {items.factors_dim}"
     widths = {
         "text": (items.text_dim, text),
         "image": (items.image_dim, image),
         "separate_pca": (items.text_dim + items.image_dim, f"{text}, {image}"),
         "joint_pca": (items.dim, f"items.dim is {items.dim}"),
         "raw": (TEXT_DIM + IMAGE_DIM, f"items.embedding is raw, {TEXT_DIM + IMAGE_DIM} wide"),
+        "factors": (items.factors_dim, factors),
+        "blocks": (
+            items.factors_dim + items.text_dim + items.image_dim,
+            f"{factors}, {text}, {image}",
+        ),
     }
     if items.embedding in widths and widths[items.embedding][0] != GIVEN_DIM:
         yield widths[items.embedding][1]

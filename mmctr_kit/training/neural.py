@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,9 +54,8 @@ class NeuralLearner:
         self._items = items
         self._cache = cache or FoldCache()
         self._base: DeviceData = self._cache.rows(data, recipe.training.max_history)
-        self._supplies = _supplies(
-            recipe, data, items, self._base.n_users, lambda array: tensor(array, self.device)
-        )
+        # The tensors of the item features that the last model saw, and these features.
+        self._seen: tuple[ItemFeatures, dict[str, Any]] | None = None
         self._fit: Fit | None = None
         self._module: nn.Module | None = None
         steps = resolve_steps(recipe.training.steps, self.device)
@@ -69,10 +69,23 @@ class NeuralLearner:
         with torch.device("meta"):
             _model(recipe, _supplies(recipe, data, items, 1, _without_content))
 
-    def build(self, seed: int) -> nn.Module:
+    def build(self, seed: int, train: Ints | None = None) -> nn.Module:
+        """A fresh model that sees the items as a fold model trained on these rows (None: all)."""
         torch.manual_seed(derive_seed(seed, 0))
-        model: nn.Module = self._model(self._supplies)
+        model: nn.Module = self._model(self._supplies(train))
         return model
+
+    def _supplies(self, train: Ints | None = None) -> dict[str, Any]:
+        """All that a model trained on these rows (None: all) may ask for beside its options."""
+        every = np.arange(len(self._challenge.train)) if train is None else train
+        items = self._items.of_users(every)
+        if self._seen is None or self._seen[0] is not items:
+            self._seen = None  # first, so that a GPU never holds both
+            to_tensor = partial(tensor, device=self.device)
+            n_users = self._base.n_users
+            made = _supplies(self.recipe, self._challenge, items, n_users, to_tensor)
+            self._seen = items, made
+        return self._seen[1]
 
     def _model(self, supplies: Mapping[str, Any]) -> Any:
         return _model(self.recipe, supplies).to(self.device)
@@ -88,11 +101,15 @@ class NeuralLearner:
         """A fit of a fresh model, in the module that compiled code belongs to, and its rows."""
         self._fit = None  # first, since on a GPU its graph holds the memory of a whole step
         source, rows = self._prepare_fold(train, seed)
-        model = self.build(seed)
+        model = self.build(seed, train)
         if self._module is None:
             self._module = model
         else:
+            # In place, since compiled code and captured graphs read from these addresses.
             self._module.load_state_dict(model.state_dict())
+            for mine, new in zip(self._module.buffers(), model.buffers(), strict=True):
+                if mine is not new:
+                    mine.copy_(new)
         self._fit = Fit(
             self._module, source, self.recipe.training, seed, self._forward, self._batches
         )
@@ -161,7 +178,7 @@ class NeuralLearner:
         with _full("free what other processes hold of it"):
             train = np.flatnonzero(np.asarray(weights[KNOWN_USER])[numbers])
             source, _ = self._prepare_fold(train, 0, to_train=False)
-        model = self.build(0)
+        model = self.build(0, train)
         model.load_state_dict(tensors)
         self._fit = Fit(model, source, self.recipe.training, 0)
         self._fit.known_user = known_user
@@ -174,8 +191,9 @@ class NeuralLearner:
         parameter which is missing, unknown or has another shape.
         """
         tensors = {k: tensor(np.asarray(v), self.device) for k, v in state.items()}
-        supplies = {**self._supplies, **published_sizes(tensors)}
-        supplies["n_tags"] = max(supplies["n_tags"], self._supplies["n_tags"])
+        mine = self._supplies()
+        supplies = {**mine, **published_sizes(tensors)}
+        supplies["n_tags"] = max(supplies["n_tags"], mine["n_tags"])
         model = self._model(supplies)
         load_published(model, tensors)
         data = with_raw_users(self._base, self._challenge, int(supplies["n_users"]))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.modalities import Modality, held_modalities
 from mmctr_kit.errors import DataError, MmctrKitError, UsageError
-from mmctr_kit.items.table import item_table, item_vectors, missing_modalities
+from mmctr_kit.items.table import item_table, item_vectors, redundant_without
 from mmctr_kit.recipe import Items, Recipe
 from mmctr_kit.recipe.explain import label
 from mmctr_kit.recipe.search import Range, Search, holds, without_unused
@@ -108,7 +108,9 @@ def fit_to_data(
         fitted[_EMBEDDING] = fitted[_EMBEDDING].model_copy(update={"choice": held})
     for name, modalities in _DIMS.items():
         key = f"items.{name}"
-        if key in fitted and set(modalities) <= set(held_modalities(data)):
+        if len(modalities) == 1 and key in fitted and modalities[0] not in held_modalities(data):
+            del fitted[key]  # blocks go without it
+        elif key in fitted and set(modalities) <= set(held_modalities(data)):
             width = sum(x.shape[1] for x in item_vectors(data, modalities))
             fitted[key] = _at_most(fitted[key], width, key)
     return _without_unasked(fitted, recipe), gone
@@ -136,7 +138,7 @@ def _absent(data: ChallengeData, embedding: str) -> str:
         item_table(data, items)
     except DataError as e:
         return str(e)
-    missing = missing_modalities(data, items)
+    missing = redundant_without(data, items)
     return f"the folder does not hold {' and '.join(missing)}" if missing else ""
 
 

@@ -86,7 +86,7 @@ def test_a_variant_changes_what_it_says_and_what_that_entails_alone() -> None:
 
 def test_the_papers_recipe_has_a_variant_of_all_that_its_issue_names() -> None:
     given = {"item_info", "v1", "v2", "v3", "e4", "none"}
-    made = {"text", "image", "joint_pca", "raw"}
+    made = {"text", "image", "joint_pca", "raw", "factors", "blocks"}
     off = {"se-off", "interaction-off", "history-off", "levels-off", "tags-off", "item_id-off"}
     assert names(recipe()) == off | {f"items-{e}" for e in given | made} | {
         "attention-mlp",
@@ -130,6 +130,18 @@ def test_a_modality_keeps_its_dimensions_from_one_embedding_to_the_next() -> Non
     assert joint.changed(variant(joint, "items-raw").settings).items.whiten is False
 
 
+def test_blocks_and_factors_are_as_wide_as_the_recipes_own_vectors() -> None:
+    apart = recipe("items.text_dim=8", "items.image_dim=4")
+    assert variant(apart, "items-factors").settings["items.factors_dim"] == 12
+    blocks = apart.changed(variant(apart, "items-blocks").settings)
+    items = blocks.items
+    assert (items.factors_dim, items.text_dim, items.image_dim) == (6, 4, 2)
+    back = blocks.changed(variant(blocks, "items-separate_pca").settings).items
+    assert back.text_dim + back.image_dim == 12
+    factors = recipe("items.embedding=factors", "items.factors_dim=12")
+    assert variant(factors, "items-joint_pca").settings["items.dim"] == 12
+
+
 def test_an_item_file_of_ones_own_is_left_for_another_embedding() -> None:
     own = recipe("items.embedding=file", "items.file=mine.parquet")
     assert own.changed(variant(own, "items-v1").settings).items.file is None
@@ -143,7 +155,8 @@ def test_what_the_folder_does_not_hold_is_left_out_and_says_why(
     (tmp_path / "data" / "item_feature.parquet").unlink()
     data = load(tmp_path / "data")
     found = plan_ablation(recipe(name="din_demo"), data, "cpu", 1, ["items-*"])
-    assert set(found.plans) == {"items-none"}
+    assert set(found.plans) == {"items-none", "items-factors"}
+    assert found.left_out["items-blocks"] == "the data folder lacks image and text"
     assert "item_emb.parquet" in found.left_out["items-v1"]
     assert "item_feature.parquet" in found.left_out["items-text"]
     assert "item_feature.parquet" in found.left_out["items-raw"]
@@ -159,7 +172,7 @@ def test_a_variant_is_not_run_without_a_modality_that_it_is_about(
     pq.write_table(pq.read_table(path).drop_columns(["img_emb_CLIPRN50"]), path)
     data = load(tmp_path / "data")
     found = plan_ablation(recipe(name="din_demo"), data, "cpu", 1, ["items-*"])
-    assert "items-text" in found.plans
+    assert {"items-text", "items-factors", "items-blocks"} <= set(found.plans)
     for name in ("items-joint_pca", "items-separate_pca", "items-raw"):
         assert found.left_out[name] == "the data folder lacks image"
     found = plan_ablation(recipe(), data, "cpu", 1, ["fusion-sum", "se-off", "items-text"])

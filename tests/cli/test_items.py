@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from mmctr_kit.cli.app import app
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.items.factors import FactorOptions, fit_factors
 from mmctr_kit.items.table import item_table
 from mmctr_kit.recipe import Items, load_recipe
 from mmctr_kit.runs.manifest import Manifest
@@ -48,6 +49,22 @@ def test_a_recipe_with_settings_is_written_and_told(
     assert "text: PCA, 64 of 768 dimensions" in done.output
     assert "warning" not in done.output
     np.testing.assert_array_equal(vectors(out), item_table(tiny, Items(embedding="separate_pca")))
+
+
+def test_factors_are_counted_from_all_train_users_and_the_command_says_so(
+    tiny: ChallengeData, tmp_path: Path, runs: Path
+) -> None:
+    out = tmp_path / "item_info.parquet"
+    blocks = ("--set", "items.embedding=blocks", "--set", "items.text_dim=32")
+    done = export(tiny, out, runs, "din_demo", *blocks, "--set", "items.image_dim=32")
+    assert done.exit_code == 0, done.output
+    assert "128 dimensions" in done.output
+    assert "factors: 64 dimensions, from who took what" in done.output
+    assert "counted from all train users" in done.output
+    assert "warning" not in done.output
+    options = FactorOptions.of(load_recipe("din_demo", [blocks[1]]))
+    factors = fit_factors(tiny, options, np.arange(len(tiny.train)))
+    np.testing.assert_array_equal(vectors(out)[:, :64], factors.vectors)
 
 
 def test_a_run_comes_before_a_recipe_and_its_own_recipe_is_taken(

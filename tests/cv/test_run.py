@@ -25,7 +25,7 @@ from mmctr_kit.data.load import load
 from mmctr_kit.datasets.synth import PRESETS, generate
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
 from mmctr_kit.files import write_json
-from mmctr_kit.items.features import content_hashes
+from mmctr_kit.items.features import ItemFeatures, content_hashes
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs.run import Run
@@ -215,6 +215,15 @@ def test_a_run_killed_in_the_middle_of_a_fold_and_resumed_equals_an_uninterrupte
     assert contents(run.path) == contents(finished.path)
 
 
+def test_a_run_with_factors_killed_and_resumed_equals_an_uninterrupted_one(
+    tiny_root: Path, tiny: ChallengeData, tmp_path: Path
+) -> None:
+    whole = run_here(tiny, tmp_path / "whole", *BLOCKS)
+    path = killed_in_a_fold(tiny_root / "data", tmp_path, 1, (*SETTINGS, *BLOCKS))
+    run = run_here(tiny, path, *BLOCKS)
+    assert contents(run.path) == contents(whole.path)
+
+
 def test_a_run_that_goes_on_says_first_what_is_finished_and_after_which_epoch_others_are(
     tiny: ChallengeData, tmp_path: Path
 ) -> None:
@@ -310,20 +319,39 @@ def test_with_labels_shuffled_within_users_oof_is_chance_and_with_ungrouped_fold
     assert abs(oof_z(tmp_path / "ungrouped")) > 3
 
 
+BLOCKS = ("items.embedding=blocks", "items.factors_dim=16")
 TAKEN = ("signals.kinds=all", "augmentation.per_user=2", "folds.count=5", "training.epochs=3")
 """All that is counted from what training users took, their positive rows among it."""
 
 
+@pytest.mark.parametrize("settings", [(), BLOCKS, (*BLOCKS, "items.factors_from=positives")])
 @pytest.mark.parametrize("name", ["din_demo", "gbdt_demo"])
-def test_with_labels_shuffled_within_users_signals_leave_oof_at_chance(
-    tmp_path: Path, name: str
+def test_with_labels_shuffled_within_users_what_is_counted_leaves_oof_at_chance(
+    tmp_path: Path, name: str, settings: tuple[str, ...]
 ) -> None:
     generate(tmp_path / "world", replace(PRESETS["tiny"], train_users=1_000), seed=0)
     data = load(null_copy(tmp_path / "world" / "data", tmp_path / "data", 6))
-    recipe = load_recipe(name, (*TAKEN, "training.snapshot=last"))
+    recipe = load_recipe(name, (*TAKEN, *settings, "training.snapshot=last"))
     run = run_cv(plan_here(data, recipe), tmp_path / "run", False, lambda _: None)
     assert run is not None
     assert abs(Estimate.from_json(run.metrics["oof"]).z(0.5)) < 3
+
+
+def test_a_table_that_counts_the_users_it_predicts_is_caught_by_the_null(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset = replace(PRESETS["tiny"], train_users=1_000, valid_users=600)
+    generate(tmp_path / "world", preset, seed=0)
+    data = load(null_copy(tmp_path / "world" / "data", tmp_path / "data", 6))
+    honest = ItemFeatures.of_users
+    every = np.arange(len(data.train))
+    monkeypatch.setattr(ItemFeatures, "of_users", lambda self, _: honest(self, every))
+    settings = (*BLOCKS, "items.factors_from=positives", "items.factors_shrinkage=0")
+    recipe = load_recipe("gbdt_demo", (*settings, "training.snapshot=last"))
+    run = run_cv(plan_here(data, recipe), tmp_path / "run", False, lambda _: None)
+    assert run is not None
+    assert Estimate.from_json(run.metrics["oof"]).z(0.5) > 5
+    assert run.metrics["alarm"]  # valid users were not counted
 
 
 def test_diverged_training_is_one_line_that_says_what_to_do(

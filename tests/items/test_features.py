@@ -6,12 +6,14 @@ from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
 from mmctr_kit.errors import DataError
+from mmctr_kit.items.factors import FactorOptions, fit_factors
 from mmctr_kit.items.features import ItemFeatures, content_hashes, item_levels
 from mmctr_kit.items.table import item_parts, item_table, missing_modalities
 from mmctr_kit.recipe import load_recipe
@@ -49,6 +51,58 @@ def test_the_fingerprints_change_with_the_table_and_only_with_what_the_models_se
     augmented = prints("items.embedding=item_info", "augmentation.per_user=1")
     assert augmented[:2] == prints("items.embedding=item_info")[:2]
     assert len(augmented) == 3  # the levels of the extra rows
+
+
+BLOCKS = ("items.embedding=blocks", "items.factors_dim=6", "items.text_dim=4", "items.image_dim=3")
+
+
+def test_blocks_are_factors_of_the_fold_models_users_beside_text_and_image(
+    tiny: ChallengeData,
+) -> None:
+    recipe = load_recipe("din_demo", BLOCKS)
+    items = ItemFeatures.derive(recipe, tiny)
+    assert items.widths == (6, 4, 3)
+    assert np.isnan(items.table[1:, :6]).all()  # nobody may train on what was not counted
+    rows = np.arange(200)
+    seen, other = items.of_users(rows), items.of_users(np.arange(200, 400))
+    factors = fit_factors(tiny, FactorOptions.of(recipe), rows)
+    np.testing.assert_array_equal(seen.table[:, :6], factors.vectors)
+    np.testing.assert_array_equal(seen.present[1:, 0], (factors.counted | factors.filled)[1:])
+    np.testing.assert_array_equal(seen.table[:, 6:], items.table[:, 6:])
+    np.testing.assert_array_equal(seen.present[:, 1:], item_parts(tiny, recipe.items)[1][:, 1:])
+    assert not seen.table[0].any()
+    assert not np.array_equal(seen.table, other.table)
+    assert seen.fingerprints == other.fingerprints == items.fingerprints
+    for block in np.split(seen.table[1:], [6, 10], axis=1)[1:]:
+        assert np.linalg.norm(block, axis=1).mean() == pytest.approx(1, rel=1e-5)
+
+
+def test_vectors_that_are_not_counted_are_the_same_for_all_fold_models(tiny: ChallengeData) -> None:
+    items = ItemFeatures.derive(load_recipe("din_demo"), tiny)
+    assert items.of_users(np.arange(10)) is items
+
+
+def test_the_fingerprints_of_factors_change_with_their_settings(tiny: ChallengeData) -> None:
+    def prints(*settings: str) -> tuple[str, ...]:
+        return ItemFeatures.derive(load_recipe("din_demo", settings), tiny).fingerprints
+
+    base = prints(*BLOCKS)
+    changes = ("items.factors_shrinkage=1", "items.factors_from=histories", "items.text_dim=5")
+    assert len({base, *(prints(*BLOCKS, change) for change in changes)}) == 4
+
+
+def test_blocks_go_without_a_modality_that_the_folder_lacks(
+    tiny_root: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_root / "data", tmp_path / "data"))
+    path = folder / FILES["item_feature"].path
+    pq.write_table(pq.read_table(path).drop_columns(["img_emb_CLIPRN50"]), path)
+    items = ItemFeatures.derive(load_recipe("din_demo", BLOCKS), load(folder))
+    assert (items.widths, items.missing) == ((6, 4), ("image",))
+    path.unlink()
+    items = ItemFeatures.derive(load_recipe("din_demo", BLOCKS), load(folder))
+    assert (items.widths, items.missing) == ((6,), ("image", "text"))
+    assert np.isfinite(items.of_users(np.arange(100)).table).all()
 
 
 def test_a_folder_without_the_embedding_is_refused_and_a_missing_modality_is_named(

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from mmctr_kit.errors import UsageError
-from mmctr_kit.models.option_types import TWO_MODALITIES, applies_to, applies_unless
+from mmctr_kit.models.option_types import MODALITIES_APART, applies_to, applies_unless
 from mmctr_kit.models.registry import MODELS, NEURAL, model_class, model_options, model_supplies
 from mmctr_kit.recipe import Recipe, parse_recipe
 from mmctr_kit.recipe.unused import selectors
@@ -27,7 +27,7 @@ def inputs(name: str, embedding: str) -> dict[str, Any]:
     """A made-up item table whose columns are those of ``items.embedding``."""
     width = 0 if embedding == "none" else 12
     found = model_inputs_example(name, width)
-    if "item_present" in found and embedding not in TWO_MODALITIES:
+    if "item_present" in found and embedding not in MODALITIES_APART:
         found["item_emb_widths"] = (width,)
         found["item_present"] = found["item_present"][:, :1]
         if embedding not in ("text", "image"):

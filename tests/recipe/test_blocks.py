@@ -9,12 +9,15 @@ from pydantic import ValidationError
 from mmctr_kit.errors import UsageError
 from mmctr_kit.recipe import SIGNAL_KINDS, Folds, Items, Recipe, Signals, Training, parse_recipe
 
+FACTORS = {"factors_dim", "factors_shrinkage", "factors_from"}
 USED = {
     "text": {"text_dim", "whiten", "normalize"},
     "image": {"image_dim", "whiten", "normalize"},
     "joint_pca": {"dim", "whiten", "normalize"},
     "separate_pca": {"text_dim", "image_dim", "whiten", "normalize"},
     "raw": {"normalize"},
+    "factors": FACTORS,
+    "blocks": FACTORS | {"text_dim", "image_dim", "whiten", "normalize"},
     **{name: set[str]() for name in ("item_info", "v1", "v2", "v3", "e4", "none", "file")},
 }
 OTHER: dict[str, Any] = {
@@ -23,6 +26,9 @@ OTHER: dict[str, Any] = {
     "dim": 7,
     "whiten": True,
     "normalize": "l2",
+    "factors_dim": 8,
+    "factors_shrinkage": 2.0,
+    "factors_from": "positives",
 }
 
 

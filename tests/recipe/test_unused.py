@@ -2,18 +2,19 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import yaml
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from mmctr_kit.cli.app import app
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import UsageError
+from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.items.signals import fold_signals
-from mmctr_kit.items.table import item_table
 from mmctr_kit.recipe import (
     SIGNAL_KINDS,
     Items,
@@ -22,6 +23,7 @@ from mmctr_kit.recipe import (
     parse_recipe,
     shipped_recipes,
 )
+from mmctr_kit.recipe.blocks import ItemEmbedding
 from mmctr_kit.recipe.unused import applies, is_off
 
 UNUSED = [
@@ -185,19 +187,29 @@ def test_a_shipped_recipe_names_no_unused_key(path: Path) -> None:
     assert [k for k in recipe.unused() if k in given and not is_off(given[k])] == []
 
 
-OTHER = {"text_dim": 9, "image_dim": 9, "dim": 9, "whiten": True, "normalize": "l2"}
+OTHER = {
+    "text_dim": 9,
+    "image_dim": 9,
+    "dim": 9,
+    "whiten": True,
+    "normalize": "l2",
+    "factors_dim": 9,
+    "factors_shrinkage": 1.0,
+    "factors_from": "histories",
+}
 
 
-@pytest.mark.parametrize(
-    "embedding",
-    ["item_info", "v1", "e4", "none", "text", "image", "joint_pca", "separate_pca", "raw"],
-)
+@pytest.mark.parametrize("embedding", sorted({*get_args(ItemEmbedding)} - {"file", "v2", "v3"}))
 def test_a_key_of_items_changes_the_item_table_exactly_if_it_is_used(
     tiny: ChallengeData, embedding: Any
 ) -> None:
-    base = item_table(tiny, Items(embedding=embedding))
+    def table_of(**keys: Any) -> NDArray[np.float32]:
+        recipe = load_recipe("din_demo").model_copy(update={"items": Items.model_validate(keys)})
+        return ItemFeatures.derive(recipe, tiny).of_users(np.arange(200)).table
+
+    base = table_of(embedding=embedding)
     for key in set(Items.model_fields) - {"embedding", "file"}:
-        other = item_table(tiny, Items.model_validate({"embedding": embedding, key: OTHER[key]}))
+        other = table_of(**{"embedding": embedding, key: OTHER[key]})
         assert np.array_equal(base, other) != applies(Items, key, embedding=embedding), key
 
 

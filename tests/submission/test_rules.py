@@ -23,6 +23,7 @@ def blend(*sources: str) -> Facts:
 
 
 FILE = ("items.embedding=file", "items.file=my.parquet")
+BLOCKS = ("items.embedding=blocks", "items.text_dim=32", "items.image_dim=32")
 ROWS = ("augmentation.per_user=2", "augmentation.negatives=1")
 CASES: dict[str, tuple[Sequence[Facts], Sequence[tuple[Facts, str]]]] = {
     "blend": ([fit(), blend("a")], [(blend("a", "b"), "sources is [a, b]")]),
@@ -55,10 +56,17 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[tuple[Facts, str]]]] = {
             (fit(), "items.embedding is item_info"),
             (fit("din_official", "items.embedding=none"), "items.embedding is none"),
             (fit("din_official", *FILE), "items.embedding is file"),
+            (fit("din_official", *BLOCKS), "items.embedding is blocks"),
         ],
     ),
     "width": (
-        [fit(), fit("din_mha_se_pca"), fit("din_official", "items.embedding=joint_pca")],
+        [
+            fit(),
+            fit("din_mha_se_pca"),
+            fit("din_official", "items.embedding=joint_pca"),
+            fit("din_official", "items.embedding=factors", "items.factors_dim=128"),
+            fit("din_official", *BLOCKS),
+        ],
         [
             (fit("din_official", "items.embedding=text"), "items.text_dim is 64"),
             (
@@ -72,6 +80,11 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[tuple[Facts, str]]]] = {
             (
                 fit("din_official", "items.embedding=joint_pca", "items.dim=64"),
                 "items.dim is 64",
+            ),
+            (fit("din_official", "items.embedding=factors"), "items.factors_dim is 64"),
+            (
+                fit("din_official", *BLOCKS, "items.factors_dim=32"),
+                "items.factors_dim is 32, items.text_dim is 32, items.image_dim is 32",
             ),
             (
                 fit("din_official", "items.embedding=raw"),
@@ -185,7 +198,7 @@ def test_what_task1_does_not_rule_on_are_keys_of_a_recipe() -> None:
 @pytest.mark.parametrize("key", sorted(Items.model_fields.keys() - {"embedding"}))
 def test_a_recipe_cannot_change_a_given_vector_so_it_is_used_as_given(key: str) -> None:
     """Else ``given-embedding`` would have to look at the key."""
-    value = {"file": "x.parquet", "whiten": "true", "normalize": "l2"}
+    value = {"file": "x.parquet", "whiten": "true", "normalize": "l2", "factors_from": "histories"}
     setting = f"items.{key}={value.get(key, 7)}"
     with pytest.raises(UsageError, match="does nothing"):
         fit("din_official", "items.embedding=e4", setting)

@@ -52,6 +52,64 @@ def test_what_is_counted_in_a_fold_comes_back_with_its_weights(tiny: ChallengeDa
         assert len(other.predict(split)) == len(tiny.rows[split])
 
 
+BLOCKS = (*SETTINGS, "items.embedding=blocks", "items.factors_dim=8")
+
+
+@pytest.mark.parametrize("settings", [BLOCKS, (*BLOCKS, "model.modality_dropout=0.2")])
+def test_each_fold_model_has_its_own_factors_and_they_come_back_with_its_weights(
+    tiny: ChallengeData, settings: tuple[str, ...]
+) -> None:
+    recipe = load_recipe("din_mha_demo", settings)
+    first, other = (learner_of(recipe, tiny) for _ in range(2))
+    list(first.fit(TRAIN, HOLDOUT, seed=3))
+    expected = [first.predict(split) for split in SPLITS]
+    list(other.fit(np.arange(500, 2000), np.arange(500), seed=4))
+    other.load(first.weights())
+    assert all(np.array_equal(other.predict(s), e) for s, e in zip(SPLITS, expected, strict=True))
+    list(other.fit(TRAIN, HOLDOUT, seed=3))  # in the module of the first fit
+    assert all(np.array_equal(other.predict(s), e) for s, e in zip(SPLITS, expected, strict=True))
+
+
+def test_the_table_of_a_later_fold_lies_at_the_address_of_the_first(tiny: ChallengeData) -> None:
+    learner = learner_of(load_recipe("din_demo", BLOCKS), tiny)
+    fit, _ = learner.begin(TRAIN, 3)
+    table = next(b for name, b in fit.model.named_buffers() if name.endswith("item_emb"))
+    before, address = table.clone(), table.data_ptr()
+    fit, _ = learner.begin(np.arange(500, 2000), 3)
+    again = next(b for name, b in fit.model.named_buffers() if name.endswith("item_emb"))
+    assert again.data_ptr() == address
+    assert not torch.equal(again, before)
+    learner.begin(TRAIN, 4)
+    assert torch.equal(again, before)
+
+
+@pytest.mark.parametrize("name", ["din_mha_demo", "gbdt_demo"])
+def test_no_history_and_no_label_of_the_predicted_users_changes_their_factors(
+    tiny: ChallengeData, name: str
+) -> None:
+    settings = ("training.epochs=1", "items.embedding=blocks", "items.factors_from=positives")
+    recipe = load_recipe(name, settings)
+    rows = np.arange(2000, len(tiny.train))
+    inside = np.zeros(len(tiny.histories), np.bool_)
+    inside[tiny.train.history[np.arange(2000)]] = True
+    outside = np.repeat(~inside, tiny.histories.lengths)
+    values = tiny.histories.values
+    label = tiny.train.labels().copy()
+    label[rows] = 1 - label[rows]
+    other = replace(
+        tiny,
+        rows={**tiny.rows, "train": replace(tiny.train, label=label)},
+        histories=replace(tiny.histories, values=np.where(outside, 1 + values % 50, values)),
+    )
+    found = []
+    for data in (tiny, other):
+        learner = learner_of(recipe, data)
+        list(learner.fit(TRAIN, HOLDOUT, seed=3))
+        # Rows of training users: their histories are as before, and every table is the fold's.
+        found.append(learner.predict("train", TRAIN))
+    assert np.array_equal(*found)
+
+
 def test_a_fit_with_signals_and_extra_rows_resumes_bit_for_bit(tiny: ChallengeData) -> None:
     recipe = load_recipe("din_mha_demo", MORE)
     whole, cut = (learner_of(recipe, tiny) for _ in range(2))

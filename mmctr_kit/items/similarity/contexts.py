@@ -60,21 +60,29 @@ def cut_by_sum(sizes: Ints, most: int) -> Iterator[slice]:
             yield slice(begin, end)
 
 
-def contexts(data: ChallengeData, rows: Ints, max_history: int) -> Contexts:
+def contexts(data: ChallengeData, rows: Ints, max_history: int, positives: bool = True) -> Contexts:
     """The sequences of the users of these train rows: each user's longest history, then positives.
 
     Only the most recent ``max_history`` items of the history are taken. If a user's rows show
     prefixes of one sequence, the longest history is the whole sequence. The targets of the user's
     rows with label 1 that are not in it follow: what the user took next is the freshest evidence.
+    Without ``positives`` no target of the user's rows is in the sequence, whatever its label, not
+    even if the history shows it: then the sequences know no label.
     """
     users, begin, end = longest_histories(data, rows)
     length = np.minimum(end - begin, max_history)
     position, owner = expand_ranges(end - length, length)
-    after, positive = new_positives(data, rows, (users, begin, end))
-    order = np.argsort(np.concatenate([owner, after]), kind="stable")
-    owner = np.concatenate([owner, after])[order]
-    items = np.concatenate([data.histories.values[position], positive])[order].astype(np.int64)
-    keys = owner * (data.n_items + 1) + items
+    items, size = data.histories.values[position].astype(np.int64), data.n_items + 1
+    if positives:
+        after, positive = new_positives(data, rows, (users, begin, end))
+        order = np.argsort(np.concatenate([owner, after]), kind="stable")
+        owner = np.concatenate([owner, after])[order]
+        items = np.concatenate([items, positive])[order]
+    else:
+        asked = np.searchsorted(users, data.train.user_id[rows]) * size + data.train.item_id[rows]
+        other = find_sorted(np.unique(asked), owner * size + items) < 0
+        owner, items = owner[other], items[other]
+    keys = owner * size + items
     # The last occurrence of each key: the first one seen from the end.
     unique, from_end = np.unique(keys[::-1], return_index=True)
     at = len(keys) - 1 - from_end

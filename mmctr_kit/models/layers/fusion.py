@@ -50,7 +50,7 @@ class ModalityFusion(nn.Module):
         if kind in ("gated", "cross") and len(widths) == 1:
             raise UsageError(
                 f"model.fusion: {kind} fuses two modalities or more; items.embedding gives one; "
-                "set items.embedding to separate_pca, e4 or raw, or model.fusion to concat"
+                "set items.embedding to separate_pca, blocks, e4 or raw, or model.fusion to concat"
             )
         self.widths = list(widths)
         self.dropout = dropout

@@ -29,7 +29,13 @@ from mmctr_kit.training.gbdt.history import (
 )
 from mmctr_kit.training.gbdt.lift import ItemLifts, TagLifts, lift_features
 from mmctr_kit.training.gbdt.packed import Columns, Packed
-from mmctr_kit.training.gbdt.similarity import Part, modality_features, signal_features, table_parts
+from mmctr_kit.training.gbdt.similarity import (
+    Part,
+    modality_features,
+    part_names,
+    signal_features,
+    table_parts,
+)
 from mmctr_kit.training.gbdt.statistics import Statistics, statistic_features
 
 _CHUNK_POSITIONS = 1 << 17
@@ -113,8 +119,8 @@ PART: Mapping[str, str] = {
     "norm": "length of the target's vector",
     "missing": "1 if the target has none",
 }
-"""The features of each modality, after its name: ``vector``, or ``vector1`` (text) and ``vector2``
-(image) if the item table keeps them apart; similarity.py."""
+"""The features of each modality, after its name: ``vector``, or ``vector1``, ``vector2`` and so on
+if the item table keeps them apart (text, image; in ``blocks`` the factors first); similarity.py."""
 
 KIND: Mapping[str, str] = {
     "max": "similarity of the target and a history item, largest",
@@ -138,17 +144,24 @@ def feature_meanings(parts: Sequence[str], kinds: Sequence[str]) -> dict[str, st
 
 
 class FeatureInputs:
-    """What the features of all folds share: the data, and its items' tags, levels and vectors."""
+    """What the features of all folds share: the data, and its items' tags, levels and features."""
 
     def __init__(self, recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:
         self.recipe = recipe
         self.data = data
         self.tags = Tags.read(data)
         self.levels: Levels = items.levels
-        self.parts: tuple[Part, ...] = table_parts(items.table, items.widths, items.present)
-        self.names = tuple(feature_meanings([p.name for p in self.parts], recipe.signals.kinds))
-        width = max((p.unit.shape[1] for p in self.parts), default=1)
-        self.chunk = min(_CHUNK_POSITIONS, _CHUNK_VALUES // width)
+        self._items = items
+        self._parts: tuple[ItemFeatures, tuple[Part, ...]] | None = None
+        self.names = tuple(feature_meanings(part_names(items.widths), recipe.signals.kinds))
+        self.chunk = min(_CHUNK_POSITIONS, _CHUNK_VALUES // max(*items.widths, 1))
+
+    def parts(self, rows: Ints) -> tuple[Part, ...]:
+        """The modalities of the items as a fold model trained on these rows sees them."""
+        items = self._items.of_users(rows)
+        if self._parts is None or self._parts[0] is not items:
+            self._parts = items, table_parts(items.table, items.widths, items.present)
+        return self._parts[1]
 
     def examples(self, split: Split) -> Examples:
         """The rows of a split, with histories cut to the recipe's ``max_history``."""
@@ -164,6 +177,7 @@ class Features:
     statistics: Statistics
     tag_lifts: TagLifts
     item_lifts: ItemLifts
+    parts: tuple[Part, ...]
     similarity: Similarity | None
 
     @classmethod
@@ -186,6 +200,7 @@ class Features:
             statistics=statistics,
             tag_lifts=TagLifts.fit(data, examples, groups, inputs.tags),
             item_lifts=ItemLifts.fit(data, examples, groups, statistics.item),
+            parts=inputs.parts(rows),
             similarity=similarity,
         )
 
@@ -212,7 +227,7 @@ class Features:
             **statistic_features(packed, self.statistics, inputs.tags),
             **lift_features(packed, self.tag_lifts, self.item_lifts),
         }
-        for part in inputs.parts:
+        for part in self.parts:
             columns |= modality_features(packed, part)
         if self.similarity is not None:
             half_life = inputs.recipe.signals.half_life

@@ -127,6 +127,25 @@ def whole_sequence(
     return last_of_each([*longest[-max_history:], *(t for t in targets if t not in longest)])
 
 
+@settings(deadline=None)
+@given(worlds(), st.sampled_from([1, 4, 64]))
+def test_without_positives_a_sequence_holds_no_target_of_its_user_and_knows_no_label(
+    data: ChallengeData, max_history: int
+) -> None:
+    found = contexts(data, all_rows(data), max_history, positives=False)
+    for user, sequence in sequences(found).items():
+        mine = all_rows(data)[data.train.user_id == user]
+        targets = set(data.train.item_id[mine].tolist())
+        histories = [history(data, h) for h in data.train.history[mine]]
+        longest = [h for h in histories if len(h) == max(map(len, histories))]
+        ends = [[i for i in h[-max_history:] if i not in targets] for h in longest]
+        assert sequence in [last_of_each(end) for end in ends]
+    train = replace(data.train, label=1 - data.train.labels())
+    other = contexts(replace(data, rows={**data.rows, "train": train}), all_rows(data), 64, False)
+    whole = contexts(data, all_rows(data), 64, False)
+    assert all(np.array_equal(value, vars(other)[name]) for name, value in vars(whole).items())
+
+
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
 def test_the_longest_history_is_chosen_before_it_is_cut(order: list[int]) -> None:
     whole = [1, 2, 3, 4, 5, 6]

@@ -127,6 +127,17 @@ def test_loaded_weights_predict_what_the_fitted_model_did_even_after_another_fol
     assert_same_arrays(other.weights(), learner.weights())
 
 
+def test_each_fold_model_has_its_own_factors_and_they_come_back_with_its_weights(
+    tiny: ChallengeData,
+) -> None:
+    settings = (*SETTINGS, "items.embedding=blocks", "items.factors_dim=8")
+    first, _ = fitted(tiny, settings)
+    other = learner_of(recipe_of(settings), tiny)
+    list(other.fit(FOLD, HOLDOUT, seed=9))
+    other.load({name: array.copy() for name, array in first.weights().items()})
+    assert_same_predictions(other, first)
+
+
 def test_a_model_fitted_after_another_is_the_model_fitted_alone(
     tiny: ChallengeData, learner: Learner
 ) -> None:
