@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mmctr_kit.api.preflight import AnyPath
 from mmctr_kit.api.results import frame, html
-from mmctr_kit.audit.findings import Finding
+from mmctr_kit.audit.findings import Finding, Log
 from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import UsageError
 
@@ -109,3 +109,29 @@ def find_task(name: str) -> Task:
     if column not in list(Task):
         raise UsageError(f"no task {name!r}; expected Task1, Task2 or both (Task1&2)")
     return Task(column)
+
+
+def rules_of_file(file: Path, ledger: Path, runs: Path) -> list[Finding]:
+    """What the rules say of a submission, by the run and the task that the ledger has for it."""
+    from mmctr_kit.submission.checks.catalog import BY_LEDGER
+    from mmctr_kit.submission.ledger import read_ledger
+
+    log = Log(BY_LEDGER)
+    try:
+        entry = read_ledger(ledger).find(file)
+    except UsageError as e:
+        log.passed("rules", f"not checked: {e}")
+        return log.findings()
+    if entry is None:
+        log.passed("rules", f"not checked: '{file}' is not in the ledger {ledger}")
+        return log.findings()
+    # Only now: it loads the schema of recipes, which takes a third of the time of a check.
+    from mmctr_kit.submission.verdicts import recorded_verdict
+
+    known, verdict = f"run {entry.run} for {entry.task}, by {ledger}", recorded_verdict(entry, runs)
+    if isinstance(verdict, str):
+        todo = "check yourself that it keeps the task's rules, or give the --runs that has the run"
+        log.warn("rules", f"{known}; {verdict}: its rules cannot be checked", todo)
+        return log.findings()
+    log.passed("rules", f"{known}: {verdict}")
+    return [*log.findings(), *(breach.finding for breach in verdict.breaches)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mmctr_kit.api.preflight import AnyPath
 from mmctr_kit.api.progress import Progress, ProgressEvent, listening
 from mmctr_kit.api.results import CheckResult
-from mmctr_kit.api.rules import RulesResult, check_rules, find_task
+from mmctr_kit.api.rules import RulesResult, check_rules, find_task, rules_of_file
 from mmctr_kit.audit.findings import as_json
 from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import MmctrKitError, UsageError, plural
@@ -242,7 +242,6 @@ def check_submission(
     from mmctr_kit.submission.check import Reference, TestRows
     from mmctr_kit.submission.check import check_submission as check
     from mmctr_kit.submission.spec import challenge, load_spec
-    from mmctr_kit.submission.verdicts import check_file
 
     accepted = challenge() if spec is None else load_spec(Path(spec))
     foreign = data is None and accepted.ids != challenge().ids
@@ -264,5 +263,5 @@ def check_submission(
         what = "skipped, like rows-aligned: with another contest's IDs they need --data"
         findings.append(Finding("rank-correlation", Level.PASS, what, ""))
     if accepted == challenge():
-        findings += check_file(Path(file), Path(ledger), Path(runs))
+        findings += rules_of_file(Path(file), Path(ledger), Path(runs))
     return CheckResult(Path(file), tuple(findings))

@@ -7,13 +7,12 @@ from typing import Any, Literal
 
 import yaml
 
-from mmctr_kit.audit.findings import Finding, Level, Log
+from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.data.contract import Task
-from mmctr_kit.errors import MmctrKitError, UsageError
+from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.recipe import parse_recipe
 from mmctr_kit.runs.run import Run
-from mmctr_kit.submission.checks.catalog import BY_LEDGER
-from mmctr_kit.submission.ledger import Submitted, read_ledger
+from mmctr_kit.submission.ledger import Submitted
 from mmctr_kit.submission.rules import RULES, Facts, Rule
 
 
@@ -87,27 +86,6 @@ def recorded_verdict(entry: Submitted, root: Path) -> "RuleVerdict | str":
     if (metrics.get("oof"), metrics.get("valid")) != (entry.oof, entry.valid):
         return f"run {entry.run} was replaced since"
     return next(each for each in check_run(run, root) if each.task == entry.task)
-
-
-def check_file(file: Path, ledger: Path, root: Path) -> list[Finding]:
-    """What the rules say of a submission, by the run and the task that the ledger has for it."""
-    log, breaches = Log(BY_LEDGER), tuple[Breach, ...]()
-    try:
-        entry = read_ledger(ledger).find(file)
-    except UsageError as e:
-        log.passed("rules", f"not checked: {e}")
-        return log.findings()
-    if entry is None:
-        log.passed("rules", f"not checked: '{file}' is not in the ledger {ledger}")
-        return log.findings()
-    known, verdict = f"run {entry.run} for {entry.task}, by {ledger}", recorded_verdict(entry, root)
-    if isinstance(verdict, str):
-        todo = "check yourself that it keeps the task's rules, or give the --runs that has the run"
-        log.warn("rules", f"{known}; {verdict}: its rules cannot be checked", todo)
-    else:
-        log.passed("rules", f"{known}: {verdict}")
-        breaches = verdict.breaches
-    return [*log.findings(), *(breach.finding for breach in breaches)]
 
 
 def judge(facts: Iterable[Facts]) -> tuple[RuleVerdict, ...]:
