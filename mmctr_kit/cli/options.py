@@ -51,7 +51,7 @@ def task_option(help: str) -> Any:
     """Declare an option for which the shell offers tasks, as names that need no quotes."""
     return Option(
         metavar="Task1|Task2|both",
-        help=f"{help} both is 'Task1&2'; either is taken, in any case.",
+        help=f"{help} 'both' and 'Task1&2' are the same; case does not matter.",
         case_sensitive=False,
         autocompletion=_complete_tasks,
     )

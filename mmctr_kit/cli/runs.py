@@ -102,9 +102,10 @@ def runs(
 def _best_kept(verdicts: "Mapping[str, list[RuleVerdict]]") -> list[str]:
     """The runs, those that keep the rules of most tasks then by fewest breaches."""
 
-    def order(name: str) -> tuple[int, int]:
+    def order(name: str) -> tuple[int, int, int]:
         words = [each.verdict for each in verdicts[name]]
-        return -words.count("kept"), words.count("breached")
+        breaches = sum(len(each.breaches) for each in verdicts[name])
+        return -words.count("kept"), words.count("breached"), breaches
 
     return sorted(verdicts, key=order)
 
