@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +24,12 @@ from mmctr_kit.api.progress import (
     StudyProgress,
 )
 from mmctr_kit.api.results import AblationResult, FitResult, StudyResult
-from mmctr_kit.errors import UsageError, plural
+from mmctr_kit.errors import MmctrKitError, RunError, UsageError, plural
 
 if TYPE_CHECKING:
     from mmctr_kit.ablation.variants import Ablation
     from mmctr_kit.cv.plan import Plan
+    from mmctr_kit.cv.whole import CvReference
     from mmctr_kit.data.dataset import ChallengeData
     from mmctr_kit.recipe import Recipe
     from mmctr_kit.runs.run import Run
@@ -130,18 +132,25 @@ def plan_runs(
 
 @dataclass(frozen=True)
 class PlannedFit:
-    """A single fit that can begin, and the cross-validation of its recipe, if there is one."""
+    """A single fit that can begin, and a cross-validation of its recipe if there is one."""
 
     planned: PlannedRun
+    recipe: "Recipe"
     cv: "Run | None"
 
     def run(self, listen: Listener) -> FitResult:
-        """Train the network unless it is finished, and return the run."""
+        """Train the model unless it is finished, and return the run."""
         return FitResult(self.planned.run(listen).path, self.cv)
+
+    def reference(self) -> "CvReference | None":
+        """The scores of the cross-validation, between which the fit's score is to be expected."""
+        from mmctr_kit.cv.whole import cv_reference
+
+        return None if self.cv is None else cv_reference(self.recipe, self.cv)
 
 
 def plan_single_fit(
-    recipe: "str | Path | Recipe",
+    recipe: "str | Path | Recipe | None",
     data: "str | Path | ChallengeData",
     options: Options,
     like: "AnyPath | Run | None",
@@ -149,39 +158,49 @@ def plan_single_fit(
     *,
     plan_finished: bool = False,
 ) -> PlannedFit:
-    """Check that one network of the recipe can be trained on the whole train split, and plan it.
+    """Check that one model of the recipe can be trained on the whole train split, and plan it.
 
-    ``like`` is the cross-validation whose best epoch to stop at. ``plan_finished`` as in
-    :func:`plan_runs`.
+    ``like`` is the cross-validation whose best epoch to stop at, and whose recipe to take if
+    ``recipe`` is None. ``plan_finished`` as in :func:`plan_runs`.
     """
+    from mmctr_kit.cv.whole import CHOSEN, cv_reference, recipe_of, refit
     from mmctr_kit.runs.conflict import require_free
     from mmctr_kit.runs.run import Run, open_run
 
+    cv, beside = None, ""
+    if like is not None:
+        cv = like if isinstance(like, Run) else open_run(str(like), Path(options.runs))
+    if recipe is None:
+        if cv is None:
+            raise UsageError("RECIPE is missing; name one, or a cv run with --like RUN")
+        recipe, beside = recipe_of(cv), cv.name
     base = load_recipe(recipe, options.settings)
+    beside = beside or base.name
     for key in (str(setting).partition("=")[0] for setting in options.settings):
         if key.split(".")[0] == "folds":
             raise UsageError(f"{key} does nothing in fit, which has no folds; leave it out")
+        if cv is not None and key in CHOSEN:
+            raise UsageError(f"{key} does nothing with --like, which decides it; leave one out")
     if len(base.seeds) > 1:
         raise UsageError(
-            f"seeds: fit trains one network, and the recipe has {len(base.seeds)} seeds; choose "
-            f"one with --set seeds=[{base.seeds[0]}]"
+            f"seeds: fit trains one model, and the recipe has {len(base.seeds)} seeds; choose one "
+            f"with --set seeds=[{base.seeds[0]}]"
         )
-    name = f"{base.name}-fit" if options.name is None else options.name
+    final = base if cv is None else refit(base, cv)
+    name = f"{beside}-fit" if options.name is None else options.name
     path = output_path(options.runs, name, data, options.device)
-    cv = None
-    if like is not None:
-        cv = like if isinstance(like, Run) else open_run(str(like), Path(options.runs))
-    require_free(path, {"kind": "fit"}, options.force, base.to_yaml() if cv is None else None)
+    require_free(path, {"kind": "fit"}, options.force, final.to_yaml())
     from mmctr_kit.cv.plan import check_run, plan_fit
-    from mmctr_kit.cv.whole import beside, refit, require_like
     from mmctr_kit.items.features import ItemFeatures
 
-    if cv is not None:
-        require_like(base, cv)
     began = time.perf_counter()
     content = load_to_train(data, listen)
     seconds = time.perf_counter() - began
-    final = base if cv is None else refit(base, cv, content)
+    if cv is not None and cv.manifest.rows != content.rows_fingerprint:
+        raise RunError(
+            f"run '{cv.name}' is of other data than {content.folder}; name a cv run of that, or "
+            "give its own data"
+        )
     items = ItemFeatures.derive(final, content)
     warn_of_missing(path.name, final, items, listen)
     finished = check_run(final, content, items, path, options.force, "fit")
@@ -190,9 +209,12 @@ def plan_single_fit(
         from mmctr_kit.training.device import resolve_device
 
         plan = plan_fit(final, content, resolve_device(options.device), items)
-    if cv is None and (near := Run(path.with_name(base.name))).finished:
-        cv = near if beside(base, near, content.rows_fingerprint) else None
-    return PlannedFit(PlannedRun(path, plan, finished, options.force, seconds), cv)
+    if cv is None:
+        near = Run(path.with_name(beside))
+        with suppress(MmctrKitError):  # a neighbour's damage is not this run's business
+            same = near.finished and near.manifest.rows == content.rows_fingerprint
+            cv = near if same and cv_reference(final, near) else None
+    return PlannedFit(PlannedRun(path, plan, finished, options.force, seconds), final, cv)
 
 
 @dataclass(frozen=True)

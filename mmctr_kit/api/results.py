@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mmctr_kit.ablation.table import Table
     from mmctr_kit.audit.profile.measurement import TestResult
-    from mmctr_kit.cv.whole import Beside
+    from mmctr_kit.cv.whole import CvReference
     from mmctr_kit.tuning.summary import Summary
 
 
@@ -40,7 +40,7 @@ def html(title: str, table: "pd.DataFrame") -> str:
 
 
 class FitResult(Run):
-    """A finished single fit: a run of one network, trained on the whole train split.
+    """A finished single fit: a run of one model, trained on the whole train split.
 
     ``cv`` is the cross-validation of its recipe on the same data, None if there is none.
     """
@@ -50,11 +50,11 @@ class FitResult(Run):
         self.cv = cv
 
     def predictors(self) -> "pd.DataFrame":
-        """The valid AUC of the single fit and of the predictors of the cross-validation beside it.
+        """The valid AUC of the single fit, and of the predictors of its recipe's cross-validation.
 
         ``gap`` is the single fit's AUC less the fold mean's, paired.
         """
-        known = self.beside()
+        known = self.reference()
         rows = [{"predictor": "single fit"} | estimate_columns("valid_auc", self.valid_auc)]
         if known is not None:
             rows[0] |= estimate_columns("gap", known.gap)
@@ -64,13 +64,11 @@ class FitResult(Run):
             ]
         return frame(rows)
 
-    def beside(self) -> "Beside | None":
-        """The scores of the cross-validation beside the fit; None if there is none."""
-        from mmctr_kit.cv.whole import beside, recipe_of
+    def reference(self) -> "CvReference | None":
+        """The scores of the cross-validation ``cv``, and the fit's gap to it; None without one."""
+        from mmctr_kit.cv.whole import cv_reference, recipe_of
 
-        if self.cv is None:
-            return None
-        return beside(recipe_of(self), self.cv, self.manifest.rows, self)
+        return None if self.cv is None else cv_reference(recipe_of(self), self.cv, self)
 
     def _repr_html_(self) -> str:
         return super()._repr_html_() + html("predictors", self.predictors())

@@ -14,6 +14,7 @@ from mmctr_kit.api.plans import (
 from mmctr_kit.api.preflight import AnyPath, Settings, names_of, require_count
 from mmctr_kit.api.progress import Progress, listening
 from mmctr_kit.api.results import AblationResult, FitResult, StudyResult
+from mmctr_kit.errors import UsageError
 
 if TYPE_CHECKING:
     from mmctr_kit.data.dataset import ChallengeData
@@ -88,8 +89,8 @@ def cross_validate(
 
 
 def fit(
-    recipe: "str | Path | Recipe",
-    data: "str | Path | ChallengeData",
+    recipe: "str | Path | Recipe | None" = None,
+    data: "str | Path | ChallengeData | None" = None,
     *,
     like: "AnyPath | Run | None" = None,
     name: str | None = None,
@@ -99,18 +100,21 @@ def fit(
     runs: AnyPath = "runs",
     progress: Progress = None,
 ) -> FitResult:
-    """Train one network on the whole train split, without folds.
+    """Train one model on the whole train split, without folds.
 
-    The official rules ask for one network, which this is; a cross-validation predicts by the mean
-    of its fold models. The run has no OOF predictions, so it cannot be stacked.
+    The official rules ask for one network; a cross-validation predicts by the mean of its fold
+    models. The run has no OOF predictions, so it cannot be stacked.
 
     Parameters
     ----------
+    recipe : str, Path or Recipe, optional
+        What to train; by default the recipe of ``like``.
     like : str, Path or Run, optional
-        A finished cross-validation of the same recipe. The network then trains on all users and
-        stops at the epoch that its fold models found best. Without it, users are held out to
-        choose the epoch, as the recipe says.
-    recipe, data, name, set, device, force, runs, progress
+        A finished cross-validation of the recipe. The model then trains on all users and stops
+        where the run's fold models were best. Only ``training.average``, its ``ema_decay`` and
+        ``tail``, and a ``teacher`` may differ. Without ``like``, a share ``training.holdout`` of
+        the users is held out to choose the epoch.
+    data, name, set, device, force, runs, progress
         As in :func:`cross_validate`; by default the run is called ``RECIPE-fit``.
 
     Returns
@@ -128,10 +132,12 @@ def fit(
     --------
     >>> short = {"training.epochs": 1, "folds.count": 2}
     >>> cv = mmctr_kit.cross_validate("din_demo", "world/data", set=short, jobs=1)
-    >>> one = mmctr_kit.fit("din_demo", "world/data", like=cv, set={"training.epochs": 1})
+    >>> one = mmctr_kit.fit(like=cv, data="world/data")
     >>> one.name, list(one.predictors().predictor)
     ('din_demo-fit', ['single fit', 'fold model', 'fold mean'])
     """
+    if data is None:
+        raise UsageError("data: expected a folder or ChallengeData, found None")
     options = Options(name, set, device, None, force, runs)
     with listening(progress) as listen:
         return plan_single_fit(recipe, data, options, like, listen).run(listen)

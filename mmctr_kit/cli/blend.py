@@ -104,7 +104,7 @@ def _print(blend: "BlendResult") -> None:
     if blend.valid_auc is None:
         say_path("", blend.path, f"{label}: no valid AUC, since a run has no valid rows")
     else:
-        say_path("", blend.path, f"{label}: valid AUC {blend.valid_auc} (fold mean)")
+        say_path("", blend.path, f"{label}: valid AUC {blend.valid_auc} (the blend)")
 
 
 def _print_valid(method: str, gain: "Estimate") -> None:

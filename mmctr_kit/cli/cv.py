@@ -71,7 +71,7 @@ def show_plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
     rows = {split: len(r) for split, r in plan.data.rows.items()}
     if not quiet:
         devices = ", ".join(resources.devices)
-        models = plural(len(plan.jobs), "network" if plan.kind == "fit" else "fold model")
+        models = plural(len(plan.jobs), "model" if plan.kind == "fit" else "fold model")
         say(f"{planned.path.name}: {models} on {devices}", style="bold")
         on_gpu = cost.data_on == "device" and resources.device != "cpu"
         lines = [

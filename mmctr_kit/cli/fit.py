@@ -1,5 +1,6 @@
-"""``mmctr-kit fit``: one network trained on the whole train split."""
+"""``mmctr-kit fit``: one model trained on the whole train split."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,9 +9,11 @@ from typer import Option
 from mmctr_kit.cli import options
 from mmctr_kit.cli.cv import show_plan
 from mmctr_kit.cli.output import finite, print_json, progress, say, say_path, table
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.api.results import FitResult
+    from mmctr_kit.cv.whole import CvReference
 
 
 def fit(
@@ -23,7 +26,7 @@ def fit(
         str | None,
         Option(
             metavar="RUN",
-            help="A cv run of the recipe: train on all users, to the epoch it found best.",
+            help="A cv run of the recipe: hold nobody out, stop at the epoch it found best.",
             autocompletion=options.complete_runs,
         ),
     ] = None,
@@ -39,10 +42,12 @@ def fit(
     as_json: options.Json = False,
     runs: options.Runs = options.RUNS,
 ) -> None:
-    """Train one network on the whole train split: no folds, no ensemble.
+    """Train one model on the whole train split: no folds, no ensemble.
 
-    That is what the rules of Task1 and Task2 ask for. The run has no OOF predictions; a cv of the
-    same recipe says what score to expect.
+    The rules of Task1 and Task2 ask for one network. Without --like, 5 % of the users are held out
+    to choose the epoch (training.holdout). With it, the recipe is that of RUN, which only
+    training.average, ema_decay, tail and teacher may change. training.average=ema or tail averages
+    the weights of the steps, which is still one network.
 
     [bold]Examples[/bold]
 
@@ -50,12 +55,10 @@ def fit(
 
       mmctr-kit fit --like din_official --data DATA
 
-      mmctr-kit fit din_demo --data demo/data --set training.average=ema
+      mmctr-kit fit --like din_official --data DATA --set training.average=ema --name ema
     """
     from mmctr_kit.api.plans import Options, plan_single_fit
 
-    if recipe is None:
-        recipe, name = _recipe_of(like, runs), name or f"{Path(str(like)).name}-fit"
     shared = Options(name, settings or (), devices, None, force, runs)
     with progress(as_json) as display:
         single = plan_single_fit(recipe, data, shared, like, display, plan_finished=dry_run)
@@ -63,36 +66,36 @@ def fit(
         shown = show_plan(single.planned, as_json)
         if as_json:
             print_json(shown)
+        elif (known := single.reference()) is not None:
+            _compare(known, [])
         return
     with progress(as_json, "from the last finished epoch", force) as display:
         run = single.run(display)
     if as_json:
         print_json(run.metrics | {"predictors": finite(run.predictors().to_dict("records"))})
     elif not display.finished:
-        _conclude(run)
+        held_out = single.recipe.training.holdout
+        users = f"{100 * (1 - held_out):.3g} % of the users" if held_out else "all users"
+        _conclude(run, users, recipe, data)
 
 
-def _recipe_of(like: str | None, runs: Path) -> str:
-    """The file of the resolved recipe of the run ``like``."""
-    from mmctr_kit.errors import UsageError
-    from mmctr_kit.runs.run import open_run
-
-    if like is None:
-        raise UsageError("RECIPE is missing; name one, or a cv run with --like RUN")
-    return str(open_run(like, runs).path / "recipe.yaml")
-
-
-def _conclude(run: "FitResult") -> None:
-    say_path("", run.path, f": valid AUC {run.valid_auc} (one network)")
-    known = run.beside()
+def _conclude(run: "FitResult", users: str, recipe: str | None, data: Path) -> None:
+    say_path("", run.path, f": valid AUC {run.valid_auc} (one model)")
+    known = run.reference()
     if known is None:
-        say(f"for the score to expect: mmctr-kit cv of the same recipe, beside {run.path.name}")
+        command = shlex.join(["mmctr-kit", "cv", recipe or "RECIPE", "--data", str(data)])
+        say(f"A cross-validation of the same recipe would say what to expect: {command}")
         return
-    say(f"beside it {known.run}, a cross-validation of the same recipe:")
     gap = "" if known.gap is None else known.gap.signed()
-    rows = [
-        ("single fit", "one network, all users", str(run.valid_auc), gap),
-        ("fold model", "one network, k - 1 folds", str(known.fold_model), ""),
-        ("fold mean", "an ensemble of k networks", str(known.fold_mean), ""),
+    _compare(known, [("single fit", f"one model, {users}", str(run.valid_auc), gap)])
+
+
+def _compare(known: "CvReference", rows: list[tuple[str, str, str, str]]) -> None:
+    """Print the scores of the cross-validation, after the fit's own row if it is trained."""
+    but = f" but for {', '.join(known.differs)}" if known.differs else ""
+    say(f"Compared with {known.run}, a cross-validation of the same recipe{but}:")
+    rows += [
+        ("fold model", "one model, k - 1 folds", str(known.fold_model), ""),
+        ("fold mean", f"mean of {plural(known.models, 'model')}", str(known.fold_mean), ""),
     ]
     table(("predictor", "what it is", "valid AUC", "less fold mean"), rows, left=2)

@@ -77,11 +77,7 @@ def plan_cv(
     derived. Raises DataError if the folder lacks what the recipe asks for or is too small for its
     folds, and UsageError if options of its model clash.
     """
-    if recipe.training.teacher is not None:
-        raise UsageError(
-            "training.teacher: only fit may have one; fold models would learn the labels of their "
-            "own folds from it"
-        )
+    _require_no_teacher(recipe)
     return _plan(recipe, data, device, workers, items, range(recipe.folds.count))
 
 
@@ -131,7 +127,17 @@ def check_run(
     kind: Literal["cv", "fit"] = "cv",
 ) -> bool:
     """Whether :func:`run_cv` would find the run finished, without a device; RunError if refused."""
+    if kind == "cv":
+        _require_no_teacher(recipe)
     return is_finished(path, _identity(recipe, data, items, kind), force, recipe.to_yaml())
+
+
+def _require_no_teacher(recipe: Recipe) -> None:
+    if recipe.training.teacher is not None:
+        raise UsageError(
+            "training.teacher: only fit may have one; fold models would learn the labels of their "
+            "own folds from it"
+        )
 
 
 def available_cores() -> int:

@@ -1,8 +1,8 @@
 """Extra training examples: predict an item of a training user's history from the items before it.
 
 A user took every item of the history, so each is a positive for the history that came before it.
-Labels are read only to see how the data set samples its negatives. The extra examples come from
-training users alone, so nothing of the predicted fold enters.
+Labels are read only to see how the data set samples its negatives, and what a user took later. The
+extra examples come from training users alone, so nothing of the predicted fold enters.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.items.features import Levels
-from mmctr_kit.items.similarity.contexts import find_sorted, longest_histories
+from mmctr_kit.items.similarity.contexts import find_sorted, longest_histories, new_positives
 from mmctr_kit.metrics.ranks import Ints, Ints32
 from mmctr_kit.recipe import Augmentation
 
@@ -29,14 +29,15 @@ def next_item_examples(
     """Examples of the users of these train rows: groups of one positive and its negatives.
 
     The positives are up to ``per_user`` positions of each user's longest history that have
-    ``min_history`` positions before them. A negative is neither the target nor in that history.
+    ``min_history`` positions before them. A negative is neither the target nor in that history, and
+    no target of the user with label 1.
     The likes and views levels are those of the items.
     """
     random = np.random.default_rng(seed)
     user, begin, end = longest_histories(data, rows)
     owner, position = _draw_positions(begin, end, options, random)
     target = data.histories.values[position].astype(np.int64)
-    drawn = _negatives(data, rows, owner, (begin, end), options, random)
+    drawn = _negatives(data, rows, owner, (user, begin, end), options, random)
     item = np.concatenate([target[:, None], drawn], axis=1).ravel()
     group = np.repeat(np.arange(len(position)), 1 + options.negatives)
     label = np.zeros((len(position), 1 + options.negatives), np.int8)
@@ -71,16 +72,17 @@ def _negatives(
     data: ChallengeData,
     rows: Ints,
     owner: Ints,
-    spans: tuple[Ints, Ints],
+    longest: tuple[Ints, Ints, Ints],
     options: Augmentation,
     random: np.random.Generator,
 ) -> Ints:
-    """Items (n, negatives) outside the owner's history; 0 if several draws gave none."""
-    begin, end = spans
+    """Items (n, negatives) that the owner did not take; 0 if several draws gave none."""
+    _, begin, end = longest
     size = data.n_items + 1
     position, user = expand_ranges(begin, end - begin)
     held = data.histories.values[position]
-    taken = np.unique(user * size + held)
+    after, positive = new_positives(data, rows, longest)
+    taken = np.unique(np.concatenate([user * size + held, after * size + positive]))
     pool = _pool(data, rows, held, options)
     user = np.repeat(owner, options.negatives)
     negatives = np.zeros(len(user), np.int64)

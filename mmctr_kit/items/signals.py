@@ -34,7 +34,7 @@ def row_columns(kinds: Sequence[SignalKind]) -> list[str]:
     """Names of the row signals, none if there is no kind.
 
     Each kind has its largest, its mean, its recency-weighted mean and the mean of its three
-    largest similarities; after them comes log(1 + users who have the target).
+    largest similarities; after them comes log(1 + users who took the target).
     """
     return [f"{k}_{s}" for k in kinds for s in POOLED] + ([POPULARITY] if kinds else [])
 

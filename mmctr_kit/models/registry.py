@@ -44,7 +44,7 @@ NEURAL = LearnerEntry("mmctr_kit.training.neural:NeuralLearner")
 BOOSTED = LearnerEntry(
     "mmctr_kit.training.gbdt.learner:BoostedLearner",
     uses_gpu=False,
-    training_keys=("learning_rate", "epochs", "max_history", "holdout", "snapshot", "stop_after"),
+    training_keys=("learning_rate", "epochs", "max_history", "holdout", "snapshot", "stop_at"),
     inputs=("item_emb", "item_likes_level", "item_views_level", "n_signals"),
 )
 

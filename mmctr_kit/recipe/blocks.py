@@ -79,7 +79,7 @@ class Items(Block):
 class Signals(Block):
     """Similarities between the target and each item of the history.
 
-    They are counted from the histories of the fold's training users; see
+    They are counted from what the fold's training users took; see
     :mod:`mmctr_kit.items.similarity`. ``kinds``: a list of kinds, ``all`` or ``none``. ``window``:
     how many positions apart two items still count as ``near`` or ``next``. ``half_life``: of the
     recency weights, in positions. ``shrinkage`` pulls the similarities of rare items to zero: one
@@ -137,16 +137,17 @@ class Training(Block):
 
     ``snapshot``: the epoch whose weights are used, the ``last`` or the ``best`` on held-out
     training users, who are a share ``holdout`` of all; with 0 all users are trained on, and the
-    snapshot is the last. ``stop_after`` this many epochs training ends, the learning rate being
-    where the schedule of all ``epochs`` has it then. ``steps``: how a step is run. ``captured``
-    has static shapes and, on a GPU, replays one CUDA graph; ``compiled`` adds torch.compile;
-    ``plain`` is eager; ``auto`` is compiled on a GPU and plain on a CPU.
+    snapshot is the last. ``stop_at`` this share of the schedule, in whole epochs, training ends,
+    the learning rate being where the schedule of all epochs has it then. ``steps``: how a step is
+    run. ``captured`` has static shapes and, on a GPU, replays one CUDA graph; ``compiled`` adds
+    torch.compile; ``plain`` is eager; ``auto`` is compiled on a GPU and plain on a CPU.
 
     ``average``: the weights that predict. ``none``: the last step's. ``ema``: an exponential moving
     average over the steps, with ``ema_decay`` (Polyak and Juditsky 1992); while fewer steps are
     behind it, their plain mean. ``tail``: the plain mean over the last share ``tail`` of the
     steps, as in stochastic weight averaging (arXiv 1803.05407). Either is one network, and running
-    statistics of norms are averaged along. ``label_smoothing`` moves the labels 0 and 1 towards
+    statistics of norms are averaged along. Each step then passes over all weights once more, over
+    whole user tables too. ``label_smoothing`` moves the labels 0 and 1 towards
     1/2 by this share of the way. ``teacher``, for ``fit`` alone, is the folder of a run whose OOF
     predictions are mixed into the labels with ``teacher_weight``: distillation.
 
@@ -176,7 +177,7 @@ class Training(Block):
     net_regularizer: NonNegativeFloat = 0.0
     holdout: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     snapshot: Literal["best", "last"] = "best"
-    stop_after: PositiveInt | None = None
+    stop_at: Share = 1.0
     average: Literal["none", "ema", "tail"] = "none"
     ema_decay: Annotated[float, Field(gt=0, lt=1), applies_to("average", "ema")] = 0.99
     tail: Annotated[float, Field(gt=0, le=1), applies_to("average", "tail")] = 0.25

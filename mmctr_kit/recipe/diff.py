@@ -24,8 +24,8 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def recipe_difference(before: str, now: str) -> str | None:
     """The difference of two resolved recipes' YAML; None if one of them is no recipe.
 
-    It ignores ``items.file``, ``training.teacher`` and ``training.data_on``, as a recipe's
-    fingerprint does.
+    It ignores ``training.data_on``, which ``items.file`` is and which ``training.teacher``, as a
+    recipe's fingerprint does.
     """
     try:
         both = [yaml.safe_load(text) for text in (before, now)]
@@ -36,8 +36,9 @@ def recipe_difference(before: str, now: str) -> str | None:
             return None
         recipe["items"].pop("file", None)
         if isinstance(recipe.get("training"), dict):
-            for key in ("data_on", "teacher"):
-                recipe["training"].pop(key, None)
+            recipe["training"].pop("data_on", None)
+            if recipe["training"].get("teacher") is not None:
+                recipe["training"]["teacher"] = "some"
     return difference(*both)
 
 

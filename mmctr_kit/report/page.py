@@ -103,14 +103,14 @@ def _kind(context: ReportContext) -> str:
     if context.kind == "imported":
         return "Imported predictions"
     if context.kind == "fit":
-        return f"One network of the whole train split, seed {context.run.manifest.seeds[0]}"
+        return f"One model of the whole train split, seed {context.run.manifest.seeds[0]}"
     folds, seeds = context.predictions.valid.shape[0], len(context.run.manifest.seeds)
     return f"Run of {folds} folds, {plural(seeds, 'seed')}"
 
 
 def _meaning(context: ReportContext, valid: Estimate | None, oof: Estimate | None) -> str:
     if valid is not None:
-        predictor = "one network" if context.kind == "fit" else "the fold models' mean"
+        predictor = "one model" if context.kind == "fit" else "the fold models' mean"
         text = (
             f"AUC of {predictor} on the {plural(valid.n, 'official valid row')}, which "
             f"were used neither to train nor to choose a model. {_interval(valid)}"

@@ -54,7 +54,9 @@ def require_free(
     if "recipe" not in known and keys:
         different.append("recipe")
     if keys == "":
+        taught = recipe_yaml is not None and "\n  teacher: null\n" not in recipe_yaml
         keys = "not its settings: another version of mmctr-kit"
+        keys += ", or what its training.teacher predicts" if taught else ""
     if "kind" in different:  # and so in everything else
         raise taken(path, "run", f"is {KINDS[manifest.kind]}")
     if different:

@@ -107,7 +107,9 @@ class Run:
     def _repr_html_(self) -> str:
         if not self.finished:
             return f"<b>{escape(self.name)}</b> (unfinished)"
-        aucs = f"valid AUC {self.valid_auc} (fold mean), OOF AUC {self.oof_auc} (fold models)"
+        aucs = f"valid AUC {self.valid_auc}"
+        if self.oof_auc is not None:
+            aucs += f" (fold mean), OOF AUC {self.oof_auc} (fold models)"
         return f"<b>{escape(self.name)}</b> ({self.manifest.kind}): {aucs}"
 
     def _frame(self, name: str) -> "pd.DataFrame":

@@ -36,8 +36,10 @@ class WeightAverage:
 
     def __init__(self, model: nn.Module, share: Tensor, on: bool) -> None:
         state = model.state_dict() if on else {}
+        # Of tied weights the first name stands for all.
+        tensors = {v.data_ptr(): k for k, v in reversed(state.items()) if v.is_floating_point()}
         self.share = share
-        self._live = {k: v for k, v in state.items() if v.is_floating_point()}
+        self._live = {k: v for k, v in state.items() if tensors.get(v.data_ptr()) == k}
         self._average = {k: v.clone() for k, v in self._live.items()}
 
     def update(self) -> None:

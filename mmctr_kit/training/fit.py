@@ -68,7 +68,7 @@ def schedule(rows: int, options: Training) -> Schedule:
     """The schedule of a fit on ``rows`` rows."""
     steps = -(-rows // batch_size_for(rows, options))
     planned = max(options.epochs, -(-options.min_steps // steps))
-    return Schedule(steps, planned, min(planned, options.stop_after or planned))
+    return Schedule(steps, planned, max(1, round(planned * options.stop_at)))
 
 
 class Fit:

@@ -1,7 +1,9 @@
 """Distillation: train rows whose labels are mixed with another run's predictions of them.
 
 The teacher's OOF predictions are used, each from a model that did not see the row. It is a research
-tool: a teacher that is an ensemble makes the training one (Hinton et al., arXiv 1503.02531).
+tool: a teacher that is an ensemble makes the training one (Hinton et al., arXiv 1503.02531). Users
+who are held out taught the teacher's models, so the best snapshot is chosen a little too gladly;
+the valid rows are in no part of it.
 """
 
 from pathlib import Path
@@ -10,7 +12,7 @@ import numpy as np
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
-from mmctr_kit.errors import RunError
+from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.recipe import Training
 from mmctr_kit.runs.predictions import keys_of
@@ -23,7 +25,10 @@ def teacher_logits(teacher: str, data: ChallengeData) -> Floats:
     Raises UsageError if there is no such run, RunError if it has no OOF or is of other rows.
     """
     path = Path(teacher)
-    run = open_run(path.name, path.parent)
+    try:
+        run = open_run(path.name, path.parent)
+    except UsageError as e:
+        raise UsageError(f"training.teacher: {e}") from e
     oof = run.predictions().oof
     if oof is None:
         raise RunError(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mmctr_kit.datasets.synth import PRESETS, generate
 from tests.cli.conftest import TRAIN, mistake, run
 
 
@@ -17,8 +18,10 @@ def single(work: Path, tiny_root: Path, tmp_path_factory: pytest.TempPathFactory
     done = run("fit", "din_demo", *place, *TRAIN)
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
-    assert any("(one network)" in line for line in lines)
-    assert any("din_demo, a cross-validation of the same recipe" in line for line in lines)
+    assert any("(one model)" in line for line in lines)
+    assert any(
+        "Compared with din_demo, a cross-validation of the same recipe:" in line for line in lines
+    )
     table = [line.split()[:2] for line in lines[-3:]]
     assert table == [["single", "fit"], ["fold", "model"], ["fold", "mean"]]
     return runs
@@ -54,7 +57,7 @@ def test_json_has_the_metrics_and_the_three_predictors(single: Path, tiny_root: 
 def test_a_dry_run_shows_one_network_and_trains_nothing(single: Path, tiny_root: Path) -> None:
     done = run(*fit(tiny_root, single, "--name", "planned", "--dry-run"))
     assert done.exit_code == 0, done.output
-    assert "planned: 1 network on cpu" in done.output
+    assert "planned: 1 model on cpu" in done.output
     assert not (single / "planned").exists()
 
 
@@ -66,6 +69,28 @@ def test_like_trains_on_all_users_to_the_epoch_of_the_cross_validation(
     assert "holdout AUC" not in done.output
     recipe = (single / "like" / "recipe.yaml").read_text()
     assert "holdout: 0.0" in recipe
+
+
+def test_a_damaged_run_beside_it_does_not_stop_a_fit(
+    single: Path, tiny_root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(single / "din_demo", tmp_path / "din_demo")
+    (tmp_path / "din_demo" / "recipe.yaml").write_text("a: [")
+    done = run(*fit(tiny_root, tmp_path))
+    assert done.exit_code == 0, done.output
+    assert "would say what to expect: mmctr-kit cv din_demo --data" in " ".join(done.output.split())
+
+
+def test_like_refuses_a_run_of_other_data(
+    single: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generate(tmp_path / "other", PRESETS["tiny"], seed=1)
+    code, error = mistake(
+        capsys, "fit", "--like", "din_demo", "--data", str(tmp_path / "other" / "data"),
+        "--runs", str(single), "--name", "x",
+    )  # fmt: skip
+    assert code == 1
+    assert "run 'din_demo' is of other data than" in error
 
 
 def test_the_recipe_may_be_that_of_the_cross_validation(single: Path, tiny_root: Path) -> None:
@@ -93,8 +118,8 @@ def test_a_fit_is_submitted_reported_sliced_and_listed(single: Path, tmp_path: P
     page = tmp_path / "page.html"
     assert run("report", "din_demo-fit", "--out", str(page), *runs).exit_code == 0
     text = page.read_text()
-    assert "One network of the whole train split, seed 0" in text
-    assert "AUC of one network on the" in text
+    assert "One model of the whole train split, seed 0" in text
+    assert "AUC of one model on the" in text
     done = run("slices", "din_demo-fit", "--split", "valid", *runs)
     assert done.exit_code == 0, done.output
     [row] = [x for x in run("runs", *runs).output.splitlines() if "din_demo-fit" in x]
@@ -105,11 +130,12 @@ def test_a_fit_is_submitted_reported_sliced_and_listed(single: Path, tmp_path: P
     ("more", "says"),
     [
         (("--set", "folds.count=3"), "folds.count does nothing in fit, which has no folds"),
-        (("--set", "seeds=[1, 2]"), r"fit trains one network, and the recipe has 2 seeds"),
+        (("--set", "seeds=[1, 2]"), r"fit trains one model, and the recipe has 2 seeds"),
         (("--like", "absent"), "no run 'absent'"),
         (("--like", "both", "--name", "x"), "run 'both' is no cross-validation"),
         (("--set", "training.holdout=0"), "set training.snapshot=last too"),
         (("--name", "din_demo"), "run 'din_demo' exists but is a cv run"),
+        (("--like", "din_demo", "--set", "training.holdout=0.1"), "does nothing with --like"),
         (("--set", "training.tail=0.5"), "training.tail: 0.5 does nothing while training.average"),
     ],
 )

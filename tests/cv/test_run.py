@@ -310,6 +310,22 @@ def test_with_labels_shuffled_within_users_oof_is_chance_and_with_ungrouped_fold
     assert abs(oof_z(tmp_path / "ungrouped")) > 3
 
 
+TAKEN = ("signals.kinds=all", "augmentation.per_user=2", "folds.count=5", "training.epochs=3")
+"""All that is counted from what training users took, their positive rows among it."""
+
+
+@pytest.mark.parametrize("name", ["din_demo", "gbdt_demo"])
+def test_with_labels_shuffled_within_users_signals_leave_oof_at_chance(
+    tmp_path: Path, name: str
+) -> None:
+    generate(tmp_path / "world", replace(PRESETS["tiny"], train_users=1_000), seed=0)
+    data = load(null_copy(tmp_path / "world" / "data", tmp_path / "data", 6))
+    recipe = load_recipe(name, (*TAKEN, "training.snapshot=last"))
+    run = run_cv(plan_here(data, recipe), tmp_path / "run", False, lambda _: None)
+    assert run is not None
+    assert abs(Estimate.from_json(run.metrics["oof"]).z(0.5)) < 3
+
+
 def test_diverged_training_is_one_line_that_says_what_to_do(
     tiny: ChallengeData, tmp_path: Path
 ) -> None:

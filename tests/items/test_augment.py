@@ -58,6 +58,19 @@ def test_negatives_share_the_history_and_are_not_in_it(
         assert found.label[index].max() == 1 or item not in history(tiny, int(user))
 
 
+def test_what_a_user_took_next_is_no_negative(tiny: ChallengeData, rows: np.ndarray) -> None:
+    positive = rows[tiny.train.labels()[rows] == 1]
+    took = set(zip(tiny.train.user_id[positive], tiny.train.item_id[positive], strict=True))
+    assert len(took) > 50
+    wanted = Augmentation(per_user=3, negatives=60, sampling="uniform")
+    found = next_item_examples(tiny, rows, wanted, MOST, item_levels(tiny), 0)
+    assert found.label is not None
+    negative = found.label == 0
+    drawn = set(zip(found.user_id[negative], found.item_id[negative], strict=True))
+    assert len(drawn) > 1000
+    assert not drawn & took
+
+
 def test_only_users_of_the_given_rows_are_used_each_at_most_so_often(
     tiny: ChallengeData, rows: np.ndarray
 ) -> None:

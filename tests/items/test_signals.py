@@ -203,12 +203,13 @@ def test_a_folds_signals_are_counted_and_scaled_on_its_training_rows(tiny: Chall
         assert np.array_equal(values.row, expected.row)
 
 
-def test_a_folds_signals_need_no_labels(tiny: ChallengeData) -> None:
+def test_a_folds_signals_know_no_label_of_other_rows(tiny: ChallengeData) -> None:
     recipe = load_recipe("din_demo", ["signals.kinds=all"])
     rows = np.arange(400)
-    flipped = {
-        s: r if r.label is None else replace(r, label=1 - r.label) for s, r in tiny.rows.items()
-    }
+    label = tiny.train.labels().copy()
+    label[len(rows) :] = 1 - label[len(rows) :]
+    valid = replace(tiny.valid, label=1 - tiny.valid.labels())
+    flipped = {**tiny.rows, "train": replace(tiny.train, label=label), "valid": valid}
     found = []
     for data in (tiny, replace(tiny, rows=flipped)):
         examples = {split: data.examples(split, 64) for split in SPLITS}

@@ -149,7 +149,7 @@ def test_the_five_settings_the_item_embedding_and_what_no_rule_speaks_of_are_fre
         "training.schedule=cosine",
         "training.holdout=0.2",
         "training.snapshot=last",
-        "training.stop_after=5",
+        "training.stop_at=0.5",
     )
     changed, official = fit("din_official", *settings), fit()
     assert changed.recipe is not None

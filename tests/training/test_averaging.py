@@ -59,6 +59,19 @@ def test_the_weights_come_back_after_the_average_was_swapped_in_even_after_an_er
     assert model.weight.data_ptr() == address  # where a captured step reads it
 
 
+def test_tied_weights_are_averaged_once() -> None:
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
+    model[1].weight = model[0].weight
+    average = WeightAverage(model, torch.tensor(0.5), on=True)
+    before = model[0].weight.item()
+    nn.init.constant_(model[0].weight, before + 2)
+    average.update()
+    assert list(average.state()) == ["0.weight"]
+    with average.swapped_in():
+        assert model[1].weight.item() == pytest.approx(before + 1)
+    assert model[1].weight.item() == pytest.approx(before + 2)
+
+
 def test_running_statistics_are_averaged_and_counters_are_not() -> None:
     model = nn.BatchNorm1d(2)
     average = WeightAverage(model, torch.ones(()), on=True)

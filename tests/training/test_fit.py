@@ -131,7 +131,7 @@ def test_a_fit_that_stops_after_an_epoch_is_the_longer_one_until_then(
         e.state()
         for e in Fit(small_din(tiny), OnDevice(device_data), OPTIONS, 7).run(TRAIN, HOLDOUT)
     ]
-    short = OPTIONS.model_copy(update={"stop_after": 2, "snapshot": "last"})
+    short = OPTIONS.model_copy(update={"stop_at": 0.6, "snapshot": "last"})
     epochs = list(Fit(small_din(tiny), OnDevice(device_data), short, 7).run(TRAIN, HOLDOUT))
     assert [(e.epoch, e.epochs) for e in epochs] == [(1, 2), (2, 2)]
     trained = {

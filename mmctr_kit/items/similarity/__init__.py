@@ -1,9 +1,9 @@
 """Collaborative signals: how similar a target is to each item of a history, by who has both.
 
-They are counted from the histories of a fold model's training users, never from labels. A user who
-was counted is taken out again, exactly, before a similarity is read for one of the user's rows.
-Otherwise training rows would see themselves (a later history of the same user may even hold the
-target), and the rows to predict would not. Two traces of a user remain: which pairs survive the
+They are counted from what a fold model's training users took: their histories, then the targets of
+their rows with label 1. A user who was counted is taken out again, exactly, before a similarity is
+read for one of the user's rows. Otherwise training rows would see their own labels, and the rows to
+predict would not. Two traces of a user remain: which pairs survive the
 ``neighbours`` cut, and which items make EASE's ``ease_items``.
 
 With c_i users who have item i, c_ij users who have both, n users, and s the ``shrinkage``:
@@ -53,7 +53,7 @@ class Similarity:
     ease: Ease | None
 
     def count(self, examples: Examples) -> Floats:
-        """How many other users have the target in their history, (rows,)."""
+        """How many other users took the target, (rows,)."""
         user = self.contexts.number(examples.user_id)
         target = examples.item_id.astype(np.int64)
         counted = self.contexts.position(user, target) >= 0
@@ -79,7 +79,7 @@ class Similarity:
 def fit_similarity(
     data: ChallengeData, rows: Ints, signals: Signals, max_history: int
 ) -> Similarity:
-    """Count the histories of the users of these train rows."""
+    """Count what the users of these train rows took."""
     sequences = contexts(data, rows, max_history)
     weights = Weights(signals.window, signals.half_life)
     pairs = count_pairs(sequences, weights, signals.neighbours)

@@ -61,15 +61,19 @@ def cut_by_sum(sizes: Ints, most: int) -> Iterator[slice]:
 
 
 def contexts(data: ChallengeData, rows: Ints, max_history: int) -> Contexts:
-    """The sequences of the users of these train rows, one user's longest history each.
+    """The sequences of the users of these train rows: each user's longest history, then positives.
 
-    Only its most recent ``max_history`` items are taken. If a user's rows show prefixes of one
-    sequence, the longest history is the whole sequence.
+    Only the most recent ``max_history`` items of the history are taken. If a user's rows show
+    prefixes of one sequence, the longest history is the whole sequence. The targets of the user's
+    rows with label 1 that are not in it follow: what the user took next is the freshest evidence.
     """
     users, begin, end = longest_histories(data, rows)
     length = np.minimum(end - begin, max_history)
     position, owner = expand_ranges(end - length, length)
-    items = data.histories.values[position].astype(np.int64)
+    after, positive = new_positives(data, rows, (users, begin, end))
+    order = np.argsort(np.concatenate([owner, after]), kind="stable")
+    owner = np.concatenate([owner, after])[order]
+    items = np.concatenate([data.histories.values[position], positive])[order].astype(np.int64)
     keys = owner * (data.n_items + 1) + items
     # The last occurrence of each key: the first one seen from the end.
     unique, from_end = np.unique(keys[::-1], return_index=True)
@@ -89,3 +93,22 @@ def longest_histories(data: ChallengeData, rows: Ints) -> tuple[Ints, Ints, Ints
     order = np.lexsort((history, lengths[history], user))
     last = order[np.flatnonzero(np.diff(user[order], append=user[order][-1:] + 1) != 0)]
     return user[last], offsets[history[last]], offsets[history[last] + 1]
+
+
+def new_positives(
+    data: ChallengeData, rows: Ints, longest: tuple[Ints, Ints, Ints]
+) -> tuple[Ints, Ints]:
+    """Targets with label 1 that are not in their user's longest history, oldest first.
+
+    The index of the user, (n,), and the item, (n,). A row with a longer history is newer.
+    """
+    users, begin, end = longest
+    size = data.n_items + 1
+    position, owner = expand_ranges(begin, end - begin)
+    held = np.unique(owner * size + data.histories.values[position])
+    rows = np.sort(rows[data.train.labels()[rows] == 1])
+    user = np.searchsorted(users, data.train.user_id[rows])
+    item = data.train.item_id[rows].astype(np.int64)
+    new = np.flatnonzero(find_sorted(held, user * size + item) < 0)
+    new = new[np.argsort(data.histories.lengths[data.train.history[rows[new]]], kind="stable")]
+    return user[new], item[new]

@@ -49,7 +49,7 @@ class LabelOptions:
 class Groups:
     """The groups of the training users, and the labels of their rows.
 
-    ``contexts`` are the users and their histories, ``of_user`` (users,) int64 their groups.
+    ``contexts`` are the users and what they took, ``of_user`` (users,) int64 their groups.
     ``rows`` (n,) int64 are the train rows, ``of_row`` (n,) their groups, ``label`` (n,) int8.
     ``scale`` (groups + 1,) is the number of all rows over the number that a row of each group
     sees, and that a row of any other user sees.
@@ -67,7 +67,7 @@ class Groups:
     def make(
         cls, data: ChallengeData, rows: Ints, contexts: Contexts, options: LabelOptions
     ) -> "Groups":
-        """Group the users of these train rows, whose histories are ``contexts``."""
+        """Group the users of these train rows, whose sequences are ``contexts``."""
         of_user = user_folds(contexts.users, options.groups, options.seed).astype(np.int64)
         of_row = of_user[contexts.number(data.train.user_id[rows])]
         seen = others(np.bincount(of_row, minlength=options.groups))

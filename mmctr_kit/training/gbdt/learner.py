@@ -85,7 +85,7 @@ class BoostedLearner:
         holdout_scores = _logits(base, grown, holdout_matrix)
         dataset = self.model.dataset(matrix, label)
         threads = torch.get_num_threads()
-        epochs = min(options.epochs, options.stop_after or options.epochs)
+        epochs = max(1, round(options.epochs * options.stop_at))
         for epoch in range(len(texts), epochs):
             began = time.perf_counter()
             text = self.model.chunk(

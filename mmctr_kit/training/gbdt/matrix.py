@@ -71,7 +71,7 @@ ROW: Mapping[str, str] = {
     "tags_covered": "share of the target's tags that the history shows",
     "history_tags_mean": "mean number of tags of the history's items",
     # statistics.py, counts, without the row's own user
-    "history_users": "log(1 + training users who have the target in their history)",
+    "history_users": "log(1 + training users who took the target)",
     "target_rows": "log(1 + training rows of the target)",
     "users_over_rows": "the first of these less the second",
     "history_users_mean": "history_users of the history's items, mean",

@@ -21,7 +21,7 @@ from mmctr_kit.training.gbdt.packed import Columns, Packed, ratio
 class Statistics:
     """Counts and label means of items, from the training users' histories and rows.
 
-    ``history_users`` (n_items + 1,) counts the users who have an item, ``shown`` (n_items + 1,) the
+    ``history_users`` (n_items + 1,) counts the users who took an item, ``shown`` (n_items + 1,) the
     rows with it as their target. ``pairs`` (training rows,) int64 ascending, user's index *
     (n_items + 1) + target, count a user's rows. ``item``, ``tag`` and ``level`` (groups + 1, keys)
     float32 are label means by item, by tag and by pair of levels.
@@ -53,7 +53,7 @@ class Statistics:
         )
 
     def users_with(self, number: Ints, item: Ints) -> Floats32:
-        """The log(1 + users other than ``number`` who have the item in their history), (n,)."""
+        """The log(1 + users other than ``number`` who took the item), (n,)."""
         counted = self.groups.contexts.position(number, item) >= 0
         return np.log1p(self.history_users[item] - counted).astype(np.float32)
 

@@ -25,9 +25,12 @@ Row = tuple[int, list[int], int]
 
 
 def world(
-    train: Sequence[Row], valid: Sequence[Row] = (), test: Sequence[Row] = ()
+    train: Sequence[Row],
+    valid: Sequence[Row] = (),
+    test: Sequence[Row] = (),
+    positive: bool | None = None,
 ) -> ChallengeData:
-    """A data set of these rows; the train rows' labels are 0, 1, 0, 1, ..."""
+    """A data set of these rows; labels are 0, 1, 0, 1, ..., or all ``positive`` or none."""
     rows = [*train, *valid, *test]
     lengths = np.array([len(h) for _, h, _ in rows], np.int64)
     items = np.array([i for _, h, _ in rows for i in h], np.int32)
@@ -43,11 +46,16 @@ def world(
             likes_level=level,
             views_level=level,
             history=index[begin : begin + len(own)],
-            label=None if split == "test" else (np.arange(len(own)) % 2).astype(np.int8),
+            label=None if split == "test" else _labels(len(own), positive),
         )
         begin += len(own)
     tags, emb = np.zeros((ITEMS + 1, 1), np.int32), np.zeros((ITEMS + 1, 0), np.float32)
     return ChallengeData(Path("nowhere"), splits, histories, tags, emb, "rows", "context")
+
+
+def _labels(rows: int, positive: bool | None) -> NDArray[np.int8]:
+    alternating = np.arange(rows) % 2
+    return (alternating if positive is None else np.full(rows, positive)).astype(np.int8)
 
 
 @st.composite
@@ -94,7 +102,7 @@ def last_of_each(items: list[int]) -> list[int]:
 
 @settings(deadline=None)
 @given(worlds(), st.sampled_from([1, 2, 4, 64]), st.integers(0, 9))
-def test_a_users_sequence_is_the_end_of_their_longest_history_without_repetition(
+def test_a_users_sequence_is_the_end_of_their_longest_history_and_then_their_positives(
     data: ChallengeData, max_history: int, seed: int
 ) -> None:
     rows = np.random.default_rng(seed).permutation(all_rows(data))
@@ -105,19 +113,38 @@ def test_a_users_sequence_is_the_end_of_their_longest_history_without_repetition
         mine = chosen[data.train.user_id[chosen] == user]
         histories = [history(data, h) for h in data.train.history[mine]]
         longest = [h for h in histories if len(h) == max(map(len, histories))]
-        assert sequence in [last_of_each(h[-max_history:]) for h in longest]
+        assert sequence in [whole_sequence(data, mine, h, max_history) for h in longest]
+
+
+def whole_sequence(
+    data: ChallengeData, mine: NDArray[np.int64], longest: list[int], max_history: int
+) -> list[int]:
+    """The end of the longest history, then new targets with label 1, of short histories first."""
+    label = data.train.labels()
+    positive = [row for row in sorted(mine.tolist()) if label[row]]
+    positive.sort(key=lambda row: len(history(data, data.train.history[row])))
+    targets = [int(data.train.item_id[row]) for row in positive]
+    return last_of_each([*longest[-max_history:], *(t for t in targets if t not in longest)])
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
 def test_the_longest_history_is_chosen_before_it_is_cut(order: list[int]) -> None:
     whole = [1, 2, 3, 4, 5, 6]
     rows = [(5, whole[:n], 7) for n in (4, 6, 5)]
-    found = contexts(world([rows[i] for i in order]), np.arange(3), max_history=2)
+    found = contexts(world([rows[i] for i in order], positive=False), np.arange(3), max_history=2)
     assert sequences(found) == {5: [5, 6]}
 
 
+def test_a_positive_target_is_the_newest_item_unless_the_history_shows_it() -> None:
+    rows = [(5, [1, 2, 3], 4), (5, [1], 2), (5, [1, 2], 7), (6, [1, 2], 1)]
+    found = contexts(world(rows, positive=True), np.arange(4), max_history=2)
+    # 2 and, beyond the two newest, 1 were taken at the place that the longest history shows.
+    assert sequences(found) == {5: [2, 3, 7, 4], 6: [1, 2]}
+
+
 def test_rows_in_another_order_give_the_same_sequences() -> None:
-    data = world([(5, [1, 2], 3), (4, [2, 1, 2], 3), (5, [4, 1, 1], 3)])
+    train = [(5, [1, 2], 3), (4, [2, 1, 2], 3), (5, [4, 1, 1], 3)]
+    data = world(train, positive=False)
     one, two = (contexts(data, np.array(order), 64) for order in ([0, 1, 2], [2, 1, 0]))
     assert sequences(one) == {4: [1, 2], 5: [4, 1]}
     for name, value in vars(one).items():
@@ -151,13 +178,13 @@ def test_without_rows_nobody_is_there() -> None:
 
 @settings(deadline=None)
 @given(worlds())
-def test_only_users_and_histories_of_the_rows_count(data: ChallengeData) -> None:
+def test_only_users_histories_and_positive_targets_of_the_rows_count(data: ChallengeData) -> None:
     train = data.train
+    other_item = (train.item_id % ITEMS + 1).astype(np.int32)
     changed = replace(
         train,
-        item_id=(train.item_id % ITEMS + 1).astype(np.int32),
+        item_id=np.where(train.labels() == 1, train.item_id, other_item),
         likes_level=train.likes_level + 1,
-        label=1 - train.labels(),
     )
     other = replace(data, rows={**data.rows, "train": changed})
     one, two = contexts(data, all_rows(data), 64), contexts(other, all_rows(data), 64)

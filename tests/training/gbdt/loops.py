@@ -66,12 +66,17 @@ class Fold:
 
     @cached_property
     def sequences(self) -> dict[int, list[int]]:
-        """Each training user's items: the newest of the longest history, each item once."""
+        """Each training user's items: the newest of the longest history, then the targets with
+        label 1 that are not in it, the one of the shorter history first; each item once."""
         longest: dict[int, list[int]] = {}
         for row in self.rows:
             if len(row.history) >= len(longest.get(row.user, [])):
                 longest[row.user] = row.history
-        return {user: last_of_each(h[-self.max_history :]) for user, h in longest.items()}
+        items = {user: h[-self.max_history :] for user, h in longest.items()}
+        for row in sorted(self.rows, key=lambda row: len(row.history)):
+            if row.label and row.target not in longest[row.user]:
+                items[row.user] = [*items[row.user], row.target]
+        return {user: last_of_each(of_user) for user, of_user in items.items()}
 
     def others(self, row: Row) -> list[list[int]]:
         """The sequences of all training users except the row's user."""

@@ -155,9 +155,13 @@ def test_the_names_are_those_of_the_meanings_in_their_order(
         )
 
 
+COUNTED = (*COUNTS, *(f"{kind}_{name}" for kind in SIGNAL_KINDS for name in KIND), "ease_sum")
+"""The features that are counted of users who took items, not means of labels."""
+
+
 @settings(max_examples=20)
 @given(worlds(), st.integers(0, OPTIONS.groups - 1))
-def test_no_feature_of_a_training_row_knows_a_label_of_its_users_group(
+def test_no_label_mean_of_a_training_row_knows_a_label_of_its_users_group(
     world: World, group: int
 ) -> None:
     data, recipe = in_memory(world), recipe_of("item_info")
@@ -169,7 +173,24 @@ def test_no_feature_of_a_training_row_knows_a_label_of_its_users_group(
         examples = before.inputs.examples(split)
         _, sees = before.statistics.groups.locate(examples.user_id)
         blind = examples.take(np.flatnonzero(sees == group))
-        np.testing.assert_array_equal(before.matrix(blind), after.matrix(blind))
+        means = [k for k, name in enumerate(before.inputs.names) if name not in COUNTED]
+        one, two = (features.matrix(blind)[:, means] for features in (before, after))
+        np.testing.assert_array_equal(one, two)
+
+
+@settings(max_examples=12)
+@given(worlds())
+def test_no_feature_of_a_training_row_knows_a_label_of_its_own_user(world: World) -> None:
+    data, recipe = in_memory(world), recipe_of("item_info")
+    rows = all_rows(data)
+    before = fit(data, recipe, rows)
+    for user in users_of(world.rows["train"]):
+        mine = np.flatnonzero(data.train.user_id == user)
+        examples = before.inputs.examples("train").take(mine)
+        after = fit(relabelled(data, mine), recipe, rows)
+        np.testing.assert_allclose(
+            before.matrix(examples), after.matrix(examples), rtol=1e-4, atol=1e-6
+        )
 
 
 def test_a_label_changes_the_features_of_rows_of_other_users(data: ChallengeData) -> None:
@@ -178,7 +199,8 @@ def test_a_label_changes_the_features_of_rows_of_other_users(data: ChallengeData
     before = columns(fit(data, recipe, rows), "valid")
     after = columns(fit(relabelled(data, rows), recipe, rows), "valid")
     changed = {n for n in before if not np.array_equal(before[n], after[n], equal_nan=True)}
-    assert changed == {n for n in before if "rate" in n or "lift" in n}
+    assert {n for n in before if "rate" in n or "lift" in n} <= changed
+    assert changed <= {n for n in before if "rate" in n or "lift" in n or n in COUNTED}
 
 
 @settings(max_examples=12)
@@ -187,8 +209,7 @@ def test_what_is_counted_is_what_a_fold_without_the_rows_user_counts(world: Worl
     data, recipe = in_memory(world), recipe_of("none")
     rows = all_rows(data)
     everybody = fit(data, recipe, rows)
-    counted = [*COUNTS, *(f"{kind}_{name}" for kind in SIGNAL_KINDS for name in KIND), "ease_sum"]
-    places = [everybody.inputs.names.index(name) for name in counted]
+    places = [everybody.inputs.names.index(name) for name in COUNTED]
     for user in users_of(world.rows["train"]):
         of_user = data.train.user_id == user
         others = fit(data, recipe, rows[~of_user])

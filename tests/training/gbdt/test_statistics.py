@@ -104,13 +104,13 @@ def test_the_statistics_of_three_users() -> None:
     rate, of_unseen = (1 + s * overall) / (3 + s), overall
     assert of_test == pytest.approx(
         {
-            "history_users": log(1),
+            "history_users": log(2),  # user 1 took item 5: the row's label is 1
             "target_rows": log(1 + 3),
-            "users_over_rows": -log(4),
+            "users_over_rows": log(2) - log(4),
             "history_users_mean": (log(4) + log(2)) / 2,
             "history_users_recent": (2**-0.5 * log(4) + log(2)) / (2**-0.5 + 1),
             "history_users_last": log(2),
-            "users_over_history": -(log(4) + log(2)) / 2,
+            "users_over_history": log(2) - (log(4) + log(2)) / 2,
             "item_rate": rate,
             # The row of item 6, which has no tags, is no row of a tag.
             "tag_rate_max": (1 + s / 3) / (3 + s),
