@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from mmctr_kit.api.results import FitResult as FitResult
     from mmctr_kit.api.results import GeneratedData as GeneratedData
     from mmctr_kit.api.results import ProfileResult as ProfileResult
-    from mmctr_kit.api.results import RulesResult as RulesResult
     from mmctr_kit.api.results import StudyResult as StudyResult
-    from mmctr_kit.api.results import Submission as Submission
+    from mmctr_kit.api.rules import RulesResult as RulesResult
+    from mmctr_kit.api.rules import check_rules as check_rules
     from mmctr_kit.api.runs import blend as blend
     from mmctr_kit.api.runs import import_predictions as import_predictions
     from mmctr_kit.api.runs import leaderboard as leaderboard
     from mmctr_kit.api.runs import open_run as open_run
-    from mmctr_kit.api.submission import check_rules as check_rules
+    from mmctr_kit.api.score import score as score
+    from mmctr_kit.api.submission import Submission as Submission
     from mmctr_kit.api.submission import check_submission as check_submission
-    from mmctr_kit.api.submission import score as score
     from mmctr_kit.api.submission import write_submission as write_submission
     from mmctr_kit.api.training import ablate as ablate
     from mmctr_kit.api.training import cross_validate as cross_validate
@@ -55,10 +55,12 @@ _MODULES = {
     "api.data": "check_data generate_data load_data profile_data",
     "api.progress": "ProgressEvent",
     "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
-    "RulesResult StudyResult Submission",
+    "StudyResult",
     "api.preflight": "load_recipe",
     "api.runs": "blend import_predictions leaderboard open_run",
-    "api.submission": "check_rules check_submission score write_submission",
+    "api.rules": "RulesResult check_rules",
+    "api.score": "score",
+    "api.submission": "Submission check_submission write_submission",
     "api.training": "ablate cross_validate fit tune",
     "data.dataset": "ChallengeData",
     "errors": "DataError MmctrKitError RunError UsageError",

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mmctr_kit.ablation.table import Table
     from mmctr_kit.audit.profile.measurement import TestResult
     from mmctr_kit.cv.whole import CvReference
-    from mmctr_kit.submission.verdicts import RuleVerdict
     from mmctr_kit.tuning.summary import Summary
 
 
@@ -154,64 +153,6 @@ class CheckResult:
     def _repr_html_(self) -> str:
         table = self.table()
         return html(str(self), table[table.level != "PASS"])
-
-
-@dataclass(frozen=True)
-class RulesResult:
-    """What the organisers' rules say of a run, for each task; prints as one line."""
-
-    run: str
-    tasks: tuple["RuleVerdict", ...]
-
-    @property
-    def verdicts(self) -> dict[str, str]:
-        """Task -> ``"kept"``, ``"breached"`` or ``"unclear"``."""
-        return {each.task.value: each.verdict for each in self.tasks}
-
-    def findings(self, task: str) -> tuple[Finding, ...]:
-        """One WARN for each rule that the run breaks, or may break, as an entry of a task."""
-        return tuple(b.finding for each in self.tasks if each.task == task for b in each.breaches)
-
-    def table(self) -> "pd.DataFrame":
-        """A row for each task and breach: task, verdict, rule, what, todo."""
-        rows = [
-            {"task": each.task.value, "verdict": each.verdict}
-            | {"rule": breach.rule.id, "what": str(breach), "todo": breach.rule.todo}
-            for each in self.tasks
-            for breach in each.breaches
-        ]
-        return frame(rows, ("task", "verdict", "rule", "what", "todo"))
-
-    def __str__(self) -> str:
-        from mmctr_kit.submission.verdicts import summary
-
-        return f"{self.run}: {summary(self.tasks)}"
-
-    def _repr_html_(self) -> str:
-        return html(str(self), self.table())
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A submission file that was written, with the findings of its check.
-
-    ``recorded``: whether the ledger now holds it for the first time; None if the ledger could not
-    be written, for the reason ``refused``. ``attempt``: which of the task's files of today (UTC) it
-    is, from 1, as the ledger has them; None if it was written before today, or not recorded.
-    """
-
-    path: Path
-    task: str
-    rows: int
-    check: CheckResult
-    rules: RulesResult
-    transductive: bool
-    recorded: bool | None
-    refused: str = ""
-    attempt: int | None = None
-
-    def _repr_html_(self) -> str:
-        return self.check._repr_html_()
 
 
 @dataclass(frozen=True)

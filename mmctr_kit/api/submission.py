@@ -1,15 +1,77 @@
-"""Write, check and score submissions from Python."""
+"""Write and check submissions from Python."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmctr_kit.api.preflight import AnyPath
-from mmctr_kit.api.results import CheckResult, RulesResult, Submission
-from mmctr_kit.errors import UsageError, plural
+from mmctr_kit.api.progress import Progress, ProgressEvent, listening
+from mmctr_kit.api.results import CheckResult
+from mmctr_kit.api.rules import RulesResult, check_rules, find_task, rules_of_file
+from mmctr_kit.audit.findings import as_json
+from mmctr_kit.data.contract import Task
+from mmctr_kit.errors import MmctrKitError, UsageError, plural
 
 if TYPE_CHECKING:
-    from mmctr_kit.metrics.estimate import Estimate
+    from mmctr_kit.audit.findings import Finding
     from mmctr_kit.runs.run import Run
+
+
+@dataclass(frozen=True, repr=False)
+class Submission:
+    """A submission file that was written, with the findings of its check; prints as a few lines.
+
+    ``recorded``: whether the ledger now holds it for the first time; None if the ledger could not
+    be written, for the reason ``refused``. ``attempt``: which of the task's files of today (UTC) it
+    is, from 1, as the ledger has them; None if it was written before today, or not recorded.
+    ``new_ledger``: whether the file ``ledger`` was made for it.
+    """
+
+    path: Path
+    task: str
+    rows: int
+    check: CheckResult
+    rules: RulesResult
+    transductive: bool
+    recorded: bool | None
+    refused: str = ""
+    attempt: int | None = None
+    ledger: Path = Path("submissions/ledger.jsonl")
+    new_ledger: bool = False
+
+    def __str__(self) -> str:
+        """What was written and recorded, and which rules it keeps, in one line each."""
+        lines = [f"wrote {self.path}: {plural(self.rows, 'row')}, column {self.task}"]
+        return "\n".join([*lines, *self.remarks()])
+
+    def __repr__(self) -> str:
+        return f"Submission('{self.check}', {self.task})"
+
+    def remarks(self) -> list[str]:
+        """The lines after the first: rules, ledger, the day's attempts."""
+        lines = [str(self.rules)]
+        if self.transductive:
+            text = "transductive: each row is scored by the rows beside it (see 'mmctr-kit runs')"
+            lines.insert(0, text)
+        if self.recorded is not None:
+            where = f"in the new ledger {self.ledger}" if self.new_ledger else f"in {self.ledger}"
+            lines.append(f"recorded {where}" + ("" if self.recorded else " before"))
+        passed = (f for f in self.check if f.id == "daily-attempts" and not f.todo)
+        return [*lines, *(finding.what for finding in passed)]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "file": str(self.path),
+            "task": self.task,
+            "rows": self.rows,
+            "rules": {each.task.value: each.to_json() for each in self.rules.tasks},
+            "attempt": self.attempt,
+            "checks": as_json(self.check.findings),
+        }
+
+    def _repr_html_(self) -> str:
+        return self.check._repr_html_()
 
 
 def write_submission(
@@ -18,25 +80,34 @@ def write_submission(
     *,
     out: AnyPath | None = None,
     force: bool = False,
+    strict: bool = False,
     runs: AnyPath = "runs",
     ledger: AnyPath = "submissions/ledger.jsonl",
+    progress: Progress = None,
 ) -> Submission:
     """Write a run's test predictions as a submission, check it, and record it in the ledger.
+
+    A run that breaks the task's rules, or may break them, is written with one warning; so is one
+    file more than a day has attempts.
 
     Parameters
     ----------
     run : str, Path or Run
         The run or blend to submit.
     task : str
-        ``"Task1"``, ``"Task2"`` or ``"both"`` (the column ``Task1&2``).
+        ``"Task1"``, ``"Task2"`` or ``"both"`` (the column ``Task1&2``), in any case.
     out : str or Path, optional
         The zip; by default ``submissions/RUN-TASK.zip``.
     force : bool
         Replace a different file of that name.
+    strict : bool
+        Raise instead of that warning, and write nothing.
     runs : str or Path
         Folder of the run folders.
     ledger : str or Path
         Where submissions are recorded.
+    progress : bool or callable
+        As in :func:`cross_validate`: a callable gets the warning in place of Python's warnings.
 
     Returns
     -------
@@ -48,85 +119,77 @@ def write_submission(
     ------
     UsageError
         For an unknown run or task, or a file that cannot be written.
+    MmctrKitError
+        If ``strict``, and there would be a warning.
 
     Examples
     --------
-    >>> submission = mmctr_kit.write_submission("both", "Task2")
+    >>> events = []
+    >>> submission = mmctr_kit.write_submission("both", "Task2", progress=events.append)
     >>> submission.path.name, submission.rows, submission.check.ok
     ('both-Task2.zip', 400, True)
+    >>> print(*(event.text.partition(" (")[0] for event in events))
+    submissions/both-Task2.zip: breaks the rule of Task2: one model, no blend of several
     """
+    import hashlib
+
     import numpy as np
 
     from mmctr_kit.api.runs import open_run
     from mmctr_kit.audit.findings import Log
-    from mmctr_kit.data.contract import Task
     from mmctr_kit.submission.check import TestRows
     from mmctr_kit.submission.check import check_submission as check
-    from mmctr_kit.submission.checks.catalog import ATTEMPTS
-    from mmctr_kit.submission.ledger import check_attempts, record
-    from mmctr_kit.submission.score import column_name
-    from mmctr_kit.submission.write import write_submission as write
+    from mmctr_kit.submission.checks.catalog import BY_LEDGER
+    from mmctr_kit.submission.ledger import check_attempts, record, require_attempt
+    from mmctr_kit.submission.write import submission_bytes, write_bytes
 
-    name = column_name(task)
-    if name not in list(Task):
-        raise UsageError(f"no task {task!r}; expected Task1, Task2 or both")
-    opened, column = open_run(run, runs), Task(name)
+    column, opened, book = find_task(task), open_run(run, runs), Path(ledger)
+    short = "both" if column is Task.BOTH else column.value
+    path = Path("submissions") / f"{opened.name}-{short}.zip" if out is None else Path(out)
     predictions = opened.predictions()
-    path = Path("submissions") / f"{opened.name}-{task}.zip" if out is None else Path(out)
     keys = predictions.test_keys
-    write(path, np.arange(len(keys)), {column: predictions.test_mean()}, overwrite=force)
-    rows = TestRows(len(keys), item_id=np.asarray(keys.item_id, np.int64))
     rules = check_rules(opened, runs=runs)
-    findings = [*check(path, test=rows), *rules.findings(column)]
-    recorded, attempt, refused, log = None, None, "", Log(ATTEMPTS)
+    breaches = rules.findings(column)
+    if strict and breaches:
+        raise MmctrKitError(f"{opened.name}: {_joined(breaches)}; nothing was written")
+    content = submission_bytes(np.arange(len(keys)), {column: predictions.test_mean()})
+    if strict:
+        require_attempt(book, hashlib.sha256(content).hexdigest(), column)
+    write_bytes(path, content, overwrite=force)
+    rows = TestRows(len(keys), item_id=np.asarray(keys.item_id, np.int64))
+    findings = [*check(path, test=rows), *breaches]
+    recorded, attempt, refused, log = None, None, "", Log(BY_LEDGER)
+    new_ledger = not book.exists()
     try:
-        recorded = record(Path(ledger), path, opened, column, len(keys))
-        attempt = check_attempts(Path(ledger), path, column, log)
+        recorded = record(book, path, opened, column, len(keys))
+        attempt = check_attempts(book, path, column, log)
     except UsageError as e:  # the file stays written
         refused = str(e)
-    result = CheckResult(path, (*findings, *log.findings()))
-    transductive = opened.manifest.transductive
+    attempts = log.findings()
+    _warn(path, [*breaches, *(f for f in attempts if f.todo)], progress)
     return Submission(
-        path, column.value, len(keys), result, rules, transductive, recorded, refused, attempt
+        path,
+        column.value,
+        len(keys),
+        CheckResult(path, (*findings, *attempts)),
+        rules,
+        opened.manifest.transductive,
+        recorded,
+        refused,
+        attempt,
+        book,
+        new_ledger and recorded is not None,
     )
 
 
-def check_rules(run: "AnyPath | Run", *, runs: AnyPath = "runs") -> RulesResult:
-    """Check which tasks' rules a run keeps; a blend is checked through all its runs.
+def _joined(findings: "Sequence[Finding]") -> str:
+    return "; ".join(finding.what for finding in findings)
 
-    Parameters
-    ----------
-    run : str, Path or Run
-        The run or blend.
-    runs : str or Path
-        Folder of the run folders.
 
-    Returns
-    -------
-    RulesResult
-        A verdict for each task: ``"kept"``, ``"breached"`` if the organisers' page forbids
-        something that the run has, or ``"unclear"`` if the page does not say.
-
-    Raises
-    ------
-    UsageError
-        If there is no such run.
-    RunError
-        If it is unfinished.
-
-    Examples
-    --------
-    >>> rules = mmctr_kit.check_rules("both")
-    >>> print(rules)
-    both: rules kept: none; unclear: Task1&2; breached: Task1, Task2
-    >>> rules.table().query("task == 'Task2'").rule.tolist()
-    ['blend', 'averaged', 'given-embedding']
-    """
-    from mmctr_kit.api.runs import open_run
-    from mmctr_kit.submission.verdicts import check_run
-
-    opened = open_run(run, runs)
-    return RulesResult(opened.name, check_run(opened, Path(runs)))
+def _warn(path: Path, findings: "Sequence[Finding]", progress: Progress) -> None:
+    if findings:
+        with listening(progress) as listen:
+            listen(ProgressEvent("warning", f"{path}: {_joined(findings)}"))
 
 
 def check_submission(
@@ -135,8 +198,11 @@ def check_submission(
     data: AnyPath | None = None,
     runs: AnyPath = "runs",
     spec: AnyPath | None = None,
+    ledger: AnyPath = "submissions/ledger.jsonl",
 ) -> CheckResult:
     """Check whether the organisers would accept a file, and whether it is likely what you meant.
+
+    If the ledger knows the file, the rules of its task are checked on its run.
 
     Parameters
     ----------
@@ -149,6 +215,8 @@ def check_submission(
     spec : str or Path, optional
         A YAML file with what another contest accepts; the challenge's if left out. With other IDs
         than the challenge's, a file is compared with runs only if ``data`` is given.
+    ledger : str or Path
+        Where submissions are recorded, with run and task.
 
     Returns
     -------
@@ -194,91 +262,6 @@ def check_submission(
     if foreign:
         what = "skipped, like rows-aligned: with another contest's IDs they need --data"
         findings.append(Finding("rank-correlation", Level.PASS, what, ""))
+    if accepted == challenge():
+        findings += rules_of_file(Path(file), Path(ledger), Path(runs))
     return CheckResult(Path(file), tuple(findings))
-
-
-def score(
-    source: "AnyPath | Run",
-    labels: AnyPath,
-    *,
-    task: str | None = None,
-    data: AnyPath | None = None,
-    runs: AnyPath = "runs",
-) -> "Estimate":
-    """AUC of a submission or a run, if you have the test labels.
-
-    Parameters
-    ----------
-    source : str, Path or Run
-        A submission file, or a run.
-    labels : str or Path
-        Parquet or CSV with ``ID`` and ``label``.
-    task : str, optional
-        Which column of a submission that has several.
-    data : str or Path, optional
-        Names the users of a file's rows, for a standard error clustered by user.
-    runs : str or Path
-        Folder of the run folders.
-
-    Returns
-    -------
-    Estimate
-        The AUC, its standard error, and the number of rows.
-
-    Raises
-    ------
-    UsageError
-        If there is no such file, run or column.
-    DataError
-        If labels and scores do not match.
-
-    Examples
-    --------
-    >>> auc = mmctr_kit.score("both", "world/truth/test_labels.parquet")
-    >>> auc.n, 0 < auc.value < 1
-    (400, True)
-    """
-    return score_and_notes(source, labels, task, data, runs)[0]
-
-
-def score_and_notes(
-    source: "AnyPath | Run", labels: AnyPath, task: str | None, data: AnyPath | None, runs: AnyPath
-) -> "tuple[Estimate, list[str]]":
-    """The AUC, and what limits it: unknown users, scores without a label."""
-    import numpy as np
-
-    from mmctr_kit.api.runs import open_run
-    from mmctr_kit.data.load import load
-    from mmctr_kit.submission import score as scoring
-    from mmctr_kit.submission.check import read_scores
-
-    refuse_absent_file(source, runs)
-    known, users = scoring.read_labels(Path(labels)), None
-    if isinstance(source, str | Path) and Path(source).is_file():
-        content = read_scores(Path(source))
-        ids, values = content.ids, scoring.task_column(content, scoring.column_name(task))
-        if data is not None:
-            users = load(Path(data)).test.user_id
-    elif task is not None:
-        raise UsageError(
-            f"no submission file at '{source}'; --task chooses a column of one, a run has one score"
-        )
-    else:
-        predictions = open_run(source, runs).predictions()
-        values, users = predictions.test_mean(), predictions.test_keys.user_id
-        ids = np.arange(len(values))
-    result, notes = scoring.score(ids, values, known, users), []
-    if users is None:
-        notes.append("SE assumes independent rows; pass --data to cluster it by user")
-    if result.n < len(ids):
-        many = plural(len(ids) - result.n, "score has", "scores have")
-        notes.append(f"{many} no label")
-    return result, notes
-
-
-def refuse_absent_file(source: "AnyPath | Run", runs: AnyPath) -> None:
-    """Refuse what ends like a file if there is neither that file nor a run of that name."""
-    if not isinstance(source, str | Path) or Path(source).suffix.lower() not in (".zip", ".csv"):
-        return
-    if not any(path.exists() for path in (Path(source), Path(runs) / source)):
-        raise UsageError(f"no file '{source}'; expected a submission's path or a run's name")

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 def bundle(
     run: Annotated[str, options.run_argument("RUN", "A fit or cv run.")],
     out: Annotated[Path, Option(metavar="FOLDER", help="A new folder.")],
-    task: Annotated[options.Task, Option(help="Column of the submission; both is Task1&2.")] = (
-        "Task2"
-    ),
+    task: Annotated[options.Task, options.task_option("Column of the submission.")] = "Task2",
     licence: Annotated[
         Literal["MIT", "Apache-2.0"], Option("--licence", "--license", help="Text of LICENSE.")
     ] = "Apache-2.0",

@@ -47,7 +47,7 @@ def demo(
     run("blend", *RECIPES, "--name", "blend", "--runs", runs)
     run("report", "blend", "--runs", runs)
     run("submit", "blend", "--task", "both", "--out", file, *shared, "--force")
-    run("submit", "--check", file, "--data", data, "--runs", runs)
+    run("submit", "--check", file, "--data", data, *shared)
     run("runs", "--runs", runs, "--truth", truth)
     say(f"\nThe oracle is the best any model could do. {time.perf_counter() - began:.0f} s in all.")
     say(f"One network, within the rules: {single}")
@@ -81,7 +81,7 @@ def _generated(out: Path, preset: str, seed: int) -> bool:
 
 def _run(command: Callable[..., object], *arguments: str) -> None:
     """Show the command as typed and run it; a failed one ends the demo."""
-    say(f"\n$ mmctr-kit {shlex.join(arguments)}", style="bold")
+    say(f"\n$ mmctr-kit {shlex.join(arguments)}", style="bold", wrap=False)
     try:
         code = command(list(arguments), standalone_mode=False)
     except Exit as e:

@@ -75,7 +75,7 @@ def import_predictions(
         Path | None, Option(help="OOF scores, with the column fold as in runs/NAME/oof.parquet.")
     ] = None,
     task: Annotated[
-        options.Task | None, Option(help="Column of a submission that has several.")
+        options.Task | None, options.task_option("Column of a submission that has several.")
     ] = None,
     force: options.Force = False,
     as_json: options.Json = False,

@@ -4,13 +4,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Context, Option, Typer
+from typer import Argument, BadParameter, Context, Option, Typer
 
 from mmctr_kit.cli import options
 from mmctr_kit.cli.output import cell, finite, print_json, say, table, warn
 
 if TYPE_CHECKING:
     from mmctr_kit.submission.ledger import Standing
+    from mmctr_kit.submission.verdicts import RuleVerdict
 
 
 app = Typer(invoke_without_command=True)
@@ -18,7 +19,10 @@ app = Typer(invoke_without_command=True)
 
 @app.callback()
 def ledger(
-    context: Context, as_json: options.Json = False, ledger: options.Ledger = options.LEDGER
+    context: Context,
+    as_json: options.Json = False,
+    ledger: options.Ledger = options.LEDGER,
+    runs: options.Runs = options.RUNS,
 ) -> None:
     """List the submissions: OOF, valid and leaderboard AUC side by side.
 
@@ -28,16 +32,39 @@ def ledger(
     How many different files were written today (UTC) is compared with the attempts of a day. Which
     of them were uploaded is not known here.
 
+    "rules" says whether the run keeps the rules of the file's task, if it still is under --runs.
+
     [bold]Examples[/bold]
 
       mmctr-kit ledger
       mmctr-kit ledger add submissions/mix-both.zip --auc 0.97
       mmctr-kit ledger --ledger demo/ledger.jsonl --json
     """
-    if context.invoked_subcommand is not None:
-        return
-    from mmctr_kit.submission.ledger import agreements, read_ledger, standings
-    from mmctr_kit.submission.spec import challenge
+    if context.invoked_subcommand is None:
+        _show(as_json, ledger, runs)
+    given = {"ledger": str(ledger), "as_json": as_json}
+    context.default_map = {"add": given, "list": given | {"runs": str(runs)}}
+
+
+@app.command("list")
+def list_(
+    as_json: options.Json = False,
+    ledger: options.Ledger = options.LEDGER,
+    runs: options.Runs = options.RUNS,
+) -> None:
+    """List the submissions, as 'mmctr-kit ledger' does.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit ledger list
+    """
+    _show(as_json, ledger, runs)
+
+
+def _show(as_json: bool, ledger: Path, runs: Path) -> None:
+    from mmctr_kit.data.contract import ATTEMPTS_PER_DAY
+    from mmctr_kit.submission.ledger import agreements, read_ledger, standings, too_many
+    from mmctr_kit.submission.verdicts import recorded_verdict
 
     content = read_ledger(ledger)
     for line in content.damaged:
@@ -45,14 +72,16 @@ def ledger(
     rows = standings(content)
     agreed = agreements(rows)
     today = {task: len(files) for task, files in content.written_today().items()}
-    limit = challenge().attempts_per_day
+    verdicts = [recorded_verdict(entry, runs) for entry in content.submitted]
+    rules = [None if isinstance(verdict, str) else verdict for verdict in verdicts]
     if as_json:
+        more = [{"remark": r.remark, "rules": v} for r, v in zip(rows, rules, strict=True)]
         print_json(
             {
-                "submissions": [finite(vars(r) | {"remark": r.remark}) for r in rows],
+                "submissions": [finite(vars(r) | m) for r, m in zip(rows, more, strict=True)],
                 "agreement": [finite(asdict(a)) for a in agreed],
                 "written_today": today,
-                "attempts_per_day": limit,
+                "attempts_per_day": ATTEMPTS_PER_DAY,
                 "damaged": list(content.damaged),
             }
         )
@@ -60,8 +89,8 @@ def ledger(
     if not rows:
         say(f"nothing in {ledger} yet; 'mmctr-kit submit' records what it writes")
         return
-    columns = ("run", "task", "OOF AUC", "valid AUC", "leaderboard", "written")
-    table(columns, [_row(r) for r in rows], left=2)
+    columns = ("run", "task", "OOF AUC", "valid AUC", "board", "rules", "written")
+    table(columns, [_row(r, v) for r, v in zip(rows, rules, strict=True)], left=2)
     for remark in dict.fromkeys(r.remark for r in rows):
         if remark:
             say(remark, style="yellow")
@@ -70,16 +99,30 @@ def ledger(
             f"{a.task}: {a.number} ranks {a.n} submissions like the leaderboard by {a.spearman:.2f}"
         )
     for task, written in today.items():
-        style = "yellow" if limit is not None and written > limit else ""
-        say(f"{task}: {written} of {limit} attempts today (UTC), if you upload them all", style)
+        if written > ATTEMPTS_PER_DAY:
+            say(too_many(task, written), style="yellow")
+        else:
+            of = f"{written} of {ATTEMPTS_PER_DAY} attempts today (UTC)"
+            say(f"{task}: {of}, if you upload them all")
+
+
+def _auc(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as e:
+        point = text.replace(",", ".")
+        hint = f"write {point}" if point.replace(".", "", 1).isdigit() else "expected a number"
+        raise BadParameter(f"{text!r}: {hint}") from e
 
 
 @app.command()
 def add(
     file: Annotated[Path, Argument(metavar="FILE", help="The submission that was scored.")],
-    auc: Annotated[float, Option(help="The leaderboard's score.")],
+    auc: Annotated[
+        float, Option(parser=_auc, metavar="AUC", help="The leaderboard's score, such as 0.97.")
+    ],
     task: Annotated[
-        options.Task | None, Option(help="Fail if FILE was written for another task.")
+        options.Task | None, options.task_option("Fail if FILE was written for another task.")
     ] = None,
     note: Annotated[str, Option(help="Anything to remember.")] = "",
     as_json: options.Json = False,
@@ -96,9 +139,10 @@ def add(
     """
     from mmctr_kit.data.contract import Task
     from mmctr_kit.submission.ledger import add_score, read_ledger, standings
+    from mmctr_kit.submission.score import column_name
 
-    wanted = None if task is None else Task.BOTH if task == "both" else Task(task)
-    entry, before = add_score(ledger, file, auc, wanted, note)
+    column = column_name(task)
+    entry, before = add_score(ledger, file, auc, Task(column) if column else None, note)
     for row in standings(read_ledger(ledger)):
         if (row.sha256, row.run, row.task) == (entry.sha256, entry.run, entry.task) and row.remark:
             warn(row.remark)
@@ -109,6 +153,7 @@ def add(
     say(f"{entry.run} ({entry.task}, written {entry.time[:10]}): leaderboard AUC {auc:g}{was}")
 
 
-def _row(r: "Standing") -> list[str]:
+def _row(r: "Standing", rules: "RuleVerdict | None") -> list[str]:
     score = "-" if r.leaderboard is None else f"{r.leaderboard:g}"
-    return [r.run, r.task, cell(r.oof), cell(r.valid), score, r.time[:10]]
+    verdict = "-" if rules is None else rules.verdict
+    return [r.run, r.task, cell(r.oof), cell(r.valid), score, verdict, r.time[:10]]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from typer import Argument, BadParameter, Context, Exit, Option
 
-from mmctr_kit.cli.output import print_json, table
+from mmctr_kit.cli.output import print_json, say, table
 
 RUNS = Path("runs")
 LEDGER = Path("submissions") / "ledger.jsonl"
@@ -47,6 +47,21 @@ def recipe_argument(metavar: str, help: str) -> Any:
     return Argument(metavar=metavar, help=help, autocompletion=complete_recipes)
 
 
+def task_option(help: str) -> Any:
+    """Declare an option for which the shell offers tasks, as names that need no quotes."""
+    return Option(
+        metavar="Task1|Task2|both",
+        help=f"{help} 'both' and 'Task1&2' are the same; case does not matter.",
+        case_sensitive=False,
+        autocompletion=_complete_tasks,
+    )
+
+
+def _complete_tasks(incomplete: str) -> list[str]:
+    names = ("Task1", "Task2", "both")
+    return [n for n in names if n.casefold().startswith(incomplete.casefold())]
+
+
 def _device_names(value: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda|cuda:\d+(,cuda:\d+)*", value):
         raise BadParameter(f"expected auto, cpu, cuda or cuda:0,cuda:1; got {value!r}")
@@ -58,17 +73,25 @@ def _list_checks(context: Context, wanted: bool) -> None:
     if not wanted:
         return
     from mmctr_kit.audit.check import CHECKS as DATA_CHECKS
-    from mmctr_kit.submission.checks.catalog import ATTEMPTS, CHECKS
-    from mmctr_kit.submission.rules import RULES
+    from mmctr_kit.submission.checks.catalog import checks_of
+    from mmctr_kit.submission.rules import READ_ON, RULES
+    from mmctr_kit.submission.spec import challenge, load_spec
 
-    of_submit = [*CHECKS.values(), *(rule.info for rule in RULES), *ATTEMPTS.values()]
-    of_command = {"check": DATA_CHECKS.values(), "submit": of_submit}[str(context.info_name)]
+    of_submit, spec = context.info_name == "submit", challenge()
+    if context.params.get("spec") is not None:
+        spec = load_spec(context.params["spec"])
+    rules = [rule.info for rule in RULES] if of_submit and spec == challenge() else []
+    of_command = [*checks_of(spec), *rules] if of_submit else DATA_CHECKS.values()
     checks = [(c.id, c.worst.value, c.promise) for c in of_command]
     if context.params["as_json"]:
         keys = ("id", "worst", "promise")
         print_json([dict(zip(keys, check, strict=True)) for check in checks])
     else:
         table(("check", "at worst", "it passes if"), checks, left=3)
+        if rules:
+            say(f"rule-...: the organisers' page, paraphrased, as it was read on {READ_ON}.")
+        elif of_submit:
+            say("Rules and attempts are the challenge's: under another spec neither is checked.")
     raise Exit
 
 
@@ -118,8 +141,8 @@ Jobs = Annotated[
 Json = Annotated[bool, Option("--json", is_eager=True, help="Print JSON for a script.")]
 Force = Annotated[bool, Option("--force", help="Replace an existing output of that name.")]
 Strict = Annotated[bool, Option("--strict", help="Exit 1 on WARN too.")]
-Task = Literal["Task1", "Task2", "both"]
-"""A task as an option names it; both is Task1&2."""
+Task = Literal["Task1", "Task2", "both", "Task1&2"]
+"""A task as an option names it, in any case; both is Task1&2."""
 ListChecks = Annotated[
     bool, Option("--list", callback=_list_checks, help="List the checks; run none.")
 ]

@@ -36,9 +36,18 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 
 
-def say(text: str, style: str = "") -> None:
-    """One line of plain text, never wrapped or interpreted."""
-    console().print(escape(text), style=style, soft_wrap=True)
+def say(text: str, style: str = "", wrap: bool = True) -> None:
+    """Print plain text; a terminal gets it wrapped at words, a pipe or file on one line.
+
+    ``wrap=False`` is for a command that will be copied, or a path.
+    """
+    out = console()
+    lines = _flowed(text, out.width) if wrap and sys.stdout.isatty() else text
+    out.print(escape(lines), style=style, soft_wrap=True)
+
+
+def _flowed(text: str, width: int) -> str:
+    return "\n".join("\n".join(wrapped(line, width)) for line in text.split("\n"))
 
 
 def say_path(before: str, path: Path | str, after: str) -> None:
@@ -47,18 +56,21 @@ def say_path(before: str, path: Path | str, after: str) -> None:
     If they do not, ``after`` moves to the next line, so that a path stays whole.
     """
     line = f"{before}{path}{after}"
-    say(line if cell_len(line) <= console().width else f"{before}{path}\n  {after.lstrip(' :;,')}")
+    fits = cell_len(line) <= console().width
+    say(line if fits else f"{before}{path}\n  {after.lstrip(' :;,')}", wrap=False)
 
 
-def warn(text: str, label: str = "[yellow]warning:[/yellow]") -> None:
-    """Print one line on standard error."""
+def warn(text: str, label: str = "warning:", style: str = "yellow") -> None:
+    """Print a message on standard error; wrapped at words on a terminal, else one line."""
     out = Console(stderr=True, highlight=False)
-    out.print(f"{label} {escape(text)}", soft_wrap=True)
+    line = f"{label} {text}"
+    line = _flowed(line, out.width) if sys.stderr.isatty() else line
+    out.print(f"[{style}]{label}[/]{escape(line.removeprefix(label))}", soft_wrap=True)
 
 
 def fail(text: str, code: int) -> NoReturn:
-    """Print one line on standard error and exit."""
-    warn(text, "[bold red]error:[/bold red]")
+    """Print a message as :func:`warn` does and exit."""
+    warn(text, "error:", "bold red")
     sys.exit(code)
 
 

@@ -10,6 +10,7 @@ from typer import Option
 
 from mmctr_kit.cli import options
 from mmctr_kit.cli.output import cell, finite, print_json, say, table
+from mmctr_kit.errors import UsageError
 
 if TYPE_CHECKING:
     from mmctr_kit.metrics.estimate import Estimate
@@ -33,8 +34,11 @@ def runs(
         bool, Option("--time", help="Show the seconds of each run, by phase of training.")
     ] = False,
     rules: Annotated[
-        bool, Option("--rules", help="Show which rules each run breaks, by task.")
+        bool, Option("--rules", help="Show which rules each run breaks; runs that keep most first.")
     ] = False,
+    task: Annotated[
+        options.Task | None, options.task_option("With --rules: one task only.")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """List the runs, best valid AUC first, each number with its standard error.
@@ -53,15 +57,18 @@ def runs(
 
       mmctr-kit runs
       mmctr-kit runs --time
-      mmctr-kit runs --rules
+      mmctr-kit runs --rules --task Task2
       mmctr-kit runs --runs demo/runs --truth demo/truth
     """
     from mmctr_kit.cv.fold import PHASES
     from mmctr_kit.data.contract import Task
     from mmctr_kit.runs.leaderboard import leaderboard
     from mmctr_kit.runs.run import all_runs
+    from mmctr_kit.submission.score import column_name
     from mmctr_kit.submission.verdicts import check_run
 
+    if task is not None and not rules:
+        raise UsageError("--task goes with --rules; add it")
     folders = all_runs(runs)
     entries = leaderboard(folders, truth)
     verdicts = {run.name: check_run(run, runs) for run in folders if run.finished}
@@ -75,7 +82,9 @@ def runs(
         table(["run", "seconds", *PHASES], [_times(e) for e in entries if e.phases])
         return
     if rules:
-        table(["run", *Task], [[n, *map(str, each)] for n, each in verdicts.items()], left=4)
+        wanted = [column] if (column := column_name(task)) else [*Task]
+        shown = {n: [v for v in each if v.task in wanted] for n, each in verdicts.items()}
+        table(["run", *wanted], [[n, *map(str, shown[n])] for n in _best_kept(shown)], left=4)
         say("'mmctr-kit submit --list' explains the rules")
         return
     # 80 columns hold either.
@@ -88,6 +97,17 @@ def runs(
             say(f"{entry.name}: OOF and valid disagree; see its metrics.json", style="yellow")
     if any(e.transductive for e in entries):
         say(f"{TRANSDUCTIVE} transductive: scores depend on other rows; compare such runs apart")
+
+
+def _best_kept(verdicts: "Mapping[str, list[RuleVerdict]]") -> list[str]:
+    """The runs, those that keep the rules of most tasks then by fewest breaches."""
+
+    def order(name: str) -> tuple[int, int, int]:
+        words = [each.verdict for each in verdicts[name]]
+        breaches = sum(len(each.breaches) for each in verdicts[name])
+        return -words.count("kept"), words.count("breached"), breaches
+
+    return sorted(verdicts, key=order)
 
 
 def _elsewhere(runs: Path) -> str:
@@ -115,9 +135,9 @@ def _json(entry: "LeaderboardRow", rules: Rules) -> dict[str, Any]:
 def _row(entry: "LeaderboardRow", with_test: bool, rules: Rules) -> list[str]:
     from mmctr_kit.submission.verdicts import compact
 
-    stopped = entry.state in ("unfinished", "unreadable")
-    name = f"{entry.name} ({entry.state})" if stopped else entry.name
-    name += f" {TRANSDUCTIVE}" if entry.transductive else ""
+    name = f"{entry.name} {TRANSDUCTIVE}" if entry.transductive else entry.name
+    if entry.state in ("unfinished", "unreadable"):
+        return [name, entry.state, "", "", "", ""]
     behind = "" if entry.behind is None else entry.behind.compact(signed=True)
     keeps = compact(rules[entry.name]) if entry.name in rules else ""
     if with_test:

@@ -3,16 +3,35 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
+from typer import Exit, Option, echo
 
+from mmctr_kit.audit.findings import exit_code
 from mmctr_kit.cli import options
-from mmctr_kit.cli.output import finite, print_json, report, say, say_path, warn
+from mmctr_kit.cli.output import (
+    finite,
+    print_findings,
+    print_json,
+    report,
+    say,
+    say_path,
+    warn,
+)
 from mmctr_kit.errors import plural
+
+
+def _spec_example(wanted: bool) -> None:
+    """Print the challenge's spec and end the command."""
+    if not wanted:
+        return
+    from mmctr_kit.submission.spec import SHIPPED
+
+    echo(SHIPPED.read_text("utf-8"), nl=False)
+    raise Exit
 
 
 def submit(
     run: Annotated[str, options.run_argument("RUN|FILE", "A run; with --check, a file.")],
-    task: Annotated[options.Task | None, Option(help="Column to write; both is Task1&2.")] = None,
+    task: Annotated[options.Task | None, options.task_option("Column to write.")] = None,
     out: Annotated[Path | None, Option(help="Default: submissions/RUN-TASK.zip.")] = None,
     check: Annotated[
         bool, Option("--check", help="Check FILE as the organisers would; write nothing.")
@@ -22,8 +41,21 @@ def submit(
     ] = None,
     spec: Annotated[
         Path | None,
-        Option(help="With --check: YAML of another contest's format; default: the challenge's."),
+        # Eager, so that --list sees it in whatever order the two are given.
+        Option(
+            is_eager=True,
+            help="With --check or --list: YAML of another contest's format (see --spec-example); "
+            "default: the challenge's.",
+        ),
     ] = None,
+    _spec_example: Annotated[
+        bool,
+        Option(
+            "--spec-example",
+            callback=_spec_example,
+            help="Print the challenge's spec, to copy and change.",
+        ),
+    ] = False,
     strict: options.Strict = False,
     as_json: options.Json = False,
     force: options.Force = False,
@@ -37,7 +69,10 @@ def submit(
     the day's attempts (UTC) of its task, and warns if there are more than five. A run that breaks
     the task's rules is written too, with a WARN for each breach; --strict then exits 1.
 
-    A check exits 1 if the organisers might not score the file. A doubt is a WARN and exits 0.
+    A check exits 1 if the organisers might not score the file. A doubt is a WARN and exits 0. If
+    the ledger knows the file, the rules of its task are checked on its run.
+
+    --json prints the list of findings of a check, and one object for a file that was written.
 
     [bold]Examples[/bold]
 
@@ -47,42 +82,42 @@ def submit(
       mmctr-kit submit --check demo/blend-both.zip --data demo/data --runs demo/runs
     """
     from mmctr_kit.api import submission as api
+    from mmctr_kit.api.score import refuse_absent_file
     from mmctr_kit.errors import UsageError
 
     if check:
         if task is not None or out is not None:
             raise UsageError("--check takes a FILE and writes nothing; leave out --task and --out")
-        result = api.check_submission(run, data=data, runs=runs, spec=spec)
+        result = api.check_submission(run, data=data, runs=runs, spec=spec, ledger=ledger)
         report(result.findings, strict, as_json)
     if Path(run).is_file():
         raise UsageError(f"'{run}' is a file, not a run; to check a submission add --check")
-    api.refuse_absent_file(run, runs)
+    refuse_absent_file(run, runs)
     if data is not None or spec is not None:
         option = "--spec" if data is None else "--data"
         raise UsageError(f"{option} goes with --check; leave it out")
     if task is None:
-        raise UsageError("--task is missing; expected Task1, Task2 or both")
-    made = api.write_submission(run, task, out=out, force=force, runs=runs, ledger=ledger)
-    if not as_json:
-        say_path("wrote ", made.path, f": {plural(made.rows, 'row')}, column {made.task}")
-        if made.transductive:
-            say("transductive: each row is scored by the rows beside it (see 'mmctr-kit runs')")
-        say(str(made.rules))
-        if made.recorded is not None:
-            say(f"recorded in {ledger}" if made.recorded else f"recorded in {ledger} before")
-        for finding in made.check.findings:
-            if finding.id == "daily-attempts" and not finding.todo:
-                say(finding.what)
+        raise UsageError("--task is missing; expected Task1, Task2 or both (Task1&2)")
+    made = api.write_submission(
+        run, task, out=out, force=force, runs=runs, ledger=ledger, progress=lambda _: None
+    )
     if made.refused:
         warn(made.refused)
-    report(made.check.findings, strict, as_json, quiet=True)
+    if as_json:
+        print_json(made.to_json())
+    else:
+        say_path("wrote ", made.path, f": {plural(made.rows, 'row')}, column {made.task}")
+        for line in made.remarks():
+            say(line)
+        print_findings(made.check.findings, quiet_pass=True)
+    raise Exit(exit_code(made.check.findings, strict))
 
 
 def score(
     source: Annotated[str, options.run_argument("FILE|RUN", "A submission or a run.")],
     labels: Annotated[Path, Option(help="Parquet or CSV with ID and label.")],
     task: Annotated[
-        options.Task | None, Option(help="Column of FILE to score, if several hold scores.")
+        options.Task | None, options.task_option("Column of FILE to score, if several hold scores.")
     ] = None,
     data: Annotated[
         Path | None, Option(help="Data of FILE: its users give the right standard error.")
@@ -97,7 +132,7 @@ def score(
       mmctr-kit score demo/blend-both.zip --labels demo/truth/test_labels.parquet
       mmctr-kit score blend --runs demo/runs --labels demo/truth/test_labels.parquet --json
     """
-    from mmctr_kit.api.submission import score_and_notes
+    from mmctr_kit.api.score import score_and_notes
 
     result, notes = score_and_notes(source, labels, task, data, runs)
     if as_json:

@@ -125,3 +125,5 @@ class Task(StrEnum):
 
 
 SUBMISSION_ID = "ID"
+ATTEMPTS_PER_DAY = 5
+"""How many submissions a team may upload a day; the kit counts them for each task."""

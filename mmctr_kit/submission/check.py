@@ -27,11 +27,10 @@ from mmctr_kit.submission.reading.archive import read_csv_bytes
 from mmctr_kit.submission.reading.header import read_header
 from mmctr_kit.submission.reading.table import SubmissionTable, read_table
 from mmctr_kit.submission.reading.text import read_text
-from mmctr_kit.submission.spec import IdsSpec, Spec, challenge
+from mmctr_kit.submission.spec import MAX_ROWS, IdsSpec, Spec, challenge
 
 __all__ = ["CHECKS", "Reference", "Scores", "TestRows", "check_submission", "read_scores"]
 
-_MAX_ROWS = 10_000_000
 _REPAIRED = ("zip-", "csv-line-ends", "csv-quotes", "csv-blank-lines")
 """Beginnings of checks whose faults, if a table was read, leave no doubt about its scores."""
 
@@ -65,7 +64,7 @@ def check_submission(
     table = _read(path, log, 2 * rows.n_rows + 1_000, spec)
     if table is not None:
         check_rows(table, ids, log)
-        check_scores(table, log, spec.values)
+        check_scores(table, log, spec.values, by_auc=spec == challenge())
         columns = _comparable(table, ids)
         check_references(columns, references, log, rows)
         check_alignment(columns, rows, references, log)
@@ -79,7 +78,7 @@ def read_scores(path: Path) -> Scores:
     cannot be read without doubt.
     """
     log = Log(CHECKS)
-    table = _read(path, log, _MAX_ROWS, challenge())
+    table = _read(path, log, MAX_ROWS, challenge())
     if table is not None and table.ids is not None:
         check_unique(table, table.ids, log)
     faults = [f for f in log.findings() if f.level is Level.FAIL]

@@ -1,4 +1,4 @@
-"""The organisers' rules as one table, paraphrased from their page.
+"""The organisers' rules as one table, paraphrased from their page as it was on ``READ_ON``.
 
 They bind award entries. The leaderboard takes late entries too, so a run that breaks a rule is
 submitted all the same, with a warning.
@@ -20,6 +20,7 @@ from mmctr_kit.data.contract import GIVEN_DIM, GIVEN_EMBEDDINGS, IMAGE_DIM, TEXT
 from mmctr_kit.models.registry import BOOSTED, MODELS
 from mmctr_kit.recipe import Recipe, load_recipe
 
+READ_ON = "2026-11-28"
 OFFICIAL = "din_official"
 """The shipped recipe of the official baseline."""
 
@@ -84,8 +85,13 @@ class Rule:
     @property
     def info(self) -> CheckInfo:
         """The rule as an entry of ``submit --list``."""
-        tasks = ", ".join(t if said else f"{t} (unclear)" for t, said in self.binds.items())
-        return CheckInfo(f"rule-{self.id}", f"{tasks}: {self.text} ({self.key})", worst=Level.WARN)
+        breached, unclear = (
+            ", ".join(task for task, said in self.binds.items() if said is wanted)
+            for wanted in (True, False)
+        )
+        parts = [f"breached: {breached}"] * bool(breached) + [f"unclear: {unclear}"] * bool(unclear)
+        promise = f"{self.text} ({self.key}); if not, {'; '.join(parts)}"
+        return CheckInfo(f"rule-{self.id}", promise, worst=Level.WARN)
 
 
 def _blend(facts: Facts) -> Iterator[str]:
@@ -193,7 +199,7 @@ def _unchecked(facts: Facts) -> Iterator[str]:
 
 _SAID_OF_TASK2 = "the organisers' page says so of Task2 only; one network is safest"
 _ONE_NETWORK = "submit one network, as 'mmctr-kit fit' trains it"
-_GIVEN = ", ".join(GIVEN_EMBEDDINGS)
+_GIVEN = f"one of {', '.join(GIVEN_EMBEDDINGS[:-1])} or {GIVEN_EMBEDDINGS[-1]}"
 
 # fmt: off
 RULES = (
@@ -209,10 +215,10 @@ RULES = (
          "a neural network, no trees", "submit a neural network", _SAID_OF_TASK2),
     Rule("official-din", "said - -", "model.*, training.*", _not_official,
          "the official DIN, of which only five settings may differ",
-         f"submit it as Task1&2, or change it back to {OFFICIAL}; Task1 leaves free: items.*, "
-         + ", ".join(TASK1_MAY_DIFFER)),
+         f"submit it as Task1&2, or change it back to {OFFICIAL}; in Task1 you may choose the item "
+         f"embedding (items.*) and these five settings: {', '.join(TASK1_MAY_DIFFER)}"),
     Rule("given-embedding", "- said -", "items.embedding", _embedding,
-         f"the item embedding is one of {_GIVEN}, as given",
+         f"the item embedding is {_GIVEN}, as given",
          f"submit it as Task1&2, or set items.embedding to {_GIVEN}"),
     Rule("width", "said - said", "items.embedding and its dimensions", _width,
          f"the item embedding is {GIVEN_DIM} wide",
@@ -231,7 +237,7 @@ RULES = (
          "each row is scored by itself", "blend without --group-softmax, or ask the organisers",
          "the page does not speak of scoring a user's rows against each other"),
     Rule("unchecked", "unclear unclear unclear", "recipe.yaml of each run", _unchecked,
-         "it is known how each run behind the file was made",
+         "how each run behind the file was made must be known",
          "check yourself that it keeps the task's rules", "its rules cannot be checked"),
 )
 # fmt: on

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
@@ -108,5 +109,6 @@ def task_column(scores: Scores, task: str | None) -> Floats:
 
 
 def column_name(task: str | None) -> str | None:
-    """The column of a submission that a task's short name means: "both" is Task1&2."""
-    return "Task1&2" if task == "both" else task
+    """The column of a submission that is meant: "both" is Task1&2, and case does not matter."""
+    known = {each.casefold(): each for each in Task} | {"both": Task.BOTH}
+    return None if task is None else known.get(task.casefold(), task)

@@ -23,6 +23,10 @@ from pydantic import (
 from mmctr_kit.errors import UsageError, did_you_mean, plural
 
 SHIPPED = Path(__file__).with_name("specs") / "mmctr.yaml"
+MAX_ROWS = 10_000_000
+"""The reader takes no more rows than this."""
+_MAX_ID = 10**17
+_EXAMPLE = "'mmctr-kit submit --spec-example' prints one with every key"
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
@@ -38,8 +42,8 @@ class IdsSpec(_Block):
     """
 
     column: str
-    first: int = 0
-    count: PositiveInt | None = None
+    first: Annotated[int, Field(ge=-_MAX_ID, le=_MAX_ID)] = 0
+    count: Annotated[int | None, Field(gt=0, le=MAX_ROWS)] = None
     like: Annotated[Path | None, Field(strict=False)] = None
     order: Literal["required", "any"] = "required"
     source: str = ""
@@ -51,8 +55,11 @@ class IdsSpec(_Block):
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:
-        if (self.count is None) == (self.like is None) or (self.like and self.first):
+        if self.count is None and self.like is None:
             raise ValueError("ids: expected count (integers from first), or like (a CSV's texts)")
+        if self.like and (self.count is not None or self.first):
+            given = "first" if self.count is None else "count"
+            raise ValueError(f"ids: give {given} or like, not both")
         return self
 
     @cached_property
@@ -68,8 +75,10 @@ class IdsSpec(_Block):
                 header, *rows = csv.reader(file)
             at = header.index(self.column)
             texts = [row[at].encode() for row in rows if row]
+        except FileNotFoundError as e:
+            raise UsageError(f"ids.like: no file '{self.like}'; expected a CSV with IDs") from e
         except (OSError, UnicodeDecodeError, csv.Error) as e:
-            raise UsageError(f"ids.like: '{self.like}' cannot be read ({e})") from e
+            raise UsageError(f"ids.like: '{self.like}' cannot be read as a CSV in UTF-8") from e
         except (ValueError, IndexError) as e:
             wanted = f"a header with {self.column}, and an ID in every row"
             raise UsageError(f"ids.like: expected {wanted} in '{self.like}'") from e
@@ -131,7 +140,14 @@ class Spec(_Block):
     columns: ColumnsSpec
     values: Annotated[tuple[float, float] | None, Field(strict=False)] = None
     size: SizeSpec = SizeSpec()
-    attempts_per_day: PositiveInt | None = None
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _two(cls, value: object) -> object:
+        if value is not None and not (isinstance(value, list | tuple) and len(value) == 2):
+            wanted = "expected the least and the largest score, such as [0, 1]"
+            raise ValueError(f"values: {wanted}; found {value!r}")
+        return value
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -176,13 +192,19 @@ def load_spec(path: Path) -> Spec:
 
     if not path.is_file():
         hint = did_you_mean(path.name, (p.name for p in path.parent.glob("*.y*ml")))
-        raise UsageError(f"no spec at '{path}'{hint}; expected a YAML file such as {SHIPPED.name}")
-    content = read_block(path, "spec")
+        raise UsageError(f"no spec at '{path}'{hint}; expected a YAML file; {_EXAMPLE}")
     try:
+        content = read_block(path, "spec")
         spec = Spec.model_validate(content, context=path.parent)
     except ValidationError as e:
-        raise UsageError(f"{path}: {'; '.join(explain_all(e, content, (), _keys_at))}") from e
-    _ = spec.ids.numbers
+        faults = "; ".join(explain_all(e, content, (), _keys_at))
+        raise UsageError(f"{path}: {faults}; {_EXAMPLE}") from e
+    except UsageError as e:
+        raise UsageError(f"{e}; {_EXAMPLE}") from e
+    try:
+        _ = spec.ids.numbers
+    except UsageError as e:
+        raise UsageError(f"{path}: {e}") from e
     return spec
 
 

@@ -12,6 +12,7 @@ from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.recipe import parse_recipe
 from mmctr_kit.runs.run import Run
+from mmctr_kit.submission.ledger import Submitted
 from mmctr_kit.submission.rules import RULES, Facts, Rule
 
 
@@ -71,6 +72,20 @@ def check_run(run: Run, root: Path) -> tuple[RuleVerdict, ...]:
     that cannot be checked (it is gone, or its predictions were imported) leaves all unclear.
     """
     return judge(_facts(run, root, (run.name,)))
+
+
+def recorded_verdict(entry: Submitted, root: Path) -> "RuleVerdict | str":
+    """The verdict on the run under ``root`` that a ledger's entry names, for the entry's task.
+
+    If the run is gone, or another one has its name now, a text says so.
+    """
+    run = _source(root / entry.run)
+    if run is None:
+        return f"run {entry.run} is gone from {root}"
+    metrics = run.metrics
+    if (metrics.get("oof"), metrics.get("valid")) != (entry.oof, entry.valid):
+        return f"run {entry.run} was replaced since"
+    return next(each for each in check_run(run, root) if each.task == entry.task)
 
 
 def judge(facts: Iterable[Facts]) -> tuple[RuleVerdict, ...]:

@@ -39,8 +39,17 @@ def write_submission(
     alone. Raises DataError for wrong ids, lengths or non-finite logits, and UsageError if ``path``
     is not a .zip, cannot be written, or holds something else and not ``overwrite``.
     """
+    write_bytes(path, submission_bytes(ids, columns), overwrite=overwrite)
+
+
+def submission_bytes(ids: NDArray[np.int64], columns: Mapping[Task, NDArray[np.float64]]) -> bytes:
+    """The zip that :func:`write_submission` writes."""
     _check_input(ids, columns)
-    content = _zip(_csv(ids, {t: scores(columns[t]) for t in Task if t in columns}))
+    return _zip(_csv(ids, {t: scores(columns[t]) for t in Task if t in columns}))
+
+
+def write_bytes(path: Path, content: bytes, *, overwrite: bool = False) -> None:
+    """Write the zip ``path`` as :func:`write_submission` does."""
     try:
         if path.is_file() and path.read_bytes() == content:
             return

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from mmctr_kit.audit.check import CHECKS as DATA
 from mmctr_kit.audit.findings import Catalogue
 from mmctr_kit.cli.app import app
-from mmctr_kit.submission.checks.catalog import ATTEMPTS, CHECKS
+from mmctr_kit.submission.checks.catalog import BY_LEDGER, CHECKS
 from mmctr_kit.submission.rules import RULES
 
 CODE = (
@@ -74,11 +74,16 @@ def test_recipes_are_offered_shipped_ones_and_files(folder: Path) -> None:
     assert all(name.startswith("din_m") for name in found)
 
 
+def test_tasks_are_offered_by_names_that_need_no_quotes(folder: Path) -> None:
+    assert offered("mmctr-kit submit beta --task T", folder) == {"Task1", "Task2"}
+    assert offered("mmctr-kit submit beta --task b", folder) == {"both"}
+
+
 def test_it_can_be_installed() -> None:
     assert "--install-completion" in CliRunner().invoke(app, ["--help"]).output
 
 
-OF_SUBMIT = {**CHECKS, **{rule.info.id: rule.info for rule in RULES}, **ATTEMPTS}
+OF_SUBMIT = {**CHECKS, **BY_LEDGER, **{rule.info.id: rule.info for rule in RULES}}
 CASES = [(("data", "check"), DATA), (("submit",), OF_SUBMIT)]
 
 

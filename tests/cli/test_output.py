@@ -130,3 +130,27 @@ def test_a_terminal_without_the_signs_gets_all_the_rest(encoding: str, tmp_path:
     assert done.returncode == 2
     assert done.stderr.startswith(b"error: no data folder at")
     assert b"Traceback" not in done.stderr
+
+
+def test_a_terminal_gets_messages_wrapped_at_words_and_a_pipe_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    message = f"'{LONG}': expected [another] name of a run; list them with 'mmctr-kit runs'"
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    output.warn(message)
+    output.say(message)
+    output.say(message, wrap=False)
+    shown = capsys.readouterr()
+    lines = shown.err.splitlines()
+    assert lines[:2] == ["warning:", f"'{LONG}':"]
+    assert max(map(len, lines[2:])) <= 40
+    assert " ".join(shown.err.split()) == f"warning: {message}"
+    assert shown.out.splitlines()[0] == f"'{LONG}':"
+    assert shown.out.splitlines()[-1] == message
+    monkeypatch.undo()
+    output.warn(message)
+    assert capsys.readouterr().err == f"warning: {message}\n"

@@ -1,11 +1,16 @@
 """``mmctr-kit runs``: the leaderboard, within 80 columns."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import run
+from mmctr_kit.cli.runs import _best_kept
+from mmctr_kit.data.contract import Task
+from mmctr_kit.submission.rules import RULES
+from mmctr_kit.submission.verdicts import Breach, RuleVerdict
+from tests.cli.conftest import mistake, run
 
 
 def test_the_leaderboard_lists_runs_blend_and_oracle_within_80_columns(
@@ -34,6 +39,38 @@ def test_the_leaderboard_says_whose_rules_each_run_keeps(work: Path) -> None:
     first = whole["both"]["Task2"]["breaches"][0]
     assert (first["rule"], first["said"]) == ("blend", True)
     assert "sources is [din_demo, din_demo_e4]" in first["what"]
+
+
+def test_runs_that_keep_most_rules_come_first_and_one_task_may_be_chosen(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = ("--runs", str(work / "runs"))
+    rule = RULES[0]
+    verdicts = {
+        name: [
+            RuleVerdict(task, () if word == "kept" else (Breach(rule, task, word == "said", ()),))
+            for task, word in zip(Task, words, strict=True)
+        ]
+        for name, words in (
+            ("none", ("said", "said", "unclear")),
+            ("unclear", ("said", "unclear", "unclear")),
+            ("two", ("said", "kept", "kept")),
+            ("all", ("kept", "kept", "kept")),
+        )
+    }
+    assert _best_kept(verdicts) == ["all", "two", "unclear", "none"]
+    of_task2 = run("runs", "--rules", "--task", "task2", *root).output
+    assert of_task2.splitlines()[0].split() == ["run", "Task2"]
+    code, error = mistake(capsys, "runs", "--task", "Task2", *root)
+    assert (code, "--task goes with --rules" in error) == (2, True)
+
+
+def test_an_unfinished_run_is_one_line(tmp_path: Path, work: Path) -> None:
+    name = "qin-fit-of-length20"
+    shutil.copytree(work / "runs" / "din_demo", tmp_path / name)
+    (tmp_path / name / "DONE").unlink()
+    (line,) = run("runs", "--runs", str(tmp_path)).output.splitlines()[1:]
+    assert line.split() == [name, "unfinished"]
 
 
 def test_no_runs_here_points_to_those_of_the_demo_or_of_the_environment(

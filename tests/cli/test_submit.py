@@ -51,6 +51,28 @@ def test_a_file_for_another_contest_is_checked_under_its_spec(
     assert "--spec goes with --check" in error
 
 
+def test_the_example_spec_is_printed_whole_and_loads(tmp_path: Path) -> None:
+    from mmctr_kit.submission.spec import SHIPPED, challenge, load_spec
+
+    shown = run("submit", "--spec-example")
+    assert (shown.exit_code, shown.output) == (0, SHIPPED.read_text())
+    (tmp_path / "mine.yaml").write_text(shown.output)
+    assert load_spec(tmp_path / "mine.yaml") == challenge()
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["list first", "spec first"])
+def test_the_list_leaves_out_what_does_not_apply_to_a_spec(tmp_path: Path, order: int) -> None:
+    (tmp_path / "kaggle.yaml").write_text(SPEC)
+    (tmp_path / "sample.csv").write_text("id,target\nx,0\ny,0\n")
+    options = [("--list",), ("--spec", str(tmp_path / "kaggle.yaml"))][::order]
+    shown = run("submit", *options[0], *options[1]).output
+    for absent in ("zip-", "id-order", "id-integer", "score-range", "rule-", "prediction.csv"):
+        assert absent not in shown
+    for word in ("score-ties", "id-unique", "under another spec neither is checked"):
+        assert word in shown
+    assert "as it was read on 2026-11-28" in run("submit", "--list").output
+
+
 def test_a_copy_of_the_challenges_spec_checks_like_none(work: Path, tiny_root: Path) -> None:
     from mmctr_kit.submission.spec import SHIPPED
 

@@ -164,6 +164,14 @@ def test_values_outside_the_specs_range_fail_with_that_range(folder: Path) -> No
     assert found["score-range"].todo == "scale or clip values to [-500, 500]"
 
 
+def test_only_the_challenges_metric_is_known_to_see_nothing_but_order(folder: Path) -> None:
+    raw = column((SCORE > 0) * 1.0)
+    (labels,) = (f for f in find(folder, raw) if f.todo)
+    assert labels.todo.startswith("if the metric is AUC: ")
+    wide = {f.id: f for f in find(folder, column(SCORE * 0 + 3 + SCORE**2), values=(0.0, 1.0))}
+    assert wide["score-range"].todo == "scale or clip values to [0, 1]"
+
+
 def test_integers_may_begin_anywhere(tmp_path: Path) -> None:
     ids = IdsSpec(column="row", first=10, count=3)
     spec = challenge().model_copy(update={"ids": ids, "container": "csv", "member": ""})
@@ -189,7 +197,6 @@ def test_the_shipped_spec_is_the_challenges_and_says_the_same_as_the_contract() 
     assert spec.ids.column == SUBMISSION_ID == FILES["test"].columns[0].name
     assert spec.ids.count == FILES["test"].known_rows
     assert spec.columns.names == tuple(Task)
-    assert spec.attempts_per_day == 5
     assert set(yaml.safe_load(SHIPPED.read_text())) == set(Spec.model_fields)
 
 
@@ -211,7 +218,7 @@ MINE = {"container": "csv", "ids": {"column": "id", "count": 3}, "columns": {"re
         ({"ids": {"column": "id", "count": True}}, "ids.count: expected a whole number"),
         ({"ids": {"column": "id", "count": 0}}, "ids.count: expected more than 0; found 0"),
         ({"ids": {"column": "id"}}, "ids: expected count (integers from first), or like"),
-        ({"ids": {"column": "id", "count": 3, "like": "a.csv"}}, "ids: expected count"),
+        ({"ids": {"column": "id", "count": 3, "like": "a"}}, "ids: give count or like, not both"),
         ({"ids": {"column": "id", "count": 3, "order": "some"}}, "one of required, any; found"),
         ({"container": "tar"}, "container: expected one of zip, csv; found 'tar'"),
         ({"container": "zip"}, "member: expected a file name with container zip, none with csv"),
@@ -224,10 +231,14 @@ MINE = {"container": "csv", "ids": {"column": "id", "count": 3}, "columns": {"re
         ({"columns": {"required": "y"}}, "columns.required: expected a list; found 'y'"),
         ({"columns": {"required": [1]}}, "columns.required.0: expected a text; found 1"),
         ({"values": [1, 0]}, "values: expected the least first; found [1.0, 0.0]"),
-        ({"values": [0]}, "values.1 is missing"),
+        ({"values": [0]}, "values: expected the least and the largest score, such as [0, 1]"),
         ({"values": [0, float("inf")]}, "values.1: expected a finite number"),
         ({"size": {"file": -1}}, "size.file: expected more than 0; found -1"),
-        ({"attempts_per_day": "5"}, "attempts_per_day: expected a whole number; found '5'"),
+        ({"attempts_per_day": 3}, "unknown key attempts_per_day"),
+        ({"values": "0-1"}, "the largest score, such as [0, 1]; found '0-1'"),
+        ({"ids": {"column": "id", "count": 10**15}}, "ids.count: expected at most 10000000"),
+        ({"ids": {"column": "id", "count": 3, "first": 10**19}}, "ids.first: expected at most"),
+        ({"ids": {"column": "id", "like": "a", "first": 3}}, "ids: give first or like, not both"),
     ],
 )
 def test_a_wrong_spec_is_one_line_of_wrong_usage(
@@ -239,6 +250,7 @@ def test_a_wrong_spec_is_one_line_of_wrong_usage(
         load_spec(path)
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
+    assert str(caught.value).endswith("'mmctr-kit submit --spec-example' prints one with every key")
     assert "\n" not in str(caught.value)
 
 
@@ -271,7 +283,8 @@ def test_an_absent_spec_is_one_line_with_the_name_that_was_meant(folder: Path) -
 @pytest.mark.parametrize(
     ("sample", "said"),
     [
-        (None, "cannot be read"),
+        (None, "ids.like: no file"),
+        ("\udcff", "cannot be read as a CSV in UTF-8"),
         ("", "expected a header with id"),
         ("row,target\n1,0\n", "expected a header with id"),
         ("target,id\n1\n", "and an ID in every row"),
@@ -281,10 +294,13 @@ def test_an_absent_spec_is_one_line_with_the_name_that_was_meant(folder: Path) -
 )
 def test_a_wrong_sample_submission_is_one_line(folder: Path, sample: str | None, said: str) -> None:
     path = folder / "sample_submission.csv"
-    path.unlink() if sample is None else path.write_text(sample)
+    path.unlink() if sample is None else path.write_text(sample, errors="surrogateescape")
     with pytest.raises(UsageError, match=said) as caught:
         load_spec(folder / "kaggle.yaml")
     assert "\n" not in str(caught.value)
+    assert "Errno" not in str(caught.value)
+    assert str(caught.value).count("sample_submission.csv") == 1
+    assert str(caught.value).startswith(f"{folder / 'kaggle.yaml'}: ids.like: ")
 
 
 @settings(max_examples=200, deadline=None)

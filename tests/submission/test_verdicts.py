@@ -121,7 +121,7 @@ def test_what_cannot_be_checked_is_unclear_for_every_task(tmp_path: Path) -> Non
     blend = make(tmp_path, "blend", kind="blend", sources=sources)
     for task in Task:
         text = texts(blend, tmp_path, task)[-1]
-        assert text.startswith(f"unclear for {task}: it is known how each run")
+        assert text.startswith(f"unclear for {task}: how each run behind the file was")
         assert "theirs: was imported" in text
         assert "gone: is blended into blend, but gone from" in text
         assert "half: is blended into blend, but gone from" in text

@@ -24,27 +24,32 @@ _ROUNDING = 1e-3
 """A value no further outside [0, 1] than this may be a rounding error."""
 
 
-def check_scores(table: SubmissionTable, log: Log, allowed: Range | None) -> None:
-    """All checks that need nothing but the table itself; ``allowed`` is the range of values."""
+def check_scores(
+    table: SubmissionTable, log: Log, allowed: Range | None, by_auc: bool = True
+) -> None:
+    """All checks that need nothing but the table itself; ``allowed`` is the range of values.
+
+    ``by_auc``: the contest's metric is known to be AUC, so that only the scores' order counts.
+    """
     if not table.columns or not len(table.lines):
         return
     if allowed is None:
         log.passed("score-range", "any number is allowed")
     else:
-        _check_range(table, log, allowed)
+        _check_range(table, log, allowed, by_auc)
     whole = {n: c for n, c in table.columns.items() if np.isfinite(c).all()}
     constant = {n for n, c in whole.items() if (c == c[0]).all()}
     _check_constant(table.columns, constant, log)
     varying = {n: c for n, c in whole.items() if n not in constant}
     if varying:
         labels = {n for n, c in varying.items() if np.isin(c, (0.0, 1.0)).all()}
-        _check_labels(varying, labels, log)
+        _check_labels(varying, labels, log, by_auc)
         _check_ties({n: c for n, c in varying.items() if n not in labels}, log)
         _check_identical(varying, log)
         _check_sorted(varying, log)
 
 
-def _check_range(table: SubmissionTable, log: Log, allowed: Range) -> None:
+def _check_range(table: SubmissionTable, log: Log, allowed: Range, by_auc: bool) -> None:
     shown = f"[{allowed[0]:g}, {allowed[1]:g}]"
     for name, column in table.columns.items():
         outside = np.flatnonzero((column < allowed[0]) | (column > allowed[1]))
@@ -56,7 +61,8 @@ def _check_range(table: SubmissionTable, log: Log, allowed: Range) -> None:
                 f"{_figure(np.nanmax(column), allowed)}), "
                 f"first {_figure(column[row], allowed)} in line {table.lines[row]:,}"
             )
-            todo = _range_todo(column) if allowed == (0, 1) else f"scale or clip values to {shown}"
+            scale = f"scale or clip values to {shown}"
+            todo = _range_todo(column, scale, by_auc) if allowed == (0, 1) else scale
             log.fail("score-range", what, todo)
     log.passed("score-range", f"all in {shown}")
 
@@ -68,7 +74,7 @@ def _figure(value: float, ends: Range) -> str:
     return repr(float(value)) if hidden else short
 
 
-def _range_todo(column: NDArray[np.float64]) -> str:
+def _range_todo(column: NDArray[np.float64], scale: str, by_auc: bool) -> str:
     known = column[~np.isnan(column)]
     least, largest = float(known.min()), float(known.max())
     if least >= -_ROUNDING and largest <= 1 + _ROUNDING:
@@ -79,6 +85,8 @@ def _range_todo(column: NDArray[np.float64]) -> str:
         return "these look like log-probabilities: write exp of them"
     if least >= 0 and largest <= 100 and float((known > 1).mean()) > 0.5:
         return "if these are percent, divide by 100"
+    if not by_auc:
+        return scale
     if least >= 0 and (known == np.floor(known)).all():
         return "write probabilities; ranks may be divided by their number"
     return "write probabilities, or scale the scores into [0, 1]: only their order counts"
@@ -95,11 +103,12 @@ def _check_constant(columns: Columns, constant: set[str], log: Log) -> None:
         log.passed("score-constant", "every column varies")
 
 
-def _check_labels(varying: Columns, labels: set[str], log: Log) -> None:
+def _check_labels(varying: Columns, labels: set[str], log: Log, by_auc: bool) -> None:
     for name in sorted(labels):
         share = float(varying[name].mean())
         what = f"{name} holds only 0 and 1 ({share:.1%} ones): labels, not scores"
-        log.warn("score-hard-labels", what, "AUC needs the probability, before any threshold")
+        todo = "AUC needs the probability, before any threshold"
+        log.warn("score-hard-labels", what, todo if by_auc else f"if the metric is AUC: {todo}")
     log.passed("score-hard-labels", "none")
 
 
