@@ -221,7 +221,8 @@ def reproduce(
         from mmctr_kit.submission.bundle.reproduce import require_data
 
         items, notes = require_data(opened, content)
-        _require_place(path, opened, content, items)
+        if path.exists():
+            _require_place(path, opened, content, items)
         from mmctr_kit.training.device import resolve_device
 
         notes = [*_file_notes(opened), *notes]
