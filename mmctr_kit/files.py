@@ -51,7 +51,10 @@ def save_arrays(path: Path, arrays: Arrays) -> None:
 
     def save(to: Path) -> None:
         try:
-            save_file(whole, to)
+            to.touch()
+            mode = to.stat().st_mode
+            save_file(whole, to)  # it makes the file anew, for its owner only
+            to.chmod(mode)
         except SafetensorError as e:
             if (code := re.search(r"os error (\d+)", str(e))) is None:
                 raise
@@ -168,11 +171,16 @@ def _is_empty(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
 
 
+def require_new_folder(out: Path) -> None:
+    """Raise UsageError if ``out`` exists and is not an empty folder."""
+    if out.exists() and not _is_empty(out):
+        raise UsageError(f"'{out}' exists and is not an empty folder; name a new one or empty it")
+
+
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
     """:func:`made_folder`, but UsageError before the block if ``out`` exists and is not empty."""
-    if out.exists() and not _is_empty(out):
-        raise UsageError(f"'{out}' exists and is not an empty folder; name a new one or empty it")
+    require_new_folder(out)
     with made_folder(out) as part:
         yield part
 

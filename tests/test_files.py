@@ -31,6 +31,12 @@ ARRAYS = {
 }
 
 
+def test_a_file_of_arrays_has_the_usual_mode(tmp_path: Path) -> None:
+    save_arrays(tmp_path / "a", ARRAYS)
+    (tmp_path / "usual").touch()
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
 @pytest.mark.parametrize(
     ("save", "read"), [(write_table, read_columns), (save_arrays, load_arrays)]
 )

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from mmctr_kit.api.preflight import AnyPath, as_data, output_path
 from mmctr_kit.api.progress import CvProgress, Listener, Progress, ProgressEvent, listening
-from mmctr_kit.errors import UsageError
+from mmctr_kit.api.results import estimate_columns, frame, html
+from mmctr_kit.errors import RunError, UsageError
+from mmctr_kit.files import require_free, require_new_folder
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.predictions import mean_logits
 from mmctr_kit.submission.bundle.distribution import Licence
 from mmctr_kit.submission.bundle.read import SUBMISSION, Bundle, file_sha256, open_bundle
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mmctr_kit.data.dataset import ChallengeData
     from mmctr_kit.items.features import ItemFeatures
     from mmctr_kit.runs.run import Run
@@ -43,7 +47,7 @@ class TrainedAgain:
         return f"{text}{self.gap.signed()} against the bundle ({self.gap.z(0.0):+.1f} SE)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reproduction:
     """The result of predicting again from a bundle's weights.
 
@@ -77,6 +81,18 @@ class Reproduction:
             f" at most by {gap.logit:.2g} in logit and {gap.rank:,.0f} in rank"
         )
 
+    def __repr__(self) -> str:
+        return f"<Reproduction of {self.bundle.path}: {self.verdict}>"
+
+    def table(self) -> "pd.DataFrame":
+        """One row: the verdict, the differences from the bundle, and both valid AUCs."""
+        row = {"verdict": self.verdict} | vars(self.difference)
+        row |= estimate_columns("valid_auc", self.valid_auc)
+        return frame([row | estimate_columns("bundle_valid_auc", self.bundle.valid_auc)])
+
+    def _repr_html_(self) -> str:
+        return html(f"{self.bundle.path}: {self}", self.table())
+
 
 def bundle(
     run: "AnyPath | Run",
@@ -89,8 +105,9 @@ def bundle(
 ) -> Bundle:
     """Write a folder from which others can predict from a run's weights, and train it, again.
 
-    It holds the recipe, the weights, the predictions, the submission, exact versions, fingerprints
-    of the data, a licence, a README with the commands, and the sha256 of every file.
+    It holds the recipe, the weights, the predictions, the submission, this package itself, versions
+    of the packages that it imports, fingerprints of the data, a licence, a README with the
+    commands, and the sha256 of every file.
 
     Parameters
     ----------
@@ -103,19 +120,21 @@ def bundle(
     licence : str
         ``"MIT"`` or ``"Apache-2.0"``.
     holder : str
-        The copyright holder whom README and the MIT licence name.
+        The copyright holder, named in README.md and, if it is MIT, in LICENSE.
     runs : str or Path
         Folder of the run folders.
 
     Returns
     -------
     Bundle
-        ``path``, ``sha256`` of the submission, and ``content`` of its bundle.json.
+        ``path``, ``sha256`` of the submission, ``rules`` of the task that the run breaks or may
+        break, and ``content`` of its bundle.json.
 
     Raises
     ------
     RunError
-        For a blend, an import, an unfinished run, or a run of another version of mmctr-kit.
+        For a blend, an import, an unfinished run, a run trained with a teacher or with another
+        version of mmctr-kit.
     UsageError
         For an unknown run, task or licence, or if ``out`` exists.
 
@@ -125,6 +144,7 @@ def bundle(
     >>> print(folder)
     bundle: din_demo, 2 models, 400 rows of Task2
     """
+    require_new_folder(Path(out))
     from mmctr_kit.api.runs import open_run
     from mmctr_kit.data.contract import Task
     from mmctr_kit.submission.bundle.write import write_bundle
@@ -139,7 +159,7 @@ def bundle(
 
 
 def reproduce(
-    folder: AnyPath,
+    folder: AnyPath | Bundle,
     data: "str | Path | ChallengeData",
     *,
     train: bool = False,
@@ -150,11 +170,12 @@ def reproduce(
 ) -> Reproduction:
     """Predict again from a bundle's weights, and compare with its submission.
 
-    Before that, the bundle's files and the data are compared with what bundle.json says.
+    Before that, the bundle's files and the data are compared with what bundle.json says; README.md
+    and LICENSE may have been edited.
 
     Parameters
     ----------
-    folder : str or Path
+    folder : str, Path or Bundle
         The bundle.
     data : str, Path or ChallengeData
         The data that the bundle was made with.
@@ -180,6 +201,8 @@ def reproduce(
         If files of the bundle are missing or changed, or the data is not the bundle's; names them.
     UsageError
         If there is no such bundle, data folder or device, or ``out`` exists.
+    RunError
+        If ``runs`` holds something else under the name of the run that ``train`` makes.
 
     Examples
     --------
@@ -187,27 +210,49 @@ def reproduce(
     >>> again.same, again.verdict
     (True, 'identical')
     """
-    from mmctr_kit.files import require_free
-
-    opened = open_bundle(Path(folder))
-    if out is not None:
-        require_free(Path(out), "a submission", (".zip",), False, "; name another file")
     if runs is not None and not train:
         raise UsageError("--runs keeps the run that --train makes; add --train, or leave it out")
+    if out is not None:
+        require_free(Path(out), "a submission", (".zip",), False, "; name another file")
+    opened = open_bundle(folder.path if isinstance(folder, Bundle) else Path(folder))
     with tempfile.TemporaryDirectory() as temporary, listening(progress) as listen:
         path = output_path(runs or temporary, opened.run, data, device, "-again")
         content = as_data(data, listen)
         from mmctr_kit.submission.bundle.reproduce import require_data
-        from mmctr_kit.training.device import resolve_device
 
         items, notes = require_data(opened, content)
-        notes = [*(f"{name} is no part of the bundle" for name in opened.extra), *notes]
+        if path.exists():
+            _require_place(path, opened, content, items)
+        from mmctr_kit.training.device import resolve_device
+
+        notes = [*_file_notes(opened), *notes]
         context = _Context(opened, content, items, resolve_device(device), listen)
         result = context.predict(Path(temporary, SUBMISSION) if out is None else Path(out), notes)
         if train:
             trained = context.train(path)
             result = replace(result, trained=trained if runs else replace(trained, path=None))
         return result if out else replace(result, out=None)
+
+
+def _file_notes(bundle: Bundle) -> list[str]:
+    """What differs between the files of a bundle and those that it was written with."""
+    edited = [f"{name} was edited since the bundle was made" for name in bundle.edited]
+    return edited + [f"{name} is no part of the bundle" for name in bundle.extra]
+
+
+def _require_place(
+    path: Path, bundle: Bundle, data: "ChallengeData", items: "ItemFeatures"
+) -> None:
+    """Raise RunError if ``path`` holds something else than the bundle's run, trained again."""
+    from mmctr_kit.cv.plan import check_run
+
+    try:
+        check_run(bundle.recipe(), data, items, path, False, bundle.content["kind"])
+    except RunError as e:
+        raise RunError(
+            f"'{path}' holds something else than {bundle.run} trained again; move it away, or name "
+            "another folder of runs with --runs"
+        ) from e
 
 
 @dataclass(frozen=True)
@@ -246,11 +291,11 @@ class _Context:
         files = [name for names in opened.models.values() for name in names]
         listen(ProgressEvent("begin", label="predicting", total=len(files)))
 
-        def heard(name: str) -> None:
+        def on_model(name: str) -> None:
             at = files.index(name)
             listen(ProgressEvent("fold", label=f"predicting: {name}", done=at, total=len(files)))
 
-        made = again.predict_again(opened, self.data, self.items, device, heard)
+        made = again.predict_again(opened, self.data, self.items, device, on_model)
         scores = made.test_mean()
         write_submission(out, np.arange(len(scores)), {Task(opened.task): scores})
         difference = again.Difference.between(scores, mean_logits(opened.logits()["test"]))
@@ -279,8 +324,8 @@ class _Context:
         if plan.resources.device == "cpu":
             workers = min(len(plan.jobs), available_cores() // self.threads)
             plan = replace(plan, resources=Resources(("cpu",), workers, self.threads))
-        heard = CvProgress(plan, path.name, self.listen)
-        run = run_cv(plan, path, False, heard, heard.resume) or Run(path)
+        progress = CvProgress(plan, path.name, self.listen)
+        run = run_cv(plan, path, False, progress, progress.resume) or Run(path)
         then, now = opened.logits(), run.predictions(with_oof=False)
         before = predictions_for(data, None, None, then["valid"], then["test"])
         gap, _ = PairedSample(before).gaps(now)

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from typer import Argument, Exit, Option
 
 from mmctr_kit.cli import options
-from mmctr_kit.cli.output import finite, print_json, progress, say, say_path, warn
+from mmctr_kit.cli.output import (
+    finite,
+    print_findings,
+    print_json,
+    progress,
+    report,
+    say,
+    say_path,
+    warn,
+)
 
 if TYPE_CHECKING:
     from mmctr_kit.api.bundle import Reproduction
@@ -20,13 +29,18 @@ def bundle(
         Literal["MIT", "Apache-2.0"], Option("--licence", "--license", help="Text of LICENSE.")
     ] = "Apache-2.0",
     holder: Annotated[str, Option(help="Copyright holder named in README.")] = "the authors",
+    strict: options.Strict = False,
     as_json: options.Json = False,
     runs: options.Runs = options.RUNS,
 ) -> None:
     """Write a folder from which others can run a run again.
 
-    It holds the recipe, the weights, the submission, exact versions, fingerprints of the data, a
-    licence, and a README with the commands. Organisers run a winner's code again.
+    It holds the recipe, the weights, the submission, mmctr-kit itself, versions of the packages
+    that it imports, fingerprints of the data, a licence, and a README with the commands. Organisers
+    run a winner's code again.
+
+    Each rule of the task that the run breaks, or may break, is a WARN; with --strict, nothing is
+    written then.
 
     [bold]Examples[/bold]
 
@@ -34,14 +48,29 @@ def bundle(
 
       mmctr-kit bundle din_demo_e4 --out demo/bundle --licence MIT --runs demo/runs
     """
-    from mmctr_kit.api import bundle as api
+    from mmctr_kit.files import require_new_folder
 
+    require_new_folder(out)
+    from mmctr_kit import check_rules
+    from mmctr_kit.api import bundle as api
+    from mmctr_kit.submission.score import column_name
+
+    rules = check_rules(run, runs=runs)
+    findings = rules.findings(str(column_name(task)))
+    if strict and findings:
+        if not as_json:
+            say(str(rules))
+        warn(f"nothing was written to {out}, because of --strict")
+        report(findings, strict, as_json)
     made = api.bundle(run, out, task=task, licence=licence, holder=holder, runs=runs)
     if as_json:
         print_json(made.content)
         return
     say(str(made))
     say(f"sha256 of submission.zip: {made.sha256}")
+    say(str(rules))
+    if findings:
+        print_findings(findings)
     say_path("to check it: mmctr-kit reproduce ", made.path, " --data DATA")
 
 
@@ -60,9 +89,10 @@ def reproduce(
 ) -> None:
     """Predict again from a bundle's weights, and compare with its submission.
 
-    First the bundle's files and the data are checked; what was changed is named. Exits 0 if the
-    scores are the same: identical bytes, or differences that rounding makes on another device (all
-    but 1 in 1,000 rows within 0.001 in logit, or in share of it). Exits 1 if not.
+    First the bundle's files and the data are checked; what was changed is named. README.md and
+    LICENSE may have been edited. Exits 0 if the scores are the same: identical bytes, or
+    differences that rounding makes on another device (all but 1 in 1,000 rows within 0.001 in
+    logit, or in share of it). Exits 1 if not.
 
     --train says how far the new valid AUC lies from the bundle's; it does not change the exit code,
     since on another device training ends elsewhere.
@@ -87,13 +117,16 @@ def reproduce(
 
 
 def _show(result: "Reproduction") -> None:
-    say(str(result.bundle))
+    bundle = result.bundle
+    say(str(bundle))
+    for rule in bundle.rules or ["kept"]:
+        say(f"its README on the rules of {bundle.task}: {rule}")
     for note in result.notes:
         warn(note, "[yellow]note:[/yellow]")
     if result.out is not None:
         say_path("wrote ", result.out, "")
     say(str(result))
-    say(f"valid AUC {result.valid_auc}; in the bundle {result.bundle.valid_auc}")
+    say(f"valid AUC {result.valid_auc}; in the bundle {bundle.valid_auc}")
     if result.trained is not None:
         say(str(result.trained))
 
@@ -103,6 +136,7 @@ def _plain(result: "Reproduction") -> dict[str, Any]:
         "verdict": result.verdict,
         "same": result.same,
         "difference": vars(result.difference),
+        "rules": result.bundle.rules,
         "valid": result.valid_auc,
         "notes": result.notes,
     }

@@ -28,11 +28,15 @@ class Breach:
     said: bool
     where: tuple[str, ...]
 
+    @property
+    def text(self) -> str:
+        """The rule, what breaks it in each run and, if that is unclear, why."""
+        text = f"{self.rule.text} ({'; '.join(self.where)})"
+        return text if self.said else f"{text}: {self.rule.doubt}"
+
     def __str__(self) -> str:
-        where = f"{self.rule.text} ({'; '.join(self.where)})"
-        if self.said:
-            return f"breaks the rule of {self.task}: {where}"
-        return f"unclear for {self.task}: {where}: {self.rule.doubt}"
+        verdict = "breaks the rule of" if self.said else "unclear for"
+        return f"{verdict} {self.task}: {self.text}"
 
     @property
     def finding(self) -> Finding:

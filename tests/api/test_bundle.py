@@ -27,12 +27,12 @@ def bundle(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> mmctr_k
     return mmctr_kit.bundle("one", folder / "entry", licence="MIT", holder="Two", runs=folder)
 
 
-def test_the_same_bytes_come_back_and_each_model_is_heard_of(
+def test_the_same_bytes_come_back_and_each_model_is_reported(
     bundle: mmctr_kit.Bundle, tiny_root: Path, tmp_path: Path
 ) -> None:
     events: list[ProgressEvent] = []
     again = mmctr_kit.reproduce(
-        bundle.path, tiny_root / "data", out=tmp_path / "s.zip", progress=events.append
+        bundle, tiny_root / "data", out=tmp_path / "s.zip", progress=events.append
     )
     assert (again.same, again.verdict, again.notes) == (True, "identical", ())
     assert str(again) == "identical: the submission has the same bytes (400 rows)"
@@ -88,7 +88,7 @@ def rewritten(bundle: mmctr_kit.Bundle, out: Path, move: float, submission: byte
 
 
 @pytest.mark.parametrize(
-    ("move", "verdict", "told"),
+    ("move", "verdict", "text"),
     [
         (0.0, "equal", "equal: all 400 scores are the same; only the zip is packed otherwise"),
         (1e-5, "rounding", "the same but for rounding: 400 of 400 rows differ, 0 beyond the tol"),
@@ -96,12 +96,15 @@ def rewritten(bundle: mmctr_kit.Bundle, out: Path, move: float, submission: byte
     ],
 )
 def test_a_verdict_says_whether_rounding_explains_a_difference(
-    bundle: mmctr_kit.Bundle, tiny_root: Path, tmp_path: Path, move: float, verdict: str, told: str
+    bundle: mmctr_kit.Bundle, tiny_root: Path, tmp_path: Path, move: float, verdict: str, text: str
 ) -> None:
     other = rewritten(bundle, tmp_path / "other", move, b"packed otherwise")
     again = mmctr_kit.reproduce(other, tiny_root / "data")
     assert (again.verdict, again.same) == (verdict, verdict != "different")
-    assert str(again).startswith(told)
+    assert str(again).startswith(text)
+    assert repr(again) == f"<Reproduction of {other}: {verdict}>"
+    assert again.table().verdict.tolist() == [verdict]
+    assert f"<td>{verdict}</td>" in again._repr_html_()
 
 
 def changed_data(source: Path, out: Path, name: str, change: Callable[[Any], Any]) -> Path:
@@ -163,8 +166,8 @@ def test_another_data_set_is_refused_with_all_its_files(
     bundle: mmctr_kit.Bundle, tmp_path: Path
 ) -> None:
     other = mmctr_kit.generate_data(tmp_path / "world", "tiny", seed=1)
-    told = r"train\.parquet, .*valid\.parquet, .*test\.parquet, .* differ from the data"
-    with pytest.raises(DataError, match=told):
+    message = r"train\.parquet, .*valid\.parquet, .*test\.parquet, .* differ from the data"
+    with pytest.raises(DataError, match=message):
         mmctr_kit.reproduce(bundle.path, other.data)
 
 
@@ -192,11 +195,37 @@ def test_a_blend_an_unfinished_run_and_wrong_arguments_are_refused(
         mmctr_kit.reproduce(bundle.path, tmp_path / "gone")
 
 
-def test_a_file_that_the_bundle_was_written_without_is_a_note(
+def test_a_file_that_was_edited_or_added_is_a_note(
     bundle: mmctr_kit.Bundle, tiny_root: Path, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(bundle.path, tmp_path / "copy"))
     (copy / "notes.txt").write_text("")
+    (copy / "README.md").write_text("# Team Two")
     again = mmctr_kit.reproduce(copy, tiny_root / "data")
-    assert again.notes == ("notes.txt is no part of the bundle",)
+    assert again.notes == (
+        "README.md was edited since the bundle was made",
+        "notes.txt is no part of the bundle",
+    )
     assert open_bundle(bundle.path).extra == ()
+
+
+def test_another_run_at_the_place_of_the_one_trained_again_is_refused_before_predicting(
+    bundle: mmctr_kit.Bundle, runs: Path, tiny_root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(runs / "first", tmp_path / "one-again")
+    events: list[ProgressEvent] = []
+    message = r"one-again' holds something else than one trained again; .* with --runs$"
+    with pytest.raises(RunError, match=message):
+        mmctr_kit.reproduce(
+            bundle, tiny_root / "data", train=True, runs=tmp_path, progress=events.append
+        )
+    assert not [event for event in events if "predicting" in event.label]
+
+
+def test_an_existing_output_is_refused_first(
+    bundle: mmctr_kit.Bundle, runs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="exists and is not an empty folder"):
+        mmctr_kit.bundle("no such run", bundle.path, runs=runs)
+    with pytest.raises(UsageError, match="exists; name another file"):
+        mmctr_kit.reproduce(tmp_path, tmp_path, out=bundle.path / "submission.zip")

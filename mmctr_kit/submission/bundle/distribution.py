@@ -1,10 +1,14 @@
-"""What the installed package says of itself: the versions of its dependencies, and its licence."""
+"""The package itself: its files, its licence, and the versions of its dependencies."""
 
 import re
+import shutil
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions, version
+from pathlib import Path
 from typing import Literal
 
+from mmctr_kit import __version__
 from mmctr_kit.errors import MmctrKitError, UsageError
+from mmctr_kit.recipe import recipe_folder
 
 Licence = Literal["MIT", "Apache-2.0"]
 
@@ -56,13 +60,40 @@ def package_versions(model_target: str) -> dict[str, str]:
     return {name: version(name) for name in sorted(set(names))}
 
 
+def installed_version(name: str) -> str:
+    """The installed version of a package, or "absent"."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def copy_package(folder: Path) -> None:
+    """Copy this package into ``folder``, which then works as an entry of PYTHONPATH.
+
+    As pip would install it: with the shipped recipes, its metadata and its licence.
+    """
+    package, skip = Path(__file__).parents[2], shutil.ignore_patterns("__pycache__", ".*")
+    for source, name in ((package, ""), (recipe_folder(), "shipped_recipes")):
+        to = folder / package.name / name
+        shutil.copytree(source, to, ignore=skip, copy_function=shutil.copyfile, dirs_exist_ok=True)
+    about = folder / f"{package.name}-{__version__}.dist-info"
+    (about / "licenses").mkdir(parents=True)
+    metadata = distribution(_NAME).read_text("METADATA") or ""
+    (about / "METADATA").write_text(metadata, "utf-8")
+    (about / "licenses" / "LICENSE").write_text(_licence_of_kit(), "utf-8")
+
+
 def licence_text(licence: Licence, year: int, holder: str) -> str:
     """The full text of a licence; only MIT's names its holder."""
     if licence == "MIT":
         return _MIT.format(year=year, holder=holder)
+    return _licence_of_kit()
+
+
+def _licence_of_kit() -> str:
+    """The text of Apache-2.0, the kit's own licence."""
     text = distribution(_NAME).read_text("licenses/LICENSE")
     if text is None:
-        raise MmctrKitError(
-            f"the installed {_NAME} lacks its licence file; install it again, or take MIT"
-        )
+        raise MmctrKitError(f"the installed {_NAME} lacks its licence file; install it again")
     return text

@@ -1,10 +1,11 @@
-"""Read a bundle, and check that each of its files is as it was written."""
+"""Read a bundle, and check that its files are as they were written."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from html import escape
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -23,19 +24,22 @@ CONTENT, ITEMS, LOGITS, SUBMISSION = (
     "logits.safetensors",
     "submission.zip",
 )
+MAY_BE_EDITED = ("README.md", "LICENSE")
+"""Files that nothing is computed from: a team may add its name."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bundle:
     """A bundle whose files are as they were written.
 
     ``content`` is what bundle.json says, without its own digest. ``extra`` names files that the
-    bundle was written without.
+    bundle was written without, and ``edited`` those of README.md and LICENSE that have changed.
     """
 
     path: Path
     content: Mapping[str, Any]
     extra: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
 
     @property
     def run(self) -> str:
@@ -69,33 +73,49 @@ class Bundle:
         return threads
 
     @property
+    def rules(self) -> tuple[str, ...]:
+        """What README.md says of the task's rules: each that is broken or unclear; may be empty."""
+        rules: Mapping[str, list[str]] = self.content["rules"]
+        return tuple(f"{verdict}: {text}" for verdict, texts in rules.items() for text in texts)
+
+    @property
     def valid_auc(self) -> Estimate:
         """The run's AUC on the valid split, as bundle.json has it."""
         return Estimate.from_json(self.content["scores"]["valid"])
 
     def recipe(self) -> Recipe:
-        """The run's recipe, reading the bundle's item file if the run had one of its own."""
+        """The run's recipe, with the path of the bundle's item file if the run read one."""
         text = (self.path / "recipe.yaml").read_text("utf-8")
         recipe = parse_recipe(yaml.safe_load(text), f"the recipe of {self.path}")
-        own = self.path / ITEMS
-        return recipe.changed({"items.file": str(own.resolve())}) if own.is_file() else recipe
+        if ITEMS not in self.content["files"]:
+            return recipe
+        return recipe.changed({"items.file": str((self.path / ITEMS).resolve())})
 
     def logits(self) -> dict[str, NDArray[np.float64]]:
         """``valid`` and ``test`` (folds, rows) float64, as in the run."""
         return load_arrays(self.path / LOGITS)
 
+    @property
+    def _what(self) -> str:
+        return f"{self.run}, {plural(sum(map(len, self.models.values())), 'model')}"
+
     def __str__(self) -> str:
-        many = sum(map(len, self.models.values()))
-        return (
-            f"{self.path}: {self.run}, {plural(many, 'model')}, {self.rows:,} rows of {self.task}"
-        )
+        return f"{self.path}: {self._what}, {self.rows:,} rows of {self.task}"
+
+    def __repr__(self) -> str:
+        return f"<Bundle {self.path}: {self._what}, {self.task}>"
+
+    def _repr_html_(self) -> str:
+        rules = "; ".join(self.rules) or "kept"
+        text = f"valid AUC {self.valid_auc}; rules of {self.task}: {rules}"
+        return f"<b>{escape(str(self))}</b><br>{escape(text)}"
 
 
 def open_bundle(path: Path) -> Bundle:
     """The bundle in a folder, each of whose files has the sha256 that bundle.json gives.
 
-    Raises UsageError if there is no bundle, and DataError that names every file that is missing or
-    was changed, bundle.json itself included.
+    README.md and LICENSE may have been edited. Raises UsageError if there is no bundle, and
+    DataError that names the files that are missing or were changed, bundle.json itself included.
     """
     file = path / CONTENT
     if not file.is_file():
@@ -121,22 +141,36 @@ def open_bundle(path: Path) -> Bundle:
     files: Mapping[str, str] = content["files"]
     missing = [name for name in files if not (path / name).is_file()]
     changed = [n for n in files if n not in missing and file_sha256(path / n) != files[n]]
-    parts = {"changed": changed, "missing": missing}
-    if faults := [f"{what}: {', '.join(names)}" for what, names in parts.items() if names]:
+    edited = tuple(name for name in changed if name in MAY_BE_EDITED)
+    parts = {"changed": [n for n in changed if n not in edited], "missing": missing}
+    if faults := [f"{what}: {_listed(names)}" for what, names in parts.items() if names]:
         raise DataError(f"damaged bundle '{path}': {'; '.join(faults)}; {_AGAIN}")
-    return Bundle(path, content, _extra(path, files))
+    return Bundle(path, content, _extra(path, files), edited)
 
 
 _AGAIN = "copy the bundle again from its source"
+_LISTED = 10
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The names, or the first of them and how many more there are."""
+    more = [f"{len(names) - _LISTED:,} more"] if len(names) > _LISTED else []
+    return ", ".join([*names[:_LISTED], *more])
 
 
 def _extra(path: Path, files: Mapping[str, str]) -> tuple[str, ...]:
-    """Files and, as one, folders that the bundle was written without; hidden ones do not count."""
-    folders = {Path(name).parts[0] for name in files if "/" in name}
-    present = [p for p in path.iterdir() if p.name not in folders]
-    present += [p for name in folders for p in (path / name).iterdir()]
-    names = {p.relative_to(path).as_posix() for p in present if not p.name.startswith(".")}
-    return tuple(sorted(names - files.keys() - {CONTENT}))
+    """Files and, as one, folders that the bundle was written without.
+
+    Hidden ones do not count, nor what Python leaves beside code that has run.
+    """
+    folders = {str(folder) for name in files for folder in PurePosixPath(name).parents}
+    present = (p for folder in folders for p in (path / folder).iterdir())
+    names = {
+        p.relative_to(path).as_posix()
+        for p in present
+        if not p.name.startswith(".") and p.name != "__pycache__"
+    }
+    return tuple(sorted(names - files.keys() - folders - {CONTENT}))
 
 
 def rendered(content: Mapping[str, Any]) -> bytes:

@@ -13,9 +13,8 @@ from mmctr_kit.errors import DataError
 from mmctr_kit.files import load_arrays
 from mmctr_kit.items.features import ItemFeatures, content_hashes
 from mmctr_kit.metrics.ranks import Floats, midranks
-from mmctr_kit.models.registry import MODELS
 from mmctr_kit.runs.predictions import Predictions, mean_logits, predictions_for
-from mmctr_kit.submission.bundle.distribution import package_versions
+from mmctr_kit.submission.bundle.distribution import installed_version
 from mmctr_kit.submission.bundle.read import Bundle
 from mmctr_kit.training.build import make_learner
 
@@ -90,13 +89,14 @@ def require_data(bundle: Bundle, data: ChallengeData) -> tuple[ItemFeatures, lis
 
 def version_notes(bundle: Bundle, device: str, threads: int) -> list[str]:
     """What differs between the environment that the run was trained in and the present one."""
-    environment, target = bundle.content["environment"], MODELS[bundle.recipe().model_name].target
-    then = {**bundle.content["packages"], "python": environment["python"]}
+    environment, packages = bundle.content["environment"], bundle.content["packages"]
+    then = {**packages, "python": environment["python"]}
     then |= {"mmctr-kit": environment["mmctr_kit"], "device": environment["device"]}
     then["threads"] = str(bundle.threads or threads)
-    now = {**package_versions(target), "python": platform.python_version()}
+    now = {name: installed_version(name) for name in packages}
+    now["python"] = platform.python_version()
     now |= {"mmctr-kit": __version__, "device": device, "threads": str(threads)}
-    return [f"{k}: {then[k]} then, {now.get(k)} now" for k in then if then[k] != now.get(k)]
+    return [f"{k}: {then[k]} then, {now[k]} now" for k in then if then[k] != now[k]]
 
 
 def predict_again(

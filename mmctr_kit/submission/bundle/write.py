@@ -21,7 +21,12 @@ from mmctr_kit.recipe import Recipe, parse_recipe
 from mmctr_kit.runs.predictions import Predictions
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.writer import RunWriter
-from mmctr_kit.submission.bundle.distribution import Licence, licence_text, package_versions
+from mmctr_kit.submission.bundle.distribution import (
+    Licence,
+    copy_package,
+    licence_text,
+    package_versions,
+)
 from mmctr_kit.submission.bundle.read import (
     CONTENT,
     FORMAT,
@@ -39,17 +44,18 @@ from mmctr_kit.submission.write import write_submission
 def write_bundle(run: Run, out: Path, task: Task, licence: Licence, holder: str) -> None:
     """Write the bundle of a finished run to the new folder ``out``.
 
-    ``holder`` is whom the licence names. Raises RunError for a run that was not trained, or was
-    trained with another version or with an item file that has changed since, and UsageError if
-    ``out`` exists.
+    ``holder`` is the copyright holder, whom README.md names, and LICENSE too if it is MIT. Raises
+    RunError for a run that was not trained, or was trained with a teacher, another version, or an
+    item file that has changed since, and UsageError if ``out`` exists.
     """
     recipe = _require_trained(run)
-    own = _own_items(run, recipe)
+    item_file = _item_file(run, recipe)
     predictions = run.predictions(with_oof=False)
     year = datetime.now(tz=UTC).year
     with new_folder(out) as folder:
-        if own is not None:
-            shutil.copyfile(own, folder / ITEMS)
+        copy_package(folder / "code")
+        if item_file is not None:
+            shutil.copyfile(item_file, folder / ITEMS)
             recipe = recipe.changed({"items.file": ITEMS})
         (folder / "recipe.yaml").write_text(recipe.to_yaml(), "utf-8")
         (folder / "LICENSE").write_text(licence_text(licence, year, holder), "utf-8")
@@ -69,7 +75,7 @@ def write_bundle(run: Run, out: Path, task: Task, licence: Licence, holder: str)
 
 
 def _require_trained(run: Run) -> Recipe:
-    """The run's recipe; RunError if the run has none, or is of another version of the kit."""
+    """The run's recipe; RunError if the run could not be trained again from a bundle."""
     manifest = run.manifest
     if manifest.kind == "blend":
         raise RunError(
@@ -86,21 +92,28 @@ def _require_trained(run: Run) -> Recipe:
             f"run '{run.name}' was trained with mmctr-kit {trained}, and this is {__version__}; "
             "bundle it with that version, or train it again"
         )
-    return parse_recipe(yaml.safe_load(str(run.recipe_text)), f"the recipe of {run.name}")
+    recipe = parse_recipe(yaml.safe_load(str(run.recipe_text)), f"the recipe of {run.name}")
+    if recipe.training.teacher is not None:
+        raise RunError(
+            f"run '{run.name}' learned from training.teacher ({recipe.training.teacher}), which "
+            "would not be in the bundle, so nobody could train it again; train the recipe without "
+            "training.teacher, and bundle that run"
+        )
+    return recipe
 
 
-def _own_items(run: Run, recipe: Recipe) -> Path | None:
-    """The item file of the user's own that the run was trained with, None if there is none."""
+def _item_file(run: Run, recipe: Recipe) -> Path | None:
+    """The file ``items.file`` that the run was trained with, None if the recipe has none."""
     if recipe.items.file is None:
         return None
-    own = Path(recipe.items.file)
-    if not own.is_file() or content_hash(own) != _data_files(run).get("items.file"):
-        state = "has changed since" if own.is_file() else "is gone"
+    file = Path(recipe.items.file)
+    if not file.is_file() or content_hash(file) != _data_files(run).get("items.file"):
+        state = "has changed since" if file.is_file() else "is gone"
         raise RunError(
-            f"run '{run.name}' was trained with the item file {own}, which {state}; put the file "
+            f"run '{run.name}' was trained with the item file {file}, which {state}; put the file "
             "back, or train the run again"
         )
-    return own
+    return file
 
 
 def _data_files(run: Run) -> dict[str, str]:
@@ -126,7 +139,10 @@ def _content(run: Run, recipe: Recipe, predictions: Predictions, task: Task) -> 
         "kind": manifest.kind,
         "seeds": list(manifest.seeds),
         "submission": {"task": task.value, "rows": len(predictions.test_keys)},
-        "rules": [str(breach) for breach in breaches],
+        "rules": {
+            "broken": [breach.text for breach in breaches if breach.said],
+            "unclear": [breach.text for breach in breaches if not breach.said],
+        },
         "scores": {name: score.to_json() for name, score in scores.items() if score is not None},
         "data": {
             "rows": manifest.rows,
@@ -155,5 +171,9 @@ def _copy_weights(run: Run, recipe: Recipe, folder: Path) -> dict[str, list[str]
 
 
 def _requirements(packages: dict[str, str]) -> str:
+    about = """\
+# The packages that mmctr-kit imports. torch and numpy: as in training. The others: as installed
+# when this bundle was written. What these packages need in turn is not pinned.
+"""
     # A local version, such as 2.13.0+cpu, is in no index; pip takes it for 2.13.0 if installed.
-    return "".join(f"{name}=={v.partition('+')[0]}\n" for name, v in packages.items())
+    return about + "".join(f"{name}=={v.partition('+')[0]}\n" for name, v in packages.items())

@@ -24,8 +24,8 @@ def one_core() -> Iterator[None]:
         yield
 
 
-def own_items(data: ChallengeData, path: Path) -> Path:
-    """An item file of the user's own, with eight of item_info's columns."""
+def item_file(data: ChallengeData, path: Path) -> Path:
+    """A file for items.file, with eight of item_info's columns."""
     ids = list(range(1, data.n_items + 1))
     pq.write_table(pa.table({"item_id": ids, "vector": list(data.item_emb[1:, :8])}), path)
     return path
@@ -38,9 +38,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny: ChallengeData) -> Path:
     mmctr_kit.fit("din_demo", tiny, name="one", set=SHORT, runs=folder)
     four = SHORT | {"folds.count": 2, "seeds": [0, 1]}
     mmctr_kit.cross_validate("din_demo", tiny, name="four", set=four, jobs=1, runs=folder)
-    file = own_items(tiny, folder / "own.parquet")
-    own = SHORT | {"items.embedding": "file", "items.file": str(file)}
-    mmctr_kit.fit("din_demo", tiny, name="own", set=own, runs=folder)
+    file = item_file(tiny, folder / "own.parquet")
+    reads_file = SHORT | {"items.embedding": "file", "items.file": str(file)}
+    mmctr_kit.fit("din_demo", tiny, name="own", set=reads_file, runs=folder)
     return folder
 
 

@@ -1,5 +1,6 @@
 """mmctr_kit.submission.bundle.readme: it says what the run is, and what it scored."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from mmctr_kit.data.contract import Task
 from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.bundle.read import open_bundle
+from mmctr_kit.submission.bundle.readme import readme
 from mmctr_kit.submission.bundle.write import write_bundle
 from tests.submission.bundle.conftest import bundled
 
@@ -14,10 +16,10 @@ from tests.submission.bundle.conftest import bundled
 @pytest.mark.parametrize(
     ("name", "what", "predictors"),
     [
-        ("one", "One model of the recipe `din_demo` (`din`)", ["valid"]),
+        ("one", "One model of the recipe `din_demo` (model `din`), trained", ["valid"]),
         (
             "four",
-            "The mean of 4 models of the recipe `din_demo` (`din`; 2 folds, 2 seeds)",
+            "The mean of 4 models (2 folds, 2 seeds) of the recipe `din_demo` (model `din`), tr",
             ["valid", "fold_models_valid", "oof"],
         ),
     ],
@@ -46,7 +48,37 @@ def test_every_file_is_explained(runs: Path, tmp_path: Path) -> None:
 
 def test_it_says_which_rules_of_its_task_the_run_breaks(runs: Path, tmp_path: Path) -> None:
     page = (bundled(runs / "one", tmp_path / "task2") / "README.md").read_text()
-    assert "- breaks the rule of Task2: the item embedding is one of" in page
+    assert "It breaks these rules of Task2:\n\n- the item embedding is one of" in page
+    assert "unclear" not in page
     write_bundle(Run(runs / "one"), tmp_path / "both", Task.BOTH, "MIT", "Team Two")
     page = (tmp_path / "both" / "README.md").read_text()
     assert "it keeps the rules of Task1&2" in page
+    write_bundle(Run(runs / "own"), tmp_path / "file", Task.BOTH, "MIT", "Team Two")
+    page = (tmp_path / "file" / "README.md").read_text()
+    assert "Whether it keeps these rules of Task1&2 is unclear:\n\n- the item embedding is" in page
+    write_bundle(Run(runs / "own"), tmp_path / "task1", Task.TASK1, "MIT", "Team Two")
+    page = (tmp_path / "task1" / "README.md").read_text()
+    assert re.search(r"It breaks these rules of Task1:\n\n- .*\n\nThese are unclear:\n\n- ", page)
+
+
+def test_a_fold_model_of_several_seeds_is_their_mean(runs: Path, tmp_path: Path) -> None:
+    bundle = open_bundle(bundled(runs / "four", tmp_path / "bundle"))
+    recipe = bundle.recipe()
+    page = readme(bundle.content, recipe, "", "")
+    assert "| the mean of a fold's 2 seeds: mean valid AUC over the folds |" in page
+    assert "single fold model" not in page
+    page = readme({**bundle.content, "seeds": [0]}, recipe, "", "")
+    assert "| a single fold model: mean valid AUC over the folds |" in page
+
+
+def test_a_model_of_its_recipes_name_is_named_once(runs: Path, tmp_path: Path) -> None:
+    bundle = open_bundle(bundled(runs / "one", tmp_path / "bundle"))
+    recipe = bundle.recipe().model_copy(update={"name": "din"})
+    assert "One model of the recipe `din`, trained" in readme(bundle.content, recipe, "", "")
+
+
+def test_it_says_which_versions_are_those_of_training(runs: Path, tmp_path: Path) -> None:
+    folder = bundled(runs / "one", tmp_path / "bundle")
+    page = " ".join((folder / "README.md").read_text().split())
+    assert "pins torch and numpy as they were in training, and the other packages" in page
+    assert "exact" not in page

@@ -48,7 +48,11 @@ def test_requirements_pin_what_the_run_was_trained_with(runs: Path, tmp_path: Pa
     environment = Run(runs / "one").manifest.environment | {"torch": "2.12.1+cu126"}
     run = changed(runs / "one", tmp_path / "one", environment=environment)
     bundle = bundled(run, tmp_path / "bundle")
-    assert "torch==2.12.1\n" in (bundle / "requirements.txt").read_text()
+    text = (bundle / "requirements.txt").read_text()
+    assert "torch==2.12.1\n" in text
+    assert text.startswith(
+        "# The packages that mmctr-kit imports. torch and numpy: as in training."
+    )
     assert open_bundle(bundle).content["packages"]["torch"] == "2.12.1+cu126"
 
 
@@ -76,7 +80,7 @@ def test_an_item_file_that_changed_since_training_is_refused(runs: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("manifest", "told"),
+    ("manifest", "message"),
     [
         (
             {"kind": "blend", "sources": ["a", "b"]},
@@ -91,11 +95,30 @@ def test_an_item_file_that_changed_since_training_is_refused(runs: Path, tmp_pat
     ids=["blend", "import", "other version"],
 )
 def test_what_could_not_be_run_again_is_refused(
-    runs: Path, tmp_path: Path, manifest: dict[str, object], told: str
+    runs: Path, tmp_path: Path, manifest: dict[str, object], message: str
 ) -> None:
     run = changed(runs / "one", tmp_path / "run", **manifest)
-    with pytest.raises(RunError, match=told):
+    with pytest.raises(RunError, match=message):
         bundled(run, tmp_path / "bundle")
+
+
+def test_a_distilled_network_is_refused_since_its_teacher_would_be_missing(
+    runs: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(runs / "one", tmp_path / "one"))
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    recipe["training"] |= {"teacher": "runs/mix", "teacher_weight": 0.5}
+    (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    with pytest.raises(RunError, match=r"'one' learned from training\.teacher \(runs/mix\), which"):
+        bundled(run, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_all_files_have_the_usual_mode(runs: Path, tmp_path: Path) -> None:
+    bundle, usual = bundled(runs / "own", tmp_path / "bundle"), tmp_path / "usual"
+    usual.touch()
+    modes = {path.stat().st_mode for path in bundle.rglob("*") if path.is_file()}
+    assert modes == {usual.stat().st_mode}
 
 
 def test_nothing_is_left_if_a_file_of_the_run_is_missing(runs: Path, tmp_path: Path) -> None:
