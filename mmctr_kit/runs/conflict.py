@@ -1,5 +1,6 @@
 """Whether a run or study may be written to a folder: it is free, or holds the same thing."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def require_free(
     if "recipe" not in known and keys:
         different.append("recipe")
     if keys == "":
-        taught = recipe_yaml is not None and "\n  teacher: null\n" not in recipe_yaml
+        taught = re.search(r"^  teacher: (?!null)", recipe_yaml or "", re.MULTILINE)
         keys = "not its settings: another version of mmctr-kit"
         keys += ", or what its training.teacher predicts" if taught else ""
     if "kind" in different:  # and so in everything else

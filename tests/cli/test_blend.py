@@ -178,7 +178,7 @@ def test_the_group_step_is_scored_beside_the_plain_blend_and_labelled_everywhere
     sent = run("submit", "g", "--task", "both", "--out", file, *place)
     assert "transductive: each row is scored by the rows beside it" in sent.output
     again = run("submit", "g", "--task", "both", "--out", file, "--json", *place)
-    assert "rule-group-step" in {f["id"] for f in json.loads(again.output)}
+    assert "rule-group-step" in {f["id"] for f in json.loads(again.output)["checks"]}
 
 
 def test_a_blend_of_a_transductive_run_is_one(runs: Path) -> None:

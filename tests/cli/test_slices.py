@@ -89,7 +89,7 @@ def test_submit_prints_what_the_rules_say_and_still_writes(runs: Path, tmp_path:
     assert "embedding_dim" in done.output
     assert "din_demo: rules kept: none; unclear: Task1&2; breached: Task1, Task2" in done.output
     blend = run("submit", "both", "--task", "Task1", "--json", "--force", *place)
-    ids = {f["id"] for f in json.loads(blend.output) if f["level"] == "WARN"}
+    ids = {f["id"] for f in json.loads(blend.output)["checks"] if f["level"] == "WARN"}
     assert {"rule-official-din", "rule-blend", "rule-averaged"} <= ids
 
 

@@ -181,6 +181,13 @@ def test_equal_settings_of_another_fingerprint_are_another_versions(tmp_path: Pa
     assert "(not its settings: another version of mmctr-kit)" in told
 
 
+def test_a_run_of_another_teacher_says_what_may_differ(tmp_path: Path) -> None:
+    recipes = ["items: {}\ntraining:\n  teacher: " + teacher for teacher in ("a", "b", "null")]
+    begin_run(tmp_path / "x", MANIFEST, recipes[0], False)
+    assert "or what its training.teacher predicts" in refused(tmp_path / "x", recipes[1])
+    assert "training.teacher: some there, None now" in refused(tmp_path / "x", recipes[2])
+
+
 @pytest.mark.parametrize("damaged", ["", "a: [", "- 1", "name: x\n"])
 def test_a_damaged_recipe_names_no_setting(tmp_path: Path, damaged: str) -> None:
     begin_run(tmp_path / "x", MANIFEST, damaged, False)
