@@ -67,8 +67,7 @@ def test_every_public_function_has_an_example() -> None:
 
 
 @pytest.mark.parametrize("name", IN_ORDER)
-@pytest.mark.usefixtures("in_one_process")
-def test_a_function_is_documented_and_its_example_runs(name: str) -> None:
+def test_a_function_is_documented(name: str) -> None:
     function = getattr(mmctr_kit, name)
     text = inspect.getdoc(function) or ""
     sections = ["Parameters", "Returns", "Raises", "Examples"]
@@ -78,10 +77,21 @@ def test_a_function_is_documented_and_its_example_runs(name: str) -> None:
         assert f"\n{section}\n{'-' * len(section)}\n" in text
     for parameter in inspect.signature(function).parameters:
         assert parameter in text.partition("Raises\n")[0]
-    example = doctest.DocTestParser().get_doctest(text, {"mmctr_kit": mmctr_kit}, name, None, None)
-    assert example.examples
-    said: list[str] = []
-    assert doctest.DocTestRunner().run(example, out=said.append).failed == 0, "".join(said)
+    assert examples_of(name)
+
+
+@pytest.mark.usefixtures("in_one_process")
+def test_the_examples_of_all_functions_run_one_after_another() -> None:
+    """In one test, since parallel workers would share them out, and each needs the ones before."""
+    for name in IN_ORDER:
+        said: list[str] = []
+        example = doctest.DocTest(examples_of(name), {"mmctr_kit": mmctr_kit}, name, None, None, "")
+        assert doctest.DocTestRunner().run(example, out=said.append).failed == 0, "".join(said)
+
+
+def examples_of(name: str) -> list[doctest.Example]:
+    text = inspect.getdoc(getattr(mmctr_kit, name)) or ""
+    return doctest.DocTestParser().get_examples(text, name)
 
 
 def test_tune_stays_a_function_whatever_is_imported() -> None:

@@ -145,16 +145,14 @@ def bundle(
     bundle: din_demo, 2 models, 400 rows of Task2
     """
     require_new_folder(Path(out))
+    from mmctr_kit.api.rules import find_task
     from mmctr_kit.api.runs import open_run
-    from mmctr_kit.data.contract import Task
     from mmctr_kit.submission.bundle.write import write_bundle
-    from mmctr_kit.submission.score import column_name
 
-    if (name := column_name(task)) not in list(Task):
-        raise UsageError(f"no task {task!r}; expected Task1, Task2 or both")
+    column = find_task(task)
     if licence not in (known := get_args(Licence)):
         raise UsageError(f"no licence {licence!r}; expected {' or '.join(known)}")
-    write_bundle(open_run(run, runs), Path(out), Task(name), licence, holder)
+    write_bundle(open_run(run, runs), Path(out), column, licence, holder)
     return open_bundle(Path(out))
 
 

@@ -163,7 +163,7 @@ def plan_single_fit(
     ``like`` is the cross-validation whose best epoch to stop at, and whose recipe to take if
     ``recipe`` is None. ``plan_finished`` as in :func:`plan_runs`.
     """
-    from mmctr_kit.cv.whole import CHOSEN, cv_reference, recipe_of, refit
+    from mmctr_kit.cv.whole import CHOSEN, refit, require_like
     from mmctr_kit.runs.conflict import require_free
     from mmctr_kit.runs.run import Run, open_run
 
@@ -173,7 +173,7 @@ def plan_single_fit(
     if recipe is None:
         if cv is None:
             raise UsageError("RECIPE is missing; name one, or a cv run with --like RUN")
-        recipe, beside = recipe_of(cv), cv.name
+        recipe, beside = cv.recipe(), cv.name
     base = load_recipe(recipe, options.settings)
     beside = beside or base.name
     for key in (str(setting).partition("=")[0] for setting in options.settings):
@@ -211,9 +211,9 @@ def plan_single_fit(
         plan = plan_fit(final, content, resolve_device(options.device), items)
     if cv is None:
         near = Run(path.with_name(beside))
-        with suppress(MmctrKitError):  # a neighbour's damage is not this run's business
+        with suppress(MmctrKitError):  # of another recipe, or damaged: then it is no reference
             same = near.finished and near.manifest.rows == content.rows_fingerprint
-            cv = near if same and cv_reference(final, near) else None
+            cv = near if same and require_like(final, near) else None
     return PlannedFit(PlannedRun(path, plan, finished, options.force, seconds), final, cv)
 
 

@@ -66,9 +66,9 @@ class FitResult(Run):
 
     def reference(self) -> "CvReference | None":
         """The scores of the cross-validation ``cv``, and the fit's gap to it; None without one."""
-        from mmctr_kit.cv.whole import cv_reference, recipe_of
+        from mmctr_kit.cv.whole import cv_reference
 
-        return None if self.cv is None else cv_reference(recipe_of(self), self.cv, self)
+        return None if self.cv is None else cv_reference(self.recipe(), self.cv, self)
 
     def _repr_html_(self) -> str:
         return super()._repr_html_() + html("predictors", self.predictors())

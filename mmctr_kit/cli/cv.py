@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Option
-
 from mmctr_kit.cli import options
 from mmctr_kit.cli.output import print_json, progress, say, say_path, table, warn
 from mmctr_kit.errors import plural
@@ -25,9 +23,7 @@ def cv(
     devices: options.Devices = "auto",
     jobs: options.Jobs = None,
     force: options.Force = False,
-    dry_run: Annotated[
-        bool, Option("--dry-run", help="Check everything; print the plan and its cost.")
-    ] = False,
+    dry_run: options.DryRun = False,
     as_json: options.Json = False,
     runs: options.Runs = options.RUNS,
 ) -> None:

@@ -36,9 +36,7 @@ def fit(
     settings: options.Settings = None,
     devices: options.Devices = "auto",
     force: options.Force = False,
-    dry_run: Annotated[
-        bool, Option("--dry-run", help="Check everything; print the plan and its cost.")
-    ] = False,
+    dry_run: options.DryRun = False,
     as_json: options.Json = False,
     runs: options.Runs = options.RUNS,
 ) -> None:

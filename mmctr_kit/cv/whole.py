@@ -7,12 +7,11 @@ Three predictors, never compared as if they were one: a *fold model*, trained on
 from dataclasses import dataclass
 
 import numpy as np
-import yaml
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate, mean_estimate
-from mmctr_kit.recipe import Recipe, parse_recipe
+from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.diff import MOST, flat
 from mmctr_kit.runs.compare import PairedSample
 from mmctr_kit.runs.fold_folder import FoldFolder
@@ -48,7 +47,7 @@ def require_like(recipe: Recipe, run: Run) -> Recipe:
     """The recipe of the cross-validation ``run``; RunError if it is not one of ``recipe``."""
     if run.manifest.kind != "cv":
         raise RunError(f"run '{run.name}' is no cross-validation; expected the cv run of a recipe")
-    theirs = recipe_of(run)
+    theirs = run.recipe()
     if (mine := recipe.model_name) != theirs.model_name:
         raise RunError(
             f"run '{run.name}' is of the model {theirs.model_name}, not {mine}; name a cv of this "
@@ -94,7 +93,7 @@ def cv_reference(recipe: Recipe, run: Run, fit: Run | None = None) -> CvReferenc
         return None
     label, user = predictions.valid_label, predictions.valid_keys.user_id
     folders = sorted((run.path / "folds").glob("*"))
-    logits = [FoldFolder(folder).logits()["valid"] for folder in folders]
+    logits = [FoldFolder(folder).logits("valid")["valid"] for folder in folders]
     each = [auc_with_se(label, logit, user) for logit in logits]
     a, b = recipe.values(), theirs.values()
     differs = tuple(key for key in ADDED if a[key] != b[key])
@@ -102,15 +101,6 @@ def cv_reference(recipe: Recipe, run: Run, fit: Run | None = None) -> CvReferenc
     if fit is not None:
         gap, _ = PairedSample(predictions).gaps(fit.predictions())
     return CvReference(run.name, len(each), mean_estimate(each), mean, differs, gap)
-
-
-def recipe_of(run: Run) -> Recipe:
-    """The resolved recipe of a run that was trained; RunError if it cannot be read."""
-    try:
-        content = yaml.safe_load(run.recipe_text or "")
-    except (OSError, ValueError, yaml.YAMLError) as e:
-        raise RunError(f"{run.path} has no readable recipe.yaml; copy the run again") from e
-    return parse_recipe(content or {}, f"the recipe of {run.name}")
 
 
 def _compared(recipe: Recipe) -> dict[str, object]:

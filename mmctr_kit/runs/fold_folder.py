@@ -70,11 +70,11 @@ class FoldFolder:
         save_arrays(self.path / "logits.safetensors", logits)
         self._state.unlink(missing_ok=True)
 
-    def logits(self) -> dict[str, NDArray[Any]]:
-        """``oof`` (rows of the fold,), ``valid`` and ``test`` (rows,) float64."""
+    def logits(self, *names: str) -> dict[str, NDArray[Any]]:
+        """``oof`` (rows of the fold,), ``valid`` and ``test`` (rows,) float64, or those named."""
         # A run that was killed between its last two steps leaves the state behind.
         self._state.unlink(missing_ok=True)
-        return load_arrays(self.path / "logits.safetensors")
+        return load_arrays(self.path / "logits.safetensors", *names)
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """The weights of the fold model's snapshot."""

@@ -23,6 +23,8 @@ from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions, fold_logits
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mmctr_kit.recipe import Recipe
+
 
 class Run:
     """A run folder to read from; ``open_run`` finds one by its name."""
@@ -65,6 +67,20 @@ class Run:
         """The resolved recipe's YAML; None for blends and imports, which have none."""
         path = self.path / "recipe.yaml"
         return path.read_text("utf-8") if path.is_file() else None
+
+    def recipe(self) -> "Recipe":
+        """The resolved recipe of a run that was trained; RunError if it has none to read."""
+        import yaml
+
+        from mmctr_kit.recipe import parse_recipe
+
+        try:
+            content = yaml.safe_load(self.recipe_text or "")
+        except (OSError, ValueError, yaml.YAMLError) as e:
+            raise RunError(f"{self.path} has no readable recipe.yaml; copy the run again") from e
+        if not isinstance(content, dict):
+            raise RunError(f"{self.path} has no recipe in its recipe.yaml; copy the run again")
+        return parse_recipe(content, f"the recipe of {self.name}")
 
     def epochs(self) -> dict[str, list[dict[str, Any]]]:
         """Each fold model's epochs by "fold-seed"; empty for a run that trained nothing.

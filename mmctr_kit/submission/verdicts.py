@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import MmctrKitError
-from mmctr_kit.recipe import parse_recipe
 from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.ledger import Submitted
 from mmctr_kit.submission.rules import RULES, Facts, Rule
@@ -130,8 +127,8 @@ def _facts(run: Run, root: Path, above: tuple[str, ...]) -> Iterator[Facts]:
         why = "was imported, so how it was made is not known"
     elif manifest.kind != "blend":
         try:
-            recipe = parse_recipe(yaml.safe_load(run.recipe_text or ""), run.name)
-        except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError, MmctrKitError):
+            recipe = run.recipe()
+        except (TypeError, AttributeError, MmctrKitError):
             why = "has no recipe.yaml that this version of mmctr-kit can read"
     of_run = (manifest.seeds, manifest.sources, manifest.transductive)
     yield Facts(run.name, manifest.kind, recipe, *of_run, why)

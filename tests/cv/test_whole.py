@@ -11,7 +11,7 @@ from mmctr_kit.cv.fold import fold_rows, model_seed
 from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.cv.plan import plan_fit
 from mmctr_kit.cv.run import run_cv
-from mmctr_kit.cv.whole import cv_reference, recipe_of, refit
+from mmctr_kit.cv.whole import cv_reference, refit
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import WHOLE
 from mmctr_kit.errors import MmctrKitError, RunError
@@ -177,4 +177,4 @@ def test_a_damaged_recipe_is_an_error_of_one_line(cv: Run, tmp_path: Path, text:
     shutil.copytree(cv.path, path)
     (path / "recipe.yaml").write_text(text)
     with pytest.raises(MmctrKitError, match="recipe"):
-        recipe_of(Run(path))
+        Run(path).recipe()

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 import mmctr_kit as mk
-from mmctr_kit.cv.whole import recipe_of
 from mmctr_kit.data.folds import WHOLE
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.auc import auc_with_se
@@ -86,7 +85,7 @@ def half_way(work: Path, data: mk.ChallengeData) -> Estimate:
     folders = [RunWriter(run.path).fold(WHOLE, seed) for seed, run in enumerate(runs)]
     one, two = (folder.weights() for folder in folders)
     mean = {k: v if v.dtype == bool else ((v + two[k]) / 2).astype(v.dtype) for k, v in one.items()}
-    recipe = recipe_of(runs[0])
+    recipe = runs[0].recipe()
     learner = make_learner(recipe, data, ItemFeatures.derive(recipe, data), "cpu")
     learner.load(mean)
     return auc_with_se(data.valid.labels(), learner.predict("valid"), data.valid.user_id)

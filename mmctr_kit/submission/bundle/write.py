@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from mmctr_kit import __version__
 from mmctr_kit.data.cache import content_hash
@@ -17,7 +16,7 @@ from mmctr_kit.errors import RunError
 from mmctr_kit.files import new_folder, save_arrays
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.models.registry import MODELS
-from mmctr_kit.recipe import Recipe, parse_recipe
+from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.predictions import Predictions
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.writer import RunWriter
@@ -92,7 +91,7 @@ def _require_trained(run: Run) -> Recipe:
             f"run '{run.name}' was trained with mmctr-kit {trained}, and this is {__version__}; "
             "bundle it with that version, or train it again"
         )
-    recipe = parse_recipe(yaml.safe_load(str(run.recipe_text)), f"the recipe of {run.name}")
+    recipe = run.recipe()
     if recipe.training.teacher is not None:
         raise RunError(
             f"run '{run.name}' learned from training.teacher ({recipe.training.teacher}), which "
