@@ -7,11 +7,11 @@ extra examples come from training users alone, so nothing of the predicted fold 
 
 import numpy as np
 
+from mmctr_kit.data.contexts import find_sorted, longest_histories, new_positives
 from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.items.features import Levels
-from mmctr_kit.items.similarity.contexts import find_sorted, longest_histories, new_positives
 from mmctr_kit.metrics.ranks import Ints, Ints32
 from mmctr_kit.recipe import Augmentation
 

@@ -13,7 +13,7 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.data.load import load_feature_levels
 from mmctr_kit.data.modalities import Modality
-from mmctr_kit.items.factors import FactorOptions, Factors, factors_fingerprint, fit_factors
+from mmctr_kit.embed.factors import FactorOptions, Factors, factors_fingerprint, fit_factors
 from mmctr_kit.items.table import has_factors, item_parts, item_table, missing_modalities
 from mmctr_kit.metrics.ranks import Flags, Floats32, Ints
 from mmctr_kit.models.registry import model_inputs

@@ -24,8 +24,8 @@ from mmctr_kit.data.modalities import (
     item_coverage,
     load_modality,
 )
+from mmctr_kit.embed.pca import PCA, fit_pca, project
 from mmctr_kit.errors import DataError
-from mmctr_kit.items.pca import PCA, fit_pca, project
 from mmctr_kit.metrics.ranks import Flags, Floats, Floats32
 from mmctr_kit.recipe import Items
 

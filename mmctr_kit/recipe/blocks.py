@@ -62,7 +62,7 @@ class Items(Block):
     columns unit variance; ``normalize: l2`` then gives each part unit length.
 
     ``factors`` are ``factors_dim`` factors of who took what, counted for each fold model from its
-    own training users; see :mod:`mmctr_kit.items.factors`. ``factors_shrinkage`` pulls the weight
+    own training users; see :mod:`mmctr_kit.embed.factors`. ``factors_shrinkage`` pulls the weight
     of pairs that few users have to zero: that of n users is multiplied by n / (n +
     factors_shrinkage). ``factors_from``: what is counted, ``histories`` alone or the users'
     ``positives`` too; ``auto`` is positives for networks and histories for trees. ``blocks`` are

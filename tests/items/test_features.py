@@ -12,8 +12,8 @@ import pytest
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
+from mmctr_kit.embed.factors import FactorOptions, fit_factors
 from mmctr_kit.errors import DataError
-from mmctr_kit.items.factors import FactorOptions, fit_factors
 from mmctr_kit.items.features import ItemFeatures, content_hashes, item_levels
 from mmctr_kit.items.table import item_parts, item_table, missing_modalities
 from mmctr_kit.recipe import load_recipe

@@ -10,14 +10,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from mmctr_kit.data.contexts import contexts
 from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.items.signals import history_of
 from mmctr_kit.items.similarity import Similarity, fit_similarity
-from mmctr_kit.items.similarity.contexts import contexts
 from mmctr_kit.recipe import Signals
 from mmctr_kit.recipe.blocks import SIGNAL_KINDS, SignalKind
-from tests.items.similarity.test_contexts import (
+from tests.data.test_contexts import (
     ITEMS,
     UNKNOWN,
     Row,

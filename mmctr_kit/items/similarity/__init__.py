@@ -23,8 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmctr_kit.data.contexts import Contexts, contexts
 from mmctr_kit.data.dataset import ChallengeData, Examples
-from mmctr_kit.items.similarity.contexts import Contexts, contexts
 from mmctr_kit.items.similarity.ease import Ease, fit_ease
 from mmctr_kit.items.similarity.pairs import (
     DOWN,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmctr_kit.data.contexts import Contexts, cut_by_sum
 from mmctr_kit.data.ragged import expand_ranges
-from mmctr_kit.items.similarity.contexts import Contexts, cut_by_sum
 from mmctr_kit.metrics.ranks import Floats, Floats32, Ints
 
 _EXPAND = 1 << 23

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmctr_kit.items.similarity.contexts import Contexts, cut_by_sum, find_sorted
+from mmctr_kit.data.contexts import Contexts, cut_by_sum, find_sorted
 from mmctr_kit.metrics.ranks import Floats32, Ints
 
 TOGETHER, NEAR, UP, DOWN, RECENT = range(5)

@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mmctr_kit.data.contexts import find_sorted
 from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.items import Floats64, Ints
 from mmctr_kit.items.signals import SignalValues
-from mmctr_kit.items.similarity.contexts import find_sorted
 from mmctr_kit.models.batch import Batch
 
 

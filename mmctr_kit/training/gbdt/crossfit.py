@@ -29,10 +29,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.data.contexts import Contexts
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.items import Floats32, Floats64, Ints
-from mmctr_kit.items.similarity.contexts import Contexts
 
 
 @dataclass(frozen=True)

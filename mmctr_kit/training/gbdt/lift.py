@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.data.contexts import find_sorted
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.items import Floats32, Floats64, Ints
-from mmctr_kit.items.similarity.contexts import find_sorted
 from mmctr_kit.training.gbdt.crossfit import Groups, others, shrunk
 from mmctr_kit.training.gbdt.history import Tags
 from mmctr_kit.training.gbdt.packed import Columns, Packed

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmctr_kit.data.contexts import contexts
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.items import Floats32, Ints
 from mmctr_kit.items.features import ItemFeatures, Levels
 from mmctr_kit.items.similarity import Similarity, fit_similarity
-from mmctr_kit.items.similarity.contexts import contexts
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.gbdt.crossfit import Groups, LabelOptions
 from mmctr_kit.training.gbdt.history import (

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from mmctr_kit.data.contexts import Contexts
 from mmctr_kit.items.similarity import ease as ease_module
-from mmctr_kit.items.similarity.contexts import Contexts
 from mmctr_kit.items.similarity.ease import Ease, fit_ease
-from tests.items.similarity.test_contexts import ITEMS, sequences
+from tests.data.test_contexts import ITEMS, sequences
 from tests.items.similarity.test_pairs import contexts_of, crowds
 
 ALL = ITEMS + 5

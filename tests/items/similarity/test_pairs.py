@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmctr_kit.data.contexts import Contexts, contexts
 from mmctr_kit.items.similarity import pairs as pairs_module
-from mmctr_kit.items.similarity.contexts import Contexts, contexts
 from mmctr_kit.items.similarity.pairs import TOGETHER, Pairs, Weights, count_pairs
-from tests.items.similarity.test_contexts import ITEMS, all_rows, sequences, world
+from tests.data.test_contexts import ITEMS, all_rows, sequences, world
 
 MANY = 1000
 WEIGHTS = Weights(window=2, half_life=3.0)

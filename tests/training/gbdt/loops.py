@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.recipe import Signals
 from mmctr_kit.training.gbdt.crossfit import LabelOptions
-from tests.items.similarity.test_contexts import ITEMS, last_of_each
+from tests.data.test_contexts import ITEMS, last_of_each
 from tests.items.test_similarity import naive, naive_ease
 from tests.training.gbdt.worlds import TAGS, Row, Vectors, World, users_of
 

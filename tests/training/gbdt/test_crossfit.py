@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from mmctr_kit.data.contexts import contexts
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import user_folds
-from mmctr_kit.items.similarity.contexts import contexts
 from mmctr_kit.training.gbdt.crossfit import Groups, LabelOptions, label_means, others, shrunk
-from tests.items.similarity.test_contexts import ITEMS
+from tests.data.test_contexts import ITEMS
 from tests.training.gbdt.worlds import (
     OPTIONS,
     Row,

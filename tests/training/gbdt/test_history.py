@@ -19,7 +19,7 @@ from mmctr_kit.training.gbdt.history import (
     target_features,
 )
 from mmctr_kit.training.gbdt.packed import Columns, Packed
-from tests.items.similarity.test_contexts import ITEMS
+from tests.data.test_contexts import ITEMS
 from tests.training.gbdt.loops import (
     assert_columns,
     length_loops,

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from mmctr_kit.data.contexts import contexts
 from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.data.dataset import ChallengeData, Examples
-from mmctr_kit.items.similarity.contexts import contexts
 from mmctr_kit.training.gbdt import lift as lift_module
 from mmctr_kit.training.gbdt.crossfit import Groups, label_means
 from mmctr_kit.training.gbdt.history import Tags
 from mmctr_kit.training.gbdt.lift import ItemLifts, TagLifts, lift_features, logit
 from mmctr_kit.training.gbdt.packed import Packed
-from tests.items.similarity.test_contexts import ITEMS
+from tests.data.test_contexts import ITEMS
 from tests.training.gbdt.loops import (
     Fold,
     assert_columns,

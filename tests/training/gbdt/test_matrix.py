@@ -17,7 +17,7 @@ from mmctr_kit.metrics.auc import auc
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.recipe.blocks import SIGNAL_KINDS
 from mmctr_kit.training.gbdt.matrix import KIND, PART, FeatureInputs, Features, feature_meanings
-from tests.items.similarity.test_contexts import ITEMS
+from tests.data.test_contexts import ITEMS
 from tests.training.gbdt.loops import FeatureValues, all_loops, assert_columns, make_fold
 from tests.training.gbdt.test_statistics import COUNTS
 from tests.training.gbdt.worlds import (

@@ -21,7 +21,7 @@ from mmctr_kit.training.gbdt.similarity import (
     signal_features,
     table_parts,
 )
-from tests.items.similarity.test_contexts import ITEMS
+from tests.data.test_contexts import ITEMS
 from tests.training.gbdt.loops import assert_columns, kind_loops, make_fold, part_loops
 from tests.training.gbdt.worlds import (
     OPTIONS,

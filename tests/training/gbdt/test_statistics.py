@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from mmctr_kit.data.contexts import contexts
 from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.data.dataset import ChallengeData, Examples
-from mmctr_kit.items.similarity.contexts import contexts
 from mmctr_kit.training.gbdt.crossfit import Groups
 from mmctr_kit.training.gbdt.history import Tags
 from mmctr_kit.training.gbdt.packed import Columns, Packed

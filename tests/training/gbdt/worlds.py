@@ -23,7 +23,7 @@ from mmctr_kit.data.load import load
 from mmctr_kit.data.packing import deduplicate
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.training.gbdt.crossfit import LabelOptions
-from tests.items.similarity.test_contexts import ITEMS
+from tests.data.test_contexts import ITEMS
 
 OPTIONS = LabelOptions(groups=3, shrinkage=2.0, pair_shrinkage=3.0, seed=7)
 TAGS, MOST_ITEM_TAGS, WIDTH = 6, 3, 3

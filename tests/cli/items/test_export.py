@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from mmctr_kit.cli.app import app
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.items.factors import FactorOptions, fit_factors
+from mmctr_kit.embed.factors import FactorOptions, fit_factors
 from mmctr_kit.items.table import item_table
 from mmctr_kit.recipe import Items, load_recipe
 from mmctr_kit.runs.manifest import Manifest

@@ -1,4 +1,4 @@
-"""mmctr_kit.items.factors: item vectors from co-occurrence, against plain loops."""
+"""mmctr_kit.embed.factors: item vectors from co-occurrence, against plain loops."""
 
 import shutil
 from collections import Counter
@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from mmctr_kit.data.contexts import Contexts
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
-from mmctr_kit.items.factors import (
+from mmctr_kit.embed.factors import (
     FactorOptions,
     Factors,
     association,
@@ -28,9 +29,8 @@ from mmctr_kit.items.factors import (
     fit_factors,
     item_content,
 )
-from mmctr_kit.items.similarity.contexts import Contexts
 from mmctr_kit.recipe import load_recipe
-from tests.items.similarity.test_contexts import ITEMS, sequences
+from tests.data.test_contexts import ITEMS, sequences
 from tests.items.similarity.test_pairs import contexts_of, crowds
 
 OPTIONS = FactorOptions(dims=6, shrinkage=10.0, positives=False, max_history=64)

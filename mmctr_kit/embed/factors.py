@@ -27,11 +27,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mmctr_kit.data.cache import cached
+from mmctr_kit.data.contexts import Contexts, contexts
 from mmctr_kit.data.contract import FILES, PAD
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest, fingerprint
 from mmctr_kit.data.modalities import held_modalities, load_modality
-from mmctr_kit.items.similarity.contexts import Contexts, contexts
 from mmctr_kit.metrics.ranks import Flags, Floats, Floats32, Ints
 from mmctr_kit.models.registry import BOOSTED, MODELS
 from mmctr_kit.recipe import Recipe

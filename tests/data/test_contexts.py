@@ -1,4 +1,4 @@
-"""mmctr_kit.items.similarity.contexts: one sequence of distinct items for each training user."""
+"""mmctr_kit.data.contexts: one sequence of distinct items for each training user."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from mmctr_kit.data.contexts import Contexts, contexts, cut_by_sum, find_sorted
 from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.data.packing import deduplicate
 from mmctr_kit.data.ragged import Ragged
-from mmctr_kit.items.similarity.contexts import Contexts, contexts, cut_by_sum, find_sorted
 
 ITEMS = 8
 USERS = (3, 10, 11, 2**40)

@@ -1,9 +1,9 @@
-"""``mmctr-kit items``: the item table of a run or a recipe as a file."""
+"""``mmctr-kit items export``: the item table of a run or a recipe as a file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option, Typer
+from typer import Argument, Option
 
 from mmctr_kit.cli import options
 from mmctr_kit.cli.output import print_json, say, say_path, status, warn
@@ -14,15 +14,7 @@ if TYPE_CHECKING:
 
 _COUNTED = "counted from all train users; a fold model of cv counts from its training users alone"
 
-app = Typer(no_args_is_help=True, help="Item embeddings: write a fused table.")
 
-
-@app.callback()
-def items() -> None:
-    """Item embeddings: write a fused table."""
-
-
-@app.command()
 def export(
     source: Annotated[
         str,

@@ -1,0 +1,9 @@
+"""``mmctr-kit items``: item embeddings, made and written."""
+
+from typer import Typer
+
+from mmctr_kit.cli.items import export
+
+app = Typer(no_args_is_help=True, help="Item embeddings: from text, covers and who took what.")
+app.callback()(lambda: None)
+app.command("export")(export.export)
