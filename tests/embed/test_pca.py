@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA as Reference  # noqa: N811
 
-from mmctr_kit.embed.pca import fit_pca, project
 from mmctr_kit.embed import pca as module
+from mmctr_kit.embed.pca import fit_pca, project
 
 Floats32 = NDArray[np.float32]
 
