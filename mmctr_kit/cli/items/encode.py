@@ -157,7 +157,7 @@ def _print_faults(column: "ColumnReport", planned: bool) -> None:
     for kind, faults in column.faults_by_kind().items():
         ids = ", ".join(str(f.item_id) for f in faults[:_NAMED])
         more = ", ..." if len(faults) > _NAMED else ""
-        what = kind.replace("_", " ")
+        what = "no file" if kind == "missing" else kind.replace("_", " ")
         say(f"{column.modality} missing, {what}: {plural(len(faults), 'item')} ({ids}{more})")
         if kind not in ("missing", "empty_title"):
             for fault in faults[:_NAMED]:

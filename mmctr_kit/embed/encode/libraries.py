@@ -72,11 +72,7 @@ def mend_torchvision() -> None:
     spec = find_spec("torchvision")
     if spec is None or spec.origin is None or _kept:
         return
-    folder, operators, torch_library = (
-        Path(spec.origin).parent,
-        cast(Any, torch.ops),
-        cast(Any, torch.library),
-    )
+    folder, operators = Path(spec.origin).parent, cast(Any, torch.ops)
     try:
         for compiled in sorted(folder.glob("_C*")):
             operators.load_library(str(compiled))

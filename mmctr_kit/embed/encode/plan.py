@@ -66,7 +66,7 @@ class Plan:
             yield range(start, min(start + step, self.content.n_items + 1))
 
     def metadata(self) -> dict[str, dict[str, Any]]:
-        """Of each column, how it was encoded: the file's metadata."""
+        """How each column was encoded: the file's metadata."""
         made: dict[str, dict[str, Any]] = {}
         for column in self.columns:
             model = column.model

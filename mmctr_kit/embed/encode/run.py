@@ -75,7 +75,7 @@ def _resumes(plan: Plan, identity: dict[str, Any]) -> bool:
 def _begin(plan: Plan, identity: dict[str, Any], force: bool) -> None:
     if _resumes(plan, identity):
         return
-    if plan.begun.is_file() and not force:
+    if plan.begun.is_file() and any(plan.part.glob("*-*.parquet")) and not force:
         other = differences(read_json(plan.begun), identity)
         raise UsageError(
             f"'{plan.part}' holds work of another command ({other}); give that command again, or "
@@ -106,7 +106,7 @@ def estimate(plan: Plan, listen: Listener) -> Report:
     columns, sampled = [], 0
     for column in plan.columns:
         ids = _encodable(plan, column, range(1, plan.content.n_items + 1))
-        listen(column, 0, 1)
+        listen(column, 0, len(ids))
         encoder = load_encoder_of(plan, column)
         cost = _cost_alone(plan, column, encoder)
         # Few items if the model is slow; spread over all, so that lengths are as they will be.
@@ -122,7 +122,6 @@ def estimate(plan: Plan, listen: Listener) -> Report:
         sampled += size
         without = _without(column, set(ids), range(1, plan.content.n_items + 1))
         columns.append(_report(column, cost, len(ids), tuple(without)))
-        listen(column, 1, 1)
     return Report(plan.out, plan.content.n_items, tuple(columns), {}, sampled)
 
 
