@@ -148,6 +148,8 @@ def encode_items(
     named = {modality: name for modality, name in given.items() if name}
     if not named:
         raise UsageError("name an encoder: --text MODEL, --image MODEL, or both")
+    if batch_size < 1:
+        raise UsageError(f"batch size {batch_size}; expected at least 1")
     require_free(Path(out), "a file of vectors", (".parquet",), True, "")
     models = {modality: find_model(name, modality, download) for modality, name in named.items()}
     require_options(models, layer, pooling, image_side, with_title, tag_names is not None)
