@@ -138,7 +138,7 @@ def encode_items(
     --------
     >>> made = mmctr_kit.encode_items("world/data", "text.parquet", text="models/all-MiniLM-L6-v2")
     >>> made.columns()[["modality", "width", "items", "missing"]].values.tolist()
-    [['text', 384, 300, 0]]
+    [['text', 384, 292, 8]]
     """
     from mmctr_kit.embed.encode.content import read_content
     from mmctr_kit.embed.encode.models import Modality, find_model, require_options

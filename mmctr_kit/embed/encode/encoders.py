@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 Pooling = Literal["mean", "last", "cls"]
 """How the hidden states of an input's tokens become one vector: their mean, the last or the first
 token's."""
+_LOADING = (OSError, ValueError, KeyError, RuntimeError, ImportError, EOFError, UnpicklingError)
+"""What the libraries raise for a folder that is damaged, or that they are too old for."""
 MAX_TOKENS = 512
 """A longer text is cut, by models that pool hidden states."""
 
@@ -82,6 +85,8 @@ def load_encoder(
     Raises DataError if its folder is damaged or lacks weights, UsageError if it does not read the
     modality.
     """
+    from safetensors import SafetensorError
+
     mend_torchvision()
     make: dict[Kind, Callable[[], Encoder]] = {
         "sentence-transformers": lambda: _sentences(model, modality, device, bf16),
@@ -94,7 +99,7 @@ def load_encoder(
     with quiet_libraries():
         try:
             return make[model.kind]()
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as e:
+        except (*_LOADING, SafetensorError) as e:
             raise DataError(f"{model.name} cannot be loaded: {_short(str(e))}") from e
 
 
