@@ -142,6 +142,7 @@ def encode_items(
     """
     from mmctr_kit.embed.encode.content import read_content
     from mmctr_kit.embed.encode.models import Modality, find_model, require_options
+    from mmctr_kit.embed.encode.report import part_path, require_encoded
     from mmctr_kit.files import require_free
 
     given: dict[Modality, str | None] = {"text": text, "image": image}
@@ -151,6 +152,8 @@ def encode_items(
     if batch_size < 1:
         raise UsageError(f"batch size {batch_size}; expected at least 1")
     require_free(Path(out), "a file of vectors", (".parquet",), True, "")
+    if not (force or dry_run) and not part_path(Path(out)).exists():
+        require_encoded(Path(out))
     models = {modality: find_model(name, modality, download) for modality, name in named.items()}
     require_options(models, layer, pooling, image_side, with_title, tag_names is not None)
     tags = None if tag_names is None else Path(tag_names)

@@ -58,3 +58,6 @@ def test_an_encoder_and_a_file_to_write_must_be_named(tmp_path: Path) -> None:
         mmctr_kit.encode_items(tmp_path, tmp_path / "v.csv", text="x")
     with pytest.raises(UsageError, match="batch size 0"):
         mmctr_kit.encode_items(tmp_path, tmp_path / "v.parquet", text="x", batch_size=0)
+    (tmp_path / "v.parquet").touch()
+    with pytest.raises(UsageError, match=r"exists; name another file, or --force"):
+        mmctr_kit.encode_items(tmp_path, tmp_path / "v.parquet", text="x")

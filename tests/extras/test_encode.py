@@ -19,7 +19,9 @@ from PIL import Image, ImageDraw
 
 import mmctr_kit
 from mmctr_kit.embed.encode.content import read_content
-from mmctr_kit.embed.encode.libraries import mend_torchvision
+from mmctr_kit.embed.encode.encoders import Item, Reading, load_encoder
+from mmctr_kit.embed.encode.libraries import mend_torchvision, quiet_libraries
+from mmctr_kit.embed.encode.models import find_model
 from mmctr_kit.errors import DataError, UsageError
 from tests.embed.encode.conftest import draw
 from tests.extras.conftest import published_lite0
@@ -145,6 +147,25 @@ def test_a_vector_does_not_depend_on_the_items_beside_it(
     assert len(np.unique(present.round(4), axis=0)) > 250  # items differ
 
 
+@pytest.mark.parametrize(("model", "modality", "options"), OPTIONS, ids=str)
+def test_in_bf16_a_vector_is_nearly_the_same(
+    model: str, modality: Any, options: dict[str, Any], models: Path, pictured: Path
+) -> None:
+    """A GPU's mixed precision, here on a CPU."""
+    content = read_content(pictured, True, True)
+    found = find_model(str(models / model), modality)
+    image = None if modality == "text" else Image.open(content.pictures[3])
+    item = Item(content.title(3) if image is None else None, image)
+    pooling = options.get("pooling", "mean")
+    made = []
+    for bf16 in (False, True):
+        encoder = load_encoder(found, modality, Reading(-1, pooling, 60), "cpu", bf16)
+        made.append(encoder.encode(encoder.prepare([item]))[0])
+        assert made[-1].dtype == np.float32
+    assert not np.array_equal(made[0], made[1])
+    assert made[0] @ made[1] > 0.995 * np.linalg.norm(made[0]) * np.linalg.norm(made[1])
+
+
 def test_layer_pooling_and_the_title_change_what_a_model_says(
     models: Path, pictured: Path, tmp_path: Path
 ) -> None:
@@ -224,6 +245,7 @@ def test_missing_weights_are_never_random_ones(
     from safetensors.torch import load_file, save_file
 
     for name, modality, prefix in (
+        ("minilm", "text", "encoder.layer.1.output"),
         ("bert", "text", "encoder.layer.1."),
         ("clip", "image", "visual_projection"),
         ("qwen", "image", "visual.merger"),
@@ -238,6 +260,27 @@ def test_missing_weights_are_never_random_ones(
             mmctr_kit.encode_items(
                 pictured, tmp_path / "v.parquet", device="cpu", **{modality: str(folder)}
             )
+
+
+def test_a_sentence_transformer_reads_images_if_its_modules_do(
+    models: Path, pictured: Path, tmp_path: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    with quiet_libraries():
+        net = SentenceTransformer(str(models / "clip"), device="cpu", local_files_only=True)
+        net.save(str(tmp_path / "wrapped"))
+    made = []
+    for name in (models / "clip", tmp_path / "wrapped"):
+        out = tmp_path / f"{name.name}.parquet"
+        mmctr_kit.encode_items(pictured, out, image=str(name), device="cpu")
+        made.append(vectors(out, "image"))
+    correlation = np.corrcoef(made[0][:6].ravel(), made[1][:6].ravel())[0, 1]
+    assert correlation > 0.99  # another image processor resizes
+    with pytest.raises(UsageError, match="minilm reads text alone"):
+        mmctr_kit.encode_items(
+            pictured, tmp_path / "v.parquet", image=str(models / "minilm"), device="cpu"
+        )
 
 
 def test_damaged_weights_are_one_line(models: Path, pictured: Path, tmp_path: Path) -> None:

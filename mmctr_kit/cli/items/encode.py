@@ -38,7 +38,7 @@ def encode(
         "encoded.parquet"
     ),
     batch_size: Annotated[int, Option(min=1, help="Items at once.")] = 64,
-    devices: options.Devices = "auto",
+    device: options.Device = "auto",
     layer: Annotated[
         int | None,
         Option(
@@ -85,8 +85,8 @@ def encode(
     [bold]Examples[/bold]
 
       mmctr-kit items encode DATA --text models/all-MiniLM-L6-v2 --dry-run
-      mmctr-kit items encode DATA --text intfloat/e5-base-v2 --image openai/clip-vit-base-patch32
-      mmctr-kit items encode DATA --image models/Qwen2-VL-2B --with-title --out qwen.parquet
+      mmctr-kit items encode DATA --text models/e5-base-v2 --image models/siglip
+      mmctr-kit items encode DATA --image models/Qwen2-VL-2B --with-title
       mmctr-kit items encode DATA --image timm:tf_efficientnet_lite0=weights.pth
     """
     from mmctr_kit.api.items import encode_items
@@ -98,7 +98,7 @@ def encode(
             text=text,
             image=image,
             batch_size=batch_size,
-            device=devices,
+            device=device,
             layer=layer,
             pooling=pooling,
             image_side=image_side,

@@ -61,6 +61,31 @@ def quiet_libraries() -> Iterator[None]:
             logger.setLevel(before)
 
 
+@contextmanager
+def missing_weights() -> Iterator[list[str]]:
+    """Collect the names of weights that transformers, loading a model, makes up at random.
+
+    It is for a library that calls transformers itself: what is missing is then said in a log alone.
+    """
+    names: list[str] = []
+
+    class Reader(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            plain = re.sub(r"\x1b\[[\d;]*m", "", record.getMessage())
+            names.extend(re.findall(r"^(\S+)\s*\| MISSING", plain, re.M))
+
+    logger, reader = logging.getLogger("transformers.modeling_utils"), Reader()
+    level, propagate, logger.propagate = logger.level, logger.propagate, False
+    logger.setLevel(logging.WARNING)
+    logger.addHandler(reader)
+    try:
+        yield names
+    finally:
+        logger.removeHandler(reader)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
 def mend_torchvision() -> None:
     """Let torchvision be imported beside a torch of another build.
 

@@ -67,6 +67,10 @@ MISTAKES = [
     (("--text", "./no"), "no folder at './no'"),
     (("--image", "timm:x=no.pth"), "no file of weights at 'no.pth'"),
     (("--text", "x", "--out", "v.csv"), "end it in .parquet"),
+    (
+        ("--text", "x", "--device", "cuda:0,cuda:1"),
+        "expected one device: auto, cpu, cuda or cuda:0",
+    ),
     (("--text", "x", "--pooling", "max"), "'max' is not one of 'mean', 'last', 'cls'"),
 ]
 
