@@ -20,7 +20,7 @@ _kept: list[Any] = []
 def versions(kind: Kind) -> dict[str, str]:
     """Return the versions of the libraries that a kind of encoder is run by."""
     names = {"torch", "pillow", PACKAGES.get(kind, "transformers")}
-    names |= {"transformers"} if kind == "sentence-transformers" else set()
+    names |= {"sentence-transformers": {"transformers"}, "timm": {"torchvision"}}.get(kind, set())
     found = {}
     for name in sorted(names):
         try:
