@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from mmctr_kit.api.training import cross_validate as cross_validate
     from mmctr_kit.api.training import fit as fit
     from mmctr_kit.api.training import tune as tune
+    from mmctr_kit.api.vectors import AlignedItems as AlignedItems
+    from mmctr_kit.api.vectors import FactoredItems as FactoredItems
+    from mmctr_kit.api.vectors import align_items as align_items
+    from mmctr_kit.api.vectors import factor_items as factor_items
     from mmctr_kit.data.dataset import ChallengeData as ChallengeData
     from mmctr_kit.errors import DataError as DataError
     from mmctr_kit.errors import MmctrKitError as MmctrKitError
@@ -56,6 +60,7 @@ _MODULES = {
     "api.bundle": "Reproduction bundle reproduce",
     "api.data": "check_data generate_data load_data profile_data",
     "api.items": "EncodedItems encode_items",
+    "api.vectors": "AlignedItems FactoredItems align_items factor_items",
     "api.progress": "ProgressEvent",
     "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
     "StudyResult",

@@ -17,6 +17,8 @@ IN_ORDER = (
     "load_recipe",
     "cross_validate",
     "fit",
+    "align_items",
+    "factor_items",
     "open_run",
     "blend",
     "leaderboard",
