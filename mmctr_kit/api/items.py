@@ -106,7 +106,7 @@ def item_quality(folder: AnyPath, *, progress: Progress = None) -> QualityResult
     Examples
     --------
     >>> quality = mmctr_kit.item_quality("world/data")
-    >>> quality.table()["items"].sum()
+    >>> int(quality.table()["items"].sum())
     0
     """
     from mmctr_kit.data.load import load

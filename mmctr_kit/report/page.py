@@ -55,15 +55,14 @@ _FOOTER = (
 def write_report(context: ReportContext, out: Path) -> None:
     """Write the page to ``out``, where only a report is replaced. Equal runs give equal pages."""
     require_page(out)
-    sections = [made for make in SECTIONS if (made := make(context)) is not None]
-    _write(out, render(context.name, headline(context), advice(context), sections, _FOOTER))
+    _write(out, render(context))
 
 
 def write_quality(quality: ItemQuality, data: Path, out: Path) -> None:
     """Write the page on the quality of the items of the folder ``data``, as a report is written."""
     require_page(out)
     head, steps = quality_headline(quality, data), quality_advice(quality)
-    _write(out, render(data.name, head, steps, quality_sections(quality), QUALITY_FOOTER))
+    _write(out, _page(data.name, head, steps, quality_sections(quality), QUALITY_FOOTER))
 
 
 def _write(out: Path, text: str) -> None:
@@ -74,7 +73,12 @@ def _write(out: Path, text: str) -> None:
         raise unwritable(f"cannot write '{out}' ({e.strerror}); name another --out", e) from e
 
 
-def render(
+def render(context: ReportContext) -> str:
+    sections = [made for make in SECTIONS if (made := make(context)) is not None]
+    return _page(context.name, headline(context), advice(context), sections, _FOOTER)
+
+
+def _page(
     name: str,
     head: Mapping[str, Any],
     steps: Sequence[Advice],

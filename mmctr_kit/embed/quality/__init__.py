@@ -30,7 +30,7 @@ from mmctr_kit.embed.quality.vectors import (
 )
 from mmctr_kit.errors import UsageError, did_you_mean
 from mmctr_kit.files import write_whole
-from mmctr_kit.metrics.ranks import Floats32, Ints
+from mmctr_kit.metrics.ranks import Flags, Floats32, Ints
 
 Progress = Callable[[str, int, int], None]
 _PICTURE_SIDE = 64
@@ -291,9 +291,11 @@ class _Making:
 _MODALITIES: tuple[Modality, ...] = ("text", "image")
 
 
-def _any(vectors: Floats32) -> Ints:
-    chunks = (vectors[low : low + 8192] for low in range(0, len(vectors), 8192))
-    return np.concatenate([chunk.any(axis=1) for chunk in chunks])
+def _any(vectors: Floats32) -> Flags:
+    """(n,) bool: which vectors are not zero; a whole one at once would double the memory."""
+    return np.concatenate(
+        [v.any(axis=1) for v in np.array_split(vectors, len(vectors) // 8192 + 1)]
+    )
 
 
 def _digest(path: Path) -> bytes:

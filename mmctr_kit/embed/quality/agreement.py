@@ -29,6 +29,8 @@ _DIMS = 64
 _FOLDS = 5
 _LEAST_CORRELATION = 0.1
 _SHRINK = 1e-3
+_ROUNDING = 1e-6
+"""A component of less than this share of the largest variance may be float32's rounding."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,13 @@ def _log_ratio(u: Floats, v: Floats, r: Floats, shared: Flags) -> Floats:
 
 def _components(vectors: Floats32, rows: Ints) -> Floats:
     """(n, 64) principal components; (n, width) of narrower vectors."""
-    pca = fit_pca([vectors[sample(rows)]])
-    dims = min(_DIMS, int((pca.variance > 0).sum()))
+    seen = vectors[sample(rows)]
+    centre = np.median(seen, axis=0)
+    length = np.linalg.norm(seen - centre, axis=1, keepdims=True)
+    # Outliers, drawn in to the usual distance, set no direction.
+    near = np.minimum(1, np.median(length) / np.maximum(length, np.finfo(np.float32).tiny))
+    pca = fit_pca([centre + near * (seen - centre)])
+    dims = min(_DIMS, int((pca.variance > _ROUNDING * pca.variance[0]).sum()))
     return project(pca, [vectors[rows]], dims, whiten=False)
 
 

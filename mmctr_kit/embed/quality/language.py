@@ -2,8 +2,9 @@
 
 A title's script is the one that most of its letters belong to, by Unicode. Among titles in Latin
 letters, a language is recognised by its function words (such as *and*, *und*, *et*), of which a
-title must have two, and more than twice as many as of the main language. So titles of names and
-nouns alone are never pointed to, and neither are languages that :data:`WORDS` does not list.
+title must have two different ones, and more than twice as many as of the main language. So titles
+of names and nouns alone are never pointed to, and neither are languages that :data:`WORDS` does not
+list.
 """
 
 import re
@@ -97,7 +98,7 @@ def _script(letter: str) -> str:
 
 
 def _hits(title: str) -> Counter[str]:
-    """How many words of the title are function words, by language."""
-    words = [word for word in _WORD.findall(title.lower()) if word.isalpha()]
-    counts = {name: sum(w in known for w in words) for name, known in WORDS.items()}
+    """How many different words of the title are function words, by language."""
+    words = set(_WORD.findall(title.lower()))
+    counts = {name: len(words & known) for name, known in WORDS.items()}
     return Counter({name: n for name, n in counts.items() if n})

@@ -33,6 +33,8 @@ Flagged = tuple[Ints, list[str]]
 
 def near_zero(vectors: Floats32, rows: Ints) -> Flagged:
     """The items whose vector is much shorter than most, though not zero."""
+    if not len(rows):
+        return rows, []
     length = _by_chunks(rows, lambda some: _lengths(vectors[some]))
     share = length / max(float(np.median(length)), np.finfo(np.float64).tiny)
     order = np.argsort(share, kind="stable")
@@ -98,8 +100,7 @@ def far(vectors: Floats32, rows: Ints) -> Flagged:
         return rows, []
     centre = np.median(vectors[sample(rows)], axis=0)
     distance = _by_chunks(rows, lambda some: _lengths(vectors[some] - centre))
-    with np.errstate(divide="ignore"):
-        logs = np.log(distance)
+    logs = np.log(np.maximum(distance, np.finfo(np.float32).tiny))
     median = float(np.median(logs))
     scale = 1.4826 * float(np.median(np.abs(logs - median)))
     score = (logs - median) / max(scale, 1e-6)  # of vectors that are all as far, none is far

@@ -56,13 +56,16 @@ def quality_advice(quality: ItemQuality) -> list[Advice]:
         why = "No check points to an item. A table of items can be made of them as they are."
         command = "mmctr-kit items export din_official --data DATA"
         return [Advice("Make an item table", why, command)]
-    checks = ",".join(o.check.id for o in quality.outcomes if len(o.items))
+    sure = require_checks(None)
+    if any(len(o.items) for o in quality.outcomes if o.check.id in sure):
+        option = ""
+        why = f"The file names what {', '.join(sure)} point to; --drop-checks chooses others."
+    else:
+        checks = [o.check.id for o in quality.outcomes if len(o.items)]
+        option = f" --drop-checks {','.join(checks)}"
+        why = "Look at them first: these checks point to good items too."
     return [
-        Advice(
-            "Mark them as missing",
-            "The file names items and modalities, which a recipe then takes as missing.",
-            f"mmctr-kit items quality DATA --drop bad.csv --drop-checks {checks}",
-        ),
+        Advice("Mark them as missing", why, f"mmctr-kit items quality DATA --drop bad.csv{option}"),
         Advice(
             "See what that is worth",
             "Compare a recipe with and without the file; at least 3 seeds for a claim.",
