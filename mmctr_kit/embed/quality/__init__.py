@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mmctr_kit.data.contract import FILES, IMAGES_FOLDER
+from mmctr_kit.data.contract import IMAGES_FOLDER
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.modalities import Modality, held_modalities, load_modality
-from mmctr_kit.data.parquet import column_names, ints, read_columns
+from mmctr_kit.embed.encode.content import read_content
 from mmctr_kit.embed.pictures import Fault, picture_paths, read_pictures
 from mmctr_kit.embed.quality.agreement import CUT, LEAST_ITEMS, LEAST_POWER, agreement
 from mmctr_kit.embed.quality.language import find_languages
@@ -28,7 +28,7 @@ from mmctr_kit.embed.quality.vectors import (
     near_zero,
     same_keys,
 )
-from mmctr_kit.errors import UsageError, did_you_mean
+from mmctr_kit.errors import DataError, UsageError, did_you_mean
 from mmctr_kit.files import write_whole
 from mmctr_kit.metrics.ranks import Flags, Floats32, Ints
 
@@ -169,7 +169,7 @@ def item_quality(
         outcomes,
         {name: making.skipped[name] for name in CHECKS if name in making.skipped},
         tuple(making.notes),
-        making.titles or (),
+        making.titles,
         making.pictures,
     )
 
@@ -182,8 +182,9 @@ class _Making:
         self.outcomes: dict[str, Outcome] = {}
         self.skipped: dict[str, str] = {}
         self.notes: list[str] = []
-        self.titles = _titles(data)
-        self.pictures = dict(sorted(picture_paths(data.folder).items()))
+        self.titles, self._no_titles = _titles(data)
+        files = sorted(picture_paths(data.folder).items())
+        self.pictures = {item: path for item, path in files if 1 <= item <= data.n_items}
         self._vectors: dict[Modality, Floats32] = {}
         self._usable: dict[Modality, Ints] = {}
         """The items with a vector that is not near zero."""
@@ -220,10 +221,10 @@ class _Making:
             self._note_missing(modality, len(has))
 
     def check_titles(self) -> None:
-        if self.titles is None:
-            self._skip("the folder has no titles", "title-empty", "title-language")
+        if not self.titles:
+            self._skip(self._no_titles, "title-empty", "title-language")
             return
-        filled = np.array([bool(title.strip()) for title in self.titles])
+        filled = np.array([bool(title) for title in self.titles])
         if "text" in self._vectors:
             usable = self._usable["text"]
             bad = usable[~filled[usable - 1]]
@@ -306,16 +307,9 @@ def _digest(path: Path) -> bytes:
         return os.fsencode(path)
 
 
-def _titles(data: ChallengeData) -> list[str] | None:
-    """The title of each item 1..n_items; None if the folder has none."""
-    file = FILES["item_feature"]
-    path = data.folder / file.path
-    if not path.is_file() or "item_title" not in column_names(path):
-        return None
-    titles = [""] * data.n_items
-    for batch in read_columns(data.folder, file, ("item_id", "item_title")):
-        texts = np.asarray(batch["item_title"], object)
-        for item, title in zip(ints(batch["item_id"]), texts, strict=True):
-            if 1 <= item <= data.n_items:
-                titles[item - 1] = str(title)
-    return titles
+def _titles(data: ChallengeData) -> tuple[Sequence[str], str]:
+    """The title of each item 1..n_items; or none, and why."""
+    try:
+        return read_content(data.folder, text=True, image=False).titles, ""
+    except DataError as e:
+        return (), str(e)
