@@ -45,7 +45,6 @@ def quality(
 
       mmctr-kit items quality DATA --out quality.html
       mmctr-kit items quality DATA --drop bad.csv
-      mmctr-kit cv din_official --data DATA --set items.drop_modality=bad.csv
     """
     from mmctr_kit.data.parquet import require_folder
     from mmctr_kit.errors import UsageError
