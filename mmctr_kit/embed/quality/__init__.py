@@ -18,7 +18,7 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.modalities import Modality, held_modalities, load_modality
 from mmctr_kit.embed.encode.content import read_content
 from mmctr_kit.embed.pictures import Fault, picture_paths, read_pictures
-from mmctr_kit.embed.quality.agreement import CUT, LEAST_ITEMS, LEAST_POWER, agreement
+from mmctr_kit.embed.quality.agreement import CUT, LEAST_ITEMS, LEAST_POWER, measure_agreement
 from mmctr_kit.embed.quality.language import find_languages
 from mmctr_kit.embed.quality.vectors import (
     Flagged,
@@ -274,7 +274,7 @@ class _Making:
             self._skip(f"fewer than {LEAST_ITEMS} items have text and image", "text-image")
             return
         self._progress("text and image", 0, 1)
-        made = agreement(self._vectors["text"], self._vectors["image"], rows)
+        made = measure_agreement(self._vectors["text"], self._vectors["image"], rows)
         self._progress("text and image", 1, 1)
         if made.power < LEAST_POWER:
             why = f"it would point to {made.power:.0%} of swapped images: they share too little"

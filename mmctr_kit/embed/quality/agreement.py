@@ -45,7 +45,7 @@ class Agreement:
     power: float
 
 
-def agreement(text: Floats32, image: Floats32, rows: Ints) -> Agreement:
+def measure_agreement(text: Floats32, image: Floats32, rows: Ints) -> Agreement:
     """Compare text and image of the items ``rows``, at least :data:`LEAST_ITEMS` of them."""
     one, other = (_normal(_components(vectors, rows)) for vectors in (text, image))
     rng = np.random.default_rng(0)

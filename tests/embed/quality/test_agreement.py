@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mmctr_kit.embed.quality.agreement import CUT, agreement
+from mmctr_kit.embed.quality.agreement import CUT, measure_agreement
 
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 N = 1_500
@@ -29,10 +29,10 @@ def pair(shared: int = 10, tails: bool = False) -> Pair:
 @pytest.mark.parametrize("tails", [False, True], ids=["normal", "heavy tails"])
 def test_swapped_images_score_below_the_cut_and_good_items_hardly_ever(tails: bool) -> None:
     text, image = pair(tails=tails)
-    good = agreement(text, image, ROWS)
+    good = measure_agreement(text, image, ROWS)
     assert (good.score < CUT).mean() < 0.005
     image[1:61] = np.roll(image[1:61], 1, axis=0)
-    made = agreement(text, image, ROWS)
+    made = measure_agreement(text, image, ROWS)
     assert (made.score[:60] < CUT).mean() > 0.5
     assert (made.score[60:] < CUT).mean() < 0.01
     assert made.power == pytest.approx((made.score[:60] < CUT).mean(), abs=0.2)
@@ -40,22 +40,22 @@ def test_swapped_images_score_below_the_cut_and_good_items_hardly_ever(tails: bo
 
 def test_texts_and_images_that_share_nothing_give_no_power() -> None:
     text, image = pair()
-    made = agreement(text, np.random.default_rng(1).permutation(image), ROWS)
+    made = measure_agreement(text, np.random.default_rng(1).permutation(image), ROWS)
     assert made.power < 0.05
     assert (made.score < CUT).mean() < 0.02
 
 
 def test_outliers_rule_no_direction() -> None:
     text, image = pair()
-    before = agreement(text, image, ROWS)
+    before = measure_agreement(text, image, ROWS)
     text[1:9] *= 1e3
-    after = agreement(text, image, ROWS)
+    after = measure_agreement(text, image, ROWS)
     assert after.power > before.power - 0.1
 
 
 def test_scale_and_offset_of_an_encoder_do_not_matter() -> None:
     text, image = pair()
-    here = agreement(text, image, ROWS)
-    moved = agreement(text, 100 * image - 7, ROWS)
+    here = measure_agreement(text, image, ROWS)
+    moved = measure_agreement(text, 100 * image - 7, ROWS)
     assert np.corrcoef(moved.score, here.score)[0, 1] > 0.999
     assert moved.power == pytest.approx(here.power, abs=0.01)
