@@ -302,11 +302,14 @@ def item_quality(folder: AnyPath, *, progress: Progress = None) -> QualityResult
     0
     """
     from mmctr_kit.data.load import load
+    from mmctr_kit.data.modalities import held_modalities, load_modality
     from mmctr_kit.embed.quality import item_quality as check
 
+    data = load(Path(folder))
     with listening(progress) as listen:
         made = check(
-            load(Path(folder)),
+            data,
+            {m: load_modality(data, m) for m in held_modalities(data)},
             lambda stage, done, total: listen(ProgressEvent("load", "", stage, done, total)),
         )
     return QualityResult(Path(folder), made)

@@ -2,12 +2,14 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
+from mmctr_kit.data.modalities import held_modalities, load_modality
 from mmctr_kit.embed.quality import CHECKS, ItemQuality, item_quality, require_checks, write_drops
 from mmctr_kit.errors import UsageError
 from tests.embed.quality.made import catalogue, planted
@@ -32,7 +34,12 @@ FINDS = {
 
 @pytest.fixture(scope="module")
 def spoilt(spoilt_items: Path) -> ItemQuality:
-    return item_quality(load(spoilt_items))
+    return quality_of(load(spoilt_items))
+
+
+def quality_of(data: ChallengeData, progress: Any = lambda *_: None) -> ItemQuality:
+    vectors = {m: load_modality(data, m) for m in held_modalities(data)}
+    return item_quality(data, vectors, progress)
 
 
 def flagged(quality: ItemQuality) -> dict[str, set[int]]:
@@ -55,7 +62,7 @@ def test_nearly_all_that_is_pointed_to_was_planted(spoilt: ItemQuality, spoilt_i
 
 
 def test_a_clean_catalogue_has_next_to_no_finding(tmp_path_factory: pytest.TempPathFactory) -> None:
-    quality = item_quality(load(catalogue(tmp_path_factory.getbasetemp(), 0.0)))
+    quality = quality_of(load(catalogue(tmp_path_factory.getbasetemp(), 0.0)))
     assert not quality.skipped
     assert len({item for item, _, _ in quality.drops(tuple(CHECKS))}) < 0.002 * quality.n_items
 
@@ -71,7 +78,7 @@ def test_findings_have_a_line_each_and_items_in_range(spoilt: ItemQuality) -> No
 def test_without_pictures_or_titles_their_checks_are_left_out_with_the_reason(
     tiny: ChallengeData,
 ) -> None:
-    quality = item_quality(tiny)
+    quality = quality_of(tiny)
     assert {n for n in quality.skipped if n.startswith("picture-")} == {
         n for n in CHECKS if n.startswith("picture-")
     }
@@ -86,10 +93,10 @@ def test_without_item_feature_nothing_is_left_and_all_checks_say_why(
 ) -> None:
     shutil.copytree(tiny_root / "data", tmp_path / "data")
     (tmp_path / "data" / "item_feature.parquet").unlink()
-    quality = item_quality(load(tmp_path / "data"))
+    quality = quality_of(load(tmp_path / "data"))
     assert quality.outcomes == ()
     assert set(quality.skipped) == set(CHECKS)
-    assert quality.left_out()["the folder has no text vectors"][0] == "text-near-zero"
+    assert quality.left_out()["there are no text vectors"][0] == "text-near-zero"
 
 
 def test_the_file_of_dropped_modalities_has_each_pair_once_with_its_reasons(
@@ -123,6 +130,13 @@ def test_what_is_dropped_by_default_surely_says_nothing() -> None:
 
 def test_progress_reaches_its_total(tiny: ChallengeData) -> None:
     steps: list[tuple[str, int, int]] = []
-    item_quality(tiny, lambda *step: steps.append(step))
+    quality_of(tiny, lambda *step: steps.append(step))
     assert ("text vectors", 4, 4) in steps
     assert np.all([done <= total for _, done, total in steps])
+
+
+def test_one_modality_alone_is_checked_too(tiny: ChallengeData) -> None:
+    quality = item_quality(tiny, {"image": load_modality(tiny, "image")})
+    assert quality.skipped["text-far"] == quality.skipped["title-empty"]
+    assert quality.skipped["text-image"] == "it needs both text and image vectors"
+    assert {"image-far", "title-language"} <= set(flagged(quality))

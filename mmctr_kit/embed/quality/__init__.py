@@ -15,7 +15,7 @@ import numpy as np
 
 from mmctr_kit.data.contract import IMAGES_FOLDER
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.modalities import Modality, held_modalities, load_modality
+from mmctr_kit.data.modalities import Modality
 from mmctr_kit.embed.encode.content import read_content
 from mmctr_kit.embed.pictures import Fault, picture_paths, read_pictures
 from mmctr_kit.embed.quality.agreement import CUT, LEAST_ITEMS, LEAST_POWER, measure_agreement
@@ -151,14 +151,16 @@ def write_drops(path: Path, quality: ItemQuality, checks: Sequence[str]) -> int:
 
 
 def item_quality(
-    data: ChallengeData, progress: Progress = lambda _stage, _done, _total: None
+    data: ChallengeData,
+    vectors: Mapping[Modality, Floats32],
+    progress: Progress = lambda _stage, _done, _total: None,
 ) -> ItemQuality:
-    """Make every check of :data:`CHECKS` that the folder allows.
+    """Make every check of :data:`CHECKS` that the folder and the vectors allow.
 
-    ``progress`` is called with a stage's name, the steps done and their total. Raises DataError if
-    the folder holds texts or images for other items than 1..n_items.
+    ``vectors`` (n_items + 1, d) float32, by item id, zero if an item lacks the modality.
+    ``progress`` is called with a stage's name, the steps done and their total.
     """
-    making = _Making(data, progress)
+    making = _Making(data, vectors, progress)
     making.check_vectors()
     making.check_titles()
     making.check_pictures()
@@ -177,15 +179,16 @@ def item_quality(
 class _Making:
     """What the checks of one data set share, and what they have come to so far."""
 
-    def __init__(self, data: ChallengeData, progress: Progress) -> None:
-        self._data, self._progress = data, progress
+    def __init__(
+        self, data: ChallengeData, vectors: Mapping[Modality, Floats32], progress: Progress
+    ) -> None:
+        self._data, self._vectors, self._progress = data, vectors, progress
         self.outcomes: dict[str, Outcome] = {}
         self.skipped: dict[str, str] = {}
         self.notes: list[str] = []
         self.titles, self._no_titles = _titles(data)
         files = sorted(picture_paths(data.folder).items())
         self.pictures = {item: path for item, path in files if 1 <= item <= data.n_items}
-        self._vectors: dict[Modality, Floats32] = {}
         self._usable: dict[Modality, Ints] = {}
         """The items with a vector that is not near zero."""
 
@@ -202,15 +205,15 @@ class _Making:
     def check_vectors(self) -> None:
         for modality in _MODALITIES:
             names = [c.id for c in _of_vectors(modality)]
-            if modality not in held_modalities(self._data):
-                self._skip(f"the folder has no {modality} vectors", *names)
+            if modality not in self._vectors:
+                self._skip(f"there are no {modality} vectors", *names)
                 continue
             self._progress(f"{modality} vectors", 0, len(names))
-            vectors = load_modality(self._data, modality)
+            vectors = self._vectors[modality]
             has = 1 + np.flatnonzero(_any(vectors[1:]))
             flagged = near_zero(vectors, has)
             rows = np.setdiff1d(has, flagged[0])
-            self._vectors[modality], self._usable[modality] = vectors, rows
+            self._usable[modality] = rows
             self._add(names[0], len(has), flagged)
             for done, (name, check) in enumerate(
                 zip(names[1:], (duplicates, near_duplicates, far), strict=True), 1
@@ -230,7 +233,7 @@ class _Making:
             bad = usable[~filled[usable - 1]]
             self._add("title-empty", len(usable), (bad, ["no title"] * len(bad)))
         else:
-            self._skip("the folder has no text vectors", "title-empty")
+            self._skip("there are no text vectors", "title-empty")
         languages = find_languages(self.titles)
         if languages.script is None:
             self._skip("no script has 80 % of the titles", "title-language")

@@ -10,10 +10,11 @@ from PIL import Image
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
-from mmctr_kit.embed.quality import ItemQuality, item_quality
+from mmctr_kit.embed.quality import ItemQuality
 from mmctr_kit.errors import UsageError
 from mmctr_kit.report.page import write_quality
 from mmctr_kit.report.sections.quality import WORST, picture_uri, quality_advice, quality_sections
+from tests.embed.test_quality import quality_of
 from tests.report import browser
 from tests.report.test_browser import CONTRASTS
 from tests.report.test_page import Reader
@@ -21,7 +22,7 @@ from tests.report.test_page import Reader
 
 @pytest.fixture(scope="module")
 def quality(spoilt_items: Path) -> ItemQuality:
-    return item_quality(load(spoilt_items))
+    return quality_of(load(spoilt_items))
 
 
 def test_each_check_with_findings_has_a_section_of_the_worst(quality: ItemQuality) -> None:
@@ -80,7 +81,7 @@ def test_advice_names_other_checks_only_if_the_usual_ones_point_to_nothing(
     assert quality_advice(quality)[0].command.endswith("--drop bad.csv")
     unsure = replace(quality, outcomes=tuple(o for o in quality.outcomes if not o.check.by_default))
     assert "--drop-checks text-duplicate,text-far" in quality_advice(unsure)[0].command
-    [nothing] = quality_advice(item_quality(tiny))
+    [nothing] = quality_advice(quality_of(tiny))
     assert "No check points to an item" in nothing.why
 
 
