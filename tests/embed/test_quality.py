@@ -114,6 +114,14 @@ def test_the_file_of_dropped_modalities_has_each_pair_once_with_its_reasons(
     assert set(" ".join(reasons).split()) == set(names)
 
 
+def test_a_place_that_cannot_be_written_is_a_mistake_and_a_missing_folder_is_made(
+    spoilt: ItemQuality, tmp_path: Path
+) -> None:
+    write_drops(tmp_path / "new" / "bad.csv", spoilt, ["picture-grey"])
+    with pytest.raises(UsageError, match=r"cannot write '.*' \(.*\); name another file"):
+        write_drops(tmp_path / "new" / "bad.csv" / "bad.csv", spoilt, ["picture-grey"])
+
+
 def test_what_is_dropped_by_default_surely_says_nothing() -> None:
     assert require_checks(None) == (
         "text-near-zero",

@@ -28,7 +28,7 @@ from mmctr_kit.embed.quality.vectors import (
     near_zero,
     same_keys,
 )
-from mmctr_kit.errors import DataError, UsageError, did_you_mean
+from mmctr_kit.errors import DataError, UsageError, did_you_mean, unwritable
 from mmctr_kit.files import write_whole
 from mmctr_kit.metrics.ranks import Flags, Floats32, Ints
 
@@ -39,7 +39,11 @@ _PICTURES = 512
 
 @dataclass(frozen=True)
 class Check:
-    """A check of one ``modality``; ``by_default``: whether its items are dropped unless asked."""
+    """A check, and the ``modality`` that is marked as missing if its items are dropped.
+
+    ``meaning`` ends the sentence *it points to an item if ...*; ``by_default``: whether it is among
+    the checks that are dropped unless others are named.
+    """
 
     id: str
     modality: Modality
@@ -137,7 +141,10 @@ def require_checks(names: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def write_drops(path: Path, quality: ItemQuality, checks: Sequence[str]) -> int:
-    """Write the file that recipe key ``items.drop_modality`` reads; return how many rows it has."""
+    """Write the file that recipe key ``items.drop_modality`` reads; return how many rows it has.
+
+    Raises UsageError if it cannot be written.
+    """
     rows = list(quality.drops(checks))
 
     def write(to: Path) -> None:
@@ -146,7 +153,11 @@ def write_drops(path: Path, quality: ItemQuality, checks: Sequence[str]) -> int:
             lines.writerow(("item_id", "modality", "reason"))
             lines.writerows(rows)
 
-    write_whole(path, write)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, write)
+    except OSError as e:
+        raise unwritable(f"cannot write '{path}' ({e.strerror}); name another file", e) from e
     return len(rows)
 
 
