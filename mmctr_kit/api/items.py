@@ -141,10 +141,11 @@ def encode_items(
     --------
     >>> made = mmctr_kit.encode_items("world/data", "text.parquet", text="models/all-MiniLM-L6-v2")
     >>> made.columns()[["modality", "width", "items", "missing"]].values.tolist()
-    [['text', 384, 300, 0]]
+    [['text', 384, 292, 8]]
     """
     from mmctr_kit.embed.encode.content import read_content
     from mmctr_kit.embed.encode.models import Modality, find_model, require_options
+    from mmctr_kit.embed.encode.report import part_path, require_encoded
     from mmctr_kit.files import require_free
 
     given: dict[Modality, str | None] = {"text": text, "image": image}
@@ -154,6 +155,8 @@ def encode_items(
     if batch_size < 1:
         raise UsageError(f"batch size {batch_size}; expected at least 1")
     require_free(Path(out), "a file of vectors", (".parquet",), True, "")
+    if not (force or dry_run) and not part_path(Path(out)).exists():
+        require_encoded(Path(out))
     models = {modality: find_model(name, modality, download) for modality, name in named.items()}
     require_options(models, layer, pooling, image_side, with_title, tag_names is not None)
     tags = None if tag_names is None else Path(tag_names)
@@ -268,7 +271,9 @@ class QualityResult:
         return html(str(self.path), self.table())
 
 
-def item_quality(folder: AnyPath, *, progress: Progress = None) -> QualityResult:
+def item_quality(
+    folder: AnyPath, *, encoded: AnyPath | None = None, progress: Progress = None
+) -> QualityResult:
     """Look for items whose text or image says nothing of them.
 
     Vectors near zero, equal, nearly equal or far from all others; titles that are empty or in
@@ -279,6 +284,8 @@ def item_quality(folder: AnyPath, *, progress: Progress = None) -> QualityResult
     ----------
     folder : str or Path
         The folder that contains ``MicroLens_1M_x1/``.
+    encoded : str or Path, optional
+        A file of :func:`encode_items`, whose vectors are judged in place of item_feature's.
     progress : bool or callable, optional
         True shows a bar; a callable receives each :class:`ProgressEvent`.
 
@@ -291,9 +298,9 @@ def item_quality(folder: AnyPath, *, progress: Progress = None) -> QualityResult
     Raises
     ------
     UsageError
-        If there is no such folder.
+        If there is no such folder or file.
     DataError
-        If its item files are damaged.
+        If item files are damaged.
 
     Examples
     --------
@@ -302,14 +309,19 @@ def item_quality(folder: AnyPath, *, progress: Progress = None) -> QualityResult
     0
     """
     from mmctr_kit.data.load import load
-    from mmctr_kit.data.modalities import held_modalities, load_modality
+    from mmctr_kit.embed.content import Content
     from mmctr_kit.embed.quality import item_quality as check
 
+    if encoded is not None and not Path(encoded).is_file():
+        raise UsageError(
+            f"no file at '{encoded}'; expected one that 'mmctr-kit items encode' wrote"
+        )
     data = load(Path(folder))
+    content = Content(data, None if encoded is None else Path(encoded))
     with listening(progress) as listen:
         made = check(
             data,
-            {m: load_modality(data, m) for m in held_modalities(data)},
+            {m: content.vectors(m) for m in content.held},
             lambda stage, done, total: listen(ProgressEvent("load", "", stage, done, total)),
         )
     return QualityResult(Path(folder), made)

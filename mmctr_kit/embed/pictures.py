@@ -66,11 +66,11 @@ def picture_paths(data: Path) -> dict[int, Path]:
     paths: dict[int, Path] = {}
     try:
         entries = sorted(os.scandir(data / IMAGES_FOLDER), key=_preference)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return paths
     for entry in entries:
         stem, suffix = os.path.splitext(entry.name)
-        if suffix.lower() in SUFFIXES and stem.isdecimal():
+        if suffix.lower() in SUFFIXES and stem.isdecimal() and entry.is_file():
             paths.setdefault(int(stem), Path(entry.path))
     return paths
 

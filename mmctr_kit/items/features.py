@@ -1,9 +1,10 @@
 """Item features of a recipe, derived once from the recipe and the data."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -13,14 +14,32 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.data.load import load_feature_levels
 from mmctr_kit.data.modalities import Modality
-from mmctr_kit.embed.factors import FactorOptions, Factors, factors_fingerprint, fit_factors
-from mmctr_kit.items.table import has_factors, item_parts, item_table, missing_modalities
+from mmctr_kit.embed.align import AlignOptions, aligned_fingerprint, fit_aligned
+from mmctr_kit.embed.content import Content
+from mmctr_kit.embed.factors import FactorOptions, factors_fingerprint, fit_factors
+from mmctr_kit.items.table import (
+    block_scale,
+    item_blocks,
+    item_parts,
+    item_table,
+    missing_modalities,
+)
 from mmctr_kit.metrics.ranks import Flags, Floats32, Ints
 from mmctr_kit.models.registry import model_inputs
 from mmctr_kit.recipe import Recipe
 
 Levels = tuple[Ints, Ints]
 """(n_items + 1,) likes and views levels of the items, 0 for the padding item."""
+
+
+class UserVectors(Protocol):
+    """Item vectors learned from users: (n_items + 1, d) float32, and (n_items + 1,) who has one."""
+
+    @property
+    def vectors(self) -> Floats32: ...
+
+    @property
+    def present(self) -> Flags: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +52,9 @@ class ItemFeatures:
     folder lacks. ``levels`` are the items' likes and views levels. ``fingerprints`` (sha256) cover
     all that the models read of the data, except row keys and labels.
 
-    Vectors counted from users differ between fold models: see :meth:`of_users`.
+    Vectors learned from users differ between fold models: see :meth:`of_users`. ``learn`` are the
+    functions that make them from the rows of training users, with the factor by which they are
+    multiplied, by the number of their modality.
     """
 
     table: Floats32
@@ -42,7 +63,7 @@ class ItemFeatures:
     missing: tuple[Modality, ...]
     levels: Levels
     fingerprints: tuple[str, ...]
-    count: Callable[[Ints], Factors] | None = None
+    learn: Mapping[int, tuple[Callable[[Ints], UserVectors], float]] = field(default_factory=dict)
 
     @classmethod
     def derive(cls, recipe: Recipe, data: ChallengeData) -> "ItemFeatures":
@@ -61,25 +82,35 @@ class ItemFeatures:
         if "item_present" in inputs and (len(widths) > 1 or not present[1:].all()):
             prints.append(digest("{shape}", present=present.astype(np.float32)))
         missing = missing_modalities(data, recipe.items)
-        count = None
-        if has_factors(recipe.items):
-            options = FactorOptions.of(recipe)
-            count = partial(fit_factors, data, options)
-            prints.append(factors_fingerprint(data, options))
-        return cls(table, widths, present, missing, levels, tuple(prints), count)
+        learn: dict[int, tuple[Callable[[Ints], UserVectors], float]] = {}
+        content = Content.of(data, recipe.items)
+        for number, part in enumerate(item_blocks(content, recipe.items)):
+            scale = block_scale(recipe.items, part)
+            if part.learned == "factors":
+                options = FactorOptions.of(recipe)
+                learn[number] = partial(fit_factors, content, options), scale
+                prints.append(factors_fingerprint(content, options))
+            elif part.learned == "aligned":
+                aligning = AlignOptions.of(recipe)
+                learn[number] = partial(fit_aligned, content, aligning), scale
+                prints.append(aligned_fingerprint(content, aligning))
+        return cls(table, widths, present, missing, levels, tuple(prints), learn)
 
     def of_users(self, rows: Ints) -> "ItemFeatures":
         """The features of a fold model that is trained on these rows of the train split.
 
-        Factors are counted from the users of these rows. Other vectors are the same for all models.
+        Factors and alignment are learned from the users of these rows. Other vectors are the same
+        for all models.
         """
-        if self.count is None:
+        if not self.learn:
             return self
-        factors = self.count(rows)
         table, present = self.table.copy(), self.present.copy()
-        table[:, : self.widths[0]] = factors.vectors
-        present[1:, 0] = (factors.counted | factors.filled)[1:]
-        return replace(self, table=table, present=present, count=None)
+        columns = np.split(table, np.cumsum(self.widths)[:-1], axis=1)
+        for number, (learn, scale) in self.learn.items():
+            learned = learn(rows)
+            columns[number][:] = learned.vectors * np.float32(scale)
+            present[1:, number] = learned.present[1:]
+        return replace(self, table=table, present=present, learn={})
 
 
 def item_levels(data: ChallengeData) -> Levels:
@@ -104,11 +135,11 @@ def item_levels(data: ChallengeData) -> Levels:
 def content_hashes(recipe: Recipe, data: ChallengeData) -> dict[str, str]:
     """The sha256 of each file that a run of the recipe reads, by its path in the data folder.
 
-    An item file of the user's own is called ``items.file``. Files that are absent are left out.
+    Files that recipe keys name are called by these keys (``items.file``). Absent files are left
+    out.
     """
-    given = ("item_emb",) if recipe.items.embedding in GIVEN_EMBEDDINGS else ()
-    names = [FILES[key].path for key in (*SPLITS, "item_info", "item_feature", *given)]
+    tables = ("item_emb",) if recipe.items.embedding in GIVEN_EMBEDDINGS else ()
+    names = [FILES[key].path for key in (*SPLITS, "item_info", "item_feature", *tables)]
     paths = {name: data.folder / name for name in names}
-    if recipe.items.file is not None:
-        paths["items.file"] = Path(recipe.items.file)
+    paths |= {f"items.{key}": Path(given) for key, given in recipe.items.files.items()}
     return {name: content_hash(path) for name, path in paths.items() if path.is_file()}

@@ -21,7 +21,7 @@ from pydantic import (
 from mmctr_kit.errors import UsageError, did_you_mean
 from mmctr_kit.models.option_types import Condition, NonNegativeInt
 from mmctr_kit.models.registry import MODELS, Entry, model_options
-from mmctr_kit.recipe.blocks import Augmentation, Block, Folds, Items, Signals, Training
+from mmctr_kit.recipe.blocks import ITEM_FILES, Augmentation, Block, Folds, Items, Signals, Training
 from mmctr_kit.recipe.explain import explain_all, label
 from mmctr_kit.recipe.search import RANGE_KEYS, Range, require_keys, require_used, require_values
 from mmctr_kit.recipe.unused import Rules, blockers, explain_unused, is_off, rules_of
@@ -135,11 +135,11 @@ class Recipe(Block):
     def content(self) -> dict[str, Any]:
         """The resolved recipe for a fingerprint, without where files, a teacher and rows are.
 
-        An item file counts by its content, which the features' fingerprints cover, and a teacher by
+        Item files count by their content, which the features' fingerprints cover, and a teacher by
         its predictions.
         """
         content = self.resolved()
-        content["items"]["file"] = None
+        content["items"] |= dict.fromkeys(ITEM_FILES)
         content["training"]["teacher"] = None
         del content["training"]["data_on"]
         return content

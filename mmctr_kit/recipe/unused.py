@@ -53,11 +53,10 @@ def rules_of(model: str, blocks: Mapping[str, type[BaseModel]]) -> Rules:
 
 
 def applies(block: type[BaseModel], key: str, **others: Any) -> bool:
-    """Whether ``key`` does something in a block with these values of other keys."""
-    rules = _declared("", block.model_fields[key].metadata)
-    return not blockers(
-        f".{key}", {f".{key}": tuple(rules)}, {f".{k}": [v] for k, v in others.items()}
-    )
+    """Whether ``key`` does something in a block with these values of other keys, else defaults."""
+    rules = {f".{k}": tuple(_declared("", f.metadata)) for k, f in block.model_fields.items()}
+    values = {k: f.get_default() for k, f in block.model_fields.items()} | others
+    return not blockers(f".{key}", rules, {f".{k}": [v] for k, v in values.items()})
 
 
 def blockers(key: str, rules: Rules, values: Values) -> tuple[Condition, ...]:

@@ -9,10 +9,12 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.modalities import Modality, held_modalities
+from mmctr_kit.data.modalities import Modality
+from mmctr_kit.embed.content import Content
 from mmctr_kit.errors import DataError, MmctrKitError, UsageError
 from mmctr_kit.items.table import item_table, item_vectors, redundant_without
 from mmctr_kit.recipe import Items, Recipe
+from mmctr_kit.recipe.blocks import ITEM_FILES
 from mmctr_kit.recipe.explain import label
 from mmctr_kit.recipe.search import Range, Search, holds, without_unused
 from mmctr_kit.recipe.unused import applies, blockers
@@ -100,18 +102,19 @@ def fit_to_data(
     fitted, gone = dict(search), dict[str, str]()
     chosen = fitted[_EMBEDDING].choice if _EMBEDDING in fitted else None
     if chosen is not None:
-        absent = {choice: _absent(data, choice) for choice in map(str, chosen)}
+        absent = {choice: _absent(data, recipe.items, choice) for choice in map(str, chosen)}
         gone = {f"{_EMBEDDING} {choice}": why for choice, why in absent.items() if why}
         held = tuple(c for c in chosen if not absent[str(c)])
         if not held:
             raise DataError(f"nothing is left of search.{_EMBEDDING}: {'; '.join(gone.values())}")
         fitted[_EMBEDDING] = fitted[_EMBEDDING].model_copy(update={"choice": held})
+    content = Content.of(data, recipe.items)
     for name, modalities in _DIMS.items():
         key = f"items.{name}"
-        if len(modalities) == 1 and key in fitted and modalities[0] not in held_modalities(data):
+        if len(modalities) == 1 and key in fitted and modalities[0] not in content.held:
             del fitted[key]  # blocks go without it
-        elif key in fitted and set(modalities) <= set(held_modalities(data)):
-            width = sum(x.shape[1] for x in item_vectors(data, modalities))
+        elif key in fitted and set(modalities) <= set(content.held):
+            width = sum(x.shape[1] for x in item_vectors(content, modalities))
             fitted[key] = _at_most(fitted[key], width, key)
     return _without_unasked(fitted, recipe), gone
 
@@ -127,11 +130,12 @@ def require_feasible(search: Search, recipe: Recipe) -> None:
             _require_value(key, value, search, recipe, dice)
 
 
-def _absent(data: ChallengeData, embedding: str) -> str:
+def _absent(data: ChallengeData, items: Items, embedding: str) -> str:
     """Why the folder can't serve the embedding; empty if it can."""
     dims = {k: 1 for k in _DIMS if applies(Items, k, embedding=embedding)}
+    files = {k: getattr(items, k) for k in ITEM_FILES if applies(Items, k, embedding=embedding)}
     try:
-        items = Items.model_validate({"embedding": embedding, **dims})
+        items = Items.model_validate({"embedding": embedding, **dims, **files})
     except ValueError:
         return ""  # require_feasible tells what is wrong with it
     try:

@@ -213,5 +213,7 @@ def test_each_item_has_one_file_and_the_first_kind_counts(tmp_path: Path) -> Non
     pictures.mkdir()
     for name in ("1.jpg", "1.png", "2.webp", "3.JPEG", "cover.jpg", "4.txt", "5"):
         (pictures / name).touch()
+    (pictures / "6.jpg").symlink_to("nowhere.jpg")
+    (pictures / "7.jpg").mkdir()
     found = {item: path.name for item, path in picture_paths(tmp_path).items()}
     assert found == {1: "1.jpg", 2: "2.webp", 3: "3.JPEG"}

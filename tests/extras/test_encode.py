@@ -15,11 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import mmctr_kit
 from mmctr_kit.embed.encode.content import read_content
-from mmctr_kit.embed.encode.libraries import mend_torchvision
+from mmctr_kit.embed.encode.encoders import Item, Reading, load_encoder
+from mmctr_kit.embed.encode.libraries import mend_torchvision, quiet_libraries
+from mmctr_kit.embed.encode.models import find_model
 from mmctr_kit.errors import DataError, UsageError
 from tests.embed.encode.conftest import draw
 from tests.extras.conftest import published_lite0
@@ -47,6 +49,15 @@ def with_titles(data: Path, folder: Path, titles: list[str]) -> Path:
     pq.write_table(
         pa.table({"item_id": ids, "item_title": titles}), folder / "item_feature.parquet"
     )
+    return folder
+
+
+def without_pictures(data: Path, folder: Path) -> Path:
+    """The data folder with an empty item_images/."""
+    (folder / "item_images").mkdir(parents=True)
+    for entry in data.iterdir():
+        if entry.name != "item_images":
+            (folder / entry.name).symlink_to(entry)
     return folder
 
 
@@ -136,6 +147,25 @@ def test_a_vector_does_not_depend_on_the_items_beside_it(
     assert len(np.unique(present.round(4), axis=0)) > 250  # items differ
 
 
+@pytest.mark.parametrize(("model", "modality", "options"), OPTIONS, ids=str)
+def test_in_bf16_a_vector_is_nearly_the_same(
+    model: str, modality: Any, options: dict[str, Any], models: Path, pictured: Path
+) -> None:
+    """A GPU's mixed precision, here on a CPU."""
+    content = read_content(pictured, True, True)
+    found = find_model(str(models / model), modality)
+    image = None if modality == "text" else Image.open(content.pictures[3])
+    item = Item(content.title(3) if image is None else None, image)
+    pooling = options.get("pooling", "mean")
+    made = []
+    for bf16 in (False, True):
+        encoder = load_encoder(found, modality, Reading(-1, pooling, 60), "cpu", bf16)
+        made.append(encoder.encode(encoder.prepare([item]))[0])
+        assert made[-1].dtype == np.float32
+    assert not np.array_equal(made[0], made[1])
+    assert made[0] @ made[1] > 0.995 * np.linalg.norm(made[0]) * np.linalg.norm(made[1])
+
+
 def test_layer_pooling_and_the_title_change_what_a_model_says(
     models: Path, pictured: Path, tmp_path: Path
 ) -> None:
@@ -156,27 +186,38 @@ def test_layer_pooling_and_the_title_change_what_a_model_says(
         )
 
 
-def test_published_imagenet_weights_are_a_timm_model(
+def crossword() -> Image.Image:
+    image = Image.new("RGB", (300, 300), "white")
+    pen, black = ImageDraw.Draw(image), np.random.default_rng(0).random((15, 15)) < 0.2
+    for (x, y), filled in np.ndenumerate(black):
+        corners = (20 * x, 20 * y, 20 * x + 20, 20 * y + 20)
+        pen.rectangle(corners, outline="black", fill="black" if filled else "white")
+    return image
+
+
+def traffic_light() -> Image.Image:
+    image = Image.new("RGB", (300, 300), (120, 170, 230))
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((110, 40, 190, 260), fill=(30, 30, 30))
+    for y, colour in ((60, (255, 30, 30)), (125, (60, 50, 10)), (190, (10, 60, 10))):
+        pen.ellipse((122, y, 178, y + 56), fill=colour)
+    return image
+
+
+def test_published_imagenet_weights_see_what_a_picture_shows(
     models: Path, pictured: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "v.parquet"
+    folder = without_pictures(pictured, tmp_path / "d")
+    crossword().save(folder / "item_images" / "1.jpg")
+    traffic_light().save(folder / "item_images" / "2.png")
     named = f"timm:tf_efficientnet_lite0={models / 'lite0.pth'}"
-    few = tmp_path / "few"
-    few.mkdir()
-    for entry in pictured.iterdir():
-        if entry.name != "item_images":
-            (few / entry.name).symlink_to(entry)
-    images = few / "item_images"
-    images.mkdir()
-    draw(images / "1.jpg", 1)
-    draw(images / "2.jpg", 2)
-    Image.open(images / "1.jpg").rotate(3, expand=False).save(images / "3.jpg", quality=60)
-    mmctr_kit.encode_items(few, out, image=named, device="cpu")
-    made = vectors(out, "image")
+    mmctr_kit.encode_items(folder, tmp_path / "v.parquet", image=named, device="cpu")
+    made = vectors(tmp_path / "v.parquet", "image")
     assert made.shape == (300, 1280)
-    one, two, turned = (v / np.linalg.norm(v) for v in made[:3])
-    assert one @ turned > one @ two  # nearly the same picture
-    assert np.isnan(made[3:]).all()
+    assert np.isnan(made[2:]).all()
+    classes = published_lite0()
+    logits = made[:2] @ classes["_fc.weight"].numpy().T + classes["_fc.bias"].numpy()
+    assert logits.argmax(1).tolist() == [918, 920]  # ImageNet's crossword puzzle, traffic light
 
 
 def test_weights_that_do_not_fit_their_architecture_name_the_keys(
@@ -204,6 +245,7 @@ def test_missing_weights_are_never_random_ones(
     from safetensors.torch import load_file, save_file
 
     for name, modality, prefix in (
+        ("minilm", "text", "encoder.layer.1.output"),
         ("bert", "text", "encoder.layer.1."),
         ("clip", "image", "visual_projection"),
         ("qwen", "image", "visual.merger"),
@@ -218,6 +260,27 @@ def test_missing_weights_are_never_random_ones(
             mmctr_kit.encode_items(
                 pictured, tmp_path / "v.parquet", device="cpu", **{modality: str(folder)}
             )
+
+
+def test_a_sentence_transformer_reads_images_if_its_modules_do(
+    models: Path, pictured: Path, tmp_path: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    with quiet_libraries():
+        net = SentenceTransformer(str(models / "clip"), device="cpu", local_files_only=True)
+        net.save(str(tmp_path / "wrapped"))
+    made = []
+    for name in (models / "clip", tmp_path / "wrapped"):
+        out = tmp_path / f"{name.name}.parquet"
+        mmctr_kit.encode_items(pictured, out, image=str(name), device="cpu")
+        made.append(vectors(out, "image"))
+    correlation = np.corrcoef(made[0][:6].ravel(), made[1][:6].ravel())[0, 1]
+    assert correlation > 0.99  # another image processor resizes
+    with pytest.raises(UsageError, match="minilm reads text alone"):
+        mmctr_kit.encode_items(
+            pictured, tmp_path / "v.parquet", image=str(models / "minilm"), device="cpu"
+        )
 
 
 def test_damaged_weights_are_one_line(models: Path, pictured: Path, tmp_path: Path) -> None:
@@ -300,13 +363,7 @@ def test_two_thousand_items_killed_with_kill_9_and_resumed_are_byte_for_byte_the
 def test_bad_pictures_are_one_line_each_and_none_is_lost(
     models: Path, pictured: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "d"
-    folder.mkdir()
-    for entry in pictured.iterdir():
-        if entry.name != "item_images":
-            (folder / entry.name).symlink_to(entry)
-    images = folder / "item_images"
-    images.mkdir()
+    images = without_pictures(pictured, tmp_path / "d") / "item_images"
     for item in range(1, 21):
         draw(images / f"{item}.jpg", item)
     (images / "1.jpg").write_bytes((images / "1.jpg").read_bytes()[:700])
@@ -315,7 +372,7 @@ def test_bad_pictures_are_one_line_each_and_none_is_lost(
     (images / "4.jpg").write_text("<html>")
     Image.new("L", (20_000, 20_000)).save(images / "5.jpg", "png", compress_level=1)
     out = tmp_path / "v.parquet"
-    command = [sys.executable, "-m", "mmctr_kit", "items", "encode", str(folder), "--json"]
+    command = [sys.executable, "-m", "mmctr_kit", "items", "encode", str(images.parent), "--json"]
     command += ["--image", str(models / "clip"), "--out", str(out), "--device", "cpu"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stderr == ""

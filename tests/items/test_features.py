@@ -12,6 +12,7 @@ import pytest
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
+from mmctr_kit.embed.content import Content
 from mmctr_kit.embed.factors import FactorOptions, fit_factors
 from mmctr_kit.errors import DataError
 from mmctr_kit.items.features import ItemFeatures, content_hashes, item_levels
@@ -65,7 +66,7 @@ def test_blocks_are_factors_of_the_fold_models_users_beside_text_and_image(
     assert np.isnan(items.table[1:, :6]).all()  # nobody may train on what was not counted
     rows = np.arange(200)
     seen, other = items.of_users(rows), items.of_users(np.arange(200, 400))
-    factors = fit_factors(tiny, FactorOptions.of(recipe), rows)
+    factors = fit_factors(Content(tiny), FactorOptions.of(recipe), rows)
     np.testing.assert_array_equal(seen.table[:, :6], factors.vectors)
     np.testing.assert_array_equal(seen.present[1:, 0], (factors.counted | factors.filled)[1:])
     np.testing.assert_array_equal(seen.table[:, 6:], items.table[:, 6:])

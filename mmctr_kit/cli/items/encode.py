@@ -38,7 +38,7 @@ def encode(
         "encoded.parquet"
     ),
     batch_size: Annotated[int, Option(min=1, help="Items at once.")] = 64,
-    devices: options.Devices = "auto",
+    device: options.Device = "auto",
     layer: Annotated[
         int | None,
         Option(
@@ -85,8 +85,8 @@ def encode(
     [bold]Examples[/bold]
 
       mmctr-kit items encode DATA --text models/all-MiniLM-L6-v2 --dry-run
-      mmctr-kit items encode DATA --text intfloat/e5-base-v2 --image openai/clip-vit-base-patch32
-      mmctr-kit items encode DATA --image models/Qwen2-VL-2B --with-title --out qwen.parquet
+      mmctr-kit items encode DATA --text models/e5-base-v2 --image models/siglip
+      mmctr-kit items encode DATA --image models/Qwen2-VL-2B --with-title
       mmctr-kit items encode DATA --image timm:tf_efficientnet_lite0=weights.pth
     """
     from mmctr_kit.api.items import encode_items
@@ -98,7 +98,7 @@ def encode(
             text=text,
             image=image,
             batch_size=batch_size,
-            device=devices,
+            device=device,
             layer=layer,
             pooling=pooling,
             image_side=image_side,
@@ -117,7 +117,10 @@ def encode(
 
 def _print(report: "Report") -> None:
     columns = report.columns
-    cost_table(columns)
+    for column in columns:
+        revision = "" if column.revision is None else f", revision {column.revision[:8]}"
+        say(f"{column.modality}: {column.encoder} ({column.kind}{revision})", wrap=False)
+    _print_costs(columns)
     if report.sampled is not None:
         items, sample = plural(report.n_items, "item"), plural(report.sampled, "item")
         say(f"plan for {items}; times extrapolated from {sample}, nothing was written")
@@ -129,13 +132,12 @@ def _print(report: "Report") -> None:
         say_path(did, report.path, f": {report.n_items:,} rows; {widths} values each")
 
 
-def cost_table(columns: Sequence["ColumnReport"]) -> None:
-    """Print what each encoder costs."""
+def _print_costs(columns: Sequence["ColumnReport"]) -> None:
     from mmctr_kit.api.progress import span
 
     rows = [
         [
-            f"{c.modality}: {c.encoder}",
+            c.modality,
             short_count(c.parameters),
             str(c.width),
             f"{c.items:,}",
@@ -147,9 +149,7 @@ def cost_table(columns: Sequence["ColumnReport"]) -> None:
         ]
         for c in columns
     ]
-    table(
-        ("encoder", "weights", "width", "items", "batches", "items/s", "time", "ms/new", "MB"), rows
-    )
+    table(("", "weights", "width", "items", "batches", "items/s", "time", "ms/new", "MB"), rows)
     say("ms/new: one new item, alone. MB: peak memory of the process, or of tensors on a GPU.")
 
 

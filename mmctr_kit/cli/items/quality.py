@@ -32,6 +32,10 @@ def quality(
             "pictures that are broken, tiny or grey.",
         ),
     ] = None,
+    encoded: Annotated[
+        Path | None,
+        Option(metavar="F.parquet", help="Judge the vectors of this file of items encode."),
+    ] = None,
     force: options.Force = False,
     as_json: options.Json = False,
 ) -> None:
@@ -44,7 +48,8 @@ def quality(
     [bold]Examples[/bold]
 
       mmctr-kit items quality DATA --out quality.html
-      mmctr-kit items quality DATA --drop bad.csv
+      mmctr-kit items quality DATA --drop bad.csv --encoded vectors.parquet
+      mmctr-kit cv din_mha_se_pca --data DATA --set items.drop_modality=bad.csv
     """
     from mmctr_kit.data.parquet import require_folder
     from mmctr_kit.errors import UsageError
@@ -63,7 +68,7 @@ def quality(
 
     checks = require_checks(drop_checks.split(",") if drop_checks is not None else None)
     with progress(as_json) as display:
-        result = item_quality(folder, progress=display)
+        result = item_quality(folder, encoded=encoded, progress=display)
     written = None if drop is None else result.write_drops(drop, checks)
     if out is not None:
         result.write_report(out)

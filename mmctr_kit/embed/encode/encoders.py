@@ -1,16 +1,21 @@
 """Encoders in memory: prompts and pictures in, one vector for each out."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmctr_kit.embed.encode.libraries import mend_torchvision, quiet_libraries
+from mmctr_kit.embed.encode.libraries import (
+    mend_torchvision,
+    missing_weights,
+    quiet_libraries,
+)
 from mmctr_kit.embed.encode.models import Kind, Modality, Model
 from mmctr_kit.errors import DataError, UsageError, did_you_mean
 from mmctr_kit.metrics.ranks import Floats32
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
 Pooling = Literal["mean", "last", "cls"]
 """How the hidden states of an input's tokens become one vector: their mean, the last or the first
 token's."""
+_LOADING = (OSError, ValueError, KeyError, RuntimeError, ImportError, EOFError, UnpicklingError)
+"""What the libraries raise for a folder that is damaged, or that they are too old for."""
 MAX_TOKENS = 512
 """A longer text is cut, by models that pool hidden states."""
 
@@ -82,6 +89,8 @@ def load_encoder(
     Raises DataError if its folder is damaged or lacks weights, UsageError if it does not read the
     modality.
     """
+    from safetensors import SafetensorError
+
     mend_torchvision()
     make: dict[Kind, Callable[[], Encoder]] = {
         "sentence-transformers": lambda: _sentences(model, modality, device, bf16),
@@ -94,14 +103,16 @@ def load_encoder(
     with quiet_libraries():
         try:
             return make[model.kind]()
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as e:
+        except (*_LOADING, SafetensorError) as e:
             raise DataError(f"{model.name} cannot be loaded: {_short(str(e))}") from e
 
 
 def _sentences(model: Model, modality: Modality, device: str, bf16: bool) -> Encoder:
     from sentence_transformers import SentenceTransformer
 
-    net = SentenceTransformer(str(model.path), device=device, local_files_only=True)
+    with missing_weights() as missing:
+        net = SentenceTransformer(str(model.path), device=device, local_files_only=True)
+    _require_weights(model, missing)
     if not net.supports(modality):
         raise UsageError(f"{model.name} reads {', '.join(map(str, net.modalities))} alone")
 
@@ -266,11 +277,16 @@ def _transformer(model: Model, dtype: torch.dtype) -> Any:
     net, info = AutoModel.from_pretrained(
         model.path, dtype=dtype, local_files_only=True, output_loading_info=True
     )
-    # A pooler belongs to a task, and hidden states do not pass it.
-    missing = sorted(k for k in info["missing_keys"] if "pooler" not in k or model.kind == "dual")
-    if missing:
-        raise DataError(f"{model.name} lacks weights: {_names(missing)}")
+    _require_weights(model, info["missing_keys"])
     return net.eval()
+
+
+def _require_weights(model: Model, missing: Iterable[str]) -> None:
+    """Raise DataError if weights are missing: they would be random."""
+    # A pooler belongs to a task, and hidden states do not pass it.
+    needed = sorted(k for k in missing if "pooler" not in k or model.kind == "dual")
+    if needed:
+        raise DataError(f"{model.name} lacks weights: {_names(needed)}")
 
 
 def _hidden(made: Any, layer: int) -> Tensor:

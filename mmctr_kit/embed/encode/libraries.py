@@ -20,7 +20,7 @@ _kept: list[Any] = []
 def versions(kind: Kind) -> dict[str, str]:
     """Return the versions of the libraries that a kind of encoder is run by."""
     names = {"torch", "pillow", PACKAGES.get(kind, "transformers")}
-    names |= {"transformers"} if kind == "sentence-transformers" else set()
+    names |= {"sentence-transformers": {"transformers"}, "timm": {"torchvision"}}.get(kind, set())
     found = {}
     for name in sorted(names):
         try:
@@ -59,6 +59,31 @@ def quiet_libraries() -> Iterator[None]:
             enable_progress_bars()
         for logger, before in zip(noisy, levels, strict=True):
             logger.setLevel(before)
+
+
+@contextmanager
+def missing_weights() -> Iterator[list[str]]:
+    """Collect the names of weights that transformers, loading a model, makes up at random.
+
+    It is for a library that calls transformers itself: what is missing is then said in a log alone.
+    """
+    names: list[str] = []
+
+    class Reader(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            plain = re.sub(r"\x1b\[[\d;]*m", "", record.getMessage())
+            names.extend(re.findall(r"^(\S+)\s*\| MISSING", plain, re.M))
+
+    logger, reader = logging.getLogger("transformers.modeling_utils"), Reader()
+    level, propagate, logger.propagate = logger.level, logger.propagate, False
+    logger.setLevel(logging.WARNING)
+    logger.addHandler(reader)
+    try:
+        yield names
+    finally:
+        logger.removeHandler(reader)
+        logger.setLevel(level)
+        logger.propagate = propagate
 
 
 def mend_torchvision() -> None:

@@ -10,6 +10,7 @@ from mmctr_kit.embed.encode.content import Content
 from mmctr_kit.embed.encode.encoders import Reading
 from mmctr_kit.embed.encode.libraries import versions
 from mmctr_kit.embed.encode.models import POOLED, Modality, Model
+from mmctr_kit.embed.encode.report import part_path
 
 SHARD_BATCHES = 8
 """How many batches of items are written as one shard: what a kill may lose."""
@@ -46,18 +47,12 @@ class Plan:
 
     @property
     def part(self) -> Path:
-        """The folder beside ``out`` in which finished shards wait."""
-        return self.out.with_name(f"{self.out.name}.part")
+        return part_path(self.out)
 
     @property
     def begun(self) -> Path:
         """The file in that folder that says which plan the shards are of."""
         return self.part / "plan.json"
-
-    @property
-    def report(self) -> Path:
-        """The file beside ``out`` that names every missing item."""
-        return self.out.with_name(f"{self.out.stem}.report.json")
 
     def shards(self) -> Iterator[range]:
         """The item_ids of each shard: a function of the item order and the batch size alone."""

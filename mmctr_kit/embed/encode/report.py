@@ -7,6 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from mmctr_kit.embed.encode.models import Modality
+from mmctr_kit.errors import UsageError
+
+ADVICE = "name another file, or --force to replace it"
+
+
+def report_path(out: Path) -> Path:
+    """The file beside a file of vectors that names every item without one."""
+    return out.with_name(f"{out.stem}.report.json")
+
+
+def part_path(out: Path) -> Path:
+    """The folder beside a file of vectors in which finished shards wait."""
+    return out.with_name(f"{out.name}.part")
+
+
+def require_encoded(out: Path) -> None:
+    """Raise UsageError if there is a file at ``out`` that no encoding has written."""
+    if out.exists() and not report_path(out).is_file():
+        raise UsageError(f"'{out}' exists; {ADVICE}")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,14 @@ import torch
 from mmctr_kit.embed.encode.encoders import Encoder, Item, load_encoder
 from mmctr_kit.embed.encode.file import faults_of, write_encoded, write_shard
 from mmctr_kit.embed.encode.plan import Column, Plan, differences
-from mmctr_kit.embed.encode.report import ColumnReport, ItemFault, Report
+from mmctr_kit.embed.encode.report import (
+    ADVICE,
+    ColumnReport,
+    ItemFault,
+    Report,
+    report_path,
+    require_encoded,
+)
 from mmctr_kit.embed.pictures import Fault, read_pictures
 from mmctr_kit.errors import DataError, MmctrKitError, UsageError, plural
 from mmctr_kit.files import locked, read_json, write_json
@@ -59,12 +66,10 @@ def encode(plan: Plan, force: bool, listen: Listener) -> Report:
 
 def _finished(plan: Plan, identity: dict[str, Any]) -> Report:
     """Return the report of a file that the same plan has written; UsageError if it is another's."""
-    advice = "; name another file, or --force to replace it"
-    if not plan.report.is_file():
-        raise UsageError(f"'{plan.out}' exists{advice}")
-    content = read_json(plan.report)
+    require_encoded(plan.out)
+    content = read_json(report_path(plan.out))
     if other := differences(content["identity"], identity):
-        raise UsageError(f"'{plan.out}' exists and was made otherwise ({other}){advice}")
+        raise UsageError(f"'{plan.out}' exists and was made otherwise ({other}); {ADVICE}")
     return Report.from_json(content, plan.out)
 
 
@@ -95,7 +100,7 @@ def _finish(plan: Plan, identity: dict[str, Any]) -> Report:
         items = plan.content.n_items - len(faults)
         columns.append(_report(column, read_json(_costs(plan, column)), items, faults))
     report = Report(plan.out, plan.content.n_items, tuple(columns), identity)
-    write_json(plan.report, report.to_json())
+    write_json(report_path(plan.out), report.to_json())
     plan.begun.unlink()  # first, so that no half of the shards is ever gone on from
     shutil.rmtree(plan.part, ignore_errors=True)
     return report

@@ -16,6 +16,7 @@ import numpy as np
 from mmctr_kit.data.contract import IMAGES_FOLDER
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.modalities import Modality
+from mmctr_kit.embed.content import DROP_COLUMNS
 from mmctr_kit.embed.encode.content import read_content
 from mmctr_kit.embed.pictures import Fault, picture_paths, read_pictures
 from mmctr_kit.embed.quality.agreement import CUT, LEAST_ITEMS, LEAST_POWER, measure_agreement
@@ -150,7 +151,7 @@ def write_drops(path: Path, quality: ItemQuality, checks: Sequence[str]) -> int:
     def write(to: Path) -> None:
         with to.open("w", encoding="utf-8", newline="") as file:
             lines = csv.writer(file, lineterminator="\n")
-            lines.writerow(("item_id", "modality", "reason"))
+            lines.writerow(DROP_COLUMNS)
             lines.writerows(rows)
 
     try:

@@ -69,8 +69,7 @@ def quality_advice(quality: ItemQuality) -> list[Advice]:
         Advice(
             "See what that is worth",
             "Compare a recipe with and without the file; at least 3 seeds for a claim.",
-            "mmctr-kit cv din_official --data DATA --set items.embedding=separate_pca "
-            "--set items.drop_modality=bad.csv",
+            "mmctr-kit cv din_mha_se_pca --data DATA --set items.drop_modality=bad.csv",
         ),
     ]
 

@@ -25,6 +25,7 @@ def test_cost_missing_items_and_the_file_are_said_in_80_columns(
     command = ("items", "encode", str(pictured), "--text", str(bert), "--image", vit)
     done = run(*command, "--out", str(out), "--device", "cpu")
     assert done.exit_code == 0, done.output
+    assert "text: bert (text)\nimage: vit (vision)\n" in done.output
     assert "text missing, empty title: " in done.output
     assert "image missing, broken: 1 item (9)\n  item 9: 9.jpg: " in done.output
     assert "image missing, no file: 6 items (50, 100, 150, 200, 250, ...)" in done.output
@@ -66,6 +67,10 @@ MISTAKES = [
     (("--text", "./no"), "no folder at './no'"),
     (("--image", "timm:x=no.pth"), "no file of weights at 'no.pth'"),
     (("--text", "x", "--out", "v.csv"), "end it in .parquet"),
+    (
+        ("--text", "x", "--device", "cuda:0,cuda:1"),
+        "expected one device: auto, cpu, cuda or cuda:0",
+    ),
     (("--text", "x", "--pooling", "max"), "'max' is not one of 'mean', 'last', 'cls'"),
 ]
 

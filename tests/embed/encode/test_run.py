@@ -10,6 +10,7 @@ import pytest
 from mmctr_kit.embed.encode.content import read_content
 from mmctr_kit.embed.encode.encoders import Encoder
 from mmctr_kit.embed.encode.plan import Column, Plan
+from mmctr_kit.embed.encode.report import report_path
 from mmctr_kit.embed.encode.run import encode, estimate
 from mmctr_kit.errors import DataError, UsageError
 from tests.embed.encode.conftest import WIDTH, ColumnOf, fake_encoder
@@ -114,7 +115,7 @@ def test_a_kill_between_the_file_and_its_report_is_gone_on_from(
             encode(plan, False, silent)
     assert plan.out.exists()
     assert not encode(plan, False, silent).already
-    assert plan.report.exists()
+    assert report_path(plan.out).exists()
 
 
 @pytest.mark.usefixtures("fake")
@@ -134,7 +135,7 @@ def test_a_file_or_work_of_another_plan_is_refused_and_force_replaces_it(
     with pytest.raises(UsageError, match=r"made otherwise \(text.options.layer: -2 there, -1 now"):
         encode(plan, False, silent)
     encode(plan, True, silent)
-    plan.report.unlink()
+    report_path(plan.out).unlink()
     with pytest.raises(UsageError, match="exists; name another file, or --force"):
         encode(plan, False, silent)
 
