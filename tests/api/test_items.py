@@ -101,7 +101,7 @@ def test_the_quality_of_encoded_vectors_is_theirs_and_a_wrong_file_is_a_mistake(
     assert encoded.examples["text-duplicate"] == [5, 8]
     assert encoded.judged["text-duplicate"] == 300 > given.judged["text-duplicate"]
     assert encoded.judged["image-far"] == given.judged["image-far"]
-    with pytest.raises(UsageError, match="no file at 'nowhere.parquet'"):
+    with pytest.raises(UsageError, match=r"no file at 'nowhere\.parquet'"):
         mmctr_kit.item_quality(tiny_root / "data", encoded="nowhere.parquet")
 
 
