@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from mmctr_kit.api.data import load_data as load_data
     from mmctr_kit.api.data import profile_data as profile_data
     from mmctr_kit.api.items import EncodedItems as EncodedItems
+    from mmctr_kit.api.items import QualityResult as QualityResult
     from mmctr_kit.api.items import encode_items as encode_items
+    from mmctr_kit.api.items import item_quality as item_quality
     from mmctr_kit.api.preflight import load_recipe as load_recipe
     from mmctr_kit.api.progress import ProgressEvent as ProgressEvent
     from mmctr_kit.api.results import AblationResult as AblationResult
@@ -59,8 +61,12 @@ __version__ = "0.1.0"
 _MODULES = {
     "api.bundle": "Reproduction bundle reproduce",
     "api.data": "check_data generate_data load_data profile_data",
+<<<<<<< HEAD
     "api.items": "EncodedItems encode_items",
     "api.vectors": "AlignedItems FactoredItems align_items factor_items",
+=======
+    "api.items": "EncodedItems QualityResult encode_items item_quality",
+>>>>>>> quality
     "api.progress": "ProgressEvent",
     "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
     "StudyResult",

@@ -14,6 +14,7 @@ IN_ORDER = (
     "load_data",
     "check_data",
     "profile_data",
+    "item_quality",
     "load_recipe",
     "cross_validate",
     "fit",
