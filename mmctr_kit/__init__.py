@@ -61,12 +61,8 @@ __version__ = "0.1.0"
 _MODULES = {
     "api.bundle": "Reproduction bundle reproduce",
     "api.data": "check_data generate_data load_data profile_data",
-<<<<<<< HEAD
-    "api.items": "EncodedItems encode_items",
-    "api.vectors": "AlignedItems FactoredItems align_items factor_items",
-=======
     "api.items": "EncodedItems QualityResult encode_items item_quality",
->>>>>>> quality
+    "api.vectors": "AlignedItems FactoredItems align_items factor_items",
     "api.progress": "ProgressEvent",
     "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
     "StudyResult",

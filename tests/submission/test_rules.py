@@ -1,7 +1,11 @@
 """mmctr_kit.submission.rules: each rule has a run that keeps it and one that breaks it."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mmctr_kit.audit.findings import Level
@@ -94,7 +98,13 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[tuple[Facts, str]]]] = {
     ),
     "outside-data": (
         [fit()],
-        [(fit("din_official", *FILE), "items.embedding is file, items.file is my.parquet")],
+        [
+            (fit("din_official", *FILE), "items.embedding is file, items.file is my.parquet"),
+            (
+                fit("din_official", *BLOCKS, "items.encoded=gone.parquet"),
+                "items.encoded is gone.parquet, made by nobody knows which encoder",
+            ),
+        ],
     ),
     "features": (
         [fit()],
@@ -218,3 +228,25 @@ def test_as_one_network_a_shipped_recipe_breaks_only_what_its_keys_say(recipe: R
     assert ("given-embedding" in broken) is (recipe.items.embedding not in GIVEN_EMBEDDINGS)
     assert ("features" in broken) is bool(recipe.signals.kinds)
     assert broken <= {"trees", "official-din", "given-embedding", "features", "width"}
+
+
+@pytest.mark.parametrize(
+    ("encoders", "broken"),
+    [
+        ({"text": ("words", "built-in"), "image": ("colours", "built-in")}, None),
+        ({"text": ("words", "built-in"), "image": ("clip", "dual")}, "made by clip"),
+        ({"text": ("e5", "text"), "image": ("clip", "dual")}, "made by e5 and clip"),
+        ({}, "made by nobody knows which encoder"),
+    ],
+)
+def test_a_file_of_vectors_says_which_encoder_is_to_be_checked(
+    tmp_path: Path, encoders: dict[str, tuple[str, str]], broken: str | None
+) -> None:
+    said = {m: {"encoder": name, "kind": kind} for m, (name, kind) in encoders.items()}
+    path = tmp_path / "encoded.parquet"
+    table = pa.table({"item_id": [1]}).replace_schema_metadata({"mmctr_kit": json.dumps(said)})
+    pq.write_table(table, path)
+    facts = fit("din_official", *BLOCKS, f"items.encoded={path}")
+    (rule,) = [rule for rule in RULES if rule.id == "outside-data"]
+    found = list(rule.check(facts))
+    assert found == ([] if broken is None else [f"items.encoded is {path}, {broken}"])
