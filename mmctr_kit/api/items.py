@@ -85,7 +85,7 @@ def encode_items(
     """Encode titles and pictures of items into a file of vectors.
 
     It goes on where an earlier call with the same arguments was killed, and the file's bytes are
-    the same as without a kill. Needs the extra ``mmctr-kit[encode]``.
+    the same as without a kill. All but the built-in encoders need the extra ``mmctr-kit[encode]``.
 
     Parameters
     ----------
@@ -96,7 +96,8 @@ def encode_items(
         arrays, NULL for an item whose title or picture is missing or unusable. Beside it are a
         report (.report.json), and finished shards (.parquet.part/) until it is complete.
     text, image : str, optional
-        The encoders; at least one. A folder, or the hub's name of a model in the local cache; also
+        The encoders; at least one. ``"words"`` for text and ``"colours"`` for images are built in.
+        Else a folder, or the hub's name of a model in the local cache; also
         ``"timm:ARCHITECTURE=FILE"`` for images. What it is (sentence-transformers, CLIP or SigLIP,
         a vision-language model, BERT or ViT, timm) is read off its configuration.
     batch_size : int

@@ -1,4 +1,4 @@
-"""``mmctr-kit items encode``: titles and pictures through published encoders."""
+"""``mmctr-kit items encode``: titles and pictures through encoders."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,11 +28,12 @@ _NAMED = 5
 def encode(
     data: options.Folder,
     text: Annotated[
-        str | None, Option(metavar="MODEL", help="Encoder of titles: a folder or a cached name.")
+        str | None,
+        Option(metavar="MODEL", help="Encoder of titles: words, a folder or a cached name."),
     ] = None,
     image: Annotated[
         str | None,
-        Option(metavar="MODEL", help="Encoder of pictures; also timm:ARCHITECTURE=FILE."),
+        Option(metavar="MODEL", help="Encoder of pictures: colours, or timm:ARCHITECTURE=FILE."),
     ] = None,
     out: Annotated[Path, Option(help="A file name that ends in .parquet.")] = Path(
         "encoded.parquet"
@@ -79,11 +80,15 @@ def encode(
     BERT, ViT, timm) is read off its configuration. Nothing is fetched without --download. The
     challenge's tags are numbers without published names, so titles alone are encoded.
 
+    Two encoders are built in, and need neither a model nor the extra: words (TF-IDF of words and
+    character runs, reduced to 256 values) and colours (colours, edges and texture).
+
     The file has NULL for an item whose title is empty or whose picture is missing, broken or of one
     colour; a report beside it names each. A killed command goes on when it is given again.
 
     [bold]Examples[/bold]
 
+      mmctr-kit items encode DATA --text words --image colours
       mmctr-kit items encode DATA --text models/all-MiniLM-L6-v2 --dry-run
       mmctr-kit items encode DATA --text models/e5-base-v2 --image models/siglip
       mmctr-kit items encode DATA --image models/Qwen2-VL-2B --with-title

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import torch
 
-from mmctr_kit.embed.encode.models import PACKAGES, Kind
+from mmctr_kit.embed.encode.models import BUILT_IN, PACKAGES, Kind
 
 _kept: list[Any] = []
 """Definitions of operators, which last as long as this list holds them."""
@@ -20,6 +20,8 @@ _kept: list[Any] = []
 def versions(kind: Kind) -> dict[str, str]:
     """Return the versions of the libraries that a kind of encoder is run by."""
     names = {"torch", "pillow", PACKAGES.get(kind, "transformers")}
+    if kind == BUILT_IN:
+        names = {"numpy", "pillow", "scikit-learn"}
     names |= {"sentence-transformers": {"transformers"}, "timm": {"torchvision"}}.get(kind, set())
     found = {}
     for name in sorted(names):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,9 @@ from mmctr_kit.errors import DataError, UsageError, did_you_mean
 Modality = Literal["text", "image"]
 BUILT_IN = "built-in"
 """The kind of encoders that know nothing but the data set."""
+BUILT_INS: Mapping[str, Modality] = {"words": "text", "colours": "image"}
+"""The names of those encoders; see :mod:`mmctr_kit.embed.encode.built_in`."""
+_BUILT_IN_FORMAT = 1
 Kind = Literal[
     "sentence-transformers", "dual", "vision-language", "text", "vision", "timm", "built-in"
 ]
@@ -22,7 +26,7 @@ Kind = Literal[
 of layers whose hidden states are pooled; ``vision-language``: a language model that sees images."""
 
 PACKAGES: Mapping[Kind, str] = {"sentence-transformers": "sentence_transformers", "timm": "timm"}
-"""What a kind needs; every other kind needs transformers."""
+"""What a kind needs of the extra; a kind that is not here needs transformers, or is built in."""
 EXTRA = "pip install 'mmctr-kit[encode]'"
 
 DUAL = ("clip", "siglip", "siglip2", "chinese_clip", "altclip", "align", "metaclip_2")
@@ -33,7 +37,7 @@ READS: Mapping[Kind, tuple[Modality, ...]] = {
     "text": ("text",),
     "vision": ("image",),
     "timm": ("image",),
-    "built-in": ("text", "image"),
+    BUILT_IN: ("text", "image"),
 }
 POOLED: tuple[Kind, ...] = ("vision-language", "text", "vision")
 """The kinds for which layer and pooling are choices; the others have their pooling built in."""
@@ -49,7 +53,8 @@ class Model:
     """An encoder in a local folder, or a timm architecture with a file of weights.
 
     ``name`` has no path in it: the hub's name, or the last part of the folder's. ``revision`` is
-    the hub's commit if the folder says it. ``architecture`` is timm's, None for other kinds.
+    the hub's commit if the folder says it. ``architecture`` is timm's, None for other kinds. A
+    built-in one has no folder, and its ``path`` means nothing.
     """
 
     name: str
@@ -60,8 +65,14 @@ class Model:
     architecture: str | None = None
 
     def digest(self) -> str:
-        """sha256 of the names and contents of the model's weights, configuration and vocabulary."""
+        """sha256 of the names and contents of the model's weights, configuration and vocabulary.
+
+        A built-in model's is that of its name and version, and of scikit-learn's version.
+        """
         total = hashlib.sha256()
+        if self.kind == BUILT_IN:
+            of = f"{self.name} {_BUILT_IN_FORMAT} scikit-learn {version('scikit-learn')}"
+            return hashlib.sha256(of.encode()).hexdigest()
         for path in sorted(self._files()):
             name = path.name if path == self.path else path.relative_to(self.path).as_posix()
             with path.open("rb") as file:
@@ -83,12 +94,14 @@ class Model:
 def find_model(given: str, modality: Modality, download: bool = False) -> Model:
     """Find the encoder that a user named, without loading it.
 
-    ``given`` is a folder, ``timm:ARCHITECTURE=FILE``, or a name in the local Hugging Face cache;
-    with ``download`` a name that is not in the cache is fetched from the hub. Raises UsageError if
-    there is no such model, if it does not read the modality, or if its library is not installed;
-    DataError if the folder is damaged or of an unknown kind.
+    ``given`` is one of :data:`BUILT_INS`, a folder, ``timm:ARCHITECTURE=FILE``, or a name in the
+    local Hugging Face cache; with ``download`` a name that is not in the cache is fetched from the
+    hub. Raises UsageError if there is no such model, if it does not read the modality, or if its
+    library is not installed; DataError if the folder is damaged or of an unknown kind.
     """
-    if given.startswith(_TIMM):
+    if given in BUILT_INS:
+        model = Model(given, BUILT_IN, Path(), None, {})
+    elif given.startswith(_TIMM):
         model = _timm_file(given)
     else:
         folder = Path(given)
@@ -96,13 +109,15 @@ def find_model(given: str, modality: Modality, download: bool = False) -> Model:
         if not folder.is_dir():
             name, folder = given, _cached(given, download)
         model = _of_folder(name, folder)
-    if modality not in READS[model.kind]:
-        reads = " and ".join(READS[model.kind])
+    known = (BUILT_INS[given],) if given in BUILT_INS else READS[model.kind]
+    if modality not in known:
+        reads = " and ".join(known)
         raise UsageError(
             f"--{modality} {given} is a {model.kind} model, which reads {reads}; name one that "
             f"reads {modality}"
         )
-    require_installed(PACKAGES.get(model.kind, "transformers"))
+    if model.kind != BUILT_IN:
+        require_installed(PACKAGES.get(model.kind, "transformers"))
     return model
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from mmctr_kit.embed.encode.content import Content
 from mmctr_kit.embed.encode.encoders import Reading
 from mmctr_kit.embed.encode.libraries import versions
-from mmctr_kit.embed.encode.models import POOLED, Modality, Model
+from mmctr_kit.embed.encode.models import BUILT_IN, POOLED, Modality, Model
 from mmctr_kit.embed.encode.report import part_path
 
 SHARD_BATCHES = 8
@@ -65,11 +65,10 @@ class Plan:
         made: dict[str, dict[str, Any]] = {}
         for column in self.columns:
             model = column.model
-            options: dict[str, Any] = {
-                "batch_size": self.batch_size,
-                "device": self.device.partition(":")[0],
-                "precision": "bf16" if self.bf16 else "float32",
-            }
+            options: dict[str, Any] = {"batch_size": self.batch_size}
+            if model.kind != BUILT_IN:  # which is the same on any device
+                options["device"] = self.device.partition(":")[0]
+                options["precision"] = "bf16" if self.bf16 else "float32"
             if column.modality == "text" or column.titled:
                 options["tag_names"] = self.tagged
             if model.kind in POOLED:

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from mmctr_kit.embed.encode.built_in import load_built_in
 from mmctr_kit.embed.encode.encoders import Encoder, Item, load_encoder
 from mmctr_kit.embed.encode.file import faults_of, write_encoded, write_shard
+from mmctr_kit.embed.encode.models import BUILT_IN
 from mmctr_kit.embed.encode.plan import Column, Plan, differences
 from mmctr_kit.embed.encode.report import (
     ADVICE,
@@ -34,6 +36,7 @@ Listener = Callable[[Column, int, int], None]
 
 _SINGLES = 5
 """How many items are encoded alone, after a first one, to measure what one new item takes."""
+_NO_VALUE = ("unknown", "the encoder knows nothing of it: all values of its vector are 0")
 _SAMPLE_SECONDS = 10.0
 _READERS = 4
 """How many pictures are read at once."""
@@ -161,7 +164,10 @@ def _encode_column(plan: Plan, column: Column, listen: Listener) -> None:
             vectors.append(_vectors(encoder, batch).reshape(-1, cost["width"]))
             faults += batch.faults
             listen(column, done + len(encoded), total)
-        write_shard(path, ids, encoded, np.concatenate(vectors), faults)
+        made = np.concatenate(vectors)
+        some = made.any(axis=1)
+        faults += [ItemFault(encoded[i], *_NO_VALUE) for i in np.flatnonzero(~some)]
+        write_shard(path, ids, [encoded[i] for i in np.flatnonzero(some)], made[some], faults)
         done += len(ids)
         cost["seconds"] += time.perf_counter() - began
         cost["batches"] += len(batches)
@@ -171,7 +177,9 @@ def _encode_column(plan: Plan, column: Column, listen: Listener) -> None:
 
 
 def load_encoder_of(plan: Plan, column: Column) -> Encoder:
-    """Load the model of a column on the plan's device."""
+    """Load the model of a column on the plan's device; a built-in one is fitted to the titles."""
+    if column.model.kind == BUILT_IN:
+        return load_built_in(column.model, plan.content)
     return load_encoder(column.model, column.modality, column.reading, plan.device, plan.bf16)
 
 
