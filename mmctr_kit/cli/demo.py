@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -14,17 +14,37 @@ from mmctr_kit.cli.output import say
 
 SINGLE = "din_demo_e4"
 RECIPES = (SINGLE, "din_mha_demo", "gbdt_demo")
+TASK1 = "din_task1_demo"
+EMBEDDINGS: Mapping[str, tuple[str, ...]] = {
+    "item_info": ("items.embedding=item_info",),
+    "pca": ("items.embedding=separate_pca", "items.text_dim=64", "items.image_dim=64"),
+    "workshop": (),
+}
+"""The runs of ``--task1``, and how they change the recipe's embedding."""
 
 
 def demo(
     context: Context,
     out: Annotated[
-        Path, Option(help="Folder for data and runs: a new or empty one, or an earlier demo's.")
-    ] = Path("demo"),
+        Path | None,
+        Option(
+            help="Folder for data and runs: a new or empty one, or an earlier demo's; "
+            "demo or demo-task1 by default."
+        ),
+    ] = None,
     preset: Annotated[str, Option(help="demo, tiny for a quick look, or full (hours).")] = "demo",
     seed: options.Seed = 0,
+    task1: Annotated[
+        bool,
+        Option("--task1", help="All of Task1 instead: from titles and covers to a submission."),
+    ] = False,
 ) -> None:
     """Run the whole path on generated data: data, cv, one network, blend, submissions, leaderboard.
+
+    With --task1: titles and covers, encoders that are built in, three item embeddings in the
+    official DIN (the given one, a PCA of text and image, and the workshop's of text, image and who
+    took what), item_info.parquet and a submission that keeps the rules of Task1. It needs neither a
+    model nor a network connection.
 
     The same command continues a demo that was stopped. Delete the folder to start again.
 
@@ -32,15 +52,27 @@ def demo(
 
       mmctr-kit demo
       mmctr-kit demo --preset tiny --out /tmp/look
+      mmctr-kit demo --task1
     """
     began = time.perf_counter()
+    out = out or Path("demo-task1" if task1 else "demo")
+    run = partial(_run, context.find_root().command)
+    covers = ("--covers",) if task1 else ()
+    if not _generated(out, preset, seed, bool(covers)):
+        run("data", "synth", str(out), "--preset", preset, "--seed", str(seed), *covers)
+    run("data", "check", str(out / "data"))
+    lines = (_task1 if task1 else _whole_path)(run, out)
+    spent = time.perf_counter() - began
+    say(f"\nThe oracle is the best any model could do. {spent:.0f} s in all.")
+    for line in lines:
+        say(line)
+
+
+def _whole_path(run: Callable[..., None], out: Path) -> tuple[str, ...]:
+    """Cross-validate, fit, blend and submit; what to say of it, in lines."""
     data, truth, runs = (str(out / name) for name in ("data", "truth", "runs"))
     single, file = (str(out / f"{name}-both.zip") for name in (f"{SINGLE}-fit", "blend"))
     shared = ("--runs", runs, "--ledger", str(out / "ledger.jsonl"))
-    run = partial(_run, context.find_root().command)
-    if not _generated(out, preset, seed):
-        run("data", "synth", str(out), "--preset", preset, "--seed", str(seed))
-    run("data", "check", data)
     run("cv", *RECIPES, "--data", data, "--runs", runs)
     run("fit", "--like", SINGLE, "--data", data, "--runs", runs)
     run("submit", f"{SINGLE}-fit", "--task", "both", "--out", single, *shared, "--force")
@@ -49,14 +81,41 @@ def demo(
     run("submit", "blend", "--task", "both", "--out", file, *shared, "--force")
     run("submit", "--check", file, "--data", data, *shared)
     run("runs", "--runs", runs, "--truth", truth)
-    say(f"\nThe oracle is the best any model could do. {time.perf_counter() - began:.0f} s in all.")
-    say(f"One network, within the rules: {single}")
-    say(f"The blend, for research: {file}")
-    say(f"With real labels: mmctr-kit score {file} --labels ...")
+    return (
+        f"One network, within the rules: {single}",
+        f"The blend, for research: {file}",
+        f"With real labels: mmctr-kit score {file} --labels ...",
+    )
 
 
-def _generated(out: Path, preset: str, seed: int) -> bool:
+def _task1(run: Callable[..., None], out: Path) -> tuple[str, ...]:
+    """Encode, fit with three embeddings, export and submit the third; what to say of it."""
+    data, truth, runs = (str(out / name) for name in ("data", "truth", "runs"))
+    encoded, table, file = (
+        str(out / name) for name in ("encoded.parquet", "item_info.parquet", "workshop-Task1.zip")
+    )
+    shared = ("--runs", runs, "--ledger", str(out / "ledger.jsonl"))
+    run("items", "encode", data, "--text", "words", "--image", "colours", "--out", encoded)
+    for name, settings in EMBEDDINGS.items():
+        if name != "item_info":
+            settings = (f"items.encoded={encoded}", *settings)
+        given = [word for setting in settings for word in ("--set", setting)]
+        run("fit", TASK1, "--data", data, "--runs", runs, "--name", name, *given)
+    run("items", "export", "workshop", "--data", data, "--out", table, "--runs", runs, "--force")
+    run("submit", "workshop", "--task", "Task1", "--out", file, *shared, "--force")
+    run("submit", "--check", file, "--data", data, *shared)
+    run("runs", "--runs", runs, "--rules", "--task", "Task1")
+    run("runs", "--runs", runs, "--truth", truth)
+    return (
+        f"The item embedding of Task1: {table}",
+        f"The submission: {file}",
+        "With an encoder of your own: mmctr-kit items encode --help",
+    )
+
+
+def _generated(out: Path, preset: str, seed: int, covers: bool) -> bool:
     """Whether this data set was generated before; UsageError if the folder holds anything else."""
+    from mmctr_kit.data.contract import IMAGES_FOLDER
     from mmctr_kit.datasets.synth import find_preset
     from mmctr_kit.errors import UsageError
     from mmctr_kit.files import read_json
@@ -76,6 +135,8 @@ def _generated(out: Path, preset: str, seed: int) -> bool:
             f"'{out}' holds preset {made_of['preset']}, seed {made_of['seed']}; "
             "choose another --out"
         )
+    if covers and not (out / "data" / IMAGES_FOLDER).is_dir():
+        raise UsageError(f"'{out}' holds data without covers; choose another --out")
     return True
 
 

@@ -9,6 +9,7 @@ fields hold (as in Dalal and Triggs, CVPR 2005), and its spectrum by frequency a
 shows texture. It is not fitted to anything.
 """
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -20,12 +21,13 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from mmctr_kit.embed.encode.content import Content
 from mmctr_kit.embed.encode.encoders import Encoder, Item
 from mmctr_kit.embed.encode.models import Model
+from mmctr_kit.errors import DataError
 from mmctr_kit.metrics.ranks import Floats, Floats32
 
 WIDTH = 256
 """Values of a title's vector, or fewer if there are fewer titles or terms."""
-_TERMS = 50_000
-"""How many words, and how many runs of characters, are counted: the most frequent."""
+_TERMS = 100_000
+"""At most this many words and runs of characters are counted, the most frequent."""
 SIDE = 64
 """Pictures are reduced to this width and height in pixels."""
 _FIELDS, _EDGE_FIELDS, _DIRECTIONS, _RINGS = 8, 4, 8, 6
@@ -56,20 +58,29 @@ def _fit_words(titles: Sequence[str]) -> Any:
     """
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.pipeline import make_union
 
-    some = [title for title in titles if title]
-    rare = 2 if len(some) > 1 else 1
-    shared = {"min_df": rare, "sublinear_tf": True, "max_features": _TERMS, "dtype": np.float32}
-    words = TfidfVectorizer(token_pattern=r"\w+", **shared)
-    runs = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4), **shared)
-    terms = make_union(words, runs)
-    counts = terms.fit_transform(some)
+    counter = TfidfVectorizer(
+        analyzer=terms, min_df=2, max_features=_TERMS, sublinear_tf=True, dtype=np.float32
+    )
+    try:
+        counts = counter.fit_transform(title for title in titles if title)
+    except ValueError as e:
+        raise DataError(
+            "no two titles share a word or a run of 3 characters, from which words would learn; "
+            "name another encoder"
+        ) from e
     svd = TruncatedSVD(min(WIDTH, *counts.shape), n_iter=4, random_state=0)
     with threadpool_limits(limits=1, user_api="blas"):  # so that cores change no bit
         svd.fit(counts)
     axes = np.ascontiguousarray(svd.components_.T, np.float32)
-    return lambda given: np.asarray(terms.transform(given) @ axes, np.float32)
+    return lambda given: np.asarray(counter.transform(given) @ axes, np.float32)
+
+
+def terms(title: str) -> list[str]:
+    """The words of a title, and their runs of 3 and 4 characters."""
+    words = re.findall(r"\w+", title.casefold())
+    ends = [f" {word} " for word in words]
+    return words + [w[i : i + n] for w in ends for n in (3, 4) for i in range(len(w) - n + 1)]
 
 
 def look(image: Any) -> Floats32:

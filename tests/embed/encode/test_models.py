@@ -121,6 +121,22 @@ def test_a_model_of_the_other_modality_is_refused(tmp_path: Path) -> None:
         find_model(image, "text")
 
 
+def test_a_built_in_encoder_needs_no_folder_and_reads_one_modality(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def required(package: str) -> None:
+        raise AssertionError(package)
+
+    monkeypatch.setattr("mmctr_kit.embed.encode.models.require_installed", required)
+    monkeypatch.chdir(tmp_path)
+    words, colours = find_model("words", "text"), find_model("colours", "image")
+    assert (words.kind, words.name, words.revision) == ("built-in", "words", None)
+    (tmp_path / "words").mkdir()
+    assert find_model("words", "text").digest() == words.digest() != colours.digest()
+    with pytest.raises(UsageError, match=r"--image words is a built-in model, which reads text;"):
+        find_model("words", "image")
+
+
 def test_the_digest_follows_weights_configuration_and_vocabulary_and_no_path(
     tmp_path: Path,
 ) -> None:
