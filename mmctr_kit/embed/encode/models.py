@@ -14,7 +14,7 @@ from typing import Any, Literal
 from mmctr_kit.errors import DataError, UsageError, did_you_mean
 
 Modality = Literal["text", "image"]
-BUILT_IN = "built-in"
+BUILT_IN: Literal["built-in"] = "built-in"
 """The kind of encoders that know nothing but the data set."""
 BUILT_INS: Mapping[str, Modality] = {"words": "text", "colours": "image"}
 """The names of those encoders; see :mod:`mmctr_kit.embed.encode.built_in`."""
