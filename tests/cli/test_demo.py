@@ -1,10 +1,15 @@
-"""``mmctr-kit demo`` refuses a folder that is not its own."""
+"""``mmctr-kit demo`` refuses a folder that is not its own; ``--task1`` runs to its end."""
 
+import re
+import socket
 from pathlib import Path
+from typing import NoReturn
 
+import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.conftest import mistake
+from mmctr_kit.cli import demo
+from tests.cli.conftest import mistake, run
 
 
 def test_a_demo_of_another_data_set_is_refused_before_its_first_step(
@@ -25,3 +30,39 @@ def test_a_demo_into_a_folder_of_something_else_is_refused_before_its_first_step
         assert "is neither a demo's folder nor an empty one" in error
         assert error.count("\n") == 1
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_task1_needs_covers(capsys: pytest.CaptureFixture[str], tiny_root: Path) -> None:
+    command = ("demo", "--task1", "--out", str(tiny_root), "--preset", "tiny")
+    code, error = mistake(capsys, *command)
+    assert code == 2
+    assert "holds data without covers" in error
+
+
+def test_task1_goes_from_titles_and_covers_to_a_submission_within_the_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_: object) -> NoReturn:
+        raise AssertionError("a connection was opened")
+
+    once = ("training.epochs=1", "training.batch_size=1024")
+    quick = {name: (*settings, *once) for name, settings in demo.EMBEDDINGS.items()}
+    monkeypatch.setattr(demo, "EMBEDDINGS", quick)
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    out = tmp_path / "made"
+    done = run("demo", "--task1", "--preset", "tiny", "--out", str(out))
+    assert done.exit_code == 0, done.output
+    typed = re.findall(r"^\$ mmctr-kit (.*)", done.output, re.M)
+    steps = ["data synth", "data check", "items encode", *3 * ["fit din_task1_demo"]]
+    steps += ["items export", "submit workshop", "submit --check", *2 * ["runs --runs"]]
+    assert [" ".join(command.split()[:2]) for command in typed] == steps
+    assert re.findall(r"(\d+) FAIL", done.output) == ["0", "0", "0"]
+    assert re.findall(r"^ (\w+) +kept *$", done.output, re.M) == ["item_info", "pca", "workshop"]
+    table = done.output[done.output.index("oracle  rules") :]
+    for name in ("item_info", "pca", "workshop"):
+        assert re.search(rf"^ {name} .*±.* %  1 1&2", table, re.M)
+    vectors = pq.read_table(out / "item_info.parquet").column("item_emb_d128")
+    assert {len(vector) for vector in vectors.to_pylist()} == {128}
+    again = run("demo", "--task1", "--preset", "tiny", "--out", str(out))
+    assert again.exit_code == 0, again.output
+    assert again.output.count("is finished already") == 4
