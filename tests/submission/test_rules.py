@@ -13,6 +13,7 @@ from mmctr_kit.data.contract import GIVEN_EMBEDDINGS, Task
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.registry import BOOSTED, MODELS, Entry
 from mmctr_kit.recipe import Items, Recipe, load_recipe, shipped_recipes
+from mmctr_kit.recipe.blocks import ITEM_FILES
 from mmctr_kit.submission.rules import NOT_RULED_ON, RULES, TASK1_MAY_DIFFER, Facts, Rule
 
 BY_ID = {rule.id: rule for rule in RULES}
@@ -208,7 +209,13 @@ def test_what_task1_does_not_rule_on_are_keys_of_a_recipe() -> None:
 @pytest.mark.parametrize("key", sorted(Items.model_fields.keys() - {"embedding"}))
 def test_a_recipe_cannot_change_a_given_vector_so_it_is_used_as_given(key: str) -> None:
     """Else ``given-embedding`` would have to look at the key."""
-    value = {"file": "x.parquet", "whiten": "true", "normalize": "l2", "factors_from": "histories"}
+    value = {
+        **dict.fromkeys(ITEM_FILES, "x.parquet"),
+        "whiten": "true",
+        "normalize": "l2",
+        "factors_from": "histories",
+        "blocks": "[text]",
+    }
     setting = f"items.{key}={value.get(key, 7)}"
     with pytest.raises(UsageError, match="does nothing"):
         fit("din_official", "items.embedding=e4", setting)
