@@ -12,7 +12,8 @@ from mmctr_kit.data.contract import FILES, GIVEN_EMBEDDINGS, PAD, SPLITS
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.data.load import load_feature_levels
-from mmctr_kit.data.modalities import Modality
+from mmctr_kit.data.modalities import Modality, load_modality
+from mmctr_kit.embed.codes import codes_fingerprint, quantise
 from mmctr_kit.embed.factors import FactorOptions, Factors, factors_fingerprint, fit_factors
 from mmctr_kit.items.table import has_factors, item_parts, item_table, missing_modalities
 from mmctr_kit.metrics.ranks import Flags, Floats32, Ints
@@ -29,9 +30,11 @@ class ItemFeatures:
 
     ``table`` (n_items + 1, d) float32 holds the item vectors, its padding row zero. Its columns
     are M modalities of ``widths`` (M,), left to right; ``present`` (n_items + 1, M) bool says
-    which of them an item has. ``missing`` names the modalities that the recipe asks for and the
-    folder lacks. ``levels`` are the items' likes and views levels. ``fingerprints`` (sha256) cover
-    all that the models read of the data, except row keys and labels.
+    which of them an item has. ``codes`` (n_items + 1, levels) int64 are the items' codes of
+    1..``n_codes`` - 1, 0 = none, without columns if the recipe has none. ``missing`` names the
+    modalities that the recipe asks for and the folder lacks. ``levels`` are the items' likes and
+    views levels. ``fingerprints`` (sha256) cover all that the models read of the data, except row
+    keys and labels.
 
     Vectors counted from users differ between fold models: see :meth:`of_users`.
     """
@@ -42,7 +45,10 @@ class ItemFeatures:
     missing: tuple[Modality, ...]
     levels: Levels
     fingerprints: tuple[str, ...]
+    codes: Ints
+    n_codes: int
     count: Callable[[Ints], Factors] | None = None
+    encode: Callable[[Ints, Floats32, Flags], Ints] | None = None
 
     @classmethod
     def derive(cls, recipe: Recipe, data: ChallengeData) -> "ItemFeatures":
@@ -66,20 +72,53 @@ class ItemFeatures:
             options = FactorOptions.of(recipe)
             count = partial(fit_factors, data, options)
             prints.append(factors_fingerprint(data, options))
-        return cls(table, widths, present, missing, levels, tuple(prints), count)
+        codes, encode = np.zeros((data.n_items + 1, 0), np.int64), None
+        if recipe.codes.of != "none":
+            encode = partial(_codes, recipe, data)
+            if recipe.codes.of == "factors" or (recipe.codes.of == "embedding" and count):
+                codes = np.zeros((data.n_items + 1, recipe.codes.levels), np.int64)
+                prints.append(codes_fingerprint(recipe.codes))
+                if count is None:
+                    prints.append(factors_fingerprint(data, FactorOptions.of(recipe)))
+            else:
+                codes, encode = encode(np.zeros(0, np.int64), table, present), None
+                prints.append(digest("{shape}", codes=codes))
+        n_codes = recipe.codes.size + 1 if codes.shape[1] else 1
+        return cls(
+            table, widths, present, missing, levels, tuple(prints), codes, n_codes, count, encode
+        )
 
     def of_users(self, rows: Ints) -> "ItemFeatures":
         """The features of a fold model that is trained on these rows of the train split.
 
-        Factors are counted from the users of these rows. Other vectors are the same for all models.
+        Factors, and codes of them, are counted from the users of these rows. Other vectors are the
+        same for all models.
         """
-        if self.count is None:
+        if self.count is None and self.encode is None:
             return self
-        factors = self.count(rows)
-        table, present = self.table.copy(), self.present.copy()
-        table[:, : self.widths[0]] = factors.vectors
-        present[1:, 0] = (factors.counted | factors.filled)[1:]
-        return replace(self, table=table, present=present, count=None)
+        table, present, codes = self.table, self.present, self.codes
+        if self.count is not None:
+            factors = self.count(rows)
+            table, present = table.copy(), present.copy()
+            table[:, : self.widths[0]] = factors.vectors
+            present[1:, 0] = (factors.counted | factors.filled)[1:]
+        if self.encode is not None:
+            codes = self.encode(rows, table, present)
+        return replace(self, table=table, present=present, codes=codes, count=None, encode=None)
+
+
+def _codes(
+    recipe: Recipe, data: ChallengeData, rows: Ints, table: Floats32, present: Flags
+) -> Ints:
+    """The items' codes, of vectors as a model trained on these train rows sees them."""
+    of = recipe.codes.of
+    if of == "factors":
+        vectors = fit_factors(data, FactorOptions.of(recipe), rows).vectors
+    elif of == "text" or of == "image":
+        vectors = load_modality(data, of)
+    else:
+        vectors = np.where(present.any(axis=1, keepdims=True), table, np.float32(0))
+    return quantise(vectors, recipe.codes.levels, recipe.codes.size).codes
 
 
 def item_levels(data: ChallengeData) -> Levels:

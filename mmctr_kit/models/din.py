@@ -54,8 +54,8 @@ class DIN(nn.Module):
     An item's codes, if the recipe makes any, are embedded and become a part of its vector as
     ``code_fusion`` and ``code_prefix`` say; see :class:`~mmctr_kit.models.layers.encoder.Codes`.
     ``similarity_histogram`` shows the head log(1 + the number of history items) in each of
-    ``similarity_buckets`` buckets of similarity to the target, for each modality, and for each depth
-    of common codes; ``similarity_bias`` adds a learned number for each bucket and head to the
+    ``similarity_buckets`` buckets of similarity to the target, for each modality, and for each
+    depth of common codes; ``similarity_bias`` adds a learned number for each bucket and head to the
     attention's scores. See :class:`~mmctr_kit.models.layers.similarity.HistorySimilarity`.
 
     Raises UsageError if the heads do not divide their width or nothing is left of an item.

@@ -23,6 +23,8 @@ ItemEmbedding = Literal[
     "text", "image", "joint_pca", "separate_pca", "raw", "factors", "blocks",
 ]  # fmt: skip
 
+CodesOf = Literal["none", "text", "image", "factors", "embedding"]
+
 SignalKind = Literal["cosine", "pmi", "near", "next", "recent", "ease"]
 SIGNAL_KINDS: tuple[SignalKind, ...] = get_args(SignalKind)
 _GROUPS: Mapping[str, tuple[SignalKind, ...]] = {"all": SIGNAL_KINDS, "none": ()}
@@ -46,6 +48,7 @@ class Block(BaseModel):
 
 
 _FACTORS = ("factors", "blocks")
+_COUNTED_FACTORS = applies_to("embedding", *_FACTORS) | applies_to("codes.of", "factors")
 _PCA = ("text", "image", "separate_pca", "joint_pca")
 _AUGMENTED = applies_unless("per_user", 0)
 _COUNTED = applies_to("kinds", "cosine", "pmi", "near", "next", "recent", "all")
@@ -77,11 +80,9 @@ class Items(Block):
         PositiveInt, applies_to("embedding", "image", "separate_pca", "blocks")
     ] = 64
     dim: Annotated[PositiveInt, applies_to("embedding", "joint_pca")] = 128
-    factors_dim: Annotated[PositiveInt, applies_to("embedding", *_FACTORS)] = 64
-    factors_shrinkage: Annotated[NonNegativeFloat, applies_to("embedding", *_FACTORS)] = 10.0
-    factors_from: Annotated[
-        Literal["auto", "histories", "positives"], applies_to("embedding", *_FACTORS)
-    ] = "auto"
+    factors_dim: Annotated[PositiveInt, _COUNTED_FACTORS] = 64
+    factors_shrinkage: Annotated[NonNegativeFloat, _COUNTED_FACTORS] = 10.0
+    factors_from: Annotated[Literal["auto", "histories", "positives"], _COUNTED_FACTORS] = "auto"
     whiten: Annotated[bool, applies_to("embedding", *_PCA, "blocks")] = False
     normalize: Annotated[Literal["none", "l2"], applies_to("embedding", *_PCA, "raw", "blocks")] = (
         "none"
@@ -92,6 +93,21 @@ class Items(Block):
         if self.embedding == "file" and self.file is None:
             raise ValueError("items.file is missing: items.embedding is file, so name one")
         return self
+
+
+class Codes(Block):
+    """Codes of the items: their vectors quantised, to be used as further ids.
+
+    ``of``: what is quantised. ``text`` and ``image`` are the vectors of item_feature.parquet as
+    they are; ``factors`` are those of ``items``, whether or not its embedding has them;
+    ``embedding`` is the whole vector of ``items``. An item has a code of 1 to ``size`` at each of
+    ``levels``, or none at all if it lacks what is quantised; see :mod:`mmctr_kit.embed.codes`.
+    Vectors counted from users are quantised for each fold model anew.
+    """
+
+    of: Annotated[CodesOf, NeedsInput("item_codes")] = "none"
+    levels: Annotated[int, Field(ge=1, le=8), applies_unless("of", "none")] = 3
+    size: Annotated[int, Field(ge=2, le=4096), applies_unless("of", "none")] = 64
 
 
 class Signals(Block):

@@ -53,8 +53,13 @@ def rules_of(model: str, blocks: Mapping[str, type[BaseModel]]) -> Rules:
 
 
 def applies(block: type[BaseModel], key: str, **others: Any) -> bool:
-    """Whether ``key`` does something in a block with these values of other keys."""
-    rules = _declared("", block.model_fields[key].metadata)
+    """Whether ``key`` does something in a block with these values of its other keys.
+
+    Keys of other blocks have their defaults: what only they could switch on does nothing.
+    """
+    declared = _declared("", block.model_fields[key].metadata)
+    own = ([c for c in rule.conditions if c.key.startswith(".")] for rule in declared)
+    rules = [AppliesTo(tuple(conditions)) for conditions in own if conditions]
     return not blockers(
         f".{key}", {f".{key}": tuple(rules)}, {f".{k}": [v] for k, v in others.items()}
     )

@@ -100,14 +100,16 @@ def similarities(model: DIN, target: Tensor, padded: Padded) -> Tensor:
             x, y = (model.items.item_emb[item, begin : begin + width].tolist() for item in (a, b))
             begin += width
             if all(model.items.present[item, modality] and any(v) for item, v in ((a, x), (b, y))):
-                cosine = sum(p * q for p, q in zip(x, y, strict=True)) / math.hypot(*x) / math.hypot(*y)
+                cosine = (
+                    sum(p * q for p, q in zip(x, y, strict=True)) / math.hypot(*x) / math.hypot(*y)
+                )
                 u = math.copysign(math.sqrt(abs(cosine)), cosine)  # equal steps of u from -1 to 1
                 bucket = min(math.floor((u + 1) / 2 * buckets), buckets - 1)
                 near[row, place, column + bucket] = 1
             column += buckets
         if codes[a] and codes[a][0] and codes[b][0]:
             same = [p == q for p, q in zip(codes[a], codes[b], strict=True)]
-            near[row, place, column + (same + [False]).index(False)] = 1
+            near[row, place, column + ([*same, False]).index(False)] = 1
     return near
 
 

@@ -3,8 +3,6 @@
 from typing import ClassVar
 
 from mmctr_kit.models.registry import MODELS, model_supplies
-from typing import ClassVar
-
 from mmctr_kit.models.registry import NEURAL as NEURAL_LEARNER
 from mmctr_kit.testing import ModelContract
 

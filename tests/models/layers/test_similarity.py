@@ -33,11 +33,11 @@ def test_edges_are_closest_together_around_zero() -> None:
 def test_each_position_is_in_one_bucket_of_each_modality_that_both_items_have() -> None:
     """The buckets are below -0.25, below 0, below 0.25, and from 0.25 up."""
     assert near().tolist() == [
-        [0, 0, 0, 1] + [1, 0, 0, 0],  # item 2: same direction, opposite direction
-        [0, 0, 1, 0] + [0, 0, 0, 0],  # item 3: a right angle; its second vector is zero
-        [1, 0, 0, 0] + [0, 0, 0, 0],  # item 4: cosine -0.71; it lacks the second
-        [1, 0, 0, 0] + [0, 0, 0, 0],  # the other row's target is item 4
-        [0, 0, 0, 0] + [0, 0, 0, 0],  # a dummy
+        [0, 0, 0, 1, 1, 0, 0, 0],  # item 2: same direction, opposite direction
+        [0, 0, 1, 0, 0, 0, 0, 0],  # item 3: a right angle; its second vector is zero
+        [1, 0, 0, 0, 0, 0, 0, 0],  # item 4: cosine -0.71; it lacks the second
+        [1, 0, 0, 0, 0, 0, 0, 0],  # the other row's target is item 4
+        [0, 0, 0, 0, 0, 0, 0, 0],  # a dummy
     ]
 
 
