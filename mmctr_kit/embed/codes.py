@@ -100,9 +100,10 @@ def quantise(vectors: Floats32, levels: int, size: int) -> Codes:
     }
 
     def build() -> tuple[dict[str, Any], dict[str, Any]]:
-        codes = np.zeros((len(vectors), levels), np.int64)
-        with threadpool_limits(limits=1):
-            codes[has], error = _residual(_centred(vectors[has]), levels, size)
+        codes, error = np.zeros((len(vectors), levels), np.int64), np.full(levels, np.nan)
+        if has.any():
+            with threadpool_limits(limits=1):
+                codes[has], error = _residual(_centred(vectors[has]), levels, size)
         return {"codes": codes, "error": error}, {}
 
     arrays, _ = cached("codes", {}, settings, build)
@@ -123,9 +124,7 @@ def _centred(vectors: Floats32) -> Floats32:
 
 def _residual(rest: Floats32, levels: int, size: int) -> tuple[Ints, Floats]:
     """The codes (n, levels) of vectors (n, d), and the share of squared length that each leaves."""
-    codes, error = np.zeros((len(rest), levels), np.int64), np.full(levels, np.nan)
-    if not len(rest):
-        return codes, error
+    codes, error = np.zeros((len(rest), levels), np.int64), np.zeros(levels)
     whole = _squares(rest).sum() or 1.0
     for level in range(levels):
         labels, centroids = _balanced(rest, _clusters(rest, size))

@@ -6,6 +6,7 @@ it the model of arXiv 2504.18961 (``attention: multihead``, ``se: true``), or le
 its parameters, to learn what it was worth.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -160,22 +161,18 @@ class DIN(nn.Module):
         self.mean = pooling == "mean"
         self.row_signals = n_row_signals > 0
         self.attention: Attention | None = None
-        if use_history and attention == "mlp":
-            start = 1.0 if self.mean else 0.0  # 1: pooling begins as the plain mean
-            self.attention = TargetAttention(
+        if use_history:
+            self.attention = _attention(
+                attention,
                 width,
                 attention_hidden,
                 attention_activation,
+                attention_heads,
+                attention_dim or width,
                 attention_dropout,
-                signals=n_signals,
-                start=start,
+                n_signals,
+                start=1.0 if self.mean else 0.0,  # 1: pooling begins as the plain mean
             )
-        elif use_history and attention == "multihead":
-            self.attention = MultiHeadTargetAttention(
-                width, attention_heads, attention_dim or width, attention_dropout, signals=n_signals
-            )
-        elif use_history:
-            self.attention = NoAttention()
         self.histogram = similarity_histogram
         self.similarity: HistorySimilarity | None = None
         if self.attention is not None and (similarity_histogram or similarity_bias):
@@ -262,3 +259,22 @@ class DIN(nn.Module):
         if isinstance(self.attention, TargetAttention):
             names |= attention_names(state, self.attention)
         return names | in_order(state, "dnn.mlp", numbered("mlp", self.mlp))
+
+
+def _attention(
+    kind: Literal["mlp", "multihead", "none"],
+    width: int,
+    hidden: Sequence[int],
+    act: Activation,
+    heads: int,
+    dim: int,
+    dropout: float,
+    signals: int,
+    start: float,
+) -> Attention:
+    """The attention of that kind, to items of ``width``."""
+    if kind == "mlp":
+        return TargetAttention(width, hidden, act, dropout, signals=signals, start=start)
+    if kind == "multihead":
+        return MultiHeadTargetAttention(width, heads, dim, dropout, signals=signals)
+    return NoAttention()

@@ -240,7 +240,7 @@ RULES = (
     Rule("codes", "- said unclear", "codes.of", _codes,
          "the input features are the given ones, no codes of item vectors beside them",
          "set codes.of to none",
-         "codes are made of the item embedding, which is free there, but are features of their own"),
+         "codes are made of the item embedding, which is free, but are features of their own"),
     Rule("extra-rows", "unclear unclear unclear", "augmentation.per_user", _extra_rows,
          "the training rows are the given ones",
          "set augmentation.per_user to 0, or ask the organisers",
