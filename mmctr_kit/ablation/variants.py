@@ -86,9 +86,9 @@ def variants(recipe: Recipe) -> list[Variant]:
     if "items.embedding" not in unused:
         changes += _item_variants(recipe.items)
     if "codes.of" not in unused:
-        before = recipe.codes.of
-        others = (of for of in get_args(CodesOf) if of != before)
-        changes += [Variant(f"codes-{of}", {"codes.of": of}, before) for of in others]
+        now = recipe.codes.of
+        others = (of for of in get_args(CodesOf) if of != now)
+        changes += [Variant(f"codes-{of}", {"codes.of": of}, now) for of in others]
     if "signals.kinds" not in unused:
         kinds = recipe.signals.kinds
         before = "all" if set(kinds) == set(SIGNAL_KINDS) else ", ".join(kinds) or "none"

@@ -12,9 +12,10 @@ from mmctr_kit.data.contract import FILES, GIVEN_EMBEDDINGS, PAD, SPLITS
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.data.load import load_feature_levels
-from mmctr_kit.data.modalities import Modality, load_modality
-from mmctr_kit.embed.codes import codes_fingerprint, quantise
+from mmctr_kit.data.modalities import Modality, held_modalities, load_modality
+from mmctr_kit.embed.codes import Codes, codes_fingerprint, quantise
 from mmctr_kit.embed.factors import FactorOptions, Factors, factors_fingerprint, fit_factors
+from mmctr_kit.errors import DataError
 from mmctr_kit.items.table import has_factors, item_parts, item_table, missing_modalities
 from mmctr_kit.metrics.ranks import Flags, Floats32, Ints
 from mmctr_kit.models.registry import model_inputs
@@ -48,7 +49,7 @@ class ItemFeatures:
     codes: Ints
     n_codes: int
     count: Callable[[Ints], Factors] | None = None
-    encode: Callable[[Ints, Floats32, Flags], Ints] | None = None
+    encode: Callable[[Ints, Floats32, Flags], Codes] | None = None
 
     @classmethod
     def derive(cls, recipe: Recipe, data: ChallengeData) -> "ItemFeatures":
@@ -74,14 +75,14 @@ class ItemFeatures:
             prints.append(factors_fingerprint(data, options))
         codes, encode = np.zeros((data.n_items + 1, 0), np.int64), None
         if recipe.codes.of != "none":
-            encode = partial(_codes, recipe, data)
+            encode = partial(item_codes, recipe, data)
             if recipe.codes.of == "factors" or (recipe.codes.of == "embedding" and count):
                 codes = np.zeros((data.n_items + 1, recipe.codes.levels), np.int64)
                 prints.append(codes_fingerprint(recipe.codes))
                 if count is None:
                     prints.append(factors_fingerprint(data, FactorOptions.of(recipe)))
             else:
-                codes, encode = encode(np.zeros(0, np.int64), table, present), None
+                codes, encode = encode(np.zeros(0, np.int64), table, present).codes, None
                 prints.append(digest("{shape}", codes=codes))
         n_codes = recipe.codes.size + 1 if codes.shape[1] else 1
         return cls(
@@ -103,22 +104,31 @@ class ItemFeatures:
             table[:, : self.widths[0]] = factors.vectors
             present[1:, 0] = (factors.counted | factors.filled)[1:]
         if self.encode is not None:
-            codes = self.encode(rows, table, present)
+            codes = self.encode(rows, table, present).codes
         return replace(self, table=table, present=present, codes=codes, count=None, encode=None)
 
 
-def _codes(
+def item_codes(
     recipe: Recipe, data: ChallengeData, rows: Ints, table: Floats32, present: Flags
-) -> Ints:
-    """The items' codes, of vectors as a model trained on these train rows sees them."""
+) -> Codes:
+    """The codes that the recipe asks for, as a model trained on these train rows sees them.
+
+    ``table`` (n_items + 1, d) and ``present`` (n_items + 1, M) are that model's. Raises DataError
+    if the folder lacks the modality that is to be quantised.
+    """
     of = recipe.codes.of
     if of == "factors":
         vectors = fit_factors(data, FactorOptions.of(recipe), rows).vectors
     elif of == "text" or of == "image":
+        if of not in (held := held_modalities(data)):
+            others = ", ".join([*held, "factors"])
+            raise DataError(
+                f"codes.of is {of}, which the folder does not hold; set it to one of {others}"
+            )
         vectors = load_modality(data, of)
     else:
         vectors = np.where(present.any(axis=1, keepdims=True), table, np.float32(0))
-    return quantise(vectors, recipe.codes.levels, recipe.codes.size).codes
+    return quantise(vectors, recipe.codes.levels, recipe.codes.size)
 
 
 def item_levels(data: ChallengeData) -> Levels:

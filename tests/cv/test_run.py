@@ -320,11 +320,12 @@ def test_with_labels_shuffled_within_users_oof_is_chance_and_with_ungrouped_fold
 
 
 BLOCKS = ("items.embedding=blocks", "items.factors_dim=16")
+CODES = ("codes.of=factors", "codes.size=16", "model.similarity_histogram=true")
 TAKEN = ("signals.kinds=all", "augmentation.per_user=2", "folds.count=5", "training.epochs=3")
 """All that is counted from what training users took, their positive rows among it."""
 
 
-@pytest.mark.parametrize("settings", [(), BLOCKS, (*BLOCKS, "items.factors_from=positives")])
+@pytest.mark.parametrize("settings", [(), BLOCKS, (*BLOCKS, "items.factors_from=positives"), CODES])
 @pytest.mark.parametrize("name", ["din_demo", "gbdt_demo"])
 def test_with_labels_shuffled_within_users_what_is_counted_leaves_oof_at_chance(
     tmp_path: Path, name: str, settings: tuple[str, ...]

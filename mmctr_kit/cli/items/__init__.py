@@ -2,8 +2,9 @@
 
 from typer import Typer
 
-from mmctr_kit.cli.items import export
+from mmctr_kit.cli.items import export, quantise
 
 app = Typer(no_args_is_help=True, help="Item embeddings: from text, covers and who took what.")
 app.callback()(lambda: None)
 app.command("export")(export.export)
+app.command("quantise")(quantise.quantise)
