@@ -55,7 +55,13 @@ def test_what_is_counted_in_a_fold_comes_back_with_its_weights(tiny: ChallengeDa
 BLOCKS = (*SETTINGS, "items.embedding=blocks", "items.factors_dim=8")
 
 
-@pytest.mark.parametrize("settings", [BLOCKS, (*BLOCKS, "model.modality_dropout=0.2")])
+CODES = (*SETTINGS, "codes.of=factors", "codes.size=8", "model.code_prefix=true")
+SIMILAR = ("model.similarity_histogram=true", "model.similarity_bias=true")
+
+
+@pytest.mark.parametrize(
+    "settings", [BLOCKS, (*BLOCKS, "model.modality_dropout=0.2"), (*CODES, *SIMILAR)]
+)
 def test_each_fold_model_has_its_own_factors_and_they_come_back_with_its_weights(
     tiny: ChallengeData, settings: tuple[str, ...]
 ) -> None:

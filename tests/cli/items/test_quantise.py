@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 from typer.testing import CliRunner, Result
 
 from mmctr_kit.cli.app import app
@@ -46,6 +47,11 @@ def test_a_codebook_that_is_used_unevenly_is_remarked(tiny: ChallengeData) -> No
     assert "a perplexity below 60 %" not in quantise(tiny, "--of", "text").output
 
 
-def test_a_mistake_is_one_line_and_exit_2(tiny: ChallengeData) -> None:
-    line = mistake("items", "quantise", "--data", str(tiny.folder), "--of", "tekst")
-    assert "codes.of: expected one of" in line
+def test_a_mistake_is_one_line_and_exit_2(
+    tiny: ChallengeData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("items", "quantise", "--data", str(tiny.folder), "--of", "tekst")
+    code, error = mistake(capsys, *command)
+    assert code == 2
+    assert "codes.of: expected one of" in error
+    assert len(error.splitlines()) == 1
