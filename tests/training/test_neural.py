@@ -89,11 +89,12 @@ def test_the_table_of_a_later_fold_lies_at_the_address_of_the_first(tiny: Challe
     assert torch.equal(again, before)
 
 
+@pytest.mark.parametrize("counted", [("items.embedding=blocks",), ("codes.of=factors",)])
 @pytest.mark.parametrize("name", ["din_mha_demo", "gbdt_demo"])
 def test_no_history_and_no_label_of_the_predicted_users_changes_their_factors(
-    tiny: ChallengeData, name: str
+    tiny: ChallengeData, name: str, counted: tuple[str, ...]
 ) -> None:
-    settings = ("training.epochs=1", "items.embedding=blocks", "items.factors_from=positives")
+    settings = ("training.epochs=1", *counted, "items.factors_from=positives")
     recipe = load_recipe(name, settings)
     rows = np.arange(2000, len(tiny.train))
     inside = np.zeros(len(tiny.histories), np.bool_)
