@@ -144,3 +144,19 @@ def test_a_report_by_eye() -> None:
 def test_the_fingerprint_covers_levels_and_size() -> None:
     options = [CodeOptions(of="text", levels=n, size=s) for n, s in ((3, 64), (2, 64), (3, 32))]
     assert len({codes_fingerprint(o) for o in options}) == 3
+
+
+def test_the_fingerprint_and_the_cache_know_the_library_that_clusters(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, vectors = CodeOptions(of="text"), np.zeros((3, 2), np.float32)
+    before = codes_fingerprint(options)
+    quantise(vectors, 1, 2)
+    monkeypatch.setattr("mmctr_kit.embed.codes.find_spec", lambda _: None)
+    without = codes_fingerprint(options)
+    quantise(vectors, 1, 2)
+    monkeypatch.setattr("mmctr_kit.embed.codes.find_spec", lambda _: object())
+    assert codes_fingerprint(options) != without
+    assert before in (without, codes_fingerprint(options))
+    quantise(vectors, 1, 2)
+    assert len(sorted(cache.glob("codes-*"))) == 2
