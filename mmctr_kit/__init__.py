@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from mmctr_kit.api.bundle import Reproduction as Reproduction
     from mmctr_kit.api.bundle import bundle as bundle
     from mmctr_kit.api.bundle import reproduce as reproduce
+    from mmctr_kit.api.codes import QuantisedItems as QuantisedItems
+    from mmctr_kit.api.codes import quantise_items as quantise_items
     from mmctr_kit.api.data import check_data as check_data
     from mmctr_kit.api.data import generate_data as generate_data
     from mmctr_kit.api.data import load_data as load_data
     from mmctr_kit.api.data import profile_data as profile_data
-    from mmctr_kit.api.items import QuantisedItems as QuantisedItems
-    from mmctr_kit.api.items import quantise_items as quantise_items
     from mmctr_kit.api.preflight import load_recipe as load_recipe
     from mmctr_kit.api.progress import ProgressEvent as ProgressEvent
     from mmctr_kit.api.results import AblationResult as AblationResult
@@ -55,7 +55,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "api.bundle": "Reproduction bundle reproduce",
     "api.data": "check_data generate_data load_data profile_data",
-    "api.items": "QuantisedItems quantise_items",
+    "api.codes": "QuantisedItems quantise_items",
     "api.progress": "ProgressEvent",
     "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
     "StudyResult",

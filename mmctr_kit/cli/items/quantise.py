@@ -47,7 +47,7 @@ def quantise(
       mmctr-kit items quantise din_mha_se_pca --data DATA --of text,embedding --size 128
       mmctr-kit items quantise --data DATA --of text --out codes.parquet
     """
-    from mmctr_kit.api.items import quantise_items
+    from mmctr_kit.api.codes import quantise_items
 
     with progress(as_json) as display:
         made = quantise_items(

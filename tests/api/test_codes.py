@@ -1,4 +1,4 @@
-"""mmctr_kit.api.items: codes of items from Python."""
+"""mmctr_kit.api.codes: codes of items from Python."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Item embeddings from Python."""
+"""Codes of items from Python."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
