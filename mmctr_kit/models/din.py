@@ -54,10 +54,12 @@ class DIN(nn.Module):
 
     An item's codes, if the recipe makes any, are embedded and become a part of its vector as
     ``code_fusion`` and ``code_prefix`` say; see :class:`~mmctr_kit.models.layers.encoder.Codes`.
-    ``similarity_histogram`` shows the head log(1 + the number of history items) in each of
-    ``similarity_buckets`` buckets of similarity to the target, for each modality, and for each
-    depth of common codes; ``similarity_bias`` adds a learned number for each bucket and head to the
-    attention's scores. See :class:`~mmctr_kit.models.layers.similarity.HistorySimilarity`.
+    ``similarity_histogram`` counts the history items in each of ``similarity_buckets`` buckets of
+    similarity to the target, for each modality, and for each depth of common codes. Each bucket has
+    an embedding; the head is shown the sum of these, weighted by log(1 + count). (Shown as they
+    are, the counts drown the other fields, which begin near 0.) ``similarity_bias`` adds a learned
+    number for each bucket and head to the attention's scores. See
+    :class:`~mmctr_kit.models.layers.similarity.HistorySimilarity`.
 
     Raises UsageError if the heads do not divide their width or nothing is left of an item.
     """
@@ -79,6 +81,7 @@ class DIN(nn.Module):
             applies_to("use_item_id", True)
             | applies_to("use_tags", True)
             | applies_to("use_levels", True)
+            | applies_to("similarity_histogram", True)
             | applies_unless("codes.of", "none"),
         ] = 64,
         item_emb_dim: ItemEmbDim = None,
@@ -173,14 +176,17 @@ class DIN(nn.Module):
                 n_signals,
                 start=1.0 if self.mean else 0.0,  # 1: pooling begins as the plain mean
             )
-        self.histogram = similarity_histogram
+        self.buckets: nn.Embedding | None = None
         self.similarity: HistorySimilarity | None = None
         if self.attention is not None and (similarity_histogram or similarity_bias):
             heads = self.attention.heads if similarity_bias else 0
             similarity = HistorySimilarity(
                 item_emb, item_emb_widths, item_present, item_codes, similarity_buckets, heads
             )
-            self.similarity = similarity if similarity.width else None
+            if similarity.width:
+                self.similarity = similarity
+                if similarity_histogram:
+                    self.buckets = embedding(similarity.width, embedding_dim)
 
         # The widths of the head's fields, in the order in which forward() lists them.
         levels = [embedding_dim, embedding_dim] if use_levels else []
@@ -215,8 +221,8 @@ class DIN(nn.Module):
         if self.attention is None:
             return []
         matches = [self.items.width, self.attention.heads] if self.interaction else []
-        if self.histogram and self.similarity is not None:
-            matches.append(self.similarity.width)
+        if self.buckets is not None:
+            matches.append(self.buckets.embedding_dim)
         return [w for w in (self.items.width, *matches, n_row_signals) if w]
 
     def _history(
@@ -247,9 +253,9 @@ class DIN(nn.Module):
             if attention.heads:
                 score = row_sum(scores, batch.row, batch.offsets) / divisor  # (B, H)
                 fields.append(score.to(target.dtype))
-        if self.histogram and near is not None:
+        if self.buckets is not None and near is not None:
             counts = row_sum(near, batch.row, batch.offsets)  # (B, similarity.width)
-            fields.append(counts.log1p().to(target.dtype))
+            fields.append((counts.log1p() @ self.buckets.weight).to(target.dtype))
         return fields
 
     def published_names(self, state: State) -> Names:

@@ -78,8 +78,8 @@ def din(model: DIN, batch: Batch) -> Tensor:
             fields.append(pooled * target)
             if model.attention.heads:
                 fields.append((scores * padded.real[:, :, None]).sum(1) / count)
-        if model.histogram:
-            fields.append(near.sum(1).log1p())
+        if model.buckets is not None:
+            fields.append(near.sum(1).log1p() @ model.buckets.weight)
         if model.row_signals:
             fields.append(batch.row_signals)
     if model.se is not None:
