@@ -1,14 +1,15 @@
 # Every target makes its own .venv from constraints.txt; nothing else needs installing.
 PYTHON ?= python3
 VENV ?= .venv
+VENV_EXTRAS ?= $(VENV)-extras
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo bench test lint typecheck wheel fmt clean
+.PHONY: help install demo bench test test-extras lint typecheck wheel fmt clean
 
 help: ## What can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,8 +24,17 @@ demo: $(STAMP) ## The whole path on generated data: about a minute on two CPU co
 bench: $(STAMP) ## Rows a second of each kind of model, on generated data
 	$(BIN)/mmctr-kit bench --preset demo
 
-test: $(STAMP) ## The tests; those that need a GPU are skipped where there is none
+test: $(STAMP) ## The tests; those that need a GPU or test-extras are skipped without it
 	$(BIN)/python -m pytest -n auto
+
+$(VENV_EXTRAS)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV_EXTRAS)
+	$(VENV_EXTRAS)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -c constraints.txt -e '.[dev,encode,test-extras]'
+	@touch $@
+
+test-extras: $(VENV_EXTRAS)/.installed ## The tests that need the extra encode, in .venv-extras
+	$(VENV_EXTRAS)/bin/python -m pytest tests/extras
 
 lint: $(STAMP) ## Style and likely mistakes
 	$(BIN)/ruff check .
@@ -46,5 +56,5 @@ fmt: $(STAMP) ## Format the code
 	$(BIN)/ruff format .
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_EXTRAS) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mmctr_kit.api.data import generate_data as generate_data
     from mmctr_kit.api.data import load_data as load_data
     from mmctr_kit.api.data import profile_data as profile_data
+    from mmctr_kit.api.items import EncodedItems as EncodedItems
+    from mmctr_kit.api.items import encode_items as encode_items
     from mmctr_kit.api.preflight import load_recipe as load_recipe
     from mmctr_kit.api.progress import ProgressEvent as ProgressEvent
     from mmctr_kit.api.results import AblationResult as AblationResult
@@ -56,6 +58,7 @@ _MODULES = {
     "api.bundle": "Reproduction bundle reproduce",
     "api.data": "check_data generate_data load_data profile_data",
     "api.codes": "QuantisedItems quantise_items",
+    "api.items": "EncodedItems encode_items",
     "api.progress": "ProgressEvent",
     "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
     "StudyResult",

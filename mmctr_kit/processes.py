@@ -1,7 +1,9 @@
 """Worker processes: start them, hear what they send, and end them with the command."""
 
+import ctypes
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -11,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from mmctr_kit.errors import MmctrKitError, RunError, refusal, warn_in_one_line
@@ -174,3 +177,22 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def peak_process_bytes() -> int:
+    """The peak memory of this process since it began."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # Not ru_maxrss: Linux hands a new process the peak of the one that started it.
+        kilobytes = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        assert kilobytes is not None
+        return 1024 * int(kilobytes[1])
+    if sys.platform == "win32":
+        # PROCESS_MEMORY_COUNTERS: two 32-bit fields, the size first, then PeakWorkingSetSize.
+        counters = (ctypes.c_uint64 * 9)(72)
+        ctypes.windll.kernel32.K32GetProcessMemoryInfo(ctypes.c_void_p(-1), counters, 72)
+        return counters[1]
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

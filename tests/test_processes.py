@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mmctr_kit.errors import DataError, MmctrKitError, RunError
-from mmctr_kit.processes import WorkerExit, WorkerPool, run_isolated
+from mmctr_kit.processes import WorkerExit, WorkerPool, peak_process_bytes, run_isolated
 
 
 def double(pipe: Connection) -> None:
@@ -125,3 +125,11 @@ def test_isolated_work_returns_its_result_or_says_that_it_was_killed() -> None:
     assert run_isolated(abs, -3, "x") == 3
     with pytest.raises(RunError, match="process that measured 'x' was killed"):
         run_isolated(signal.raise_signal, signal.SIGKILL, "x")
+
+
+def test_the_peak_memory_is_of_this_process_and_does_not_fall() -> None:
+    before = peak_process_bytes()
+    held = b"x" * (before + 2**26)
+    assert peak_process_bytes() > before + 2**25
+    del held
+    assert peak_process_bytes() > before + 2**25

@@ -22,7 +22,7 @@ from mmctr_kit.files import locked
 from mmctr_kit.items.table import redundant_without
 from mmctr_kit.models.registry import model_options
 from mmctr_kit.recipe import SIGNAL_KINDS, Items, Recipe
-from mmctr_kit.recipe.blocks import CodesOf
+from mmctr_kit.recipe.blocks import CodesOf, ItemBlock
 from mmctr_kit.recipe.unused import applies
 from mmctr_kit.runs.conflict import require_free
 from mmctr_kit.runs.writer import begin_run
@@ -214,32 +214,49 @@ def _model_variants(recipe: Recipe, unused: Collection[str]) -> Iterator[Variant
 
 
 def _item_variants(items: Items) -> Iterator[Variant]:
-    """Every other embedding, with each modality in as many dimensions as it has in ``items``.
+    """The table without each of its blocks, files or modalities, and every other embedding.
 
-    ``blocks`` has half of them, and as many factors.
+    Another embedding has each modality in as many dimensions as ``items``, or is as wide as its
+    whole table. ``blocks`` has half of a modality's dimensions, and as many factors.
     """
-    text, image = items.text_dim, items.image_dim
-    if items.embedding == "joint_pca":
-        text = image = max(items.dim // 2, 1)
-    elif items.embedding == "text":
-        image = text
-    elif items.embedding == "image":
-        text = image
-    elif items.embedding == "blocks":
-        text, image = (dim + items.factors_dim // 2 for dim in (text, image))
-    elif items.embedding == "factors":
-        text = image = max(items.factors_dim // 2, 1)
+    if items.embedding == "blocks":
+        yield from _block_variants(items)
+    for key, name in (("drop_modality", "filter-off"), ("encoded", "encoded-off")):
+        if (before := getattr(items, key)) is not None:
+            yield Variant(name, {f"items.{key}": None}, before)
+    widths = {
+        "joint_pca": items.dim,
+        "factors": items.factors_dim,
+        "aligned": items.aligned_dim,
+        "blocks": sum(getattr(items, f"{name}_dim") for name in items.blocks),
+    }
+    text = items.image_dim if items.embedding == "image" else items.text_dim
+    image = items.text_dim if items.embedding == "text" else items.image_dim
+    if items.embedding in widths:
+        image = max(widths[items.embedding] // 2, 1)
+        text = max(widths[items.embedding] - image, 1)
     whole = text + image
-    sizes = {"text_dim": text, "image_dim": image, "dim": whole, "factors_dim": whole}
+    sizes = {"text_dim": text, "image_dim": image}
+    sizes |= dict.fromkeys(("dim", "factors_dim", "aligned_dim"), whole)
     half = {"text_dim": max(text // 2, 1), "image_dim": max(image // 2, 1)}
-    blocks = sizes | half | {"factors_dim": max(whole - sum(half.values()), 1)}
+    blocks = half | {"factors_dim": max(whole - sum(half.values()), 1)}
     for value in get_args(Items.model_fields["embedding"].annotation):
         if value not in (items.embedding, "file"):
-            read = [key for key in sizes if applies(Items, key, embedding=value)]
             of_value = blocks if value == "blocks" else sizes
+            read = [key for key in of_value if applies(Items, key, embedding=value)]
             entailed = {f"items.{key}": of_value[key] for key in read}
             settings = {"items.embedding": value, **entailed}
             yield Variant(f"items-{value}", settings, items.embedding)
+
+
+def _block_variants(items: Items) -> Iterator[Variant]:
+    """The table without each of its blocks, and with each other block."""
+    for name in get_args(ItemBlock):
+        others = [block for block in items.blocks if block != name]
+        if len(others) == len(items.blocks):
+            yield Variant(f"with-{name}", {"items.blocks": [*others, name]}, items.blocks)
+        elif others:
+            yield Variant(f"without-{name}", {"items.blocks": others}, items.blocks)
 
 
 def _none_left(why: str) -> UsageError:

@@ -65,16 +65,16 @@ def quantise_items(
 ) -> QuantisedItems:
     """Quantise item vectors to codes, and compare how evenly the codes use their codebooks.
 
-    Factors, and what else is counted from users, are those of all train users; a fold model of a
-    cross-validation has its own codes of them.
+    Factors and aligned vectors are those of all train users; a fold model of a cross-validation has
+    its own codes of them.
 
     Parameters
     ----------
     data : str, Path or ChallengeData
         The folder that contains ``MicroLens_1M_x1/``, or data already loaded.
     of : list of str, optional
-        What to quantise, each by itself: values of ``codes.of``. By default text and image, if the
-        folder holds them, and factors.
+        What to quantise, each by itself: values of ``codes.of``. By default text, image and both
+        aligned, if the folder holds them, and factors.
     recipe : str, Path or Recipe
         Whose settings to use of factors, of the item vector and of codes.
     levels, size : int, optional
@@ -120,13 +120,15 @@ def quantise_items(
         require_codes(Path(out), force)
     import numpy as np
 
-    from mmctr_kit.data.modalities import held_modalities
+    from mmctr_kit.embed.content import Content
     from mmctr_kit.items.features import ItemFeatures, item_codes
 
     with listening(progress) as listen:
         content = as_data(data, listen)
-        for kind in () if recipes else (*held_modalities(content), "factors"):
-            recipes[kind] = base.changed({"codes.of": kind, **asked})
+        if not recipes:
+            held = Content.of(content, base.items).held
+            kinds = (*held, *["aligned"] * bool(held), "factors")
+            recipes = {kind: base.changed({"codes.of": kind, **asked}) for kind in kinds}
         rows = np.arange(len(content.train))
         uncoded = base.changed({"codes.of": "none"}) if base.codes.of != "none" else base
         items = ItemFeatures.derive(uncoded, content).of_users(rows)

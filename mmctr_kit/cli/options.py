@@ -68,6 +68,12 @@ def _device_names(value: str) -> str:
     return value
 
 
+def _device_name(value: str) -> str:
+    if "," in _device_names(value):
+        raise BadParameter(f"expected one device: auto, cpu, cuda or cuda:0; got {value!r}")
+    return value
+
+
 def _list_checks(context: Context, wanted: bool) -> None:
     """Print each check's id, worst level and promise, and end the command."""
     if not wanted:
@@ -126,6 +132,14 @@ Devices = Annotated[
         metavar="auto|cpu|cuda|cuda:0,cuda:1",
         callback=_device_names,
         help="auto: all GPUs, or the CPU if there is none; cuda: a GPU or an error.",
+    ),
+]
+Device = Annotated[
+    str,
+    Option(
+        metavar="auto|cpu|cuda|cuda:0",
+        callback=_device_name,
+        help="auto: the first GPU, or the CPU if there is none; cuda: a GPU or an error.",
     ),
 ]
 Jobs = Annotated[

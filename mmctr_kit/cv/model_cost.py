@@ -3,9 +3,6 @@
 Measured in a process of its own, so that the memory is that model's and no other's.
 """
 
-import ctypes
-import re
-import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -24,7 +21,7 @@ from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.files import read_json, write_json
 from mmctr_kit.items.features import ItemFeatures
-from mmctr_kit.processes import run_isolated
+from mmctr_kit.processes import peak_process_bytes, run_isolated
 from mmctr_kit.runs.writer import RunWriter
 from mmctr_kit.training.build import make_learner
 from mmctr_kit.training.learner import Learner
@@ -170,18 +167,4 @@ def peak_bytes(device: str) -> int:
         from mmctr_kit.training.device import peak_gpu_bytes
 
         return peak_gpu_bytes()
-    status = Path("/proc/self/status")
-    if status.is_file():
-        # Not ru_maxrss: Linux hands a new process the peak of the one that started it.
-        kilobytes = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
-        assert kilobytes is not None
-        return 1024 * int(kilobytes[1])
-    if sys.platform == "win32":
-        # PROCESS_MEMORY_COUNTERS: two 32-bit fields, the size first, then PeakWorkingSetSize.
-        counters = (ctypes.c_uint64 * 9)(72)
-        ctypes.windll.kernel32.K32GetProcessMemoryInfo(ctypes.c_void_p(-1), counters, 72)
-        return counters[1]
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+    return peak_process_bytes()

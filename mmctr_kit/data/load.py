@@ -144,8 +144,28 @@ def load_own(data: ChallengeData, path: Path) -> Floats32:
     return by_item_id(ids, vectors, data.n_items, str(path))
 
 
-def by_item_id(ids: Ints, vectors: Ragged[np.float32], n_items: int, where: str) -> Floats32:
-    """Vectors as a table by item id, row 0 zero; each item 1..n_items must occur once."""
+def load_encoded(data: ChallengeData, path: Path, column: str) -> Floats32:
+    """(n_items + 1, d) float32: a vector column of a file that ``items encode`` wrote, cached.
+
+    The row of an item whose vector is null, or that the file lacks, is zero.
+    """
+
+    def build() -> tuple[Arrays, dict[str, Any]]:
+        ids, vectors = read_vectors(path, "item_id", column, skip_nulls=True)
+        where = f"{path}: {column}"
+        return {"table": by_item_id(ids, vectors, data.n_items, where, complete=False)}, {}
+
+    settings = {"column": column, "items": data.n_items, "format": _FORMAT}
+    return cached("encoded", {"file": path}, settings, build)[0]["table"]
+
+
+def by_item_id(
+    ids: Ints, vectors: Ragged[np.float32], n_items: int, where: str, complete: bool = True
+) -> Floats32:
+    """Vectors as a table by item id, row 0 zero.
+
+    Each item 1..n_items must occur once or, unless the file must be ``complete``, at most once.
+    """
     try:
         values = vectors.dense()
     except ValueError as e:
@@ -156,8 +176,9 @@ def by_item_id(ids: Ints, vectors: Ragged[np.float32], n_items: int, where: str)
     if wrong.any():
         raise DataError(f"{where}: item {ids[wrong][0]} is not among items 1..{n_items}")
     counts = np.bincount(ids, minlength=n_items + 1)[1:]
-    if (counts != 1).any():
-        item = int(np.flatnonzero(counts != 1)[0])
+    wrong = counts != 1 if complete else counts > 1
+    if wrong.any():
+        item = int(np.flatnonzero(wrong)[0])
         raise DataError(f"{where}: item {item + 1} occurs {counts[item]} times; expected once")
     if not np.isfinite(values).all():
         raise DataError(f"{where} holds non-finite values; run 'mmctr-kit data check'")

@@ -110,19 +110,30 @@ def read_table(folder: Path, file: File, names: Sequence[str]) -> dict[str, Valu
     return {n: _concatenate([b[n] for b in batches], columns[n]) for n in names}
 
 
-def read_vectors(path: Path, id_name: str, vector_name: str) -> tuple[Ints, Ragged[np.float32]]:
-    """Ids (rows,) and float vectors of a parquet file outside the challenge's layout."""
+def read_vectors(
+    path: Path, id_name: str, vector_name: str, skip_nulls: bool = False
+) -> tuple[Ints, Ragged[np.float32]]:
+    """Ids (rows,) and float vectors of a parquet file outside the challenge's layout.
+
+    With ``skip_nulls`` a row whose vector is null is left out, else it is a DataError.
+    """
     with open_parquet(path) as handle:
         _require_columns(handle, (id_name, vector_name), str(path))
         try:
             table = handle.read(columns=[id_name, vector_name]).combine_chunks()
         except (pa.ArrowException, OSError) as e:
             raise DataError(f"{path} cannot be read to its end ({first_line(e)})") from e
+    if skip_nulls:
+        table = table.filter(pc.is_valid(table.column(vector_name))).combine_chunks()
     ids, vectors = (
-        to_numpy(pa.concat_arrays(table.column(c.name).chunks), c, f"{path}: {c.name}")
+        to_numpy(_whole(table.column(c.name)), c, f"{path}: {c.name}")
         for c in (Column(id_name, "int"), Column(vector_name, "floats"))
     )
     return ints(ids), ragged(vectors)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def to_numpy(array: pa.Array, column: Column, where: str) -> Values:

@@ -28,10 +28,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mmctr_kit.data.cache import cached
 from mmctr_kit.data.contexts import Contexts, contexts
-from mmctr_kit.data.contract import FILES, PAD
-from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.hashing import digest, fingerprint
-from mmctr_kit.data.modalities import held_modalities, load_modality
+from mmctr_kit.embed.content import Content
 from mmctr_kit.metrics.ranks import Flags, Floats, Floats32, Ints
 from mmctr_kit.models.registry import BOOSTED, MODELS
 from mmctr_kit.recipe import Recipe
@@ -55,6 +54,11 @@ class Factors:
     counted: Flags
     filled: Flags
 
+    @property
+    def present(self) -> Flags:
+        """(n_items + 1,) the items that have a vector."""
+        return self.counted | self.filled
+
 
 @dataclass(frozen=True)
 class FactorOptions:
@@ -73,13 +77,14 @@ class FactorOptions:
         return cls(items.factors_dim, items.factors_shrinkage, positives, longest)
 
 
-def fit_factors(data: ChallengeData, options: FactorOptions, rows: Ints) -> Factors:
+def fit_factors(content: Content, options: FactorOptions, rows: Ints) -> Factors:
     """Vectors of ``options.dims`` values from the users of these rows of the train split.
 
     The mean length of the vectors from co-occurrence is 1.
     """
+    data = content.data
     sequences = contexts(data, rows, options.max_history, options.positives)
-    files = {"file": data.folder / FILES["item_feature"].path} if held_modalities(data) else {}
+    files = content.files(*content.held)
     settings = {
         "counted": digest("{shape}", items=sequences.items, offsets=sequences.offsets),
         "tags": digest("{shape}", tags=data.item_tags),
@@ -89,29 +94,29 @@ def fit_factors(data: ChallengeData, options: FactorOptions, rows: Ints) -> Fact
         "format": _FORMAT,
     }
     arrays, _ = cached(
-        "factors", files, settings, lambda: (vars(_fit(data, sequences, options)), {})
+        "factors", files, settings, lambda: (vars(_fit(content, sequences, options)), {})
     )
     return Factors(**arrays)
 
 
-def factors_fingerprint(data: ChallengeData, options: FactorOptions) -> str:
+def factors_fingerprint(content: Content, options: FactorOptions) -> str:
     """The sha256 of all that the factors depend on besides rows and histories."""
-    content = {m: np.asarray(load_modality(data, m)) for m in held_modalities(data)}
-    return fingerprint(vars(options), _FORMAT, digest("{shape}", **content))
+    vectors = {m: np.asarray(content.vectors(m)) for m in content.held}
+    return fingerprint(vars(options), _FORMAT, digest("{shape}", **vectors))
 
 
-def _fit(data: ChallengeData, sequences: Contexts, options: FactorOptions) -> Factors:
+def _fit(content: Content, sequences: Contexts, options: FactorOptions) -> Factors:
     with threadpool_limits(limits=1, user_api="blas"):
         vectors = factorise(association(sequences, options.shrinkage), options.dims)
         counted: Flags = np.any(vectors != 0, axis=1)
         filled: Flags = np.zeros(len(counted), np.bool_)
         if counted.any():
             vectors /= np.linalg.norm(vectors[counted], axis=1).mean()
-            filled = fill(vectors, counted, item_content(data))
+            filled = fill(vectors, counted, item_content(content))
     return Factors(vectors.astype(np.float32), counted, filled)
 
 
-def item_content(data: ChallengeData) -> Any:
+def item_content(content: Content) -> Any:
     """What is known of items without users: (n_items + 1, d), rows of zeros where nothing is.
 
     Text and image side by side or, if the folder has neither, the tags, as a sparse matrix. The
@@ -119,9 +124,9 @@ def item_content(data: ChallengeData) -> Any:
     """
     from scipy.sparse import csr_array
 
-    held = held_modalities(data)
-    if held:
-        return np.hstack([_scaled(np.asarray(load_modality(data, m))) for m in held])
+    if content.held:
+        return np.hstack([_scaled(np.asarray(content.vectors(m))) for m in content.held])
+    data = content.data
     item, position = np.nonzero(data.item_tags != PAD)
     where = (item, data.item_tags[item, position])
     shape = (data.n_items + 1, data.n_tags)

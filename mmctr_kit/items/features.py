@@ -1,9 +1,10 @@
 """Item features of a recipe, derived once from the recipe and the data."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -12,17 +13,35 @@ from mmctr_kit.data.contract import FILES, GIVEN_EMBEDDINGS, PAD, SPLITS
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.data.load import load_feature_levels
-from mmctr_kit.data.modalities import Modality, held_modalities, load_modality
+from mmctr_kit.data.modalities import Modality
+from mmctr_kit.embed.align import AlignOptions, aligned_fingerprint, fit_aligned
 from mmctr_kit.embed.codes import Codes, codes_fingerprint, quantise
-from mmctr_kit.embed.factors import FactorOptions, Factors, factors_fingerprint, fit_factors
+from mmctr_kit.embed.content import Content
+from mmctr_kit.embed.factors import FactorOptions, factors_fingerprint, fit_factors
 from mmctr_kit.errors import DataError
-from mmctr_kit.items.table import has_factors, item_parts, item_table, missing_modalities
+from mmctr_kit.items.table import (
+    block_scale,
+    item_blocks,
+    item_parts,
+    item_table,
+    missing_modalities,
+)
 from mmctr_kit.metrics.ranks import Flags, Floats32, Ints
 from mmctr_kit.models.registry import model_inputs
 from mmctr_kit.recipe import Recipe
 
 Levels = tuple[Ints, Ints]
 """(n_items + 1,) likes and views levels of the items, 0 for the padding item."""
+
+
+class UserVectors(Protocol):
+    """Item vectors learned from users: (n_items + 1, d) float32, and (n_items + 1,) who has one."""
+
+    @property
+    def vectors(self) -> Floats32: ...
+
+    @property
+    def present(self) -> Flags: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +56,9 @@ class ItemFeatures:
     views levels. ``fingerprints`` (sha256) cover all that the models read of the data, except row
     keys and labels.
 
-    Vectors counted from users differ between fold models: see :meth:`of_users`.
+    Vectors learned from users differ between fold models: see :meth:`of_users`. ``learn`` are the
+    functions that make them from the rows of training users, with the factor by which they are
+    multiplied, by the number of their modality.
     """
 
     table: Floats32
@@ -48,7 +69,7 @@ class ItemFeatures:
     fingerprints: tuple[str, ...]
     codes: Ints
     n_codes: int
-    count: Callable[[Ints], Factors] | None = None
+    learn: Mapping[int, tuple[Callable[[Ints], UserVectors], float]] = field(default_factory=dict)
     encode: Callable[[Ints, Floats32, Flags], Codes] | None = None
 
     @classmethod
@@ -68,44 +89,58 @@ class ItemFeatures:
         if "item_present" in inputs and (len(widths) > 1 or not present[1:].all()):
             prints.append(digest("{shape}", present=present.astype(np.float32)))
         missing = missing_modalities(data, recipe.items)
-        count = None
-        if has_factors(recipe.items):
-            options = FactorOptions.of(recipe)
-            count = partial(fit_factors, data, options)
-            prints.append(factors_fingerprint(data, options))
+        learn: dict[int, tuple[Callable[[Ints], UserVectors], float]] = {}
+        content = Content.of(data, recipe.items)
+        for number, part in enumerate(item_blocks(content, recipe.items)):
+            if part.learned is not None:
+                function, print_ = _learned(part.learned, content, recipe)
+                learn[number] = function, block_scale(recipe.items, part)
+                prints.append(print_)
         codes, encode = np.zeros((data.n_items + 1, 0), np.int64), None
         if recipe.codes.of != "none":
             encode = partial(item_codes, recipe, data)
-            if recipe.codes.of == "factors" or (recipe.codes.of == "embedding" and count):
+            of_users = recipe.codes.of in ("factors", "aligned")
+            if of_users or (recipe.codes.of == "embedding" and learn):
                 codes = np.zeros((data.n_items + 1, recipe.codes.levels), np.int64)
                 prints.append(codes_fingerprint(recipe.codes))
-                if count is None:
-                    prints.append(factors_fingerprint(data, FactorOptions.of(recipe)))
+                if of_users:
+                    prints.append(_learned(recipe.codes.of, content, recipe)[1])
             else:
                 codes, encode = encode(np.zeros(0, np.int64), table, present).codes, None
                 prints.append(digest("{shape}", codes=codes))
         n_codes = recipe.codes.size + 1 if codes.shape[1] else 1
         return cls(
-            table, widths, present, missing, levels, tuple(prints), codes, n_codes, count, encode
+            table, widths, present, missing, levels, tuple(prints), codes, n_codes, learn, encode
         )
 
     def of_users(self, rows: Ints) -> "ItemFeatures":
         """The features of a fold model that is trained on these rows of the train split.
 
-        Factors, and codes of them, are counted from the users of these rows. Other vectors are the
-        same for all models.
+        Factors, alignment and codes of them are learned from the users of these rows. Other vectors
+        are the same for all models.
         """
-        if self.count is None and self.encode is None:
+        if not self.learn and self.encode is None:
             return self
-        table, present, codes = self.table, self.present, self.codes
-        if self.count is not None:
-            factors = self.count(rows)
-            table, present = table.copy(), present.copy()
-            table[:, : self.widths[0]] = factors.vectors
-            present[1:, 0] = (factors.counted | factors.filled)[1:]
+        table, present, codes = self.table.copy(), self.present.copy(), self.codes
+        columns = np.split(table, np.cumsum(self.widths)[:-1], axis=1)
+        for number, (learn, scale) in self.learn.items():
+            learned = learn(rows)
+            columns[number][:] = learned.vectors * np.float32(scale)
+            present[1:, number] = learned.present[1:]
         if self.encode is not None:
             codes = self.encode(rows, table, present).codes
-        return replace(self, table=table, present=present, codes=codes, count=None, encode=None)
+        return replace(self, table=table, present=present, codes=codes, learn={}, encode=None)
+
+
+def _learned(
+    kind: str, content: Content, recipe: Recipe
+) -> tuple[Callable[[Ints], UserVectors], str]:
+    """What makes ``factors`` or ``aligned`` vectors of the rows of users, and its fingerprint."""
+    if kind == "factors":
+        options = FactorOptions.of(recipe)
+        return partial(fit_factors, content, options), factors_fingerprint(content, options)
+    aligning = AlignOptions.of(recipe)
+    return partial(fit_aligned, content, aligning), aligned_fingerprint(content, aligning)
 
 
 def item_codes(
@@ -116,18 +151,19 @@ def item_codes(
     ``table`` (n_items + 1, d) and ``present`` (n_items + 1, M) are that model's. Raises DataError
     if the folder lacks the modality that is to be quantised.
     """
-    of = recipe.codes.of
-    if of == "factors":
-        vectors = fit_factors(data, FactorOptions.of(recipe), rows).vectors
-    elif of == "text" or of == "image":
-        if of not in (held := held_modalities(data)):
-            others = ", ".join([*held, "factors"])
-            raise DataError(
-                f"codes.of is {of}, which the folder does not hold; set it to one of {others}"
-            )
-        vectors = load_modality(data, of)
-    else:
+    of, content = recipe.codes.of, Content.of(data, recipe.items)
+    needs = {"text": ("text",), "image": ("image",), "aligned": ("text", "image")}.get(of, ())
+    if needs and not {*needs} & {*content.held}:
+        raise DataError(
+            f"codes.of is {of}, but the folder has no {' or '.join(needs)}; set it to one of "
+            f"{', '.join([*content.held, 'factors'])}"
+        )
+    if of == "text" or of == "image":
+        vectors = content.vectors(of)
+    elif of == "embedding":
         vectors = np.where(present.any(axis=1, keepdims=True), table, np.float32(0))
+    else:
+        vectors = _learned(of, content, recipe)[0](rows).vectors
     return quantise(vectors, recipe.codes.levels, recipe.codes.size)
 
 
@@ -153,11 +189,11 @@ def item_levels(data: ChallengeData) -> Levels:
 def content_hashes(recipe: Recipe, data: ChallengeData) -> dict[str, str]:
     """The sha256 of each file that a run of the recipe reads, by its path in the data folder.
 
-    An item file of the user's own is called ``items.file``. Files that are absent are left out.
+    Files that recipe keys name are called by these keys (``items.file``). Absent files are left
+    out.
     """
-    given = ("item_emb",) if recipe.items.embedding in GIVEN_EMBEDDINGS else ()
-    names = [FILES[key].path for key in (*SPLITS, "item_info", "item_feature", *given)]
+    tables = ("item_emb",) if recipe.items.embedding in GIVEN_EMBEDDINGS else ()
+    names = [FILES[key].path for key in (*SPLITS, "item_info", "item_feature", *tables)]
     paths = {name: data.folder / name for name in names}
-    if recipe.items.file is not None:
-        paths["items.file"] = Path(recipe.items.file)
+    paths |= {f"items.{key}": Path(given) for key, given in recipe.items.files.items()}
     return {name: content_hash(path) for name, path in paths.items() if path.is_file()}

@@ -83,6 +83,6 @@ Fusion = Annotated[FusionKind, applies_to("items.embedding", *MODALITIES_APART)]
 FusionHeads = Annotated[PositiveInt, applies_to("fusion", "cross")]
 
 ModalityDropout = Annotated[
-    Rate, applies_to("items.embedding", *MODALITIES_APART, "text", "image", "factors")
+    Rate, applies_to("items.embedding", *MODALITIES_APART, "text", "image", "factors", "aligned")
 ]
 """For a single modality it teaches the vector that stands in if an item lacks it."""

@@ -20,10 +20,10 @@ from mmctr_kit.recipe.unused import NeedsInput
 
 ItemEmbedding = Literal[
     "item_info", "v1", "v2", "v3", "e4", "file", "none",
-    "text", "image", "joint_pca", "separate_pca", "raw", "factors", "blocks",
+    "text", "image", "joint_pca", "separate_pca", "raw", "factors", "aligned", "blocks",
 ]  # fmt: skip
 
-CodesOf = Literal["none", "text", "image", "factors", "embedding"]
+CodesOf = Literal["none", "text", "image", "aligned", "factors", "embedding"]
 
 SignalKind = Literal["cosine", "pmi", "near", "next", "recent", "ease"]
 SIGNAL_KINDS: tuple[SignalKind, ...] = get_args(SignalKind)
@@ -47,11 +47,30 @@ class Block(BaseModel):
         return value
 
 
-_FACTORS = ("factors", "blocks")
-_COUNTED_FACTORS = applies_to("embedding", *_FACTORS) | applies_to("codes.of", "factors")
+ItemBlock = Literal["factors", "aligned", "text", "image"]
 _PCA = ("text", "image", "separate_pca", "joint_pca")
+_CONTENT = (*_PCA, "raw", "factors", "aligned", "blocks")
+_FACTORS = (
+    applies_to("embedding", "factors")
+    | applies_to("blocks", "factors")
+    | applies_to("codes.of", "factors")
+)
+_ALIGNED = (
+    applies_to("embedding", "aligned")
+    | applies_to("blocks", "aligned")
+    | applies_to("codes.of", "aligned")
+)
+_READS_CONTENT = applies_to("embedding", *_CONTENT) | applies_to(
+    "codes.of", "text", "image", "factors", "aligned"
+)
+_TEXT = applies_to("embedding", "text", "separate_pca") | applies_to("blocks", "text")
+_IMAGE = applies_to("embedding", "image", "separate_pca") | applies_to("blocks", "image")
 _AUGMENTED = applies_unless("per_user", 0)
 _COUNTED = applies_to("kinds", "cosine", "pmi", "near", "next", "recent", "all")
+
+
+ITEM_FILES = ("file", "encoded", "drop_modality")
+"""The keys of :class:`Items` that name a file."""
 
 
 class Items(Block):
@@ -64,29 +83,60 @@ class Items(Block):
     PCA of both modalities side by side to ``dim``, ``raw`` both as they are. ``whiten`` gives PCA
     columns unit variance; ``normalize: l2`` then gives each part unit length.
 
+    Text and image are taken from the file ``encoded``, written by ``items encode``, as far as it
+    has them. The items in the file ``drop_modality``, written by ``items quality``, are missing the
+    modality that it names beside them.
+
     ``factors`` are ``factors_dim`` factors of who took what, counted for each fold model from its
     own training users; see :mod:`mmctr_kit.embed.factors`. ``factors_shrinkage`` pulls the weight
     of pairs that few users have to zero: that of n users is multiplied by n / (n +
-    factors_shrinkage). ``factors_from``: what is counted, ``histories`` alone or the users'
-    ``positives`` too; ``auto`` is positives for networks and histories for trees. ``blocks`` are
-    factors, text and image side by side, in ``factors_dim``, ``text_dim`` and ``image_dim`` values,
-    the mean length of each part's vectors being 1.
+    factors_shrinkage). ``factors_from``: what factors and alignment learn from, ``histories``
+    alone or the users' ``positives`` too; ``auto`` is positives for networks and histories for
+    trees.
+
+    ``aligned`` projects text and image to ``aligned_dim`` values in which items that the same users
+    took are near each other, learned for each fold model from its own training users; see
+    :mod:`mmctr_kit.embed.align`. Pairs are at most ``aligned_window`` positions apart.
+
+    ``embedding: blocks`` is several of these side by side: those in ``blocks``, each in as many
+    values as its key says, scaled to a mean length of 1 and then by its weight.
     """
 
     embedding: Annotated[ItemEmbedding, NeedsInput("item_emb")] = "item_info"
     file: Annotated[str | None, applies_to("embedding", "file")] = None
-    text_dim: Annotated[PositiveInt, applies_to("embedding", "text", "separate_pca", "blocks")] = 64
-    image_dim: Annotated[
-        PositiveInt, applies_to("embedding", "image", "separate_pca", "blocks")
-    ] = 64
+    encoded: Annotated[str | None, _READS_CONTENT] = None
+    drop_modality: Annotated[str | None, _READS_CONTENT] = None
+    blocks: Annotated[
+        tuple[ItemBlock, ...], Field(min_length=1), applies_to("embedding", "blocks")
+    ] = ("factors", "text", "image")
+    text_dim: Annotated[PositiveInt, _TEXT] = 64
+    image_dim: Annotated[PositiveInt, _IMAGE] = 64
     dim: Annotated[PositiveInt, applies_to("embedding", "joint_pca")] = 128
-    factors_dim: Annotated[PositiveInt, _COUNTED_FACTORS] = 64
-    factors_shrinkage: Annotated[NonNegativeFloat, _COUNTED_FACTORS] = 10.0
-    factors_from: Annotated[Literal["auto", "histories", "positives"], _COUNTED_FACTORS] = "auto"
+    factors_dim: Annotated[PositiveInt, _FACTORS] = 64
+    factors_shrinkage: Annotated[NonNegativeFloat, _FACTORS] = 10.0
+    factors_from: Annotated[Literal["auto", "histories", "positives"], _FACTORS | _ALIGNED] = "auto"
+    aligned_dim: Annotated[PositiveInt, _ALIGNED] = 64
+    aligned_window: Annotated[PositiveInt, _ALIGNED] = 8
+    factors_weight: Annotated[PositiveFloat, applies_to("blocks", "factors")] = 1.0
+    aligned_weight: Annotated[PositiveFloat, applies_to("blocks", "aligned")] = 1.0
+    text_weight: Annotated[PositiveFloat, applies_to("blocks", "text")] = 1.0
+    image_weight: Annotated[PositiveFloat, applies_to("blocks", "image")] = 1.0
     whiten: Annotated[bool, applies_to("embedding", *_PCA, "blocks")] = False
     normalize: Annotated[Literal["none", "l2"], applies_to("embedding", *_PCA, "raw", "blocks")] = (
         "none"
     )
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The files that keys name, by key."""
+        return {k: v for k in ITEM_FILES if (v := getattr(self, k)) is not None}
+
+    @field_validator("blocks", mode="after")
+    @classmethod
+    def _each_block_once(cls, blocks: tuple[ItemBlock, ...]) -> tuple[ItemBlock, ...]:
+        if len(set(blocks)) != len(blocks):
+            raise ValueError("items.blocks holds a block twice")
+        return blocks
 
     @model_validator(mode="after")
     def _file_is_named(self) -> "Items":
@@ -98,11 +148,11 @@ class Items(Block):
 class Codes(Block):
     """Codes of the items: their vectors quantised, to be used as further ids.
 
-    ``of``: what is quantised. ``text`` and ``image`` are the vectors of item_feature.parquet as
-    they are; ``factors`` are those of ``items``, whether or not its embedding has them;
+    ``of``: what is quantised. ``text`` and ``image`` are the raw vectors that ``items`` reads;
+    ``aligned`` and ``factors`` are those of ``items``, whether or not its embedding has them;
     ``embedding`` is the whole vector of ``items``. An item has a code of 1 to ``size`` at each of
     ``levels``, or none at all if it lacks what is quantised; see :mod:`mmctr_kit.embed.codes`.
-    Vectors counted from users are quantised for each fold model anew.
+    Vectors learned from users are quantised for each fold model anew.
     """
 
     of: Annotated[CodesOf, NeedsInput("item_codes")] = "none"

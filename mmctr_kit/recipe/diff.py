@@ -5,6 +5,8 @@ from typing import Any
 
 import yaml
 
+from mmctr_kit.recipe.blocks import ITEM_FILES
+
 MOST = 3
 """How many settings are named; of the others only the number is given."""
 
@@ -24,8 +26,8 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def recipe_difference(before: str, now: str) -> str | None:
     """The difference of two resolved recipes' YAML; None if one of them is no recipe.
 
-    It ignores ``training.data_on``, which ``items.file`` is and which ``training.teacher``, as a
-    recipe's fingerprint does.
+    It ignores ``training.data_on``, which files ``items`` names and which ``training.teacher``, as
+    a recipe's fingerprint does.
     """
     try:
         both = [yaml.safe_load(text) for text in (before, now)]
@@ -34,7 +36,8 @@ def recipe_difference(before: str, now: str) -> str | None:
     for recipe in both:
         if not (isinstance(recipe, dict) and isinstance(recipe.get("items"), dict)):
             return None
-        recipe["items"].pop("file", None)
+        for key in ITEM_FILES:
+            recipe["items"].pop(key, None)
         if isinstance(recipe.get("training"), dict):
             recipe["training"].pop("data_on", None)
             if recipe["training"].get("teacher") is not None:

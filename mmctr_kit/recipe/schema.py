@@ -22,6 +22,7 @@ from mmctr_kit.errors import UsageError, did_you_mean
 from mmctr_kit.models.option_types import Condition, NonNegativeInt
 from mmctr_kit.models.registry import MODELS, Entry, model_options
 from mmctr_kit.recipe.blocks import (
+    ITEM_FILES,
     Augmentation,
     Block,
     Codes,
@@ -153,11 +154,11 @@ class Recipe(Block):
     def content(self) -> dict[str, Any]:
         """The resolved recipe for a fingerprint, without where files, a teacher and rows are.
 
-        An item file counts by its content, which the features' fingerprints cover, and a teacher by
+        Item files count by their content, which the features' fingerprints cover, and a teacher by
         its predictions.
         """
         content = self.resolved()
-        content["items"]["file"] = None
+        content["items"] |= dict.fromkeys(ITEM_FILES)
         content["training"]["teacher"] = None
         del content["training"]["data_on"]
         return content

@@ -26,6 +26,8 @@ FIXED = {
     "search": "a search ranges over the recipe's other keys",
     "model.name": "models differ in their keys; tune each model separately",
     "items.file": "to choose among files, tune with each of them",
+    "items.encoded": "to choose among files, tune with each of them",
+    "items.drop_modality": "ablate says what it is worth",
     "training.teacher": "a fold model may have no teacher",
     "training.holdout": "trials are compared on the users that it holds out",
 }

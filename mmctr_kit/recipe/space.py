@@ -10,7 +10,12 @@ from typing import Any
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Range, Search, without_unused
 
-_MADE_HERE = ["text", "image", "joint_pca", "separate_pca", "factors", "blocks"]
+_MADE_HERE = ["text", "image", "joint_pca", "separate_pca", "factors", "aligned", "blocks"]
+_BLOCKS = [
+    ["factors", "text", "image"],
+    ["factors", "aligned"],
+    ["factors", "aligned", "text", "image"],
+]
 
 
 def search_of(recipe: Recipe) -> Search:
@@ -27,10 +32,13 @@ def _of_items(recipe: Recipe) -> dict[str, dict[str, Any]]:
     fusions = _MADE_HERE if base in (*_MADE_HERE, "file") else [*_MADE_HERE, base]
     return {
         "items.embedding": {"choice": fusions},
+        "items.blocks": {"choice": _BLOCKS},
         "items.text_dim": {"int": [4, 128], "log": True},
         "items.image_dim": {"int": [4, 128], "log": True},
         "items.dim": {"int": [8, 256], "log": True},
         "items.factors_dim": {"int": [8, 256], "log": True},
+        "items.aligned_dim": {"int": [8, 256], "log": True},
+        "items.factors_weight": {"float": [0.3, 3.0], "log": True},
         "items.factors_shrinkage": {"float": [1.0, 100.0], "log": True},
         "items.whiten": {"choice": [False, True]},
     }

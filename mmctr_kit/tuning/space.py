@@ -5,14 +5,17 @@ A key is asked in a trial only if it does something with the values chosen befor
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.modalities import COLUMNS, Modality, held_modalities
+from mmctr_kit.data.modalities import COLUMNS, Modality
+from mmctr_kit.embed.content import Content
 from mmctr_kit.errors import DataError, MmctrKitError, UsageError
 from mmctr_kit.items.table import item_table, item_vectors, redundant_without
 from mmctr_kit.recipe import Items, Recipe
+from mmctr_kit.recipe.blocks import ITEM_FILES
 from mmctr_kit.recipe.explain import label
 from mmctr_kit.recipe.search import Range, Search, holds, without_unused
 from mmctr_kit.recipe.unused import applies, blockers
@@ -99,11 +102,16 @@ def fit_to_data(
     to make codes of, is left.
     """
     fitted, gone = dict(search), dict[str, str]()
-    for key, absence in {_EMBEDDING: _absent, "codes.of": _absent_codes}.items():
+    content = Content.of(data, recipe.items)
+    absences: dict[str, Callable[[str], str]] = {
+        _EMBEDDING: partial(_absent, data, recipe.items),
+        "codes.of": partial(_absent_codes, content),
+    }
+    for key, absence in absences.items():
         chosen = fitted[key].choice if key in fitted else None
         if chosen is None:
             continue
-        absent = {choice: absence(data, choice) for choice in map(str, chosen)}
+        absent = {choice: absence(choice) for choice in map(str, chosen)}
         missing = {f"{key} {choice}": why for choice, why in absent.items() if why}
         held = tuple(c for c in chosen if not absent[str(c)])
         if not held:
@@ -112,10 +120,10 @@ def fit_to_data(
         fitted[key] = fitted[key].model_copy(update={"choice": held})
     for name, modalities in _DIMS.items():
         key = f"items.{name}"
-        if len(modalities) == 1 and key in fitted and modalities[0] not in held_modalities(data):
+        if len(modalities) == 1 and key in fitted and modalities[0] not in content.held:
             del fitted[key]  # blocks go without it
-        elif key in fitted and set(modalities) <= set(held_modalities(data)):
-            width = sum(x.shape[1] for x in item_vectors(data, modalities))
+        elif key in fitted and set(modalities) <= set(content.held):
+            width = sum(x.shape[1] for x in item_vectors(content, modalities))
             fitted[key] = _at_most(fitted[key], width, key)
     return _without_unasked(fitted, recipe), gone
 
@@ -131,11 +139,12 @@ def require_feasible(search: Search, recipe: Recipe) -> None:
             _require_value(key, value, search, recipe, dice)
 
 
-def _absent(data: ChallengeData, embedding: str) -> str:
+def _absent(data: ChallengeData, items: Items, embedding: str) -> str:
     """Why the folder can't serve the embedding; empty if it can."""
     dims = {k: 1 for k in _DIMS if applies(Items, k, embedding=embedding)}
+    files = {k: getattr(items, k) for k in ITEM_FILES if applies(Items, k, embedding=embedding)}
     try:
-        items = Items.model_validate({"embedding": embedding, **dims})
+        items = Items.model_validate({"embedding": embedding, **dims, **files})
     except ValueError:
         return ""  # require_feasible tells what is wrong with it
     try:
@@ -146,10 +155,11 @@ def _absent(data: ChallengeData, embedding: str) -> str:
     return f"the folder does not hold {' and '.join(missing)}" if missing else ""
 
 
-def _absent_codes(data: ChallengeData, of: str) -> str:
+def _absent_codes(content: Content, of: str) -> str:
     """Why the folder can't serve codes of this kind; empty if it can."""
-    lacks = of in COLUMNS and of not in held_modalities(data)
-    return f"the folder does not hold {of}" if lacks else ""
+    if of in COLUMNS and of not in content.held:
+        return f"the folder does not hold {of}"
+    return "the folder holds no text or image" if of == "aligned" and not content.held else ""
 
 
 def _at_most(values: Range, highest: int, key: str) -> Range:

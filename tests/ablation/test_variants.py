@@ -86,7 +86,7 @@ def test_a_variant_changes_what_it_says_and_what_that_entails_alone() -> None:
 
 def test_the_papers_recipe_has_a_variant_of_all_that_its_issue_names() -> None:
     given = {"item_info", "v1", "v2", "v3", "e4", "none"}
-    made = {"text", "image", "joint_pca", "raw", "factors", "blocks"}
+    made = {"text", "image", "joint_pca", "raw", "factors", "aligned", "blocks"}
     off = {"se-off", "interaction-off", "history-off", "levels-off", "tags-off", "item_id-off"}
     assert names(recipe()) == off | {f"items-{e}" for e in given | made} | {
         "attention-mlp",
@@ -100,6 +100,7 @@ def test_the_papers_recipe_has_a_variant_of_all_that_its_issue_names() -> None:
         "similarity_bias-on",
         "codes-text",
         "codes-image",
+        "codes-aligned",
         "codes-factors",
         "codes-embedding",
         "signals-all",
@@ -170,6 +171,7 @@ def test_what_the_folder_does_not_hold_is_left_out_and_says_why(
     data = load(tmp_path / "data")
     found = plan_ablation(recipe(name="din_demo"), data, "cpu", 1, ["items-*"])
     assert set(found.plans) == {"items-none", "items-factors"}
+    assert "text or image" in found.left_out["items-aligned"]
     assert found.left_out["items-blocks"] == "the data folder lacks image and text"
     assert "item_emb.parquet" in found.left_out["items-v1"]
     assert "item_feature.parquet" in found.left_out["items-text"]

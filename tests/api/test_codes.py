@@ -8,8 +8,8 @@ import pytest
 
 import mmctr_kit
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.modalities import load_modality
 from mmctr_kit.embed.codes import quantise
+from mmctr_kit.embed.content import Content
 from mmctr_kit.embed.factors import FactorOptions, fit_factors
 from mmctr_kit.errors import UsageError
 from mmctr_kit.items.table import item_table
@@ -21,8 +21,8 @@ def test_each_kind_is_quantised_by_itself_and_one_table_compares_them(tiny: Chal
     recipe = load_recipe("din_official", ["codes.of=factors"])
     rows = np.arange(len(tiny.train))
     expected = {
-        "text": np.asarray(load_modality(tiny, "text")),
-        "factors": fit_factors(tiny, FactorOptions.of(recipe), rows).vectors,
+        "text": Content(tiny).vectors("text"),
+        "factors": fit_factors(Content(tiny), FactorOptions.of(recipe), rows).vectors,
         "embedding": item_table(tiny, recipe.items),
     }
     assert list(made.codes) == list(expected)
@@ -38,10 +38,12 @@ def test_each_kind_is_quantised_by_itself_and_one_table_compares_them(tiny: Chal
 def test_the_recipe_says_what_levels_and_factors_are_like(tiny: ChallengeData) -> None:
     settings = {"codes.of": "factors", "codes.levels": 4, "items.factors_dim": 8}
     made = mmctr_kit.quantise_items(tiny, recipe="gbdt", set=settings)
-    assert list(made.codes) == ["text", "image", "factors"]
+    assert list(made.codes) == ["text", "image", "aligned", "factors"]
     assert all(codes.codes.shape == (tiny.n_items + 1, 4) for codes in made.codes.values())
     recipe = load_recipe("gbdt", ["codes.of=factors", "items.factors_dim=8"])
-    factors = fit_factors(tiny, FactorOptions.of(recipe), np.arange(len(tiny.train))).vectors
+    factors = fit_factors(
+        Content(tiny), FactorOptions.of(recipe), np.arange(len(tiny.train))
+    ).vectors
     np.testing.assert_array_equal(made.codes["factors"].codes, quantise(factors, 4, 64).codes)
 
 

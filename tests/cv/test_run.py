@@ -325,7 +325,12 @@ TAKEN = ("signals.kinds=all", "augmentation.per_user=2", "folds.count=5", "train
 """All that is counted from what training users took, their positive rows among it."""
 
 
-@pytest.mark.parametrize("settings", [(), BLOCKS, (*BLOCKS, "items.factors_from=positives"), CODES])
+ALIGNED = ("items.embedding=aligned", "items.aligned_dim=16", "items.factors_from=positives")
+
+
+@pytest.mark.parametrize(
+    "settings", [(), BLOCKS, (*BLOCKS, "items.factors_from=positives"), ALIGNED, CODES]
+)
 @pytest.mark.parametrize("name", ["din_demo", "gbdt_demo"])
 def test_with_labels_shuffled_within_users_what_is_counted_leaves_oof_at_chance(
     tmp_path: Path, name: str, settings: tuple[str, ...]

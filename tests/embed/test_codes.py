@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.modalities import load_modality
 from mmctr_kit.embed.codes import Codes, codes_fingerprint, quantise
+from mmctr_kit.embed.content import Content
 from mmctr_kit.embed.factors import FactorOptions, fit_factors
 from mmctr_kit.recipe import Codes as CodeOptions
 
@@ -64,9 +64,9 @@ def test_each_level_leaves_less_of_the_vectors_and_the_codes_say_how_much() -> N
 def test_every_level_uses_most_of_its_codebook(what: Any, tiny: ChallengeData) -> None:
     if what == "factors":
         options = FactorOptions(16, 10.0, True, 64)
-        vectors = fit_factors(tiny, options, np.arange(len(tiny.train))).vectors
+        vectors = fit_factors(Content(tiny), options, np.arange(len(tiny.train))).vectors
     else:
-        vectors = tiny.item_emb if what == "embedding" else np.asarray(load_modality(tiny, what))
+        vectors = tiny.item_emb if what == "embedding" else Content(tiny).vectors(what)
     for level in quantise(vectors, 3, 16).levels():
         assert level.perplexity > 0.6
         assert level.largest < 0.25

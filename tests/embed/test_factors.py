@@ -19,6 +19,7 @@ from mmctr_kit.data.contexts import Contexts
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
+from mmctr_kit.embed.content import Content
 from mmctr_kit.embed.factors import (
     FactorOptions,
     Factors,
@@ -110,7 +111,7 @@ def assert_same(one: Factors, other: Factors) -> None:
 
 
 def test_every_item_is_counted_filled_or_zero(tiny: ChallengeData, half: NDArray[np.int64]) -> None:
-    factors = fit_factors(tiny, OPTIONS, half)
+    factors = fit_factors(Content(tiny), OPTIONS, half)
     assert factors.vectors.shape == (tiny.n_items + 1, 6)
     assert factors.vectors.dtype == np.float32
     assert factors.counted.any()
@@ -129,11 +130,11 @@ def test_the_factors_are_a_function_of_the_users_and_not_of_the_cache_or_the_ord
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    one = fit_factors(tiny, OPTIONS, half)
-    assert_same(fit_factors(tiny, OPTIONS, half), one)
+    one = fit_factors(Content(tiny), OPTIONS, half)
+    assert_same(fit_factors(Content(tiny), OPTIONS, half), one)
     monkeypatch.setenv("MMCTR_KIT_CACHE", str(tmp_path))
-    assert_same(fit_factors(tiny, OPTIONS, half[::-1]), one)
-    assert not np.array_equal(fit_factors(tiny, OPTIONS, half[40:]).vectors, one.vectors)
+    assert_same(fit_factors(Content(tiny), OPTIONS, half[::-1]), one)
+    assert not np.array_equal(fit_factors(Content(tiny), OPTIONS, half[40:]).vectors, one.vectors)
 
 
 @pytest.mark.parametrize("positives", [False, True])
@@ -146,7 +147,7 @@ def test_users_outside_are_not_counted_and_labels_only_if_positives_are(
         train = replace(tiny.train, label=label)
         histories = replace(tiny.histories, values=values)
         data = replace(tiny, rows={**tiny.rows, "train": train}, histories=histories)
-        return fit_factors(data, options, half)
+        return fit_factors(Content(data), options, half)
 
     label, values = tiny.train.labels(), tiny.histories.values
     one = of(label, values)
@@ -167,19 +168,19 @@ def test_cold_items_are_filled_from_tags_if_the_folder_has_no_text_and_no_image(
     folder = Path(shutil.copytree(tiny_root / "data", tmp_path / "data"))
     (folder / FILES["item_feature"].path).unlink()
     data = load(folder)
-    content = item_content(data)
+    content = item_content(Content(data))
     assert content.shape == (data.n_items + 1, data.n_tags)
-    factors = fit_factors(data, OPTIONS, half)
+    factors = fit_factors(Content(data), OPTIONS, half)
     tagged = data.item_tags.any(axis=1)
     np.testing.assert_array_equal(factors.filled, tagged & ~factors.counted)
     blank = replace(data, item_tags=np.zeros_like(data.item_tags))
-    factors = fit_factors(blank, OPTIONS, half)
+    factors = fit_factors(Content(blank), OPTIONS, half)
     assert not factors.filled.any()
     assert not factors.vectors[~factors.counted].any()
 
 
 def test_content_is_scaled_modality_by_modality(tiny: ChallengeData) -> None:
-    content = item_content(tiny)
+    content = item_content(Content(tiny))
     for part in np.split(content, [768], axis=1):
         assert part.astype(np.float64).var(axis=0).sum() == pytest.approx(1, rel=1e-3)
 
@@ -191,12 +192,12 @@ def test_the_fingerprint_covers_the_settings_and_the_content(
     path = folder / FILES["item_feature"].path
     pq.write_table(pq.read_table(path).drop_columns(["img_emb_CLIPRN50"]), path)
     found = {
-        factors_fingerprint(tiny, OPTIONS),
-        factors_fingerprint(tiny, replace(OPTIONS, max_history=9)),
+        factors_fingerprint(Content(tiny), OPTIONS),
+        factors_fingerprint(Content(tiny), replace(OPTIONS, max_history=9)),
     }
-    found.add(factors_fingerprint(load(folder), OPTIONS))
+    found.add(factors_fingerprint(Content(load(folder)), OPTIONS))
     for change in ({"dims": 7}, {"shrinkage": 1.0}, {"positives": True}):
-        found.add(factors_fingerprint(tiny, replace(OPTIONS, **change)))
+        found.add(factors_fingerprint(Content(tiny), replace(OPTIONS, **change)))
     assert len(found) == 6
 
 

@@ -12,8 +12,9 @@ import pytest
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
-from mmctr_kit.data.modalities import load_modality
+from mmctr_kit.embed.align import AlignOptions, fit_aligned
 from mmctr_kit.embed.codes import quantise
+from mmctr_kit.embed.content import Content
 from mmctr_kit.embed.factors import FactorOptions, fit_factors
 from mmctr_kit.errors import DataError
 from mmctr_kit.items.features import ItemFeatures, content_hashes, item_levels
@@ -67,7 +68,7 @@ def test_blocks_are_factors_of_the_fold_models_users_beside_text_and_image(
     assert np.isnan(items.table[1:, :6]).all()  # nobody may train on what was not counted
     rows = np.arange(200)
     seen, other = items.of_users(rows), items.of_users(np.arange(200, 400))
-    factors = fit_factors(tiny, FactorOptions.of(recipe), rows)
+    factors = fit_factors(Content(tiny), FactorOptions.of(recipe), rows)
     np.testing.assert_array_equal(seen.table[:, :6], factors.vectors)
     np.testing.assert_array_equal(seen.present[1:, 0], (factors.counted | factors.filled)[1:])
     np.testing.assert_array_equal(seen.table[:, 6:], items.table[:, 6:])
@@ -86,7 +87,7 @@ def test_codes_are_made_of_what_the_recipe_names(tiny: ChallengeData) -> None:
 
     for of in ("text", "image"):
         items = features(f"codes.of={of}")
-        vectors = np.asarray(load_modality(tiny, of))
+        vectors = Content(tiny).vectors(of)
         assert (items.codes.shape, items.n_codes) == ((tiny.n_items + 1, 2), 9)
         np.testing.assert_array_equal(items.codes, quantise(vectors, 2, 8).codes)
         assert items.of_users(np.arange(10)) is items
@@ -96,7 +97,9 @@ def test_codes_are_made_of_what_the_recipe_names(tiny: ChallengeData) -> None:
     np.testing.assert_array_equal(items.codes, quantise(items.table * has, 2, 8).codes)
 
 
-@pytest.mark.parametrize("settings", [("codes.of=factors",), ("codes.of=embedding", *BLOCKS)])
+@pytest.mark.parametrize(
+    "settings", [("codes.of=factors",), ("codes.of=aligned",), ("codes.of=embedding", *BLOCKS)]
+)
 def test_codes_of_factors_are_those_of_the_fold_models_users(
     settings: tuple[str, ...], tiny: ChallengeData
 ) -> None:
@@ -107,7 +110,9 @@ def test_codes_of_factors_are_those_of_the_fold_models_users(
     rows = np.arange(200)
     seen, other = items.of_users(rows), items.of_users(np.arange(200, 400))
     if recipe.codes.of == "factors":
-        vectors = fit_factors(tiny, FactorOptions.of(recipe), rows).vectors
+        vectors = fit_factors(Content(tiny), FactorOptions.of(recipe), rows).vectors
+    elif recipe.codes.of == "aligned":
+        vectors = fit_aligned(Content(tiny), AlignOptions.of(recipe), rows).vectors
     else:
         vectors = seen.table * seen.present.any(axis=1, keepdims=True)
     np.testing.assert_array_equal(seen.codes, quantise(vectors, 3, 8).codes)
@@ -120,12 +125,24 @@ def test_the_fingerprints_cover_codes_if_there_are_any(tiny: ChallengeData) -> N
         return ItemFeatures.derive(load_recipe("din_demo", settings), tiny).fingerprints
 
     base = prints()
-    made = ("codes.of=text", "codes.of=image", "codes.of=factors", "codes.of=embedding")
-    assert len({base, *(prints(of) for of in made)}) == 5
+    kinds = ("text", "image", "aligned", "factors", "embedding")
+    assert len({base, *(prints(f"codes.of={of}") for of in kinds)}) == 6
     for of in ("codes.of=text", "codes.of=factors"):
         assert prints(of)[: len(base)] == base
         assert len({prints(of), prints(of, "codes.levels=2"), prints(of, "codes.size=9")}) == 3
     assert prints("codes.of=factors") != prints("codes.of=factors", "items.factors_dim=5")
+    assert prints("codes.of=aligned") != prints("codes.of=aligned", "items.aligned_window=2")
+
+
+def test_codes_of_a_modality_that_the_folder_lacks_are_refused(
+    tiny_root: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_root / "data", tmp_path / "data"))
+    path = folder / FILES["item_feature"].path
+    pq.write_table(pq.read_table(path).drop_columns(["img_emb_CLIPRN50"]), path)
+    message = "codes.of is image, but the folder has no image; set it to one of text, factors"
+    with pytest.raises(DataError, match=message):
+        ItemFeatures.derive(load_recipe("din_demo", ["codes.of=image"]), load(folder))
 
 
 def test_vectors_that_are_not_counted_are_the_same_for_all_fold_models(tiny: ChallengeData) -> None:

@@ -15,6 +15,7 @@ from mmctr_kit.data.contract import FILES, GIVEN_EMBEDDINGS, GivenEmbedding
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
 from mmctr_kit.data.modalities import Modality, load_modality
+from mmctr_kit.embed.content import Content
 from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.items import table as item_table_module
 from mmctr_kit.items.table import (
@@ -264,23 +265,25 @@ def test_the_parts_of_a_table_are_its_modalities_and_which_items_have_them(
 @pytest.mark.parametrize("which", COMBINATIONS, ids=" + ".join)
 def test_the_padding_row_takes_no_part_in_the_fit(tiny: ChallengeData, which: Modalities) -> None:
     real = np.hstack([load_modality(tiny, m)[1:] for m in which]).astype(np.float64)
-    pca = modality_pca(tiny, which)
+    pca = modality_pca(Content(tiny), which)
     np.testing.assert_allclose(pca.mean, real.mean(axis=0), atol=1e-12)
     theirs = Reference(50, svd_solver="full").fit(real)
     np.testing.assert_allclose(pca.variance[:50], theirs.explained_variance_, rtol=1e-9)
-    assert [len(v) for v in item_vectors(tiny, which)] == [tiny.n_items] * len(which)
+    assert [len(v) for v in item_vectors(Content(tiny), which)] == [tiny.n_items] * len(which)
 
 
 def test_a_pca_is_fitted_once_for_the_same_content_in_any_folder(
     tiny: ChallengeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = modality_pca(tiny, ("text",))
+    first = modality_pca(Content(tiny), ("text",))
     shutil.copytree(tiny.folder, tmp_path / "data")
     fits: list[int] = []
     fit = item_table_module.fit_pca
     monkeypatch.setattr(item_table_module, "fit_pca", lambda v: fits.append(len(v)) or fit(v))
     copy = load(tmp_path / "data")
-    np.testing.assert_array_equal(modality_pca(copy, ("text",)).components, first.components)
+    np.testing.assert_array_equal(
+        modality_pca(Content(copy), ("text",)).components, first.components
+    )
     assert fits == []
 
     path = tmp_path / "data" / FILES["item_feature"].path
@@ -288,6 +291,6 @@ def test_a_pca_is_fitted_once_for_the_same_content_in_any_folder(
     place = table.column_names.index("txt_emb_BERT")
     doubled = pa.array([[2 * v for v in row] for row in table.column(place).to_pylist()])
     pq.write_table(table.set_column(place, "txt_emb_BERT", doubled), path)
-    again = modality_pca(copy, ("text",))
+    again = modality_pca(Content(copy), ("text",))
     assert fits == [1]
     np.testing.assert_allclose(again.variance, 4 * first.variance, rtol=1e-9, atol=1e-12)

@@ -23,7 +23,7 @@ from mmctr_kit.recipe import (
     parse_recipe,
     shipped_recipes,
 )
-from mmctr_kit.recipe.blocks import ItemEmbedding
+from mmctr_kit.recipe.blocks import ITEM_FILES, ItemEmbedding
 from mmctr_kit.recipe.unused import applies, is_off
 
 UNUSED = [
@@ -215,6 +215,13 @@ OTHER = {
     "factors_dim": 9,
     "factors_shrinkage": 1.0,
     "factors_from": "histories",
+    "factors_weight": 2.0,
+    "aligned_dim": 9,
+    "aligned_window": 1,
+    "aligned_weight": 2.0,
+    "text_weight": 2.0,
+    "image_weight": 2.0,
+    "blocks": ("text", "aligned", "image", "factors"),
 }
 
 
@@ -226,10 +233,12 @@ def test_a_key_of_items_changes_the_item_table_exactly_if_it_is_used(
         recipe = load_recipe("din_demo").model_copy(update={"items": Items.model_validate(keys)})
         return ItemFeatures.derive(recipe, tiny).of_users(np.arange(200)).table
 
-    base = table_of(embedding=embedding)
-    for key in set(Items.model_fields) - {"embedding", "file"}:
-        other = table_of(**{"embedding": embedding, key: OTHER[key]})
-        assert np.array_equal(base, other) != applies(Items, key, embedding=embedding), key
+    more = {"blocks": OTHER["blocks"][::-1]} if embedding == "blocks" else {}
+    base = table_of(embedding=embedding, **more)
+    for key in set(Items.model_fields) - {"embedding", *ITEM_FILES}:
+        other = table_of(**{"embedding": embedding, **more, key: OTHER[key]})
+        used = applies(Items, key, embedding=embedding, **more)
+        assert np.array_equal(base, other) != used, key
 
 
 SIGNALS: dict[str, Any] = {

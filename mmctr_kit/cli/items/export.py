@@ -62,7 +62,7 @@ def export(
         table = features.of_users(np.arange(len(content.train))).table
         parts = describe(content, recipe.items).splitlines()
         warnings = export_items(content, table, out, force)
-        if features.count is not None:
+        if features.learn:
             parts.append(_COUNTED)
     rows, dimensions = table.shape
     if as_json:

@@ -19,7 +19,7 @@ def quantise(
         str | None,
         Option(
             metavar="KIND[,KIND]",
-            help="What to quantise: values of codes.of; by default text, image and factors.",
+            help="What to quantise: values of codes.of; by default all but the embedding.",
         ),
     ] = None,
     levels: Annotated[int | None, Option(help="Codes of an item; the recipe's by default.")] = None,
@@ -38,13 +38,13 @@ def quantise(
     frequent code, how many share all their codes up to this level with another item, and how much
     of the vectors the codes leave unexplained.
 
-    Models use codes with the recipe key codes.of. A fold model of mmctr-kit cv has codes of its
-    own if they are made of what users took.
+    Raw and aligned vectors stand in one table. Models use codes with the recipe key codes.of; a
+    fold model of mmctr-kit cv has codes of its own if they are made of what users took.
 
     [bold]Examples[/bold]
 
       mmctr-kit items quantise --data DATA
-      mmctr-kit items quantise din_mha_se_pca --data DATA --of text,embedding --size 128
+      mmctr-kit items quantise din_mha_se_pca --data DATA --of text,aligned --size 128
       mmctr-kit items quantise --data DATA --of text --out codes.parquet
     """
     from mmctr_kit.api.codes import quantise_items

@@ -18,12 +18,17 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, parse_recipe
 
 FORMAT = 1
-CONTENT, ITEMS, LOGITS, SUBMISSION = (
+CONTENT, LOGITS, SUBMISSION = (
     "bundle.json",
-    "items.parquet",
     "logits.safetensors",
     "submission.zip",
 )
+ITEM_FILES = {
+    "file": "items.parquet",
+    "encoded": "encoded.parquet",
+    "drop_modality": "dropped.csv",
+}
+"""The bundle's names of the files that the recipe's keys ``items`` name."""
 MAY_BE_EDITED = ("README.md", "LICENSE")
 """Files that nothing is computed from: a team may add its name."""
 
@@ -84,12 +89,11 @@ class Bundle:
         return Estimate.from_json(self.content["scores"]["valid"])
 
     def recipe(self) -> Recipe:
-        """The run's recipe, with the path of the bundle's item file if the run read one."""
+        """The run's recipe, with the paths of the bundle's files of items that the run read."""
         text = (self.path / "recipe.yaml").read_text("utf-8")
         recipe = parse_recipe(yaml.safe_load(text), f"the recipe of {self.path}")
-        if ITEMS not in self.content["files"]:
-            return recipe
-        return recipe.changed({"items.file": str((self.path / ITEMS).resolve())})
+        files = {key: self.path / ITEM_FILES[key] for key in recipe.items.files}
+        return recipe.changed({f"items.{key}": str(p.resolve()) for key, p in files.items()})
 
     def logits(self) -> dict[str, NDArray[np.float64]]:
         """``valid`` and ``test`` (folds, rows) float64, as in the run."""

@@ -6,7 +6,7 @@ from typing import Any
 from mmctr_kit.errors import plural
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.submission.bundle.read import CONTENT, ITEMS, LOGITS, SUBMISSION
+from mmctr_kit.submission.bundle.read import CONTENT, ITEM_FILES, LOGITS, SUBMISSION
 
 
 def readme(content: Mapping[str, Any], recipe: Recipe, submission: str, rights: str) -> str:
@@ -116,6 +116,6 @@ def _files(recipe: Recipe, submission: str) -> str:
         CONTENT: "fingerprints of the data, scores, versions, sha256 of every file",
         "LICENSE": "the licence",
     }
-    if recipe.items.file is not None:
-        files[ITEMS] = "the item embedding that the recipe reads"
+    for key in recipe.items.files:
+        files[ITEM_FILES[key]] = f"the file items.{key} of the recipe"
     return "\n".join(f"- `{name}`: {what}" for name, what in files.items())

@@ -29,7 +29,7 @@ from mmctr_kit.submission.bundle.distribution import (
 from mmctr_kit.submission.bundle.read import (
     CONTENT,
     FORMAT,
-    ITEMS,
+    ITEM_FILES,
     LOGITS,
     SUBMISSION,
     file_sha256,
@@ -48,14 +48,14 @@ def write_bundle(run: Run, out: Path, task: Task, licence: Licence, holder: str)
     item file that has changed since, and UsageError if ``out`` exists.
     """
     recipe = _require_trained(run)
-    item_file = _item_file(run, recipe)
+    item_files = _item_files(run, recipe)
     predictions = run.predictions(with_oof=False)
     year = datetime.now(tz=UTC).year
     with new_folder(out) as folder:
         copy_package(folder / "code")
-        if item_file is not None:
-            shutil.copyfile(item_file, folder / ITEMS)
-            recipe = recipe.changed({"items.file": ITEMS})
+        for key, file in item_files.items():
+            shutil.copyfile(file, folder / ITEM_FILES[key])
+        recipe = recipe.changed({f"items.{key}": ITEM_FILES[key] for key in item_files})
         (folder / "recipe.yaml").write_text(recipe.to_yaml(), "utf-8")
         (folder / "LICENSE").write_text(licence_text(licence, year, holder), "utf-8")
         logits = {"valid": predictions.valid, "test": predictions.test}
@@ -101,18 +101,17 @@ def _require_trained(run: Run) -> Recipe:
     return recipe
 
 
-def _item_file(run: Run, recipe: Recipe) -> Path | None:
-    """The file ``items.file`` that the run was trained with, None if the recipe has none."""
-    if recipe.items.file is None:
-        return None
-    file = Path(recipe.items.file)
-    if not file.is_file() or content_hash(file) != _data_files(run).get("items.file"):
-        state = "has changed since" if file.is_file() else "is gone"
-        raise RunError(
-            f"run '{run.name}' was trained with the item file {file}, which {state}; put the file "
-            "back, or train the run again"
-        )
-    return file
+def _item_files(run: Run, recipe: Recipe) -> dict[str, Path]:
+    """The files of items that the run was trained with, by the recipe's key."""
+    files = {key: Path(file) for key, file in recipe.items.files.items()}
+    for key, file in files.items():
+        if not file.is_file() or content_hash(file) != _data_files(run).get(f"items.{key}"):
+            state = "has changed since" if file.is_file() else "is gone"
+            raise RunError(
+                f"run '{run.name}' was trained with items.{key}={file}, which {state}; put the "
+                "file back, or train the run again"
+            )
+    return files
 
 
 def _data_files(run: Run) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from mmctr_kit.cli.app import app
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.embed.content import Content
 from mmctr_kit.embed.factors import FactorOptions, fit_factors
 from mmctr_kit.items.table import item_table
 from mmctr_kit.recipe import Items, load_recipe
@@ -63,7 +64,7 @@ def test_factors_are_counted_from_all_train_users_and_the_command_says_so(
     assert "counted from all train users" in done.output
     assert "warning" not in done.output
     options = FactorOptions.of(load_recipe("din_demo", [blocks[1]]))
-    factors = fit_factors(tiny, options, np.arange(len(tiny.train)))
+    factors = fit_factors(Content(tiny), options, np.arange(len(tiny.train)))
     np.testing.assert_array_equal(vectors(out)[:, :64], factors.vectors)
 
 

@@ -76,7 +76,7 @@ def test_an_item_file_that_changed_since_training_is_refused(runs: Path, tmp_pat
     text = (run / "recipe.yaml").read_text()
     other = tmp_path / "other.parquet"
     (run / "recipe.yaml").write_text(text.replace(str(runs / "own.parquet"), str(other)))
-    with pytest.raises(RunError, match=r"the item file .*other\.parquet, which is gone; put"):
+    with pytest.raises(RunError, match=r"items.file=.*other\.parquet, which is gone; put"):
         bundled(run, tmp_path / "bundle")
     other.write_bytes(b"another embedding")
     with pytest.raises(RunError, match=r"which has changed since; put the file back"):
