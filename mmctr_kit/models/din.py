@@ -165,28 +165,21 @@ class DIN(nn.Module):
         self.row_signals = n_row_signals > 0
         self.attention: Attention | None = None
         if use_history:
+            layers = attention_hidden, attention_activation, attention_dropout
+            wide, start = attention_dim or width, 1.0 if self.mean else 0.0
             self.attention = _attention(
-                attention,
-                width,
-                attention_hidden,
-                attention_activation,
-                attention_heads,
-                attention_dim or width,
-                attention_dropout,
-                n_signals,
-                start=1.0 if self.mean else 0.0,  # 1: pooling begins as the plain mean
+                attention, width, n_signals, layers, start, attention_heads, wide
             )
-        self.buckets: nn.Embedding | None = None
         self.similarity: HistorySimilarity | None = None
+        self.buckets: nn.Embedding | None = None
         if self.attention is not None and (similarity_histogram or similarity_bias):
             heads = self.attention.heads if similarity_bias else 0
             similarity = HistorySimilarity(
                 item_emb, item_emb_widths, item_present, item_codes, similarity_buckets, heads
             )
-            if similarity.width:
-                self.similarity = similarity
-                if similarity_histogram:
-                    self.buckets = embedding(similarity.width, embedding_dim)
+            self.similarity = similarity if similarity.width else None
+            if similarity_histogram and similarity.width:
+                self.buckets = embedding(similarity.width, embedding_dim)
 
         # The widths of the head's fields, in the order in which forward() lists them.
         levels = [embedding_dim, embedding_dim] if use_levels else []
@@ -270,15 +263,18 @@ class DIN(nn.Module):
 def _attention(
     kind: Literal["mlp", "multihead", "none"],
     width: int,
-    hidden: Sequence[int],
-    act: Activation,
+    signals: int,
+    layers: tuple[Sequence[int], Activation, float],
+    start: float,
     heads: int,
     dim: int,
-    dropout: float,
-    signals: int,
-    start: float,
 ) -> Attention:
-    """The attention of that kind, to items of ``width``."""
+    """The attention of that kind, to items of ``width``.
+
+    ``layers`` are the MLP's hidden widths, activation and dropout. Its weights begin around
+    ``start``, with 1 as the plain mean.
+    """
+    hidden, act, dropout = layers
     if kind == "mlp":
         return TargetAttention(width, hidden, act, dropout, signals=signals, start=start)
     if kind == "multihead":
