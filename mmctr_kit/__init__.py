@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from mmctr_kit.api.data import load_data as load_data
     from mmctr_kit.api.data import profile_data as profile_data
     from mmctr_kit.api.items import EncodedItems as EncodedItems
+    from mmctr_kit.api.items import QualityResult as QualityResult
     from mmctr_kit.api.items import encode_items as encode_items
+    from mmctr_kit.api.items import item_quality as item_quality
     from mmctr_kit.api.preflight import load_recipe as load_recipe
     from mmctr_kit.api.progress import ProgressEvent as ProgressEvent
     from mmctr_kit.api.results import AblationResult as AblationResult
@@ -41,6 +43,10 @@ if TYPE_CHECKING:
     from mmctr_kit.api.training import cross_validate as cross_validate
     from mmctr_kit.api.training import fit as fit
     from mmctr_kit.api.training import tune as tune
+    from mmctr_kit.api.vectors import AlignedItems as AlignedItems
+    from mmctr_kit.api.vectors import FactoredItems as FactoredItems
+    from mmctr_kit.api.vectors import align_items as align_items
+    from mmctr_kit.api.vectors import factor_items as factor_items
     from mmctr_kit.data.dataset import ChallengeData as ChallengeData
     from mmctr_kit.errors import DataError as DataError
     from mmctr_kit.errors import MmctrKitError as MmctrKitError
@@ -58,7 +64,8 @@ _MODULES = {
     "api.bundle": "Reproduction bundle reproduce",
     "api.data": "check_data generate_data load_data profile_data",
     "api.codes": "QuantisedItems quantise_items",
-    "api.items": "EncodedItems encode_items",
+    "api.items": "EncodedItems QualityResult encode_items item_quality",
+    "api.vectors": "AlignedItems FactoredItems align_items factor_items",
     "api.progress": "ProgressEvent",
     "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
     "StudyResult",

@@ -60,6 +60,14 @@ def tiny(tiny_root: Path) -> ChallengeData:
     return load(tiny_root / "data")
 
 
+@pytest.fixture(scope="session")
+def spoilt_items(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of 2,000 items with covers and 10 % of them bad. Read only."""
+    from tests.embed.quality.made import catalogue
+
+    return catalogue(tmp_path_factory.getbasetemp(), 0.1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests marked ``cuda`` are skipped, visibly, where torch sees no GPU."""
     for item in items:

@@ -56,7 +56,17 @@ ALSO = {
     "lightgbm": {"models/gbdt.py"},
     "optuna": set[str](),
 }
-BEFORE_USE = ("torch", "lightgbm", "optuna", "pandas", "sklearn", "scipy", "matplotlib", "jinja2")
+BEFORE_USE = (
+    "torch",
+    "lightgbm",
+    "optuna",
+    "pandas",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "jinja2",
+    "PIL",
+)
 
 TESTED_THROUGH = {
     "report/sections/": "report/sections/test_sections.py",
@@ -175,6 +185,8 @@ def loaded_by(*arguments: str) -> set[str]:
         *(() if may_have_gpu() else [("cv", "din_demo", "--data", ".", "--devices", "cuda")]),
         ("recipes",),
         ("report", "nowhere"),
+        ("items", "quality", "nowhere"),
+        ("items", "quality", "TINY", "--drop", "bad.csv", "--drop-checks", "no-such"),
     ],
     ids=lambda a: " ".join(a),
 )

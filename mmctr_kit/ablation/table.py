@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mmctr_kit.ablation.variants import BASE, Ablation, shown
 from mmctr_kit.cv.model_cost import Measured
 from mmctr_kit.cv.plan import Plan
@@ -14,6 +16,8 @@ from mmctr_kit.data.folds import user_folds
 from mmctr_kit.files import write_json
 from mmctr_kit.metrics.auc import AucSample, Influence
 from mmctr_kit.metrics.estimate import Estimate, recipe_estimate, required_z
+from mmctr_kit.metrics.ranks import Ids, Labels
+from mmctr_kit.runs.slices import slice_columns
 from mmctr_kit.runs.writer import RunWriter
 
 SEEDS_FOR_A_CLAIM = 3
@@ -25,6 +29,9 @@ class Row:
 
     ``oof`` (single fold models) and ``valid`` (mean of the fold models) are AUCs for the base, and
     changes against the base for any other run; ``before`` is the base's value of the changed key.
+    ``cold`` and ``warm`` are OOF on the rows with rare and with frequent targets: cold is the
+    quarter of the rows whose targets have the fewest train rows, and all whose target no row of
+    the other folds has. None if a fold's part has one label only.
 
     A change is the mean over seeds, each paired with the same seed of the base. Its standard error
     is that of sampling users, and with several seeds also counts the variance between seeds.
@@ -38,8 +45,15 @@ class Row:
     settings: tuple[str, ...]
     oof: Estimate
     valid: Estimate
+    cold: Estimate | None
+    warm: Estimate | None
     claim: str | None
     cost: Measured
+
+    @property
+    def aucs(self) -> dict[str, Estimate | None]:
+        """The row's AUCs by the name of their field."""
+        return {"oof": self.oof, "valid": self.valid, "cold": self.cold, "warm": self.warm}
 
     @property
     def is_base(self) -> bool:
@@ -72,7 +86,7 @@ class Table:
 
     def as_json(self) -> dict[str, Any]:
         rows = [
-            {**asdict(r), "oof": r.oof.to_json(), "valid": r.valid.to_json(), "errors": r.z}
+            asdict(r) | {k: e and e.to_json() for k, e in r.aucs.items()} | {"errors": r.z}
             for r in self.rows
         ]
         return {**asdict(self), "rows": rows}
@@ -84,13 +98,12 @@ def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) ->
     needed = required_z(2 * len(ablation.variants))
     rows = []
     for variant in ablation.variants:
-        oof, valid = compared.change(folder / variant.name)
+        change = compared.change(folder / variant.name)
         settings = tuple(f"{k}={shown(v)}" for k, v in variant.settings.items())
         about = (variant.name, variant.what, shown(variant.before), settings)
-        claim = _claim(oof, len(plan.recipe.seeds), needed)
-        rows.append(Row(*about, oof, valid, claim, costs[variant.name]))
+        claim = _claim(change[0], len(plan.recipe.seeds), needed)
+        rows.append(Row(*about, *change, claim, costs[variant.name]))
     rows.sort(key=lambda row: -row.oof.value)
-    base_oof, base_valid = compared.base_aucs()
     table = Table(
         recipe=plan.recipe.name,
         seeds=plan.recipe.seeds,
@@ -98,43 +111,72 @@ def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) ->
         device=plan.resources.device,
         threads=plan.resources.threads,
         needed=needed,
-        rows=(Row(BASE, "", "", (), base_oof, base_valid, None, costs[BASE]), *rows),
+        rows=(Row(BASE, "", "", (), *compared.base_aucs(), None, costs[BASE]), *rows),
         left_out=ablation.left_out,
     )
     write_json(folder / "ablation.json", table.as_json())
     return table
 
 
+Aucs = tuple[Estimate, Estimate, Estimate | None, Estimate | None]
+"""The AUCs of a :class:`Row`: OOF, valid, cold and warm."""
+
+
 class _Compared:
-    """The base's logits on train (OOF) and valid, ready for comparison with other runs."""
+    """The base's logits on the parts of the rows, ready for comparison with other runs."""
 
     def __init__(self, plan: Plan, path: Path) -> None:
         train, valid, folds = plan.data.train, plan.data.valid, plan.recipe.folds
         self.plan = plan
-        fold = user_folds(train.user_id, folds.count, folds.seed)
-        of_oof = AucSample(train.labels(), train.user_id, fold)
-        self.samples = (of_oof, AucSample(valid.labels(), valid.user_id))
+        label, user = train.labels(), train.user_id
+        fold = user_folds(user, folds.count, folds.seed)
+        popularity = slice_columns(plan.data, fold).columns["popularity"].codes["oof"]
+        self.cold, self.warm = np.flatnonzero(popularity <= 1), np.flatnonzero(popularity > 1)
+        self.samples = (
+            AucSample(label, user, fold),
+            AucSample(valid.labels(), valid.user_id),
+            *(_sample(label[i], user[i], fold[i]) for i in (self.cold, self.warm)),
+        )
         self.base = self._influences(path)
 
-    def base_aucs(self) -> list[Estimate]:
-        """The base's AUCs on OOF and on valid."""
+    def base_aucs(self) -> Aucs:
+        """The base's AUCs."""
         pairs = zip(self.samples, self.base, strict=True)
-        return [_over_seeds(list(map(sample.estimate, each))) for sample, each in pairs]
+        return _four([[s.estimate(i) for i in each] if s else [] for s, each in pairs])
 
-    def change(self, path: Path) -> list[Estimate]:
-        """The AUCs of the run at ``path`` less those of the base, on OOF and on valid."""
+    def change(self, path: Path) -> Aucs:
+        """The AUCs of the run at ``path`` less those of the base."""
         three = zip(self.samples, self._influences(path), self.base, strict=True)
-        return [_over_seeds(list(map(s.difference, these, base))) for s, these, base in three]
+        return _four([list(map(s.difference, a, b)) if s else [] for s, a, b in three])
 
-    def _influences(self, path: Path) -> tuple[list[Influence], list[Influence]]:
-        """Influences on OOF, and on valid with the fold models' mean logits, one per seed."""
-        oof, valid = list[Influence](), list[Influence]()
+    def _influences(self, path: Path) -> list[list[Influence]]:
+        """Influences, one per seed; on valid they are of the fold models' mean logits."""
+        influences: list[list[Influence]] = [[] for _ in self.samples]
         for seed in self.plan.recipe.seeds:
             predictions = predictions_of(self.plan, RunWriter(path), (seed,))
             assert predictions.oof is not None
-            oof.append(self.samples[0].influence(predictions.oof.logit))
-            valid.append(self.samples[1].influence(predictions.valid_mean()))
-        return oof, valid
+            logit = predictions.oof.logit
+            logits = (logit, predictions.valid_mean(), logit[self.cold], logit[self.warm])
+            for sample, of_part, scores in zip(self.samples, influences, logits, strict=True):
+                if sample is not None:
+                    of_part.append(sample.influence(scores))
+        return influences
+
+
+def _four(by_seed: Sequence[Sequence[Estimate]]) -> Aucs:
+    """Over seeds, the mean of OOF, valid, cold and warm; None for a part without estimates."""
+    oof, valid, cold, warm = (_over_seeds(each) if each else None for each in by_seed)
+    assert oof is not None
+    assert valid is not None
+    return oof, valid, cold, warm
+
+
+def _sample(labels: Labels, users: Ids, fold: Ids) -> AucSample | None:
+    """The rows as a sample; None if a fold lacks a label, so that it has no AUC."""
+    try:
+        return AucSample(labels, users, fold)
+    except ValueError:
+        return None
 
 
 def _over_seeds(each: Sequence[Estimate]) -> Estimate:

@@ -224,17 +224,12 @@ def _item_variants(items: Items) -> Iterator[Variant]:
     for key, name in (("drop_modality", "filter-off"), ("encoded", "encoded-off")):
         if (before := getattr(items, key)) is not None:
             yield Variant(name, {f"items.{key}": None}, before)
-    widths = {
-        "joint_pca": items.dim,
-        "factors": items.factors_dim,
-        "aligned": items.aligned_dim,
-        "blocks": sum(getattr(items, f"{name}_dim") for name in items.blocks),
-    }
     text = items.image_dim if items.embedding == "image" else items.text_dim
     image = items.text_dim if items.embedding == "text" else items.image_dim
-    if items.embedding in widths:
-        image = max(widths[items.embedding] // 2, 1)
-        text = max(widths[items.embedding] - image, 1)
+    if items.embedding in ("joint_pca", "factors", "aligned", "blocks"):
+        wide = sum(items.dims.values())
+        image = max(wide // 2, 1)
+        text = max(wide - image, 1)
     whole = text + image
     sizes = {"text_dim": text, "image_dim": image}
     sizes |= dict.fromkeys(("dim", "factors_dim", "aligned_dim"), whole)

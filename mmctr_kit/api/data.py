@@ -110,7 +110,13 @@ def profile_data(folder: AnyPath, *, progress: Progress = None) -> ProfileResult
 
 
 def generate_data(
-    out: AnyPath, preset: str = "demo", *, seed: int = 0, progress: Progress = None
+    out: AnyPath,
+    preset: str = "demo",
+    *,
+    seed: int = 0,
+    covers: bool = False,
+    bad: float = 0.0,
+    progress: Progress = None,
 ) -> GeneratedData:
     """Generate a data set in the challenge's layout whose best possible AUC is known.
 
@@ -122,6 +128,11 @@ def generate_data(
         ``"tiny"`` (2,000 train rows), ``"demo"`` (40,000) or ``"full"`` (3.6 million).
     seed : int
         Another seed makes another data set.
+    covers : bool
+        Also draw ``item_images``, and write titles of English words: an encoder can read both.
+    bad : float
+        Share of the items, up to 0.5, whose text or image is spoilt; ``truth/bad_items.csv`` has
+        a row for each.
     progress : bool or callable, optional
         True shows a bar; a callable receives each :class:`ProgressEvent`.
 
@@ -133,7 +144,8 @@ def generate_data(
     Raises
     ------
     UsageError
-        If ``out`` is not empty, or for an unknown preset or a negative seed.
+        If ``out`` is not empty, or for an unknown preset, a negative seed, or a share of bad items
+        outside 0..0.5.
 
     Examples
     --------
@@ -141,7 +153,7 @@ def generate_data(
     >>> print(world.data, f"{world.best_auc['test']:.3f}")
     world/data 0.911
     """
-    from mmctr_kit.datasets.synth import find_preset, generate
+    from mmctr_kit.datasets.synth import Extras, find_preset, generate
 
     folder = Path(out)
     with listening(progress) as listen:
@@ -150,6 +162,7 @@ def generate_data(
             find_preset(preset),
             seed,
             lambda stage, done, total: listen(ProgressEvent("load", "", stage, done, total)),
+            Extras(covers, bad),
         )
     best = {str(split): auc.row for split, auc in truth.auc.items()}
     return GeneratedData(folder / "data", folder / "truth", best)

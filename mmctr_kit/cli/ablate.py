@@ -87,6 +87,13 @@ def print_table(measured: "Table") -> None:
     else:
         tried = f"as {plural(len(measured.rows) - 1, 'variant was', 'variants were')} tried"
         say(f"better, worse: by over {measured.needed:.1f} standard errors (z), {tried}")
+    say("The same on OOF, by how rare the target is", style="bold")
+    by_target = [
+        [row.name] + [e.compact(signed=not row.is_base) if e else "-" for e in (row.cold, row.warm)]
+        for row in measured.rows
+    ]
+    table(("variant", "cold", "warm"), by_target)
+    say("cold: a quarter of the rows, with the rarest targets; unseen ones included")
     costs = [(row.name, row.cost) for row in measured.rows]
     counts = {each.requests for _, cost in costs for each in cost.latency}
     requests = "-".join(str(n) for n in sorted({min(counts), max(counts)}))

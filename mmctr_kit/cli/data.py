@@ -42,6 +42,13 @@ def synth(
     out: options.NewFolder,
     preset: Annotated[str, Option(help="tiny, demo or full.")] = "demo",
     seed: options.Seed = 0,
+    covers: Annotated[
+        bool, Option("--covers", help="Also draw item_images, and write titles of English words.")
+    ] = False,
+    bad: Annotated[
+        float,
+        Option(metavar="SHARE", help="Spoil the text or image of this share of the items, to 0.5."),
+    ] = 0.0,
     as_json: options.Json = False,
 ) -> None:
     """Generate a data set with a known best AUC.
@@ -52,11 +59,12 @@ def synth(
 
       mmctr-kit data synth OUT
       mmctr-kit data synth big --preset full --seed 3
+      mmctr-kit data synth OUT --covers --bad 0.05
     """
     from mmctr_kit.api.data import generate_data
 
     with progress(as_json) as display:
-        made = generate_data(out, preset, seed=seed, progress=display)
+        made = generate_data(out, preset, seed=seed, covers=covers, bad=bad, progress=display)
     if as_json:
         print_json({"data": str(made.data), "truth": str(made.truth), "best_auc": made.best_auc})
         return

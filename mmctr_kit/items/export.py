@@ -78,3 +78,21 @@ def export_items(
         f"the table has {dims:,} dimensions, the challenge's own item_emb_d128 {GIVEN_DIM}; code "
         "that expects those refuses it"
     ]
+
+
+def export_vectors(vectors: Floats32, path: Path, overwrite: bool = False) -> None:
+    """Write ``vectors`` (n_items + 1, d) as the columns item_id, 1..n_items, and vector, float32.
+
+    Such a file can be a recipe's ``items.file``. Raises UsageError if ``path`` can't be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    require_export(path, overwrite)
+    values = pa.FixedSizeListArray.from_arrays(pa.array(vectors[1:].ravel()), vectors.shape[1])
+    table = pa.table({"item_id": np.arange(1, len(vectors)), "vector": values})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, lambda p: pq.write_table(table, p))
+    except OSError as e:
+        raise unwritable(f"cannot write '{path}' ({e.strerror}); name another file", e) from e

@@ -127,6 +127,17 @@ class Items(Block):
     )
 
     @property
+    def dims(self) -> dict[str, int]:
+        """The keys that say how wide the vector is, with their values; empty if none does."""
+        keys = {
+            **{name: (f"{name}_dim",) for name in get_args(ItemBlock)},
+            "joint_pca": ("dim",),
+            "separate_pca": ("text_dim", "image_dim"),
+            "blocks": tuple(f"{name}_dim" for name in self.blocks),
+        }
+        return {key: getattr(self, key) for key in keys.get(self.embedding, ())}
+
+    @property
     def files(self) -> dict[str, str]:
         """The files that keys name, by key."""
         return {k: v for k in ITEM_FILES if (v := getattr(self, k)) is not None}

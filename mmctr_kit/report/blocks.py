@@ -36,6 +36,19 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Thumbnail:
+    """A small photograph: ``source`` is a data URI, empty if there is nothing to show.
+
+    ``name`` and ``lines`` stand below it; ``description`` is for those who cannot see it.
+    """
+
+    name: str
+    lines: Sequence[str]
+    source: str
+    description: str
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of the page; ``name`` is its id, ``lead`` says how to read it.
 
@@ -49,11 +62,14 @@ class Section:
     tables: Sequence[Table] = ()
     listings: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()
+    thumbnails: Sequence[Thumbnail] = ()
 
     @property
     def alone(self) -> bool:
         """Whether it is one picture and nothing else, which leaves room beside it."""
-        return len(self.pictures) == 1 and not (self.tables or self.listings or self.notes)
+        return len(self.pictures) == 1 and not (
+            self.tables or self.listings or self.notes or self.thumbnails
+        )
 
 
 def picture(figure: Figure, name: str, title: str, caption: str, description: str) -> Picture:

@@ -1,14 +1,15 @@
 """The report as one HTML page that needs no network, with its headline."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmctr_kit import __version__
+from mmctr_kit.embed.quality import ItemQuality
 from mmctr_kit.errors import plural, unwritable
 from mmctr_kit.files import write_whole
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.report.advice import advice
+from mmctr_kit.report.advice import Advice, advice
 from mmctr_kit.report.blocks import Section
 from mmctr_kit.report.context import MARK, ReportContext, require_page
 from mmctr_kit.report.figures.rows import INTERVAL
@@ -20,6 +21,12 @@ from mmctr_kit.report.sections.provenance import (
     learning_section,
     recipe_section,
     time_section,
+)
+from mmctr_kit.report.sections.quality import (
+    QUALITY_FOOTER,
+    quality_advice,
+    quality_headline,
+    quality_sections,
 )
 from mmctr_kit.report.sections.scores import distribution_section, ranking_section
 from mmctr_kit.report.sections.slices import slices_section
@@ -39,12 +46,26 @@ SECTIONS: tuple[Callable[[ReportContext], Section | None], ...] = (
     environment_section,
 )
 """The sections in the page's order."""
+_FOOTER = (
+    "± is one standard error, for AUC clustered by user (Obuchowski 1997); differences are paired. "
+    "OOF scores are from single fold models, valid and test scores from their mean."
+)
 
 
 def write_report(context: ReportContext, out: Path) -> None:
     """Write the page to ``out``, where only a report is replaced. Equal runs give equal pages."""
     require_page(out)
-    text = render(context)
+    _write(out, render(context))
+
+
+def write_quality(quality: ItemQuality, data: Path, out: Path) -> None:
+    """Write the page on the quality of the items of the folder ``data``, as a report is written."""
+    require_page(out)
+    head, steps = quality_headline(quality, data), quality_advice(quality)
+    _write(out, _page(data.name, head, steps, quality_sections(quality), QUALITY_FOOTER))
+
+
+def _write(out: Path, text: str) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(out, lambda path: path.write_text(text, "utf-8"))
@@ -53,6 +74,18 @@ def write_report(context: ReportContext, out: Path) -> None:
 
 
 def render(context: ReportContext) -> str:
+    sections = [made for make in SECTIONS if (made := make(context)) is not None]
+    return _page(context.name, headline(context), advice(context), sections, _FOOTER)
+
+
+def _page(
+    name: str,
+    head: Mapping[str, Any],
+    steps: Sequence[Advice],
+    sections: Sequence[Section],
+    footer: str,
+) -> str:
+    """The page as HTML: ``head`` as :func:`headline` makes it, then steps, then sections."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -64,10 +97,11 @@ def render(context: ReportContext) -> str:
     )
     return environment.get_template("page.html").render(
         mark=MARK,
-        name=context.name,
-        head=headline(context),
-        advice=advice(context),
-        sections=[made for make in SECTIONS if (made := make(context)) is not None],
+        name=name,
+        head=head,
+        advice=steps,
+        sections=sections,
+        footer=footer,
         version=__version__,
     )
 

@@ -15,10 +15,13 @@ in another model, other rows or other inputs needs its line in the table.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from mmctr_kit.audit.findings import CheckInfo, Level
 from mmctr_kit.data.contract import GIVEN_DIM, GIVEN_EMBEDDINGS, IMAGE_DIM, TEXT_DIM, Task
+from mmctr_kit.embed.encode.file import encoders_of
+from mmctr_kit.embed.encode.models import BUILT_IN
 from mmctr_kit.models.registry import BOOSTED, MODELS
 from mmctr_kit.recipe import Recipe, load_recipe
 
@@ -148,27 +151,21 @@ def _embedding(recipe: Recipe) -> Iterator[str]:
 def _file(recipe: Recipe) -> Iterator[str]:
     if recipe.items.embedding == "file":
         yield f"items.embedding is file, items.file is {recipe.items.file}"
+    if recipe.items.encoded is not None:
+        encoders = encoders_of(Path(recipe.items.encoded))
+        names = [str(e.get("encoder")) for e in encoders.values() if e.get("kind") != BUILT_IN]
+        if names or not encoders:
+            made_by = " and ".join(names) or "nobody knows which encoder"
+            yield f"items.encoded is {recipe.items.encoded}, made by {made_by}"
 
 
 @_of_recipe
 def _width(recipe: Recipe) -> Iterator[str]:
-    items = recipe.items
-    text, image = f"items.text_dim is {items.text_dim}", f"items.image_dim is {items.image_dim}"
-    factors = f"items.factors_dim is {items.factors_dim}"
-    widths = {
-        "text": (items.text_dim, text),
-        "image": (items.image_dim, image),
-        "separate_pca": (items.text_dim + items.image_dim, f"{text}, {image}"),
-        "joint_pca": (items.dim, f"items.dim is {items.dim}"),
-        "raw": (TEXT_DIM + IMAGE_DIM, f"items.embedding is raw, {TEXT_DIM + IMAGE_DIM} wide"),
-        "factors": (items.factors_dim, factors),
-        "blocks": (
-            items.factors_dim + items.text_dim + items.image_dim,
-            f"{factors}, {text}, {image}",
-        ),
-    }
-    if items.embedding in widths and widths[items.embedding][0] != GIVEN_DIM:
-        yield widths[items.embedding][1]
+    dims = recipe.items.dims
+    if recipe.items.embedding == "raw":
+        yield f"items.embedding is raw, {TEXT_DIM + IMAGE_DIM} wide"
+    elif dims and sum(dims.values()) != GIVEN_DIM:
+        yield ", ".join(f"items.{key} is {value}" for key, value in dims.items())
 
 
 @_of_recipe
@@ -231,7 +228,7 @@ RULES = (
     Rule("width", "said - said", "items.embedding and its dimensions", _width,
          f"the item embedding is {GIVEN_DIM} wide",
          f"choose dimensions that add up to {GIVEN_DIM}"),
-    Rule("outside-data", "unclear - unclear", "items.file", _file,
+    Rule("outside-data", "unclear - unclear", "items.file, items.encoded", _file,
          "the item embedding is made without data from outside the data set",
          f"check that it was made of the challenge's data, by open models, {GIVEN_DIM} wide",
          "a file does not show what it was made of"),

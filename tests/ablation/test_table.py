@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +67,21 @@ def logits(folder: Path, data: ChallengeData, seed: int) -> tuple[np.ndarray, np
     for f, found in enumerate(each):
         oof[fold == f] = found["oof"]
     return oof, np.mean([found["valid"] for found in each], axis=0)
+
+
+def test_cold_and_warm_rows_are_compared_by_themselves(tiny: ChallengeData, folder: Path) -> None:
+    changed = row(made(tiny, folder, (0,)), "interaction-off")
+    fold = user_folds(tiny.train.user_id, FOLDS, 0)
+    item = tiny.train.item_id.tolist()
+    count = Counter(item)
+    edge = sorted(count[i] for i in item)[len(item) // 4]
+    seen = [set(tiny.train.item_id[fold != f].tolist()) for f in range(FOLDS)]
+    rare = np.array([count[i] < edge or i not in seen[f] for i, f in zip(item, fold, strict=True)])
+    pair = (logits(folder / "interaction-off", tiny, 0)[0], logits(folder / BASE, tiny, 0)[0])
+    for found, rows in ((changed.cold, rare), (changed.warm, ~rare)):
+        label, user = tiny.train.labels()[rows], tiny.train.user_id[rows]
+        assert found == auc_difference(label, *(x[rows] for x in pair), user, fold[rows])
+    assert rare.mean() == pytest.approx(0.25, abs=0.1)
 
 
 def test_a_variant_that_predicts_as_the_base_has_a_change_of_exactly_zero(
@@ -159,7 +175,8 @@ def test_the_whole_table_is_in_the_ablations_folder(tiny: ChallengeData, folder:
     }  # fmt: skip
     for each in content["rows"]:
         assert set(each) == {
-            "name", "what", "before", "settings", "oof", "valid", "claim", "errors", "cost",
+            "name", "what", "before", "settings", "oof", "valid", "cold", "warm", "claim", "errors",
+            "cost",
         }  # fmt: skip
         assert set(each["oof"]) == {"value", "error", "n"}
         assert each["cost"]["latency"][0] == {

@@ -1,12 +1,18 @@
-"""Encoding from Python."""
+"""Items from Python: encoding them, and their quality."""
 
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import mmctr_kit
 from mmctr_kit.api.progress import ProgressEvent
+from mmctr_kit.data.modalities import load_modality
+from mmctr_kit.embed.content import Content
 from mmctr_kit.errors import UsageError
+from mmctr_kit.recipe import Items
 from tests.embed.encode.conftest import bert, fake, pictured
 
 __all__ = ["bert", "fake", "pictured"]  # fixtures
@@ -61,3 +67,53 @@ def test_an_encoder_and_a_file_to_write_must_be_named(tmp_path: Path) -> None:
     (tmp_path / "v.parquet").touch()
     with pytest.raises(UsageError, match=r"exists; name another file, or --force"):
         mmctr_kit.encode_items(tmp_path, tmp_path / "v.parquet", text="x")
+
+
+def test_the_quality_of_items_is_a_table_a_file_and_a_page(
+    spoilt_items: Path, tmp_path: Path
+) -> None:
+    stages: list[str] = []
+    quality = mmctr_kit.item_quality(
+        str(spoilt_items), progress=lambda event: stages.append(event.label)
+    )
+    assert {"text vectors", "pictures", "text and image"} <= set(stages)
+    table, findings = quality.table(), quality.findings()
+    assert table.columns.tolist() == ["check", "modality", "judged", "items", "share", "examples"]
+    assert table["items"].sum() == len(findings)
+    assert findings.columns.tolist() == ["item_id", "check", "modality", "why"]
+    rows = quality.write_drops(tmp_path / "bad.csv", ["picture-grey"])
+    assert rows == (findings.check == "picture-grey").sum() > 0
+    quality.write_report(tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text().count("<img ") > 50
+    assert "picture-grey" in quality._repr_html_()
+
+
+def test_the_quality_of_encoded_vectors_is_theirs_and_a_wrong_file_is_a_mistake(
+    tiny_root: Path, tmp_path: Path
+) -> None:
+    x = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
+    x[4] = x[7]
+    text = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), 8)
+    pq.write_table(pa.table({"item_id": np.arange(1, 301), "text": text}), tmp_path / "v.parquet")
+    given = mmctr_kit.item_quality(tiny_root / "data").table().set_index("check")
+    quality = mmctr_kit.item_quality(tiny_root / "data", encoded=tmp_path / "v.parquet")
+    encoded = quality.table().set_index("check")
+    assert encoded.examples["text-duplicate"] == [5, 8]
+    assert encoded.judged["text-duplicate"] == 300 > given.judged["text-duplicate"]
+    assert encoded.judged["image-far"] == given.judged["image-far"]
+    with pytest.raises(UsageError, match=r"no file at 'nowhere\.parquet'"):
+        mmctr_kit.item_quality(tiny_root / "data", encoded="nowhere.parquet")
+
+
+def test_a_file_of_drops_makes_a_recipe_take_the_items_as_missing(
+    spoilt_items: Path, tmp_path: Path
+) -> None:
+    quality = mmctr_kit.item_quality(spoilt_items)
+    quality.write_drops(tmp_path / "bad.csv", ["picture-tiny", "text-far"])
+    data = mmctr_kit.load_data(spoilt_items)
+    items = Items(embedding="separate_pca", drop_modality=str(tmp_path / "bad.csv"))
+    content = Content.of(data, items)
+    bad = quality.findings().groupby("check").item_id.apply(list)
+    for modality, check in (("image", "picture-tiny"), ("text", "text-far")):
+        assert load_modality(data, modality)[bad[check]].any(axis=1).all()
+        assert not content.vectors(modality)[bad[check]].any()

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mmctr_kit.data.contract import FILES
-from mmctr_kit.datasets.synth import Truth, generate
+from mmctr_kit.data.parquet import read_table
+from mmctr_kit.datasets.synth import Extras, Truth, generate
 from mmctr_kit.errors import UsageError
 from tests.datasets.synth.made import SHORT, TINY
 
@@ -54,3 +56,23 @@ def test_a_generation_that_breaks_off_leaves_nothing_and_progress_reaches_its_to
     assert not list(tmp_path.iterdir())
     assert steps[0] == ("items", 0, 1)
     assert [s for s in steps if s[0] == "users"][-1] == ("users", 2_800, 2_800)
+
+
+def test_extras_change_titles_and_items_and_no_row_of_the_splits(
+    made: tuple[Path, Truth], tmp_path: Path
+) -> None:
+    out, truth = tmp_path / "out", made[1]
+    assert generate(out, SHORT, 3, extras=Extras(covers=True)) == truth
+    same = {p.relative_to(out) for p in out.rglob("*.parquet")} - {
+        Path("data/item_feature.parquet")
+    }
+    for file in same:
+        assert (out / file).read_bytes() == (made[0] / file).read_bytes()
+    feature = read_table(out / "data", FILES["item_feature"], ("item_title", "img_emb_CLIPRN50"))
+    covers = {int(p.stem) for p in (out / "data" / "item_images").iterdir()}
+    assert covers == set(np.flatnonzero(feature["img_emb_CLIPRN50"].dense().any(axis=1)) + 1)
+    assert sum(title == "" for title in feature["item_title"]) > 0
+    generate(tmp_path / "again", SHORT, 3, extras=Extras(covers=True))
+    for path in (out / "data" / "item_images").iterdir():
+        again = tmp_path / "again" / "data" / "item_images" / path.name
+        assert again.read_bytes() == path.read_bytes()

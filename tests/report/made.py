@@ -80,7 +80,9 @@ def make_ablation(root: Path, name: str) -> None:
 
     def row(variant: str, change: float) -> Row:
         oof, valid = Estimate(change, 0.001, 1600), Estimate(change, 0.004, 400)
-        return Row(variant, f"model.{variant}: a -> <b>", "a", (), oof, valid, None, cost)
+        return Row(
+            variant, f"model.{variant}: a -> <b>", "a", (), oof, valid, valid, None, None, cost
+        )
 
     rows = (row("base", 0.7), row("se-off", 0.01), row("history-off", -0.05))
     made = Table("din_demo", (0,), FOLDS, "cpu", 1, 2.2, rows, {})

@@ -1,7 +1,11 @@
 """mmctr_kit.submission.rules: each rule has a run that keeps it and one that breaks it."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mmctr_kit.audit.findings import Level
@@ -9,6 +13,7 @@ from mmctr_kit.data.contract import GIVEN_EMBEDDINGS, Task
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.registry import BOOSTED, MODELS, Entry
 from mmctr_kit.recipe import Items, Recipe, load_recipe, shipped_recipes
+from mmctr_kit.recipe.blocks import ITEM_FILES
 from mmctr_kit.submission.rules import NOT_RULED_ON, RULES, TASK1_MAY_DIFFER, Facts, Rule
 
 BY_ID = {rule.id: rule for rule in RULES}
@@ -99,7 +104,13 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[tuple[Facts, str]]]] = {
     ),
     "outside-data": (
         [fit()],
-        [(fit("din_official", *FILE), "items.embedding is file, items.file is my.parquet")],
+        [
+            (fit("din_official", *FILE), "items.embedding is file, items.file is my.parquet"),
+            (
+                fit("din_official", *BLOCKS, "items.encoded=gone.parquet"),
+                "items.encoded is gone.parquet, made by nobody knows which encoder",
+            ),
+        ],
     ),
     "features": (
         [fit()],
@@ -208,7 +219,13 @@ def test_what_task1_does_not_rule_on_are_keys_of_a_recipe() -> None:
 @pytest.mark.parametrize("key", sorted(Items.model_fields.keys() - {"embedding"}))
 def test_a_recipe_cannot_change_a_given_vector_so_it_is_used_as_given(key: str) -> None:
     """Else ``given-embedding`` would have to look at the key."""
-    value = {"file": "x.parquet", "whiten": "true", "normalize": "l2", "factors_from": "histories"}
+    value = {
+        **dict.fromkeys(ITEM_FILES, "x.parquet"),
+        "whiten": "true",
+        "normalize": "l2",
+        "factors_from": "histories",
+        "blocks": "[text]",
+    }
     setting = f"items.{key}={value.get(key, 7)}"
     with pytest.raises(UsageError, match="does nothing"):
         fit("din_official", "items.embedding=e4", setting)
@@ -228,3 +245,25 @@ def test_as_one_network_a_shipped_recipe_breaks_only_what_its_keys_say(recipe: R
     assert ("given-embedding" in broken) is (recipe.items.embedding not in GIVEN_EMBEDDINGS)
     assert ("features" in broken) is bool(recipe.signals.kinds)
     assert broken <= {"trees", "official-din", "given-embedding", "features", "width"}
+
+
+@pytest.mark.parametrize(
+    ("encoders", "broken"),
+    [
+        ({"text": ("words", "built-in"), "image": ("colours", "built-in")}, None),
+        ({"text": ("words", "built-in"), "image": ("clip", "dual")}, "made by clip"),
+        ({"text": ("e5", "text"), "image": ("clip", "dual")}, "made by e5 and clip"),
+        ({}, "made by nobody knows which encoder"),
+    ],
+)
+def test_a_file_of_vectors_says_which_encoder_is_to_be_checked(
+    tmp_path: Path, encoders: dict[str, tuple[str, str]], broken: str | None
+) -> None:
+    said = {m: {"encoder": name, "kind": kind} for m, (name, kind) in encoders.items()}
+    path = tmp_path / "encoded.parquet"
+    table = pa.table({"item_id": [1]}).replace_schema_metadata({"mmctr_kit": json.dumps(said)})
+    pq.write_table(table, path)
+    facts = fit("din_official", *BLOCKS, f"items.encoded={path}")
+    (rule,) = [rule for rule in RULES if rule.id == "outside-data"]
+    found = list(rule.check(facts))
+    assert found == ([] if broken is None else [f"items.encoded is {path}, {broken}"])

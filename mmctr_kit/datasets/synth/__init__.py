@@ -17,16 +17,17 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mmctr_kit.data.contract import FILES, SPLITS, Split
 from mmctr_kit.datasets.layout import write_items
-from mmctr_kit.datasets.synth.content import make_content
+from mmctr_kit.datasets.synth.bad import plant, require_share, spoil_covers, write_truth
+from mmctr_kit.datasets.synth.content import Content, make_content
 from mmctr_kit.datasets.synth.presets import PRESETS, Preset, find_preset
 from mmctr_kit.datasets.synth.users import Users, draw_users
-from mmctr_kit.datasets.synth.world import World, build_world
+from mmctr_kit.datasets.synth.world import IMAGE_DIMS, World, build_world
 from mmctr_kit.datasets.synth.write import FileRows, write_rows, write_sequences
 from mmctr_kit.errors import UsageError
 from mmctr_kit.files import new_folder
 from mmctr_kit.metrics.auc import auc
 
-__all__ = ["PRESETS", "Preset", "SplitTruth", "Truth", "find_preset", "generate"]
+__all__ = ["PRESETS", "Extras", "Preset", "SplitTruth", "Truth", "find_preset", "generate"]
 
 _ITEM_BATCH = 8_192
 
@@ -57,38 +58,69 @@ class Truth:
     auc: Mapping[Split, SplitTruth]
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What a generated data set may hold beside the usual files.
+
+    ``covers``  pictures of the items, and titles of English words, both of which follow the factors
+    ``bad``     share of the items, 0 to 0.5, whose text or image is spoilt
+    """
+
+    covers: bool = False
+    bad: float = 0.0
+
+
 def generate(
-    out: Path, preset: Preset, seed: int, progress: Progress = lambda _stage, _done, _total: None
+    out: Path,
+    preset: Preset,
+    seed: int,
+    progress: Progress = lambda _stage, _done, _total: None,
+    extras: Extras = Extras(),
 ) -> Truth:
-    """Writes ``out/data`` (the challenge's files, no images) and ``out/truth``.
+    """Writes ``out/data`` (the challenge's files) and ``out/truth``.
 
     ``truth`` holds ``test_labels.parquet`` (ID, label), ``oracle.parquet`` (split, user_id,
     item_id, occurrence, ID (null except in test), log_odds and group_log_odds float64) and
-    ``oracle.json``. The same for the same preset and seed, on any number of cores. ``progress`` is
-    called with a stage's name, the steps done and their total.
+    ``oracle.json``; with bad items also ``bad_items.csv``. The same for the same preset, seed and
+    extras, on any number of cores. ``progress`` is called with a stage's name, the steps done and
+    their total.
 
-    Raises UsageError if ``out`` holds anything, or ``seed`` is negative.
+    Raises UsageError if ``out`` holds anything, ``seed`` is negative or too many items are bad.
     """
     if seed < 0:
         raise UsageError(f"the seed is {seed}; expected 0 or more")
+    require_share(extras.bad)
     with new_folder(out) as folder, threadpool_limits(limits=1, user_api="blas"):
-        truth = _generate(folder, preset, seed, progress)
+        truth = _generate(folder, preset, seed, progress, extras)
         text = json.dumps(asdict(truth), indent=2, sort_keys=True)
         (folder / "truth" / "oracle.json").write_text(text + "\n", encoding="utf-8")
     return truth
 
 
-def _generate(folder: Path, preset: Preset, seed: int, report: Progress) -> Truth:
+def _generate(folder: Path, preset: Preset, seed: int, report: Progress, extras: Extras) -> Truth:
     data, truth = folder / "data", folder / "truth"
     for path in (*((data / f.path).parent for f in FILES.values()), truth):
         path.mkdir(parents=True, exist_ok=True)
-    streams = np.random.SeedSequence(seed).spawn(3 + len(SPLITS))
+    root = np.random.SeedSequence(seed)
+    streams = root.spawn(3 + len(SPLITS))
+    of_titles, of_covers, of_bad = root.spawn(3)
     workers = os.cpu_count() or 1
     report("items", 0, 1)
     world = build_world(preset, np.random.default_rng(streams[0]))
-    content = make_content(world, np.random.default_rng(streams[1]), workers)
+    rng = np.random.default_rng(of_bad)
+    content = make_content(
+        world,
+        np.random.default_rng(streams[1]),
+        workers,
+        np.random.default_rng(of_titles) if extras.covers else None,
+        lambda titles, text, image: plant(titles, text, image, extras.bad, extras.covers, rng),
+    )
     write_items(data, content.feature, content.given, "v3", _ITEM_BATCH)
     report("items", 1, 1)
+    if extras.covers:
+        _write_covers(data, world, content, of_covers, _counter(report, "covers", preset.n_items))
+    if extras.bad:
+        write_truth(truth / "bad_items.csv", content.bad)
     total = sum(preset.rows(s) for s in SPLITS)
     drawn = _counter(report, "users", total)
     users = {
@@ -101,6 +133,21 @@ def _generate(folder: Path, preset: Preset, seed: int, report: Progress) -> Trut
     write_sequences(data, splits, world.item_id)
     scores = {s: _split_truth(world, u, s == "test") for s, u in users.items()}
     return Truth(preset.name, seed, scores)
+
+
+def _write_covers(
+    data: Path,
+    world: World,
+    content: Content,
+    seed: np.random.SeedSequence,
+    drawn: Callable[[int], None],
+) -> None:
+    from mmctr_kit.datasets.synth.covers import write_covers  # Pillow, for those who ask for it
+
+    latent = world.factors[np.argsort(world.item_id)][:, IMAGE_DIMS]
+    present = np.any(content.feature["img_emb_CLIPRN50"] != 0, axis=1)
+    write_covers(data, latent, present, seed, os.cpu_count() or 1, drawn)
+    spoil_covers(data, content.bad)
 
 
 def _counter(report: Progress, stage: str, total: int) -> Callable[[int], None]:

@@ -9,15 +9,18 @@ chosen so that fusing matters:
   factors, of which there are more than PCA to 128 keeps: joint PCA without scaling loses the image.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from mmctr_kit.data.contract import IMAGE_DIM, TEXT_DIM, GivenEmbedding
 from mmctr_kit.data.ragged import Ragged
+from mmctr_kit.datasets.synth.bad import BadItem
 from mmctr_kit.datasets.synth.pca import given_embeddings
+from mmctr_kit.datasets.synth.titles import make_titles
 from mmctr_kit.datasets.synth.world import IMAGE_DIMS, TEXT_DIMS, World
 from mmctr_kit.metrics.ranks import Floats, Floats32, Ints
 
@@ -49,15 +52,30 @@ class Content:
     ``feature`` are the columns of item_feature but item_id: ``likes_level`` and ``views_level``
     (n_items,) int64 in 1..10; ``item_tags``, a Ragged of distinct ids; ``item_title``, empty if the
     item lacks text; ``txt_emb_BERT`` (n_items, 768) and ``img_emb_CLIPRN50`` (n_items, 1024)
-    float32, zero if missing. ``given`` are the embeddings, (n_items, 128) float32 each.
+    float32, zero if missing. ``given`` are the embeddings, (n_items, 128) float32 each. ``bad`` are
+    the items that were spoilt.
     """
 
     feature: Mapping[str, Any]
     given: Mapping[GivenEmbedding, Floats32]
+    bad: tuple[BadItem, ...]
 
 
-def make_content(world: World, rng: np.random.Generator, workers: int) -> Content:
-    """The item tables of ``world``; ``workers`` threads do the PCA and change no result."""
+Spoil = Callable[[list[str], Floats32, Floats32], tuple[BadItem, ...]]
+"""Spoils some of the titles, text vectors and image vectors that it gets, and says which."""
+
+
+def make_content(
+    world: World,
+    rng: np.random.Generator,
+    workers: int,
+    english: np.random.Generator | None = None,
+    spoil: Spoil = lambda _titles, _text, _image: (),
+) -> Content:
+    """The item tables of ``world``; ``workers`` threads do the PCA and change no result.
+
+    Titles are made-up names of the tags or, with ``english``, words that follow the factors.
+    """
     slot = np.argsort(world.item_id)
     popularity = np.log(world.popularity[slot])
     latent = world.factors[slot]
@@ -67,10 +85,12 @@ def make_content(world: World, rng: np.random.Generator, workers: int) -> Conten
     image = _modality(latent[:, IMAGE_DIMS], IMAGE_DIM, IMAGE_SCALE, rng)
     ends = tags.offsets.tolist()
     described = np.any(text != 0, axis=1).tolist()
-    titles = [
-        _title(tags.values[low:high].tolist()) if present else ""
-        for low, high, present in zip(ends[:-1], ends[1:], described, strict=True)
-    ]
+    if english is None:
+        titles = [_title(tags.values[low:high].tolist()) for low, high in pairwise(ends)]
+    else:
+        titles = make_titles(latent[:, TEXT_DIMS], english)
+    titles = [title if has else "" for title, has in zip(titles, described, strict=True)]
+    bad = spoil(titles, text, image)
     feature = {
         "item_title": titles,
         "item_tags": tags,
@@ -79,7 +99,7 @@ def make_content(world: World, rng: np.random.Generator, workers: int) -> Conten
         "txt_emb_BERT": text,
         "img_emb_CLIPRN50": image,
     }
-    return Content(feature, given_embeddings(text, image, workers))
+    return Content(feature, given_embeddings(text, image, workers), bad)
 
 
 def _levels(log_popularity: Floats, noise: float, rng: np.random.Generator) -> Ints:

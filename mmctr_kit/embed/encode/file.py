@@ -82,3 +82,12 @@ def write_encoded(
                 writer.close()
 
     write_whole(path, write)
+
+
+def encoders_of(path: Path) -> dict[str, dict[str, Any]]:
+    """What a file's metadata says of the encoder of each column; empty if it says nothing."""
+    try:
+        said = (pq.read_schema(path).metadata or {}).get(METADATA.encode(), b"{}")
+        return dict(json.loads(said))
+    except (OSError, pa.ArrowException, ValueError):
+        return {}

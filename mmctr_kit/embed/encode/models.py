@@ -13,7 +13,11 @@ from typing import Any, Literal
 from mmctr_kit.errors import DataError, UsageError, did_you_mean
 
 Modality = Literal["text", "image"]
-Kind = Literal["sentence-transformers", "dual", "vision-language", "text", "vision", "timm"]
+BUILT_IN = "built-in"
+"""The kind of encoders that know nothing but the data set."""
+Kind = Literal[
+    "sentence-transformers", "dual", "vision-language", "text", "vision", "timm", "built-in"
+]
 """``dual``: one model of text and one of images, such as CLIP; ``text`` and ``vision``: one stack
 of layers whose hidden states are pooled; ``vision-language``: a language model that sees images."""
 
@@ -29,6 +33,7 @@ READS: Mapping[Kind, tuple[Modality, ...]] = {
     "text": ("text",),
     "vision": ("image",),
     "timm": ("image",),
+    "built-in": ("text", "image"),
 }
 POOLED: tuple[Kind, ...] = ("vision-language", "text", "vision")
 """The kinds for which layer and pooling are choices; the others have their pooling built in."""

@@ -9,6 +9,8 @@ from mmctr_kit.report.blocks import Picture, Section, Table, estimate_text, pict
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.rows import dots
 
+_AUCS = ("oof", "valid", "cold", "warm")
+
 
 def ablation_section(context: ReportContext) -> Section | None:
     """A figure and two tables for each ablation."""
@@ -46,15 +48,19 @@ def _figure(name: str, rows: Sequence[Mapping[str, Any]]) -> Picture:
 def _changes(
     name: str, base: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], needed: float
 ) -> Table:
-    cells = [("base", "", *(estimate_text(Estimate.find(base, k)) for k in ("oof", "valid")), "")]
+    cells = [("base", "", *(estimate_text(Estimate.find(base, k)) for k in _AUCS), "")]
     for row in rows:
-        gaps = (estimate_text(Estimate.find(row, k), True) for k in ("oof", "valid"))
+        gaps = (estimate_text(Estimate.find(row, k), True) for k in _AUCS)
         cells.append((str(row["name"]), str(row["what"]), *gaps, str(row["claim"] or "")))
     caption = (
         f"{name}: AUC of the base, and paired changes. A verdict needs a change of {needed:.1f} "
         f"standard errors, as {plural(len(rows), 'variant was', 'variants were')} tried."
     )
-    return Table(caption, ("variant", "what changes", "OOF", "valid", "verdict"), cells, left=2)
+    caption += (
+        " Cold and warm are OOF: the quarter of the rows with the rarest targets, and the others."
+    )
+    columns = ("variant", "what changes", "OOF", "valid", "cold", "warm", "verdict")
+    return Table(caption, columns, cells, left=2)
 
 
 def _costs(name: str, ablation: Mapping[str, Any]) -> Table:

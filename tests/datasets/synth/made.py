@@ -87,3 +87,16 @@ def demo_content() -> Content:
 
 def table(out: Path, name: str) -> dict[str, Any]:
     return read_table(out / "data", FILES[name], FILES[name].column_names)
+
+
+def explained_by_ridge(x: Any, y: Floats) -> Floats:
+    """(d,) R^2 of each column of ``y`` on rows that a ridge regression on ``x`` did not see."""
+    x = np.asarray(x, np.float64)
+    test = np.arange(len(x)) % 5 == 0
+    x = x - x[~test].mean(axis=0)
+    mean = y[~test].mean(axis=0)
+    gram = x[~test].T @ x[~test]
+    gram += 1e-3 * np.trace(gram) / len(gram) * np.eye(len(gram))
+    predicted = mean + x[test] @ np.linalg.solve(gram, x[~test].T @ (y[~test] - mean))
+    out: Floats = 1 - ((y[test] - predicted) ** 2).mean(axis=0) / y[test].var(axis=0)
+    return out
