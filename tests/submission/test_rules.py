@@ -53,6 +53,11 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[tuple[Facts, str]]]] = {
         [
             (fit("qin"), "model.name is qin, officially din"),
             (fit("din_official", "model.se=true"), "model.se is True, officially False"),
+            (fit("din_official", "codes.of=text"), "codes.of is text, officially none"),
+            (
+                fit("din_official", "model.similarity_bias=true"),
+                "model.similarity_bias is True, officially False",
+            ),
         ],
     ),
     "given-embedding": (
@@ -111,6 +116,10 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[tuple[Facts, str]]]] = {
         [fit()],
         [(fit("din_official", "signals.kinds=[cosine, pmi]"), "signals.kinds is [cosine, pmi]")],
     ),
+    "codes": (
+        [fit(), fit("din_official", "model.similarity_histogram=true")],
+        [(fit("din_official", "codes.of=embedding"), "codes.of is embedding")],
+    ),
     "extra-rows": ([fit()], [(fit("din_official", *ROWS), "augmentation.per_user is 2")]),
     "group-step": (
         [fit(), blend("a", "b")],
@@ -144,7 +153,8 @@ def test_a_rule_that_the_page_does_not_say_of_a_task_says_why_it_is_unclear() ->
 
 def test_only_what_the_page_says_is_a_rule_of_task2() -> None:
     said = {rule.id for rule in RULES if rule.binds.get(Task.TASK2)}
-    assert said == {"blend", "averaged", "distilled", "trees", "given-embedding", "features"}
+    of_models = {"blend", "averaged", "distilled", "trees"}
+    assert said == of_models | {"given-embedding", "features", "codes"}
     both = {rule.id for rule in RULES if rule.binds.get(Task.BOTH)}
     assert both == {"width", "features"}
 
