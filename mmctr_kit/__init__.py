@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from mmctr_kit.api.bundle import Reproduction as Reproduction
     from mmctr_kit.api.bundle import bundle as bundle
     from mmctr_kit.api.bundle import reproduce as reproduce
+    from mmctr_kit.api.codes import QuantisedItems as QuantisedItems
+    from mmctr_kit.api.codes import quantise_items as quantise_items
     from mmctr_kit.api.data import check_data as check_data
     from mmctr_kit.api.data import generate_data as generate_data
     from mmctr_kit.api.data import load_data as load_data
@@ -61,6 +63,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "api.bundle": "Reproduction bundle reproduce",
     "api.data": "check_data generate_data load_data profile_data",
+    "api.codes": "QuantisedItems quantise_items",
     "api.items": "EncodedItems QualityResult encode_items item_quality",
     "api.vectors": "AlignedItems FactoredItems align_items factor_items",
     "api.progress": "ProgressEvent",

@@ -6,8 +6,9 @@ A model that is registered as ``mine`` is tested by one line::
 
     class TestMine(ModelContract): models = ("mine",)
 
-It needs pytest, which nothing else of the package imports. A model that cannot keep a part of the
-contract says so in its class, as ``exempt = {"overfit": "why"}``; the parts are :data:`PARTS`.
+It needs pytest, which nothing else of the package imports. ``options`` of the class, a dictionary,
+are tested in place of the model's defaults. A model that cannot keep a part of the contract says so
+in its own class, as ``exempt = {"overfit": "why"}``; the parts are :data:`PARTS`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,8 @@ PARTS = ("padding", "gradient", "overfit", "compile", "cuda")
 """The parts of the contract that a model may be exempt from, for a reason."""
 ITEMS, TAGS, USERS, SIGNALS, ROW_SIGNALS = 60, 9, 25, 3, 13
 """Sizes of the made-up data: items, tags, users, and columns of the two kinds of signals."""
+LEVELS, CODES = 2, 5
+"""Sizes of the made-up codes: levels, and values of a code with 0 for none."""
 
 
 def model_inputs_example(name: str, width: int = 12) -> dict[str, Any]:
@@ -37,14 +40,19 @@ def model_inputs_example(name: str, width: int = 12) -> dict[str, Any]:
     tags = torch.randint(0, TAGS, (ITEMS + 1, 5), generator=generator)
     table = torch.randn(ITEMS + 1, 12, generator=generator)
     levels = torch.randint(1, N_LEVELS, (2, ITEMS + 1), generator=generator)
+    present = torch.rand(ITEMS + 1, 2, generator=generator) < 0.8
+    codes = torch.randint(1, CODES, (ITEMS + 1, LEVELS), generator=generator)
     tags[0], table[0], levels[:, 0] = 0, 0, 0
+    codes[:: ITEMS // 4] = 0  # the padding item, and some that have none
     inputs = {
         "item_tags": tags,
         "item_emb": table[:, :width],
         "item_emb_widths": (width // 2, width - width // 2),
-        "item_present": torch.rand(ITEMS + 1, 2, generator=generator) < 0.8,
+        "item_present": present,
+        "item_codes": codes,
         "item_likes_level": levels[0],
         "item_views_level": levels[1],
+        "n_codes": CODES,
         "n_tags": TAGS,
         "n_users": USERS,
         "n_signals": SIGNALS,
@@ -198,6 +206,11 @@ class ModelContract:
     """What the kit asks of every neural model; subclass it, as the module says, with ``models``."""
 
     models: ClassVar[Sequence[str]] = ()
+    options: ClassVar[Mapping[str, Any]] = {}
+
+    def build(self, name: str, seed: int = 0, width: int = 12) -> nn.Module:
+        """The model as :func:`build_model` makes it, with the class's ``options``."""
+        return build_model(name, seed, width, **self.options)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test once for each name in ``models``."""
@@ -213,13 +226,13 @@ class ModelContract:
             pytest.skip(f"{name}, {part}: {exempt[part]}")
 
     def test_logits_are_one_float_a_row(self, name: str) -> None:
-        logits = predict(build_model(name), example_batch(rows=7))
+        logits = predict(self.build(name), example_batch(rows=7))
         assert logits.shape == (7,)
         assert logits.dtype == torch.float32
 
     def test_neither_amount_nor_content_of_dummies_changes_the_logits(self, name: str) -> None:
         self.skip_if_exempt(name, "padding")
-        model, batch = build_model(name), example_batch()
+        model, batch = self.build(name), example_batch()
         expected = predict(model, batch)
         for amount in (1, 7, 500):
             for item in (0, 3, ITEMS):
@@ -228,51 +241,51 @@ class ModelContract:
 
     def test_dummies_change_neither_loss_nor_gradient(self, name: str) -> None:
         self.skip_if_exempt(name, "padding")
-        model, batch = without_dropout(build_model(name)), example_batch()
+        model, batch = without_dropout(self.build(name)), example_batch()
         require_equal_training(model, (batch, eager), (with_dummies(batch, 9, ITEMS), eager))
 
     def test_the_order_of_rows_in_a_batch_changes_nothing(self, name: str) -> None:
-        model, batch = build_model(name), example_batch()
+        model, batch = self.build(name), example_batch()
         order = torch.randperm(len(batch.item), generator=torch.Generator().manual_seed(3)).tolist()
         assert close(predict(model, batch)[order], predict(model, take_rows(batch, order)))
 
     def test_rows_predicted_one_by_one_equal_rows_predicted_together(self, name: str) -> None:
-        model, batch = build_model(name), example_batch()
+        model, batch = self.build(name), example_batch()
         alone = [predict(model, take_rows(batch, [r])) for r in range(len(batch.item))]
         assert close(predict(model, batch), torch.cat(alone))
 
     def test_known_lengths_of_histories_change_nothing(self, name: str) -> None:
-        model, batch = build_model(name), by_length(example_batch(least=0), 3)
+        model, batch = self.build(name), by_length(example_batch(least=0), 3)
         assert close(predict(model, replace(batch, buckets=())), predict(model, batch))
 
     def test_a_row_without_history_has_a_finite_logit(self, name: str) -> None:
         batch = example_batch(least=0, most=2)
         assert (batch.offsets.diff() == 0).any()
-        assert torch.isfinite(predict(build_model(name), batch)).all()
+        assert torch.isfinite(predict(self.build(name), batch)).all()
 
     def test_the_same_seed_gives_the_same_model(self, name: str) -> None:
-        first, again, other = (build_model(name, seed) for seed in (5, 5, 6))
+        first, again, other = (self.build(name, seed) for seed in (5, 5, 6))
         batch = example_batch()
         assert torch.equal(predict(first, batch), predict(again, batch))
         assert not torch.equal(predict(first, batch), predict(other, batch))
 
     def test_saved_weights_give_the_same_predictions_in_a_fresh_model(self, name: str) -> None:
-        model, batch = build_model(name, 1), example_batch()
+        model, batch = self.build(name, 1), example_batch()
         training_loss(model.train(), batch).backward()  # type: ignore[no-untyped-call]
-        fresh = build_model(name, 2)
+        fresh = self.build(name, 2)
         fresh.load_state_dict(model.state_dict())
         assert torch.equal(predict(model, batch), predict(fresh, batch))
 
     def test_gradient_reaches_every_parameter(self, name: str) -> None:
         self.skip_if_exempt(name, "gradient")
-        model = build_model(name).train()
+        model = self.build(name).train()
         training_loss(model, example_batch()).backward()  # type: ignore[no-untyped-call]
         untouched = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
         assert untouched == [], f"no gradient for {untouched}"
 
     def test_sixty_four_rows_can_be_overfitted(self, name: str) -> None:
         self.skip_if_exempt(name, "overfit")
-        model, batch = build_model(name), example_batch(rows=64)
+        model, batch = self.build(name), example_batch(rows=64)
         labels = (torch.arange(64) % 2).float()
         optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
         lowest = float("inf")
@@ -288,7 +301,7 @@ class ModelContract:
 
     def test_a_user_is_known_by_the_rows_of_user_tables_alone(self, name: str) -> None:
         """The assumption of ``training.user_updates: rows``."""
-        model, batch = build_model(name), example_batch()
+        model, batch = self.build(name), example_batch()
         tables = [m for m in model.modules() if isinstance(m, UserEmbedding)]
         assert bool(tables) == ("n_users" in model_supplies(name))
         expected = predict(model, batch)
@@ -301,23 +314,24 @@ class ModelContract:
         assert (not tables) == torch.equal(predict(model, batch), expected)
 
     def test_the_model_works_without_a_multimodal_vector(self, name: str) -> None:
-        assert torch.isfinite(predict(build_model(name, width=0), example_batch())).all()
+        assert torch.isfinite(predict(self.build(name, width=0), example_batch())).all()
 
     def test_the_model_can_be_built_without_content(self, name: str) -> None:
         """On torch's meta device, where the kit tries whether its options fit together."""
         inputs = model_inputs_example(name)
         with torch.device("meta"):
             model = model_class(name)(
-                **{k: v.to("meta") if isinstance(v, Tensor) else v for k, v in inputs.items()}
+                **{k: v.to("meta") if isinstance(v, Tensor) else v for k, v in inputs.items()},
+                **self.options,
             )
         assert {p.device.type for p in model.parameters()} <= {"meta"}
         shapes = {n: p.shape for n, p in model.named_parameters()}
-        assert shapes == {n: p.shape for n, p in build_model(name).named_parameters()}
+        assert shapes == {n: p.shape for n, p in self.build(name).named_parameters()}
 
     def test_compiled_and_eager_agree(self, name: str) -> None:
         """Traced whole, with shapes that do not depend on the rows, but not translated."""
         self.skip_if_exempt(name, "compile")
-        model = without_dropout(build_model(name))
+        model = without_dropout(self.build(name))
         batch = with_dummies(by_length(example_batch(least=0, most=6), 3), 90, 7)
         require_equal_training(model, (batch, eager), (batch, compiled("aot_eager")))
 
@@ -325,6 +339,6 @@ class ModelContract:
         self.skip_if_exempt(name, "cuda")
         if not torch.cuda.is_available():
             pytest.skip("no GPU here")
-        model, batch = build_model(name), example_batch()
+        model, batch = self.build(name), example_batch()
         on_cpu = predict(model, batch)
         assert close(on_cpu, predict(model.cuda(), batch.to("cuda")).cpu(), 1e-4)

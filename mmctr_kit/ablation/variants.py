@@ -22,14 +22,14 @@ from mmctr_kit.files import locked
 from mmctr_kit.items.table import redundant_without
 from mmctr_kit.models.registry import model_options
 from mmctr_kit.recipe import SIGNAL_KINDS, Items, Recipe
-from mmctr_kit.recipe.blocks import ItemBlock
+from mmctr_kit.recipe.blocks import CodesOf, ItemBlock
 from mmctr_kit.recipe.unused import applies
 from mmctr_kit.runs.conflict import require_free
 from mmctr_kit.runs.writer import begin_run
 
 BASE = "base"
 """The name of the run of the recipe itself."""
-_KINDS = ("attention", "pooling", "fusion")
+_KINDS = ("attention", "pooling", "fusion", "code_fusion")
 _OF_MODALITIES = ("fusion", "modality_dropout")
 _DROPOUT = 0.2
 
@@ -80,11 +80,15 @@ def shown(value: Any) -> str:
 
 
 def variants(recipe: Recipe) -> list[Variant]:
-    """Every change of a switch, kind, item vector, signal or extra row that has an effect."""
+    """Every change of a switch, kind, item vector, code, signal or extra row with an effect."""
     unused = recipe.unused()
     changes = list(_model_variants(recipe, unused))
     if "items.embedding" not in unused:
         changes += _item_variants(recipe.items)
+    if "codes.of" not in unused:
+        now = recipe.codes.of
+        others = (of for of in get_args(CodesOf) if of != now)
+        changes += [Variant(f"codes-{of}", {"codes.of": of}, now) for of in others]
     if "signals.kinds" not in unused:
         kinds = recipe.signals.kinds
         before = "all" if set(kinds) == set(SIGNAL_KINDS) else ", ".join(kinds) or "none"

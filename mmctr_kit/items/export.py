@@ -1,6 +1,8 @@
-"""An item table as the challenge's own item_info.parquet, a Task1 entrant's hand-in."""
+"""An item table as the challenge's own item_info.parquet, a Task1 entrant's hand-in; codes."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,13 +11,45 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.datasets.layout import write_file
 from mmctr_kit.errors import UsageError, unwritable
 from mmctr_kit.files import require_free, write_whole
-from mmctr_kit.metrics.ranks import Floats32
+from mmctr_kit.metrics.ranks import Floats32, Ints
 
 
 def require_export(path: Path, overwrite: bool) -> None:
     """Raise UsageError if an item table may not be written to ``path``."""
     advice = "; name another file, or --force to replace it"
     require_free(path, "an item table", (".parquet",), overwrite, advice)
+
+
+def require_codes(path: Path, overwrite: bool) -> None:
+    """Raise UsageError if codes may not be written to ``path``."""
+    advice = "; name another file, or --force to replace it"
+    require_free(path, "a file of codes", (".parquet",), overwrite, advice)
+
+
+def export_codes(codes: Mapping[str, Ints], path: Path, overwrite: bool = False) -> None:
+    """Write codes (n_items + 1, levels), by what they are made of, as columns beside item_id.
+
+    item_id is 1..n_items int64, a column of codes list<int64>, null for an item without codes.
+    Raises UsageError if ``path`` cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    require_codes(path, overwrite)
+    items = len(next(iter(codes.values()))) - 1
+    columns: dict[str, Any] = {"item_id": np.arange(1, items + 1)}
+    for name, of_items in codes.items():
+        rows = [row if row[0] else None for row in of_items[1:].tolist()]
+        columns[name] = pa.array(rows, pa.list_(pa.int64()))
+    _write(path, lambda p: pq.write_table(pa.table(columns), p))
+
+
+def _write(path: Path, write: Callable[[Path], None]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, write)
+    except OSError as e:
+        raise unwritable(f"cannot write '{path}' ({e.strerror}); name another file", e) from e
 
 
 def export_items(
@@ -37,11 +71,7 @@ def export_items(
     width = data.item_tags.shape[1]
     tags = np.pad(data.item_tags, ((0, 0), (max(MAX_TAGS - width, 0), 0)))
     columns = {"item_id": np.arange(data.n_items + 1), "item_tags": tags, "item_emb_d128": table}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda p: write_file(p, "item_info", [columns]))
-    except OSError as e:
-        raise unwritable(f"cannot write '{path}' ({e.strerror}); name another file", e) from e
+    _write(path, lambda p: write_file(p, "item_info", [columns]))
     if dims == GIVEN_DIM:
         return []
     return [

@@ -15,8 +15,10 @@ from mmctr_kit.data.hashing import digest
 from mmctr_kit.data.load import load_feature_levels
 from mmctr_kit.data.modalities import Modality
 from mmctr_kit.embed.align import AlignOptions, aligned_fingerprint, fit_aligned
+from mmctr_kit.embed.codes import Codes, codes_fingerprint, quantise
 from mmctr_kit.embed.content import Content
 from mmctr_kit.embed.factors import FactorOptions, factors_fingerprint, fit_factors
+from mmctr_kit.errors import DataError
 from mmctr_kit.items.table import (
     block_scale,
     item_blocks,
@@ -48,9 +50,11 @@ class ItemFeatures:
 
     ``table`` (n_items + 1, d) float32 holds the item vectors, its padding row zero. Its columns
     are M modalities of ``widths`` (M,), left to right; ``present`` (n_items + 1, M) bool says
-    which of them an item has. ``missing`` names the modalities that the recipe asks for and the
-    folder lacks. ``levels`` are the items' likes and views levels. ``fingerprints`` (sha256) cover
-    all that the models read of the data, except row keys and labels.
+    which of them an item has. ``codes`` (n_items + 1, levels) int64 are the items' codes of
+    1..``n_codes`` - 1, 0 = none, without columns if the recipe has none. ``missing`` names the
+    modalities that the recipe asks for and the folder lacks. ``levels`` are the items' likes and
+    views levels. ``fingerprints`` (sha256) cover all that the models read of the data, except row
+    keys and labels.
 
     Vectors learned from users differ between fold models: see :meth:`of_users`. ``learn`` are the
     functions that make them from the rows of training users, with the factor by which they are
@@ -63,7 +67,10 @@ class ItemFeatures:
     missing: tuple[Modality, ...]
     levels: Levels
     fingerprints: tuple[str, ...]
+    codes: Ints
+    n_codes: int
     learn: Mapping[int, tuple[Callable[[Ints], UserVectors], float]] = field(default_factory=dict)
+    encode: Callable[[Ints, Floats32, Flags], Codes] | None = None
 
     @classmethod
     def derive(cls, recipe: Recipe, data: ChallengeData) -> "ItemFeatures":
@@ -85,32 +92,79 @@ class ItemFeatures:
         learn: dict[int, tuple[Callable[[Ints], UserVectors], float]] = {}
         content = Content.of(data, recipe.items)
         for number, part in enumerate(item_blocks(content, recipe.items)):
-            scale = block_scale(recipe.items, part)
-            if part.learned == "factors":
-                options = FactorOptions.of(recipe)
-                learn[number] = partial(fit_factors, content, options), scale
-                prints.append(factors_fingerprint(content, options))
-            elif part.learned == "aligned":
-                aligning = AlignOptions.of(recipe)
-                learn[number] = partial(fit_aligned, content, aligning), scale
-                prints.append(aligned_fingerprint(content, aligning))
-        return cls(table, widths, present, missing, levels, tuple(prints), learn)
+            if part.learned is not None:
+                function, print_ = _learned(part.learned, content, recipe)
+                learn[number] = function, block_scale(recipe.items, part)
+                prints.append(print_)
+        codes, encode = np.zeros((data.n_items + 1, 0), np.int64), None
+        if recipe.codes.of != "none":
+            encode = partial(item_codes, recipe, data)
+            of_users = recipe.codes.of in ("factors", "aligned")
+            if of_users or (recipe.codes.of == "embedding" and learn):
+                codes = np.zeros((data.n_items + 1, recipe.codes.levels), np.int64)
+                prints.append(codes_fingerprint(recipe.codes))
+                if of_users:
+                    prints.append(_learned(recipe.codes.of, content, recipe)[1])
+            else:
+                codes, encode = encode(np.zeros(0, np.int64), table, present).codes, None
+                prints.append(digest("{shape}", codes=codes))
+        n_codes = recipe.codes.size + 1 if codes.shape[1] else 1
+        return cls(
+            table, widths, present, missing, levels, tuple(prints), codes, n_codes, learn, encode
+        )
 
     def of_users(self, rows: Ints) -> "ItemFeatures":
         """The features of a fold model that is trained on these rows of the train split.
 
-        Factors and alignment are learned from the users of these rows. Other vectors are the same
-        for all models.
+        Factors, alignment and codes of them are learned from the users of these rows. Other vectors
+        are the same for all models.
         """
-        if not self.learn:
+        if not self.learn and self.encode is None:
             return self
-        table, present = self.table.copy(), self.present.copy()
+        table, present, codes = self.table.copy(), self.present.copy(), self.codes
         columns = np.split(table, np.cumsum(self.widths)[:-1], axis=1)
         for number, (learn, scale) in self.learn.items():
             learned = learn(rows)
             columns[number][:] = learned.vectors * np.float32(scale)
             present[1:, number] = learned.present[1:]
-        return replace(self, table=table, present=present, learn={})
+        if self.encode is not None:
+            codes = self.encode(rows, table, present).codes
+        return replace(self, table=table, present=present, codes=codes, learn={}, encode=None)
+
+
+def _learned(
+    kind: str, content: Content, recipe: Recipe
+) -> tuple[Callable[[Ints], UserVectors], str]:
+    """What makes ``factors`` or ``aligned`` vectors of the rows of users, and its fingerprint."""
+    if kind == "factors":
+        options = FactorOptions.of(recipe)
+        return partial(fit_factors, content, options), factors_fingerprint(content, options)
+    aligning = AlignOptions.of(recipe)
+    return partial(fit_aligned, content, aligning), aligned_fingerprint(content, aligning)
+
+
+def item_codes(
+    recipe: Recipe, data: ChallengeData, rows: Ints, table: Floats32, present: Flags
+) -> Codes:
+    """The codes that the recipe asks for, as a model trained on these train rows sees them.
+
+    ``table`` (n_items + 1, d) and ``present`` (n_items + 1, M) are that model's. Raises DataError
+    if the folder lacks the modality that is to be quantised.
+    """
+    of, content = recipe.codes.of, Content.of(data, recipe.items)
+    needs = {"text": ("text",), "image": ("image",), "aligned": ("text", "image")}.get(of, ())
+    if needs and not {*needs} & {*content.held}:
+        raise DataError(
+            f"codes.of is {of}, but the folder has no {' or '.join(needs)}; set it to one of "
+            f"{', '.join([*content.held, 'factors'])}"
+        )
+    if of == "text" or of == "image":
+        vectors = content.vectors(of)
+    elif of == "embedding":
+        vectors = np.where(present.any(axis=1, keepdims=True), table, np.float32(0))
+    else:
+        vectors = _learned(of, content, recipe)[0](rows).vectors
+    return quantise(vectors, recipe.codes.levels, recipe.codes.size)
 
 
 def item_levels(data: ChallengeData) -> Levels:

@@ -6,6 +6,7 @@ it the model of arXiv 2504.18961 (``attention: multihead``, ``se: true``), or le
 its parameters, to learn what it was worth.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -16,7 +17,8 @@ from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.layers.attention import MultiHeadTargetAttention, NoAttention, TargetAttention
 from mmctr_kit.models.layers.blocks import MLP, SqueezeExcitation, concat, embedding
-from mmctr_kit.models.layers.encoder import ItemEncoder, Modalities
+from mmctr_kit.models.layers.encoder import Codes, ItemEncoder, Modalities
+from mmctr_kit.models.layers.similarity import HistorySimilarity
 from mmctr_kit.models.ops.segments import row_sum
 from mmctr_kit.models.option_types import (
     Activation,
@@ -26,8 +28,10 @@ from mmctr_kit.models.option_types import (
     ModalityDropout,
     PositiveInt,
     Rate,
+    TwoOrMore,
     Widths,
     applies_to,
+    applies_unless,
 )
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, attention_names, in_order, numbered
 
@@ -48,6 +52,15 @@ class DIN(nn.Module):
     shown to the attention, those of a row to the head. ``se`` re-weighs the head's fields by
     squeeze-and-excitation, or with ``se_fields: item`` those of the target item alone.
 
+    An item's codes, if the recipe makes any, are embedded and become a part of its vector as
+    ``code_fusion`` and ``code_prefix`` say; see :class:`~mmctr_kit.models.layers.encoder.Codes`.
+    ``similarity_histogram`` counts the history items in each of ``similarity_buckets`` buckets of
+    similarity to the target, for each modality, and for each depth of common codes. Each bucket has
+    an embedding; the head is shown the sum of these, weighted by log(1 + count). (Shown as they
+    are, the counts drown the other fields, which begin near 0.) ``similarity_bias`` adds a learned
+    number for each bucket and head to the attention's scores. See
+    :class:`~mmctr_kit.models.layers.similarity.HistorySimilarity`.
+
     Raises UsageError if the heads do not divide their width or nothing is left of an item.
     """
 
@@ -58,6 +71,8 @@ class DIN(nn.Module):
         item_emb: Tensor,
         item_emb_widths: tuple[int, ...],
         item_present: Tensor,
+        item_codes: Tensor,
+        n_codes: int,
         n_tags: int,
         n_signals: int,
         n_row_signals: int,
@@ -65,12 +80,18 @@ class DIN(nn.Module):
             PositiveInt,
             applies_to("use_item_id", True)
             | applies_to("use_tags", True)
-            | applies_to("use_levels", True),
+            | applies_to("use_levels", True)
+            | applies_to("similarity_histogram", True)
+            | applies_unless("codes.of", "none"),
         ] = 64,
         item_emb_dim: ItemEmbDim = None,
         fusion: Fusion = "concat",
         fusion_heads: FusionHeads = 4,
         modality_dropout: ModalityDropout = 0.0,
+        code_fusion: Annotated[
+            Literal["sum", "concat"], applies_unless("codes.of", "none")
+        ] = "sum",
+        code_prefix: Annotated[bool, applies_unless("codes.of", "none")] = False,
         use_item_id: bool = True,
         use_tags: bool = True,
         use_levels: bool = True,
@@ -88,6 +109,21 @@ class DIN(nn.Module):
             applies_to("attention", "mlp", "none") | applies_to("interaction", True),
         ] = "sum",
         interaction: Annotated[bool, applies_to("use_history", True)] = False,
+        similarity_histogram: Annotated[
+            bool,
+            applies_to("use_history", True),
+            applies_unless("items.embedding", "none") | applies_unless("codes.of", "none"),
+        ] = False,
+        similarity_bias: Annotated[
+            bool,
+            applies_to("attention", "mlp", "multihead"),
+            applies_unless("items.embedding", "none") | applies_unless("codes.of", "none"),
+        ] = False,
+        similarity_buckets: Annotated[
+            TwoOrMore,
+            applies_to("similarity_histogram", True) | applies_to("similarity_bias", True),
+            applies_unless("items.embedding", "none"),
+        ] = 10,
         se: bool = False,
         se_ratio: Annotated[PositiveInt, applies_to("se", True)] = 3,
         se_fields: Annotated[
@@ -113,6 +149,7 @@ class DIN(nn.Module):
             use_item_id=use_item_id,
             use_tags=use_tags,
             modalities=modalities,
+            codes=Codes(item_codes, n_codes, code_fusion == "concat", code_prefix),
         )
         width = self.items.width
         if not width:
@@ -127,22 +164,22 @@ class DIN(nn.Module):
         self.mean = pooling == "mean"
         self.row_signals = n_row_signals > 0
         self.attention: Attention | None = None
-        if use_history and attention == "mlp":
-            start = 1.0 if self.mean else 0.0  # 1: pooling begins as the plain mean
-            self.attention = TargetAttention(
-                width,
-                attention_hidden,
-                attention_activation,
-                attention_dropout,
-                signals=n_signals,
-                start=start,
+        if use_history:
+            layers = attention_hidden, attention_activation, attention_dropout
+            wide, start = attention_dim or width, 1.0 if self.mean else 0.0
+            self.attention = _attention(
+                attention, width, n_signals, layers, start, attention_heads, wide
             )
-        elif use_history and attention == "multihead":
-            self.attention = MultiHeadTargetAttention(
-                width, attention_heads, attention_dim or width, attention_dropout, signals=n_signals
+        self.similarity: HistorySimilarity | None = None
+        self.buckets: nn.Embedding | None = None
+        if self.attention is not None and (similarity_histogram or similarity_bias):
+            heads = self.attention.heads if similarity_bias else 0
+            similarity = HistorySimilarity(
+                item_emb, item_emb_widths, item_present, item_codes, similarity_buckets, heads
             )
-        elif use_history:
-            self.attention = NoAttention()
+            self.similarity = similarity if similarity.width else None
+            if similarity_histogram and similarity.width:
+                self.buckets = embedding(similarity.width, embedding_dim)
 
         # The widths of the head's fields, in the order in which forward() lists them.
         levels = [embedding_dim, embedding_dim] if use_levels else []
@@ -162,7 +199,8 @@ class DIN(nn.Module):
         if self.likes_level is not None and self.views_level is not None:
             fields.append(self.likes_level(batch.likes_level))  # (B, embedding_dim)
             fields.append(self.views_level(batch.views_level))
-        fields += torch.split(target, self.items.widths, dim=1)  # id, tags, multimodal vector
+        # Id, tags, multimodal vector, codes.
+        fields += torch.split(target, self.items.widths, dim=1)
         if self.attention is not None:
             fields += self._history(self.attention, target, table, index, batch)
             if self.row_signals:
@@ -176,6 +214,8 @@ class DIN(nn.Module):
         if self.attention is None:
             return []
         matches = [self.items.width, self.attention.heads] if self.interaction else []
+        if self.buckets is not None:
+            matches.append(self.buckets.embedding_dim)
         return [w for w in (self.items.width, *matches, n_row_signals) if w]
 
     def _history(
@@ -188,19 +228,27 @@ class DIN(nn.Module):
     ) -> list[Tensor]:
         """The pooled history (B, D); with ``interaction`` also its matches with the target.
 
-        They are the product of the two (B, D) and the pooled scores (B, H).
+        They are the product of the two (B, D) and the pooled scores (B, H). The histogram of
+        similarities, if it is wanted, is the last.
         """
-        pooled, scores = attention.attend(target, table, index, batch)
+        near, bias = None, None
+        if self.similarity is not None:
+            near = self.similarity(batch.history, batch.item, batch.row)
+            bias = None if self.similarity.bias is None else near @ self.similarity.bias
+        pooled, scores = attention.attend(target, table, index, batch, bias)
         divisor = batch.offsets.diff().clamp(min=1)[:, None] if self.mean else 1
         if not isinstance(attention, MultiHeadTargetAttention):
             pooled = pooled / divisor
         pooled = pooled.to(target.dtype)
-        if not self.interaction:
-            return [pooled]
-        fields = [pooled, pooled * target]
-        if attention.heads:
-            score = row_sum(scores, batch.row, batch.offsets) / divisor  # (B, H)
-            fields.append(score.to(target.dtype))
+        fields = [pooled]
+        if self.interaction:
+            fields.append(pooled * target)
+            if attention.heads:
+                score = row_sum(scores, batch.row, batch.offsets) / divisor  # (B, H)
+                fields.append(score.to(target.dtype))
+        if self.buckets is not None and near is not None:
+            counts = row_sum(near, batch.row, batch.offsets)  # (B, similarity.width)
+            fields.append((counts.log1p() @ self.buckets.weight).to(target.dtype))
         return fields
 
     def published_names(self, state: State) -> Names:
@@ -210,3 +258,25 @@ class DIN(nn.Module):
         if isinstance(self.attention, TargetAttention):
             names |= attention_names(state, self.attention)
         return names | in_order(state, "dnn.mlp", numbered("mlp", self.mlp))
+
+
+def _attention(
+    kind: Literal["mlp", "multihead", "none"],
+    width: int,
+    signals: int,
+    layers: tuple[Sequence[int], Activation, float],
+    start: float,
+    heads: int,
+    dim: int,
+) -> Attention:
+    """The attention of that kind, to items of ``width``.
+
+    ``layers`` are the MLP's hidden widths, activation and dropout. Its weights begin around
+    ``start``, with 1 as the plain mean.
+    """
+    hidden, act, dropout = layers
+    if kind == "mlp":
+        return TargetAttention(width, hidden, act, dropout, signals=signals, start=start)
+    if kind == "multihead":
+        return MultiHeadTargetAttention(width, heads, dim, dropout, signals=signals)
+    return NoAttention()

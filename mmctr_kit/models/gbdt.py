@@ -5,7 +5,7 @@ features are named in :mod:`mmctr_kit.training.gbdt.matrix`; this file learns th
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from mmctr_kit.models.option_types import (
     PositiveInt,
     Share,
     TwoOrMore,
+    applies_to,
+    applies_unless,
 )
 
 
@@ -27,6 +29,8 @@ class GBDT:
     label mean is shrunk to the overall mean as by ``rate_shrinkage`` more rows, that of a pair of
     items or tags as by ``pair_shrinkage``. A training row sees the labels of the ``groups`` of
     users that its own user is not in. ``half_life``, in positions, is that of the recency weights.
+    With ``similarity_histogram`` the history items in each of ``similarity_buckets`` buckets of
+    similarity to the target are counted, as for ``din``.
     """
 
     exempt: ClassVar[Mapping[str, str]] = {
@@ -48,6 +52,8 @@ class GBDT:
         rate_shrinkage: NonNegativeFloat = 20.0,
         pair_shrinkage: PositiveFloat = 50.0,
         half_life: PositiveFloat = 8.0,
+        similarity_histogram: Annotated[bool, applies_unless("items.embedding", "none")] = False,
+        similarity_buckets: Annotated[TwoOrMore, applies_to("similarity_histogram", True)] = 10,
     ) -> None:
         self.rounds = rounds
         self.leaves = leaves
@@ -59,6 +65,7 @@ class GBDT:
         self.rate_shrinkage = rate_shrinkage
         self.pair_shrinkage = pair_shrinkage
         self.half_life = half_life
+        self.buckets = similarity_buckets if similarity_histogram else 0
 
     def dataset(self, matrix: Floats32, label: Ints8) -> Any:
         """Bin (rows, features) and (rows,) labels, once for all chunks, into a lightgbm.Dataset."""

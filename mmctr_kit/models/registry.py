@@ -45,7 +45,7 @@ BOOSTED = LearnerEntry(
     "mmctr_kit.training.gbdt.learner:BoostedLearner",
     uses_gpu=False,
     training_keys=("learning_rate", "epochs", "max_history", "holdout", "snapshot", "stop_at"),
-    inputs=("item_emb", "item_likes_level", "item_views_level", "n_signals"),
+    inputs=("item_emb", "item_codes", "item_likes_level", "item_views_level", "n_signals"),
 )
 
 
@@ -73,8 +73,10 @@ INPUTS = (
     "item_emb",
     "item_emb_widths",
     "item_present",
+    "item_codes",
     "item_likes_level",
     "item_views_level",
+    "n_codes",
     "n_tags",
     "n_users",
     "n_signals",
@@ -84,9 +86,11 @@ INPUTS = (
 
 The item table has N + 1 rows, row 0 for padding: ``item_tags`` (N + 1, tags) int; ``item_emb``
 (N + 1, d) float32, modalities of ``item_emb_widths`` side by side; ``item_present`` (N + 1, M)
-bool, whether an item has each modality; ``item_likes_level`` and ``item_views_level`` (N + 1,) int.
-``n_tags`` is the tag vocabulary; users are numbered 1..``n_users``, and 0 is a user not trained on;
-``n_signals`` and ``n_row_signals`` are the widths of a batch's signals.
+bool, whether an item has each modality; ``item_codes`` (N + 1, L) int, an item's code at each of L
+levels, 0 = none; ``item_likes_level`` and ``item_views_level`` (N + 1,) int. ``n_codes`` is how
+many values a code has, 0 among them; ``n_tags`` is the tag vocabulary; users are numbered
+1..``n_users``, and 0 is a user not trained on; ``n_signals`` and ``n_row_signals`` are the widths
+of a batch's signals.
 """
 
 ENTRY_POINTS = "mmctr_kit.models"

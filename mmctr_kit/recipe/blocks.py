@@ -23,6 +23,8 @@ ItemEmbedding = Literal[
     "text", "image", "joint_pca", "separate_pca", "raw", "factors", "aligned", "blocks",
 ]  # fmt: skip
 
+CodesOf = Literal["none", "text", "image", "aligned", "factors", "embedding"]
+
 SignalKind = Literal["cosine", "pmi", "near", "next", "recent", "ease"]
 SIGNAL_KINDS: tuple[SignalKind, ...] = get_args(SignalKind)
 _GROUPS: Mapping[str, tuple[SignalKind, ...]] = {"all": SIGNAL_KINDS, "none": ()}
@@ -48,8 +50,19 @@ class Block(BaseModel):
 ItemBlock = Literal["factors", "aligned", "text", "image"]
 _PCA = ("text", "image", "separate_pca", "joint_pca")
 _CONTENT = (*_PCA, "raw", "factors", "aligned", "blocks")
-_FACTORS = applies_to("embedding", "factors") | applies_to("blocks", "factors")
-_ALIGNED = applies_to("embedding", "aligned") | applies_to("blocks", "aligned")
+_FACTORS = (
+    applies_to("embedding", "factors")
+    | applies_to("blocks", "factors")
+    | applies_to("codes.of", "factors")
+)
+_ALIGNED = (
+    applies_to("embedding", "aligned")
+    | applies_to("blocks", "aligned")
+    | applies_to("codes.of", "aligned")
+)
+_READS_CONTENT = applies_to("embedding", *_CONTENT) | applies_to(
+    "codes.of", "text", "image", "factors", "aligned"
+)
 _TEXT = applies_to("embedding", "text", "separate_pca") | applies_to("blocks", "text")
 _IMAGE = applies_to("embedding", "image", "separate_pca") | applies_to("blocks", "image")
 _AUGMENTED = applies_unless("per_user", 0)
@@ -91,8 +104,8 @@ class Items(Block):
 
     embedding: Annotated[ItemEmbedding, NeedsInput("item_emb")] = "item_info"
     file: Annotated[str | None, applies_to("embedding", "file")] = None
-    encoded: Annotated[str | None, applies_to("embedding", *_CONTENT)] = None
-    drop_modality: Annotated[str | None, applies_to("embedding", *_CONTENT)] = None
+    encoded: Annotated[str | None, _READS_CONTENT] = None
+    drop_modality: Annotated[str | None, _READS_CONTENT] = None
     blocks: Annotated[
         tuple[ItemBlock, ...], Field(min_length=1), applies_to("embedding", "blocks")
     ] = ("factors", "text", "image")
@@ -141,6 +154,21 @@ class Items(Block):
         if self.embedding == "file" and self.file is None:
             raise ValueError("items.file is missing: items.embedding is file, so name one")
         return self
+
+
+class Codes(Block):
+    """Codes of the items: their vectors quantised, to be used as further ids.
+
+    ``of``: what is quantised. ``text`` and ``image`` are the raw vectors that ``items`` reads;
+    ``aligned`` and ``factors`` are those of ``items``, whether or not its embedding has them;
+    ``embedding`` is the whole vector of ``items``. An item has a code of 1 to ``size`` at each of
+    ``levels``, or none at all if it lacks what is quantised; see :mod:`mmctr_kit.embed.codes`.
+    Vectors learned from users are quantised for each fold model anew.
+    """
+
+    of: Annotated[CodesOf, NeedsInput("item_codes")] = "none"
+    levels: Annotated[int, Field(ge=1, le=8), applies_unless("of", "none")] = 3
+    size: Annotated[int, Field(ge=2, le=4096), applies_unless("of", "none")] = 64
 
 
 class Signals(Block):

@@ -21,7 +21,16 @@ from pydantic import (
 from mmctr_kit.errors import UsageError, did_you_mean
 from mmctr_kit.models.option_types import Condition, NonNegativeInt
 from mmctr_kit.models.registry import MODELS, Entry, model_options
-from mmctr_kit.recipe.blocks import ITEM_FILES, Augmentation, Block, Folds, Items, Signals, Training
+from mmctr_kit.recipe.blocks import (
+    ITEM_FILES,
+    Augmentation,
+    Block,
+    Codes,
+    Folds,
+    Items,
+    Signals,
+    Training,
+)
 from mmctr_kit.recipe.explain import explain_all, label
 from mmctr_kit.recipe.search import RANGE_KEYS, Range, require_keys, require_used, require_values
 from mmctr_kit.recipe.unused import Rules, blockers, explain_unused, is_off, rules_of
@@ -60,6 +69,7 @@ class Recipe(Block):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     model: Annotated[SerializeAsAny[Block], BeforeValidator(_parse_model)]
     items: Items = Items()
+    codes: Codes = Codes()
     signals: Signals = Signals()
     augmentation: Augmentation = Augmentation()
     training: Training = Training()
@@ -71,6 +81,15 @@ class Recipe(Block):
     def _seeds_differ(self) -> "Recipe":
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds holds a seed twice")
+        return self
+
+    @model_validator(mode="after")
+    def _codes_have_a_vector(self) -> "Recipe":
+        if self.codes.of == "embedding" and self.items.embedding == "none":
+            raise ValueError(
+                "codes.of is embedding, but items.embedding is none; set codes.of to text, image "
+                "or factors, or items.embedding to another value"
+            )
         return self
 
     @model_validator(mode="after")

@@ -53,10 +53,20 @@ def rules_of(model: str, blocks: Mapping[str, type[BaseModel]]) -> Rules:
 
 
 def applies(block: type[BaseModel], key: str, **others: Any) -> bool:
-    """Whether ``key`` does something in a block with these values of other keys, else defaults."""
-    rules = {f".{k}": tuple(_declared("", f.metadata)) for k, f in block.model_fields.items()}
+    """Whether ``key`` does something in a block with these values of its other keys, else defaults.
+
+    Keys of other blocks have their defaults: what only they could switch on does nothing.
+    """
+    rules = {f".{k}": tuple(_own(f.metadata)) for k, f in block.model_fields.items()}
     values = {k: f.get_default() for k, f in block.model_fields.items()} | others
     return not blockers(f".{key}", rules, {f".{k}": [v] for k, v in values.items()})
+
+
+def _own(metadata: Iterable[Any]) -> Iterator[AppliesTo]:
+    """The declared conditions on keys of the same block."""
+    for rule in _declared("", metadata):
+        if conditions := tuple(c for c in rule.conditions if c.key.startswith(".")):
+            yield AppliesTo(conditions)
 
 
 def blockers(key: str, rules: Rules, values: Values) -> tuple[Condition, ...]:

@@ -6,7 +6,9 @@ submitted all the same, with a warning.
 Two rules of the page are not in the table. "Valid rows train nothing": no recipe can train on them,
 and ``unchecked`` says of an imported run that nothing about it is known. "The embedding is not
 trained end to end with the CTR model": item vectors are fixed inputs of every model. Factors are
-made from the histories of train users, which Task1 and Task1&2 allow. A new recipe key that brings
+made from the histories of train users, which Task1 and Task1&2 allow. Similarities of item vectors
+inside a model (``model.similarity_histogram``) are a part of the model and no input. Codes are an
+input; in Task1 they are a change of the official DIN. A new recipe key that brings
 in another model, other rows or other inputs needs its line in the table.
 """
 
@@ -173,6 +175,12 @@ def _signals(recipe: Recipe) -> Iterator[str]:
 
 
 @_of_recipe
+def _codes(recipe: Recipe) -> Iterator[str]:
+    if recipe.codes.of != "none":
+        yield f"codes.of is {recipe.codes.of}"
+
+
+@_of_recipe
 def _extra_rows(recipe: Recipe) -> Iterator[str]:
     if recipe.augmentation.per_user:
         yield f"augmentation.per_user is {recipe.augmentation.per_user}"
@@ -226,6 +234,10 @@ RULES = (
          "a file does not show what it was made of"),
     Rule("features", "said said said", "signals.kinds", _signals,
          "the input features are the given ones, none is added", "set signals.kinds to none"),
+    Rule("codes", "- said unclear", "codes.of", _codes,
+         "the input features are the given ones, no codes of item vectors beside them",
+         "set codes.of to none",
+         "codes are made of the item embedding, which is free, but are features of their own"),
     Rule("extra-rows", "unclear unclear unclear", "augmentation.per_user", _extra_rows,
          "the training rows are the given ones",
          "set augmentation.per_user to 0, or ask the organisers",

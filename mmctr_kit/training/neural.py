@@ -244,10 +244,12 @@ def _supplies(
         "item_present": items.present,
         "item_tags": data.item_tags.astype(np.int64),
         "item_emb": items.table,
+        "item_codes": items.codes,
         "item_likes_level": items.levels[0],
         "item_views_level": items.levels[1],
     }
     return {
+        "n_codes": items.n_codes,
         "n_tags": data.n_tags,
         "n_users": n_users,
         "n_signals": len(recipe.signals.kinds),

@@ -5,11 +5,12 @@ A key is asked in a trial only if it does something with the values chosen befor
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.modalities import Modality
+from mmctr_kit.data.modalities import COLUMNS, Modality
 from mmctr_kit.embed.content import Content
 from mmctr_kit.errors import DataError, MmctrKitError, UsageError
 from mmctr_kit.items.table import item_table, item_vectors, redundant_without
@@ -95,20 +96,28 @@ def fit_to_data(
     """The search without what the data folder can't serve, and why, by what was left out.
 
     An item embedding is left out if the folder lacks its files, or if it would equal another one
-    without them; numbers of dimensions end at the width of the folder's vectors. Entries that no
-    remaining choice gives an effect are left out too. PCAs are fitted here, so that no trial has
-    to. Raises DataError if no embedding is left.
+    without them, and codes of a modality that the folder lacks; numbers of dimensions end at the
+    width of the folder's vectors. Entries that no remaining choice gives an effect are left out
+    too. PCAs are fitted here, so that no trial has to. Raises DataError if no embedding, or nothing
+    to make codes of, is left.
     """
     fitted, gone = dict(search), dict[str, str]()
-    chosen = fitted[_EMBEDDING].choice if _EMBEDDING in fitted else None
-    if chosen is not None:
-        absent = {choice: _absent(data, recipe.items, choice) for choice in map(str, chosen)}
-        gone = {f"{_EMBEDDING} {choice}": why for choice, why in absent.items() if why}
+    content = Content.of(data, recipe.items)
+    absences: dict[str, Callable[[str], str]] = {
+        _EMBEDDING: partial(_absent, data, recipe.items),
+        "codes.of": partial(_absent_codes, content),
+    }
+    for key, absence in absences.items():
+        chosen = fitted[key].choice if key in fitted else None
+        if chosen is None:
+            continue
+        absent = {choice: absence(choice) for choice in map(str, chosen)}
+        missing = {f"{key} {choice}": why for choice, why in absent.items() if why}
         held = tuple(c for c in chosen if not absent[str(c)])
         if not held:
-            raise DataError(f"nothing is left of search.{_EMBEDDING}: {'; '.join(gone.values())}")
-        fitted[_EMBEDDING] = fitted[_EMBEDDING].model_copy(update={"choice": held})
-    content = Content.of(data, recipe.items)
+            raise DataError(f"nothing is left of search.{key}: {'; '.join(missing.values())}")
+        gone |= missing
+        fitted[key] = fitted[key].model_copy(update={"choice": held})
     for name, modalities in _DIMS.items():
         key = f"items.{name}"
         if len(modalities) == 1 and key in fitted and modalities[0] not in content.held:
@@ -144,6 +153,13 @@ def _absent(data: ChallengeData, items: Items, embedding: str) -> str:
         return str(e)
     missing = redundant_without(data, items)
     return f"the folder does not hold {' and '.join(missing)}" if missing else ""
+
+
+def _absent_codes(content: Content, of: str) -> str:
+    """Why the folder can't serve codes of this kind; empty if it can."""
+    if of in COLUMNS and of not in content.held:
+        return f"the folder does not hold {of}"
+    return "the folder holds no text or image" if of == "aligned" and not content.held else ""
 
 
 def _at_most(values: Range, highest: int, key: str) -> Range:

@@ -75,7 +75,7 @@ def test_a_variant_changes_what_it_says_and_what_that_entails_alone() -> None:
         before, after = base.resolved(), varied.resolved()
         changed = {
             f"{block}.{key}"
-            for block in ("model", "items", "signals", "augmentation", "training", "folds")
+            for block in ("model", "items", "codes", "signals", "augmentation", "training", "folds")
             for key in before[block]
             if before[block][key] != after[block][key]
         }
@@ -96,6 +96,13 @@ def test_the_papers_recipe_has_a_variant_of_all_that_its_issue_names() -> None:
         "fusion-gated",
         "fusion-cross",
         "modality_dropout-on",
+        "similarity_histogram-on",
+        "similarity_bias-on",
+        "codes-text",
+        "codes-image",
+        "codes-aligned",
+        "codes-factors",
+        "codes-embedding",
         "signals-all",
         "augmentation-on",
     }
@@ -108,6 +115,14 @@ def test_what_is_on_is_switched_off_and_what_is_off_on() -> None:
     assert names(found) >= {"signals-none", "augmentation-off", "modality_dropout-off"}
     assert variant(found, "signals-none").what == "signals.kinds: cosine, ease -> none"
     assert "se-on" in names(recipe("model.se=false"))
+
+
+def test_codes_have_variants_of_what_they_are_made_of_and_how_they_are_used() -> None:
+    found = recipe("codes.of=text")
+    assert names(found) >= {"codes-none", "codes-image", "code_fusion-concat", "code_prefix-on"}
+    assert not {n for n in names(recipe()) if n.startswith("code_")}
+    assert variant(found, "codes-none").what == "codes.of: text -> none"
+    assert not {n for n in names(load_recipe("qin")) if n.startswith("codes")}
 
 
 def test_a_switch_that_does_nothing_is_no_variant() -> None:

@@ -320,6 +320,7 @@ def test_with_labels_shuffled_within_users_oof_is_chance_and_with_ungrouped_fold
 
 
 BLOCKS = ("items.embedding=blocks", "items.factors_dim=16")
+CODES = ("codes.of=factors", "codes.size=16", "model.similarity_histogram=true")
 TAKEN = ("signals.kinds=all", "augmentation.per_user=2", "folds.count=5", "training.epochs=3")
 """All that is counted from what training users took, their positive rows among it."""
 
@@ -328,7 +329,7 @@ ALIGNED = ("items.embedding=aligned", "items.aligned_dim=16", "items.factors_fro
 
 
 @pytest.mark.parametrize(
-    "settings", [(), BLOCKS, (*BLOCKS, "items.factors_from=positives"), ALIGNED]
+    "settings", [(), BLOCKS, (*BLOCKS, "items.factors_from=positives"), ALIGNED, CODES]
 )
 @pytest.mark.parametrize("name", ["din_demo", "gbdt_demo"])
 def test_with_labels_shuffled_within_users_what_is_counted_leaves_oof_at_chance(

@@ -12,6 +12,8 @@ import pytest
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
+from mmctr_kit.embed.align import AlignOptions, fit_aligned
+from mmctr_kit.embed.codes import quantise
 from mmctr_kit.embed.content import Content
 from mmctr_kit.embed.factors import FactorOptions, fit_factors
 from mmctr_kit.errors import DataError
@@ -76,6 +78,71 @@ def test_blocks_are_factors_of_the_fold_models_users_beside_text_and_image(
     assert seen.fingerprints == other.fingerprints == items.fingerprints
     for block in np.split(seen.table[1:], [6, 10], axis=1)[1:]:
         assert np.linalg.norm(block, axis=1).mean() == pytest.approx(1, rel=1e-5)
+
+
+def test_codes_are_made_of_what_the_recipe_names(tiny: ChallengeData) -> None:
+    def features(*settings: str) -> ItemFeatures:
+        sizes = ("codes.levels=2", "codes.size=8")
+        return ItemFeatures.derive(load_recipe("din_demo", (*sizes, *settings)), tiny)
+
+    for of in ("text", "image"):
+        items = features(f"codes.of={of}")
+        vectors = Content(tiny).vectors(of)
+        assert (items.codes.shape, items.n_codes) == ((tiny.n_items + 1, 2), 9)
+        np.testing.assert_array_equal(items.codes, quantise(vectors, 2, 8).codes)
+        assert items.of_users(np.arange(10)) is items
+    items = features("codes.of=embedding", "items.embedding=image", "items.image_dim=8")
+    has = items.present.any(axis=1, keepdims=True)
+    assert not has[1:].all()
+    np.testing.assert_array_equal(items.codes, quantise(items.table * has, 2, 8).codes)
+
+
+@pytest.mark.parametrize(
+    "settings", [("codes.of=factors",), ("codes.of=aligned",), ("codes.of=embedding", *BLOCKS)]
+)
+def test_codes_of_factors_are_those_of_the_fold_models_users(
+    settings: tuple[str, ...], tiny: ChallengeData
+) -> None:
+    recipe = load_recipe("din_demo", ("codes.size=8", *settings))
+    items = ItemFeatures.derive(recipe, tiny)
+    assert items.codes.shape == (tiny.n_items + 1, 3)
+    assert not items.codes.any()
+    rows = np.arange(200)
+    seen, other = items.of_users(rows), items.of_users(np.arange(200, 400))
+    if recipe.codes.of == "factors":
+        vectors = fit_factors(Content(tiny), FactorOptions.of(recipe), rows).vectors
+    elif recipe.codes.of == "aligned":
+        vectors = fit_aligned(Content(tiny), AlignOptions.of(recipe), rows).vectors
+    else:
+        vectors = seen.table * seen.present.any(axis=1, keepdims=True)
+    np.testing.assert_array_equal(seen.codes, quantise(vectors, 3, 8).codes)
+    assert not np.array_equal(seen.codes, other.codes)
+    assert seen.fingerprints == other.fingerprints == items.fingerprints
+
+
+def test_the_fingerprints_cover_codes_if_there_are_any(tiny: ChallengeData) -> None:
+    def prints(*settings: str) -> tuple[str, ...]:
+        return ItemFeatures.derive(load_recipe("din_demo", settings), tiny).fingerprints
+
+    base = prints()
+    kinds = ("text", "image", "aligned", "factors", "embedding")
+    assert len({base, *(prints(f"codes.of={of}") for of in kinds)}) == 6
+    for of in ("codes.of=text", "codes.of=factors"):
+        assert prints(of)[: len(base)] == base
+        assert len({prints(of), prints(of, "codes.levels=2"), prints(of, "codes.size=9")}) == 3
+    assert prints("codes.of=factors") != prints("codes.of=factors", "items.factors_dim=5")
+    assert prints("codes.of=aligned") != prints("codes.of=aligned", "items.aligned_window=2")
+
+
+def test_codes_of_a_modality_that_the_folder_lacks_are_refused(
+    tiny_root: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_root / "data", tmp_path / "data"))
+    path = folder / FILES["item_feature"].path
+    pq.write_table(pq.read_table(path).drop_columns(["img_emb_CLIPRN50"]), path)
+    message = "codes.of is image, but the folder has no image; set it to one of text, factors"
+    with pytest.raises(DataError, match=message):
+        ItemFeatures.derive(load_recipe("din_demo", ["codes.of=image"]), load(folder))
 
 
 def test_vectors_that_are_not_counted_are_the_same_for_all_fold_models(tiny: ChallengeData) -> None:

@@ -66,7 +66,10 @@ def din(model: DIN, batch: Batch) -> Tensor:
     fields += target.split(model.items.widths, dim=1)
     if model.attention is not None:
         history = vectors(model, padded.items)
-        pooled, scores = _attended(model.attention, target, history, padded)
+        similar = model.similarity
+        near = similarities(model, batch.item, padded) if similar is not None else torch.zeros(0)
+        bias = 0.0 if similar is None or similar.bias is None else near @ similar.bias
+        pooled, scores = _attended(model.attention, target, history, padded, bias)
         count = padded.real.sum(1, keepdim=True).clamp(min=1) if model.mean else 1
         if not isinstance(model.attention, MultiHeadTargetAttention):
             pooled = pooled / count
@@ -75,6 +78,8 @@ def din(model: DIN, batch: Batch) -> Tensor:
             fields.append(pooled * target)
             if model.attention.heads:
                 fields.append((scores * padded.real[:, :, None]).sum(1) / count)
+        if model.buckets is not None:
+            fields.append(near.sum(1).log1p() @ model.buckets.weight)
         if model.row_signals:
             fields.append(batch.row_signals)
     if model.se is not None:
@@ -83,14 +88,43 @@ def din(model: DIN, batch: Batch) -> Tensor:
     return logit
 
 
+def similarities(model: DIN, target: Tensor, padded: Padded) -> Tensor:
+    """(B, L, buckets): 1 in the bucket of each similarity of the target and a history item."""
+    similarity: Any = model.similarity
+    codes, buckets = similarity.codes.tolist(), len(similarity.lower)
+    near = torch.zeros(*padded.items.shape, similarity.width)
+    for row, place in torch.nonzero(padded.real).tolist():
+        a, b = int(target[row]), int(padded.items[row, place])
+        begin, column = 0, 0
+        for modality, width in enumerate(similarity.widths):
+            x, y = (model.items.item_emb[item, begin : begin + width].tolist() for item in (a, b))
+            begin += width
+            if all(model.items.present[item, modality] and any(v) for item, v in ((a, x), (b, y))):
+                cosine = (
+                    sum(p * q for p, q in zip(x, y, strict=True)) / math.hypot(*x) / math.hypot(*y)
+                )
+                u = math.copysign(math.sqrt(abs(cosine)), cosine)  # equal steps of u from -1 to 1
+                bucket = min(math.floor((u + 1) / 2 * buckets), buckets - 1)
+                near[row, place, column + bucket] = 1
+            column += buckets
+        if codes[a] and codes[a][0] and codes[b][0]:
+            same = [p == q for p, q in zip(codes[a], codes[b], strict=True)]
+            near[row, place, column + ([*same, False]).index(False)] = 1
+    return near
+
+
 def _attended(
-    attention: nn.Module, target: Tensor, history: Tensor, padded: Padded
+    attention: nn.Module,
+    target: Tensor,
+    history: Tensor,
+    padded: Padded,
+    bias: Tensor | float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """(B, D) pooled and (B, L, H) scores."""
     if isinstance(attention, TargetAttention):
-        weight = _din_weights(attention, target, history, padded.signals)
+        weight = _din_weights(attention, target, history, padded.signals) + bias
     elif isinstance(attention, MultiHeadTargetAttention):
-        return _softmax_attended(attention, target, history, padded)
+        return _softmax_attended(attention, target, history, padded, bias)
     else:
         weight = torch.ones(*padded.real.shape, 1)
     return (weight * padded.real[:, :, None] * history).sum(1), weight
@@ -109,7 +143,11 @@ def _din_weights(
 
 
 def _softmax_attended(
-    attention: MultiHeadTargetAttention, target: Tensor, history: Tensor, padded: Padded
+    attention: MultiHeadTargetAttention,
+    target: Tensor,
+    history: Tensor,
+    padded: Padded,
+    bias: Tensor | float,
 ) -> tuple[Tensor, Tensor]:
     heads, (rows, length) = attention.heads, padded.real.shape
     query = attention.query(target).view(rows, 1, heads, -1)
@@ -118,6 +156,7 @@ def _softmax_attended(
     scores = (query * key).sum(-1) / math.sqrt(query.shape[-1])
     if attention.signal is not None:
         scores = scores + attention.signal(padded.signals)
+    scores = scores + bias
     weight = _masked_softmax(scores, padded.real)
     return attention.out((weight[..., None] * value).sum(1).flatten(1)), scores
 

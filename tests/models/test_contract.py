@@ -1,5 +1,7 @@
 """Every neural model in the registry keeps the contract, and the contract finds what breaks it."""
 
+from typing import ClassVar
+
 from mmctr_kit.models.registry import MODELS, model_supplies
 from mmctr_kit.models.registry import NEURAL as NEURAL_LEARNER
 from mmctr_kit.testing import ModelContract
@@ -11,3 +13,18 @@ KNOW_USERS = [name for name in NEURAL if "n_users" in model_supplies(name)]
 
 class TestEveryModel(ModelContract):
     models = NEURAL
+
+
+class TestSimilarityInsideTheModel(ModelContract):
+    models = ("din",)
+    options: ClassVar = {"similarity_histogram": True, "similarity_bias": True}
+
+
+class TestSimilarityInMultiHeadAttention(ModelContract):
+    models = ("din",)
+    options: ClassVar = {
+        **TestSimilarityInsideTheModel.options,
+        "attention": "multihead",
+        "code_fusion": "concat",
+        "code_prefix": True,
+    }

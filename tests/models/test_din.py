@@ -13,7 +13,7 @@ from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.din import DIN
 
-ITEMS, TAGS, DIM, EMB = 12, 5, 6, 8
+ITEMS, TAGS, DIM, EMB, CODES = 12, 5, 6, 8, 4
 LENGTHS = torch.tensor([3, 0, 1, 7, 2, 4])
 ROWS = len(LENGTHS)
 
@@ -45,8 +45,26 @@ OPTIONS: list[dict[str, Any]] = [
     {"use_item_id": False},
     {"use_item_id": False, "use_tags": False, "attention": "multihead", "se": True},
 ]
+
+
+def _id(value: Any) -> Any:
+    return tuple(value.shape) if isinstance(value, Tensor) else value
+
+
+CODED = torch.randint(1, CODES, (ITEMS + 1, 3), generator=torch.Generator().manual_seed(0))
+CODED[[0, 4, 9]] = 0  # the padding item, and two without codes
+OPTIONS += [
+    {"similarity_histogram": True},
+    {"similarity_histogram": True, "similarity_bias": True, "pooling": "mean", "se": True},
+    {"similarity_histogram": True, "similarity_bias": True, "attention": "multihead"},
+    {"similarity_histogram": True, "attention": "none", "interaction": True},
+    {"item_codes": CODED},
+    {"item_codes": CODED, "code_fusion": "concat", "se": True, "se_fields": "item"},
+    {"item_codes": CODED, "code_prefix": True, "use_item_id": False},
+    {"item_codes": CODED, "similarity_histogram": True, "similarity_bias": True},
+]
 each_option = pytest.mark.parametrize(
-    "options", OPTIONS, ids=lambda o: ",".join(f"{k}={v}" for k, v in o.items()) or "defaults"
+    "options", OPTIONS, ids=lambda o: ",".join(f"{k}={_id(v)}" for k, v in o.items()) or "defaults"
 )
 
 
@@ -59,6 +77,8 @@ def build(emb: int = EMB, **options: Any) -> DIN:
     supplied = {
         "item_emb_widths": (emb // 2, emb - emb // 2),
         "item_present": torch.rand(ITEMS + 1, 2) < 0.7,
+        "item_codes": torch.zeros(ITEMS + 1, 0, dtype=torch.long),
+        "n_codes": CODES,
         "n_signals": 0,
         "n_row_signals": 0,
     }
@@ -318,6 +338,8 @@ def test_the_official_sizes_are_the_defaults() -> None:
         item_emb=torch.zeros(11, 128),
         item_emb_widths=(128,),
         item_present=torch.ones(11, 1, dtype=torch.bool),
+        item_codes=torch.zeros(11, 0, dtype=torch.long),
+        n_codes=1,
         n_tags=3,
         n_signals=0,
         n_row_signals=0,

@@ -23,8 +23,8 @@ BATCH = example_batch(rows=8)
 NETWORKS = [name for name, entry in MODELS.items() if entry.learner == NEURAL]
 
 
-def inputs(name: str, embedding: str) -> dict[str, Any]:
-    """A made-up item table whose columns are those of ``items.embedding``."""
+def inputs(name: str, embedding: str, codes: str) -> dict[str, Any]:
+    """A made-up item table whose columns are those of ``items.embedding`` and ``codes.of``."""
     width = 0 if embedding == "none" else 12
     found = model_inputs_example(name, width)
     if "item_present" in found and embedding not in MODALITIES_APART:
@@ -32,6 +32,8 @@ def inputs(name: str, embedding: str) -> dict[str, Any]:
         found["item_present"] = found["item_present"][:, :1]
         if embedding not in ("text", "image"):
             found["item_present"] = torch.ones_like(found["item_present"])
+    if "item_codes" in found and codes == "none":
+        found |= {"item_codes": found["item_codes"][:, :0], "n_codes": 1}
     return found
 
 
@@ -42,7 +44,7 @@ def effect(recipe: Recipe, **changed: Any) -> tuple[list[Tensor], list[Tensor]]:
     name = recipe.model_name
     torch.default_generator.manual_seed(0)
     arguments = recipe.model_arguments | changed
-    model = model_class(name)(**inputs(name, recipe.items.embedding), **arguments)
+    model = model_class(name)(**inputs(name, recipe.items.embedding, recipe.codes.of), **arguments)
     weights = [p.detach().clone() for p in model.parameters()]
     with torch.no_grad():
         for p in model.parameters():  # N(0, 1e-4) embeddings would hide differences
@@ -99,6 +101,8 @@ def settings_of(name: str) -> list[dict[str, Any]]:
     ]
     if "item_emb" in model_supplies(name):
         found += [{"items.embedding": e} for e in ("none", "item_info", "text")]
+    if "item_codes" in model_supplies(name):
+        found += [{"codes.of": "text"}]
     return [{}, *found]
 
 
@@ -106,7 +110,9 @@ def using(recipe: Recipe, key: str) -> Recipe:
     """The recipe with the conditions of ``key`` met."""
     while failed := recipe.unused().get(key, ()):
         condition = failed[0]
-        value = "separate_pca" if condition.negated else condition.values[0]
+        value = condition.values[0]
+        if condition.negated:
+            value = {"items.embedding": "separate_pca", "codes.of": "text"}[condition.key]
         recipe = recipe.changed({condition.key: value})
     return recipe
 

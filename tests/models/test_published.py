@@ -18,6 +18,8 @@ def build_din(config: dict[str, Any], arrays: dict[str, Tensor], n_tags: int) ->
         item_emb=arrays["input/item_emb"],
         item_emb_widths=(arrays["input/item_emb"].shape[1],),
         item_present=torch.ones(len(arrays["input/item_emb"]), 1, dtype=torch.bool),
+        item_codes=torch.zeros(len(arrays["input/item_emb"]), 0, dtype=torch.long),
+        n_codes=1,
         n_tags=n_tags,
         n_signals=0,
         n_row_signals=0,

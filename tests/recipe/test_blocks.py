@@ -51,7 +51,8 @@ def test_a_key_is_taken_where_it_does_something_and_refused_where_not(
         with_items(content)
     message = str(caught.value)
     assert message.startswith(f"r: items.{key}: ")
-    assert f"does nothing while items.embedding is {embedding}; leave it out, or set" in message
+    because = f"items.embedding is {embedding}" + " and codes.of is none" * (key in FACTORS)
+    assert f"does nothing while {because}; leave it out, or set" in message
     assert "\n" not in message
 
 

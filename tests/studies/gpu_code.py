@@ -201,6 +201,8 @@ def model_of(recipe: Recipe) -> nn.Module:
         "item_present": torch.ones(ITEMS + 1, len(width), dtype=torch.bool),
         "item_likes_level": torch.zeros(ITEMS + 1, dtype=torch.long),
         "item_views_level": torch.zeros(ITEMS + 1, dtype=torch.long),
+        "item_codes": torch.zeros(ITEMS + 1, 0, dtype=torch.long),
+        "n_codes": 1,
         "n_tags": TAGS,
         "n_users": USERS,
         "n_signals": len(signals),

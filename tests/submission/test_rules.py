@@ -13,6 +13,7 @@ from mmctr_kit.data.contract import GIVEN_EMBEDDINGS, Task
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.registry import BOOSTED, MODELS, Entry
 from mmctr_kit.recipe import Items, Recipe, load_recipe, shipped_recipes
+from mmctr_kit.recipe.blocks import ITEM_FILES
 from mmctr_kit.submission.rules import NOT_RULED_ON, RULES, TASK1_MAY_DIFFER, Facts, Rule
 
 BY_ID = {rule.id: rule for rule in RULES}
@@ -52,6 +53,11 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[tuple[Facts, str]]]] = {
         [
             (fit("qin"), "model.name is qin, officially din"),
             (fit("din_official", "model.se=true"), "model.se is True, officially False"),
+            (fit("din_official", "codes.of=text"), "codes.of is text, officially none"),
+            (
+                fit("din_official", "model.similarity_bias=true"),
+                "model.similarity_bias is True, officially False",
+            ),
         ],
     ),
     "given-embedding": (
@@ -110,6 +116,10 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[tuple[Facts, str]]]] = {
         [fit()],
         [(fit("din_official", "signals.kinds=[cosine, pmi]"), "signals.kinds is [cosine, pmi]")],
     ),
+    "codes": (
+        [fit(), fit("din_official", "model.similarity_histogram=true")],
+        [(fit("din_official", "codes.of=embedding"), "codes.of is embedding")],
+    ),
     "extra-rows": ([fit()], [(fit("din_official", *ROWS), "augmentation.per_user is 2")]),
     "group-step": (
         [fit(), blend("a", "b")],
@@ -143,7 +153,8 @@ def test_a_rule_that_the_page_does_not_say_of_a_task_says_why_it_is_unclear() ->
 
 def test_only_what_the_page_says_is_a_rule_of_task2() -> None:
     said = {rule.id for rule in RULES if rule.binds.get(Task.TASK2)}
-    assert said == {"blend", "averaged", "distilled", "trees", "given-embedding", "features"}
+    of_models = {"blend", "averaged", "distilled", "trees"}
+    assert said == of_models | {"given-embedding", "features", "codes"}
     both = {rule.id for rule in RULES if rule.binds.get(Task.BOTH)}
     assert both == {"width", "features"}
 
@@ -208,7 +219,13 @@ def test_what_task1_does_not_rule_on_are_keys_of_a_recipe() -> None:
 @pytest.mark.parametrize("key", sorted(Items.model_fields.keys() - {"embedding"}))
 def test_a_recipe_cannot_change_a_given_vector_so_it_is_used_as_given(key: str) -> None:
     """Else ``given-embedding`` would have to look at the key."""
-    value = {"file": "x.parquet", "whiten": "true", "normalize": "l2", "factors_from": "histories"}
+    value = {
+        **dict.fromkeys(ITEM_FILES, "x.parquet"),
+        "whiten": "true",
+        "normalize": "l2",
+        "factors_from": "histories",
+        "blocks": "[text]",
+    }
     setting = f"items.{key}={value.get(key, 7)}"
     with pytest.raises(UsageError, match="does nothing"):
         fit("din_official", "items.embedding=e4", setting)

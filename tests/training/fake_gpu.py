@@ -9,6 +9,7 @@ a CUDA graph. CUDA itself will not do: a torch without it has no such device, no
 
 import json
 import sys
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,8 +82,9 @@ def error_of(
     positions: int | None,
     rows: int = BATCH,
     user_updates: str = "dense",
+    **of_model: Any,
 ) -> str:
-    model = build_model(name)
+    model = build_model(name, **of_model)
     options = Training.model_validate(
         {
             "optimizer": optimizer,
@@ -111,6 +113,9 @@ if __name__ == "__main__":
     errors |= {
         f"{name}, rows": error_of(name, "adam", STATIC, user_updates="rows") for name in KNOW_USERS
     }
+    similar = {"similarity_histogram": True, "similarity_bias": True, "code_prefix": True}
+    for kind in ("mlp", "multihead"):
+        errors[f"similar, {kind}"] = error_of("din", "adam", STATIC, attention=kind, **similar)
     errors["adamw"] = error_of("din", "adamw", STATIC)
     errors["no static total"] = error_of("din", "adam", None)
     json.dump(errors, sys.stdout)

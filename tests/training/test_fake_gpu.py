@@ -18,6 +18,7 @@ def errors() -> dict[str, str]:
 
 
 CASES = [*NEURAL, *(f"{n}, few rows" for n in NEURAL), *(f"{n}, rows" for n in KNOW_USERS), "adamw"]
+CASES += ["similar, mlp", "similar, multihead"]
 
 
 @pytest.mark.parametrize("name", CASES)

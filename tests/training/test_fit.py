@@ -35,6 +35,8 @@ def small_din(tiny: ChallengeData, seed: int = 0) -> DIN:
         item_emb=tensor(tiny.item_emb, CPU),
         item_emb_widths=(tiny.item_emb.shape[1],),
         item_present=torch.ones(tiny.n_items + 1, 1, dtype=torch.bool),
+        item_codes=torch.zeros(tiny.n_items + 1, 0, dtype=torch.long),
+        n_codes=1,
         n_tags=tiny.n_tags,
         n_signals=0,
         n_row_signals=0,

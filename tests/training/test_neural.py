@@ -55,7 +55,13 @@ def test_what_is_counted_in_a_fold_comes_back_with_its_weights(tiny: ChallengeDa
 BLOCKS = (*SETTINGS, "items.embedding=blocks", "items.factors_dim=8")
 
 
-@pytest.mark.parametrize("settings", [BLOCKS, (*BLOCKS, "model.modality_dropout=0.2")])
+CODES = (*SETTINGS, "codes.of=factors", "codes.size=8", "model.code_prefix=true")
+SIMILAR = ("model.similarity_histogram=true", "model.similarity_bias=true")
+
+
+@pytest.mark.parametrize(
+    "settings", [BLOCKS, (*BLOCKS, "model.modality_dropout=0.2"), (*CODES, *SIMILAR)]
+)
 def test_each_fold_model_has_its_own_factors_and_they_come_back_with_its_weights(
     tiny: ChallengeData, settings: tuple[str, ...]
 ) -> None:
@@ -83,11 +89,12 @@ def test_the_table_of_a_later_fold_lies_at_the_address_of_the_first(tiny: Challe
     assert torch.equal(again, before)
 
 
+@pytest.mark.parametrize("counted", [("items.embedding=blocks",), ("codes.of=factors",)])
 @pytest.mark.parametrize("name", ["din_mha_demo", "gbdt_demo"])
 def test_no_history_and_no_label_of_the_predicted_users_changes_their_factors(
-    tiny: ChallengeData, name: str
+    tiny: ChallengeData, name: str, counted: tuple[str, ...]
 ) -> None:
-    settings = ("training.epochs=1", "items.embedding=blocks", "items.factors_from=positives")
+    settings = ("training.epochs=1", *counted, "items.factors_from=positives")
     recipe = load_recipe(name, settings)
     rows = np.arange(2000, len(tiny.train))
     inside = np.zeros(len(tiny.histories), np.bool_)

@@ -111,6 +111,16 @@ def test_embeddings_that_the_folder_lacks_go_with_what_is_asked_of_them(
     assert "items.dim" not in found
 
 
+def test_codes_of_a_modality_that_the_folder_lacks_go_too(text_alone: ChallengeData) -> None:
+    of = {"codes.of": {"choice": ["none", "text", "image", "factors"]}}
+    size = {"codes.size": {"choice": [16, 64], "when": {"codes.of": ["text", "image"]}}}
+    found, gone = fit_to_data(ranges(of | size), RECIPE, text_alone)
+    assert found["codes.of"].choice == ("none", "text", "factors")
+    assert gone == {"codes.of image": "the folder does not hold image"}
+    with pytest.raises(DataError, match=r"nothing is left of search\.codes\.of"):
+        fit_to_data(ranges({"codes.of": {"choice": ["image"]}}), RECIPE, text_alone)
+
+
 def test_a_search_of_which_no_embedding_is_left_is_refused(text_alone: ChallengeData) -> None:
     with pytest.raises(DataError, match="nothing is left of"):
         fit_to_data(ranges({"items.embedding": {"choice": ["image"]}}), RECIPE, text_alone)

@@ -2,7 +2,7 @@
 
 from typer import Typer
 
-from mmctr_kit.cli.items import align, encode, export, factors, quality
+from mmctr_kit.cli.items import align, encode, export, factors, quality, quantise
 
 app = Typer(no_args_is_help=True, help="Item embeddings: from text, covers and who took what.")
 app.callback()(lambda: None)
@@ -11,3 +11,4 @@ app.command("quality")(quality.quality)
 app.command("align")(align.align)
 app.command("factors")(factors.factors)
 app.command("export")(export.export)
+app.command("quantise")(quantise.quantise)

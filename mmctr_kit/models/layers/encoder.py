@@ -27,19 +27,57 @@ class Modalities:
     dropout: float
 
 
+@dataclass(frozen=True)
+class Codes:
+    """The items' codes (N + 1, L) of ``size`` values, 0 = none, and how their embeddings are used.
+
+    There is a table of embeddings for each level. With ``prefix`` it is looked up by the code's
+    prefix up to that level, not by the level's code alone. An item's L embeddings are summed or,
+    with ``concat``, laid side by side.
+    """
+
+    codes: Tensor
+    size: int
+    concat: bool
+    prefix: bool
+
+    def rows(self) -> tuple[Tensor, int]:
+        """The rows (N + 1, L) of an item in all tables, one after another, and how many there are.
+
+        Prefixes are numbered from 1 in the order of their codes; 0 is no code. A level of distinct
+        prefixes has no more of them than items, so the tables' sizes do not depend on the codes.
+        """
+        items, levels = self.codes.shape
+        rows, begin, most = [], 0, 1
+        prefix = self.codes.new_zeros(items)
+        for level in range(levels):
+            row, count = self.codes[:, level], self.size
+            if self.prefix:
+                most = min(most * (self.size - 1), items - 1)
+                ordered, order = (prefix * self.size + row).sort(stable=True)
+                number = F.pad((ordered.diff() != 0).long().cumsum(0), (1, 0))
+                row = prefix = torch.empty_like(number).scatter(0, order, number)
+                count = most + 1
+            rows.append(row + begin)
+            begin += count
+        return torch.stack(rows, dim=1), begin
+
+
 class ItemEncoder(nn.Module):
-    """Item vector: id embedding, mean of the tag embeddings, projected multimodal vector.
+    """Item vector: id embedding, mean of the tag embeddings, projected multimodal vector, codes.
 
     ``item_tags`` and ``item_emb`` are as in :data:`mmctr_kit.models.registry.INPUTS`. ``item_emb``
     (N + 1, d) is projected to ``emb_dim``, None for d; with d = 0 there is no multimodal part.
     Without ``modalities`` its columns are one vector, as in the official baseline. ``use_item_id``
-    and ``use_tags`` leave out the first and the second part, tables and all. ``widths`` are the
-    widths of the parts, ``width`` = D.
+    and ``use_tags`` leave out the first and the second part, tables and all. With ``codes`` of at
+    least one level the embeddings of these are a fourth part. ``widths`` are the widths of the
+    parts, ``width`` = D.
     """
 
     tags: Tensor
     item_emb: Tensor
     present: Tensor
+    code_rows: Tensor
 
     def __init__(
         self,
@@ -52,6 +90,7 @@ class ItemEncoder(nn.Module):
         use_item_id: bool = True,
         use_tags: bool = True,
         modalities: Modalities | None = None,
+        codes: Codes | None = None,
     ) -> None:
         super().__init__()
         self.register_buffer("tags", item_tags, persistent=False)
@@ -69,6 +108,13 @@ class ItemEncoder(nn.Module):
             m = modalities
             self.project = ModalityFusion(m.widths, emb_dim, m.kind, m.heads, m.dropout)
         self.widths = [dim] * (use_item_id + use_tags) + [emb_dim] * (d > 0)
+        self.codes: nn.Embedding | None = None
+        if codes is not None and (levels := codes.codes.shape[1]):
+            rows, size = codes.rows()
+            self.register_buffer("code_rows", rows, persistent=False)
+            self.codes = embedding(size, dim)
+            self.concat_codes = codes.concat
+            self.widths.append(dim * levels if codes.concat else dim)
         self.width = sum(self.widths)
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -80,6 +126,9 @@ class ItemEncoder(nn.Module):
             parts.append(_mean_of_real(self.tags[ids], self.item_tags.weight))
         if self.project is not None:
             parts.append(self.project(self.item_emb[ids], self.present[ids]))
+        if self.codes is not None:
+            levels = self.codes(self.code_rows[ids])  # (n, L, dim)
+            parts.append(levels.flatten(1) if self.concat_codes else levels.sum(1))
         return concat(parts)
 
     def lookup(self, history: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -49,7 +49,7 @@ class BoostedLearner:
         self.recipe = recipe
         self.data = data
         self.model = GBDT(**recipe.model_arguments)
-        self.inputs = FeatureInputs(recipe, data, items)
+        self.inputs = FeatureInputs(recipe, data, items, self.model.buckets)
         self._rows: Ints = np.zeros(0, np.int64)
         self._key = ""
         self._features: Features | None = None

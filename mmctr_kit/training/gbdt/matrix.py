@@ -31,6 +31,7 @@ from mmctr_kit.training.gbdt.lift import ItemLifts, TagLifts, lift_features
 from mmctr_kit.training.gbdt.packed import Columns, Packed
 from mmctr_kit.training.gbdt.similarity import (
     Part,
+    code_features,
     modality_features,
     part_names,
     signal_features,
@@ -122,6 +123,23 @@ PART: Mapping[str, str] = {
 """The features of each modality, after its name: ``vector``, or ``vector1``, ``vector2`` and so on
 if the item table keeps them apart (text, image; in ``blocks`` the factors first); similarity.py."""
 
+BUCKET = "history items whose cosine with the target is in bucket {} of {}, from the lowest"
+"""A column for each bucket of a modality, ``vector_bucket1`` and so on, if the model asks for them;
+similarity.py, with the edges of :func:`mmctr_kit.models.layers.similarity.bucket_edges`."""
+
+LEVEL: Mapping[str, str] = {
+    "matches": "history items that have the target's codes up to this level",
+    "share": "the share of the history that they are",
+}
+"""The features of each level of the codes, after ``codes1`` and so on; similarity.py."""
+
+CODES: Mapping[str, str] = {
+    "codes_depth_recent": "number of first codes in common with the target, recent",
+    "codes_age": "age of the newest history item with all codes of the target",
+    "codes_missing": "1 if the target has no codes",
+}
+"""The features of all levels together, if the recipe makes codes; similarity.py."""
+
 KIND: Mapping[str, str] = {
     "max": "similarity of the target and a history item, largest",
     **_SAME,
@@ -131,11 +149,22 @@ KIND: Mapping[str, str] = {
 EASE_SUM = {"ease_sum": "similarity of kind ease, sum over the history: EASE's score"}
 
 
-def feature_meanings(parts: Sequence[str], kinds: Sequence[str]) -> dict[str, str]:
-    """Each feature's meaning by its name, in column order, for these modalities and signals."""
+def feature_meanings(
+    parts: Sequence[str], kinds: Sequence[str], buckets: int = 0, levels: int = 0
+) -> dict[str, str]:
+    """Each feature's meaning by its name, in column order, for these modalities and signals.
+
+    ``buckets`` are those of a modality, ``levels`` those of the codes; 0 for none.
+    """
     meanings = dict(ROW)
     for part in parts:
         meanings |= {f"{part}_{name}": f"{part}: {meaning}" for name, meaning in PART.items()}
+        for number in range(1, buckets + 1):
+            meanings[f"{part}_bucket{number}"] = f"{part}: {BUCKET.format(number, buckets)}"
+    for level in range(1, levels + 1):
+        meanings |= {f"codes{level}_{k}": f"level {level}: {v}" for k, v in LEVEL.items()}
+    if levels:
+        meanings |= CODES
     for kind in kinds:
         meanings |= {f"{kind}_{name}": f"{kind}: {meaning}" for name, meaning in KIND.items()}
         if kind == "ease":
@@ -144,24 +173,34 @@ def feature_meanings(parts: Sequence[str], kinds: Sequence[str]) -> dict[str, st
 
 
 class FeatureInputs:
-    """What the features of all folds share: the data, and its items' tags, levels and features."""
+    """What the features of all folds share: the data, and its items' tags, levels and features.
 
-    def __init__(self, recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:
+    ``buckets`` is the number of buckets of a histogram of similarities; 0 for no histogram.
+    """
+
+    def __init__(
+        self, recipe: Recipe, data: ChallengeData, items: ItemFeatures, buckets: int = 0
+    ) -> None:
         self.recipe = recipe
         self.data = data
         self.tags = Tags.read(data)
         self.levels: Levels = items.levels
         self._items = items
         self._parts: tuple[ItemFeatures, tuple[Part, ...]] | None = None
-        self.names = tuple(feature_meanings(part_names(items.widths), recipe.signals.kinds))
+        self.buckets = buckets
+        self.names = tuple(
+            feature_meanings(
+                part_names(items.widths), recipe.signals.kinds, buckets, items.codes.shape[1]
+            )
+        )
         self.chunk = min(_CHUNK_POSITIONS, _CHUNK_VALUES // max(*items.widths, 1))
 
-    def parts(self, rows: Ints) -> tuple[Part, ...]:
-        """The modalities of the items as a fold model trained on these rows sees them."""
+    def items_of(self, rows: Ints) -> tuple[tuple[Part, ...], Ints]:
+        """The items' modalities and codes as a fold model trained on these rows sees them."""
         items = self._items.of_users(rows)
         if self._parts is None or self._parts[0] is not items:
             self._parts = items, table_parts(items.table, items.widths, items.present)
-        return self._parts[1]
+        return self._parts[1], items.codes
 
     def examples(self, split: Split) -> Examples:
         """The rows of a split, with histories cut to the recipe's ``max_history``."""
@@ -178,6 +217,7 @@ class Features:
     tag_lifts: TagLifts
     item_lifts: ItemLifts
     parts: tuple[Part, ...]
+    codes: Ints
     similarity: Similarity | None
 
     @classmethod
@@ -194,13 +234,15 @@ class Features:
         groups = Groups.make(data, rows, users, options)
         statistics = Statistics.fit(data, groups, inputs.tags)
         examples = inputs.examples("train").take(rows)
+        parts, codes = inputs.items_of(rows)
         return cls(
             inputs=inputs,
             half_life=half_life,
             statistics=statistics,
             tag_lifts=TagLifts.fit(data, examples, groups, inputs.tags),
             item_lifts=ItemLifts.fit(data, examples, groups, statistics.item),
-            parts=inputs.parts(rows),
+            parts=parts,
+            codes=codes,
             similarity=similarity,
         )
 
@@ -228,7 +270,9 @@ class Features:
             **lift_features(packed, self.tag_lifts, self.item_lifts),
         }
         for part in self.parts:
-            columns |= modality_features(packed, part)
+            columns |= modality_features(packed, part, inputs.buckets)
+        if self.codes.shape[1]:
+            columns |= code_features(packed, self.codes)
         if self.similarity is not None:
             half_life = inputs.recipe.signals.half_life
             columns |= signal_features(packed, self.similarity, inputs.data, half_life)

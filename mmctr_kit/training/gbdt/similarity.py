@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.items import Bools, Floats32
+from mmctr_kit.items import Bools, Floats32, Ints
 from mmctr_kit.items.signals import POPULARITY, row_columns, signal_values
 from mmctr_kit.items.similarity import Similarity
+from mmctr_kit.models.layers.similarity import bucket_edges
 from mmctr_kit.training.gbdt.packed import Columns, Packed, ratio
 
 
@@ -43,8 +44,11 @@ def table_parts(table: Floats32, widths: Sequence[int], present: Bools) -> tuple
     return tuple(parts)
 
 
-def modality_features(packed: Packed, part: Part) -> Columns:
-    """Cosines of the target's vector with the history items' vectors and their means."""
+def modality_features(packed: Packed, part: Part, buckets: int = 0) -> Columns:
+    """Cosines of the target's vector with the history items' vectors and their means.
+
+    Also how many of the cosines are in each of ``buckets`` buckets.
+    """
     mine, name = part.unit[packed.target], part.name
     cosine = np.einsum("ij,ij->i", part.unit[packed.item], mine[packed.row])
     centre, recent = packed.sum(part.unit, 1.0), packed.sum(part.unit, packed.weight)
@@ -55,6 +59,40 @@ def modality_features(packed: Packed, part: Part) -> Columns:
         f"{name}_centre_recent": ratio(np.einsum("ij,ij->i", recent, mine), _length(recent)),
         f"{name}_norm": part.norm[packed.target],
         f"{name}_missing": (part.norm[packed.target] == 0).astype(np.float32),
+        **_histogram(packed, part, cosine, buckets),
+    }
+
+
+def _histogram(packed: Packed, part: Part, cosine: Floats32, buckets: int) -> Columns:
+    """How many positions are in each bucket; none that lacks the modality, or whose target does."""
+    if not buckets:
+        return {}
+    has = part.norm > 0
+    both = has[packed.item] & has[packed.target][packed.row]
+    bucket = np.searchsorted(np.array(bucket_edges(buckets), np.float32), cosine, side="right")
+    return {
+        f"{part.name}_bucket{number + 1}": packed.count(both & (bucket == number))
+        for number in range(buckets)
+    }
+
+
+def code_features(packed: Packed, codes: Ints) -> Columns:
+    """How many codes the target has in common with the history items, from the first level on.
+
+    ``codes`` (n_items + 1, levels); an item without codes has none in common with any.
+    """
+    mine, theirs = codes[packed.target], codes[packed.item]
+    equal = (mine[packed.row] == theirs) & (theirs > 0)
+    common = np.logical_and.accumulate(equal, axis=1)
+    columns: Columns = {}
+    for level, matches in enumerate(common.T, start=1):
+        columns[f"codes{level}_matches"] = packed.count(matches)
+        columns[f"codes{level}_share"] = packed.share(matches)
+    return {
+        **columns,
+        **packed.pool("codes_depth", common.sum(1).astype(np.float32), ("recent",)),
+        "codes_age": packed.newest(common[:, -1]),
+        "codes_missing": (mine[:, 0] == 0).astype(np.float32),
     }
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import log, nan, sqrt
+from math import copysign, log, nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -307,6 +307,36 @@ def part_loops(fold: Fold, row: Row, name: str, vectors: Vectors) -> FeatureValu
         f"{name}_norm": length(vectors[row.target]) if row.target in vectors else 0.0,
         f"{name}_missing": row.target not in vectors,
     }
+
+
+def bucket_loops(fold: Fold, row: Row, name: str, vectors: Vectors, buckets: int) -> FeatureValues:
+    counts = [0] * buckets
+    for item in fold.history(row):
+        if all(any(vectors.get(i, [])) for i in (item, row.target)):
+            similar = cosine(vectors, row.target, item)
+            u = copysign(sqrt(abs(similar)), similar)  # buckets are equally wide in u
+            counts[min(int((u + 1) / 2 * buckets), buckets - 1)] += 1
+    return {f"{name}_bucket{number}": count for number, count in enumerate(counts, start=1)}
+
+
+def code_loops(fold: Fold, row: Row, codes: Mapping[int, Sequence[int]]) -> FeatureValues:
+    """``codes`` holds those of the items that have codes."""
+    mine, levels = codes.get(row.target), len(next(iter(codes.values())))
+    depths = []
+    for item in fold.history(row):
+        equal = [a == b for a, b in zip(mine or [], codes.get(item, []), strict=False)]
+        depths.append([*equal, False].index(False))
+    values: FeatureValues = {
+        "codes_depth_recent": recent(depths, fold.half_life),
+        "codes_age": min(
+            (age for age, depth in enumerate(reversed(depths)) if depth == levels), default=nan
+        ),
+        "codes_missing": mine is None,
+    }
+    for level in range(1, levels + 1):
+        values[f"codes{level}_matches"] = sum(depth >= level for depth in depths)
+        values[f"codes{level}_share"] = mean([depth >= level for depth in depths])
+    return values
 
 
 def kind_loops(fold: Fold, row: Row, kind: str) -> FeatureValues:

@@ -127,10 +127,14 @@ def test_loaded_weights_predict_what_the_fitted_model_did_even_after_another_fol
     assert_same_arrays(other.weights(), learner.weights())
 
 
+OF_USERS = ("items.embedding=blocks", "items.factors_dim=8"), ("codes.of=factors", "codes.size=8")
+
+
+@pytest.mark.parametrize("of_users", OF_USERS)
 def test_each_fold_model_has_its_own_factors_and_they_come_back_with_its_weights(
-    tiny: ChallengeData,
+    tiny: ChallengeData, of_users: tuple[str, ...]
 ) -> None:
-    settings = (*SETTINGS, "items.embedding=blocks", "items.factors_dim=8")
+    settings = (*SETTINGS, *of_users, "model.similarity_histogram=true")
     first, _ = fitted(tiny, settings)
     other = learner_of(recipe_of(settings), tiny)
     list(other.fit(FOLD, HOLDOUT, seed=9))

@@ -18,7 +18,14 @@ from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.recipe.blocks import SIGNAL_KINDS
 from mmctr_kit.training.gbdt.matrix import KIND, PART, FeatureInputs, Features, feature_meanings
 from tests.data.test_contexts import ITEMS
-from tests.training.gbdt.loops import FeatureValues, all_loops, assert_columns, make_fold
+from tests.training.gbdt.loops import (
+    FeatureValues,
+    all_loops,
+    assert_columns,
+    bucket_loops,
+    code_loops,
+    make_fold,
+)
 from tests.training.gbdt.test_statistics import COUNTS
 from tests.training.gbdt.worlds import (
     OPTIONS,
@@ -125,6 +132,28 @@ def test_every_column_is_what_a_plain_loop_says(
     expected = loops(world, rows.tolist(), recipe, {"vector1": world.text, "vector2": world.image})
     for split in SPLITS:
         assert_columns(columns(features, split), expected[split])
+
+
+def test_buckets_of_similarity_and_common_codes_are_columns_beside_the_others(
+    world: World, data: ChallengeData
+) -> None:
+    buckets, levels = 4, 2
+    settings = ["codes.of=text", f"codes.levels={levels}", "codes.size=2"]
+    recipe = load_recipe("gbdt_demo", [f"training.max_history={MAX_HISTORY}", *settings])
+    recipe = recipe.changed({"items.embedding": "raw", "signals.kinds": "none"})
+    inputs = FeatureInputs(recipe, data, ItemFeatures.derive(recipe, data), buckets)
+    parts, rows = {"vector1": world.text, "vector2": world.image}, all_rows(data)
+    assert inputs.names == tuple(feature_meanings(list(parts), (), buckets, levels))
+    features = Features.fit(inputs, rows, HALF_LIFE, OPTIONS)
+    codes = {item: list(of) for item, of in enumerate(features.codes.tolist()) if any(of)}
+    assert set(codes) == set(world.text)
+    fold = make_fold(world, rows.tolist(), OPTIONS, max_history=MAX_HISTORY, half_life=HALF_LIFE)
+    for split, expected in loops(world, rows.tolist(), recipe, parts).items():
+        for row, values in zip(world.rows[split], expected, strict=True):
+            for name, vectors in parts.items():
+                values |= bucket_loops(fold, row, name, vectors, buckets)
+            values |= code_loops(fold, row, codes)
+        assert_columns(columns(features, split), expected)
 
 
 @settings(max_examples=20)

@@ -16,13 +16,21 @@ from mmctr_kit.recipe.blocks import SIGNAL_KINDS, SignalKind
 from mmctr_kit.training.gbdt.packed import Columns, Packed
 from mmctr_kit.training.gbdt.similarity import (
     Part,
+    code_features,
     modality_features,
     part_names,
     signal_features,
     table_parts,
 )
 from tests.data.test_contexts import ITEMS
-from tests.training.gbdt.loops import assert_columns, kind_loops, make_fold, part_loops
+from tests.training.gbdt.loops import (
+    assert_columns,
+    bucket_loops,
+    code_loops,
+    kind_loops,
+    make_fold,
+    part_loops,
+)
 from tests.training.gbdt.worlds import (
     OPTIONS,
     WIDTH,
@@ -76,6 +84,42 @@ def test_modality_features_are_what_plain_loops_say(world: World, max_history: i
         for part, vectors in zip(parts, (world.text, world.image), strict=True):
             expected = [part_loops(fold, row, part.name, vectors) for row in world.rows[split]]
             assert_columns(modality_features(packed, part), expected)
+
+
+@settings(max_examples=25)
+@given(worlds(), st.integers(2, 11))
+def test_buckets_of_similarity_are_counted_as_plain_loops_count_them(
+    world: World, buckets: int
+) -> None:
+    data = in_memory(world)
+    table = np.hstack([table_of(world.text), table_of(world.image)])
+    parts = table_parts(table, (WIDTH, WIDTH), present_of(world.text, world.image))
+    fold = make_fold(world, [], OPTIONS, max_history=MAX_HISTORY, half_life=HALF_LIFE)
+    for split, examples in examples_of(data, MAX_HISTORY).items():
+        packed = Packed.of(data, examples, HALF_LIFE)
+        for part, vectors in zip(parts, (world.text, world.image), strict=True):
+            before = modality_features(packed, part)
+            added = modality_features(packed, part, buckets)
+            assert list(added)[: len(before)] == list(before)
+            expected = [
+                bucket_loops(fold, row, part.name, vectors, buckets) for row in world.rows[split]
+            ]
+            assert_columns({k: v for k, v in added.items() if k not in before}, expected)
+
+
+@settings(max_examples=25)
+@given(worlds(), st.data())
+def test_common_codes_are_what_plain_loops_say(world: World, draw: st.DataObject) -> None:
+    levels = draw.draw(st.integers(1, 3))
+    of_item = st.one_of(st.none(), st.lists(st.integers(1, 2), min_size=levels, max_size=levels))
+    drawn = {item: draw.draw(of_item) for item in range(1, ITEMS + 1)}
+    codes = {item: of for item, of in drawn.items() if of} or {1: [1] * levels}
+    data = in_memory(world)
+    table = np.array([codes.get(item, [0] * levels) for item in range(ITEMS + 1)])
+    fold = make_fold(world, [], OPTIONS, max_history=MAX_HISTORY, half_life=HALF_LIFE)
+    for split, examples in examples_of(data, MAX_HISTORY).items():
+        actual = code_features(Packed.of(data, examples, HALF_LIFE), table)
+        assert_columns(actual, [code_loops(fold, row, codes) for row in world.rows[split]])
 
 
 def test_an_item_without_the_modality_has_no_vector_whatever_the_table_holds() -> None:
