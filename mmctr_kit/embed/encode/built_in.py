@@ -11,6 +11,7 @@ shows texture. It is not fitted to anything.
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -26,8 +27,8 @@ from mmctr_kit.metrics.ranks import Floats, Floats32
 
 WIDTH = 256
 """Values of a title's vector, or fewer if there are fewer titles or terms."""
-_TERMS = 100_000
-"""At most this many words and runs of characters are counted, the most frequent."""
+_TERMS = 50_000
+"""At most this many words, and as many runs of characters, are counted: the most frequent."""
 SIDE = 64
 """Pictures are reduced to this width and height in pixels."""
 _FIELDS, _EDGE_FIELDS, _DIRECTIONS, _RINGS = 8, 4, 8, 6
@@ -56,31 +57,42 @@ def _fit_words(titles: Sequence[str]) -> Any:
     Returns a function from n titles to (n, d) float32, which does not depend on the titles beside
     one. A title without a term that others share has zeros.
     """
+    from scipy.sparse import hstack
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    counter = TfidfVectorizer(
-        analyzer=terms, min_df=2, max_features=_TERMS, sublinear_tf=True, dtype=np.float32
-    )
-    try:
-        counts = counter.fit_transform(title for title in titles if title)
-    except ValueError as e:
+    some = [title for title in titles if title]
+    shared: dict[str, Any] = {"min_df": 2, "max_features": _TERMS, "sublinear_tf": True}
+    counters = []
+    for terms in (words_of, runs_of):  # each is of unit length, so that both count as much
+        with suppress(ValueError):  # no two titles share such a term
+            counters.append(TfidfVectorizer(analyzer=terms, dtype=np.float32, **shared).fit(some))
+    if not counters:
         raise DataError(
             "no two titles share a word or a run of 3 characters, from which words would learn; "
             "name another encoder"
-        ) from e
+        )
+
+    def count(given: Sequence[str]) -> Any:
+        return hstack([counter.transform(given) for counter in counters], format="csr")
+
+    counts = count(some)
     svd = TruncatedSVD(min(WIDTH, *counts.shape), n_iter=4, random_state=0)
     with threadpool_limits(limits=1, user_api="blas"):  # so that cores change no bit
         svd.fit(counts)
     axes = np.ascontiguousarray(svd.components_.T, np.float32)
-    return lambda given: np.asarray(counter.transform(given) @ axes, np.float32)
+    return lambda given: np.asarray(count(given) @ axes, np.float32)
 
 
-def terms(title: str) -> list[str]:
-    """The words of a title, and their runs of 3 and 4 characters."""
-    words = re.findall(r"\w+", title.casefold())
-    ends = [f" {word} " for word in words]
-    return words + [w[i : i + n] for w in ends for n in (3, 4) for i in range(len(w) - n + 1)]
+def words_of(title: str) -> list[str]:
+    """The words of a title, in lower case."""
+    return re.findall(r"\w+", title.casefold())
+
+
+def runs_of(title: str) -> list[str]:
+    """The runs of 3 and 4 characters of a title's words, with a space at each end of a word."""
+    ends = [f" {word} " for word in words_of(title)]
+    return [w[i : i + n] for w in ends for n in (3, 4) for i in range(len(w) - n + 1)]
 
 
 def look(image: Any) -> Floats32:
