@@ -142,6 +142,11 @@ class Items(Block):
         """The files that keys name, by key."""
         return {k: v for k in ITEM_FILES if (v := getattr(self, k)) is not None}
 
+    @field_validator("blocks", mode="before")
+    @classmethod
+    def _one_block(cls, blocks: Any) -> Any:
+        return [blocks] if isinstance(blocks, str) else blocks
+
     @field_validator("blocks", mode="after")
     @classmethod
     def _each_block_once(cls, blocks: tuple[ItemBlock, ...]) -> tuple[ItemBlock, ...]:

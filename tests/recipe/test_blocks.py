@@ -81,12 +81,21 @@ def test_kinds_of_signals_are_all_none_or_a_list(given: Any, kinds: tuple[str, .
     assert Signals(kinds=given).kinds == kinds
 
 
+def test_the_widths_are_those_of_the_blocks_and_one_block_needs_no_list() -> None:
+    items = Items.model_validate({"embedding": "blocks", "blocks": "aligned", "aligned_dim": 7})
+    assert items.dims == {"aligned_dim": 7}
+    assert Items(embedding="separate_pca").dims == {"text_dim": 64, "image_dim": 64}
+    assert Items().dims == {}
+
+
 @pytest.mark.parametrize(
     ("block", "values", "fault"),
     [
         (Signals, {"kinds": "some"}, "expected all, none or a list of cosine"),
         (Signals, {"kinds": ["pmi", "pmi"]}, "holds a kind twice"),
         (Items, {"embedding": "file"}, "items.file is missing"),
+        (Items, {"embedding": "blocks", "blocks": ["text", "text"]}, "holds a block twice"),
+        (Items, {"embedding": "blocks", "blocks": []}, "at least 1"),
         (Training, {"epochs": True}, "true and false are no values of this key"),
         (Folds, {"count": 1}, "greater than or equal to 2"),
         (Folds, {"counts": 5}, "Extra inputs are not permitted"),

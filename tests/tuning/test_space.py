@@ -34,12 +34,13 @@ def test_only_what_its_condition_allows_is_asked() -> None:
     recipe = load_recipe("din_mha_demo")
     asked = [point for point, _ in ask(recipe, 60)]
     assert {p["items.embedding"] for p in asked} == {
-        *("text", "image", "joint_pca", "separate_pca", "factors", "blocks")
+        *("text", "image", "joint_pca", "separate_pca", "factors", "aligned", "blocks")
     }
     for point in asked:
         assert ("items.dim" in point) == (point["items.embedding"] == "joint_pca")
+        with_text = "text" in point.get("items.blocks", ())
         assert ("items.text_dim" in point) == (
-            point["items.embedding"] in ("text", "separate_pca", "blocks")
+            point["items.embedding"] in ("text", "separate_pca") or with_text
         )
         assert ("model.se_ratio" in point) == point["model.se"]
         assert ("model.attention_heads" in point) == (point["model.attention"] == "multihead")
@@ -104,7 +105,7 @@ def test_embeddings_that_the_folder_lacks_go_with_what_is_asked_of_them(
     text_alone: ChallengeData,
 ) -> None:
     found, gone = fit_to_data(search_of(RECIPE), RECIPE, text_alone)
-    assert found["items.embedding"].choice == ("text", "factors", "blocks")
+    assert found["items.embedding"].choice == ("text", "factors", "aligned", "blocks")
     assert set(gone) == {f"items.embedding {e}" for e in ("image", "joint_pca", "separate_pca")}
     assert "items.text_dim" in found
     assert "items.image_dim" not in found
