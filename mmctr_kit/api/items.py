@@ -144,8 +144,9 @@ def encode_items(
     >>> made.columns()[["modality", "width", "items", "missing"]].values.tolist()
     [['text', 384, 292, 8]]
     """
+    from mmctr_kit.data.contract import Modality
     from mmctr_kit.embed.encode.content import read_content
-    from mmctr_kit.embed.encode.models import Modality, find_model, require_options
+    from mmctr_kit.embed.encode.models import find_model, require_options
     from mmctr_kit.embed.encode.report import part_path, require_encoded
     from mmctr_kit.files import require_free
 

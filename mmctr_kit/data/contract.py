@@ -14,6 +14,7 @@ ColumnKind = Literal["int", "text", "ints", "floats"]
 """``int`` and ``text`` are one value a row; ``ints`` and ``floats`` one array or list a row."""
 
 Split = Literal["train", "valid", "test"]
+Modality = Literal["text", "image"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 MAX_HISTORY = 64
 MAX_TAGS = 5

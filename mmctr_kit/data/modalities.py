@@ -4,12 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
 
 import numpy as np
 
 from mmctr_kit.data.cache import cached
-from mmctr_kit.data.contract import FILES
+from mmctr_kit.data.contract import FILES, Modality
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import vector_keys
 from mmctr_kit.data.load import load_vectors
@@ -117,7 +116,6 @@ def _quality(data: ChallengeData, column: str) -> Ints8:
     return quality
 
 
-Modality = Literal["text", "image"]
 COLUMNS: dict[Modality, str] = {"text": "txt_emb_BERT", "image": "img_emb_CLIPRN50"}
 
 

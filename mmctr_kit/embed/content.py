@@ -9,16 +9,10 @@ from typing import get_args
 
 import numpy as np
 
-from mmctr_kit.data.contract import FILES, PAD
+from mmctr_kit.data.contract import FILES, PAD, Modality
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load_encoded
-from mmctr_kit.data.modalities import (
-    Modality,
-    Quality,
-    held_modalities,
-    item_coverage,
-    load_modality,
-)
+from mmctr_kit.data.modalities import Quality, held_modalities, item_coverage, load_modality
 from mmctr_kit.data.parquet import column_names
 from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.metrics.ranks import Flags, Floats32

@@ -9,11 +9,10 @@ from typing import Protocol
 import numpy as np
 
 from mmctr_kit.data.cache import content_hash
-from mmctr_kit.data.contract import FILES, GIVEN_EMBEDDINGS, PAD, SPLITS
+from mmctr_kit.data.contract import FILES, GIVEN_EMBEDDINGS, PAD, SPLITS, Modality
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.data.load import load_feature_levels
-from mmctr_kit.data.modalities import Modality
 from mmctr_kit.embed.align import AlignOptions, aligned_fingerprint, fit_aligned
 from mmctr_kit.embed.codes import Codes, codes_fingerprint, quantise
 from mmctr_kit.embed.content import Content

@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 
 from mmctr_kit.data.cache import cached
+from mmctr_kit.data.contract import Modality
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load_given, load_own
-from mmctr_kit.data.modalities import Modality
 from mmctr_kit.embed.content import Content
 from mmctr_kit.embed.pca import PCA, fit_pca, project
 from mmctr_kit.errors import DataError

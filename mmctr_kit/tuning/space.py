@@ -9,8 +9,9 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from mmctr_kit.data.contract import Modality
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.modalities import COLUMNS, Modality
+from mmctr_kit.data.modalities import COLUMNS
 from mmctr_kit.embed.content import Content
 from mmctr_kit.errors import DataError, MmctrKitError, UsageError
 from mmctr_kit.items.table import item_table, item_vectors, redundant_without

@@ -12,17 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmctr_kit.data import load as load_module
-from mmctr_kit.data.contract import FILES
+from mmctr_kit.data.contract import FILES, Modality
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
-from mmctr_kit.data.modalities import (
-    COLUMNS,
-    Modality,
-    Quality,
-    item_coverage,
-    load_modality,
-    words,
-)
+from mmctr_kit.data.modalities import COLUMNS, Quality, item_coverage, load_modality, words
 from mmctr_kit.errors import DataError
 
 FEATURE = FILES["item_feature"].path

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA as Reference  # noqa: N811
 
-from mmctr_kit.data.contract import FILES, GIVEN_EMBEDDINGS, GivenEmbedding
+from mmctr_kit.data.contract import FILES, GIVEN_EMBEDDINGS, GivenEmbedding, Modality
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
-from mmctr_kit.data.modalities import Modality, load_modality
+from mmctr_kit.data.modalities import load_modality
 from mmctr_kit.embed.content import Content
 from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.items import table as item_table_module

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mmctr_kit.data.contract import IMAGES_FOLDER
-from mmctr_kit.data.modalities import Modality
+from mmctr_kit.data.contract import IMAGES_FOLDER, Modality
 from mmctr_kit.errors import UsageError
 from mmctr_kit.metrics.ranks import Floats32
 

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmctr_kit.data.contract import Modality
 from mmctr_kit.embed.encode.libraries import (
     mend_torchvision,
     missing_weights,
     quiet_libraries,
 )
-from mmctr_kit.embed.encode.models import Kind, Modality, Model
+from mmctr_kit.embed.encode.models import Kind, Model
 from mmctr_kit.errors import DataError, UsageError, did_you_mean
 from mmctr_kit.metrics.ranks import Floats32
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmctr_kit.embed.encode.models import Modality
+from mmctr_kit.data.contract import Modality
 from mmctr_kit.embed.encode.report import ItemFault
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import write_whole

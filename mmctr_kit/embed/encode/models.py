@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from mmctr_kit.data.contract import Modality
 from mmctr_kit.errors import DataError, UsageError, did_you_mean
 
-Modality = Literal["text", "image"]
 BUILT_IN: Literal["built-in"] = "built-in"
 """The kind of encoders that know nothing but the data set."""
 BUILT_INS: Mapping[str, Modality] = {"words": "text", "colours": "image"}

@@ -6,10 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mmctr_kit.data.contract import Modality
 from mmctr_kit.embed.encode.content import Content
 from mmctr_kit.embed.encode.encoders import Reading
 from mmctr_kit.embed.encode.libraries import versions
-from mmctr_kit.embed.encode.models import BUILT_IN, POOLED, Modality, Model
+from mmctr_kit.embed.encode.models import BUILT_IN, POOLED, Model
 from mmctr_kit.embed.encode.report import part_path
 
 SHARD_BATCHES = 8

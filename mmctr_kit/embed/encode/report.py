@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mmctr_kit.embed.encode.models import Modality
+from mmctr_kit.data.contract import Modality
 from mmctr_kit.errors import UsageError
 
 ADVICE = "name another file, or --force to replace it"

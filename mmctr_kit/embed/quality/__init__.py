@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmctr_kit.data.contract import IMAGES_FOLDER
+from mmctr_kit.data.contract import IMAGES_FOLDER, Modality
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.modalities import Modality
 from mmctr_kit.embed.content import DROP_COLUMNS
 from mmctr_kit.embed.encode.content import read_content
 from mmctr_kit.embed.pictures import Fault, picture_paths, read_pictures

@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from mmctr_kit.data.contract import Modality
 from mmctr_kit.embed.encode.encoders import Encoder, Item, Reading
-from mmctr_kit.embed.encode.models import Modality, Model
+from mmctr_kit.embed.encode.models import Model
 from mmctr_kit.embed.encode.plan import Column
 
 WIDTH = 3

@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from mmctr_kit.data.contract import Modality
 from mmctr_kit.datasets.synth.covers import draw_covers
 from mmctr_kit.datasets.synth.titles import make_titles
 from mmctr_kit.embed.encode.built_in import WIDTH, load_built_in, look
 from mmctr_kit.embed.encode.content import Content, read_content
 from mmctr_kit.embed.encode.encoders import Encoder, Item, Reading
 from mmctr_kit.embed.encode.file import encoders_of
-from mmctr_kit.embed.encode.models import Modality, find_model
+from mmctr_kit.embed.encode.models import find_model
 from mmctr_kit.embed.encode.plan import Column, Plan
 from mmctr_kit.embed.encode.run import encode, estimate
 from mmctr_kit.errors import DataError
