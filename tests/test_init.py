@@ -20,6 +20,7 @@ IN_ORDER = (
     "fit",
     "align_items",
     "factor_items",
+    "quantise_items",
     "open_run",
     "blend",
     "leaderboard",

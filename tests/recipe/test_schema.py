@@ -35,8 +35,9 @@ def test_a_shipped_recipe_is_valid_under_its_own_name_and_shows_its_command(path
     header = path.read_text().partition("\nname:")[0].splitlines()
     assert all(line.startswith("#") for line in header)
     assert re.fullmatch(r"# \S.*\.", header[0])
-    commands = [line for line in header if "mmctr-kit cv" in line]
-    assert re.fullmatch(rf"#   mmctr-kit cv {re.escape(path.stem)} --data \S+", commands[0])
+    commands = [line for line in header if re.search("mmctr-kit (cv|fit) ", line)]
+    command = rf"#   mmctr-kit (cv|fit) {re.escape(path.stem)} --data \S+( --set \S+=\S+)?"
+    assert re.fullmatch(command, commands[0])
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
