@@ -411,12 +411,14 @@ def top3(values: Sequence[float]) -> float:
 
 
 def assert_columns(
-    columns: Mapping[str, NDArray[np.floating]], expected: Sequence[Mapping[str, float]]
+    columns: Mapping[str, NDArray[np.floating]],
+    expected: Sequence[Mapping[str, float]],
+    atol: float = 2e-5,
 ) -> None:
     """Assert that the columns equal the values of the loops, given row by row, that NaN stands in
     the same cells, and that columns and loops have the same names."""
     for name, column in columns.items():
         assert column.dtype == np.float32, name
         loops = np.array([row[name] for row in expected], np.float64)
-        np.testing.assert_allclose(column, loops, rtol=2e-4, atol=2e-5, err_msg=name)
+        np.testing.assert_allclose(column, loops, rtol=2e-4, atol=atol, err_msg=name)
     assert all(set(columns) == set(row) for row in expected)
