@@ -38,6 +38,8 @@ from mmctr_kit.recipe import Recipe
 _FORMAT = 1
 _RIDGE = 10.0
 """The penalty of the ridge regression, on content of unit mean square length."""
+_ROWS = 4096
+"""Items whose pairs are in memory at once."""
 _DENSE = 4
 """Up to this many items per factor all eigenvalues are computed, and beyond it the largest."""
 
@@ -159,18 +161,23 @@ def association(sequences: Contexts, shrinkage: float) -> Any:
 
     Its shape is (n_items + 1, n_items + 1), its diagonal zero.
     """
-    from scipy.sparse import coo_array, csr_array
+    from scipy.sparse import coo_array, csr_array, vstack
 
     size, users = sequences.n_items + 1, len(sequences.users)
     took = (np.ones(len(sequences.items)), sequences.items, sequences.offsets)
     x = csr_array(took, shape=(users, size))
-    together = (x.T @ x).tocoo()
-    a, b = together.coords
+    of_items = x.T.tocsr()
     count = np.bincount(sequences.items, minlength=size)
-    both = together.data
-    value = np.log(both * users / (count[a] * count[b])) * both / (both + shrinkage)
-    real = (a != b) & (value > 0)
-    return csr_array(coo_array((value[real], (a[real], b[real])), shape=(size, size)))
+    blocks = []
+    for begin in range(0, size, _ROWS):
+        together = (of_items[begin : begin + _ROWS] @ x).tocoo()
+        row, b = together.coords
+        a, both = row + begin, together.data
+        value = np.log(both * users / (count[a] * count[b])) * both / (both + shrinkage)
+        real = (a != b) & (value > 0)
+        cells = (value[real], (row[real], b[real]))
+        blocks.append(csr_array(coo_array(cells, shape=together.shape)))
+    return vstack(blocks, format="csr")
 
 
 def factorise(matrix: Any, dims: int) -> Floats:

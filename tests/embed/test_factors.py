@@ -37,9 +37,9 @@ from tests.items.similarity.test_pairs import contexts_of, crowds
 OPTIONS = FactorOptions(dims=6, shrinkage=10.0, positives=False, max_history=64)
 
 
-@given(crowds(), st.sampled_from([0.0, 1.0, 10.0]))
+@given(crowds(), st.sampled_from([0.0, 1.0, 10.0]), st.sampled_from([3, 4096]))
 def test_the_association_is_the_shrunk_positive_pmi_that_a_plain_loop_counts(
-    counted: Contexts, shrinkage: float
+    counted: Contexts, shrinkage: float, at_once: int
 ) -> None:
     users = [set(items) for items in sequences(counted).values()]
     took = Counter(i for items in users for i in items)
@@ -48,7 +48,9 @@ def test_the_association_is_the_shrunk_positive_pmi_that_a_plain_loop_counts(
     for (i, j), n in both.items():
         pmi = max(0.0, log(n * len(users) / (took[i] * took[j])))
         expected[i, j] = expected[j, i] = pmi * n / (n + shrinkage)
-    matrix = association(counted, shrinkage).toarray()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmctr_kit.embed.factors._ROWS", at_once)
+        matrix = association(counted, shrinkage).toarray()
     np.testing.assert_allclose(matrix, expected, atol=1e-12)
     np.testing.assert_array_equal(matrix, matrix.T)
 
