@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmctr_kit.api.preflight import AnyPath, Settings, as_data, load_recipe, names_of
+from mmctr_kit.api.preflight import AnyPath, Settings, as_data, load_recipe, names_of, with_first
 from mmctr_kit.api.progress import Progress, listening
 from mmctr_kit.api.results import frame, html
 from mmctr_kit.errors import UsageError
@@ -80,7 +80,7 @@ def quantise_items(
     levels, size : int, optional
         Levels, and codes of a level; the recipe's by default.
     set : mapping or list of str
-        Keys of the recipe to override.
+        Keys of the recipe to override; each must do something for the first of ``of``.
     out : str or Path, optional
         A parquet file to write: item_id, and a column of codes for each of ``of``.
     force : bool
@@ -112,8 +112,10 @@ def quantise_items(
 
     sizes = {"codes.levels": levels, "codes.size": size}
     asked = {key: value for key, value in sizes.items() if value is not None}
-    base = load_recipe(recipe, set).changed({})
-    recipes = {kind: base.changed({"codes.of": kind, **asked}) for kind in names_of(of or (), "of")}
+    kinds = names_of(of or (), "of")
+    # A key of text and image, such as items.encoded, may do nothing but for codes.
+    base = load_recipe(recipe, with_first({"codes.of": (*kinds, "factors")[0]}, set)).changed({})
+    recipes = {kind: base.changed({"codes.of": kind, **asked}) for kind in kinds}
     if "none" in recipes:
         raise UsageError("of: none is nothing to quantise; leave it out")
     if out is not None:
@@ -127,8 +129,8 @@ def quantise_items(
         content = as_data(data, listen)
         if not recipes:
             held = Content.of(content, base.items).held
-            kinds = (*held, *["aligned"] * bool(held), "factors")
-            recipes = {kind: base.changed({"codes.of": kind, **asked}) for kind in kinds}
+            every = (*held, *["aligned"] * bool(held), "factors")
+            recipes = {kind: base.changed({"codes.of": kind, **asked}) for kind in every}
         rows = np.arange(len(content.train))
         uncoded = base.changed({"codes.of": "none"}) if base.codes.of != "none" else base
         items = ItemFeatures.derive(uncoded, content).of_users(rows)

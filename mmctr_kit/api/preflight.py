@@ -23,6 +23,13 @@ Settings = Mapping[str, object] | Sequence[str]
 """Recipe keys to override: ``{"training.epochs": 3}`` or ``["training.epochs=3"]``."""
 
 
+def with_first(first: Mapping[str, object], set: Settings) -> Settings:
+    """Settings that begin with ``first``, which those of ``set`` may override."""
+    if isinstance(set, Mapping):
+        return {**first, **set}
+    return [*(f"{key}={value}" for key, value in first.items()), *set]
+
+
 def load_recipe(recipe: "str | Path | Recipe", set: Settings = ()) -> "Recipe":
     """Load a recipe and override some of its keys.
 

@@ -1,13 +1,12 @@
 """Item vectors learned from users, from Python: alignment and factors."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmctr_kit.api.preflight import AnyPath, Settings, as_data, load_recipe
+from mmctr_kit.api.preflight import AnyPath, Settings, as_data, load_recipe, with_first
 from mmctr_kit.api.progress import Progress, ProgressEvent, listening
 from mmctr_kit.api.results import frame, html
 
@@ -213,12 +212,7 @@ def _learned(
 ) -> "Aligned | Factors":
     from mmctr_kit.items.export import export_vectors, require_export
 
-    settings: Settings = (
-        {"items.embedding": kind, **set}
-        if isinstance(set, Mapping)
-        else [f"items.embedding={kind}", *set]
-    )
-    asked = load_recipe(recipe, settings)
+    asked = load_recipe(recipe, with_first({"items.embedding": kind}, set))
     if out is not None:
         require_export(Path(out), force)
     with listening(progress) as listen:

@@ -14,6 +14,7 @@ from mmctr_kit.embed.factors import FactorOptions, fit_factors
 from mmctr_kit.errors import UsageError
 from mmctr_kit.items.table import item_table
 from mmctr_kit.recipe import load_recipe
+from tests.embed.test_content import encoded
 
 
 def test_each_kind_is_quantised_by_itself_and_one_table_compares_them(tiny: ChallengeData) -> None:
@@ -78,3 +79,12 @@ def test_what_cannot_be_quantised_is_refused_in_one_line(tiny: ChallengeData) ->
     nothing = {"items.embedding": "none"}
     with pytest.raises(UsageError, match=r"codes\.of is embedding, but items\.embedding is none"):
         mmctr_kit.quantise_items(tiny, ["embedding"], set=nothing)
+
+
+def test_vectors_of_a_file_are_quantised_though_the_recipe_reads_none(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    path = encoded(tmp_path / "e.parquet", tiny.n_items)
+    made = mmctr_kit.quantise_items(tiny, ["text"], size=4, set={"items.encoded": str(path)})
+    codes = made.codes["text"].codes
+    assert np.flatnonzero(codes[:, 0] == 0).tolist() == [0, 3]

@@ -3,7 +3,7 @@
 import pytest
 
 import mmctr_kit
-from mmctr_kit.api.preflight import load_recipe, names_of, require_count
+from mmctr_kit.api.preflight import load_recipe, names_of, require_count, with_first
 from mmctr_kit.errors import UsageError
 
 
@@ -38,3 +38,9 @@ def test_a_count_below_one_and_a_single_name_are_refused() -> None:
     with pytest.raises(UsageError, match="only: expected a list, found 'tags-off'"):
         names_of("tags-off", "only")
     assert names_of(["tags-off"], "only") == ["tags-off"]
+
+
+def test_settings_that_come_first_may_be_overridden() -> None:
+    assert with_first({"a.b": 1}, {"c": 2}) == {"a.b": 1, "c": 2}
+    assert with_first({"a.b": 1}, {"a.b": 2}) == {"a.b": 2}
+    assert with_first({"a.b": 1}, ["c=2"]) == ["a.b=1", "c=2"]
