@@ -28,8 +28,8 @@ from mmctr_kit.data.cache import Arrays, cached
 from mmctr_kit.data.contexts import contexts
 from mmctr_kit.data.hashing import digest, fingerprint
 from mmctr_kit.embed.content import Content
+from mmctr_kit.embed.factors import with_positives
 from mmctr_kit.metrics.ranks import Flags, Floats32, Ints
-from mmctr_kit.models.registry import BOOSTED, MODELS
 from mmctr_kit.recipe import Recipe
 
 _FORMAT = 1
@@ -46,9 +46,8 @@ class AlignOptions:
 
     @classmethod
     def of(cls, recipe: Recipe) -> "AlignOptions":
-        items, trees = recipe.items, MODELS[recipe.model_name].learner == BOOSTED
-        positives = {"auto": not trees, "positives": True, "histories": False}[items.factors_from]
-        return cls(items.aligned_dim, items.aligned_window, positives, recipe.training.max_history)
+        items, longest = recipe.items, recipe.training.max_history
+        return cls(items.aligned_dim, items.aligned_window, with_positives(recipe), longest)
 
 
 @dataclass(frozen=True)

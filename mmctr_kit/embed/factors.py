@@ -73,10 +73,15 @@ class FactorOptions:
 
     @classmethod
     def of(cls, recipe: Recipe) -> "FactorOptions":
-        items, trees = recipe.items, MODELS[recipe.model_name].learner == BOOSTED
-        positives = {"auto": not trees, "positives": True, "histories": False}[items.factors_from]
-        longest = recipe.training.max_history
-        return cls(items.factors_dim, items.factors_shrinkage, positives, longest)
+        items, longest = recipe.items, recipe.training.max_history
+        return cls(items.factors_dim, items.factors_shrinkage, with_positives(recipe), longest)
+
+
+def with_positives(recipe: Recipe) -> bool:
+    """Whether users' positive targets count beside their histories: ``items.factors_from``."""
+    trees = MODELS[recipe.model_name].learner == BOOSTED
+    meant = {"auto": not trees, "positives": True, "histories": False}
+    return meant[recipe.items.factors_from]
 
 
 def fit_factors(content: Content, options: FactorOptions, rows: Ints) -> Factors:
