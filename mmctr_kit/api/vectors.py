@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mmctr_kit.data.dataset import ChallengeData
     from mmctr_kit.embed.align import Aligned
     from mmctr_kit.embed.factors import Factors
+    from mmctr_kit.items.features import UserVectors
     from mmctr_kit.recipe import Recipe
 
 
@@ -209,7 +210,7 @@ def _learned(
     out: AnyPath | None,
     force: bool,
     progress: Progress,
-) -> "Aligned | Factors":
+) -> "UserVectors":
     from mmctr_kit.items.export import export_vectors, require_export
 
     asked = load_recipe(recipe, with_first({"items.embedding": kind}, set))
@@ -224,4 +225,4 @@ def _learned(
         made = learn(np.arange(len(content.train)))
         if out is not None:
             export_vectors(made.vectors, Path(out), force)
-    return made  # type: ignore[return-value]
+    return made

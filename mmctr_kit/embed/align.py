@@ -32,7 +32,7 @@ from mmctr_kit.embed.factors import with_positives
 from mmctr_kit.metrics.ranks import Flags, Floats32, Ints
 from mmctr_kit.recipe import Recipe
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,6 @@ class _Inputs:
     def __init__(self, content: Content, device: torch.device) -> None:
         raw = [content.vectors(m) for m in content.held]
         tags = content.data.item_tags
-        self.names = content.held
         self.values = [_components(each) for each in raw]
         self.present = np.stack([each.any(axis=1) for each in (*raw, tags)], axis=1)
         self._values = [torch.from_numpy(each).to(device) for each in self.values]
@@ -165,7 +164,8 @@ def align(
         made = _project(model, inputs)
         others = {"aligned": made}
         for m, name in enumerate(content.held if len(content.held) > 1 else ()):
-            others[f"aligned {name} alone"] = _project(model, inputs, (1 - m,))
+            # Without the other modality, and without tags, which come last.
+            others[f"aligned {name} alone"] = _project(model, inputs, (1 - m, -1))
         for name, values in zip(content.held, inputs.values, strict=True):
             others[f"{name}, raw"] = np.asarray(content.vectors(name))
             others[f"{name}, PCA"] = values[:, :dims]
@@ -185,9 +185,9 @@ def _train(
     sequences: Contexts,
     measure: Callable[[], float],
 ) -> tuple[int, int]:
-    """Train until the measure of held-out pairs falls; return the steps taken, and pairs in each.
+    """Train until the measure of held-out pairs falls, and leave the model as it was at its best.
 
-    The model is left as it was at its best.
+    Returns the number of steps to there, and of pairs in a step.
     """
     n_items = sequences.n_items
     batch = _BATCH if n_items > _FEW_ITEMS else _BATCH // 2
@@ -208,6 +208,8 @@ def _train(
         rate = _LEARNING_RATE * min(step / _WARMUP, 1 - (step - 1) / planned)
         optimizer.param_groups[0]["lr"] = rate
         pairs = sampler.training(batch, rng)
+        if len(pairs) < 2:  # a pair has no negative, and none has no loss
+            continue
         loss = _loss(model, inputs, pairs, took, log_q, rng)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

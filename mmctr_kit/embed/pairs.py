@@ -10,6 +10,8 @@ from mmctr_kit.metrics.ranks import Flags, Floats32, Ints, Uints
 
 _HELD_ITEMS, _HELD_PAIRS = 10, 20
 """One in this many items, and one in this many pairs of other items, is held out."""
+_ROUNDS = 20
+"""How often pairs are drawn once more if short sequences give too few."""
 NEIGHBOURS = 50
 """Recall is the share of the held-out pairs whose target is among this many nearest items."""
 _SCORES = 1 << 22
@@ -30,6 +32,11 @@ class Pairs:
     def take(self, index: Ints | Flags) -> "Pairs":
         """The pairs at these positions."""
         return Pairs(self.user[index], self.older[index], self.newer[index])
+
+    def join(self, other: "Pairs") -> "Pairs":
+        """These pairs, then the other's."""
+        columns = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Pairs(*(np.concatenate(both) for both in columns))
 
 
 class PairSampler:
@@ -60,10 +67,18 @@ class PairSampler:
         return Pairs(self._owner[at], self._items[at], self._items[after])
 
     def training(self, count: int, rng: np.random.Generator) -> Pairs:
-        """At most ``count`` pairs that are not held out; fewer if most pairs are."""
-        drawn = self.draw(3 * count, rng)
-        keep = ~(self.cold[drawn.older] | self.cold[drawn.newer] | self._held(drawn))
-        return drawn.take(np.flatnonzero(keep)[:count])
+        """``count`` pairs that are not held out; fewer if few positions have another in reach."""
+        drawn = self._kept(3 * count, rng)
+        for _ in range(_ROUNDS):
+            if len(drawn) >= count:
+                break
+            drawn = drawn.join(self._kept(3 * count, rng))
+        return drawn.take(np.arange(min(count, len(drawn))))
+
+    def _kept(self, count: int, rng: np.random.Generator) -> Pairs:
+        drawn = self.draw(count, rng)
+        held = self.cold[drawn.older] | self.cold[drawn.newer] | self._held(drawn)
+        return drawn.take(~held)
 
     def held_out(self, count: int, cold: bool, choose: bool) -> tuple[Ints, Ints]:
         """Distinct held-out pairs as a query (n,) and a target (n,), at most ``count``.

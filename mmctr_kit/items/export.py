@@ -91,8 +91,4 @@ def export_vectors(vectors: Floats32, path: Path, overwrite: bool = False) -> No
     require_export(path, overwrite)
     values = pa.FixedSizeListArray.from_arrays(pa.array(vectors[1:].ravel()), vectors.shape[1])
     table = pa.table({"item_id": np.arange(1, len(vectors)), "vector": values})
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda p: pq.write_table(table, p))
-    except OSError as e:
-        raise unwritable(f"cannot write '{path}' ({e.strerror}); name another file", e) from e
+    _write(path, lambda p: pq.write_table(table, p))

@@ -59,6 +59,12 @@ def test_held_out_pairs_are_never_trained_on_and_those_that_choose_do_not_report
     assert not sampler.cold[[item for pair in trained for item in pair]].any()
 
 
+def test_short_sequences_are_drawn_from_until_there_are_enough_pairs() -> None:
+    """Of two items only the first has another in reach, at one of eight distances."""
+    users = [RNG(u).permutation(np.arange(1, 61))[:2].tolist() for u in range(40)]
+    assert len(PairSampler(contexts_of(users, 60), 8).training(512, RNG(0))) == 512
+
+
 def test_users_without_a_pair_give_none() -> None:
     sampler = PairSampler(contexts_of([[1], [2]], 2), 3)
     assert len(sampler.training(50, RNG(0))) == 0

@@ -31,7 +31,7 @@ def quality_headline(quality: ItemQuality, data: Path) -> dict[str, Any]:
         (
             "Without a usable modality",
             f"{dropped:.2%}",
-            "of the items, by the checks that --drop uses unless told otherwise",
+            "of the items, by the checks that --drop uses by default",
         ),
         ("Checks made", f"{checks} of {len(CHECKS)}", "the others lack a file or column"),
     ]
