@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from optuna.trial import TrialState
 from typer.testing import CliRunner, Result
 
 from mmctr_kit.cli.app import app, main
@@ -22,6 +24,7 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.runs.run import Run
 from mmctr_kit.tuning.finalists import Finalist
+from mmctr_kit.tuning.folder import WORKER, StudyFolder
 from mmctr_kit.tuning.summary import Summary
 
 RECIPE = {
@@ -78,6 +81,20 @@ def workers_of(parent: int) -> list[int]:
     return found
 
 
+def kill_in_a_trial(workers: list[int], folder: StudyFolder) -> None:
+    """Kill a worker that is running a trial; one that is between two of them is let go on."""
+    for _ in range(200):
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+            running = folder.study().get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            if any(f"-{worker}-" in str(t.user_attrs.get(WORKER)) for t in running):
+                os.kill(worker, signal.SIGKILL)
+                return
+            os.kill(worker, signal.SIGCONT)
+        time.sleep(0.01)
+    raise AssertionError("no worker was running a trial")
+
+
 @pytest.fixture(autouse=True, scope="module")
 def one_core() -> Iterator[None]:
     """Small models on several threads mostly wait."""
@@ -113,7 +130,7 @@ def story(tiny_root: Path, recipe_file: Path, tmp_path_factory: pytest.TempPathF
     for line in process.stdout:
         lines.append(line)
         if killed < 0 and line.startswith("trial "):
-            os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+            kill_in_a_trial(workers_of(process.pid), StudyFolder(runs / "small.study"))
             killed = len(lines)
         if killed > 0 and len(lines) > killed + 4:
             break
