@@ -250,6 +250,12 @@ class Training(Block):
     1/2 by this share of the way. ``teacher``, for ``fit`` alone, is the folder of a run whose OOF
     predictions are mixed into the labels with ``teacher_weight``: distillation.
 
+    ``embedding_restart``: embedding tables that are drawn anew at the start of each epoch but the
+    first, while all other weights go on (arXiv 2305.19531). From the second epoch on a network
+    otherwise recognises rows by their ids, and its AUC on new users falls. ``ids`` are the tables
+    of items and users, ``all`` also those of tags, levels and codes. It pays if signals or factors
+    say who took what; if ids alone do, it costs. An ``average`` is then of each epoch's steps.
+
     ``user_updates``: how a table of users is trained. With ``dense``, as published, each step
     updates all its rows; users who are not in the batch move by their moments and the regulariser
     alone. With ``rows`` a step updates only the batch's users, which costs far less if users are
@@ -280,6 +286,7 @@ class Training(Block):
     average: Literal["none", "ema", "tail"] = "none"
     ema_decay: Annotated[float, Field(gt=0, lt=1), applies_to("average", "ema")] = 0.99
     tail: Annotated[float, Field(gt=0, le=1), applies_to("average", "tail")] = 0.25
+    embedding_restart: Literal["none", "ids", "all"] = "none"
     label_smoothing: Rate = 0.0
     teacher: str | None = None
     teacher_weight: Annotated[Share, applies_unless("teacher", None)] = 0.5

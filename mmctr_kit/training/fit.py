@@ -28,7 +28,7 @@ from mmctr_kit.training.data.batches import make_batch
 from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.data.source import Source
 from mmctr_kit.training.learner import LARGE_STATE, Epoch, State, derive_seed
-from mmctr_kit.training.optimizer import learning_rate
+from mmctr_kit.training.optimizer import learning_rate, restart_embeddings
 from mmctr_kit.training.step import Batches, Forward, Step, eager
 
 PREDICT_ROWS = {"cpu": 1 << 11, "cuda": 1 << 13}
@@ -61,6 +61,8 @@ class Schedule:
     def pace(self, step: int, options: Training) -> tuple[float, float]:
         """The learning rate of a step, and the share of its weights in their average."""
         rate = learning_rate(step, self.steps * self.planned, options)
+        if options.embedding_restart != "none":  # no average of tables that were drawn apart
+            return rate, average_share(step % self.steps, self.steps, options)
         return rate, average_share(step, self.steps * self.epochs, options)
 
 
@@ -120,6 +122,8 @@ class Fit:
         for epoch in range(first, plan.epochs):
             began, compiled = time.perf_counter(), self.steps.compile_seconds
             torch.manual_seed(derive_seed(self.seed, 2, epoch))
+            if epoch and (which := self.options.embedding_restart) != "none":
+                restart_embeddings(self.model, self.step.optimizer, which)
             numbers = range(epoch * plan.steps, (epoch + 1) * plan.steps)
             paces = [plan.pace(number, self.options) for number in numbers]
             loss = self.train_steps(sampler, numbers[0], paces)

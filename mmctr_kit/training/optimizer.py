@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mmctr_kit.models.layers.blocks import IdEmbedding
 from mmctr_kit.models.layers.fusion import ModalityFusion
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.device import fast_bf16
@@ -42,6 +43,21 @@ def adam(model: nn.Module, options: Training, rate: Tensor) -> torch.optim.Optim
             "exp_avg_sq": torch.zeros_like(parameter),
         }
     return optimizer
+
+
+def restart_embeddings(
+    model: nn.Module, optimizer: torch.optim.Optimizer, which: Literal["ids", "all"]
+) -> None:
+    """Draw embedding tables anew, in place, with zero for the state of :func:`adam` on them.
+
+    ``ids``: the tables with a row for each item or user; ``all``: every table of the model.
+    """
+    kinds = IdEmbedding if which == "ids" else (nn.Embedding, nn.EmbeddingBag)
+    for module in model.modules():
+        if isinstance(module, kinds):
+            module.reset_parameters()
+            for slot in optimizer.state[module.weight].values():
+                slot.zero_()
 
 
 def learning_rate(step: int, total: int, options: Training) -> float:

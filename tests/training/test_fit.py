@@ -83,12 +83,14 @@ def test_what_remains_is_the_snapshot_with_the_best_holdout_auc(
     assert all(np.array_equal(kept[k], v.numpy()) for k, v in model.state_dict().items())
 
 
-@pytest.mark.parametrize("average", ["none", "ema", "tail"])
+@pytest.mark.parametrize(
+    ("average", "restart"), [("none", "none"), ("ema", "none"), ("tail", "none"), ("ema", "all")]
+)
 @pytest.mark.parametrize("stop", [1, 2])
 def test_a_fit_resumed_from_an_epoch_ends_bit_for_bit_where_an_uninterrupted_one_does(
-    tiny: ChallengeData, device_data: DeviceData, stop: int, average: str
+    tiny: ChallengeData, device_data: DeviceData, stop: int, average: str, restart: str
 ) -> None:
-    options = OPTIONS.model_copy(update={"average": average})
+    options = OPTIONS.model_copy(update={"average": average, "embedding_restart": restart})
     whole = [
         e.state()
         for e in Fit(small_din(tiny), OnDevice(device_data), options, 7).run(TRAIN, HOLDOUT)
@@ -174,6 +176,24 @@ def test_the_snapshot_of_an_averaged_fit_is_the_average_of_its_steps(
     assert len(noted) == 2 * epochs[0].steps
     assert torch.allclose(parameter, torch.stack(noted).mean(0), atol=1e-6)
     assert not torch.allclose(parameter, noted[-1], atol=1e-4)
+
+
+def test_each_epoch_but_the_first_begins_with_fresh_tables(
+    tiny: ChallengeData, device_data: DeviceData
+) -> None:
+    """The first epoch is as without restarts; an average is of one epoch's steps."""
+    states = {}
+    for restart in ("none", "ids"):
+        options = OPTIONS.model_copy(update={"embedding_restart": restart})
+        fit = Fit(small_din(tiny), OnDevice(device_data), options, 3)
+        states[restart] = [epoch.state() for epoch in fit.run(TRAIN, HOLDOUT)]
+    assert states_equal(states["none"][0], states["ids"][0])
+    step = next(k for k, v in states["ids"][0].items() if k.endswith(".step"))  # of the item ids
+    assert [int(s[step]) for s in states["none"]] == [13, 26, 39]
+    assert [int(s[step]) for s in states["ids"]] == [13, 13, 13]
+    averaged = Training(average="tail", tail=1.0, embedding_restart="ids")
+    shares = [Schedule(2, 2, 2).pace(number, averaged)[1] for number in range(4)]
+    assert shares == [1, 0.5, 1, 0.5]
 
 
 def test_label_smoothing_trains_on_labels_moved_towards_a_half(

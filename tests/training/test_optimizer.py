@@ -1,6 +1,7 @@
 """mmctr_kit.training.optimizer: rates, precision, and an Adam whose state stays in place."""
 
 from itertools import chain
+from typing import Literal
 
 import pytest
 import torch
@@ -9,7 +10,13 @@ from torch import nn
 from mmctr_kit.recipe import Training
 from mmctr_kit.testing import build_model
 from mmctr_kit.training import optimizer
-from mmctr_kit.training.optimizer import adam, learning_rate, regularised, resolve_precision
+from mmctr_kit.training.optimizer import (
+    adam,
+    learning_rate,
+    regularised,
+    resolve_precision,
+    restart_embeddings,
+)
 from tests.models.test_contract import NEURAL
 
 CPU = torch.device("cpu")
@@ -54,6 +61,36 @@ def test_adam_steps_as_torchs_does_and_its_state_never_moves(options: dict[str, 
     assert before == after
     for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.allclose(mine, other, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("which", "tables"),
+    [
+        ("ids", {"item_id", "user"}),
+        ("all", {"item_id", "user", "item_tags", "likes_level", "views_level"}),
+    ],
+)
+def test_a_restart_draws_tables_anew_in_place_and_leaves_all_else(
+    which: Literal["ids", "all"], tables: set[str]
+) -> None:
+    model = build_model("din_target_encoder")
+    used = adam(model, Training(), torch.tensor(0.1))
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    used.step()
+    before = {n: (p.data_ptr(), p.detach().clone()) for n, p in model.named_parameters()}
+    restart_embeddings(model, used, which)
+    for name, parameter in model.named_parameters():
+        address, value = before[name]
+        slots = used.state[parameter]
+        assert parameter.data_ptr() == address
+        if name.removeprefix("items.").removesuffix(".weight") in tables:
+            assert parameter.abs().max() < 1e-2  # a step had moved all by 0.1
+            assert not any(slot.any() for slot in slots.values())
+        else:
+            assert torch.equal(parameter, value)
+            assert all(slot.any() for slot in slots.values())
+    assert not dict(model.named_parameters())["user.weight"][0].any()  # of unseen users
 
 
 @pytest.mark.parametrize("fast", [True, False])

@@ -39,14 +39,28 @@ class _SpentReLU(nn.ReLU):
         return F.relu(input, inplace=input.dtype != torch.bfloat16)
 
 
-def embedding(size: int, dim: int) -> nn.Embedding:
+class Embedding(nn.Embedding):
     """(size, dim) embedding table, N(0, 1e-4)."""
-    table = nn.Embedding(size, dim)
-    nn.init.normal_(table.weight, std=EMBEDDING_STD)
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=EMBEDDING_STD)
+
+
+class IdEmbedding(Embedding):
+    """Embedding table with a row for each item or each user.
+
+    Tables of this class are those that ``training.embedding_restart: ids`` draws anew.
+    """
+
+
+def embedding(size: int, dim: int, kind: type[Embedding] = Embedding) -> Embedding:
+    """(size, dim) embedding table of this ``kind``, N(0, 1e-4)."""
+    table = kind(size, dim)
+    table.reset_parameters()  # once more, so that a seed still draws the weights that it always did
     return table
 
 
-class UserEmbedding(nn.Embedding):
+class UserEmbedding(IdEmbedding):
     """Vectors of users (n_users + 1, dim), N(0, 1e-4), to be looked up by a batch's ``user`` alone.
 
     Row 0, of users that the model was not trained on, is zero and stays so. Tables of this class
@@ -56,7 +70,10 @@ class UserEmbedding(nn.Embedding):
 
     def __init__(self, n_users: int, dim: int) -> None:
         super().__init__(n_users + 1, dim, padding_idx=0)
-        nn.init.normal_(self.weight, std=EMBEDDING_STD)
+        self.reset_parameters()  # once more, as in embedding()
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
         with torch.no_grad():
             self.weight[0] = 0
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmctr_kit.models.layers.blocks import concat, embedding
+from mmctr_kit.models.layers.blocks import IdEmbedding, concat, embedding
 from mmctr_kit.models.layers.fusion import ModalityFusion
 from mmctr_kit.models.ops.gather import eager_on_cpu, gather, round_up, weighted_rows
 from mmctr_kit.models.option_types import FusionKind
@@ -95,7 +95,7 @@ class ItemEncoder(nn.Module):
         super().__init__()
         self.register_buffer("tags", item_tags, persistent=False)
         self.register_buffer("item_emb", item_emb, persistent=False)
-        self.item_id = embedding(len(item_tags), dim) if use_item_id else None
+        self.item_id = embedding(len(item_tags), dim, IdEmbedding) if use_item_id else None
         self.item_tags = embedding(n_tags, dim) if use_tags else None
         d = item_emb.shape[1]
         emb_dim = d if emb_dim is None else emb_dim
