@@ -62,13 +62,13 @@ class Layer(nn.Module):
 class TargetTransformer(nn.Module):
     """Row -> logit.
 
-    The ``max_length`` most recent items of a history are tokens of width ``width``, and the target
-    is one more. A history token is the sum of its item, the item's product with the target, its
+    The ``max_length`` most recent items of a history are tokens of width ``token_dim``, and the
+    target is one more. A history token is the sum of its item, the item's product with the target, its
     position counted from the most recent item, and its signals. In the last of ``layers`` only the
     target's query is computed. The head sees the levels, the target, the target token's output, the
     product of these two, and the row's signals.
 
-    Raises UsageError if ``heads`` does not divide ``width``.
+    Raises UsageError if ``heads`` does not divide ``token_dim``.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class TargetTransformer(nn.Module):
         embedding_dim: PositiveInt = 32,
         item_emb_dim: ItemEmbDim = None,
         max_length: PositiveInt = 64,
-        width: PositiveInt = 64,
+        token_dim: PositiveInt = 64,
         layers: PositiveInt = 2,
         heads: PositiveInt = 4,
         feedforward: PositiveInt = 128,
@@ -93,10 +93,11 @@ class TargetTransformer(nn.Module):
         batch_norm: bool = True,
     ) -> None:
         super().__init__()
+        width = token_dim
         if width % heads:
             raise UsageError(
-                f"model.heads is {heads}, which does not divide the tokens' width {width}; set "
-                "model.width to a multiple of it"
+                f"model.heads is {heads}, which does not divide the tokens' width {token_dim}; set "
+                "model.token_dim to a multiple of it"
             )
         self.items = ItemEncoder(item_tags, item_emb, n_tags, embedding_dim, item_emb_dim)
         self.likes_level = embedding(N_LEVELS, embedding_dim)
@@ -140,14 +141,18 @@ class TargetTransformer(nn.Module):
             wide, by_head = torch.split(seen, [tokens.shape[1], bias.shape[1]], dim=1)
             tokens, bias = tokens + wide, bias + by_head
         of_rows = torch.split(query.to(tokens.dtype) + self.target, [n for n, _ in layout.parts])
-        parts = zip(of_rows, slots.scatter(tokens), slots.scatter(bias), slots.attended, strict=True)
+        parts = zip(
+            of_rows, slots.scatter(tokens), slots.scatter(bias), slots.attended, strict=True
+        )
         return torch.cat([self._encode(*part) for part in parts])
 
     def _encode(self, target: Tensor, tokens: Tensor, bias: Tensor, attended: Tensor) -> Tensor:
         """Targets (n, W), tokens (n, L, W), bias (n, L, H) and attended (n, L) -> (n, W)."""
         length = tokens.shape[1]
         # Slots are left-padded: the last is the most recent.
-        position, recency = (table.weight[:length].flip(0) for table in (self.position, self.recency))
+        position, recency = (
+            table.weight[:length].flip(0) for table in (self.position, self.recency)
+        )
         x = torch.cat([tokens + position, target[:, None]], dim=1)
         bias = (bias + recency).masked_fill(~attended[:, :, None], float("-inf"))
         bias = F.pad(bias, (0, 0, 0, 1)).transpose(1, 2)[:, :, None]  # the target's own is 0
