@@ -54,7 +54,7 @@ class DIN(nn.Module):
     shown to the attention, those of a row to the head. ``se`` re-weighs the head's fields by
     squeeze-and-excitation, or with ``se_fields: item`` those of the target item alone.
 
-    ``cross_layers`` gated cross layers multiply the head's fields with each other before the MLP; see
+    ``cross_layers`` gated cross layers multiply the head's fields by each other before the MLP; see
     :class:`~mmctr_kit.models.layers.cross.GatedCross`.
 
     An item's codes, if the recipe makes any, are embedded and become a part of its vector as

@@ -63,10 +63,10 @@ class TargetTransformer(nn.Module):
     """Row -> logit.
 
     The ``max_length`` most recent items of a history are tokens of width ``token_dim``, and the
-    target is one more. A history token is the sum of its item, the item's product with the target, its
-    position counted from the most recent item, and its signals. In the last of ``layers`` only the
-    target's query is computed. The head sees the levels, the target, the target token's output, the
-    product of these two, and the row's signals.
+    target is one more. A history token is the sum of its item, the item's product with the target,
+    its position counted from the most recent item, and its signals. In the last of ``layers`` only
+    the target's query is computed. The head sees the levels, the target, the target token's output,
+    the product of these two, and the row's signals.
 
     Raises UsageError if ``heads`` does not divide ``token_dim``.
     """
