@@ -17,7 +17,6 @@ from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.layers.attention import MultiHeadTargetAttention, NoAttention, TargetAttention
 from mmctr_kit.models.layers.blocks import MLP, SqueezeExcitation, concat, embedding
-from mmctr_kit.models.layers.cross import GatedCross
 from mmctr_kit.models.layers.encoder import Codes, ItemEncoder, Modalities
 from mmctr_kit.models.layers.similarity import HistorySimilarity
 from mmctr_kit.models.ops.segments import row_sum
@@ -27,7 +26,6 @@ from mmctr_kit.models.option_types import (
     FusionHeads,
     ItemEmbDim,
     ModalityDropout,
-    NonNegativeInt,
     PositiveInt,
     Rate,
     TwoOrMore,
@@ -53,9 +51,6 @@ class DIN(nn.Module):
     their element-wise product and the attention's scores. Collaborative signals of a position are
     shown to the attention, those of a row to the head. ``se`` re-weighs the head's fields by
     squeeze-and-excitation, or with ``se_fields: item`` those of the target item alone.
-
-    ``cross_layers`` gated cross layers multiply the head's fields by each other before the MLP; see
-    :class:`~mmctr_kit.models.layers.cross.GatedCross`.
 
     An item's codes, if the recipe makes any, are embedded and become a part of its vector as
     ``code_fusion`` and ``code_prefix`` say; see :class:`~mmctr_kit.models.layers.encoder.Codes`.
@@ -136,7 +131,6 @@ class DIN(nn.Module):
             applies_to("se", True),
             applies_to("use_levels", True) | applies_to("use_history", True),
         ] = "all",
-        cross_layers: NonNegativeInt = 0,
         mlp_hidden: Widths = (1024, 512, 256),
         mlp_activation: Activation = "relu",
         mlp_dropout: Rate = 0.0,
@@ -195,7 +189,6 @@ class DIN(nn.Module):
             item = slice(len(levels), len(levels) + len(self.items.widths))
             self.se_slice = item if se_fields == "item" else slice(len(fields))
             self.se = SqueezeExcitation(len(fields[self.se_slice]), se_ratio)
-        self.cross = GatedCross(sum(fields), cross_layers) if cross_layers else None
         self.mlp = MLP(sum(fields), mlp_hidden, mlp_activation, mlp_dropout, batch_norm)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -214,10 +207,7 @@ class DIN(nn.Module):
                 fields.append(batch.row_signals)
         if self.se is not None:
             fields[self.se_slice] = self.se(fields[self.se_slice])
-        head = concat(fields)
-        if self.cross is not None:
-            head = self.cross(head)
-        return self.mlp(head).squeeze(-1)
+        return self.mlp(concat(fields)).squeeze(-1)
 
     def _history_widths(self, n_row_signals: int) -> list[int]:
         """The widths of the fields that come from the history."""
