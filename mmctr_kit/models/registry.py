@@ -64,6 +64,7 @@ SHIPPED = {
     "gbdt": Entry("mmctr_kit.models.gbdt:GBDT", BOOSTED),
     "history_length_only": Entry("mmctr_kit.models.history_length_only:HistoryLengthOnly"),
     "qin": Entry("mmctr_kit.models.qin:QIN"),
+    "target_transformer": Entry("mmctr_kit.models.target_transformer:TargetTransformer"),
     "transformer_dcn": Entry("mmctr_kit.models.transformer_dcn:TransformerDCN"),
     "transformer_dcn_momo": Entry("mmctr_kit.models.transformer_dcn:TransformerDCNMomo"),
 }

@@ -48,7 +48,7 @@ UNUSED = [
     ("din_official", (), "model.fusion=gated", "items.embedding is item_info", "e4 or raw"),
     ("din_official", (), "model.modality_dropout=0.1", "items.embedding is item_info", "raw"),
     ("qin", ("items.embedding=none",), "model.item_emb_dim=8", "is none", "another value"),
-    ("qin", (), "signals.kinds=[cosine]", "model.name is qin", "din or gbdt"),
+    ("qin", (), "signals.kinds=[cosine]", "model.name is qin", "din, gbdt or target"),
     ("history_length_only", (), "items.embedding=text", "model.name is history_length_only", "din"),
     ("history_length_only", (), "items.text_dim=8", "model.name is history_length_only", "din"),
     ("din_official", (), "items.whiten=true", "items.embedding is item_info", "separate_pca"),
