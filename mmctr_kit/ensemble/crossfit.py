@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmctr_kit.data.folds import user_folds
-from mmctr_kit.ensemble.methods.catalogue import METHODS, Fitted, Method
+from mmctr_kit.ensemble.methods.catalogue import METHODS, Fitted, Method, SharedFits
 from mmctr_kit.ensemble.methods.scale import PlattScaling, apply_scalings, fit_scalings
 from mmctr_kit.ensemble.stack import BlendInput, OofRows
 from mmctr_kit.errors import RunError
@@ -55,8 +55,8 @@ class CrossFit:
                     "groups leaves a fold without both labels; train with fewer folds or more rows"
                 )
             scale = fit_scalings(part.label, part.logits, start)
-            part = replace(part, logits=apply_scalings(scale, part.logits))
-            fits[g] = scale, {method: METHODS[method](part, seed) for method in methods}
+            scaled = SharedFits(replace(part, logits=apply_scalings(scale, part.logits)), seed)
+            fits[g] = scale, {method: METHODS[method](scaled) for method in methods}
         return cls(rows, group, fits)
 
     def logits(self, method: Method) -> Floats:

@@ -12,4 +12,6 @@ Method = Literal[
     "logistic",
     "lightgbm",
     "lightgbm-context",
+    "logistic-context",
+    "stack",
 ]
