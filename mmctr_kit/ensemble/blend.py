@@ -10,6 +10,7 @@ import numpy as np
 from mmctr_kit.ensemble.choice import decide, required_of_best
 from mmctr_kit.ensemble.crossfit import CrossFit
 from mmctr_kit.ensemble.diversity import correlations, leave_one_out_gain
+from mmctr_kit.ensemble.harm import most_harmful, without_harm
 from mmctr_kit.ensemble.methods.average import mean_without_oof, rank_without_oof
 from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT, Fitted, Method, SharedFits
 from mmctr_kit.ensemble.methods.scale import PlattScaling, apply_scalings, fit_scalings
@@ -29,7 +30,8 @@ class Blend:
     oof (n,) float64 logits, each row from a fit on other users; None without OOF.
     valid (k, n_valid), test (k, n_test) float64 logits, a row for each fold model: average them
     over the folds (axis 0) for the prediction. mean_valid: the plain mean's logits for valid, if
-    another method is used.
+    another method is used, or runs are left out.
+    left_out: the runs that did harm, which ``auto`` leaves out; ``scores`` are of all runs.
     weights: by run, None if the method has none.
     scores: mean fold AUC of each tried method's cross-fitted OOF; differences: to the plain mean,
     paired; standard errors clustered by user. above_chance: standard errors by which each score
@@ -51,6 +53,7 @@ class Blend:
     correlation: Floats
     adds: dict[str, Estimate]
     mean_valid: Floats | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blend:
@@ -72,7 +75,7 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
         user=stack.user.astype(np.int64, copy=False),
     )
     scalings = fit_scalings(rows.label, stack.oof)
-    crossed = CrossFit.fit(rows, tried, scalings, seed)
+    crossed = CrossFit.fit(rows, {name: METHODS[name] for name in tried}, scalings, seed)
     sample = AucSample(rows.label, rows.user, rows.fold)
     logits = {name: crossed.logits(name) for name in tried}
     influences = {name: sample.influence(x) for name, x in logits.items()}
@@ -88,14 +91,23 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     used, reason = decide(method, above_chance, differences, needed)
     scaled = replace(rows, logits=apply_scalings(scalings, rows.logits))
     fits = SharedFits(scaled, seed)
-    fitted = METHODS[used](fits)
+    fitted, oof = METHODS[used](fits), logits[used]
+    adds = leave_one_out_gain(crossed, used, oof)
+    if method == "auto" and most_harmful(adds) is not None:
+        spared = CrossFit.fit(rows, {used: without_harm(used)}, scalings, seed)
+        gain = sample.difference(sample.influence(spared.logits(used)), influences[used])
+        of_all = without_harm(used)(fits)
+        if of_all.left_out and gain.z(0.0) > MIN_Z:
+            crossed, fitted, oof = spared, of_all, spared.logits(used)
+            adds = leave_one_out_gain(crossed, used, oof)
+            names = ", ".join(stack.names[run] for run in fitted.left_out)
+            reason += f" Left out {names}: OOF AUC {gain.signed()} without."
     valid, test, context = stack.valid, stack.test, stack.context
     of_valid = None if context is None else context.valid
-    plain = None if used == "mean" else METHODS["mean"](fits)
-    adds = leave_one_out_gain(crossed, used, logits[used])
+    plain = None if used == "mean" and not fitted.left_out else METHODS["mean"](fits)
     return Blend(
         used,
-        logits[used],
+        oof,
         _apply_to_folds(fitted, scalings, valid, of_valid),
         _apply_to_folds(fitted, scalings, test, None if context is None else context.test),
         None if fitted.weights is None else _by_run(stack, fitted.weights),
@@ -107,6 +119,7 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
         correlations(stack),
         {stack.names[run]: gain for run, gain in adds.items()},
         None if plain is None else _apply_to_folds(plain, scalings, valid, of_valid),
+        tuple(stack.names[run] for run in fitted.left_out),
     )
 
 

@@ -30,13 +30,14 @@ class Fitted:
     ``without(rows, run)`` gives them without one run. Nothing is fitted again: the other runs keep
     their relative weights; without weights, the mean of the others replaces the run.
     ``weights`` (m,) sum to 1, or None if the method has no weights. ``note`` says in a few words
-    what the fit has chosen, if anything.
+    what the fit has chosen, if anything; ``left_out`` are the runs that it does not use.
     """
 
     apply: Callable[[BlendInput], Floats]
     without: Callable[[BlendInput, int], Floats]
     weights: Floats | None
     note: str = ""
+    left_out: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +125,9 @@ def fit_stack(fits: SharedFits) -> Fitted:
     )
 
 
-METHODS: Mapping[Method, Callable[[SharedFits], Fitted]] = MappingProxyType(
+FitMethod = Callable[[SharedFits], Fitted]
+
+METHODS: Mapping[Method, FitMethod] = MappingProxyType(
     {
         "mean": lambda fits: _weighted(WeightedMean.equal(len(fits.oof.logits)), fits.oof),
         "best": fit_best,

@@ -19,6 +19,7 @@ FIT_CELLS = 20_000_000
 PRIOR_ROWS = 1000.0
 """How many rows the pull towards weights that do not vary is worth."""
 _FURTHEST = 3.0  # standard deviations: an outlying context moves the weights no further
+_ROUNDING = 1e-6
 _BLOCK = 1 << 15
 
 
@@ -48,14 +49,9 @@ class GatedMean:
             share = FIT_CELLS / (size * rows)
             oof = oof.take(np.flatnonzero(held_out(oof.user, share, seed ^ 0x6A7E)))
         logits, features = oof.logits, np.asarray(oof.context, np.float64)
-        spread = features.std(axis=1)
-        gate = cls(
-            mean,
-            logits.mean(axis=1),
-            features.mean(axis=1),
-            np.where(spread > 0.0, spread, 1.0),
-            np.zeros(size),
-        )
+        place, spread = features.mean(axis=1), features.std(axis=1)
+        spread[spread <= _ROUNDING * np.abs(place)] = np.inf  # a constant tells nothing
+        gate = cls(mean, logits.mean(axis=1), place, spread, np.zeros(size))
         line = PlattScaling.fit(oof.label, mean.apply(logits - gate.centre[:, None]))
         gate.at[[0, -1]] = line.slope, line.intercept
         pull = np.diag(np.full(size, PRIOR_ROWS))
