@@ -16,8 +16,8 @@ from mmctr_kit.metrics.ranks import Floats, Floats32
 
 FIT_CELLS = 20_000_000
 """Rows times coefficients that are fitted on; if there are more, whole users are drawn."""
-PRIOR_ROWS = 1000.0
-"""How many rows the pull towards weights that do not vary is worth."""
+PRIOR_ROWS = 100.0
+"""How many rows a run the pull towards weights that do not vary is worth: copies do not loosen it."""
 _FURTHEST = 3.0  # standard deviations: an outlying context moves the weights no further
 _ROUNDING = 1e-6
 _BLOCK = 1 << 15
@@ -54,15 +54,15 @@ class GatedMean:
         gate = cls(mean, logits.mean(axis=1), place, spread, np.zeros(size))
         line = PlattScaling.fit(oof.label, mean.apply(logits - gate.centre[:, None]))
         gate.at[[0, -1]] = line.slope, line.intercept
-        pull = np.diag(np.full(size, PRIOR_ROWS))
+        pull = np.diag(np.full(size, PRIOR_ROWS * runs))
         pull[[0, -1], [0, -1]] = 0.0
-        free = np.full(size, -np.inf)
+        lower = np.append(line.slope, np.full(size - 1, -np.inf))  # it may not turn around
         at = least_logloss(
             lambda block: gate._columns(logits[:, block], features[:, block]),
             oof.label,
             gate.at,
             pull,
-            free,
+            lower,
         )
         return replace(gate, at=at)
 
