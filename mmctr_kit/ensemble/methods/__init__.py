@@ -12,6 +12,5 @@ Method = Literal[
     "logistic",
     "lightgbm",
     "lightgbm-context",
-    "logistic-context",
     "stack",
 ]

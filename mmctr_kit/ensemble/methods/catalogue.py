@@ -19,7 +19,7 @@ from mmctr_kit.ensemble.stack import BlendInput, OofRows
 from mmctr_kit.metrics.binned_auc import BinnedAuc
 from mmctr_kit.metrics.ranks import Floats, Floats32
 
-WITH_CONTEXT: frozenset[Method] = frozenset({"lightgbm-context", "logistic-context", "stack"})
+WITH_CONTEXT: frozenset[Method] = frozenset({"lightgbm-context", "stack"})
 """The methods that need row features (`mmctr_kit.ensemble.stack.Context`) beside the logits."""
 
 
@@ -116,7 +116,7 @@ def fit_trees(fits: SharedFits) -> Fitted:
 
 
 def fit_stack(fits: SharedFits) -> Fitted:
-    """Mean of the logits of the two methods with context."""
+    """Mean of the logits of the gated logistic regression and of the trees with context."""
     parts = (fits.gated, fits.trees)
     return Fitted(
         lambda rows: np.asarray(np.mean([part.apply(rows) for part in parts], axis=0)),
@@ -138,7 +138,6 @@ METHODS: Mapping[Method, FitMethod] = MappingProxyType(
         "logistic": lambda fits: _weighted(fits.weights, fits.oof),
         "lightgbm": fit_trees,
         "lightgbm-context": lambda fits: fits.trees,
-        "logistic-context": lambda fits: fits.gated,
         "stack": fit_stack,
     }
 )

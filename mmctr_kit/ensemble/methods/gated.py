@@ -17,7 +17,7 @@ from mmctr_kit.metrics.ranks import Floats, Floats32
 FIT_CELLS = 20_000_000
 """Rows times coefficients that are fitted on; if there are more, whole users are drawn."""
 PRIOR_ROWS = 100.0
-"""How many rows a run the pull towards weights that do not vary is worth: copies do not loosen it."""
+"""How many rows, for each run, the pull towards fixed weights is worth: copies do not loosen it."""
 _FURTHEST = 3.0  # standard deviations: an outlying context moves the weights no further
 _ROUNDING = 1e-6
 _BLOCK = 1 << 15
