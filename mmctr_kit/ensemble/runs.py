@@ -42,7 +42,7 @@ def blend_runs(
     valid rows (imported), so does the blend. If a run does not know its fold models' valid AUC
     (imported: each is its fold mean), neither does the blend.
     ``data`` is what the runs were made from: with it lightgbm-context and stack are tried too.
-    ``groups`` adds the group step (:mod:`mmctr_kit.ensemble.group`): the blend is transductive then.
+    ``groups`` adds the group step (:mod:`mmctr_kit.ensemble.group`), which is transductive.
     Raises RunError if the runs do not match or the method does not fit them, UsageError if one is
     named twice or ``path`` is one of them; nothing is written then.
     """
