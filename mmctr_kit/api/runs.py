@@ -129,7 +129,7 @@ def blend(
     group_softmax : bool
         Score a user's rows against each other: transductive, and labelled so.
     data : str, Path or ChallengeData, optional
-        The runs' data: ``"lightgbm-context"`` is tried too, which sees the rows.
+        The runs' data: ``"stack"`` and ``"lightgbm-context"`` are tried too.
     seed : int
         Random seed for bagging and for the LightGBM stacker.
     force, runs, progress

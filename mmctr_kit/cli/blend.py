@@ -43,7 +43,7 @@ def blend(
     ] = False,
     data: Annotated[
         Path | None,
-        Option(help="The runs' data: tries lightgbm-context too, which sees the rows."),
+        Option(help="The runs' data: tries stack and lightgbm-context too."),
     ] = None,
     seed: options.Seed = 0,
     force: options.Force = False,

@@ -7,20 +7,19 @@ from typing import Literal
 
 import numpy as np
 
+from mmctr_kit.ensemble.choice import decide, required_of_best
 from mmctr_kit.ensemble.crossfit import CrossFit
 from mmctr_kit.ensemble.diversity import correlations, leave_one_out_gain
+from mmctr_kit.ensemble.harm import most_harmful, without_harm
 from mmctr_kit.ensemble.methods.average import mean_without_oof, rank_without_oof
-from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT, Fitted, Method
+from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT, Fitted, Method, SharedFits
 from mmctr_kit.ensemble.methods.scale import PlattScaling, apply_scalings, fit_scalings
 from mmctr_kit.ensemble.stack import BlendInput, OofRows, Stack
-from mmctr_kit.errors import RunError, UsageError, plural
-from mmctr_kit.metrics.auc import AucSample
+from mmctr_kit.errors import RunError, UsageError
+from mmctr_kit.metrics.auc import AucSample, Influence
 from mmctr_kit.metrics.chance import z_above_chance
-from mmctr_kit.metrics.estimate import Estimate, required_z
+from mmctr_kit.metrics.estimate import MIN_Z, Estimate
 from mmctr_kit.metrics.ranks import Floats, Floats32
-
-CHANCE_Z = 3.0
-"""Unless a method is this many standard errors above 0.5, there is no signal to choose by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +30,8 @@ class Blend:
     oof (n,) float64 logits, each row from a fit on other users; None without OOF.
     valid (k, n_valid), test (k, n_test) float64 logits, a row for each fold model: average them
     over the folds (axis 0) for the prediction. mean_valid: the plain mean's logits for valid, if
-    another method is used.
+    another method is used, or runs are left out.
+    left_out: the runs that did harm, which ``auto`` leaves out; ``scores`` are of all runs.
     weights: by run, None if the method has none.
     scores: mean fold AUC of each tried method's cross-fitted OOF; differences: to the plain mean,
     paired; standard errors clustered by user. above_chance: standard errors by which each score
@@ -53,6 +53,7 @@ class Blend:
     correlation: Floats
     adds: dict[str, Estimate]
     mean_valid: Floats | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blend:
@@ -74,7 +75,7 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
         user=stack.user.astype(np.int64, copy=False),
     )
     scalings = fit_scalings(rows.label, stack.oof)
-    crossed = CrossFit.fit(rows, tried, scalings, seed)
+    crossed = CrossFit.fit(rows, {name: METHODS[name] for name in tried}, scalings, seed)
     sample = AucSample(rows.label, rows.user, rows.fold)
     logits = {name: crossed.logits(name) for name in tried}
     influences = {name: sample.influence(x) for name, x in logits.items()}
@@ -86,16 +87,27 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     above_chance = {
         m: z_above_chance(scores[m], sample.row_influence(x), stack.item) for m, x in logits.items()
     }
-    used, reason = _decide(method, above_chance, differences)
+    needed = _needed(sample, {m: influences[m].less(mean) for m in differences}, differences)
+    used, reason = decide(method, above_chance, differences, needed)
     scaled = replace(rows, logits=apply_scalings(scalings, rows.logits))
-    fitted = METHODS[used](scaled, seed)
+    fits = SharedFits(scaled, seed)
+    fitted, oof = METHODS[used](fits), logits[used]
+    adds = leave_one_out_gain(crossed, used, oof)
+    if method == "auto" and most_harmful(adds) is not None:
+        spared = CrossFit.fit(rows, {used: without_harm(used)}, scalings, seed)
+        gain = sample.difference(sample.influence(spared.logits(used)), influences[used])
+        of_all = without_harm(used)(fits)
+        if of_all.left_out and gain.z(0.0) > MIN_Z:
+            crossed, fitted, oof = spared, of_all, spared.logits(used)
+            adds = leave_one_out_gain(crossed, used, oof)
+            names = ", ".join(stack.names[run] for run in fitted.left_out)
+            reason += f" Left out {names}: OOF AUC {gain.signed()} without."
     valid, test, context = stack.valid, stack.test, stack.context
     of_valid = None if context is None else context.valid
-    plain = None if used == "mean" else METHODS["mean"](scaled, seed)
-    adds = leave_one_out_gain(crossed, used, logits[used])
+    plain = None if used == "mean" and not fitted.left_out else METHODS["mean"](fits)
     return Blend(
         used,
-        logits[used],
+        oof,
         _apply_to_folds(fitted, scalings, valid, of_valid),
         _apply_to_folds(fitted, scalings, test, None if context is None else context.test),
         None if fitted.weights is None else _by_run(stack, fitted.weights),
@@ -107,6 +119,7 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
         correlations(stack),
         {stack.names[run]: gain for run, gain in adds.items()},
         None if plain is None else _apply_to_folds(plain, scalings, valid, of_valid),
+        tuple(stack.names[run] for run in fitted.left_out),
     )
 
 
@@ -117,56 +130,25 @@ def require_method(method: Literal["auto"] | Method, with_oof: bool, with_contex
             f"method '{method}' learns from OOF predictions, but a run has none: "
             "use --method mean or rank, or leave that run out"
         )
-    if method == WITH_CONTEXT and not with_context:
+    if method in WITH_CONTEXT and not with_context:
         raise UsageError(f"--method {method} uses features of the rows: add --data DATA")
 
 
-def select_method(
-    above_chance: Mapping[Method, float], differences: Mapping[Method, Estimate]
-) -> tuple[Method, str]:
-    """The method that ``auto`` uses, the plain mean unless another is better, and why.
-
-    above_chance: how many standard errors each method's cross-fitted AUC lies above 0.5
-    (:mod:`mmctr_kit.metrics.chance`); differences: of each other method to the mean, paired.
-    Of the methods that pass, the one with the largest difference is used. If nothing is clear of
-    0.5, differences do not count: with fold models that only memorise, their SEs are too small.
-    """
-    if not differences:
-        return "mean", "Only one run given, so the blend equals it. Pass two or more."
-    if not any(z > CHANCE_Z for z in above_chance.values()):
-        why = f"no method's OOF AUC is {CHANCE_Z:.0f} standard errors above 0.5"
-        return "mean", f"Kept the plain mean: {why}."
-    needed = required_z(len(differences))
-    passed = [name for name, d in differences.items() if d.z(0.0) > needed]
-    best = max(passed or differences, key=lambda name: differences[name].value)
-    gain, methods = differences[best], plural(len(differences), "method")
-    corrected = f"after correcting for {methods}"
-    if not passed:
-        why = f"{best} is {gain.signed()} over it, less than the {needed:.1f} standard errors"
-        return "mean", f"Kept the plain mean: {why} required {corrected}."
-    z = f"{gain.z(0.0):.1f} standard errors; {needed:.1f} required {corrected}"
-    return best, f"Chose {best}: OOF AUC {gain.signed()} over the plain mean ({z})."
+def _needed(
+    sample: AucSample, gains: Mapping[Method, Influence], differences: Mapping[Method, Estimate]
+) -> float:
+    """The standard errors that the best of the differences must win by, as they correlate."""
+    differing = [gains[m] for m, d in differences.items() if d.se > 0.0]
+    return required_of_best(sample.correlations(differing)) if differing else MIN_Z
 
 
 def _tried(stack: Stack, method: Literal["auto"] | Method) -> list[Method]:
+    with_context = stack.context is not None
     if method == "auto":
         if stack.runs == 1:  # every mean of it is itself
-            return ["mean"] if stack.context is None else ["mean", WITH_CONTEXT]
-        return [m for m in METHODS if m != WITH_CONTEXT or stack.context is not None]
+            return [m for m in METHODS if m == "mean" or (m in WITH_CONTEXT and with_context)]
+        return [m for m in METHODS if m not in WITH_CONTEXT or with_context]
     return ["mean"] if method == "mean" else ["mean", method]
-
-
-def _decide(
-    method: Literal["auto"] | Method,
-    above_chance: Mapping[Method, float],
-    differences: Mapping[Method, Estimate],
-) -> tuple[Method, str]:
-    if method == "auto":
-        return select_method(above_chance, differences)
-    if method == "mean":
-        return method, "Used mean, as asked."
-    gain = differences[method].signed()
-    return method, f"Used {method}, as asked: OOF AUC {gain} over the plain mean."
 
 
 def _apply_to_folds(

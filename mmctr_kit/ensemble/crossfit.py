@@ -1,12 +1,12 @@
 """Cross-fitting: each method is fitted on some users and scored on the others."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mmctr_kit.data.folds import user_folds
-from mmctr_kit.ensemble.methods.catalogue import METHODS, Fitted, Method
+from mmctr_kit.ensemble.methods.catalogue import FitMethod, Fitted, Method, SharedFits
 from mmctr_kit.ensemble.methods.scale import PlattScaling, apply_scalings, fit_scalings
 from mmctr_kit.ensemble.stack import BlendInput, OofRows
 from mmctr_kit.errors import RunError
@@ -38,7 +38,11 @@ class CrossFit:
 
     @classmethod
     def fit(
-        cls, rows: OofRows, methods: Sequence[Method], start: list[PlattScaling], seed: int
+        cls,
+        rows: OofRows,
+        methods: Mapping[Method, FitMethod],
+        start: list[PlattScaling],
+        seed: int,
     ) -> "CrossFit":
         """Fit ``methods`` without each group; ``start``, the scale on all rows, saves most work.
 
@@ -55,8 +59,8 @@ class CrossFit:
                     "groups leaves a fold without both labels; train with fewer folds or more rows"
                 )
             scale = fit_scalings(part.label, part.logits, start)
-            part = replace(part, logits=apply_scalings(scale, part.logits))
-            fits[g] = scale, {method: METHODS[method](part, seed) for method in methods}
+            scaled = SharedFits(replace(part, logits=apply_scalings(scale, part.logits)), seed)
+            fits[g] = scale, {method: fit(scaled) for method, fit in methods.items()}
         return cls(rows, group, fits)
 
     def logits(self, method: Method) -> Floats:

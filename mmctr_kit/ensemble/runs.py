@@ -41,8 +41,8 @@ def blend_runs(
     Runs must match in rows, labels and folds; their features may differ. If one run lacks OOF, or
     valid rows (imported), so does the blend. If a run does not know its fold models' valid AUC
     (imported: each is its fold mean), neither does the blend.
-    ``data`` is what the runs were made from: with it lightgbm-context is tried too. ``groups`` adds
-    the group step (:mod:`mmctr_kit.ensemble.group`), which makes the blend transductive.
+    ``data`` is what the runs were made from: with it lightgbm-context and stack are tried too.
+    ``groups`` adds the group step (:mod:`mmctr_kit.ensemble.group`), which is transductive.
     Raises RunError if the runs do not match or the method does not fit them, UsageError if one is
     named twice or ``path`` is one of them; nothing is written then.
     """
@@ -83,6 +83,7 @@ def blend_runs(
                 "runs": [run.name for run in runs],
                 "reason": result.reason,
                 "note": result.note,
+                "left_out": list(result.left_out),
                 "scores": {k: v.to_json() for k, v in result.scores.items()},
                 "differences": {k: v.to_json() for k, v in result.differences.items()},
                 "above_chance": {
@@ -122,7 +123,8 @@ def require_blend(
 def blend_report(run: Run) -> dict[str, Any]:
     """The blend.json of a finished blend.
 
-    Keys: ``runs``, ``method``, ``reason``, ``note``, ``weights`` (or null), ``scores`` and
+    Keys: ``runs``, ``method``, ``reason``, ``note``, the runs ``left_out`` since they do harm
+    (absent in blends made before it), ``weights`` (or null), ``scores`` and
     ``differences`` of the methods tried, as {value, error, n}, how many standard errors each lies
     ``above_chance`` (null: unknown), ``correlation`` ({runs, spearman}), what each run ``adds``,
     ``transductive``, ``group_softmax`` (or null), and ``on_valid`` (or null): the valid AUC of the

@@ -9,7 +9,7 @@ from mmctr_kit.errors import RunError
 from mmctr_kit.metrics.ranks import Flags, Floats, Floats32, Ids, Ints, Ints16, Labels
 
 FEATURES = ("likes_level", "views_level", "log history length", "log item popularity")
-"""Row features that lightgbm-context uses beside the logits."""
+"""Row features that the methods with context use beside the logits."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ Scores are ranked exactly, ties counting one half. A NaN score is a ValueError e
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,12 @@ class Influence:
     auc: float
     positive: tuple[Floats, ...]
     negative: tuple[Floats, ...]
+
+    def less(self, other: "Influence") -> "Influence":
+        """The influence of the difference to another score of the same sample."""
+        positive = tuple(x - y for x, y in zip(self.positive, other.positive, strict=True))
+        negative = tuple(x - y for x, y in zip(self.negative, other.negative, strict=True))
+        return Influence(self.auc - other.auc, positive, negative)
 
 
 class AucSample:
@@ -90,9 +97,18 @@ class AucSample:
 
     def difference(self, a: Influence, b: Influence) -> Estimate:
         """AUC of ``a`` minus AUC of ``b``, paired."""
-        positive = tuple(x - y for x, y in zip(a.positive, b.positive, strict=True))
-        negative = tuple(x - y for x, y in zip(a.negative, b.negative, strict=True))
-        return self.estimate(Influence(a.auc - b.auc, positive, negative))
+        return self.estimate(a.less(b))
+
+    def correlations(self, influences: Sequence[Influence]) -> Floats:
+        """(k, k) correlations of the estimates of k influences; NaN if a standard error is 0."""
+        covariance = np.zeros((len(influences), len(influences)))
+        for f, fold in enumerate(self._folds):
+            positive = np.stack([of.positive[f] for of in influences])
+            negative = np.stack([of.negative[f] for of in influences])
+            covariance += fold.covariance(positive, negative)
+        se = np.sqrt(np.diag(covariance))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(covariance / np.outer(se, se))
 
 
 class _Fold:
@@ -141,9 +157,21 @@ class _Fold:
 
     def variance(self, positive: Floats, negative: Floats) -> float:
         """Variance of an AUC, or of a difference if influences were subtracted."""
-        with_positives = int(np.count_nonzero(self.positives_of))
-        with_negatives = int(np.count_nonzero(self.negatives_of))
-        return clustered_variance(positive, negative, with_positives, with_negatives, self.clusters)
+        return clustered_variance(positive, negative, *self._counts(), self.clusters)
+
+    def covariance(self, positive: Floats, negative: Floats) -> Floats:
+        """(k, k) covariance of AUCs with influences (k, clusters), as :meth:`variance` of one."""
+        with_positives, with_negatives = self._counts()
+        across = positive @ negative.T
+        return np.asarray(
+            unbias(with_positives) * (positive @ positive.T)
+            + unbias(with_negatives) * (negative @ negative.T)
+            + unbias(self.clusters) * (across + across.T)
+        )
+
+    def _counts(self) -> tuple[int, int]:
+        """How many clusters hold positives, and how many hold negatives."""
+        return int(np.count_nonzero(self.positives_of)), int(np.count_nonzero(self.negatives_of))
 
 
 def clustered_variance(

@@ -97,5 +97,9 @@ def required_z(comparisons: int) -> float:
     >>> [round(required_z(n), 2) for n in (1, 8)]
     [2.0, 2.77]
     """
-    false_alarm = 1.0 - NormalDist().cdf(MIN_Z)
-    return NormalDist().inv_cdf(1.0 - false_alarm / comparisons)
+    return NormalDist().inv_cdf(1.0 - false_alarm(MIN_Z) / comparisons)
+
+
+def false_alarm(z: float) -> float:
+    """The chance that one comparison of equals wins by more than ``z`` standard errors."""
+    return 1.0 - NormalDist().cdf(z)

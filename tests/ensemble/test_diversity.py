@@ -10,7 +10,7 @@ from mmctr_kit.ensemble.diversity import correlations
 from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT
 from mmctr_kit.metrics.auc import mean_fold_auc
 
-BLENDS = [m for m in METHODS if m not in ("best", WITH_CONTEXT)]
+BLENDS = [m for m in METHODS if m not in {"best", *WITH_CONTEXT}]
 
 
 def test_correlations_are_spearmans_within_folds(informative):

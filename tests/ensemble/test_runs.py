@@ -23,7 +23,7 @@ from mmctr_kit.runs.scores import score_predictions
 from mmctr_kit.runs.writer import begin_run
 
 FOLDS = 3
-PLAIN = [m for m in METHODS if m != WITH_CONTEXT]
+PLAIN = [m for m in METHODS if m not in WITH_CONTEXT]
 BLENDS = [m for m in PLAIN if m != "best"]
 USERS = 250
 LABEL = np.tile(np.array([1, 0, 0, 0], np.int8), USERS)

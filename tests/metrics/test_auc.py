@@ -263,3 +263,17 @@ def test_rank_correlation_is_spearmans(pairs):
     else:
         wanted = stats.spearmanr(a, b).statistic
         assert rank_correlation(a, b) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_correlations_are_those_of_the_paired_estimates():
+    """By polarisation: the variance of a sum less that of a difference is 4 covariances."""
+    rng = np.random.default_rng(0)
+    user = np.repeat(np.arange(60), 5)
+    label, fold = (rng.random(300) < 0.3).astype(np.int64), user % 2
+    sample = AucSample(label, user, fold)
+    a, b, c = (sample.influence(label + rng.normal(size=300)) for _ in range(3))
+    x, y = a.less(c), b.less(c)
+    less = sample.estimate(x.less(y)).se ** 2
+    own = [sample.estimate(part).se for part in (x, y)]
+    wanted = (own[0] ** 2 + own[1] ** 2 - less) / (2.0 * own[0] * own[1])
+    np.testing.assert_allclose(sample.correlations([x, y]), [[1.0, wanted], [wanted, 1.0]])

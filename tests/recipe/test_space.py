@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from optuna.trial import FixedTrial
 
 from mmctr_kit.recipe import load_recipe, parse_recipe, shipped_recipes
 from mmctr_kit.recipe.space import search_of
-from mmctr_kit.tuning.space import own_point, require_feasible
+from mmctr_kit.tuning.space import own_point, require_feasible, suggest
 
 SHIPPED = list(shipped_recipes())
 
@@ -29,7 +30,9 @@ def test_no_entry_of_a_default_space_is_impossible(path: Path) -> None:
 @pytest.mark.parametrize("name", ["din_mha_demo", "din_mha_se_pca", "gbdt"])
 def test_the_recipe_lies_in_its_own_space(name: str) -> None:
     recipe = load_recipe(name)
-    assert recipe.changed(own_point(search_of(recipe), recipe)) == recipe
+    search = search_of(recipe)
+    settings = suggest(FixedTrial(own_point(search, recipe)), search, recipe)
+    assert recipe.changed(settings) == recipe
     assert {"items.embedding", "items.whiten", "training.epochs"} <= set(search_of(recipe))
 
 

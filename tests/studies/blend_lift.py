@@ -51,7 +51,7 @@ def compare(runs: list[Run], home: Path, work: Path) -> dict[str, Estimate | str
     best = max(runs, key=lambda run: run.metrics["oof"]["value"])
     paths = [work / "runs" / f"{home.name}-{kind}" for kind in ("auto", "grouped")]
     for path, groups in zip(paths, (False, True), strict=True):
-        blend_runs(runs, "auto", path, False, 0, None, groups)
+        blend_runs(runs, "auto", path, False, 0, load(home / "data"), groups)
     first, plain, grouped = (Run(p).predictions() for p in (best.path, *paths))
     alone, _ = group_softmax(first, 0)
     user = first.test_keys.user_id

@@ -126,7 +126,7 @@ def main() -> None:
             runs = memorisers(data)
         else:
             runs = of_recipe(data, given.recipe, given.work / f"{given.recipe}-{replicate}")
-        made = blend(stack_of([f"run{i}" for i in range(RUNS)], runs), "auto", replicate)
+        made = blend(stack_of([f"run{i}" for i in range(RUNS)], runs, data), "auto", replicate)
         found.append(made)
         told = " ".join(f"{name} {value:+.1f}" for name, value in made.above_chance.items())
         print(

@@ -12,4 +12,5 @@ Method = Literal[
     "logistic",
     "lightgbm",
     "lightgbm-context",
+    "stack",
 ]

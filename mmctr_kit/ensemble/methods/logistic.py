@@ -4,6 +4,8 @@ Breiman, Stacked Regressions, Machine Learning 24 (1996): non-negative weights k
 setting correlated runs against each other.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mmctr_kit.data.folds import held_out
@@ -35,25 +37,35 @@ def fit_weights(oof: OofRows, seed: int) -> WeightedMean:
     share = FIT_CELLS / (runs * rows)
     if share < 1.0:
         oof = oof.take(np.flatnonzero(held_out(oof.user, share, seed ^ 0x106_157)))
-    logits, label = oof.logits, oof.label
-    line = PlattScaling.fit(label, logits.mean(axis=0))
+    line = PlattScaling.fit(oof.label, oof.logits.mean(axis=0))
     start = np.append(np.full(runs, line.slope / runs), line.intercept)
-    weights = _newton(logits, label, start)[:-1]
+    pull = np.zeros((runs + 1, runs + 1))
+    pull[:runs, :runs] = PRIOR_ROWS * (np.eye(runs) - 1.0 / runs)
+    lower = np.append(np.zeros(runs), -np.inf)
+
+    def columns(block: slice) -> Floats:
+        part = oof.logits[:, block]
+        return np.vstack([part, np.ones(part.shape[1])])
+
+    weights = least_logloss(columns, oof.label, start, pull, lower)[:-1]
     total = float(weights.sum())
     return WeightedMean(weights / total) if total > 0.0 else WeightedMean.equal(runs)
 
 
-def _newton(logits: Floats, label: Flags, at: Floats) -> Floats:
-    """(m + 1,) the best weights, none below 0, and intercept, by Newton steps from ``at``.
+def least_logloss(
+    columns: Callable[[slice], Floats], label: Flags, at: Floats, pull: Floats, lower: Floats
+) -> Floats:
+    """(p,) the coefficients, none below ``lower`` (p,), of a logistic regression, from ``at`` (p,).
 
-    Each step solves the quadratic model within the bounds, a least-squares problem in the
+    ``columns(rows)`` gives the regressors (p, rows) of a slice of rows; the objective is mean
+    logloss + half of the quadratic form ``pull`` (p, p) / rows.
+    Each Newton step solves the quadratic model within the bounds, a least-squares problem in the
     Hessian's Cholesky factor. (L-BFGS-B takes ten times as many passes over the rows if the runs
     are many, and SciPy 1.17's has been seen to stop far from the optimum.)
     """
     from scipy.optimize import lsq_linear
 
-    lower = np.append(np.zeros(len(logits)), -np.inf)
-    gradient, hessian = _slopes(logits, label, at)
+    gradient, hessian = _slopes(columns, label, at, pull)
     for _ in range(_STEPS):
         factor = np.linalg.cholesky(hessian)
         model = np.linalg.solve(factor, hessian @ at - gradient)
@@ -62,7 +74,7 @@ def _newton(logits: Floats, label: Flags, at: Floats) -> Floats:
             break
         before = gradient
         for _ in range(_HALVINGS):
-            gradient, hessian = _slopes(logits, label, at + step)
+            gradient, hessian = _slopes(columns, label, at + step, pull)
             # Convex along the step: an uphill slope steeper than the start's means an overshoot.
             if float(step @ (gradient + before)) <= 0.0:
                 break
@@ -71,18 +83,20 @@ def _newton(logits: Floats, label: Flags, at: Floats) -> Floats:
     return at
 
 
-def _slopes(logits: Floats, label: Flags, at: Floats) -> tuple[Floats, Floats]:
-    """Gradient (m + 1,) and Hessian (m + 1, m + 1) of the objective."""
-    m, n = logits.shape
-    gradient, hessian = np.zeros(m + 1), np.zeros((m + 1, m + 1))
+def _slopes(
+    columns: Callable[[slice], Floats], label: Flags, at: Floats, pull: Floats
+) -> tuple[Floats, Floats]:
+    """Gradient (p,) and Hessian (p, p) of the objective."""
+    n = len(label)
+    gradient, hessian = np.zeros(len(at)), np.zeros((len(at), len(at)))
     for start in range(0, n, _BLOCK):
         block = slice(start, start + _BLOCK)
-        x = np.vstack([logits[:, block], np.ones(len(label[block]))])
+        x = columns(block)
         p = sigmoid(at @ x)
         gradient += x @ (p - label[block])
         hessian += (x * (p * (1.0 - p))) @ x.T
-    gradient[:m] += PRIOR_ROWS * (at[:m] - at[:m].mean())
-    hessian[:m, :m] += PRIOR_ROWS * (np.eye(m) - 1.0 / m)
+    gradient += pull @ at
+    hessian += pull
     hessian /= n
-    hessian[np.diag_indices(m + 1)] += 1e-12  # if all probabilities saturate
+    hessian[np.diag_indices(len(at))] += 1e-12  # if all probabilities saturate
     return gradient / n, hessian

@@ -1,8 +1,8 @@
 """The LightGBM stacker: shallow, few-leaved, monotone in each run's logit.
 
-It is boosted from most of the calibrated plain mean, so it learns a correction: without signal in
-the correction it keeps the mean's order, and its scores tie no more than the mean's do. The trees
-may see a row's context too: they can then trust a run more if, say, the history is long.
+It is boosted from most of the logistic regression's weighted mean, so it learns a correction: with
+no signal in the correction it keeps the mean's order, and its scores tie no more than the mean's
+do. The trees may see a row's context too: they can then trust a run more if the history is long.
 """
 
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from mmctr_kit.ensemble.methods.scale import PlattScaling
 from mmctr_kit.ensemble.stack import OofRows
 from mmctr_kit.metrics.ranks import Floats, Floats32
 
-MEAN_SHARE = 0.75
+MEAN_SHARE = 0.9
 """The share of the mean's slope that the trees start from. Monotone trees can only add: with all of
-it they cannot take back what the mean gives to a copy or a weak run; with less they rebuild in
-steps what was smooth."""
+it they cannot take back what the mean gives to a run; with less they rebuild in steps what was
+smooth."""
 ROUNDS = 100
 LEAVES = 4
 DEPTH = 3
@@ -35,35 +35,38 @@ ROWS_FOR_TWO_THREADS = 200_000
 
 @dataclass(frozen=True, eq=False)
 class Stacker:
-    """A fitted stacker: the scaled plain mean plus the trees' sum, in logits."""
+    """A fitted stacker: the scaled weighted mean plus the trees' sum, in logits."""
 
+    mean: WeightedMean
     line: PlattScaling
     booster: Any  # lightgbm.Booster, which has no types
 
     @classmethod
-    def fit(cls, oof: OofRows, seed: int) -> "Stacker":
-        """Fit on OOF rows; the trees are not monotone in the rows' context."""
+    def fit(cls, oof: OofRows, mean: WeightedMean, seed: int) -> "Stacker":
+        """Boost from ``mean`` on OOF rows; the trees are not monotone in the rows' context."""
         import lightgbm
 
         most, rows = min(FIT_ROWS, FIT_CELLS // len(oof.logits)), len(oof.label)
         if rows > most:
             oof = oof.take(np.flatnonzero(held_out(oof.user, most / rows, seed ^ 0x57AC4)))
         logits, label = oof.logits, oof.label
-        mean = WeightedMean.equal(len(logits)).apply(logits)
-        whole = PlattScaling.fit(label, mean)
+        start = mean.apply(logits)
+        whole = PlattScaling.fit(label, start)
         slope = MEAN_SHARE * whole.slope  # turned around the centre, whose logit stays
-        line = PlattScaling(slope, whole.intercept + (whole.slope - slope) * float(mean.mean()))
+        line = PlattScaling(slope, whole.intercept + (whole.slope - slope) * float(start.mean()))
         matrix = _columns(logits, oof.context)
-        data = lightgbm.Dataset(matrix, label=label.astype(np.float32), init_score=line.apply(mean))
+        data = lightgbm.Dataset(
+            matrix, label=label.astype(np.float32), init_score=line.apply(start)
+        )
         free = matrix.shape[1] - len(logits)
         parameters = _parameters(len(logits), free, len(label), seed)
-        return cls(line, lightgbm.train(parameters, data, ROUNDS))
+        return cls(mean, line, lightgbm.train(parameters, data, ROUNDS))
 
     def apply(self, logits: Floats, context: Floats32 | None = None) -> Floats:
         """(rows,) logits from logits (m, rows), and the context if it was fitted on one."""
-        mean = WeightedMean.equal(len(logits)).apply(logits)
+        start = self.mean.apply(logits)
         added = self.booster.predict(_columns(logits, context), raw_score=True, num_threads=2)
-        return np.asarray(self.line.apply(mean) + added)
+        return np.asarray(self.line.apply(start) + added)
 
 
 def _columns(logits: Floats, context: Floats32 | None) -> Floats:
