@@ -117,12 +117,15 @@ def _show_family(planned: "PlannedFamily", quiet: bool) -> list[dict[str, object
         if planned.budget is not None:
             used = f"{span(planned.used)} of it used so far"
             say(f"budget {span(planned.budget)}, {used}; estimates are measured on a few steps")
-    return finite(
-        [
-            {"name": m.member.name, "adds": m.member.adds, "seconds": m.seconds, "plan": why}
-            for m, why in each
-        ]
-    )
+    return [
+        {
+            "name": m.member.name,
+            "adds": m.member.adds,
+            "seconds": finite(m.seconds),
+            "plan": why,
+        }
+        for m, why in each
+    ]
 
 
 def show_plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:

@@ -30,7 +30,7 @@ FAMILIES: Mapping[str, tuple[Member, ...]] = MappingProxyType(
             Member("best_gbdt_deep", "larger trees"),
             Member("best_din_codes", "histogram and codes"),
             Member("best_gbdt", "a second seed", seed=1),
-            Member("best_dien", "a network of ordered histories"),
+            Member("best_dien", "a network of sequences"),
             Member("best_qin", "a quadratic network"),
             Member("best_din", "a second seed", seed=1),
             Member("best_gbdt_deep", "a second seed", seed=1),
