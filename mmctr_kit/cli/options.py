@@ -24,14 +24,11 @@ def complete_runs(context: Context, incomplete: str) -> list[str]:
 
 
 def complete_recipes(incomplete: str) -> list[str]:
-    """The shipped recipes, their families, and YAML files in the folder that is being typed."""
-    from mmctr_kit.recipe.family import FAMILIES
+    """The shipped recipes, and YAML files in the folder that is being typed."""
     from mmctr_kit.recipe.load import shipped_recipes
 
     folder = Path(incomplete).parent if "/" in incomplete else Path()
-    names = [*FAMILIES, *(path.stem for path in shipped_recipes())] + sorted(
-        map(str, folder.glob("*.yaml"))
-    )
+    names = [path.stem for path in shipped_recipes()] + sorted(map(str, folder.glob("*.yaml")))
     return [n for n in names if n.startswith(incomplete)]
 
 
