@@ -118,7 +118,7 @@ def test_a_family_is_planned_trained_and_ready_to_be_blended(
 ) -> None:
     small = (Member("history_length_only", "a"), Member("history_length_only", "b", seed=1))
     monkeypatch.setattr("mmctr_kit.recipe.family.FAMILIES", {"best": small})
-    fast = ("--set", "training.epochs=1", "--set", "folds.count=2", "--devices", "cpu")
+    fast = ("--set", "training.epochs=1", "--set", "folds.count=2", "--jobs", "1")
     line = ("cv", "best", "--data", str(tiny_root / "data"), "--runs", str(tmp_path), *fast)
     plan = json.loads(run(*line, "--budget", "1h", "--dry-run", "--json").stdout)
     assert [(each["name"], each["plan"]) for each in plan] == [(m.name, "train") for m in small]
