@@ -28,7 +28,6 @@ from mmctr_kit.data.cache import Arrays, cached
 from mmctr_kit.data.contexts import contexts
 from mmctr_kit.data.hashing import digest, fingerprint
 from mmctr_kit.embed.content import Content
-from mmctr_kit.embed.factors import with_positives
 from mmctr_kit.metrics.ranks import Flags, Floats32, Ints
 from mmctr_kit.recipe import Recipe
 
@@ -37,7 +36,7 @@ _FORMAT = 2
 
 @dataclass(frozen=True)
 class AlignOptions:
-    """A recipe's settings of its aligned vectors; ``factors_from`` is resolved by its model."""
+    """A recipe's settings of its aligned vectors."""
 
     dims: int
     window: int
@@ -47,7 +46,9 @@ class AlignOptions:
     @classmethod
     def of(cls, recipe: Recipe) -> "AlignOptions":
         items, longest = recipe.items, recipe.training.max_history
-        return cls(items.aligned_dim, items.aligned_window, with_positives(recipe), longest)
+        return cls(
+            items.aligned_dim, items.aligned_window, items.factors_from == "positives", longest
+        )
 
 
 @dataclass(frozen=True)

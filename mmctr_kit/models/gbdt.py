@@ -25,10 +25,13 @@ class GBDT:
     """Boosts trees in chunks of ``rounds``, each chunk from the scores that the ones before left.
 
     A tree has ``leaves`` leaves of at least ``leaf_rows`` rows; ``feature_share`` of the features
-    and ``row_share`` of the rows are drawn for each tree; ``l2`` is the penalty on leaf values. A
-    label mean is shrunk to the overall mean as by ``rate_shrinkage`` more rows, that of a pair of
-    items or tags as by ``pair_shrinkage``. A training row sees the labels of the ``groups`` of
-    users that its own user is not in. ``half_life``, in positions, is that of the recency weights.
+    and ``row_share`` of the rows are drawn for each tree; ``l2`` is the penalty on leaf values.
+    With ``extra_trees`` each feature is tried at one random threshold alone (extremely randomized
+    trees, Geurts et al., Machine Learning 63, 2006). A label mean is shrunk to the overall mean as
+    by ``rate_shrinkage`` more rows, that of a pair of items or tags as by ``pair_shrinkage``. A
+    training row's features are counted from the ``groups`` of users that its own user is not in,
+    see :mod:`mmctr_kit.training.gbdt.crossfit`. ``half_life``, in positions, is that of the recency
+    weights.
     With ``similarity_histogram`` the history items in each of ``similarity_buckets`` buckets of
     similarity to the target are counted, as for ``din``.
     """
@@ -47,6 +50,7 @@ class GBDT:
         leaf_rows: PositiveInt = 100,
         feature_share: Share = 0.5,
         row_share: Share = 0.8,
+        extra_trees: bool = False,
         l2: NonNegativeFloat = 10.0,
         groups: TwoOrMore = 5,
         rate_shrinkage: NonNegativeFloat = 20.0,
@@ -60,6 +64,7 @@ class GBDT:
         self.leaf_rows = leaf_rows
         self.feature_share = feature_share
         self.row_share = row_share
+        self.extra_trees = extra_trees
         self.l2 = l2
         self.groups = groups
         self.rate_shrinkage = rate_shrinkage
@@ -92,6 +97,7 @@ class GBDT:
                 "feature_fraction": self.feature_share,
                 "bagging_fraction": self.row_share,
                 "bagging_freq": 1,
+                "extra_trees": self.extra_trees,
                 "lambda_l2": self.l2,
                 "seed": seed % 2**31,
                 "deterministic": True,

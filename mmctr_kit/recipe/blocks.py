@@ -91,8 +91,7 @@ class Items(Block):
     own training users; see :mod:`mmctr_kit.embed.factors`. ``factors_shrinkage`` pulls the weight
     of pairs that few users have to zero: that of n users is multiplied by n / (n +
     factors_shrinkage). ``factors_from``: what factors and alignment learn from, ``histories``
-    alone or the users' ``positives`` too; ``auto`` is positives for networks and histories for
-    trees.
+    alone or the users' ``positives`` too.
 
     ``aligned`` projects text and image to ``aligned_dim`` values in which items that the same users
     took are near each other, learned for each fold model from its own training users; see
@@ -114,7 +113,7 @@ class Items(Block):
     dim: Annotated[PositiveInt, applies_to("embedding", "joint_pca")] = 128
     factors_dim: Annotated[PositiveInt, _FACTORS] = 64
     factors_shrinkage: Annotated[NonNegativeFloat, _FACTORS] = 10.0
-    factors_from: Annotated[Literal["auto", "histories", "positives"], _FACTORS | _ALIGNED] = "auto"
+    factors_from: Annotated[Literal["histories", "positives"], _FACTORS | _ALIGNED] = "positives"
     aligned_dim: Annotated[PositiveInt, _ALIGNED] = 64
     aligned_window: Annotated[PositiveInt, _ALIGNED] = 8
     factors_weight: Annotated[PositiveFloat, applies_to("blocks", "factors")] = 1.0

@@ -203,18 +203,11 @@ def test_the_fingerprint_covers_the_settings_and_the_content(
     assert len(found) == 6
 
 
-@pytest.mark.parametrize(
-    ("name", "said", "positives"),
-    [
-        ("din_demo", "auto", True),
-        ("gbdt_demo", "auto", False),
-        ("din_demo", "histories", False),
-        ("gbdt_demo", "positives", True),
-    ],
-)
-def test_positives_are_counted_for_networks_unless_the_recipe_says_otherwise(
-    name: str, said: str, positives: bool
+@pytest.mark.parametrize(("settings", "positives"), [((), True), (("histories",), False)])
+def test_positives_are_counted_unless_the_recipe_says_otherwise(
+    settings: tuple[str, ...], positives: bool
 ) -> None:
-    recipe = load_recipe(name, ["items.embedding=factors", f"items.factors_from={said}"])
+    said = [f"items.factors_from={setting}" for setting in settings]
+    recipe = load_recipe("gbdt_demo", ["items.embedding=factors", *said])
     longest = recipe.training.max_history
     assert FactorOptions.of(recipe) == FactorOptions(64, 10.0, positives, longest)

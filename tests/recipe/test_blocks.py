@@ -28,7 +28,7 @@ OTHER: dict[str, Any] = {
     "normalize": "l2",
     "factors_dim": 8,
     "factors_shrinkage": 2.0,
-    "factors_from": "positives",
+    "factors_from": "histories",
 }
 
 

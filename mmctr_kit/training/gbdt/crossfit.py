@@ -1,14 +1,20 @@
-"""Cross-fitted label means: a training row sees the labels of other groups of users only.
+"""Cross-fitted features: a training row's features are counted from other groups of users.
 
-A training row must not see its own label in a label mean, nor those of its user's other rows (with
-one positive in a group, the others determine it). Leaving out the row or the user does not suffice:
-the mean of the others is the whole mean less the row's label, and the row's other features identify
-the item, so trees learn "a little below the item's mean: a positive". Therefore training users fall
-into groups, by a hash, and a row sees the labels of the *other* groups. Any other user's row sees
-the labels of all groups.
+What a model is trained on must look like what it predicts. A row to predict is of a user whom the
+fold model has never met, so a training row's features must not know its user either: neither the
+row's own label, nor those of its user's other rows (with one positive in a group, the others
+determine it), nor what its user took. Leaving out the row or the user does not suffice: a count of
+the others is the whole count less the row's label, and the row's other features identify the item,
+so trees learn "a little below what the item usually has: a positive". That holds for counts of
+takers as for label means, and for vectors that are factorised from them.
 
-This weakens the leak and does not remove it, since an item's total is still the sum over all
-groups. On pure-noise labels, within-item correlation of ``item_rate`` with the row's label is:
+Therefore training users fall into groups, by a hash. A training user's rows get all their features
+from a fit on the users of the *other* groups, any other user's rows from a fit on all of them. On
+MovieLens 100K (3 folds, 2 seeds) trees gain 0.0031 OOF AUC (standard error 0.0006) over features
+from which the row's own user is taken out exactly.
+
+An item's total is still the sum over all groups, so this weakens the leak and does not remove it.
+On pure-noise labels, within-item correlation of ``item_rate`` with the row's label is:
 
 =======================  =========  =========  ========
 Training rows of item      2 to 5     6 to 20     21+
@@ -20,97 +26,61 @@ leaving out the user     about -1    about -1  about -1
 
 So fewer groups leak less, and shrinkage and large leaves keep trees from using what remains.
 
-Training rows also see fewer labels than the rows to predict. Their sums are scaled up, so that
-shrinkage pulls a mean equally strongly on both.
+A group's fit sees fewer users than the fit on all, and its counts are not scaled up: with the scale
+trees were no better (OOF AUC -0.0007, standard error 0.0004).
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mmctr_kit.data.contexts import Contexts
-from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.dataset import Examples
 from mmctr_kit.data.folds import user_folds
-from mmctr_kit.items import Floats32, Floats64, Ints
+from mmctr_kit.items import Floats32, Ints
+from mmctr_kit.training.gbdt.matrix import FeatureInputs, Features, Shrinkage
 
 
 @dataclass(frozen=True)
-class LabelOptions:
-    """How label means are cross-fitted, over ``groups`` of users keyed by ``seed``, and shrunk."""
+class FoldFeatures:
+    """The features of the fold model that is trained on ``rows`` (n,) of the train split.
 
-    groups: int
-    shrinkage: float
-    pair_shrinkage: float
-    seed: int
-
-
-@dataclass(frozen=True)
-class Groups:
-    """The groups of the training users, and the labels of their rows.
-
-    ``contexts`` are the users and what they took, ``of_user`` (users,) int64 their groups.
-    ``rows`` (n,) int64 are the train rows, ``of_row`` (n,) their groups, ``label`` (n,) int8.
-    ``scale`` (groups + 1,) is the number of all rows over the number that a row of each group
-    sees, and that a row of any other user sees.
+    The users of these rows fall into ``groups`` groups, by a hash keyed by ``seed``.
     """
 
-    contexts: Contexts
-    of_user: Ints
+    inputs: FeatureInputs
     rows: Ints
-    of_row: Ints
-    label: NDArray[np.int8]
-    scale: Floats64
-    options: LabelOptions
+    groups: int
+    seed: int
+    half_life: float
+    shrinkage: Shrinkage
 
-    @classmethod
-    def make(
-        cls, data: ChallengeData, rows: Ints, contexts: Contexts, options: LabelOptions
-    ) -> "Groups":
-        """Group the users of these train rows, whose sequences are ``contexts``."""
-        of_user = user_folds(contexts.users, options.groups, options.seed).astype(np.int64)
-        of_row = of_user[contexts.number(data.train.user_id[rows])]
-        seen = others(np.bincount(of_row, minlength=options.groups))
-        scale = len(rows) / np.maximum(seen, 1)
-        return cls(contexts, of_user, rows, of_row, data.train.labels()[rows], scale, options)
+    @cached_property
+    def whole(self) -> Features:
+        """The features from all training users, for the rows of any other user."""
+        return Features.fit(self.inputs, self.rows, self.half_life, self.shrinkage)
 
-    def locate(self, user_id: Ints) -> tuple[Ints, Ints]:
-        """Each user's index among the training users, (rows,), and group, (rows,).
+    def matrix(self, examples: Examples) -> Floats32:
+        """The matrix (rows, features); its columns are ``inputs.names``.
 
-        For any other user they are -1 and the number of groups.
+        For each group that has examples, the features without that group are fitted anew: only one
+        fit beside ``whole`` is in memory.
         """
-        number = self.contexts.number(user_id)
-        return number, np.where(number >= 0, self.of_user[number], self.options.groups)
+        users = self.inputs.data.train.user_id[self.rows]
+        trained = np.isin(examples.user_id, users)
+        group = np.where(trained, self.group_of(examples.user_id), -1)
+        matrix = np.empty((len(examples), len(self.inputs.names)), np.float32)
+        for number in np.unique(group).tolist():
+            index = np.flatnonzero(group == number)
+            features = self.whole if number < 0 else self.without(number)
+            matrix[index] = features.matrix(examples.take(index))
+        return matrix
 
+    def group_of(self, user_id: Ints) -> Ints:
+        """The group of each user, (n,)."""
+        return user_folds(user_id, self.groups, self.seed).astype(np.int64)
 
-def label_means(groups: Groups, key: Ints, keys: int, row: Ints | None = None) -> Floats32:
-    """Shrunk label means by the ``key`` (n,) of each of the groups' rows, (groups + 1, keys).
-
-    Row g of the result is the means over labels outside group g, the last row those over all
-    labels. With ``row`` (n,), the keys are those of these rows, which may repeat.
-    """
-    label = groups.label if row is None else groups.label[row]
-    of_row = groups.of_row if row is None else groups.of_row[row]
-    count = groups.options.groups
-    cell = of_row * keys + key
-    seen = others(np.bincount(cell, minlength=count * keys).reshape(count, keys))
-    hits = others(np.bincount(cell, label, minlength=count * keys).reshape(count, keys))
-    prior = hits.sum(1, keepdims=True) / np.maximum(seen.sum(1, keepdims=True), 1)
-    scale = groups.scale[:, None]
-    return shrunk(seen * scale, hits * scale, prior, groups.options.shrinkage)
-
-
-def others(by_group: NDArray[np.number]) -> Floats64:
-    """Sum (groups, ...) over all other groups, and last over all: (groups + 1, ...)."""
-    total = by_group.sum(0)
-    return np.concatenate([total - by_group, total[None]]).astype(np.float64)
-
-
-def shrunk(
-    seen: Floats64, hits: Floats64, prior: NDArray[np.floating], shrinkage: float
-) -> Floats32:
-    """The mean (``hits`` + s prior) / (``seen`` + s), or the prior for 0 / 0."""
-    weight = seen + shrinkage
-    mean = np.broadcast_to(prior, weight.shape).astype(np.float64)
-    np.divide(hits + shrinkage * prior, weight, out=mean, where=weight > 0)
-    return mean.astype(np.float32)
+    def without(self, group: int) -> Features:
+        """The features from the training users of all groups but this one."""
+        rows = self.rows[self.group_of(self.inputs.data.train.user_id[self.rows]) != group]
+        return Features.fit(self.inputs, rows, self.half_life, self.shrinkage)

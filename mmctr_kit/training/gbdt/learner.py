@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
-from mmctr_kit.data.hashing import digest
 from mmctr_kit.errors import DataError
 from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.augment import next_item_examples
@@ -24,8 +23,8 @@ from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.auc import auc
 from mmctr_kit.models.gbdt import GBDT, Trees
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.training.gbdt.crossfit import LabelOptions
-from mmctr_kit.training.gbdt.matrix import FeatureInputs, Features
+from mmctr_kit.training.gbdt.crossfit import FoldFeatures
+from mmctr_kit.training.gbdt.matrix import FeatureInputs, Shrinkage
 from mmctr_kit.training.learner import Cost, Epoch, State, derive_seed
 
 _GROUP_SEED = 0x6BD7
@@ -50,9 +49,7 @@ class BoostedLearner:
         self.data = data
         self.model = GBDT(**recipe.model_arguments)
         self.inputs = FeatureInputs(recipe, data, items, self.model.buckets)
-        self._rows: Ints = np.zeros(0, np.int64)
-        self._key = ""
-        self._features: Features | None = None
+        self._features: FoldFeatures | None = None
         self._base: float | None = None  # the logit before the first tree
         self._texts: Sequence[bytes] = ()
         self._trees: list[Trees] = []
@@ -130,9 +127,9 @@ class BoostedLearner:
         return "device"  # the CPU is the device
 
     def weights(self) -> State:
-        base, _ = self._fitted()
+        base, features = self._fitted()
         trained = np.zeros(len(self.data.train), np.bool_)
-        trained[self._rows] = True
+        trained[features.rows] = True
         return {
             **_chunks(self._texts),
             "base": np.array(base),
@@ -153,7 +150,7 @@ class BoostedLearner:
         examples = self._examples("train", rows)
         assert examples.label is not None
         began = time.perf_counter()
-        features = timed._prepare_fold(np.arange(len(data.train)))
+        features = timed._prepare_fold(np.arange(len(data.train))).whole
         fitted = time.perf_counter()
         matrix = features.matrix(examples)
         made = time.perf_counter()
@@ -171,7 +168,9 @@ class BoostedLearner:
             batch_size=train_rows,
             epochs=options.epochs,
             steps=options.epochs,
-            seconds_per_step=per_row * train_rows + (fitted - began) / options.epochs,
+            # One fit of features on all users, and one without each group.
+            seconds_per_step=per_row * train_rows
+            + self.model.groups * (fitted - began) / options.epochs,
             seconds_per_row=(predicted - boosted) / len(rows),
             data_on="device",
         )
@@ -182,16 +181,14 @@ class BoostedLearner:
         dataset = self.model.dataset(np.zeros((2, 2), np.float32), label)
         self.model.chunk(dataset, np.zeros(2), 0.1, 0, torch.get_num_threads())
 
-    def _prepare_fold(self, train: Ints) -> Features:
-        """The features fitted on these train rows, cached for the next seed of the fold."""
-        key = digest(train=train)
-        if key != self._key or self._features is None:
-            model = self.model
-            labels = LabelOptions(
-                model.groups, model.rate_shrinkage, model.pair_shrinkage, _GROUP_SEED
+    def _prepare_fold(self, train: Ints) -> FoldFeatures:
+        """The features of the fold model trained on these rows, cached for its next seed."""
+        if self._features is None or not np.array_equal(self._features.rows, train):
+            model, inputs = self.model, self.inputs
+            shrinkage = Shrinkage(model.rate_shrinkage, model.pair_shrinkage)
+            self._features = FoldFeatures(
+                inputs, train, model.groups, _GROUP_SEED, model.half_life, shrinkage
             )
-            self._features = Features.fit(self.inputs, train, model.half_life, labels)
-            self._key, self._rows = key, train
         return self._features
 
     def _training_examples(self, train: Ints, seed: int) -> Examples:
@@ -210,7 +207,7 @@ class BoostedLearner:
         examples = self.inputs.examples(split)
         return examples if index is None else examples.take(index)
 
-    def _fitted(self) -> tuple[float, Features]:
+    def _fitted(self) -> tuple[float, FoldFeatures]:
         if self._base is None or self._features is None:
             raise ValueError("no model was fitted or loaded yet")
         return self._base, self._features

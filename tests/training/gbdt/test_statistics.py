@@ -1,4 +1,4 @@
-"""mmctr_kit.training.gbdt.statistics: counts without the row's own user, and label means."""
+"""mmctr_kit.training.gbdt.statistics: counts and label means."""
 
 from math import log
 
@@ -11,18 +11,21 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contexts import contexts
 from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.data.dataset import ChallengeData, Examples
-from mmctr_kit.training.gbdt.crossfit import Groups
 from mmctr_kit.training.gbdt.history import Tags
 from mmctr_kit.training.gbdt.packed import Columns, Packed
-from mmctr_kit.training.gbdt.statistics import Statistics, statistic_features
+from mmctr_kit.training.gbdt.statistics import (
+    Statistics,
+    label_means,
+    shrunk,
+    statistic_features,
+)
 from tests.training.gbdt.loops import assert_columns, count_loops, make_fold, rate_loops
 from tests.training.gbdt.worlds import (
-    OPTIONS,
+    SHRINKAGE,
     Row,
     World,
     all_rows,
     in_memory,
-    users_of,
     worlds,
 )
 
@@ -38,11 +41,14 @@ COUNTS = (
 )
 
 
-def columns_of(data: ChallengeData, rows: NDArray[np.int64], examples: Examples) -> Columns:
+def columns_of(
+    data: ChallengeData,
+    rows: NDArray[np.int64],
+    examples: Examples,
+) -> Columns:
     """The columns of the examples, from the statistics of these training rows."""
-    tags = Tags.read(data)
-    groups = Groups.make(data, rows, contexts(data, rows, MAX_HISTORY), OPTIONS)
-    statistics = Statistics.fit(data, groups, tags)
+    tags, users = Tags.read(data), contexts(data, rows, MAX_HISTORY)
+    statistics = Statistics.fit(data, rows, users, tags, SHRINKAGE.rate)
     return statistic_features(Packed.of(data, examples, HALF_LIFE), statistics, tags)
 
 
@@ -51,24 +57,24 @@ def columns_of(data: ChallengeData, rows: NDArray[np.int64], examples: Examples)
 def test_statistics_are_what_plain_loops_say(world: World, step: int) -> None:
     data = in_memory(world)
     rows = all_rows(data)[::step]
-    fold = make_fold(world, rows.tolist(), OPTIONS, max_history=MAX_HISTORY, half_life=HALF_LIFE)
+    fold = make_fold(world, rows.tolist(), max_history=MAX_HISTORY, half_life=HALF_LIFE)
     for split in SPLITS:
         actual = columns_of(data, rows, data.examples(split, MAX_HISTORY))
         loops = [{**count_loops(fold, r), **rate_loops(fold, r)} for r in world.rows[split]]
         assert_columns(actual, loops)
 
 
-@settings(max_examples=25)
-@given(worlds())
-def test_counts_are_those_of_a_fold_that_never_had_the_rows_user(world: World) -> None:
-    data = in_memory(world)
-    rows = all_rows(data)
-    for user in users_of(world.rows["train"]):
-        of_user = data.train.user_id == user
-        examples = data.examples("train", MAX_HISTORY).take(rows[of_user])
-        actual, without = (columns_of(data, r, examples) for r in (rows, rows[~of_user]))
-        for name in COUNTS:
-            np.testing.assert_array_equal(actual[name], without[name], err_msg=name)
+def test_a_shrunk_mean_is_that_of_more_rows_with_the_usual_mean() -> None:
+    seen, hits, prior = np.array([[8.0, 0.0]]), np.array([[6.0, 0.0]]), np.array([[0.25]])
+    for shrinkage, expected in ((2.0, (6 + 0.5) / 10), (0.0, 0.75)):
+        actual = shrunk(seen, hits, prior, shrinkage)
+        assert actual.dtype == np.float32
+        assert actual[0].tolist() == pytest.approx([expected, 0.25])
+
+
+def test_label_means_of_no_rows_are_0() -> None:
+    nothing = np.zeros(0, np.int64)
+    assert label_means(nothing, nothing.astype(np.int8), 3, 2.0).tolist() == [0, 0, 0]
 
 
 def test_the_statistics_of_three_users() -> None:
@@ -83,24 +89,13 @@ def test_the_statistics_of_three_users() -> None:
     test = [Row(9, [3, 4], 5, 1, 2, 0)]
     tags = {item: [1] for item in range(1, 8)} | {8: [2], 6: []}
     data = in_memory(World({"train": train, "valid": [], "test": test}, tags, {}, {}, {}, {}))
-    first, second, third, fourth = range(4)
-    of_train = columns_of(data, all_rows(data), data.examples("train", MAX_HISTORY))
-    users = np.exp(of_train["history_users_last"]) - 1
-    assert users.tolist() == pytest.approx([2, 2, 2, 2])
-    shown = np.exp(of_train["target_rows"]) - 1
-    assert shown.tolist() == pytest.approx([2, 0, 2, 2])
-    assert of_train["history_users_mean"][first] == pytest.approx((log(1) + log(3)) / 2)
-    assert of_train["users_over_rows"][second] == 0
-    assert of_train["history_users_mean"][third] == pytest.approx(log(3))
-    assert of_train["history_users_mean"][fourth] == pytest.approx((log(1) + 2 * log(3)) / 3)
-
     of_test = {
         name: float(column[0])
         for name, column in columns_of(
             data, all_rows(data), data.examples("test", MAX_HISTORY)
         ).items()
     }
-    s, overall = OPTIONS.shrinkage, 1 / 4
+    s, overall = SHRINKAGE.rate, 1 / 4
     rate, of_unseen = (1 + s * overall) / (3 + s), overall
     assert of_test == pytest.approx(
         {

@@ -6,7 +6,7 @@ in several splits.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from random import Random
@@ -22,10 +22,11 @@ from mmctr_kit.data.dataset import ChallengeData, Examples, Rows
 from mmctr_kit.data.load import load
 from mmctr_kit.data.packing import deduplicate
 from mmctr_kit.data.ragged import Ragged
-from mmctr_kit.training.gbdt.crossfit import LabelOptions
+from mmctr_kit.training.gbdt.matrix import Shrinkage
 from tests.data.test_contexts import ITEMS
 
-OPTIONS = LabelOptions(groups=3, shrinkage=2.0, pair_shrinkage=3.0, seed=7)
+SHRINKAGE = Shrinkage(rate=2.0, pair=3.0)
+GROUPS, SEED = 3, 7
 TAGS, MOST_ITEM_TAGS, WIDTH = 6, 3, 3
 UNSEEN = ITEMS
 """The item that no train row shows, neither as its target nor in its history."""
@@ -166,6 +167,11 @@ def on_disk(world: World, folder: Path) -> ChallengeData:
 
 def examples_of(data: ChallengeData, max_history: int) -> dict[Split, Examples]:
     return {split: data.examples(split, max_history) for split in SPLITS}
+
+
+def of_strangers(examples: Examples) -> Examples:
+    """The same rows of users who are in no training row."""
+    return replace(examples, user_id=examples.user_id + 1000)
 
 
 def all_rows(data: ChallengeData) -> NDArray[np.int64]:
