@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mmctr_kit.api.data import generate_data as generate_data
     from mmctr_kit.api.data import load_data as load_data
     from mmctr_kit.api.data import profile_data as profile_data
+    from mmctr_kit.api.family import train_family as train_family
     from mmctr_kit.api.items import EncodedItems as EncodedItems
     from mmctr_kit.api.items import QualityResult as QualityResult
     from mmctr_kit.api.items import encode_items as encode_items
@@ -64,6 +65,7 @@ _MODULES = {
     "api.bundle": "Reproduction bundle reproduce",
     "api.data": "check_data generate_data load_data profile_data",
     "api.codes": "QuantisedItems quantise_items",
+    "api.family": "train_family",
     "api.items": "EncodedItems QualityResult encode_items item_quality",
     "api.vectors": "AlignedItems FactoredItems align_items factor_items",
     "api.progress": "ProgressEvent",

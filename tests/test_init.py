@@ -38,6 +38,8 @@ IN_ORDER = (
 """The functions, each after those whose example leaves what its own needs."""
 WITH_EXTRAS = ("encode_items",)
 """Those whose example needs an extra: tests/extras runs it."""
+LONG = ("train_family",)
+"""Those whose example trains for minutes: tests/api/test_family.py calls it on small recipes."""
 FUNCTIONS = [n for n in mmctr_kit.__all__ if inspect.isfunction(getattr(mmctr_kit, n))]
 
 
@@ -69,10 +71,10 @@ def in_one_process(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_public_function_has_an_example() -> None:
-    assert set(FUNCTIONS) == {*IN_ORDER, *WITH_EXTRAS}
+    assert set(FUNCTIONS) == {*IN_ORDER, *WITH_EXTRAS, *LONG}
 
 
-@pytest.mark.parametrize("name", [*IN_ORDER, *WITH_EXTRAS])
+@pytest.mark.parametrize("name", [*IN_ORDER, *WITH_EXTRAS, *LONG])
 def test_a_function_is_documented(name: str) -> None:
     function = getattr(mmctr_kit, name)
     text = inspect.getdoc(function) or ""

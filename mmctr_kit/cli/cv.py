@@ -1,27 +1,36 @@
 """``mmctr-kit cv``: k-fold training into run folders."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from typer import Option
+
 from mmctr_kit.cli import options
-from mmctr_kit.cli.output import print_json, progress, say, say_path, table, warn
-from mmctr_kit.errors import plural
+from mmctr_kit.cli.output import finite, print_json, progress, say, say_path, table, warn
+from mmctr_kit.errors import UsageError, plural
 
 if TYPE_CHECKING:
-    from mmctr_kit.api.plans import PlannedRun
+    from mmctr_kit.api.family import PlannedFamily
+    from mmctr_kit.api.plans import Options, PlannedRun
     from mmctr_kit.runs.run import Run
 
 
 def cv(
     recipe: Annotated[
-        list[str], options.recipe_argument("RECIPE...", "Names or files of recipes.")
+        list[str],
+        options.recipe_argument("RECIPE...", "Names or files of recipes, or the family best."),
     ],
     data: options.Data,
     name: options.Name = None,
     settings: options.Settings = None,
     devices: options.Devices = "auto",
     jobs: options.Jobs = None,
+    budget: Annotated[
+        str | None,
+        Option(metavar="30m|2h|8h", help="Of a family, train the members that fit this time."),
+    ] = None,
     force: options.Force = False,
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
@@ -36,10 +45,24 @@ def cv(
       mmctr-kit cv din_official --data DATA
       mmctr-kit cv din_official --data DATA --set training.epochs=3 --name short
       mmctr-kit cv din_demo din_demo_e4 --data demo/data --dry-run
+
+    The family [bold]best[/bold] is a set of recipes that differ, on any data. With --budget their
+    costs are measured first, and members that add most are trained first, as time allows.
+
+      mmctr-kit cv best --data DATA --budget 30m --dry-run
+      mmctr-kit cv best --data DATA --budget 2h
     """
     from mmctr_kit.api.plans import Options, plan_runs
+    from mmctr_kit.recipe.family import FAMILIES
 
     shared = Options(name, settings or (), devices, jobs, force, runs)
+    if families := [each for each in recipe if each in FAMILIES]:
+        if len(recipe) > 1:
+            raise UsageError(f"{families[0]} is a family of recipes; name it alone")
+        _train_family(families[0], data, shared, budget, dry_run, as_json)
+        return
+    if budget is not None:
+        raise UsageError("--budget goes with a family: mmctr-kit cv best --budget 30m --data DATA")
     with progress(as_json) as display:
         planned = plan_runs(recipe, data, shared, display, plan_finished=dry_run)
     results: dict[str, dict[str, object]] = {}
@@ -52,6 +75,57 @@ def cv(
         results[each.path.name] = _conclude(run, display.finished or as_json, data)
     if as_json:
         print_json(results)
+
+
+def _train_family(
+    family: str, data: Path, shared: "Options", budget: str | None, dry_run: bool, as_json: bool
+) -> None:
+    from mmctr_kit.api.family import plan_family
+
+    with progress(as_json) as display:
+        planned = plan_family(family, data, shared, budget, display, measure=dry_run)
+    plan = _show_family(planned, as_json)
+    if dry_run:
+        if as_json:
+            print_json(plan)
+        return
+    with progress(as_json, "from the last finished epoch", shared.force) as display:
+        runs = planned.run(display)
+    results = {run.name: _conclude(run, as_json, data) for run in runs}
+    command = ["mmctr-kit blend", *results, f"--name {family} --data {shlex.quote(str(data))}"]
+    if Path(shared.runs) != options.RUNS:
+        command.append(f"--runs {shlex.quote(str(shared.runs))}")
+    line = " ".join(command)
+    if as_json:
+        blend = line if len(runs) > 1 else None
+        print_json({"plan": plan, "runs": results, "left_out": planned.left_out, "blend": blend})
+    elif len(runs) > 1:
+        say(f"\nTo blend them:\n{line}", wrap=False)
+
+
+def _show_family(planned: "PlannedFamily", quiet: bool) -> list[dict[str, object]]:
+    """Print the members with their estimates unless ``quiet``; return them for a script."""
+    from mmctr_kit.api.progress import span
+
+    each = list(zip(planned.members, planned.verdicts(), strict=True))
+    if not quiet:
+        rows = [
+            (m.member.name, m.member.adds, span(m.seconds) if m.seconds == m.seconds else "-", why)
+            for m, why in each
+        ]
+        table(("member", "what it adds", "time", "plan"), rows, left=4)
+        if planned.budget is not None:
+            used = f"{span(planned.used)} of it used so far"
+            say(f"budget {span(planned.budget)}, {used}; estimates are measured on a few steps")
+    return [
+        {
+            "name": m.member.name,
+            "adds": m.member.adds,
+            "seconds": finite(m.seconds),
+            "plan": why,
+        }
+        for m, why in each
+    ]
 
 
 def show_plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:

@@ -59,6 +59,7 @@ class Plan:
         held = int(trained * self.recipe.training.holdout) * cost.epochs
         predicted = int(len(rows["train"]) * fold) + len(rows["valid"]) + len(rows["test"]) + held
         one = cost.steps * cost.seconds_per_step + predicted * cost.seconds_per_row
+        one += cost.seconds_to_prepare
         rounds = -(-len(self.jobs) // self.resources.workers)
         return cost, one * rounds
 

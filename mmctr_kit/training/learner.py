@@ -49,8 +49,9 @@ class Cost:
     """What one fit will cost.
 
     It trains ``parameters`` in ``steps``, of all its ``epochs`` together, of ``batch_size`` rows.
-    ``seconds_per_step`` and the ``seconds_per_row`` of prediction are measured, with the rows
-    stored on ``data_on``.
+    ``seconds_per_step``, the ``seconds_per_row`` of prediction and, for networks,
+    ``seconds_to_prepare`` the signals, extra rows and learned item vectors of a fold are measured,
+    with the rows stored on ``data_on``; steps of trees hold their preparation.
     """
 
     parameters: int
@@ -60,6 +61,7 @@ class Cost:
     seconds_per_step: float
     seconds_per_row: float
     data_on: Location
+    seconds_to_prepare: float = 0.0
 
 
 class Learner(Protocol):

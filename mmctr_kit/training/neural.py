@@ -203,8 +203,12 @@ class NeuralLearner:
 
     def cost(self, train_rows: int) -> Cost:
         options = self.recipe.training
-        source, _ = self._prepare_fold(np.arange(len(self._challenge.train)), 0, to_train=False)
+        every = np.arange(len(self._challenge.train))
+        began = time.perf_counter()
+        source, drawn = self._prepare_fold(every, 0, to_train=False)
         fit = Fit(self.build(0), source, options, 0, self._forward, self._batches)
+        prepared = time.perf_counter() - began
+        train_rows = train_rows * len(drawn) // len(every)  # with extra rows
         size = batch_size_for(train_rows, options)
         # A random sample: neighbours share a user, and on a CPU an item is encoded once a batch.
         whole = source.whole.rows["train"]
@@ -224,6 +228,7 @@ class NeuralLearner:
             seconds_per_step=per_step,
             seconds_per_row=per_prediction / len(batch),
             data_on=source.location,
+            seconds_to_prepare=prepared,
         )
 
     def _fitted(self) -> Fit:

@@ -14,7 +14,8 @@ from typer.testing import CliRunner, Result
 from mmctr_kit.cli.app import app
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.errors import UsageError
-from tests.cli.conftest import TRAIN, run
+from mmctr_kit.recipe.family import Member
+from tests.cli.conftest import TRAIN, mistake, run
 
 
 def cv(data: Path, runs: Path, *more: str) -> Result:
@@ -110,3 +111,30 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path, tiny_root: 
     assert "steps per model" in shown.output
     assert re.search(r"training data kept in\s+CPU memory", shown.output)
     assert not runs.exists()
+
+
+def test_a_family_is_planned_trained_and_ready_to_be_blended(
+    tiny_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmctr_kit.cv.plan.available_cores", lambda: 1)
+    small = (Member("history_length_only", "a"), Member("history_length_only", "b", seed=1))
+    monkeypatch.setattr("mmctr_kit.recipe.family.FAMILIES", {"best": small})
+    fast = ("--set", "training.epochs=1", "--set", "folds.count=2", "--jobs", "1")
+    line = ("cv", "best", "--data", str(tiny_root / "data"), "--runs", str(tmp_path), *fast)
+    plan = json.loads(run(*line, "--budget", "1h", "--dry-run", "--json").stdout)
+    assert [(each["name"], each["plan"]) for each in plan] == [(m.name, "train") for m in small]
+    assert all(each["seconds"] > 0 for each in plan)
+    assert not list(tmp_path.iterdir())
+    done = run(*line)
+    assert done.exit_code == 0, done.output
+    command = done.output.splitlines()[-1]
+    assert command.startswith("mmctr-kit blend history_length_only history_length_only-seed1 --na")
+    blended = run(*command.split()[1:], "--method", "mean")
+    assert blended.exit_code == 0, blended.output
+
+
+def test_a_budget_goes_with_a_family_and_a_family_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = mistake(capsys, "cv", "din_demo", "--data", "nowhere", "--budget", "30m")
+    assert (code, "goes with a family: mmctr-kit cv best" in said) == (2, True)
+    code, said = mistake(capsys, "cv", "best", "din_demo", "--data", "nowhere")
+    assert (code, "best is a family of recipes; name it alone" in said) == (2, True)

@@ -12,6 +12,7 @@ from typer.main import get_command
 from mmctr_kit.cli.app import app
 from mmctr_kit.cli.demo import RECIPES
 from mmctr_kit.recipe import load_recipe
+from mmctr_kit.recipe.family import FAMILIES
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 FROM_ELSEWHERE = {"import-checkpoint", "import-predictions", "data movielens"}
@@ -79,7 +80,9 @@ def test_an_example_names_what_is_there_by_then(line: str) -> None:
     if command in ("cv", "ablate", "tune", "fit"):
         recipes = params["recipe"] or []
         for recipe in [recipes] if isinstance(recipes, str) else recipes:
-            load_recipe(recipe, params["settings"] or ())
+            family = FAMILIES.get(recipe, ()) if command == "cv" else ()
+            for name in [member.recipe for member in family] or [recipe]:
+                load_recipe(name, params["settings"] or ())
     for key in ("data", "folder", "truth", "labels"):
         if params.get(key) is not None:
             assert str(params[key]) in {"DATA", "OUT", *DEMO_FILES}

@@ -145,6 +145,7 @@ class BoostedLearner:
         """Measure a fit on some of the rows and scale; a chunk is a step, all rows are a batch."""
         data, options = self.data, self.recipe.training
         timed = copy(self)  # so that the fitted model stays
+        self._warm_up()
         rows = np.arange(min(_TIMED_ROWS, len(data.train)))
         examples = self._examples("train", rows)
         assert examples.label is not None
@@ -173,6 +174,12 @@ class BoostedLearner:
             seconds_per_row=(predicted - boosted) / len(rows),
             data_on="device",
         )
+
+    def _warm_up(self) -> None:
+        """Grow a tree on two rows: the first call of LightGBM takes as long as a whole chunk."""
+        label = np.array([0, 1], np.int8)
+        dataset = self.model.dataset(np.zeros((2, 2), np.float32), label)
+        self.model.chunk(dataset, np.zeros(2), 0.1, 0, torch.get_num_threads())
 
     def _prepare_fold(self, train: Ints) -> FoldFeatures:
         """The features of the fold model trained on these rows, cached for its next seed."""

@@ -1,0 +1,40 @@
+"""Families of recipes: members that differ, to be blended, in the order of what each one adds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Member:
+    """A shipped recipe with one seed, and in a few words what it adds to the members before it."""
+
+    recipe: str
+    adds: str
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name of its run."""
+        return f"{self.recipe}-seed{self.seed}" if self.seed else self.recipe
+
+
+FAMILIES: Mapping[str, tuple[Member, ...]] = MappingProxyType(
+    {
+        # To add a member: its file in recipes/best/ and its line here. A budget takes members from
+        # the top, so the order is that of expected gain per second: the best single model that is
+        # cheap, then the other kind of model, then variants of both, and seeds of good ones last.
+        "best": (
+            Member("best_gbdt", "the strongest single model"),
+            Member("best_din", "a network: ids, attention"),
+            Member("best_gbdt_deep", "larger trees"),
+            Member("best_din_codes", "histogram and codes"),
+            Member("best_gbdt", "a second seed", seed=1),
+            Member("best_dien", "a network of sequences"),
+            Member("best_qin", "a quadratic network"),
+            Member("best_din", "a second seed", seed=1),
+            Member("best_gbdt_deep", "a second seed", seed=1),
+            Member("best_din_codes", "a second seed", seed=1),
+        )
+    }
+)
