@@ -7,16 +7,21 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class Member:
-    """A shipped recipe with one seed, and in a few words what it adds to the members before it."""
+    """A shipped recipe with one seed, and in a few words what it adds to the members before it.
+
+    Its run is named by ``run``, or by the recipe if that is of the family.
+    """
 
     recipe: str
     adds: str
     seed: int = 0
+    run: str = ""
 
     @property
     def name(self) -> str:
         """The name of its run."""
-        return f"{self.recipe}-seed{self.seed}" if self.seed else self.recipe
+        base = self.run or self.recipe
+        return f"{base}-seed{self.seed}" if self.seed else base
 
 
 FAMILIES: Mapping[str, tuple[Member, ...]] = MappingProxyType(
@@ -26,12 +31,12 @@ FAMILIES: Mapping[str, tuple[Member, ...]] = MappingProxyType(
         # best single model that is cheap, then the other kind of model, then variants of both, and
         # seeds of good ones last.
         "best": (
-            Member("gbdt", "the strongest single model"),
+            Member("gbdt", "the strongest single model", run="best_gbdt"),
             Member("best_transformer", "a network of tokens"),
             Member("best_din", "a network: ids, attention"),
             Member("best_gbdt_deep", "larger trees"),
             Member("best_din_codes", "histogram and codes"),
-            Member("gbdt", "a second seed", seed=1),
+            Member("gbdt", "a second seed", seed=1, run="best_gbdt"),
             Member("best_dien", "a network of sequences"),
             Member("best_qin", "a quadratic network"),
             Member("best_transformer", "a second seed", seed=1),

@@ -81,8 +81,9 @@ def test_the_fingerprint_covers_options_and_content(tiny: ChallengeData, noisy: 
     assert len(prints | {aligned_fingerprint(noisy, OPTIONS)}) == 6
 
 
-def test_networks_learn_from_positives_too_and_trees_from_histories_alone() -> None:
+def test_alignment_learns_from_positives_unless_the_recipe_says_otherwise() -> None:
     settings = ("items.embedding=aligned", "items.aligned_dim=7", "items.aligned_window=2")
-    network = AlignOptions.of(load_recipe("din_demo", settings))
-    assert (network.dims, network.window, network.positives) == (7, 2, True)
-    assert not AlignOptions.of(load_recipe("gbdt_demo", settings)).positives
+    options = AlignOptions.of(load_recipe("din_demo", settings))
+    assert (options.dims, options.window, options.positives) == (7, 2, True)
+    alone = (*settings, "items.factors_from=histories")
+    assert not AlignOptions.of(load_recipe("din_demo", alone)).positives

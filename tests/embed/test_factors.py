@@ -208,6 +208,6 @@ def test_positives_are_counted_unless_the_recipe_says_otherwise(
     settings: tuple[str, ...], positives: bool
 ) -> None:
     said = [f"items.factors_from={setting}" for setting in settings]
-    recipe = load_recipe("gbdt_demo", ["items.embedding=factors", *said])
+    recipe = load_recipe("din_demo", ["items.embedding=factors", *said])
     longest = recipe.training.max_history
     assert FactorOptions.of(recipe) == FactorOptions(64, 10.0, positives, longest)

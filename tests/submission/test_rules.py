@@ -245,7 +245,10 @@ def test_as_one_network_a_shipped_recipe_breaks_only_what_its_keys_say(recipe: R
     assert ("official-din" in broken) is (recipe.name not in official)
     assert ("given-embedding" in broken) is (recipe.items.embedding not in GIVEN_EMBEDDINGS)
     assert ("features" in broken) is bool(recipe.signals.kinds)
-    assert broken <= {"trees", "official-din", "given-embedding", "features", "width"}
+    assert ("extra-rows" in broken) is bool(recipe.augmentation.per_user)
+    assert ("codes" in broken) is (recipe.codes.of != "none")
+    always = {"trees", "official-din", "given-embedding", "features", "width"}
+    assert broken <= always | {"extra-rows", "codes"}
 
 
 @pytest.mark.parametrize(
