@@ -155,15 +155,12 @@ class Recipe(Block):
         """The resolved recipe for a fingerprint, without where files, a teacher and rows are.
 
         Item files count by their content, which the features' fingerprints cover, and a teacher by
-        its predictions. ``training.embedding_restart`` is left out if it is ``none``, so that runs
-        from before that key go on.
+        its predictions.
         """
         content = self.resolved()
         content["items"] |= dict.fromkeys(ITEM_FILES)
         content["training"]["teacher"] = None
         del content["training"]["data_on"]
-        if content["training"]["embedding_restart"] == "none":
-            del content["training"]["embedding_restart"]
         return content
 
     def to_yaml(self) -> str:

@@ -128,14 +128,6 @@ def test_where_the_rows_lie_is_none_of_what_a_run_is_known_by() -> None:
     assert recipes[0].resolved() != recipes[1].resolved()
 
 
-def test_a_run_is_known_by_its_restarts_and_one_without_as_before_there_were_any() -> None:
-    without, restarted = (
-        load_recipe("din_demo", (f"training.embedding_restart={kind}",)) for kind in ("none", "ids")
-    )
-    assert "embedding_restart" not in without.content()["training"]
-    assert restarted.content()["training"].pop("embedding_restart") == "ids"
-
-
 def test_the_fingerprint_keeps_the_order_of_values_and_the_version(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
