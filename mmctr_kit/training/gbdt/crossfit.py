@@ -60,6 +60,11 @@ class FoldFeatures:
         """The features from all training users, for the rows of any other user."""
         return Features.fit(self.inputs, self.rows, self.half_life, self.shrinkage)
 
+    @cached_property
+    def of_rows(self) -> Floats32:
+        """The matrix of ``rows``, (n, features), the same for all seeds of a fold."""
+        return self.matrix(self.inputs.examples("train").take(self.rows))
+
     def matrix(self, examples: Examples) -> Floats32:
         """The matrix (rows, features); its columns are ``inputs.names``.
 

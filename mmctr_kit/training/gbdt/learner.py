@@ -63,11 +63,14 @@ class BoostedLearner:
     ) -> Iterator[Epoch]:
         options = self.recipe.training
         features = self._prepare_fold(train)
-        examples = self._training_examples(train, seed)
-        assert examples.label is not None
-        matrix = features.matrix(examples)
+        matrix, label = features.of_rows, self.data.train.labels()[train]
+        extra = self._extra_examples(train, seed)
+        if extra is not None:
+            assert extra.label is not None
+            matrix = np.concatenate([matrix, features.matrix(extra)])
+            label = np.concatenate([label, extra.label])
         holdout_matrix = features.matrix(self._examples("train", holdout))
-        label, holdout_label = examples.label, self.data.train.labels()[holdout]
+        holdout_label = self.data.train.labels()[holdout]
         rate = float(label.mean())
         if rate in (0, 1):
             raise DataError(
@@ -191,17 +194,14 @@ class BoostedLearner:
             )
         return self._features
 
-    def _training_examples(self, train: Ints, seed: int) -> Examples:
-        examples = self._examples("train", train)
+    def _extra_examples(self, train: Ints, seed: int) -> Examples | None:
         augmentation = self.recipe.augmentation
         if not augmentation.per_user:
-            return examples
-        most = self.recipe.training.max_history
-        levels = self.inputs.levels
-        extra = next_item_examples(
+            return None
+        most, levels = self.recipe.training.max_history, self.inputs.levels
+        return next_item_examples(
             self.data, train, augmentation, most, levels, derive_seed(seed, 3)
         )
-        return examples.join(extra)
 
     def _examples(self, split: Split, index: Ints | None) -> Examples:
         examples = self.inputs.examples(split)
