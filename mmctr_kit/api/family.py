@@ -56,8 +56,10 @@ class PlannedMember:
     @property
     def kind(self) -> str:
         """The kind of its learner; estimates of one kind are off alike."""
+        from mmctr_kit.models.registry import MODELS
+
         plan = None if self.planned is None else self.planned.plan
-        return "" if plan is None else str(plan.recipe.model_name == "gbdt")
+        return "" if plan is None else MODELS[plan.recipe.model_name].learner.target
 
 
 def choose(seconds: Sequence[float], budget: float) -> list[bool]:
@@ -225,7 +227,7 @@ def plan_family(
     recipes = {m.recipe: load_recipe(m.recipe, options.settings) for m in members}
     if any(recipe.seeds != (0,) for recipe in recipes.values()):
         raise UsageError(f"seeds: the family {family} chooses its members' seeds; leave it out")
-    for member in members:  # a wrong folder is told before the data is loaded
+    for member in members:  # a wrong folder is an error before the data is loaded
         output_path(options.runs, member.name, data, options.device)
     content = load_to_train(data, listen)
     alone = replace(options, settings=())
