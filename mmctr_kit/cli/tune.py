@@ -100,7 +100,7 @@ def _list(plan: "StudyPlan", as_json: bool) -> None:
 
 def print_summary(summary: "Summary", path: Path) -> None:
     """Print the search's importances, the finalists, and the unbiased score."""
-    from mmctr_kit.recipe.explain import label
+    from mmctr_kit.errors import label
     from mmctr_kit.tuning.summary import states
 
     counts = states(summary.trials)

@@ -1,13 +1,11 @@
 """Find and read a recipe, a shipped name or a YAML file, with --set values applied."""
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mmctr_kit.errors import UsageError, did_you_mean
+from mmctr_kit.files import parse_yaml, read_yaml
 from mmctr_kit.recipe.schema import Recipe, parse_recipe
 
 
@@ -44,19 +42,8 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
     bad value.
     """
     path = find_recipe(name_or_path)
-    content = read_block(path, "recipe")
+    content = read_yaml(path, "recipe")
     return with_settings(content, settings, str(path))
-
-
-def read_block(path: Path, what: str) -> dict[str, Any]:
-    """The keys of the YAML file ``path``, a ``what``; a UsageError if it holds something else."""
-    try:
-        content = yaml.load(path.read_text("utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as e:
-        raise UsageError(f"{path}: not readable YAML ({_first_line(e)})") from e
-    if not isinstance(content, dict):
-        raise UsageError(f"{path}: expected a mapping of {what} keys, found {_kind(content)}")
-    return content
 
 
 def with_settings(content: dict[str, Any], settings: Sequence[str], source: str) -> Recipe:
@@ -79,38 +66,11 @@ def _apply(content: dict[str, Any], setting: str) -> list[str]:
     for parent in parents:
         block = block.setdefault(parent, {})
         if not isinstance(block, dict):
-            raise UsageError(f"--set {setting}: {parent} is {_kind(block)}, not a block of keys")
+            kind = "nothing" if block is None else type(block).__name__
+            raise UsageError(f"--set {setting}: {parent} is {kind}, not a block of keys")
     try:
-        block[last] = yaml.load(value, _Loader)
-    except yaml.YAMLError as e:
-        raise UsageError(f"--set {setting}: {_first_line(e)}") from e
+        block[last] = parse_yaml(value)
+    except ValueError as e:
+        raise UsageError(f"--set {setting}: {e}") from e
     inner = block[last] if isinstance(block[last], dict) else {}
     return [key.strip(), *(f"{key.strip()}.{name}" for name in inner)]
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice, and in which 1e-5 is a number.
-
-    YAML itself would silently use the last of two keys, and take a number without a point as text.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        twice = [key for i, key in enumerate(keys) if key in keys[:i]]
-        if twice:
-            line = node.start_mark.line + 1
-            raise yaml.YAMLError(f"key {twice[0]} twice in the block that begins in line {line}")
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def _kind(value: Any) -> str:
-    return "nothing" if value is None else type(value).__name__

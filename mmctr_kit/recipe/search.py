@@ -15,8 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from mmctr_kit.errors import did_you_mean
-from mmctr_kit.recipe.explain import explain_all, label
+from mmctr_kit.errors import did_you_mean, explain_all, label
 from mmctr_kit.recipe.unused import Rules, blockers, explain_unused, selectors
 
 FIXED = {

@@ -20,7 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from mmctr_kit.errors import UsageError, did_you_mean, plural
+from mmctr_kit.errors import UsageError, did_you_mean, explain_all, plural
+from mmctr_kit.files import read_yaml
 
 SHIPPED = Path(__file__).with_name("specs") / "mmctr.yaml"
 MAX_ROWS = 10_000_000
@@ -186,15 +187,11 @@ def load_spec(path: Path) -> Spec:
 
     The CSV that ``ids.like`` names is read too.
     """
-    # What reads recipes loads all of their schema, which the challenge's own spec can do without.
-    from mmctr_kit.recipe.explain import explain_all
-    from mmctr_kit.recipe.load import read_block
-
     if not path.is_file():
         hint = did_you_mean(path.name, (p.name for p in path.parent.glob("*.y*ml")))
         raise UsageError(f"no spec at '{path}'{hint}; expected a YAML file; {_EXAMPLE}")
     try:
-        content = read_block(path, "spec")
+        content = read_yaml(path, "spec")
         spec = Spec.model_validate(content, context=path.parent)
     except ValidationError as e:
         faults = "; ".join(explain_all(e, content, (), _keys_at))
