@@ -118,6 +118,30 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(" ".join(str(e).split())) from e
 
 
+def apply_setting(content: dict[str, Any], setting: str) -> list[str]:
+    """Put the value of ``setting`` ('a.b=v') into the blocks of ``content``.
+
+    Returns the dotted keys that it gives: if the value is a block, its keys are among them. Raises
+    UsageError for a setting that cannot be read.
+    """
+    key, equals, value = setting.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set {setting}: expected KEY=VALUE, such as training.epochs=3")
+    *parents, last = key.strip().split(".")
+    block = content
+    for parent in parents:
+        block = block.setdefault(parent, {})
+        if not isinstance(block, dict):
+            kind = "nothing" if block is None else type(block).__name__
+            raise UsageError(f"--set {setting}: {parent} is {kind}, not a block of keys")
+    try:
+        block[last] = parse_yaml(value)
+    except ValueError as e:
+        raise UsageError(f"--set {setting}: {e}") from e
+    inner = block[last] if isinstance(block[last], dict) else {}
+    return [key.strip(), *(f"{key.strip()}.{name}" for name in inner)]
+
+
 @cache
 def _yaml_loader() -> Any:
     import yaml

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mmctr_kit.errors import UsageError, did_you_mean
-from mmctr_kit.files import parse_yaml, read_yaml
+from mmctr_kit.files import apply_setting, read_yaml
 from mmctr_kit.recipe.schema import Recipe, parse_recipe
 
 
@@ -48,29 +48,6 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
 
 def with_settings(content: dict[str, Any], settings: Sequence[str], source: str) -> Recipe:
     """The recipe of ``content`` with ``settings`` applied; an error names its ``source``."""
-    changed = [key for setting in settings for key in _apply(content, setting)]
+    changed = [key for setting in settings for key in apply_setting(content, setting)]
     shown = f" with --set {' '.join(settings)}" if settings else ""
     return parse_recipe(content, f"{source}{shown}", changed)
-
-
-def _apply(content: dict[str, Any], setting: str) -> list[str]:
-    """Put the value into ``content``; returns the dotted keys that it gives.
-
-    If the value is a block, its keys are among them.
-    """
-    key, equals, value = setting.partition("=")
-    if not equals or not key.strip():
-        raise UsageError(f"--set {setting}: expected KEY=VALUE, such as training.epochs=3")
-    *parents, last = key.strip().split(".")
-    block = content
-    for parent in parents:
-        block = block.setdefault(parent, {})
-        if not isinstance(block, dict):
-            kind = "nothing" if block is None else type(block).__name__
-            raise UsageError(f"--set {setting}: {parent} is {kind}, not a block of keys")
-    try:
-        block[last] = parse_yaml(value)
-    except ValueError as e:
-        raise UsageError(f"--set {setting}: {e}") from e
-    inner = block[last] if isinstance(block[last], dict) else {}
-    return [key.strip(), *(f"{key.strip()}.{name}" for name in inner)]

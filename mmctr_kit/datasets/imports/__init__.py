@@ -1,0 +1,1 @@
+"""Data sets in the challenge's layout from anybody's logs, items and pictures."""
