@@ -1,6 +1,7 @@
 """Writes parquet files of the challenge's layout, with the contract's columns and types."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmctr_kit.data.contract import FILES, MAX_TAGS, GivenEmbedding
+from mmctr_kit.data.contract import FILES, GIVEN_DIM, MAX_TAGS, GivenEmbedding
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.metrics.ranks import Floats32
 
 Columns = Mapping[str, Any]
-"""Columns by name: (rows,) arrays or lists, (rows, width) arrays, or one Ragged row a row."""
+"""Columns by name: (rows,) arrays, NumPy's or Arrow's, or lists; (rows, width) arrays; a Ragged."""
 
 _TYPES = {"text": pa.string(), "int": pa.int64(), "ints": pa.int64(), "floats": pa.float32()}
 _DOUBLE = "item_emb_d128"
@@ -38,31 +39,49 @@ def write_items(
     data: Path,
     feature: Columns,
     given: Mapping[GivenEmbedding, Floats32],
-    info: GivenEmbedding,
+    info: GivenEmbedding | None,
     batch_rows: int,
 ) -> None:
     """item_info, item_feature and item_emb of items 1..n; item_info starts with the padding item.
 
     ``feature``: the columns of item_feature but item_id; ``given``: (n, 128) by its name, of which
-    item_info shows the one named ``info``.
+    item_info shows the one named ``info``. Without any, item_info's embedding is zeros, and there
+    is no item_emb.
     """
     tags: Ragged[np.int64] = feature["item_tags"]
     ids = np.arange(len(tags) + 1)
-    padding_row = ((1, 0), (0, 0))
     tables: dict[str, Columns] = {
         "item_info": {
             "item_id": ids,
-            "item_tags": np.pad(tags.padded(MAX_TAGS), padding_row),
-            "item_emb_d128": np.pad(given[info], padding_row),
+            "item_tags": np.pad(tags.padded(MAX_TAGS), ((1, 0), (0, 0))),
+            "item_emb_d128": _AfterPadding(given[info] if info else None, len(ids)),
         },
         "item_feature": {"item_id": ids[1:], **feature},
         "item_emb": {"item_id": ids[1:], **{f"item_emb_d128_{v}": x for v, x in given.items()}},
     }
     for name, table in tables.items():
+        if name == "item_emb" and not given:
+            continue
         rows = len(table["item_id"])
         parts = (slice(low, low + batch_rows) for low in range(0, rows, batch_rows))
         batches = ({k: _part(v, part) for k, v in table.items()} for part in parts)
         write_file(data / FILES[name].path, name, batches)
+
+
+@dataclass(frozen=True)
+class _AfterPadding:
+    """Vectors after a row of zeros, without a copy of the whole; all zeros without ``vectors``."""
+
+    vectors: Floats32 | None
+    rows: int
+
+    def __getitem__(self, part: slice) -> Floats32:
+        start, stop, _ = part.indices(self.rows)
+        out = np.zeros((stop - start, GIVEN_DIM), np.float32)
+        if self.vectors is not None:
+            first = max(start, 1)
+            out[first - start :] = self.vectors[first - 1 : stop - 1]
+        return out
 
 
 def _part(values: Any, part: slice) -> Any:
@@ -78,6 +97,8 @@ def _table(name: str, columns: Columns) -> pa.Table:
 
 
 def _arrow(values: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values.cast(kind)
     if isinstance(values, Ragged):
         offsets = pa.array(values.offsets, pa.int32())
         return pa.ListArray.from_arrays(offsets, pa.array(values.values, kind))
