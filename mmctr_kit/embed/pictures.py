@@ -75,9 +75,8 @@ def picture_paths(data: Path) -> dict[int, Path]:
 
 def _preference(entry: "os.DirEntry[str]") -> tuple[int, str]:
     suffix = os.path.splitext(entry.name)[1].lower()
-    return PICTURE_SUFFIXES.index(suffix) if suffix in PICTURE_SUFFIXES else len(
-        SUFFIXES
-    ), entry.name
+    known = suffix in PICTURE_SUFFIXES
+    return PICTURE_SUFFIXES.index(suffix) if known else len(PICTURE_SUFFIXES), entry.name
 
 
 def read_picture(path: Path | None, size: int) -> Picture | Fault:
