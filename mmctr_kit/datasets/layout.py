@@ -1,6 +1,6 @@
 """Writes parquet files of the challenge's layout, with the contract's columns and types."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmctr_kit.data.contract import FILES, MAX_TAGS, GivenEmbedding
+from mmctr_kit.data.contract import FILES, GIVEN_DIM, MAX_TAGS, GivenEmbedding
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.metrics.ranks import Floats32
 
@@ -38,31 +38,42 @@ def write_items(
     data: Path,
     feature: Columns,
     given: Mapping[GivenEmbedding, Floats32],
-    info: GivenEmbedding,
+    info: GivenEmbedding | None,
     batch_rows: int,
 ) -> None:
     """item_info, item_feature and item_emb of items 1..n; item_info starts with the padding item.
 
     ``feature``: the columns of item_feature but item_id; ``given``: (n, 128) by its name, of which
-    item_info shows the one named ``info``.
+    item_info shows the one named ``info``. With None its embedding is zero; without any given
+    embedding there is no item_emb.
     """
     tags: Ragged[np.int64] = feature["item_tags"]
-    ids = np.arange(len(tags) + 1)
-    padding_row = ((1, 0), (0, 0))
+    rows = len(tags)
+    shown = (
+        given[info] if info else np.broadcast_to(np.zeros(GIVEN_DIM, np.float32), (rows, GIVEN_DIM))
+    )
     tables: dict[str, Columns] = {
-        "item_info": {
-            "item_id": ids,
-            "item_tags": np.pad(tags.padded(MAX_TAGS), padding_row),
-            "item_emb_d128": np.pad(given[info], padding_row),
-        },
-        "item_feature": {"item_id": ids[1:], **feature},
-        "item_emb": {"item_id": ids[1:], **{f"item_emb_d128_{v}": x for v, x in given.items()}},
+        "item_info": {"item_tags": tags, "item_emb_d128": shown},
+        "item_feature": feature,
+        "item_emb": {f"item_emb_d128_{v}": x for v, x in given.items()},
     }
     for name, table in tables.items():
-        rows = len(table["item_id"])
-        parts = (slice(low, low + batch_rows) for low in range(0, rows, batch_rows))
-        batches = ({k: _part(v, part) for k, v in table.items()} for part in parts)
-        write_file(data / FILES[name].path, name, batches)
+        if table:
+            write_file(data / FILES[name].path, name, _item_batches(name, table, rows, batch_rows))
+
+
+def _item_batches(name: str, table: Columns, rows: int, batch_rows: int) -> Iterator[Columns]:
+    """``table`` (rows,) with its item ids; item_info begins with the padding item, all zero."""
+    wide = name == "item_info"
+    for low in range(0, rows, batch_rows):
+        part = slice(low, min(low + batch_rows, rows))
+        batch = {k: _part(v, part) for k, v in table.items()}
+        batch["item_id"] = np.arange(part.start + 1, part.stop + 1)
+        if wide:
+            batch["item_tags"] = batch["item_tags"].padded(MAX_TAGS)
+            if low == 0:
+                batch = {k: np.pad(v, ((1, 0), (0, 0))[: v.ndim]) for k, v in batch.items()}
+        yield batch
 
 
 def _part(values: Any, part: slice) -> Any:

@@ -214,6 +214,12 @@ class Split(Block):
         "test": "2",
     }
 
+    def shares(self) -> tuple[float, float]:
+        """``valid`` and ``test``, which are shares; ValueError if they are dates."""
+        if isinstance(self.valid, datetime) or isinstance(self.test, datetime):
+            raise ValueError("expected shares as valid and test, such as 0.1")
+        return self.valid, self.test
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         moments = [isinstance(v, datetime) for v in (self.valid, self.test)]
