@@ -86,11 +86,11 @@ def candidates(log: Log, spec: RowsSpec, seed: int) -> Candidates:
     positive = log.label == POSITIVE
     targets = _targets(log, spec, depth)
     if spec.negatives == "logged":
-        own = _since_first_target(log, past, targets, without_target=True)
-        events = np.flatnonzero(targets | (own & (depth >= spec.min_history)))
+        own = _logged(log, past, targets, depth >= spec.min_history)
+        events = np.flatnonzero(targets | own)
         source, item, label = events, log.item[events], log.label[events]
     else:
-        low = _since_first_target(log, past, targets, without_target=False)
+        low = _since_first_target(log, past, targets)
         chosen, drawn, drawn_for = Draw.of(log, spec, seed).negatives(targets, low)
         events = np.concatenate([chosen, np.full(len(drawn), -1)])
         source = np.concatenate([chosen, drawn_for])
@@ -122,16 +122,22 @@ def _targets(log: Log, spec: RowsSpec, depth: Ids) -> Flags:
     return targets
 
 
-def _since_first_target(log: Log, past: _Past, targets: Flags, without_target: bool) -> Flags:
-    """(n,) the log's negatives from the time of the user's first target on.
-
-    ``without_target``: also those of users who have no target.
-    """
-    never = -1 if without_target else len(log)
+def _since_first_target(log: Log, past: _Past, targets: Flags) -> Flags:
+    """(n,) the log's negatives from the time of the user's first target on."""
     first = np.full(len(log.user_ids), len(log), np.int64)
     np.minimum.at(first, log.user[targets], past.moment[targets])
-    first[first == len(log)] = never
     return np.asarray((log.label == NEGATIVE) & (past.moment >= first[log.user]))
+
+
+def _logged(log: Log, past: _Past, targets: Flags, enough: Flags) -> Flags:
+    """(n,) the log's negatives that are rows: those with ``enough`` of a history.
+
+    If only a user's last positives are targets, only negatives since the first of these.
+    """
+    left_out = np.zeros(len(log.user_ids), np.bool_)
+    left_out[log.user[(log.label == POSITIVE) & enough & ~targets]] = True
+    since = _since_first_target(log, past, targets)
+    return np.asarray((log.label == NEGATIVE) & enough & (since | ~left_out[log.user]))
 
 
 def _reasons(log: Log, rows: Candidates, spec: RowsSpec, depth: Ids) -> dict[str, int]:
@@ -145,8 +151,8 @@ def _reasons(log: Log, rows: Candidates, spec: RowsSpec, depth: Ids) -> dict[str
     positive, negative = log.label == POSITIVE, log.label == NEGATIVE
     history = positive & (np.arange(len(log)) < first[log.user])
     reasons = {
-        "of users without a row": ~has_row[log.user],
         "neither positive nor negative; they count as views": ~(positive | negative),
+        "of users without a row": ~has_row[log.user],
         "positives of the history alone": history,
         f"with fewer than {spec.min_history} positives before them": depth < spec.min_history,
         "negatives before the user's first row, or more than rows.low_share of the rows": negative,

@@ -9,7 +9,7 @@ from mmctr_kit.data.folds import user_hash
 from mmctr_kit.datasets.imports.log import Log
 from mmctr_kit.datasets.imports.rows import Candidates
 from mmctr_kit.datasets.imports.spec import Split
-from mmctr_kit.errors import DataError
+from mmctr_kit.errors import DataError, plural
 from mmctr_kit.metrics.ranks import Ints, Ints8
 
 OUTSIDE = -1
@@ -21,9 +21,15 @@ TRAIN, VALID, TEST = range(3)
 def assign(rows: Candidates, log: Log, spec: Split, seed: int) -> tuple[Ints8, int | None]:
     """(rows,) the index in SPLITS of each row, or OUTSIDE; and the time at which train ends.
 
-    That time is None unless rows are split by time. Raises DataError if a split has no row, or
-    has rows of one label alone.
+    That time is None unless rows are split by time. Raises DataError if there is no row, or if a
+    split has none, or rows of one label alone.
     """
+    if not len(rows):
+        why = "; ".join(f"{count:,} {reason}" for reason, count in rows.dropped.items())
+        raise DataError(
+            f"no interaction of {len(log):,} makes a row: {why}; expected users with more "
+            "positives than rows.min_history"
+        )
     until: int | None = None
     if spec.by == "column":
         assert log.split is not None
@@ -54,7 +60,8 @@ def _by_user(rows: Candidates, log: Log, shares: tuple[float, float], seed: int)
     valid, test = (max(1, round(len(users) * share)) for share in shares)
     if valid + test >= len(users):
         raise DataError(
-            f"{len(users):,} users have rows; expected more, to split them into train, valid, test"
+            f"{plural(len(users), 'user')} with rows; expected more, to split them into train, "
+            "valid and test"
         )
     ranked = users[np.argsort(user_hash(log.user_ids[users], seed ^ _SPLIT_KEY), kind="stable")]
     split = np.zeros(len(log.user_ids), np.int8)

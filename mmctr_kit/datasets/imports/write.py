@@ -17,7 +17,6 @@ from mmctr_kit.datasets.imports.rows import Candidates, candidates, item_levels
 from mmctr_kit.datasets.imports.spec import Spec
 from mmctr_kit.datasets.imports.splits import OUTSIDE, assign
 from mmctr_kit.datasets.layout import Columns, write_file, write_items
-from mmctr_kit.errors import DataError
 from mmctr_kit.files import new_folder, write_json, write_whole
 from mmctr_kit.metrics.ranks import Ids, Ints
 
@@ -62,11 +61,6 @@ def import_data(spec: Spec, source: Path, out: Path, listen: Listen = lambda *_:
         log = read_log(spec, source, listen)
         listen("making rows", 0.0)
         rows = candidates(log, spec.rows, spec.seed)
-        if not len(rows):
-            raise DataError(
-                f"no user has a row: {_reasons(rows.dropped)}; expected users with more than "
-                f"rows.min_history ({spec.rows.min_history}) positives"
-            )
         split, until = assign(rows, log, spec.split, spec.seed)
         events = rows.event[(rows.event >= 0) & (split != OUTSIDE)]
         levels = item_levels(log, events, until)
@@ -175,7 +169,3 @@ def _write_report(folder: Path, spec: Spec, log: Log, summary: Imported) -> None
     for name, (column, ids, originals) in numbers.items():
         table = pa.table({column: ids, "original": originals})
         write_whole(folder / name, lambda path, table=table: pq.write_table(table, path))
-
-
-def _reasons(dropped: Mapping[str, int]) -> str:
-    return "; ".join(f"{count:,} {reason}" for reason, count in dropped.items())
