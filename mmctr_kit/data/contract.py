@@ -113,6 +113,8 @@ FILES: Mapping[str, File] = MappingProxyType(
 )
 IMAGES_FOLDER = "item_images"
 """Optional: ``item_images/{item_id}.jpg``."""
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+"""File names of pictures end in one of these; the first counts if an item has several files."""
 KNOWN_LABEL_MEAN = 0.25
 KNOWN_ROWS_PER_USER = 4
 

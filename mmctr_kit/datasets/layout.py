@@ -14,7 +14,7 @@ from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.metrics.ranks import Floats32
 
 Columns = Mapping[str, Any]
-"""Columns by name: (rows,) arrays or lists, (rows, width) arrays, or one Ragged row a row."""
+"""Columns by name: (rows,) arrays, NumPy's or Arrow's, or lists; (rows, width) arrays; a Ragged."""
 
 _TYPES = {"text": pa.string(), "int": pa.int64(), "ints": pa.int64(), "floats": pa.float32()}
 _DOUBLE = "item_emb_d128"
@@ -89,6 +89,8 @@ def _table(name: str, columns: Columns) -> pa.Table:
 
 
 def _arrow(values: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values.cast(kind)
     if isinstance(values, Ragged):
         offsets = pa.array(values.offsets, pa.int32())
         return pa.ListArray.from_arrays(offsets, pa.array(values.values, kind))

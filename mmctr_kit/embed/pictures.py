@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mmctr_kit.data.contract import IMAGES_FOLDER
+from mmctr_kit.data.contract import IMAGES_FOLDER, PICTURE_SUFFIXES
 from mmctr_kit.data.parquet import first_line
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 FaultKind = Literal["missing", "not_an_image", "broken", "too_large", "too_small", "grey"]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-"""File names of pictures end in one of these; the first counts if an item has several files."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """What a file may hold, whatever its name says."""
 MAX_PIXELS = 40_000_000
@@ -70,14 +68,15 @@ def picture_paths(data: Path) -> dict[int, Path]:
         return paths
     for entry in entries:
         stem, suffix = os.path.splitext(entry.name)
-        if suffix.lower() in SUFFIXES and stem.isdecimal() and entry.is_file():
+        if suffix.lower() in PICTURE_SUFFIXES and stem.isdecimal() and entry.is_file():
             paths.setdefault(int(stem), Path(entry.path))
     return paths
 
 
 def _preference(entry: "os.DirEntry[str]") -> tuple[int, str]:
     suffix = os.path.splitext(entry.name)[1].lower()
-    return SUFFIXES.index(suffix) if suffix in SUFFIXES else len(SUFFIXES), entry.name
+    known = suffix in PICTURE_SUFFIXES
+    return PICTURE_SUFFIXES.index(suffix) if known else len(PICTURE_SUFFIXES), entry.name
 
 
 def read_picture(path: Path | None, size: int) -> Picture | Fault:

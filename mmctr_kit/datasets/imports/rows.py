@@ -38,8 +38,8 @@ class Candidates:
     label: Ints8
     event: Ids
     source: Ids
-    begin: Ids
-    end: Ids
+    begin: Ints
+    end: Ints
     taken: Ints32
     dropped: Mapping[str, int] = field(default_factory=dict)
 
@@ -61,10 +61,10 @@ class _Past:
     ``first`` and ``before`` are the positives of all users before these two.
     """
 
-    start: Ids
-    moment: Ids
-    first: Ids
-    before: Ids
+    start: Ints
+    moment: Ints
+    first: Ints
+    before: Ints
 
     @classmethod
     def of(cls, log: Log) -> "_Past":

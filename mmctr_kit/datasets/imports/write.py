@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmctr_kit.data.contract import FILES, MAX_HISTORY, SPLITS, SUBMISSION_ID, Split
+from mmctr_kit.data.contract import FILES, IMAGES_FOLDER, MAX_HISTORY, SPLITS, SUBMISSION_ID, Split
 from mmctr_kit.data.ragged import Ragged, expand_ranges
-from mmctr_kit.datasets.imports.catalog import copy_pictures, read_catalog
+from mmctr_kit.datasets.imports.catalog import read_catalog
 from mmctr_kit.datasets.imports.log import NEGATIVE, POSITIVE, Listen, Log, read_log
+from mmctr_kit.datasets.imports.pictures import copy_pictures
 from mmctr_kit.datasets.imports.rows import Candidates, candidates, item_levels
 from mmctr_kit.datasets.imports.spec import Spec
 from mmctr_kit.datasets.imports.splits import OUTSIDE, assign
 from mmctr_kit.datasets.layout import Columns, write_file, write_items
+from mmctr_kit.errors import plural
 from mmctr_kit.files import new_folder, write_json, write_whole
 from mmctr_kit.metrics.ranks import Ids, Ints
 
@@ -26,6 +29,7 @@ REPORT, SPEC_COPY = "import/report.json", "import/spec.yaml"
 USERS, ITEMS = "import/users.parquet", "import/items.parquet"
 """What an import says of itself: counts, the whole SPEC, and the original ids."""
 _CHUNK = 131_072
+_WORKERS = 2
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,18 @@ def import_data(spec: Spec, source: Path, out: Path, listen: Listen = lambda *_:
         events = rows.event[(rows.event >= 0) & (split != OUTSIDE)]
         levels = item_levels(log, events, until)
         counts = np.bincount(log.item, minlength=log.n_items + 1)[1:]
-        catalog = read_catalog(spec, source, log.item_names, counts, listen)
+        catalog = read_catalog(
+            spec, source, log.item_names, counts, partial(listen, "reading the items")
+        )
         _write_rows(folder, rows, log, split, levels, listen)
         listen("writing items", 0.0)
-        given, info = catalog.given()
+        given, info = catalog.given(_WORKERS)
         feature = catalog.feature() | {name: level[1:] for name, level in levels.items()}
         write_items(folder, feature, given, info, _CHUNK)
-        pictures = copy_pictures(spec, source, folder, log.item_names)
-        summary = _summary(spec, log, rows, split, (*catalog.notes, *pictures.notes))
+        pictures = copy_pictures(
+            spec, source, folder, log.item_names, partial(listen, "copying pictures")
+        )
+        summary = _summary(spec, log, rows, split, (*catalog.notes, *_of_pictures(pictures)))
         _write_report(folder, spec, log, summary)
     return summary
 
@@ -160,12 +168,22 @@ def _summary(
     )
 
 
+def _of_pictures(numbers: Mapping[str, int]) -> Iterator[str]:
+    if numbers:
+        yield f"{plural(numbers['items_with_picture'], 'picture')} in {IMAGES_FOLDER}"
+    if missing := numbers.get("items_without_picture", 0):
+        yield f"{plural(missing, 'item has', 'items have')} no picture"
+
+
 def _write_report(folder: Path, spec: Spec, log: Log, summary: Imported) -> None:
     (folder / REPORT).parent.mkdir()
     write_json(folder / REPORT, asdict(summary))
     write_whole(folder / SPEC_COPY, lambda path: path.write_text(spec.to_yaml(), "utf-8"))
-    numbers = {USERS: ("user_id", log.user_ids, log.user_names)}
-    numbers[ITEMS] = ("item_id", np.arange(1, log.n_items + 1), log.item_names)
-    for name, (column, ids, originals) in numbers.items():
-        table = pa.table({column: ids, "original": originals})
-        write_whole(folder / name, lambda path, table=table: pq.write_table(table, path))
+    numbers = np.arange(1, log.n_items + 1)
+    _write_originals(folder / USERS, "user_id", log.user_ids, log.user_names)
+    _write_originals(folder / ITEMS, "item_id", numbers, log.item_names)
+
+
+def _write_originals(path: Path, column: str, ids: Ints, originals: pa.LargeStringArray) -> None:
+    table = pa.table({column: ids, "original": originals})
+    write_whole(path, lambda to: pq.write_table(table, to))

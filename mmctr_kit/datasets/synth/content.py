@@ -18,8 +18,8 @@ import numpy as np
 
 from mmctr_kit.data.contract import IMAGE_DIM, TEXT_DIM, GivenEmbedding
 from mmctr_kit.data.ragged import Ragged
+from mmctr_kit.datasets.pca import given_embeddings
 from mmctr_kit.datasets.synth.bad import BadItem
-from mmctr_kit.datasets.synth.pca import given_embeddings
 from mmctr_kit.datasets.synth.titles import make_titles
 from mmctr_kit.datasets.synth.world import IMAGE_DIMS, TEXT_DIMS, World
 from mmctr_kit.metrics.ranks import Floats, Floats32, Ints

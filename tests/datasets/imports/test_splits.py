@@ -95,5 +95,5 @@ def test_a_split_without_rows_is_refused(
 
 def test_too_few_users_are_refused(tmp_path: Path) -> None:
     events = [e for e in MANY if e.user < 3]
-    with pytest.raises(DataError, match="[12] users? with rows; expected more"):
+    with pytest.raises(DataError, match=r"[12] users? with rows; expected more"):
         split_of(tmp_path, events, by="user")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmctr_kit.datasets.synth.pca import given_embeddings
+from mmctr_kit.datasets.pca import given_embeddings
 
 
 @pytest.mark.parametrize("items", [40, 90])
@@ -19,3 +19,7 @@ def test_given_embeddings_are_pca(items: int) -> None:
         assert found[name][:, :k] == pytest.approx(expected * signs, abs=1e-4)
         assert not found[name][:, k:].any()
     assert (found["e4"] == np.hstack([found["v1"][:, :64], found["v2"][:, :64]])).all()
+    alone = given_embeddings(text, None, workers=2)
+    assert list(alone) == ["v1"]
+    assert alone["v1"] == pytest.approx(found["v1"], abs=1e-4)
+    assert given_embeddings(None, image, 2)["v2"] == pytest.approx(found["v2"], abs=1e-4)
