@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option, Typer
 
 from mmctr_kit.cli import options, profile
-from mmctr_kit.cli.output import print_json, progress, report, say, say_path, status, table
+from mmctr_kit.cli.output import print_json, progress, report, say, say_path, status
 from mmctr_kit.errors import UsageError, plural
 
 if TYPE_CHECKING:
@@ -169,8 +169,9 @@ def _print_import(made: "ImportedData", as_json: bool) -> None:
         f"{made.time_unit}"
     )
     if made.dropped:
-        say("interactions that are no row:")
-        table(["count", "why"], [[f"{n:,}", why] for why, n in made.dropped.items()], left=0)
+        say("no rows, since they are")
+        for why, count in made.dropped.items():
+            say(f"{count:,} {why}")
     for note in made.notes:
         say(f"note: {note}")
     say_path("report, SPEC and original ids: ", made.data / "import", "")

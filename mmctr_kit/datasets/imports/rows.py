@@ -151,14 +151,12 @@ def _reasons(log: Log, rows: Candidates, spec: RowsSpec, depth: Ids) -> dict[str
     positive, negative = log.label == POSITIVE, log.label == NEGATIVE
     history = positive & (np.arange(len(log)) < first[log.user])
     reasons = {
-        "neither positive nor negative; they count as views": ~(positive | negative),
+        "neither positive nor negative: they count as views": ~(positive | negative),
         "of users without a row": ~has_row[log.user],
-        "positives of the history alone": history,
-        f"with fewer than {spec.min_history} positives before them": depth < spec.min_history,
-        "negatives before the user's first row, or more than rows.low_share of the rows": negative,
-        "positives with too few items to draw negatives from, or at the time of the first row": (
-            positive
-        ),
+        "positives that are history alone": history,
+        f"of users with fewer than {spec.min_history} positives by then": depth < spec.min_history,
+        "negatives before the user's first row, or beyond rows.low_share": negative,
+        "positives at the time of the user's first row, or without enough items to draw": positive,
     }
     counts, left = {}, ~used
     for reason, flags in reasons.items():

@@ -147,11 +147,11 @@ def _summary(
     first = np.unique(kept.user, return_index=True)[1]
     dropped = dict(rows.dropped)
     if log.repeated:
-        dropped[f"repeats; the user's {spec.interactions.repeats} with the item counts"] = (
+        dropped[f"repeats: the user's {spec.interactions.repeats} one with the item counts"] = (
             log.repeated
         )
     if outside := len(rows) - len(kept):
-        dropped["rows outside the period of their user's split"] = outside
+        dropped["outside the period of their user's split"] = outside
     return Imported(
         users=len(first),
         items=log.n_items,
