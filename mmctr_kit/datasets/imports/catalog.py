@@ -148,7 +148,7 @@ def _notes(numbers: Mapping[str, int], ready: bool) -> Iterator[str]:
     if items := number("items_without_title", "item has", "items have"):
         yield f"{items} no title"
     if items := number("items_without_text", "item has", "items have"):
-        lacks = "no text vector" if ready else "neither title, tag nor description"
+        lacks = "no text vector" if ready else "no word in title, tags or description"
         yield f"{items} {lacks}; zero as text embedding"
     if items := number("items_without_image", "item has", "items have"):
         yield f"{items} no image vector, or zeros; zero as image embedding"

@@ -103,8 +103,8 @@ def _texts(batch: Batch, column: str | None, rows: Ints) -> pa.Array:
         return pa.array([""] * len(rows), pa.large_string())
     values = batch.columns[column].take(pa.array(rows))
     if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-        parts = pc.cast(values, pa.large_list(pa.large_string()))
-        return pc.fill_null(pc.binary_join(parts, " ", null_handling="skip"), "")
+        joined = pc.binary_join(pc.cast(values, pa.list_(pa.string())), " ")
+        return pc.fill_null(joined, "").cast(pa.large_string())
     return pc.fill_null(texts_of(batch, column).take(pa.array(rows)), "")
 
 

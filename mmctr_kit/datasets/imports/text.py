@@ -51,7 +51,7 @@ def tokens(title: str, tags: Sequence[str], description: str) -> list[str]:
 def embed(documents: Documents, counts: Ints) -> Floats32 | None:
     """(items, d) float32, d <= 128, or None without a token (of many items: without a common one).
 
-    TF-IDF of the tokens, then the leading d = min(128, items - 1, tokens - 1) singular directions
+    TF-IDF of the tokens, then the leading d = min(128, items, tokens) singular directions
     (Deerwester et al. 1990), the same for every seed; rows of unit length, zero without a token.
     Of more than FIT_ITEMS items those with the largest ``counts`` (items,) are learned from.
     """
@@ -87,8 +87,7 @@ def _leading(tfidf: Any) -> Any:
     """The leading left directions, singular values and right directions."""
     from sklearn.utils.extmath import randomized_svd
 
-    width = max(1, min(GIVEN_DIM, *(size - 1 for size in tfidf.shape)))
-    return randomized_svd(tfidf, width, random_state=0)
+    return randomized_svd(tfidf, min(GIVEN_DIM, *tfidf.shape), random_state=0)
 
 
 def _unit(vectors: Any) -> Floats32:
