@@ -24,7 +24,7 @@ def spec_of(source: Path, seed: int) -> tuple[Spec, Path]:
     ratings = _ratings_file(source)
     name = "recbole" if ratings.suffix == ".inter" else _SPECS[ratings.name]
     settings = [f"seed={seed}"]
-    if name == "recbole":
+    if name == "recbole" and (source.is_file() or len(list(ratings.parent.glob("*.item"))) != 1):
         items = _recbole_items(ratings)
         settings += [f"interactions.files={ratings.name!r}", f"items.files={items.name!r}"]
     return load_spec(shipped()[name], settings), ratings.parent

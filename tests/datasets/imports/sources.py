@@ -67,7 +67,11 @@ def _amazon(folder: Path) -> None:
     review = {"overall": 5.0, "verified": True, "reviewTime": "09 1, 2016", "asin": "B00006L9LC"}
     review |= {"reviewerID": "A3CIUOJXQ5VDQ2", "reviewText": "Nice", "unixReviewTime": 1472688000}
     _json(folder / "All_Beauty_5.json.gz", review, {**review, "asin": "B000URXP6E"})
-    meta = {"category": ["Beauty", "Soap"], "description": ["Fine soap.", "Smells"], "title": "Soap"}
+    meta = {
+        "category": ["Beauty", "Soap"],
+        "description": ["Fine soap.", "Smells"],
+        "title": "Soap",
+    }
     rows = ({**meta, "asin": "B00006L9LC"}, {"category": [], "asin": "B000URXP6E", "title": "Gel"})
     _json(folder / "meta_All_Beauty.json.gz", *rows)
 
@@ -75,7 +79,10 @@ def _amazon(folder: Path) -> None:
 def _amazon_2023(folder: Path) -> None:
     review = {"rating": 5.0, "title": "Nice", "text": "Nice", "images": [], "asin": "B00YQ6X8EO"}
     review |= {"parent_asin": "B00YQ6X8EO", "user_id": "AGKHLEW2SOWHNMFQ", "helpful_vote": 0}
-    rows = [{**review, "timestamp": 1588687728923}, {**review, "parent_asin": "B07", "timestamp": 3}]
+    rows = [
+        {**review, "timestamp": 1588687728923},
+        {**review, "parent_asin": "B07", "timestamp": 3},
+    ]
     _json(folder / "All_Beauty.jsonl.gz", *rows)
     meta = {"main_category": "All Beauty", "title": "Soap", "description": ["Fine", "soap."]}
     meta |= {"categories": ["Beauty", "Soap"], "store": "X", "price": None}
