@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from mmctr_kit.api.data import load_data as load_data
     from mmctr_kit.api.data import profile_data as profile_data
     from mmctr_kit.api.family import train_family as train_family
+    from mmctr_kit.api.imports import guess_spec as guess_spec
+    from mmctr_kit.api.imports import import_data as import_data
+    from mmctr_kit.api.imports import import_movielens as import_movielens
     from mmctr_kit.api.items import EncodedItems as EncodedItems
     from mmctr_kit.api.items import QualityResult as QualityResult
     from mmctr_kit.api.items import encode_items as encode_items
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from mmctr_kit.api.results import CheckResult as CheckResult
     from mmctr_kit.api.results import FitResult as FitResult
     from mmctr_kit.api.results import GeneratedData as GeneratedData
+    from mmctr_kit.api.results import ImportedData as ImportedData
     from mmctr_kit.api.results import ProfileResult as ProfileResult
     from mmctr_kit.api.results import StudyResult as StudyResult
     from mmctr_kit.api.rules import RulesResult as RulesResult
@@ -66,11 +70,12 @@ _MODULES = {
     "api.data": "check_data generate_data load_data profile_data",
     "api.codes": "QuantisedItems quantise_items",
     "api.family": "train_family",
+    "api.imports": "guess_spec import_data import_movielens",
     "api.items": "EncodedItems QualityResult encode_items item_quality",
     "api.vectors": "AlignedItems FactoredItems align_items factor_items",
     "api.progress": "ProgressEvent",
-    "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
-    "StudyResult",
+    "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ImportedData "
+    "ProfileResult StudyResult",
     "api.preflight": "load_recipe",
     "api.runs": "blend import_predictions leaderboard open_run",
     "api.rules": "RulesResult check_rules",

@@ -59,14 +59,19 @@ def load_recipe(recipe: "str | Path | Recipe", set: Settings = ()) -> "Recipe":
     from mmctr_kit.recipe import Recipe, load
     from mmctr_kit.recipe.load import with_settings
 
+    if not isinstance(recipe, Recipe):
+        return load.load_recipe(str(recipe), as_lines(set))
+    return with_settings(recipe.model_dump(mode="json"), as_lines(set), recipe.name)
+
+
+def as_lines(set: Settings) -> Sequence[str]:
+    """Settings as the command line takes them, ``KEY=VALUE``; UsageError for a single text."""
     if isinstance(set, str):
         raise UsageError(f"set: expected a mapping or a list of str, found the str {set!r}")
     if isinstance(set, Mapping):
         dump = json.JSONEncoder(default=str, ensure_ascii=False).encode
-        set = [f"{key}={dump(value)}" for key, value in set.items()]
-    if not isinstance(recipe, Recipe):
-        return load.load_recipe(str(recipe), set)
-    return with_settings(recipe.model_dump(mode="json"), set, recipe.name)
+        return [f"{key}={dump(value)}" for key, value in set.items()]
+    return set
 
 
 def require_count(**counts: float | None) -> None:

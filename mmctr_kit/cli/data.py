@@ -1,14 +1,17 @@
-"""``mmctr-kit data``: check and profile a download, generate a data set, import MovieLens."""
+"""``mmctr-kit data``: check and profile a data folder, generate one, import logs."""
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option, Typer
 
 from mmctr_kit.cli import options, profile
 from mmctr_kit.cli.output import print_json, progress, report, say, say_path, status
-from mmctr_kit.errors import plural
+from mmctr_kit.errors import UsageError, plural
+
+if TYPE_CHECKING:
+    from mmctr_kit.api.results import ImportedData
 
 app = Typer(help="Check, profile, generate or import data in the challenge's layout.")
 app.command("profile")(profile.profile)
@@ -74,6 +77,55 @@ def synth(
     say(f"best possible AUC, row by row: {best}")
 
 
+@app.command("import")
+def import_(
+    spec: Annotated[
+        list[str],
+        Argument(
+            metavar="SPEC OUT",
+            help="A SPEC (YAML file or shipped name) and a new folder; with --guess the tables.",
+        ),
+    ],
+    source: Annotated[
+        Path | None,
+        Option("--from", metavar="DIR", help="The folder of the files; else that of the SPEC."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        Option("--set", metavar="KEY=VALUE", help="Override a key of the SPEC; repeatable."),
+    ] = None,
+    guess: Annotated[
+        bool, Option("--guess", help="Print a SPEC for these tables, to look through and mend.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Make data in the challenge's layout from logs, items and pictures.
+
+    A SPEC says which columns are what, what is a positive, where negatives come from and how rows
+    are split. OUT/import has a report of every row left out, and the original ids.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit data import --guess log.csv items.csv > spec.yaml
+      mmctr-kit data import spec.yaml OUT
+      mmctr-kit data import spec.yaml OUT --set split.by=time
+      mmctr-kit data import movielens-csv OUT --from ml-latest-small
+    """
+    from mmctr_kit.api.imports import guess_spec, import_data
+
+    if guess:
+        print(guess_spec(spec), end="")
+        return
+    if len(spec) != 2:
+        raise UsageError(
+            f"found {plural(len(spec), 'argument')}; expected SPEC and OUT, as in: mmctr-kit data "
+            "import spec.yaml OUT"
+        )
+    with progress(as_json) as display:
+        made = import_data(spec[0], spec[1], source=source, set=settings or (), progress=display)
+    _print_import(made, as_json)
+
+
 @app.command()
 def movielens(
     source: Annotated[
@@ -86,25 +138,40 @@ def movielens(
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Turn MovieLens ratings into the challenge's layout.
+    """Make data in the challenge's layout from MovieLens ratings.
 
     Ratings of 4 or more are positives. Text comes from titles and genres; there are no images.
-    The seed draws the negatives and the splits.
+    The seed draws the negatives and the splits. It is the short way to data import.
 
     [bold]Examples[/bold]
 
       mmctr-kit data movielens ml-100k ml100k-mmctr
     """
-    from mmctr_kit.datasets.movielens import convert
+    from mmctr_kit.api.imports import import_movielens
 
-    with status(f"converting {source}"):
-        summary = convert(source, out, seed)
+    with progress(as_json) as display:
+        made = import_movielens(source, out, seed=seed, progress=display)
+    _print_import(made, as_json)
+
+
+def _print_import(made: "ImportedData", as_json: bool) -> None:
     if as_json:
-        print_json(asdict(summary))
+        print_json({**asdict(made), "data": str(made.data)})
         return
-    rows = ", ".join(f"{split} {n:,}" for split, n in summary.rows.items())
-    held = f"{plural(summary.users, 'user')}, {plural(summary.items, 'item')}; rows: {rows}"
-    say_path("wrote ", out, f": {held}")
-    say(f"mean history {summary.mean_history:.1f}, label mean {summary.label_mean:.3f}")
-    for note in summary.notes:
+    rows = ", ".join(f"{split} {n:,}" for split, n in made.rows.items())
+    held = f"{plural(made.users, 'user')}, {plural(made.items, 'item')}; rows: {rows}"
+    say_path("wrote ", made.data, f": {held}")
+    say(f"mean history {made.mean_history:.1f}, label mean {made.label_mean:.3f}")
+    say(made.how)
+    say(
+        f"{plural(made.read, 'interaction')} read: {plural(made.positives, 'positive')}, "
+        f"{plural(made.negatives, 'negative')}; {made.drawn:,} negatives drawn; time in "
+        f"{made.time_unit}"
+    )
+    if made.dropped:
+        say("no rows, since they are")
+        for why, count in made.dropped.items():
+            say(f"{count:,} {why}")
+    for note in made.notes:
         say(f"note: {note}")
+    say_path("report, SPEC and original ids: ", made.data / "import", "")

@@ -1,7 +1,6 @@
 """Writes parquet files of the challenge's layout, with the contract's columns and types."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -45,43 +44,36 @@ def write_items(
     """item_info, item_feature and item_emb of items 1..n; item_info starts with the padding item.
 
     ``feature``: the columns of item_feature but item_id; ``given``: (n, 128) by its name, of which
-    item_info shows the one named ``info``. Without any, item_info's embedding is zeros, and there
-    is no item_emb.
+    item_info shows the one named ``info``. With None its embedding is zero; without any given
+    embedding there is no item_emb.
     """
     tags: Ragged[np.int64] = feature["item_tags"]
-    ids = np.arange(len(tags) + 1)
+    rows = len(tags)
+    shown = (
+        given[info] if info else np.broadcast_to(np.zeros(GIVEN_DIM, np.float32), (rows, GIVEN_DIM))
+    )
     tables: dict[str, Columns] = {
-        "item_info": {
-            "item_id": ids,
-            "item_tags": np.pad(tags.padded(MAX_TAGS), ((1, 0), (0, 0))),
-            "item_emb_d128": _AfterPadding(given[info] if info else None, len(ids)),
-        },
-        "item_feature": {"item_id": ids[1:], **feature},
-        "item_emb": {"item_id": ids[1:], **{f"item_emb_d128_{v}": x for v, x in given.items()}},
+        "item_info": {"item_tags": tags, "item_emb_d128": shown},
+        "item_feature": feature,
+        "item_emb": {f"item_emb_d128_{v}": x for v, x in given.items()},
     }
     for name, table in tables.items():
-        if name == "item_emb" and not given:
-            continue
-        rows = len(table["item_id"])
-        parts = (slice(low, low + batch_rows) for low in range(0, rows, batch_rows))
-        batches = ({k: _part(v, part) for k, v in table.items()} for part in parts)
-        write_file(data / FILES[name].path, name, batches)
+        if table:
+            write_file(data / FILES[name].path, name, _item_batches(name, table, rows, batch_rows))
 
 
-@dataclass(frozen=True)
-class _AfterPadding:
-    """Vectors after a row of zeros, without a copy of the whole; all zeros without ``vectors``."""
-
-    vectors: Floats32 | None
-    rows: int
-
-    def __getitem__(self, part: slice) -> Floats32:
-        start, stop, _ = part.indices(self.rows)
-        out = np.zeros((stop - start, GIVEN_DIM), np.float32)
-        if self.vectors is not None:
-            first = max(start, 1)
-            out[first - start :] = self.vectors[first - 1 : stop - 1]
-        return out
+def _item_batches(name: str, table: Columns, rows: int, batch_rows: int) -> Iterator[Columns]:
+    """``table`` (rows,) with its item ids; item_info begins with the padding item, all zero."""
+    wide = name == "item_info"
+    for low in range(0, rows, batch_rows):
+        part = slice(low, min(low + batch_rows, rows))
+        batch = {k: _part(v, part) for k, v in table.items()}
+        batch["item_id"] = np.arange(part.start + 1, part.stop + 1)
+        if wide:
+            batch["item_tags"] = batch["item_tags"].padded(MAX_TAGS)
+            if low == 0:
+                batch = {k: np.pad(v, ((1, 0), (0, 0))[: v.ndim]) for k, v in batch.items()}
+        yield batch
 
 
 def _part(values: Any, part: slice) -> Any:

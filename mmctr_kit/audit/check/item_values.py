@@ -127,7 +127,8 @@ def check_embeddings(items: Mapping[str, ItemFile], log: Log) -> None:
         if len(vectors.item_id):
             where = f"{name}: {column}"
             _check_finite(where, vectors, log)
-            _check_zero(where, name == "item_info", vectors, log)
+            # Without any other vector item_info's could not be made: such data have none.
+            _check_zero(where, name == "item_info" and len(columns) > 1, vectors, log)
             # Vectors that are all zeros do not count, nor do those made of such ones.
             counted = ~vectors.zero & ~among(vectors.item_id, _without_source(column, items))
             keys = vectors.keys[counted]
@@ -169,7 +170,8 @@ def _check_zero(where: str, needed: bool, vectors: Vectors, log: Log) -> None:
     n, zero = len(vectors.item_id), int(vectors.zero.sum())
     if zero == n and not needed:
         what = f"{where}: zero for every item, so it carries nothing"
-        log.warn("embeddings-zero", what, "leave it out of recipes, or download it again")
+        todo = "leave it out of recipes (items.embedding none or factors), or download it again"
+        log.warn("embeddings-zero", what, todo)
     elif zero:
         what = f"{where}: {plural(zero, 'item')} ({zero / n:.2%}) with an all-zero vector"
         todo = "did the encoder fail on them, for example on an image that did not open?"

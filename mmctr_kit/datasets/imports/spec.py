@@ -214,6 +214,12 @@ class Split(Block):
         "test": "2",
     }
 
+    def shares(self) -> tuple[float, float]:
+        """``valid`` and ``test``, which are shares; ValueError if they are dates."""
+        if isinstance(self.valid, datetime) or isinstance(self.test, datetime):
+            raise ValueError("expected shares as valid and test, such as 0.1")
+        return self.valid, self.test
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         moments = [isinstance(v, datetime) for v in (self.valid, self.test)]
@@ -257,26 +263,58 @@ class Spec(Block):
             raise ValueError(f"split.by: {self.split.by} needs interactions.time, a column")
         return self
 
+    def in_words(self) -> str:
+        """What becomes of the log, in one line."""
+        log, rows, split = self.interactions, self.rows, self.split
+        positive = log.positive or "every interaction"
+        kind = rows.negatives
+        if kind == "logged":
+            negative = f"as logged ({log.negative or 'the others'})"
+        else:
+            how = f"the last {rows.recent_days:g} days" if kind == "recent" else kind
+            low = f", at most {rows.low_share:.0%} of them logged ones" if log.negative else ""
+            negative = f"{rows.per_positive} a positive, drawn by {how}{low}"
+        history = f"{rows.history} history of {rows.min_history} to {rows.history_length}"
+        where = "" if split.by == "column" else f" ({split.valid}, {split.test})"
+        return (
+            f"positives: {positive}; negatives: {negative}; {history}; split by {split.by}{where}"
+        )
+
     def to_yaml(self) -> str:
         """The SPEC as YAML, with every key."""
         import yaml
 
-        content = self.model_dump(mode="json", exclude_none=True)
+        content = self.model_dump(mode="json")
         return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def find_spec(name_or_path: str) -> Path:
+    """The file of a SPEC: a path, or the name of a shipped one; UsageError if there is none."""
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        if not path.is_file():
+            hint = did_you_mean(path.name, (p.name for p in path.parent.glob("*.y*ml")))
+            raise UsageError(f"no SPEC at '{path}'{hint}; expected a YAML file")
+        return path
+    known = shipped()
+    if name_or_path not in known:
+        raise UsageError(
+            f"no SPEC '{name_or_path}'{did_you_mean(name_or_path, known)}; expected a YAML file, "
+            f"or a shipped one: {', '.join(known)}"
+        )
+    return known[name_or_path]
 
 
 def load_spec(path: Path, settings: Sequence[str] = ()) -> Spec:
     """Read a SPEC, with ``settings`` ('a.b=v') applied.
 
-    Raises UsageError, in one line, for a missing file, broken YAML, an unknown key or a bad value.
+    Raises UsageError, in one line, for broken YAML, an unknown key or a bad value.
     """
-    if not path.is_file():
-        hint = did_you_mean(path.name, (p.name for p in path.parent.glob("*.y*ml")))
-        raise UsageError(f"no SPEC at '{path}'{hint}; expected a YAML file, or one of {_names()}")
     content = read_yaml(path, "SPEC")
     for setting in settings:
         apply_setting(content, setting)
-    return parse_spec(content, str(path))
+    shown = f" with --set {' '.join(settings)}" if settings else ""
+    return parse_spec(content, f"{path}{shown}")
 
 
 def parse_spec(content: dict[str, Any], where: str) -> Spec:
@@ -291,10 +329,6 @@ def parse_spec(content: dict[str, Any], where: str) -> Spec:
 def shipped() -> dict[str, Path]:
     """The shipped SPECs by name."""
     return {p.stem: p for p in sorted(SHIPPED.glob("*.yaml"))}
-
-
-def _names() -> str:
-    return ", ".join(shipped())
 
 
 def _keys_at(place: Sequence[Any]) -> list[str]:

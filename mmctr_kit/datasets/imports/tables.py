@@ -28,22 +28,14 @@ _JSON_ROWS = 1 << 15
 _BLOCK = 16 << 20
 _STAND_IN = b"\x1f"
 """Stands for a separator of several characters, which the CSV reader does not take."""
-_FORMATS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".txt": "tsv",
-    ".data": "tsv",
-    ".dat": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".inter": "atomic",
-    ".item": "atomic",
-    ".user": "atomic",
+_SUFFIXES = {
+    "csv": ".csv",
+    "tsv": ".tsv .tab .txt .data .dat",
+    "jsonl": ".jsonl .ndjson .json",
+    "parquet": ".parquet .pq",
+    "atomic": ".inter .item .user",
 }
+_FORMATS = {suffix: kind for kind, text in _SUFFIXES.items() for suffix in text.split()}
 
 Read = Callable[[float], None]
 """Called with the share of a table's bytes that has been read, 0 to 1."""

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from mmctr_kit.data.contract import FILES, SPLITS
-from mmctr_kit.datasets.movielens import TEST_LABELS
+from mmctr_kit.datasets.imports.spec import load_spec, shipped
 
 GENRES = ["Action", "Children's", "Comedy", "Drama", "Film-Noir", "Sci-Fi", "War"]
 
 
-FLAGS = ["unknown", *GENRES]
+# The shipped SPEC names them in the order of u.item.
+_ITEMS = load_spec(shipped()["movielens-100k"]).items
+assert _ITEMS is not None
+assert _ITEMS.columns is not None
+FLAGS = _ITEMS.columns[5:]
 
 
 N_ITEMS = 70
@@ -36,11 +37,11 @@ def make_ratings(n_users: int = 16, seed: int = 0) -> list[Rating]:
     rows = []
     for user in range(101, 101 + n_users):
         items = rng.choice(N_ITEMS, rng.integers(14, 24), replace=False)
-        stars, times = rng.integers(1, 6, len(items)), rng.integers(40, size=len(items))
+        stars, times = rng.integers(1, 6, len(items)), rng.integers(1, 40, size=len(items))
         stars[:5] = 5
         rows += [(user, 3 * i + 3, r, t) for i, r, t in zip(items, stars, times, strict=True)]
     # One early user, who is left out for having no positive, so that all items are on offer.
-    rows += [(100, 3 * i + 3, 1, -1) for i in range(N_ITEMS)]
+    rows += [(100, 3 * i + 3, 1, 0) for i in range(N_ITEMS)]
     rng.shuffle(rows)
     return [(int(u), int(i), int(r), int(t)) for u, i, r, t in rows]
 
@@ -62,7 +63,6 @@ RATINGS, FILMS = make_ratings(), make_films()
 
 def write_ml_100k(folder: Path, ratings: list[Rating], films: dict[int, Film]) -> None:
     (folder / "u.data").write_text("".join(f"{u}\t{i}\t{r}\t{t}\n" for u, i, r, t in ratings))
-    (folder / "u.genre").write_text("".join(f"{g}|{n}\n" for n, g in enumerate(FLAGS)) + "\n")
     lines = [
         f"{i}|{f.title} ({f.year})|01-Jan-{f.year}||http://x|"
         + "|".join(str(int(g in f.genres)) for g in FLAGS)
@@ -115,15 +115,3 @@ def make_source(
     folder.mkdir()
     writer(folder, ratings, films)
     return folder
-
-
-def tables(out: Path) -> dict[str, pa.Table]:
-    return {str(p.relative_to(out)): pq.read_table(p) for p in sorted(out.rglob("*.parquet"))}
-
-
-def split_tables(out: Path) -> dict[str, pa.Table]:
-    found = {s: pq.read_table(out / FILES[s].path) for s in SPLITS}
-    labels = pq.read_table(out / TEST_LABELS)
-    assert found["test"]["ID"].equals(labels["ID"])
-    found["test"] = found["test"].append_column("label", labels["label"])
-    return found

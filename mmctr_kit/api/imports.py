@@ -1,0 +1,155 @@
+"""Import logs, items and pictures from Python."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmctr_kit.api.preflight import AnyPath, Settings, as_lines, names_of
+from mmctr_kit.api.progress import Progress, ProgressEvent, listening
+from mmctr_kit.api.results import ImportedData
+
+if TYPE_CHECKING:
+    from mmctr_kit.datasets.imports.spec import Spec
+
+
+def import_data(
+    spec: AnyPath,
+    out: AnyPath,
+    *,
+    source: AnyPath | None = None,
+    set: Settings = (),
+    progress: Progress = None,
+) -> ImportedData:
+    """Write a data folder from somebody's log, items and pictures, as a SPEC says.
+
+    Parameters
+    ----------
+    spec : str or Path
+        A YAML file, or the name of a shipped SPEC such as ``"movielens-csv"``; its copy
+        ``example`` explains every key.
+    out : str or Path
+        A new folder. Besides the data it gets ``import/``: a report of every row that was left
+        out, the SPEC with every key, and the original ids of users and items.
+    source : str or Path, optional
+        The folder that the paths in the SPEC start from. By default that of the SPEC; of a shipped
+        SPEC the working folder.
+    set : mapping or list of str
+        Keys of the SPEC to override, such as ``{"split.by": "time"}``.
+    progress : bool or callable, optional
+        True shows a bar; a callable receives each :class:`ProgressEvent`.
+
+    Returns
+    -------
+    ImportedData
+        The folder, and the numbers of its report.
+
+    Raises
+    ------
+    UsageError
+        If the SPEC is wrong, a file that it names is missing, or ``out`` is not empty.
+    DataError
+        If a file cannot be read, or makes no data set; it names the file and the row.
+
+    Examples
+    --------
+    >>> log = [f"{u},{i},{10 * u + i}" for u in range(40) for i in range(u % 7, u % 7 + 9)]
+    >>> _ = pathlib.Path("log.csv").write_text("\\n".join(["user,item,time", *log]))
+    >>> keys = "{files: log.csv, user: user, item: item, time: time, time_unit: s}"
+    >>> _ = pathlib.Path("spec.yaml").write_text(f"interactions: {keys}")
+    >>> made = mmctr_kit.import_data("spec.yaml", "mine", set={"rows.per_positive": 1})
+    >>> made.users, made.items, round(made.label_mean, 2)
+    (40, 15, 0.5)
+    """
+    from mmctr_kit.datasets.imports.spec import find_spec, load_spec, shipped
+
+    path = find_spec(str(spec))
+    of_package = path in shipped().values()
+    folder = Path(source) if source else Path() if of_package else path.parent
+    return _run(load_spec(path, as_lines(set)), folder, Path(out), progress)
+
+
+def import_movielens(
+    source: AnyPath, out: AnyPath, *, seed: int = 0, progress: Progress = None
+) -> ImportedData:
+    """Write a data folder from MovieLens ratings, in any format of GroupLens or RecBole.
+
+    The files tell which shipped SPEC fits; ratings of 4 or more are positives. Arguments and
+    errors are otherwise those of :func:`import_data`.
+
+    Parameters
+    ----------
+    source : str or Path
+        A folder with u.data, ratings.dat, ratings.csv or a RecBole .inter file, or that file.
+    out : str or Path
+        A new folder.
+    seed : int
+        Draws the negatives and the split.
+    progress : bool or callable, optional
+        True shows a bar; a callable receives each :class:`ProgressEvent`.
+
+    Returns
+    -------
+    ImportedData
+        The folder, and the numbers of its report.
+
+    Raises
+    ------
+    UsageError
+        If there is no ratings file, or ``out`` is not empty.
+    DataError
+        If a file cannot be read; it names the file and the row.
+
+    Examples
+    --------
+    >>> mmctr_kit.import_movielens("ml-100k", "ml-100k-mmctr")  # doctest: +SKIP
+    """
+    from mmctr_kit.datasets.imports.movielens import spec_of
+
+    spec, folder = spec_of(Path(source), seed)
+    return _run(spec, folder, Path(out), progress)
+
+
+def _run(spec: "Spec", folder: Path, out: Path, progress: Progress) -> ImportedData:
+    from mmctr_kit.datasets.imports.write import import_data as run
+
+    with listening(progress) as listen:
+        made = run(
+            spec,
+            folder,
+            out,
+            lambda stage, done: listen(ProgressEvent("load", "", stage, done, 1.0)),
+        )
+    return ImportedData(data=out, how=spec.in_words(), **asdict(made))
+
+
+def guess_spec(files: Sequence[AnyPath]) -> str:
+    """The SPEC that tables seem to need, as commented YAML to look through and mend.
+
+    Parameters
+    ----------
+    files : list of str or Path
+        The log, and tables of items if there are some; their headers and first rows are read.
+
+    Returns
+    -------
+    str
+        A SPEC for :func:`import_data`. A comment says where the tables do not tell.
+
+    Raises
+    ------
+    UsageError
+        If a file is missing.
+    DataError
+        If a file is no table.
+
+    Examples
+    --------
+    >>> log = "userId,itemId,timestamp,click\\n1,2,1600000000,1\\n"
+    >>> _ = pathlib.Path("clicks.csv").write_text(log)
+    >>> print(mmctr_kit.guess_spec(["clicks.csv"]).count("click == 1"))
+    1
+    """
+    from mmctr_kit.datasets.imports.guess import guess
+
+    return guess([Path(file) for file in names_of(files, "files")])
