@@ -15,7 +15,7 @@ from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.datasets.imports.item_table import KnownItems, read_items
 from mmctr_kit.datasets.imports.spec import Spec
 from mmctr_kit.datasets.imports.tables import Read
-from mmctr_kit.datasets.imports.text import Documents, embed, tokens
+from mmctr_kit.datasets.imports.text import Documents, Tokens, embed, tokens
 from mmctr_kit.datasets.imports.values import ItemIndex
 from mmctr_kit.datasets.imports.vectors import read_vectors
 from mmctr_kit.datasets.pca import given_embeddings
@@ -109,18 +109,11 @@ def read_catalog(
 
 
 def _documents(known: KnownItems) -> Documents:
-    def of_items(items: Ints) -> list[list[str]]:
-        rows, tags = pa.array(items), known.tags.take(items)
-        names, ends = [known.tag_names[t - 1] for t in tags.values], tags.offsets.tolist()
+    def of_items(items: Ints) -> Tokens:
         titles, described = (
-            texts.take(rows).to_pylist() for texts in (known.titles, known.descriptions)
+            texts.take(pa.array(items)) for texts in (known.titles, known.descriptions)
         )
-        return [
-            tokens(title, names[start:end], description)
-            for title, start, end, description in zip(
-                titles, ends[:-1], ends[1:], described, strict=True
-            )
-        ]
+        return tokens(titles, known.tags.take(items), known.tag_names, described)
 
     return of_items
 
@@ -145,8 +138,9 @@ def _notes(numbers: Mapping[str, int], ready: bool) -> Iterator[str]:
         yield f"{rows} of the items table left out: a later row is of the same item"
     if items := number("items_not_in_table", "item", "items"):
         yield f"{items} of the log not in the items table"
-    if items := number("items_without_title", "item has", "items have"):
-        yield f"{items} no title"
+    title = number("items_without_title", "item has", "items have")
+    if title and "rows" in numbers:
+        yield f"{title} no title"
     if items := number("items_without_text", "item has", "items have"):
         lacks = "no text vector" if ready else "no word in title, tags or description"
         yield f"{items} {lacks}; zero as text embedding"

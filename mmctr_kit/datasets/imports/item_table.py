@@ -12,7 +12,7 @@ from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.datasets.imports.spec import Items
 from mmctr_kit.datasets.imports.tables import Batch, Read, find_sources, read_batches
 from mmctr_kit.datasets.imports.tags import TagReader
-from mmctr_kit.datasets.imports.text import shown_title
+from mmctr_kit.datasets.imports.text import shown_titles
 from mmctr_kit.datasets.imports.values import NO_ID, UNKNOWN, ItemIndex, texts_of
 from mmctr_kit.errors import DataError
 from mmctr_kit.metrics.ranks import Ints
@@ -25,7 +25,7 @@ DESCRIPTION_CHARACTERS = 1000
 class KnownItems:
     """What the items table says of items 1..n; row i is of item i + 1.
 
-    ``titles`` (n,) large_string as ``shown_title`` makes them and ``descriptions`` (n,), "" if
+    ``titles`` (n,) large_string as ``shown_titles`` makes them and ``descriptions`` (n,), "" if
     unknown; ``tags`` ascending tag ids from 1, whose names are ``tag_names``. ``order`` (rows of
     the table,) the position of each row's item, or UNKNOWN or NO_ID; None without a table.
     """
@@ -86,9 +86,7 @@ def _described(items: Items) -> Iterator[str]:
 
 
 def _titles(items: Items, batch: Batch, rows: Ints) -> pa.Array:
-    titles, years = (_texts(batch, c, rows).to_pylist() for c in (items.title, items.year))
-    shown = [shown_title(title, year) for title, year in zip(titles, years, strict=True)]
-    return pa.array(shown, pa.large_string())
+    return shown_titles(_texts(batch, items.title, rows), _texts(batch, items.year, rows))
 
 
 def _descriptions(items: Items, batch: Batch, rows: Ints) -> pa.Array:

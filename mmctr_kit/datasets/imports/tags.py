@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmctr_kit.data.hashing import distinct
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.datasets.imports.spec import Items
 from mmctr_kit.datasets.imports.tables import Batch
@@ -50,14 +51,14 @@ class TagReader:
         """
         empty = Ragged(np.zeros(0, np.int64), np.zeros(2, np.int64))
         coded = Ragged.concatenate([*self._rows, empty]).take(rows)
-        used = np.unique(coded.values)
         of_code = list(self._codes)
-        names = sorted(of_code[code] for code in used)
+        used = np.bincount(coded.values, minlength=len(of_code)) > 0
+        names = sorted(name for name, is_used in zip(of_code, used, strict=True) if is_used)
         ids = np.zeros(len(of_code) + 1, np.int64)
         ids[[self._codes[name] for name in names]] = np.arange(1, len(names) + 1)
         # One number for an item's tag, so that sorting them sorts each item's tags.
         width = len(names) + 1
-        pairs = np.unique(coded.rows * width + ids[coded.values])
+        pairs = distinct(coded.rows * width + ids[coded.values])
         lengths = np.bincount(pairs // width, minlength=len(rows))
         return Ragged.of(pairs % width, lengths), names
 

@@ -1,12 +1,14 @@
 """Vectors of items from their words: latent semantic analysis of titles, tags and descriptions."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmctr_kit.data.contract import GIVEN_DIM
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.metrics.ranks import Floats32, Ints
 
 FIT_ITEMS = 100_000
@@ -17,37 +19,74 @@ not 52 s for 100,000 titles on two busy cores."""
 _BATCH = 1 << 16
 _ROUNDING = 1e-6
 """A vector of a document without tokens may be as long; others are up to 1."""
-_YEAR = re.compile(r"\s*\((\d{4})\)\s*(?:\([A-Z]+\))?\s*$")  # "(1995)", "(1995) (V)"
-_FOUR_DIGITS = re.compile(r"\s*(\d{4})(?!\d)")
+# A year as in "(1995)" or "(1995) (V)", and one that begins a date.
+_YEAR_AT_END = r"(?s)^(?P<name>.*?)\s*\((?P<year>\d{4})\)\s*(?:\([A-Z]+\))?\s*$"
+_YEAR_AT_START = r"(?s)^\s*(?P<year>\d{4})(?:\D.*)?$"
+_NO_WORD = r"[^\p{L}\p{N}_]+"
 
-Documents = Callable[[Ints], list[list[str]]]
-"""The tokens of the items at these positions."""
+Tokens = tuple[pa.LargeStringArray, Ints]
+"""The tokens of documents, in any order, and the number of each token's document."""
+Documents = Callable[[Ints], Tokens]
+"""The tokens of the items at these positions; the first is document 0."""
 
 
-def shown_title(title: str, year: str) -> str:
-    """The title with its year as MovieLens writes it, without either if it is not known.
+def shown_titles(titles: pa.LargeStringArray, years: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Titles with their year as MovieLens writes it, each without blanks around it.
 
-    A year in parentheses at the title's end wins over ``year``, of which the first four digits
+    A year in parentheses at the title's end wins over ``years``, of which the first four digits
     count.
 
-    >>> shown_title("Seven", "1995-09-22"), shown_title("Land III (1995) (V)", "")
-    ('Seven (1995)', 'Land III (1995)')
+    >>> shown_titles(pa.array(["Seven", "Land (1995) (V)"]), pa.array(["1995-09-22", ""])).tolist()
+    ['Seven (1995)', 'Land (1995)']
     """
-    name, known = _split_year(title)
-    if known is None and (match := _FOUR_DIGITS.match(year)):
-        known = match.group(1)
-    return name if known is None else f"{name} ({known})".strip()
+    parts = pc.extract_regex(titles, _YEAR_AT_END)
+    names = pc.coalesce(pc.struct_field(parts, "name"), titles)
+    given = pc.struct_field(pc.extract_regex(years, _YEAR_AT_START), "year")
+    year = pc.coalesce(pc.struct_field(parts, "year"), given)
+    ends = pc.fill_null(_joined(" (", year, ")"), "")
+    return pc.utf8_trim_whitespace(_joined(pc.utf8_trim_whitespace(names), ends))
 
 
-def tokens(title: str, tags: Sequence[str], description: str) -> list[str]:
-    """Words of the title, decade, tags and words of the description.
+def _joined(*parts: Any) -> pa.LargeStringArray:
+    """Texts side by side, each the same for all rows or an array of them; null if one is."""
+    kind = pa.large_string()
+    return pc.binary_join_element_wise(
+        *(pa.scalar(p, kind) if isinstance(p, str) else p for p in parts), pa.scalar("", kind)
+    )
 
-    ``title`` is as :func:`shown_title` makes it. The decade, and not the year, since an item of a
-    nearby year should not look unrelated.
+
+def tokens(
+    titles: pa.LargeStringArray,
+    tags: Ragged[np.int64],
+    tag_names: Sequence[str],
+    descriptions: pa.LargeStringArray,
+) -> Tokens:
+    """Words of titles, decades, tags and words of descriptions.
+
+    ``titles`` are as :func:`shown_titles` makes them; tag t is ``tag_names[t - 1]``. The decade,
+    and not the year, since an item of a nearby year should not look unrelated.
     """
-    name, year = _split_year(title)
-    decade = [] if year is None else [f"decade={int(year) // 10 * 10}"]
-    return [*_words(name), *decade, *(f"genre={tag}" for tag in tags), *_words(description)]
+    parts = pc.extract_regex(titles, _YEAR_AT_END)
+    names = pc.coalesce(pc.struct_field(parts, "name"), titles)
+    decades = pc.utf8_slice_codeunits(pc.struct_field(parts, "year"), 0, 3)
+    dated = pc.is_valid(decades)
+    decades = _joined("decade=", decades.filter(dated), "0")
+    genres = pa.array([f"genre={name}" for name in tag_names], pa.large_string())
+    found = [
+        _words(names),
+        (decades, np.flatnonzero(dated)),
+        (genres.take(pa.array(tags.values - 1)), tags.rows),
+        _words(descriptions),
+    ]
+    return pa.concat_arrays([t for t, _ in found]), np.concatenate([rows for _, rows in found])
+
+
+def _words(texts: pa.LargeStringArray) -> Tokens:
+    lists = pc.split_pattern_regex(pc.utf8_lower(texts), _NO_WORD)
+    rows = np.repeat(np.arange(len(texts)), np.asarray(pc.list_value_length(lists)))
+    words = pc.list_flatten(lists)
+    real = pc.not_equal(words, "")
+    return words.filter(real), rows[np.asarray(real)]
 
 
 def embed(documents: Documents, counts: Ints) -> Floats32 | None:
@@ -57,53 +96,53 @@ def embed(documents: Documents, counts: Ints) -> Floats32 | None:
     (Deerwester et al. 1990), the same for every seed; rows of unit length, zero without a token.
     Of more than FIT_ITEMS items those with the largest ``counts`` (items,) are learned from.
     """
-    if len(counts) > FIT_ITEMS:
-        return _embed_many(documents, counts)
     from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.utils.extmath import randomized_svd
 
-    learned = documents(np.arange(len(counts)))
-    if not any(learned):
-        return None
-    u, s, _ = _leading(TfidfVectorizer(analyzer=list).fit_transform(learned))
-    return _unit(u * s)
-
-
-def _embed_many(documents: Documents, counts: Ints) -> Floats32 | None:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    frequent = np.sort(np.argsort(-counts, kind="stable")[:FIT_ITEMS])
-    tfidf = TfidfVectorizer(analyzer=list, min_df=2, max_features=_VOCABULARY, dtype=np.float32)
+    n, many = len(counts), len(counts) > FIT_ITEMS
+    fit = np.sort(np.argsort(-counts, kind="stable")[:FIT_ITEMS])
+    few = {"min_df": 2, "max_features": _VOCABULARY, "dtype": np.float32} if many else {}
+    tfidf = TfidfVectorizer(analyzer=list, **few)
     try:
-        learned = tfidf.fit_transform(documents(frequent))
+        learned = tfidf.fit_transform(_lists(*documents(fit), len(fit)))
     except ValueError:  # its only one for lists of texts: no token remains
         return None
-    axes = _leading(learned)[2].T
-    out = np.empty((len(counts), axes.shape[1]), np.float32)
-    for start in range(0, len(counts), _BATCH):
-        rows = np.arange(start, min(start + _BATCH, len(counts)))
-        out[rows] = _unit(tfidf.transform(documents(rows)) @ axes)
+    width = min(GIVEN_DIM, *learned.shape)
+    u, s, directions = randomized_svd(learned, width, random_state=0)
+    if not many:
+        return _unit(u * s)
+    vocabulary = pa.array(tfidf.get_feature_names_out(), pa.large_string())
+    axes = tfidf.idf_[:, None].astype(np.float32) * directions.T
+    out = np.empty((n, width), np.float32)
+    for start in range(0, n, _BATCH):
+        part = np.arange(start, min(start + _BATCH, n))
+        out[part] = _unit(_counted(*documents(part), len(part), vocabulary) @ axes)
     return out
 
 
-def _leading(tfidf: Any) -> Any:
-    """The leading left directions, singular values and right directions."""
-    from sklearn.utils.extmath import randomized_svd
+def _lists(words: pa.LargeStringArray, rows: Ints, n: int) -> list[list[str]]:
+    """The tokens of each of ``n`` documents."""
+    ends = Ragged.of(rows[:0], np.bincount(rows, minlength=n)).offsets
+    by_row = words.take(pa.array(np.argsort(rows, kind="stable")))
+    lists: list[list[str]] = pa.LargeListArray.from_arrays(pa.array(ends), by_row).to_pylist()
+    return lists
 
-    return randomized_svd(tfidf, min(GIVEN_DIM, *tfidf.shape), random_state=0)
+
+def _counted(
+    words: pa.LargeStringArray, rows: Ints, n: int, vocabulary: pa.LargeStringArray
+) -> Any:
+    """How often each of ``n`` documents has each token, as a sparse matrix."""
+    from scipy.sparse import csr_matrix
+
+    columns = pc.index_in(words, vocabulary)
+    known = np.asarray(pc.is_valid(columns))
+    ones = np.ones(int(known.sum()), np.float32)
+    return csr_matrix(
+        (ones, (rows[known], np.asarray(columns.drop_null()))), shape=(n, len(vocabulary))
+    )
 
 
 def _unit(vectors: Any) -> Floats32:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     filled = length > _ROUNDING
     return np.asarray(np.where(filled, vectors, 0.0) / np.where(filled, length, 1.0), np.float32)
-
-
-def _split_year(title: str) -> tuple[str, str | None]:
-    match = _YEAR.search(title)
-    if match is None:
-        return title.strip(), None
-    return title[: match.start()].strip(), match.group(1)
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())

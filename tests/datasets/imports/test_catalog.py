@@ -69,7 +69,7 @@ def test_without_items_and_vectors_item_info_is_zeros_and_no_item_emb_is_written
     tmp_path: Path,
 ) -> None:
     catalog = catalog_of(tmp_path, ["a", "b"])
-    assert (catalog.text, catalog.image, catalog.notes) == (None, None, ["2 items have no title"])
+    assert (catalog.text, catalog.image, catalog.notes) == (None, None, [])
     given, info = catalog.given(1)
     (tmp_path / FILES["item_info"].path).parent.mkdir()
     write_items(tmp_path, catalog.feature(), given, info, 2)

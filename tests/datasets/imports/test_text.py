@@ -1,10 +1,12 @@
 """Vectors from words, of few items and of many."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.datasets.imports import text
-from mmctr_kit.datasets.imports.text import embed, shown_title, tokens
+from mmctr_kit.datasets.imports.text import Tokens, embed, shown_titles, tokens
 from mmctr_kit.metrics.ranks import Floats32, Ints
 
 
@@ -23,18 +25,32 @@ from mmctr_kit.metrics.ranks import Floats32, Ints
     ],
 )
 def test_a_title_is_shown_with_its_year(title: str, year: str, shown: str) -> None:
-    assert shown_title(title, year) == shown
-    assert shown_title(shown, "") == shown
+    made = shown_titles(*(pa.array([t, ""], pa.large_string()) for t in (title, year)))
+    assert made.to_pylist() == [shown, ""]
+    assert shown_titles(made, pa.array(["", ""], pa.large_string())) == made
 
 
 def test_tokens_are_words_decade_and_tags() -> None:
-    found = tokens("Amélie's (2001)", ["Sci-Fi"], "A film.")
-    assert found == ["amélie", "s", "decade=2000", "genre=Sci-Fi", "a", "film"]
+    titles, described = ["Amélie's (2001)", "", "2001"], ["", "A film_1.", "..."]
+    found, rows = tokens(
+        pa.array(titles, pa.large_string()),
+        Ragged.of(np.array([1, 2, 2]), np.array([0, 2, 1])),
+        ["Sci-Fi", "War"],
+        pa.array(described, pa.large_string()),
+    )
+    lists = [{found[i].as_py() for i in np.flatnonzero(rows == row)} for row in range(3)]
+    assert lists == [
+        {"amélie", "s", "decade=2000"},
+        {"genre=Sci-Fi", "genre=War", "a", "film_1"},
+        {"2001", "genre=War"},
+    ]
 
 
 def vectors(documents: list[list[str]], counts: list[int] | None = None) -> Floats32 | None:
-    def of_items(items: Ints) -> list[list[str]]:
-        return [documents[i] for i in items]
+    def of_items(items: Ints) -> Tokens:
+        chosen = [documents[i] for i in items]
+        flat = pa.array([token for part in chosen for token in part], pa.large_string())
+        return flat, np.repeat(np.arange(len(chosen)), [len(part) for part in chosen])
 
     return embed(of_items, np.array(counts or [1] * len(documents)))
 
