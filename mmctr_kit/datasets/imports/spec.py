@@ -120,8 +120,8 @@ class Items(Table):
     """What is known of the items: their id as in the log, texts, tags, pictures.
 
     ``tags`` is a column of lists, or of texts that ``tags_separator`` divides; ``tag_flags`` are
-    columns of 0 and 1, one a tag. ``year`` is a column; without it, a year in parentheses at the
-    title's end is one. ``not_a_tag`` are the publisher's ways to say "none".
+    columns of 0 and 1, one a tag. ``year`` is a column; a year in parentheses at the title's end
+    wins over it. ``not_a_tag`` are the publisher's ways to say "none".
 
     ``pictures`` is a folder of ``ITEM.jpg`` (or .jpeg, .png, .webp), or with ``picture`` the
     folder that the paths in that column start from.
