@@ -115,7 +115,7 @@ def _members(path: Path, member: str | None) -> list[Source]:
 def header(table: Table, source: Source) -> list[str]:
     """The names of the columns of one file; of JSON lines those of its first 100 rows."""
     kind = format_of(table, source)
-    with _opened(source) as (_, file):
+    with opened(source) as (_, file):
         if kind == "parquet":
             return list(_parquet(source, file).schema_arrow.names)
         if kind == "jsonl":
@@ -154,7 +154,7 @@ def read_batches(
     for source, size in zip(sources, sizes, strict=True):
         kind = format_of(table, source)
         _require_columns(source, header(table, source), wanted)
-        with _opened(source) as (raw, file):
+        with opened(source) as (raw, file):
             parts = {"parquet": _parquet_parts, "jsonl": _json_parts}.get(kind, _text_parts)
             first = 1
             for part in parts(table, source, file, wanted):
@@ -176,7 +176,7 @@ def _require_columns(source: Source, present: Sequence[str], wanted: Sequence[st
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+def opened(source: Source) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """The file on the disk, and its bytes without compression."""
     try:
         with source.path.open("rb") as raw:
@@ -197,7 +197,7 @@ def _encoding(table: Table, source: Source) -> str:
     if table.encoding != "auto":
         return table.encoding
     decoder = codecs.getincrementaldecoder("utf-8")()
-    with _opened(source) as (_, file):
+    with opened(source) as (_, file):
         try:
             while block := file.read(_BLOCK):
                 decoder.decode(block)

@@ -100,16 +100,16 @@ def _in_order(
         )
     if vectors.ids is None and order is None:
         return values, _numbered(index, len(values), f"{key}: {file}")
-    what = "the items table"
+    what = "the items table" if vectors.ids is None else "vectors.ids"
     if vectors.ids is not None:
-        what, order = "vectors.ids", _order_of(vectors.ids, folder, vectors.id, index)
+        order = _order_of(vectors.ids, folder, vectors.id, index)
     assert order is not None
     if len(order) != len(values):
         raise DataError(
             f"{key}: {file} has {plural(len(values), 'row')}, and {what} {len(order):,}; expected "
             "a vector for each row, in its order"
         )
-    return values, _rows_of(order, index, what)
+    return values, _rows_of(order, index, "vectors.ids" if vectors.ids is not None else None)
 
 
 def _numbered(index: ItemIndex, rows: int, where: str) -> Ints:
@@ -131,14 +131,17 @@ def _order_of(table: Table, folder: Path, column: str, index: ItemIndex) -> Ints
     return np.concatenate([np.zeros(0, np.int64), *(index.find(b, column) for b in batches)])
 
 
-def _rows_of(order: Ints, index: ItemIndex, what: str) -> Ints:
-    """The row of each item, -1 for none; ``order`` is the rows' items."""
+def _rows_of(order: Ints, index: ItemIndex, unique: str | None) -> Ints:
+    """The row of each item, -1 for none; ``order`` is the rows' items.
+
+    Of several rows the last counts, as in the items table, unless a name in ``unique`` refuses it.
+    """
     known = np.flatnonzero(order >= 0)
     row_of = np.full(len(index), -1)
     row_of[order[known]] = known
-    if (row_of >= 0).sum() < len(known):
+    if unique is not None and (row_of >= 0).sum() < len(known):
         twice = int(np.argmax(np.bincount(order[known])))
-        raise DataError(f"{what} has item '{index.name(twice)}' twice; expected it once")
+        raise DataError(f"{unique} has item '{index.name(twice)}' twice; expected it once")
     return row_of
 
 

@@ -79,10 +79,8 @@ def _amazon(folder: Path) -> None:
 def _amazon_2023(folder: Path) -> None:
     review = {"rating": 5.0, "title": "Nice", "text": "Nice", "images": [], "asin": "B00YQ6X8EO"}
     review |= {"parent_asin": "B00YQ6X8EO", "user_id": "AGKHLEW2SOWHNMFQ", "helpful_vote": 0}
-    rows = [
-        {**review, "timestamp": 1588687728923},
-        {**review, "parent_asin": "B07", "timestamp": 3},
-    ]
+    review["timestamp"] = 1588687728923
+    rows = [review, {**review, "parent_asin": "B07"}]
     _json(folder / "All_Beauty.jsonl.gz", *rows)
     meta = {"main_category": "All Beauty", "title": "Soap", "description": ["Fine", "soap."]}
     meta |= {"categories": ["Beauty", "Soap"], "store": "X", "price": None}

@@ -1,6 +1,7 @@
 """The shipped SPECs: each reads its source, and the example names every key."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,7 @@ def test_a_shipped_spec_reads_its_source(name: str, tmp_path: Path) -> None:
     assert catalog.titles.to_pylist() == TITLES.get(name, TITLES["recbole"])
     offsets = catalog.tags.offsets
     tags = [
-        [catalog.tag_names[t - 1] for t in catalog.tags.values[a:b]]
-        for a, b in zip(offsets[:-1], offsets[1:], strict=True)
+        [catalog.tag_names[t - 1] for t in catalog.tags.values[a:b]] for a, b in pairwise(offsets)
     ]
     assert tags == TAGS.get(name, [["Adventure", "Animation"], []])
     assert catalog.text is not None
