@@ -36,10 +36,10 @@ class Candidates:
     user: Ints32
     item: Ints32
     label: Ints8
-    event: Ids
-    source: Ids
-    begin: Ints
-    end: Ints
+    event: Ints32
+    source: Ints32
+    begin: Ints32
+    end: Ints32
     taken: Ints32
     dropped: Mapping[str, int] = field(default_factory=dict)
 
@@ -70,11 +70,9 @@ class _Past:
     def of(cls, log: Log) -> "_Past":
         index = np.arange(len(log))
         start = np.maximum.accumulate(np.where(group_starts(log.user), index, 0))
-        moment = start
+        moment = index  # if the order is drawn, nothing is at one moment
         if log.timed:
             moment = np.maximum.accumulate(np.where(group_starts(log.user, log.time), index, 0))
-        else:
-            moment = index  # the order is drawn, so nothing is at one moment
         earlier = np.cumsum(log.label == POSITIVE) - (log.label == POSITIVE)
         return cls(start, moment, earlier[start], earlier[moment])
 
@@ -92,7 +90,7 @@ def candidates(log: Log, spec: RowsSpec, seed: int) -> Candidates:
     else:
         low = _since_first_target(log, past, targets)
         chosen, drawn, drawn_for = Draw.of(log, spec, seed).negatives(targets, low)
-        events = np.concatenate([chosen, np.full(len(drawn), -1)])
+        events = np.concatenate([chosen, np.full(len(drawn), -1, chosen.dtype)])
         source = np.concatenate([chosen, drawn_for])
         item = np.concatenate([log.item[chosen], drawn])
         label = np.concatenate([log.label[chosen], np.zeros(len(drawn), np.int8)])
@@ -103,7 +101,9 @@ def candidates(log: Log, spec: RowsSpec, seed: int) -> Candidates:
         np.minimum.at(first, user, source)
         end = past.before[first[user]]
     begin = np.maximum(past.first[source], end - spec.history_length)
-    rows = Candidates(user, item, label, events, source, begin, end, log.item[positive])
+    # A log has fewer than 2**31 interactions, and the rows are many.
+    narrow = [np.asarray(x, np.int32) for x in (item, events, source, begin, end)]
+    rows = Candidates(user, narrow[0], label, *narrow[1:], taken=log.item[positive])
     return replace(rows, dropped=_reasons(log, rows, spec, depth))
 
 
