@@ -12,7 +12,7 @@ Nothing but its history and its item may predict a row's label:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class Candidates:
     begin: Ints32
     end: Ints32
     taken: Ints32
-    dropped: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int]
 
     def __len__(self) -> int:
         return len(self.user)
@@ -102,8 +102,9 @@ def candidates(log: Log, spec: RowsSpec, seed: int) -> Candidates:
         end = past.before[first[user]]
     begin = np.maximum(past.first[source], end - spec.history_length)
     # A log has fewer than 2**31 interactions, and the rows are many.
-    narrow = [np.asarray(x, np.int32) for x in (item, events, source, begin, end)]
-    rows = Candidates(user, narrow[0], label, *narrow[1:], taken=log.item[positive])
+    columns = {"item": item, "event": events, "source": source, "begin": begin, "end": end}
+    narrow = {name: np.asarray(column, np.int32) for name, column in columns.items()}
+    rows = Candidates(user=user, label=label, taken=log.item[positive], dropped={}, **narrow)
     return replace(rows, dropped=_reasons(log, rows, spec, depth))
 
 
