@@ -12,7 +12,7 @@ Nothing but its history and its item may predict a row's label:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,12 +36,12 @@ class Candidates:
     user: Ints32
     item: Ints32
     label: Ints8
-    event: Ids
-    source: Ids
-    begin: Ints
-    end: Ints
+    event: Ints32
+    source: Ints32
+    begin: Ints32
+    end: Ints32
     taken: Ints32
-    dropped: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int]
 
     def __len__(self) -> int:
         return len(self.user)
@@ -70,11 +70,9 @@ class _Past:
     def of(cls, log: Log) -> "_Past":
         index = np.arange(len(log))
         start = np.maximum.accumulate(np.where(group_starts(log.user), index, 0))
-        moment = start
+        moment = index  # if the order is drawn, nothing is at one moment
         if log.timed:
             moment = np.maximum.accumulate(np.where(group_starts(log.user, log.time), index, 0))
-        else:
-            moment = index  # the order is drawn, so nothing is at one moment
         earlier = np.cumsum(log.label == POSITIVE) - (log.label == POSITIVE)
         return cls(start, moment, earlier[start], earlier[moment])
 
@@ -92,7 +90,7 @@ def candidates(log: Log, spec: RowsSpec, seed: int) -> Candidates:
     else:
         low = _since_first_target(log, past, targets)
         chosen, drawn, drawn_for = Draw.of(log, spec, seed).negatives(targets, low)
-        events = np.concatenate([chosen, np.full(len(drawn), -1)])
+        events = np.concatenate([chosen, np.full(len(drawn), -1, chosen.dtype)])
         source = np.concatenate([chosen, drawn_for])
         item = np.concatenate([log.item[chosen], drawn])
         label = np.concatenate([log.label[chosen], np.zeros(len(drawn), np.int8)])
@@ -103,7 +101,10 @@ def candidates(log: Log, spec: RowsSpec, seed: int) -> Candidates:
         np.minimum.at(first, user, source)
         end = past.before[first[user]]
     begin = np.maximum(past.first[source], end - spec.history_length)
-    rows = Candidates(user, item, label, events, source, begin, end, log.item[positive])
+    # A log has fewer than 2**31 interactions, and the rows are many.
+    columns = {"item": item, "event": events, "source": source, "begin": begin, "end": end}
+    narrow = {name: np.asarray(column, np.int32) for name, column in columns.items()}
+    rows = Candidates(user=user, label=label, taken=log.item[positive], dropped={}, **narrow)
     return replace(rows, dropped=_reasons(log, rows, spec, depth))
 
 

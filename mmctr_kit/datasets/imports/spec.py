@@ -168,9 +168,11 @@ class Rows(Block):
     """How a user's interactions become a history and rows.
 
     ``history: shared`` gives a user one history, which ends before the first of the user's rows,
-    as in the challenge; ``growing`` gives each row the positives before it. A history holds
-    nothing of its row's time or later, and never its row's item. It has ``min_history`` to
-    ``history_length`` items. At most the last ``target_share`` of a user's positives, and at most
+    as in the challenge; ``growing`` gives each row the positives before it, and is the default if
+    rows are split by time or by a column, so that a later row's history tells the labels of its
+    user's earlier rows. A history holds nothing of its row's time or later, and never its row's
+    item. It has ``min_history`` to ``history_length`` items. At most the last ``target_share`` of a
+    user's positives (by default 0.4 of those with a shared history, else all), and at most
     ``max_targets``, are rows; the others are history alone.
 
     ``negatives``: ``logged`` takes the log's own as they are. The others give each positive
@@ -180,10 +182,10 @@ class Rows(Block):
     ``recent_days`` before.
     """
 
-    history: Literal["shared", "growing"] = "shared"
+    history: Literal["shared", "growing"]
     min_history: Annotated[int, Field(ge=0)] = 3
     history_length: Annotated[int, Field(ge=1, le=MAX_HISTORY)] = MAX_HISTORY
-    target_share: Annotated[float, Field(gt=0, le=1, strict=False)] = 0.4
+    target_share: Annotated[float, Field(gt=0, le=1, strict=False)]
     max_targets: Count | None = 40
     negatives: NegativesFrom = "popularity"
     per_positive: Annotated[int, Field(ge=1, le=100)] = 3
@@ -243,9 +245,21 @@ class Spec(Block):
     interactions: Interactions
     items: Items | None = None
     vectors: Vectors | None = None
-    rows: Rows = Rows()
+    rows: Rows
     split: Split = Split()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_that_depend(cls, content: Any) -> Any:
+        """Fill in what ``rows`` leaves out and depends on other keys."""
+        split, rows = (content.get(name) or {} for name in ("split", "rows"))
+        if not (isinstance(split, dict) and isinstance(rows, dict)):
+            return content
+        grows = split.get("by") in ("time", "column")
+        rows = {"history": "growing" if grows else "shared"} | rows
+        rows = {"target_share": 1.0 if rows["history"] == "growing" else 0.4} | rows
+        return {**content, "rows": rows}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

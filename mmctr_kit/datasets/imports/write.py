@@ -134,7 +134,8 @@ def _batch(rows: Candidates, log: Log, levels: Mapping[str, Ints], start: int) -
 
 def histories(rows: Candidates) -> Ragged[np.int32]:
     """The history of each row, without the row's own item, the oldest item first."""
-    positions, owner = expand_ranges(rows.begin, rows.end - rows.begin)
+    begin, end = rows.begin.astype(np.int64), rows.end.astype(np.int64)
+    positions, owner = expand_ranges(begin, end - begin)
     items = rows.taken[positions]
     other = items != rows.item[owner]
     return Ragged.of(items[other], np.bincount(owner[other], minlength=len(rows)))
@@ -152,6 +153,12 @@ def _summary(
         )
     if outside := len(rows) - len(kept):
         dropped["outside the period of their user's split"] = outside
+    if spec.rows.history == "growing" and len(kept) > len(first):
+        notes = (
+            *notes,
+            "histories grow: a later row's history holds its user's earlier positives, so never "
+            "learn from the histories of rows that you predict",
+        )
     return Imported(
         users=len(first),
         items=log.n_items,

@@ -98,6 +98,23 @@ def test_a_spec_is_a_file_or_a_shipped_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("split", "rows", "expected"),
+    [
+        ({}, {}, ("shared", 0.4)),
+        ({"by": "time"}, {}, ("growing", 1.0)),
+        ({"by": "column", "column": "part"}, {}, ("growing", 1.0)),
+        ({"by": "time"}, {"history": "shared"}, ("shared", 0.4)),
+        ({}, {"history": "growing", "target_share": 0.3}, ("growing", 0.3)),
+    ],
+)
+def test_histories_grow_if_rows_are_split_by_time(
+    split: dict[str, Any], rows: dict[str, Any], expected: tuple[str, float]
+) -> None:
+    made = spec_of(split=split, rows=rows).rows
+    assert (made.history, made.target_share) == expected
+
+
+@pytest.mark.parametrize(
     ("blocks", "words"),
     [
         ({}, "negatives: 3 a positive, drawn by popularity, at most 50% of them logged ones"),
