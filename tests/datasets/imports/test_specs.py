@@ -17,6 +17,7 @@ from mmctr_kit.datasets.imports.spec import (
     Split,
     Vectors,
     load_spec,
+    parse_spec,
     shipped,
 )
 from mmctr_kit.datasets.imports.tables import find_sources, read_batches
@@ -65,5 +66,6 @@ def test_the_example_names_every_key_with_its_default() -> None:
         if not re.search(rf"^\s*(# )?{name}:", text, re.MULTILINE)
     ]
     assert missing == []
-    assert spec.rows == Rows()
-    assert spec.split == Split()
+    log = {"files": "x", "user": "u", "item": "i"}
+    bare = parse_spec({"interactions": log}, "bare")
+    assert (spec.rows, spec.split, spec.seed) == (bare.rows, bare.split, bare.seed)
