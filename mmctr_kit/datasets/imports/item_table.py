@@ -17,8 +17,8 @@ from mmctr_kit.datasets.imports.values import NO_ID, UNKNOWN, ItemIndex, texts_o
 from mmctr_kit.errors import DataError
 from mmctr_kit.metrics.ranks import Ints
 
-DESCRIPTION_CHARACTERS = 1000
-"""A description counts up to here, which bounds the memory for those of many items."""
+DESCRIPTION_CHARACTERS = 500
+"""A description counts up to here: 80 words or so, which bounds time and memory."""
 
 
 @dataclass(frozen=True)

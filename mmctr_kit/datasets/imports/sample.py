@@ -137,14 +137,18 @@ def _first_lines(source: Source) -> list[str]:
 
 
 def _separator(lines: Sequence[str]) -> str:
-    """The one that divides most lines into the same number of fields, the first if several do."""
+    """The one that divides most lines into equally many fields, the first if several do.
+
+    A comma if none does, as for a table of one column.
+    """
 
     def alike(separator: str) -> int:
         widths = Counter(len(_fields(line, separator)) for line in lines)
         width, count = widths.most_common(1)[0]
         return count if width > 1 else 0
 
-    return max(_SEPARATORS, key=alike)
+    best = max(_SEPARATORS, key=alike)
+    return best if alike(best) else ","
 
 
 def _fields(line: str, separator: str) -> list[str]:

@@ -15,6 +15,7 @@ from mmctr_kit.errors import DataError, UsageError
     ("name", "text", "columns", "keys"),
     [
         ("a.csv", "user,item\nx,1\n", ["user", "item"], {}),
+        ("a.csv", "user\nx\n", ["user"], {}),
         ("a.csv", "user;item\nx;1\ny;2\n", ["user", "item"], {"separator": ";"}),
         ("a.tsv", "1\t2\t5\n", None, {}),
         ("a.dat", '1::"x" y\n2::z\n', None, {"separator": "::", "quoting": False}),
