@@ -312,8 +312,7 @@ def test_with_labels_shuffled_within_users_oof_is_chance_and_with_ungrouped_fold
         random = np.random.default_rng(seed)
         return random.integers(0, count, len(user)).astype(np.int16)
 
-    for module in ("mmctr_kit.cv.plan", "mmctr_kit.cv.run", "mmctr_kit.cv.fold"):
-        monkeypatch.setattr(f"{module}.user_folds", by_row)
+    monkeypatch.setattr("mmctr_kit.data.folds.user_folds", by_row)
     # Three of a user's rows tell the fourth's label: a model that memorises users is far from
     # chance on it, on either side.
     assert abs(oof_z(tmp_path / "ungrouped")) > 3

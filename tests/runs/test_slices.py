@@ -64,7 +64,7 @@ def test_slices_are_what_their_names_say(tiny: ChallengeData, slicing: Slicing) 
     names = {by: np.array(c.names)[c.codes["valid"]] for by, c in slicing.columns.items()}
     assert ((length >= 4) & (length <= 7) == (names["history"] == "4-7")).all()
     assert ((tags >= 3) == (names["tags"] == "3+")).all()
-    assert ((target[tiny.valid.item_id] == 0) == (names["popularity"] == "unseen")).all()
+    assert ((target[tiny.valid.item_id] == 0) == (names["popularity"] == "cold")).all()
     for name in slicing.columns["popularity"].names[1:]:
         low, _, high = name.partition("-")
         counts = target[tiny.valid.item_id][names["popularity"] == name]
@@ -94,8 +94,8 @@ def test_an_oof_row_knows_the_items_of_other_folds_alone(
         inside = set(items[np.repeat(used, lengths)].tolist())
         seen = [0 if i in targets else 1 if i in inside else 2 for i in rows.item_id[own].tolist()]
         assert slicing.columns["seen"].codes["oof"][own].tolist() == seen
-        unseen = slicing.columns["popularity"].codes["oof"][own] == 0
-        assert (unseen == (np.array(seen) > 0)).all()
+        cold = slicing.columns["popularity"].codes["oof"][own] == 0
+        assert (cold == (np.array(seen) > 0)).all()
 
 
 def test_a_valid_slice_has_the_fold_means_auc_and_calibration_on_its_rows(
