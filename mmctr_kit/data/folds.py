@@ -21,7 +21,7 @@ from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.data.hashing import among, digest, distinct, splitmix64
 from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.errors import DataError, plural
-from mmctr_kit.metrics.ranks import Flags, Floats, Ids, Ints, Ints16, Uints
+from mmctr_kit.metrics.ranks import Flags, Floats, Ids, Ints16, Uints
 
 FoldsBy = Literal["user", "item", "time"]
 

@@ -76,7 +76,9 @@ class OutOfFold:
         train = keys_of(rows)
         if self.keys.same(train):
             return self.fold
-        both = Keys(*map(np.concatenate, zip(vars(train).values(), vars(self.keys).values())))
+        both = Keys(
+            *map(np.concatenate, zip(vars(train).values(), vars(self.keys).values(), strict=True))
+        )
         order = both.order()  # stable: a train row comes before the OOF row with its key
         place = np.flatnonzero(order >= len(train))
         ours, theirs = order[place], order[place - 1]

@@ -165,8 +165,8 @@ def _by_popularity(data: ChallengeData, fold: Ints16) -> dict[str, SliceColumn]:
     used = [trained_on(fold, f) for f in models] if len(models) > 1 else [fold == 0]
     targets = np.stack([np.bincount(train[rows], minlength=len(total)) > 0 for rows in used])
     shown = np.stack([_in_histories(data, rows) for rows in used])
-    known = {"oof": targets[fold, train], "valid": targets.any(axis=0)[valid]}
-    inside = {"oof": shown[fold, train], "valid": shown.any(axis=0)[valid]}
+    known = {"oof": targets[fold, train], "valid": np.asarray(targets.any(axis=0))[valid]}
+    inside = {"oof": shown[fold, train], "valid": np.asarray(shown.any(axis=0))[valid]}
     popularity: dict[SliceSplit, Codes] = {}
     seen: dict[SliceSplit, Codes] = {}
     items: dict[SliceSplit, NDArray[np.int32]] = {"oof": train, "valid": valid}

@@ -157,9 +157,7 @@ class Fit:
             )
         self.model.load_state_dict(self.best)
 
-    def predict(
-        self, split: Split, index: Ints | None = None, strangers: bool = False
-    ) -> Floats64:
+    def predict(self, split: Split, index: Ints | None = None, strangers: bool = False) -> Floats64:
         """Logits (rows,) in float32 arithmetic, widened to float64; of all rows if no index.
 
         As ``strangers``, users count as unknown though the model was trained on other rows of them.

@@ -127,7 +127,9 @@ class TrialRunner:
             sample = self._samples[fold]
             aucs.append(sample.influence(logits[rows.predicted]).auc)
             report(Position(fold, None, epochs, float(np.mean(aucs))))
-        return TrialResult(self._sample.estimate(self._sample.influence(logits[self._some])), tuple(aucs))
+        return TrialResult(
+            self._sample.estimate(self._sample.influence(logits[self._some])), tuple(aucs)
+        )
 
 
 def prune_reason(study: optuna.Study, number: int, step: int, auc: float) -> str | None:
