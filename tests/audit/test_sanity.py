@@ -1,15 +1,12 @@
 """mmctr_kit.audit.sanity: what is told of data before it is trained on."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from mmctr_kit.audit.sanity import fold_warning, training_warnings
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.load import load
 from mmctr_kit.data.ragged import Ragged
-from tests.data.timed import timed_copy
 
 
 def test_mostly_empty_histories_are_told_in_one_line_and_a_few_are_not(
@@ -28,9 +25,8 @@ def test_mostly_empty_histories_are_told_in_one_line_and_a_few_are_not(
 
 
 def test_folds_by_user_are_warned_of_if_valid_and_test_come_after_train(
-    tiny_root: Path, tiny: ChallengeData, tmp_path: Path
+    tiny: ChallengeData, timed: ChallengeData
 ) -> None:
-    timed = load(timed_copy(tiny_root / "data", tmp_path / "data"))
     line = fold_warning(timed, "user")
     assert line is not None
     assert "--set folds.by=time" in line

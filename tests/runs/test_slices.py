@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.folds import user_folds
+from mmctr_kit.data.folds import assign_folds, user_folds
 from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.calibration import calibration
 from mmctr_kit.runs.predictions import Predictions, predictions_for
@@ -214,3 +214,39 @@ def test_without_oof_the_slices_are_those_of_valid(tiny: ChallengeData) -> None:
 def test_equal_predictions_give_equal_slices(tiny: ChallengeData) -> None:
     texts = {json.dumps(slice_metrics(tiny, predictions(tiny))) for _ in range(2)}
     assert len(texts) == 1
+
+
+def test_a_model_of_time_folds_has_seen_the_targets_and_histories_before_its_block(
+    timed: ChallengeData,
+) -> None:
+    fold = assign_folds(timed.train, "time", FOLDS, 0)
+    columns, train = slice_columns(timed, fold).columns, timed.train
+    for f in range(FOLDS):
+        before, own = np.flatnonzero(fold < f), fold[fold >= 0] == f
+        targets = set(train.item_id[before])
+        shown = set(np.concatenate([timed.histories[h] for h in train.history[before]]))
+        item = train.item_id[fold == f].tolist()
+        cold = columns["popularity"].codes["oof"][own] == 0
+        assert cold.tolist() == [i not in targets for i in item]
+        seen = [0 if i in targets else 1 if i in shown else 2 for i in item]
+        assert columns["seen"].codes["oof"][own].tolist() == seen
+
+
+def test_with_times_the_quarters_of_each_split_are_slices(timed: ChallengeData) -> None:
+    fold = assign_folds(timed.train, "time", FOLDS, 0)
+    column = slice_columns(timed, fold).columns["time"]
+    assert timed.train.time is not None
+    assert timed.valid.time is not None
+    times = {"oof": timed.train.time[fold >= 0], "valid": timed.valid.time}
+    for split, time in times.items():
+        codes = column.codes[split]
+        assert np.bincount(codes).tolist() == pytest.approx([len(time) / 4] * 4, abs=1)
+        for quarter in range(3):
+            assert time[codes == quarter].max() <= time[codes == quarter + 1].min()
+
+
+def test_all_oof_rows_of_item_folds_are_cold_and_valid_rows_are_not(tiny: ChallengeData) -> None:
+    oof = assign_folds(tiny.train, "item", FOLDS, 0)
+    codes = slice_columns(tiny, oof).columns["popularity"].codes
+    assert (codes["oof"] == 0).all()
+    assert (codes["valid"] > 0).any()
