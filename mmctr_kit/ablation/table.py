@@ -173,9 +173,9 @@ def _four(by_seed: Sequence[Sequence[Estimate]]) -> Aucs:
 
 
 def _sample(labels: Labels, users: Ids, fold: Ids) -> AucSample | None:
-    """The rows as a sample; None if a fold lacks a label, so that it has no AUC."""
+    """The rows as a sample; None if there are none, or a fold lacks a label and so has no AUC."""
     try:
-        return AucSample(labels, users, fold)
+        return AucSample(labels, users, fold) if len(labels) else None
     except ValueError:
         return None
 

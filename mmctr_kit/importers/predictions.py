@@ -172,4 +172,3 @@ def _folds(frame: "pd.DataFrame", path: Path) -> Ints16:
     if folds.min() < 0 or folds.max() >= _MAX_FOLDS or len(np.unique(folds)) != folds.max() + 1:
         raise DataError(f"{path}: fold must count 0, 1, 2, ... without gaps, below {_MAX_FOLDS}")
     return folds.astype(np.int16)
-

@@ -224,7 +224,7 @@ def test_a_model_of_time_folds_has_seen_the_targets_and_histories_before_its_blo
     for f in range(FOLDS):
         before, own = np.flatnonzero(fold < f), fold[fold >= 0] == f
         targets = set(train.item_id[before])
-        shown = set(np.concatenate([timed.histories[h] for h in train.history[before]]))
+        shown = set(timed.histories.take(train.history[before]).values)
         item = train.item_id[fold == f].tolist()
         cold = columns["popularity"].codes["oof"][own] == 0
         assert cold.tolist() == [i not in targets for i in item]
