@@ -116,7 +116,7 @@ def _plan(
     for fold in folds:
         _require_classes(fold_rows(recipe, data, fold), data, recipe)
     check_model(recipe, data, items)
-    resources = Resources(devices, workers, max(1, cores // workers))
+    resources = Resources(devices, workers, _threads(max(1, cores // workers)))
     return Plan(recipe, data, items, resources, jobs)
 
 
@@ -147,6 +147,12 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _threads(cores: int) -> int:
+    """The threads of a worker with so many cores: no more than OMP_NUM_THREADS, if it is set."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(wanted)) if wanted.isdigit() and int(wanted) else cores
 
 
 def manifest_of(plan: Plan) -> Manifest:
