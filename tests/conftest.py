@@ -61,6 +61,20 @@ def tiny(tiny_root: Path) -> ChallengeData:
 
 
 @pytest.fixture(scope="session")
+def timed_root(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny data folder with times; valid and test come after train. Read only."""
+    from tests.data.timed import timed_copy
+
+    return timed_copy(tiny_root / "data", tmp_path_factory.mktemp("timed") / "data")
+
+
+@pytest.fixture(scope="session")
+def timed(timed_root: Path) -> ChallengeData:
+    """The tiny data set with times, loaded."""
+    return load(timed_root)
+
+
+@pytest.fixture(scope="session")
 def spoilt_items(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder of 2,000 items with covers and 10 % of them bad. Read only."""
     from tests.embed.quality.made import catalogue

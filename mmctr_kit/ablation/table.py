@@ -12,7 +12,7 @@ from mmctr_kit.ablation.variants import BASE, Ablation, shown
 from mmctr_kit.cv.model_cost import Measured
 from mmctr_kit.cv.plan import Plan
 from mmctr_kit.cv.run import predictions_of
-from mmctr_kit.data.folds import user_folds
+from mmctr_kit.data.folds import UNPREDICTED
 from mmctr_kit.files import write_json
 from mmctr_kit.metrics.auc import AucSample, Influence
 from mmctr_kit.metrics.estimate import Estimate, recipe_estimate, required_z
@@ -126,11 +126,12 @@ class _Compared:
     """The base's logits on the parts of the rows, ready for comparison with other runs."""
 
     def __init__(self, plan: Plan, path: Path) -> None:
-        train, valid, folds = plan.data.train, plan.data.valid, plan.recipe.folds
+        train, valid = plan.data.train, plan.data.valid
         self.plan = plan
-        label, user = train.labels(), train.user_id
-        fold = user_folds(user, folds.count, folds.seed)
-        popularity = slice_columns(plan.data, fold).columns["popularity"].codes["oof"]
+        folds = plan.recipe.folds.assign(train)
+        popularity = slice_columns(plan.data, folds).columns["popularity"].codes["oof"]
+        some = folds != UNPREDICTED
+        label, user, fold = train.labels()[some], train.user_id[some], folds[some]
         self.cold, self.warm = np.flatnonzero(popularity <= 1), np.flatnonzero(popularity > 1)
         self.samples = (
             AucSample(label, user, fold),
@@ -172,9 +173,9 @@ def _four(by_seed: Sequence[Sequence[Estimate]]) -> Aucs:
 
 
 def _sample(labels: Labels, users: Ids, fold: Ids) -> AucSample | None:
-    """The rows as a sample; None if a fold lacks a label, so that it has no AUC."""
+    """The rows as a sample; None if there are none, or a fold lacks a label and so has no AUC."""
     try:
-        return AucSample(labels, users, fold)
+        return AucSample(labels, users, fold) if len(labels) else None
     except ValueError:
         return None
 

@@ -229,7 +229,7 @@ def plan_family(
         raise UsageError(f"seeds: the family {family} chooses its members' seeds; leave it out")
     for member in members:  # a wrong folder is an error before the data is loaded
         output_path(options.runs, member.name, data, options.device)
-    content = load_to_train(data, listen)
+    content = load_to_train(data, listen, recipes.values(), options.strict)
     alone = replace(options, settings=())
     plans, faults = list[PlannedMember](), list[DataError]()
     for member in members:

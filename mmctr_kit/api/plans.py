@@ -46,6 +46,7 @@ class Options:
     jobs: int | None
     force: bool
     runs: AnyPath
+    strict: bool = False
 
     def __post_init__(self) -> None:
         require_count(jobs=self.jobs)
@@ -110,7 +111,7 @@ def plan_runs(
     from mmctr_kit.items.features import ItemFeatures
 
     began = time.perf_counter()
-    content = load_to_train(data, listen)
+    content = load_to_train(data, listen, loaded, options.strict)
     seconds = time.perf_counter() - began
     checked = []
     for path, recipe in zip(paths, loaded, strict=True):
@@ -264,7 +265,7 @@ def plan_tuning(
     require_feasible(search_of(base), base)
     if not listing:
         require_study(path, base, options.force)
-    content = load_to_train(data, listen)
+    content = load_to_train(data, listen, [base])
     from mmctr_kit.training.device import resolve_device
     from mmctr_kit.tuning.study import plan_study
 
@@ -274,8 +275,7 @@ def plan_tuning(
 
 
 def _study_notes(study: PlannedStudy, trials: int, before: int, dead: int) -> list[str]:
-    plan = study.plan
-    workers = plan.resources.workers
+    plan, workers = study.plan, study.plan.resources.workers
     side = f"{workers} at once" if workers > 1 else "one after another"
     done = f", {before} of them finished already" if before else ""
     lines = left_out_lines(plan.left_out)
@@ -333,7 +333,7 @@ def plan_ablation(
     choose_variants(base, only, skip)
     if not listing:
         require_ablation(base, path, options.force)
-    content = load_to_train(data, listen)
+    content = load_to_train(data, listen, [base])
     from mmctr_kit.training.device import resolve_device
 
     device = resolve_device(options.device)

@@ -4,12 +4,12 @@ Mistakes that need neither data nor torch are refused within a second.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mmctr_kit.api.progress import Listener, ProgressEvent
-from mmctr_kit.errors import UsageError
+from mmctr_kit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from mmctr_kit.data.dataset import ChallengeData
@@ -119,12 +119,24 @@ def as_data(data: "str | Path | ChallengeData", listen: Listener) -> "ChallengeD
     return load(Path(data))
 
 
-def load_to_train(data: "str | Path | ChallengeData", listen: Listener) -> "ChallengeData":
-    """Load the data, with warnings of what makes training on it useless."""
-    from mmctr_kit.audit.sanity import training_warnings
+def load_to_train(
+    data: "str | Path | ChallengeData",
+    listen: Listener,
+    recipes: "Iterable[Recipe]" = (),
+    strict: bool = False,
+) -> "ChallengeData":
+    """Load the data, with warnings of what makes training on it useless.
+
+    ``recipes`` are those to cross-validate; if ``strict``, folds that do not suit the data are a
+    DataError.
+    """
+    from mmctr_kit.audit.sanity import fold_warning, training_warnings
 
     content = as_data(data, listen)
-    for line in training_warnings(content):
+    of_folds = {w for recipe in recipes if (w := fold_warning(content, recipe.folds.by))}
+    if strict and of_folds:
+        raise DataError(of_folds.pop())
+    for line in (*training_warnings(content), *of_folds):
         listen(ProgressEvent("warning", line))
     return content
 

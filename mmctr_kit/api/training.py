@@ -31,6 +31,7 @@ def cross_validate(
     device: str = "auto",
     jobs: int | None = None,
     force: bool = False,
+    strict: bool = False,
     runs: AnyPath = "runs",
     progress: Progress = None,
 ) -> "Run":
@@ -54,6 +55,8 @@ def cross_validate(
         How many fold models train at once; by default one per CPU core, or one per GPU.
     force : bool
         Replace a different run of that name.
+    strict : bool
+        Refuse folds by user if valid and test come after train in time, instead of a warning.
     runs : str or Path
         Folder of the run folders.
     progress : bool or callable, optional
@@ -69,7 +72,7 @@ def cross_validate(
     UsageError
         For a wrong recipe, name or device.
     DataError
-        If the data folder lacks what the recipe needs.
+        If the data folder lacks what the recipe needs; if ``strict``, and there would be a warning.
     RunError
         If a different run has that name.
 
@@ -82,7 +85,7 @@ def cross_validate(
     >>> list(run.oof().columns)
     ['user_id', 'item_id', 'occurrence', 'label', 'fold', 'logit']
     """
-    options = Options(name, set, device, jobs, force, runs)
+    options = Options(name, set, device, jobs, force, runs, strict)
     with listening(progress) as listen:
         (planned,) = plan_runs([recipe], data, options, listen)
         return planned.run(listen)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.folds import FoldsBy
 
 MOSTLY_EMPTY = 0.5
 """Share of a split's histories from which empty ones are no new users any more."""
@@ -19,3 +20,16 @@ def training_warnings(data: ChallengeData) -> list[str]:
         f"most histories are empty: {', '.join(mostly_empty)}; cut at the left end, which is "
         f"padding? ('mmctr-kit data check {data.folder}')"
     ]
+
+
+def fold_warning(data: ChallengeData, by: FoldsBy) -> str | None:
+    """One line if fold models are to be judged otherwise than valid and test judge them, in time.
+
+    Folds by user on data that is split by time train on weeks in which they predict.
+    """
+    if by != "user" or not data.split_by_time:
+        return None
+    return (
+        "valid and test come after train in time, but folds.by is user: fold models learn from the "
+        "weeks that they predict, and OOF is too easy; use --set folds.by=time"
+    )

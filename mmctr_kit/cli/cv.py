@@ -32,6 +32,9 @@ def cv(
         Option(metavar="30m|2h|8h", help="Of a family, train the members that fit this time."),
     ] = None,
     force: options.Force = False,
+    strict: Annotated[
+        bool, Option("--strict", help="Refuse folds by user if valid and test come after train.")
+    ] = False,
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
     runs: options.Runs = options.RUNS,
@@ -55,7 +58,7 @@ def cv(
     from mmctr_kit.api.plans import Options, plan_runs
     from mmctr_kit.recipe.family import FAMILIES
 
-    shared = Options(name, settings or (), devices, jobs, force, runs)
+    shared = Options(name, settings or (), devices, jobs, force, runs, strict)
     if families := [each for each in recipe if each in FAMILIES]:
         if len(recipe) > 1:
             raise UsageError(f"{families[0]} is a family of recipes; name it alone")

@@ -1,8 +1,9 @@
 """Plan a cross-validation, or a single fit, of one recipe on one data set.
 
-A fold model is trained on the other folds' users, less a held-out share of them that chooses its
-snapshot. It then predicts the rows of its fold (OOF), and valid and test. A single fit is one model
-of the whole train split, less the held-out share; it predicts valid and test.
+A fold model is trained on the rows of other folds (with folds by time, of earlier ones), less those
+of a held-out share of users, who choose its snapshot. It then predicts the rows of its fold (OOF),
+and valid and test. A single fit is one model of the whole train split, less the held-out share; it
+predicts valid and test.
 """
 
 import os
@@ -18,7 +19,7 @@ from mmctr_kit import __version__
 from mmctr_kit.cv.fold import FoldRows, Job, fold_rows
 from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.folds import WHOLE, fold_fingerprint, user_folds
+from mmctr_kit.data.folds import WHOLE, fold_fingerprint
 from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.errors import DataError, UsageError, plural
 from mmctr_kit.items.features import ItemFeatures
@@ -52,8 +53,8 @@ class Plan:
 
         prepare(self.resources.device, self.resources.threads)
         rows = self.data.rows
-        fold = 0.0 if self.kind == "fit" else 1 / self.recipe.folds.count
-        trained = int(len(rows["train"]) * (1 - fold) * (1 - self.recipe.training.holdout))
+        used, fold = (1.0, 0.0) if self.kind == "fit" else self.recipe.folds.shares
+        trained = int(len(rows["train"]) * used * (1 - self.recipe.training.holdout))
         learner = make_learner(self.recipe, self.data, self.items, self.resources.device)
         cost = learner.cost(trained)
         held = int(trained * self.recipe.training.holdout) * cost.epochs
@@ -115,7 +116,7 @@ def _plan(
     for fold in folds:
         _require_classes(fold_rows(recipe, data, fold), data, recipe)
     check_model(recipe, data, items)
-    resources = Resources(devices, workers, max(1, cores // workers))
+    resources = Resources(devices, workers, _threads(max(1, cores // workers)))
     return Plan(recipe, data, items, resources, jobs)
 
 
@@ -148,6 +149,12 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def _threads(cores: int) -> int:
+    """The threads of a worker with so many cores: no more than OMP_NUM_THREADS, if it is set."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(wanted)) if wanted.isdigit() and int(wanted) else cores
+
+
 def manifest_of(plan: Plan) -> Manifest:
     """The run's fingerprints and environment."""
     import torch
@@ -177,9 +184,7 @@ def _identity(
         del content["folds"]
         content["training"]["teacher"] = teacher_digest(recipe.training, data)
     else:
-        folds = fold_fingerprint(
-            user_folds(data.train.user_id, recipe.folds.count, recipe.folds.seed)
-        )
+        folds = fold_fingerprint(recipe.folds.assign(data.train), recipe.folds.by)
     return Manifest(
         kind=kind,
         rows=data.rows_fingerprint,

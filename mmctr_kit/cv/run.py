@@ -10,7 +10,7 @@ import numpy as np
 from mmctr_kit.cv.fold import PHASES, FitContext, Job, Listener
 from mmctr_kit.cv.parallel import fit_folds
 from mmctr_kit.cv.plan import Plan, manifest_of
-from mmctr_kit.data.folds import WHOLE, user_folds
+from mmctr_kit.data.folds import WHOLE
 from mmctr_kit.files import locked
 from mmctr_kit.items.features import content_hashes
 from mmctr_kit.runs.predictions import Predictions, mean_logits, predictions_for
@@ -94,8 +94,7 @@ def predictions_of(plan: Plan, writer: RunWriter, seeds: Sequence[int]) -> Predi
     if plan.kind == "fit":
         logits = writer.fold(WHOLE, *seeds).logits()
         return predictions_for(data, None, None, logits["valid"][None], logits["test"][None])
-    count = plan.recipe.folds.count
-    fold = user_folds(data.train.user_id, count, plan.recipe.folds.seed)
+    count, fold = plan.recipe.folds.count, plan.recipe.folds.assign(data.train)
     oof = np.full(len(data.train), np.nan)
     valid = np.empty((count, len(data.valid)))
     test = np.empty((count, len(data.test)))

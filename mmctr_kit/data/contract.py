@@ -32,11 +32,15 @@ GIVEN_EMBEDDINGS: tuple[GivenEmbedding, ...] = ("v1", "v2", "v3", "e4")
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a file. ``width`` is the challenge's array width, None if it varies."""
+    """One column of a file. ``width`` is the challenge's array width, None if it varies.
+
+    The challenge's own files lack an ``optional`` column; data of your own may have it.
+    """
 
     name: str
     kind: ColumnKind
     width: int | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,14 @@ class File:
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        return tuple(c.name for c in self.columns)
+        """The names of the columns that the file must have."""
+        return tuple(c.name for c in self.columns if not c.optional)
 
 
+TIME = "time"
+"""When a row's interaction happened, in milliseconds since 1970-01-01 UTC. All splits have this
+column or none; the challenge's have none. No model reads it."""
+_TIME = Column(TIME, "int", optional=True)
 _ROW_COLUMNS = (
     Column("user_id", "int"),
     Column("item_seq", "ints", MAX_HISTORY),
@@ -60,7 +69,7 @@ _ROW_COLUMNS = (
     Column("likes_level", "int"),
     Column("views_level", "int"),
 )
-_LABELLED = (*_ROW_COLUMNS, Column("label", "int"))
+_LABELLED = (*_ROW_COLUMNS, Column("label", "int"), _TIME)
 _FOLDER = "MicroLens_1M_x1"
 
 FILES: Mapping[str, File] = MappingProxyType(
@@ -68,7 +77,7 @@ FILES: Mapping[str, File] = MappingProxyType(
         "train": File(f"{_FOLDER}/train.parquet", _LABELLED, 3_600_000, True),
         "valid": File(f"{_FOLDER}/valid.parquet", _LABELLED, 10_000, True),
         "test": File(
-            f"{_FOLDER}/test.parquet", (Column("ID", "int"), *_ROW_COLUMNS), 379_142, True
+            f"{_FOLDER}/test.parquet", (Column("ID", "int"), *_ROW_COLUMNS, _TIME), 379_142, True
         ),
         "item_info": File(
             f"{_FOLDER}/item_info.parquet",

@@ -22,7 +22,8 @@ class Rows:
     """One split, (rows,) each: key, levels, index of the row's history, label (None for test).
 
     The key is (user_id, item_id, occurrence). ``occurrence`` counts the earlier rows with the same
-    user and item; a test row's ID is its index.
+    user and item; a test row's ID is its index. ``time``, in milliseconds since 1970-01-01 UTC, is
+    None in data without times.
     """
 
     user_id: Ints
@@ -32,6 +33,7 @@ class Rows:
     views_level: Ints8
     history: Ints32
     label: Ints8 | None
+    time: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.user_id)
@@ -101,7 +103,7 @@ class ChallengeData:
     ``histories`` int32, one row a distinct history, oldest item first, no padding. ``item_tags``
     (n_items + 1, tags) int32, 0 = padding; ``item_emb`` (n_items + 1, d) float32, item_info's own
     embedding; row 0 of both is the padding item. ``rows_fingerprint`` covers row keys and labels,
-    ``context_fingerprint`` everything else (levels, histories, tags, item_info's embedding).
+    ``context_fingerprint`` everything else (levels, times, histories, tags, item_info's embedding).
     """
 
     folder: Path
@@ -132,6 +134,16 @@ class ChallengeData:
     @property
     def test(self) -> Rows:
         return self.rows["test"]
+
+    @property
+    def split_by_time(self) -> bool:
+        """Whether the rows have times, and none of valid or test is before the last one of train.
+
+        Then valid and test ask for what comes after train, as an online test would.
+        """
+        last = self.train.time
+        later = [rows.time for rows in (self.valid, self.test) if rows.time is not None]
+        return last is not None and all(time.min() >= last.max() for time in later)
 
     def examples(self, split: Split, max_history: int) -> Examples:
         """The rows of a split, each with the most recent ``max_history`` items of its history."""

@@ -13,7 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.cache import Arrays, cached
-from mmctr_kit.data.contract import FILES, N_LEVELS, PAD, SPLITS, File, GivenEmbedding, Split
+from mmctr_kit.data.contract import (
+    FILES,
+    N_LEVELS,
+    PAD,
+    SPLITS,
+    TIME,
+    File,
+    GivenEmbedding,
+    Split,
+)
 from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.data.packing import deduplicate, history_hashes, strip_padding
@@ -31,6 +40,7 @@ from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.metrics.ranks import Floats, Floats32, Ints, earlier_equals, group_starts
 
 _FORMAT = 1
+_ROWS_FORMAT = 2
 MAX_TAG = 10_000_000
 """The largest tag id: models hold a vector for every id up to the largest, used or not."""
 MAX_SQUARED = 1e18
@@ -45,7 +55,7 @@ def load(folder: Path) -> ChallengeData:
     require_folder(folder)
     names = (*SPLITS, "item_info")
     files = {n: folder / FILES[n].path for n in names}
-    arrays, meta = cached("data", files, {"format": _FORMAT}, lambda: _build(folder))
+    arrays, meta = cached("data", files, {"format": _ROWS_FORMAT}, lambda: _build(folder))
     return ChallengeData(
         folder=folder,
         rows={s: _rows_from(arrays, s) for s in SPLITS},
@@ -196,7 +206,8 @@ def by_item_id(
 def _build(folder: Path) -> tuple[Arrays, dict[str, Any]]:
     items = _read_items(folder)
     n_items = len(items["item_tags"]) - 1
-    read = {s: _read_rows(folder, s, n_items) for s in SPLITS}
+    optional = (TIME,) if _has_times(folder) else ()
+    read = {s: _read_rows(folder, s, n_items, optional) for s in SPLITS}
     splits = {s: columns for s, (columns, _) in read.items()}
     rows_histories = Ragged.concatenate([histories for _, histories in read.values()])
     del read
@@ -237,12 +248,26 @@ def _read_items(folder: Path) -> Arrays:
     return {"item_tags": table, "item_emb": embedding}
 
 
-def _read_rows(folder: Path, split: Split, n_items: int) -> tuple[Arrays, Ragged[np.int32]]:
+def _has_times(folder: Path) -> bool:
+    """Whether the splits have a column ``time``; DataError if some have it and others lack it."""
+    timed = [s for s in SPLITS if TIME in column_names(folder / FILES[s].path)]
+    lacking = [s for s in SPLITS if s not in timed]
+    if timed and lacking:
+        raise DataError(
+            f"{FILES[lacking[0]].path} lacks the column {TIME} that {FILES[timed[0]].path} has; "
+            "write it into train, valid and test, or into none of them"
+        )
+    return bool(timed)
+
+
+def _read_rows(
+    folder: Path, split: Split, n_items: int, optional: tuple[str, ...]
+) -> tuple[Arrays, Ragged[np.int32]]:
     """The split's columns and each row's history, in canonical order."""
     file = FILES[split]
     parts: dict[str, list[NDArray[Any]]] = {}
     histories: list[Ragged[np.int32]] = []
-    for batch in read_columns(folder, file, file.column_names):
+    for batch in read_columns(folder, file, (*file.column_names, *optional)):
         for name, values in batch.items():
             if isinstance(values, Ragged):
                 histories.append(strip_padding(values, file.path, n_items))
@@ -272,6 +297,7 @@ def _require_range(name: str, values: Ints, path: str, n_items: int) -> None:
         "label": (0, 1),
         "user_id": (np.iinfo(np.int64).min, np.iinfo(np.int64).max),
         "ID": (0, np.iinfo(np.int64).max),
+        TIME: (np.iinfo(np.int64).min, np.iinfo(np.int64).max),
     }[name]
     wrong = (values < low) | (values > high)
     if wrong.any():
@@ -292,8 +318,8 @@ def _canonical(
             raise DataError(f"{file.path}: ID is not 0..{n - 1}; run 'mmctr-kit data check'")
         order = np.argsort(ids)
     else:
-        names = ("views_level", "likes_level", "label", "item_id", "user_id")
-        keys = [columns[n] for n in names]
+        names = (TIME, "views_level", "likes_level", "label", "item_id", "user_id")
+        keys = [columns[n] for n in names if n in columns]
         order = np.lexsort(keys)
         if not group_starts(*(key[order] for key in keys)).all():  # the histories decide ties
             order = np.lexsort((history_hashes(histories), *keys))

@@ -197,9 +197,8 @@ def _sharing(first: Predictions, other: Predictions) -> Predictions:
 
 
 def _context(data: ChallengeData, oof: OutOfFold, first: Predictions, with_valid: bool) -> Context:
-    _require_keys("the runs' and --data's OOF", oof.keys, keys_of(data.train))
     _require_keys("the runs' and --data's test", first.test_keys, keys_of(data.test))
-    context = context_of(data, oof.fold)
+    context = context_of(data, oof.folds_of(data.train))
     return context if with_valid else replace(context, valid=context.valid[:, :, :0])
 
 
@@ -259,8 +258,8 @@ def _require_same(runs: Sequence[Run], manifests: Sequence[Manifest]) -> None:
         if manifest.folds and first.folds and manifest.folds != first.folds:
             raise RunError(
                 f"runs {runs[0].name} and {run.name} have different folds; train one again with "
-                "the other's folds.count and folds.seed (imported OOF: with the fold column of its "
-                "oof.parquet)"
+                "the other's folds.by, folds.count and folds.seed (imported OOF: with the fold "
+                "column of its oof.parquet)"
             )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.folds import UNPREDICTED, trained_on
 from mmctr_kit.errors import RunError
 from mmctr_kit.metrics.ranks import Flags, Floats, Floats32, Ids, Ints, Ints16, Labels
 
@@ -24,13 +25,18 @@ class Context:
 def context_of(data: ChallengeData, fold: Ints16) -> Context:
     """`FEATURES` of the data's rows in canonical order; ``fold`` (n,): the folds of its train rows.
 
-    An item's popularity counts the targets of the *other* folds' train rows, whatever their labels:
-    an OOF row does not count itself, and valid and test rows see what a fold model's OOF rows saw.
+    An item's popularity counts the targets of the train rows of *other* folds (or earlier ones, if
+    folds are by time), whatever their labels: an OOF row does not count itself, and valid and test
+    rows see what a fold model's OOF rows saw. It is scaled up to all train rows.
     """
-    folds = int(fold.max()) + 1
+    folds, some = int(fold.max()) + 1, fold != UNPREDICTED
     item, size = data.train.item_id, data.n_items + 1
-    counts = np.stack([np.bincount(item[fold != f], minlength=size) for f in range(folds)])
-    popularity = np.log1p(counts * (folds / max(folds - 1, 1))).astype(np.float32)
+    parts = folds if some.all() else folds + 1
+    popularity = np.empty((folds, size), np.float32)
+    for f in range(folds):
+        used = max(folds - 1, 1) if some.all() else f + 1
+        counts = np.bincount(item[trained_on(fold, f)], minlength=size)
+        popularity[f] = np.log1p(counts * (parts / used))
 
     def features(rows: Rows, popularity: Floats32) -> Floats32:
         length = np.log1p(data.histories.lengths[rows.history])
@@ -41,7 +47,8 @@ def context_of(data: ChallengeData, fold: Ints16) -> Context:
         np.stack([features(rows, of_fold[rows.item_id]) for of_fold in popularity])
         for rows in (data.valid, data.test)
     )
-    return Context(features(data.train, popularity[fold, item]), valid, test)
+    of_train = features(data.train, popularity[fold, item])[:, some]
+    return Context(of_train, valid, test)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from mmctr_kit.data.folds import fold_fingerprint
 from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.errors import DataError, plural
 from mmctr_kit.files import locked
-from mmctr_kit.metrics.ranks import Floats, Ints, Ints16
+from mmctr_kit.metrics.ranks import Floats, Ints16
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import Keys, Predictions, keys_of, predictions_for
 from mmctr_kit.runs.run import Run
@@ -59,10 +59,14 @@ def import_predictions(
     if oof is not None:
         frame = _by_key(oof, keys_of(data.train))
         oof_logit, fold = _logits(frame, oof), _folds(frame, oof)
-        _require_user_folds(fold, data.train.user_id, oof)
     folds = 1 if fold is None else int(fold.max()) + 1
     valid_folds = None if valid_logit is None else np.tile(valid_logit, (folds, 1))
     rows = predictions_for(data, oof_logit, fold, valid_folds, np.tile(test_logit, (folds, 1)))
+    if rows.oof is not None and not rows.oof.by_user:
+        raise DataError(
+            f"{oof} puts rows of one user into several folds, so each was predicted by a model "
+            "that saw its siblings; expected folds grouped by user"
+        )
     scores = score_predictions(rows)
     scores.pop("fold_models_valid", None)
     scores["alarm"] = None
@@ -168,13 +172,3 @@ def _folds(frame: "pd.DataFrame", path: Path) -> Ints16:
     if folds.min() < 0 or folds.max() >= _MAX_FOLDS or len(np.unique(folds)) != folds.max() + 1:
         raise DataError(f"{path}: fold must count 0, 1, 2, ... without gaps, below {_MAX_FOLDS}")
     return folds.astype(np.int16)
-
-
-def _require_user_folds(fold: Ints16, user: Ints, path: Path) -> None:
-    order = np.argsort(user, kind="stable")
-    same_user = np.diff(user[order]) == 0
-    if (same_user & (np.diff(fold[order]) != 0)).any():
-        raise DataError(
-            f"{path} puts rows of one user into several folds, so each was predicted by a model "
-            "that saw its siblings; expected folds grouped by user"
-        )

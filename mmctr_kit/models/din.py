@@ -57,8 +57,7 @@ class DIN(nn.Module):
     ``similarity_histogram`` counts the history items in each of ``similarity_buckets`` buckets of
     similarity to the target, for each modality, and for each depth of common codes. Each bucket has
     an embedding; the head is shown the sum of these, weighted by log(1 + count). (Shown as they
-    are, the counts drown the other fields, which begin near 0.) ``similarity_bias`` adds a learned
-    number for each bucket and head to the attention's scores. See
+    are, the counts drown the other fields, which begin near 0.) See
     :class:`~mmctr_kit.models.layers.similarity.HistorySimilarity`.
 
     Raises UsageError if the heads do not divide their width or nothing is left of an item.
@@ -114,14 +113,9 @@ class DIN(nn.Module):
             applies_to("use_history", True),
             applies_unless("items.embedding", "none") | applies_unless("codes.of", "none"),
         ] = False,
-        similarity_bias: Annotated[
-            bool,
-            applies_to("attention", "mlp", "multihead"),
-            applies_unless("items.embedding", "none") | applies_unless("codes.of", "none"),
-        ] = False,
         similarity_buckets: Annotated[
             TwoOrMore,
-            applies_to("similarity_histogram", True) | applies_to("similarity_bias", True),
+            applies_to("similarity_histogram", True),
             applies_unless("items.embedding", "none"),
         ] = 10,
         se: bool = False,
@@ -172,13 +166,12 @@ class DIN(nn.Module):
             )
         self.similarity: HistorySimilarity | None = None
         self.buckets: nn.Embedding | None = None
-        if self.attention is not None and (similarity_histogram or similarity_bias):
-            heads = self.attention.heads if similarity_bias else 0
+        if self.attention is not None and similarity_histogram:
             similarity = HistorySimilarity(
-                item_emb, item_emb_widths, item_present, item_codes, similarity_buckets, heads
+                item_emb, item_emb_widths, item_present, item_codes, similarity_buckets
             )
-            self.similarity = similarity if similarity.width else None
-            if similarity_histogram and similarity.width:
+            if similarity.width:
+                self.similarity = similarity
                 self.buckets = embedding(similarity.width, embedding_dim)
 
         # The widths of the head's fields, in the order in which forward() lists them.
@@ -231,11 +224,7 @@ class DIN(nn.Module):
         They are the product of the two (B, D) and the pooled scores (B, H). The histogram of
         similarities, if it is wanted, is the last.
         """
-        near, bias = None, None
-        if self.similarity is not None:
-            near = self.similarity(batch.history, batch.item, batch.row)
-            bias = None if self.similarity.bias is None else near @ self.similarity.bias
-        pooled, scores = attention.attend(target, table, index, batch, bias)
+        pooled, scores = attention.attend(target, table, index, batch)
         divisor = batch.offsets.diff().clamp(min=1)[:, None] if self.mean else 1
         if not isinstance(attention, MultiHeadTargetAttention):
             pooled = pooled / divisor
@@ -246,7 +235,8 @@ class DIN(nn.Module):
             if attention.heads:
                 score = row_sum(scores, batch.row, batch.offsets) / divisor  # (B, H)
                 fields.append(score.to(target.dtype))
-        if self.buckets is not None and near is not None:
+        if self.buckets is not None and self.similarity is not None:
+            near = self.similarity(batch.history, batch.item, batch.row)
             counts = row_sum(near, batch.row, batch.offsets)  # (B, similarity.width)
             fields.append((counts.log1p() @ self.buckets.weight).to(target.dtype))
         return fields

@@ -5,7 +5,10 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from mmctr_kit.data.dataset import Rows
+from mmctr_kit.data.folds import FoldsBy, assign_folds
 from mmctr_kit.errors import did_you_mean
+from mmctr_kit.metrics.ranks import Ints16
 from mmctr_kit.models.option_types import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -306,7 +309,27 @@ class Training(Block):
 
 
 class Folds(Block):
-    """``count`` folds, grouped by user: a user's fold is a hash of the user and ``seed``."""
+    """``count`` folds; what each fold model is asked, ``by`` says.
 
+    ``user``: rows of users whom it has not met; a user's fold is a hash of the user and ``seed``.
+    ``item``: rows whose target item is no target of its training rows; an item's fold is a hash of
+    the item and ``seed``. ``time``: rows later than all its training rows. They are cut into
+    ``count`` + 1 blocks by time, and each but the first is predicted by a model of the blocks
+    before it. It suits data whose valid and test rows come after train; see
+    :mod:`mmctr_kit.data.folds`.
+    """
+
+    by: FoldsBy = "user"
     count: Annotated[int, Field(ge=2, le=100)] = 5
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63), applies_unless("by", "time")] = 0
+
+    def assign(self, rows: Rows) -> Ints16:
+        """The fold of each train row; see :func:`mmctr_kit.data.folds.assign_folds`."""
+        return assign_folds(rows, self.by, self.count, self.seed)
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """The mean shares of the train rows that a fold model may be trained on, and predicts."""
+        if self.by == "time":  # of blocks: (1 + 2 + ... + count) / count, and 1, of count + 1
+            return 1 / 2, 1 / (self.count + 1)
+        return 1 - 1 / self.count, 1 / self.count

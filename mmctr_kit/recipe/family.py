@@ -33,14 +33,12 @@ FAMILIES: Mapping[str, tuple[Member, ...]] = MappingProxyType(
         # on the demo data), and are left out.
         "best": (
             Member("gbdt", "the strongest single model", run="best_gbdt"),
+            Member("best_din", "a network: attention"),
+            Member("best_din_ids", "item ids, drawn anew"),
             Member("best_transformer", "a network of tokens"),
-            Member("best_din", "a network: ids, attention"),
-            Member("best_din_codes", "histogram and codes"),
             Member("best_din", "a second seed", seed=1),
+            Member("best_din_ids", "a second seed", seed=1),
             Member("best_transformer", "a second seed", seed=1),
-            Member("best_dien", "a network of sequences"),
-            Member("best_qin", "a quadratic network"),
-            Member("best_din_codes", "a second seed", seed=1),
             Member("gbdt", "a second seed", seed=1, run="best_gbdt"),
         )
     }

@@ -170,7 +170,7 @@ def _interval(estimate: Estimate) -> str:
 
 def _facts(metrics: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
     names = (
-        ("oof", "OOF AUC", "fold models, on train rows of users they did not see"),
+        ("oof", "OOF AUC", "fold models, on train rows kept from them"),
         ("fold_models_valid", "Fold models' valid AUC", "of single models: compare it with OOF"),
         ("recipe_valid", "Recipe's valid AUC", "mean of seeds; ± includes seed variance"),
         ("valid_logloss", "Valid logloss", "nats per row; sees calibration, which AUC does not"),

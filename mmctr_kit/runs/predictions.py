@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.folds import UNPREDICTED
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.errors import RunError, plural
-from mmctr_kit.metrics.ranks import Floats, Ints
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Ints16
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class Keys:
         """Whether both name the same rows in the same order."""
         return all(np.array_equal(column, vars(other)[name]) for name, column in vars(self).items())
 
+    def take(self, index: Ints | Flags) -> "Keys":
+        """The keys at these positions."""
+        return Keys(*(column[index] for column in vars(self).values()))
+
     def order(self) -> Ints:
         """Positions that put the keys into canonical order."""
         return np.lexsort((self.occurrence, self.item_id, self.user_id))
@@ -46,15 +51,42 @@ class Keys:
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Fold models' logits of the train rows, each from the one model that saw none of its user.
+    """Fold models' logits of the train rows, each from the one model that was not to see it.
 
-    (rows,) each.
+    (rows,) each. Folds by time leave the first rows unpredicted: they are no OOF rows.
     """
 
     keys: Keys
     label: NDArray[np.int8]
-    fold: NDArray[np.int16]
+    fold: Ints16
     logit: Floats
+
+    @property
+    def by_user(self) -> bool:
+        """Whether all rows of each user are in one fold."""
+        order = np.argsort(self.keys.user_id, kind="stable")
+        same_user = np.diff(self.keys.user_id[order]) == 0
+        return not (same_user & (np.diff(self.fold[order]) != 0)).any()
+
+    def folds_of(self, rows: Rows) -> Ints16:
+        """(train rows,) the fold of each, ``UNPREDICTED`` for those that are no OOF rows.
+
+        Raises RunError if an OOF row is not among them.
+        """
+        train = keys_of(rows)
+        if self.keys.same(train):
+            return self.fold
+        both = Keys(
+            *map(np.concatenate, zip(vars(train).values(), vars(self.keys).values(), strict=True))
+        )
+        order = both.order()  # stable: a train row comes before the OOF row with its key
+        place = np.flatnonzero(order >= len(train))
+        ours, theirs = order[place], order[place - 1]
+        if not both.take(ours).same(both.take(theirs)):
+            raise RunError("the run's OOF rows are not the data's; name the data of the run")
+        fold = np.full(len(train), UNPREDICTED, np.int16)
+        fold[theirs] = self.fold[ours - len(train)]
+        return fold
 
 
 def mean_logits(each: Floats | Sequence[Floats]) -> Floats:
@@ -121,18 +153,20 @@ def keys_of(rows: Rows) -> Keys:
 def predictions_for(
     data: ChallengeData,
     oof: Floats | None,
-    fold: NDArray[np.int16] | None,
+    fold: Ints16 | None,
     valid: Floats | None,
     test: Floats,
 ) -> Predictions:
     """Predictions of the loaded data's rows, in canonical order.
 
-    Without ``valid``, none of its valid rows.
+    ``oof`` and ``fold`` are of all train rows; those that are ``UNPREDICTED`` are left out. Without
+    ``valid``, none of its valid rows.
     """
     train, out_of_fold = data.train, None
     if oof is not None:
         assert fold is not None
-        out_of_fold = OutOfFold(keys_of(train), np.asarray(train.labels()), fold, oof)
+        label, some = np.asarray(train.labels()), fold != UNPREDICTED
+        out_of_fold = OutOfFold(keys_of(train).take(some), label[some], fold[some], oof[some])
     keys, label = Keys.none(), np.zeros(0, np.int8)
     if valid is None:
         valid = np.zeros((len(test), 0))

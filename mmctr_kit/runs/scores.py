@@ -26,8 +26,10 @@ def score_predictions(predictions: Predictions) -> dict[str, Any]:
     """The contents of metrics.json.
 
     ``valid`` (the fold mean), ``oof`` and ``fold_models_valid`` (fold models) are {value, error,
-    n}; ``alarm`` is set if the latter two disagree. A GAUC is null if no user has rows of both
-    labels; ``valid`` is null if there are no valid rows.
+    n}; ``alarm`` is set if the latter two disagree. It is null unless folds are by user: OOF rows
+    of new items, or of earlier weeks, are another problem than valid's, so that their AUCs may
+    differ without a fault. A GAUC is null if no user has rows of both labels; ``valid`` is null if
+    there are no valid rows.
 
     Raises DataError if valid, or a fold of OOF, has rows of one label only.
     """
@@ -57,7 +59,8 @@ def score_predictions(predictions: Predictions) -> dict[str, Any]:
     }
     if predictions.has_valid:
         outside = mean_estimate([auc_with_se(label, x, user) for x in predictions.valid])
-        scores |= {"fold_models_valid": outside.to_json(), "alarm": _alarm(inside, outside)}
+        scores["fold_models_valid"] = outside.to_json()
+        scores["alarm"] = _alarm(inside, outside) if oof.by_user else None
     return scores
 
 

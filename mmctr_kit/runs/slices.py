@@ -7,7 +7,7 @@ rows are scored by the fold mean, OOF rows by their fold model; the two are neve
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.folds import UNPREDICTED, trained_on
 from mmctr_kit.data.modalities import item_coverage
 from mmctr_kit.metrics.calibration import calibration
-from mmctr_kit.metrics.ranks import Floats, Ints
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Ints16
 from mmctr_kit.metrics.subset_auc import Contrast, RankedRows
 from mmctr_kit.runs.predictions import Predictions
 
@@ -34,13 +35,14 @@ _HISTORY_NAMES = ("empty", "1-3", "4-7", "8-15", "16-31", "32-64")
 _TAGS = ("0", "1", "2", "3+")
 _QUALITY = ("present", "weak", "missing")
 _SEEN = ("as a target", "in histories", "nowhere")
+_QUARTERS = ("first quarter", "second quarter", "third quarter", "last quarter")
 
 
 @dataclass(frozen=True)
 class SliceColumn:
     """One property of the rows: ``names`` of its slices, and each row's index into them.
 
-    ``codes`` (rows,) int8, for the OOF (train) rows and the valid rows.
+    ``codes`` (rows,) int8, for the OOF rows and the valid rows.
     """
 
     names: tuple[str, ...]
@@ -55,13 +57,17 @@ class Slicing:
     left_out: Mapping[str, str]
 
 
-def slice_columns(data: ChallengeData, fold: NDArray[np.int16]) -> Slicing:
+def slice_columns(data: ChallengeData, fold: Ints16) -> Slicing:
     """The slices of every row, by property; ``fold`` (train rows,) is the run's.
+
+    Train rows that are ``UNPREDICTED`` are no OOF rows.
 
     - history: items in the data's history (a recipe may cut it shorter).
     - popularity: train rows with the item as target, in quarters of the train rows; named by the
-      counts. ``unseen``: no row that the model trained on has it (OOF: the other folds' rows).
+      counts. ``cold``: no row that the model trained on has it (OOF: the other folds' rows, or the
+      earlier ones).
     - seen: where the model saw the item: as a target, only in histories, nowhere.
+    - time: quarters of the split's rows by time, if the data have times.
     - tags: how many tags item_info gives the item.
     - text, image: see :class:`mmctr_kit.data.modalities.Coverage`.
     """
@@ -77,7 +83,21 @@ def slice_columns(data: ChallengeData, fold: NDArray[np.int16]) -> Slicing:
     for name, quality in (("text", coverage.text), ("image", coverage.image)):
         if quality is not None:
             columns[name] = _by_item(_QUALITY, quality, splits)
+    some = fold != UNPREDICTED
+    for name, column in columns.items():
+        columns[name] = replace(column, codes={**column.codes, "oof": column.codes["oof"][some]})
+    times = {"oof": data.train.time, "valid": data.valid.time}
+    if times["oof"] is not None and times["valid"] is not None:
+        columns["time"] = SliceColumn(
+            _QUARTERS, {"oof": _quarters(times["oof"][some]), "valid": _quarters(times["valid"])}
+        )
     return Slicing(columns, coverage.unknown)
+
+
+def _quarters(time: Ints) -> Codes:
+    """Which quarter (rows,) of the rows each is in, by time; rows of one time are not divided."""
+    begins = np.sort(time)[[len(time) * k // 4 for k in (1, 2, 3)]]
+    return np.searchsorted(begins, time, side="right").astype(np.int8)
 
 
 def score_slices(predictions: Predictions, slicing: Slicing) -> list[dict[str, Any]]:
@@ -109,15 +129,13 @@ def slice_metrics(data: ChallengeData, predictions: Predictions) -> dict[str, An
     """``slices`` and ``slices_left_out`` (property -> reason), for metrics.json.
 
     ``predictions`` are those of the data's rows, in their order. Without OOF they are of valid
-    alone.
+    alone. Raises RunError if they are of other OOF rows, ValueError if of other valid rows.
     """
-    oof, fold = predictions.oof, np.zeros(len(data.train), np.int16)
-    parts = [(predictions.valid_keys, data.valid)]
-    if oof is not None:
-        parts, fold = [(oof.keys, data.train), *parts], oof.fold
-    for keys, rows in parts:
-        if not np.array_equal(keys.item_id, rows.item_id):
-            raise ValueError("the predictions' rows are not the data's")
+    fold = np.zeros(len(data.train), np.int16)
+    if predictions.oof is not None:
+        fold = predictions.oof.folds_of(data.train)
+    if not np.array_equal(predictions.valid_keys.item_id, data.valid.item_id):
+        raise ValueError("the predictions' rows are not the data's")
     slicing = slice_columns(data, fold)
     return {
         "slices": score_slices(predictions, slicing),
@@ -132,14 +150,10 @@ def _by_item(
     return SliceColumn(names, {s: codes[rows.item_id] for s, rows in splits.items()})
 
 
-def _by_popularity(data: ChallengeData, fold: NDArray[np.int16]) -> dict[str, SliceColumn]:
+def _by_popularity(data: ChallengeData, fold: Ints16) -> dict[str, SliceColumn]:
     """The columns ``popularity`` and ``seen``."""
     train, valid = data.train.item_id, data.valid.item_id
-    size = data.n_items + 1
-    cell = fold.astype(np.int64) * size + train
-    cells = (int(fold.max()) + 1) * size
-    targets = np.bincount(cell, minlength=cells).reshape(-1, size)  # (folds, n_items + 1) rows
-    total = targets.sum(axis=0)
+    total = np.bincount(train, minlength=data.n_items + 1)
     ordered = np.sort(total[train])
     edges = np.unique(ordered[[len(ordered) * k // 4 for k in (1, 2, 3)]])
     edges = edges[edges > ordered[0]]
@@ -147,10 +161,12 @@ def _by_popularity(data: ChallengeData, fold: NDArray[np.int16]) -> dict[str, Sl
     begins = [int(ordered[0]), *edges.tolist()]
     spans = [f"{a}-{b}" if a < b else f"{a}" for a, b in zip(begins, ends, strict=True)]
     quarter = 1 + np.searchsorted(edges, total, side="right")
-    in_history = _in_histories(data, fold)
-    others, elsewhere = total - targets, in_history.sum(axis=0) - in_history
-    known = {"oof": others[fold, train] > 0, "valid": total[valid] > 0}
-    inside = {"oof": elsewhere[fold, train] > 0, "valid": in_history.sum(axis=0)[valid] > 0}
+    models = range(int(fold.max()) + 1)
+    used = [trained_on(fold, f) for f in models] if len(models) > 1 else [fold == 0]
+    targets = np.stack([np.bincount(train[rows], minlength=len(total)) > 0 for rows in used])
+    shown = np.stack([_in_histories(data, rows) for rows in used])
+    known = {"oof": targets[fold, train], "valid": np.asarray(targets.any(axis=0))[valid]}
+    inside = {"oof": shown[fold, train], "valid": np.asarray(shown.any(axis=0))[valid]}
     popularity: dict[SliceSplit, Codes] = {}
     seen: dict[SliceSplit, Codes] = {}
     items: dict[SliceSplit, NDArray[np.int32]] = {"oof": train, "valid": valid}
@@ -158,19 +174,17 @@ def _by_popularity(data: ChallengeData, fold: NDArray[np.int16]) -> dict[str, Sl
         popularity[split] = np.where(known[split], quarter[item], 0).astype(np.int8)
         seen[split] = np.where(known[split], 0, np.where(inside[split], 1, 2)).astype(np.int8)
     return {
-        "popularity": SliceColumn(("unseen", *spans), popularity),
+        "popularity": SliceColumn(("cold", *spans), popularity),
         "seen": SliceColumn(_SEEN, seen),
     }
 
 
-def _in_histories(data: ChallengeData, fold: NDArray[np.int16]) -> Ints:
-    """(folds, n_items + 1): 1 if a history of the fold's train rows holds the item."""
-    shown = np.zeros((int(fold.max()) + 1, data.n_items + 1), np.int64)
-    of_item = np.repeat(np.arange(len(data.histories)), data.histories.lengths)
-    for f in range(len(shown)):
-        used = np.zeros(len(data.histories), np.bool_)
-        used[data.train.history[fold == f]] = True
-        shown[f, data.histories.values[used[of_item]]] = 1
+def _in_histories(data: ChallengeData, rows: Flags) -> Flags:
+    """(n_items + 1,) bool: the items in the histories of these train rows."""
+    used = np.zeros(len(data.histories), np.bool_)
+    used[data.train.history[rows]] = True
+    shown = np.zeros(data.n_items + 1, np.bool_)
+    shown[data.histories.values[np.repeat(used, data.histories.lengths)]] = True
     return shown
 
 

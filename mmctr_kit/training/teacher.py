@@ -35,7 +35,10 @@ def teacher_logits(teacher: str, data: ChallengeData) -> Floats:
             f"training.teacher: run '{run.name}' has no OOF predictions; name a cv run or a blend"
         )
     if not oof.keys.same(keys_of(data.train)):
-        raise RunError(f"training.teacher: run '{run.name}' is of other rows than {data.folder}")
+        raise RunError(
+            f"training.teacher: run '{run.name}' does not predict all train rows of {data.folder}, "
+            "and no others; name a run of this data with folds.by=user"
+        )
     return oof.logit
 
 

@@ -9,7 +9,7 @@ from optuna import TrialPruned
 
 from mmctr_kit.cv.fold import FoldRows, fold_rows, model_seed
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.folds import user_folds
+from mmctr_kit.data.folds import UNPREDICTED
 from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.auc import AucSample
@@ -88,10 +88,11 @@ class TrialRunner:
         self.seed = base.seeds[0]
         self._cache = FoldCache(base.folds.count)
         train = data.train
-        self.fold = user_folds(train.user_id, base.folds.count, base.folds.seed)
+        self.fold = base.folds.assign(train)
         self.rows: list[FoldRows] = [fold_rows(base, data, f) for f in range(base.folds.count)]
         self._label = train.labels()
-        self._sample = AucSample(self._label, train.user_id, self.fold)
+        self._some = np.flatnonzero(self.fold != UNPREDICTED)
+        self._sample = AucSample(*(x[self._some] for x in (self._label, train.user_id, self.fold)))
         self._samples = [
             AucSample(self._label[r.predicted], train.user_id[r.predicted]) for r in self.rows
         ]
@@ -126,7 +127,9 @@ class TrialRunner:
             sample = self._samples[fold]
             aucs.append(sample.influence(logits[rows.predicted]).auc)
             report(Position(fold, None, epochs, float(np.mean(aucs))))
-        return TrialResult(self._sample.estimate(self._sample.influence(logits)), tuple(aucs))
+        return TrialResult(
+            self._sample.estimate(self._sample.influence(logits[self._some])), tuple(aucs)
+        )
 
 
 def prune_reason(study: optuna.Study, number: int, step: int, auc: float) -> str | None:

@@ -194,3 +194,20 @@ def test_the_settings_of_a_row_make_its_run_by_cv(tiny: ChallengeData, folder: P
             "din_demo", [*SETTINGS, f"seeds={list(SEEDS)}", *each.settings]
         )
         assert by_hand == found.plans[each.name].recipe
+
+
+@pytest.mark.parametrize("by", ["time", "item"])
+def test_the_oof_rows_of_other_folds_are_compared_by_themselves(
+    timed: ChallengeData, tmp_path: Path, by: str
+) -> None:
+    recipe = load_recipe("din_demo", [*SETTINGS, "seeds=[0]", f"folds.by={by}"])
+    ablation = plan_ablation(recipe, timed, "cpu", 1, ONLY)
+    run = run_cv(here(ablation.base), tmp_path / BASE, False, lambda _: None)
+    assert run is not None
+    for name in ONLY:
+        shutil.copytree(tmp_path / BASE, tmp_path / name)
+    table = tabulate(ablation, tmp_path, dict.fromkeys((BASE, *ONLY), COST))
+    base = row(table, BASE)
+    assert base.oof.value == run.metrics["oof"]["value"]
+    assert (base.warm is None) == (by == "item")  # whose OOF rows are all cold
+    assert row(table, "se-on").oof.value == 0

@@ -97,7 +97,6 @@ def test_the_papers_recipe_has_a_variant_of_all_that_its_issue_names() -> None:
         "fusion-cross",
         "modality_dropout-on",
         "similarity_histogram-on",
-        "similarity_bias-on",
         "codes-text",
         "codes-image",
         "codes-aligned",

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mmctr_kit.audit.sanity import training_warnings
+from mmctr_kit.audit.sanity import fold_warning, training_warnings
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.ragged import Ragged
 
@@ -22,3 +22,13 @@ def test_mostly_empty_histories_are_told_in_one_line_and_a_few_are_not(
         rows[split] = replace(rows[split], history=history)
     (line,) = training_warnings(replace(tiny, rows=rows, histories=histories))
     assert line.startswith("most histories are empty: 90.0% in train; cut at the left end")
+
+
+def test_folds_by_user_are_warned_of_if_valid_and_test_come_after_train(
+    tiny: ChallengeData, timed: ChallengeData
+) -> None:
+    line = fold_warning(timed, "user")
+    assert line is not None
+    assert "--set folds.by=time" in line
+    assert fold_warning(timed, "time") is fold_warning(timed, "item") is None
+    assert fold_warning(tiny, "user") is None

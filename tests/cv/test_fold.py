@@ -4,10 +4,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mmctr_kit.cv.fold import PHASES, fold_rows, model_seed
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.folds import WHOLE
 from mmctr_kit.recipe import load_recipe
 from tests.cv.test_run import plan_here, recipe
 
@@ -53,3 +55,49 @@ def test_the_seconds_of_a_fold_model_add_up_to_its_time(
     assert phases["compile"] == 0
     assert all(phases[name] > 0 for name in PHASES if name != "compile")
     assert 0.5 * spent < sum(finished) <= sum(phases.values()) <= spent
+
+
+def test_a_fold_by_item_is_predicted_by_a_model_that_has_none_of_its_targets(
+    tiny: ChallengeData,
+) -> None:
+    item, user = tiny.train.item_id, tiny.train.user_id
+    parts = [fold_rows(recipe("folds.by=item"), tiny, fold) for fold in range(2)]
+    for rows in parts:
+        asked = set(item[rows.predicted])
+        assert asked.isdisjoint(item[rows.train])
+        assert asked.isdisjoint(item[rows.holdout])
+        assert set(user[rows.train]).isdisjoint(user[rows.holdout])
+        assert not set(user[rows.train]).isdisjoint(user[rows.predicted])
+    predicted = np.sort(np.concatenate([rows.predicted for rows in parts]))
+    np.testing.assert_array_equal(predicted, np.arange(len(tiny.train)))
+
+
+def test_no_row_of_item_folds_is_trained_on_whose_history_gives_a_predicted_one_away(
+    tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everywhere = fold_rows(recipe("folds.by=item"), tiny, 0)
+    after = everywhere.train[::7]
+    shown = np.isin(np.arange(len(tiny.train)), after)
+    monkeypatch.setattr("mmctr_kit.cv.fold.shows_predicted", lambda *_: shown)
+    rows = fold_rows(recipe("folds.by=item"), tiny, 0)
+    np.testing.assert_array_equal(rows.train, np.setdiff1d(everywhere.train, after))
+    np.testing.assert_array_equal(rows.predicted, everywhere.predicted)
+    by_user = fold_rows(recipe(), tiny, 0)
+    assert len(np.intersect1d(by_user.train, after))  # whose rows are never another user's
+
+
+def test_a_fold_by_time_is_predicted_by_a_model_of_all_that_came_before(
+    timed: ChallengeData,
+) -> None:
+    time, by_time = timed.train.time, recipe("folds.by=time", "folds.count=3")
+    assert time is not None
+    for fold in range(3):
+        rows = fold_rows(by_time, timed, fold)
+        seen = np.concatenate([rows.train, rows.holdout])
+        assert time[seen].max() < time[rows.predicted].min()
+        assert len(seen) == (time < time[rows.predicted].min()).sum()
+        users = timed.train.user_id
+        assert set(users[rows.train]).isdisjoint(users[rows.holdout])
+    whole = fold_rows(by_time, timed, WHOLE)
+    assert len(whole.train) + len(whole.holdout) == len(time)
+    assert len(whole.predicted) == 0

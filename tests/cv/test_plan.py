@@ -37,10 +37,13 @@ def test_workers_are_one_a_core_or_one_a_gpu_and_never_more_than_jobs(
     tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mmctr_kit.cv.plan.available_cores", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     on_cpu = plan_cv(recipe("folds.count=3"), tiny, "cpu").resources
     assert (on_cpu.workers, on_cpu.threads) == (6, 1)
     few = plan_cv(recipe("seeds=[0]"), tiny, "cpu").resources
     assert (few.workers, few.threads) == (2, 3)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # where others compute too, fewer
+    assert plan_cv(recipe("seeds=[0]"), tiny, "cpu").resources.threads == 2
     on_gpus = plan_cv(recipe(), tiny, "cuda:0,cuda:1").resources
     assert (on_gpus.workers, on_gpus.devices) == (2, ("cuda:0", "cuda:1"))
     boosted = plan_cv(load_recipe("gbdt_demo", []), tiny, "cuda:0").resources

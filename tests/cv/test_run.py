@@ -30,6 +30,7 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.writer import RunWriter
+from tests.data.timed import timed_copy
 
 SETTINGS = ("training.epochs=2", "training.batch_size=256", "folds.count=2", "seeds=[0, 1]")
 
@@ -312,8 +313,7 @@ def test_with_labels_shuffled_within_users_oof_is_chance_and_with_ungrouped_fold
         random = np.random.default_rng(seed)
         return random.integers(0, count, len(user)).astype(np.int16)
 
-    for module in ("mmctr_kit.cv.plan", "mmctr_kit.cv.run", "mmctr_kit.cv.fold"):
-        monkeypatch.setattr(f"{module}.user_folds", by_row)
+    monkeypatch.setattr("mmctr_kit.data.folds.user_folds", by_row)
     # Three of a user's rows tell the fourth's label: a model that memorises users is far from
     # chance on it, on either side.
     assert abs(oof_z(tmp_path / "ungrouped")) > 3
@@ -361,6 +361,61 @@ def test_a_table_that_counts_the_users_it_predicts_is_caught_by_the_null(
     assert run is not None
     assert Estimate.from_json(run.metrics["oof"]).z(0.5) > 5
     assert run.metrics["alarm"]  # valid users were not counted
+
+
+def null_data(tmp_path: Path, by: str) -> tuple[ChallengeData, str]:
+    """Rows with times and labels shuffled within users, and the setting of their folds."""
+    generate(tmp_path / "world", replace(PRESETS["tiny"], train_users=600), seed=0)
+    timed = timed_copy(tmp_path / "world" / "data", tmp_path / "timed")
+    return load(null_copy(timed, tmp_path / "data", 6)), f"folds.by={by}"
+
+
+OTHERS = ("signals.kinds=all", "augmentation.per_user=1", *BLOCKS, "training.snapshot=last")
+
+
+@pytest.mark.parametrize("name", ["gbdt_demo", "din_demo"])
+@pytest.mark.parametrize("by", ["item", "time"])
+def test_with_labels_shuffled_within_users_folds_by_item_and_time_leave_oof_at_chance(
+    tmp_path: Path, by: str, name: str
+) -> None:
+    """A user's other labels are known to the models of these folds, and tell nothing."""
+    data, folds = null_data(tmp_path, by)
+    recipe = load_recipe(name, (*OTHERS, folds, "training.epochs=3"))
+    run = run_cv(plan_here(data, recipe), tmp_path / "run", False, lambda _: None)
+    assert run is not None
+    assert abs(Estimate.from_json(run.metrics["oof"]).z(0.5)) < 3
+    assert run.metrics["alarm"] is None
+
+
+@pytest.mark.parametrize("by", ["item", "time"])
+def test_a_table_that_counts_the_rows_it_predicts_is_caught_by_the_null_of_other_folds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    data, folds = null_data(tmp_path, by)
+    honest, every = ItemFeatures.of_users, np.arange(len(data.train))
+    monkeypatch.setattr(ItemFeatures, "of_users", lambda self, _: honest(self, every))
+    settings = (*BLOCKS, "items.factors_shrinkage=0", folds, "training.snapshot=last")
+    plan = plan_here(data, load_recipe("gbdt_demo", settings))
+    run = run_cv(plan, tmp_path / "run", False, lambda _: None)
+    assert run is not None
+    assert Estimate.from_json(run.metrics["oof"]).z(0.5) > 5
+
+
+def test_a_run_of_time_folds_holds_the_rows_it_predicts_and_is_known_again(
+    timed: ChallengeData, tmp_path: Path
+) -> None:
+    run = run_here(timed, tmp_path / "run", "folds.by=time", "seeds=[0]")
+    fold = recipe("folds.by=time").folds.assign(timed.train)
+    oof = run.predictions().oof
+    assert oof is not None
+    np.testing.assert_array_equal(oof.folds_of(timed.train), fold)
+    assert len(run.oof()) == (fold >= 0).sum() < len(timed.train)
+    again = plan_here(timed, recipe("folds.by=time", "seeds=[0]"))
+    assert run_cv(again, run.path, False, lambda _: None) is None
+    with pytest.raises(RunError, match=r"folds.by: time there, user now"):
+        run_here(timed, run.path, "seeds=[0]")
+    slices = {e["by"] for e in run.metrics["slices"]}
+    assert {"time", "popularity"} <= slices
 
 
 def test_diverged_training_is_one_line_that_says_what_to_do(

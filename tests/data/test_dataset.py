@@ -109,3 +109,15 @@ def test_examples_with_and_without_labels_are_not_joined() -> None:
         with_labels.join(without)
     with pytest.raises(ValueError, match="labels"):
         without.join(with_labels)
+
+
+@pytest.mark.parametrize(
+    ("last_of_train", "first_of_test", "expected"), [(7, 9, True), (9, 9, True), (10, 9, False)]
+)
+def test_data_is_split_by_time_if_nothing_of_train_is_later_than_valid_or_test(
+    tiny: ChallengeData, last_of_train: int, first_of_test: int, expected: bool
+) -> None:
+    assert not tiny.split_by_time
+    ends = {"train": last_of_train, "valid": 11, "test": first_of_test}
+    rows = {s: replace(r, time=np.full(len(r), ends[s])) for s, r in tiny.rows.items()}
+    assert replace(tiny, rows=rows).split_by_time == expected

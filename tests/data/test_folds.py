@@ -1,4 +1,7 @@
-"""A user's fold is a hash of the user and the seed, and of nothing else."""
+"""Folds by user, by item and by time: what a row's fold depends on, and what its model has seen."""
+
+from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -6,10 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mmctr_kit.data.folds import fold_fingerprint, held_out, user_folds, user_hash
+from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.folds import (
+    UNPREDICTED,
+    FoldsBy,
+    assign_folds,
+    fold_fingerprint,
+    held_out,
+    shows_predicted,
+    trained_on,
+    user_folds,
+    user_hash,
+)
+from mmctr_kit.data.ragged import Ragged
+from mmctr_kit.errors import DataError
 
 USERS = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=30)
 SEED = st.integers(-(2**63), 2**63 - 1)
+COUNT = st.integers(2, 100)
 
 
 def ids(users: list[int]) -> NDArray[np.int64]:
@@ -85,3 +102,106 @@ def test_a_fingerprint_tells_assignments_apart() -> None:
     assert fold_fingerprint(fold) == fold_fingerprint(fold.copy())
     others = (user_folds(np.arange(100), 5, 1), fold[::-1], fold[:-1])
     assert all(fold_fingerprint(o) != fold_fingerprint(fold) for o in others)
+
+
+def rows_of(item: list[int], time: list[int] | None = None) -> Rows:
+    n, small = len(item), np.zeros(len(item), np.int8)
+    return Rows(
+        user_id=np.arange(n),
+        item_id=np.array(item, np.int32),
+        occurrence=np.zeros(n, np.int32),
+        likes_level=small,
+        views_level=small,
+        history=np.zeros(n, np.int32),
+        label=small,
+        time=None if time is None else np.array(time, np.int64),
+    )
+
+
+def test_folds_by_user_are_those_of_the_users() -> None:
+    rows = rows_of([3, 1, 2, 2])
+    fold = assign_folds(rows, "user", 3, 7)
+    np.testing.assert_array_equal(fold, user_folds(rows.user_id, 3, 7))
+
+
+@given(items=st.lists(st.integers(1, 10**6), min_size=1, max_size=30), count=COUNT, seed=SEED)
+def test_an_items_fold_is_a_matter_of_the_item_and_the_seed_alone(
+    items: list[int], count: int, seed: int
+) -> None:
+    fold = assign_folds(rows_of(items), "item", count, seed)
+    alone = [int(assign_folds(rows_of([i]), "item", count, seed)[0]) for i in items]
+    assert fold.tolist() == alone
+    assert ((fold >= 0) & (fold < count)).all()
+
+
+def test_an_items_fold_is_unrelated_to_the_fold_of_the_user_with_its_number() -> None:
+    items = list(range(20_000))
+    same = np.mean(assign_folds(rows_of(items), "item", 5, 0) == user_folds(np.array(items), 5, 0))
+    assert abs(same - 0.2) < 0.02
+
+
+TIMES = st.lists(st.integers(-(2**62), 2**62) | st.integers(0, 12), min_size=1, max_size=60)
+
+
+@given(times=TIMES, count=st.integers(2, 8))
+def test_time_folds_follow_each_other_and_a_model_has_seen_nothing_later(
+    times: list[int], count: int
+) -> None:
+    rows = rows_of([1] * len(times), times)
+    try:
+        fold = assign_folds(rows, "time", count, 0)
+    except DataError:
+        # Some block would be empty, since rows of one time have more than a block's share.
+        assert max(map(times.count, times)) > len(times) // (count + 1)
+        return
+    assert sorted(set(fold.tolist())) == list(range(-1, count))
+    time = np.array(times)
+    for f in range(count):
+        trained, predicted = time[trained_on(fold, f)], time[fold == f]
+        assert trained.max() < predicted.min()
+        assert (trained_on(fold, f) == (time < predicted.min())).all()
+
+
+def test_blocks_of_time_are_of_equal_size_and_the_seed_does_nothing() -> None:
+    times = np.random.default_rng(0).permutation(600)
+    fold = assign_folds(rows_of([1] * 600, times.tolist()), "time", 5, 0)
+    assert (np.bincount(fold + 1) == 100).all()
+    assert ((fold == UNPREDICTED) == (times < 100)).all()
+    again = assign_folds(rows_of([1] * 600, times.tolist()), "time", 5, 3)
+    np.testing.assert_array_equal(fold, again)
+
+
+def test_time_folds_without_times_or_with_too_few_say_in_one_line_what_to_do() -> None:
+    with pytest.raises(DataError, match=r"no column time; write it .*, or set folds.by=user"):
+        assign_folds(rows_of([1, 2]), "time", 2, 0)
+    with pytest.raises(
+        DataError, match=r"6 train rows at 2 distinct times cannot .* 3 blocks.* folds.count lower"
+    ):
+        assign_folds(rows_of([1] * 6, [5, 5, 5, 9, 9, 9]), "time", 2, 0)
+
+
+def test_other_folds_models_train_on_all_other_folds() -> None:
+    fold = np.array([0, 1, 2, 1], np.int16)
+    assert trained_on(fold, 1).tolist() == [True, False, True, False]
+
+
+def test_a_row_whose_history_shows_what_its_user_is_asked_elsewhere_is_found(
+    tiny: ChallengeData,
+) -> None:
+    """User 0 took item 2 after row 0, so the history of row 1 gives row 0 away; user 1 did not."""
+    rows = replace(
+        rows_of([2, 3, 2, 4]),
+        user_id=np.array([0, 0, 1, 1]),
+        history=np.array([0, 1, 0, 0], np.int32),
+    )
+    histories = Ragged(np.array([5, 5, 2, 6], np.int32), np.array([0, 1, 4]))
+    data = replace(tiny, rows={**tiny.rows, "train": rows}, histories=histories)
+    asked = np.array([True, False, True, False])
+    assert shows_predicted(data, asked).tolist() == [False, True, False, False]
+    assert not shows_predicted(data, ~asked).any()
+
+
+def test_a_fingerprint_tells_by_what_rows_are_kept_apart() -> None:
+    fold = user_folds(np.arange(100), 5, 0)
+    assert len({fold_fingerprint(fold, by) for by in get_args(FoldsBy)}) == 3
+    assert fold_fingerprint(fold, "user") == fold_fingerprint(fold)

@@ -20,6 +20,7 @@ from mmctr_kit.data.load import MAX_TAG, load, load_given, load_own, targets_of_
 from mmctr_kit.errors import DataError, MmctrKitError, UsageError
 
 N_ITEMS = 9
+KEY = ("user_id", "item_id", "likes_level", "views_level")
 Columns = dict[str, Any]
 Tables = dict[str, pa.Table]
 
@@ -337,6 +338,68 @@ def test_a_changed_value_changes_the_fingerprint_it_belongs_to(
     assert (data.rows_fingerprint != reference.rows_fingerprint) == (changed == "rows")
     if changed == "context":
         assert data.context_fingerprint != reference.context_fingerprint
+
+
+TIMES = {"train": [5, 1, 2, 8, 9, 3, 4, 0], "valid": [20, 21, 22, 23], "test": list(range(30, 38))}
+
+
+def timed(times: dict[str, list[int]]) -> Tables:
+    tables = clean()
+    for split, values in times.items():
+        tables[split] = tables[split].append_column("time", pa.array(values))
+    return tables
+
+
+def test_data_without_times_has_the_fingerprints_that_it_had_before_there_were_any(
+    reference: ChallengeData,
+) -> None:
+    assert reference.train.time is None
+    assert reference.rows_fingerprint.startswith("7346d118de83d99eedd578541ef205e5")
+    assert reference.context_fingerprint.startswith("40e3f898caab9f9e9c02fac00359a63c")
+
+
+def test_times_come_with_their_rows_and_belong_to_the_context(
+    reference: ChallengeData, tmp_path: Path
+) -> None:
+    data = load(write(tmp_path / "a", timed(TIMES)))
+    for split in SPLITS:
+        time, rows = data.rows[split].time, data.rows[split]
+        assert time is not None
+        written = zip(
+            *(clean()[split].column(n).to_pylist() for n in KEY), TIMES[split], strict=True
+        )
+        read = zip(*(getattr(rows, n).tolist() for n in KEY), time.tolist(), strict=True)
+        assert sorted(read) == sorted(written)
+    assert data.rows_fingerprint == reference.rows_fingerprint
+    later = load(write(tmp_path / "b", timed(TIMES | {"test": list(range(31, 39))})))
+    assert len({d.context_fingerprint for d in (data, later, reference)}) == 3
+
+
+def test_rows_that_differ_in_their_time_alone_load_alike_in_any_order(tmp_path: Path) -> None:
+    columns = {name: [values[0]] * 3 for name, values in TRAIN.items()}
+    loaded = []
+    for times in ([3, 1, 2], [2, 3, 1]):
+        tables = timed({s: TIMES[s] for s in ("valid", "test")})
+        tables["train"] = pa.table(columns | {"time": times})
+        loaded.append(load(write(tmp_path / str(times[0]), tables)))
+    assert_same(*loaded)
+    assert loaded[0].train.time is not None
+    assert loaded[0].train.time.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ({"train": TIMES["train"]}, r"valid.parquet lacks the column time that .*train.parquet"),
+        (TIMES | {"valid": [1, 2, None, 4]}, r"valid.parquet: time holds 1 null; expected none"),
+        (TIMES | {"valid": [1.5, 2, 3, 4]}, r"valid.parquet: time holds fractions"),
+    ],
+)
+def test_times_in_some_splits_alone_or_with_gaps_are_refused(
+    tmp_path: Path, times: dict[str, list[int]], expected: str
+) -> None:
+    with pytest.raises(DataError, match=expected):
+        load(write(tmp_path, timed(times)))
 
 
 def test_a_touched_folder_or_a_copy_is_loaded_from_the_cache_and_a_changed_one_is_not(

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmctr_kit.data.folds import fold_fingerprint, user_folds
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.folds import FoldsBy, assign_folds, fold_fingerprint, user_folds
 from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT, Method
 from mmctr_kit.ensemble.runs import _read as read
 from mmctr_kit.ensemble.runs import blend_report, blend_runs, stack_of
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.metrics.auc import auc, rank_correlation
 from mmctr_kit.runs.manifest import Manifest
-from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions
+from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions, predictions_for
 from mmctr_kit.runs.run import Run, all_runs
 from mmctr_kit.runs.scores import score_predictions
 from mmctr_kit.runs.writer import begin_run
@@ -359,3 +360,29 @@ def test_runs_that_are_never_wrong_are_blended_though_their_error_is_0(
     above = blend_report(made[0])["above_chance"]
     assert {*above} == {*made[1].scores}
     assert above["mean"] is None
+
+
+@pytest.mark.parametrize("by", ["time", "item"])
+def test_runs_of_other_folds_blend_by_key_with_the_context_of_the_data(
+    timed: ChallengeData, write: Write, tmp_path: Path, by: FoldsBy
+) -> None:
+    fold = assign_folds(timed.train, by, FOLDS, 0)
+
+    def made(seed: int) -> Predictions:
+        rng = np.random.default_rng(seed)
+        oof = timed.train.labels() + rng.normal(size=len(fold))
+        valid, test = (rng.normal(size=(FOLDS, len(r))) for r in (timed.valid, timed.test))
+        return predictions_for(timed, oof, fold, valid + timed.valid.labels(), test)
+
+    facts = {"rows": timed.rows_fingerprint, "folds": fold_fingerprint(fold, by)}
+    runs = [write(name, made(seed), **facts) for seed, name in enumerate("ab")]
+    blended = blend_runs(runs, "lightgbm-context", tmp_path / "both", False, data=timed)
+    assert blended is not None
+    oof = blended[0].predictions().oof
+    assert oof is not None
+    np.testing.assert_array_equal(oof.folds_of(timed.train), fold)
+    assert blended[0].metrics["oof"]["value"] > max(r.metrics["oof"]["value"] for r in runs)
+    assert blended[0].metrics["alarm"] is None
+    other = write("c", made_up(3), rows=timed.rows_fingerprint)
+    with pytest.raises(RunError, match=r"different folds; .*folds.by"):
+        blend_runs([runs[0], other], "mean", tmp_path / "none", False)

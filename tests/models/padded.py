@@ -66,10 +66,7 @@ def din(model: DIN, batch: Batch) -> Tensor:
     fields += target.split(model.items.widths, dim=1)
     if model.attention is not None:
         history = vectors(model, padded.items)
-        similar = model.similarity
-        near = similarities(model, batch.item, padded) if similar is not None else torch.zeros(0)
-        bias = 0.0 if similar is None or similar.bias is None else near @ similar.bias
-        pooled, scores = _attended(model.attention, target, history, padded, bias)
+        pooled, scores = _attended(model.attention, target, history, padded)
         count = padded.real.sum(1, keepdim=True).clamp(min=1) if model.mean else 1
         if not isinstance(model.attention, MultiHeadTargetAttention):
             pooled = pooled / count
@@ -79,6 +76,7 @@ def din(model: DIN, batch: Batch) -> Tensor:
             if model.attention.heads:
                 fields.append((scores * padded.real[:, :, None]).sum(1) / count)
         if model.buckets is not None:
+            near = similarities(model, batch.item, padded)
             fields.append(near.sum(1).log1p() @ model.buckets.weight)
         if model.row_signals:
             fields.append(batch.row_signals)
@@ -114,17 +112,13 @@ def similarities(model: DIN, target: Tensor, padded: Padded) -> Tensor:
 
 
 def _attended(
-    attention: nn.Module,
-    target: Tensor,
-    history: Tensor,
-    padded: Padded,
-    bias: Tensor | float = 0.0,
+    attention: nn.Module, target: Tensor, history: Tensor, padded: Padded
 ) -> tuple[Tensor, Tensor]:
     """(B, D) pooled and (B, L, H) scores."""
     if isinstance(attention, TargetAttention):
-        weight = _din_weights(attention, target, history, padded.signals) + bias
+        weight = _din_weights(attention, target, history, padded.signals)
     elif isinstance(attention, MultiHeadTargetAttention):
-        return _softmax_attended(attention, target, history, padded, bias)
+        return _softmax_attended(attention, target, history, padded)
     else:
         weight = torch.ones(*padded.real.shape, 1)
     return (weight * padded.real[:, :, None] * history).sum(1), weight
@@ -143,11 +137,7 @@ def _din_weights(
 
 
 def _softmax_attended(
-    attention: MultiHeadTargetAttention,
-    target: Tensor,
-    history: Tensor,
-    padded: Padded,
-    bias: Tensor | float,
+    attention: MultiHeadTargetAttention, target: Tensor, history: Tensor, padded: Padded
 ) -> tuple[Tensor, Tensor]:
     heads, (rows, length) = attention.heads, padded.real.shape
     query = attention.query(target).view(rows, 1, heads, -1)
@@ -156,7 +146,6 @@ def _softmax_attended(
     scores = (query * key).sum(-1) / math.sqrt(query.shape[-1])
     if attention.signal is not None:
         scores = scores + attention.signal(padded.signals)
-    scores = scores + bias
     weight = _masked_softmax(scores, padded.real)
     return attention.out((weight[..., None] * value).sum(1).flatten(1)), scores
 

@@ -17,7 +17,7 @@ class TestEveryModel(ModelContract):
 
 class TestSimilarityInsideTheModel(ModelContract):
     models = ("din",)
-    options: ClassVar = {"similarity_histogram": True, "similarity_bias": True}
+    options: ClassVar = {"similarity_histogram": True}
 
 
 class TestSimilarityInMultiHeadAttention(ModelContract):

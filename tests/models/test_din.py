@@ -55,13 +55,13 @@ CODED = torch.randint(1, CODES, (ITEMS + 1, 3), generator=torch.Generator().manu
 CODED[[0, 4, 9]] = 0  # the padding item, and two without codes
 OPTIONS += [
     {"similarity_histogram": True},
-    {"similarity_histogram": True, "similarity_bias": True, "pooling": "mean", "se": True},
-    {"similarity_histogram": True, "similarity_bias": True, "attention": "multihead"},
+    {"similarity_histogram": True, "pooling": "mean", "se": True},
+    {"similarity_histogram": True, "attention": "multihead"},
     {"similarity_histogram": True, "attention": "none", "interaction": True},
     {"item_codes": CODED},
     {"item_codes": CODED, "code_fusion": "concat", "se": True, "se_fields": "item"},
     {"item_codes": CODED, "code_prefix": True, "use_item_id": False},
-    {"item_codes": CODED, "similarity_histogram": True, "similarity_bias": True},
+    {"item_codes": CODED, "similarity_histogram": True},
 ]
 each_option = pytest.mark.parametrize(
     "options", OPTIONS, ids=lambda o: ",".join(f"{k}={_id(v)}" for k, v in o.items()) or "defaults"

@@ -31,10 +31,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no attention": {"attention": "none", "interaction": True},
     "gated": {"fusion": "gated", "modality_dropout": 0.2},
     "cross": {"fusion": "cross", "attention": "multihead"},
-    "similar": {"similarity_histogram": True, "similarity_bias": True, "pooling": "mean"},
+    "similar": {"similarity_histogram": True, "pooling": "mean"},
     "similar by head": {
         "similarity_histogram": True,
-        "similarity_bias": True,
         "attention": "multihead",
         "code_prefix": True,
     },

@@ -54,7 +54,7 @@ WRONG = [
         {"model": {"name": "din", "mlp_hidden": 8}},
         "model.mlp_hidden: expected a list; found 8",
     ),
-    ({"folds": 2}, "folds is a block of count, seed; found 2"),
+    ({"folds": 2}, "folds is a block of by, count, seed; found 2"),
     ({"training": {"epochs": "abc"}}, "training.epochs: expected a whole number; found"),
     ({"model": {"name": "din", "mlp_dropout": 1}}, "model.mlp_dropout: "),
     ({"model": {"name": "din", "mlp_activation": "rel"}}, "model.mlp_activation: "),

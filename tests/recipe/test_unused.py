@@ -69,13 +69,6 @@ UNUSED = [
         "items.embedding is none and codes.of is none",
         "another value",
     ),
-    (
-        "din_official",
-        ("model.attention=none",),
-        "model.similarity_bias=true",
-        "model.attention is none",
-        "mlp or multihead",
-    ),
     ("gbdt", (), "model.similarity_buckets=5", "histogram is false", "model.similarity_hist"),
     ("din_official", (), "training.user_updates=rows", "model.name is din", "din_target_encoder"),
     ("gbdt", (), "training.batch_size=64", "model.name is gbdt", "din_target_encoder, "),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.folds import user_folds
+from mmctr_kit.data.folds import UNPREDICTED, assign_folds, user_folds
 from mmctr_kit.errors import RunError
 from mmctr_kit.runs.predictions import Keys, Predictions, keys_of, predictions_for
 
@@ -88,3 +88,28 @@ def test_keys_are_ordered_by_user_then_item_then_occurrence() -> None:
 def test_train_and_valid_rows_are_loaded_in_the_order_of_their_keys(tiny: ChallengeData) -> None:
     for rows in (tiny.train, tiny.valid):
         assert (np.diff(keys_of(rows).order()) == 1).all()
+
+
+def test_rows_that_nobody_predicts_are_no_oof_rows_and_have_no_fold(
+    timed: ChallengeData,
+) -> None:
+    fold, rng = assign_folds(timed.train, "time", 3, 0), np.random.default_rng(0)
+    oof = np.where(fold == UNPREDICTED, np.nan, rng.normal(size=len(fold)))
+    valid, test = (rng.normal(size=(3, len(r))) for r in (timed.valid, timed.test))
+    found = predictions_for(timed, oof, fold, valid, test).oof
+    assert found is not None
+    np.testing.assert_array_equal(found.logit, oof[fold >= 0])
+    np.testing.assert_array_equal(found.label, timed.train.labels()[fold >= 0])
+    np.testing.assert_array_equal(found.folds_of(timed.train), fold)
+    assert not found.by_user
+    keys = replace(found.keys, occurrence=found.keys.occurrence + 1)
+    with pytest.raises(RunError, match="OOF rows are not the data's"):
+        replace(found, keys=keys).folds_of(timed.train)
+
+
+def test_folds_by_user_are_told_from_others(found: Predictions, tiny: ChallengeData) -> None:
+    assert found.oof is not None
+    assert found.oof.by_user
+    np.testing.assert_array_equal(found.oof.folds_of(tiny.train), found.oof.fold)
+    by_item = assign_folds(tiny.train, "item", 3, 0)
+    assert not replace(found.oof, fold=by_item).by_user

@@ -157,3 +157,13 @@ def test_the_recipes_error_counts_the_variance_between_seeds() -> None:
     expected = math.sqrt(np.mean(errors) ** 2 + np.var(values, ddof=1) / 3)
     assert recipe["error"] == pytest.approx(expected)
     assert recipe["n"] == 600
+
+
+def test_only_folds_by_user_raise_the_alarm_since_others_ask_what_valid_does_not() -> None:
+    found = made_up(oof_signal=3.0)
+    assert score_predictions(found)["alarm"]
+    assert found.oof is not None
+    fold = (np.arange(len(found.oof.fold)) // 2 % FOLDS).astype(np.int16)
+    scores = score_predictions(replace(found, oof=replace(found.oof, fold=fold)))
+    assert scores["alarm"] is None
+    assert scores["fold_models_valid"]

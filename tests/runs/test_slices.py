@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.folds import user_folds
+from mmctr_kit.data.folds import assign_folds, user_folds
 from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.calibration import calibration
 from mmctr_kit.runs.predictions import Predictions, predictions_for
@@ -64,7 +64,7 @@ def test_slices_are_what_their_names_say(tiny: ChallengeData, slicing: Slicing) 
     names = {by: np.array(c.names)[c.codes["valid"]] for by, c in slicing.columns.items()}
     assert ((length >= 4) & (length <= 7) == (names["history"] == "4-7")).all()
     assert ((tags >= 3) == (names["tags"] == "3+")).all()
-    assert ((target[tiny.valid.item_id] == 0) == (names["popularity"] == "unseen")).all()
+    assert ((target[tiny.valid.item_id] == 0) == (names["popularity"] == "cold")).all()
     for name in slicing.columns["popularity"].names[1:]:
         low, _, high = name.partition("-")
         counts = target[tiny.valid.item_id][names["popularity"] == name]
@@ -94,8 +94,8 @@ def test_an_oof_row_knows_the_items_of_other_folds_alone(
         inside = set(items[np.repeat(used, lengths)].tolist())
         seen = [0 if i in targets else 1 if i in inside else 2 for i in rows.item_id[own].tolist()]
         assert slicing.columns["seen"].codes["oof"][own].tolist() == seen
-        unseen = slicing.columns["popularity"].codes["oof"][own] == 0
-        assert (unseen == (np.array(seen) > 0)).all()
+        cold = slicing.columns["popularity"].codes["oof"][own] == 0
+        assert (cold == (np.array(seen) > 0)).all()
 
 
 def test_a_valid_slice_has_the_fold_means_auc_and_calibration_on_its_rows(
@@ -214,3 +214,39 @@ def test_without_oof_the_slices_are_those_of_valid(tiny: ChallengeData) -> None:
 def test_equal_predictions_give_equal_slices(tiny: ChallengeData) -> None:
     texts = {json.dumps(slice_metrics(tiny, predictions(tiny))) for _ in range(2)}
     assert len(texts) == 1
+
+
+def test_a_model_of_time_folds_has_seen_the_targets_and_histories_before_its_block(
+    timed: ChallengeData,
+) -> None:
+    fold = assign_folds(timed.train, "time", FOLDS, 0)
+    columns, train = slice_columns(timed, fold).columns, timed.train
+    for f in range(FOLDS):
+        before, own = np.flatnonzero(fold < f), fold[fold >= 0] == f
+        targets = set(train.item_id[before])
+        shown = set(timed.histories.take(train.history[before]).values)
+        item = train.item_id[fold == f].tolist()
+        cold = columns["popularity"].codes["oof"][own] == 0
+        assert cold.tolist() == [i not in targets for i in item]
+        seen = [0 if i in targets else 1 if i in shown else 2 for i in item]
+        assert columns["seen"].codes["oof"][own].tolist() == seen
+
+
+def test_with_times_the_quarters_of_each_split_are_slices(timed: ChallengeData) -> None:
+    fold = assign_folds(timed.train, "time", FOLDS, 0)
+    column = slice_columns(timed, fold).columns["time"]
+    assert timed.train.time is not None
+    assert timed.valid.time is not None
+    times = {"oof": timed.train.time[fold >= 0], "valid": timed.valid.time}
+    for split, time in times.items():
+        codes = column.codes[split]
+        assert np.bincount(codes).tolist() == pytest.approx([len(time) / 4] * 4, abs=1)
+        for quarter in range(3):
+            assert time[codes == quarter].max() <= time[codes == quarter + 1].min()
+
+
+def test_all_oof_rows_of_item_folds_are_cold_and_valid_rows_are_not(tiny: ChallengeData) -> None:
+    oof = assign_folds(tiny.train, "item", FOLDS, 0)
+    codes = slice_columns(tiny, oof).columns["popularity"].codes
+    assert (codes["oof"] == 0).all()
+    assert (codes["valid"] > 0).any()

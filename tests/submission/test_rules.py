@@ -54,10 +54,6 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[tuple[Facts, str]]]] = {
             (fit("qin"), "model.name is qin, officially din"),
             (fit("din_official", "model.se=true"), "model.se is True, officially False"),
             (fit("din_official", "codes.of=text"), "codes.of is text, officially none"),
-            (
-                fit("din_official", "model.similarity_bias=true"),
-                "model.similarity_bias is True, officially False",
-            ),
         ],
     ),
     "given-embedding": (

@@ -113,7 +113,7 @@ if __name__ == "__main__":
     errors |= {
         f"{name}, rows": error_of(name, "adam", STATIC, user_updates="rows") for name in KNOW_USERS
     }
-    similar = {"similarity_histogram": True, "similarity_bias": True, "code_prefix": True}
+    similar = {"similarity_histogram": True, "code_prefix": True}
     for kind in ("mlp", "multihead"):
         errors[f"similar, {kind}"] = error_of("din", "adam", STATIC, attention=kind, **similar)
     errors["adamw"] = error_of("din", "adamw", STATIC)

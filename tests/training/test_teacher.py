@@ -89,7 +89,7 @@ def test_a_teacher_without_oof_or_of_other_rows_is_refused(
     with pytest.raises(RunError, match="run 'single' has no OOF predictions"):
         teacher_digest(student(tmp_path / "single").training, tiny)
     generate(tmp_path / "other", PRESETS["tiny"], seed=1)
-    with pytest.raises(RunError, match="'teacher' is of other rows"):
+    with pytest.raises(RunError, match="'teacher' does not predict all train rows"):
         teacher_digest(student(teacher.path).training, load(tmp_path / "other" / "data"))
     with pytest.raises(UsageError, match="no run 'absent'"):
         teacher_digest(student(tmp_path / "absent").training, tiny)

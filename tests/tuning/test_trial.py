@@ -123,3 +123,14 @@ def test_the_bar_is_lower_within_a_fold(value: float, within: bool, end: bool) -
     assert (below_peers(value, peers, ended=False) is not None) == within
     assert (below_peers(value, peers, ended=True) is not None) == end
     assert below_peers(0.5, peers, ended=True) is None
+
+
+def test_a_trial_of_time_folds_scores_what_cv_of_its_recipe_scores(
+    small: Recipe, timed: ChallengeData, tmp_path: Path
+) -> None:
+    recipe = small.changed({"folds.by": "time"})
+    runner = TrialRunner(recipe, timed, "cpu")
+    scored = runner.run(runner.learner({}), silent)
+    run = run_cv(plan_cv(recipe, timed, "cpu", 1), tmp_path / "run", False, lambda _: None)
+    assert run is not None
+    assert scored.auc.value == run.metrics["oof"]["value"]

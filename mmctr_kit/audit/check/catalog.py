@@ -91,6 +91,7 @@ CHECKS = catalogue(
     _warns_of_rows(
         "unseen-items", "at most 10 % of the rows have an item that train never targets"
     ),
+    _warns_of_rows("times", "no row of train is later than a split that comes after it"),
     _warns("item-seq-targets", "item_seq.parquet does not hold the rows' targets", reads=_ROWS_SEQ),
     _warns(
         "leaks",

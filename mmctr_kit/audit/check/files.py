@@ -79,14 +79,23 @@ def _check_readable(scans: Scans, log: Log) -> None:
 
 
 def _check_columns(readable: Scans, log: Log) -> None:
+    optional = {c.name for scan in readable.values() for c in scan.file.columns if c.optional}
+    had = {
+        n
+        for n in optional
+        if any(n in s.columns and s.columns[n].copies for s in readable.values())
+    }
     for scan in readable.values():
         for name, column in scan.columns.items():
-            if column.copies == 1:
+            if column.copies == 1 or (not column.copies and name in optional - had):
                 continue
             number = "no column" if not column.copies else f"{column.copies} columns"
             what = f"{scan.file.path} has {number} {name}"
+            if not column.copies and name in had:
+                todo = f"write {name} into train, valid and test, or into none of them"
+                log.fail("columns-present", what, todo)
             # An optional file without one of its item columns is still useful.
-            if not column.copies and not scan.file.needed and name not in _KEYS:
+            elif not column.copies and not scan.file.needed and name not in _KEYS:
                 log.warn("columns-present", what, _INSTEAD.get(name, _NO_USE))
             else:
                 expected = ", ".join(scan.file.column_names)

@@ -1,4 +1,4 @@
-"""Checks across rows: users and their rows, repeats, unseen items, targets in item_seq.parquet.
+"""Checks across rows: users, repeats, unseen items, times, targets in item_seq.parquet.
 
 What they expect is inferred from published counts or a matter of taste, so none of them fails.
 """
@@ -12,7 +12,7 @@ from mmctr_kit.audit.check.rows import RowFile, RowFiles, rates_by_label
 from mmctr_kit.audit.check.scan import FileScan
 from mmctr_kit.audit.check.sequences import Sampler, UserLists, longest
 from mmctr_kit.audit.findings import Log
-from mmctr_kit.data.contract import KNOWN_LABEL_MEAN, KNOWN_ROWS_PER_USER, PAD
+from mmctr_kit.data.contract import KNOWN_LABEL_MEAN, KNOWN_ROWS_PER_USER, PAD, TIME
 from mmctr_kit.data.hashing import among, distinct, pair_keys
 from mmctr_kit.data.parquet import ints, ragged
 from mmctr_kit.data.ragged import Ragged
@@ -27,6 +27,9 @@ LONG_HISTORY = 3
 TARGETS_HELD = 0.01
 """Share of rows whose target item_seq.parquet may hold before it is worth a warning."""
 LABEL_MEAN_GAP = 0.05
+LATE = 0.1
+"""A split comes after train, or was to, if at most this share of train's rows is later than the
+first tenth of the split's."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ def check_users(rows: RowFiles, sequences: Sequences | None, log: Log) -> None:
             far = abs(mean - KNOWN_LABEL_MEAN) > LABEL_MEAN_GAP
             log.warn_if(far, "label-mean", f"{split}: label mean {mean:.4f}", f"{todo}ones")
     _check_unseen(rows, log)
+    _check_times(rows, log)
 
 
 def _check_two_splits(rows: RowFiles, log: Log) -> None:
@@ -166,6 +170,20 @@ def _check_unseen(rows: RowFiles, log: Log) -> None:
             what = f"{split}: {share:.2%} of the rows have an item that is never a target in train"
             todo = "id embeddings learn nothing about these; rely on the multimodal ones"
             log.warn_if(share > UNSEEN, "unseen-items", what, todo)
+
+
+def _check_times(rows: RowFiles, log: Log) -> None:
+    times = {s: f.columns[TIME] for s, f in rows.items() if TIME in f.columns}
+    if "train" not in times:
+        log.passed("times", "skipped: the rows have no times")
+        return
+    train = times.pop("train")
+    for split, time in times.items():
+        late = int((train > time.min()).sum())
+        after = float((train > np.quantile(time, 0.1)).mean()) <= LATE
+        what = f"{split}: {plural(late, 'row')} of train ({late / len(train):.2%}) after its first"
+        todo = "take them out of train: who learns from them knows the future"
+        log.warn_if(after and late > 0, "times", what, todo)
 
 
 def _check_held_targets(split: str, file: RowFile, sequences: Sequences, log: Log) -> None:

@@ -58,17 +58,9 @@ class MultiHeadTargetAttention(nn.Module):
             self.out.weight.copy_(self.value.weight.T)
 
     def attend(
-        self,
-        target: Tensor,
-        table: Tensor,
-        index: Tensor | None,
-        batch: Batch,
-        bias: Tensor | None = None,
+        self, target: Tensor, table: Tensor, index: Tensor | None, batch: Batch
     ) -> tuple[Tensor, Tensor]:
-        """Pooled history (B, D), and the scores (P, H) before the softmax.
-
-        ``bias`` (P, H) is added to the scores.
-        """
+        """Pooled history (B, D), and the scores (P, H) before the softmax."""
         row, offsets = batch.row, batch.offsets
         query = self.query(target) * self.scale  # (B, A)
         key, value = self.key(table), self.value(table)  # (K, A): once a distinct item
@@ -77,8 +69,6 @@ class MultiHeadTargetAttention(nn.Module):
         scores = by_head.sum(-1, dtype=torch.float32)  # (P, H)
         if self.signal is not None:
             scores = scores + self.signal(batch.signals)
-        if bias is not None:
-            scores = scores + bias
         weight = self.dropout(segment_softmax(scores, row, offsets))
         pooled = weighted_sum(weight, value, index, row, offsets)  # (B, A)
         return self.out(pooled), scores
@@ -90,15 +80,9 @@ class NoAttention(nn.Module):
     heads = 0
 
     def attend(
-        self,
-        target: Tensor,
-        table: Tensor,
-        index: Tensor | None,
-        batch: Batch,
-        bias: Tensor | None = None,
+        self, target: Tensor, table: Tensor, index: Tensor | None, batch: Batch
     ) -> tuple[Tensor, Tensor]:
         """The sum of the history's vectors (B, D), and scores (P, 0)."""
-        del bias  # there are no scores to add it to
         ones = table.new_ones(len(batch.history), 1)
         pooled = weighted_sum(ones, table, index, batch.row, batch.offsets)
         return pooled, target.new_zeros(len(batch.history), 0)
@@ -152,17 +136,12 @@ class TargetAttention(nn.Module):
         self.rest = Layers(*rest)
 
     def attend(
-        self,
-        target: Tensor,
-        table: Tensor,
-        index: Tensor | None,
-        batch: Batch,
-        bias: Tensor | None = None,
+        self, target: Tensor, table: Tensor, index: Tensor | None, batch: Batch
     ) -> tuple[Tensor, Tensor]:
         """Pooled history (B, D), and the weights (P, 1) that pooled it (anything at dummies).
 
         ``target`` (B, D), keys ``table[index]``: ``table`` (K, D), ``index`` (P,) or None as in
-        :func:`~mmctr_kit.models.ops.gather.gather`. ``bias`` (P, 1) is added to the weights.
+        :func:`~mmctr_kit.models.ops.gather.gather`.
         """
         wq, wk, wd, wp = torch.split(self.first.weight, self.width, dim=1)
         per_row = F.linear(target, wq + wd, self.first.bias)
@@ -183,7 +162,5 @@ class TargetAttention(nn.Module):
         if self.signal is not None:
             hidden = hidden + self.signal(batch.signals)
         weight = self.rest(hidden)
-        if bias is not None:
-            weight = weight + bias
         pooled = weighted_sum(weight, table, index, row, offsets)
         return pooled, weight

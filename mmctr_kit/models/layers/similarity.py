@@ -2,9 +2,9 @@
 
 Sheng et al., "Enhancing Taobao Display Advertising with Multimodal Representations" (CIKM 2024,
 arXiv 2407.19467): their SimTier shows the network a histogram of these similarities. Item vectors
-are fixed inputs, so the similarities are fixed too, and nothing of them is learned but a bias.
+are fixed inputs, so the similarities are fixed too, and nothing here is learned.
 
-Shapes: B rows, P packed history positions, N items, M modalities, L levels of codes, H heads.
+Shapes: B rows, P packed history positions, N items, M modalities, L levels of codes.
 """
 
 from collections.abc import Sequence
@@ -33,9 +33,6 @@ class HistorySimilarity(nn.Module):
     are any, have L + 1 columns for the depth of the common prefix, 0 to L. A position is in no
     bucket of what its item or the target lacks, and a dummy is in none at all. ``item_emb`` and
     ``present`` are as in :class:`~mmctr_kit.models.layers.encoder.Modalities`.
-
-    ``bias`` (``width``, ``heads``) is what a bucket adds to an attention's scores; it begins as 0,
-    and is None for 0 heads.
     """
 
     unit: Tensor
@@ -51,7 +48,6 @@ class HistorySimilarity(nn.Module):
         present: Tensor,
         codes: Tensor,
         buckets: int,
-        heads: int,
     ) -> None:
         super().__init__()
         self.widths = [width for width in widths if width]
@@ -71,7 +67,6 @@ class HistorySimilarity(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
         levels = codes.shape[1]
         self.width = len(self.widths) * buckets + (levels + 1) * (levels > 0)
-        self.bias = nn.Parameter(torch.zeros(self.width, heads)) if heads else None
 
     def forward(self, history: Tensor, target: Tensor, row: Tensor) -> Tensor:
         """(P,) items, (B,) targets and (P,) the positions' rows, as in Batch -> (P, ``width``)."""

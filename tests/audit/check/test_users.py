@@ -1,10 +1,13 @@
 """Users, repeats and unseen items across rows."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mmctr_kit.audit.check import check_data
+from mmctr_kit.audit.findings import Level
 from tests.audit.check.faults import (
     ANY,
     FAIL,
@@ -14,6 +17,7 @@ from tests.audit.check.faults import (
     Write,
     assert_named_alone,
     change,
+    levels_of,
     put,
     within_train,
 )
@@ -107,3 +111,40 @@ def test_a_planted_fault_is_found_by_its_check_and_by_no_other(
     fault: Fault, check_folder: Path, check_tables: Tables, write_table: Write
 ) -> None:
     assert_named_alone(fault, check_folder, check_tables, write_table)
+
+
+TIMES = {"train": range(240), "valid": range(300, 340), "test": range(300, 340)}
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        (range(240), 0),  # ends before the others begin
+        (range(200, 440), 0),  # side by side, as in a split by user
+        ([*range(230), *range(301, 311)], 2),
+    ],
+)
+def test_rows_of_train_that_are_later_than_a_split_after_it_are_warned_of(
+    check_folder: Path,
+    check_tables: Tables,
+    write_table: Write,
+    train: Iterable[int],
+    expected: int,
+) -> None:
+    for split, times in (TIMES | {"train": train}).items():
+        write_table(check_folder, split, check_tables[split] | {"time": np.array([*times])})
+    found = [f for f in check_data(check_folder) if f.id == "times" and f.level is not Level.PASS]
+    assert len(found) == expected
+    assert all("10 rows of train (4.17%) after its first" in f.what for f in found)
+
+
+def test_times_that_a_split_lacks_fail_and_data_without_times_passes(
+    check_folder: Path, check_tables: Tables, write_table: Write
+) -> None:
+    assert levels_of(check_data(check_folder))["times"] is Level.PASS
+    for split in ("train", "valid"):
+        times = np.array([*TIMES[split]])
+        write_table(check_folder, split, check_tables[split] | {"time": times})
+    (failed,) = [f for f in check_data(check_folder) if f.level is Level.FAIL]
+    assert failed.id == "columns-present"
+    assert "test.parquet has no column time" in failed.what

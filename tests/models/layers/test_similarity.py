@@ -19,7 +19,7 @@ TARGET = torch.tensor([1, 4])
 
 def near(buckets: int = 4, codes: Tensor = NO_CODES, table: Tensor = TABLE) -> Tensor:
     widths = (2, 2) if table.shape[1] else (0, 0)
-    layer = HistorySimilarity(table, widths, PRESENT, codes, buckets, 0)
+    layer = HistorySimilarity(table, widths, PRESENT, codes, buckets)
     return layer(HISTORY, TARGET, ROW)
 
 
@@ -51,7 +51,7 @@ def test_equal_vectors_are_in_the_last_bucket_and_opposite_ones_in_the_first() -
     table = torch.randn(201, 7, generator=generator)
     table[101:] = -table[1:101]
     table[0] = 0
-    layer = HistorySimilarity(table, (7,), torch.ones(201, 1, dtype=torch.bool), table[:, :0], 9, 0)
+    layer = HistorySimilarity(table, (7,), torch.ones(201, 1, dtype=torch.bool), table[:, :0], 9)
     targets, rows = torch.arange(1, 101), torch.arange(100)
     assert layer(targets, targets, rows)[:, 8].all()
     assert layer(targets + 100, targets, rows)[:, 0].all()
@@ -62,14 +62,6 @@ def test_the_depth_of_the_common_prefix_is_a_similarity_of_its_own() -> None:
     depths = near(codes=codes, table=TABLE[:, :0])
     # 1 of 2; a code alone is no prefix; item 4 has no codes; a dummy.
     assert depths.tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
-    whole = HistorySimilarity(TABLE[:, :0], (0,), PRESENT[:, :1], codes, 4, 0)
+    whole = HistorySimilarity(TABLE[:, :0], (0,), PRESENT[:, :1], codes, 4)
     assert whole(torch.tensor([1]), torch.tensor([1]), torch.tensor([0])).tolist() == [[0, 0, 1]]
     assert torch.equal(near(codes=codes), torch.cat([near(), depths], dim=1))
-
-
-def test_the_bias_begins_as_zeros_and_nothing_else_is_learned() -> None:
-    layer = HistorySimilarity(TABLE, (2, 2), PRESENT, NO_CODES, 4, 3)
-    assert {n: tuple(p.shape) for n, p in layer.named_parameters()} == {"bias": (8, 3)}
-    assert layer.bias is not None
-    assert not layer.bias.any()
-    assert list(layer.state_dict()) == ["bias"]
