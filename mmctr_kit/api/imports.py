@@ -61,7 +61,7 @@ def import_data(
     >>> made.users, made.items, round(made.label_mean, 2)
     (40, 15, 0.5)
     """
-    from mmctr_kit.datasets.imports.spec import find_spec, load_spec, shipped
+    from mmctr_kit.datasets.imports.load import find_spec, load_spec, shipped
 
     path = find_spec(str(spec))
     of_package = path in shipped().values()

@@ -1,11 +1,13 @@
 """``mmctr-kit data``: clean data passes, and a wrong folder is recognised."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import mistake, run
+from tests.datasets.imports.made_movielens import WRITERS, make_source
 
 
 def test_data_check_passes_clean_data_and_fails_a_broken_folder(
@@ -25,3 +27,45 @@ def test_a_generated_folder_named_one_level_too_high_is_recognised(
             code, error = mistake(capsys, *command, str(folder))
             assert code == 2
             assert f"'{folder}' is not a data folder, but '{tiny_root / 'data'}' is" in error
+
+
+def test_an_import_says_what_became_of_the_log_and_json_says_the_same(tmp_path: Path) -> None:
+    source = make_source(tmp_path / "ml", WRITERS["recbole"])
+    done = run("data", "import", "recbole", str(tmp_path / "a"), "--from", str(source))
+    assert done.exit_code == 0, done.output
+    assert "positives: rating >= 4; negatives: 3 a positive, drawn by popularity" in " ".join(
+        done.output.split()
+    )
+    assert re.search(r"\d+ positives that are history alone", done.output)
+    told = run("data", "movielens", str(source), str(tmp_path / "b"), "--json")
+    made = json.loads(told.output)
+    assert f"train {made['rows']['train']:,}" in done.output
+    assert made["read"] == made["positives"] + made["negatives"] + sum(
+        count for why, count in made["dropped"].items() if why.startswith(("neither", "repeats"))
+    )
+
+
+def test_a_guess_is_a_spec_that_imports(tmp_path: Path) -> None:
+    source = make_source(tmp_path / "ml", WRITERS["ml-latest"])
+    tables = [str(source / name) for name in ("ratings.csv", "movies.csv")]
+    guessed = run("data", "import", "--guess", *tables)
+    (tmp_path / "spec.yaml").write_text(guessed.stdout)
+    done = run("data", "import", str(tmp_path / "spec.yaml"), str(tmp_path / "out"))
+    assert done.exit_code == 0, done.output
+
+
+def test_an_import_that_cannot_be_meant_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for words, message in (
+        (("recbole",), "found 1 argument; expected SPEC and OUT"),
+        (("recbol", "out"), "no SPEC 'recbol' (did you mean recbole?)"),
+        (
+            ("recbole", str(tmp_path / "out"), "--from", str(tmp_path)),
+            "interactions.files: no file",
+        ),
+    ):
+        code, error = mistake(capsys, "data", "import", *words)
+        assert code == 2
+        assert message in error
+    assert list(tmp_path.iterdir()) == []

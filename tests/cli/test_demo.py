@@ -66,3 +66,15 @@ def test_task1_goes_from_titles_and_covers_to_a_submission_within_the_rules(
     again = run("demo", "--task1", "--preset", "tiny", "--out", str(out))
     assert again.exit_code == 0, again.output
     assert again.output.count("is finished already") == 4
+
+
+def test_real_data_needs_recbole_or_a_folder(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "find_spec", lambda _: None)
+    code, error = mistake(capsys, "demo", "--data", "ml-100k")
+    assert code == 2
+    assert "pip install --no-deps recbole" in error
+    code, error = mistake(capsys, "demo", "--data", "ml-100k", "--task1")
+    assert code == 2
+    assert "two demos" in error

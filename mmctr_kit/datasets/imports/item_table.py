@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmctr_kit.data.ragged import Ragged
+from mmctr_kit.datasets.imports.sources import find_sources
 from mmctr_kit.datasets.imports.spec import Items
-from mmctr_kit.datasets.imports.tables import Batch, Read, find_sources, read_batches
+from mmctr_kit.datasets.imports.tables import Batch, Read, read_batches
 from mmctr_kit.datasets.imports.tags import TagReader
 from mmctr_kit.datasets.imports.text import shown_titles
 from mmctr_kit.datasets.imports.values import NO_ID, UNKNOWN, ItemIndex, texts_of
@@ -48,7 +49,7 @@ def read_items(items: Items | None, folder: Path, index: ItemIndex, listen: Read
         empty = pa.array([""] * n, pa.large_string())
         no_tags = Ragged(np.zeros(0, np.int64), np.zeros(n + 1, np.int64))
         return KnownItems(empty, empty, no_tags, [], None, {})
-    sources = find_sources(items, folder, "items")
+    sources = find_sources(items, folder, "items.files")
     columns = [items.id, *_described(items), *items.tag_flags]
     order, titles, descriptions, tags, first = [], [], [], TagReader(items), ""
     for batch in read_batches(items, sources, columns, listen):

@@ -14,8 +14,9 @@ from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.data.folds import user_hash
 from mmctr_kit.datasets.imports.cells import ids, matches, moments, outside, time_unit
 from mmctr_kit.datasets.imports.rules import Rule, parse_rule
+from mmctr_kit.datasets.imports.sources import find_sources
 from mmctr_kit.datasets.imports.spec import Spec
-from mmctr_kit.datasets.imports.tables import Batch, find_sources, header, read_batches
+from mmctr_kit.datasets.imports.tables import Batch, header, read_batches
 from mmctr_kit.errors import DataError, did_you_mean
 from mmctr_kit.metrics.ranks import Ids, Ints, Ints8, Ints32, group_starts
 
@@ -74,7 +75,7 @@ def read_log(spec: Spec, folder: Path, listen: Listen) -> Log:
     fits every interaction or none.
     """
     table = spec.interactions
-    sources = find_sources(table, folder, "interactions")
+    sources = find_sources(table, folder, "interactions.files")
     reader = _Reader(spec, list(header(table, sources[0])))
     for batch in read_batches(
         table, sources, reader.columns, lambda done: listen("reading the log", done)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from mmctr_kit.datasets.imports.spec import Spec, load_spec, shipped
+from mmctr_kit.datasets.imports.load import load_spec, shipped
+from mmctr_kit.datasets.imports.spec import Spec
 from mmctr_kit.errors import DataError, UsageError
 
 MAX_SEED = 2**31 - 1

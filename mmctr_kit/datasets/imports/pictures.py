@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from mmctr_kit.data.contract import IMAGES_FOLDER, PICTURE_SUFFIXES
+from mmctr_kit.datasets.imports.sources import find_sources
 from mmctr_kit.datasets.imports.spec import Items, Spec
-from mmctr_kit.datasets.imports.tables import Read, find_sources, read_batches
+from mmctr_kit.datasets.imports.tables import Read, read_batches
 from mmctr_kit.datasets.imports.values import ItemIndex, texts_of
 from mmctr_kit.errors import DataError, UsageError, did_you_mean
 
@@ -89,7 +90,7 @@ def _from_column(items: Items, folder: Path, index: ItemIndex) -> dict[int, str]
     """The path that column ``picture`` has for each item, by its position; the last row counts."""
     assert items.picture is not None
     paths: dict[int, str] = {}
-    sources = find_sources(items, folder, "items")
+    sources = find_sources(items, folder, "items.files")
     for batch in read_batches(items, sources, [items.id, items.picture]):
         found = index.find(batch, items.id)
         column = texts_of(batch, items.picture)

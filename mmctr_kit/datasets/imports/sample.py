@@ -10,14 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from mmctr_kit.datasets.imports.sources import Source, find_sources, opened
 from mmctr_kit.datasets.imports.spec import Table
-from mmctr_kit.datasets.imports.tables import (
-    Source,
-    find_sources,
-    header,
-    opened,
-    read_batches,
-)
+from mmctr_kit.datasets.imports.tables import header, read_batches
 from mmctr_kit.datasets.imports.values import texts
 from mmctr_kit.errors import DataError
 
@@ -66,7 +61,7 @@ def take_sample(path: Path) -> Sample:
     Raises UsageError for a file that is absent, DataError for one that is no table.
     """
     files = (glob.escape(str(path)),)
-    (source,) = find_sources(Table(files=files), Path(), "FILES")
+    (source,) = find_sources(Table(files=files), Path(), "--guess")
     form = _form(source)
     # Latin-1 takes every byte, so that the file need not be read to its end to know.
     tries = [

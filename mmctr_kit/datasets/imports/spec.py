@@ -4,30 +4,24 @@ The shipped file ``specs/example.yaml`` has every key with its meaning.
 """
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
 from mmctr_kit.data.contract import MAX_HISTORY, SPLITS
 from mmctr_kit.datasets.imports.rules import parse_rule
-from mmctr_kit.errors import UsageError, did_you_mean, explain_all
-from mmctr_kit.files import apply_setting, read_yaml
-
-SHIPPED = Path(__file__).with_name("specs")
+from mmctr_kit.errors import did_you_mean
 
 Format = Literal["auto", "csv", "tsv", "jsonl", "parquet", "atomic"]
-TimeUnit = Literal["auto", "s", "ms", "us", "ns", "iso", "order"]
+TIME_UNITS = ("auto", "s", "ms", "us", "ns", "iso", "order")
 NegativesFrom = Literal["logged", "popularity", "uniform", "recent"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -68,8 +62,8 @@ class Table(Block):
 
     ``files`` are paths or glob patterns, from the folder of the SPEC or of ``--from``; files may be
     gzipped, and ``archive.zip:inside.csv`` is a file in a zip. ``format`` auto goes by the name.
-    ``separator`` is of a text table; ``columns`` names its columns if it has no header; ``quoting:
-    false`` takes quotes as they are. ``encoding`` auto is UTF-8, or Latin-1 if that cannot be.
+    ``separator`` is of a text table; ``columns`` names its columns if it has no header; ``quoting``:
+    whether quotes are around fields, or part of the text; by default they are in CSV alone. ``encoding`` auto is UTF-8, or Latin-1 if that cannot be.
     ``atomic`` is RecBole's text table, whose header has types, as in ``rating:float``.
     """
 
@@ -78,7 +72,7 @@ class Table(Block):
     separator: str | None = None
     columns: Names | None = None
     encoding: Literal["auto", "utf-8", "latin-1"] = "auto"
-    quoting: bool = True
+    quoting: bool | None = None
 
 
 class Interactions(Table):
@@ -86,8 +80,8 @@ class Interactions(Table):
 
     ``user``, ``item`` and ``time`` are columns; without ``time`` the order of a user's
     interactions is drawn, and there is no split by time. ``time_unit``: seconds, milliseconds,
-    microseconds or nanoseconds since 1970; ``iso`` for dates and times as text; ``order`` for a
-    number that merely grows; ``auto`` goes by the values. Texts without a zone are UTC.
+    microseconds or nanoseconds since 1970; ``iso`` for dates and times as text; a format such as
+    ``%d/%m/%Y`` for others; ``order`` for a number that merely grows; ``auto`` goes by the values. Texts without a zone are UTC.
 
     ``positive`` and ``negative`` are rules such as ``rating >= 4``, ``event in [buy, cart]``;
     what meets neither only counts as a view. No ``positive`` means that everything is one; no
@@ -101,12 +95,22 @@ class Interactions(Table):
     user: str
     item: str
     time: str | None = None
-    time_unit: TimeUnit = "auto"
+    time_unit: str = "auto"
     positive: str | None = None
     negative: str | None = None
     range: dict[str, Annotated[tuple[float, float], Field(strict=False)]] = {}
     repeats: Literal["last", "first", "keep"] = "last"
     strip: bool = False
+
+    @field_validator("time_unit")
+    @classmethod
+    def _is_a_unit(cls, value: str) -> str:
+        if value not in TIME_UNITS and "%" not in value:
+            raise ValueError(
+                f"expected one of {', '.join(TIME_UNITS)}, or a format like %d/%m/%Y; found {value!r}"
+                f"{did_you_mean(value, TIME_UNITS)}"
+            )
+        return value
 
     @field_validator("positive", "negative")
     @classmethod
@@ -300,54 +304,3 @@ class Spec(Block):
 
         content = self.model_dump(mode="json")
         return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-
-
-def find_spec(name_or_path: str) -> Path:
-    """The file of a SPEC: a path, or the name of a shipped one; UsageError if there is none."""
-    path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
-        if not path.is_file():
-            hint = did_you_mean(path.name, (p.name for p in path.parent.glob("*.y*ml")))
-            raise UsageError(f"no SPEC at '{path}'{hint}; expected a YAML file")
-        return path
-    known = shipped()
-    if name_or_path not in known:
-        raise UsageError(
-            f"no SPEC '{name_or_path}'{did_you_mean(name_or_path, known)}; expected a YAML file, "
-            f"or a shipped one: {', '.join(known)}"
-        )
-    return known[name_or_path]
-
-
-def load_spec(path: Path, settings: Sequence[str] = ()) -> Spec:
-    """Read a SPEC, with ``settings`` ('a.b=v') applied.
-
-    Raises UsageError, in one line, for broken YAML, an unknown key or a bad value.
-    """
-    content = read_yaml(path, "SPEC")
-    for setting in settings:
-        apply_setting(content, setting)
-    shown = f" with --set {' '.join(settings)}" if settings else ""
-    return parse_spec(content, f"{path}{shown}")
-
-
-def parse_spec(content: dict[str, Any], where: str) -> Spec:
-    """Validate ``content``; ``where`` names it in the one line of an UsageError."""
-    try:
-        return Spec.model_validate(content)
-    except ValidationError as e:
-        faults = "; ".join(explain_all(e, content, (), _keys_at))
-        raise UsageError(f"{where}: {faults}") from e
-
-
-def shipped() -> dict[str, Path]:
-    """The shipped SPECs by name."""
-    return {p.stem: p for p in sorted(SHIPPED.glob("*.yaml"))}
-
-
-def _keys_at(place: Sequence[Any]) -> list[str]:
-    block: Any = Spec
-    for key in place:
-        block = block.model_fields[key].annotation
-        block = next((t for t in (*get_args(block), block) if hasattr(t, "model_fields")), block)
-    return list(getattr(block, "model_fields", ()))

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from mmctr_kit.data.contract import Column
 from mmctr_kit.data.load import MAX_SQUARED
 from mmctr_kit.data.parquet import first_line, ragged, to_numpy
+from mmctr_kit.datasets.imports.sources import Source, find_sources
 from mmctr_kit.datasets.imports.spec import Table, Vectors
-from mmctr_kit.datasets.imports.tables import Source, find_sources, header, read_batches
+from mmctr_kit.datasets.imports.tables import header, read_batches
 from mmctr_kit.datasets.imports.values import ItemIndex
 from mmctr_kit.errors import DataError, UsageError, plural
 from mmctr_kit.metrics.ranks import Floats32, Ints
@@ -127,7 +128,7 @@ def _numbered(index: ItemIndex, rows: int, where: str) -> Ints:
 
 
 def _order_of(table: Table, folder: Path, column: str, index: ItemIndex) -> Ints:
-    batches = read_batches(table, find_sources(table, folder, "vectors.ids"), [column])
+    batches = read_batches(table, find_sources(table, folder, "vectors.ids.files"), [column])
     return np.concatenate([np.zeros(0, np.int64), *(index.find(b, column) for b in batches)])
 
 

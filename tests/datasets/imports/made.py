@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
+from mmctr_kit.datasets.imports.load import parse_spec
 from mmctr_kit.datasets.imports.log import Log, read_log
 from mmctr_kit.datasets.imports.rows import Candidates, candidates
-from mmctr_kit.datasets.imports.spec import Spec, parse_spec
+from mmctr_kit.datasets.imports.spec import Spec
 
 
 class Event(NamedTuple):

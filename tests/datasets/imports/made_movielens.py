@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmctr_kit.datasets.imports.spec import load_spec, shipped
+from mmctr_kit.datasets.imports.load import load_spec, shipped
 
 GENRES = ["Action", "Children's", "Comedy", "Drama", "Film-Noir", "Sci-Fi", "War"]
 

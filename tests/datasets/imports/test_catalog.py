@@ -10,7 +10,8 @@ import pytest
 
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.datasets.imports.catalog import Catalog, read_catalog
-from mmctr_kit.datasets.imports.spec import Spec, parse_spec
+from mmctr_kit.datasets.imports.load import parse_spec
+from mmctr_kit.datasets.imports.spec import Spec
 from mmctr_kit.datasets.layout import write_items
 from mmctr_kit.errors import DataError
 

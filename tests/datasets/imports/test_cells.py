@@ -10,7 +10,8 @@ import pytest
 
 from mmctr_kit.datasets.imports.cells import ids, matches, moments, numbers, outside, time_unit
 from mmctr_kit.datasets.imports.rules import parse_rule
-from mmctr_kit.datasets.imports.tables import Batch, Source
+from mmctr_kit.datasets.imports.sources import Source
+from mmctr_kit.datasets.imports.tables import Batch
 from mmctr_kit.errors import DataError
 
 

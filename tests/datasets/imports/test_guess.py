@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from mmctr_kit.datasets.imports.guess import FILL_IN, guess
-from mmctr_kit.datasets.imports.spec import Spec, load_spec, parse_spec, shipped
+from mmctr_kit.datasets.imports.load import load_spec, parse_spec, shipped
+from mmctr_kit.datasets.imports.spec import Spec
 from mmctr_kit.errors import UsageError
 from tests.datasets.imports.sources import SOURCES
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from mmctr_kit.datasets.imports.load import load_spec, shipped
 from mmctr_kit.datasets.imports.movielens import spec_of
-from mmctr_kit.datasets.imports.spec import load_spec, shipped
 from mmctr_kit.datasets.imports.write import SPEC_COPY, import_data
 from mmctr_kit.errors import DataError, UsageError
 from tests.datasets.imports.made_movielens import WRITERS, make_source

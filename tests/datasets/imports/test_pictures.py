@@ -5,8 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from mmctr_kit.datasets.imports.load import parse_spec
 from mmctr_kit.datasets.imports.pictures import copy_pictures
-from mmctr_kit.datasets.imports.spec import parse_spec
 from mmctr_kit.errors import DataError, MmctrKitError, UsageError
 
 IDS = ["a", "b", "c", "d"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mmctr_kit.datasets.imports.spec import find_spec, load_spec, parse_spec
+from mmctr_kit.datasets.imports.load import find_spec, load_spec, parse_spec
 from mmctr_kit.errors import UsageError
 from tests.datasets.imports.made import spec_of
 

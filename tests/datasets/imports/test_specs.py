@@ -9,18 +9,10 @@ import pyarrow as pa
 import pytest
 
 from mmctr_kit.datasets.imports.catalog import read_catalog
-from mmctr_kit.datasets.imports.spec import (
-    Interactions,
-    Items,
-    Rows,
-    Spec,
-    Split,
-    Vectors,
-    load_spec,
-    parse_spec,
-    shipped,
-)
-from mmctr_kit.datasets.imports.tables import find_sources, read_batches
+from mmctr_kit.datasets.imports.load import load_spec, parse_spec, shipped
+from mmctr_kit.datasets.imports.sources import find_sources
+from mmctr_kit.datasets.imports.spec import Interactions, Items, Rows, Spec, Split, Vectors
+from mmctr_kit.datasets.imports.tables import read_batches
 from mmctr_kit.datasets.imports.values import texts_of
 from tests.datasets.imports.sources import SOURCES, TAGS, TITLES
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mmctr_kit.datasets.imports.sources import find_sources
 from mmctr_kit.datasets.imports.spec import Table
-from mmctr_kit.datasets.imports.tables import Batch, find_sources, header, read_batches
+from mmctr_kit.datasets.imports.tables import Batch, header, read_batches
 from mmctr_kit.errors import DataError, UsageError
 
 ROWS = [["u1", "caf\u00e9, the", "4.5"], ["u2", "b \u2013 c", "1"], ["007", "", "3"]]
@@ -21,7 +22,7 @@ NAMES = ["user", "title", "rating"]
 
 def read(folder: Path, *columns: str, **table: Any) -> list[Batch]:
     made = Table.model_validate(table)
-    return list(read_batches(made, find_sources(made, folder, "items"), columns))
+    return list(read_batches(made, find_sources(made, folder, "items.files"), columns))
 
 
 def text(separator: str, quote: str = "", names: list[str] | None = NAMES) -> str:
@@ -70,7 +71,7 @@ def test_a_format_does_not_change_what_is_read(
     columns = {n: c.to_pylist() for n, c in batches[0].columns.items()}
     assert columns == dict(zip(NAMES, map(list, zip(*ROWS, strict=True)), strict=True))
     made = Table.model_validate({"files": name, **table})
-    assert header(made, find_sources(made, tmp_path, "items")[0]) == NAMES
+    assert header(made, find_sources(made, tmp_path, "items.files")[0]) == NAMES
 
 
 def test_a_text_that_is_not_utf_8_is_latin_1(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_how_far_the_reading_is_only_grows_and_ends_at_one(tmp_path: Path) -> No
     for part in range(3):
         (tmp_path / f"{part}.csv").write_text("user\n" + "1\n" * 1000)
     table, shares = Table(files=("*.csv",)), list[float]()
-    sources = find_sources(table, tmp_path, "items")
+    sources = find_sources(table, tmp_path, "items.files")
     assert sum(len(b) for b in read_batches(table, sources, ["user"], shares.append)) == 3000
     assert shares == sorted(shares)
     assert shares[-1] == 1.0

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmctr_kit.datasets.imports.sources import Source
 from mmctr_kit.datasets.imports.spec import Items
-from mmctr_kit.datasets.imports.tables import Batch, Source
+from mmctr_kit.datasets.imports.tables import Batch
 from mmctr_kit.datasets.imports.tags import TagReader
 from mmctr_kit.errors import DataError
 

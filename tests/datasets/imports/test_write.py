@@ -17,7 +17,7 @@ import pytest
 from mmctr_kit.audit.check import check_data
 from mmctr_kit.audit.findings import Level
 from mmctr_kit.data.load import load
-from mmctr_kit.datasets.imports.spec import load_spec, parse_spec
+from mmctr_kit.datasets.imports.load import load_spec, parse_spec
 from mmctr_kit.datasets.imports.write import ITEMS, REPORT, SPEC_COPY, TEST_LABELS, import_data
 from mmctr_kit.errors import MmctrKitError
 

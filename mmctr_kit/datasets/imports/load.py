@@ -1,0 +1,64 @@
+"""Finds and reads a SPEC: a YAML file, or a shipped one by its name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from mmctr_kit.datasets.imports.spec import Spec
+from mmctr_kit.errors import UsageError, did_you_mean, explain_all
+from mmctr_kit.files import apply_setting, read_yaml
+
+SHIPPED = Path(__file__).with_name("specs")
+
+
+def find_spec(name_or_path: str) -> Path:
+    """The file of a SPEC: a path, or the name of a shipped one; UsageError if there is none."""
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        if not path.is_file():
+            hint = did_you_mean(path.name, (p.name for p in path.parent.glob("*.y*ml")))
+            raise UsageError(f"no SPEC at '{path}'{hint}; expected a YAML file")
+        return path
+    known = shipped()
+    if name_or_path not in known:
+        raise UsageError(
+            f"no SPEC '{name_or_path}'{did_you_mean(name_or_path, known)}; expected a YAML file, "
+            f"or a shipped one: {', '.join(known)}"
+        )
+    return known[name_or_path]
+
+
+def load_spec(path: Path, settings: Sequence[str] = ()) -> Spec:
+    """Read a SPEC, with ``settings`` ('a.b=v') applied.
+
+    Raises UsageError, in one line, for broken YAML, an unknown key or a bad value.
+    """
+    content = read_yaml(path, "SPEC")
+    for setting in settings:
+        apply_setting(content, setting)
+    shown = f" with --set {' '.join(settings)}" if settings else ""
+    return parse_spec(content, f"{path}{shown}")
+
+
+def parse_spec(content: dict[str, Any], where: str) -> Spec:
+    """Validate ``content``; ``where`` names it in the one line of an UsageError."""
+    try:
+        return Spec.model_validate(content)
+    except ValidationError as e:
+        faults = "; ".join(explain_all(e, content, (), _keys_at))
+        raise UsageError(f"{where}: {faults}") from e
+
+
+def shipped() -> dict[str, Path]:
+    """The shipped SPECs by name."""
+    return {p.stem: p for p in sorted(SHIPPED.glob("*.yaml"))}
+
+
+def _keys_at(place: Sequence[Any]) -> list[str]:
+    block: Any = Spec
+    for key in place:
+        block = block.model_fields[key].annotation
+        block = next((t for t in (*get_args(block), block) if hasattr(t, "model_fields")), block)
+    return list(getattr(block, "model_fields", ()))
