@@ -5,7 +5,9 @@
   share their folds.
 - ``item``: the same with the target item. A predicted target is no target of a training row; it may
   occur in histories, and in rows that augmentation makes of them, as a new item of the challenge
-  may. A user's rows are in several folds: :func:`shows_predicted` says what that forbids.
+  may. A user's rows are in several folds: :func:`shows_predicted` says what that forbids. If each
+  user has a fixed share of positives, a model that memorises users by their histories expects what
+  they have had already, and comes out a little below chance on noise.
 - ``time``: the rows are cut into ``count`` + 1 blocks of about equal size, and rows of one time are
   in one block. Fold f is block f + 1, and its model is trained on the blocks before it. Nobody
   predicts the first block.

@@ -3,8 +3,16 @@
 import pytest
 
 import mmctr_kit
-from mmctr_kit.api.preflight import load_recipe, names_of, require_count, with_first
-from mmctr_kit.errors import UsageError
+from mmctr_kit.api.preflight import (
+    load_recipe,
+    load_to_train,
+    names_of,
+    require_count,
+    with_first,
+)
+from mmctr_kit.api.progress import ProgressEvent
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.errors import DataError, UsageError
 
 
 def test_a_recipe_with_settings_is_the_recipe_of_the_command_line() -> None:
@@ -44,3 +52,18 @@ def test_settings_that_come_first_may_be_overridden() -> None:
     assert with_first({"a.b": 1}, {"c": 2}) == {"a.b": 1, "c": 2}
     assert with_first({"a.b": 1}, {"a.b": 2}) == {"a.b": 2}
     assert with_first({"a.b": 1}, ["c=2"]) == ["a.b=1", "c=2"]
+
+
+def test_data_split_by_time_is_warned_of_once_if_folds_are_by_user_and_strict_refuses_it(
+    timed: ChallengeData,
+) -> None:
+    by_user, by_time = (load_recipe("din_demo", [f"folds.by={by}"]) for by in ("user", "time"))
+    told: list[ProgressEvent] = []
+    load_to_train(timed, told.append, [by_user, by_user])
+    assert [event.kind for event in told] == ["warning"]
+    assert "folds.by=time" in told[0].text
+    load_to_train(timed, told.append, [by_time], strict=True)
+    load_to_train(timed, told.append)  # a single fit has no folds
+    assert len(told) == 1
+    with pytest.raises(DataError, match=r"folds.by is user: .*; use --set folds.by=time"):
+        load_to_train(timed, told.append, [by_time, by_user], strict=True)

@@ -140,19 +140,12 @@ def test_a_budget_goes_with_a_family_and_a_family_alone(capsys: pytest.CaptureFi
     assert (code, "best is a family of recipes; name it alone" in said) == (2, True)
 
 
-def test_folds_by_user_on_data_split_by_time_are_warned_of_and_with_strict_refused(
+def test_folds_by_user_on_data_split_by_time_are_refused_with_strict(
     timed_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = cv(timed_root, tmp_path / "runs", "--dry-run")
-    assert done.exit_code == 0, done.output
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("warning")]
-    assert "--set folds.by=time" in line
     place = ("--data", str(timed_root), "--runs", str(tmp_path / "runs"))
     code, error = mistake(capsys, "cv", "history_length_only", *place, "--strict")
     assert code == 1
     assert "folds.by is user" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "runs").exists()
-    by_time = cv(timed_root, tmp_path / "runs", "--strict", "--dry-run", "--set", "folds.by=time")
-    assert by_time.exit_code == 0, by_time.output
-    assert "warning" not in by_time.stderr
