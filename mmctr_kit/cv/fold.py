@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.folds import WHOLE, held_out, shows_predicted, trained_on, user_hash
+from mmctr_kit.data.folds import WHOLE, held_out, trained_on, user_hash
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.writer import RunWriter
@@ -66,17 +66,15 @@ class FoldRows:
 def fold_rows(recipe: Recipe, data: ChallengeData, fold: int) -> FoldRows:
     """The rows of one fold; a user who is held out has no row to train on.
 
-    With folds by user, all rows of a user are in one of the three parts. A model of the whole split
-    predicts none of them, and the recipe's folds do not matter to it.
+    But with folds by time, all rows of a user are in one of the three parts, or in none. A model of
+    the whole split predicts none of them, and the recipe's folds do not matter to it.
     """
     user, seed = data.train.user_id, 0 if fold == WHOLE else recipe.folds.seed
     if fold == WHOLE:
         predicted, trained = np.zeros(len(user), np.bool_), np.ones(len(user), np.bool_)
     else:
         folds = recipe.folds.assign(data.train)
-        predicted, trained = folds == fold, trained_on(folds, fold)
-        if recipe.folds.by == "item":
-            trained &= ~shows_predicted(data, predicted)
+        predicted, trained = folds == fold, trained_on(data.train, folds, fold)
     # Each fold holds out other users, so every user trains some model.
     key = int(user_hash(np.array([fold]), seed)[0] >> np.uint64(1))
     held = held_out(user, recipe.training.holdout, key)

@@ -3,25 +3,24 @@
 - ``user``: a user's fold is a hash of the user id and a seed, and nothing else. So all rows of a
   user share a fold, the order and number of rows change nothing, and two data sets that share users
   share their folds.
-- ``item``: the same with the target item. A predicted target is no target of a training row; it may
-  occur in histories, and in rows that augmentation makes of them, as a new item of the challenge
-  may. A user's rows are in several folds: :func:`shows_predicted` says what that forbids. If each
-  user has a fixed share of positives, a model that memorises users by their histories expects what
-  they have had already, and comes out a little below chance on noise.
+- ``item``: new items to new users. Users are in folds as above, items likewise, and the model of
+  fold f is asked for the rows whose user and target item are both in f: one row in ``count``. It is
+  trained on no row of a user or target item that it is asked for. A target may occur in histories,
+  and in rows that augmentation makes of them, as a new item of the challenge may. Were its users
+  not new as well, the fixed share of positives of a user would tell it what is left for them.
 - ``time``: the rows are cut into ``count`` + 1 blocks of about equal size, and rows of one time are
   in one block. Fold f is block f + 1, and its model is trained on the blocks before it. Nobody
   predicts the first block.
 """
 
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
-from mmctr_kit.data.contexts import cut_by_sum
 from mmctr_kit.data.contract import TIME
-from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.dataset import Rows
 from mmctr_kit.data.hashing import among, digest, distinct, splitmix64
-from mmctr_kit.data.ragged import expand_ranges
 from mmctr_kit.errors import DataError, plural
 from mmctr_kit.metrics.ranks import Flags, Floats, Ids, Ints16, Uints
 
@@ -31,10 +30,9 @@ WHOLE = -1
 """The fold of a model that is trained on the whole train split: nobody is in it."""
 
 UNPREDICTED = -1
-"""The fold of a row that nobody predicts. Only time folds have such rows."""
+"""The fold of a row that nobody predicts; folds by user have no such rows."""
 
 _ITEM_KEY = 0x17E3
-_CHUNK_POSITIONS = 1 << 24
 
 
 def user_hash(user_id: Ids, seed: int) -> Uints:
@@ -64,7 +62,9 @@ def assign_folds(rows: Rows, by: FoldsBy, count: int, seed: int) -> Ints16:
     if by == "user":
         return user_folds(rows.user_id, count, seed)
     if by == "item":
-        return user_folds(rows.item_id, count, seed ^ _ITEM_KEY)
+        of_user = user_folds(rows.user_id, count, seed)
+        same = of_user == user_folds(rows.item_id, count, seed ^ _ITEM_KEY)
+        return np.where(same, of_user, np.int16(UNPREDICTED))
     if rows.time is None:
         raise DataError(
             f"folds.by is time, but the data have no column {TIME}; write it into train, valid and "
@@ -81,34 +81,31 @@ def assign_folds(rows: Rows, by: FoldsBy, count: int, seed: int) -> Ints16:
     return (np.searchsorted(begins, rows.time, side="right") - 1).astype(np.int16)
 
 
-def trained_on(fold: Ints16, model: int) -> Flags:
+def trained_on(rows: Rows, fold: Ints16, model: int) -> Flags:
     """(rows,) bool: which train rows, of these folds, the model of one fold may be trained on.
 
-    They are those of the other folds. With time folds, which leave the first rows ``UNPREDICTED``,
-    they are those of earlier folds.
+    They are those of the other folds; with time folds those of earlier ones; with item folds those
+    of neither a user nor a target item that the model predicts.
     """
-    return fold < model if (fold == UNPREDICTED).any() else fold != model
+    predicted = fold == model
+    if (fold != UNPREDICTED).all():
+        return ~predicted
+    if _follow_in_time(rows, fold):
+        return fold < model
+    return ~(_among_those(rows.user_id, predicted) | _among_those(rows.item_id, predicted))
 
 
-def shows_predicted(data: ChallengeData, predicted: Flags) -> Flags:
-    """(train rows,) bool: whether a row's history shows a target of its user's ``predicted`` rows.
+def _among_those(ids: Ids, rows: Flags) -> Flags:
+    return among(ids, distinct(ids[rows]))
 
-    If histories grow from row to row, such a row comes after a predicted row and gives away that
-    its label is 1. No model of item folds is trained on it.
-    """
-    train, size = data.train, data.n_items + 1
-    user = np.unique(train.user_id, return_inverse=True)[1]
-    asked = distinct(user[predicted] * size + train.item_id[predicted])
-    # Each history once for each user who has it.
-    pairs, of_row = np.unique(user * len(data.histories) + train.history, return_inverse=True)
-    owner, history = np.divmod(pairs, len(data.histories))
-    begin, length = data.histories.offsets[history], data.histories.lengths[history]
-    shows = np.zeros(len(pairs), np.bool_)
-    for chunk in cut_by_sum(length, _CHUNK_POSITIONS):
-        position, at = expand_ranges(begin[chunk], length[chunk])
-        held = owner[chunk][at] * size + data.histories.values[position]
-        shows[chunk.start + at[among(held, asked)]] = True
-    return shows[of_row]
+
+def _follow_in_time(rows: Rows, fold: Ints16) -> bool:
+    """Whether each fold is later than those before it, and than what nobody predicts."""
+    if rows.time is None:
+        return False
+    times = [rows.time[fold == f] for f in range(UNPREDICTED, int(fold.max()) + 1)]
+    ends = [(time.min(), time.max()) for time in times if len(time)]
+    return all(before[1] < after[0] for before, after in pairwise(ends))
 
 
 def held_out(user_id: Ids, share: float, seed: int) -> Flags:

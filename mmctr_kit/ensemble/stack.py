@@ -25,18 +25,17 @@ class Context:
 def context_of(data: ChallengeData, fold: Ints16) -> Context:
     """`FEATURES` of the data's rows in canonical order; ``fold`` (n,): the folds of its train rows.
 
-    An item's popularity counts the targets of the train rows of *other* folds (or earlier ones, if
-    folds are by time), whatever their labels: an OOF row does not count itself, and valid and test
-    rows see what a fold model's OOF rows saw. It is scaled up to all train rows.
+    An item's popularity counts the targets of the rows that a fold model is trained on, whatever
+    their labels: an OOF row does not count itself, and valid and test rows see what a fold model's
+    OOF rows saw. It is scaled up to all train rows.
     """
     folds, some = int(fold.max()) + 1, fold != UNPREDICTED
     item, size = data.train.item_id, data.n_items + 1
-    parts = folds if some.all() else folds + 1
     popularity = np.empty((folds, size), np.float32)
     for f in range(folds):
-        used = max(folds - 1, 1) if some.all() else f + 1
-        counts = np.bincount(item[trained_on(fold, f)], minlength=size)
-        popularity[f] = np.log1p(counts * (parts / used))
+        used = item[trained_on(data.train, fold, f)]
+        scale = len(item) / max(len(used), 1)
+        popularity[f] = np.log1p(np.bincount(used, minlength=size) * scale)
 
     def features(rows: Rows, popularity: Floats32) -> Floats32:
         length = np.log1p(data.histories.lengths[rows.history])

@@ -312,8 +312,8 @@ class Folds(Block):
     """``count`` folds; what each fold model is asked, ``by`` says.
 
     ``user``: rows of users whom it has not met; a user's fold is a hash of the user and ``seed``.
-    ``item``: rows whose target item is no target of its training rows; an item's fold is a hash of
-    the item and ``seed``. ``time``: rows later than all its training rows. They are cut into
+    ``item``: rows of users whom it has not met, whose target is no target of its training rows; one
+    row in ``count``. ``time``: rows later than all its training rows. They are cut into
     ``count`` + 1 blocks by time, and each but the first is predicted by a model of the blocks
     before it. It suits data whose valid and test rows come after train; see
     :mod:`mmctr_kit.data.folds`.
@@ -330,6 +330,8 @@ class Folds(Block):
     @property
     def shares(self) -> tuple[float, float]:
         """The mean shares of the train rows that a fold model may be trained on, and predicts."""
+        if self.by == "item":  # of users and of items
+            return (1 - 1 / self.count) ** 2, 1 / self.count**2
         if self.by == "time":  # of blocks: (1 + 2 + ... + count) / count, and 1, of count + 1
             return 1 / 2, 1 / (self.count + 1)
         return 1 - 1 / self.count, 1 / self.count

@@ -53,7 +53,7 @@ class Keys:
 class OutOfFold:
     """Fold models' logits of the train rows, each from the one model that was not to see it.
 
-    (rows,) each. Folds by time leave the first rows unpredicted: they are no OOF rows.
+    (rows,) each. Rows that nobody predicts, as most with folds by item, are no OOF rows.
     """
 
     keys: Keys
@@ -64,9 +64,18 @@ class OutOfFold:
     @property
     def by_user(self) -> bool:
         """Whether all rows of each user are in one fold."""
-        order = np.argsort(self.keys.user_id, kind="stable")
-        same_user = np.diff(self.keys.user_id[order]) == 0
-        return not (same_user & (np.diff(self.fold[order]) != 0)).any()
+        return self._in_one_fold(self.keys.user_id)
+
+    @property
+    def by_item(self) -> bool:
+        """Whether all rows of each item are in one fold, and some item has several rows."""
+        item = self.keys.item_id
+        return len(np.unique(item)) < len(item) and self._in_one_fold(item)
+
+    def _in_one_fold(self, ids: Ints) -> bool:
+        order = np.argsort(ids, kind="stable")
+        same = np.diff(ids[order]) == 0
+        return not (same & (np.diff(self.fold[order]) != 0)).any()
 
     def folds_of(self, rows: Rows) -> Ints16:
         """(train rows,) the fold of each, ``UNPREDICTED`` for those that are no OOF rows.

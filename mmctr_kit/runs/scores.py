@@ -60,7 +60,7 @@ def score_predictions(predictions: Predictions) -> dict[str, Any]:
     if predictions.has_valid:
         outside = mean_estimate([auc_with_se(label, x, user) for x in predictions.valid])
         scores["fold_models_valid"] = outside.to_json()
-        scores["alarm"] = _alarm(inside, outside) if oof.by_user else None
+        scores["alarm"] = _alarm(inside, outside) if oof.by_user and not oof.by_item else None
     return scores
 
 

@@ -162,7 +162,7 @@ def _by_popularity(data: ChallengeData, fold: Ints16) -> dict[str, SliceColumn]:
     spans = [f"{a}-{b}" if a < b else f"{a}" for a, b in zip(begins, ends, strict=True)]
     quarter = 1 + np.searchsorted(edges, total, side="right")
     models = range(int(fold.max()) + 1)
-    used = [trained_on(fold, f) for f in models] if len(models) > 1 else [fold == 0]
+    used = [trained_on(data.train, fold, f) for f in models] if len(models) > 1 else [fold == 0]
     targets = np.stack([np.bincount(train[rows], minlength=len(total)) > 0 for rows in used])
     shown = np.stack([_in_histories(data, rows) for rows in used])
     known = {"oof": targets[fold, train], "valid": np.asarray(targets.any(axis=0))[valid]}

@@ -157,13 +157,9 @@ class Fit:
             )
         self.model.load_state_dict(self.best)
 
-    def predict(self, split: Split, index: Ints | None = None, strangers: bool = False) -> Floats64:
-        """Logits (rows,) in float32 arithmetic, widened to float64; of all rows if no index.
-
-        As ``strangers``, users count as unknown though the model was trained on other rows of them.
-        """
+    def predict(self, split: Split, index: Ints | None = None) -> Floats64:
+        """Logits (rows,) in float32 arithmetic, widened to float64; of all rows if no index."""
         whole = self.source.whole
-        known_user = torch.zeros_like(self.known_user) if strangers else self.known_user
         chosen = torch.arange(len(whole.rows[split])) if index is None else torch.from_numpy(index)
         chosen = chosen.to(whole.device)
         # Sorted by length, so that padding adds little.
@@ -176,7 +172,7 @@ class Fit:
         with torch.inference_mode():
             for chunk in self.source.chunks(split, chosen[order], sizes):
                 for rows in chunk.batches():
-                    batch = make_batch(chunk.data, split, rows, known_user)
+                    batch = make_batch(chunk.data, split, rows, self.known_user)
                     batch = replace(batch, buckets=((len(rows), next(longest)),))
                     parts.append(self.model(batch).double())
         logits = np.zeros(len(chosen))

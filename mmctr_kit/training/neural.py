@@ -159,10 +159,8 @@ class NeuralLearner:
     def predict(self, split: Split, index: Ints | None = None) -> Floats64:
         if split == "train" and index is None:
             index = np.arange(len(self._challenge.train))
-        # With one positive among a user's rows, the user's other labels would tell a row's label.
-        strangers = split == "train" and self.recipe.folds.by == "item"
         with _full("free what other processes hold of it"):
-            return self._fitted().predict(split, index, strangers)
+            return self._fitted().predict(split, index)
 
     @property
     def data_on(self) -> Location:

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from mmctr_kit.cv.fold import PHASES, fold_rows, model_seed
 from mmctr_kit.cv.run import run_cv
@@ -57,33 +56,17 @@ def test_the_seconds_of_a_fold_model_add_up_to_its_time(
     assert 0.5 * spent < sum(finished) <= sum(phases.values()) <= spent
 
 
-def test_a_fold_by_item_is_predicted_by_a_model_that_has_none_of_its_targets(
+def test_a_fold_by_item_is_predicted_by_a_model_that_has_none_of_its_targets_or_users(
     tiny: ChallengeData,
 ) -> None:
     item, user = tiny.train.item_id, tiny.train.user_id
-    parts = [fold_rows(recipe("folds.by=item"), tiny, fold) for fold in range(2)]
-    for rows in parts:
-        asked = set(item[rows.predicted])
-        assert asked.isdisjoint(item[rows.train])
-        assert asked.isdisjoint(item[rows.holdout])
+    for fold in range(2):
+        rows = fold_rows(recipe("folds.by=item"), tiny, fold)
+        seen = np.concatenate([rows.train, rows.holdout])
+        assert set(item[rows.predicted]).isdisjoint(item[seen])
+        assert set(user[rows.predicted]).isdisjoint(user[seen])
         assert set(user[rows.train]).isdisjoint(user[rows.holdout])
-        assert not set(user[rows.train]).isdisjoint(user[rows.predicted])
-    predicted = np.sort(np.concatenate([rows.predicted for rows in parts]))
-    np.testing.assert_array_equal(predicted, np.arange(len(tiny.train)))
-
-
-def test_no_row_of_item_folds_is_trained_on_whose_history_gives_a_predicted_one_away(
-    tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    everywhere = fold_rows(recipe("folds.by=item"), tiny, 0)
-    after = everywhere.train[::7]
-    shown = np.isin(np.arange(len(tiny.train)), after)
-    monkeypatch.setattr("mmctr_kit.cv.fold.shows_predicted", lambda *_: shown)
-    rows = fold_rows(recipe("folds.by=item"), tiny, 0)
-    np.testing.assert_array_equal(rows.train, np.setdiff1d(everywhere.train, after))
-    np.testing.assert_array_equal(rows.predicted, everywhere.predicted)
-    by_user = fold_rows(recipe(), tiny, 0)
-    assert len(np.intersect1d(by_user.train, after))  # whose rows are never another user's
+        assert min(map(len, vars(rows).values())) > 20
 
 
 def test_a_fold_by_time_is_predicted_by_a_model_of_all_that_came_before(

@@ -9,19 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.dataset import Rows
 from mmctr_kit.data.folds import (
     UNPREDICTED,
     FoldsBy,
     assign_folds,
     fold_fingerprint,
     held_out,
-    shows_predicted,
     trained_on,
     user_folds,
     user_hash,
 )
-from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError
 
 USERS = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=30)
@@ -124,20 +122,35 @@ def test_folds_by_user_are_those_of_the_users() -> None:
     np.testing.assert_array_equal(fold, user_folds(rows.user_id, 3, 7))
 
 
-@given(items=st.lists(st.integers(1, 10**6), min_size=1, max_size=30), count=COUNT, seed=SEED)
-def test_an_items_fold_is_a_matter_of_the_item_and_the_seed_alone(
-    items: list[int], count: int, seed: int
-) -> None:
-    fold = assign_folds(rows_of(items), "item", count, seed)
-    alone = [int(assign_folds(rows_of([i]), "item", count, seed)[0]) for i in items]
-    assert fold.tolist() == alone
-    assert ((fold >= 0) & (fold < count)).all()
+def many(rows: int = 4000) -> Rows:
+    """Rows of 300 users and 100 items, at random."""
+    rng = np.random.default_rng(0)
+    made = rows_of(rng.integers(1, 101, rows).tolist())
+    return replace(made, user_id=rng.integers(300, size=rows))
+
+
+def test_item_folds_ask_new_users_for_new_items() -> None:
+    rows = many()
+    fold = assign_folds(rows, "item", 4, 0)
+    np.testing.assert_array_equal(
+        fold, np.where(fold == UNPREDICTED, UNPREDICTED, user_folds(rows.user_id, 4, 0))
+    )
+    assert 0.2 < np.mean(fold != UNPREDICTED) < 0.3
+    for f in range(4):
+        trained, predicted = trained_on(rows, fold, f), fold == f
+        assert set(rows.item_id[trained]).isdisjoint(rows.item_id[predicted])
+        assert set(rows.user_id[trained]).isdisjoint(rows.user_id[predicted])
+        # Nobody else is left out.
+        known = set(rows.item_id[predicted]), set(rows.user_id[predicted])
+        left_out = np.flatnonzero(~trained)
+        assert all(rows.item_id[i] in known[0] or rows.user_id[i] in known[1] for i in left_out)
+    assert len(set(rows.item_id[fold == 0]) & set(rows.item_id[fold == 1])) == 0
 
 
 def test_an_items_fold_is_unrelated_to_the_fold_of_the_user_with_its_number() -> None:
     items = list(range(20_000))
-    same = np.mean(assign_folds(rows_of(items), "item", 5, 0) == user_folds(np.array(items), 5, 0))
-    assert abs(same - 0.2) < 0.02
+    rows = replace(rows_of(items), user_id=np.array(items))
+    assert abs(np.mean(assign_folds(rows, "item", 5, 0) >= 0) - 0.2) < 0.02
 
 
 TIMES = st.lists(st.integers(-(2**62), 2**62) | st.integers(0, 12), min_size=1, max_size=60)
@@ -157,9 +170,9 @@ def test_time_folds_follow_each_other_and_a_model_has_seen_nothing_later(
     assert sorted(set(fold.tolist())) == list(range(-1, count))
     time = np.array(times)
     for f in range(count):
-        trained, predicted = time[trained_on(fold, f)], time[fold == f]
+        trained, predicted = time[trained_on(rows, fold, f)], time[fold == f]
         assert trained.max() < predicted.min()
-        assert (trained_on(fold, f) == (time < predicted.min())).all()
+        assert (trained_on(rows, fold, f) == (time < predicted.min())).all()
 
 
 def test_blocks_of_time_are_of_equal_size_and_the_seed_does_nothing() -> None:
@@ -182,23 +195,7 @@ def test_time_folds_without_times_or_with_too_few_say_in_one_line_what_to_do() -
 
 def test_other_folds_models_train_on_all_other_folds() -> None:
     fold = np.array([0, 1, 2, 1], np.int16)
-    assert trained_on(fold, 1).tolist() == [True, False, True, False]
-
-
-def test_a_row_whose_history_shows_what_its_user_is_asked_elsewhere_is_found(
-    tiny: ChallengeData,
-) -> None:
-    """User 0 took item 2 after row 0, so the history of row 1 gives row 0 away; user 1 did not."""
-    rows = replace(
-        rows_of([2, 3, 2, 4]),
-        user_id=np.array([0, 0, 1, 1]),
-        history=np.array([0, 1, 0, 0], np.int32),
-    )
-    histories = Ragged(np.array([5, 5, 2, 6], np.int32), np.array([0, 1, 4]))
-    data = replace(tiny, rows={**tiny.rows, "train": rows}, histories=histories)
-    asked = np.array([True, False, True, False])
-    assert shows_predicted(data, asked).tolist() == [False, True, False, False]
-    assert not shows_predicted(data, ~asked).any()
+    assert trained_on(rows_of([1, 2, 3, 4]), fold, 1).tolist() == [True, False, True, False]
 
 
 def test_a_fingerprint_tells_by_what_rows_are_kept_apart() -> None:

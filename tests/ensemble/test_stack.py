@@ -106,8 +106,11 @@ def test_valid_and_test_see_in_each_fold_what_its_oof_rows_saw():
 
 def test_with_folds_by_time_popularity_counts_what_came_before():
     """Row 0 is predicted by nobody; the model of fold 0 saw it alone, that of fold 1 two rows."""
-    found = context_of(data(), np.array([-1, 0, 1, 1], np.int16))
+    timed = data()
+    train = replace(timed.train, time=np.array([1, 2, 3, 3]))
+    timed = replace(timed, rows={**timed.rows, "train": train})
+    found = context_of(timed, np.array([-1, 0, 1, 1], np.int16))
     assert found.oof.shape == (len(FEATURES), 3)
     np.testing.assert_array_equal(found.oof[0], [2, 3, 4])
-    np.testing.assert_allclose(np.expm1(found.oof[3]), [3 * 1, 1.5 * 2, 0], rtol=1e-6)
-    np.testing.assert_allclose(np.expm1(found.test[:, 3]), [[3 * 1], [1.5 * 2]], rtol=1e-6)
+    np.testing.assert_allclose(np.expm1(found.oof[3]), [4 * 1, 2 * 2, 0], rtol=1e-6)
+    np.testing.assert_allclose(np.expm1(found.test[:, 3]), [[4 * 1], [2 * 2]], rtol=1e-6)

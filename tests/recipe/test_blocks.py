@@ -123,6 +123,9 @@ def test_the_seed_of_folds_does_nothing_if_they_are_by_time() -> None:
 def test_the_shares_of_folds_are_those_of_their_rows(by: FoldsBy, timed: ChallengeData) -> None:
     folds = Folds(by=by, count=4)
     fold = folds.assign(timed.train)
-    trained = np.mean([trained_on(fold, f).mean() for f in range(4)])
+    trained = np.mean([trained_on(timed.train, fold, f).mean() for f in range(4)])
     predicted = np.mean([(fold == f).mean() for f in range(4)])
-    assert folds.shares == (pytest.approx(trained, abs=0.01), pytest.approx(predicted, abs=0.01))
+    # In folds by item, the tiny data has many users and items without a row that is asked for.
+    tolerance = 0.12 if by == "item" else 0.01
+    expected = (pytest.approx(trained, abs=tolerance), pytest.approx(predicted, abs=0.01))
+    assert folds.shares == expected

@@ -255,18 +255,3 @@ SMALL = (
     "model.mlp_hidden=[16]",
     "model.encoder_layers=1",
 )
-
-
-def test_a_model_of_item_folds_knows_no_user_of_the_rows_that_it_predicts(
-    tiny: ChallengeData,
-) -> None:
-    """It was trained on other rows of theirs, which with one positive a user would tell a label."""
-    by_user, by_item = (
-        learner_of(load_recipe("din_target_encoder", (*SMALL, f"folds.by={by}")), tiny)
-        for by in ("user", "item")
-    )
-    for each in (by_user, by_item):
-        list(each.fit(TRAIN, HOLDOUT, seed=3))
-    assert np.array_equal(by_user.predict("valid"), by_item.predict("valid"))
-    assert np.array_equal(by_user.predict("train", HOLDOUT), by_item.predict("train", HOLDOUT))
-    assert (by_user.predict("train", TRAIN) != by_item.predict("train", TRAIN)).mean() > 0.9

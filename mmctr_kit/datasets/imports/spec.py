@@ -62,8 +62,9 @@ class Table(Block):
 
     ``files`` are paths or glob patterns, from the folder of the SPEC or of ``--from``; files may be
     gzipped, and ``archive.zip:inside.csv`` is a file in a zip. ``format`` auto goes by the name.
-    ``separator`` is of a text table; ``columns`` names its columns if it has no header; ``quoting``:
-    whether quotes are around fields, or part of the text; by default they are in CSV alone. ``encoding`` auto is UTF-8, or Latin-1 if that cannot be.
+    ``separator`` is of a text table; ``columns`` names its columns if it has no header. ``quoting``:
+    whether quotes enclose fields, or are part of the text; by default they enclose in CSV alone.
+    ``encoding`` auto is UTF-8, or Latin-1 if that cannot be.
     ``atomic`` is RecBole's text table, whose header has types, as in ``rating:float``.
     """
 
@@ -81,7 +82,8 @@ class Interactions(Table):
     ``user``, ``item`` and ``time`` are columns; without ``time`` the order of a user's
     interactions is drawn, and there is no split by time. ``time_unit``: seconds, milliseconds,
     microseconds or nanoseconds since 1970; ``iso`` for dates and times as text; a format such as
-    ``%d/%m/%Y`` for others; ``order`` for a number that merely grows; ``auto`` goes by the values. Texts without a zone are UTC.
+    ``%d/%m/%Y`` for others; ``order`` for a number that merely grows; ``auto`` goes by the values.
+    Texts without a zone are UTC.
 
     ``positive`` and ``negative`` are rules such as ``rating >= 4``, ``event in [buy, cart]``;
     what meets neither only counts as a view. No ``positive`` means that everything is one; no
@@ -107,8 +109,8 @@ class Interactions(Table):
     def _is_a_unit(cls, value: str) -> str:
         if value not in TIME_UNITS and "%" not in value:
             raise ValueError(
-                f"expected one of {', '.join(TIME_UNITS)}, or a format like %d/%m/%Y; found {value!r}"
-                f"{did_you_mean(value, TIME_UNITS)}"
+                f"expected one of {', '.join(TIME_UNITS)}, or a format like %d/%m/%Y; found "
+                f"{value!r}{did_you_mean(value, TIME_UNITS)}"
             )
         return value
 

@@ -42,7 +42,7 @@ def text_header(table: Table, source: Source) -> list[str]:
 def text_parts(
     table: Table, source: Source, file: BinaryIO, wanted: Sequence[str]
 ) -> Iterator[dict[str, pa.Array]]:
-    """The columns of an opened text table, part after part; DataError, with the row, for a fault."""
+    """The columns of an opened text table, part after part; DataError, with row, for a fault."""
     kind, names = format_of(table, source), text_header(table, source)
     separator, quote = _separator(table, kind), _quote(table, kind)
     stream = _Stream(file, separator)
