@@ -92,11 +92,13 @@ def trained_on(rows: Rows, fold: Ints16, model: int) -> Flags:
         return ~predicted
     if _follow_in_time(rows, fold):
         return fold < model
-    return ~(_among_those(rows.user_id, predicted) | _among_those(rows.item_id, predicted))
+    asked = _among_those(rows.user_id, predicted) | _among_those(rows.item_id, predicted)
+    return np.asarray(~asked)
 
 
 def _among_those(ids: Ids, rows: Flags) -> Flags:
-    return among(ids, distinct(ids[rows]))
+    wide = np.asarray(ids, np.int64)
+    return among(wide, distinct(wide[rows]))
 
 
 def _follow_in_time(rows: Rows, fold: Ints16) -> bool:

@@ -11,7 +11,7 @@ from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.data.folds import UNPREDICTED
 from mmctr_kit.data.hashing import digest
 from mmctr_kit.errors import RunError, plural
-from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Ints16
+from mmctr_kit.metrics.ranks import Flags, Floats, Ids, Ints, Ints16
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class OutOfFold:
         item = self.keys.item_id
         return len(np.unique(item)) < len(item) and self._in_one_fold(item)
 
-    def _in_one_fold(self, ids: Ints) -> bool:
+    def _in_one_fold(self, ids: Ids) -> bool:
         order = np.argsort(ids, kind="stable")
         same = np.diff(ids[order]) == 0
         return not (same & (np.diff(self.fold[order]) != 0)).any()

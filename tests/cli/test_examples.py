@@ -15,7 +15,7 @@ from mmctr_kit.recipe import load_recipe
 from mmctr_kit.recipe.family import FAMILIES
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-FROM_ELSEWHERE = {"import-checkpoint", "import-predictions", "data movielens"}
+FROM_ELSEWHERE = {"import-checkpoint", "import-predictions", "data movielens", "data import"}
 DEMO_RUNS = {*RECIPES, "blend"}
 DEMO_FILES = {"demo/blend-both.zip", "demo/data", "demo/truth", "demo/truth/test_labels.parquet"}
 
@@ -85,4 +85,4 @@ def test_an_example_names_what_is_there_by_then(line: str) -> None:
                 load_recipe(name, params["settings"] or ())
     for key in ("data", "folder", "truth", "labels"):
         if params.get(key) is not None:
-            assert str(params[key]) in {"DATA", "OUT", *DEMO_FILES}
+            assert str(params[key]) in {"DATA", "OUT", "ml-100k", *DEMO_FILES}

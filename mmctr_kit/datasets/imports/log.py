@@ -238,7 +238,7 @@ def _user_ids(names: pa.LargeStringArray) -> Ints:
 
 
 def _without_repeats(log: Log, repeats: str) -> Log:
-    """Of a user's interactions with one item the last or the first, or all of them."""
+    """The log with the last or the first of a user's interactions with one item, or with all."""
     if repeats == "keep":
         return log
     # At one moment the positive counts.

@@ -1,4 +1,4 @@
-"""The files of a SPEC's tables: found, told by their names, and opened without compression."""
+"""Finds the files of a SPEC's tables, and opens them without compression."""
 
 import glob
 import gzip

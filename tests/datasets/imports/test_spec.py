@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mmctr_kit.datasets.imports.load import find_spec, load_spec, parse_spec
+from mmctr_kit.datasets.imports.load import load_spec, parse_spec
 from mmctr_kit.errors import UsageError
 from tests.datasets.imports.made import spec_of
 
@@ -76,25 +76,6 @@ def test_what_is_written_beside_the_data_is_the_same_spec(tmp_path: Path) -> Non
     (tmp_path / "copy.yaml").write_text(spec.to_yaml())
     assert load_spec(tmp_path / "copy.yaml") == spec
     assert "history_length: 64" in spec.to_yaml()
-
-
-def test_settings_override_the_file_and_are_named_in_errors(tmp_path: Path) -> None:
-    path = tmp_path / "spec.yaml"
-    path.write_text("interactions: {files: log.csv, user: u, item: i}\n")
-    spec = load_spec(path, ["rows.per_positive=5", "interactions.time=t"])
-    assert (spec.rows.per_positive, spec.interactions.time) == (5, "t")
-    with pytest.raises(UsageError, match=r"spec.yaml with --set rows.pr=5: unknown key rows.pr"):
-        load_spec(path, ["rows.pr=5"])
-
-
-def test_a_spec_is_a_file_or_a_shipped_name(tmp_path: Path) -> None:
-    (tmp_path / "spec.yaml").write_text("")
-    assert find_spec(str(tmp_path / "spec.yaml")) == tmp_path / "spec.yaml"
-    assert find_spec("movielens-csv").name == "movielens-csv.yaml"
-    with pytest.raises(UsageError, match=r"no SPEC at .*spek.yaml' \(did you mean spec.yaml"):
-        find_spec(str(tmp_path / "spek.yaml"))
-    with pytest.raises(UsageError, match=r"no SPEC 'movilens-csv' \(did you mean movielens-csv"):
-        find_spec("movilens-csv")
 
 
 @pytest.mark.parametrize(

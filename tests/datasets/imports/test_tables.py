@@ -14,7 +14,7 @@ import pytest
 from mmctr_kit.datasets.imports.sources import find_sources
 from mmctr_kit.datasets.imports.spec import Table
 from mmctr_kit.datasets.imports.tables import Batch, header, read_batches
-from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.errors import DataError
 
 ROWS = [["u1", "caf\u00e9, the", "4.5"], ["u2", "b \u2013 c", "1"], ["007", "", "3"]]
 NAMES = ["user", "title", "rating"]
@@ -74,20 +74,6 @@ def test_a_format_does_not_change_what_is_read(
     assert header(made, find_sources(made, tmp_path, "items.files")[0]) == NAMES
 
 
-def test_a_text_that_is_not_utf_8_is_latin_1(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_bytes("title\nMis\u00e9rables\n".encode("latin-1"))
-    assert read(tmp_path, "title", files="t.csv")[0].columns["title"].to_pylist() == [
-        "Mis\u00e9rables"
-    ]
-
-
-def test_several_files_are_one_table(tmp_path: Path) -> None:
-    for part in "ab":
-        (tmp_path / f"part-{part}.csv").write_text(f"user\n{part}\n")
-    batches = read(tmp_path, "user", files="part-*.csv")
-    assert [b.columns["user"].to_pylist() for b in batches] == [["a"], ["b"]]
-
-
 def test_lists_of_json_lines_stay_lists(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"c": [["a", "b"], ["c"]]}\n{"c": "d"}\n{}\n')
     column = read(tmp_path, "c", files="t.jsonl")[0].columns["c"]
@@ -116,25 +102,6 @@ def test_a_broken_table_is_named_with_its_row(
     with pytest.raises(DataError, match=message) as e:
         read(tmp_path, "user", files=name)
     assert name in str(e.value)
-
-
-@pytest.mark.parametrize(
-    ("files", "message"),
-    [
-        ("logs.csv", r"items.files: no file .*logs.csv' \(did you mean log.csv\?\)"),
-        ("log.xlsx", "no table by its name; set format"),
-        ("two.zip", "two.zip holds a.csv, b.csv; name one, as in two.zip:NAME"),
-        ("two.zip:c.csv", r"it lacks 'c.csv' \(did you mean a.csv|b.csv\?\)"),
-    ],
-)
-def test_a_file_that_cannot_be_meant_is_refused(tmp_path: Path, files: str, message: str) -> None:
-    (tmp_path / "log.csv").write_text("user\n1\n")
-    (tmp_path / "log.xlsx").write_text("user\n1\n")
-    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
-        archive.writestr("a.csv", "user\n1\n")
-        archive.writestr("b.csv", "user\n1\n")
-    with pytest.raises(UsageError, match=message):
-        read(tmp_path, "user", files=files)
 
 
 def test_how_far_the_reading_is_only_grows_and_ends_at_one(tmp_path: Path) -> None:
