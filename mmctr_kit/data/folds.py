@@ -87,11 +87,11 @@ def trained_on(rows: Rows, fold: Ints16, model: int) -> Flags:
     They are those of the other folds; with time folds those of earlier ones; with item folds those
     of neither a user nor a target item that the model predicts.
     """
-    predicted = fold == model
+    predicted = np.asarray(fold == model)
     if (fold != UNPREDICTED).all():
         return ~predicted
     if _follow_in_time(rows, fold):
-        return fold < model
+        return np.asarray(fold < model)
     asked = _among_those(rows.user_id, predicted) | _among_those(rows.item_id, predicted)
     return np.asarray(~asked)
 

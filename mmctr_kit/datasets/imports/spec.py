@@ -63,7 +63,7 @@ class Table(Block):
     ``files`` are paths or glob patterns, from the folder of the SPEC or of ``--from``; files may be
     gzipped, and ``archive.zip:inside.csv`` is a file in a zip. ``format`` auto goes by the name.
     ``separator`` is of a text table; ``columns`` names its columns if it has no header. ``quoting``
-    says whether quotes enclose fields, or are part of the text; by default they enclose in CSV alone.
+    says whether quotes enclose fields, which they do by default in CSV alone, or are text.
     ``encoding`` auto is UTF-8, or Latin-1 if that cannot be.
     ``atomic`` is RecBole's text table, whose header has types, as in ``rating:float``.
     """
