@@ -33,11 +33,11 @@ FAMILIES: Mapping[str, tuple[Member, ...]] = MappingProxyType(
         # on the demo data), and are left out.
         "best": (
             Member("gbdt", "the strongest single model", run="best_gbdt"),
-            Member("best_din", "a network: attention"),
-            Member("best_din_ids", "item ids, drawn anew"),
+            Member("best_din_ids", "a network: ids, drawn anew"),
+            Member("best_din", "without ids"),
             Member("best_transformer", "a network of tokens"),
-            Member("best_din", "a second seed", seed=1),
             Member("best_din_ids", "a second seed", seed=1),
+            Member("best_din", "a second seed", seed=1),
             Member("best_transformer", "a second seed", seed=1),
             Member("gbdt", "a second seed", seed=1, run="best_gbdt"),
         )
