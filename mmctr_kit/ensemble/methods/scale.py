@@ -8,16 +8,21 @@ import numpy as np
 from mmctr_kit.metrics.calibration import logistic_line
 from mmctr_kit.metrics.ranks import Flags, Floats
 
+FAR = 30.0
+"""A logit further than this many interquartile ranges from the quartiles counts as that far: one
+of -3e6, which a network once gave a strange row, would flatten the scaling of all others."""
 MIN_SLOPE = 1e-3
 """Least slope per standard deviation: an uninformative run is muted, never turned around."""
 
 
 @dataclass(frozen=True)
 class PlattScaling:
-    """The map logit -> slope * logit + intercept, with slope > 0."""
+    """The map logit -> slope * logit + intercept, slope > 0, of logits in ``low`` to ``high``."""
 
     slope: float
     intercept: float
+    low: float = -np.inf
+    high: float = np.inf
 
     @classmethod
     def fit(cls, label: Flags, logits: Floats, start: Self | None = None) -> Self:
@@ -25,6 +30,11 @@ class PlattScaling:
 
         ``start`` is a fit on nearly the same rows, which saves most of the work.
         """
+        quarter, most = np.quantile(logits, (0.25, 0.75))
+        far = FAR * (most - quarter) or np.inf
+        low, high = float(quarter - far), float(most + far)
+        if logits.min() < low or logits.max() > high:
+            logits = logits.clip(low, high)
         begin = None if start is None else (start.slope, start.intercept)
         slope, intercept = logistic_line(label, logits, begin)
         spread = float(logits.std())
@@ -33,11 +43,11 @@ class PlattScaling:
             rate = (np.count_nonzero(label) + 1.0) / (len(label) + 2.0)
             slope = least
             intercept = float(np.log(rate / (1.0 - rate))) - slope * float(logits.mean())
-        return cls(slope, intercept)
+        return cls(slope, intercept, low, high)
 
     def apply(self, logits: Floats) -> Floats:
         """Logits of any shape on the common scale."""
-        return self.slope * logits + self.intercept
+        return self.slope * logits.clip(self.low, self.high) + self.intercept
 
 
 def fit_scalings(
@@ -52,6 +62,7 @@ def apply_scalings(scalings: list[PlattScaling], logits: Floats) -> Floats:
     """(m, ...) logits, each run scaled by its own scaling."""
     out = np.empty_like(logits)
     for scaling, x, to in zip(scalings, logits, out, strict=True):
-        np.multiply(x, scaling.slope, out=to)
+        np.clip(x, scaling.low, scaling.high, out=to)
+        to *= scaling.slope
         to += scaling.intercept
     return out

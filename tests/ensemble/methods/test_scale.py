@@ -44,3 +44,12 @@ def test_a_start_from_the_whole_does_not_change_the_part():
     )
     assert warm[0].slope == pytest.approx(cold[0].slope, abs=1e-6)
     assert warm[0].intercept == pytest.approx(cold[0].intercept, abs=1e-6)
+
+
+def test_one_absurd_logit_changes_nothing_for_the_others():
+    label, logits = drawn()
+    odd = logits.copy()
+    odd[7], label[7] = -3e6, False
+    usual, found = PlattScaling.fit(label, logits), PlattScaling.fit(label, odd)
+    np.testing.assert_allclose(found.apply(logits), usual.apply(logits), atol=0.03)
+    assert -100 < found.apply(odd).min() < -10
