@@ -71,6 +71,11 @@ BEFORE_USE = (
 
 TESTED_THROUGH = {
     "report/sections/": "report/sections/test_sections.py",
+    # Each needs its tool: make test-extras.
+    "export/mlflow.py": "extras/test_export.py",
+    "export/tensorboard.py": "extras/test_export.py",
+    "export/trackio.py": "extras/test_export.py",
+    "export/wandb.py": "extras/test_export.py",
     "training/learner.py": "training/test_build.py",  # a protocol: its learners keep it
 }
 """Modules, or folders of them, without a test module of their own: a file that tests them."""

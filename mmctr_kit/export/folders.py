@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmctr_kit.export.record import Record
+from mmctr_kit.export.record import DIGEST, Record
 from mmctr_kit.files import read_json, write_json
 
 _MARK = "mmctr_kit.json"
@@ -12,7 +12,7 @@ _MARK = "mmctr_kit.json"
 
 def mark(folder: Path, record: Record) -> None:
     """Write what the folder is a copy of; last, so that a folder without it was interrupted."""
-    write_json(folder / _MARK, {"name": record.name, **record.identity})
+    write_json(folder / _MARK, {"name": record.name, **record.full_tags()})
 
 
 def digest_in(folders: Sequence[Path]) -> str | None:
@@ -22,7 +22,7 @@ def digest_in(folders: Sequence[Path]) -> str | None:
     marks = [folder / _MARK for folder in folders]
     if len(marks) > 1 or not marks[0].is_file():
         return ""
-    return str(read_json(marks[0])["mmctr_kit.digest"])
+    return str(read_json(marks[0])[DIGEST])
 
 
 def remove(folders: Sequence[Path]) -> None:

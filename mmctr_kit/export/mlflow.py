@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmctr_kit.errors import UsageError
-from mmctr_kit.export.record import Record
+from mmctr_kit.export.record import DIGEST, KEY, Record
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class MlflowTracker:
 
     def digest(self, record: Record) -> str | None:
         run = self._find(record.key)
-        return None if run is None else run.data.tags.get("mmctr_kit.digest", "")
+        return None if run is None else run.data.tags.get(DIGEST, "")
 
     def remove(self, record: Record) -> None:
         while (run := self._find(record.key)) is not None:
@@ -59,8 +59,8 @@ class MlflowTracker:
         from mlflow.entities import Metric, Param
 
         began, ended = (int(1000 * seconds) for seconds in (record.began, record.ended))
-        tags = {f"mmctr_kit.{name}": text for name, text in record.tags.items()}
-        tags["mmctr_kit.key"] = record.key
+        tags = record.full_tags()
+        del tags[DIGEST]
         if record.parent is not None and (parent := self._find(record.parent)) is not None:
             tags["mlflow.parentRunId"] = parent.info.run_id
         run = self.client.create_run(self.experiment, began, tags, record.name).info.run_id
@@ -75,14 +75,12 @@ class MlflowTracker:
             folder = Path(name).parent.as_posix()
             _log_file(self.client, run, path, Path(name).name, None if folder == "." else folder)
         # Last: a copy without it was interrupted, and is made again.
-        self.client.set_tag(run, "mmctr_kit.digest", record.digest)
+        self.client.set_tag(run, DIGEST, record.digest)
         self.client.set_terminated(run, "FINISHED", ended)
 
     def _find(self, key: str) -> Any:
         """The copy with this key; None if there is none."""
-        runs = self.client.search_runs(
-            [self.experiment], f"tags.`mmctr_kit.key` = '{key}'", max_results=1
-        )
+        runs = self.client.search_runs([self.experiment], f"tags.`{KEY}` = '{key}'", max_results=1)
         return runs[0] if runs else None
 
 

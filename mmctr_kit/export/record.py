@@ -19,6 +19,9 @@ from mmctr_kit.runs.run import Run, open_run
 Curve = tuple[tuple[int, float], ...]
 """The points of a curve: epoch and value."""
 
+KEY, DIGEST = "mmctr_kit.key", "mmctr_kit.digest"
+"""The tags that identify a copy."""
+
 _AUCS = ("valid", "oof", "fold_models_valid", "recipe_valid", "recipe_oof")
 """The estimates of metrics.json that are AUCs and do not say so; a tracker's chart should."""
 _FILES = ("recipe.yaml", "metrics.json", "manifest.json", "blend.json")
@@ -71,10 +74,10 @@ class Record:
                 hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return fingerprint(content, hashes)
 
-    @cached_property
-    def identity(self) -> dict[str, str]:
-        """The tags that find this copy again, and tell whether it is up to date."""
-        return {"mmctr_kit.key": self.key, "mmctr_kit.digest": self.digest}
+    def full_tags(self) -> dict[str, str]:
+        """The tags, and the two that find this copy again and tell whether it is up to date."""
+        identity = {KEY: self.key, DIGEST: self.digest}
+        return {**{f"mmctr_kit.{name}": text for name, text in self.tags.items()}, **identity}
 
 
 def records(name: str, root: Path, weights: bool) -> list[Record]:
@@ -96,7 +99,14 @@ def run_key(run: Run) -> str:
     return fingerprint({k: v for k, v in asdict(run.manifest).items() if k != "environment"})
 
 
-def _run(run: Run, weights: bool, name: str = "", parent: str | None = None) -> Record:
+def _run(
+    run: Run,
+    weights: bool,
+    name: str | None = None,
+    parent: str | None = None,
+    also: Mapping[str, str] | None = None,
+) -> Record:
+    """The record of a finished run; ``also`` are tags that its study gives it."""
     import yaml
 
     manifest, params = run.manifest, {}
@@ -109,6 +119,7 @@ def _run(run: Run, weights: bool, name: str = "", parent: str | None = None) -> 
         **{f"fingerprint.{k}": getattr(manifest, k) for k in ("recipe", "features", "folds")},
         "fingerprint.data": manifest.rows,
         **{f"environment.{k}": str(v) for k, v in manifest.environment.items()},
+        **(also or {}),
     }
     if manifest.kind == "blend":
         params["blend.method"] = read_json(run.path / "blend.json")["method"]
@@ -122,7 +133,7 @@ def _run(run: Run, weights: bool, name: str = "", parent: str | None = None) -> 
         found = sorted(run.path.glob("folds/*/weights.safetensors"))
         files |= {str(path.relative_to(run.path)): path for path in found}
     return Record(
-        name=name or run.name,
+        name=run.name if name is None else name,
         key=run_key(run),
         tags=tags,
         params=params,
@@ -141,7 +152,8 @@ def _study(path: Path, weights: bool) -> list[Record]:
     settings, study = read_json(path / "settings.json"), read_json(path / "study.json")
     key = fingerprint("study", settings)
     began, ended = ((path / f"{name}.json").stat().st_mtime for name in ("settings", "study"))
-    common = {"fingerprint.data": settings["data"], "study": study["name"]}
+    of_study = {"study": study["name"]}
+    common = {"fingerprint.data": settings["data"], **of_study}
     common["environment.mmctr_kit"] = settings["version"]
     own = {k: study[k] for k in ("objective", "folds", "chosen_trial")}
     finalist = study["finalists"][0]
@@ -179,7 +191,7 @@ def _study(path: Path, weights: bool) -> list[Record]:
         for trial in study["trials"]
     ]
     finalists = [
-        _run(run, weights, f"{study['name']}-finalist-{final['trial']}", key)
+        _run(run, weights, f"{study['name']}-finalist-{final['trial']}", key, of_study)
         for final in study["finalists"]
         if (run := Run(path / "finalists" / final["run"])).finished
     ]
@@ -188,8 +200,8 @@ def _study(path: Path, weights: bool) -> list[Record]:
 
 def _steps(trial: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A trial's values as a search sees them, after each epoch or fold."""
-    between = trial.get("intermediate") or {}
-    return [{"epoch": int(step), "value_so_far": value} for step, value in between.items()]
+    between = trial["intermediate"]
+    return [{"epoch": int(step), "intermediate_auc": value} for step, value in between.items()]
 
 
 def _page(path: Path) -> dict[str, Path]:

@@ -39,7 +39,7 @@ class TensorboardTracker:
         from tensorboard.plugins.text.summary_v2 import text_pb
 
         folder = self.folder / f"{record.name}-{record.short}"
-        tags = json.dumps({**record.tags, **record.identity}, indent=1)
+        tags = json.dumps(record.full_tags(), indent=1)
         with _events(folder, record) as add:
             add(hparams_pb(dict(record.params), record.short, record.began), 0)
             add(text_pb("mmctr_kit", _as_code(tags)), 0)

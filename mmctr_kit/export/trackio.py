@@ -2,11 +2,13 @@
 
 import os
 import sys
+import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mmctr_kit.errors import UsageError
-from mmctr_kit.export.record import Record
+from mmctr_kit.export.record import DIGEST, KEY, Record
 
 
 class TrackioTracker:
@@ -32,36 +34,59 @@ class TrackioTracker:
 
     def digest(self, record: Record) -> str | None:
         runs = self._runs(record)
-        return None if not runs else str(runs[0].config["mmctr_kit.digest"])
+        return None if not runs else str(runs[0].config[DIGEST])
 
     def remove(self, record: Record) -> None:
         for run in self._runs(record):
             run.delete()
 
     def write(self, record: Record) -> None:
-        from trackio import Artifact
-        from trackio.run import Run
-
-        # Without a URL it is local, whatever TRACKIO_SPACE_ID says.
-        run = Run(None, self.project, None, record.name, group=record.tags.get("study"))
+        # By the storage that Trackio's own importers use: its Run asks the Hugging Face hub for the
+        # user's name if there is a token, and may log to TRACKIO_SPACE_ID.
+        key = uuid.uuid4().hex
         if record.files:
-            files = Artifact(f"{record.name}-{record.short}", "mmctr-kit")
-            for name, path in record.files.items():
-                files.add_file(path, name)
-            run.log_artifact(files)
+            self._keep_files(record, key)
         steps = record.steps()
         last = max(steps, default=0)
         steps[last] = {**steps.get(last, {}), **record.metrics}
-        tags = {f"mmctr_kit.{name}": text for name, text in record.tags.items()}
+        moments = {
+            name: datetime.fromtimestamp(seconds, UTC).isoformat()
+            for name, seconds in (("began", record.began), ("ended", record.ended))
+        }
+        of_trackio = {
+            "_Username": None,
+            "_Created": moments["began"],
+            "_Group": record.tags.get("study"),
+        }
+        # Metrics and config in one transaction: there is no half a copy.
         self.storage.bulk_log(
             self.project,
             record.name,
             list(steps.values()),
             list(steps),
-            config={**run.config, **record.params, **tags, **record.identity},
-            run_id=run.id,
+            [moments["ended"]] * len(steps),
+            {**of_trackio, **record.params, **record.full_tags()},
+            run_id=key,
         )
-        run.finish()
+
+    def _keep_files(self, record: Record, run_id: str) -> None:
+        from trackio import Artifact
+
+        files = Artifact(f"{record.name}-{record.short}", "mmctr-kit")
+        for name, path in record.files.items():
+            files.add_file(path, name)
+        self.storage.commit_artifact_version(
+            self.project,
+            files.name,
+            files.type,
+            None,
+            files._build_manifest(self.project),
+            None,
+            None,
+            record.name,
+            run_id,
+            overwrite=True,
+        )
 
     def _runs(self, record: Record) -> list[Any]:
         from trackio import Api
@@ -69,4 +94,4 @@ class TrackioTracker:
         if not self.storage.get_project_db_path(self.project).exists():
             return []
         runs = [run for run in Api().runs(self.project) if run.config is not None]
-        return [run for run in runs if run.config.get("mmctr_kit.key") == record.key]
+        return [run for run in runs if run.config.get(KEY) == record.key]

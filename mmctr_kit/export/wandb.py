@@ -35,10 +35,17 @@ class WandbTracker:
             name=record.name,
             group=record.tags.get("study"),
             job_type=record.tags["kind"],
-            config={**record.params, "mmctr_kit": {**record.tags, **record.identity}},
+            config={**record.params, **record.full_tags()},
             reinit="create_new",
+            # Nothing of the machine that exports: the run may be another's.
             settings=wandb.Settings(
-                silent=True, console="off", disable_git=True, save_code=False, x_disable_stats=True
+                silent=True,
+                console="off",
+                save_code=False,
+                disable_git=True,
+                x_disable_meta=True,
+                x_disable_stats=True,
+                x_save_requirements=False,
             ),
         )
         run.define_metric("epoch", hidden=True)
