@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PROJECT, PREFIX = "mine", "mmctr_kit."
+PREFIX = "mmctr_kit."
 
 
 @dataclass
@@ -27,12 +27,12 @@ def tags_of(config: Mapping[str, Any]) -> dict[str, str]:
     return {k.removeprefix(PREFIX): v for k, v in config.items() if k.startswith(PREFIX)}
 
 
-def read_mlflow(where: str) -> dict[str, list[Stored]]:
+def read_mlflow(where: str, project: str) -> dict[str, list[Stored]]:
     from mlflow import MlflowClient
     from mlflow.artifacts import download_artifacts
 
     client = MlflowClient(tracking_uri=where)
-    experiment = client.get_experiment_by_name(PROJECT)
+    experiment = client.get_experiment_by_name(project)
     runs = client.search_runs([experiment.experiment_id])
     names: dict[str, list[Stored]] = {}
     for run in runs:
@@ -40,13 +40,18 @@ def read_mlflow(where: str) -> dict[str, list[Stored]]:
         one = Stored(dict(run.data.params))
         for name in run.data.metrics:
             points = client.get_metric_history(run.info.run_id, name)
-            if len(points) == 1 and points[0].step == 0:
+            if len(points) == 1:
                 one.metrics[name] = points[0].value
             else:
                 one.curves[name] = sorted((p.step, p.value) for p in points)
-        for file in client.list_artifacts(run.info.run_id):
-            uri = f"{run.info.artifact_uri}/{file.path}"
-            one.files[file.path] = Path(download_artifacts(uri)).read_bytes()
+        folders = [None]
+        for folder in folders:
+            for file in client.list_artifacts(run.info.run_id, folder):
+                if file.is_dir:
+                    folders.append(file.path)
+                else:
+                    uri = f"{run.info.artifact_uri}/{file.path}"
+                    one.files[file.path] = Path(download_artifacts(uri)).read_bytes()
         one.tags = tags_of(run.data.tags)
         if parent := run.data.tags.get("mlflow.parentRunId"):
             one.parent = client.get_run(parent).data.tags["mmctr_kit.key"]
@@ -54,7 +59,10 @@ def read_mlflow(where: str) -> dict[str, list[Stored]]:
     return names
 
 
-def read_wandb(where: str) -> dict[str, list[Stored]]:
+def read_wandb(where: str, project: str) -> dict[str, list[Stored]]:
+    import wandb
+
+    wandb.teardown()  # its service writes the end of a log after finish() has returned
     names: dict[str, list[Stored]] = {}
     for folder in sorted(Path(where).glob("wandb/offline-run-*")):
         (log,) = folder.glob("*.wandb")
@@ -63,7 +71,7 @@ def read_wandb(where: str) -> dict[str, list[Stored]]:
             kind = record.WhichOneof("record_type")
             if kind == "run":
                 name, one.parent = record.run.display_name, record.run.run_group or None
-                assert (record.run.project, record.run.run_id) == (PROJECT, folder.name[-12:])
+                assert (record.run.project, record.run.run_id) == (project, folder.name[-12:])
                 config = {u.key: json.loads(u.value_json) for u in record.run.config.update}
                 one.tags = tags_of(config)
                 one.params = {k: v for k, v in config.items() if not k.startswith(("_", PREFIX))}
@@ -101,31 +109,39 @@ def _wandb_records(content: bytes) -> Iterator[Any]:
             whole = b""
 
 
-def read_trackio(where: str) -> dict[str, list[Stored]]:
+def read_trackio(where: str, project: str) -> dict[str, list[Stored]]:
+    import trackio
     from trackio import Api
     from trackio.cas import blob_path
     from trackio.sqlite_storage import SQLiteStorage
 
+    assert Path(where) == trackio.TRACKIO_DIR
     names: dict[str, list[Stored]] = {}
-    for run in Api().runs(PROJECT):
+    for run in Api().runs(project):
         config = dict(run.config)
         one = Stored(parent=config.pop("_Group"))
         one.tags = tags_of(config)
         one.params = {k: v for k, v in config.items() if not k.startswith(("_", PREFIX))}
-        for line in SQLiteStorage.get_logs(PROJECT, run.name, run_id=run.id):
+        for line in SQLiteStorage.get_logs(project, run.name, run_id=run.id):
             step = line.pop("step")
             del line["timestamp"]
             for key, value in line.items():
                 one.curves.setdefault(key, []).append((step, value))
-        for made in SQLiteStorage.get_run_artifacts(PROJECT, run.name, run_id=run.id)["output"]:
-            found = SQLiteStorage.get_artifact_manifest(PROJECT, made["name"], made["version"])
+        # A run's scores stand at its last epoch.
+        single = [name for name, points in one.curves.items() if len(points) == 1]
+        one.metrics = {name: one.curves.pop(name)[0][1] for name in single}
+        for made in SQLiteStorage.get_run_artifacts(project, run.name, run_id=run.id)["output"]:
+            found = SQLiteStorage.get_artifact_manifest(
+                project, made["name"], f"v{made['version']}"
+            )
             for entry in found["manifest"]:
-                one.files[entry["path"]] = blob_path(PROJECT, entry["digest"]).read_bytes()
+                one.files[entry["path"]] = blob_path(project, entry["digest"]).read_bytes()
         names.setdefault(run.name, []).append(one)
     return names
 
 
-def read_tensorboard(where: str) -> dict[str, list[Stored]]:
+def read_tensorboard(where: str, project: str) -> dict[str, list[Stored]]:
+    assert project == ""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
     from tensorboard.util.tensor_util import make_ndarray
