@@ -14,12 +14,13 @@ Tool = Literal["mlflow", "wandb", "trackio", "tensorboard"]
 PROJECT = "mmctr-kit"
 """The experiment of MLflow, and the project of W&B and Trackio, that runs go to by default."""
 
-_NEEDED = {
+NEEDED = {
     "mlflow": ("mlflow", "sqlalchemy", "alembic"),
     "wandb": ("wandb",),
     "trackio": ("trackio",),
     "tensorboard": ("tensorboard",),
 }
+"""What each tool needs of its extra, by the name that is imported."""
 
 
 class Tracker(Protocol):
@@ -51,7 +52,7 @@ def require_tool(to: str, project: str | None) -> None:
     """Raise UsageError if the tool is unknown, not installed or has no projects."""
     if to not in get_args(Tool):
         raise UsageError(f"to: expected one of {', '.join(get_args(Tool))}; found {to!r}")
-    if absent := [name for name in _NEEDED[to] if find_spec(name) is None]:
+    if absent := [name for name in NEEDED[to] if find_spec(name) is None]:
         raise UsageError(
             f"--to {to} needs {', '.join(absent)}, not installed here; "
             f"pip install 'mmctr-kit[{to}]'"

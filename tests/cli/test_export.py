@@ -39,7 +39,7 @@ def test_it_says_what_became_of_each_run_and_how_to_look(
 def test_a_tool_that_is_not_installed_is_one_line_with_the_command_to_run(
     exported_runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(trackers, "_NEEDED", {"mlflow": ("no_such_package",)})
+    monkeypatch.setattr(trackers, "NEEDED", {"mlflow": ("no_such_package",)})
     code, said = mistake(capsys, "export", "alpha", "--to", "mlflow", "--runs", str(exported_runs))
     assert code == 2
     assert said == (

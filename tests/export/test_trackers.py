@@ -69,13 +69,13 @@ def test_mistakes_are_one_line_before_anything_is_imported(monkeypatch: pytest.M
         require_tool("neptune", None)
     absent = dict.fromkeys(get_args(Tool), ("json", "no_such_package"))
     with monkeypatch.context() as patch:
-        patch.setattr(trackers, "_NEEDED", absent)
+        patch.setattr(trackers, "NEEDED", absent)
         with pytest.raises(UsageError) as refused:
             require_tool("wandb", None)
     assert str(refused.value) == (
         "--to wandb needs no_such_package, not installed here; pip install 'mmctr-kit[wandb]'"
     )
-    monkeypatch.setattr(trackers, "_NEEDED", dict.fromkeys(get_args(Tool), ("json",)))
+    monkeypatch.setattr(trackers, "NEEDED", dict.fromkeys(get_args(Tool), ("json",)))
     require_tool("trackio", "project")
     with pytest.raises(UsageError, match="TensorBoard has no projects; leave out --project"):
         require_tool("tensorboard", "project")

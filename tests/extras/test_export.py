@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import mmctr_kit
 from mmctr_kit.errors import UsageError
 from mmctr_kit.export.record import Record, records
-from mmctr_kit.export.trackers import require_tool
+from mmctr_kit.export.trackers import NEEDED
 from mmctr_kit.report.context import MARK
 from tests.export.conftest import exported_runs
 from tests.extras.stored import READERS, Stored
@@ -26,11 +27,10 @@ __all__ = ["exported_runs"]  # a fixture
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 
 
-def skip_without(tool: str) -> None:
-    try:
-        require_tool(tool, None)
-    except UsageError as e:
-        pytest.skip(f"{e}: make test-extras")
+def needs(tool: str) -> pytest.MarkDecorator:
+    """Skip a test, visibly, before its fixtures are made if the tool is not installed."""
+    absent = [name for name in NEEDED[tool] if find_spec(name) is None]
+    return pytest.mark.skipif(bool(absent), reason=f"{', '.join(absent)}: make test-extras")
 
 
 class Place:
@@ -62,10 +62,9 @@ def trackio_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("trackio")
 
 
-@pytest.fixture(params=list(READERS))
+@pytest.fixture(params=[pytest.param(tool, marks=needs(tool)) for tool in READERS])
 def place(request: pytest.FixtureRequest, tmp_path: Path, trackio_folder: Path) -> Place:
     tool = request.param
-    skip_without(tool)
     wheres = {
         "mlflow": f"sqlite:///{tmp_path}/tracked/mlflow.db",
         "wandb": str(tmp_path / "offline"),
@@ -218,18 +217,18 @@ def test_nothing_is_sent_over_a_network(place: Place, exported_runs: Path, tmp_p
     assert "AF_INET" not in log.read_text()
 
 
+@needs("mlflow")
 @pytest.mark.parametrize("where", ["nonsense://x", "sqlite:////proc/none/mlflow.db"])
 def test_a_place_that_mlflow_cannot_use_is_one_line(where: str, exported_runs: Path) -> None:
-    skip_without("mlflow")
     with pytest.raises(UsageError, match=f"MLflow cannot use --where {where}") as refused:
         mmctr_kit.export_runs(["alpha"], "mlflow", where=where, runs=exported_runs)
     assert "\n" not in str(refused.value)
 
 
+@needs("trackio")
 def test_another_folder_than_trackio_was_imported_with_is_one_line(
     exported_runs: Path, tmp_path: Path, trackio_folder: Path
 ) -> None:
-    skip_without("trackio")
     mmctr_kit.export_runs(["alpha"], "trackio", where=trackio_folder, runs=exported_runs)
     with pytest.raises(UsageError, match=r"trackio is imported already and writes to .*, not to"):
         mmctr_kit.export_runs(["alpha"], "trackio", where=tmp_path, runs=exported_runs)
@@ -237,10 +236,10 @@ def test_another_folder_than_trackio_was_imported_with_is_one_line(
         mmctr_kit.export_runs(["alpha"], "trackio", project="registry-a", runs=exported_runs)
 
 
+@needs("mlflow")
 def test_the_example_of_export_runs_runs(
     exported_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    skip_without("mlflow")
     monkeypatch.chdir(tmp_path)
     shutil.copytree(exported_runs / "alpha", tmp_path / "runs" / "din_demo")
     examples = doctest.DocTestParser().get_examples(mmctr_kit.export_runs.__doc__ or "")
