@@ -30,10 +30,10 @@ test: $(STAMP) ## The tests; those that need a GPU or test-extras are skipped wi
 $(VENV_EXTRAS)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV_EXTRAS)
 	$(VENV_EXTRAS)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  -c constraints.txt -e '.[dev,encode,test-extras]'
+	  -c constraints.txt -e '.[dev,all,test-extras]'
 	@touch $@
 
-test-extras: $(VENV_EXTRAS)/.installed ## The tests that need the extra encode, in .venv-extras
+test-extras: $(VENV_EXTRAS)/.installed ## The tests that need an extra, in .venv-extras
 	$(VENV_EXTRAS)/bin/python -m pytest tests/extras
 
 lint: $(STAMP) ## Style and likely mistakes

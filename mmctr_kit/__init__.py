@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mmctr_kit.api.data import generate_data as generate_data
     from mmctr_kit.api.data import load_data as load_data
     from mmctr_kit.api.data import profile_data as profile_data
+    from mmctr_kit.api.export import ExportResult as ExportResult
+    from mmctr_kit.api.export import export_runs as export_runs
     from mmctr_kit.api.family import train_family as train_family
     from mmctr_kit.api.imports import guess_spec as guess_spec
     from mmctr_kit.api.imports import import_data as import_data
@@ -69,6 +71,7 @@ _MODULES = {
     "api.bundle": "Reproduction bundle reproduce",
     "api.data": "check_data generate_data load_data profile_data",
     "api.codes": "QuantisedItems quantise_items",
+    "api.export": "ExportResult export_runs",
     "api.family": "train_family",
     "api.imports": "guess_spec import_data import_movielens",
     "api.items": "EncodedItems QualityResult encode_items item_quality",

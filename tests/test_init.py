@@ -36,7 +36,7 @@ IN_ORDER = (
     "register_model",
 )
 """The functions, each after those whose example leaves what its own needs."""
-WITH_EXTRAS = ("encode_items",)
+WITH_EXTRAS = ("encode_items", "export_runs")
 """Those whose example needs an extra: tests/extras runs it."""
 LONG = ("train_family",)
 """Those whose example trains for minutes: tests/api/test_family.py calls it on small recipes."""

@@ -25,6 +25,7 @@ from mmctr_kit.cli import (
     cv,
     data,
     demo,
+    export,
     fit,
     importers,
     items,
@@ -61,6 +62,7 @@ app.command("runs")(runs.runs)
 app.command("slices")(slices.slices)
 app.command("report")(report.report)
 app.command("blend")(blend.blend)
+app.command("export")(export.export)
 app.command("submit")(submit.submit)
 app.command("bundle")(bundle.bundle)
 app.command("reproduce")(bundle.reproduce)

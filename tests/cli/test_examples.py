@@ -53,6 +53,8 @@ def walk_through() -> tuple[set[str], set[str]]:
             runs.add(f"{params['like']}-fit")
         elif command == "ablate":
             runs.add(f"{params['recipe']}.ablate")
+        elif command == "tune":
+            runs.add(f"{params['recipe']}.study")
         elif command == "submit" and not params["check"]:
             files.add(f"submissions/{params['run']}-{params['task']}.zip")
     return runs, files

@@ -107,6 +107,7 @@ def make_study(
             },
             "value": None if i == 3 else 0.7 + 0.01 * i,
             "auc": None if i == 3 else Estimate(0.702 + 0.01 * i, 0.002, 1600).to_json(),
+            "intermediate": {"0": 0.7, "1": 0.69 + 0.01 * i},
         }
         for i in range(8)
     ]
@@ -121,6 +122,8 @@ def make_study(
     folder = root / f"{name}.study"
     make_run(folder / "finalists", "trial-7", data, 1.0, 7)
     make_run(folder / "finalists", "trial-2", data, 1.0, 2)
+    settings = {"recipe": load_recipe("din_demo").resolved(), "search": {}, "data": "rows"}
+    write_json(folder / "settings.json", settings | {"version": "0.1.0"})
     write_json(folder / "study.json", summary.as_json())
 
 

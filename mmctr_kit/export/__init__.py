@@ -1,0 +1,1 @@
+"""Finished runs and studies, copied to the tools in which people compare experiments."""
