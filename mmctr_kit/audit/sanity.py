@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from mmctr_kit.data.contract import FoldsBy
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.folds import FoldsBy
 
 MOSTLY_EMPTY = 0.5
 """Share of a split's histories from which empty ones are no new users any more."""

@@ -15,6 +15,8 @@ ColumnKind = Literal["int", "text", "ints", "floats"]
 
 Split = Literal["train", "valid", "test"]
 Modality = Literal["text", "image"]
+FoldsBy = Literal["user", "item", "time"]
+"""What the train rows are divided by into folds; see :mod:`mmctr_kit.data.folds`."""
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 MAX_HISTORY = 64
 MAX_TAGS = 5

@@ -14,17 +14,14 @@
 """
 
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
-from mmctr_kit.data.contract import TIME
+from mmctr_kit.data.contract import TIME, FoldsBy
 from mmctr_kit.data.dataset import Rows
 from mmctr_kit.data.hashing import among, digest, distinct, splitmix64
 from mmctr_kit.errors import DataError, plural
 from mmctr_kit.metrics.ranks import Flags, Floats, Ids, Ints16, Uints
-
-FoldsBy = Literal["user", "item", "time"]
 
 WHOLE = -1
 """The fold of a model that is trained on the whole train split: nobody is in it."""

@@ -1,14 +1,12 @@
 """The blocks of a recipe that every model shares."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from mmctr_kit.data.dataset import Rows
-from mmctr_kit.data.folds import FoldsBy, assign_folds
+from mmctr_kit.data.contract import FoldsBy
 from mmctr_kit.errors import did_you_mean
-from mmctr_kit.metrics.ranks import Ints16
 from mmctr_kit.models.option_types import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -20,6 +18,10 @@ from mmctr_kit.models.option_types import (
     applies_unless,
 )
 from mmctr_kit.recipe.unused import NeedsInput
+
+if TYPE_CHECKING:
+    from mmctr_kit.data.dataset import Rows
+    from mmctr_kit.metrics.ranks import Ints16
 
 ItemEmbedding = Literal[
     "item_info", "v1", "v2", "v3", "e4", "file", "none",
@@ -323,8 +325,10 @@ class Folds(Block):
     count: Annotated[int, Field(ge=2, le=100)] = 5
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63), applies_unless("by", "time")] = 0
 
-    def assign(self, rows: Rows) -> Ints16:
+    def assign(self, rows: "Rows") -> "Ints16":
         """The fold of each train row; see :func:`mmctr_kit.data.folds.assign_folds`."""
+        from mmctr_kit.data.folds import assign_folds
+
         return assign_folds(rows, self.by, self.count, self.seed)
 
     @property

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from mmctr_kit.errors import UsageError, did_you_mean
-from mmctr_kit.files import apply_setting, read_yaml
 from mmctr_kit.recipe.schema import Recipe, parse_recipe
+from mmctr_kit.yaml_files import apply_setting, read_yaml
 
 
 def recipe_folder() -> Path:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmctr_kit.data.contract import FoldsBy
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.folds import FoldsBy, assign_folds, fold_fingerprint, user_folds
+from mmctr_kit.data.folds import assign_folds, fold_fingerprint, user_folds
 from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT, Method
 from mmctr_kit.ensemble.runs import _read as read
 from mmctr_kit.ensemble.runs import blend_report, blend_runs, stack_of

@@ -7,8 +7,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from mmctr_kit.data.contract import FoldsBy
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.folds import FoldsBy, trained_on
+from mmctr_kit.data.folds import trained_on
 from mmctr_kit.errors import UsageError
 from mmctr_kit.recipe import SIGNAL_KINDS, Folds, Items, Recipe, Signals, Training, parse_recipe
 

@@ -194,7 +194,7 @@ def _table_lines(sample: Sample, roles: Roles) -> Iterator[str]:
     else:
         names = [_name(c, sample, roles) for c in sample.columns]
         yield f"  columns: {_yaml(names)}  # names for columns without header"
-    if not table.quoting:
+    if table.quoting is False:
         yield "  quoting: false"
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from mmctr_kit.datasets.imports.spec import Spec
 from mmctr_kit.errors import UsageError, did_you_mean, explain_all
-from mmctr_kit.files import apply_setting, read_yaml
+from mmctr_kit.yaml_files import apply_setting, read_yaml
 
 SHIPPED = Path(__file__).with_name("specs")
 

@@ -1,0 +1,56 @@
+"""A YAML file of settings is read strictly, and settings change it key by key."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmctr_kit.errors import UsageError
+from mmctr_kit.yaml_files import apply_setting, parse_yaml, read_yaml
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: 1e-5", {"a": 1e-5}),  # YAML itself reads a text
+        ("a: [1, b]", {"a": [1, "b"]}),
+        ("", None),
+    ],
+)
+def test_a_text_is_read_as_people_mean_it(text: str, value: Any) -> None:
+    assert parse_yaml(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a: 1\na: 2", "key a twice in the block that begins in line 1"),
+        ("a: [1", "not readable YAML"),
+        ("- 1", "expected a mapping of recipe keys, found list"),
+        ("", "found nothing"),
+    ],
+)
+def test_a_file_that_holds_something_else_is_one_line(
+    tmp_path: Path, text: str, fault: str
+) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=fault) as e:
+        read_yaml(path, "recipe")
+    assert "\n" not in str(e.value)
+
+
+def test_a_setting_gives_a_key_of_a_block_or_a_whole_block() -> None:
+    content: dict[str, Any] = {"a": {"b": 1}}
+    assert apply_setting(content, "a.c=[2, x]") == ["a.c"]
+    assert apply_setting(content, "d={e: 3}") == ["d", "d.e"]
+    assert content == {"a": {"b": 1, "c": [2, "x"]}, "d": {"e": 3}}
+
+
+@pytest.mark.parametrize(
+    ("setting", "fault"),
+    [("a", "expected KEY=VALUE"), ("=1", "expected KEY=VALUE"), ("a.b.c=1", "is int, not a block")],
+)
+def test_a_setting_that_cannot_be_applied_is_refused(setting: str, fault: str) -> None:
+    with pytest.raises(UsageError, match=fault):
+        apply_setting({"a": {"b": 1}}, setting)
