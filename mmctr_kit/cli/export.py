@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from mmctr_kit.api.export import ExportResult
 
 _THEN = {
-    "mlflow": "mlflow ui --backend-store-uri {place}",
+    "mlflow": "mlflow ui --backend-store-uri {place}  # of pip install mlflow",
     "wandb": "wandb sync {place}/offline-run-*",
     "trackio": "TRACKIO_DIR={place} trackio show",
     "tensorboard": "tensorboard --logdir {place}",
 }
-"""The command with which each tool shows, or sends, what was exported."""
+"""The command with which each tool shows, or sends, what was exported. The extra mlflow
+writes, and has no ui."""
 
 
 def export(
@@ -92,4 +93,5 @@ def _print(made: "ExportResult", to: str) -> None:
     for state, number in trials.items():
         say(f"{plural(number, 'trial')}: {state}")
     say_path("in ", made.place, "")
-    say(f"to look: {_THEN[to].format(place=made.place)}", wrap=False)
+    if "://" not in made.place or made.place.startswith("sqlite:"):  # else there is a server
+        say(f"to look: {_THEN[to].format(place=made.place)}", wrap=False)

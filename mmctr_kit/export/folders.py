@@ -4,10 +4,21 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmctr_kit.errors import unwritable
 from mmctr_kit.export.record import DIGEST, Record
 from mmctr_kit.files import read_json, write_json
 
 _MARK = "mmctr_kit.json"
+
+
+def require_folder(path: Path) -> Path:
+    """Create the folder of a tracker's copies; UsageError if that is not possible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        why = f"cannot write to the folder '{path}' ({e.strerror}); name another --where"
+        raise unwritable(why, e) from e
+    return path
 
 
 def mark(folder: Path, record: Record) -> None:

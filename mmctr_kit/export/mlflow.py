@@ -22,6 +22,8 @@ class MlflowTracker:
 
     def __init__(self, where: str | None, project: str) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # A server that is not there is a mistake to tell in seconds, not after minutes.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         for name in ("alembic", "mlflow.store"):  # tables are created, line by line
             logging.getLogger(name).setLevel(logging.ERROR)
         from mlflow import MlflowClient

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import read_json
 from mmctr_kit.recipe.diff import flat
@@ -72,7 +71,7 @@ class Record:
         for name, path in self.files.items():
             with path.open("rb") as file:
                 hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
-        return fingerprint(content, hashes)
+        return _sha256(content, hashes)
 
     def full_tags(self) -> dict[str, str]:
         """The tags, and the two that find this copy again and tell whether it is up to date."""
@@ -96,7 +95,12 @@ def records(name: str, root: Path, weights: bool) -> list[Record]:
 
 def run_key(run: Run) -> str:
     """What identifies a run: its manifest without the environment."""
-    return fingerprint({k: v for k, v in asdict(run.manifest).items() if k != "environment"})
+    return _sha256({k: v for k, v in asdict(run.manifest).items() if k != "environment"})
+
+
+def _sha256(*parts: Any) -> str:
+    """A digest that another version of this package gives too, unlike a fingerprint."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _run(
@@ -150,7 +154,7 @@ def _study(path: Path, weights: bool) -> list[Record]:
     if not (path / "study.json").is_file():
         raise RunError(f"study '{path.name}' is unfinished; repeat the command that began it")
     settings, study = read_json(path / "settings.json"), read_json(path / "study.json")
-    key = fingerprint("study", settings)
+    key = _sha256("study", settings)
     began, ended = ((path / f"{name}.json").stat().st_mtime for name in ("settings", "study"))
     of_study = {"study": study["name"]}
     common = {"fingerprint.data": settings["data"], **of_study}
@@ -179,7 +183,7 @@ def _study(path: Path, weights: bool) -> list[Record]:
     trials = [
         Record(
             name=f"{study['name']}-trial-{trial['number']}",
-            key=fingerprint(key, trial["number"]),
+            key=_sha256(key, trial["number"]),
             tags={"kind": "trial", "state": trial["state"], **common},
             params=dict(_params(trial["params"])),
             metrics=dict(_metrics({k: trial[k] for k in ("auc", "value")})),

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmctr_kit.export.folders import digest_in, mark, remove
+from mmctr_kit.export.folders import digest_in, mark, remove, require_folder
 from mmctr_kit.export.record import Curve, Record
 
 DEFAULT = "tensorboard"
@@ -24,7 +24,7 @@ class TensorboardTracker:
     """
 
     def __init__(self, where: str | None) -> None:
-        self.folder = Path(where or DEFAULT)
+        self.folder = require_folder(Path(where or DEFAULT))
         self.place = str(self.folder)
 
     def digest(self, record: Record) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmctr_kit.errors import UsageError
+from mmctr_kit.export.folders import require_folder
 from mmctr_kit.export.record import DIGEST, KEY, Record
 
 
@@ -16,7 +17,7 @@ class TrackioTracker:
 
     def __init__(self, where: str | None, project: str) -> None:
         if where is not None and "trackio" not in sys.modules:
-            os.environ["TRACKIO_DIR"] = str(Path(where).resolve())
+            os.environ["TRACKIO_DIR"] = str(require_folder(Path(where)).resolve())
         from trackio.sqlite_storage import SQLiteStorage
         from trackio.utils import TRACKIO_DIR
 

@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from mmctr_kit.export.folders import digest_in, mark, remove
+from mmctr_kit.export.folders import digest_in, mark, remove, require_folder
 from mmctr_kit.export.record import Record
 
 
@@ -14,8 +14,7 @@ class WandbTracker:
     def __init__(self, where: str | None, project: str) -> None:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         self.project = project
-        self.folder = Path(where or os.environ.get("WANDB_DIR") or ".")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder = require_folder(Path(where or os.environ.get("WANDB_DIR") or "."))
         self.place = str(self.folder / "wandb")
 
     def digest(self, record: Record) -> str | None:

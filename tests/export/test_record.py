@@ -122,6 +122,18 @@ def test_the_digest_changes_with_whatever_is_exported_and_with_nothing_else(
     assert with_page.digest != before.digest
 
 
+def test_another_version_of_the_kit_finds_its_copies_again(
+    exported_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def identities() -> list[tuple[str, str]]:
+        names = ("alpha", "mix", "small")
+        return [(r.key, r.digest) for n in names for r in records(n, exported_runs, False)]
+
+    before = identities()
+    monkeypatch.setattr("mmctr_kit.data.hashing.__version__", "9.9")
+    assert identities() == before
+
+
 def test_weights_are_files_only_if_they_are_asked_for(exported_runs: Path, tmp_path: Path) -> None:
     shutil.copytree(exported_runs / "alpha", tmp_path / "alpha")
     (tmp_path / "alpha" / "folds" / "0-0" / "weights.safetensors").write_bytes(b"weights")

@@ -225,6 +225,20 @@ def test_a_place_that_mlflow_cannot_use_is_one_line(where: str, exported_runs: P
     assert "\n" not in str(refused.value)
 
 
+@needs("mlflow")
+@needs("wandb")
+def test_the_tools_own_variables_say_where(
+    exported_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path}/of/env.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path / "offline"))
+    assert mmctr_kit.export_runs(["alpha"], "mlflow", runs=exported_runs).place == uri
+    made = mmctr_kit.export_runs(["alpha"], "wandb", runs=exported_runs)
+    assert made.place == str(tmp_path / "offline" / "wandb")
+    assert list(Path(made.place).glob("offline-run-*/*.wandb"))
+
+
 @needs("trackio")
 def test_another_folder_than_trackio_was_imported_with_is_one_line(
     exported_runs: Path, tmp_path: Path, trackio_folder: Path
