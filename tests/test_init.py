@@ -34,6 +34,9 @@ IN_ORDER = (
     "ablate",
     "tune",
     "register_model",
+    "guess_spec",
+    "import_data",
+    "import_movielens",
 )
 """The functions, each after those whose example leaves what its own needs."""
 WITH_EXTRAS = ("encode_items", "export_runs")
