@@ -9,7 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmctr_kit.cli import demo
+from mmctr_kit.recipe.family import Member
 from tests.cli.conftest import mistake, run
+from tests.datasets.imports.made_movielens import make_ratings, make_source
 
 
 def test_a_demo_of_another_data_set_is_refused_before_its_first_step(
@@ -55,7 +57,10 @@ def test_task1_goes_from_titles_and_covers_to_a_submission_within_the_rules(
     typed = re.findall(r"^\$ mmctr-kit (.*)", done.output, re.M)
     steps = ["data synth", "data check", "items encode", *3 * ["fit din_task1_demo"]]
     steps += ["items export", "submit workshop", "submit --check", *2 * ["runs --runs"]]
-    assert [" ".join(command.split()[:2]) for command in typed] == steps
+    assert all(
+        command.startswith(step.removesuffix(" best_one"))
+        for command, step in zip(typed, steps, strict=True)
+    )
     assert re.findall(r"(\d+) FAIL", done.output) == ["0", "0", "0"]
     assert re.findall(r"^ (\w+) +kept *$", done.output, re.M) == ["item_info", "pca", "workshop"]
     table = done.output[done.output.index("oracle  rules") :]
@@ -78,3 +83,19 @@ def test_real_data_needs_recbole_or_a_folder(
     code, error = mistake(capsys, "demo", "--data", "ml-100k", "--task1")
     assert code == 2
     assert "two demos" in error
+
+
+def test_real_data_goes_from_ratings_to_a_scored_submission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_source(tmp_path / "ml", ratings=make_ratings(60))
+    small = tuple(Member("history_length_only", "first", seed, "best_one") for seed in (0, 1))
+    monkeypatch.setattr("mmctr_kit.recipe.family.FAMILIES", {"best": small})
+    done = run("demo", "--data", str(source), "--out", str(tmp_path / "made"))
+    assert done.exit_code == 0, done.output
+    typed = re.findall(r"^\$ mmctr-kit (.*)", done.output, re.M)
+    steps = ["data movielens", "data check", "cv best", "blend best_one best_one-seed1"]
+    steps += ["report blend", "submit blend", "submit --check", "runs --runs", "score"]
+    assert len(typed) == len(steps)
+    for command, step in zip(typed, steps, strict=True):
+        assert command.startswith(step)
