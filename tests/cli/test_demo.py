@@ -89,7 +89,7 @@ def test_real_data_goes_from_ratings_to_a_scored_submission(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = make_source(tmp_path / "ml", ratings=make_ratings(60))
-    small = tuple(Member("history_length_only", "first", seed, "best_one") for seed in (0, 1))
+    small = tuple(Member("gbdt_demo", "first", seed, "best_one") for seed in (0, 1))
     monkeypatch.setattr("mmctr_kit.recipe.family.FAMILIES", {"best": small})
     done = run("demo", "--data", str(source), "--out", str(tmp_path / "made"))
     assert done.exit_code == 0, done.output
