@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mmctr_kit.api.preflight import AnyPath, Settings, as_lines, names_of
 from mmctr_kit.api.progress import Progress, ProgressEvent, listening
 from mmctr_kit.api.results import ImportedData
+from mmctr_kit.errors import UsageError
 
 if TYPE_CHECKING:
     from mmctr_kit.datasets.imports.spec import Spec
@@ -17,6 +18,7 @@ def import_data(
     spec: AnyPath,
     out: AnyPath,
     *,
+    items: AnyPath | None = None,
     source: AnyPath | None = None,
     set: Settings = (),
     progress: Progress = None,
@@ -26,11 +28,13 @@ def import_data(
     Parameters
     ----------
     spec : str or Path
-        A YAML file, or the name of a shipped SPEC such as ``"movielens-csv"``; its copy
-        ``example`` explains every key.
+        A YAML file; the name of a shipped SPEC such as ``"movielens-csv"`` (``example`` explains
+        every key); or a log, for which the SPEC is guessed.
     out : str or Path
         A new folder. Besides the data it gets ``import/``: a report of every row that was left
         out, the SPEC with every key, and the original ids of users and items.
+    items : str or Path, optional
+        A table of the items, if ``spec`` is a log.
     source : str or Path, optional
         The folder that the paths in the SPEC start from. By default that of the SPEC; of a shipped
         SPEC the working folder.
@@ -47,7 +51,7 @@ def import_data(
     Raises
     ------
     UsageError
-        If the SPEC is wrong, a file that it names is missing, or ``out`` is not empty.
+        If the SPEC is wrong or its guess has gaps, a file is missing, or ``out`` is not empty.
     DataError
         If a file cannot be read, or makes no data set; it names the file and the row.
 
@@ -63,7 +67,14 @@ def import_data(
     (39, 15, 0.5)
     """
     from mmctr_kit.datasets.imports.load import find_spec, load_spec, shipped
+    from mmctr_kit.datasets.imports.load import guess_spec as guess_tables
+    from mmctr_kit.datasets.imports.sources import is_table
 
+    if is_table(Path(spec)):
+        tables = [Path(spec), *([Path(items)] if items else [])]
+        return _run(guess_tables(tables, as_lines(set)), Path(), Path(out), progress)
+    if items is not None:
+        raise UsageError(f"items goes with a log as SPEC; found '{spec}', whose key is items.files")
     path = find_spec(str(spec))
     of_package = path in shipped().values()
     folder = Path(source) if source else Path() if of_package else path.parent

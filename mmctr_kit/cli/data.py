@@ -83,9 +83,18 @@ def import_(
         list[str],
         Argument(
             metavar="SPEC OUT",
-            help="A SPEC (YAML file or shipped name) and a new folder; with --guess the tables.",
+            help="A SPEC (YAML file, shipped name, or a log), a new folder; tables with --guess.",
         ),
     ],
+    items: Annotated[
+        Path | None, Option(metavar="FILE", help="A table of the items, if SPEC is a log.")
+    ] = None,
+    positive: Annotated[
+        str | None, Option(metavar="RULE", help="What is a positive, as in 'rating >= 4'.")
+    ] = None,
+    split: Annotated[
+        str | None, Option(metavar="user|time|both", help="What divides train, valid and test.")
+    ] = None,
     source: Annotated[
         Path | None,
         Option("--from", metavar="DIR", help="The folder of the files; else that of the SPEC."),
@@ -108,6 +117,7 @@ def import_(
 
       mmctr-kit data import --guess log.csv items.csv > spec.yaml
       mmctr-kit data import spec.yaml OUT
+      mmctr-kit data import log.csv OUT --items items.csv --positive 'rating >= 4'
       mmctr-kit data import spec.yaml OUT --set split.by=time
       mmctr-kit data import movielens-csv OUT --from ml-latest-small
     """
@@ -121,8 +131,10 @@ def import_(
             f"found {plural(len(spec), 'argument')}; expected SPEC and OUT, as in: mmctr-kit data "
             "import spec.yaml OUT"
         )
+    short = {"interactions.positive": positive, "split.by": split}
+    keys = [*(f"{key}={value}" for key, value in short.items() if value), *(settings or ())]
     with progress(as_json) as display:
-        made = import_data(spec[0], spec[1], source=source, set=settings or (), progress=display)
+        made = import_data(spec[0], spec[1], items=items, source=source, set=keys, progress=display)
     _print_import(made, as_json)
 
 

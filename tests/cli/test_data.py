@@ -54,6 +54,24 @@ def test_a_guess_is_a_spec_that_imports(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
 
 
+def test_a_log_itself_is_enough_for_the_simple_case(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    source = make_source(tmp_path / "ml", WRITERS["ml-latest"])
+    log, items, out = (
+        str(p) for p in (source / "ratings.csv", source / "movies.csv", tmp_path / "o")
+    )
+    done = run("data", "import", log, out, "--items", items, "--positive", "rating >= 5")
+    assert done.exit_code == 0, done.output
+    assert "positives: rating >= 5" in done.output
+    (tmp_path / "odd.csv").write_text("a,b\nx,y\n")
+    code, error = mistake(capsys, "data", "import", str(tmp_path / "odd.csv"), str(tmp_path / "p"))
+    assert code == 2
+    assert "cannot tell interactions." in error
+    code, error = mistake(capsys, "data", "import", "recbole", out, "--items", items)
+    assert (code, "goes with a log" in error) == (2, True)
+
+
 def test_an_import_that_cannot_be_meant_is_one_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -1,6 +1,6 @@
 """Finds and reads a SPEC: a YAML file, or a shipped one by its name."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from mmctr_kit.datasets.imports.spec import Spec
 from mmctr_kit.errors import UsageError, did_you_mean, explain_all
-from mmctr_kit.yaml_files import apply_setting, read_yaml
+from mmctr_kit.yaml_files import apply_setting, parse_yaml, read_yaml
 
 SHIPPED = Path(__file__).with_name("specs")
 
@@ -35,11 +35,39 @@ def load_spec(path: Path, settings: Sequence[str] = ()) -> Spec:
 
     Raises UsageError, in one line, for broken YAML, an unknown key or a bad value.
     """
-    content = read_yaml(path, "SPEC")
+    return _with_settings(read_yaml(path, "SPEC"), settings, str(path))
+
+
+def guess_spec(tables: Sequence[Path], settings: Sequence[str] = ()) -> Spec:
+    """The SPEC that tables seem to need, with ``settings`` applied.
+
+    Raises UsageError if it still has a key to be filled in, and as :func:`load_spec` does.
+    """
+    from mmctr_kit.datasets.imports.guess import FILL_IN, guess
+
+    where = f"the guess for {', '.join(map(str, tables))}"
+    spec = _with_settings(parse_yaml(guess(tables)), settings, where)
+    if open_keys := [key for key, value in _leaves(spec.model_dump()) if value == FILL_IN]:
+        raise UsageError(
+            f"{where} cannot tell {', '.join(open_keys)}; give --set {open_keys[0]}=..., or write "
+            "a SPEC: mmctr-kit data import --guess"
+        )
+    return spec
+
+
+def _leaves(content: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _with_settings(content: dict[str, Any], settings: Sequence[str], where: str) -> Spec:
     for setting in settings:
         apply_setting(content, setting)
     shown = f" with --set {' '.join(settings)}" if settings else ""
-    return parse_spec(content, f"{path}{shown}")
+    return parse_spec(content, f"{where}{shown}")
 
 
 def parse_spec(content: dict[str, Any], where: str) -> Spec:

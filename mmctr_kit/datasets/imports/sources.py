@@ -76,6 +76,11 @@ def _members(path: Path, member: str | None) -> list[Source]:
     return [Source(path, member)]
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file's name is that of a table, or of an archive of one."""
+    return path.suffix.lower() == ".zip" or Source(path).suffix in _FORMATS
+
+
 def format_of(table: Table, source: Source) -> str:
     """``csv``, ``tsv``, ``jsonl``, ``parquet`` or ``atomic``; UsageError if the name tells none."""
     if table.format != "auto":
