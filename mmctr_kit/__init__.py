@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from mmctr_kit.api.results import CheckResult as CheckResult
     from mmctr_kit.api.results import FitResult as FitResult
     from mmctr_kit.api.results import GeneratedData as GeneratedData
-    from mmctr_kit.api.results import ImportedData as ImportedData
     from mmctr_kit.api.results import ProfileResult as ProfileResult
     from mmctr_kit.api.results import StudyResult as StudyResult
     from mmctr_kit.api.rules import RulesResult as RulesResult
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from mmctr_kit.api.vectors import align_items as align_items
     from mmctr_kit.api.vectors import factor_items as factor_items
     from mmctr_kit.data.dataset import ChallengeData as ChallengeData
+    from mmctr_kit.datasets.imports.write import ImportedData as ImportedData
     from mmctr_kit.errors import DataError as DataError
     from mmctr_kit.errors import MmctrKitError as MmctrKitError
     from mmctr_kit.errors import RunError as RunError
@@ -77,8 +77,8 @@ _MODULES = {
     "api.items": "EncodedItems QualityResult encode_items item_quality",
     "api.vectors": "AlignedItems FactoredItems align_items factor_items",
     "api.progress": "ProgressEvent",
-    "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ImportedData "
-    "ProfileResult StudyResult",
+    "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
+    "StudyResult",
     "api.preflight": "load_recipe",
     "api.runs": "blend import_predictions leaderboard open_run",
     "api.rules": "RulesResult check_rules",
@@ -86,6 +86,7 @@ _MODULES = {
     "api.submission": "Submission check_submission write_submission",
     "api.training": "ablate cross_validate fit tune",
     "data.dataset": "ChallengeData",
+    "datasets.imports.write": "ImportedData",
     "errors": "DataError MmctrKitError RunError UsageError",
     "metrics.estimate": "Estimate",
     "models.registry": "register_model",

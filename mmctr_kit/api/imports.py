@@ -1,17 +1,16 @@
 """Import logs, items and pictures from Python."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmctr_kit.api.preflight import AnyPath, Settings, as_lines, names_of
 from mmctr_kit.api.progress import Progress, ProgressEvent, listening
-from mmctr_kit.api.results import ImportedData
 from mmctr_kit.errors import UsageError
 
 if TYPE_CHECKING:
     from mmctr_kit.datasets.imports.spec import Spec
+    from mmctr_kit.datasets.imports.write import ImportedData
 
 
 def import_data(
@@ -22,7 +21,7 @@ def import_data(
     source: AnyPath | None = None,
     set: Settings = (),
     progress: Progress = None,
-) -> ImportedData:
+) -> "ImportedData":
     """Write a data folder from somebody's log, items and pictures, as a SPEC says.
 
     Parameters
@@ -71,6 +70,8 @@ def import_data(
     from mmctr_kit.datasets.imports.sources import is_table
 
     if is_table(Path(spec)):
+        if source is not None:
+            raise UsageError(f"source goes with a SPEC; found the log '{spec}'; name its path")
         tables = [Path(spec), *([Path(items)] if items else [])]
         return _run(guess_tables(tables, as_lines(set)), Path(), Path(out), progress)
     if items is not None:
@@ -83,7 +84,7 @@ def import_data(
 
 def import_movielens(
     source: AnyPath, out: AnyPath, *, seed: int = 0, progress: Progress = None
-) -> ImportedData:
+) -> "ImportedData":
     """Write a data folder from MovieLens ratings, in any format of GroupLens or RecBole.
 
     The files tell which shipped SPEC fits; ratings of 4 or more are positives. Arguments and
@@ -131,17 +132,16 @@ def import_movielens(
     return _run(spec, folder, Path(out), progress)
 
 
-def _run(spec: "Spec", folder: Path, out: Path, progress: Progress) -> ImportedData:
+def _run(spec: "Spec", folder: Path, out: Path, progress: Progress) -> "ImportedData":
     from mmctr_kit.datasets.imports.write import import_data as run
 
     with listening(progress) as listen:
-        made = run(
+        return run(
             spec,
             folder,
             out,
             lambda stage, done: listen(ProgressEvent("load", "", stage, done, 1.0)),
         )
-    return ImportedData(data=out, how=spec.in_words(), **asdict(made))
 
 
 def guess_spec(files: Sequence[AnyPath]) -> str:

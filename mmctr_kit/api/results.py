@@ -198,31 +198,6 @@ class GeneratedData:
 
 
 @dataclass(frozen=True)
-class ImportedData:
-    """An imported data set: its folder ``data``, and what became of the log.
-
-    ``rows`` by split. ``read`` counts the rows of the log, ``positives`` and ``negatives`` what
-    its rules make of them, ``drawn`` the negatives that the log does not hold; ``dropped`` what is
-    no row of the data set, by reason. ``users`` and ``mean_history`` are over users with rows.
-    """
-
-    data: Path
-    users: int
-    items: int
-    rows: dict[str, int]
-    mean_history: float
-    label_mean: float
-    read: int
-    positives: int
-    negatives: int
-    drawn: int
-    dropped: dict[str, int]
-    time_unit: str
-    how: str
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class StudyResult:
     """A finished study in ``path``; ``summary`` holds all of it."""
 

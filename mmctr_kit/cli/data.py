@@ -11,7 +11,7 @@ from mmctr_kit.cli.output import print_json, progress, report, say, say_path, st
 from mmctr_kit.errors import UsageError, plural
 
 if TYPE_CHECKING:
-    from mmctr_kit.api.results import ImportedData
+    from mmctr_kit.datasets.imports.write import ImportedData
 
 app = Typer(help="Check, profile, generate or import data in the challenge's layout.")
 app.command("profile")(profile.profile)

@@ -93,6 +93,8 @@ def _imported(run: Callable[..., None], data: str, out: Path, seed: int) -> None
     source = _recbole_files() if data == "ml-100k" else Path(data)
     folder, runs, file = out / "data", str(out / "runs"), str(out / "blend-both.zip")
     shared = ("--runs", runs, "--ledger", str(out / "ledger.jsonl"))
+    if folder.is_dir() and not (folder / "import" / "report.json").is_file():
+        raise UsageError(f"'{folder}' holds data that were not imported; choose another --out")
     if not folder.is_dir():
         run("data", "movielens", str(source), str(folder), "--seed", str(seed))
     run("data", "check", str(folder))

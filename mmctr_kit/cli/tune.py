@@ -100,8 +100,8 @@ def _list(plan: "StudyPlan", as_json: bool) -> None:
 
 def print_summary(summary: "Summary", path: Path) -> None:
     """Print the search's importances, the finalists, and the unbiased score."""
-    from mmctr_kit.errors import label
     from mmctr_kit.tuning.summary import states
+    from mmctr_kit.yaml_files import label
 
     counts = states(summary.trials)
     by_state = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from mmctr_kit.errors import UsageError, did_you_mean, explain_all, label
+from mmctr_kit.errors import UsageError, did_you_mean
 from mmctr_kit.models.option_types import Condition, NonNegativeInt
 from mmctr_kit.models.registry import MODELS, Entry, model_options
 from mmctr_kit.recipe.blocks import (
@@ -33,6 +33,7 @@ from mmctr_kit.recipe.blocks import (
 )
 from mmctr_kit.recipe.search import RANGE_KEYS, Range, require_keys, require_used, require_values
 from mmctr_kit.recipe.unused import Rules, blockers, explain_unused, is_off, rules_of
+from mmctr_kit.yaml_files import explain_all, label
 
 
 @cache

@@ -15,8 +15,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from mmctr_kit.errors import did_you_mean, explain_all, label
+from mmctr_kit.errors import did_you_mean
 from mmctr_kit.recipe.unused import Rules, blockers, explain_unused, selectors
+from mmctr_kit.yaml_files import explain_all, label
 
 FIXED = {
     "name": "trials are numbered, not named",

@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mmctr_kit.errors import label
 from mmctr_kit.models.option_types import AppliesTo, Condition
 from mmctr_kit.models.registry import MODELS, SHIPPED, model_inputs
+from mmctr_kit.yaml_files import label
 
 MODEL = "model.name"
 

@@ -20,8 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from mmctr_kit.errors import UsageError, did_you_mean, explain_all, plural
-from mmctr_kit.yaml_files import read_yaml
+from mmctr_kit.errors import UsageError, did_you_mean, plural
+from mmctr_kit.yaml_files import explain_all, read_yaml
 
 SHIPPED = Path(__file__).with_name("specs") / "mmctr.yaml"
 MAX_ROWS = 10_000_000

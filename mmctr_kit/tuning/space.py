@@ -13,12 +13,13 @@ from mmctr_kit.data.contract import Modality
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.modalities import COLUMNS
 from mmctr_kit.embed.content import Content
-from mmctr_kit.errors import DataError, MmctrKitError, UsageError, label
+from mmctr_kit.errors import DataError, MmctrKitError, UsageError
 from mmctr_kit.items.table import item_table, item_vectors, redundant_without
 from mmctr_kit.recipe import Items, Recipe
 from mmctr_kit.recipe.blocks import ITEM_FILES
 from mmctr_kit.recipe.search import Range, Search, holds, without_unused
 from mmctr_kit.recipe.unused import applies, blockers
+from mmctr_kit.yaml_files import label
 
 if TYPE_CHECKING:
     from optuna.trial import Trial

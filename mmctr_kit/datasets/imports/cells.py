@@ -194,13 +194,13 @@ def _first(flags: pa.Array) -> int | None:
     return None if at < 0 else int(at)
 
 
-def outside(batch: Batch, column: str, low: float, high: float) -> DataError | None:
-    """The error of the first number that is not in ``low`` to ``high``; None if all are."""
+def require_range(batch: Batch, column: str, low: float, high: float) -> None:
+    """Raise DataError, with the row, for a number that is not in ``low`` to ``high``."""
     values = numbers(batch, column)
     bad = np.flatnonzero((values < low) | (values > high))
     if not len(bad):
-        return None
-    return DataError(
+        return
+    raise DataError(
         f"{batch.row(int(bad[0]))}: {column} is {values[bad[0]]:g}, outside interactions.range "
         f"{low:g} to {high:g} ({plural(len(bad), 'such row')} among {len(values):,}); is it the "
         "right column, or another scale?"

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmctr_kit.data.hashing import among
 from mmctr_kit.datasets.imports.log import Log
 from mmctr_kit.datasets.imports.spec import Rows as RowsSpec
+from mmctr_kit.errors import DataError
 from mmctr_kit.metrics.ranks import Flags, Floats, Ids, Ints, Ints32
 
 _ROUNDS = 30
@@ -35,7 +37,12 @@ class Draw:
 
     @classmethod
     def of(cls, log: Log, spec: RowsSpec, seed: int) -> "Draw":
-        """Count what the log holds."""
+        """Count what the log holds; DataError for draws of recent items if it tells no dates."""
+        if spec.negatives == "recent" and not log.calendar:
+            raise DataError(
+                "rows.negatives is recent, but interactions.time tells no dates; set popularity or "
+                "uniform, or another time_unit"
+            )
         count = np.bincount(log.item, minlength=log.n_items + 1)[1:]
         first = np.full(log.n_items + 1, np.iinfo(np.int64).max)
         np.minimum.at(first, log.item, log.time)
@@ -128,14 +135,15 @@ class Draw:
             recent = self.spec.negatives == "recent" and attempt < _ROUNDS // 2
             found = self._draw(known[waiting], time[waiting] if recent else None)
             key, once = np.unique(_keys(log, owner[waiting], found), return_index=True)
-            fits = ~_among(key, self.own) & ~_among(key, taken)
+            fits = ~among(key, self.own) & ~among(key, taken)
             items[waiting[once[fits]]] = found[once[fits]]
             taken = np.sort(np.concatenate([taken, key[fits]]), kind="stable")
             waiting = waiting[items[waiting] == 0]
+        weights = np.diff(self.cumulative, prepend=0.0)
         for i in waiting:
             free = self._free(int(owner[i]), int(known[i]))
-            free = free[~_among(owner[i] * width + self.items[free], taken)]
-            weight = np.diff(self.cumulative, prepend=0.0)[free]
+            free = free[~among(owner[i] * width + self.items[free], taken)]
+            weight = weights[free]
             item = self.items[self.random.choice(free, p=weight / weight.sum())]
             items[i] = item
             key = owner[i] * width + item
@@ -163,14 +171,6 @@ class Draw:
 
 def _keys(log: Log, user: Ids, item: Ids) -> Ints:
     return user.astype(np.int64) * (log.n_items + 1) + item
-
-
-def _among(keys: Ints, known: Ints) -> Flags:
-    """(n,) which of the keys are in the sorted array ``known``."""
-    if not len(known):
-        return np.zeros(len(keys), np.bool_)
-    at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-    return np.asarray(known[at] == keys)
 
 
 def _rank(groups: Ids) -> Ints:

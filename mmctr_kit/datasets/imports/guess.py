@@ -11,7 +11,7 @@ from mmctr_kit.datasets.imports.sample import Column, Sample, take_sample
 from mmctr_kit.errors import UsageError
 
 FILL_IN = "FILL_IN"
-"""Stands for a column that could not be told."""
+"""Written in place of a column that the guess did not find."""
 
 _NAMES = {
     "user": "user userid uid reviewerid customerid visitorid memberid accountid profileid viewerid "
@@ -46,7 +46,7 @@ _SINCE_1970 = {"s": (1e8, 1e10), "ms": (1e11, 1e13), "us": (1e14, 1e16), "ns": (
 _FIVE = 5.0
 _TOPS = (1.0, _FIVE, 10.0, 20.0, 100.0)
 _POSITIVE, _NEGATIVE = 0.8, 0.6
-"""Of a scale of ratings, as 4 and 3 of 5."""
+"""The least positive and the largest negative rating, as shares of the largest of its scale."""
 
 Roles = dict[str, Column]
 """The columns of a table by what they hold."""

@@ -7,8 +7,8 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from mmctr_kit.datasets.imports.spec import Spec
-from mmctr_kit.errors import UsageError, did_you_mean, explain_all
-from mmctr_kit.yaml_files import apply_setting, parse_yaml, read_yaml
+from mmctr_kit.errors import UsageError, did_you_mean
+from mmctr_kit.yaml_files import apply_setting, explain_all, parse_yaml, read_yaml
 
 SHIPPED = Path(__file__).with_name("specs")
 

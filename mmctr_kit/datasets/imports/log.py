@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.data.folds import user_hash
-from mmctr_kit.datasets.imports.cells import ids, matches, moments, outside, time_unit
+from mmctr_kit.datasets.imports.cells import ids, matches, moments, require_range, time_unit
 from mmctr_kit.datasets.imports.rules import Rule, parse_rule
 from mmctr_kit.datasets.imports.sources import find_sources
 from mmctr_kit.datasets.imports.spec import Spec
@@ -63,8 +63,8 @@ class Log:
     def take(self, index: Ids) -> "Log":
         """These interactions, in this order."""
         rows = ("user", "item", "time", "label", "split")
-        values: dict[str, NDArray[Any] | None] = {n: getattr(self, n) for n in rows}
-        return replace(self, **{n: v[index] for n, v in values.items() if v is not None})  # type: ignore[arg-type]
+        values: dict[str, Any] = {n: getattr(self, n) for n in rows}
+        return replace(self, **{n: v[index] for n, v in values.items() if v is not None})
 
 
 def read_log(spec: Spec, folder: Path, listen: Listen) -> Log:
@@ -107,8 +107,7 @@ class _Reader:
     def add(self, batch: Batch) -> None:
         table = self.table
         for column, (low, high) in table.range.items():
-            if error := outside(batch, column, low, high):
-                raise error
+            require_range(batch, column, low, high)
         self.users.append(ids(batch, table.user, table.strip).dictionary_encode())
         self.items.append(ids(batch, table.item, table.strip).dictionary_encode())
         self.parts["label"].append(self._label(batch))

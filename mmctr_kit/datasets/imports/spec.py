@@ -230,15 +230,15 @@ class Split(Block):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        moments = [isinstance(v, datetime) for v in (self.valid, self.test)]
-        if self.by == "user" and any(moments):
+        dates = [v for v in (self.valid, self.test) if isinstance(v, datetime)]
+        shares = [v for v in (self.valid, self.test) if not isinstance(v, datetime)]
+        if self.by == "user" and dates:
             raise ValueError("split: by user expects shares as valid and test, such as 0.1")
-        if moments[0] != moments[1]:
+        if dates and shares:
             raise ValueError("split: expected two dates, or two shares, as valid and test")
-        if all(moments):
-            if not self.valid < self.test:  # type: ignore[operator]
-                raise ValueError("split: expected valid to begin before test")
-        elif self.valid + self.test >= 1:  # type: ignore[operator]
+        if dates and not dates[0] < dates[1]:
+            raise ValueError("split: expected valid to begin before test")
+        if sum(shares) >= 1:
             raise ValueError("split: valid and test leave no row to train on")
         if (self.by == "column") != bool(self.column) or set(self.values) != set(SPLITS):
             raise ValueError("split: by column needs column, and values for train, valid and test")

@@ -94,7 +94,7 @@ def text_parts(
         raise DataError(f"{source} is no {kind} table ({first_line(e)})") from e
     finally:
         stream.stop()
-        with suppress(pa.ArrowInvalid):  # of a fault that is told above
+        with suppress(pa.ArrowInvalid):  # reported already
             for _ in reader or ():
                 pass
 

@@ -33,14 +33,16 @@ _WORKERS = 2
 
 
 @dataclass(frozen=True)
-class Imported:
-    """The imported data set in numbers.
+class ImportedData:
+    """An imported data set: its folder ``data``, and what became of the log.
 
     ``users`` and ``mean_history`` are over users of any split that have rows; ``label_mean`` is
     over all rows, test rows included. ``read`` counts the rows of the log; ``dropped`` those that
     are no row of the data set, by reason; ``drawn`` the negatives that the log does not hold.
+    ``how`` is the SPEC in words.
     """
 
+    data: Path
     users: int
     items: int
     rows: Mapping[Split, int]
@@ -52,10 +54,13 @@ class Imported:
     drawn: int
     dropped: Mapping[str, int]
     time_unit: str
+    how: str
     notes: tuple[str, ...]
 
 
-def import_data(spec: Spec, source: Path, out: Path, listen: Listen = lambda *_: None) -> Imported:
+def import_data(
+    spec: Spec, source: Path, out: Path, listen: Listen = lambda *_: None
+) -> ImportedData:
     """Write the data folder ``out`` from the files of ``spec``, which are in ``source``.
 
     Either all of ``out`` is written or nothing. Raises UsageError if a file is missing, or ``out``
@@ -72,7 +77,7 @@ def import_data(spec: Spec, source: Path, out: Path, listen: Listen = lambda *_:
         catalog = read_catalog(
             spec, source, log.item_names, counts, partial(listen, "reading the items")
         )
-        _write_rows(folder, rows, log, split, levels, listen)
+        _write_rows(folder, rows, log, split, levels, spec.seed, listen)
         listen("writing items", 0.0)
         given, info = catalog.given(_WORKERS)
         feature = catalog.feature() | {name: level[1:] for name, level in levels.items()}
@@ -80,7 +85,8 @@ def import_data(spec: Spec, source: Path, out: Path, listen: Listen = lambda *_:
         pictures = copy_pictures(
             spec, source, folder, log.item_names, partial(listen, "copying pictures")
         )
-        summary = _summary(spec, log, rows, split, (*catalog.notes, *_of_pictures(pictures)))
+        notes = (*catalog.notes, *_of_pictures(pictures))
+        summary = _summary(out, spec, log, rows, split, notes)
         _write_report(folder, spec, log, summary)
     return summary
 
@@ -91,15 +97,15 @@ def _write_rows(
     log: Log,
     split: Ids,
     levels: Mapping[str, Ints],
+    seed: int,
     listen: Listen,
 ) -> None:
     """The files of the splits, each in an order that means nothing."""
     done = 0
     for index, name in enumerate(SPLITS):
         own = np.flatnonzero(split == index)
-        # By user and item first, so that the seed alone decides the order.
         own = own[np.lexsort((rows.item[own], rows.user[own]))]
-        part = rows.take(np.random.default_rng((index, len(own))).permutation(own))
+        part = rows.take(np.random.default_rng((seed, index)).permutation(own))
         path = folder / FILES[name].path
         path.parent.mkdir(exist_ok=True)
 
@@ -142,8 +148,8 @@ def histories(rows: Candidates) -> Ragged[np.int32]:
 
 
 def _summary(
-    spec: Spec, log: Log, rows: Candidates, split: Ids, notes: tuple[str, ...]
-) -> Imported:
+    data: Path, spec: Spec, log: Log, rows: Candidates, split: Ids, notes: tuple[str, ...]
+) -> ImportedData:
     kept = rows.take(split != OUTSIDE)
     first = np.unique(kept.user, return_index=True)[1]
     dropped = dict(rows.dropped)
@@ -159,7 +165,8 @@ def _summary(
             "histories grow: a later row's history holds its user's earlier positives, so never "
             "learn from the histories of rows that you predict",
         )
-    return Imported(
+    return ImportedData(
+        data=data,
         users=len(first),
         items=log.n_items,
         rows={name: int((split == index).sum()) for index, name in enumerate(SPLITS)},
@@ -171,6 +178,7 @@ def _summary(
         drawn=int((kept.event < 0).sum()),
         dropped=dropped,
         time_unit=log.unit if log.timed else "none",
+        how=spec.in_words(),
         notes=notes,
     )
 
@@ -182,9 +190,11 @@ def _of_pictures(numbers: Mapping[str, int]) -> Iterator[str]:
         yield f"{plural(missing, 'item has', 'items have')} no picture"
 
 
-def _write_report(folder: Path, spec: Spec, log: Log, summary: Imported) -> None:
+def _write_report(folder: Path, spec: Spec, log: Log, summary: ImportedData) -> None:
     (folder / REPORT).parent.mkdir()
-    write_json(folder / REPORT, asdict(summary))
+    report = asdict(summary)
+    del report["data"]  # wherever it lies, it is the same data
+    write_json(folder / REPORT, report)
     write_whole(folder / SPEC_COPY, lambda path: path.write_text(spec.to_yaml(), "utf-8"))
     numbers = np.arange(1, log.n_items + 1)
     _write_originals(folder / USERS, "user_id", log.user_ids, log.user_names)

@@ -8,7 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mmctr_kit.datasets.imports.cells import ids, matches, moments, numbers, outside, time_unit
+from mmctr_kit.datasets.imports.cells import (
+    ids,
+    matches,
+    moments,
+    numbers,
+    require_range,
+    time_unit,
+)
 from mmctr_kit.datasets.imports.rules import parse_rule
 from mmctr_kit.datasets.imports.sources import Source
 from mmctr_kit.datasets.imports.tables import Batch
@@ -116,9 +123,10 @@ def test_a_cell_that_is_no_number_is_named() -> None:
 
 
 def test_a_value_outside_its_range_is_named_with_how_many_there_are() -> None:
-    assert outside(batch("1", "5"), "x", 1, 5) is None
-    error = outside(batch("1", "10", "9"), "x", 1, 5)
-    assert "row 11: x is 10, outside interactions.range 1 to 5 (2 such rows among 3)" in str(error)
+    require_range(batch("1", "5"), "x", 1, 5)
+    told = r"row 11: x is 10, outside interactions.range 1 to 5 \(2 such rows among 3\)"
+    with pytest.raises(DataError, match=told):
+        require_range(batch("1", "10", "9"), "x", 1, 5)
 
 
 def test_ids_are_texts_and_blanks_are_refused_or_stripped() -> None:
