@@ -52,8 +52,8 @@ FILES: list[tuple[str, bytes, dict[str, Any]]] = [
     ("t.tsv", text("\t").encode(), {}),
     ("t.txt", text("|").encode(), {"separator": "|"}),
     ("t.dat", text("::", names=None).encode(), {"separator": "::", "columns": NAMES}),
-    ("t.csv.gz", gzip.compress(text(",", '"').encode()), {}),
-    ("t.csv", gzip.compress(text(",", '"').encode()), {}),
+    ("t.csv.gz", gzip.compress(text(",", '"').encode(), mtime=0), {}),
+    ("t.csv", gzip.compress(text(",", '"').encode(), mtime=0), {}),
     ("t.zip", zipped(text(",", '"')), {}),
     ("t.inter", text("\t", names=TYPED).encode(), {}),
     ("t.jsonl", JSON.encode(), {}),
@@ -91,7 +91,11 @@ def test_lists_of_json_lines_stay_lists(tmp_path: Path) -> None:
         ("t.jsonl", b'[{"user": 1}]\n', "the whole file is one list|expected an object"),
         ("t.jsonl", b"[1, 2]\n", "expected an object"),
         ("t.parquet", b"PAR1 not", "no readable parquet file"),
-        ("t.csv.gz", gzip.compress(b"user\n" + b"1\n" * 9999)[:-9], "cannot be read to its end"),
+        (
+            "t.csv.gz",
+            gzip.compress(b"user\n" + b"1\n" * 9999, mtime=0)[:-9],
+            "cannot be read to its end",
+        ),
         ("t.zip", b"no zip", "not a readable zip"),
     ],
 )
