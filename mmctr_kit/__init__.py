@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from mmctr_kit.api.vectors import FactoredItems as FactoredItems
     from mmctr_kit.api.vectors import align_items as align_items
     from mmctr_kit.api.vectors import factor_items as factor_items
+    from mmctr_kit.cv.executors.settings import Ray as Ray
+    from mmctr_kit.cv.executors.settings import Slurm as Slurm
     from mmctr_kit.data.dataset import ChallengeData as ChallengeData
     from mmctr_kit.datasets.imports.write import ImportedData as ImportedData
     from mmctr_kit.errors import DataError as DataError
@@ -85,6 +87,7 @@ _MODULES = {
     "api.score": "score",
     "api.submission": "Submission check_submission write_submission",
     "api.training": "ablate cross_validate fit tune",
+    "cv.executors.settings": "Ray Slurm",
     "data.dataset": "ChallengeData",
     "datasets.imports.write": "ImportedData",
     "errors": "DataError MmctrKitError RunError UsageError",

@@ -26,9 +26,9 @@ KILLED = "a worker process was killed, perhaps because memory ran out"
 
 @dataclass(frozen=True)
 class WorkerExit:
-    """The last event of a worker. ``signal`` is the signal that killed it, or 0."""
+    """The last event of a worker. ``cause`` says what ended it before its work was done, or ""."""
 
-    signal: int
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,7 @@ class WorkerPool:
     def events(self) -> Iterator[tuple[int, Any]]:
         """The workers' numbers and what they send, as it arrives, until no worker is left.
 
-        Raises the MmctrKitError that a worker raised, and RuntimeError if a worker failed in
-        another way.
+        Raises the MmctrKitError that a worker raised, and RuntimeError for a bug in one.
         """
         while self._running:
             numbers = {pipe: number for number, (_, pipe) in self._running.items()}
@@ -87,10 +86,7 @@ class WorkerPool:
                     event = pipe.recv()
                 except (EOFError, OSError):
                     event = self._exit(numbers[pipe])
-                if isinstance(event, MmctrKitError):
-                    raise event
-                if isinstance(event, WorkerFault):
-                    raise RuntimeError(f"a worker process failed:\n{event.traceback}")
+                raise_fault(event)
                 yield numbers[pipe], event
 
     def _exit(self, number: int) -> WorkerExit:
@@ -98,9 +94,15 @@ class WorkerPool:
         process.join()
         pipe.close()
         code = process.exitcode or 0
-        if code > 0:
-            raise RuntimeError("a worker process failed")
-        return WorkerExit(-code)
+        return WorkerExit(f"signal {-code}" if code < 0 else f"exit code {code}" if code else "")
+
+
+def raise_fault(event: object) -> None:
+    """Raise the error that a worker has sent in place of an event."""
+    if isinstance(event, MmctrKitError):
+        raise event
+    if isinstance(event, WorkerFault):
+        raise RuntimeError(f"a worker process failed:\n{event.traceback}")
 
 
 def run_isolated(work: Callable[[_Argument], _Result], argument: _Argument, name: str) -> _Result:
@@ -144,14 +146,21 @@ def _run(work: Callable[..., None], arguments: tuple[Any, ...], pipe: Connection
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     warn_in_one_line()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if (fault := fault_of(work, *arguments, pipe)) is not None:
+        pipe.send(fault)
+
+
+def fault_of(work: Callable[..., object], *arguments: Any) -> MmctrKitError | WorkerFault | None:
+    """Call ``work(*arguments)``; what to send of the exception that it raised, if it did."""
     try:
-        work(*arguments, pipe)
+        work(*arguments)
     except MmctrKitError as e:
-        pipe.send(e)
+        return e
     except OSError as e:
-        pipe.send(refusal(e) or WorkerFault(traceback.format_exc()))
+        return refusal(e) or WorkerFault(traceback.format_exc())
     except Exception:
-        pipe.send(WorkerFault(traceback.format_exc()))
+        return WorkerFault(traceback.format_exc())
+    return None
 
 
 def _end_with_parent() -> None:

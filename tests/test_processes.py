@@ -25,6 +25,8 @@ def end_as(how: str, pipe: Connection) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "interrupted":
         os.kill(os.getpid(), signal.SIGINT)
+    if how == "aborted":
+        os._exit(1)
     if how == "wrong data":
         raise DataError("the rows changed")
     if how == "full disk":
@@ -62,9 +64,12 @@ def test_workers_answer_by_number_until_they_are_sent_the_end() -> None:
     assert answers == {0: [10, 20, 40], 1: [12, 24, 48]}
 
 
-@pytest.mark.parametrize(("how", "signal"), [("killed", 9), ("interrupted", 0), ("well", 0)])
-def test_a_worker_s_end_is_its_last_event_and_ctrl_c_is_none_of_its(how: str, signal: int) -> None:
-    assert events(how) == [(3, WorkerExit, WorkerExit(signal))]
+@pytest.mark.parametrize(
+    ("how", "cause"),
+    [("killed", "signal 9"), ("aborted", "exit code 1"), ("interrupted", ""), ("well", "")],
+)
+def test_a_worker_s_end_is_its_last_event_and_ctrl_c_is_none_of_its(how: str, cause: str) -> None:
+    assert events(how) == [(3, WorkerExit, WorkerExit(cause))]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
+from mmctr_kit.cv.executors.base import Executor
 from mmctr_kit.cv.fold import Progress
 from mmctr_kit.cv.model_cost import Measured, cached_cost, measure_cost
 from mmctr_kit.cv.plan import Plan, check_run, manifest_of, plan_cv
@@ -103,8 +104,7 @@ def variants(recipe: Recipe) -> list[Variant]:
 def plan_ablation(
     recipe: Recipe,
     data: ChallengeData,
-    device: str,
-    workers: int | None = None,
+    executor: Executor,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
 ) -> Ablation:
@@ -114,14 +114,14 @@ def plan_ablation(
     equal those of another one. Raises as plan_cv does if the base cannot run, and UsageError if no
     variant is left.
     """
-    base = plan_cv(recipe, data, device, workers)
+    base = plan_cv(recipe, data, executor)
     chosen = choose_variants(recipe, only, skip)
     plans: dict[str, Plan] = {}
     left_out: dict[str, str] = {}
     known = {_content(base): BASE}
     for variant in chosen:
         try:
-            plan = plan_cv(recipe.changed(variant.settings), data, device, workers)
+            plan = plan_cv(recipe.changed(variant.settings), data, executor)
             _require_modalities(variant, plan)
         except MmctrKitError as e:
             left_out[variant.name] = str(e)

@@ -266,7 +266,7 @@ class _Context:
     @property
     def threads(self) -> int:
         """The threads of the run, or all cores if they are fewer: rounding may depend on it."""
-        from mmctr_kit.cv.plan import available_cores
+        from mmctr_kit.cv.executors.local import available_cores
 
         cores = available_cores()
         return min(self.bundle.threads or cores, cores)
@@ -309,8 +309,8 @@ class _Context:
         """Train the run again in the run folder ``path``."""
         import numpy as np
 
-        from mmctr_kit.cv.parallel import Resources
-        from mmctr_kit.cv.plan import available_cores, plan_cv, plan_fit
+        from mmctr_kit.cv.executors.local import LocalExecutor, available_cores
+        from mmctr_kit.cv.plan import plan_cv, plan_fit
         from mmctr_kit.cv.run import run_cv
         from mmctr_kit.runs.compare import PairedSample
         from mmctr_kit.runs.predictions import predictions_for
@@ -318,10 +318,9 @@ class _Context:
 
         opened, data = self.bundle, self.data
         make = plan_fit if opened.content["kind"] == "fit" else plan_cv
-        plan = make(opened.recipe(), data, self.device, items=self.items)
-        if plan.resources.device == "cpu":
-            workers = min(len(plan.jobs), available_cores() // self.threads)
-            plan = replace(plan, resources=Resources(("cpu",), workers, self.threads))
+        jobs = max(1, available_cores() // self.threads) if self.device == "cpu" else None
+        executor = LocalExecutor(self.device, jobs, self.threads)
+        plan = make(opened.recipe(), data, executor, items=self.items)
         progress = CvProgress(plan, path.name, self.listen)
         run = run_cv(plan, path, False, progress, progress.resume) or Run(path)
         then, now = opened.logits(), run.predictions(with_oof=False)

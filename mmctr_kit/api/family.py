@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmctr_kit.api.plans import Options, PlannedRun, plan_runs
-from mmctr_kit.api.preflight import AnyPath, Settings, load_recipe, load_to_train, output_path
+from mmctr_kit.api.options import Options
+from mmctr_kit.api.plans import PlannedRun, plan_runs
+from mmctr_kit.api.preflight import AnyPath, Settings, load_recipe, load_to_train
 from mmctr_kit.api.progress import Listener, Progress, ProgressEvent, listening, span
 from mmctr_kit.errors import DataError, RunError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from mmctr_kit.cv.executors.settings import AnyExecutor
     from mmctr_kit.data.dataset import ChallengeData
     from mmctr_kit.recipe.family import Member
     from mmctr_kit.runs.run import Run
@@ -228,7 +230,7 @@ def plan_family(
     if any(recipe.seeds != (0,) for recipe in recipes.values()):
         raise UsageError(f"seeds: the family {family} chooses its members' seeds; leave it out")
     for member in members:  # a wrong folder is an error before the data is loaded
-        output_path(options.runs, member.name, data, options.device)
+        options.path(member.name, data)
     content = load_to_train(data, listen, recipes.values(), options.strict)
     alone = replace(options, settings=())
     plans, faults = list[PlannedMember](), list[DataError]()
@@ -290,6 +292,8 @@ def train_family(
     set: Settings = (),
     device: str = "auto",
     jobs: int | None = None,
+    threads: int | None = None,
+    executor: "AnyExecutor" = "local",
     force: bool = False,
     runs: AnyPath = "runs",
     progress: Progress = None,
@@ -307,7 +311,7 @@ def train_family(
     budget : str or float, optional
         Such as ``"30m"`` or ``"2h"``, or seconds. Members are taken in the order of what they add,
         if their measured cost fits; without it all are trained.
-    set, device, jobs, force, runs, progress
+    set, device, jobs, threads, executor, force, runs, progress
         As in :func:`cross_validate`, for every member.
 
     Returns
@@ -329,6 +333,6 @@ def train_family(
     >>> runs = mmctr_kit.train_family("best", DATA, budget="30m")
     >>> mmctr_kit.blend([run.path for run in runs], "best", data=DATA)
     """
-    options = Options(None, set, device, jobs, force, runs)
+    options = Options(None, set, device, jobs, force, runs, executor=executor, threads=threads)
     with listening(progress) as listen:
         return plan_family(family, data, options, budget, listen).run(listen)

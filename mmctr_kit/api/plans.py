@@ -7,15 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmctr_kit.api.preflight import (
-    AnyPath,
-    Settings,
-    load_recipe,
-    load_to_train,
-    output_path,
-    require_count,
-    warn_of_missing,
-)
+from mmctr_kit.api.options import Options
+from mmctr_kit.api.preflight import AnyPath, load_recipe, load_to_train, warn_of_missing
 from mmctr_kit.api.progress import (
     AblationProgress,
     CvProgress,
@@ -34,25 +27,6 @@ if TYPE_CHECKING:
     from mmctr_kit.recipe import Recipe
     from mmctr_kit.runs.run import Run
     from mmctr_kit.tuning.study import StudyPlan
-
-
-@dataclass(frozen=True)
-class Options:
-    """Options that cross-validation, tuning and ablation share: see :func:`cross_validate`."""
-
-    name: str | None
-    settings: Settings
-    device: str
-    jobs: int | None
-    force: bool
-    runs: AnyPath
-    strict: bool = False
-
-    def __post_init__(self) -> None:
-        require_count(jobs=self.jobs)
-
-    def name_of(self, recipe: "Recipe") -> str:
-        return recipe.name if self.name is None else self.name
 
 
 @dataclass(frozen=True)
@@ -104,7 +78,7 @@ def plan_runs(
             raise UsageError(
                 f"two recipes share the name {each}: run them separately with different --name"
             )
-    paths = [output_path(options.runs, each, data, options.device) for each in names]
+    paths = [options.path(each, data) for each in names]
     for path, recipe in zip(paths, loaded, strict=True):
         require_free(path, {"kind": "cv"}, options.force, recipe.to_yaml())
     from mmctr_kit.cv.plan import check_run, plan_cv
@@ -119,14 +93,11 @@ def plan_runs(
         warn_of_missing(path.name, recipe, items, listen)
         finished = check_run(recipe, content, items, path, options.force)
         checked.append((path, recipe, items, finished))
-    planned, device = [], ""
+    planned = []
     for path, recipe, items, finished in checked:
         plan = None
         if plan_finished or not finished:
-            from mmctr_kit.training.device import resolve_device
-
-            device = device or resolve_device(options.device)
-            plan = plan_cv(recipe, content, device, options.jobs, items)
+            plan = plan_cv(recipe, content, options.made_executor, items)
         planned.append(PlannedRun(path, plan, finished, options.force, seconds))
     return planned
 
@@ -189,7 +160,7 @@ def plan_single_fit(
         )
     final = base if cv is None else refit(base, cv)
     name = f"{beside}-fit" if options.name is None else options.name
-    path = output_path(options.runs, name, data, options.device)
+    path = options.path(name, data)
     require_free(path, {"kind": "fit"}, options.force, final.to_yaml())
     from mmctr_kit.cv.plan import check_run, plan_fit
     from mmctr_kit.items.features import ItemFeatures
@@ -207,9 +178,7 @@ def plan_single_fit(
     finished = check_run(final, content, items, path, options.force, "fit")
     plan = None
     if plan_finished or not finished:
-        from mmctr_kit.training.device import resolve_device
-
-        plan = plan_fit(final, content, resolve_device(options.device), items)
+        plan = plan_fit(final, content, options.made_executor, items)
     if cv is None:
         near = Run(path.with_name(beside))
         with suppress(MmctrKitError):  # of another recipe, or damaged: then it is no reference
@@ -224,7 +193,6 @@ class PlannedStudy:
 
     path: Path
     plan: "StudyPlan"
-    jobs: int | None
     force: bool
 
     def run(
@@ -240,7 +208,7 @@ class PlannedStudy:
         progress = StudyProgress(plan, folder, trials, final, listen)
         search_study(plan, folder, trials, timeout, progress.search)
         progress.begin_finalists()
-        summary = conclude_study(plan, folder, self.jobs, *final, progress.finalist)
+        summary = conclude_study(plan, folder, *final, progress.finalist)
         return StudyResult(self.path, summary)
 
 
@@ -257,7 +225,7 @@ def plan_tuning(
     ``listing``: only the search space is wanted, so the study's name may be in use.
     """
     base = load_recipe(recipe, options.settings)
-    path = output_path(options.runs, options.name_of(base), data, options.device, ".study")
+    path = options.path(options.name_of(base), data, ".study")
     from mmctr_kit.recipe.space import search_of
     from mmctr_kit.tuning.conflict import require_study
     from mmctr_kit.tuning.space import require_feasible
@@ -266,12 +234,11 @@ def plan_tuning(
     if not listing:
         require_study(path, base, options.force)
     content = load_to_train(data, listen, [base])
-    from mmctr_kit.training.device import resolve_device
     from mmctr_kit.tuning.study import plan_study
 
-    plan = plan_study(base, content, resolve_device(options.device), options.jobs)
+    plan = plan_study(base, content, options.made_executor)
     warn_of_missing(base.name, base, plan.base.items, listen)
-    return PlannedStudy(path, plan, options.jobs, options.force)
+    return PlannedStudy(path, plan, options.force)
 
 
 def _study_notes(study: PlannedStudy, trials: int, before: int, dead: int) -> list[str]:
@@ -326,7 +293,7 @@ def plan_ablation(
     ``listing``: only the variants are wanted, so the ablation's name may be in use.
     """
     base = load_recipe(recipe, options.settings)
-    path = output_path(options.runs, options.name_of(base), data, options.device, ".ablate")
+    path = options.path(options.name_of(base), data, ".ablate")
     from mmctr_kit.ablation.variants import choose_variants, require_ablation
     from mmctr_kit.ablation.variants import plan_ablation as plan_variants
 
@@ -334,10 +301,7 @@ def plan_ablation(
     if not listing:
         require_ablation(base, path, options.force)
     content = load_to_train(data, listen, [base])
-    from mmctr_kit.training.device import resolve_device
-
-    device = resolve_device(options.device)
-    ablation = plan_variants(base, content, device, options.jobs, only, skip)
+    ablation = plan_variants(base, content, options.made_executor, only, skip)
     warn_of_missing(base.name, base, ablation.base.items, listen)
     return PlannedAblation(path, ablation, options.force)
 

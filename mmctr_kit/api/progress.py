@@ -216,7 +216,7 @@ class StudyProgress:
             for number in event.trials:
                 self.running.pop(number, None)
             which = ", ".join(f"trial {n}" for n in event.trials) or "no trial"
-            text = f"a worker was killed (signal {event.signal}); {which} will be tried again"
+            text = f"a worker was killed ({event.cause}); {which} will be tried again"
             self.listen(ProgressEvent("warning", text, detail=event))
         elif isinstance(event, TrialFinished):
             self.listen(self._event("trial", self._ended(event), "search", event))

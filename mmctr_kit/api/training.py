@@ -4,19 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmctr_kit.api.plans import (
-    Options,
-    plan_ablation,
-    plan_runs,
-    plan_single_fit,
-    plan_tuning,
-)
+from mmctr_kit.api.options import Options
+from mmctr_kit.api.plans import plan_ablation, plan_runs, plan_single_fit, plan_tuning
 from mmctr_kit.api.preflight import AnyPath, Settings, names_of, require_count
 from mmctr_kit.api.progress import Progress, listening
 from mmctr_kit.api.results import AblationResult, FitResult, StudyResult
 from mmctr_kit.errors import UsageError
 
 if TYPE_CHECKING:
+    from mmctr_kit.cv.executors.settings import AnyExecutor
     from mmctr_kit.data.dataset import ChallengeData
     from mmctr_kit.recipe import Recipe
     from mmctr_kit.runs.run import Run
@@ -30,6 +26,8 @@ def cross_validate(
     set: Settings = (),
     device: str = "auto",
     jobs: int | None = None,
+    threads: int | None = None,
+    executor: "AnyExecutor" = "local",
     force: bool = False,
     strict: bool = False,
     runs: AnyPath = "runs",
@@ -53,6 +51,10 @@ def cross_validate(
         ``"auto"`` (all GPUs, or the CPU), ``"cpu"``, ``"cuda"`` or ``"cuda:0,cuda:1"``.
     jobs : int, optional
         How many fold models train at once; by default one per CPU core, or one per GPU.
+    threads : int, optional
+        Threads of each fold model; by default they share the cores.
+    executor : str, Ray or Slurm
+        Where to train: ``"local"``, ``"ray"``, ``"slurm"``, or the settings of one of these.
     force : bool
         Replace a different run of that name.
     strict : bool
@@ -85,7 +87,7 @@ def cross_validate(
     >>> list(run.oof().columns)
     ['user_id', 'item_id', 'occurrence', 'label', 'fold', 'logit']
     """
-    options = Options(name, set, device, jobs, force, runs, strict)
+    options = Options(name, set, device, jobs, force, runs, strict, executor, threads)
     with listening(progress) as listen:
         (planned,) = plan_runs([recipe], data, options, listen)
         return planned.run(listen)
@@ -156,6 +158,8 @@ def tune(
     set: Settings = (),
     device: str = "auto",
     jobs: int | None = None,
+    threads: int | None = None,
+    executor: "AnyExecutor" = "local",
     finalists: int = 3,
     final_seeds: int = 3,
     force: bool = False,
@@ -178,7 +182,7 @@ def tune(
         How many of the best trials are trained again.
     final_seeds : int
         With how many new seeds each.
-    data, name, set, device, jobs, force, runs, progress
+    data, name, set, device, jobs, threads, executor, force, runs, progress
         As in :func:`cross_validate`; ``jobs`` is how many trials run at once, and the study is
         written to ``runs/NAME.study``.
 
@@ -202,7 +206,7 @@ def tune(
     (2, 'best.yaml')
     """
     require_count(trials=trials, finalists=finalists, final_seeds=final_seeds)
-    options = Options(name, set, device, jobs, force, runs)
+    options = Options(name, set, device, jobs, force, runs, executor=executor, threads=threads)
     with listening(progress) as listen:
         study = plan_tuning(recipe, data, options, listen)
         return study.run(trials, timeout, (finalists, final_seeds), listen)
@@ -218,6 +222,8 @@ def ablate(
     set: Settings = (),
     device: str = "auto",
     jobs: int | None = None,
+    threads: int | None = None,
+    executor: "AnyExecutor" = "local",
     force: bool = False,
     runs: AnyPath = "runs",
     progress: Progress = None,
@@ -230,7 +236,7 @@ def ablate(
     ----------
     only, skip : list of str
         Names of variants to try or to leave out; ``"items-*"`` is a group.
-    recipe, data, name, set, device, jobs, force, runs, progress
+    recipe, data, name, set, device, jobs, threads, executor, force, runs, progress
         As in :func:`cross_validate`; three ``seeds`` or more allow a verdict, and the ablation is
         written to ``runs/NAME.ablate``.
 
@@ -253,7 +259,7 @@ def ablate(
     ['base', 'tags-off']
     """
     only, skip = names_of(only, "only"), names_of(skip, "skip")
-    options = Options(name, set, device, jobs, force, runs)
+    options = Options(name, set, device, jobs, force, runs, executor=executor, threads=threads)
     with listening(progress) as listen:
         ablation = plan_ablation(recipe, data, options, listen, only, skip)
         return ablation.run(listen)

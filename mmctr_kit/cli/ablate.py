@@ -27,6 +27,9 @@ def ablate(
     listing: Annotated[bool, Option("--list", help="List the variants; train nothing.")] = False,
     devices: options.Devices = "auto",
     jobs: options.Jobs = None,
+    threads: options.Threads = None,
+    executor: options.Executor = "local",
+    ray_address: options.RayAddress = None,
     force: options.Force = False,
     as_json: options.Json = False,
     runs: options.Runs = options.RUNS,
@@ -46,9 +49,13 @@ def ablate(
       mmctr-kit ablate din_mha_se_pca --data DATA --only 'items-*' --only se-off
       mmctr-kit ablate din_official --data DATA --list
     """
-    from mmctr_kit.api.plans import Options, plan_ablation
+    from mmctr_kit.api.options import Options
+    from mmctr_kit.api.plans import plan_ablation
 
-    shared = Options(name, settings or (), devices, jobs, force, runs)
+    where = options.executor_of(executor, ray_address)
+    shared = Options(
+        name, settings or (), devices, jobs, force, runs, executor=where, threads=threads
+    )
     variants = (only or (), skip or ())
     with progress(as_json) as display:
         planned = plan_ablation(recipe, data, shared, display, *variants, listing=listing)

@@ -38,6 +38,7 @@ from mmctr_kit.cli import (
     tune,
 )
 from mmctr_kit.cli.output import fail, stopped
+from mmctr_kit.cli.settings import option_defaults, use_cache
 from mmctr_kit.errors import MmctrKitError, Terminated, refusal, warn_in_one_line
 
 _Misuse: Any = typer.BadParameter.__mro__[2]
@@ -140,6 +141,18 @@ def _terminated_as_interrupted() -> Iterator[list[int]]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+def _defaults(app: typer.Typer | None) -> dict[str, Any]:
+    """The settings file's values of options, for each command by its name."""
+    values = option_defaults()
+    if app is None or not values:
+        return {}
+    names = [c.name or getattr(c.callback, "__name__", "") for c in app.registered_commands]
+    groups = {str(g.name): _defaults(g.typer_instance) for g in app.registered_groups}
+    own = {key: value for key, value in values.items() if key != "data"}
+    alone = dict.fromkeys(("demo", "bench"), own)  # they work on generated data unless told
+    return {**dict.fromkeys(names, values), **groups, **alone}
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one line and an exit code."""
     debug = "--debug" in sys.argv[1:2]
@@ -150,7 +163,8 @@ def main() -> None:
         warn_in_one_line()
     try:
         with _terminated_as_interrupted() as ended:
-            code = app(standalone_mode=False)
+            use_cache()
+            code = app(standalone_mode=False, default_map=_defaults(app))
             if code == 130:  # Typer's word for a KeyboardInterrupt, which it keeps
                 raise Terminated if ended else KeyboardInterrupt
     except _Misuse as e:

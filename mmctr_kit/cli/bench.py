@@ -80,7 +80,7 @@ def bench(
     folder = data or _generated(preset or "demo")
     from mmctr_kit.bench.result import read_versus
     from mmctr_kit.bench.speed import Setting, bench_recipe
-    from mmctr_kit.cv.plan import available_cores
+    from mmctr_kit.cv.executors.local import available_cores
     from mmctr_kit.training.device import describe_device, resolve_device
 
     device = resolve_device(devices).split(",")[0]

@@ -13,7 +13,9 @@ from mmctr_kit.errors import UsageError, plural
 
 if TYPE_CHECKING:
     from mmctr_kit.api.family import PlannedFamily
-    from mmctr_kit.api.plans import Options, PlannedRun
+    from mmctr_kit.api.options import Options
+    from mmctr_kit.api.plans import PlannedRun
+    from mmctr_kit.cv.plan import Plan
     from mmctr_kit.runs.run import Run
 
 
@@ -27,6 +29,9 @@ def cv(
     settings: options.Settings = None,
     devices: options.Devices = "auto",
     jobs: options.Jobs = None,
+    threads: options.Threads = None,
+    executor: options.Executor = "local",
+    ray_address: options.RayAddress = None,
     budget: Annotated[
         str | None,
         Option(metavar="30m|2h|8h", help="Of a family, train the members that fit this time."),
@@ -48,6 +53,7 @@ def cv(
       mmctr-kit cv din_official --data DATA
       mmctr-kit cv din_official --data DATA --set training.epochs=3 --name short
       mmctr-kit cv din_demo din_demo_e4 --data demo/data --dry-run
+      mmctr-kit cv din_official --data DATA --executor ray --ray-address 10.0.0.1:6379
 
     The family [bold]best[/bold] is a set of recipes that differ, on any data. With --budget their
     costs are measured first, and members that add most are trained first, as time allows.
@@ -55,10 +61,12 @@ def cv(
       mmctr-kit cv best --data DATA --budget 30m --dry-run
       mmctr-kit cv best --data DATA --budget 2h
     """
-    from mmctr_kit.api.plans import Options, plan_runs
+    from mmctr_kit.api.options import Options
+    from mmctr_kit.api.plans import plan_runs
     from mmctr_kit.recipe.family import FAMILIES
 
-    shared = Options(name, settings or (), devices, jobs, force, runs, strict)
+    where = options.executor_of(executor, ray_address)
+    shared = Options(name, settings or (), devices, jobs, force, runs, strict, where, threads)
     if families := [each for each in recipe if each in FAMILIES]:
         if len(recipe) > 1:
             raise UsageError(f"{families[0]} is a family of recipes; name it alone")
@@ -139,6 +147,8 @@ def show_plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
 
     plan = planned.plan
     assert plan is not None
+    if plan.executor.name != "local":
+        return _show_elsewhere(planned, plan, quiet)
     cost, seconds = plan.cost()
     resources, folds, seeds = plan.resources, plan.recipe.folds.count, len(plan.recipe.seeds)
     rows = {split: len(r) for split, r in plan.data.rows.items()}
@@ -171,6 +181,20 @@ def show_plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
         "seconds": seconds,
         "done": planned.finished,
     }
+
+
+def _show_elsewhere(planned: "PlannedRun", plan: "Plan", quiet: bool) -> dict[str, object]:
+    """Print what would be asked of a cluster unless ``quiet``; its speed is not known here."""
+    from dataclasses import asdict
+
+    resources, jobs = plan.resources, len(plan.jobs)
+    preview = plan.executor.preview(resources, plan.recipe, jobs, planned.path)
+    if not quiet:
+        where = f"{plan.executor.name}, {resources.hardware or resources.device}"
+        say(f"{planned.path.name}: {plural(jobs, 'fold model')} on {where}", style="bold")
+        say(f"jobs x threads: {resources.workers} x {resources.threads}")
+        say(preview, wrap=False)
+    return {"resources": asdict(resources), "preview": preview, "done": planned.finished}
 
 
 def _conclude(run: "Run", quiet: bool, data: Path) -> dict[str, object]:

@@ -55,7 +55,8 @@ def fit(
 
       mmctr-kit fit --like din_official --data DATA --set training.average=ema --name ema
     """
-    from mmctr_kit.api.plans import Options, plan_single_fit
+    from mmctr_kit.api.options import Options
+    from mmctr_kit.api.plans import plan_single_fit
 
     shared = Options(name, settings or (), devices, None, force, runs)
     with progress(as_json) as display:

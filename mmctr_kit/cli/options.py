@@ -2,11 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, BadParameter, Context, Exit, Option
 
 from mmctr_kit.cli.output import print_json, say, table
+
+if TYPE_CHECKING:
+    from mmctr_kit.cv.executors.settings import AnyExecutor
 
 RUNS = Path("runs")
 LEDGER = Path("submissions") / "ledger.jsonl"
@@ -74,6 +77,15 @@ def _device_name(value: str) -> str:
     return value
 
 
+def executor_of(name: str, ray_address: str | None) -> "AnyExecutor":
+    """The executor of that name, with the settings file's table for it."""
+    from mmctr_kit.cli.settings import executor_table
+    from mmctr_kit.cv.executors.settings import settings_of
+
+    given = {"address": ray_address} if ray_address is not None and name == "ray" else {}
+    return settings_of(name, {**executor_table(name), **given})
+
+
 def _list_checks(context: Context, wanted: bool) -> None:
     """Print each check's id, worst level and promise, and end the command."""
     if not wanted:
@@ -105,7 +117,12 @@ Recipe = Annotated[str, recipe_argument("RECIPE", "Name or file of a recipe.")]
 Run = Annotated[str, run_argument("RUN", "Name or folder of a cv run.")]
 Data = Annotated[
     Path,
-    Option("--data", metavar="DATA", help="Folder that CONTAINS MicroLens_1M_x1/ (its parent)."),
+    Option(
+        "--data",
+        metavar="DATA",
+        envvar="MMCTR_KIT_DATA",
+        help="Folder that CONTAINS MicroLens_1M_x1/ (its parent).",
+    ),
 ]
 Folder = Annotated[
     Path, Argument(metavar="DATA", help="Folder that CONTAINS MicroLens_1M_x1/ (its parent).")
@@ -130,6 +147,7 @@ Devices = Annotated[
         "--devices",
         "--device",
         metavar="auto|cpu|cuda|cuda:0,cuda:1",
+        envvar="MMCTR_KIT_DEVICE",
         callback=_device_names,
         help="auto: all GPUs, or the CPU if there is none; cuda: a GPU or an error.",
     ),
@@ -148,7 +166,32 @@ Jobs = Annotated[
         "--jobs",
         "--workers",
         min=1,
+        envvar="MMCTR_KIT_JOBS",
         help="How many fold models (tune: trials) train at once; default: one per core or GPU.",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    Option(
+        min=1,
+        envvar="MMCTR_KIT_THREADS",
+        help="Threads of each fold model or trial; by default they share the cores.",
+    ),
+]
+Executor = Annotated[
+    str,
+    Option(
+        metavar="local|ray|slurm",
+        envvar="MMCTR_KIT_EXECUTOR",
+        help="Where to train: this machine, a Ray cluster or a SLURM cluster.",
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    Option(
+        metavar="HOST:PORT",
+        envvar="RAY_ADDRESS",
+        help="Of the Ray cluster's head; by default the cluster this machine belongs to.",
     ),
 ]
 # Eager, so that --list sees it in whatever order the two are given.

@@ -34,6 +34,9 @@ def tune(
         Option(metavar="TIME", callback=_seconds, help="Begin no trial after 90s, 30m or 2h."),
     ] = None,
     jobs: options.Jobs = None,
+    threads: options.Threads = None,
+    executor: options.Executor = "local",
+    ray_address: options.RayAddress = None,
     name: options.Name = None,
     settings: options.Settings = None,
     finalists: Annotated[
@@ -66,9 +69,13 @@ def tune(
       mmctr-kit tune din_mha_se_pca --data DATA --trials 100 --timeout 2h
       mmctr-kit tune din_official --data DATA --list
     """
-    from mmctr_kit.api.plans import Options, plan_tuning
+    from mmctr_kit.api.options import Options
+    from mmctr_kit.api.plans import plan_tuning
 
-    shared = Options(name, settings or (), devices, jobs, force, runs)
+    where = options.executor_of(executor, ray_address)
+    shared = Options(
+        name, settings or (), devices, jobs, force, runs, executor=where, threads=threads
+    )
     with progress(as_json) as display:
         planned = plan_tuning(recipe, data, shared, display, listing=listing)
     if listing:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from mmctr_kit.cv.executors.base import WorkerConfig
 from mmctr_kit.cv.fold import fold_rows
-from mmctr_kit.cv.parallel import WorkerConfig
 from mmctr_kit.cv.plan import Plan, manifest_of
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Rows
@@ -94,7 +94,7 @@ def _measured_of(plan: Plan) -> dict[str, Any]:
 
 
 def _measure(config: WorkerConfig, path: Path) -> Measured:
-    data, recipe = config.load(), config.recipe
+    recipe, data = config.load()
     items = ItemFeatures.derive(recipe, data)
     asked = requests(data, CANDIDATES[-1])
     rows: dict[Split, Rows] = {**data.rows, "test": asked}

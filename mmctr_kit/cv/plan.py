@@ -6,7 +6,6 @@ and valid and test. A single fit is one model of the whole train split, less the
 predicts valid and test.
 """
 
-import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +15,8 @@ from typing import Literal
 import numpy as np
 
 from mmctr_kit import __version__
+from mmctr_kit.cv.executors.base import Executor, Resources
 from mmctr_kit.cv.fold import FoldRows, Job, fold_rows
-from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import WHOLE, fold_fingerprint
 from mmctr_kit.data.hashing import fingerprint
@@ -34,11 +33,12 @@ from mmctr_kit.training.teacher import teacher_digest
 
 @dataclass(frozen=True)
 class Plan:
-    """A planned run: its jobs, the resources that fit them, and the item features."""
+    """A planned run: its jobs, who fits them with which resources, and the item features."""
 
     recipe: Recipe
     data: ChallengeData
     items: ItemFeatures
+    executor: Executor
     resources: Resources
     jobs: tuple[Job, ...]
 
@@ -48,7 +48,10 @@ class Plan:
         return "fit" if self.jobs[0][0] == WHOLE else "cv"
 
     def cost(self) -> tuple[Cost, float]:
-        """The cost of one fit, measured on a few steps, and the seconds of the whole plan."""
+        """The cost of one fit, measured here on a few steps, and the seconds of the whole plan.
+
+        Raises UsageError if this machine has no such device.
+        """
         from mmctr_kit.training.device import prepare
 
         prepare(self.resources.device, self.resources.threads)
@@ -68,56 +71,47 @@ class Plan:
 def plan_cv(
     recipe: Recipe,
     data: ChallengeData,
-    device: str,
-    workers: int | None = None,
+    executor: Executor,
     items: ItemFeatures | None = None,
 ) -> Plan:
     """Check that the recipe can run on the data, and plan its jobs.
 
-    ``device`` is a resolved one ('cpu', 'cuda:0', 'cuda:0,cuda:1'); a model that does not use a GPU
-    gets the CPU. By default there is one worker per core of a CPU, or per GPU, and ``items`` are
-    derived. Raises DataError if the folder lacks what the recipe asks for or is too small for its
-    folds, and UsageError if options of its model clash.
+    By default ``items`` are derived. Raises DataError if the folder lacks what the recipe asks for
+    or is too small for its folds, and UsageError if options of its model clash.
     """
     _require_no_teacher(recipe)
-    return _plan(recipe, data, device, workers, items, range(recipe.folds.count))
+    return _plan(recipe, data, executor, items, range(recipe.folds.count))
 
 
 def plan_fit(
-    recipe: Recipe, data: ChallengeData, device: str, items: ItemFeatures | None = None
+    recipe: Recipe, data: ChallengeData, executor: Executor, items: ItemFeatures | None = None
 ) -> Plan:
     """Check that one model of the recipe can be trained on the whole train split, and plan it.
 
     Arguments and errors are those of :func:`plan_cv`. The recipe has one seed.
     """
-    return _plan(recipe, data, device.split(",")[0], 1, items, (WHOLE,))
+    return _plan(recipe, data, executor, items, (WHOLE,))
 
 
 def _plan(
     recipe: Recipe,
     data: ChallengeData,
-    device: str,
-    workers: int | None,
+    executor: Executor,
     items: ItemFeatures | None,
     folds: Sequence[int],
 ) -> Plan:
     items = items or ItemFeatures.derive(recipe, data)
-    if not MODELS[recipe.model_name].learner.uses_gpu:
-        device = "cpu"
     if len(np.unique(data.valid.labels())) < 2:
         raise DataError(
             "all rows of valid have one label; expected 0 and 1 (see 'mmctr-kit data check')"
         )
-    # The seeds of a fold come one after another, since they share its prepared data.
-    jobs = tuple((f, s) for f in folds for s in recipe.seeds)
-    cores = available_cores()
-    devices = tuple(device.split(","))
-    workers = min(workers or (cores if device == "cpu" else len(devices)), len(jobs))
     for fold in folds:
         _require_classes(fold_rows(recipe, data, fold), data, recipe)
     check_model(recipe, data, items)
-    resources = Resources(devices, workers, _threads(max(1, cores // workers)))
-    return Plan(recipe, data, items, resources, jobs)
+    # The seeds of a fold come one after another, since they share its prepared data.
+    jobs = tuple((f, s) for f in folds for s in recipe.seeds)
+    resources = executor.resources(len(jobs), MODELS[recipe.model_name].learner.uses_gpu)
+    return Plan(recipe, data, items, executor, resources, jobs)
 
 
 def check_run(
@@ -142,24 +136,9 @@ def _require_no_teacher(recipe: Recipe) -> None:
         )
 
 
-def available_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _threads(cores: int) -> int:
-    """The threads of a worker with so many cores: no more than OMP_NUM_THREADS, if it is set."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, int(wanted)) if wanted.isdigit() and int(wanted) else cores
-
-
 def manifest_of(plan: Plan) -> Manifest:
     """The run's fingerprints and environment."""
     import torch
-
-    from mmctr_kit.training.device import describe_device
 
     return replace(
         _identity(plan.recipe, plan.data, plan.items, plan.kind),
@@ -168,7 +147,7 @@ def manifest_of(plan: Plan) -> Manifest:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,
-            "device": describe_device(plan.resources.device),
+            "device": plan.resources.hardware,
             # On a GPU the number of threads does not change the result.
             "threads": plan.resources.threads if plan.resources.device == "cpu" else None,
         },

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from mmctr_kit.cv.fold import PHASES, FitContext, Job, Listener
-from mmctr_kit.cv.parallel import fit_folds
 from mmctr_kit.cv.plan import Plan, manifest_of
 from mmctr_kit.data.folds import WHOLE
 from mmctr_kit.files import locked
@@ -51,7 +50,7 @@ def run_cv(
         waiting = [job for job in plan.jobs if job not in point.finished]
         context = FitContext(plan.recipe, plan.data, plan.items, writer)
         files = content_hashes(plan.recipe, plan.data)
-        fit_folds(context, plan.resources, waiting, listen)
+        plan.executor.fit_folds(context, plan.resources, waiting, listen)
         return _assemble(plan, writer, time.perf_counter() - began, files)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from mmctr_kit.cv.executors.base import Executor
 from mmctr_kit.cv.fold import Progress
 from mmctr_kit.cv.plan import Plan, manifest_of, plan_cv
 from mmctr_kit.cv.run import run_cv
@@ -85,8 +86,7 @@ def train_finalists(
     folder: StudyFolder,
     base: Recipe,
     data: ChallengeData,
-    device: str,
-    workers: int | None,
+    executor: Executor,
     count: int,
     seeds: int,
     listen: FinalListener,
@@ -102,7 +102,7 @@ def train_finalists(
     for trial in trials:
         settings = trial.user_attrs["settings"]
         recipe = final_recipe(base, settings, final_seeds(base, seeds))
-        plans[trial.number] = plan_cv(recipe, data, device, workers)
+        plans[trial.number] = plan_cv(recipe, data, executor)
     with locked(folder.path, wait=True):
         for number, plan in plans.items():
             _require_same_run(plan, folder.finalist(number))

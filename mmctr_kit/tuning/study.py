@@ -2,20 +2,21 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from optuna.trial import TrialState
 
 from mmctr_kit import __version__
-from mmctr_kit.cv.parallel import Resources
-from mmctr_kit.cv.plan import Plan, available_cores, plan_cv
+from mmctr_kit.cv.executors.base import Executor, Resources
+from mmctr_kit.cv.plan import Plan, plan_cv
 from mmctr_kit.data.cache import content_hash
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.files import write_json
+from mmctr_kit.models.registry import MODELS
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Range
 from mmctr_kit.recipe.space import search_of
@@ -55,20 +56,16 @@ class StudyPlan:
         }
 
 
-def plan_study(
-    recipe: Recipe, data: ChallengeData, device: str, workers: int | None = None
-) -> StudyPlan:
+def plan_study(recipe: Recipe, data: ChallengeData, executor: Executor) -> StudyPlan:
     """Check that the recipe and its search can run on the data.
 
-    ``device`` and ``workers`` are those of plan_cv, but a worker runs a trial: by default one per
-    core or GPU. Raises as plan_cv does, and UsageError if an entry of the search is infeasible.
+    A worker of the ``executor`` runs a trial. Raises as plan_cv does, and UsageError if an entry of
+    the search is infeasible.
     """
-    base = plan_cv(recipe, data, device, workers)
+    base = plan_cv(recipe, data, executor)
     search, left_out = fit_to_data(search_of(recipe), recipe, data)
     require_feasible(search, recipe)
-    resources, cores = base.resources, available_cores()
-    count = workers or (cores if resources.device == "cpu" else len(resources.devices))
-    resources = replace(resources, workers=count, threads=max(1, cores // count))
+    resources = executor.resources(None, MODELS[recipe.model_name].learner.uses_gpu)
     return StudyPlan(recipe, data, search, left_out, resources, base)
 
 
@@ -98,7 +95,16 @@ def search_study(
 
     while True:
         if not spent():
-            run_search(folder, plan.recipe, plan.search, plan.data, plan.resources, budget, listen)
+            run_search(
+                folder,
+                plan.recipe,
+                plan.search,
+                plan.data,
+                plan.base.executor,
+                plan.resources,
+                budget,
+                listen,
+            )
         # Even if another command's trials fill the budget: one of them may be the best.
         study = folder.study()
         while study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -111,14 +117,13 @@ def search_study(
 def conclude_study(
     plan: StudyPlan,
     folder: StudyFolder,
-    workers: int | None,
     finalists: int,
     seeds: int,
     listen: FinalListener,
 ) -> Summary:
     """Train the finalists, choose among them, and write study.json and best.yaml."""
-    recipe, device = plan.recipe, ",".join(plan.resources.devices)
-    trained = train_finalists(folder, recipe, plan.data, device, workers, finalists, seeds, listen)
+    recipe, executor = plan.recipe, plan.base.executor
+    trained = train_finalists(folder, recipe, plan.data, executor, finalists, seeds, listen)
     used = final_seeds(recipe, seeds)
     summary = summarize(folder, recipe, plan.search, plan.left_out, trained, used)
     write_json(folder.path / "study.json", summary.as_json())

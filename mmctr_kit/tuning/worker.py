@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
 
@@ -11,10 +10,10 @@ import numpy as np
 from optuna import TrialPruned
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from mmctr_kit.cv.parallel import Resources, WorkerConfig
+from mmctr_kit.cv.executors.base import Executor, Pipe, Pool, Resources, WorkerConfig
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import RunError
-from mmctr_kit.processes import KILLED, WorkerExit, WorkerPool
+from mmctr_kit.processes import KILLED, WorkerExit
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Search
 from mmctr_kit.tuning.folder import REFUSED, WORKER, StudyFolder, requeue, sampler
@@ -56,9 +55,9 @@ class TrialFinished:
 
 @dataclass(frozen=True)
 class WorkerDied:
-    """A worker process was killed by ``signal``; its trials are marked as failed."""
+    """A worker process was killed, by ``cause``; its trials are marked as failed."""
 
-    signal: int
+    cause: str
     trials: tuple[int, ...]
 
 
@@ -175,14 +174,17 @@ def run_search(
     recipe: Recipe,
     search: Search,
     data: ChallengeData,
+    executor: Executor,
     resources: Resources,
     budget: Budget,
     listen: Listener,
 ) -> None:
-    """Run trials until the budget is spent, here or, with several workers, in other processes."""
-    configs = [resources.worker(number, recipe, data) for number in range(resources.workers)]
-    if resources.workers > 1:
-        run_workers(folder, configs, search, budget, listen)
+    """Run trials until the budget is spent: a single local worker works in this process."""
+    if executor.name != "local" or resources.workers > 1:
+        numbers = range(resources.workers)
+        configs = [executor.config(resources, number, recipe, data) for number in numbers]
+        with executor.pool(resources, recipe, data, folder.path) as pool:
+            run_workers(folder, configs, search, budget, listen, pool)
         return
     from mmctr_kit.training.device import prepare
 
@@ -197,37 +199,35 @@ def run_workers(
     search: Search,
     budget: Budget,
     listen: Listener,
+    pool: Pool,
 ) -> None:
-    """Run trials in a worker process for each of ``configs`` until the budget is spent.
+    """Run trials in a worker of the pool for each of ``configs`` until the budget is spent.
 
     If a worker is killed, its trial is marked as failed and another worker takes its place. Raises
     RunError if that happens again and again, and the MmctrKitError that a worker raises.
     """
     deaths = 0
     try:
-        with WorkerPool() as pool:
-            for number, config in enumerate(configs):
-                pool.start(number, _work, config, folder.path, search, budget)
-            for number, event in pool.events():
-                if not isinstance(event, WorkerExit):
-                    listen(event)
-                elif event.signal:
-                    deaths += 1
-                    failed = folder.reap()
-                    listen(WorkerDied(event.signal, tuple(t.number for t in failed)))
-                    if deaths > _DEATHS * len(configs):
-                        raise RunError(
-                            f"{KILLED}, and so were {deaths - 1} before it; the same command goes "
-                            "on where it stopped, with fewer --workers in less memory"
-                        )
-                    pool.start(number, _work, configs[number], folder.path, search, budget)
+        for number, config in enumerate(configs):
+            pool.start(number, _work, config, folder.path, search, budget)
+        for number, event in pool.events():
+            if not isinstance(event, WorkerExit):
+                listen(event)
+            elif event.cause:
+                deaths += 1
+                failed = folder.reap()
+                listen(WorkerDied(event.cause, tuple(t.number for t in failed)))
+                if deaths > _DEATHS * len(configs):
+                    raise RunError(
+                        f"{KILLED}, and so were {deaths - 1} before it; the same command goes on "
+                        "where it stopped, with fewer --workers in less memory"
+                    )
+                pool.start(number, _work, configs[number], folder.path, search, budget)
     except BaseException:
         folder.reap()
         raise
 
 
-def _work(
-    config: WorkerConfig, folder: Path, search: Search, budget: Budget, pipe: Connection
-) -> None:
-    runner = TrialRunner(config.recipe, config.load(), config.device)
+def _work(config: WorkerConfig, folder: Path, search: Search, budget: Budget, pipe: Pipe) -> None:
+    runner = TrialRunner(*config.load(pipe), config.device)
     Worker(StudyFolder(folder), runner, search, budget, pipe.send).work()

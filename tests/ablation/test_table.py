@@ -12,8 +12,9 @@ import pytest
 
 from mmctr_kit.ablation.table import Row, Table, tabulate
 from mmctr_kit.ablation.variants import BASE, Ablation, plan_ablation
+from mmctr_kit.cv.executors.base import Resources
+from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.model_cost import Latency, Measured
-from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.cv.plan import Plan
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
@@ -33,11 +34,11 @@ ONLY = ("se-on", "interaction-off")
 
 def ablation_of(data: ChallengeData, seeds: tuple[int, ...]) -> Ablation:
     found = load_recipe("din_demo", [*SETTINGS, f"seeds={list(seeds)}"])
-    return plan_ablation(found, data, "cpu", 1, ONLY)
+    return plan_ablation(found, data, LocalExecutor("cpu", 1), ONLY)
 
 
 def here(plan: Plan) -> Plan:
-    return replace(plan, resources=Resources(("cpu",), 1, 1))
+    return replace(plan, resources=Resources(("cpu",), 1, 1, "CPU"))
 
 
 def made(data: ChallengeData, folder: Path, seeds: tuple[int, ...]) -> Table:
@@ -201,7 +202,7 @@ def test_the_oof_rows_of_other_folds_are_compared_by_themselves(
     timed: ChallengeData, tmp_path: Path, by: str
 ) -> None:
     recipe = load_recipe("din_demo", [*SETTINGS, "seeds=[0]", f"folds.by={by}"])
-    ablation = plan_ablation(recipe, timed, "cpu", 1, ONLY)
+    ablation = plan_ablation(recipe, timed, LocalExecutor("cpu", 1), ONLY)
     run = run_cv(here(ablation.base), tmp_path / BASE, False, lambda _: None)
     assert run is not None
     for name in ONLY:

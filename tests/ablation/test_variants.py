@@ -17,9 +17,10 @@ from mmctr_kit.ablation.variants import (
     run_ablation,
     variants,
 )
+from mmctr_kit.cv.executors.base import Resources
+from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.fold import Progress
 from mmctr_kit.cv.model_cost import Measured
-from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
 from mmctr_kit.errors import DataError, RunError, UsageError
@@ -46,8 +47,8 @@ def variant(found: Recipe, name: str) -> Variant:
 
 def planned(data: ChallengeData, found: Recipe, only: tuple[str, ...] = ()) -> Ablation:
     """An ablation that is worked off in this process."""
-    made = plan_ablation(found, data, "cpu", 1, only)
-    resources = Resources(("cpu",), 1, 1)
+    made = plan_ablation(found, data, LocalExecutor("cpu", 1), only)
+    resources = Resources(("cpu",), 1, 1, "CPU")
     plans = {name: replace(plan, resources=resources) for name, plan in made.plans.items()}
     return replace(made, base=replace(made.base, resources=resources), plans=plans)
 
@@ -168,7 +169,7 @@ def test_what_the_folder_does_not_hold_is_left_out_and_says_why(
     (tmp_path / "data" / "item_emb.parquet").unlink()
     (tmp_path / "data" / "item_feature.parquet").unlink()
     data = load(tmp_path / "data")
-    found = plan_ablation(recipe(name="din_demo"), data, "cpu", 1, ["items-*"])
+    found = plan_ablation(recipe(name="din_demo"), data, LocalExecutor("cpu", 1), ["items-*"])
     assert set(found.plans) == {"items-none", "items-factors"}
     assert "text or image" in found.left_out["items-aligned"]
     assert found.left_out["items-blocks"] == "the data folder lacks image and text"
@@ -176,7 +177,7 @@ def test_what_the_folder_does_not_hold_is_left_out_and_says_why(
     assert "item_feature.parquet" in found.left_out["items-text"]
     assert "item_feature.parquet" in found.left_out["items-raw"]
     with pytest.raises(DataError, match="has no text embedding"):
-        plan_ablation(recipe(*NARROW), data, "cpu", 1)
+        plan_ablation(recipe(*NARROW), data, LocalExecutor("cpu", 1))
 
 
 def test_a_variant_is_not_run_without_a_modality_that_it_is_about(
@@ -186,11 +187,13 @@ def test_a_variant_is_not_run_without_a_modality_that_it_is_about(
     path = tmp_path / "data" / "item_feature.parquet"
     pq.write_table(pq.read_table(path).drop_columns(["img_emb_CLIPRN50"]), path)
     data = load(tmp_path / "data")
-    found = plan_ablation(recipe(name="din_demo"), data, "cpu", 1, ["items-*"])
+    found = plan_ablation(recipe(name="din_demo"), data, LocalExecutor("cpu", 1), ["items-*"])
     assert {"items-text", "items-factors", "items-blocks"} <= set(found.plans)
     for name in ("items-joint_pca", "items-separate_pca", "items-raw"):
         assert found.left_out[name] == "the data folder lacks image"
-    found = plan_ablation(recipe(), data, "cpu", 1, ["fusion-sum", "se-off", "items-text"])
+    found = plan_ablation(
+        recipe(), data, LocalExecutor("cpu", 1), ["fusion-sum", "se-off", "items-text"]
+    )
     assert set(found.plans) == {"se-off"}
     assert found.left_out == {
         "fusion-sum": "the data folder lacks image",
@@ -199,7 +202,7 @@ def test_a_variant_is_not_run_without_a_modality_that_it_is_about(
 
 
 def test_vectors_that_are_anothers_by_value_are_trained_once(tiny: ChallengeData) -> None:
-    found = plan_ablation(recipe(name="din_demo"), tiny, "cpu", 1, ["items-v*"])
+    found = plan_ablation(recipe(name="din_demo"), tiny, LocalExecutor("cpu", 1), ["items-v*"])
     assert set(found.plans) == {"items-v1", "items-v2"}
     assert found.left_out == {"items-v3": "its item vectors equal those of base"}
 
@@ -209,15 +212,17 @@ def test_options_that_do_not_go_together_are_found_before_any_training(
 ) -> None:
     odd = recipe("model.item_emb_dim=10", "model.attention_dim=null", *NARROW)
     with pytest.raises(UsageError, match="does not divide the attention's width"):
-        plan_ablation(odd, tiny, "cpu", 1)
+        plan_ablation(odd, tiny, LocalExecutor("cpu", 1))
     odd = recipe("model.attention=mlp", "model.item_emb_dim=10", "model.attention_dim=null")
-    found = plan_ablation(odd, tiny, "cpu", 1, ["attention-*"])
+    found = plan_ablation(odd, tiny, LocalExecutor("cpu", 1), ["attention-*"])
     assert set(found.plans) == {"attention-none"}
     assert "does not divide" in found.left_out["attention-multihead"]
 
 
 def test_variants_are_chosen_by_name_or_pattern(tiny: ChallengeData) -> None:
-    some = plan_ablation(recipe(), tiny, "cpu", 1, ["se-off", "fusion-*"], ["*-gated"])
+    some = plan_ablation(
+        recipe(), tiny, LocalExecutor("cpu", 1), ["se-off", "fusion-*"], ["*-gated"]
+    )
     assert [v.name for v in some.variants] == ["fusion-sum", "fusion-cross", "se-off"]
     assert list(some.runs) == [BASE, "fusion-sum", "fusion-cross", "se-off"]
 
@@ -225,9 +230,9 @@ def test_variants_are_chosen_by_name_or_pattern(tiny: ChallengeData) -> None:
 def test_a_name_that_is_no_variant_is_refused_with_a_suggestion(tiny: ChallengeData) -> None:
     for choice in ({"only": ["se-of"]}, {"skip": ["se-of"]}):
         with pytest.raises(UsageError, match=r"no variant 'se-of' \(did you mean se-off\?\)"):
-            plan_ablation(recipe(), tiny, "cpu", 1, **choice)
+            plan_ablation(recipe(), tiny, LocalExecutor("cpu", 1), **choice)
     with pytest.raises(UsageError, match="no variant is left"):
-        plan_ablation(recipe(), tiny, "cpu", 1, skip=["*"])
+        plan_ablation(recipe(), tiny, LocalExecutor("cpu", 1), skip=["*"])
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,7 @@ SHORT = {"training.epochs": 1, "training.min_steps": 0, "folds.count": 2}
 def one_core() -> Iterator[None]:
     """Small models on several threads mostly wait."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("cv.plan", "tuning.study"):
-            patch.setattr(f"mmctr_kit.{module}.available_cores", lambda: 1)
+        patch.setattr("mmctr_kit.cv.executors.local.available_cores", lambda: 1)
         yield
 
 

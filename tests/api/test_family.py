@@ -9,7 +9,7 @@ import pytest
 
 import mmctr_kit
 from mmctr_kit.api.family import PlannedFamily, budget_seconds, choose, plan_family
-from mmctr_kit.api.plans import Options
+from mmctr_kit.api.options import Options
 from mmctr_kit.api.progress import ProgressEvent
 from mmctr_kit.recipe.family import Member
 from tests.api.conftest import SHORT

@@ -99,8 +99,7 @@ def kill_in_a_trial(workers: list[int], folder: StudyFolder) -> None:
 def one_core() -> Iterator[None]:
     """Small models on several threads mostly wait."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("cv.plan", "tuning.study"):
-            patch.setattr(f"mmctr_kit.{module}.available_cores", lambda: 1)
+        patch.setattr("mmctr_kit.cv.executors.local.available_cores", lambda: 1)
         yield
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmctr_kit.cv.executors.base import Resources
+from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.model_cost import (
     CANDIDATES,
     Measured,
@@ -19,7 +21,6 @@ from mmctr_kit.cv.model_cost import (
     measure_cost,
     requests,
 )
-from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.cv.plan import Plan, plan_cv
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
@@ -31,8 +32,8 @@ SETTINGS = ("training.epochs=1", "training.batch_size=256", "folds.count=2")
 
 
 def plan_here(data: ChallengeData, *settings: str) -> Plan:
-    plan = plan_cv(load_recipe("din_demo", (*SETTINGS, *settings)), data, "cpu", 1)
-    return replace(plan, resources=Resources(("cpu",), 1, 1))
+    plan = plan_cv(load_recipe("din_demo", (*SETTINGS, *settings)), data, LocalExecutor("cpu", 1))
+    return replace(plan, resources=Resources(("cpu",), 1, 1, "CPU"))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_a_cost_is_kept_for_the_same_run_alone(
     cache = run.parent / "costs" / "a.json"
     assert cached_cost(plan_here(tiny), cache) == measured
     assert cached_cost(plan_here(tiny, "model.mlp_hidden=[8]"), cache) is None
-    two = replace(plan_here(tiny), resources=Resources(("cpu",), 1, 2))
+    two = replace(plan_here(tiny), resources=Resources(("cpu",), 1, 2, "CPU"))
     assert cached_cost(two, cache) is None
     assert cached_cost(plan_here(tiny), run.parent / "costs" / "b.json") is None
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.plan import check_run, manifest_of, plan_cv
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import DataError, RunError, UsageError
@@ -20,33 +21,34 @@ def test_options_of_a_model_that_clash_are_refused_before_anything_is_written(
 ) -> None:
     clashing = load_recipe("din_mha_demo", ["model.attention_heads=3"])
     with pytest.raises(UsageError, match=r"model.attention_heads is 3, which does not divide"):
-        plan_cv(clashing, tiny, "cpu")
+        plan_cv(clashing, tiny, LocalExecutor("cpu"))
 
 
 def test_too_few_rows_for_the_folds_is_one_line(tiny: ChallengeData) -> None:
     few = load_recipe("din_demo", ["folds.count=100", "training.holdout=0.001"])
     with pytest.raises(DataError, match=r"folds leave a \w+ part of \d+ rows"):
-        plan_cv(few, tiny, "cpu")
+        plan_cv(few, tiny, LocalExecutor("cpu"))
 
 
 def test_the_seeds_of_a_fold_are_next_to_each_other(tiny: ChallengeData) -> None:
-    assert plan_cv(recipe(), tiny, "cpu").jobs == ((0, 0), (0, 1), (1, 0), (1, 1))
+    assert plan_cv(recipe(), tiny, LocalExecutor("cpu")).jobs == ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
 def test_workers_are_one_a_core_or_one_a_gpu_and_never_more_than_jobs(
     tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mmctr_kit.cv.plan.available_cores", lambda: 6)
+    monkeypatch.setattr("mmctr_kit.cv.executors.local.available_cores", lambda: 6)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    on_cpu = plan_cv(recipe("folds.count=3"), tiny, "cpu").resources
+    on_cpu = plan_cv(recipe("folds.count=3"), tiny, LocalExecutor("cpu")).resources
     assert (on_cpu.workers, on_cpu.threads) == (6, 1)
-    few = plan_cv(recipe("seeds=[0]"), tiny, "cpu").resources
+    few = plan_cv(recipe("seeds=[0]"), tiny, LocalExecutor("cpu")).resources
     assert (few.workers, few.threads) == (2, 3)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # where others compute too, fewer
-    assert plan_cv(recipe("seeds=[0]"), tiny, "cpu").resources.threads == 2
-    on_gpus = plan_cv(recipe(), tiny, "cuda:0,cuda:1").resources
+    assert plan_cv(recipe("seeds=[0]"), tiny, LocalExecutor("cpu")).resources.threads == 2
+    monkeypatch.setattr("mmctr_kit.training.device.describe_device", lambda device: device)
+    on_gpus = plan_cv(recipe(), tiny, LocalExecutor("cuda:0,cuda:1")).resources
     assert (on_gpus.workers, on_gpus.devices) == (2, ("cuda:0", "cuda:1"))
-    boosted = plan_cv(load_recipe("gbdt_demo", []), tiny, "cuda:0").resources
+    boosted = plan_cv(load_recipe("gbdt_demo", []), tiny, LocalExecutor("cuda:0")).resources
     assert boosted.devices == ("cpu",)
 
 

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mmctr_kit.cv.executors.base import Resources
+from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.fold import Progress, fold_rows
-from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.cv.plan import Plan, plan_cv
 from mmctr_kit.cv.run import ResumePoint, run_cv
 from mmctr_kit.data.dataset import ChallengeData
@@ -41,8 +42,8 @@ def recipe(*settings: str) -> Recipe:
 
 def plan_here(data: ChallengeData, found: Recipe) -> Plan:
     """A plan that is worked off in this process."""
-    plan = plan_cv(found, data, "cpu")
-    return replace(plan, resources=Resources(("cpu",), 1, 1))
+    plan = plan_cv(found, data, LocalExecutor("cpu"))
+    return replace(plan, resources=Resources(("cpu",), 1, 1, "CPU"))
 
 
 def run_here(data: ChallengeData, path: Path, *settings: str) -> Run:
@@ -114,7 +115,7 @@ def test_workers_side_by_side_make_the_run_that_one_process_makes(
     tiny: ChallengeData, finished: Run, tmp_path: Path
 ) -> None:
     plan = plan_here(tiny, recipe())
-    resources = replace(plan, resources=Resources(("cpu",), 2, 1))
+    resources = replace(plan, resources=Resources(("cpu",), 2, 1, "CPU"))
     told: list[Progress] = []
     run = run_cv(resources, tmp_path / "c", False, told.append)
     assert run is not None
@@ -145,7 +146,9 @@ def test_force_replaces_a_run(tiny: ChallengeData, finished: Run, tmp_path: Path
 
 def test_a_failing_worker_ends_the_run_with_its_error(tiny: ChallengeData, tmp_path: Path) -> None:
     plan = plan_here(tiny, recipe())
-    gone = replace(plan, data=_elsewhere(tiny, tmp_path), resources=Resources(("cpu",), 2, 1))
+    gone = replace(
+        plan, data=_elsewhere(tiny, tmp_path), resources=Resources(("cpu",), 2, 1, "CPU")
+    )
     with pytest.raises(UsageError, match="no data folder"):
         run_cv(gone, tmp_path / "run", False, lambda _: None)
     assert not (tmp_path / "run" / "DONE").exists()
@@ -157,10 +160,9 @@ def _elsewhere(data: ChallengeData, tmp_path: Path) -> ChallengeData:
 
 KILLED = """
 import os, signal, sys
-from dataclasses import replace
 from pathlib import Path
 from mmctr_kit.data.load import load
-from mmctr_kit.cv.parallel import Resources
+from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.plan import plan_cv, plan_fit
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.recipe import load_recipe
@@ -175,8 +177,8 @@ def kill(progress):
 if __name__ == "__main__":
     data, path, workers, kind, *settings = sys.argv[1:]
     make_plan = {"cv": plan_cv, "fit": plan_fit}[kind]
-    plan = make_plan(load_recipe("din_demo", settings), load(Path(data)), "cpu")
-    plan = replace(plan, resources=Resources(("cpu",), int(workers), 1))
+    executor = LocalExecutor("cpu", int(workers), 1)
+    plan = make_plan(load_recipe("din_demo", settings), load(Path(data)), executor)
     run_cv(plan, Path(path), False, kill)
 """
 
@@ -430,7 +432,7 @@ def test_where_a_worker_is_killed_the_run_goes_on_with_fewer(
 ) -> None:
     killed = []
     plan = plan_here(tiny, recipe())
-    pair = replace(plan, resources=Resources(("cpu",), 2, 1))
+    pair = replace(plan, resources=Resources(("cpu",), 2, 1, "CPU"))
 
     def kill_a_worker(event: Progress) -> None:
         if event.epoch == 1 and not killed:
@@ -446,7 +448,7 @@ def test_where_a_worker_is_killed_the_run_goes_on_with_fewer(
 def test_where_every_worker_is_killed_that_is_one_line_and_the_run_can_go_on(
     tiny: ChallengeData, finished: Run, tmp_path: Path
 ) -> None:
-    pair = replace(plan_here(tiny, recipe()), resources=Resources(("cpu",), 2, 1))
+    pair = replace(plan_here(tiny, recipe()), resources=Resources(("cpu",), 2, 1, "CPU"))
 
     def kill_all(event: Progress) -> None:
         if event.epoch == 1:
@@ -509,7 +511,7 @@ def test_workers_refuse_an_item_file_that_changed_since_the_plan(
     pq.write_table(table.set_column(1, "vector", pa.array(list(tiny.item_emb[1:, 8:16]))), file)
     with pytest.raises(DataError, match="changed while the command began"):
         run_cv(
-            replace(plan, resources=Resources(("cpu",), 2, 1)),
+            replace(plan, resources=Resources(("cpu",), 2, 1, "CPU")),
             tmp_path / "run",
             False,
             lambda _: None,

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmctr_kit.cv.executors.base import Resources
+from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.fold import fold_rows, model_seed
-from mmctr_kit.cv.parallel import Resources
 from mmctr_kit.cv.plan import plan_fit
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.cv.whole import cv_reference, refit
@@ -30,7 +31,9 @@ def recipe(*settings: str) -> Recipe:
 
 
 def fit_here(data: ChallengeData, of: Recipe, path: Path) -> Run:
-    plan = replace(plan_fit(of, data, "cpu"), resources=Resources(("cpu",), 1, 1))
+    plan = replace(
+        plan_fit(of, data, LocalExecutor("cpu")), resources=Resources(("cpu",), 1, 1, "CPU")
+    )
     run = run_cv(plan, path, False, lambda _: None)
     assert run is not None
     return run

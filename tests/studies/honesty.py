@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from worlds import DEMO, quiet_plan
 
+from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.load import load
 from mmctr_kit.datasets.synth import generate
@@ -54,7 +55,7 @@ def cross_validate(home: Path, work: Path) -> tuple[Estimate, Estimate]:
 def tune(home: Path, work: Path, trials: int) -> tuple[Estimate, Estimate, float]:
     """The reported valid AUC, the true test AUC, and the optimism of the search."""
     recipe, data = load_recipe("din_mha_demo", SETTINGS), load(home / "data")
-    plan = plan_study(recipe, data, "cpu", 1)
+    plan = plan_study(recipe, data, LocalExecutor("cpu", 1))
     plan = replace(plan, resources=replace(plan.resources, threads=1))
     folder = begin_study(plan, work / f"{home.name}-{trials}.study", False)[0]
     search_study(plan, folder, trials, None, lambda _event: None)

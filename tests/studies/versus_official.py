@@ -29,8 +29,8 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from mmctr_kit.bench.result import Round, Speeds, Versus
 from mmctr_kit.bench.speed import Chunk, Setting, stream_of, timed_steps
+from mmctr_kit.cv.executors.local import available_cores
 from mmctr_kit.cv.fold import fold_rows
-from mmctr_kit.cv.plan import available_cores
 from mmctr_kit.data.contract import N_LEVELS
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.data.load import load

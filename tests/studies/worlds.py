@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.plan import Plan, plan_cv
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.datasets.synth import PRESETS, generate
@@ -30,5 +31,5 @@ def small_demo(work: Path, users: int, seed: int) -> Path:
 
 def quiet_plan(recipe: Recipe, data: ChallengeData) -> Plan:
     """A plan on one thread of this process: on a busy machine two wait for each other."""
-    plan = plan_cv(recipe, data, "cpu", 1)
+    plan = plan_cv(recipe, data, LocalExecutor("cpu", 1))
     return replace(plan, resources=replace(plan.resources, threads=1))

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.plan import plan_cv, plan_fit
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
@@ -27,7 +28,9 @@ def student(teacher: Path, *settings: str) -> Recipe:
 @pytest.fixture(scope="module")
 def teacher(tiny: ChallengeData, tmp_path_factory: pytest.TempPathFactory) -> Run:
     path = tmp_path_factory.mktemp("runs") / "teacher"
-    run = run_cv(plan_cv(load_recipe("din_demo", SHORT), tiny, "cpu", 1), path, False, print)
+    run = run_cv(
+        plan_cv(load_recipe("din_demo", SHORT), tiny, LocalExecutor("cpu", 1)), path, False, print
+    )
     assert run is not None
     return run
 
@@ -78,13 +81,13 @@ def test_a_run_knows_its_teacher_by_what_it_predicts(
 
 def test_fold_models_may_have_no_teacher(tiny: ChallengeData, teacher: Run) -> None:
     with pytest.raises(UsageError, match="only fit may have one"):
-        plan_cv(student(teacher.path), tiny, "cpu")
+        plan_cv(student(teacher.path), tiny, LocalExecutor("cpu"))
 
 
 def test_a_teacher_without_oof_or_of_other_rows_is_refused(
     tiny: ChallengeData, teacher: Run, tmp_path: Path
 ) -> None:
-    plan = plan_fit(load_recipe("din_demo", SHORT), tiny, "cpu")
+    plan = plan_fit(load_recipe("din_demo", SHORT), tiny, LocalExecutor("cpu"))
     run_cv(plan, tmp_path / "single", False, lambda _: None)
     with pytest.raises(RunError, match="run 'single' has no OOF predictions"):
         teacher_digest(student(tmp_path / "single").training, tiny)

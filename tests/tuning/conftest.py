@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.recipe import Recipe, parse_recipe
 from mmctr_kit.tuning.folder import StudyFolder
@@ -54,7 +55,7 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def plan(small: Recipe, tiny: ChallengeData) -> StudyPlan:
     """With one worker of one thread, in this process."""
-    found = plan_study(small, tiny, "cpu", 1)
+    found = plan_study(small, tiny, LocalExecutor("cpu", 1))
     return replace(found, resources=replace(found.resources, threads=1))
 
 

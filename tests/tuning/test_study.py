@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmctr_kit import __version__
+from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.plan import manifest_of, plan_cv
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
@@ -28,7 +29,7 @@ Searched = tuple[StudyFolder, list[Event]]
 def one_core() -> Iterator[None]:
     """Small models on several threads mostly wait."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mmctr_kit.cv.plan.available_cores", lambda: 1)
+        patch.setattr("mmctr_kit.cv.executors.local.available_cores", lambda: 1)
         yield
 
 
@@ -63,7 +64,9 @@ def test_cv_of_the_best_recipe_gives_the_score_reported(
     concluded: Summary, searched: Searched, tiny: ChallengeData, tmp_path: Path
 ) -> None:
     recipe = load_recipe(str(searched[0].path / "best.yaml"))
-    run = run_cv(plan_cv(recipe, tiny, "cpu", 1), tmp_path / "run", False, lambda _: None)
+    run = run_cv(
+        plan_cv(recipe, tiny, LocalExecutor("cpu", 1)), tmp_path / "run", False, lambda _: None
+    )
     assert run is not None
     chosen = concluded.finalists[0]
     for name, estimate in (("oof", chosen.oof), ("valid", chosen.valid)):
@@ -163,7 +166,7 @@ def test_another_search_is_another_study(
 ) -> None:
     content = plan.recipe.resolved()
     content["search"] = {"training.epochs": {"int": [1, 2]}}
-    other = plan_study(parse_recipe(content, "other"), tiny, "cpu", 1)
+    other = plan_study(parse_recipe(content, "other"), tiny, LocalExecutor("cpu", 1))
     with pytest.raises(RunError, match="differs in search"):
         begin_study(other, searched[0].path, False)
 
@@ -179,4 +182,4 @@ def test_an_infeasible_search_is_refused_before_it_begins(
     condition = {"items.embedding": ["raw"]}
     content["search"] = {"training.epochs": {"int": [1, 3], "when": condition}}
     with pytest.raises(UsageError, match=r"search\.training\.epochs is never asked"):
-        plan_study(parse_recipe(content, "other"), tiny, "cpu", 1)
+        plan_study(parse_recipe(content, "other"), tiny, LocalExecutor("cpu", 1))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna import TrialPruned
 
+from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.plan import plan_cv
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
@@ -38,7 +39,9 @@ def test_a_trial_scores_what_cv_of_its_recipe_scores(
 ) -> None:
     recipe, learner = runner.base.changed(POINT), runner.learner(POINT)
     scored = runner.run(learner, silent)
-    run = run_cv(plan_cv(recipe, tiny, "cpu", 1), tmp_path / "run", False, lambda _: None)
+    run = run_cv(
+        plan_cv(recipe, tiny, LocalExecutor("cpu", 1)), tmp_path / "run", False, lambda _: None
+    )
     assert run is not None
     oof = run.metrics["oof"]
     assert (scored.auc.value, scored.auc.se) == (oof["value"], oof["error"])
@@ -131,6 +134,8 @@ def test_a_trial_of_time_folds_scores_what_cv_of_its_recipe_scores(
     recipe = small.changed({"folds.by": "time"})
     runner = TrialRunner(recipe, timed, "cpu")
     scored = runner.run(runner.learner({}), silent)
-    run = run_cv(plan_cv(recipe, timed, "cpu", 1), tmp_path / "run", False, lambda _: None)
+    run = run_cv(
+        plan_cv(recipe, timed, LocalExecutor("cpu", 1)), tmp_path / "run", False, lambda _: None
+    )
     assert run is not None
     assert scored.auc.value == run.metrics["oof"]["value"]

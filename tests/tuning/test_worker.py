@@ -9,6 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from mmctr_kit.errors import DataError, RunError
+from mmctr_kit.processes import WorkerPool
 from mmctr_kit.recipe.search import Range
 from mmctr_kit.tuning import worker as module
 from mmctr_kit.tuning.folder import REFUSED, RETRY, WORKER, StudyFolder
@@ -122,7 +123,8 @@ def test_a_search_without_a_possible_point_ends(plan: StudyPlan, tmp_path: Path)
 
 def search_in_a_process(plan: StudyPlan, folder: StudyFolder, listen: Listener) -> None:
     config = plan.resources.worker(0, plan.recipe, plan.data)
-    run_workers(folder, [config], plan.search, Budget(2, None), listen)
+    with WorkerPool() as pool:
+        run_workers(folder, [config], plan.search, Budget(2, None), listen, pool)
 
 
 def test_workers_killed_again_and_again_end_the_command(
@@ -141,7 +143,7 @@ def test_workers_killed_again_and_again_end_the_command(
 
     with pytest.raises(RunError, match=r"was killed, .* fewer --workers"):
         search_in_a_process(plan, folder, kill)
-    assert died == [WorkerDied(signal.SIGKILL, (0,))]
+    assert died == [WorkerDied("signal 9", (0,))]
     states = [t.state for t in folder.study().trials]
     assert states == [TrialState.FAIL, TrialState.WAITING]
 

@@ -20,7 +20,7 @@ SHORT = {"training.epochs": 1, "training.min_steps": 0}
 def one_core() -> Iterator[None]:
     """Small models on several threads mostly wait."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mmctr_kit.cv.plan.available_cores", lambda: 1)
+        patch.setattr("mmctr_kit.cv.executors.local.available_cores", lambda: 1)
         yield
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from mmctr_kit.cv.parallel import Resources, WorkerConfig
+from mmctr_kit.cv.executors.base import Resources, WorkerConfig
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import DataError
 from mmctr_kit.recipe import load_recipe
 
-TWO = Resources(("cuda:0", "cuda:1"), workers=3, threads=2)
+TWO = Resources(("cuda:0", "cuda:1"), workers=3, threads=2, hardware="H100")
 
 
 def test_workers_are_spread_over_the_devices() -> None:
@@ -26,7 +26,7 @@ def test_a_worker_is_set_up_with_what_the_command_has(tiny: ChallengeData) -> No
 
 
 def test_a_worker_refuses_rows_that_changed(tiny: ChallengeData) -> None:
-    config = Resources(("cpu",), 1, 1).worker(0, load_recipe("din_demo"), tiny)
-    assert config.load().rows_fingerprint == tiny.rows_fingerprint
+    config = Resources(("cpu",), 1, 1, "CPU").worker(0, load_recipe("din_demo"), tiny)
+    assert config.load()[1].rows_fingerprint == tiny.rows_fingerprint
     with pytest.raises(DataError, match=rf"{tiny.folder} changed while the command began"):
         replace(config, rows_fingerprint="of yesterday").load()

@@ -1,0 +1,71 @@
+"""Options of training that every command and function of training shares."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmctr_kit.api.preflight import AnyPath, Settings, output_path, require_count
+
+if TYPE_CHECKING:
+    from mmctr_kit.cv.executors.base import Executor
+    from mmctr_kit.cv.executors.settings import AnyExecutor
+    from mmctr_kit.data.dataset import ChallengeData
+    from mmctr_kit.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options that cross-validation, tuning and ablation share: see :func:`cross_validate`."""
+
+    name: str | None
+    settings: Settings
+    device: str
+    jobs: int | None
+    force: bool
+    runs: AnyPath
+    strict: bool = False
+    executor: "AnyExecutor" = "local"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        require_count(jobs=self.jobs, threads=self.threads)
+
+    def name_of(self, recipe: "Recipe") -> str:
+        return recipe.name if self.name is None else self.name
+
+    def path(self, name: str, data: "str | Path | ChallengeData", suffix: str = "") -> Path:
+        """Return ``runs/NAME`` with ``suffix``, like ".study".
+
+        Raises as :func:`output_path` does, and if the executor certainly lacks what is asked for.
+        """
+        path = output_path(
+            self.runs, name, data, self.device if self.executor == "local" else "auto", suffix
+        )
+        if self.executor != "local":
+            self.made_executor.require()
+        return path
+
+    @cached_property
+    def made_executor(self) -> "Executor":
+        """The executor, made when it is first asked for.
+
+        Raises UsageError for an unknown executor, and for a local device that is not there.
+        """
+        from mmctr_kit.cv.executors.settings import Ray, Slurm, settings_of
+
+        where = self.executor
+        given = settings_of(where, {}) if isinstance(where, str) else where
+        wish = (self.device, self.jobs, self.threads)
+        if isinstance(given, Ray):
+            from mmctr_kit.cv.executors.ray import RayExecutor
+
+            return RayExecutor(given, *wish)
+        if isinstance(given, Slurm):
+            from mmctr_kit.cv.executors.slurm import SlurmExecutor
+
+            return SlurmExecutor(given, *wish)
+        from mmctr_kit.cv.executors.local import LocalExecutor
+        from mmctr_kit.training.device import resolve_device
+
+        return LocalExecutor(resolve_device(self.device), self.jobs, self.threads)

@@ -1,0 +1,147 @@
+"""This machine: fold models one after another in this process, or in parallel in others."""
+
+import os
+import time
+import warnings
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from mmctr_kit.cv.executors.base import Resources, WorkerConfig
+from mmctr_kit.cv.fold import FitContext, Job, Listener, fit_fold
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.errors import RunError
+from mmctr_kit.items.features import ItemFeatures
+from mmctr_kit.processes import KILLED, WorkerExit, WorkerPool
+from mmctr_kit.recipe import Recipe
+from mmctr_kit.runs.writer import RunWriter
+from mmctr_kit.training.build import make_learner
+
+
+@dataclass(frozen=True)
+class LocalExecutor:
+    """Processes of this machine.
+
+    ``device`` is a resolved one ('cpu', 'cuda:0', 'cuda:0,cuda:1'); a model that does not use a GPU
+    gets the CPU. By default there is one job at a time per core of a CPU, or per GPU, and the jobs
+    share the cores as ``threads``.
+    """
+
+    device: str = "cpu"
+    jobs: int | None = None
+    threads: int | None = None
+    name = "local"
+
+    def require(self) -> None:
+        """Nothing: the device is resolved already."""
+
+    def resources(self, models: int | None, uses_gpu: bool) -> Resources:
+        from mmctr_kit.training.device import describe_device
+
+        devices = tuple(self.device.split(",")) if uses_gpu else ("cpu",)
+        cores = available_cores()
+        workers = self.jobs or (cores if devices == ("cpu",) else len(devices))
+        workers = workers if models is None else min(workers, models)
+        threads = self.threads or capped(max(1, cores // workers))
+        return Resources(devices[:workers], workers, threads, describe_device(devices[0]))
+
+    def config(
+        self, resources: Resources, number: int, recipe: Recipe, data: ChallengeData
+    ) -> WorkerConfig:
+        return resources.worker(number, recipe, data)
+
+    def pool(
+        self, resources: Resources, recipe: Recipe, data: ChallengeData, folder: Path
+    ) -> WorkerPool:
+        del resources, recipe, data, folder
+        return WorkerPool()
+
+    def preview(self, resources: Resources, recipe: Recipe, jobs: int, folder: Path) -> str:
+        del resources, recipe, jobs, folder
+        return ""
+
+    def fit_folds(
+        self, context: FitContext, resources: Resources, jobs: Sequence[Job], listen: Listener
+    ) -> None:
+        """Fit the jobs' fold models, in this process or in parallel.
+
+        If a worker process is killed, the others go on without it; RunError if it was the last.
+        """
+        began = time.perf_counter()
+        count = min(resources.workers, len(jobs))
+        if count > 1:
+            _fit_in_processes(context, resources, jobs, listen, count)
+            return
+        from mmctr_kit.training.device import prepare
+
+        prepare(resources.device, resources.threads)
+        fit_jobs(context, resources.device, jobs, listen, began)
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def capped(cores: int) -> int:
+    """The threads of a worker with so many cores: no more than OMP_NUM_THREADS, if it is set."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(wanted)) if wanted.isdigit() and int(wanted) else cores
+
+
+def _fit_in_processes(
+    context: FitContext, resources: Resources, jobs: Sequence[Job], listen: Listener, count: int
+) -> None:
+    waiting, at_work = deque(jobs), dict[int, Job | None]()
+    with WorkerPool() as pool:
+
+        def next_job(number: int) -> None:
+            at_work[number] = waiting.popleft() if waiting else None
+            pool.send(number, at_work[number])
+
+        for number in range(count):
+            config = resources.worker(number, context.recipe, context.data)
+            pool.start(number, _work, config, context.items.fingerprints, context.writer.path)
+            next_job(number)
+        for number, event in pool.events():
+            if not isinstance(event, WorkerExit):
+                listen(event)
+                if event.epoch is None:
+                    next_job(number)
+            elif event.cause:
+                # Perhaps for want of memory: it is not replaced, and others have that much more.
+                job = at_work.pop(number)
+                left = sum(other is not None for other in at_work.values())
+                if not left:
+                    raise RunError(f"{KILLED}; the same command goes on where it stopped")
+                warnings.warn(f"{KILLED}; going on with {left}", stacklevel=2)
+                if job is not None:
+                    waiting.append(job)
+
+
+def _work(config: WorkerConfig, expected: tuple[str, ...], path: Path, pipe: Connection) -> None:
+    """Fit the jobs that come through the pipe, until None comes, and send their progress."""
+    began = time.perf_counter()
+    recipe, data = config.load()
+    items = ItemFeatures.derive(recipe, data)
+    config.require(items.fingerprints == expected)
+    context = FitContext(recipe, data, items, RunWriter(path))
+    fit_jobs(context, config.device, iter(pipe.recv, None), pipe.send, began)
+
+
+def fit_jobs(
+    context: FitContext, device: str, jobs: Iterable[Job], listen: Listener, began: float
+) -> None:
+    """Fit one job after another in this process.
+
+    ``began``: when the preparations began, whose time counts to the first fold model.
+    """
+    learner = make_learner(context.recipe, context.data, context.items, device)
+    loaded = time.perf_counter() - began
+    for job in jobs:
+        fit_fold(learner, context, job, listen, loaded)
+        loaded = 0.0

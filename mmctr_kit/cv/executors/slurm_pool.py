@@ -1,0 +1,187 @@
+"""A pool of workers that are jobs of a SLURM cluster: one array, each worker an element of it.
+
+Jobs and the command share a folder, and nothing else: a worker's events are appended to a file
+there. So jobs do not need the command. If it is killed they go on, and the next one with the same
+folder takes over those that still wait or run.
+"""
+
+import pickle
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from mmctr_kit.cv.executors.settings import Slurm
+from mmctr_kit.errors import RunError, UsageError
+from mmctr_kit.files import read_json, write_json
+from mmctr_kit.processes import WorkerExit, fault_of, raise_fault
+
+POLL_SECONDS = 1.0
+
+
+def require_submitit(settings: Slurm) -> None:
+    """Raise UsageError if the extra is not installed, RunError if there is no SLURM here."""
+    try:
+        import submitit  # noqa: F401
+    except ImportError as e:
+        raise UsageError("submitit is not installed; pip install 'mmctr-kit[slurm]'") from e
+    if settings.cluster == "slurm" and shutil.which("sbatch") is None:
+        raise RunError("there is no sbatch here; run the command on a login node of the cluster")
+
+
+@dataclass(frozen=True)
+class FilePipe:
+    """A worker's end of the pipe, which only sends: pickled events, one after another."""
+
+    path: Path
+
+    def send(self, message: Any, /) -> None:
+        with self.path.open("ab") as handle:
+            handle.write(pickle.dumps(message))
+
+    def recv(self) -> Any:
+        raise NotImplementedError("a job of SLURM is told everything when it is submitted")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a job does. Told of its end it is queued again: what it wrote is its checkpoint."""
+
+    work: Callable[..., None]
+    arguments: tuple[Any, ...]
+    events: Path
+
+    def __call__(self) -> None:
+        pipe = FilePipe(self.events)
+        if (fault := fault_of(self.work, *self.arguments, pipe)) is not None:
+            pipe.send(fault)
+
+    def checkpoint(self) -> Any:
+        """What submitit is to queue again."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+class SlurmPool:
+    """Workers as elements of an array job, of which ``at_once`` run side by side.
+
+    They keep their scripts, logs and events in ``folder``, which the compute nodes must see.
+    ``parameters`` are those of ``sbatch``.
+    """
+
+    def __init__(
+        self, settings: Slurm, name: str, folder: Path, parameters: dict[str, Any], at_once: int
+    ) -> None:
+        self.settings, self.name = settings, name
+        self.folder = folder.resolve()
+        self.parameters, self.at_once = parameters, at_once
+        self._new: dict[int, Task] = {}
+        self._jobs: dict[int, Any] = {}
+        self._read: dict[int, int] = {}
+
+    def __enter__(self) -> Self:
+        require_submitit(self.settings)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._adopt()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        for job in self._jobs.values():
+            with suppress(Exception):  # it may have ended by itself; the error to show is another
+                job.cancel(check=False)
+        self._known.unlink(missing_ok=True)
+
+    @property
+    def _known(self) -> Path:
+        """The file that says which jobs were submitted."""
+        return self.folder / "jobs.json"
+
+    def _adopt(self) -> None:
+        """Take over the jobs of a command that was killed, as far as they wait or run."""
+        import submitit
+
+        if not self._known.is_file():
+            return
+        kind = submitit.SlurmJob if self.settings.cluster == "slurm" else submitit.LocalJob
+        for number, name in read_json(self._known).items():
+            job = kind(folder=self.folder, job_id=name)
+            if not job.done(force_check=True):
+                self._jobs[int(number)] = job
+
+    def start(self, number: int, work: Callable[..., None], *arguments: Any) -> None:
+        """Queue a worker, unless one of that number is left of an earlier command."""
+        if number not in self._jobs:
+            events = self._events(number)
+            events.unlink(missing_ok=True)
+            self._new[number] = Task(work, arguments, events)
+
+    def _events(self, number: int) -> Path:
+        return self.folder / f"events-{number}.pickle"
+
+    def _submit(self) -> None:
+        import submitit
+
+        executor = submitit.AutoExecutor(
+            folder=self.folder,
+            cluster=self.settings.cluster,
+            slurm_max_num_timeout=self.settings.requeues,
+        )
+        named = {f"slurm_{key}": value for key, value in self.parameters.items()}
+        executor.update_parameters(
+            name=self.name,
+            timeout_min=self.settings.minutes,
+            slurm_array_parallelism=self.at_once,
+            **named,
+        )
+        numbers = list(self._new)
+        jobs = executor.submit_array([self._new[number] for number in numbers])
+        self._jobs |= dict(zip(numbers, jobs, strict=True))
+        self._new.clear()
+        write_json(self._known, {str(n): job.job_id for n, job in self._jobs.items()})
+
+    def events(self) -> Iterator[tuple[int, Any]]:
+        """The workers' numbers and what they send; a job that waits for its turn sends nothing."""
+        while self._new or self._jobs:
+            if self._new:
+                self._submit()
+            heard = False
+            for number, job in list(self._jobs.items()):
+                done = job.done()  # first, so that no event comes after it
+                for event in self._unread(number):
+                    heard = True
+                    raise_fault(event)
+                    yield number, event
+                if done:
+                    heard = True
+                    del self._jobs[number]
+                    yield number, WorkerExit(_cause(job))
+            if not heard:
+                time.sleep(POLL_SECONDS)
+
+    def _unread(self, number: int) -> list[Any]:
+        path, events = self._events(number), list[Any]()
+        if not path.is_file():
+            return events
+        with path.open("rb") as handle:
+            handle.seek(self._read.get(number, 0))
+            while True:
+                try:
+                    events.append(pickle.load(handle))
+                except (EOFError, pickle.UnpicklingError):  # not written to its end yet
+                    return events
+                self._read[number] = handle.tell()
+
+
+def _cause(job: Any) -> str:
+    """Why a job ended before its work was done; "" if it did not."""
+    if (error := job.exception()) is None:
+        return ""
+    last = str(error).strip().rpartition("\n")[2]
+    return f"job {job.job_id}, {job.state}: {last[:200]}; its log: {job.paths.stderr}"
