@@ -59,7 +59,7 @@ def tune(home: Path, work: Path, trials: int) -> tuple[Estimate, Estimate, float
     plan = replace(plan, resources=replace(plan.resources, threads=1))
     folder = begin_study(plan, work / f"{home.name}-{trials}.study", False)[0]
     search_study(plan, folder, trials, None, lambda _event: None)
-    found = conclude_study(plan, folder, 1, FINALISTS, SEEDS, lambda _number, _event: None)
+    found = conclude_study(plan, folder, FINALISTS, SEEDS, lambda _number, _event: None)
     chosen = found.finalists[0]
     true = true_test(home, Run(folder.finalist(chosen.number)))
     return chosen.valid, true, found.as_json()["optimism"]

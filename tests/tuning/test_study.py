@@ -34,7 +34,7 @@ def one_core() -> Iterator[None]:
 
 
 def conclude(plan: StudyPlan, folder: StudyFolder) -> Summary:
-    return conclude_study(plan, folder, 1, 2, 2, lambda *_: None)
+    return conclude_study(plan, folder, 2, 2, lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_other_seeds_are_refused_with_advice_that_spares_the_study(
 ) -> None:
     before = written(searched[0])
     with pytest.raises(RunError, match=r"seeds; give --final-seeds .* as before, or delete") as e:
-        conclude_study(plan, searched[0], 1, 2, 1, lambda *_: None)
+        conclude_study(plan, searched[0], 2, 1, lambda *_: None)
     assert "--force" not in str(e.value)
     assert written(searched[0]) == before
 
