@@ -24,6 +24,14 @@ _Result = TypeVar("_Result")
 KILLED = "a worker process was killed, perhaps because memory ran out"
 
 
+def measuring_killed(name: str) -> str:
+    """The message that the process which measured ``name`` was killed."""
+    return (
+        f"the process that measured '{name}' was killed, perhaps because memory ran out; run the "
+        "same command again"
+    )
+
+
 @dataclass(frozen=True)
 class WorkerExit:
     """The last event of a worker. ``cause`` says what ended it before its work was done, or ""."""
@@ -105,20 +113,17 @@ def raise_fault(event: object) -> None:
         raise RuntimeError(f"a worker process failed:\n{event.traceback}")
 
 
-def run_isolated(work: Callable[[_Argument], _Result], argument: _Argument, name: str) -> _Result:
-    """``work(argument)`` in a process of its own, so that the memory it measures is its own.
+def run_isolated(work: Callable[[_Argument], _Result], argument: _Argument, killed: str) -> _Result:
+    """``work(argument)`` in a process of its own, so that what it uses and breaks is its own.
 
     Both, and the result, must be picklable. Raises the MmctrKitError that ``work`` raises, and
-    RunError, which names ``name``, if the process is killed.
+    RunError of the message ``killed`` if the process ends without a result.
     """
     with WorkerPool() as pool:
         pool.start(0, _send_result, work, argument)
         _, result = next(pool.events())
     if isinstance(result, WorkerExit):
-        raise RunError(
-            f"the process that measured '{name}' was killed, perhaps because memory ran out; run "
-            "the same command again"
-        )
+        raise RunError(killed)
     measured: _Result = result
     return measured
 

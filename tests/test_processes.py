@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from mmctr_kit.errors import DataError, MmctrKitError, RunError
-from mmctr_kit.processes import WorkerExit, WorkerPool, peak_process_bytes, run_isolated
+from mmctr_kit.processes import (
+    WorkerExit,
+    WorkerPool,
+    measuring_killed,
+    peak_process_bytes,
+    run_isolated,
+)
 
 
 def double(pipe: Connection) -> None:
@@ -127,9 +133,9 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
 
 
 def test_isolated_work_returns_its_result_or_says_that_it_was_killed() -> None:
-    assert run_isolated(abs, -3, "x") == 3
+    assert run_isolated(abs, -3, "killed") == 3
     with pytest.raises(RunError, match="process that measured 'x' was killed"):
-        run_isolated(signal.raise_signal, signal.SIGKILL, "x")
+        run_isolated(signal.raise_signal, signal.SIGKILL, measuring_killed("x"))
 
 
 def test_the_peak_memory_is_of_this_process_and_does_not_fall() -> None:

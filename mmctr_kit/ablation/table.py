@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mmctr_kit.ablation.variants import BASE, Ablation, shown
-from mmctr_kit.cv.model_cost import Measured
+from mmctr_kit.cv.model_cost import Measured, on_this_machine
 from mmctr_kit.cv.plan import Plan
 from mmctr_kit.cv.run import predictions_of
 from mmctr_kit.data.folds import UNPREDICTED
@@ -95,6 +95,7 @@ class Table:
 def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) -> Table:
     """Make the table of an ablation whose runs are finished, and write ``ablation.json``."""
     plan, compared = ablation.base, _Compared(ablation.base, folder / BASE)
+    measured_on = on_this_machine(plan).resources
     needed = required_z(2 * len(ablation.variants))
     rows = []
     for variant in ablation.variants:
@@ -108,8 +109,8 @@ def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) ->
         recipe=plan.recipe.name,
         seeds=plan.recipe.seeds,
         folds=plan.recipe.folds.count,
-        device=plan.resources.device,
-        threads=plan.resources.threads,
+        device=measured_on.device,
+        threads=measured_on.threads,
         needed=needed,
         rows=(Row(BASE, "", "", (), *compared.base_aucs(), None, costs[BASE]), *rows),
         left_out=ablation.left_out,

@@ -20,7 +20,7 @@ from mmctr_kit.data.dataset import Rows
 from mmctr_kit.data.load import load
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.ranks import Ints
-from mmctr_kit.processes import run_isolated
+from mmctr_kit.processes import measuring_killed, run_isolated
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.build import make_learner
 from mmctr_kit.training.data.sampler import RowSampler
@@ -75,7 +75,7 @@ class Chunk:
 
 def bench_recipe(recipe: Recipe, setting: Setting) -> Result:
     """Measure a recipe in a fresh process. Raises RunError if that process dies."""
-    return run_isolated(measure, (recipe, setting), recipe.name)
+    return run_isolated(measure, (recipe, setting), measuring_killed(recipe.name))
 
 
 def measure(task: tuple[Recipe, Setting]) -> Result:

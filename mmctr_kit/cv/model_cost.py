@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from mmctr_kit.cv.executors.base import WorkerConfig
+from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.fold import fold_rows
 from mmctr_kit.cv.plan import Plan, manifest_of
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.files import read_json, write_json
 from mmctr_kit.items.features import ItemFeatures
-from mmctr_kit.processes import peak_process_bytes, run_isolated
+from mmctr_kit.processes import measuring_killed, peak_process_bytes, run_isolated
 from mmctr_kit.runs.writer import RunWriter
 from mmctr_kit.training.build import make_learner
 from mmctr_kit.training.learner import Learner
@@ -81,15 +82,24 @@ def measure_cost(plan: Plan, path: Path, cache: Path) -> Measured:
 
     Measures in a fresh process. Raises RunError if that is killed.
     """
+    plan = on_this_machine(plan)
     config = plan.resources.worker(0, plan.recipe, plan.data)
-    measured = run_isolated(partial(_measure, config), path, path.name)
+    measured = run_isolated(partial(_measure, config), path, measuring_killed(path.name))
     cache.parent.mkdir(parents=True, exist_ok=True)
     write_json(cache, {"of": _measured_of(plan), "cost": asdict(measured)})
     return measured
 
 
+def on_this_machine(plan: Plan) -> Plan:
+    """The plan as this machine would run it: where other machines train, its CPU measures."""
+    if plan.executor.name == "local":
+        return plan
+    here = LocalExecutor("cpu", jobs=1)
+    return replace(plan, executor=here, resources=here.resources(1, uses_gpu=False))
+
+
 def _measured_of(plan: Plan) -> dict[str, Any]:
-    manifest = manifest_of(plan)
+    manifest = manifest_of(on_this_machine(plan))
     return {"recipe": manifest.recipe, "environment": dict(manifest.environment)}
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from mmctr_kit.cv.executors.base import Pipe, Resources, WorkerConfig
 from mmctr_kit.cv.executors.local import fit_jobs
-from mmctr_kit.cv.executors.ray_cluster import Node, survey
+from mmctr_kit.cv.executors.ray_cluster import Node, no_cluster, survey
 from mmctr_kit.cv.executors.ray_pool import NeedsData, RayPool
 from mmctr_kit.cv.executors.settings import Ray
 from mmctr_kit.cv.executors.shipping import DataFiles, Parcel
@@ -78,7 +78,7 @@ class RayExecutor:
                 f"device {self.device}: with --executor ray a GPU is called cuda; Ray chooses which"
             )
         ask = partial(survey, gpu=self.device == "cuda")
-        return run_isolated(ask, self.settings, "the Ray cluster")
+        return run_isolated(ask, self.settings, no_cluster(self.settings.address, "no answer"))
 
     def require(self) -> None:
         """Raise RunError if the cluster is not there, or does not fit."""
@@ -176,7 +176,7 @@ class _Fitting:
         listen: Listener,
     ) -> None:
         self.executor, self.context, self.resources = executor, context, resources
-        self.listen, self.waiting = listen, deque(jobs)
+        self.listen, self.waiting, self.left = listen, deque(jobs), len(jobs)
         self.at_work: dict[int, Job | None] = {}
         self.ready: dict[int, _Ready] = {}
 
@@ -200,6 +200,8 @@ class _Fitting:
                         deaths += 1
                         self._take_back(number, event, deaths, self.executor.settings.retries)
                         pool.start(number, fit_on_node, *work)
+                    if not self.left:
+                        return  # a worker that replaces a dead one may never find a place
         finally:
             token.unlink(missing_ok=True)
 
@@ -217,6 +219,7 @@ class _Fitting:
                     folder.unpack(self.context.writer.fold(*job).path)
                 self.listen(progress)
                 if progress.epoch is None:
+                    self.left -= 1
                     self._give(pool, number)
 
     def _give(self, pool: RayPool, number: int) -> None:

@@ -5,6 +5,7 @@ Ray itself would wait for ever, without a word, for a GPU that no node has.
 
 import os
 import platform
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -54,22 +55,34 @@ def connect(address: str) -> Any:
         raise UsageError(
             "Ray is not installed; pip install 'mmctr-kit[ray]', here and on the nodes"
         ) from e
+    host, _, port = address.rpartition(":")
     try:
+        if port.isdecimal():  # Ray itself tries for minutes, or ends the process
+            socket.create_connection((host, int(port)), timeout=10).close()
+        elif address != "auto":
+            raise ValueError("expected HOST:PORT of the head, or auto")
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError) as e:
-        why = str(e).strip().partition("\n")[0]
-        raise RunError(
-            f"no Ray cluster that this Python can use at '{address}' ({why}); start one with 'ray "
-            "start --head', or give its address with --ray-address"
-        ) from e
+    except (OSError, RuntimeError, ValueError) as e:
+        raise RunError(no_cluster(address, str(e).strip().partition("\n")[0])) from e
     return ray
 
 
+def no_cluster(address: str, why: str) -> str:
+    """The message that there is no cluster at the address."""
+    return (
+        f"no Ray cluster that this Python can use at '{address}' ({why}); start one with "
+        "'ray start --head', or give its address with --ray-address"
+    )
+
+
 def survey(settings: Ray, gpu: bool) -> tuple[Node, ...]:
-    """Return the nodes of the cluster. To be called in a process of its own.
+    """Return the nodes of the cluster. To be called in a process of its own, which says nothing.
 
     Raises RunError if ``gpu`` and no node has one, before any node is asked anything.
     """
+    with open(os.devnull, "w") as nowhere:
+        for stream in (1, 2):
+            os.dup2(nowhere.fileno(), stream)
     ray = connect(settings.address)
     alive = [node for node in ray.nodes() if node["Alive"]]
     has = [node["Resources"] for node in alive]

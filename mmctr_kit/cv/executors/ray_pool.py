@@ -7,7 +7,6 @@ line, and the command's own process goes on to say what to do. With the driver e
 
 import os
 import queue
-import sys
 import tempfile
 import threading
 import time
@@ -172,8 +171,8 @@ def _drive(
 ) -> None:
     """The driver's life: it does what comes through the pipe, and sends what workers send."""
     with log.open("a") as output:
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(output.fileno(), stream.fileno())
+        for stream in (1, 2):
+            os.dup2(output.fileno(), stream)
     _Driver(connect(address), need, files, pipe).serve()
 
 
