@@ -20,6 +20,8 @@ from mmctr_kit.files import read_json, write_json
 from mmctr_kit.processes import WorkerExit, fault_of, raise_fault
 
 POLL_SECONDS = 1.0
+_ASK_SECONDS = 60.0
+"""How often SLURM is asked for the state of jobs; until then only their results are looked for."""
 
 
 def require_submitit(settings: Slurm) -> None:
@@ -148,12 +150,14 @@ class SlurmPool:
 
     def events(self) -> Iterator[tuple[int, Any]]:
         """The workers' numbers and what they send; a job that waits for its turn sends nothing."""
+        asked = time.monotonic()
         while self._new or self._jobs:
             if self._new:
                 self._submit()
-            heard = False
+            heard, ask = False, time.monotonic() - asked > _ASK_SECONDS
+            asked = time.monotonic() if ask else asked
             for number, job in list(self._jobs.items()):
-                done = job.done()  # first, so that no event comes after it
+                done = job.done(force_check=ask)  # first, so that no event comes after it
                 for event in self._unread(number):
                     heard = True
                     raise_fault(event)
