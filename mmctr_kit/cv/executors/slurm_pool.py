@@ -98,6 +98,8 @@ class SlurmPool:
         for job in self._jobs.values():
             with suppress(Exception):  # it may have ended by itself; the error to show is another
                 job.cancel(check=False)
+                if self.settings.cluster != "slurm":
+                    job.wait()
         self._known.unlink(missing_ok=True)
 
     @property
