@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo bench test test-extras lint typecheck wheel fmt clean
+.PHONY: help install demo bench test test-extras ray-test lint typecheck wheel fmt clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -35,6 +35,9 @@ $(VENV_EXTRAS)/.installed: pyproject.toml constraints.txt
 
 test-extras: $(VENV_EXTRAS)/.installed ## The tests that need an extra, in .venv-extras
 	$(VENV_EXTRAS)/bin/python -m pytest tests/extras
+
+ray-test: $(VENV_EXTRAS)/.installed ## The tests on a Ray cluster of three nodes, started here
+	$(VENV_EXTRAS)/bin/python -m pytest tests/extras/test_ray.py
 
 lint: $(STAMP) ## Style and likely mistakes
 	$(BIN)/ruff check .

@@ -35,6 +35,10 @@ class RunError(MmctrKitError):
     """A run or study folder is unfinished, does not match, or would be overwritten."""
 
 
+class MemoryShortageError(MmctrKitError):
+    """A GPU or the machine has too little memory for so many models at once."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM came; like Ctrl-C it ends the command, which cleans up."""
 

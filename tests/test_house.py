@@ -51,12 +51,16 @@ HEAVY = {
     "torch": ("models", "training", "embed", "bench", "testing"),
     "lightgbm": ("ensemble", "audit"),
     "optuna": ("tuning",),
+    "ray": (),
+    "submitit": (),
 }
 ALSO = {
     # The first names its version in the manifest, the second reads its files.
     "torch": {"cv/plan.py", "importers/checkpoint.py"},
     "lightgbm": {"models/gbdt.py"},
     "optuna": set[str](),
+    "ray": {"cv/executors/ray_cluster.py", "cv/executors/ray_pool.py"},
+    "submitit": {"cv/executors/slurm.py", "cv/executors/slurm_pool.py"},
 }
 BEFORE_USE = (
     "torch",
@@ -68,6 +72,8 @@ BEFORE_USE = (
     "matplotlib",
     "jinja2",
     "PIL",
+    "ray",
+    "submitit",
 )
 
 TESTED_THROUGH = {
@@ -77,7 +83,6 @@ TESTED_THROUGH = {
     "export/tensorboard.py": "extras/test_export.py",
     "export/trackio.py": "extras/test_export.py",
     "export/wandb.py": "extras/test_export.py",
-    "cv/executors/local.py": "cv/test_run.py",
     "cv/executors/ray": "extras/test_ray.py",
     "cv/executors/slurm": "extras/test_slurm.py",
     "training/learner.py": "training/test_build.py",  # a protocol: its learners keep it

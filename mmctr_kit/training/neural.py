@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
-from mmctr_kit.errors import MmctrKitError
+from mmctr_kit.errors import MemoryShortageError
 from mmctr_kit.items import Floats64, Ints
 from mmctr_kit.items.augment import next_item_examples
 from mmctr_kit.items.features import ItemFeatures
@@ -281,7 +281,7 @@ def _full(remedy: str) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as e:
         ways = f"{remedy}, keep the data on the host (training.data_on=host)"
-        raise MmctrKitError(f"the GPU's memory is full; {ways}, or use --devices cpu") from e
+        raise MemoryShortageError(f"the GPU's memory is full; {ways}, or use --devices cpu") from e
 
 
 def _seconds(work: Callable[[], object]) -> float:

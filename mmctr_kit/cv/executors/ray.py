@@ -177,12 +177,13 @@ class _Fitting:
     ) -> None:
         self.executor, self.context, self.resources = executor, context, resources
         self.listen, self.waiting, self.left = listen, deque(jobs), len(jobs)
+        self.deaths = 0  # since a job was finished
         self.at_work: dict[int, Job | None] = {}
         self.ready: dict[int, _Ready] = {}
 
     def run(self) -> None:
         """Fit all jobs."""
-        context, deaths = self.context, 0
+        context = self.context
         count = min(self.resources.workers, len(self.waiting))
         token = context.writer.path / f".shared-{secrets.token_hex(8)}"
         token.write_text("A worker that finds this file sees the folder.\n")
@@ -197,8 +198,7 @@ class _Fitting:
                     if not isinstance(event, WorkerExit):
                         self._hear(pool, number, event)
                     elif event.cause:
-                        deaths += 1
-                        self._take_back(number, event, deaths, self.executor.settings.retries)
+                        self._take_back(number, event)
                         pool.start(number, fit_on_node, *work)
                     if not self.left:
                         return  # a worker that replaces a dead one may never find a place
@@ -219,7 +219,7 @@ class _Fitting:
                     folder.unpack(self.context.writer.fold(*job).path)
                 self.listen(progress)
                 if progress.epoch is None:
-                    self.left -= 1
+                    self.left, self.deaths = self.left - 1, 0
                     self._give(pool, number)
 
     def _give(self, pool: RayPool, number: int) -> None:
@@ -232,15 +232,17 @@ class _Fitting:
         send = not self.ready[number].shared and begun.is_dir()
         pool.send(number, (job, Parcel.of(begun) if send else None))
 
-    def _take_back(self, number: int, event: WorkerExit, deaths: int, retries: int) -> None:
+    def _take_back(self, number: int, event: WorkerExit) -> None:
+        """Give a dead worker's job to the next one; RunError if only workers end, and no job."""
+        self.deaths += 1
         job, ready = self.at_work.pop(number, None), self.ready.pop(number, None)
         if job is not None:
             self.waiting.append(job)
         host = "a node" if ready is None else f"node {ready.host}"
-        if deaths > retries * self.resources.workers:
+        if self.deaths > self.executor.settings.retries * self.resources.workers:
             raise RunError(
-                f"a worker on {host} ended ({event.cause}), and so did {deaths - 1} before it; the "
-                "same command goes on where it stopped"
+                f"a worker on {host} ended ({event.cause}), and so did {self.deaths - 1} before it "
+                "without any fold model between; the same command goes on where it stopped"
             )
         warnings.warn(
             f"a worker on {host} ended ({event.cause}); its fold model goes on elsewhere",

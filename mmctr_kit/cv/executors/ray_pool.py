@@ -104,6 +104,7 @@ class RayPool:
                     f"last words: {self.log}); when it is there again, the same command goes on "
                     "where it stopped"
                 )
+            raise_fault(event)
             if isinstance(event, Note):
                 warnings.warn(event.text, stacklevel=2)
                 continue
@@ -191,7 +192,7 @@ class _Driver:
 
     def serve(self) -> None:
         """Pass events on until the command's process is gone, which ends this one."""
-        threading.Thread(target=self._obey, daemon=True).start()
+        threading.Thread(target=self._obey_or_say, daemon=True).start()
         quiet_since, told = time.monotonic(), False
         while True:
             with self.lock:
@@ -211,11 +212,15 @@ class _Driver:
                 what = ", ".join(f"{count:g} {kind[4:]}" for kind, count in self.need.items())
                 self.pipe.send(Note(f"waiting for a free place on the Ray cluster ({what})"))
 
+    def _obey_or_say(self) -> None:
+        if (fault := fault_of(self._obey)) is not None:
+            self.pipe.send(fault)
+
     def _obey(self) -> None:
         while True:
             try:
                 command = self.pipe.recv()
-            except (EOFError, OSError):
+            except EOFError:
                 os._exit(0)
             if isinstance(command, _Send):
                 actor = self.actors.get(command.number)

@@ -26,7 +26,7 @@ class Ray:
         Send data and fold folders as bytes, even to nodes that see these folders. Nodes that do
         not see them get bytes in any case.
     retries : int
-        How often a worker that ended with its node is replaced, for each of the workers.
+        How many workers may die, for each worker at work, without a fold model finished between.
 
     Raises
     ------

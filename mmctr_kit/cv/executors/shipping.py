@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmctr_kit.data.cache import cache_folder, content_hash
+from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.errors import DataError, MmctrKitError, RunError
@@ -70,8 +71,11 @@ class DataFiles:
 
     @classmethod
     def of(cls, recipe: Recipe, data: ChallengeData) -> "DataFiles":
-        """The files of the recipe on the data."""
+        """The files of the recipe on the data, and the given embeddings, which trials may try."""
         hashes = content_hashes(recipe, data)
+        given = FILES["item_emb"].path
+        if (data.folder / given).is_file():
+            hashes[given] = content_hash(data.folder / given)
         keys = {f"items.{key}": Path(path) for key, path in recipe.items.files.items()}
         return cls({name: keys.get(name, data.folder / name) for name in hashes}, hashes)
 
