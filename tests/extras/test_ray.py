@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from mmctr_kit.api.options import Options
-from mmctr_kit.api.plans import plan_runs
+from mmctr_kit.api.plans import plan_ablation, plan_runs, plan_tuning
 from mmctr_kit.api.progress import ProgressEvent
 from mmctr_kit.cv.executors.settings import AnyExecutor, Ray
 from mmctr_kit.errors import MmctrKitError, RunError
@@ -226,3 +226,60 @@ def test_where_the_head_dies_that_is_one_line_and_the_same_command_goes_on(
     assert contents(found) == contents(local)
     begun = [event for event in events if event.kind == "begin"]
     assert begun
+
+
+def actors(cluster: Any) -> list[int]:
+    """The processes of the workers that are at work on the cluster's nodes."""
+    raylets = [
+        each.process.pid
+        for node in cluster.list_all_nodes()
+        for each in node.all_processes["raylet"]
+    ]
+    children = [
+        child
+        for pid in raylets
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    ]
+    named = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
+    return [int(child) for child, name in named.items() if b"ray::Actor" in name]
+
+
+def test_a_study_searches_on_the_nodes_and_loses_no_trial_of_a_killed_worker(
+    cluster: Any, tiny_root: Path, tmp_path: Path
+) -> None:
+    space = {"training.learning_rate": {"float": [0.001, 0.02], "log": True}}
+    settings = {"training.epochs": 2, "folds.count": 2, "search": space}
+    options = Options(
+        "study", settings, "cpu", 2, False, tmp_path, executor=Ray(cluster.address), threads=1
+    )
+    killed: list[int] = []
+
+    def kill_one(event: ProgressEvent) -> None:
+        if event.kind == "epoch" and not killed:
+            killed.append(actors(cluster)[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    study = plan_tuning("din_demo", tiny_root / "data", options, lambda _: None)
+    events: list[ProgressEvent] = []
+
+    def listen(event: ProgressEvent) -> None:
+        events.append(event)
+        kill_one(event)
+
+    result = study.run(4, None, (1, 1), listen)
+    states = [trial["state"] for trial in result.summary.as_json()["trials"]]
+    assert killed
+    assert any("a worker was killed" in event.text for event in events)
+    assert states.count("complete") + states.count("pruned") == 4
+    assert (tmp_path / "study.study" / "best.yaml").is_file()
+
+
+def test_an_ablation_trains_on_the_nodes(cluster: Any, tiny_root: Path, tmp_path: Path) -> None:
+    options = Options(
+        "one", SHORT, "cpu", 3, False, tmp_path, executor=Ray(cluster.address), threads=1
+    )
+    planned = plan_ablation(
+        "din_demo", tiny_root / "data", options, lambda _: None, only=["tags-off"]
+    )
+    result = planned.run(lambda _: None)
+    assert list(result.changes().variant) == ["base", "tags-off"]
