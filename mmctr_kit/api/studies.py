@@ -10,7 +10,7 @@ from mmctr_kit.api.plans import left_out_lines
 from mmctr_kit.api.preflight import load_recipe, load_to_train, warn_of_missing
 from mmctr_kit.api.progress import Listener, ProgressEvent, StudyProgress
 from mmctr_kit.api.results import StudyResult
-from mmctr_kit.errors import plural
+from mmctr_kit.errors import UsageError, plural
 
 if TYPE_CHECKING:
     from mmctr_kit.data.dataset import ChallengeData
@@ -69,7 +69,7 @@ def plan_tuning(
     require_feasible(search_of(base), base)
     database = None
     if not listing:
-        database = _database(storage, path) if storage else None
+        database = _database(storage, path, options) if storage else None
         place = None if database is None else database.address.place
         require_study(path, base, options.force, place)
         if database is not None:
@@ -82,11 +82,17 @@ def plan_tuning(
     return PlannedStudy(path, plan, options.force, database)
 
 
-def _database(storage: str, path: Path) -> "Database":
+def _database(storage: str, path: Path, options: Options) -> "Database":
     """The database at a URL, not yet asked; UsageError if it is no such URL."""
     from mmctr_kit.tuning.address import parse_address
 
     address = parse_address(storage)
+    slurm = options.executor != "local" and options.made_executor.name == "slurm"
+    if slurm and address.has_password:
+        raise UsageError(
+            "--storage has a password, and SLURM keeps what a job is given in a file; leave it out "
+            "of the URL and put it into ~/.pgpass"
+        )
     from mmctr_kit.tuning.database import Database
 
     return Database(address, path.name.removesuffix(".study"))

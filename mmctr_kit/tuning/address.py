@@ -50,6 +50,14 @@ class Address:
     options: dict[str, Any]
     file: Path | None
 
+    @property
+    def has_password(self) -> bool:
+        """Whether a password is in the URL, not with the user or in the environment."""
+        from sqlalchemy import make_url
+
+        url = make_url(self.url)
+        return url.password is not None or any("passw" in key for key in url.query)
+
     def without_password(self, text: str) -> str:
         """The text on one line, with stars for the password if it is in there."""
         from sqlalchemy import make_url

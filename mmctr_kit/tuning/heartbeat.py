@@ -26,9 +26,16 @@ SILENT_SECONDS = 120.0
 
 @contextmanager
 def heartbeat(folder: Path) -> Iterator[str]:
-    """Keep a heartbeat file in ``folder`` while the block runs; yields the worker's name."""
+    """Keep a heartbeat file in ``folder`` while the block runs; yields the worker's name.
+
+    A worker that does not see the folder keeps none: its trials are in a database, which has
+    heartbeats of its own.
+    """
     host, pid = socket.gethostname(), os.getpid()
     name = f"{host}-{pid}-{uuid.uuid4().hex[:8]}"
+    if not folder.is_dir():
+        yield name
+        return
     path = folder / f"{name}.json"
     started = _started(pid) if os.name == "posix" else None
     content = {"host": host, "pid": pid, "started": started}

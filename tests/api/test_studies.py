@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import mmctr_kit
 from mmctr_kit.api.plans import Options
 from mmctr_kit.api.studies import plan_tuning
-from mmctr_kit.errors import MmctrKitError, RunError
+from mmctr_kit.errors import MmctrKitError, RunError, UsageError
 from mmctr_kit.tuning.address import parse_address
 from mmctr_kit.tuning.database import Database
 
@@ -23,7 +24,7 @@ SPACE: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small models on several threads mostly wait."""
-    monkeypatch.setattr("mmctr_kit.cv.plan.available_cores", lambda: 1)
+    monkeypatch.setattr("mmctr_kit.cv.executors.local.available_cores", lambda: 1)
 
 
 @pytest.fixture
@@ -56,6 +57,22 @@ def test_what_a_database_is_refused_for_is_told_without_loading(
             plan(tiny_root, tmp_path / "runs", storage)
     with pytest.raises(AssertionError, match="the data was loaded"):
         plan(tiny_root, tmp_path / "runs", url, force=True)
+
+
+@pytest.mark.usefixtures("no_loading")
+def test_a_password_is_kept_out_of_the_files_of_slurm_jobs(
+    tiny_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Options, "made_executor", SimpleNamespace(name="slurm", require=bool))
+    options = Options("small", SPACE, "auto", 1, False, tmp_path, executor="slurm")
+    url, data = f"sqlite:///{tmp_path}/tuning.db", tiny_root / "data"
+    for storage, told in (
+        (f"{url}?password=s3cret", r"--storage has a password, and SLURM keeps .* ~/.pgpass"),
+        (url, "the data was loaded"),
+    ):
+        with pytest.raises((UsageError, AssertionError), match=told) as refused:
+            plan_tuning("din_demo", data, options, lambda _: None, storage=storage)
+        assert "s3cret" not in str(refused.value)
 
 
 def test_a_study_is_searched_on_one_machine_and_concluded_on_another(

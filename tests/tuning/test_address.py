@@ -39,6 +39,8 @@ def test_what_the_url_asks_of_its_driver_is_left_to_it() -> None:
 @pytest.mark.usefixtures("any_driver")
 def test_the_password_is_in_nothing_that_is_shown() -> None:
     address = parse_address("postgresql://me:s%40cret@db.lab/tuning?passfile=s@cret")
+    assert address.has_password
+    assert not parse_address("postgresql://me@db.lab/tuning").has_password
     assert "cret" not in repr(address)
     assert "cret" not in address.place
     assert address.without_password("bad\npassword s@cret") == "bad password ***"

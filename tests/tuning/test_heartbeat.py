@@ -17,6 +17,12 @@ def test_a_heartbeat_lasts_while_its_block_runs(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_worker_that_does_not_see_the_folder_makes_none(tmp_path: Path) -> None:
+    with heartbeat(tmp_path / "elsewhere") as name:
+        assert name
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_heartbeat_of_a_killed_process_is_dead(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path\n"
