@@ -90,7 +90,7 @@ class Command:
 
     def wait_for(self, beginning: str, number: int = 1) -> None:
         """Wait until so many lines begin in this way."""
-        for _ in range(3000):
+        for _ in range(6000):
             if sum(line.startswith(beginning) for line in self.lines) >= number:
                 return
             assert self.process.poll() is None, self.lines
@@ -99,7 +99,7 @@ class Command:
 
     def output(self) -> str:
         """All that the command printed, when it has ended well."""
-        assert self.process.wait(300) == 0, self.lines
+        assert self.process.wait(600) == 0, self.lines
         self.reader.join()
         return "".join(self.lines)
 
