@@ -73,16 +73,16 @@ def tune(
 
     With --storage postgresql://USER@HOST/DATABASE the same command joins in on any machine that has
     the data; --finalists 0 leaves the finalists to another. A restart of the database is waited
-    for. A password does not show in MMCTR_KIT_STORAGE or ~/.pgpass, and is written nowhere.
-    sqlite:///FILE.db is for one machine: its locks fail on network disks.
+    for. Put a URL with a password into MMCTR_KIT_STORAGE, or the password into ~/.pgpass: a command
+    line can be seen by others. sqlite:///FILE.db is for one machine: its locks fail on network
+    disks.
 
     [bold]Examples[/bold]
 
       mmctr-kit tune din_mha_demo --data demo/data --trials 30
       mmctr-kit tune din_mha_se_pca --data DATA --trials 100 --timeout 2h
       mmctr-kit tune din_official --data DATA --list
-      mmctr-kit tune din_official --data DATA --storage postgresql://me@db.lab/tuning
-      mmctr-kit tune din_official --data DATA --storage postgresql://me@db.lab/tuning --finalists 0
+      mmctr-kit tune din_official --data DATA --storage postgresql://me@db/tuning
     """
     from mmctr_kit.api.options import Options
     from mmctr_kit.api.studies import plan_tuning
