@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -218,6 +219,48 @@ def test_what_ends_at_a_run_that_is_there_loads_nothing_heavy(
     assert "torch" in loaded_by(*command, *once)
     assert loaded_by(*command, *once) == set()
     assert loaded_by(*command, *once, "--set", "training.epochs=2") == set()
+
+
+ASKED = """
+import importlib.abc, sys
+class Recorder(importlib.abc.MetaPathFinder):
+    asked = set()
+    def find_spec(self, name, path, target=None):
+        self.asked.add(name.partition(".")[0])
+sys.meta_path.insert(0, Recorder())
+from mmctr_kit.cli.app import main
+try:
+    main()
+except SystemExit as e:
+    print("ASKED", e.code, sorted(Recorder.asked))
+"""
+
+
+def test_no_extra_is_imported_unless_it_is_asked_for(tiny_root: Path, tmp_path: Path) -> None:
+    content = tomllib.loads((TESTS.parent / "pyproject.toml").read_text())["project"]
+    base = {re.split(r"[^\w-]", line)[0] for line in content["dependencies"]}
+    extras = {
+        re.split(r"[^\w-]", line)[0]
+        for name, lines in content["optional-dependencies"].items()
+        if name not in ("all", "dev", "test-extras")
+        for line in lines
+    }
+    extras -= base | {"alembic"}  # Optuna brings that one
+    names = {name.removesuffix("-skinny").replace("-", "_") for name in extras}
+    assert {"psycopg", "mlflow", "sentence_transformers"} <= names
+    # A search with its trials in a database reaches the rooms that have extras.
+    command = ["tune", "din_demo", "--data", str(tiny_root / "data"), "--devices", "cpu"]
+    command += ["--set", "training.epochs=1", "--set", "folds.count=2", "--jobs", "1"]
+    command += ["--trials", "1", "--finalists", "0", "--runs", str(tmp_path / "runs")]
+    command += ["--storage", f"sqlite:///{tmp_path}/tuning.db"]
+    done = subprocess.run(
+        [sys.executable, "-c", ASKED, *command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    code, asked = re.findall(r"^ASKED (\w+) (.*)$", done.stdout, re.MULTILINE)[0]
+    assert code in ("None", "0"), done.stdout
+    assert {"optuna", "torch", "sqlalchemy"} <= set(ast.literal_eval(asked))
+    assert names & set(ast.literal_eval(asked)) == set()
 
 
 def test_files_and_functions_stay_small_enough_to_read() -> None:

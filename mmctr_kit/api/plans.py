@@ -14,10 +14,9 @@ from mmctr_kit.api.progress import (
     CvProgress,
     Listener,
     ProgressEvent,
-    StudyProgress,
 )
-from mmctr_kit.api.results import AblationResult, FitResult, StudyResult
-from mmctr_kit.errors import MmctrKitError, RunError, UsageError, plural
+from mmctr_kit.api.results import AblationResult, FitResult
+from mmctr_kit.errors import MmctrKitError, RunError, UsageError
 
 if TYPE_CHECKING:
     from mmctr_kit.ablation.variants import Ablation
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from mmctr_kit.data.dataset import ChallengeData
     from mmctr_kit.recipe import Recipe
     from mmctr_kit.runs.run import Run
-    from mmctr_kit.tuning.study import StudyPlan
 
 
 @dataclass(frozen=True)
@@ -185,72 +183,6 @@ def plan_single_fit(
             same = near.finished and near.manifest.rows == content.rows_fingerprint
             cv = near if same and require_like(final, near) else None
     return PlannedFit(PlannedRun(path, plan, finished, options.force, seconds), final, cv)
-
-
-@dataclass(frozen=True)
-class PlannedStudy:
-    """A study that can begin."""
-
-    path: Path
-    plan: "StudyPlan"
-    force: bool
-
-    def run(
-        self, trials: int, timeout: float | None, final: tuple[int, int], listen: Listener
-    ) -> StudyResult:
-        """Search, train the finalists (how many, with how many seeds) and conclude."""
-        from mmctr_kit.tuning.study import begin_study, conclude_study, search_study
-
-        plan = self.plan
-        folder, before, dead = begin_study(plan, self.path, self.force)
-        for line in _study_notes(self, trials, before, dead):
-            listen(ProgressEvent("note", line))
-        progress = StudyProgress(plan, folder, trials, final, listen)
-        search_study(plan, folder, trials, timeout, progress.search)
-        progress.begin_finalists()
-        summary = conclude_study(plan, folder, *final, progress.finalist)
-        return StudyResult(self.path, summary)
-
-
-def plan_tuning(
-    recipe: "str | Path | Recipe",
-    data: "str | Path | ChallengeData",
-    options: Options,
-    listen: Listener,
-    *,
-    listing: bool = False,
-) -> PlannedStudy:
-    """Check that the recipe and its search can run on the data.
-
-    ``listing``: only the search space is wanted, so the study's name may be in use.
-    """
-    base = load_recipe(recipe, options.settings)
-    path = options.path(options.name_of(base), data, ".study")
-    from mmctr_kit.recipe.space import search_of
-    from mmctr_kit.tuning.conflict import require_study
-    from mmctr_kit.tuning.space import require_feasible
-
-    require_feasible(search_of(base), base)
-    if not listing:
-        require_study(path, base, options.force)
-    content = load_to_train(data, listen, [base])
-    from mmctr_kit.tuning.study import plan_study
-
-    plan = plan_study(base, content, options.made_executor)
-    warn_of_missing(base.name, base, plan.base.items, listen)
-    return PlannedStudy(path, plan, options.force)
-
-
-def _study_notes(study: PlannedStudy, trials: int, before: int, dead: int) -> list[str]:
-    plan, workers = study.plan, study.plan.resources.workers
-    side = f"{workers} at once" if workers > 1 else "one after another"
-    done = f", {before} of them finished already" if before else ""
-    lines = left_out_lines(plan.left_out)
-    trials_text = f"{plural(trials, 'trial')} of {plan.recipe.folds.count} folds"
-    lines.append(f"{study.path}: {trials_text}, {side}{done}")
-    if dead:
-        lines.append(f"marked {plural(dead, 'trial')} of killed workers as failed, to try again")
-    return lines
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,9 @@ class ProgressEvent:
     detail: object = None
 
 
+_SAME_OUTAGE = 60.0
+"""Workers that begin to wait for a database within so many seconds are shown in one line."""
+
 Listener = Callable[[ProgressEvent], None]
 Progress = bool | Listener | None
 """None or False: silent but for warnings. True: a bar, or lines if there is no terminal."""
@@ -204,15 +207,20 @@ class StudyProgress:
         self.ended = self.before = len(known)
         self.began = time.perf_counter()
         self.running: dict[int, float] = {}
+        self.outage = float("-inf")
         self.final_jobs = 0
         self.final_done: dict[tuple[int, int, int], float] = {}
         self.finished = 0
 
     def search(self, event: "StudyEvent") -> None:
         """Report an event of the search."""
-        from mmctr_kit.tuning.worker import TrialFinished, WorkerDied
+        from mmctr_kit.tuning.worker import Outage, TrialFinished, WorkerDied
 
-        if isinstance(event, WorkerDied):
+        if isinstance(event, Outage):
+            if time.perf_counter() - self.outage > _SAME_OUTAGE:
+                self.listen(ProgressEvent("warning", event.text, detail=event))
+            self.outage = time.perf_counter()
+        elif isinstance(event, WorkerDied):
             for number in event.trials:
                 self.running.pop(number, None)
             which = ", ".join(f"trial {n}" for n in event.trials) or "no trial"
@@ -228,6 +236,8 @@ class StudyProgress:
 
     def begin_finalists(self) -> None:
         """Count what is still to be trained once the search is over."""
+        if not self.final[0]:
+            return
         from mmctr_kit.tuning.finalists import jobs_waiting
 
         trials = self.study.get_trials(deepcopy=False)
@@ -254,7 +264,7 @@ class StudyProgress:
 
     def _ended(self, event: "TrialFinished") -> str:
         self.running.pop(event.number, None)
-        if event.state != "refused":
+        if event.state in ("complete", "pruned"):
             self.ended += 1
         text = f"trial {event.number}"
         if event.result is not None:
@@ -276,7 +286,8 @@ class StudyProgress:
             return ""
         trials = self.study.get_trials(deepcopy=False)
         seconds = finalists_seconds(self.folder, trials, *self.final, self.side_by_side)
-        then = "" if seconds == 0.0 else f", then {plural(self.final[0], 'finalist')}"
+        final = self.final[0]
+        then = f", then {plural(final, 'finalist')}" if final and seconds != 0.0 else ""
         then += f", about {span(seconds)}" if seconds else ""
         if left <= 0:
             return then

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmctr_kit.audit.findings import Finding, Level, worst
+from mmctr_kit.errors import RunError
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.run import Run
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mmctr_kit.ablation.table import Table
     from mmctr_kit.audit.profile.measurement import TestResult
     from mmctr_kit.cv.whole import CvReference
+    from mmctr_kit.tuning.finalists import Finalist
     from mmctr_kit.tuning.summary import Summary
 
 
@@ -199,7 +201,10 @@ class GeneratedData:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """A finished study in ``path``; ``summary`` holds all of it."""
+    """A finished study in ``path``; ``summary`` holds all of it.
+
+    ``run`` and ``valid_auc`` raise RunError if the study was only searched, without finalists.
+    """
 
     path: Path
     summary: "Summary"
@@ -212,12 +217,18 @@ class StudyResult:
     @property
     def run(self) -> Run:
         """The chosen finalist's run."""
-        return Run(self.path / "finalists" / f"trial-{self.summary.finalists[0].number}")
+        return Run(self.path / "finalists" / f"trial-{self._chosen.number}")
 
     @property
     def valid_auc(self) -> Estimate:
         """The chosen finalist's valid AUC: unbiased, since it was not used for selection."""
-        return self.summary.finalists[0].valid
+        return self._chosen.valid
+
+    @property
+    def _chosen(self) -> "Finalist":
+        if not self.summary.finalists:
+            raise RunError(f"{self.path} was only searched; tune it with finalists=1 or more")
+        return self.summary.finalists[0]
 
     def trials(self) -> "pd.DataFrame":
         """A row for each trial: number, state, value, AUC and its settings."""
@@ -243,7 +254,9 @@ class StudyResult:
         )
 
     def _repr_html_(self) -> str:
-        return html(f"study {self.summary.name}: valid AUC {self.valid_auc}", self.finalists())
+        name, finalists = self.summary.name, self.summary.finalists
+        scored = f"valid AUC {self.valid_auc}" if finalists else "only searched"
+        return html(f"study {name}: {scored}", self.finalists())
 
 
 @dataclass(frozen=True)

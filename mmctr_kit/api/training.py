@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmctr_kit.api.options import Options
-from mmctr_kit.api.plans import plan_ablation, plan_runs, plan_single_fit, plan_tuning
+from mmctr_kit.api.plans import plan_ablation, plan_runs, plan_single_fit
 from mmctr_kit.api.preflight import AnyPath, Settings, names_of, require_count
 from mmctr_kit.api.progress import Progress, listening
 from mmctr_kit.api.results import AblationResult, FitResult, StudyResult
+from mmctr_kit.api.studies import plan_tuning
 from mmctr_kit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ def tune(
     executor: "AnyExecutor" = "local",
     finalists: int = 3,
     final_seeds: int = 3,
+    storage: str | None = None,
     force: bool = False,
     runs: AnyPath = "runs",
     progress: Progress = None,
@@ -179,9 +181,13 @@ def tune(
     timeout : float, optional
         Seconds after which no trial begins.
     finalists : int
-        How many of the best trials are trained again.
+        How many of the best trials are trained again; 0 searches only.
     final_seeds : int
         With how many new seeds each.
+    storage : str, optional
+        URL of a database for the trials, such as ``"postgresql://me@host/tuning"``; by default they
+        are in the study's folder. The same call on any machine that reaches the database joins in;
+        the URL is not written anywhere but for host and database.
     data, name, set, device, jobs, threads, executor, force, runs, progress
         As in :func:`cross_validate`; ``jobs`` is how many trials run at once, and the study is
         written to ``runs/NAME.study``.
@@ -194,7 +200,8 @@ def tune(
     Raises
     ------
     UsageError, DataError, RunError
-        As in :func:`cross_validate`; for an impossible search space; if no trial was completed.
+        As in :func:`cross_validate`; for an impossible search space; if no trial was completed; if
+        the database cannot be used, or holds a study of that name with other settings.
 
     Examples
     --------
@@ -205,10 +212,10 @@ def tune(
     >>> len(study.trials()), study.best_recipe.name
     (2, 'best.yaml')
     """
-    require_count(trials=trials, finalists=finalists, final_seeds=final_seeds)
+    require_count(trials=trials, finalists=finalists or None, final_seeds=final_seeds)
     options = Options(name, set, device, jobs, force, runs, executor=executor, threads=threads)
     with listening(progress) as listen:
-        study = plan_tuning(recipe, data, options, listen)
+        study = plan_tuning(recipe, data, options, listen, storage=storage)
         return study.run(trials, timeout, (finalists, final_seeds), listen)
 
 

@@ -40,11 +40,19 @@ def tune(
     name: options.Name = None,
     settings: options.Settings = None,
     finalists: Annotated[
-        int, Option(min=1, help="How many of the best trials are trained again.")
+        int, Option(min=0, help="How many of the best trials are trained again; 0: only search.")
     ] = 3,
     seeds: Annotated[
         int, Option("--final-seeds", min=1, help="With how many new seeds each of them.")
     ] = 3,
+    storage: Annotated[
+        str | None,
+        Option(
+            metavar="URL",
+            envvar="MMCTR_KIT_STORAGE",
+            help="Keep the trials in a database, which workers on other machines can join.",
+        ),
+    ] = None,
     listing: Annotated[
         bool, Option("--list", help="Print the search space as YAML; train nothing.")
     ] = False,
@@ -63,21 +71,28 @@ def tune(
     The same command continues an unfinished study, and with more --trials extends it. Given in a
     second terminal, it joins in. To watch: optuna-dashboard RUNS/NAME.study/study.journal.
 
+    With --storage postgresql://USER@HOST/DATABASE the same command joins in on any machine that has
+    the data; --finalists 0 leaves the finalists to another. A restart of the database is waited
+    for. Put a URL with a password into MMCTR_KIT_STORAGE, or the password into ~/.pgpass: a command
+    line can be seen by others. sqlite:///FILE.db is for one machine: its locks fail on network
+    disks.
+
     [bold]Examples[/bold]
 
       mmctr-kit tune din_mha_demo --data demo/data --trials 30
       mmctr-kit tune din_mha_se_pca --data DATA --trials 100 --timeout 2h
       mmctr-kit tune din_official --data DATA --list
+      mmctr-kit tune din_official --data DATA --storage postgresql://me@db/tuning
     """
     from mmctr_kit.api.options import Options
-    from mmctr_kit.api.plans import plan_tuning
+    from mmctr_kit.api.studies import plan_tuning
 
     where = options.executor_of(executor, ray_address)
     shared = Options(
         name, settings or (), devices, jobs, force, runs, executor=where, threads=threads
     )
     with progress(as_json) as display:
-        planned = plan_tuning(recipe, data, shared, display, listing=listing)
+        planned = plan_tuning(recipe, data, shared, display, storage=storage, listing=listing)
     if listing:
         _list(planned.plan, as_json)
         return
@@ -119,6 +134,10 @@ def print_summary(summary: "Summary", path: Path) -> None:
         say(f"Parameter importance (PED-ANOVA{few})", style="bold")
         for key, share in list(summary.importance.items())[:5]:
             say(f"  {share:4.0%} {key}")
+    if not summary.finalists:
+        _best_of_search(summary)
+        say("only searched (--finalists 0): no finalist was trained, and best.yaml not written")
+        return
     _finalists(summary)
     chosen = summary.finalists[0]
     say(f"trial {chosen.number} has the best OOF AUC less its SE; what differs from the recipe:")
@@ -126,11 +145,16 @@ def print_summary(summary: "Summary", path: Path) -> None:
         say(f"  {key}={label(value)}")
     if not chosen.changes:
         say("  nothing: the unchanged recipe was best")
-    best, top = summary.best["number"], summary.best["auc"]["value"]
-    say(f"the search's best AUC was {top:.4f}, trial {best}: optimistic, the best of many")
+    _best_of_search(summary)
     say(f"valid AUC {chosen.valid} (fold mean; not used for selection: unbiased)")
     say(f"recipe: {path / 'best.yaml'}")
     say(f"run: {path / 'finalists' / f'trial-{chosen.number}'}")
+
+
+def _best_of_search(summary: "Summary") -> None:
+    if (best := summary.best) is not None:
+        top = f"{best['auc']['value']:.4f}, trial {best['number']}"
+        say(f"the search's best AUC was {top}: optimistic, the best of many")
 
 
 def _finalists(summary: "Summary") -> None:

@@ -14,6 +14,7 @@ from mmctr_kit.files import read_json
 from mmctr_kit.recipe.diff import flat
 from mmctr_kit.report.context import MARK, resolve_name
 from mmctr_kit.runs.run import Run, open_run
+from mmctr_kit.tuning.conflict import STORAGE
 
 Curve = tuple[tuple[int, float], ...]
 """The points of a curve: epoch and value."""
@@ -154,7 +155,8 @@ def _study(path: Path, weights: bool) -> list[Record]:
     if not (path / "study.json").is_file():
         raise RunError(f"study '{path.name}' is unfinished; repeat the command that began it")
     settings, study = read_json(path / "settings.json"), read_json(path / "study.json")
-    key = _sha256("study", settings)
+    # Not by where its trials are: a database may be reached by several names.
+    key = _sha256("study", {k: v for k, v in settings.items() if k != STORAGE})
     began, ended = ((path / f"{name}.json").stat().st_mtime for name in ("settings", "study"))
     of_study = {"study": study["name"]}
     common = {"fingerprint.data": settings["data"], **of_study}

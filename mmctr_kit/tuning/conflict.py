@@ -16,22 +16,42 @@ from mmctr_kit.runs import conflict
 from mmctr_kit.tuning.heartbeat import alive_workers
 
 SETTINGS = "settings.json"
+STORAGE = "storage"
+"""The setting that names the database with the study's trials; absent if a journal has them."""
+_JOURNAL = "its journal"
 
 
-def require_study(path: Path, recipe: Recipe, force: bool) -> None:
+def require_study(path: Path, recipe: Recipe, force: bool, place: str | None = None) -> None:
     """Raise RunError if ``path`` can take no study of the recipe, whatever its data are.
 
-    It holds a study of other settings, or something else, or with ``force`` a study at work.
+    It holds a study of other settings, or with its trials elsewhere than in the database ``place``
+    (None: in its journal), or something else, or with ``force`` a study at work.
     """
     if not occupied(path, force) or force:
         return
+    settings = _foreseen(recipe, read_json(path / SETTINGS))
+    require_same(path, settings if place is None else {**settings, STORAGE: place})
+
+
+def require_study_there(
+    path: Path, place: str, stored: Mapping[str, Any] | None, recipe: Recipe
+) -> None:
+    """Raise RunError if the database ``place`` holds, by the name of ``path``, another study.
+
+    ``stored`` are its settings; None if there is none.
+    """
+    if stored is not None:
+        require_same_there(path, place, stored, _foreseen(recipe, stored))
+
+
+def _foreseen(recipe: Recipe, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a study of the recipe that are known without data; the others as stored."""
     search = search_of(recipe)
-    stored = read_json(path / SETTINGS)["search"]
     # The data may shorten or remove the other entries.
     fixed = {key: values for key, values in search.items() if _is_fixed(key, values, recipe)}
-    now = stored | {key: values.as_plain() for key, values in fixed.items()}
+    now = stored["search"] | {key: values.as_plain() for key, values in fixed.items()}
     now = {key: values for key, values in now.items() if key in search}
-    require_same(path, {"recipe": recipe.resolved(), "search": now, "version": __version__})
+    return {"recipe": recipe.content(), "search": now, "version": __version__}
 
 
 def occupied(path: Path, force: bool) -> bool:
@@ -44,17 +64,44 @@ def occupied(path: Path, force: bool) -> bool:
 
 
 def require_same(path: Path, settings: Mapping[str, Any]) -> None:
-    """Raise RunError if the study at ``path`` has other values for any of these settings."""
+    """Raise RunError if the study at ``path`` has other values for any of these settings.
+
+    Settings without a storage are those of a study whose trials are in its journal.
+    """
+    stored = read_json(path / SETTINGS)
+    there, now = (x.get(STORAGE, _JOURNAL) for x in (stored, settings))
+    if there != now:
+        advice = "leave out --storage" if there == _JOURNAL else "give --storage as before"
+        raise RunError(
+            f"study '{path.name}' has its trials in {there}, not in {now}; {advice}, or choose "
+            "another --name"
+        )
+    if different := _differing(stored, settings):
+        raise conflict.taken(path, "study", different)
+
+
+def require_same_there(
+    path: Path, place: str, stored: Mapping[str, Any], settings: Mapping[str, Any]
+) -> None:
+    """Raise RunError if the study that the database ``place`` holds by that name is another one.
+
+    It may be somebody else's, so the way out is another name.
+    """
+    if different := _differing(stored, settings):
+        name = path.name.removesuffix(".study")
+        raise RunError(f"study '{name}' exists in {place} but {different}; choose another --name")
+
+
+def _differing(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     # The data's fingerprint holds the version too, so a study without the latter is of this one.
-    before = {"version": settings.get("version"), **read_json(path / SETTINGS)}
+    before = {"version": settings.get("version"), **stored}
     different = [k for k in settings if k not in before or before[k] != settings[k]]
     if not different:
-        return
+        return ""
     # Name the cause alone: another version or recipe changes the data's fingerprint too, and
     # another recipe may change the search around it.
     part = next(k for k in ("version", "recipe", "search", "data") if k in different)
-    named = _named(part, before.get(part), settings[part])
-    raise conflict.taken(path, "study", f"differs in {part}{named}")
+    return f"differs in {part}{_named(part, before.get(part), settings[part])}"
 
 
 def _named(part: str, before: Any, now: Any) -> str:

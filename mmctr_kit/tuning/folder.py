@@ -1,83 +1,143 @@
-"""A study's folder: its settings, Optuna's journal, and the heartbeats of its workers.
+"""A study's folder, and the trials of the study in its journal or in a database.
 
-settings.json   the recipe, the search, the data's fingerprint and the package's version; a study
-                of other settings is refused
+settings.json   the recipe, the search, the data's fingerprint, the package's version and, if it is
+                a database, where the trials are; a study of other settings is refused
 study.journal   Optuna's journal of every trial, for ``optuna-dashboard study.journal`` too
-leases/         a heartbeat file for each worker
+leases/         a heartbeat file for each worker on this machine
 finalists/      the finalists' runs
 study.json      the whole study, for its report
 best.yaml       the recipe that was chosen
+
+In a database every machine has its own folder of the study, and they share the trials.
 """
 
 import errno
 import warnings
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import optuna
 from optuna.samplers import TPESampler
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import FrozenTrial, TrialState
+from optuna.storages._heartbeat import BaseHeartbeat, get_heartbeat_thread
+from optuna.trial import FrozenTrial, Trial, TrialState
 
+from mmctr_kit.errors import RunError
 from mmctr_kit.files import locked, made_folder, write_json
-from mmctr_kit.tuning.conflict import SETTINGS, occupied, require_same
-from mmctr_kit.tuning.heartbeat import alive_workers
+from mmctr_kit.tuning.conflict import (
+    SETTINGS,
+    STORAGE,
+    occupied,
+    require_same,
+    require_same_there,
+)
+from mmctr_kit.tuning.heartbeat import SILENT_SECONDS, WORKER, dead_workers, forget_workers
+from mmctr_kit.tuning.journal import Journal
 
-NAME = "study"
-"""The study's name in its journal, which holds only this one."""
-WORKER, REFUSED, RETRY = "worker", "refused", "retry of"
-"""User attributes of a trial: its worker, why it was refused, and which trial it repeats."""
+if TYPE_CHECKING:
+    from mmctr_kit.tuning.database import Database
+
+REFUSED, RETRY = "refused", "retry of"
+"""User attributes of a trial: why it was refused, and which trial it repeats."""
+
+T = TypeVar("T")
+
+
+class Storage(Protocol):
+    """Where the trials of a study are stored: a journal or a database.
+
+    ``listen`` is called with a line when a lost database begins to be waited for; None warns.
+    """
+
+    listen: Callable[[str], None] | None
+
+    def study(self) -> optuna.Study:
+        """The study, whose trials are up to date when it is asked for them."""
+
+    def exclusively(self, work: Callable[[], T], patience: float | None) -> T:
+        """Do ``work`` while no other worker of the study does any.
+
+        A database may be lost meanwhile: then the work is done again when it is back. Raises
+        RunError if that takes more than ``patience`` seconds; None is the storage's own patience.
+        """
+
+    def dead(self, study: optuna.Study, leases: Path) -> list[FrozenTrial]:
+        """The running trials whose worker is dead; ``leases`` has this folder's heartbeats."""
 
 
 class StudyFolder:
-    """``runs/NAME.study``."""
+    """``runs/NAME.study``, and the trials in its journal unless a ``database`` holds them."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, database: "Database | None" = None) -> None:
         self.path = path
         self.heartbeats = path / "leases"
-        self.journal = path / "study.journal"
+        self.storage: Storage = database or Journal(path)
+        self._arguments = path, database
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StudyFolder, self._arguments
 
     def finalist(self, number: int) -> Path:
         """The folder of the run of a trial's finalist."""
         return self.path / "finalists" / f"trial-{number}"
 
     def study(self) -> optuna.Study:
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        return optuna.load_study(study_name=NAME, storage=journal_storage(self.journal))
+        return self.storage.study()
 
-    def claiming(self) -> AbstractContextManager[None]:
-        """Exclude all other workers, to look at the trials and then begin or end one."""
-        return locked(self.path / "claim", wait=True)
+    def exclusively(self, work: Callable[[], T], patience: float | None = None) -> T:
+        """Look at the trials and then begin or end one, while no other worker does.
 
-    def reap(self) -> list[FrozenTrial]:
+        ``work`` may be done again, as :meth:`Storage.exclusively` says.
+        """
+        return self.storage.exclusively(work, patience)
+
+    def reap(self, patience: float | None = None) -> list[FrozenTrial]:
         """Mark the trials of dead workers as failed and queue each once more; returns them."""
-        with self.claiming():
-            alive = alive_workers(self.heartbeats)
-            study = self.study()
-            dead = [
-                t
-                for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-                # A trial without a worker: it was killed before it could write its name.
-                if WORKER not in t.user_attrs or t.user_attrs[WORKER] not in alive
-            ]
-            for trial in dead:
-                requeue(study, trial)
+
+        def work() -> tuple[list[FrozenTrial], set[str]]:
+            study, workers = self.study(), dead_workers(self.heartbeats)
+            dead = self.storage.dead(study, self.heartbeats)
+            interrupt(study, dead)
+            return dead, workers
+
+        dead, workers = self.exclusively(work, patience)
+        forget_workers(self.heartbeats, workers)
         return dead
 
 
-def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Mark an interrupted trial as failed, and queue it again unless it is itself a repetition.
+def begin_trial(study: optuna.Study) -> Trial:
+    """Begin the next trial, with its first heartbeat if the storage keeps them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Heartbeat of storage")  # the worker goes on with them
+        trial = study.ask()
+    if isinstance(study._storage, BaseHeartbeat):
+        study._storage.record_heartbeat(trial._trial_id)
+    return trial
 
-    A trial that has ended already is left as it is.
+
+def heartbeats(trial: Trial) -> Any:
+    """Optuna's own heartbeats of a trial, while the ``with`` block runs; none in a journal."""
+    return get_heartbeat_thread(trial._trial_id, trial.storage)
+
+
+def interrupt(study: optuna.Study, trials: Iterable[FrozenTrial]) -> None:
+    """Mark running trials as failed, and queue every interrupted trial once more.
+
+    A repetition that is interrupted is not repeated, unless it was before its worker began. To be
+    done exclusively; if it is cut off itself, doing it again completes it.
     """
-    if trial.state.is_finished():
-        return
-    study.tell(trial.number, state=TrialState.FAIL)
-    if RETRY not in trial.user_attrs:
-        study.enqueue_trial(trial.params, user_attrs={RETRY: trial.number})
+    for trial in trials:
+        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+    known = study.get_trials(deepcopy=False)
+    repeated = {t.user_attrs.get(RETRY) for t in known}
+    for trial in known:
+        once = RETRY not in trial.user_attrs or trial.user_attrs.get(WORKER) is None
+        if trial.state == TrialState.FAIL and once and trial.number not in repeated:
+            # What the trial was to have, as far as it had not yet got it.
+            params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+            study.enqueue_trial(params, user_attrs={RETRY: trial.number})
 
 
 def sampler(seed: int) -> TPESampler:
@@ -87,74 +147,72 @@ def sampler(seed: int) -> TPESampler:
         return TPESampler(seed=seed, multivariate=True, group=True)
 
 
-def journal_storage(path: Path) -> JournalStorage:
-    """The storage in the journal at ``path``, created if it does not exist."""
-    return JournalStorage(JournalFileBackend(str(path), JournalLock(path)))
-
-
-class JournalLock(JournalFileOpenLock):
-    """The lock of a journal file, released when its holder is killed.
-
-    Optuna's own locks are files that a killed worker leaves behind: the others then wait for it,
-    for 30 seconds or, if the journal's path is relative, for ever. Optuna's RDBStorage has
-    heartbeats and retries of its own, but needs a database: SQLite's locks break on the network
-    disks that several machines share, and a database server is more than a tune command may ask
-    for. So the journal is used, with the heartbeats of :mod:`mmctr_kit.tuning.heartbeat` beside it.
-    """
-
-    def __init__(self, journal: Path) -> None:
-        super().__init__(str(journal), grace_period=None)
-        self.journal = journal.resolve()
-        self._held = ExitStack()
-
-    def acquire(self) -> bool:
-        """Wait for the lock, then cut off half a line that a killed writer left."""
-        self._held.enter_context(locked(self.journal, wait=True))
-        with self.journal.open("r+b") as handle:
-            end = handle.seek(0, 2)
-            handle.seek(max(end - 1, 0))
-            if end and handle.read() != b"\n":
-                handle.seek(0)
-                handle.truncate(handle.read().rfind(b"\n") + 1)
-        return True
-
-    def release(self) -> None:
-        """Let the next writer in."""
-        self._held.close()
-
-
 def open_study(
-    path: Path, settings: Mapping[str, Any], first: Mapping[str, Any], force: bool
+    path: Path,
+    settings: Mapping[str, Any],
+    first: Mapping[str, Any],
+    force: bool,
+    database: "Database | None" = None,
 ) -> StudyFolder:
     """The study folder of these settings, created if it does not exist.
 
-    ``first`` are the parameters of its first trial. With ``force`` an existing study is replaced.
-    Raises RunError if the folder holds a study of other settings, or something else, or with
-    ``force`` one that is at work.
+    With a ``database`` the study is created there, or joined. ``first`` are the parameters of its
+    first trial. With ``force`` an existing study is replaced, in the database too. Raises RunError
+    if a study of other settings exists, or something else, or with ``force`` one that is at work.
     """
-    folder = StudyFolder(path)
-    if occupied(path, force) and not force:
-        require_same(path, settings)
-        return folder
+    folder = StudyFolder(path, database)
+    own = settings if database is None else {**settings, STORAGE: database.address.place}
+    exists = occupied(path, force)
+    if exists and not force:
+        require_same(path, own)
     # A command that trains the finalists holds this lock, and keeps no heartbeat.
     with locked(path) if force else nullcontext():
+        if database is not None:
+            folder.exclusively(partial(_join, folder, database, settings, first, force))
+        if exists and not force:
+            return folder
         try:
             with made_folder(path, force) as part:
-                _fill(StudyFolder(part), settings, first)
+                _fill(part, own, first)
         except OSError as e:
             if e.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             # Another command created it meanwhile: this one joins in.
-            require_same(path, settings)
+            require_same(path, own)
     return folder
 
 
-def _fill(folder: StudyFolder, settings: Mapping[str, Any], first: Mapping[str, Any]) -> None:
-    folder.heartbeats.mkdir()
-    write_json(folder.path / SETTINGS, settings)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = journal_storage(folder.journal)
-    study = optuna.create_study(study_name=NAME, storage=storage, direction="maximize")
+def _fill(part: Path, settings: Mapping[str, Any], first: Mapping[str, Any]) -> None:
+    (part / "leases").mkdir()
+    write_json(part / SETTINGS, settings)
+    if STORAGE not in settings:
+        _begin(settings, first, Journal(part).create())
+
+
+def _begin(settings: Mapping[str, Any], first: Mapping[str, Any], study: optuna.Study) -> None:
     study.set_user_attr("recipe", settings["recipe"]["name"])
     study.set_user_attr("objective", "mean fold AUC less its standard error")
     study.enqueue_trial(dict(first), user_attrs={"recipe's own values": True})
+
+
+def _join(
+    folder: StudyFolder,
+    database: "Database",
+    settings: Mapping[str, Any],
+    first: Mapping[str, Any],
+    force: bool,
+) -> None:
+    """Make sure that the database holds the study of these settings."""
+    stored, place = database.settings(), database.address.place
+    if stored is not None and not force:
+        require_same_there(folder.path, place, stored, settings)
+        return
+    if stored is not None:
+        study = folder.study()
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if len(running) > len(database.dead(study, folder.heartbeats)):
+            raise RunError(
+                f"study '{folder.path.name}' is at work in {place}; stop it before --force (after "
+                f"a crash, wait {SILENT_SECONDS / 60:.0f} minutes)"
+            )
+    database.create(settings, partial(_begin, settings, first))

@@ -10,13 +10,15 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import read_json, write_json
 
+WORKER = "worker"
+"""The user attribute of a trial that names its worker."""
 REFRESH_SECONDS = 10.0
 SILENT_SECONDS = 120.0
 """After this long without a refresh, a worker on another host is taken for dead."""
@@ -24,9 +26,16 @@ SILENT_SECONDS = 120.0
 
 @contextmanager
 def heartbeat(folder: Path) -> Iterator[str]:
-    """Keep a heartbeat file in ``folder`` while the block runs; yields the worker's name."""
+    """Keep a heartbeat file in ``folder`` while the block runs; yields the worker's name.
+
+    A worker that does not see the folder keeps none: its trials are in a database, which has
+    heartbeats of its own.
+    """
     host, pid = socket.gethostname(), os.getpid()
     name = f"{host}-{pid}-{uuid.uuid4().hex[:8]}"
+    if not folder.is_dir():
+        yield name
+        return
     path = folder / f"{name}.json"
     started = _started(pid) if os.name == "posix" else None
     content = {"host": host, "pid": pid, "started": started}
@@ -49,13 +58,20 @@ def heartbeat(folder: Path) -> Iterator[str]:
 
 def alive_workers(folder: Path) -> set[str]:
     """The names of the workers that are alive; the files of the others are deleted."""
-    alive = set()
-    for path in folder.glob("[!.]*.json"):
-        if _is_alive(path):
-            alive.add(path.stem)
-        else:
-            path.unlink(missing_ok=True)
-    return alive
+    names = {path.stem: _is_alive(path) for path in folder.glob("[!.]*.json")}
+    forget_workers(folder, (name for name, alive in names.items() if not alive))
+    return {name for name, alive in names.items() if alive}
+
+
+def dead_workers(folder: Path) -> set[str]:
+    """The names of the workers that are not alive although their files are in the folder."""
+    return {path.stem for path in folder.glob("[!.]*.json") if not _is_alive(path)}
+
+
+def forget_workers(folder: Path, names: Iterable[str]) -> None:
+    """Delete the files of workers."""
+    for name in names:
+        (folder / f"{name}.json").unlink(missing_ok=True)
 
 
 def _is_alive(path: Path) -> bool:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optuna.trial import TrialState
 
@@ -26,6 +26,9 @@ from mmctr_kit.tuning.space import fit_to_data, own_point, require_feasible
 from mmctr_kit.tuning.summary import Summary, summarize
 from mmctr_kit.tuning.worker import Budget, Listener, counts, run_search
 
+if TYPE_CHECKING:
+    from mmctr_kit.tuning.database import Database
+
 _OPTIONAL = ("item_feature", "item_emb")
 """Files that item embeddings are made of and the data's fingerprints do not cover."""
 
@@ -45,13 +48,19 @@ class StudyPlan:
     base: Plan
 
     def settings(self) -> dict[str, Any]:
-        """The settings of the folder: a study with others is another study."""
+        """The settings of the study: a study with others is another study.
+
+        They are alike on every machine: of the data they have what was read, not what was computed
+        from it, whose last bits depend on the processor.
+        """
         files = {name: self.data.folder / FILES[name].path for name in _OPTIONAL}
+        files |= {key: Path(given) for key, given in self.recipe.items.files.items()}
         known = {name: content_hash(p) for name, p in files.items() if p.is_file()}
+        fingerprints = self.data.rows_fingerprint, self.data.context_fingerprint
         return {
-            "recipe": self.recipe.resolved(),
+            "recipe": self.recipe.content(),
             "search": {key: values.as_plain() for key, values in self.search.items()},
-            "data": fingerprint(self.data.rows_fingerprint, *self.base.items.fingerprints, known),
+            "data": fingerprint(*fingerprints, known),
             "version": __version__,
         }
 
@@ -69,12 +78,15 @@ def plan_study(recipe: Recipe, data: ChallengeData, executor: Executor) -> Study
     return StudyPlan(recipe, data, search, left_out, resources, base)
 
 
-def begin_study(plan: StudyPlan, path: Path, force: bool) -> tuple[StudyFolder, int, int]:
+def begin_study(
+    plan: StudyPlan, path: Path, force: bool, database: "Database | None" = None
+) -> tuple[StudyFolder, int, int]:
     """Open or create the study's folder; raises as open_study does.
 
     Returns it, how many trials it has, and how many of dead workers were marked as failed.
     """
-    folder = open_study(path, plan.settings(), own_point(plan.search, plan.recipe), force)
+    first = own_point(plan.search, plan.recipe)
+    folder = open_study(path, plan.settings(), first, force, database)
     dead = folder.reap()
     trials = folder.study().get_trials(deepcopy=False)
     return folder, sum(map(counts, trials)), len(dead)
@@ -121,10 +133,15 @@ def conclude_study(
     seeds: int,
     listen: FinalListener,
 ) -> Summary:
-    """Train the finalists, choose among them, and write study.json and best.yaml."""
-    recipe, executor = plan.recipe, plan.base.executor
+    """Train the finalists, choose among them, and write study.json and best.yaml.
+
+    Without ``finalists`` nothing is trained or written.
+    """
+    recipe, used = plan.recipe, final_seeds(plan.recipe, seeds)
+    if not finalists:
+        return summarize(folder, recipe, plan.search, plan.left_out, (), used)
+    executor = plan.base.executor
     trained = train_finalists(folder, recipe, plan.data, executor, finalists, seeds, listen)
-    used = final_seeds(recipe, seeds)
     summary = summarize(folder, recipe, plan.search, plan.left_out, trained, used)
     write_json(folder.path / "study.json", summary.as_json())
     return summary

@@ -23,10 +23,11 @@ number no importance is given."""
 
 @dataclass(frozen=True)
 class Summary:
-    """A finished study.
+    """A study whose search is over.
 
-    ``finalists``: the chosen one first. ``trials``: by number, each as in study.json.
-    ``importance``: each key's share in what distinguishes good trials.
+    ``finalists``: the chosen one first; none if only the search was asked for. ``trials``: by
+    number, each as in study.json. ``importance``: each key's share in what distinguishes good
+    trials.
     """
 
     name: str
@@ -40,17 +41,21 @@ class Summary:
     seeds: tuple[int, ...]
 
     @property
-    def best(self) -> Mapping[str, Any]:
-        """The best trial of the search. Its score is optimistic."""
+    def best(self) -> Mapping[str, Any] | None:
+        """The best trial of the search, if any is complete. Its score is optimistic."""
         complete = [t for t in self.trials if t["state"] == "complete"]
-        return max(complete, key=lambda t: (t["value"], -t["number"]))
+        return max(complete, key=lambda t: (t["value"], -t["number"]), default=None)
 
     def as_json(self) -> dict[str, Any]:
         """The content of study.json.
 
-        ``optimism`` is the chosen trial's AUC in the search less its AUC with new seeds.
+        ``optimism`` is the chosen trial's AUC in the search less its AUC with new seeds. It and
+        others are None without finalists.
         """
-        best, chosen = self.best, self.finalists[0]
+        best, chosen = self.best, self.finalists[0] if self.finalists else None
+        search = None
+        if best is not None:
+            search = {"best_trial": best["number"], "auc": best["auc"], "value": best["value"]}
         return {
             "name": self.name,
             "recipe": self.recipe,
@@ -60,12 +65,12 @@ class Summary:
             "left_out": dict(self.left_out),
             "trials": [dict(t) for t in self.trials],
             "importance": dict(self.importance),
-            "search": {"best_trial": best["number"], "auc": best["auc"], "value": best["value"]},
+            "search": search,
             "final_seeds": list(self.seeds),
             "finalists": [_final(f) for f in self.finalists],
-            "chosen_trial": chosen.number,
-            "optimism": chosen.searched.value - chosen.one_seed.value,
-            "reported_valid": chosen.valid.to_json(),
+            "chosen_trial": chosen and chosen.number,
+            "optimism": chosen and chosen.searched.value - chosen.one_seed.value,
+            "reported_valid": chosen and chosen.valid.to_json(),
         }
 
 

@@ -1,13 +1,15 @@
 """Workers of a study: they claim trials one after another, run them, and report how they end."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from optuna import TrialPruned
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mmctr_kit.cv.executors.base import Executor, Pipe, Pool, Resources, WorkerConfig
@@ -16,8 +18,15 @@ from mmctr_kit.errors import RunError
 from mmctr_kit.processes import KILLED, WorkerExit
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Search
-from mmctr_kit.tuning.folder import REFUSED, WORKER, StudyFolder, requeue, sampler
-from mmctr_kit.tuning.heartbeat import heartbeat
+from mmctr_kit.tuning.folder import (
+    REFUSED,
+    StudyFolder,
+    begin_trial,
+    heartbeats,
+    interrupt,
+    sampler,
+)
+from mmctr_kit.tuning.heartbeat import WORKER, heartbeat
 from mmctr_kit.tuning.space import Settings, suggest
 from mmctr_kit.tuning.trial import (
     QUARTERS,
@@ -31,6 +40,7 @@ from mmctr_kit.tuning.trial import (
 _UINT64 = 0xFFFFFFFFFFFFFFFF
 _REFUSALS = 20
 """How many proposals may be refused, for each trial wanted, before the search is given up."""
+_SILENT = "its worker was taken for dead; the trial is tried again"
 _DEATHS = 3
 """How many workers may be killed, for each worker of the command, before it ends."""
 
@@ -43,12 +53,15 @@ class TrialProgress:
     position: Position
 
 
+State = Literal["complete", "pruned", "refused", "failed"]
+
+
 @dataclass(frozen=True)
 class TrialFinished:
     """A trial has ended. ``result`` is None unless it is complete; ``why`` is then empty."""
 
     number: int
-    state: Literal["complete", "pruned", "refused"]
+    state: State
     result: TrialResult | None
     why: str
 
@@ -61,7 +74,14 @@ class WorkerDied:
     trials: tuple[int, ...]
 
 
-Event = TrialProgress | TrialFinished | WorkerDied
+@dataclass(frozen=True)
+class Outage:
+    """A worker has begun to wait for the database; ``text`` says so."""
+
+    text: str
+
+
+Event = TrialProgress | TrialFinished | WorkerDied | Outage
 Listener = Callable[[Event], None]
 
 
@@ -98,42 +118,54 @@ class Worker:
     listen: Listener
 
     def __post_init__(self) -> None:
+        self.folder.storage.listen = lambda text: self.listen(Outage(text))
         self.study = self.folder.study()
 
     def work(self) -> None:
         """Run trials until the budget is spent; a trial that is interrupted is queued again.
 
-        Raises RunError if nearly all proposals of the search are invalid recipes.
+        Raises RunError if nearly all proposals of the search are invalid recipes, or if the
+        storage does not answer for long.
         """
         with heartbeat(self.folder.heartbeats) as name:
-            while (claimed := self._claim(name)) is not None:
+            claim = partial(self._claim, name)
+            while (claimed := self.folder.exclusively(claim)) is not None:
                 trial, settings = claimed
                 try:
-                    self._run(trial, settings)
+                    with heartbeats(trial):
+                        self._run(trial, settings)
                 except BaseException:
-                    with self.folder.claiming():
-                        requeue(self.study, self.study.get_trials(deepcopy=False)[trial.number])
+                    with suppress(RunError):  # the error that counts is the one above
+                        self.folder.exclusively(partial(self._interrupt, trial.number), 0.0)
                     raise
 
     def _claim(self, name: str) -> tuple[Trial, Settings] | None:
-        with self.folder.claiming():
-            trials = self.study.get_trials(deepcopy=False)
-            refused = [t for t in trials if REFUSED in t.user_attrs]
-            if len(refused) > _REFUSALS * self.budget.trials:
-                raise RunError(
-                    f"more than {_REFUSALS} proposals for each trial were invalid recipes (last: "
-                    f"{refused[-1].user_attrs[REFUSED]}); narrow the search space"
-                )
-            if self.budget.spent(trials):
-                return None
-            # A new sampler for each trial: a study that is resumed draws nothing twice.
-            seed = np.random.SeedSequence([self.runner.base.folds.seed & _UINT64, len(trials)])
-            self.study.sampler = sampler(int(seed.generate_state(1)[0]))
-            trial = self.study.ask()
-            trial.set_user_attr(WORKER, name)
-            settings = suggest(trial, self.search, self.runner.base)
-            trial.set_user_attr("settings", settings)
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        # This worker has none: a claim was lost with its database, and is made anew.
+        lost = [t for t in running if t.user_attrs.get(WORKER) in (None, name)]
+        for each in lost:
+            self.study._storage.set_trial_user_attr(each._trial_id, WORKER, None)
+        interrupt(self.study, lost)
+        trials = self.study.get_trials(deepcopy=False)
+        refused = [t for t in trials if REFUSED in t.user_attrs]
+        if len(refused) > _REFUSALS * self.budget.trials:
+            raise RunError(
+                f"more than {_REFUSALS} proposals for each trial were invalid recipes (last: "
+                f"{refused[-1].user_attrs[REFUSED]}); narrow the search space"
+            )
+        if self.budget.spent(trials):
+            return None
+        # A new sampler for each trial: a study that is resumed draws nothing twice.
+        seed = np.random.SeedSequence([self.runner.base.folds.seed & _UINT64, len(trials)])
+        self.study.sampler = sampler(int(seed.generate_state(1)[0]))
+        trial = begin_trial(self.study)
+        trial.set_user_attr(WORKER, name)
+        settings = suggest(trial, self.search, self.runner.base)
+        trial.set_user_attr("settings", settings)
         return trial, settings
+
+    def _interrupt(self, number: int) -> None:
+        interrupt(self.study, [self.study.get_trials(deepcopy=False)[number]])
 
     def _run(self, trial: Trial, settings: Settings) -> None:
         number = trial.number
@@ -150,23 +182,39 @@ class Worker:
         try:
             result = self.runner.run(self.runner.learner(settings), report)
         except InvalidTrialError as e:
-            self._prune(trial, REFUSED, str(e), "refused")
+            self._end(trial, "refused", {REFUSED: str(e)}, why=str(e))
         except TrialPruned as e:
-            self._prune(trial, "why", str(e), "pruned")
+            self._end(trial, "pruned", {"why": str(e)}, why=str(e))
+        except UpdateFinishedTrialError:
+            self.listen(TrialFinished(number, "failed", None, _SILENT))
         else:
-            trial.set_user_attr("auc", result.auc.value)
-            trial.set_user_attr("error", result.auc.se)
-            trial.set_user_attr("rows", result.auc.n)
-            trial.set_user_attr("fold_aucs", list(result.folds))
-            self.study.tell(trial, result.value)
-            self.listen(TrialFinished(number, "complete", result, ""))
+            auc = {"auc": result.auc.value, "error": result.auc.se, "rows": result.auc.n}
+            self._end(trial, "complete", {**auc, "fold_aucs": list(result.folds)}, result)
 
-    def _prune(
-        self, trial: Trial, attribute: str, why: str, state: Literal["pruned", "refused"]
+    def _end(
+        self,
+        trial: Trial,
+        state: State,
+        attributes: Mapping[str, Any],
+        result: TrialResult | None = None,
+        why: str = "",
     ) -> None:
-        trial.set_user_attr(attribute, why)
-        self.study.tell(trial, state=TrialState.PRUNED)
-        self.listen(TrialFinished(trial.number, state, None, why))
+        """End the trial, unless another worker has marked it as failed, and tell the listener."""
+
+        def end() -> TrialState:
+            now = self.study.get_trials(deepcopy=False)[trial.number].state
+            if not now.is_finished():
+                for name, value in attributes.items():
+                    trial.set_user_attr(name, value)
+                if result is None:
+                    self.study.tell(trial, state=TrialState.PRUNED)
+                else:
+                    self.study.tell(trial, result.value)
+            return now
+
+        if self.folder.exclusively(end) == TrialState.FAIL:
+            state, result, why = "failed", None, _SILENT
+        self.listen(TrialFinished(trial.number, state, result, why))
 
 
 def run_search(
@@ -209,7 +257,7 @@ def run_workers(
     deaths = 0
     try:
         for number, config in enumerate(configs):
-            pool.start(number, _work, config, folder.path, search, budget)
+            pool.start(number, _work, config, folder, search, budget)
         for number, event in pool.events():
             if not isinstance(event, WorkerExit):
                 listen(event)
@@ -222,12 +270,15 @@ def run_workers(
                         f"{KILLED}, and so were {deaths - 1} before it; the same command goes on "
                         "where it stopped, with fewer --workers in less memory"
                     )
-                pool.start(number, _work, configs[number], folder.path, search, budget)
+                pool.start(number, _work, configs[number], folder, search, budget)
     except BaseException:
-        folder.reap()
+        with suppress(RunError):  # the error that counts is the one above
+            folder.reap(0.0)
         raise
 
 
-def _work(config: WorkerConfig, folder: Path, search: Search, budget: Budget, pipe: Pipe) -> None:
+def _work(
+    config: WorkerConfig, folder: StudyFolder, search: Search, budget: Budget, pipe: Pipe
+) -> None:
     runner = TrialRunner(*config.load(pipe), config.device)
-    Worker(StudyFolder(folder), runner, search, budget, pipe.send).work()
+    Worker(folder, runner, search, budget, pipe.send).work()

@@ -99,7 +99,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "notes.study").mkdir()
     (folder / "din_mha_demo.study").mkdir()
     search = {key: values.as_plain() for key, values in search_of(recipe).items()}
-    content = {"recipe": recipe.resolved(), "search": search, "version": __version__, "data": "d"}
+    content = {"recipe": recipe.content(), "search": search, "version": __version__, "data": "d"}
     write_json(folder / "din_mha_demo.study" / "settings.json", content)
     return folder
 

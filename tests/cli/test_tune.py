@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 
 import pytest
 import yaml
-from optuna.trial import TrialState
 from typer.testing import CliRunner, Result
 
 from mmctr_kit.cli.app import app, main
@@ -24,8 +22,9 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.runs.run import Run
 from mmctr_kit.tuning.finalists import Finalist
-from mmctr_kit.tuning.folder import WORKER, StudyFolder
+from mmctr_kit.tuning.folder import StudyFolder
 from mmctr_kit.tuning.summary import Summary
+from tests.tuning.killing import kill_in_a_trial, workers_of
 
 RECIPE = {
     "name": "small",
@@ -68,31 +67,6 @@ def command(root: Path, recipe: Path, runs: Path, *more: str) -> list[str]:
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
-
-
-def workers_of(parent: int) -> list[int]:
-    """The processes that run trials: its children."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        fields = path.read_text().rpartition(")")[2].split()
-        command_line = (path.parent / "cmdline").read_text()
-        if int(fields[1]) == parent and "spawn_main" in command_line:
-            found.append(int(path.parent.name))
-    return found
-
-
-def kill_in_a_trial(workers: list[int], folder: StudyFolder) -> None:
-    """Kill a worker that is running a trial; one that is between two of them is let go on."""
-    for _ in range(200):
-        for worker in workers:
-            os.kill(worker, signal.SIGSTOP)
-            running = folder.study().get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-            if any(f"-{worker}-" in str(t.user_attrs.get(WORKER)) for t in running):
-                os.kill(worker, signal.SIGKILL)
-                return
-            os.kill(worker, signal.SIGCONT)
-        time.sleep(0.01)
-    raise AssertionError("no worker was running a trial")
 
 
 @pytest.fixture(autouse=True, scope="module")

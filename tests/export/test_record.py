@@ -105,6 +105,19 @@ def test_a_copied_or_renamed_run_is_the_same_run(exported_runs: Path, tmp_path: 
     assert first.key != record_of(exported_runs, "beta").key
 
 
+def test_a_study_is_the_same_by_whatever_name_its_database_is_reached(
+    exported_runs: Path, tmp_path: Path
+) -> None:
+    keys = set()
+    for place in ("postgresql://db/tuning", "postgresql://10.0.0.1/tuning"):
+        copy = tmp_path / place.split("/")[2] / "small.study"
+        shutil.copytree(exported_runs / "small.study", copy)
+        settings = read_json(copy / "settings.json")
+        (copy / "settings.json").write_text(json.dumps({**settings, "storage": place}))
+        keys.add(records("small", copy.parent, False)[0].key)
+    assert len(keys) == 1
+
+
 def test_the_digest_changes_with_whatever_is_exported_and_with_nothing_else(
     exported_runs: Path, tmp_path: Path
 ) -> None:

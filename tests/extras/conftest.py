@@ -1,8 +1,9 @@
 """Encoders on this machine: two from the package index, others tiny and of random weights.
 
 All of them need the extras ``encode`` and ``test-extras``; the trackers need ``mlflow``, ``wandb``,
-``trackio`` and ``tensorboard``, executors ``ray`` and ``slurm``. ``make test-extras`` installs them
-all. Elsewhere these tests are skipped, and listed as such.
+``trackio`` and ``tensorboard``, executors ``ray`` and ``slurm``; a study in a database needs
+``postgres`` and the programs of a PostgreSQL server. ``make test-extras`` installs all but the
+last. Elsewhere these tests are skipped, and listed as such.
 """
 
 import os

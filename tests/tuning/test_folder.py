@@ -1,28 +1,16 @@
-"""A study's folder: made whole, gone on with, cleared of dead workers; and its journal."""
+"""A study's folder: made whole, gone on with, cleared of dead workers."""
 
-import multiprocessing
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 from optuna.trial import TrialState
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import locked, write_json
 from mmctr_kit.tuning import folder as module
-from mmctr_kit.tuning.folder import (
-    RETRY,
-    WORKER,
-    JournalLock,
-    StudyFolder,
-    journal_storage,
-    open_study,
-    requeue,
-)
-from mmctr_kit.tuning.heartbeat import heartbeat
+from mmctr_kit.tuning.folder import RETRY, StudyFolder, interrupt, open_study
+from mmctr_kit.tuning.heartbeat import WORKER, heartbeat
 
 SETTINGS: dict[str, Any] = {"recipe": {"name": "small"}, "search": {}, "data": "abc"}
 
@@ -78,7 +66,7 @@ def test_force_replaces_a_study_but_none_at_work(folder: StudyFolder) -> None:
 def test_force_does_not_replace_a_study_whose_finalists_are_trained(folder: StudyFolder) -> None:
     with locked(folder.path), pytest.raises(RunError, match="by another process"):
         open_study(folder.path, SETTINGS, {"x": 2}, True)
-    assert folder.journal.is_file()
+    assert (folder.path / "study.journal").is_file()
 
 
 def test_two_commands_that_begin_a_study_at_once_share_it(
@@ -120,6 +108,7 @@ def test_the_trials_of_dead_workers_fail_and_are_tried_once_more(folder: StudyFo
     again = folder.study().ask()
     assert again.number == 2
     assert again.suggest_int("x", 0, 9) == folder.study().trials[0].params["x"]
+    again.set_user_attr(WORKER, "gone")
     folder.reap()
     assert states(folder) == [TrialState.FAIL, TrialState.FAIL, TrialState.FAIL, TrialState.WAITING]
 
@@ -129,58 +118,29 @@ def test_a_trial_of_nobody_is_of_a_worker_killed_at_once(folder: StudyFolder) ->
     assert [t.number for t in folder.reap()] == [number]
 
 
-# The journal outlives the workers that are killed while they write it.
+def test_what_a_trial_was_to_have_outlives_a_worker_killed_before_it_asked(
+    folder: StudyFolder,
+) -> None:
+    for _ in range(2):  # it never began, so this is no second try
+        folder.study().ask()
+        folder.reap()
+    again = folder.study().ask()
+    assert again.number == 2
+    assert again.suggest_int("x", 0, 9) == 1
 
 
-@pytest.fixture
-def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A relative path, as --runs has by default."""
-    monkeypatch.chdir(tmp_path)
-    path = Path("study.journal")
-    optuna.create_study(study_name="study", storage=journal_storage(path))
-    return path
-
-
-def hold(path: Path) -> None:
-    JournalLock(path).acquire()
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def trials(path: Path) -> int:
-    study = optuna.load_study(study_name="study", storage=journal_storage(path))
-    study.ask()
-    return len(study.trials)
-
-
-def test_the_lock_of_a_killed_writer_is_free(journal: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=hold, args=(journal,))
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
-    assert trials(journal) == 1
-
-
-def test_a_lock_file_of_optunas_own_stops_nobody(journal: Path) -> None:
-    Path("study.journal.lock").symlink_to(journal)
-    assert trials(journal) == 1
-
-
-@pytest.mark.parametrize("rest", ['{"op_code": 4, "wor', '{"op_code"'])
-def test_half_a_line_of_a_killed_writer_is_cut_off(journal: Path, rest: str) -> None:
-    whole = journal.read_bytes()
-    with journal.open("a") as handle:
-        handle.write(rest)
-    lock = JournalLock(journal)
-    lock.acquire()
-    lock.release()
-    assert journal.read_bytes() == whole
-    assert trials(journal) == 1
-    assert trials(journal) == 2
+def test_a_queueing_that_was_cut_off_is_completed_by_the_next(folder: StudyFolder) -> None:
+    study = folder.study()
+    study.tell(begin_trial(folder, "gone"), state=TrialState.FAIL)  # and killed
+    folder.reap()
+    folder.reap()
+    assert states(folder) == [TrialState.FAIL, TrialState.WAITING]
+    assert folder.study().trials[1].user_attrs[RETRY] == 0
 
 
 def test_a_trial_that_has_ended_is_not_queued_again(folder: StudyFolder) -> None:
     study = folder.study()
     trial = study.ask()
     study.tell(trial, 0.5)
-    requeue(study, study.get_trials()[trial.number])
+    interrupt(study, [study.get_trials()[trial.number]])
     assert [t.state.name for t in study.get_trials()].count("COMPLETE") == 1

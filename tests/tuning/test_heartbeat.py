@@ -7,13 +7,19 @@ import time
 from pathlib import Path
 
 from mmctr_kit.files import read_json, write_json
-from mmctr_kit.tuning.heartbeat import SILENT_SECONDS, alive_workers, heartbeat
+from mmctr_kit.tuning.heartbeat import SILENT_SECONDS, alive_workers, dead_workers, heartbeat
 
 
 def test_a_heartbeat_lasts_while_its_block_runs(tmp_path: Path) -> None:
     with heartbeat(tmp_path) as name:
         assert alive_workers(tmp_path) == {name}
     assert alive_workers(tmp_path) == set()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_that_does_not_see_the_folder_makes_none(tmp_path: Path) -> None:
+    with heartbeat(tmp_path / "elsewhere") as name:
+        assert name
     assert list(tmp_path.iterdir()) == []
 
 
@@ -29,6 +35,7 @@ def test_the_heartbeat_of_a_killed_process_is_dead(tmp_path: Path) -> None:
         assert process.stdout.readline() == "held\n"
         assert len(alive_workers(tmp_path)) == 1
         process.kill()
+    assert len(dead_workers(tmp_path)) == 1
     assert alive_workers(tmp_path) == set()
     assert list(tmp_path.iterdir()) == []
 

@@ -15,8 +15,8 @@ from mmctr_kit.files import read_json
 from mmctr_kit.recipe import load_recipe, parse_recipe
 from mmctr_kit.runs.run import Run
 from mmctr_kit.tuning.finalists import best_trials
-from mmctr_kit.tuning.folder import WORKER, StudyFolder
-from mmctr_kit.tuning.heartbeat import heartbeat
+from mmctr_kit.tuning.folder import StudyFolder
+from mmctr_kit.tuning.heartbeat import WORKER, heartbeat
 from mmctr_kit.tuning.space import changes, own_point
 from mmctr_kit.tuning.study import StudyPlan, begin_study, conclude_study, plan_study, search_study
 from mmctr_kit.tuning.summary import Summary

@@ -12,7 +12,8 @@ from mmctr_kit.errors import DataError, RunError
 from mmctr_kit.processes import WorkerPool
 from mmctr_kit.recipe.search import Range
 from mmctr_kit.tuning import worker as module
-from mmctr_kit.tuning.folder import REFUSED, RETRY, WORKER, StudyFolder
+from mmctr_kit.tuning.folder import REFUSED, RETRY, StudyFolder
+from mmctr_kit.tuning.heartbeat import WORKER
 from mmctr_kit.tuning.study import StudyPlan, begin_study, search_study
 from mmctr_kit.tuning.worker import (
     Budget,

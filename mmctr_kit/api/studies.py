@@ -1,0 +1,121 @@
+"""Plans of tuning: all errors come before the first trial."""
+
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmctr_kit.api.options import Options
+from mmctr_kit.api.plans import left_out_lines
+from mmctr_kit.api.preflight import load_recipe, load_to_train, warn_of_missing
+from mmctr_kit.api.progress import Listener, ProgressEvent, StudyProgress
+from mmctr_kit.api.results import StudyResult
+from mmctr_kit.errors import UsageError, plural
+
+if TYPE_CHECKING:
+    from mmctr_kit.data.dataset import ChallengeData
+    from mmctr_kit.recipe import Recipe
+    from mmctr_kit.tuning.database import Database
+    from mmctr_kit.tuning.study import StudyPlan
+
+
+@dataclass(frozen=True)
+class PlannedStudy:
+    """A study that can begin. Its trials are in ``database``, or in its folder if that is None."""
+
+    path: Path
+    plan: "StudyPlan"
+    force: bool
+    database: "Database | None" = None
+
+    def run(
+        self, trials: int, timeout: float | None, final: tuple[int, int], listen: Listener
+    ) -> StudyResult:
+        """Search, train the finalists (how many, with how many seeds) and conclude."""
+        from mmctr_kit.tuning.study import begin_study, conclude_study, search_study
+
+        plan = self.plan
+        with closing(self.database) if self.database is not None else nullcontext():
+            folder, before, dead = begin_study(plan, self.path, self.force, self.database)
+            for line in _study_notes(self, trials, before, dead):
+                listen(ProgressEvent("note", line))
+            progress = StudyProgress(plan, folder, trials, final, listen)
+            search_study(plan, folder, trials, timeout, progress.search)
+            progress.begin_finalists()
+            summary = conclude_study(plan, folder, *final, progress.finalist)
+        return StudyResult(self.path, summary)
+
+
+def plan_tuning(
+    recipe: "str | Path | Recipe",
+    data: "str | Path | ChallengeData",
+    options: Options,
+    listen: Listener,
+    *,
+    storage: str | None = None,
+    listing: bool = False,
+) -> PlannedStudy:
+    """Check that the recipe and its search can run on the data.
+
+    ``storage`` is the URL of the database for the trials. ``listing``: only the search space is
+    wanted, so the study's name may be in use and the database is not asked.
+    """
+    base = load_recipe(recipe, options.settings)
+    path = options.path(options.name_of(base), data, ".study")
+    from mmctr_kit.recipe.space import search_of
+    from mmctr_kit.tuning.conflict import require_study
+    from mmctr_kit.tuning.space import require_feasible
+
+    require_feasible(search_of(base), base)
+    database = None
+    if not listing:
+        database = _database(storage, path, options) if storage else None
+        place = None if database is None else database.address.place
+        require_study(path, base, options.force, place)
+        if database is not None:
+            _require_joinable(database, path, base, options.force)
+    content = load_to_train(data, listen, [base])
+    from mmctr_kit.tuning.study import plan_study
+
+    plan = plan_study(base, content, options.made_executor)
+    warn_of_missing(base.name, base, plan.base.items, listen)
+    return PlannedStudy(path, plan, options.force, database)
+
+
+def _database(storage: str, path: Path, options: Options) -> "Database":
+    """The database at a URL, not yet asked; UsageError if it is no such URL."""
+    from mmctr_kit.tuning.address import parse_address
+
+    address = parse_address(storage)
+    slurm = options.executor != "local" and options.made_executor.name == "slurm"
+    if slurm and address.has_password:
+        raise UsageError(
+            "--storage has a password, and SLURM keeps what a job is given in a file; leave it out "
+            "of the URL and put it into ~/.pgpass"
+        )
+    from mmctr_kit.tuning.database import Database
+
+    return Database(address, path.name.removesuffix(".study"))
+
+
+def _require_joinable(database: "Database", path: Path, recipe: "Recipe", force: bool) -> None:
+    """Raise UsageError if the database cannot be used, RunError if it has another such study."""
+    from mmctr_kit.tuning.conflict import require_study_there
+
+    with closing(database):
+        database.connect()
+        if not force:
+            require_study_there(path, database.address.place, database.settings(), recipe)
+
+
+def _study_notes(study: PlannedStudy, trials: int, before: int, dead: int) -> list[str]:
+    plan, workers = study.plan, study.plan.resources.workers
+    side = f"{workers} at once" if workers > 1 else "one after another"
+    done = f", {before} of them finished already" if before else ""
+    lines = left_out_lines(plan.left_out)
+    trials_text = f"{plural(trials, 'trial')} of {plan.recipe.folds.count} folds"
+    where = "" if study.database is None else f", in {study.database.address.place}"
+    lines.append(f"{study.path}: {trials_text}, {side}{done}{where}")
+    if dead:
+        lines.append(f"marked {plural(dead, 'trial')} of killed workers as failed, to try again")
+    return lines
