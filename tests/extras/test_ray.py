@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from mmctr_kit.api.options import Options
-from mmctr_kit.api.plans import plan_ablation, plan_runs, plan_tuning
+from mmctr_kit.api.plans import plan_ablation, plan_runs
 from mmctr_kit.api.progress import ProgressEvent
+from mmctr_kit.api.studies import plan_tuning
 from mmctr_kit.cv.executors.settings import AnyExecutor, Ray
 from mmctr_kit.errors import MmctrKitError, RunError
 from mmctr_kit.runs.run import Run
