@@ -82,6 +82,23 @@ def spoilt_items(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return catalogue(tmp_path_factory.getbasetemp(), 0.1)
 
 
+SMALL_ALIGNMENT = {
+    "BATCH": 128,
+    "HIDDEN": 16,
+    "COMPONENTS": 32,
+    "STEPS": (80, 80),
+    "LEARNING_RATE": 0.01,
+    "WARMUP": 5,
+}
+
+
+@pytest.fixture
+def small_alignment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Content is aligned by a narrow network in few and large steps on few pairs each."""
+    for name, value in SMALL_ALIGNMENT.items():
+        monkeypatch.setattr(f"mmctr_kit.embed.contrast._{name}", value)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests marked ``cuda`` are skipped, visibly, where torch sees no GPU."""
     for item in items:

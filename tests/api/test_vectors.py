@@ -12,6 +12,7 @@ from mmctr_kit.items.table import item_table
 from mmctr_kit.recipe import Items, load_recipe
 
 
+@pytest.mark.usefixtures("small_alignment")
 def test_results_are_tables_and_vectors(tiny: ChallengeData) -> None:
     aligned = mmctr_kit.align_items(tiny, set={"items.aligned_dim": 8})
     factors = mmctr_kit.factor_items(tiny, set=["items.factors_dim=8"])

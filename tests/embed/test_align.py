@@ -37,6 +37,7 @@ def noisy(tiny: ChallengeData, tmp_path_factory: pytest.TempPathFactory) -> Cont
     return Content(tiny, path)
 
 
+@pytest.mark.usefixtures("small_alignment")
 def test_vectors_have_unit_length_and_items_without_content_have_none(noisy: Content) -> None:
     made = fit_aligned(noisy, OPTIONS, every(noisy.data))
     lengths = np.linalg.norm(made.vectors, axis=1)
@@ -47,6 +48,7 @@ def test_vectors_have_unit_length_and_items_without_content_have_none(noisy: Con
     assert not made.vectors[0].any()
 
 
+@pytest.mark.usefixtures("small_alignment")
 def test_the_number_of_threads_changes_no_bit_and_other_users_do(
     noisy: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,19 +97,19 @@ def test_codes_are_made_of_what_the_recipe_names(tiny: ChallengeData) -> None:
     np.testing.assert_array_equal(items.codes, quantise(items.table * has, 2, 8).codes)
 
 
+@pytest.mark.usefixtures("small_alignment")
 @pytest.mark.parametrize(
     "settings", [("codes.of=factors",), ("codes.of=aligned",), ("codes.of=embedding", *BLOCKS)]
 )
 def test_codes_of_factors_are_those_of_the_fold_models_users(
-    settings: tuple[str, ...], tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch
+    settings: tuple[str, ...], tiny: ChallengeData
 ) -> None:
-    monkeypatch.setattr("mmctr_kit.embed.contrast._STEPS", (150, 150))  # enough to differ
     recipe = load_recipe("din_demo", ("codes.size=8", *settings))
     items = ItemFeatures.derive(recipe, tiny)
     assert items.codes.shape == (tiny.n_items + 1, 3)
     assert not items.codes.any()
-    rows = np.arange(200)
-    seen, other = items.of_users(rows), items.of_users(np.arange(200, 400))
+    rows = np.arange(1_000)
+    seen, other = items.of_users(rows), items.of_users(np.arange(1_000, 2_000))
     if recipe.codes.of == "factors":
         vectors = fit_factors(Content(tiny), FactorOptions.of(recipe), rows).vectors
     elif recipe.codes.of == "aligned":

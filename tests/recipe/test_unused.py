@@ -218,12 +218,11 @@ OTHER = {
 }
 
 
+@pytest.mark.usefixtures("small_alignment")
 @pytest.mark.parametrize("embedding", sorted({*get_args(ItemEmbedding)} - {"file", "v2", "v3"}))
 def test_a_key_of_items_changes_the_item_table_exactly_if_it_is_used(
-    tiny: ChallengeData, embedding: Any, monkeypatch: pytest.MonkeyPatch
+    tiny: ChallengeData, embedding: Any
 ) -> None:
-    monkeypatch.setattr("mmctr_kit.embed.contrast._STEPS", (250, 250))  # enough to differ
-
     def table_of(**keys: Any) -> NDArray[np.float32]:
         recipe = load_recipe("din_demo").model_copy(update={"items": Items.model_validate(keys)})
         return ItemFeatures.derive(recipe, tiny).of_users(np.arange(200)).table

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 from typer.testing import CliRunner, Result
 
 from mmctr_kit.cli.app import app
@@ -13,6 +14,8 @@ from mmctr_kit.embed.align import AlignOptions, fit_aligned
 from mmctr_kit.embed.content import Content
 
 NARROW = ("--set", "items.aligned_dim=16")
+
+pytestmark = pytest.mark.usefixtures("small_alignment")
 
 
 def align(data: ChallengeData, *arguments: str) -> Result:
