@@ -292,20 +292,26 @@ MEMORISING = (
     "model.mlp_dropout=0",
     "model.attention_dropout=0",
     "model.encoder_layers=1",
-    "folds.count=5",
+    "folds.count=2",
 )
 """Of the model that has a vector for each user, to learn each user's labels with."""
 
 
+@pytest.fixture(scope="module")
+def null(tmp_path_factory: pytest.TempPathFactory) -> ChallengeData:
+    """1,000 users with labels shuffled within each of them."""
+    folder = tmp_path_factory.mktemp("null")
+    generate(folder / "world", replace(PRESETS["tiny"], train_users=1_000), seed=0)
+    return load(null_copy(folder / "world" / "data", folder / "data", 6))
+
+
 def test_with_labels_shuffled_within_users_oof_is_chance_and_with_ungrouped_folds_it_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    null: ChallengeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generate(tmp_path / "world", replace(PRESETS["tiny"], train_users=1_000), seed=0)
-    data = load(null_copy(tmp_path / "world" / "data", tmp_path / "data", 6))
     memorising = load_recipe("din_target_encoder", MEMORISING)
 
     def oof_z(path: Path) -> float:
-        run = run_cv(plan_here(data, memorising), path, False, lambda _: None)
+        run = run_cv(plan_here(null, memorising), path, False, lambda _: None)
         assert run is not None
         return Estimate.from_json(run.metrics["oof"]).z(0.5)
 
@@ -323,13 +329,14 @@ def test_with_labels_shuffled_within_users_oof_is_chance_and_with_ungrouped_fold
 
 BLOCKS = ("items.embedding=blocks", "items.factors_dim=16")
 CODES = ("codes.of=factors", "codes.size=16", "model.similarity_histogram=true")
-TAKEN = ("signals.kinds=all", "augmentation.per_user=2", "folds.count=5", "training.epochs=3")
+TAKEN = ("signals.kinds=all", "augmentation.per_user=2", "folds.count=3", "training.epochs=3")
 """All that is counted from what training users took, their positive rows among it."""
 
 
 ALIGNED = ("items.embedding=aligned", "items.aligned_dim=16")
 
 
+@pytest.mark.usefixtures("small_alignment")
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
@@ -338,12 +345,10 @@ ALIGNED = ("items.embedding=aligned", "items.aligned_dim=16")
     ],
 )
 def test_with_labels_shuffled_within_users_what_is_counted_leaves_oof_at_chance(
-    tmp_path: Path, name: str, settings: tuple[str, ...]
+    null: ChallengeData, tmp_path: Path, name: str, settings: tuple[str, ...]
 ) -> None:
-    generate(tmp_path / "world", replace(PRESETS["tiny"], train_users=1_000), seed=0)
-    data = load(null_copy(tmp_path / "world" / "data", tmp_path / "data", 6))
     recipe = load_recipe(name, (*TAKEN, *settings, "training.snapshot=last"))
-    run = run_cv(plan_here(data, recipe), tmp_path / "run", False, lambda _: None)
+    run = run_cv(plan_here(null, recipe), tmp_path / "run", False, lambda _: None)
     assert run is not None
     assert abs(Estimate.from_json(run.metrics["oof"]).z(0.5)) < 3
 
