@@ -29,6 +29,7 @@ SHORT = (
 CASES: dict[str, tuple[str, ...]] = {
     "din_demo": (),
     "din_mha_demo": ("signals.kinds=all", "augmentation.per_user=1"),
+    "dien": (*NARROW, "model.max_length=4", "model.interest_dim=4", "model.aux_hidden=[8]"),
     "din_target_encoder": (
         *NARROW,
         "model.attention_hidden=[16,8]",

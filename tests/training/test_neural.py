@@ -1,6 +1,7 @@
 """mmctr_kit.training.neural: the learner of every neural model."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from mmctr_kit.training.data.host_stream import OnHost
 from mmctr_kit.training.fit import Fit
 from mmctr_kit.training.learner import Learner
 from mmctr_kit.training.neural import KNOWN_USER
+from mmctr_kit.training.step import compiled, compiled_batches
 from tests.training.learners import learner_of
 
 SETTINGS = ("training.epochs=2", "training.batch_size=256")
@@ -169,7 +171,12 @@ def test_a_model_fitted_after_another_is_the_model_fitted_alone(
 
 
 @pytest.mark.parametrize("steps", ["captured", "compiled"])
-def test_steps_of_fixed_size_learn_what_plain_ones_do(tiny: ChallengeData, steps: str) -> None:
+def test_steps_of_fixed_size_learn_what_plain_ones_do(
+    tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch, steps: str
+) -> None:
+    # Traced, not translated: tests/models/test_exactness.py translates a model.
+    for name, ours in (("compiled", compiled), ("compiled_batches", compiled_batches)):
+        monkeypatch.setattr(f"mmctr_kit.training.neural.{name}", partial(ours, "aot_eager"))
     # A compiled step draws other dropout masks.
     without = ("model.attention_dropout=0", "model.mlp_dropout=0")
     settings = (*MORE, "training.precision=float32", *without)

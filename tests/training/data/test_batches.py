@@ -1,5 +1,6 @@
 """mmctr_kit.training.data.batches: packed batches and the stream of training rows."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -57,6 +58,16 @@ def test_compiled_batches_are_the_same_and_other_sizes_of_data_compile_once_more
             found = cut(data, "test", index, known, 50 * 64)
         for name, whole in expected.tensors.items():
             assert torch.equal(getattr(found, name), whole), name
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here")
+def test_translated_batches_are_the_same(tiny: ChallengeData) -> None:
+    data, index = with_signals(tiny), torch.arange(50)
+    known = torch.arange(data.n_users + 1) % 3 > 0
+    expected = make_batch(data, "test", index, known, 50 * 64)
+    found = compiled_batches()(data, "test", index, known, 50 * 64)
+    for name, whole in expected.tensors.items():
+        assert torch.equal(getattr(found, name), whole), name
 
 
 @pytest.mark.parametrize("extra", [0, 1, 300])
