@@ -27,7 +27,7 @@ from mmctr_kit.report.sections.slices import slices_section
 from mmctr_kit.runs.run import Run, open_run, run_path
 from mmctr_kit.submission.ledger import record
 from mmctr_kit.submission.write import write_submission
-from tests.report.made import make_all, make_run, make_study
+from tests.report.made import make_run, make_study
 
 Change = Callable[[dict[str, object]], object]
 
@@ -212,9 +212,11 @@ def test_of_two_runs_that_could_stand_in_for_each_other_one_is_to_go(made_runs: 
 
 
 @pytest.fixture(scope="module")
-def everything(tiny: ChallengeData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def everything(
+    tiny: ChallengeData, made_runs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A study, an ablation, a blend and its runs, in ``runs`` of a folder of their own."""
-    root = make_all(tmp_path_factory.mktemp("commands") / "runs", tiny)
+    root = shutil.copytree(made_runs, tmp_path_factory.mktemp("commands") / "runs")
     for name in ("base", "se-off"):
         make_run(root / "alpha.ablate", name, tiny, 1.0, len(name))
     make_study(root, "tuned", tiny)
@@ -249,6 +251,7 @@ def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:
     return " ".join(path), command.make_context(path[-1], list(words)).params
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("root", ["runs", "elsewhere"])
 @pytest.mark.parametrize(
     "name", ["alpha", "beta", "mix", "alpha.ablate", "tuned.study", "tuned.study/finalists/trial-2"]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -17,7 +18,7 @@ from mmctr_kit.report.page import headline, write_report
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.scores import score_predictions
 from mmctr_kit.runs.writer import begin_run
-from tests.report.made import MANIFEST, NAMES, make_all, make_run, make_study, predicted
+from tests.report.made import MANIFEST, NAMES, make_run, make_study, predicted
 
 FIGURES = {
     "leaderboard-auc",
@@ -160,6 +161,7 @@ def test_equal_runs_make_equal_pages(mix: str, made_runs: Path, tmp_path: Path) 
     assert page_of(made_runs, "mix", tmp_path / "again.html") == mix
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_is_written_over_and_nothing_else_is(made_runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "new folder" / "x.html"
     first = page_of(made_runs, "alpha", out)
@@ -173,6 +175,7 @@ def test_a_report_is_written_over_and_nothing_else_is(made_runs: Path, tmp_path:
         page_of(made_runs, "alpha", tmp_path)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_a_recipe_says_is_text_and_never_markup(tiny: ChallengeData, tmp_path: Path) -> None:
     run = make_run(tmp_path / "runs", "x", tiny, 1.0, 0)
     with (run.path / "recipe.yaml").open("a") as file:
@@ -182,10 +185,11 @@ def test_what_a_recipe_says_is_text_and_never_markup(tiny: ChallengeData, tmp_pa
     assert "&lt;script&gt;alert(1)" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_ablation_is_the_page_of_its_base_with_the_changes(
-    tiny: ChallengeData, tmp_path: Path
+    tiny: ChallengeData, made_runs: Path, tmp_path: Path
 ) -> None:
-    root = make_all(tmp_path / "runs", tiny)
+    root = shutil.copytree(made_runs, tmp_path / "runs")
     make_run(root / "alpha.ablate", "base", tiny, 1.0, 0)
     text = page_of(root, "alpha.ablate", tmp_path / "a.html")
     assert "<h1>alpha.ablate</h1>" in text
@@ -241,15 +245,15 @@ def test_imported_test_scores_alone_still_make_a_page(tiny: ChallengeData, tmp_p
     assert not ids & {"leaderboard", "learning", "roc", "slices", "blend", "recipe", "time"}
 
 
-def test_sources_that_are_gone_are_named(tiny: ChallengeData, tmp_path: Path) -> None:
-    import shutil
-
-    root = make_all(tmp_path / "runs", tiny)
+@pytest.mark.usefixtures("undrawn")
+def test_sources_that_are_gone_are_named(made_runs: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(made_runs, tmp_path / "runs")
     shutil.rmtree(root / "gamma")
     text = page_of(root, "mix", tmp_path / "m.html")
     assert "Not shown, as their folders are gone: gamma." in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_is_no_finished_run_is_one_line(made_runs: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run 'nothing'"):
         page_of(made_runs, "nothing", tmp_path / "x.html")
