@@ -25,7 +25,7 @@ SET = [part for setting in SETTINGS for part in ("--set", setting)]
 
 def command(root: Path, runs: Path, *more: str) -> list[str]:
     data = ("--data", str(root / "data"), "--runs", str(runs), "--devices", "cpu")
-    return ["ablate", "din_mha_demo", *data, "--jobs", "2", "--only", "se-off", *SET, *more]
+    return ["ablate", "din_mha_demo", *data, "--jobs", "1", "--only", "se-off", *SET, *more]
 
 
 def written(runs: Path) -> dict[Path, int]:

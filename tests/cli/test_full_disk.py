@@ -55,7 +55,7 @@ def test_a_run_on_a_full_disk_is_one_line_and_goes_on_where_it_stopped(
     assert error.startswith(f"error: '{runs}")
     assert "File too large" in error
     assert parts(runs) == []
-    code, error = run(*arguments)
+    code, error = run(*arguments, "--jobs", "1")
     assert code == 0, error
     assert json.loads((runs / "din_demo" / "metrics.json").read_text())
     assert load_arrays(runs / "din_demo" / "folds" / "0-0" / "weights.safetensors")
@@ -82,8 +82,9 @@ def test_output_that_finds_no_room_is_one_line(arguments: tuple[str, ...]) -> No
 def test_a_study_on_a_full_disk_leaves_nothing(tmp_path: Path, tiny_root: Path) -> None:
     arguments = ("tune", "din_demo", "--data", str(tiny_root / "data"), "--trials", "1")
     quick = ("--set", "training.epochs=1", "--set", "folds.count=2", "--devices", "cpu")
-    code, error = run(*arguments, *quick, "--runs", str(tmp_path / "first"))  # fills the cache
-    assert code == 0, error
+    here = ("--workers", "1", "--finalists", "1", "--final-seeds", "1")
+    code, error = run(*arguments, *quick, *here, "--runs", str(tmp_path / "first"))
+    assert code == 0, error  # and fills the cache, which the limit would stop first
     code, error = run(*arguments, *quick, "--runs", str(tmp_path / "runs"), most=200)
     assert code == 1, error
     assert error.count("\n") == 1
