@@ -1,6 +1,7 @@
 """What tests of several commands share: run one, read its mistake, and finished work."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,14 @@ def mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
     error = capsys.readouterr().err
     assert "Traceback" not in error
     return int(stopped.value.code or 0), error
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_core() -> Iterator[None]:
+    """A command trains in its own process unless told otherwise: each worker loads torch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmctr_kit.cv.executors.local.available_cores", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,14 +66,6 @@ def command(root: Path, recipe: Path, runs: Path, *more: str) -> list[str]:
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_core() -> Iterator[None]:
-    """Small models on several threads mostly wait."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mmctr_kit.cv.executors.local.available_cores", lambda: 1)
-        yield
 
 
 @pytest.fixture(scope="module")
