@@ -116,7 +116,6 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path, tiny_root: 
 def test_a_family_is_planned_trained_and_ready_to_be_blended(
     tiny_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mmctr_kit.cv.executors.local.available_cores", lambda: 1)
     small = (Member("history_length_only", "a"), Member("history_length_only", "b", seed=1))
     monkeypatch.setattr("mmctr_kit.recipe.family.FAMILIES", {"best": small})
     fast = ("--set", "training.epochs=1", "--set", "folds.count=2", "--jobs", "1")

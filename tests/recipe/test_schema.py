@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmctr_kit.data.hashing import fingerprint
@@ -57,6 +57,7 @@ def test_the_resolved_recipe_holds_every_value() -> None:
     assert resolved["model"]["attention_hidden"] == [512, 256]
 
 
+@settings(max_examples=30)  # writing YAML takes long
 @given(
     rate=st.floats(1e-300, 1e300), name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]*", fullmatch=True)
 )
