@@ -19,7 +19,9 @@ from tests.cli.conftest import TRAIN, mistake, run
 
 
 def cv(data: Path, runs: Path, *more: str) -> Result:
-    fast = ("--set", "training.epochs=3", "--set", "training.batch_size=256", "--devices", "cpu")
+    settings = ("epochs=3", "min_steps=60", "batch_size=256", "learning_rate=0.01")
+    fast = [part for each in settings for part in ("--set", f"training.{each}")]
+    fast += ["--set", "folds.count=2", "--devices", "cpu"]
     place = ("--data", str(data), "--runs", str(runs))
     return CliRunner().invoke(app, ["cv", "history_length_only", *place, *fast, *more])
 
@@ -118,7 +120,8 @@ def test_a_family_is_planned_trained_and_ready_to_be_blended(
 ) -> None:
     small = (Member("history_length_only", "a"), Member("history_length_only", "b", seed=1))
     monkeypatch.setattr("mmctr_kit.recipe.family.FAMILIES", {"best": small})
-    fast = ("--set", "training.epochs=1", "--set", "folds.count=2", "--jobs", "1")
+    settings = ("training.epochs=1", "training.min_steps=0", "folds.count=2")
+    fast = [part for each in settings for part in ("--set", each)]
     line = ("cv", "best", "--data", str(tiny_root / "data"), "--runs", str(tmp_path), *fast)
     plan = json.loads(run(*line, "--budget", "1h", "--dry-run", "--json").stdout)
     assert [(each["name"], each["plan"]) for each in plan] == [(m.name, "train") for m in small]
