@@ -225,6 +225,11 @@ def plan_family(
             f"--name: the runs of family {family} have the names of its members; choose another "
             "folder of runs with --runs"
         )
+    if (limit is not None or measure) and options.executor != "local":
+        raise UsageError(
+            f"executor {options.executor!r}: costs are measured on this machine; leave out --budget "
+            "(and --dry-run), or --executor"
+        )
     members = FAMILIES[family]
     recipes = {m.recipe: load_recipe(m.recipe, options.settings) for m in members}
     if any(recipe.seeds != (0,) for recipe in recipes.values()):

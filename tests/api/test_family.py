@@ -154,3 +154,9 @@ def test_mistakes_are_told_before_anything_is_loaded(tmp_path: Path) -> None:
     assert "no family 'bst' (did you mean best?)" in fault("bst")
     assert "the names of its members" in fault(name="mine")
     assert "chooses its members' seeds" in fault(settings=("seeds=[1]",))
+
+
+def test_a_budget_goes_with_this_machine_since_costs_are_measured_here(tmp_path: Path) -> None:
+    options = Options(None, (), "cpu", 1, False, tmp_path, executor="ray")
+    with pytest.raises(mmctr_kit.UsageError, match="costs are measured on this machine"):
+        plan_family("best", tmp_path, options, "1h", print)

@@ -229,6 +229,19 @@ def test_where_the_head_dies_that_is_one_line_and_the_same_command_goes_on(
     assert begun
 
 
+def test_ctrl_c_ends_what_runs_and_what_is_queued(cluster: Any, run: Runner) -> None:
+    def stop(event: ProgressEvent) -> None:
+        if event.kind == "epoch":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run("ray", Ray(cluster.address), stop)
+    deadline = time.monotonic() + 30
+    while actors(cluster):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 def actors(cluster: Any) -> list[int]:
     """The processes of the workers that are at work on the cluster's nodes."""
     raylets = [
