@@ -227,8 +227,8 @@ def plan_family(
         )
     if (limit is not None or measure) and options.executor != "local":
         raise UsageError(
-            f"executor {options.executor!r}: costs are measured on this machine; leave out --budget "
-            "(and --dry-run), or --executor"
+            f"executor {options.executor!r}: costs are measured on this machine; leave out "
+            "--budget and --dry-run, or --executor"
         )
     members = FAMILIES[family]
     recipes = {m.recipe: load_recipe(m.recipe, options.settings) for m in members}
