@@ -35,16 +35,20 @@ class Options:
         return recipe.name if self.name is None else self.name
 
     def path(self, name: str, data: "str | Path | ChallengeData", suffix: str = "") -> Path:
-        """Return ``runs/NAME`` with ``suffix``, like ".study".
+        """Return ``runs/NAME`` with ``suffix``, like ".study"; raises as output_path does."""
+        device = self.device if self.executor == "local" else "auto"
+        return output_path(self.runs, name, data, device, suffix)
 
-        Raises as :func:`output_path` does, and if the executor certainly lacks what is asked for.
-        """
-        path = output_path(
-            self.runs, name, data, self.device if self.executor == "local" else "auto", suffix
-        )
+    def require(self) -> None:
+        """Raise if other machines are to train, and certainly lack what is asked for."""
         if self.executor != "local":
             self.made_executor.require()
-        return path
+
+    def executor_to(self, listing: bool) -> "Executor":
+        """The executor; if something is only listed, one that asks no other machine."""
+        from mmctr_kit.cv.executors.local import LocalExecutor
+
+        return LocalExecutor() if listing else self.made_executor
 
     @cached_property
     def made_executor(self) -> "Executor":

@@ -77,8 +77,13 @@ def plan_runs(
                 f"two recipes share the name {each}: run them separately with different --name"
             )
     paths = [options.path(each, data) for each in names]
-    for path, recipe in zip(paths, loaded, strict=True):
-        require_free(path, {"kind": "cv"}, options.force, recipe.to_yaml())
+    kind = {"kind": "cv"}
+    done = [
+        require_free(path, kind, options.force, recipe.to_yaml())
+        for path, recipe in zip(paths, loaded, strict=True)
+    ]
+    if plan_finished or not all(done):
+        options.require()
     from mmctr_kit.cv.plan import check_run, plan_cv
     from mmctr_kit.items.features import ItemFeatures
 
@@ -232,8 +237,9 @@ def plan_ablation(
     choose_variants(base, only, skip)
     if not listing:
         require_ablation(base, path, options.force)
+        options.require()
     content = load_to_train(data, listen, [base])
-    ablation = plan_variants(base, content, options.made_executor, only, skip)
+    ablation = plan_variants(base, content, options.executor_to(listing), only, skip)
     warn_of_missing(base.name, base, ablation.base.items, listen)
     return PlannedAblation(path, ablation, options.force)
 

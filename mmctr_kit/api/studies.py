@@ -69,6 +69,7 @@ def plan_tuning(
     require_feasible(search_of(base), base)
     database = None
     if not listing:
+        options.require()
         database = _database(storage, path, options) if storage else None
         place = None if database is None else database.address.place
         require_study(path, base, options.force, place)
@@ -77,7 +78,7 @@ def plan_tuning(
     content = load_to_train(data, listen, [base])
     from mmctr_kit.tuning.study import plan_study
 
-    plan = plan_study(base, content, options.made_executor)
+    plan = plan_study(base, content, options.executor_to(listing))
     warn_of_missing(base.name, base, plan.base.items, listen)
     return PlannedStudy(path, plan, options.force, database)
 
@@ -87,6 +88,11 @@ def _database(storage: str, path: Path, options: Options) -> "Database":
     from mmctr_kit.tuning.address import parse_address
 
     address = parse_address(storage)
+    if address.file is not None and options.executor != "local":
+        raise UsageError(
+            f"--storage {address.place} is a file of one machine; where others train give a "
+            "database server, or a runs folder on a disk that they share"
+        )
     slurm = options.executor != "local" and options.made_executor.name == "slurm"
     if slurm and address.has_password:
         raise UsageError(

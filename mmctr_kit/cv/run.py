@@ -51,7 +51,19 @@ def run_cv(
         context = FitContext(plan.recipe, plan.data, plan.items, writer)
         files = content_hashes(plan.recipe, plan.data)
         plan.executor.fit_folds(context, plan.resources, waiting, listen)
+        _await(writer, waiting)
         return _assemble(plan, writer, time.perf_counter() - began, files)
+
+
+_LATE_SECONDS = 90.0
+"""How late a network disk may show what another machine wrote."""
+
+
+def _await(writer: RunWriter, jobs: Sequence[Job]) -> None:
+    """Wait for fold folders that other machines have finished, and this one does not see yet."""
+    deadline = time.monotonic() + _LATE_SECONDS
+    while not all(writer.fold(*job).finished for job in jobs) and time.monotonic() < deadline:
+        time.sleep(1.0)
 
 
 def _resume_point(plan: Plan, writer: RunWriter) -> ResumePoint:

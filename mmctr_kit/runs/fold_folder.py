@@ -40,7 +40,7 @@ class FoldFolder:
         Before the first they are empty, None and empty. Deletes temporary files that a kill left.
         """
         for part in self.path.glob(".*"):
-            part.unlink()
+            part.unlink(missing_ok=True)
         if not self._state.is_file():
             return [], None, {}
         state = load_arrays(self._state)

@@ -16,6 +16,8 @@ from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import Predictions, logit_columns
 from mmctr_kit.runs.run import Run
 
+_AS_BEFORE = ", or give --threads as before"
+
 
 class RunWriter:
     """Writes a run folder; :func:`begin_run` returns one."""
@@ -59,9 +61,10 @@ def begin_run(
         return None
     if path.exists() and not force:
         if changed := changed_environment(Run(path), manifest):
+            only_threads = all(part.startswith("threads ") for part in changed)
             raise RunError(
-                f"run '{path.name}' was begun elsewhere ({', '.join(changed)}); finish it there, "
-                "or --force to begin again"
+                f"run '{path.name}' was begun elsewhere ({', '.join(changed)}); finish it there"
+                f"{_AS_BEFORE if only_threads else ''}, or --force to begin again"
             )
         return RunWriter(path)
     with made_folder(path, force) as folder:

@@ -77,7 +77,8 @@ class StudyFolder:
         self._arguments = path, database
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return StudyFolder, self._arguments
+        path, database = self._arguments
+        return StudyFolder, (path.resolve(), database)  # a worker's own folder is another
 
     def finalist(self, number: int) -> Path:
         """The folder of the run of a trial's finalist."""

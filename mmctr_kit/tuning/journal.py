@@ -1,5 +1,6 @@
 """Trials in a file: Optuna's journal, which every worker of the study can read and write."""
 
+import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
+from mmctr_kit.errors import RunError
 from mmctr_kit.files import locked
 from mmctr_kit.tuning.heartbeat import WORKER, alive_workers
 
@@ -35,7 +37,12 @@ class Journal:
         return optuna.create_study(study_name=NAME, storage=storage, direction="maximize")
 
     def study(self) -> optuna.Study:
-        """Read the study as it is now."""
+        """Read the study as it is now; RunError on a machine that does not see its folder."""
+        if not self.path.parent.is_dir():
+            raise RunError(
+                f"{self.path.parent} is not seen on {socket.gethostname()}; give --runs on a disk "
+                "that all machines share, or --storage URL"
+            )
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         return optuna.load_study(study_name=NAME, storage=journal_storage(self.path))
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -231,8 +231,8 @@ def run_search(
     if executor.name != "local" or resources.workers > 1:
         numbers = range(resources.workers)
         configs = [executor.config(resources, number, recipe, data) for number in numbers]
-        with executor.pool(resources, recipe, data, folder.path) as pool:
-            run_workers(folder, configs, search, budget, listen, pool)
+        pool = executor.pool(resources, recipe, data, folder.path)
+        run_workers(folder, configs, search, budget, listen, pool)
         return
     from mmctr_kit.training.device import prepare
 
@@ -247,7 +247,7 @@ def run_workers(
     search: Search,
     budget: Budget,
     listen: Listener,
-    pool: Pool,
+    pool: AbstractContextManager[Pool],
 ) -> None:
     """Run trials in a worker of the pool for each of ``configs`` until the budget is spent.
 
@@ -256,21 +256,22 @@ def run_workers(
     """
     deaths = 0
     try:
-        for number, config in enumerate(configs):
-            pool.start(number, _work, config, folder, search, budget)
-        for number, event in pool.events():
-            if not isinstance(event, WorkerExit):
-                listen(event)
-            elif event.cause:
-                deaths += 1
-                failed = folder.reap()
-                listen(WorkerDied(event.cause, tuple(t.number for t in failed)))
-                if deaths > _DEATHS * len(configs):
-                    raise RunError(
-                        f"{KILLED}, and so were {deaths - 1} before it; the same command goes on "
-                        "where it stopped, with fewer --workers in less memory"
-                    )
-                pool.start(number, _work, configs[number], folder, search, budget)
+        with pool as workers:
+            for number, config in enumerate(configs):
+                workers.start(number, _work, config, folder, search, budget)
+            for number, event in workers.events():
+                if not isinstance(event, WorkerExit):
+                    listen(event)
+                elif event.cause:
+                    deaths += 1
+                    failed = folder.reap()
+                    listen(WorkerDied(event.cause, tuple(t.number for t in failed)))
+                    if deaths > _DEATHS * len(configs):
+                        raise RunError(
+                            f"{KILLED} ({event.cause}), and so were {deaths - 1} before it; the "
+                            "same command goes on, with fewer --jobs in less memory"
+                        )
+                    workers.start(number, _work, configs[number], folder, search, budget)
     except BaseException:
         with suppress(RunError):  # the error that counts is the one above
             folder.reap(0.0)

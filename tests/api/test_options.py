@@ -22,10 +22,16 @@ def test_the_executor_is_made_once_and_has_what_was_asked_for() -> None:
     assert (slurm.name, vars(slurm)["jobs"], vars(slurm)["settings"]) == ("slurm", 2, Slurm())
 
 
-def test_an_unknown_executor_is_one_line_before_the_data_is_loaded(tiny_root: Path) -> None:
+def test_a_wrong_executor_is_one_line_before_the_data_is_loaded() -> None:
+    options().require()
     with pytest.raises(UsageError, match="executor 'cloud': expected one of local, ray, slurm"):
-        options("cloud").path("run", tiny_root / "data")
+        options("cloud").require()
     with pytest.raises(UsageError, match="a GPU is called cuda"):
-        options("slurm", "cuda:1").path("run", tiny_root / "data")
+        options("slurm", "cuda:1").require()
     with pytest.raises(UsageError, match=r"slurm.gpus is 0"):
-        options(Slurm(gpus=0), "cuda").path("run", tiny_root / "data")
+        options(Slurm(gpus=0), "cuda").require()
+
+
+def test_a_gpu_that_this_machine_lacks_is_no_matter_where_others_train(tiny_root: Path) -> None:
+    path = options("slurm", "cuda").path("run", tiny_root / "data")
+    assert path == Path("runs") / "run"

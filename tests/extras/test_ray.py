@@ -193,6 +193,7 @@ def test_a_full_disk_of_a_node_is_one_line_and_the_same_command_goes_on(
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], check=True)
     full = new_cluster(cpus=0)
+    warnings.filterwarnings("ignore", ".*does not see the data")  # for the cache of this process
     try:
         node = full.add_node(num_cpus=1, env_vars={"TMPDIR": str(small)})
         with pytest.raises(MmctrKitError, match=r"node .*No space left.*make room"):

@@ -6,9 +6,11 @@ Needs the extra ``slurm``: make test-extras.
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from mmctr_kit.cv.fold import Progress
 from mmctr_kit.cv.plan import Plan, plan_cv
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.errors import MmctrKitError, RunError
+from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.processes import WorkerExit
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.runs.run import Run
@@ -148,7 +150,7 @@ def test_jobs_go_on_without_their_command_and_the_next_one_takes_them_over(
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     known = json.loads((path.parent / ".slurm" / "run" / "jobs.json").read_text())
-    assert len(known) == 2
+    assert len(known["jobs"]) == 2
     plan = planned(tiny, CLUSTER, "training.epochs=60")
     run = run_cv(plan, path, False, lambda _: None)
     assert run is not None
@@ -173,14 +175,14 @@ def work_and_die(_: object) -> None:
 
 
 def pool(tmp_path: Path) -> SlurmPool:
-    return SlurmPool(HERE, "x", tmp_path / "home", {}, 2)
+    return SlurmPool(HERE, "x", "key", tmp_path / "home", {}, 2)
 
 
-def test_what_a_job_raises_is_the_command_s_own_error(tmp_path: Path) -> None:
+def test_what_a_job_raises_is_why_it_ended(tmp_path: Path) -> None:
     with pool(tmp_path) as jobs:
         jobs.start(0, work_and_fail)
-        with pytest.raises(RunError, match="the disk is gone"):
-            list(jobs.events())
+        ((_, event),) = jobs.events()
+    assert re.match(r"job \S+: the disk is gone$", event.cause)
 
 
 def test_a_job_that_is_killed_says_so_and_where_its_log_is(tmp_path: Path) -> None:
@@ -193,11 +195,57 @@ def test_a_job_that_is_killed_says_so_and_where_its_log_is(tmp_path: Path) -> No
 
 
 def test_a_failed_fold_model_fails_the_run_after_the_others(
-    tiny: ChallengeData, tmp_path: Path
+    tiny: ChallengeData, local: Run, tmp_path: Path
 ) -> None:
-    plan = planned(tiny, HERE, "training.learning_rate=1.0e+30")
-    with pytest.raises(MmctrKitError, match="learning_rate"):
-        run_cv(plan, tmp_path / "run", False, lambda _: None)
+    plan, path = planned(tiny), tmp_path / "run"
+
+    def stop(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_cv(replace(plan, executor=LocalExecutor("cpu", 1, 1)), path, False, stop)
+    shutil.rmtree(path / "folds")
+    (path / "folds").mkdir()
+    (path / "folds" / "0-0").write_text("in the way of the first fold model")
+    with pytest.raises(
+        RunError, match=r"1 fold model failed \(job .*File exists.*; its log: (\S+)"
+    ):
+        run_cv(plan, path, False, lambda _: None)
+    assert (path / "folds" / "1-0" / "logits.safetensors").is_file()
+    assert list((tmp_path / ".slurm" / "run").glob("*_log.err"))
+    (path / "folds" / "0-0").unlink()
+    run = run_cv(plan, path, False, lambda _: None)
+    assert run is not None
+    assert contents(run) == contents(local)
+
+
+def test_jobs_of_another_recipe_are_ended_and_not_taken_over(
+    tiny: ChallengeData, tmp_path: Path, slurm: Path
+) -> None:
+    def stop(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run_cv(planned(tiny, CLUSTER, "training.epochs=60"), path, False, stop)
+    cancelled = len(calls(slurm, "scancel"))
+    known = path.parent / ".slurm" / "run" / "jobs.json"
+    content = json.loads(known.read_text())
+    assert content["cancelled"]
+    known.write_text(json.dumps({**content, "cancelled": False}))  # as if it had been killed
+    plan = planned(tiny, CLUSTER)
+    run = run_cv(plan, path, True, lambda _: None)
+    assert run is not None
+    assert len(calls(slurm, "sbatch")) == 2
+    assert len(calls(slurm, "scancel")) >= cancelled
+    assert all(len(lines) == 2 for lines in run.epochs().values())
+
+
+def test_what_sbatch_refuses_is_one_line(tiny: ChallengeData, tmp_path: Path, slurm: Path) -> None:
+    sbatch = slurm.parent / "bin" / "sbatch"
+    sbatch.write_text("#!/bin/sh\necho 'sbatch: error: invalid partition: gpux' >&2\nexit 1\n")
+    with pytest.raises(UsageError, match=r"sbatch refused the jobs \(.*invalid partition: gpux"):
+        run_cv(planned(tiny, Slurm("gpux")), tmp_path / "run", False, lambda _: None)
 
 
 def test_without_sbatch_that_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,8 +124,7 @@ def test_a_search_without_a_possible_point_ends(plan: StudyPlan, tmp_path: Path)
 
 def search_in_a_process(plan: StudyPlan, folder: StudyFolder, listen: Listener) -> None:
     config = plan.resources.worker(0, plan.recipe, plan.data)
-    with WorkerPool() as pool:
-        run_workers(folder, [config], plan.search, Budget(2, None), listen, pool)
+    run_workers(folder, [config], plan.search, Budget(2, None), listen, WorkerPool())
 
 
 def test_workers_killed_again_and_again_end_the_command(

@@ -43,9 +43,11 @@ class LocalExecutor:
 
         devices = tuple(self.device.split(",")) if uses_gpu else ("cpu",)
         cores = available_cores()
-        workers = self.jobs or (with_room(cores) if devices == ("cpu",) else len(devices))
-        workers = workers if models is None else min(workers, models)
-        threads = self.threads or capped(max(1, cores // workers))
+        wanted = self.jobs or (cores if devices == ("cpu",) else len(devices))
+        wanted = wanted if models is None else min(wanted, models)
+        # Not of the memory: threads are part of a run, which may go on when there is less of it.
+        threads = self.threads or capped(max(1, cores // wanted))
+        workers = wanted if self.jobs or devices != ("cpu",) else with_room(wanted)
         return Resources(devices[:workers], workers, threads, describe_device(devices[0]))
 
     def config(
@@ -123,7 +125,7 @@ def capped(cores: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Short:
+class Short:
     """A worker had too little memory for its job, and ends."""
 
     error: MemoryShortageError
@@ -156,11 +158,11 @@ def _fit_in_processes(
                 at_work.pop(number, None),
                 f"{KILLED}; the same command goes on where it stopped",
             )
-            error = event.error if isinstance(event, _Short) else RunError(why)
+            error = event.error if isinstance(event, Short) else RunError(why)
             left = sum(other is not None for other in at_work.values())
             if not left:
                 raise error
-            told = str(error) if isinstance(event, _Short) else KILLED
+            told = str(error) if isinstance(event, Short) else KILLED
             warnings.warn(f"{told}; going on with {left}", stacklevel=2)
             if job is not None:
                 waiting.append(job)
@@ -176,7 +178,7 @@ def _work(config: WorkerConfig, expected: tuple[str, ...], path: Path, pipe: Con
     try:
         fit_jobs(context, config.device, iter(pipe.recv, None), pipe.send, began)
     except MemoryShortageError as e:
-        pipe.send(_Short(e))
+        pipe.send(Short(e))
 
 
 def fit_jobs(

@@ -7,6 +7,7 @@ command does if the same files are there, and otherwise gets them once for its m
 """
 
 import secrets
+import shutil
 import socket
 import tempfile
 import time
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from mmctr_kit.cv.executors.base import Pipe, Resources, WorkerConfig
-from mmctr_kit.cv.executors.local import fit_jobs
+from mmctr_kit.cv.executors.local import Short, fit_jobs
 from mmctr_kit.cv.executors.ray_cluster import Node, no_cluster, survey
 from mmctr_kit.cv.executors.ray_pool import NeedsData, RayPool
 from mmctr_kit.cv.executors.settings import Ray
@@ -28,7 +29,7 @@ from mmctr_kit.cv.executors.shipping import DataFiles, Parcel
 from mmctr_kit.cv.fold import FitContext, Job, Listener, Progress
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
-from mmctr_kit.errors import RunError, UsageError, plural
+from mmctr_kit.errors import MemoryShortageError, RunError, UsageError, plural
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.processes import WorkerExit, run_isolated
 from mmctr_kit.recipe import Recipe
@@ -48,7 +49,7 @@ class NodeConfig(WorkerConfig):
 
         prepare(self.device, self.threads)
         if not self.ship and self.files.are_here():
-            return self.recipe, load(self.folder)
+            return self.files.recipe_at(self.recipe, None), load(self.folder)
         folder = self.files.placed
         if not folder.is_dir():
             assert pipe is not None
@@ -89,12 +90,13 @@ class RayExecutor:
         if uses_gpu and self.device != "cpu" and any(node.gpus for node in nodes):
             gpus = self.settings.gpus
         threads = self.threads or 1
-        room = sum(node.slots(threads, gpus) for node in nodes)
+        room = _room(nodes, threads, gpus)
         if not room:
             most = max(node.cpus for node in nodes)
             raise RunError(
                 f"no node of the Ray cluster has {plural(threads, 'core')} and {gpus:g} GPU for a "
-                f"fold model (the largest has {plural(most, 'core')}); ask for fewer --threads"
+                f"fold model (the most cores of a node are {most}); ask for fewer --threads, or a "
+                "smaller ray.gpus"
             )
         workers = min(filter(None, (self.jobs, models, room)))
         if self.threads is None and models is not None:
@@ -102,19 +104,15 @@ class RayExecutor:
             fits = (t for t in range(most, 0, -1) if _room(nodes, t, gpus) >= workers)
             threads = next(fits)
         used = [node for node in nodes if node.slots(threads, gpus)]
-        hardware = " or ".join(sorted({node.hardware for node in used}))
+        hardware = " or ".join(sorted({node.gpu if gpus else node.cpu for node in used}))
         return Resources(("cuda:0" if gpus else "cpu",), workers, threads, hardware)
 
     def config(
         self, resources: Resources, number: int, recipe: Recipe, data: ChallengeData
     ) -> NodeConfig:
+        found = replace(resources.worker(number, recipe, data), folder=data.folder.resolve())
         files = DataFiles.of(recipe, data)
-        absolute = data.folder.resolve()
-        return NodeConfig(
-            **{**vars(resources.worker(number, recipe, data)), "folder": absolute},
-            files=files,
-            ship=self.settings.ship,
-        )
+        return NodeConfig(**vars(found), files=files, ship=self.settings.ship)
 
     def pool(
         self, resources: Resources, recipe: Recipe, data: ChallengeData, folder: Path
@@ -184,6 +182,10 @@ class _Fitting:
     def run(self) -> None:
         """Fit all jobs."""
         context = self.context
+        if not self.waiting:
+            return
+        for left in context.writer.path.glob(".shared-*"):  # of a command that was killed
+            left.unlink(missing_ok=True)
         count = min(self.resources.workers, len(self.waiting))
         token = context.writer.path / f".shared-{secrets.token_hex(8)}"
         token.write_text("A worker that finds this file sees the folder.\n")
@@ -197,7 +199,7 @@ class _Fitting:
                 for number, event in pool.events():
                     if not isinstance(event, WorkerExit):
                         self._hear(pool, number, event)
-                    elif event.cause:
+                    elif event.cause or self.at_work.get(number):
                         self._take_back(number, event)
                         pool.start(number, fit_on_node, *work)
                     if not self.left:
@@ -210,6 +212,8 @@ class _Fitting:
             case _Ready():
                 self.ready[number] = event
                 self._give(pool, number)
+            case Short(error):
+                self._end_for_want_of_memory(number, error)
             case _NeedsItems():
                 items = self.context.items
                 pool.send(number, {name: getattr(items, name) for name in _ITEM_ARRAYS})
@@ -232,6 +236,16 @@ class _Fitting:
         send = not self.ready[number].shared and begun.is_dir()
         pool.send(number, (job, Parcel.of(begun) if send else None))
 
+    def _end_for_want_of_memory(self, number: int, error: MemoryShortageError) -> None:
+        """Take the job back and do not replace the worker; raise the error if it was the last."""
+        job, ready = self.at_work.pop(number), self.ready.pop(number)
+        left = sum(other is not None for other in self.at_work.values())
+        if not left:
+            raise error
+        warnings.warn(f"node {ready.host}: {error}; going on with {left} workers", stacklevel=2)
+        if job is not None:
+            self.waiting.append(job)
+
     def _take_back(self, number: int, event: WorkerExit) -> None:
         """Give a dead worker's job to the next one; RunError if only workers end, and no job."""
         self.deaths += 1
@@ -241,13 +255,11 @@ class _Fitting:
         host = "a node" if ready is None else f"node {ready.host}"
         if self.deaths > self.executor.settings.retries * self.resources.workers:
             raise RunError(
-                f"a worker on {host} ended ({event.cause}), and so did {self.deaths - 1} before it "
-                "without any fold model between; the same command goes on where it stopped"
+                f"{self.deaths} workers ended, one after another, and no fold model was finished; "
+                f"the last was on {host} ({event.cause}); the same command goes on where it stopped"
             )
-        warnings.warn(
-            f"a worker on {host} ended ({event.cause}); its fold model goes on elsewhere",
-            stacklevel=2,
-        )
+        then = "another takes its place" if job is None else "its fold model goes on elsewhere"
+        warnings.warn(f"a worker on {host} ended ({event.cause}); {then}", stacklevel=2)
 
 
 _ITEM_ARRAYS = ("table", "present", "codes", "fingerprints")
@@ -279,6 +291,11 @@ def fit_on_node(config: NodeConfig, expected: tuple[str, ...], token: Path, pipe
         def listen(progress: Progress) -> None:
             folder = writer.fold(progress.fold, progress.seed).path
             pipe.send(_Shipped(progress, None if shared else Parcel.of(folder)))
+            if not shared and progress.epoch is None:
+                shutil.rmtree(folder)
 
         context = FitContext(recipe, data, items, writer)
-        fit_jobs(context, config.device, jobs(), listen, began)
+        try:
+            fit_jobs(context, config.device, jobs(), listen, began)
+        except MemoryShortageError as e:
+            pipe.send(Short(e))

@@ -24,12 +24,13 @@ _ACCELERATOR = "accelerator_type:"
 
 @dataclass(frozen=True)
 class Node:
-    """A node: its host, cores and GPUs, their name, and the versions that it has."""
+    """A node: its host, cores and GPUs, the names of both, and the versions that it has."""
 
     host: str
     cpus: int
     gpus: float
-    hardware: str
+    cpu: str
+    gpu: str
     versions: Mapping[str, str]
 
     def slots(self, threads: int, gpus: float) -> int:
@@ -57,7 +58,7 @@ def connect(address: str) -> Any:
         ) from e
     host, _, port = address.rpartition(":")
     try:
-        if port.isdecimal():  # Ray itself tries for minutes, or ends the process
+        if port.isdecimal():  # Ray itself would try for minutes, or end the process
             socket.create_connection((host, int(port)), timeout=10).close()
         elif address != "auto":
             raise ValueError("expected HOST:PORT of the head, or auto")
@@ -108,11 +109,8 @@ def survey(settings: Ray, gpu: bool) -> tuple[Node, ...]:
             why = str(e).strip().rpartition("\n")[2]
             raise RunError(f"node {host} of the Ray cluster does not answer ({why})") from e
         named = [key.removeprefix(_ACCELERATOR) for key in each if key.startswith(_ACCELERATOR)]
-        hardware = ", ".join(named) if gpu and named else found.pop("hardware", "")
-        found.pop("hardware", None)
-        nodes.append(
-            Node(host, int(each.get("CPU", 0)), float(each.get("GPU", 0)), hardware, found)
-        )
+        cpu, cores = found.pop("cpu", ""), int(each.get("CPU", 0))
+        nodes.append(Node(host, cores, float(each.get("GPU", 0)), cpu, ", ".join(named), found))
     require_versions(nodes)
     return tuple(nodes)
 
@@ -137,7 +135,7 @@ def _prober(packages: Sequence[str]) -> Callable[[], dict[str, str]]:
             from mmctr_kit import __version__
             from mmctr_kit.training.device import describe_device
 
-            found |= {"mmctr-kit": __version__, "hardware": describe_device("cpu")}
+            found |= {"mmctr-kit": __version__, "cpu": describe_device("cpu")}
         except ImportError:
             found["mmctr-kit"] = "none"
         return found

@@ -7,6 +7,7 @@ line, and the command's own process goes on to say what to do. With the driver e
 
 import os
 import queue
+import socket
 import tempfile
 import threading
 import time
@@ -143,7 +144,13 @@ class Actor:
         if isinstance(message, list):
             import ray
 
-            (message,) = ray.get(message)
+            try:
+                (message,) = ray.get(message)
+            except Exception as e:
+                why = str(e).strip().partition("\n")[0]
+                host = socket.gethostname()
+                self._pipe.send(RunError(f"node {host}: the data did not arrive ({why})"))
+                return
         self._pipe.received.put(message)
 
     def run(self, work: Callable[..., None], arguments: tuple[Any, ...]) -> Iterator[Any]:
@@ -154,14 +161,16 @@ class Actor:
             yield event
 
     def _work(self, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        if (fault := fault_of(work, *arguments, self._pipe)) is not None:
-            self._pipe.send(_located(fault))
-        self._pipe.send(_END)
+        try:
+            if (fault := fault_of(work, *arguments, self._pipe)) is not None:
+                self._pipe.send(_located(fault))
+        finally:
+            self._pipe.send(_END)
 
 
 def _located(fault: MmctrKitError | WorkerFault) -> MmctrKitError | WorkerFault:
     """The fault, with the machine that it came from."""
-    host = os.uname().nodename if hasattr(os, "uname") else ""
+    host = socket.gethostname()
     if isinstance(fault, WorkerFault):
         return WorkerFault(f"on node {host}:\n{fault.traceback}")
     return type(fault)(f"node {host}: {fault}")

@@ -45,8 +45,10 @@ class Ray:
     retries: int = 3
 
     def __post_init__(self) -> None:
-        if not self.address:
-            raise UsageError("ray.address: expected HOST:PORT or auto, found nothing")
+        if not self.address or "://" in self.address:
+            raise UsageError(
+                f"ray.address: expected HOST:PORT of the head, or auto, got {self.address!r}"
+            )
         if not (0 < self.gpus < 1 or (self.gpus >= 1 and self.gpus == math.floor(self.gpus))):
             raise UsageError(
                 f"ray.gpus: expected a part of one GPU, like 0.5, or whole ones; got {self.gpus}"
@@ -113,7 +115,7 @@ class Slurm:
                 raise UsageError(f"slurm.{name}: expected {low} or more, got {value}")
         if self.gpus > 1:
             raise UsageError(f"slurm.gpus: a fold model uses 0 or 1 GPU, got {self.gpus}")
-        if self.cluster not in ("slurm", "local", "debug"):
+        if self.cluster not in ("slurm", "local"):
             raise UsageError(f"slurm.cluster: expected slurm or local, got {self.cluster!r}")
 
 

@@ -33,11 +33,6 @@ class Parcel:
         files = {p.name: p.read_bytes() for p in sorted(folder.glob("[!.]*"))}
         return cls(files, _digest(files))
 
-    @property
-    def size(self) -> int:
-        """The bytes of all files."""
-        return sum(map(len, self.files.values()))
-
     def unpack(self, folder: Path) -> None:
         """Put the files into the place of ``folder``, whole or not at all.
 
@@ -76,8 +71,9 @@ class DataFiles:
         given = FILES["item_emb"].path
         if (data.folder / given).is_file():
             hashes[given] = content_hash(data.folder / given)
-        keys = {f"items.{key}": Path(path) for key, path in recipe.items.files.items()}
-        return cls({name: keys.get(name, data.folder / name) for name in hashes}, hashes)
+        keys = {f"items.{key}": Path(path).resolve() for key, path in recipe.items.files.items()}
+        folder = data.folder.resolve()
+        return cls({name: keys.get(name, folder / name) for name in hashes}, hashes)
 
     def are_here(self) -> bool:
         """Whether this machine has the same files under the same paths."""
@@ -112,7 +108,8 @@ class DataFiles:
                         (part / name).write_bytes(content)
         return folder
 
-    def recipe_at(self, recipe: Recipe, folder: Path) -> Recipe:
-        """The recipe, with the files that its keys name where :meth:`place` put them."""
-        named = {key: str(folder / f"items.{key}") for key in recipe.items.files}
-        return recipe.changed({f"items.{key}": path for key, path in named.items()})
+    def recipe_at(self, recipe: Recipe, folder: Path | None) -> Recipe:
+        """The recipe, its files where :meth:`place` put them, or (None) by their whole paths."""
+        names = [f"items.{key}" for key in recipe.items.files]
+        places = {name: self.paths[name] if folder is None else folder / name for name in names}
+        return recipe.changed({name: str(place) for name, place in places.items()})

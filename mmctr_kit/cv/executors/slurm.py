@@ -7,9 +7,8 @@ job that is preempted, or reaches its time limit, is queued again and goes on fr
 import shlex
 import sys
 import time
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from mmctr_kit.cv.executors.settings import Slurm
 from mmctr_kit.cv.executors.slurm_pool import SlurmPool, require_submitit
 from mmctr_kit.cv.fold import FitContext, Job, Listener
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.errors import RunError, UsageError, plural
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.processes import WorkerExit
@@ -65,16 +65,20 @@ class SlurmExecutor:
     def config(
         self, resources: Resources, number: int, recipe: Recipe, data: ChallengeData
     ) -> WorkerConfig:
-        found = resources.worker(number, recipe, data)
-        return WorkerConfig(**{**vars(found), "folder": data.folder.resolve()})
+        return replace(resources.worker(number, recipe, data), folder=data.folder.resolve())
 
     def pool(
         self, resources: Resources, recipe: Recipe, data: ChallengeData, folder: Path
     ) -> SlurmPool:
-        del data
-        parameters = self._parameters(resources)
-        home = _home(folder)
-        return SlurmPool(self.settings, recipe.name, home, parameters, resources.workers)
+        same = (recipe.content(), data.rows_fingerprint, resources.device, resources.threads)
+        return SlurmPool(
+            self.settings,
+            recipe.name,
+            fingerprint(*same),
+            _home(folder),
+            self._parameters(resources),
+            resources.workers,
+        )
 
     def _parameters(self, resources: Resources) -> dict[str, Any]:
         """The parameters of sbatch, as submitit names them."""
@@ -89,6 +93,7 @@ class SlurmExecutor:
         asked: dict[str, Any] = {key: value for key, value in named.items() if value}
         asked |= {"time": settings.minutes, "mem": f"{settings.memory}GB"}
         asked |= {"cpus_per_task": resources.threads, "ntasks_per_node": 1}
+        asked |= {"additional_parameters": {"requeue": True}}
         return asked | ({} if resources.device == "cpu" else {"gpus_per_node": settings.gpus})
 
     def preview(self, resources: Resources, recipe: Recipe, jobs: int, folder: Path) -> str:
@@ -124,12 +129,11 @@ class SlurmExecutor:
                     listen(event)
                 elif event.cause:
                     failed.append(event.cause)
-                    warnings.warn(f"a fold model failed ({event.cause})", stacklevel=2)
-        if failed:
-            raise RunError(
-                f"{plural(len(failed), 'fold model')} failed ({failed[0]}); the same command goes "
-                "on where it stopped"
-            )
+            if failed:  # in the block, so that the logs are kept
+                raise RunError(
+                    f"{plural(len(failed), 'fold model')} failed ({failed[0]}); the same command "
+                    "goes on where it stopped"
+                )
 
 
 def _number(job: Job) -> int:

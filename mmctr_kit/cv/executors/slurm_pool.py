@@ -6,6 +6,7 @@ folder takes over those that still wait or run.
 """
 
 import pickle
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +16,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from mmctr_kit.cv.executors.settings import Slurm
-from mmctr_kit.errors import RunError, UsageError
+from mmctr_kit.errors import MmctrKitError, RunError, UsageError
 from mmctr_kit.files import read_json, write_json
-from mmctr_kit.processes import WorkerExit, fault_of, raise_fault
+from mmctr_kit.processes import WorkerExit, WorkerFault, fault_of
 
 POLL_SECONDS = 1.0
 _ASK_SECONDS = 60.0
@@ -56,10 +57,9 @@ class Task:
     arguments: tuple[Any, ...]
     events: Path
 
-    def __call__(self) -> None:
-        pipe = FilePipe(self.events)
-        if (fault := fault_of(self.work, *self.arguments, pipe)) is not None:
-            pipe.send(fault)
+    def __call__(self) -> MmctrKitError | WorkerFault | None:
+        """Work, and return the fault that ended it, if one did."""
+        return fault_of(self.work, *self.arguments, FilePipe(self.events))
 
     def checkpoint(self) -> Any:
         """What submitit is to queue again."""
@@ -72,13 +72,20 @@ class SlurmPool:
     """Workers as elements of an array job, of which ``at_once`` run side by side.
 
     They keep their scripts, logs and events in ``folder``, which the compute nodes must see.
-    ``parameters`` are those of ``sbatch``.
+    ``parameters`` are those of ``sbatch``. ``key`` is equal for jobs that do the same: those of an
+    earlier command with another key are cancelled.
     """
 
     def __init__(
-        self, settings: Slurm, name: str, folder: Path, parameters: dict[str, Any], at_once: int
+        self,
+        settings: Slurm,
+        name: str,
+        key: str,
+        folder: Path,
+        parameters: dict[str, Any],
+        at_once: int,
     ) -> None:
-        self.settings, self.name = settings, name
+        self.settings, self.name, self.key = settings, name, key
         self.folder = folder.resolve()
         self.parameters, self.at_once = parameters, at_once
         self._new: dict[int, Task] = {}
@@ -95,12 +102,13 @@ class SlurmPool:
         if kind is None:
             shutil.rmtree(self.folder, ignore_errors=True)
             return
+        # Jobs that are cancelled write until they are killed: the next command waits for that.
+        self._remember(cancelled=True)
         for job in self._jobs.values():
             with suppress(Exception):  # it may have ended by itself; the error to show is another
                 job.cancel(check=False)
                 if self.settings.cluster != "slurm":
                     job.wait()
-        self._known.unlink(missing_ok=True)
 
     @property
     def _known(self) -> Path:
@@ -114,10 +122,19 @@ class SlurmPool:
         if not self._known.is_file():
             return
         kind = submitit.SlurmJob if self.settings.cluster == "slurm" else submitit.LocalJob
-        for number, name in read_json(self._known).items():
-            job = kind(folder=self.folder, job_id=name)
-            if not job.done(force_check=True):
-                self._jobs[int(number)] = job
+        known = read_json(self._known)
+        jobs = {int(n): kind(folder=self.folder, job_id=name) for n, name in known["jobs"].items()}
+        left = {n: job for n, job in jobs.items() if not job.done(force_check=True)}
+        if known["key"] == self.key and not known["cancelled"]:
+            self._jobs = left
+            self._read = {
+                n: self._events(n).stat().st_size for n in left if self._events(n).exists()
+            }
+            return
+        for job in left.values():
+            job.cancel(check=False)
+        while not all(job.done(force_check=True) for job in left.values()):
+            time.sleep(POLL_SECONDS)
 
     def start(self, number: int, work: Callable[..., None], *arguments: Any) -> None:
         """Queue a worker, unless one of that number is left of an earlier command."""
@@ -145,10 +162,18 @@ class SlurmPool:
             **named,
         )
         numbers = list(self._new)
-        jobs = executor.submit_array([self._new[number] for number in numbers])
+        try:
+            jobs = executor.submit_array([self._new[number] for number in numbers])
+        except RuntimeError as e:  # what sbatch said
+            why = str(e).strip().rpartition("\n")[2]
+            raise UsageError(f"sbatch refused the jobs ({why}); mend the settings [slurm]") from e
         self._jobs |= dict(zip(numbers, jobs, strict=True))
         self._new.clear()
-        write_json(self._known, {str(n): job.job_id for n, job in self._jobs.items()})
+        self._remember(cancelled=False)
+
+    def _remember(self, cancelled: bool) -> None:
+        jobs = {str(number): job.job_id for number, job in self._jobs.items()}
+        write_json(self._known, {"key": self.key, "cancelled": cancelled, "jobs": jobs})
 
     def events(self) -> Iterator[tuple[int, Any]]:
         """The workers' numbers and what they send; a job that waits for its turn sends nothing."""
@@ -159,10 +184,9 @@ class SlurmPool:
             heard, ask = False, time.monotonic() - asked > _ASK_SECONDS
             asked = time.monotonic() if ask else asked
             for number, job in list(self._jobs.items()):
-                done = job.done(force_check=ask)  # first, so that no event comes after it
-                for event in self._unread(number):
+                done, ask = job.done(force_check=ask), False  # one question is for all jobs
+                for event in self._unread(number):  # after it, so that none comes later
                     heard = True
-                    raise_fault(event)
                     yield number, event
                 if done:
                     heard = True
@@ -180,7 +204,7 @@ class SlurmPool:
             while True:
                 try:
                     events.append(pickle.load(handle))
-                except (EOFError, pickle.UnpicklingError):  # not written to its end yet
+                except Exception:  # not written to its end yet, which ends in errors of any kind
                     return events
                 self._read[number] = handle.tell()
 
@@ -188,6 +212,17 @@ class SlurmPool:
 def _cause(job: Any) -> str:
     """Why a job ended before its work was done; "" if it did not."""
     if (error := job.exception()) is None:
-        return ""
-    last = str(error).strip().rpartition("\n")[2]
+        fault = job.result()
+        if isinstance(fault, WorkerFault):
+            why = fault.traceback.strip().rpartition("\n")[2]
+            why = _ENDED if any(name in fault.traceback for name in _REQUEUE) else why
+            return f"job {job.job_id}: {why}; its log: {job.paths.stderr}"
+        return "" if fault is None else f"job {job.job_id}: {fault}"
+    # submitit puts the trace between two lines of dashes.
+    lines = re.split(r"\n-{10,}\n", str(error).strip())[:2]
+    last = lines[-1].strip().rpartition("\n")[2]
     return f"job {job.job_id}, {job.state}: {last[:200]}; its log: {job.paths.stderr}"
+
+
+_REQUEUE = ("UncompletedJobError", "scontrol")
+_ENDED = "it was not queued again at its time limit; raise slurm.minutes or slurm.requeues"
