@@ -1,23 +1,26 @@
 """Lift: what `blend` gains over the run that OOF ranks first, in true test AUC.
 
     python tests/studies/blend_lift.py --work /tmp/lift [--worlds 10] [--users 10000]
+    python tests/studies/blend_lift.py --work /tmp/lift --worlds 4 --users 2500 \\
+        --recipes gbdt best_din_ids best_din --set folds.count=2
 
-For each generator seed: demo data (with fewer --users smaller in proportion), `cv` of four
-different recipes, `blend` by auto with and without the group step, and the AUC of the test rows,
-whose labels the generator knows. auto's should be no worse than that of the run that OOF ranks
-first minus one paired clustered error in at least 9 of 10, and better on average. The group step is
-transductive, so it is compared apart, and also with the first run after that same step. An
-interrupted study goes on where it stopped.
+For each generator seed: demo data (with fewer --users smaller in proportion), `cv` of the demo's
+recipes, or of --recipes with --set, `blend` by auto with and without the group step, and the AUC
+of the test rows, whose labels the generator knows. auto's should be no worse than that of the run
+that OOF ranks first minus one paired clustered standard error in at least 9 of 10, and better on
+average. The group step is transductive, so it is compared apart, and also with the first run
+after that same step. An interrupted study goes on where it stopped.
 """
 
 import argparse
 import math
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from worlds import quiet_plan, small_demo
+from worlds import quiet_plan, short_recipe, small_demo
 
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.load import load
@@ -26,19 +29,18 @@ from mmctr_kit.ensemble.runs import blend_report, blend_runs
 from mmctr_kit.files import read_columns
 from mmctr_kit.metrics.auc import auc_difference, auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.recipe import load_recipe
 from mmctr_kit.runs.run import Run
 
 RECIPES = ("din_demo", "din_demo_e4", "din_mha_demo", "gbdt_demo")
 
 
-def runs_of(home: Path, work: Path) -> list[Run]:
-    """The four runs of the generated data set at ``home``."""
+def runs_of(home: Path, work: Path, recipes: Sequence[str], settings: Sequence[str]) -> list[Run]:
+    """A run of each recipe on the generated data set at ``home``."""
     runs = []
     data = load(home / "data")
-    for name in RECIPES:
+    for name in recipes:
         path = work / "runs" / f"{home.name}-{name}"
-        run_cv(quiet_plan(load_recipe(name), data), path, False, lambda _progress: None)
+        run_cv(quiet_plan(short_recipe(name, settings), data), path, False, lambda _progress: None)
         shutil.rmtree(path / "folds", ignore_errors=True)
         runs.append(Run(path))
     return runs
@@ -74,12 +76,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--worlds", type=int, default=10)
     parser.add_argument("--users", type=int, default=10_000, help="of train")
+    parser.add_argument("--recipes", nargs="+", default=RECIPES)
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
     gains: dict[str, list[Estimate]] = {}
     for seed in range(given.worlds):
         began = time.perf_counter()
         home = small_demo(given.work, given.users, seed)
-        found = compare(runs_of(home, given.work), home, given.work)
+        found = compare(runs_of(home, given.work, given.recipes, given.set), home, given.work)
         print(f"{seed}: auto took {found['method']}, first by OOF {found['best']}", flush=True)
         for name, value in found.items():
             if isinstance(value, Estimate):
@@ -94,7 +98,7 @@ def main() -> None:
         error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
         print(
             f"{name}: mean {values.mean():+.4f} ± {error:.4f} over {len(values)} data sets, "
-            f"no worse by more than one error in {kept}"
+            f"no worse by more than one standard error in {kept}"
         )
 
 

@@ -1,5 +1,6 @@
 """What the studies share: generated data sets, and `cv` in this process on one thread."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from mmctr_kit.cv.plan import Plan, plan_cv
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.datasets.synth import PRESETS, generate
 from mmctr_kit.datasets.synth.presets import ROWS_PER_USER
-from mmctr_kit.recipe import Recipe
+from mmctr_kit.recipe import Recipe, load_recipe
 
 DEMO = PRESETS["demo"]
 
@@ -27,6 +28,12 @@ def small_demo(work: Path, users: int, seed: int) -> Path:
         )
         generate(home, preset, seed=seed)
     return home
+
+
+def short_recipe(name: str, settings: Sequence[str]) -> Recipe:
+    """A recipe for small data: its epochs are enough, however few steps they are."""
+    recipe = load_recipe(name, settings)
+    return recipe.changed({"training.min_steps": 0}) if recipe.training.min_steps else recipe
 
 
 def quiet_plan(recipe: Recipe, data: ChallengeData) -> Plan:
