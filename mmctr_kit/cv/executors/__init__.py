@@ -13,8 +13,8 @@ What a hundred machines need:
 
 - *What travels.* To a worker the recipe, digests of the data's files, and a path. The files
   themselves only to a machine that does not have them under that path, once, through Ray's object
-  store into the machine's cache (the challenge's: 0.5 GB). Back one line an epoch; without a shared
-  disk also the fold folder, whose training state is three times the weights.
+  store into the machine's cache. Back one line an epoch; without a shared disk also the fold folder
+  with the training state, which holds the weights and what the optimizer keeps of each.
 - *What is written.* Each fold folder by one worker alone; what the whole run says by the command,
   once all are there. Nothing is appended to by two writers but a study's storage.
 - *What fails first.* The command's own machine: it assembles the run and, without a shared disk,
