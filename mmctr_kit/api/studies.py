@@ -69,8 +69,8 @@ def plan_tuning(
     require_feasible(search_of(base), base)
     database = None
     if not listing:
-        options.require()
         database = _database(storage, path, options) if storage else None
+        options.require()
         place = None if database is None else database.address.place
         require_study(path, base, options.force, place)
         if database is not None:
@@ -88,16 +88,16 @@ def _database(storage: str, path: Path, options: Options) -> "Database":
     from mmctr_kit.tuning.address import parse_address
 
     address = parse_address(storage)
-    if address.file is not None and options.executor != "local":
-        raise UsageError(
-            f"--storage {address.place} is a file of one machine; where others train give a "
-            "database server, or a runs folder on a disk that they share"
-        )
     slurm = options.executor != "local" and options.made_executor.name == "slurm"
     if slurm and address.has_password:
         raise UsageError(
             "--storage has a password, and SLURM keeps what a job is given in a file; leave it out "
             "of the URL and put it into ~/.pgpass"
+        )
+    if address.file is not None and options.executor != "local":
+        raise UsageError(
+            f"--storage {address.place} is a file of one machine; where others train give a "
+            "database server, or a runs folder on a disk that they share"
         )
     from mmctr_kit.tuning.database import Database
 

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmctr_kit.cv.executors.base import Resources
 from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.fold import Progress, fold_rows
 from mmctr_kit.cv.plan import Plan, plan_cv
@@ -42,8 +41,7 @@ def recipe(*settings: str) -> Recipe:
 
 def plan_here(data: ChallengeData, found: Recipe) -> Plan:
     """A plan that is worked off in this process."""
-    plan = plan_cv(found, data, LocalExecutor("cpu"))
-    return replace(plan, resources=Resources(("cpu",), 1, 1, "CPU"))
+    return plan_cv(found, data, LocalExecutor("cpu", 1, 1))
 
 
 def run_here(data: ChallengeData, path: Path, *settings: str) -> Run:
@@ -115,7 +113,7 @@ def test_workers_side_by_side_make_the_run_that_one_process_makes(
     tiny: ChallengeData, finished: Run, tmp_path: Path
 ) -> None:
     plan = plan_here(tiny, recipe())
-    resources = replace(plan, resources=Resources(("cpu",), 2, 1, "CPU"))
+    resources = replace(plan, resources=replace(plan.resources, workers=2))
     told: list[Progress] = []
     run = run_cv(resources, tmp_path / "c", False, told.append)
     assert run is not None
@@ -147,7 +145,7 @@ def test_force_replaces_a_run(tiny: ChallengeData, finished: Run, tmp_path: Path
 def test_a_failing_worker_ends_the_run_with_its_error(tiny: ChallengeData, tmp_path: Path) -> None:
     plan = plan_here(tiny, recipe())
     gone = replace(
-        plan, data=_elsewhere(tiny, tmp_path), resources=Resources(("cpu",), 2, 1, "CPU")
+        plan, data=_elsewhere(tiny, tmp_path), resources=replace(plan.resources, workers=2)
     )
     with pytest.raises(UsageError, match="no data folder"):
         run_cv(gone, tmp_path / "run", False, lambda _: None)
@@ -437,7 +435,7 @@ def test_where_a_worker_is_killed_the_run_goes_on_with_fewer(
 ) -> None:
     killed = []
     plan = plan_here(tiny, recipe())
-    pair = replace(plan, resources=Resources(("cpu",), 2, 1, "CPU"))
+    pair = replace(plan, resources=replace(plan.resources, workers=2))
 
     def kill_a_worker(event: Progress) -> None:
         if event.epoch == 1 and not killed:
@@ -453,7 +451,8 @@ def test_where_a_worker_is_killed_the_run_goes_on_with_fewer(
 def test_where_every_worker_is_killed_that_is_one_line_and_the_run_can_go_on(
     tiny: ChallengeData, finished: Run, tmp_path: Path
 ) -> None:
-    pair = replace(plan_here(tiny, recipe()), resources=Resources(("cpu",), 2, 1, "CPU"))
+    plan = plan_here(tiny, recipe())
+    pair = replace(plan, resources=replace(plan.resources, workers=2))
 
     def kill_all(event: Progress) -> None:
         if event.epoch == 1:
@@ -516,7 +515,7 @@ def test_workers_refuse_an_item_file_that_changed_since_the_plan(
     pq.write_table(table.set_column(1, "vector", pa.array(list(tiny.item_emb[1:, 8:16]))), file)
     with pytest.raises(DataError, match="changed while the command began"):
         run_cv(
-            replace(plan, resources=Resources(("cpu",), 2, 1, "CPU")),
+            replace(plan, resources=replace(plan.resources, workers=2)),
             tmp_path / "run",
             False,
             lambda _: None,

@@ -1,13 +1,11 @@
 """mmctr_kit.cv.whole: when a single fit stops, and what a cross-validation says of its score."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mmctr_kit.cv.executors.base import Resources
 from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.fold import fold_rows, model_seed
 from mmctr_kit.cv.plan import plan_fit
@@ -31,9 +29,7 @@ def recipe(*settings: str) -> Recipe:
 
 
 def fit_here(data: ChallengeData, of: Recipe, path: Path) -> Run:
-    plan = replace(
-        plan_fit(of, data, LocalExecutor("cpu")), resources=Resources(("cpu",), 1, 1, "CPU")
-    )
+    plan = plan_fit(of, data, LocalExecutor("cpu", 1, 1))
     run = run_cv(plan, path, False, lambda _: None)
     assert run is not None
     return run

@@ -25,6 +25,7 @@ from mmctr_kit.api.studies import plan_tuning
 from mmctr_kit.cv.executors.settings import AnyExecutor, Ray
 from mmctr_kit.errors import MmctrKitError, RunError
 from mmctr_kit.runs.run import Run
+from tests.extras.equal import contents
 
 if find_spec("ray") is None:
     pytest.skip("ray: make test-extras", allow_module_level=True)
@@ -99,16 +100,6 @@ def run(tiny_root: Path, tmp_path: Path) -> Runner:
 @pytest.fixture
 def local(run: Runner) -> Run:
     return run("local", "local", jobs=1)
-
-
-def contents(run: Run) -> dict[str, bytes]:
-    """All files of a run but its timings."""
-    files = (path for path in run.path.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(run.path)): path.read_bytes()
-        for path in files
-        if path.name != "timings.json"
-    }
 
 
 @pytest.mark.parametrize("ship", [False, True], ids=["shared folder", "bytes"])

@@ -28,7 +28,7 @@ from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.processes import WorkerExit
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.runs.run import Run
-from tests.extras.test_ray import contents
+from tests.extras.equal import contents
 
 if find_spec("submitit") is None:
     pytest.skip("submitit: make test-extras", allow_module_level=True)

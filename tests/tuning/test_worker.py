@@ -141,7 +141,7 @@ def test_workers_killed_again_and_again_end_the_command(
         elif isinstance(event, WorkerDied):
             died.append(event)
 
-    with pytest.raises(RunError, match=r"was killed, .* fewer --workers"):
+    with pytest.raises(RunError, match=r"was killed, .*signal 9.*with fewer --jobs"):
         search_in_a_process(plan, folder, kill)
     assert died == [WorkerDied("signal 9", (0,))]
     states = [t.state for t in folder.study().trials]
