@@ -149,7 +149,7 @@ def _defaults(app: typer.Typer | None) -> dict[str, Any]:
     names = [c.name or getattr(c.callback, "__name__", "") for c in app.registered_commands]
     groups = {str(g.name): _defaults(g.typer_instance) for g in app.registered_groups}
     own = {key: value for key, value in values.items() if key != "data"}
-    alone = dict.fromkeys(("demo", "bench"), own)  # they work on generated data unless told
+    alone = dict.fromkeys(("demo", "bench"), own)  # on generated data, unless --data is given
     return {**dict.fromkeys(names, values), **groups, **alone}
 
 

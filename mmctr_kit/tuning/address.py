@@ -33,7 +33,7 @@ _CONNECT: dict[str, dict[str, Any]] = {
     # How long one waits for the others' writes.
     "pysqlite": {"timeout": 60},
 }
-"""What each driver is told unless the URL says otherwise."""
+"""Options for the connection of each driver, unless the URL has others."""
 
 
 @dataclass(frozen=True)

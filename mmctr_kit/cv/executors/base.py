@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from mmctr_kit.cv.fold import FitContext, Job, Listener
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
-from mmctr_kit.errors import DataError
+from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.recipe import Recipe
 
 
@@ -98,11 +98,16 @@ class Pool(Protocol):
         ...
 
 
-class Executor(Protocol):
-    """Where fold models and trials are computed.
+def require_wish(device: str, executor: str) -> None:
+    """Raise UsageError unless a device is named as it must be where others choose the GPU."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(
+            f"device {device}: with --executor {executor} a GPU is called cuda; it chooses which"
+        )
 
-    ``name`` is one of :data:`EXECUTORS`.
-    """
+
+class Executor(Protocol):
+    """Where fold models and trials are computed: ``name`` says so, as ``--executor`` takes it."""
 
     @property
     def name(self) -> str: ...

@@ -154,16 +154,12 @@ def _fit_in_processes(
             if isinstance(event, WorkerExit) and not event.cause:
                 continue  # a worker that had nothing more to do
             # Not replaced: the others have that much more memory.
-            job, why = (
-                at_work.pop(number, None),
-                f"{KILLED}; the same command goes on where it stopped",
-            )
-            error = event.error if isinstance(event, Short) else RunError(why)
+            job, short = at_work.pop(number, None), isinstance(event, Short)
             left = sum(other is not None for other in at_work.values())
             if not left:
-                raise error
-            told = str(error) if isinstance(event, Short) else KILLED
-            warnings.warn(f"{told}; going on with {left}", stacklevel=2)
+                why = f"{KILLED}; the same command goes on where it stopped"
+                raise event.error if short else RunError(why)
+            warnings.warn(f"{event.error if short else KILLED}; going on with {left}", stacklevel=2)
             if job is not None:
                 waiting.append(job)
 

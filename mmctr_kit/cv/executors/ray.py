@@ -20,7 +20,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from mmctr_kit.cv.executors.base import Pipe, Resources, WorkerConfig
+from mmctr_kit.cv.executors.base import Pipe, Resources, WorkerConfig, require_wish
 from mmctr_kit.cv.executors.local import Short, fit_jobs
 from mmctr_kit.cv.executors.ray_cluster import Node, no_cluster, survey
 from mmctr_kit.cv.executors.ray_pool import NeedsData, RayPool
@@ -29,7 +29,7 @@ from mmctr_kit.cv.executors.shipping import DataFiles, Parcel
 from mmctr_kit.cv.fold import FitContext, Job, Listener, Progress
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
-from mmctr_kit.errors import MemoryShortageError, RunError, UsageError, plural
+from mmctr_kit.errors import MemoryShortageError, RunError, plural
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.processes import WorkerExit, run_isolated
 from mmctr_kit.recipe import Recipe
@@ -74,10 +74,7 @@ class RayExecutor:
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """The nodes of the cluster; RunError if they lack a GPU that is asked for."""
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise UsageError(
-                f"device {self.device}: with --executor ray a GPU is called cuda; Ray chooses which"
-            )
+        require_wish(self.device, self.name)
         ask = partial(survey, gpu=self.device == "cuda")
         return run_isolated(ask, self.settings, no_cluster(self.settings.address, "no answer"))
 

@@ -32,7 +32,7 @@ _PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class NeedsData:
-    """A worker's machine, ``host``, has not the files of the data; it waits for their bytes."""
+    """The machine ``host`` does not have the files of the data; its worker waits for them."""
 
     host: str
 
@@ -67,6 +67,7 @@ class RayPool:
         self.settings, self.resources, self.files = settings, resources, files
         self._pool = WorkerPool()
         self._alive: set[int] = set()
+        self._lost = False
 
     def __enter__(self) -> Self:
         self._pool.__enter__()
@@ -80,11 +81,8 @@ class RayPool:
 
     def __exit__(self, *details: object) -> None:
         self._pool.__exit__(*details)
-        if self._lost:
-            return
-        self.log.unlink(missing_ok=True)
-
-    _lost = False
+        if not self._lost:
+            self.log.unlink(missing_ok=True)
 
     def start(self, number: int, work: Callable[..., None], *arguments: Any) -> None:
         self._alive.add(number)
@@ -202,7 +200,7 @@ class _Driver:
     def serve(self) -> None:
         """Pass events on until the command's process is gone, which ends this one."""
         threading.Thread(target=self._obey_or_say, daemon=True).start()
-        quiet_since, told = time.monotonic(), False
+        quiet_since, waited = time.monotonic(), False
         while True:
             with self.lock:
                 streams = dict(self.streams)
@@ -215,8 +213,9 @@ class _Driver:
             for stream in ready:
                 self._hear(stream, streams[stream])
                 quiet_since = time.monotonic()
-            if not self.heard and time.monotonic() - quiet_since > _PATIENCE_SECONDS and not told:
-                told = True
+            long = time.monotonic() - quiet_since > _PATIENCE_SECONDS
+            if long and not self.heard and not waited:
+                waited = True
                 self._require_room()
                 what = ", ".join(f"{count:g} {kind[4:]}" for kind, count in self.need.items())
                 self.pipe.send(Note(f"waiting for a free place on the Ray cluster ({what})"))
@@ -291,7 +290,7 @@ class _Driver:
 
 
 def _cause(error: Exception) -> str:
-    """Why an actor ended, from the first line of what Ray says that has a reason."""
+    """Why an actor ended: the last line of what Ray says that names a node or a kill."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = [line for line in lines if "node" in line.lower() or "killed" in line.lower()]
     return (reason or lines or [type(error).__name__])[-1][:200]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mmctr_kit.cv.executors.base import Pipe, Resources, WorkerConfig
+from mmctr_kit.cv.executors.base import Pipe, Resources, WorkerConfig, require_wish
 from mmctr_kit.cv.executors.local import fit_jobs
 from mmctr_kit.cv.executors.settings import Slurm
 from mmctr_kit.cv.executors.slurm_pool import SlurmPool, require_submitit
@@ -43,10 +43,7 @@ class SlurmExecutor:
     name = "slurm"
 
     def require(self) -> None:
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise UsageError(
-                f"device {self.device}: with --executor slurm a GPU is called cuda; SLURM chooses"
-            )
+        require_wish(self.device, self.name)
         if self.device == "cuda" and not self.settings.gpus:
             raise UsageError("device cuda: slurm.gpus is 0; set it to 1, or use --device cpu")
         require_submitit(self.settings)
@@ -124,10 +121,11 @@ class SlurmExecutor:
             for job in jobs:
                 # A number that names the job, by which a later command finds it again.
                 pool.start(_number(job), fit_one, config, prints, path.resolve(), job)
-            for _, event in pool.events():
+            named = {_number(job): job for job in jobs}
+            for number, event in pool.events():
                 if not isinstance(event, WorkerExit):
                     listen(event)
-                elif event.cause:
+                elif event.cause and not context.writer.fold(*named[number]).finished:
                     failed.append(event.cause)
             if failed:  # in the block, so that the logs are kept
                 raise RunError(

@@ -20,7 +20,7 @@ from mmctr_kit.errors import MmctrKitError, RunError, UsageError
 from mmctr_kit.files import read_json, write_json
 from mmctr_kit.processes import WorkerExit, WorkerFault, fault_of
 
-POLL_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _ASK_SECONDS = 60.0
 """How often SLURM is asked for the state of jobs; until then only their results are looked for."""
 
@@ -46,7 +46,7 @@ class FilePipe:
             handle.write(pickle.dumps(message))
 
     def recv(self) -> Any:
-        raise NotImplementedError("a job of SLURM is told everything when it is submitted")
+        raise NotImplementedError("a job of SLURM gets all its arguments when it is submitted")
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class SlurmPool:
         for job in left.values():
             job.cancel(check=False)
         while not all(job.done(force_check=True) for job in left.values()):
-            time.sleep(POLL_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
     def start(self, number: int, work: Callable[..., None], *arguments: Any) -> None:
         """Queue a worker, unless one of that number is left of an earlier command."""
@@ -193,7 +193,7 @@ class SlurmPool:
                     del self._jobs[number]
                     yield number, WorkerExit(_cause(job))
             if not heard:
-                time.sleep(POLL_SECONDS)
+                time.sleep(_POLL_SECONDS)
 
     def _unread(self, number: int) -> list[Any]:
         path, events = self._events(number), list[Any]()
