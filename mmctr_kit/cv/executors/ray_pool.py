@@ -293,4 +293,4 @@ def _cause(error: Exception) -> str:
     """Why an actor ended: the last line of what Ray says that names a node or a kill."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = [line for line in lines if "node" in line.lower() or "killed" in line.lower()]
-    return (reason or lines or [type(error).__name__])[-1][:200]
+    return (reason or lines or [type(error).__name__])[-1].partition(". ")[0][:200]
