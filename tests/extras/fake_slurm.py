@@ -15,9 +15,11 @@ ROOT = Path(os.environ["FAKE_SLURM"])
 
 
 def start(job: str, task: str, script: str) -> None:
+    """Start a job, or start it again: its state is that of its last attempt alone."""
     variables = {"SLURM_JOB_ID": job, "SLURM_ARRAY_JOB_ID": job, "SLURM_ARRAY_TASK_ID": task}
-    code = ROOT / f"{job}_{task}.code"
-    code.unlink(missing_ok=True)
+    attempt = len(list(ROOT.glob(f"{job}_{task}.attempt-*")))
+    code = ROOT / f"{job}_{task}.code-{attempt}"
+    (ROOT / f"{job}_{task}.attempt-{attempt}").touch()
     (ROOT / f"{job}_{task}.script").write_text(script)
     subprocess.Popen(
         ["bash", "-c", f"bash {script}; echo $? > {code}"],
@@ -53,7 +55,8 @@ def srun(*arguments: str) -> None:
 def sacct(*_: str) -> None:
     print("JobID|State|NodeList")
     for script in ROOT.glob("*.script"):
-        code = script.with_suffix(".code")
+        last = len(list(ROOT.glob(f"{script.stem}.attempt-*"))) - 1
+        code = script.with_suffix(f".code-{last}")
         state = "RUNNING"
         if code.is_file():
             state = "COMPLETED" if code.read_text().strip() == "0" else "FAILED"
