@@ -64,7 +64,7 @@ def blend(
     """
     from mmctr_kit.api.runs import blend as blend_runs
 
-    with progress(as_json) as display:
+    with progress() as display:
         result = blend_runs(
             run,
             name,

@@ -105,7 +105,7 @@ def reproduce(
     """
     from mmctr_kit.api import bundle as api
 
-    with progress(as_json) as display:
+    with progress() as display:
         result = api.reproduce(
             bundle, data, train=train, out=out, device=devices, runs=runs, progress=display
         )

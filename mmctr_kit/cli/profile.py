@@ -38,7 +38,7 @@ def profile(
     """
     from mmctr_kit.api.data import profile_data
 
-    with progress(as_json) as display:
+    with progress() as display:
         result = profile_data(folder, progress=display)
     if as_json:
         print_json([_plain(v) for v in result.results])

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from mmctr_kit.activity import doing
 from mmctr_kit.ensemble.choice import decide, required_of_best
 from mmctr_kit.ensemble.crossfit import CrossFit
 from mmctr_kit.ensemble.diversity import correlations, leave_one_out_gain
@@ -76,6 +77,7 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     )
     scalings = fit_scalings(rows.label, stack.oof)
     crossed = CrossFit.fit(rows, {name: METHODS[name] for name in tried}, scalings, seed)
+    doing("scoring the methods")
     sample = AucSample(rows.label, rows.user, rows.fold)
     logits = {name: crossed.logits(name) for name in tried}
     influences = {name: sample.influence(x) for name, x in logits.items()}
@@ -91,7 +93,9 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     used, reason = decide(method, above_chance, differences, needed)
     scaled = replace(rows, logits=apply_scalings(scalings, rows.logits))
     fits = SharedFits(scaled, seed)
+    doing(f"fitting {used} on all users")
     fitted, oof = METHODS[used](fits), logits[used]
+    doing("working out what each run adds")
     adds = leave_one_out_gain(crossed, used, oof)
     if method == "auto" and most_harmful(adds) is not None:
         spared = CrossFit.fit(rows, {used: without_harm(used)}, scalings, seed)
