@@ -155,7 +155,7 @@ def test_a_finished_study_trains_nothing_and_tells_the_same(
 ) -> None:
     again = run(*command(tiny_root, recipe_file, story.runs, "--workers", "1", "--json"))
     assert again.exit_code == 0
-    assert json.loads(again.output) == study_of(story)
+    assert json.loads(again.stdout) == study_of(story)
 
 
 def test_cv_of_the_recipe_written_gives_the_score_reported(tiny_root: Path, story: Story) -> None:

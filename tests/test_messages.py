@@ -1,0 +1,157 @@
+"""Every error message of the package has a test, or stands in a list with the reason why not.
+
+A message is tested if a string in some test holds a run of its own letters that no other message
+has. That is found by reading the code, so that whoever adds a ``raise`` is told at once.
+"""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "mmctr_kit"
+
+RUN = 12
+"""How many letters of a message a test must name at least."""
+
+UNTESTED: Mapping[str, str] = {}
+"""A part of a message's text, and in a word why no test provokes it."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """An error that the package makes, with the literal pieces of its text."""
+
+    path: str
+    line: int
+    kind: str
+    pieces: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return "...".join(self.pieces)
+
+    def runs(self) -> set[str]:
+        """Every run of :data:`RUN` letters of its pieces."""
+        return {p[i : i + RUN] for p in self.pieces for i in range(len(p) - RUN + 1)}
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def error_names() -> set[str]:
+    """The package's own errors, and the one by which an option's callback refuses a value."""
+    bases = {
+        node.name: {base.id for base in node.bases if isinstance(base, ast.Name)}
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef)
+    }
+    names = {"MmctrKitError", "BadParameter"}
+    while more := {name for name, of in bases.items() if of & names} - names:
+        names |= more
+    return names
+
+
+def literals(nodes: Sequence[ast.AST]) -> Iterator[str]:
+    """The string constants in an expression, but those that format or look up a value."""
+    for node in nodes:
+        if isinstance(node, ast.Constant):
+            if isinstance(node.value, str):
+                yield node.value
+        elif isinstance(node, ast.FormattedValue):
+            yield from literals([node.value] if isinstance(node.value, ast.IfExp) else [])
+        elif not isinstance(node, ast.Call | ast.Subscript | ast.Compare):
+            yield from literals(list(ast.iter_child_nodes(node)))
+
+
+def text_of(call: ast.Call, scope: ast.AST, module: ast.Module) -> tuple[str, ...]:
+    """The pieces of a message: of its arguments, or of a variable or function that makes it."""
+    found = tuple(literals(call.args))
+    if any(len(piece.strip()) > 3 for piece in found):
+        return found
+    inside = [node for argument in call.args for node in ast.walk(argument)]
+    names = {node.id for node in inside if isinstance(node, ast.Name)}
+    nodes: list[ast.AST] = []
+    for node in ast.walk(scope):
+        if isinstance(node, ast.Assign | ast.NamedExpr):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(t, ast.Name) and t.id in names for t in targets):
+                nodes.append(node.value)
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef) and node.name in names:
+            nodes += [n.value for n in ast.walk(node) if isinstance(n, ast.Return) and n.value]
+    return found + tuple(literals(nodes))
+
+
+def calls(node: ast.AST, scope: ast.AST) -> Iterator[tuple[ast.Call, ast.AST]]:
+    """Every call below a node, with the innermost function around it."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Call):
+            yield child, scope
+        yield from calls(child, child if isinstance(child, ast.FunctionDef) else scope)
+
+
+def messages() -> list[Message]:
+    names, found = error_names(), list[Message]()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module, where = tree(path), path.relative_to(PACKAGE.parent).as_posix()
+        for call, scope in calls(module, module):
+            name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+            if name in names and call.args:
+                found.append(Message(where, call.lineno, name, text_of(call, scope, module)))
+    return found
+
+
+@cache
+def corpus() -> str:
+    """Every string in the tests, without the backslashes of regular expressions."""
+    strings = [
+        node.value.replace("\\", "")
+        for path in TESTS.rglob("*.py")
+        if path != Path(__file__)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    return "\n".join(dict.fromkeys(strings))
+
+
+@cache
+def untested() -> list[Message]:
+    every, text = messages(), corpus()
+    owners = defaultdict[str, set[str]](set)
+    for message in every:
+        for run in message.runs():
+            owners[run].add(message.text)
+    own = {run for run, texts in owners.items() if len(texts) == 1}
+    tested = {run for i in range(len(text) - RUN + 1) if (run := text[i : i + RUN]) in own}
+    return [m for m in every if not m.runs() & tested and not _named_whole(m, own, text)]
+
+
+def _named_whole(message: Message, own: set[str], text: str) -> bool:
+    """Whether a test names the longest piece of a message that has no run of its own."""
+    longest = max(message.pieces, key=len, default="").strip()
+    return not message.runs() & own and bool(longest) and longest in text
+
+
+def test_every_error_message_has_a_test_or_is_listed() -> None:
+    lacking = [
+        f"{m.path}:{m.line}: {m.kind}: {m.text}"
+        for m in untested()
+        if not any(part in m.text for part in UNTESTED)
+    ]
+    assert lacking == [], (
+        f"{len(lacking)} error messages have no test: provoke each in a test that names "
+        f"{RUN} of its letters (pytest.raises(..., match=...)), or list it in UNTESTED"
+    )
+
+
+def test_the_list_names_no_message_that_is_tested_or_gone() -> None:
+    left = [m.text for m in untested()]
+    assert [part for part in UNTESTED if not any(part in text for text in left)] == []
+    assert [part for part, why in UNTESTED.items() if not part or not why] == []
