@@ -48,9 +48,8 @@ def stopped(
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
-    assert process.stdout is not None
     assert process.stderr is not None
-    for line in process.stdout:
+    for line in process.stderr:
         if line.startswith("2/2 se-off fold 0 seed 0 epoch 1/2"):
             break
     process.send_signal(signal.SIGINT)

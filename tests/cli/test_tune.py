@@ -88,10 +88,10 @@ def story(tiny_root: Path, recipe_file: Path, tmp_path_factory: pytest.TempPathF
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         start_new_session=True,
     )
-    assert process.stdout is not None
+    assert process.stderr is not None
     lines: list[str] = []
     killed = -1
-    for line in process.stdout:
+    for line in process.stderr:
         lines.append(line)
         if killed < 0 and line.startswith("trial "):
             kill_in_a_trial(workers_of(process.pid), StudyFolder(runs / "small.study"))
@@ -99,10 +99,11 @@ def story(tiny_root: Path, recipe_file: Path, tmp_path_factory: pytest.TempPathF
         if killed > 0 and len(lines) > killed + 4:
             break
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-    rest, error = process.communicate(timeout=120)
+    _, rest = process.communicate(timeout=120)
+    shown = "".join(lines) + rest
     second = run(*arguments, "--workers", "1")
     assert second.exit_code == 0, second.output
-    return Story(runs, "".join(lines) + rest, process.returncode, error, second.output)
+    return Story(runs, shown, process.returncode, shown, second.output)
 
 
 def study_of(story: Story) -> dict[str, object]:
