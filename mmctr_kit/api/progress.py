@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, Self
 
 from mmctr_kit.activity import Activity, heard_by
@@ -84,9 +85,7 @@ class Display:
             width = None if sys.stderr.isatty() else 80
             self._console = Console(stderr=True, width=width, highlight=False)
             self._stack.enter_context(heard_by(lambda a: self(activity_event(a))))
-            if self._console.is_jupyter or (
-                self._console.is_terminal and not self._console.is_dumb_terminal
-            ):
+            if _can_redraw(self._console):
                 from mmctr_kit.api.bar import Bar
 
                 self._bar = self._stack.enter_context(Bar(self._console))
@@ -145,6 +144,13 @@ class Display:
         assert self._console is not None
         self._printed = time.monotonic()
         self._console.print(escape(text), soft_wrap=True)
+
+
+def _can_redraw(console: "Console") -> bool:
+    """Whether a bar can be drawn again and again in its place."""
+    if console.is_jupyter:
+        return find_spec("ipywidgets") is not None  # rich would warn at every refresh
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 def activity_event(activity: Activity) -> ProgressEvent:
