@@ -17,8 +17,27 @@ PACKAGE = TESTS.parent / "mmctr_kit"
 RUN = 12
 """How many letters of a message a test must name at least."""
 
-UNTESTED: Mapping[str, str] = {}
-"""A part of a message's text, and in a word why no test provokes it."""
+UNTESTED: Mapping[str, str] = {
+    "mmctr_kit/api/preflight.py: DataError: ": "passed",
+    "mmctr_kit/errors.py: MmctrKitError: ": "passed",
+    "mmctr_kit/errors.py: UsageError: ": "passed",
+    "mmctr_kit/processes.py: RunError: ": "passed",
+    "mmctr_kit/tuning/trial.py: InvalidTrialError: ": "passed",
+    "Ray is not installed; pip install 'mmctr-kit[ray]'": "cluster",
+    "no node of the Ray cluster at '": "cluster",
+    "no node of the Ray cluster has ": "cluster",
+    ": the data did not arrive (": "cluster",
+    " failed (...); the same command goes on where it stopped": "cluster",
+    "' cannot be fetched (the hub is not reached)": "network",
+    "UsageError: '...' cannot be fetched (...)": "network",
+    " is no ... table (": "unknown",
+}
+"""A part of ``FILE: ERROR: MESSAGE``, and in a word why no test names the message.
+
+*passed*: the text is another error's, passed on. *cluster* and *network*: what provokes it is not
+to be had where the tests run, or a test of the extra provokes it without naming its text.
+*unknown*: no input is known that brings it.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +51,8 @@ class Message:
 
     @property
     def text(self) -> str:
-        return "...".join(self.pieces)
+        """The error and its message."""
+        return f"{self.kind}: {'...'.join(self.pieces)}"
 
     def runs(self) -> set[str]:
         """Every run of :data:`RUN` letters of its pieces."""
@@ -139,11 +159,17 @@ def _named_whole(message: Message, own: set[str], text: str) -> bool:
     return not message.runs() & own and bool(longest) and longest in text
 
 
+def _listed(message: Message, part: str) -> bool:
+    return part in (whole := f"{message.path}: {message.text}") and (
+        part[-2:] != ": " or whole == part
+    )
+
+
 def test_every_error_message_has_a_test_or_is_listed() -> None:
     lacking = [
-        f"{m.path}:{m.line}: {m.kind}: {m.text}"
+        f"{m.path}:{m.line}: {m.text}"
         for m in untested()
-        if not any(part in m.text for part in UNTESTED)
+        if not any(_listed(m, part) for part in UNTESTED)
     ]
     assert lacking == [], (
         f"{len(lacking)} error messages have no test: provoke each in a test that names "
@@ -152,6 +178,5 @@ def test_every_error_message_has_a_test_or_is_listed() -> None:
 
 
 def test_the_list_names_no_message_that_is_tested_or_gone() -> None:
-    left = [m.text for m in untested()]
-    assert [part for part in UNTESTED if not any(part in text for text in left)] == []
-    assert [part for part, why in UNTESTED.items() if not part or not why] == []
+    left = untested()
+    assert [part for part in UNTESTED if not any(_listed(m, part) for m in left)] == []

@@ -486,6 +486,15 @@ def argument_that_nobody_gives(folder: Path, _: ChallengeData) -> object:
         return _signature_of("mine_alone:Net")
 
 
+def teacher_without_oof(_: Path, data: ChallengeData) -> object:
+    from mmctr_kit.training import teacher
+
+    fit = SimpleNamespace(name="fit", predictions=lambda: SimpleNamespace(oof=None))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(teacher, "open_run", lambda *_: fit)
+        return teacher.teacher_logits("runs/fit", data)
+
+
 def no_tracker(_: Path, __: ChallengeData) -> object:
     from mmctr_kit.export.trackers import require_tool
 
@@ -591,6 +600,11 @@ WORK: dict[str, Case] = {
         UsageError,
         "has no default and is no input that models get",
         argument_that_nobody_gives,
+    ),
+    "a teacher without OOF": (
+        RunError,
+        "training.teacher: run 'fit' has no OOF predictions; name a cv run or a blend",
+        teacher_without_oof,
     ),
     "no tracker": (UsageError, "to: expected one of .*; found 'excel'", no_tracker),
     "no task": (UsageError, r"no task 'Task9'; expected Task1, Task2 or both \(Task1&2\)", no_task),

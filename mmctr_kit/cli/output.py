@@ -143,7 +143,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
     out = console()
     columns = [signs(name, sys.stdout) for name in columns]
     rows = [[signs(text, sys.stdout) for text in row] for row in rows]
-    least = [_least(i, [name, *(row[i] for row in rows)], left) for i, name in enumerate(columns)]
+    cells = [[name, *(row[i] for row in rows)] for i, name in enumerate(columns)]
+    least = [_least(i, column, left) for i, column in enumerate(cells)]
     if (needed := sum(least) + 2 * len(least)) > out.width:
         if sys.stdout.isatty():
             _lists(columns, rows)
@@ -151,7 +152,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
         out.width = needed
     grid = Table(box=None, padding=(0, 1), header_style="bold")
     for i, name in enumerate(columns):
-        whole = i >= left or (i == 0 and least[0] < _NAME)
+        whole = i >= left or (i == 0 and max(map(cell_len, cells[0])) <= _NAME)
         side: Literal["left", "right"] = "left" if i < left else "right"
         grid.add_column(name, justify=side, no_wrap=whole, overflow="fold")
     for row in rows:

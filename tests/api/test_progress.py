@@ -48,8 +48,8 @@ class Terminal:
         self.shown, self.times = b"", list[float]()
 
     def read(self, until: bytes = b"") -> str:
-        """Read until ``until`` has been shown, or to the end."""
-        while not until or until not in self.shown:
+        """Read until what is shown matches ``until``, or to the end."""
+        while not until or not re.search(until, self.shown):
             try:
                 part = os.read(self.ours, 65536)
             except OSError:  # Linux raises it if the other side was closed
@@ -83,9 +83,9 @@ def test_a_terminal_shows_what_is_done_from_the_start_and_never_stands_still(
     tiny_root: Path, tmp_path: Path
 ) -> None:
     terminal = Terminal(command(tiny_root, tmp_path / "runs"), columns=60)
-    shown = terminal.read(b"epoch 2/3")
     assert terminal.end() == 0, terminal.shown
-    assert shown.index("starting") < shown.index("loading") < shown.index("epoch 2/3")
+    shown = terminal.read()
+    assert shown.index("starting") < shown.index("loading") < shown.index("epoch")
     gaps = [b - a for a, b in zip(terminal.times, terminal.times[1:], strict=False)]
     assert max(gaps) < 10  # it is 1 s unless the machine is busy with other tests
 
@@ -97,7 +97,7 @@ def test_ctrl_c_leaves_one_line_the_cursor_and_no_worker(
     line = command(tiny_root, tmp_path / "runs")
     line[line.index("--jobs") + 1] = jobs
     terminal = Terminal([*line, "--set", "training.epochs=400"])
-    terminal.read(b": epoch 3/400")
+    terminal.read(rb": epoch \d+/400")
     terminal.press(b"\x03")
     assert terminal.end() == 130, terminal.shown
     shown = terminal.read()

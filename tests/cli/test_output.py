@@ -47,7 +47,7 @@ def test_a_pipe_gets_a_row_on_one_line_unless_its_name_is_very_long(
 def terminal(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Standard output is a terminal of 60 columns, without colours."""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    for name, value in (("COLUMNS", "60"), ("NO_COLOR", "1"), ("TERM", "dumb")):
+    for name, value in (("COLUMNS", "60"), ("NO_COLOR", "1"), ("TERM", "xterm")):
         monkeypatch.setenv(name, value)
     return monkeypatch
 

@@ -103,3 +103,24 @@ def test_a_mistake_is_one_line_of_the_house(
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert not (found := FOREIGN.search(error)), f"{found}: {error}"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (("demo", "--data", "ml", "--task1"), "--data and --task1 are two demos; give one"),
+        (("demo", "--data", "ml", "--out", "OUT"), "holds data that were not imported; choose"),
+        (("submit", "FILE", "--task", "Task2"), "is a file, not a run; to check a submission add"),
+        (("submit", "--check", "FILE", "--task", "Task2"), "--check takes a FILE and writes noth"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_options_that_do_not_go_together_are_named(
+    line: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out" / "data").mkdir(parents=True)
+    (tmp_path / "s.zip").write_bytes(b"")
+    given = {"OUT": str(tmp_path / "out"), "FILE": str(tmp_path / "s.zip")}
+    code, error = mistake(capsys, *(given.get(word, word) for word in line))
+    assert code == 2
+    assert said in " ".join(error.split())
