@@ -105,10 +105,10 @@ def plan_runs(
         checked.append((finalist or path, recipe, items, finished, finalist is not None))
     planned = []
     for path, recipe, items, finished, as_finalist in checked:
-        plan, done = None, finished or as_finalist
-        if plan_finished or not done:
+        plan, trained = None, finished or as_finalist
+        if plan_finished or not trained:
             plan = plan_cv(recipe, content, options.made_executor, items)
-        planned.append(PlannedRun(path, plan, done, options.force, seconds, as_finalist))
+        planned.append(PlannedRun(path, plan, trained, options.force, seconds, as_finalist))
     return planned
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mmctr_kit.activity import Activity, heard_by
 
@@ -171,6 +171,38 @@ def listening(progress: Progress) -> Iterator[Listener]:
         return
     with Display(quiet=not progress) as display:
         yield display
+
+
+_AT_WORK = 3
+"""How many models that are at work at once are named."""
+
+
+class AtWork:
+    """What is being done for each of the models that are at work."""
+
+    def __init__(self) -> None:
+        self._activities: dict[Any, Activity] = {}
+        self._names: dict[Any, str] = {}
+
+    def hear(self, key: Any, name: str, activity: Activity) -> None:
+        """Note what is being done for the model ``key``, shown by its ``name``."""
+        self._activities[key], self._names[key] = activity, name
+
+    def end(self, key: Any) -> None:
+        """Forget a model that is finished."""
+        self._activities.pop(key, None)
+
+    def label(self, before: str) -> str:
+        """Say in a line what is being done now."""
+        parts = [f"{self._names[key]}: {each}" for key, each in self._activities.items()]
+        if len(parts) > _AT_WORK:
+            parts = [*parts[:_AT_WORK], f"and {len(parts) - _AT_WORK} more"]
+        return f"{before} {'; '.join(parts)}"
+
+    @property
+    def rate(self) -> float:
+        """Rows per second that all of them train."""
+        return sum(each.rate for each in self._activities.values())
 
 
 def epochs_raised(epochs: int, training: "Training") -> str:

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from mmctr_kit.activity import Activity
-from mmctr_kit.api.progress import Kind, Listener, ProgressEvent, epochs_raised, span
+from mmctr_kit.api.progress import AtWork, Kind, Listener, ProgressEvent, epochs_raised, span
 from mmctr_kit.data.folds import WHOLE
 from mmctr_kit.errors import plural
 
@@ -32,37 +32,6 @@ _SAME_OUTAGE = 60.0
 _NAMED = 6
 """How many finished fold models a line names at most."""
 
-_AT_WORK = 3
-"""How many models that are at work at once are named."""
-
-
-class _AtWork:
-    """What is being done for each of the models that are at work."""
-
-    def __init__(self) -> None:
-        self._activities: dict[Any, Activity] = {}
-        self._names: dict[Any, str] = {}
-
-    def hear(self, key: Any, name: str, activity: Activity) -> None:
-        """Note what is being done for the model ``key``, shown by its ``name``."""
-        self._activities[key], self._names[key] = activity, name
-
-    def end(self, key: Any) -> None:
-        """Forget a model that is finished."""
-        self._activities.pop(key, None)
-
-    def label(self, before: str) -> str:
-        """Say in a line what is being done now."""
-        parts = [f"{self._names[key]}: {each}" for key, each in self._activities.items()]
-        if len(parts) > _AT_WORK:
-            parts = [*parts[:_AT_WORK], f"and {len(parts) - _AT_WORK} more"]
-        return f"{before} {'; '.join(parts)}"
-
-    @property
-    def rate(self) -> float:
-        """Rows per second that all of them train."""
-        return sum(each.rate for each in self._activities.values())
-
 
 class CvProgress:
     """Turns the progress of one run's fold models into events."""
@@ -72,7 +41,7 @@ class CvProgress:
         self.training = plan.recipe.training
         self.raised = False
         self.done: dict[tuple[int, int], float] = defaultdict(float)
-        self.at_work = _AtWork()
+        self.at_work = AtWork()
         listen(ProgressEvent("begin", label=name, total=self.jobs))
 
     def resume(self, left: "ResumePoint") -> None:
@@ -107,7 +76,7 @@ class AblationProgress:
     def __init__(self, names: list[str], jobs: int, listen: Listener) -> None:
         self.names, self.jobs, self.listen = names, jobs, listen
         self.done: dict[str, dict[tuple[int, int], float]] = defaultdict(lambda: defaultdict(float))
-        self.at_work = _AtWork()
+        self.at_work = AtWork()
 
     def __call__(self, name: str, event: "FoldEvent | None") -> None:
         position, runs = self.names.index(name), len(self.names)
@@ -155,7 +124,7 @@ class StudyProgress:
         self.began = time.perf_counter()
         self.running: dict[int, float] = {}
         self.fold: dict[int, int] = defaultdict(int)
-        self.at_work = _AtWork()
+        self.at_work = AtWork()
         self.outage = float("-inf")
         self.final_jobs = 0
         self.final_done: dict[int, dict[tuple[int, int], float]] = defaultdict(
@@ -168,16 +137,14 @@ class StudyProgress:
         label = "search: claiming a trial"
         self.listen(ProgressEvent("begin", label=label, total=max(self.trials - self.before, 1)))
         count, seeds = self.final
-        if not count:
-            return
-        models = plural(count * seeds * self.folds, "fold model")
-        seconds = self._finalists_seconds()
-        cost = f", about {span(seconds)}" if seconds else ""
-        text = (
-            f"after the search: {plural(count, 'finalist')} x {plural(seeds, 'seed')} x "
-            f"{plural(self.folds, 'fold')} = {models}{cost} (--finalists 0 trains none)"
-        )
-        self.listen(ProgressEvent("note", text))
+        if count:
+            text = (
+                f"after the search: {plural(count, 'finalist')} x {plural(seeds, 'seed')} x "
+                f"{plural(self.folds, 'fold')} = "
+                f"{plural(count * seeds * self.folds, 'fold model')}{self._finalists_cost()} "
+                "(--finalists 0 trains none)"
+            )
+            self.listen(ProgressEvent("note", text))
 
     def search(self, event: "StudyEvent") -> None:
         """Report an event of the search."""
@@ -224,10 +191,9 @@ class StudyProgress:
         trials = self.study.get_trials(deepcopy=False)
         self.final_jobs = jobs_waiting(self.folder, trials, self.recipe, *self.final)
         self.began = time.perf_counter()
-        self.at_work = _AtWork()
-        seconds = self._finalists_seconds()
-        about = f", about {span(seconds)}" if seconds else ""
-        text = f"finalists: {plural(self.final_jobs, 'fold model')} to train{about}"
+        self.at_work = AtWork()
+        waiting = plural(self.final_jobs, "fold model")
+        text = f"finalists: {waiting} to train{self._finalists_cost()}"
         total = max(self.final_jobs, 1)
         self.listen(ProgressEvent("begin", text if self.final_jobs else "", "finalists", 0, total))
 
@@ -283,10 +249,14 @@ class StudyProgress:
         seconds = self._finalists_seconds()
         final = self.final[0]
         then = f", then {plural(final, 'finalist')}" if final and seconds != 0.0 else ""
-        then += f", about {span(seconds)}" if seconds else ""
+        then += self._finalists_cost()
         if left <= 0:
             return then
         return f", {span((time.perf_counter() - self.began) / done * left)} left{then}"
+
+    def _finalists_cost(self) -> str:
+        seconds = self._finalists_seconds()
+        return f", about {span(seconds)}" if seconds else ""
 
     def _finalists_seconds(self) -> float | None:
         """The seconds that the finalists will take; None if no trial tells."""
@@ -325,7 +295,7 @@ def _activity_event(
     run: str,
     event: "FoldActivity",
     done: dict[tuple[int, int], float],
-    at_work: _AtWork,
+    at_work: AtWork,
     before: float,
     total: int,
 ) -> ProgressEvent:
