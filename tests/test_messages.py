@@ -1,10 +1,11 @@
 """Every error message of the package has a test, or stands in a list with the reason why not.
 
-A message is tested if a string in some test holds a run of its own letters that no other message
-has. That is found by reading the code, so that whoever adds a ``raise`` is told at once.
+A message is tested if some test holds a run of its letters that no other message has. That is found
+by reading the code, so that whoever adds a ``raise`` is told at once.
 """
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,18 +60,12 @@ class Message:
         return {p[i : i + RUN] for p in self.pieces for i in range(len(p) - RUN + 1)}
 
 
-@cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text("utf-8"))
-
-
 def error_names() -> set[str]:
     """The package's own errors, and the one by which an option's callback refuses a value."""
     bases = {
-        node.name: {base.id for base in node.bases if isinstance(base, ast.Name)}
+        name: set(re.findall(r"\w+", of))
         for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.ClassDef)
+        for name, of in re.findall(r"^class (\w+)\((.*)\):", path.read_text("utf-8"), re.M)
     }
     names = {"MmctrKitError", "BadParameter"}
     while more := {name for name, of in bases.items() if of & names} - names:
@@ -109,36 +104,37 @@ def text_of(call: ast.Call, scope: ast.AST, module: ast.Module) -> tuple[str, ..
     return found + tuple(literals(nodes))
 
 
-def calls(node: ast.AST, scope: ast.AST) -> Iterator[tuple[ast.Call, ast.AST]]:
-    """Every call below a node, with the innermost function around it."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Call):
-            yield child, scope
-        yield from calls(child, child if isinstance(child, ast.FunctionDef) else scope)
+def calls(module: ast.Module) -> Iterator[tuple[ast.Call, ast.AST]]:
+    """Every call of a module, with the innermost function around it."""
+    waiting: list[tuple[ast.AST, ast.AST]] = [(module, module)]
+    while waiting:
+        node, scope = waiting.pop()
+        if isinstance(node, ast.Call):
+            yield node, scope
+        scope = node if isinstance(node, ast.FunctionDef) else scope
+        waiting += ((child, scope) for child in ast.iter_child_nodes(node))
 
 
 def messages() -> list[Message]:
     names, found = error_names(), list[Message]()
     for path in sorted(PACKAGE.rglob("*.py")):
-        module, where = tree(path), path.relative_to(PACKAGE.parent).as_posix()
-        for call, scope in calls(module, module):
+        module, where = (
+            ast.parse(path.read_text("utf-8")),
+            path.relative_to(PACKAGE.parent).as_posix(),
+        )
+        for call, scope in calls(module):
             name = getattr(call.func, "id", getattr(call.func, "attr", ""))
             if name in names and call.args:
                 found.append(Message(where, call.lineno, name, text_of(call, scope, module)))
     return found
 
 
-@cache
 def corpus() -> str:
-    """Every string in the tests, without the backslashes of regular expressions."""
-    strings = [
-        node.value.replace("\\", "")
-        for path in TESTS.rglob("*.py")
-        if path != Path(__file__)
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
-    return "\n".join(dict.fromkeys(strings))
+    """The tests' lines that hold strings, whole and without a regular expression's backslashes."""
+    files = (p for p in TESTS.rglob("*.py") if p != Path(__file__))
+    text = "\n".join(path.read_text("utf-8") for path in files).replace("\\", "")
+    text = re.sub(r"\"\s*\n\s*[rf]{0,2}\"", "", text)
+    return "\n".join({line.strip() for line in text.splitlines() if '"' in line})
 
 
 @cache
@@ -160,9 +156,9 @@ def _named_whole(message: Message, own: set[str], text: str) -> bool:
 
 
 def _listed(message: Message, part: str) -> bool:
-    return part in (whole := f"{message.path}: {message.text}") and (
-        part[-2:] != ": " or whole == part
-    )
+    """Whether a part names the message; one that ends in a colon has no text of its own."""
+    whole = f"{message.path}: {message.text}"
+    return part == whole if part.endswith(": ") else part in whole
 
 
 def test_every_error_message_has_a_test_or_is_listed() -> None:

@@ -448,6 +448,15 @@ def checkpoint(name: str, content: bytes | None) -> Provoke:
     return read
 
 
+def no_state_dict(folder: Path, _: ChallengeData) -> object:
+    import torch
+
+    from mmctr_kit.importers.checkpoint import read_checkpoint
+
+    torch.save([1, 2], folder / "w.pt")
+    return read_checkpoint(folder / "w.pt")
+
+
 def unreadable_checkpoint(folder: Path, _: ChallengeData) -> object:
     from mmctr_kit.importers.checkpoint import read_checkpoint
 
@@ -593,6 +602,7 @@ WORK: dict[str, Case] = {
         checkpoint("w.npz", b"\x00" * 9),
     ),
     "no torch file": (DataError, "torch", checkpoint("w.pt", bytes(20))),
+    "no state dict": (DataError, "holds no state dict: expected names", no_state_dict),
     "no permission": (DataError, r"\(Permission denied\); check its perm", unreadable_checkpoint),
     "never published": (UsageError, "was published; none can be read", unpublished),
     "quantized weights": (DataError, "expected floats: save it unquantized", quantized),
