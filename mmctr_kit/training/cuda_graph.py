@@ -145,7 +145,7 @@ class StaticSteps:
             if self._capture:
                 self._try_capture()
         self.step.fill(before)
-        self.step.optimizer.zero_grad(set_to_none=True)
+        self.step.optimizer.zero_grad()
         self.compile_seconds += time.perf_counter() - began
 
     def _try_compiled(self) -> None:
@@ -183,7 +183,7 @@ class StaticSteps:
             for _ in range(_WARM_UP):
                 self._counter.zero_()
                 self._next()
-            self.step.optimizer.zero_grad(set_to_none=True)
+            self.step.optimizer.zero_grad()
             with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
                 self._next()
         except torch.OutOfMemoryError:
