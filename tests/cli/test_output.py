@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,8 +45,11 @@ def test_a_pipe_gets_a_row_on_one_line_unless_its_name_is_very_long(
 
 
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Standard output is a terminal of 60 columns, without colours."""
+def terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> pytest.MonkeyPatch:
+    """Standard output, which is captured, is a terminal of 60 columns, without colours."""
+    del capsys  # asked for first, since it replaces the stream
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     for name, value in (("COLUMNS", "60"), ("NO_COLOR", "1"), ("TERM", "xterm")):
         monkeypatch.setenv(name, value)
@@ -83,7 +87,7 @@ def test_no_name_is_folded_and_no_figure_cut_at_60_columns(
         patch.setattr(out, "isatty", lambda: True, raising=False)
         columns = ["run", *("c" * min(width, 9) for width in widths)]
         output.table(columns, [[name, *figures] for name in names])
-    lines = out.getvalue().splitlines()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).splitlines()
     assert max(len(line.rstrip()) for line in lines) <= 60
     words = [word for line in lines for word in line.split()]
     assert all(words.count(figure) >= 1 for figure in figures)
