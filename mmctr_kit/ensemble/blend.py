@@ -77,7 +77,6 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     )
     scalings = fit_scalings(rows.label, stack.oof)
     crossed = CrossFit.fit(rows, {name: METHODS[name] for name in tried}, scalings, seed)
-    doing("scoring the methods")
     sample = AucSample(rows.label, rows.user, rows.fold)
     logits = {name: crossed.logits(name) for name in tried}
     influences = {name: sample.influence(x) for name, x in logits.items()}
@@ -95,7 +94,6 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     fits = SharedFits(scaled, seed)
     doing(f"fitting {used} on all users")
     fitted, oof = METHODS[used](fits), logits[used]
-    doing("working out what each run adds")
     adds = leave_one_out_gain(crossed, used, oof)
     if method == "auto" and most_harmful(adds) is not None:
         spared = CrossFit.fit(rows, {used: without_harm(used)}, scalings, seed)

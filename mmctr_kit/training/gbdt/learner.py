@@ -91,15 +91,7 @@ class BoostedLearner:
         epochs = max(1, round(options.epochs * options.stop_at))
         for epoch in range(len(texts), epochs):
             began = time.perf_counter()
-            count = Counter("growing trees", self.model.rounds, 0.0, epoch + 1, epochs)
-            text = self.model.chunk(
-                dataset,
-                scores,
-                options.learning_rate,
-                derive_seed(seed, 4, epoch),
-                threads,
-                count.add,
-            )
+            text = self._grow(dataset, scores, derive_seed(seed, 4, epoch), epoch, epochs)
             texts.append(text)
             trees = Trees(text)
             scores += trees.predict(matrix, threads)
@@ -129,6 +121,12 @@ class BoostedLearner:
                 state=lambda state=state: state,  # type: ignore[misc]
             )
         self._become(base, texts[:best])
+
+    def _grow(self, dataset: Any, scores: Floats64, seed: int, epoch: int, epochs: int) -> bytes:
+        """The next chunk of trees, counted as they grow."""
+        count = Counter("growing trees", self.model.rounds, 0.0, epoch + 1, epochs)
+        rate, threads = self.recipe.training.learning_rate, torch.get_num_threads()
+        return self.model.chunk(dataset, scores, rate, seed, threads, count.add)
 
     def predict(self, split: Split, index: Ints | None = None) -> Floats64:
         base, features = self._fitted()
