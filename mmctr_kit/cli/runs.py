@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from mmctr_kit.cli import options
-from mmctr_kit.cli.output import cell, finite, print_json, say, table
+from mmctr_kit.cli.output import cell, finite, print_json, say, status, table
 from mmctr_kit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,9 +69,10 @@ def runs(
 
     if task is not None and not rules:
         raise UsageError("--task goes with --rules; add it")
-    folders = all_runs(runs)
-    entries = leaderboard(folders, truth)
-    verdicts = {run.name: check_run(run, runs) for run in folders if run.finished}
+    with status(f"reading the runs in {runs}"):
+        folders = all_runs(runs)
+        entries = leaderboard(folders, truth)
+        verdicts = {run.name: check_run(run, runs) for run in folders if run.finished}
     if as_json:
         print_json([finite(_json(e, verdicts)) for e in entries])
         return

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from mmctr_kit.activity import doing
 from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
@@ -149,11 +150,13 @@ class NeuralLearner:
             first = len(examples["train"])
             rows = np.concatenate([train, np.arange(first, first + len(extra))])
             examples["train"] = examples["train"].join(extra)
+        doing("working out the signals")
         signals = fold_signals(data, recipe, train, examples)
         whole = self._base
         for split in SPLITS:
             whole = whole.with_rows(split, examples[split], signals[split])
         if taught:
+            doing("asking the teacher")
             whole = whole.with_labels(train, soft_labels(recipe.training, data)[train])
         return choose_source(whole, self.device, recipe.training.data_on), rows
 
