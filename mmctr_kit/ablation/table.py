@@ -17,6 +17,7 @@ from mmctr_kit.files import write_json
 from mmctr_kit.metrics.auc import AucSample, Influence
 from mmctr_kit.metrics.estimate import Estimate, recipe_estimate, required_z
 from mmctr_kit.metrics.ranks import Ids, Labels
+from mmctr_kit.runs.lineage import note_finished
 from mmctr_kit.runs.slices import slice_columns
 from mmctr_kit.runs.writer import RunWriter
 
@@ -116,6 +117,7 @@ def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) ->
         left_out=ablation.left_out,
     )
     write_json(folder / "ablation.json", table.as_json())
+    note_finished(folder)
     return table
 
 

@@ -26,6 +26,7 @@ from mmctr_kit.recipe import SIGNAL_KINDS, Items, Recipe
 from mmctr_kit.recipe.blocks import CodesOf, ItemBlock
 from mmctr_kit.recipe.unused import applies
 from mmctr_kit.runs.conflict import require_free
+from mmctr_kit.runs.lineage import TIMINGS, begin_lineage, note_begun
 from mmctr_kit.runs.writer import begin_run
 
 BASE = "base"
@@ -177,13 +178,22 @@ def run_ablation(
 ) -> dict[str, Measured]:
     """Train every run that is not finished, then measure the unknown costs; returns all costs."""
     costs = {name: folder / "costs" / f"{name}.json" for name in ablation.runs}
+    base = ablation.base
     with locked(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if force:
+            (folder / TIMINGS).unlink(missing_ok=True)
+        device = base.resources.hardware
+        note_begun(folder, begin_lineage(base.data.folder, device, len(ablation.runs)))
         if force:
             # All before any training, so that the command can be resumed without force.
             for name, plan in ablation.runs.items():
                 costs[name].unlink(missing_ok=True)
                 with locked(folder / name):
-                    begin_run(folder / name, manifest_of(plan), plan.recipe.to_yaml(), force)
+                    recipe_yaml = plan.recipe.to_yaml()
+                    begin_run(
+                        folder / name, manifest_of(plan), recipe_yaml, force, plan.data.folder
+                    )
         for name, plan in ablation.runs.items():
             run_cv(plan, folder / name, False, partial(listen, name))
         measured = {}

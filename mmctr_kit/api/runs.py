@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from mmctr_kit.api.preflight import AnyPath, as_data, names_of
 from mmctr_kit.api.progress import Progress, ProgressEvent, listening
+from mmctr_kit.api.recorded import recorded
 from mmctr_kit.api.results import BlendResult, estimate_columns, frame
 from mmctr_kit.ensemble.methods import Method
 from mmctr_kit.errors import UsageError, plural
@@ -100,6 +101,7 @@ def leaderboard(runs: AnyPath = "runs", *, truth: AnyPath | None = None) -> "pd.
     return frame(rows, ("run", "kind", "state", "seeds", "oof_auc", "valid_auc"))
 
 
+@recorded
 def blend(
     sources: "Sequence[AnyPath | Run]",
     name: str,
@@ -179,6 +181,7 @@ def blend(
     return BlendResult(path)
 
 
+@recorded
 def import_predictions(
     test: AnyPath,
     name: str,

@@ -40,6 +40,7 @@ from mmctr_kit.cli import (
 from mmctr_kit.cli.output import fail, stopped
 from mmctr_kit.cli.settings import option_defaults, use_cache
 from mmctr_kit.errors import MmctrKitError, Terminated, refusal, warn_in_one_line
+from mmctr_kit.runs.call import called, command_line
 
 _Misuse: Any = typer.BadParameter.__mro__[2]
 """Typer's error for a command line that it cannot parse: click's ClickException, which newer
@@ -162,7 +163,7 @@ def main() -> None:
     if not debug:
         warn_in_one_line()
     try:
-        with _terminated_as_interrupted() as ended:
+        with _terminated_as_interrupted() as ended, called(command_line(sys.argv[1:])):
             use_cache()
             code = app(standalone_mode=False, default_map=_defaults(app))
             if code == 130:  # Typer's word for a KeyboardInterrupt, which it keeps

@@ -9,6 +9,7 @@ from typing import Any
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import read_json, require_free
 from mmctr_kit.runs.compare import Compared, compare
+from mmctr_kit.runs.lineage import unfinished
 from mmctr_kit.runs.predictions import Predictions
 from mmctr_kit.runs.run import Run, all_runs, open_run
 
@@ -136,13 +137,13 @@ def _open(name: str, root: Path) -> tuple[Run, Mapping[str, Any] | None, Path | 
         if (path / "study.json").is_file():
             study = _read_study(path)
             if not study["finalists"]:
-                raise RunError(f"study {path.name} has no finalist yet; run its tune command again")
+                raise unfinished(path, f"study '{path.name}' has no finalist yet: it")
             run = open_run(str(study["finalists"][0]["run"]), path / "finalists")
             return run, study, path
         if (path / "ablation.json").is_file():
             return open_run("base", path), None, None
         if (path / "settings.json").is_file() or (path.suffix == ".ablate" and path.is_dir()):
-            raise RunError(f"'{name}' is unfinished; run the command that began it again")
+            raise unfinished(path, f"'{name}'")
     return open_run(name, root), None, None
 
 

@@ -50,12 +50,15 @@ class FoldFolder:
         return lines[: int(state["epochs_done"])], state, self.timings()
 
     def save_epoch(
-        self, lines: Sequence[Mapping[str, Any]], state: Arrays, seconds: Mapping[str, float]
+        self, lines: Sequence[Mapping[str, Any]], state: Arrays, timings: Mapping[str, float]
     ) -> None:
-        """Write the epochs' lines, their seconds and, last, the state to resume from."""
+        """Write the epochs' lines, their timings and, last, the state to resume from.
+
+        The timings are seconds by phase and, as ``epochs``, after how many epochs training ends.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        write_json(self.path / "timings.json", seconds)
+        write_json(self.path / "timings.json", timings)
         write_whole(self.path / "metrics.jsonl", lambda p: p.write_text(text))
         save_arrays(self._state, state)
 
