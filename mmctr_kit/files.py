@@ -185,6 +185,15 @@ def new_folder(out: Path) -> Iterator[Path]:
         yield part
 
 
+def folder_size(path: Path) -> int:
+    """The bytes of all files in a folder, or of a file; what vanishes meanwhile counts nothing."""
+    total = 0
+    for each in (path, *path.rglob("*")):
+        with suppress(OSError):
+            total += each.stat(follow_symlinks=False).st_size if not each.is_dir() else 0
+    return total
+
+
 _LOCKS = ".locks"
 _ASKED_SECONDS = 0.2
 """For so long a lock may be held by :func:`is_locked`, which must not make a command fail."""

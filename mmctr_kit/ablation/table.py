@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mmctr_kit.ablation.status import TABLE
 from mmctr_kit.ablation.variants import BASE, Ablation, shown
 from mmctr_kit.cv.model_cost import Measured, on_this_machine
 from mmctr_kit.cv.plan import Plan
@@ -116,7 +117,7 @@ def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) ->
         rows=(Row(BASE, "", "", (), *compared.base_aucs(), None, costs[BASE]), *rows),
         left_out=ablation.left_out,
     )
-    write_json(folder / "ablation.json", table.as_json())
+    write_json(folder / TABLE, table.as_json())
     note_finished(folder)
     return table
 

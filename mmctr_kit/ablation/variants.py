@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
+from mmctr_kit.ablation.status import BASE as BASE
 from mmctr_kit.cv.executors.base import Executor
 from mmctr_kit.cv.fold import Progress
 from mmctr_kit.cv.model_cost import Measured, cached_cost, measure_cost
@@ -29,8 +30,6 @@ from mmctr_kit.runs.conflict import require_free
 from mmctr_kit.runs.lineage import TIMINGS, begin_lineage, note_begun
 from mmctr_kit.runs.writer import begin_run
 
-BASE = "base"
-"""The name of the run of the recipe itself."""
 _KINDS = ("attention", "pooling", "fusion", "code_fusion")
 _OF_MODALITIES = ("fusion", "modality_dropout")
 _DROPOUT = 0.2
@@ -190,10 +189,8 @@ def run_ablation(
             for name, plan in ablation.runs.items():
                 costs[name].unlink(missing_ok=True)
                 with locked(folder / name):
-                    recipe_yaml = plan.recipe.to_yaml()
-                    begin_run(
-                        folder / name, manifest_of(plan), recipe_yaml, force, plan.data.folder
-                    )
+                    text, data = plan.recipe.to_yaml(), plan.data.folder
+                    begin_run(folder / name, manifest_of(plan), text, force, data)
         for name, plan in ablation.runs.items():
             run_cv(plan, folder / name, False, partial(listen, name))
         measured = {}

@@ -22,6 +22,7 @@ from mmctr_kit.cli import (
     bench,
     blend,
     bundle,
+    cache,
     cv,
     data,
     demo,
@@ -60,7 +61,7 @@ app.command("fit")(fit.fit)
 app.command("ablate")(ablate.ablate)
 app.command("tune")(tune.tune)
 app.command("bench")(bench.bench)
-app.command("runs")(runs.runs)
+app.add_typer(runs.app, name="runs")
 app.command("slices")(slices.slices)
 app.command("report")(report.report)
 app.command("blend")(blend.blend)
@@ -73,6 +74,7 @@ app.command("score")(submit.score)
 app.command("import-checkpoint")(importers.import_checkpoint)
 app.command("import-predictions")(importers.import_predictions)
 app.command("recipes")(recipes.recipes)
+app.add_typer(cache.app, name="cache")
 app.command("demo")(demo.demo)
 
 
@@ -148,7 +150,7 @@ def _defaults(app: typer.Typer | None) -> dict[str, Any]:
     if app is None or not values:
         return {}
     names = [c.name or getattr(c.callback, "__name__", "") for c in app.registered_commands]
-    groups = {str(g.name): _defaults(g.typer_instance) for g in app.registered_groups}
+    groups = {str(g.name): {**values, **_defaults(g.typer_instance)} for g in app.registered_groups}
     own = {key: value for key, value in values.items() if key != "data"}
     alone = dict.fromkeys(("demo", "bench"), own)  # on generated data, unless --data is given
     return {**dict.fromkeys(names, values), **groups, **alone}

@@ -41,9 +41,7 @@ def run_cv(
     """
     began = time.perf_counter()
     with locked(path):
-        writer = begin_run(
-            path, manifest_of(plan), plan.recipe.to_yaml(), force, plan.data.folder
-        )
+        writer = begin_run(path, manifest_of(plan), plan.recipe.to_yaml(), force, plan.data.folder)
         if writer is None:
             return None
         point = _resume_point(plan, writer)

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mmctr_kit.errors import RunError
 from mmctr_kit.files import read_json
 from mmctr_kit.recipe.diff import flat
 from mmctr_kit.report.context import MARK, resolve_name

@@ -139,6 +139,20 @@ def note_finished(path: Path) -> None:
             write_lineage(path, replace(lineage, finished=now()), _without(timings))
 
 
+def began(path: Path, mark: str) -> str | None:
+    """When what is at ``path`` was begun; if that was not recorded, the time of its file ``mark``.
+
+    None if there is no such file.
+    """
+    if (lineage := read_lineage(path)) is not None:
+        return lineage.began
+    try:
+        seconds = (path / mark).stat().st_mtime
+    except OSError:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
 def unfinished(path: Path, what: str) -> RunError:
     """The error that ``what`` at ``path`` is unfinished, with the command that goes on with it."""
     if is_locked(path):

@@ -171,6 +171,11 @@ def open_run(name_or_path: str, root: Path) -> Run:
             if not run.finished:
                 raise unfinished(run.path, f"run '{run.name}'")
             return run
+    if not root.is_dir():
+        raise UsageError(
+            f"no run '{name_or_path}': there is no folder '{root}'; name the folder of runs with "
+            "--runs"
+        )
     known = [r.name for r in all_runs(root)]
     deeper, listed = _of_study(root, name_or_path), ", ".join(known) or "none"
     if deeper:

@@ -65,7 +65,8 @@ def begin_run(
 ) -> RunWriter | None:
     """Create the run folder, or resume an unfinished one; None if the run is already finished.
 
-    ``data`` is the data folder, for the lineage. Raises RunError if another run has that name, unless ``force``, which replaces it.
+    ``data`` is the data folder, for the lineage. Raises RunError if another run has that name,
+    unless ``force``, which replaces it.
     """
     if is_finished(path, manifest, force, recipe_yaml):
         return None
