@@ -187,10 +187,12 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 def folder_size(path: Path) -> int:
     """The bytes of all files in a folder, or of a file; what vanishes meanwhile counts nothing."""
+    files = [path] if path.is_file() else []
+    files += [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
     total = 0
-    for each in (path, *path.rglob("*")):
+    for file in files:
         with suppress(OSError):
-            total += each.stat(follow_symlinks=False).st_size if not each.is_dir() else 0
+            total += file.lstat().st_size
     return total
 
 

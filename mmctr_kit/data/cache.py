@@ -77,9 +77,9 @@ def clear_cache(kinds: Collection[str] = ()) -> None:
         kind = _kind_of(path)
         if kind is None or (kind not in kinds if kinds else kind in _IN_USE):
             continue
-        if kind == _UNFINISHED and time.time() - path.stat().st_mtime < _DAY_SECONDS:
-            continue
         with suppress(OSError):  # another command deletes it too
+            if kind == _UNFINISHED and time.time() - path.stat().st_mtime < _DAY_SECONDS:
+                continue
             gone = Path(tempfile.mkdtemp(prefix=".gone-", dir=path.parent))
             path.rename(gone / path.name)
             shutil.rmtree(gone, ignore_errors=True)

@@ -1,9 +1,9 @@
 """The ledger: what was submitted, from which run, and how its scores agree with the leaderboard.
 
 Each line is a JSON object; lines are appended, and removed by ``ledger rm`` alone, so that the file
-can be kept under version control. A submission is known by its checksum, or by the checksum of the table inside, so a copy
-under another name, or zipped again, is the same submission. What was written is recorded; which of
-it was uploaded is not known.
+can be kept under version control. A submission is known by its checksum, or by the checksum of the
+table inside, so a copy under another name, or zipped again, is the same submission. What was
+written is recorded; which of it was uploaded is not known.
 """
 
 import hashlib

@@ -10,8 +10,8 @@ from mmctr_kit.files import locked, write_whole
 from mmctr_kit.submission.ledger import (
     ENTRY,
     Entry,
-    Ledger,
     LeaderboardScore,
+    Ledger,
     Submitted,
     read_ledger,
 )
