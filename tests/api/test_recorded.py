@@ -1,4 +1,4 @@
-"""A call of a public function is recorded as Python that could be typed again, without passwords."""
+"""A call of a public function is recorded as Python to type again, without passwords."""
 
 import inspect
 from pathlib import Path

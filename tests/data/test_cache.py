@@ -293,7 +293,7 @@ def test_the_cache_is_counted_by_kind(cache: Path) -> None:
     assert counts == {"kind": 2, "hashes": 1, "placed": 1, "unfinished": 2}
     assert (kinds["placed"].size, kinds["placed"].cleared) == (100, False)
     assert kinds["kind"].size > 16_000
-    assert [each.kind for each in cache_contents()][0] == "kind"
+    assert cache_contents()[0].kind == "kind"
 
 
 def test_clearing_leaves_what_a_command_may_be_reading_or_writing(cache: Path) -> None:

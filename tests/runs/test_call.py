@@ -35,9 +35,8 @@ def test_no_password_is_in_a_command_line_and_the_rest_is_as_it_was(pw: str, wor
 
 def test_a_command_is_known_while_it_runs_and_not_after_it_failed() -> None:
     assert calling() is None
-    with pytest.raises(ValueError, match="boom"), called("outer"):
-        with called("inner"):
-            assert calling() == "inner"
+    with called("outer"):
+        with pytest.raises(RuntimeError, match="inner"), called("inner"):
+            raise RuntimeError(calling())
         assert calling() == "outer"
-        raise ValueError("boom")
     assert calling() is None

@@ -28,8 +28,8 @@ def slices_section(context: ReportContext) -> Section | None:
     )
     if run.name != context.run.name:
         lead += (
-            f" Shown for {run.name}, the best run of the blend by OOF: the data that the blend's own "
-            "are made from are not there."
+            f" Shown for {run.name}, the best run of the blend by OOF: the data to slice the blend "
+            "itself are not there."
         )
     figures = [_figure(split, [e for e in entries if e["split"] == split]) for split in _TITLES]
     pictures = [figure for figure in figures if figure is not None]
