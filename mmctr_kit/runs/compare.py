@@ -67,8 +67,8 @@ class RunDifference:
     """Two runs beside each other.
 
     ``recipe``: the keys that differ, with the values of ``a`` and ``b``; None if one of them has no
-    recipe. ``manifest``: the parts of their manifests that differ, such as rows, folds or the
-    environment. ``scores``: each score of both by its name in metrics.json. ``gaps``: the AUC of
+    recipe. ``manifest``: the parts of their manifests that differ, such as rows or folds.
+    ``environment``: versions and devices that both have and that differ, likewise. ``scores``: each score of both by its name in metrics.json. ``gaps``: the AUC of
     ``b`` less that of ``a``, paired; without an entry if the rows (for ``oof``: or folds) differ.
     """
 
@@ -76,6 +76,7 @@ class RunDifference:
     b: str
     recipe: Mapping[str, tuple[Any, Any]] | None
     manifest: tuple[str, ...]
+    environment: Mapping[str, tuple[Any, Any]]
     scores: Mapping[str, tuple[Estimate | None, Estimate | None]]
     gaps: Mapping[str, Estimate]
 
@@ -91,7 +92,15 @@ class RunDifference:
         recipe = None
         if self.recipe is not None:
             recipe = {key: {"a": a, "b": b} for key, (a, b) in self.recipe.items()}
-        return {**vars(self), "recipe": recipe, "scores": scores, "manifest": [*self.manifest]}
+        other = {key: {"a": a, "b": b} for key, (a, b) in self.environment.items()}
+        return {
+            "a": self.a,
+            "b": self.b,
+            "recipe": recipe,
+            "manifest": [*self.manifest],
+            "environment": other,
+            "scores": scores,
+        }
 
 
 SCORES = ("valid", "oof", "fold_models_valid", "valid_logloss", "oof_logloss", "valid_gauc")
@@ -107,13 +116,13 @@ def differ(a: Run, b: Run) -> RunDifference:
     known = {"valid": valid, "oof": oof}
     before, now = a.manifest, b.manifest
     parts = before.differences(now)
-    if before.environment != now.environment:
-        parts.append("environment")
+    both = {k: (v, now.environment.get(k)) for k, v in before.environment.items()}
     return RunDifference(
         a=a.name,
         b=b.name,
         recipe=_different_recipe(a, b),
         manifest=tuple(parts),
+        environment={k: p for k, p in both.items() if k in now.environment and p[0] != p[1]},
         scores={name: (one, other) for name, one, other in pairs if one or other},
         gaps={name: gap for name, gap in known.items() if gap is not None},
     )

@@ -94,7 +94,6 @@ def leaderboard(runs: Sequence[Run], truth: Path | None = None) -> list[Leaderbo
 
 
 Sort = Literal["valid", "oof", "date", "name"]
-ListedKind = Literal["cv", "fit", "blend", "imported", "study", "ablation"]
 
 
 def chosen(

@@ -6,9 +6,11 @@ It is in ``timings.json`` under ``lineage``, since two equal runs may differ in 
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,7 @@ def now() -> str:
 def begin_lineage(data: Path | None, device: str | None, planned: int | None = None) -> Lineage:
     """The lineage of what begins now, in this folder and on this machine."""
     folder = _here()
-    commit, dirty = git_state(Path(folder))
+    commit, dirty = _git_state_then(Path(folder), int(time.time() / 60))
     return Lineage(
         began=now(),
         command=calling(),
@@ -70,6 +72,13 @@ def begin_lineage(data: Path | None, device: str | None, planned: int | None = N
         device=device,
         planned=planned,
     )
+
+
+@lru_cache(maxsize=1)
+def _git_state_then(folder: Path, minute: int) -> tuple[str | None, bool | None]:
+    """:func:`git_state`, asked once a minute at most, since an ablation begins many runs."""
+    del minute
+    return git_state(folder)
 
 
 def git_state(folder: Path) -> tuple[str | None, bool | None]:

@@ -3,13 +3,23 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from typer import Context, Option, Typer
+from typer import BadParameter, Context, Option, Typer
 
 from mmctr_kit.cli import options
 from mmctr_kit.cli.runs.diff import diff
 from mmctr_kit.cli.runs.remove import rm
 from mmctr_kit.cli.runs.show import show
-from mmctr_kit.errors import UsageError
+from mmctr_kit.errors import UsageError, did_you_mean
+
+KINDS = ("cv", "fit", "blend", "imported", "study", "ablation")
+
+
+def _known(kinds: list[str] | None) -> list[str] | None:
+    for kind in kinds or ():
+        if kind not in KINDS:
+            raise BadParameter(f"no kind '{kind}'{did_you_mean(kind, KINDS)}; {', '.join(KINDS)}")
+    return kinds
+
 
 app = Typer(invoke_without_command=True)
 app.command("show")(show)
@@ -39,8 +49,12 @@ def runs(
         Option(help="Best score, latest or a to z first."),
     ] = "valid",
     kind: Annotated[
-        list[Literal["cv", "fit", "blend", "imported", "study", "ablation"]] | None,
-        Option(help="Only this kind; give it again for more."),
+        list[str] | None,
+        Option(
+            metavar="KIND",
+            callback=_known,
+            help="Only cv, fit, blend, imported, study or ablation; may be repeated.",
+        ),
     ] = None,
     only: Annotated[
         list[str] | None, Option(metavar="PATTERN", help="Only these names; din* is a group.")

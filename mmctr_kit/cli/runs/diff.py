@@ -42,8 +42,8 @@ def _print(both: "RunDifference") -> None:
     if both.recipe is None:
         say("recipe: not compared, since a blend or an import has none")
     elif both.recipe:
-        rows = [(key, _text(a), _text(b)) for key, (a, b) in both.recipe.items()]
-        table(("recipe key", "A", "B"), rows, left=3)
+        keys = [(key, _text(a), _text(b)) for key, (a, b) in both.recipe.items()]
+        table(("recipe key", "A", "B"), keys, left=3)
     else:
         say("recipe: the same")
     rows = []
@@ -54,8 +54,8 @@ def _print(both: "RunDifference") -> None:
     other = [part for part in both.manifest if part in ("rows", "folds")]
     if other:
         say(f"not paired, as the runs have other {' and other '.join(other)}")
-    if "environment" in both.manifest:
-        say("they were made on other devices, or with other versions: see 'mmctr-kit runs show'")
+    for key, (a, b) in both.environment.items():
+        say(f"{key}: A {a}, B {b}")
 
 
 def _text(value: object) -> str:

@@ -113,7 +113,7 @@ def _facts(details: "Details") -> Iterator[tuple[str, str]]:
     for name, place in details.sources.items():
         yield "made of", f"{name} ({place})"
     if details.rules:
-        yield "rules", summary(details.rules)
+        yield "rules", summary(details.rules).removeprefix("rules ")
 
 
 def _fold(state: "FoldState") -> list[str]:

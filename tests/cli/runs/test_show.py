@@ -25,7 +25,7 @@ def test_a_run_is_shown_with_scores_folds_and_where_it_comes_from(
         assert text in flat
     assert f"data {tiny_root / 'data'}" in flat
     assert "resumed never" in flat
-    assert "rules rules kept: " in flat
+    assert "rules kept: none; unclear: Task1&2; breached: Task1, Task2" in flat
     assert "0-0 finished" in flat
     content = json.loads(run("runs", "show", "din_demo", "--json", *root).output)
     assert content["lineage"]["data"] == str(tiny_root / "data")
