@@ -68,8 +68,9 @@ class RunDifference:
 
     ``recipe``: the keys that differ, with the values of ``a`` and ``b``; None if one of them has no
     recipe. ``manifest``: the parts of their manifests that differ, such as rows or folds.
-    ``environment``: versions and devices that both have and that differ, likewise. ``scores``: each score of both by its name in metrics.json. ``gaps``: the AUC of
-    ``b`` less that of ``a``, paired; without an entry if the rows (for ``oof``: or folds) differ.
+    ``environment``: versions and devices that both have and that differ, likewise. ``scores``: each
+    score of both by its name in metrics.json. ``gaps``: the AUC of ``b`` less that of ``a``,
+    paired; without an entry if the rows (for ``oof``: or folds) differ.
     """
 
     a: str

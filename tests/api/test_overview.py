@@ -89,7 +89,14 @@ def test_two_runs_are_compared_paired(runs: Path) -> None:
 
 def test_a_needed_run_is_not_removed_unless_it_must_be(copy: Path, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.jsonl"
-    mmctr_kit.write_submission("second", "both", out=tmp_path / "s.zip", ledger=ledger, runs=copy)
+    mmctr_kit.write_submission(
+        "second",
+        "both",
+        out=tmp_path / "s.zip",
+        ledger=ledger,
+        runs=copy,
+        progress=lambda _: None,
+    )
     assert [entry.run for entry in read_ledger(ledger).submitted] == ["second"]
     for names in (["first"], ["both", "second"]):
         with pytest.raises(mmctr_kit.RunError) as refused:

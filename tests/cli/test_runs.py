@@ -28,7 +28,7 @@ def test_the_leaderboard_lists_runs_blend_and_oracle_within_80_columns(
 def test_the_leaderboard_says_whose_rules_each_run_keeps(work: Path) -> None:
     root = ("--runs", str(work / "runs"))
     line = next(x for x in run("runs", *root).output.splitlines() if x.startswith(" din_demo "))
-    assert line.rstrip().endswith(" 1&2?")
+    assert " 1&2? " in line
     table = run("runs", "--rules", *root).output
     assert "given-embedding" in table
     assert "unclear: averaged" in table

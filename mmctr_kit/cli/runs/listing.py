@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 
 from mmctr_kit.cli import options
-from mmctr_kit.cli.output import cell, console, finite, print_json, say, table, wrapped
+from mmctr_kit.cli.output import cell, console, finite, print_json, say, table
 
 if TYPE_CHECKING:
     from mmctr_kit.metrics.estimate import Estimate
@@ -111,8 +112,11 @@ def _print_others(entries: "Sequence[LeaderboardRow]") -> None:
     """Print the studies, the ablations and what is unfinished or unreadable."""
     if not entries:
         return
-    columns = ["not ranked", "kind", "state", "valid AUC", "begun"]
-    rows = [[e.name, e.kind, _state(e), _cell(e.valid), _date(e.began)] for e in entries]
+    columns = ["not ranked", "kind", "state", "begun", "valid AUC"]
+    rows = [[e.name, e.kind, _state(e), _date(e.began), _cell(e.valid)] for e in entries]
+    if not any(e.valid for e in entries):
+        columns = columns[:-1]
+        rows = [row[:-1] for row in rows]
     print_fitting(columns, rows, ["valid AUC", "kind", "begun"], wraps=columns.index("state"))
 
 
@@ -146,7 +150,7 @@ def print_fitting(
 
 def _wrapped_cell(row: Sequence[str], index: int, width: int) -> list[str]:
     cells = list(row)
-    cells[index] = "\n".join(wrapped(cells[index], width))
+    cells[index] = "\n".join(textwrap.wrap(cells[index], width, break_on_hyphens=False))
     return cells
 
 

@@ -53,7 +53,8 @@ def test_it_asks_and_no_is_the_default(
     gone: bool,
 ) -> None:
     monkeypatch.setattr("sys.stdin", Terminal(answer))
-    code, error = mistake(capsys, "runs", "rm", "both", "--runs", str(root))
+    root_and_ledger = ("--runs", str(root), "--ledger", str(root / "none.jsonl"))
+    code, error = mistake(capsys, "runs", "rm", "both", *root_and_ledger)
     assert code == (0 if gone else 1)
     assert error.startswith("Delete 1 folder (both), ")
     assert error.rstrip().endswith("[y/N]:")
