@@ -33,11 +33,14 @@ class PlannedStudy:
         self, trials: int, timeout: float | None, final: tuple[int, int], listen: Listener
     ) -> StudyResult:
         """Search, train the finalists (how many, with how many seeds) and conclude."""
+        from mmctr_kit.runs.lineage import begin_lineage, note_begun, note_finished
         from mmctr_kit.tuning.study import begin_study, conclude_study, search_study
 
         plan = self.plan
         with closing(self.database) if self.database is not None else nullcontext():
             folder, before, dead = begin_study(plan, self.path, self.force, self.database)
+            device = plan.resources.hardware
+            note_begun(folder.path, begin_lineage(plan.data.folder, device, trials))
             for line in _study_notes(self, trials, before, dead):
                 listen(ProgressEvent("note", line))
             progress = StudyProgress(plan, folder, trials, final, listen)
@@ -45,6 +48,7 @@ class PlannedStudy:
             search_study(plan, folder, trials, timeout, progress.search)
             progress.begin_finalists()
             summary = conclude_study(plan, folder, *final, progress.finalist)
+            note_finished(folder.path)
         return StudyResult(self.path, summary)
 
 

@@ -18,7 +18,7 @@ from rich.table import Table
 from mmctr_kit.audit import findings as levels
 from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.cli.encoding import signs
-from mmctr_kit.errors import Terminated
+from mmctr_kit.errors import Terminated, UsageError
 
 if TYPE_CHECKING:
     from mmctr_kit.api.progress import Display
@@ -79,6 +79,26 @@ def stopped(error: BaseException | None, then: str = "") -> NoReturn:
     terminated = isinstance(error, Terminated)
     what, code = ("stopped by SIGTERM", 143) if terminated else ("interrupted", 130)
     fail(f"{what}; {then}" if then else what, code)
+
+
+def confirmed(question: str, yes: bool) -> bool:
+    """Whether the user says yes to a question on standard error; ``yes``: it is not asked.
+
+    Raises UsageError if there is nobody to ask.
+    """
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} There is no terminal to ask at; add --yes")
+    return typer.confirm(question, default=False, err=True)
+
+
+def size_text(size: float) -> str:
+    """Bytes for people, like 850 B, 12.3 kB, 1.23 GB."""
+    for unit, unit_size in (("kB", 1e3), ("MB", 1e6)):
+        if size < 999.5 * unit_size:
+            return f"{size:.0f} B" if size < 999.5 else f"{short(size / unit_size)} {unit}"
+    return f"{short(size / 1e9)} GB"
 
 
 def print_json(content: Any) -> None:

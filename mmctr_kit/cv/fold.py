@@ -168,7 +168,8 @@ def _fit_fold(
             # Written while the next epoch trains, since a large state takes as long as an epoch,
             # and reported only afterwards, so that an epoch the user has seen is never lost.
             state = epoch.state()
-            save = partial(folder.save_epoch, list(lines), state, dict(clock.seconds))
+            timings = {**clock.seconds, "epochs": epoch.epochs}
+            save = partial(folder.save_epoch, list(lines), state, timings)
             saved = writer.submit(_save_and_report, save, partial(listen, _progress(job, epoch)))
             if sum(value.nbytes for value in state.values()) > LARGE_STATE:
                 saved.result()
@@ -183,8 +184,7 @@ def _fit_fold(
     }
     clock.lap("evaluate")
     doing("writing")
-    timings = {**clock.seconds, "data_on": learner.data_on}
-    folder.finish(learner.weights(), logits, timings)
+    folder.finish(learner.weights(), logits, {**clock.seconds, "data_on": learner.data_on})
     best = max((x for line in lines if (x := line["holdout_auc"]) is not None), default=math.nan)
     loss, seconds = lines[-1]["train_loss"], sum(clock.seconds.values())
     listen(Progress(fold, seed, None, len(lines), loss, best, seconds))

@@ -42,11 +42,12 @@ def run_cv(
     """
     began = time.perf_counter()
     with locked(path):
-        writer = begin_run(path, manifest_of(plan), plan.recipe.to_yaml(), force)
+        writer = begin_run(path, manifest_of(plan), plan.recipe.to_yaml(), force, plan.data.folder)
         if writer is None:
             return None
         point = _resume_point(plan, writer)
         if point.finished or point.epochs:
+            writer.resumed()
             resume(point)
         waiting = [job for job in plan.jobs if job not in point.finished]
         context = FitContext(plan.recipe, plan.data, plan.items, writer)
