@@ -383,6 +383,29 @@ def run_of_a_study(folder: Path, _: ChallengeData) -> object:
     return open_run("qin", folder)
 
 
+def run_at_work(folder: Path, _: ChallengeData) -> object:
+    from mmctr_kit.files import locked
+    from mmctr_kit.runs.lineage import unfinished
+
+    with locked(folder / "qin"):
+        raise unfinished(folder / "qin", "run 'qin'")
+
+
+def nothing_of_that_name(folder: Path, _: ChallengeData) -> object:
+    from mmctr_kit import show_run
+
+    return show_run("qin", folder)
+
+
+def recipes_that_differ(folder: Path, _: ChallengeData) -> object:
+    from mmctr_kit.runs.compare import _different_recipe
+    from mmctr_kit.runs.run import Run
+
+    for name in ("a", "b"):
+        written(folder, f"{name}/recipe.yaml", "a: [")
+    return _different_recipe(Run(folder / "a"), Run(folder / "b"))
+
+
 def unfinished_study(folder: Path, _: ChallengeData) -> object:
     from mmctr_kit.report.context import _open
 
@@ -400,13 +423,6 @@ def unseen_study(folder: Path, _: ChallengeData) -> object:
     from mmctr_kit.tuning.journal import Journal
 
     return Journal(folder / "nowhere").study()
-
-
-def run_before_slices(_: Path, __: ChallengeData) -> object:
-    from mmctr_kit.cli.slices import _metrics
-
-    manifest = SimpleNamespace(kind="cv", sources=())
-    return _metrics(cast(Any, SimpleNamespace(name="old", metrics={}, manifest=manifest)))
 
 
 def other_folds(_: Path, data: ChallengeData) -> object:
@@ -575,22 +591,36 @@ def shuffled_ids(_: Path, __: ChallengeData) -> object:
 
 
 WORK: dict[str, Case] = {
-    "a recipe is no YAML": (RunError, "has no readable recipe.yaml", run_with("recipe", "a: [")),
+    "a recipe is no YAML": (
+        RunError,
+        "has no readable recipe.yaml; copy the run again",
+        run_with("recipe", "a: ["),
+    ),
     "a recipe is empty": (RunError, "has no recipe in its recipe.yaml", run_with("recipe", "")),
     "a run is unfinished": (
         RunError,
         "' is unfinished; repeat the command that began it",
         unfinished_run,
     ),
+    "a run is at work": (RunError, "a process is at work on it; wait until it ends", run_at_work),
+    "nothing of that name": (
+        UsageError,
+        "no run, study or ablation 'qin' under",
+        nothing_of_that_name,
+    ),
+    "recipes that differ": (
+        RunError,
+        "has no readable recipe.yaml; copy it again",
+        recipes_that_differ,
+    ),
     "a run is of a study": (UsageError, "no run 'qin' under .* itself, but ", run_of_a_study),
-    "a study is unfinished": (RunError, "is unfinished; run the command that", unfinished_study),
+    "a study is unfinished": (RunError, "is unfinished; repeat the command", unfinished_study),
     "a study is not exported": (
         RunError,
         "' is unfinished; repeat the command that began it",
         study_to_export,
     ),
     "a study is not seen": (RunError, "give --runs on a disk that all machines", unseen_study),
-    "a run before slices": (RunError, "was made before runs had slices", run_before_slices),
     "runs of other folds": (RunError, "have different folds; train one again", other_folds),
     "metrics are no JSON": (RunError, "is not readable; make the run again", json_file("{")),
     "metrics are a list": (RunError, "is not a JSON object; make the run again", json_file("[]")),

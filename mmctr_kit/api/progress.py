@@ -1,6 +1,7 @@
 """Progress of long work: the events that a function reports, and one display for them."""
 
 import sys
+import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -143,6 +144,11 @@ class Display:
 
         assert self._console is not None
         self._printed = time.monotonic()
+        if self._console.is_terminal:  # at words, and a path stays whole
+            lines = textwrap.wrap(
+                text, self._console.width, break_long_words=False, break_on_hyphens=False
+            )
+            text = "\n".join(lines)
         self._console.print(escape(text), soft_wrap=True)
 
 

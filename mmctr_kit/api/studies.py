@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmctr_kit.activity import doing
 from mmctr_kit.api.options import Options
 from mmctr_kit.api.plans import left_out_lines
 from mmctr_kit.api.preflight import load_recipe, load_to_train, warn_of_missing
@@ -82,6 +83,7 @@ def plan_tuning(
         if database is not None:
             _require_joinable(database, path, base, options.force)
     content = load_to_train(data, listen, [base])
+    doing("loading Optuna and PyTorch")
     from mmctr_kit.tuning.study import plan_study
 
     plan = plan_study(base, content, options.executor_to(listing))

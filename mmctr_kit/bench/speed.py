@@ -82,7 +82,7 @@ def bench_recipe(recipe: Recipe, setting: Setting) -> Result:
 def measure(task: tuple[Recipe, Setting]) -> Result:
     """Measure a recipe in this process, whose peak memory is reported."""
     recipe, setting = task
-    doing("loading the data")
+    doing(f"{recipe.name}: loading the data")
     prepare(setting.device, setting.threads)
     data = load(setting.folder)
     fold = fold_rows(recipe, data, 0)
@@ -94,13 +94,13 @@ def measure(task: tuple[Recipe, Setting]) -> Result:
     if not isinstance(learner, NeuralLearner):
         return _without_steps(learner, fold, len(data.test), users, recipe.name)
     fit, train = learner.begin(fold.train, 0)
-    doing("measuring training steps")
+    doing(f"{recipe.name}: measuring training steps")
     training = _train(fit, train, setting)
-    doing("measuring prediction")
+    doing(f"{recipe.name}: measuring prediction")
     prediction = _predict(fit, setting.seconds)
-    doing("measuring the latency of requests")
+    doing(f"{recipe.name}: measuring the latency of requests")
     latency = latencies(learner, "valid", users)
-    doing("measuring the roofline")
+    doing(f"{recipe.name}: measuring the roofline")
     memory = peak_bytes(setting.device)  # the roofline below takes memory, too
     stream = stream_of(fit, train)
     batch, buckets = fit.batch(stream.batches(0, 1)[0]), stream.shapes.buckets

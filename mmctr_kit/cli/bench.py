@@ -78,12 +78,13 @@ def bench(
     if data is not None:
         require_folder(data)
     folder = data or _generated(preset or "demo")
-    from mmctr_kit.bench.result import read_versus
-    from mmctr_kit.bench.speed import Setting, bench_recipe
-    from mmctr_kit.cv.executors.local import available_cores
-    from mmctr_kit.training.device import describe_device, resolve_device
+    with status("loading PyTorch"):
+        from mmctr_kit.bench.result import read_versus
+        from mmctr_kit.bench.speed import Setting, bench_recipe
+        from mmctr_kit.cv.executors.local import available_cores
+        from mmctr_kit.training.device import describe_device, resolve_device
 
-    device = resolve_device(devices).split(",")[0]
+        device = resolve_device(devices).split(",")[0]
     setting = Setting(folder, device, threads or available_cores(), seconds, steps)
     comparison = None if versus is None else read_versus(versus)
     results = []

@@ -40,6 +40,7 @@ def import_checkpoint(
       mmctr-kit import-checkpoint QIN.model --recipe qin --name qin_1st --data DATA
     """
     from mmctr_kit.api.preflight import as_data, load_recipe, output_path
+    from mmctr_kit.api.progress import ProgressEvent
     from mmctr_kit.errors import UsageError
     from mmctr_kit.runs.run import Run
 
@@ -47,11 +48,12 @@ def import_checkpoint(
     if not file.is_file():
         raise UsageError(f"no checkpoint at '{file}'")
     path = output_path(runs, name, data, device)
-    from mmctr_kit.importers.checkpoint import import_checkpoint as make
-    from mmctr_kit.training.device import resolve_device
-
-    where = resolve_device(device).split(",")[0]
     with progress() as display:
+        display(ProgressEvent("load", label="loading PyTorch"))
+        from mmctr_kit.importers.checkpoint import import_checkpoint as make
+        from mmctr_kit.training.device import resolve_device
+
+        where = resolve_device(device).split(",")[0]
         content = as_data(data, display)
         run = make(file, loaded, content, where, path, force)
     if as_json:

@@ -42,9 +42,9 @@ def report(
     require_page(path)
     with status(f"reading {run}"):
         context = open_context(run, runs, Path("submissions"))
-    from mmctr_kit.report.page import write_report
-
     with status(f"drawing {run}"):
+        from mmctr_kit.report.page import write_report
+
         write_report(context, path)
     size = path.stat().st_size
     if as_json:

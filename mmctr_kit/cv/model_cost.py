@@ -112,9 +112,9 @@ def _measure(config: WorkerConfig, path: Path) -> Measured:
     data = replace(data, rows=rows)
     learner = make_learner(recipe, data, items, config.device)
     learner.load(RunWriter(path).fold(0, recipe.seeds[0]).weights())
-    doing("measuring the latency of requests")
+    doing(f"{path.name}: measuring the latency of requests")
     latency = latencies(learner, "test", len(asked) // CANDIDATES[-1])
-    doing("measuring training steps")
+    doing(f"{path.name}: measuring training steps")
     trained = len(fold_rows(recipe, data, 0).train)
     costs = [learner.cost(trained) for _ in range(_TRIALS)]
     return Measured(

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -44,22 +44,17 @@ def test_a_pipe_gets_a_row_on_one_line_unless_its_name_is_very_long(
     assert "…" not in shown
 
 
-@pytest.fixture
-def terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> pytest.MonkeyPatch:
-    """Standard output, which is captured, is a terminal of 60 columns, without colours."""
-    del capsys  # asked for first, since it replaces the stream
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+def narrow(patch: pytest.MonkeyPatch) -> None:
+    """Make standard output, as it is now, a terminal of 60 columns without colours."""
+    patch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     for name, value in (("COLUMNS", "60"), ("NO_COLOR", "1"), ("TERM", "xterm")):
-        monkeypatch.setenv(name, value)
-    return monkeypatch
+        patch.setenv(name, value)
 
 
-@pytest.mark.usefixtures("terminal")
 def test_a_terminal_too_narrow_for_a_table_gets_a_list_for_each_row(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    narrow(monkeypatch)
     output.table(COLUMNS, [["din_mha_se_pca", *FIGURES], ["other", "", "", "", "", ""]])
     assert printed(capsys).splitlines() == [
         "din_mha_se_pca",
@@ -72,19 +67,17 @@ def test_a_terminal_too_narrow_for_a_table_gets_a_list_for_each_row(
     ]
 
 
-@pytest.mark.usefixtures("terminal")
 @given(
     st.lists(st.text("abc_-.", min_size=1, max_size=24), min_size=1, max_size=3),
     st.lists(st.integers(1, 14), min_size=1, max_size=7),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_name_is_folded_and_no_figure_cut_at_60_columns(
     names: list[str], widths: list[int]
 ) -> None:
     figures = ["123456789.12345"[:width] for width in widths]
     out = io.StringIO()
     with contextlib.redirect_stdout(out), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(out, "isatty", lambda: True, raising=False)
+        narrow(patch)
         columns = ["run", *("c" * min(width, 9) for width in widths)]
         output.table(columns, [[name, *figures] for name in names])
     lines = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).splitlines()

@@ -110,6 +110,7 @@ def test_a_mistake_is_one_line_of_the_house(
     [
         (("demo", "--data", "ml", "--task1"), "--data and --task1 are two demos; give one"),
         (("demo", "--data", "ml", "--out", "OUT"), "holds data that were not imported; choose"),
+        (("runs", "--kind", "blnd"), "no kind 'blnd' (did you mean blend?); cv, fit,"),
         (("submit", "FILE", "--task", "Task2"), "is a file, not a run; to check a submission add"),
         (("submit", "--check", "FILE", "--task", "Task2"), "--check takes a FILE and writes noth"),
     ],

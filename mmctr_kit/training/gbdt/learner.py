@@ -63,7 +63,6 @@ class BoostedLearner:
         self, train: Ints, holdout: Ints, seed: int, resume: State | None = None
     ) -> Iterator[Epoch]:
         options = self.recipe.training
-        doing("working out the features of training rows")
         features = self._prepare_fold(train)
         matrix, label = features.of_rows, self.data.train.labels()[train]
         extra = self._extra_examples(train, seed)
@@ -71,7 +70,6 @@ class BoostedLearner:
             assert extra.label is not None
             matrix = np.concatenate([matrix, features.matrix(extra)])
             label = np.concatenate([label, extra.label])
-        doing("working out the features of held-out rows")
         holdout_matrix = features.matrix(self._examples("train", holdout))
         holdout_label = self.data.train.labels()[holdout]
         rate = float(label.mean())
