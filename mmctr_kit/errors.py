@@ -43,10 +43,28 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM came; like Ctrl-C it ends the command, which cleans up."""
 
 
+_SIMILAR = 0.6
+"""The least similarity of a name that is suggested: twice the letters in common, of all letters."""
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The one of ``known`` that ``name`` is probably a slip of; None rather than a wild guess.
+
+    Case, dashes and underscores do not matter.
+    """
+    names = {_plain(each): each for each in known}
+    close = difflib.get_close_matches(_plain(name), names, n=1, cutoff=_SIMILAR)
+    return names[close[0]] if close else None
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` (did you mean din?)``, to follow the unknown ``name``; empty if none is similar."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
+    near = closest(name, known)
+    return f" (did you mean {near}?)" if near else ""
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("-", "_")
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

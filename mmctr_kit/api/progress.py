@@ -1,5 +1,6 @@
 """Progress of long work: the events that a function reports, and one display for them."""
 
+import logging
 import math
 import sys
 import time
@@ -51,6 +52,8 @@ class ProgressEvent:
     detail: object = None
 
 
+_LOG = logging.getLogger(__name__)
+
 _SAME_OUTAGE = 60.0
 """Workers that begin to wait for a database within so many seconds are shown in one line."""
 
@@ -80,6 +83,8 @@ class Display:
 
     def __call__(self, event: ProgressEvent) -> None:
         self.finished = self.finished or event.kind == "finished"
+        if event.text and event.kind != "warning":
+            _LOG.info("%s", event.text)
         if event.kind == "warning":
             self._warn(event.text)
         elif not self.quiet:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from typer import Option
+from typer import Context, Option
 
 from mmctr_kit.cli import options
 from mmctr_kit.cli.output import cell, print_json, progress, say, say_path, table, warn
@@ -12,7 +12,9 @@ from mmctr_kit.ensemble.methods import Method
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
+    from mmctr_kit.api.progress import Listener
     from mmctr_kit.api.results import BlendResult
+    from mmctr_kit.data.dataset import ChallengeData
     from mmctr_kit.metrics.estimate import Estimate
 
 
@@ -31,6 +33,7 @@ DOUBT = 2.0
 
 
 def blend(
+    context: Context,
     run: Annotated[list[str], options.run_argument("RUN...", "Names or folders of runs.")],
     name: Annotated[str, Option(help="Name of the blend, which is a run itself.")],
     method: Annotated[MethodName, Option(help="auto: the best, if it beats the mean.")] = "auto",
@@ -43,7 +46,7 @@ def blend(
     ] = False,
     data: Annotated[
         Path | None,
-        Option(help="The runs' data: tries stack and lightgbm-context too."),
+        options.data_option("The runs' data: tries stack and lightgbm-context too."),
     ] = None,
     seed: options.Seed = 0,
     force: options.Force = False,
@@ -65,12 +68,13 @@ def blend(
     from mmctr_kit.api.runs import blend as blend_runs
 
     with progress(as_json) as display:
+        usual = data is not None and not options.typed(context, "data")
         result = blend_runs(
             run,
             name,
             method=method,
             group_softmax=group_softmax,
-            data=data,
+            data=_if_theirs(data, run, runs, display) if usual else data,
             seed=seed,
             force=force,
             runs=runs,
@@ -80,6 +84,21 @@ def blend(
         print_json(result.report | {"metrics": result.metrics})
     elif not display.finished:
         _print(result)
+
+
+def _if_theirs(
+    data: Path | None, runs: list[str], folder: Path, listen: "Listener"
+) -> "ChallengeData | None":
+    """The data that the environment or the settings file names, if the runs were made from it."""
+    from mmctr_kit.api.preflight import as_data
+    from mmctr_kit.api.runs import open_run
+
+    assert data is not None
+    loaded = as_data(data, listen)
+    if loaded.rows_fingerprint == open_run(runs[0], folder).manifest.rows:
+        return loaded
+    warn(f"{data} is not the data of {runs[0]}: blended without it; --data DATA names another")
+    return None
 
 
 def _print(blend: "BlendResult") -> None:

@@ -13,7 +13,15 @@ from mmctr_kit.errors import UsageError, plural
 if TYPE_CHECKING:
     from mmctr_kit.datasets.imports.write import ImportedData
 
-app = Typer(help="Check, profile, generate or import data in the challenge's layout.")
+app = Typer(
+    no_args_is_help=True,
+    help="""Check, profile, generate or import data in the challenge's layout.
+
+[bold]Examples[/bold]
+
+  mmctr-kit data check DATA
+  mmctr-kit data synth OUT""",
+)
 app.command("profile")(profile.profile)
 
 
@@ -43,7 +51,10 @@ def check(
 @app.command()
 def synth(
     out: options.NewFolder,
-    preset: Annotated[str, Option(help="tiny, demo or full.")] = "demo",
+    preset: Annotated[
+        str,
+        Option(metavar="tiny|demo|full", help="2,000, 40,000 or 3.6 million train rows."),
+    ] = "demo",
     seed: options.Seed = 0,
     covers: Annotated[
         bool, Option("--covers", help="Also draw item_images, and write titles of English words.")

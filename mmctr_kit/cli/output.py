@@ -18,6 +18,7 @@ from rich.table import Table
 
 from mmctr_kit.audit import findings as levels
 from mmctr_kit.audit.findings import Finding, Level
+from mmctr_kit.cli import verbosity
 from mmctr_kit.errors import Terminated
 
 if TYPE_CHECKING:
@@ -31,9 +32,17 @@ _STYLES = {Level.PASS: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 PLAIN_WIDTH = 80
 
 
+class _Logged(Console):
+    """A console whose prints go to the log file too."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        super().print(*objects, **how)
+        verbosity.log_printed(*objects, width=self.width)
+
+
 def console() -> Console:
     """Standard output; 80 columns wide if it is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    return _Logged(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 
 
 def say(text: str, style: str = "", wrap: bool = True) -> None:
@@ -64,6 +73,7 @@ def warn(text: str, label: str = "warning:", style: str = "yellow") -> None:
     """Print a message on standard error; wrapped at words on a terminal, else one line."""
     out = Console(stderr=True, highlight=False)
     line = f"{label} {text}"
+    verbosity.LOG.warning(line)
     line = _flowed(line, out.width) if sys.stderr.isatty() else line
     out.print(f"[{style}]{label}[/]{escape(line.removeprefix(label))}", soft_wrap=True)
 
@@ -83,7 +93,9 @@ def stopped(error: BaseException | None, then: str = "") -> NoReturn:
 
 def print_json(content: Any) -> None:
     """For scripts: JSON on standard output and nothing else."""
-    sys.stdout.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    text = json.dumps(content, indent=1, allow_nan=False)
+    verbosity.LOG.info("%s", text)
+    sys.stdout.write(text + "\n")
 
 
 def finite(value: Any) -> Any:
@@ -153,7 +165,7 @@ def progress(quiet: bool, resumes: str = "", force: bool = False) -> Iterator["D
     """
     from mmctr_kit.api.progress import Display
 
-    with Display(quiet, warn) as display:
+    with Display(quiet or verbosity.quiet(), warn) as display:
         try:
             yield display
         except KeyboardInterrupt as e:
@@ -165,7 +177,8 @@ def progress(quiet: bool, resumes: str = "", force: bool = False) -> Iterator["D
 
 def status(text: str) -> Status:
     """A spinner with the text on a terminal; nothing elsewhere."""
-    return Console(stderr=True).status(text)
+    verbosity.LOG.info(text)
+    return Console(stderr=True, quiet=verbosity.quiet()).status(text)
 
 
 def short(value: float) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Exit, Option, echo
+from typer import Context, Exit, Option, echo
 
 from mmctr_kit.audit.findings import exit_code
 from mmctr_kit.cli import options
@@ -30,6 +30,7 @@ def _spec_example(wanted: bool) -> None:
 
 
 def submit(
+    context: Context,
     run: Annotated[str, options.run_argument("RUN|FILE", "A run; with --check, a file.")],
     task: Annotated[options.Task | None, options.task_option("Column to write.")] = None,
     out: Annotated[Path | None, Option(help="Default: submissions/RUN-TASK.zip.")] = None,
@@ -37,7 +38,8 @@ def submit(
         bool, Option("--check", help="Check FILE as the organisers would; write nothing.")
     ] = False,
     data: Annotated[
-        Path | None, Option(help="With --check: the data of FILE; default: the challenge's.")
+        Path | None,
+        options.data_option("With --check: the data of FILE; default: the challenge's."),
     ] = None,
     spec: Annotated[
         Path | None,
@@ -93,8 +95,9 @@ def submit(
     if Path(run).is_file():
         raise UsageError(f"'{run}' is a file, not a run; to check a submission add --check")
     refuse_absent_file(run, runs)
-    if data is not None or spec is not None:
-        option = "--spec" if data is None else "--data"
+    with_data = options.typed(context, "data")
+    if with_data or spec is not None:
+        option = "--data" if with_data else "--spec"
         raise UsageError(f"{option} goes with --check; leave it out")
     if task is None:
         raise UsageError("--task is missing; expected Task1, Task2 or both (Task1&2)")
@@ -120,7 +123,8 @@ def score(
         options.Task | None, options.task_option("Column of FILE to score, if several hold scores.")
     ] = None,
     data: Annotated[
-        Path | None, Option(help="Data of FILE: its users give the right standard error.")
+        Path | None,
+        options.data_option("Data of FILE: its users give the right standard error."),
     ] = None,
     as_json: options.Json = False,
     runs: options.Runs = options.RUNS,
