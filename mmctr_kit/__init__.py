@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mmctr_kit.api.items import item_quality as item_quality
     from mmctr_kit.api.preflight import load_recipe as load_recipe
     from mmctr_kit.api.progress import ProgressEvent as ProgressEvent
+    from mmctr_kit.api.recipes import recipe_keys as recipe_keys
     from mmctr_kit.api.results import AblationResult as AblationResult
     from mmctr_kit.api.results import BlendResult as BlendResult
     from mmctr_kit.api.results import CheckResult as CheckResult
@@ -82,6 +83,7 @@ _MODULES = {
     "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
     "StudyResult",
     "api.preflight": "load_recipe",
+    "api.recipes": "recipe_keys",
     "api.runs": "blend import_predictions leaderboard open_run",
     "api.rules": "RulesResult check_rules",
     "api.score": "score",

@@ -22,9 +22,14 @@ from mmctr_kit.models.layers.similarity import HistorySimilarity
 from mmctr_kit.models.ops.segments import row_sum
 from mmctr_kit.models.option_types import (
     Activation,
+    BatchNorm,
+    EmbeddingDim,
     Fusion,
     FusionHeads,
     ItemEmbDim,
+    MlpActivation,
+    MlpDropout,
+    MlpHidden,
     ModalityDropout,
     PositiveInt,
     Rate,
@@ -32,6 +37,7 @@ from mmctr_kit.models.option_types import (
     Widths,
     applies_to,
     applies_unless,
+    means,
 )
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, attention_names, in_order, numbered
 
@@ -76,7 +82,7 @@ class DIN(nn.Module):
         n_signals: int,
         n_row_signals: int,
         embedding_dim: Annotated[
-            PositiveInt,
+            EmbeddingDim,
             applies_to("use_item_id", True)
             | applies_to("use_tags", True)
             | applies_to("use_levels", True)
@@ -88,47 +94,98 @@ class DIN(nn.Module):
         fusion_heads: FusionHeads = 4,
         modality_dropout: ModalityDropout = 0.0,
         code_fusion: Annotated[
-            Literal["sum", "concat"], applies_unless("codes.of", "none")
+            Literal["sum", "concat"],
+            applies_unless("codes.of", "none"),
+            means("Whether the embeddings of an item's codes are added up or put side by side."),
         ] = "sum",
-        code_prefix: Annotated[bool, applies_unless("codes.of", "none")] = False,
-        use_item_id: bool = True,
-        use_tags: bool = True,
-        use_levels: bool = True,
-        use_history: bool = True,
+        code_prefix: Annotated[
+            bool,
+            applies_unless("codes.of", "none"),
+            means("Embed each code together with the ones before it, not alone."),
+        ] = False,
+        use_item_id: Annotated[bool, means("Give an item an embedding of its id.")] = True,
+        use_tags: Annotated[bool, means("Give an item the embeddings of its tags.")] = True,
+        use_levels: Annotated[bool, means("Show the head likes and views levels.")] = True,
+        use_history: Annotated[bool, means("Read the history; without it only the target.")] = True,
         attention: Annotated[
-            Literal["mlp", "multihead", "none"], applies_to("use_history", True)
+            Literal["mlp", "multihead", "none"],
+            applies_to("use_history", True),
+            means(
+                "How the history's items are weighed: DIN's MLP, softmax attention of several "
+                "heads, or all alike (none)."
+            ),
         ] = "mlp",
-        attention_hidden: Annotated[Widths, applies_to("attention", "mlp")] = (512, 256),
-        attention_activation: Annotated[Activation, applies_to("attention", "mlp")] = "relu",
-        attention_heads: Annotated[PositiveInt, applies_to("attention", "multihead")] = 4,
-        attention_dim: Annotated[PositiveInt | None, applies_to("attention", "multihead")] = None,
-        attention_dropout: Annotated[Rate, applies_to("attention", "mlp", "multihead")] = 0.0,
+        attention_hidden: Annotated[
+            Widths,
+            applies_to("attention", "mlp"),
+            means("The widths of the hidden layers of the attention's MLP."),
+        ] = (512, 256),
+        attention_activation: Annotated[
+            Activation,
+            applies_to("attention", "mlp"),
+            means("The activation of the attention's MLP."),
+        ] = "relu",
+        attention_heads: Annotated[
+            PositiveInt,
+            applies_to("attention", "multihead"),
+            means("How many heads share attention_dim; they must divide it."),
+        ] = 4,
+        attention_dim: Annotated[
+            PositiveInt | None,
+            applies_to("attention", "multihead"),
+            means("The width of all heads together; null is the item's width."),
+        ] = None,
+        attention_dropout: Annotated[
+            Rate,
+            applies_to("attention", "mlp", "multihead"),
+            means("The dropout of the attention."),
+        ] = 0.0,
         pooling: Annotated[
             Literal["sum", "mean"],
             applies_to("attention", "mlp", "none") | applies_to("interaction", True),
+            means("Whether weighted items, and scores of interaction, are summed or averaged."),
         ] = "sum",
-        interaction: Annotated[bool, applies_to("use_history", True)] = False,
+        interaction: Annotated[
+            bool,
+            applies_to("use_history", True),
+            means(
+                "Show the head how target and history match: their product and the attention's "
+                "scores."
+            ),
+        ] = False,
         similarity_histogram: Annotated[
             bool,
             applies_to("use_history", True),
             applies_unless("items.embedding", "none") | applies_unless("codes.of", "none"),
+            means(
+                "Show the head how many history items lie in each bucket of similarity to the "
+                "target."
+            ),
         ] = False,
         similarity_buckets: Annotated[
             TwoOrMore,
             applies_to("similarity_histogram", True),
             applies_unless("items.embedding", "none"),
+            means("How many buckets similarity_histogram has."),
         ] = 10,
-        se: bool = False,
-        se_ratio: Annotated[PositiveInt, applies_to("se", True)] = 3,
+        se: Annotated[
+            bool, means("Weigh the head's fields anew by squeeze-and-excitation.")
+        ] = False,
+        se_ratio: Annotated[
+            PositiveInt,
+            applies_to("se", True),
+            means("By how much squeeze-and-excitation narrows the fields in between."),
+        ] = 3,
         se_fields: Annotated[
             Literal["item", "all"],
             applies_to("se", True),
             applies_to("use_levels", True) | applies_to("use_history", True),
+            means("Which fields it weighs: all, or those of the target item."),
         ] = "all",
-        mlp_hidden: Widths = (1024, 512, 256),
-        mlp_activation: Activation = "relu",
-        mlp_dropout: Rate = 0.0,
-        batch_norm: bool = True,
+        mlp_hidden: MlpHidden = (1024, 512, 256),
+        mlp_activation: MlpActivation = "relu",
+        mlp_dropout: MlpDropout = 0.0,
+        batch_norm: BatchNorm = True,
     ) -> None:
         super().__init__()
         modalities = Modalities(

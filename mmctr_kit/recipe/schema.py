@@ -19,18 +19,17 @@ from pydantic import (
 )
 
 from mmctr_kit.errors import UsageError, did_you_mean
-from mmctr_kit.models.option_types import Condition, NonNegativeInt
+from mmctr_kit.models.option_types import Condition, NonNegativeInt, means
 from mmctr_kit.models.registry import MODELS, Entry, model_options
 from mmctr_kit.recipe.blocks import (
     ITEM_FILES,
     Augmentation,
     Block,
     Codes,
-    Folds,
     Items,
     Signals,
-    Training,
 )
+from mmctr_kit.recipe.fitting import Folds, Training
 from mmctr_kit.recipe.search import RANGE_KEYS, Range, require_keys, require_used, require_values
 from mmctr_kit.recipe.unused import Rules, blockers, explain_unused, is_off, rules_of
 from mmctr_kit.yaml_files import explain_all, label
@@ -38,7 +37,8 @@ from mmctr_kit.yaml_files import explain_all, label
 
 @cache
 def _model_block(name: str) -> type[Block]:
-    fields: dict[str, Any] = {"name": (Literal[name], name)}
+    named = Annotated[Literal[name], means("The model; its options are the block's other keys.")]
+    fields: dict[str, Any] = {"name": (named, name)}
     fields |= {k: (o.annotation, o.default) for k, o in model_options(name).items()}
     return create_model(f"{name}_options", __base__=Block, **fields)
 
@@ -67,6 +67,7 @@ class Recipe(Block):
     """One run: a model, its items, its training, its folds and seeds."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """The recipe's name, which its run gets unless --name says otherwise."""
     model: Annotated[SerializeAsAny[Block], BeforeValidator(_parse_model)]
     items: Items = Items()
     codes: Codes = Codes()
@@ -75,7 +76,9 @@ class Recipe(Block):
     training: Training = Training()
     folds: Folds = Folds()
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
+    """Each fold is trained once with each of these random seeds; three or more make a claim."""
     search: Mapping[str, Range] | None = None
+    """Which keys tune may change, and over what; without it tune searches around the recipe."""
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> "Recipe":
