@@ -43,17 +43,14 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM came; like Ctrl-C it ends the command, which cleans up."""
 
 
-_SIMILAR = 0.6
-"""The least similarity of a name that is suggested: twice the letters in common, of all letters."""
-
-
-def closest(name: str, known: Iterable[str]) -> str | None:
+def closest(name: str, known: Iterable[str], similarity: float = 0.6) -> str | None:
     """The one of ``known`` that ``name`` is probably a slip of; None rather than a wild guess.
 
-    Case, dashes and underscores do not matter.
+    ``similarity``: the least share of the letters of both that they have in common. Case, dashes
+    and underscores do not matter.
     """
     names = {_plain(each): each for each in known}
-    close = difflib.get_close_matches(_plain(name), names, n=1, cutoff=_SIMILAR)
+    close = difflib.get_close_matches(_plain(name), names, n=1, cutoff=similarity)
     return names[close[0]] if close else None
 
 

@@ -9,7 +9,7 @@ import io
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,21 +52,23 @@ def take(arguments: Sequence[str]) -> tuple[Verbosity, list[str]]:
 
     Raises UsageError for --log-file without a file, and for --quiet with --verbose.
     """
-    asked, rest = Verbosity(), []
+    given: dict[str, Any] = {}
+    rest: list[str] = []
     words = iter(arguments)
     for word in words:
         name, equals, value = word.partition("=")
         if word == "--":
             rest += [word, *words]
         elif word in _SWITCHES:
-            asked = replace(asked, **{_SWITCHES[word]: True})
+            given[_SWITCHES[word]] = True
         elif name == "--log-file":
-            given = value if equals else next(words, "")
-            if not given or given.startswith("-"):
+            file = value if equals else next(words, "")
+            if not file or file.startswith("-"):
                 raise UsageError("--log-file needs a value: --log-file FILE")
-            asked = replace(asked, log_file=given)
+            given["log_file"] = file
         else:
             rest.append(word)
+    asked = Verbosity(**given)
     if asked.quiet and asked.verbose:
         raise UsageError("--quiet and --verbose say opposite things; leave one of them out")
     return asked, rest

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmctr_kit.models.option_types import Condition
+from mmctr_kit.recipe.blocks import Block
 from mmctr_kit.recipe.schema import Recipe
 from mmctr_kit.recipe.unused import MODEL, one_of
 from mmctr_kit.yaml_files import label
 
 _NO_LIMIT = 2**53
 """A limit this far away is not worth a word."""
+
+_FEW = 3
+"""So many models that read a key are named."""
 
 _KINDS = {
     "integer": "a whole number",
@@ -50,6 +54,7 @@ def recipe_keys(recipe: Recipe) -> list[Key]:
     values, unused = recipe.values(), recipe.unused()
     of_recipe = [n for n in type(recipe).model_fields if n not in recipe.blocks]
     plain = recipe.model_dump(mode="json", include={*of_recipe})
+    rows: list[tuple[str, type[Block], str, Any]]
     rows = [("", type(recipe), name, plain[name]) for name in of_recipe]
     for block, part in recipe.blocks.items():
         names = type(part).model_fields
@@ -103,7 +108,9 @@ def _applies_to(recipe: Recipe, key: str, values: Mapping[str, Any]) -> str:
     for rule in recipe.rules.get(key, ()):
         if of_model := [c for c in rule.conditions if c.key == MODEL]:
             if not any(c.holds(recipe.model_name) for c in of_model):
-                return f"{MODEL} is another than {recipe.model_name}"
+                able = [name for c in of_model for name in c.values]
+                few = one_of(able) if len(able) <= _FEW else f"another than {recipe.model_name}"
+                return f"{MODEL} is {few}"
         elif all(c.key in values for c in rule.conditions):
             parts.append(", or ".join(map(_condition, _merged(rule.conditions))))
     return "; and ".join(parts)

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from mmctr_kit.errors import UsageError, did_you_mean
-from mmctr_kit.models.option_types import Condition, NonNegativeInt, means
+from mmctr_kit.models.option_types import Condition, NonNegativeInt
 from mmctr_kit.models.registry import MODELS, Entry, model_options
 from mmctr_kit.recipe.blocks import (
     ITEM_FILES,
@@ -31,14 +31,15 @@ from mmctr_kit.recipe.blocks import (
 )
 from mmctr_kit.recipe.fitting import Folds, Training
 from mmctr_kit.recipe.search import RANGE_KEYS, Range, require_keys, require_used, require_values
+from mmctr_kit.recipe.suggest import MAIN, did_you_mean_key, write_key
 from mmctr_kit.recipe.unused import Rules, blockers, explain_unused, is_off, rules_of
-from mmctr_kit.yaml_files import explain_all, label
+from mmctr_kit.yaml_files import Hints, KeyPath, explain_all, label
 
 
 @cache
 def _model_block(name: str) -> type[Block]:
-    named = Annotated[Literal[name], means("The model; its options are the block's other keys.")]
-    fields: dict[str, Any] = {"name": (named, name)}
+    meaning = "The model; its options are the block's other keys."
+    fields: dict[str, Any] = {"name": (Literal[name], Field(name, description=meaning))}
     fields |= {k: (o.annotation, o.default) for k, o in model_options(name).items()}
     return create_model(f"{name}_options", __base__=Block, **fields)
 
@@ -53,6 +54,10 @@ def _rules(model: str) -> Rules:
 def _parse_model(value: Any) -> Block:
     if isinstance(value, Block):
         return value
+    if isinstance(value, str) and value in MODELS:
+        raise ValueError(
+            f"model is a block of keys; write model.name={value}, or name: {value} in it"
+        )
     if not isinstance(value, Mapping) or "name" not in value:
         given = "none" if isinstance(value, Mapping) else repr(value)
         raise ValueError(f"expected a name: one of {', '.join(MODELS)}; found {given}")
@@ -188,7 +193,7 @@ def parse_recipe(content: Mapping[str, Any], where: str, settings: Collection[st
     are dropped, so that they return to their defaults; any other unused key is refused. A file may
     give an unused key its default value, since every resolved recipe does; a setting may not.
     """
-    recipe = _validate(content, where)
+    recipe = _validate(content, where, settings)
     unused = recipe.unused()
     dropped = [
         key
@@ -213,8 +218,38 @@ def parse_recipe(content: Mapping[str, Any], where: str, settings: Collection[st
     return recipe
 
 
-def _validate(content: Mapping[str, Any], where: str) -> Recipe:
+class _KeyHints(Hints):
+    """Hints that know the recipe's keys in all blocks, and what others call them."""
+
+    def __init__(self, content: Mapping[str, Any], settings: Collection[str]) -> None:
+        super().__init__(partial(_keys_at, content))
+        self.settings = settings
+
+    def unknown_key(self, path: KeyPath) -> str:
+        blocks = list(Recipe.model_fields)
+        known = [*blocks, *(f"{block}.{key}" for block in blocks for key in self._keys(block))]
+        return did_you_mean_key(".".join(map(str, path)), known)
+
+    def no_block(self, block: str, value: Any) -> str:
+        if block not in MAIN:
+            return ""
+        try:
+            of_block: Any = Recipe.model_fields[block].annotation
+            of_block.model_validate({MAIN[block]: value})
+        except ValidationError:
+            return ""
+        return write_key(block, value, block in self.settings)
+
+    def _keys(self, block: str) -> list[str]:
+        try:
+            return [] if block == "search" else self.keys_at((block,))
+        except (KeyError, TypeError):  # the model is not named, or wrongly
+            return []
+
+
+def _validate(content: Mapping[str, Any], where: str, settings: Collection[str] = ()) -> Recipe:
     problems: list[str] = []
+    hints = _KeyHints(content, settings)
     whole, model = dict(content), content.get("model")
     keys_at = partial(_keys_at, content)
     name = model.get("name") if isinstance(model, dict) else None
@@ -223,11 +258,11 @@ def _validate(content: Mapping[str, Any], where: str) -> Recipe:
         try:
             whole["model"] = _parse_model(model)
         except ValidationError as e:
-            problems += explain_all(e, content, ("model",), keys_at)
+            problems += explain_all(e, content, ("model",), keys_at, hints=hints)
     try:
         recipe = Recipe.model_validate(whole)
     except ValidationError as e:
-        problems += explain_all(e, content, (), keys_at, without_model=bool(problems))
+        problems += explain_all(e, content, (), keys_at, bool(problems), hints)
     if problems:
         raise UsageError(f"{where}: {'; '.join(problems)}")
     return recipe
