@@ -30,22 +30,25 @@ def check(
     folder: options.Folder,
     as_json: options.Json = False,
     strict: options.Strict = False,
+    problems: options.Problems = False,
     _list: options.ListChecks = False,
 ) -> None:
     """Check that a download is complete, aligned and sane.
 
-    Exits 1 if a check FAILs. A WARN exits 0, or 1 with --strict.
+    Exits 1 if a check FAILs. A WARN exits 0, or 1 with --strict. A SKIP is a check that needs
+    something that is not there.
 
     [bold]Examples[/bold]
 
       mmctr-kit data check DATA
+      mmctr-kit data check DATA --problems
       mmctr-kit data check demo/data --json > findings.json
     """
     from mmctr_kit.api.data import check_data
 
     with status(f"checking {folder}"):
         result = check_data(folder)
-    report(result.findings, strict, as_json)
+    report(result.findings, strict, as_json, problems)
 
 
 @app.command()

@@ -227,6 +227,7 @@ RayAddress = Annotated[
 Json = Annotated[bool, Option("--json", is_eager=True, help="Print JSON for a script.")]
 Force = Annotated[bool, Option("--force", help="Replace an existing output of that name.")]
 DryRun = Annotated[bool, Option("--dry-run", help="Check everything; print the plan and its cost.")]
+Problems = Annotated[bool, Option("--problems", help="Show WARN and FAIL only.")]
 Strict = Annotated[bool, Option("--strict", help="Exit 1 on WARN too.")]
 Task = Literal["Task1", "Task2", "both", "Task1&2"]
 """A task as an option names it, in any case; both is Task1&2."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mmctr_kit.cv.model_cost import Measured
     from mmctr_kit.metrics.estimate import Estimate
 
-_STYLES = {Level.PASS: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
+_STYLES = {Level.PASS: "green", Level.SKIP: "cyan", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
 PLAIN_WIDTH = 80
 
@@ -109,10 +109,10 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def print_findings(findings: Sequence[Finding], quiet_pass: bool = False) -> None:
-    """Print each finding, what to do about it, and how many there are of each level."""
+def print_findings(findings: Sequence[Finding], only_problems: bool = False) -> None:
+    """Print each finding, or each WARN and FAIL, what to do about it, and a line that sums up."""
     out = console()
-    shown = [f for f in findings if not (quiet_pass and f.level is Level.PASS)]
+    shown = levels.problems(findings) if only_problems else findings
     wide = max((len(f.id) for f in shown), default=0)
     margin = wide + len(" PASS    ")
     for finding in shown:
@@ -123,18 +123,17 @@ def print_findings(findings: Sequence[Finding], quiet_pass: bool = False) -> Non
         texts = [escape(f"\n{' ' * margin}".join(part)) for part in (lines, todo) if part]
         texts[1:] = [f"[dim]{text}[/dim]" for text in texts[1:]]
         out.print(head + f"\n{' ' * margin}".join(texts), soft_wrap=True)
-    counts = {level: sum(f.level is level for f in findings) for level in Level}
-    out.print(", ".join(f"{n} {level}" for level, n in counts.items()))
+    say(levels.summary(findings))
 
 
 def report(
-    findings: Sequence[Finding], strict: bool, as_json: bool, quiet: bool = False
+    findings: Sequence[Finding], strict: bool, as_json: bool, only_problems: bool = False
 ) -> NoReturn:
-    """Print a check's findings and exit with their code; ``quiet`` omits what passed."""
+    """Print a check's findings, or each WARN and FAIL, and exit with their code."""
     if as_json:
-        print_json(levels.as_json(findings))
+        print_json(levels.as_json(levels.problems(findings) if only_problems else findings))
     else:
-        print_findings(findings, quiet_pass=quiet)
+        print_findings(findings, only_problems or verbosity.quiet())
     raise typer.Exit(levels.exit_code(findings, strict))
 
 

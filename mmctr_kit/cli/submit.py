@@ -59,6 +59,7 @@ def submit(
         ),
     ] = False,
     strict: options.Strict = False,
+    problems: options.Problems = False,
     as_json: options.Json = False,
     force: options.Force = False,
     runs: options.Runs = options.RUNS,
@@ -91,7 +92,7 @@ def submit(
         if task is not None or out is not None:
             raise UsageError("--check takes a FILE and writes nothing; leave out --task and --out")
         result = api.check_submission(run, data=data, runs=runs, spec=spec, ledger=ledger)
-        report(result.findings, strict, as_json)
+        report(result.findings, strict, as_json, problems)
     if Path(run).is_file():
         raise UsageError(f"'{run}' is a file, not a run; to check a submission add --check")
     refuse_absent_file(run, runs)
@@ -112,7 +113,7 @@ def submit(
         say_path("wrote ", made.path, f": {plural(made.rows, 'row')}, column {made.task}")
         for line in made.remarks():
             say(line)
-        print_findings(made.check.findings, quiet_pass=True)
+        print_findings(made.check.findings, only_problems=True)
     raise Exit(exit_code(made.check.findings, strict))
 
 
