@@ -166,11 +166,13 @@ def blend(
     opened = [open_run(source, runs) for source in names_of(sources, "sources")]
     if isinstance(data, str | Path):
         require_folder(Path(data))
-    from mmctr_kit.ensemble.runs import blend_runs, require_blend
+    from mmctr_kit.ensemble.runs import blend_runs, remarks, require_blend
 
     require_blend(opened, method, path, force, seed, data is not None, group_softmax)
     with listening(progress) as listen:
         loaded = None if data is None else as_data(data, listen)
+        for line in remarks(opened):
+            listen(ProgressEvent("warning", line))
         listen(ProgressEvent("load", label=f"blending {plural(len(opened), 'run')}"))
         result = blend_runs(opened, method, path, force, seed, loaded, group_softmax)
         if result is None:

@@ -26,8 +26,6 @@ MOST_RUNS = 12
 NAME_WIDTH = 40
 """Longer names of runs are cut, so that the table fits a terminal."""
 
-HARM = 1.0
-"""A run that lowers the blend's AUC by this many standard errors is named."""
 DOUBT = 2.0
 """A method this many standard errors below the mean's valid AUC brings a warning."""
 
@@ -83,7 +81,7 @@ def blend(
     if as_json:
         print_json(result.report | {"metrics": result.metrics})
     elif not display.finished:
-        _print(result)
+        _print(result, method)
 
 
 def _if_theirs(
@@ -101,7 +99,7 @@ def _if_theirs(
     return None
 
 
-def _print(blend: "BlendResult") -> None:
+def _print(blend: "BlendResult", asked: str) -> None:
     from mmctr_kit.metrics.estimate import Estimate
 
     report = blend.report
@@ -117,6 +115,8 @@ def _print(blend: "BlendResult") -> None:
         _print_valid(report["method"], Estimate.from_json(report["on_valid"]))
     if len(report["runs"]) > 1:
         _print_members(report)
+        if asked != "auto":  # which leaves out what does harm
+            _warn_of_harm(report)
     if report["group_softmax"]:
         _print_groups(report["group_softmax"])
     label = " (transductive)" if report["transductive"] else ""
@@ -153,10 +153,6 @@ def _print_members(report: dict[str, Any]) -> None:
         for letter, i in zip(letters, shown, strict=True)
     ]
     table(("run", "weight", "adds"), rows)
-    worst = min(names, key=lambda n: adds[n]["value"]) if adds else None
-    if worst is not None and (adds_least := Estimate.from_json(adds[worst])).z(0.0) < -HARM:
-        without = replace(adds_least, value=-adds_least.value).signed()
-        warn(f"the blend is better without {worst} (AUC {without}); consider leaving it out")
     related = report["correlation"]["spearman"]
     cells = [[f"{related[i][j]:.2f}".replace("0.", ".", 1) for j in shown] for i in shown]
     table(("r", *letters), [(a, *row) for a, row in zip(letters, cells, strict=True)])
@@ -165,6 +161,17 @@ def _print_members(report: dict[str, Any]) -> None:
         "r: rank correlation"
         + (f"; {plural(hidden, 'more run')} in metrics.json" if hidden else "")
     )
+
+
+def _warn_of_harm(report: dict[str, Any]) -> None:
+    from mmctr_kit.ensemble.harm import most_harmful
+    from mmctr_kit.metrics.estimate import Estimate
+
+    adds = {i: Estimate.from_json(gain) for i, gain in enumerate(report["adds"].values())}
+    if (worst := most_harmful(adds)) is not None:
+        without = replace(adds[worst], value=-adds[worst].value).signed()
+        name = list(report["adds"])[worst]
+        warn(f"the blend is better without {name} (AUC {without}); leave it out, or use auto")
 
 
 def _print_groups(grouped: dict[str, Any]) -> None:
