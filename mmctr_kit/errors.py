@@ -50,7 +50,9 @@ def closest(name: str, known: Iterable[str], similarity: float = 0.6) -> str | N
     and underscores do not matter.
     """
     names = {_plain(each): each for each in known}
-    close = difflib.get_close_matches(_plain(name), names, n=1, cutoff=similarity)
+    plain = _plain(name)
+    swapped = [each for each in names if sorted(each) == sorted(plain)]
+    close = swapped or difflib.get_close_matches(plain, names, n=1, cutoff=similarity)
     return names[close[0]] if close else None
 
 

@@ -123,7 +123,8 @@ def print_findings(findings: Sequence[Finding], only_problems: bool = False) -> 
         texts = [escape(f"\n{' ' * margin}".join(part)) for part in (lines, todo) if part]
         texts[1:] = [f"[dim]{text}[/dim]" for text in texts[1:]]
         out.print(head + f"\n{' ' * margin}".join(texts), soft_wrap=True)
-    say(levels.summary(findings))
+    for line in wrapped(levels.summary(findings), out.width - 1):
+        say(line, wrap=False)
 
 
 def report(

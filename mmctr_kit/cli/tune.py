@@ -21,7 +21,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 def _seconds(value: str | None) -> str | None:
     if value is not None and not re.fullmatch(r"\d+(\.\d+)?[smh]", value):
-        raise BadParameter(f"expected a time like 90s, 30m or 2h; got {value!r}")
+        raise BadParameter(f"expected a time like 90s, 30m or 2h; found {value!r}")
     return value
 
 

@@ -27,6 +27,7 @@ from mmctr_kit.models.option_types import (
     EmbeddingDim,
     ItemEmbDim,
     MaxLength,
+    Means,
     MlpActivation,
     MlpDropout,
     MlpHidden,
@@ -34,7 +35,6 @@ from mmctr_kit.models.option_types import (
     PositiveInt,
     Widths,
     applies_unless,
-    means,
 )
 
 
@@ -88,15 +88,15 @@ class DIEN(nn.Module):
         embedding_dim: EmbeddingDim = 64,
         item_emb_dim: ItemEmbDim = None,
         max_length: MaxLength = 64,
-        interest_dim: Annotated[PositiveInt, means("The width of an interest.")] = 64,
+        interest_dim: Annotated[PositiveInt, Means("The width of an interest.")] = 64,
         aux_weight: Annotated[
             NonNegativeFloat,
-            means("The weight of the auxiliary loss, which tells the next item from another one."),
+            Means("The weight of the auxiliary loss, which tells the next item from another one."),
         ] = 1.0,
         aux_hidden: Annotated[
             Widths,
             applies_unless("aux_weight", 0.0),
-            means("The widths of the hidden layers of the auxiliary loss's network."),
+            Means("The widths of the hidden layers of the auxiliary loss's network."),
         ] = (100, 50),
         mlp_hidden: MlpHidden = (200, 80),
         mlp_activation: MlpActivation = "prelu",

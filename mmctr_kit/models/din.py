@@ -27,6 +27,7 @@ from mmctr_kit.models.option_types import (
     Fusion,
     FusionHeads,
     ItemEmbDim,
+    Means,
     MlpActivation,
     MlpDropout,
     MlpHidden,
@@ -37,7 +38,6 @@ from mmctr_kit.models.option_types import (
     Widths,
     applies_to,
     applies_unless,
-    means,
 )
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, attention_names, in_order, numbered
 
@@ -96,21 +96,21 @@ class DIN(nn.Module):
         code_fusion: Annotated[
             Literal["sum", "concat"],
             applies_unless("codes.of", "none"),
-            means("Whether the embeddings of an item's codes are added up or put side by side."),
+            Means("Whether the embeddings of an item's codes are added up or put side by side."),
         ] = "sum",
         code_prefix: Annotated[
             bool,
             applies_unless("codes.of", "none"),
-            means("Embed each code together with the ones before it, not alone."),
+            Means("Embed each code together with the ones before it, not alone."),
         ] = False,
-        use_item_id: Annotated[bool, means("Give an item an embedding of its id.")] = True,
-        use_tags: Annotated[bool, means("Give an item the embeddings of its tags.")] = True,
-        use_levels: Annotated[bool, means("Show the head likes and views levels.")] = True,
-        use_history: Annotated[bool, means("Read the history; without it only the target.")] = True,
+        use_item_id: Annotated[bool, Means("Give an item an embedding of its id.")] = True,
+        use_tags: Annotated[bool, Means("Give an item the embeddings of its tags.")] = True,
+        use_levels: Annotated[bool, Means("Show the head likes and views levels.")] = True,
+        use_history: Annotated[bool, Means("Read the history; without it only the target.")] = True,
         attention: Annotated[
             Literal["mlp", "multihead", "none"],
             applies_to("use_history", True),
-            means(
+            Means(
                 "How the history's items are weighed: DIN's MLP, softmax attention of several "
                 "heads, or all alike (none)."
             ),
@@ -118,37 +118,37 @@ class DIN(nn.Module):
         attention_hidden: Annotated[
             Widths,
             applies_to("attention", "mlp"),
-            means("The widths of the hidden layers of the attention's MLP."),
+            Means("The widths of the hidden layers of the attention's MLP."),
         ] = (512, 256),
         attention_activation: Annotated[
             Activation,
             applies_to("attention", "mlp"),
-            means("The activation of the attention's MLP."),
+            Means("The activation of the attention's MLP."),
         ] = "relu",
         attention_heads: Annotated[
             PositiveInt,
             applies_to("attention", "multihead"),
-            means("How many heads share attention_dim; they must divide it."),
+            Means("How many heads share attention_dim; they must divide it."),
         ] = 4,
         attention_dim: Annotated[
             PositiveInt | None,
             applies_to("attention", "multihead"),
-            means("The width of all heads together; null is the item's width."),
+            Means("The width of all heads together; null is the item's width."),
         ] = None,
         attention_dropout: Annotated[
             Rate,
             applies_to("attention", "mlp", "multihead"),
-            means("The dropout of the attention."),
+            Means("The dropout of the attention."),
         ] = 0.0,
         pooling: Annotated[
             Literal["sum", "mean"],
             applies_to("attention", "mlp", "none") | applies_to("interaction", True),
-            means("Whether weighted items, and scores of interaction, are summed or averaged."),
+            Means("Whether weighted items, and scores of interaction, are summed or averaged."),
         ] = "sum",
         interaction: Annotated[
             bool,
             applies_to("use_history", True),
-            means(
+            Means(
                 "Show the head how target and history match: their product and the attention's "
                 "scores."
             ),
@@ -157,7 +157,7 @@ class DIN(nn.Module):
             bool,
             applies_to("use_history", True),
             applies_unless("items.embedding", "none") | applies_unless("codes.of", "none"),
-            means(
+            Means(
                 "Show the head how many history items lie in each bucket of similarity to the "
                 "target."
             ),
@@ -166,21 +166,21 @@ class DIN(nn.Module):
             TwoOrMore,
             applies_to("similarity_histogram", True),
             applies_unless("items.embedding", "none"),
-            means("How many buckets similarity_histogram has."),
+            Means("How many buckets similarity_histogram has."),
         ] = 10,
         se: Annotated[
-            bool, means("Weigh the head's fields anew by squeeze-and-excitation.")
+            bool, Means("Weigh the head's fields anew by squeeze-and-excitation.")
         ] = False,
         se_ratio: Annotated[
             PositiveInt,
             applies_to("se", True),
-            means("By how much squeeze-and-excitation narrows the fields in between."),
+            Means("By how much squeeze-and-excitation narrows the fields in between."),
         ] = 3,
         se_fields: Annotated[
             Literal["item", "all"],
             applies_to("se", True),
             applies_to("use_levels", True) | applies_to("use_history", True),
-            means("Which fields it weighs: all, or those of the target item."),
+            Means("Which fields it weighs: all, or those of the target item."),
         ] = "all",
         mlp_hidden: MlpHidden = (1024, 512, 256),
         mlp_activation: MlpActivation = "relu",

@@ -38,13 +38,13 @@ from mmctr_kit.models.option_types import (
     BatchNorm,
     EmbeddingDim,
     ItemEmbDim,
+    Means,
     MlpActivation,
     MlpDropout,
     MlpHidden,
     PositiveInt,
     Rate,
     Widths,
-    means,
 )
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, attention_names, in_order, numbered
 
@@ -179,20 +179,20 @@ class DINTargetEncoder(nn.Module):
         embedding_dim: EmbeddingDim = 64,
         item_emb_dim: ItemEmbDim = None,
         attention_hidden: Annotated[
-            Widths, means("The widths of the hidden layers of DIN's attention.")
+            Widths, Means("The widths of the hidden layers of DIN's attention.")
         ] = (512, 256),
         attention_activation: Annotated[
-            Activation, means("The activation of DIN's attention.")
+            Activation, Means("The activation of DIN's attention.")
         ] = "relu",
         attention_dropout: Annotated[
-            Rate, means("The dropout of DIN's attention and of the target encoder.")
+            Rate, Means("The dropout of DIN's attention and of the target encoder.")
         ] = 0.0,
         encoder_layers: Annotated[
-            PositiveInt, means("How many layers of cross-attention the target encoder has.")
+            PositiveInt, Means("How many layers of cross-attention the target encoder has.")
         ] = 2,
         encoder_heads: Annotated[
             PositiveInt,
-            means("The heads of the cross-attention; they must divide the item vector's width."),
+            Means("The heads of the cross-attention; they must divide the item vector's width."),
         ] = 4,
         mlp_hidden: MlpHidden = (1024, 512, 256, 64, 16),
         mlp_activation: MlpActivation = "relu",

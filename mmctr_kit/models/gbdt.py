@@ -11,6 +11,7 @@ import numpy as np
 
 from mmctr_kit.metrics.ranks import Floats, Floats32, Ints8
 from mmctr_kit.models.option_types import (
+    Means,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
@@ -18,7 +19,6 @@ from mmctr_kit.models.option_types import (
     TwoOrMore,
     applies_to,
     applies_unless,
-    means,
 )
 
 
@@ -46,46 +46,46 @@ class GBDT:
     def __init__(
         self,
         *,
-        rounds: Annotated[PositiveInt, means("How many trees an epoch grows.")] = 25,
-        leaves: Annotated[PositiveInt, means("How many leaves a tree has at most.")] = 15,
-        leaf_rows: Annotated[PositiveInt, means("How many rows a leaf has at least.")] = 100,
+        rounds: Annotated[PositiveInt, Means("How many trees an epoch grows.")] = 25,
+        leaves: Annotated[PositiveInt, Means("How many leaves a tree has at most.")] = 15,
+        leaf_rows: Annotated[PositiveInt, Means("How many rows a leaf has at least.")] = 100,
         feature_share: Annotated[
-            Share, means("The share of the features that is drawn for each tree.")
+            Share, Means("The share of the features that is drawn for each tree.")
         ] = 0.5,
         row_share: Annotated[
-            Share, means("The share of the rows that is drawn for each tree.")
+            Share, Means("The share of the rows that is drawn for each tree.")
         ] = 0.8,
         extra_trees: Annotated[
-            bool, means("Try each feature at one random threshold alone (extremely random trees).")
+            bool, Means("Try each feature at one random threshold alone (extremely random trees).")
         ] = False,
-        l2: Annotated[NonNegativeFloat, means("The L2 penalty on leaf values.")] = 10.0,
+        l2: Annotated[NonNegativeFloat, Means("The L2 penalty on leaf values.")] = 10.0,
         groups: Annotated[
             TwoOrMore,
-            means(
+            Means(
                 "A training row's features are counted from the users of the other groups; so many "
                 "groups there are."
             ),
         ] = 5,
         rate_shrinkage: Annotated[
             NonNegativeFloat,
-            means("An item's label mean is pulled to the overall mean as by so many more rows."),
+            Means("An item's label mean is pulled to the overall mean as by so many more rows."),
         ] = 20.0,
         pair_shrinkage: Annotated[
             PositiveFloat,
-            means("The same for the label mean of a pair of items or tags."),
+            Means("The same for the label mean of a pair of items or tags."),
         ] = 50.0,
         half_life: Annotated[
-            PositiveFloat, means("After so many positions an item of the history weighs half.")
+            PositiveFloat, Means("After so many positions an item of the history weighs half.")
         ] = 8.0,
         similarity_histogram: Annotated[
             bool,
             applies_unless("items.embedding", "none"),
-            means("Count the history items in each bucket of similarity to the target."),
+            Means("Count the history items in each bucket of similarity to the target."),
         ] = False,
         similarity_buckets: Annotated[
             TwoOrMore,
             applies_to("similarity_histogram", True),
-            means("How many buckets similarity_histogram has."),
+            Means("How many buckets similarity_histogram has."),
         ] = 10,
     ) -> None:
         self.rounds = rounds

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.layers.blocks import MLP, embedding
 from mmctr_kit.models.option_types import (
+    Means,
     MlpActivation,
     MlpDropout,
     MlpHidden,
     PositiveInt,
-    means,
 )
 
 
@@ -38,10 +38,10 @@ class HistoryLengthOnly(nn.Module):
     def __init__(
         self,
         *,
-        embedding_dim: Annotated[PositiveInt, means("The width of a length's vector.")] = 16,
+        embedding_dim: Annotated[PositiveInt, Means("The width of a length's vector.")] = 16,
         exact_lengths: Annotated[
             PositiveInt,
-            means(
+            Means(
                 "Lengths up to this have a vector each; longer ones share one up to a power of 2."
             ),
         ] = 64,

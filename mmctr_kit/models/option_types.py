@@ -42,9 +42,11 @@ class AppliesTo:
         return AppliesTo(self.conditions + other.conditions)
 
 
-def means(text: str) -> Any:
-    """Say in an option's annotation what it means; ``mmctr-kit recipes NAME --keys`` prints it."""
-    return Field(description=text)
+@dataclass(frozen=True)
+class Means:
+    """Says in an option's annotation what it means; ``mmctr-kit recipes NAME --keys`` prints it."""
+
+    text: str
 
 
 def applies_to(key: str, *values: Any) -> AppliesTo:
@@ -80,45 +82,45 @@ FusionKind = Literal["concat", "sum", "gated", "cross"]
 MODALITIES_APART = ("separate_pca", "blocks", "e4", "raw")
 """The values of ``items.embedding`` whose columns are several modalities side by side."""
 
-EmbeddingDim = Annotated[PositiveInt, means("The width of the embeddings of ids, tags and levels.")]
+EmbeddingDim = Annotated[PositiveInt, Means("The width of the embeddings of ids, tags and levels.")]
 
 ItemEmbDim = Annotated[
     PositiveInt | None,
     applies_unless("items.embedding", "none"),
-    means("The width that the item's vector is projected to; null is its own width."),
+    Means("The width that the item's vector is projected to; null is its own width."),
 ]
 
 Fusion = Annotated[
     FusionKind,
     applies_to("items.embedding", *MODALITIES_APART),
-    means("How an item's modalities, such as text and image, become one vector."),
+    Means("How an item's modalities, such as text and image, become one vector."),
 ]
 
 FusionHeads = Annotated[
     PositiveInt,
     applies_to("fusion", "cross"),
-    means("The heads of the attention between modalities."),
+    Means("The heads of the attention between modalities."),
 ]
 
 ModalityDropout = Annotated[
     Rate,
     applies_to("items.embedding", *MODALITIES_APART, "text", "image", "factors", "aligned"),
-    means(
+    Means(
         "How often a modality is hidden in training, which teaches the vector that stands in if an "
         "item lacks it."
     ),
 ]
 
 MaxLength = Annotated[
-    PositiveInt, means("The model reads only so many of a history's most recent items.")
+    PositiveInt, Means("The model reads only so many of a history's most recent items.")
 ]
 
 MlpHidden = Annotated[
-    Widths, means("The widths of the hidden layers of the head, the first layer first.")
+    Widths, Means("The widths of the hidden layers of the head, the first layer first.")
 ]
 
-MlpActivation = Annotated[Activation, means("The activation of the head's hidden layers.")]
+MlpActivation = Annotated[Activation, Means("The activation of the head's hidden layers.")]
 
-MlpDropout = Annotated[Rate, means("The dropout after each hidden layer of the head.")]
+MlpDropout = Annotated[Rate, Means("The dropout after each hidden layer of the head.")]
 
-BatchNorm = Annotated[bool, means("Batch normalisation in the head.")]
+BatchNorm = Annotated[bool, Means("Batch normalisation in the head.")]

@@ -21,9 +21,9 @@ from mmctr_kit.models.option_types import (
     BatchNorm,
     EmbeddingDim,
     ItemEmbDim,
+    Means,
     PositiveInt,
     Rate,
-    means,
 )
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
 
@@ -112,12 +112,12 @@ class QIN(nn.Module):
         n_tags: int,
         embedding_dim: EmbeddingDim = 128,
         item_emb_dim: ItemEmbDim = None,
-        num_layers: Annotated[PositiveInt, means("How many quadratic layers there are.")] = 4,
+        num_layers: Annotated[PositiveInt, Means("How many quadratic layers there are.")] = 4,
         num_row: Annotated[
-            PositiveInt, means("How many linear maps a quadratic layer multiplies with its input.")
+            PositiveInt, Means("How many linear maps a quadratic layer multiplies with its input.")
         ] = 3,
         net_dropout: Annotated[
-            Rate, means("The dropout of each linear map and of each layer's output, as published.")
+            Rate, Means("The dropout of each linear map and of each layer's output, as published.")
         ] = 0.1,
         batch_norm: BatchNorm = True,
     ) -> None:

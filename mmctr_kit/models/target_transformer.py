@@ -30,12 +30,12 @@ from mmctr_kit.models.option_types import (
     EmbeddingDim,
     ItemEmbDim,
     MaxLength,
+    Means,
     MlpActivation,
     MlpDropout,
     MlpHidden,
     PositiveInt,
     Rate,
-    means,
 )
 
 
@@ -95,13 +95,13 @@ class TargetTransformer(nn.Module):
         embedding_dim: EmbeddingDim = 32,
         item_emb_dim: ItemEmbDim = None,
         max_length: MaxLength = 64,
-        token_dim: Annotated[PositiveInt, means("The width of a token.")] = 64,
-        layers: Annotated[PositiveInt, means("How many layers the transformer has.")] = 2,
+        token_dim: Annotated[PositiveInt, Means("The width of a token.")] = 64,
+        layers: Annotated[PositiveInt, Means("How many layers the transformer has.")] = 2,
         heads: Annotated[
-            PositiveInt, means("The heads of the attention; they must divide token_dim.")
+            PositiveInt, Means("The heads of the attention; they must divide token_dim.")
         ] = 4,
-        feedforward: Annotated[PositiveInt, means("The width inside a layer's MLP.")] = 128,
-        dropout: Annotated[Rate, means("The dropout inside of the transformer.")] = 0.1,
+        feedforward: Annotated[PositiveInt, Means("The width inside a layer's MLP.")] = 128,
+        dropout: Annotated[Rate, Means("The dropout inside of the transformer.")] = 0.1,
         mlp_hidden: MlpHidden = (256, 128),
         mlp_activation: MlpActivation = "relu",
         mlp_dropout: MlpDropout = 0.1,

@@ -31,10 +31,10 @@ from mmctr_kit.models.option_types import (
     EmbeddingDim,
     ItemEmbDim,
     MaxLength,
+    Means,
     PositiveInt,
     Rate,
     Widths,
-    means,
 )
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
 
@@ -129,34 +129,34 @@ class TransformerDCN(nn.Module):
         item_emb_dim: ItemEmbDim = None,
         max_length: MaxLength = 64,
         transformer_layers: Annotated[
-            PositiveInt, means("How many layers the transformer has.")
+            PositiveInt, Means("How many layers the transformer has.")
         ] = 2,
         num_heads: Annotated[
-            PositiveInt, means("The heads of the attention; they must divide a token's width.")
+            PositiveInt, Means("The heads of the attention; they must divide a token's width.")
         ] = 1,
         dim_feedforward: Annotated[
-            PositiveInt, means("The width inside a transformer layer's MLP.")
+            PositiveInt, Means("The width inside a transformer layer's MLP.")
         ] = 256,
-        transformer_dropout: Annotated[Rate, means("The dropout of the transformer.")] = 0.2,
+        transformer_dropout: Annotated[Rate, Means("The dropout of the transformer.")] = 0.2,
         first_k_cols: Annotated[
             PositiveInt,
-            means("The outputs of so many of the most recent items go to the head one by one."),
+            Means("The outputs of so many of the most recent items go to the head one by one."),
         ] = 4,
         max_pool: Annotated[
-            bool, means("Show the head the maximum over all of the transformer's outputs too.")
+            bool, Means("Show the head the maximum over all of the transformer's outputs too.")
         ] = True,
-        cross_layers: Annotated[PositiveInt, means("How many cross layers DCNv2 has.")] = 3,
+        cross_layers: Annotated[PositiveInt, Means("How many cross layers DCNv2 has.")] = 3,
         dcn_hidden: Annotated[
-            Widths, means("The widths of the hidden layers of DCNv2's deep part.")
+            Widths, Means("The widths of the hidden layers of DCNv2's deep part.")
         ] = (1024, 512, 256),
-        dcn_dropout: Annotated[Rate, means("The dropout of DCNv2's deep part.")] = 0.2,
-        batch_norm: Annotated[bool, means("Batch normalisation in DCNv2's deep part.")] = False,
+        dcn_dropout: Annotated[Rate, Means("The dropout of DCNv2's deep part.")] = 0.2,
+        batch_norm: Annotated[bool, Means("Batch normalisation in DCNv2's deep part.")] = False,
         mlp_hidden: Annotated[
             tuple[PositiveInt, ...],
-            means("The widths of the hidden layers after DCNv2; an empty list for none."),
+            Means("The widths of the hidden layers after DCNv2; an empty list for none."),
         ] = (64, 32),
         activation: Annotated[
-            Activation, means("The activation of DCNv2's deep part and the layers after it.")
+            Activation, Means("The activation of DCNv2's deep part and the layers after it.")
         ] = "relu",
     ) -> None:
         super().__init__()

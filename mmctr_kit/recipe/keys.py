@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmctr_kit.models.option_types import Condition
+from pydantic.fields import FieldInfo
+
+from mmctr_kit.models.option_types import Condition, Means
 from mmctr_kit.recipe.blocks import Block
 from mmctr_kit.recipe.schema import Recipe
 from mmctr_kit.recipe.unused import MODEL, one_of
@@ -70,12 +72,18 @@ def recipe_keys(recipe: Recipe) -> list[Key]:
                 value,
                 list(default) if isinstance(default, tuple) else default,
                 "ranges by dotted key" if key == "search" else _takes(properties[name]),
-                " ".join((field.description or "").split()),
+                _meaning(field),
                 _applies_to(recipe, key, values),
                 key not in unused,
             )
         )
     return keys
+
+
+def _meaning(field: FieldInfo) -> str:
+    """The text below a block's key, or what a model's signature says of its option."""
+    said = [each.text for each in field.metadata if isinstance(each, Means)]
+    return " ".join((field.description or " ".join(said)).split())
 
 
 def _takes(schema: Mapping[str, Any]) -> str:

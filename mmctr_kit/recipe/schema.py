@@ -226,6 +226,8 @@ class _KeyHints(Hints):
         self.settings = settings
 
     def unknown_key(self, path: KeyPath) -> str:
+        if path[0] == "search":  # within a range
+            return super().unknown_key(path)
         blocks = list(Recipe.model_fields)
         known = [*blocks, *(f"{block}.{key}" for block in blocks for key in self._keys(block))]
         return did_you_mean_key(".".join(map(str, path)), known)
