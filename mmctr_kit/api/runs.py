@@ -8,7 +8,7 @@ from mmctr_kit.api.preflight import AnyPath, as_data, names_of
 from mmctr_kit.api.progress import Progress, ProgressEvent, listening
 from mmctr_kit.api.results import BlendResult, estimate_columns, frame
 from mmctr_kit.ensemble.methods import Method
-from mmctr_kit.errors import UsageError, plural
+from mmctr_kit.errors import UsageError, did_you_mean, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,7 +159,8 @@ def blend(
     from mmctr_kit.runs.run import run_path
 
     if method not in (known := ("auto", *get_args(Method))):
-        raise UsageError(f"method: expected one of {', '.join(known)}; found {method!r}")
+        hint = did_you_mean(str(method), known)
+        raise UsageError(f"method: expected one of {', '.join(known)}; found {method!r}{hint}")
     if seed < 0:
         raise UsageError(f"seed: expected 0 or more, found {seed}")
     path = run_path(Path(runs), name)

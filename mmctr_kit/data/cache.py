@@ -7,9 +7,11 @@ temporary folder and renamed; any entry may be deleted at any time.
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +24,7 @@ from mmctr_kit.errors import DataError, RunError, unwritable
 from mmctr_kit.files import read_json, write_json
 
 Arrays = dict[str, NDArray[Any]]
+_LOG = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
@@ -79,8 +82,11 @@ def cached(
         digest = hashlib.sha256(json.dumps([kind, key], sort_keys=True).encode()).hexdigest()
         entry = cache_folder() / f"{kind}-{digest[:24]}"
         if (stored := _read_entry(entry)) is not None:
+            _LOG.debug("%s: from the cache, %s", kind, entry)
             return stored
+        began = time.perf_counter()
         arrays, meta = build()
+        _LOG.debug("%s: made in %.2f s, to the cache: %s", kind, time.perf_counter() - began, entry)
         now = _hashes(files)  # quick: an unchanged file is not read again
         if now == hashes:
             try:

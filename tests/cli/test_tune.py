@@ -171,10 +171,14 @@ def test_cv_of_the_recipe_written_gives_the_score_reported(tiny_root: Path, stor
     assert metrics["oof"] == reported["finalists"][0]["oof"]  # type: ignore[index]
 
 
-def test_the_space_is_listed_as_a_recipe_takes_it(tiny_root: Path, tmp_path: Path) -> None:
-    data = ("--data", str(tiny_root / "data"), "--runs", str(tmp_path / "runs"))
-    shown = run("tune", "din_mha_demo", *data, "--list")
+def test_the_space_is_listed_without_data_as_a_recipe_takes_it(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path / "absent"), "--runs", str(tmp_path / "runs"))
+    shown = run("tune", "din_mha_demo", "--list")
     assert shown.exit_code == 0
+    assert (
+        "items.embedding"
+        in json.loads(run("tune", "din_demo", "--list", "--json").output)["search"]
+    )
     content = load_recipe("din_mha_demo").resolved() | yaml.safe_load(shown.output)
     written = tmp_path / "mine.yaml"
     written.write_text(yaml.safe_dump(content, sort_keys=False))
@@ -186,7 +190,7 @@ def test_the_space_is_listed_as_a_recipe_takes_it(tiny_root: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("more", "code", "told"),
     [
-        (("--timeout", "soon"), 2, "expected a time like 90s, 30m or 2h; got 'soon'"),
+        (("--timeout", "soon"), 2, "expected a time like 90s, 30m or 2h; found 'soon'"),
         (("--set", "training.epochs=0"), 2, "training.epochs"),
         (("--name", "a/b"), 2, "expected letters"),
     ],
