@@ -74,8 +74,7 @@ class DIEN(nn.Module):
     """Row -> logit.
 
     The ``max_length`` most recent items of a history are read one after another, into interests of
-    width ``interest_dim``. ``aux_weight`` weighs the auxiliary loss, whose network has the widths
-    ``aux_hidden``; with 0 there is none. The head sees the levels, the target, the sum of the
+    width ``interest_dim``. The head sees the levels, the target, the sum of the
     history, its product with the target and the evolved interest, as in the authors' code.
     """
 

@@ -47,24 +47,15 @@ Attention = TargetAttention | MultiHeadTargetAttention | NoAttention
 class DIN(nn.Module):
     """Row -> logit.
 
-    An item's modalities are fused to ``item_emb_dim`` as ``fusion``, ``fusion_heads`` and
-    ``modality_dropout`` say; see :class:`~mmctr_kit.models.layers.fusion.ModalityFusion`.
+    An item's modalities are fused as in :class:`~mmctr_kit.models.layers.fusion.ModalityFusion`.
+    Attention of kind ``multihead`` always averages, whatever ``pooling`` says. Collaborative
+    signals of a position are shown to the attention, those of a row to the head.
 
-    ``attention`` weighs the history: ``mlp`` is DIN's, ``multihead`` is softmax attention of
-    ``attention_heads`` heads that share ``attention_dim`` (the item's width by default), ``none``
-    weighs every item alike. ``pooling`` sums or averages the weighted items (``multihead`` always
-    averages) and the scores of ``interaction``, which shows the head how target and history match:
-    their element-wise product and the attention's scores. Collaborative signals of a position are
-    shown to the attention, those of a row to the head. ``se`` re-weighs the head's fields by
-    squeeze-and-excitation, or with ``se_fields: item`` those of the target item alone.
-
-    An item's codes, if the recipe makes any, are embedded and become a part of its vector as
-    ``code_fusion`` and ``code_prefix`` say; see :class:`~mmctr_kit.models.layers.encoder.Codes`.
-    ``similarity_histogram`` counts the history items in each of ``similarity_buckets`` buckets of
-    similarity to the target, for each modality, and for each depth of common codes. Each bucket has
-    an embedding; the head is shown the sum of these, weighted by log(1 + count). (Shown as they
-    are, the counts drown the other fields, which begin near 0.) See
-    :class:`~mmctr_kit.models.layers.similarity.HistorySimilarity`.
+    An item's codes, if the recipe makes any, are embedded and become a part of its vector; see
+    :class:`~mmctr_kit.models.layers.encoder.Codes`. ``similarity_histogram`` counts for each
+    modality, and for each depth of common codes. Each bucket has an embedding; the head is shown
+    the sum of these, weighted by log(1 + count). (Shown as they are, the counts drown the other
+    fields, which begin near 0.) See :class:`~mmctr_kit.models.layers.similarity.HistorySimilarity`.
 
     Raises UsageError if the heads do not divide their width or nothing is left of an item.
     """

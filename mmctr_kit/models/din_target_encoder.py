@@ -158,8 +158,8 @@ class CrossAttentionLayer(nn.Module):
 class DINTargetEncoder(nn.Module):
     """Row -> logit.
 
-    A user not trained on has a zero vector. ``attention_dropout`` is for DIN's attention and the
-    encoder. Raises UsageError if ``encoder_heads`` does not divide the width of an item vector.
+    A user not trained on has a zero vector. Raises UsageError if ``encoder_heads`` does not divide
+    the width of an item vector.
     """
 
     exempt: ClassVar[Mapping[str, str]] = {

@@ -25,16 +25,8 @@ from mmctr_kit.models.option_types import (
 class GBDT:
     """Boosts trees in chunks of ``rounds``, each chunk from the scores that the ones before left.
 
-    A tree has ``leaves`` leaves of at least ``leaf_rows`` rows; ``feature_share`` of the features
-    and ``row_share`` of the rows are drawn for each tree; ``l2`` is the penalty on leaf values.
-    With ``extra_trees`` each feature is tried at one random threshold alone (extremely randomized
-    trees, Geurts et al., Machine Learning 63, 2006). A label mean is shrunk to the overall mean as
-    by ``rate_shrinkage`` more rows, that of a pair of items or tags as by ``pair_shrinkage``. A
-    training row's features are counted from the ``groups`` of users that its own user is not in,
-    see :mod:`mmctr_kit.training.gbdt.crossfit`. ``half_life``, in positions, is that of the recency
-    weights.
-    With ``similarity_histogram`` the history items in each of ``similarity_buckets`` buckets of
-    similarity to the target are counted, as for ``din``.
+    ``extra_trees`` are extremely randomized trees (Geurts et al., Machine Learning 63, 2006). For
+    ``groups`` see :mod:`mmctr_kit.training.gbdt.crossfit`.
     """
 
     exempt: ClassVar[Mapping[str, str]] = {

@@ -24,8 +24,8 @@ from mmctr_kit.models.option_types import (
 class HistoryLengthOnly(nn.Module):
     """Row -> logit, from the number of items in its history.
 
-    ``exact_lengths``: lengths from 0 to this have a vector each; longer ones share a vector up to
-    the next power of two, such as 17..32 and 33..64 after 16. No batch normalisation: the input is
+    Lengths above ``exact_lengths`` share a vector up to the next power of two, such as 17..32 and
+    33..64 after 16. No batch normalisation: the input is
     one of a few vectors.
     """
 

@@ -98,11 +98,7 @@ class QuadraticNetwork(nn.Module):
 
 
 class QIN(nn.Module):
-    """Row -> logit.
-
-    ``num_row`` is the number of linear maps in a quadratic layer; ``net_dropout`` acts on each of
-    them and on each layer's output, as published.
-    """
+    """Row -> logit."""
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ def test_no_key_is_without_a_meaning_in_whole_sentences(model: str) -> None:
         assert key.takes
 
 
-@pytest.mark.parametrize("path", shipped_recipes(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", list(shipped_recipes()), ids=lambda path: path.stem)
 def test_the_keys_are_those_of_the_resolved_recipe_and_say_which_do_nothing(path: Any) -> None:
     recipe = load_recipe(str(path))
     keys = {key.key: key for key in recipe_keys(recipe)}
