@@ -5,7 +5,6 @@ runs, so that ``--help`` and a mistyped option answer at once.
 """
 
 import inspect
-import io
 import signal
 import sys
 import threading
@@ -23,6 +22,7 @@ from mmctr_kit.cli import (
     bench,
     blend,
     bundle,
+    cache,
     cv,
     data,
     demo,
@@ -40,10 +40,12 @@ from mmctr_kit.cli import (
     tune,
     verbosity,
 )
+from mmctr_kit.cli.encoding import adapt
 from mmctr_kit.cli.help import Command, Group
 from mmctr_kit.cli.output import fail, stopped
 from mmctr_kit.cli.settings import option_defaults, use_cache
 from mmctr_kit.errors import MmctrKitError, Terminated, refusal, warn_in_one_line
+from mmctr_kit.runs.call import called, command_line
 
 app = typer.Typer(
     name="mmctr-kit",
@@ -57,6 +59,7 @@ app = typer.Typer(
 app.command("demo", rich_help_panel="Begin")(demo.demo)
 app.add_typer(data.app, name="data", rich_help_panel="Data")
 app.add_typer(items.app, name="items", rich_help_panel="Data")
+app.add_typer(cache.app, name="cache", rich_help_panel="Data")
 app.command("recipes", rich_help_panel="Train")(recipes.recipes)
 app.command("cv", rich_help_panel="Train")(cv.cv)
 app.command("fit", rich_help_panel="Train")(fit.fit)
@@ -71,7 +74,7 @@ app.command("score", rich_help_panel="Submit")(submit.score)
 app.add_typer(ledger.app, name="ledger", rich_help_panel="Submit")
 app.command("bundle", rich_help_panel="Submit")(bundle.bundle)
 app.command("reproduce", rich_help_panel="Submit")(bundle.reproduce)
-app.command("runs", rich_help_panel="Look")(runs.runs)
+app.add_typer(runs.app, name="runs", rich_help_panel="Look")
 app.command("report", rich_help_panel="Look")(report.report)
 app.command("slices", rich_help_panel="Look")(slices.slices)
 app.command("export", rich_help_panel="Look")(export.export)
@@ -175,7 +178,7 @@ def _defaults(app: typer.Typer | None) -> dict[str, Any]:
     if app is None or not values:
         return {}
     names = [c.name or getattr(c.callback, "__name__", "") for c in app.registered_commands]
-    groups = {str(g.name): _defaults(g.typer_instance) for g in app.registered_groups}
+    groups = {str(g.name): {**values, **_defaults(g.typer_instance)} for g in app.registered_groups}
     own = {key: value for key, value in values.items() if key != "data"}
     alone = dict.fromkeys(("demo", "bench"), own)  # on generated data, unless --data is given
     return {**dict.fromkeys(names, values), **groups, **alone}
@@ -183,16 +186,15 @@ def _defaults(app: typer.Typer | None) -> dict[str, Any]:
 
 def main() -> None:
     """Run the command line; a user's mistake is one line and an exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a locale without ± loses that sign, no more
+    adapt(sys.stdout)
+    adapt(sys.stderr)
     asked = verbosity.Verbosity("--debug" in sys.argv)
     try:
         asked, arguments = verbosity.take(sys.argv[1:])
         verbosity.begin(asked, arguments)
         if not asked.debug:
             warn_in_one_line()
-        with _terminated_as_interrupted() as ended:
+        with _terminated_as_interrupted() as ended, called(command_line(sys.argv[1:])):
             use_cache()
             code = app(
                 arguments,

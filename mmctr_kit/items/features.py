@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mmctr_kit.activity import doing
 from mmctr_kit.data.cache import content_hash
 from mmctr_kit.data.contract import FILES, GIVEN_EMBEDDINGS, PAD, SPLITS, Modality
 from mmctr_kit.data.dataset import ChallengeData
@@ -82,6 +83,7 @@ class ItemFeatures:
         Raises DataError if the folder lacks the embedding that the recipe asks for, or if its
         vectors have fewer values than the recipe asks for dimensions.
         """
+        doing("working out the item vectors")
         began = time.perf_counter()
         table = item_table(data, recipe.items)
         seconds = time.perf_counter() - began
@@ -127,6 +129,7 @@ class ItemFeatures:
         """
         if not self.learn and self.encode is None:
             return self
+        doing("learning item vectors from the training users")
         table, present, codes = self.table.copy(), self.present.copy(), self.codes
         columns = np.split(table, np.cumsum(self.widths)[:-1], axis=1)
         for number, (learn, scale) in self.learn.items():
