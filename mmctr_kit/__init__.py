@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mmctr_kit.api.overview import show_run as show_run
     from mmctr_kit.api.preflight import load_recipe as load_recipe
     from mmctr_kit.api.progress import ProgressEvent as ProgressEvent
+    from mmctr_kit.api.recipes import recipe_keys as recipe_keys
     from mmctr_kit.api.results import AblationResult as AblationResult
     from mmctr_kit.api.results import BlendResult as BlendResult
     from mmctr_kit.api.results import CheckResult as CheckResult
@@ -87,6 +88,7 @@ _MODULES = {
     "StudyResult",
     "api.overview": "Details compare_runs remove_runs show_run",
     "api.preflight": "load_recipe",
+    "api.recipes": "recipe_keys",
     "api.runs": "blend import_predictions leaderboard open_run",
     "api.rules": "RulesResult check_rules",
     "api.score": "score",

@@ -16,6 +16,7 @@ IN_ORDER = (
     "profile_data",
     "item_quality",
     "load_recipe",
+    "recipe_keys",
     "cross_validate",
     "fit",
     "align_items",

@@ -1,5 +1,6 @@
 """Run a planned cross-validation or single fit, and assemble its run folder."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import score_predictions, seed_scores
 from mmctr_kit.runs.slices import slice_metrics
 from mmctr_kit.runs.writer import RunWriter, begin_run
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,18 @@ def run_cv(
             writer.resumed()
             resume(point)
         waiting = [job for job in plan.jobs if job not in point.finished]
+        _LOG.debug(
+            "%s: %d of %d models to train, %s", path, len(waiting), len(plan.jobs), plan.resources
+        )
         context = FitContext(plan.recipe, plan.data, plan.items, writer)
         files = content_hashes(plan.recipe, plan.data)
         plan.executor.fit_folds(context, plan.resources, waiting, listen)
         _await(writer, waiting)
-        return _assemble(plan, writer, time.perf_counter() - began, files)
+        trained = time.perf_counter()
+        _LOG.debug("%s: models trained after %.2f s", path, trained - began)
+        run = _assemble(plan, writer, trained - began, files)
+        _LOG.debug("%s: assembled and scored in %.2f s", path, time.perf_counter() - trained)
+        return run
 
 
 _LATE_SECONDS = 90.0

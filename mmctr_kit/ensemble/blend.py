@@ -99,7 +99,7 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
         spared = CrossFit.fit(rows, {used: without_harm(used)}, scalings, seed)
         gain = sample.difference(sample.influence(spared.logits(used)), influences[used])
         of_all = without_harm(used)(fits)
-        if of_all.left_out and gain.z(0.0) > MIN_Z:
+        if of_all.left_out and gain.value > 0.0:
             crossed, fitted, oof = spared, of_all, spared.logits(used)
             adds = leave_one_out_gain(crossed, used, oof)
             names = ", ".join(stack.names[run] for run in fitted.left_out)

@@ -120,6 +120,26 @@ def require_blend(
     require_free(path, _fixed_parts(runs, manifests, seed), force)
 
 
+def remarks(runs: Sequence[Run]) -> list[str]:
+    """What is odd about the choice of runs: a single one, or one that is in the blend twice."""
+    if len(runs) == 1:
+        return [f"{runs[0].name} alone is no blend: name two runs or more"]
+    lines = []
+    for run in runs:
+        inside = _contains(run)
+        held = [other.name for other in runs if other.path.resolve() in inside]
+        if held:
+            twice = f"{run.name} contains {' and '.join(held)} already, which then counts twice"
+            lines.append(f"{twice}; leave one out")
+    return lines
+
+
+def _contains(run: Run) -> set[Path]:
+    """The folders of the runs that a blend is made of, and of those that they are made of."""
+    folders = [folder for folder in run.source_places.values() if folder.is_dir()]
+    return {f.resolve() for f in folders}.union(*(_contains(Run(folder)) for folder in folders))
+
+
 def blend_report(run: Run) -> dict[str, Any]:
     """The blend.json of a finished blend.
 
