@@ -148,7 +148,10 @@ def fit_fold(
         "valid": learner.predict("valid"),
         "test": learner.predict("test"),
     }
+    importance = learner.importance()
     clock.lap("evaluate")
+    if importance is not None:
+        folder.save_importance(importance)
     timings = {**clock.seconds, "data_on": learner.data_on}
     folder.finish(learner.weights(), logits, timings)
     best = max((x for line in lines if (x := line["holdout_auc"]) is not None), default=math.nan)

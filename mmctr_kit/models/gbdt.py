@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from mmctr_kit.metrics.ranks import Floats, Floats32, Ints8
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ints, Ints8
 from mmctr_kit.models.option_types import (
     NonNegativeFloat,
     PositiveFloat,
@@ -123,3 +123,8 @@ class Trees:
         """What the chunk adds to the logits, (rows,), of a ``matrix`` (rows, features)."""
         logits = self.booster.predict(matrix, raw_score=True, num_threads=threads)
         return np.asarray(logits, np.float64)
+
+    def importance(self) -> tuple[Floats, Ints]:
+        """The gain of the splits by each feature, and how many there are, (features,) each."""
+        gain, splits = (self.booster.feature_importance(kind) for kind in ("gain", "split"))
+        return np.asarray(gain, np.float64), np.asarray(splits, np.int64)

@@ -23,7 +23,9 @@ from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.auc import auc
 from mmctr_kit.models.gbdt import GBDT, Trees
 from mmctr_kit.recipe import Recipe
+from mmctr_kit.runs.importance import pack_importance
 from mmctr_kit.training.gbdt.crossfit import FoldFeatures
+from mmctr_kit.training.gbdt.importance import measured_rows, permuted_logits
 from mmctr_kit.training.gbdt.matrix import FeatureInputs, Shrinkage
 from mmctr_kit.training.learner import Cost, Epoch, State, derive_seed
 
@@ -124,6 +126,17 @@ class BoostedLearner:
     def predict(self, split: Split, index: Ints | None = None) -> Floats64:
         base, features = self._fitted()
         return _logits(base, self._trees, features.matrix(self._examples(split, index)))
+
+    def importance(self) -> State:
+        base, features = self._fitted()
+        rows = measured_rows(self.data.valid.user_id)
+        matrix = features.matrix(self._examples("valid", rows))
+        parts = [trees.importance() for trees in self._trees]
+        gain, splits = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
+        permuted = permuted_logits(
+            matrix, splits > 0, lambda changed: _logits(base, self._trees, changed)
+        )
+        return pack_importance(self.inputs.meanings, gain, rows, permuted)
 
     @property
     def data_on(self) -> Literal["device"]:
