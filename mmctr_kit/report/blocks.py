@@ -25,7 +25,8 @@ class Picture:
 class Table:
     """The first ``left`` columns are text, the others numbers. A row's first cell names the row.
 
-    ``folded``: the text to click on to unfold the table; empty if it is shown at once.
+    ``folded``: the text to click on to unfold the table; empty if it is shown at once. ``links``:
+    where each row's name leads; empty if it is no link.
     """
 
     caption: str
@@ -33,6 +34,7 @@ class Table:
     rows: Sequence[Sequence[str]]
     left: int = 1
     folded: str = ""
+    links: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

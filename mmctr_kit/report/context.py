@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import read_json, require_free
@@ -49,6 +49,22 @@ class ReportContext:
         return self.run.manifest.kind
 
     @property
+    def about(self) -> Literal["run", "study", "ablation"]:
+        """What the page is named after; a study or an ablation comes first on its page."""
+        if self.name == self.run.name:
+            return "run"
+        return "ablation" if self.name.endswith(".ablate") else "study"
+
+    @property
+    def data(self) -> Path | None:
+        """The data folder that the run, or a run it is made of, was made from, if it is there."""
+        for run in (self.run, *self.sources):
+            folder = _recorded_data(run)
+            if folder is not None and folder.is_dir():
+                return folder
+        return None
+
+    @property
     def trained(self) -> tuple[Run, ...]:
         """The runs that trained models and that the page is about: a blend's, or the run itself."""
         runs = self.sources or (self.run,)
@@ -75,6 +91,15 @@ class ReportContext:
         """The run's path under ``root``; None if it lies elsewhere."""
         path, top = run.path.resolve(), self.root.resolve()
         return path.relative_to(top) if path.is_relative_to(top) else None
+
+
+def _recorded_data(run: Run) -> Path | None:
+    """The data folder in the lineage of a run; None if that was not recorded."""
+    try:
+        recorded = run.timings["lineage"]["data"]
+    except (RunError, KeyError, TypeError):  # of an earlier version
+        return None
+    return Path(recorded) if isinstance(recorded, str) else None
 
 
 def require_page(out: Path) -> None:
