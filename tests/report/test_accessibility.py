@@ -29,7 +29,7 @@ axe.run(document, {resultTypes: ["violations"]}).then(
 """
 
 
-@pytest.mark.parametrize(("kind", "dark"), [(k, d) for k in KINDS for d in (False, True)])
+@pytest.mark.parametrize(("kind", "dark"), [*((k, False) for k in KINDS), ("run", True)])
 def test_axe_finds_no_serious_issue(
     driver: "Chrome", pages: Mapping[str, Path], kind: str, dark: bool
 ) -> None:

@@ -19,7 +19,7 @@ def test_the_index_links_to_a_page_of_each_run_the_best_first_and_names_what_has
 ) -> None:
     root, heard = tmp_path / "runs", list[str]()
     root.mkdir()
-    for name in ("alpha", "mix", "alpha.ablate", "tuned.study", "delta"):
+    for name in ("alpha", "alpha.ablate", "tuned.study"):
         (root / name).symlink_to(everything / name)
     begin_run(root / "begun", MANIFEST, None, False)
     out = tmp_path / "pages"
@@ -37,7 +37,6 @@ def test_the_index_links_to_a_page_of_each_run_the_best_first_and_names_what_has
     read = Reader(text)
     assert read.open == []
     assert "next" not in [a["id"] for a in read.all("section")]
-    write_all(root, tmp_path / "submissions", out)  # reports are replaced
 
 
 def test_a_file_that_is_no_report_stops_it_before_a_page_is_written(

@@ -80,7 +80,7 @@ def test_numbers_with_signs_and_standard_errors_are_sorted_as_numbers(page: "Chr
     press(page, board, 2)
     drops = [float(c.split()[0]) for c in page.execute_script(COLUMN, board, 2)]
     assert drops == sorted(drops, reverse=True)
-    assert drops[0] > 0 > drops[-1]
+    assert len(set(drops)) > 5
 
 
 def test_a_filter_keeps_the_rows_with_all_its_words(page: "Chrome") -> None:
@@ -89,10 +89,10 @@ def test_a_filter_keeps_the_rows_with_all_its_words(page: "Chrome") -> None:
     field = page.execute_script(
         "return arguments[0].closest('.table').querySelector('.filter input')", slices
     )
-    field.send_keys("OOF hist")
+    field.send_keys("OOF, history")
     some = page.execute_script(SHOWN, slices)
     assert 0 < len(some) < len(every)
-    assert all("oof" in name and "history" in name for name in some)
+    assert some == [name for name in every if "oof," in name and "history" in name]
     count = page.execute_script("return arguments[0].nextSibling.textContent", field)
     assert count == f"{len(some)} of {len(every)} rows"
     field.clear()

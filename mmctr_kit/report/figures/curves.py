@@ -11,7 +11,16 @@ from matplotlib.ticker import MaxNLocator
 
 from mmctr_kit.metrics.estimate import INTERVAL_Z
 from mmctr_kit.metrics.ranks import Floats
-from mmctr_kit.report.figures.style import DASHES, MUTED, canvas, colour, dashes, hover, shade
+from mmctr_kit.report.figures.style import (
+    DASHES,
+    MUTED,
+    canvas,
+    colour,
+    dashes,
+    hover,
+    marker,
+    shade,
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ def calibration(curves: Mapping[str, Reliability]) -> Figure:
         axes = _square(figure, 0.0, top, "mean prediction of the bin", "share of positives")
         for number, (label, (prediction, mean, se)) in enumerate(curves.items()):
             line: Mapping[str, Any] = {"linewidth": 1.2, "linestyle": dashes(number)}
-            point: Mapping[str, Any] = {"fmt": "os"[number % 2], "markersize": 4, "label": label}
+            point: Mapping[str, Any] = {"fmt": marker(label), "markersize": 4, "label": label}
             yerr = INTERVAL_Z * np.nan_to_num(se)
             axes.errorbar(prediction, mean, yerr=yerr, color=colour(label), **line, **point)
             points = zip(prediction, mean, strict=True)

@@ -11,7 +11,17 @@ from matplotlib.patches import Rectangle
 
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import Floats
-from mmctr_kit.report.figures.style import INK, MUTED, SMALL, canvas, colour, hover, shade, short
+from mmctr_kit.report.figures.style import (
+    INK,
+    MUTED,
+    SMALL,
+    canvas,
+    colour,
+    hover,
+    marker,
+    shade,
+    short,
+)
 
 
 def dots(
@@ -28,17 +38,19 @@ def dots(
     between 0 and 1, or differences, with a vertical line at their ``reference``. The names of
     ``marked`` rows are bold, and red if the mark means something bad.
     """
-    with canvas(max(0.55 + 0.21 * len(names) + 0.25 * (len(series) > 1), 1.2)) as figure:
+    several = len(series) > 1
+    height = 0.55 + (0.21 + 0.05 * several) * len(names) + 0.25 * several
+    with canvas(max(height, 1.2)) as figure:
         axes = _rows(figure, names, axis)
-        step = 0.3 / max(1, len(series))
+        step = 0.44 / max(1, len(series))
         for number, (label, estimates) in enumerate(series.items()):
             shift = (number - (len(series) - 1) / 2) * step
             known = [(i, e) for i, e in enumerate(estimates) if e is not None]
             x, y = [e.value for _, e in known], [i + shift for i, _ in known]
             xerr = np.array([_reach(e, reference is not None) for _, e in known]).reshape(-1, 2).T
             style: Mapping[str, Any] = {"markersize": 4, "elinewidth": 1.4, "label": label}
-            axes.errorbar(x, y, xerr=xerr, fmt="os^D"[number % 4], color=colour(label), **style)
-            shown = f", {label}" if len(series) > 1 else ""
+            axes.errorbar(x, y, xerr=xerr, fmt=marker(label), color=colour(label), **style)
+            shown = f", {label}" if several else ""
             values = [e.signed() if reference is not None else str(e) for _, e in known]
             texts = [f"{names[i]}{shown}: {v}" for (i, _), v in zip(known, values, strict=True)]
             hover(axes, x, y, texts)
@@ -49,7 +61,7 @@ def dots(
         for text, mark in zip(axes.get_yticklabels(), marked, strict=False):
             text.set_fontweight("bold" if mark else "normal")
             text.set_color((colour("bad") if marks_bad else INK) if mark else MUTED)
-        if len(series) > 1:
+        if several:
             figure.legend(loc="outside lower left", ncols=len(series))
         return figure
 

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -61,6 +62,8 @@ _STYLE: Any = {
     "lines.linewidth": 1.6,
 }
 _Places = Sequence[Any] | NDArray[Any]
+HALO = "halo"
+"""The gid of a text that lies over lines: it gets a rim in the colour of what is behind it."""
 _HOVER = "hover"
 _REACH = 7.0
 """How near, in points, the pointer must be to a point with a text."""
@@ -80,6 +83,11 @@ def colour(label: str) -> str:
     Raises ValueError if no colour stands for that: what is new on a page needs a meaning first.
     """
     return COLOURS[_MEANINGS.index(re.split(r"[\s,:]", label)[0])]
+
+
+def marker(label: str) -> str:
+    """The marker of what has :func:`colour`, so that points differ without their colours, too."""
+    return "os^DvP*X"[COLOURS.index(colour(label))]
 
 
 def dashes(number: int) -> str | tuple[int, tuple[float, ...]]:
@@ -114,7 +122,8 @@ def svg(figure: Figure, name: str, title: str, description: str) -> str:
     """
     out = io.StringIO()
     with matplotlib.rc_context(_STYLE):
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+        # Not by savefig(), which draws everything twice.
+        FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(out.getvalue())
     for parent in root.iter():
         for child in [*parent.findall(f"{_SVG}metadata"), *parent.findall(f"{_SVG}style")]:
@@ -151,6 +160,8 @@ def _clean(element: ElementTree.Element, name: str, used: set[str]) -> None:
     element.tag = element.tag.rpartition("}")[2]
     old = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
     element.attrib = {k: _value(k, v, name) for k, v in old.items() if k != "id" or v in used}
+    if old.get("id") == HALO:
+        element.set("class", HALO)
     if element.text is not None and not element.text.strip():
         element.text = None
     element.tail = None

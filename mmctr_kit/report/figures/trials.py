@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import Floats
-from mmctr_kit.report.figures.style import INK, MUTED, SMALL, canvas, colour, hover, short
+from mmctr_kit.report.figures.style import HALO, INK, MUTED, SMALL, canvas, colour, hover, short
 
 Trial = Mapping[str, Any]
 Trials = Sequence[Trial]
@@ -73,7 +73,7 @@ def parallel(trials: Trials, keys: Sequence[str]) -> Figure:
     """
     scored = sorted(complete(trials), key=lambda t: float(t["auc"]["value"]))
     rows = [*keys, _AUC]
-    with canvas(0.3 + 0.62 * len(rows)) as figure:
+    with canvas(0.3 + 0.66 * len(rows)) as figure:
         axes = figure.subplots()
         places = np.full((len(scored), len(rows)), np.nan)
         for row, key in enumerate(rows):
@@ -119,11 +119,11 @@ def _scale(axes: Axes, row: int, name: str, values: Sequence[Any]) -> Floats:
         places = np.array([np.nan if v is None else at[v] for v in values])
         ticks = {place: value for value, place in at.items()}
     axes.plot([0, 1], [row, row], color=MUTED, linewidth=0.8)
-    axes.text(0, row - 0.3, name, fontsize=SMALL, color=INK, va="center")
+    axes.text(0, row - 0.28, name, fontsize=SMALL, color=INK, va="center", gid=HALO)
     for place, value in ticks.items():
         side = "left" if place < 0.2 else "right" if place > 0.8 else "center"
         style: Mapping[str, Any] = {"fontsize": SMALL, "color": MUTED, "ha": side, "va": "center"}
-        axes.text(place, row + 0.22, short(value_text(value), 14), **style)
+        axes.text(place, row + 0.24, short(value_text(value), 14), gid=HALO, **style)
         axes.plot([place], [row], "|", color=MUTED, markersize=6)
     return places
 

@@ -2,7 +2,7 @@
 // pointer, mark the section in view. Without it everything is still there to read.
 "use strict";
 
-const FEW_ROWS = 8; // a table with fewer rows needs no filter
+const FEW_ROWS = 10; // a table with no more rows needs no filter
 
 function all(selector, root = document) {
   return [...root.querySelectorAll(selector)];
@@ -56,7 +56,7 @@ function sortable(table) {
 
 function filterable(table) {
   const rows = [...table.tBodies[0].rows];
-  if (rows.length < FEW_ROWS) return;
+  if (rows.length <= FEW_ROWS) return;
   const field = make("input", {
     type: "search", placeholder: "Filter rows", "aria-label": "Filter the rows of the table below",
   });

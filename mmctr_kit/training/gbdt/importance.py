@@ -14,8 +14,10 @@ from mmctr_kit.training.learner import derive_seed
 MOST_ROWS = 10_000
 """As many valid rows as the challenge has. Of more, the rows of some users are taken, since each
 feature costs a prediction of all of them."""
-_CHUNK_VALUES = 1 << 24
 _SEED = 0x1F0
+
+AddedBy = Callable[[int, Floats32], Floats64]
+"""What the trees that split by a feature add to the logits of a matrix: (rows,)."""
 
 
 def measured_rows(user_id: Ints) -> Ints:
@@ -25,24 +27,19 @@ def measured_rows(user_id: Ints) -> Ints:
     return np.flatnonzero(user_uniform(user_id, _SEED) < MOST_ROWS / len(user_id))
 
 
-def permuted_logits(
-    matrix: Floats32, used: Bools, predict: Callable[[Floats32], Floats64]
-) -> Floats32:
+def permuted_logits(matrix: Floats32, intact: Floats64, used: Bools, added_by: AddedBy) -> Floats32:
     """The logits (features, rows) with each feature's values permuted among the rows.
 
-    ``matrix`` (rows, features); ``used`` (features,) says which the model looks at: permuting any
-    other changes nothing. The permutations depend on the feature's number and on how many rows
-    there are, so that all models of a run see the same ones.
+    ``matrix`` (rows, features), and its logits ``intact`` (rows,); ``used`` (features,) says which
+    features the model looks at. A tree without the feature adds what it did, so only the others are
+    asked again. The permutations depend on the feature's number and on how many rows there are, so
+    that all models of a run see the same ones.
     """
     rows, features = matrix.shape
-    logits = np.tile(predict(matrix).astype(np.float32), (features, 1))
-    chosen = np.flatnonzero(used)
-    size = max(1, _CHUNK_VALUES // max(1, matrix.size))
-    for begin in range(0, len(chosen), size):
-        some = chosen[begin : begin + size]
-        changed = np.tile(matrix, (len(some), 1))
-        for number, feature in enumerate(some.tolist()):
-            order = np.random.default_rng(derive_seed(_SEED, feature)).permutation(rows)
-            changed[number * rows : (number + 1) * rows, feature] = matrix[order, feature]
-        logits[some] = predict(changed).reshape(len(some), rows)
+    logits = np.tile(intact.astype(np.float32), (features, 1))
+    for feature in np.flatnonzero(used).tolist():
+        order = np.random.default_rng(derive_seed(_SEED, feature)).permutation(rows)
+        changed = matrix.copy()
+        changed[:, feature] = matrix[order, feature]
+        logits[feature] = intact - added_by(feature, matrix) + added_by(feature, changed)
     return logits

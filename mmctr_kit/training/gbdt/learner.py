@@ -21,7 +21,7 @@ from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.augment import next_item_examples
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.auc import auc
-from mmctr_kit.models.gbdt import GBDT, Trees
+from mmctr_kit.models.gbdt import GBDT, SplitTrees, Trees
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.importance import pack_importance
 from mmctr_kit.training.gbdt.crossfit import FoldFeatures
@@ -133,8 +133,12 @@ class BoostedLearner:
         matrix = features.matrix(self._examples("valid", rows))
         parts = [trees.importance() for trees in self._trees]
         gain, splits = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
+        grown, threads = SplitTrees(self._texts), torch.get_num_threads()
         permuted = permuted_logits(
-            matrix, splits > 0, lambda changed: _logits(base, self._trees, changed)
+            matrix,
+            _logits(base, self._trees, matrix),
+            splits > 0,
+            lambda feature, changed: grown.by(feature).predict(changed, threads),
         )
         return pack_importance(self.inputs.meanings, gain, rows, permuted)
 

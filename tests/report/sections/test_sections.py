@@ -175,6 +175,7 @@ def test_a_study_says_what_changed_and_how_optimistic_its_search_was(
     assert note in " ".join(section.notes)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_does_not_exist_has_no_section(alpha: ReportContext) -> None:
     bare = replace(alpha, leaderboard=(), ablations={}, study=None)
     absent = {blend_section, leaderboard_section, ablation_section, study_section}
