@@ -73,6 +73,12 @@ class Section:
             self.tables or self.listings or self.notes or self.thumbnails
         )
 
+    @property
+    def beside(self) -> bool:
+        """Whether it is one picture that has room for the text and the only table beside it."""
+        one = len(self.pictures) == len(self.tables) == 1
+        return one and not (self.listings or self.thumbnails or self.tables[0].folded)
+
 
 def picture(figure: Figure, name: str, title: str, caption: str, description: str) -> Picture:
     """The figure as a picture; ``description`` gives its numbers to those who cannot see it."""
