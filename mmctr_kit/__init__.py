@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from mmctr_kit.api.items import QualityResult as QualityResult
     from mmctr_kit.api.items import encode_items as encode_items
     from mmctr_kit.api.items import item_quality as item_quality
+    from mmctr_kit.api.overview import Details as Details
+    from mmctr_kit.api.overview import compare_runs as compare_runs
+    from mmctr_kit.api.overview import remove_runs as remove_runs
+    from mmctr_kit.api.overview import show_run as show_run
     from mmctr_kit.api.preflight import load_recipe as load_recipe
     from mmctr_kit.api.progress import ProgressEvent as ProgressEvent
     from mmctr_kit.api.results import AblationResult as AblationResult
@@ -81,6 +85,7 @@ _MODULES = {
     "api.progress": "ProgressEvent",
     "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
     "StudyResult",
+    "api.overview": "Details compare_runs remove_runs show_run",
     "api.preflight": "load_recipe",
     "api.runs": "blend import_predictions leaderboard open_run",
     "api.rules": "RulesResult check_rules",

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from mmctr_kit.api.options import Options
 from mmctr_kit.api.plans import left_out_lines
 from mmctr_kit.api.preflight import load_recipe, load_to_train, warn_of_missing
-from mmctr_kit.api.progress import Listener, ProgressEvent, StudyProgress
+from mmctr_kit.api.progress import Listener, ProgressEvent
 from mmctr_kit.api.results import StudyResult
+from mmctr_kit.api.training_progress import StudyProgress
 from mmctr_kit.errors import UsageError, plural
 
 if TYPE_CHECKING:
@@ -32,17 +33,22 @@ class PlannedStudy:
         self, trials: int, timeout: float | None, final: tuple[int, int], listen: Listener
     ) -> StudyResult:
         """Search, train the finalists (how many, with how many seeds) and conclude."""
+        from mmctr_kit.runs.lineage import begin_lineage, note_begun, note_finished
         from mmctr_kit.tuning.study import begin_study, conclude_study, search_study
 
         plan = self.plan
         with closing(self.database) if self.database is not None else nullcontext():
             folder, before, dead = begin_study(plan, self.path, self.force, self.database)
+            device = plan.resources.hardware
+            note_begun(folder.path, begin_lineage(plan.data.folder, device, trials))
             for line in _study_notes(self, trials, before, dead):
                 listen(ProgressEvent("note", line))
             progress = StudyProgress(plan, folder, trials, final, listen)
+            progress.begin_search()
             search_study(plan, folder, trials, timeout, progress.search)
             progress.begin_finalists()
             summary = conclude_study(plan, folder, *final, progress.finalist)
+            note_finished(folder.path)
         return StudyResult(self.path, summary)
 
 

@@ -5,7 +5,6 @@ runs, so that ``--help`` and a mistyped option answer at once.
 """
 
 import inspect
-import io
 import signal
 import sys
 import threading
@@ -22,6 +21,7 @@ from mmctr_kit.cli import (
     bench,
     blend,
     bundle,
+    cache,
     cv,
     data,
     demo,
@@ -37,9 +37,11 @@ from mmctr_kit.cli import (
     submit,
     tune,
 )
+from mmctr_kit.cli.encoding import adapt
 from mmctr_kit.cli.output import fail, stopped
 from mmctr_kit.cli.settings import option_defaults, use_cache
 from mmctr_kit.errors import MmctrKitError, Terminated, refusal, warn_in_one_line
+from mmctr_kit.runs.call import called, command_line
 
 _Misuse: Any = typer.BadParameter.__mro__[2]
 """Typer's error for a command line that it cannot parse: click's ClickException, which newer
@@ -59,7 +61,7 @@ app.command("fit")(fit.fit)
 app.command("ablate")(ablate.ablate)
 app.command("tune")(tune.tune)
 app.command("bench")(bench.bench)
-app.command("runs")(runs.runs)
+app.add_typer(runs.app, name="runs")
 app.command("slices")(slices.slices)
 app.command("report")(report.report)
 app.command("blend")(blend.blend)
@@ -72,6 +74,7 @@ app.command("score")(submit.score)
 app.command("import-checkpoint")(importers.import_checkpoint)
 app.command("import-predictions")(importers.import_predictions)
 app.command("recipes")(recipes.recipes)
+app.add_typer(cache.app, name="cache")
 app.command("demo")(demo.demo)
 
 
@@ -147,7 +150,7 @@ def _defaults(app: typer.Typer | None) -> dict[str, Any]:
     if app is None or not values:
         return {}
     names = [c.name or getattr(c.callback, "__name__", "") for c in app.registered_commands]
-    groups = {str(g.name): _defaults(g.typer_instance) for g in app.registered_groups}
+    groups = {str(g.name): {**values, **_defaults(g.typer_instance)} for g in app.registered_groups}
     own = {key: value for key, value in values.items() if key != "data"}
     alone = dict.fromkeys(("demo", "bench"), own)  # on generated data, unless --data is given
     return {**dict.fromkeys(names, values), **groups, **alone}
@@ -156,13 +159,12 @@ def _defaults(app: typer.Typer | None) -> dict[str, Any]:
 def main() -> None:
     """Run the command line; a user's mistake is one line and an exit code."""
     debug = "--debug" in sys.argv[1:2]
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a locale without ± loses that sign, no more
+    adapt(sys.stdout)
+    adapt(sys.stderr)
     if not debug:
         warn_in_one_line()
     try:
-        with _terminated_as_interrupted() as ended:
+        with _terminated_as_interrupted() as ended, called(command_line(sys.argv[1:])):
             use_cache()
             code = app(standalone_mode=False, default_map=_defaults(app))
             if code == 130:  # Typer's word for a KeyboardInterrupt, which it keeps

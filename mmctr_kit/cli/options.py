@@ -196,6 +196,7 @@ RayAddress = Annotated[
 ]
 # Eager, so that --list sees it in whatever order the two are given.
 Json = Annotated[bool, Option("--json", is_eager=True, help="Print JSON for a script.")]
+Yes = Annotated[bool, Option("--yes", "-y", help="Do not ask.")]
 Force = Annotated[bool, Option("--force", help="Replace an existing output of that name.")]
 DryRun = Annotated[bool, Option("--dry-run", help="Check everything; print the plan and its cost.")]
 Strict = Annotated[bool, Option("--strict", help="Exit 1 on WARN too.")]

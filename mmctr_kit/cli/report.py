@@ -72,18 +72,10 @@ def _one(run: str, runs: Path, out: Path | None, as_json: bool) -> None:
 
 
 def _all(runs: Path, out: Path, as_json: bool) -> None:
-    from mmctr_kit.report.index import INDEX, page_names, write_all
+    from mmctr_kit.report.index import INDEX, write_all
 
-    names = page_names(runs)
-    if not names:
-        raise UsageError(f"no run, study or ablation in {runs}; name their folder with --runs")
-    with status("reading") as shown:
-
-        def listen(name: str) -> None:
-            number = names.index(name) + 1
-            shown.update(f"drawing {name} ({number} of {len(names)})")
-
-        pages = write_all(runs, Path("submissions"), out, listen)
+    with status(f"reading {runs}"):
+        pages = write_all(runs, Path("submissions"), out)
     index = out / INDEX
     if as_json:
         written = {entry.name: str(out / f"{entry.name}.html") for entry in pages.written}

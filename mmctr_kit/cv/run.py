@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmctr_kit.activity import doing
 from mmctr_kit.cv.fold import PHASES, FitContext, Job, Listener
 from mmctr_kit.cv.plan import Plan, manifest_of
 from mmctr_kit.data.folds import WHOLE
@@ -44,11 +45,12 @@ def run_cv(
     """
     began = time.perf_counter()
     with locked(path):
-        writer = begin_run(path, manifest_of(plan), plan.recipe.to_yaml(), force)
+        writer = begin_run(path, manifest_of(plan), plan.recipe.to_yaml(), force, plan.data.folder)
         if writer is None:
             return None
         point = _resume_point(plan, writer)
         if point.finished or point.epochs:
+            writer.resumed()
             resume(point)
         waiting = [job for job in plan.jobs if job not in point.finished]
         context = FitContext(plan.recipe, plan.data, plan.items, writer)
@@ -76,6 +78,7 @@ def _resume_point(plan: Plan, writer: RunWriter) -> ResumePoint:
 
 
 def _assemble(plan: Plan, writer: RunWriter, seconds: float, files: Mapping[str, str]) -> Run:
+    doing("putting the predictions together")
     whole = predictions_of(plan, writer, plan.recipe.seeds)
     folders = [writer.fold(*job) for job in plan.jobs]
     timed = {folder.path.name: folder.timings() for folder in folders}
@@ -88,6 +91,7 @@ def _assemble(plan: Plan, writer: RunWriter, seconds: float, files: Mapping[str,
         "data_on": {name: t["data_on"] for name, t in timed.items() if "data_on" in t},
         "data_files": files,  # here, since files of other bytes may hold the same data
     }
+    doing("scoring")
     metrics = score_predictions(whole) | slice_metrics(plan.data, whole)
     if plan.kind == "cv":
         per_seed = {plan.recipe.seeds[0]: whole}
@@ -100,7 +104,9 @@ def _assemble(plan: Plan, writer: RunWriter, seconds: float, files: Mapping[str,
     if metrics["alarm"]:
         from mmctr_kit.audit.profile import causes
 
+        doing("looking for causes of the alarm")
         metrics["alarm_causes"] = causes(plan.data)
+    doing("writing the run")
     return writer.finish(whole, metrics, timings)
 
 

@@ -75,7 +75,7 @@ def blend_runs(
         if not all("fold_models_valid" in run.metrics for run in runs):
             scores.pop("fold_models_valid", None)
             scores["alarm"] = None
-        writer = begin_run(path, manifest, None, force)
+        writer = begin_run(path, manifest, None, force, None if data is None else data.folder)
         assert writer is not None
         writer.write_json(
             "blend.json",

@@ -1,10 +1,10 @@
 """A page for every run, study and ablation of a folder, and an index page that links to them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmctr_kit.errors import MmctrKitError
+from mmctr_kit.activity import doing
+from mmctr_kit.errors import MmctrKitError, UsageError
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Section, Table, estimate_text
 from mmctr_kit.report.context import ReportContext, open_context, require_page
@@ -44,20 +44,20 @@ def page_names(root: Path) -> list[str]:
     return sorted(folder.name for folder in folders if not folder.name.startswith("."))
 
 
-def write_all(
-    root: Path, submissions: Path, folder: Path, listen: Callable[[str], None] = lambda _: None
-) -> Pages:
+def write_all(root: Path, submissions: Path, folder: Path) -> Pages:
     """Write a page for everything finished in ``root``, and the index, into ``folder``.
 
-    ``listen`` is called with each name before its page is made. What is unfinished or damaged is
-    left out. Raises UsageError if a file that is no report is in the way.
+    What is unfinished or damaged is left out. Raises UsageError if there is nothing at all, or if a
+    file that is no report is in the way.
     """
     names = page_names(root)
+    if not names:
+        raise UsageError(f"no run, study or ablation in {root}; name their folder with --runs")
     for name in (*names, INDEX.removesuffix(".html")):
         require_page(folder / f"{name}.html")
     written, left_out = [], {}
-    for name in names:
-        listen(name)
+    for number, name in enumerate(names, 1):
+        doing(f"page {number} of {len(names)}: {name}")
         try:
             context = open_context(name, root, submissions)
         except MmctrKitError as e:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mmctr_kit import __version__
+from mmctr_kit.activity import Counter
 from mmctr_kit.embed.quality import ItemQuality
 from mmctr_kit.errors import plural, unwritable
 from mmctr_kit.files import write_whole
@@ -32,7 +33,8 @@ from mmctr_kit.report.sections.scores import distribution_section, ranking_secti
 from mmctr_kit.report.sections.slices import slices_section
 from mmctr_kit.report.sections.study import study_section
 
-SECTIONS: tuple[Callable[[ReportContext], Section | None], ...] = (
+_MakeSection = Callable[[ReportContext], Section | None]
+SECTIONS: tuple[_MakeSection, ...] = (
     leaderboard_section,
     blend_section,
     models_section,
@@ -90,8 +92,12 @@ def _write(out: Path, text: str) -> None:
 
 
 def render(context: ReportContext) -> str:
+    count, made = Counter("drawing", len(SECTIONS)), dict[_MakeSection, Section]()
+    for make in SECTIONS:
+        if (section := make(context)) is not None:
+            made[make] = section
+        count.add()
     subject = {"study": study_section, "ablation": ablation_section}.get(context.about)
-    made = {make: section for make in SECTIONS if (section := make(context)) is not None}
     first = [section for make, section in made.items() if make is subject]
     sections = [section for make, section in made.items() if make is not subject]
     return _page(context.name, headline(context), advice(context), sections, _FOOTER, first)

@@ -30,6 +30,11 @@ class FoldFolder:
         """Whether the fold model is fitted and its rows are predicted."""
         return (self.path / "logits.safetensors").is_file()
 
+    def lines(self) -> list[str]:
+        """The lines of metrics.jsonl, one an epoch; none before the first."""
+        path = self.path / "metrics.jsonl"
+        return path.read_text().splitlines() if path.is_file() else []
+
     def epochs_done(self) -> int:
         """After how many epochs training would resume; 0 before the first."""
         if not self._state.is_file():
@@ -49,17 +54,19 @@ class FoldFolder:
             return [], None, {}
         state = load_arrays(self._state)
         # A kill may have come after an epoch's line was written, and before its state was.
-        text = (self.path / "metrics.jsonl").read_text()
-        lines = [json.loads(line) for line in text.splitlines()]
+        lines = [json.loads(line) for line in self.lines()]
         return lines[: int(state["epochs_done"])], state, self.timings()
 
     def save_epoch(
-        self, lines: Sequence[Mapping[str, Any]], state: Arrays, seconds: Mapping[str, float]
+        self, lines: Sequence[Mapping[str, Any]], state: Arrays, timings: Mapping[str, float]
     ) -> None:
-        """Write the epochs' lines, their seconds and, last, the state to resume from."""
+        """Write the epochs' lines, their timings and, last, the state to resume from.
+
+        The timings are seconds by phase and, as ``epochs``, after how many epochs training ends.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        write_json(self.path / "timings.json", seconds)
+        write_json(self.path / "timings.json", timings)
         write_whole(self.path / "metrics.jsonl", lambda p: p.write_text(text))
         save_arrays(self._state, state)
 

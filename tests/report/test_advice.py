@@ -77,7 +77,7 @@ def test_commands_name_the_data_folder_that_the_run_recorded_if_it_is_there(
         return titled(context)["Measure what each part of the recipe adds"].command
 
     data = tmp_path / "my data"
-    changed(run, "timings.json", lambda t: t.update(lineage={"data": str(data)}))
+    changed(run, "timings.json", lambda t: t["lineage"].update(data=str(data)))
     assert " --data DATA " in of_ablation()
     data.mkdir()
     assert f" --data '{data}' " in of_ablation()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mmctr_kit.activity import heard_by
 from mmctr_kit.errors import UsageError
 from mmctr_kit.report.index import INDEX, page_names, write_all
 from mmctr_kit.runs.writer import begin_run
@@ -23,8 +24,10 @@ def test_the_index_links_to_a_page_of_each_run_the_best_first_and_names_what_has
         (root / name).symlink_to(everything / name)
     begin_run(root / "begun", MANIFEST, None, False)
     out = tmp_path / "pages"
-    pages = write_all(root, tmp_path / "submissions", out, heard.append)
-    assert heard == page_names(root)
+    with heard_by(lambda activity: heard.append(str(activity))):
+        pages = write_all(root, tmp_path / "submissions", out)
+    assert "page 1 of 4: alpha" in heard
+    assert page_names(root) == ["alpha", "alpha.ablate", "begun", "tuned.study"]
     assert list(pages.left_out) == ["begun"]
     text = (out / INDEX).read_text("utf-8")
     links = re.findall(r'<th scope="row"><span><a href="([^"]+)">', text)

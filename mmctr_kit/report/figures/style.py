@@ -123,7 +123,8 @@ def svg(figure: Figure, name: str, title: str, description: str) -> str:
     out = io.StringIO()
     with matplotlib.rc_context(_STYLE):
         # Not by savefig(), which draws everything twice.
-        FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None})
+        backend: Any = FigureCanvasSVG(figure)
+        backend.print_svg(out, metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(out.getvalue())
     for parent in root.iter():
         for child in [*parent.findall(f"{_SVG}metadata"), *parent.findall(f"{_SVG}style")]:

@@ -6,7 +6,7 @@ from typing import Any
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Picture, Section, Table, estimate_text, picture
 from mmctr_kit.report.context import ReportContext
-from mmctr_kit.report.diagnostics import WeakSlice, sliced_run, weak_slices
+from mmctr_kit.report.diagnostics import WeakSlice, slice_entries, sliced_run, weak_slices
 from mmctr_kit.report.figures.rows import dots
 from mmctr_kit.runs.slices import MIN_USERS, too_few
 
@@ -20,18 +20,22 @@ def slices_section(context: ReportContext) -> Section | None:
     run = sliced_run(context)
     if run is None:
         return None
-    entries = run.metrics["slices"]
+    metrics = slice_entries(run, context)
+    entries = metrics["slices"]
     lead = (
         "AUC on parts of the rows, each compared with all other rows of its split (z: the "
         "difference in standard errors). Some slices are hard for any model: a weak slice is the "
         "run's fault only if another run is better on it."
     )
     if run.name != context.run.name:
-        lead += f" Shown for {run.name}, the best run of the blend by OOF."
+        lead += (
+            f" Shown for {run.name}, the best run of the blend by OOF: the data to slice the blend "
+            "itself are not there."
+        )
     figures = [_figure(split, [e for e in entries if e["split"] == split]) for split in _TITLES]
     pictures = [figure for figure in figures if figure is not None]
     notes = [*_weak(weak_slices(run, context)), *_too_few(entries)]
-    notes += [f"Left out: {name} ({why})." for name, why in run.metrics["slices_left_out"].items()]
+    notes += [f"Left out: {name} ({why})." for name, why in metrics["slices_left_out"].items()]
     return Section("slices", "Slices", lead, pictures, _tables(entries), notes=notes)
 
 
