@@ -14,6 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -101,10 +102,16 @@ def shade(number: int, count: int) -> float:
 
 
 def hover(axes: Axes, x: _Places, y: _Places, texts: Sequence[str]) -> None:
-    """Show a text when the pointer is at a point of the figure, (points,) each."""
-    if len(texts):
-        gid = "|".join([_HOVER, *(text.replace("|", "/") for text in texts)])
-        axes.plot(x, y, "o", alpha=0.0, gid=gid, clip_on=False)
+    """Show a text when the pointer is at a point of the figure, (points,) each.
+
+    A point that is not finite is not drawn, and has no text.
+    """
+    places = np.column_stack([np.asarray(x, np.float64), np.asarray(y, np.float64)])
+    drawn = np.isfinite(places).all(axis=1)
+    if drawn.any():
+        said = (text.replace("|", "/") for text, there in zip(texts, drawn, strict=True) if there)
+        gid = "|".join([_HOVER, *said])
+        axes.plot(*places[drawn].T, "o", alpha=0.0, gid=gid, clip_on=False)
 
 
 def short(name: str, most: int = 24) -> str:

@@ -68,7 +68,7 @@ def describe(trial: Trial) -> str:
 def parallel(trials: Trials, keys: Sequence[str]) -> Figure:
     """Parallel coordinates of the complete trials, from the top down: a row for each key, then AUC.
 
-    A trial is a line through its values; the stronger, the higher its AUC, and the best is black.
+    A trial is a line through its values; the stronger, the higher its AUC, and the best is heavy.
     A key that a trial does not have interrupts its line.
     """
     scored = sorted(complete(trials), key=lambda t: float(t["auc"]["value"]))
@@ -106,7 +106,9 @@ def _scale(axes: Axes, row: int, name: str, values: Sequence[Any]) -> Floats:
     """
     held = [v for v in values if v is not None]
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in held)
-    names = sorted(set(held), key=float if numbers else str)
+    if not numbers:  # a list among them can be no key
+        values = [None if v is None else value_text(v) for v in values]
+    names: list[Any] = sorted({v for v in values if v is not None})
     if numbers:
         log = min(names) > 0 and max(names) > 10 * min(names)
         raw = np.array([np.nan if v is None else float(v) for v in values])

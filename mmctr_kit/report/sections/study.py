@@ -85,7 +85,7 @@ def _pictures(study: Mapping[str, Any]) -> Iterator[Picture]:
     keys = _varied(trials, list(study["importance"]))
     if keys and len(trials) > 1:
         caption = (
-            "A line is a trial: the stronger its colour, the higher its AUC; the best is black. "
+            "A line is a trial: the stronger its colour, the higher its AUC; the best is heavy. "
             "Look for settings through which the strong lines go together."
         )
         says = f"Settings of each trial, and mean fold AUC. {scores}."

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from mmctr_kit.report.figures.style import (
@@ -66,7 +67,7 @@ def test_lines_of_one_colour_differ_in_their_dashes_and_shades() -> None:
 def test_a_point_has_a_text_under_the_pointer_and_nothing_to_see() -> None:
     with canvas(1.0) as figure:
         axes = figure.subplots()
-        hover(axes, [0.2, 0.8], [1, 2], ["first & best", "a|b"])
+        hover(axes, [0.2, np.nan, 0.8], [1, 2, 2], ["first & best", "nowhere", "a|b"])
         hover(axes, [], [], [])
     text = svg(figure, "one", "title", "0.5")
     circles = re.findall(r'<circle cx="[\d.]+" cy="[\d.]+" r="7"><title>([^<]+)</title>', text)

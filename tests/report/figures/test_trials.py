@@ -95,3 +95,10 @@ def test_a_setting_with_one_value_stands_in_the_middle() -> None:
     shown = text_of(parallel([trial(0, 0.6, {"a": 3, "b": "x"})], ["a", "b"]))
     assert ">3<" in shown
     assert ">x<" in shown
+
+
+def test_lists_and_switches_are_places_like_names() -> None:
+    trials = [trial(i, 0.6 + i / 10, {"hidden": h}) for i, h in enumerate(([8, 4], [4], True))]
+    shown = text_of(parallel(trials, ["hidden"]))
+    for text in ("[8, 4]", "[4]", "True"):
+        assert f">{text}<" in shown
