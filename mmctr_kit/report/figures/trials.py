@@ -17,6 +17,8 @@ Trials = Sequence[Trial]
 """The trials of study.json. The score of one is its mean fold AUC: it has the colour of OOF."""
 
 _AUC = "mean fold AUC"
+_ROW_LETTERS = 46
+"""How many letters fit beside each other in a figure's width."""
 _MARKERS = "os^Dv*Ph"
 _DIMS = ("items.text_dim", "items.image_dim")
 _MIN_POINTS = 10
@@ -51,7 +53,8 @@ def history(trials: Trials) -> Figure:
         pruned = [t["number"] for t in trials if t["state"] == "pruned"]
         ticks: Mapping[str, Any] = {"markersize": 7, "clip_on": False, "label": "pruned"}
         on_axis = axes.get_xaxis_transform()
-        axes.plot(pruned, np.zeros(len(pruned)), "|", color=MUTED, transform=on_axis, **ticks)
+        if pruned:  # an empty line would take room below the axis
+            axes.plot(pruned, np.zeros(len(pruned)), "|", color=MUTED, transform=on_axis, **ticks)
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.set_xlabel("trial")
         axes.set_ylabel(_AUC)
@@ -122,10 +125,11 @@ def _scale(axes: Axes, row: int, name: str, values: Sequence[Any]) -> Floats:
         ticks = {place: value for value, place in at.items()}
     axes.plot([0, 1], [row, row], color=MUTED, linewidth=0.8)
     axes.text(0, row - 0.28, name, fontsize=SMALL, color=INK, va="center", gid=HALO)
+    most = max(4, _ROW_LETTERS // len(ticks))
     for place, value in ticks.items():
         side = "left" if place < 0.2 else "right" if place > 0.8 else "center"
         style: Mapping[str, Any] = {"fontsize": SMALL, "color": MUTED, "ha": side, "va": "center"}
-        axes.text(place, row + 0.24, short(value_text(value), 14), gid=HALO, **style)
+        axes.text(place, row + 0.24, short(value_text(value), most), gid=HALO, **style)
         axes.plot([place], [row], "|", color=MUTED, markersize=6)
     return places
 

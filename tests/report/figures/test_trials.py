@@ -41,6 +41,13 @@ def test_history_shows_each_embedding_and_pruned_trials() -> None:
         assert f">{label}<" in shown
 
 
+def test_without_pruned_trials_the_axes_fill_the_figure() -> None:
+    complete_only = [t for t in study(PLANE) if t["state"] == "complete"]
+    figure = history(complete_only)
+    assert ">pruned<" not in text_of(figure)
+    assert figure.axes[0].get_position().height > 0.5
+
+
 @pytest.mark.parametrize(
     "points",
     [PLANE, PLANE[:1], [(4, 4, 0.6)] * 5, [(4, 4, 0.6), (8, 8, 0.6), (16, 16, 0.6), (32, 32, 0.7)]],
