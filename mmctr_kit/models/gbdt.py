@@ -4,12 +4,13 @@ The one model file without torch, and the one place beside the stacker that call
 features are named in :mod:`mmctr_kit.training.gbdt.matrix`; this file learns the trees.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from mmctr_kit.metrics.ranks import Floats, Floats32, Ints8
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ints, Ints8
 from mmctr_kit.models.option_types import (
     Means,
     NonNegativeFloat,
@@ -154,3 +155,33 @@ class Trees:
         """What the chunk adds to the logits, (rows,), of a ``matrix`` (rows, features)."""
         logits = self.booster.predict(matrix, raw_score=True, num_threads=threads)
         return np.asarray(logits, np.float64)
+
+    def importance(self) -> tuple[Floats, Ints]:
+        """The gain of the splits by each feature, and how many there are, (features,) each."""
+        gain, splits = (self.booster.feature_importance(kind) for kind in ("gain", "split"))
+        return np.asarray(gain, np.float64), np.asarray(splits, np.int64)
+
+
+class SplitTrees:
+    """The trees of a model's chunks one by one, by the features that they split by."""
+
+    def __init__(self, chunks: Sequence[bytes]) -> None:
+        self._trees: list[tuple[set[int], str]] = []
+        for chunk in chunks:
+            whole, _, _ = chunk.decode().partition("\nend of trees")
+            head, *trees = whole.split("\nTree=")
+            # Without the sizes of the trees, LightGBM finds where each begins.
+            self._head = re.sub(r"tree_sizes=.*\n", "", head)
+            self._trees += [(_splits(tree), tree) for tree in trees]
+
+    def by(self, feature: int) -> Trees:
+        """The trees that split by the feature, as a chunk to predict with."""
+        texts = [tree for features, tree in self._trees if feature in features]
+        numbered = (f"\nTree={n}\n{text.partition(chr(10))[2]}" for n, text in enumerate(texts))
+        return Trees(f"{self._head}{''.join(numbered)}\nend of trees\n".encode())
+
+
+def _splits(tree: str) -> set[int]:
+    """The features that a tree of LightGBM's text splits by."""
+    line = re.search(r"^split_feature=(.*)$", tree, re.MULTILINE)
+    return set() if line is None else set(map(int, line[1].split()))

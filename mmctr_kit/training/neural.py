@@ -174,6 +174,9 @@ class NeuralLearner:
         fit = self._fitted()
         return host_state({**fit.model.state_dict(), KNOWN_USER: fit.known_user})
 
+    def importance(self) -> None:
+        """None, since a network's inputs are vectors."""
+
     def load(self, weights: State) -> None:
         tensors = {k: tensor(v, self.device) for k, v in weights.items()}
         known_user = tensors.pop(KNOWN_USER)
