@@ -26,10 +26,12 @@ from mmctr_kit.cli import (
     data,
     demo,
     export,
+    export_model,
     fit,
     importers,
     items,
     ledger,
+    predict,
     recipes,
     report,
     runs,
@@ -63,6 +65,8 @@ app.command("runs")(runs.runs)
 app.command("slices")(slices.slices)
 app.command("report")(report.report)
 app.command("blend")(blend.blend)
+app.command("predict")(predict.predict)
+app.command("export-model")(export_model.export_model)
 app.command("export")(export.export)
 app.command("submit")(submit.submit)
 app.command("bundle")(bundle.bundle)
