@@ -49,9 +49,8 @@ class PredictedRows:
 
     def remark(self) -> str:
         """What the run does not know of the rows, in one line."""
-        rows = plural(self.rows, "row")
-        users = f"of {rows}, {self.new_users:,} are of users without train rows"
-        return f"{users}, {self.new_items:,} have an item that is the target of no train row"
+        users = f"{self.new_users:,} of {plural(self.rows, 'row')} are of users without train rows"
+        return f"{users}; for {self.new_items:,} the item is the target of no train row"
 
     def to_json(self) -> dict[str, Any]:
         """The counts, the run and the file."""

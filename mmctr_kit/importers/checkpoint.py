@@ -191,7 +191,8 @@ def _array(value: Tensor) -> NDArray[Any]:
     """The tensor's values; NumPy has no bfloat16, float8, sparse or quantized arrays."""
     whole = value.detach()
     whole = whole.dequantize() if whole.is_quantized else whole.to_dense()
-    return (whole.float() if whole.is_floating_point() else whole).numpy()
+    exact = whole.dtype == torch.float64 or not whole.is_floating_point()
+    return (whole if exact else whole.float()).numpy()
 
 
 def _fault(error: Exception) -> str:

@@ -173,7 +173,7 @@ def to_onnx(module: PaddedRows, example: Arrays, properties: Mapping[str, str]) 
     shapes = {name: {0: torch.export.Dim.AUTO} for name in arguments}
     try:
         with torch.no_grad():
-            program = torch.export.export(module, (), arguments, dynamic_shapes=shapes)
+            program = torch.export.export(module, (), arguments, dynamic_shapes=shapes, strict=True)
             table = torch.export.default_decompositions()
             table.update(_DECOMPOSED)
             program = program.run_decompositions(table)
@@ -186,6 +186,7 @@ def to_onnx(module: PaddedRows, example: Arrays, properties: Mapping[str, str]) 
                 output_names=[OUTPUT],
                 opset_version=OPSET,
                 verbose=False,
+                optimize=False,  # it drops small summands, and runtimes optimise what they load
             )
         assert made is not None
         model: Any = made.model_proto
