@@ -211,7 +211,7 @@ def _result(run: str, path: Path | None, asked: "NewRows", logits: Any) -> Predi
     in_file = np.empty(len(asked), np.int64)
     in_file[asked.order] = np.arange(len(asked))
     test = asked.data.test
-    keys = {"user_id": test.user_id[in_file], "item_id": test.item_id[in_file]}
+    keys = {"user_id": test.user_id[in_file], "item_id": test.item_id[in_file].astype(np.int64)}
     if asked.ids is not None:
         keys = {"ID": asked.ids}
     columns = {**keys, "logit": logits[in_file], "score": scores(logits)[in_file]}
