@@ -175,7 +175,7 @@ def to_onnx(module: PaddedRows, example: Arrays, properties: Mapping[str, str]) 
         with torch.no_grad():
             program = torch.export.export(module, (), arguments, dynamic_shapes=shapes, strict=True)
             table = torch.export.default_decompositions()
-            table.update(_DECOMPOSED)
+            table.update(_DECOMPOSED)  # type: ignore[no-untyped-call]
             program = program.run_decompositions(table)
             logging.getLogger("onnxscript").setLevel(logging.ERROR)
             made = torch.onnx.export(
