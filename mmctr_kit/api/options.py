@@ -45,12 +45,6 @@ class Options:
         if self.executor != "local":
             self.made_executor.require()
 
-    def executor_to(self, listing: bool) -> "Executor":
-        """The executor; if something is only listed, one that asks no other machine."""
-        from mmctr_kit.cv.executors.local import LocalExecutor
-
-        return LocalExecutor() if listing else self.made_executor
-
     @cached_property
     def made_executor(self) -> "Executor":
         """The executor, made when it is first asked for.

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from mmctr_kit.metrics.estimate import Estimate
     from mmctr_kit.runs.compare import RunDifference
+    from mmctr_kit.runs.fold_models import FoldModel
+    from mmctr_kit.runs.importance import FeatureImportance
     from mmctr_kit.runs.leaderboard import LeaderboardRow
     from mmctr_kit.runs.lineage import Lineage
     from mmctr_kit.runs.progress import FoldState
@@ -30,7 +32,9 @@ class Details:
     process is at work on it; ``progress``: how far it is, or what a study or an ablation has.
     ``lineage`` says when, where and by which command it was made; None if that was not recorded.
     ``scores`` are estimates by their name in metrics.json, of a study its chosen finalist's and of
-    an ablation its base's. ``sources`` are the folders of a blend's runs.
+    an ablation its base's. ``folds`` say how far the fold models are, ``models`` what those of a
+    finished run are worth, ``features`` the importance of their features, if these have names.
+    ``sources`` are the folders of a blend's runs.
     """
 
     name: str
@@ -45,6 +49,8 @@ class Details:
     environment: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, "Estimate"] = field(default_factory=dict)
     folds: tuple["FoldState", ...] = ()
+    models: tuple["FoldModel", ...] = ()
+    features: tuple["FeatureImportance", ...] = ()
     sources: Mapping[str, Path] = field(default_factory=dict)
     rules: tuple["RuleVerdict", ...] = ()
     alarm: str | None = None
@@ -64,6 +70,8 @@ class Details:
         plain["lineage"] = None if self.lineage is None else asdict(self.lineage)
         plain["scores"] = {name: score.to_json() for name, score in self.scores.items()}
         plain["folds"] = [asdict(state) for state in self.folds]
+        plain["models"] = [model.to_json() for model in self.models]
+        plain["features"] = [feature.to_json() for feature in self.features]
         plain["sources"] = {name: str(place) for name, place in self.sources.items()}
         plain["rules"] = {each.task.value: each.to_json() for each in self.rules}
         return {**plain, "environment": dict(self.environment), "seeds": [*self.seeds]}
@@ -168,6 +176,8 @@ def _run_details(run: "Run", root: Path) -> Details:
     from mmctr_kit.files import is_locked
     from mmctr_kit.metrics.estimate import Estimate
     from mmctr_kit.runs.compare import SCORES
+    from mmctr_kit.runs.fold_models import fold_models
+    from mmctr_kit.runs.importance import feature_importance
     from mmctr_kit.runs.lineage import began, read_lineage
     from mmctr_kit.runs.progress import fold_states, progress_text
     from mmctr_kit.submission.verdicts import check_run
@@ -190,6 +200,8 @@ def _run_details(run: "Run", root: Path) -> Details:
         environment=manifest.environment,
         scores={name: score for name, score in found.items() if score is not None},
         folds=states,
+        models=fold_models(run) if finished else (),
+        features=feature_importance(run) if finished else (),
         sources=run.source_places,
         rules=check_run(run, root) if finished else (),
         alarm=alarm,

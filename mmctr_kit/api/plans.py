@@ -229,24 +229,18 @@ def plan_ablation(
     listen: Listener,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
-    *,
-    listing: bool = False,
 ) -> PlannedAblation:
-    """Check that the base can run on the data, and plan its variants.
-
-    ``listing``: only the variants are wanted, so the ablation's name may be in use.
-    """
+    """Check that the base can run on the data, and plan its variants."""
     base = load_recipe(recipe, options.settings)
     path = options.path(options.name_of(base), data, ".ablate")
     from mmctr_kit.ablation.variants import choose_variants, require_ablation
     from mmctr_kit.ablation.variants import plan_ablation as plan_variants
 
     choose_variants(base, only, skip)
-    if not listing:
-        require_ablation(base, path, options.force)
-        options.require()
+    require_ablation(base, path, options.force)
+    options.require()
     content = load_to_train(data, listen, [base])
-    ablation = plan_variants(base, content, options.executor_to(listing), only, skip)
+    ablation = plan_variants(base, content, options.made_executor, only, skip)
     warn_of_missing(base.name, base, ablation.base.items, listen)
     return PlannedAblation(path, ablation, options.force)
 

@@ -1,5 +1,6 @@
 """Progress of long work: the events that a function reports, and one display for them."""
 
+import logging
 import sys
 import textwrap
 import time
@@ -53,6 +54,8 @@ class ProgressEvent:
     rate: float = 0.0
 
 
+_LOG = logging.getLogger(__name__)
+
 Listener = Callable[[ProgressEvent], None]
 Progress = bool | Listener | None
 """None or False: silent but for warnings. True: a bar, or lines if there is no terminal."""
@@ -97,6 +100,8 @@ class Display:
 
     def __call__(self, event: ProgressEvent) -> None:
         self.finished = self.finished or event.kind == "finished"
+        if event.text and event.kind != "warning":
+            _LOG.info("%s", event.text)
         if event.kind == "warning":
             self._warn(event.text)
         elif self._bar is not None:

@@ -9,7 +9,7 @@ from mmctr_kit.api.progress import Progress, ProgressEvent, listening
 from mmctr_kit.api.recorded import recorded
 from mmctr_kit.api.results import BlendResult, estimate_columns, frame
 from mmctr_kit.ensemble.methods import Method
-from mmctr_kit.errors import UsageError, plural
+from mmctr_kit.errors import UsageError, did_you_mean, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,18 +164,21 @@ def blend(
     from mmctr_kit.runs.run import run_path
 
     if method not in (known := ("auto", *get_args(Method))):
-        raise UsageError(f"method: expected one of {', '.join(known)}; found {method!r}")
+        hint = did_you_mean(str(method), known)
+        raise UsageError(f"method: expected one of {', '.join(known)}; found {method!r}{hint}")
     if seed < 0:
         raise UsageError(f"seed: expected 0 or more, found {seed}")
     path = run_path(Path(runs), name)
     opened = [open_run(source, runs) for source in names_of(sources, "sources")]
     if isinstance(data, str | Path):
         require_folder(Path(data))
-    from mmctr_kit.ensemble.runs import blend_runs, require_blend
+    from mmctr_kit.ensemble.runs import blend_runs, remarks, require_blend
 
     require_blend(opened, method, path, force, seed, data is not None, group_softmax)
     with listening(progress) as listen:
         loaded = None if data is None else as_data(data, listen)
+        for line in remarks(opened):
+            listen(ProgressEvent("warning", line))
         listen(ProgressEvent("load", label=f"blending {plural(len(opened), 'run')}"))
         result = blend_runs(opened, method, path, force, seed, loaded, group_softmax)
         if result is None:

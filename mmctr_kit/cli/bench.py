@@ -29,7 +29,8 @@ def bench(
         Path | None, Option("--data", metavar="DATA", help="A data folder to measure on.")
     ] = None,
     preset: Annotated[
-        str | None, Option(help="Or generated data: tiny, demo or full; stays in the cache.")
+        str | None,
+        Option(metavar="tiny|demo|full", help="Or generated data, which stay in the cache."),
     ] = None,
     recipes: Annotated[
         list[str] | None,

@@ -87,7 +87,8 @@ def reproduce(
     devices: options.Devices = "auto",
     as_json: options.Json = False,
     runs: Annotated[
-        Path | None, Option(help="With --train: keep the run in this folder of runs.")
+        Path | None,
+        Option(metavar="FOLDER", help="With --train: keep the run in this folder of runs."),
     ] = None,
 ) -> None:
     """Predict again from a bundle's weights, and compare with its submission.

@@ -47,7 +47,7 @@ def cache(context: Context, as_json: options.Json = False) -> None:
 @app.command()
 def clear(
     kind: Annotated[
-        list[str] | None, Argument(metavar="[KIND]...", help="Only these kinds, such as data.")
+        list[str] | None, Argument(metavar="KIND...", help="Only these kinds, such as data.")
     ] = None,
     yes: options.Yes = False,
     as_json: options.Json = False,

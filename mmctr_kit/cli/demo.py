@@ -32,11 +32,15 @@ def demo(
     out: Annotated[
         Path | None,
         Option(
+            metavar="FOLDER",
             help="Folder for data and runs: a new or empty one, or an earlier demo's; "
-            "demo or demo-task1 by default."
+            "demo or demo-task1 by default.",
         ),
     ] = None,
-    preset: Annotated[str, Option(help="demo, tiny for a quick look, or full (hours).")] = "demo",
+    preset: Annotated[
+        str,
+        Option(metavar="tiny|demo|full", help="tiny for a quick look; full takes hours."),
+    ] = "demo",
     seed: options.Seed = 0,
     data: Annotated[
         str | None,

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from mmctr_kit.audit import findings as levels
 from mmctr_kit.audit.findings import Finding, Level
+from mmctr_kit.cli import verbosity
 from mmctr_kit.cli.encoding import signs
 from mmctr_kit.errors import Terminated, UsageError
 
@@ -26,14 +27,22 @@ if TYPE_CHECKING:
     from mmctr_kit.cv.model_cost import Measured
     from mmctr_kit.metrics.estimate import Estimate
 
-_STYLES = {Level.PASS: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
+_STYLES = {Level.PASS: "green", Level.SKIP: "cyan", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
 PLAIN_WIDTH = 80
 
 
+class _Logged(Console):
+    """A console whose prints go to the log file too."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        super().print(*objects, **how)
+        verbosity.log_printed(*objects, width=self.width)
+
+
 def console() -> Console:
     """Standard output; 80 columns wide if it is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    return _Logged(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 
 
 def say(text: str, style: str = "", wrap: bool = True) -> None:
@@ -63,6 +72,7 @@ def say_path(before: str, path: Path | str, after: str) -> None:
 def warn(text: str, label: str = "warning:", style: str = "yellow") -> None:
     """Print a message on standard error; wrapped at words on a terminal, else one line."""
     out = Console(stderr=True, highlight=False)
+    verbosity.LOG.warning("%s %s", label, text)
     line = signs(f"{label} {text}", sys.stderr)
     line = _flowed(line, out.width) if sys.stderr.isatty() else line
     out.print(f"[{style}]{label}[/]{escape(line.removeprefix(label))}", soft_wrap=True)
@@ -103,7 +113,9 @@ def size_text(size: float) -> str:
 
 def print_json(content: Any) -> None:
     """For scripts: JSON on standard output and nothing else."""
-    sys.stdout.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    text = json.dumps(content, indent=1, allow_nan=False)
+    verbosity.LOG.info("%s", text)
+    sys.stdout.write(text + "\n")
 
 
 def finite(value: Any) -> Any:
@@ -117,10 +129,10 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def print_findings(findings: Sequence[Finding], quiet_pass: bool = False) -> None:
-    """Print each finding, what to do about it, and how many there are of each level."""
+def print_findings(findings: Sequence[Finding], only_problems: bool = False) -> None:
+    """Print each finding, or each WARN and FAIL, what to do about it, and a line that sums up."""
     out = console()
-    shown = [f for f in findings if not (quiet_pass and f.level is Level.PASS)]
+    shown = levels.problems(findings) if only_problems else findings
     wide = max((len(f.id) for f in shown), default=0)
     margin = wide + len(" PASS    ")
     for finding in shown:
@@ -132,18 +144,18 @@ def print_findings(findings: Sequence[Finding], quiet_pass: bool = False) -> Non
         texts = [escape(f"\n{' ' * margin}".join(part)) for part in (lines, todo_lines) if part]
         texts[1:] = [f"[dim]{text}[/dim]" for text in texts[1:]]
         out.print(head + f"\n{' ' * margin}".join(texts), soft_wrap=True)
-    counts = {level: sum(f.level is level for f in findings) for level in Level}
-    out.print(", ".join(f"{n} {level}" for level, n in counts.items()))
+    for line in wrapped(levels.summary(findings), out.width - 1):
+        say(line, wrap=False)
 
 
 def report(
-    findings: Sequence[Finding], strict: bool, as_json: bool, quiet: bool = False
+    findings: Sequence[Finding], strict: bool, as_json: bool, only_problems: bool = False
 ) -> NoReturn:
-    """Print a check's findings and exit with their code; ``quiet`` omits what passed."""
+    """Print a check's findings, or each WARN and FAIL, and exit with their code."""
     if as_json:
-        print_json(levels.as_json(findings))
+        print_json(levels.as_json(levels.problems(findings) if only_problems else findings))
     else:
-        print_findings(findings, quiet_pass=quiet)
+        print_findings(findings, only_problems or verbosity.quiet())
     raise typer.Exit(levels.exit_code(findings, strict))
 
 
@@ -217,7 +229,7 @@ def progress(resumes: str = "", force: bool = False) -> Iterator["Display"]:
     from mmctr_kit.api.progress import Display
 
     try:
-        with Display(quiet=False, warn=warn) as display:
+        with Display(quiet=verbosity.quiet(), warn=warn) as display:
             yield display
     except KeyboardInterrupt as e:
         if not resumes:

@@ -182,8 +182,11 @@ def _fit_fold(
         "valid": learner.predict("valid"),
         "test": learner.predict("test"),
     }
+    importance = learner.importance()
     clock.lap("evaluate")
     doing("writing")
+    if importance is not None:
+        folder.save_importance(importance)
     folder.finish(learner.weights(), logits, {**clock.seconds, "data_on": learner.data_on})
     best = max((x for line in lines if (x := line["holdout_auc"]) is not None), default=math.nan)
     loss, seconds = lines[-1]["train_loss"], sum(clock.seconds.values())

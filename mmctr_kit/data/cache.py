@@ -7,6 +7,7 @@ temporary folder and renamed; any entry may be deleted at any time.
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -25,6 +26,7 @@ from mmctr_kit.errors import DataError, RunError, unwritable
 from mmctr_kit.files import folder_size, read_json, write_json
 
 Arrays = dict[str, NDArray[Any]]
+_LOG = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
@@ -144,8 +146,11 @@ def cached(
         digest = hashlib.sha256(json.dumps([kind, key], sort_keys=True).encode()).hexdigest()
         entry = cache_folder() / f"{kind}-{digest[:24]}"
         if (stored := _read_entry(entry)) is not None:
+            _LOG.debug("%s: from the cache, %s", kind, entry)
             return stored
+        began = time.perf_counter()
         arrays, meta = build()
+        _LOG.debug("%s: made in %.2f s, to the cache: %s", kind, time.perf_counter() - began, entry)
         now = _hashes(files)  # quick: an unchanged file is not read again
         if now == hashes:
             try:

@@ -48,7 +48,7 @@ def blend_runs(
     """
     require_blend(runs, method, path, force, seed, data is not None, groups)
     manifests = [run.manifest for run in runs]
-    whole = _read(runs)
+    whole = read_predictions(runs)
     if data is not None and data.rows_fingerprint != manifests[0].rows:
         raise RunError(
             f"--data {data.folder} has other rows than run {runs[0].name}: name the runs' own data"
@@ -120,6 +120,26 @@ def require_blend(
     require_free(path, _fixed_parts(runs, manifests, seed), force)
 
 
+def remarks(runs: Sequence[Run]) -> list[str]:
+    """What is odd about the choice of runs: a single one, or one that is in the blend twice."""
+    if len(runs) == 1:
+        return [f"{runs[0].name} alone is no blend: name two runs or more"]
+    lines = []
+    for run in runs:
+        inside = _contains(run)
+        held = [other.name for other in runs if other.path.resolve() in inside]
+        if held:
+            twice = f"{run.name} contains {' and '.join(held)} already, which then counts twice"
+            lines.append(f"{twice}; leave one out")
+    return lines
+
+
+def _contains(run: Run) -> set[Path]:
+    """The folders of the runs that a blend is made of, and of those that they are made of."""
+    folders = [folder for folder in run.source_places.values() if folder.is_dir()]
+    return {f.resolve() for f in folders}.union(*(_contains(Run(folder)) for folder in folders))
+
+
 def blend_report(run: Run) -> dict[str, Any]:
     """The blend.json of a finished blend.
 
@@ -168,7 +188,7 @@ def stack_of(
     )
 
 
-def _read(runs: Sequence[Run]) -> list[Predictions]:
+def read_predictions(runs: Sequence[Run]) -> list[Predictions]:
     """The runs' predictions; equal rows share their keys.
 
     Keys take twice the memory of logits, too much for a hundred runs of 3.6 million rows.

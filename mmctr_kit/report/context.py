@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mmctr_kit.errors import MmctrKitError, RunError, UsageError
 from mmctr_kit.files import read_json, require_free
@@ -50,6 +50,22 @@ class ReportContext:
     @property
     def kind(self) -> str:
         return self.run.manifest.kind
+
+    @property
+    def about(self) -> Literal["run", "study", "ablation"]:
+        """What the page is named after; a study or an ablation comes first on its page."""
+        if self.name == self.run.name:
+            return "run"
+        return "ablation" if self.name.endswith(".ablate") else "study"
+
+    @property
+    def data(self) -> Path | None:
+        """The data folder that the run, or a run it is made of, was made from, if it is there."""
+        for run in (self.run, *self.sources):
+            lineage = run.lineage
+            if lineage is not None and lineage.data is not None and Path(lineage.data).is_dir():
+                return Path(lineage.data)
+        return None
 
     @property
     def trained(self) -> tuple[Run, ...]:

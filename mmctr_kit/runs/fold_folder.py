@@ -22,6 +22,10 @@ class FoldFolder:
         return self.path / "state.safetensors"
 
     @property
+    def _importance(self) -> Path:
+        return self.path / "importance.safetensors"
+
+    @property
     def finished(self) -> bool:
         """Whether the fold model is fitted and its rows are predicted."""
         return (self.path / "logits.safetensors").is_file()
@@ -76,6 +80,19 @@ class FoldFolder:
         save_arrays(self.path / "weights.safetensors", weights)
         save_arrays(self.path / "logits.safetensors", logits)
         self._state.unlink(missing_ok=True)
+
+    def save_importance(self, arrays: Arrays) -> None:
+        """Write what the assembly of the run makes the features' importance of."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        save_arrays(self._importance, arrays)
+
+    def importance(self) -> dict[str, NDArray[Any]] | None:
+        """The arrays that :meth:`save_importance` wrote; None if there are none."""
+        return load_arrays(self._importance) if self._importance.is_file() else None
+
+    def drop_importance(self) -> None:
+        """Delete the arrays of :meth:`save_importance`, once the run has its importance."""
+        self._importance.unlink(missing_ok=True)
 
     def logits(self, *names: str) -> dict[str, NDArray[Any]]:
         """``oof`` (rows of the fold,), ``valid`` and ``test`` (rows,) float64, or those named."""

@@ -129,6 +129,16 @@ def score_slices(predictions: Predictions, slicing: Slicing) -> list[dict[str, A
     return entries
 
 
+def too_few(entry: Mapping[str, Any]) -> bool:
+    """Whether a slice of :func:`score_slices` has too few rows to say anything of its AUC.
+
+    That is fewer than ``MIN_USERS`` positives or negatives, or no standard error.
+    """
+    auc, positives = entry["auc"], int(entry["positives"])
+    least = min(positives, int(entry["rows"]) - positives)
+    return least < MIN_USERS or auc is None or auc["error"] is None
+
+
 def slice_metrics(data: ChallengeData, predictions: Predictions) -> dict[str, Any]:
     """``slices`` and ``slices_left_out`` (property -> reason), for metrics.json.
 

@@ -79,14 +79,17 @@ def _contents(summary: dict[str, Any]) -> str:
 
 
 def _progress(path: Path, alive: bool) -> str:
-    """Like "12/30 trials", or "finalist trial-4: fold 1/3, epoch 5/10"."""
+    """Like "12/30 trials", or "finalist trial-4: fold 1/3, epoch 5/10".
+
+    A database is not asked.
+    """
     folder = path / "finalists"
     begun = [run for run in all_runs(folder) if not run.finished] if folder.is_dir() else []
     if begun:
         return f"finalist {begun[0].name}: {progress_text(fold_states(begun[0]))}"
     lineage = read_lineage(path)
-    if (place := storage_of(path)) is not None:
-        return f"trials in {place}"
+    if storage_of(path) is not None:
+        return "trials in a database"
     ended, running = _trials(path)
     of = f"/{lineage.planned}" if lineage is not None and lineage.planned else ""
     text = f"{ended}{of} trials"

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import Result
 
+from mmctr_kit import generate_data
 from mmctr_kit.cli.blend import MethodName
 from mmctr_kit.data.folds import fold_fingerprint, user_folds
 from mmctr_kit.data.load import load
@@ -93,6 +94,39 @@ def test_a_run_that_does_harm_is_named(tmp_path: Path, tiny_root: Path) -> None:
     assert "warning: the blend is better without noise (AUC +0." in told.stderr
     told = run("blend", "good", "--name", "y", "--runs", str(tmp_path / "runs"))
     assert "better without" not in told.output
+    assert "warning: good alone is no blend: name two runs or more" in told.stderr
+
+
+def test_a_run_that_is_in_the_blend_twice_is_remarked_on(tmp_path: Path, tiny_root: Path) -> None:
+    runs = tmp_path / "runs"
+    make_runs(runs, tiny_root, ("a", "b", "c"))
+    for parts, name in ((("a", "b"), "ab"), (("ab", "c"), "abc")):
+        done = run("blend", *parts, "--name", name, "--method", "mean", "--runs", str(runs))
+        assert done.exit_code == 0, done.output
+        assert "already" not in done.stderr
+    for parts in (("ab", "b"), ("abc", "b")):
+        name = "-".join(parts)
+        done = run("blend", *parts, "--name", name, "--method", "mean", "--runs", str(runs))
+        twice = f"{parts[0]} contains b already, which then counts twice; leave one out"
+        assert f"warning: {twice}" in done.stderr
+
+
+def test_the_usual_data_are_used_if_they_are_the_runs_own(
+    tmp_path: Path, tiny_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "runs"
+    make_runs(runs, tiny_root, ("a", "b"))
+    monkeypatch.setenv("MMCTR_KIT_DATA", str(tiny_root / "data"))
+    done = run(
+        "blend", "a", "b", "--name", "x", "--method", "lightgbm-context", "--runs", str(runs)
+    )
+    assert done.exit_code == 0, done.output
+    other = tmp_path / "other"
+    generate_data(other, "tiny", seed=5)
+    monkeypatch.setenv("MMCTR_KIT_DATA", str(other / "data"))
+    done = run("blend", "a", "b", "--name", "y", "--method", "mean", "--runs", str(runs))
+    assert done.exit_code == 0, done.output
+    assert f"{other / 'data'} is not the data of a: blended without it" in done.stderr
 
 
 def test_a_method_that_valid_contradicts_is_doubted_and_says_by_how_much(

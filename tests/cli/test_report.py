@@ -45,6 +45,31 @@ def test_a_page_goes_into_a_new_folder_and_under_no_name_but_a_pages(
         assert not (tmp_path / name).exists()
 
 
+def test_all_writes_a_page_for_each_run_and_an_index(runs: Path, tmp_path: Path) -> None:
+    done = run("report", "--all", "--runs", str(runs), "--out", str(tmp_path / "pages"))
+    assert done.exit_code == 0, done.output
+    assert "index.html" in done.output
+    assert done.output.rstrip().endswith("1 page")
+    assert (tmp_path / "pages" / "alpha.html").is_file()
+    told = run("report", "--all", "--runs", str(runs), "--out", str(tmp_path / "pages"), "--json")
+    content = json.loads(told.output)
+    assert content["pages"] == {"alpha": str(tmp_path / "pages" / "alpha.html")}
+    assert content["left_out"] == {}
+
+
+@pytest.mark.parametrize("words", [(), ("alpha", "--all")])
+def test_one_name_or_all_but_not_both(runs: Path, words: tuple[str, ...]) -> None:
+    done = run("report", *words, "--runs", str(runs))
+    assert isinstance(done.exception, UsageError)
+    assert "one name, or --all" in str(done.exception)
+
+
+def test_all_of_a_folder_without_runs_is_one_line(tmp_path: Path) -> None:
+    done = run("report", "--all", "--runs", str(tmp_path))
+    assert isinstance(done.exception, UsageError)
+    assert "no run, study or ablation" in str(done.exception)
+
+
 def test_a_run_is_found_by_its_folder_too(runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "x.html"
     done = run("report", str(runs / "alpha"), "--runs", str(tmp_path), "--out", str(out))

@@ -201,10 +201,12 @@ def test_what_the_finalists_cost_is_said_before_the_search(story: Story) -> None
     assert re.search(r"^finalists: 8 fold models to train, about \d+ s$", story.second, re.M)
 
 
-def test_the_space_is_listed_as_a_recipe_takes_it(tiny_root: Path, tmp_path: Path) -> None:
-    data = ("--data", str(tiny_root / "data"), "--runs", str(tmp_path / "runs"))
-    shown = run("tune", "din_mha_demo", *data, "--list")
+def test_the_space_is_listed_without_data_as_a_recipe_takes_it(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path / "absent"), "--runs", str(tmp_path / "runs"))
+    shown = run("tune", "din_mha_demo", "--list")
     assert shown.exit_code == 0
+    listed = json.loads(run("tune", "din_demo", "--list", "--json").stdout)
+    assert "items.embedding" in listed["search"]
     content = load_recipe("din_mha_demo").resolved() | yaml.safe_load(shown.stdout)
     written = tmp_path / "mine.yaml"
     written.write_text(yaml.safe_dump(content, sort_keys=False))
@@ -216,7 +218,7 @@ def test_the_space_is_listed_as_a_recipe_takes_it(tiny_root: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("more", "code", "told"),
     [
-        (("--timeout", "soon"), 2, "expected a time like 90s, 30m or 2h; got 'soon'"),
+        (("--timeout", "soon"), 2, "expected a time like 90s, 30m or 2h; found 'soon'"),
         (("--set", "training.epochs=0"), 2, "training.epochs"),
         (("--name", "a/b"), 2, "expected letters"),
     ],

@@ -1,7 +1,7 @@
 """The checks of ``data check``: that a data folder is complete, aligned and sane.
 
-A check whose input cannot be read is reported as not run; one whose optional file is absent as
-skipped. The checks are listed in :data:`~mmctr_kit.audit.check.catalog.CHECKS`.
+A check whose input cannot be read, or whose optional file is absent, is skipped. The checks are
+listed in :data:`~mmctr_kit.audit.check.catalog.CHECKS`.
 """
 
 import math
@@ -34,7 +34,7 @@ from mmctr_kit.errors import DataError, UsageError, plural
 
 __all__ = ["CHECKS", "check_data"]
 
-_FIX = "fix the FAIL above first, then check again"
+_FIX = "fix the FAIL above first"
 _CHECKED_ELSEWHERE = {"split-users", "sibling-rows", "target-in-history"}
 """Probes of what other checks count themselves, in every row of the files."""
 
@@ -93,10 +93,10 @@ def _check_leaks(folder: Path, log: Log) -> None:
     """
     failed = [f.id for f in log.findings() if f.level is Level.FAIL]
     if log.worst("memory") is not Level.PASS:
-        log.passed("leaks", "skipped: it loads the data; see memory")
+        log.skip("leaks", "it loads the data; see memory")
         return
     if failed:
-        log.warn("leaks", f"not run: it loads the data, and {failed[0]} failed", _FIX)
+        log.skip("leaks", f"it loads the data, and {failed[0]} failed", _FIX)
         return
     doing("loading the data to look for leaks")
     try:
@@ -108,7 +108,7 @@ def _check_leaks(folder: Path, log: Log) -> None:
     try:
         results = [r for r in quick_profile(data) if r.measurement.probe not in _CHECKED_ELSEWHERE]
     except DataError as e:
-        log.passed("leaks", f"skipped: {e}")
+        log.skip("leaks", str(e))
         return
     for m in (r.measurement for r in results if r.suspicious):
         log.warn("leaks", f"{m}; {PROBES[m.probe].means}", PROBES[m.probe].todo)
@@ -120,7 +120,6 @@ def _report_not_run(name: str, scans: Mapping[str, FileScan], log: Log) -> None:
     reads = CHECKS[name].reads
     absent = [k for k in reads if not scans[k].file.needed and not scans[k].present]
     if absent:
-        log.passed(name, f"skipped: no {FILES[absent[0]].path}")
+        log.skip(name, f"needs {FILES[absent[0]].path}, which is optional")
     else:
-        needed = ", ".join(reads) or "at least one readable file"
-        log.warn(name, f"not run: needs {needed}", _FIX)
+        log.skip(name, f"needs {', '.join(reads) or 'at least one readable file'}", _FIX)

@@ -4,12 +4,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 from mmctr_kit.cli import options
-from mmctr_kit.cli.output import finite, print_json, say, table
+from mmctr_kit.cli.output import cell, finite, print_json, say, table
 
 if TYPE_CHECKING:
     from mmctr_kit.api.overview import Details
+    from mmctr_kit.runs.fold_models import FoldModel
+    from mmctr_kit.runs.importance import FeatureImportance
     from mmctr_kit.runs.progress import FoldState
 
+_FEATURES = 10
+"""How many features are shown, the most important first."""
 _KINDS = {
     "cv": "cv run",
     "fit": "single fit",
@@ -70,8 +74,19 @@ def _print(details: "Details") -> None:
         scores = details.scores.items()
         table(("score", "value"), [(SCORES[name], str(score)) for name, score in scores])
     if details.folds:
-        columns = ("fold model", "state", "best epoch", "holdout AUC", "seconds")
-        table(columns, [_fold(state) for state in details.folds], left=2)
+        states = ("fold model", "state", "best epoch", "holdout AUC", "seconds")
+        table(states, [_fold(state) for state in details.folds], left=2)
+    if details.models:
+        models = ("fold model", "OOF rows", "OOF AUC", "valid AUC")
+        table(models, [_model(model) for model in details.models])
+    if details.features:
+        features = ("feature", "drop of valid AUC", "gain")
+        table(features, [_feature(feature) for feature in details.features[:_FEATURES]])
+        if len(details.features) > _FEATURES:
+            say(
+                f"{len(details.features) - _FEATURES} more features, and what each of them means: "
+                "--json, or 'mmctr-kit report'"
+            )
     if details.alarm:
         say(details.alarm, style="yellow")
 
@@ -126,6 +141,15 @@ def _fold(state: "FoldState") -> list[str]:
         "-" if state.holdout_auc is None else f"{state.holdout_auc:.4f}",
         "-" if state.seconds is None else f"{state.seconds:,.1f}",
     ]
+
+
+def _model(model: "FoldModel") -> list[str]:
+    name = f"{model.fold}-{model.seed}"
+    return [name, f"{model.oof_rows:,}", cell(model.oof), cell(model.valid)]
+
+
+def _feature(feature: "FeatureImportance") -> list[str]:
+    return [feature.name, cell(feature.drop, signed=True), f"{100 * feature.gain.value:.1f} %"]
 
 
 def _moment(time: str | None) -> str:

@@ -22,9 +22,11 @@ from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.augment import next_item_examples
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.auc import auc
-from mmctr_kit.models.gbdt import GBDT, Trees
+from mmctr_kit.models.gbdt import GBDT, SplitTrees, Trees
 from mmctr_kit.recipe import Recipe
+from mmctr_kit.runs.importance import pack_importance
 from mmctr_kit.training.gbdt.crossfit import FoldFeatures
+from mmctr_kit.training.gbdt.importance import measured_rows, permuted_logits
 from mmctr_kit.training.gbdt.matrix import FeatureInputs, Shrinkage
 from mmctr_kit.training.learner import Cost, Epoch, State, derive_seed
 
@@ -130,6 +132,21 @@ class BoostedLearner:
         base, features = self._fitted()
         doing(f"predicting {split} rows")
         return _logits(base, self._trees, features.matrix(self._examples(split, index)))
+
+    def importance(self) -> State:
+        base, features = self._fitted()
+        rows = measured_rows(self.data.valid.user_id)
+        matrix = features.matrix(self._examples("valid", rows))
+        parts = [trees.importance() for trees in self._trees]
+        gain, splits = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
+        grown, threads = SplitTrees(self._texts), torch.get_num_threads()
+        permuted = permuted_logits(
+            matrix,
+            _logits(base, self._trees, matrix),
+            splits > 0,
+            lambda feature, changed: grown.by(feature).predict(changed, threads),
+        )
+        return pack_importance(self.inputs.meanings, gain, rows, permuted)
 
     @property
     def data_on(self) -> Literal["device"]:

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from mmctr_kit.cli.app import main
+from mmctr_kit.runs.fold_models import fold_models
+from mmctr_kit.runs.importance import feature_importance
 from mmctr_kit.runs.run import Run
 from tests.cli.conftest import mistake, run
+from tests.report.made import FEATURES, make_importance
 
 
 def test_a_run_is_shown_with_scores_folds_and_where_it_comes_from(
@@ -32,6 +35,26 @@ def test_a_run_is_shown_with_scores_folds_and_where_it_comes_from(
     assert content["scores"]["valid"] == found.metrics["valid"]
     assert [state["finished"] for state in content["folds"]] == [True] * len(content["folds"])
     assert json.loads(run("runs", "--json", *root, "show", "din_demo").output) == content
+
+
+def test_a_run_is_shown_with_what_each_fold_model_and_each_feature_is_worth(
+    work: Path, tmp_path: Path
+) -> None:
+    found = Run(shutil.copytree(work / "runs" / "din_demo", tmp_path / "trees"))
+    make_importance(found)
+    output = run("runs", "show", "trees", "--runs", str(tmp_path)).output
+    lines = [line.split() for line in output.splitlines()]
+    for model in fold_models(found):
+        assert model.oof is not None
+        name, rows = f"{model.fold}-{model.seed}", f"{model.oof_rows:,}"
+        assert [name, rows, *model.oof.compact().split()] in [line[:4] for line in lines]
+    best = feature_importance(found)[0]
+    assert best.drop is not None
+    assert [best.name, *best.drop.compact(signed=True).split()] in [line[:3] for line in lines]
+    assert f"{FEATURES - 10} more features" in output
+    content = json.loads(run("runs", "show", "trees", "--json", "--runs", str(tmp_path)).output)
+    assert len(content["features"]) == FEATURES
+    assert [m["oof_rows"] for m in content["models"]] == [m.oof_rows for m in fold_models(found)]
 
 
 def test_a_blend_names_its_sources_and_where_they_are(work: Path) -> None:
