@@ -18,7 +18,7 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     try:
         content = parse_yaml(path.read_text("utf-8"))
     except UnicodeDecodeError as e:
-        raise UsageError(f"{path}: not a text file in UTF-8; expected a YAML {what}") from e
+        raise UsageError(f"{path}: not readable YAML (it is no text in UTF-8)") from e
     except (ValueError, OSError) as e:
         raise UsageError(f"{path}: not readable YAML ({' '.join(str(e).split())})") from e
     if not isinstance(content, dict):
