@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from mmctr_kit.api.items import QualityResult as QualityResult
     from mmctr_kit.api.items import encode_items as encode_items
     from mmctr_kit.api.items import item_quality as item_quality
+    from mmctr_kit.api.onnx import export_model as export_model
     from mmctr_kit.api.overview import Details as Details
     from mmctr_kit.api.overview import compare_runs as compare_runs
     from mmctr_kit.api.overview import remove_runs as remove_runs
     from mmctr_kit.api.overview import show_run as show_run
+    from mmctr_kit.api.predict import PredictedRows as PredictedRows
+    from mmctr_kit.api.predict import predict as predict
     from mmctr_kit.api.preflight import load_recipe as load_recipe
     from mmctr_kit.api.progress import ProgressEvent as ProgressEvent
     from mmctr_kit.api.recipes import recipe_keys as recipe_keys
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
     from mmctr_kit.api.vectors import factor_items as factor_items
     from mmctr_kit.cv.executors.settings import Ray as Ray
     from mmctr_kit.cv.executors.settings import Slurm as Slurm
+    from mmctr_kit.cv.onnx import ExportedModel as ExportedModel
     from mmctr_kit.data.dataset import ChallengeData as ChallengeData
     from mmctr_kit.datasets.imports.write import ImportedData as ImportedData
     from mmctr_kit.errors import DataError as DataError
@@ -87,6 +91,8 @@ _MODULES = {
     "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
     "StudyResult",
     "api.overview": "Details compare_runs remove_runs show_run",
+    "api.onnx": "export_model",
+    "api.predict": "PredictedRows predict",
     "api.preflight": "load_recipe",
     "api.recipes": "recipe_keys",
     "api.runs": "blend import_predictions leaderboard open_run",
@@ -95,6 +101,7 @@ _MODULES = {
     "api.submission": "Submission check_submission write_submission",
     "api.training": "ablate cross_validate fit tune",
     "cv.executors.settings": "Ray Slurm",
+    "cv.onnx": "ExportedModel",
     "data.dataset": "ChallengeData",
     "datasets.imports.write": "ImportedData",
     "errors": "DataError MmctrKitError RunError UsageError",

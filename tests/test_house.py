@@ -85,6 +85,8 @@ TESTED_THROUGH = {
     "export/tensorboard.py": "extras/test_export.py",
     "export/trackio.py": "extras/test_export.py",
     "export/wandb.py": "extras/test_export.py",
+    "api/onnx.py": "extras/test_onnx.py",
+    "cli/export_model.py": "extras/test_onnx.py",
     "cv/executors/ray": "extras/test_ray.py",
     "cv/executors/slurm": "extras/test_slurm.py",
     "training/learner.py": "training/test_build.py",  # a protocol: its learners keep it

@@ -24,6 +24,7 @@ IN_ORDER = (
     "quantise_items",
     "open_run",
     "blend",
+    "predict",
     "leaderboard",
     "write_submission",
     "check_rules",
@@ -43,7 +44,7 @@ IN_ORDER = (
     "import_movielens",
 )
 """The functions, each after those whose example leaves what its own needs."""
-WITH_EXTRAS = ("encode_items", "export_runs")
+WITH_EXTRAS = ("encode_items", "export_model", "export_runs")
 """Those whose example needs an extra: tests/extras runs it."""
 LONG = ("train_family",)
 """Those whose example trains for minutes: tests/api/test_family.py calls it on small recipes."""

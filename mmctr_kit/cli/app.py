@@ -27,11 +27,13 @@ from mmctr_kit.cli import (
     data,
     demo,
     export,
+    export_model,
     fit,
     importers,
     items,
     ledger,
     mistakes,
+    predict,
     recipes,
     report,
     runs,
@@ -69,6 +71,7 @@ app.command("bench", rich_help_panel="Train")(bench.bench)
 app.command("blend", rich_help_panel="Blend")(blend.blend)
 app.command("import-predictions", rich_help_panel="Blend")(importers.import_predictions)
 app.command("import-checkpoint", rich_help_panel="Blend")(importers.import_checkpoint)
+app.command("predict", rich_help_panel="Blend")(predict.predict)
 app.command("submit", rich_help_panel="Submit")(submit.submit)
 app.command("score", rich_help_panel="Submit")(submit.score)
 app.add_typer(ledger.app, name="ledger", rich_help_panel="Submit")
@@ -78,6 +81,7 @@ app.add_typer(runs.app, name="runs", rich_help_panel="Look")
 app.command("report", rich_help_panel="Look")(report.report)
 app.command("slices", rich_help_panel="Look")(slices.slices)
 app.command("export", rich_help_panel="Look")(export.export)
+app.command("export-model", rich_help_panel="Look")(export_model.export_model)
 
 
 def _version(wanted: bool) -> None:

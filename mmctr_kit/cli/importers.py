@@ -14,15 +14,15 @@ def import_checkpoint(
     file: Annotated[
         Path, Argument(metavar="FILE", help="A torch state dict, .npz or .safetensors.")
     ],
-    recipe: Annotated[
-        str,
-        Option(
-            help="The recipe whose model has these weights.",
-            autocompletion=options.complete_recipes,
-        ),
-    ],
     name: Annotated[str, Option(help="Name of the run.")],
     data: options.Data,
+    recipe: Annotated[
+        str | None,
+        Option(
+            help="The recipe whose model has these weights; default: that of the run they are in.",
+            autocompletion=options.complete_recipes,
+        ),
+    ] = None,
     settings: options.Settings = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"], Option(help="auto: a GPU, or the CPU if there is none.")
@@ -31,23 +31,33 @@ def import_checkpoint(
     as_json: options.Json = False,
     runs: options.Runs = options.RUNS,
 ) -> None:
-    """Make a run of weights that were trained with the published code.
+    """Make a run of weights: of the published code, or of one fold model of a run.
 
-    The run has no OOF predictions: it can be averaged and ranked, but not stacked.
+    A fold model's weights are RUNS/NAME/folds/FOLD-SEED/weights.safetensors. The new run has no OOF
+    predictions: it can be averaged and ranked, but not stacked.
 
     [bold]Examples[/bold]
 
       mmctr-kit import-checkpoint QIN.model --recipe qin --name qin_1st --data DATA
+
+      mmctr-kit import-checkpoint 0-0/weights.safetensors --name one --data DATA
     """
     from mmctr_kit.api.preflight import as_data, load_recipe, output_path
     from mmctr_kit.api.progress import ProgressEvent
     from mmctr_kit.errors import UsageError
-    from mmctr_kit.runs.run import Run
+    from mmctr_kit.runs.run import Run, recipe_beside
 
-    loaded = load_recipe(recipe, settings or ())
+    loaded = None if recipe is None else load_recipe(recipe, settings or ())
     if not file.is_file():
         raise UsageError(f"no checkpoint at '{file}'")
     path = output_path(runs, name, data, device)
+    if loaded is None and (own := recipe_beside(file)) is not None:
+        loaded = load_recipe(own, settings or ())
+    if loaded is None:
+        raise UsageError(
+            f"'{file}' is not in a run's folds/FOLD-SEED/, so nothing tells its recipe; name it "
+            "with --recipe"
+        )
     with progress() as display:
         display(ProgressEvent("load", label="loading PyTorch"))
         from mmctr_kit.importers.checkpoint import import_checkpoint as make

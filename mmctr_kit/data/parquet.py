@@ -126,13 +126,14 @@ def read_vectors(
     if skip_nulls:
         table = table.filter(pc.is_valid(table.column(vector_name))).combine_chunks()
     ids, vectors = (
-        to_numpy(_whole(table.column(c.name)), c, f"{path}: {c.name}")
+        to_numpy(whole_column(table.column(c.name)), c, f"{path}: {c.name}")
         for c in (Column(id_name, "int"), Column(vector_name, "floats"))
     )
     return ints(ids), ragged(vectors)
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
+def whole_column(column: pa.ChunkedArray) -> pa.Array:
+    """The column as one array."""
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 

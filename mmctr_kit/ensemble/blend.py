@@ -1,6 +1,6 @@
 """Blend a stack of runs into one, scored on users that each fit has not seen."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -68,13 +68,7 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     if stack.oof is None:
         return _blend_without_oof(stack, method)
     tried = _tried(stack, method)
-    rows = OofRows(
-        stack.oof,
-        stack.fold.astype(np.int16, copy=False),
-        None if stack.context is None else stack.context.oof,
-        label=np.asarray(stack.label == 1),
-        user=stack.user.astype(np.int64, copy=False),
-    )
+    rows = _oof_rows(stack, stack.oof)
     scalings = fit_scalings(rows.label, stack.oof)
     crossed = CrossFit.fit(rows, {name: METHODS[name] for name in tried}, scalings, seed)
     sample = AucSample(rows.label, rows.user, rows.fold)
@@ -125,6 +119,33 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     )
 
 
+def fit_again(
+    stack: Stack, method: Method, seed: int, spare: bool
+) -> Callable[[Floats, Floats32 | None], Floats]:
+    """What :func:`blend` applied when it used ``method`` with this seed: runs' logits -> blended.
+
+    It takes logits (m, k, rows), and the context (k, c, rows) if the method uses one, and returns
+    (k, rows). ``spare``: runs that do harm were left out.
+    """
+    if stack.oof is None:
+        return lambda logits, _: _mean_without_oof(stack)(logits)
+    rows = _oof_rows(stack, stack.oof)
+    scalings = fit_scalings(rows.label, stack.oof)
+    fits = SharedFits(replace(rows, logits=apply_scalings(scalings, rows.logits)), seed)
+    fitted = (without_harm(method) if spare else METHODS[method])(fits)
+    return lambda logits, context: _apply_to_folds(fitted, scalings, logits, context)
+
+
+def _oof_rows(stack: Stack, oof: Floats) -> OofRows:
+    return OofRows(
+        oof,
+        stack.fold.astype(np.int16, copy=False),
+        None if stack.context is None else stack.context.oof,
+        label=np.asarray(stack.label == 1),
+        user=stack.user.astype(np.int64, copy=False),
+    )
+
+
 def require_method(method: Literal["auto"] | Method, with_oof: bool, with_context: bool) -> None:
     """RunError if the method needs OOF and there is none, UsageError if it needs context."""
     if not with_oof and method not in ("auto", "mean", "rank"):
@@ -167,13 +188,17 @@ def _apply_to_folds(
 
 def _blend_without_oof(stack: Stack, method: Literal["auto"] | Method) -> Blend:
     used: Method = "rank" if method == "rank" else "mean"
-    spread_of = stack.valid if stack.valid.shape[2] else stack.test
-    mean = rank_without_oof if used == "rank" else partial(mean_without_oof, spread_of=spread_of)
+    mean = rank_without_oof if used == "rank" else _mean_without_oof(stack)
     valid = mean(stack.valid) if stack.valid.shape[2] else np.zeros((stack.folds, 0))
     reason = f"Used {used}: a run has no OOF predictions, so no method could be scored."
     weights = _by_run(stack, np.full(stack.runs, 1.0 / stack.runs))
     related = correlations(stack)
     return Blend(used, None, valid, mean(stack.test), weights, {}, {}, {}, reason, "", related, {})
+
+
+def _mean_without_oof(stack: Stack) -> Callable[[Floats], Floats]:
+    spread_of = stack.valid if stack.valid.shape[2] else stack.test
+    return partial(mean_without_oof, spread_of=spread_of)
 
 
 def _by_run(stack: Stack, weights: Floats) -> dict[str, float]:

@@ -48,7 +48,7 @@ def blend_runs(
     """
     require_blend(runs, method, path, force, seed, data is not None, groups)
     manifests = [run.manifest for run in runs]
-    whole = _read(runs)
+    whole = read_predictions(runs)
     if data is not None and data.rows_fingerprint != manifests[0].rows:
         raise RunError(
             f"--data {data.folder} has other rows than run {runs[0].name}: name the runs' own data"
@@ -188,7 +188,7 @@ def stack_of(
     )
 
 
-def _read(runs: Sequence[Run]) -> list[Predictions]:
+def read_predictions(runs: Sequence[Run]) -> list[Predictions]:
     """The runs' predictions; equal rows share their keys.
 
     Keys take twice the memory of logits, too much for a hundred runs of 3.6 million rows.

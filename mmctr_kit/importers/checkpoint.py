@@ -1,4 +1,4 @@
-"""A published checkpoint as a run: its weights in the recipe's model predict valid and test."""
+"""Weights as a run: those of a published checkpoint, or those of a fold model of the kit."""
 
 import hashlib
 import re
@@ -24,7 +24,9 @@ from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.predictions import predictions_for
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import score_predictions
-from mmctr_kit.training.neural import NeuralLearner
+from mmctr_kit.training.build import make_learner
+from mmctr_kit.training.learner import Learner
+from mmctr_kit.training.neural import KNOWN_USER, TRAINED_ROWS, NeuralLearner
 
 State = dict[str, NDArray[Any]]
 
@@ -39,16 +41,14 @@ def import_checkpoint(
 ) -> Run | None:
     """Load ``file`` into the recipe's model, predict valid and test, write the run at ``path``.
 
-    None if the same run is there already. The run has no OOF, since nothing tells which rows the
-    weights were trained on: it can be averaged and ranked, not stacked. Raises DataError that names
-    a parameter which the model lacks, does not know or has in another shape.
+    The file is a published checkpoint, or a ``weights.safetensors`` of a run's ``folds/``. None if
+    the same run is there already. The run has no OOF, since a published checkpoint does not tell
+    which rows it was trained on: it can be averaged and ranked, not stacked. Raises DataError that
+    names a parameter which the model lacks, does not know or has in another shape.
     """
-    if MODELS[recipe.model_name].learner != NEURAL:
-        raise UsageError(f"{recipe.model_name} is no neural model; it has no checkpoints")
     state = read_checkpoint(file)
     items = ItemFeatures.derive(recipe, data)
-    learner = NeuralLearner(recipe, data, items, device)
-    learner.load_published(state)
+    learner = _loaded(recipe, data, items, device, state)
     valid, test = learner.predict("valid"), learner.predict("test")
     rows = predictions_for(data, None, None, valid[None], test[None])
     content = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -62,6 +62,44 @@ def import_checkpoint(
         features=fingerprint(*items.fingerprints),
         recipe_yaml=recipe.to_yaml(),
     )
+
+
+def _loaded(
+    recipe: Recipe, data: ChallengeData, items: ItemFeatures, device: str, state: State
+) -> Learner:
+    """The recipe's learner with these weights, the kit's own or published ones."""
+    neural = MODELS[recipe.model_name].learner == NEURAL
+    if TRAINED_ROWS in state or KNOWN_USER in state:
+        _require_own(recipe, data, state, neural)
+        learner = make_learner(recipe, data, items, device)
+        learner.load(state)
+        return learner
+    if not neural:
+        raise UsageError(f"{recipe.model_name} is no neural model; it has no checkpoints")
+    network = NeuralLearner(recipe, data, items, device)
+    network.load_published(state)
+    return network
+
+
+def _require_own(recipe: Recipe, data: ChallengeData, state: State, neural: bool) -> None:
+    """Raise DataError unless the kit's weights are of a model of this kind, and of these rows."""
+    if neural != (KNOWN_USER in state):
+        of, other = ("trees", "a network") if neural else ("a network", "trees")
+        raise DataError(
+            f"the weights are of {of}, and {recipe.model_name} is {other}; give the --recipe that "
+            "they were trained with"
+        )
+    train = data.train
+    sizes = {
+        TRAINED_ROWS: (len(np.packbits(np.zeros(len(train), np.bool_))), "train rows"),
+        KNOWN_USER: (len(np.unique(train.user_id)) + 1, "users"),
+    }
+    for name, (expected, what) in sizes.items():
+        if name in state and len(state[name]) != expected:
+            raise DataError(
+                f"the weights are of other data: the number of {what} differs; give --data the "
+                "folder that they were trained on"
+            )
 
 
 def read_checkpoint(path: Path) -> State:
@@ -146,7 +184,8 @@ def _array(value: Tensor) -> NDArray[Any]:
     """The tensor's values; NumPy has no bfloat16, float8, sparse or quantized arrays."""
     whole = value.detach()
     whole = whole.dequantize() if whole.is_quantized else whole.to_dense()
-    return (whole.float() if whole.is_floating_point() else whole).numpy()
+    exact = whole.dtype == torch.float64 or not whole.is_floating_point()
+    return (whole if exact else whole.float()).numpy()
 
 
 def _fault(error: Exception) -> str:

@@ -46,7 +46,14 @@ def load_published(model: nn.Module, state: State) -> None:
     published_names: Any = getattr(model, "published_names", None)
     if published_names is None:
         raise UsageError(f"no checkpoint of {type(model).__name__} was published; none can be read")
-    names: Names = published_names(state)
+    load_named(model, state, published_names(state))
+
+
+def load_named(model: nn.Module, state: State, names: Names) -> None:
+    """Load a state dict whose names are the keys of ``names``, the model's own their values.
+
+    Raises DataError as :func:`load_published` does.
+    """
     ours = model.state_dict()
     _require(not (missing := sorted(set(names) - set(state))), f"lacks {', '.join(missing)}")
     _require(not (extra := sorted(set(state) - set(names))), f"holds unknown {', '.join(extra)}")

@@ -202,3 +202,10 @@ def all_runs(root: Path) -> list[Run]:
     """Every run folder under ``root``, finished or not, by name."""
     paths = sorted(root.glob("*/manifest.json"))
     return [Run(p.parent) for p in paths if not p.parent.name.startswith(".")]
+
+
+def recipe_beside(file: Path) -> "Recipe | None":
+    """The recipe of the run in whose ``folds/FOLD-SEED/`` the weights are, None if in none."""
+    run = Run(file.resolve().parent.parent.parent)
+    in_run = file.resolve().parent.parent.name == "folds" and run.recipe_text is not None
+    return run.recipe() if in_run else None

@@ -1,7 +1,7 @@
 """The learner of neural models: build a model, fit it, and predict with it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -21,7 +21,8 @@ from mmctr_kit.items import Floats64, Ints
 from mmctr_kit.items.augment import next_item_examples
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.items.signals import fold_signals, row_columns
-from mmctr_kit.models.published import load_published, published_sizes
+from mmctr_kit.models.onnx import Input, padded_inputs
+from mmctr_kit.models.published import load_named, load_published, published_sizes
 from mmctr_kit.models.registry import model_class, model_supplies
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.cuda_graph import resolve_steps
@@ -37,6 +38,8 @@ from mmctr_kit.training.teacher import soft_labels
 _TIMED_STEPS = 5
 KNOWN_USER = "known_user"
 """Name, beside the model's weights, of the users it was trained on, as in make_batch."""
+TRAINED_ROWS = "trained_rows"
+"""Name, beside these, of the train rows that it was trained on, as packed bits."""
 
 
 class NeuralLearner:
@@ -59,6 +62,7 @@ class NeuralLearner:
         # The tensors of the item features that the last model saw, and these features.
         self._seen: tuple[ItemFeatures, dict[str, Any]] | None = None
         self._fit: Fit | None = None
+        self._rows: Ints = np.zeros(0, np.int64)  # that it was trained on
         self._module: nn.Module | None = None
         steps = resolve_steps(recipe.training.steps, self.device)
         # Shared by all fits: compiled code belongs to these functions.
@@ -115,6 +119,7 @@ class NeuralLearner:
         self._fit = Fit(
             self._module, source, self.recipe.training, seed, self._forward, self._batches
         )
+        self._rows = train
         return self._fit, rows
 
     def _prepare_fold(self, train: Ints, seed: int, to_train: bool = True) -> PreparedFold:
@@ -166,29 +171,51 @@ class NeuralLearner:
         with _full("free what other processes hold of it"):
             return self._fitted().predict(split, index)
 
+    def network(self) -> tuple[nn.Module, Tensor]:
+        """The fitted network, and the users that it was trained on, (n_users + 1,) bool."""
+        fit = self._fitted()
+        return fit.model, fit.known_user
+
+    def padded(self, split: Split, index: Ints, inputs: Sequence[Input]) -> State:
+        """The rows as an ONNX model of the network takes them, by the names of its ``inputs``."""
+        whole, all_known = self._fitted().source.whole, torch.ones(self._base.n_users + 1)
+        batch = make_batch(whole, split, torch.from_numpy(index), all_known.bool())
+        return padded_inputs(batch, self.recipe.training.max_history, inputs)
+
     @property
     def data_on(self) -> Location:
         return self._fitted().source.location
 
     def weights(self) -> State:
         fit = self._fitted()
-        return host_state({**fit.model.state_dict(), KNOWN_USER: fit.known_user})
+        trained = np.zeros(len(self._challenge.train), np.bool_)
+        trained[self._rows] = True
+        state = host_state({**fit.model.state_dict(), KNOWN_USER: fit.known_user})
+        return {**state, TRAINED_ROWS: np.packbits(trained)}
 
     def importance(self) -> None:
         """None, since a network's inputs are vectors."""
 
     def load(self, weights: State) -> None:
-        tensors = {k: tensor(v, self.device) for k, v in weights.items()}
-        known_user = tensors.pop(KNOWN_USER)
-        numbers = np.searchsorted(self._base.users, self._challenge.train.user_id) + 1
+        beside = (KNOWN_USER, TRAINED_ROWS)
+        tensors = {k: tensor(v, self.device) for k, v in weights.items() if k not in beside}
+        known_user = tensor(np.asarray(weights[KNOWN_USER]), self.device)
         self._fit = None
         with _full("free what other processes hold of it"):
-            train = np.flatnonzero(np.asarray(weights[KNOWN_USER])[numbers])
+            train = self._rows = self._trained_rows(weights)
             source, _ = self._prepare_fold(train, 0, to_train=False)
         model = self.build(0, train)
-        model.load_state_dict(tensors)
+        load_named(model, tensors, {name: name for name in model.state_dict()})
         self._fit = Fit(model, source, self.recipe.training, 0)
         self._fit.known_user = known_user
+
+    def _trained_rows(self, weights: State) -> Ints:
+        """The train rows of these weights; of early versions' weights all rows of their users."""
+        user = self._challenge.train.user_id
+        if TRAINED_ROWS in weights:
+            return np.flatnonzero(np.unpackbits(weights[TRAINED_ROWS], count=len(user)))
+        numbers = np.searchsorted(self._base.users, user) + 1
+        return np.flatnonzero(np.asarray(weights[KNOWN_USER])[numbers])
 
     def load_published(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Become a published model, from its state dict under the published names.
@@ -207,6 +234,7 @@ class NeuralLearner:
         source = choose_source(data, self.device, self.recipe.training.data_on)
         self._fit = Fit(model, source, self.recipe.training, 0)
         self._fit.known_user[:] = True
+        self._rows = np.arange(len(self._challenge.train))
 
     def cost(self, train_rows: int) -> Cost:
         options = self.recipe.training

@@ -37,7 +37,7 @@ class Adam:
         self.decoupled = options.optimizer == "adamw"
         self.weight_decay = options.weight_decay if self.decoupled else 0.0
         self.rate = rate
-        self.state: dict[nn.Parameter, dict[str, Tensor]] = {
+        self.state: dict[Tensor, dict[str, Tensor]] = {
             parameter: {
                 "step": torch.zeros((), device=rate.device),
                 "exp_avg": torch.zeros_like(parameter),
@@ -54,11 +54,11 @@ class Adam:
     @torch.no_grad()
     def step(self) -> None:
         """Update the parameters that have a gradient."""
-        updated = [p for p in self.parameters if p.grad is not None]
-        slots = [self.state[p] for p in updated]
+        pairs = [(p, p.grad) for p in self.parameters if p.grad is not None]
+        slots = [self.state[p] for p, _ in pairs]
         adam(
-            updated,
-            [p.grad for p in updated],
+            [p for p, _ in pairs],
+            [gradient for _, gradient in pairs],
             [slot["exp_avg"] for slot in slots],
             [slot["exp_avg_sq"] for slot in slots],
             [],

@@ -1,9 +1,12 @@
-"""``mmctr-kit import-predictions``: predictions from elsewhere become a run."""
+"""``mmctr-kit import-predictions`` and ``import-checkpoint``: work from elsewhere as a run."""
 
 import re
 from pathlib import Path
 
-from tests.cli.conftest import run
+import numpy as np
+
+from mmctr_kit.runs.run import Run
+from tests.cli.conftest import TRAIN, run
 
 
 def test_a_submission_alone_becomes_a_run_that_can_be_blended(
@@ -19,3 +22,22 @@ def test_a_submission_alone_becomes_a_run_that_can_be_blended(
     assert blended.exit_code == 0, blended.output
     assert "no valid AUC, since a run has no valid rows" in blended.output
     assert run("runs", *where).exit_code == 0
+
+
+def test_the_weights_of_a_fold_model_are_a_run_of_that_model(
+    work: Path, tmp_path: Path, tiny_root: Path
+) -> None:
+    data, runs = str(tiny_root / "data"), str(tmp_path / "runs")
+    file = work / "runs" / "din_demo" / "folds" / "1-0" / "weights.safetensors"
+    shared = ("--name", "one", "--data", data, "--runs", runs, "--device", "cpu")
+    done = run("import-checkpoint", str(file), *shared)
+    assert done.exit_code == 0, done.output
+    whole = Run(work / "runs" / "din_demo").predictions(with_oof=False)
+    assert np.array_equal(Run(tmp_path / "runs" / "one").test_scores(), whole.test[1])
+    copied = tmp_path / "weights.safetensors"
+    copied.write_bytes(file.read_bytes())
+    refused = run("import-checkpoint", str(copied), *shared)
+    assert "nothing tells its recipe; name it with --recipe" in str(refused.exception)
+    set_as = TRAIN[:4]
+    done = run("import-checkpoint", str(copied), "--recipe", "din_demo", *set_as, *shared)
+    assert done.exit_code == 0, done.output

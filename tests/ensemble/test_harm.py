@@ -73,6 +73,8 @@ def test_auto_leaves_a_harmful_run_out_and_says_so(informative, monkeypatch):
     assert made.left_out == ("run2",)
     assert "Left out run2: OOF AUC +0." in made.reason
     assert made.mean_valid is not None
+    again = module.fit_again(stack, made.method, 0, spare=True)
+    np.testing.assert_array_equal(again(stack.test, None), made.test)
     asked = blend(stack, "mean")
     assert asked.left_out == ()
     assert asked.adds["run2"].value < 0.0

@@ -14,8 +14,8 @@ from mmctr_kit.data.contract import FoldsBy
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import assign_folds, fold_fingerprint, user_folds
 from mmctr_kit.ensemble.methods.catalogue import METHODS, WITH_CONTEXT, Method
-from mmctr_kit.ensemble.runs import _read as read
 from mmctr_kit.ensemble.runs import blend_report, blend_runs, stack_of
+from mmctr_kit.ensemble.runs import read_predictions as read
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.metrics.auc import auc, rank_correlation
 from mmctr_kit.runs.manifest import Manifest

@@ -3,6 +3,7 @@
 import argparse
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,20 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from mmctr_kit.cv.executors.local import LocalExecutor
+from mmctr_kit.cv.plan import plan_fit
+from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.contract import FILES, MAX_HISTORY
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
 from mmctr_kit.ensemble.runs import blend_runs
 from mmctr_kit.errors import DataError, MmctrKitError, RunError
-from mmctr_kit.importers.checkpoint import import_checkpoint, read_checkpoint
+from mmctr_kit.importers.checkpoint import (
+    import_checkpoint,
+    read_checkpoint,
+)
 from mmctr_kit.recipe import Recipe, load_recipe
-from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.run import Run, recipe_beside
 from tests.models.reference import REFERENCE
 
 Arrays = dict[str, NDArray[Any]]
@@ -336,3 +343,58 @@ def test_an_array_without_a_name_is_no_checkpoint(tmp_path: Path) -> None:
         np.save(handle, np.zeros(3))
     with pytest.raises(DataError, match="one array without a name"):
         read_checkpoint(tmp_path / "a.npz")
+
+
+@pytest.fixture(scope="module")
+def own(tiny: ChallengeData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the fits din_demo and gbdt_demo."""
+    folder = tmp_path_factory.mktemp("own")
+    for name in ("din_demo", "gbdt_demo"):
+        recipe = load_recipe(name, ("training.epochs=1",))
+        plan = plan_fit(recipe, tiny, LocalExecutor("cpu", 1, 1))
+        assert run_cv(plan, folder / name, False, lambda _: None) is not None
+    return folder
+
+
+def weights_of(folder: Path, name: str) -> Path:
+    return folder / name / "folds" / "all-0" / "weights.safetensors"
+
+
+@pytest.mark.parametrize("name", ["din_demo", "gbdt_demo"])
+def test_the_kits_own_weights_predict_as_the_run_they_are_in(
+    name: str, own: Path, tiny: ChallengeData, tmp_path: Path
+) -> None:
+    file = weights_of(own, name)
+    recipe = recipe_beside(file)
+    assert recipe is not None
+    run = import_checkpoint(file, recipe, tiny, "cpu", tmp_path / "run", False)
+    assert np.array_equal(scores(run), Run(own / name).test_scores())
+    assert import_checkpoint(file, recipe, tiny, "cpu", tmp_path / "run", False) is None
+
+
+def test_weights_outside_of_a_run_tell_no_recipe(own: Path, tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(weights_of(own, "din_demo").read_bytes())
+    assert recipe_beside(file) is None
+
+
+def test_own_weights_of_another_model_recipe_or_data_set_are_refused(
+    own: Path, tiny: ChallengeData, tmp_path: Path
+) -> None:
+    file, other = weights_of(own, "din_demo"), tmp_path / "run"
+    with pytest.raises(DataError, match="weights are of a network, and gbdt is trees"):
+        import_checkpoint(file, load_recipe("gbdt_demo"), tiny, "cpu", other, False)
+    with pytest.raises(DataError, match="weights are of trees, and din is a network"):
+        import_checkpoint(
+            weights_of(own, "gbdt_demo"), load_recipe("din_demo"), tiny, "cpu", other, False
+        )
+    wide = load_recipe("din_demo", ("model.embedding_dim=3",))
+    with pytest.raises(DataError, match=r"item_id.weight of shape .* expected \(301, 3\)"):
+        import_checkpoint(file, wide, tiny, "cpu", other, False)
+    fewer = replace(
+        tiny.train, **{k: v[:900] for k, v in vars(tiny.train).items() if v is not None}
+    )
+    data = replace(tiny, rows={**tiny.rows, "train": fewer})
+    with pytest.raises(DataError, match="of other data: the number of train rows differs"):
+        import_checkpoint(file, load_recipe("din_demo"), data, "cpu", other, False)
+    assert not other.exists()

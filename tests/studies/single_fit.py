@@ -84,7 +84,9 @@ def half_way(work: Path, data: mk.ChallengeData) -> Estimate:
     runs = [mk.open_run("plain", work / f"seed-{seed}") for seed in (0, 1)]
     folders = [RunWriter(run.path).fold(WHOLE, seed) for seed, run in enumerate(runs)]
     one, two = (folder.weights() for folder in folders)
-    mean = {k: v if v.dtype == bool else ((v + two[k]) / 2).astype(v.dtype) for k, v in one.items()}
+    mean = {
+        k: v if v.dtype.kind in "bu" else ((v + two[k]) / 2).astype(v.dtype) for k, v in one.items()
+    }
     recipe = runs[0].recipe()
     learner = make_learner(recipe, data, ItemFeatures.derive(recipe, data), "cpu")
     learner.load(mean)

@@ -158,7 +158,7 @@ class ItemEncoder(nn.Module):
 def _mean_of_real(tags: Tensor, table: Tensor) -> Tensor:
     """(n, tags) tag ids, 0 = none -> (n, dim) mean of the tags' rows; zeros without tags."""
     real = (tags != 0).to(table.dtype)
-    count = real.sum(1, keepdim=True) + 1e-12
+    count = real.sum(1, keepdim=True).clamp(min=1)
     if eager_on_cpu(tags):
         row, column = (tags != 0).nonzero(as_tuple=True)
         offsets = F.pad((tags != 0).sum(1).cumsum(0), (1, 0))

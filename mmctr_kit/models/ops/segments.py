@@ -133,7 +133,8 @@ def _(
     other: Tensor | None,  # noqa: ARG001
     dtype: torch.dtype,
 ) -> Tensor:
-    return values.new_empty(len(offsets) - 1, values.shape[1], dtype=dtype)
+    # Not len(), which would fix the number of rows that is traced.
+    return values.new_empty(offsets.shape[0] - 1, values.shape[1], dtype=dtype)
 
 
 if find_spec("triton") is not None:  # torch comes without it on some systems

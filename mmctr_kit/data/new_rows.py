@@ -1,0 +1,198 @@
+"""Rows to predict that are not of the data folder: a parquet or CSV file in its columns.
+
+They become the test split of a copy of the data, so that whatever predicts test predicts them.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from mmctr_kit.data.contract import FILES, N_LEVELS, PAD
+from mmctr_kit.data.dataset import ChallengeData, Rows
+from mmctr_kit.data.hashing import among, distinct
+from mmctr_kit.data.packing import deduplicate, zero_after_value
+from mmctr_kit.data.parquet import first_line, ints, open_parquet, ragged, to_numpy, whole_column
+from mmctr_kit.data.ragged import Ragged
+from mmctr_kit.errors import DataError, UsageError, plural
+from mmctr_kit.metrics.ranks import Ints, earlier_equals
+
+SUFFIXES = (".parquet", ".csv")
+"""What the name of a file of rows ends in."""
+
+_COLUMNS = {column.name: column for column in FILES["test"].columns}
+_NEEDED = ("user_id", "item_seq", "item_id", "likes_level", "views_level")
+_HISTORY = r"^\s*\[?\s*(?:-?\d+[\s,]+)*(?:-?\d+)?\s*\]?\s*$"
+"""A history in a CSV file: numbers between commas or spaces, in brackets or not."""
+
+
+@dataclass(frozen=True, eq=False)
+class NewRows:
+    """Rows of a file, as the test split of ``data``, which is otherwise the data folder's.
+
+    ``ids`` (rows,) int64 are the file's column ID, None if it has none; ``order`` (rows,) is the
+    file's row that each test row is: rows with IDs are in the order of these. Counts of rows:
+    ``new_users``, whose user has no train row; ``new_items``, whose item is the target of no train
+    row; ``without_history``; ``shortened``, whose histories lost ``left_out`` items in all, which
+    item_info does not have.
+    """
+
+    data: ChallengeData
+    ids: Ints | None
+    order: Ints
+    new_users: int
+    new_items: int
+    without_history: int
+    shortened: int
+    left_out: int
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+
+def read_rows(source: "Path | pa.Table", data: ChallengeData) -> NewRows:
+    """The rows of a parquet or CSV file, or of a table, to be predicted from what ``data`` tells.
+
+    The columns are the challenge's: user_id, item_seq, item_id, likes_level, views_level and, if
+    wanted, ID; others are ignored. Histories are left-padded with 0 or not padded, the most recent
+    item last; in a CSV file they are numbers between commas or spaces, in brackets or not, such as
+    "[3, 17, 5]" (quoted, if it has commas) or 3 17 5. Items that item_info does not have are left
+    out of them.
+
+    Raises UsageError if there is no such file, DataError if it holds something else; also if the
+    item of a row is not one of item_info's, since nothing tells what it is.
+    """
+    where = str(source) if isinstance(source, Path) else "the table of rows"
+    columns = _columns(source if isinstance(source, pa.Table) else _read(source), where)
+    count = len(ints(columns["user_id"]))
+    if not count:
+        raise DataError(f"{where} holds no row; expected one for each score that is asked for")
+    _require_known(columns, where, data.n_items)
+    ids = ints(columns["ID"]) if "ID" in columns else None
+    order = np.arange(count) if ids is None else np.argsort(ids, kind="stable")
+    user, item = (ints(columns[name])[order] for name in ("user_id", "item_id"))
+    histories, lost = _histories(ragged(columns["item_seq"]), where, data.n_items)
+    # The folder's come first and keep their numbers; a history that it has is found there.
+    whole, index = deduplicate(Ragged.concatenate([data.histories, histories.take(order)]))
+    rows = Rows(
+        user_id=user,
+        item_id=item.astype(np.int32),
+        occurrence=earlier_equals(item, user).astype(np.int32),
+        likes_level=ints(columns["likes_level"])[order].astype(np.int8),
+        views_level=ints(columns["views_level"])[order].astype(np.int8),
+        history=index[len(data.histories) :],
+        label=None,
+    )
+    train = data.train
+    return NewRows(
+        data=replace(data, rows={**data.rows, "test": rows}, histories=whole),
+        ids=ids,
+        order=order,
+        new_users=count - int(among(user, distinct(train.user_id)).sum()),
+        new_items=count - int(among(item, distinct(train.item_id.astype(np.int64))).sum()),
+        without_history=int((histories.lengths == 0).sum()),
+        shortened=int((lost > 0).sum()),
+        left_out=int(lost.sum()),
+    )
+
+
+def require_rows_file(path: Path) -> None:
+    """Raise UsageError unless there is a file of that name, and it ends as a file of rows does."""
+    if not path.is_file():
+        raise UsageError(f"no file of rows at '{path}'; expected parquet or CSV")
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"'{path}': expected a file that ends in {' or '.join(SUFFIXES)}")
+
+
+def _read(path: Path) -> pa.Table:
+    require_rows_file(path)
+    try:
+        if path.suffix.lower() == ".parquet":
+            with open_parquet(path) as handle:
+                names = [name for name in handle.schema_arrow.names if name in _COLUMNS]
+                return handle.read(columns=names)
+        return pacsv.read_csv(
+            path,
+            parse_options=pacsv.ParseOptions(newlines_in_values=True),
+            convert_options=pacsv.ConvertOptions(column_types={"item_seq": pa.string()}),
+        )
+    except (pa.ArrowException, OSError) as e:
+        why = first_line(e)
+        if "Expected" in why and "columns, got" in why:
+            why += "; put a history with commas into quotes, or use spaces"
+        raise DataError(f"{path} cannot be read ({why})") from e
+
+
+def _columns(table: pa.Table, where: str) -> dict[str, Any]:
+    """The challenge's columns of the table, as arrays."""
+    present = table.column_names
+    for name in _NEEDED:
+        if present.count(name) != 1:
+            fault = f"holds column {name} twice" if name in present else f"lacks column {name}"
+            raise DataError(
+                f"{where} {fault}; expected {', '.join(_NEEDED)} and perhaps ID, found "
+                f"{', '.join(present) or 'none'}"
+            )
+    names = (*_NEEDED, "ID") if "ID" in present else _NEEDED
+    arrays = {name: whole_column(table.column(name)) for name in names}
+    histories = arrays["item_seq"]
+    if pa.types.is_string(histories.type) and not histories.null_count:
+        arrays["item_seq"] = _parsed(histories, where)
+    return {n: to_numpy(array, _COLUMNS[n], f"{where}: {n}") for n, array in arrays.items()}
+
+
+def _parsed(texts: pa.Array, where: str) -> pa.Array:
+    """Histories (rows,) as lists of integers, from texts."""
+    wrong = np.flatnonzero(~np.asarray(pc.match_substring_regex(texts, _HISTORY)))
+    if len(wrong):
+        row, text = int(wrong[0]), texts[int(wrong[0])].as_py()
+        raise DataError(
+            f"{where}, row {row + 1}: item_seq is {str(text)[:40]!r}; expected item ids between "
+            'commas or spaces, such as "[3, 17, 5]"'
+        )
+    plain = pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, r"[\[\],\s]+", " "))
+    words = pc.split_pattern(plain, " ")
+    some = pc.not_equal(plain, "")
+    values = pc.cast(pc.list_flatten(pc.filter(words, some)), pa.int64())
+    lengths = np.where(np.asarray(some), np.asarray(pc.list_value_length(words)), 0)
+    return pa.ListArray.from_arrays(np.append(0, np.cumsum(lengths)).astype(np.int32), values)
+
+
+def _histories(seq: Ragged[np.int64], where: str, n_items: int) -> tuple[Ragged[np.int32], Ints]:
+    """The known items of each history, without padding, and how many others it had, (rows,)."""
+    if zero_after_value(seq).any():
+        row = int(np.flatnonzero(zero_after_value(seq))[0]) + 1
+        raise DataError(
+            f"{where}, row {row}: item_seq has padding (0) after an item; expected it on the left "
+            "only, the most recent item last"
+        )
+    if (seq.values < 0).any():
+        raise DataError(
+            f"{where}: item_seq holds item {seq.values[seq.values < 0][0]}; expected ids from 1 on"
+        )
+    real = seq.values != PAD
+    known = real & (seq.values <= n_items)
+    items, left = (
+        np.diff(np.concatenate([[0], np.cumsum(flags)])[seq.offsets]) for flags in (real, known)
+    )
+    return Ragged.of(seq.values[known].astype(np.int32), left), items - left
+
+
+def _require_known(columns: dict[str, Any], where: str, n_items: int) -> None:
+    """Raise DataError if a row's item or one of its levels is none."""
+    item = ints(columns["item_id"])
+    wrong = item[(item < 1) | (item > n_items)]
+    if len(wrong):
+        raise DataError(
+            f"{where}: {plural(len(wrong), 'row has an item', 'rows have items')} that item_info "
+            f"does not have, first item {wrong[0]} (it has 1..{n_items:,}), so nothing tells what "
+            "to score; leave such rows out"
+        )
+    for name in ("likes_level", "views_level"):
+        level = ints(columns[name])
+        if len(wrong := level[(level < 0) | (level >= N_LEVELS)]):
+            raise DataError(f"{where}: {name} {wrong[0]} is outside 0..{N_LEVELS - 1}")
