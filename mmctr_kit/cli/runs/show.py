@@ -77,11 +77,11 @@ def _print(details: "Details") -> None:
         columns = ("fold model", "state", "best epoch", "holdout AUC", "seconds")
         table(columns, [_fold(state) for state in details.folds], left=2)
     if details.models:
-        columns = ("fold model", "OOF rows", "OOF AUC", "valid AUC")
-        table(columns, [_model(model) for model in details.models])
+        scored = ("fold model", "OOF rows", "OOF AUC", "valid AUC")
+        table(scored, [_model(model) for model in details.models])
     if details.features:
-        columns = ("feature", "drop of valid AUC", "gain")
-        table(columns, [_feature(feature) for feature in details.features[:_FEATURES]])
+        measured = ("feature", "drop of valid AUC", "gain")
+        table(measured, [_feature(feature) for feature in details.features[:_FEATURES]])
         if len(details.features) > _FEATURES:
             say(
                 f"{len(details.features) - _FEATURES} more features, and what each of them means: "
