@@ -107,8 +107,8 @@ def hover(axes: Axes, x: _Places, y: _Places, texts: Sequence[str]) -> None:
     A point that is not finite is not drawn, and has no text.
     """
     places = np.column_stack([np.asarray(x, np.float64), np.asarray(y, np.float64)])
-    drawn = np.flatnonzero(np.isfinite(places).all(axis=1))
-    if len(drawn):
+    drawn = np.flatnonzero(np.isfinite(places).all(axis=1)).tolist()
+    if drawn:
         gid = "|".join([_HOVER, *(texts[i].replace("|", "/") for i in drawn)])
         axes.plot(*places[drawn].T, "o", alpha=0.0, gid=gid, clip_on=False)
 
