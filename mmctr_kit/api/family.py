@@ -179,7 +179,7 @@ class _Guard:
     def __call__(self, event: ProgressEvent) -> None:
         self.listen(event)
         family = self.family
-        if family.budget is None or event.total is None:
+        if family.budget is None or event.total is None or event.kind == "activity":
             return
         if event.kind == "begin":
             self.finished = int(event.done)

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmctr_kit.activity import doing
 from mmctr_kit.api.preflight import AnyPath, Settings, output_path, require_count
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Options:
             from mmctr_kit.cv.executors.slurm import SlurmExecutor
 
             return SlurmExecutor(given, *wish)
+        doing("loading PyTorch")
         from mmctr_kit.cv.executors.local import LocalExecutor
         from mmctr_kit.training.device import resolve_device
 

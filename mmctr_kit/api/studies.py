@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from mmctr_kit.api.options import Options
 from mmctr_kit.api.plans import left_out_lines
 from mmctr_kit.api.preflight import load_recipe, load_to_train, warn_of_missing
-from mmctr_kit.api.progress import Listener, ProgressEvent, StudyProgress
+from mmctr_kit.api.progress import Listener, ProgressEvent
 from mmctr_kit.api.results import StudyResult
+from mmctr_kit.api.training_progress import StudyProgress
 from mmctr_kit.errors import UsageError, plural
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class PlannedStudy:
             for line in _study_notes(self, trials, before, dead):
                 listen(ProgressEvent("note", line))
             progress = StudyProgress(plan, folder, trials, final, listen)
+            progress.begin_search()
             search_study(plan, folder, trials, timeout, progress.search)
             progress.begin_finalists()
             summary = conclude_study(plan, folder, *final, progress.finalist)

@@ -57,12 +57,12 @@ def ablate(
         name, settings or (), devices, jobs, force, runs, executor=where, threads=threads
     )
     variants = (only or (), skip or ())
-    with progress(as_json) as display:
+    with progress() as display:
         planned = plan_ablation(recipe, data, shared, display, *variants, listing=listing)
     if listing:
         _list(planned.ablation, as_json)
         return
-    with progress(as_json, "from the last finished epoch", force) as display:
+    with progress("from the last finished epoch", force) as display:
         result = planned.run(display)
     if as_json:
         print_json(result.content.as_json())

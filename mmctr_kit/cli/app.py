@@ -5,7 +5,6 @@ runs, so that ``--help`` and a mistyped option answer at once.
 """
 
 import inspect
-import io
 import signal
 import sys
 import threading
@@ -38,6 +37,7 @@ from mmctr_kit.cli import (
     submit,
     tune,
 )
+from mmctr_kit.cli.encoding import adapt
 from mmctr_kit.cli.output import fail, stopped
 from mmctr_kit.cli.settings import option_defaults, use_cache
 from mmctr_kit.errors import MmctrKitError, Terminated, refusal, warn_in_one_line
@@ -159,9 +159,8 @@ def _defaults(app: typer.Typer | None) -> dict[str, Any]:
 def main() -> None:
     """Run the command line; a user's mistake is one line and an exit code."""
     debug = "--debug" in sys.argv[1:2]
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a locale without ± loses that sign, no more
+    adapt(sys.stdout)
+    adapt(sys.stderr)
     if not debug:
         warn_in_one_line()
     try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from typer import Option
 
 from mmctr_kit.cli import options
-from mmctr_kit.cli.output import cell, print_json, progress, say, say_path, table, warn
+from mmctr_kit.cli.output import cell, console, print_json, progress, say, say_path, table, warn
 from mmctr_kit.ensemble.methods import Method
 from mmctr_kit.errors import plural
 
@@ -20,9 +20,6 @@ MethodName = Literal["auto", Method]
 
 MOST_RUNS = 12
 """How many runs are printed at most; metrics.json holds them all."""
-
-NAME_WIDTH = 40
-"""Longer names of runs are cut, so that the table fits a terminal."""
 
 HARM = 1.0
 """A run that lowers the blend's AUC by this many standard errors is named."""
@@ -64,7 +61,7 @@ def blend(
     """
     from mmctr_kit.api.runs import blend as blend_runs
 
-    with progress(as_json) as display:
+    with progress() as display:
         result = blend_runs(
             run,
             name,
@@ -123,11 +120,12 @@ def _print_members(report: dict[str, Any]) -> None:
 
     names, adds, weights = report["runs"], report["adds"], report["weights"]
     gain = [adds[n]["value"] if adds else 0.0 for n in names]
-    shown = sorted(range(len(names)), key=lambda i: (-gain[i], i))[:MOST_RUNS]
+    most = min(MOST_RUNS, (console().width - 4) // 5)  # so that the correlations fit
+    shown = sorted(range(len(names)), key=lambda i: (-gain[i], i))[:most]
     letters = [chr(ord("A") + i) for i in range(len(shown))]
     rows = [
         (
-            f"{letter} {_short_name(names[i])}",
+            f"{letter} {names[i]}",
             "" if weights is None else f"{weights[names[i]]:.2f}",
             Estimate.from_json(adds[names[i]]).signed() if adds else "",
         )
@@ -161,7 +159,3 @@ def _print_groups(grouped: dict[str, Any]) -> None:
         estimates = [Estimate.find(grouped, f"{split}{key}") for split in ("oof", "valid")]
         rows.append((name, *(cell(each, signed=name == "difference") for each in estimates)))
     table(("", "cross-fitted OOF AUC", "valid AUC"), rows)
-
-
-def _short_name(name: str) -> str:
-    return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 3]}..."

@@ -66,7 +66,7 @@ def synth(
     """
     from mmctr_kit.api.data import generate_data
 
-    with progress(as_json) as display:
+    with progress() as display:
         made = generate_data(out, preset, seed=seed, covers=covers, bad=bad, progress=display)
     if as_json:
         print_json({"data": str(made.data), "truth": str(made.truth), "best_auc": made.best_auc})
@@ -133,7 +133,7 @@ def import_(
         )
     short = {"interactions.positive": positive, "split.by": split}
     keys = [*(f"{key}={value}" for key, value in short.items() if value), *(settings or ())]
-    with progress(as_json) as display:
+    with progress() as display:
         made = import_data(spec[0], spec[1], items=items, source=source, set=keys, progress=display)
     _print_import(made, as_json)
 
@@ -161,7 +161,7 @@ def movielens(
     """
     from mmctr_kit.api.imports import import_movielens
 
-    with progress(as_json) as display:
+    with progress() as display:
         made = import_movielens(source, out, seed=seed, progress=display)
     _print_import(made, as_json)
 

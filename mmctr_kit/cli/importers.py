@@ -51,7 +51,7 @@ def import_checkpoint(
     from mmctr_kit.training.device import resolve_device
 
     where = resolve_device(device).split(",")[0]
-    with progress(as_json) as display:
+    with progress() as display:
         content = as_data(data, display)
         run = make(file, loaded, content, where, path, force)
     if as_json:
@@ -93,7 +93,7 @@ def import_predictions(
     """
     from mmctr_kit.api.runs import import_predictions as make
 
-    with progress(as_json) as display:
+    with progress() as display:
         run = make(
             test,
             name,

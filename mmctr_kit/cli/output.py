@@ -7,17 +7,17 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import typer
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.status import Status
 from rich.table import Table
 
 from mmctr_kit.audit import findings as levels
 from mmctr_kit.audit.findings import Finding, Level
+from mmctr_kit.cli.encoding import signs
 from mmctr_kit.errors import Terminated, UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def say(text: str, style: str = "", wrap: bool = True) -> None:
 
     ``wrap=False`` is for a command that will be copied, or a path.
     """
-    out = console()
+    out, text = console(), signs(text, sys.stdout)
     lines = _flowed(text, out.width) if wrap and sys.stdout.isatty() else text
     out.print(escape(lines), style=style, soft_wrap=True)
 
@@ -63,7 +63,7 @@ def say_path(before: str, path: Path | str, after: str) -> None:
 def warn(text: str, label: str = "warning:", style: str = "yellow") -> None:
     """Print a message on standard error; wrapped at words on a terminal, else one line."""
     out = Console(stderr=True, highlight=False)
-    line = f"{label} {text}"
+    line = signs(f"{label} {text}", sys.stderr)
     line = _flowed(line, out.width) if sys.stderr.isatty() else line
     out.print(f"[{style}]{label}[/]{escape(line.removeprefix(label))}", soft_wrap=True)
 
@@ -125,10 +125,11 @@ def print_findings(findings: Sequence[Finding], quiet_pass: bool = False) -> Non
     margin = wide + len(" PASS    ")
     for finding in shown:
         head = f" [{_STYLES[finding.level]}]{finding.level}[/]  {escape(finding.id.ljust(wide))}  "
-        lines = wrapped(finding.what, out.width - margin - 1)
-        todo = wrapped(f"-> {finding.todo}" if finding.todo else "", out.width - margin - 1)
+        what, todo = signs(finding.what, sys.stdout), signs(finding.todo, sys.stdout)
+        lines = wrapped(what, out.width - margin - 1)
+        todo_lines = wrapped(f"-> {todo}" if todo else "", out.width - margin - 1)
         # Escaped when joined: a bracket may open in one line and close in the next.
-        texts = [escape(f"\n{' ' * margin}".join(part)) for part in (lines, todo) if part]
+        texts = [escape(f"\n{' ' * margin}".join(part)) for part in (lines, todo_lines) if part]
         texts[1:] = [f"[dim]{text}[/dim]" for text in texts[1:]]
         out.print(head + f"\n{' ' * margin}".join(texts), soft_wrap=True)
     counts = {level: sum(f.level is level for f in findings) for level in Level}
@@ -154,38 +155,81 @@ def wrapped(text: str, width: int, indent: str = "") -> list[str]:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
-    """A table; the first ``left`` columns are text, the others figures set to the right."""
+    """A table; the first ``left`` columns are text, the others figures set to the right.
+
+    Figures are never cut, nor names of up to :data:`_NAME` letters in the first column folded: a
+    terminal that is too narrow for that gets a list for each row, a pipe longer lines.
+    """
+    out = console()
+    columns = [signs(name, sys.stdout) for name in columns]
+    rows = [[signs(text, sys.stdout) for text in row] for row in rows]
+    cells = [[name, *(row[i] for row in rows)] for i, name in enumerate(columns)]
+    least = [_least(i, column, left) for i, column in enumerate(cells)]
+    if (needed := sum(least) + 2 * len(least)) > out.width:
+        if sys.stdout.isatty():
+            _lists(columns, rows)
+            return
+        out.width = needed
     grid = Table(box=None, padding=(0, 1), header_style="bold")
     for i, name in enumerate(columns):
-        grid.add_column(
-            name, justify="left" if i < left else "right", no_wrap=i >= left, overflow="fold"
-        )
+        whole = i >= left or (i == 0 and max(map(cell_len, cells[0])) <= _NAME)
+        side: Literal["left", "right"] = "left" if i < left else "right"
+        grid.add_column(name, justify=side, no_wrap=whole, overflow="fold")
     for row in rows:
-        grid.add_row(*(escape(cell) for cell in row))
-    console().print(grid)
+        grid.add_row(*map(escape, row))
+    out.print(grid)
+
+
+_NAME = 24
+"""A longer word of a text column may be broken."""
+
+
+def _least(number: int, cells: Sequence[str], left: int) -> int:
+    """The width that a column needs at least; texts but the first fold at words."""
+    if 0 < number < left:
+        cells = [word for cell in cells for word in cell.split()]
+    longest = max(map(cell_len, cells), default=0)
+    return min(longest, _NAME) if number < left else longest
+
+
+def _lists(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print each row below its first cell, a line for each other one that is not empty."""
+    wide = max(map(cell_len, columns[1:]), default=0)
+    indent = " " * (wide + 4)
+    for row in rows:
+        say(row[0], wrap=False)
+        for name, text in zip(columns[1:], row[1:], strict=True):
+            if text:
+                lines = wrapped(text, max(console().width - len(indent), _NAME))
+                say(f"  {name.ljust(wide)}  " + f"\n{indent}".join(lines), wrap=False)
 
 
 @contextmanager
-def progress(quiet: bool, resumes: str = "", force: bool = False) -> Iterator["Display"]:
-    """Show long work as a bar or plain lines; warnings alone if ``quiet``.
+def progress(resumes: str = "", force: bool = False) -> Iterator["Display"]:
+    """Show long work on standard error, as a bar or in plain lines.
 
     If Ctrl-C or SIGTERM ends it, say from where the same command ``resumes``.
     """
     from mmctr_kit.api.progress import Display
 
-    with Display(quiet, warn) as display:
-        try:
+    try:
+        with Display(quiet=False, warn=warn) as display:
             yield display
-        except KeyboardInterrupt as e:
-            if not resumes:
-                raise
-            again = "the same command without --force" if force else "the same command"
-            stopped(e, f"{again} goes on {resumes}")
+    except KeyboardInterrupt as e:
+        if not resumes:
+            raise
+        again = "the same command without --force" if force else "the same command"
+        stopped(e, f"{again} goes on {resumes}")
 
 
-def status(text: str) -> Status:
-    """A spinner with the text on a terminal; nothing elsewhere."""
-    return Console(stderr=True).status(text)
+@contextmanager
+def status(text: str) -> Iterator[None]:
+    """Show on a terminal that something is being done, at first ``text``; nothing elsewhere."""
+    from mmctr_kit.api.progress import ProgressEvent
+
+    with progress() as display:
+        display(ProgressEvent("activity", label=text))
+        yield
 
 
 def short(value: float) -> str:

@@ -14,6 +14,7 @@ from mmctr_kit.cli.output import (
     report,
     say,
     say_path,
+    status,
     warn,
 )
 from mmctr_kit.errors import plural
@@ -88,7 +89,8 @@ def submit(
     if check:
         if task is not None or out is not None:
             raise UsageError("--check takes a FILE and writes nothing; leave out --task and --out")
-        result = api.check_submission(run, data=data, runs=runs, spec=spec, ledger=ledger)
+        with status(f"checking {run}"):
+            result = api.check_submission(run, data=data, runs=runs, spec=spec, ledger=ledger)
         report(result.findings, strict, as_json)
     if Path(run).is_file():
         raise UsageError(f"'{run}' is a file, not a run; to check a submission add --check")
@@ -98,9 +100,10 @@ def submit(
         raise UsageError(f"{option} goes with --check; leave it out")
     if task is None:
         raise UsageError("--task is missing; expected Task1, Task2 or both (Task1&2)")
-    made = api.write_submission(
-        run, task, out=out, force=force, runs=runs, ledger=ledger, progress=lambda _: None
-    )
+    with status(f"writing a submission of {run}"):
+        made = api.write_submission(
+            run, task, out=out, force=force, runs=runs, ledger=ledger, progress=lambda _: None
+        )
     if made.refused:
         warn(made.refused)
     if as_json:
@@ -134,7 +137,8 @@ def score(
     """
     from mmctr_kit.api.score import score_and_notes
 
-    result, notes = score_and_notes(source, labels, task, data, runs)
+    with status(f"scoring {source}"):
+        result, notes = score_and_notes(source, labels, task, data, runs)
     if as_json:
         print_json(finite({"auc": result.value, "se": result.se, "n": result.n}))
         return

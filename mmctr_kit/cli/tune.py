@@ -1,6 +1,7 @@
 """``mmctr-kit tune``: search a recipe's keys, and report a score that chose nothing."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -91,13 +92,13 @@ def tune(
     shared = Options(
         name, settings or (), devices, jobs, force, runs, executor=where, threads=threads
     )
-    with progress(as_json) as display:
+    with progress() as display:
         planned = plan_tuning(recipe, data, shared, display, storage=storage, listing=listing)
     if listing:
         _list(planned.plan, as_json)
         return
     limit = None if timeout is None else float(timeout[:-1]) * _UNITS[timeout[-1]]
-    with progress(as_json, "with the study", force) as display:
+    with progress("with the study", force) as display:
         result = planned.run(trials, limit, (finalists, seeds), display)
     if as_json:
         print_json(result.summary.as_json())
@@ -149,6 +150,19 @@ def print_summary(summary: "Summary", path: Path) -> None:
     say(f"valid AUC {chosen.valid} (fold mean; not used for selection: unbiased)")
     say(f"recipe: {path / 'best.yaml'}")
     say(f"run: {path / 'finalists' / f'trial-{chosen.number}'}")
+    if len(summary.finalists) > 1:
+        _offer_blend(summary, path)
+
+
+def _offer_blend(summary: "Summary", path: Path) -> None:
+    """Print the command that blends the finalists, which are runs as they are."""
+    runs = [str(path / "finalists" / f"trial-{f.number}") for f in summary.finalists]
+    name = f"{path.name.removesuffix('.study')}-finalists"
+    command = ["mmctr-kit", "blend", *runs, "--name", name]
+    if path.parent != options.RUNS:
+        command += ["--runs", str(path.parent)]
+    say("to blend the finalists:")
+    say(shlex.join(command), wrap=False)
 
 
 def _best_of_search(summary: "Summary") -> None:

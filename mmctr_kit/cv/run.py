@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmctr_kit.activity import doing
 from mmctr_kit.cv.fold import PHASES, FitContext, Job, Listener
 from mmctr_kit.cv.plan import Plan, manifest_of
 from mmctr_kit.data.folds import WHOLE
@@ -74,6 +75,7 @@ def _resume_point(plan: Plan, writer: RunWriter) -> ResumePoint:
 
 
 def _assemble(plan: Plan, writer: RunWriter, seconds: float, files: Mapping[str, str]) -> Run:
+    doing("putting the predictions together")
     whole = predictions_of(plan, writer, plan.recipe.seeds)
     folders = [writer.fold(*job) for job in plan.jobs]
     timed = {folder.path.name: folder.timings() for folder in folders}
@@ -86,6 +88,7 @@ def _assemble(plan: Plan, writer: RunWriter, seconds: float, files: Mapping[str,
         "data_on": {name: t["data_on"] for name, t in timed.items() if "data_on" in t},
         "data_files": files,  # here, since files of other bytes may hold the same data
     }
+    doing("scoring")
     metrics = score_predictions(whole) | slice_metrics(plan.data, whole)
     if plan.kind == "cv":
         per_seed = {plan.recipe.seeds[0]: whole}
@@ -96,7 +99,9 @@ def _assemble(plan: Plan, writer: RunWriter, seconds: float, files: Mapping[str,
     if metrics["alarm"]:
         from mmctr_kit.audit.profile import causes
 
+        doing("looking for causes of the alarm")
         metrics["alarm_causes"] = causes(plan.data)
+    doing("writing the run")
     return writer.finish(whole, metrics, timings)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.activity import doing
 from mmctr_kit.errors import DataError, RunError, unwritable
 from mmctr_kit.files import folder_size, read_json, write_json
 
@@ -113,6 +114,7 @@ def content_hash(path: Path) -> str:
         known = read_json(memo)
         if known.get("seen") == seen and "sha256" in known:
             return str(known["sha256"])
+    doing(f"hashing {path.name}")
     try:
         with path.open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
@@ -173,6 +175,7 @@ _STORE_ATTEMPTS = 20
 
 
 def _store(entry: Path, arrays: Arrays, meta: dict[str, Any]) -> None:
+    doing("writing the cache")
     temporary = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
     try:
         for name, array in arrays.items():

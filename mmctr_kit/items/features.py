@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mmctr_kit.activity import doing
 from mmctr_kit.data.cache import content_hash
 from mmctr_kit.data.contract import FILES, GIVEN_EMBEDDINGS, PAD, SPLITS, Modality
 from mmctr_kit.data.dataset import ChallengeData
@@ -78,6 +79,7 @@ class ItemFeatures:
         Raises DataError if the folder lacks the embedding that the recipe asks for, or if its
         vectors have fewer values than the recipe asks for dimensions.
         """
+        doing("working out the item vectors")
         table = item_table(data, recipe.items)
         widths, present = item_parts(data, recipe.items)
         levels = item_levels(data)
@@ -120,6 +122,7 @@ class ItemFeatures:
         """
         if not self.learn and self.encode is None:
             return self
+        doing("learning item vectors from the training users")
         table, present, codes = self.table.copy(), self.present.copy(), self.codes
         columns = np.split(table, np.cumsum(self.widths)[:-1], axis=1)
         for number, (learn, scale) in self.learn.items():

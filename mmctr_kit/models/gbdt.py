@@ -4,7 +4,7 @@ The one model file without torch, and the one place beside the stacker that call
 features are named in :mod:`mmctr_kit.training.gbdt.matrix`; this file learns the trees.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -81,9 +81,18 @@ class GBDT:
         return data.construct()
 
     def chunk(
-        self, dataset: Any, scores: Floats, learning_rate: float, seed: int, threads: int
+        self,
+        dataset: Any,
+        scores: Floats,
+        learning_rate: float,
+        seed: int,
+        threads: int,
+        grown: Callable[[], None] = lambda: None,
     ) -> bytes:
-        """Grow the next ``rounds`` trees, from the (rows,) logits so far, as LightGBM's text."""
+        """Grow the next ``rounds`` trees, from the (rows,) logits so far, as LightGBM's text.
+
+        ``grown`` is called after each tree.
+        """
         import lightgbm
 
         dataset.set_init_score(scores)
@@ -107,6 +116,7 @@ class GBDT:
             },
             dataset,
             self.rounds,
+            callbacks=[lambda _: grown()],
         )
         return str(booster.model_to_string()).encode()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mmctr_kit import __version__
+from mmctr_kit.activity import Counter
 from mmctr_kit.embed.quality import ItemQuality
 from mmctr_kit.errors import plural, unwritable
 from mmctr_kit.files import write_whole
@@ -74,7 +75,11 @@ def _write(out: Path, text: str) -> None:
 
 
 def render(context: ReportContext) -> str:
-    sections = [made for make in SECTIONS if (made := make(context)) is not None]
+    count, sections = Counter("drawing", len(SECTIONS)), list[Section]()
+    for make in SECTIONS:
+        if (made := make(context)) is not None:
+            sections.append(made)
+        count.add()
     return _page(context.name, headline(context), advice(context), sections, _FOOTER)
 
 

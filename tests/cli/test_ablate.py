@@ -48,9 +48,8 @@ def stopped(
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
-    assert process.stdout is not None
     assert process.stderr is not None
-    for line in process.stdout:
+    for line in process.stderr:
         if line.startswith("2/2 se-off fold 0 seed 0 epoch 1/2"):
             break
     process.send_signal(signal.SIGINT)
@@ -116,7 +115,7 @@ def test_json_is_the_file_and_nothing_else(tiny_root: Path, finished: tuple[Path
 
 def test_variants_are_runs_that_the_leaderboard_lists(finished: tuple[Path, str]) -> None:
     listed = run("runs", "--runs", str(finished[0] / "din_mha_demo.ablate"), "--json")
-    assert {r["name"] for r in json.loads(listed.output)} == {"base", "se-off"}
+    assert {r["name"] for r in json.loads(listed.stdout)} == {"base", "se-off"}
     assert run("runs", "--runs", str(finished[0])).output.startswith("no runs")
 
 
@@ -125,7 +124,7 @@ def test_a_list_trains_nothing(tiny_root: Path, tmp_path: Path) -> None:
     assert shown.exit_code == 0
     assert "model.se: true -> false" in shown.output
     listed = run(*command(tiny_root, tmp_path / "runs", "--list", "--json"))
-    assert json.loads(listed.output) == {
+    assert json.loads(listed.stdout) == {
         "variants": [{"name": "se-off", "settings": {"model.se": False}}],
         "left_out": {},
     }

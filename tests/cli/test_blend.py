@@ -137,7 +137,7 @@ def test_json_and_metrics_hold_what_a_report_draws(runs: Path) -> None:
     done = run(
         "blend", *NAMES, "--name", "told", "--method", "logistic", "--json", "--runs", str(runs)
     )
-    told = json.loads(done.output)
+    told = json.loads(done.stdout)
     stored = json.loads((runs / "told" / "metrics.json").read_text())
     assert told["metrics"] == stored
     related = stored["blend"]["correlation"]
@@ -162,7 +162,7 @@ def test_the_group_step_is_scored_beside_the_plain_blend_and_labelled_everywhere
     grouped = metrics["group_softmax"]
     assert metrics["transductive"] is True
     assert Run(runs / "g").manifest.transductive
-    before = json.loads(plain.output)["metrics"]
+    before = json.loads(plain.stdout)["metrics"]
     assert grouped["valid_plain"] == before["valid"]
     assert grouped["oof_plain"] == before["oof"]
     assert grouped["valid"] == metrics["valid"]
@@ -172,13 +172,13 @@ def test_the_group_step_is_scored_beside_the_plain_blend_and_labelled_everywhere
     assert "g [T]" in listing
     assert "a [T]" not in listing
     assert "[T] transductive" in listing
-    rows = {r["name"]: r["transductive"] for r in json.loads(run("runs", "--json", *place).output)}
+    rows = {r["name"]: r["transductive"] for r in json.loads(run("runs", "--json", *place).stdout)}
     assert (rows["g"], rows["plain"]) == (True, False)
     file = str(tmp_path / "g.zip")
     sent = run("submit", "g", "--task", "both", "--out", file, *place)
     assert "transductive: each row is scored by the rows beside it" in sent.output
     again = run("submit", "g", "--task", "both", "--out", file, "--json", *place)
-    assert "rule-group-step" in {f["id"] for f in json.loads(again.output)["checks"]}
+    assert "rule-group-step" in {f["id"] for f in json.loads(again.stdout)["checks"]}
 
 
 def test_a_blend_of_a_transductive_run_is_one(runs: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_blend_of_a_transductive_run_is_one(runs: Path) -> None:
 def test_with_data_the_rows_context_is_tried_too(runs: Path, tiny_root: Path) -> None:
     data = ("--data", str(tiny_root / "data"))
     done = run("blend", *NAMES, "--name", "context", *data, "--json", "--runs", str(runs))
-    assert "lightgbm-context" in json.loads(done.output)["differences"]
+    assert "lightgbm-context" in json.loads(done.stdout)["differences"]
     asked = ("blend", *NAMES, "--name", "c2", "--method", "lightgbm-context", "--runs", str(runs))
     refused = run(*asked)
     assert isinstance(refused.exception, MmctrKitError)
@@ -233,5 +233,5 @@ def test_a_finished_blend_is_the_same_json_again(work: Path) -> None:
     first, again = (run(*blend, "--json") for _ in range(2))
     shutil.rmtree(work / "runs" / "one")
     assert first.exit_code == again.exit_code == 0
-    assert json.loads(first.output) == json.loads(again.output)
-    assert json.loads(first.output).keys() >= {"method", "reason", "weights", "metrics"}
+    assert json.loads(first.stdout) == json.loads(again.stdout)
+    assert json.loads(first.stdout).keys() >= {"method", "reason", "weights", "metrics"}

@@ -28,7 +28,7 @@ def test_the_page_lies_beside_the_runs_or_where_it_is_wanted(runs: Path, tmp_pat
     assert done.output in (f"wrote {made}: {size}\n", f"wrote {made}\n  {size}\n")
     out = tmp_path / "page.html"
     told = run("report", "alpha", "--runs", str(runs), "--out", str(out), "--json")
-    assert json.loads(told.output) == {"path": str(out), "bytes": out.stat().st_size}
+    assert json.loads(told.stdout) == {"path": str(out), "bytes": out.stat().st_size}
     assert out.read_text() == made.read_text()
 
 

@@ -21,7 +21,7 @@ def test_the_leaderboard_lists_runs_blend_and_oracle_within_80_columns(
     for name in ("din_demo", "din_demo_e4", "both", "oracle", "±"):
         assert name in shown.output
     assert max(len(line) for line in shown.output.splitlines()) <= 80
-    rows = json.loads(run("runs", "--runs", str(work / "runs"), "--json").output)
+    rows = json.loads(run("runs", "--runs", str(work / "runs"), "--json").stdout)
     assert {r["name"] for r in rows} == {"din_demo", "din_demo_e4", "both"}
 
 
@@ -33,7 +33,7 @@ def test_the_leaderboard_says_whose_rules_each_run_keeps(work: Path) -> None:
     assert "given-embedding" in table
     assert "unclear: averaged" in table
     assert max(map(len, table.splitlines())) <= 80
-    whole = {r["name"]: r["rules"] for r in json.loads(run("runs", "--json", *root).output)}
+    whole = {r["name"]: r["rules"] for r in json.loads(run("runs", "--json", *root).stdout)}
     assert whole["both"]["Task2"]["verdict"] == "breached"
     assert whole["both"]["Task1&2"]["verdict"] == "unclear"
     first = whole["both"]["Task2"]["breaches"][0]

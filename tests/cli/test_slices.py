@@ -43,7 +43,7 @@ def test_split_shows_one_of_the_two_and_json_holds_the_metrics(runs: Path) -> No
     shown = run("slices", "din_demo", "--split", "valid", "--runs", str(runs))
     assert "OOF rows" not in shown.output
     done = run("slices", "din_demo", "--split", "oof", "--json", "--runs", str(runs))
-    content = json.loads(done.output)
+    content = json.loads(done.stdout)
     metrics = json.loads((runs / "din_demo" / "metrics.json").read_text())
     assert content["slices"] == [e for e in metrics["slices"] if e["split"] == "oof"]
     assert len(content["slices"]) > 10
@@ -113,7 +113,7 @@ def test_submit_prints_what_the_rules_say_and_still_writes(runs: Path, tmp_path:
     assert "embedding_dim" in done.output
     assert "din_demo: rules kept: none; unclear: Task1&2; breached: Task1, Task2" in done.output
     blend = run("submit", "both", "--task", "Task1", "--json", "--force", *place)
-    ids = {f["id"] for f in json.loads(blend.output)["checks"] if f["level"] == "WARN"}
+    ids = {f["id"] for f in json.loads(blend.stdout)["checks"] if f["level"] == "WARN"}
     assert {"rule-official-din", "rule-blend", "rule-averaged"} <= ids
 
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from mmctr_kit.activity import doing
 from mmctr_kit.audit.check.alignment import check_alignment
 from mmctr_kit.audit.check.catalog import CHECKS
 from mmctr_kit.audit.check.files import check_files, check_images, check_memory
@@ -48,9 +49,14 @@ def check_data(folder: Path) -> list[Finding]:
         raise UsageError(f"no data folder at '{folder}'; expected the folder of the download")
     refuse_neighbour(folder)
     log = Log(CHECKS)
-    scans = {key: scan_file(folder, key) for key in FILES}
+    scans = {}
+    for key, file in FILES.items():
+        doing(f"reading {file.path}")
+        scans[key] = scan_file(folder, key)
+    doing("reading the items")
     items = read_items(scans)
     n_items = count_items(items)
+    doing("checking files and items")
     check_files(folder, scans, n_items, incomplete_files(items), log)
     check_images(folder, n_items, log)
     check_item_ids(items, log)
@@ -60,9 +66,11 @@ def check_data(folder: Path) -> list[Finding]:
     check_tag_alignment(items, log)
     feature = items.pop("item_feature")
     items.clear()  # frees the vectors before the rows are read
+    doing("reading the rows")
     sequences = read_sequences(scans["item_seq"])
     sample = None if sequences is None else sequences.sample
     rows = read_rows(scans, n_items, None if sample is None else sample.users)
+    doing("checking the rows")
     check_rows(rows, n_items, None if sequences is None else sequences.unknown(n_items), log)
     check_lengths(rows, log)
     check_levels(rows, feature, scans["item_feature"], log)
@@ -90,6 +98,7 @@ def _check_leaks(folder: Path, log: Log) -> None:
     if failed:
         log.warn("leaks", f"not run: it loads the data, and {failed[0]} failed", _FIX)
         return
+    doing("loading the data to look for leaks")
     try:
         data = load(folder)
     except (DataError, UsageError) as e:  # or the cache has no room for it

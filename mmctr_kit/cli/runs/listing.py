@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 
 from mmctr_kit.cli import options
-from mmctr_kit.cli.output import cell, console, finite, print_json, say, table
+from mmctr_kit.cli.output import cell, console, finite, print_json, say, status, table
 
 if TYPE_CHECKING:
     from mmctr_kit.metrics.estimate import Estimate
@@ -54,7 +54,8 @@ def list_runs(
         return
     if runs != options.RUNS:
         require_root(runs)
-    everything = overview(runs, truth)
+    with status(f"reading the runs in {runs}"):
+        everything = overview(runs, truth)
     entries = chosen(everything, choice.sort, choice.kinds, choice.names, choice.unfinished)
     ranked = [e for e in entries if e.ranked]
     verdicts = {e.name: check_run(Run(runs / e.name), runs) for e in ranked if e.kind != "truth"}

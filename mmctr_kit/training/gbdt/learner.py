@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmctr_kit.activity import Counter, doing
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.errors import DataError
@@ -62,6 +63,7 @@ class BoostedLearner:
         self, train: Ints, holdout: Ints, seed: int, resume: State | None = None
     ) -> Iterator[Epoch]:
         options = self.recipe.training
+        doing("working out the features of training rows")
         features = self._prepare_fold(train)
         matrix, label = features.of_rows, self.data.train.labels()[train]
         extra = self._extra_examples(train, seed)
@@ -69,6 +71,7 @@ class BoostedLearner:
             assert extra.label is not None
             matrix = np.concatenate([matrix, features.matrix(extra)])
             label = np.concatenate([label, extra.label])
+        doing("working out the features of held-out rows")
         holdout_matrix = features.matrix(self._examples("train", holdout))
         holdout_label = self.data.train.labels()[holdout]
         rate = float(label.mean())
@@ -88,9 +91,7 @@ class BoostedLearner:
         epochs = max(1, round(options.epochs * options.stop_at))
         for epoch in range(len(texts), epochs):
             began = time.perf_counter()
-            text = self.model.chunk(
-                dataset, scores, options.learning_rate, derive_seed(seed, 4, epoch), threads
-            )
+            text = self._grow(dataset, scores, derive_seed(seed, 4, epoch), epoch, epochs)
             texts.append(text)
             trees = Trees(text)
             scores += trees.predict(matrix, threads)
@@ -121,8 +122,15 @@ class BoostedLearner:
             )
         self._become(base, texts[:best])
 
+    def _grow(self, dataset: Any, scores: Floats64, seed: int, epoch: int, epochs: int) -> bytes:
+        """The next chunk of trees, counted as they grow."""
+        count = Counter("growing trees", self.model.rounds, 0.0, epoch + 1, epochs)
+        rate, threads = self.recipe.training.learning_rate, torch.get_num_threads()
+        return self.model.chunk(dataset, scores, rate, seed, threads, count.add)
+
     def predict(self, split: Split, index: Ints | None = None) -> Floats64:
         base, features = self._fitted()
+        doing(f"predicting {split} rows")
         return _logits(base, self._trees, features.matrix(self._examples(split, index)))
 
     @property
