@@ -293,7 +293,7 @@ def remove_runs(
 
     paths = found(names, Path(runs))
     if not force and (reasons := needed(paths, Path(runs), Path(ledger))):
-        raise RunError("; ".join(reasons))
+        raise RunError(f"{'; '.join(reasons)}; force=True deletes it all the same")
     require_removable(paths)
     for path in paths:
         remove_folder(path, partial(workers_alive, path))
