@@ -4,7 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 VENV_EXTRAS ?= $(VENV)-extras
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+USER := $(VENV)/.installed
+STAMP := $(VENV)/.installed-dev
+PIP := python -m pip install --no-compile --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo bench test test-extras ray-test lint typecheck wheel fmt clean
@@ -12,17 +14,27 @@ STAMP := $(VENV)/.installed
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
-$(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+$(USER): pyproject.toml constraints.txt
+	@echo "Installing mmctr-kit into $(VENV); torch is most of it"
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(\
+	  "error: Python 3.11 to 3.13 is needed, and $(PYTHON) is %d.%d; try make PYTHON=python3.12" % v)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/$(PIP) -e .
 	@touch $@
 
-install: $(STAMP) ## The package and its tools, in .venv
+$(STAMP): $(USER)
+	@$(BIN)/$(PIP) --quiet -e '.[dev]'
+	@touch $@
 
-demo: $(STAMP) ## The whole path on generated data: about a minute on two CPU cores
+install: $(USER) ## The package, in .venv
+	@echo "mmctr-kit is installed. Try next:"
+	@echo "  $(BIN)/mmctr-kit demo      # the whole path on generated data, about a minute"
+	@echo "  $(BIN)/mmctr-kit --help"
+
+demo: $(USER) ## The whole path on generated data: about a minute on two CPU cores
 	$(BIN)/mmctr-kit demo
 
-bench: $(STAMP) ## Rows a second of each kind of model, on generated data
+bench: $(USER) ## Rows a second of each kind of model, on generated data
 	$(BIN)/mmctr-kit bench --preset demo
 
 test: $(STAMP) ## The tests; those that need a GPU or test-extras are skipped without it
@@ -30,8 +42,7 @@ test: $(STAMP) ## The tests; those that need a GPU or test-extras are skipped wi
 
 $(VENV_EXTRAS)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV_EXTRAS)
-	$(VENV_EXTRAS)/bin/python -m pip install --no-compile --quiet --disable-pip-version-check \
-	  -c constraints.txt -e '.[dev,all,test-extras]'
+	$(VENV_EXTRAS)/bin/$(PIP) --quiet -e '.[dev,all,test-extras]'
 	@touch $@
 
 test-extras: $(VENV_EXTRAS)/.installed ## The tests that need an extra, in .venv-extras
@@ -51,8 +62,7 @@ wheel: ## Build the wheel, install it into an empty environment elsewhere, run t
 	work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && \
 	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps -w "$$work" . && \
 	$(PYTHON) -m venv "$$work/venv" && \
-	"$$work/venv/bin/python" -m pip install --no-compile --quiet --disable-pip-version-check \
-	  -c constraints.txt "$$work"/*.whl && \
+	"$$work/venv/bin/"$(PIP) --quiet "$$work"/*.whl && \
 	cd "$$work" && venv/bin/mmctr-kit demo
 
 fmt: $(STAMP) ## Format the code

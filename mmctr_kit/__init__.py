@@ -27,10 +27,15 @@ if TYPE_CHECKING:
     from mmctr_kit.api.items import encode_items as encode_items
     from mmctr_kit.api.items import item_quality as item_quality
     from mmctr_kit.api.onnx import export_model as export_model
+    from mmctr_kit.api.overview import Details as Details
+    from mmctr_kit.api.overview import compare_runs as compare_runs
+    from mmctr_kit.api.overview import remove_runs as remove_runs
+    from mmctr_kit.api.overview import show_run as show_run
     from mmctr_kit.api.predict import PredictedRows as PredictedRows
     from mmctr_kit.api.predict import predict as predict
     from mmctr_kit.api.preflight import load_recipe as load_recipe
     from mmctr_kit.api.progress import ProgressEvent as ProgressEvent
+    from mmctr_kit.api.recipes import recipe_keys as recipe_keys
     from mmctr_kit.api.results import AblationResult as AblationResult
     from mmctr_kit.api.results import BlendResult as BlendResult
     from mmctr_kit.api.results import CheckResult as CheckResult
@@ -85,9 +90,11 @@ _MODULES = {
     "api.progress": "ProgressEvent",
     "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
     "StudyResult",
+    "api.overview": "Details compare_runs remove_runs show_run",
     "api.onnx": "export_model",
     "api.predict": "PredictedRows predict",
     "api.preflight": "load_recipe",
+    "api.recipes": "recipe_keys",
     "api.runs": "blend import_predictions leaderboard open_run",
     "api.rules": "RulesResult check_rules",
     "api.score": "score",

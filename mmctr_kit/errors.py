@@ -43,10 +43,28 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM came; like Ctrl-C it ends the command, which cleans up."""
 
 
+def closest(name: str, known: Iterable[str], similarity: float = 0.6) -> str | None:
+    """The one of ``known`` that ``name`` is probably a slip of; None rather than a wild guess.
+
+    ``similarity``: the least share of the letters of both that they have in common. Case, dashes
+    and underscores do not matter. Two names that are equally close are no guess.
+    """
+    names = {_plain(each): each for each in known}
+    plain = _plain(name)
+    swapped = [each for each in names if sorted(each) == sorted(plain)]
+    close = swapped or difflib.get_close_matches(plain, names, n=2, cutoff=similarity)
+    ratios = [difflib.SequenceMatcher(None, each, plain).ratio() for each in close]
+    return names[close[0]] if close and ratios[0] not in ratios[1:] else None
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` (did you mean din?)``, to follow the unknown ``name``; empty if none is similar."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
+    near = closest(name, known)
+    return f" (did you mean {near}?)" if near else ""
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("-", "_")
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

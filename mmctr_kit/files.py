@@ -185,6 +185,38 @@ def new_folder(out: Path) -> Iterator[Path]:
         yield part
 
 
+def folder_size(path: Path) -> int:
+    """The bytes of all files in a folder, or of a file; what vanishes meanwhile counts nothing."""
+    files = [path] if path.is_file() else []
+    files += [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
+    total = 0
+    for file in files:
+        with suppress(OSError):
+            total += file.lstat().st_size
+    return total
+
+
+_LOCKS = ".locks"
+_ASKED_SECONDS = 0.2
+"""For so long a lock may be held by :func:`is_locked`, which must not make a command fail."""
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process has :func:`locked` the file or run folder; False if that is not known."""
+    from filelock import FileLock, Timeout
+
+    file = path.parent / _LOCKS / path.name
+    if not file.is_file():
+        return False
+    try:
+        with FileLock(file, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # somebody else's folder, which may only be read
+        return False
+
+
 @contextmanager
 def locked(path: Path, wait: bool = False) -> Iterator[None]:
     """Hold a file or run folder for this process; the lock is released even if it is killed.
@@ -194,13 +226,13 @@ def locked(path: Path, wait: bool = False) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout  # 40 ms that a command without locks does without
 
-    folder = path.parent / ".locks"
+    folder = path.parent / _LOCKS
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         why = f"cannot write to '{path.parent}' ({e.strerror}); choose another folder"
         raise unwritable(why, e) from e
-    lock = FileLock(folder / path.name, timeout=-1 if wait else 0)
+    lock = FileLock(folder / path.name, timeout=-1 if wait else _ASKED_SECONDS)
     try:
         lock.acquire(poll_interval=0.01)
     except Timeout as e:

@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from mmctr_kit.activity import Activity, heard_by, pass_on
 from mmctr_kit.errors import MmctrKitError, RunError, refusal, warn_in_one_line
 
 _Argument = TypeVar("_Argument")
@@ -121,7 +122,10 @@ def run_isolated(work: Callable[[_Argument], _Result], argument: _Argument, kill
     """
     with WorkerPool() as pool:
         pool.start(0, _send_result, work, argument)
-        _, result = next(pool.events())
+        for _, result in pool.events():
+            if not isinstance(result, Activity):
+                break
+            pass_on(result)
     if isinstance(result, WorkerExit):
         raise RunError(killed)
     measured: _Result = result
@@ -142,7 +146,9 @@ def _main_hidden() -> Iterator[None]:
 
 
 def _send_result(work: Callable[[Any], object], argument: object, pipe: Connection) -> None:
-    pipe.send(work(argument))
+    with heard_by(pipe.send):
+        result = work(argument)
+    pipe.send(result)
 
 
 def _run(work: Callable[..., None], arguments: tuple[Any, ...], pipe: Connection) -> None:

@@ -17,11 +17,14 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     """The keys of the YAML file ``path``, a ``what``; a UsageError if it holds something else."""
     try:
         content = parse_yaml(path.read_text("utf-8"))
+    except UnicodeDecodeError as e:
+        raise UsageError(f"{path}: not a text file in UTF-8; expected a YAML {what}") from e
     except (ValueError, OSError) as e:
         raise UsageError(f"{path}: not readable YAML ({' '.join(str(e).split())})") from e
     if not isinstance(content, dict):
-        kind = "nothing" if content is None else type(content).__name__
-        raise UsageError(f"{path}: expected a mapping of {what} keys, found {kind}")
+        kind = "a list" if isinstance(content, list) else label(content)
+        found = "nothing" if content is None else kind
+        raise UsageError(f"{path}: expected a block of {what} keys, found {found}")
     return content
 
 
@@ -35,6 +38,10 @@ def parse_yaml(text: str) -> Any:
 
     try:
         return yaml.load(text, _yaml_loader())
+    except yaml.MarkedYAMLError as e:
+        at = e.problem_mark
+        place = "" if at is None else f"line {at.line + 1}, column {at.column + 1}: "
+        raise ValueError(f"{place}{e.problem}") from e
     except yaml.YAMLError as e:
         raise ValueError(" ".join(str(e).split())) from e
 
@@ -53,12 +60,11 @@ def apply_setting(content: dict[str, Any], setting: str) -> list[str]:
     for parent in parents:
         block = block.setdefault(parent, {})
         if not isinstance(block, dict):
-            kind = "nothing" if block is None else type(block).__name__
-            raise UsageError(f"--set {setting}: {parent} is {kind}, not a block of keys")
+            raise UsageError(f"--set {setting}: {parent} is {label(block)}, not a block of keys")
     try:
         block[last] = parse_yaml(value)
     except ValueError as e:
-        raise UsageError(f"--set {setting}: {e}") from e
+        raise UsageError(f"--set {setting}: the value is not readable as YAML ({e})") from e
     inner = block[last] if isinstance(block[last], dict) else {}
     return [key.strip(), *(f"{key.strip()}.{name}" for name in inner)]
 
@@ -88,6 +94,26 @@ KeyPath = tuple[Any, ...]
 
 KeysAt = Callable[[Sequence[Any]], list[str]]
 """The keys that the block at a path may have."""
+
+
+class Hints:
+    """What to say after a mistake that has to do with keys: that of a similar key, if there is one.
+
+    ``keys_at``: the keys that the block at a path may have.
+    """
+
+    def __init__(self, keys_at: KeysAt) -> None:
+        self.keys_at = keys_at
+
+    def unknown_key(self, path: KeyPath) -> str:
+        """Follows an unknown key; empty if it resembles none."""
+        return did_you_mean(str(path[-1]), self.keys_at(path[:-1]))
+
+    def no_block(self, block: str, value: Any) -> str:
+        """Follows a value that was given to a whole block."""
+        del block, value
+        return ""
+
 
 _EXPECTED: Mapping[str, str] = {
     "int_parsing": "a whole number",
@@ -126,18 +152,21 @@ def explain_all(
     above: KeyPath,
     keys_at: KeysAt,
     without_model: bool = False,
+    hints: Hints | None = None,
 ) -> list[str]:
     """One phrase for each faulty value of ``content``; of nested ones only for the innermost.
 
-    ``above`` is the path of the part that was validated.
+    ``above`` is the path of the part that was validated; ``hints`` knows more than the block's own
+    keys.
     """
+    hints = hints or Hints(keys_at)
     errors: dict[KeyPath, list[Any]] = {}
     for error in failure.errors():
         loc = _within(content, (*above, *error["loc"]))
         if not (without_model and loc[:1] == ("model",)):
             errors.setdefault(loc, []).append(error)
     deepest = [a for a in errors if not any(b[: len(a)] == a for b in errors if b != a)]
-    return [_explain(loc, errors[loc], keys_at) for loc in deepest]
+    return [_explain(loc, errors[loc], keys_at, hints) for loc in deepest]
 
 
 def _within(content: Any, loc: KeyPath) -> KeyPath:
@@ -151,20 +180,24 @@ def _within(content: Any, loc: KeyPath) -> KeyPath:
     return loc
 
 
-def _explain(loc: KeyPath, errors: Sequence[Any], keys_at: KeysAt) -> str:
+def _explain(loc: KeyPath, errors: Sequence[Any], keys_at: KeysAt, hints: Hints) -> str:
     key = ".".join(str(part) for part in loc)
     kind, value = errors[0]["type"], errors[0]["input"]
     if kind == "extra_forbidden":
-        return f"unknown key {key}{did_you_mean(str(loc[-1]), keys_at(loc[:-1]))}"
+        return f"unknown key {key}{hints.unknown_key(loc)}"
     if kind == "missing":
         return f"{key} is missing"
     if kind == "model_type":
+        if todo := hints.no_block(key, value):
+            return f"{key} is a block of keys; found {value!r}{todo}"
         return f"{key} is a block of {', '.join(keys_at(loc))}; found {value!r}"
     if kind == "value_error":  # one of the kit's own
         message = str(errors[0]["ctx"]["error"])
         return message if message.startswith(key) else f"{key}: {message}"
     expected = ", or ".join(_expected(error) for error in errors)
     known = [choice for error in errors for choice in _choices(error)]
+    if kind == "tuple_type" and isinstance(value, str | int | float):
+        return f"{key}: expected {expected}; found {value!r}; write [{label(value)}]"
     hint = did_you_mean(str(value), known) if isinstance(value, str | int | float) else ""
     return f"{key}: expected {expected}; found {value!r}{hint}"
 

@@ -1,4 +1,4 @@
-"""README's table of recipes and rules: ``python -m tests.rule_table`` writes it anew."""
+"""The table of recipes and rules: ``python -m tests.rule_table`` writes it anew."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ from mmctr_kit.recipe import load_recipe, shipped_recipes
 from mmctr_kit.submission.rules import Facts
 from mmctr_kit.submission.verdicts import judge
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parent.parent / "recipes" / "README.md"
 START, END = "<!-- rule table: python -m tests.rule_table -->\n", "<!-- end of rule table -->\n"
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import (
+    folder_size,
+    is_locked,
     load_arrays,
     locked,
     made_folder,
@@ -181,3 +184,37 @@ def test_a_replaced_folder_has_its_new_content_even_if_the_old_cannot_be_deleted
     with made_folder(out, replace=True) as part:
         (part / "new").touch()
     assert [path.name for path in out.iterdir()] == ["new"]
+
+
+def test_asking_whether_a_lock_is_held_makes_no_file_and_disturbs_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    assert not is_locked(path)
+    assert list(tmp_path.iterdir()) == []
+    asked = threading.Event()
+
+    def ask() -> None:
+        while not asked.is_set():
+            is_locked(path)
+
+    with locked(path):
+        assert is_locked(path)
+        thread = threading.Thread(target=ask)
+        thread.start()
+    try:
+        for _ in range(50):
+            with locked(path):
+                pass
+    finally:
+        asked.set()
+        thread.join()
+    assert not is_locked(path)
+
+
+def test_the_size_of_a_folder_is_that_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "one").write_bytes(b"123")
+    (tmp_path / "a" / "b" / "two").write_bytes(b"4567")
+    (tmp_path / "a" / "link").symlink_to(tmp_path / "nowhere")
+    assert folder_size(tmp_path / "a") - len(str(tmp_path / "nowhere")) == 7
+    assert folder_size(tmp_path / "a" / "one") == 3
+    assert folder_size(tmp_path / "none") == 0

@@ -11,6 +11,7 @@ from mmctr_kit.recipe import load_recipe, shipped_recipes
 from mmctr_kit.submission.rules import Facts
 from mmctr_kit.submission.verdicts import judge
 from tests.rule_table import END, START, rule_table
+from tests.rule_table import README as RECIPES
 
 TOP = Path(__file__).parent.parent
 README = (TOP / "README.md").read_text("utf-8")
@@ -34,20 +35,22 @@ def test_the_script_of_the_readme_runs(tmp_path: Path) -> None:
     assert (tmp_path / "submissions" / "din_demo-fit-both.zip").is_file()
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "recipes/README.md"])
 def test_a_path_that_a_page_names_exists(page: str) -> None:
     text = (TOP / page).read_text("utf-8")
     paths = re.findall(r"`(?:[a-z]+ )?([a-z_]+(?:/[a-zA-Z_]+)+(?:\.\w+|/)?)`", text)
-    paths += re.findall(r"\]\(([a-zA-Z_/]+\.\w+)\)", text)
+    links = re.findall(r"\]\(([a-zA-Z_/.]+\.\w+)\)", text)
+    absent = [link for link in links if not ((TOP / page).parent / link).exists()]
     known = [TOP, TOP / "mmctr_kit", TOP / "mmctr_kit" / "cv", TOP / "mmctr_kit" / "training"]
-    assert paths
-    absent = [path for path in paths if not any((at / path).exists() for at in known)]
+    assert paths or links
+    absent += [path for path in paths if not any((at / path).exists() for at in known)]
     assert [path for path in absent if "NAME" not in path] == []
 
 
 def test_the_rule_table_is_what_the_rules_say_of_every_shipped_recipe() -> None:
     """If not: python -m tests.rule_table."""
-    assert README.partition(START)[2].partition(END)[0] == rule_table()
+    table = RECIPES.read_text("utf-8").partition(START)[2].partition(END)[0]
+    assert table == rule_table()
     assert rule_table().count("\n") == 2 + len(list(shipped_recipes())) > 10
 
 

@@ -26,7 +26,7 @@ def test_a_text_is_read_as_people_mean_it(text: str, value: Any) -> None:
     [
         ("a: 1\na: 2", "key a twice in the block that begins in line 1"),
         ("a: [1", "not readable YAML"),
-        ("- 1", "expected a mapping of recipe keys, found list"),
+        ("- 1", "expected a block of recipe keys, found a list"),
         ("", "found nothing"),
     ],
 )
@@ -49,7 +49,7 @@ def test_a_setting_gives_a_key_of_a_block_or_a_whole_block() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "fault"),
-    [("a", "expected KEY=VALUE"), ("=1", "expected KEY=VALUE"), ("a.b.c=1", "is int, not a block")],
+    [("a", "expected KEY=VALUE"), ("=1", "expected KEY=VALUE"), ("a.b.c=1", "b is 1, not a block")],
 )
 def test_a_setting_that_cannot_be_applied_is_refused(setting: str, fault: str) -> None:
     with pytest.raises(UsageError, match=fault):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mmctr_kit.ablation.status import TABLE
 from mmctr_kit.ablation.variants import BASE, Ablation, shown
 from mmctr_kit.cv.model_cost import Measured, on_this_machine
 from mmctr_kit.cv.plan import Plan
@@ -17,6 +18,7 @@ from mmctr_kit.files import write_json
 from mmctr_kit.metrics.auc import AucSample, Influence
 from mmctr_kit.metrics.estimate import Estimate, recipe_estimate, required_z
 from mmctr_kit.metrics.ranks import Ids, Labels
+from mmctr_kit.runs.lineage import note_finished
 from mmctr_kit.runs.slices import slice_columns
 from mmctr_kit.runs.writer import RunWriter
 
@@ -115,7 +117,8 @@ def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) ->
         rows=(Row(BASE, "", "", (), *compared.base_aucs(), None, costs[BASE]), *rows),
         left_out=ablation.left_out,
     )
-    write_json(folder / "ablation.json", table.as_json())
+    write_json(folder / TABLE, table.as_json())
+    note_finished(folder)
     return table
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
+from mmctr_kit.ablation.status import BASE as BASE
 from mmctr_kit.cv.executors.base import Executor
 from mmctr_kit.cv.fold import Progress
 from mmctr_kit.cv.model_cost import Measured, cached_cost, measure_cost
@@ -26,10 +27,9 @@ from mmctr_kit.recipe import SIGNAL_KINDS, Items, Recipe
 from mmctr_kit.recipe.blocks import CodesOf, ItemBlock
 from mmctr_kit.recipe.unused import applies
 from mmctr_kit.runs.conflict import require_free
+from mmctr_kit.runs.lineage import TIMINGS, begin_lineage, note_begun
 from mmctr_kit.runs.writer import begin_run
 
-BASE = "base"
-"""The name of the run of the recipe itself."""
 _KINDS = ("attention", "pooling", "fusion", "code_fusion")
 _OF_MODALITIES = ("fusion", "modality_dropout")
 _DROPOUT = 0.2
@@ -177,13 +177,20 @@ def run_ablation(
 ) -> dict[str, Measured]:
     """Train every run that is not finished, then measure the unknown costs; returns all costs."""
     costs = {name: folder / "costs" / f"{name}.json" for name in ablation.runs}
+    base = ablation.base
     with locked(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if force:
+            (folder / TIMINGS).unlink(missing_ok=True)
+        device = base.resources.hardware
+        note_begun(folder, begin_lineage(base.data.folder, device, len(ablation.runs)))
         if force:
             # All before any training, so that the command can be resumed without force.
             for name, plan in ablation.runs.items():
                 costs[name].unlink(missing_ok=True)
                 with locked(folder / name):
-                    begin_run(folder / name, manifest_of(plan), plan.recipe.to_yaml(), force)
+                    text, data = plan.recipe.to_yaml(), plan.data.folder
+                    begin_run(folder / name, manifest_of(plan), text, force, data)
         for name, plan in ablation.runs.items():
             run_cv(plan, folder / name, False, partial(listen, name))
         measured = {}

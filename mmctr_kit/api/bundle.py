@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from mmctr_kit.api.preflight import AnyPath, as_data, output_path
-from mmctr_kit.api.progress import CvProgress, Listener, Progress, ProgressEvent, listening
+from mmctr_kit.api.progress import Listener, Progress, ProgressEvent, listening
+from mmctr_kit.api.recorded import recorded
 from mmctr_kit.api.results import estimate_columns, frame, html
+from mmctr_kit.api.training_progress import CvProgress
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import require_free, require_new_folder
 from mmctr_kit.metrics.estimate import Estimate
@@ -156,6 +158,7 @@ def bundle(
     return open_bundle(Path(out))
 
 
+@recorded
 def reproduce(
     folder: AnyPath | Bundle,
     data: "str | Path | ChallengeData",

@@ -103,6 +103,7 @@ def profile_data(folder: AnyPath, *, progress: Progress = None) -> ProfileResult
     from mmctr_kit.audit.profile import profile_data as profile
 
     with listening(progress) as listen:
+        listen(ProgressEvent("load", label=f"loading {folder}"))
         verdicts = profile(
             Path(folder), lambda probe: listen(ProgressEvent("load", label=f"profile: {probe}"))
         )
@@ -161,7 +162,9 @@ def generate_data(
             folder,
             find_preset(preset),
             seed,
-            lambda stage, done, total: listen(ProgressEvent("load", "", stage, done, total)),
+            lambda stage, done, total: listen(
+                ProgressEvent("load", "", f"generating {stage}", done, total)
+            ),
             Extras(covers, bad),
         )
     best = {str(split): auc.row for split, auc in truth.auc.items()}

@@ -12,6 +12,7 @@ from mmctr_kit.api.options import Options
 from mmctr_kit.api.plans import PlannedRun, plan_runs
 from mmctr_kit.api.preflight import AnyPath, Settings, load_recipe, load_to_train
 from mmctr_kit.api.progress import Listener, Progress, ProgressEvent, listening, span
+from mmctr_kit.api.recorded import recorded
 from mmctr_kit.errors import DataError, RunError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class _Guard:
     def __call__(self, event: ProgressEvent) -> None:
         self.listen(event)
         family = self.family
-        if family.budget is None or event.total is None:
+        if family.budget is None or event.total is None or event.kind == "activity":
             return
         if event.kind == "begin":
             self.finished = int(event.done)
@@ -289,6 +290,7 @@ def _waiting(run: PlannedRun) -> float:
     return -(-waiting // workers) / -(-len(jobs) // workers)
 
 
+@recorded
 def train_family(
     family: str,
     data: "str | Path | ChallengeData",

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmctr_kit.activity import doing
 from mmctr_kit.api.preflight import AnyPath, Settings, output_path, require_count
 
 if TYPE_CHECKING:
@@ -44,12 +45,6 @@ class Options:
         if self.executor != "local":
             self.made_executor.require()
 
-    def executor_to(self, listing: bool) -> "Executor":
-        """The executor; if something is only listed, one that asks no other machine."""
-        from mmctr_kit.cv.executors.local import LocalExecutor
-
-        return LocalExecutor() if listing else self.made_executor
-
     @cached_property
     def made_executor(self) -> "Executor":
         """The executor, made when it is first asked for.
@@ -69,6 +64,7 @@ class Options:
             from mmctr_kit.cv.executors.slurm import SlurmExecutor
 
             return SlurmExecutor(given, *wish)
+        doing("loading PyTorch")
         from mmctr_kit.cv.executors.local import LocalExecutor
         from mmctr_kit.training.device import resolve_device
 

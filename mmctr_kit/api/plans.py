@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING
 
 from mmctr_kit.api.options import Options
 from mmctr_kit.api.preflight import AnyPath, load_recipe, load_to_train, warn_of_missing
-from mmctr_kit.api.progress import (
-    AblationProgress,
-    CvProgress,
-    Listener,
-    ProgressEvent,
-)
+from mmctr_kit.api.progress import Listener, ProgressEvent
 from mmctr_kit.api.results import AblationResult, FitResult
+from mmctr_kit.api.training_progress import AblationProgress, CvProgress
 from mmctr_kit.errors import MmctrKitError, RunError, UsageError
 
 if TYPE_CHECKING:
@@ -29,13 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that can begin; ``plan`` is None if it is finished and no plan was asked for."""
+    """A run that can begin; ``plan`` is None if it is finished and no plan was asked for.
+
+    ``as_finalist``: it is at ``path`` because a study has trained this very run as a finalist.
+    """
 
     path: Path
     plan: "Plan | None"
     finished: bool
     force: bool
     load_seconds: float
+    as_finalist: bool = False
 
     def run(self, listen: Listener) -> "Run":
         """Train what is not finished yet, and return the finished run."""
@@ -48,6 +48,11 @@ class PlannedRun:
             if run := run_cv(self.plan, self.path, self.force, progress, progress.resume):
                 return run
         text = f"{self.path} is finished already; nothing to do (--force trains it again)"
+        if self.as_finalist:
+            text = (
+                f"this is trained already, as a finalist: blend or submit {self.path} as it is "
+                "(--force trains it again)"
+            )
         listen(ProgressEvent("finished", text))
         return Run(self.path)
 
@@ -84,7 +89,7 @@ def plan_runs(
     ]
     if plan_finished or not all(done):
         options.require()
-    from mmctr_kit.cv.plan import check_run, plan_cv
+    from mmctr_kit.cv.plan import check_run, plan_cv, trained_finalist
     from mmctr_kit.items.features import ItemFeatures
 
     began = time.perf_counter()
@@ -94,14 +99,16 @@ def plan_runs(
     for path, recipe in zip(paths, loaded, strict=True):
         items = ItemFeatures.derive(recipe, content)
         warn_of_missing(path.name, recipe, items, listen)
-        finished = check_run(recipe, content, items, path, options.force)
-        checked.append((path, recipe, items, finished))
+        finished, finalist = check_run(recipe, content, items, path, options.force), None
+        if not (finished or options.force or path.exists()):
+            finalist = trained_finalist(recipe, content, items, Path(options.runs))
+        checked.append((finalist or path, recipe, items, finished, finalist is not None))
     planned = []
-    for path, recipe, items, finished in checked:
-        plan = None
-        if plan_finished or not finished:
+    for path, recipe, items, finished, as_finalist in checked:
+        plan, trained = None, finished or as_finalist
+        if plan_finished or not trained:
             plan = plan_cv(recipe, content, options.made_executor, items)
-        planned.append(PlannedRun(path, plan, finished, options.force, seconds))
+        planned.append(PlannedRun(path, plan, trained, options.force, seconds, as_finalist))
     return planned
 
 
@@ -222,24 +229,18 @@ def plan_ablation(
     listen: Listener,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
-    *,
-    listing: bool = False,
 ) -> PlannedAblation:
-    """Check that the base can run on the data, and plan its variants.
-
-    ``listing``: only the variants are wanted, so the ablation's name may be in use.
-    """
+    """Check that the base can run on the data, and plan its variants."""
     base = load_recipe(recipe, options.settings)
     path = options.path(options.name_of(base), data, ".ablate")
     from mmctr_kit.ablation.variants import choose_variants, require_ablation
     from mmctr_kit.ablation.variants import plan_ablation as plan_variants
 
     choose_variants(base, only, skip)
-    if not listing:
-        require_ablation(base, path, options.force)
-        options.require()
+    require_ablation(base, path, options.force)
+    options.require()
     content = load_to_train(data, listen, [base])
-    ablation = plan_variants(base, content, options.executor_to(listing), only, skip)
+    ablation = plan_variants(base, content, options.made_executor, only, skip)
     warn_of_missing(base.name, base, ablation.base.items, listen)
     return PlannedAblation(path, ablation, options.force)
 

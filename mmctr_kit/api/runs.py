@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from mmctr_kit.api.preflight import AnyPath, as_data, names_of
 from mmctr_kit.api.progress import Progress, ProgressEvent, listening
+from mmctr_kit.api.recorded import recorded
 from mmctr_kit.api.results import BlendResult, estimate_columns, frame
 from mmctr_kit.ensemble.methods import Method
-from mmctr_kit.errors import UsageError, plural
+from mmctr_kit.errors import UsageError, did_you_mean, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,7 @@ def open_run(run: "AnyPath | Run", runs: AnyPath = "runs") -> "Run":
 
 
 def leaderboard(runs: AnyPath = "runs", *, truth: AnyPath | None = None) -> "pd.DataFrame":
-    """Rank the runs by valid AUC, each number beside its standard error.
+    """Rank the runs by valid AUC, each number beside its standard error; list searches last.
 
     Parameters
     ----------
@@ -68,7 +69,9 @@ def leaderboard(runs: AnyPath = "runs", *, truth: AnyPath | None = None) -> "pd.
     pandas.DataFrame
         A row for each run, the best first. ``vs_best`` is the paired difference of valid AUCs.
         ``rules`` names the tasks whose rules the run keeps, such as ``"2 1&2?"``; ``?`` marks what
-        is unclear (see :func:`check_rules`).
+        is unclear (see :func:`check_rules`). ``progress`` says how far an unfinished run is,
+        ``alive`` whether a process is at work on it; ``began`` is a time in UTC. A study has its
+        chosen finalist's scores, an ablation its base's.
 
     Raises
     ------
@@ -81,12 +84,12 @@ def leaderboard(runs: AnyPath = "runs", *, truth: AnyPath | None = None) -> "pd.
     >>> board.sort_values("oof_auc").columns.tolist()[:6]
     ['run', 'kind', 'state', 'seeds', 'oof_auc', 'oof_auc_se']
     """
-    from mmctr_kit.runs.leaderboard import leaderboard as rank
+    from mmctr_kit.api.overview import overview
     from mmctr_kit.runs.run import all_runs
     from mmctr_kit.submission.verdicts import check_run, compact
 
     folders = all_runs(Path(runs))
-    entries = rank(folders, None if truth is None else Path(truth))
+    entries = overview(Path(runs), None if truth is None else Path(truth))
     rules = {run.name: compact(check_run(run, Path(runs))) for run in folders if run.finished}
     columns = {"oof_auc": "oof", "valid_auc": "valid", "vs_best": "behind", "test_auc": "test"}
     rows = []
@@ -96,10 +99,12 @@ def leaderboard(runs: AnyPath = "runs", *, truth: AnyPath | None = None) -> "pd.
             row |= estimate_columns(column, getattr(entry, attribute))
         row |= {"of_oracle": entry.kept, "seconds": entry.seconds}
         row |= {"transductive": entry.transductive, "rules": rules.get(entry.name)}
+        row |= {"progress": entry.progress, "alive": entry.alive, "began": entry.began}
         rows.append(row)
     return frame(rows, ("run", "kind", "state", "seeds", "oof_auc", "valid_auc"))
 
 
+@recorded
 def blend(
     sources: "Sequence[AnyPath | Run]",
     name: str,
@@ -159,18 +164,21 @@ def blend(
     from mmctr_kit.runs.run import run_path
 
     if method not in (known := ("auto", *get_args(Method))):
-        raise UsageError(f"method: expected one of {', '.join(known)}; found {method!r}")
+        hint = did_you_mean(str(method), known)
+        raise UsageError(f"method: expected one of {', '.join(known)}; found {method!r}{hint}")
     if seed < 0:
         raise UsageError(f"seed: expected 0 or more, found {seed}")
     path = run_path(Path(runs), name)
     opened = [open_run(source, runs) for source in names_of(sources, "sources")]
     if isinstance(data, str | Path):
         require_folder(Path(data))
-    from mmctr_kit.ensemble.runs import blend_runs, require_blend
+    from mmctr_kit.ensemble.runs import blend_runs, remarks, require_blend
 
     require_blend(opened, method, path, force, seed, data is not None, group_softmax)
     with listening(progress) as listen:
         loaded = None if data is None else as_data(data, listen)
+        for line in remarks(opened):
+            listen(ProgressEvent("warning", line))
         listen(ProgressEvent("load", label=f"blending {plural(len(opened), 'run')}"))
         result = blend_runs(opened, method, path, force, seed, loaded, group_softmax)
         if result is None:
@@ -179,6 +187,7 @@ def blend(
     return BlendResult(path)
 
 
+@recorded
 def import_predictions(
     test: AnyPath,
     name: str,

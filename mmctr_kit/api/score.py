@@ -68,11 +68,16 @@ def score_and_notes(
 
     refuse_absent_file(source, runs)
     known, users = scoring.read_labels(Path(labels)), None
+    notes: list[str] = []
     if isinstance(source, str | Path) and Path(source).is_file():
         content = read_scores(Path(source))
         ids, values = content.ids, scoring.task_column(content, scoring.column_name(task))
         if data is not None:
             users = load(Path(data)).test.user_id
+            if len(users) != len(ids):
+                rows = plural(len(users), "test row")
+                notes.append(f"{data} has {rows}, the file {len(ids):,}: it is of other data")
+                users = None
     elif task is not None:
         raise UsageError(
             f"no submission file at '{source}'; --task chooses a column of one, a run has one score"
@@ -81,7 +86,7 @@ def score_and_notes(
         predictions = open_run(source, runs).predictions()
         values, users = predictions.test_mean(), predictions.test_keys.user_id
         ids = np.arange(len(values))
-    result, notes = scoring.score(ids, values, known, users), []
+    result = scoring.score(ids, values, known, users)
     if users is None:
         notes.append("SE assumes independent rows; pass --data to cluster it by user")
     if result.n < len(ids):

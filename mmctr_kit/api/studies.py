@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmctr_kit.activity import doing
 from mmctr_kit.api.options import Options
 from mmctr_kit.api.plans import left_out_lines
-from mmctr_kit.api.preflight import load_recipe, load_to_train, warn_of_missing
-from mmctr_kit.api.progress import Listener, ProgressEvent, StudyProgress
+from mmctr_kit.api.preflight import Settings, load_recipe, load_to_train, warn_of_missing
+from mmctr_kit.api.progress import Listener, ProgressEvent
 from mmctr_kit.api.results import StudyResult
+from mmctr_kit.api.training_progress import StudyProgress
 from mmctr_kit.errors import UsageError, plural
 
 if TYPE_CHECKING:
     from mmctr_kit.data.dataset import ChallengeData
     from mmctr_kit.recipe import Recipe
+    from mmctr_kit.recipe.search import Search
     from mmctr_kit.tuning.database import Database
     from mmctr_kit.tuning.study import StudyPlan
 
@@ -32,18 +35,34 @@ class PlannedStudy:
         self, trials: int, timeout: float | None, final: tuple[int, int], listen: Listener
     ) -> StudyResult:
         """Search, train the finalists (how many, with how many seeds) and conclude."""
+        from mmctr_kit.runs.lineage import begin_lineage, note_begun, note_finished
         from mmctr_kit.tuning.study import begin_study, conclude_study, search_study
 
         plan = self.plan
         with closing(self.database) if self.database is not None else nullcontext():
             folder, before, dead = begin_study(plan, self.path, self.force, self.database)
+            device = plan.resources.hardware
+            note_begun(folder.path, begin_lineage(plan.data.folder, device, trials))
             for line in _study_notes(self, trials, before, dead):
                 listen(ProgressEvent("note", line))
             progress = StudyProgress(plan, folder, trials, final, listen)
+            progress.begin_search()
             search_study(plan, folder, trials, timeout, progress.search)
             progress.begin_finalists()
             summary = conclude_study(plan, folder, *final, progress.finalist)
+            note_finished(folder.path)
         return StudyResult(self.path, summary)
+
+
+def search_space(recipe: "str | Path | Recipe", set: Settings = ()) -> "Search":
+    """What a study of the recipe searches, before what a data folder lacks is left out of it."""
+    base = load_recipe(recipe, set)
+    from mmctr_kit.recipe.space import search_of
+    from mmctr_kit.tuning.space import require_feasible
+
+    search = search_of(base)
+    require_feasible(search, base)
+    return search
 
 
 def plan_tuning(
@@ -53,12 +72,10 @@ def plan_tuning(
     listen: Listener,
     *,
     storage: str | None = None,
-    listing: bool = False,
 ) -> PlannedStudy:
     """Check that the recipe and its search can run on the data.
 
-    ``storage`` is the URL of the database for the trials. ``listing``: only the search space is
-    wanted, so the study's name may be in use and the database is not asked.
+    ``storage`` is the URL of the database for the trials.
     """
     base = load_recipe(recipe, options.settings)
     path = options.path(options.name_of(base), data, ".study")
@@ -67,18 +84,17 @@ def plan_tuning(
     from mmctr_kit.tuning.space import require_feasible
 
     require_feasible(search_of(base), base)
-    database = None
-    if not listing:
-        database = _database(storage, path, options) if storage else None
-        options.require()
-        place = None if database is None else database.address.place
-        require_study(path, base, options.force, place)
-        if database is not None:
-            _require_joinable(database, path, base, options.force)
+    database = _database(storage, path, options) if storage else None
+    options.require()
+    place = None if database is None else database.address.place
+    require_study(path, base, options.force, place)
+    if database is not None:
+        _require_joinable(database, path, base, options.force)
     content = load_to_train(data, listen, [base])
+    doing("loading Optuna and PyTorch")
     from mmctr_kit.tuning.study import plan_study
 
-    plan = plan_study(base, content, options.executor_to(listing))
+    plan = plan_study(base, content, options.made_executor)
     warn_of_missing(base.name, base, plan.base.items, listen)
     return PlannedStudy(path, plan, options.force, database)
 

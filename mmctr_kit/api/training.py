@@ -8,6 +8,7 @@ from mmctr_kit.api.options import Options
 from mmctr_kit.api.plans import plan_ablation, plan_runs, plan_single_fit
 from mmctr_kit.api.preflight import AnyPath, Settings, names_of, require_count
 from mmctr_kit.api.progress import Progress, listening
+from mmctr_kit.api.recorded import recorded
 from mmctr_kit.api.results import AblationResult, FitResult, StudyResult
 from mmctr_kit.api.studies import plan_tuning
 from mmctr_kit.errors import UsageError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mmctr_kit.runs.run import Run
 
 
+@recorded
 def cross_validate(
     recipe: "str | Path | Recipe",
     data: "str | Path | ChallengeData",
@@ -94,6 +96,7 @@ def cross_validate(
         return planned.run(listen)
 
 
+@recorded
 def fit(
     recipe: "str | Path | Recipe | None" = None,
     data: "str | Path | ChallengeData | None" = None,
@@ -149,6 +152,7 @@ def fit(
         return plan_single_fit(recipe, data, options, like, listen).run(listen)
 
 
+@recorded
 def tune(
     recipe: "str | Path | Recipe",
     data: "str | Path | ChallengeData",
@@ -219,6 +223,7 @@ def tune(
         return study.run(trials, timeout, (finalists, final_seeds), listen)
 
 
+@recorded
 def ablate(
     recipe: "str | Path | Recipe",
     data: "str | Path | ChallengeData",

@@ -1,21 +1,29 @@
 """Findings of checks, their log and catalogue, for ``data check`` and ``submit --check`` alike."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeVar
 
+from mmctr_kit.errors import plural
+
 
 class Level(StrEnum):
-    """PASS: as expected. WARN: usable, but look at it. FAIL: later stages would go wrong."""
+    """How a check ended.
+
+    PASS: as expected. SKIP: not done, since something that it needs is not there. WARN: usable, but
+    look at it. FAIL: later stages would go wrong.
+    """
 
     PASS = "PASS"
+    SKIP = "SKIP"
     WARN = "WARN"
     FAIL = "FAIL"
 
 
-_ORDER = (Level.PASS, Level.WARN, Level.FAIL)
+_ORDER = (Level.PASS, Level.SKIP, Level.WARN, Level.FAIL)
+_PROBLEMS = (Level.WARN, Level.FAIL)
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,12 @@ class Log:
         else:
             self.passed(check, what)
 
+    def skip(self, check: str, what: str, todo: str = "") -> None:
+        """Records that the check was not done; ``what`` says what it needs."""
+        self._add(Finding(check, Level.SKIP, what, todo))
+
     def passed(self, check: str, what: str) -> None:
-        """Records a PASS, which is reported only if the check neither warns nor fails."""
+        """Records a PASS, which is reported only if the check has no other finding."""
         self._add(Finding(check, Level.PASS, what, ""))
 
     def worst(self, check: str) -> Level:
@@ -90,7 +102,8 @@ class Log:
 
     def _add(self, finding: Finding) -> None:
         limit = self._checks[finding.id].worst
-        if _ORDER.index(finding.level) > _ORDER.index(limit):
+        beyond = _ORDER.index(finding.level) > _ORDER.index(limit)
+        if beyond and finding.level is not Level.SKIP:
             raise ValueError(f"check {finding.id} is registered as {limit} at worst")
         if finding not in self._findings[finding.id]:
             self._findings[finding.id].append(finding)
@@ -99,6 +112,25 @@ class Log:
 def worst(findings: Iterable[Finding]) -> Level:
     """The most severe level; PASS if there are no findings."""
     return max((f.level for f in findings), key=_ORDER.index, default=Level.PASS)
+
+
+def problems(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings that somebody should look at: each WARN and FAIL."""
+    return [f for f in findings if f.level in _PROBLEMS]
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """One line: ``1 problem: ...``, or ``no problems: 34 checks passed, 2 skipped``."""
+    wrong = problems(findings)
+    if len(wrong) == 1:
+        return f"1 problem: {wrong[0].what.partition('; ')[0]}"
+    done = {level: sum(f.level is level for f in findings) for level in Level}
+    rest = f"{plural(done[Level.PASS], 'check')} passed"
+    rest += f", {done[Level.SKIP]} skipped" if done[Level.SKIP] else ""
+    if not wrong:
+        return f"no problems: {rest}"
+    levels = ", ".join(f"{done[level]} {level}" for level in reversed(_PROBLEMS) if done[level])
+    return f"{len(wrong)} problems ({levels}); {rest}"
 
 
 def exit_code(findings: Iterable[Finding], strict: bool) -> int:

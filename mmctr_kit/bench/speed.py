@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmctr_kit.activity import doing
 from mmctr_kit.bench.result import Prediction, Result, Roofline, Training, Work
 from mmctr_kit.cv.fold import FoldRows, fold_rows
 from mmctr_kit.cv.model_cost import CANDIDATES, latencies, peak_bytes, requests
@@ -81,6 +82,7 @@ def bench_recipe(recipe: Recipe, setting: Setting) -> Result:
 def measure(task: tuple[Recipe, Setting]) -> Result:
     """Measure a recipe in this process, whose peak memory is reported."""
     recipe, setting = task
+    doing(f"{recipe.name}: loading the data")
     prepare(setting.device, setting.threads)
     data = load(setting.folder)
     fold = fold_rows(recipe, data, 0)
@@ -92,9 +94,13 @@ def measure(task: tuple[Recipe, Setting]) -> Result:
     if not isinstance(learner, NeuralLearner):
         return _without_steps(learner, fold, len(data.test), users, recipe.name)
     fit, train = learner.begin(fold.train, 0)
+    doing(f"{recipe.name}: measuring training steps")
     training = _train(fit, train, setting)
+    doing(f"{recipe.name}: measuring prediction")
     prediction = _predict(fit, setting.seconds)
+    doing(f"{recipe.name}: measuring the latency of requests")
     latency = latencies(learner, "valid", users)
+    doing(f"{recipe.name}: measuring the roofline")
     memory = peak_bytes(setting.device)  # the roofline below takes memory, too
     stream = stream_of(fit, train)
     batch, buckets = fit.batch(stream.batches(0, 1)[0]), stream.shapes.buckets

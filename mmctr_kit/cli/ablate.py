@@ -1,5 +1,6 @@
 """``mmctr-kit ablate``: what each part of a recipe is worth, and what it costs."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
@@ -10,12 +11,11 @@ from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.ablation.table import Row, Table
-    from mmctr_kit.ablation.variants import Ablation
 
 
 def ablate(
     recipe: options.Recipe,
-    data: options.Data,
+    data: options.DataUnlessListed = None,
     name: options.Name = None,
     settings: options.Settings = None,
     only: Annotated[
@@ -24,7 +24,7 @@ def ablate(
     skip: Annotated[
         list[str] | None, Option(metavar="VARIANT", help="All variants but these.")
     ] = None,
-    listing: Annotated[bool, Option("--list", help="List the variants; train nothing.")] = False,
+    listing: Annotated[bool, Option("--list", help="List the variants.")] = False,
     devices: options.Devices = "auto",
     jobs: options.Jobs = None,
     threads: options.Threads = None,
@@ -47,8 +47,11 @@ def ablate(
 
       mmctr-kit ablate din_mha_demo --data demo/data
       mmctr-kit ablate din_mha_se_pca --data DATA --only 'items-*' --only se-off
-      mmctr-kit ablate din_official --data DATA --list
+      mmctr-kit ablate din_official --list
     """
+    if listing:
+        _list(recipe, settings or (), only or (), skip or (), as_json)
+        return
     from mmctr_kit.api.options import Options
     from mmctr_kit.api.plans import plan_ablation
 
@@ -57,12 +60,9 @@ def ablate(
         name, settings or (), devices, jobs, force, runs, executor=where, threads=threads
     )
     variants = (only or (), skip or ())
-    with progress(as_json) as display:
-        planned = plan_ablation(recipe, data, shared, display, *variants, listing=listing)
-    if listing:
-        _list(planned.ablation, as_json)
-        return
-    with progress(as_json, "from the last finished epoch", force) as display:
+    with progress() as display:
+        planned = plan_ablation(recipe, options.require_data(data), shared, display, *variants)
+    with progress("from the last finished epoch", force) as display:
         result = planned.run(display)
     if as_json:
         print_json(result.content.as_json())
@@ -71,16 +71,18 @@ def ablate(
         say(f"whole table: {result.path / 'ablation.json'}")
 
 
-def _list(ablation: "Ablation", as_json: bool) -> None:
-    from mmctr_kit.api.plans import left_out_lines
+def _list(
+    recipe: str, settings: Sequence[str], only: Sequence[str], skip: Sequence[str], as_json: bool
+) -> None:
+    from mmctr_kit.ablation.variants import choose_variants
+    from mmctr_kit.api.preflight import load_recipe
 
+    chosen = choose_variants(load_recipe(recipe, settings), only, skip)
     if as_json:
-        listed = [{"name": v.name, "settings": dict(v.settings)} for v in ablation.variants]
-        print_json({"variants": listed, "left_out": dict(ablation.left_out)})
+        print_json({"variants": [{"name": v.name, "settings": dict(v.settings)} for v in chosen]})
         return
-    table(("variant", "what changes"), [(v.name, v.what) for v in ablation.variants], left=2)
-    for line in left_out_lines(ablation.left_out):
-        say(line)
+    table(("variant", "what changes"), [(v.name, v.what) for v in chosen], left=2)
+    say("An ablation leaves out variants that its data folder does not allow, and says which.")
 
 
 def print_table(measured: "Table") -> None:

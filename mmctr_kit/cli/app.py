@@ -5,13 +5,13 @@ runs, so that ``--help`` and a mistyped option answer at once.
 """
 
 import inspect
-import io
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.models import CommandInfo, TyperInfo
@@ -22,6 +22,7 @@ from mmctr_kit.cli import (
     bench,
     blend,
     bundle,
+    cache,
     cv,
     data,
     demo,
@@ -31,6 +32,7 @@ from mmctr_kit.cli import (
     importers,
     items,
     ledger,
+    mistakes,
     predict,
     recipes,
     report,
@@ -38,45 +40,48 @@ from mmctr_kit.cli import (
     slices,
     submit,
     tune,
+    verbosity,
 )
+from mmctr_kit.cli.encoding import adapt
+from mmctr_kit.cli.help import Command, Group
 from mmctr_kit.cli.output import fail, stopped
 from mmctr_kit.cli.settings import option_defaults, use_cache
 from mmctr_kit.errors import MmctrKitError, Terminated, refusal, warn_in_one_line
-
-_Misuse: Any = typer.BadParameter.__mro__[2]
-"""Typer's error for a command line that it cannot parse: click's ClickException, which newer
-versions of Typer carry inside."""
+from mmctr_kit.runs.call import called, command_line
 
 app = typer.Typer(
     name="mmctr-kit",
-    epilog="Begin with: mmctr-kit demo. Each command's --help has examples.",
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(data.app, name="data")
-app.add_typer(items.app, name="items")
-app.command("cv")(cv.cv)
-app.command("fit")(fit.fit)
-app.command("ablate")(ablate.ablate)
-app.command("tune")(tune.tune)
-app.command("bench")(bench.bench)
-app.command("runs")(runs.runs)
-app.command("slices")(slices.slices)
-app.command("report")(report.report)
-app.command("blend")(blend.blend)
-app.command("predict")(predict.predict)
-app.command("export-model")(export_model.export_model)
-app.command("export")(export.export)
-app.command("submit")(submit.submit)
-app.command("bundle")(bundle.bundle)
-app.command("reproduce")(bundle.reproduce)
-app.add_typer(ledger.app, name="ledger")
-app.command("score")(submit.score)
-app.command("import-checkpoint")(importers.import_checkpoint)
-app.command("import-predictions")(importers.import_predictions)
-app.command("recipes")(recipes.recipes)
-app.command("demo")(demo.demo)
+# In the order of work; mmctr_kit.cli.help has the order of the panels.
+app.command("demo", rich_help_panel="Begin")(demo.demo)
+app.add_typer(data.app, name="data", rich_help_panel="Data")
+app.add_typer(items.app, name="items", rich_help_panel="Data")
+app.add_typer(cache.app, name="cache", rich_help_panel="Data")
+app.command("recipes", rich_help_panel="Train")(recipes.recipes)
+app.command("cv", rich_help_panel="Train")(cv.cv)
+app.command("fit", rich_help_panel="Train")(fit.fit)
+app.command("tune", rich_help_panel="Train")(tune.tune)
+app.command("ablate", rich_help_panel="Train")(ablate.ablate)
+app.command("bench", rich_help_panel="Train")(bench.bench)
+app.command("blend", rich_help_panel="Blend")(blend.blend)
+app.command("import-predictions", rich_help_panel="Blend")(importers.import_predictions)
+app.command("import-checkpoint", rich_help_panel="Blend")(importers.import_checkpoint)
+app.command("predict", rich_help_panel="Blend")(predict.predict)
+app.command("submit", rich_help_panel="Submit")(submit.submit)
+app.command("score", rich_help_panel="Submit")(submit.score)
+app.add_typer(ledger.app, name="ledger", rich_help_panel="Submit")
+app.command("bundle", rich_help_panel="Submit")(bundle.bundle)
+app.command("reproduce", rich_help_panel="Submit")(bundle.reproduce)
+app.add_typer(runs.app, name="runs", rich_help_panel="Look")
+app.command("report", rich_help_panel="Look")(report.report)
+app.command("slices", rich_help_panel="Look")(slices.slices)
+app.command("export", rich_help_panel="Look")(export.export)
+app.command("export-model", rich_help_panel="Look")(export_model.export_model)
 
 
 def _version(wanted: bool) -> None:
@@ -87,6 +92,16 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print warnings and results only.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say more of what is being done, with times.")
+    ] = False,
+    log_file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Add all of it to FILE, each line with its time."),
+    ] = None,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show a traceback if a command fails.")
     ] = False,
@@ -94,18 +109,34 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """From the MMCTR challenge's parquet files to a checked submission."""
-    del debug, version  # main() reads --debug itself, since it handles errors outside of the app
+    """From the MMCTR challenge's parquet files to a checked submission.
+
+    What all your commands share need not be typed each time. Set it in the environment
+    (MMCTR_KIT_DATA, MMCTR_KIT_RUNS, MMCTR_KIT_DEVICE, MMCTR_KIT_JOBS), or in a file mmctr-kit.toml
+    in the folder where you work, such as: data = "download". An option comes first, then the
+    environment, then the file.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit demo
+      mmctr-kit data check DATA
+      mmctr-kit cv din_official --data DATA
+      mmctr-kit runs
+    """
+    del debug, quiet, verbose, log_file, version  # main() takes them out, wherever they stand
 
 
 def flow_help(app: typer.Typer) -> None:
-    """Let each command's help fill the terminal's width, whatever width its docstring has."""
+    """Lay out the help of every command here, to fill the terminal, whatever its docstring has."""
     infos: list[CommandInfo | TyperInfo] = [*app.registered_commands]
     if app.registered_callback is not None:
         infos.append(app.registered_callback)
     for info in infos:
-        info.help = flowed(inspect.getdoc(info.callback) or "")
+        info.help = flowed(inspect.getdoc(info.callback) or "") or info.help
+        if isinstance(info, CommandInfo):
+            info.cls = Command
     for group in app.registered_groups:
+        group.cls = Group
         if group.typer_instance is not None:
             flow_help(group.typer_instance)
 
@@ -151,7 +182,7 @@ def _defaults(app: typer.Typer | None) -> dict[str, Any]:
     if app is None or not values:
         return {}
     names = [c.name or getattr(c.callback, "__name__", "") for c in app.registered_commands]
-    groups = {str(g.name): _defaults(g.typer_instance) for g in app.registered_groups}
+    groups = {str(g.name): {**values, **_defaults(g.typer_instance)} for g in app.registered_groups}
     own = {key: value for key, value in values.items() if key != "data"}
     alone = dict.fromkeys(("demo", "bench"), own)  # on generated data, unless --data is given
     return {**dict.fromkeys(names, values), **groups, **alone}
@@ -159,36 +190,48 @@ def _defaults(app: typer.Typer | None) -> dict[str, Any]:
 
 def main() -> None:
     """Run the command line; a user's mistake is one line and an exit code."""
-    debug = "--debug" in sys.argv[1:2]
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a locale without ± loses that sign, no more
-    if not debug:
-        warn_in_one_line()
+    adapt(sys.stdout)
+    adapt(sys.stderr)
+    asked = verbosity.Verbosity("--debug" in sys.argv)
     try:
-        with _terminated_as_interrupted() as ended:
+        asked, arguments = verbosity.take(sys.argv[1:])
+        verbosity.begin(asked, arguments)
+        if not asked.debug:
+            warn_in_one_line()
+        with _terminated_as_interrupted() as ended, called(command_line(sys.argv[1:])):
             use_cache()
-            code = app(standalone_mode=False, default_map=_defaults(app))
+            code = app(
+                arguments,
+                prog_name="mmctr-kit",
+                standalone_mode=False,
+                default_map=_defaults(app),
+            )
             if code == 130:  # Typer's word for a KeyboardInterrupt, which it keeps
                 raise Terminated if ended else KeyboardInterrupt
-    except _Misuse as e:
-        if not e.format_message():
-            sys.exit(e.exit_code)  # no command at all: the help was shown
-        message = e.format_message().replace("Value error, ", "")
-        fail(f"{message} (--help has examples)", e.exit_code)
+    except mistakes.Misuse as e:
+        _refuse(e, mistakes.explain(e), e.exit_code, asked.debug)
     except typer.Abort as e:
         stopped(e.__cause__)
     except MmctrKitError as e:
-        if debug:
-            raise
-        fail(str(e), e.exit_code)
+        _refuse(e, str(e), e.exit_code, asked.debug)
     except KeyboardInterrupt as e:
         stopped(e)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
     except OSError as e:
-        if debug or (refused := refusal(e)) is None:
+        if (refused := refusal(e)) is None:
             raise
-        fail(str(refused), refused.exit_code)
+        _refuse(e, str(refused), refused.exit_code, asked.debug)
+    finally:
+        verbosity.end()
     sys.exit(code)
+
+
+def _refuse(error: BaseException, message: str, code: int, debug: bool) -> NoReturn:
+    """End with the code of a user's mistake, its message and with ``debug`` the traceback."""
+    if debug:
+        traceback.print_exception(error)
+    if not message:
+        sys.exit(code)  # no command at all: the help was shown
+    fail(message, code)

@@ -29,7 +29,8 @@ def bench(
         Path | None, Option("--data", metavar="DATA", help="A data folder to measure on.")
     ] = None,
     preset: Annotated[
-        str | None, Option(help="Or generated data: tiny, demo or full; stays in the cache.")
+        str | None,
+        Option(metavar="tiny|demo|full", help="Or generated data, which stay in the cache."),
     ] = None,
     recipes: Annotated[
         list[str] | None,
@@ -78,12 +79,13 @@ def bench(
     if data is not None:
         require_folder(data)
     folder = data or _generated(preset or "demo")
-    from mmctr_kit.bench.result import read_versus
-    from mmctr_kit.bench.speed import Setting, bench_recipe
-    from mmctr_kit.cv.executors.local import available_cores
-    from mmctr_kit.training.device import describe_device, resolve_device
+    with status("loading PyTorch"):
+        from mmctr_kit.bench.result import read_versus
+        from mmctr_kit.bench.speed import Setting, bench_recipe
+        from mmctr_kit.cv.executors.local import available_cores
+        from mmctr_kit.training.device import describe_device, resolve_device
 
-    device = resolve_device(devices).split(",")[0]
+        device = resolve_device(devices).split(",")[0]
     setting = Setting(folder, device, threads or available_cores(), seconds, steps)
     comparison = None if versus is None else read_versus(versus)
     results = []

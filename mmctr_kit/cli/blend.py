@@ -4,15 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from typer import Option
+from typer import Context, Option
 
 from mmctr_kit.cli import options
-from mmctr_kit.cli.output import cell, print_json, progress, say, say_path, table, warn
+from mmctr_kit.cli.output import cell, console, print_json, progress, say, say_path, table, warn
 from mmctr_kit.ensemble.methods import Method
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
+    from mmctr_kit.api.progress import Listener
     from mmctr_kit.api.results import BlendResult
+    from mmctr_kit.data.dataset import ChallengeData
     from mmctr_kit.metrics.estimate import Estimate
 
 
@@ -21,16 +23,12 @@ MethodName = Literal["auto", Method]
 MOST_RUNS = 12
 """How many runs are printed at most; metrics.json holds them all."""
 
-NAME_WIDTH = 40
-"""Longer names of runs are cut, so that the table fits a terminal."""
-
-HARM = 1.0
-"""A run that lowers the blend's AUC by this many standard errors is named."""
 DOUBT = 2.0
 """A method this many standard errors below the mean's valid AUC brings a warning."""
 
 
 def blend(
+    context: Context,
     run: Annotated[list[str], options.run_argument("RUN...", "Names or folders of runs.")],
     name: Annotated[str, Option(help="Name of the blend, which is a run itself.")],
     method: Annotated[MethodName, Option(help="auto: the best, if it beats the mean.")] = "auto",
@@ -43,7 +41,7 @@ def blend(
     ] = False,
     data: Annotated[
         Path | None,
-        Option(help="The runs' data: tries stack and lightgbm-context too."),
+        options.data_option("The runs' data: tries stack and lightgbm-context too."),
     ] = None,
     seed: options.Seed = 0,
     force: options.Force = False,
@@ -64,13 +62,14 @@ def blend(
     """
     from mmctr_kit.api.runs import blend as blend_runs
 
-    with progress(as_json) as display:
+    with progress() as display:
+        usual = data is not None and not options.typed(context, "data")
         result = blend_runs(
             run,
             name,
             method=method,
             group_softmax=group_softmax,
-            data=data,
+            data=_if_theirs(data, run, runs, display) if usual else data,
             seed=seed,
             force=force,
             runs=runs,
@@ -79,10 +78,25 @@ def blend(
     if as_json:
         print_json(result.report | {"metrics": result.metrics})
     elif not display.finished:
-        _print(result)
+        _print(result, method)
 
 
-def _print(blend: "BlendResult") -> None:
+def _if_theirs(
+    data: Path | None, runs: list[str], folder: Path, listen: "Listener"
+) -> "ChallengeData | None":
+    """The data that the environment or the settings file names, if the runs were made from it."""
+    from mmctr_kit.api.preflight import as_data
+    from mmctr_kit.api.runs import open_run
+
+    assert data is not None
+    loaded = as_data(data, listen)
+    if loaded.rows_fingerprint == open_run(runs[0], folder).manifest.rows:
+        return loaded
+    warn(f"{data} is not the data of {runs[0]}: blended without it; --data DATA names another")
+    return None
+
+
+def _print(blend: "BlendResult", asked: str) -> None:
     from mmctr_kit.metrics.estimate import Estimate
 
     report = blend.report
@@ -98,6 +112,8 @@ def _print(blend: "BlendResult") -> None:
         _print_valid(report["method"], Estimate.from_json(report["on_valid"]))
     if len(report["runs"]) > 1:
         _print_members(report)
+        if asked != "auto":  # which leaves out what does harm
+            _warn_of_harm(report)
     if report["group_softmax"]:
         _print_groups(report["group_softmax"])
     label = " (transductive)" if report["transductive"] else ""
@@ -123,21 +139,18 @@ def _print_members(report: dict[str, Any]) -> None:
 
     names, adds, weights = report["runs"], report["adds"], report["weights"]
     gain = [adds[n]["value"] if adds else 0.0 for n in names]
-    shown = sorted(range(len(names)), key=lambda i: (-gain[i], i))[:MOST_RUNS]
+    most = min(MOST_RUNS, (console().width - 4) // 5)  # so that the correlations fit
+    shown = sorted(range(len(names)), key=lambda i: (-gain[i], i))[:most]
     letters = [chr(ord("A") + i) for i in range(len(shown))]
     rows = [
         (
-            f"{letter} {_short_name(names[i])}",
+            f"{letter} {names[i]}",
             "" if weights is None else f"{weights[names[i]]:.2f}",
             Estimate.from_json(adds[names[i]]).signed() if adds else "",
         )
         for letter, i in zip(letters, shown, strict=True)
     ]
     table(("run", "weight", "adds"), rows)
-    worst = min(names, key=lambda n: adds[n]["value"]) if adds else None
-    if worst is not None and (adds_least := Estimate.from_json(adds[worst])).z(0.0) < -HARM:
-        without = replace(adds_least, value=-adds_least.value).signed()
-        warn(f"the blend is better without {worst} (AUC {without}); consider leaving it out")
     related = report["correlation"]["spearman"]
     cells = [[f"{related[i][j]:.2f}".replace("0.", ".", 1) for j in shown] for i in shown]
     table(("r", *letters), [(a, *row) for a, row in zip(letters, cells, strict=True)])
@@ -146,6 +159,17 @@ def _print_members(report: dict[str, Any]) -> None:
         "r: rank correlation"
         + (f"; {plural(hidden, 'more run')} in metrics.json" if hidden else "")
     )
+
+
+def _warn_of_harm(report: dict[str, Any]) -> None:
+    from mmctr_kit.ensemble.harm import most_harmful
+    from mmctr_kit.metrics.estimate import Estimate
+
+    adds = {i: Estimate.from_json(gain) for i, gain in enumerate(report["adds"].values())}
+    if (worst := most_harmful(adds)) is not None:
+        without = replace(adds[worst], value=-adds[worst].value).signed()
+        name = list(report["adds"])[worst]
+        warn(f"the blend is better without {name} (AUC {without}); leave it out, or use auto")
 
 
 def _print_groups(grouped: dict[str, Any]) -> None:
@@ -161,7 +185,3 @@ def _print_groups(grouped: dict[str, Any]) -> None:
         estimates = [Estimate.find(grouped, f"{split}{key}") for split in ("oof", "valid")]
         rows.append((name, *(cell(each, signed=name == "difference") for each in estimates)))
     table(("", "cross-fitted OOF AUC", "valid AUC"), rows)
-
-
-def _short_name(name: str) -> str:
-    return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 3]}..."

@@ -14,6 +14,7 @@ from mmctr_kit.cli.output import (
     report,
     say,
     say_path,
+    status,
     warn,
 )
 
@@ -55,14 +56,16 @@ def bundle(
     from mmctr_kit.api import bundle as api
     from mmctr_kit.submission.score import column_name
 
-    rules = check_rules(run, runs=runs)
+    with status(f"checking the rules of {run}"):
+        rules = check_rules(run, runs=runs)
     findings = rules.findings(str(column_name(task)))
     if strict and findings:
         if not as_json:
             say(str(rules))
         warn(f"nothing was written to {out}, because of --strict")
         report(findings, strict, as_json)
-    made = api.bundle(run, out, task=task, licence=licence, holder=holder, runs=runs)
+    with status(f"bundling {run}"):
+        made = api.bundle(run, out, task=task, licence=licence, holder=holder, runs=runs)
     if as_json:
         print_json(made.content)
         return
@@ -84,7 +87,8 @@ def reproduce(
     devices: options.Devices = "auto",
     as_json: options.Json = False,
     runs: Annotated[
-        Path | None, Option(help="With --train: keep the run in this folder of runs.")
+        Path | None,
+        Option(metavar="FOLDER", help="With --train: keep the run in this folder of runs."),
     ] = None,
 ) -> None:
     """Predict again from a bundle's weights, and compare with its submission.
@@ -105,7 +109,7 @@ def reproduce(
     """
     from mmctr_kit.api import bundle as api
 
-    with progress(as_json) as display:
+    with progress() as display:
         result = api.reproduce(
             bundle, data, train=train, out=out, device=devices, runs=runs, progress=display
         )

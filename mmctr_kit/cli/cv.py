@@ -74,16 +74,16 @@ def cv(
         return
     if budget is not None:
         raise UsageError("--budget goes with a family: mmctr-kit cv best --budget 30m --data DATA")
-    with progress(as_json) as display:
+    with progress() as display:
         planned = plan_runs(recipe, data, shared, display, plan_finished=dry_run)
     results: dict[str, dict[str, object]] = {}
     for each in planned:
         if dry_run:
             results[each.path.name] = show_plan(each, as_json)
             continue
-        with progress(as_json, "from the last finished epoch", force) as display:
+        with progress("from the last finished epoch", force) as display:
             run = each.run(display)
-        results[each.path.name] = _conclude(run, display.finished or as_json, data)
+        results[each.path.name] = _conclude(run, as_json, data)
     if as_json:
         print_json(results)
 
@@ -93,14 +93,14 @@ def _train_family(
 ) -> None:
     from mmctr_kit.api.family import plan_family
 
-    with progress(as_json) as display:
+    with progress() as display:
         planned = plan_family(family, data, shared, budget, display, measure=dry_run)
     plan = _show_family(planned, as_json)
     if dry_run:
         if as_json:
             print_json(plan)
         return
-    with progress(as_json, "from the last finished epoch", shared.force) as display:
+    with progress("from the last finished epoch", shared.force) as display:
         runs = planned.run(display)
     results = {run.name: _conclude(run, as_json, data) for run in runs}
     command = ["mmctr-kit blend", *results, f"--name {family} --data {shlex.quote(str(data))}"]

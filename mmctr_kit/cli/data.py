@@ -13,7 +13,15 @@ from mmctr_kit.errors import UsageError, plural
 if TYPE_CHECKING:
     from mmctr_kit.datasets.imports.write import ImportedData
 
-app = Typer(help="Check, profile, generate or import data in the challenge's layout.")
+app = Typer(
+    no_args_is_help=True,
+    help="""Check, profile, generate or import data in the challenge's layout.
+
+[bold]Examples[/bold]
+
+  mmctr-kit data check DATA
+  mmctr-kit data synth OUT""",
+)
 app.command("profile")(profile.profile)
 
 
@@ -22,28 +30,34 @@ def check(
     folder: options.Folder,
     as_json: options.Json = False,
     strict: options.Strict = False,
+    problems: options.Problems = False,
     _list: options.ListChecks = False,
 ) -> None:
     """Check that a download is complete, aligned and sane.
 
-    Exits 1 if a check FAILs. A WARN exits 0, or 1 with --strict.
+    Exits 1 if a check FAILs. A WARN exits 0, or 1 with --strict. A SKIP is a check that needs
+    something that is not there.
 
     [bold]Examples[/bold]
 
       mmctr-kit data check DATA
+      mmctr-kit data check DATA --problems
       mmctr-kit data check demo/data --json > findings.json
     """
     from mmctr_kit.api.data import check_data
 
     with status(f"checking {folder}"):
         result = check_data(folder)
-    report(result.findings, strict, as_json)
+    report(result.findings, strict, as_json, problems)
 
 
 @app.command()
 def synth(
     out: options.NewFolder,
-    preset: Annotated[str, Option(help="tiny, demo or full.")] = "demo",
+    preset: Annotated[
+        str,
+        Option(metavar="tiny|demo|full", help="2,000, 40,000 or 3.6 million train rows."),
+    ] = "demo",
     seed: options.Seed = 0,
     covers: Annotated[
         bool, Option("--covers", help="Also draw item_images, and write titles of English words.")
@@ -66,7 +80,7 @@ def synth(
     """
     from mmctr_kit.api.data import generate_data
 
-    with progress(as_json) as display:
+    with progress() as display:
         made = generate_data(out, preset, seed=seed, covers=covers, bad=bad, progress=display)
     if as_json:
         print_json({"data": str(made.data), "truth": str(made.truth), "best_auc": made.best_auc})
@@ -133,7 +147,7 @@ def import_(
         )
     short = {"interactions.positive": positive, "split.by": split}
     keys = [*(f"{key}={value}" for key, value in short.items() if value), *(settings or ())]
-    with progress(as_json) as display:
+    with progress() as display:
         made = import_data(spec[0], spec[1], items=items, source=source, set=keys, progress=display)
     _print_import(made, as_json)
 
@@ -161,7 +175,7 @@ def movielens(
     """
     from mmctr_kit.api.imports import import_movielens
 
-    with progress(as_json) as display:
+    with progress() as display:
         made = import_movielens(source, out, seed=seed, progress=display)
     _print_import(made, as_json)
 

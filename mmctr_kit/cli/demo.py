@@ -1,6 +1,5 @@
 """``mmctr-kit demo``: the whole path on a generated data set, each command shown as typed."""
 
-import shlex
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,6 +12,7 @@ from typer import Context, Exit, Option
 from mmctr_kit.cli import options
 from mmctr_kit.cli.output import say
 from mmctr_kit.errors import UsageError
+from mmctr_kit.runs.call import called, command_line
 
 SINGLE = "din_demo_e4"
 RECIPES = (SINGLE, "din_mha_demo", "gbdt_demo")
@@ -32,11 +32,15 @@ def demo(
     out: Annotated[
         Path | None,
         Option(
+            metavar="FOLDER",
             help="Folder for data and runs: a new or empty one, or an earlier demo's; "
-            "demo or demo-task1 by default."
+            "demo or demo-task1 by default.",
         ),
     ] = None,
-    preset: Annotated[str, Option(help="demo, tiny for a quick look, or full (hours).")] = "demo",
+    preset: Annotated[
+        str,
+        Option(metavar="tiny|demo|full", help="tiny for a quick look; full takes hours."),
+    ] = "demo",
     seed: options.Seed = 0,
     data: Annotated[
         str | None,
@@ -194,9 +198,11 @@ def _generated(out: Path, preset: str, seed: int, covers: bool) -> bool:
 
 def _run(command: Callable[..., object], *arguments: str) -> None:
     """Show the command as typed and run it; a failed one ends the demo."""
-    say(f"\n$ mmctr-kit {shlex.join(arguments)}", style="bold", wrap=False)
+    line = command_line(arguments)
+    say(f"\n$ {line}", style="bold", wrap=False)
     try:
-        code = command(list(arguments), standalone_mode=False)
+        with called(line):
+            code = command(list(arguments), standalone_mode=False)
     except Exit as e:
         code = e.exit_code
     if code:

@@ -69,7 +69,7 @@ def export(
     """
     from mmctr_kit.api.export import export_runs
 
-    with progress(as_json) as display:
+    with progress() as display:
         made = export_runs(
             run,
             to,

@@ -41,7 +41,7 @@ def export_model(
     """
     from mmctr_kit.api.onnx import export_model as export
 
-    with progress(as_json) as display:
+    with progress() as display:
         made = export(
             run,
             out or Path(f"{Path(run).name}.onnx"),

@@ -59,7 +59,7 @@ def fit(
     from mmctr_kit.api.plans import plan_single_fit
 
     shared = Options(name, settings or (), devices, None, force, runs)
-    with progress(as_json) as display:
+    with progress() as display:
         single = plan_single_fit(recipe, data, shared, like, display, plan_finished=dry_run)
     if dry_run:
         shown = show_plan(single.planned, as_json)
@@ -68,11 +68,11 @@ def fit(
         elif (known := single.reference()) is not None:
             _compare(known, [])
         return
-    with progress(as_json, "from the last finished epoch", force) as display:
+    with progress("from the last finished epoch", force) as display:
         run = single.run(display)
     if as_json:
         print_json(run.metrics | {"predictors": finite(run.predictors().to_dict("records"))})
-    elif not display.finished:
+    else:
         held_out = single.recipe.training.holdout
         users = f"{100 * (1 - held_out):.3g} % of the users" if held_out else "all users"
         _conclude(run, users, recipe, data)

@@ -43,28 +43,27 @@ def import_checkpoint(
       mmctr-kit import-checkpoint 0-0/weights.safetensors --name one --data DATA
     """
     from mmctr_kit.api.preflight import as_data, load_recipe, output_path
+    from mmctr_kit.api.progress import ProgressEvent
     from mmctr_kit.errors import UsageError
-    from mmctr_kit.runs.run import Run
+    from mmctr_kit.runs.run import Run, recipe_beside
 
     loaded = None if recipe is None else load_recipe(recipe, settings or ())
     if not file.is_file():
         raise UsageError(f"no checkpoint at '{file}'")
     path = output_path(runs, name, data, device)
-    from mmctr_kit.importers.checkpoint import import_checkpoint as make
-    from mmctr_kit.importers.checkpoint import recipe_beside
-
+    if loaded is None and (own := recipe_beside(file)) is not None:
+        loaded = load_recipe(own, settings or ())
     if loaded is None:
-        beside = recipe_beside(file)
-        if beside is None:
-            raise UsageError(
-                f"'{file}' is not in a run's folds/FOLD-SEED/, so nothing tells its recipe; name "
-                "it with --recipe"
-            )
-        loaded = load_recipe(beside, settings or ())
-    from mmctr_kit.training.device import resolve_device
+        raise UsageError(
+            f"'{file}' is not in a run's folds/FOLD-SEED/, so nothing tells its recipe; name it "
+            "with --recipe"
+        )
+    with progress() as display:
+        display(ProgressEvent("load", label="loading PyTorch"))
+        from mmctr_kit.importers.checkpoint import import_checkpoint as make
+        from mmctr_kit.training.device import resolve_device
 
-    where = resolve_device(device).split(",")[0]
-    with progress(as_json) as display:
+        where = resolve_device(device).split(",")[0]
         content = as_data(data, display)
         run = make(file, loaded, content, where, path, force)
     if as_json:
@@ -106,7 +105,7 @@ def import_predictions(
     """
     from mmctr_kit.api.runs import import_predictions as make
 
-    with progress(as_json) as display:
+    with progress() as display:
         run = make(
             test,
             name,

@@ -4,10 +4,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, BadParameter, Context, Option, Typer
+from typer import Argument, BadParameter, Context, Exit, Option, Typer
 
 from mmctr_kit.cli import options
-from mmctr_kit.cli.output import cell, finite, print_json, say, table, warn
+from mmctr_kit.cli.output import cell, confirmed, finite, print_json, say, table, warn
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.submission.ledger import Standing
@@ -43,7 +44,7 @@ def ledger(
     if context.invoked_subcommand is None:
         _show(as_json, ledger, runs)
     given = {"ledger": str(ledger), "as_json": as_json}
-    context.default_map = {"add": given, "list": given | {"runs": str(runs)}}
+    context.default_map = {"add": given, "list": given | {"runs": str(runs)}, "rm": given}
 
 
 @app.command("list")
@@ -151,6 +152,42 @@ def add(
         return
     was = "" if before is None or before == auc else f" (was {before:g})"
     say(f"{entry.run} ({entry.task}, written {entry.time[:10]}): leaderboard AUC {auc:g}{was}")
+
+
+@app.command()
+def rm(
+    what: Annotated[
+        list[str],
+        Argument(metavar="FILE|RUN|SHA256...", help="Files, as recorded; runs; or checksums."),
+    ],
+    yes: options.Yes = False,
+    as_json: options.Json = False,
+    ledger: options.Ledger = options.LEDGER,
+) -> None:
+    """Remove submissions from the ledger, with their scores, after asking.
+
+    The files stay. A submission that was written today counts no more among today's attempts.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit ledger rm submissions/mix-both.zip
+      mmctr-kit ledger rm short --yes
+    """
+    from mmctr_kit.submission.unrecord import entries_of, remove_entries
+
+    going = entries_of(ledger, what)
+    if not yes and not as_json:
+        columns = ("run", "task", "file", "written")
+        table(columns, [(e.run, e.task, e.file, e.time[:10]) for e in going], left=4)
+    removed = plural(len(going), "submission")
+    if not confirmed(f"Remove {removed} from {ledger}?", yes):
+        say("nothing was removed")
+        raise Exit(1)
+    remove_entries(ledger, going)
+    if as_json:
+        print_json({"removed": [finite(asdict(e)) for e in going]})
+    else:
+        say(f"removed {removed} from {ledger}", wrap=False)
 
 
 def _row(r: "Standing", rules: "RuleVerdict | None") -> list[str]:

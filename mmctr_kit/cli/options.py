@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from typer import Argument, BadParameter, Context, Exit, Option
 
 from mmctr_kit.cli.output import print_json, say, table
+from mmctr_kit.errors import UsageError
 
 if TYPE_CHECKING:
     from mmctr_kit.cv.executors.settings import AnyExecutor
 
 RUNS = Path("runs")
 LEDGER = Path("submissions") / "ledger.jsonl"
+_DATA = "MMCTR_KIT_DATA"
+_DATA_HELP = "Folder that CONTAINS MicroLens_1M_x1/ (its parent)."
 
 
 def complete_runs(context: Context, incomplete: str) -> list[str]:
@@ -50,6 +53,27 @@ def recipe_argument(metavar: str, help: str) -> Any:
     return Argument(metavar=metavar, help=help, autocompletion=complete_recipes)
 
 
+def data_option(help: str) -> Any:
+    """Declare an option for data that a command can do without."""
+    return Option("--data", metavar="DATA", envvar=_DATA, help=help)
+
+
+def typed(context: Context, parameter: str) -> bool:
+    """Whether the command line itself gives the parameter, not the environment or a file."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def require_data(data: Path | None) -> Path:
+    """The data folder; UsageError if none is named."""
+    if data is None:
+        raise UsageError(
+            f"--data is missing: {_DATA_HELP.rstrip('.')}; name it with --data DATA, or set "
+            f'{_DATA}, or data = "..." in mmctr-kit.toml'
+        )
+    return data
+
+
 def task_option(help: str) -> Any:
     """Declare an option for which the shell offers tasks, as names that need no quotes."""
     return Option(
@@ -67,13 +91,13 @@ def _complete_tasks(incomplete: str) -> list[str]:
 
 def _device_names(value: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda|cuda:\d+(,cuda:\d+)*", value):
-        raise BadParameter(f"expected auto, cpu, cuda or cuda:0,cuda:1; got {value!r}")
+        raise BadParameter(f"expected auto, cpu, cuda or cuda:0,cuda:1; found {value!r}")
     return value
 
 
 def _device_name(value: str) -> str:
     if "," in _device_names(value):
-        raise BadParameter(f"expected one device: auto, cpu, cuda or cuda:0; got {value!r}")
+        raise BadParameter(f"expected one device: auto, cpu, cuda or cuda:0; found {value!r}")
     return value
 
 
@@ -120,15 +144,20 @@ Data = Annotated[
     Option(
         "--data",
         metavar="DATA",
-        envvar="MMCTR_KIT_DATA",
-        help="Folder that CONTAINS MicroLens_1M_x1/ (its parent).",
+        envvar=_DATA,
+        help=_DATA_HELP,
     ),
 ]
-Folder = Annotated[
-    Path, Argument(metavar="DATA", help="Folder that CONTAINS MicroLens_1M_x1/ (its parent).")
+DataUnlessListed = Annotated[
+    Path | None,
+    Option("--data", metavar="DATA", envvar=_DATA, help=f"{_DATA_HELP} Not needed for --list."),
 ]
+"""The data folder of a command whose --list needs none; see :func:`require_data`."""
+Folder = Annotated[Path, Argument(metavar="DATA", envvar=_DATA, help=_DATA_HELP)]
 NewFolder = Annotated[Path, Argument(metavar="OUT", help="A new folder.")]
-Runs = Annotated[Path, Option("--runs", envvar="MMCTR_KIT_RUNS", help="Folder of all runs.")]
+Runs = Annotated[
+    Path, Option("--runs", metavar="FOLDER", envvar="MMCTR_KIT_RUNS", help="Folder of all runs.")
+]
 Ledger = Annotated[
     Path,
     Option("--ledger", envvar="MMCTR_KIT_LEDGER", help="File in which submissions are recorded."),
@@ -196,8 +225,10 @@ RayAddress = Annotated[
 ]
 # Eager, so that --list sees it in whatever order the two are given.
 Json = Annotated[bool, Option("--json", is_eager=True, help="Print JSON for a script.")]
+Yes = Annotated[bool, Option("--yes", "-y", help="Do not ask.")]
 Force = Annotated[bool, Option("--force", help="Replace an existing output of that name.")]
 DryRun = Annotated[bool, Option("--dry-run", help="Check everything; print the plan and its cost.")]
+Problems = Annotated[bool, Option("--problems", help="Show WARN and FAIL only.")]
 Strict = Annotated[bool, Option("--strict", help="Exit 1 on WARN too.")]
 Task = Literal["Task1", "Task2", "both", "Task1&2"]
 """A task as an option names it, in any case; both is Task1&2."""

@@ -7,18 +7,19 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import typer
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.status import Status
 from rich.table import Table
 
 from mmctr_kit.audit import findings as levels
 from mmctr_kit.audit.findings import Finding, Level
-from mmctr_kit.errors import Terminated
+from mmctr_kit.cli import verbosity
+from mmctr_kit.cli.encoding import signs
+from mmctr_kit.errors import Terminated, UsageError
 
 if TYPE_CHECKING:
     from mmctr_kit.api.progress import Display
@@ -26,14 +27,22 @@ if TYPE_CHECKING:
     from mmctr_kit.cv.model_cost import Measured
     from mmctr_kit.metrics.estimate import Estimate
 
-_STYLES = {Level.PASS: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
+_STYLES = {Level.PASS: "green", Level.SKIP: "cyan", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
 PLAIN_WIDTH = 80
 
 
+class _Logged(Console):
+    """A console whose prints go to the log file too."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        super().print(*objects, **how)
+        verbosity.log_printed(*objects, width=self.width)
+
+
 def console() -> Console:
     """Standard output; 80 columns wide if it is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    return _Logged(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 
 
 def say(text: str, style: str = "", wrap: bool = True) -> None:
@@ -41,7 +50,7 @@ def say(text: str, style: str = "", wrap: bool = True) -> None:
 
     ``wrap=False`` is for a command that will be copied, or a path.
     """
-    out = console()
+    out, text = console(), signs(text, sys.stdout)
     lines = _flowed(text, out.width) if wrap and sys.stdout.isatty() else text
     out.print(escape(lines), style=style, soft_wrap=True)
 
@@ -63,7 +72,8 @@ def say_path(before: str, path: Path | str, after: str) -> None:
 def warn(text: str, label: str = "warning:", style: str = "yellow") -> None:
     """Print a message on standard error; wrapped at words on a terminal, else one line."""
     out = Console(stderr=True, highlight=False)
-    line = f"{label} {text}"
+    verbosity.LOG.warning("%s %s", label, text)
+    line = signs(f"{label} {text}", sys.stderr)
     line = _flowed(line, out.width) if sys.stderr.isatty() else line
     out.print(f"[{style}]{label}[/]{escape(line.removeprefix(label))}", soft_wrap=True)
 
@@ -81,9 +91,31 @@ def stopped(error: BaseException | None, then: str = "") -> NoReturn:
     fail(f"{what}; {then}" if then else what, code)
 
 
+def confirmed(question: str, yes: bool) -> bool:
+    """Whether the user says yes to a question on standard error; ``yes``: it is not asked.
+
+    Raises UsageError if there is nobody to ask.
+    """
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} There is no terminal to ask at; add --yes")
+    return typer.confirm(question, default=False, err=True)
+
+
+def size_text(size: float) -> str:
+    """Bytes for people, like 850 B, 12.3 kB, 1.23 GB."""
+    for unit, unit_size in (("kB", 1e3), ("MB", 1e6)):
+        if size < 999.5 * unit_size:
+            return f"{size:.0f} B" if size < 999.5 else f"{short(size / unit_size)} {unit}"
+    return f"{short(size / 1e9)} GB"
+
+
 def print_json(content: Any) -> None:
     """For scripts: JSON on standard output and nothing else."""
-    sys.stdout.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    text = json.dumps(content, indent=1, allow_nan=False)
+    verbosity.LOG.info("%s", text)
+    sys.stdout.write(text + "\n")
 
 
 def finite(value: Any) -> Any:
@@ -97,32 +129,33 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def print_findings(findings: Sequence[Finding], quiet_pass: bool = False) -> None:
-    """Print each finding, what to do about it, and how many there are of each level."""
+def print_findings(findings: Sequence[Finding], only_problems: bool = False) -> None:
+    """Print each finding, or each WARN and FAIL, what to do about it, and a line that sums up."""
     out = console()
-    shown = [f for f in findings if not (quiet_pass and f.level is Level.PASS)]
+    shown = levels.problems(findings) if only_problems else findings
     wide = max((len(f.id) for f in shown), default=0)
     margin = wide + len(" PASS    ")
     for finding in shown:
         head = f" [{_STYLES[finding.level]}]{finding.level}[/]  {escape(finding.id.ljust(wide))}  "
-        lines = wrapped(finding.what, out.width - margin - 1)
-        todo = wrapped(f"-> {finding.todo}" if finding.todo else "", out.width - margin - 1)
+        what, todo = signs(finding.what, sys.stdout), signs(finding.todo, sys.stdout)
+        lines = wrapped(what, out.width - margin - 1)
+        todo_lines = wrapped(f"-> {todo}" if todo else "", out.width - margin - 1)
         # Escaped when joined: a bracket may open in one line and close in the next.
-        texts = [escape(f"\n{' ' * margin}".join(part)) for part in (lines, todo) if part]
+        texts = [escape(f"\n{' ' * margin}".join(part)) for part in (lines, todo_lines) if part]
         texts[1:] = [f"[dim]{text}[/dim]" for text in texts[1:]]
         out.print(head + f"\n{' ' * margin}".join(texts), soft_wrap=True)
-    counts = {level: sum(f.level is level for f in findings) for level in Level}
-    out.print(", ".join(f"{n} {level}" for level, n in counts.items()))
+    for line in wrapped(levels.summary(findings), out.width - 1):
+        say(line, wrap=False)
 
 
 def report(
-    findings: Sequence[Finding], strict: bool, as_json: bool, quiet: bool = False
+    findings: Sequence[Finding], strict: bool, as_json: bool, only_problems: bool = False
 ) -> NoReturn:
-    """Print a check's findings and exit with their code; ``quiet`` omits what passed."""
+    """Print a check's findings, or each WARN and FAIL, and exit with their code."""
     if as_json:
-        print_json(levels.as_json(findings))
+        print_json(levels.as_json(levels.problems(findings) if only_problems else findings))
     else:
-        print_findings(findings, quiet_pass=quiet)
+        print_findings(findings, only_problems or verbosity.quiet())
     raise typer.Exit(levels.exit_code(findings, strict))
 
 
@@ -134,38 +167,81 @@ def wrapped(text: str, width: int, indent: str = "") -> list[str]:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
-    """A table; the first ``left`` columns are text, the others figures set to the right."""
+    """A table; the first ``left`` columns are text, the others figures set to the right.
+
+    Figures are never cut, nor names of up to :data:`_NAME` letters in the first column folded: a
+    terminal that is too narrow for that gets a list for each row, a pipe longer lines.
+    """
+    out = console()
+    columns = [signs(name, sys.stdout) for name in columns]
+    rows = [[signs(text, sys.stdout) for text in row] for row in rows]
+    cells = [[name, *(row[i] for row in rows)] for i, name in enumerate(columns)]
+    least = [_least(i, column, left) for i, column in enumerate(cells)]
+    if (needed := sum(least) + 2 * len(least)) > out.width:
+        if sys.stdout.isatty():
+            _lists(columns, rows)
+            return
+        out.width = needed
     grid = Table(box=None, padding=(0, 1), header_style="bold")
     for i, name in enumerate(columns):
-        grid.add_column(
-            name, justify="left" if i < left else "right", no_wrap=i >= left, overflow="fold"
-        )
+        whole = i >= left or (i == 0 and max(map(cell_len, cells[0])) <= _NAME)
+        side: Literal["left", "right"] = "left" if i < left else "right"
+        grid.add_column(name, justify=side, no_wrap=whole, overflow="fold")
     for row in rows:
-        grid.add_row(*(escape(cell) for cell in row))
-    console().print(grid)
+        grid.add_row(*map(escape, row))
+    out.print(grid)
+
+
+_NAME = 24
+"""A longer word of a text column may be broken."""
+
+
+def _least(number: int, cells: Sequence[str], left: int) -> int:
+    """The width that a column needs at least; texts but the first fold at words."""
+    if 0 < number < left:
+        cells = [word for cell in cells for word in cell.split()]
+    longest = max(map(cell_len, cells), default=0)
+    return min(longest, _NAME) if number < left else longest
+
+
+def _lists(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print each row below its first cell, a line for each other one that is not empty."""
+    wide = max(map(cell_len, columns[1:]), default=0)
+    indent = " " * (wide + 4)
+    for row in rows:
+        say(row[0], wrap=False)
+        for name, text in zip(columns[1:], row[1:], strict=True):
+            if text:
+                lines = wrapped(text, max(console().width - len(indent), _NAME))
+                say(f"  {name.ljust(wide)}  " + f"\n{indent}".join(lines), wrap=False)
 
 
 @contextmanager
-def progress(quiet: bool, resumes: str = "", force: bool = False) -> Iterator["Display"]:
-    """Show long work as a bar or plain lines; warnings alone if ``quiet``.
+def progress(resumes: str = "", force: bool = False) -> Iterator["Display"]:
+    """Show long work on standard error, as a bar or in plain lines.
 
     If Ctrl-C or SIGTERM ends it, say from where the same command ``resumes``.
     """
     from mmctr_kit.api.progress import Display
 
-    with Display(quiet, warn) as display:
-        try:
+    try:
+        with Display(quiet=verbosity.quiet(), warn=warn) as display:
             yield display
-        except KeyboardInterrupt as e:
-            if not resumes:
-                raise
-            again = "the same command without --force" if force else "the same command"
-            stopped(e, f"{again} goes on {resumes}")
+    except KeyboardInterrupt as e:
+        if not resumes:
+            raise
+        again = "the same command without --force" if force else "the same command"
+        stopped(e, f"{again} goes on {resumes}")
 
 
-def status(text: str) -> Status:
-    """A spinner with the text on a terminal; nothing elsewhere."""
-    return Console(stderr=True).status(text)
+@contextmanager
+def status(text: str) -> Iterator[None]:
+    """Show on a terminal that something is being done, at first ``text``; nothing elsewhere."""
+    from mmctr_kit.api.progress import ProgressEvent
+
+    with progress() as display:
+        display(ProgressEvent("activity", label=text))
+        yield
 
 
 def short(value: float) -> str:

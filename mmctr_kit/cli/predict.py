@@ -43,7 +43,7 @@ def predict(
     from mmctr_kit.api.predict import default_out
     from mmctr_kit.api.predict import predict as score_rows
 
-    with progress(as_json) as display:
+    with progress() as display:
         made = score_rows(
             run,
             rows,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Exit, Option
 
 from mmctr_kit.cli import options
-from mmctr_kit.cli.output import PLAIN_WIDTH, finite, print_json, progress, say, table, wrapped
+from mmctr_kit.cli.output import console, finite, print_json, progress, say, table, wrapped
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def profile(
     """
     from mmctr_kit.api.data import profile_data
 
-    with progress(as_json) as display:
+    with progress() as display:
         result = profile_data(folder, progress=display)
     if as_json:
         print_json([_plain(v) for v in result.results])
@@ -76,7 +76,7 @@ def _row(v: "TestResult") -> list[str]:
 
 
 def _wrapped(text: str, style: str = "") -> None:
-    for line in wrapped(text, PLAIN_WIDTH - 1, "    "):
+    for line in wrapped(text, console().width - 1, "    "):
         say(line, style=style)
 
 

@@ -6,19 +6,26 @@ from typing import Annotated
 from typer import Option
 
 from mmctr_kit.cli import options
-from mmctr_kit.cli.output import print_json, say_path, status
+from mmctr_kit.cli.output import print_json, say, say_path, status
+from mmctr_kit.errors import UsageError, plural
 
 
 def report(
     run: Annotated[
-        str,
+        str | None,
         options.run_argument(
-            "RUN|BLEND|STUDY|ABLATION", "Name or folder of a run, blend, study or ablation."
+            "[RUN|BLEND|STUDY|ABLATION]", "Name or folder of a run, blend, study or ablation."
         ),
-    ],
+    ] = None,
+    every: Annotated[
+        bool, Option("--all", help="A page for each of RUNS, and index.html, which links to them.")
+    ] = False,
     out: Annotated[
         Path | None,
-        Option(metavar="F.html", help="Default: RUNS/NAME.html. Missing folders are created."),
+        Option(
+            metavar="F.html|FOLDER",
+            help="Default: RUNS/NAME.html; with --all: RUNS. Missing folders are created.",
+        ),
     ] = None,
     as_json: options.Json = False,
     runs: options.Runs = options.RUNS,
@@ -26,15 +33,26 @@ def report(
     """Write a page about a run: its scores, what explains them, and what to do next.
 
     One self-contained HTML file, which needs no network and can be mailed or printed. It has the
-    leaderboard, learning curves, ROC, calibration, score distributions and slices; a blend's
-    weights and correlations; ablation and tuning if there are any; recipe, environment, timings.
+    leaderboard, each fold model, feature importance of trees, ROC, calibration, score distributions
+    and slices; a blend's weights and correlations; recipe, environment, timings. The page of a
+    study or an ablation begins with it.
 
     [bold]Examples[/bold]
 
       mmctr-kit report mix
       mmctr-kit report din_official.ablate --out ablation.html
       mmctr-kit report gbdt_demo --runs demo/runs
+      mmctr-kit report --all --out pages
     """
+    if every == (run is not None):
+        raise UsageError("report takes one name, or --all for every run; see 'mmctr-kit runs'")
+    if run is None:
+        _all(runs, out or runs, as_json)
+    else:
+        _one(run, runs, out, as_json)
+
+
+def _one(run: str, runs: Path, out: Path | None, as_json: bool) -> None:
     from mmctr_kit.report.context import open_context, require_page, resolve_name
 
     run = resolve_name(run, runs)
@@ -42,12 +60,27 @@ def report(
     require_page(path)
     with status(f"reading {run}"):
         context = open_context(run, runs, Path("submissions"))
-    from mmctr_kit.report.page import write_report
-
     with status(f"drawing {run}"):
+        from mmctr_kit.report.page import write_report
+
         write_report(context, path)
     size = path.stat().st_size
     if as_json:
         print_json({"path": str(path), "bytes": size})
     else:
         say_path("wrote ", path, f": {size / 1e6:.2f} MB")
+
+
+def _all(runs: Path, out: Path, as_json: bool) -> None:
+    from mmctr_kit.report.index import INDEX, write_all
+
+    with status(f"reading {runs}"):
+        pages = write_all(runs, Path("submissions"), out)
+    index = out / INDEX
+    if as_json:
+        written = {entry.name: str(out / f"{entry.name}.html") for entry in pages.written}
+        print_json({"index": str(index), "pages": written, "left_out": pages.left_out})
+        return
+    for name, why in pages.left_out.items():
+        say(f"no page of {name}: {why}", style="yellow")
+    say_path("wrote ", index, f": {plural(len(pages.written), 'page')}")

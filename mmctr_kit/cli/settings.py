@@ -27,6 +27,8 @@ _OPTIONS: Mapping[str, tuple[str, type]] = {
 }
 """What the file may set of the options, with the parameter that has it, and its type."""
 _TABLES = ("ray", "slurm")
+_FOLDER = "folder"
+"""The parameter of a command whose argument is the data folder."""
 
 
 @cache
@@ -60,9 +62,16 @@ def settings_file() -> Mapping[str, Any]:
 
 
 def option_defaults() -> dict[str, Any]:
-    """The values of options that the file sets, by their parameter."""
+    """The values of options and arguments that the file sets, by their parameter."""
     content = settings_file()
-    return {name: content[key] for key, (name, _) in _OPTIONS.items() if key in content}
+    values = {name: content[key] for key, (name, _) in _OPTIONS.items() if key in content}
+    return values | ({_FOLDER: values["data"]} if "data" in values else {})
+
+
+def key_of(parameter: str) -> str:
+    """The file's key for a parameter of a command; empty if there is none."""
+    keys = {name: key for key, (name, _) in _OPTIONS.items()} | {_FOLDER: "data"}
+    return keys.get(parameter, "")
 
 
 def executor_table(name: str) -> Mapping[str, Any]:

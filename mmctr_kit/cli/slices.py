@@ -1,15 +1,12 @@
 """``mmctr-kit slices``: what a run is worth on parts of the rows."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from typer import Option
 
 from mmctr_kit.cli import options
-from mmctr_kit.cli.output import cell, print_json, say, table
-
-if TYPE_CHECKING:
-    from mmctr_kit.runs.run import Run
-
+from mmctr_kit.cli.output import cell, print_json, say, status, table
 
 _HEADINGS = {
     "oof": "OOF rows, each scored by its fold model; AUC of pairs within a fold",
@@ -18,8 +15,12 @@ _HEADINGS = {
 
 
 def slices(
-    run: options.Run,
+    run: Annotated[str, options.run_argument("RUN", "Name or folder of a run or blend.")],
     split: Annotated[Literal["oof", "valid"] | None, Option(help="Show only this split.")] = None,
+    data: Annotated[
+        Path | None,
+        Option(help="Data of a blend or an import; default: where its runs had it."),
+    ] = None,
     as_json: options.Json = False,
     runs: options.Runs = options.RUNS,
 ) -> None:
@@ -27,17 +28,24 @@ def slices(
 
     "z" is how many standard errors the slice's AUC lies above (+) or below (-) the AUC of all
     other rows; -3 or less is marked (!). p is the mean prediction, label the mean label, ECE the
-    expected calibration error. A slice in which all labels are equal has no AUC.
+    expected calibration error. A slice in which all labels are equal has no AUC. Those of a blend
+    or an import are computed from its data, which takes a moment.
 
     [bold]Examples[/bold]
 
       mmctr-kit slices din_official --split valid
+      mmctr-kit slices blend --runs demo/runs
       mmctr-kit slices din_demo_e4 --runs demo/runs --json
     """
+    from mmctr_kit.data.parquet import require_folder
     from mmctr_kit.runs.run import open_run
+    from mmctr_kit.runs.slices import slices_of
 
     opened = open_run(run, runs)
-    metrics = _metrics(opened)
+    if data is not None:
+        require_folder(data)
+    with status(f"slicing the rows of {opened.name}"):
+        metrics = slices_of(opened, data)
     chosen = [e for e in metrics["slices"] if split in (None, e["split"])]
     if as_json:
         print_json({"slices": chosen, "left_out": metrics["slices_left_out"]})
@@ -48,6 +56,9 @@ def slices(
             say(heading)
             columns = ("slice", "rows", "AUC", "z", "p", "label", "ECE")
             table(columns, [_row(e) for e in entries])
+    if not chosen:
+        say(f"{opened.name} has no {split or 'OOF and no valid'} predictions to slice")
+        return
     for left_out, why in metrics["slices_left_out"].items():
         say(f"left out: {left_out} ({why})")
     worse = [e for e in chosen if e["worse"]]
@@ -56,23 +67,6 @@ def slices(
         say(f"  {e['note']}", style="yellow")
     if not worse:
         say("no slice is worse than the other rows by 3 standard errors")
-
-
-def _metrics(run: "Run") -> dict[str, Any]:
-    """Return the run's metrics; an error if they hold no slices."""
-    from mmctr_kit.errors import RunError, UsageError
-
-    metrics, manifest = run.metrics, run.manifest
-    if "slices" in metrics:
-        return metrics
-    if manifest.kind in ("cv", "fit"):
-        raise RunError(
-            f"run '{run.name}' was made before runs had slices; make it again (cv --force)"
-        )
-    hint = f"; its sources: {', '.join(manifest.sources)}" if manifest.sources else ""
-    raise UsageError(
-        f"run '{run.name}' is of kind {manifest.kind}; only runs that train have slices{hint}"
-    )
 
 
 def _row(entry: dict[str, Any]) -> list[str]:

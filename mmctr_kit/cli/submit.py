@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Exit, Option, echo
+from typer import Context, Exit, Option, echo
 
 from mmctr_kit.audit.findings import exit_code
 from mmctr_kit.cli import options
@@ -14,6 +14,7 @@ from mmctr_kit.cli.output import (
     report,
     say,
     say_path,
+    status,
     warn,
 )
 from mmctr_kit.errors import plural
@@ -30,6 +31,7 @@ def _spec_example(wanted: bool) -> None:
 
 
 def submit(
+    context: Context,
     run: Annotated[str, options.run_argument("RUN|FILE", "A run; with --check, a file.")],
     task: Annotated[options.Task | None, options.task_option("Column to write.")] = None,
     out: Annotated[Path | None, Option(help="Default: submissions/RUN-TASK.zip.")] = None,
@@ -37,7 +39,8 @@ def submit(
         bool, Option("--check", help="Check FILE as the organisers would; write nothing.")
     ] = False,
     data: Annotated[
-        Path | None, Option(help="With --check: the data of FILE; default: the challenge's.")
+        Path | None,
+        options.data_option("With --check: the data of FILE; default: the challenge's."),
     ] = None,
     spec: Annotated[
         Path | None,
@@ -57,6 +60,7 @@ def submit(
         ),
     ] = False,
     strict: options.Strict = False,
+    problems: options.Problems = False,
     as_json: options.Json = False,
     force: options.Force = False,
     runs: options.Runs = options.RUNS,
@@ -88,19 +92,22 @@ def submit(
     if check:
         if task is not None or out is not None:
             raise UsageError("--check takes a FILE and writes nothing; leave out --task and --out")
-        result = api.check_submission(run, data=data, runs=runs, spec=spec, ledger=ledger)
-        report(result.findings, strict, as_json)
+        with status(f"checking {run}"):
+            result = api.check_submission(run, data=data, runs=runs, spec=spec, ledger=ledger)
+        report(result.findings, strict, as_json, problems)
     if Path(run).is_file():
         raise UsageError(f"'{run}' is a file, not a run; to check a submission add --check")
     refuse_absent_file(run, runs)
-    if data is not None or spec is not None:
-        option = "--spec" if data is None else "--data"
+    with_data = options.typed(context, "data")
+    if with_data or spec is not None:
+        option = "--data" if with_data else "--spec"
         raise UsageError(f"{option} goes with --check; leave it out")
     if task is None:
         raise UsageError("--task is missing; expected Task1, Task2 or both (Task1&2)")
-    made = api.write_submission(
-        run, task, out=out, force=force, runs=runs, ledger=ledger, progress=lambda _: None
-    )
+    with status(f"writing a submission of {run}"):
+        made = api.write_submission(
+            run, task, out=out, force=force, runs=runs, ledger=ledger, progress=lambda _: None
+        )
     if made.refused:
         warn(made.refused)
     if as_json:
@@ -109,7 +116,7 @@ def submit(
         say_path("wrote ", made.path, f": {plural(made.rows, 'row')}, column {made.task}")
         for line in made.remarks():
             say(line)
-        print_findings(made.check.findings, quiet_pass=True)
+        print_findings(made.check.findings, only_problems=True)
     raise Exit(exit_code(made.check.findings, strict))
 
 
@@ -120,7 +127,8 @@ def score(
         options.Task | None, options.task_option("Column of FILE to score, if several hold scores.")
     ] = None,
     data: Annotated[
-        Path | None, Option(help="Data of FILE: its users give the right standard error.")
+        Path | None,
+        options.data_option("Data of FILE: its users give the right standard error."),
     ] = None,
     as_json: options.Json = False,
     runs: options.Runs = options.RUNS,
@@ -134,7 +142,8 @@ def score(
     """
     from mmctr_kit.api.score import score_and_notes
 
-    result, notes = score_and_notes(source, labels, task, data, runs)
+    with status(f"scoring {source}"):
+        result, notes = score_and_notes(source, labels, task, data, runs)
     if as_json:
         print_json(finite({"auc": result.value, "se": result.se, "n": result.n}))
         return

@@ -1,6 +1,8 @@
 """``mmctr-kit tune``: search a recipe's keys, and report a score that chose nothing."""
 
 import re
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,6 @@ from mmctr_kit.cli.output import print_json, progress, say, table
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
-    from mmctr_kit.tuning.study import StudyPlan
     from mmctr_kit.tuning.summary import Summary
 
 _FEW = 50
@@ -21,13 +22,13 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 def _seconds(value: str | None) -> str | None:
     if value is not None and not re.fullmatch(r"\d+(\.\d+)?[smh]", value):
-        raise BadParameter(f"expected a time like 90s, 30m or 2h; got {value!r}")
+        raise BadParameter(f"expected a time like 90s, 30m or 2h; found {value!r}")
     return value
 
 
 def tune(
     recipe: options.Recipe,
-    data: options.Data,
+    data: options.DataUnlessListed = None,
     trials: Annotated[int, Option(min=1, help="How many trials the study has in the end.")] = 30,
     timeout: Annotated[
         str | None,
@@ -54,7 +55,7 @@ def tune(
         ),
     ] = None,
     listing: Annotated[
-        bool, Option("--list", help="Print the search space as YAML; train nothing.")
+        bool, Option("--list", help="Print the search space as YAML, to copy and change.")
     ] = False,
     devices: options.Devices = "auto",
     force: options.Force = False,
@@ -81,9 +82,12 @@ def tune(
 
       mmctr-kit tune din_mha_demo --data demo/data --trials 30
       mmctr-kit tune din_mha_se_pca --data DATA --trials 100 --timeout 2h
-      mmctr-kit tune din_official --data DATA --list
+      mmctr-kit tune din_official --list
       mmctr-kit tune din_official --data DATA --storage postgresql://me@db/tuning
     """
+    if listing:
+        _list(recipe, settings or (), as_json)
+        return
     from mmctr_kit.api.options import Options
     from mmctr_kit.api.studies import plan_tuning
 
@@ -91,13 +95,10 @@ def tune(
     shared = Options(
         name, settings or (), devices, jobs, force, runs, executor=where, threads=threads
     )
-    with progress(as_json) as display:
-        planned = plan_tuning(recipe, data, shared, display, storage=storage, listing=listing)
-    if listing:
-        _list(planned.plan, as_json)
-        return
+    with progress() as display:
+        planned = plan_tuning(recipe, options.require_data(data), shared, display, storage=storage)
     limit = None if timeout is None else float(timeout[:-1]) * _UNITS[timeout[-1]]
-    with progress(as_json, "with the study", force) as display:
+    with progress("with the study", force) as display:
         result = planned.run(trials, limit, (finalists, seeds), display)
     if as_json:
         print_json(result.summary.as_json())
@@ -105,19 +106,20 @@ def tune(
         print_summary(result.summary, result.path)
 
 
-def _list(plan: "StudyPlan", as_json: bool) -> None:
+def _list(recipe: str, settings: Sequence[str], as_json: bool) -> None:
     import yaml
 
-    space = {key: values.as_plain() for key, values in plan.search.items()}
+    from mmctr_kit.api.studies import search_space
+
+    space = {key: each.as_plain() for key, each in search_space(recipe, settings).items()}
     if as_json:
-        print_json({"search": space, "left_out": dict(plan.left_out)})
+        print_json({"search": space})
         return
-    for what, why in plan.left_out.items():
-        say(f"# left out: {what} ({why})")
+    say("# A study leaves out what its data folder cannot give, and says so.")
     say("search:")
     for key, values in space.items():
         text = yaml.safe_dump(values, default_flow_style=True, width=1000, sort_keys=False)
-        say(f"  {key}: {text.strip()}")
+        say(f"  {key}: {text.strip()}", wrap=False)
 
 
 def print_summary(summary: "Summary", path: Path) -> None:
@@ -149,6 +151,19 @@ def print_summary(summary: "Summary", path: Path) -> None:
     say(f"valid AUC {chosen.valid} (fold mean; not used for selection: unbiased)")
     say(f"recipe: {path / 'best.yaml'}")
     say(f"run: {path / 'finalists' / f'trial-{chosen.number}'}")
+    if len(summary.finalists) > 1:
+        _offer_blend(summary, path)
+
+
+def _offer_blend(summary: "Summary", path: Path) -> None:
+    """Print the command that blends the finalists, which are runs as they are."""
+    runs = [str(path / "finalists" / f"trial-{f.number}") for f in summary.finalists]
+    name = f"{path.name.removesuffix('.study')}-finalists"
+    command = ["mmctr-kit", "blend", *runs, "--name", name]
+    if path.parent != options.RUNS:
+        command += ["--runs", str(path.parent)]
+    say("to blend the finalists:")
+    say(shlex.join(command), wrap=False)
 
 
 def _best_of_search(summary: "Summary") -> None:

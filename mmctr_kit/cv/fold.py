@@ -4,6 +4,7 @@ A cross-validation has fold models; ``fit`` has one model, of the whole train sp
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +14,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.activity import EVERY, Activity, doing, heard_by
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import WHOLE, held_out, trained_on, user_hash
 from mmctr_kit.items.features import ItemFeatures
@@ -38,7 +40,16 @@ class Progress:
     seconds: float
 
 
-Listener = Callable[[Progress], None]
+@dataclass(frozen=True)
+class FoldActivity:
+    """What is being done for one model; ``fold`` and ``seed`` as in :class:`Progress`."""
+
+    fold: int
+    seed: int
+    activity: Activity
+
+
+Listener = Callable[[Progress | FoldActivity], None]
 
 Job = tuple[int, int]
 """The fold and the seed of a model."""
@@ -115,10 +126,32 @@ _LOGGED = ("epoch", "train_loss", "holdout_auc", "holdout_logloss", "best")
 
 
 def fit_fold(
-    learner: Learner, context: FitContext, job: Job, listen: Listener, loaded: float = 0.0
+    learner: Learner,
+    context: FitContext,
+    job: Job,
+    listen: Listener,
+    loaded: float = 0.0,
+    every: float = EVERY,
 ) -> None:
-    """Fit one model, from its last saved epoch, and write its weights and logits."""
+    """Fit one model, from its last saved epoch, and write its weights and logits.
+
+    ``listen`` hears how far an epoch is ``every`` so many seconds at most, and one event at a time.
+    """
+    lock = threading.Lock()
+
+    def say(event: Progress | FoldActivity) -> None:
+        with lock:  # an epoch is reported by the thread that has saved it
+            listen(event)
+
+    with heard_by(lambda activity: say(FoldActivity(*job, activity)), every):
+        _fit_fold(learner, context, job, say, loaded)
+
+
+def _fit_fold(
+    learner: Learner, context: FitContext, job: Job, listen: Listener, loaded: float
+) -> None:
     fold, seed = job
+    doing("preparing")
     folder = context.writer.fold(fold, seed)
     rows = fold_rows(context.recipe, context.data, fold)
     lines, resume, spent = folder.saved_state()
@@ -135,7 +168,8 @@ def fit_fold(
             # Written while the next epoch trains, since a large state takes as long as an epoch,
             # and reported only afterwards, so that an epoch the user has seen is never lost.
             state = epoch.state()
-            save = partial(folder.save_epoch, list(lines), state, dict(clock.seconds))
+            timings = {**clock.seconds, "epochs": epoch.epochs}
+            save = partial(folder.save_epoch, list(lines), state, timings)
             saved = writer.submit(_save_and_report, save, partial(listen, _progress(job, epoch)))
             if sum(value.nbytes for value in state.values()) > LARGE_STATE:
                 saved.result()
@@ -148,9 +182,12 @@ def fit_fold(
         "valid": learner.predict("valid"),
         "test": learner.predict("test"),
     }
+    importance = learner.importance()
     clock.lap("evaluate")
-    timings = {**clock.seconds, "data_on": learner.data_on}
-    folder.finish(learner.weights(), logits, timings)
+    doing("writing")
+    if importance is not None:
+        folder.save_importance(importance)
+    folder.finish(learner.weights(), logits, {**clock.seconds, "data_on": learner.data_on})
     best = max((x for line in lines if (x := line["holdout_auc"]) is not None), default=math.nan)
     loss, seconds = lines[-1]["train_loss"], sum(clock.seconds.values())
     listen(Progress(fold, seed, None, len(lines), loss, best, seconds))

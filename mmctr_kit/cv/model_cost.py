@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from mmctr_kit.activity import doing
 from mmctr_kit.cv.executors.base import WorkerConfig
 from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.fold import fold_rows
@@ -111,7 +112,9 @@ def _measure(config: WorkerConfig, path: Path) -> Measured:
     data = replace(data, rows=rows)
     learner = make_learner(recipe, data, items, config.device)
     learner.load(RunWriter(path).fold(0, recipe.seeds[0]).weights())
+    doing(f"{path.name}: measuring the latency of requests")
     latency = latencies(learner, "test", len(asked) // CANDIDATES[-1])
+    doing(f"{path.name}: measuring training steps")
     trained = len(fold_rows(recipe, data, 0).train)
     costs = [learner.cost(trained) for _ in range(_TRIALS)]
     return Measured(

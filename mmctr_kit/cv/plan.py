@@ -8,6 +8,7 @@ predicts valid and test.
 
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -20,12 +21,13 @@ from mmctr_kit.cv.fold import FoldRows, Job, fold_rows
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import WHOLE, fold_fingerprint
 from mmctr_kit.data.hashing import fingerprint
-from mmctr_kit.errors import DataError, UsageError, plural
+from mmctr_kit.errors import DataError, MmctrKitError, UsageError, plural
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.models.registry import MODELS
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.conflict import is_finished
 from mmctr_kit.runs.manifest import Manifest
+from mmctr_kit.runs.run import Run
 from mmctr_kit.training.build import check_model, make_learner
 from mmctr_kit.training.learner import Cost
 from mmctr_kit.training.teacher import teacher_digest
@@ -126,6 +128,19 @@ def check_run(
     if kind == "cv":
         _require_no_teacher(recipe)
     return is_finished(path, _identity(recipe, data, items, kind), force, recipe.to_yaml())
+
+
+def trained_finalist(
+    recipe: Recipe, data: ChallengeData, items: ItemFeatures, runs: Path
+) -> Path | None:
+    """A finished finalist of a study in the folder ``runs`` that is this very cross-validation."""
+    wanted = _identity(recipe, data, items, "cv")
+    for path in sorted(runs.glob("*.study/finalists/*")):
+        with suppress(MmctrKitError):  # damaged, so nobody would want it
+            run = Run(path)
+            if run.finished and not run.manifest.differences(wanted):
+                return path
+    return None
 
 
 def _require_no_teacher(recipe: Recipe) -> None:

@@ -1,22 +1,29 @@
 """Run a planned cross-validation or single fit, and assemble its run folder."""
 
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from mmctr_kit.activity import doing
 from mmctr_kit.cv.fold import PHASES, FitContext, Job, Listener
 from mmctr_kit.cv.plan import Plan, manifest_of
 from mmctr_kit.data.folds import WHOLE
 from mmctr_kit.files import locked
 from mmctr_kit.items.features import content_hashes
+from mmctr_kit.runs.fold_models import FoldModel, score_model
+from mmctr_kit.runs.importance import FILE as IMPORTANCE
+from mmctr_kit.runs.importance import combine_importance
 from mmctr_kit.runs.predictions import Predictions, mean_logits, predictions_for
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import score_predictions, seed_scores
 from mmctr_kit.runs.slices import slice_metrics
 from mmctr_kit.runs.writer import RunWriter, begin_run
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,18 +48,26 @@ def run_cv(
     """
     began = time.perf_counter()
     with locked(path):
-        writer = begin_run(path, manifest_of(plan), plan.recipe.to_yaml(), force)
+        writer = begin_run(path, manifest_of(plan), plan.recipe.to_yaml(), force, plan.data.folder)
         if writer is None:
             return None
         point = _resume_point(plan, writer)
         if point.finished or point.epochs:
+            writer.resumed()
             resume(point)
         waiting = [job for job in plan.jobs if job not in point.finished]
+        _LOG.debug(
+            "%s: %d of %d models to train, %s", path, len(waiting), len(plan.jobs), plan.resources
+        )
         context = FitContext(plan.recipe, plan.data, plan.items, writer)
         files = content_hashes(plan.recipe, plan.data)
         plan.executor.fit_folds(context, plan.resources, waiting, listen)
         _await(writer, waiting)
-        return _assemble(plan, writer, time.perf_counter() - began, files)
+        trained = time.perf_counter()
+        _LOG.debug("%s: models trained after %.2f s", path, trained - began)
+        run = _assemble(plan, writer, trained - began, files)
+        _LOG.debug("%s: assembled and scored in %.2f s", path, time.perf_counter() - trained)
+        return run
 
 
 _LATE_SECONDS = 90.0
@@ -73,6 +88,7 @@ def _resume_point(plan: Plan, writer: RunWriter) -> ResumePoint:
 
 
 def _assemble(plan: Plan, writer: RunWriter, seconds: float, files: Mapping[str, str]) -> Run:
+    doing("putting the predictions together")
     whole = predictions_of(plan, writer, plan.recipe.seeds)
     folders = [writer.fold(*job) for job in plan.jobs]
     timed = {folder.path.name: folder.timings() for folder in folders}
@@ -85,18 +101,49 @@ def _assemble(plan: Plan, writer: RunWriter, seconds: float, files: Mapping[str,
         "data_on": {name: t["data_on"] for name, t in timed.items() if "data_on" in t},
         "data_files": files,  # here, since files of other bytes may hold the same data
     }
+    doing("scoring")
     metrics = score_predictions(whole) | slice_metrics(plan.data, whole)
     if plan.kind == "cv":
         per_seed = {plan.recipe.seeds[0]: whole}
         if len(plan.recipe.seeds) > 1:
             per_seed = {seed: predictions_of(plan, writer, (seed,)) for seed in plan.recipe.seeds}
         metrics |= seed_scores(per_seed)
+    metrics["fold_models"] = [model.to_json() for model in _score_models(plan, writer)]
+    _write_importance(plan, writer, whole)
     metrics["alarm_causes"] = []
     if metrics["alarm"]:
         from mmctr_kit.audit.profile import causes
 
+        doing("looking for causes of the alarm")
         metrics["alarm_causes"] = causes(plan.data)
+    doing("writing the run")
     return writer.finish(whole, metrics, timings)
+
+
+def _score_models(plan: Plan, writer: RunWriter) -> Iterator[FoldModel]:
+    """The scores of each model, which the assembled predictions average over seeds."""
+    train, valid, epochs = plan.data.train, plan.data.valid, Run(writer.path).epochs()
+    label, user = np.asarray(train.labels()), train.user_id
+    fold = None if plan.kind == "fit" else plan.recipe.folds.assign(train)
+    of_valid = np.asarray(valid.labels()), valid.user_id
+    for job in plan.jobs:
+        folder, rows = writer.fold(*job), slice(0) if fold is None else fold == job[0]
+        name, logits = folder.path.name, folder.logits("oof", "valid")
+        yield score_model(name, logits, (label[rows], user[rows]), of_valid, epochs[name])
+
+
+def _write_importance(plan: Plan, writer: RunWriter, whole: Predictions) -> None:
+    """Write the features' importance, and delete what the models left for it."""
+    folders = [writer.fold(*job) for job in plan.jobs]
+    if (writer.path / IMPORTANCE).is_file():  # the command was killed after this
+        each = []
+    else:
+        each = [arrays for folder in folders if (arrays := folder.importance()) is not None]
+    if each:
+        features = [feature.to_json() for feature in combine_importance(whole, each)]
+        writer.write_json(IMPORTANCE, {"rows": len(each[0]["rows"]), "features": features})
+    for folder in folders:
+        folder.drop_importance()
 
 
 def predictions_of(plan: Plan, writer: RunWriter, seeds: Sequence[int]) -> Predictions:

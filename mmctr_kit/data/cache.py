@@ -7,21 +7,26 @@ temporary folder and renamed; any entry may be deleted at any time.
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.activity import doing
 from mmctr_kit.errors import DataError, RunError, unwritable
-from mmctr_kit.files import read_json, write_json
+from mmctr_kit.files import folder_size, read_json, write_json
 
 Arrays = dict[str, NDArray[Any]]
+_LOG = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
@@ -37,6 +42,67 @@ def cache_folder() -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class CachedKind:
+    """The entries of one kind in the cache, and their bytes.
+
+    ``cleared``: :func:`clear_cache` deletes them even if their kind is not named.
+    """
+
+    kind: str
+    entries: int
+    size: int
+    cleared: bool
+
+
+def cache_contents() -> list[CachedKind]:
+    """What the cache holds, by kind, the largest first."""
+    sizes: dict[str, list[int]] = {}
+    for path in cache_folder().iterdir():
+        if (kind := _kind_of(path)) is not None:
+            parts = path.glob("*.json") if kind == "hashes" else (path,)
+            sizes.setdefault(kind, []).extend(map(folder_size, parts))
+    kinds = [
+        CachedKind(kind, len(each), sum(each), kind not in _IN_USE) for kind, each in sizes.items()
+    ]
+    return sorted(kinds, key=lambda each: (-each.size, each.kind))
+
+
+def clear_cache(kinds: Collection[str] = ()) -> None:
+    """Delete the entries of these kinds; of none named, all that a command may do without.
+
+    Commands that are running go on: an array that was opened stays open, and an entry that is gone
+    is made again. But whole data folders (``placed``, ``synth``) are read by name all the while,
+    and what is being written (``unfinished``) is not yet a day old: these are left, the former
+    unless they are named.
+    """
+    for path in cache_folder().iterdir():
+        kind = _kind_of(path)
+        if kind is None or (kind not in kinds if kinds else kind in _IN_USE):
+            continue
+        with suppress(OSError):  # another command deletes it too
+            if kind == _UNFINISHED and time.time() - path.stat().st_mtime < _DAY_SECONDS:
+                continue
+            gone = Path(tempfile.mkdtemp(prefix=".gone-", dir=path.parent))
+            path.rename(gone / path.name)
+            shutil.rmtree(gone, ignore_errors=True)
+
+
+_IN_USE = ("placed", "synth")
+"""Kinds that are whole data folders: for workers of a cluster, and for ``bench``."""
+_UNFINISHED = "unfinished"
+_DAY_SECONDS = 86_400.0
+
+
+def _kind_of(path: Path) -> str | None:
+    """The kind of an entry; None for what is none."""
+    if path.name == ".locks":
+        return None
+    if path.name.startswith("."):
+        return _UNFINISHED
+    return path.name.partition("-")[0]
+
+
 def content_hash(path: Path) -> str:
     """sha256 of a file, kept until its size, times or inode change; DataError if unreadable."""
     try:
@@ -50,6 +116,7 @@ def content_hash(path: Path) -> str:
         known = read_json(memo)
         if known.get("seen") == seen and "sha256" in known:
             return str(known["sha256"])
+    doing(f"hashing {path.name}")
     try:
         with path.open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
@@ -79,8 +146,11 @@ def cached(
         digest = hashlib.sha256(json.dumps([kind, key], sort_keys=True).encode()).hexdigest()
         entry = cache_folder() / f"{kind}-{digest[:24]}"
         if (stored := _read_entry(entry)) is not None:
+            _LOG.debug("%s: from the cache, %s", kind, entry)
             return stored
+        began = time.perf_counter()
         arrays, meta = build()
+        _LOG.debug("%s: made in %.2f s, to the cache: %s", kind, time.perf_counter() - began, entry)
         now = _hashes(files)  # quick: an unchanged file is not read again
         if now == hashes:
             try:
@@ -110,6 +180,7 @@ _STORE_ATTEMPTS = 20
 
 
 def _store(entry: Path, arrays: Arrays, meta: dict[str, Any]) -> None:
+    doing("writing the cache")
     temporary = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
     try:
         for name, array in arrays.items():

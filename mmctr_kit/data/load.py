@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.activity import doing
 from mmctr_kit.data.cache import Arrays, cached
 from mmctr_kit.data.contract import (
     FILES,
@@ -110,6 +111,7 @@ def load_vectors(data: ChallengeData, key: str, column: str, kind: str) -> Float
     file = FILES[key]
 
     def build() -> tuple[Arrays, dict[str, Any]]:
+        doing(f"reading {file.path}")
         columns = read_table(data.folder, file, ("item_id", column))
         ids, vectors = ints(columns["item_id"]), ragged(columns[column])
         return {"table": by_item_id(ids, vectors, data.n_items, f"{file.path}: {column}")}, {}
@@ -211,6 +213,7 @@ def _build(folder: Path) -> tuple[Arrays, dict[str, Any]]:
     splits = {s: columns for s, (columns, _) in read.items()}
     rows_histories = Ragged.concatenate([histories for _, histories in read.values()])
     del read
+    doing("storing each history once")
     histories, index = deduplicate(rows_histories)
     arrays = items | {"history_items": histories.values, "history_offsets": histories.offsets}
     begin = 0
@@ -228,6 +231,7 @@ def _build(folder: Path) -> tuple[Arrays, dict[str, Any]]:
 
 def _read_items(folder: Path) -> Arrays:
     file = FILES["item_info"]
+    doing(f"reading {file.path}")
     columns = read_table(folder, file, ("item_id", "item_tags", "item_emb_d128"))
     ids, tags = ints(columns["item_id"]), ragged(columns["item_tags"])
     n_items = len(ids) - 1
@@ -265,6 +269,7 @@ def _read_rows(
 ) -> tuple[Arrays, Ragged[np.int32]]:
     """The split's columns and each row's history, in canonical order."""
     file = FILES[split]
+    doing(f"reading {file.path}")
     parts: dict[str, list[NDArray[Any]]] = {}
     histories: list[Ragged[np.int32]] = []
     for batch in read_columns(folder, file, (*file.column_names, *optional)):

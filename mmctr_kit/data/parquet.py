@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import FILES, Column, File
 from mmctr_kit.data.path_hints import not_parquet, refuse_neighbour
 from mmctr_kit.data.ragged import Ragged
-from mmctr_kit.errors import DataError, UsageError, plural
+from mmctr_kit.errors import DataError, UsageError, did_you_mean, plural
 from mmctr_kit.metrics.ranks import Ints
 
 BATCH_ROWS = 65_536
@@ -201,7 +201,9 @@ def _require_columns(handle: pq.ParquetFile, names: Sequence[str], where: str) -
     present = handle.schema_arrow.names
     for name in names:
         if present.count(name) != 1:
-            fault = f"holds column {name} twice" if name in present else f"lacks column {name}"
+            near = did_you_mean(name, present).replace("did you mean", "is it")
+            lacks = f"lacks column {name}{near}"
+            fault = f"holds column {name} twice" if name in present else lacks
             raise DataError(
                 f"{where} {fault}; expected {', '.join(names)}, found {', '.join(present)}"
             )

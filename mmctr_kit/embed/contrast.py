@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmctr_kit.activity import Counter
 from mmctr_kit.data.cache import Arrays
 from mmctr_kit.data.contexts import Contexts
 from mmctr_kit.embed.content import Content
@@ -204,7 +205,9 @@ def _train(
     best, best_step = measure(), 0
     state = {key: value.clone() for key, value in model.state_dict().items()}
     every = planned // _LOOKS
+    count = Counter("aligning text and image with who took what", planned)
     for step in range(1, planned + 1):
+        count.add()
         rate = _LEARNING_RATE * min(step / _WARMUP, 1 - (step - 1) / planned)
         optimizer.param_groups[0]["lr"] = rate
         pairs = sampler.training(batch, rng)

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from mmctr_kit.activity import doing
 from mmctr_kit.ensemble.choice import decide, required_of_best
 from mmctr_kit.ensemble.crossfit import CrossFit
 from mmctr_kit.ensemble.diversity import correlations, leave_one_out_gain
@@ -85,13 +86,14 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     used, reason = decide(method, above_chance, differences, needed)
     scaled = replace(rows, logits=apply_scalings(scalings, rows.logits))
     fits = SharedFits(scaled, seed)
+    doing(f"fitting {used} on all users")
     fitted, oof = METHODS[used](fits), logits[used]
     adds = leave_one_out_gain(crossed, used, oof)
     if method == "auto" and most_harmful(adds) is not None:
         spared = CrossFit.fit(rows, {used: without_harm(used)}, scalings, seed)
         gain = sample.difference(sample.influence(spared.logits(used)), influences[used])
         of_all = without_harm(used)(fits)
-        if of_all.left_out and gain.z(0.0) > MIN_Z:
+        if of_all.left_out and gain.value > 0.0:
             crossed, fitted, oof = spared, of_all, spared.logits(used)
             adds = leave_one_out_gain(crossed, used, oof)
             names = ", ".join(stack.names[run] for run in fitted.left_out)

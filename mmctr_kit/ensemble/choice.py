@@ -44,7 +44,7 @@ def select_method(
     0.5, differences do not count: with fold models that only memorise, their SEs are too small.
     """
     if not differences:
-        return "mean", "Only one run given, so the blend equals it. Pass two or more."
+        return "mean", "Only one run given, so the blend equals it."
     if not any(z > CHANCE_Z for z in above_chance.values()):
         why = f"no method's OOF AUC is {CHANCE_Z:.0f} standard errors above 0.5"
         return "mean", f"Kept the plain mean: {why}."

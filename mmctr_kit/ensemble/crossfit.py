@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mmctr_kit.activity import Counter
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.ensemble.methods.catalogue import FitMethod, Fitted, Method, SharedFits
 from mmctr_kit.ensemble.methods.scale import PlattScaling, apply_scalings, fit_scalings
@@ -50,17 +51,23 @@ class CrossFit:
         """
         group, fits = user_groups(rows.user, seed), {}
         cells = 2 * (int(rows.fold.max()) + 1)
-        for g in np.unique(group).tolist():
+        groups = np.unique(group).tolist()
+        count = Counter("cross-fitting", len(groups) * len(methods))
+        for g in groups:
             part = rows.take(np.flatnonzero(group != g))
-            count = np.bincount(part.fold.astype(np.intp) * 2 + part.label, minlength=cells)
-            if count.min() == 0:
+            of_class = np.bincount(part.fold.astype(np.intp) * 2 + part.label, minlength=cells)
+            if of_class.min() == 0:
                 raise RunError(
                     f"too few users to cross-fit the blend: leaving out one of {GROUPS} user "
                     "groups leaves a fold without both labels; train with fewer folds or more rows"
                 )
             scale = fit_scalings(part.label, part.logits, start)
             scaled = SharedFits(replace(part, logits=apply_scalings(scale, part.logits)), seed)
-            fits[g] = scale, {method: fit(scaled) for method, fit in methods.items()}
+            fitted = dict[Method, Fitted]()
+            for method, fit in methods.items():
+                fitted[method] = fit(scaled)
+                count.add()
+            fits[g] = scale, fitted
         return cls(rows, group, fits)
 
     def logits(self, method: Method) -> Floats:

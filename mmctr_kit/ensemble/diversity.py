@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mmctr_kit.activity import doing
 from mmctr_kit.data.folds import held_out
 from mmctr_kit.ensemble.crossfit import CrossFit
 from mmctr_kit.ensemble.methods.catalogue import Method
@@ -47,6 +48,7 @@ def leave_one_out_gain(crossed: CrossFit, method: Method, whole: Floats) -> Mapp
     runs, n = rows.logits.shape
     if runs == 1:
         return {}
+    doing("working out what each run adds")
     inside = None
     if runs * n > LEFT_OUT_CELLS:
         inside = held_out(rows.user, LEFT_OUT_CELLS / (runs * n), 0xADD5)

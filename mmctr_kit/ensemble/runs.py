@@ -75,7 +75,7 @@ def blend_runs(
         if not all("fold_models_valid" in run.metrics for run in runs):
             scores.pop("fold_models_valid", None)
             scores["alarm"] = None
-        writer = begin_run(path, manifest, None, force)
+        writer = begin_run(path, manifest, None, force, None if data is None else data.folder)
         assert writer is not None
         writer.write_json(
             "blend.json",
@@ -118,6 +118,26 @@ def require_blend(
     if groups and not with_oof:
         raise no_oof()
     require_free(path, _fixed_parts(runs, manifests, seed), force)
+
+
+def remarks(runs: Sequence[Run]) -> list[str]:
+    """What is odd about the choice of runs: a single one, or one that is in the blend twice."""
+    if len(runs) == 1:
+        return [f"{runs[0].name} alone is no blend: name two runs or more"]
+    lines = []
+    for run in runs:
+        inside = _contains(run)
+        held = [other.name for other in runs if other.path.resolve() in inside]
+        if held:
+            twice = f"{run.name} contains {' and '.join(held)} already, which then counts twice"
+            lines.append(f"{twice}; leave one out")
+    return lines
+
+
+def _contains(run: Run) -> set[Path]:
+    """The folders of the runs that a blend is made of, and of those that they are made of."""
+    folders = [folder for folder in run.source_places.values() if folder.is_dir()]
+    return {f.resolve() for f in folders}.union(*(_contains(Run(folder)) for folder in folders))
 
 
 def blend_report(run: Run) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mmctr_kit.errors import RunError
 from mmctr_kit.files import read_json
 from mmctr_kit.recipe.diff import flat
 from mmctr_kit.report.context import MARK, resolve_name
+from mmctr_kit.runs.lineage import unfinished
 from mmctr_kit.runs.run import Run, open_run
 from mmctr_kit.tuning.conflict import STORAGE
 
@@ -153,7 +153,7 @@ def _run(
 
 def _study(path: Path, weights: bool) -> list[Record]:
     if not (path / "study.json").is_file():
-        raise RunError(f"study '{path.name}' is unfinished; repeat the command that began it")
+        raise unfinished(path, f"study '{path.name}'")
     settings, study = read_json(path / "settings.json"), read_json(path / "study.json")
     # Not by where its trials are: a database may be reached by several names.
     key = _sha256("study", {k: v for k, v in settings.items() if k != STORAGE})

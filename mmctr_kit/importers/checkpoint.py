@@ -64,13 +64,6 @@ def import_checkpoint(
     )
 
 
-def recipe_beside(file: Path) -> Recipe | None:
-    """The recipe of the run in whose ``folds/FOLD-SEED/`` the weights are, None if in none."""
-    run = Run(file.resolve().parent.parent.parent)
-    in_run = file.resolve().parent.parent.name == "folds" and run.recipe_text is not None
-    return run.recipe() if in_run else None
-
-
 def _loaded(
     recipe: Recipe, data: ChallengeData, items: ItemFeatures, device: str, state: State
 ) -> Learner:

@@ -97,7 +97,7 @@ def write_import(
         environment={"mmctr_kit": __version__, "numpy": np.__version__},
     )
     with locked(path):
-        writer = begin_run(path, manifest, recipe_yaml, force)
+        writer = begin_run(path, manifest, recipe_yaml, force, data.folder)
         return None if writer is None else writer.finish(predictions, scores, {})
 
 

@@ -1,5 +1,7 @@
 """Item features of a recipe, derived once from the recipe and the data."""
 
+import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -8,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mmctr_kit.activity import doing
 from mmctr_kit.data.cache import content_hash
 from mmctr_kit.data.contract import FILES, GIVEN_EMBEDDINGS, PAD, SPLITS, Modality
 from mmctr_kit.data.dataset import ChallengeData
@@ -28,6 +31,8 @@ from mmctr_kit.items.table import (
 from mmctr_kit.metrics.ranks import Flags, Floats32, Ints
 from mmctr_kit.models.registry import model_inputs
 from mmctr_kit.recipe import Recipe
+
+_LOG = logging.getLogger(__name__)
 
 Levels = tuple[Ints, Ints]
 """(n_items + 1,) likes and views levels of the items, 0 for the padding item."""
@@ -78,7 +83,11 @@ class ItemFeatures:
         Raises DataError if the folder lacks the embedding that the recipe asks for, or if its
         vectors have fewer values than the recipe asks for dimensions.
         """
+        doing("working out the item vectors")
+        began = time.perf_counter()
         table = item_table(data, recipe.items)
+        seconds = time.perf_counter() - began
+        _LOG.debug("item table of %s: %d x %d in %.2f s", recipe.name, *table.shape, seconds)
         widths, present = item_parts(data, recipe.items)
         levels = item_levels(data)
         prints = [data.context_fingerprint, digest("{shape}", table=table)]
@@ -120,6 +129,7 @@ class ItemFeatures:
         """
         if not self.learn and self.encode is None:
             return self
+        doing("learning item vectors from the training users")
         table, present, codes = self.table.copy(), self.present.copy(), self.codes
         columns = np.split(table, np.cumsum(self.widths)[:-1], axis=1)
         for number, (learn, scale) in self.learn.items():

@@ -135,6 +135,19 @@ def item_parts(data: ChallengeData, items: Items) -> tuple[tuple[int, ...], Flag
     return widths, present
 
 
+def modality_names(data: ChallengeData, items: Items) -> tuple[str, ...]:
+    """The names of the table's modalities (M,), in their order, or of the embedding if it is one.
+
+    Such as ("factors", "text", "image"), or ("v3",).
+    """
+    if items.embedding in _PARTS:
+        blocks = item_blocks(Content.of(data, items), items)
+        return tuple(part.name.replace(" ", "") for part in blocks)
+    if len(item_parts(data, items)[0]) > 1:
+        return ("text", "image")
+    return (items.embedding,)
+
+
 def missing_modalities(data: ChallengeData, items: Items) -> tuple[Modality, ...]:
     """The modalities that ``items.embedding`` is made of and the files do not hold."""
     wanted = {m for part in _wanted(items) for m in part.modalities}

@@ -10,6 +10,8 @@ import numpy as np
 
 MIN_Z = 2.0
 """How many standard errors above 0 a single comparison must lie to count as better."""
+INTERVAL_Z = 1.96
+"""Standard errors on either side of a 95 % confidence interval."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,26 @@ class Estimate:
         if gap == 0.0:
             return 0.0
         return gap / self.se if self.se != 0.0 else math.copysign(math.inf, gap)
+
+    def interval(self) -> tuple[float, float]:
+        """The 95 % confidence interval of a difference; NaN if the standard error is."""
+        return self.value - INTERVAL_Z * self.se, self.value + INTERVAL_Z * self.se
+
+    def share_interval(self) -> tuple[float, float]:
+        """The 95 % confidence interval of a value from 0 to 1, such as an AUC, inside [0, 1].
+
+        It is symmetric on the logit scale: logit(value) ± 1.96 se / (value (1 - value)). NaN if
+        the standard error is; a value of 0 or 1 has no width.
+
+        >>> [round(end, 4) for end in Estimate(0.98, 0.015, 50).share_interval()]
+        [0.9162, 0.9955]
+        """
+        if self.value in (0.0, 1.0) and not math.isnan(self.se):
+            return self.value, self.value
+        logit = math.log(self.value / (1 - self.value))
+        reach = INTERVAL_Z * self.se / (self.value * (1 - self.value))
+        low, high = (0.5 + 0.5 * math.tanh((logit + side * reach) / 2) for side in (-1, 1))
+        return low, high
 
     def __str__(self) -> str:
         """Text like ``0.9306 ± 0.0024``: four decimals, more if the standard error needs them."""

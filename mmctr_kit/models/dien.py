@@ -23,11 +23,16 @@ from mmctr_kit.models.layers.encoder import ItemEncoder
 from mmctr_kit.models.layers.padding import Padding, Slots
 from mmctr_kit.models.ops.gather import gather
 from mmctr_kit.models.option_types import (
-    Activation,
+    BatchNorm,
+    EmbeddingDim,
     ItemEmbDim,
+    MaxLength,
+    Means,
+    MlpActivation,
+    MlpDropout,
+    MlpHidden,
     NonNegativeFloat,
     PositiveInt,
-    Rate,
     Widths,
     applies_unless,
 )
@@ -69,8 +74,7 @@ class DIEN(nn.Module):
     """Row -> logit.
 
     The ``max_length`` most recent items of a history are read one after another, into interests of
-    width ``interest_dim``. ``aux_weight`` weighs the auxiliary loss, whose network has the widths
-    ``aux_hidden``; with 0 there is none. The head sees the levels, the target, the sum of the
+    width ``interest_dim``. The head sees the levels, the target, the sum of the
     history, its product with the target and the evolved interest, as in the authors' code.
     """
 
@@ -80,16 +84,23 @@ class DIEN(nn.Module):
         item_tags: Tensor,
         item_emb: Tensor,
         n_tags: int,
-        embedding_dim: PositiveInt = 64,
+        embedding_dim: EmbeddingDim = 64,
         item_emb_dim: ItemEmbDim = None,
-        max_length: PositiveInt = 64,
-        interest_dim: PositiveInt = 64,
-        aux_weight: NonNegativeFloat = 1.0,
-        aux_hidden: Annotated[Widths, applies_unless("aux_weight", 0.0)] = (100, 50),
-        mlp_hidden: Widths = (200, 80),
-        mlp_activation: Activation = "prelu",
-        mlp_dropout: Rate = 0.0,
-        batch_norm: bool = True,
+        max_length: MaxLength = 64,
+        interest_dim: Annotated[PositiveInt, Means("The width of an interest.")] = 64,
+        aux_weight: Annotated[
+            NonNegativeFloat,
+            Means("The weight of the auxiliary loss, which tells the next item from another one."),
+        ] = 1.0,
+        aux_hidden: Annotated[
+            Widths,
+            applies_unless("aux_weight", 0.0),
+            Means("The widths of the hidden layers of the auxiliary loss's network."),
+        ] = (100, 50),
+        mlp_hidden: MlpHidden = (200, 80),
+        mlp_activation: MlpActivation = "prelu",
+        mlp_dropout: MlpDropout = 0.0,
+        batch_norm: BatchNorm = True,
     ) -> None:
         super().__init__()
         self.items = ItemEncoder(item_tags, item_emb, n_tags, embedding_dim, item_emb_dim)

@@ -22,9 +22,15 @@ from mmctr_kit.models.layers.similarity import HistorySimilarity
 from mmctr_kit.models.ops.segments import row_sum
 from mmctr_kit.models.option_types import (
     Activation,
+    BatchNorm,
+    EmbeddingDim,
     Fusion,
     FusionHeads,
     ItemEmbDim,
+    Means,
+    MlpActivation,
+    MlpDropout,
+    MlpHidden,
     ModalityDropout,
     PositiveInt,
     Rate,
@@ -41,24 +47,15 @@ Attention = TargetAttention | MultiHeadTargetAttention | NoAttention
 class DIN(nn.Module):
     """Row -> logit.
 
-    An item's modalities are fused to ``item_emb_dim`` as ``fusion``, ``fusion_heads`` and
-    ``modality_dropout`` say; see :class:`~mmctr_kit.models.layers.fusion.ModalityFusion`.
+    An item's modalities are fused as in :class:`~mmctr_kit.models.layers.fusion.ModalityFusion`.
+    Attention of kind ``multihead`` always averages, whatever ``pooling`` says. Collaborative
+    signals of a position are shown to the attention, those of a row to the head.
 
-    ``attention`` weighs the history: ``mlp`` is DIN's, ``multihead`` is softmax attention of
-    ``attention_heads`` heads that share ``attention_dim`` (the item's width by default), ``none``
-    weighs every item alike. ``pooling`` sums or averages the weighted items (``multihead`` always
-    averages) and the scores of ``interaction``, which shows the head how target and history match:
-    their element-wise product and the attention's scores. Collaborative signals of a position are
-    shown to the attention, those of a row to the head. ``se`` re-weighs the head's fields by
-    squeeze-and-excitation, or with ``se_fields: item`` those of the target item alone.
-
-    An item's codes, if the recipe makes any, are embedded and become a part of its vector as
-    ``code_fusion`` and ``code_prefix`` say; see :class:`~mmctr_kit.models.layers.encoder.Codes`.
-    ``similarity_histogram`` counts the history items in each of ``similarity_buckets`` buckets of
-    similarity to the target, for each modality, and for each depth of common codes. Each bucket has
-    an embedding; the head is shown the sum of these, weighted by log(1 + count). (Shown as they
-    are, the counts drown the other fields, which begin near 0.) See
-    :class:`~mmctr_kit.models.layers.similarity.HistorySimilarity`.
+    An item's codes, if the recipe makes any, are embedded and become a part of its vector; see
+    :class:`~mmctr_kit.models.layers.encoder.Codes`. ``similarity_histogram`` counts for each
+    modality, and for each depth of common codes. Each bucket has an embedding; the head is shown
+    the sum of these, weighted by log(1 + count). (Shown as they are, the counts drown the other
+    fields, which begin near 0.) See :class:`~mmctr_kit.models.layers.similarity.HistorySimilarity`.
 
     Raises UsageError if the heads do not divide their width or nothing is left of an item.
     """
@@ -76,7 +73,7 @@ class DIN(nn.Module):
         n_signals: int,
         n_row_signals: int,
         embedding_dim: Annotated[
-            PositiveInt,
+            EmbeddingDim,
             applies_to("use_item_id", True)
             | applies_to("use_tags", True)
             | applies_to("use_levels", True)
@@ -88,47 +85,98 @@ class DIN(nn.Module):
         fusion_heads: FusionHeads = 4,
         modality_dropout: ModalityDropout = 0.0,
         code_fusion: Annotated[
-            Literal["sum", "concat"], applies_unless("codes.of", "none")
+            Literal["sum", "concat"],
+            applies_unless("codes.of", "none"),
+            Means("Whether the embeddings of an item's codes are added up or put side by side."),
         ] = "sum",
-        code_prefix: Annotated[bool, applies_unless("codes.of", "none")] = False,
-        use_item_id: bool = True,
-        use_tags: bool = True,
-        use_levels: bool = True,
-        use_history: bool = True,
+        code_prefix: Annotated[
+            bool,
+            applies_unless("codes.of", "none"),
+            Means("Embed each code together with the ones before it, not alone."),
+        ] = False,
+        use_item_id: Annotated[bool, Means("Give an item an embedding of its id.")] = True,
+        use_tags: Annotated[bool, Means("Give an item the embeddings of its tags.")] = True,
+        use_levels: Annotated[bool, Means("Show the head likes and views levels.")] = True,
+        use_history: Annotated[bool, Means("Read the history; without it only the target.")] = True,
         attention: Annotated[
-            Literal["mlp", "multihead", "none"], applies_to("use_history", True)
+            Literal["mlp", "multihead", "none"],
+            applies_to("use_history", True),
+            Means(
+                "How the history's items are weighed: DIN's MLP, softmax attention of several "
+                "heads, or all alike (none)."
+            ),
         ] = "mlp",
-        attention_hidden: Annotated[Widths, applies_to("attention", "mlp")] = (512, 256),
-        attention_activation: Annotated[Activation, applies_to("attention", "mlp")] = "relu",
-        attention_heads: Annotated[PositiveInt, applies_to("attention", "multihead")] = 4,
-        attention_dim: Annotated[PositiveInt | None, applies_to("attention", "multihead")] = None,
-        attention_dropout: Annotated[Rate, applies_to("attention", "mlp", "multihead")] = 0.0,
+        attention_hidden: Annotated[
+            Widths,
+            applies_to("attention", "mlp"),
+            Means("The widths of the hidden layers of the attention's MLP."),
+        ] = (512, 256),
+        attention_activation: Annotated[
+            Activation,
+            applies_to("attention", "mlp"),
+            Means("The activation of the attention's MLP."),
+        ] = "relu",
+        attention_heads: Annotated[
+            PositiveInt,
+            applies_to("attention", "multihead"),
+            Means("How many heads share attention_dim; they must divide it."),
+        ] = 4,
+        attention_dim: Annotated[
+            PositiveInt | None,
+            applies_to("attention", "multihead"),
+            Means("The width of all heads together; null is the item's width."),
+        ] = None,
+        attention_dropout: Annotated[
+            Rate,
+            applies_to("attention", "mlp", "multihead"),
+            Means("The dropout of the attention."),
+        ] = 0.0,
         pooling: Annotated[
             Literal["sum", "mean"],
             applies_to("attention", "mlp", "none") | applies_to("interaction", True),
+            Means("Whether weighted items, and scores of interaction, are summed or averaged."),
         ] = "sum",
-        interaction: Annotated[bool, applies_to("use_history", True)] = False,
+        interaction: Annotated[
+            bool,
+            applies_to("use_history", True),
+            Means(
+                "Show the head how target and history match: their product and the attention's "
+                "scores."
+            ),
+        ] = False,
         similarity_histogram: Annotated[
             bool,
             applies_to("use_history", True),
             applies_unless("items.embedding", "none") | applies_unless("codes.of", "none"),
+            Means(
+                "Show the head how many history items lie in each bucket of similarity to the "
+                "target."
+            ),
         ] = False,
         similarity_buckets: Annotated[
             TwoOrMore,
             applies_to("similarity_histogram", True),
             applies_unless("items.embedding", "none"),
+            Means("How many buckets similarity_histogram has."),
         ] = 10,
-        se: bool = False,
-        se_ratio: Annotated[PositiveInt, applies_to("se", True)] = 3,
+        se: Annotated[
+            bool, Means("Weigh the head's fields anew by squeeze-and-excitation.")
+        ] = False,
+        se_ratio: Annotated[
+            PositiveInt,
+            applies_to("se", True),
+            Means("By how much squeeze-and-excitation narrows the fields in between."),
+        ] = 3,
         se_fields: Annotated[
             Literal["item", "all"],
             applies_to("se", True),
             applies_to("use_levels", True) | applies_to("use_history", True),
+            Means("Which fields it weighs: all, or those of the target item."),
         ] = "all",
-        mlp_hidden: Widths = (1024, 512, 256),
-        mlp_activation: Activation = "relu",
-        mlp_dropout: Rate = 0.0,
-        batch_norm: bool = True,
+        mlp_hidden: MlpHidden = (1024, 512, 256),
+        mlp_activation: MlpActivation = "relu",
+        mlp_dropout: MlpDropout = 0.0,
+        batch_norm: BatchNorm = True,
     ) -> None:
         super().__init__()
         modalities = Modalities(

@@ -11,7 +11,7 @@ item vectors, H heads.
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,19 @@ from mmctr_kit.models.layers.blocks import (
 from mmctr_kit.models.layers.encoder import ItemEncoder
 from mmctr_kit.models.ops.dropout import Dropout, dropout
 from mmctr_kit.models.ops.segments import row_products, segment_softmax, weighted_sum
-from mmctr_kit.models.option_types import Activation, ItemEmbDim, PositiveInt, Rate, Widths
+from mmctr_kit.models.option_types import (
+    Activation,
+    BatchNorm,
+    EmbeddingDim,
+    ItemEmbDim,
+    Means,
+    MlpActivation,
+    MlpDropout,
+    MlpHidden,
+    PositiveInt,
+    Rate,
+    Widths,
+)
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, attention_names, in_order, numbered
 
 RMS_EPS = 1e-6
@@ -146,8 +158,8 @@ class CrossAttentionLayer(nn.Module):
 class DINTargetEncoder(nn.Module):
     """Row -> logit.
 
-    A user not trained on has a zero vector. ``attention_dropout`` is for DIN's attention and the
-    encoder. Raises UsageError if ``encoder_heads`` does not divide the width of an item vector.
+    A user not trained on has a zero vector. Raises UsageError if ``encoder_heads`` does not divide
+    the width of an item vector.
     """
 
     exempt: ClassVar[Mapping[str, str]] = {
@@ -164,17 +176,28 @@ class DINTargetEncoder(nn.Module):
         item_views_level: Tensor,
         n_tags: int,
         n_users: int,
-        embedding_dim: PositiveInt = 64,
+        embedding_dim: EmbeddingDim = 64,
         item_emb_dim: ItemEmbDim = None,
-        attention_hidden: Widths = (512, 256),
-        attention_activation: Activation = "relu",
-        attention_dropout: Rate = 0.0,
-        encoder_layers: PositiveInt = 2,
-        encoder_heads: PositiveInt = 4,
-        mlp_hidden: Widths = (1024, 512, 256, 64, 16),
-        mlp_activation: Activation = "relu",
-        mlp_dropout: Rate = 0.0,
-        batch_norm: bool = True,
+        attention_hidden: Annotated[
+            Widths, Means("The widths of the hidden layers of DIN's attention.")
+        ] = (512, 256),
+        attention_activation: Annotated[
+            Activation, Means("The activation of DIN's attention.")
+        ] = "relu",
+        attention_dropout: Annotated[
+            Rate, Means("The dropout of DIN's attention and of the target encoder.")
+        ] = 0.0,
+        encoder_layers: Annotated[
+            PositiveInt, Means("How many layers of cross-attention the target encoder has.")
+        ] = 2,
+        encoder_heads: Annotated[
+            PositiveInt,
+            Means("The heads of the cross-attention; they must divide the item vector's width."),
+        ] = 4,
+        mlp_hidden: MlpHidden = (1024, 512, 256, 64, 16),
+        mlp_activation: MlpActivation = "relu",
+        mlp_dropout: MlpDropout = 0.0,
+        batch_norm: BatchNorm = True,
     ) -> None:
         super().__init__()
         levels = torch.stack([item_likes_level, item_views_level], dim=1)

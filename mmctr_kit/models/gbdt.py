@@ -4,13 +4,15 @@ The one model file without torch, and the one place beside the stacker that call
 features are named in :mod:`mmctr_kit.training.gbdt.matrix`; this file learns the trees.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from mmctr_kit.metrics.ranks import Floats, Floats32, Ints8
+from mmctr_kit.metrics.ranks import Floats, Floats32, Ints, Ints8
 from mmctr_kit.models.option_types import (
+    Means,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
@@ -24,16 +26,8 @@ from mmctr_kit.models.option_types import (
 class GBDT:
     """Boosts trees in chunks of ``rounds``, each chunk from the scores that the ones before left.
 
-    A tree has ``leaves`` leaves of at least ``leaf_rows`` rows; ``feature_share`` of the features
-    and ``row_share`` of the rows are drawn for each tree; ``l2`` is the penalty on leaf values.
-    With ``extra_trees`` each feature is tried at one random threshold alone (extremely randomized
-    trees, Geurts et al., Machine Learning 63, 2006). A label mean is shrunk to the overall mean as
-    by ``rate_shrinkage`` more rows, that of a pair of items or tags as by ``pair_shrinkage``. A
-    training row's features are counted from the ``groups`` of users that its own user is not in,
-    see :mod:`mmctr_kit.training.gbdt.crossfit`. ``half_life``, in positions, is that of the recency
-    weights.
-    With ``similarity_histogram`` the history items in each of ``similarity_buckets`` buckets of
-    similarity to the target are counted, as for ``din``.
+    ``extra_trees`` are extremely randomized trees (Geurts et al., Machine Learning 63, 2006). For
+    ``groups`` see :mod:`mmctr_kit.training.gbdt.crossfit`.
     """
 
     exempt: ClassVar[Mapping[str, str]] = {
@@ -45,19 +39,47 @@ class GBDT:
     def __init__(
         self,
         *,
-        rounds: PositiveInt = 25,
-        leaves: PositiveInt = 15,
-        leaf_rows: PositiveInt = 100,
-        feature_share: Share = 0.5,
-        row_share: Share = 0.8,
-        extra_trees: bool = False,
-        l2: NonNegativeFloat = 10.0,
-        groups: TwoOrMore = 5,
-        rate_shrinkage: NonNegativeFloat = 20.0,
-        pair_shrinkage: PositiveFloat = 50.0,
-        half_life: PositiveFloat = 8.0,
-        similarity_histogram: Annotated[bool, applies_unless("items.embedding", "none")] = False,
-        similarity_buckets: Annotated[TwoOrMore, applies_to("similarity_histogram", True)] = 10,
+        rounds: Annotated[PositiveInt, Means("How many trees an epoch grows.")] = 25,
+        leaves: Annotated[PositiveInt, Means("How many leaves a tree has at most.")] = 15,
+        leaf_rows: Annotated[PositiveInt, Means("How many rows a leaf has at least.")] = 100,
+        feature_share: Annotated[
+            Share, Means("The share of the features that is drawn for each tree.")
+        ] = 0.5,
+        row_share: Annotated[
+            Share, Means("The share of the rows that is drawn for each tree.")
+        ] = 0.8,
+        extra_trees: Annotated[
+            bool, Means("Try each feature at one random threshold alone (extremely random trees).")
+        ] = False,
+        l2: Annotated[NonNegativeFloat, Means("The L2 penalty on leaf values.")] = 10.0,
+        groups: Annotated[
+            TwoOrMore,
+            Means(
+                "A training row's features are counted from the users of the other groups; so many "
+                "groups there are."
+            ),
+        ] = 5,
+        rate_shrinkage: Annotated[
+            NonNegativeFloat,
+            Means("An item's label mean is pulled to the overall mean as by so many more rows."),
+        ] = 20.0,
+        pair_shrinkage: Annotated[
+            PositiveFloat,
+            Means("The same for the label mean of a pair of items or tags."),
+        ] = 50.0,
+        half_life: Annotated[
+            PositiveFloat, Means("After so many positions an item of the history weighs half.")
+        ] = 8.0,
+        similarity_histogram: Annotated[
+            bool,
+            applies_unless("items.embedding", "none"),
+            Means("Count the history items in each bucket of similarity to the target."),
+        ] = False,
+        similarity_buckets: Annotated[
+            TwoOrMore,
+            applies_to("similarity_histogram", True),
+            Means("How many buckets similarity_histogram has."),
+        ] = 10,
     ) -> None:
         self.rounds = rounds
         self.leaves = leaves
@@ -81,9 +103,18 @@ class GBDT:
         return data.construct()
 
     def chunk(
-        self, dataset: Any, scores: Floats, learning_rate: float, seed: int, threads: int
+        self,
+        dataset: Any,
+        scores: Floats,
+        learning_rate: float,
+        seed: int,
+        threads: int,
+        grown: Callable[[], None] = lambda: None,
     ) -> bytes:
-        """Grow the next ``rounds`` trees, from the (rows,) logits so far, as LightGBM's text."""
+        """Grow the next ``rounds`` trees, from the (rows,) logits so far, as LightGBM's text.
+
+        ``grown`` is called after each tree.
+        """
         import lightgbm
 
         dataset.set_init_score(scores)
@@ -107,6 +138,7 @@ class GBDT:
             },
             dataset,
             self.rounds,
+            callbacks=[lambda _: grown()],
         )
         return str(booster.model_to_string()).encode()
 
@@ -123,3 +155,33 @@ class Trees:
         """What the chunk adds to the logits, (rows,), of a ``matrix`` (rows, features)."""
         logits = self.booster.predict(matrix, raw_score=True, num_threads=threads)
         return np.asarray(logits, np.float64)
+
+    def importance(self) -> tuple[Floats, Ints]:
+        """The gain of the splits by each feature, and how many there are, (features,) each."""
+        gain, splits = (self.booster.feature_importance(kind) for kind in ("gain", "split"))
+        return np.asarray(gain, np.float64), np.asarray(splits, np.int64)
+
+
+class SplitTrees:
+    """The trees of a model's chunks one by one, by the features that they split by."""
+
+    def __init__(self, chunks: Sequence[bytes]) -> None:
+        self._trees: list[tuple[set[int], str]] = []
+        for chunk in chunks:
+            whole, _, _ = chunk.decode().partition("\nend of trees")
+            head, *trees = whole.split("\nTree=")
+            # Without the sizes of the trees, LightGBM finds where each begins.
+            self._head = re.sub(r"tree_sizes=.*\n", "", head)
+            self._trees += [(_splits(tree), tree) for tree in trees]
+
+    def by(self, feature: int) -> Trees:
+        """The trees that split by the feature, as a chunk to predict with."""
+        texts = [tree for features, tree in self._trees if feature in features]
+        numbered = (f"\nTree={n}\n{text.partition(chr(10))[2]}" for n, text in enumerate(texts))
+        return Trees(f"{self._head}{''.join(numbered)}\nend of trees\n".encode())
+
+
+def _splits(tree: str) -> set[int]:
+    """The features that a tree of LightGBM's text splits by."""
+    line = re.search(r"^split_feature=(.*)$", tree, re.MULTILINE)
+    return set() if line is None else set(map(int, line[1].split()))

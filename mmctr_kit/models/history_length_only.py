@@ -5,21 +5,27 @@ gives labels away. A model whose attention is masked the wrong way round can liv
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.layers.blocks import MLP, embedding
-from mmctr_kit.models.option_types import Activation, PositiveInt, Rate, Widths
+from mmctr_kit.models.option_types import (
+    Means,
+    MlpActivation,
+    MlpDropout,
+    MlpHidden,
+    PositiveInt,
+)
 
 
 class HistoryLengthOnly(nn.Module):
     """Row -> logit, from the number of items in its history.
 
-    ``exact_lengths``: lengths from 0 to this have a vector each; longer ones share a vector up to
-    the next power of two, such as 17..32 and 33..64 after 16. No batch normalisation: the input is
+    Lengths above ``exact_lengths`` share a vector up to the next power of two, such as 17..32 and
+    33..64 after 16. No batch normalisation: the input is
     one of a few vectors.
     """
 
@@ -32,11 +38,16 @@ class HistoryLengthOnly(nn.Module):
     def __init__(
         self,
         *,
-        embedding_dim: PositiveInt = 16,
-        exact_lengths: PositiveInt = 64,
-        mlp_hidden: Widths = (64, 32),
-        mlp_activation: Activation = "relu",
-        mlp_dropout: Rate = 0.0,
+        embedding_dim: Annotated[PositiveInt, Means("The width of a length's vector.")] = 16,
+        exact_lengths: Annotated[
+            PositiveInt,
+            Means(
+                "Lengths up to this have a vector each; longer ones share one up to a power of 2."
+            ),
+        ] = 64,
+        mlp_hidden: MlpHidden = (64, 32),
+        mlp_activation: MlpActivation = "relu",
+        mlp_dropout: MlpDropout = 0.0,
     ) -> None:
         super().__init__()
         # The last length of each bucket; int32 positions could not hold a longer history.

@@ -42,6 +42,13 @@ class AppliesTo:
         return AppliesTo(self.conditions + other.conditions)
 
 
+@dataclass(frozen=True)
+class Means:
+    """Says in an option's annotation what it means; ``mmctr-kit recipes NAME --keys`` prints it."""
+
+    text: str
+
+
 def applies_to(key: str, *values: Any) -> AppliesTo:
     """The option does something only if ``key`` has one of ``values``."""
     return AppliesTo((Condition(key, values),))
@@ -75,14 +82,45 @@ FusionKind = Literal["concat", "sum", "gated", "cross"]
 MODALITIES_APART = ("separate_pca", "blocks", "e4", "raw")
 """The values of ``items.embedding`` whose columns are several modalities side by side."""
 
-ItemEmbDim = Annotated[PositiveInt | None, applies_unless("items.embedding", "none")]
-"""The width that the multimodal vector is projected to; None: its own."""
+EmbeddingDim = Annotated[PositiveInt, Means("The width of the embeddings of ids, tags and levels.")]
 
-Fusion = Annotated[FusionKind, applies_to("items.embedding", *MODALITIES_APART)]
+ItemEmbDim = Annotated[
+    PositiveInt | None,
+    applies_unless("items.embedding", "none"),
+    Means("The width that the item's vector is projected to; null is its own width."),
+]
 
-FusionHeads = Annotated[PositiveInt, applies_to("fusion", "cross")]
+Fusion = Annotated[
+    FusionKind,
+    applies_to("items.embedding", *MODALITIES_APART),
+    Means("How an item's modalities, such as text and image, become one vector."),
+]
+
+FusionHeads = Annotated[
+    PositiveInt,
+    applies_to("fusion", "cross"),
+    Means("The heads of the attention between modalities."),
+]
 
 ModalityDropout = Annotated[
-    Rate, applies_to("items.embedding", *MODALITIES_APART, "text", "image", "factors", "aligned")
+    Rate,
+    applies_to("items.embedding", *MODALITIES_APART, "text", "image", "factors", "aligned"),
+    Means(
+        "How often a modality is hidden in training, which teaches the vector that stands in if an "
+        "item lacks it."
+    ),
 ]
-"""For a single modality it teaches the vector that stands in if an item lacks it."""
+
+MaxLength = Annotated[
+    PositiveInt, Means("The model reads only so many of a history's most recent items.")
+]
+
+MlpHidden = Annotated[
+    Widths, Means("The widths of the hidden layers of the head, the first layer first.")
+]
+
+MlpActivation = Annotated[Activation, Means("The activation of the head's hidden layers.")]
+
+MlpDropout = Annotated[Rate, Means("The dropout after each hidden layer of the head.")]
+
+BatchNorm = Annotated[bool, Means("Batch normalisation in the head.")]

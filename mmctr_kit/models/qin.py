@@ -6,6 +6,7 @@ quadratic layers, each of which multiplies its input with a linear map of itself
 """
 
 import math
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,14 @@ from mmctr_kit.models.layers.blocks import activation, embedding, linear
 from mmctr_kit.models.layers.encoder import ItemEncoder
 from mmctr_kit.models.ops.dropout import Dropout
 from mmctr_kit.models.ops.segments import row_products, weighted_sum
-from mmctr_kit.models.option_types import ItemEmbDim, PositiveInt, Rate
+from mmctr_kit.models.option_types import (
+    BatchNorm,
+    EmbeddingDim,
+    ItemEmbDim,
+    Means,
+    PositiveInt,
+    Rate,
+)
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
 
 
@@ -90,11 +98,7 @@ class QuadraticNetwork(nn.Module):
 
 
 class QIN(nn.Module):
-    """Row -> logit.
-
-    ``num_row`` is the number of linear maps in a quadratic layer; ``net_dropout`` acts on each of
-    them and on each layer's output, as published.
-    """
+    """Row -> logit."""
 
     def __init__(
         self,
@@ -102,12 +106,16 @@ class QIN(nn.Module):
         item_tags: Tensor,
         item_emb: Tensor,
         n_tags: int,
-        embedding_dim: PositiveInt = 128,
+        embedding_dim: EmbeddingDim = 128,
         item_emb_dim: ItemEmbDim = None,
-        num_layers: PositiveInt = 4,
-        num_row: PositiveInt = 3,
-        net_dropout: Rate = 0.1,
-        batch_norm: bool = True,
+        num_layers: Annotated[PositiveInt, Means("How many quadratic layers there are.")] = 4,
+        num_row: Annotated[
+            PositiveInt, Means("How many linear maps a quadratic layer multiplies with its input.")
+        ] = 3,
+        net_dropout: Annotated[
+            Rate, Means("The dropout of each linear map and of each layer's output, as published.")
+        ] = 0.1,
+        batch_norm: BatchNorm = True,
     ) -> None:
         super().__init__()
         self.items = ItemEncoder(item_tags, item_emb, n_tags, embedding_dim, item_emb_dim)

@@ -10,6 +10,8 @@ Shapes: B rows, in parts of n rows that are padded to L slots each
 W that of a token, H heads.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,7 +25,18 @@ from mmctr_kit.models.layers.padding import Padding, Slots
 from mmctr_kit.models.ops.dropout import Dropout
 from mmctr_kit.models.ops.gather import gather
 from mmctr_kit.models.ops.segments import row_products
-from mmctr_kit.models.option_types import Activation, ItemEmbDim, PositiveInt, Rate, Widths
+from mmctr_kit.models.option_types import (
+    BatchNorm,
+    EmbeddingDim,
+    ItemEmbDim,
+    MaxLength,
+    Means,
+    MlpActivation,
+    MlpDropout,
+    MlpHidden,
+    PositiveInt,
+    Rate,
+)
 
 
 class Layer(nn.Module):
@@ -79,18 +92,20 @@ class TargetTransformer(nn.Module):
         n_tags: int,
         n_signals: int,
         n_row_signals: int,
-        embedding_dim: PositiveInt = 32,
+        embedding_dim: EmbeddingDim = 32,
         item_emb_dim: ItemEmbDim = None,
-        max_length: PositiveInt = 64,
-        token_dim: PositiveInt = 64,
-        layers: PositiveInt = 2,
-        heads: PositiveInt = 4,
-        feedforward: PositiveInt = 128,
-        dropout: Rate = 0.1,
-        mlp_hidden: Widths = (256, 128),
-        mlp_activation: Activation = "relu",
-        mlp_dropout: Rate = 0.1,
-        batch_norm: bool = True,
+        max_length: MaxLength = 64,
+        token_dim: Annotated[PositiveInt, Means("The width of a token.")] = 64,
+        layers: Annotated[PositiveInt, Means("How many layers the transformer has.")] = 2,
+        heads: Annotated[
+            PositiveInt, Means("The heads of the attention; they must divide token_dim.")
+        ] = 4,
+        feedforward: Annotated[PositiveInt, Means("The width inside a layer's MLP.")] = 128,
+        dropout: Annotated[Rate, Means("The dropout inside of the transformer.")] = 0.1,
+        mlp_hidden: MlpHidden = (256, 128),
+        mlp_activation: MlpActivation = "relu",
+        mlp_dropout: MlpDropout = 0.1,
+        batch_norm: BatchNorm = True,
     ) -> None:
         super().__init__()
         width = token_dim

@@ -11,6 +11,7 @@ a token.
 """
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,16 @@ from mmctr_kit.models.layers.padding import Padding, Slots
 from mmctr_kit.models.ops.dropout import Dropout
 from mmctr_kit.models.ops.gather import gather
 from mmctr_kit.models.ops.segments import with_zeros
-from mmctr_kit.models.option_types import Activation, ItemEmbDim, PositiveInt, Rate, Widths
+from mmctr_kit.models.option_types import (
+    Activation,
+    EmbeddingDim,
+    ItemEmbDim,
+    MaxLength,
+    Means,
+    PositiveInt,
+    Rate,
+    Widths,
+)
 from mmctr_kit.models.published import ITEM_NAMES, Names, State, in_order, numbered
 
 
@@ -115,21 +125,39 @@ class TransformerDCN(nn.Module):
         item_tags: Tensor,
         item_emb: Tensor,
         n_tags: int,
-        embedding_dim: PositiveInt = 16,
+        embedding_dim: EmbeddingDim = 16,
         item_emb_dim: ItemEmbDim = None,
-        max_length: PositiveInt = 64,
-        transformer_layers: PositiveInt = 2,
-        num_heads: PositiveInt = 1,
-        dim_feedforward: PositiveInt = 256,
-        transformer_dropout: Rate = 0.2,
-        first_k_cols: PositiveInt = 4,
-        max_pool: bool = True,
-        cross_layers: PositiveInt = 3,
-        dcn_hidden: Widths = (1024, 512, 256),
-        dcn_dropout: Rate = 0.2,
-        batch_norm: bool = False,
-        mlp_hidden: tuple[PositiveInt, ...] = (64, 32),
-        activation: Activation = "relu",
+        max_length: MaxLength = 64,
+        transformer_layers: Annotated[
+            PositiveInt, Means("How many layers the transformer has.")
+        ] = 2,
+        num_heads: Annotated[
+            PositiveInt, Means("The heads of the attention; they must divide a token's width.")
+        ] = 1,
+        dim_feedforward: Annotated[
+            PositiveInt, Means("The width inside a transformer layer's MLP.")
+        ] = 256,
+        transformer_dropout: Annotated[Rate, Means("The dropout of the transformer.")] = 0.2,
+        first_k_cols: Annotated[
+            PositiveInt,
+            Means("The outputs of so many of the most recent items go to the head one by one."),
+        ] = 4,
+        max_pool: Annotated[
+            bool, Means("Show the head the maximum over all of the transformer's outputs too.")
+        ] = True,
+        cross_layers: Annotated[PositiveInt, Means("How many cross layers DCNv2 has.")] = 3,
+        dcn_hidden: Annotated[
+            Widths, Means("The widths of the hidden layers of DCNv2's deep part.")
+        ] = (1024, 512, 256),
+        dcn_dropout: Annotated[Rate, Means("The dropout of DCNv2's deep part.")] = 0.2,
+        batch_norm: Annotated[bool, Means("Batch normalisation in DCNv2's deep part.")] = False,
+        mlp_hidden: Annotated[
+            tuple[PositiveInt, ...],
+            Means("The widths of the hidden layers after DCNv2; an empty list for none."),
+        ] = (64, 32),
+        activation: Annotated[
+            Activation, Means("The activation of DCNv2's deep part and the layers after it.")
+        ] = "relu",
     ) -> None:
         super().__init__()
         self.items = ItemEncoder(item_tags, item_emb, n_tags, embedding_dim, item_emb_dim)

@@ -5,12 +5,11 @@ from mmctr_kit.recipe.blocks import (
     Augmentation,
     Block,
     Codes,
-    Folds,
     Items,
     SignalKind,
     Signals,
-    Training,
 )
+from mmctr_kit.recipe.fitting import Folds, Training
 from mmctr_kit.recipe.load import find_recipe, load_recipe, recipe_folder, shipped_recipes
 from mmctr_kit.recipe.schema import Recipe, parse_recipe
 

@@ -15,12 +15,18 @@ _ABSENT = "absent"
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """One phrase a setting, such as ``training.epochs: 5 there, 3 now``; empty if all are equal."""
-    old, new = dict(flat(before)), dict(flat(now))
-    names = [k for k in {**old, **new} if old.get(k, _ABSENT) != new.get(k, _ABSENT)]
-    phrases = [f"{k}: {old.get(k, _ABSENT)} there, {new.get(k, _ABSENT)} now" for k in names[:MOST]]
-    if len(names) > MOST:
-        phrases.append(f"and {len(names) - MOST} more")
+    keys = different_keys(before, now)
+    phrases = [f"{key}: {old} there, {new} now" for key, (old, new) in [*keys.items()][:MOST]]
+    if len(keys) > MOST:
+        phrases.append(f"and {len(keys) - MOST} more")
     return "; ".join(phrases)
+
+
+def different_keys(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The keys that differ, each with its two values; "absent" stands for a key that is missing."""
+    old, new = dict(flat(before)), dict(flat(now))
+    pairs = {k: (old.get(k, _ABSENT), new.get(k, _ABSENT)) for k in {**old, **new}}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def recipe_difference(before: str, now: str) -> str | None:

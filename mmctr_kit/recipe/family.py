@@ -28,9 +28,9 @@ FAMILIES: Mapping[str, tuple[Member, ...]] = MappingProxyType(
     {
         # To add a member: its line here, and its recipe in recipes/best/ if no other one will do. A
         # budget takes members from the top, so the order is that of expected gain per second:
-        # trees, cheap and strong, then networks, then second seeds. README has what each member
-        # added. Larger trees added nothing (0.00001 +- 0.00001 OOF AUC on ml-100k, 0.0003 +- 0.0001
-        # on the demo data), and are left out.
+        # trees, cheap and strong, then networks, then second seeds. recipes/README.md has what each
+        # member added. Larger trees added nothing (0.00001 +- 0.00001 OOF AUC on ml-100k, 0.0003
+        # +- 0.0001 on the demo data), and are left out.
         "best": (
             Member("gbdt", "the strongest single model", run="best_gbdt"),
             Member("best_din_ids", "a network: ids, drawn anew"),

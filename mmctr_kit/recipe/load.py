@@ -1,5 +1,6 @@
 """Find and read a recipe, a shipped name or a YAML file, with --set values applied."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from mmctr_kit.errors import UsageError, did_you_mean
 from mmctr_kit.recipe.schema import Recipe, parse_recipe
 from mmctr_kit.yaml_files import apply_setting, read_yaml
+
+_LOG = logging.getLogger(__name__)
 
 
 def recipe_folder() -> Path:
@@ -26,7 +29,9 @@ def find_recipe(name_or_path: str) -> Path:
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         if not path.is_file():
-            raise UsageError(f"no recipe file at '{name_or_path}'")
+            hint = did_you_mean(path.name, [p.name for p in path.parent.glob("*.y*ml")])
+            listed = "'mmctr-kit recipes' lists the shipped ones"
+            raise UsageError(f"no recipe file at '{name_or_path}'{hint}; {listed}")
         return path
     shipped = {p.stem: p for p in shipped_recipes()}
     if name_or_path not in shipped:
@@ -42,6 +47,7 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
     bad value.
     """
     path = find_recipe(name_or_path)
+    _LOG.debug("recipe: %s %s", path, " ".join(f"--set {setting}" for setting in settings))
     content = read_yaml(path, "recipe")
     return with_settings(content, settings, str(path))
 

@@ -26,19 +26,20 @@ from mmctr_kit.recipe.blocks import (
     Augmentation,
     Block,
     Codes,
-    Folds,
     Items,
     Signals,
-    Training,
 )
+from mmctr_kit.recipe.fitting import Folds, Training
 from mmctr_kit.recipe.search import RANGE_KEYS, Range, require_keys, require_used, require_values
+from mmctr_kit.recipe.suggest import MAIN, did_you_mean_key, write_key
 from mmctr_kit.recipe.unused import Rules, blockers, explain_unused, is_off, rules_of
-from mmctr_kit.yaml_files import explain_all, label
+from mmctr_kit.yaml_files import Hints, KeyPath, explain_all, label
 
 
 @cache
 def _model_block(name: str) -> type[Block]:
-    fields: dict[str, Any] = {"name": (Literal[name], name)}
+    meaning = "The model; its options are the block's other keys."
+    fields: dict[str, Any] = {"name": (Literal[name], Field(name, description=meaning))}
     fields |= {k: (o.annotation, o.default) for k, o in model_options(name).items()}
     return create_model(f"{name}_options", __base__=Block, **fields)
 
@@ -53,6 +54,10 @@ def _rules(model: str) -> Rules:
 def _parse_model(value: Any) -> Block:
     if isinstance(value, Block):
         return value
+    if isinstance(value, str) and value in MODELS:
+        raise ValueError(
+            f"model is a block of keys; write model.name={value}, or name: {value} in it"
+        )
     if not isinstance(value, Mapping) or "name" not in value:
         given = "none" if isinstance(value, Mapping) else repr(value)
         raise ValueError(f"expected a name: one of {', '.join(MODELS)}; found {given}")
@@ -67,6 +72,7 @@ class Recipe(Block):
     """One run: a model, its items, its training, its folds and seeds."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """The recipe's name, which its run gets unless --name says otherwise."""
     model: Annotated[SerializeAsAny[Block], BeforeValidator(_parse_model)]
     items: Items = Items()
     codes: Codes = Codes()
@@ -75,7 +81,9 @@ class Recipe(Block):
     training: Training = Training()
     folds: Folds = Folds()
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
+    """Each fold is trained once with each of these random seeds; three or more make a claim."""
     search: Mapping[str, Range] | None = None
+    """Which keys tune may change, and over what; without it tune searches around the recipe."""
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> "Recipe":
@@ -185,7 +193,7 @@ def parse_recipe(content: Mapping[str, Any], where: str, settings: Collection[st
     are dropped, so that they return to their defaults; any other unused key is refused. A file may
     give an unused key its default value, since every resolved recipe does; a setting may not.
     """
-    recipe = _validate(content, where)
+    recipe = _validate(content, where, settings)
     unused = recipe.unused()
     dropped = [
         key
@@ -210,8 +218,40 @@ def parse_recipe(content: Mapping[str, Any], where: str, settings: Collection[st
     return recipe
 
 
-def _validate(content: Mapping[str, Any], where: str) -> Recipe:
+class _KeyHints(Hints):
+    """Hints that know the recipe's keys in all blocks, and what others call them."""
+
+    def __init__(self, content: Mapping[str, Any], settings: Collection[str]) -> None:
+        super().__init__(partial(_keys_at, content))
+        self.settings = settings
+
+    def unknown_key(self, path: KeyPath) -> str:
+        if path[0] == "search":  # within a range
+            return super().unknown_key(path)
+        blocks = list(Recipe.model_fields)
+        known = [*blocks, *(f"{block}.{key}" for block in blocks for key in self._keys(block))]
+        return did_you_mean_key(".".join(map(str, path)), known)
+
+    def no_block(self, block: str, value: Any) -> str:
+        if block not in MAIN:
+            return ""
+        try:
+            of_block: Any = Recipe.model_fields[block].annotation
+            of_block.model_validate({MAIN[block]: value})
+        except ValidationError:
+            return ""
+        return write_key(block, value, block in self.settings)
+
+    def _keys(self, block: str) -> list[str]:
+        try:
+            return [] if block == "search" else self.keys_at((block,))
+        except (KeyError, TypeError):  # the model is not named, or wrongly
+            return []
+
+
+def _validate(content: Mapping[str, Any], where: str, settings: Collection[str] = ()) -> Recipe:
     problems: list[str] = []
+    hints = _KeyHints(content, settings)
     whole, model = dict(content), content.get("model")
     keys_at = partial(_keys_at, content)
     name = model.get("name") if isinstance(model, dict) else None
@@ -220,11 +260,11 @@ def _validate(content: Mapping[str, Any], where: str) -> Recipe:
         try:
             whole["model"] = _parse_model(model)
         except ValidationError as e:
-            problems += explain_all(e, content, ("model",), keys_at)
+            problems += explain_all(e, content, ("model",), keys_at, hints=hints)
     try:
         recipe = Recipe.model_validate(whole)
     except ValidationError as e:
-        problems += explain_all(e, content, (), keys_at, without_model=bool(problems))
+        problems += explain_all(e, content, (), keys_at, bool(problems), hints)
     if problems:
         raise UsageError(f"{where}: {'; '.join(problems)}")
     return recipe

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from mmctr_kit.errors import did_you_mean
+from mmctr_kit.recipe.suggest import did_you_mean_key
 from mmctr_kit.recipe.unused import Rules, blockers, explain_unused, selectors
 from mmctr_kit.yaml_files import explain_all, label
 
@@ -237,7 +238,7 @@ def _between(values: Range) -> tuple[float, ...]:
 
 def _require_known(key: str, known: Iterable[str], where: str) -> None:
     if key not in (keys := list(known)):
-        raise ValueError(f"{where}: the recipe has no key {key}{did_you_mean(key, keys)}")
+        raise ValueError(f"{where}: the recipe has no key {key}{did_you_mean_key(key, keys)}")
 
 
 def _require_values(searched: Range, wanted: Sequence[Any], where: str) -> None:

@@ -103,7 +103,7 @@ def is_off(value: Any) -> bool:
 
 def explain_unused(subject: str, failed: Sequence[Condition], values: Values) -> str:
     """One line: ``subject`` does nothing, because of which values, and what to do."""
-    now: dict[str, str] = {c.key: _one_of(map(label, values[c.key])) for c in failed}
+    now: dict[str, str] = {c.key: one_of(map(label, values[c.key])) for c in failed}
     because = " and ".join(f"{key} is {value}" for key, value in now.items())
     remedy = ", or ".join(_remedy(condition) for condition in failed)
     return f"{subject} does nothing while {because}; leave it out, or set {remedy}"
@@ -141,9 +141,10 @@ def _remedy(condition: Condition) -> str:
     first, *others = (label(value) for value in condition.values)
     if not others:
         return f"{condition.key}={first}"
-    return f"{condition.key} to {_one_of([first, *others])}"
+    return f"{condition.key} to {one_of([first, *others])}"
 
 
-def _one_of(labels: Iterable[str]) -> str:
+def one_of(labels: Iterable[str]) -> str:
+    """Texts joined as in ``a, b or c``."""
     *most, last = labels
     return f"{', '.join(most)} or {last}" if most else last

@@ -1,5 +1,6 @@
 """Advice: what to do next with a run, each step with its command."""
 
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -25,7 +26,9 @@ _RUNS_OPTION = ("cv", "ablate", "slices", "blend", "submit")
 
 @dataclass(frozen=True)
 class Advice:
-    """A step, the reason for it, and its command, in which DATA stands for the data folder.
+    """A step, the reason for it, and its command.
+
+    In it DATA stands for the data folder, unless the run says which that is.
 
     ``urgent`` if a score on the page should not be trusted before.
     """
@@ -52,10 +55,21 @@ def advice(context: ReportContext) -> list[Advice]:
         *_ablation(context),
         *_submission(context),
     ]
+    data = "DATA" if context.data is None else shlex.quote(_shown(context.data))
     return [
-        replace(step, command=step.command + option * (step.command.split()[1] in _RUNS_OPTION))
+        replace(
+            step,
+            command=re.sub(r"(?<= )DATA(?= |$)", lambda _: data, step.command)
+            + option * (step.command.split()[1] in _RUNS_OPTION),
+        )
         for step in sorted(steps, key=lambda step: not step.urgent)
     ]
+
+
+def _shown(path: Path) -> str:
+    """The path as a command in this folder takes it, from here if it lies below."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _alarm(context: ReportContext) -> Iterator[Advice]:

@@ -25,7 +25,8 @@ class Picture:
 class Table:
     """The first ``left`` columns are text, the others numbers. A row's first cell names the row.
 
-    ``folded``: the text to click on to unfold the table; empty if it is shown at once.
+    ``folded``: the text to click on to unfold the table; empty if it is shown at once. ``links``:
+    where each row's name leads; empty if it is no link.
     """
 
     caption: str
@@ -33,6 +34,7 @@ class Table:
     rows: Sequence[Sequence[str]]
     left: int = 1
     folded: str = ""
+    links: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,12 @@ class Section:
         return len(self.pictures) == 1 and not (
             self.tables or self.listings or self.notes or self.thumbnails
         )
+
+    @property
+    def beside(self) -> bool:
+        """Whether it is one picture that has room for the text and the only table beside it."""
+        one = len(self.pictures) == len(self.tables) == 1
+        return one and not (self.listings or self.thumbnails or self.tables[0].folded)
 
 
 def picture(figure: Figure, name: str, title: str, caption: str, description: str) -> Picture:

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from mmctr_kit.errors import RunError, UsageError
+from mmctr_kit.errors import MmctrKitError, RunError, UsageError
 from mmctr_kit.files import read_json, require_free
 from mmctr_kit.runs.compare import Compared, compare
+from mmctr_kit.runs.lineage import unfinished
 from mmctr_kit.runs.predictions import Predictions
 from mmctr_kit.runs.run import Run, all_runs, open_run
+from mmctr_kit.runs.slices import slices_of
 
 MOST_OTHERS = 10
 """At most this many other runs of the same rows are compared, the best by valid AUC."""
@@ -23,7 +25,8 @@ class ReportContext:
     """A run whose scores a page shows, and the files that the page is made of.
 
     ``name`` is the name on the command line; ``run`` the named run, an ablation's base, or a
-    study's chosen finalist. ``root`` is the folder of runs, ``submissions`` that of submissions.
+    study's chosen finalist, with its ``metrics``: those of a blend have its slices too, if its data
+    are there. ``root`` is the folder of runs, ``submissions`` that of submissions.
     ``sources`` are a blend's runs that still exist, ``missing`` the names of the others.
     ``others``: the sources, or other runs of the same rows; ``leaderboard``: the run, then the
     others. ``ablations``: ablation.json by the name of the recipe's run. ``study``: study.json or
@@ -47,6 +50,22 @@ class ReportContext:
     @property
     def kind(self) -> str:
         return self.run.manifest.kind
+
+    @property
+    def about(self) -> Literal["run", "study", "ablation"]:
+        """What the page is named after; a study or an ablation comes first on its page."""
+        if self.name == self.run.name:
+            return "run"
+        return "ablation" if self.name.endswith(".ablate") else "study"
+
+    @property
+    def data(self) -> Path | None:
+        """The data folder that the run, or a run it is made of, was made from, if it is there."""
+        for run in (self.run, *self.sources):
+            lineage = run.lineage
+            if lineage is not None and lineage.data is not None and Path(lineage.data).is_dir():
+                return Path(lineage.data)
+        return None
 
     @property
     def trained(self) -> tuple[Run, ...]:
@@ -112,13 +131,16 @@ def open_context(name: str, root: Path, submissions: Path) -> ReportContext:
     paths = [p for p in run.source_places.values() if p.resolve() != run.path.resolve()]
     sources = tuple(r for p in paths if (r := Run(p)).finished)
     existing = {source.name for source in sources}
+    metrics = run.metrics
+    with suppress(MmctrKitError):  # a page does without the slices of a blend whose data are gone
+        metrics |= slices_of(run)
     others = sources if run.manifest.sources else _runs_of_same_rows(run)
     return ReportContext(
         name=Path(name).name,
         root=root,
         submissions=submissions,
         run=run,
-        metrics=run.metrics,
+        metrics=metrics,
         predictions=predictions,
         sources=sources,
         missing=tuple(n for n in run.manifest.sources if n not in existing),
@@ -136,13 +158,13 @@ def _open(name: str, root: Path) -> tuple[Run, Mapping[str, Any] | None, Path | 
         if (path / "study.json").is_file():
             study = _read_study(path)
             if not study["finalists"]:
-                raise RunError(f"study {path.name} has no finalist yet; run its tune command again")
+                raise unfinished(path, f"study '{path.name}' has no finalist yet: it")
             run = open_run(str(study["finalists"][0]["run"]), path / "finalists")
             return run, study, path
         if (path / "ablation.json").is_file():
             return open_run("base", path), None, None
         if (path / "settings.json").is_file() or (path.suffix == ".ablate" and path.is_dir()):
-            raise RunError(f"'{name}' is unfinished; run the command that began it again")
+            raise unfinished(path, f"'{name}'")
     return open_run(name, root), None, None
 
 

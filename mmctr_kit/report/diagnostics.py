@@ -42,10 +42,10 @@ class WeakSlice:
 
 
 def sliced_run(context: ReportContext) -> Run | None:
-    """The run whose slices are shown: the run itself or, as a blend has none, its best by OOF."""
-    able = [r for r in context.trained if "slices" in r.metrics]
-    if context.run in able:
+    """The run whose slices are shown: the run itself or, if a blend has none, its best by OOF."""
+    if "slices" in context.metrics:
         return context.run
+    able = [r for r in context.trained if "slices" in r.metrics]
     scored = [(auc.value, r) for r in able if (auc := r.oof_auc) is not None]
     return max(scored, key=itemgetter(0))[1] if scored else None
 
@@ -55,8 +55,14 @@ def weak_slices(run: Run, context: ReportContext) -> list[WeakSlice]:
     digests = {c.name: c.digest for c in context.leaderboard}
     different = (r for r in context.others if digests.get(r.name) != digests.get(run.name))
     others = {other.name: _aucs(other) for other in different}
-    weak = [_compared(entry, others) for entry in run.metrics["slices"] if entry["worse"]]
+    entries = slice_entries(run, context)["slices"]
+    weak = [_compared(entry, others) for entry in entries if entry["worse"]]
     return sorted(weak, key=lambda w: float(w.entry["errors"]))
+
+
+def slice_entries(run: Run, context: ReportContext) -> Mapping[str, Any]:
+    """The metrics that hold the run's slices, which a blend has in its context alone."""
+    return context.metrics if run.path == context.run.path else run.metrics
 
 
 def last_rise(run: Run) -> Estimate | None:

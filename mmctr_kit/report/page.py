@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mmctr_kit import __version__
+from mmctr_kit.activity import Counter
 from mmctr_kit.embed.quality import ItemQuality
 from mmctr_kit.errors import plural, unwritable
 from mmctr_kit.files import write_whole
@@ -12,13 +13,13 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.advice import Advice, advice
 from mmctr_kit.report.blocks import Section
 from mmctr_kit.report.context import MARK, ReportContext, require_page
-from mmctr_kit.report.figures.rows import INTERVAL
 from mmctr_kit.report.sections.ablation import ablation_section
 from mmctr_kit.report.sections.blend import blend_section
+from mmctr_kit.report.sections.importance import importance_section
 from mmctr_kit.report.sections.leaderboard import leaderboard_section
 from mmctr_kit.report.sections.provenance import (
     environment_section,
-    learning_section,
+    models_section,
     recipe_section,
     time_section,
 )
@@ -32,10 +33,12 @@ from mmctr_kit.report.sections.scores import distribution_section, ranking_secti
 from mmctr_kit.report.sections.slices import slices_section
 from mmctr_kit.report.sections.study import study_section
 
-SECTIONS: tuple[Callable[[ReportContext], Section | None], ...] = (
+_MakeSection = Callable[[ReportContext], Section | None]
+SECTIONS: tuple[_MakeSection, ...] = (
     leaderboard_section,
     blend_section,
-    learning_section,
+    models_section,
+    importance_section,
     ranking_section,
     distribution_section,
     slices_section,
@@ -60,9 +63,24 @@ def write_report(context: ReportContext, out: Path) -> None:
 
 def write_quality(quality: ItemQuality, data: Path, out: Path) -> None:
     """Write the page on the quality of the items of the folder ``data``, as a report is written."""
-    require_page(out)
     head, steps = quality_headline(quality, data), quality_advice(quality)
-    _write(out, _page(data.name, head, steps, quality_sections(quality), QUALITY_FOOTER))
+    write_page(out, data.name, head, steps, quality_sections(quality), QUALITY_FOOTER)
+
+
+def write_page(
+    out: Path,
+    name: str,
+    head: Mapping[str, Any],
+    steps: Sequence[Advice],
+    sections: Sequence[Section],
+    footer: str,
+) -> None:
+    """Write a page of these parts to ``out``, where only a report is replaced.
+
+    ``head`` is as :func:`headline` makes it.
+    """
+    require_page(out)
+    _write(out, _page(name, head, steps, sections, footer))
 
 
 def _write(out: Path, text: str) -> None:
@@ -74,8 +92,15 @@ def _write(out: Path, text: str) -> None:
 
 
 def render(context: ReportContext) -> str:
-    sections = [made for make in SECTIONS if (made := make(context)) is not None]
-    return _page(context.name, headline(context), advice(context), sections, _FOOTER)
+    count, made = Counter("drawing", len(SECTIONS)), dict[_MakeSection, Section]()
+    for make in SECTIONS:
+        if (section := make(context)) is not None:
+            made[make] = section
+        count.add()
+    subject = {"study": study_section, "ablation": ablation_section}.get(context.about)
+    first = [section for make, section in made.items() if make is subject]
+    sections = [section for make, section in made.items() if make is not subject]
+    return _page(context.name, headline(context), advice(context), sections, _FOOTER, first)
 
 
 def _page(
@@ -84,8 +109,9 @@ def _page(
     steps: Sequence[Advice],
     sections: Sequence[Section],
     footer: str,
+    first: Sequence[Section] = (),
 ) -> str:
-    """The page as HTML: ``head`` as :func:`headline` makes it, then steps, then sections."""
+    """The page as HTML: ``head`` as :func:`headline` makes it, ``first``, steps, then sections."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -100,6 +126,7 @@ def _page(
         name=name,
         head=head,
         advice=steps,
+        first=first,
         sections=sections,
         footer=footer,
         version=__version__,
@@ -118,7 +145,7 @@ def headline(context: ReportContext) -> dict[str, Any]:
     best, score = (valid, "Valid AUC") if valid else (oof, "OOF AUC")
     value, se = str(best).split(" ± ") if best else ("–", "")
     return {
-        "kind": _kind(context),
+        "kind": kind_of(context),
         "score": score,
         "value": value,
         "se": se,
@@ -128,7 +155,8 @@ def headline(context: ReportContext) -> dict[str, Any]:
     }
 
 
-def _kind(context: ReportContext) -> str:
+def kind_of(context: ReportContext) -> str:
+    """What the page is about, in a few words: the line above its name."""
     if context.name != context.run.name:
         what = "Base of the ablation" if context.name.endswith(".ablate") else "Chosen finalist"
         return f"{what}: {context.run.name}"
@@ -164,7 +192,7 @@ def _meaning(context: ReportContext, valid: Estimate | None, oof: Estimate | Non
 def _interval(estimate: Estimate) -> str:
     if not estimate.se > 0:
         return "Too few users for a standard error."
-    low, high = (estimate.value + side * INTERVAL * estimate.se for side in (-1, 1))
+    low, high = estimate.share_interval()
     return f"95 % confidence interval {low:.4f} to {high:.4f} (clustered by user)."
 
 

@@ -1,13 +1,16 @@
 """A run compared with others on the same rows: each AUC difference is paired."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import yaml
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.metrics.auc import AucSample
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.recipe.diff import different_keys
 from mmctr_kit.runs.predictions import Predictions
 from mmctr_kit.runs.run import Run
 
@@ -57,6 +60,84 @@ def _stored(run: Run, predictions: Predictions) -> Compared:
         oof=Estimate.find(metrics, "oof"),
         digest=predictions.digest(),
     )
+
+
+@dataclass(frozen=True)
+class RunDifference:
+    """Two runs beside each other.
+
+    ``recipe``: the keys that differ, with the values of ``a`` and ``b``; None if one of them has no
+    recipe. ``manifest``: the parts of their manifests that differ, such as rows or folds.
+    ``environment``: versions and devices that both have and that differ, likewise. ``scores``: each
+    score of both by its name in metrics.json. ``gaps``: the AUC of ``b`` less that of ``a``,
+    paired; without an entry if the rows (for ``oof``: or folds) differ.
+    """
+
+    a: str
+    b: str
+    recipe: Mapping[str, tuple[Any, Any]] | None
+    manifest: tuple[str, ...]
+    environment: Mapping[str, tuple[Any, Any]]
+    scores: Mapping[str, tuple[Estimate | None, Estimate | None]]
+    gaps: Mapping[str, Estimate]
+
+    def to_json(self) -> dict[str, Any]:
+        scores = {
+            name: {
+                "a": a and a.to_json(),
+                "b": b and b.to_json(),
+                "difference": self.gaps[name].to_json() if name in self.gaps else None,
+            }
+            for name, (a, b) in self.scores.items()
+        }
+        recipe = None
+        if self.recipe is not None:
+            recipe = {key: {"a": a, "b": b} for key, (a, b) in self.recipe.items()}
+        other = {key: {"a": a, "b": b} for key, (a, b) in self.environment.items()}
+        return {
+            "a": self.a,
+            "b": self.b,
+            "recipe": recipe,
+            "manifest": [*self.manifest],
+            "environment": other,
+            "scores": scores,
+        }
+
+
+SCORES = ("valid", "oof", "fold_models_valid", "valid_logloss", "oof_logloss", "valid_gauc")
+"""The scores of metrics.json that any run may have."""
+
+
+def differ(a: Run, b: Run) -> RunDifference:
+    """What differs between two finished runs; RunError if one of them cannot be read."""
+    pairs = (
+        (name, Estimate.find(a.metrics, name), Estimate.find(b.metrics, name)) for name in SCORES
+    )
+    valid, oof = PairedSample(a.predictions()).gaps(b.predictions())
+    known = {"valid": valid, "oof": oof}
+    before, now = a.manifest, b.manifest
+    parts = before.differences(now)
+    both = {k: (v, now.environment.get(k)) for k, v in before.environment.items()}
+    return RunDifference(
+        a=a.name,
+        b=b.name,
+        recipe=_different_recipe(a, b),
+        manifest=tuple(parts),
+        environment={k: p for k, p in both.items() if k in now.environment and p[0] != p[1]},
+        scores={name: (one, other) for name, one, other in pairs if one or other},
+        gaps={name: gap for name, gap in known.items() if gap is not None},
+    )
+
+
+def _different_recipe(a: Run, b: Run) -> dict[str, tuple[Any, Any]] | None:
+    texts = a.recipe_text, b.recipe_text
+    if texts[0] is None or texts[1] is None:
+        return None
+    try:
+        before, now = (yaml.safe_load(text) for text in texts if text is not None)
+        return different_keys(before, now)
+    except (yaml.YAMLError, AttributeError) as e:
+        raise RunError(f"{a.path} or {b.path} has no readable recipe.yaml; copy it again") from e
 
 
 class PairedSample:

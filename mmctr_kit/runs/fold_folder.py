@@ -22,9 +22,18 @@ class FoldFolder:
         return self.path / "state.safetensors"
 
     @property
+    def _importance(self) -> Path:
+        return self.path / "importance.safetensors"
+
+    @property
     def finished(self) -> bool:
         """Whether the fold model is fitted and its rows are predicted."""
         return (self.path / "logits.safetensors").is_file()
+
+    def lines(self) -> list[str]:
+        """The lines of metrics.jsonl, one an epoch; none before the first."""
+        path = self.path / "metrics.jsonl"
+        return path.read_text().splitlines() if path.is_file() else []
 
     def epochs_done(self) -> int:
         """After how many epochs training would resume; 0 before the first."""
@@ -45,17 +54,19 @@ class FoldFolder:
             return [], None, {}
         state = load_arrays(self._state)
         # A kill may have come after an epoch's line was written, and before its state was.
-        text = (self.path / "metrics.jsonl").read_text()
-        lines = [json.loads(line) for line in text.splitlines()]
+        lines = [json.loads(line) for line in self.lines()]
         return lines[: int(state["epochs_done"])], state, self.timings()
 
     def save_epoch(
-        self, lines: Sequence[Mapping[str, Any]], state: Arrays, seconds: Mapping[str, float]
+        self, lines: Sequence[Mapping[str, Any]], state: Arrays, timings: Mapping[str, float]
     ) -> None:
-        """Write the epochs' lines, their seconds and, last, the state to resume from."""
+        """Write the epochs' lines, their timings and, last, the state to resume from.
+
+        The timings are seconds by phase and, as ``epochs``, after how many epochs training ends.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        write_json(self.path / "timings.json", seconds)
+        write_json(self.path / "timings.json", timings)
         write_whole(self.path / "metrics.jsonl", lambda p: p.write_text(text))
         save_arrays(self._state, state)
 
@@ -69,6 +80,19 @@ class FoldFolder:
         save_arrays(self.path / "weights.safetensors", weights)
         save_arrays(self.path / "logits.safetensors", logits)
         self._state.unlink(missing_ok=True)
+
+    def save_importance(self, arrays: Arrays) -> None:
+        """Write what the assembly of the run makes the features' importance of."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        save_arrays(self._importance, arrays)
+
+    def importance(self) -> dict[str, NDArray[Any]] | None:
+        """The arrays that :meth:`save_importance` wrote; None if there are none."""
+        return load_arrays(self._importance) if self._importance.is_file() else None
+
+    def drop_importance(self) -> None:
+        """Delete the arrays of :meth:`save_importance`, once the run has its importance."""
+        self._importance.unlink(missing_ok=True)
 
     def logits(self, *names: str) -> dict[str, NDArray[Any]]:
         """``oof`` (rows of the fold,), ``valid`` and ``test`` (rows,) float64, or those named."""

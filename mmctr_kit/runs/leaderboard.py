@@ -2,18 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.errors import RunError, UsageError
-from mmctr_kit.files import read_columns, read_json
+from mmctr_kit.files import is_locked, read_columns, read_json
 from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import Ints
 from mmctr_kit.runs.compare import PairedSample
+from mmctr_kit.runs.lineage import began
 from mmctr_kit.runs.predictions import Keys, Predictions
+from mmctr_kit.runs.progress import fold_states, progress_text
 from mmctr_kit.runs.run import Run
 
 Labels = Ints
@@ -27,7 +31,9 @@ class LeaderboardRow:
     its standard error counts the variance between seeds. ``kept``: the share of the oracle's lead
     over 0.5 that the test AUC keeps. ``phases``: seconds of the fold models by phase (load,
     compile, train, evaluate, write). ``state``: empty, 'unfinished', 'unreadable' or 'alarm'.
-    ``transductive``: a row's prediction depends on the rows beside it.
+    ``transductive``: a row's prediction depends on the rows beside it. ``progress``: how far an
+    unfinished run is, or what a study or an ablation has. ``alive``: a process is at work on it.
+    ``began`` is a time in UTC.
     """
 
     name: str
@@ -42,6 +48,19 @@ class LeaderboardRow:
     kept: float | None = None
     phases: Mapping[str, float] | None = None
     transductive: bool = False
+    progress: str = ""
+    alive: bool = False
+    began: str | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        return self.state == "unfinished"
+
+    @property
+    def ranked(self) -> bool:
+        """Whether it is a finished run, or the oracle."""
+        searched = self.kind in ("study", "ablation")
+        return not (searched or self.unfinished or self.state == "unreadable")
 
     @property
     def seconds(self) -> float | None:
@@ -74,12 +93,52 @@ def leaderboard(runs: Sequence[Run], truth: Path | None = None) -> list[Leaderbo
     return [*rows, oracle]
 
 
+Sort = Literal["valid", "oof", "date", "name"]
+
+
+def chosen(
+    rows: Sequence[LeaderboardRow],
+    sort: Sort = "valid",
+    kinds: Sequence[str] = (),
+    names: Sequence[str] = (),
+    unfinished: bool = False,
+) -> list[LeaderboardRow]:
+    """The rows of these kinds whose names match a pattern of ``names``, in the order of ``sort``.
+
+    Neither restricts anything if it is empty. The latest and the highest come first, and what has
+    no date or no score last. The rows are in the order of their valid AUC already.
+    """
+    kept = [
+        row
+        for row in rows
+        if (not kinds or row.kind in kinds)
+        and (not names or any(fnmatchcase(row.name, pattern) for pattern in names))
+        and (row.unfinished or not unfinished)
+    ]
+    if sort == "name":
+        return sorted(kept, key=lambda row: row.name)
+    if sort == "date":
+        return sorted(kept, key=lambda row: row.began or "", reverse=True)
+    if sort == "oof":
+        return sorted(kept, key=lambda row: -row.oof.value if row.oof else 1.0)
+    return kept
+
+
 def _row(run: Run, labels: Labels | None) -> tuple[LeaderboardRow, Predictions | None]:
     try:
         manifest = run.manifest
         seeds = max(1, len(manifest.seeds))
         if not run.finished:
-            return LeaderboardRow(run.name, manifest.kind, seeds, "unfinished"), None
+            state = LeaderboardRow(
+                run.name,
+                manifest.kind,
+                seeds,
+                "unfinished",
+                progress=_progress(run),
+                alive=is_locked(run.path),
+                began=began(run.path, "manifest.json"),
+            )
+            return state, None
         # No OOF, and test only until it is scored: a hundred runs would fill the memory.
         metrics, predictions = run.metrics, run.predictions(with_oof=False)
         timings = run.timings
@@ -100,9 +159,17 @@ def _row(run: Run, labels: Labels | None) -> tuple[LeaderboardRow, Predictions |
         test=test,
         phases=timings.get("phase_seconds"),
         transductive=manifest.transductive,
+        began=began(run.path, "manifest.json"),
     )
     none = np.zeros((len(predictions.test), 0))
     return row, replace(predictions, test_keys=Keys.none(), test=none)
+
+
+def _progress(run: Run) -> str:
+    try:
+        return progress_text(fold_states(run))
+    except RunError:  # it has no recipe to read
+        return ""
 
 
 def _test_labels(truth: Path) -> Labels:

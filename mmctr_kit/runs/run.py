@@ -1,7 +1,8 @@
 """Reading run folders, and finding them by name.
 
 Every file of a run is written under a temporary name and renamed; ``DONE`` comes last. Whatever may
-differ between two equal runs is in files named ``timings.json`` and nowhere else.
+differ between two equal runs is in files named ``timings.json`` and nowhere else: seconds, and
+the run's lineage (date, command line, data folder, git commit, host).
 """
 
 import json
@@ -17,6 +18,7 @@ from mmctr_kit.errors import RunError, UsageError, did_you_mean
 from mmctr_kit.files import read_columns, read_json
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import Floats
+from mmctr_kit.runs.lineage import Lineage, read_lineage, unfinished
 from mmctr_kit.runs.manifest import KINDS, Manifest
 from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions, fold_logits
 
@@ -54,6 +56,11 @@ class Run:
     @property
     def timings(self) -> dict[str, Any]:
         return read_json(self.path / "timings.json")
+
+    @property
+    def lineage(self) -> Lineage | None:
+        """When, where and by which command the run was made; None if that was not recorded."""
+        return read_lineage(self.path)
 
     @property
     def source_places(self) -> dict[str, Path]:
@@ -162,8 +169,13 @@ def open_run(name_or_path: str, root: Path) -> Run:
         if (path / "manifest.json").is_file():
             run = Run(path.resolve())
             if not run.finished:
-                raise RunError(f"run '{run.name}' is unfinished; repeat the command that began it")
+                raise unfinished(run.path, f"run '{run.name}'")
             return run
+    if not root.is_dir():
+        raise UsageError(
+            f"no run '{name_or_path}': there is no folder '{root}'; name the folder of runs with "
+            "--runs"
+        )
     known = [r.name for r in all_runs(root)]
     deeper, listed = _of_study(root, name_or_path), ", ".join(known) or "none"
     if deeper:
@@ -190,3 +202,10 @@ def all_runs(root: Path) -> list[Run]:
     """Every run folder under ``root``, finished or not, by name."""
     paths = sorted(root.glob("*/manifest.json"))
     return [Run(p.parent) for p in paths if not p.parent.name.startswith(".")]
+
+
+def recipe_beside(file: Path) -> "Recipe | None":
+    """The recipe of the run in whose ``folds/FOLD-SEED/`` the weights are, None if in none."""
+    run = Run(file.resolve().parent.parent.parent)
+    in_run = file.resolve().parent.parent.name == "folds" and run.recipe_text is not None
+    return run.recipe() if in_run else None

@@ -8,6 +8,7 @@ rows are scored by the fold mean, OOF rows by their fold model; the two are neve
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,11 +17,14 @@ from numpy.typing import NDArray
 from mmctr_kit.data.contract import PAD
 from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.data.folds import UNPREDICTED, trained_on
+from mmctr_kit.data.load import load
 from mmctr_kit.data.modalities import item_coverage
+from mmctr_kit.errors import RunError
 from mmctr_kit.metrics.calibration import calibration
 from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Ints16
 from mmctr_kit.metrics.subset_auc import Contrast, RankedRows
 from mmctr_kit.runs.predictions import Predictions
+from mmctr_kit.runs.run import Run
 
 SliceSplit = Literal["oof", "valid"]
 Codes = NDArray[np.int8]
@@ -125,6 +129,16 @@ def score_slices(predictions: Predictions, slicing: Slicing) -> list[dict[str, A
     return entries
 
 
+def too_few(entry: Mapping[str, Any]) -> bool:
+    """Whether a slice of :func:`score_slices` has too few rows to say anything of its AUC.
+
+    That is fewer than ``MIN_USERS`` positives or negatives, or no standard error.
+    """
+    auc, positives = entry["auc"], int(entry["positives"])
+    least = min(positives, int(entry["rows"]) - positives)
+    return least < MIN_USERS or auc is None or auc["error"] is None
+
+
 def slice_metrics(data: ChallengeData, predictions: Predictions) -> dict[str, Any]:
     """``slices`` and ``slices_left_out`` (property -> reason), for metrics.json.
 
@@ -134,13 +148,47 @@ def slice_metrics(data: ChallengeData, predictions: Predictions) -> dict[str, An
     fold = np.zeros(len(data.train), np.int16)
     if predictions.oof is not None:
         fold = predictions.oof.folds_of(data.train)
-    if not np.array_equal(predictions.valid_keys.item_id, data.valid.item_id):
+    same = np.array_equal(predictions.valid_keys.item_id, data.valid.item_id)
+    if predictions.has_valid and not same:
         raise ValueError("the predictions' rows are not the data's")
     slicing = slice_columns(data, fold)
     return {
         "slices": score_slices(predictions, slicing),
         "slices_left_out": dict(slicing.left_out),
     }
+
+
+def slices_of(run: Run, data: Path | None = None) -> dict[str, Any]:
+    """``slices`` and ``slices_left_out`` of a finished run, as :func:`slice_metrics` makes them.
+
+    A run that trained has them in its metrics. Those of a blend or an import are computed from its
+    data: the folder ``data``, or by default the one that was recorded when the run, or a run that
+    it blends, was made. Raises RunError if that is not known, not there, or holds other rows.
+    """
+    metrics = run.metrics
+    if "slices" in metrics:
+        return {name: metrics[name] for name in ("slices", "slices_left_out")}
+    folder = recorded_data(run) if data is None else data
+    if folder is None:
+        raise RunError(f"which data run '{run.name}' is of was not recorded; name it with --data")
+    if not folder.is_dir():
+        raise RunError(f"the data of run '{run.name}' is gone from {folder}; name it with --data")
+    content = load(folder)
+    if content.rows_fingerprint != run.manifest.rows:
+        raise RunError(f"{folder} holds other rows than run '{run.name}'; name its own data")
+    return slice_metrics(content, run.predictions())
+
+
+def recorded_data(run: Run) -> Path | None:
+    """The data folder that was recorded for a run, or for one that it blends; None without one."""
+    lineage = run.lineage
+    if lineage is not None and lineage.data is not None:
+        return Path(lineage.data)
+    for place in run.source_places.values():
+        source = Run(place)
+        if source.finished and (folder := recorded_data(source)) is not None:
+            return folder
+    return None
 
 
 def _by_item(

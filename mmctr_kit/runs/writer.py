@@ -1,7 +1,7 @@
 """The one writer of run folders."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from mmctr_kit.errors import RunError
 from mmctr_kit.files import made_folder, write_json, write_table, write_whole
 from mmctr_kit.runs.conflict import changed_environment, is_finished
 from mmctr_kit.runs.fold_folder import FoldFolder
+from mmctr_kit.runs.lineage import begin_lineage, note_resumed, now, read_lineage, write_lineage
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import Predictions, logit_columns
 from mmctr_kit.runs.run import Run
@@ -32,10 +33,14 @@ class RunWriter:
     def write_json(self, name: str, content: Any) -> None:
         write_json(self.path / name, content)
 
+    def resumed(self) -> None:
+        """Count that one more command goes on with what the commands before it left."""
+        note_resumed(self.path)
+
     def finish(
         self, predictions: Predictions, metrics: Mapping[str, Any], timings: Mapping[str, Any]
     ) -> Run:
-        """Write the predictions, metrics and timings and, last, DONE."""
+        """Write the predictions, metrics, timings and when it was finished and, last, DONE."""
         if predictions.oof is not None:
             oof = predictions.oof
             columns = {"label": oof.label, "fold": oof.fold, "logit": oof.logit}
@@ -45,17 +50,23 @@ class RunWriter:
         test = {"ID": np.arange(len(predictions.test_keys))} | vars(predictions.test_keys)
         write_table(self.path / "test.parquet", test | logit_columns(predictions.test))
         write_json(self.path / "metrics.json", metrics)
-        write_json(self.path / "timings.json", timings)
+        lineage = read_lineage(self.path)
+        write_lineage(self.path, lineage and replace(lineage, finished=now()), timings)
         write_whole(self.path / "DONE", lambda p: p.write_text("done\n"))
         return Run(self.path)
 
 
 def begin_run(
-    path: Path, manifest: Manifest, recipe_yaml: str | None, force: bool
+    path: Path,
+    manifest: Manifest,
+    recipe_yaml: str | None,
+    force: bool,
+    data: Path | None = None,
 ) -> RunWriter | None:
     """Create the run folder, or resume an unfinished one; None if the run is already finished.
 
-    Raises RunError if another run has that name, unless ``force``, which replaces it.
+    ``data`` is the data folder, for the lineage. Raises RunError if another run has that name,
+    unless ``force``, which replaces it.
     """
     if is_finished(path, manifest, force, recipe_yaml):
         return None
@@ -71,4 +82,5 @@ def begin_run(
         if recipe_yaml is not None:
             write_whole(folder / "recipe.yaml", lambda p: p.write_text(recipe_yaml))
         write_json(folder / "manifest.json", asdict(manifest))
+        write_lineage(folder, begin_lineage(data, manifest.environment.get("device")), {})
     return RunWriter(path)

@@ -1,9 +1,9 @@
 """The ledger: what was submitted, from which run, and how its scores agree with the leaderboard.
 
-Each line is a JSON object; lines are only ever appended, so that the file can be kept under version
-control. A submission is known by its checksum, or by the checksum of the table inside, so a copy
-under another name, or zipped again, is the same submission. What was written is recorded; which of
-it was uploaded is not known.
+Each line is a JSON object; lines are appended, and removed by ``ledger rm`` alone, so that the file
+can be kept under version control. A submission is known by its checksum, or by the checksum of the
+table inside, so a copy under another name, or zipped again, is the same submission. What was
+written is recorded; which of it was uploaded is not known.
 """
 
 import hashlib
@@ -84,7 +84,7 @@ class LeaderboardScore:
 
 Entry = Submitted | LeaderboardScore
 
-_ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
+ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ def _parse(content: bytes, path: Path) -> Ledger:
         if not line.strip():
             continue
         try:
-            entries.append(_ENTRY.validate_json(line))
+            entries.append(ENTRY.validate_json(line))
         except ValidationError as e:
             fault = e.errors()[0]
             why = ": ".join([*map(str, fault["loc"][1:]), fault["msg"]])

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Task
-from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.errors import DataError, UsageError, did_you_mean
 from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.submission.check import Scores
@@ -46,7 +46,9 @@ def read_frame(path: Path, what: str) -> "pd.DataFrame":
 def numbers(frame: "pd.DataFrame", name: str, path: Path) -> NDArray[Any]:
     """(rows,) a column of finite numbers, integers as they are; DataError if it is not one."""
     if name not in frame.columns:
-        raise DataError(f"{path} lacks column {name}; found {', '.join(map(str, frame.columns))}")
+        found = [str(column) for column in frame.columns]
+        near = did_you_mean(name, found).replace("did you mean", "is it")
+        raise DataError(f"{path} lacks column {name}{near}; found {', '.join(found)}")
     column = frame[name]
     try:
         values = column.to_numpy(np.float64 if column.hasnans else None)
@@ -97,7 +99,8 @@ def task_column(scores: Scores, task: str | None) -> Floats:
     """The column of ``task``; if None, the only column that is not a constant placeholder."""
     if task is not None:
         if task not in scores.columns:
-            raise UsageError(f"no column {task}; found {', '.join(scores.columns)}")
+            hint = did_you_mean(task, scores.columns)
+            raise UsageError(f"no column {task}{hint}; found {', '.join(scores.columns)}")
         return scores.columns[task]
     varying = [n for n, v in scores.columns.items() if len(v) and (v != v[0]).any()]
     if len(varying) != 1:

@@ -7,18 +7,22 @@ dummies fill up a batch's history positions.
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from mmctr_kit.activity import doing
 from mmctr_kit.models.ops.gather import round_up
 from mmctr_kit.training.data.batches import make_batch
 from mmctr_kit.training.data.source import Chunk
 from mmctr_kit.training.data.static_shapes import Buckets, StaticShapes, on_grid
 from mmctr_kit.training.step import Step, eager
+
+StepListener = Callable[[], None]
+"""Called after each step was launched."""
 
 _FINE = 7
 _WARM_UP = 3
@@ -41,7 +45,14 @@ class EagerSteps:
     def __init__(self, step: Step) -> None:
         self.step = step
 
-    def run(self, chunk: Chunk, paces: Tensor, total: Tensor, shapes: StaticShapes) -> None:
+    def run(
+        self,
+        chunk: Chunk,
+        paces: Tensor,
+        total: Tensor,
+        shapes: StaticShapes,
+        stepped: StepListener = lambda: None,
+    ) -> None:
         """Train on the chunk's S batches, adding their losses to ``total`` ().
 
         ``paces`` (S, 2): the :attr:`Step.pace` of each.
@@ -50,6 +61,7 @@ class EagerSteps:
         for chosen, pace, count in zip(chunk.batches(), paces, chunk.positions, strict=True):
             self.step.pace.copy_(pace)
             total += self.step(chosen, round_up(count, _FINE), shapes.buckets)
+            stepped()
 
 
 class StaticSteps:
@@ -74,7 +86,14 @@ class StaticSteps:
         self._ready = False
         self._graph: torch.cuda.CUDAGraph | None = None
 
-    def run(self, chunk: Chunk, paces: Tensor, total: Tensor, shapes: StaticShapes) -> None:
+    def run(
+        self,
+        chunk: Chunk,
+        paces: Tensor,
+        total: Tensor,
+        shapes: StaticShapes,
+        stepped: StepListener = lambda: None,
+    ) -> None:
         """Train on the chunk's S batches, as :meth:`EagerSteps.run` does."""
         self._load(chunk, paces, shapes)
         if not self._ready:
@@ -86,6 +105,7 @@ class StaticSteps:
                 self._next()
             else:
                 self._graph.replay()
+            stepped()
         total.copy_(self._loss)
 
     def _load(self, chunk: Chunk, paces: Tensor, shapes: StaticShapes) -> None:
@@ -113,6 +133,7 @@ class StaticSteps:
 
     def _prepare(self) -> None:
         """Compile and capture, then undo what the trial steps changed, random state included."""
+        doing("compiling the training step")
         began = time.perf_counter()
         self._graph, self._ready = None, True
         before = {k: v.clone() for k, v in self.step.state().items()}
@@ -124,7 +145,7 @@ class StaticSteps:
             if self._capture:
                 self._try_capture()
         self.step.fill(before)
-        self.step.optimizer.zero_grad(set_to_none=True)
+        self.step.optimizer.zero_grad()
         self.compile_seconds += time.perf_counter() - began
 
     def _try_compiled(self) -> None:
@@ -162,7 +183,7 @@ class StaticSteps:
             for _ in range(_WARM_UP):
                 self._counter.zero_()
                 self._next()
-            self.step.optimizer.zero_grad(set_to_none=True)
+            self.step.optimizer.zero_grad()
             with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
                 self._next()
         except torch.OutOfMemoryError:

@@ -17,19 +17,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mmctr_kit.activity import Counter
 from mmctr_kit.data.contract import Split
 from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.items import Floats64, Ints
 from mmctr_kit.metrics.auc import auc
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.averaging import average_share
-from mmctr_kit.training.cuda_graph import EagerSteps, StaticSteps, resolve_steps
+from mmctr_kit.training.cuda_graph import (
+    EagerSteps,
+    StaticSteps,
+    StepListener,
+    resolve_steps,
+)
 from mmctr_kit.training.data.batches import make_batch
 from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.data.source import Source
 from mmctr_kit.training.learner import LARGE_STATE, Epoch, State, derive_seed
 from mmctr_kit.training.optimizer import learning_rate, restart_embeddings
 from mmctr_kit.training.step import Batches, Forward, Step, eager
+from mmctr_kit.training.step_counter import StepCounter
 
 PREDICT_ROWS = {"cpu": 1 << 11, "cuda": 1 << 13}
 """The most rows predicted at once: even a row without history may have wide fields in a model."""
@@ -126,10 +133,15 @@ class Fit:
                 restart_embeddings(self.model, self.step.optimizer, which)
             numbers = range(epoch * plan.steps, (epoch + 1) * plan.steps)
             paces = [plan.pace(number, self.options) for number in numbers]
-            loss = self.train_steps(sampler, numbers[0], paces)
+            at = (epoch + 1, plan.epochs)
+            count = StepCounter(
+                Counter("training", plan.steps, batch_size, *at), self.source.device
+            )
+            loss = self.train_steps(sampler, numbers[0], paces, count)
+            count.finish()
             trained = time.perf_counter()
             with self.step.average.swapped_in():
-                logits = self.predict("train", holdout)
+                logits = self.predict("train", holdout, at)
                 if not (math.isfinite(loss) and np.isfinite(logits).all()):
                     raise MmctrKitError(
                         f"training diverged in epoch {epoch + 1} (loss {loss:g}); lower "
@@ -157,8 +169,13 @@ class Fit:
             )
         self.model.load_state_dict(self.best)
 
-    def predict(self, split: Split, index: Ints | None = None) -> Floats64:
-        """Logits (rows,) in float32 arithmetic, widened to float64; of all rows if no index."""
+    def predict(
+        self, split: Split, index: Ints | None = None, epoch: tuple[int, int] = (0, 0)
+    ) -> Floats64:
+        """Logits (rows,) in float32 arithmetic, widened to float64; of all rows if no index.
+
+        ``epoch``, and of how many, is what its progress says if the rows are held out.
+        """
         whole = self.source.whole
         chosen = torch.arange(len(whole.rows[split])) if index is None else torch.from_numpy(index)
         chosen = chosen.to(whole.device)
@@ -168,6 +185,10 @@ class Fit:
         ends = torch.tensor(sizes, dtype=torch.long, device=lengths.device).cumsum(0)
         longest = iter(lengths[ends - 1].tolist())
         self.model.eval()
+        held = f"epoch {epoch[0]}/{epoch[1]}, predicting held-out" if epoch[1] else ""
+        on_cpu = self.source.device.type == "cpu"  # a GPU's host is far ahead of it
+        text = f"{held or f'predicting {split}'} rows"
+        count = Counter(text, len(sizes) if on_cpu else 0)
         parts = []
         with torch.inference_mode():
             for chunk in self.source.chunks(split, chosen[order], sizes):
@@ -175,6 +196,7 @@ class Fit:
                     batch = make_batch(chunk.data, split, rows, self.known_user)
                     batch = replace(batch, buckets=((len(rows), next(longest)),))
                     parts.append(self.model(batch).double())
+                    count.add()
         logits = np.zeros(len(chosen))
         if parts:
             logits[order.cpu().numpy()] = torch.cat(parts).cpu().numpy()
@@ -191,7 +213,11 @@ class Fit:
         return sizes
 
     def train_steps(
-        self, sampler: RowSampler, first: int, paces: Sequence[tuple[float, float]]
+        self,
+        sampler: RowSampler,
+        first: int,
+        paces: Sequence[tuple[float, float]],
+        stepped: StepListener = lambda: None,
     ) -> float:
         """Train one step from ``first`` on at each of the paces; return the mean loss."""
         self.model.train()
@@ -201,7 +227,7 @@ class Fit:
         index = sampler.batches(first, steps).flatten()
         for chunk in self.source.chunks("train", index, [size] * steps):
             count = len(chunk.sizes)
-            self.steps.run(chunk, pace[:count], total, sampler.shapes)
+            self.steps.run(chunk, pace[:count], total, sampler.shapes, stepped)
             pace = pace[count:]
         return float(total) / steps
 

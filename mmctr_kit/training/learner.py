@@ -80,6 +80,13 @@ class Learner(Protocol):
     def predict(self, split: Split, index: Ints | None = None) -> Floats64:
         """The logits (rows,) of the given rows, or of the whole split."""
 
+    def importance(self) -> State | None:
+        """What the fitted model's predictions rest on, feature by feature, for the fold folder.
+
+        As :func:`mmctr_kit.runs.importance.pack_importance` makes it; None if the model's inputs
+        have no names.
+        """
+
     @property
     def data_on(self) -> Location:
         """Where the rows of the fitted model are stored."""

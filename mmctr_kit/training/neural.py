@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from mmctr_kit.activity import doing
 from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
@@ -70,7 +72,7 @@ class NeuralLearner:
     @staticmethod
     def check(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:
         """Build the recipe's model from tensors without content; UsageError if that fails."""
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             _model(recipe, _supplies(recipe, data, items, 1, _without_content))
 
     def build(self, seed: int, train: Ints | None = None) -> nn.Module:
@@ -153,11 +155,13 @@ class NeuralLearner:
             first = len(examples["train"])
             rows = np.concatenate([train, np.arange(first, first + len(extra))])
             examples["train"] = examples["train"].join(extra)
+        doing("working out the signals")
         signals = fold_signals(data, recipe, train, examples)
         whole = self._base
         for split in SPLITS:
             whole = whole.with_rows(split, examples[split], signals[split])
         if taught:
+            doing("asking the teacher")
             whole = whole.with_labels(train, soft_labels(recipe.training, data)[train])
         return choose_source(whole, self.device, recipe.training.data_on), rows
 
@@ -188,6 +192,9 @@ class NeuralLearner:
         trained[self._rows] = True
         state = host_state({**fit.model.state_dict(), KNOWN_USER: fit.known_user})
         return {**state, TRAINED_ROWS: np.packbits(trained)}
+
+    def importance(self) -> None:
+        """None, since a network's inputs are vectors."""
 
     def load(self, weights: State) -> None:
         beside = (KNOWN_USER, TRAINED_ROWS)
@@ -295,6 +302,17 @@ def _supplies(
 def _without_content(array: NDArray[Any]) -> Tensor:
     dtype = torch.from_numpy(np.empty(0, array.dtype)).dtype
     return torch.empty(array.shape, dtype=dtype, device="meta")
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves weights undrawn: a draw on the device "meta" imports torch's compiler (2.3 s)."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if getattr(func, "__name__", None) in ("normal_", "uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _model(recipe: Recipe, supplies: Mapping[str, Any]) -> Any:

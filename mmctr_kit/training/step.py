@@ -17,7 +17,7 @@ from mmctr_kit.training.averaging import WeightAverage
 from mmctr_kit.training.data import batches as module
 from mmctr_kit.training.data.batches import DeviceData, make_batch
 from mmctr_kit.training.data.static_shapes import Buckets
-from mmctr_kit.training.optimizer import adam, regularised, resolve_precision
+from mmctr_kit.training.optimizer import Adam, regularised, resolve_precision
 from mmctr_kit.training.user_rows import UserRows
 
 Forward = Callable[..., Tensor]
@@ -80,7 +80,7 @@ class Step:
     def __post_init__(self) -> None:
         options, device = self.options, self.data.device
         self.pace = torch.tensor([options.learning_rate, 1.0], device=device)
-        self.optimizer = adam(self.model, options, self.pace[0])
+        self.optimizer = Adam(self.model.parameters(), options, self.pace[0])
         self.average = WeightAverage(self.model, self.pace[1], on=options.average != "none")
         self.users = UserRows(self.model, self.optimizer, on=options.user_updates == "rows")
         self.regularised = regularised(self.model)
@@ -108,7 +108,7 @@ class Step:
 
     def loss(self, batch: Batch, index: Tensor) -> Tensor:
         """The loss of the batch of rows ``index``, (), after clearing all gradients."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         labels = self.data.rows["train"].labels[index]
         if smoothing := self.options.label_smoothing:
             labels = labels + smoothing * (0.5 - labels)
@@ -132,7 +132,7 @@ class Step:
 
     def trained(self) -> list[nn.Parameter]:
         """The parameters that are updated: the model's, or of user tables the last batch's rows."""
-        return [p for group in self.optimizer.param_groups for p in group["params"]]
+        return self.optimizer.parameters
 
     def state(self) -> dict[str, Tensor]:
         """All that a step changes, by name, not copied.

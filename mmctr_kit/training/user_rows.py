@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.layers.blocks import UserEmbedding
+from mmctr_kit.training.optimizer import Adam
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -32,20 +33,19 @@ def distinct(user: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class UserRows:
-    """The user tables of ``model``, trained by ``optimizer`` (of :func:`adam`) row by row.
+    """The user tables of ``model``, trained by ``optimizer`` row by row.
 
     The optimizer trains the :attr:`small` tables, (B + 1, d) each, in place of the whole ones;
     their memory stays the same while batches have one size. If ``on`` is false, nothing is done.
     """
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, on: bool) -> None:
+    def __init__(self, model: nn.Module, optimizer: Adam, on: bool) -> None:
         self.small: list[nn.Parameter] = []
         self._tables = [m for m in model.modules() if on and isinstance(m, UserEmbedding)]
         self._optimizer = optimizer
         self._numbers = torch.zeros(0, dtype=torch.long)
         whole = {id(table.weight) for table in self._tables}
-        [group] = optimizer.param_groups
-        self._others = [p for p in group["params"] if id(p) not in whole]
+        self._others = [p for p in optimizer.parameters if id(p) not in whole]
 
     @contextmanager
     def swap_in(self, batch: Batch) -> Iterator[Batch]:
@@ -94,4 +94,4 @@ class UserRows:
                 **{name: torch.zeros_like(small) for name in _MOMENTS},
             }
             self.small.append(small)
-        self._optimizer.param_groups[0]["params"] = [*self._others, *self.small]
+        self._optimizer.parameters = [*self._others, *self.small]

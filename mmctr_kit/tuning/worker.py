@@ -1,5 +1,6 @@
 """Workers of a study: they claim trials one after another, run them, and report how they end."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -12,6 +13,7 @@ from optuna import TrialPruned
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from mmctr_kit.activity import Activity, heard_by
 from mmctr_kit.cv.executors.base import Executor, Pipe, Pool, Resources, WorkerConfig
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import RunError
@@ -40,6 +42,8 @@ from mmctr_kit.tuning.trial import (
 _UINT64 = 0xFFFFFFFFFFFFFFFF
 _REFUSALS = 20
 """How many proposals may be refused, for each trial wanted, before the search is given up."""
+_EVERY = 1.0
+"""Seconds between two messages of how far an epoch is: they may go over a network."""
 _SILENT = "its worker was taken for dead; the trial is tried again"
 _DEATHS = 3
 """How many workers may be killed, for each worker of the command, before it ends."""
@@ -67,6 +71,14 @@ class TrialFinished:
 
 
 @dataclass(frozen=True)
+class TrialActivity:
+    """What is being done for a trial."""
+
+    number: int
+    activity: Activity
+
+
+@dataclass(frozen=True)
 class WorkerDied:
     """A worker process was killed, by ``cause``; its trials are marked as failed."""
 
@@ -81,7 +93,7 @@ class Outage:
     text: str
 
 
-Event = TrialProgress | TrialFinished | WorkerDied | Outage
+Event = TrialProgress | TrialActivity | TrialFinished | WorkerDied | Outage
 Listener = Callable[[Event], None]
 
 
@@ -118,6 +130,13 @@ class Worker:
     listen: Listener
 
     def __post_init__(self) -> None:
+        lock, listen = threading.Lock(), self.listen
+
+        def one_by_one(event: Event) -> None:
+            with lock:  # the thread of the heartbeats reports an outage
+                listen(event)
+
+        self.listen = one_by_one
         self.folder.storage.listen = lambda text: self.listen(Outage(text))
         self.study = self.folder.study()
 
@@ -132,12 +151,15 @@ class Worker:
             while (claimed := self.folder.exclusively(claim)) is not None:
                 trial, settings = claimed
                 try:
-                    with heartbeats(trial):
+                    with heartbeats(trial), self._heard(trial.number):
                         self._run(trial, settings)
                 except BaseException:
                     with suppress(RunError):  # the error that counts is the one above
                         self.folder.exclusively(partial(self._interrupt, trial.number), 0.0)
                     raise
+
+    def _heard(self, number: int) -> AbstractContextManager[None]:
+        return heard_by(lambda activity: self.listen(TrialActivity(number, activity)), _EVERY)
 
     def _claim(self, name: str) -> tuple[Trial, Settings] | None:
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))

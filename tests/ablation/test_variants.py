@@ -19,7 +19,7 @@ from mmctr_kit.ablation.variants import (
 )
 from mmctr_kit.cv.executors.base import Resources
 from mmctr_kit.cv.executors.local import LocalExecutor
-from mmctr_kit.cv.fold import Progress
+from mmctr_kit.cv.fold import FoldActivity, Progress
 from mmctr_kit.cv.model_cost import Measured
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
@@ -240,8 +240,8 @@ def interrupted(tiny: ChallengeData, tmp_path_factory: pytest.TempPathFactory) -
     """An ablation of two runs that was stopped in the second's first fold."""
     folder = tmp_path_factory.mktemp("runs") / "a.ablate"
 
-    def stop(name: str, event: Progress | None) -> None:
-        if name == "se-off" and event is not None and event.epoch == 1:
+    def stop(name: str, event: Progress | FoldActivity | None) -> None:
+        if name == "se-off" and isinstance(event, Progress) and event.epoch == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -255,7 +255,12 @@ def resumed(tiny: ChallengeData, interrupted: Path) -> tuple[Path, Events, dict[
     events: Events = []
     found = planned(tiny, recipe(), ("se-off",))
     assert finished_runs(found, interrupted, False) == [BASE]
-    costs = run_ablation(found, interrupted, False, lambda *event: events.append(event))
+
+    def hear(name: str, event: Progress | FoldActivity | None) -> None:
+        if not isinstance(event, FoldActivity):
+            events.append((name, event))
+
+    costs = run_ablation(found, interrupted, False, hear)
     return interrupted, events, costs
 
 

@@ -12,11 +12,13 @@ from mmctr_kit.audit.findings import (
     as_json,
     catalogue,
     exit_code,
+    problems,
+    summary,
     worst,
 )
 from mmctr_kit.errors import plural
 
-PASS, WARN, FAIL = Level.PASS, Level.WARN, Level.FAIL
+PASS, SKIP, WARN, FAIL = Level.PASS, Level.SKIP, Level.WARN, Level.FAIL
 CHECKS = catalogue(
     CheckInfo("zip-format", "it is a zip"),
     CheckInfo("csv-quotes", "no quotes", worst=WARN),
@@ -30,18 +32,49 @@ def finding(level: Level) -> Finding:
 
 @pytest.mark.parametrize(
     ("levels", "expected"),
-    [([], PASS), ([PASS], PASS), ([WARN, PASS], WARN), ([WARN, FAIL, PASS], FAIL)],
+    [
+        ([], PASS),
+        ([PASS], PASS),
+        ([SKIP, PASS], SKIP),
+        ([WARN, SKIP], WARN),
+        ([WARN, FAIL, PASS], FAIL),
+    ],
 )
 def test_the_worst_level_is_the_most_severe_one(levels: list[Level], expected: Level) -> None:
     assert worst(finding(x) for x in levels) is expected
 
 
-@pytest.mark.parametrize(("level", "plain", "strict"), [(PASS, 0, 0), (WARN, 0, 1), (FAIL, 1, 1)])
+@pytest.mark.parametrize(
+    ("level", "plain", "strict"), [(PASS, 0, 0), (SKIP, 0, 0), (WARN, 0, 1), (FAIL, 1, 1)]
+)
 def test_strict_turns_a_warning_and_nothing_else_into_exit_1(
     level: Level, plain: int, strict: int
 ) -> None:
     found = [finding(PASS), finding(level)]
     assert (exit_code(found, strict=False), exit_code(found, strict=True)) == (plain, strict)
+
+
+@pytest.mark.parametrize(
+    ("levels", "line"),
+    [
+        ([PASS], "no problems: 1 check passed"),
+        ([PASS, PASS, SKIP], "no problems: 2 checks passed, 1 skipped"),
+        ([PASS, FAIL], "1 problem: what was found"),
+        ([WARN, SKIP], "1 problem: what was found"),
+        ([WARN, FAIL, WARN, PASS, SKIP], "3 problems (1 FAIL, 2 WARN); 1 check passed, 1 skipped"),
+        ([WARN, WARN], "2 problems (2 WARN); 0 checks passed"),
+    ],
+)
+def test_one_line_sums_up(levels: list[Level], line: str) -> None:
+    found = [finding(level) for level in levels]
+    assert summary(found) == line
+    assert [f.level for f in problems(found)] == [x for x in levels if x in (WARN, FAIL)]
+
+
+def test_a_check_of_any_worst_level_can_be_skipped() -> None:
+    log = Log(CHECKS)
+    log.skip("remark", "it needs a file", "download it")
+    assert log.findings() == [Finding("remark", SKIP, "it needs a file", "download it")]
 
 
 def test_json_holds_every_field_in_order() -> None:

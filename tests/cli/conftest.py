@@ -17,6 +17,13 @@ def run(*arguments: str) -> Result:
 
 
 def mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Exit code and standard error of a command with a user's mistake."""
+    code, error = command(capsys, *arguments)
+    assert "Traceback" not in error
+    return code, error
+
+
+def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     """Exit code and standard error of a command put through the error boundary."""
     before = sys.argv
     sys.argv = ["mmctr-kit", *arguments]
@@ -25,9 +32,7 @@ def mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
             main()
     finally:
         sys.argv = before
-    error = capsys.readouterr().err
-    assert "Traceback" not in error
-    return int(stopped.value.code or 0), error
+    return int(stopped.value.code or 0), capsys.readouterr().err
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -48,9 +48,8 @@ def stopped(
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
-    assert process.stdout is not None
     assert process.stderr is not None
-    for line in process.stdout:
+    for line in process.stderr:
         if line.startswith("2/2 se-off fold 0 seed 0 epoch 1/2"):
             break
     process.send_signal(signal.SIGINT)
@@ -116,28 +115,43 @@ def test_json_is_the_file_and_nothing_else(tiny_root: Path, finished: tuple[Path
 
 def test_variants_are_runs_that_the_leaderboard_lists(finished: tuple[Path, str]) -> None:
     listed = run("runs", "--runs", str(finished[0] / "din_mha_demo.ablate"), "--json")
-    assert {r["name"] for r in json.loads(listed.output)} == {"base", "se-off"}
+    assert {r["name"] for r in json.loads(listed.stdout)} == {"base", "se-off"}
     assert run("runs", "--runs", str(finished[0])).output.startswith("no runs")
 
 
-def test_a_list_trains_nothing(tiny_root: Path, tmp_path: Path) -> None:
-    shown = run(*command(tiny_root, tmp_path / "runs", "--list"))
+def test_a_list_needs_no_data_and_trains_nothing(tmp_path: Path) -> None:
+    absent = tmp_path / "absent"
+    shown = run(*command(absent, tmp_path / "runs", "--list"))
     assert shown.exit_code == 0
     assert "model.se: true -> false" in shown.output
-    listed = run(*command(tiny_root, tmp_path / "runs", "--list", "--json"))
-    assert json.loads(listed.output) == {
-        "variants": [{"name": "se-off", "settings": {"model.se": False}}],
-        "left_out": {},
+    listed = run("ablate", "din_mha_demo", "--only", "se-off", "--list", "--json")
+    assert json.loads(listed.stdout) == {
+        "variants": [{"name": "se-off", "settings": {"model.se": False}}]
     }
-    assert not (tmp_path / "runs").exists()
+    assert not list(tmp_path.iterdir())
 
 
-def test_what_is_left_out_is_one_line_a_reason(tiny_root: Path, tmp_path: Path) -> None:
-    settings = ("--set", "model.attention=mlp", "--set", "model.item_emb_dim=10")
-    settings += ("--set", "model.attention_dim=null", "--only", "attention-multihead")
-    shown = run(*command(tiny_root, tmp_path / "runs", "--list", *settings))
-    (line,) = [x for x in shown.output.splitlines() if x.startswith("left out: ")]
-    assert line.startswith("left out: attention-multihead (model.attention_heads is 4, ")
+def test_every_switch_is_suggested_the_other_way_round(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    listed = json.loads(run("ablate", "din_official", "--list", "--json").output)["variants"]
+    switches = [v["name"] for v in listed if v["name"].endswith(("-on", "-off"))]
+    assert {"se-on", "history-off"} <= set(switches)
+    for name in switches:
+        stem, _, way = name.rpartition("-")
+        other = f"{stem}-{'off' if way == 'on' else 'on'}"
+        error = mistake(capsys, "ablate", "din_official", "--list", "--only", other)[1]
+        assert f"no variant '{other}' (did you mean {name}?)" in error
+
+
+def test_without_a_list_the_data_are_needed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MMCTR_KIT_DATA", raising=False)
+    for command in ("ablate", "tune"):
+        code, error = mistake(capsys, command, "din_demo")
+        assert (code, error.count("\n")) == (2, 1)
+        assert error.startswith("error: --data is missing: Folder that CONTAINS")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +160,7 @@ def test_what_is_left_out_is_one_line_a_reason(tiny_root: Path, tmp_path: Path) 
         (("--only", "see-off"), "no variant 'see-off' (did you mean se-off?)"),
         (("--skip", "*"), "no variant is left"),
         (("--name", "../x"), "expected letters"),
-        (("--set", "model.see=true"), "did you mean se?"),
+        (("--set", "model.see=true"), "did you mean model.se?"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, tuple) else "",
 )

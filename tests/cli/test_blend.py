@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import Result
 
+from mmctr_kit import generate_data
 from mmctr_kit.cli.blend import MethodName
 from mmctr_kit.data.folds import fold_fingerprint, user_folds
 from mmctr_kit.data.load import load
@@ -93,6 +94,39 @@ def test_a_run_that_does_harm_is_named(tmp_path: Path, tiny_root: Path) -> None:
     assert "warning: the blend is better without noise (AUC +0." in told.stderr
     told = run("blend", "good", "--name", "y", "--runs", str(tmp_path / "runs"))
     assert "better without" not in told.output
+    assert "warning: good alone is no blend: name two runs or more" in told.stderr
+
+
+def test_a_run_that_is_in_the_blend_twice_is_remarked_on(tmp_path: Path, tiny_root: Path) -> None:
+    runs = tmp_path / "runs"
+    make_runs(runs, tiny_root, ("a", "b", "c"))
+    for parts, name in ((("a", "b"), "ab"), (("ab", "c"), "abc")):
+        done = run("blend", *parts, "--name", name, "--method", "mean", "--runs", str(runs))
+        assert done.exit_code == 0, done.output
+        assert "already" not in done.stderr
+    for parts in (("ab", "b"), ("abc", "b")):
+        name = "-".join(parts)
+        done = run("blend", *parts, "--name", name, "--method", "mean", "--runs", str(runs))
+        twice = f"{parts[0]} contains b already, which then counts twice; leave one out"
+        assert f"warning: {twice}" in done.stderr
+
+
+def test_the_usual_data_are_used_if_they_are_the_runs_own(
+    tmp_path: Path, tiny_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "runs"
+    make_runs(runs, tiny_root, ("a", "b"))
+    monkeypatch.setenv("MMCTR_KIT_DATA", str(tiny_root / "data"))
+    done = run(
+        "blend", "a", "b", "--name", "x", "--method", "lightgbm-context", "--runs", str(runs)
+    )
+    assert done.exit_code == 0, done.output
+    other = tmp_path / "other"
+    generate_data(other, "tiny", seed=5)
+    monkeypatch.setenv("MMCTR_KIT_DATA", str(other / "data"))
+    done = run("blend", "a", "b", "--name", "y", "--method", "mean", "--runs", str(runs))
+    assert done.exit_code == 0, done.output
+    assert f"{other / 'data'} is not the data of a: blended without it" in done.stderr
 
 
 def test_a_method_that_valid_contradicts_is_doubted_and_says_by_how_much(
@@ -137,7 +171,7 @@ def test_json_and_metrics_hold_what_a_report_draws(runs: Path) -> None:
     done = run(
         "blend", *NAMES, "--name", "told", "--method", "logistic", "--json", "--runs", str(runs)
     )
-    told = json.loads(done.output)
+    told = json.loads(done.stdout)
     stored = json.loads((runs / "told" / "metrics.json").read_text())
     assert told["metrics"] == stored
     related = stored["blend"]["correlation"]
@@ -162,7 +196,7 @@ def test_the_group_step_is_scored_beside_the_plain_blend_and_labelled_everywhere
     grouped = metrics["group_softmax"]
     assert metrics["transductive"] is True
     assert Run(runs / "g").manifest.transductive
-    before = json.loads(plain.output)["metrics"]
+    before = json.loads(plain.stdout)["metrics"]
     assert grouped["valid_plain"] == before["valid"]
     assert grouped["oof_plain"] == before["oof"]
     assert grouped["valid"] == metrics["valid"]
@@ -172,13 +206,13 @@ def test_the_group_step_is_scored_beside_the_plain_blend_and_labelled_everywhere
     assert "g [T]" in listing
     assert "a [T]" not in listing
     assert "[T] transductive" in listing
-    rows = {r["name"]: r["transductive"] for r in json.loads(run("runs", "--json", *place).output)}
+    rows = {r["name"]: r["transductive"] for r in json.loads(run("runs", "--json", *place).stdout)}
     assert (rows["g"], rows["plain"]) == (True, False)
     file = str(tmp_path / "g.zip")
     sent = run("submit", "g", "--task", "both", "--out", file, *place)
     assert "transductive: each row is scored by the rows beside it" in sent.output
     again = run("submit", "g", "--task", "both", "--out", file, "--json", *place)
-    assert "rule-group-step" in {f["id"] for f in json.loads(again.output)["checks"]}
+    assert "rule-group-step" in {f["id"] for f in json.loads(again.stdout)["checks"]}
 
 
 def test_a_blend_of_a_transductive_run_is_one(runs: Path) -> None:
@@ -192,7 +226,7 @@ def test_a_blend_of_a_transductive_run_is_one(runs: Path) -> None:
 def test_with_data_the_rows_context_is_tried_too(runs: Path, tiny_root: Path) -> None:
     data = ("--data", str(tiny_root / "data"))
     done = run("blend", *NAMES, "--name", "context", *data, "--json", "--runs", str(runs))
-    assert "lightgbm-context" in json.loads(done.output)["differences"]
+    assert "lightgbm-context" in json.loads(done.stdout)["differences"]
     asked = ("blend", *NAMES, "--name", "c2", "--method", "lightgbm-context", "--runs", str(runs))
     refused = run(*asked)
     assert isinstance(refused.exception, MmctrKitError)
@@ -233,5 +267,5 @@ def test_a_finished_blend_is_the_same_json_again(work: Path) -> None:
     first, again = (run(*blend, "--json") for _ in range(2))
     shutil.rmtree(work / "runs" / "one")
     assert first.exit_code == again.exit_code == 0
-    assert json.loads(first.output) == json.loads(again.output)
-    assert json.loads(first.output).keys() >= {"method", "reason", "weights", "metrics"}
+    assert json.loads(first.stdout) == json.loads(again.stdout)
+    assert json.loads(first.stdout).keys() >= {"method", "reason", "weights", "metrics"}

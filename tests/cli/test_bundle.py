@@ -96,14 +96,14 @@ def test_json_says_what_the_text_says(bundle: Path, tiny_root: Path, tmp_path: P
     where = ("--data", str(tiny_root / "data"), "--train", "--runs", str(tmp_path))
     done = run("reproduce", str(bundle), *where, "--json")
     assert done.exit_code == 0, done.output
-    result = json.loads(done.output, parse_constant=pytest.fail)
+    result = json.loads(done.stdout, parse_constant=pytest.fail)
     assert (result["verdict"], result["same"], result["notes"]) == ("identical", True, [])
     assert result["difference"] == {"rows": 400, "changed": 0, "beyond": 0, "logit": 0, "rank": 0}
     assert result["trained"]["identical"]
     assert result["rules"][0].startswith("broken: the item embedding is")
     runs = str(bundle.parent / "runs")
     made = run("bundle", "din_demo-fit", "--out", str(tmp_path / "b"), "--runs", runs, "--json")
-    assert json.loads(made.output)["kind"] == "fit"
+    assert json.loads(made.stdout)["kind"] == "fit"
 
 
 def test_a_damaged_bundle_exits_1_and_no_bundle_exits_2(

@@ -16,7 +16,7 @@ def test_data_check_passes_clean_data_and_fails_a_broken_folder(
     assert run("data", "check", str(tiny_root / "data")).exit_code == 0
     broken = run("data", "check", str(tmp_path), "--json")
     assert broken.exit_code == 1
-    assert "FAIL" in {f["level"] for f in json.loads(broken.output)}
+    assert "FAIL" in {f["level"] for f in json.loads(broken.stdout)}
 
 
 def test_a_generated_folder_named_one_level_too_high_is_recognised(
@@ -38,7 +38,7 @@ def test_an_import_says_what_became_of_the_log_and_json_says_the_same(tmp_path: 
     )
     assert re.search(r"\d+ positives that are history alone", done.output)
     told = run("data", "movielens", str(source), str(tmp_path / "b"), "--json")
-    made = json.loads(told.output)
+    made = json.loads(told.stdout)
     assert f"train {made['rows']['train']:,}" in done.output
     assert made["read"] == made["positives"] + made["negatives"] + sum(
         count for why, count in made["dropped"].items() if why.startswith(("neither", "repeats"))

@@ -30,7 +30,7 @@ def test_it_says_what_became_of_each_run_and_how_to_look(
         "in memory",
         "to look: tensorboard --logdir memory",
     ]
-    told = json.loads(run(*command, "--json").output)
+    told = json.loads(run(*command, "--json").stdout)
     assert told["place"] == "memory"
     assert {one["state"] for one in told["exported"]} == {"unchanged"}
     assert [one["key"] for one in told["exported"]] == list(tracker.copies)

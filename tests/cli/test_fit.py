@@ -47,7 +47,7 @@ def test_a_finished_fit_is_left_alone(single: Path, tiny_root: Path) -> None:
 
 
 def test_json_has_the_metrics_and_the_three_predictors(single: Path, tiny_root: Path) -> None:
-    content = json.loads(run(*fit(tiny_root, single, "--json")).output)
+    content = json.loads(run(*fit(tiny_root, single, "--json")).stdout)
     single_fit, model, mean = content["predictors"]
     assert single_fit["valid_auc"] == content["valid"]["value"]
     assert single_fit["gap"] == pytest.approx(single_fit["valid_auc"] - mean["valid_auc"])

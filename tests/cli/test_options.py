@@ -94,7 +94,7 @@ def test_the_list_is_the_catalogue_without_any_argument(
 ) -> None:
     result = CliRunner().invoke(app, [*command, *options])
     assert result.exit_code == 0, result.output
-    assert json.loads(result.output) == [
+    assert json.loads(result.stdout) == [
         {"id": c.id, "worst": c.worst.value, "promise": c.promise} for c in checks.values()
     ]
 

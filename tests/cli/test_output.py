@@ -1,8 +1,11 @@
-"""What commands print: tables within 80 columns, plain lines where there is no terminal."""
+"""What commands print: tables that cut nothing, plain lines where there is no terminal."""
 
+import contextlib
+import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,15 +25,66 @@ def printed(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-def test_a_long_name_is_folded_within_80_columns_and_no_figure_is_cut(
+FIGURES = ["0.93061 ±.00001", "0.7934 ±.0051", "-0.0046 ±.0009", "blend", "12345 s"]
+COLUMNS = ["run", "OOF AUC", "valid AUC", "Δ vs best", "seeds", "time"]
+
+
+def test_a_pipe_gets_a_row_on_one_line_unless_its_name_is_very_long(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    figures = ["0.93061 ±.00001", "0.7934 ±.0051", "-0.0046 ±.0009", "blend", "12345 s"]
-    output.table(["run", "OOF AUC", "valid AUC", "Δ vs best", "seeds", "time"], [[LONG, *figures]])
+    output.table(COLUMNS, [[name := "din_mha_se_pca_long_name", *FIGURES]])
+    head, row = printed(capsys).splitlines()
+    assert row.split()[0] == name
+    assert all(figure in row for figure in FIGURES)
+    assert "Δ vs best" in head
+    output.table(COLUMNS, [[LONG, *FIGURES]])
     shown = printed(capsys)
-    assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
-    assert all(figure in shown for figure in figures)
+    assert "".join(line.split()[0] for line in shown.splitlines()[1:]) == LONG
+    assert all(figure in shown for figure in FIGURES)
     assert "…" not in shown
+
+
+def narrow(patch: pytest.MonkeyPatch) -> None:
+    """Make standard output, as it is now, a terminal of 60 columns without colours."""
+    patch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    for name, value in (("COLUMNS", "60"), ("NO_COLOR", "1"), ("TERM", "xterm")):
+        patch.setenv(name, value)
+
+
+def test_a_terminal_too_narrow_for_a_table_gets_a_list_for_each_row(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow(monkeypatch)
+    output.table(COLUMNS, [["din_mha_se_pca", *FIGURES], ["other", "", "", "", "", ""]])
+    assert printed(capsys).splitlines() == [
+        "din_mha_se_pca",
+        "  OOF AUC    0.93061 ±.00001",
+        "  valid AUC  0.7934 ±.0051",
+        "  Δ vs best  -0.0046 ±.0009",
+        "  seeds      blend",
+        "  time       12345 s",
+        "other",
+    ]
+
+
+@given(
+    st.lists(st.text("abc_-.", min_size=1, max_size=24), min_size=1, max_size=3),
+    st.lists(st.integers(1, 14), min_size=1, max_size=7),
+)
+def test_no_name_is_folded_and_no_figure_cut_at_60_columns(
+    names: list[str], widths: list[int]
+) -> None:
+    figures = ["123456789.12345"[:width] for width in widths]
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), pytest.MonkeyPatch.context() as patch:
+        narrow(patch)
+        columns = ["run", *("c" * min(width, 9) for width in widths)]
+        output.table(columns, [[name, *figures] for name in names])
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 60
+    words = [word for line in lines for word in line.split()]
+    assert all(words.count(figure) >= 1 for figure in figures)
+    assert all(name in words for name in names)
 
 
 def test_a_list_in_brackets_is_printed_whole_wherever_the_line_ends(
@@ -86,7 +140,7 @@ def test_findings_fit_and_keep_their_advice(capsys: pytest.CaptureFixture[str]) 
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
     assert "-> do do" in shown
     assert "[odd]" in shown
-    assert "1 PASS, 1 WARN, 0 FAIL" in shown
+    assert "\n1 problem: words [odd] words" in shown
 
 
 def test_lines_are_plain_text_whatever_they_hold(capsys: pytest.CaptureFixture[str]) -> None:

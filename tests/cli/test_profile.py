@@ -47,7 +47,7 @@ def test_a_suspicion_says_what_it_means_and_what_to_do_and_fails_with_strict_alo
 
 
 def test_json_has_each_measurement_with_its_error_and_verdict(leaky: Path) -> None:
-    found = json.loads(run(str(leaky), "--json").output, parse_constant=pytest.fail)
+    found = json.loads(run(str(leaky), "--json").stdout, parse_constant=pytest.fail)
     by_verdict = {v: [r for r in found if r["verdict"] == v] for v in ("suspicious", "clean")}
     assert [(r["probe"], r["where"]) for r in by_verdict["suspicious"]] == [("row-order", "train")]
     assert by_verdict["suspicious"][0]["value"] == 1.0

@@ -28,7 +28,7 @@ def test_the_page_lies_beside_the_runs_or_where_it_is_wanted(runs: Path, tmp_pat
     assert done.output in (f"wrote {made}: {size}\n", f"wrote {made}\n  {size}\n")
     out = tmp_path / "page.html"
     told = run("report", "alpha", "--runs", str(runs), "--out", str(out), "--json")
-    assert json.loads(told.output) == {"path": str(out), "bytes": out.stat().st_size}
+    assert json.loads(told.stdout) == {"path": str(out), "bytes": out.stat().st_size}
     assert out.read_text() == made.read_text()
 
 
@@ -43,6 +43,31 @@ def test_a_page_goes_into_a_new_folder_and_under_no_name_but_a_pages(
         assert isinstance(done.exception, UsageError)
         assert "end it in .html" in str(done.exception)
         assert not (tmp_path / name).exists()
+
+
+def test_all_writes_a_page_for_each_run_and_an_index(runs: Path, tmp_path: Path) -> None:
+    done = run("report", "--all", "--runs", str(runs), "--out", str(tmp_path / "pages"))
+    assert done.exit_code == 0, done.output
+    assert "index.html" in done.output
+    assert done.output.rstrip().endswith("1 page")
+    assert (tmp_path / "pages" / "alpha.html").is_file()
+    told = run("report", "--all", "--runs", str(runs), "--out", str(tmp_path / "pages"), "--json")
+    content = json.loads(told.output)
+    assert content["pages"] == {"alpha": str(tmp_path / "pages" / "alpha.html")}
+    assert content["left_out"] == {}
+
+
+@pytest.mark.parametrize("words", [(), ("alpha", "--all")])
+def test_one_name_or_all_but_not_both(runs: Path, words: tuple[str, ...]) -> None:
+    done = run("report", *words, "--runs", str(runs))
+    assert isinstance(done.exception, UsageError)
+    assert "one name, or --all" in str(done.exception)
+
+
+def test_all_of_a_folder_without_runs_is_one_line(tmp_path: Path) -> None:
+    done = run("report", "--all", "--runs", str(tmp_path))
+    assert isinstance(done.exception, UsageError)
+    assert "no run, study or ablation" in str(done.exception)
 
 
 def test_a_run_is_found_by_its_folder_too(runs: Path, tmp_path: Path) -> None:

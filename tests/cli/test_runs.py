@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmctr_kit.cli.runs import _best_kept
+from mmctr_kit.cli.runs.listing import _best_kept
 from mmctr_kit.data.contract import Task
 from mmctr_kit.submission.rules import RULES
 from mmctr_kit.submission.verdicts import Breach, RuleVerdict
@@ -21,19 +21,19 @@ def test_the_leaderboard_lists_runs_blend_and_oracle_within_80_columns(
     for name in ("din_demo", "din_demo_e4", "both", "oracle", "±"):
         assert name in shown.output
     assert max(len(line) for line in shown.output.splitlines()) <= 80
-    rows = json.loads(run("runs", "--runs", str(work / "runs"), "--json").output)
+    rows = json.loads(run("runs", "--runs", str(work / "runs"), "--json").stdout)
     assert {r["name"] for r in rows} == {"din_demo", "din_demo_e4", "both"}
 
 
 def test_the_leaderboard_says_whose_rules_each_run_keeps(work: Path) -> None:
     root = ("--runs", str(work / "runs"))
     line = next(x for x in run("runs", *root).output.splitlines() if x.startswith(" din_demo "))
-    assert line.rstrip().endswith(" 1&2?")
+    assert " 1&2? " in line
     table = run("runs", "--rules", *root).output
     assert "given-embedding" in table
     assert "unclear: averaged" in table
     assert max(map(len, table.splitlines())) <= 80
-    whole = {r["name"]: r["rules"] for r in json.loads(run("runs", "--json", *root).output)}
+    whole = {r["name"]: r["rules"] for r in json.loads(run("runs", "--json", *root).stdout)}
     assert whole["both"]["Task2"]["verdict"] == "breached"
     assert whole["both"]["Task1&2"]["verdict"] == "unclear"
     first = whole["both"]["Task2"]["breaches"][0]
@@ -70,17 +70,32 @@ def test_an_unfinished_run_is_one_line(tmp_path: Path, work: Path) -> None:
     shutil.copytree(work / "runs" / "din_demo", tmp_path / name)
     (tmp_path / name / "DONE").unlink()
     (line,) = run("runs", "--runs", str(tmp_path)).output.splitlines()[1:]
-    assert line.split() == [name, "unfinished"]
+    assert line.split()[:2] == [name, "cv"]
+    assert "5/5 folds, not yet assembled; stopped" in " ".join(line.split())
 
 
 def test_no_runs_here_points_to_those_of_the_demo_or_of_the_environment(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    assert run("runs").output == "there is no folder 'runs' here; 'mmctr-kit cv' makes one\n"
+    (tmp_path / "runs").mkdir()
     assert run("runs").output == "no runs in runs yet; make one with 'mmctr-kit cv'\n"
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "runs").symlink_to(work / "runs")
     shown = run("runs").output
     assert "demo/runs has some: mmctr-kit runs --runs demo/runs" in shown
     monkeypatch.setenv("MMCTR_KIT_RUNS", str(work / "runs"))
+    (tmp_path / "elsewhere").mkdir()
     assert f"--runs {work / 'runs'}" in run("runs", "--runs", "elsewhere").output
+
+
+def test_a_folder_of_runs_that_is_not_there_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, error = mistake(capsys, "runs", "--runs", str(tmp_path / "rnus"))
+    assert code == 2
+    assert f"there is no folder '{tmp_path / 'rnus'}'" in " ".join(error.split())
+    code, error = mistake(capsys, "slices", "x", "--runs", str(tmp_path / "rnus"))
+    assert code == 2
+    assert "no run 'x': there is no folder" in error

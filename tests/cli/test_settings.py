@@ -35,6 +35,7 @@ def test_each_setting_reaches_its_option(folder: Path) -> None:
     assert option_defaults() == {
         "runs": "r",
         "data": "d",
+        "folder": "d",
         "devices": "cpu",
         "jobs": 3,
         "threads": 2,
@@ -64,7 +65,7 @@ def test_the_command_line_comes_before_the_environment_and_that_before_the_file(
 def test_the_example_of_the_readme_is_one(folder: Path) -> None:
     text = Path(__file__).parents[2].joinpath("README.md").read_text("utf-8")
     (folder / NAME).write_text(text.partition("```toml\n")[2].partition("```")[0])
-    assert option_defaults() == {"data": "DATA", "executor": "slurm"}
+    assert option_defaults() == {"data": "DATA", "folder": "DATA", "executor": "slurm"}
     assert executor_of("ray", None) == Ray("10.0.0.1:6379", gpus=0.5)
     assert executor_of("slurm", None) == Slurm("gpu", minutes=120, setup=("module load cuda",))
 
@@ -72,9 +73,9 @@ def test_the_example_of_the_readme_is_one(folder: Path) -> None:
 def test_the_demo_stays_on_generated_data(folder: Path) -> None:
     (folder / NAME).write_text('data = "mine"\n')
     defaults = module._defaults(module.app)
-    assert defaults["cv"] == {"data": "mine"}
+    assert defaults["cv"] == {"data": "mine", "folder": "mine"}
     assert defaults["demo"] == defaults["bench"] == {}
-    assert defaults["items"]["factors"] == {"data": "mine"}
+    assert defaults["items"]["factors"] == {"data": "mine", "folder": "mine"}
 
 
 def test_a_file_named_by_the_environment_has_its_paths_beside_it(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mmctr_kit.errors import RunError, UsageError
+from mmctr_kit.datasets.synth import PRESETS, generate
+from mmctr_kit.errors import RunError
 from tests.cli.conftest import run
 
 TRAIN = ("--set", "training.epochs=1", "--set", "training.min_steps=0", "--devices", "cpu")
@@ -42,7 +43,7 @@ def test_split_shows_one_of_the_two_and_json_holds_the_metrics(runs: Path) -> No
     shown = run("slices", "din_demo", "--split", "valid", "--runs", str(runs))
     assert "OOF rows" not in shown.output
     done = run("slices", "din_demo", "--split", "oof", "--json", "--runs", str(runs))
-    content = json.loads(done.output)
+    content = json.loads(done.stdout)
     metrics = json.loads((runs / "din_demo" / "metrics.json").read_text())
     assert content["slices"] == [e for e in metrics["slices"] if e["split"] == "oof"]
     assert len(content["slices"]) > 10
@@ -65,19 +66,42 @@ def test_a_pointed_out_slice_has_its_line(runs: Path, tmp_path: Path) -> None:
     assert "0.93061 ±.00001" in done.output
 
 
-def test_a_run_without_slices_is_one_line_that_says_why(runs: Path, tmp_path: Path) -> None:
-    blend = run("slices", "both", "--runs", str(runs))
-    assert isinstance(blend.exception, UsageError)  # as items export of a blend
-    assert "kind blend" in str(blend.exception)
-    assert "din_demo, again" in str(blend.exception)
-    shutil.copytree(runs / "din_demo", tmp_path / "old")
-    path = tmp_path / "old" / "metrics.json"
-    metrics = json.loads(path.read_text())
-    del metrics["slices"]
-    path.write_text(json.dumps(metrics))
-    old = run("slices", "old", "--runs", str(tmp_path))
-    assert isinstance(old.exception, RunError)
-    assert "--force" in str(old.exception)
+def test_a_blend_has_its_own_slices_from_the_data_of_its_runs(runs: Path) -> None:
+    shown = json.loads(run("slices", "both", "--json", "--runs", str(runs)).output)
+    metrics = json.loads((runs / "din_demo" / "metrics.json").read_text())
+    assert shown["left_out"] == metrics["slices_left_out"]
+    # A mean of a run and its copy ranks as the run does.
+    pairs = list(zip(shown["slices"], metrics["slices"], strict=True))
+    for ours, theirs in pairs:
+        for key in ("split", "by", "slice", "rows", "positives"):
+            assert ours[key] == theirs[key]
+        if theirs["auc"] is not None and theirs["split"] == "valid":
+            assert ours["auc"]["value"] == pytest.approx(theirs["auc"]["value"], abs=1e-9)
+    assert any(ours["mean_prediction"] != theirs["mean_prediction"] for ours, theirs in pairs)
+    assert "OOF rows" in run("slices", "both", "--runs", str(runs)).output
+
+
+def test_without_its_data_a_blend_is_one_line_that_says_what_to_name(
+    runs: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "runs"
+    shutil.copytree(runs, root)
+    for name in ("din_demo", "again", "both"):
+        (root / name / "timings.json").write_text("{}")
+    unknown = run("slices", "both", "--runs", str(root))
+    assert isinstance(unknown.exception, RunError)
+    assert "of was not recorded; name it with --data" in str(unknown.exception)
+    done = run("slices", "both", "--runs", str(root), "--data", str(runs.parent / "data"))
+    assert done.exit_code == 0
+    lineage = json.loads((runs / "both" / "timings.json").read_text())["lineage"]
+    gone = {"lineage": {**lineage, "data": str(tmp_path / "gone")}}
+    (root / "both" / "timings.json").write_text(json.dumps(gone))
+    moved = run("slices", "both", "--runs", str(root))
+    assert f"is gone from {tmp_path / 'gone'}; name it with --data" in str(moved.exception)
+    other = tmp_path / "other"
+    generate(other, PRESETS["tiny"], seed=1)
+    wrong = run("slices", "both", "--runs", str(root), "--data", str(other / "data"))
+    assert "holds other rows than run 'both'; name its own data" in str(wrong.exception)
 
 
 def test_submit_prints_what_the_rules_say_and_still_writes(runs: Path, tmp_path: Path) -> None:
@@ -89,7 +113,7 @@ def test_submit_prints_what_the_rules_say_and_still_writes(runs: Path, tmp_path:
     assert "embedding_dim" in done.output
     assert "din_demo: rules kept: none; unclear: Task1&2; breached: Task1, Task2" in done.output
     blend = run("submit", "both", "--task", "Task1", "--json", "--force", *place)
-    ids = {f["id"] for f in json.loads(blend.output)["checks"] if f["level"] == "WARN"}
+    ids = {f["id"] for f in json.loads(blend.stdout)["checks"] if f["level"] == "WARN"}
     assert {"rule-official-din", "rule-blend", "rule-averaged"} <= ids
 
 

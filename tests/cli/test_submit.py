@@ -14,7 +14,7 @@ def test_the_whole_path_ends_in_a_submission_that_its_own_check_passes(
     data = str(tiny_root / "data")
     checked = run("submit", "--check", str(work / "s.zip"), "--data", data, "--json")
     assert checked.exit_code == 0, checked.output
-    assert {f["level"] for f in json.loads(checked.output)} <= {"PASS", "WARN"}
+    assert {f["level"] for f in json.loads(checked.stdout)} <= {"PASS", "WARN"}
 
 
 SPEC = """
@@ -37,9 +37,9 @@ def test_a_file_for_another_contest_is_checked_under_its_spec(
     )
     checked = run("submit", "--check", file, "--spec", spec, "--runs", runs, "--json")
     assert checked.exit_code == 0, checked.output
-    findings = {f["id"]: f for f in json.loads(checked.output)}
-    assert {f["level"] for f in findings.values()} == {"PASS"}
-    assert findings["rank-correlation"]["what"].startswith("skipped, like rows-aligned")
+    findings = {f["id"]: f for f in json.loads(checked.stdout)}
+    assert {f["level"] for f in findings.values()} == {"PASS", "SKIP"}
+    assert findings["rank-correlation"]["what"].startswith("it and rows-aligned need --data")
     (tmp_path / "mine.csv").write_text("id,target\ny,-7.25\nz,12.5\n")
     assert run("submit", "--check", file, "--spec", spec, "--runs", runs).exit_code == 1
     (tmp_path / "kaggle.yaml").write_text(SPEC + "membr: a.csv")
@@ -85,7 +85,7 @@ def test_a_score_is_the_same_from_the_file_and_from_the_run(work: Path, tiny_roo
     labels, data = str(tiny_root / "truth" / "test_labels.parquet"), str(tiny_root / "data")
     of_file = run("score", str(work / "s.zip"), "--labels", labels, "--data", data, "--json")
     of_run = run("score", "both", "--labels", labels, "--runs", str(work / "runs"), "--json")
-    first, second = json.loads(of_file.output), json.loads(of_run.output)
+    first, second = json.loads(of_file.stdout), json.loads(of_run.stdout)
     assert first == pytest.approx(second)
     assert set(first) == {"auc", "se", "n"}
     assert first["n"] == 400
@@ -98,7 +98,7 @@ def test_a_score_whose_error_the_labels_cannot_tell_is_null_in_json(
     labels.write_text("ID,label\n0,0\n1,1\n")  # one positive: no variance between them
     found = run("score", str(work / "s.zip"), "--labels", str(labels), "--json")
     assert found.exit_code == 0, found.output
-    assert json.loads(found.output, parse_constant=pytest.fail)["se"] is None
+    assert json.loads(found.stdout, parse_constant=pytest.fail)["se"] is None
 
 
 def test_score_takes_no_task_of_a_run(

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -88,10 +89,10 @@ def story(tiny_root: Path, recipe_file: Path, tmp_path_factory: pytest.TempPathF
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         start_new_session=True,
     )
-    assert process.stdout is not None
+    assert process.stderr is not None
     lines: list[str] = []
     killed = -1
-    for line in process.stdout:
+    for line in process.stderr:
         lines.append(line)
         if killed < 0 and line.startswith("trial "):
             kill_in_a_trial(workers_of(process.pid), StudyFolder(runs / "small.study"))
@@ -99,10 +100,11 @@ def story(tiny_root: Path, recipe_file: Path, tmp_path_factory: pytest.TempPathF
         if killed > 0 and len(lines) > killed + 4:
             break
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-    rest, error = process.communicate(timeout=120)
+    _, rest = process.communicate(timeout=120)
+    shown = "".join(lines) + rest
     second = run(*arguments, "--workers", "1")
     assert second.exit_code == 0, second.output
-    return Story(runs, "".join(lines) + rest, process.returncode, error, second.output)
+    return Story(runs, shown, process.returncode, shown, second.output)
 
 
 def study_of(story: Story) -> dict[str, object]:
@@ -155,38 +157,68 @@ def test_a_finished_study_trains_nothing_and_tells_the_same(
 ) -> None:
     again = run(*command(tiny_root, recipe_file, story.runs, "--workers", "1", "--json"))
     assert again.exit_code == 0
-    assert json.loads(again.output) == study_of(story)
+    assert json.loads(again.stdout) == study_of(story)
 
 
-def test_cv_of_the_recipe_written_gives_the_score_reported(tiny_root: Path, story: Story) -> None:
+def cv_of_best(tiny_root: Path, story: Story, runs: Path, *more: str) -> Result:
     best = story.runs / "small.study" / "best.yaml"
-    again = run(
-        *("cv", str(best), "--data", str(tiny_root / "data"), "--runs", str(story.runs)),
-        *("--jobs", "1", "--devices", "cpu"),
-    )
+    where = ("--data", str(tiny_root / "data"), "--runs", str(runs), "--jobs", "1")
+    return run("cv", str(best), *where, "--devices", "cpu", *more)
+
+
+def test_cv_of_the_recipe_written_gives_the_score_reported(
+    tiny_root: Path, story: Story, tmp_path: Path
+) -> None:
+    again = cv_of_best(tiny_root, story, tmp_path)
     assert again.exit_code == 0, again.output
-    metrics = Run(story.runs / load_recipe(str(best)).name).metrics
+    metrics = Run(tmp_path / "small-tuned").metrics
     reported = study_of(story)
     assert metrics["valid"] == reported["reported_valid"]
     assert metrics["oof"] == reported["finalists"][0]["oof"]  # type: ignore[index]
 
 
-def test_the_space_is_listed_as_a_recipe_takes_it(tiny_root: Path, tmp_path: Path) -> None:
-    data = ("--data", str(tiny_root / "data"), "--runs", str(tmp_path / "runs"))
-    shown = run("tune", "din_mha_demo", *data, "--list")
+def test_a_finalist_is_named_for_blending_and_not_trained_again(
+    tiny_root: Path, story: Story
+) -> None:
+    again = cv_of_best(tiny_root, story, story.runs)
+    assert again.exit_code == 0, again.output
+    chosen = study_of(story)["finalists"][0]["trial"]  # type: ignore[index]
+    finalist = story.runs / "small.study" / "finalists" / f"trial-{chosen}"
+    assert f"blend or submit {finalist} as it is (--force trains it again)" in again.stderr
+    assert str(finalist) in again.stdout
+    assert not (story.runs / "small-tuned").exists()
+    (offered,) = [line for line in story.second.splitlines() if line.startswith("mmctr-kit blend")]
+    words = shlex.split(offered)[1:]
+    assert str(finalist) in words
+    blended = run(*words)
+    assert blended.exit_code == 0, blended.output
+    assert (story.runs / "small-finalists" / "DONE").is_file()
+
+
+def test_what_the_finalists_cost_is_said_before_the_search(story: Story) -> None:
+    text = "after the search: 2 finalists x 2 seeds x 2 folds = 8 fold models (--finalists 0"
+    assert text in story.first
+    assert re.search(r"^finalists: 8 fold models to train, about \d+ s$", story.second, re.M)
+
+
+def test_the_space_is_listed_without_data_as_a_recipe_takes_it(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path / "absent"), "--runs", str(tmp_path / "runs"))
+    shown = run("tune", "din_mha_demo", "--list")
     assert shown.exit_code == 0
-    content = load_recipe("din_mha_demo").resolved() | yaml.safe_load(shown.output)
+    listed = json.loads(run("tune", "din_demo", "--list", "--json").stdout)
+    assert "items.embedding" in listed["search"]
+    content = load_recipe("din_mha_demo").resolved() | yaml.safe_load(shown.stdout)
     written = tmp_path / "mine.yaml"
     written.write_text(yaml.safe_dump(content, sort_keys=False))
     again = run("tune", str(written), *data, "--list")
-    assert again.output == shown.output
+    assert again.stdout == shown.stdout
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
     ("more", "code", "told"),
     [
-        (("--timeout", "soon"), 2, "expected a time like 90s, 30m or 2h; got 'soon'"),
+        (("--timeout", "soon"), 2, "expected a time like 90s, 30m or 2h; found 'soon'"),
         (("--set", "training.epochs=0"), 2, "training.epochs"),
         (("--name", "a/b"), 2, "expected letters"),
     ],

@@ -10,6 +10,7 @@ from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import WHOLE
 from mmctr_kit.recipe import load_recipe
+from tests.cv.epochs import epochs
 from tests.cv.test_run import plan_here, recipe
 
 
@@ -45,7 +46,7 @@ def test_the_seconds_of_a_fold_model_add_up_to_its_time(
         plan,
         tmp_path / "run",
         False,
-        lambda e: finished.append(e.seconds) if e.epoch is None else None,
+        epochs(lambda e: finished.append(e.seconds) if e.epoch is None else None),
     )
     spent = time.perf_counter() - began
     assert run is not None

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmctr_kit.data.cache import Arrays, cache_folder, cached, content_hash
+from mmctr_kit.data.cache import (
+    Arrays,
+    cache_contents,
+    cache_folder,
+    cached,
+    clear_cache,
+    content_hash,
+)
 from mmctr_kit.errors import DataError, UsageError
 
 
@@ -263,3 +270,60 @@ def test_a_file_that_goes_on_changing_is_one_line_and_no_entry(cache: Path, tmp_
         cached("kind", {"x": path}, {}, Reader(path, times=9))
     assert "\n" not in str(caught.value)
     assert [p.name for p in cache.iterdir()] == ["hashes"]
+
+
+def filled(cache: Path) -> None:
+    """Two entries of a kind, a checksum, a data folder, and what is being written or was left."""
+    for k in (1, 2):
+        cached("kind", {}, {"k": k}, Builder())
+    (cache.parent / "file").write_text("x")
+    content_hash(cache.parent / "file")
+    for name in ("placed-abc", ".kind-new", ".kind-left"):
+        (cache / name).mkdir()
+        (cache / name / "file").write_bytes(bytes(100))
+    (cache / ".locks").mkdir()
+    os.utime(cache / ".kind-left", (0, 0))
+
+
+def test_the_cache_is_counted_by_kind(cache: Path) -> None:
+    assert cache_contents() == []
+    filled(cache)
+    kinds = {each.kind: each for each in cache_contents()}
+    counts = {kind: each.entries for kind, each in kinds.items()}
+    assert counts == {"kind": 2, "hashes": 1, "placed": 1, "unfinished": 2}
+    assert (kinds["placed"].size, kinds["placed"].cleared) == (100, False)
+    assert kinds["kind"].size > 16_000
+    assert cache_contents()[0].kind == "kind"
+
+
+def test_clearing_leaves_what_a_command_may_be_reading_or_writing(cache: Path) -> None:
+    filled(cache)
+    mapped, _ = cached("kind", {}, {"k": 1}, Builder())
+    clear_cache()
+    assert sorted(path.name for path in cache.iterdir()) == [".kind-new", ".locks", "placed-abc"]
+    assert mapped["a"].tolist() == list(range(1000))  # still open
+    build = Builder()
+    assert cached("kind", {}, {"k": 1}, build)[0]["a"].tolist() == list(range(1000))
+    assert build.calls == 1
+    clear_cache(["placed"])
+    assert not (cache / "placed-abc").exists()
+    assert len(list(cache.glob("kind-*"))) == 1
+
+
+def test_a_command_that_uses_the_cache_while_it_is_cleared_goes_on(cache: Path) -> None:
+    del cache
+    stop = threading.Event()
+
+    def clear() -> None:
+        while not stop.is_set():
+            clear_cache()
+
+    thread = threading.Thread(target=clear)
+    thread.start()
+    try:
+        for k in range(100):
+            arrays, _ = cached("kind", {}, {"k": k % 3}, Builder())
+            assert int(arrays["a"].sum()) == 499_500
+    finally:
+        stop.set()
+        thread.join()

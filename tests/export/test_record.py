@@ -12,7 +12,7 @@ from mmctr_kit.export.record import Record, records
 from mmctr_kit.files import read_json
 from mmctr_kit.report.context import MARK
 from mmctr_kit.runs.run import Run
-from tests.report.made import FOLDS, NAMES
+from tests.report.made import FOLDS, NAMES, TRIALS
 
 
 def record_of(root: Path, name: str, weights: bool = False) -> Record:
@@ -88,7 +88,7 @@ def test_a_study_comes_with_its_trials_and_its_finalists(exported_runs: Path) ->
     assert study.params["best.items.text_dim"] == 16
     assert {r.parent for r in others} == {study.key}
     assert {r.tags["study"] for r in others} == {"small"}
-    assert len(trials) == len(stored["trials"]) == 8
+    assert len(trials) == len(stored["trials"]) == TRIALS
     assert trials[2].params == stored["trials"][2]["params"]
     assert trials[2].metrics["auc_se"] == 0.002
     assert trials[2].curves[""]["intermediate_auc"] == ((0, 0.7), (1, 0.71))

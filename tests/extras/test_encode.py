@@ -354,7 +354,7 @@ def test_two_thousand_items_killed_with_kill_9_and_resumed_are_byte_for_byte_the
     done = subprocess.run(
         [*command, str(killed)], check=True, capture_output=True, text=True, env=environment
     )
-    assert "image: clip goes on after " in done.stdout
+    assert "image: clip goes on after " in done.stderr
     assert killed.read_bytes() == whole.read_bytes()
     assert not part.exists()
     assert (vectors(whole, "text").shape, vectors(whole, "image").shape) == ((2000, 8), (2000, 8))

@@ -28,6 +28,7 @@ from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.processes import WorkerExit
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.runs.run import Run
+from tests.cv.epochs import epochs
 from tests.extras.equal import contents
 
 if find_spec("submitit") is None:
@@ -55,7 +56,7 @@ def test_a_run_of_jobs_equals_a_local_one_byte_for_byte_and_leaves_nothing_else(
     tiny: ChallengeData, local: Run, tmp_path: Path
 ) -> None:
     told: list[Progress] = []
-    run = run_cv(planned(tiny), tmp_path / "run", False, told.append)
+    run = run_cv(planned(tiny), tmp_path / "run", False, epochs(told.append))
     assert run is not None
     assert contents(run) == contents(local)
     assert {(p.fold, p.epoch) for p in told} == {(f, e) for f in (0, 1) for e in (1, 2, None)}
@@ -113,7 +114,7 @@ def test_a_job_that_is_preempted_is_queued_again_and_goes_on_from_its_last_epoch
     plan = planned(tiny, CLUSTER, "training.epochs=60")
     like = plan_cv(plan.recipe, tiny, LocalExecutor("cpu", 1, 1))
     expected = run_cv(like, tmp_path / "local", False, lambda _: None)
-    run = run_cv(plan, tmp_path / "run", False, preempt)
+    run = run_cv(plan, tmp_path / "run", False, epochs(preempt))
     assert run is not None
     assert expected is not None
     assert contents(run) == contents(expected)
@@ -162,7 +163,7 @@ def test_ctrl_c_cancels_the_jobs(tiny: ChallengeData, tmp_path: Path, slurm: Pat
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_cv(planned(tiny, CLUSTER, "training.epochs=60"), tmp_path / "run", False, stop)
+        run_cv(planned(tiny, CLUSTER, "training.epochs=60"), tmp_path / "run", False, epochs(stop))
     assert len(calls(slurm, "scancel")) == 2
 
 
@@ -203,7 +204,7 @@ def test_a_failed_fold_model_fails_the_run_after_the_others(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_cv(replace(plan, executor=LocalExecutor("cpu", 1, 1)), path, False, stop)
+        run_cv(replace(plan, executor=LocalExecutor("cpu", 1, 1)), path, False, epochs(stop))
     shutil.rmtree(path / "folds")
     (path / "folds").mkdir()
     (path / "folds" / "0-0").write_text("in the way of the first fold model")
@@ -227,7 +228,7 @@ def test_jobs_of_another_recipe_are_ended_and_not_taken_over(
 
     path = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        run_cv(planned(tiny, CLUSTER, "training.epochs=60"), path, False, stop)
+        run_cv(planned(tiny, CLUSTER, "training.epochs=60"), path, False, epochs(stop))
     cancelled = len(calls(slurm, "scancel"))
     known = path.parent / ".slurm" / "run" / "jobs.json"
     content = json.loads(known.read_text())

@@ -26,10 +26,9 @@ from mmctr_kit.errors import DataError, MmctrKitError, RunError
 from mmctr_kit.importers.checkpoint import (
     import_checkpoint,
     read_checkpoint,
-    recipe_beside,
 )
 from mmctr_kit.recipe import Recipe, load_recipe
-from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.run import Run, recipe_beside
 from tests.models.reference import REFERENCE
 
 Arrays = dict[str, NDArray[Any]]

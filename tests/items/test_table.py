@@ -25,6 +25,7 @@ from mmctr_kit.items.table import (
     item_table,
     item_vectors,
     missing_modalities,
+    modality_names,
     modality_pca,
 )
 from mmctr_kit.recipe import Items
@@ -34,6 +35,27 @@ COMBINATIONS: list[Modalities] = [("text",), ("image",), ("text", "image")]
 
 def test_item_info_is_its_own_embedding(tiny: ChallengeData) -> None:
     assert item_table(tiny, Items(embedding="item_info")) is tiny.item_emb
+
+
+@pytest.mark.parametrize(
+    ("items", "names"),
+    [
+        (Items(embedding="item_info"), ("item_info",)),
+        (Items(embedding="e4"), ("text", "image")),
+        (Items(embedding="joint_pca", dim=4), ("text+image",)),
+        (Items(embedding="separate_pca", text_dim=4, image_dim=4), ("text", "image")),
+        (
+            Items(embedding="blocks", blocks=("factors", "image"), factors_dim=4, image_dim=4),
+            ("factors", "image"),
+        ),
+    ],
+    ids=lambda v: v.embedding if isinstance(v, Items) else "",
+)
+def test_a_modality_has_the_name_that_its_reader_knows(
+    tiny: ChallengeData, items: Items, names: tuple[str, ...]
+) -> None:
+    assert modality_names(tiny, items) == names
+    assert len(item_parts(tiny, items)[0]) == len(names)
 
 
 def test_none_is_a_table_without_columns(tiny: ChallengeData) -> None:

@@ -37,6 +37,28 @@ def test_more_decimals_are_shown_only_as_the_standard_error_shrinks():
     assert lengths[0] == lengths[3] < lengths[4]
 
 
+SHARES = st.floats(0.0, 1.0)
+ERRORS = st.floats(0.0, 1e300) | st.just(math.inf)
+
+
+@given(SHARES, ERRORS)
+def test_the_interval_of_an_auc_holds_it_and_stays_between_0_and_1(value: float, se: float):
+    low, high = Estimate(value, se, 9).share_interval()
+    assert 0.0 <= low <= value + 1e-9
+    assert value - 1e-9 <= high <= 1.0
+
+
+def test_a_narrow_interval_of_an_auc_is_the_usual_one_and_an_unknown_one_is_unknown():
+    auc = Estimate(0.9306, 0.0004, 9)
+    assert auc.share_interval() == pytest.approx(auc.interval(), abs=1e-5)
+    assert auc.interval() == pytest.approx((0.9298, 0.9314), abs=1e-4)
+    for end in (
+        *Estimate(0.9, math.nan, 9).share_interval(),
+        *Estimate(1.0, math.nan, 9).interval(),
+    ):
+        assert math.isnan(end)
+
+
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 

@@ -2,14 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 from pydantic import ValidationError
 
-from mmctr_kit.data.contract import FoldsBy
-from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.data.folds import trained_on
 from mmctr_kit.errors import UsageError
 from mmctr_kit.recipe import SIGNAL_KINDS, Folds, Items, Recipe, Signals, Training, parse_recipe
 
@@ -110,23 +106,3 @@ def test_a_block_refuses_what_it_cannot_use(
 ) -> None:
     with pytest.raises(ValidationError, match=fault):
         block(**values)
-
-
-def test_the_seed_of_folds_does_nothing_if_they_are_by_time() -> None:
-    base = {"name": "x", "model": {"name": "din"}}
-    for by in ("user", "item"):
-        assert parse_recipe({**base, "folds": {"by": by, "seed": 3}}, "r").folds.seed == 3
-    with pytest.raises(UsageError, match=r"folds.seed: 3 does nothing while folds.by is time"):
-        parse_recipe({**base, "folds": {"by": "time", "seed": 3}}, "r")
-
-
-@pytest.mark.parametrize("by", ["user", "item", "time"])
-def test_the_shares_of_folds_are_those_of_their_rows(by: FoldsBy, timed: ChallengeData) -> None:
-    folds = Folds(by=by, count=4)
-    fold = folds.assign(timed.train)
-    trained = np.mean([trained_on(timed.train, fold, f).mean() for f in range(4)])
-    predicted = np.mean([(fold == f).mean() for f in range(4)])
-    # In folds by item, the tiny data has many users and items without a row that is asked for.
-    tolerance = 0.12 if by == "item" else 0.01
-    expected = (pytest.approx(trained, abs=tolerance), pytest.approx(predicted, abs=0.01))
-    assert folds.shares == expected

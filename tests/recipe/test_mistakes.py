@@ -12,7 +12,7 @@ from mmctr_kit.recipe import (
 from tests.recipe.test_schema import LEAST, least
 
 NEAR = [
-    ("items.embedding=e5", "found 'e5' (did you mean e4?)"),
+    ("items.embedding=e44", "found 'e44' (did you mean e4?)"),
     ("items.embedding=seperate_pca", "(did you mean separate_pca?)"),
     ("signals.kinds=al", "signals.kinds: expected all, none or a list of cosine, "),
     ("signals.kinds=al", "found 'al' (did you mean all?)"),
@@ -39,7 +39,8 @@ WRONG = [
     ({"name": "../up"}, "name: "),
     ({"name": 3}, "name: "),
     ({"name": "x\n"}, "name: "),
-    ({"model": "din"}, "model: expected a name: one of din, "),
+    ({"model": "din"}, "model is a block of keys; write --set model.name=din"),
+    ({"model": "dinn"}, "model: expected a name: one of din, "),
     ({"model": None}, "model: expected a name: one of din, "),
     ({"model": {}}, "model: expected a name: one of din, "),
     ({"model": {"name": ["din"]}}, "model.name: expected one of din, "),
@@ -54,7 +55,8 @@ WRONG = [
         {"model": {"name": "din", "mlp_hidden": 8}},
         "model.mlp_hidden: expected a list; found 8",
     ),
-    ({"folds": 2}, "folds is a block of by, count, seed; found 2"),
+    ({"folds": 2}, "folds is a block of keys; found 2; write count: 2 in it"),
+    ({"folds": 1}, "folds is a block of by, count, seed; found 1"),
     ({"training": {"epochs": "abc"}}, "training.epochs: expected a whole number; found"),
     ({"model": {"name": "din", "mlp_dropout": 1}}, "model.mlp_dropout: "),
     ({"model": {"name": "din", "mlp_activation": "rel"}}, "model.mlp_activation: "),

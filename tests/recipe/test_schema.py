@@ -77,11 +77,11 @@ UNKNOWN = [
     ({"trainign": {}}, "unknown key trainign (did you mean training?)"),
     (
         {"model": {"name": "din", "mlp_hiden": [8]}},
-        "unknown key model.mlp_hiden (did you mean mlp_hidden?)",
+        "unknown key model.mlp_hiden (did you mean model.mlp_hidden?)",
     ),
-    ({"items": {"embeding": "v1"}}, "unknown key items.embeding (did you mean embedding?)"),
-    ({"training": {"epoch": 3}}, "unknown key training.epoch (did you mean epochs?)"),
-    ({"folds": {"cout": 3}}, "unknown key folds.cout (did you mean count?)"),
+    ({"items": {"embeding": "v1"}}, "unknown key items.embeding (did you mean items.embedding?)"),
+    ({"training": {"epoch": 3}}, "unknown key training.epoch (did you mean training.epochs?)"),
+    ({"folds": {"cout": 3}}, "unknown key folds.cout (did you mean folds.count?)"),
     ({"qqqq": 1}, "unknown key qqqq"),
 ]
 

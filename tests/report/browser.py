@@ -58,3 +58,14 @@ def picture_of(driver: Chrome, element: WebElement) -> bytes:
     asked = {"captureBeyondViewport": True, "format": "png", "clip": box}
     found: dict[str, Any] = driver.execute_cdp_cmd("Page.captureScreenshot", asked)
     return base64.b64decode(found["data"])
+
+
+def whole_page(driver: Chrome, scale: float) -> bytes:
+    """The whole page as PNG, made smaller by ``scale``."""
+    wide, high = driver.execute_script(
+        "const e = document.documentElement; return [e.clientWidth, e.scrollHeight]"
+    )
+    clip = {"x": 0, "y": 0, "width": wide, "height": high, "scale": scale}
+    asked = {"captureBeyondViewport": True, "format": "png", "clip": clip}
+    found: dict[str, Any] = driver.execute_cdp_cmd("Page.captureScreenshot", asked)
+    return base64.b64decode(found["data"])

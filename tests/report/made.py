@@ -1,5 +1,6 @@
 """Run folders made up in no time: what a report is made of, without training anything."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from mmctr_kit.ensemble.runs import blend_runs
 from mmctr_kit.files import write_json
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import load_recipe
+from mmctr_kit.runs.fold_models import FoldModel, score_model
+from mmctr_kit.runs.importance import FILE, combine_importance, pack_importance
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import Predictions, predictions_for
 from mmctr_kit.runs.run import Run
@@ -25,6 +28,8 @@ from mmctr_kit.tuning.finalists import Finalist
 from mmctr_kit.tuning.summary import Summary
 
 FOLDS = 3
+FEATURES = 20
+TRIALS = 18
 NAMES = ("alpha", "beta", "gamma", "delta", "a-run_with.a-rather-long-name")
 MANIFEST = Manifest(
     "cv", "rows", "features", "folds", "recipe", (0,), (), {"python": "3.11", "device": "CPU"}
@@ -71,7 +76,34 @@ def make_run(root: Path, name: str, data: ChallengeData, signal: float, seed: in
         "fold_seconds": spent,
     }
     metrics = score_predictions(found) | slice_metrics(data, found)
+    models = [model.to_json() for model in scored_models(found, lines)]
+    metrics |= {"fold_models": models}
     return writer.finish(found, metrics, timings)
+
+
+def scored_models(found: Predictions, lines: list[dict[str, Any]]) -> Iterator[FoldModel]:
+    """The scores of the made-up fold models, as a cv run writes them."""
+    assert found.oof is not None
+    of_valid = found.valid_label, found.valid_keys.user_id
+    for fold in range(FOLDS):
+        rows = found.oof.fold == fold
+        logits = {"oof": found.oof.logit[rows], "valid": found.valid[fold]}
+        of_oof = found.oof.label[rows], found.oof.keys.user_id[rows]
+        yield score_model(f"{fold}-0", logits, of_oof, of_valid, lines)
+
+
+def make_importance(run: Run) -> None:
+    """The importance of made-up features: the first is worth most, the last nothing."""
+    found, random = run.predictions(), np.random.default_rng(0)
+    rows, noise = np.arange(len(found.valid_label)), np.linspace(2.0, 0.0, FEATURES)
+    meanings = {f"feature_{i}": f"made-up feature number {i}" for i in range(FEATURES)}
+    drawn = random.normal(size=(FEATURES, len(rows)))
+    models = [
+        pack_importance(meanings, noise + random.random(), rows, logits + noise[:, None] * drawn)
+        for logits in found.valid
+    ]
+    features = [feature.to_json() for feature in combine_importance(found, models)]
+    write_json(run.path / FILE, {"rows": len(rows), "features": features})
 
 
 def make_ablation(root: Path, name: str) -> None:
@@ -103,13 +135,14 @@ def make_study(
             "params": {
                 "items.embedding": "separate_pca",
                 "items.text_dim": 8 * 2 ** (i % 3),
-                "items.image_dim": 8 * 2 ** (i % 2),
+                "items.image_dim": 8 * 2 ** (i % 4),
+                "training.learning_rate": 0.001 * (1 + i % 5),
             },
-            "value": None if i == 3 else 0.7 + 0.01 * i,
-            "auc": None if i == 3 else Estimate(0.702 + 0.01 * i, 0.002, 1600).to_json(),
-            "intermediate": {"0": 0.7, "1": 0.69 + 0.01 * i},
+            "value": None if i == 3 else 0.7 + 0.01 * (i % 8),
+            "auc": None if i == 3 else Estimate(0.702 + 0.01 * (i % 8), 0.002, 1600).to_json(),
+            "intermediate": {"0": 0.7, "1": 0.69 + 0.01 * (i % 8)},
         }
-        for i in range(8)
+        for i in range(TRIALS)
     ]
     best = Estimate(0.772, 0.002, 1600)
     seen = Estimate(0.76, 0.002, 1600)
@@ -130,6 +163,7 @@ def make_study(
 def make_all(root: Path, data: ChallengeData) -> Path:
     """Five runs, their blend ``mix``, and an ablation of the first; returns ``root``."""
     runs = [make_run(root, n, data, 0.6 + 0.3 * i, i) for i, n in enumerate(NAMES)]
+    make_importance(runs[0])
     assert blend_runs(runs, "greedy", root / "mix", False) is not None
     make_ablation(root, NAMES[0])
     return root

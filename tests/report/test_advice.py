@@ -69,6 +69,22 @@ def test_an_alarm_comes_first_and_is_urgent(run: Run) -> None:
     assert first.command.startswith("mmctr-kit data profile DATA")
 
 
+def test_commands_name_the_data_folder_that_the_run_recorded_if_it_is_there(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_ablation() -> str:
+        context = opened("x", run.path.parent)
+        return titled(context)["Measure what each part of the recipe adds"].command
+
+    data = tmp_path / "my data"
+    changed(run, "timings.json", lambda t: t["lineage"].update(data=str(data)))
+    assert " --data DATA " in of_ablation()
+    data.mkdir()
+    assert f" --data '{data}' " in of_ablation()
+    monkeypatch.chdir(tmp_path)
+    assert " --data 'my data' " in of_ablation()
+
+
 def test_tied_scores_are_urgent(run: Run) -> None:
     context = opened("x", run.path.parent)
     context = replace(context, metrics={**context.metrics, "test_tied_share": 0.4})
@@ -209,19 +225,6 @@ def test_of_two_runs_that_could_stand_in_for_each_other_one_is_to_go(made_runs: 
     found = titled(context)["Leave out the run that adds least"]
     assert found.command.startswith("mmctr-kit blend alpha gamma delta --name mix_less")
     assert "alpha, beta" in found.why
-
-
-@pytest.fixture(scope="module")
-def everything(
-    tiny: ChallengeData, made_runs: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A study, an ablation, a blend and its runs, in ``runs`` of a folder of their own."""
-    root = shutil.copytree(made_runs, tmp_path_factory.mktemp("commands") / "runs")
-    for name in ("base", "se-off"):
-        make_run(root / "alpha.ablate", name, tiny, 1.0, len(name))
-    make_study(root, "tuned", tiny)
-    (root / "tuned.study" / "best.yaml").write_text(load_recipe("din_demo").to_yaml())
-    return root
 
 
 def test_a_blend_of_a_studys_runs_still_finds_them(tiny: ChallengeData, tmp_path: Path) -> None:

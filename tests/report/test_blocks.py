@@ -21,6 +21,13 @@ def test_only_a_section_of_one_picture_is_alone() -> None:
     assert not Section("a", "A", "lead", [PICTURE], [Table("c", (), ())]).alone
 
 
+def test_the_text_and_an_only_table_stand_beside_an_only_picture() -> None:
+    table, folded = Table("c", (), ()), Table("c", (), (), folded="All")
+    assert Section("a", "A", "lead", [PICTURE], [table]).beside
+    for pictures, tables in (([PICTURE], []), ([PICTURE], [folded]), ([PICTURE] * 2, [table])):
+        assert not Section("a", "A", "lead", pictures, tables).beside
+
+
 def test_the_text_of_an_estimate() -> None:
     assert estimate_text(None) == "–"
     assert estimate_text(Estimate(0.01, 0.002, 9)) == "0.0100 ± 0.0020"

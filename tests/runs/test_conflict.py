@@ -82,7 +82,7 @@ def test_a_different_run_of_that_name_is_refused_by_what_differs_and_replaced_by
     writer = begin_run(path, other, None, True)
     assert writer is not None
     assert Run(path).manifest == other
-    assert [p.name for p in path.iterdir()] == ["manifest.json"]
+    assert sorted(p.name for p in path.iterdir()) == ["manifest.json", "timings.json"]
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
 
 

@@ -33,6 +33,18 @@ def test_a_fold_keeps_its_state_until_it_is_finished(tmp_path: Path) -> None:
     assert sorted(p.name for p in fold.path.iterdir()) == names
 
 
+def test_what_a_run_needs_for_its_importance_is_there_until_it_is_dropped(tmp_path: Path) -> None:
+    fold = FoldFolder(tmp_path / "0-0")
+    assert fold.importance() is None
+    fold.save_importance({"gain": np.array([1.0, 2.0])})
+    stored = fold.importance()
+    assert stored is not None
+    assert stored["gain"].tolist() == [1, 2]
+    for _ in range(2):
+        fold.drop_importance()
+        assert fold.importance() is None
+
+
 def test_a_state_left_by_a_kill_after_the_logits_is_removed(tmp_path: Path) -> None:
     fold = FoldFolder(tmp_path / "0-0")
     fold.finish({"w": np.ones(1)}, {"oof": np.ones(1)}, {})

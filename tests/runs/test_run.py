@@ -119,7 +119,10 @@ def test_only_a_finished_run_opens(tmp_path: Path) -> None:
         open_run("whle", tmp_path)
     with pytest.raises(UsageError, match=r"no run 'x' under .*; runs there: half, whole"):
         open_run("x", tmp_path)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="runs there: none"):
+        open_run("x", tmp_path / "empty")
+    with pytest.raises(UsageError, match=r"no run 'x': there is no folder '.*absent'; name the"):
         open_run("x", tmp_path / "absent")
 
 

@@ -14,8 +14,18 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import assign_folds, user_folds
 from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.calibration import calibration
-from mmctr_kit.runs.predictions import Predictions, predictions_for
-from mmctr_kit.runs.slices import MIN_USERS, Slicing, score_slices, slice_columns, slice_metrics
+from mmctr_kit.runs.predictions import Keys, Predictions, predictions_for
+from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.slices import (
+    MIN_USERS,
+    Slicing,
+    recorded_data,
+    score_slices,
+    slice_columns,
+    slice_metrics,
+)
+from mmctr_kit.runs.writer import begin_run
+from tests.runs.test_run import MANIFEST
 
 FOLDS = 3
 
@@ -250,3 +260,29 @@ def test_all_oof_rows_of_item_folds_are_cold_and_valid_rows_are_not(tiny: Challe
     codes = slice_columns(tiny, oof).columns["popularity"].codes
     assert (codes["oof"] == 0).all()
     assert (codes["valid"] > 0).any()
+
+
+def test_an_import_without_valid_rows_has_slices_of_oof_alone(tiny: ChallengeData) -> None:
+    whole = predictions(tiny)
+    some = replace(
+        whole, valid_keys=Keys.none(), valid_label=whole.valid_label[:0], valid=whole.valid[:, :0]
+    )
+    entries = slice_metrics(tiny, some)["slices"]
+    assert entries == [e for e in slice_metrics(tiny, whole)["slices"] if e["split"] == "oof"]
+
+
+def test_the_data_of_a_blend_are_those_recorded_for_the_first_run_that_knows(
+    tmp_path: Path,
+) -> None:
+    def made(name: str, sources: tuple[str, ...], data: Path | None) -> Run:
+        begin_run(tmp_path / name, replace(MANIFEST, sources=sources), None, False, data)
+        (tmp_path / name / "DONE").touch()
+        return Run(tmp_path / name)
+
+    made("old", (), None)
+    made("new", (), tmp_path / "data")
+    inner = made("inner", ("gone", "old", "new"), None)
+    outer = made("outer", ("inner",), None)
+    assert recorded_data(inner) == recorded_data(outer) == tmp_path / "data"
+    assert recorded_data(made("none", ("old",), None)) is None
+    assert recorded_data(made("own", ("new",), tmp_path / "other")) == tmp_path / "other"

@@ -58,6 +58,9 @@ class DummyLearner:
     def weights(self) -> State:
         return {"seed": np.int64(self.seed)}
 
+    def importance(self) -> None:
+        """None, since it has no features."""
+
     def load(self, weights: State) -> None:
         self.seed = int(weights["seed"])
 

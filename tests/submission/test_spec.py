@@ -263,7 +263,7 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[1]", "expected a mapping of spec keys, found list"),
+        ("[1]", "expected a block of spec keys, found a list"),
         ("a: [", "not readable YAML"),
         ("container: csv\ncontainer: zip\n", "key container twice"),
     ],

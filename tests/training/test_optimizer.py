@@ -11,7 +11,7 @@ from mmctr_kit.recipe import Training
 from mmctr_kit.testing import build_model
 from mmctr_kit.training import optimizer
 from mmctr_kit.training.optimizer import (
-    adam,
+    Adam,
     learning_rate,
     regularised,
     resolve_precision,
@@ -40,7 +40,7 @@ def test_adam_steps_as_torchs_does_and_its_state_never_moves(options: dict[str, 
         model = nn.Linear(3, 2)
         chosen = Training.model_validate({"learning_rate": 0.01, **options})
         if own:
-            used = adam(model, chosen, torch.tensor(0.01))
+            used = Adam(model.parameters(), chosen, torch.tensor(0.01))
         elif chosen.optimizer == "adam":
             used = torch.optim.Adam(model.parameters(), lr=0.01)
         else:
@@ -74,7 +74,7 @@ def test_a_restart_draws_tables_anew_in_place_and_leaves_all_else(
     which: Literal["ids", "all"], tables: set[str]
 ) -> None:
     model = build_model("din_target_encoder")
-    used = adam(model, Training(), torch.tensor(0.1))
+    used = Adam(model.parameters(), Training(), torch.tensor(0.1))
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     used.step()

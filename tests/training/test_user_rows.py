@@ -19,6 +19,7 @@ from mmctr_kit.training.data.batches import DeviceData, make_batch, tensor, to_d
 from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.data.source import OnDevice
 from mmctr_kit.training.fit import Fit
+from mmctr_kit.training.optimizer import Adam
 from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, eager
 from mmctr_kit.training.user_rows import UserRows, distinct
 from tests.training.test_cuda_graph import run
@@ -132,7 +133,7 @@ def test_steps_by_rows_are_those_of_torchs_sparse_adam(device_data: DeviceData) 
     )
     weight = nn.Parameter(model.weight.detach().clone())
     # Its epsilon is another: so small a one makes no difference.
-    step.optimizer.param_groups[0]["eps"] = 1e-20
+    step.optimizer.eps = 1e-20
     theirs = torch.optim.SparseAdam(table.parameters(), lr=RATE, eps=1e-20)
     other = torch.optim.Adam([weight], lr=RATE, eps=1e-20)
     for chosen in index:
@@ -310,10 +311,7 @@ def test_two_tables_of_users_share_the_numbers_of_their_rows() -> None:
             self.wide, self.narrow = UserEmbedding(9, 3), UserEmbedding(9, 2)
 
     model = Two()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1.0)
-    for p in model.parameters():
-        zeros = {name: torch.zeros_like(p) for name in ("exp_avg", "exp_avg_sq")}
-        optimizer.state[p] = {"step": torch.zeros(()), **zeros}
+    optimizer = Adam(model.parameters(), Training(), torch.tensor(1.0))
     users = UserRows(model, optimizer, on=True)
     user = torch.tensor([8, 3, 8])
     empty = dict.fromkeys(Batch.__dataclass_fields__, user)

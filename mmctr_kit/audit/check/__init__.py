@@ -1,13 +1,14 @@
 """The checks of ``data check``: that a data folder is complete, aligned and sane.
 
-A check whose input cannot be read is reported as not run; one whose optional file is absent as
-skipped. The checks are listed in :data:`~mmctr_kit.audit.check.catalog.CHECKS`.
+A check whose input cannot be read, or whose optional file is absent, is skipped. The checks are
+listed in :data:`~mmctr_kit.audit.check.catalog.CHECKS`.
 """
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from mmctr_kit.activity import doing
 from mmctr_kit.audit.check.alignment import check_alignment
 from mmctr_kit.audit.check.catalog import CHECKS
 from mmctr_kit.audit.check.files import check_files, check_images, check_memory
@@ -33,7 +34,7 @@ from mmctr_kit.errors import DataError, UsageError, plural
 
 __all__ = ["CHECKS", "check_data"]
 
-_FIX = "fix the FAIL above first, then check again"
+_FIX = "fix the FAIL above first"
 _CHECKED_ELSEWHERE = {"split-users", "sibling-rows", "target-in-history"}
 """Probes of what other checks count themselves, in every row of the files."""
 
@@ -48,9 +49,14 @@ def check_data(folder: Path) -> list[Finding]:
         raise UsageError(f"no data folder at '{folder}'; expected the folder of the download")
     refuse_neighbour(folder)
     log = Log(CHECKS)
-    scans = {key: scan_file(folder, key) for key in FILES}
+    scans = {}
+    for key, file in FILES.items():
+        doing(f"reading {file.path}")
+        scans[key] = scan_file(folder, key)
+    doing("reading the items")
     items = read_items(scans)
     n_items = count_items(items)
+    doing("checking files and items")
     check_files(folder, scans, n_items, incomplete_files(items), log)
     check_images(folder, n_items, log)
     check_item_ids(items, log)
@@ -60,9 +66,11 @@ def check_data(folder: Path) -> list[Finding]:
     check_tag_alignment(items, log)
     feature = items.pop("item_feature")
     items.clear()  # frees the vectors before the rows are read
+    doing("reading the rows")
     sequences = read_sequences(scans["item_seq"])
     sample = None if sequences is None else sequences.sample
     rows = read_rows(scans, n_items, None if sample is None else sample.users)
+    doing("checking the rows")
     check_rows(rows, n_items, None if sequences is None else sequences.unknown(n_items), log)
     check_lengths(rows, log)
     check_levels(rows, feature, scans["item_feature"], log)
@@ -85,11 +93,12 @@ def _check_leaks(folder: Path, log: Log) -> None:
     """
     failed = [f.id for f in log.findings() if f.level is Level.FAIL]
     if log.worst("memory") is not Level.PASS:
-        log.passed("leaks", "skipped: it loads the data; see memory")
+        log.skip("leaks", "it loads the data; see memory")
         return
     if failed:
-        log.warn("leaks", f"not run: it loads the data, and {failed[0]} failed", _FIX)
+        log.skip("leaks", f"it loads the data, and {failed[0]} failed", _FIX)
         return
+    doing("loading the data to look for leaks")
     try:
         data = load(folder)
     except (DataError, UsageError) as e:  # or the cache has no room for it
@@ -99,7 +108,7 @@ def _check_leaks(folder: Path, log: Log) -> None:
     try:
         results = [r for r in quick_profile(data) if r.measurement.probe not in _CHECKED_ELSEWHERE]
     except DataError as e:
-        log.passed("leaks", f"skipped: {e}")
+        log.skip("leaks", str(e))
         return
     for m in (r.measurement for r in results if r.suspicious):
         log.warn("leaks", f"{m}; {PROBES[m.probe].means}", PROBES[m.probe].todo)
@@ -111,7 +120,6 @@ def _report_not_run(name: str, scans: Mapping[str, FileScan], log: Log) -> None:
     reads = CHECKS[name].reads
     absent = [k for k in reads if not scans[k].file.needed and not scans[k].present]
     if absent:
-        log.passed(name, f"skipped: no {FILES[absent[0]].path}")
+        log.skip(name, f"needs {FILES[absent[0]].path}, which is optional")
     else:
-        needed = ", ".join(reads) or "at least one readable file"
-        log.warn(name, f"not run: needs {needed}", _FIX)
+        log.skip(name, f"needs {', '.join(reads) or 'at least one readable file'}", _FIX)

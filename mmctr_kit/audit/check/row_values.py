@@ -123,7 +123,7 @@ def check_levels(rows: RowFiles, feature: ItemFile, scan: FileScan, log: Log) ->
             log.passed("levels-range", f"{split}: in 1..{TOP}")
     _check_item_levels(feature, log)
     if scan.usable("item_id") and all(scan.columns[n].copies == 0 for n in LEVELS):
-        log.passed("levels-agree", "skipped: item_feature holds no levels")
+        log.skip("levels-agree", "item_feature holds no levels")
     elif feature.item_id is not None:
         _check_agreement(rows, feature, feature.item_id, log)
 

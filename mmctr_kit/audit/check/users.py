@@ -175,7 +175,7 @@ def _check_unseen(rows: RowFiles, log: Log) -> None:
 def _check_times(rows: RowFiles, log: Log) -> None:
     times = {s: f.columns[TIME] for s, f in rows.items() if TIME in f.columns}
     if "train" not in times:
-        log.passed("times", "skipped: the rows have no times")
+        log.skip("times", "the rows have no times")
         return
     train = times.pop("train")
     for split, time in times.items():

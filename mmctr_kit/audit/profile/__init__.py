@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmctr_kit.activity import doing
 from mmctr_kit.audit.findings import CheckInfo, Level, catalogue
 from mmctr_kit.audit.profile.context import ProfileContext, both_labels
 from mmctr_kit.audit.profile.history import history_label, siblings, target_in_history
@@ -174,8 +175,10 @@ def _measure(
         )
     measurements: list[Measurement] = []
     for probe in probes:
+        name = probe.__name__.replace("_", " ")
+        doing(f"probing {name}")
         if progress is not None:
-            progress(probe.__name__.replace("_", " "))
+            progress(name)
         measurements += probe(context)
     order = list(PROBES)
     measurements.sort(key=lambda m: order.index(m.probe))

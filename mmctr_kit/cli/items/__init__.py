@@ -4,7 +4,15 @@ from typer import Typer
 
 from mmctr_kit.cli.items import align, encode, export, factors, quality, quantise
 
-app = Typer(no_args_is_help=True, help="Item embeddings: from text, covers and who took what.")
+app = Typer(
+    no_args_is_help=True,
+    help="""Make item embeddings of text, covers and who took what.
+
+[bold]Examples[/bold]
+
+  mmctr-kit items encode DATA --text words --image colours
+  mmctr-kit items factors --data DATA""",
+)
 app.callback()(lambda: None)
 app.command("encode")(encode.encode)
 app.command("quality")(quality.quality)

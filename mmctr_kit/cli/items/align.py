@@ -44,7 +44,7 @@ def align(
     """
     from mmctr_kit.api.vectors import align_items
 
-    with progress(as_json) as display:
+    with progress() as display:
         made = align_items(data, recipe, set=settings or [], out=out, force=force, progress=display)
     rows = made.rows()
     of = made.made

@@ -96,7 +96,7 @@ def encode(
     """
     from mmctr_kit.api.items import encode_items
 
-    with progress(as_json, "after the last finished shard", force) as display:
+    with progress("after the last finished shard", force) as display:
         made = encode_items(
             data,
             out,

@@ -37,7 +37,7 @@ def factors(
     """
     from mmctr_kit.api.vectors import factor_items
 
-    with progress(as_json) as display:
+    with progress() as display:
         made = factor_items(
             data, recipe, set=settings or [], out=out, force=force, progress=display
         )

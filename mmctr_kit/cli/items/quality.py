@@ -67,7 +67,7 @@ def quality(
     from mmctr_kit.embed.quality import require_checks
 
     checks = require_checks(drop_checks.split(",") if drop_checks is not None else None)
-    with progress(as_json) as display:
+    with progress() as display:
         result = item_quality(folder, encoded=encoded, progress=display)
     written = None if drop is None else result.write_drops(drop, checks)
     if out is not None:

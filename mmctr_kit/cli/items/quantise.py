@@ -49,7 +49,7 @@ def quantise(
     """
     from mmctr_kit.api.codes import quantise_items
 
-    with progress(as_json) as display:
+    with progress() as display:
         made = quantise_items(
             data,
             None if of is None else [kind.strip() for kind in of.split(",")],

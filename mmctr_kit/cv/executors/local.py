@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from mmctr_kit.activity import EVERY, Activity, heard_by
 from mmctr_kit.cv.executors.base import Resources, WorkerConfig
-from mmctr_kit.cv.fold import FitContext, Job, Listener, Progress, fit_fold
+from mmctr_kit.cv.fold import FitContext, FoldActivity, Job, Listener, Progress, fit_fold
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import MemoryShortageError, RunError
 from mmctr_kit.items.features import ItemFeatures
@@ -146,9 +147,13 @@ def _fit_in_processes(
             pool.start(number, _work, config, context.items.fingerprints, context.writer.path)
             next_job(number)
         for number, event in pool.events():
-            if isinstance(event, Progress):
+            if isinstance(event, Activity):
+                if (begun := at_work.get(number)) is not None:
+                    listen(FoldActivity(*begun, event))
+                continue
+            if isinstance(event, Progress | FoldActivity):
                 listen(event)
-                if event.epoch is None:
+                if isinstance(event, Progress) and event.epoch is None:
                     next_job(number)
                 continue
             if isinstance(event, WorkerExit) and not event.cause:
@@ -167,8 +172,9 @@ def _fit_in_processes(
 def _work(config: WorkerConfig, expected: tuple[str, ...], path: Path, pipe: Connection) -> None:
     """Fit the jobs that come through the pipe, until None comes, and send their progress."""
     began = time.perf_counter()
-    recipe, data = config.load()
-    items = ItemFeatures.derive(recipe, data)
+    with heard_by(pipe.send):
+        recipe, data = config.load()
+        items = ItemFeatures.derive(recipe, data)
     config.require(items.fingerprints == expected)
     context = FitContext(recipe, data, items, RunWriter(path))
     try:
@@ -178,14 +184,20 @@ def _work(config: WorkerConfig, expected: tuple[str, ...], path: Path, pipe: Con
 
 
 def fit_jobs(
-    context: FitContext, device: str, jobs: Iterable[Job], listen: Listener, began: float
+    context: FitContext,
+    device: str,
+    jobs: Iterable[Job],
+    listen: Listener,
+    began: float,
+    every: float = EVERY,
 ) -> None:
     """Fit one job after another in this process.
 
-    ``began``: when the preparations began, whose time counts to the first fold model.
+    ``began``: when the preparations began, whose time counts to the first fold model. ``every`` as
+    in :func:`~mmctr_kit.cv.fold.fit_fold`.
     """
     learner = make_learner(context.recipe, context.data, context.items, device)
     loaded = time.perf_counter() - began
     for job in jobs:
-        fit_fold(learner, context, job, listen, loaded)
+        fit_fold(learner, context, job, listen, loaded, every)
         loaded = 0.0

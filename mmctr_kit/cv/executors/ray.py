@@ -26,7 +26,7 @@ from mmctr_kit.cv.executors.ray_cluster import Node, no_cluster, survey
 from mmctr_kit.cv.executors.ray_pool import NeedsData, RayPool
 from mmctr_kit.cv.executors.settings import Ray
 from mmctr_kit.cv.executors.shipping import DataFiles, Parcel
-from mmctr_kit.cv.fold import FitContext, Job, Listener, Progress
+from mmctr_kit.cv.fold import FitContext, FoldActivity, Job, Listener, Progress
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
 from mmctr_kit.errors import MemoryShortageError, RunError, plural
@@ -209,6 +209,8 @@ class _Fitting:
             case _Ready():
                 self.ready[number] = event
                 self._give(pool, number)
+            case FoldActivity():
+                self.listen(event)
             case Short(error):
                 self._end_for_want_of_memory(number, error)
             case _NeedsItems():
@@ -259,6 +261,9 @@ class _Fitting:
         warnings.warn(f"a worker on {host} ended ({event.cause}); {then}", stacklevel=2)
 
 
+_EVERY = 1.0
+"""Seconds between two messages of how far an epoch is: each goes over the network."""
+
 _ITEM_ARRAYS = ("table", "present", "codes", "fingerprints")
 
 
@@ -285,7 +290,10 @@ def fit_on_node(config: NodeConfig, expected: tuple[str, ...], token: Path, pipe
                     begun.unpack(writer.fold(*job).path)
                 yield job
 
-        def listen(progress: Progress) -> None:
+        def listen(progress: Progress | FoldActivity) -> None:
+            if isinstance(progress, FoldActivity):
+                pipe.send(progress)
+                return
             folder = writer.fold(progress.fold, progress.seed).path
             pipe.send(_Shipped(progress, None if shared else Parcel.of(folder)))
             if not shared and progress.epoch is None:
@@ -293,6 +301,6 @@ def fit_on_node(config: NodeConfig, expected: tuple[str, ...], token: Path, pipe
 
         context = FitContext(recipe, data, items, writer)
         try:
-            fit_jobs(context, config.device, jobs(), listen, began)
+            fit_jobs(context, config.device, jobs(), listen, began, _EVERY)
         except MemoryShortageError as e:
             pipe.send(Short(e))

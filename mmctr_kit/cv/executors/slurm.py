@@ -25,6 +25,9 @@ from mmctr_kit.processes import WorkerExit
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.writer import RunWriter
 
+_EVERY = 10.0
+"""Seconds between two messages of how far an epoch is: each is kept in a file on a shared disk."""
+
 _TRIALS = 4
 """How many workers a study has if nobody says."""
 
@@ -158,4 +161,4 @@ def fit_one(
         )
     context = FitContext(recipe, data, items, RunWriter(path))
     if not context.writer.fold(*job).finished:
-        fit_jobs(context, config.device, [job], pipe.send, began)
+        fit_jobs(context, config.device, [job], pipe.send, began, _EVERY)

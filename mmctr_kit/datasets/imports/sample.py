@@ -61,7 +61,7 @@ def take_sample(path: Path) -> Sample:
     Raises UsageError for a file that is absent, DataError for one that is no table.
     """
     files = (glob.escape(str(path)),)
-    (source,) = find_sources(Table(files=files), Path(), "--guess")
+    (source,) = find_sources(Table(files=files), Path(), "the log")
     form = _form(source)
     # Latin-1 takes every byte, so that the file need not be read to its end to know.
     tries = [

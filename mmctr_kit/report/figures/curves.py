@@ -9,9 +9,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mmctr_kit.metrics.estimate import INTERVAL_Z
 from mmctr_kit.metrics.ranks import Floats
-from mmctr_kit.report.figures.rows import INTERVAL
-from mmctr_kit.report.figures.style import DASHES, MUTED, canvas, colour, dashes
+from mmctr_kit.report.figures.style import (
+    DASHES,
+    MUTED,
+    canvas,
+    colour,
+    dashes,
+    hover,
+    marker,
+    shade,
+)
 
 
 @dataclass(frozen=True)
@@ -34,14 +43,19 @@ Reliability = tuple[Floats, Floats, Floats]
 def learning(curves: Sequence[FoldCurve]) -> Figure:
     """Held-out AUC by epoch above, training loss below; a dot marks the saved snapshot."""
     with canvas(3.6) as figure:
+        rounds = -(-len(curves) // len(DASHES))
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         for number, curve in enumerate(curves):
             epochs = np.arange(1, len(curve.auc) + 1)
-            style: Mapping[str, Any] = {"color": colour(number), "linestyle": dashes(number)}
+            tint, alpha = colour("fold"), shade(number // len(DASHES), rounds)
+            style: Mapping[str, Any] = {"color": tint, "alpha": alpha, "linestyle": dashes(number)}
             above.plot(epochs, curve.auc, label=curve.label, **style)
             best = curve.auc[curve.best - 1]
-            above.plot([curve.best], [best], "o", color=colour(number), markersize=5)
+            above.plot([curve.best], [best], "o", color=tint, alpha=alpha, markersize=5)
             below.plot(epochs, curve.loss, **style)
+            for axes, values in ((above, curve.auc), (below, curve.loss)):
+                texts = [f"{curve.label}, epoch {n}: {v:.4f}" for n, v in enumerate(values, 1)]
+                hover(axes, epochs, values, texts)
         above.set_ylabel("held-out AUC")
         below.set_ylabel("training loss")
         below.set_xlabel("epoch")
@@ -59,7 +73,13 @@ def roc(curves: Mapping[str, tuple[Floats, Floats]]) -> Figure:
     with canvas(4.1) as figure:
         axes = _square(figure, 0.01, 1.0, "false positive rate", "true positive rate")
         for number, (label, (x, y)) in enumerate(curves.items()):
-            axes.plot(x, y, color=colour(number), label=label, linestyle=DASHES[number % 2])
+            axes.plot(x, y, color=colour(label), label=label, linestyle=dashes(number))
+            rates = np.linspace(0.0, 1.0, 21)
+            highs = np.interp(rates, x, y)
+            points = zip(rates, highs, strict=True)
+            name = label.split(":")[0]
+            texts = [f"{name}: {b:.1%} of positives above {a:.0%} of negatives" for a, b in points]
+            hover(axes, rates, highs, texts)
         axes.legend(loc="lower right")
         return figure
 
@@ -70,10 +90,13 @@ def calibration(curves: Mapping[str, Reliability]) -> Figure:
         top = 1.05 * max(max(x.max(), y.max()) for x, y, _ in curves.values())
         axes = _square(figure, 0.0, top, "mean prediction of the bin", "share of positives")
         for number, (label, (prediction, mean, se)) in enumerate(curves.items()):
-            line: Mapping[str, Any] = {"linewidth": 1.2, "linestyle": DASHES[number % 2]}
-            point: Mapping[str, Any] = {"fmt": "os"[number % 2], "markersize": 4, "label": label}
-            yerr = INTERVAL * np.nan_to_num(se)
-            axes.errorbar(prediction, mean, yerr=yerr, color=colour(number), **line, **point)
+            line: Mapping[str, Any] = {"linewidth": 1.2, "linestyle": dashes(number)}
+            point: Mapping[str, Any] = {"fmt": marker(label), "markersize": 4, "label": label}
+            yerr = INTERVAL_Z * np.nan_to_num(se)
+            axes.errorbar(prediction, mean, yerr=yerr, color=colour(label), **line, **point)
+            points = zip(prediction, mean, strict=True)
+            texts = [f"{label}: predicted {p:.3f}, positives {m:.3f}" for p, m in points]
+            hover(axes, prediction, mean, texts)
         figure.legend(loc="outside lower left", ncols=2)
         return figure
 
@@ -83,9 +106,12 @@ def distributions(edges: Floats, shares: Mapping[str, Floats]) -> Figure:
     with canvas(2.9) as figure:
         axes = figure.subplots()
         for number, (label, share) in enumerate(shares.items()):
-            tint, style = colour(number), DASHES[number % len(DASHES)]
+            tint, style = colour(label), dashes(number)
             axes.stairs(share, edges, color=tint, alpha=0.14, fill=True)
             axes.stairs(share, edges, color=tint, linestyle=style, linewidth=1.5, label=label)
+            bins = zip(edges[:-1], edges[1:], share, strict=True)
+            texts = [f"{label}, {a:.2f} to {b:.2f}: {part:.1%} of rows" for a, b, part in bins]
+            hover(axes, (edges[:-1] + edges[1:]) / 2, share, texts)
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(0, None)
         axes.set_xlabel("logit")

@@ -11,6 +11,9 @@ from mmctr_kit.report.blocks import Picture, Section, Table, estimate_text, pict
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.rows import bars, correlations, dots
 
+_MOST_SQUARES = 30
+"""How many runs the figure of correlations shows: of more, its squares are too small to see."""
+
 
 def blend_section(context: ReportContext) -> Section | None:
     """Only for a blend."""
@@ -28,7 +31,7 @@ def blend_section(context: ReportContext) -> Section | None:
             "The blend's cross-fitted AUC less its AUC without the run. Runs that can replace each "
             "other add little each.",
         ),
-        _correlations(blend["correlation"]),
+        _correlations(blend["correlation"], blend["weights"] or {}),
         *_gains(
             differences,
             "blend-methods",
@@ -75,14 +78,20 @@ def _gains(
         yield picture(figure, name, title, text, f"{axis}. {says}.")
 
 
-def _correlations(stored: Mapping[str, Any]) -> Picture:
-    names, matrix = stored["runs"], np.array(stored["spearman"], np.float64)
+def _correlations(stored: Mapping[str, Any], weights: Mapping[str, float]) -> Picture:
+    """A square for each pair of runs, of many runs those with the largest weights."""
+    every, matrix = list(stored["runs"]), np.array(stored["spearman"], np.float64)
+    order = sorted(range(len(every)), key=lambda i: -weights.get(every[i], 0.0))[:_MOST_SQUARES]
+    shown = np.sort(order)
+    names, matrix = [every[i] for i in shown], matrix[np.ix_(shown, shown)]
     pairs = [
         f"{names[i]} and {names[j]} {matrix[i, j]:.3f}"
         for i, j in zip(*np.triu_indices(len(names), 1), strict=True)
     ]
     figure, title = correlations(names, matrix), "Rank correlation between runs"
     caption = "Spearman's. Good runs that rank differently help each other most."
+    if len(names) < len(every):
+        caption += f" The {len(names)} of {len(every)} runs with the largest weights."
     says = f"Rank correlations: {'; '.join(pairs[:60])}."
     return picture(figure, "blend-correlations", title, caption, says)
 

@@ -1,38 +1,64 @@
 """The sections on how the run was made: learning curves, time, recipe and environment."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import yaml
 
-from mmctr_kit.report.blocks import Picture, Section, Table, by_key, flatten, picture
+from mmctr_kit.report.blocks import (
+    Picture,
+    Section,
+    Table,
+    by_key,
+    estimate_text,
+    flatten,
+    picture,
+)
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.curves import FoldCurve, learning
 from mmctr_kit.report.figures.rows import stacked
+from mmctr_kit.runs.fold_models import FoldModel, fold_models
 from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.verdicts import check_run, compact
 
 MOST_RUNS = 8
 
 
-def learning_section(context: ReportContext) -> Section | None:
-    """A figure for each cv run that the page is about."""
-    pictures = [made for run in context.trained if (made := _curves(run)) is not None]
-    if not pictures:
+def models_section(context: ReportContext) -> Section | None:
+    """The learning curves of each run that the page is about, and a run's models one by one."""
+    drawn = (made for run in context.trained if (made := _curves(run)) is not None)
+    pictures, models = list(islice(drawn, MOST_RUNS)), fold_models(context.run)
+    if not pictures and not models:
         return None
-    notes = []
-    if len(pictures) > MOST_RUNS:
-        notes.append(f"The first {MOST_RUNS} of {len(pictures)} runs; each run has its own page.")
-    return Section(
-        "learning",
-        "Learning curves",
+    lead = (
         "Each fold model saves its best snapshot (the dot), chosen on users held out of its "
         "training rows. If AUC still rises at the end, train longer; if it falls while the "
-        "training loss falls, the model overfits.",
-        pictures[:MOST_RUNS],
-        notes=notes,
+        "training loss falls, the model overfits."
     )
+    if not pictures:
+        lead = "The models of this run, each scored by itself."
+    tables = [_models(models)] if models else []
+    notes = _first(len(context.trained))
+    return Section("models", "Fold models", lead, pictures, tables, notes=notes)
+
+
+def _models(models: Sequence[FoldModel]) -> Table:
+    rows = [
+        (
+            f"{m.fold}, seed {m.seed}",
+            f"{m.oof_rows:,}",
+            estimate_text(m.oof),
+            estimate_text(m.valid),
+            str(m.epochs),
+            str(m.best_epoch),
+        )
+        for m in models
+    ]
+    columns = ("fold", "OOF rows", "OOF AUC", "valid AUC", "epochs", "best epoch")
+    caption = "Each model by itself; ± is one standard error. Their mean on valid is better."
+    return Table(caption, columns, rows)
 
 
 def _curves(run: Run) -> Picture | None:
@@ -99,28 +125,40 @@ def recipe_section(context: ReportContext) -> Section | None:
         each = {name: flatten(yaml.safe_load(text)) for name, text in texts.items()}
         rows = [row for row in by_key(each) if row[0] != "name" and len(set(row[1:])) > 1]
         caption = "Keys in which the recipes differ (– = the model has no such key)."
-        tables.append(Table(caption, ("key", *texts), rows, left=1 + len(texts)))
+        columns = ("key", *texts)
+        if len(texts) > MOST_RUNS:  # a row for each run
+            columns, *rows = zip(("run", *texts), *rows, strict=True)
+        tables.append(Table(caption, columns, rows, left=len(columns)))
     return Section(
         "recipe",
         "Recipe",
         "Resolved: every value that the run used. Saved as a file, 'mmctr-kit cv FILE' trains it "
         "again.",
         tables=tables,
-        listings=[(f"{name}.yaml", text) for name, text in texts.items()],
+        listings=[(f"{name}.yaml", text) for name, text in islice(texts.items(), MOST_RUNS)],
+        notes=_first(len(texts)),
     )
+
+
+def _first(count: int) -> list[str]:
+    """The note that only some of ``count`` runs are shown, if that is so."""
+    if count <= MOST_RUNS:
+        return []
+    return [f"The first {MOST_RUNS} of {count} runs; each run has its own page."]
 
 
 def environment_section(context: ReportContext) -> Section:
     """Versions, device, seeds and fingerprints."""
     runs = [context.run, *(r for r in context.trained if r.name != context.run.name)]
-    facts = {run.name: _facts(run) for run in runs}
+    facts = {run.name: _facts(run) for run in runs[: 1 + MOST_RUNS]}
     caption = "From the run's manifest; fingerprints are shortened. Rules: ? marks what is unclear."
     return Section(
         "environment",
         "Environment",
         "Versions, device and fingerprints. Runs can be blended if their rows and folds have the "
         "same fingerprints.",
-        tables=[Table(caption, ("", *facts), by_key(facts), 1 + len(facts))],
+        tables=[Table(caption, ("fact", *facts), by_key(facts), 1 + len(facts))],
+        notes=_first(len(runs) - 1),
     )
 
 

@@ -6,8 +6,9 @@ from typing import Any
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Picture, Section, Table, estimate_text, picture
 from mmctr_kit.report.context import ReportContext
-from mmctr_kit.report.diagnostics import WeakSlice, sliced_run, weak_slices
+from mmctr_kit.report.diagnostics import WeakSlice, slice_entries, sliced_run, weak_slices
 from mmctr_kit.report.figures.rows import dots
+from mmctr_kit.runs.slices import MIN_USERS, too_few
 
 _FEW = 6
 """How many slices are shown unfolded."""
@@ -19,19 +20,33 @@ def slices_section(context: ReportContext) -> Section | None:
     run = sliced_run(context)
     if run is None:
         return None
-    entries = run.metrics["slices"]
+    metrics = slice_entries(run, context)
+    entries = metrics["slices"]
     lead = (
         "AUC on parts of the rows, each compared with all other rows of its split (z: the "
         "difference in standard errors). Some slices are hard for any model: a weak slice is the "
         "run's fault only if another run is better on it."
     )
     if run.name != context.run.name:
-        lead += f" Shown for {run.name}, the best run of the blend by OOF."
+        lead += (
+            f" Shown for {run.name}, the best run of the blend by OOF: the data to slice the blend "
+            "itself are not there."
+        )
     figures = [_figure(split, [e for e in entries if e["split"] == split]) for split in _TITLES]
     pictures = [figure for figure in figures if figure is not None]
-    notes = _weak(weak_slices(run, context))
-    notes += [f"Left out: {name} ({why})." for name, why in run.metrics["slices_left_out"].items()]
+    notes = [*_weak(weak_slices(run, context)), *_too_few(entries)]
+    notes += [f"Left out: {name} ({why})." for name, why in metrics["slices_left_out"].items()]
     return Section("slices", "Slices", lead, pictures, _tables(entries), notes=notes)
+
+
+def _too_few(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    names = [f"{e['split']}, {_name(e)} ({e['rows']:,})" for e in entries if too_few(e)]
+    if not names:
+        return []
+    return [
+        f"Too few rows to judge, fewer than {MIN_USERS} positives or negatives (rows in brackets): "
+        f"{'; '.join(names)}."
+    ]
 
 
 def _weak(weak: Sequence[WeakSlice]) -> list[str]:
@@ -53,21 +68,22 @@ def _weak(weak: Sequence[WeakSlice]) -> list[str]:
 
 
 def _figure(split: str, entries: Sequence[Mapping[str, Any]]) -> Picture | None:
-    known = [e for e in entries if e["auc"] is not None and e["auc"]["error"] is not None]
+    known = [e for e in entries if not too_few(e)]
     if not known:
         return None
     names, aucs = [_name(e) for e in known], [Estimate.from_json(e["auc"]) for e in known]
     marked = [bool(e["worse"]) for e in known]
     says = "; ".join(f"{n}: {auc}" for n, auc in zip(names, aucs, strict=True))
     caption = "Bars: 95 % intervals. Bold red: worse than the other rows by 3 standard errors."
-    figure = dots(names, {split: aucs}, "AUC", marked=marked, marks_bad=True)
+    label = "OOF" if split == "oof" else split
+    figure = dots(names, {label: aucs}, "AUC", marked=marked, marks_bad=True)
     return picture(figure, f"slices-{split}", _TITLES[split], caption, f"AUC by slice. {says}.")
 
 
 def _tables(entries: Sequence[Mapping[str, Any]]) -> list[Table]:
     """The slices that differ most from the other rows, and all of them, folded away."""
     caption = "! = worse than the other rows by 3 standard errors or more."
-    known = (e for e in entries if e["errors"] is not None)
+    known = (e for e in entries if e["errors"] is not None and not too_few(e))
     strongest = sorted(known, key=lambda e: -abs(float(e["errors"])))[:_FEW]
     if len(entries) <= 2 * _FEW:
         return [_table(entries, caption)]
@@ -82,6 +98,7 @@ def _table(entries: Sequence[Mapping[str, Any]], caption: str, folded: str = "")
     for e in entries:
         name, auc = f"{e['split']}, {_name(e)}", estimate_text(Estimate.find(e, "auc"))
         z = "–" if e["errors"] is None else f"{e['errors']:+.1f}" + " !" * bool(e["worse"])
+        z = "too few rows" if too_few(e) else z
         means = (f"{e[key]:.3f}" for key in ("mean_prediction", "mean_label", "ece"))
         rows.append((name, f"{e['rows']:,}", auc, z, *means))
     columns = ("slice", "rows", "AUC", "z", "mean prediction", "mean label", "ECE")

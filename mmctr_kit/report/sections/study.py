@@ -5,25 +5,37 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mmctr_kit.errors import plural
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.metrics.ranks import Floats
-from mmctr_kit.report.blocks import Picture, Section, Table, by_key, flatten, picture
+from mmctr_kit.report.blocks import (
+    Picture,
+    Section,
+    Table,
+    by_key,
+    estimate_text,
+    flatten,
+    picture,
+)
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.rows import bars
-from mmctr_kit.report.figures.style import COLOURS, MUTED, SMALL, canvas, colour, short
+from mmctr_kit.report.figures.trials import (
+    Trial,
+    Trials,
+    complete,
+    dimensions,
+    history,
+    parallel,
+    value_text,
+)
 
+MIN_TRIALS = 20
+"""From fewer complete trials the importance of settings is hardly more than chance."""
 _MOST_KEYS = 12
-_MARKERS = "os^Dv*Ph"
-_DIMS = ("items.text_dim", "items.image_dim")
-_MIN_POINTS = 4
-"""A surface is drawn from at least this many points that do not lie on a line."""
-
-Trials = Sequence[Mapping[str, Any]]
-"""The trials of study.json."""
+_MOST_ROWS = 7
+"""How many settings parallel coordinates show."""
+_FEW = 8
+"""How many trials are shown unfolded."""
 
 
 def study_section(context: ReportContext) -> Section | None:
@@ -51,100 +63,70 @@ def study_section(context: ReportContext) -> Section | None:
         "best of these by OOF was chosen. Its valid AUC was not used for selection: the unbiased "
         "estimate.",
         pictures=tuple(_pictures(study)),
-        tables=[_finalists(study), _changes(study)],
+        tables=[*_trials(study), _finalists(study), _changes(study)],
         notes=notes,
     )
 
 
 def _pictures(study: Mapping[str, Any]) -> Iterator[Picture]:
-    complete = _complete(study["trials"])
-    scores = "; ".join(f"trial {t['number']} {t['auc']['value']:.4f}" for t in complete)
+    trials = complete(study["trials"])
+    scores = "; ".join(f"trial {t['number']} {t['auc']['value']:.4f}" for t in trials)
     caption = "Bars: one standard error. Pruned trials are ticks on the axis."
     says = f"Mean fold AUC by trial. {scores}."
     yield picture(history(study["trials"]), "study-history", "Trials", caption, says)
     shares = dict(list(study["importance"].items())[:_MOST_KEYS])
     if shares:
         figure = bars(list(shares), np.array(list(shares.values())), "share of importance", 30)
-        caption = f"PED-ANOVA, from {plural(len(complete), 'complete trial')}; a rough estimate."
+        caption = f"PED-ANOVA, from {plural(len(trials), 'complete trial')}."
+        if len(trials) < MIN_TRIALS:
+            caption += f" Unreliable: with fewer than {MIN_TRIALS} trials it is mostly chance."
         says = "Importance. " + "; ".join(f"{key} {x:.2f}" for key, x in shares.items()) + "."
         yield picture(figure, "study-importance", "Parameter importance", caption, says)
-    plane = dimensions(study["trials"])
+    keys = _varied(trials, list(study["importance"]))
+    if keys and len(trials) > 1:
+        caption = (
+            "A line is a trial: the stronger its colour, the higher its AUC; the best is heavy. "
+            "Look for settings through which the strong lines go together."
+        )
+        says = f"Settings of each trial, and mean fold AUC. {scores}."
+        yield picture(
+            parallel(trials, keys), "study-parallel", "Parallel coordinates", caption, says
+        )
+    plane = dimensions(trials)
     if plane is not None:
-        caption = "Larger dots and darker bands: higher AUC. The number is the best trial's."
+        caption = "Larger dots, and darker bands if there are enough trials: higher AUC."
         says = f"Mean fold AUC over PCA dimensions of text and image. {scores}."
         yield picture(plane, "study-dimensions", "PCA dimensions", caption, says)
 
 
-def history(trials: Trials) -> Figure:
-    """AUC ± SE of each complete trial by its number, and the best so far.
-
-    The colour is the item embedding, if that was searched. Pruned trials are ticks on the axis.
-    """
-    complete = _complete(trials)
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for trial in complete:
-        groups.setdefault(str(trial["params"].get("items.embedding", "trials")), []).append(trial)
-    with canvas(2.9) as figure:
-        axes = figure.subplots()
-        for number, (name, group) in enumerate(groups.items()):
-            x, y = [t["number"] for t in group], [t["auc"]["value"] for t in group]
-            se, marker = [t["auc"]["error"] or 0.0 for t in group], _MARKERS[number % len(_MARKERS)]
-            style: Mapping[str, Any] = {"markersize": 4, "elinewidth": 1.0, "label": short(name)}
-            axes.errorbar(x, y, yerr=se, fmt=marker, color=colour(number), **style)
-        ordered = sorted(complete, key=lambda t: int(t["number"]))
-        numbers = [t["number"] for t in ordered]
-        best = np.maximum.accumulate([t["auc"]["value"] for t in ordered])
-        axes.step(numbers, best, where="post", color=MUTED, linewidth=1.0, label="best so far")
-        pruned = [t["number"] for t in trials if t["state"] == "pruned"]
-        ticks: Mapping[str, Any] = {"markersize": 7, "clip_on": False, "label": "pruned"}
-        on_axis = axes.get_xaxis_transform()
-        axes.plot(pruned, np.zeros(len(pruned)), "|", color=MUTED, transform=on_axis, **ticks)
-        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        axes.set_xlabel("trial")
-        axes.set_ylabel("mean fold AUC")
-        figure.legend(loc="outside lower left", ncols=3)
-        return figure
+def _varied(trials: Trials, first: Sequence[str]) -> list[str]:
+    """The settings in which trials differ, the most important first, at most ``_MOST_ROWS``."""
+    keys = dict.fromkeys([*first, *(key for trial in trials for key in trial["params"])])
+    values = {key: {str(t["params"].get(key)) for t in trials} for key in keys}
+    return [key for key in keys if len(values[key]) > 1][:_MOST_ROWS]
 
 
-def dimensions(trials: Trials) -> Figure | None:
-    """Complete trials in the plane of text and image PCA dimensions; larger dots have higher AUC.
-
-    With enough trials there are bands of AUC behind the dots. None if no complete trial has PCA
-    dimensions of both modalities.
-    """
-    trials = [t for t in _complete(trials) if all(key in t["params"] for key in _DIMS)]
-    if not trials:
-        return None
-    x, y = (np.log2([t["params"][key] for t in trials]) for key in _DIMS)
-    auc = np.array([t["auc"]["value"] for t in trials])
-    with canvas(3.4) as figure:
-        axes = figure.subplots()
-        levels = np.unique(np.quantile(auc, np.linspace(0.0, 1.0, 7)))
-        if _spans_plane(x, y) and len(levels) > 1:
-            shades = [f"{COLOURS[0]}{alpha:02x}" for alpha in np.linspace(20, 150, 6).astype(int)]
-            axes.tricontourf(x, y, auc, levels=levels, colors=shades[-(len(levels) - 1) :])
-        spread = float(np.ptp(auc)) or 1.0
-        axes.scatter(x, y, 12 + 60 * (auc - auc.min()) / spread, color=colour(1), zorder=3)
-        best = int(auc.argmax())
-        number: Mapping[str, Any] = {"textcoords": "offset points", "fontsize": SMALL}
-        axes.annotate(f"{auc[best]:.4f}", (x[best], y[best]), xytext=(6, 6), **number)
-        axes.use_sticky_edges = False  # bands would end the axes at the outermost trials
-        axes.margins(0.1)
-        for axis, name in ((axes.xaxis, "text"), (axes.yaxis, "image")):
-            axis.set_label_text(f"PCA dimensions of {name}")
-            axis.set_major_locator(MaxNLocator(6, integer=True))
-            axis.set_major_formatter(FuncFormatter(lambda power, _: f"{2**power:.0f}"))
-        return figure
+def _trials(study: Mapping[str, Any]) -> list[Table]:
+    """The best trials and, folded away, all of them."""
+    keys = list(dict.fromkeys(key for t in study["trials"] for key in t["params"]))
+    columns = ("trial", "state", "mean fold AUC", *(key.rpartition(".")[2] for key in keys))
+    scored = sorted(complete(study["trials"]), key=lambda t: -float(t["auc"]["value"]))
+    others = [t for t in study["trials"] if t["state"] != "complete"]
+    rows = [_trial(trial, keys) for trial in (*scored, *others)]
+    caption = "One seed each. ± is one standard error."
+    if len(rows) <= 2 * _FEW:
+        return [Table(f"Trials, the best first. {caption}", columns, rows, left=2)]
+    return [
+        Table(f"The best {_FEW} trials. {caption}", columns, rows[:_FEW], left=2),
+        Table(caption, columns, rows, left=2, folded=f"All {len(rows)} trials"),
+    ]
 
 
-def _spans_plane(x: Floats, y: Floats) -> bool:
-    """Whether there are enough points, and not all on one line, to be joined to triangles."""
-    points = np.unique(np.column_stack([x, y]), axis=0)
-    return len(points) >= _MIN_POINTS and np.linalg.matrix_rank(points - points.mean(axis=0)) == 2
-
-
-def _complete(trials: Trials) -> Trials:
-    return [t for t in trials if t["state"] == "complete"]
+def _trial(trial: Trial, keys: Sequence[str]) -> tuple[str, ...]:
+    params = dict(trial["params"])
+    settings = (value_text(params[key]) if key in params else "–" for key in keys)
+    auc = estimate_text(Estimate.find(trial, "auc"))
+    return (str(trial["number"]), str(trial["state"]), auc, *settings)
 
 
 def _finalists(study: Mapping[str, Any]) -> Table:

@@ -36,6 +36,7 @@ from functools import cached_property
 
 import numpy as np
 
+from mmctr_kit.activity import Counter
 from mmctr_kit.data.dataset import Examples
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.items import Floats32, Ints
@@ -76,10 +77,13 @@ class FoldFeatures:
         trained = np.isin(examples.user_id, users)
         group = np.where(trained, self.group_of(examples.user_id), -1)
         matrix = np.empty((len(examples), len(self.inputs.names)), np.float32)
-        for number in np.unique(group).tolist():
+        numbers = np.unique(group).tolist()
+        count = Counter(f"working out the features of {len(examples):,} rows", len(numbers))
+        for number in numbers:
             index = np.flatnonzero(group == number)
             features = self.whole if number < 0 else self.without(number)
             matrix[index] = features.matrix(examples.take(index))
+            count.add()
         return matrix
 
     def group_of(self, user_id: Ints) -> Ints:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmctr_kit.activity import Counter, doing
 from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.errors import DataError
@@ -21,9 +22,11 @@ from mmctr_kit.items import Floats32, Floats64, Ints
 from mmctr_kit.items.augment import next_item_examples
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.metrics.auc import auc
-from mmctr_kit.models.gbdt import GBDT, Trees
+from mmctr_kit.models.gbdt import GBDT, SplitTrees, Trees
 from mmctr_kit.recipe import Recipe
+from mmctr_kit.runs.importance import pack_importance
 from mmctr_kit.training.gbdt.crossfit import FoldFeatures
+from mmctr_kit.training.gbdt.importance import measured_rows, permuted_logits
 from mmctr_kit.training.gbdt.matrix import FeatureInputs, Shrinkage
 from mmctr_kit.training.learner import Cost, Epoch, State, derive_seed
 
@@ -88,9 +91,7 @@ class BoostedLearner:
         epochs = max(1, round(options.epochs * options.stop_at))
         for epoch in range(len(texts), epochs):
             began = time.perf_counter()
-            text = self.model.chunk(
-                dataset, scores, options.learning_rate, derive_seed(seed, 4, epoch), threads
-            )
+            text = self._grow(dataset, scores, derive_seed(seed, 4, epoch), epoch, epochs)
             texts.append(text)
             trees = Trees(text)
             scores += trees.predict(matrix, threads)
@@ -121,9 +122,31 @@ class BoostedLearner:
             )
         self._become(base, texts[:best])
 
+    def _grow(self, dataset: Any, scores: Floats64, seed: int, epoch: int, epochs: int) -> bytes:
+        """The next chunk of trees, counted as they grow."""
+        count = Counter("growing trees", self.model.rounds, 0.0, epoch + 1, epochs)
+        rate, threads = self.recipe.training.learning_rate, torch.get_num_threads()
+        return self.model.chunk(dataset, scores, rate, seed, threads, count.add)
+
     def predict(self, split: Split, index: Ints | None = None) -> Floats64:
         base, features = self._fitted()
+        doing(f"predicting {split} rows")
         return _logits(base, self._trees, features.matrix(self._examples(split, index)))
+
+    def importance(self) -> State:
+        base, features = self._fitted()
+        rows = measured_rows(self.data.valid.user_id)
+        matrix = features.matrix(self._examples("valid", rows))
+        parts = [trees.importance() for trees in self._trees]
+        gain, splits = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
+        grown, threads = SplitTrees(self._texts), torch.get_num_threads()
+        permuted = permuted_logits(
+            matrix,
+            _logits(base, self._trees, matrix),
+            splits > 0,
+            lambda feature, changed: grown.by(feature).predict(changed, threads),
+        )
+        return pack_importance(self.inputs.meanings, gain, rows, permuted)
 
     @property
     def data_on(self) -> Literal["device"]:

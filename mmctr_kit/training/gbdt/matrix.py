@@ -18,6 +18,7 @@ from mmctr_kit.data.dataset import ChallengeData, Examples
 from mmctr_kit.items import Floats32, Ints
 from mmctr_kit.items.features import ItemFeatures, Levels
 from mmctr_kit.items.similarity import Similarity, fit_similarity
+from mmctr_kit.items.table import modality_names
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.gbdt.history import (
     Tags,
@@ -53,74 +54,81 @@ ROW: Mapping[str, str] = {
     "history_distinct": "distinct items in the history",
     "history_repeats": "share of the history that repeats an earlier item",
     "target_in_history": "times that the target stands in the history",
-    "target_age": "positions after the last time",
+    "target_age": "positions since the target last stood in the history",
     # history.py, levels
     "history_likes_mean": "mean likes level of the history",
-    "history_likes_last": "likes level of its newest item",
-    "history_likes_spread": "standard deviation of its likes levels",
+    "history_likes_last": "likes level of the history's newest item",
+    "history_likes_spread": "standard deviation of the history's likes levels",
     "likes_over_history": "the target's likes level less the history's mean",
     "likes_matches": "share of the history with the target's likes level",
     "history_views_mean": "mean views level of the history",
-    "history_views_last": "views level of its newest item",
-    "history_views_spread": "standard deviation of its views levels",
+    "history_views_last": "views level of the history's newest item",
+    "history_views_spread": "standard deviation of the history's views levels",
     "views_over_history": "the target's views level less the history's mean",
     "views_matches": "share of the history with the target's views level",
     # history.py, tags
     "tags_shared_mean": "tags shared with the target, mean over the history",
-    "tags_shared_recent": "the same, recent",
+    "tags_shared_recent": "tags shared with the target, recent mean over the history",
     "tags_shared_rarity_mean": "sum of the shared tags' rarity, mean over the history",
-    "tags_shared_rarity_recent": "the same, recent",
-    "tags_shared_rarity_top3": "the same, mean of the three largest",
+    "tags_shared_rarity_recent": "sum of the shared tags' rarity, recent mean over the history",
+    "tags_shared_rarity_top3": "sum of the shared tags' rarity, mean of the three largest",
     "tag_hits": "items of the history that share a tag with the target",
-    "tag_hit_share": "the share of the history that they are",
-    "tag_hit_age": "age of the newest of them",
+    "tag_hit_share": "share of the history that shares a tag with the target",
+    "tag_hit_age": "age of the newest history item that shares a tag with the target",
     "tags_covered": "share of the target's tags that the history shows",
     "history_tags_mean": "mean number of tags of the history's items",
     # statistics.py, counts
     "history_users": "log(1 + training users who took the target)",
     "target_rows": "log(1 + training rows of the target)",
-    "users_over_rows": "the first of these less the second",
+    "users_over_rows": "history_users less target_rows",
     "history_users_mean": "history_users of the history's items, mean",
-    "history_users_recent": "the same, recent",
-    "history_users_last": "the same, of the newest item",
+    "history_users_recent": "history_users of the history's items, recent mean",
+    "history_users_last": "history_users of the history's newest item",
     "users_over_history": "history_users of the target less the history's mean",
     # statistics.py, label means
     "item_rate": "shrunk label mean of the target",
     "tag_rate_max": "highest shrunk label mean of the target's tags",
-    "tag_rate_mean": "their mean",
+    "tag_rate_mean": "mean of the shrunk label means of the target's tags",
     "level_rate": "shrunk label mean of the target's pair of levels",
     "history_rate_mean": "item_rate of the history's items, mean",
-    "history_rate_recent": "the same, recent",
+    "history_rate_recent": "item_rate of the history's items, recent mean",
     "rate_over_history": "item_rate of the target less the history's mean",
     # lift.py, label means of pairs
     "tag_lift_max": "lift of the target's tags by those of a history item, largest",
-    "tag_lift_mean": "the same, mean over the history",
-    "tag_lift_recent": "the same, recent",
-    "tag_lift_top3": "the same, mean of the three largest",
+    "tag_lift_mean": "lift of the target's tags by those of a history item, mean",
+    "tag_lift_recent": "lift of the target's tags by those of a history item, recent mean",
+    "tag_lift_top3": "lift of the target's tags by those of a history item, mean of the top 3",
     "item_lift_max": "lift of the target by a history item, largest",
-    "item_lift_mean": "the same, mean over the history",
-    "item_lift_recent": "the same, recent",
-    "item_lift_sum": "the same, sum over the history",
+    "item_lift_mean": "lift of the target by a history item, mean over the history",
+    "item_lift_recent": "lift of the target by a history item, recent mean",
+    "item_lift_sum": "lift of the target by a history item, sum over the history",
 }
 """The features of every row."""
 
-_SAME = {
-    "mean": "the same, mean over the history",
-    "recent": "the same, recent",
-    "top3": "the same, mean of the three largest",
-    "last": "the same, with the newest item",
-}
+_COSINE = "cosine of the target's and a history item's vectors"
+_SIMILARITY = "similarity of the target and a history item"
+
+
+def _pooled(what: str) -> dict[str, str]:
+    return {
+        "max": f"{what}, largest",
+        "mean": f"{what}, mean over the history",
+        "recent": f"{what}, recent mean",
+        "top3": f"{what}, mean of the three largest",
+        "last": f"{what}, of the newest one",
+    }
+
 
 PART: Mapping[str, str] = {
-    "max": "cosine of the target's and a history item's vectors, largest",
-    **_SAME,
+    **_pooled(_COSINE),
     "centre": "cosine of the target's vector with the sum of the history's unit vectors",
-    "centre_recent": "the same, recent",
+    "centre_recent": "cosine of the target's vector with the recent mean of the unit vectors",
     "norm": "length of the target's vector",
-    "missing": "1 if the target has none",
+    "missing": "1 if the target has no vector",
 }
 """The features of each modality, after its name: ``vector``, or ``vector1``, ``vector2`` and so on
-if the item table keeps them apart (text, image; in ``blocks`` the factors first); similarity.py."""
+if the item table keeps them apart (text, image; in ``blocks`` the factors first); similarity.py.
+To a user a modality has its own name, such as ``text``."""
 
 BUCKET = "history items whose cosine with the target is in bucket {} of {}, from the lowest"
 """A column for each bucket of a modality, ``vector_bucket1`` and so on, if the model asks for them;
@@ -128,7 +136,7 @@ similarity.py, with the edges of :func:`mmctr_kit.models.layers.similarity.bucke
 
 LEVEL: Mapping[str, str] = {
     "matches": "history items that have the target's codes up to this level",
-    "share": "the share of the history that they are",
+    "share": "share of the history that has the target's codes up to this level",
 }
 """The features of each level of the codes, after ``codes1`` and so on; similarity.py."""
 
@@ -139,10 +147,7 @@ CODES: Mapping[str, str] = {
 }
 """The features of all levels together, if the recipe makes codes; similarity.py."""
 
-KIND: Mapping[str, str] = {
-    "max": "similarity of the target and a history item, largest",
-    **_SAME,
-}
+KIND: Mapping[str, str] = _pooled(_SIMILARITY)
 """The features of each signal of the recipe, after its kind; similarity.py."""
 
 EASE_SUM = {"ease_sum": "similarity of kind ease, sum over the history: EASE's score"}
@@ -175,6 +180,8 @@ class FeatureInputs:
     """What the features of all folds share: the data, and its items' tags, levels and features.
 
     ``buckets`` is the number of buckets of a histogram of similarities; 0 for no histogram.
+    ``names`` are the columns, ``meanings`` explains them in the same order, by the names that a
+    user reads: ``text_max`` for ``vector1_max``.
     """
 
     def __init__(
@@ -187,11 +194,11 @@ class FeatureInputs:
         self._items = items
         self._parts: tuple[ItemFeatures, tuple[Part, ...]] | None = None
         self.buckets = buckets
-        self.names = tuple(
-            feature_meanings(
-                part_names(items.widths), recipe.signals.kinds, buckets, items.codes.shape[1]
-            )
-        )
+        kinds, levels = recipe.signals.kinds, items.codes.shape[1]
+        parts = part_names(items.widths)
+        self.names = tuple(feature_meanings(parts, kinds, buckets, levels))
+        named = modality_names(data, recipe.items)[: len(parts)]
+        self.meanings = feature_meanings(named, kinds, buckets, levels)
         self.chunk = min(_CHUNK_POSITIONS, _CHUNK_VALUES // max(*items.widths, 1))
 
     def items_of(self, rows: Ints) -> tuple[tuple[Part, ...], Ints]:

@@ -31,7 +31,7 @@ def test_the_table_says_what_alignment_finds_beside_raw_vectors_pca_and_chance(
     for name in ("aligned", "text, raw", "image, PCA", "chance", "aligned image alone"):
         assert name in done.output
     assert max(map(len, done.output.splitlines())) <= 80
-    content = json.loads(align(tiny, *NARROW, "--json").output)
+    content = json.loads(align(tiny, *NARROW, "--json").stdout)
     assert {row["vectors"] for row in content["recall"]} >= {"aligned", "text, PCA", "chance"}
 
 

@@ -21,7 +21,7 @@ def test_the_table_says_where_each_items_factors_come_from(tiny: ChallengeData) 
     done = factors(tiny)
     assert done.exit_code == 0, done.output
     assert "who took what" in done.output
-    rows = json.loads(factors(tiny, "--json").output)["sources"]
+    rows = json.loads(factors(tiny, "--json").stdout)["sources"]
     assert sum(row["items"] for row in rows) == tiny.n_items
 
 

@@ -29,7 +29,7 @@ def test_it_prints_a_table_and_writes_the_page_and_the_file(
 
 def test_json_has_every_item_and_what_was_left_out(tiny_root: Path) -> None:
     done = run("items", "quality", str(tiny_root / "data"), "--json")
-    content = json.loads(done.output)
+    content = json.loads(done.stdout)
     assert content["items"] == 300
     assert content["left_out"]["picture-tiny"] == "the folder has no item_images"
     assert [c["check"] for c in content["checks"]][:2] == ["text-near-zero", "text-duplicate"]

@@ -16,6 +16,7 @@ from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import MemoryShortageError
 from mmctr_kit.recipe import load_recipe
+from tests.cv.epochs import epochs
 
 SHORT = ("training.epochs=1", "folds.count=2")
 
@@ -67,7 +68,7 @@ def test_a_fold_that_is_short_of_memory_goes_on_with_fewer_beside_it(
     with monkeypatch.context() as patch:
         patch.setattr(local, "_work", work_short)
         with pytest.warns(UserWarning, match="memory is full; use less; going on with 1"):
-            run = run_cv(plan, tmp_path / "run", False, told.append)
+            run = run_cv(plan, tmp_path / "run", False, epochs(told.append))
     assert run is not None
     assert {p.fold for p in told if p.epoch is None} == {0, 1}
 

@@ -2,12 +2,27 @@
 
 import re
 
-from mmctr_kit.report.figures.style import COLOURS, canvas, colour, dashes, short, svg
+import numpy as np
+import pytest
+
+from mmctr_kit.report.figures.style import (
+    COLOURS,
+    DASHES,
+    canvas,
+    colour,
+    dashes,
+    hover,
+    shade,
+    short,
+    svg,
+)
 
 
 def drawn(name: str) -> str:
     with canvas(1.0) as figure:
-        figure.subplots().plot([0, 1], [0, 1.23456789], color=colour(0), marker="o", label="x")
+        figure.subplots().plot(
+            [0, 1], [0, 1.23456789], color=colour("valid"), marker="o", label="x"
+        )
     return svg(figure, name, "A title & more", "0.5 < 0.7")
 
 
@@ -32,9 +47,33 @@ def test_colours_are_the_pages_variables_and_digits_are_few() -> None:
     assert not re.search(r' d="[^"]*\.\d{4}', text)
 
 
-def test_lines_beyond_the_colours_have_other_dashes() -> None:
-    assert colour(len(COLOURS)) == colour(0)
-    assert dashes(len(COLOURS)) != dashes(0)
+def test_a_colour_stands_for_one_thing_and_what_has_no_meaning_has_no_colour() -> None:
+    assert colour("OOF (fold models)") == colour("OOF, mean of folds: 0.7") == colour("OOF")
+    meanings = ("valid", "OOF", "test", "positives", "negatives", "fold", "amount", "bad")
+    assert len({colour(meaning) for meaning in meanings}) == len(meanings) == len(COLOURS)
+    with pytest.raises(ValueError, match="not in tuple"):
+        colour("something new")
+
+
+def test_lines_of_one_colour_differ_in_their_dashes_and_shades() -> None:
+    assert len({str(dashes(number)) for number in range(len(DASHES))}) == len(DASHES)
+    assert dashes(len(DASHES)) == dashes(0)
+    shades = [shade(number, 4) for number in range(4)]
+    assert shades == sorted(shades, reverse=True)
+    assert (shades[0], shade(0, 1)) == (1.0, 1.0)
+    assert shades[-1] > 0.2
+
+
+def test_a_point_has_a_text_under_the_pointer_and_nothing_to_see() -> None:
+    with canvas(1.0) as figure:
+        axes = figure.subplots()
+        hover(axes, [0.2, np.nan, 0.8], [1, 2, 2], ["first & best", "nowhere", "a|b"])
+        hover(axes, [], [], [])
+    text = svg(figure, "one", "title", "0.5")
+    circles = re.findall(r'<circle cx="[\d.]+" cy="[\d.]+" r="7"><title>([^<]+)</title>', text)
+    assert circles == ["first &amp; best", "a/b"]
+    assert '<g class="hover">' in text
+    assert "hover|" not in text
 
 
 def test_a_long_name_keeps_its_beginning_and_its_end() -> None:

@@ -6,17 +6,20 @@ from pathlib import Path
 import pytest
 
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.files import write_json
 from mmctr_kit.report.blocks import Section
 from mmctr_kit.report.context import ReportContext, open_context
 from mmctr_kit.report.page import SECTIONS
 from mmctr_kit.report.sections.ablation import ablation_section
 from mmctr_kit.report.sections.blend import blend_section
+from mmctr_kit.report.sections.importance import importance_section
 from mmctr_kit.report.sections.leaderboard import leaderboard_section
-from mmctr_kit.report.sections.provenance import learning_section, recipe_section, time_section
+from mmctr_kit.report.sections.provenance import models_section, recipe_section, time_section
 from mmctr_kit.report.sections.scores import distribution_section, ranking_section
 from mmctr_kit.report.sections.slices import slices_section
 from mmctr_kit.report.sections.study import study_section
-from tests.report.made import make_study
+from mmctr_kit.runs.slices import MIN_USERS, too_few
+from tests.report.made import FEATURES, make_run, make_study
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +61,52 @@ def test_a_blend_shows_weights_gains_and_correlations(mix: ReportContext) -> Non
 
 
 def test_each_trained_run_has_its_learning_curves(mix: ReportContext) -> None:
-    section = made(learning_section(mix))
+    section = made(models_section(mix))
     assert len(section.pictures) == len(mix.sources)
+    assert section.tables == []
     assert "best 0.6900 at epoch 3 of 3" in section.pictures[0].markup
+
+
+def test_each_fold_model_has_its_scores_and_its_epochs(alpha: ReportContext) -> None:
+    [table] = made(models_section(alpha)).tables
+    assert [row[0] for row in table.rows] == [f"{fold}, seed 0" for fold in range(3)]
+    assert alpha.predictions.oof is not None
+    rows = sum(int(row[1].replace(",", "")) for row in table.rows)
+    assert rows == len(alpha.predictions.oof.logit)
+    assert {row[4:] for row in table.rows} == {("3", "3")}
+    assert all(" ± " in row[2] and " ± " in row[3] for row in table.rows)
+
+
+def test_importance_shows_what_valid_loses_with_its_uncertainty(
+    alpha: ReportContext, mix: ReportContext
+) -> None:
+    section = made(importance_section(alpha))
+    assert [p.name for p in section.pictures] == ["importance-drop", "importance-gain"]
+    few, every = section.tables
+    assert every.folded == f"All {FEATURES} features"
+    assert few.rows == every.rows[: len(few.rows)]
+    drops = [float(row[2].split()[0]) for row in every.rows]
+    assert drops == sorted(drops, reverse=True)
+    assert all(" ± " in row[2] and " ± " in row[3] for row in every.rows)
+    assert every.rows[0][1].startswith("made-up feature number ")
+    assert importance_section(mix) is None
+
+
+def test_a_slice_with_too_few_rows_says_so(tiny: ChallengeData, tmp_path: Path) -> None:
+    run = make_run(tmp_path, "x", tiny, 1.0, 0)
+    metrics = run.metrics
+    first, second, *others = metrics["slices"]
+    first |= {"positives": MIN_USERS - 1}
+    second |= {"auc": None, "errors": None}
+    write_json(run.path / "metrics.json", metrics)
+    section = made(slices_section(open_context("x", tmp_path, tmp_path)))
+    [note] = [note for note in section.notes if note.startswith("Too few rows to judge")]
+    few = [entry for entry in (first, second, *others) if too_few(entry)]
+    assert all(f"{e['split']}, {e['by']} {e['slice']} ({e['rows']:,})" in note for e in few)
+    said = [row[3] == "too few rows" for row in section.tables[-1].rows]
+    assert said == [too_few(entry) for entry in (first, second, *others)]
+    assert said[:2] == [True, True]
+    assert not all(said)
 
 
 def test_roc_and_calibration_name_both_predictors(alpha: ReportContext) -> None:
@@ -118,12 +164,18 @@ def test_a_study_says_what_changed_and_how_optimistic_its_search_was(
 ) -> None:
     make_study(tmp_path, "tuned", tiny, changes)
     section = made(study_section(open_context("tuned.study", tmp_path, tmp_path)))
-    finalists, changed = section.tables
+    best, every, finalists, changed = section.tables
+    assert [row[0] for row in best.rows] == [row[0] for row in every.rows[: len(best.rows)]]
+    assert every.folded == "All 18 trials"
+    assert every.rows[-1][:3] == ("3", "pruned", "–")
+    aucs = [float(row[2].split()[0]) for row in every.rows[:-1]]
+    assert aucs == sorted(aucs, reverse=True)
     assert finalists.rows[0][0] == "trial 7 (chosen)"
     assert changed.rows == [row]
     assert note in " ".join(section.notes)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_does_not_exist_has_no_section(alpha: ReportContext) -> None:
     bare = replace(alpha, leaderboard=(), ablations={}, study=None)
     absent = {blend_section, leaderboard_section, ablation_section, study_section}

@@ -104,6 +104,13 @@ def test_every_feature_has_a_loop(world: World, parts: list[str], kinds: tuple[s
     assert set(actual) == set(feature_meanings(parts, kinds))
 
 
+def test_every_meaning_can_be_read_alone() -> None:
+    meanings = feature_meanings(["text"], SIGNAL_KINDS, buckets=3, levels=2)
+    unclear = [f"{k}: {v}" for k, v in meanings.items() if "the same" in v or "they" in v]
+    assert unclear == []
+    assert len(set(meanings.values())) == len(meanings)
+
+
 def test_the_world_holds_what_is_rare(world: World) -> None:
     every = [row for split in SPLITS for row in world.rows[split]]
     train = world.rows["train"]

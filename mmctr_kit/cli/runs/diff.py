@@ -1,0 +1,62 @@
+"""``mmctr-kit runs diff``: what differs between two runs."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+from mmctr_kit.cli import options
+from mmctr_kit.cli.output import cell, finite, print_json, say, table
+from mmctr_kit.cli.runs.show import SCORES
+
+if TYPE_CHECKING:
+    from mmctr_kit.runs.compare import RunDifference
+
+
+def diff(
+    run: Annotated[str, options.run_argument("A", "A finished run.")],
+    other: Annotated[str, options.run_argument("B", "The run to compare it with.")],
+    as_json: options.Json = False,
+    runs: options.Runs = options.RUNS,
+) -> None:
+    """Compare two runs: the recipe keys that differ, and the scores of both.
+
+    The difference of AUCs is that of B less that of A, paired row by row, if both predict the same
+    rows. One seed is too few to compare recipes.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit runs diff din_official din_e4
+      mmctr-kit runs diff din_demo_e4 gbdt_demo --runs demo/runs
+    """
+    from mmctr_kit.api.overview import compare_runs
+
+    difference = compare_runs(run, other, runs=runs)
+    if as_json:
+        print_json(finite(difference.to_json()))
+    else:
+        _print(difference)
+
+
+def _print(both: "RunDifference") -> None:
+    say(f"A: {both.a}", wrap=False)
+    say(f"B: {both.b}", wrap=False)
+    if both.recipe is None:
+        say("recipe: not compared, since a blend or an import has none")
+    elif both.recipe:
+        keys = [(key, _text(a), _text(b)) for key, (a, b) in both.recipe.items()]
+        table(("recipe key", "A", "B"), keys, left=3)
+    else:
+        say("recipe: the same")
+    rows = []
+    for name, (a, b) in both.scores.items():
+        gap = cell(both.gaps[name], signed=True) if name in both.gaps else ""
+        rows.append((SCORES[name], cell(a), cell(b), gap))
+    table(("score", "A", "B", "B less A"), rows)
+    other = [part for part in both.manifest if part in ("rows", "folds")]
+    if other:
+        say(f"not paired, as the runs have other {' and other '.join(other)}")
+    for key, (a, b) in both.environment.items():
+        say(f"{key}: A {a}, B {b}")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

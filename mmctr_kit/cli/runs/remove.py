@@ -1,0 +1,47 @@
+"""``mmctr-kit runs rm``: delete runs."""
+
+from typing import Annotated
+
+from typer import Exit
+
+from mmctr_kit.cli import options
+from mmctr_kit.cli.output import confirmed, print_json, say, size_text, warn
+from mmctr_kit.errors import plural
+
+
+def rm(
+    run: Annotated[
+        list[str], options.run_argument("NAME...", "Runs, blends, studies or ablations.")
+    ],
+    yes: options.Yes = False,
+    as_json: options.Json = False,
+    ledger: options.Ledger = options.LEDGER,
+    runs: options.Runs = options.RUNS,
+) -> None:
+    """Delete runs with all that their folders hold, after asking.
+
+    A run on which a process is at work is refused. What needs a run is named first: a blend, a
+    study or an ablation that it is part of, or a submission that was written from it.
+
+    [bold]Examples[/bold]
+
+      mmctr-kit runs rm short
+      mmctr-kit runs rm short other.study --yes
+    """
+    from mmctr_kit.api.overview import found, needed, remove_runs, require_removable
+    from mmctr_kit.files import folder_size
+
+    paths = found(run, runs)
+    require_removable(paths)
+    for reason in needed(paths, runs, ledger):
+        warn(reason)
+    names = ", ".join(path.name for path in paths)
+    what = f"{plural(len(paths), 'folder')} ({names}), {size_text(sum(map(folder_size, paths)))}"
+    if not confirmed(f"Delete {what}?", yes):
+        say("nothing was deleted")
+        raise Exit(1)
+    remove_runs(paths, force=True, ledger=ledger, runs=runs)
+    if as_json:
+        print_json({"deleted": [str(path) for path in paths]})
+    else:
+        say(f"deleted {what}", wrap=False)

@@ -1,0 +1,29 @@
+"""``mmctr-kit runs diff``: keys and paired scores of two runs."""
+
+import json
+from pathlib import Path
+
+from mmctr_kit.metrics.estimate import Estimate
+from tests.cli.conftest import run
+
+
+def test_two_runs_differ_in_keys_and_by_a_paired_gap(work: Path) -> None:
+    root = ("--runs", str(work / "runs"))
+    output = run("runs", "diff", "din_demo", "din_demo_e4", *root).output
+    content = json.loads(run("runs", "diff", "din_demo", "din_demo_e4", "--json", *root).output)
+    assert max(map(len, output.splitlines())) <= 80
+    assert "items.embedding" in output
+    assert content["recipe"]["name"] == {"a": "din_demo", "b": "din_demo_e4"}
+    valid = content["scores"]["valid"]
+    gap = Estimate.from_json(valid["difference"])
+    assert abs(gap.value - (valid["b"]["value"] - valid["a"]["value"])) < 1e-12
+    assert gap.compact(signed=True) in output
+    assert content["scores"]["valid_logloss"]["difference"] is None
+
+
+def test_a_run_is_like_itself_and_a_blend_has_no_recipe(work: Path) -> None:
+    root = ("--runs", str(work / "runs"))
+    same = run("runs", "diff", "din_demo", "din_demo", *root).output
+    assert "recipe: the same" in same
+    assert "+0.0000 ± 0" in same or "+0.0000 ±.0000" in same
+    assert "a blend or an import has none" in run("runs", "diff", "din_demo", "both", *root).output

@@ -1,0 +1,45 @@
+"""``mmctr-kit cache``: where it is, how large, and empty after it was cleared."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmctr_kit.data.cache import cached
+from tests.cli.conftest import mistake, run
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache with two entries of one kind."""
+    monkeypatch.setenv("MMCTR_KIT_CACHE", str(tmp_path / "cache"))
+    for k in (1, 2):
+        cached("data", {}, {"k": k}, lambda: ({"a": np.zeros(5000)}, {}))
+    return tmp_path / "cache"
+
+
+def test_the_cache_is_shown_by_kind_and_cleared_if_asked(cache: Path) -> None:
+    shown = run("cache").output
+    assert shown.startswith(f"cache: {cache}\n")
+    assert "data" in shown
+    assert "80.4 kB" in shown or "80.3 kB" in shown
+    content = json.loads(run("cache", "--json").output)
+    (kind,) = content["kinds"]
+    assert (content["folder"], kind["kind"], kind["entries"]) == (str(cache), "data", 2)
+    freed = json.loads(run("cache", "clear", "data", "--yes", "--json").output)["freed"]
+    assert freed == kind["size"]
+    assert run("cache").output == f"cache: {cache}\nit is empty\n"
+    assert run("cache", "clear").output == f"nothing to delete in {cache}\n"
+
+
+def test_nothing_is_deleted_that_was_not_agreed_to(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, error = mistake(capsys, "cache", "clear")
+    assert code == 2
+    assert "add --yes" in error
+    code, error = mistake(capsys, "cache", "clear", "dta", "--yes")
+    assert code == 2
+    assert "no 'dta' in the cache; it holds data" in error
+    assert len(list(cache.glob("data-*"))) == 2
