@@ -683,7 +683,7 @@ WORK: dict[str, Case] = {
     ),
     "recipes that differ": (
         RunError,
-        "has no readable recipe.yaml; copy it again",
+        "has no readable recipe.yaml; copy the run again",
         recipes_that_differ,
     ),
     "a run is of a study": (UsageError, "no run 'qin' under .* itself, but ", run_of_a_study),
