@@ -17,10 +17,10 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     """The keys of the YAML file ``path``, a ``what``; a UsageError if it holds something else."""
     try:
         content = parse_yaml(path.read_text("utf-8"))
-    except UnicodeDecodeError as e:
-        raise UsageError(f"{path}: not a text file in UTF-8; expected a YAML {what}") from e
     except (ValueError, OSError) as e:
-        raise UsageError(f"{path}: not readable YAML ({' '.join(str(e).split())})") from e
+        binary = isinstance(e, UnicodeDecodeError)
+        why = "it is no text in UTF-8" if binary else " ".join(str(e).split())
+        raise UsageError(f"{path}: not readable YAML ({why})") from e
     if not isinstance(content, dict):
         kind = "a list" if isinstance(content, list) else label(content)
         found = "nothing" if content is None else kind

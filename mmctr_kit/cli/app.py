@@ -45,7 +45,7 @@ from mmctr_kit.cli import (
 from mmctr_kit.cli.encoding import adapt
 from mmctr_kit.cli.help import Command, Group
 from mmctr_kit.cli.output import fail, stopped
-from mmctr_kit.cli.settings import option_defaults, use_cache
+from mmctr_kit.cli.settings import key_of, option_defaults, use_cache
 from mmctr_kit.errors import MmctrKitError, Terminated, refusal, warn_in_one_line
 from mmctr_kit.runs.call import called, command_line
 
@@ -183,7 +183,7 @@ def _defaults(app: typer.Typer | None) -> dict[str, Any]:
         return {}
     names = [c.name or getattr(c.callback, "__name__", "") for c in app.registered_commands]
     groups = {str(g.name): {**values, **_defaults(g.typer_instance)} for g in app.registered_groups}
-    own = {key: value for key, value in values.items() if key != "data"}
+    own = {key: value for key, value in values.items() if key_of(key) != "data"}
     alone = dict.fromkeys(("demo", "bench"), own)  # on generated data, unless --data is given
     return {**dict.fromkeys(names, values), **groups, **alone}
 

@@ -75,7 +75,8 @@ def _print_keys(keys: "Sequence[Key]") -> None:
 
     width = console().width - len(_INDENT)
     for key in keys:
-        say(f"{key.key}: {label(key.value)}", style="bold", wrap=False)
+        for line in wrapped(f"{key.key}: {label(key.value)}", width, _INDENT):
+            say(line, style="bold", wrap=False)
         changed = key.default is not None and key.default != key.value
         default = f"; default {label(key.default)}" if changed else ""
         texts = [f"takes {key.takes}{default}", key.meaning]

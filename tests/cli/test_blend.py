@@ -241,7 +241,7 @@ def test_another_data_sets_rows_are_refused(runs: Path, tmp_path: Path) -> None:
     place = ("--data", str(tmp_path / "other" / "data"), "--runs", str(runs))
     refused = run("blend", "a", "b", "--name", "x", *place)
     assert isinstance(refused.exception, MmctrKitError)
-    assert "has other rows than run a" in str(refused.exception)
+    assert "has other rows than run a: name the runs' own data" in str(refused.exception)
 
 
 def test_of_many_runs_the_first_few_are_shown_within_80_columns(

@@ -87,3 +87,18 @@ def test_an_import_that_cannot_be_meant_is_one_line(
         assert code == 2
         assert message in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_problems_alone_are_shown_and_one_line_sums_up(
+    tiny_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMCTR_KIT_DATA", str(tiny_root / "data"))
+    done = run("data", "check", "--problems")
+    assert done.exit_code == 0
+    assert " PASS " not in done.output
+    assert " SKIP " not in done.output
+    assert " WARN  embeddings-zero " in done.output
+    summed = done.output.splitlines()[-1]
+    assert re.fullmatch(r"\d problems \(\d WARN\); \d+ checks passed, \d skipped", summed)
+    listed = json.loads(run("data", "check", "--problems", "--json").stdout)
+    assert {finding["level"] for finding in listed} == {"WARN"}

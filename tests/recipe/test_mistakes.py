@@ -39,7 +39,7 @@ WRONG = [
     ({"name": "../up"}, "name: "),
     ({"name": 3}, "name: "),
     ({"name": "x\n"}, "name: "),
-    ({"model": "din"}, "model is a block of keys; write --set model.name=din"),
+    ({"model": "din"}, "model is a block of keys; write model.name=din, or name: din in it"),
     ({"model": "dinn"}, "model: expected a name: one of din, "),
     ({"model": None}, "model: expected a name: one of din, "),
     ({"model": {}}, "model: expected a name: one of din, "),

@@ -40,7 +40,7 @@ KNOWN = [
         ("folds=10", "folds is a block of keys; found 10; write --set folds.count=10"),
         ("items=e4", "items is a block of keys; found 'e4'; write --set items.embedding=e4"),
         ("augmentation=1", "write --set augmentation.per_user=1"),
-        ("model=qin", "model is a block of keys; write --set model.name=qin"),
+        ("model=qin", "model is a block of keys; write model.name=qin, or name: qin in it"),
         ("training.steps=captued", "found 'captued' (did you mean captured?)"),
         ("seeds=3", "seeds: expected a list; found 3; write [3]"),
         ("search={lr: {float: [1, 2]}}", "no key lr (did you mean training.learning_rate?)"),

@@ -33,7 +33,10 @@ def runs(
     runs: options.Runs = options.RUNS,
     truth: Annotated[
         Path | None,
-        Option(help="Truth folder of generated data: adds test AUC and the oracle."),
+        Option(
+            metavar="FOLDER",
+            help="Truth folder of generated data: adds test AUC and the oracle.",
+        ),
     ] = None,
     times: Annotated[
         bool, Option("--time", help="Show the seconds of each run, by phase of training.")
