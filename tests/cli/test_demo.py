@@ -65,7 +65,8 @@ def test_task1_goes_from_titles_and_covers_to_a_submission_within_the_rules(
         command.startswith(step.removesuffix(" best_one"))
         for command, step in zip(typed, steps, strict=True)
     )
-    assert done.output.count("no problems: ") == 3
+    assert "FAIL" not in done.output
+    assert "no problems: " in done.output
     assert re.findall(r"^ (\w+) +kept *$", done.output, re.M) == ["item_info", "pca", "workshop"]
     table = done.output[done.output.index("oracle  rules") :]
     for name in ("item_info", "pca", "workshop"):
