@@ -191,6 +191,7 @@ def to_onnx(module: PaddedRows, example: Arrays, properties: Mapping[str, str]) 
             )
         assert made is not None
         model: Any = made.model_proto
+        _strip(model)
         onnx.helper.set_model_props(model, dict(properties))
         content: bytes = model.SerializeToString()
     except Exception as e:  # torch's exporter and protobuf leak errors of every kind
@@ -212,6 +213,17 @@ def onnx_logits(content: bytes, inputs: Arrays, batch_rows: Sequence[int]) -> ND
         parts.append(session.run([OUTPUT], part)[0])
         begin += count
     return np.concatenate(parts).astype(np.float64)
+
+
+def _strip(model: Any) -> None:
+    """Delete what the exporter notes of each operation: lines and paths of this machine's code."""
+    for graph in (model.graph, *model.functions):
+        parts = [*graph.node, *graph.value_info]
+        if graph is model.graph:
+            parts += [*graph.initializer, *graph.input, *graph.output]
+        for part in (graph, *parts):
+            part.ClearField("metadata_props")
+            part.ClearField("doc_string")
 
 
 @contextmanager
