@@ -169,8 +169,9 @@ def test_what_is_no_number_is_null_however_deep() -> None:
 def test_a_terminal_without_the_signs_gets_all_the_rest(encoding: str, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     wrong = f"{tmp_path}/nö日\udcff"
+    Path(f"{wrong}-runs").mkdir()
     done = subprocess.run(
-        [sys.executable, "-m", "mmctr_kit", "runs", "--runs", wrong],
+        [sys.executable, "-m", "mmctr_kit", "runs", "--runs", f"{wrong}-runs"],
         capture_output=True,
         check=True,
         env=environment,
