@@ -116,6 +116,32 @@ if __name__ == "__main__":
 """
 
 
+def tell_its_mask(pipe: Connection) -> None:
+    pipe.send(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+
+MASKED = """
+from mmctr_kit.processes import WorkerPool
+from tests.test_processes import tell_its_mask
+
+if __name__ == "__main__":
+    with WorkerPool() as pool:
+        for number in range(2):
+            pool.start(number, tell_its_mask)
+        print(*(event for _, event in pool.events() if isinstance(event, bool)))
+"""
+
+
+def test_no_worker_hears_ctrl_c_not_even_the_first_of_a_process(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(MASKED)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout.split() == ["True", "True"]
+
+
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)

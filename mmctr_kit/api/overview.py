@@ -260,10 +260,11 @@ def compare_runs(
     >>> sorted(change.recipe)[0], sorted(change.gaps)
     ('description', ['oof', 'valid'])
     """
-    from mmctr_kit.api.runs import open_run
     from mmctr_kit.runs.compare import differ
+    from mmctr_kit.runs.run import Run, open_run
 
-    return differ(open_run(a, runs), open_run(b, runs))
+    pair = [r if isinstance(r, Run) else open_run(str(r), Path(runs)) for r in (a, b)]
+    return differ(*pair)
 
 
 def remove_runs(
@@ -305,7 +306,7 @@ def remove_runs(
 
     paths = found(names, Path(runs))
     if not force and (reasons := needed(paths, Path(runs), Path(ledger))):
-        raise RunError("; ".join(reasons))
+        raise RunError(f"{'; '.join(reasons)}; force=True deletes it all the same")
     require_removable(paths)
     for path in paths:
         remove_folder(path, partial(workers_alive, path))

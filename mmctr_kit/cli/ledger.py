@@ -171,7 +171,7 @@ def rm(
     [bold]Examples[/bold]
 
       mmctr-kit ledger rm submissions/mix-both.zip
-      mmctr-kit ledger rm short --yes
+      mmctr-kit ledger rm mix --yes
     """
     from mmctr_kit.submission.unrecord import entries_of, remove_entries
 

@@ -169,39 +169,43 @@ def wrapped(text: str, width: int, indent: str = "") -> list[str]:
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
     """A table; the first ``left`` columns are text, the others figures set to the right.
 
-    Figures are never cut, nor names of up to :data:`_NAME` letters in the first column folded: a
-    terminal that is too narrow for that gets a list for each row, a pipe longer lines.
+    Figures are never cut, nor names in the first column folded if there is room or they have at
+    most :data:`_LEAST` letters. A terminal that is too narrow for that gets a list for each row, a
+    pipe longer lines.
     """
     out = console()
     columns = [signs(name, sys.stdout) for name in columns]
     rows = [[signs(text, sys.stdout) for text in row] for row in rows]
     cells = [[name, *(row[i] for row in rows)] for i, name in enumerate(columns)]
-    least = [_least(i, column, left) for i, column in enumerate(cells)]
-    if (needed := sum(least) + 2 * len(least)) > out.width:
+    whole, folded = (_needed(cells, left, longest) for longest in (_NAME, _LEAST))
+    if folded > out.width:
         if sys.stdout.isatty():
             _lists(columns, rows)
             return
-        out.width = needed
+        out.width = whole
     grid = Table(box=None, padding=(0, 1), header_style="bold")
     for i, name in enumerate(columns):
-        whole = i >= left or (i == 0 and max(map(cell_len, cells[0])) <= _NAME)
+        short = i == 0 and max(map(cell_len, cells[0])) <= _NAME and whole <= out.width
         side: Literal["left", "right"] = "left" if i < left else "right"
-        grid.add_column(name, justify=side, no_wrap=whole, overflow="fold")
+        grid.add_column(name, justify=side, no_wrap=short or i >= left, overflow="fold")
     for row in rows:
         grid.add_row(*map(escape, row))
     out.print(grid)
 
 
-_NAME = 24
-"""A longer word of a text column may be broken."""
+_NAME, _LEAST = 24, 16
+"""A longer word of a text column is folded; so is one longer than the second if there is no room
+for it."""
 
 
-def _least(number: int, cells: Sequence[str], left: int) -> int:
-    """The width that a column needs at least; texts but the first fold at words."""
-    if 0 < number < left:
-        cells = [word for cell in cells for word in cell.split()]
-    longest = max(map(cell_len, cells), default=0)
-    return min(longest, _NAME) if number < left else longest
+def _needed(cells: Sequence[Sequence[str]], left: int, longest: int) -> int:
+    """The width of a table whose words of text are folded if they are longer than ``longest``."""
+    widths = []
+    for number, column in enumerate(cells):
+        words = [word for cell in column for word in cell.split()] if 0 < number < left else column
+        width = max(map(cell_len, words), default=0)
+        widths.append(min(width, longest) if number < left else width)
+    return sum(widths) + 2 * len(widths)
 
 
 def _lists(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -212,7 +216,7 @@ def _lists(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         say(row[0], wrap=False)
         for name, text in zip(columns[1:], row[1:], strict=True):
             if text:
-                lines = wrapped(text, max(console().width - len(indent), _NAME))
+                lines = wrapped(text, max(console().width - len(indent), _LEAST))
                 say(f"  {name.ljust(wide)}  " + f"\n{indent}".join(lines), wrap=False)
 
 

@@ -8,7 +8,10 @@ them, so that no shape depends on a value.
 Shapes: B rows, L slots of a history, S signals of a position, R signals of a row.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -165,19 +168,17 @@ def to_onnx(module: PaddedRows, example: Arrays, properties: Mapping[str, str]) 
     ``example``: some rows' inputs, two or more. ``properties`` become the model's metadata. Raises
     RunError that names the operation if one of the network's has no counterpart.
     """
-    import logging
-
     import onnx
 
     arguments = {name: torch.from_numpy(array) for name, array in example.items()}
     shapes = {name: {0: torch.export.Dim.AUTO} for name in arguments}
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _quietly():
             program = torch.export.export(module, (), arguments, dynamic_shapes=shapes, strict=True)
             table = torch.export.default_decompositions()
-            table.update(_DECOMPOSED)  # type: ignore[no-untyped-call]
+            for operation, function in _DECOMPOSED.items():
+                table[operation] = function
             program = program.run_decompositions(table)
-            logging.getLogger("onnxscript").setLevel(logging.ERROR)
             made = torch.onnx.export(
                 program,
                 (),
@@ -190,6 +191,7 @@ def to_onnx(module: PaddedRows, example: Arrays, properties: Mapping[str, str]) 
             )
         assert made is not None
         model: Any = made.model_proto
+        _strip(model)
         onnx.helper.set_model_props(model, dict(properties))
         content: bytes = model.SerializeToString()
     except Exception as e:  # torch's exporter and protobuf leak errors of every kind
@@ -211,6 +213,33 @@ def onnx_logits(content: bytes, inputs: Arrays, batch_rows: Sequence[int]) -> ND
         parts.append(session.run([OUTPUT], part)[0])
         begin += count
     return np.concatenate(parts).astype(np.float64)
+
+
+def _strip(model: Any) -> None:
+    """Delete what the exporter notes of each operation: lines and paths of this machine's code."""
+    for graph in (model.graph, *model.functions):
+        parts = [*graph.node, *graph.value_info]
+        if graph is model.graph:
+            parts += [*graph.initializer, *graph.input, *graph.output]
+        for part in (graph, *parts):
+            part.ClearField("metadata_props")
+            part.ClearField("doc_string")
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Leave out what torch's exporter says of itself, and of libraries that are not there."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _reason(error: BaseException) -> str:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import yaml
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.metrics.auc import AucSample
@@ -130,14 +129,9 @@ def differ(a: Run, b: Run) -> RunDifference:
 
 
 def _different_recipe(a: Run, b: Run) -> dict[str, tuple[Any, Any]] | None:
-    texts = a.recipe_text, b.recipe_text
-    if texts[0] is None or texts[1] is None:
+    if a.recipe_text is None or b.recipe_text is None:
         return None
-    try:
-        before, now = (yaml.safe_load(text) for text in texts if text is not None)
-        return different_keys(before, now)
-    except (yaml.YAMLError, AttributeError) as e:
-        raise RunError(f"{a.path} or {b.path} has no readable recipe.yaml; copy it again") from e
+    return different_keys(a.recipe_content(), b.recipe_content())
 
 
 class PairedSample:

@@ -4,8 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import yaml
-
 from mmctr_kit.errors import RunError
 from mmctr_kit.runs.fold_folder import FoldFolder
 from mmctr_kit.runs.run import Run
@@ -34,7 +32,9 @@ def fold_states(run: Run) -> tuple[FoldState, ...]:
     manifest = run.manifest
     if manifest.kind not in ("cv", "fit"):
         return ()
-    folds = ("all",) if manifest.kind == "fit" else tuple(map(str, range(_fold_count(run))))
+    folds = ["all"]
+    if manifest.kind == "cv":
+        folds = list(map(str, range(_fold_count(run))))
     names = [f"{fold}-{seed}" for fold in folds for seed in manifest.seeds]
     return tuple(_state(FoldFolder(run.path / "folds" / name)) for name in names)
 
@@ -68,10 +68,9 @@ def _span(word: str, first: int, last: int) -> str:
 
 def _fold_count(run: Run) -> int:
     try:
-        content = yaml.safe_load(run.recipe_text or "")
-        return int(content["folds"]["count"])
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as e:
-        raise RunError(f"{run.path} has no readable recipe.yaml; copy the run again") from e
+        return int(run.recipe_content()["folds"]["count"])
+    except (KeyError, TypeError) as e:
+        raise RunError(f"{run.path} has no folds in its recipe.yaml; copy the run again") from e
 
 
 def _state(folder: FoldFolder) -> FoldState:

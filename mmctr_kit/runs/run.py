@@ -77,9 +77,13 @@ class Run:
 
     def recipe(self) -> "Recipe":
         """The resolved recipe of a run that was trained; RunError if it has none to read."""
-        import yaml
-
         from mmctr_kit.recipe import parse_recipe
+
+        return parse_recipe(self.recipe_content(), f"the recipe of {self.name}")
+
+    def recipe_content(self) -> dict[str, Any]:
+        """The resolved recipe as plain values, not checked; RunError if there is none to read."""
+        import yaml
 
         try:
             content = yaml.safe_load(self.recipe_text or "")
@@ -87,7 +91,7 @@ class Run:
             raise RunError(f"{self.path} has no readable recipe.yaml; copy the run again") from e
         if not isinstance(content, dict):
             raise RunError(f"{self.path} has no recipe in its recipe.yaml; copy the run again")
-        return parse_recipe(content, f"the recipe of {self.name}")
+        return content
 
     def epochs(self) -> dict[str, list[dict[str, Any]]]:
         """Each fold model's epochs by "fold-seed"; empty for a run that trained nothing.

@@ -98,9 +98,8 @@ def _progress(path: Path, alive: bool) -> str:
 
 def _trials(path: Path) -> tuple[int, int]:
     """How many trials of the journal have a result, and how many are running."""
-    from mmctr_kit.tuning.folder import StudyFolder
-    from mmctr_kit.tuning.summary import state_of
+    from mmctr_kit.tuning.folder import REFUSED, StudyFolder
 
     trials = StudyFolder(path).study().get_trials(deepcopy=False)
-    states = Counter(state_of(trial) for trial in trials)
-    return states["complete"] + states["pruned"], states["running"]
+    states = Counter(t.state.name for t in trials if REFUSED not in t.user_attrs)
+    return states["COMPLETE"] + states["PRUNED"], states["RUNNING"]

@@ -67,7 +67,7 @@ def test_a_name_is_found_without_its_suffix_and_a_wrong_one_hinted_at(copy: Path
     write_json(copy / "s.study" / "settings.json", {})
     assert find("s", copy) == copy / "s.study"
     assert find(str(copy / "first"), Path(copy.parent)) == copy / "first"
-    with pytest.raises(mmctr_kit.UsageError, match=r"'frist' \(did you mean first\?\) under"):
+    with pytest.raises(mmctr_kit.UsageError, match=r"no run, study or ablation 'frist' \(did you"):
         find("frist", copy)
     with pytest.raises(mmctr_kit.UsageError, match=r"there is no folder '.*nowhere' \(--runs\)"):
         find("first", copy / "nowhere")
@@ -102,6 +102,7 @@ def test_a_needed_run_is_not_removed_unless_it_must_be(copy: Path, tmp_path: Pat
         with pytest.raises(mmctr_kit.RunError) as refused:
             mmctr_kit.remove_runs(names, ledger=ledger, runs=copy)
         said = str(refused.value)
+        assert said.endswith("; force=True deletes it all the same")
         assert ("first is part of the blend both" in said) == (names == ["first"])
         assert ("1 submission was written from second" in said) == ("second" in names)
     assert len(list(copy.glob("*/DONE"))) == 3

@@ -68,7 +68,7 @@ def test_a_terminal_too_narrow_for_a_table_gets_a_list_for_each_row(
 
 
 @given(
-    st.lists(st.text("abc_-.", min_size=1, max_size=24), min_size=1, max_size=3),
+    st.lists(st.text("abc_-.", min_size=1, max_size=16), min_size=1, max_size=3),
     st.lists(st.integers(1, 14), min_size=1, max_size=7),
 )
 def test_no_name_is_folded_and_no_figure_cut_at_60_columns(

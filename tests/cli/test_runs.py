@@ -71,7 +71,7 @@ def test_an_unfinished_run_is_one_line(tmp_path: Path, work: Path) -> None:
     (tmp_path / name / "DONE").unlink()
     (line,) = run("runs", "--runs", str(tmp_path)).output.splitlines()[1:]
     assert line.split()[:2] == [name, "cv"]
-    assert "5/5 folds, not yet assembled; stopped" in " ".join(line.split())
+    assert "3/3 folds, not yet assembled; stopped" in " ".join(line.split())
 
 
 def test_no_runs_here_points_to_those_of_the_demo_or_of_the_environment(

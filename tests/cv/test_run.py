@@ -237,8 +237,15 @@ def test_a_run_that_goes_on_says_first_what_is_finished_and_after_which_epoch_ot
     with pytest.raises(KeyboardInterrupt):
         run_cv(plan, path, False, epochs(stop), told.append)
     assert told == []  # a fresh run
+    begun = Run(path).lineage
+    assert begun is not None
+    assert (begun.data, begun.resumed, begun.finished) == (str(tiny.folder), 0, None)
     assert run_cv(plan, path, False, lambda _: None, told.append) is not None
     assert told == [ResumePoint(finished=((0, 0), (0, 1)), epochs={(1, 0): 1})]
+    done = Run(path).lineage
+    assert done is not None
+    assert done == replace(begun, resumed=1, finished=done.finished)
+    assert done.finished is not None
 
 
 def shuffled_rows(source: Path, out: Path, seed: int) -> Path:

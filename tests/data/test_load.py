@@ -457,7 +457,10 @@ FAULTS: dict[str, tuple[Callable[[Tables], Tables], str]] = {
     "right padding": (set_first("valid", "item_seq", [1, 0]), "padding after a real item"),
     "level 11": (set_first("train", "likes_level", 11), r"likes_level 11 is outside 0\.\.10"),
     "negative level": (set_first("test", "views_level", -1), "views_level -1 is outside"),
-    "label 2": (set_first("train", "label", 2), r"label 2 is outside 0\.\.1"),
+    "label 2": (
+        set_first("train", "label", 2),
+        r"label 2 is outside 0\.\.1; run 'mmctr-kit data check'",
+    ),
     "fractional label": (set_first("train", "label", 0.5), "holds fractions"),
     "null label": (set_first("valid", "label", None), "1 null;"),
     "null history": (set_first("train", "item_seq", None), "1 null;"),

@@ -104,13 +104,19 @@ def test_the_folders_own_rows_and_histories_stay_as_they_are(tiny: ChallengeData
 
 
 MISTAKES = {
-    "of 2 rows have": (table([[1], [2], [3]], item_id=[301, 1, 0]), "2 rows have items"),
+    "of 2 rows have": (
+        table([[1], [2], [3]], item_id=[301, 1, 0]),
+        "2 rows have items that item_info does not have, first item 301",
+    ),
     "one row": (table([[1]], item_id=[9000]), r"1 row has an item.*first item 9000.*1\.\.300"),
     "padding": (table([[1], [1, 0]]), "row 2: item_seq has padding"),
-    "negative": (table([[-4]]), "item -4"),
+    "negative": (table([[-4]]), "item_seq holds item -4; expected ids from 1 on"),
     "level": (table([[1]], views_level=[11]), "views_level 11 is outside 0..10"),
     "text": (table(["1 2", "1;2"]), r"row 2: item_seq is '1;2'"),
-    "column": (table([[1]]).drop_columns(["item_id"]), "lacks column item_id"),
+    "column": (
+        table([[1]]).drop_columns(["item_id"]),
+        "lacks column item_id; expected .* and perhaps ID, found user_id",
+    ),
     "twice": (table([[1]]).append_column("user_id", pa.array([1])), "holds column user_id twice"),
     "null": (table([[1]], user_id=[None]), "user_id holds 1 null"),
     "nothing": (table([[1]]).slice(0, 0), "holds no row"),
@@ -133,7 +139,7 @@ def test_a_mistake_in_the_rows_is_one_line_that_names_it(name: str, tiny: Challe
         ("rows.txt", b"user_id\n1\n", r"ends in .parquet or .csv"),
         ("rows.parquet", b"user_id\n1\n", "not a readable parquet file"),
         ("rows.csv", b"\xff\xfe\x00", "lacks column|cannot be read"),
-        ("rows.csv", b"", "cannot be read"),
+        ("rows.csv", b"", r"rows.csv cannot be read \(Empty CSV"),
         (
             "rows.csv",
             b"user_id,item_seq,item_id,likes_level,views_level\n1,[1,2],3,4,5\n",

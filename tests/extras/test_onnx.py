@@ -36,7 +36,6 @@ RECIPES = sorted({path.stem for path in shipped_recipes()})
 NETWORKS = [n for n in RECIPES if MODELS[load_recipe(n).model_name].learner == NEURAL]
 NOT_EXPORTABLE: dict[str, str] = {}
 """Shipped recipes of networks that have no ONNX file, each with the reason."""
-SMALL = {"training.max_history": 12}
 
 
 def test_recipes_of_trees_are_the_only_ones_without_a_network() -> None:
@@ -47,9 +46,9 @@ def test_recipes_of_trees_are_the_only_ones_without_a_network() -> None:
 
 def random_learner(recipe: str, data: ChallengeData, *settings: str) -> Any:
     """The recipe's learner with a network of random weights, none of them near zero."""
-    short = ["training.max_history=8"]
+    short = ["training.max_history=4"]
     options = load_recipe(recipe).model.model_dump()
-    short += ["model.max_length=8"] if "max_length" in options else []
+    short += ["model.max_length=4"] if "max_length" in options else []
     learner = learner_of(load_recipe(recipe, [*short, *settings]), data)
     learner.begin(np.arange(1000), 0)
     generator = torch.Generator().manual_seed(0)
@@ -79,13 +78,14 @@ def test_a_shipped_network_is_exported_and_equal_or_says_why_not(
     content, difference = checked(learner)
     assert difference <= TOLERANCE
     assert learner.predict("test", np.arange(20)).std() > 1e-3
-    assert b"mmctr_kit::" not in content
+    for local in (mmctr_kit.__file__, torch.__file__):
+        assert str(Path(local).parent).encode() not in content
 
 
 def test_a_network_that_reads_signals_takes_them_as_inputs(tiny: ChallengeData) -> None:
     learner = random_learner("din_demo", tiny, "signals.kinds=[cosine, near]")
     names = [(each.name, each.shape) for each in inputs_for(learner)]
-    assert names[-2:] == [("signals", ("rows", 8, 2)), ("row_signals", ("rows", 9))]
+    assert names[-2:] == [("signals", ("rows", 4, 2)), ("row_signals", ("rows", 9))]
     checked(learner)
 
 
@@ -121,7 +121,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny_root: Path) -> Path:
 def test_the_file_of_a_run_gives_its_own_prediction_and_describes_itself(
     runs: Path, tiny: ChallengeData, tmp_path: Path
 ) -> None:
-    import onnx
+    onnx = pytest.importorskip("onnx")
 
     made = mmctr_kit.export_model("din_demo", tmp_path / "new" / "din.onnx", tiny, runs=runs)
     assert len(made.models) == 4

@@ -181,7 +181,8 @@ def test_who_only_searches_says_so_and_writes_no_recipe(story: Story) -> None:
     assert story.second.endswith(
         "only searched (--finalists 0): no finalist was trained, and best.yaml not written\n"
     )
-    assert sorted(p.name for p in story.there.iterdir()) == ["leases", "settings.json"]
+    names = [".locks", "leases", "settings.json", "timings.json"]
+    assert sorted(p.name for p in story.there.iterdir()) == names
 
 
 def test_cv_of_the_recipe_written_gives_the_score_reported(story: Story, tiny_root: Path) -> None:

@@ -142,7 +142,7 @@ def test_an_unfinished_run_says_how_to_go_on_or_that_it_is_at_work(
     go_on = "to go on with it: mmctr-kit cv x --data 'my data'"
     assert str(unfinished(path, "run 'x'")) == f"run 'x' is unfinished; {go_on}"
     with locked(path):
-        assert "a process is at work on it" in str(unfinished(path, "run 'x'"))
+        assert "is at work on it; wait until it ends" in str(unfinished(path, "run 'x'"))
     monkeypatch.chdir("/")
     assert str(unfinished(path, "run 'x'")).endswith(f"{go_on} (in {tmp_path})")
     lineage = read_lineage(path)

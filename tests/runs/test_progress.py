@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmctr_kit.errors import RunError
 from mmctr_kit.runs.fold_folder import FoldFolder
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.progress import fold_states, progress_text
@@ -93,3 +94,9 @@ def test_epochs_of_an_earlier_version_are_shown_without_their_number(tmp_path: P
     del timings["epochs"]
     (folder.path / "timings.json").write_text(json.dumps(timings))
     assert text_of(tmp_path / "x") == "fold 1/3, epoch 1"
+
+
+def test_a_recipe_without_folds_is_one_line(tmp_path: Path) -> None:
+    begin_run(tmp_path / "x", MANIFEST, "folds: 3\n", False)
+    with pytest.raises(RunError, match=r"x has no folds in its recipe.yaml; copy the run again"):
+        fold_states(Run(tmp_path / "x"))

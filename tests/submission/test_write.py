@@ -112,7 +112,7 @@ def test_another_file_is_overwritten_only_on_demand(tmp_path: Path) -> None:
     ("ids", "logits", "said"),
     [
         (IDS, np.array([0.0, np.nan, np.inf, 1.0]), "found 2 that are not, first nan for ID 1"),
-        (IDS, LOGITS[:3], "expected 4 logits"),
+        (IDS, LOGITS[:3], "expected 4 logits, one for each ID; found shape"),
         (IDS, LOGITS[:, None], "expected 4 logits"),
         (IDS + 1, LOGITS, "from 1 to 4"),
         (IDS[[0, 2, 1, 3]], LOGITS, "in order"),

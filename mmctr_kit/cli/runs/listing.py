@@ -106,7 +106,7 @@ def _print_ranked(
     if any(e.transductive for e in entries):
         say(f"{TRANSDUCTIVE} transductive: scores depend on other rows; compare such runs apart")
     if hidden:
-        say(f"not shown, for want of width: {', '.join(hidden)}")
+        say(f"not shown, for want of width: {', '.join(hidden)}; --json has all")
 
 
 def _print_others(entries: "Sequence[LeaderboardRow]") -> None:

@@ -25,8 +25,8 @@ def rm(
 
     [bold]Examples[/bold]
 
-      mmctr-kit runs rm short
-      mmctr-kit runs rm short other.study --yes
+      mmctr-kit runs rm din_e4-fit
+      mmctr-kit runs rm mix din_official.ablate --yes
     """
     from mmctr_kit.api.overview import found, needed, remove_runs, require_removable
     from mmctr_kit.files import folder_size

@@ -74,14 +74,14 @@ def _print(details: "Details") -> None:
         scores = details.scores.items()
         table(("score", "value"), [(SCORES[name], str(score)) for name, score in scores])
     if details.folds:
-        states = ("fold model", "state", "best epoch", "holdout AUC", "seconds")
-        table(states, [_fold(state) for state in details.folds], left=2)
+        columns = ("fold model", "state", "best epoch", "holdout AUC", "seconds")
+        table(columns, [_fold(state) for state in details.folds], left=2)
     if details.models:
-        models = ("fold model", "OOF rows", "OOF AUC", "valid AUC")
-        table(models, [_model(model) for model in details.models])
+        scored = ("fold model", "OOF rows", "OOF AUC", "valid AUC")
+        table(scored, [_model(model) for model in details.models])
     if details.features:
-        features = ("feature", "drop of valid AUC", "gain")
-        table(features, [_feature(feature) for feature in details.features[:_FEATURES]])
+        measured = ("feature", "drop of valid AUC", "gain")
+        table(measured, [_feature(feature) for feature in details.features[:_FEATURES]])
         if len(details.features) > _FEATURES:
             say(
                 f"{len(details.features) - _FEATURES} more features, and what each of them means: "

@@ -107,10 +107,9 @@ def hover(axes: Axes, x: _Places, y: _Places, texts: Sequence[str]) -> None:
     A point that is not finite is not drawn, and has no text.
     """
     places = np.column_stack([np.asarray(x, np.float64), np.asarray(y, np.float64)])
-    drawn = np.asarray(np.isfinite(places).all(axis=1))
-    if drawn.any():
-        said = (text.replace("|", "/") for text, there in zip(texts, drawn, strict=True) if there)
-        gid = "|".join([_HOVER, *said])
+    drawn = np.flatnonzero(np.isfinite(places).all(axis=1)).tolist()
+    if drawn:
+        gid = "|".join([_HOVER, *(texts[i].replace("|", "/") for i in drawn)])
         axes.plot(*places[drawn].T, "o", alpha=0.0, gid=gid, clip_on=False)
 
 

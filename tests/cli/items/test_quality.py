@@ -15,7 +15,7 @@ def test_it_prints_a_table_and_writes_the_page_and_the_file(
     page, drops = tmp_path / "q.html", tmp_path / "bad.csv"
     done = run("items", "quality", str(spoilt_items), "--out", str(page), "--drop", str(drops))
     assert done.exit_code == 0, done.output
-    lines = done.output.splitlines()
+    lines = done.stdout.splitlines()
     assert lines[0].split() == ["check", "worst", "items", "items", "share"]
     assert any(line.split()[0] == "text-image" for line in lines if line.strip())
     assert max(len(line) for line in lines[:16]) <= 80
