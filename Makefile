@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed-dev
 PIP := python -m pip install --no-compile --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo bench test test-extras ray-test lint typecheck wheel fmt clean
+.PHONY: help install demo bench test test-slow test-extras ray-test lint typecheck wheel fmt clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -37,8 +37,11 @@ demo: $(USER) ## The whole path on generated data: about a minute on two CPU cor
 bench: $(USER) ## Rows a second of each kind of model, on generated data
 	$(BIN)/mmctr-kit bench --preset demo
 
-test: $(STAMP) ## The tests; those that need a GPU or test-extras are skipped without it
-	$(BIN)/python -m pytest -n auto
+test: $(STAMP) ## The quick tests; those that need a GPU or test-extras are skipped without it
+	$(BIN)/python -m pytest -n auto -m 'not slow'
+
+test-slow: $(STAMP) ## The tests that kill processes, compile steps or repeat whole studies
+	$(BIN)/python -m pytest -n auto -m slow
 
 $(VENV_EXTRAS)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV_EXTRAS)

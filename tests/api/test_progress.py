@@ -128,6 +128,7 @@ def test_a_pipe_for_the_results_gets_nothing_else_while_the_terminal_shows_progr
     assert content["din_demo"]["valid"]["n"] > 0
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_a_plain_line_for_each_epoch(tiny_root: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         command(tiny_root, tmp_path / "runs"), capture_output=True, text=True, check=True

@@ -229,6 +229,7 @@ def test_no_type_of_column_raises(
         assert {f.id for f in check_data(check_folder)} == set(CHECKS)
 
 
+@pytest.mark.slow
 def test_flipped_bytes_anywhere_in_a_file_never_raise(check_folder: Path) -> None:
     rng = np.random.default_rng(1)
     for _ in range(40):

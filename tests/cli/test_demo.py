@@ -45,6 +45,7 @@ def test_task1_needs_covers(capsys: pytest.CaptureFixture[str], tiny_root: Path)
     assert "holds data without covers" in error
 
 
+@pytest.mark.slow
 def test_task1_goes_from_titles_and_covers_to_a_submission_within_the_rules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +91,7 @@ def test_real_data_needs_recbole_or_a_folder(
     assert "two demos" in error
 
 
+@pytest.mark.slow
 def test_real_data_goes_from_ratings_to_a_scored_submission(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,7 @@ def parts(folder: Path) -> list[str]:
     return [p.name for p in folder.rglob(".*") if p.name != ".locks"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [200, 64 * KIB])  # stopped at the recipe, and at the weights
 def test_a_run_on_a_full_disk_is_one_line_and_goes_on_where_it_stopped(
     most: int, tmp_path: Path, tiny_root: Path
@@ -79,6 +80,7 @@ def test_output_that_finds_no_room_is_one_line(arguments: tuple[str, ...]) -> No
     )
 
 
+@pytest.mark.slow
 def test_a_study_on_a_full_disk_leaves_nothing(tmp_path: Path, tiny_root: Path) -> None:
     arguments = ("tune", "din_demo", "--data", str(tiny_root / "data"), "--trials", "1")
     quick = ("--set", "training.epochs=1", "--set", "folds.count=2", "--devices", "cpu")

@@ -164,6 +164,7 @@ def test_what_is_no_number_is_null_however_deep() -> None:
     assert json.loads(json.dumps(output.finite(deep), allow_nan=False)) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_terminal_without_the_signs_gets_all_the_rest(encoding: str, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": encoding}

@@ -9,6 +9,7 @@ import pytest
 from tests.cli.conftest import mistake, run
 
 
+@pytest.mark.slow
 def test_it_prints_a_table_and_writes_the_page_and_the_file(
     spoilt_items: Path, tmp_path: Path
 ) -> None:
@@ -42,6 +43,7 @@ def test_what_is_left_out_is_said_once_for_each_reason(tiny_root: Path) -> None:
     assert "left out: picture-broken, picture-tiny, picture-grey, picture-duplicate" in done.output
 
 
+@pytest.mark.slow
 def test_checks_for_the_file_are_chosen_by_name(
     spoilt_items: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
