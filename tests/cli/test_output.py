@@ -169,6 +169,7 @@ def test_what_is_no_number_is_null_however_deep() -> None:
 def test_a_terminal_without_the_signs_gets_all_the_rest(encoding: str, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     wrong = f"{tmp_path}/nö日\udcff"
+    os.mkdir(wrong)
     done = subprocess.run(
         [sys.executable, "-m", "mmctr_kit", "runs", "--runs", wrong],
         capture_output=True,
@@ -177,6 +178,7 @@ def test_a_terminal_without_the_signs_gets_all_the_rest(encoding: str, tmp_path:
     )
     assert b"no runs in" in done.stdout
     assert done.stderr == b""
+    os.rmdir(wrong)
     code = "from mmctr_kit.cli.app import main; main()"
     arguments = ["data", "check", wrong]
     done = subprocess.run(
