@@ -34,21 +34,19 @@ pytestmark = [
 
 RECIPES = sorted({path.stem for path in shipped_recipes()})
 NETWORKS = [n for n in RECIPES if MODELS[load_recipe(n).model_name].learner == NEURAL]
-NOT_EXPORTABLE: dict[str, str] = {}
-"""Shipped recipes of networks that have no ONNX file, each with the reason."""
 
 
-def test_recipes_of_trees_are_the_only_ones_without_a_network() -> None:
+def test_trees_are_the_only_shipped_recipes_that_are_not_exported() -> None:
     assert {load_recipe(n).model_name for n in RECIPES if n not in NETWORKS} == {"gbdt"}
-    assert set(NOT_EXPORTABLE) <= set(NETWORKS)
     assert {m.recipe for family in FAMILIES.values() for m in family} <= set(RECIPES)
 
 
 def random_learner(recipe: str, data: ChallengeData, *settings: str) -> Any:
     """The recipe's learner with a network of random weights, none of them near zero."""
-    short = ["training.max_history=4"]
     options = load_recipe(recipe).model.model_dump()
-    short += ["model.max_length=4"] if "max_length" in options else []
+    sizes = {"max_length": 4, "first_k_cols": 2, "cross_layers": 1}
+    short = [f"model.{key}={size}" for key, size in sizes.items() if key in options]
+    short += ["training.max_history=4"]
     learner = learner_of(load_recipe(recipe, [*short, *settings]), data)
     learner.begin(np.arange(1000), 0)
     generator = torch.Generator().manual_seed(0)
@@ -67,14 +65,8 @@ def checked(learner: Any, rows: int = 20) -> tuple[bytes, float]:
 
 @pytest.mark.usefixtures("small_alignment")
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_shipped_network_is_exported_and_equal_or_says_why_not(
-    name: str, tiny: ChallengeData
-) -> None:
+def test_every_shipped_network_is_exported_and_equal(name: str, tiny: ChallengeData) -> None:
     learner = random_learner(name, tiny)
-    if name in NOT_EXPORTABLE:
-        with pytest.raises(RunError, match=NOT_EXPORTABLE[name]):
-            checked(learner)
-        return
     content, difference = checked(learner)
     assert difference <= TOLERANCE
     assert learner.predict("test", np.arange(20)).std() > 1e-3
