@@ -274,7 +274,7 @@ def compare_runs(
     --------
     >>> change = mmctr_kit.compare_runs("din_demo", "din_demo_e4")
     >>> sorted(change.recipe)[0], sorted(change.gaps)
-    ('description', ['oof', 'valid'])
+    ('items.embedding', ['oof', 'valid'])
     """
     from mmctr_kit.runs.compare import differ
     from mmctr_kit.runs.run import Run, open_run
