@@ -1,6 +1,7 @@
 """A run's network as an ONNX file: one fold model, or the mean of all of them.
 
-The file is kept only if onnxruntime gives the run's own logits of some test rows, to 1e-5.
+The file is kept only if onnxruntime gives the run's own logits of some rows of test and train, to
+1e-5.
 """
 
 import json
@@ -14,6 +15,7 @@ import numpy as np
 from mmctr_kit import __version__
 from mmctr_kit.cv.fold import Job
 from mmctr_kit.cv.predict import fold_models, learner_of, load_model
+from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import WHOLE
 from mmctr_kit.errors import RunError, UsageError
@@ -32,14 +34,14 @@ METADATA = "mmctr_kit"
 """The key of the description in the model's metadata."""
 
 _CHECKED = 512
-"""On how many test rows, or all if they are fewer, the file is compared with the run."""
+"""On how many rows of a split, or all if they are fewer, the file is compared with the run."""
 
 
 @dataclass(frozen=True)
 class ExportedModel:
     """An ONNX file: the models (fold, seed) whose mean logit it gives, and its inputs.
 
-    ``difference`` is the largest of a logit from the run's, on ``rows`` test rows.
+    ``difference`` is the largest of a logit from the run's, on ``rows`` rows of test and train.
     """
 
     path: Path
@@ -110,19 +112,22 @@ def export_model(run: Run, data: ChallengeData, jobs: Sequence[Job], path: Path)
     onnxruntime gives other logits.
     """
     learner: NeuralLearner = learner_of(run, data, data, "cpu")  # type: ignore[assignment]
-    index = np.arange(min(len(data.test), _CHECKED))
+    # Rows of train as well, since a model may know the users of those alone.
+    splits: tuple[Split, ...] = ("test", "train")
+    index = {split: np.arange(min(len(data.rows[split]), _CHECKED)) for split in splits}
     networks, logits = [], []
     for job in jobs:
         load_model(run, job, learner)
-        logits.append(learner.predict("test", index))
+        logits.append(np.concatenate([learner.predict(s, rows) for s, rows in index.items()]))
         networks.append(learner.network())
     inputs = inputs_for(learner)
     said = {METADATA: json.dumps(describe(run.name, jobs, inputs))}
-    rows = learner.padded("test", index, inputs)
+    parts = [learner.padded(split, rows, inputs) for split, rows in index.items()]
+    rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     content, worst = checked_onnx(networks, rows, np.mean(logits, axis=0), said)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, lambda to: to.write_bytes(content))
-    return ExportedModel(path, run.name, tuple(jobs), inputs, len(index), worst)
+    return ExportedModel(path, run.name, tuple(jobs), inputs, len(logits[0]), worst)
 
 
 def inputs_for(learner: "NeuralLearner") -> "tuple[Input, ...]":
