@@ -4,17 +4,17 @@ PYTHON ?= python3
 VENV ?= .venv
 VENV_EXTRAS ?= $(VENV)-extras
 BIN := $(VENV)/bin
-USER := $(VENV)/.installed
+INSTALLED := $(VENV)/.installed
 STAMP := $(VENV)/.installed-dev
 PIP := python -m pip install --no-compile --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo bench test test-extras ray-test lint typecheck wheel fmt clean
+.PHONY: help install demo bench test test-slow test-extras ray-test lint typecheck wheel fmt clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
-$(USER): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt
 	@echo "Installing mmctr-kit into $(VENV); torch is most of it"
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(\
 	  "error: Python 3.11 to 3.13 is needed, and $(PYTHON) is %d.%d; try make PYTHON=python3.12" % v)'
@@ -22,23 +22,26 @@ $(USER): pyproject.toml constraints.txt
 	@$(BIN)/$(PIP) -e .
 	@touch $@
 
-$(STAMP): $(USER)
+$(STAMP): $(INSTALLED)
 	@$(BIN)/$(PIP) --quiet -e '.[dev]'
 	@touch $@
 
-install: $(USER) ## The package, in .venv
+install: $(INSTALLED) ## The package, in .venv
 	@echo "mmctr-kit is installed. Try next:"
 	@echo "  $(BIN)/mmctr-kit demo      # the whole path on generated data, about a minute"
 	@echo "  $(BIN)/mmctr-kit --help"
 
-demo: $(USER) ## The whole path on generated data: about a minute on two CPU cores
+demo: $(INSTALLED) ## The whole path on generated data: about a minute on two CPU cores
 	$(BIN)/mmctr-kit demo
 
-bench: $(USER) ## Rows a second of each kind of model, on generated data
+bench: $(INSTALLED) ## Rows a second of each kind of model, on generated data
 	$(BIN)/mmctr-kit bench --preset demo
 
-test: $(STAMP) ## The tests; those that need a GPU or test-extras are skipped without it
-	$(BIN)/python -m pytest -n auto
+test: $(STAMP) ## The quick tests; those that need a GPU or test-extras are skipped without it
+	$(BIN)/python -m pytest -n auto -m 'not slow'
+
+test-slow: $(STAMP) ## The tests that kill processes, compile steps or repeat whole studies
+	$(BIN)/python -m pytest -n auto -m slow
 
 $(VENV_EXTRAS)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV_EXTRAS)

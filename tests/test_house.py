@@ -213,6 +213,7 @@ def test_help_and_mistakes_load_nothing_heavy(arguments: tuple[str, ...], tiny_r
     assert loaded_by(*(str(tiny_root / "data") if a == "TINY" else a for a in arguments)) == set()
 
 
+@pytest.mark.slow
 def test_what_ends_at_a_run_that_is_there_loads_nothing_heavy(
     tiny_root: Path, tmp_path: Path
 ) -> None:
@@ -239,6 +240,7 @@ except SystemExit as e:
 """
 
 
+@pytest.mark.slow
 def test_no_extra_is_imported_unless_it_is_asked_for(tiny_root: Path, tmp_path: Path) -> None:
     content = tomllib.loads((TESTS.parent / "pyproject.toml").read_text())["project"]
     base = {re.split(r"[^\w-]", line)[0] for line in content["dependencies"]}

@@ -95,6 +95,7 @@ def test_a_function_is_documented(name: str) -> None:
     assert examples_of(name)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_one_process")
 def test_the_examples_of_all_functions_run_one_after_another() -> None:
     """In one test, since parallel workers would share them out, and each needs the ones before."""

@@ -17,6 +17,7 @@ TOP = Path(__file__).parent.parent
 README = (TOP / "README.md").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_the_script_of_the_readme_runs(tmp_path: Path) -> None:
     """On the tiny data set, and as a file: its workers must not run it again."""
     (script,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

@@ -84,6 +84,7 @@ BREAKS: dict[str, Break] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", BREAKS)
 def test_a_model_that_breaks_the_contract_fails(test: str, mine: type[Mine]) -> None:
     mine.broken = BREAKS[test]

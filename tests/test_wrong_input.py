@@ -300,6 +300,29 @@ def no_package(_: Path, __: ChallengeData) -> object:
     return require_installed("no_such_package_of_anybody")
 
 
+def new_rows(**columns: list[Any]) -> Provoke:
+    def read(_: Path, data: ChallengeData) -> object:
+        from mmctr_kit.data.new_rows import read_rows
+
+        plain: dict[str, list[Any]] = {"user_id": [1], "item_seq": [[1]], "item_id": [1]}
+        plain |= {"likes_level": [1], "views_level": [1], **columns}
+        return read_rows(pa.table({k: v for k, v in plain.items() if v}), data)
+
+    return read
+
+
+def new_rows_file(folder: Path, data: ChallengeData) -> object:
+    from mmctr_kit.data.new_rows import read_rows
+
+    return read_rows(written(folder, "rows.csv", "user_id,item_id\n1\n"), data)
+
+
+def wrong_level(_: Path, __: ChallengeData) -> object:
+    from mmctr_kit.data.load import _require_range
+
+    return _require_range("likes_level", np.array([11]), "train.parquet", 9)
+
+
 def narrow_search(values: dict[str, Any]) -> Provoke:
     def narrow(_: Path, __: ChallengeData) -> object:
         from mmctr_kit.recipe.search import Range
@@ -343,6 +366,27 @@ DATA: dict[str, Case] = {
         model_folder('{"model_type": "seer", "vision_config": {}}'),
     ),
     "a package is absent": (UsageError, "encoding needs no-such-package", no_package),
+    "a level is unknown": (
+        DataError,
+        "likes_level 11 is outside 0..10; run 'mmctr-kit data check'",
+        wrong_level,
+    ),
+    "new rows lack a column": (
+        DataError,
+        "expected user_id, .* and perhaps ID, found user_id",
+        new_rows(item_id=[]),
+    ),
+    "new rows of a negative item": (
+        DataError,
+        "item_seq holds item -4; expected ids from 1 on",
+        new_rows(item_seq=[[-4]]),
+    ),
+    "new rows of an unknown item": (
+        DataError,
+        "so nothing tells what to score; leave such rows out",
+        new_rows(item_id=[10**6]),
+    ),
+    "new rows are no table": (DataError, r"rows.csv cannot be read \(", new_rows_file),
     "a choice is too wide": (
         DataError,
         "the folder's vectors have only 8 values",
@@ -520,6 +564,35 @@ def teacher_without_oof(_: Path, data: ChallengeData) -> object:
         return teacher.teacher_logits("runs/fit", data)
 
 
+def run_without_weights(folder: Path, _: ChallengeData) -> object:
+    from mmctr_kit.cv import predict
+
+    manifest = SimpleNamespace(kind="cv", transductive=False)
+    parts = {"name": "qin", "path": folder, "manifest": manifest, "recipe": lambda: None}
+    run = cast(Any, SimpleNamespace(**parts))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predict, "_jobs", lambda *_: [(0, 0)])
+        return predict.fold_models(run)
+
+
+def data_of_others(_: Path, data: ChallengeData) -> object:
+    from mmctr_kit.ensemble import runs
+
+    manifest = SimpleNamespace(rows="others")
+    named = cast(Any, SimpleNamespace(name="qin", manifest=manifest))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "require_blend", lambda *_: None)
+        patch.setattr(runs, "read_predictions", lambda _: [])
+        return runs.blend_runs([named], "auto", Path("mix"), False, 0, data, False)
+
+
+def too_few_logits(_: Path, __: ChallengeData) -> object:
+    from mmctr_kit.data.contract import Task
+    from mmctr_kit.submission.write import submission_bytes
+
+    return submission_bytes(np.arange(3), {next(iter(Task)): np.zeros(2)})
+
+
 def no_tracker(_: Path, __: ChallengeData) -> object:
     from mmctr_kit.export.trackers import require_tool
 
@@ -610,7 +683,7 @@ WORK: dict[str, Case] = {
     ),
     "recipes that differ": (
         RunError,
-        "has no readable recipe.yaml; copy it again",
+        "has no readable recipe.yaml; copy the run again",
         recipes_that_differ,
     ),
     "a run is of a study": (UsageError, "no run 'qin' under .* itself, but ", run_of_a_study),
@@ -646,6 +719,17 @@ WORK: dict[str, Case] = {
         "training.teacher: run 'fit' has no OOF predictions; name a cv run or a blend",
         teacher_without_oof,
     ),
+    "a run without weights": (
+        RunError,
+        "copy the whole run, or train it again with --force",
+        run_without_weights,
+    ),
+    "data of other runs": (
+        RunError,
+        "has other rows than run qin: name the runs' own data",
+        data_of_others,
+    ),
+    "too few logits": (DataError, "logits, one for each ID; found shape", too_few_logits),
     "no tracker": (UsageError, "to: expected one of .*; found 'excel'", no_tracker),
     "no task": (UsageError, r"no task 'Task9'; expected Task1, Task2 or both \(Task1&2\)", no_task),
     "not installed": (

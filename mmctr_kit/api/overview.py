@@ -1,5 +1,6 @@
 """Everything under a folder of runs: list it, look at one, compare two, and remove some."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -117,14 +118,29 @@ def find(name: str, root: Path) -> Path:
     from mmctr_kit.tuning.status import all_studies
 
     name = resolve_name(name, root)
+    marks = ("manifest.json", "settings.json", "ablation.json", "base/manifest.json")
     for path in (root / name, Path(name)):
-        marks = ("manifest.json", "settings.json", "ablation.json", "base/manifest.json")
-        if any((path / mark).is_file() for mark in marks):
-            return path if path.name else path.resolve()
+        whole = Path(os.path.abspath(path))
+        # Elsewhere a manifest.json may be of anything, and what is found may be deleted.
+        ours = root.resolve() in whole.resolve().parents or _is_ours(whole)
+        if ours and any((path / mark).is_file() for mark in marks):
+            return path if path.name else whole
     known = [run.name for run in all_runs(root)]
     known += [path.name for path in (*all_studies(root), *all_ablations(root))]
     hint, listed = did_you_mean(name, known), ", ".join(known) or "nothing"
     raise UsageError(f"no run, study or ablation '{name}'{hint} under {root}; it has {listed}")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a folder, wherever it is, holds a run, a study or an ablation."""
+    from mmctr_kit.runs.run import Run
+
+    if path.suffix in (".study", ".ablate"):
+        return True
+    try:
+        return bool(Run(path).manifest)
+    except RunError:
+        return False
 
 
 def show_run(name: "AnyPath | Run", runs: AnyPath = "runs") -> Details:
@@ -258,7 +274,7 @@ def compare_runs(
     --------
     >>> change = mmctr_kit.compare_runs("din_demo", "din_demo_e4")
     >>> sorted(change.recipe)[0], sorted(change.gaps)
-    ('description', ['oof', 'valid'])
+    ('items.embedding', ['oof', 'valid'])
     """
     from mmctr_kit.runs.compare import differ
     from mmctr_kit.runs.run import Run, open_run
@@ -326,7 +342,8 @@ def found(names: "Sequence[AnyPath | Run]", root: Path) -> list[Path]:
     from mmctr_kit.runs.run import Run
 
     paths = [n.path if isinstance(n, Run) else find(str(n), root) for n in names_of(names, "names")]
-    return list({path.resolve(): path for path in paths}.values())
+    whole = {Path(os.path.abspath(path)): path for path in paths}
+    return [path for place, path in whole.items() if not whole.keys() & {*place.parents}]
 
 
 def needed(paths: Sequence[Path], root: Path, ledger: Path) -> list[str]:

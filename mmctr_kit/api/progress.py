@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -194,9 +194,13 @@ class AtWork:
     def __init__(self) -> None:
         self._activities: dict[Any, Activity] = {}
         self._names: dict[Any, str] = {}
+        self._rates: dict[Any, float] = {}
 
     def hear(self, key: Any, name: str, activity: Activity) -> None:
         """Note what is being done for the model ``key``, shown by its ``name``."""
+        if activity.epochs:  # a new epoch's speed is not known yet: that of the last one stands
+            rate = self._rates[key] = activity.rate or self._rates.get(key, 0.0)
+            activity = replace(activity, rate=rate)
         self._activities[key], self._names[key] = activity, name
 
     def end(self, key: Any) -> None:

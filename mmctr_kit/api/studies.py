@@ -36,13 +36,15 @@ class PlannedStudy:
     ) -> StudyResult:
         """Search, train the finalists (how many, with how many seeds) and conclude."""
         from mmctr_kit.runs.lineage import begin_lineage, note_begun, note_finished
+        from mmctr_kit.tuning.status import workers_alive
         from mmctr_kit.tuning.study import begin_study, conclude_study, search_study
 
         plan = self.plan
         with closing(self.database) if self.database is not None else nullcontext():
             folder, before, dead = begin_study(plan, self.path, self.force, self.database)
             device = plan.resources.hardware
-            note_begun(folder.path, begin_lineage(plan.data.folder, device, trials))
+            joins = workers_alive(folder.path)
+            note_begun(folder.path, begin_lineage(plan.data.folder, device, trials), joins)
             for line in _study_notes(self, trials, before, dead):
                 listen(ProgressEvent("note", line))
             progress = StudyProgress(plan, folder, trials, final, listen)
@@ -50,7 +52,8 @@ class PlannedStudy:
             search_study(plan, folder, trials, timeout, progress.search)
             progress.begin_finalists()
             summary = conclude_study(plan, folder, *final, progress.finalist)
-            note_finished(folder.path)
+            if final[0] or not workers_alive(folder.path):
+                note_finished(folder.path)
         return StudyResult(self.path, summary)
 
 

@@ -127,8 +127,9 @@ def print_results(results: "Sequence[Result]", where: str, data: str) -> None:
     """Print speed, shares of the roofline, latency and memory of each recipe."""
     say(f"on {where}; data: {data}")
     say("Training an epoch of one fold, and predicting all of test", style="bold")
-    columns = ("recipe", "batch", "train rows/s", "epoch s", "predict rows/s", "test s", "compile")
+    columns = ("recipe", "batch", "train rows/s", "epoch s", "predicted/s", "test s", "compile")
     table(columns, [_speed(each) for each in results])
+    say("predicted/s: rows per second of prediction")
     say("epoch s, test s: extrapolated from the timed rows (=: all of test was timed)")
     say("compile: seconds to compile and capture a step, before the first")
     least = min((r.training.cpu_share or 1.0 for r in results), default=1.0)

@@ -1,10 +1,14 @@
 """``mmctr-kit demo``: the whole path on a generated data set, each command shown as typed."""
 
+import os
+import shlex
+import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import Annotated
 
 from typer import Context, Exit, Option
@@ -84,12 +88,11 @@ def demo(
     covers = ("--covers",) if task1 else ()
     if not _generated(out, preset, seed, bool(covers)):
         run("data", "synth", str(out), "--preset", preset, "--seed", str(seed), *covers)
-    run("data", "check", str(out / "data"))
+    run("data", "check", str(out / "data"), "--problems")
     lines = (_task1 if task1 else _whole_path)(run, out)
     spent = time.perf_counter() - began
     say(f"\nThe oracle is the best any model could do. {spent:.0f} s in all.")
-    for line in lines:
-        say(line)
+    _outcome(*lines)
 
 
 def _imported(run: Callable[..., None], data: str, out: Path, seed: int) -> None:
@@ -101,13 +104,13 @@ def _imported(run: Callable[..., None], data: str, out: Path, seed: int) -> None
         raise UsageError(f"'{folder}' holds data that were not imported; choose another --out")
     if not folder.is_dir():
         run("data", "movielens", str(source), str(folder), "--seed", str(seed))
-    run("data", "check", str(folder))
+    run("data", "check", str(folder), "--problems")
     run("cv", "best", "--data", str(folder), "--runs", runs, "--budget", BUDGET)
     names = sorted(p.parent.name for p in (out / "runs").glob("best_*/DONE"))
     run("blend", *names, "--name", "blend", "--data", str(folder), "--runs", runs)
     run("report", "blend", "--runs", runs)
     run("submit", "blend", "--task", "both", "--out", file, *shared, "--force")
-    run("submit", "--check", file, "--data", str(folder), *shared)
+    run("submit", "--check", file, "--data", str(folder), *shared, "--problems")
     run("runs", "--runs", runs)
     run("score", file, "--labels", str(folder / "truth" / "test_labels.parquet"))
 
@@ -125,8 +128,31 @@ def _recbole_files() -> Path:
     )
 
 
-def _whole_path(run: Callable[..., None], out: Path) -> tuple[str, ...]:
-    """Cross-validate, fit, blend and submit; what to say of it, in lines."""
+Outcome = tuple[Mapping[str, Path | str], tuple[str, ...]]
+"""What a demo has made, by what it is, and the commands to try next."""
+
+
+def _outcome(made: Mapping[str, Path | str], commands: tuple[str, ...]) -> None:
+    """Print what was made and what to try next, as it can be typed here."""
+    for what, path in made.items():
+        say(f"{what}: {path}", wrap=False)
+    say("\nTry next:")
+    for command in commands:
+        say(f"  {program()} {command}", wrap=False)
+
+
+def program() -> str:
+    """How this program is called: by its name if the shell finds it so, else by its path."""
+    called = Path(sys.argv[0])
+    if called.name != "mmctr-kit":  # python -m mmctr_kit, or a notebook
+        return "mmctr-kit" if which("mmctr-kit") else f"{sys.executable} -m mmctr_kit"
+    there = which("mmctr-kit")
+    known = there is not None and Path(there).resolve() == called.resolve()
+    return "mmctr-kit" if known else shlex.quote(os.path.relpath(called))
+
+
+def _whole_path(run: Callable[..., None], out: Path) -> Outcome:
+    """Cross-validate, fit, blend and submit."""
     data, truth, runs = (str(out / name) for name in ("data", "truth", "runs"))
     single, file = (str(out / f"{name}-both.zip") for name in (f"{SINGLE}-fit", "blend"))
     shared = ("--runs", runs, "--ledger", str(out / "ledger.jsonl"))
@@ -136,17 +162,25 @@ def _whole_path(run: Callable[..., None], out: Path) -> tuple[str, ...]:
     run("blend", *RECIPES, "--name", "blend", "--runs", runs)
     run("report", "blend", "--runs", runs)
     run("submit", "blend", "--task", "both", "--out", file, *shared, "--force")
-    run("submit", "--check", file, "--data", data, *shared)
+    run("submit", "--check", single, "--data", data, *shared, "--problems")
     run("runs", "--runs", runs, "--truth", truth)
     return (
-        f"One network, within the rules: {single}",
-        f"The blend, for research: {file}",
-        f"With real labels: mmctr-kit score {file} --labels ...",
+        {
+            "One network, within the rules of Task1&2": single,
+            "The blend, for research": file,
+            "Its report, for a browser": Path(runs) / "blend.html",
+        },
+        (
+            f"score {file} --labels {out / 'truth' / 'test_labels.parquet'}",
+            f"runs show blend --runs {runs}",
+            f"slices din_mha_demo --data {data} --runs {runs}",
+            f"cv din_mha_demo --data {data} --runs {runs} --name mine --set model.se=false",
+        ),
     )
 
 
-def _task1(run: Callable[..., None], out: Path) -> tuple[str, ...]:
-    """Encode, fit with three embeddings, export and submit the third; what to say of it."""
+def _task1(run: Callable[..., None], out: Path) -> Outcome:
+    """Encode, fit with three embeddings, export and submit the third."""
     data, truth, runs = (str(out / name) for name in ("data", "truth", "runs"))
     encoded, table, file = (
         str(out / name) for name in ("encoded.parquet", "item_info.parquet", "workshop-Task1.zip")
@@ -160,13 +194,15 @@ def _task1(run: Callable[..., None], out: Path) -> tuple[str, ...]:
         run("fit", TASK1, "--data", data, "--runs", runs, "--name", name, *given)
     run("items", "export", "workshop", "--data", data, "--out", table, "--runs", runs, "--force")
     run("submit", "workshop", "--task", "Task1", "--out", file, *shared, "--force")
-    run("submit", "--check", file, "--data", data, *shared)
+    run("submit", "--check", file, "--data", data, *shared, "--problems")
     run("runs", "--runs", runs, "--rules", "--task", "Task1")
     run("runs", "--runs", runs, "--truth", truth)
     return (
-        f"The item embedding of Task1: {table}",
-        f"The submission: {file}",
-        "With an encoder of your own: mmctr-kit items encode --help",
+        {"The item embedding of Task1": table, "The submission": file},
+        (
+            f"items quality {data} --encoded {encoded}",
+            "items encode --help   # with an encoder of your own",
+        ),
     )
 
 

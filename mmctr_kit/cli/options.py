@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from typer import Argument, BadParameter, Context, Exit, Option
+from typer import Argument, BadParameter, CallbackParam, Context, Exit, Option
 
 from mmctr_kit.cli.output import print_json, say, table
 from mmctr_kit.errors import UsageError
@@ -62,6 +62,16 @@ def typed(context: Context, parameter: str) -> bool:
     """Whether the command line itself gives the parameter, not the environment or a file."""
     source = context.get_parameter_source(parameter)
     return source is not None and source.name == "COMMANDLINE"
+
+
+def _of_group(context: Context, param: CallbackParam, value: Path) -> Path:
+    """The option's value, or the one typed before the subcommand, as in ``runs --runs A rm x``."""
+    name, group = str(param.name), context.parent
+    if typed(context, name) or group is None or name not in group.params:
+        return value
+    source = group.get_parameter_source(name)
+    above = source is not None and source.name == "COMMANDLINE"
+    return Path(group.params[name]) if above else value
 
 
 def require_data(data: Path | None) -> Path:
@@ -156,11 +166,23 @@ DataUnlessListed = Annotated[
 Folder = Annotated[Path, Argument(metavar="DATA", envvar=_DATA, help=_DATA_HELP)]
 NewFolder = Annotated[Path, Argument(metavar="OUT", help="A new folder.")]
 Runs = Annotated[
-    Path, Option("--runs", metavar="FOLDER", envvar="MMCTR_KIT_RUNS", help="Folder of all runs.")
+    Path,
+    Option(
+        "--runs",
+        metavar="FOLDER",
+        envvar="MMCTR_KIT_RUNS",
+        callback=_of_group,
+        help="Folder of all runs.",
+    ),
 ]
 Ledger = Annotated[
     Path,
-    Option("--ledger", envvar="MMCTR_KIT_LEDGER", help="File in which submissions are recorded."),
+    Option(
+        "--ledger",
+        envvar="MMCTR_KIT_LEDGER",
+        callback=_of_group,
+        help="File in which submissions are recorded.",
+    ),
 ]
 Name = Annotated[str | None, Option(help="Name of the output; the recipe's name by default.")]
 Settings = Annotated[

@@ -193,7 +193,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
     out.print(grid)
 
 
-_NAME, _LEAST = 24, 16
+_NAME, _LEAST = 24, 12
 """A longer word of a text column is folded; so is one longer than the second if there is no room
 for it."""
 

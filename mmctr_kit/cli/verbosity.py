@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from mmctr_kit.errors import UsageError
+from mmctr_kit.runs.call import command_line
 
 LOG = logging.getLogger("mmctr_kit")
 LOG.addHandler(logging.NullHandler())
@@ -94,7 +95,7 @@ def begin(asked: Verbosity, arguments: Sequence[str]) -> None:
                 "file"
             ) from e
         _add(file, "%(asctime)s %(levelname)-7s %(message)s")
-        LOG.info("$ mmctr-kit %s", " ".join(arguments))
+        LOG.info("$ %s", command_line(arguments))
 
 
 def end() -> None:

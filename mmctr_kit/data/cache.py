@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -92,15 +93,18 @@ _IN_USE = ("placed", "synth")
 """Kinds that are whole data folders: for workers of a cluster, and for ``bench``."""
 _UNFINISHED = "unfinished"
 _DAY_SECONDS = 86_400.0
+_ENTRY = re.compile(r"([a-z_0-9]+)-[0-9a-f]{24}|(?=synth-)([a-z]+)-.*")
+_BEING_MADE = re.compile(r"\.([a-z_0-9]+-[0-9a-f]{24}|gone)-.*")
 
 
 def _kind_of(path: Path) -> str | None:
-    """The kind of an entry; None for what is none."""
-    if path.name == ".locks":
-        return None
-    if path.name.startswith("."):
+    """The kind of an entry; None for what this kit has not made."""
+    if path.name == "hashes":
+        return path.name
+    if _BEING_MADE.fullmatch(path.name):
         return _UNFINISHED
-    return path.name.partition("-")[0]
+    made = _ENTRY.fullmatch(path.name)
+    return (made[1] or made[2]) if made and path.is_dir() else None
 
 
 def content_hash(path: Path) -> str:

@@ -140,7 +140,8 @@ def _columns(table: pa.Table, where: str) -> dict[str, Any]:
     names = (*_NEEDED, "ID") if "ID" in present else _NEEDED
     arrays = {name: whole_column(table.column(name)) for name in names}
     histories = arrays["item_seq"]
-    if pa.types.is_string(histories.type) and not histories.null_count:
+    texts = pa.types.is_string(histories.type) or pa.types.is_large_string(histories.type)
+    if texts and not histories.null_count:
         arrays["item_seq"] = _parsed(histories, where)
     return {n: to_numpy(array, _COLUMNS[n], f"{where}: {n}") for n, array in arrays.items()}
 
@@ -157,7 +158,10 @@ def _parsed(texts: pa.Array, where: str) -> pa.Array:
     plain = pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, r"[\[\],\s]+", " "))
     words = pc.split_pattern(plain, " ")
     some = pc.not_equal(plain, "")
-    values = pc.cast(pc.list_flatten(pc.filter(words, some)), pa.int64())
+    try:
+        values = pc.cast(pc.list_flatten(pc.filter(words, some)), pa.int64())
+    except pa.ArrowInvalid as e:
+        raise DataError(f"{where}: item_seq holds an id that is no item's ({first_line(e)})") from e
     lengths = np.where(np.asarray(some), np.asarray(pc.list_value_length(words)), 0)
     return pa.ListArray.from_arrays(np.append(0, np.cumsum(lengths)).astype(np.int32), values)
 

@@ -49,7 +49,9 @@ class Estimate:
         >>> [round(end, 4) for end in Estimate(0.98, 0.015, 50).share_interval()]
         [0.9162, 0.9955]
         """
-        if self.value in (0.0, 1.0) and not math.isnan(self.se):
+        if math.isnan(self.se):
+            return math.nan, math.nan
+        if self.value in (0.0, 1.0):
             return self.value, self.value
         logit = math.log(self.value / (1 - self.value))
         reach = INTERVAL_Z * self.se / (self.value * (1 - self.value))

@@ -158,7 +158,10 @@ def _open(name: str, root: Path) -> tuple[Run, Mapping[str, Any] | None, Path | 
         if (path / "study.json").is_file():
             study = _read_study(path)
             if not study["finalists"]:
-                raise unfinished(path, f"study '{path.name}' has no finalist yet: it")
+                raise RunError(
+                    f"study '{path.name}' has no finalists, whose scores the page shows; repeat "
+                    "its command with --finalists 1 or more"
+                )
             run = open_run(str(study["finalists"][0]["run"]), path / "finalists")
             return run, study, path
         if (path / "ablation.json").is_file():

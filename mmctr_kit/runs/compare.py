@@ -149,10 +149,15 @@ class PairedSample:
     def gaps(self, other: Predictions) -> tuple[Estimate | None, Estimate | None]:
         """The other run's valid and OOF AUC less the subject's."""
         subject, valid, oof = self.subject, None, None
-        if subject.has_valid and subject.valid_keys.same(other.valid_keys):
+        if subject.has_valid and _same_valid(subject, other):
             theirs = self.valid.influence(other.valid_mean())
             valid = self.valid.difference(theirs, self.of_valid)
         a, b = subject.oof, other.oof
-        if a and b and a.keys.same(b.keys) and np.array_equal(a.fold, b.fold):
+        same = a and b and a.keys.same(b.keys) and np.array_equal(a.label, b.label)
+        if a and b and same and np.array_equal(a.fold, b.fold):
             oof = self.oof.difference(self.oof.influence(b.logit), self.of_oof)
         return valid, oof
+
+
+def _same_valid(a: Predictions, b: Predictions) -> bool:
+    return a.valid_keys.same(b.valid_keys) and np.array_equal(a.valid_label, b.valid_label)

@@ -4,6 +4,7 @@ It is in ``timings.json`` under ``lineage``, since two equal runs may differ in 
 """
 
 import os
+import re
 import socket
 import subprocess
 import time
@@ -34,7 +35,8 @@ class Lineage:
     public function, without passwords; None if something else began it. It was given in
     ``folder``, whose git ``commit`` is None if it is in no repository; ``dirty``: files under
     version control differed from it (None: not known). ``data`` is the data folder, ``planned`` how
-    many trials or runs the latest command asked for, ``resumed`` how many commands went on with it.
+    many trials or runs the latest command asked for, ``latest`` that command if it is another than
+    the first, ``resumed`` how many commands went on with it.
     """
 
     began: str
@@ -47,6 +49,7 @@ class Lineage:
     host: str
     device: str | None
     planned: int | None = None
+    latest: str | None = None
     resumed: int = 0
     finished: str | None = None
 
@@ -127,16 +130,20 @@ def note_resumed(path: Path) -> None:
         write_lineage(path, replace(lineage, resumed=lineage.resumed + 1), _without(timings))
 
 
-def note_begun(path: Path, lineage: Lineage) -> None:
+def note_begun(path: Path, lineage: Lineage, joins: bool = False) -> None:
     """Record the lineage of a study or an ablation at ``path``, which was begun or goes on.
 
-    If it was begun before, what began it stays, and another ``planned`` counts from now on.
+    If it was begun before, what began it stays, and another ``planned`` counts from now on. A
+    command that ``joins`` others, which are at work, changes nothing.
     """
     with locked(path / TIMINGS, wait=True):
         timings = _timings(path)
         if (before := _lineage_in(timings)) is not None:
+            if joins:
+                return
             more = before.resumed + (before.finished is None)
-            lineage = replace(before, resumed=more, planned=lineage.planned, finished=None)
+            latest, planned = lineage.command, lineage.planned
+            lineage = replace(before, resumed=more, planned=planned, latest=latest, finished=None)
         write_lineage(path, lineage, _without(timings))
 
 
@@ -174,7 +181,11 @@ def unfinished(path: Path, what: str) -> RunError:
 
 def again(lineage: Lineage) -> str:
     """The command to repeat, with the folder to give it in if that is another than this one."""
-    command = lineage.command or "the command that began it"
+    command = lineage.latest or lineage.command or "the command that began it"
+    # With it, the command would begin again and delete what is finished.
+    command = re.sub(r" --force\b(?!=)|, force=True\b", "", command)
+    if "***" in command:
+        command += " (*** stands for what was not recorded: who logs in, and how)"
     return command if lineage.folder == _here() else f"{command} (in {lineage.folder})"
 
 

@@ -16,6 +16,11 @@ def require_idle(path: Path, workers: bool) -> None:
     """Raise RunError if a process is at work on what ``path`` holds, or if ``workers`` are."""
     if workers or is_locked(path):
         raise RunError(f"'{path.name}' is in use: a process is at work on it; stop that first")
+    if (jobs := path.parent / ".slurm" / path.name).is_dir():
+        raise RunError(
+            f"'{path.name}' may be in use by jobs of a SLURM cluster; cancel them with scancel, "
+            f"delete '{jobs}', and repeat the command"
+        )
 
 
 def remove_folder(path: Path, workers_alive: Callable[[], bool]) -> None:

@@ -99,8 +99,7 @@ def task_column(scores: Scores, task: str | None) -> Floats:
     """The column of ``task``; if None, the only column that is not a constant placeholder."""
     if task is not None:
         if task not in scores.columns:
-            hint = did_you_mean(task, scores.columns)
-            raise UsageError(f"no column {task}{hint}; found {', '.join(scores.columns)}")
+            raise UsageError(f"no column {task}; found {', '.join(scores.columns)}")
         return scores.columns[task]
     varying = [n for n, v in scores.columns.items() if len(v) and (v != v[0]).any()]
     if len(varying) != 1:

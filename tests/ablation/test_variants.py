@@ -264,6 +264,7 @@ def resumed(tiny: ChallengeData, interrupted: Path) -> tuple[Path, Events, dict[
     return interrupted, events, costs
 
 
+@pytest.mark.slow
 def test_an_interrupted_ablation_goes_on_where_it_stopped(
     resumed: tuple[Path, Events, dict[str, Measured]],
 ) -> None:
@@ -275,6 +276,7 @@ def test_an_interrupted_ablation_goes_on_where_it_stopped(
     assert all((folder / name / "DONE").is_file() for name in (BASE, "se-off"))
 
 
+@pytest.mark.slow
 def test_costs_are_measured_after_all_training(
     resumed: tuple[Path, Events, dict[str, Measured]],
 ) -> None:
@@ -283,6 +285,7 @@ def test_costs_are_measured_after_all_training(
     assert costs["se-off"].parameters < costs[BASE].parameters
 
 
+@pytest.mark.slow
 def test_a_finished_ablation_trains_and_measures_nothing(
     tiny: ChallengeData, resumed: tuple[Path, Events, dict[str, Measured]]
 ) -> None:
@@ -293,6 +296,7 @@ def test_a_finished_ablation_trains_and_measures_nothing(
     assert again == costs
 
 
+@pytest.mark.slow
 def test_another_recipe_is_refused_unless_forced(
     tiny: ChallengeData, resumed: tuple[Path, Events, dict[str, Measured]]
 ) -> None:
@@ -302,6 +306,7 @@ def test_another_recipe_is_refused_unless_forced(
     assert finished_runs(other, resumed[0], True) == []
 
 
+@pytest.mark.slow
 def test_a_forced_ablation_that_was_stopped_goes_on_without_force(
     tiny: ChallengeData, resumed: tuple[Path, Events, dict[str, Measured]], tmp_path: Path
 ) -> None:
@@ -320,6 +325,7 @@ def test_a_forced_ablation_that_was_stopped_goes_on_without_force(
         finished_runs(planned(tiny, recipe(), ("se-off",)), folder, False)
 
 
+@pytest.mark.slow
 def test_a_run_is_no_folder_for_an_ablation(
     tiny: ChallengeData, resumed: tuple[Path, Events, dict[str, Measured]]
 ) -> None:

@@ -36,6 +36,7 @@ def test_each_kind_is_quantised_by_itself_and_one_table_compares_them(tiny: Chal
     assert table["items"].tolist()[:2] == [int(np.any(expected["text"] != 0, axis=1).sum())] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_alignment")
 def test_the_recipe_says_what_levels_and_factors_are_like(tiny: ChallengeData) -> None:
     settings = {"codes.of": "factors", "codes.levels": 4, "items.factors_dim": 8}

@@ -69,6 +69,7 @@ def test_an_encoder_and_a_file_to_write_must_be_named(tmp_path: Path) -> None:
         mmctr_kit.encode_items(tmp_path, tmp_path / "v.parquet", text="x")
 
 
+@pytest.mark.slow
 def test_the_quality_of_items_is_a_table_a_file_and_a_page(
     spoilt_items: Path, tmp_path: Path
 ) -> None:
@@ -105,6 +106,7 @@ def test_the_quality_of_encoded_vectors_is_theirs_and_a_wrong_file_is_a_mistake(
         mmctr_kit.item_quality(tiny_root / "data", encoded="nowhere.parquet")
 
 
+@pytest.mark.slow
 def test_a_file_of_drops_makes_a_recipe_take_the_items_as_missing(
     spoilt_items: Path, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from mmctr_kit.recipe import shipped_recipes
 NOTEBOOK = Path(__file__).parents[2] / "recipes" / "quickstart.ipynb"
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_on_tiny_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")  # else it warns that it will be the default
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))

@@ -70,8 +70,8 @@ class Terminal:
 def test_a_terminal_shows_what_is_done_from_the_start_and_a_bar_with_the_time_left(
     tiny_root: Path, tmp_path: Path
 ) -> None:
-    slow = ("--set", "training.batch_size=8")
-    terminal = Terminal([*command(tiny_root, tmp_path / "runs"), *slow], columns=60)
+    long = ("--set", "training.batch_size=8")
+    terminal = Terminal([*command(tiny_root, tmp_path / "runs"), *long], columns=60)
     assert terminal.end() == 0, terminal.shown
     shown = terminal.read()
     assert "\x1b[" in shown
@@ -85,6 +85,7 @@ def test_a_terminal_shows_what_is_done_from_the_start_and_a_bar_with_the_time_le
     assert max(gaps) < 10  # it is 1 s unless the machine is busy with other tests
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_one_line_the_cursor_and_no_worker(tiny_root: Path, tmp_path: Path) -> None:
     line = command(tiny_root, tmp_path / "runs")
     line[line.index("--jobs") + 1] = "2"
@@ -116,6 +117,7 @@ def ended(group: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_a_pipe_for_the_results_gets_nothing_else_while_the_terminal_shows_progress(
     tiny_root: Path, tmp_path: Path
 ) -> None:
@@ -128,6 +130,7 @@ def test_a_pipe_for_the_results_gets_nothing_else_while_the_terminal_shows_progr
     assert content["din_demo"]["valid"]["n"] > 0
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_a_plain_line_for_each_epoch(tiny_root: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         command(tiny_root, tmp_path / "runs"), capture_output=True, text=True, check=True

@@ -72,6 +72,19 @@ def test_models_at_work_side_by_side_are_shown_together_with_their_speed_in_all(
     assert heard[-1].rate == 4000.0
 
 
+def test_the_speed_of_the_last_epoch_stands_until_that_of_the_next_is_known() -> None:
+    heard = list[ProgressEvent]()
+    run = CvProgress(of_jobs(1), "qin", heard.append)
+    for activity in (
+        training(1, 50),
+        Activity("scoring"),
+        training(2, 0, 0.0),
+        training(2, 9, 7.0),
+    ):
+        run(FoldActivity(0, 0, activity))
+    assert [event.rate for event in heard[1:]] == [1000.0, 0.0, 1000.0, 7.0]
+
+
 def test_an_ablation_counts_its_runs_one_after_another() -> None:
     heard = list[ProgressEvent]()
     run = AblationProgress(["base", "se-off"], 2, heard.append)

@@ -53,6 +53,7 @@ def test_the_commands_of_its_readme_work(
     assert "all predictions identical" in run(*commands[1]).output
 
 
+@pytest.mark.slow
 def test_the_copy_of_the_kit_in_it_reproduces_it(bundle: Path, tiny_root: Path) -> None:
     done = subprocess.run(
         [sys.executable, *["-m", "mmctr_kit", "reproduce", ".", "--data"], str(tiny_root / "data")],

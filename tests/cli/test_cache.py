@@ -43,3 +43,14 @@ def test_nothing_is_deleted_that_was_not_agreed_to(
     assert code == 2
     assert "no 'dta' in the cache; it holds data" in error
     assert len(list(cache.glob("data-*"))) == 2
+
+
+def test_what_this_kit_has_not_made_is_neither_shown_nor_deleted(cache: Path) -> None:
+    (cache / "thesis-final").mkdir()
+    (cache / "data-of-mine").mkdir()
+    (cache / "notes.txt").write_text("mine")
+    (cache / ".git").mkdir()
+    assert {kind["kind"] for kind in json.loads(run("cache", "--json").output)["kinds"]} == {"data"}
+    run("cache", "clear", "--yes")
+    left = {path.name for path in cache.iterdir()} - {"hashes"}
+    assert left == {"thesis-final", "data-of-mine", "notes.txt", ".git"}

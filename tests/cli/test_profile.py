@@ -33,6 +33,7 @@ def test_clean_data_exits_0_also_with_strict_and_fits_80_columns(tiny_root: Path
     assert "target-side (train): item features alone: AUC 0." in found.output
 
 
+@pytest.mark.slow
 def test_a_suspicion_says_what_it_means_and_what_to_do_and_fails_with_strict_alone(
     leaky: Path,
 ) -> None:

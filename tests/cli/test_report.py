@@ -20,6 +20,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny: ChallengeData) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_the_page_lies_beside_the_runs_or_where_it_is_wanted(runs: Path, tmp_path: Path) -> None:
     done = run("report", "alpha", "--runs", str(runs))
     assert done.exit_code == 0, done.output
@@ -115,6 +116,7 @@ def test_a_study_of_an_earlier_version_is_one_line(tiny: ChallengeData, tmp_path
     assert run("report", "old", "--runs", str(tmp_path)).exit_code == 0
 
 
+@pytest.mark.slow
 def test_reporting_loads_no_training_library(runs: Path, tmp_path: Path) -> None:
     code = (
         "import sys\n"

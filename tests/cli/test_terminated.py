@@ -27,6 +27,7 @@ def ended(group: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to_all", [False, True], ids=["to the command", "to its workers too"])
 def test_sigterm_ends_cv_and_its_workers_with_one_line_and_143(
     tiny_root: Path, tmp_path: Path, to_all: bool

@@ -111,6 +111,7 @@ def study_of(story: Story) -> dict[str, object]:
     return read_json(story.runs / "small.study" / "study.json")
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_told_and_replaced(story: Story) -> None:
     assert re.search(
         r"warning: a worker was killed \(signal 9\); .* will be tried again", story.error
@@ -118,6 +119,7 @@ def test_a_killed_worker_is_told_and_replaced(story: Story) -> None:
     assert len(re.findall(r"^trial \d+", story.first, re.MULTILINE)) >= 4
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_one_line_that_says_how_to_go_on(story: Story) -> None:
     assert story.code == 130
     assert story.error.splitlines()[-1] == (
@@ -126,6 +128,7 @@ def test_ctrl_c_is_one_line_that_says_how_to_go_on(story: Story) -> None:
     assert "Traceback" not in story.error
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_to_as_many_trials_as_were_asked_for(story: Story) -> None:
     assert re.search(rf"{TRIALS} trials of 2 folds, .*, \d+ of them finished already", story.second)
     states = [t["state"] for t in study_of(story)["trials"]]  # type: ignore[attr-defined]
@@ -134,6 +137,7 @@ def test_the_same_command_goes_on_to_as_many_trials_as_were_asked_for(story: Sto
     assert "running" not in states
 
 
+@pytest.mark.slow
 def test_the_report_fits_a_terminal_and_says_what_to_believe(story: Story) -> None:
     shown = story.second
     assert re.search(r"^ +trial +a seed: search +again +mean of 2: OOF +valid", shown, re.M)
@@ -144,6 +148,7 @@ def test_the_report_fits_a_terminal_and_says_what_to_believe(story: Story) -> No
     assert max(map(len, lines)) <= 80
 
 
+@pytest.mark.slow
 def test_the_time_left_tells_of_the_finalists_too(story: Story) -> None:
     assert re.search(r"; \d+/24, \d+ s left, then 2 finalists, about \d+ s$", story.second, re.M)
     assert re.search(r"; 24/24, then 2 finalists, about \d+ s$", story.second, re.M)
@@ -152,6 +157,7 @@ def test_the_time_left_tells_of_the_finalists_too(story: Story) -> None:
     assert done == [str(n) for n in range(1, 9)]
 
 
+@pytest.mark.slow
 def test_a_finished_study_trains_nothing_and_tells_the_same(
     tiny_root: Path, recipe_file: Path, story: Story
 ) -> None:
@@ -166,6 +172,7 @@ def cv_of_best(tiny_root: Path, story: Story, runs: Path, *more: str) -> Result:
     return run("cv", str(best), *where, "--devices", "cpu", *more)
 
 
+@pytest.mark.slow
 def test_cv_of_the_recipe_written_gives_the_score_reported(
     tiny_root: Path, story: Story, tmp_path: Path
 ) -> None:
@@ -177,6 +184,7 @@ def test_cv_of_the_recipe_written_gives_the_score_reported(
     assert metrics["oof"] == reported["finalists"][0]["oof"]  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_a_finalist_is_named_for_blending_and_not_trained_again(
     tiny_root: Path, story: Story
 ) -> None:
@@ -195,6 +203,7 @@ def test_a_finalist_is_named_for_blending_and_not_trained_again(
     assert (story.runs / "small-finalists" / "DONE").is_file()
 
 
+@pytest.mark.slow
 def test_what_the_finalists_cost_is_said_before_the_search(story: Story) -> None:
     text = "after the search: 2 finalists x 2 seeds x 2 folds = 8 fold models (--finalists 0"
     assert text in story.first

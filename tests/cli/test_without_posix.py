@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from mmctr_kit.runs.run import Run
 from tests.cli.test_blend import make_runs
 
@@ -48,10 +50,12 @@ def python(code: str, *arguments: str, cwd: Path | None = None) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_every_module_is_imported_without_what_only_posix_has() -> None:
     python(IMPORT_ALL)
 
 
+@pytest.mark.slow
 def test_blend_submit_and_runs_work_without_what_only_posix_has(
     tmp_path: Path, tiny_root: Path
 ) -> None:

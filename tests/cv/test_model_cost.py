@@ -52,6 +52,7 @@ def measured(tiny: ChallengeData, run: Path) -> Measured:
     return found
 
 
+@pytest.mark.slow
 def test_parameters_are_the_models(run: Path, measured: Measured) -> None:
     weights = RunWriter(run).fold(0, 0).weights()
     assert measured.parameters == sum(
@@ -59,6 +60,7 @@ def test_parameters_are_the_models(run: Path, measured: Measured) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_latency_for_each_size_of_request_from_enough_of_them(measured: Measured) -> None:
     assert tuple(each.candidates for each in measured.latency) == CANDIDATES
     for each in measured.latency:
@@ -85,11 +87,13 @@ def test_a_request_that_takes_long_is_timed_less_often(
     assert found[0].p50_ms == pytest.approx(1e3 * takes)
 
 
+@pytest.mark.slow
 def test_memory_is_the_measuring_process_own(measured: Measured) -> None:
     assert measured.memory_of == "process"
     assert 50 < measured.memory_mb < 1024
 
 
+@pytest.mark.slow
 def test_a_cost_is_kept_for_the_same_run_alone(
     tiny: ChallengeData, run: Path, measured: Measured
 ) -> None:

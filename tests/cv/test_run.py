@@ -110,6 +110,7 @@ def test_two_runs_of_one_seed_are_bit_identical(
     assert contents(run_here(tiny, tmp_path / "b").path) == contents(finished.path)
 
 
+@pytest.mark.slow
 def test_workers_side_by_side_make_the_run_that_one_process_makes(
     tiny: ChallengeData, finished: Run, tmp_path: Path
 ) -> None:
@@ -207,6 +208,7 @@ def killed_in_a_fold(
     raise AssertionError("no run was killed in the middle of a fold")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_run_killed_in_the_middle_of_a_fold_and_resumed_equals_an_uninterrupted_one(
     tiny_root: Path, tiny: ChallengeData, finished: Run, tmp_path: Path, workers: int
@@ -217,6 +219,7 @@ def test_a_run_killed_in_the_middle_of_a_fold_and_resumed_equals_an_uninterrupte
     assert contents(run.path) == contents(finished.path)
 
 
+@pytest.mark.slow
 def test_a_run_with_factors_killed_and_resumed_equals_an_uninterrupted_one(
     tiny_root: Path, tiny: ChallengeData, tmp_path: Path
 ) -> None:
@@ -311,6 +314,7 @@ def null(tmp_path_factory: pytest.TempPathFactory) -> ChallengeData:
     return load(null_copy(folder / "world" / "data", folder / "data", 6))
 
 
+@pytest.mark.slow
 def test_with_labels_shuffled_within_users_oof_is_chance_and_with_ungrouped_folds_it_is_not(
     null: ChallengeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,6 +346,7 @@ TAKEN = ("signals.kinds=all", "augmentation.per_user=2", "folds.count=3", "train
 ALIGNED = ("items.embedding=aligned", "items.aligned_dim=16")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_alignment")
 @pytest.mark.parametrize(
     ("name", "settings"),
@@ -359,6 +364,7 @@ def test_with_labels_shuffled_within_users_what_is_counted_leaves_oof_at_chance(
     assert abs(Estimate.from_json(run.metrics["oof"]).z(0.5)) < 3
 
 
+@pytest.mark.slow
 def test_a_table_that_counts_the_users_it_predicts_is_caught_by_the_null(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -386,6 +392,7 @@ def null_data(tmp_path: Path, by: str) -> tuple[ChallengeData, str]:
 OTHERS = ("signals.kinds=all", "augmentation.per_user=1", *BLOCKS, "training.snapshot=last")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gbdt_demo", "din_demo"])
 @pytest.mark.parametrize("by", ["item", "time"])
 def test_with_labels_shuffled_within_users_folds_by_item_and_time_leave_oof_at_chance(
@@ -400,6 +407,7 @@ def test_with_labels_shuffled_within_users_folds_by_item_and_time_leave_oof_at_c
     assert run.metrics["alarm"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["item", "time"])
 def test_a_table_that_counts_the_rows_it_predicts_is_caught_by_the_null_of_other_folds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
@@ -438,6 +446,7 @@ def test_diverged_training_is_one_line_that_says_what_to_do(
         run_here(tiny, tmp_path / "run", "training.learning_rate=1.0e+30")
 
 
+@pytest.mark.slow
 def test_where_a_worker_is_killed_the_run_goes_on_with_fewer(
     tiny: ChallengeData, finished: Run, tmp_path: Path
 ) -> None:
@@ -456,6 +465,7 @@ def test_where_a_worker_is_killed_the_run_goes_on_with_fewer(
     assert contents(run.path) == contents(finished.path)
 
 
+@pytest.mark.slow
 def test_where_every_worker_is_killed_that_is_one_line_and_the_run_can_go_on(
     tiny: ChallengeData, finished: Run, tmp_path: Path
 ) -> None:
@@ -513,6 +523,7 @@ def test_a_run_notes_the_bytes_of_the_files_it_read(tiny: ChallengeData, finishe
     assert finished.timings["data_files"] == content_hashes(recipe(), tiny)
 
 
+@pytest.mark.slow
 def test_workers_refuse_an_item_file_that_changed_since_the_plan(
     tiny: ChallengeData, tmp_path: Path
 ) -> None:

@@ -86,6 +86,7 @@ def test_a_single_fit_predicts_valid_and_test_and_has_no_oof(
         fitted.oof()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("average", ["none", "ema"])
 def test_a_single_fit_killed_between_epochs_and_resumed_equals_an_uninterrupted_one(
     tiny_root: Path, tiny: ChallengeData, tmp_path: Path, average: str

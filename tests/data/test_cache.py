@@ -272,17 +272,20 @@ def test_a_file_that_goes_on_changing_is_one_line_and_no_entry(cache: Path, tmp_
     assert [p.name for p in cache.iterdir()] == ["hashes"]
 
 
+PLACED, NEW, LEFT = f"placed-{'0' * 24}", f".kind-{'0' * 24}-new", f".kind-{'0' * 24}-left"
+
+
 def filled(cache: Path) -> None:
     """Two entries of a kind, a checksum, a data folder, and what is being written or was left."""
     for k in (1, 2):
         cached("kind", {}, {"k": k}, Builder())
     (cache.parent / "file").write_text("x")
     content_hash(cache.parent / "file")
-    for name in ("placed-abc", ".kind-new", ".kind-left"):
+    for name in (PLACED, NEW, LEFT):
         (cache / name).mkdir()
         (cache / name / "file").write_bytes(bytes(100))
     (cache / ".locks").mkdir()
-    os.utime(cache / ".kind-left", (0, 0))
+    os.utime(cache / LEFT, (0, 0))
 
 
 def test_the_cache_is_counted_by_kind(cache: Path) -> None:
@@ -300,13 +303,13 @@ def test_clearing_leaves_what_a_command_may_be_reading_or_writing(cache: Path) -
     filled(cache)
     mapped, _ = cached("kind", {}, {"k": 1}, Builder())
     clear_cache()
-    assert sorted(path.name for path in cache.iterdir()) == [".kind-new", ".locks", "placed-abc"]
+    assert sorted(path.name for path in cache.iterdir()) == [NEW, ".locks", PLACED]
     assert mapped["a"].tolist() == list(range(1000))  # still open
     build = Builder()
     assert cached("kind", {}, {"k": 1}, build)[0]["a"].tolist() == list(range(1000))
     assert build.calls == 1
     clear_cache(["placed"])
-    assert not (cache / "placed-abc").exists()
+    assert not (cache / PLACED).exists()
     assert len(list(cache.glob("kind-*"))) == 1
 
 

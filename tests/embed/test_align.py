@@ -48,6 +48,7 @@ def test_vectors_have_unit_length_and_items_without_content_have_none(noisy: Con
     assert not made.vectors[0].any()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_alignment")
 def test_the_number_of_threads_changes_no_bit_and_other_users_do(
     noisy: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -101,6 +101,7 @@ def test_without_any_vector_there_is_no_code_and_no_figure() -> None:
     assert np.isnan([level.perplexity for level in quantised.levels()]).all()
 
 
+@pytest.mark.slow
 def test_neither_another_process_nor_its_threads_change_a_code(tmp_path: Path) -> None:
     np.save(tmp_path / "vectors.npy", drawn(3000, 32))
     script = (

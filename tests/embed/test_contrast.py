@@ -14,6 +14,7 @@ from mmctr_kit.embed.contrast import align, contrastive_loss
 from tests.embed.test_pairs import contexts_of
 
 
+@pytest.mark.slow
 def test_held_out_pairs_are_found_better_than_by_raw_vectors_for_cold_items_too(
     tiny: ChallengeData, tmp_path: Path
 ) -> None:

@@ -61,6 +61,7 @@ def test_nearly_all_that_is_pointed_to_was_planted(spoilt: ItemQuality, spoilt_i
         assert len(set(outcome.items.tolist()) - bad) <= allowed
 
 
+@pytest.mark.slow
 def test_a_clean_catalogue_has_next_to_no_finding(tmp_path_factory: pytest.TempPathFactory) -> None:
     quality = quality_of(load(catalogue(tmp_path_factory.getbasetemp(), 0.0)))
     assert not quality.skipped

@@ -61,6 +61,7 @@ def test_scores_are_mean_fold_aucs_of_the_cross_fitted_oof_and_differences_are_p
 
 
 # By user alone, memorised OOF scores scatter up to sqrt(2) times as far as their errors say.
+@pytest.mark.slow
 @pytest.mark.parametrize(("noise", "errors"), [(0.5, 3.0 * np.sqrt(2.0)), (30.0, 3.0)])
 @pytest.mark.parametrize("one_positive", [True, False])
 def test_runs_that_know_nothing_score_like_chance_and_auto_takes_the_mean(

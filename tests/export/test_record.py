@@ -95,7 +95,7 @@ def test_a_study_comes_with_its_trials_and_its_finalists(exported_runs: Path) ->
     assert trials[3].tags["state"] == "pruned"
     assert trials[3].metrics == {}
     assert finalist.name == "small-finalist-7"
-    assert len({r.key for r in [study, *others]}) == 10
+    assert len({r.key for r in [study, *others]}) == TRIALS + 2
 
 
 def test_a_copied_or_renamed_run_is_the_same_run(exported_runs: Path, tmp_path: Path) -> None:

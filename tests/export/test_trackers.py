@@ -14,6 +14,7 @@ from mmctr_kit.export import trackers
 from mmctr_kit.export.record import Record
 from mmctr_kit.export.trackers import Exported, Tool, export, gather, require_tool
 from tests.export.memory import MemoryTracker
+from tests.report.made import TRIALS
 
 
 def put(each: list[Record], tracker: MemoryTracker) -> dict[str, str]:
@@ -26,7 +27,7 @@ def put(each: list[Record], tracker: MemoryTracker) -> dict[str, str]:
 def test_twice_gives_one_copy(exported_runs: Path) -> None:
     each, tracker = gather(["alpha", "mix", "small"], exported_runs, False), MemoryTracker()
     assert set(put(each, tracker).values()) == {"written"}
-    assert len(tracker.copies) == len(each) == 12
+    assert len(tracker.copies) == len(each) == TRIALS + 4
     tracker.done.clear()
     again = gather(["alpha", "mix", "small"], exported_runs, False)
     assert set(put(again, tracker).values()) == {"unchanged"}

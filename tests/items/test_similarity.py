@@ -141,6 +141,7 @@ def test_similarities_are_those_of_the_formulas(
             np.testing.assert_allclose(found, expected[kind], rtol=1e-4, atol=1e-6, err_msg=kind)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(worlds())
 def test_targets_with_label_0_and_the_other_splits_are_never_looked_at(

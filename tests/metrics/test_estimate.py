@@ -96,3 +96,10 @@ def test_more_comparisons_require_more_standard_errors_at_the_same_chance():
     assert required_z(1) == pytest.approx(2.0)
     assert required_z(3) == pytest.approx(stats.norm.isf(stats.norm.sf(2.0) / 3))
     assert required_z(3) == pytest.approx(2.43, abs=0.01)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_a_share_without_a_standard_error_has_no_interval(value: float) -> None:
+    low, high = Estimate(value, math.nan, 10).share_interval()
+    assert math.isnan(low)
+    assert math.isnan(high)

@@ -69,6 +69,7 @@ def test_compiled_and_packed_agree(name: str) -> None:
     require_equal(run_pass(model, compiled("aot_eager"), batch), run_pass(model, eager, batch))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here")
 def test_translated_code_agrees_too() -> None:
     model, batch = variant("multihead"), example_batch(least=0)

@@ -183,6 +183,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["entry point", "register_model"])
 def test_worker_processes_train_a_model_from_elsewhere(
     way: str, tiny_root: Path, tmp_path: Path

@@ -218,6 +218,7 @@ OTHER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_alignment")
 @pytest.mark.parametrize("embedding", sorted({*get_args(ItemEmbedding)} - {"file", "v2", "v3"}))
 def test_a_key_of_items_changes_the_item_table_exactly_if_it_is_used(

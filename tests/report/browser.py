@@ -63,7 +63,7 @@ def picture_of(driver: Chrome, element: WebElement) -> bytes:
 def whole_page(driver: Chrome, scale: float) -> bytes:
     """The whole page as PNG, made smaller by ``scale``."""
     wide, high = driver.execute_script(
-        "const e = document.documentElement; return [e.clientWidth, e.scrollHeight]"
+        "const e = document.documentElement; return [innerWidth, e.scrollHeight]"
     )
     clip = {"x": 0, "y": 0, "width": wide, "height": high, "scale": scale}
     asked = {"captureBeyondViewport": True, "format": "png", "clip": clip}

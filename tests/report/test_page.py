@@ -166,6 +166,7 @@ def test_an_uncertainty_is_called_a_standard_error(mix: str) -> None:
     assert re.findall(r".{20}(?<!standard )errors?\b", text) == []
 
 
+@pytest.mark.slow
 def test_equal_runs_make_equal_pages(
     pages: Mapping[str, Path], everything: Path, tmp_path: Path
 ) -> None:
@@ -212,6 +213,7 @@ def test_an_ablation_is_the_page_of_its_base_with_the_changes(
     assert "1 seed; a verdict (better or worse) needs 3 or more" in text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_study_is_the_page_of_its_chosen_finalist_with_the_search(
     tiny: ChallengeData, tmp_path: Path, pages: Mapping[str, Path]

@@ -10,7 +10,7 @@ import pytest
 
 from mmctr_kit import __version__
 from mmctr_kit.files import locked, read_json, write_json
-from mmctr_kit.runs.call import called
+from mmctr_kit.runs.call import called, command_line
 from mmctr_kit.runs.lineage import (
     again,
     began,
@@ -107,6 +107,10 @@ def test_a_study_keeps_what_began_it_and_takes_the_latest_plan(tmp_path: Path) -
     lineage = read_lineage(tmp_path)
     assert lineage is not None
     assert (lineage.command, lineage.planned, lineage.resumed) == ("first", 8, 1)
+    assert again(lineage) == "second"
+    with called("a joiner"):
+        note_begun(tmp_path, begin_lineage(None, "CPU", 3), joins=True)
+    assert read_lineage(tmp_path) == lineage
     note_finished(tmp_path)
     lineage = read_lineage(tmp_path)
     assert lineage is not None
@@ -157,3 +161,23 @@ def test_all_of_it_is_in_the_file_that_may_differ(tmp_path: Path) -> None:
     holds = [p.name for p in run.path.iterdir() if b"lineage" in p.read_bytes()]
     assert holds == ["timings.json"]
     assert set(read_json(run.path / "timings.json")) == {"lineage", "seconds"}
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("mmctr-kit cv x --force --name y", "mmctr-kit cv x --name y"),
+        ("mmctr_kit.fit('x', force=True)", "mmctr_kit.fit('x')"),
+        ("mmctr-kit cv x --name=a--force", "mmctr-kit cv x --name=a--force"),
+    ],
+)
+def test_the_command_that_goes_on_does_not_begin_again(command: str, expected: str) -> None:
+    with called(command):
+        assert again(begin_lineage(None, "CPU")) == expected
+
+
+def test_what_was_not_recorded_of_a_command_is_said() -> None:
+    with called(command_line(["tune", "x", "--storage", "postgresql://me:secret@db/t"])):
+        text = again(begin_lineage(None, "CPU"))
+    assert "secret" not in text
+    assert text.endswith("(*** stands for what was not recorded: who logs in, and how)")

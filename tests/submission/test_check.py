@@ -439,6 +439,7 @@ def test_a_mutated_zip_never_raises(path: Path, raw: bytes) -> None:
     worst_level(path, raw)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(content=mutated(SMALL_TABLE.encode()))
 def test_a_mutated_table_never_raises(path: Path, content: bytes) -> None:

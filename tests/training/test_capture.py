@@ -84,6 +84,7 @@ def trained(data: ChallengeData, case: str, place: str) -> list[tuple[float, Sta
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["device", "host"])
 @pytest.mark.parametrize("case", [*CASES, *OTHERS])
 def test_a_replayed_step_trains_what_a_launched_one_does(

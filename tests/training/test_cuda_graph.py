@@ -101,6 +101,7 @@ def test_plain_steps_train_as_steps_without_dummies_do(
         assert torch.allclose(second.state()[name], tensor, atol=1e-5), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forward", [eager, compiled("aot_eager")], ids=["plain", "compiled"])
 def test_steps_of_fixed_size_train_the_model_that_plain_ones_train(
     device_data: DeviceData, tiny: ChallengeData, forward: Forward
@@ -118,6 +119,7 @@ def test_steps_of_fixed_size_train_the_model_that_plain_ones_train(
         assert torch.allclose(second.state()[name], tensor, atol=1e-5), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forward", [eager, compiled("aot_eager")], ids=["plain", "compiled"])
 def test_a_model_that_pads_is_trained_in_buckets_as_without(
     device_data: DeviceData, tiny: ChallengeData, forward: Forward
@@ -134,6 +136,7 @@ def test_a_model_that_pads_is_trained_in_buckets_as_without(
         assert torch.allclose(*(logits(s, index[0]) for s in (second, first)), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_preparing_changes_neither_weights_nor_random_state(
     device_data: DeviceData, tiny: ChallengeData
 ) -> None:

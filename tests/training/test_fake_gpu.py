@@ -21,11 +21,13 @@ CASES = [*NEURAL, *(f"{n}, few rows" for n in NEURAL), *(f"{n}, rows" for n in K
 CASES += ["similar, mlp", "similar, multihead"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_step_of_fixed_size_never_waits_for_the_device(name: str, errors: dict[str, str]) -> None:
     assert errors[name] == ""
 
 
+@pytest.mark.slow
 def test_what_waits_is_found(errors: dict[str, str]) -> None:
     """The host has to learn how many history positions there are, unless it is told."""
     assert errors["no static total"].startswith("DynamicOutputShapeException")

@@ -91,6 +91,7 @@ def test_the_table_of_a_later_fold_lies_at_the_address_of_the_first(tiny: Challe
     assert torch.equal(again, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counted", [("items.embedding=blocks",), ("codes.of=factors",)])
 @pytest.mark.parametrize("name", ["din_mha_demo", "gbdt_demo"])
 def test_no_history_and_no_label_of_the_predicted_users_changes_their_factors(
@@ -170,6 +171,7 @@ def test_a_model_fitted_after_another_is_the_model_fitted_alone(
     assert np.array_equal(other.predict("test"), learner.predict("test"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", ["captured", "compiled"])
 def test_steps_of_fixed_size_learn_what_plain_ones_do(
     tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch, steps: str

@@ -269,6 +269,7 @@ def test_steps_of_fixed_size_train_the_model_that_plain_ones_train(
         assert torch.allclose(second.state()[name], value, atol=1e-5), name
 
 
+@pytest.mark.slow
 def test_another_model_in_the_same_module_is_not_compiled_again(
     device_data: DeviceData, tiny: ChallengeData
 ) -> None:
@@ -284,6 +285,7 @@ def test_another_model_in_the_same_module_is_not_compiled_again(
 OPTIONS = rows(epochs=3, batch_size=128, learning_rate=3e-3, embedding_regularizer=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", ["plain", "captured"])
 def test_a_fit_resumed_from_an_epoch_ends_bit_for_bit_where_an_uninterrupted_one_does(
     tiny: ChallengeData, device_data: DeviceData, steps: str

@@ -334,6 +334,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory, small: Recipe) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 @settings(
     max_examples=8,

@@ -127,6 +127,7 @@ def search_in_a_process(plan: StudyPlan, folder: StudyFolder, listen: Listener) 
     run_workers(folder, [config], plan.search, Budget(2, None), listen, WorkerPool())
 
 
+@pytest.mark.slow
 def test_workers_killed_again_and_again_end_the_command(
     plan: StudyPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,9 +51,10 @@ def _print(both: "RunDifference") -> None:
         gap = cell(both.gaps[name], signed=True) if name in both.gaps else ""
         rows.append((SCORES[name], cell(a), cell(b), gap))
     table(("score", "A", "B", "B less A"), rows)
-    other = [part for part in both.manifest if part in ("rows", "folds")]
-    if other:
-        say(f"not paired, as the runs have other {' and other '.join(other)}")
+    for name in ("valid", "oof"):
+        if all(both.scores.get(name, (None, None))) and name not in both.gaps:
+            other = "rows" if name == "valid" or "rows" in both.manifest else "folds"
+            say(f"{SCORES[name]}: no difference is shown, since the runs have different {other}")
     for key, (a, b) in both.environment.items():
         say(f"{key}: A {a}, B {b}")
 

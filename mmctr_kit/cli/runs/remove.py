@@ -30,17 +30,18 @@ def rm(
     """
     from mmctr_kit.api.overview import found, needed, remove_runs, require_removable
     from mmctr_kit.files import folder_size
+    from mmctr_kit.runs.run import Run
 
     paths = found(run, runs)
     require_removable(paths)
     for reason in needed(paths, runs, ledger):
         warn(reason)
-    names = ", ".join(path.name for path in paths)
+    names = ", ".join(map(str, paths))
     what = f"{plural(len(paths), 'folder')} ({names}), {size_text(sum(map(folder_size, paths)))}"
     if not confirmed(f"Delete {what}?", yes):
         say("nothing was deleted")
         raise Exit(1)
-    remove_runs(paths, force=True, ledger=ledger, runs=runs)
+    remove_runs(list(map(Run, paths)), force=True, ledger=ledger, runs=runs)
     if as_json:
         print_json({"deleted": [str(path) for path in paths]})
     else:

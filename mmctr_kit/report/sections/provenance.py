@@ -24,6 +24,8 @@ from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.verdicts import check_run, compact
 
 MOST_RUNS = 8
+_MOST_DIFFERENCES = 16
+"""More rows of differing recipe keys are folded away."""
 
 
 def models_section(context: ReportContext) -> Section | None:
@@ -128,7 +130,8 @@ def recipe_section(context: ReportContext) -> Section | None:
         columns = ("key", *texts)
         if len(texts) > MOST_RUNS:  # a row for each run
             columns, *rows = zip(("run", *texts), *rows, strict=True)
-        tables.append(Table(caption, columns, rows, left=len(columns)))
+        folded = f"{len(rows)} differences" if len(rows) > _MOST_DIFFERENCES else ""
+        tables.append(Table(caption, columns, rows, left=len(columns), folded=folded))
     return Section(
         "recipe",
         "Recipe",

@@ -27,7 +27,7 @@ def measured_rows(user_id: Ints) -> Ints:
     return np.flatnonzero(user_uniform(user_id, _SEED) < MOST_ROWS / len(user_id))
 
 
-def permuted_logits(matrix: Floats32, intact: Floats64, used: Bools, added_by: AddedBy) -> Floats32:
+def permuted_logits(matrix: Floats32, intact: Floats64, used: Bools, added_by: AddedBy) -> Floats64:
     """The logits (features, rows) with each feature's values permuted among the rows.
 
     ``matrix`` (rows, features), and its logits ``intact`` (rows,); ``used`` (features,) says which
@@ -36,7 +36,7 @@ def permuted_logits(matrix: Floats32, intact: Floats64, used: Bools, added_by: A
     that all models of a run see the same ones.
     """
     rows, features = matrix.shape
-    logits = np.tile(intact.astype(np.float32), (features, 1))
+    logits = np.tile(intact, (features, 1))
     for feature in np.flatnonzero(used).tolist():
         order = np.random.default_rng(derive_seed(_SEED, feature)).permutation(rows)
         changed = matrix.copy()

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmctr_kit.audit.check import check_data
-from mmctr_kit.audit.findings import Level
+from mmctr_kit.audit.findings import problems
 from mmctr_kit.audit.profile import PROBES, profile_data, quick_profile
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.load import load
@@ -71,4 +71,4 @@ def assert_named(leak: Leak, folder: Path) -> None:
         assert leak.named in suspicions(folder, quick=leak.named not in SLOW)
     else:
         found = [f for f in check_data(folder) if f.id == leak.named]
-        assert any(f.level is not Level.PASS for f in found)
+        assert problems(found)

@@ -9,13 +9,14 @@ import pytest
 from tests.cli.conftest import mistake, run
 
 
+@pytest.mark.slow
 def test_it_prints_a_table_and_writes_the_page_and_the_file(
     spoilt_items: Path, tmp_path: Path
 ) -> None:
     page, drops = tmp_path / "q.html", tmp_path / "bad.csv"
     done = run("items", "quality", str(spoilt_items), "--out", str(page), "--drop", str(drops))
     assert done.exit_code == 0, done.output
-    lines = done.output.splitlines()
+    lines = done.stdout.splitlines()
     assert lines[0].split() == ["check", "worst", "items", "items", "share"]
     assert any(line.split()[0] == "text-image" for line in lines if line.strip())
     assert max(len(line) for line in lines[:16]) <= 80
@@ -42,6 +43,7 @@ def test_what_is_left_out_is_said_once_for_each_reason(tiny_root: Path) -> None:
     assert "left out: picture-broken, picture-tiny, picture-grey, picture-duplicate" in done.output
 
 
+@pytest.mark.slow
 def test_checks_for_the_file_are_chosen_by_name(
     spoilt_items: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

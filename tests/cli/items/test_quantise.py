@@ -20,13 +20,13 @@ def quantise(data: ChallengeData, *arguments: str) -> Result:
 def test_one_table_of_80_columns_shows_every_level_of_every_kind(tiny: ChallengeData) -> None:
     done = quantise(tiny, "--of", "text, factors", "--levels", "2")
     assert done.exit_code == 0, done.output
-    header, *lines = done.output.splitlines()
+    header, *lines = done.stdout.splitlines()
     assert header.split() == [
         *("of", "items", "level", "perplexity", "largest", "same", "codes", "left", "over")
     ]
     assert [line.split()[0] for line in lines] == ["text", "text", "factors", "factors"]
     assert [line.split()[2] for line in lines] == ["1", "2", "1", "2"]
-    assert max(map(len, done.output.splitlines())) <= 80
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_json_holds_the_same_figures_as_shares(tiny: ChallengeData, tmp_path: Path) -> None:

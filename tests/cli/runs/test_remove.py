@@ -36,7 +36,7 @@ def test_without_a_terminal_it_deletes_nothing_unless_yes(
     code, error = mistake(capsys, "runs", "rm", "both", "--runs", str(root))
     flat = " ".join(error.split())
     assert code == 2
-    assert "Delete 1 folder (both), " in flat
+    assert f"Delete 1 folder ({root / 'both'}), " in flat
     assert flat.endswith("There is no terminal to ask at; add --yes")
     assert names(root) == before
     done = run("runs", "rm", "both", "--yes", "--json", "--runs", str(root))
@@ -56,7 +56,7 @@ def test_it_asks_and_no_is_the_default(
     root_and_ledger = ("--runs", str(root), "--ledger", str(root / "none.jsonl"))
     code, error = mistake(capsys, "runs", "rm", "both", *root_and_ledger)
     assert code == (0 if gone else 1)
-    assert error.startswith("Delete 1 folder (both), ")
+    assert " ".join(error.split()).startswith(f"Delete 1 folder ({root / 'both'}), ")
     assert error.rstrip().endswith("[y/N]:")
     assert ("both" in names(root)) is not gone
 
@@ -73,4 +73,65 @@ def test_a_run_at_work_is_refused(root: Path, capsys: pytest.CaptureFixture[str]
         code, error = mistake(capsys, "runs", "rm", "both", "--yes", "--runs", str(root))
     assert code == 1
     assert "'both' is in use: a process is at work on it" in error
+    assert "both" in names(root)
+
+
+def test_the_folder_typed_before_rm_comes_before_the_environment(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(root, other)
+    monkeypatch.setenv("MMCTR_KIT_RUNS", str(other))
+    assert run("runs", "--runs", str(root), "rm", "both", "--yes").exit_code == 0
+    assert "both" not in names(root)
+    assert "both" in names(other)
+    assert run("runs", "rm", "both", "--yes").exit_code == 0
+    assert "both" not in names(other)
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "settings.json"])
+def test_a_folder_that_is_no_run_is_not_deleted(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    file: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "extension").mkdir()
+    (tmp_path / "extension" / file).write_text('{"name": "of a browser"}')
+    code, error = mistake(capsys, "runs", "rm", "extension", "--yes", "--runs", str(root))
+    assert code == 2
+    assert "no run, study or ablation 'extension'" in " ".join(error.split())
+    assert (tmp_path / "extension" / file).exists()
+
+
+def test_what_it_asks_about_is_what_it_deletes(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(root, root / "runs")  # somebody once worked inside of runs/
+    assert run("runs", "rm", "both", "--yes", "--runs", "runs").exit_code == 0
+    assert "both" not in names(root)
+    assert "both" in names(root / "runs")
+
+
+def test_a_run_inside_a_study_that_goes_too_is_not_deleted_twice(root: Path) -> None:
+    study = root / "s.study"
+    (study / "finalists").mkdir(parents=True)
+    (study / "settings.json").write_text("{}")
+    shutil.copytree(root / "both", study / "finalists" / "trial-1")
+    inner = str(study / "finalists" / "trial-1")
+    done = run("runs", "rm", "s.study", inner, "--yes", "--json", "--runs", str(root))
+    assert json.loads(done.stdout) == {"deleted": [str(study)]}
+    assert not study.exists()
+
+
+def test_jobs_of_a_cluster_may_still_write_to_a_run(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / ".slurm" / "both").mkdir(parents=True)
+    code, error = mistake(capsys, "runs", "rm", "both", "--yes", "--runs", str(root))
+    assert code == 1
+    assert "may be in use by jobs of a SLURM cluster; cancel them" in " ".join(error.split())
     assert "both" in names(root)

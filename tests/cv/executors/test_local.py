@@ -60,6 +60,7 @@ def work_short(config: Any, expected: Any, path: Path, pipe: Any) -> None:
     pipe.send(local.Short(MemoryShortageError("the GPU's memory is full; use less")))
 
 
+@pytest.mark.slow
 def test_a_fold_that_is_short_of_memory_goes_on_with_fewer_beside_it(
     tiny: ChallengeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from itertools import combinations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,6 +69,7 @@ def test_a_fold_of_longer_histories_gets_larger_buckets() -> None:
     assert RowSampler(torch.arange(8000, 10_000), lengths, 100, 0).shapes.buckets[0] == (50, 40)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_buckets_hold_whatever_the_bounds_allow_and_all_rows(data: st.DataObject) -> None:

@@ -38,6 +38,7 @@ def fold_of(data: ChallengeData, recipe: Recipe, rows: NDArray[np.int64]) -> Fol
     return FoldFeatures(inputs, rows, GROUPS, SEED, HALF_LIFE, SHRINKAGE)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(worlds(), st.integers(1, 3))
 def test_every_column_is_what_a_plain_loop_says(world: World, step: int) -> None:

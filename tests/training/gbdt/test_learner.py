@@ -88,6 +88,7 @@ def test_the_three_parts_of_train_share_no_user(tiny: ChallengeData) -> None:
     assert sum(map(len, users)) == len(set.union(*users))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [SETTINGS, MORE, LAST], ids=["best", "extra rows", "last"])
 def test_a_fit_resumed_after_any_chunk_is_the_uninterrupted_fit_byte_for_byte(
     tiny: ChallengeData, settings: tuple[str, ...]
@@ -130,6 +131,7 @@ def test_loaded_weights_predict_what_the_fitted_model_did_even_after_another_fol
 OF_USERS = ("items.embedding=blocks", "items.factors_dim=8"), ("codes.of=factors", "codes.size=8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of_users", OF_USERS)
 def test_each_fold_model_has_its_own_factors_and_they_come_back_with_its_weights(
     tiny: ChallengeData, of_users: tuple[str, ...]

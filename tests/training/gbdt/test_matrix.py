@@ -162,6 +162,7 @@ def test_buckets_of_similarity_and_common_codes_are_columns_beside_the_others(
         assert_columns(columns(features, split), expected)
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(worlds(), st.integers(1, 3))
 def test_every_column_of_a_table_of_one_modality_is_what_a_plain_loop_says(
