@@ -121,7 +121,7 @@ def test_the_file_of_a_run_gives_its_own_prediction_and_describes_itself(
     described = json.loads({p.key: p.value for p in model.metadata_props}[METADATA])
     assert described == json.loads(json.dumps(made.description()))
     assert [each["name"] for each in described["inputs"]] == [i.name for i in model.graph.input]
-    histories = tiny.histories.take(tiny.test.history).padded(64)
+    histories = tiny.histories.take(tiny.test.history).padded(32)  # the most that the run reads
     inputs = {
         "item_id": tiny.test.item_id.astype(np.int64),
         "likes_level": tiny.test.likes_level.astype(np.int64),
