@@ -176,11 +176,9 @@ def rm(
     from mmctr_kit.submission.unrecord import entries_of, remove_entries
 
     going = entries_of(ledger, what)
-    if not yes and not as_json:
-        columns = ("run", "task", "file", "written")
-        table(columns, [(e.run, e.task, e.file, e.time[:10]) for e in going], left=4)
     removed = plural(len(going), "submission")
-    if not confirmed(f"Remove {removed} from {ledger}?", yes):
+    files = ", ".join(f"{e.file} ({e.run}, {e.task}, {e.time[:10]})" for e in going)
+    if not confirmed(f"Remove {removed} from {ledger}: {files}?", yes):
         say("nothing was removed")
         raise Exit(1)
     remove_entries(ledger, going)

@@ -48,8 +48,8 @@ def fold_models(run: Run) -> list[tuple[Run, Job]]:
         )
     if manifest.transductive:
         raise RunError(
-            f"run '{run.name}' scores a row by the rows beside it (transductive), so it cannot "
-            "score other rows alike; use its runs, or blend them without that step"
+            f"run '{run.name}' scores a row by the rows beside it (transductive), so it "
+            "has no score for a row alone; use its runs, or blend them without that step"
         )
     if manifest.kind == "blend":
         return [model for source in open_sources(run) for model in fold_models(source)]

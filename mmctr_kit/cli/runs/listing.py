@@ -64,7 +64,7 @@ def list_runs(
     elif not everything:
         say(f"no runs in {runs} yet; make one with 'mmctr-kit cv'{_elsewhere(runs)}")
     elif not entries:
-        say(f"none of the {len(everything)} in {runs} is what --kind, --only, --unfinished ask for")
+        say(f"no run matches --kind, --only, --unfinished; {runs} has {len(everything)}")
     elif shown == "time":
         from mmctr_kit.cv.fold import PHASES
 
@@ -106,7 +106,7 @@ def _print_ranked(
     if any(e.transductive for e in entries):
         say(f"{TRANSDUCTIVE} transductive: scores depend on other rows; compare such runs apart")
     if hidden:
-        say(f"not shown, for want of width: {', '.join(hidden)}; --json has all")
+        say(f"no room for: {', '.join(hidden)}; --json has all")
 
 
 def _print_others(entries: "Sequence[LeaderboardRow]") -> None:

@@ -98,9 +98,9 @@ def _facts(details: "Details") -> Iterator[tuple[str, str]]:
     lineage = details.lineage
     yield "folder", str(details.path)
     if details.progress:
-        yield "progress" if details.state == "unfinished" else "holds", details.progress
+        yield "progress" if details.state == "unfinished" else "contents", details.progress
     if details.again:
-        yield "go on with", details.again
+        yield "to resume", details.again
     yield "begun", _moment(details.began)
     if lineage is None:
         yield "command", "not recorded: begun by an earlier version of mmctr-kit"
@@ -109,7 +109,7 @@ def _facts(details: "Details") -> Iterator[tuple[str, str]]:
             yield "finished", _moment(lineage.finished)
         yield "resumed", {0: "never", 1: "once"}.get(lineage.resumed, f"{lineage.resumed} times")
         yield "command", lineage.command or "not known"
-        yield "given in", lineage.folder
+        yield "in folder", lineage.folder
         if lineage.data is not None:
             yield "data", lineage.data
         changes = " with changes that were not committed" if lineage.dirty else ""

@@ -105,7 +105,7 @@ def test_filters_restrict_and_combine(
     rows = json.loads(run("runs", "--runs", str(busy), "--json", *options).output)
     assert [row["name"] for row in rows] == names
     if not names:
-        assert "none of the 5 in" in run("runs", "--runs", str(busy), *options).output
+        assert "no run matches --kind" in run("runs", "--runs", str(busy), *options).output
 
 
 def test_a_kind_that_is_none_is_answered_with_the_nearest(

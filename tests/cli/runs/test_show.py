@@ -73,9 +73,7 @@ def test_the_command_that_goes_on_is_one_line_to_copy(
     timings["lineage"]["command"] = line
     (tmp_path / "half" / "timings.json").write_text(json.dumps(timings))
     output = run("runs", "show", "half", "--runs", str(tmp_path)).output
-    assert [row.split(maxsplit=2)[2] for row in output.splitlines() if "go on with" in row] == [
-        f"with  {line}"
-    ]
+    assert [row.split(maxsplit=2)[2] for row in output.splitlines() if "to resume" in row] == [line]
     code, error = mistake(capsys, "slices", "half", "--runs", str(tmp_path))
     assert code == 1
     assert f"to go on with it: {line}" in " ".join(error.split())
