@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from mmctr_kit.api.onnx import export_model as export_model
     from mmctr_kit.api.overview import Details as Details
     from mmctr_kit.api.overview import compare_runs as compare_runs
-    from mmctr_kit.api.overview import remove_runs as remove_runs
     from mmctr_kit.api.overview import show_run as show_run
     from mmctr_kit.api.predict import PredictedRows as PredictedRows
     from mmctr_kit.api.predict import predict as predict
     from mmctr_kit.api.preflight import load_recipe as load_recipe
     from mmctr_kit.api.progress import ProgressEvent as ProgressEvent
     from mmctr_kit.api.recipes import recipe_keys as recipe_keys
+    from mmctr_kit.api.removal import remove_runs as remove_runs
     from mmctr_kit.api.results import AblationResult as AblationResult
     from mmctr_kit.api.results import BlendResult as BlendResult
     from mmctr_kit.api.results import CheckResult as CheckResult
@@ -90,10 +90,11 @@ _MODULES = {
     "api.progress": "ProgressEvent",
     "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
     "StudyResult",
-    "api.overview": "Details compare_runs remove_runs show_run",
+    "api.overview": "Details compare_runs show_run",
     "api.onnx": "export_model",
     "api.predict": "PredictedRows predict",
     "api.preflight": "load_recipe",
+    "api.removal": "remove_runs",
     "api.recipes": "recipe_keys",
     "api.runs": "blend import_predictions leaderboard open_run",
     "api.rules": "RulesResult check_rules",

@@ -87,6 +87,7 @@ TESTED_THROUGH = {
     "export/wandb.py": "extras/test_export.py",
     "api/onnx.py": "extras/test_onnx.py",
     "cli/export_model.py": "extras/test_onnx.py",
+    "api/removal.py": "api/test_overview.py",
     "cv/executors/ray": "extras/test_ray.py",
     "cv/executors/slurm": "extras/test_slurm.py",
     "training/learner.py": "training/test_build.py",  # a protocol: its learners keep it

@@ -133,5 +133,5 @@ def rules_of_file(file: Path, ledger: Path, runs: Path) -> list[Finding]:
         todo = "check yourself that it keeps the task's rules, or give the --runs that has the run"
         log.warn("rules", f"{known}; {verdict}: its rules cannot be checked", todo)
         return log.findings()
-    log.passed("rules", f"{known}: {verdict}")
+    log.passed("rules", f"{known}: {'each doubt is named' if verdict.breaches else verdict}")
     return [*log.findings(), *(breach.finding for breach in verdict.breaches)]

@@ -23,9 +23,6 @@ MethodName = Literal["auto", Method]
 MOST_RUNS = 12
 """How many runs are printed at most; metrics.json holds them all."""
 
-DOUBT = 2.0
-"""A method this many standard errors below the mean's valid AUC brings a warning."""
-
 
 def blend(
     context: Context,
@@ -110,6 +107,8 @@ def _print(blend: "BlendResult", asked: str) -> None:
     say(report["reason"] + (f" Fitted: {report['note']}." if report["note"] else ""))
     if report.get("on_valid"):
         _print_valid(report["method"], Estimate.from_json(report["on_valid"]))
+    if report.get("over_best"):
+        _print_best(report["best_run"], Estimate.from_json(report["over_best"]))
     if len(report["runs"]) > 1:
         _print_members(report)
         if asked != "auto":  # which leaves out what does harm
@@ -125,12 +124,23 @@ def _print(blend: "BlendResult", asked: str) -> None:
 
 def _print_valid(method: str, gain: "Estimate") -> None:
     """Print the method against the mean on valid, which selects nothing but can warn."""
+    from mmctr_kit.metrics.estimate import DOUBT_Z
+
     say(f"Check on the valid split: {gain.signed()} over the plain mean.")
-    if gain.z(0.0) < -DOUBT:
+    if gain.z(0.0) < -DOUBT_Z:
         warn(
             f"{method} may be better for single fold models, but averaged over folds it is worse "
             "than the mean: consider --method mean"
         )
+
+
+def _print_best(name: str, gain: "Estimate") -> None:
+    """Print the blend against its best run alone on valid, and warn if the blend is worse."""
+    from mmctr_kit.metrics.estimate import DOUBT_Z
+
+    say(f"On the valid split: {gain.signed()} over {name} alone, the best run by OOF AUC.")
+    if gain.z(0.0) < -DOUBT_Z:
+        warn(f"on the valid split the blend is worse than {name} alone: consider that run instead")
 
 
 def _print_members(report: dict[str, Any]) -> None:

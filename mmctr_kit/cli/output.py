@@ -178,11 +178,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
     rows = [[signs(text, sys.stdout) for text in row] for row in rows]
     cells = [[name, *(row[i] for row in rows)] for i, name in enumerate(columns)]
     whole, folded = (_needed(cells, left, longest) for longest in (_NAME, _LEAST))
-    if folded > out.width:
-        if sys.stdout.isatty():
-            _lists(columns, rows)
-            return
-        out.width = whole
+    if not sys.stdout.isatty():
+        out.width = max(out.width, whole)
+    elif folded > out.width:
+        _lists(columns, rows)
+        return
     grid = Table(box=None, padding=(0, 1), header_style="bold")
     for i, name in enumerate(columns):
         short = i == 0 and max(map(cell_len, cells[0])) <= _NAME and whole <= out.width

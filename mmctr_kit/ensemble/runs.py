@@ -19,6 +19,7 @@ from mmctr_kit.ensemble.stack import Context, Stack, context_of
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.files import locked, read_json
 from mmctr_kit.metrics.auc import auc_difference
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.conflict import is_finished, require_free
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions, keys_of
@@ -66,6 +67,7 @@ def blend_runs(
             label, user = predictions.valid_label, predictions.valid_keys.user_id
             mean = result.mean_valid.mean(0)
             against = auc_difference(label, predictions.valid_mean(), mean, user)
+        best, over_best = _against_best(runs, stack, predictions)
         if groups:
             predictions, grouped = group_softmax(predictions, seed)
         scores, summary = score_predictions(predictions), _summary(runs, result)
@@ -94,6 +96,8 @@ def blend_runs(
                 "group_softmax": grouped and grouped.to_json(),
                 "places": _source_paths(runs, path),
                 "on_valid": against and against.to_json(),
+                "best_run": best,
+                "over_best": over_best and over_best.to_json(),
             },
         )
         return writer.finish(predictions, scores, {}), result
@@ -134,6 +138,19 @@ def remarks(runs: Sequence[Run]) -> list[str]:
     return lines
 
 
+def _against_best(
+    runs: Sequence[Run], stack: Stack, predictions: Predictions
+) -> tuple[str | None, Estimate | None]:
+    """The run with the best OOF AUC, and the blend's valid AUC less that run's; None if unknown."""
+    aucs = [auc.value for run in runs if (auc := run.oof_auc) is not None]
+    if len(runs) < 2 or not predictions.has_valid or len(aucs) < len(runs):
+        return None, None
+    best = int(np.argmax(aucs))
+    label, user = predictions.valid_label, predictions.valid_keys.user_id
+    alone = stack.valid[best].mean(0)
+    return runs[best].name, auc_difference(label, predictions.valid_mean(), alone, user)
+
+
 def _contains(run: Run) -> set[Path]:
     """The folders of the runs that a blend is made of, and of those that they are made of."""
     folders = [folder for folder in run.source_places.values() if folder.is_dir()]
@@ -147,8 +164,9 @@ def blend_report(run: Run) -> dict[str, Any]:
     (absent in blends made before it), ``weights`` (or null), ``scores`` and
     ``differences`` of the methods tried, as {value, error, n}, how many standard errors each lies
     ``above_chance`` (null: unknown), ``correlation`` ({runs, spearman}), what each run ``adds``,
-    ``transductive``, ``group_softmax`` (or null), and ``on_valid`` (or null): the valid AUC of the
-    method used less the mean's, without the group step. metrics.json repeats half of it.
+    ``transductive``, ``group_softmax`` (or null), ``on_valid`` (or null): the valid AUC of the
+    method used less the mean's, without the group step; and ``over_best`` (or null): the same less
+    that of ``best_run``, the run with the best OOF AUC. metrics.json repeats half of it.
     """
     return read_json(run.path / "blend.json")
 

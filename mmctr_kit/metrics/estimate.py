@@ -12,6 +12,8 @@ MIN_Z = 2.0
 """How many standard errors above 0 a single comparison must lie to count as better."""
 INTERVAL_Z = 1.96
 """Standard errors on either side of a 95 % confidence interval."""
+DOUBT_Z = 2.0
+"""A difference that is more than this many standard errors below 0 is warned of."""
 
 
 @dataclass(frozen=True)

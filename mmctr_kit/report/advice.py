@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mmctr_kit.ensemble.runs import blend_report
 from mmctr_kit.errors import MmctrKitError, plural
-from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.estimate import DOUBT_Z, Estimate
 from mmctr_kit.report.blocks import enumeration, sentence
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.diagnostics import last_rise, sliced_run, still_rising, weak_slices
@@ -21,7 +22,7 @@ MIN_GAIN_Z = 2.0
 """A run of a blend is worth its place if its gain lies this many standard errors above 0."""
 MAX_GAP = 0.03
 """A run whose OOF AUC is lower by more than this hardly helps a blend."""
-_RUNS_OPTION = ("cv", "ablate", "slices", "blend", "submit")
+_RUNS_OPTION = ("cv", "ablate", "slices", "blend", "submit", "runs")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def advice(context: ReportContext) -> list[Advice]:
     option = "" if root == Path("runs") else f" --runs {shlex.quote(str(root))}"
     steps = [
         *_alarm(context),
+        *_best_alone(context),
         *_ties(context),
         *_seeds(context),
         *_epochs(context),
@@ -83,6 +85,22 @@ def _alarm(context: ReportContext) -> Iterator[Advice]:
                 "mmctr-kit data profile DATA",
                 urgent=True,
             )
+
+
+def _best_alone(context: ReportContext) -> Iterator[Advice]:
+    if context.run.manifest.kind != "blend":
+        return
+    blend = blend_report(context.run)
+    over_best = Estimate.find(blend, "over_best")
+    if over_best is not None and over_best.z(0.0) < -DOUBT_Z:
+        best = blend["best_run"]
+        yield Advice(
+            f"Consider {best} instead of the blend",
+            f"On the valid split the blend's AUC less that of {best} alone, the best run by OOF "
+            f"AUC, is {over_best.signed()}.",
+            f"mmctr-kit runs diff {shlex.quote(best)} {shlex.quote(context.run.name)}",
+            urgent=True,
+        )
 
 
 def _ties(context: ReportContext) -> Iterator[Advice]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import mmctr_kit
-from mmctr_kit.api.overview import find, needed, overview
+from mmctr_kit.api.overview import find, overview
+from mmctr_kit.api.removal import needed
 from mmctr_kit.files import locked, write_json
 from mmctr_kit.submission.ledger import read_ledger
 

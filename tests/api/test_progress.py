@@ -67,6 +67,7 @@ class Terminal:
         return self.process.wait()
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_what_is_done_from_the_start_and_a_bar_with_the_time_left(
     tiny_root: Path, tmp_path: Path
 ) -> None:

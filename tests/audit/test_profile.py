@@ -80,6 +80,7 @@ def test_the_check_reports_targets_in_histories_apart_by_label(folder: Path) -> 
     assert found[0].endswith(", of label 0 0.00%, of label 1 100.00%")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_clean_data_raises_no_suspicion_and_no_warning(seed: int, tmp_path: Path) -> None:
     generate(tmp_path / "world", PRESETS["tiny"], seed)
@@ -95,6 +96,7 @@ def test_every_probe_has_a_leak_that_it_names() -> None:
     assert set(PROBES) <= {leak.named for leak in ALL_LEAKS}
 
 
+@pytest.mark.slow
 def test_the_quick_profile_reads_the_same_and_leaves_out_what_fits_a_model(
     tiny_root: Path,
 ) -> None:
@@ -151,6 +153,7 @@ def valid_of_two_positives(folder: Path) -> None:
         c["label"][np.flatnonzero(c["label"])[2:]] = 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "strange",
     [without_histories, of_one_item, without_vectors, of_one_row_a_user, valid_of_two_positives],

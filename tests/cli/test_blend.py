@@ -98,6 +98,34 @@ def test_a_run_that_does_harm_is_named(tmp_path: Path, tiny_root: Path) -> None:
     assert "warning: good alone is no blend: name two runs or more" in told.stderr
 
 
+def test_a_blend_that_is_worse_than_its_best_run_alone_says_so(
+    tmp_path: Path, tiny_root: Path
+) -> None:
+    make_runs(tmp_path, tiny_root, ("a", "noise"))
+    spoil_valid(tmp_path / "noise")
+    where = ("--runs", str(tmp_path), "--method", "mean")
+    output = " ".join(run("blend", "a", "noise", "--name", "both", *where).output.split())
+    assert "over a alone, the best run by OOF AUC" in output
+    assert "on the valid split the blend is worse than a alone: consider that run" in output
+    page = tmp_path / "both.html"
+    assert run("report", "both", "--runs", str(tmp_path)).exit_code == 0
+    assert "Consider a instead of the blend" in page.read_text()
+
+
+def spoil_valid(path: Path) -> None:
+    """Give a run valid logits that know nothing, and an OOF AUC below all others'."""
+    table = pq.read_table(path / "valid.parquet")
+    rng = np.random.default_rng(9)
+    for i, name in enumerate(table.column_names):
+        if name.startswith("logit"):
+            noise = pa.array(30.0 * rng.normal(size=len(table)))
+            table = table.set_column(i, name, noise)
+    pq.write_table(table, path / "valid.parquet")
+    metrics = json.loads((path / "metrics.json").read_text())
+    metrics["oof"]["value"] = 0.5
+    (path / "metrics.json").write_text(json.dumps(metrics))
+
+
 def test_a_run_that_is_in_the_blend_twice_is_remarked_on(tmp_path: Path, tiny_root: Path) -> None:
     runs = tmp_path / "runs"
     make_runs(runs, tiny_root, ("a", "b", "c"))
@@ -245,6 +273,7 @@ def test_another_data_sets_rows_are_refused(runs: Path, tmp_path: Path) -> None:
     assert "has other rows than run a: name the runs' own data" in str(refused.exception)
 
 
+@pytest.mark.slow
 def test_of_many_runs_the_first_few_are_shown_within_80_columns(
     tmp_path: Path, tiny_root: Path
 ) -> None:

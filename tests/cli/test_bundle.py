@@ -121,6 +121,7 @@ def test_a_damaged_bundle_exits_1_and_no_bundle_exits_2(
     assert (code, error.count("\n")) == (2, 1)
 
 
+@pytest.mark.slow
 def test_bundling_and_finding_damage_need_no_torch(bundle: Path, tmp_path: Path) -> None:
     runs = str(bundle.parent / "runs")
     where = ("--out", str(tmp_path / "b"), "--runs", runs)

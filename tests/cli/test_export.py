@@ -22,11 +22,11 @@ def test_it_says_what_became_of_each_run_and_how_to_look(
     command = ("export", "alpha", "small", "--to", "tensorboard", "--runs", str(exported_runs))
     done = run(*command)
     assert done.exit_code == 0, done.output
-    assert done.output.splitlines() == [
+    assert done.stdout.splitlines() == [
         "alpha (cv): written",
         "small (study): written",
         "small-finalist-7 (cv): written",
-        "8 trials: written",
+        "18 trials: written",
         "in memory",
         "to look: tensorboard --logdir memory",
     ]

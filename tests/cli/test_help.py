@@ -56,6 +56,7 @@ def test_no_option_is_called_by_its_type(path: tuple[str, ...]) -> None:
         assert parameter.help or parameter.name == "help", parameter.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [60, 80])
 def test_an_example_that_is_broken_into_lines_is_one_command_to_a_shell(width: int) -> None:
     for path, command in EVERY.items():

@@ -46,6 +46,7 @@ def test_a_page_goes_into_a_new_folder_and_under_no_name_but_a_pages(
         assert not (tmp_path / name).exists()
 
 
+@pytest.mark.slow
 def test_all_writes_a_page_for_each_run_and_an_index(runs: Path, tmp_path: Path) -> None:
     done = run("report", "--all", "--runs", str(runs), "--out", str(tmp_path / "pages"))
     assert done.exit_code == 0, done.output
@@ -71,6 +72,7 @@ def test_all_of_a_folder_without_runs_is_one_line(tmp_path: Path) -> None:
     assert "no run, study or ablation" in str(done.exception)
 
 
+@pytest.mark.slow
 def test_a_run_is_found_by_its_folder_too(runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "x.html"
     done = run("report", str(runs / "alpha"), "--runs", str(tmp_path), "--out", str(out))
@@ -84,6 +86,7 @@ def test_no_run_of_that_name_is_a_mistake_that_lists_them(runs: Path) -> None:
     assert "runs there: alpha" in str(done.exception)
 
 
+@pytest.mark.slow
 def test_a_study_or_an_ablation_is_found_by_the_name_it_was_given(
     tiny: ChallengeData, tmp_path: Path
 ) -> None:
@@ -102,6 +105,7 @@ def test_a_study_or_an_ablation_is_found_by_the_name_it_was_given(
     assert "name tuned.study or tuned.ablate" in str(both.exception)
 
 
+@pytest.mark.slow
 def test_a_study_of_an_earlier_version_is_one_line(tiny: ChallengeData, tmp_path: Path) -> None:
     make_study(tmp_path, "old", tiny)
     path = tmp_path / "old.study" / "study.json"

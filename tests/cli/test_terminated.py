@@ -65,7 +65,7 @@ def test_sigterm_is_left_to_whoever_set_it_before() -> None:
         "import signal, sys\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
         "from mmctr_kit.cli import app\n"
-        "app.app = lambda **_: signal.raise_signal(signal.SIGTERM)\n"
+        "app.app = lambda *_, **__: signal.raise_signal(signal.SIGTERM)\n"
         "app.main()\n"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 7

@@ -144,6 +144,7 @@ def test_force_replaces_a_run(tiny: ChallengeData, finished: Run, tmp_path: Path
     assert "learning_rate: 0.01" in (path / "recipe.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_a_failing_worker_ends_the_run_with_its_error(tiny: ChallengeData, tmp_path: Path) -> None:
     plan = plan_here(tiny, recipe())
     gone = replace(

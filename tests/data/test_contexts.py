@@ -170,6 +170,7 @@ def test_rows_in_another_order_give_the_same_sequences() -> None:
         np.testing.assert_array_equal(value, getattr(two, name))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(worlds())
 def test_users_and_their_items_are_found_by_id_and_nobody_else(data: ChallengeData) -> None:

@@ -87,6 +87,11 @@ def test_what_pandas_and_numpy_print_is_read(tiny: ChallengeData, tmp_path: Path
     assert histories_of(read_rows(tmp_path / "rows.csv", tiny)) == [items.tolist()]
 
 
+def test_a_table_of_pandas_is_read_as_it_is(tiny: ChallengeData) -> None:
+    frame = table(["3 17 5", "[]"]).to_pandas()
+    assert histories_of(read_rows(pa.Table.from_pandas(frame), tiny)) == [[3, 17, 5], []]
+
+
 def test_unknown_items_are_left_out_of_histories_and_counted(tiny: ChallengeData) -> None:
     rows = read_rows(table([[0, 5, 301, 7], [9999, 301], [], [1, 2]]), tiny)
     assert histories_of(rows) == [[5, 7], [], [], [1, 2]]
@@ -112,6 +117,7 @@ MISTAKES = {
     "padding": (table([[1], [1, 0]]), "row 2: item_seq has padding"),
     "negative": (table([[-4]]), "item_seq holds item -4; expected ids from 1 on"),
     "level": (table([[1]], views_level=[11]), "views_level 11 is outside 0..10"),
+    "huge": (table(["1 " + "9" * 20]), "item_seq holds an id that is no item's"),
     "text": (table(["1 2", "1;2"]), r"row 2: item_seq is '1;2'"),
     "column": (
         table([[1]]).drop_columns(["item_id"]),

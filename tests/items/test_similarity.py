@@ -111,6 +111,7 @@ def naive_table(
     return {**found, "ease": naive_ease(others, options.ease_l2)[1:, 1:].T.tolist()}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(worlds(), options(), st.sampled_from([2, 64]))
 def test_a_row_reads_what_is_counted_from_scratch_without_its_user(

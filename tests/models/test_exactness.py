@@ -61,6 +61,7 @@ def test_packed_and_padded_agree(name: str) -> None:
         require_equal(run_pass(model, eager, with_dummies(batch, DUMMIES, 7)), plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_compiled_and_packed_agree(name: str) -> None:
     """Traced whole, with shapes that do not depend on the rows, but not translated."""

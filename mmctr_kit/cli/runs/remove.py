@@ -28,7 +28,7 @@ def rm(
       mmctr-kit runs rm din_e4-fit
       mmctr-kit runs rm mix din_official.ablate --yes
     """
-    from mmctr_kit.api.overview import found, needed, remove_runs, require_removable
+    from mmctr_kit.api.removal import found, needed, remove_runs, require_removable
     from mmctr_kit.files import folder_size
     from mmctr_kit.runs.run import Run
 

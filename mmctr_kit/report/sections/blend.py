@@ -51,6 +51,12 @@ def blend_section(context: ReportContext) -> Section | None:
     on_valid = Estimate.find(blend, "on_valid")
     if on_valid is not None:
         lead += f" Check on the valid split: {on_valid.signed()} over the plain mean."
+    over_best = Estimate.find(blend, "over_best")
+    if over_best is not None:
+        lead += (
+            f" On the valid split: {over_best.signed()} over {blend['best_run']} alone, the best "
+            "run by OOF AUC."
+        )
     return Section("blend", "Blend", lead, pictures, tables)
 
 

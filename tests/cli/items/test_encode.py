@@ -71,7 +71,7 @@ MISTAKES = [
         ("--text", "x", "--device", "cuda:0,cuda:1"),
         "expected one device: auto, cpu, cuda or cuda:0",
     ),
-    (("--text", "x", "--pooling", "max"), "'max' is not one of 'mean', 'last', 'cls'"),
+    (("--text", "x", "--pooling", "max"), "expected one of mean, last, cls; found 'max'"),
 ]
 
 

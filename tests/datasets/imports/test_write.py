@@ -188,6 +188,7 @@ def test_zones_and_no_zones_in_one_log_are_refused(source: Path, tmp_path: Path)
         import_data(parse_spec(content(), "made"), source, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_killed_import_leaves_no_folder_of_that_name(source: Path, tmp_path: Path) -> None:
     spec = tmp_path / "source" / "spec.yaml"
     spec.write_text(parse_spec(content(), "made").to_yaml())

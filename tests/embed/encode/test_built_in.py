@@ -51,6 +51,7 @@ def test_words_explain_what_titles_are_about(latent: np.ndarray) -> None:  # typ
     assert explained_by_ridge(made, latent).min() > 0.7
 
 
+@pytest.mark.slow
 def test_colours_explain_what_covers_look_like(latent: np.ndarray) -> None:  # type: ignore[type-arg]
     pictures = draw_covers(latent, np.random.default_rng(1))
     made = np.stack([look(Image.fromarray(pixels)) for pixels in pictures])
