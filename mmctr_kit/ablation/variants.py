@@ -142,7 +142,8 @@ def choose_variants(recipe: Recipe, only: Sequence[str], skip: Sequence[str]) ->
     names = [v.name for v in changes]
     for pattern in (*only, *skip):
         if not any(fnmatchcase(name, pattern) for name in names):
-            hint = did_you_mean(pattern, names)
+            groups = {f"{name.partition('-')[0]}-*" for name in names}
+            hint = did_you_mean(pattern, [*names, *groups])
             raise UsageError(f"this recipe has no variant '{pattern}'{hint}; --list shows them")
     chosen = [
         v

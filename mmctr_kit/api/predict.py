@@ -49,8 +49,10 @@ class PredictedRows:
 
     def remark(self) -> str:
         """What the run does not know of the rows, in one line."""
-        users = f"{self.new_users:,} of {plural(self.rows, 'row')} are of users without train rows"
-        return f"{users}; for {self.new_items:,} the item is the target of no train row"
+        return (
+            f"of {plural(self.rows, 'row')}, {self.new_users:,} are of users that the run has not "
+            f"trained on, and {self.new_items:,} ask for items that were no target in training"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The counts, the run and the file."""

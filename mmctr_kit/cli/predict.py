@@ -57,5 +57,6 @@ def predict(
     if as_json:
         print_json(made.to_json())
     else:
-        warn(made.remark(), "note:", "cyan")
+        if made.new_users or made.new_items:
+            warn(made.remark(), "note:", "cyan")
         say_path("wrote ", str(made.path), f": {plural(made.rows, 'row')} scored by {made.run}")

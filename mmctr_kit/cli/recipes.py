@@ -18,7 +18,7 @@ _INDENT = "    "
 
 def recipes(
     name: Annotated[
-        str | None, options.recipe_argument("NAME", "Name or file of a recipe, to print it.")
+        str | None, options.recipe_argument("NAME", "Name or file of a recipe, or a family.")
     ] = None,
     keys: Annotated[
         bool, Option("--keys", help="Say what each key takes and means, instead.")
@@ -37,8 +37,10 @@ def recipes(
       mmctr-kit recipes
       mmctr-kit recipes din_official > mine.yaml
       mmctr-kit recipes din_official --keys
+      mmctr-kit recipes best
       mmctr-kit recipes --json
     """
+    from mmctr_kit.recipe.family import FAMILIES
     from mmctr_kit.recipe.load import find_recipe, load_recipe, shipped_recipes
 
     if name is None:
@@ -53,7 +55,16 @@ def recipes(
             return
         table(("recipe", "what it is"), rows, left=2)
         say("mmctr-kit recipes NAME prints one; mmctr-kit cv takes a name or a file")
+        families = "; ".join(f"{family} ({len(m)} runs)" for family, m in FAMILIES.items())
+        say(f"families, which cv trains in turn, as time allows: {families}")
         say("mmctr-kit recipes NAME --keys says what each of its keys takes and means")
+    elif name in FAMILIES and not keys and not settings:
+        rows = [(member.name, member.recipe, member.adds) for member in FAMILIES[name]]
+        if as_json:
+            print_json([dict(zip(("run", "recipe", "adds"), row, strict=True)) for row in rows])
+            return
+        table(("run", "recipe", "what it adds to those above"), rows, left=3)
+        say(f"mmctr-kit cv {name} trains them, as time allows; mmctr-kit recipes RECIPE prints one")
     elif keys:
         from mmctr_kit.recipe.keys import recipe_keys
 

@@ -69,7 +69,8 @@ def test_unseen_items_get_a_score_and_are_counted(runs: Path, tiny_root: Path) -
     assert np.isfinite(made.table().logit).all()
     assert (made.new_users, made.new_items, made.shortened, made.left_out) == (1, 1, 1, 1)
     assert made.remark() == (
-        "1 of 2 rows are of users without train rows; for 1 the item is the target of no train row"
+        "of 2 rows, 1 are of users that the run has not trained on, and 1 ask for items that were "
+        "no target in training"
     )
 
 

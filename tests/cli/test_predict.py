@@ -24,7 +24,7 @@ def test_the_scores_of_a_csv_file_lie_beside_under_the_runs_name(
     done = run(*command)
     assert done.exit_code == 0, done.output
     assert "wrote both-new.csv: 400 rows scored by both" in done.stdout
-    assert "note: 400 of 400 rows are of users without train rows" in done.stderr
+    assert "note: of 400 rows, 400 are of users that the run has not trained on" in done.stderr
     written = pd.read_csv("both-new.csv")
     assert np.array_equal(written.logit, Run(runs / "both").test_scores())
     again = run(*command)

@@ -45,3 +45,11 @@ def test_a_recipe_is_printed_to_copy_or_resolved_as_json() -> None:
     assert run("recipes", "din_demo").output == find_recipe("din_demo").read_text("utf-8")
     resolved = json.loads(run("recipes", "din_demo", "--json").stdout)
     assert resolved == load_recipe("din_demo").resolved()
+
+
+def test_a_family_is_listed_with_what_each_member_adds() -> None:
+    members = json.loads(run("recipes", "best", "--json").stdout)
+    assert [member["run"] for member in members][:2] == ["best_gbdt", "best_din_ids"]
+    shown = run("recipes", "best").stdout
+    assert all(member["adds"] in shown for member in members)
+    assert "best (" in run("recipes").stdout
