@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmctr_kit.audit.findings import Finding, Level, worst
+from mmctr_kit.audit.findings import Finding, Level, summary, worst
 from mmctr_kit.errors import RunError
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.run import Run
@@ -144,8 +144,7 @@ class CheckResult:
         return len(self.findings)
 
     def __str__(self) -> str:
-        counts = {level: sum(f.level is level for f in self.findings) for level in Level}
-        return f"{self.path}: " + ", ".join(f"{n} {level}" for level, n in counts.items())
+        return f"{self.path}: {summary(self.findings)}"
 
     def table(self) -> "pd.DataFrame":
         """A row for each finding: id, level, what, todo."""

@@ -138,7 +138,7 @@ def _print_best(name: str, gain: "Estimate") -> None:
     """Print the blend against its best run alone on valid, and warn if the blend is worse."""
     from mmctr_kit.metrics.estimate import DOUBT_Z
 
-    say(f"On the valid split: {gain.signed()} over {name} alone, the best run by OOF AUC.")
+    say(f"Over {name} alone, the best run: {gain.signed()} on valid.")
     if gain.z(0.0) < -DOUBT_Z:
         warn(f"on the valid split the blend is worse than {name} alone: consider that run instead")
 

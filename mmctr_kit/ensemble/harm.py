@@ -47,7 +47,11 @@ def without_harm(method: Method) -> FitMethod:
         while (worst := _harmful_run(_of(oof, runs), method, fits.seed)) is not None:
             runs = np.delete(runs, worst)
         fitted = METHODS[method](SharedFits(_of(oof, runs), fits.seed))
-        return _on_all_runs(fitted, runs, len(oof.logits))
+        others = None
+        if len(runs) == 1 < len(oof.logits):  # without it, the mean of those that were left out
+            rest = np.delete(np.arange(len(oof.logits)), runs)
+            others = METHODS["mean"](SharedFits(_of(oof, rest), fits.seed))
+        return _on_all_runs(fitted, runs, len(oof.logits), others)
 
     return fit
 
@@ -68,8 +72,11 @@ def _of(rows: OofRows, runs: Ints) -> OofRows:
     return replace(rows, logits=rows.logits[runs])
 
 
-def _on_all_runs(fitted: Fitted, runs: Ints, count: int) -> Fitted:
-    """The fit on ``runs`` as one that takes the logits of all ``count`` runs."""
+def _on_all_runs(fitted: Fitted, runs: Ints, count: int, others: Fitted | None) -> Fitted:
+    """The fit on ``runs`` as one that takes the logits of all ``count`` runs.
+
+    ``others``: if there is one run alone, the fit on all others, which predicts without it.
+    """
     place = {int(run): at for at, run in enumerate(runs)}
 
     def apply(rows: BlendInput) -> Floats:
@@ -78,6 +85,8 @@ def _on_all_runs(fitted: Fitted, runs: Ints, count: int) -> Fitted:
     def without(rows: BlendInput, run: int) -> Floats:
         if run not in place:
             return apply(rows)
+        if others is not None:
+            return others.apply(replace(rows, logits=np.delete(rows.logits, run, axis=0)))
         return fitted.without(replace(rows, logits=rows.logits[runs]), place[run])
 
     weights = None

@@ -126,7 +126,8 @@ def test_a_pipe_for_the_results_gets_nothing_else_while_the_terminal_shows_progr
         line = [*command(tiny_root, tmp_path / "runs"), "--json"]
         terminal = Terminal(line, stdout=out.fileno())
         assert terminal.end() == 0, terminal.shown
-    assert "din_demo fold 1 seed 0: epoch" in terminal.read()
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.read())
+    assert re.search(r"din_demo fold \d seed 0: epoch", shown)
     content = json.loads((tmp_path / "out.json").read_text())
     assert content["din_demo"]["valid"]["n"] > 0
 

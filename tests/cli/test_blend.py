@@ -105,7 +105,7 @@ def test_a_blend_that_is_worse_than_its_best_run_alone_says_so(
     spoil_valid(tmp_path / "noise")
     where = ("--runs", str(tmp_path), "--method", "mean")
     output = " ".join(run("blend", "a", "noise", "--name", "both", *where).output.split())
-    assert "over a alone, the best run by OOF AUC" in output
+    assert "Over a alone, the best run: -0." in output
     assert "on the valid split the blend is worse than a alone: consider that run" in output
     page = tmp_path / "both.html"
     assert run("report", "both", "--runs", str(tmp_path)).exit_code == 0

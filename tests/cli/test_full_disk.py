@@ -54,7 +54,7 @@ def test_a_run_on_a_full_disk_is_one_line_and_goes_on_where_it_stopped(
     assert code == 1, error
     assert error.count("error: ") == 1
     assert "Traceback" not in error
-    assert error.startswith(f"error: '{runs}")
+    assert error.splitlines()[-1].startswith(f"error: '{runs}")
     assert "File too large" in error
     assert parts(runs) == []
     code, error = run(*arguments, "--jobs", "1")

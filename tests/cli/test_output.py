@@ -178,7 +178,6 @@ def test_a_terminal_without_the_signs_gets_all_the_rest(encoding: str, tmp_path:
     )
     assert b"no runs in" in done.stdout
     assert done.stderr == b""
-    os.rmdir(wrong)
     code = "from mmctr_kit.cli.app import main; main()"
     arguments = ["data", "check", wrong]
     done = subprocess.run(

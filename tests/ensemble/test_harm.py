@@ -41,6 +41,16 @@ def test_harm_is_left_out_and_what_helps_is_not():
     assert not without_harm("mean")(SharedFits(rows_with_a_weak_run(0, weak=False), 0)).left_out
 
 
+def test_without_the_only_run_that_is_left_the_others_are_blended():
+    rows = rows_with_a_weak_run(0)
+    two = OofRows(rows.logits[[0, 2]], rows.fold, label=rows.label, user=rows.user)
+    fitted = without_harm("mean")(SharedFits(two, 0))
+    assert fitted.left_out == (1,)
+    for run in (0, 1):
+        alone = fitted.without(two, run)
+        assert (np.argsort(alone) == np.argsort(two.logits[1 - run])).all()
+
+
 def test_a_group_of_users_has_no_say_in_which_run_its_rows_are_predicted_without():
     rows = rows_with_a_weak_run(1)
     fits = {"mean": without_harm("mean")}

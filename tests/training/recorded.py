@@ -64,7 +64,7 @@ def capture_on_cpu(monkeypatch: pytest.MonkeyPatch) -> list[Recorder]:
         self._capture = True
 
     def captured(self: StaticSteps) -> None:
-        self.step.optimizer.zero_grad(set_to_none=True)
+        self.step.optimizer.zero_grad()
         self._counter.zero_()
         recorder = Recorder()
         with recorder:
