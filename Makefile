@@ -49,7 +49,7 @@ $(VENV_EXTRAS)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 test-extras: $(VENV_EXTRAS)/.installed ## The tests that need an extra, in .venv-extras
-	$(VENV_EXTRAS)/bin/python -m pytest tests/extras
+	$(VENV_EXTRAS)/bin/python -m pytest -n auto --dist loadfile tests/extras
 
 ray-test: $(VENV_EXTRAS)/.installed ## The tests on a Ray cluster of three nodes, started here
 	$(VENV_EXTRAS)/bin/python -m pytest tests/extras/test_ray.py
