@@ -99,7 +99,7 @@ def confirmed(question: str, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise UsageError(f"{question} There is no terminal to ask at; add --yes")
+        raise UsageError(f"no terminal to ask at: {question} Nothing was done; add --yes")
     return typer.confirm(question, default=False, err=True)
 
 
@@ -178,11 +178,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
     rows = [[signs(text, sys.stdout) for text in row] for row in rows]
     cells = [[name, *(row[i] for row in rows)] for i, name in enumerate(columns)]
     whole, folded = (_needed(cells, left, longest) for longest in (_NAME, _LEAST))
-    if not sys.stdout.isatty():
-        out.width = max(out.width, whole)
-    elif folded > out.width:
-        _lists(columns, rows)
-        return
+    if folded > out.width:
+        if sys.stdout.isatty():
+            _lists(columns, rows)
+            return
+        out.width = whole
     grid = Table(box=None, padding=(0, 1), header_style="bold")
     for i, name in enumerate(columns):
         short = i == 0 and max(map(cell_len, cells[0])) <= _NAME and whole <= out.width

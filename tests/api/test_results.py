@@ -13,5 +13,5 @@ def test_a_notebook_shows_results_as_html(runs: Path, tiny_root: Path) -> None:
     assert "<table" in shown
     assert "first" in both.members().to_string()
     checked = mmctr_kit.check_data(str(tiny_root / "data"))
-    assert "PASS" in checked._repr_html_()
+    assert "checks passed" in checked._repr_html_()
     assert [finding.id for finding in checked][:1] == ["files-needed"]

@@ -42,6 +42,7 @@ def test_help_has_an_example_that_names_the_command_and_fits_80_columns(
     assert max(map(len, done.output.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_the_help_of_every_command_loads_nothing_heavy() -> None:
     code = (
         "import sys\n"

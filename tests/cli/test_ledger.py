@@ -113,7 +113,7 @@ def test_a_check_names_the_ledgers_run_and_its_breaches(place: Path) -> None:
 
     submit("r0", "--out", "mine.zip")
     (level, what), known = findings()["rules"], "run r0 for Task2, by submissions/ledger.jsonl"
-    assert (level, what) == ("PASS", f"{known}: breached: averaged")
+    assert (level, what) == ("PASS", f"{known}: each doubt is named")
     assert findings()["rule-averaged"][0] == "WARN"
     assert findings("--ledger", "other.jsonl")["rules"] == (
         "PASS",

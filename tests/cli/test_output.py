@@ -32,7 +32,7 @@ COLUMNS = ["run", "OOF AUC", "valid AUC", "Δ vs best", "seeds", "time"]
 def test_a_pipe_gets_a_row_on_one_line_unless_its_name_is_very_long(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    output.table(COLUMNS, [[name := "din_mha_se_pca_long_name", *FIGURES]])
+    output.table(COLUMNS, [[name := "din_mha_demo", *FIGURES]])
     head, row = printed(capsys).splitlines()
     assert row.split()[0] == name
     assert all(figure in row for figure in FIGURES)

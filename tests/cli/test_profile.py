@@ -25,6 +25,7 @@ def leaky(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_clean_data_exits_0_also_with_strict_and_fits_80_columns(tiny_root: Path) -> None:
     found = run(str(tiny_root / "data"), "--strict")
     assert found.exit_code == 0, found.output
@@ -47,6 +48,7 @@ def test_a_suspicion_says_what_it_means_and_what_to_do_and_fails_with_strict_alo
     assert run(str(leaky), "--strict").exit_code == 1
 
 
+@pytest.mark.slow
 def test_json_has_each_measurement_with_its_error_and_verdict(leaky: Path) -> None:
     found = json.loads(run(str(leaky), "--json").stdout, parse_constant=pytest.fail)
     by_verdict = {v: [r for r in found if r["verdict"] == v] for v in ("suspicious", "clean")}

@@ -122,6 +122,7 @@ def test_more_candidates_than_items_are_items_again(tiny: ChallengeData) -> None
     assert len(np.unique(requests(tiny, items + 5).item_id)) == items
 
 
+@pytest.mark.slow
 def test_a_run_without_weights_is_one_line(tiny: ChallengeData, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"weights\.safetensors is not readable"):
         measure_cost(plan_here(tiny), tmp_path / "none", tmp_path / "none.json")

@@ -100,6 +100,7 @@ def last_of_each(items: list[int]) -> list[int]:
     return [i for place, i in enumerate(items) if i not in items[place + 1 :]]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(worlds(), st.sampled_from([1, 2, 4, 64]), st.integers(0, 9))
 def test_a_users_sequence_is_the_end_of_their_longest_history_and_then_their_positives(

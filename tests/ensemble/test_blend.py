@@ -97,6 +97,7 @@ def test_auto_keeps_the_mean_of_equals_and_takes_a_better_method_where_copies_cr
     assert {*found.differences} == {*PLAIN} - {"mean"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", [(), ("noise",) * 8, ("copy",) * 5])
 def test_auto_is_no_worse_than_the_best_run_alone_by_more_than_its_rule_allows(informative, extra):
     stack, _ = informative(7, extra=extra)

@@ -149,6 +149,7 @@ def test_workers_killed_again_and_again_end_the_command(
     assert states == [TrialState.FAIL, TrialState.WAITING]
 
 
+@pytest.mark.slow
 def test_what_a_worker_finds_wrong_is_the_command_s_own_error(
     plan: StudyPlan, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ LEAKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leak", LEAKS, ids=str)
 def test_a_planted_leak_is_named(leak: Leak, folder: Path) -> None:
     assert_named(leak, folder)

@@ -37,7 +37,7 @@ def test_without_a_terminal_it_deletes_nothing_unless_yes(
     flat = " ".join(error.split())
     assert code == 2
     assert f"Delete 1 folder ({root / 'both'}), " in flat
-    assert flat.endswith("There is no terminal to ask at; add --yes")
+    assert flat.endswith("Nothing was done; add --yes")
     assert names(root) == before
     done = run("runs", "rm", "both", "--yes", "--json", "--runs", str(root))
     assert json.loads(done.stdout) == {"deleted": [str(root / "both")]}

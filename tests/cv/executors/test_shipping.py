@@ -16,6 +16,7 @@ from mmctr_kit.recipe import load_recipe
 NAMES = st.from_regex(r"[a-z]{1,8}\.(json|safetensors)", fullmatch=True)
 
 
+@pytest.mark.slow
 @given(files=st.dictionaries(NAMES, st.binary(max_size=200), max_size=5))
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_unpacked_is_what_was_packed(

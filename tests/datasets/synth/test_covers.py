@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -16,6 +17,7 @@ def demo_latent() -> NDArray[np.float64]:
     return world.factors[np.argsort(world.item_id)][:, IMAGE_DIMS]
 
 
+@pytest.mark.slow
 def test_mean_colours_of_fields_explain_most_of_the_dimensions_that_set_colours() -> None:
     latent = demo_latent()
     fields = (draw_covers(latent, np.random.default_rng(0)) / 255.0).reshape(-1, 8, 12, 8, 12, 3)

@@ -60,6 +60,7 @@ def test_compiled_batches_are_the_same_and_other_sizes_of_data_compile_once_more
             assert torch.equal(getattr(found, name), whole), name
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here")
 def test_translated_batches_are_the_same(tiny: ChallengeData) -> None:
     data, index = with_signals(tiny), torch.arange(50)
