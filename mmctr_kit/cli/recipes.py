@@ -59,11 +59,11 @@ def recipes(
         say(f"families, which cv trains in turn, as time allows: {families}")
         say("mmctr-kit recipes NAME --keys says what each of its keys takes and means")
     elif name in FAMILIES and not keys and not settings:
-        rows = [(member.name, member.recipe, member.adds) for member in FAMILIES[name]]
+        members = [(each.name, each.recipe, each.adds) for each in FAMILIES[name]]
         if as_json:
-            print_json([dict(zip(("run", "recipe", "adds"), row, strict=True)) for row in rows])
+            print_json([dict(zip(("run", "recipe", "adds"), row, strict=True)) for row in members])
             return
-        table(("run", "recipe", "what it adds to those above"), rows, left=3)
+        table(("run", "recipe", "what it adds to those above"), members, left=3)
         say(f"mmctr-kit cv {name} trains them, as time allows; mmctr-kit recipes RECIPE prints one")
     elif keys:
         from mmctr_kit.recipe.keys import recipe_keys
