@@ -28,10 +28,10 @@ $(STAMP): $(INSTALLED)
 
 install: $(INSTALLED) ## The package, in .venv
 	@echo "mmctr-kit is installed. Try next:"
-	@echo "  $(BIN)/mmctr-kit demo      # the whole path on generated data, about a minute"
+	@echo "  $(BIN)/mmctr-kit demo      # the whole path on generated data: one to three minutes"
 	@echo "  $(BIN)/mmctr-kit --help"
 
-demo: $(INSTALLED) ## The whole path on generated data: about a minute on two CPU cores
+demo: $(INSTALLED) ## The whole path on generated data: one to three minutes on two CPU cores
 	$(BIN)/mmctr-kit demo
 
 bench: $(INSTALLED) ## Rows a second of each kind of model, on generated data
