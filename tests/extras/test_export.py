@@ -126,7 +126,7 @@ def test_a_blend_of_five_runs_and_a_study_are_there_once_though_exported_twice(
     }
     parent = stored["small"][0].tags["key"] if place.tool == "mlflow" else "small"
     inside = [n for n in stored if n.startswith("small-")]
-    assert len(inside) == 9
+    assert len(inside) == 18 + 1
     assert {stored[name][0].parent for name in inside} == {parent}
 
 
