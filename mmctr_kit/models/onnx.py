@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import mmctr_kit.models.ops.segments  # noqa: F401 (registers mmctr_kit::segment_sum)
 from mmctr_kit.data.contract import PAD
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.ops.segments import multiplied
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 """The packages of the extra ``onnx``."""
@@ -254,11 +254,7 @@ def _segment_sum(
     values: Tensor, offsets: Tensor, weight: Tensor | None, other: Tensor | None, dtype: torch.dtype
 ) -> Tensor:
     """:func:`mmctr_kit.models.ops.segments.segment_sum` of operations that ONNX has."""
-    if other is not None:
-        values = values.float() * other
-    if weight is not None:
-        by_head = torch.unflatten(values.float(), 1, (weight.shape[1], -1))
-        values = (by_head * weight[..., None]).flatten(1)
+    values = multiplied(values, weight, other)
     rows = offsets.shape[0] - 1
     # The row of each position is the number of rows that have ended before it.
     ends = offsets.new_zeros(values.shape[0] + 1)
@@ -266,7 +262,7 @@ def _segment_sum(
     row = torch.cumsum(ends, 0)[:-1]
     total = values.new_zeros((rows + 1, values.shape[1]), dtype=torch.float32)
     index = row[:, None].expand(-1, values.shape[1])
-    return total.scatter_add(0, index, values.float())[:-1].to(dtype)
+    return total.scatter_add(0, index, values)[:-1].to(dtype)
 
 
 def _bucketize(

@@ -16,6 +16,7 @@ import pytest
 import mmctr_kit
 from mmctr_kit import ProgressEvent
 from tests.api.conftest import SHORT
+from tests.cli.test_terminated import ended
 
 CODE = "import sys; from mmctr_kit.cli.app import main; sys.argv[0] = 'mmctr-kit'; main()"
 
@@ -105,17 +106,6 @@ def test_ctrl_c_leaves_one_line_the_cursor_and_no_worker(tiny_root: Path, tmp_pa
         left.strip() == "error: interrupted; the same command goes on from the last finished epoch"
     )
     assert ended(terminal.process.pid)
-
-
-def ended(group: int) -> bool:
-    """Whether no process of the group is left, within some seconds."""
-    for _ in range(100):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.1)
-    return False
 
 
 @pytest.mark.slow

@@ -112,14 +112,19 @@ def segment_sum(
 def _segment_sum(
     values: Tensor, offsets: Tensor, weight: Tensor | None, other: Tensor | None, dtype: torch.dtype
 ) -> Tensor:
+    values, offsets = multiplied(values, weight, other).contiguous(), offsets.long()
+    total = torch.segment_reduce(values, "sum", offsets=offsets, axis=0, initial=0, unsafe=True)
+    return total.to(dtype)
+
+
+def multiplied(values: Tensor, weight: Tensor | None, other: Tensor | None) -> Tensor:
+    """The terms (P, d) float32 of :func:`segment_sum`: values times their weight and ``other``."""
     if other is not None:
         values = values.float() * other
     if weight is not None:
         by_head = torch.unflatten(values.float(), 1, (weight.shape[1], -1))
         values = (by_head * weight[..., None]).flatten(1)
-    values, offsets = values.float().contiguous(), offsets.long()
-    total = torch.segment_reduce(values, "sum", offsets=offsets, axis=0, initial=0, unsafe=True)
-    return total.to(dtype)
+    return values.float()
 
 
 _registered = torch.library.custom_op("mmctr_kit::segment_sum", _segment_sum, mutates_args=())

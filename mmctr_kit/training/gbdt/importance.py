@@ -12,8 +12,8 @@ from mmctr_kit.items import Bools, Floats32, Floats64, Ints
 from mmctr_kit.training.learner import derive_seed
 
 MOST_ROWS = 10_000
-"""As many valid rows as the challenge has. Of more, the rows of some users are taken, since each
-feature costs a prediction of all of them."""
+"""About how many valid rows are used at most: the challenge has as many. If there are more, only
+the rows of some users are used, since each feature costs a prediction of every row."""
 _SEED = 0x1F0
 
 AddedBy = Callable[[int, Floats32], Floats64]
