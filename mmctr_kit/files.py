@@ -30,7 +30,7 @@ def read_columns(path: Path) -> dict[str, NDArray[Any]]:
     """Read the columns of a parquet file of numbers."""
     try:
         table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as e:
+    except (OSError, pa.ArrowException, UnicodeEncodeError) as e:  # the last: of its name
         raise RunError(f"{path} is not readable; make the run again") from e
     return {n: _plain(table.column(n)) for n in table.column_names}
 
@@ -84,7 +84,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object."""
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise RunError(f"{path} is not readable; make the run again") from e
     if not isinstance(content, dict):
         raise RunError(f"{path} is not a JSON object; make the run again")

@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mmctr_kit.files import Arrays, load_arrays, read_json, save_arrays, write_json, write_whole
+from mmctr_kit.runs.stored import read_epochs
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,9 @@ class FoldFolder:
         """Whether the fold model is fitted and its rows are predicted."""
         return (self.path / "logits.safetensors").is_file()
 
-    def lines(self) -> list[str]:
+    def epochs(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl, one an epoch; none before the first."""
-        path = self.path / "metrics.jsonl"
-        return path.read_text().splitlines() if path.is_file() else []
+        return read_epochs(self.path / "metrics.jsonl")
 
     def epochs_done(self) -> int:
         """After how many epochs training would resume; 0 before the first."""
@@ -54,8 +54,7 @@ class FoldFolder:
             return [], None, {}
         state = load_arrays(self._state)
         # A kill may have come after an epoch's line was written, and before its state was.
-        lines = [json.loads(line) for line in self.lines()]
-        return lines[: int(state["epochs_done"])], state, self.timings()
+        return self.epochs()[: int(state["epochs_done"])], state, self.timings()
 
     def save_epoch(
         self, lines: Sequence[Mapping[str, Any]], state: Arrays, timings: Mapping[str, float]

@@ -19,6 +19,7 @@ from mmctr_kit import __version__
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import is_locked, locked, read_json, write_json
 from mmctr_kit.runs.call import calling
+from mmctr_kit.runs.stored import checked
 
 TIMINGS = "timings.json"
 """The file of a run, study or ablation that holds all that may differ between equal ones."""
@@ -205,9 +206,10 @@ def _timings(path: Path) -> dict[str, Any]:
 
 def _lineage_in(timings: Mapping[str, Any]) -> Lineage | None:
     try:
-        return Lineage(**timings["lineage"])
-    except (KeyError, TypeError):  # of an earlier version
+        lineage: Lineage = checked(Lineage, vars(Lineage(**timings["lineage"])), Path(TIMINGS))
+    except (KeyError, TypeError, RunError):  # of an earlier version
         return None
+    return lineage
 
 
 def _without(timings: Mapping[str, Any]) -> dict[str, Any]:

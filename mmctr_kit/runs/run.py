@@ -5,7 +5,6 @@ differ between two equal runs is in files named ``timings.json`` and nowhere els
 the run's lineage (date, command line, data folder, git commit, host).
 """
 
-import json
 import re
 from html import escape
 from pathlib import Path
@@ -21,6 +20,8 @@ from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.runs.lineage import Lineage, read_lineage, unfinished
 from mmctr_kit.runs.manifest import KINDS, Manifest
 from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions, fold_logits
+from mmctr_kit.runs.stored import checked, read_epochs, read_metrics, read_timings
+from mmctr_kit.yaml_files import parse_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,19 +44,21 @@ class Run:
     def manifest(self) -> Manifest:
         path = self.path / "manifest.json"
         try:
-            return Manifest.from_json(read_json(path))
+            manifest = Manifest.from_json(read_json(path))
         except TypeError as e:
             raise RunError(
                 f"{path} is no manifest of this version of mmctr-kit; move its folder away"
             ) from e
+        result: Manifest = checked(Manifest, vars(manifest), path)
+        return result
 
     @property
     def metrics(self) -> dict[str, Any]:
-        return read_json(self.path / "metrics.json")
+        return read_metrics(self.path / "metrics.json")
 
     @property
     def timings(self) -> dict[str, Any]:
-        return read_json(self.path / "timings.json")
+        return read_timings(self.path / "timings.json")
 
     @property
     def lineage(self) -> Lineage | None:
@@ -67,6 +70,8 @@ class Run:
         """Folders of a blend's runs by name: beside the blend, unless blend.json notes another."""
         path = self.path / "blend.json"
         noted = read_json(path).get("places", {}) if path.is_file() else {}
+        if not isinstance(noted, dict) or not all(isinstance(p, str) for p in noted.values()):
+            raise RunError(f"{path} is damaged: its places are no paths; make the run again")
         return {n: self.path.parent / noted.get(n, n) for n in self.manifest.sources}
 
     @property
@@ -83,11 +88,9 @@ class Run:
 
     def recipe_content(self) -> dict[str, Any]:
         """The resolved recipe as plain values, not checked; RunError if there is none to read."""
-        import yaml
-
         try:
-            content = yaml.safe_load(self.recipe_text or "")
-        except (OSError, ValueError, yaml.YAMLError) as e:
+            content = parse_yaml(self.recipe_text or "")
+        except (OSError, ValueError) as e:
             raise RunError(f"{self.path} has no readable recipe.yaml; copy the run again") from e
         if not isinstance(content, dict):
             raise RunError(f"{self.path} has no recipe in its recipe.yaml; copy the run again")
@@ -99,9 +102,7 @@ class Run:
         An epoch has the keys ``epoch``, ``train_loss``, ``holdout_auc``, ``best`` and others.
         """
         paths = sorted(self.path.glob("folds/*/metrics.jsonl"))
-        return {
-            p.parent.name: [json.loads(line) for line in p.read_text().splitlines()] for p in paths
-        }
+        return {p.parent.name: read_epochs(p) for p in paths}
 
     @property
     def valid_auc(self) -> Estimate | None:
