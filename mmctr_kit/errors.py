@@ -13,9 +13,15 @@ from collections.abc import Iterable
 
 
 class MmctrKitError(Exception):
-    """A failed check, or an operation that cannot go on; the command exits with 1."""
+    """A failed check, or an operation that cannot go on; the command exits with 1.
+
+    Its text is one line, whatever the names in it hold.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return visible(super().__str__(), one_line=True)
 
 
 class UsageError(MmctrKitError):

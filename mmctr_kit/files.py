@@ -30,7 +30,7 @@ def read_columns(path: Path) -> dict[str, NDArray[Any]]:
     """Read the columns of a parquet file of numbers."""
     try:
         table = pq.read_table(path)
-    except (OSError, pa.ArrowException, UnicodeEncodeError) as e:  # the last: of its name
+    except (OSError, pa.ArrowException, UnicodeError) as e:  # the last: of names
         raise RunError(f"{path} is not readable; make the run again") from e
     return {n: _plain(table.column(n)) for n in table.column_names}
 
