@@ -13,7 +13,6 @@ from mmctr_kit.data.hashing import digest
 from mmctr_kit.errors import RunError, plural
 from mmctr_kit.metrics.ranks import Flags, Floats, Ids, Ints, Ints16
 
-
 LARGEST_LOGIT = 1e100
 """Means, squares and sums of larger ones overflow. A logit of a model is below 100."""
 
