@@ -154,7 +154,7 @@ def make_world(world: Path, with_run: bool) -> None:
         complete(["data", "synth", made, "--preset", "tiny"], world, log)
         (made / "data").rename(world / "data")
     rows = [
-        f"{u},{(7 * u + i) % 90},{i % 5 + 1},{10 * u + i}" for u in range(300) for i in range(9)
+        f"{u},{(7 * u + i) % 90},{i % 5 + 1},{10 * u + i}" for u in range(150) for i in range(20)
     ]
     (world / "log.csv").write_text("\n".join(["user,item,rating,timestamp", *rows]) + "\n")
     if with_run and not (world / "runs" / "x" / "DONE").is_file():
