@@ -30,6 +30,15 @@ def test_a_name_is_a_folder_in_the_runs_or_wrong_usage(name: str, suffix: str) -
     assert len(os.fsencode(f"{path.name}-Task1_2.zip")) < 255
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("x" * 201, "found 201 characters; at most 200"), ("Aux", "Windows has no such folders")],
+)
+def test_a_name_that_some_file_system_lacks_says_why(name: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        run_path(Path("runs"), name)
+
+
 def tree(folder: Path) -> dict[str, bytes | None]:
     return {
         str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None
