@@ -8,7 +8,15 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mmctr_kit.files import Arrays, load_arrays, read_json, save_arrays, write_json, write_whole
+from mmctr_kit.files import (
+    Arrays,
+    load_arrays,
+    read_json,
+    remove_leftovers,
+    save_arrays,
+    write_json,
+    write_whole,
+)
 
 
 @dataclass(frozen=True)
@@ -46,10 +54,9 @@ class FoldFolder:
     ) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]] | None, dict[str, Any]]:
         """The lines of the finished epochs, the state after them and their seconds by phase.
 
-        Before the first they are empty, None and empty. Deletes temporary files that a kill left.
+        Before the first they are empty, None and empty. Deletes what a killed process was writing.
         """
-        for part in self.path.glob(".*"):
-            part.unlink(missing_ok=True)
+        remove_leftovers(self.path)
         if not self._state.is_file():
             return [], None, {}
         state = load_arrays(self._state)
