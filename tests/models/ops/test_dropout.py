@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-
 from torch import Tensor, nn
 
 from mmctr_kit.models.ops.dropout import Dropout, dropout, nothing_dropped, relu_dropout
