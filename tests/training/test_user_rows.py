@@ -344,7 +344,7 @@ def test_replayed_steps_train_the_model_that_plain_ones_train(
     expected = run(EagerSteps(first), index, paces)
     steps = StaticSteps(second)
     found = run(steps, index, paces)
-    assert steps._graph is not None
+    assert steps._replay is not None
     assert torch.allclose(found, expected, rtol=1e-4)
     for name, value in first.state().items():
         assert torch.allclose(second.state()[name], value, atol=1e-4), name
