@@ -10,7 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from mmctr_kit.errors import RunError
-from mmctr_kit.files import read_json
+from mmctr_kit.files import read_json, regular
 
 _MORE = ConfigDict(extra="allow", arbitrary_types_allowed=True)
 
@@ -71,7 +71,7 @@ def read_epochs(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = [json.loads(line) for line in regular(path).read_text().splitlines()]
     except (OSError, ValueError, RecursionError) as e:
         raise RunError(f"{path} is not readable; delete its folder and run again") from e
     return [_checked(_Epoch, line, path) for line in lines]
