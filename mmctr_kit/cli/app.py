@@ -44,7 +44,7 @@ from mmctr_kit.cli import (
     verbosity,
 )
 from mmctr_kit.cli.encoding import adapt
-from mmctr_kit.cli.faults import explain
+from mmctr_kit.cli.faults import explain, unraised_to_the_log
 from mmctr_kit.cli.help import Command, Group
 from mmctr_kit.cli.output import fail, stopped
 from mmctr_kit.cli.settings import key_of, option_defaults, use_cache
@@ -201,7 +201,7 @@ def main() -> None:
         verbosity.begin(asked, arguments)
         if not asked.debug:
             warn_in_one_line()
-        with _terminated_as_interrupted() as ended, called(line):
+        with unraised_to_the_log(), _terminated_as_interrupted() as ended, called(line):
             use_cache()
             code = app(
                 arguments,

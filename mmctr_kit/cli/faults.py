@@ -1,16 +1,23 @@
 """A fault of mmctr-kit itself: its whole text in a file, and one line that says where it is."""
 
+import logging
 import os
 import platform
 import sys
 import tempfile
+import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mmctr_kit import __version__
 from mmctr_kit.data.cache import cache_folder
 from mmctr_kit.errors import MmctrKitError
+
+_LOG = logging.getLogger(__name__)
 
 
 def explain(error: BaseException, command: str) -> str:
@@ -31,6 +38,24 @@ def explain(error: BaseException, command: str) -> str:
     return (
         f"a fault of mmctr-kit, not of yours ({what}); {then}: send that with a report of the fault"
     )
+
+
+@contextmanager
+def unraised_to_the_log() -> Iterator[None]:
+    """Log what Python would print of errors that nobody can catch: in callbacks of C, in threads.
+
+    What they broke ends in an error of its own.
+    """
+    before = sys.unraisablehook, threading.excepthook
+
+    def log(args: Any) -> None:
+        _LOG.debug("%s: %s", args.exc_type.__name__, args.exc_value, exc_info=args.exc_value)
+
+    sys.unraisablehook, threading.excepthook = log, log
+    try:
+        yield
+    finally:
+        sys.unraisablehook, threading.excepthook = before
 
 
 def _write(error: BaseException, command: str) -> Path | None:

@@ -21,6 +21,7 @@ import signal
 import struct
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import warnings
@@ -254,7 +255,10 @@ def _log(folder: Path) -> Target:
     from mmctr_kit import import_data
     from mmctr_kit.datasets.imports.guess import guess
 
-    rows = [f"u{i % 7},i{i % 11},{i % 5 + 1},{1_600_000_000 + 1000 * i}" for i in range(300)]
+    rows = [
+        f"u{i % 40},i{(i * i + i // 40) % 23},{i % 5 + 1},{1_600_000_000 + 1000 * i}"
+        for i in range(800)
+    ]
     plain = "\n".join(["user,item,rating,time", *rows]).encode()
     seeds = [("log.csv", plain), ("log.tsv", plain.replace(b",", b"\t"))]
     named = [dict(zip(("user", "item", "rating", "time"), r.split(","), strict=True)) for r in rows]
@@ -273,8 +277,9 @@ def _vectors(data: Path) -> Target:
     loaded = load(data)
     seeds = []
     for dtype in (np.float32, np.float64):
-        ids = np.arange(1, 31)
-        seeds.append(("v.parquet", _parquet(item_id=ids, vector=list(np.eye(30, dtype=dtype)))))
+        ids = np.arange(1, loaded.n_items + 1)
+        vectors = np.ones((len(ids), 4), dtype)
+        seeds.append(("v.parquet", _parquet(item_id=ids, vector=list(vectors))))
     return Target(seeds, lambda path: load_own(loaded, path))
 
 
@@ -463,7 +468,13 @@ def _one_line(error: MmctrKitError) -> None:
 def fuzz(name: str, target: Target, folder: Path, out: Path, seconds: float, seed: int) -> Result:
     """Read mutations for so many seconds; failing inputs go to ``out``."""
     chance, result, begin = random.Random(seed), Result(name), time.monotonic()
-    seeds = [content for _, content in target.seeds]
+    seeds, unraised = [content for _, content in target.seeds], ""
+
+    def note(args: Any) -> None:
+        nonlocal unraised
+        unraised = f"not raised, but printed: {args.exc_value!r}"
+
+    sys.unraisablehook = threading.excepthook = note
     while time.monotonic() - begin < seconds:
         shutil.rmtree(folder / "input", ignore_errors=True)
         path = folder / "input" / chance.choice([name for name, _ in target.seeds])
@@ -482,6 +493,7 @@ def fuzz(name: str, target: Target, folder: Path, out: Path, seconds: float, see
             why = "a message of several lines" if "\n" in str(e) else ""
         except BaseException:
             why = traceback.format_exc()
+        why, unraised = why or unraised, ""
         result.slowest = max(result.slowest, time.monotonic() - started)
         if why and (folder / "input").is_dir():
             kept = out / f"{name}-{seed}-{result.inputs}-{path.name}"
