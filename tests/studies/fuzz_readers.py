@@ -26,7 +26,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -449,7 +449,7 @@ def _bench() -> Target:
 
     each = {"official": {"wall": 1.0, "cpu": 1.0}, "ours": {"wall": 2.0, "cpu": 1.0}}
     content = {"recipe": "x", "device": "cpu", "batch_size": 2, "precision": "float32"}
-    text = json.dumps(content | {"rounds": [each, each]})
+    text = json.dumps(content | {"rounds": [each | {"loading": 0.5}]})
     return Target([("v.json", text.encode())], lambda path: read_versus(path).as_json())
 
 
@@ -467,14 +467,22 @@ def _one_line(error: MmctrKitError) -> None:
 
 def fuzz(name: str, target: Target, folder: Path, out: Path, seconds: float, seed: int) -> Result:
     """Read mutations for so many seconds; failing inputs go to ``out``."""
-    chance, result, begin = random.Random(seed), Result(name), time.monotonic()
+    chance, result, label = random.Random(seed), Result(name), name
     seeds, unraised = [content for _, content in target.seeds], ""
 
     def note(args: Any) -> None:
         nonlocal unraised
         unraised = f"not raised, but printed: {args.exc_value!r}"
 
+    for name, content in target.seeds:  # so that no input is charged for imports
+        shutil.rmtree(folder / "input", ignore_errors=True)
+        path = folder / "input" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+        with suppress(MmctrKitError):
+            target.read(path)
     sys.unraisablehook = threading.excepthook = note
+    begin = time.monotonic()
     while time.monotonic() - begin < seconds:
         shutil.rmtree(folder / "input", ignore_errors=True)
         path = folder / "input" / chance.choice([name for name, _ in target.seeds])
@@ -496,7 +504,7 @@ def fuzz(name: str, target: Target, folder: Path, out: Path, seconds: float, see
         why, unraised = why or unraised, ""
         result.slowest = max(result.slowest, time.monotonic() - started)
         if why and (folder / "input").is_dir():
-            kept = out / f"{name}-{seed}-{result.inputs}-{path.name}"
+            kept = out / f"{label}-{seed}-{result.inputs}-{path.name}"
             shutil.copyfile(path, kept)
             kept.with_name(f"{kept.name}.txt").write_text(why, errors="backslashreplace")
             result.failures.append(f"{kept}: {why.strip().splitlines()[-1][:200]}")
