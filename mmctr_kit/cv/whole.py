@@ -92,8 +92,8 @@ def cv_reference(recipe: Recipe, run: Run, fit: Run | None = None) -> CvReferenc
     if mean is None:
         return None
     label, user = predictions.valid_label, predictions.valid_keys.user_id
-    folders = sorted((run.path / "folds").glob("*"))
-    logits = [FoldFolder(folder).logits("valid")["valid"] for folder in folders]
+    files = run.files("folds/*/logits.safetensors")
+    logits = [FoldFolder(file.parent).logits("valid")["valid"] for file in files]
     each = [auc_with_se(label, logit, user) for logit in logits]
     a, b = recipe.values(), theirs.values()
     differs = tuple(key for key in ADDED if a[key] != b[key])

@@ -1,5 +1,6 @@
 """A run compared with others on the same rows: each AUC difference is paired."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,14 +35,18 @@ class Compared:
 
 
 def compare(subject: Run, predictions: Predictions, others: Sequence[Run]) -> list[Compared]:
-    """The subject, then the others in their order; runs that cannot be read are left out."""
+    """The subject, then the others in their order.
+
+    Runs that cannot be read are left out, with a warning.
+    """
     sample = PairedSample(predictions)
     compared = [_stored(subject, predictions)]
     for run in others:
         try:
             theirs = run.predictions()
             entry = _stored(run, theirs)
-        except RunError:
+        except RunError as e:
+            warnings.warn(f"not compared with {run.name}: {e}", stacklevel=2)
             continue
         valid, oof = sample.gaps(theirs)
         compared.append(replace(entry, valid_gap=valid, oof_gap=oof))

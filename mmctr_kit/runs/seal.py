@@ -1,0 +1,203 @@
+"""The seal of a finished folder: ``DONE``, with the sha256 of each of its files.
+
+A file is compared with the seal when it is read, once in a process, so that damage is named and
+nothing is made of it. ``DONE`` is written last and in the format of ``sha256sum``: ``sha256sum -c
+DONE`` checks a folder too. Its last line, a comment there, is the digest of the lines above. A
+folder without ``DONE`` is still being written, and one with ``done`` in it was finished by an
+earlier version: of these nothing can be compared.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TypeVar
+
+from mmctr_kit.errors import RunError
+from mmctr_kit.files import write_whole
+from mmctr_kit.runs.call import repeated
+
+SEAL = "DONE"
+TIMINGS = "timings.json"
+"""The file of a run, study or ablation that holds all that may differ between equal ones."""
+_UNSEALED = b"done\n"
+_ITSELF = "# sha256 of the lines above: "
+
+
+class DamagedError(RunError):
+    """A file of a finished run, study or ablation is missing or not as it was sealed."""
+
+
+T = TypeVar("T")
+Stamp = tuple[int, int, int, int]
+_KNOWN: dict[tuple[str, str], tuple[Stamp, object]] = {}
+
+
+def write_seal(folder: Path, digests: Mapping[str, str]) -> None:
+    """Seal the folder: ``digests`` is the sha256 of each of its files, by path inside it."""
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+    text = f"{lines}{_ITSELF}{hashlib.sha256(lines.encode()).hexdigest()}\n"
+    write_whole(folder / SEAL, lambda p: p.write_text(text))
+
+
+def digests_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """The sha256 of files in the folder."""
+    return {name: _sha256(folder / name) for name in names}
+
+
+def read_seal(folder: Path) -> Mapping[str, str] | None:
+    """The sha256 of each file of a sealed folder; None without a seal, RunError if it is damaged.
+
+    Pieces of a damaged seal are never used.
+    """
+    path = folder / SEAL
+    try:
+        return _once(path, "seal", lambda: _parsed(path))
+    except FileNotFoundError:
+        return None
+    except OSError as e:
+        raise RunError(f"{path} cannot be read ({e.strerror}); mend its permissions") from e
+    except ValueError:
+        raise damaged(folder, SEAL, "was changed") from None
+
+
+def sealed_file(folder: Path, name: str) -> Path:
+    """The path of a file in the folder, which is as it was sealed if the folder has a seal.
+
+    Raises RunError, with the way out, if the file was changed since, or is missing from either.
+    """
+    seal = read_seal(folder)
+    if seal is not None and (fault := _fault(folder, name, seal.get(name), fresh=False)):
+        raise damaged(folder, name, fault)
+    return folder / name
+
+
+def require_as_sealed(file: Path) -> None:
+    """Raise RunError if a file that a user names is of a sealed folder, and was changed since."""
+    whole = Path(os.path.abspath(file))
+    for folder in (whole.parent, *whole.parents[2:3]):  # a fold model's file is in folds/NAME
+        name = whole.relative_to(folder).as_posix()
+        if name in (read_seal(folder) or ()):
+            sealed_file(folder, name)
+
+
+def holds(folder: Path, name: str) -> bool:
+    """Whether the folder has the file: by its seal or, without one, by what is there."""
+    seal = read_seal(folder)
+    return (folder / name).is_file() if seal is None else name in seal
+
+
+def marked(folder: Path, mark: str) -> bool:
+    """Whether the folder has the file ``mark``, which tells what it is, or had it when sealed."""
+    with suppress(RunError):  # which file is damaged is told when it is read
+        return (folder / mark).is_file() or holds(folder, mark)
+    return False
+
+
+def sealed_names(folder: Path, pattern: str) -> list[str]:
+    """The files of the folder whose paths inside it match: by its seal, or by what is there."""
+    seal = read_seal(folder)
+    if seal is None:
+        return sorted(str(path.relative_to(folder)) for path in folder.glob(pattern))
+    return sorted(name for name in seal if fnmatchcase(name, pattern))
+
+
+def seal_faults(folder: Path) -> list[str]:
+    """What differs from the seal, such as "recipe.yaml was changed"; every file is read."""
+    try:
+        seal = read_seal(folder) or {}
+    except RunError:
+        return [f"{SEAL} was changed"]
+    faults = ((name, _fault(folder, name, digest, fresh=True)) for name, digest in seal.items())
+    return [f"{name} {fault}" for name, fault in faults if fault]
+
+
+def break_seal(folder: Path, except_for: Iterable[str]) -> None:
+    """Remove the seal, since the folder will be written again.
+
+    Raises RunError if a file differs from it, ``except_for`` those that will be made anew.
+    """
+    for name in (read_seal(folder) or {}).keys() - set(except_for):
+        sealed_file(folder, name)
+    (folder / SEAL).unlink(missing_ok=True)
+
+
+def _fault(folder: Path, name: str, digest: str | None, fresh: bool) -> str:
+    """What is wrong with a file; empty if nothing is."""
+    path = folder / name
+    if digest is None:
+        return "is not among the files that were sealed" if path.exists() else "is missing"
+    try:
+        now = _sha256(path) if fresh else _once(path, "sha256", lambda: _sha256(path))
+    except OSError as e:
+        gone = isinstance(e, FileNotFoundError | NotADirectoryError)
+        return "is missing" if gone else f"cannot be read ({e.strerror})"
+    return "" if now == digest else "was changed"
+
+
+def _parsed(path: Path) -> Mapping[str, str] | None:
+    """The lines of a seal; ValueError if it is not as it was written."""
+    content = _bytes(path)
+    if content == _UNSEALED:
+        return None
+    lines, mark, digest = content.decode("utf-8").partition(_ITSELF)
+    if not mark or digest != f"{hashlib.sha256(lines.encode()).hexdigest()}\n":
+        raise ValueError
+    pairs = (line.split("  ", 1) for line in lines.splitlines())
+    return {name: digest for digest, name in pairs}
+
+
+def _once(path: Path, what: str, make: Callable[[], T]) -> T:
+    """``make()``, or what it gave before in this process if the file has not changed since."""
+    status = path.stat()
+    stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    key = os.path.abspath(path), what
+    known = _KNOWN.get(key)
+    if known is None or known[0] != stamp:
+        _KNOWN[key] = known = stamp, make()
+    return known[1]  # type: ignore[return-value]
+
+
+def _sha256(path: Path) -> str:
+    _require_regular(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _bytes(path: Path) -> bytes:
+    _require_regular(path)
+    return path.read_bytes()
+
+
+def _require_regular(path: Path) -> None:
+    if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
+        raise OSError(0, "not a regular file", str(path))
+
+
+def damaged(folder: Path, name: str, fault: str) -> DamagedError:
+    """The error that a file of the folder "was changed" or "is missing", with the way out."""
+    of_fold = folder.parent.name == "folds"
+    whole = folder.parent.parent if of_fold else folder
+    begun = of_fold and not (whole / SEAL).is_file()
+    gone = folder / SEAL if name == SEAL and not of_fold else folder if begun else whole
+    aside = "; to change a recipe, edit a copy and train that" if name == "recipe.yaml" else ""
+    since = " since it was written" if fault == "was changed" else ""
+    return DamagedError(
+        f"{folder / name} {fault}{since}; put it back from a copy, or delete {gone} and repeat "
+        f"{_command(whole)}{aside}"
+    )
+
+
+def _command(folder: Path) -> str:
+    """The command that made what the folder holds, if that can be read."""
+    command = folder_then = None
+    # It only helps: the file that is damaged may be the one that has it.
+    with suppress(OSError, ValueError, LookupError, TypeError, RecursionError, RunError):
+        content = json.loads(_bytes(folder / TIMINGS))["lineage"]
+        if (read_seal(folder) or {}).get(TIMINGS) in (None, _sha256(folder / TIMINGS)):
+            command, folder_then = content["latest"] or content["command"], content["folder"]
+    return repeated(command, folder_then) if command else "the command that made it"
