@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.hashing import fingerprint, quick_digest
 from mmctr_kit.errors import RunError
-from mmctr_kit.files import Arrays, load_arrays, read_json, save_arrays, write_json, write_whole
+from mmctr_kit.files import Arrays, load_arrays, save_arrays, write_whole
 from mmctr_kit.runs.seal import (
     SEAL,
-    TIMINGS,
     digests_of,
     holds,
     read_seal,
+    read_timings,
     sealed_file,
     write_seal,
+    write_timings,
 )
 
 _EPOCHS, _WEIGHTS, _LOGITS = "metrics.jsonl", "weights.safetensors", "logits.safetensors"
@@ -53,6 +54,7 @@ class FoldFolder:
         """Raise RunError if a file of the finished fold model was changed since, or is missing."""
         for name in read_seal(self.path) or ():
             self._file(name)
+        read_timings(self.path)
 
     def lines(self) -> list[str]:
         """The lines of metrics.jsonl, one an epoch; none before the first."""
@@ -96,7 +98,7 @@ class FoldFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         text = [json.dumps(line) for line in lines]
         check = bytes.fromhex(_digest(text[: int(state["epochs_done"])], state))
-        write_json(self.path / TIMINGS, timings)
+        write_timings(self.path, timings)
         write_whole(self.path / _EPOCHS, lambda p: p.write_text("".join(f"{t}\n" for t in text)))
         save_arrays(self._state, {**state, _CHECK: np.frombuffer(check, np.uint8)})
 
@@ -108,7 +110,7 @@ class FoldFolder:
         Timings are seconds by phase and, as ``data_on``, where the rows were.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.path / TIMINGS, timings)
+        write_timings(self.path, timings)
         save_arrays(self.path / _WEIGHTS, weights)
         save_arrays(self.path / _LOGITS, logits)
         files = (path.name for path in self.path.glob("[!.]*") if path != self._state)
@@ -146,7 +148,7 @@ class FoldFolder:
 
     def timings(self) -> dict[str, Any]:
         """The fold model's seconds by phase and, once it is finished, ``data_on``."""
-        return read_json(self._file(TIMINGS))
+        return read_timings(self.path)
 
     def _file(self, name: str) -> Path:
         """A file of the folder, compared with the seal of the run or, before, of the folder."""

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -16,10 +15,10 @@ from typing import Any
 
 from mmctr_kit import __version__
 from mmctr_kit.errors import RunError
-from mmctr_kit.files import is_locked, locked, read_json, write_json
+from mmctr_kit.files import is_locked, locked
 from mmctr_kit.runs.call import calling, here, repeated
 from mmctr_kit.runs.seal import TIMINGS as TIMINGS
-from mmctr_kit.runs.seal import break_seal, digests_of, sealed_file, write_seal
+from mmctr_kit.runs.seal import break_seal, digests_of, read_timings, write_seal, write_timings
 
 _GIT_SECONDS = 2.0
 """A repository that takes longer to look through is not asked whether it has changes."""
@@ -113,20 +112,20 @@ def _git(folder: Path, *arguments: str) -> str | None:
 def read_lineage(path: Path) -> Lineage | None:
     """The lineage of the run, study or ablation at ``path``; None if none was recorded.
 
-    RunError if its file was changed since it was sealed.
+    RunError if its file was changed since.
     """
-    return _lineage_in(_timings(path))
+    return _lineage_in(read_timings(path))
 
 
 def write_lineage(path: Path, lineage: Lineage | None, timings: Mapping[str, Any]) -> None:
     """Write ``timings.json`` into the folder ``path``: the lineage, if known, and the timings."""
     recorded = {} if lineage is None else {"lineage": asdict(lineage)}
-    write_json(path / TIMINGS, {**recorded, **timings})
+    write_timings(path, {**recorded, **timings})
 
 
 def note_resumed(path: Path) -> None:
     """Count that one more command goes on with the run at ``path``."""
-    timings = _timings(path)
+    timings = read_timings(path)
     if (lineage := _lineage_in(timings)) is not None:
         write_lineage(path, replace(lineage, resumed=lineage.resumed + 1), _without(timings))
 
@@ -142,7 +141,7 @@ def note_begun(
     """
     with locked(path / TIMINGS, wait=True):
         break_seal(path, made_anew)
-        timings = _timings(path)
+        timings = read_timings(path)
         if (before := _lineage_in(timings)) is not None:
             if joins:
                 return
@@ -155,10 +154,10 @@ def note_begun(
 def note_finished(path: Path, names: Iterable[str]) -> None:
     """Record that the study or ablation at ``path`` was finished now, and seal these files."""
     with locked(path / TIMINGS, wait=True):
-        timings = _timings(path)
+        timings = read_timings(path)
         if (lineage := _lineage_in(timings)) is not None:
             write_lineage(path, replace(lineage, finished=now()), _without(timings))
-        write_seal(path, digests_of(path, (n for n in (TIMINGS, *names) if (path / n).is_file())))
+        write_seal(path, digests_of(path, (n for n in names if (path / n).is_file())))
 
 
 def began(path: Path, mark: str) -> str | None:
@@ -189,13 +188,6 @@ def again(lineage: Lineage) -> str:
     """The command to repeat, with the folder to give it in if that is another than this one."""
     command = lineage.latest or lineage.command or "the command that began it"
     return repeated(command, lineage.folder)
-
-
-def _timings(path: Path) -> dict[str, Any]:
-    file = sealed_file(path, TIMINGS)
-    with suppress(RunError):  # there is none yet, or none that can be read
-        return read_json(file)
-    return {}
 
 
 def _lineage_in(timings: Mapping[str, Any]) -> Lineage | None:

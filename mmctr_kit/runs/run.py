@@ -22,7 +22,7 @@ from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.runs.lineage import Lineage, read_lineage, unfinished
 from mmctr_kit.runs.manifest import KINDS, Manifest
 from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions, fold_logits
-from mmctr_kit.runs.seal import SEAL, holds, marked, sealed_file, sealed_names
+from mmctr_kit.runs.seal import SEAL, holds, marked, read_timings, sealed_file, sealed_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +75,7 @@ class Run:
 
     @property
     def timings(self) -> dict[str, Any]:
-        return read_json(self.file("timings.json"))
+        return read_timings(self.path)
 
     @property
     def lineage(self) -> Lineage | None:

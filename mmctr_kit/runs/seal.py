@@ -2,9 +2,10 @@
 
 A file is compared with the seal when it is read, once in a process, so that damage is named and
 nothing is made of it. ``DONE`` is written last and in the format of ``sha256sum``: ``sha256sum -c
-DONE`` checks a folder too. Its last line, a comment there, is the digest of the lines above. A
-folder without ``DONE`` is still being written, and one with ``done`` in it was finished by an
-earlier version: of these nothing can be compared.
+DONE`` checks a folder too. Its last line, a comment there, is the digest of the lines above. It
+leaves out files named ``timings.json``, which hold their own digest, so that equal runs have equal
+seals. A folder without ``DONE`` is still being written, and one with ``done`` in it was finished by
+an earlier version: of these nothing can be compared.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import write_whole
@@ -29,7 +30,11 @@ _ITSELF = "# sha256 of the lines above: "
 
 
 class DamagedError(RunError):
-    """A file of a finished run, study or ablation is missing or not as it was sealed."""
+    """A file of a run, study or ablation is missing or not as it was written: the ``fault``."""
+
+    def __init__(self, message: str, fault: str) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 T = TypeVar("T")
@@ -45,8 +50,30 @@ def write_seal(folder: Path, digests: Mapping[str, str]) -> None:
 
 
 def digests_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """The sha256 of files in the folder."""
-    return {name: _sha256(folder / name) for name in names}
+    """The sha256 of files in the folder, those apart that hold their own."""
+    return {name: _sha256(folder / name) for name in names if name != TIMINGS}
+
+
+def write_timings(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write ``timings.json`` into the folder, with its own digest under ``check``."""
+    write_whole(folder / TIMINGS, lambda p: p.write_text(_rendered(content)))
+
+
+def read_timings(folder: Path) -> dict[str, Any]:
+    """What :func:`write_timings` wrote; empty if there is none and the folder is not finished.
+
+    Raises RunError if it was changed since, or is missing.
+    """
+    try:
+        return _own_timings(folder)
+    except FileNotFoundError:
+        if read_seal(folder) is None:
+            return {}
+        raise damaged(folder, TIMINGS, "is missing") from None
+    except OSError as e:
+        raise damaged(folder, TIMINGS, f"cannot be read ({e.strerror})") from e
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise damaged(folder, TIMINGS, "was changed") from None
 
 
 def read_seal(folder: Path) -> Mapping[str, str] | None:
@@ -106,14 +133,25 @@ def sealed_names(folder: Path, pattern: str) -> list[str]:
     return sorted(name for name in seal if fnmatchcase(name, pattern))
 
 
-def seal_faults(folder: Path) -> list[str]:
-    """What differs from the seal, such as "recipe.yaml was changed"; every file is read."""
+def seal_faults(folder: Path) -> tuple[int, list[str]]:
+    """How many files were compared, and what is wrong, such as "recipe.yaml was changed".
+
+    Every file of a sealed folder is read.
+    """
     try:
         seal = read_seal(folder) or {}
     except RunError:
-        return [f"{SEAL} was changed"]
-    faults = ((name, _fault(folder, name, digest, fresh=True)) for name, digest in seal.items())
-    return [f"{name} {fault}" for name, fault in faults if fault]
+        return 0, [f"{SEAL} was changed"]
+    found = {name: _fault(folder, name, digest, fresh=True) for name, digest in seal.items()}
+    for place in sorted({Path(name).parent for name in seal}):
+        name = (place / TIMINGS).as_posix()
+        try:
+            read_timings(folder / place)
+        except DamagedError as e:
+            found[name] = e.fault
+        else:
+            found[name] = ""
+    return len(found), [f"{name} {fault}" for name, fault in sorted(found.items()) if fault]
 
 
 def break_seal(folder: Path, except_for: Iterable[str]) -> None:
@@ -151,6 +189,28 @@ def _parsed(path: Path) -> Mapping[str, str] | None:
     return {name: digest for digest, name in pairs}
 
 
+def _own_timings(folder: Path) -> dict[str, Any]:
+    """What timings.json holds; ValueError or its kin if it is not as it was written."""
+    raw = _bytes(folder / TIMINGS)
+    content: dict[str, Any] = json.loads(raw)
+    own = content.pop("check", None)
+    if (own or _has_seal(folder)) and raw != _rendered(content).encode():
+        raise ValueError
+    return content
+
+
+def _has_seal(folder: Path) -> bool:
+    """Whether there is a seal, damaged or not."""
+    path = folder / SEAL
+    return path.is_file() and path.read_bytes() != _UNSEALED
+
+
+def _rendered(content: Mapping[str, Any]) -> str:
+    text = json.dumps(content, indent=1, allow_nan=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return json.dumps({**content, "check": digest}, indent=1) + "\n"
+
+
 def _once(path: Path, what: str, make: Callable[[], T]) -> T:
     """``make()``, or what it gave before in this process if the file has not changed since."""
     status = path.stat()
@@ -183,21 +243,23 @@ def damaged(folder: Path, name: str, fault: str) -> DamagedError:
     of_fold = folder.parent.name == "folds"
     whole = folder.parent.parent if of_fold else folder
     begun = of_fold and not (whole / SEAL).is_file()
-    gone = folder / SEAL if name == SEAL and not of_fold else folder if begun else whole
+    gone = folder if begun else whole
+    if not of_fold and (name == SEAL or (name == TIMINGS and not _has_seal(folder))):
+        gone = folder / name  # it can be done without
     aside = "; to change a recipe, edit a copy and train that" if name == "recipe.yaml" else ""
     since = " since it was written" if fault == "was changed" else ""
     return DamagedError(
         f"{folder / name} {fault}{since}; put it back from a copy, or delete {gone} and repeat "
-        f"{_command(whole)}{aside}"
+        f"{_command(whole)}{aside}",
+        fault,
     )
 
 
 def _command(folder: Path) -> str:
     """The command that made what the folder holds, if that can be read."""
-    command = folder_then = None
+    command, folder_then = None, ""
     # It only helps: the file that is damaged may be the one that has it.
-    with suppress(OSError, ValueError, LookupError, TypeError, RecursionError, RunError):
-        content = json.loads(_bytes(folder / TIMINGS))["lineage"]
-        if (read_seal(folder) or {}).get(TIMINGS) in (None, _sha256(folder / TIMINGS)):
-            command, folder_then = content["latest"] or content["command"], content["folder"]
+    with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        lineage = _own_timings(folder)["lineage"]
+        command, folder_then = lineage["latest"] or lineage["command"], lineage["folder"]
     return repeated(command, folder_then) if command else "the command that made it"
