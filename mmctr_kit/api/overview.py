@@ -134,11 +134,14 @@ def find(name: str, root: Path) -> Path:
 def _is_ours(path: Path) -> bool:
     """Whether a folder, wherever it is, holds a run, a study or an ablation."""
     from mmctr_kit.runs.run import Run
+    from mmctr_kit.runs.seal import DamagedError
 
     if path.suffix in (".study", ".ablate"):
         return True
     try:
         return bool(Run(path).manifest)
+    except DamagedError:
+        return True
     except RunError:
         return False
 

@@ -1,6 +1,5 @@
 """The context of a report: the run it is about, what lies beside that run, and its page's file."""
 
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from mmctr_kit.runs.compare import Compared, compare
 from mmctr_kit.runs.lineage import unfinished
 from mmctr_kit.runs.predictions import Predictions
 from mmctr_kit.runs.run import Run, all_runs, open_run
-from mmctr_kit.runs.seal import marked, sealed_file
+from mmctr_kit.runs.seal import marked, noting_damage, sealed_file
 from mmctr_kit.runs.slices import slices_of
 
 MOST_OTHERS = 10
@@ -127,17 +126,16 @@ def open_context(name: str, root: Path, submissions: Path) -> ReportContext:
     run, study, study_path = _open(name, root)
     if study is None:
         study_path = run.path.with_name(f"{run.name}.study")
-        if marked(study_path, "study.json"):
-            try:
-                study = _read_study(study_path)
-            except RunError as e:  # a run's own page does without it
-                warnings.warn(f"the page is without a study: {e}", stacklevel=2)
+        # A run's own page does without a study that cannot be read.
+        with suppress(RunError), noting_damage("the page is without a study"):
+            study = _read_study(study_path)
     predictions = run.predictions()
     paths = [p for p in run.source_places.values() if p.resolve() != run.path.resolve()]
     sources = tuple(r for p in paths if (r := Run(p)).finished)
     existing = {source.name for source in sources}
     metrics = run.metrics
-    with suppress(MmctrKitError):  # a page does without the slices of a blend whose data are gone
+    # A page does without the slices of a blend whose data are gone.
+    with suppress(MmctrKitError), noting_damage("the page is without slices"):
         metrics |= slices_of(run)
     others = sources if run.manifest.sources else _runs_of_same_rows(run)
     return ReportContext(
@@ -193,11 +191,10 @@ def _runs_of_same_rows(run: Run) -> tuple[Run, ...]:
     for other in all_runs(run.path.parent):
         if not other.finished or other.name == run.name:
             continue
-        try:
+        same, valid = False, None
+        # A damaged neighbour must not stop this run's page.
+        with suppress(RunError), noting_damage(f"not compared with {other.name}"):
             same, valid = other.manifest.rows == run.manifest.rows, other.metrics["valid"]
-        except RunError as e:  # a damaged neighbour must not stop this run's page
-            warnings.warn(f"not compared with {other.name}: {e}", stacklevel=2)
-            continue
         if same and valid is not None:
             scored.append((-float(valid["value"]), other.name, other))
     return tuple(other for _, _, other in sorted(scored)[:MOST_OTHERS])

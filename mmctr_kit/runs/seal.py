@@ -12,8 +12,9 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
@@ -154,6 +155,15 @@ def seal_faults(folder: Path) -> tuple[int, list[str]]:
     return len(found), [f"{name} {fault}" for name, fault in sorted(found.items()) if fault]
 
 
+@contextmanager
+def noting_damage(without: str) -> Iterator[None]:
+    """Go on without what the block reads if a file of it is damaged, and warn of that."""
+    try:
+        yield
+    except DamagedError as e:
+        warnings.warn(f"{without}: {e}", stacklevel=3)
+
+
 def break_seal(folder: Path, except_for: Iterable[str]) -> None:
     """Remove the seal, since the folder will be written again.
 
@@ -246,20 +256,20 @@ def damaged(folder: Path, name: str, fault: str) -> DamagedError:
     gone = folder if begun else whole
     if not of_fold and (name == SEAL or (name == TIMINGS and not _has_seal(folder))):
         gone = folder / name  # it can be done without
-    aside = "; to change a recipe, edit a copy and train that" if name == "recipe.yaml" else ""
+    aside = " (to train another recipe, edit a copy of it)" if name == "recipe.yaml" else ""
     since = " since it was written" if fault == "was changed" else ""
     return DamagedError(
-        f"{folder / name} {fault}{since}; put it back from a copy, or delete {gone} and repeat "
-        f"{_command(whole)}{aside}",
+        f"{folder / name} {fault}{since}; put it back from a copy{aside}, or delete {gone} and "
+        f"repeat{_command(whole)}",
         fault,
     )
 
 
 def _command(folder: Path) -> str:
-    """The command that made what the folder holds, if that can be read."""
+    """What to repeat: the command that made what the folder holds, if that can be read."""
     command, folder_then = None, ""
     # It only helps: the file that is damaged may be the one that has it.
     with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         lineage = _own_timings(folder)["lineage"]
         command, folder_then = lineage["latest"] or lineage["command"], lineage["folder"]
-    return repeated(command, folder_then) if command else "the command that made it"
+    return f": {repeated(command, folder_then)}" if command else " the command that made it"

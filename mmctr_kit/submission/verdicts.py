@@ -1,6 +1,5 @@
 """Which tasks' rules a run keeps: a verdict for each task, through all runs of a blend."""
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +7,9 @@ from typing import Any, Literal
 
 from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.data.contract import Task
-from mmctr_kit.errors import MmctrKitError, RunError
+from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.runs.run import Run, is_run
-from mmctr_kit.runs.seal import DamagedError
+from mmctr_kit.runs.seal import DamagedError, noting_damage
 from mmctr_kit.submission.ledger import Submitted
 from mmctr_kit.submission.rules import RULES, Facts, Rule
 
@@ -82,10 +81,8 @@ def check_runs(runs: Iterable[Run], root: Path) -> dict[str, tuple[RuleVerdict, 
     """What :func:`check_run` says of each run; a damaged one gets a warning and no verdict."""
     verdicts = {}
     for run in runs:
-        try:
+        with noting_damage(f"no rules of {run.name}"):
             verdicts[run.name] = check_run(run, root)
-        except RunError as e:
-            warnings.warn(f"no rules of {run.name}: {e}", stacklevel=2)
     return verdicts
 
 
