@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -183,6 +184,22 @@ def new_folder(out: Path) -> Iterator[Path]:
     require_new_folder(out)
     with made_folder(out) as part:
         yield part
+
+
+Stamp = tuple[int, int, int, int]
+_TICK_NS = 100_000_000
+
+
+def file_stamp(path: Path) -> Stamp | None:
+    """What changes when the file does: its size, times and inode.
+
+    None for a file that was changed just now: the clock that files are dated by is so coarse that
+    they might not tell another change.
+    """
+    stat = path.stat()
+    if abs(time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns)) < _TICK_NS:
+        return None
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
 def folder_size(path: Path) -> int:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from mmctr_kit.activity import doing
 from mmctr_kit.data.hashing import quick_digest
 from mmctr_kit.errors import DataError, RunError, unwritable
-from mmctr_kit.files import folder_size, read_json, write_json
+from mmctr_kit.files import Stamp, file_stamp, folder_size, read_json, write_json
 
 Arrays = dict[str, NDArray[Any]]
 _LOG = logging.getLogger(__name__)
@@ -204,12 +204,11 @@ def _check(content: Any) -> str:
 
 def _require(path: Path, digest: str) -> None:
     """Raise ValueError unless the array's file is as it was stored."""
-    stat = path.stat()
-    seen = digest, stat.st_size, stat.st_mtime_ns, stat.st_ino
-    if _COMPARED.get(path) != seen:
+    stamp = file_stamp(path)
+    if stamp is None or _COMPARED.get(path) != (digest, stamp):
         if _file_digest(path) != digest:
             raise ValueError
-        _COMPARED[path] = seen
+        _COMPARED[path] = digest, stamp
 
 
 def _file_digest(path: Path) -> str:
@@ -217,7 +216,7 @@ def _file_digest(path: Path) -> str:
 
 
 _META = "meta.json"
-_COMPARED: dict[Path, tuple[str, int, int, int]] = {}
+_COMPARED: dict[Path, tuple[str, Stamp | None]] = {}
 _STORE_ATTEMPTS = 20
 
 

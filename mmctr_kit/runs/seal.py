@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmctr_kit.errors import RunError
-from mmctr_kit.files import write_whole
+from mmctr_kit.files import Stamp, file_stamp, write_whole
 from mmctr_kit.runs.call import repeated
 
 SEAL = "DONE"
@@ -39,8 +39,7 @@ class DamagedError(RunError):
 
 
 T = TypeVar("T")
-Stamp = tuple[int, int, int, int]
-_KNOWN: dict[tuple[str, str], tuple[Stamp, object]] = {}
+_KNOWN: dict[tuple[str, str], tuple[Stamp | None, object]] = {}
 
 
 def write_seal(folder: Path, digests: Mapping[str, str]) -> None:
@@ -223,11 +222,9 @@ def _rendered(content: Mapping[str, Any]) -> str:
 
 def _once(path: Path, what: str, make: Callable[[], T]) -> T:
     """``make()``, or what it gave before in this process if the file has not changed since."""
-    status = path.stat()
-    stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-    key = os.path.abspath(path), what
+    stamp, key = file_stamp(path), (os.path.abspath(path), what)
     known = _KNOWN.get(key)
-    if known is None or known[0] != stamp:
+    if known is None or stamp is None or known[0] != stamp:
         _KNOWN[key] = known = stamp, make()
     return known[1]  # type: ignore[return-value]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmctr_kit import __version__
-from mmctr_kit.files import locked, read_json, write_json
+from mmctr_kit.files import locked, write_json
 from mmctr_kit.runs.call import called, command_line
 from mmctr_kit.runs.lineage import (
     again,
@@ -158,7 +158,7 @@ def test_all_of_it_is_in_the_file_that_may_differ(tmp_path: Path) -> None:
     run = finished(tmp_path / "x")
     holds = [p.name for p in run.path.iterdir() if b"lineage" in p.read_bytes()]
     assert holds == ["timings.json"]
-    assert set(read_json(run.path / "timings.json")) == {"lineage", "seconds"}
+    assert set(run.timings) == {"lineage", "seconds"}
 
 
 @pytest.mark.parametrize(

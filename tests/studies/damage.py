@@ -52,6 +52,7 @@ TRAIN = (
 )
 PAGE, MEAN = ("--out", "out/page.html"), ("--name", "out", "--method", "mean")
 ZIP = ("--task", "Task2", "--out", "out/file.zip", "--ledger", "out/ledger.jsonl")
+ITEMS = ("--data", "data", "--out", "out/items.parquet")
 ROWS = ("--rows", "data/MicroLens_1M_x1/valid.parquet", "--data", "data", "--out", "out/rows.csv")
 COMMANDS = {
     "net": {
@@ -63,7 +64,7 @@ COMMANDS = {
         "diff": ("runs", "diff", "net", "trees"),
         "slices": ("slices", "net"),
         "runs": ("runs",),
-        "cv": ("cv", "runs/net/recipe.yaml", "--data", "data", "--dry-run", *SHORT),
+        "recipe": ("items", "export", "runs/net/recipe.yaml", *ITEMS),
     },
     "trees": {
         "blend": ("blend", "net", "trees", *MEAN),
@@ -86,7 +87,7 @@ COMMANDS = {
         "report": ("report", "s.study", *PAGE),
         "show": ("runs", "show", "s.study"),
         "runs": ("runs",),
-        "cv": ("cv", "runs/s.study/best.yaml", "--data", "data", "--dry-run", *SHORT),
+        "recipe": ("items", "export", "runs/s.study/best.yaml", *ITEMS),
     },
     "a.ablate": {
         "ablate": ABLATE,
@@ -95,8 +96,7 @@ COMMANDS = {
         "runs": ("runs",),
     },
     "cache": {
-        "load": ("cv", "din_mha_demo", "--name", "new", "--data", "data", "--dry-run", *SHORT),
-        "export": ("items", "export", "net", "--data", "data", "--out", "out/items.parquet"),
+        "items": ("items", "export", "net", *ITEMS),
         "predict": ("predict", "net", *ROWS),
         "train": ("cv", "din_demo", "--name", "out", "--data", "data", *SHORT),
     },
@@ -142,18 +142,16 @@ def give(words: Sequence[str]) -> Done:
         return Done(None, out.getvalue(), traceback.format_exc(), {})
     finally:
         sys.argv = before
-    return Done(code, out.getvalue(), err.getvalue(), written())
+    return Done(code, out.getvalue(), err.getvalue(), written(words[0]))
 
 
-def written() -> dict[str, bytes]:
-    """What commands write, those files left out that differ between equal runs."""
-    kept = {}
-    for top in ("out", "runs/out", "runs/s.study", "runs/a.ablate"):
-        for path in sorted(Path(top).rglob("*")):
-            differs = path.name in ("timings.json", "ledger.jsonl", "DONE")
-            if path.is_file() and not differs and not path.parent.name.startswith("."):
-                kept[str(path)] = path.read_bytes()
-    return kept
+def written(command: str) -> dict[str, bytes]:
+    """What a command writes, those files left out that differ between equal runs."""
+    again = {"tune": ("study.json", "best.yaml"), "ablate": ("ablation.json",)}
+    paths = [path for top in ("out", "runs/out") for path in Path(top).rglob("*")]
+    paths += [p for name in again.get(command, ()) for p in Path("runs").glob(f"*/{name}")]
+    differs = ("timings.json", "ledger.jsonl")
+    return {str(p): p.read_bytes() for p in paths if p.is_file() and p.name not in differs}
 
 
 def prepare(work: Path) -> None:
