@@ -2,8 +2,10 @@
 
 It is in ``$MMCTR_KIT_CACHE`` or the user's cache folder. A file's content hash is remembered with
 its size, times and inode, so that an unchanged file is not hashed twice. Entries are written to a
-temporary folder and renamed; any entry may be deleted at any time. An entry holds a digest of each
-of its files, which are compared once in a process: a damaged entry is made again, with a warning.
+temporary folder and renamed; any entry may be deleted at any time. A folder that the kit creates is
+its owner's alone: whoever writes into a cache decides what is trained on. An entry holds a digest
+of each of its files, which are compared once in a process: a damaged entry is made again, with a
+warning.
 """
 
 import hashlib
@@ -12,7 +14,6 @@ import logging
 import os
 import re
 import shutil
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Collection, Mapping
@@ -27,7 +28,17 @@ from numpy.typing import NDArray
 from mmctr_kit.activity import doing
 from mmctr_kit.data.hashing import quick_digest
 from mmctr_kit.errors import DataError, RunError, unwritable
-from mmctr_kit.files import Stamp, file_stamp, folder_size, read_json, write_json
+from mmctr_kit.files import (
+    Stamp,
+    file_stamp,
+    folder_size,
+    is_workplace,
+    read_json,
+    regular,
+    remove_leftovers,
+    workplace,
+    write_json,
+)
 
 Arrays = dict[str, NDArray[Any]]
 _LOG = logging.getLogger(__name__)
@@ -40,7 +51,7 @@ def cache_folder() -> Path:
     default = Path(base) if base else Path.home() / ".cache"
     folder = Path(named) if named else default / "mmctr-kit"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(0o700, parents=True, exist_ok=True)
     except OSError as e:
         raise unwritable(_unwritable(folder, e), e) from e
     return folder
@@ -77,34 +88,30 @@ def clear_cache(kinds: Collection[str] = ()) -> None:
 
     Commands that are running go on: an array that was opened stays open, and an entry that is gone
     is made again. But whole data folders (``placed``, ``synth``) are read by name all the while,
-    and what is being written (``unfinished``) is not yet a day old: these are left, the former
-    unless they are named.
+    and what is being written (``unfinished``) is not yet whole: these are left, the former unless
+    they are named.
     """
+    remove_leftovers(cache_folder())
     for path in cache_folder().iterdir():
         kind = _kind_of(path)
-        if kind is None or (kind not in kinds if kinds else kind in _IN_USE):
+        if kind in (None, _UNFINISHED) or (kind not in kinds if kinds else kind in _IN_USE):
             continue
-        with suppress(OSError):  # another command deletes it too
-            if kind == _UNFINISHED and time.time() - path.stat().st_mtime < _DAY_SECONDS:
-                continue
-            gone = Path(tempfile.mkdtemp(prefix=".gone-", dir=path.parent))
+        # It may be deleted by another command too.
+        with suppress(OSError), workplace(path.parent) as gone:
             path.rename(gone / path.name)
-            shutil.rmtree(gone, ignore_errors=True)
 
 
 _IN_USE = ("placed", "synth")
 """Kinds that are whole data folders: for workers of a cluster, and for ``bench``."""
 _UNFINISHED = "unfinished"
-_DAY_SECONDS = 86_400.0
 _ENTRY = re.compile(r"([a-z_0-9]+)-[0-9a-f]{24}|(?=synth-)([a-z]+)-.*")
-_BEING_MADE = re.compile(r"\.([a-z_0-9]+-[0-9a-f]{24}|gone)-.*")
 
 
 def _kind_of(path: Path) -> str | None:
     """The kind of an entry; None for what this kit has not made."""
     if path.name == "hashes":
         return path.name
-    if _BEING_MADE.fullmatch(path.name):
+    if is_workplace(path):
         return _UNFINISHED
     made = _ENTRY.fullmatch(path.name)
     return (made[1] or made[2]) if made and path.is_dir() else None
@@ -125,7 +132,7 @@ def content_hash(path: Path) -> str:
             return str(known["sha256"])
     doing(f"hashing {path.name}")
     try:
-        with path.open("rb") as handle:
+        with regular(path).open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as e:
         raise DataError(_unreadable(path, e)) from e
@@ -180,7 +187,7 @@ def _read_entry(entry: Path) -> tuple[Arrays, dict[str, Any]] | None:
         return None
     name = _META
     try:
-        stored = json.loads((entry / _META).read_text())
+        stored = json.loads(regular(entry / _META).read_text())
         digests = stored["arrays"]
         if isinstance(digests, list):
             return None  # of an earlier version, which kept no digests
@@ -212,7 +219,7 @@ def _require(path: Path, digest: str) -> None:
 
 
 def _file_digest(path: Path) -> str:
-    return quick_digest(np.memmap(path, np.uint8, "r"))
+    return quick_digest(np.memmap(regular(path), np.uint8, "r"))
 
 
 _META = "meta.json"
@@ -222,8 +229,9 @@ _STORE_ATTEMPTS = 20
 
 def _store(entry: Path, arrays: Arrays, meta: dict[str, Any]) -> None:
     doing("writing the cache")
-    temporary = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
-    try:
+    with workplace(entry.parent) as work:
+        temporary = work / entry.name
+        temporary.mkdir()
         for name, array in arrays.items():
             np.save(temporary / f"{name}.npy", array, allow_pickle=False)
         files = sorted(f"{name}.npy" for name in arrays)
@@ -240,8 +248,6 @@ def _store(entry: Path, arrays: Arrays, meta: dict[str, Any]) -> None:
                     raise
                 # Damaged, or just being removed by a process that found it damaged.
                 shutil.rmtree(entry, ignore_errors=True)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _unreadable(path: Path, error: OSError) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.hashing import fingerprint, quick_digest
 from mmctr_kit.errors import RunError
-from mmctr_kit.files import Arrays, load_arrays, save_arrays, write_whole
+from mmctr_kit.files import Arrays, load_arrays, remove_leftovers, save_arrays, write_whole
 from mmctr_kit.runs.seal import (
     SEAL,
     digests_of,
@@ -71,10 +71,9 @@ class FoldFolder:
     ) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]] | None, dict[str, Any]]:
         """The lines of the finished epochs, the state after them and their seconds by phase.
 
-        Before the first they are empty, None and empty. Deletes temporary files that a kill left.
+        Before the first they are empty, None and empty. Deletes what a killed process was writing.
         """
-        for part in self.path.glob(".*"):
-            part.unlink(missing_ok=True)
+        remove_leftovers(self.path)
         if not self._state.is_file():
             return [], None, {}
         state = load_arrays(self._state)
@@ -102,12 +101,19 @@ class FoldFolder:
         write_whole(self.path / _EPOCHS, lambda p: p.write_text("".join(f"{t}\n" for t in text)))
         save_arrays(self._state, {**state, _CHECK: np.frombuffer(check, np.uint8)})
 
-    def finish(self, weights: Arrays, logits: Arrays, timings: Mapping[str, float | str]) -> None:
+    def save_fallbacks(self, texts: Sequence[str]) -> None:
+        """Write to fallback.txt what training went without, and all that is known of why."""
+        if texts:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_whole(self.path / "fallback.txt", lambda p: p.write_text("\n\n".join(texts)))
+
+    def finish(self, weights: Arrays, logits: Arrays, timings: Mapping[str, Any]) -> None:
         """Write the weights, the logits (oof, valid, test), the timings and, last, the seal.
 
         The state is deleted then.
 
-        Timings are seconds by phase and, as ``data_on``, where the rows were.
+        Timings are seconds by phase and, as ``data_on``, where the rows were; of a network also, as
+        ``trained``, how its steps were run.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         write_timings(self.path, timings)
@@ -147,7 +153,7 @@ class FoldFolder:
         return self._file(_WEIGHTS)
 
     def timings(self) -> dict[str, Any]:
-        """The fold model's seconds by phase and, once it is finished, ``data_on``."""
+        """The fold model's seconds by phase, and what else :meth:`finish` was given."""
         return read_timings(self.path)
 
     def _file(self, name: str) -> Path:

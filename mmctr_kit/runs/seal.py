@@ -11,7 +11,6 @@ an earlier version: of these nothing can be compared.
 import hashlib
 import json
 import os
-import stat
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmctr_kit.errors import RunError
-from mmctr_kit.files import Stamp, file_stamp, write_whole
+from mmctr_kit.files import Stamp, file_stamp, regular, write_whole
 from mmctr_kit.runs.call import repeated
 
 SEAL = "DONE"
@@ -188,7 +187,7 @@ def _fault(folder: Path, name: str, digest: str | None, fresh: bool) -> str:
 
 def _parsed(path: Path) -> Mapping[str, str] | None:
     """The lines of a seal; ValueError if it is not as it was written."""
-    content = _bytes(path)
+    content = regular(path).read_bytes()
     if content == _UNSEALED:
         return None
     lines, mark, digest = content.decode("utf-8").partition(_ITSELF)
@@ -200,7 +199,7 @@ def _parsed(path: Path) -> Mapping[str, str] | None:
 
 def _own_timings(folder: Path) -> dict[str, Any]:
     """What timings.json holds; ValueError or its kin if it is not as it was written."""
-    raw = _bytes(folder / TIMINGS)
+    raw = regular(folder / TIMINGS).read_bytes()
     content: dict[str, Any] = json.loads(raw)
     own = content.pop("check", None)
     if (own or _has_seal(folder)) and raw != _rendered(content).encode():
@@ -230,19 +229,8 @@ def _once(path: Path, what: str, make: Callable[[], T]) -> T:
 
 
 def _sha256(path: Path) -> str:
-    _require_regular(path)
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _bytes(path: Path) -> bytes:
-    _require_regular(path)
-    return path.read_bytes()
-
-
-def _require_regular(path: Path) -> None:
-    if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
-        raise OSError(0, "not a regular file", str(path))
 
 
 def damaged(folder: Path, name: str, fault: str) -> DamagedError:

@@ -7,6 +7,8 @@ import pytest
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.runs.fold_folder import FoldFolder
+from tests.files.left import left_behind
+from tests.files.power_cut import Disk
 
 
 def test_a_fold_keeps_its_state_until_it_is_finished(tmp_path: Path) -> None:
@@ -98,8 +100,34 @@ def test_half_a_file_that_a_kill_left_goes_when_the_fold_goes_on(tmp_path: Path)
     folder = FoldFolder(tmp_path / "0-0")
     assert folder.saved_state() == ([], None, {})
     folder.save_epoch([{"epoch": 1}], {"epochs_done": np.array(1)}, {"train": 1.0})
-    (folder.path / ".tmpX4f9").write_bytes(b"half a state")
+    (left_behind(folder.path) / "state.safetensors").write_bytes(b"half a state")
     lines, state, seconds = folder.saved_state()
     assert (lines, seconds) == ([{"epoch": 1}], {"train": 1.0})
     assert state is not None
     assert not list(folder.path.glob(".*"))
+
+
+def test_after_a_power_cut_a_fold_goes_on_from_its_last_epoch_or_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "folds"
+    root.mkdir()
+    lines = [{"epoch": n} for n in (1, 2, 3)]
+    reached = []
+    with Disk(root, monkeypatch) as disk:
+        for n in (1, 2, 3):
+            state = {"epochs_done": np.array(n), "weights": np.full(9, n)}
+            FoldFolder(root / "0-0").save_epoch(lines[:n], state, {"train": float(n)})
+            reached.append(len(disk.cuts))
+    for number, cut in enumerate({tuple(sorted(cut.items())): cut for cut in disk.cuts}.values()):
+        restored = tmp_path / str(number)
+        for name, content in cut.items():
+            path = restored / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        found, state, _ = FoldFolder(restored / "0-0").saved_state()
+        done = 0 if state is None else int(state["epochs_done"])
+        assert found == lines[:done]
+        assert state is None or (state["weights"] == done).all()
+        last = sum(disk.cuts.index(cut) >= first for first in reached)
+        assert done in (last, last + 1)

@@ -138,8 +138,8 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None
         (folder / name).unlink()
         os.mkfifo(folder / name)
     assert seal_faults(folder)[1] == [
-        "a.txt cannot be read (not a regular file)",
-        "timings.json cannot be read (not a regular file)",
+        "a.txt cannot be read (a fifo, device or socket, no file)",
+        "timings.json cannot be read (a fifo, device or socket, no file)",
     ]
 
 
