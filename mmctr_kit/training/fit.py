@@ -34,7 +34,7 @@ from mmctr_kit.training.cuda_graph import (
 from mmctr_kit.training.data.batches import make_batch
 from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.data.source import Source
-from mmctr_kit.training.data.static_shapes import Buckets
+from mmctr_kit.training.data.static_shapes import StaticShapes
 from mmctr_kit.training.device import free_bytes
 from mmctr_kit.training.learner import LARGE_STATE, Epoch, State, derive_seed
 from mmctr_kit.training.memory import SHARE, TRIED, StepMemory, measure_step
@@ -251,13 +251,12 @@ class Fit:
         self.batch_size = size
         if device.type == "cpu" or size <= TRIED[-1]:
             return size
-        free, rows = free_bytes(device), torch.from_numpy(train).to(device)
-        room = (free or 0) + torch.cuda.memory_allocated(device)
-        lengths = self.source.whole.rows["train"].lengths
+        room = (free_bytes(device) or 0) + torch.cuda.memory_allocated(device)
+        some, lengths = train[:: 1 + (len(train) >> 16)], self.source.whole.rows["train"].lengths
 
-        def draw(few: int) -> tuple[Tensor, Buckets]:
-            sampler = RowSampler(rows, lengths, few, 0)
-            return self.batch(sampler.batches(0, 1)[0]), sampler.shapes.buckets
+        def draw(few: int) -> tuple[Tensor, StaticShapes]:
+            sampler = RowSampler(torch.from_numpy(some).to(device), lengths, few, 0)
+            return self.batch(sampler.batches(0, 1)[0]), sampler.shapes
 
         self.memory = measure_step(self.step, draw, room)
         total = torch.cuda.get_device_properties(device).total_memory

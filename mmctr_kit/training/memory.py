@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmctr_kit.training.data.static_shapes import Buckets
+from mmctr_kit.training.data.batches import make_batch
+from mmctr_kit.training.data.static_shapes import StaticShapes
 from mmctr_kit.training.step import Step, eager
 
 TRIED = (512, 1024)
@@ -44,21 +45,21 @@ class StepMemory:
 
 
 def measure_step(
-    step: Step, draw: Callable[[int], tuple[Tensor, Buckets]], room: float
+    step: Step, draw: Callable[[int], tuple[Tensor, StaticShapes]], room: float
 ) -> StepMemory:
     """The memory of a step, eager, from two small batches; the step stays as it was.
 
-    ``draw(rows)`` gives a batch's row numbers and buckets. Gradients of dense weights alone are
-    computed: a table's is as large for a small batch as for a large one, and would hide what the
-    rows take. It is counted in ``fixed``.
+    ``draw(rows)`` gives a batch's row numbers and static shapes. Only gradients of dense weights
+    are computed: a table's is as large for a small batch as for a large one, and would hide what
+    the rows take. It is counted in ``fixed``.
     """
     device = step.data.device
     taken, before = list[int](), _requested(device, "current")
     with torch.random.fork_rng([device]), _untouched(step):
         for rows in TRIED:
             torch.cuda.reset_peak_memory_stats(device)
-            index, buckets = draw(rows)
-            loss = step.loss(step.batch(index, None, buckets), index)
+            index, shapes = draw(rows)
+            loss = step.loss(step.batch(index, shapes.positions, shapes.buckets), index)
             weights = step.regularised.net or list(step.model.parameters())
             torch.autograd.grad(loss, weights, allow_unused=True)
             del loss
@@ -76,12 +77,12 @@ def _untouched(step: Step) -> Iterator[None]:
     parameters = dict(step.model.named_parameters())
     state = step.model.state_dict()
     before = {k: v.clone() for k, v in state.items() if k not in parameters}
-    forward, step.forward = step.forward, eager
+    compiled, (step.forward, step.batches) = (step.forward, step.batches), (eager, make_batch)
     step.model.train()
     try:
         yield
     finally:
-        step.forward = forward
+        step.forward, step.batches = compiled
         for name, value in before.items():
             state[name].copy_(value)
 

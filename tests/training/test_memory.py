@@ -15,7 +15,7 @@ from mmctr_kit.recipe import Training
 from mmctr_kit.training import memory
 from mmctr_kit.training.data.batches import to_device
 from mmctr_kit.training.data.sampler import RowSampler
-from mmctr_kit.training.data.static_shapes import Buckets
+from mmctr_kit.training.data.static_shapes import StaticShapes
 from mmctr_kit.training.memory import StepMemory, measure_step
 from mmctr_kit.training.step import Step
 from tests.training.test_fit import CPU, small_din
@@ -50,10 +50,10 @@ def test_what_rows_take_is_told_from_what_weights_take(
     counted = {"current": 7_000, "peak": 7_000}
     lengths = data.rows["train"].lengths
 
-    def draw(rows: int) -> tuple[Tensor, Buckets]:
+    def draw(rows: int) -> tuple[Tensor, StaticShapes]:
         sampler = RowSampler(torch.arange(len(lengths)), lengths, rows, 0)
         counted["peak"] = 7_000 + 1_000 + 30 * rows
-        return sampler.batches(0, 1)[0], sampler.shapes.buckets
+        return sampler.batches(0, 1)[0], sampler.shapes
 
     @contextmanager
     def unforked(_: object) -> Iterator[None]:
