@@ -2,7 +2,8 @@
 
 It is in ``$MMCTR_KIT_CACHE`` or the user's cache folder. A file's content hash is remembered with
 its size, times and inode, so that an unchanged file is not hashed twice. Entries are written to a
-temporary folder and renamed; any entry may be deleted at any time.
+temporary folder and renamed; any entry may be deleted at any time. A folder that the kit creates is
+its owner's alone: whoever writes into a cache decides what is trained on.
 """
 
 import hashlib
@@ -11,7 +12,6 @@ import logging
 import os
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -24,7 +24,15 @@ from numpy.typing import NDArray
 
 from mmctr_kit.activity import doing
 from mmctr_kit.errors import DataError, RunError, unwritable
-from mmctr_kit.files import folder_size, read_json, write_json
+from mmctr_kit.files import (
+    folder_size,
+    is_workplace,
+    read_json,
+    regular,
+    remove_leftovers,
+    workplace,
+    write_json,
+)
 
 Arrays = dict[str, NDArray[Any]]
 _LOG = logging.getLogger(__name__)
@@ -37,7 +45,7 @@ def cache_folder() -> Path:
     default = Path(base) if base else Path.home() / ".cache"
     folder = Path(named) if named else default / "mmctr-kit"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(0o700, parents=True, exist_ok=True)
     except OSError as e:
         raise unwritable(_unwritable(folder, e), e) from e
     return folder
@@ -74,34 +82,30 @@ def clear_cache(kinds: Collection[str] = ()) -> None:
 
     Commands that are running go on: an array that was opened stays open, and an entry that is gone
     is made again. But whole data folders (``placed``, ``synth``) are read by name all the while,
-    and what is being written (``unfinished``) is not yet a day old: these are left, the former
-    unless they are named.
+    and what is being written (``unfinished``) is not yet whole: these are left, the former unless
+    they are named.
     """
+    remove_leftovers(cache_folder())
     for path in cache_folder().iterdir():
         kind = _kind_of(path)
-        if kind is None or (kind not in kinds if kinds else kind in _IN_USE):
+        if kind in (None, _UNFINISHED) or (kind not in kinds if kinds else kind in _IN_USE):
             continue
-        with suppress(OSError):  # another command deletes it too
-            if kind == _UNFINISHED and time.time() - path.stat().st_mtime < _DAY_SECONDS:
-                continue
-            gone = Path(tempfile.mkdtemp(prefix=".gone-", dir=path.parent))
+        # It may be deleted by another command too.
+        with suppress(OSError), workplace(path.parent) as gone:
             path.rename(gone / path.name)
-            shutil.rmtree(gone, ignore_errors=True)
 
 
 _IN_USE = ("placed", "synth")
 """Kinds that are whole data folders: for workers of a cluster, and for ``bench``."""
 _UNFINISHED = "unfinished"
-_DAY_SECONDS = 86_400.0
 _ENTRY = re.compile(r"([a-z_0-9]+)-[0-9a-f]{24}|(?=synth-)([a-z]+)-.*")
-_BEING_MADE = re.compile(r"\.([a-z_0-9]+-[0-9a-f]{24}|gone)-.*")
 
 
 def _kind_of(path: Path) -> str | None:
     """The kind of an entry; None for what this kit has not made."""
     if path.name == "hashes":
         return path.name
-    if _BEING_MADE.fullmatch(path.name):
+    if is_workplace(path):
         return _UNFINISHED
     made = _ENTRY.fullmatch(path.name)
     return (made[1] or made[2]) if made and path.is_dir() else None
@@ -122,7 +126,7 @@ def content_hash(path: Path) -> str:
             return str(known["sha256"])
     doing(f"hashing {path.name}")
     try:
-        with path.open("rb") as handle:
+        with regular(path).open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as e:
         raise DataError(_unreadable(path, e)) from e
@@ -173,8 +177,8 @@ def _hashes(files: Mapping[str, Path]) -> dict[str, Any]:
 def _read_entry(entry: Path) -> tuple[Arrays, dict[str, Any]] | None:
     """The stored arrays and metadata; None if a part is absent or cut off."""
     try:
-        stored = json.loads((entry / "meta.json").read_text())
-        arrays = {n: np.load(entry / f"{n}.npy", mmap_mode="r") for n in stored["arrays"]}
+        stored = json.loads(regular(entry / "meta.json").read_text())
+        arrays = {n: np.load(regular(entry / f"{n}.npy"), mmap_mode="r") for n in stored["arrays"]}
         return arrays, stored["meta"]
     except (OSError, EOFError, ValueError, KeyError):
         return None
@@ -185,8 +189,9 @@ _STORE_ATTEMPTS = 20
 
 def _store(entry: Path, arrays: Arrays, meta: dict[str, Any]) -> None:
     doing("writing the cache")
-    temporary = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
-    try:
+    with workplace(entry.parent) as work:
+        temporary = work / entry.name
+        temporary.mkdir()
         for name, array in arrays.items():
             np.save(temporary / f"{name}.npy", array, allow_pickle=False)
         stored = {"meta": meta, "arrays": sorted(arrays)}
@@ -202,8 +207,6 @@ def _store(entry: Path, arrays: Arrays, meta: dict[str, Any]) -> None:
                     raise
                 # Damaged, or just being removed by a process that found it damaged.
                 shutil.rmtree(entry, ignore_errors=True)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _unreadable(path: Path, error: OSError) -> str:

@@ -17,6 +17,7 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.data.parquet import first_line
 from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.files import regular
 from mmctr_kit.importers.predictions import write_import
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.models.registry import MODELS, NEURAL
@@ -122,7 +123,7 @@ def read_checkpoint(path: Path) -> State:
 def _reader(path: Path) -> Callable[[Path], State]:
     """The reader of a file, by its content, since files get renamed; else by its suffix."""
     try:
-        with path.open("rb") as handle:
+        with regular(path).open("rb") as handle:
             start = handle.read(9)
     except OSError as e:
         raise DataError(f"{path} cannot be read ({e.strerror}); check its permissions") from e

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from mmctr_kit.metrics.ranks import Ints16
 
 
+UNCOUNTED = ("data_on", "check")
+"""The keys of :class:`Training` that do not change the models: they are in no fingerprint."""
+
+
 class Training(Block):
     """How one model is fitted. The schedule is fixed beforehand; nothing stops it early.
 
@@ -89,6 +93,10 @@ class Training(Block):
     steps: Literal["auto", "plain", "captured", "compiled"] = "auto"
     """How a step is run: eager (plain), with static shapes and one CUDA graph (captured), or also
     through torch.compile (compiled). auto is compiled on a GPU and plain on a CPU."""
+    check: Literal["auto", "always", "off"] = "auto"
+    """Whether steps are checked before training: that compiled and captured ones train what plain
+    ones do, and plain ones what the CPU does. auto does so on a GPU, once for each model and size;
+    always does so before each fit, on a CPU too. The models are the same."""
     user_updates: Annotated[Literal["dense", "rows"], NeedsInput("n_users")] = "dense"
     """Which rows of a table of users a step updates: all, as published (dense), or those of the
     batch's users (rows), which costs far less if users are many; as torch's SparseAdam does."""

@@ -8,7 +8,15 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mmctr_kit.files import Arrays, load_arrays, read_json, save_arrays, write_json, write_whole
+from mmctr_kit.files import (
+    Arrays,
+    load_arrays,
+    read_json,
+    remove_leftovers,
+    save_arrays,
+    write_json,
+    write_whole,
+)
 
 
 @dataclass(frozen=True)
@@ -46,10 +54,9 @@ class FoldFolder:
     ) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]] | None, dict[str, Any]]:
         """The lines of the finished epochs, the state after them and their seconds by phase.
 
-        Before the first they are empty, None and empty. Deletes temporary files that a kill left.
+        Before the first they are empty, None and empty. Deletes what a killed process was writing.
         """
-        for part in self.path.glob(".*"):
-            part.unlink(missing_ok=True)
+        remove_leftovers(self.path)
         if not self._state.is_file():
             return [], None, {}
         state = load_arrays(self._state)
@@ -70,10 +77,17 @@ class FoldFolder:
         write_whole(self.path / "metrics.jsonl", lambda p: p.write_text(text))
         save_arrays(self._state, state)
 
-    def finish(self, weights: Arrays, logits: Arrays, timings: Mapping[str, float | str]) -> None:
+    def save_fallbacks(self, texts: Sequence[str]) -> None:
+        """Write to fallback.txt what training went without, and all that is known of why."""
+        if texts:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_whole(self.path / "fallback.txt", lambda p: p.write_text("\n\n".join(texts)))
+
+    def finish(self, weights: Arrays, logits: Arrays, timings: Mapping[str, Any]) -> None:
         """Write the weights, the logits (oof, valid, test) and the timings; delete the state.
 
-        Timings are seconds by phase and, as ``data_on``, where the rows were.
+        Timings are seconds by phase and, as ``data_on``, where the rows were; of a network also, as
+        ``trained``, how its steps were run.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.path / "timings.json", timings)
@@ -105,5 +119,5 @@ class FoldFolder:
         return load_arrays(self.path / "weights.safetensors")
 
     def timings(self) -> dict[str, Any]:
-        """The fold model's seconds by phase and, once it is finished, ``data_on``."""
+        """The fold model's seconds by phase, and what else :meth:`finish` was given."""
         return read_json(self.path / "timings.json")

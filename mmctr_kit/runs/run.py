@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.errors import RunError, UsageError, did_you_mean
-from mmctr_kit.files import read_columns, read_json
+from mmctr_kit.files import read_columns, read_json, regular
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.runs.lineage import Lineage, read_lineage, unfinished
@@ -100,7 +100,8 @@ class Run:
         """
         paths = sorted(self.path.glob("folds/*/metrics.jsonl"))
         return {
-            p.parent.name: [json.loads(line) for line in p.read_text().splitlines()] for p in paths
+            p.parent.name: [json.loads(line) for line in regular(p).read_text().splitlines()]
+            for p in paths
         }
 
     @property
@@ -195,10 +196,20 @@ def _of_study(root: Path, name: str) -> list[str]:
     return [str(run.path.relative_to(root)) for run in runs]
 
 
+_LONGEST = 200
+"""A file system takes 255, and the names of a run's submissions are longer than its own."""
+_RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\..*)?|.*\.", re.IGNORECASE)
+"""Names that Windows has for devices, or shortens."""
+
+
 def run_path(root: Path, name: str, suffix: str = "") -> Path:
     """The folder of the run ``name``, with ``suffix`` appended; UsageError if the name is unfit."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise UsageError(f"--name {name!r}: expected letters, digits, dots, dashes, underscores")
+    if len(name) > _LONGEST:
+        raise UsageError(f"--name {name[:20]}...: found {len(name)} characters; at most {_LONGEST}")
+    if _RESERVED.fullmatch(name):
+        raise UsageError(f"--name {name!r}: Windows has no such folders; choose another name")
     return root / f"{name}{suffix}"
 
 

@@ -150,6 +150,8 @@ def prepare(device: str, threads: int) -> None:
     """Set up this process: its threads, TF32 off, the current GPU, and the CPU's allocator."""
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("highest")
+    # Partial sums of a product in bf16 stay float32 until their effect on AUC is measured.
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     if device.startswith("cuda"):
         _begin_cuda()
         with gpu_faults(lambda: "free what other processes hold of it"):

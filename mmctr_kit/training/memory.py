@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmctr_kit.training.data.batches import make_batch
 from mmctr_kit.training.data.static_shapes import StaticShapes
-from mmctr_kit.training.step import Step, eager
+from mmctr_kit.training.step import Step
+from mmctr_kit.training.step_check import as_plain, forked_random
 
 TRIED = (512, 1024)
 """The rows of the two small batches that are tried; a batch of no more rows is taken to fit."""
@@ -55,7 +55,7 @@ def measure_step(
     """
     device = step.data.device
     taken, before = list[int](), _requested(device, "current")
-    with torch.random.fork_rng([device]), _untouched(step):
+    with forked_random(device), _untouched(step):
         for rows in TRIED:
             torch.cuda.reset_peak_memory_stats(device)
             index, shapes = draw(rows)
@@ -73,18 +73,15 @@ def measure_step(
 
 @contextmanager
 def _untouched(step: Step) -> Iterator[None]:
-    """The step eager and its model in training mode; then as before, a norm's statistics too."""
+    """A step that is plain, its model in training mode; a norm's statistics are then as before."""
     parameters = dict(step.model.named_parameters())
     state = step.model.state_dict()
     before = {k: v.clone() for k, v in state.items() if k not in parameters}
-    compiled, (step.forward, step.batches) = (step.forward, step.batches), (eager, make_batch)
     step.model.train()
-    try:
+    with as_plain(step):
         yield
-    finally:
-        step.forward, step.batches = compiled
-        for name, value in before.items():
-            state[name].copy_(value)
+    for name, value in before.items():
+        state[name].copy_(value)
 
 
 def _requested(device: torch.device, which: str) -> int:

@@ -23,15 +23,15 @@ from mmctr_kit.models.onnx import Input, padded_inputs
 from mmctr_kit.models.published import load_named, load_published, published_sizes
 from mmctr_kit.models.registry import model_class, model_supplies
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.training.cuda_graph import resolve_steps
 from mmctr_kit.training.data.batches import DeviceData, make_batch, tensor, with_raw_users
 from mmctr_kit.training.data.host_stream import choose_source
 from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.data.source import FoldCache, PreparedFold
 from mmctr_kit.training.device import gpu_faults, warn_of_slow_bf16
 from mmctr_kit.training.fit import Fit, host_state, schedule
-from mmctr_kit.training.learner import Cost, Epoch, Location, State, derive_seed
+from mmctr_kit.training.learner import Cost, Epoch, Location, State, Trained, derive_seed
 from mmctr_kit.training.step import compiled, compiled_batches, eager
+from mmctr_kit.training.step_modes import Modes, capture_on, resolve_steps
 from mmctr_kit.training.teacher import soft_labels
 
 _TIMED_STEPS = 5
@@ -72,9 +72,15 @@ class NeuralLearner:
         self._rows: Ints = np.zeros(0, np.int64)  # that it was trained on
         self._module: nn.Module | None = None
         steps = resolve_steps(recipe.training.steps, self.device)
+        model = recipe.model.model_dump(mode="json")
         # Shared by all fits: compiled code belongs to these functions.
-        self._forward = compiled() if steps == "compiled" else eager
-        self._batches = compiled_batches() if steps == "compiled" else make_batch
+        self._modes = Modes(
+            compiled() if steps == "compiled" else eager,
+            compiled_batches() if steps == "compiled" else make_batch,
+            None if steps == "plain" else capture_on(self.device),
+            recipe.training.check,
+            {"model": model, "training": recipe.training.model_dump(mode="json")},
+        )
 
     @staticmethod
     def check(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:
@@ -123,9 +129,7 @@ class NeuralLearner:
             for mine, new in zip(self._module.buffers(), model.buffers(), strict=True):
                 if mine is not new:
                     mine.copy_(new)
-        self._fit = Fit(
-            self._module, source, self.recipe.training, seed, self._forward, self._batches
-        )
+        self._fit = Fit(self._module, source, self.recipe.training, seed, self._modes)
         self._rows = train
         return self._fit, rows
 
@@ -193,6 +197,9 @@ class NeuralLearner:
     def data_on(self) -> Location:
         return self._fitted().source.location
 
+    def trained(self) -> Trained:
+        return self._fitted().trained()
+
     def weights(self) -> State:
         fit = self._fitted()
         trained = np.zeros(len(self._challenge.train), np.bool_)
@@ -253,8 +260,7 @@ class NeuralLearner:
         every = np.arange(len(self._challenge.train))
         began = time.perf_counter()
         source, drawn = self._prepare_fold(every, 0, to_train=False)
-        fit = Fit(self.build(0), source, options, 0, self._forward, self._batches)
-        self._timed = fit
+        fit = self._timed = Fit(self.build(0), source, options, 0, self._modes)
         prepared = time.perf_counter() - began
         train_rows = train_rows * len(drawn) // len(every)  # with extra rows
         # A random sample: neighbours share a user, and on a CPU an item is encoded once a batch.
@@ -278,6 +284,7 @@ class NeuralLearner:
             seconds_per_row=per_prediction / len(batch),
             data_on=source.location,
             seconds_to_prepare=prepared,
+            trained=fit.trained(),
         )
 
     def _smaller_batch(self) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mmctr_kit.runs.fold_folder import FoldFolder
+from tests.files.left import left_behind
 
 
 def test_a_fold_keeps_its_state_until_it_is_finished(tmp_path: Path) -> None:
@@ -57,7 +58,7 @@ def test_half_a_file_that_a_kill_left_goes_when_the_fold_goes_on(tmp_path: Path)
     folder = FoldFolder(tmp_path / "0-0")
     assert folder.saved_state() == ([], None, {})
     folder.save_epoch([{"epoch": 1}], {"epochs_done": np.array(1)}, {"train": 1.0})
-    (folder.path / ".tmpX4f9").write_bytes(b"half a state")
+    (left_behind(folder.path) / "state.safetensors").write_bytes(b"half a state")
     lines, state, seconds = folder.saved_state()
     assert (lines, seconds) == ([{"epoch": 1}], {"train": 1.0})
     assert state is not None

@@ -1,8 +1,5 @@
 """mmctr_kit.training.memory: which batch fits a GPU's memory."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
 import torch
@@ -55,13 +52,8 @@ def test_what_rows_take_is_told_from_what_weights_take(
         counted["peak"] = 7_000 + 1_000 + 30 * rows
         return sampler.batches(0, 1)[0], sampler.shapes
 
-    @contextmanager
-    def unforked(_: object) -> Iterator[None]:
-        yield
-
     monkeypatch.setattr(memory, "_requested", lambda _, which: counted[which])
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: None)
-    monkeypatch.setattr(torch.random, "fork_rng", unforked)
     before = {k: v.clone() for k, v in step.state().items()}
     found = measure_step(step, draw, 1e6)
     weights = sum(p.nbytes for p in model.parameters())

@@ -44,8 +44,8 @@ def warn_without_triton() -> bool:
     """Whether Triton can build no kernel; the first call in a process then warns of it."""
     if gap := triton_gap():
         warnings.warn(
-            f"Triton cannot build kernels here ({gap}); training goes on with torch's own, which "
-            f"are slower; {PACKAGES}",
+            f"Triton cannot build kernels here ({gap}); steps are not compiled, and slower; "
+            f"{PACKAGES}",
             stacklevel=2,
         )
     return bool(gap)
