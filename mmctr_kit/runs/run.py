@@ -164,15 +164,21 @@ class Run:
 
         return pd.DataFrame(self._table(name))
 
-    def predictions(self, with_oof: bool = True) -> Predictions:
-        """The run's predictions, rows in canonical order whatever the files' order."""
+    def predictions(self, with_oof: bool = True, with_test: bool = True) -> Predictions:
+        """The run's predictions, rows in canonical order whatever the files' order.
+
+        Without OOF or test, whose files are the large ones, it has none or no rows of them.
+        """
         oof = None
         if with_oof and self.has("oof.parquet"):
             table = self._table("oof")
             oof = OutOfFold(Keys.of(table), table["label"], table["fold"], table["logit"])
-        valid, test = self._table("valid"), self._table("test")
-        keys, label, test_keys = Keys.of(valid), valid["label"], Keys.of(test)
-        return Predictions(oof, keys, label, fold_logits(valid), test_keys, fold_logits(test))
+        valid = self._table("valid")
+        keys, label, each = Keys.of(valid), valid["label"], fold_logits(valid)
+        if not with_test:
+            return Predictions(oof, keys, label, each, Keys.none(), np.zeros((len(each), 0)))
+        test = self._table("test")
+        return Predictions(oof, keys, label, each, Keys.of(test), fold_logits(test))
 
     def test_scores(self) -> Floats:
         """(rows,) the fold mean's test logits in ID order, without reading the rest."""

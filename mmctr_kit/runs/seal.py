@@ -30,11 +30,14 @@ _ITSELF = "# sha256 of the lines above: "
 
 
 class DamagedError(RunError):
-    """A file of a run, study or ablation is missing or not as it was written: the ``fault``."""
+    """A ``file`` of a run, study or ablation "is missing" or "was changed": the ``fault``."""
 
-    def __init__(self, message: str, fault: str) -> None:
+    def __init__(self, message: str, file: str, fault: str) -> None:
         super().__init__(message)
-        self.fault = fault
+        self.file, self.fault = file, fault
+
+    def __reduce__(self) -> tuple[type["DamagedError"], tuple[str, str, str]]:
+        return DamagedError, (str(self), self.file, self.fault)  # from a worker
 
 
 T = TypeVar("T")
@@ -246,6 +249,7 @@ def damaged(folder: Path, name: str, fault: str) -> DamagedError:
     return DamagedError(
         f"{folder / name} {fault}{since}; put it back from a copy{aside}, or delete {gone} and "
         f"repeat{_command(whole)}",
+        name,
         fault,
     )
 
