@@ -98,11 +98,14 @@ class Run:
 
         An epoch has the keys ``epoch``, ``train_loss``, ``holdout_auc``, ``best`` and others.
         """
-        paths = sorted(self.path.glob("folds/*/metrics.jsonl"))
-        return {
-            p.parent.name: [json.loads(line) for line in regular(p).read_text().splitlines()]
-            for p in paths
-        }
+        epochs = {}
+        for path in sorted(self.path.glob("folds/*/metrics.jsonl")):
+            try:
+                lines = regular(path).read_text().splitlines()
+                epochs[path.parent.name] = [json.loads(line) for line in lines]
+            except (OSError, ValueError) as e:
+                raise RunError(f"{path} is not readable; make the run again") from e
+        return epochs
 
     @property
     def valid_auc(self) -> Estimate | None:
