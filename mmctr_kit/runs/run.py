@@ -213,7 +213,10 @@ def run_path(root: Path, name: str, suffix: str = "") -> Path:
         raise UsageError(f"--name {name[:20]}...: found {len(name)} characters; at most {_LONGEST}")
     if _RESERVED.fullmatch(name):
         raise UsageError(f"--name {name!r}: Windows has no such folders; choose another name")
-    return root / f"{name}{suffix}"
+    path = root / f"{name}{suffix}"
+    if path.is_symlink() and not path.exists():
+        raise UsageError(f"'{path}' is a link to nothing; delete it, or choose another --name")
+    return path
 
 
 def all_runs(root: Path) -> list[Run]:
