@@ -44,7 +44,7 @@ def tune(world: Path, folder: Path) -> list[Any]:
 
 def ablate(world: Path, folder: Path) -> list[Any]:
     data = ("--data", world / "data", "--runs", folder)
-    few = ("--only", "dropout*", "--only", "modality_dropout*", "--jobs", 1)
+    few = ("--only", "se-on", "--only", "tags-off", "--jobs", 1)
     return ["ablate", "din_demo", *data, *QUICK, *HERE, *few, "--name", "x"]
 
 
