@@ -96,7 +96,8 @@ class Modes:
             line = text = f"training goes on without {what}, slower: {why}"
         else:
             line = f"training goes on without {what}, slower: {first_cause(why)}"
-            text = f"{line}\n\n{''.join(traceback.format_exception(why))}"
+            parts = (traceback.format_exception(e, chain=False) for e in reversed(_chain(why)))
+            text = "\n".join([line, *("".join(part) for part in parts)])
             line = f"{line} (a run keeps all of it in fallback.txt of its fold folders)"
         self.fallbacks.append(line)
         self.details.append(text)
@@ -105,14 +106,20 @@ class Modes:
 
 def first_cause(error: BaseException) -> str:
     """The first line of the exception that all others of a chain came from, with its type."""
-    chain = list[BaseException]()
-    deeper: BaseException | None = error
-    while deeper is not None and deeper not in chain:
-        chain.append(deeper)
-        # torch hides the cause of a failed compile by "raise ... from None".
-        deeper = deeper.__cause__ or deeper.__context__
+    chain = _chain(error)
     real = [each for each in chain if not isinstance(each, _HANDLED)]
     first = (real or chain)[-1]
     lines = [line.strip() for line in str(first).splitlines() if line.strip()]
     name = type(first).__name__
     return f"{name}: {lines[0]}" if lines else name
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The exception, the one that it was raised from or while another was handled, and so on."""
+    chain, deeper = list[BaseException](), [error]
+    while deeper and deeper[0] not in chain:
+        chain += deeper
+        # torch hides the cause of a failed compile by "raise ... from None".
+        before = chain[-1].__cause__ or chain[-1].__context__
+        deeper = [before] if before else []
+    return chain

@@ -248,7 +248,7 @@ def wrong(model: nn.Module, batch: Batch) -> Tensor:
 def test_modes_are_tried_in_their_order_until_one_passes(
     device_data: DeviceData, tiny: ChallengeData
 ) -> None:
-    with pytest.warns(UserWarning, match="slower: .* the loss by .*, against plain steps"):
+    with pytest.warns(UserWarning, match=r"slower: .*\(the loss by .*, against plain steps"):
         steps = checked(step_of(small_din(tiny), device_data, wrong), real)
     assert steps.modes.mode == "captured"
     assert [line.split(" steps")[0] for line in steps.modes.fallbacks] == [
