@@ -94,14 +94,15 @@ class Modes:
         """Note that training goes on without something, and warn of it in a line."""
         if isinstance(why, str):
             line = text = f"training goes on without {what}, slower: {why}"
+            hint = ""
         else:
             line = f"training goes on without {what}, slower: {first_cause(why)}"
             parts = (traceback.format_exception(e, chain=False) for e in reversed(_chain(why)))
             text = "\n".join([line, *("".join(part) for part in parts)])
-            line = f"{line} (a run keeps all of it in fallback.txt of its fold folders)"
+            hint = " (a run keeps all of it in fallback.txt of its fold folders)"
         self.fallbacks.append(line)
         self.details.append(text)
-        warnings.warn(line, stacklevel=2)
+        warnings.warn(line + hint, stacklevel=2)
 
 
 def first_cause(error: BaseException) -> str:
