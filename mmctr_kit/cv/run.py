@@ -83,6 +83,8 @@ def _await(writer: RunWriter, jobs: Sequence[Job]) -> None:
 
 def _resume_point(plan: Plan, writer: RunWriter) -> ResumePoint:
     finished = tuple(job for job in plan.jobs if writer.fold(*job).finished)
+    for job in finished:
+        writer.fold(*job).require_intact()
     begun = {job: writer.fold(*job).epochs_done() for job in plan.jobs if job not in finished}
     return ResumePoint(finished, {job: epochs for job, epochs in begun.items() if epochs})
 

@@ -26,7 +26,7 @@ from mmctr_kit.errors import RunError
 from mmctr_kit.models.layers.blocks import logloss
 from mmctr_kit.models.ops.dropout import Dropout, nothing_dropped
 from mmctr_kit.training.data.batches import make_batch
-from mmctr_kit.training.device import describe_device
+from mmctr_kit.training.device import describe_device, free_bytes
 from mmctr_kit.training.step import Step, eager
 from mmctr_kit.training.step_modes import Modes
 
@@ -54,6 +54,8 @@ ON_CPU = Tolerance(1e-5, 1e-3)
 ROWS_ON_CPU = 256
 """How many rows are computed on the CPU too."""
 
+_COPIED = 0.1
+"""Share of a GPU's free memory that a copy of the state may take: there may be two at once."""
 _TABLE_STD = 0.1
 """Embedding tables of smaller values are scaled to this, so that histories are seen to matter."""
 
@@ -169,7 +171,7 @@ def _fault_of_dropout(run: Callable[[], Outcome]) -> str | None:
 
 def _start(step: Step) -> dict[str, Tensor]:
     """The state that a check begins from: tables of visible values, no moments."""
-    start = {name: value.clone() for name, value in step.state().items()}
+    start = copied(step)
     for name, value in start.items():
         if name.startswith("optimizer."):
             value.zero_()
@@ -283,11 +285,18 @@ def undone(step: Step) -> Iterator[dict[str, Tensor]]:
 
     Yields the state before it.
     """
-    before = {name: value.clone() for name, value in step.state().items()}
+    before = copied(step)
     with forked_random(step.data.device):
         yield before
     step.fill(before)
     step.optimizer.zero_grad()
+
+
+def copied(step: Step) -> dict[str, Tensor]:
+    """A copy of the step's state: on its device, or on the host if that is nearly full."""
+    state, free = step.state(), free_bytes(step.data.device)
+    large = free is not None and sum(v.nbytes for v in state.values()) > _COPIED * free
+    return {k: v.to("cpu", copy=True) if large else v.clone() for k, v in state.items()}
 
 
 def forked_random(device: torch.device) -> AbstractContextManager[None]:

@@ -87,8 +87,18 @@ class Modes:
 
     def give_up(self, part: str, what: str, why: BaseException | str) -> None:
         """Drop the modes whose names hold ``part``, but not plain; a line warns of it."""
-        self._left = [mode for mode in self._left if part not in mode or mode == "plain"]
+        self._drop(part)
         self.go_without(what, why)
+
+    def lack_triton(self, gap: str) -> None:
+        """Drop compiled modes for want of Triton, of which a warning is given elsewhere."""
+        self._drop("compiled")
+        line = f"training goes on without torch.compile, slower: {gap}"
+        self.fallbacks.append(line)
+        self.details.append(line)
+
+    def _drop(self, part: str) -> None:
+        self._left = [mode for mode in self._left if part not in mode or mode == "plain"]
 
     def go_without(self, what: str, why: BaseException | str) -> None:
         """Note that training goes on without something, and warn of it in a line."""

@@ -24,11 +24,11 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
 from mmctr_kit.datasets.synth import PRESETS, generate
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
-from mmctr_kit.files import write_json
 from mmctr_kit.items.features import ItemFeatures, content_hashes
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.seal import write_timings
 from mmctr_kit.runs.writer import RunWriter
 from tests.cv.epochs import epochs
 from tests.data.timed import timed_copy
@@ -495,7 +495,7 @@ def test_the_seconds_before_a_kill_count(tiny: ChallengeData, tmp_path: Path) ->
     with pytest.raises(KeyboardInterrupt):
         run_cv(plan, tmp_path / "run", False, epochs(stop))
     folder = RunWriter(tmp_path / "run").fold(0, 0)
-    write_json(folder.path / "timings.json", {"train": 1000.0})
+    write_timings(folder.path, {"train": 1000.0})
     run = run_cv(plan, tmp_path / "run", False, lambda _: None)
     assert run is not None
     assert run.timings["fold_seconds"]["0-0"]["train"] > 1000.0

@@ -220,6 +220,7 @@ def test_a_model_that_cannot_be_compiled_is_trained_without_and_a_warning_says_s
     assert torch.allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_batches_that_cannot_be_compiled_are_cut_without_and_the_model_is_compiled_still(
     device_data: DeviceData, tiny: ChallengeData
 ) -> None:
@@ -249,6 +250,7 @@ def test_advice_against_float32_is_not_passed_on(
     assert steps.step.forward is advising
 
 
+@pytest.mark.slow
 def test_another_model_in_the_same_module_is_not_compiled_again(
     device_data: DeviceData, tiny: ChallengeData
 ) -> None:

@@ -124,8 +124,8 @@ def test_holdout_rows_teach_nothing(tiny: ChallengeData, device_data: DeviceData
 
 def test_min_steps_adds_epochs_where_rows_are_few() -> None:
     options = Training(batch_size=100, epochs=2, min_steps=90)
-    assert schedule(1_000, options) == Schedule(steps=10, planned=9, epochs=9)
-    assert schedule(100_000, options) == Schedule(steps=1_000, planned=2, epochs=2)
+    assert schedule(1_000, 100, options) == Schedule(steps=10, planned=9, epochs=9)
+    assert schedule(100_000, 100, options) == Schedule(steps=1_000, planned=2, epochs=2)
 
 
 def test_a_fit_that_stops_after_an_epoch_is_the_longer_one_until_then(

@@ -254,7 +254,7 @@ def static(model: nn.Module, data: DeviceData, forward: Forward = eager) -> Step
     return step_of(model.eval(), data, rows(), forward)
 
 
-@pytest.mark.parametrize("way", ["plain", "compiled"])
+@pytest.mark.parametrize("way", ["plain", pytest.param("compiled", marks=pytest.mark.slow)])
 def test_steps_of_fixed_size_train_the_model_that_plain_ones_train(
     device_data: DeviceData, tiny: ChallengeData, way: str
 ) -> None:
