@@ -248,6 +248,22 @@ def require_free(
         raise UsageError(f"'{path}' exists{advice}")
 
 
+Stamp = tuple[int, int, int, int]
+_TICK_NS = 100_000_000
+
+
+def file_stamp(path: Path) -> Stamp | None:
+    """What changes when the file does: its size, times and inode.
+
+    None for a file that was changed just now: the clock that files are dated by is so coarse that
+    they might not tell another change.
+    """
+    stat = path.stat()
+    if abs(time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns)) < _TICK_NS:
+        return None
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+
+
 def folder_size(path: Path) -> int:
     """The bytes of all files in a folder, or of a file; what vanishes meanwhile counts nothing."""
     files = [path] if path.is_file() else []

@@ -1,7 +1,7 @@
 """The JSON files of a run folder, checked as they are read: they may be damaged or old."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NotRequired
@@ -10,7 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from mmctr_kit.errors import RunError
-from mmctr_kit.files import read_json, regular
+from mmctr_kit.files import read_json
 
 _MORE = ConfigDict(extra="allow", arbitrary_types_allowed=True)
 
@@ -61,20 +61,18 @@ def read_metrics(path: Path) -> dict[str, Any]:
     return _checked(_Metrics, read_json(path), path)
 
 
-def read_timings(path: Path) -> dict[str, Any]:
+def checked_timings(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """What a timings.json of a run holds; RunError if its seconds are no numbers."""
-    return _checked(_Timings, read_json(path), path)
+    return _checked(_Timings, content, path)
 
 
-def read_epochs(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl, one an epoch; none without the file. RunError if one is odd."""
-    if not path.is_file():
-        return []
+def epochs_in(lines: Sequence[str], path: Path) -> list[dict[str, Any]]:
+    """The epochs in the lines of the metrics.jsonl at ``path``; RunError if one is odd."""
     try:
-        lines = [json.loads(line) for line in regular(path).read_text().splitlines()]
-    except (OSError, ValueError, RecursionError) as e:
+        epochs = [json.loads(line) for line in lines]
+    except (ValueError, RecursionError) as e:
         raise RunError(f"{path} is not readable; delete its folder and run again") from e
-    return [_checked(_Epoch, line, path) for line in lines]
+    return [_checked(_Epoch, epoch, path) for epoch in epochs]
 
 
 def checked(kind: type, content: Any, path: Path) -> Any:

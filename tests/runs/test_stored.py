@@ -10,7 +10,7 @@ from mmctr_kit.errors import RunError
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.run import Run
-from mmctr_kit.runs.stored import read_epochs, read_metrics, read_timings
+from mmctr_kit.runs.stored import checked_timings, epochs_in, read_metrics
 
 SCORE = {"value": 0.7, "error": None, "n": 10}
 METRICS = {"valid": SCORE, "test_tied_share": 0.0, "alarm": None, "oof": SCORE, "more": [1]}
@@ -25,10 +25,12 @@ def written(folder: Path, name: str, content: Any) -> Path:
 
 def test_what_a_run_wrote_is_read_as_it_is(tmp_path: Path) -> None:
     assert read_metrics(written(tmp_path, "m.json", METRICS)) == METRICS
-    assert read_timings(written(tmp_path, "t.json", {"phase_seconds": {"load": 1.5}}))
+    timings = {"phase_seconds": {"load": 1.5}, "more": 1}
+    assert checked_timings(timings, tmp_path) == timings
+    with pytest.raises(RunError, match=r"phase_seconds.load is 'x'"):
+        checked_timings({"phase_seconds": {"load": "x"}}, tmp_path)
     line = {"epoch": 1, "holdout_auc": None, "more": 2}
-    assert read_epochs(written(tmp_path, "e.jsonl", json.dumps(line) + "\n")) == [line]
-    assert read_epochs(tmp_path / "none.jsonl") == []
+    assert epochs_in([json.dumps(line)], tmp_path) == [line]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_an_odd_score_is_named(tmp_path: Path, change: dict[str, Any], says: str
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, '{"epoch": 1}', "7", '{"epoch": "x"}'])
 def test_an_odd_epoch_is_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(RunError, match="run again"):
-        read_epochs(written(tmp_path, "metrics.jsonl", text))
+        epochs_in([text], tmp_path / "metrics.jsonl")
 
 
 @pytest.mark.parametrize("change", [{"seeds": "x"}, {"sources": 3}, {"kind": []}, {"rows": None}])

@@ -37,7 +37,7 @@ def test_an_unfinished_run_goes_on_with_what_it_has(tmp_path: Path) -> None:
     path = tmp_path / "x"
     writer = begin_run(path, MANIFEST, None, False)
     assert writer is not None
-    writer.fold(0, 1).finish({"w": np.ones(2)}, {"oof": np.zeros(3)}, 1.5)
+    writer.fold(0, 1).finish({"w": np.ones(2)}, {"oof": np.zeros(3)}, {})
     again = begin_run(path, MANIFEST, None, False)
     assert again is not None
     assert again.fold(0, 1).finished
