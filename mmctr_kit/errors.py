@@ -39,6 +39,10 @@ class MemoryShortageError(MmctrKitError):
     """A GPU or the machine has too little memory for so many models at once."""
 
 
+class GpuFailureError(MmctrKitError):
+    """A GPU stopped working, or a kernel on it failed; the process can use it no more."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM came; like Ctrl-C it ends the command, which cleans up."""
 

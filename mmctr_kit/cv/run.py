@@ -101,7 +101,11 @@ def _assemble(plan: Plan, writer: RunWriter, seconds: float, files: Mapping[str,
         "phase_seconds": phases,
         "fold_seconds": folds,
         "data_on": {name: t["data_on"] for name, t in timed.items() if "data_on" in t},
-        "trained": {name: t["trained"] for name, t in timed.items() if "trained" in t},
+        "trained": {
+            name: {k: v for k, v in t["trained"].items() if k != "details"}
+            for name, t in timed.items()
+            if "trained" in t
+        },
         "data_files": files,  # here, since files of other bytes may hold the same data
     }
     doing("scoring")

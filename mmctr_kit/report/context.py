@@ -53,6 +53,14 @@ class ReportContext:
         return self.run.manifest.kind
 
     @property
+    def predictor(self) -> str:
+        """What predicts valid and test, in words: a fold mean and one model never look alike."""
+        if self.kind == "fit":
+            models = len(self.run.manifest.seeds)
+            return "one model" if models == 1 else f"mean of {models} models"
+        return {"cv": "fold mean", "blend": "the blend"}.get(self.kind, "the imported scores")
+
+    @property
     def about(self) -> Literal["run", "study", "ablation"]:
         """What the page is named after; a study or an ablation comes first on its page."""
         if self.name == self.run.name:

@@ -101,12 +101,6 @@ class FoldFolder:
         write_whole(self.path / _EPOCHS, lambda p: p.write_text("".join(f"{t}\n" for t in text)))
         save_arrays(self._state, {**state, _CHECK: np.frombuffer(check, np.uint8)})
 
-    def save_fallbacks(self, texts: Sequence[str]) -> None:
-        """Write to fallback.txt what training went without, and all that is known of why."""
-        if texts:
-            self.path.mkdir(parents=True, exist_ok=True)
-            write_whole(self.path / "fallback.txt", lambda p: p.write_text("\n\n".join(texts)))
-
     def finish(self, weights: Arrays, logits: Arrays, timings: Mapping[str, Any]) -> None:
         """Write the weights, the logits (oof, valid, test), the timings and, last, the seal.
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.errors import RunError, UsageError, did_you_mean
-from mmctr_kit.files import read_columns, read_json
+from mmctr_kit.files import read_columns, read_json, regular
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.runs.lineage import Lineage, read_lineage, unfinished
@@ -118,10 +118,14 @@ class Run:
 
         An epoch has the keys ``epoch``, ``train_loss``, ``holdout_auc``, ``best`` and others.
         """
-        return {
-            p.parent.name: [json.loads(line) for line in p.read_text().splitlines()]
-            for p in self.files("folds/*/metrics.jsonl")
-        }
+        epochs = {}
+        for path in self.files("folds/*/metrics.jsonl"):
+            try:
+                lines = regular(path).read_text().splitlines()
+                epochs[path.parent.name] = [json.loads(line) for line in lines]
+            except (OSError, ValueError) as e:
+                raise RunError(f"{path} is not readable; make the run again") from e
+        return epochs
 
     @property
     def valid_auc(self) -> Estimate | None:
@@ -235,7 +239,10 @@ def run_path(root: Path, name: str, suffix: str = "") -> Path:
         raise UsageError(f"--name {name[:20]}...: found {len(name)} characters; at most {_LONGEST}")
     if _RESERVED.fullmatch(name):
         raise UsageError(f"--name {name!r}: Windows has no such folders; choose another name")
-    return root / f"{name}{suffix}"
+    path = root / f"{name}{suffix}"
+    if path.is_symlink() and not path.exists():
+        raise UsageError(f"'{path}' is a link to nothing; delete it, or choose another --name")
+    return path
 
 
 def all_runs(root: Path) -> list[Run]:

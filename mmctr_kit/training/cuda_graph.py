@@ -17,6 +17,7 @@ from torch import Tensor
 from mmctr_kit.activity import doing
 from mmctr_kit.errors import RunError
 from mmctr_kit.models.ops.gather import round_up
+from mmctr_kit.models.ops.triton_probe import triton_gap, warn_without_triton
 from mmctr_kit.training.data.batches import make_batch
 from mmctr_kit.training.data.source import Chunk
 from mmctr_kit.training.data.static_shapes import Buckets, StaticShapes, on_grid
@@ -136,7 +137,7 @@ class StaticSteps:
 
     def _prepare(self) -> None:
         """Find a mode that works, then undo what the trial steps changed, random state included."""
-        doing("compiling the training step")
+        doing("preparing the training step")
         began = time.perf_counter()
         self._ready = True
         check_device(self.step, self.modes, self._index[0])
@@ -165,7 +166,13 @@ class StaticSteps:
         """Compile and capture as the mode says; False if that fails and was given up."""
         modes, self._replay = self.modes, None
         self.step.forward, self.step.batches = eager, make_batch
+        on_gpu = self._index.is_cuda
+        if "compiled" in mode and on_gpu and warn_without_triton():
+            modes.lack_triton(triton_gap())
+            return False
         if "compiled" in mode:
+            if on_gpu:
+                doing("compiling the training step, which takes about a minute the first time")
             self.step.forward, self.step.batches = modes.forward, modes.batches
             if error := self._trial():
                 self.step.batches = modes.batches = make_batch
@@ -189,15 +196,15 @@ class StaticSteps:
             with warnings.catch_warnings():
                 # The recipe asks for float32, or the products are in bf16 anyway.
                 warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
-                # From torch's tracing of an autograd function.
-                warnings.filterwarnings(
-                    "ignore", ".*autograd.function.Function", DeprecationWarning
-                )
+                # From torch's own tracing and compiler.
+                warnings.simplefilter("ignore", DeprecationWarning)
                 self._rewind()
                 self._next()
         except torch.OutOfMemoryError:
             raise
         except Exception as e:  # a compiler can fail in any way, and training can do without
+            if self._index.is_cuda:
+                torch.cuda.synchronize()  # which fails if it is the GPU that has failed
             return e
         return None
 
@@ -207,9 +214,9 @@ class StaticSteps:
         tables = self._index[:2], self._paces[:2]
         kept = [table.clone() for table in tables]
         rows, size = self._index[0], self._index.shape[1]
-        # The second: the shorter half, in which the histories of each slot are no longer.
+        # The second: the shorter half, each row twice, so that no slot has a longer history.
         lengths = self.step.data.rows["train"].lengths_of(rows)
-        later = (torch.arange(size, device=rows.device) + size // 2).clamp(max=size - 1)
+        later = (torch.arange(size, device=rows.device) + size) // 2
         batches = torch.stack([rows, rows[lengths.argsort(descending=True)[later]]])
 
         def plain(number: int) -> Tensor:

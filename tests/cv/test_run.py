@@ -520,6 +520,13 @@ def test_a_run_begun_with_its_rows_on_the_device_is_finished_from_the_host_and_s
     assert np.array_equal(run.test_scores(), finished.test_scores())
 
 
+def test_a_run_says_how_the_steps_of_each_fold_were_run(finished: Run) -> None:
+    how = {"steps": "plain", "precision": "float32", "check": "not checked", "fallbacks": []}
+    assert finished.timings["trained"] == dict.fromkeys(("0-0", "0-1", "1-0", "1-1"), how)
+    folder = RunWriter(finished.path).fold(0, 0)
+    assert folder.timings()["trained"] == {**how, "details": []}
+
+
 def test_a_run_notes_the_bytes_of_the_files_it_read(tiny: ChallengeData, finished: Run) -> None:
     assert finished.timings["data_files"] == content_hashes(recipe(), tiny)
 
