@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -190,8 +190,7 @@ def _fit_fold(
         folder.save_importance(importance)
     how: dict[str, Any] = {"data_on": learner.data_on}
     if (trained := learner.trained()) is not None:
-        how["trained"] = trained.to_json()
-        folder.save_fallbacks(trained.details)
+        how["trained"] = asdict(trained)
     folder.finish(learner.weights(), logits, {**clock.seconds, **how})
     best = max((x for line in lines if (x := line["holdout_auc"]) is not None), default=math.nan)
     loss, seconds = lines[-1]["train_loss"], sum(clock.seconds.values())

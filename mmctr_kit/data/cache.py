@@ -3,7 +3,9 @@
 It is in ``$MMCTR_KIT_CACHE`` or the user's cache folder. A file's content hash is remembered with
 its size, times and inode, so that an unchanged file is not hashed twice. Entries are written to a
 temporary folder and renamed; any entry may be deleted at any time. A folder that the kit creates is
-its owner's alone: whoever writes into a cache decides what is trained on.
+its owner's alone: whoever writes into a cache decides what is trained on. An entry holds a digest
+of each of its files, which are compared once in a process: a damaged entry is made again, with a
+warning.
 """
 
 import hashlib
@@ -13,6 +15,7 @@ import os
 import re
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,8 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.activity import doing
+from mmctr_kit.data.hashing import quick_digest
 from mmctr_kit.errors import DataError, RunError, unwritable
 from mmctr_kit.files import (
+    Stamp,
+    file_stamp,
     folder_size,
     is_workplace,
     read_json,
@@ -122,7 +128,7 @@ def content_hash(path: Path) -> str:
     memo = cache_folder() / "hashes" / f"{name}.json"
     with suppress(RunError):  # there is none, or it is damaged
         known = read_json(memo)
-        if known.get("seen") == seen and "sha256" in known:
+        if known.pop("check", None) == _check(known) and known["seen"] == seen:
             return str(known["sha256"])
     doing(f"hashing {path.name}")
     try:
@@ -132,7 +138,8 @@ def content_hash(path: Path) -> str:
         raise DataError(_unreadable(path, e)) from e
     with suppress(OSError):  # it only saves time: a full disk must not stop the command
         memo.parent.mkdir(exist_ok=True)
-        write_json(memo, {"seen": seen, "sha256": digest})
+        content = {"seen": seen, "sha256": digest}
+        write_json(memo, {**content, "check": _check(content)})
     return digest
 
 
@@ -175,15 +182,48 @@ def _hashes(files: Mapping[str, Path]) -> dict[str, Any]:
 
 
 def _read_entry(entry: Path) -> tuple[Arrays, dict[str, Any]] | None:
-    """The stored arrays and metadata; None if a part is absent or cut off."""
+    """The stored arrays and metadata; None if there are none or, with a warning, damaged ones."""
+    if not entry.is_dir():
+        return None
+    name = _META
     try:
-        stored = json.loads(regular(entry / "meta.json").read_text())
-        arrays = {n: np.load(regular(entry / f"{n}.npy"), mmap_mode="r") for n in stored["arrays"]}
+        stored = json.loads(regular(entry / _META).read_text())
+        digests = stored["arrays"]
+        if isinstance(digests, list):
+            return None  # of an earlier version, which kept no digests
+        if stored.pop("check") != _check(stored):
+            raise ValueError
+        arrays = {}
+        for name, digest in digests.items():
+            _require(entry / name, digest)
+            arrays[name.removesuffix(".npy")] = np.load(entry / name, mmap_mode="r")
         return arrays, stored["meta"]
-    except (OSError, EOFError, ValueError, KeyError):
+    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        if entry.is_dir():  # else another process has just deleted it
+            warnings.warn(f"{entry / name} is damaged: that entry is made again", stacklevel=3)
         return None
 
 
+def _check(content: Any) -> str:
+    """What tells whether the content of a JSON file is as it was written."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _require(path: Path, digest: str) -> None:
+    """Raise ValueError unless the array's file is as it was stored."""
+    stamp = file_stamp(path)
+    if stamp is None or _COMPARED.get(path) != (digest, stamp):
+        if _file_digest(path) != digest:
+            raise ValueError
+        _COMPARED[path] = digest, stamp
+
+
+def _file_digest(path: Path) -> str:
+    return quick_digest(np.memmap(regular(path), np.uint8, "r"))
+
+
+_META = "meta.json"
+_COMPARED: dict[Path, tuple[str, Stamp | None]] = {}
 _STORE_ATTEMPTS = 20
 
 
@@ -194,8 +234,9 @@ def _store(entry: Path, arrays: Arrays, meta: dict[str, Any]) -> None:
         temporary.mkdir()
         for name, array in arrays.items():
             np.save(temporary / f"{name}.npy", array, allow_pickle=False)
-        stored = {"meta": meta, "arrays": sorted(arrays)}
-        (temporary / "meta.json").write_text(json.dumps(stored))
+        files = sorted(f"{name}.npy" for name in arrays)
+        stored = {"meta": meta, "arrays": {n: _file_digest(temporary / n) for n in files}}
+        (temporary / _META).write_text(json.dumps({**stored, "check": _check(stored)}))
         for attempt in range(_STORE_ATTEMPTS):
             try:
                 temporary.rename(entry)

@@ -12,6 +12,8 @@ from mmctr_kit.files.formats import (
 )
 from mmctr_kit.files.locks import is_locked, locked
 from mmctr_kit.files.writing import (
+    Stamp,
+    file_stamp,
     folder_size,
     is_workplace,
     made_folder,
@@ -25,6 +27,8 @@ from mmctr_kit.files.writing import (
 
 __all__ = [
     "Arrays",
+    "Stamp",
+    "file_stamp",
     "folder_size",
     "is_locked",
     "is_workplace",

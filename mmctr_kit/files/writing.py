@@ -74,20 +74,21 @@ def made_folder(path: Path, replace: bool = False) -> Iterator[Path]:
         except OSError as e:
             why = f"cannot write beside '{path}' ({e.strerror}); name a folder that you may create"
             raise unwritable(why, e) from e
-        yield part
         try:
+            yield part
             _bring_all_to_disk(part)
             if fills:
                 for child in sorted(part.iterdir()):
                     child.rename(whole / child.name)
-                _bring_to_disk(whole)
-                return
-            if replace and os.path.lexists(whole):
-                # Renamed before it is deleted, so that no half of it is ever left under its name.
-                whole.rename(work / "replaced")
-            part.rename(whole)
-            _bring_to_disk(whole.parent)
+            else:
+                if replace and os.path.lexists(whole):
+                    # Renamed before it is deleted: no half of it is ever left under its name.
+                    whole.rename(work / "replaced")
+                part.rename(whole)
+            _bring_to_disk(whole if fills else whole.parent)
         except OSError as e:
+            if e.filename is not None and work not in Path(str(e.filename)).parents:
+                raise  # of a file that was read, perhaps
             raise _named(e, path) from e
 
 
@@ -116,12 +117,11 @@ def workplace(folder: Path) -> Iterator[Path]:
     """
     remove_leftovers(folder)
     made, held = _new_workplace(folder)
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+    with ExitStack() as stack:
         if held is not None:
-            os.close(held)
+            stack.callback(os.close, held)
+        stack.callback(shutil.rmtree, made, ignore_errors=True)
+        yield made
 
 
 def is_workplace(path: Path) -> bool:
@@ -246,6 +246,22 @@ def require_free(
         raise UsageError(f"'{path}' is no name for {what}; end it in {suffixes[0]}")
     if path.exists() and not replace:
         raise UsageError(f"'{path}' exists{advice}")
+
+
+Stamp = tuple[int, int, int, int]
+_TICK_NS = 100_000_000
+
+
+def file_stamp(path: Path) -> Stamp | None:
+    """What changes when the file does: its size, times and inode.
+
+    None for a file that was changed just now: the clock that files are dated by is so coarse that
+    they might not tell another change.
+    """
+    stat = path.stat()
+    if abs(time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns)) < _TICK_NS:
+        return None
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
 def folder_size(path: Path) -> int:

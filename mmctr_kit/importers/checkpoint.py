@@ -25,6 +25,7 @@ from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.predictions import predictions_for
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import score_predictions
+from mmctr_kit.runs.seal import require_as_sealed
 from mmctr_kit.training.build import make_learner
 from mmctr_kit.training.learner import Learner
 from mmctr_kit.training.neural import KNOWN_USER, TRAINED_ROWS, NeuralLearner
@@ -45,8 +46,10 @@ def import_checkpoint(
     The file is a published checkpoint, or a ``weights.safetensors`` of a run's ``folds/``. None if
     the same run is there already. The run has no OOF, since a published checkpoint does not tell
     which rows it was trained on: it can be averaged and ranked, not stacked. Raises DataError that
-    names a parameter which the model lacks, does not know or has in another shape.
+    names a parameter which the model lacks, does not know or has in another shape, and RunError for
+    weights of a run that were changed since.
     """
+    require_as_sealed(file)
     state = read_checkpoint(file)
     items = ItemFeatures.derive(recipe, data)
     learner = _loaded(recipe, data, items, device, state)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mmctr_kit.data.contract import FoldsBy
 from mmctr_kit.models.option_types import (
@@ -103,6 +103,12 @@ class Training(Block):
     data_on: Literal["auto", "device", "host"] = "auto"
     """Where the rows are kept: on the device, or on the host and sent in chunks. auto is the device
     if they take at most half of its free memory. The models are the same."""
+
+    @field_validator("check", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: object) -> object:
+        """Take false for off, since YAML reads the word so."""
+        return "off" if value is False else value
 
     @model_validator(mode="after")
     def _somebody_chooses_the_snapshot(self) -> "Training":

@@ -1,11 +1,13 @@
 """Removing a folder of a run, a study or an ablation, at once or not at all."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from mmctr_kit.errors import RunError, unwritable
 from mmctr_kit.files import is_locked, locked, workplace
 from mmctr_kit.runs.run import Run, all_runs
+from mmctr_kit.runs.seal import noting_damage
 
 
 def require_idle(path: Path, workers: bool) -> None:
@@ -43,7 +45,8 @@ def blends_of(path: Path, root: Path) -> list[Run]:
     return [
         run
         for run in all_runs(root)
-        if any(whole in (place, *place.parents) for place in _sources(run))
+        if run.path.resolve() != whole
+        and any(whole in (place, *place.parents) for place in _sources(run))
     ]
 
 
@@ -56,7 +59,7 @@ def search_of(path: Path) -> Path | None:
 
 
 def _sources(run: Run) -> list[Path]:
-    try:
+    # One that cannot be read needs nothing.
+    with suppress(RunError), noting_damage(f"{run.name} may be a blend that needs it"):
         return [place.resolve() for place in run.source_places.values()]
-    except RunError:  # a damaged folder needs nothing
-        return []
+    return []

@@ -214,9 +214,9 @@ class StaticSteps:
         tables = self._index[:2], self._paces[:2]
         kept = [table.clone() for table in tables]
         rows, size = self._index[0], self._index.shape[1]
-        # The second: the shorter half, in which the histories of each slot are no longer.
+        # The second: the shorter half, each row twice, so that no slot has a longer history.
         lengths = self.step.data.rows["train"].lengths_of(rows)
-        later = (torch.arange(size, device=rows.device) + size // 2).clamp(max=size - 1)
+        later = (torch.arange(size, device=rows.device) + size) // 2
         batches = torch.stack([rows, rows[lengths.argsort(descending=True)[later]]])
 
         def plain(number: int) -> Tensor:

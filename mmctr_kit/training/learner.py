@@ -1,7 +1,7 @@
 """The learner: the interface to anything that cross-validation trains."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -23,7 +23,8 @@ class Trained:
 
     ``steps`` is "plain", "compiled", "captured" or "compiled + captured", ``precision`` "float32"
     or "bf16". ``check`` says whether they were checked (``training.check``), ``fallbacks`` in a
-    line each what they went without and why, and ``details`` all that is known of the causes.
+    line each what they went without and why, and ``details``, line by line, all that is known of
+    the causes.
     """
 
     steps: str
@@ -34,10 +35,6 @@ class Trained:
 
     def __str__(self) -> str:
         return ", ".join([self.steps, self.precision, self.check])
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it but the details."""
-        return {k: v for k, v in asdict(self).items() if k != "details"}
 
 
 @dataclass(frozen=True)

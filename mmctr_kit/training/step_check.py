@@ -35,21 +35,25 @@ Launch = Callable[[int], Tensor]
 
 
 class Tolerance(NamedTuple):
-    """How far steps may differ: in the loss, and in a gradient as a share of its norm."""
+    """How far steps may differ: in the loss, and in a gradient, as shares of them.
+
+    A gradient is judged as if its norm were at least the share ``least`` of all gradients'. One
+    that cancels, as of a bias before a batch norm, is rounding alone.
+    """
 
     loss: float
     gradient: float
+    least: float = 1e-3
 
 
 REPLAYED = Tolerance(1e-6, 1e-4)
-COMPILED = {"float32": Tolerance(1e-5, 1e-3), "bf16": Tolerance(2e-3, 5e-2)}
+COMPILED = {"float32": Tolerance(1e-5, 1e-3), "bf16": Tolerance(2e-3, 5e-2, least=1.0)}
+"""Of all networks on a CPU, its own operations against those of a GPU differed by at most 2e-7 and
+3e-5 in float32, and by 2e-4 and 3e-2 in bf16 (batches of 128 and 1,024 rows)."""
 ON_CPU = Tolerance(1e-5, 1e-3)
 ROWS_ON_CPU = 256
 """How many rows are computed on the CPU too."""
 
-_LEAST_SHARE = 1e-3
-"""A gradient is judged as if its norm were this share of all gradients' at least: one that cancels,
-as of a bias before a batch norm, is rounding alone."""
 _COPIED = 0.1
 """Share of a GPU's free memory that a copy of the state may take: there may be two at once."""
 _TABLE_STD = 0.1
@@ -86,22 +90,26 @@ class Outcome:
         off = float((self.loss - other.loss).abs() / other.loss.abs().clamp(min=1e-6))
         if not off <= tolerance.loss:  # so that NaN differs
             return f"the loss by {off:.1e} of it, {tolerance.loss:.0e} allowed"
-        groups = (("gradient of ", self.gradients, other.gradients),
-                  ("statistic ", self.statistics, other.statistics))  # fmt: skip
-        for kind, mine, theirs in groups:
-            share, name = _farthest(mine, theirs)
+        groups = (
+            ("gradient of ", self.gradients, other.gradients, tolerance.least),
+            ("statistic ", self.statistics, other.statistics, REPLAYED.least),
+        )
+        for kind, mine, theirs, least in groups:
+            share, name = _farthest(mine, theirs, least)
             if not share <= tolerance.gradient:
                 return f"{kind}{name} by {share:.1e} of it, {tolerance.gradient:.0e} allowed"
         return None
 
 
-def _farthest(mine: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> tuple[float, str]:
+def _farthest(
+    mine: Mapping[str, Tensor], theirs: Mapping[str, Tensor], least: float
+) -> tuple[float, str]:
     """The largest difference of two tensors of one name, as a share of their norm; and the name."""
     if not mine:
         return 0.0, ""
     norms = torch.stack([theirs[name].float().norm() for name in mine])
     off = torch.stack([(mine[name] - theirs[name]).float().norm() for name in mine])
-    shares = off / norms.clamp(min=float(_LEAST_SHARE * norms.norm()) + 1e-30)
+    shares = off / norms.clamp(min=float(least * norms.norm()) + 1e-30)
     worst = int(torch.nan_to_num(shares, nan=torch.inf).argmax())
     return float(shares[worst]), list(mine)[worst]
 

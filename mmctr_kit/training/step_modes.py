@@ -21,6 +21,7 @@ Capture = Callable[[Work, Work], Callable[[], None]]
 """Captures the second piece of work, calling the first before it, and returns what replays it."""
 
 _WARM_UP = 3
+_HINT = " (all of it will be in timings.json of a run's fold folders)"
 _HANDLED = (KeyError, AttributeError, StopIteration)
 """Exceptions that code handles in passing; what is raised meanwhile has other causes."""
 
@@ -63,7 +64,7 @@ class Modes:
     ``batches`` are those of compiled steps, ``capture`` captures on the learner's device.
     ``check`` is the recipe's ``training.check``; ``identity`` says of which model a verdict is.
     ``checked`` says in a word or two whether the steps were checked. ``fallbacks`` are lines that
-    say what training goes on without, ``details`` all that is known of their causes.
+    say what training goes on without, ``details``, line by line, all that is known of the causes.
     """
 
     forward: Forward = eager
@@ -102,27 +103,32 @@ class Modes:
 
     def go_without(self, what: str, why: BaseException | str) -> None:
         """Note that training goes on without something, and warn of it in a line."""
-        if isinstance(why, str):
-            line = text = f"training goes on without {what}, slower: {why}"
-        else:
-            line = f"training goes on without {what}, slower: {first_cause(why)}"
-            text = f"{line}\n\n{''.join(traceback.format_exception(why))}"
-            line = f"{line} (a run keeps all of it in fallback.txt of its fold folders)"
+        reason, hint = (why, "") if isinstance(why, str) else (first_cause(why), _HINT)
+        line = f"training goes on without {what}, slower: {reason}"
         self.fallbacks.append(line)
-        self.details.append(text)
-        warnings.warn(line, stacklevel=2)
+        self.details.append(line)
+        for error in () if isinstance(why, str) else reversed(_chain(why)):
+            parts = traceback.format_exception(error, chain=False)
+            self.details.extend("".join(parts).splitlines())
+        warnings.warn(f"{line}{hint}", stacklevel=2)
 
 
 def first_cause(error: BaseException) -> str:
     """The first line of the exception that all others of a chain came from, with its type."""
-    chain = list[BaseException]()
-    deeper: BaseException | None = error
-    while deeper is not None and deeper not in chain:
-        chain.append(deeper)
-        # torch hides the cause of a failed compile by "raise ... from None".
-        deeper = deeper.__cause__ or deeper.__context__
+    chain = _chain(error)
     real = [each for each in chain if not isinstance(each, _HANDLED)]
     first = (real or chain)[-1]
     lines = [line.strip() for line in str(first).splitlines() if line.strip()]
     name = type(first).__name__
     return f"{name}: {lines[0]}" if lines else name
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The exception, the one that it was raised from or while another was handled, and so on."""
+    chain, deeper = list[BaseException](), [error]
+    while deeper and deeper[0] not in chain:
+        chain += deeper
+        # torch hides the cause of a failed compile by "raise ... from None".
+        before = chain[-1].__cause__ or chain[-1].__context__
+        deeper = [before] if before else []
+    return chain

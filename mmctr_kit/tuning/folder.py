@@ -3,10 +3,13 @@
 settings.json   the recipe, the search, the data's fingerprint, the package's version and, if it is
                 a database, where the trials are; a study of other settings is refused
 study.journal   Optuna's journal of every trial, for ``optuna-dashboard study.journal`` too
+study.journal.sum  its digest, which tells whether a line of it was changed
 leases/         a heartbeat file for each worker on this machine
 finalists/      the finalists' runs
 study.json      the whole study, for its report
 best.yaml       the recipe that was chosen
+DONE            the seal of settings.json, study.json, best.yaml and timings.json while no
+                command is at work on the study
 
 In a database every machine has its own folder of the study, and they share the trials.
 """

@@ -173,6 +173,12 @@ def test_preparing_makes_the_card_the_current_one(monkeypatch: pytest.MonkeyPatc
     assert found == [torch.device("cuda:1")]
 
 
+def test_sums_of_products_in_bf16_stay_in_float32() -> None:
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = True
+    prepare("cpu", torch.get_num_threads())
+    assert not torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction
+
+
 def test_preparing_sets_the_threads() -> None:
     before = torch.get_num_threads()
     try:

@@ -266,6 +266,7 @@ def test_a_large_state_is_not_copied_and_a_small_one_is(
     fit = Fit(model, OnDevice(device_data), OPTIONS, 3)
     epoch = next(fit.run(np.arange(1500), np.arange(1500, 2000)))
     state = epoch.state()
+    assert epoch.live == shared
     for name, value in fit.best.items():
         assert np.array_equal(state[f"best.{name}"], value.numpy())
         assert np.shares_memory(state[f"best.{name}"], value.numpy()) == shared
