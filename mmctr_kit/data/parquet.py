@@ -70,7 +70,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
             f"the path {path} is not UTF-8, which parquet readers expect; rename it, or set LC_ALL "
             "to a UTF-8 locale"
         ) from e
-    except (pa.ArrowException, OSError) as e:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         if known := not_parquet(path):
             raise DataError(f"{path} is {known[0]}, not a parquet file; {known[1]}") from e
         raise DataError(
@@ -98,7 +98,7 @@ def read_columns(
         try:
             for batch in handle.iter_batches(batch_rows, columns=list(names)):
                 yield {n: to_numpy(batch.column(n), columns[n], f"{file.path}: {n}") for n in names}
-        except (pa.ArrowException, OSError) as e:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
             raise DataError(
                 f"{file.path} cannot be read to its end ({first_line(e)}); download it again"
             ) from e
@@ -122,7 +122,7 @@ def read_vectors(
         _require_columns(handle, (id_name, vector_name), str(path))
         try:
             table = handle.read(columns=[id_name, vector_name]).combine_chunks()
-        except (pa.ArrowException, OSError) as e:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
             raise DataError(f"{path} cannot be read to its end ({first_line(e)})") from e
     if skip_nulls:
         table = table.filter(pc.is_valid(table.column(vector_name))).combine_chunks()

@@ -8,12 +8,17 @@ from typing import Any, Self
 
 import numpy as np
 
+from mmctr_kit.errors import RunError
+
 MIN_Z = 2.0
 """How many standard errors above 0 a single comparison must lie to count as better."""
 INTERVAL_Z = 1.96
 """Standard errors on either side of a 95 % confidence interval."""
 DOUBT_Z = 2.0
 """A difference that is more than this many standard errors below 0 is warned of."""
+
+
+_STORED = ("value", "error")
 
 
 @dataclass(frozen=True)
@@ -79,9 +84,13 @@ class Estimate:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
-        """The estimate that :meth:`to_json` stored."""
-        se = math.nan if stored["error"] is None else float(stored["error"])
-        return cls(float(stored["value"]), se, int(stored["n"]))
+        """The estimate that :meth:`to_json` stored; RunError if it is none."""
+        try:
+            value, se = (math.nan if stored[k] is None else float(stored[k]) for k in _STORED)
+            return cls(value, se, int(stored["n"]))
+        except (KeyError, TypeError, ValueError, OverflowError) as e:
+            found = f"{stored!r:.80}"
+            raise RunError(f"expected a score as {{value, error, n}}; found {found}") from e
 
     @classmethod
     def find(cls, stored: Mapping[str, Any], name: str) -> Self | None:

@@ -23,7 +23,7 @@ from pydantic.dataclasses import dataclass as checked
 
 from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import ATTEMPTS_PER_DAY, Task
-from mmctr_kit.errors import MmctrKitError, UsageError, unwritable
+from mmctr_kit.errors import MmctrKitError, UsageError, unwritable, visible
 from mmctr_kit.files import locked, regular
 from mmctr_kit.metrics.auc import rank_correlation
 from mmctr_kit.metrics.estimate import Estimate
@@ -142,8 +142,8 @@ def record(path: Path, file: Path, run: Run, task: Task, rows: int) -> bool:
     entry = Submitted(
         sha256=file_digest(file),
         table=_table_digest(file),
-        file=str(file),
-        run=run.name,
+        file=visible(str(file)),  # a byte that is no UTF-8 would make the line no JSON
+        run=visible(run.name),
         task=task.value,
         rows=rows,
         time=_now(),

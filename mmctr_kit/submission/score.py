@@ -38,7 +38,7 @@ def read_frame(path: Path, what: str) -> "pd.DataFrame":
         raise UsageError(f"no {what} file at '{path}'; expected parquet or CSV")
     try:
         return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (ValueError, OSError) as e:
+    except Exception as e:  # pandas leaks errors of many kinds on broken input
         why = str(e).strip().partition("\n")[0]
         raise DataError(f"{path} is not a readable parquet or CSV file: {why}") from e
 
@@ -53,7 +53,7 @@ def numbers(frame: "pd.DataFrame", name: str, path: Path) -> NDArray[Any]:
     try:
         values = column.to_numpy(np.float64 if column.hasnans else None)
         values = values if values.dtype.kind in "iub" else values.astype(np.float64)
-    except (TypeError, ValueError) as e:
+    except (TypeError, ValueError, OverflowError) as e:
         raise DataError(f"{path}: column {name} is {column.dtype}; expected numbers") from e
     if not np.isfinite(values).all():
         raise DataError(f"{path}: column {name} holds values that are missing or not finite")

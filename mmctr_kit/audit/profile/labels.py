@@ -112,6 +112,9 @@ def target_side(context: ProfileContext) -> Iterator[Measurement]:
     columns = row_columns(context, "train", at)
     # Three folds made of the five: the mean of a row's item never holds its own user.
     label, user, folds = train.labels()[at], train.user_id[at], context.folds[at] // 2
+    if any(len(np.unique(label[folds == f])) < 2 for f in range(3)):
+        yield Measurement.none("target-side", "train", "too few users, or too few of one label")
+        return
     rate = context.item_rate[at].astype(np.float32)[:, None]
     x = np.hstack([rate, columns.values])
     sample = AucSample(label, user, folds)
