@@ -40,6 +40,11 @@ class _Logged(Console):
         verbosity.log_printed(*objects, width=self.width)
 
 
+def room() -> float:
+    """The columns that a table may take: the terminal's; elsewhere as many as it needs."""
+    return console().width if sys.stdout.isatty() else math.inf
+
+
 def console() -> Console:
     """Standard output; 80 columns wide if it is no terminal."""
     return _Logged(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
@@ -178,10 +183,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
     rows = [[signs(text, sys.stdout) for text in row] for row in rows]
     cells = [[name, *(row[i] for row in rows)] for i, name in enumerate(columns)]
     whole, folded = (_needed(cells, left, longest) for longest in (_NAME, _LEAST))
+    if folded > room():
+        _lists(columns, rows)
+        return
     if folded > out.width:
-        if sys.stdout.isatty():
-            _lists(columns, rows)
-            return
         out.width = whole
     grid = Table(box=None, padding=(0, 1), header_style="bold")
     for i, name in enumerate(columns):

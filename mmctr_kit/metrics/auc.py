@@ -90,14 +90,21 @@ class AucSample:
         return influence
 
     def estimate(self, of: Influence) -> Estimate:
-        """The AUC with its standard error sqrt(sum of the folds' variances) / folds."""
-        parts = zip(self._folds, of.positive, of.negative, strict=True)
-        variances = [fold.variance(positive, negative) for fold, positive, negative in parts]
-        return Estimate(of.auc, math.sqrt(math.fsum(variances)) / len(variances), self.rows)
+        """The AUC with its standard error sqrt(sum of the folds' variances) / folds.
+
+        It is NaN for an AUC of 0 or 1: these rows do not show how far others would scatter.
+        """
+        return Estimate(of.auc, math.nan if of.auc in (0.0, 1.0) else self._se(of), self.rows)
 
     def difference(self, a: Influence, b: Influence) -> Estimate:
         """AUC of ``a`` minus AUC of ``b``, paired."""
-        return self.estimate(a.less(b))
+        less = a.less(b)
+        return Estimate(less.auc, self._se(less), self.rows)
+
+    def _se(self, of: Influence) -> float:
+        parts = zip(self._folds, of.positive, of.negative, strict=True)
+        variances = [fold.variance(positive, negative) for fold, positive, negative in parts]
+        return math.sqrt(math.fsum(variances)) / len(variances)
 
     def correlations(self, influences: Sequence[Influence]) -> Floats:
         """(k, k) correlations of the estimates of k influences; NaN if a standard error is 0."""

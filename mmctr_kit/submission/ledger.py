@@ -22,10 +22,10 @@ from pydantic.dataclasses import dataclass as checked
 
 from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import ATTEMPTS_PER_DAY, Task
-from mmctr_kit.errors import MmctrKitError, UsageError, unwritable
+from mmctr_kit.errors import MmctrKitError, UsageError, closest, unwritable
 from mmctr_kit.files import locked
 from mmctr_kit.metrics.auc import rank_correlation
-from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.estimate import UNKNOWN, Estimate
 from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.reading.archive import read_csv_bytes
@@ -198,11 +198,14 @@ def add_score(
     if not 0.0 <= auc <= 1.0:
         percent = f"; is it a percentage? then write {auc / 100:g}" if 1 < auc <= 100 else ""
         raise UsageError(f"expected an AUC in [0, 1], found {auc:g}{percent}")
+    ledger = read_ledger(path)
     try:
         digest = file_digest(file)
     except OSError as e:
-        raise UsageError(f"cannot read the submission '{file}' ({e.strerror})") from e
-    ledger = read_ledger(path)
+        known = {Path(entry.file).name: entry.file for entry in ledger.submitted}
+        near = closest(file.name, known)
+        hint = f"; did you mean '{known[near]}'?" if near else ""
+        raise UsageError(f"cannot read the submission '{file}' ({e.strerror}){hint}") from e
     entry = ledger.find(file)
     if entry is None:
         raise UsageError(
@@ -288,9 +291,9 @@ class Standing:
         gap = self.leaderboard - known.value
         # The leaderboard's standard error, from its number of rows, if they are like valid's.
         se = known.se * math.sqrt(1 + known.n / max(self.rows, 1))
-        if not (abs(gap) > FAR and abs(gap) > FAR_Z * se):
+        if not abs(gap) > FAR or abs(gap) <= FAR_Z * se:
             return None
-        why = f", {abs(gap) / se:.0f} standard errors" if se > 0 else ""
+        why = f", {abs(gap) / se:.0f} standard errors" if se > 0 else f" (standard error {UNKNOWN})"
         return (
             f"{self.run} ({self.task}): leaderboard {self.leaderboard:g} is {gap:+.4f} from {name} "
             f"{known.value:.4f}{why}: another file's score, another test set, or rows misplaced?"
