@@ -209,14 +209,14 @@ def _conclude(run: "Run", quiet: bool, data: Path) -> dict[str, object]:
     if not quiet:
         aucs = f"OOF AUC {run.oof_auc} (fold models), valid AUC {run.valid_auc} (fold mean)"
         say_path("", run.path, f": {aucs}")
-        _remark_on_chance(run)
+        remark_on_chance(run)
     if metrics["alarm"]:
         warn(metrics["alarm"])
         _warn_of_causes(metrics, data)
     return metrics
 
 
-def _remark_on_chance(run: "Run") -> None:
+def remark_on_chance(run: "Run") -> None:
     """Print one line if OOF or valid AUC may be chance."""
     scores = {"OOF": run.oof_auc, "valid": run.valid_auc}
     at_chance = [name for name, auc in scores.items() if auc and abs(auc.z(0.5)) < CHANCE_Z]

@@ -24,9 +24,8 @@ _ROUNDING = 1e-9
 class Estimate:
     """A value, its standard error ``se``, and the number ``n`` of rows (GAUC: users) it is from.
 
-    ``se`` is NaN if the data cannot tell it, as when one user holds all positives, or an AUC is 1:
-    texts then have :data:`UNKNOWN` in its place, and JSON null. All text of a standard error is
-    made here.
+    ``se`` is NaN if the data cannot tell it, as when one user holds all positives: texts then have
+    :data:`UNKNOWN` in its place, and JSON null. All text of a standard error is made here.
 
     >>> gain = Estimate(0.0012, 0.0004, 10_000)
     >>> print(gain.signed(), "z =", round(gain.z(0.0), 1))
@@ -78,8 +77,10 @@ class Estimate:
     def __str__(self) -> str:
         """Text like ``0.9306 ± 0.0024``: four decimals, more if the standard error needs them.
 
-        >>> str(Estimate(1.0, math.nan, 10)), str(Estimate(0.5, 0.0, 10))
-        ('1.0000 ± n/a', '0.5000 ± 0')
+        That of an AUC or a share of 0 or 1 is 0 by its formula, since its rows show no scatter.
+
+        >>> str(Estimate(0.7, math.nan, 10)), str(Estimate(1.0, 0.0, 10)), str(Estimate(0.5, 0, 10))
+        ('0.7000 ± n/a', '1.0000 ± n/a', '0.5000 ± 0')
         """
         return self._text("")
 
@@ -93,7 +94,12 @@ class Estimate:
 
     def percent(self) -> str:
         """Text like ``93.1 ± 0.2 %``, for shares."""
-        return f"{Estimate(100 * self.value, 100 * self.se, self.n)._text('', least=1)} %"
+        se = math.nan if self._without_scatter else 100 * self.se
+        return f"{Estimate(100 * self.value, se, self.n)._text('+', least=1).lstrip('+')} %"
+
+    @property
+    def _without_scatter(self) -> bool:
+        return self.value in (0.0, 1.0) and self.se <= _ROUNDING
 
     def to_json(self) -> dict[str, Any]:
         """{value, error, n}, as run folders store it; a number that is not finite is null."""
@@ -112,7 +118,8 @@ class Estimate:
         return cls.from_json(stored[name]) if stored.get(name) is not None else None
 
     def _text(self, sign: str, least: int = 4) -> str:
-        decimals, se = least, "0" if self.se <= _ROUNDING else UNKNOWN
+        exact = self.se <= _ROUNDING and (sign == "+" or not self._without_scatter)
+        decimals, se = least, "0" if exact else UNKNOWN
         if _ROUNDING < self.se < math.inf:
             decimals = min(max(least, -math.floor(math.log10(self.se))), 9)
             se = f"{self.se:.{decimals}f}"

@@ -27,9 +27,8 @@ class Contrast:
     """AUC of the chosen rows, AUC of the rest, and the first minus the second.
 
     Each is None if it has no pair of a positive and a negative; a standard error is NaN if fewer
-    than two clusters hold positives, or negatives; that of an AUC also if it is 0 or 1.
-    ``positive_clusters`` and ``negative_clusters``: how many clusters the chosen rows' AUC takes
-    positives, negatives from.
+    than two clusters hold positives, or negatives. ``positive_clusters`` and
+    ``negative_clusters``: how many clusters the chosen rows' AUC takes positives, negatives from.
     """
 
     chosen: Estimate | None
@@ -112,9 +111,7 @@ class RankedRows:
         negative, has_negative = self._by_cluster(low, down)
         counts = [int(x.sum()) for x in (has_positive, has_negative, has_positive | has_negative)]
         variance = clustered_variance(positive, negative, *counts)
-        # These rows alone do not show how far the AUC of others would scatter around 0 or 1.
-        se = math.sqrt(variance) if 0.0 < auc < 1.0 else math.nan
-        estimate = Estimate(auc, se, int(inside.sum()))
+        estimate = Estimate(auc, math.sqrt(variance), int(inside.sum()))
         return _Part(estimate, variance, positive + negative, *counts[:2])
 
     def _by_cluster(self, rows: Ints, influence: Floats) -> tuple[Floats, Flags]:

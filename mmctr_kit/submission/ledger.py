@@ -176,11 +176,11 @@ def too_many(task: str, files: int) -> str:
 
 
 def require_attempt(path: Path, sha256: str, task: Task) -> None:
-    """Raise MmctrKitError if a file that is not yet written would be one attempt too many."""
+    """Raise MmctrKitError if a file would be one attempt too many, or is today."""
     ledger = read_ledger(path)
     files = ledger.written_today().get(task.value, [])
     new = all((e.sha256, e.task) != (sha256, task) for e in ledger.submitted)
-    if new and len(files) >= ATTEMPTS_PER_DAY:
+    if (new and len(files) >= ATTEMPTS_PER_DAY) or sha256 in files[ATTEMPTS_PER_DAY:]:
         raise MmctrKitError(
             f"{len(files)} files for {task} were written today (UTC), and {ATTEMPTS_PER_DAY} may "
             "be uploaded; this one was not written: wait for the next day, or leave out strict"
