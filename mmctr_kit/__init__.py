@@ -61,6 +61,9 @@ if TYPE_CHECKING:
     from mmctr_kit.api.vectors import FactoredItems as FactoredItems
     from mmctr_kit.api.vectors import align_items as align_items
     from mmctr_kit.api.vectors import factor_items as factor_items
+    from mmctr_kit.api.verify import Verified as Verified
+    from mmctr_kit.api.verify import VerifyResult as VerifyResult
+    from mmctr_kit.api.verify import verify_runs as verify_runs
     from mmctr_kit.cv.executors.settings import Ray as Ray
     from mmctr_kit.cv.executors.settings import Slurm as Slurm
     from mmctr_kit.cv.onnx import ExportedModel as ExportedModel
@@ -101,6 +104,7 @@ _MODULES = {
     "api.score": "score",
     "api.submission": "Submission check_submission write_submission",
     "api.training": "ablate cross_validate fit tune",
+    "api.verify": "Verified VerifyResult verify_runs",
     "cv.executors.settings": "Ray Slurm",
     "cv.onnx": "ExportedModel",
     "data.dataset": "ChallengeData",

@@ -39,6 +39,10 @@ class MemoryShortageError(MmctrKitError):
     """A GPU or the machine has too little memory for so many models at once."""
 
 
+class GpuFailureError(MmctrKitError):
+    """A GPU stopped working, or a kernel on it failed; the process can use it no more."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM came; like Ctrl-C it ends the command, which cleans up."""
 
@@ -74,6 +78,8 @@ _REFUSED = {
     errno.EROFS: "write elsewhere",
     errno.EACCES: "mend the permissions, or write elsewhere",
     errno.EPERM: "mend the permissions, or write elsewhere",
+    errno.ENAMETOOLONG: "shorten the name",
+    errno.ELOOP: "mend the link",
 }
 """The system's refusals that are no bug of the kit, and what to do about each."""
 
@@ -82,7 +88,7 @@ def refusal(error: OSError) -> MmctrKitError | None:
     """The error of a full disk or a forbidden place; None if a bug may be the cause."""
     if error.errno not in _REFUSED:
         return None
-    may_be_reading = error.errno in (errno.EACCES, errno.EPERM)
+    may_be_reading = error.errno in (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
     denied = "cannot be read or written" if may_be_reading else "cannot be written"
     where = f"'{error.filename}' {denied}" if error.filename else "output fails"
     why = os.strerror(error.errno)
@@ -91,8 +97,21 @@ def refusal(error: OSError) -> MmctrKitError | None:
 
 
 def unwritable(message: str, error: OSError) -> MmctrKitError:
-    """The error that a file cannot be written; a UsageError unless the disk is full."""
+    """The error that a file cannot be written; a UsageError unless the disk is full.
+
+    The message then ends with where that disk is.
+    """
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename:
+        message += f"; the disk at '{_mounted(os.fsdecode(error.filename))}' is full"
     return MmctrKitError(message) if error.errno in _FULL else UsageError(message)
+
+
+def _mounted(path: str) -> str:
+    """The folder at which the disk of ``path`` is mounted."""
+    folder = os.path.realpath(path)
+    while not os.path.ismount(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    return folder
 
 
 def warn_in_one_line() -> None:

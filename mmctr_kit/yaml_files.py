@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmctr_kit.errors import UsageError, did_you_mean
+from mmctr_kit.files import regular
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def read_yaml(path: Path, what: str) -> dict[str, Any]:
     """The keys of the YAML file ``path``, a ``what``; a UsageError if it holds something else."""
     try:
-        content = parse_yaml(path.read_text("utf-8"))
+        content = parse_yaml(regular(path).read_text("utf-8"))
     except (ValueError, OSError) as e:
         binary = isinstance(e, UnicodeDecodeError)
         why = "it is no text in UTF-8" if binary else " ".join(str(e).split())

@@ -18,7 +18,7 @@ from mmctr_kit.data.load import load
 from mmctr_kit.datasets.synth import PRESETS, generate
 
 # What an example takes tells of the machine, which other work may keep busy.
-settings.register_profile("kit", deadline=None)
+settings.register_profile("kit", deadline=None, max_examples=50)
 settings.load_profile("kit")
 
 if threading.current_thread() is threading.main_thread():

@@ -1,6 +1,7 @@
 """Errors carry exit codes; a warning is one line."""
 
 import errno
+import re
 import subprocess
 import sys
 
@@ -33,6 +34,10 @@ def test_a_warning_is_one_line_without_its_source() -> None:
 def test_what_the_system_refuses_is_told_from_a_bug() -> None:
     refused = refusal(OSError(errno.ENOSPC, "no room", "runs/x"))
     assert str(refused).startswith("'runs/x' cannot be written (No space left on device); make")
+    assert re.search(r"; the disk at '/.*' is full$", str(refused))
+    long = refusal(OSError(errno.ENAMETOOLONG, "long", "x" * 300))
+    assert long is not None
+    assert "(File name too long); shorten the name" in str(long)
     denied = refusal(PermissionError(errno.EACCES, "no", "runs/x"))  # which reading may be too
     assert str(denied).startswith("'runs/x' cannot be read or written (Permission denied); mend")
     assert refusal(FileNotFoundError(errno.ENOENT, "absent", "x")) is None

@@ -35,6 +35,7 @@ IN_ORDER = (
     "import_predictions",
     "show_run",
     "compare_runs",
+    "verify_runs",
     "remove_runs",
     "ablate",
     "tune",

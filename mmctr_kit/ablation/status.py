@@ -5,15 +5,21 @@ from pathlib import Path
 from mmctr_kit.errors import MmctrKitError, plural
 from mmctr_kit.files import is_locked, read_json
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.runs.leaderboard import LeaderboardRow
+from mmctr_kit.runs.leaderboard import LeaderboardRow, unreadable
 from mmctr_kit.runs.lineage import TIMINGS, began, read_lineage
 from mmctr_kit.runs.progress import fold_states, progress_text
-from mmctr_kit.runs.run import Run, all_runs
+from mmctr_kit.runs.run import Run, all_runs, is_run
+from mmctr_kit.runs.seal import marked, sealed_file
 
 BASE = "base"
 """The name of the run of the recipe itself."""
 TABLE = "ablation.json"
 _SUFFIX = ".ablate"
+
+
+def cost_file(run: str) -> str:
+    """The file with the measured cost of one of the ablation's runs, inside its folder."""
+    return f"costs/{run}.json"
 
 
 def all_ablations(root: Path) -> list[Path]:
@@ -24,16 +30,18 @@ def all_ablations(root: Path) -> list[Path]:
 
 def ablation_row(path: Path) -> LeaderboardRow:
     """The ablation's line: its base's scores, and its variants or how far it is."""
-    alive, begun = is_locked(path), began(path, f"{BASE}/manifest.json")
-    over = is_over(path)
+    alive, begun = is_locked(path), None
     try:
+        over = is_over(path)
         progress = _contents(path) if over else _progress(path)
         base = Run(path / BASE)
         scores = base.metrics if base.finished else {}
         seeds = max(1, len(base.manifest.seeds)) if base.path.is_dir() else 1
-    except (MmctrKitError, KeyError, TypeError):
+        begun = began(path, f"{BASE}/manifest.json")
+    except (MmctrKitError, KeyError, TypeError) as e:
         # One damaged folder must not hide the others.
-        return LeaderboardRow(path.name, "ablation", 0, "unreadable", alive=alive, began=begun)
+        why = unreadable(path, e)
+        return LeaderboardRow(path.name, "ablation", 0, "unreadable", progress=why, alive=alive)
     return LeaderboardRow(
         path.name,
         "ablation",
@@ -50,17 +58,17 @@ def ablation_row(path: Path) -> LeaderboardRow:
 def is_over(path: Path) -> bool:
     """Whether the latest command came to its end; an earlier version's: whether it compared."""
     lineage = read_lineage(path)
-    return (path / TABLE).is_file() if lineage is None else lineage.finished is not None
+    return marked(path, TABLE) if lineage is None else lineage.finished is not None
 
 
 def _is_ablation(path: Path) -> bool:
-    if (path / "manifest.json").is_file():
-        return False  # a run of that name
+    if is_run(path):
+        return False  # of that name
     return any((path / name).exists() for name in (BASE, TABLE, TIMINGS))
 
 
 def _contents(path: Path) -> str:
-    return plural(len(read_json(path / TABLE)["rows"]) - 1, "variant")
+    return plural(len(read_json(sealed_file(path, TABLE))["rows"]) - 1, "variant")
 
 
 def _progress(path: Path) -> str:

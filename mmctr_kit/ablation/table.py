@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmctr_kit.ablation.status import TABLE
+from mmctr_kit.ablation.status import TABLE, cost_file
 from mmctr_kit.ablation.variants import BASE, Ablation, shown
 from mmctr_kit.cv.model_cost import Measured, on_this_machine
 from mmctr_kit.cv.plan import Plan
@@ -118,7 +118,7 @@ def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) ->
         left_out=ablation.left_out,
     )
     write_json(folder / TABLE, table.as_json())
-    note_finished(folder)
+    note_finished(folder, (TABLE, *map(cost_file, ablation.runs)))
     return table
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mmctr_kit.ablation.status import BASE as BASE
+from mmctr_kit.ablation.status import TABLE, cost_file
 from mmctr_kit.cv.executors.base import Executor
 from mmctr_kit.cv.fold import Progress
 from mmctr_kit.cv.model_cost import Measured, cached_cost, measure_cost
@@ -28,6 +29,7 @@ from mmctr_kit.recipe.blocks import CodesOf, ItemBlock
 from mmctr_kit.recipe.unused import applies
 from mmctr_kit.runs.conflict import require_free
 from mmctr_kit.runs.lineage import TIMINGS, begin_lineage, note_begun
+from mmctr_kit.runs.seal import SEAL
 from mmctr_kit.runs.writer import begin_run
 
 _KINDS = ("attention", "pooling", "fusion", "code_fusion")
@@ -177,14 +179,15 @@ def run_ablation(
     ablation: Ablation, folder: Path, force: bool, listen: Listener
 ) -> dict[str, Measured]:
     """Train every run that is not finished, then measure the unknown costs; returns all costs."""
-    costs = {name: folder / "costs" / f"{name}.json" for name in ablation.runs}
+    costs = {name: folder / cost_file(name) for name in ablation.runs}
     base = ablation.base
     with locked(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if force:
-            (folder / TIMINGS).unlink(missing_ok=True)
-        device = base.resources.hardware
-        note_begun(folder, begin_lineage(base.data.folder, device, len(ablation.runs)))
+            for name in (SEAL, TIMINGS):
+                (folder / name).unlink(missing_ok=True)
+        lineage = begin_lineage(base.data.folder, base.resources.hardware, len(ablation.runs))
+        note_begun(folder, lineage, made_anew=(TABLE,))
         if force:
             # All before any training, so that the command can be resumed without force.
             for name, plan in ablation.runs.items():

@@ -114,6 +114,7 @@ def find(name: str, root: Path) -> Path:
     from mmctr_kit.ablation.status import all_ablations
     from mmctr_kit.report.context import resolve_name
     from mmctr_kit.runs.run import all_runs
+    from mmctr_kit.runs.seal import marked
     from mmctr_kit.tuning.status import all_studies
 
     name = resolve_name(name, root)
@@ -122,7 +123,7 @@ def find(name: str, root: Path) -> Path:
         whole = Path(os.path.abspath(path))
         # Elsewhere a manifest.json may be of anything, and what is found may be deleted.
         ours = root.resolve() in whole.resolve().parents or _is_ours(whole)
-        if ours and any((path / mark).is_file() for mark in marks):
+        if ours and any(marked(path, mark) for mark in marks):
             return path if path.name else whole
     known = [run.name for run in all_runs(root)]
     known += [path.name for path in (*all_studies(root), *all_ablations(root))]
@@ -133,11 +134,14 @@ def find(name: str, root: Path) -> Path:
 def _is_ours(path: Path) -> bool:
     """Whether a folder, wherever it is, holds a run, a study or an ablation."""
     from mmctr_kit.runs.run import Run
+    from mmctr_kit.runs.seal import DamagedError
 
     if path.suffix in (".study", ".ablate"):
         return True
     try:
         return bool(Run(path).manifest)
+    except DamagedError:
+        return True
     except RunError:
         return False
 
@@ -174,13 +178,14 @@ def show_run(name: "AnyPath | Run", runs: AnyPath = "runs") -> Details:
     True
     """
     from mmctr_kit.ablation.status import ablation_row
-    from mmctr_kit.runs.run import Run
+    from mmctr_kit.runs.run import Run, is_run
+    from mmctr_kit.runs.seal import marked
     from mmctr_kit.tuning.status import study_row
 
     path = name.path if isinstance(name, Run) else find(str(name), Path(runs))
-    if (path / "manifest.json").is_file():
+    if is_run(path):
         return _run_details(Run(path), Path(runs))
-    if (path / "settings.json").is_file():
+    if marked(path, "settings.json"):
         from mmctr_kit.tuning.status import storage_of
 
         return _searched(path, study_row(path), storage_of(path))
@@ -228,7 +233,7 @@ def _searched(path: Path, row: "LeaderboardRow", storage: str | None = None) -> 
     from mmctr_kit.runs.lineage import read_lineage
 
     if row.state == "unreadable":
-        raise RunError(f"'{path}' cannot be read; it is damaged, or of another version")
+        raise RunError(row.progress)
     found = {"valid": row.valid, "oof": row.oof}
     return Details(
         name=row.name,

@@ -190,6 +190,7 @@ def plan_single_fit(
     require_free(path, {"kind": "fit"}, options.force, final.to_yaml())
     from mmctr_kit.cv.plan import check_run, plan_fit
     from mmctr_kit.items.features import ItemFeatures
+    from mmctr_kit.runs.seal import noting_damage
 
     began = time.perf_counter()
     content = load_to_train(data, listen)
@@ -207,7 +208,8 @@ def plan_single_fit(
         plan = plan_fit(final, content, options.made_executor, items)
     if cv is None:
         near = Run(path.with_name(beside))
-        with suppress(MmctrKitError):  # of another recipe, or damaged: then it is no reference
+        # Of another recipe, or damaged: then it is no reference.
+        with suppress(MmctrKitError), noting_damage(f"not compared with {near.name}"):
             same = near.finished and near.manifest.rows == content.rows_fingerprint
             cv = near if same and require_like(final, near) else None
     return PlannedFit(PlannedRun(path, plan, finished, options.force, seconds), final, cv)

@@ -49,6 +49,8 @@ def load_recipe(recipe: "str | Path | Recipe", set: Settings = ()) -> "Recipe":
     ------
     UsageError
         For an unknown recipe, an unknown key or a value that a key does not take.
+    RunError
+        If the file is in the folder of a run or a study, and was changed since that was finished.
 
     Examples
     --------
@@ -58,8 +60,10 @@ def load_recipe(recipe: "str | Path | Recipe", set: Settings = ()) -> "Recipe":
     """
     from mmctr_kit.recipe import Recipe, load
     from mmctr_kit.recipe.load import with_settings
+    from mmctr_kit.runs.seal import require_as_sealed
 
     if not isinstance(recipe, Recipe):
+        require_as_sealed(Path(recipe))
         return load.load_recipe(str(recipe), as_lines(set))
     return with_settings(recipe.model_dump(mode="json"), as_lines(set), recipe.name)
 

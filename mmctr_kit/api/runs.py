@@ -69,7 +69,8 @@ def leaderboard(runs: AnyPath = "runs", *, truth: AnyPath | None = None) -> "pd.
     pandas.DataFrame
         A row for each run, the best first. ``vs_best`` is the paired difference of valid AUCs.
         ``rules`` names the tasks whose rules the run keeps, such as ``"2 1&2?"``; ``?`` marks what
-        is unclear (see :func:`check_rules`). ``progress`` says how far an unfinished run is,
+        is unclear (see :func:`check_rules`). ``progress`` says how far an unfinished run is, or
+        why one is unreadable,
         ``alive`` whether a process is at work on it; ``began`` is a time in UTC. A study has its
         chosen finalist's scores, an ablation its base's.
 
@@ -86,11 +87,13 @@ def leaderboard(runs: AnyPath = "runs", *, truth: AnyPath | None = None) -> "pd.
     """
     from mmctr_kit.api.overview import overview
     from mmctr_kit.runs.run import all_runs
-    from mmctr_kit.submission.verdicts import check_run, compact
+    from mmctr_kit.submission.verdicts import check_runs, compact
 
     folders = all_runs(Path(runs))
     entries = overview(Path(runs), None if truth is None else Path(truth))
-    rules = {run.name: compact(check_run(run, Path(runs))) for run in folders if run.finished}
+    ranked = {entry.name for entry in entries if entry.ranked}
+    verdicts = check_runs((run for run in folders if run.name in ranked), Path(runs))
+    rules = {name: compact(each) for name, each in verdicts.items()}
     columns = {"oof_auc": "oof", "valid_auc": "valid", "vs_best": "behind", "test_auc": "test"}
     rows = []
     for entry in entries:

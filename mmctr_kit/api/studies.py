@@ -36,7 +36,8 @@ class PlannedStudy:
     ) -> StudyResult:
         """Search, train the finalists (how many, with how many seeds) and conclude."""
         from mmctr_kit.runs.lineage import begin_lineage, note_begun, note_finished
-        from mmctr_kit.tuning.status import workers_alive
+        from mmctr_kit.tuning.conflict import SETTINGS
+        from mmctr_kit.tuning.status import MADE_ANEW, workers_alive
         from mmctr_kit.tuning.study import begin_study, conclude_study, search_study
 
         plan = self.plan
@@ -44,7 +45,8 @@ class PlannedStudy:
             folder, before, dead = begin_study(plan, self.path, self.force, self.database)
             device = plan.resources.hardware
             joins = workers_alive(folder.path)
-            note_begun(folder.path, begin_lineage(plan.data.folder, device, trials), joins)
+            lineage = begin_lineage(plan.data.folder, device, trials)
+            note_begun(folder.path, lineage, joins, MADE_ANEW)
             for line in _study_notes(self, trials, before, dead):
                 listen(ProgressEvent("note", line))
             progress = StudyProgress(plan, folder, trials, final, listen)
@@ -53,7 +55,7 @@ class PlannedStudy:
             progress.begin_finalists()
             summary = conclude_study(plan, folder, *final, progress.finalist)
             if final[0] or not workers_alive(folder.path):
-                note_finished(folder.path)
+                note_finished(folder.path, (SETTINGS, *MADE_ANEW))
         return StudyResult(self.path, summary)
 
 

@@ -27,7 +27,7 @@ from mmctr_kit.training.build import make_learner
 from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.data.static_shapes import Buckets
 from mmctr_kit.training.device import prepare
-from mmctr_kit.training.fit import Fit, batch_size_for
+from mmctr_kit.training.fit import Fit
 from mmctr_kit.training.learner import Learner
 from mmctr_kit.training.neural import NeuralLearner
 from mmctr_kit.training.step import Step, eager
@@ -95,14 +95,14 @@ def measure(task: tuple[Recipe, Setting]) -> Result:
         return _without_steps(learner, fold, len(data.test), users, recipe.name)
     fit, train = learner.begin(fold.train, 0)
     doing(f"{recipe.name}: measuring training steps")
-    training = _train(fit, train, setting)
+    stream = stream_of(fit, train)
+    training = _train(fit, train, stream, setting)
     doing(f"{recipe.name}: measuring prediction")
     prediction = _predict(fit, setting.seconds)
     doing(f"{recipe.name}: measuring the latency of requests")
     latency = latencies(learner, "valid", users)
     doing(f"{recipe.name}: measuring the roofline")
     memory = peak_bytes(setting.device)  # the roofline below takes memory, too
-    stream = stream_of(fit, train)
     batch, buckets = fit.batch(stream.batches(0, 1)[0]), stream.shapes.buckets
     on_cpu = batch.device.type == "cpu"
     return Result(
@@ -134,9 +134,8 @@ def timed_steps(fit: Fit, stream: RowSampler, setting: Setting) -> Iterator[Chun
         first += chunk
 
 
-def _train(fit: Fit, train: Ints, setting: Setting) -> Training:
+def _train(fit: Fit, train: Ints, stream: RowSampler, setting: Setting) -> Training:
     fit.known_user[:] = True
-    stream = stream_of(fit, train)
     size, chunks = stream.batch_size, list[Chunk]()
     for chunk in timed_steps(fit, stream, setting):
         chunks.append(chunk)
@@ -155,7 +154,7 @@ def _train(fit: Fit, train: Ints, setting: Setting) -> Training:
 def stream_of(fit: Fit, train: Ints) -> RowSampler:
     """Random batches of train rows, of the recipe's batch size."""
     whole, rows = fit.source.whole, torch.from_numpy(train)
-    size = batch_size_for(len(train), fit.options)
+    size = fit.find_batch_size(train)
     return RowSampler(rows.to(fit.source.device), whole.rows["train"].lengths, size, 0)
 
 

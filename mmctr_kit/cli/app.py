@@ -26,6 +26,7 @@ from mmctr_kit.cli import (
     cv,
     data,
     demo,
+    doctor,
     export,
     export_model,
     fit,
@@ -59,6 +60,7 @@ app = typer.Typer(
 )
 # In the order of work; mmctr_kit.cli.help has the order of the panels.
 app.command("demo", rich_help_panel="Begin")(demo.demo)
+app.command("doctor", rich_help_panel="Begin")(doctor.doctor)
 app.add_typer(data.app, name="data", rich_help_panel="Data")
 app.add_typer(items.app, name="items", rich_help_panel="Data")
 app.add_typer(cache.app, name="cache", rich_help_panel="Data")

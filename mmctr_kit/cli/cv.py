@@ -174,6 +174,7 @@ def show_plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
             ("batch size", f"{cost.batch_size:,}"),
             ("steps per model", f"{cost.steps:,} in {plural(cost.epochs, 'epoch')}"),
             ("training data kept in", f"{'GPU' if on_gpu else 'CPU'} memory"),
+            *([("training steps", str(cost.trained))] if cost.trained else []),
             ("measured step", f"{1e3 * cost.seconds_per_step:.1f} ms"),
             ("estimated time", "finished already" if planned.finished else span(seconds)),
         ]

@@ -182,15 +182,16 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
     columns = [signs(name, sys.stdout) for name in columns]
     rows = [[signs(text, sys.stdout) for text in row] for row in rows]
     cells = [[name, *(row[i] for row in rows)] for i, name in enumerate(columns)]
-    whole, folded = (_needed(cells, left, longest) for longest in (_NAME, _LEAST))
+    longest_name = _NAME if room() < math.inf else _NAME_IN_PIPE
+    whole, folded = (_needed(cells, left, longest) for longest in (longest_name, _LEAST))
     if folded > room():
         _lists(columns, rows)
         return
-    if folded > out.width:
-        out.width = whole
+    if room() == math.inf:
+        out.width = max(out.width, whole)
     grid = Table(box=None, padding=(0, 1), header_style="bold")
     for i, name in enumerate(columns):
-        short = i == 0 and max(map(cell_len, cells[0])) <= _NAME and whole <= out.width
+        short = i == 0 and max(map(cell_len, cells[0])) <= longest_name and whole <= out.width
         side: Literal["left", "right"] = "left" if i < left else "right"
         grid.add_column(name, justify=side, no_wrap=short or i >= left, overflow="fold")
     for row in rows:
@@ -198,9 +199,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
     out.print(grid)
 
 
-_NAME, _LEAST = 24, 12
+_NAME, _LEAST, _NAME_IN_PIPE = 24, 12, 60
 """A longer word of a text column is folded; so is one longer than the second if there is no room
-for it."""
+for it. Without a terminal the third holds."""
 
 
 def _needed(cells: Sequence[Sequence[str]], left: int, longest: int) -> int:

@@ -23,6 +23,10 @@ def recipes(
     keys: Annotated[
         bool, Option("--keys", help="Say what each key takes and means, instead.")
     ] = False,
+    only: Annotated[
+        list[str] | None,
+        Option(metavar="KEY", help="Of --keys, those of a block or like 'model.*dim'; repeatable."),
+    ] = None,
     settings: options.Settings = None,
     as_json: options.Json = False,
 ) -> None:
@@ -36,13 +40,15 @@ def recipes(
 
       mmctr-kit recipes
       mmctr-kit recipes din_official > mine.yaml
-      mmctr-kit recipes din_official --keys
+      mmctr-kit recipes din_official --keys --only training
       mmctr-kit recipes best
       mmctr-kit recipes --json
     """
     from mmctr_kit.recipe.family import FAMILIES
     from mmctr_kit.recipe.load import find_recipe, load_recipe, shipped_recipes
 
+    if only and not keys:
+        raise UsageError("--only chooses among the keys that --keys explains; add --keys")
     if name is None:
         if keys or settings:
             raise UsageError("NAME is missing: mmctr-kit recipes NAME --keys explains its keys")
@@ -68,7 +74,7 @@ def recipes(
     elif keys:
         from mmctr_kit.recipe.keys import recipe_keys
 
-        listed = recipe_keys(load_recipe(name, settings or ()))
+        listed = recipe_keys(load_recipe(name, settings or ()), only or ())
         if as_json:
             print_json([asdict(key) for key in listed])
         else:

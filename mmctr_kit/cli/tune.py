@@ -69,8 +69,10 @@ def tune(
     again with new seeds, and the best of these by OOF AUC is written to RUNS/NAME.study/best.yaml.
     Its valid AUC was not used for selection: it is the unbiased estimate.
 
-    The same command continues an unfinished study, and with more --trials extends it. Given in a
-    second terminal, it joins in. To watch: optuna-dashboard RUNS/NAME.study/study.journal.
+    The same command continues an unfinished study, and with more --trials extends it. With one
+    worker the result is then the same byte for byte; with several, a trial learns from those that
+    had ended when it began, which is chance after the first ten. Given in a second terminal, it
+    joins in. To watch: optuna-dashboard RUNS/NAME.study/study.journal.
 
     With --storage postgresql://USER@HOST/DATABASE the same command joins in on any machine that has
     the data; --finalists 0 leaves the finalists to another. A restart of the database is waited

@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from mmctr_kit.data.folds import WHOLE, held_out, trained_on, user_hash
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.writer import RunWriter
-from mmctr_kit.training.learner import LARGE_STATE, Epoch, Learner
+from mmctr_kit.training.learner import Epoch, Learner
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def _fit_fold(
             timings = {**clock.seconds, "epochs": epoch.epochs}
             save = partial(folder.save_epoch, list(lines), state, timings)
             saved = writer.submit(_save_and_report, save, partial(listen, _progress(job, epoch)))
-            if sum(value.nbytes for value in state.values()) > LARGE_STATE:
+            if epoch.live:
                 saved.result()
             clock.lap("write")
         if saved is not None:
@@ -187,7 +188,10 @@ def _fit_fold(
     doing("writing")
     if importance is not None:
         folder.save_importance(importance)
-    folder.finish(learner.weights(), logits, {**clock.seconds, "data_on": learner.data_on})
+    how: dict[str, Any] = {"data_on": learner.data_on}
+    if (trained := learner.trained()) is not None:
+        how["trained"] = asdict(trained)
+    folder.finish(learner.weights(), logits, {**clock.seconds, **how})
     best = max((x for line in lines if (x := line["holdout_auc"]) is not None), default=math.nan)
     loss, seconds = lines[-1]["train_loss"], sum(clock.seconds.values())
     listen(Progress(fold, seed, None, len(lines), loss, best, seconds))

@@ -28,6 +28,7 @@ from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.conflict import is_finished
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.seal import noting_damage
 from mmctr_kit.training.build import check_model, make_learner
 from mmctr_kit.training.learner import Cost
 from mmctr_kit.training.teacher import teacher_digest
@@ -136,7 +137,8 @@ def trained_finalist(
     """A finished finalist of a study in the folder ``runs`` that is this very cross-validation."""
     wanted = _identity(recipe, data, items, "cv")
     for path in sorted(runs.glob("*.study/finalists/*")):
-        with suppress(MmctrKitError):  # damaged, so nobody would want it
+        # Nobody would want a damaged one.
+        with suppress(MmctrKitError), noting_damage("a finalist may be this very run"):
             run = Run(path)
             if run.finished and not run.manifest.differences(wanted):
                 return path

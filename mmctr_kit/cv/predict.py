@@ -54,7 +54,7 @@ def fold_models(run: Run) -> list[tuple[Run, Job]]:
     if manifest.kind == "blend":
         return [model for source in open_sources(run) for model in fold_models(source)]
     for fold, seed in _jobs(run, run.recipe()):
-        if not (file := _folder(run, fold, seed).path / "weights.safetensors").is_file():
+        if not (file := _folder(run, fold, seed).weights_file()).is_file():
             raise RunError(
                 f"run '{run.name}' lacks {file.relative_to(run.path)}: copy the whole run, or "
                 "train it again with --force"

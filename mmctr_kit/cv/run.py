@@ -83,6 +83,8 @@ def _await(writer: RunWriter, jobs: Sequence[Job]) -> None:
 
 def _resume_point(plan: Plan, writer: RunWriter) -> ResumePoint:
     finished = tuple(job for job in plan.jobs if writer.fold(*job).finished)
+    for job in finished:
+        writer.fold(*job).require_intact()
     begun = {job: writer.fold(*job).epochs_done() for job in plan.jobs if job not in finished}
     return ResumePoint(finished, {job: epochs for job, epochs in begun.items() if epochs})
 
@@ -99,6 +101,11 @@ def _assemble(plan: Plan, writer: RunWriter, seconds: float, files: Mapping[str,
         "phase_seconds": phases,
         "fold_seconds": folds,
         "data_on": {name: t["data_on"] for name, t in timed.items() if "data_on" in t},
+        "trained": {
+            name: {k: v for k, v in t["trained"].items() if k != "details"}
+            for name, t in timed.items()
+            if "trained" in t
+        },
         "data_files": files,  # here, since files of other bytes may hold the same data
     }
     doing("scoring")

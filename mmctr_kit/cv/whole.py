@@ -4,6 +4,7 @@ Three predictors, never compared as if they were one: a *fold model*, trained on
 *fold mean* of all fold models, an ensemble; and the *single fit*, one model trained on all users.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from mmctr_kit.recipe.diff import MOST, flat
 from mmctr_kit.runs.compare import PairedSample
 from mmctr_kit.runs.fold_folder import FoldFolder
 from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.seal import noting_damage
 
 CHOSEN = {"training.holdout": 0.0, "training.snapshot": "last", "training.stop_at": 1.0}
 """Keys by which a single fit chooses its snapshot, with their values if a cross-validation does."""
@@ -84,16 +86,17 @@ def cv_reference(recipe: Recipe, run: Run, fit: Run | None = None) -> CvReferenc
 
     ``fit`` is the single fit, once it is trained. Raises RunError for a damaged run.
     """
-    try:
+    theirs = None
+    with suppress(RunError), noting_damage(f"not compared with {run.name}"):
         theirs = require_like(recipe, run)
-    except RunError:
+    if theirs is None:
         return None
     mean, predictions = Estimate.find(run.metrics, "valid"), run.predictions(with_oof=False)
     if mean is None:
         return None
     label, user = predictions.valid_label, predictions.valid_keys.user_id
-    folders = sorted((run.path / "folds").glob("*"))
-    logits = [FoldFolder(folder).logits("valid")["valid"] for folder in folders]
+    files = run.files("folds/*/logits.safetensors")
+    logits = [FoldFolder(file.parent).logits("valid")["valid"] for file in files]
     each = [auc_with_se(label, logit, user) for logit in logits]
     a, b = recipe.values(), theirs.values()
     differs = tuple(key for key in ADDED if a[key] != b[key])

@@ -2,7 +2,10 @@
 
 It is in ``$MMCTR_KIT_CACHE`` or the user's cache folder. A file's content hash is remembered with
 its size, times and inode, so that an unchanged file is not hashed twice. Entries are written to a
-temporary folder and renamed; any entry may be deleted at any time.
+temporary folder and renamed; any entry may be deleted at any time. A folder that the kit creates is
+its owner's alone: whoever writes into a cache decides what is trained on. An entry holds a digest
+of each of its files, which are compared once in a process: a damaged entry is made again, with a
+warning.
 """
 
 import hashlib
@@ -11,8 +14,8 @@ import logging
 import os
 import re
 import shutil
-import tempfile
 import time
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,8 +26,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.activity import doing
+from mmctr_kit.data.hashing import quick_digest
 from mmctr_kit.errors import DataError, RunError, unwritable
-from mmctr_kit.files import folder_size, read_json, write_json
+from mmctr_kit.files import (
+    Stamp,
+    file_stamp,
+    folder_size,
+    is_workplace,
+    read_json,
+    regular,
+    remove_leftovers,
+    workplace,
+    write_json,
+)
 
 Arrays = dict[str, NDArray[Any]]
 _LOG = logging.getLogger(__name__)
@@ -37,7 +51,7 @@ def cache_folder() -> Path:
     default = Path(base) if base else Path.home() / ".cache"
     folder = Path(named) if named else default / "mmctr-kit"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(0o700, parents=True, exist_ok=True)
     except OSError as e:
         raise unwritable(_unwritable(folder, e), e) from e
     return folder
@@ -74,34 +88,30 @@ def clear_cache(kinds: Collection[str] = ()) -> None:
 
     Commands that are running go on: an array that was opened stays open, and an entry that is gone
     is made again. But whole data folders (``placed``, ``synth``) are read by name all the while,
-    and what is being written (``unfinished``) is not yet a day old: these are left, the former
-    unless they are named.
+    and what is being written (``unfinished``) is not yet whole: these are left, the former unless
+    they are named.
     """
+    remove_leftovers(cache_folder())
     for path in cache_folder().iterdir():
         kind = _kind_of(path)
-        if kind is None or (kind not in kinds if kinds else kind in _IN_USE):
+        if kind in (None, _UNFINISHED) or (kind not in kinds if kinds else kind in _IN_USE):
             continue
-        with suppress(OSError):  # another command deletes it too
-            if kind == _UNFINISHED and time.time() - path.stat().st_mtime < _DAY_SECONDS:
-                continue
-            gone = Path(tempfile.mkdtemp(prefix=".gone-", dir=path.parent))
+        # It may be deleted by another command too.
+        with suppress(OSError), workplace(path.parent) as gone:
             path.rename(gone / path.name)
-            shutil.rmtree(gone, ignore_errors=True)
 
 
 _IN_USE = ("placed", "synth")
 """Kinds that are whole data folders: for workers of a cluster, and for ``bench``."""
 _UNFINISHED = "unfinished"
-_DAY_SECONDS = 86_400.0
 _ENTRY = re.compile(r"([a-z_0-9]+)-[0-9a-f]{24}|(?=synth-)([a-z]+)-.*")
-_BEING_MADE = re.compile(r"\.([a-z_0-9]+-[0-9a-f]{24}|gone)-.*")
 
 
 def _kind_of(path: Path) -> str | None:
     """The kind of an entry; None for what this kit has not made."""
     if path.name == "hashes":
         return path.name
-    if _BEING_MADE.fullmatch(path.name):
+    if is_workplace(path):
         return _UNFINISHED
     made = _ENTRY.fullmatch(path.name)
     return (made[1] or made[2]) if made and path.is_dir() else None
@@ -118,17 +128,18 @@ def content_hash(path: Path) -> str:
     memo = cache_folder() / "hashes" / f"{name}.json"
     with suppress(RunError):  # there is none, or it is damaged
         known = read_json(memo)
-        if known.get("seen") == seen and "sha256" in known:
+        if known.pop("check", None) == _check(known) and known["seen"] == seen:
             return str(known["sha256"])
     doing(f"hashing {path.name}")
     try:
-        with path.open("rb") as handle:
+        with regular(path).open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as e:
         raise DataError(_unreadable(path, e)) from e
     with suppress(OSError):  # it only saves time: a full disk must not stop the command
         memo.parent.mkdir(exist_ok=True)
-        write_json(memo, {"seen": seen, "sha256": digest})
+        content = {"seen": seen, "sha256": digest}
+        write_json(memo, {**content, "check": _check(content)})
     return digest
 
 
@@ -171,26 +182,61 @@ def _hashes(files: Mapping[str, Path]) -> dict[str, Any]:
 
 
 def _read_entry(entry: Path) -> tuple[Arrays, dict[str, Any]] | None:
-    """The stored arrays and metadata; None if a part is absent or cut off."""
+    """The stored arrays and metadata; None if there are none or, with a warning, damaged ones."""
+    if not entry.is_dir():
+        return None
+    name = _META
     try:
-        stored = json.loads((entry / "meta.json").read_text())
-        arrays = {n: np.load(entry / f"{n}.npy", mmap_mode="r") for n in stored["arrays"]}
+        stored = json.loads(regular(entry / _META).read_text())
+        digests = stored["arrays"]
+        if isinstance(digests, list):
+            return None  # of an earlier version, which kept no digests
+        if stored.pop("check") != _check(stored):
+            raise ValueError
+        arrays = {}
+        for name, digest in digests.items():
+            _require(entry / name, digest)
+            arrays[name.removesuffix(".npy")] = np.load(entry / name, mmap_mode="r")
         return arrays, stored["meta"]
-    except (OSError, EOFError, ValueError, KeyError):
+    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        if entry.is_dir():  # else another process has just deleted it
+            warnings.warn(f"{entry / name} is damaged: that entry is made again", stacklevel=3)
         return None
 
 
+def _check(content: Any) -> str:
+    """What tells whether the content of a JSON file is as it was written."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _require(path: Path, digest: str) -> None:
+    """Raise ValueError unless the array's file is as it was stored."""
+    stamp = file_stamp(path)
+    if stamp is None or _COMPARED.get(path) != (digest, stamp):
+        if _file_digest(path) != digest:
+            raise ValueError
+        _COMPARED[path] = digest, stamp
+
+
+def _file_digest(path: Path) -> str:
+    return quick_digest(np.memmap(regular(path), np.uint8, "r"))
+
+
+_META = "meta.json"
+_COMPARED: dict[Path, tuple[str, Stamp | None]] = {}
 _STORE_ATTEMPTS = 20
 
 
 def _store(entry: Path, arrays: Arrays, meta: dict[str, Any]) -> None:
     doing("writing the cache")
-    temporary = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
-    try:
+    with workplace(entry.parent) as work:
+        temporary = work / entry.name
+        temporary.mkdir()
         for name, array in arrays.items():
             np.save(temporary / f"{name}.npy", array, allow_pickle=False)
-        stored = {"meta": meta, "arrays": sorted(arrays)}
-        (temporary / "meta.json").write_text(json.dumps(stored))
+        files = sorted(f"{name}.npy" for name in arrays)
+        stored = {"meta": meta, "arrays": {n: _file_digest(temporary / n) for n in files}}
+        (temporary / _META).write_text(json.dumps({**stored, "check": _check(stored)}))
         for attempt in range(_STORE_ATTEMPTS):
             try:
                 temporary.rename(entry)
@@ -202,8 +248,6 @@ def _store(entry: Path, arrays: Arrays, meta: dict[str, Any]) -> None:
                     raise
                 # Damaged, or just being removed by a process that found it damaged.
                 shutil.rmtree(entry, ignore_errors=True)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _unreadable(path: Path, error: OSError) -> str:

@@ -93,6 +93,24 @@ def digest(header: str = "{name} {dtype} {shape}", /, **arrays: NDArray[Any]) ->
     return total.hexdigest()
 
 
+_WORDS = 8192
+
+
+def quick_digest(content: NDArray[Any]) -> str:
+    """sha256 of the number and the 64-bit sums of an array's bytes, at the speed of memory.
+
+    It tells damage, and is none against intent: a block of 64 kB whose words still have the same
+    sum looks the same.
+    """
+    raw = np.ascontiguousarray(content).reshape(-1).view(np.uint8)
+    summed = len(raw) // (8 * _WORDS) * 8 * _WORDS
+    sums = raw[:summed].view(np.uint64).reshape(-1, _WORDS).sum(axis=1, dtype=np.uint64)
+    total = hashlib.sha256(f"{len(raw)} ".encode())
+    total.update(sums.data)
+    total.update(raw[summed:].data)
+    return total.hexdigest()
+
+
 def fingerprint(*parts: Any) -> str:
     """sha256 of the sorted-key JSON of ``parts`` and the package version."""
     text = json.dumps([*parts, __version__], sort_keys=True, separators=(",", ":"))

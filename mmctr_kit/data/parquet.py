@@ -20,6 +20,7 @@ from mmctr_kit.data.contract import FILES, Column, File
 from mmctr_kit.data.path_hints import not_parquet, refuse_neighbour
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError, UsageError, did_you_mean, plural
+from mmctr_kit.files import regular
 from mmctr_kit.metrics.ranks import Ints, whole_numbers
 
 BATCH_ROWS = 65_536
@@ -62,7 +63,7 @@ def require_folder(folder: Path) -> Path:
 def open_parquet(path: Path) -> pq.ParquetFile:
     """The open file; DataError if it is not a readable parquet file."""
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(regular(path))
     except FileNotFoundError as e:
         raise DataError(f"{path} does not exist") from e
     except UnicodeEncodeError as e:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.errors import UsageError
+from mmctr_kit.files import regular
 
 _NEEDED = [Path(f.path) for f in FILES.values() if f.needed]
 _FOLDER = _NEEDED[0].parent
@@ -48,7 +49,7 @@ def refuse_neighbour(folder: Path) -> None:
 def not_parquet(path: Path) -> tuple[str, str] | None:
     """What a file is instead, and what to do about it; None if its first bytes do not show it."""
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             start = file.read(256).lstrip(b"\xef\xbb\xbf \t\r\n")
     except OSError:
         return None

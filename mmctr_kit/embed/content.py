@@ -15,6 +15,7 @@ from mmctr_kit.data.load import load_encoded
 from mmctr_kit.data.modalities import Quality, held_modalities, item_coverage, load_modality
 from mmctr_kit.data.parquet import column_names
 from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.files import regular
 from mmctr_kit.metrics.ranks import Flags, Floats32
 from mmctr_kit.recipe import Items
 
@@ -112,7 +113,7 @@ def read_dropped(path: Path, n_items: int) -> dict[Modality, Flags]:
     """
     dropped: dict[Modality, Flags] = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
+        with regular(path).open(encoding="utf-8-sig", newline="") as handle:
             lines = csv.DictReader(handle)
             header = tuple(lines.fieldnames or ())
             if not set(DROP_COLUMNS[:2]) <= set(header):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mmctr_kit.data.contract import IMAGES_FOLDER, PICTURE_SUFFIXES
 from mmctr_kit.data.parquet import first_line
+from mmctr_kit.files import regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -131,7 +132,7 @@ def _open(path: Path) -> "Image":
     with _opening:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(path, formats=FORMATS)
+            return Image.open(regular(path), formats=FORMATS)
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 

@@ -168,7 +168,7 @@ def blend_report(run: Run) -> dict[str, Any]:
     method used less the mean's, without the group step; and ``over_best`` (or null): the same less
     that of ``best_run``, the run with the best OOF AUC. metrics.json repeats half of it.
     """
-    return read_json(run.path / "blend.json")
+    return read_json(run.file("blend.json"))
 
 
 def stack_of(

@@ -14,6 +14,7 @@ from mmctr_kit.recipe.diff import flat
 from mmctr_kit.report.context import is_page, resolve_name
 from mmctr_kit.runs.lineage import unfinished
 from mmctr_kit.runs.run import Run, open_run
+from mmctr_kit.runs.seal import holds, marked, sealed_file
 from mmctr_kit.tuning.conflict import STORAGE
 
 Curve = tuple[tuple[int, float], ...]
@@ -89,7 +90,7 @@ def records(name: str, root: Path, weights: bool) -> list[Record]:
     """
     name = resolve_name(name, root)
     for path in (root / name, Path(name)):
-        if (path / "settings.json").is_file():
+        if marked(path, "settings.json"):
             return _study(path.resolve(), weights)
     return [_run(open_run(name, root), weights)]
 
@@ -127,15 +128,15 @@ def _run(
         **(also or {}),
     }
     if manifest.kind == "blend":
-        params["blend.method"] = read_json(run.path / "blend.json")["method"]
+        params["blend.method"] = read_json(run.file("blend.json"))["method"]
         for member, place in run.source_places.items():
             there = Run(place)
             tags[f"member.{member}"] = run_key(there) if there.finished else "not there any more"
     if alarm := run.metrics["alarm"]:
         tags["alarm"] = alarm
-    files = {n: run.path / n for n in _FILES if (run.path / n).is_file()} | _page(run.path)
+    files = {name: run.file(name) for name in _FILES if run.has(name)} | _page(run.path)
     if weights:
-        found = sorted(run.path.glob("folds/*/weights.safetensors"))
+        found = run.files("folds/*/weights.safetensors")
         files |= {str(path.relative_to(run.path)): path for path in found}
     return Record(
         name=run.name if name is None else name,
@@ -152,9 +153,9 @@ def _run(
 
 
 def _study(path: Path, weights: bool) -> list[Record]:
-    if not (path / "study.json").is_file():
+    if not marked(path, "study.json"):
         raise unfinished(path, f"study '{path.name}'")
-    settings, study = read_json(path / "settings.json"), read_json(path / "study.json")
+    settings, study = (read_json(sealed_file(path, f"{n}.json")) for n in ("settings", "study"))
     # Not by where its trials are: a database may be reached by several names.
     key = _sha256("study", {k: v for k, v in settings.items() if k != STORAGE})
     began, ended = ((path / f"{name}.json").stat().st_mtime for name in ("settings", "study"))
@@ -178,7 +179,7 @@ def _study(path: Path, weights: bool) -> list[Record]:
                 }
             )
         ),
-        files={n: path / n for n in _STUDY_FILES if (path / n).is_file()} | _page(path),
+        files={n: sealed_file(path, n) for n in _STUDY_FILES if holds(path, n)} | _page(path),
         began=began,
         ended=ended,
     )

@@ -17,6 +17,7 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.data.parquet import first_line
 from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.files import regular
 from mmctr_kit.importers.predictions import write_import
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.models.registry import MODELS, NEURAL
@@ -24,6 +25,7 @@ from mmctr_kit.recipe import Recipe
 from mmctr_kit.runs.predictions import predictions_for
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import score_predictions
+from mmctr_kit.runs.seal import require_as_sealed
 from mmctr_kit.training.build import make_learner
 from mmctr_kit.training.learner import Learner
 from mmctr_kit.training.neural import KNOWN_USER, TRAINED_ROWS, NeuralLearner
@@ -44,8 +46,10 @@ def import_checkpoint(
     The file is a published checkpoint, or a ``weights.safetensors`` of a run's ``folds/``. None if
     the same run is there already. The run has no OOF, since a published checkpoint does not tell
     which rows it was trained on: it can be averaged and ranked, not stacked. Raises DataError that
-    names a parameter which the model lacks, does not know or has in another shape.
+    names a parameter which the model lacks, does not know or has in another shape, and RunError for
+    weights of a run that were changed since.
     """
+    require_as_sealed(file)
     state = read_checkpoint(file)
     items = ItemFeatures.derive(recipe, data)
     learner = _loaded(recipe, data, items, device, state)
@@ -122,7 +126,7 @@ def read_checkpoint(path: Path) -> State:
 def _reader(path: Path) -> Callable[[Path], State]:
     """The reader of a file, by its content, since files get renamed; else by its suffix."""
     try:
-        with path.open("rb") as handle:
+        with regular(path).open("rb") as handle:
             start = handle.read(9)
     except OSError as e:
         raise DataError(f"{path} cannot be read ({e.strerror}); check its permissions") from e

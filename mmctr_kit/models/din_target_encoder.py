@@ -31,7 +31,7 @@ from mmctr_kit.models.layers.blocks import (
     product_type,
 )
 from mmctr_kit.models.layers.encoder import ItemEncoder
-from mmctr_kit.models.ops.dropout import Dropout, dropout
+from mmctr_kit.models.ops.dropout import Dropout
 from mmctr_kit.models.ops.segments import row_products, segment_softmax, weighted_sum
 from mmctr_kit.models.option_types import (
     Activation,
@@ -93,7 +93,7 @@ class CrossAttention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
-        self.dropout = dropout
+        self.dropout = Dropout(dropout)
         self.query_proj = linear(width, width)
         self.key_proj = linear(width, width)
         self.value_proj = linear(width, width)
@@ -117,7 +117,7 @@ class CrossAttention(nn.Module):
         product = row_products(q, key, index, row, offsets)
         by_head = torch.unflatten(product, 1, (self.heads, -1))
         scores = by_head.sum(-1, dtype=torch.float32) / math.sqrt(by_head.shape[2])
-        weight = dropout(segment_softmax(scores, row, offsets), self.dropout, self.training)
+        weight = self.dropout(segment_softmax(scores, row, offsets))
         out: Tensor = self.out_proj(weighted_sum(weight, value, index, row, offsets))
         return out
 

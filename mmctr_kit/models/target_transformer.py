@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from mmctr_kit.data.contract import N_LEVELS
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.layers.attention import scaled_attention
 from mmctr_kit.models.layers.blocks import MLP, concat, embedding, linear
 from mmctr_kit.models.layers.encoder import ItemEncoder
 from mmctr_kit.models.layers.padding import Padding, Slots
@@ -65,8 +66,7 @@ class Layer(nn.Module):
             torch.unflatten(tokens, 2, (self.heads, -1)).transpose(1, 2)
             for tokens in (self.query(normed[:, -queries:]), self.key(normed), self.value(normed))
         )
-        rate = self.drop.p if self.training else 0.0
-        pooled = F.scaled_dot_product_attention(q, k, v, bias.to(q.dtype), rate)
+        pooled = scaled_attention(q, k, v, bias.to(q.dtype), self.drop)
         x = x[:, -queries:] + self.drop(self.out(pooled.transpose(1, 2).flatten(2)))
         out: Tensor = x + self.drop(self.feed(x))
         return out

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from mmctr_kit.data.contract import N_LEVELS, PAD
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.layers.attention import scaled_attention
 from mmctr_kit.models.layers.blocks import MLP, embedding, linear
 from mmctr_kit.models.layers.encoder import ItemEncoder
 from mmctr_kit.models.layers.padding import Padding, Slots
@@ -68,8 +69,7 @@ class SelfAttention(nn.Module):
         """(n, L, 3 W), (n, L) -> (n, L, W)."""
         rows, length = attended.shape
         q, k, v = qkv.view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (n, H, L, W/H)
-        rate = self.drop.p if self.training else 0.0
-        pooled = F.scaled_dot_product_attention(q, k, v, attended[:, None, None, :], rate)
+        pooled = scaled_attention(q, k, v, attended[:, None, None, :], self.drop)
         return pooled.transpose(1, 2).flatten(2)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from mmctr_kit.recipe.blocks import ITEM_FILES
+from mmctr_kit.recipe.fitting import UNCOUNTED
 
 MOST = 3
 """How many settings are named; of the others only the number is given."""
@@ -32,8 +33,8 @@ def different_keys(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[st
 def recipe_difference(before: str, now: str) -> str | None:
     """The difference of two resolved recipes' YAML; None if one of them is no recipe.
 
-    It ignores ``training.data_on``, which files ``items`` names and which ``training.teacher``, as
-    a recipe's fingerprint does.
+    It ignores ``training.data_on`` and ``training.check``, which files ``items`` names and which
+    ``training.teacher``, as a recipe's fingerprint does.
     """
     try:
         both = [yaml.safe_load(text) for text in (before, now)]
@@ -45,7 +46,8 @@ def recipe_difference(before: str, now: str) -> str | None:
         for key in ITEM_FILES:
             recipe["items"].pop(key, None)
         if isinstance(recipe.get("training"), dict):
-            recipe["training"].pop("data_on", None)
+            for key in UNCOUNTED:
+                recipe["training"].pop(key, None)
             if recipe["training"].get("teacher") is not None:
                 recipe["training"]["teacher"] = "some"
     return difference(*both)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mmctr_kit.data.contract import FoldsBy
 from mmctr_kit.models.option_types import (
@@ -21,6 +21,10 @@ from mmctr_kit.recipe.unused import NeedsInput
 if TYPE_CHECKING:
     from mmctr_kit.data.dataset import Rows
     from mmctr_kit.metrics.ranks import Ints16
+
+
+UNCOUNTED = ("data_on", "check")
+"""The keys of :class:`Training` that do not change the models: they are in no fingerprint."""
 
 
 class Training(Block):
@@ -89,12 +93,22 @@ class Training(Block):
     steps: Literal["auto", "plain", "captured", "compiled"] = "auto"
     """How a step is run: eager (plain), with static shapes and one CUDA graph (captured), or also
     through torch.compile (compiled). auto is compiled on a GPU and plain on a CPU."""
+    check: Literal["auto", "always", "off"] = "auto"
+    """Whether steps are checked before training: that compiled and captured ones train what plain
+    ones do, and plain ones what the CPU does. auto does so on a GPU, once for each model and size;
+    always does so before each fit, on a CPU too. The models are the same."""
     user_updates: Annotated[Literal["dense", "rows"], NeedsInput("n_users")] = "dense"
     """Which rows of a table of users a step updates: all, as published (dense), or those of the
     batch's users (rows), which costs far less if users are many; as torch's SparseAdam does."""
     data_on: Literal["auto", "device", "host"] = "auto"
     """Where the rows are kept: on the device, or on the host and sent in chunks. auto is the device
     if they take at most half of its free memory. The models are the same."""
+
+    @field_validator("check", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: object) -> object:
+        """Take false for off, since YAML reads the word so."""
+        return "off" if value is False else value
 
     @model_validator(mode="after")
     def _somebody_chooses_the_snapshot(self) -> "Training":

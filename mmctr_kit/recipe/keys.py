@@ -5,10 +5,12 @@ All of it is read off the schema: the recipe's blocks and the signature of its m
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from mmctr_kit.errors import UsageError, did_you_mean
 from mmctr_kit.models.option_types import Condition, Means
 from mmctr_kit.recipe.blocks import Block
 from mmctr_kit.recipe.schema import Recipe
@@ -51,8 +53,25 @@ class Key:
     used: bool
 
 
-def recipe_keys(recipe: Recipe) -> list[Key]:
-    """Every key of the recipe, its own first, then block by block."""
+def recipe_keys(recipe: Recipe, only: Sequence[str] = ()) -> list[Key]:
+    """Every key of the recipe, its own first, then block by block.
+
+    ``only``: blocks, keys or patterns like ``model.*dim`` to choose among them. Raises UsageError
+    for one that is like no key.
+    """
+    keys = _every_key(recipe)
+    chosen = set[str]()
+    for pattern in only:
+        names = {key.key for key in keys}
+        like = {n for n in names if fnmatchcase(n, pattern) or n.startswith(f"{pattern}.")}
+        if not like:
+            near = did_you_mean(pattern, [*recipe.blocks, *names])
+            raise UsageError(f"{recipe.name} has no key like '{pattern}'{near}")
+        chosen |= like
+    return [key for key in keys if not only or key.key in chosen]
+
+
+def _every_key(recipe: Recipe) -> list[Key]:
     values, unused = recipe.values(), recipe.unused()
     of_recipe = [n for n in type(recipe).model_fields if n not in recipe.blocks]
     plain = recipe.model_dump(mode="json", include={*of_recipe})

@@ -29,7 +29,7 @@ from mmctr_kit.recipe.blocks import (
     Items,
     Signals,
 )
-from mmctr_kit.recipe.fitting import Folds, Training
+from mmctr_kit.recipe.fitting import UNCOUNTED, Folds, Training
 from mmctr_kit.recipe.search import RANGE_KEYS, Range, require_keys, require_used, require_values
 from mmctr_kit.recipe.suggest import MAIN, did_you_mean_key, write_key
 from mmctr_kit.recipe.unused import Rules, blockers, explain_unused, is_off, rules_of
@@ -163,12 +163,13 @@ class Recipe(Block):
         """The resolved recipe for a fingerprint, without where files, a teacher and rows are.
 
         Item files count by their content, which the features' fingerprints cover, and a teacher by
-        its predictions.
+        its predictions. Whether steps are checked does not count.
         """
         content = self.resolved()
         content["items"] |= dict.fromkeys(ITEM_FILES)
         content["training"]["teacher"] = None
-        del content["training"]["data_on"]
+        for key in UNCOUNTED:
+            del content["training"][key]
         return content
 
     def to_yaml(self) -> str:

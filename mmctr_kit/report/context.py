@@ -12,6 +12,7 @@ from mmctr_kit.runs.compare import Compared, compare
 from mmctr_kit.runs.lineage import unfinished
 from mmctr_kit.runs.predictions import Predictions
 from mmctr_kit.runs.run import Run, all_runs, open_run
+from mmctr_kit.runs.seal import marked, noting_damage, sealed_file
 from mmctr_kit.runs.slices import slices_of
 
 MOST_OTHERS = 10
@@ -50,6 +51,14 @@ class ReportContext:
     @property
     def kind(self) -> str:
         return self.run.manifest.kind
+
+    @property
+    def predictor(self) -> str:
+        """What predicts valid and test, in words: a fold mean and one model never look alike."""
+        if self.kind == "fit":
+            models = len(self.run.manifest.seeds)
+            return "one model" if models == 1 else f"mean of {models} models"
+        return {"cv": "fold mean", "blend": "the blend"}.get(self.kind, "the imported scores")
 
     @property
     def about(self) -> Literal["run", "study", "ablation"]:
@@ -137,14 +146,16 @@ def open_context(name: str, root: Path, submissions: Path) -> ReportContext:
     run, study, study_path = _open(name, root)
     if study is None:
         study_path = run.path.with_name(f"{run.name}.study")
-        with suppress(RunError):  # a run's own page does without a study that cannot be read
+        # A run's own page does without a study that cannot be read.
+        with suppress(RunError), noting_damage("the page is without a study"):
             study = _read_study(study_path)
     predictions = run.predictions()
     paths = [p for p in run.source_places.values() if p.resolve() != run.path.resolve()]
     sources = tuple(r for p in paths if (r := Run(p)).finished)
     existing = {source.name for source in sources}
     metrics = run.metrics
-    with suppress(MmctrKitError):  # a page does without the slices of a blend whose data are gone
+    # A page does without the slices of a blend whose data are gone.
+    with suppress(MmctrKitError), noting_damage("the page is without slices"):
         metrics |= slices_of(run)
     others = sources if run.manifest.sources else _runs_of_same_rows(run)
     return ReportContext(
@@ -167,7 +178,7 @@ def open_context(name: str, root: Path, submissions: Path) -> ReportContext:
 def _open(name: str, root: Path) -> tuple[Run, Mapping[str, Any] | None, Path | None]:
     """The run whose scores are shown; with the content and the folder of a study."""
     for path in (root / name, Path(name)):
-        if (path / "study.json").is_file():
+        if marked(path, "study.json"):
             study = _read_study(path)
             if not study["finalists"]:
                 raise RunError(
@@ -176,16 +187,16 @@ def _open(name: str, root: Path) -> tuple[Run, Mapping[str, Any] | None, Path | 
                 )
             run = open_run(str(study["finalists"][0]["run"]), path / "finalists")
             return run, study, path
-        if (path / "ablation.json").is_file():
+        if marked(path, "ablation.json"):
             return open_run("base", path), None, None
-        if (path / "settings.json").is_file() or (path.suffix == ".ablate" and path.is_dir()):
+        if marked(path, "settings.json") or (path.suffix == ".ablate" and path.is_dir()):
             raise unfinished(path, f"'{name}'")
     return open_run(name, root), None, None
 
 
 def _read_study(path: Path) -> Mapping[str, Any]:
     """Read study.json. Raises RunError if an earlier version wrote it."""
-    study = read_json(path / "study.json")
+    study = read_json(sealed_file(path, "study.json"))
     if any("changes" not in final for final in study["finalists"]):
         raise RunError(
             f"study {path.name} was written by an earlier version; run its tune command again: it "
@@ -200,10 +211,10 @@ def _runs_of_same_rows(run: Run) -> tuple[Run, ...]:
     for other in all_runs(run.path.parent):
         if not other.finished or other.name == run.name:
             continue
-        try:
+        same, valid = False, None
+        # A damaged neighbour must not stop this run's page.
+        with suppress(RunError), noting_damage(f"not compared with {other.name}"):
             same, valid = other.manifest.rows == run.manifest.rows, other.metrics["valid"]
-        except RunError:
-            continue  # a damaged neighbour must not stop this run's page
         if same and valid is not None:
             scored.append((-float(valid["value"]), other.name, other))
     return tuple(other for _, _, other in sorted(scored)[:MOST_OTHERS])
@@ -211,8 +222,8 @@ def _runs_of_same_rows(run: Run) -> tuple[Run, ...]:
 
 def _ablations(runs: tuple[Run, ...]) -> dict[str, Mapping[str, Any]]:
     return {
-        run.name: read_json(folder / "ablation.json")
+        run.name: read_json(sealed_file(folder, "ablation.json"))
         for run in runs
         for folder in (run.path.with_name(f"{run.name}.ablate"), run.path.parent)
-        if (folder / "ablation.json").is_file()
+        if marked(folder, "ablation.json")
     }

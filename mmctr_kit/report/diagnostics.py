@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -12,6 +13,7 @@ from mmctr_kit.errors import RunError
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.seal import noting_damage
 
 BETTER_Z = 2.0
 """Another run is better on a slice if its AUC lies this many standard errors above the run's. Runs
@@ -91,10 +93,9 @@ def still_rising(rise: Estimate) -> bool:
 
 def _aucs(run: Run) -> Mapping[_Key, Any]:
     """The run's AUC by slice; empty if it has no slices or cannot be read."""
-    try:
+    entries: list[dict[str, Any]] = []
+    with suppress(RunError), noting_damage(f"not compared with {run.name}"):
         entries = run.metrics.get("slices", [])
-    except RunError:
-        return {}
     return {_key(e): e["auc"] for e in entries if e["auc"] is not None}
 
 

@@ -3,6 +3,7 @@
 Passwords in URLs are left out. Nothing heavy is imported here: every command begins with it.
 """
 
+import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,23 @@ def calling() -> str | None:
 def command_line(words: Sequence[str]) -> str:
     """A command line as a shell takes it, without passwords."""
     return shlex.join(["mmctr-kit", *map(without_secrets, words)])
+
+
+def repeated(command: str, folder: str) -> str:
+    """The command to give again, with the folder to give it in if that is another than this one."""
+    # With it, the command would begin again and delete what is finished.
+    command = re.sub(r" --force\b(?!=)|, force=True\b", "", command)
+    if "***" in command:
+        command += " (*** stands for what was not recorded: who logs in, and how)"
+    return command if folder == here() else f"{command} (in {folder})"
+
+
+def here() -> str:
+    """The folder that commands are given in; empty if it was deleted."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
 
 
 def without_secrets(text: str) -> str:

@@ -1,6 +1,7 @@
 """A run compared with others on the same rows: each AUC difference is paired."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe.diff import different_keys
 from mmctr_kit.runs.predictions import Predictions
 from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.seal import noting_damage
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,18 @@ class Compared:
 
 
 def compare(subject: Run, predictions: Predictions, others: Sequence[Run]) -> list[Compared]:
-    """The subject, then the others in their order; runs that cannot be read are left out."""
+    """The subject, then the others in their order.
+
+    Runs that cannot be read are left out, damaged ones with a warning.
+    """
     sample = PairedSample(predictions)
     compared = [_stored(subject, predictions)]
     for run in others:
-        try:
+        with suppress(RunError), noting_damage(f"not compared with {run.name}"):
             theirs = run.predictions()
             entry = _stored(run, theirs)
-        except RunError:
-            continue
-        valid, oof = sample.gaps(theirs)
-        compared.append(replace(entry, valid_gap=valid, oof_gap=oof))
+            valid, oof = sample.gaps(theirs)
+            compared.append(replace(entry, valid_gap=valid, oof_gap=oof))
     return compared
 
 

@@ -9,11 +9,12 @@ from mmctr_kit.errors import RunError
 from mmctr_kit.recipe.diff import recipe_difference
 from mmctr_kit.runs.manifest import KINDS, Manifest
 from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.seal import marked
 
 
 def occupied(path: Path, mark: str, what: str) -> bool:
     """Whether ``what`` is at ``path``; RunError if something without the file ``mark`` is."""
-    if path.exists() and not (path / mark).is_file():
+    if path.exists() and not marked(path, mark):
         raise RunError(f"{path} exists and is no {what}; choose another --name")
     return path.exists()
 
@@ -49,6 +50,8 @@ def require_free(
     if not occupied(path, "manifest.json", "run folder"):
         return False
     run = Run(path)
+    if force and run.finished and run.has("manifest.json"):
+        return False  # it was a run, whatever became of its files
     manifest = run.manifest
     different = [part for part, value in known.items() if getattr(manifest, part) != value]
     if force:

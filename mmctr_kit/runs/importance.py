@@ -93,10 +93,10 @@ def feature_importance(run: Run) -> tuple[FeatureImportance, ...]:
 
     None for a run whose models have no named features, such as a network or a blend.
     """
-    path = run.path / FILE
-    if not path.is_file():
+    if not run.has(FILE):
         return ()
-    return tuple(FeatureImportance.from_json(entry) for entry in read_json(path)["features"])
+    stored = read_json(run.file(FILE))["features"]
+    return tuple(FeatureImportance.from_json(entry) for entry in stored)
 
 
 def _drops(

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from mmctr_kit.data.contract import SPLITS
-from mmctr_kit.errors import RunError, UsageError
+from mmctr_kit.errors import MmctrKitError, RunError, UsageError
 from mmctr_kit.files import is_locked, read_columns, read_json
 from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
@@ -32,8 +32,8 @@ class LeaderboardRow:
     over 0.5 that the test AUC keeps. ``phases``: seconds of the fold models by phase (load,
     compile, train, evaluate, write). ``state``: empty, 'unfinished', 'unreadable' or 'alarm'.
     ``transductive``: a row's prediction depends on the rows beside it. ``progress``: how far an
-    unfinished run is, or what a study or an ablation has. ``alive``: a process is at work on it.
-    ``began`` is a time in UTC.
+    unfinished run is, what a study or an ablation has, or why it is unreadable. ``alive``: a
+    process is at work on it. ``began`` is a time in UTC.
     """
 
     name: str
@@ -93,6 +93,12 @@ def leaderboard(runs: Sequence[Run], truth: Path | None = None) -> list[Leaderbo
     return [*rows, oracle]
 
 
+def unreadable(path: Path, error: Exception) -> str:
+    """Why a study or an ablation cannot be read."""
+    damaged = f"'{path}' cannot be read; it is damaged, or of another version"
+    return str(error) if isinstance(error, MmctrKitError) else damaged
+
+
 Sort = Literal["valid", "oof", "date", "name"]
 
 
@@ -140,11 +146,12 @@ def _row(run: Run, labels: Labels | None) -> tuple[LeaderboardRow, Predictions |
             )
             return state, None
         # No OOF, and test only until it is scored: a hundred runs would fill the memory.
-        metrics, predictions = run.metrics, run.predictions(with_oof=False)
+        predictions = run.predictions(with_oof=False, with_test=labels is not None)
+        metrics = run.metrics
         timings = run.timings
-    except RunError:
+    except RunError as e:
         # One damaged folder must not hide the others.
-        return LeaderboardRow(run.name, "", 0, "unreadable"), None
+        return LeaderboardRow(run.name, "", 0, "unreadable", progress=str(e)), None
     test, keys = None, predictions.test_keys
     if labels is not None and len(labels) == len(keys):  # else those of another data set
         test = auc_with_se(labels, predictions.test_mean(), keys.user_id)

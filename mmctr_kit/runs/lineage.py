@@ -3,12 +3,10 @@
 It is in ``timings.json`` under ``lineage``, since two equal runs may differ in all of it.
 """
 
-import os
-import re
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,11 +15,10 @@ from typing import Any
 
 from mmctr_kit import __version__
 from mmctr_kit.errors import RunError
-from mmctr_kit.files import is_locked, locked, read_json, write_json
-from mmctr_kit.runs.call import calling
-
-TIMINGS = "timings.json"
-"""The file of a run, study or ablation that holds all that may differ between equal ones."""
+from mmctr_kit.files import is_locked, locked
+from mmctr_kit.runs.call import calling, here, repeated
+from mmctr_kit.runs.seal import TIMINGS as TIMINGS
+from mmctr_kit.runs.seal import break_seal, digests_of, read_timings, write_seal, write_timings
 
 _GIT_SECONDS = 2.0
 """A repository that takes longer to look through is not asked whether it has changes."""
@@ -61,7 +58,7 @@ def now() -> str:
 
 def begin_lineage(data: Path | None, device: str | None, planned: int | None = None) -> Lineage:
     """The lineage of what begins now, in this folder and on this machine."""
-    folder = _here()
+    folder = here()
     commit, dirty = _git_state_then(Path(folder), int(time.time() / 60))
     return Lineage(
         began=now(),
@@ -113,31 +110,38 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def read_lineage(path: Path) -> Lineage | None:
-    """The lineage of the run, study or ablation at ``path``; None if none was recorded."""
-    return _lineage_in(_timings(path))
+    """The lineage of the run, study or ablation at ``path``; None if none was recorded.
+
+    RunError if its file was changed since.
+    """
+    return _lineage_in(read_timings(path))
 
 
 def write_lineage(path: Path, lineage: Lineage | None, timings: Mapping[str, Any]) -> None:
     """Write ``timings.json`` into the folder ``path``: the lineage, if known, and the timings."""
     recorded = {} if lineage is None else {"lineage": asdict(lineage)}
-    write_json(path / TIMINGS, {**recorded, **timings})
+    write_timings(path, {**recorded, **timings})
 
 
 def note_resumed(path: Path) -> None:
     """Count that one more command goes on with the run at ``path``."""
-    timings = _timings(path)
+    timings = read_timings(path)
     if (lineage := _lineage_in(timings)) is not None:
         write_lineage(path, replace(lineage, resumed=lineage.resumed + 1), _without(timings))
 
 
-def note_begun(path: Path, lineage: Lineage, joins: bool = False) -> None:
+def note_begun(
+    path: Path, lineage: Lineage, joins: bool = False, made_anew: Iterable[str] = ()
+) -> None:
     """Record the lineage of a study or an ablation at ``path``, which was begun or goes on.
 
     If it was begun before, what began it stays, and another ``planned`` counts from now on. A
-    command that ``joins`` others, which are at work, changes nothing.
+    command that ``joins`` others, which are at work, changes nothing. The seal is removed: raises
+    RunError if a file differs from it, unless it is ``made_anew``.
     """
     with locked(path / TIMINGS, wait=True):
-        timings = _timings(path)
+        break_seal(path, made_anew)
+        timings = read_timings(path)
         if (before := _lineage_in(timings)) is not None:
             if joins:
                 return
@@ -147,12 +151,13 @@ def note_begun(path: Path, lineage: Lineage, joins: bool = False) -> None:
         write_lineage(path, lineage, _without(timings))
 
 
-def note_finished(path: Path) -> None:
-    """Record that the study or ablation at ``path`` was finished now."""
+def note_finished(path: Path, names: Iterable[str]) -> None:
+    """Record that the study or ablation at ``path`` was finished now, and seal these files."""
     with locked(path / TIMINGS, wait=True):
-        timings = _timings(path)
+        timings = read_timings(path)
         if (lineage := _lineage_in(timings)) is not None:
             write_lineage(path, replace(lineage, finished=now()), _without(timings))
+        write_seal(path, digests_of(path, (n for n in names if (path / n).is_file())))
 
 
 def began(path: Path, mark: str) -> str | None:
@@ -182,25 +187,7 @@ def unfinished(path: Path, what: str) -> RunError:
 def again(lineage: Lineage) -> str:
     """The command to repeat, with the folder to give it in if that is another than this one."""
     command = lineage.latest or lineage.command or "the command that began it"
-    # With it, the command would begin again and delete what is finished.
-    command = re.sub(r" --force\b(?!=)|, force=True\b", "", command)
-    if "***" in command:
-        command += " (*** stands for what was not recorded: who logs in, and how)"
-    return command if lineage.folder == _here() else f"{command} (in {lineage.folder})"
-
-
-def _here() -> str:
-    try:
-        return os.getcwd()
-    except OSError:  # the folder was deleted
-        return ""
-
-
-def _timings(path: Path) -> dict[str, Any]:
-    try:
-        return read_json(path / TIMINGS)
-    except RunError:
-        return {}
+    return repeated(command, lineage.folder)
 
 
 def _lineage_in(timings: Mapping[str, Any]) -> Lineage | None:

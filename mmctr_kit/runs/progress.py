@@ -79,7 +79,8 @@ def _state(folder: FoldFolder) -> FoldState:
     scored = [line for line in lines if line["holdout_auc"] is not None]
     best = max(scored, key=lambda line: float(line["holdout_auc"]), default=None)
     last = max((int(line["epoch"]) for line in lines), default=0)
-    seconds = [value for key, value in timings.items() if key not in ("data_on", "epochs")]
+    others = ("data_on", "epochs", "trained")
+    seconds = [value for key, value in timings.items() if key not in others]
     return FoldState(
         name=folder.path.name,
         finished=folder.finished,

@@ -1,15 +1,13 @@
 """Removing a folder of a run, a study or an ablation, at once or not at all."""
 
-import shutil
-import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from mmctr_kit.errors import RunError, unwritable
-from mmctr_kit.files import is_locked, locked
+from mmctr_kit.files import is_locked, locked, workplace
 from mmctr_kit.runs.run import Run, all_runs
-
-_PREFIX = ".removed-"
+from mmctr_kit.runs.seal import noting_damage
 
 
 def require_idle(path: Path, workers: bool) -> None:
@@ -27,21 +25,18 @@ def remove_folder(path: Path, workers_alive: Callable[[], bool]) -> None:
     """Remove a folder; RunError, and nothing is removed, if a process is at work on it.
 
     It loses its name first and is deleted then, so that a kill in between leaves no half of it
-    under its name; the next removal deletes what was left. Raises UsageError if it may not be
-    removed.
+    under its name; the next command that writes there deletes what was left. Raises UsageError if
+    it may not be removed.
     """
-    for left in path.parent.glob(f"{_PREFIX}*"):
-        shutil.rmtree(left, ignore_errors=True)
     with locked(path):
         if workers_alive():
             require_idle(path, True)
         try:
-            gone = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
-            path.rename(gone / path.name)
+            with workplace(path.parent) as gone:
+                path.rename(gone / path.name)
         except OSError as e:
             why = f"'{path}' cannot be removed ({e.strerror}); mend the permissions of its folder"
             raise unwritable(why, e) from e
-        shutil.rmtree(gone, ignore_errors=True)
 
 
 def blends_of(path: Path, root: Path) -> list[Run]:
@@ -50,7 +45,8 @@ def blends_of(path: Path, root: Path) -> list[Run]:
     return [
         run
         for run in all_runs(root)
-        if any(whole in (place, *place.parents) for place in _sources(run))
+        if run.path.resolve() != whole
+        and any(whole in (place, *place.parents) for place in _sources(run))
     ]
 
 
@@ -63,7 +59,7 @@ def search_of(path: Path) -> Path | None:
 
 
 def _sources(run: Run) -> list[Path]:
-    try:
+    # One that cannot be read needs nothing.
+    with suppress(RunError), noting_damage(f"{run.name} may be a blend that needs it"):
         return [place.resolve() for place in run.source_places.values()]
-    except RunError:  # a damaged folder needs nothing
-        return []
+    return []

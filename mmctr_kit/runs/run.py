@@ -1,8 +1,9 @@
 """Reading run folders, and finding them by name.
 
-Every file of a run is written under a temporary name and renamed; ``DONE`` comes last. Whatever may
-differ between two equal runs is in files named ``timings.json`` and nowhere else: seconds, and
-the run's lineage (date, command line, data folder, git commit, host).
+Every file of a run is written under a temporary name and renamed; ``DONE``, its seal, comes last
+(:mod:`mmctr_kit.runs.seal`). Whatever may differ between two equal runs is in files named
+``timings.json`` and nowhere else: seconds, and the run's lineage (date, command line, data folder,
+git commit, host).
 """
 
 import json
@@ -15,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.errors import RunError, UsageError, did_you_mean
-from mmctr_kit.files import read_columns, read_json
+from mmctr_kit.files import read_columns, read_json, regular
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.runs.lineage import Lineage, read_lineage, unfinished
 from mmctr_kit.runs.manifest import KINDS, Manifest
 from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions, fold_logits
+from mmctr_kit.runs.seal import SEAL, holds, marked, read_timings, sealed_file, sealed_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +31,10 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run folder to read from; ``open_run`` finds one by its name."""
+    """A run folder to read from; ``open_run`` finds one by its name.
+
+    Whatever reads a file of a finished run raises RunError if it was changed since.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -37,11 +42,26 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return (self.path / "DONE").is_file()
+        return (self.path / SEAL).is_file()
+
+    def file(self, name: str) -> Path:
+        """The path of one of the run's files, which is as it was when the run was finished.
+
+        Raises RunError if it was changed since, or is missing.
+        """
+        return sealed_file(self.path, name)
+
+    def has(self, name: str) -> bool:
+        """Whether the run has the file ``name``, be it lost since the run was finished."""
+        return holds(self.path, name)
+
+    def files(self, pattern: str) -> list[Path]:
+        """The run's files whose paths inside it match the pattern, each as :meth:`file` says."""
+        return [self.file(name) for name in sealed_names(self.path, pattern)]
 
     @property
     def manifest(self) -> Manifest:
-        path = self.path / "manifest.json"
+        path = self.file("manifest.json")
         try:
             return Manifest.from_json(read_json(path))
         except TypeError as e:
@@ -51,11 +71,11 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        return read_json(self.path / "metrics.json")
+        return read_json(self.file("metrics.json"))
 
     @property
     def timings(self) -> dict[str, Any]:
-        return read_json(self.path / "timings.json")
+        return read_timings(self.path)
 
     @property
     def lineage(self) -> Lineage | None:
@@ -65,15 +85,15 @@ class Run:
     @property
     def source_places(self) -> dict[str, Path]:
         """Folders of a blend's runs by name: beside the blend, unless blend.json notes another."""
-        path = self.path / "blend.json"
-        noted = read_json(path).get("places", {}) if path.is_file() else {}
+        noted: dict[str, str] = {}
+        if self.has("blend.json"):
+            noted = read_json(self.file("blend.json")).get("places", {})
         return {n: self.path.parent / noted.get(n, n) for n in self.manifest.sources}
 
     @property
     def recipe_text(self) -> str | None:
         """The resolved recipe's YAML; None for blends and imports, which have none."""
-        path = self.path / "recipe.yaml"
-        return path.read_text("utf-8") if path.is_file() else None
+        return self.file("recipe.yaml").read_text("utf-8") if self.has("recipe.yaml") else None
 
     def recipe(self) -> "Recipe":
         """The resolved recipe of a run that was trained; RunError if it has none to read."""
@@ -98,10 +118,14 @@ class Run:
 
         An epoch has the keys ``epoch``, ``train_loss``, ``holdout_auc``, ``best`` and others.
         """
-        paths = sorted(self.path.glob("folds/*/metrics.jsonl"))
-        return {
-            p.parent.name: [json.loads(line) for line in p.read_text().splitlines()] for p in paths
-        }
+        epochs = {}
+        for path in self.files("folds/*/metrics.jsonl"):
+            try:
+                lines = regular(path).read_text().splitlines()
+                epochs[path.parent.name] = [json.loads(line) for line in lines]
+            except (OSError, ValueError) as e:
+                raise RunError(f"{path} is not readable; make the run again") from e
+        return epochs
 
     @property
     def valid_auc(self) -> Estimate | None:
@@ -115,7 +139,7 @@ class Run:
 
     def oof(self) -> "pd.DataFrame":
         """Out-of-fold predictions: row key, label, fold, logit. RunError if the run has none."""
-        if not (self.path / "oof.parquet").is_file():
+        if not self.has("oof.parquet"):
             why = KINDS[self.manifest.kind]
             raise RunError(f"run '{self.name}' has no OOF predictions: it is {why}")
         return self._frame("oof")
@@ -144,22 +168,28 @@ class Run:
 
         return pd.DataFrame(self._table(name))
 
-    def predictions(self, with_oof: bool = True) -> Predictions:
-        """The run's predictions, rows in canonical order whatever the files' order."""
+    def predictions(self, with_oof: bool = True, with_test: bool = True) -> Predictions:
+        """The run's predictions, rows in canonical order whatever the files' order.
+
+        Without OOF or test, whose files are the large ones, it has none or no rows of them.
+        """
         oof = None
-        if with_oof and (self.path / "oof.parquet").is_file():
+        if with_oof and self.has("oof.parquet"):
             table = self._table("oof")
             oof = OutOfFold(Keys.of(table), table["label"], table["fold"], table["logit"])
-        valid, test = self._table("valid"), self._table("test")
-        keys, label, test_keys = Keys.of(valid), valid["label"], Keys.of(test)
-        return Predictions(oof, keys, label, fold_logits(valid), test_keys, fold_logits(test))
+        valid = self._table("valid")
+        keys, label, each = Keys.of(valid), valid["label"], fold_logits(valid)
+        if not with_test:
+            return Predictions(oof, keys, label, each, Keys.none(), np.zeros((len(each), 0)))
+        test = self._table("test")
+        return Predictions(oof, keys, label, each, Keys.of(test), fold_logits(test))
 
     def test_scores(self) -> Floats:
         """(rows,) the fold mean's test logits in ID order, without reading the rest."""
         return np.asarray(self._table("test")["logit"], np.float64)
 
     def _table(self, name: str) -> dict[str, NDArray[Any]]:
-        columns = read_columns(self.path / f"{name}.parquet")
+        columns = read_columns(self.file(f"{name}.parquet"))
         order = np.argsort(columns["ID"]) if "ID" in columns else Keys.of(columns).order()
         return {n: values[order] for n, values in columns.items()}
 
@@ -170,7 +200,7 @@ def open_run(name_or_path: str, root: Path) -> Run:
     Raises UsageError if there is none, RunError if it is unfinished.
     """
     for path in (root / name_or_path, Path(name_or_path)):
-        if (path / "manifest.json").is_file():
+        if is_run(path):
             run = Run(path.resolve())
             if not run.finished:
                 raise unfinished(run.path, f"run '{run.name}'")
@@ -195,17 +225,35 @@ def _of_study(root: Path, name: str) -> list[str]:
     return [str(run.path.relative_to(root)) for run in runs]
 
 
+_LONGEST = 200
+"""A file system takes 255, and the names of a run's submissions are longer than its own."""
+_RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\..*)?|.*\.", re.IGNORECASE)
+"""Names that Windows has for devices, or shortens."""
+
+
 def run_path(root: Path, name: str, suffix: str = "") -> Path:
     """The folder of the run ``name``, with ``suffix`` appended; UsageError if the name is unfit."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise UsageError(f"--name {name!r}: expected letters, digits, dots, dashes, underscores")
-    return root / f"{name}{suffix}"
+    if len(name) > _LONGEST:
+        raise UsageError(f"--name {name[:20]}...: found {len(name)} characters; at most {_LONGEST}")
+    if _RESERVED.fullmatch(name):
+        raise UsageError(f"--name {name!r}: Windows has no such folders; choose another name")
+    path = root / f"{name}{suffix}"
+    if path.is_symlink() and not path.exists():
+        raise UsageError(f"'{path}' is a link to nothing; delete it, or choose another --name")
+    return path
 
 
 def all_runs(root: Path) -> list[Run]:
     """Every run folder under ``root``, finished or not, by name."""
-    paths = sorted(root.glob("*/manifest.json"))
-    return [Run(p.parent) for p in paths if not p.parent.name.startswith(".")]
+    folders = {path.parent for mark in ("manifest.json", SEAL) for path in root.glob(f"*/{mark}")}
+    return [Run(p) for p in sorted(folders) if not p.name.startswith(".") and is_run(p)]
+
+
+def is_run(path: Path) -> bool:
+    """Whether a run is at ``path``, be its manifest lost."""
+    return marked(path, "manifest.json")
 
 
 def recipe_beside(file: Path) -> "Recipe | None":

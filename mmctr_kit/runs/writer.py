@@ -16,6 +16,7 @@ from mmctr_kit.runs.lineage import begin_lineage, note_resumed, now, read_lineag
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import Predictions, logit_columns
 from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.seal import SEAL, digests_of, read_seal, write_seal
 
 _AS_BEFORE = ", or give --threads as before"
 
@@ -40,7 +41,7 @@ class RunWriter:
     def finish(
         self, predictions: Predictions, metrics: Mapping[str, Any], timings: Mapping[str, Any]
     ) -> Run:
-        """Write the predictions, metrics, timings and when it was finished and, last, DONE."""
+        """Write the predictions, metrics, timings and when it was finished and, last, the seal."""
         if predictions.oof is not None:
             oof = predictions.oof
             columns = {"label": oof.label, "fold": oof.fold, "logit": oof.logit}
@@ -52,8 +53,19 @@ class RunWriter:
         write_json(self.path / "metrics.json", metrics)
         lineage = read_lineage(self.path)
         write_lineage(self.path, lineage and replace(lineage, finished=now()), timings)
-        write_whole(self.path / "DONE", lambda p: p.write_text("done\n"))
+        write_seal(self.path, self._digests())
         return Run(self.path)
+
+    def _digests(self) -> dict[str, str]:
+        """The sha256 of every file; of a fold model's as it was when that was finished."""
+        here = (path.name for path in self.path.glob("[!.]*") if path.is_file())
+        digests = digests_of(self.path, here)
+        for folder in self.path.glob("folds/[!.]*"):
+            names = [path.name for path in folder.glob("[!.]*")]
+            files = read_seal(folder) or digests_of(folder, names)
+            files = {**files, **digests_of(folder, {SEAL} & {*names})}
+            digests |= {f"folds/{folder.name}/{name}": digest for name, digest in files.items()}
+        return digests
 
 
 def begin_run(
@@ -77,10 +89,16 @@ def begin_run(
                 f"run '{path.name}' was begun elsewhere ({', '.join(changed)}); finish it there"
                 f"{_AS_BEFORE if only_threads else ''}, or --force to begin again"
             )
+        if recipe_yaml is not None:
+            _write_recipe(path, recipe_yaml)  # the manifest says that it is the same
         return RunWriter(path)
     with made_folder(path, force) as folder:
         if recipe_yaml is not None:
-            write_whole(folder / "recipe.yaml", lambda p: p.write_text(recipe_yaml))
+            _write_recipe(folder, recipe_yaml)
         write_json(folder / "manifest.json", asdict(manifest))
         write_lineage(folder, begin_lineage(data, manifest.environment.get("device")), {})
     return RunWriter(path)
+
+
+def _write_recipe(path: Path, text: str) -> None:
+    write_whole(path / "recipe.yaml", lambda p: p.write_text(text))

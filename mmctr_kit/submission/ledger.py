@@ -9,6 +9,7 @@ written is recorded; which of it was uploaded is not known.
 import hashlib
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, tzinfo
@@ -22,8 +23,8 @@ from pydantic.dataclasses import dataclass as checked
 
 from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import ATTEMPTS_PER_DAY, Task
-from mmctr_kit.errors import MmctrKitError, UsageError, closest, unwritable
-from mmctr_kit.files import locked
+from mmctr_kit.errors import MmctrKitError, UsageError, did_you_mean, unwritable
+from mmctr_kit.files import locked, regular
 from mmctr_kit.metrics.auc import rank_correlation
 from mmctr_kit.metrics.estimate import UNKNOWN, Estimate
 from mmctr_kit.runs.run import Run
@@ -124,7 +125,7 @@ class Ledger:
 def read_ledger(path: Path) -> Ledger:
     """Read the ledger; empty if there is no file. Raises UsageError if it cannot be read."""
     try:
-        content = path.read_bytes()
+        content = regular(path).read_bytes()
     except FileNotFoundError:
         return Ledger((), ())
     except OSError as e:
@@ -202,10 +203,8 @@ def add_score(
     try:
         digest = file_digest(file)
     except OSError as e:
-        known = {Path(entry.file).name: entry.file for entry in ledger.submitted}
-        near = closest(file.name, known)
-        hint = f"; did you mean '{known[near]}'?" if near else ""
-        raise UsageError(f"cannot read the submission '{file}' ({e.strerror}){hint}") from e
+        near = did_you_mean(file.name, {Path(entry.file).name for entry in ledger.submitted})
+        raise UsageError(f"cannot read the submission '{file}' ({e.strerror}){near}") from e
     entry = ledger.find(file)
     if entry is None:
         raise UsageError(
@@ -232,6 +231,8 @@ def _append(path: Path, entry: Entry) -> bool:
             # If the last line was cut off, the new one must not become its end.
             begin = b"" if not content or content.endswith(b"\n") else b"\n"
             handle.write(begin + json.dumps(asdict(entry), allow_nan=False).encode() + b"\n")
+            handle.flush()
+            os.fsync(handle.fileno())
     except OSError as e:
         raise unwritable(f"the ledger '{path}' cannot be written ({e.strerror})", e) from e
     return True
@@ -254,7 +255,7 @@ def _parse(content: bytes, path: Path) -> Ledger:
 
 def file_digest(file: Path) -> str:
     """The file's sha256."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return hashlib.sha256(regular(file).read_bytes()).hexdigest()
 
 
 def _table_digest(file: Path) -> str:

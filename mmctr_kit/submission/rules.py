@@ -39,7 +39,7 @@ official ``attention_dropout`` is another setting and not free."""
 NOT_RULED_ON = (
     "folds", "training.epochs", "training.min_steps", "training.schedule", "training.warmup",
     "training.holdout", "training.snapshot", "training.stop_at", "training.precision",
-    "training.steps", "training.user_updates", "training.data_on",
+    "training.steps", "training.user_updates", "training.data_on", "training.check",
 )  # fmt: skip
 """Keys, or blocks of keys, of this kit's training and scoring that the official pipeline does not
 have, so that no rule is about them."""

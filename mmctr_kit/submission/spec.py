@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from mmctr_kit.errors import UsageError, did_you_mean, plural
+from mmctr_kit.files import regular
 from mmctr_kit.yaml_files import explain_all, read_yaml
 
 SHIPPED = Path(__file__).with_name("specs") / "mmctr.yaml"
@@ -72,7 +73,7 @@ class IdsSpec(_Block):
         if self.like is None:
             return None
         try:
-            with self.like.open(encoding="utf-8-sig", newline="") as file:
+            with regular(self.like).open(encoding="utf-8-sig", newline="") as file:
                 header, *rows = csv.reader(file)
             at = header.index(self.column)
             texts = [row[at].encode() for row in rows if row]

@@ -62,7 +62,7 @@ def remove_entries(path: Path, going: Sequence[Submitted]) -> None:
                 return entry not in going and not scored
 
             text = b"".join(line + b"\n" for line in lines if stays(line))
-            write_whole(path, lambda part: part.write_bytes(text))
+            write_whole(path.resolve(), lambda part: part.write_bytes(text))
     except OSError as e:
         raise unwritable(f"the ledger '{path}' cannot be written ({e.strerror})", e) from e
 

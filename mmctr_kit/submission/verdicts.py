@@ -8,7 +8,8 @@ from typing import Any, Literal
 from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import MmctrKitError
-from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.run import Run, is_run
+from mmctr_kit.runs.seal import DamagedError, noting_damage
 from mmctr_kit.submission.ledger import Submitted
 from mmctr_kit.submission.rules import RULES, Facts, Rule
 
@@ -70,9 +71,19 @@ def check_run(run: Run, root: Path) -> tuple[RuleVerdict, ...]:
     """Check a run and, for a blend, every run behind it; one verdict for each task.
 
     A run that a blend is made of is looked up by name next to the blend, then under ``root``. A run
-    that cannot be checked (it is gone, or its predictions were imported) leaves all unclear.
+    that cannot be checked (it is gone, or its predictions were imported) leaves all unclear. Raises
+    RunError if a file that tells it was changed since the run was finished.
     """
     return judge(_facts(run, root, (run.name,)))
+
+
+def check_runs(runs: Iterable[Run], root: Path) -> dict[str, tuple[RuleVerdict, ...]]:
+    """What :func:`check_run` says of each run; a damaged one gets a warning and no verdict."""
+    verdicts = {}
+    for run in runs:
+        with noting_damage(f"no rules of {run.name}"):
+            verdicts[run.name] = check_run(run, root)
+    return verdicts
 
 
 def recorded_verdict(entry: Submitted, root: Path) -> "RuleVerdict | str":
@@ -119,6 +130,8 @@ def summary(verdicts: Sequence[RuleVerdict]) -> str:
 def _facts(run: Run, root: Path, above: tuple[str, ...]) -> Iterator[Facts]:
     try:
         manifest, places = run.manifest, run.source_places
+    except DamagedError:
+        raise
     except MmctrKitError:
         yield Facts(run.name, "", unchecked="has a manifest.json or blend.json that cannot be read")
         return
@@ -128,6 +141,8 @@ def _facts(run: Run, root: Path, above: tuple[str, ...]) -> Iterator[Facts]:
     elif manifest.kind != "blend":
         try:
             recipe = run.recipe()
+        except DamagedError:
+            raise
         except (TypeError, AttributeError, MmctrKitError):
             why = "has no recipe.yaml that this version of mmctr-kit can read"
     of_run = (manifest.seeds, manifest.sources, manifest.transductive)
@@ -146,5 +161,4 @@ def _facts(run: Run, root: Path, above: tuple[str, ...]) -> Iterator[Facts]:
 
 def _source(*places: Path) -> Run | None:
     """The finished run at the first of the places that has one."""
-    finished = (p for p in places if (p / "manifest.json").is_file() and (p / "DONE").is_file())
-    return next(map(Run, finished), None)
+    return next((run for run in map(Run, places) if run.finished and is_run(run.path)), None)

@@ -7,34 +7,28 @@ dummies fill up a batch's history positions.
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from mmctr_kit.activity import doing
+from mmctr_kit.errors import RunError
 from mmctr_kit.models.ops.gather import round_up
+from mmctr_kit.models.ops.triton_probe import triton_gap, warn_without_triton
 from mmctr_kit.training.data.batches import make_batch
 from mmctr_kit.training.data.source import Chunk
 from mmctr_kit.training.data.static_shapes import Buckets, StaticShapes, on_grid
 from mmctr_kit.training.step import Step, eager
+from mmctr_kit.training.step_check import as_plain, check_device, find_fault, undone, verdict
+from mmctr_kit.training.step_modes import Mode, Modes, capture_on
 
 StepListener = Callable[[], None]
 """Called after each step was launched."""
 
 _FINE = 7
-_WARM_UP = 3
-
-
-def resolve_steps(
-    wanted: Literal["auto", "plain", "captured", "compiled"], device: torch.device
-) -> Literal["plain", "captured", "compiled"]:
-    """Resolve ``auto``: compiled and captured on a GPU; eager, without dummies, on a CPU."""
-    if wanted == "auto":
-        return "compiled" if device.type == "cuda" else "plain"
-    return wanted
 
 
 class EagerSteps:
@@ -42,8 +36,10 @@ class EagerSteps:
 
     compile_seconds = 0.0
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, modes: Modes | None = None) -> None:
         self.step = step
+        self.modes = modes or Modes()
+        self._ready = False
 
     def run(
         self,
@@ -58,6 +54,9 @@ class EagerSteps:
         ``paces`` (S, 2): the :attr:`Step.pace` of each.
         """
         self.step.data = chunk.data
+        if not self._ready:
+            check_device(self.step, self.modes, chunk.index)
+            self._ready = True
         for chosen, pace, count in zip(chunk.batches(), paces, chunk.positions, strict=True):
             self.step.pace.copy_(pace)
             total += self.step(chosen, round_up(count, _FINE), shapes.buckets)
@@ -65,18 +64,19 @@ class EagerSteps:
 
 
 class StaticSteps:
-    """Steps of static shapes; on a GPU, replays of one captured step.
+    """Steps of static shapes, in the fastest of the ``modes`` that works and passes the check.
 
     If a batch has more history positions than the static shape, the shape grows; histories are
-    never truncated. If the model cannot be compiled or the step not captured, a warning says so
-    and training goes on without.
+    never truncated. If the model cannot be compiled or the step not captured, or if such steps are
+    not those that a plain step is (:mod:`mmctr_kit.training.step_check`), a warning says so and
+    training goes on in the next mode. RunError if even plain steps of static shapes differ.
     """
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, modes: Modes | None = None) -> None:
         self.step = step
         self.compile_seconds = 0.0
         device = step.data.device
-        self._capture = device.type == "cuda"
+        self.modes = modes or Modes(step.forward, step.batches, capture_on(device))
         self._counter = torch.zeros(1, dtype=torch.long, device=device)
         self._loss = torch.zeros((), device=device)
         self._index = torch.zeros((0, 0), dtype=torch.long, device=device)
@@ -84,7 +84,7 @@ class StaticSteps:
         self._positions = 0
         self._buckets: Buckets = ()
         self._ready = False
-        self._graph: torch.cuda.CUDAGraph | None = None
+        self._replay: Callable[[], None] | None = None
 
     def run(
         self,
@@ -100,11 +100,9 @@ class StaticSteps:
             self._prepare()
         self._counter.zero_()
         self._loss.copy_(total)
+        go = self._replay or self._next
         for _ in chunk.sizes:
-            if self._graph is None:
-                self._next()
-            else:
-                self._graph.replay()
+            go()
             stepped()
         total.copy_(self._loss)
 
@@ -114,7 +112,8 @@ class StaticSteps:
         if self.step.data is not chunk.data:
             self.step.data, self._ready = chunk.data, False
         if self._index.shape[1] != size or len(self._index) < steps:
-            room = 1 << (steps - 1).bit_length()  # a chunk may have a few more than the one before
+            # A chunk may have a few more than the one before, and the check needs two.
+            room = 1 << max(1, (steps - 1).bit_length())
             self._index, self._paces = chunk.index.new_empty(room, size), paces.new_empty(room, 2)
             self._ready = False
         # Whatever earlier chunks needed: a resumed fit has not seen them.
@@ -131,74 +130,114 @@ class StaticSteps:
         self._loss += self.step(rows, self._positions, self._buckets)
         self._counter += 1
 
-    def _prepare(self) -> None:
-        """Compile and capture, then undo what the trial steps changed, random state included."""
-        doing("compiling the training step")
-        began = time.perf_counter()
-        self._graph, self._ready = None, True
-        before = {k: v.clone() for k, v in self.step.state().items()}
-        device = self._index.device
-        devices = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices), _aside(device):
-            if self.step.forward is not eager:
-                self._try_compiled()
-            if self._capture:
-                self._try_capture()
-        self.step.fill(before)
+    def _rewind(self) -> None:
+        """Point to the first step."""
+        self._counter.zero_()
         self.step.optimizer.zero_grad()
+
+    def _prepare(self) -> None:
+        """Find a mode that works, then undo what the trial steps changed, random state included."""
+        doing("preparing the training step")
+        began = time.perf_counter()
+        self._ready = True
+        check_device(self.step, self.modes, self._index[0])
+        with undone(self.step) as before:
+            while not self._works(self.modes.mode, before):
+                self.step.fill(before)
         self.compile_seconds += time.perf_counter() - began
 
-    def _try_compiled(self) -> None:
-        """Run a trial step; if it fails, without compiled batches, and then without compiling."""
-        error = self._trial()
-        if error is None:
-            return
-        self.step.batches = make_batch
-        if self._trial() is None:
-            _without("compiled batches", error)
-        else:
-            self.step.forward = eager
-            _without("torch.compile", error)
+    def _works(self, mode: Mode, before: Mapping[str, Tensor]) -> bool:
+        """Set the mode up, and check it from a state; False if it was given up."""
+        sizes = [self._index.shape[1], self._positions, self._buckets]
+        with _aside(self._index.device):
+            if not self._set_up(mode):
+                return False
+            self.step.fill(before)
+            fault = verdict(self.step, self.modes, {"mode": mode, "sizes": sizes}, self._fault)
+        if fault and mode == "plain":
+            raise RunError(
+                f"steps of fixed size are not plain ones here ({fault}); set training.steps=plain"
+            )
+        if fault:
+            self.modes.give_up(mode, f"{mode} steps", f"they are wrong here ({fault})")
+        return not fault
+
+    def _set_up(self, mode: Mode) -> bool:
+        """Compile and capture as the mode says; False if that fails and was given up."""
+        modes, self._replay = self.modes, None
+        self.step.forward, self.step.batches = eager, make_batch
+        on_gpu = self._index.is_cuda
+        if "compiled" in mode and on_gpu and warn_without_triton():
+            modes.lack_triton(triton_gap())
+            return False
+        if "compiled" in mode:
+            if on_gpu:
+                doing("compiling the training step, which takes about a minute the first time")
+            self.step.forward, self.step.batches = modes.forward, modes.batches
+            if error := self._trial():
+                self.step.batches = modes.batches = make_batch
+                if self._trial():
+                    modes.give_up("compiled", "torch.compile", error)
+                    return False
+                modes.go_without("compiled batches", error)
+        if "captured" in mode:
+            assert modes.capture is not None
+            try:
+                self._replay = modes.capture(self._rewind, self._next)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as e:  # whatever it is, training can do without
+                modes.give_up("captured", "a CUDA graph", e)
+                return False
+        return True
 
     def _trial(self) -> Exception | None:
         try:
             with warnings.catch_warnings():
                 # The recipe asks for float32, or the products are in bf16 anyway.
                 warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
-                # From torch's tracing of an autograd function.
-                warnings.filterwarnings(
-                    "ignore", ".*autograd.function.Function", DeprecationWarning
-                )
-                self._counter.zero_()
+                # From torch's own tracing and compiler.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._rewind()
                 self._next()
         except torch.OutOfMemoryError:
             raise
         except Exception as e:  # a compiler can fail in any way, and training can do without
+            if self._index.is_cuda:
+                torch.cuda.synchronize()  # which fails if it is the GPU that has failed
             return e
         return None
 
-    def _try_capture(self) -> None:
-        graph = torch.cuda.CUDAGraph()
+    def _fault(self) -> str:
+        """How the step that was set up differs from a plain one, on two batches; "" if not."""
+        doing("checking the training step")
+        tables = self._index[:2], self._paces[:2]
+        kept = [table.clone() for table in tables]
+        rows, size = self._index[0], self._index.shape[1]
+        # The second: the shorter half, each row twice, so that no slot has a longer history.
+        lengths = self.step.data.rows["train"].lengths_of(rows)
+        later = (torch.arange(size, device=rows.device) + size) // 2
+        batches = torch.stack([rows, rows[lengths.argsort(descending=True)[later]]])
+
+        def plain(number: int) -> Tensor:
+            with as_plain(self.step):
+                return self.step(batches[number], None, self._buckets)
+
+        def launched(go: Callable[[], None], number: int) -> Tensor:
+            if number == 0:
+                self._rewind()
+            self._loss.zero_()
+            go()
+            return self._loss
+
+        replay = partial(launched, self._replay) if self._replay else None
         try:
-            for _ in range(_WARM_UP):
-                self._counter.zero_()
-                self._next()
-            self.step.optimizer.zero_grad()
-            with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
-                self._next()
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as e:
-            self._capture = False
-            torch.cuda.synchronize()
-            _without("a CUDA graph", e)
-        else:
-            self._graph = graph
-
-
-def _without(what: str, error: Exception) -> None:
-    reason = str(error).strip().splitlines() or [type(error).__name__]
-    warnings.warn(f"training goes on without {what}, slower: {reason[0]}", stacklevel=2)
+            tables[0].copy_(batches)
+            tables[1].copy_(kept[1][0])
+            return find_fault(self.step, plain, partial(launched, self._next), replay) or ""
+        finally:
+            for table, values in zip(tables, kept, strict=True):
+                table.copy_(values)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ a fit resumed from an epoch's state ends exactly where an uninterrupted one woul
 
 import math
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,19 +25,18 @@ from mmctr_kit.items import Floats64, Ints
 from mmctr_kit.metrics.auc import auc
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.averaging import average_share
-from mmctr_kit.training.cuda_graph import (
-    EagerSteps,
-    StaticSteps,
-    StepListener,
-    resolve_steps,
-)
+from mmctr_kit.training.cuda_graph import EagerSteps, StaticSteps, StepListener
 from mmctr_kit.training.data.batches import make_batch
 from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.data.source import Source
-from mmctr_kit.training.learner import LARGE_STATE, Epoch, State, derive_seed
+from mmctr_kit.training.data.static_shapes import StaticShapes
+from mmctr_kit.training.device import free_bytes
+from mmctr_kit.training.learner import Epoch, State, Trained, derive_seed
+from mmctr_kit.training.memory import SHARE, TRIED, StepMemory, measure_step
 from mmctr_kit.training.optimizer import learning_rate, restart_embeddings
-from mmctr_kit.training.step import Batches, Forward, Step, eager
+from mmctr_kit.training.step import Step
 from mmctr_kit.training.step_counter import StepCounter
+from mmctr_kit.training.step_modes import Modes, capture_on, resolve_steps
 
 PREDICT_ROWS = {"cpu": 1 << 11, "cuda": 1 << 13}
 """The most rows predicted at once: even a row without history may have wide fields in a model."""
@@ -44,6 +44,9 @@ PREDICT_ROWS = {"cpu": 1 << 11, "cuda": 1 << 13}
 PREDICT_POSITIONS = {"cpu": 1 << 13, "cuda": 1 << 16}
 """History positions plus rows predicted at once: just enough to fill the device. On a CPU a DIN
 takes 0.9 times as long as at 1 << 15, whose products exceed the caches."""
+
+LARGE_STATE = 1 << 29
+"""Bytes of a state on a CPU above which an epoch's is not a copy, but the live one."""
 
 
 def batch_size_for(rows: int, options: Training) -> int:
@@ -73,9 +76,9 @@ class Schedule:
         return rate, average_share(step, self.steps * self.epochs, options)
 
 
-def schedule(rows: int, options: Training) -> Schedule:
-    """The schedule of a fit on ``rows`` rows."""
-    steps = -(-rows // batch_size_for(rows, options))
+def schedule(rows: int, batch_size: int, options: Training) -> Schedule:
+    """The schedule of a fit on ``rows`` rows in batches of this size."""
+    steps = -(-rows // batch_size)
     planned = max(options.epochs, -(-options.min_steps // steps))
     return Schedule(steps, planned, max(1, round(planned * options.stop_at)))
 
@@ -89,8 +92,7 @@ class Fit:
         source: Source,
         options: Training,
         seed: int,
-        forward: Forward = eager,
-        batches: Batches = make_batch,
+        modes: Modes | None = None,
     ) -> None:
         self.model = model
         self.source = source
@@ -98,12 +100,14 @@ class Fit:
         self.seed = seed
         self.best_auc = -1.0
         self.best: dict[str, Tensor] = {}
+        self.memory: StepMemory | None = None
+        self.batch_size = 0
         users, device = source.whole.n_users, source.device
         self.known_user = torch.zeros(users + 1, dtype=torch.bool, device=device)
-        self.step = Step(model, source.data, options, self.known_user, forward, batches)
-        self.steps: EagerSteps | StaticSteps = EagerSteps(self.step)
-        if resolve_steps(options.steps, device) != "plain":
-            self.steps = StaticSteps(self.step)
+        self.step = Step(model, source.data, options, self.known_user)
+        plain = resolve_steps(options.steps, device) == "plain"
+        modes = modes or Modes(capture=None if plain else capture_on(device))
+        self.steps = (EagerSteps if plain else StaticSteps)(self.step, modes)
 
     def run(self, train: Ints, holdout: Ints, resume: State | None = None) -> Iterator[Epoch]:
         """Yield each epoch as it ends; after the last one the model holds the best snapshot.
@@ -111,7 +115,12 @@ class Fit:
         ``train`` and ``holdout`` are row numbers of the train split, disjoint by user; the holdout
         may be empty if the recipe takes the last snapshot. ``resume`` is an earlier epoch's state.
         """
-        batch_size = batch_size_for(len(train), self.options)
+        # A fit that goes on elsewhere has the batches that it began with.
+        if resume is None or "batch_size" not in resume:
+            self.find_batch_size(train)
+        else:
+            self.batch_size = int(resume["batch_size"])
+        batch_size = self.batch_size
         rows = torch.from_numpy(train)
         whole = self.source.whole
         # Drawn on the device, whose permutations differ from the host's.
@@ -121,7 +130,7 @@ class Fit:
             batch_size,
             derive_seed(self.seed, 1),
         )
-        plan = schedule(len(train), self.options)
+        plan = schedule(len(train), batch_size, self.options)
         users = whole.rows["train"].user[rows.to(whole.device)]
         self.known_user[users.to(self.source.device)] = True
         labels = whole.rows["train"].labels.cpu().numpy().astype(np.int8)[holdout]
@@ -166,6 +175,7 @@ class Fit:
                 compile_seconds=self.steps.compile_seconds - compiled,
                 evaluate_seconds=ended - trained,
                 state=lambda epoch=epoch: self._state(epoch + 1),  # type: ignore[misc]
+                live=not self._copies(),
             )
         self.model.load_state_dict(self.best)
 
@@ -231,6 +241,42 @@ class Fit:
             pace = pace[count:]
         return float(total) / steps
 
+    def find_batch_size(self, train: Ints) -> int:
+        """The batch size for these rows; on a GPU ``auto`` also fits the card's memory.
+
+        It depends on the kind of card, and not on what other processes hold of its memory.
+        """
+        size, device = batch_size_for(len(train), self.options), self.source.device
+        self.batch_size = size
+        if device.type == "cpu" or size <= TRIED[-1]:
+            return size
+        room = (free_bytes(device) or 0) + torch.cuda.memory_allocated(device)
+        some, lengths = train[:: 1 + (len(train) >> 16)], self.source.whole.rows["train"].lengths
+
+        def draw(few: int) -> tuple[Tensor, StaticShapes]:
+            sampler = RowSampler(torch.from_numpy(some).to(device), lengths, few, 0)
+            return self.batch(sampler.batches(0, 1)[0]), sampler.shapes
+
+        self.memory = measure_step(self.step, draw, room)
+        total = torch.cuda.get_device_properties(device).total_memory
+        most = max(self.memory.most_rows(SHARE * total), TRIED[0])
+        if self.options.batch_size != "auto" or most >= size:
+            return size
+        warnings.warn(
+            f"training.batch_size: auto is {most:,} here, since a step of {size:,} rows would take "
+            f"about {self.memory.of(size) / 1e9:.1f} GB and the GPU has {total / 1e9:.1f} GB",
+            stacklevel=2,
+        )
+        self.batch_size = most
+        return most
+
+    def trained(self) -> Trained:
+        """How the steps were run."""
+        modes = self.steps.modes
+        return Trained(
+            modes.mode, self.step.precision, modes.checked, modes.fallbacks, modes.details
+        )
+
     def batch(self, index: Tensor) -> Tensor:
         """The step's row numbers (B,) of the train rows ``index``, whose chunk it is given."""
         chunk = next(self.source.chunks("train", index, [len(index)]))
@@ -246,12 +292,17 @@ class Fit:
 
     def _state(self, epochs_done: int) -> State:
         tensors = self.step.state() | {f"best.{k}": v for k, v in self.best.items()}
-        small = sum(v.nbytes for v in tensors.values()) <= LARGE_STATE
         return {
-            **host_state(tensors, copy=small),
+            **host_state(tensors, copy=self._copies()),
             "epochs_done": np.array(epochs_done),
+            "batch_size": np.array(self.batch_size),
             "best_auc": np.array(self.best_auc),
         }
+
+    def _copies(self) -> bool:
+        """Whether a state is a copy: it is from a GPU, or it is small."""
+        size = sum(v.nbytes for v in (*self.step.state().values(), *self.best.values()))
+        return self.source.device.type != "cpu" or size <= LARGE_STATE
 
     def _restore(self, state: State) -> int:
         """Go back to a state; return how many epochs it has behind it."""

@@ -27,3 +27,14 @@ def may_have_gpu() -> bool:
         return int(ctypes.CDLL(_DRIVER).cuInit(0)) == 0
     except (OSError, AttributeError):
         return False
+
+
+def driver_cuda() -> tuple[int, int] | None:
+    """The newest CUDA version that the NVIDIA driver supports; None without a driver."""
+    version = ctypes.c_int()
+    try:
+        if ctypes.CDLL(_DRIVER).cuDriverGetVersion(ctypes.byref(version)):
+            return None
+    except (OSError, AttributeError):
+        return None
+    return version.value // 1000, version.value % 1000 // 10

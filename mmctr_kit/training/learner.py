@@ -1,6 +1,6 @@
 """The learner: the interface to anything that cross-validation trains."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -16,9 +16,25 @@ Location = Literal["device", "host"]
 State = Mapping[str, NDArray[Any]]
 """Arrays by name: all that a resume needs, or a model's weights."""
 
-LARGE_STATE = 1 << 29
-"""Above this size (bytes) ``Epoch.state()`` may alias the live weights: save it before the next
-epoch starts."""
+
+@dataclass(frozen=True)
+class Trained:
+    """How the steps of a network's training were run.
+
+    ``steps`` is "plain", "compiled", "captured" or "compiled + captured", ``precision`` "float32"
+    or "bf16". ``check`` says whether they were checked (``training.check``), ``fallbacks`` in a
+    line each what they went without and why, and ``details``, line by line, all that is known of
+    the causes.
+    """
+
+    steps: str
+    precision: str
+    check: str
+    fallbacks: Sequence[str]
+    details: Sequence[str]
+
+    def __str__(self) -> str:
+        return ", ".join([self.steps, self.precision, self.check])
 
 
 @dataclass(frozen=True)
@@ -27,7 +43,8 @@ class Epoch:
 
     ``epoch`` counts from 1 to ``epochs``, each of ``steps`` steps. The AUC and logloss of the
     holdout are NaN if nobody is held out. ``best`` says that this epoch is
-    the snapshot so far; ``state()`` is all that a resume needs. Of its ``seconds``,
+    the snapshot so far; ``state()`` is all that a resume needs: if it is ``live``, it has to be
+    saved before the next epoch begins, since it is no copy. Of its ``seconds``,
     ``compile_seconds`` went to compiling and capturing and ``evaluate_seconds`` to the holdout.
     """
 
@@ -42,6 +59,7 @@ class Epoch:
     compile_seconds: float
     evaluate_seconds: float
     state: Callable[[], State]
+    live: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +69,8 @@ class Cost:
     It trains ``parameters`` in ``steps``, of all its ``epochs`` together, of ``batch_size`` rows.
     ``seconds_per_step``, the ``seconds_per_row`` of prediction and, for networks,
     ``seconds_to_prepare`` the signals, extra rows and learned item vectors of a fold are measured,
-    with the rows stored on ``data_on``; steps of trees hold their preparation.
+    with the rows stored on ``data_on``; steps of trees hold their preparation. ``trained`` is how
+    the steps of a network were run.
     """
 
     parameters: int
@@ -62,6 +81,7 @@ class Cost:
     seconds_per_row: float
     data_on: Location
     seconds_to_prepare: float = 0.0
+    trained: Trained | None = None
 
 
 class Learner(Protocol):
@@ -90,6 +110,9 @@ class Learner(Protocol):
     @property
     def data_on(self) -> Location:
         """Where the rows of the fitted model are stored."""
+
+    def trained(self) -> Trained | None:
+        """How the steps of the fit were run; None if there were none, or for trees."""
 
     def weights(self) -> State:
         """The fitted model's weights, as :meth:`load` takes them."""

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,6 @@ from mmctr_kit.activity import doing
 from mmctr_kit.data.contract import SPLITS, Split
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.hashing import digest
-from mmctr_kit.errors import MemoryShortageError
 from mmctr_kit.items import Floats64, Ints
 from mmctr_kit.items.augment import next_item_examples
 from mmctr_kit.items.features import ItemFeatures
@@ -25,21 +23,28 @@ from mmctr_kit.models.onnx import Input, padded_inputs
 from mmctr_kit.models.published import load_named, load_published, published_sizes
 from mmctr_kit.models.registry import model_class, model_supplies
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.training.cuda_graph import resolve_steps
 from mmctr_kit.training.data.batches import DeviceData, make_batch, tensor, with_raw_users
 from mmctr_kit.training.data.host_stream import choose_source
 from mmctr_kit.training.data.sampler import RowSampler
 from mmctr_kit.training.data.source import FoldCache, PreparedFold
-from mmctr_kit.training.fit import Fit, batch_size_for, host_state, schedule
-from mmctr_kit.training.learner import Cost, Epoch, Location, State, derive_seed
+from mmctr_kit.training.device import gpu_faults, warn_of_slow_bf16
+from mmctr_kit.training.fit import Fit, host_state, schedule
+from mmctr_kit.training.learner import Cost, Epoch, Location, State, Trained, derive_seed
 from mmctr_kit.training.step import compiled, compiled_batches, eager
+from mmctr_kit.training.step_modes import Modes, capture_on, resolve_steps
 from mmctr_kit.training.teacher import soft_labels
 
 _TIMED_STEPS = 5
+_USABLE = 0.9
+"""Share of the free memory that a step can use: the rest is lost between blocks, or a library's."""
 KNOWN_USER = "known_user"
 """Name, beside the model's weights, of the users it was trained on, as in make_batch."""
 TRAINED_ROWS = "trained_rows"
 """Name, beside these, of the train rows that it was trained on, as packed bits."""
+
+
+def _free_it() -> str:
+    return "free what other processes hold of it"
 
 
 class NeuralLearner:
@@ -55,6 +60,7 @@ class NeuralLearner:
     ) -> None:
         self.recipe = recipe
         self.device = torch.device(device)
+        warn_of_slow_bf16(recipe.training.precision, device)
         self._challenge = data
         self._items = items
         self._cache = cache or FoldCache()
@@ -62,12 +68,19 @@ class NeuralLearner:
         # The tensors of the item features that the last model saw, and these features.
         self._seen: tuple[ItemFeatures, dict[str, Any]] | None = None
         self._fit: Fit | None = None
+        self._timed: Fit | None = None  # while its cost is measured
         self._rows: Ints = np.zeros(0, np.int64)  # that it was trained on
         self._module: nn.Module | None = None
         steps = resolve_steps(recipe.training.steps, self.device)
+        model = recipe.model.model_dump(mode="json")
         # Shared by all fits: compiled code belongs to these functions.
-        self._forward = compiled() if steps == "compiled" else eager
-        self._batches = compiled_batches() if steps == "compiled" else make_batch
+        self._modes = Modes(
+            compiled() if steps == "compiled" else eager,
+            compiled_batches() if steps == "compiled" else make_batch,
+            None if steps == "plain" else capture_on(self.device),
+            recipe.training.check,
+            {"model": model, "training": recipe.training.model_dump(mode="json")},
+        )
 
     @staticmethod
     def check(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:
@@ -99,7 +112,7 @@ class NeuralLearner:
     def fit(
         self, train: Ints, holdout: Ints, seed: int, resume: State | None = None
     ) -> Iterator[Epoch]:
-        with _full("lower training.batch_size"):
+        with gpu_faults(self._smaller_batch):
             fit, rows = self.begin(train, seed)
             yield from fit.run(rows, holdout, resume)
 
@@ -116,9 +129,7 @@ class NeuralLearner:
             for mine, new in zip(self._module.buffers(), model.buffers(), strict=True):
                 if mine is not new:
                     mine.copy_(new)
-        self._fit = Fit(
-            self._module, source, self.recipe.training, seed, self._forward, self._batches
-        )
+        self._fit = Fit(self._module, source, self.recipe.training, seed, self._modes)
         self._rows = train
         return self._fit, rows
 
@@ -165,11 +176,11 @@ class NeuralLearner:
             whole = whole.with_labels(train, soft_labels(recipe.training, data)[train])
         return choose_source(whole, self.device, recipe.training.data_on), rows
 
+    @gpu_faults(_free_it)
     def predict(self, split: Split, index: Ints | None = None) -> Floats64:
         if split == "train" and index is None:
             index = np.arange(len(self._challenge.train))
-        with _full("free what other processes hold of it"):
-            return self._fitted().predict(split, index)
+        return self._fitted().predict(split, index)
 
     def network(self) -> tuple[nn.Module, Tensor]:
         """The fitted network, and the users that it was trained on, (n_users + 1,) bool."""
@@ -186,6 +197,9 @@ class NeuralLearner:
     def data_on(self) -> Location:
         return self._fitted().source.location
 
+    def trained(self) -> Trained:
+        return self._fitted().trained()
+
     def weights(self) -> State:
         fit = self._fitted()
         trained = np.zeros(len(self._challenge.train), np.bool_)
@@ -196,14 +210,14 @@ class NeuralLearner:
     def importance(self) -> None:
         """None, since a network's inputs are vectors."""
 
+    @gpu_faults(_free_it)
     def load(self, weights: State) -> None:
         beside = (KNOWN_USER, TRAINED_ROWS)
         tensors = {k: tensor(v, self.device) for k, v in weights.items() if k not in beside}
         known_user = tensor(np.asarray(weights[KNOWN_USER]), self.device)
         self._fit = None
-        with _full("free what other processes hold of it"):
-            train = self._rows = self._trained_rows(weights)
-            source, _ = self._prepare_fold(train, 0, to_train=False)
+        train = self._rows = self._trained_rows(weights)
+        source, _ = self._prepare_fold(train, 0, to_train=False)
         model = self.build(0, train)
         load_named(model, tensors, {name: name for name in model.state_dict()})
         self._fit = Fit(model, source, self.recipe.training, 0)
@@ -217,6 +231,7 @@ class NeuralLearner:
         numbers = np.searchsorted(self._base.users, user) + 1
         return np.flatnonzero(np.asarray(weights[KNOWN_USER])[numbers])
 
+    @gpu_faults(_free_it)
     def load_published(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Become a published model, from its state dict under the published names.
 
@@ -237,24 +252,29 @@ class NeuralLearner:
         self._rows = np.arange(len(self._challenge.train))
 
     def cost(self, train_rows: int) -> Cost:
+        with gpu_faults(self._smaller_batch):
+            return self._cost(train_rows)
+
+    def _cost(self, train_rows: int) -> Cost:
         options = self.recipe.training
         every = np.arange(len(self._challenge.train))
         began = time.perf_counter()
         source, drawn = self._prepare_fold(every, 0, to_train=False)
-        fit = Fit(self.build(0), source, options, 0, self._forward, self._batches)
+        fit = self._timed = Fit(self.build(0), source, options, 0, self._modes)
         prepared = time.perf_counter() - began
         train_rows = train_rows * len(drawn) // len(every)  # with extra rows
-        size = batch_size_for(train_rows, options)
         # A random sample: neighbours share a user, and on a CPU an item is encoded once a batch.
         whole = source.whole.rows["train"]
         some = np.sort(np.random.default_rng(0).permutation(len(whole))[:train_rows])
+        size = fit.find_batch_size(some)
         rows = torch.from_numpy(some).to(source.device)
         sampler = RowSampler(rows, whole.lengths, size, 0)
         paces = [(options.learning_rate, 1.0)] * _TIMED_STEPS
         per_step = _seconds(lambda: fit.train_steps(sampler, 0, paces)) / _TIMED_STEPS
         batch = sampler.batches(0, 1)[0].cpu().numpy()
         per_prediction = _seconds(lambda: fit.predict("train", batch))
-        plan = schedule(train_rows, options)
+        plan = schedule(train_rows, size, options)
+        self._timed = None
         return Cost(
             parameters=sum(p.numel() for p in fit.model.parameters()),
             batch_size=size,
@@ -264,6 +284,20 @@ class NeuralLearner:
             seconds_per_row=per_prediction / len(batch),
             data_on=source.location,
             seconds_to_prepare=prepared,
+            trained=fit.trained(),
+        )
+
+    def _smaller_batch(self) -> str:
+        """What to do if a step does not fit the GPU: the batch size that would."""
+        fit = self._timed or self._fit
+        if fit is None or fit.memory is None:
+            return "lower training.batch_size"
+        now, memory = fit.batch_size, fit.memory
+        size = min(memory.most_rows(_USABLE * memory.room), now // 2)
+        fits = f"set training.batch_size={size}" if size else "no batch of 256 rows fits either"
+        return (
+            f"a step of {now:,} rows takes about {memory.of(now) / 1e9:.1f} GB, and "
+            f"{memory.room / 1e9:.1f} GB were free: {fits}"
         )
 
     def _fitted(self) -> Fit:
@@ -318,16 +352,6 @@ class _Undrawn(TorchFunctionMode):
 def _model(recipe: Recipe, supplies: Mapping[str, Any]) -> Any:
     supplied = {k: supplies[k] for k in model_supplies(recipe.model_name)}
     return model_class(recipe.model_name)(**supplied, **recipe.model_arguments)
-
-
-@contextmanager
-def _full(remedy: str) -> Iterator[None]:
-    """Turn a full GPU memory into an error of one line."""
-    try:
-        yield
-    except torch.OutOfMemoryError as e:
-        ways = f"{remedy}, keep the data on the host (training.data_on=host)"
-        raise MemoryShortageError(f"the GPU's memory is full; {ways}, or use --devices cpu") from e
 
 
 def _seconds(work: Callable[[], object]) -> float:

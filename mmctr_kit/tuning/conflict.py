@@ -13,6 +13,7 @@ from mmctr_kit.recipe.search import Range
 from mmctr_kit.recipe.space import search_of
 from mmctr_kit.recipe.unused import selectors
 from mmctr_kit.runs import conflict
+from mmctr_kit.runs.seal import sealed_file
 from mmctr_kit.tuning.heartbeat import alive_workers
 
 SETTINGS = "settings.json"
@@ -29,7 +30,7 @@ def require_study(path: Path, recipe: Recipe, force: bool, place: str | None = N
     """
     if not occupied(path, force) or force:
         return
-    settings = _foreseen(recipe, read_json(path / SETTINGS))
+    settings = _foreseen(recipe, read_json(sealed_file(path, SETTINGS)))
     require_same(path, settings if place is None else {**settings, STORAGE: place})
 
 
@@ -68,7 +69,7 @@ def require_same(path: Path, settings: Mapping[str, Any]) -> None:
 
     Settings without a storage are those of a study whose trials are in its journal.
     """
-    stored = read_json(path / SETTINGS)
+    stored = read_json(sealed_file(path, SETTINGS))
     there, now = (x.get(STORAGE, _JOURNAL) for x in (stored, settings))
     if there != now:
         advice = "leave out --storage" if there == _JOURNAL else "give --storage as before"

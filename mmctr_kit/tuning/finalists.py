@@ -150,7 +150,7 @@ def _finalist(trial: FrozenTrial, run: Run, base: Recipe) -> Finalist:
 def _header(folder: StudyFolder, chosen: Finalist) -> str:
     name = folder.path.name.removesuffix(".study")
     return (
-        f"# The chosen finalist of study {name}: trial {chosen.number}.\n#\n"
+        f"# The chosen finalist of study {name}.\n#\n"
         f"#   mmctr-kit cv {shlex.quote(str(folder.path / 'best.yaml'))} --data DATA\n#\n"
         f"# OOF AUC {chosen.oof} (the basis of the choice), valid AUC {chosen.valid} (unbiased).\n"
     )

@@ -3,17 +3,20 @@
 settings.json   the recipe, the search, the data's fingerprint, the package's version and, if it is
                 a database, where the trials are; a study of other settings is refused
 study.journal   Optuna's journal of every trial, for ``optuna-dashboard study.journal`` too
+study.journal.sum  its digest, which tells whether a line of it was changed
 leases/         a heartbeat file for each worker on this machine
 finalists/      the finalists' runs
 study.json      the whole study, for its report
 best.yaml       the recipe that was chosen
+DONE            the seal of settings.json, study.json, best.yaml and timings.json while no
+                command is at work on the study
 
 In a database every machine has its own folder of the study, and they share the trials.
 """
 
 import errno
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -39,8 +42,8 @@ from mmctr_kit.tuning.journal import Journal
 if TYPE_CHECKING:
     from mmctr_kit.tuning.database import Database
 
-REFUSED, RETRY = "refused", "retry of"
-"""User attributes of a trial: why it was refused, and which trial it repeats."""
+REFUSED, RETRY, SETTLED = "refused", "retry of", "settings"
+"""User attributes of a trial: why it was refused, which trial it repeats, the recipe's settings."""
 
 T = TypeVar("T")
 
@@ -136,9 +139,25 @@ def interrupt(study: optuna.Study, trials: Iterable[FrozenTrial]) -> None:
     for trial in known:
         once = RETRY not in trial.user_attrs or trial.user_attrs.get(WORKER) is None
         if trial.state == TrialState.FAIL and once and trial.number not in repeated:
-            # What the trial was to have, as far as it had not yet got it.
-            params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+            # If it was cut off while its settings were drawn, all are drawn anew, as they were.
+            drawn = trial.params if SETTLED in trial.user_attrs else {}
+            params = {**trial.system_attrs.get("fixed_params", {}), **drawn}
             study.enqueue_trial(params, user_attrs={RETRY: trial.number})
+
+
+def drawn_before(trials: Sequence[FrozenTrial]) -> int:
+    """How many settings were drawn before those of the trial that begins next.
+
+    A repetition is drawn when the trial was that it repeats: so a study that was interrupted goes
+    on as it would have gone on.
+    """
+    begun = len(trials)
+    waiting = next((t for t in trials if t.state == TrialState.WAITING), None)
+    if waiting is not None:
+        begun = waiting.number
+        while RETRY in trials[begun].user_attrs:
+            begun = trials[begun].user_attrs[RETRY]
+    return sum(RETRY not in t.user_attrs for t in trials[:begun])
 
 
 def sampler(seed: int) -> TPESampler:

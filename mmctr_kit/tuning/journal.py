@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import locked
 from mmctr_kit.tuning.heartbeat import WORKER, alive_workers
+from mmctr_kit.tuning.journal_sum import require_intact, sum_up
 
 NAME = "study"
 """The study's name in its journal, which holds only this one."""
@@ -37,12 +38,16 @@ class Journal:
         return optuna.create_study(study_name=NAME, storage=storage, direction="maximize")
 
     def study(self) -> optuna.Study:
-        """Read the study as it is now; RunError on a machine that does not see its folder."""
+        """Read the study as it is now.
+
+        Raises RunError on a machine that does not see its folder, and if a line was changed.
+        """
         if not self.path.parent.is_dir():
             raise RunError(
                 f"{self.path.parent} is not seen on {socket.gethostname()}; give --runs on a disk "
                 "that all machines share, or --storage URL"
             )
+        require_intact(self.path)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         return optuna.load_study(study_name=NAME, storage=journal_storage(self.path))
 
@@ -65,7 +70,7 @@ def journal_storage(path: Path) -> JournalStorage:
 
 
 class JournalLock(JournalFileOpenLock):
-    """The lock of a journal file, released when its holder is killed.
+    """The lock of a journal file, released when its holder is killed; its holders sum it up.
 
     Optuna's own locks are files that a killed worker leaves behind: the others then wait for it,
     for 30 seconds or, if the journal's path is relative, for ever.
@@ -78,15 +83,19 @@ class JournalLock(JournalFileOpenLock):
 
     def acquire(self) -> bool:
         """Wait for the lock, then cut off half a line that a killed writer left."""
-        self._held.enter_context(locked(self.journal, wait=True))
-        with self.journal.open("r+b") as handle:
-            end = handle.seek(0, 2)
-            handle.seek(max(end - 1, 0))
-            if end and handle.read() != b"\n":
-                handle.seek(0)
-                handle.truncate(handle.read().rfind(b"\n") + 1)
+        with ExitStack() as held:
+            held.enter_context(locked(self.journal, wait=True))
+            require_intact(self.journal)
+            with self.journal.open("r+b") as handle:
+                end = handle.seek(0, 2)
+                handle.seek(max(end - 1, 0))
+                if end and handle.read() != b"\n":
+                    handle.seek(0)
+                    handle.truncate(handle.read().rfind(b"\n") + 1)
+            self._held = held.pop_all()
         return True
 
     def release(self) -> None:
-        """Let the next writer in."""
-        self._held.close()
+        """Sum up the journal, and let the next writer in."""
+        with self._held:
+            sum_up(self.journal)

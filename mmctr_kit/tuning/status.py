@@ -7,33 +7,37 @@ from typing import Any
 from mmctr_kit.errors import MmctrKitError, plural
 from mmctr_kit.files import is_locked, read_json
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.runs.leaderboard import LeaderboardRow
+from mmctr_kit.runs.leaderboard import LeaderboardRow, unreadable
 from mmctr_kit.runs.lineage import began, read_lineage
 from mmctr_kit.runs.progress import fold_states, progress_text
 from mmctr_kit.runs.run import all_runs
+from mmctr_kit.runs.seal import SEAL, holds, marked, sealed_file
 from mmctr_kit.tuning.conflict import SETTINGS, STORAGE
 from mmctr_kit.tuning.heartbeat import dead_workers
 
 SUMMARY = "study.json"
+MADE_ANEW = (SUMMARY, "best.yaml")
+"""What every command that trains finalists writes again."""
 
 
 def all_studies(root: Path) -> list[Path]:
     """The folder of every study under ``root``, finished or not, by name."""
-    paths = sorted(root.glob(f"*/{SETTINGS}"))
-    return [path.parent for path in paths if not path.parent.name.startswith(".")]
+    paths = sorted({path.parent for mark in (SETTINGS, SEAL) for path in root.glob(f"*/{mark}")})
+    return [path for path in paths if not path.name.startswith(".") and marked(path, SETTINGS)]
 
 
 def study_row(path: Path) -> LeaderboardRow:
     """The study's line: its chosen finalist's scores, and its trials or how far it is."""
     alive = at_work(path)
-    begun = began(path, SETTINGS)
     try:
-        summary = read_json(path / SUMMARY) if (path / SUMMARY).is_file() else None
-        over = is_over(path)
+        begun, over = began(path, SETTINGS), is_over(path)
+        summary = read_json(sealed_file(path, SUMMARY)) if holds(path, SUMMARY) else None
+        sealed_file(path, SETTINGS)
         progress = _contents(summary) if over and summary else _progress(path, alive)
-    except (MmctrKitError, KeyError, TypeError):
+    except (MmctrKitError, KeyError, TypeError) as e:
         # One damaged folder must not hide the others.
-        return LeaderboardRow(path.name, "study", 0, "unreadable", alive=alive, began=begun)
+        why = unreadable(path, e)
+        return LeaderboardRow(path.name, "study", 0, "unreadable", progress=why, alive=alive)
     finalists = (summary or {}).get("finalists", [])
     best: dict[str, Any] = finalists[0] if finalists else {}
     return LeaderboardRow(
@@ -64,12 +68,12 @@ def workers_alive(path: Path) -> bool:
 def is_over(path: Path) -> bool:
     """Whether the latest command came to its end; an earlier version's: whether it concluded."""
     lineage = read_lineage(path)
-    return (path / SUMMARY).is_file() if lineage is None else lineage.finished is not None
+    return marked(path, SUMMARY) if lineage is None else lineage.finished is not None
 
 
 def storage_of(path: Path) -> str | None:
     """The database that holds the study's trials; None if its journal does."""
-    place: str | None = read_json(path / SETTINGS).get(STORAGE)
+    place: str | None = read_json(sealed_file(path, SETTINGS)).get(STORAGE)
     return place
 
 

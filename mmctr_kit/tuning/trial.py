@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import optuna
 from optuna import TrialPruned
+from optuna.trial import TrialState
 
 from mmctr_kit.cv.fold import FoldRows, fold_rows, model_seed
 from mmctr_kit.data.dataset import ChallengeData
@@ -135,7 +136,9 @@ class TrialRunner:
 
 def prune_reason(study: optuna.Study, number: int, step: int, auc: float) -> str | None:
     """Why the trial ``number``, with ``auc`` at ``step``, should be pruned; None to go on."""
-    others = (t for t in study.get_trials(deepcopy=False) if t.number != number)
+    # An interrupted trial is repeated, and counts once.
+    known = (t for t in study.get_trials(deepcopy=False) if t.state != TrialState.FAIL)
+    others = (t for t in known if t.number != number)
     peers = [t.intermediate_values[step] for t in others if step in t.intermediate_values]
     return below_peers(auc, peers, ended=step % QUARTERS == 0)
 

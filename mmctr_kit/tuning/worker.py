@@ -22,8 +22,10 @@ from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Search
 from mmctr_kit.tuning.folder import (
     REFUSED,
+    SETTLED,
     StudyFolder,
     begin_trial,
+    drawn_before,
     heartbeats,
     interrupt,
     sampler,
@@ -178,12 +180,13 @@ class Worker:
         if self.budget.spent(trials):
             return None
         # A new sampler for each trial: a study that is resumed draws nothing twice.
-        seed = np.random.SeedSequence([self.runner.base.folds.seed & _UINT64, len(trials)])
+        drawn = drawn_before(trials)
+        seed = np.random.SeedSequence([self.runner.base.folds.seed & _UINT64, drawn])
         self.study.sampler = sampler(int(seed.generate_state(1)[0]))
         trial = begin_trial(self.study)
         trial.set_user_attr(WORKER, name)
         settings = suggest(trial, self.search, self.runner.base)
-        trial.set_user_attr("settings", settings)
+        trial.set_user_attr(SETTLED, settings)
         return trial, settings
 
     def _interrupt(self, number: int) -> None:

@@ -44,11 +44,13 @@ def test_an_unfinished_ablation_says_which_run_it_is_in(folder: Path) -> None:
 
 def test_a_finished_one_counts_its_variants(folder: Path) -> None:
     write_json(folder / TABLE, {"rows": [{"name": BASE}, {"name": "se-off"}]})
-    note_finished(folder)
+    note_finished(folder, (TABLE,))
     row = ablation_row(folder)
     assert (row.state, row.progress) == ("", "1 variant")
     (folder / TABLE).write_text("no json")
-    assert ablation_row(folder).state == "unreadable"
+    row = ablation_row(folder)
+    assert row.state == "unreadable"
+    assert "ablation.json was changed since it was written; put it back" in row.progress
 
 
 def test_one_of_an_earlier_version_is_over_if_it_has_its_table(folder: Path) -> None:

@@ -25,6 +25,7 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.writer import RunWriter
+from tests.runs.unsealed import unsealed
 
 FOLDS, SEEDS = 2, (0, 1, 2)
 SETTINGS = ("training.epochs=1", "training.batch_size=256", f"folds.count={FOLDS}")
@@ -140,6 +141,7 @@ def test_the_base_shows_its_own_aucs_as_its_run_does(tiny: ChallengeData, folder
 def shifted(folder: Path, name: str, data: ChallengeData, size: float) -> None:
     """Give a run the base's logits, those of OOF moved by ``size`` where the label is 1."""
     fold = user_folds(data.train.user_id, FOLDS, 0)
+    unsealed(folder / name)
     for path in (folder / BASE / "folds").iterdir():
         job = tuple(map(int, path.name.split("-")))
         found = RunWriter(folder / BASE).fold(*job).logits()

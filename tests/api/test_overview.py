@@ -51,7 +51,8 @@ def test_a_blend_shows_its_sources(runs: Path) -> None:
 
 def test_an_unfinished_run_shows_the_call_that_goes_on_with_it(copy: Path) -> None:
     (copy / "first" / "DONE").unlink()
-    (copy / "first" / "folds" / "1-0" / "logits.safetensors").unlink()
+    for name in ("DONE", "logits.safetensors"):
+        (copy / "first" / "folds" / "1-0" / name).unlink()
     details = mmctr_kit.show_run("first", copy)
     assert details.state == "unfinished"
     assert details.progress.startswith("fold 2/2, epoch 1")

@@ -24,6 +24,7 @@ from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import score_predictions
 from mmctr_kit.runs.writer import begin_run
 from tests.cli.conftest import run
+from tests.runs.unsealed import unsealed
 
 FOLDS = 3
 NAMES = ("a", "b", "a_run_with_a_name_that_goes_on_and_on_and_on")
@@ -86,6 +87,7 @@ def test_a_run_that_does_harm_is_named(tmp_path: Path, tiny_root: Path) -> None:
     label = np.asarray(oof.column("label"))
     logit = 0.15 * label + np.random.default_rng(9).normal(size=len(label))
     place = oof.column_names.index("logit")
+    unsealed(noise.path)
     pq.write_table(oof.set_column(place, "logit", pa.array(logit)), noise.path / "oof.parquet")
     told = run(
         *("blend", "good", "noise", "--name", "x", "--method", "rank"),
@@ -120,7 +122,7 @@ def spoil_valid(path: Path) -> None:
         if name.startswith("logit"):
             noise = pa.array(30.0 * rng.normal(size=len(table)))
             table = table.set_column(i, name, noise)
-    pq.write_table(table, path / "valid.parquet")
+    pq.write_table(table, unsealed(path) / "valid.parquet")
     metrics = json.loads((path / "metrics.json").read_text())
     metrics["oof"]["value"] = 0.5
     (path / "metrics.json").write_text(json.dumps(metrics))

@@ -34,6 +34,22 @@ def test_keys_need_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
         2,
         "error: NAME is missing: mmctr-kit recipes NAME --keys explains its keys\n",
     )
+    assert mistake(capsys, "recipes", "din_demo", "--only", "training") == (
+        2,
+        "error: --only chooses among the keys that --keys explains; add --keys\n",
+    )
+
+
+def test_the_keys_of_one_block_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("recipes", "din_demo", "--keys", "--only")
+    listed = json.loads(run(*asked, "training", "--only", "model.*dim", "--json").output)
+    blocks = {key["key"].partition(".")[0] for key in listed}
+    assert blocks == {"training", "model"}
+    assert "model.embedding_dim" in {key["key"] for key in listed}
+    assert mistake(capsys, *asked, "trainin") == (
+        2,
+        "error: din_demo has no key like 'trainin' (did you mean training?)\n",
+    )
 
 
 def test_a_recipe_with_settings_is_printed_resolved() -> None:

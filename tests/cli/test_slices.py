@@ -9,6 +9,7 @@ import pytest
 from mmctr_kit.datasets.synth import PRESETS, generate
 from mmctr_kit.errors import RunError
 from tests.cli.conftest import run
+from tests.runs.unsealed import unsealed
 
 TRAIN = ("--set", "training.epochs=1", "--set", "training.min_steps=0", "--devices", "cpu")
 
@@ -58,6 +59,7 @@ def test_a_pointed_out_slice_has_its_line(runs: Path, tmp_path: Path) -> None:
     entry |= {"worse": True, "note": "AUC 0.5 ± 0.1, the other rows 0.9 ± 0.1: -0.4 ± 0.1"}
     entry["rows"], entry["auc"] = 3_600_000, {"value": 0.93061, "error": 0.0000123, "n": 3_600_000}
     path.write_text(json.dumps(metrics))
+    unsealed(tmp_path)
     done = run("slices", "bad", "--runs", str(tmp_path))
     lines = f"{entry['split']}, {entry['by']} {entry['slice']} is worse:\n  {entry['note']}"
     assert lines in done.output
@@ -85,7 +87,7 @@ def test_without_its_data_a_blend_is_one_line_that_says_what_to_name(
     runs: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "runs"
-    shutil.copytree(runs, root)
+    unsealed(shutil.copytree(runs, root))
     for name in ("din_demo", "again", "both"):
         (root / name / "timings.json").write_text("{}")
     unknown = run("slices", "both", "--runs", str(root))

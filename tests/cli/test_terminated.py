@@ -55,7 +55,7 @@ def test_sigterm_ends_cv_and_its_workers_with_one_line_and_143(
     others = [line for line in error.splitlines() if " epoch " not in line]
     assert to_all or others == [last.strip()]
     assert ended(process.pid)
-    assert [p for p in runs.rglob("*") if ".tmp" in p.name] == []
+    assert [p for p in runs.rglob("*") if "writing" in p.name] == []
     assert not (runs / "din_demo" / "DONE").exists()
 
 

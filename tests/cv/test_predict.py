@@ -22,6 +22,8 @@ from mmctr_kit.files import read_json, write_json
 from mmctr_kit.importers.predictions import import_predictions
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.seal import write_timings
+from tests.runs.unsealed import unsealed
 
 SHORT = ("training.epochs=1", "folds.count=2")
 NETWORK = ("training.min_steps=0", "training.batch_size=512")
@@ -89,7 +91,7 @@ def test_one_row_alone_is_scored_as_among_others(runs: Path, tiny: ChallengeData
 
 def copy_of(runs: Path, tmp_path: Path, *names: str) -> Run:
     for name in names:
-        shutil.copytree(runs / name, tmp_path / name)
+        unsealed(shutil.copytree(runs / name, tmp_path / name))
     return Run(tmp_path / names[-1])
 
 
@@ -141,9 +143,9 @@ def test_other_rows_or_item_features_than_the_runs_are_refused(
     run = copy_of(runs, tmp_path, "network")
     with pytest.raises(RunError, match="other rows than run 'network'"):
         logits(run, replace(tiny, rows_fingerprint="others"), tiny)
-    timings = read_json(run.path / "timings.json")
+    timings = run.timings
     path = FILES["item_info"].path
     files = timings["data_files"] | {path: "of yesterday"}
-    write_json(run.path / "timings.json", timings | {"data_files": files})
+    write_timings(run.path, timings | {"data_files": files})
     with pytest.raises(RunError, match=f"other item features .{path} changed since"):
         logits(run, replace(tiny, context_fingerprint="others"), tiny)

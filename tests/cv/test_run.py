@@ -24,11 +24,11 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
 from mmctr_kit.datasets.synth import PRESETS, generate
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
-from mmctr_kit.files import write_json
 from mmctr_kit.items.features import ItemFeatures, content_hashes
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.seal import write_timings
 from mmctr_kit.runs.writer import RunWriter
 from tests.cv.epochs import epochs
 from tests.data.timed import timed_copy
@@ -495,7 +495,7 @@ def test_the_seconds_before_a_kill_count(tiny: ChallengeData, tmp_path: Path) ->
     with pytest.raises(KeyboardInterrupt):
         run_cv(plan, tmp_path / "run", False, epochs(stop))
     folder = RunWriter(tmp_path / "run").fold(0, 0)
-    write_json(folder.path / "timings.json", {"train": 1000.0})
+    write_timings(folder.path, {"train": 1000.0})
     run = run_cv(plan, tmp_path / "run", False, lambda _: None)
     assert run is not None
     assert run.timings["fold_seconds"]["0-0"]["train"] > 1000.0
@@ -518,6 +518,13 @@ def test_a_run_begun_with_its_rows_on_the_device_is_finished_from_the_host_and_s
     places = {"0-0": "device", "0-1": "host", "1-0": "host", "1-1": "host"}
     assert run.timings["data_on"] == places
     assert np.array_equal(run.test_scores(), finished.test_scores())
+
+
+def test_a_run_says_how_the_steps_of_each_fold_were_run(finished: Run) -> None:
+    how = {"steps": "plain", "precision": "float32", "check": "not checked", "fallbacks": []}
+    assert finished.timings["trained"] == dict.fromkeys(("0-0", "0-1", "1-0", "1-1"), how)
+    folder = RunWriter(finished.path).fold(0, 0)
+    assert folder.timings()["trained"] == {**how, "details": []}
 
 
 def test_a_run_notes_the_bytes_of_the_files_it_read(tiny: ChallengeData, finished: Run) -> None:

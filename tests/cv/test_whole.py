@@ -20,6 +20,7 @@ from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.writer import RunWriter
 from tests.cv.test_run import contents, killed_in_a_fold, plan_here
+from tests.runs.unsealed import unsealed
 
 SHORT = ("training.epochs=4", "training.batch_size=256", "folds.count=2")
 
@@ -174,7 +175,7 @@ def test_of_a_run_with_several_seeds_a_fold_model_is_one_model_and_not_their_mea
 @pytest.mark.parametrize("text", ["a: [", "name: din_demo\nmodel: 3\n"])
 def test_a_damaged_recipe_is_an_error_of_one_line(cv: Run, tmp_path: Path, text: str) -> None:
     path = tmp_path / "cv"
-    shutil.copytree(cv.path, path)
+    unsealed(shutil.copytree(cv.path, path))
     (path / "recipe.yaml").write_text(text)
     with pytest.raises(MmctrKitError, match="recipe"):
         Run(path).recipe()

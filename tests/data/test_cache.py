@@ -7,14 +7,18 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmctr_kit.data.cache import (
     Arrays,
+    _check,
     cache_contents,
     cache_folder,
     cached,
@@ -108,10 +112,52 @@ def test_a_half_written_or_half_deleted_entry_is_built_again(
     build = Builder()
     cached("kind", {}, {"k": 1}, build)
     damage(entry_of(cache))
-    for _ in range(2):
-        arrays, _ = cached("kind", {}, {"k": 1}, build)
-        assert arrays["a"].tolist() == list(range(1000))
+    told = nullcontext() if damage is _gone else pytest.warns(UserWarning, match="is damaged: that")
+    with told:
+        cached("kind", {}, {"k": 1}, build)
+    arrays, _ = cached("kind", {}, {"k": 1}, build)
+    assert arrays["a"].tolist() == list(range(1000))
     assert build.calls == 2
+
+
+@given(place=st.integers(0, 8127), bit=st.integers(0, 7), whole=st.booleans())
+def test_a_changed_byte_of_an_array_is_noticed(
+    tmp_path_factory: pytest.TempPathFactory, place: int, bit: int, whole: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMCTR_KIT_CACHE", str(folder))
+        build = Builder()
+        cached("kind", {}, {"k": 1}, build)
+        path = entry_of(folder) / "a.npy"
+        content = bytearray(path.read_bytes())
+        content[place] ^= 1 << bit
+        path.write_bytes(content if whole else content[:place])
+        with pytest.warns(UserWarning, match=r"a\.npy is damaged: that entry is made again"):
+            arrays, meta = cached("kind", {}, {"k": 1}, build)
+        assert arrays["a"].tolist() == list(range(1000))
+        assert meta == {"calls": 2}
+        cached("kind", {}, {"k": 1}, build)
+        assert build.calls == 2
+
+
+def test_an_entry_without_digests_is_of_an_earlier_version_and_made_again(cache: Path) -> None:
+    build = Builder()
+    cached("kind", {}, {"k": 1}, build)
+    path = entry_of(cache) / "meta.json"
+    path.write_text(json.dumps({"meta": {}, "arrays": ["a", "none"]}))
+    for _ in range(2):
+        assert cached("kind", {}, {"k": 1}, build)[1] == {"calls": 2}
+
+
+def test_a_note_of_a_hash_with_another_digit_is_not_believed(cache: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("content")
+    before = content_hash(file)
+    (note,) = (cache / "hashes").glob("*.json")
+    digit = "0" if before[0] != "0" else "1"
+    note.write_text(note.read_text().replace(before, digit + before[1:]))
+    assert content_hash(file) == before
 
 
 def test_a_builder_that_fails_leaves_nothing(cache: Path) -> None:
@@ -124,6 +170,7 @@ def test_a_builder_that_fails_leaves_nothing(cache: Path) -> None:
     assert cached("kind", {}, {"k": 1}, Builder())[1] == {"calls": 1}
 
 
+@pytest.mark.filterwarnings("ignore:.* is damaged")
 @pytest.mark.parametrize("garbage", [False, True])
 def test_builders_side_by_side_end_with_one_good_entry(cache: Path, garbage: bool) -> None:
     if garbage:
@@ -172,7 +219,9 @@ def test_an_unchanged_file_is_not_read_again(cache: Path, tmp_path: Path) -> Non
     content_hash(path)
     (memo,) = (cache / "hashes").iterdir()
     known = json.loads(memo.read_text())
-    memo.write_text(json.dumps(known | {"sha256": "remembered"}))
+    known |= {"sha256": "remembered"}
+    del known["check"]
+    memo.write_text(json.dumps(known | {"check": _check(known)}))
     assert content_hash(path) == "remembered"
 
 
@@ -272,7 +321,9 @@ def test_a_file_that_goes_on_changing_is_one_line_and_no_entry(cache: Path, tmp_
     assert [p.name for p in cache.iterdir()] == ["hashes"]
 
 
-PLACED, NEW, LEFT = f"placed-{'0' * 24}", f".kind-{'0' * 24}-new", f".kind-{'0' * 24}-left"
+PLACED = f"placed-{'0' * 24}"
+# As another machine names them, whose locks are not seen here.
+NEW, LEFT = ".mmctr-kit-writing-01234567-newnewne", ".mmctr-kit-writing-01234567-leftleft"
 
 
 def filled(cache: Path) -> None:
@@ -303,7 +354,7 @@ def test_clearing_leaves_what_a_command_may_be_reading_or_writing(cache: Path) -
     filled(cache)
     mapped, _ = cached("kind", {}, {"k": 1}, Builder())
     clear_cache()
-    assert sorted(path.name for path in cache.iterdir()) == [NEW, ".locks", PLACED]
+    assert sorted(path.name for path in cache.iterdir()) == [".locks", NEW, PLACED]
     assert mapped["a"].tolist() == list(range(1000))  # still open
     build = Builder()
     assert cached("kind", {}, {"k": 1}, build)[0]["a"].tolist() == list(range(1000))
@@ -330,3 +381,13 @@ def test_a_command_that_uses_the_cache_while_it_is_cleared_goes_on(cache: Path) 
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_cache_folder_that_the_kit_makes_is_its_owner_s_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMCTR_KIT_CACHE", str(tmp_path / "new"))
+    assert cache_folder().stat().st_mode & 0o777 == 0o700
+    (tmp_path / "shared").mkdir(0o755)
+    monkeypatch.setenv("MMCTR_KIT_CACHE", str(tmp_path / "shared"))
+    assert cache_folder().stat().st_mode & 0o777 == 0o755

@@ -11,6 +11,7 @@ from mmctr_kit.data.hashing import (
     digest,
     distinct,
     pair_keys,
+    quick_digest,
     sequence_keys,
     splitmix64,
     vector_keys,
@@ -74,3 +75,25 @@ def test_a_digest_is_sha256_of_each_header_and_the_bytes_in_c_order() -> None:
     assert digest(a=np.asfortranarray(a), b=b) == digest(a=a, b=b)
     others = (digest(a=a), digest(b=b, a=a), digest(a=a.T, b=b), digest(a=a.astype(int), b=b))
     assert len({digest(a=a, b=b), *others}) == 5
+
+
+@given(
+    content=st.binary(min_size=1, max_size=200_000),
+    place=st.integers(0),
+    bit=st.integers(0, 7),
+)
+def test_a_quick_digest_tells_a_flipped_bit_and_a_lost_end(
+    content: bytes, place: int, bit: int
+) -> None:
+    before = np.frombuffer(content, np.uint8)
+    after = before.copy()
+    after[place % len(after)] ^= 1 << bit
+    assert quick_digest(after) != quick_digest(before)
+    assert quick_digest(before[: place % len(before)]) != quick_digest(before)
+    assert quick_digest(before.copy()) == quick_digest(before)
+
+
+def test_a_quick_digest_tells_blocks_that_changed_places() -> None:
+    blocks = np.arange(3 * 8192, dtype=np.uint64).reshape(3, -1)
+    assert quick_digest(blocks[[1, 0, 2]]) != quick_digest(blocks)
+    assert quick_digest(np.zeros(0)) != quick_digest(np.zeros(1))

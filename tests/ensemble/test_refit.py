@@ -17,6 +17,7 @@ from mmctr_kit.runs.predictions import logit_columns
 from mmctr_kit.runs.run import Run
 from tests.ensemble.conftest import make_informative
 from tests.ensemble.test_runs import Write, made_up, write
+from tests.runs.unsealed import unsealed
 
 __all__ = ["write"]  # a fixture
 
@@ -56,6 +57,7 @@ def test_a_run_that_is_another_by_now_is_noticed(
     run = blended(write, tmp_path, True)
     test = Run(tmp_path / "b").predictions()
     keys = {"ID": np.arange(len(test.test_keys))} | vars(test.test_keys)
+    unsealed(tmp_path / "b")
     write_table(tmp_path / "b" / "test.parquet", keys | logit_columns(test.test + 0.01))
     with pytest.raises(RunError, match="'mix' is not what its runs give now"):
         refit(run, open_sources(run), tiny)

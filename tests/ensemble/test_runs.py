@@ -23,6 +23,7 @@ from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions, predictions
 from mmctr_kit.runs.run import Run, all_runs
 from mmctr_kit.runs.scores import score_predictions
 from mmctr_kit.runs.writer import begin_run
+from tests.runs.unsealed import unsealed
 
 FOLDS = 3
 PLAIN = [m for m in METHODS if m not in WITH_CONTEXT]
@@ -229,7 +230,7 @@ def test_a_blend_of_a_run_without_fold_models_valid_knows_none_either(
     made = blend_runs(pair, "mean", tmp_path / "known", False)
     assert made is not None
     assert "fold_models_valid" in made[0].metrics
-    path = pair[1].path / "metrics.json"
+    path = unsealed(pair[1].path) / "metrics.json"
     metrics = json.loads(path.read_text())
     del metrics["fold_models_valid"]
     path.write_text(json.dumps(metrics))
@@ -339,7 +340,7 @@ def test_features_may_differ(write: Write, tmp_path: Path) -> None:
 def test_a_run_whose_oof_file_was_lost_is_not_blended_as_one_that_had_none(
     pair: list[Run], tmp_path: Path
 ) -> None:
-    (pair[0].path / "oof.parquet").unlink()
+    (unsealed(pair[0].path) / "oof.parquet").unlink()
     with pytest.raises(RunError, match=r"lacks its oof\.parquet"):
         blend_runs(pair, "mean", tmp_path / "blend", False)
     assert not (tmp_path / "blend").exists()

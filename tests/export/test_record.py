@@ -13,6 +13,7 @@ from mmctr_kit.files import read_json
 from mmctr_kit.report.context import MARK
 from mmctr_kit.runs.run import Run
 from tests.report.made import FOLDS, NAMES, TRIALS
+from tests.runs.unsealed import unsealed
 
 
 def record_of(root: Path, name: str, weights: bool = False) -> Record:
@@ -112,6 +113,7 @@ def test_a_study_is_the_same_by_whatever_name_its_database_is_reached(
     for place in ("postgresql://db/tuning", "postgresql://10.0.0.1/tuning"):
         copy = tmp_path / place.split("/")[2] / "small.study"
         shutil.copytree(exported_runs / "small.study", copy)
+        unsealed(copy)
         settings = read_json(copy / "settings.json")
         (copy / "settings.json").write_text(json.dumps({**settings, "storage": place}))
         keys.add(records("small", copy.parent, False)[0].key)
@@ -125,8 +127,7 @@ def test_the_digest_changes_with_whatever_is_exported_and_with_nothing_else(
     shutil.copytree(exported_runs / "alpha", copy)
     before = record_of(tmp_path, "alpha")
     assert before.digest == record_of(exported_runs, "alpha").digest
-    (copy / "timings.json").write_text("{}")
-    (copy / "DONE").write_text("later\n")
+    (unsealed(copy) / "timings.json").write_text("{}")
     assert record_of(tmp_path, "alpha").digest == before.digest
     (tmp_path / "alpha.html").write_text(f"<!DOCTYPE html>\n{MARK}\n")
     with_page = record_of(tmp_path, "alpha")
@@ -148,7 +149,7 @@ def test_another_version_of_the_kit_finds_its_copies_again(
 
 
 def test_weights_are_files_only_if_they_are_asked_for(exported_runs: Path, tmp_path: Path) -> None:
-    shutil.copytree(exported_runs / "alpha", tmp_path / "alpha")
+    unsealed(shutil.copytree(exported_runs / "alpha", tmp_path / "alpha"))
     (tmp_path / "alpha" / "folds" / "0-0" / "weights.safetensors").write_bytes(b"weights")
     assert set(record_of(tmp_path, "alpha").files) == {
         "recipe.yaml",

@@ -121,6 +121,7 @@ def test_codes_of_factors_are_those_of_the_fold_models_users(
     assert seen.fingerprints == other.fingerprints == items.fingerprints
 
 
+@pytest.mark.slow
 def test_the_fingerprints_cover_codes_if_there_are_any(tiny: ChallengeData) -> None:
     def prints(*settings: str) -> tuple[str, ...]:
         return ItemFeatures.derive(load_recipe("din_demo", settings), tiny).fingerprints

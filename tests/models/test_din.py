@@ -148,7 +148,7 @@ def test_padding_changes_neither_logits_nor_gradients(options: dict[str, Any]) -
     )
     assert torch.allclose(logits(model, batch), logits(model, padded), atol=1e-5)
     if model.items.project is not None:
-        model.items.project.dropout = 0.0  # it draws numbers for dummy positions too
+        model.items.project.dropout.p = 0.0  # it draws numbers for dummy positions too
     gradients = []
     for each in (batch, padded):
         model.train()

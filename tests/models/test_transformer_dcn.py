@@ -99,7 +99,7 @@ def test_in_bf16_what_layers_add_up_and_normalise_stays_float32(
 def test_dropout_acts_on_attention_weights_on_both_sublayers_and_on_the_deep_part() -> None:
     config, arrays, state = made_up({"length": 3})
     model = build(TransformerDCN, config, arrays, state)
-    rates = {n: m.p for n, m in model.named_modules() if isinstance(m, nn.Dropout)}
+    rates = {n: m.p for n, m in model.named_modules() if isinstance(m, nn.Dropout) and m.p}
     assert {n: p for n, p in rates.items() if n.startswith("encoder")} == {
         f"encoder.{i}.{n}": 0.3 for i in (0, 1) for n in ("drop", "self_attn.drop")
     }

@@ -22,7 +22,7 @@ def test_of_many_the_rest_is_counted() -> None:
 
 
 def test_where_the_rows_of_a_recipe_lie_is_no_difference() -> None:
-    recipe = "items: {{}}\ntraining: {{epochs: {0}, data_on: {1}}}\n"
+    recipe = "items: {{}}\ntraining: {{epochs: {0}, data_on: {1}, check: {1}}}\n"
     assert recipe_difference(recipe.format(5, "auto"), recipe.format(5, "host")) == ""
     told = recipe_difference("items: {}\ntraining: {epochs: 5}\n", recipe.format(3, "host"))
     assert told == "training.epochs: 5 there, 3 now"

@@ -123,8 +123,11 @@ def test_the_fingerprint_changes_with_every_value_and_not_with_the_order_of_keys
     assert len({fingerprint(_changed(resolved, p)) for p in places} | {base}) == len(places) + 1
 
 
-def test_where_the_rows_lie_is_none_of_what_a_run_is_known_by() -> None:
-    recipes = [load_recipe("din_demo", (f"training.data_on={d}",)) for d in ("auto", "host")]
+@pytest.mark.parametrize("setting", ["data_on=host", "check=always", "check=off"])
+def test_where_the_rows_lie_and_what_is_checked_is_none_of_what_a_run_is_known_by(
+    setting: str,
+) -> None:
+    recipes = [load_recipe("din_demo", settings) for settings in ((), (f"training.{setting}",))]
     assert recipes[0].content() == recipes[1].content()
     assert recipes[0].resolved() != recipes[1].resolved()
 

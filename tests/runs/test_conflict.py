@@ -28,7 +28,7 @@ ELSEWHERE = replace(MANIFEST, environment={"torch": "2.13.0", "threads": 4})
 
 def finished(path: Path) -> None:
     begin_run(path, MANIFEST, "name: x\n", False)
-    (path / "DONE").touch()
+    (path / "DONE").write_text("done\n")
 
 
 def test_a_name_is_free_if_nothing_has_it(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_the_environment_matters_until_a_run_is_finished(tmp_path: Path) -> None
     run = Run(tmp_path / "x")
     assert changed_environment(run, MANIFEST) == []
     assert changed_environment(run, ELSEWHERE) == ["threads 1 -> 4"]
-    (run.path / "DONE").touch()
+    (run.path / "DONE").write_text("done\n")
     assert changed_environment(run, ELSEWHERE) == []
 
 

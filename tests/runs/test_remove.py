@@ -11,6 +11,7 @@ from mmctr_kit.runs.remove import blends_of, remove_folder, require_idle, search
 from mmctr_kit.runs.run import all_runs
 from mmctr_kit.runs.writer import begin_run
 from tests.runs.test_run import MANIFEST, finished
+from tests.runs.unsealed import unsealed
 
 
 def idle() -> bool:
@@ -68,7 +69,9 @@ def test_the_blends_of_a_run_or_of_what_it_lies_in_are_found(tmp_path: Path) -> 
     finished(tmp_path / "mix")  # made of "a"
     assert [run.name for run in blends_of(tmp_path / "a", tmp_path)] == ["mix"]
     assert blends_of(tmp_path / "b", tmp_path) == []
-    (tmp_path / "mix" / "blend.json").write_text('{"places": {"a": "s.study/finalists/a"}}')
+    (unsealed(tmp_path / "mix") / "blend.json").write_text(
+        '{"places": {"a": "s.study/finalists/a"}}'
+    )
     assert blends_of(tmp_path / "a", tmp_path) == []
     assert [run.name for run in blends_of(tmp_path / "s.study", tmp_path)] == ["mix"]
 

@@ -16,6 +16,7 @@ from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions
 from mmctr_kit.runs.run import Run, all_runs, open_run
 from mmctr_kit.runs.writer import begin_run
+from tests.runs.unsealed import unsealed
 
 MANIFEST = Manifest(
     kind="cv",
@@ -88,6 +89,7 @@ def test_predictions_without_oof_come_back_without(tmp_path: Path) -> None:
 
 def test_rows_shuffled_in_the_files_are_read_in_canonical_order(tmp_path: Path) -> None:
     run = finished(tmp_path / "x")
+    unsealed(run.path)
     for name in ("oof", "valid", "test"):
         path = run.path / f"{name}.parquet"
         table = pq.read_table(path)
@@ -99,6 +101,7 @@ def test_rows_shuffled_in_the_files_are_read_in_canonical_order(tmp_path: Path) 
 
 def test_a_gap_in_the_oof_file_is_refused(tmp_path: Path) -> None:
     run = finished(tmp_path / "x")
+    unsealed(run.path)
     table = pq.read_table(run.path / "oof.parquet")
     logit = table.column("logit").to_numpy().copy()
     logit[3] = np.nan

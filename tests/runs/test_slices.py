@@ -276,7 +276,7 @@ def test_the_data_of_a_blend_are_those_recorded_for_the_first_run_that_knows(
 ) -> None:
     def made(name: str, sources: tuple[str, ...], data: Path | None) -> Run:
         begin_run(tmp_path / name, replace(MANIFEST, sources=sources), None, False, data)
-        (tmp_path / name / "DONE").touch()
+        (tmp_path / name / "DONE").write_text("done\n")
         return Run(tmp_path / name)
 
     made("old", (), None)

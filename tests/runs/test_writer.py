@@ -4,8 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mmctr_kit.runs.writer import begin_run
+from tests.files.power_cut import Disk
 from tests.runs.test_run import MANIFEST, finished
 
 
@@ -35,8 +37,24 @@ def test_an_unfinished_run_goes_on_with_what_it_has(tmp_path: Path) -> None:
     path = tmp_path / "x"
     writer = begin_run(path, MANIFEST, None, False)
     assert writer is not None
-    writer.fold(0, 1).finish({"w": np.ones(2)}, {"oof": np.zeros(3)}, 1.5)
+    writer.fold(0, 1).finish({"w": np.ones(2)}, {"oof": np.zeros(3)}, {})
     again = begin_run(path, MANIFEST, None, False)
     assert again is not None
     assert again.fold(0, 1).finished
     assert not again.fold(1, 1).finished
+
+
+def test_after_a_power_cut_a_run_that_is_done_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Disk(tmp_path, monkeypatch) as disk:
+        finished(tmp_path / "x")
+    whole = disk.now()[1]
+    assert {name for name in whole if name.endswith(".parquet")} != set()
+    done = [cut for cut in disk.cuts if "x/DONE" in cut]
+    assert done
+    for cut in done:
+        assert {k: v for k, v in cut.items() if "writing" not in k} == whole
+    # What is there before is the manifest, or all of the run's own files but DONE.
+    begun = [cut for cut in disk.cuts if any(name.startswith("x/") for name in cut)]
+    assert all("x/manifest.json" in cut and "x/recipe.yaml" in cut for cut in begun)

@@ -55,6 +55,9 @@ class DummyLearner:
         noise = random.standard_normal(self.rows[split])
         return noise if index is None else noise[index]
 
+    def trained(self) -> None:
+        """None, since it has no steps."""
+
     def weights(self) -> State:
         return {"seed": np.int64(self.seed)}
 

@@ -4,7 +4,7 @@ As in a graph, whatever is read must lie where it lay, and only what the step it
 the host's own work is done once. What makes a host wait for the device is an error.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -12,8 +12,6 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-
-from mmctr_kit.training.cuda_graph import StaticSteps
 
 WAITS = {"_local_scalar_dense", "nonzero", "equal", "is_nonzero", "masked_select", "_unique2"}
 
@@ -54,24 +52,24 @@ class Recorder(TorchDispatchMode):
                         old.copy_(new)
 
 
+def record(rewind: Callable[[], object], work: Callable[[], object]) -> Recorder:
+    """The recording of some work, as :data:`mmctr_kit.training.step_modes.Capture` makes one."""
+    rewind()
+    recorder = Recorder()
+    with recorder:
+        work()
+    return recorder
+
+
 def capture_on_cpu(monkeypatch: pytest.MonkeyPatch) -> list[Recorder]:
-    """Static steps made from now on replay recordings, by the paths that a GPU takes; the list
-    gets each recording."""
-    begin, found = StaticSteps.__init__, list[Recorder]()
+    """Steps that are captured from now on replay recordings, by the paths that a GPU takes; the
+    list gets each recording."""
+    found = list[Recorder]()
 
-    def begun(self: StaticSteps, *args: Any) -> None:
-        begin(self, *args)
-        self._capture = True
+    def captured(rewind: Callable[[], object], work: Callable[[], object]) -> Callable[[], None]:
+        found.append(record(rewind, work))
+        return found[-1].replay
 
-    def captured(self: StaticSteps) -> None:
-        self.step.optimizer.zero_grad()
-        self._counter.zero_()
-        recorder = Recorder()
-        with recorder:
-            self._next()
-        self._graph = recorder  # type: ignore[assignment]
-        found.append(recorder)
-
-    monkeypatch.setattr(StaticSteps, "__init__", begun)
-    monkeypatch.setattr(StaticSteps, "_try_capture", captured)
+    for room in ("fit", "neural", "cuda_graph"):
+        monkeypatch.setattr(f"mmctr_kit.training.{room}.capture_on", lambda _: captured)
     return found

@@ -35,6 +35,7 @@ print(huge() - before)
     assert kept >= 48 << 10
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here")
 def test_if_memory_is_limited_none_is_requested_that_may_stay_unused() -> None:
     code = """

@@ -124,8 +124,8 @@ def test_holdout_rows_teach_nothing(tiny: ChallengeData, device_data: DeviceData
 
 def test_min_steps_adds_epochs_where_rows_are_few() -> None:
     options = Training(batch_size=100, epochs=2, min_steps=90)
-    assert schedule(1_000, options) == Schedule(steps=10, planned=9, epochs=9)
-    assert schedule(100_000, options) == Schedule(steps=1_000, planned=2, epochs=2)
+    assert schedule(1_000, 100, options) == Schedule(steps=10, planned=9, epochs=9)
+    assert schedule(100_000, 100, options) == Schedule(steps=1_000, planned=2, epochs=2)
 
 
 def test_a_fit_that_stops_after_an_epoch_is_the_longer_one_until_then(
@@ -266,6 +266,7 @@ def test_a_large_state_is_not_copied_and_a_small_one_is(
     fit = Fit(model, OnDevice(device_data), OPTIONS, 3)
     epoch = next(fit.run(np.arange(1500), np.arange(1500, 2000)))
     state = epoch.state()
+    assert epoch.live == shared
     for name, value in fit.best.items():
         assert np.array_equal(state[f"best.{name}"], value.numpy())
         assert np.shares_memory(state[f"best.{name}"], value.numpy()) == shared

@@ -4,12 +4,13 @@ import ctypes
 import sys
 from importlib import metadata
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from mmctr_kit.errors import UsageError
 from mmctr_kit.training.device import resolve_device
-from mmctr_kit.training.gpu_probe import may_have_gpu, require_gpu
+from mmctr_kit.training.gpu_probe import driver_cuda, may_have_gpu, require_gpu
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, build: str, answer: int | None) -> None:
@@ -59,6 +60,18 @@ def test_what_is_ruled_out_is_refused_in_the_words_that_torch_would_bring(
         assert said[0] == said[1]
     for wanted in ("auto", "cpu"):
         require_gpu(wanted)
+
+
+def test_the_driver_says_which_cuda_it_supports(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(target: Any) -> int:
+        target._obj.value = 12040
+        return 0
+
+    driver = SimpleNamespace(cuDriverGetVersion=version)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: driver)
+    assert driver_cuda() == (12, 4)
+    pretend(monkeypatch, "2.13.0", None)
+    assert driver_cuda() is None
 
 
 def test_it_never_rules_out_a_gpu_that_torch_sees() -> None:

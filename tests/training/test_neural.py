@@ -131,7 +131,9 @@ def test_a_fit_with_signals_and_extra_rows_resumes_bit_for_bit(tiny: ChallengeDa
 
 
 @pytest.mark.parametrize("steps", ["plain", "captured"])
-@pytest.mark.parametrize("room", [(1 << 18, 1 << 22), (600, 1 << 22), (1, 1)])
+@pytest.mark.parametrize(
+    "room", [pytest.param((1 << 18, 1 << 22), marks=pytest.mark.slow), (600, 1 << 22), (1, 1)]
+)
 def test_rows_on_the_host_train_bit_for_bit_what_rows_on_the_device_do(
     tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch, steps: str, room: tuple[int, int]
 ) -> None:
@@ -147,6 +149,7 @@ def test_rows_on_the_host_train_bit_for_bit_what_rows_on_the_device_do(
     assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
 
 
+@pytest.mark.slow
 def test_a_fit_begun_on_the_device_goes_on_from_the_host_bit_for_bit(tiny: ChallengeData) -> None:
     device, host = (load_recipe("din_mha_demo", (*MORE, f"training.data_on={d}")) for d in DATA_ON)
     whole, cut, resumed = (learner_of(r, tiny) for r in (device, device, host))

@@ -87,7 +87,13 @@ class WithLoss(DIN):
         return logloss(logit, labels) + 0.1 * logit.square().mean()
 
 
-@pytest.mark.parametrize("forward", [eager, compiled("aot_eager")], ids=["eager", "compiled"])
+@pytest.mark.parametrize(
+    "forward",
+    [
+        pytest.param(eager, id="eager"),
+        pytest.param(compiled("aot_eager"), id="compiled", marks=pytest.mark.slow),
+    ],
+)
 def test_a_model_is_trained_on_its_own_loss(
     forward: Forward, device_data: DeviceData, tiny: ChallengeData
 ) -> None:

@@ -48,7 +48,7 @@ def test_what_is_trained_takes_no_more_time(tmp_path: Path, small: Recipe) -> No
     assert jobs_waiting(folder, TRIALS, small, 2, 3) == 2 * 2 * 3
     done = folder.finalist(2)
     done.mkdir(parents=True)
-    (done / "DONE").touch()
+    (done / "DONE").write_text("done\n")
     begun = folder.finalist(0) / "folds" / "1-2"
     begun.mkdir(parents=True)
     (begun / "logits.safetensors").touch()

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.trial import TrialState
@@ -14,6 +15,7 @@ from mmctr_kit.recipe.search import Range
 from mmctr_kit.tuning import worker as module
 from mmctr_kit.tuning.folder import REFUSED, RETRY, StudyFolder
 from mmctr_kit.tuning.heartbeat import WORKER
+from mmctr_kit.tuning.space import suggest
 from mmctr_kit.tuning.study import StudyPlan, begin_study, search_study
 from mmctr_kit.tuning.worker import (
     Budget,
@@ -25,6 +27,7 @@ from mmctr_kit.tuning.worker import (
     run_workers,
 )
 
+FAIL = TrialState.FAIL
 Searched = tuple[StudyFolder, list[Event]]
 
 
@@ -63,16 +66,47 @@ def test_a_pruned_trial_says_why_and_is_never_best(searched: Searched) -> None:
     assert study.best_trial.state == TrialState.COMPLETE
 
 
-def test_equal_studies_of_one_worker_are_equal(
+def test_equal_studies_of_one_worker_are_equal_if_one_was_interrupted_too(
     searched: Searched, plan: StudyPlan, tmp_path: Path
 ) -> None:
     folder = begin_study(plan, tmp_path / "again.study", False)[0]
     search_study(plan, folder, 3, None, lambda _: None)
+
+    def stop(event: Event) -> None:
+        # When it has reported a fold, which must count once among those that others fall behind.
+        if isinstance(event, TrialProgress) and event.position.fold == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search_study(plan, folder, 8, None, stop)
     # Gone on with: a sampler draws nothing twice.
     search_study(plan, folder, 8, None, lambda _: None)
-    assert points(folder) == points(searched[0])
-    values = [[t.value for t in f.study().trials] for f in (folder, searched[0])]
-    assert values[0] == values[1]
+    ended = [
+        [(t.state, t.value, t.user_attrs["settings"]) for t in f.study().trials if t.state != FAIL]
+        for f in (folder, searched[0])
+    ]
+    assert ended[0] == ended[1]
+    assert len(folder.study().trials) == 9
+
+
+def test_a_trial_whose_settings_were_being_drawn_is_drawn_as_it_was(
+    plan: StudyPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [begin_study(plan, tmp_path / f"{n}.study", False)[0] for n in ("a", "b")]
+    for folder in folders:
+        search_study(plan, folder, 1, None, lambda _: None)
+
+    def half(trial: Any, search: Any, base: Any) -> Any:
+        suggest(trial, dict([*search.items()][:1]), base)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "suggest", half)
+        with pytest.raises(KeyboardInterrupt):
+            search_study(plan, folders[0], 2, None, lambda _: None)
+    for folder in folders:
+        search_study(plan, folder, 2, None, lambda _: None)
+    assert points(folders[0]) == points(folders[1])
 
 
 def test_an_interrupted_trial_is_tried_again(plan: StudyPlan, tmp_path: Path) -> None:

@@ -78,17 +78,18 @@ def export(
 
 def _recipe(source: str, settings: list[str], runs: Path) -> tuple["Recipe", str]:
     """Load the recipe of a run, or a recipe if no run has that name; also say which."""
+    from mmctr_kit.api.preflight import load_recipe
     from mmctr_kit.errors import UsageError
-    from mmctr_kit.recipe import load_recipe
+    from mmctr_kit.runs.run import Run, is_run
 
     for folder in (runs / source, Path(source)):
-        if not (folder / "manifest.json").is_file():
+        if not is_run(folder):
             continue
-        path = folder / "recipe.yaml"
-        if not path.is_file():
+        run = Run(folder)
+        if not run.has("recipe.yaml"):
             raise UsageError(
                 f"run '{folder.name}' has no recipe, as blends and imported predictions have none; "
                 "name a cv run or a recipe"
             )
-        return load_recipe(str(path), settings), f"run {folder}"
+        return load_recipe(run.file("recipe.yaml"), settings), f"run {folder}"
     return load_recipe(source, settings), f"recipe {source}"

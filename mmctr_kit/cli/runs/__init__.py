@@ -9,6 +9,7 @@ from mmctr_kit.cli import options
 from mmctr_kit.cli.runs.diff import diff
 from mmctr_kit.cli.runs.remove import rm
 from mmctr_kit.cli.runs.show import show
+from mmctr_kit.cli.runs.verify import verify
 from mmctr_kit.errors import UsageError, did_you_mean
 
 KINDS = ("cv", "fit", "blend", "imported", "study", "ablation")
@@ -24,6 +25,7 @@ def _known(kinds: list[str] | None) -> list[str] | None:
 app = Typer(invoke_without_command=True)
 app.command("show")(show)
 app.command("diff")(diff)
+app.command("verify")(verify)
 app.command("rm")(rm)
 
 
@@ -93,7 +95,7 @@ def runs(
       mmctr-kit runs --runs demo/runs --truth demo/truth
     """
     inner = {"runs": str(runs), "as_json": as_json}
-    context.default_map = dict.fromkeys(("show", "diff", "rm"), inner)
+    context.default_map = dict.fromkeys(("show", "diff", "verify", "rm"), inner)
     if context.invoked_subcommand is None:
         from mmctr_kit.cli.runs.listing import Choice, list_runs
 

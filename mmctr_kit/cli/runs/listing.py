@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 
 from mmctr_kit.cli import options
-from mmctr_kit.cli.output import cell, finite, print_json, room, say, status, table
+from mmctr_kit.cli.output import cell, finite, print_json, room, say, status, table, warn
 
 if TYPE_CHECKING:
     from mmctr_kit.metrics.estimate import Estimate
@@ -47,7 +47,7 @@ def list_runs(
     from mmctr_kit.api.overview import overview, require_root
     from mmctr_kit.runs.leaderboard import chosen
     from mmctr_kit.runs.run import Run
-    from mmctr_kit.submission.verdicts import check_run
+    from mmctr_kit.submission.verdicts import check_runs
 
     if runs == options.RUNS and not runs.is_dir() and not as_json:
         say(f"there is no folder '{runs}' here; 'mmctr-kit cv' makes one{_elsewhere(runs)}")
@@ -58,7 +58,7 @@ def list_runs(
         everything = overview(runs, truth)
     entries = chosen(everything, choice.sort, choice.kinds, choice.names, choice.unfinished)
     ranked = [e for e in entries if e.ranked]
-    verdicts = {e.name: check_run(Run(runs / e.name), runs) for e in ranked if e.kind != "truth"}
+    verdicts = check_runs((Run(runs / e.name) for e in ranked if e.kind != "truth"), runs)
     if as_json:
         print_json([finite(_json(e, verdicts)) for e in entries])
     elif not everything:
@@ -74,6 +74,9 @@ def list_runs(
     else:
         _print_ranked(ranked, truth is not None, verdicts, choice.sort)
         _print_others([e for e in entries if not e.ranked])
+    for entry in entries:
+        if entry.state == "unreadable":
+            warn(f"{entry.name}: {entry.progress}")
 
 
 def _print_rules(verdicts: Rules, task: str | None) -> None:

@@ -14,7 +14,7 @@ from mmctr_kit.activity import EVERY, Activity, heard_by
 from mmctr_kit.cv.executors.base import Resources, WorkerConfig
 from mmctr_kit.cv.fold import FitContext, FoldActivity, Job, Listener, Progress, fit_fold
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.errors import MemoryShortageError, RunError
+from mmctr_kit.errors import GpuFailureError, MemoryShortageError, RunError
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.processes import KILLED, WorkerExit, WorkerPool, peak_process_bytes
 from mmctr_kit.recipe import Recipe
@@ -127,9 +127,9 @@ def capped(cores: int) -> int:
 
 @dataclass(frozen=True)
 class Short:
-    """A worker had too little memory for its job, and ends."""
+    """A worker had too little memory for its job, or its GPU failed, and it ends."""
 
-    error: MemoryShortageError
+    error: MemoryShortageError | GpuFailureError
 
 
 def _fit_in_processes(
@@ -179,7 +179,7 @@ def _work(config: WorkerConfig, expected: tuple[str, ...], path: Path, pipe: Con
     context = FitContext(recipe, data, items, RunWriter(path))
     try:
         fit_jobs(context, config.device, iter(pipe.recv, None), pipe.send, began)
-    except MemoryShortageError as e:
+    except (MemoryShortageError, GpuFailureError) as e:
         pipe.send(Short(e))
 
 

@@ -10,6 +10,7 @@ from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.data.parquet import ints, ragged, read_table, require_folder
 from mmctr_kit.embed.pictures import picture_paths
 from mmctr_kit.errors import DataError, UsageError, plural
+from mmctr_kit.files import regular
 
 _FEATURES = FILES["item_feature"]
 
@@ -95,7 +96,7 @@ def _fill_titles(titles: list[str], data: Path, names: Mapping[int, str] | None)
 
 def _tag_names(path: Path) -> dict[int, str]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with regular(path).open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
         return {int(row["tag_id"]): row["name"].strip() for row in rows}
     except FileNotFoundError as e:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from mmctr_kit.data.contract import Modality
 from mmctr_kit.embed.encode.report import ItemFault
 from mmctr_kit.errors import RunError
-from mmctr_kit.files import write_whole
+from mmctr_kit.files import regular, write_whole
 from mmctr_kit.metrics.ranks import Floats32
 
 METADATA = "mmctr_kit"
@@ -43,7 +43,7 @@ def write_shard(
 def read_shard(path: Path) -> pa.Table:
     """Read a shard; RunError if it is damaged."""
     try:
-        return pq.read_table(path)
+        return pq.read_table(regular(path))
     except (OSError, pa.ArrowException) as e:
         raise RunError(f"{path} is not readable; delete it and give the command again") from e
 

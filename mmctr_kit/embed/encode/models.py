@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from mmctr_kit.data.contract import Modality
 from mmctr_kit.errors import DataError, UsageError, did_you_mean
+from mmctr_kit.files import regular
 
 BUILT_IN: Literal["built-in"] = "built-in"
 """The kind of encoders that know nothing but the data set."""
@@ -246,7 +247,7 @@ def _revision(folder: Path, config: Mapping[str, Any]) -> str | None:
 
 def _json(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(regular(path).read_text("utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as e:

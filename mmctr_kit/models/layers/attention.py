@@ -28,6 +28,22 @@ from mmctr_kit.models.ops.segments import (
 from mmctr_kit.models.option_types import Activation
 
 
+def scaled_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: Dropout
+) -> Tensor:
+    """Scaled dot-product attention with ``dropout`` of the weights (Vaswani et al. 2017).
+
+    (n, H, q, d), (n, H, L, d), (n, H, L, d) -> (n, H, q, d). ``mask`` (n, 1 or H, 1 or q, L): bool,
+    1 = attended, or numbers to add to the scores. torch's own would fix the rate of its dropout.
+    """
+    if not dropout.acts:
+        return F.scaled_dot_product_attention(query, key, value, mask)
+    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+    scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
+    weight = dropout(scores.softmax(-1, dtype=torch.float32))
+    return weight.to(value.dtype) @ value
+
+
 class MultiHeadTargetAttention(nn.Module):
     """The target queries its history: scaled dot products, softmax per row and head.
 

@@ -104,7 +104,7 @@ def logloss(logit: Tensor, labels: Tensor) -> Tensor:
 
 
 class Layers(nn.Sequential):
-    """One layer after another; a ReLU and the dropout after it as one."""
+    """One layer after another; a ReLU and the dropout after it as one, except on a CPU."""
 
     __call__: Callable[..., Tensor]
 
@@ -113,10 +113,10 @@ class Layers(nn.Sequential):
         left = list(self)
         while left:
             layer = left.pop(0)
-            rate = _rate(left[0], input) if left and isinstance(layer, nn.ReLU) else 0.0
-            if rate:
+            after = left[0] if left and isinstance(layer, nn.ReLU) else None
+            if isinstance(after, Dropout) and after.acts and not eager_on_cpu(input):
                 left.pop(0)
-                input = relu_dropout(input, rate)
+                input = relu_dropout(input, after.rate)
             else:
                 input = layer(input)
         return input
@@ -149,13 +149,6 @@ class MLP(Layers):
         if last:
             layers.append(linear(inputs, 1))
         super().__init__(*layers)
-
-
-def _rate(layer: nn.Module, values: Tensor) -> float:
-    """The rate of a dropout layer that :func:`relu_dropout` can take; 0 on a CPU or if none."""
-    if eager_on_cpu(values) or not isinstance(layer, Dropout) or not layer.training:
-        return 0.0
-    return layer.p if layer.p < 1 else 0.0
 
 
 class SqueezeExcitation(nn.Module):

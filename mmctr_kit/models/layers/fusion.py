@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.layers.blocks import linear
+from mmctr_kit.models.ops.dropout import Dropout
 from mmctr_kit.models.option_types import FusionKind
 
 
@@ -53,7 +54,7 @@ class ModalityFusion(nn.Module):
                 "set items.embedding to separate_pca, blocks, e4 or raw, or model.fusion to concat"
             )
         self.widths = list(widths)
-        self.dropout = dropout
+        self.dropout = Dropout(dropout)
         self.weight: Tensor | None = None
         self.modality = nn.ModuleList()
         self.gate: nn.Linear | None = None
@@ -101,11 +102,11 @@ class ModalityFusion(nn.Module):
     def _replaced(self, vectors: Tensor, present: Tensor, missing: Tensor) -> Tensor:
         """``vectors`` with the missing vector in place of absent and dropped modalities."""
         used = present
-        if self.training:
+        if self.dropout.acts:
             draw = torch.rand(present.shape, device=present.device)
             # Below p is dropped; but the highest draw among the present always stays.
             highest = draw.masked_fill(~present, -1.0).amax(1, keepdim=True)
-            used = present & (draw >= highest.clamp(max=self.dropout))
+            used = present & (draw >= torch.minimum(highest, self.dropout.rate))
         pairs = zip(torch.split(used, 1, dim=1), self.widths, strict=True)
         columns = torch.cat([one.expand(-1, width) for one, width in pairs], dim=1)
         return torch.where(columns, vectors, missing)

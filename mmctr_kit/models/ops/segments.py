@@ -1,14 +1,14 @@
 """Operations from rows to their history positions and back, with fast gradients on any device.
 
-The positions of a row lie side by side. On a GPU a kernel of the kit sums them in a fixed order;
-torch would add them atomically, in any order and, in long rows, one waiting for the other. On a CPU
+The positions of a row lie side by side. On a GPU a kernel of the kit sums them in a fixed order,
+or torch's ``segment_reduce`` if Triton cannot build it; ``index_add`` would add them atomically, in
+any order and, in long rows, one waiting for the other. On a CPU
 :mod:`mmctr_kit.models.ops.gather` sums them.
 
 Shapes: B rows, P packed history positions, H heads, K rows of a table; ``row`` (P,) and ``offsets``
 (B + 1,) as in Batch. A position from ``offsets[B]`` on is a dummy, whose row is B.
 """
 
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmctr_kit.models.ops.gather import applied, eager_on_cpu, gather, gather_sum, weighted_rows
+from mmctr_kit.models.ops.triton_probe import warn_without_triton
 
 
 def rows_to_positions(values: Tensor, row: Tensor, offsets: Tensor) -> Tensor:
@@ -142,13 +143,13 @@ def _(
     return values.new_empty(offsets.shape[0] - 1, values.shape[1], dtype=dtype)
 
 
-if find_spec("triton") is not None:  # torch comes without it on some systems
+@_registered.register_kernel("cuda")
+def _(*given: Any, **named: Any) -> Tensor:
+    if warn_without_triton():
+        return _segment_sum(*given, **named)
+    from mmctr_kit.models.ops.segment_kernel import sum_rows
 
-    @_registered.register_kernel("cuda")
-    def _(*given: Any, **named: Any) -> Tensor:
-        from mmctr_kit.models.ops.segment_kernel import sum_rows
-
-        return sum_rows(*given, **named)
+    return sum_rows(*given, **named)
 
 
 def _spread(values: Tensor, row: Tensor) -> Tensor:

@@ -159,9 +159,9 @@ def _copy_weights(run: Run, recipe: Recipe, folder: Path) -> dict[str, list[str]
     models: dict[str, list[str]] = {}
     for fold in (WHOLE,) if run.manifest.kind == "fit" else range(recipe.folds.count):
         for seed in run.manifest.seeds:
-            source = RunWriter(run.path).fold(fold, seed).path
-            name = f"weights/{source.name}.safetensors"
-            if not (weights := source / "weights.safetensors").is_file():
+            source = RunWriter(run.path).fold(fold, seed)
+            name = f"weights/{source.path.name}.safetensors"
+            if not (weights := source.weights_file()).is_file():
                 raise RunError(f"run '{run.name}' lacks {weights}; train it again with --force")
             shutil.copyfile(weights, folder / name)
             models.setdefault("all" if fold == WHOLE else str(fold), []).append(name)

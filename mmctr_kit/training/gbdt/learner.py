@@ -152,6 +152,9 @@ class BoostedLearner:
     def data_on(self) -> Literal["device"]:
         return "device"  # the CPU is the device
 
+    def trained(self) -> None:
+        """None, since trees have no steps."""
+
     def weights(self) -> State:
         base, features = self._fitted()
         trained = np.zeros(len(self.data.train), np.bool_)

@@ -12,6 +12,7 @@ from mmctr_kit.runs.importance import feature_importance
 from mmctr_kit.runs.run import Run
 from tests.cli.conftest import mistake, run
 from tests.report.made import FEATURES, make_importance
+from tests.runs.unsealed import unsealed
 
 
 def test_a_run_is_shown_with_scores_folds_and_where_it_comes_from(
@@ -71,6 +72,7 @@ def test_the_command_that_goes_on_is_one_line_to_copy(
     timings = json.loads((tmp_path / "half" / "timings.json").read_text())
     line = f"mmctr-kit cv din_demo --name half --data {'d' * 90}"
     timings["lineage"]["command"] = line
+    del timings["check"]
     (tmp_path / "half" / "timings.json").write_text(json.dumps(timings))
     output = run("runs", "show", "half", "--runs", str(tmp_path)).output
     assert [row.split(maxsplit=2)[2] for row in output.splitlines() if "to resume" in row] == [line]
@@ -94,7 +96,7 @@ def test_the_command_line_is_what_was_typed(
 
 
 def test_an_earlier_versions_run_says_that_it_recorded_nothing(work: Path, tmp_path: Path) -> None:
-    shutil.copytree(work / "runs" / "din_demo", tmp_path / "old")
+    unsealed(shutil.copytree(work / "runs" / "din_demo", tmp_path / "old"))
     (tmp_path / "old" / "timings.json").write_text("{}")
     output = run("runs", "show", "old", "--runs", str(tmp_path)).output
     assert "not recorded: begun by an earlier version of mmctr-kit" in output

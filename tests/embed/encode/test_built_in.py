@@ -121,6 +121,7 @@ def test_without_the_extra_all_is_encoded_and_the_file_says_built_in(plan: Plan)
     assert elsewhere.identity() == plan.identity()
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_byte_for_byte_the_same(plan: Plan, tmp_path: Path) -> None:
     whole = replace(plan, out=tmp_path / "whole.parquet")
     encode(whole, False, silent)

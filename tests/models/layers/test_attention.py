@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from mmctr_kit.models.batch import Batch
-from mmctr_kit.models.layers.attention import NoAttention, TargetAttention
+from mmctr_kit.models.layers.attention import NoAttention, TargetAttention, scaled_attention
+from mmctr_kit.models.ops.dropout import Dropout, nothing_dropped
 
 LENGTHS = torch.tensor([3, 0, 2, 4])
 ROW = torch.repeat_interleave(LENGTHS)
@@ -53,3 +54,25 @@ def test_without_attention_the_pooled_history_is_its_sum_whatever_the_target() -
         pooled, scores = NoAttention().attend(target, table, index, positions(0))
         assert torch.allclose(pooled, expected, atol=1e-6)
         assert scores.shape == (9, 0)
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_scaled_attention_is_torchs_with_dropout_of_the_weights(added: bool) -> None:
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(3, 2, length, 4) for length in (1, 5, 5))
+    mask = torch.rand(3, 1, 1, 5) < 0.6
+    mask[..., 0] = True
+    if added:
+        mask = torch.where(mask, torch.randn(3, 1, 1, 5), -torch.inf)
+    expected = F.scaled_dot_product_attention(query, key, value, mask)
+    layer = Dropout(0.5)
+    with nothing_dropped(layer):
+        found = scaled_attention(query, key, value, mask, layer)
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert torch.equal(scaled_attention(query, key, value, mask, layer.eval()), expected)
+    ones = torch.ones(3, 2, 5, 4)
+    dropped = torch.stack(
+        [scaled_attention(query, key, ones, mask, layer.train()) for _ in range(2000)]
+    )
+    assert torch.allclose(dropped.mean(0), torch.ones(3, 2, 1, 4), atol=0.1)
+    assert (dropped == 0).any()

@@ -107,6 +107,7 @@ def test_values_and_gradients_are_those_of_the_formula(name: str) -> None:
     require_near(with_gradients(function, given), with_gradients(formula, given))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_they_are_so_where_a_step_is_compiled(name: str) -> None:
     function, formula, given = CASES[name]

@@ -20,6 +20,7 @@ from mmctr_kit.report.sections.slices import slices_section
 from mmctr_kit.report.sections.study import study_section
 from mmctr_kit.runs.slices import MIN_USERS, too_few
 from tests.report.made import FEATURES, make_run, make_study
+from tests.runs.unsealed import unsealed
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_a_slice_with_too_few_rows_says_so(tiny: ChallengeData, tmp_path: Path) 
     first, second, *others = metrics["slices"]
     first |= {"positives": MIN_USERS - 1}
     second |= {"auc": None, "errors": None}
-    write_json(run.path / "metrics.json", metrics)
+    write_json(unsealed(run.path) / "metrics.json", metrics)
     section = made(slices_section(open_context("x", tmp_path, tmp_path)))
     [note] = [note for note in section.notes if note.startswith("Too few rows to judge")]
     few = [entry for entry in (first, second, *others) if too_few(entry)]

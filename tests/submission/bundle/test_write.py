@@ -12,12 +12,13 @@ from mmctr_kit.errors import MmctrKitError, RunError, UsageError
 from mmctr_kit.files import write_json
 from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.bundle.read import open_bundle
+from tests.runs.unsealed import unsealed
 from tests.submission.bundle.conftest import bundled
 
 
 def changed(run: Path, out: Path, **manifest: object) -> Path:
     """A copy of a run with another manifest."""
-    shutil.copytree(run, out)
+    unsealed(shutil.copytree(run, out))
     content = json.loads((out / "manifest.json").read_text())
     write_json(out / "manifest.json", content | manifest)
     return out
@@ -72,7 +73,7 @@ def test_an_item_file_of_the_users_own_goes_along_and_the_recipe_reads_it_there(
 
 
 def test_an_item_file_that_changed_since_training_is_refused(runs: Path, tmp_path: Path) -> None:
-    run = shutil.copytree(runs / "own", tmp_path / "own")
+    run = unsealed(shutil.copytree(runs / "own", tmp_path / "own"))
     text = (run / "recipe.yaml").read_text()
     other = tmp_path / "other.parquet"
     (run / "recipe.yaml").write_text(text.replace(str(runs / "own.parquet"), str(other)))
@@ -110,7 +111,7 @@ def test_what_could_not_be_run_again_is_refused(
 def test_a_distilled_network_is_refused_since_its_teacher_would_be_missing(
     runs: Path, tmp_path: Path
 ) -> None:
-    run = Path(shutil.copytree(runs / "one", tmp_path / "one"))
+    run = unsealed(shutil.copytree(runs / "one", tmp_path / "one"))
     recipe = yaml.safe_load((run / "recipe.yaml").read_text())
     recipe["training"] |= {"teacher": "runs/mix", "teacher_weight": 0.5}
     (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
@@ -127,7 +128,7 @@ def test_all_files_have_the_usual_mode(runs: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_if_a_file_of_the_run_is_missing(runs: Path, tmp_path: Path) -> None:
-    run = shutil.copytree(runs / "four", tmp_path / "four")
+    run = unsealed(shutil.copytree(runs / "four", tmp_path / "four"))
     (run / "folds" / "1-1" / "weights.safetensors").unlink()
     with pytest.raises(RunError, match=r"lacks .*1-1/weights\.safetensors; train it again"):
         bundled(run, tmp_path / "bundle")

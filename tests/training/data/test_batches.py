@@ -45,6 +45,7 @@ def test_a_batch_holds_each_rows_most_recent_items_oldest_first(
     assert len(batch.history) == int(batch.offsets[-1])
 
 
+@pytest.mark.slow
 def test_compiled_batches_are_the_same_and_other_sizes_of_data_compile_once_more(
     tiny: ChallengeData,
 ) -> None:

@@ -1,0 +1,115 @@
+"""Whatever a name says, nothing is written outside the folder that was named."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmctr_kit.errors import UsageError
+from mmctr_kit.runs.run import run_path
+from tests.cli.conftest import mistake
+from tests.cli.test_blend import make_runs
+
+NAMES = (
+    *("../x", "/{outside}/x", "a/../../x", "..", ".", "", ".hidden", "a/b", "a\\b", "~", "-x y"),
+    *("x" * 201, "CON", "nul.txt", "com1", "x.", "x\n", "x\u202e", "ä", "$(x)", "link", "nowhere"),
+)
+
+
+@given(st.one_of(st.text(max_size=300), st.sampled_from(NAMES)), st.sampled_from(("", ".study")))
+def test_a_name_is_a_folder_in_the_runs_or_wrong_usage(name: str, suffix: str) -> None:
+    try:
+        path = run_path(Path("runs"), name, suffix)
+    except UsageError:
+        return
+    assert Path(os.path.normpath(path)) == path
+    assert path.parent == Path("runs")
+    assert path.name == f"{name}{suffix}"
+    assert len(os.fsencode(f"{path.name}-Task1_2.zip")) < 255
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("x" * 201, "found 201 characters; at most 200"), ("Aux", "Windows has no such folders")],
+)
+def test_a_name_that_some_file_system_lacks_says_why(name: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        run_path(Path("runs"), name)
+
+
+def tree(folder: Path) -> dict[str, bytes | None]:
+    return {
+        str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None
+        for p in folder.rglob("*")
+    }
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, tiny_root: Path) -> Path:
+    """Runs ``a`` and ``b``, and links in the folder of runs to one outside and to nothing."""
+    root = tmp_path_factory.mktemp("names")
+    make_runs(root / "runs", tiny_root, ("a", "b"))
+    (root / "outside").mkdir()
+    (root / "outside" / "file").write_text("mine")
+    for suffix in ("", ".study", ".ablate"):
+        (root / "runs" / f"link{suffix}").symlink_to(root / "outside")
+        (root / "runs" / f"nowhere{suffix}").symlink_to(root / "not there")
+    return root
+
+
+COMMANDS = {
+    "cv": ("cv", "din_demo", "--data", "DATA"),
+    "fit": ("fit", "din_demo", "--data", "DATA"),
+    "tune": ("tune", "din_demo", "--data", "DATA", "--trials", "1"),
+    "ablate": ("ablate", "din_demo", "--data", "DATA"),
+    "blend": ("blend", "a", "b", "--method", "mean"),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        *(("blend", name) for name in NAMES),
+        *((command, name) for command in COMMANDS for name in ("../x", "/{outside}/x", "nowhere")),
+        *((command, "link") for command in COMMANDS if command != "ablate"),
+    ],
+)
+def test_no_command_writes_where_a_strange_name_points(
+    command: str,
+    name: str,
+    place: Path,
+    tiny_root: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(place)
+    before = tree(place)
+    given_name = name.format(outside=place / "outside")
+    arguments = [str(tiny_root / "data") if a == "DATA" else a for a in COMMANDS[command]]
+    code, error = mistake(capsys, *arguments, f"--name={given_name}", "--runs", "runs")
+    assert code in (1, 2)
+    assert error.count("error: ") == 1
+    after = {k: v for k, v in tree(place).items() if ".locks" not in k}
+    assert after == {k: v for k, v in before.items() if ".locks" not in k}
+
+
+@pytest.mark.parametrize("name", ["name.html", "x" * 251 + ".html"])
+def test_a_page_replaces_a_link_in_its_place_and_no_name_is_too_strange_for_one_line(
+    name: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = place / "outside" / "file"
+    page = place / name
+    if len(name) < 255:
+        page.symlink_to(target)
+    code, error = mistake(
+        capsys, "report", "a", "--runs", str(place / "runs"), "--out", str(page), "--force"
+    )
+    if len(name) < 255:
+        assert code == 0, error
+        assert not page.is_symlink()
+    else:
+        assert code == 2
+        assert "shorten the name" in error
+    assert target.read_text() == "mine"

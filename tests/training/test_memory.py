@@ -1,0 +1,64 @@
+"""mmctr_kit.training.memory: which batch fits a GPU's memory."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.recipe import Training
+from mmctr_kit.training import memory
+from mmctr_kit.training.data.batches import to_device
+from mmctr_kit.training.data.sampler import RowSampler
+from mmctr_kit.training.data.static_shapes import StaticShapes
+from mmctr_kit.training.memory import StepMemory, measure_step
+from mmctr_kit.training.step import Step
+from tests.training.test_fit import CPU, small_din
+
+
+@given(
+    fixed=st.floats(0, 1e11), per_row=st.floats(0, 1e7), room=st.floats(0, 1e11), size=st.just(256)
+)
+def test_the_largest_power_of_two_that_fits(
+    fixed: float, per_row: float, room: float, size: int
+) -> None:
+    step = StepMemory(fixed, per_row, room)
+    most = step.most_rows(room)
+    if most:
+        assert most >= size
+        assert most & (most - 1) == 0
+        assert step.of(most) <= room + 1
+        assert per_row < 1 or step.of(2 * most) > room - 1e-3 * room
+    else:
+        assert fixed + size * max(per_row, 1.0) > room - 1
+
+
+def test_what_rows_take_is_told_from_what_weights_take(
+    tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tensors of a device are counted; here a host's saved activations stand for them."""
+    data = to_device(tiny, CPU, 64)
+    model: nn.Module = small_din(tiny)
+    model.train()
+    known = torch.ones(data.n_users + 1, dtype=torch.bool)
+    step = Step(model, data, Training(precision="float32"), known)
+    counted = {"current": 7_000, "peak": 7_000}
+    lengths = data.rows["train"].lengths
+
+    def draw(rows: int) -> tuple[Tensor, StaticShapes]:
+        sampler = RowSampler(torch.arange(len(lengths)), lengths, rows, 0)
+        counted["peak"] = 7_000 + 1_000 + 30 * rows
+        return sampler.batches(0, 1)[0], sampler.shapes
+
+    monkeypatch.setattr(memory, "_requested", lambda _, which: counted[which])
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: None)
+    before = {k: v.clone() for k, v in step.state().items()}
+    found = measure_step(step, draw, 1e6)
+    weights = sum(p.nbytes for p in model.parameters())
+    state = sum(v.nbytes for v in model.state_dict().values())
+    assert found == StepMemory(7_000 + 1_000 + weights + state, 30.0, 1e6)
+    for name, tensor in step.state().items():
+        assert np.array_equal(tensor.detach(), before[name]), name
+    assert all(p.grad is None for p in model.parameters())
