@@ -178,8 +178,7 @@ def too_many(task: str, files: int) -> str:
 
 def require_attempt(path: Path, sha256: str, task: Task) -> None:
     """Raise MmctrKitError if a file would be one attempt too many, or is today."""
-    ledger = read_ledger(path)
-    files = ledger.written_today().get(task.value, [])
+    files = (ledger := read_ledger(path)).written_today().get(task.value, [])
     new = all((e.sha256, e.task) != (sha256, task) for e in ledger.submitted)
     if (new and len(files) >= ATTEMPTS_PER_DAY) or sha256 in files[ATTEMPTS_PER_DAY:]:
         raise MmctrKitError(
