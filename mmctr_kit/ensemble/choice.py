@@ -61,7 +61,9 @@ def select_method(
             why = "which cannot be judged without a standard error"
         return "mean", f"Kept the plain mean: {best} is {gain.signed()} over it, {why}."
     z = f"{gain.z(0.0):.1f} standard errors; {needed:.1f} required {corrected}"
-    return best, f"Chose {best}: OOF AUC {gain.signed()} over the plain mean ({z})."
+    higher = [name for name, d in differences.items() if d.value > gain.value]
+    noise = f" Higher, but by less than required: {', '.join(higher)}." if higher else ""
+    return best, f"Chose {best}: OOF AUC {gain.signed()} over the plain mean ({z}).{noise}"
 
 
 def decide(

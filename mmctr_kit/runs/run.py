@@ -88,14 +88,21 @@ class Run:
     @property
     def source_places(self) -> dict[str, Path]:
         """Folders of a blend's runs by name: beside the blend, unless blend.json notes another."""
-        noted: dict[str, str] = {}
-        if self.has("blend.json"):
-            noted = read_json(self.file("blend.json")).get("places", {})
+        noted = self._blend.get("places", {})
         if not isinstance(noted, dict) or not all(isinstance(p, str) for p in noted.values()):
             raise RunError(
                 f"{self.path / 'blend.json'} is damaged: its places are no paths; make it again"
             )
         return {n: self.path.parent / noted.get(n, n) for n in self.manifest.sources}
+
+    @property
+    def blend_method(self) -> str:
+        """The method of a blend; empty for other runs."""
+        return str(self._blend.get("method", ""))
+
+    @property
+    def _blend(self) -> dict[str, Any]:
+        return read_json(self.file("blend.json")) if self.has("blend.json") else {}
 
     @property
     def recipe_text(self) -> str | None:

@@ -36,8 +36,10 @@ def test_the_mean_stays_unless_a_method_wins_by_enough():
 
 
 def test_the_best_method_that_passes_is_chosen():
-    used, _ = select_method(CLEAR, {"a": gap(0.01), "b": gap(0.05, 0.04), "c": gap(0.02)}, THREE)
+    gaps = {"a": gap(0.01), "b": gap(0.05, 0.04), "c": gap(0.02)}
+    used, reason = select_method(CLEAR, gaps, THREE)
     assert used == "c"
+    assert reason.endswith(" methods). Higher, but by less than required: b.")
 
 
 def test_an_unknown_standard_error_or_a_single_run_leaves_the_mean():
