@@ -6,7 +6,6 @@ Every file of a run is written under a temporary name and renamed; ``DONE``, its
 git commit, host).
 """
 
-import json
 import re
 from html import escape
 from pathlib import Path
@@ -23,6 +22,8 @@ from mmctr_kit.runs.lineage import Lineage, read_lineage, unfinished
 from mmctr_kit.runs.manifest import KINDS, Manifest
 from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions, fold_logits
 from mmctr_kit.runs.seal import SEAL, holds, marked, read_timings, sealed_file, sealed_names
+from mmctr_kit.runs.stored import checked, checked_timings, epochs_in, read_metrics
+from mmctr_kit.yaml_files import parse_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,19 +64,21 @@ class Run:
     def manifest(self) -> Manifest:
         path = self.file("manifest.json")
         try:
-            return Manifest.from_json(read_json(path))
+            manifest = Manifest.from_json(read_json(path))
         except TypeError as e:
             raise RunError(
                 f"{path} is no manifest of this version of mmctr-kit; move its folder away"
             ) from e
+        result: Manifest = checked(Manifest, vars(manifest), path)
+        return result
 
     @property
     def metrics(self) -> dict[str, Any]:
-        return read_json(self.file("metrics.json"))
+        return read_metrics(self.file("metrics.json"))
 
     @property
     def timings(self) -> dict[str, Any]:
-        return read_timings(self.path)
+        return checked_timings(read_timings(self.path), self.path / "timings.json")
 
     @property
     def lineage(self) -> Lineage | None:
@@ -88,6 +91,10 @@ class Run:
         noted: dict[str, str] = {}
         if self.has("blend.json"):
             noted = read_json(self.file("blend.json")).get("places", {})
+        if not isinstance(noted, dict) or not all(isinstance(p, str) for p in noted.values()):
+            raise RunError(
+                f"{self.path / 'blend.json'} is damaged: its places are no paths; make it again"
+            )
         return {n: self.path.parent / noted.get(n, n) for n in self.manifest.sources}
 
     @property
@@ -103,11 +110,9 @@ class Run:
 
     def recipe_content(self) -> dict[str, Any]:
         """The resolved recipe as plain values, not checked; RunError if there is none to read."""
-        import yaml
-
         try:
-            content = yaml.safe_load(self.recipe_text or "")
-        except (OSError, ValueError, yaml.YAMLError) as e:
+            content = parse_yaml(self.recipe_text or "")
+        except (OSError, ValueError) as e:
             raise RunError(f"{self.path} has no readable recipe.yaml; copy the run again") from e
         if not isinstance(content, dict):
             raise RunError(f"{self.path} has no recipe in its recipe.yaml; copy the run again")
@@ -122,9 +127,9 @@ class Run:
         for path in self.files("folds/*/metrics.jsonl"):
             try:
                 lines = regular(path).read_text().splitlines()
-                epochs[path.parent.name] = [json.loads(line) for line in lines]
             except (OSError, ValueError) as e:
                 raise RunError(f"{path} is not readable; make the run again") from e
+            epochs[path.parent.name] = epochs_in(lines, path)
         return epochs
 
     @property
