@@ -7,14 +7,21 @@ exits with ``exit_code``; any other exception that escapes is a bug and shows it
 import difflib
 import errno
 import os
+import re
 import warnings
 from collections.abc import Iterable
 
 
 class MmctrKitError(Exception):
-    """A failed check, or an operation that cannot go on; the command exits with 1."""
+    """A failed check, or an operation that cannot go on; the command exits with 1.
+
+    Its text is one line, whatever the names in it hold.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return visible(super().__str__(), one_line=True)
 
 
 class UsageError(MmctrKitError):
@@ -84,8 +91,16 @@ _REFUSED = {
 """The system's refusals that are no bug of the kit, and what to do about each."""
 
 
-def refusal(error: OSError) -> MmctrKitError | None:
-    """The error of a full disk or a forbidden place; None if a bug may be the cause."""
+def refusal(error: OSError | UnicodeEncodeError) -> MmctrKitError | None:
+    """The error of a full disk, a forbidden place or a strange name; None if a bug is possible.
+
+    Libraries that open files take no name with bytes that are no UTF-8 (surrogates, in Python).
+    """
+    if isinstance(error, UnicodeEncodeError):
+        if not any("\ud800" <= c <= "\udfff" for c in error.object):
+            return None
+        name = visible(error.object[:200], one_line=True)
+        return UsageError(f"'{name}' holds bytes that are no UTF-8; rename the file or folder")
     if error.errno not in _REFUSED:
         return None
     may_be_reading = error.errno in (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
@@ -120,7 +135,31 @@ def warn_in_one_line() -> None:
 
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> str:
-    return f"warning: {' '.join(str(message).split())}\n"
+    return f"warning: {visible(' '.join(str(message).split()))}\n"
+
+
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""What a terminal obeys instead of showing it: control characters but tab and line feed, signs that
+turn the direction of text or end a line; and bytes of a name that are no UTF-8 (surrogates)."""
+
+
+def visible(text: str, one_line: bool = False) -> str:
+    r"""The text with what a terminal would obey written as code points; ``one_line``: LF, tab too.
+
+    >>> print(visible("run \x1b[2J\u202e"))
+    run \x1b[2JU+202E
+    """
+    shown = _UNSEEN.sub(_code_point, text)
+    return shown.replace("\n", r"\n").replace("\t", r"\t") if one_line else shown
+
+
+def _code_point(match: re.Match[str]) -> str:
+    number = ord(match[0])
+    if 0xDC80 <= number <= 0xDCFF:  # how Python reads a byte that is no UTF-8
+        number -= 0xDC00
+    return f"\\x{number:02x}" if number < 0x100 else f"U+{number:04X}"
 
 
 def plural(number: int, one: str, many: str = "") -> str:

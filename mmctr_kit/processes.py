@@ -3,6 +3,7 @@
 import ctypes
 import multiprocessing
 import os
+import pickle
 import re
 import signal
 import sys
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -72,7 +74,9 @@ class WorkerPool:
     def start(self, number: int, work: Callable[..., None], *arguments: Any) -> None:
         """Have a new process call ``work(*arguments, pipe)``; everything must be picklable."""
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_run, args=(work, arguments, theirs), daemon=True)
+        # As bytes, so that what cannot be loaded there is told as any other fault.
+        packed = bytes(ForkingPickler.dumps((work, arguments)))
+        process = self._context.Process(target=_run, args=(packed, theirs), daemon=True)
         with _interrupts_blocked(), _main_hidden():
             process.start()
         theirs.close()  # so that the pipe ends with the worker
@@ -112,7 +116,8 @@ def raise_fault(event: object) -> None:
     if isinstance(event, MmctrKitError):
         raise event
     if isinstance(event, WorkerFault):
-        raise RuntimeError(f"a worker process failed:\n{event.traceback}")
+        last = event.traceback.strip().rpartition("\n")[2]
+        raise RuntimeError(f"a worker process failed: {last}\n{event.traceback}")
 
 
 def run_isolated(work: Callable[[_Argument], _Result], argument: _Argument, killed: str) -> _Result:
@@ -152,14 +157,19 @@ def _send_result(work: Callable[[Any], object], argument: object, pipe: Connecti
     pipe.send(result)
 
 
-def _run(work: Callable[..., None], arguments: tuple[Any, ...], pipe: Connection) -> None:
+def _run(packed: bytes, pipe: Connection) -> None:
     """The whole life of a worker process."""
     if not hasattr(signal, "pthread_sigmask"):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     warn_in_one_line()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if (fault := fault_of(work, *arguments, pipe)) is not None:
+    if (fault := fault_of(_work, packed, pipe)) is not None:
         pipe.send(fault)
+
+
+def _work(packed: bytes, pipe: Connection) -> None:
+    work, arguments = pickle.loads(packed)
+    work(*arguments, pipe)
 
 
 def fault_of(work: Callable[..., object], *arguments: Any) -> MmctrKitError | WorkerFault | None:
@@ -168,9 +178,11 @@ def fault_of(work: Callable[..., object], *arguments: Any) -> MmctrKitError | Wo
         work(*arguments)
     except MmctrKitError as e:
         return e
-    except OSError as e:
+    except (OSError, UnicodeEncodeError) as e:
         return refusal(e) or WorkerFault(traceback.format_exc())
-    except Exception:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # Rust's panics are no Exception
         return WorkerFault(traceback.format_exc())
     return None
 

@@ -38,13 +38,41 @@ def parse_yaml(text: str) -> Any:
     import yaml
 
     try:
-        return yaml.load(text, _yaml_loader())
+        value = yaml.load(text, _yaml_loader())
+        _require_moderate(value, {}, 0)
+        return value
     except yaml.MarkedYAMLError as e:
         at = e.problem_mark
         place = "" if at is None else f"line {at.line + 1}, column {at.column + 1}: "
         raise ValueError(f"{place}{e.problem}") from e
     except yaml.YAMLError as e:
         raise ValueError(" ".join(str(e).split())) from e
+
+
+_DEEPEST, _MOST = 50, 100_000
+"""How deep values may be nested, and how many there may be, each alias (``*name``) counted anew."""
+
+
+def _require_moderate(value: Any, known: dict[int, tuple[int, int]], depth: int) -> tuple[int, int]:
+    """How many values are in ``value`` and how deep; ValueError if too many, or deep without end.
+
+    ``known`` has both of each block and list by its id, zeros while they are counted.
+    """
+    if not isinstance(value, dict | list):
+        return 1, 0
+    if known.get(id(value)) == (0, 0):
+        raise ValueError("an alias stands for a block or list that it is in")
+    if id(value) not in known:
+        known[id(value)] = (0, 0)
+        inner = value.values() if isinstance(value, dict) else value
+        each = [_require_moderate(v, known, depth + 1) for v in inner]
+        known[id(value)] = 1 + sum(n for n, _ in each), 1 + max((d for _, d in each), default=0)
+    count, deep = known[id(value)]
+    if depth + deep > _DEEPEST:
+        raise ValueError(f"blocks and lists nested more than {_DEEPEST} deep")
+    if count > _MOST:
+        raise ValueError(f"more than {_MOST:,} values")
+    return count, deep
 
 
 def apply_setting(content: dict[str, Any], setting: str) -> list[str]:
@@ -75,8 +103,31 @@ def _yaml_loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
+        deep = 0
+
+        def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+            # Before the whole is read: Python cannot call so many functions within each other.
+            self.deep += 1
+            if self.deep > _DEEPEST:
+                raise yaml.YAMLError(f"blocks and lists nested more than {_DEEPEST} deep")
+            node: yaml.Node | None = super().compose_node(parent, index)
+            self.deep -= 1
+            return node
+
+        def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+            # PyYAML's own errors for 0b_, !!bool maybe, 2025-13-45 are of many types.
+            try:
+                return super().construct_object(node, deep)
+            except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as e:
+                kind = node.tag.rpartition(":")[2]
+                text = str(node.value)[:40] if isinstance(node, yaml.ScalarNode) else "this"
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{text!r} is no value of the type {kind}", node.start_mark
+                ) from e
+
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+            keys = [key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode)]
             twice = [key for i, key in enumerate(keys) if key in keys[:i]]
             if twice:
                 line = node.start_mark.line + 1
@@ -144,7 +195,12 @@ _EXPECTED: Mapping[str, str] = {
 
 def label(value: Any) -> str:
     """A value as --set takes it; equal labels are equal values."""
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, default=str)
+    except TypeError:  # a key is a date, say
+        return str(value)
 
 
 def explain_all(

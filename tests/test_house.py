@@ -123,6 +123,21 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def test_what_is_printed_goes_through_the_one_console_that_shows_control_characters() -> None:
+    consoles, writers = [], []
+    for _, path in modules():
+        of = str(path.relative_to(PACKAGE))
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                consoles += [of] if called.rpartition(".")[2] == "Console" else []
+                writes = called in ("print", "typer.echo") or re.search(r"sys\.\w+\.write$", called)
+                writers += [of] if writes else []
+    assert consoles == []
+    # JSON, which escapes; a SPEC as YAML, which does; lines that are made visible; the version.
+    assert set(writers) == {"cli/app.py", "cli/data.py", "cli/output.py", "cli/verbosity.py"}
+
+
 def test_every_room_has_its_place_in_the_order() -> None:
     assert {room for room, _ in modules()} == set(ORDER)
 
@@ -341,6 +356,18 @@ def test_an_uncertainty_is_a_standard_error() -> None:
         if re.search(r"(?<!standard )\berrors? (above|over|of the AUC|needed)\b", line)
     ]
     assert unclear == []
+
+
+def test_only_an_estimate_writes_its_standard_error() -> None:
+    """Elsewhere an unknown one would be shown as nan, and one of 0 as if it were measured."""
+    elsewhere = [
+        f"{path.relative_to(PACKAGE)}:{number}: {line.strip()}"
+        for _, path in modules()
+        if path.name != "estimate.py"
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if re.search(r"\{[\w.]*\bse:|± \{", line)
+    ]
+    assert elsewhere == []
 
 
 def test_importing_the_package_costs_nothing() -> None:

@@ -170,3 +170,15 @@ def test_the_peak_memory_is_of_this_process_and_does_not_fall() -> None:
     assert peak_process_bytes() > before + 2**25
     del held
     assert peak_process_bytes() > before + 2**25
+
+
+class Broken:
+    """What cannot be loaded in the worker, as a module that is broken there."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (__import__, ("no_such_module_of_anybody",))
+
+
+def test_what_cannot_be_loaded_in_a_worker_is_no_want_of_memory() -> None:
+    with pytest.raises(RuntimeError, match="a worker process failed: ModuleNotFoundError: No modu"):
+        run_isolated(str, Broken(), "it was killed")

@@ -4,6 +4,7 @@ A case is a name, the error and a part of its message, and what provokes it in a
 Messages that need a run, a cluster or a library have their tests where these are at hand.
 """
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -517,6 +518,54 @@ def no_state_dict(folder: Path, _: ChallengeData) -> object:
     return read_checkpoint(folder / "w.pt")
 
 
+def strange_safetensors(dtype: str, shape: list[int], size: int) -> Provoke:
+    header = json.dumps({"a": {"dtype": dtype, "shape": shape, "data_offsets": [0, size]}}).encode()
+    return checkpoint(
+        "w.safetensors", len(header).to_bytes(8, "little") + header + bytes(range(size))
+    )
+
+
+def huge_logits(_: Path, data: ChallengeData) -> object:
+    from mmctr_kit.runs.predictions import predictions_for
+
+    return predictions_for(data, None, None, None, np.full((1, len(data.test)), 1e308))
+
+
+def odd_places(folder: Path, _: ChallengeData) -> object:
+    from mmctr_kit.runs.run import Run
+
+    manifest = {"kind": "blend", "rows": "", "features": "", "folds": "", "recipe": ""}
+    written(folder, "manifest.json", json.dumps(manifest | {"sources": ["a"]}))
+    written(folder, "blend.json", '{"places": {"a": 3}}')
+    return Run(folder).source_places
+
+
+def many_tags(folder: Path, _: ChallengeData) -> object:
+    from mmctr_kit.data.contract import FILES
+    from mmctr_kit.data.load import _read_items
+
+    path = folder / FILES["item_info"].path
+    path.parent.mkdir()
+    tags = [[0], [*range(1, 1_002)], [2]]
+    vectors = [[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]]
+    pq.write_table(
+        pa.table({"item_id": [0, 1, 2], "item_tags": tags, "item_emb_d128": vectors}), path
+    )
+    return _read_items(folder)
+
+
+def name_of_other_bytes(_: Path, __: ChallengeData) -> object:
+    from mmctr_kit.errors import refusal
+
+    try:
+        "runs/\udcff".encode()
+    except UnicodeEncodeError as e:
+        assert refusal(UnicodeEncodeError("ascii", "é", 0, 1, "x")) is None
+        error = refusal(e)
+        assert error is not None
+        raise error from e
+
+
 def unreadable_checkpoint(folder: Path, _: ChallengeData) -> object:
     from mmctr_kit.importers.checkpoint import read_checkpoint
 
@@ -705,6 +754,33 @@ WORK: dict[str, Case] = {
         checkpoint("w.npz", b"\x00" * 9),
     ),
     "no torch file": (DataError, "torch", checkpoint("w.pt", bytes(20))),
+    "a huge shape": (
+        DataError,
+        "is not a readable .safetensors file",
+        strange_safetensors("F32", [0, 2**63], 0),
+    ),
+    "a huge shape of nothing": (
+        DataError,
+        "which cannot be read as an array; save the weights as float32|is not a readable",
+        strange_safetensors("F32", [0, 2**62], 0),
+    ),
+    "4-bit floats": (
+        DataError,
+        "which cannot be read as an array; save the weights as float32",
+        strange_safetensors("F4", [2], 1),
+    ),
+    "huge logits": (
+        RunError,
+        "test predictions reach 1e\\+308, whose squares are no numbers; expected logits",
+        huge_logits,
+    ),
+    "odd places": (RunError, "is damaged: its places are no paths; make", odd_places),
+    "many tags": (DataError, "item 1 has 1,001 tags, expected at most 1,000", many_tags),
+    "a name of other bytes": (
+        UsageError,
+        r"'runs/.xff' holds bytes that are no UTF-8; rename the file or folder",
+        name_of_other_bytes,
+    ),
     "no state dict": (DataError, "holds no state dict: expected names", no_state_dict),
     "no permission": (DataError, r"\(Permission denied\); check its perm", unreadable_checkpoint),
     "never published": (UsageError, "was published; none can be read", unpublished),
@@ -745,7 +821,7 @@ WORK: dict[str, Case] = {
     "no submission": (UsageError, "nowhere.zip'; expected the path of a .zip", no_submission),
     "fractions as IDs": (
         DataError,
-        "column ID holds fractions or too large values",
+        "column ID holds fractions or non-finite values",
         labels("ID,label\n0.5,1\n"),
     ),
     "labels are damaged": (

@@ -28,6 +28,21 @@ def test_a_text_is_read_as_people_mean_it(text: str, value: Any) -> None:
         ("a: [1", "not readable YAML"),
         ("- 1", "expected a block of recipe keys, found a list"),
         ("", "found nothing"),
+        ("a: " + "[" * 100_000, "nested more than 50 deep"),
+        ("a: &a " + "[" * 40 + "1" + "]" * 40 + "\nb: " + "[" * 40 + "*a" + "]" * 40, "50 deep"),
+        ("a: &a [*a]", "an alias stands for a block or list that it is in"),
+        ("a: 0b_", r"line 1, column 4: '0b_' is no value of the type int"),
+        ("a: 2025-13-45", "'2025-13-45' is no value of the type timestamp"),
+        ("a: !!int foo", "'foo' is no value of the type int"),
+        ("a: !!bool maybe", "'maybe' is no value of the type bool"),
+        ("a: !!timestamp x", "'x' is no value of the type timestamp"),
+        ("a: !!map 3", "expected a mapping node, but found scalar"),
+        ("a: " + "1" * 5_000, "is no value of the type int"),
+        (
+            "a0: &a0 [1, 1]\n"
+            + "\n".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)),
+            "more than 100,000 values",
+        ),
     ],
 )
 def test_a_file_that_holds_something_else_is_one_line(

@@ -12,11 +12,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mmctr_kit.activity import Activity, heard_by
+from mmctr_kit.errors import visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mmctr_kit.api.bar import Bar
+    from mmctr_kit.api.screen import Screen
     from mmctr_kit.recipe import Training
 
 Kind = Literal[
@@ -76,7 +76,7 @@ class Display:
         self.quiet, self.finished = quiet, False
         self._warn = warn or (lambda text: warnings.warn(text, UserWarning, stacklevel=5))
         self._stack = ExitStack()
-        self._console: Console | None = None
+        self._console: Screen | None = None
         self._bar: Bar | None = None
         self._counts = False  # the bar counts what an event with a total has begun
         self._label, self._printed = "", time.monotonic()
@@ -84,10 +84,9 @@ class Display:
 
     def __enter__(self) -> Self:
         if not self.quiet:
-            from rich.console import Console
+            from mmctr_kit.api.screen import Screen
 
-            width = None if sys.stderr.isatty() else 80
-            self._console = Console(stderr=True, width=width, highlight=False)
+            self._console = Screen(stderr=True, width=None if sys.stderr.isatty() else 80)
             self._stack.enter_context(heard_by(lambda a: self(activity_event(a))))
             if _can_redraw(self._console):
                 from mmctr_kit.api.bar import Bar
@@ -100,6 +99,7 @@ class Display:
 
     def __call__(self, event: ProgressEvent) -> None:
         self.finished = self.finished or event.kind == "finished"
+        event = replace(event, text=visible(event.text), label=visible(event.label, one_line=True))
         if event.text and event.kind != "warning":
             _LOG.info("%s", event.text)
         if event.kind == "warning":
@@ -157,7 +157,7 @@ class Display:
         self._console.print(escape(text), soft_wrap=True)
 
 
-def _can_redraw(console: "Console") -> bool:
+def _can_redraw(console: "Screen") -> bool:
     """Whether a bar can be drawn again and again in its place."""
     if console.is_jupyter:
         return find_spec("ipywidgets") is not None  # rich would warn at every refresh

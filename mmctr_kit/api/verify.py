@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mmctr_kit.api.preflight import AnyPath, names_of
 from mmctr_kit.api.results import frame, html
-from mmctr_kit.errors import RunError, plural
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,7 +130,7 @@ def verify_runs(names: "Sequence[AnyPath | Run]" = (), *, runs: AnyPath = "runs"
 def _verify(path: Path) -> Verified:
     from mmctr_kit.activity import doing
     from mmctr_kit.runs.run import Run, all_runs, is_run
-    from mmctr_kit.runs.seal import marked, read_seal
+    from mmctr_kit.runs.seal import DamagedError, marked, read_seal
     from mmctr_kit.tuning.journal_sum import require_intact, sum_file
 
     doing(f"comparing {path.name}")
@@ -146,12 +146,15 @@ def _verify(path: Path) -> Verified:
         more, others = _compare(part, path)
         compared, faults = compared + more, faults + others
     journal = path / "study.journal"
-    if kind == "study" and sum_file(journal).is_file():
-        compared += 1
+    if kind == "study" and (journal.is_file() or sum_file(journal).is_file()):
+        if sum_file(journal).is_file():
+            compared += 1
+        elif read_seal(path):
+            faults.append(f"{sum_file(journal).name} is missing")
         try:
             require_intact(journal, anew=True)
-        except RunError:
-            faults.append(f"{journal.name} was changed")
+        except DamagedError as e:
+            faults.append(f"{e.file} {e.fault}")
     state = DAMAGED
     if not faults:
         state = KEPT if read_seal(path) else UNSEALED if _finished(path, kind) else UNFINISHED

@@ -5,6 +5,7 @@ runs, so that ``--help`` and a mistyped option answer at once.
 """
 
 import inspect
+import os
 import signal
 import sys
 import threading
@@ -44,10 +45,11 @@ from mmctr_kit.cli import (
     verbosity,
 )
 from mmctr_kit.cli.encoding import adapt
+from mmctr_kit.cli.faults import explain, unraised_to_the_log
 from mmctr_kit.cli.help import Command, Group
 from mmctr_kit.cli.output import fail, stopped
 from mmctr_kit.cli.settings import key_of, option_defaults, use_cache
-from mmctr_kit.errors import MmctrKitError, Terminated, refusal, warn_in_one_line
+from mmctr_kit.errors import MmctrKitError, Terminated, refusal, visible, warn_in_one_line
 from mmctr_kit.runs.call import called, command_line
 
 app = typer.Typer(
@@ -191,16 +193,17 @@ def _defaults(app: typer.Typer | None) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line and an exit code."""
+    """Run the command line; a user's mistake, and a fault of the kit, is one line and a code."""
     adapt(sys.stdout)
     adapt(sys.stderr)
     asked = verbosity.Verbosity("--debug" in sys.argv)
+    line = command_line(sys.argv[1:])
     try:
         asked, arguments = verbosity.take(sys.argv[1:])
         verbosity.begin(asked, arguments)
         if not asked.debug:
             warn_in_one_line()
-        with _terminated_as_interrupted() as ended, called(command_line(sys.argv[1:])):
+        with unraised_to_the_log(), _terminated_as_interrupted() as ended, called(line):
             use_cache()
             code = app(
                 arguments,
@@ -210,6 +213,7 @@ def main() -> None:
             )
             if code == 130:  # Typer's word for a KeyboardInterrupt, which it keeps
                 raise Terminated if ended else KeyboardInterrupt
+            sys.stdout.flush()  # here, where a full disk and a reader that left can be told
     except mistakes.Misuse as e:
         _refuse(e, mistakes.explain(e), e.exit_code, asked.debug)
     except typer.Abort as e:
@@ -219,12 +223,17 @@ def main() -> None:
     except KeyboardInterrupt as e:
         stopped(e)
     except BrokenPipeError:
-        sys.stderr.close()
+        # What reads the output has enough of it; nothing more is written when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except OSError as e:
-        if (refused := refusal(e)) is None:
-            raise
-        _refuse(e, str(refused), refused.exit_code, asked.debug)
+    except (OSError, UnicodeEncodeError) as e:
+        refused = refusal(e)
+        message = explain(e, line) if refused is None else str(refused)
+        _refuse(e, message, 1 if refused is None else refused.exit_code, asked.debug)
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as e:  # Rust's panics are no Exception
+        _refuse(e, explain(e, line), 1, asked.debug)
     finally:
         verbosity.end()
     sys.exit(code)
@@ -233,7 +242,7 @@ def main() -> None:
 def _refuse(error: BaseException, message: str, code: int, debug: bool) -> NoReturn:
     """End with the code of a user's mistake, its message and with ``debug`` the traceback."""
     if debug:
-        traceback.print_exception(error)
+        sys.stderr.write(visible("".join(traceback.format_exception(error))))
     if not message:
         sys.exit(code)  # no command at all: the help was shown
     fail(message, code)

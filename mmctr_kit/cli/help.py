@@ -8,10 +8,10 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
+from mmctr_kit.api.screen import Screen
 from mmctr_kit.cli import mistakes, words
 
 PANELS = ("Begin", "Data", "Train", "Blend", "Submit", "Look")
@@ -44,7 +44,7 @@ class Command(_InContext, TyperCommand):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help."""
         del formatter
-        out = Console(highlight=False)
+        out = Screen()
         _head(out, self, ctx, group=False)
         _parameters(out, self.get_params(ctx))
         _paragraph(out, EVERYWHERE, "dim")
@@ -56,7 +56,7 @@ class Group(_InContext, TyperGroup):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help."""
         del formatter
-        out = Console(highlight=False)
+        out = Screen()
         _head(out, self, ctx, group=True)
         panels: dict[str, dict[str, str]] = {}
         for name in self.list_commands(ctx):
@@ -71,7 +71,7 @@ class Group(_InContext, TyperGroup):
             _paragraph(out, EVERYWHERE, "dim")
 
 
-def _head(out: Console, command: Any, ctx: Any, group: bool) -> None:
+def _head(out: Screen, command: Any, ctx: Any, group: bool) -> None:
     usage = words.usage(ctx.command_path, command.get_params(ctx), group)
     _lines(out, _wrapped(f"Usage: {usage}", out.width, 7), "bold")
     headed = False
@@ -88,7 +88,7 @@ def _head(out: Console, command: Any, ctx: Any, group: bool) -> None:
         headed = part == EXAMPLES
 
 
-def _parameters(out: Console, parameters: Iterable[Any]) -> None:
+def _parameters(out: Screen, parameters: Iterable[Any]) -> None:
     arguments: dict[str, str] = {}
     options: dict[str, str] = {}
     for parameter in parameters:
@@ -105,7 +105,7 @@ def _parameters(out: Console, parameters: Iterable[Any]) -> None:
     _listing(out, "Options", options)
 
 
-def _listing(out: Console, title: str, entries: Mapping[str, str]) -> None:
+def _listing(out: Screen, title: str, entries: Mapping[str, str]) -> None:
     """Print names on the left and their texts on the right; a long name has a line of its own."""
     if not entries:
         return
@@ -123,14 +123,14 @@ def _listing(out: Console, title: str, entries: Mapping[str, str]) -> None:
         _lines(out, lines[1:] if beside else lines, indent=column)
 
 
-def _paragraph(out: Console, text: str, style: str = "") -> None:
+def _paragraph(out: Screen, text: str, style: str = "") -> None:
     if text:
         out.print()
     for part in text.split("\n"):
         _lines(out, _wrapped(part, out.width), style)
 
 
-def _lines(out: Console, lines: Iterable[str], style: str = "", indent: int = 0) -> None:
+def _lines(out: Screen, lines: Iterable[str], style: str = "", indent: int = 0) -> None:
     for line in lines:
         out.print(Text(f"{'':{indent}}{line}", style), soft_wrap=True)
 

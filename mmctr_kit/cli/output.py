@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import typer
 from rich.cells import cell_len
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mmctr_kit.api.screen import Screen
 from mmctr_kit.audit import findings as levels
 from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.cli import verbosity
 from mmctr_kit.cli.encoding import signs
-from mmctr_kit.errors import Terminated, UsageError
+from mmctr_kit.errors import Terminated, UsageError, visible
 
 if TYPE_CHECKING:
     from mmctr_kit.api.progress import Display
@@ -32,7 +32,7 @@ _STYLES = {Level.PASS: "green", Level.SKIP: "cyan", Level.WARN: "yellow", Level.
 PLAIN_WIDTH = 80
 
 
-class _Logged(Console):
+class _Logged(Screen):
     """A console whose prints go to the log file too."""
 
     def print(self, *objects: Any, **how: Any) -> None:
@@ -40,9 +40,19 @@ class _Logged(Console):
         verbosity.log_printed(*objects, width=self.width)
 
 
-def console() -> Console:
+def room() -> float:
+    """The columns that a table may take: the terminal's; elsewhere as many as it needs."""
+    return console().width if sys.stdout.isatty() else math.inf
+
+
+def console() -> Screen:
     """Standard output; 80 columns wide if it is no terminal."""
-    return _Logged(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    return _Logged(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+
+
+def _shown(text: str) -> str:
+    """The text as standard output will show it, so that it is wrapped at the right places."""
+    return signs(visible(text), sys.stdout)
 
 
 def say(text: str, style: str = "", wrap: bool = True) -> None:
@@ -50,7 +60,7 @@ def say(text: str, style: str = "", wrap: bool = True) -> None:
 
     ``wrap=False`` is for a command that will be copied, or a path.
     """
-    out, text = console(), signs(text, sys.stdout)
+    out, text = console(), _shown(text)
     lines = _flowed(text, out.width) if wrap and sys.stdout.isatty() else text
     out.print(escape(lines), style=style, soft_wrap=True)
 
@@ -71,7 +81,7 @@ def say_path(before: str, path: Path | str, after: str) -> None:
 
 def warn(text: str, label: str = "warning:", style: str = "yellow") -> None:
     """Print a message on standard error; wrapped at words on a terminal, else one line."""
-    out = Console(stderr=True, highlight=False)
+    out, text = Screen(stderr=True), visible(text, one_line=True)
     verbosity.LOG.warning("%s %s", label, text)
     line = signs(f"{label} {text}", sys.stderr)
     line = _flowed(line, out.width) if sys.stderr.isatty() else line
@@ -100,7 +110,7 @@ def confirmed(question: str, yes: bool) -> bool:
         return True
     if not sys.stdin.isatty():
         raise UsageError(f"no terminal to ask at: {question} Nothing was done; add --yes")
-    return typer.confirm(question, default=False, err=True)
+    return typer.confirm(visible(question), default=False, err=True)
 
 
 def size_text(size: float) -> str:
@@ -137,7 +147,7 @@ def print_findings(findings: Sequence[Finding], only_problems: bool = False) -> 
     margin = wide + len(" PASS    ")
     for finding in shown:
         head = f" [{_STYLES[finding.level]}]{finding.level}[/]  {escape(finding.id.ljust(wide))}  "
-        what, todo = signs(finding.what, sys.stdout), signs(finding.todo, sys.stdout)
+        what, todo = _shown(finding.what), _shown(finding.todo)
         lines = wrapped(what, out.width - margin - 1)
         todo_lines = wrapped(f"-> {todo}" if todo else "", out.width - margin - 1)
         # Escaped when joined: a bracket may open in one line and close in the next.
@@ -174,28 +184,29 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
     pipe longer lines.
     """
     out = console()
-    columns = [signs(name, sys.stdout) for name in columns]
-    rows = [[signs(text, sys.stdout) for text in row] for row in rows]
+    columns = list(map(_shown, columns))
+    rows = [list(map(_shown, row)) for row in rows]
     cells = [[name, *(row[i] for row in rows)] for i, name in enumerate(columns)]
-    whole, folded = (_needed(cells, left, longest) for longest in (_NAME, _LEAST))
-    if folded > out.width:
-        if sys.stdout.isatty():
-            _lists(columns, rows)
-            return
-        out.width = whole
+    longest_name = _NAME if room() < math.inf else _NAME_IN_PIPE
+    whole, folded = (_needed(cells, left, longest) for longest in (longest_name, _LEAST))
+    if folded > room():
+        _lists(columns, rows)
+        return
+    if room() == math.inf:
+        out.width = max(out.width, whole)
     grid = Table(box=None, padding=(0, 1), header_style="bold")
     for i, name in enumerate(columns):
-        short = i == 0 and max(map(cell_len, cells[0])) <= _NAME and whole <= out.width
+        short = i == 0 and max(map(cell_len, cells[0])) <= longest_name and whole <= out.width
         side: Literal["left", "right"] = "left" if i < left else "right"
-        grid.add_column(name, justify=side, no_wrap=short or i >= left, overflow="fold")
+        grid.add_column(escape(name), justify=side, no_wrap=short or i >= left, overflow="fold")
     for row in rows:
         grid.add_row(*map(escape, row))
     out.print(grid)
 
 
-_NAME, _LEAST = 24, 12
+_NAME, _LEAST, _NAME_IN_PIPE = 24, 12, 60
 """A longer word of a text column is folded; so is one longer than the second if there is no room
-for it."""
+for it. Without a terminal the third holds."""
 
 
 def _needed(cells: Sequence[Sequence[str]], left: int, longest: int) -> int:

@@ -45,7 +45,7 @@ def settings_file() -> Mapping[str, Any]:
         return {}
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise UsageError(f"{path} is not readable as TOML ({e}); mend it or move it away") from e
     known = [*_OPTIONS, "cache", *_TABLES]
     for key, value in content.items():

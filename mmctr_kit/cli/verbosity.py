@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from mmctr_kit.errors import UsageError
+from mmctr_kit.api.screen import Screen
+from mmctr_kit.errors import UsageError, visible
 from mmctr_kit.runs.call import command_line
 
 LOG = logging.getLogger("mmctr_kit")
@@ -113,7 +112,7 @@ def log_printed(*objects: Any, width: int) -> None:
     if len(LOG.handlers) == 1:
         return
     out = io.StringIO()
-    Console(file=out, width=width, highlight=False).print(*objects, soft_wrap=True)
+    Screen(file=out, width=width).print(*objects, soft_wrap=True)
     for line in out.getvalue().rstrip("\n").split("\n"):
         LOG.info("%s", line.rstrip())
 
@@ -130,7 +129,14 @@ class _OnStderr(logging.Handler):
             print(f"{seconds:7.2f} s  {self.format(record)}", file=sys.stderr)
 
 
+class _Plain(logging.Formatter):
+    """Control characters of names are shown, not obeyed by whoever looks at the log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
 def _add(handler: logging.Handler, layout: str) -> None:
-    handler.setFormatter(logging.Formatter(layout))
+    handler.setFormatter(_Plain(layout))
     LOG.addHandler(handler)
     LOG.setLevel(logging.DEBUG)

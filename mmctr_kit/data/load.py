@@ -41,9 +41,10 @@ from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.metrics.ranks import Floats, Floats32, Ints, earlier_equals, group_starts
 
 _FORMAT = 1
-_ROWS_FORMAT = 2
+_ROWS_FORMAT = 3
 MAX_TAG = 10_000_000
 """The largest tag id: models hold a vector for every id up to the largest, used or not."""
+MOST_TAGS = 1_000
 MAX_SQUARED = 1e18
 """The largest value of a vector: sums of squares of larger ones are beyond float32."""
 
@@ -244,6 +245,11 @@ def _read_items(folder: Path) -> Arrays:
             "renumber the tags 1, 2, 3, ..."
         )
     width = int(tags.lengths.max(initial=1))
+    if width > MOST_TAGS:
+        raise DataError(
+            f"{file.path}: item {ids[tags.lengths.argmax()]} has {width:,} tags, expected at most "
+            f"{MOST_TAGS:,}, since every item gets room for as many; keep its most telling ones"
+        )
     table = np.zeros((n_items + 1, width), np.int32)
     table[ids] = tags.padded(width)
     table[PAD] = PAD

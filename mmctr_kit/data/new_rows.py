@@ -120,7 +120,7 @@ def _read(path: Path) -> pa.Table:
             parse_options=pacsv.ParseOptions(newlines_in_values=True),
             convert_options=pacsv.ConvertOptions(column_types={"item_seq": pa.string()}),
         )
-    except (pa.ArrowException, OSError) as e:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         why = first_line(e)
         if "Expected" in why and "columns, got" in why:
             why += "; put a history with commas into quotes, or use spaces"

@@ -43,8 +43,9 @@ def write_table(path: Path, columns: Arrays) -> None:
 def read_columns(path: Path) -> dict[str, NDArray[Any]]:
     """Read the columns of a parquet file of numbers."""
     try:
-        table = pq.read_table(regular(path))
-    except (OSError, pa.ArrowException) as e:
+        with pq.ParquetFile(regular(path)) as file:  # read_table is slower, and loads pandas
+            table = file.read()
+    except (OSError, pa.ArrowException, UnicodeError) as e:  # the last: of names
         raise RunError(f"{path} is not readable; make the run again") from e
     return {n: _plain(table.column(n)) for n in table.column_names}
 
@@ -98,7 +99,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object."""
     try:
         content = json.loads(regular(path).read_text())
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise RunError(f"{path} is not readable; make the run again") from e
     if not isinstance(content, dict):
         raise RunError(f"{path} is not a JSON object; make the run again")

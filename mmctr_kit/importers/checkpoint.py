@@ -4,7 +4,7 @@ import hashlib
 import re
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -162,11 +162,13 @@ def _read_safetensors(path: Path) -> State:
     from safetensors.torch import load_file
 
     try:
-        return {k: _array(v) for k, v in load_file(path).items()}
-    except (SafetensorError, OSError) as e:
+        state = load_file(path)
+    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as e:
+        # The last three: of shapes that no array has, even if they hold nothing.
         raise DataError(
             f"{path} is not a readable .safetensors file ({first_line(e)[:120]})"
         ) from e
+    return _arrays(state, path)
 
 
 def _read_torch(path: Path) -> State:
@@ -181,7 +183,20 @@ def _read_torch(path: Path) -> State:
             content = content[name]
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
         raise DataError(f"{path} holds no state dict: expected names and tensors")
-    return {str(k): _array(v) for k, v in content.items()}
+    return _arrays(content, path)
+
+
+def _arrays(state: Mapping[Any, Tensor], path: Path) -> State:
+    arrays: State = {}
+    for name, value in state.items():
+        try:
+            arrays[str(name)] = _array(value)
+        except (RuntimeError, TypeError, ValueError) as e:  # NotImplementedError is a RuntimeError
+            raise DataError(
+                f"{path}: {name} holds {value.dtype} of the shape {tuple(value.shape)}, which "
+                "cannot be read as an array; save the weights as float32"
+            ) from e
+    return arrays
 
 
 def _array(value: Tensor) -> NDArray[Any]:

@@ -17,6 +17,8 @@ from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.ledger import read_ledger
 
 MIN_SEEDS = 3
+_MEAN = "The mean of several seeds is also the better predictor."
+_MEAN_OF_FIT = "This trains fold models, to compare recipes by: their mean is no entry for Task2."
 MAX_TIED_SHARE = 0.01
 MIN_GAIN_Z = 2.0
 """A run of a blend is worth its place if its gain lies this many standard errors above 0."""
@@ -44,18 +46,19 @@ def advice(context: ReportContext) -> list[Advice]:
     """The steps that the page's facts call for, the most urgent first."""
     root = context.root
     option = "" if root == Path("runs") else f" --runs {shlex.quote(str(root))}"
+    worse = list(_best_alone(context))  # then that run is what to go on with
     steps = [
         *_alarm(context),
-        *_best_alone(context),
+        *worse,
         *_ties(context),
         *_seeds(context),
         *_epochs(context),
         *_slices(context),
         *_blending(context),
-        *_smaller_blend(context),
+        *([] if worse else _smaller_blend(context)),
         *_tuned(context),
         *_ablation(context),
-        *_submission(context),
+        *([] if worse else _submission(context)),
     ]
     data = "DATA" if context.data is None else shlex.quote(_shown(context.data))
     return [
@@ -122,7 +125,7 @@ def _seeds(context: ReportContext) -> Iterator[Advice]:
             "Train more seeds",
             f"{enumeration([r.name for r in few])}: fewer than {MIN_SEEDS} seeds. A difference "
             "between two such runs may come from their seeds and proves nothing about their "
-            "recipes. The mean of several seeds is also the better predictor.",
+            f"recipes. {_MEAN_OF_FIT if few[0].manifest.kind == 'fit' else _MEAN}",
             _cv(few[0], context, "'seeds=[0,1,2]'", "3seeds"),
         )
 

@@ -1,6 +1,6 @@
 """The context of a report: the run it is about, what lies beside that run, and its page's file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +53,14 @@ class ReportContext:
         return self.run.manifest.kind
 
     @property
+    def predictor(self) -> str:
+        """What predicts valid and test, in words: a fold mean and one model never look alike."""
+        if self.kind == "fit":
+            models = len(self.run.manifest.seeds)
+            return "one model" if models == 1 else f"mean of {models} models"
+        return {"cv": "fold mean", "blend": "the blend"}.get(self.kind, "the imported scores")
+
+    @property
     def about(self) -> Literal["run", "study", "ablation"]:
         """What the page is named after; a study or an ablation comes first on its page."""
         if self.name == self.run.name:
@@ -97,12 +105,24 @@ class ReportContext:
         return path.relative_to(top) if path.is_relative_to(top) else None
 
 
+def is_page(path: Path) -> bool:
+    """Whether there is a file that was written as a report's page."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return MARK.encode() in file.read(200)
+
+
+def pages_of(paths: Sequence[Path]) -> list[Path]:
+    """The pages beside these folders of runs, studies and ablations, and the indexes with them."""
+    pages = [page for path in paths if is_page(page := path.with_name(f"{path.name}.html"))]
+    indexes = dict.fromkeys(page.with_name("index.html") for page in pages)
+    return [*pages, *filter(is_page, indexes)]
+
+
 def require_page(out: Path) -> None:
     """Raise UsageError if the page may not be written to ``out``: only a report is replaced."""
-    replace = False
-    if out.is_file():
-        with out.open("rb") as file:
-            replace = MARK.encode() in file.read(200)
+    replace = is_page(out)
     advice = " and is no report; name another --out"
     require_free(out, "a report", (".html", ".htm"), replace, advice)
 

@@ -1,5 +1,7 @@
 """The report as one HTML page that needs no network, with its headline."""
 
+import base64
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,15 +116,20 @@ def _page(
     """The page as HTML: ``head`` as :func:`headline` makes it, ``first``, steps, then sections."""
     import jinja2
 
+    templates = jinja2.PackageLoader("mmctr_kit.report")
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mmctr_kit.report"),
+        loader=templates,
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    style, script = (templates.get_source(environment, f"page.{x}")[0] for x in ("css", "js"))
     return environment.get_template("page.html").render(
         mark=MARK,
+        policy=_policy(style, script),
+        style=style,
+        script=script,
         name=name,
         head=head,
         advice=steps,
@@ -130,6 +137,19 @@ def _page(
         sections=sections,
         footer=footer,
         version=__version__,
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    """The page's content security policy: its own style and script, pictures in it, nothing else.
+
+    So a browser runs no script and loads nothing that a name in a run might smuggle into the page.
+    """
+    digests = [hashlib.sha256(text.encode()).digest() for text in (style, script)]
+    styles, scripts = (f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return (
+        f"default-src 'none'; style-src {styles}; script-src {scripts}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
     )
 
 
@@ -191,7 +211,7 @@ def _meaning(context: ReportContext, valid: Estimate | None, oof: Estimate | Non
 
 def _interval(estimate: Estimate) -> str:
     if not estimate.se > 0:
-        return "Too few users for a standard error."
+        return "Its standard error cannot be had: too few users, or an AUC of 0 or 1."
     low, high = estimate.share_interval()
     return f"95 % confidence interval {low:.4f} to {high:.4f} (clustered by user)."
 

@@ -22,6 +22,7 @@ from mmctr_kit.runs.seal import (
     write_seal,
     write_timings,
 )
+from mmctr_kit.runs.stored import epochs_in
 
 _EPOCHS, _WEIGHTS, _LOGITS = "metrics.jsonl", "weights.safetensors", "logits.safetensors"
 _IMPORTANCE = "importance.safetensors"
@@ -56,8 +57,12 @@ class FoldFolder:
             self._file(name)
         read_timings(self.path)
 
-    def lines(self) -> list[str]:
+    def epochs(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl, one an epoch; none before the first."""
+        return epochs_in(self.lines(), self.path / _EPOCHS)
+
+    def lines(self) -> list[str]:
+        """The text of each epoch's line."""
         return self._file(_EPOCHS).read_text().splitlines() if self._has(_EPOCHS) else []
 
     def epochs_done(self) -> int:
@@ -85,7 +90,7 @@ class FoldFolder:
                 f"{self._state} or {_EPOCHS} beside it was changed since the last epoch; delete "
                 f"{self.path}, so that its model begins again, and repeat the command"
             )
-        return [json.loads(line) for line in lines], state, self.timings()
+        return epochs_in(lines, self.path / _EPOCHS), state, self.timings()
 
     def save_epoch(
         self, lines: Sequence[Mapping[str, Any]], state: Arrays, timings: Mapping[str, float]

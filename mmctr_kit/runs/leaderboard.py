@@ -146,7 +146,8 @@ def _row(run: Run, labels: Labels | None) -> tuple[LeaderboardRow, Predictions |
             )
             return state, None
         # No OOF, and test only until it is scored: a hundred runs would fill the memory.
-        metrics, predictions = run.metrics, run.predictions(with_oof=False)
+        predictions = run.predictions(with_oof=False, with_test=labels is not None)
+        metrics = run.metrics
         timings = run.timings
     except RunError as e:
         # One damaged folder must not hide the others.

@@ -19,6 +19,7 @@ from mmctr_kit.files import is_locked, locked
 from mmctr_kit.runs.call import calling, here, repeated
 from mmctr_kit.runs.seal import TIMINGS as TIMINGS
 from mmctr_kit.runs.seal import break_seal, digests_of, read_timings, write_seal, write_timings
+from mmctr_kit.runs.stored import checked
 
 _GIT_SECONDS = 2.0
 """A repository that takes longer to look through is not asked whether it has changes."""
@@ -192,9 +193,10 @@ def again(lineage: Lineage) -> str:
 
 def _lineage_in(timings: Mapping[str, Any]) -> Lineage | None:
     try:
-        return Lineage(**timings["lineage"])
-    except (KeyError, TypeError):  # of an earlier version
+        lineage: Lineage = checked(Lineage, vars(Lineage(**timings["lineage"])), Path(TIMINGS))
+    except (KeyError, TypeError, RunError):  # of an earlier version
         return None
+    return lineage
 
 
 def _without(timings: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from mmctr_kit.data.hashing import digest
 from mmctr_kit.errors import RunError, plural
 from mmctr_kit.metrics.ranks import Flags, Floats, Ids, Ints, Ints16
 
+LARGEST_LOGIT = 1e100
+"""Means, squares and sums of larger ones overflow. A logit of a model is below 100."""
+
 
 @dataclass(frozen=True)
 class Keys:
@@ -132,6 +135,11 @@ class Predictions:
             if gaps:
                 many = plural(gaps, f"{name} prediction is", f"{name} predictions are")
                 raise RunError(f"{many} missing or not finite")
+            if np.size(logits) and (most := float(np.abs(logits).max())) > LARGEST_LOGIT:
+                raise RunError(
+                    f"{name} predictions reach {most:g}, whose squares are no numbers; expected "
+                    f"logits of at most {LARGEST_LOGIT:g}: divide them all by one number"
+                )
 
     @property
     def has_valid(self) -> bool:

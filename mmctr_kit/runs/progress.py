@@ -1,6 +1,5 @@
 """How far a run is: each fold model's state, and the whole in a few words."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,12 +68,12 @@ def _span(word: str, first: int, last: int) -> str:
 def _fold_count(run: Run) -> int:
     try:
         return int(run.recipe_content()["folds"]["count"])
-    except (KeyError, TypeError) as e:
+    except (KeyError, TypeError, ValueError, OverflowError) as e:
         raise RunError(f"{run.path} has no folds in its recipe.yaml; copy the run again") from e
 
 
 def _state(folder: FoldFolder) -> FoldState:
-    lines = [json.loads(line) for line in folder.lines()]
+    lines = folder.epochs()
     timings = folder.timings() if lines else {}
     scored = [line for line in lines if line["holdout_auc"] is not None]
     best = max(scored, key=lambda line: float(line["holdout_auc"]), default=None)

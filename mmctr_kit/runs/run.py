@@ -6,7 +6,6 @@ Every file of a run is written under a temporary name and renamed; ``DONE``, its
 git commit, host).
 """
 
-import json
 import re
 from html import escape
 from pathlib import Path
@@ -16,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.errors import RunError, UsageError, did_you_mean
-from mmctr_kit.files import read_columns, read_json
+from mmctr_kit.files import read_columns, read_json, regular
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.runs.lineage import Lineage, read_lineage, unfinished
 from mmctr_kit.runs.manifest import KINDS, Manifest
 from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions, fold_logits
 from mmctr_kit.runs.seal import SEAL, holds, marked, read_timings, sealed_file, sealed_names
+from mmctr_kit.runs.stored import checked, checked_timings, epochs_in, read_metrics
+from mmctr_kit.yaml_files import parse_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,19 +64,21 @@ class Run:
     def manifest(self) -> Manifest:
         path = self.file("manifest.json")
         try:
-            return Manifest.from_json(read_json(path))
+            manifest = Manifest.from_json(read_json(path))
         except TypeError as e:
             raise RunError(
                 f"{path} is no manifest of this version of mmctr-kit; move its folder away"
             ) from e
+        result: Manifest = checked(Manifest, vars(manifest), path)
+        return result
 
     @property
     def metrics(self) -> dict[str, Any]:
-        return read_json(self.file("metrics.json"))
+        return read_metrics(self.file("metrics.json"))
 
     @property
     def timings(self) -> dict[str, Any]:
-        return read_timings(self.path)
+        return checked_timings(read_timings(self.path), self.path / "timings.json")
 
     @property
     def lineage(self) -> Lineage | None:
@@ -85,10 +88,21 @@ class Run:
     @property
     def source_places(self) -> dict[str, Path]:
         """Folders of a blend's runs by name: beside the blend, unless blend.json notes another."""
-        noted: dict[str, str] = {}
-        if self.has("blend.json"):
-            noted = read_json(self.file("blend.json")).get("places", {})
+        noted = self._blend.get("places", {})
+        if not isinstance(noted, dict) or not all(isinstance(p, str) for p in noted.values()):
+            raise RunError(
+                f"{self.path / 'blend.json'} is damaged: its places are no paths; make it again"
+            )
         return {n: self.path.parent / noted.get(n, n) for n in self.manifest.sources}
+
+    @property
+    def blend_method(self) -> str:
+        """The method of a blend; empty for other runs."""
+        return str(self._blend.get("method", ""))
+
+    @property
+    def _blend(self) -> dict[str, Any]:
+        return read_json(self.file("blend.json")) if self.has("blend.json") else {}
 
     @property
     def recipe_text(self) -> str | None:
@@ -103,11 +117,9 @@ class Run:
 
     def recipe_content(self) -> dict[str, Any]:
         """The resolved recipe as plain values, not checked; RunError if there is none to read."""
-        import yaml
-
         try:
-            content = yaml.safe_load(self.recipe_text or "")
-        except (OSError, ValueError, yaml.YAMLError) as e:
+            content = parse_yaml(self.recipe_text or "")
+        except (OSError, ValueError) as e:
             raise RunError(f"{self.path} has no readable recipe.yaml; copy the run again") from e
         if not isinstance(content, dict):
             raise RunError(f"{self.path} has no recipe in its recipe.yaml; copy the run again")
@@ -118,10 +130,14 @@ class Run:
 
         An epoch has the keys ``epoch``, ``train_loss``, ``holdout_auc``, ``best`` and others.
         """
-        return {
-            p.parent.name: [json.loads(line) for line in p.read_text().splitlines()]
-            for p in self.files("folds/*/metrics.jsonl")
-        }
+        epochs = {}
+        for path in self.files("folds/*/metrics.jsonl"):
+            try:
+                lines = regular(path).read_text().splitlines()
+            except (OSError, ValueError) as e:
+                raise RunError(f"{path} is not readable; make the run again") from e
+            epochs[path.parent.name] = epochs_in(lines, path)
+        return epochs
 
     @property
     def valid_auc(self) -> Estimate | None:
@@ -164,15 +180,21 @@ class Run:
 
         return pd.DataFrame(self._table(name))
 
-    def predictions(self, with_oof: bool = True) -> Predictions:
-        """The run's predictions, rows in canonical order whatever the files' order."""
+    def predictions(self, with_oof: bool = True, with_test: bool = True) -> Predictions:
+        """The run's predictions, rows in canonical order whatever the files' order.
+
+        Without OOF or test, whose files are the large ones, it has none or no rows of them.
+        """
         oof = None
         if with_oof and self.has("oof.parquet"):
             table = self._table("oof")
             oof = OutOfFold(Keys.of(table), table["label"], table["fold"], table["logit"])
-        valid, test = self._table("valid"), self._table("test")
-        keys, label, test_keys = Keys.of(valid), valid["label"], Keys.of(test)
-        return Predictions(oof, keys, label, fold_logits(valid), test_keys, fold_logits(test))
+        valid = self._table("valid")
+        keys, label, each = Keys.of(valid), valid["label"], fold_logits(valid)
+        if not with_test:
+            return Predictions(oof, keys, label, each, Keys.none(), np.zeros((len(each), 0)))
+        test = self._table("test")
+        return Predictions(oof, keys, label, each, Keys.of(test), fold_logits(test))
 
     def test_scores(self) -> Floats:
         """(rows,) the fold mean's test logits in ID order, without reading the rest."""
@@ -229,7 +251,10 @@ def run_path(root: Path, name: str, suffix: str = "") -> Path:
         raise UsageError(f"--name {name[:20]}...: found {len(name)} characters; at most {_LONGEST}")
     if _RESERVED.fullmatch(name):
         raise UsageError(f"--name {name!r}: Windows has no such folders; choose another name")
-    return root / f"{name}{suffix}"
+    path = root / f"{name}{suffix}"
+    if path.is_symlink() and not path.exists():
+        raise UsageError(f"'{path}' is a link to nothing; delete it, or choose another --name")
+    return path
 
 
 def all_runs(root: Path) -> list[Run]:

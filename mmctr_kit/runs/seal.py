@@ -25,16 +25,21 @@ from mmctr_kit.runs.call import repeated
 SEAL = "DONE"
 TIMINGS = "timings.json"
 """The file of a run, study or ablation that holds all that may differ between equal ones."""
+_MARKS = ("manifest.json", "settings.json", "ablation.json")
+"""Files that tell that a folder is a run, a study or an ablation."""
 _UNSEALED = b"done\n"
 _ITSELF = "# sha256 of the lines above: "
 
 
 class DamagedError(RunError):
-    """A file of a run, study or ablation is missing or not as it was written: the ``fault``."""
+    """A ``file`` of a run, study or ablation "is missing" or "was changed": the ``fault``."""
 
-    def __init__(self, message: str, fault: str) -> None:
+    def __init__(self, message: str, file: str, fault: str) -> None:
         super().__init__(message)
-        self.fault = fault
+        self.file, self.fault = file, fault
+
+    def __reduce__(self) -> tuple[type["DamagedError"], tuple[str, str, str]]:
+        return DamagedError, (str(self), self.file, self.fault)  # from a worker
 
 
 T = TypeVar("T")
@@ -106,8 +111,9 @@ def require_as_sealed(file: Path) -> None:
     """Raise RunError if a file that a user names is of a sealed folder, and was changed since."""
     whole = Path(os.path.abspath(file))
     for folder in (whole.parent, *whole.parents[2:3]):  # a fold model's file is in folds/NAME
+        ours = any((folder / mark).is_file() for mark in _MARKS)  # a DONE may be anybody's
         name = whole.relative_to(folder).as_posix()
-        if name in (read_seal(folder) or ()):
+        if ours and name in (read_seal(folder) or ()):
             sealed_file(folder, name)
 
 
@@ -246,6 +252,7 @@ def damaged(folder: Path, name: str, fault: str) -> DamagedError:
     return DamagedError(
         f"{folder / name} {fault}{since}; put it back from a copy{aside}, or delete {gone} and "
         f"repeat{_command(whole)}",
+        name,
         fault,
     )
 

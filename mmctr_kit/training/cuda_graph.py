@@ -196,10 +196,8 @@ class StaticSteps:
             with warnings.catch_warnings():
                 # The recipe asks for float32, or the products are in bf16 anyway.
                 warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
-                # From torch's tracing of an autograd function.
-                warnings.filterwarnings(
-                    "ignore", ".*autograd.function.Function", DeprecationWarning
-                )
+                # From torch's own tracing and compiler.
+                warnings.simplefilter("ignore", DeprecationWarning)
                 self._rewind()
                 self._next()
         except torch.OutOfMemoryError:

@@ -290,7 +290,9 @@ class NeuralLearner:
     def _smaller_batch(self) -> str:
         """What to do if a step does not fit the GPU: the batch size that would."""
         fit = self._timed or self._fit
-        if fit is None or fit.memory is None:
+        if fit is None:
+            return "the model and its data fill it alone: free what other processes hold of it"
+        if fit.memory is None:
             return "lower training.batch_size"
         now, memory = fit.batch_size, fit.memory
         size = min(memory.most_rows(_USABLE * memory.room), now // 2)

@@ -1,14 +1,15 @@
 """The digest of a study's journal, in ``study.journal.sum``, which grows with it.
 
-Each line's sha256 is taken together with the line's before it, and the last one is written with the
-number of bytes that it covers whenever lines are added. So a line that is changed or lost is
-noticed; of what a writer was killed before it summed, nothing can be.
+Each line's sha256 is taken together with that of the line before, and the last one is written, with
+the number of bytes that it covers, whenever lines are added. So a line that is changed or lost is
+noticed, but in what a killed writer had not summed up yet.
 """
 
 import hashlib
+import re
 from pathlib import Path
 
-from mmctr_kit.files import write_whole
+from mmctr_kit.files import regular, write_whole
 from mmctr_kit.runs.seal import damaged
 
 _KNOWN: dict[Path, tuple[int, str]] = {}
@@ -29,22 +30,29 @@ def require_intact(journal: Path, anew: bool = False) -> None:
     file = sum_file(journal)
     if not file.is_file():
         return
-    size, _, digest = file.read_bytes().decode("ascii", "replace").strip().partition(" ")
-    if not size.isdecimal() or len(size) > 18:
+    text = regular(file).read_bytes()
+    read = re.fullmatch(rb"(\d{1,18}) ([0-9a-f]{64}) [0-9a-f]{64}\n", text)
+    if read is None or text != _line(size := int(read[1]), digest := read[2].decode()).encode():
         raise damaged(journal.parent, file.name, "was changed")
     if not journal.is_file():
         raise damaged(journal.parent, journal.name, "is missing")
-    if _digest(journal, int(size), anew) != digest:
+    if _digest(journal, size, anew) != digest:
         raise damaged(journal.parent, journal.name, "was changed")
-    _KNOWN[journal.resolve()] = int(size), digest
+    _KNOWN[journal.resolve()] = size, digest
 
 
 def sum_up(journal: Path) -> None:
     """Write the digest of all whole lines that the journal has now; its lock must be held."""
     size = _whole_lines(journal)
     digest = _digest(journal, size, anew=False)
-    write_whole(sum_file(journal), lambda p: p.write_text(f"{size} {digest}\n"))
+    write_whole(sum_file(journal), lambda p: p.write_text(_line(size, digest)))
     _KNOWN[journal.resolve()] = size, digest
+
+
+def _line(size: int, digest: str) -> str:
+    """The line in the file, with a digest of its own."""
+    text = f"{size} {digest}"
+    return f"{text} {hashlib.sha256(text.encode()).hexdigest()}\n"
 
 
 def _digest(journal: Path, size: int, anew: bool) -> str:

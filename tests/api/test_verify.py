@@ -80,6 +80,8 @@ def test_a_lost_file_is_named_and_a_seal_that_never_was_is_no_fault(copy: Path) 
     (first,) = mmctr_kit.verify_runs(["a"], runs=copy)
     assert str(first) == "a: valid.parquet is missing"
     sum_file(copy / "s.study" / "study.journal").unlink()
+    (study,) = mmctr_kit.verify_runs(["s.study"], runs=copy)
+    assert study.faults == ("study.journal.sum is missing",)
     unsealed(copy)
     result = mmctr_kit.verify_runs(runs=copy)
     assert result.ok

@@ -68,8 +68,14 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        *(("blend", name) for name in NAMES),
+        *((command, name) for command in COMMANDS for name in ("../x", "/{outside}/x", "nowhere")),
+        *((command, "link") for command in COMMANDS if command != "ablate"),
+    ],
+)
 def test_no_command_writes_where_a_strange_name_points(
     command: str,
     name: str,

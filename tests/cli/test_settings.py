@@ -97,6 +97,7 @@ def test_a_file_named_by_the_environment_has_its_paths_beside_it(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("runs = " + "[" * 5_000, "is not readable as TOML .maximum recursion depth exceeded"),
         ("runs = [", "is not readable as TOML .*; mend it or move it away"),
         ('exeutor = "ray"', "no such setting 'exeutor' .did you mean executor"),
         ('jobs = "four"', "jobs: expected a whole number, found 'four'"),

@@ -94,7 +94,7 @@ def test_a_log_file_that_cannot_be_written_is_wrong_usage(tmp_path: Path) -> Non
 
 
 def test_without_a_log_nothing_is_rendered_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verbosity, "Console", None)
+    monkeypatch.setattr(verbosity, "Screen", None)
     log_printed("text", width=80)
 
 

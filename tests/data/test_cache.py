@@ -381,3 +381,13 @@ def test_a_command_that_uses_the_cache_while_it_is_cleared_goes_on(cache: Path) 
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_cache_folder_that_the_kit_makes_is_its_owner_s_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMCTR_KIT_CACHE", str(tmp_path / "new"))
+    assert cache_folder().stat().st_mode & 0o777 == 0o700
+    (tmp_path / "shared").mkdir(0o755)
+    monkeypatch.setenv("MMCTR_KIT_CACHE", str(tmp_path / "shared"))
+    assert cache_folder().stat().st_mode & 0o777 == 0o755

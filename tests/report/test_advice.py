@@ -28,12 +28,13 @@ from mmctr_kit.runs.run import Run, open_run, run_path
 from mmctr_kit.submission.ledger import record
 from mmctr_kit.submission.write import write_submission
 from tests.report.made import make_run, make_study
+from tests.runs.unsealed import unsealed
 
 Change = Callable[[dict[str, object]], object]
 
 
 def changed(run: Run, name: str, change: Change) -> None:
-    path = run.path / name
+    path = unsealed(run.path) / name
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))

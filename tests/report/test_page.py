@@ -1,5 +1,7 @@
 """mmctr_kit.report.page: a whole, self-contained page that screen readers can read."""
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -117,6 +119,18 @@ def test_it_asks_nothing_of_any_network(mix: str) -> None:
     assert [a["href"] for a in read.all("link")] == ["data:,"]
     assert "@import" not in mix
     assert "@font-face" not in mix
+
+
+def test_its_policy_allows_the_pages_own_style_and_script_and_no_others(mix: str) -> None:
+    read = Reader(mix)
+    policy = next(a["content"] for a in read.all("meta") if "http-equiv" in a)
+    rules = dict(rule.strip().split(" ", 1) for rule in str(policy).split(";"))
+    assert rules["default-src"] == "'none'"
+    for tag, rule in (("style", "style-src"), ("script", "script-src")):
+        text = mix.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0]
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert rules[rule] == f"'sha256-{digest}'"
+    assert [a for _, a in read.tags if "style" in a or any(k.startswith("on") for k in a)] == []
 
 
 def test_every_figure_says_what_it_shows_with_numbers(mix: str) -> None:

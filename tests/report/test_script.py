@@ -184,3 +184,21 @@ def test_without_its_script_a_page_shows_everything_too(
     assert none == 0
     titles = driver.execute_script("return document.querySelectorAll('.hover title').length")
     assert titles > 20  # which a browser shows by itself
+
+
+def test_the_policy_lets_nothing_run_or_load_that_a_name_has_smuggled_into_the_page(
+    driver: "Chrome", pages: Mapping[str, Path], tmp_path: Path
+) -> None:
+    planted = (
+        '<p id="p" style="color: red" onclick="1">x</p><img src="x.png" onerror="window.ran = 1">'
+        "<script>window.ran = 1</script>"
+    )
+    page = tmp_path / "page.html"
+    page.write_text(pages["run"].read_text("utf-8").replace("<main>", f"<main>{planted}"), "utf-8")
+    driver.get_log("browser")
+    browser.show(driver, page, DESK, dark=False)
+    refused = [entry["message"] for entry in driver.get_log("browser")]
+    assert len(refused) >= 4
+    assert all("Content Security Policy" in message for message in refused)
+    assert driver.execute_script("return window.ran") is None
+    assert driver.execute_script("return document.querySelectorAll('button').length") > 5

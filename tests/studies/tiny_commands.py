@@ -16,6 +16,10 @@ Results = dict[str, bytes]
 
 QUICK = ("--set", "training.epochs=2", "--set", "training.min_steps=1", "--set", "folds.count=2")
 HERE = ("--devices", "cpu")
+SEARCH = (
+    "search={training.learning_rate: {float: [5.0e-4, 1.0e-2], log: true},"
+    " model.mlp_dropout: {float: [0.0, 0.5]}}"
+)
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,12 @@ def cv(world: Path, folder: Path) -> list[Any]:
 def tune(world: Path, folder: Path) -> list[Any]:
     data = ("--data", world / "data", "--runs", folder)
     few = ("--trials", 5, "--finalists", 1, "--final-seeds", 1, "--workers", 2)
-    # By name: the header of best.yaml has the path.
-    return ["tune", "din_demo", *data, *QUICK, *HERE, *few, "--name", "x"]
+    return ["tune", "din_demo", *data, *QUICK, *HERE, *few, "--set", SEARCH, "--name", "x"]
 
 
 def ablate(world: Path, folder: Path) -> list[Any]:
     data = ("--data", world / "data", "--runs", folder)
-    few = ("--only", "dropout*", "--only", "modality_dropout*", "--jobs", 1)
+    few = ("--only", "se-on", "--only", "tags-off", "--jobs", 1)
     return ["ablate", "din_demo", *data, *QUICK, *HERE, *few, "--name", "x"]
 
 

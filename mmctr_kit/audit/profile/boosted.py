@@ -98,8 +98,10 @@ def _of_history(context: ProfileContext, split: Split, at: Ints) -> Columns:
     most[empty] = np.nan
     last = np.zeros(len(at))
     last[~empty] = cosine[np.cumsum(shown.lengths)[~empty] - 1]
-    tags = data.item_tags[item][:, :, None] == data.item_tags[rows.item_id[at]][owner][:, None, :]
-    shared = (tags & (data.item_tags[item] > 0)[:, :, None]).any(axis=(1, 2))
+    tags, of_target = data.item_tags[item], data.item_tags[rows.item_id[at]][owner]
+    shared = np.zeros(len(item), np.bool_)
+    for tag in tags.T:  # one at a time: all pairs of many tags would fill the memory
+        shared |= (tag > 0) & (tag[:, None] == of_target).any(axis=1)
     of_user = np.bincount(number_ids(rows.user_id))[number_ids(rows.user_id)][at]
     vectors = data.item_emb[item]
     return {

@@ -112,6 +112,9 @@ def target_side(context: ProfileContext) -> Iterator[Measurement]:
     columns = row_columns(context, "train", at)
     # Three folds made of the five: the mean of a row's item never holds its own user.
     label, user, folds = train.labels()[at], train.user_id[at], context.folds[at] // 2
+    if any(len(np.unique(label[folds == f])) < 2 for f in range(3)):
+        yield Measurement.none("target-side", "train", "too few users, or too few of one label")
+        return
     rate = context.item_rate[at].astype(np.float32)[:, None]
     x = np.hstack([rate, columns.values])
     sample = AucSample(label, user, folds)
@@ -121,7 +124,7 @@ def target_side(context: ProfileContext) -> Iterator[Measurement]:
     )
     value, whole = sample.estimate(alone), sample.estimate(both)
     gain = sample.difference(both, alone)
-    added = f"{gain.value:+.4f} ± {gain.se:.4f}" if gain.value > 0 else "nothing"
+    added = gain.signed() if gain.value > 0 else "nothing"
     what = (
         f"item features alone: AUC {value}; with history {whole}, i.e. history added {added} in "
         "this quick test"

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmctr_kit.data.contract import PICTURE_SUFFIXES
 from mmctr_kit.datasets.imports.sample import Column, Sample, take_sample
-from mmctr_kit.errors import UsageError
+from mmctr_kit.errors import UsageError, visible
 
 FILL_IN = "FILL_IN"
 """Written in place of a column that the guess did not find."""
@@ -79,7 +79,7 @@ def guess(files: Sequence[Path]) -> str:
         *_row_lines(roles),
         *_split_lines(roles),
     ]
-    return "\n".join(lines) + "\n"
+    return visible("\n".join(lines)) + "\n"  # comments hold names, too
 
 
 def _plain(name: str) -> str:
@@ -210,6 +210,8 @@ def _yaml(value: Any) -> str:
     import yaml
 
     text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
+    if text != visible(text):  # it is printed, so what a terminal obeys is written as its code
+        text = yaml.safe_dump(value, default_flow_style=True, width=10_000)
     return text.removesuffix("\n").removesuffix("\n...")
 
 

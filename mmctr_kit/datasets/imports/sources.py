@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from mmctr_kit.data.parquet import first_line
 from mmctr_kit.datasets.imports.spec import Table
 from mmctr_kit.errors import DataError, UsageError, did_you_mean
+from mmctr_kit.files import regular
 
 _SUFFIXES = {
     "csv": ".csv",
@@ -95,7 +96,11 @@ def format_of(table: Table, source: Source) -> str:
 def opened(source: Source) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """The file on the disk, and its bytes without compression."""
     try:
-        with source.path.open("rb") as raw:
+        path = regular(source.path)
+    except OSError as e:
+        raise DataError(f"{source} cannot be read ({e.strerror}); name another file") from e
+    try:
+        with path.open("rb") as raw:
             file: Any = raw
             if source.member:
                 file = zipfile.ZipFile(raw).open(source.member)  # noqa: SIM115 (ends with raw)

@@ -93,7 +93,7 @@ def _require_columns(source: Source, present: Sequence[str], wanted: Sequence[st
 def _parquet(source: Source, file: BinaryIO) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(io.BytesIO(file.read()) if source.member else source.path)
-    except pa.ArrowException as e:
+    except (pa.ArrowException, UnicodeDecodeError) as e:
         raise DataError(f"{source} is no readable parquet file ({first_line(e)})") from e
 
 
@@ -105,7 +105,7 @@ def _parquet_parts(
             for batch in handle.iter_batches(BATCH_ROWS, columns=list(wanted)):
                 if len(batch):
                     yield {name: batch.column(name) for name in wanted}
-        except (pa.ArrowException, OSError) as e:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
             raise DataError(f"{source} cannot be read to its end ({first_line(e)})") from e
 
 
@@ -115,7 +115,7 @@ def _json_rows(source: Source, file: BinaryIO) -> Iterator[tuple[int, dict[str, 
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, parse_float=str)  # as written: a float would round an id
         except ValueError as e:
             why = "the whole file is one list" if line.lstrip()[:1] == b"[" else first_line(e)
             raise DataError(

@@ -69,7 +69,8 @@ def text_parts(
                 delimiter=separator,
                 quote_char=quote or False,
                 newlines_in_values=bool(quote),
-                invalid_row_handler=keep,
+                # Arrow prints a traceback of its own if a row for it is no UTF-8.
+                invalid_row_handler=None if table.encoding == "utf-8" else keep,
             ),
             pacsv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.large_string()),

@@ -44,7 +44,7 @@ def read_shard(path: Path) -> pa.Table:
     """Read a shard; RunError if it is damaged."""
     try:
         return pq.read_table(regular(path))
-    except (OSError, pa.ArrowException) as e:
+    except (OSError, pa.ArrowException, UnicodeError) as e:
         raise RunError(f"{path} is not readable; delete it and give the command again") from e
 
 

@@ -163,9 +163,14 @@ def _put_texts(group: ElementTree.Element) -> None:
 
 
 def _clean(element: ElementTree.Element, name: str, used: set[str]) -> None:
-    """Remove namespaces, unused ids and needless digits; use the page's colours and font."""
+    """Remove namespaces, unused ids and needless digits; use the page's colours and font.
+
+    What a ``style`` holds becomes attributes: the page's content security policy allows no style.
+    """
     element.tag = element.tag.rpartition("}")[2]
     old = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+    parts = [p.partition(":") for p in _plain_style(old.pop("style", "")).split(";") if p.strip()]
+    old |= {key.strip(): value.strip() for key, _, value in parts}
     element.attrib = {k: _value(k, v, name) for k, v in old.items() if k != "id" or v in used}
     if old.get("id") == HALO:
         element.set("class", HALO)
@@ -181,9 +186,13 @@ def _value(key: str, value: str, name: str) -> str:
         return re.sub(r"#([\w-]+)", rf"#{name}-\1", value)
     if key in ("d", "x", "y", "cx", "cy", "transform", "points"):
         return re.sub(r"-?\d+\.\d{3,}", lambda m: f"{float(m.group()):.2f}", value)
-    if key == "style":
-        value = re.sub(r"font: ([\d.]+px) [^;]*", r"font-size: \1", value)
-        value = re.sub(r"font-family: [^;]*;?\s*", "", value)
-        for tint, variable in _NAMES.items():
-            value = value.replace(tint, f"var({variable})")
     return value
+
+
+def _plain_style(style: str) -> str:
+    """The style with the page's font and colours."""
+    style = re.sub(r"font: ([\d.]+px) [^;]*", r"font-size: \1", style)
+    style = re.sub(r"font-family: [^;]*;?\s*", "", style)
+    for tint, variable in _NAMES.items():
+        style = style.replace(tint, f"var({variable})")
+    return style

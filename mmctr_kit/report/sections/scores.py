@@ -36,7 +36,7 @@ def _roc(context: ReportContext) -> Picture | None:
     valid, oof = (Estimate.find(context.metrics, name) for name in ("valid", "oof"))
     if predictions.has_valid and valid is not None:
         curve = roc_curve(predictions.valid_label, predictions.valid_mean())
-        curves[f"valid, fold mean: {valid}"] = curve
+        curves[f"valid, {context.predictor}: {valid}"] = curve
     if predictions.oof is not None and oof is not None:
         rows = predictions.oof
         curves[f"OOF, mean of folds: {oof}"] = mean_roc(rows.label, rows.logit, rows.fold)
@@ -53,7 +53,7 @@ def _at(x: Floats, y: Floats) -> str:
 
 
 def _scored(context: ReportContext) -> dict[str, tuple[Ints8, Floats, NDArray[Any]]]:
-    """Labels, logits and users by split: those of the fold mean on valid, and OOF."""
+    """Labels, logits and users by split: those of the run itself on valid, and OOF."""
     predictions, scored = context.predictions, {}
     if predictions.has_valid:
         users = predictions.valid_keys.user_id
@@ -68,7 +68,7 @@ def _calibration(context: ReportContext, notes: list[str]) -> Picture | None:
     """Reliability diagrams; adds a sentence on each to ``notes``."""
     curves, says = dict[str, Reliability](), []
     for split, (labels, logits, users) in _scored(context).items():
-        name = "valid, fold mean" if split == "valid" else "OOF, fold models"
+        name = f"valid, {context.predictor}" if split == "valid" else "OOF, fold models"
         prediction, label, se, ece = reliability(labels, logits, users)
         curves[name] = (prediction, label, se)
         points = (f"{p:.3f} -> {y:.3f}" for p, y in zip(prediction, label, strict=True))
@@ -89,7 +89,7 @@ def distribution_section(context: ReportContext) -> Section:
     pictures = [_by_label(split, label, logit) for split, (label, logit, _) in scored.items()]
     splits = {split: logit for split, (_, logit, _) in reversed(scored.items())}
     splits["test"] = context.predictions.test_mean()
-    caption = "The fold mean scores both valid and test: if they differ, their rows differ."
+    caption = "The same models score valid and test: if these differ, their rows differ."
     pictures.append(_histograms(splits, "scores-by-split", "By split", caption))
     return Section(
         "scores",

@@ -86,7 +86,7 @@ def _read_fast(rows: bytes, first: int, header: Header, spec: IdsSpec) -> Submis
             ),
             convert_options=csv.ConvertOptions(column_types=kinds, null_values=[]),
         )
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         return None
 
     def column(at: int) -> NDArray[np.generic]:

@@ -1,13 +1,14 @@
 """The files of a table are found by name and pattern, and in archives."""
 
+import os
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from mmctr_kit.datasets.imports.sources import find_sources, format_of
+from mmctr_kit.datasets.imports.sources import Source, find_sources, format_of, opened
 from mmctr_kit.datasets.imports.spec import Table
-from mmctr_kit.errors import UsageError
+from mmctr_kit.errors import DataError, UsageError
 
 
 def test_a_pattern_is_all_files_that_fit_in_order(tmp_path: Path) -> None:
@@ -38,3 +39,10 @@ def test_a_file_that_cannot_be_meant_is_refused(tmp_path: Path, files: str, mess
     table = Table(files=(files,))
     with pytest.raises(UsageError, match=message):
         format_of(table, find_sources(table, tmp_path, "items.files")[0])
+
+
+def test_a_fifo_is_no_table(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log.csv")
+    expected = r"cannot be read \(a fifo, device or socket, no file\); name another file"
+    with pytest.raises(DataError, match=expected), opened(Source(tmp_path / "log.csv")):
+        pass

@@ -9,6 +9,7 @@ import pytest
 from mmctr_kit.datasets.imports.sources import find_sources
 from mmctr_kit.datasets.imports.spec import Table
 from mmctr_kit.datasets.imports.tables import read_batches
+from mmctr_kit.errors import DataError
 
 
 def column(folder: Path, name: str, content: bytes, **table: object) -> list[str]:
@@ -59,3 +60,11 @@ def test_python_ends_in_peace_though_a_table_was_left_early(tmp_path: Path) -> N
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
+def test_a_row_that_is_no_utf_8_and_too_short_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(DataError, match=r"is no csv table .CSV parse error: Row #3"):
+        column(tmp_path, "t.csv", b"id,title\n1,a\n\xf0\n", encoding="utf-8")
+    assert capfd.readouterr().err == ""
