@@ -141,6 +141,10 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None
         "a.txt cannot be read (a fifo, device or socket, no file)",
         "timings.json cannot be read (a fifo, device or socket, no file)",
     ]
+    (folder / "DONE").unlink()
+    os.mkfifo(folder / "DONE")
+    with pytest.raises(RunError, match=r"DONE cannot be read \(a fifo.*\); mend its permissions"):
+        read_seal(folder)
 
 
 def test_the_way_out_has_the_recorded_command(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def guess(files: Sequence[Path]) -> str:
         *_row_lines(roles),
         *_split_lines(roles),
     ]
-    return "\n".join(lines) + "\n"
+    return visible("\n".join(lines)) + "\n"  # comments hold names, too
 
 
 def _plain(name: str) -> str:
