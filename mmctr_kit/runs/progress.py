@@ -85,7 +85,7 @@ def _state(folder: FoldFolder) -> FoldState:
         finished=folder.finished,
         epoch=last,
         epochs=last if folder.finished else timings.get("epochs"),
-        best_epoch=best and int(best["epoch"]),
-        holdout_auc=best and float(best["holdout_auc"]),
+        best_epoch=None if best is None else int(best["epoch"]),
+        holdout_auc=None if best is None else float(best["holdout_auc"]),
         seconds=sum(seconds) if lines else None,
     )

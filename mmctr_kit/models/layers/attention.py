@@ -41,7 +41,8 @@ def scaled_attention(
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
     scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
     weight: Tensor = dropout(scores.softmax(-1, dtype=torch.float32))
-    return weight.to(value.dtype) @ value
+    mixed: Tensor = weight.to(value.dtype) @ value
+    return mixed
 
 
 class MultiHeadTargetAttention(nn.Module):
