@@ -39,7 +39,8 @@ UNTESTED: Mapping[str, str] = {
 
 *passed*: the text is another error's, passed on. *cluster* and *network*: what provokes it is not
 to be had where the tests run, or a test of the extra provokes it without naming its text.
-*extra*: it would need a model of an extra that is broken in this way. *unknown*: no input is known that brings it.
+*extra*: a model would be needed that is broken in this way. *unknown*: no input is known that
+brings it.
 """
 
 
