@@ -358,6 +358,18 @@ def test_an_uncertainty_is_a_standard_error() -> None:
     assert unclear == []
 
 
+def test_only_an_estimate_writes_its_standard_error() -> None:
+    """Elsewhere an unknown one would be shown as nan, and one of 0 as if it were measured."""
+    elsewhere = [
+        f"{path.relative_to(PACKAGE)}:{number}: {line.strip()}"
+        for _, path in modules()
+        if path.name != "estimate.py"
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if re.search(r"\{[\w.]*\bse:|± \{", line)
+    ]
+    assert elsewhere == []
+
+
 def test_importing_the_package_costs_nothing() -> None:
     code = (
         "import json, sys, time; began = time.perf_counter(); import mmctr_kit;"

@@ -821,7 +821,7 @@ WORK: dict[str, Case] = {
     "no submission": (UsageError, "nowhere.zip'; expected the path of a .zip", no_submission),
     "fractions as IDs": (
         DataError,
-        "column ID holds fractions or too large values",
+        "column ID holds fractions or non-finite values",
         labels("ID,label\n0.5,1\n"),
     ),
     "labels are damaged": (

@@ -46,7 +46,7 @@ class TrainedAgain:
         text = f"trained again: valid AUC {self.valid_auc}, "
         if self.identical:
             return f"{text}all predictions identical"
-        return f"{text}{self.gap.signed()} against the bundle ({self.gap.z(0.0):+.1f} SE)"
+        return f"{text}{self.gap.signed()} against the bundle ({self.gap.z_text()} SE)"
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,11 +1,11 @@
 """Plans of training: all errors come before the first epoch, and a plan can be shown alone."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mmctr_kit.api.options import Options
 from mmctr_kit.api.preflight import AnyPath, load_recipe, load_to_train, warn_of_missing
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mmctr_kit.data.dataset import ChallengeData
     from mmctr_kit.recipe import Recipe
     from mmctr_kit.runs.run import Run
+
+Planned = TypeVar("Planned")
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,20 @@ class PlannedRun:
             )
         listen(ProgressEvent("finished", text))
         return Run(self.path)
+
+
+def plan_dry(plan: Callable[[Options], Planned], options: Options, listen: Listener) -> Planned:
+    """What ``plan`` makes of the options, as if forced if another run has the name, with a warning.
+
+    For a dry run, which replaces nothing.
+    """
+    from mmctr_kit.runs.conflict import NameTakenError
+
+    try:
+        return plan(options)
+    except NameTakenError as e:
+        listen(ProgressEvent("warning", f"without --dry-run this would stop: {e}"))
+        return plan(replace(options, force=True))
 
 
 def plan_runs(

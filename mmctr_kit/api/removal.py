@@ -21,7 +21,10 @@ def remove_runs(
     ledger: AnyPath = "submissions/ledger.jsonl",
     runs: AnyPath = "runs",
 ) -> None:
-    """Delete runs, blends, studies or ablations with all that their folders hold.
+    """Delete runs, blends, studies or ablations with all that their folders hold, and their pages.
+
+    The page of a run is the one that a report wrote beside its folder. An index of pages that lists
+    it goes with it.
 
     Parameters
     ----------
@@ -48,6 +51,7 @@ def remove_runs(
     >>> gone.path.exists()
     False
     """
+    from mmctr_kit.report.context import pages_of
     from mmctr_kit.runs.remove import remove_folder
     from mmctr_kit.tuning.status import workers_alive
 
@@ -56,7 +60,10 @@ def remove_runs(
         raise RunError(f"{'; '.join(reasons)}; force=True deletes it all the same")
     require_removable(paths)
     for path in paths:
+        pages = pages_of([path])
         remove_folder(path, partial(workers_alive, path))
+        for page in pages:
+            page.unlink(missing_ok=True)
 
 
 def require_removable(paths: Sequence[Path]) -> None:

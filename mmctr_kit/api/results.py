@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmctr_kit.audit.findings import Finding, Level, summary, worst
 from mmctr_kit.errors import RunError
-from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.estimate import UNKNOWN, Estimate
 from mmctr_kit.runs.run import Run
 
 if TYPE_CHECKING:
@@ -34,10 +34,15 @@ def frame(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> "pd.Da
 
 
 def html(title: str, table: "pd.DataFrame") -> str:
-    """Write a title and a table as HTML, for a notebook."""
+    """Write a title and a table as HTML, for a notebook; an unknown standard error is n/a."""
     from html import escape
 
-    cells = table.to_html(index=False, na_rep="", float_format="{:.4f}".format)
+    shown = table.copy()
+    for name in table.columns:
+        if (of := name.removesuffix("_se")) != name and of in table:
+            unknown = table[of].notna() & table[name].isna()
+            shown[name] = table[name].astype(object).where(~unknown, UNKNOWN)
+    cells = shown.to_html(index=False, na_rep="", float_format="{:.4f}".format)
     return f"<b>{escape(title)}</b>{cells}"
 
 

@@ -101,7 +101,8 @@ def write_submission(
     force : bool
         Replace a different file of that name.
     strict : bool
-        Raise instead of that warning, and write nothing.
+        Raise instead of that warning, or if the check of the file finds anything, and write
+        nothing.
     runs : str or Path
         Folder of the run folders.
     ledger : str or Path
@@ -120,7 +121,7 @@ def write_submission(
     UsageError
         For an unknown run or task, or a file that cannot be written.
     MmctrKitError
-        If ``strict``, and there would be a warning.
+        If ``strict``, and there would be a warning, or a finding of the check.
 
     Examples
     --------
@@ -132,11 +133,12 @@ def write_submission(
     submissions/both-Task2.zip: breaks the rule of Task2: one model, no blend of several
     """
     import hashlib
+    import tempfile
 
     import numpy as np
 
     from mmctr_kit.api.runs import open_run
-    from mmctr_kit.audit.findings import Log
+    from mmctr_kit.audit.findings import Log, problems
     from mmctr_kit.submission.check import TestRows
     from mmctr_kit.submission.check import check_submission as check
     from mmctr_kit.submission.checks.catalog import BY_LEDGER
@@ -150,13 +152,17 @@ def write_submission(
     keys = predictions.test_keys
     rules = check_rules(opened, runs=runs)
     breaches = rules.findings(column)
-    if strict and breaches:
-        raise MmctrKitError(f"{opened.name}: {_joined(breaches)}; nothing was written")
+    if strict:
+        _require_none(opened.name, breaches)
     content = submission_bytes(np.arange(len(keys)), {column: predictions.test_mean()})
+    rows = TestRows(len(keys), item_id=np.asarray(keys.item_id, np.int64))
     if strict:
         require_attempt(book, hashlib.sha256(content).hexdigest(), column)
+        with tempfile.TemporaryDirectory() as folder:
+            draft = Path(folder) / path.name
+            write_bytes(draft, content)
+            _require_none(opened.name, problems(check(draft, test=rows)))
     write_bytes(path, content, overwrite=force)
-    rows = TestRows(len(keys), item_id=np.asarray(keys.item_id, np.int64))
     findings = [*check(path, test=rows), *breaches]
     recorded, attempt, refused, log = None, None, "", Log(BY_LEDGER)
     new_ledger = not book.exists()
@@ -180,6 +186,11 @@ def write_submission(
         book,
         new_ledger and recorded is not None,
     )
+
+
+def _require_none(name: str, findings: "Sequence[Finding]") -> None:
+    if findings:
+        raise MmctrKitError(f"{name}: {_joined(findings)}; nothing was written")
 
 
 def _joined(findings: "Sequence[Finding]") -> str:

@@ -77,7 +77,7 @@ def diagnose(runs: Path, self_test: bool = True) -> list[Finding]:
     usable = [card for card in cards if not card.gap]
     if usable:
         doing("building a kernel")
-        with gpu_faults(lambda: "free what other processes hold of it"):
+        with gpu_faults():
             prepare(usable[0].device, torch.get_num_threads())
             check_triton(triton_gap(), log)
     else:

@@ -39,7 +39,7 @@ def short_training(root: Path, device: str, threads: int) -> list[float]:
 
 def _losses(root: Path, device: str, threads: int) -> list[float]:
     os.environ["MMCTR_KIT_CACHE"] = str(root / "cache")
-    with gpu_faults(lambda: "free what other processes hold of it"):
+    with gpu_faults():
         prepare(device, threads)
         if not (root / "world").exists():
             generate(root / "world", PRESETS["tiny"], seed=0)

@@ -117,8 +117,9 @@ def _change(row: "Row", measured: "Table") -> list[str]:
     estimates = [e.compact(signed=not row.is_base) for e in (row.oof, row.valid)]
     if not measured.claims:
         verdict = plural(len(measured.seeds), "seed")
-    elif row.z is None:
+    elif row.is_base:
         verdict = ""
     else:
-        verdict = f"{row.claim} {abs(row.z):.1f}" if row.claim else f"{row.z:+.1f}"
+        z = row.oof.z_text()
+        verdict = f"{row.claim} {z.lstrip('+-')}" if row.claim else z
     return [row.name, row.before, *estimates, verdict]

@@ -11,6 +11,9 @@ from mmctr_kit.cli import options
 from mmctr_kit.cli.output import finite, print_json, progress, say, say_path, table, warn
 from mmctr_kit.errors import UsageError, plural
 
+CHANCE_Z = 2.0
+"""A result no further from 0.5 than this many standard errors is remarked on."""
+
 if TYPE_CHECKING:
     from mmctr_kit.api.family import PlannedFamily
     from mmctr_kit.api.options import Options
@@ -62,7 +65,7 @@ def cv(
       mmctr-kit cv best --data DATA --budget 2h
     """
     from mmctr_kit.api.options import Options
-    from mmctr_kit.api.plans import plan_runs
+    from mmctr_kit.api.plans import plan_dry, plan_runs
     from mmctr_kit.recipe.family import FAMILIES
 
     where = options.executor_of(executor, ray_address)
@@ -75,7 +78,11 @@ def cv(
     if budget is not None:
         raise UsageError("--budget goes with a family: mmctr-kit cv best --budget 30m --data DATA")
     with progress() as display:
-        planned = plan_runs(recipe, data, shared, display, plan_finished=dry_run)
+
+        def plan(given: Options) -> "list[PlannedRun]":
+            return plan_runs(recipe, data, given, display, plan_finished=dry_run)
+
+        planned = plan_dry(plan, shared, display) if dry_run else plan(shared)
     results: dict[str, dict[str, object]] = {}
     for each in planned:
         if dry_run:
@@ -203,10 +210,23 @@ def _conclude(run: "Run", quiet: bool, data: Path) -> dict[str, object]:
     if not quiet:
         aucs = f"OOF AUC {run.oof_auc} (fold models), valid AUC {run.valid_auc} (fold mean)"
         say_path("", run.path, f": {aucs}")
+        remark_on_chance(run)
     if metrics["alarm"]:
         warn(metrics["alarm"])
         _warn_of_causes(metrics, data)
     return metrics
+
+
+def remark_on_chance(run: "Run") -> None:
+    """Print one line if OOF or valid AUC may be chance."""
+    scores = {"OOF": run.oof_auc, "valid": run.valid_auc}
+    at_chance = [name for name, auc in scores.items() if auc and abs(auc.z(0.5)) < CHANCE_Z]
+    if at_chance:
+        say(
+            f"remark: {' and '.join(at_chance)} AUC within {CHANCE_Z:.0f} standard errors of 0.5: "
+            "no better than chance, as far as these rows tell; train for longer, or see "
+            "'mmctr-kit data check'"
+        )
 
 
 def _warn_of_causes(metrics: Mapping[str, Any], data: Path) -> None:

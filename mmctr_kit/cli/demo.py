@@ -86,13 +86,26 @@ def demo(
         return
     out = out or Path("demo-task1" if task1 else "demo")
     covers = ("--covers",) if task1 else ()
-    if not _generated(out, preset, seed, bool(covers)):
+    made = _generated(out, preset, seed, bool(covers))
+    if not task1:
+        say(_plan(preset))
+    if not made:
         run("data", "synth", str(out), "--preset", preset, "--seed", str(seed), *covers)
     run("data", "check", str(out / "data"), "--problems")
     lines = (_task1 if task1 else _whole_path)(run, out)
     spent = time.perf_counter() - began
     say(f"\nThe oracle is the best any model could do. {spent:.0f} s in all.")
     _outcome(*lines)
+
+
+def _plan(preset: str) -> str:
+    """Which steps come, and about how long they take."""
+    steps = (
+        f"Steps: generate data, check them, cross-validate {', '.join(RECIPES)}, fit one network, "
+        "blend, report, write and check two submissions, compare all runs."
+    )
+    takes = {"demo": "one to three minutes on two cores", "full": "hours"}
+    return f"{steps} It takes {takes[preset]}." if preset in takes else steps
 
 
 def _imported(run: Callable[..., None], data: str, out: Path, seed: int) -> None:

@@ -12,6 +12,7 @@ from mmctr_kit.cli.output import finite, print_json, progress, say, say_path, ta
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
+    from mmctr_kit.api.plans import PlannedFit
     from mmctr_kit.api.results import FitResult
     from mmctr_kit.cv.whole import CvReference
 
@@ -56,11 +57,15 @@ def fit(
       mmctr-kit fit --like din_official --data DATA --set training.average=ema --name ema
     """
     from mmctr_kit.api.options import Options
-    from mmctr_kit.api.plans import plan_single_fit
+    from mmctr_kit.api.plans import plan_dry, plan_single_fit
 
     shared = Options(name, settings or (), devices, None, force, runs)
     with progress() as display:
-        single = plan_single_fit(recipe, data, shared, like, display, plan_finished=dry_run)
+
+        def plan(given: Options) -> "PlannedFit":
+            return plan_single_fit(recipe, data, given, like, display, plan_finished=dry_run)
+
+        single = plan_dry(plan, shared, display) if dry_run else plan(shared)
     if dry_run:
         shown = show_plan(single.planned, as_json)
         if as_json:

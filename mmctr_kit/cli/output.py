@@ -40,6 +40,11 @@ class _Logged(Screen):
         verbosity.log_printed(*objects, width=self.width)
 
 
+def room() -> float:
+    """The columns that a table may take: the terminal's; elsewhere as many as it needs."""
+    return console().width if sys.stdout.isatty() else math.inf
+
+
 def console() -> Screen:
     """Standard output; 80 columns wide if it is no terminal."""
     return _Logged(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
@@ -182,15 +187,16 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
     columns = list(map(_shown, columns))
     rows = [list(map(_shown, row)) for row in rows]
     cells = [[name, *(row[i] for row in rows)] for i, name in enumerate(columns)]
-    whole, folded = (_needed(cells, left, longest) for longest in (_NAME, _LEAST))
-    if folded > out.width:
-        if sys.stdout.isatty():
-            _lists(columns, rows)
-            return
-        out.width = whole
+    longest_name = _NAME if room() < math.inf else _NAME_IN_PIPE
+    whole, folded = (_needed(cells, left, longest) for longest in (longest_name, _LEAST))
+    if folded > room():
+        _lists(columns, rows)
+        return
+    if room() == math.inf:
+        out.width = max(out.width, whole)
     grid = Table(box=None, padding=(0, 1), header_style="bold")
     for i, name in enumerate(columns):
-        short = i == 0 and max(map(cell_len, cells[0])) <= _NAME and whole <= out.width
+        short = i == 0 and max(map(cell_len, cells[0])) <= longest_name and whole <= out.width
         side: Literal["left", "right"] = "left" if i < left else "right"
         grid.add_column(escape(name), justify=side, no_wrap=short or i >= left, overflow="fold")
     for row in rows:
@@ -198,9 +204,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
     out.print(grid)
 
 
-_NAME, _LEAST = 24, 12
+_NAME, _LEAST, _NAME_IN_PIPE = 24, 12, 60
 """A longer word of a text column is folded; so is one longer than the second if there is no room
-for it."""
+for it. Without a terminal the third holds."""
 
 
 def _needed(cells: Sequence[Sequence[str]], left: int, longest: int) -> int:

@@ -71,8 +71,7 @@ def _row(v: "TestResult") -> list[str]:
     if not r.value.n:
         return [r.probe, r.where, "not measured", "", ""]
     clean = "" if math.isnan(r.clean) else f"{r.clean:.1f}±{f'{r.tolerance:g}'}"
-    measured = f"{r.value.value:.4f} ± {r.value.se:.4f}"
-    return [r.probe, r.where, measured, clean, "LOOK" if v.suspicious else "clean"]
+    return [r.probe, r.where, str(r.value), clean, "LOOK" if v.suspicious else "clean"]
 
 
 def _wrapped(text: str, style: str = "") -> None:

@@ -71,12 +71,12 @@ def slices(
 
 def _row(entry: dict[str, Any]) -> list[str]:
     from mmctr_kit.metrics.estimate import Estimate
+    from mmctr_kit.runs.slices import z_text
 
-    errors = entry["errors"]
     return [
         f"{entry['by']} {entry['slice']}",
         f"{entry['rows']:,}",
         cell(Estimate.find(entry, "auc")),
-        "-" if errors is None else f"{errors:+.1f}" + " !" * entry["worse"],
+        z_text(entry).replace("–", "-") + " !" * entry["worse"],
         *(f"{entry[key]:.3f}" for key in ("mean_prediction", "mean_label", "ece")),
     ]

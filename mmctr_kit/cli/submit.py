@@ -71,7 +71,8 @@ def submit(
 
     A submission that is written is recorded in the ledger (see 'mmctr-kit ledger'), which counts
     the day's attempts (UTC) of its task, and warns if there are more than five. A run that breaks
-    the task's rules is written too, with a WARN for each breach; --strict then exits 1.
+    the task's rules is written too, with a WARN for each breach. With --strict nothing is written
+    if there is any WARN.
 
     A check exits 1 if the organisers might not score the file. A doubt is a WARN and exits 0. If
     the ledger knows the file, the rules of its task are checked on its run.
@@ -106,7 +107,14 @@ def submit(
         raise UsageError("--task is missing; expected Task1, Task2 or both (Task1&2)")
     with status(f"writing a submission of {run}"):
         made = api.write_submission(
-            run, task, out=out, force=force, runs=runs, ledger=ledger, progress=lambda _: None
+            run,
+            task,
+            out=out,
+            force=force,
+            strict=strict,
+            runs=runs,
+            ledger=ledger,
+            progress=lambda _: None,
         )
     if made.refused:
         warn(made.refused)

@@ -189,3 +189,6 @@ def _finalists(summary: "Summary") -> None:
     if several:
         say("a seed: mean fold AUC of one seed's models, in the search and on average again;")
         say(f"mean of {n}: AUC of the {n} seeds' mean logits, a better predictor than one seed")
+    else:
+        say("search, again: mean fold AUC of one seed's models, in the search and with a new seed;")
+    say("valid: AUC of all fold models' mean logits on the valid rows, which chose no trial")

@@ -41,7 +41,7 @@ from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.metrics.ranks import Floats, Floats32, Ints, earlier_equals, group_starts
 
 _FORMAT = 1
-_ROWS_FORMAT = 2
+_ROWS_FORMAT = 3
 MAX_TAG = 10_000_000
 """The largest tag id: models hold a vector for every id up to the largest, used or not."""
 MOST_TAGS = 1_000

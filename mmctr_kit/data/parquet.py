@@ -2,7 +2,8 @@
 
 Array columns are stored as fixed-size arrays, as lists or as large lists, of any integer or float
 width; all of them become one :class:`~mmctr_kit.data.ragged.Ragged`. Integers of any width become
-int64; a float column that holds whole numbers counts as integers. A text that is null is empty.
+int64; a float column that holds whole numbers counts as integers, if they are so small that no
+other rounds to them. A text that is null is empty.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from mmctr_kit.data.path_hints import not_parquet, refuse_neighbour
 from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError, UsageError, did_you_mean, plural
 from mmctr_kit.files import regular
-from mmctr_kit.metrics.ranks import Ints
+from mmctr_kit.metrics.ranks import Ints, whole_numbers
 
 BATCH_ROWS = 65_536
 
@@ -176,19 +177,14 @@ def _ragged(array: pa.Array, whole: bool, where: str) -> Ragged[Any]:
 
 
 def _integers(array: pa.Array, where: str) -> Ints:
-    if pa.types.is_floating(array.type):
-        values = _without_pandas(array)
-        if not (np.isfinite(values).all() and (values == np.floor(values)).all()):
-            raise DataError(f"{where} holds fractions or non-finite values; expected integers")
-        if (np.abs(values) >= 2.0**63).any():
-            raise DataError(f"{where} holds values beyond int64; expected integers within it")
-        return values.astype(np.int64)
-    if not (pa.types.is_integer(array.type) or pa.types.is_boolean(array.type)):
+    if pa.types.is_boolean(array.type):
+        array = pc.cast(array, pa.int8())
+    if not (pa.types.is_floating(array.type) or pa.types.is_integer(array.type)):
         raise DataError(f"{where} is {array.type}; expected integers")
     try:
-        return np.asarray(_without_pandas(pc.cast(array, pa.int64())), np.int64)
-    except pa.ArrowInvalid as e:
-        raise DataError(f"{where} holds values beyond int64; expected integers within it") from e
+        return whole_numbers(_without_pandas(array))
+    except ValueError as e:
+        raise DataError(f"{where} holds {e}") from e
 
 
 def _without_pandas(array: pa.Array) -> NDArray[Any]:

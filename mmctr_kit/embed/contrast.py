@@ -278,12 +278,15 @@ def _project(model: _Projection, inputs: _Inputs, without: Sequence[int] = ()) -
 
 
 def _hits(vectors: Floats32, held: tuple[Ints, Ints]) -> tuple[float, float]:
-    """Recall of held-out pairs and its standard error; NaN if there is no pair."""
+    """Recall of held-out pairs and its standard error; NaN if there is no pair.
+
+    The standard error is NaN too if none or all of the pairs are found, which shows no spread.
+    """
     query, target = held
     if not len(query):
         return float("nan"), float("nan")
     hit = float((ranks(vectors, query, target) < NEIGHBOURS).mean())
-    return hit, float(np.sqrt(hit * (1 - hit) / len(query)))
+    return hit, float(np.sqrt(hit * (1 - hit) / len(query))) or float("nan")
 
 
 def _recall(vectors: Floats32, held: Held) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Which method ``auto`` uses: the plain mean unless another is clearly better."""
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -47,16 +48,22 @@ def select_method(
         return "mean", "Only one run given, so the blend equals it."
     if not any(z > CHANCE_Z for z in above_chance.values()):
         why = f"no method's OOF AUC is {CHANCE_Z:.0f} standard errors above 0.5"
+        if any(map(math.isnan, above_chance.values())):
+            why = "the standard error of an OOF AUC cannot be had, and no other is clear of 0.5"
         return "mean", f"Kept the plain mean: {why}."
     passed = [name for name, d in differences.items() if d.z(0.0) > needed]
     best = max(passed or differences, key=lambda name: differences[name].value)
     gain, methods = differences[best], plural(len(differences), "method")
     corrected = f"after correcting for {methods}"
     if not passed:
-        why = f"{best} is {gain.signed()} over it, less than the {needed:.1f} standard errors"
-        return "mean", f"Kept the plain mean: {why} required {corrected}."
+        why = f"less than the {needed:.1f} standard errors required {corrected}"
+        if math.isnan(gain.se):
+            why = "which cannot be judged without a standard error"
+        return "mean", f"Kept the plain mean: {best} is {gain.signed()} over it, {why}."
     z = f"{gain.z(0.0):.1f} standard errors; {needed:.1f} required {corrected}"
-    return best, f"Chose {best}: OOF AUC {gain.signed()} over the plain mean ({z})."
+    higher = [name for name, d in differences.items() if d.value > gain.value]
+    noise = f" Higher, but by less than required: {', '.join(higher)}." if higher else ""
+    return best, f"Chose {best}: OOF AUC {gain.signed()} over the plain mean ({z}).{noise}"
 
 
 def decide(

@@ -30,10 +30,8 @@ def most_harmful(adds: Mapping[int, Estimate]) -> int | None:
 
     adds: what each run adds. Clear is over 2 standard errors, corrected for the number of runs.
     """
-    worst = min(adds, key=lambda run: adds[run].z(0.0), default=None)
-    if worst is None or not adds[worst].z(0.0) < -required_z(len(adds)):
-        return None
-    return worst
+    clear = [run for run, gain in adds.items() if gain.z(0.0) < -required_z(len(adds))]
+    return min(clear, key=lambda run: adds[run].z(0.0), default=None)
 
 
 def without_harm(method: Method) -> FitMethod:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mmctr_kit.files import read_json
 from mmctr_kit.recipe.diff import flat
-from mmctr_kit.report.context import MARK, resolve_name
+from mmctr_kit.report.context import is_page, resolve_name
 from mmctr_kit.runs.lineage import unfinished
 from mmctr_kit.runs.run import Run, open_run
 from mmctr_kit.runs.seal import holds, marked, sealed_file
@@ -214,9 +214,7 @@ def _steps(trial: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _page(path: Path) -> dict[str, Path]:
     """The page that ``mmctr-kit report`` wrote beside the folder, if there is one."""
     page = path.with_name(f"{path.name}.html")
-    if not page.is_file() or MARK not in page.read_text("utf-8")[:200]:
-        return {}
-    return {"report.html": page}
+    return {"report.html": page} if is_page(page) else {}
 
 
 def _params(content: Mapping[str, Any]) -> Iterator[tuple[str, str | int | float | bool]]:

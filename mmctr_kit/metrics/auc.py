@@ -4,6 +4,18 @@ The standard error of an AUC is DeLong's, clustered by user: DeLong, DeLong & Cl
 Biometrics 44 (1988), extended to clustered data by Obuchowski, Biometrics 53 (1997). Two scores of
 the same rows are compared paired: the difference is taken cluster by cluster before it is squared.
 Scores are ranked exactly, ties counting one half. A NaN score is a ValueError everywhere.
+
+The standard error divided by that of a bootstrap of users, on 200 random problems with ties, users
+of one class and rows that occur twice (``python tests/studies/auc_bootstrap.py``)::
+
+    users   of an AUC: median (range)   of a paired difference
+    15      1.00 (0.86 to 1.06)         0.98 (0.79 to 1.05)
+    40      1.01 (0.95 to 1.05)         0.99 (0.95 to 1.06)
+    120     1.01 (0.94 to 1.05)         1.00 (0.93 to 1.05)
+    400     1.01 (0.96 to 1.07)         0.99 (0.95 to 1.05)
+
+The AUC is at most 2.2e-16 from scikit-learn's. A standard error is NaN if fewer than two users have
+positives, or negatives, and 0 for an AUC of 0 or 1; texts show n/a for both.
 """
 
 import math

@@ -16,6 +16,10 @@ INTERVAL_Z = 1.96
 """Standard errors on either side of a 95 % confidence interval."""
 DOUBT_Z = 2.0
 """A difference that is more than this many standard errors below 0 is warned of."""
+UNKNOWN = "n/a"
+"""What stands in a text for a standard error that cannot be had, and for what is counted in it."""
+_ROUNDING = 1e-9
+"""A standard error up to this is rounding: the value is exact, as of a score against itself."""
 
 
 _STORED = ("value", "error")
@@ -25,7 +29,8 @@ _STORED = ("value", "error")
 class Estimate:
     """A value, its standard error ``se``, and the number ``n`` of rows (GAUC: users) it is from.
 
-    ``se`` is NaN if the data cannot tell it, as when one user holds all positives.
+    ``se`` is NaN if the data cannot tell it, as when one user holds all positives: texts then have
+    :data:`UNKNOWN` in its place, and JSON null. All text of a standard error is made here.
 
     >>> gain = Estimate(0.0012, 0.0004, 10_000)
     >>> print(gain.signed(), "z =", round(gain.z(0.0), 1))
@@ -42,6 +47,15 @@ class Estimate:
         if gap == 0.0:
             return 0.0
         return gap / self.se if self.se != 0.0 else math.copysign(math.inf, gap)
+
+    def z_text(self, null: float = 0.0) -> str:
+        """Text like ``+2.1``: :meth:`z`, or ``n/a`` if the standard error cannot be had.
+
+        >>> Estimate(0.0012, 0.0004, 10).z_text(), Estimate(0.0012, math.nan, 10).z_text()
+        ('+3.0', 'n/a')
+        """
+        z = self.z(null)
+        return f"{z:+.1f}" if math.isfinite(self.se) and abs(z) < 1e6 else UNKNOWN
 
     def interval(self) -> tuple[float, float]:
         """The 95 % confidence interval of a difference; NaN if the standard error is."""
@@ -66,7 +80,13 @@ class Estimate:
         return low, high
 
     def __str__(self) -> str:
-        """Text like ``0.9306 ± 0.0024``: four decimals, more if the standard error needs them."""
+        """Text like ``0.9306 ± 0.0024``: four decimals, more if the standard error needs them.
+
+        That of an AUC or a share of 0 or 1 is 0 by its formula, since its rows show no scatter.
+
+        >>> str(Estimate(0.7, math.nan, 10)), str(Estimate(1.0, 0.0, 10)), str(Estimate(0.5, 0, 10))
+        ('0.7000 ± n/a', '1.0000 ± n/a', '0.5000 ± 0')
+        """
         return self._text("")
 
     def signed(self) -> str:
@@ -76,6 +96,15 @@ class Estimate:
     def compact(self, signed: bool = False) -> str:
         """Text like ``0.9306 ±.0024``, for narrow tables."""
         return self._text("+" if signed else "").replace("± 0.", "±.")
+
+    def percent(self) -> str:
+        """Text like ``93.1 ± 0.2 %``, for shares."""
+        se = math.nan if self._without_scatter else 100 * self.se
+        return f"{Estimate(100 * self.value, se, self.n)._text('+', least=1).lstrip('+')} %"
+
+    @property
+    def _without_scatter(self) -> bool:
+        return self.value in (0.0, 1.0) and self.se <= _ROUNDING
 
     def to_json(self) -> dict[str, Any]:
         """{value, error, n}, as run folders store it; a number that is not finite is null."""
@@ -97,11 +126,12 @@ class Estimate:
         """The estimate ``name`` of a JSON object such as metrics.json; None if absent or null."""
         return cls.from_json(stored[name]) if stored.get(name) is not None else None
 
-    def _text(self, sign: str) -> str:
-        decimals = 4
-        if math.isfinite(self.se) and self.se > 1e-9:  # rounding is no uncertainty to show
-            decimals = min(max(4, -math.floor(math.log10(self.se))), 9)
-        se = "?" if math.isnan(self.se) else f"{self.se:.{decimals}f}"
+    def _text(self, sign: str, least: int = 4) -> str:
+        exact = self.se <= _ROUNDING and (sign == "+" or not self._without_scatter)
+        decimals, se = least, "0" if exact else UNKNOWN
+        if _ROUNDING < self.se < math.inf:
+            decimals = min(max(least, -math.floor(math.log10(self.se))), 9)
+            se = f"{self.se:.{decimals}f}"
         return f"{self.value:{sign}.{decimals}f} ± {se}"
 
 

@@ -21,6 +21,35 @@ Labels = Ids | Flags
 _SIGNED = np.int64(0x7FFFFFFFFFFFFFFF)
 
 
+def whole_numbers(values: NDArray[Any]) -> Ints:
+    """(n,) int64 of whole numbers of any width; ValueError, which says what is wrong, for others.
+
+    Floats that whole numbers round to (from 2**53 on, float32 from 2**24) are refused: different
+    ids would be one.
+
+    >>> whole_numbers(np.array([3.0, -1.0])).tolist()
+    [3, -1]
+    """
+    if values.dtype.kind == "f":
+        if not (np.isfinite(values).all() and (values == np.floor(values)).all()):
+            raise ValueError("fractions or non-finite values; expected integers")
+        large = np.abs(values) >= first_rounded(values.dtype)
+        if large.any():
+            raise ValueError(
+                f"{values[large][0]:.17g} as {values.dtype}, which other whole numbers round to as "
+                "well, so that different ids would be one; expected integers: write the column "
+                "as int64"
+            )
+    elif values.dtype.kind == "u" and (values > np.iinfo(np.int64).max).any():
+        raise ValueError("values beyond int64; expected integers within it")
+    return values.astype(np.int64)
+
+
+def first_rounded(kind: "np.dtype[Any]") -> float:
+    """The first whole number that another one rounds to in floats of this ``kind``."""
+    return float(2.0 ** (np.finfo(kind).nmant + 1))
+
+
 def order_of(values: Floats) -> Ints:
     """(n,) positions of the values (n,) in ascending order, equal ones in their order; no NaN.
 

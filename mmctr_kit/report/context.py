@@ -1,6 +1,6 @@
 """The context of a report: the run it is about, what lies beside that run, and its page's file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,12 +105,24 @@ class ReportContext:
         return path.relative_to(top) if path.is_relative_to(top) else None
 
 
+def is_page(path: Path) -> bool:
+    """Whether there is a file that was written as a report's page."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return MARK.encode() in file.read(200)
+
+
+def pages_of(paths: Sequence[Path]) -> list[Path]:
+    """The pages beside these folders of runs, studies and ablations, and the indexes with them."""
+    pages = [page for path in paths if is_page(page := path.with_name(f"{path.name}.html"))]
+    indexes = dict.fromkeys(page.with_name("index.html") for page in pages)
+    return [*pages, *filter(is_page, indexes)]
+
+
 def require_page(out: Path) -> None:
     """Raise UsageError if the page may not be written to ``out``: only a report is replaced."""
-    replace = False
-    if out.is_file():
-        with out.open("rb") as file:
-            replace = MARK.encode() in file.read(200)
+    replace = is_page(out)
     advice = " and is no report; name another --out"
     require_free(out, "a report", (".html", ".htm"), replace, advice)
 

@@ -1,5 +1,6 @@
 """Diagnostics of a run: slices that other runs rank better, and learning curves that still rise."""
 
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def slice_entries(run: Run, context: ReportContext) -> Mapping[str, Any]:
 def last_rise(run: Run) -> Estimate | None:
     """The mean rise of held-out AUC in the last epoch, over fold models.
 
-    The standard error is from the spread over fold models, infinite if there is only one. None if
+    The standard error is from the spread over fold models, NaN if there is only one. None if
     no fold model was trained for two epochs.
     """
     rises = [
@@ -81,7 +82,7 @@ def last_rise(run: Run) -> Estimate | None:
     if not rises:
         return None
     n = len(rises)
-    se = float(np.std(rises, ddof=1) / np.sqrt(n)) if n > 1 else float("inf")
+    se = float(np.std(rises, ddof=1) / np.sqrt(n)) if n > 1 else math.nan
     return Estimate(float(np.mean(rises)), se, n)
 
 

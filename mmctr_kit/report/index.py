@@ -9,7 +9,7 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Section, Table, estimate_text
 from mmctr_kit.report.context import ReportContext, open_context, require_page
 from mmctr_kit.report.page import kind_of, write_page, write_report
-from mmctr_kit.runs.seal import SEAL
+from mmctr_kit.runs.seal import SEAL, marked
 
 INDEX = "index.html"
 _FOOTER = (
@@ -39,8 +39,9 @@ class Pages:
 
 def page_names(root: Path) -> list[str]:
     """The runs, studies and ablations in the folder ``root`` by name, unfinished ones too."""
-    marks = ("manifest.json", "study.json", "settings.json", "ablation.json", SEAL)
-    folders = {path.parent for mark in marks for path in root.glob(f"*/{mark}")}
+    marks = ("manifest.json", "study.json", "settings.json", "ablation.json")
+    found = {path.parent for mark in (*marks, SEAL) for path in root.glob(f"*/{mark}")}
+    folders = {path for path in found if any(marked(path, mark) for mark in marks)}
     folders |= set(root.glob("*.ablate"))
     return sorted(folder.name for folder in folders if not folder.name.startswith("."))
 

@@ -211,7 +211,7 @@ def _meaning(context: ReportContext, valid: Estimate | None, oof: Estimate | Non
 
 def _interval(estimate: Estimate) -> str:
     if not estimate.se > 0:
-        return "Too few users for a standard error."
+        return "Its standard error cannot be had: too few users, or an AUC of 0 or 1."
     low, high = estimate.share_interval()
     return f"95 % confidence interval {low:.4f} to {high:.4f} (clustered by user)."
 

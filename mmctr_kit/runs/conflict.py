@@ -19,9 +19,13 @@ def occupied(path: Path, mark: str, what: str) -> bool:
     return path.exists()
 
 
-def taken(path: Path, what: str, difference: str) -> RunError:
+class NameTakenError(RunError):
+    """Another run has the name."""
+
+
+def taken(path: Path, what: str, difference: str) -> NameTakenError:
     """The error that ``what`` at ``path`` is another than the one to be written."""
-    return RunError(
+    return NameTakenError(
         f"{what} '{path.name}' exists but {difference}; choose another --name, or --force to "
         "replace it"
     )

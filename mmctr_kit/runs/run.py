@@ -88,9 +88,7 @@ class Run:
     @property
     def source_places(self) -> dict[str, Path]:
         """Folders of a blend's runs by name: beside the blend, unless blend.json notes another."""
-        noted: dict[str, str] = {}
-        if self.has("blend.json"):
-            noted = read_json(self.file("blend.json")).get("places", {})
+        noted = self._blend.get("places", {})
         if not isinstance(noted, dict) or not all(isinstance(p, str) for p in noted.values()):
             raise RunError(
                 f"{self.path / 'blend.json'} is damaged: its places are no paths; make it again"
@@ -98,9 +96,24 @@ class Run:
         return {n: self.path.parent / noted.get(n, n) for n in self.manifest.sources}
 
     @property
+    def blend_method(self) -> str:
+        """The method of a blend; empty for other runs."""
+        return str(self._blend.get("method", ""))
+
+    @property
+    def _blend(self) -> dict[str, Any]:
+        return read_json(self.file("blend.json")) if self.has("blend.json") else {}
+
+    @property
     def recipe_text(self) -> str | None:
         """The resolved recipe's YAML; None for blends and imports, which have none."""
-        return self.file("recipe.yaml").read_text("utf-8") if self.has("recipe.yaml") else None
+        if not self.has("recipe.yaml"):
+            return None
+        path = self.file("recipe.yaml")
+        try:
+            return path.read_text("utf-8")
+        except (OSError, ValueError) as e:
+            raise RunError(f"{path} is not readable; copy the run again") from e
 
     def recipe(self) -> "Recipe":
         """The resolved recipe of a run that was trained; RunError if it has none to read."""

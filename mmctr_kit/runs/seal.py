@@ -25,6 +25,8 @@ from mmctr_kit.runs.call import repeated
 SEAL = "DONE"
 TIMINGS = "timings.json"
 """The file of a run, study or ablation that holds all that may differ between equal ones."""
+_MARKS = ("manifest.json", "settings.json", "ablation.json")
+"""Files that tell that a folder is a run, a study or an ablation."""
 _UNSEALED = b"done\n"
 _ITSELF = "# sha256 of the lines above: "
 
@@ -109,8 +111,9 @@ def require_as_sealed(file: Path) -> None:
     """Raise RunError if a file that a user names is of a sealed folder, and was changed since."""
     whole = Path(os.path.abspath(file))
     for folder in (whole.parent, *whole.parents[2:3]):  # a fold model's file is in folds/NAME
+        ours = any((folder / mark).is_file() for mark in _MARKS)  # a DONE may be anybody's
         name = whole.relative_to(folder).as_posix()
-        if name in (read_seal(folder) or ()):
+        if ours and name in (read_seal(folder) or ()):
             sealed_file(folder, name)
 
 

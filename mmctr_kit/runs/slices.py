@@ -21,6 +21,7 @@ from mmctr_kit.data.load import load
 from mmctr_kit.data.modalities import item_coverage
 from mmctr_kit.errors import RunError
 from mmctr_kit.metrics.calibration import calibration
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Ints16
 from mmctr_kit.metrics.subset_auc import Contrast, RankedRows
 from mmctr_kit.runs.predictions import Predictions
@@ -132,11 +133,17 @@ def score_slices(predictions: Predictions, slicing: Slicing) -> list[dict[str, A
 def too_few(entry: Mapping[str, Any]) -> bool:
     """Whether a slice of :func:`score_slices` has too few rows to say anything of its AUC.
 
-    That is fewer than ``MIN_USERS`` positives or negatives, or no standard error.
+    That is fewer than ``MIN_USERS`` positives or negatives.
     """
-    auc, positives = entry["auc"], int(entry["positives"])
+    positives = int(entry["positives"])
     least = min(positives, int(entry["rows"]) - positives)
-    return least < MIN_USERS or auc is None or auc["error"] is None
+    return least < MIN_USERS or entry["auc"] is None
+
+
+def z_text(entry: Mapping[str, Any]) -> str:
+    """Text of how many standard errors a slice lies above the other rows; a dash without an AUC."""
+    gap = Estimate.find(entry, "gap")
+    return "–" if gap is None else gap.z_text()
 
 
 def slice_metrics(data: ChallengeData, predictions: Predictions) -> dict[str, Any]:

@@ -23,10 +23,10 @@ from pydantic.dataclasses import dataclass as checked
 
 from mmctr_kit.audit.findings import Log
 from mmctr_kit.data.contract import ATTEMPTS_PER_DAY, Task
-from mmctr_kit.errors import MmctrKitError, UsageError, unwritable, visible
+from mmctr_kit.errors import MmctrKitError, UsageError, did_you_mean, unwritable, visible
 from mmctr_kit.files import locked, regular
 from mmctr_kit.metrics.auc import rank_correlation
-from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.estimate import UNKNOWN, Estimate
 from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.reading.archive import read_csv_bytes
@@ -177,11 +177,10 @@ def too_many(task: str, files: int) -> str:
 
 
 def require_attempt(path: Path, sha256: str, task: Task) -> None:
-    """Raise MmctrKitError if a file that is not yet written would be one attempt too many."""
-    ledger = read_ledger(path)
-    files = ledger.written_today().get(task.value, [])
+    """Raise MmctrKitError if a file would be one attempt too many, or is today."""
+    files = (ledger := read_ledger(path)).written_today().get(task.value, [])
     new = all((e.sha256, e.task) != (sha256, task) for e in ledger.submitted)
-    if new and len(files) >= ATTEMPTS_PER_DAY:
+    if (new and len(files) >= ATTEMPTS_PER_DAY) or sha256 in files[ATTEMPTS_PER_DAY:]:
         raise MmctrKitError(
             f"{len(files)} files for {task} were written today (UTC), and {ATTEMPTS_PER_DAY} may "
             "be uploaded; this one was not written: wait for the next day, or leave out strict"
@@ -199,11 +198,12 @@ def add_score(
     if not 0.0 <= auc <= 1.0:
         percent = f"; is it a percentage? then write {auc / 100:g}" if 1 < auc <= 100 else ""
         raise UsageError(f"expected an AUC in [0, 1], found {auc:g}{percent}")
+    ledger = read_ledger(path)
     try:
         digest = file_digest(file)
     except OSError as e:
-        raise UsageError(f"cannot read the submission '{file}' ({e.strerror})") from e
-    ledger = read_ledger(path)
+        near = did_you_mean(file.name, {Path(entry.file).name for entry in ledger.submitted})
+        raise UsageError(f"cannot read the submission '{file}' ({e.strerror}){near}") from e
     entry = ledger.find(file)
     if entry is None:
         raise UsageError(
@@ -291,9 +291,9 @@ class Standing:
         gap = self.leaderboard - known.value
         # The leaderboard's standard error, from its number of rows, if they are like valid's.
         se = known.se * math.sqrt(1 + known.n / max(self.rows, 1))
-        if not (abs(gap) > FAR and abs(gap) > FAR_Z * se):
+        if not abs(gap) > FAR or abs(gap) <= FAR_Z * se:
             return None
-        why = f", {abs(gap) / se:.0f} standard errors" if se > 0 else ""
+        why = f", {abs(gap) / se:.0f} standard errors" if se > 0 else f" (standard error {UNKNOWN})"
         return (
             f"{self.run} ({self.task}): leaderboard {self.leaderboard:g} is {gap:+.4f} from {name} "
             f"{known.value:.4f}{why}: another file's score, another test set, or rows misplaced?"

@@ -54,6 +54,7 @@ class Facts:
 
     ``recipe`` is None for a blend, and for a run of which it is not known; ``unchecked`` then says
     why. ``kind`` "cv" predicts with the mean of its fold models, "fit" with one network a seed.
+    ``method`` is a blend's.
     """
 
     run: str
@@ -63,6 +64,7 @@ class Facts:
     sources: tuple[str, ...] = ()
     transductive: bool = False
     unchecked: str = ""
+    method: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,15 @@ class Rule:
         return CheckInfo(f"rule-{self.id}", promise, worst=Level.WARN)
 
 
+_SECOND_MODEL = ("lightgbm", "lightgbm-context", "stack")
+"""Methods that fit trees to a run's logits, even to those of one run alone."""
+
+
 def _blend(facts: Facts) -> Iterator[str]:
     if len(facts.sources) > 1:
         yield f"sources is [{', '.join(facts.sources)}]"
+    elif facts.method in _SECOND_MODEL:
+        yield f"method is {facts.method}, a second model"
 
 
 def _averaged(facts: Facts) -> Iterator[str]:

@@ -10,6 +10,7 @@ from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import DataError, UsageError, did_you_mean
 from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.ranks import whole_numbers
 from mmctr_kit.submission.check import Scores
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def read_frame(path: Path, what: str) -> "pd.DataFrame":
 
 
 def numbers(frame: "pd.DataFrame", name: str, path: Path) -> NDArray[Any]:
-    """(rows,) a column of finite numbers, integers as they are; DataError if it is not one."""
+    """(rows,) a column of finite numbers of its own type; DataError if it is not one."""
     if name not in frame.columns:
         found = [str(column) for column in frame.columns]
         near = did_you_mean(name, found).replace("did you mean", "is it")
@@ -52,7 +53,7 @@ def numbers(frame: "pd.DataFrame", name: str, path: Path) -> NDArray[Any]:
     column = frame[name]
     try:
         values = column.to_numpy(np.float64 if column.hasnans else None)
-        values = values if values.dtype.kind in "iub" else values.astype(np.float64)
+        values = values if values.dtype.kind in "iubf" else values.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as e:
         raise DataError(f"{path}: column {name} is {column.dtype}; expected numbers") from e
     if not np.isfinite(values).all():
@@ -62,10 +63,10 @@ def numbers(frame: "pd.DataFrame", name: str, path: Path) -> NDArray[Any]:
 
 def integers(frame: "pd.DataFrame", name: str, path: Path) -> Ints:
     """(rows,) a column of whole numbers, whatever its type; DataError if it is not one."""
-    values = numbers(frame, name, path)
-    if (values != np.floor(values)).any() or (np.abs(values.astype(np.float64)) >= 2.0**63).any():
-        raise DataError(f"{path}: column {name} holds fractions or too large values")
-    return values.astype(np.int64)
+    try:
+        return whole_numbers(numbers(frame, name, path))
+    except ValueError as e:
+        raise DataError(f"{path}: column {name} holds {e}") from e
 
 
 def score(ids: Ints, values: Floats, labels: tuple[Ints, Ints], users: Ints | None) -> Estimate:

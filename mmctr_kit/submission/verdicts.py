@@ -129,7 +129,7 @@ def summary(verdicts: Sequence[RuleVerdict]) -> str:
 
 def _facts(run: Run, root: Path, above: tuple[str, ...]) -> Iterator[Facts]:
     try:
-        manifest, places = run.manifest, run.source_places
+        manifest, places, method = run.manifest, run.source_places, run.blend_method
     except DamagedError:
         raise
     except MmctrKitError:
@@ -146,7 +146,7 @@ def _facts(run: Run, root: Path, above: tuple[str, ...]) -> Iterator[Facts]:
         except (TypeError, AttributeError, MmctrKitError):
             why = "has no recipe.yaml that this version of mmctr-kit can read"
     of_run = (manifest.seeds, manifest.sources, manifest.transductive)
-    yield Facts(run.name, manifest.kind, recipe, *of_run, why)
+    yield Facts(run.name, manifest.kind, recipe, *of_run, why, method)
     for name in manifest.sources:
         source = _source(places[name], root / name)
         if name in above:  # a run that replaced its own source

@@ -154,7 +154,7 @@ def prepare(device: str, threads: int) -> None:
     torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     if device.startswith("cuda"):
         _begin_cuda()
-        with gpu_faults(lambda: "free what other processes hold of it"):
+        with gpu_faults():
             torch.cuda.set_device(torch.device(device))  # streams, graphs, random states use it
     if device == "cpu":
         keep_freed_memory()
@@ -184,6 +184,9 @@ _OF_A_GPU = (
 )
 
 
+_FREE_IT = "free what other processes hold of it"
+
+
 def gpu_failure(error: BaseException) -> bool:
     """Whether torch's or Triton's error says that the GPU, and not the code, has failed."""
     return isinstance(error, torch.AcceleratorError) or (
@@ -192,7 +195,7 @@ def gpu_failure(error: BaseException) -> bool:
 
 
 @contextmanager
-def gpu_faults(remedy: Callable[[], str]) -> Iterator[None]:
+def gpu_faults(remedy: Callable[[], str] = lambda: _FREE_IT) -> Iterator[None]:
     """Turn a full GPU memory, and a GPU that fails, into an error of one line.
 
     ``remedy()`` says what to do if its memory is full. Raises MemoryShortageError or

@@ -120,18 +120,9 @@ class Fit:
             self.find_batch_size(train)
         else:
             self.batch_size = int(resume["batch_size"])
-        batch_size = self.batch_size
-        rows = torch.from_numpy(train)
-        whole = self.source.whole
-        # Drawn on the device, whose permutations differ from the host's.
-        sampler = RowSampler(
-            rows.to(self.source.device),
-            whole.rows["train"].lengths,
-            batch_size,
-            derive_seed(self.seed, 1),
-        )
-        plan = schedule(len(train), batch_size, self.options)
-        users = whole.rows["train"].user[rows.to(whole.device)]
+        sampler, whole = self._sampler(train), self.source.whole
+        plan = schedule(len(train), self.batch_size, self.options)
+        users = whole.rows["train"].user[torch.from_numpy(train).to(whole.device)]
         self.known_user[users.to(self.source.device)] = True
         labels = whole.rows["train"].labels.cpu().numpy().astype(np.int8)[holdout]
         first = 0 if resume is None else self._restore(resume)
@@ -144,7 +135,7 @@ class Fit:
             paces = [plan.pace(number, self.options) for number in numbers]
             at = (epoch + 1, plan.epochs)
             count = StepCounter(
-                Counter("training", plan.steps, batch_size, *at), self.source.device
+                Counter("training", plan.steps, self.batch_size, *at), self.source.device
             )
             loss = self.train_steps(sampler, numbers[0], paces, count)
             count.finish()
@@ -269,6 +260,12 @@ class Fit:
         )
         self.batch_size = most
         return most
+
+    def _sampler(self, train: Ints) -> RowSampler:
+        """The batches, drawn on the device, whose permutations differ from the host's."""
+        rows, lengths = torch.from_numpy(train), self.source.whole.rows["train"].lengths
+        seed = derive_seed(self.seed, 1)
+        return RowSampler(rows.to(self.source.device), lengths, self.batch_size, seed)
 
     def trained(self) -> Trained:
         """How the steps were run."""

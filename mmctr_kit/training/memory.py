@@ -19,6 +19,8 @@ SHARE = 0.8
 context, libraries, predictions and what the allocator cannot use."""
 
 _LEAST = 256
+_USABLE = 0.9
+"""Share of the free memory that a step can use: the rest is lost between blocks, or a library's."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,17 @@ class StepMemory:
         rows = int(max(room - self.fixed, 0) / max(self.per_row, 1.0))
         most = 1 << (rows.bit_length() - 1) if rows else 0
         return most if most >= _LEAST else 0
+
+    def smaller_batch(self, now: int) -> str:
+        """What to do if a step of ``now`` rows has found the memory full."""
+        size = min(self.most_rows(_USABLE * self.room), now // 2)
+        fits = (
+            f"set training.batch_size={size}" if size else f"no batch of {_LEAST} rows fits either"
+        )
+        return (
+            f"a step of {now:,} rows takes about {self.of(now) / 1e9:.1f} GB, and "
+            f"{self.room / 1e9:.1f} GB were free: {fits}"
+        )
 
 
 def measure_step(

@@ -22,7 +22,7 @@ from mmctr_kit.items.signals import fold_signals, row_columns
 from mmctr_kit.models.onnx import Input, padded_inputs
 from mmctr_kit.models.published import load_named, load_published, published_sizes
 from mmctr_kit.models.registry import model_class, model_supplies
-from mmctr_kit.recipe import Recipe
+from mmctr_kit.recipe import Recipe, Training
 from mmctr_kit.training.data.batches import DeviceData, make_batch, tensor, with_raw_users
 from mmctr_kit.training.data.host_stream import choose_source
 from mmctr_kit.training.data.sampler import RowSampler
@@ -35,16 +35,10 @@ from mmctr_kit.training.step_modes import Modes, capture_on, resolve_steps
 from mmctr_kit.training.teacher import soft_labels
 
 _TIMED_STEPS = 5
-_USABLE = 0.9
-"""Share of the free memory that a step can use: the rest is lost between blocks, or a library's."""
 KNOWN_USER = "known_user"
 """Name, beside the model's weights, of the users it was trained on, as in make_batch."""
 TRAINED_ROWS = "trained_rows"
 """Name, beside these, of the train rows that it was trained on, as packed bits."""
-
-
-def _free_it() -> str:
-    return "free what other processes hold of it"
 
 
 class NeuralLearner:
@@ -176,7 +170,7 @@ class NeuralLearner:
             whole = whole.with_labels(train, soft_labels(recipe.training, data)[train])
         return choose_source(whole, self.device, recipe.training.data_on), rows
 
-    @gpu_faults(_free_it)
+    @gpu_faults()
     def predict(self, split: Split, index: Ints | None = None) -> Floats64:
         if split == "train" and index is None:
             index = np.arange(len(self._challenge.train))
@@ -210,7 +204,7 @@ class NeuralLearner:
     def importance(self) -> None:
         """None, since a network's inputs are vectors."""
 
-    @gpu_faults(_free_it)
+    @gpu_faults()
     def load(self, weights: State) -> None:
         beside = (KNOWN_USER, TRAINED_ROWS)
         tensors = {k: tensor(v, self.device) for k, v in weights.items() if k not in beside}
@@ -231,7 +225,7 @@ class NeuralLearner:
         numbers = np.searchsorted(self._base.users, user) + 1
         return np.flatnonzero(np.asarray(weights[KNOWN_USER])[numbers])
 
-    @gpu_faults(_free_it)
+    @gpu_faults()
     def load_published(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Become a published model, from its state dict under the published names.
 
@@ -253,10 +247,9 @@ class NeuralLearner:
 
     def cost(self, train_rows: int) -> Cost:
         with gpu_faults(self._smaller_batch):
-            return self._cost(train_rows)
+            return self._cost(train_rows, self.recipe.training)
 
-    def _cost(self, train_rows: int) -> Cost:
-        options = self.recipe.training
+    def _cost(self, train_rows: int, options: Training) -> Cost:
         every = np.arange(len(self._challenge.train))
         began = time.perf_counter()
         source, drawn = self._prepare_fold(every, 0, to_train=False)
@@ -290,15 +283,10 @@ class NeuralLearner:
     def _smaller_batch(self) -> str:
         """What to do if a step does not fit the GPU: the batch size that would."""
         fit = self._timed or self._fit
-        if fit is None or fit.memory is None:
-            return "lower training.batch_size"
-        now, memory = fit.batch_size, fit.memory
-        size = min(memory.most_rows(_USABLE * memory.room), now // 2)
-        fits = f"set training.batch_size={size}" if size else "no batch of 256 rows fits either"
-        return (
-            f"a step of {now:,} rows takes about {memory.of(now) / 1e9:.1f} GB, and "
-            f"{memory.room / 1e9:.1f} GB were free: {fits}"
-        )
+        if fit is None:
+            return "the model and its data fill it alone: free what other processes hold of it"
+        few = "lower training.batch_size"
+        return fit.memory.smaller_batch(fit.batch_size) if fit.memory else few
 
     def _fitted(self) -> Fit:
         if self._fit is None:

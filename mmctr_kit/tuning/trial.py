@@ -1,5 +1,6 @@
 """One trial: a recipe cross-validated on the study's folds, reported epoch by epoch."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -77,8 +78,8 @@ Reporter = Callable[[Position], None]
 
 
 def objective(auc: Estimate) -> float:
-    """The mean fold AUC less its standard error."""
-    return auc.value - auc.se
+    """The mean fold AUC less its standard error, or the AUC alone if that cannot be had."""
+    return auc.value if math.isnan(auc.se) else auc.value - auc.se
 
 
 class TrialRunner:

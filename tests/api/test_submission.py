@@ -1,5 +1,6 @@
 """A submission from Python: written, recorded, checked and scored."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import mmctr_kit
 from mmctr_kit import MmctrKitError
 from mmctr_kit.api.progress import ProgressEvent
 from mmctr_kit.audit.findings import Level
+from mmctr_kit.runs.run import Run
 from mmctr_kit.submission import ledger as ledger_module
 from mmctr_kit.submission import verdicts
 from mmctr_kit.submission.spec import SHIPPED
@@ -101,3 +103,16 @@ def test_a_submission_prints_as_the_command_does_and_shows_itself_shortly(
     assert repr(made).startswith(f"Submission('{file}: ")
     assert repr(made).endswith("checks passed', Task1&2)")
     assert len(repr(made)) < 80 + len(str(file))
+
+
+def test_a_doubt_about_the_file_is_an_error_before_it_is_written_if_strict(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdicts, "check_run", lambda *_: ())
+    flat = Run(runs / "first").predictions()
+    flat = replace(flat, test=0.0 * flat.test)
+    monkeypatch.setattr(Run, "predictions", lambda *_, **__: flat)
+    where = {"out": tmp_path / "s.zip", "runs": runs, "ledger": tmp_path / "ledger.jsonl"}
+    with pytest.raises(MmctrKitError, match=r"^first: .*; nothing was written$"):
+        mmctr_kit.write_submission("first", "Task2", strict=True, **where)
+    assert list(tmp_path.iterdir()) == []

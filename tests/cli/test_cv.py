@@ -1,9 +1,12 @@
 """``mmctr-kit cv``: its plan, what it leaves alone, and the alarm if OOF and valid disagree."""
 
 import json
+import math
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +15,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mmctr_kit.cli.app import app
+from mmctr_kit.cli.cv import remark_on_chance
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.errors import UsageError
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe.family import Member
 from tests.cli.conftest import TRAIN, mistake, run
 
@@ -151,3 +156,34 @@ def test_folds_by_user_on_data_split_by_time_are_refused_with_strict(
     assert "folds.by is user" in error.splitlines()[-1]
     assert error.count("error: ") == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_of_a_taken_name_says_what_would_stop_it_and_shows_the_plan(
+    work: Path, tiny_root: Path
+) -> None:
+    place = ("--data", str(tiny_root / "data"), "--runs", str(work / "runs"), "--devices", "cpu")
+    before = (work / "runs" / "din_demo" / "manifest.json").read_bytes()
+    shown = run("cv", "din_demo", *place, "--set", "training.epochs=7", "--dry-run")
+    assert shown.exit_code == 0, shown.output
+    assert "without --dry-run this would stop: run 'din_demo' exists but differs" in shown.stderr
+    assert "steps per model" in shown.stdout
+    assert (work / "runs" / "din_demo" / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("oof", "valid", "said"),
+    [
+        (Estimate(0.51, 0.01, 99), Estimate(0.53, 0.01, 99), "OOF AUC within"),
+        (Estimate(0.49, 0.01, 99), Estimate(0.5, 0.01, 99), "OOF and valid AUC within"),
+        (Estimate(0.53, 0.01, 99), Estimate(0.47, 0.01, 99), ""),
+        (Estimate(0.51, math.nan, 99), None, ""),
+    ],
+)
+def test_a_result_at_chance_gets_one_remark(
+    oof: Estimate, valid: Estimate | None, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found: Any = SimpleNamespace(oof_auc=oof, valid_auc=valid)
+    remark_on_chance(found)
+    printed = capsys.readouterr().out
+    assert printed.count("remark:") == bool(said)
+    assert said in printed

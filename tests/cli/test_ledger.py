@@ -1,7 +1,9 @@
 """``mmctr-kit submit`` records, ``mmctr-kit ledger`` tells."""
 
 import json
+import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from typer.testing import Result
 
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import predictions_for
 from mmctr_kit.runs.scores import score_predictions
@@ -77,9 +80,8 @@ def test_submit_counts_the_days_attempts_and_warns_of_the_sixth(
     assert "6 files for Task2 were written today (UTC); 5 may be uploaded" in joined(sixth)
     strict = run("submit", "r5", "--task", "Task2", "--out", "again.zip", "--strict", "--json")
     assert strict.exit_code == 1
-    assert json.loads(strict.stdout)["checks"][-1]["id"] == "daily-attempts"
-    assert json.loads(strict.stdout)["attempt"] == 6
-    assert (place / "again.zip").is_file()
+    assert str(strict.exception).endswith("nothing was written")
+    assert not (place / "again.zip").exists()
     assert "no new attempt" not in submit("r0").output
     listed = run("ledger").output
     assert "6 files for Task2 were written today (UTC); 5 may be uploaded" in listed
@@ -233,3 +235,17 @@ def test_misuse_is_a_usage_error(place: Path) -> None:
     for arguments in (("nothing.zip", "--auc", "0.9"), ("runs/r0/DONE", "--auc", "0.9")):
         found = run("ledger", "add", *arguments)
         assert getattr(found.exception, "exit_code", None) == 2
+
+
+def test_a_mistyped_file_is_answered_with_the_recorded_one(place: Path) -> None:
+    del place
+    submit("r0")
+    found = run("ledger", "add", "submissions/r0-Tsk2.zip", "--auc", "0.9")
+    assert "(did you mean r0-Task2.zip?)" in str(found.exception)
+
+
+def test_a_score_far_from_one_without_a_standard_error_is_remarked_on() -> None:
+    valid = Estimate(0.7, math.nan, 400)
+    row = ledger.Standing("f.zip", "0", "r", "Task2", "", 400, None, valid, 0.95, "")
+    assert "valid 0.7000 (standard error n/a): another file's score" in str(row.remark)
+    assert replace(row, leaderboard=0.71).remark is None

@@ -39,6 +39,12 @@ def test_a_name_that_some_file_system_lacks_says_why(name: str, why: str) -> Non
         run_path(Path("runs"), name)
 
 
+def test_a_link_to_nothing_is_no_place_for_a_run(tmp_path: Path) -> None:
+    (tmp_path / "x").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="link to nothing; delete it, or choose another --name"):
+        run_path(tmp_path, "x")
+
+
 def tree(folder: Path) -> dict[str, bytes | None]:
     return {
         str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None

@@ -103,6 +103,7 @@ def test_text_columns_of_any_length_fit(names: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         console = Console(width=output.PLAIN_WIDTH, highlight=False)
         patch.setattr(output, "console", lambda: console)
+        patch.setattr(output, "room", lambda: output.PLAIN_WIDTH)
         with console.capture() as caught:
             output.table(["variant", "what", "AUC"], [[n, n, "0.1234"] for n in names], left=2)
     lines = caught.get().splitlines()

@@ -128,6 +128,8 @@ def test_a_broken_and_an_unclear_rule_exit_1_only_if_strict(
     assert done.exit_code == 0
     assert " WARN  rule-averaged" in done.output
     assert f"{word} " in done.output
+    written = (tmp_path / "s.zip").read_bytes()
     strict = run(*command, "--strict", "--force", "--runs", str(runs))
     assert strict.exit_code == 1
-    assert (tmp_path / "s.zip").is_file()
+    assert str(strict.exception).endswith("; nothing was written")
+    assert (tmp_path / "s.zip").read_bytes() == written

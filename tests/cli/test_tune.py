@@ -310,3 +310,5 @@ def test_of_one_new_seed_there_is_no_mean_to_tell_apart(capsys: pytest.CaptureFi
     final = once.finalists[0]
     lines = printed(replace(once, finalists=(replace(final, one_seed=final.oof),)), capsys)
     assert "mean of" not in "\n".join(lines)
+    assert any(line.startswith("search, again: mean fold AUC") for line in lines)
+    assert any(line.startswith("valid: AUC of all fold models' mean") for line in lines)

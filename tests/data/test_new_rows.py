@@ -162,3 +162,21 @@ def test_a_file_that_is_no_table_of_rows_is_refused_in_one_line(
         read_rows(tmp_path / name, tiny)
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, UsageError) == (name in ("absent.csv", "rows.txt"))
+
+
+@pytest.mark.parametrize("users", [pa.array([2.0**53]), pa.array([2**63], pa.uint64())])
+def test_users_that_would_be_taken_for_others_are_refused(
+    tiny: ChallengeData, users: pa.Array
+) -> None:
+    with pytest.raises(DataError, match=r"user_id holds (9007199254740992 as|values beyond)"):
+        read_rows(table([[1]], user_id=users), tiny)
+
+
+@pytest.mark.parametrize("user", ["9007199254740993.0", "9223372036854775808"])
+def test_users_of_a_csv_file_that_a_float_would_round_are_refused(
+    tiny: ChallengeData, tmp_path: Path, user: str
+) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text(f"user_id,item_seq,item_id,likes_level,views_level\n{user},3,1,1,1\n")
+    with pytest.raises(DataError, match="different ids would be one"):
+        read_rows(rows, tiny)

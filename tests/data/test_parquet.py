@@ -1,6 +1,7 @@
 """Parquet columns by value, whatever type they were written with."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,24 @@ def test_integers_are_int64_whatever_width_they_had(kind: pa.DataType) -> None:
     assert isinstance(found, np.ndarray)
     assert found.dtype == np.int64
     assert found.tolist() == [0, 7, 100]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (2**53 - 1, pa.float64()),
+        (2**24 - 1, pa.float32()),
+        (2**53 + 1, pa.int64()),
+        (2**63 - 1, pa.uint64()),
+    ],
+    ids=str,
+)
+def test_the_largest_numbers_that_a_type_tells_apart_are_read_as_they_are(
+    value: int, kind: pa.DataType
+) -> None:
+    found = to_numpy(pa.array([value - 1, value]).cast(kind), INT, "x")
+    assert isinstance(found, np.ndarray)
+    assert found.tolist() == [value - 1, value]
 
 
 @pytest.mark.parametrize(
@@ -91,8 +110,12 @@ def test_a_float_beyond_float32_is_infinite_and_no_warning() -> None:
         (pa.array([1, None]), INT, "1 null;"),
         (pa.array([1.5, 2.0]), INT, "fractions"),
         (pa.array([float("nan")]), INT, "non-finite"),
-        (pa.array([1e300]), INT, "beyond int64"),
-        (pa.array([2.0**63]), INT, "beyond int64"),
+        (pa.array([1e300]), INT, "which other whole numbers round to"),
+        (pa.array([2.0**53 + 2]), INT, "holds 9007199254740994 as float64"),
+        (pa.array([-(2.0**53)]), INT, "-9007199254740992 as float64"),
+        (pa.array([2.0**24], pa.float32()), INT, "16777216 as float32"),
+        (pa.array([[1.0, 2.0**53]]), INTS, "so that different ids would be one"),
+        (pa.array([Decimal(7)]), INT, "is decimal128.*; expected integers"),
         (pa.array([2**63], pa.uint64()), INT, "beyond int64"),
         (pa.array(["a"]), INT, "is string; expected integers"),
         (pa.array([[1]]), INT, "expected integers"),

@@ -36,8 +36,10 @@ def test_the_mean_stays_unless_a_method_wins_by_enough():
 
 
 def test_the_best_method_that_passes_is_chosen():
-    used, _ = select_method(CLEAR, {"a": gap(0.01), "b": gap(0.05, 0.04), "c": gap(0.02)}, THREE)
+    gaps = {"a": gap(0.01), "b": gap(0.05, 0.04), "c": gap(0.02)}
+    used, reason = select_method(CLEAR, gaps, THREE)
     assert used == "c"
+    assert reason.endswith(" methods). Higher, but by less than required: b.")
 
 
 def test_an_unknown_standard_error_or_a_single_run_leaves_the_mean():
@@ -78,3 +80,13 @@ def test_copies_count_as_one_and_strangers_as_many():
     assert required_of_best(np.ones((1, 1))) == MIN_Z
     assert required_of_best(np.ones((5, 5))) < 2.03
     assert required_of_best(np.eye(5)) > required_z(5) - 0.03
+
+
+def test_a_standard_error_that_cannot_be_had_is_said():
+    reason = select_method(CLEAR, {"a": gap(0.1, math.nan)}, MIN_Z)[1]
+    assert reason == (
+        "Kept the plain mean: a is +0.1000 ± n/a over it, which cannot be judged without a "
+        "standard error."
+    )
+    reason = select_method({"mean": math.nan, "a": math.nan}, {"a": gap(0.1)}, MIN_Z)[1]
+    assert "the standard error of an OOF AUC cannot be had" in reason

@@ -30,6 +30,9 @@ def test_a_run_that_clearly_lowers_the_blend_is_harmful_and_no_other():
     assert most_harmful({0: gain(5.0), 1: gain(-clear), 2: gain(-clear - 1.0)}) == 2
     assert most_harmful({0: gain(5.0), 1: gain(-clear + 0.02), 2: gain(0.0)}) is None
     assert most_harmful({}) is None
+    unknown = Estimate(-0.5, float("nan"), 100)
+    assert most_harmful({0: unknown, 1: gain(-clear), 2: unknown}) == 1
+    assert most_harmful({0: unknown, 1: gain(0.0)}) is None
 
 
 def test_harm_is_left_out_and_what_helps_is_not():

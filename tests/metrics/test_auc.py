@@ -18,6 +18,7 @@ from mmctr_kit.metrics.auc import (
     tied_share,
 )
 from mmctr_kit.metrics.estimate import Estimate
+from tests.studies.auc_bootstrap import compare
 
 
 def clustered(seed, users=40, ties=True):
@@ -277,3 +278,22 @@ def test_correlations_are_those_of_the_paired_estimates():
     own = [sample.estimate(part).se for part in (x, y)]
     wanted = (own[0] ** 2 + own[1] ** 2 - less) / (2.0 * own[0] * own[1])
     np.testing.assert_allclose(sample.correlations([x, y]), [[1.0, wanted], [wanted, 1.0]])
+
+
+@pytest.mark.parametrize("users", [20, 60])
+def test_standard_errors_are_those_of_a_bootstrap_of_users(users):
+    rng = np.random.default_rng(users)
+    each = np.array([compare(rng, users, 300) for _ in range(12)])
+    assert np.abs(np.log(np.median(each[:, :2], axis=0))).max() < 0.1
+    assert np.abs(np.log(each[:, :2])).max() < 0.4
+    assert each[:, 2].max() < 1e-15
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_rows_that_are_all_ranked_right_or_wrong_show_no_standard_error(sign):
+    label, _, _, user = clustered(4)
+    found = auc_with_se(label, sign * label, user)
+    assert found.value == (sign + 1) / 2
+    assert str(found).endswith("± n/a")
+    equal = auc_difference(label, sign * label, 2 * sign * label, user)
+    assert equal.signed() == "+0.0000 ± 0"

@@ -24,11 +24,28 @@ def test_estimates_print_and_compare_as_a_reader_expects():
     assert Estimate(0.0003, 0.0004, 10).signed() == "+0.0003 ± 0.0004"
     assert Estimate(0.93061, 0.00241, 10).compact() == "0.9306 ±.0024"
     assert Estimate(-0.0003, 0.0004, 10).compact(signed=True) == "-0.0003 ±.0004"
-    assert str(Estimate(0.5, math.nan, 2)) == "0.5000 ± ?"
+    assert Estimate(0.9306, 0.0024, 10).percent() == "93.1 ± 0.2 %"
+    assert Estimate(0.00012, 0.00002, 10).percent() == "0.012 ± 0.002 %"
     assert Estimate(0.56, 0.02, 10).z(0.5) == pytest.approx(3.0)
     assert Estimate(0.5, 0.0, 10).z(0.5) == 0.0
     assert Estimate(0.6, 0.0, 10).z(0.5) == math.inf
     assert not Estimate(0.6, math.nan, 10).z(0.5) > 2
+
+
+@given(st.floats(-1, 1), st.floats(2e-9, 1) | st.sampled_from([0.0, math.inf, math.nan]))
+def test_no_text_of_an_estimate_shows_nan_or_a_standard_error_of_zeros(value, se):
+    estimate = Estimate(value, se, 10)
+    texts = (str(estimate), estimate.signed(), estimate.compact(), estimate.percent())
+    for text in (text.removesuffix(" %") for text in texts):
+        shown = text.partition("±")[2].strip()
+        if not math.isfinite(se):
+            assert shown == "n/a"
+        elif se == 0:
+            assert shown == "0" or (shown == "n/a" and value in (0, 1))
+        else:
+            assert float(shown) > 0
+    assert (estimate.z_text() == "n/a") or abs(float(estimate.z_text()) - estimate.z(0)) < 0.06
+    assert Estimate(value, math.nan, 10).z_text() == "n/a"
 
 
 def test_more_decimals_are_shown_only_as_the_standard_error_shrinks():

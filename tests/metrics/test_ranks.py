@@ -11,6 +11,7 @@ from mmctr_kit.metrics.ranks import (
     number_ids,
     order_of,
     order_within,
+    whole_numbers,
 )
 
 
@@ -72,3 +73,20 @@ def test_ids_are_numbered_in_their_order_without_gaps(spread):
 def test_count_below_x2_counts_ties_once():
     found = count_below_x2(np.array([1.0, 2.0, 2.0, 3.0]), np.array([0.0, 2.0, 4.0]))
     np.testing.assert_array_equal(found, [0, 4, 8])
+
+
+@pytest.mark.parametrize(("kind", "digits"), [("f8", 53), ("f4", 24), ("f2", 11)])
+def test_whole_floats_are_read_up_to_the_first_that_another_number_rounds_to(kind, digits):
+    values = np.array([2**digits - 2, 2**digits - 1, 2**digits, 2**digits + 1], kind)
+    assert values[2] == values[3]
+    assert whole_numbers(values[:2]).tolist() == [2**digits - 2, 2**digits - 1]
+    for refused in (values[1:3], -values[2:], np.array([np.nan], kind), np.array([0.5], kind)):
+        with pytest.raises(ValueError, match=r"different ids would be one|fractions"):
+            whole_numbers(refused)
+
+
+def test_whole_numbers_keep_every_digit_of_64_bits():
+    for kind, most in ((np.int64, 2**63 - 1), (np.uint64, 2**63 - 1), (np.uint8, 255)):
+        assert whole_numbers(np.array([0, most], kind)).tolist() == [0, most]
+    with pytest.raises(ValueError, match="beyond int64"):
+        whole_numbers(np.array([2**63], np.uint64))

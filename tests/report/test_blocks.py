@@ -32,7 +32,7 @@ def test_the_text_of_an_estimate() -> None:
     assert estimate_text(None) == "–"
     assert estimate_text(Estimate(0.01, 0.002, 9)) == "0.0100 ± 0.0020"
     assert estimate_text(Estimate(0.01, 0.002, 9), signed=True) == "+0.0100 ± 0.0020"
-    assert estimate_text(Estimate(0.01, math.nan, 9)) == "0.0100 ± ?"
+    assert estimate_text(Estimate(0.01, math.nan, 9)) == "0.0100 ± n/a"
 
 
 def test_an_enumeration_says_how_many_it_leaves_out() -> None:

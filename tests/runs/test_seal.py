@@ -141,6 +141,10 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None
         "a.txt cannot be read (a fifo, device or socket, no file)",
         "timings.json cannot be read (a fifo, device or socket, no file)",
     ]
+    (folder / "DONE").unlink()
+    os.mkfifo(folder / "DONE")
+    with pytest.raises(RunError, match=r"DONE cannot be read \(a fifo.*\); mend its permissions"):
+        read_seal(folder)
 
 
 def test_the_way_out_has_the_recorded_command(tmp_path: Path) -> None:
@@ -182,12 +186,15 @@ def test_what_was_added_is_no_file_of_the_run(tmp_path: Path) -> None:
 
 def test_a_file_that_a_user_names_is_compared_if_a_run_wrote_it(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "x")
+    (folder / "manifest.json").write_text("{}")
     (folder / "mine.yaml").write_text("")
     for name in ("mine.yaml", "folds/0-0/b.bin", "a.txt"):
         require_as_sealed(folder / name)
     (folder / "folds" / "0-0" / "b.bin").write_bytes(b"")
     with pytest.raises(DamagedError):
         require_as_sealed(folder / "folds" / "0-0" / "b.bin")
+    (tmp_path / "DONE").write_text("a list of what somebody has done")
+    require_as_sealed(tmp_path / "mine.yaml")
 
 
 def test_a_seal_is_broken_only_if_what_stays_is_as_it_was(tmp_path: Path) -> None:

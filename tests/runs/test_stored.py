@@ -87,5 +87,5 @@ def test_odd_lines_and_seconds_of_a_fold_model_are_one_line_each(tmp_path: Path)
         folder.epochs()
     written(tmp_path, "metrics.jsonl", {"epoch": 1, "holdout_auc": 0.5})
     written(tmp_path, "timings.json", {"load": [], "epochs": 3})
-    with pytest.raises(RunError, match="timings.json holds no seconds; delete its folder, run"):
+    with pytest.raises(RunError, match=r"timings.json holds no seconds; delete its folder, run"):
         _state(folder)

@@ -18,7 +18,7 @@ makes of the undamaged copy. What becomes of a damage:
 
 Beside it ``runs verify`` must name each damaged file of a run, study or ablation that differs
 ("verify missed" counts those it does not). Exits with 1 if there is one of the last three, or one
-missed. With 2 cores 2,000 damages take minutes; --only NAME tries one command.
+missed. Quick commands are drawn more often than slow ones; --only NAME tries one command.
 """
 
 import argparse

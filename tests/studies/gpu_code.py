@@ -8,28 +8,22 @@ all take. That is arithmetic and no measurement: the optimizer is left out, gath
 if they read whole tables, and a cache is not known of. ``--binaries`` has Triton compile each of
 the kernels for the card as well.
 
-It needs an environment of its own, with a CUDA build of torch 2.11 and the kit
-(``pip install torch==2.11.0 -e .`` from PyPI), and gcc. Tensors are torch's fake ones, without
-content, and the CUDA runtime is gpu_stub.c, so nothing can be run; whatever would wait for the
+It needs the environment of gpu_double.py, with torch 2.11. Tensors are torch's fake ones, without
+content, and the CUDA runtime is gpu_double.c, so nothing can be run; whatever would wait for the
 device is an error.
 """
 
 import argparse
-import importlib.util
-import os
 import re
-import subprocess
-import sys
-import tempfile
 import warnings
 from contextlib import ExitStack
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
+from gpu_double import with_double
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
@@ -42,7 +36,6 @@ from mmctr_kit.training.step import Step, compiled, compiled_batches
 
 ITEMS, TAGS, USERS, ROWS, MEAN = 91_717, 11_740, 900_000, 3_600_000, 8
 BYTES, FLOPS, LAUNCH = 2.6e12, 600e12, 2e-6
-STUB = "MMCTR_KIT_GPU_STUB"
 CARD = SimpleNamespace(
     name="NVIDIA H100 80GB HBM3",
     major=9,
@@ -64,24 +57,8 @@ CARD = SimpleNamespace(
 _KERNEL = re.compile(r"async_compile\.triton\('(\w+)', '''(.*?)''', device_str='cuda'\)", re.DOTALL)
 
 
-def with_stub() -> None:
-    """Begin this process anew with the stub before the real runtime."""
-    spec = importlib.util.find_spec("triton")
-    if spec is None or spec.origin is None:
-        sys.exit("this torch has no triton: it needs a CUDA build (see --help)")
-    triton = Path(spec.origin).parent
-    headers = [triton.parent / "nvidia/cu13/include", triton / "backends/nvidia/include"]
-    folder = Path(tempfile.mkdtemp(prefix="gpu-stub-"))
-    stub = folder / "libcuda.so.1"
-    source = Path(__file__).with_name("gpu_stub.c")
-    include = [f"-I{header}" for header in headers]
-    subprocess.run(["gcc", "-w", "-shared", "-fPIC", *include, "-o", stub, source], check=True)
-    told = {"LD_PRELOAD": str(stub), "LD_LIBRARY_PATH": str(folder), STUB: "1"}
-    os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **told})
-
-
 def pretend(stack: ExitStack) -> None:
-    """Have torch and triton take the stub for a card."""
+    """Have torch and triton take the double for a card."""
     tensor = torch.tensor
 
     def nothing() -> Any:
@@ -269,8 +246,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--binaries", action="store_true")
     told = parser.parse_args()
-    if STUB not in os.environ:
-        with_stub()
+    with_double()
     warnings.filterwarnings("ignore", "Accessing the data pointer", UserWarning)
     reader = Reader()
     lengths = torch.from_numpy(np.minimum(2 + np.random.default_rng(0).geometric(1 / 6, ROWS), 64))

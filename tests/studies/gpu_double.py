@@ -1,6 +1,7 @@
 """The kit's host code on a GPU that executes nothing: what is captured, and how commands end.
 
     python tests/studies/gpu_double.py capture [RECIPE]... [--how plain compiled] [--precision bf16]
+    python tests/studies/gpu_double.py memory [RECIPE]... --data DATA
     python tests/studies/gpu_double.py run doctor
     NULLGPU_GB=16 python tests/studies/gpu_double.py run cv din_demo --data DATA --jobs 1
 
@@ -12,9 +13,11 @@ breach is counted.
 
 ``capture`` trains one chunk of a recipe on generated data, which captures its step, and prints what
 a second chunk did: replays, and the synchronisations and allocations that there should not be.
+``memory`` prints what a step is taken to need, and the batch size ``auto`` on cards of some sizes.
 ``run`` is the command line, in this process; what the host reads of the device, such as history
 lengths, is given to it from the host's own copy. Settings of the card, in the environment:
-NULLGPU_CC (90; 75, 60), NULLGPU_COUNT, NULLGPU_GB (80), NULLGPU_DRIVER (13000; 12040).
+NULLGPU_CC (90; 75, 60), NULLGPU_COUNT, NULLGPU_GB (80), NULLGPU_DRIVER (13000; 12040), and
+NULLGPU_DIES, after how many launches the card fails.
 
 It needs an environment of its own, with a CUDA build of torch and the kit (``pip install
 torch==2.13.0 -e .`` from PyPI, several GB), and gcc, for which PATH may be empty afterwards.
@@ -208,6 +211,31 @@ def capture(name: str, how: str, precision: str, root: Path) -> None:
         print(f"    {line}", flush=True)
 
 
+def memory(name: str, precision: str, data: Path) -> None:
+    """Print what a step of 8,192 rows takes by :mod:`mmctr_kit.training.memory`, and what fits."""
+    from mmctr_kit.data.load import load
+    from mmctr_kit.items.features import ItemFeatures
+    from mmctr_kit.recipe import load_recipe
+    from mmctr_kit.training.device import prepare
+    from mmctr_kit.training.memory import SHARE
+    from mmctr_kit.training.neural import NeuralLearner
+
+    settings = [f"training.precision={precision}", "training.batch_size=8192"]
+    recipe, content = load_recipe(name, settings), load(data)
+    prepare("cuda:0", 1)
+    learner = NeuralLearner(recipe, content, ItemFeatures.derive(recipe, content), "cuda:0")
+    fit, rows = learner.begin(np.arange(len(content.train)), 0)
+    fit.find_batch_size(rows)
+    assert fit.memory is not None
+    sizes = {gb: min(8192, fit.memory.most_rows(SHARE * gb * 1e9)) for gb in (3, 16, 24, 40, 80)}
+    print(
+        f"{name:21s} {precision:8s} {fit.memory.per_row / 1e6:.2f} MB a row, "
+        f"{fit.memory.of(8192) / 1e9:.1f} GB for 8,192; auto on "
+        + ", ".join(f"{gb} GB: {rows:,}" for gb, rows in sizes.items()),
+        flush=True,
+    )
+
+
 def main() -> None:
     with_double()
     if sys.argv[1:2] == ["run"]:
@@ -220,12 +248,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["capture"])
+    parser.add_argument("what", choices=["capture", "memory"])
+    parser.add_argument("--data", type=Path, help="for memory: at least 8,192 train rows")
     parser.add_argument("recipes", nargs="*", default=RECIPES)
     parser.add_argument("--how", nargs="+", default=["plain"], choices=["plain", "compiled"])
     parser.add_argument("--precision", nargs="+", default=["bf16"], choices=["bf16", "float32"])
     told = parser.parse_args()
     read_from_the_host()
+    if told.what == "memory":
+        for name in told.recipes or RECIPES:
+            for precision in told.precision:
+                memory(name, precision, told.data)
+        return
     from mmctr_kit.datasets.synth import PRESETS, generate
 
     with tempfile.TemporaryDirectory() as root:

@@ -31,7 +31,16 @@ FILE = ("items.embedding=file", "items.file=my.parquet")
 BLOCKS = ("items.embedding=blocks", "items.text_dim=32", "items.image_dim=32")
 ROWS = ("augmentation.per_user=2", "augmentation.negatives=1")
 CASES: dict[str, tuple[Sequence[Facts], Sequence[tuple[Facts, str]]]] = {
-    "blend": ([fit(), blend("a")], [(blend("a", "b"), "sources is [a, b]")]),
+    "blend": (
+        [fit(), blend("a"), Facts("mine", "blend", sources=("a",), method="logistic")],
+        [
+            (blend("a", "b"), "sources is [a, b]"),
+            (
+                Facts("mine", "blend", sources=("a",), method="stack"),
+                "method is stack, a second model",
+            ),
+        ],
+    ),
     "averaged": (
         [fit(), blend("a", "b")],
         [

@@ -1,5 +1,6 @@
 """AUC of test scores by ID, whatever the order of scores and labels."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def test_labels_are_read_by_name_from_parquet_and_csv(
         ({"ID": [0, 1], "label": ["no", "yes"]}, "column label is .*; expected numbers"),
         ({"ID": ["a", "b"], "label": [0, 1]}, "column ID is .*; expected numbers"),
         ({"ID": [0.5, 1], "label": [0, 1]}, "column ID holds fractions"),
-        ({"ID": [1e30, 1], "label": [0, 1]}, "column ID holds .*too large"),
+        ({"ID": [1e30, 1], "label": [0, 1]}, "column ID holds 1e\\+30 as float64"),
     ],
 )
 def test_faulty_labels_are_one_line(
@@ -140,3 +141,20 @@ def test_a_column_that_is_not_told_is_asked_for(
 ) -> None:
     with pytest.raises(UsageError, match=fault):
         task_column(_scores(**columns), task)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        np.array([2.0**53]),
+        np.array([2.0**24], np.float32),
+        [Decimal(2**53 + 1)],
+        [str(2**53 + 1)],
+    ],
+    ids=["float64", "float32", "decimal", "text"],
+)
+def test_ids_that_round_to_one_are_refused(tmp_path: Path, ids: Any) -> None:
+    path = tmp_path / "labels.parquet"
+    pd.DataFrame({"ID": ids, "label": [1]}).to_parquet(path)
+    with pytest.raises(DataError, match=r"column ID holds .*different ids would be one"):
+        read_labels(path)

@@ -149,7 +149,7 @@ def test_bf16_on_a_card_without_it_is_warned_of(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_an_absent_gpu_that_was_asked_for_is_an_error_not_a_silent_cpu_run() -> None:
-    with pytest.raises(UsageError, match="no GPU here"):
+    with pytest.raises(UsageError, match="torch sees no GPU here; use cpu, or auto"):
         resolve_device("cuda")
 
 

@@ -62,3 +62,12 @@ def test_what_rows_take_is_told_from_what_weights_take(
     for name, tensor in step.state().items():
         assert np.array_equal(tensor.detach(), before[name]), name
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_full_card_names_a_batch_that_fits() -> None:
+    step = StepMemory(fixed=2e9, per_row=3e6, room=16e9)
+    said = step.smaller_batch(8192)
+    assert said.startswith("a step of 8,192 rows takes about 26.6 GB, and 16.0 GB were free: ")
+    assert said.endswith("set training.batch_size=4096")
+    assert step.smaller_batch(4096).endswith("set training.batch_size=2048")  # others took memory
+    assert StepMemory(15e9, 3e6, 16e9).smaller_batch(512).endswith("256 rows fits either")

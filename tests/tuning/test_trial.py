@@ -12,6 +12,7 @@ from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.plan import plan_cv
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.tuning.trial import (
     PEERS,
@@ -20,6 +21,7 @@ from mmctr_kit.tuning.trial import (
     Position,
     TrialRunner,
     below_peers,
+    objective,
 )
 
 POINT = {"items.text_dim": 3, "training.epochs": 3, "training.learning_rate": 0.02}
@@ -139,3 +141,8 @@ def test_a_trial_of_time_folds_scores_what_cv_of_its_recipe_scores(
     )
     assert run is not None
     assert scored.auc.value == run.metrics["oof"]["value"]
+
+
+def test_without_a_standard_error_the_auc_alone_is_searched() -> None:
+    assert objective(Estimate(0.75, 0.25, 9)) == 0.5
+    assert objective(Estimate(0.75, float("nan"), 9)) == 0.75

@@ -124,7 +124,7 @@ def target_side(context: ProfileContext) -> Iterator[Measurement]:
     )
     value, whole = sample.estimate(alone), sample.estimate(both)
     gain = sample.difference(both, alone)
-    added = f"{gain.value:+.4f} ± {gain.se:.4f}" if gain.value > 0 else "nothing"
+    added = gain.signed() if gain.value > 0 else "nothing"
     what = (
         f"item features alone: AUC {value}; with history {whole}, i.e. history added {added} in "
         "this quick test"

@@ -97,11 +97,13 @@ def normal_p(value: Estimate, clean: float, tolerance: float, above: bool = Fals
 
 
 def proportion(hits: int, n: int) -> Estimate:
-    """``hits`` of ``n`` independent things, with the binomial standard error."""
-    if n == 0:
-        return Estimate(math.nan, math.nan, 0)
-    value = hits / n
-    return Estimate(value, math.sqrt(value * (1.0 - value) / n), n)
+    """``hits`` of ``n`` independent things, with the binomial standard error; NaN for none or all.
+
+    None and all show no spread, from which one could tell it.
+    """
+    value = hits / n if n else math.nan
+    known = 0 < hits < n
+    return Estimate(value, math.sqrt(value * (1.0 - value) / n) if known else math.nan, n)
 
 
 def poisson_p(hits: int, expected: float) -> float:

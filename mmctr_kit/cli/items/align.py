@@ -69,6 +69,8 @@ def align(
 
 
 def _share(value: float, se: float) -> str:
+    from mmctr_kit.metrics.estimate import Estimate
+
     if value != value:
         return "no such pair"
-    return f"{100 * value:.1f} %" + (f" ± {100 * se:.1f}" if se else "")
+    return Estimate(value, se, 0).percent() if se else f"{100 * value:.1f} %"  # chance is exact

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 
 from mmctr_kit.cli import options
-from mmctr_kit.cli.output import cell, console, finite, print_json, say, status, table, warn
+from mmctr_kit.cli.output import cell, finite, print_json, room, say, status, table, warn
 
 if TYPE_CHECKING:
     from mmctr_kit.metrics.estimate import Estimate
@@ -130,12 +130,14 @@ def print_fitting(
     least: Sequence[str],
     wraps: int | None = None,
 ) -> list[str]:
-    """Print a table of the columns that fit the console; returns the names of the others.
+    """Print a table of the columns that fit the terminal; returns the names of the others.
+
+    Without a terminal all of them do.
 
     ``least`` are the columns that may be left out, the first one first. The text in the column
     ``wraps`` is wrapped, down to :data:`_NARROW` characters.
     """
-    width, kept = console().width, list(range(len(columns)))
+    width, kept = room(), list(range(len(columns)))
     widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
     if wraps is not None:
         widths[wraps], whole = min(widths[wraps], _NARROW), widths[wraps]
@@ -145,8 +147,9 @@ def print_fitting(
         if name in columns:
             kept.remove(columns.index(name))
     if wraps is not None:
-        room = width - sum(widths[i] + _PADDING for i in kept if i != wraps) - _PADDING
-        rows = [_wrapped_cell(row, wraps, min(max(room, _NARROW), whole)) for row in rows]
+        left = width - sum(widths[i] + _PADDING for i in kept if i != wraps) - _PADDING
+        most = int(min(max(left, _NARROW), whole))
+        rows = [_wrapped_cell(row, wraps, most) for row in rows]
     left = 1 if wraps is None else kept.index(wraps) + 1
     table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows], left=left)
     return [name for i, name in enumerate(columns) if i not in kept]

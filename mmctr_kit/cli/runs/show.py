@@ -70,9 +70,13 @@ def _print(details: "Details") -> None:
     wide = max(len(name) for name, _ in facts)
     for name, text in facts:
         say(f"  {name.ljust(wide)}  {text}", wrap=False)
-    if details.scores:
-        scores = details.scores.items()
+    # The mean over one seed is that seed's score, which stands above.
+    one_seed = len(details.seeds) == 1 and "recipe_valid" in details.scores
+    scores = [(n, s) for n, s in details.scores.items() if not (one_seed and "recipe" in n)]
+    if scores:
         table(("score", "value"), [(SCORES[name], str(score)) for name, score in scores])
+    if one_seed:
+        say("recipe's AUC: n/a, since one seed does not show how far seeds differ (seeds=[0,1,2])")
     if details.folds:
         columns = ("fold model", "state", "best epoch", "holdout AUC", "seconds")
         table(columns, [_fold(state) for state in details.folds], left=2)

@@ -29,7 +29,7 @@ from mmctr_kit.cv.executors.shipping import DataFiles, Parcel
 from mmctr_kit.cv.fold import FitContext, FoldActivity, Job, Listener, Progress
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
-from mmctr_kit.errors import MemoryShortageError, RunError, plural
+from mmctr_kit.errors import GpuFailureError, MemoryShortageError, RunError, plural
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.processes import WorkerExit, run_isolated
 from mmctr_kit.recipe import Recipe
@@ -212,7 +212,7 @@ class _Fitting:
             case FoldActivity():
                 self.listen(event)
             case Short(error):
-                self._end_for_want_of_memory(number, error)
+                self._end_worker(number, error)
             case _NeedsItems():
                 items = self.context.items
                 pool.send(number, {name: getattr(items, name) for name in _ITEM_ARRAYS})
@@ -235,7 +235,7 @@ class _Fitting:
         send = not self.ready[number].shared and begun.is_dir()
         pool.send(number, (job, Parcel.of(begun) if send else None))
 
-    def _end_for_want_of_memory(self, number: int, error: MemoryShortageError) -> None:
+    def _end_worker(self, number: int, error: MemoryShortageError | GpuFailureError) -> None:
         """Take the job back and do not replace the worker; raise the error if it was the last."""
         job, ready = self.at_work.pop(number), self.ready.pop(number)
         left = sum(other is not None for other in self.at_work.values())
@@ -302,5 +302,5 @@ def fit_on_node(config: NodeConfig, expected: tuple[str, ...], token: Path, pipe
         context = FitContext(recipe, data, items, writer)
         try:
             fit_jobs(context, config.device, jobs(), listen, began, _EVERY)
-        except MemoryShortageError as e:
+        except (MemoryShortageError, GpuFailureError) as e:
             pipe.send(Short(e))

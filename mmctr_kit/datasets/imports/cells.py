@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from mmctr_kit.datasets.imports.rules import ORDERED, Rule
 from mmctr_kit.datasets.imports.tables import Batch
-from mmctr_kit.datasets.imports.values import texts
+from mmctr_kit.datasets.imports.values import id_texts, texts
 from mmctr_kit.errors import DataError, plural
-from mmctr_kit.metrics.ranks import Flags, Floats, Ints
+from mmctr_kit.metrics.ranks import Flags, Floats, Ints, first_rounded
 
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 """Units of numbers that count from 1970."""
@@ -22,7 +22,7 @@ _EARLIEST = 86_400 * 365 * 5  # 1975: an earlier moment is a number of another k
 
 def ids(batch: Batch, column: str, strip: bool) -> pa.LargeStringArray:
     """(rows,) the ids of a column as texts; DataError for an empty one, or one in blanks."""
-    values = texts(batch.columns[column])
+    values = id_texts(batch, column)
     trimmed = pc.utf8_trim_whitespace(values)
     odd = pc.fill_null(pc.not_equal(values, trimmed), False)
     if not strip and (at := _first(odd)) is not None:
@@ -54,7 +54,8 @@ def numbers(batch: Batch, column: str) -> Floats:
 
 def matches(rule: Rule, batch: Batch) -> Flags:
     """(rows,) whether the rule holds; numbers compare as numbers: 1 equals 1.0."""
-    numeric = all(np.isfinite(_number(v)) for v in rule.values)
+    # Larger numbers are compared digit by digit, since a float rounds them.
+    numeric = all(abs(_number(v)) < first_rounded(np.dtype(np.float64)) for v in rule.values)
     if rule.operator in ORDERED or (numeric and _is_numeric(batch.columns[rule.column])):
         values = numbers(batch, rule.column)
         wanted = np.array([float(v) for v in rule.values])
@@ -93,14 +94,14 @@ def time_unit(batch: Batch, column: str) -> str:
 
 
 def moments(batch: Batch, column: str, unit: str) -> NDArray[Any]:
-    """(rows,) milliseconds since 1970 in UTC, int64; with unit ``order`` the numbers, float64.
+    """(rows,) milliseconds since 1970 in UTC, int64; with unit ``order`` int64 or float64 numbers.
 
     ``unit`` is one of SPEC.time_unit but auto, or a format of strptime. Raises DataError for a
     cell that holds no such moment, and for texts with and without a zone in one table.
     """
     values = batch.columns[column]
     if unit == "order":
-        return numbers(batch, column)
+        return _exact_numbers(batch, column)
     if unit in PER_SECOND:
         return _from_numbers(batch, column, unit)
     if not pa.types.is_temporal(values.type):
@@ -114,12 +115,17 @@ def moments(batch: Batch, column: str, unit: str) -> NDArray[Any]:
     return np.asarray(pc.cast(milliseconds, pa.int64()), np.int64)
 
 
-def _from_numbers(batch: Batch, column: str, unit: str) -> Ints:
-    try:  # exactly: nanoseconds are beyond what a float holds
+def _exact_numbers(batch: Batch, column: str) -> NDArray[Any]:
+    """(rows,) the numbers of a column: int64 if all are whole, since a float rounds large ones."""
+    try:
         exact = pc.cast(batch.columns[column], pa.int64())
-        values: Any = np.asarray(exact) if not exact.null_count else numbers(batch, column)
+        return np.asarray(exact) if not exact.null_count else numbers(batch, column)
     except pa.ArrowInvalid:
-        values = numbers(batch, column)
+        return numbers(batch, column)
+
+
+def _from_numbers(batch: Batch, column: str, unit: str) -> Ints:
+    values: Any = _exact_numbers(batch, column)
     per_second = PER_SECOND[unit]
     late = np.flatnonzero(values >= _LATEST * per_second)
     if len(late):

@@ -18,7 +18,7 @@ from mmctr_kit.datasets.imports.sources import find_sources
 from mmctr_kit.datasets.imports.spec import Spec
 from mmctr_kit.datasets.imports.tables import Batch, header, read_batches
 from mmctr_kit.errors import DataError, did_you_mean
-from mmctr_kit.metrics.ranks import Ids, Ints, Ints8, Ints32, group_starts
+from mmctr_kit.metrics.ranks import Ids, Ints, Ints8, Ints32, first_rounded, group_starts
 
 POSITIVE, NEGATIVE, NEITHER = 1, 0, -1
 _ORDER_KEY = 0x0_DE2
@@ -171,6 +171,15 @@ class _Reader:
         values = np.concatenate(parts)
         if self.unit != "order":
             return np.asarray(values, np.int64)
+        if (
+            values.dtype.kind == "f"
+            and (large := np.abs(values) >= first_rounded(values.dtype)).any()
+        ):
+            raise DataError(
+                f"interactions.time: {values[large][0]:.17g} stands among fractions; whole "
+                "numbers as large round to each other there, so that their order would be lost; "
+                "expected whole numbers alone, or smaller ones"
+            )
         return np.unique(values, return_inverse=True)[1].astype(np.int64)
 
     def _require_labels(self, label: Ints8) -> None:

@@ -115,7 +115,7 @@ def _json_rows(source: Source, file: BinaryIO) -> Iterator[tuple[int, dict[str, 
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, parse_float=str)  # as written: a float would round an id
         except ValueError as e:
             why = "the whole file is one list" if line.lstrip()[:1] == b"[" else first_line(e)
             raise DataError(

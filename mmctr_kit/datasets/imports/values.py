@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 from mmctr_kit.data.parquet import first_line
 from mmctr_kit.datasets.imports.tables import Batch
 from mmctr_kit.errors import DataError
-from mmctr_kit.metrics.ranks import Ints
+from mmctr_kit.metrics.ranks import Ints, first_rounded
 
 _WHOLE = 2.0**63
 """Whole floats below this have all their digits in an int64."""
@@ -67,7 +67,7 @@ class ItemIndex:
 
         Raises DataError, with the row, for an id with blanks around it, and for lists as ids.
         """
-        ids = texts_of(batch, column)
+        ids = id_texts(batch, column)
         trimmed = pc.utf8_trim_whitespace(ids)
         if not self._strip:
             blank = pc.fill_null(pc.not_equal(ids, trimmed), False)
@@ -79,6 +79,23 @@ class ItemIndex:
         known = self._positions
         positions = [known.get(text, UNKNOWN) if text else NO_ID for text in trimmed.to_pylist()]
         return np.array(positions, np.int64)
+
+
+def id_texts(batch: Batch, column: str) -> pa.LargeStringArray:
+    """A column of ids as texts; DataError for a float that whole numbers round to."""
+    values = batch.columns[column]
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_floating(values.type):
+        least = first_rounded(np.dtype(values.type.to_pandas_dtype()))
+        large = pc.fill_null(pc.greater_equal(pc.abs(values.cast(pa.float64())), least), False)
+        if (row := pc.index(large, True).as_py()) >= 0:
+            raise DataError(
+                f"{batch.row(row)}: {column} {values[row].as_py():.17g} is a {values.type}, which "
+                "other whole numbers round to as well, so that different ids would be one; write "
+                "the column as integers or as text"
+            )
+    return texts_of(batch, column)
 
 
 def texts_of(batch: Batch, column: str) -> pa.LargeStringArray:

@@ -40,8 +40,9 @@ def scaled_attention(
         return F.scaled_dot_product_attention(query, key, value, mask)
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
     scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
-    weight = dropout(scores.softmax(-1, dtype=torch.float32))
-    return weight.to(value.dtype) @ value
+    weight: Tensor = dropout(scores.softmax(-1, dtype=torch.float32))
+    mixed: Tensor = weight.to(value.dtype) @ value
+    return mixed
 
 
 class MultiHeadTargetAttention(nn.Module):

@@ -61,13 +61,6 @@ def _gains(features: list[FeatureImportance]) -> Picture:
 
 
 def _table(caption: str, features: tuple[FeatureImportance, ...], folded: str = "") -> Table:
-    rows = [
-        (f.name, f.meaning, estimate_text(f.drop, True), _share(f.gain.value, f.gain.se))
-        for f in features
-    ]
+    rows = [(f.name, f.meaning, estimate_text(f.drop, True), f.gain.percent()) for f in features]
     columns = ("feature", "meaning", "drop of valid AUC", "gain")
     return Table(caption, columns, rows, left=2, folded=folded)
-
-
-def _share(value: float, se: float) -> str:
-    return f"{value:.2%} ± {'?' if se != se else f'{se:.2%}'}"

@@ -1,6 +1,5 @@
 """The leaderboard section: the run beside its sources, or beside other runs of the same rows."""
 
-from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Picture, Section, Table, enumeration, estimate_text, picture
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.rows import dots
@@ -89,10 +88,8 @@ def _table(entries: list[Compared], subject: str) -> Table:
 
 
 def _z(entry: Compared) -> str:
-    gap: Estimate | None = entry.oof_gap or entry.valid_gap
-    if gap is None or not abs(gap.z(0.0)) < 1e6:
-        return "–"
-    return f"{gap.z(0.0):+.1f}"
+    gap = entry.oof_gap or entry.valid_gap
+    return "–" if gap is None else gap.z_text()
 
 
 def _name(entry: Compared) -> str:

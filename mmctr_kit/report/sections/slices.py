@@ -8,7 +8,7 @@ from mmctr_kit.report.blocks import Picture, Section, Table, estimate_text, pict
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.diagnostics import WeakSlice, slice_entries, sliced_run, weak_slices
 from mmctr_kit.report.figures.rows import dots
-from mmctr_kit.runs.slices import MIN_USERS, too_few
+from mmctr_kit.runs.slices import MIN_USERS, too_few, z_text
 
 _FEW = 6
 """How many slices are shown unfolded."""
@@ -97,7 +97,7 @@ def _table(entries: Sequence[Mapping[str, Any]], caption: str, folded: str = "")
     rows = []
     for e in entries:
         name, auc = f"{e['split']}, {_name(e)}", estimate_text(Estimate.find(e, "auc"))
-        z = "–" if e["errors"] is None else f"{e['errors']:+.1f}" + " !" * bool(e["worse"])
+        z = z_text(e) + " !" * bool(e["worse"])
         z = "too few rows" if too_few(e) else z
         means = (f"{e[key]:.3f}" for key in ("mean_prediction", "mean_label", "ece"))
         rows.append((name, f"{e['rows']:,}", auc, z, *means))

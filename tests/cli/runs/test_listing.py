@@ -33,6 +33,13 @@ def busy(work: Path, tmp_path: Path) -> Path:
     return root
 
 
+def terminal(patch: pytest.MonkeyPatch, width: int) -> None:
+    """Make the console as wide as a terminal of so many columns."""
+    patch.setattr("mmctr_kit.cli.output.PLAIN_WIDTH", width)
+    for module in ("output", "runs.listing"):
+        patch.setattr(f"mmctr_kit.cli.{module}.room", lambda: width)
+
+
 def flat(text: str) -> str:
     return " ".join(text.split())
 
@@ -41,7 +48,7 @@ def flat(text: str) -> str:
 def test_no_name_is_lost_and_no_line_is_too_long(
     busy: Path, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
-    monkeypatch.setattr("mmctr_kit.cli.output.PLAIN_WIDTH", width)
+    terminal(monkeypatch, width)
     output = run("runs", "--runs", str(busy)).output
     lines = [line for line in output.splitlines() if not line.startswith("not shown")]
     assert max(map(len, lines)) <= width
@@ -60,12 +67,21 @@ def test_the_least_columns_give_way_and_are_named(
     width: int,
     hidden: list[str],
 ) -> None:
-    monkeypatch.setattr("mmctr_kit.cli.output.PLAIN_WIDTH", width)
+    terminal(monkeypatch, width)
     assert sorted(print_fitting(COLUMNS, ROWS, ["rules", "OOF AUC"])) == sorted(hidden)
     printed = capsys.readouterr().out
     assert LONG in printed
     assert "0.7933 ±.0100" in printed
     assert ("rules" in printed) == ("rules" not in hidden)
+
+
+def test_a_pipe_gets_all_columns_however_long_the_lines(busy: Path) -> None:
+    output = run("runs", "--runs", str(busy)).output
+    assert output.splitlines()[0].split() == (
+        ["run", "OOF", "AUC", "valid", "AUC", "Δ", "vs", "best", "seeds", "rules", "begun"]
+    )
+    assert "no room for" not in output
+    assert print_fitting(COLUMNS, [(LONG * 3, *ROWS[0][1:])], COLUMNS) == []
 
 
 def test_what_is_not_finished_says_how_far_it_is_and_whether_it_runs(busy: Path) -> None:
@@ -81,6 +97,7 @@ def test_the_date_is_shown_for_want_of_another_column(
     busy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "_date", lambda _: "02-29")
+    terminal(monkeypatch, 80)
     root = ("--runs", str(busy), "--kind", "cv", "--kind", "blend")
     plain, dated = run("runs", *root), run("runs", "--sort", "date", *root)
     assert "02-29" in dated.output.splitlines()[1]

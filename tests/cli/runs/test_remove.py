@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmctr_kit.files import locked
+from mmctr_kit.report.context import MARK
 from tests.cli.conftest import mistake, run
 
 
@@ -135,3 +136,19 @@ def test_jobs_of_a_cluster_may_still_write_to_a_run(
     assert code == 1
     assert "may be in use by jobs of a SLURM cluster; cancel them" in " ".join(error.split())
     assert "both" in names(root)
+
+
+def test_the_page_of_a_run_and_the_index_go_with_it(root: Path) -> None:
+    (root / "both.html").write_text(f"<!doctype html>\n{MARK}\n")
+    (root / "index.html").write_text(f"<!doctype html>\n{MARK}\n")
+    (root / "din_demo.html").write_text("<p>of somebody else</p>")
+    done = run("runs", "rm", "both", "din_demo", "--yes", "--runs", str(root))
+    assert str(root / "both.html") in done.output
+    assert "'mmctr-kit report --all' writes the index anew" in done.output
+    assert {path.name for path in root.glob("*.html")} == {"din_demo.html"}
+
+
+def test_an_index_stays_if_no_page_goes(root: Path) -> None:
+    (root / "index.html").write_text(f"<!doctype html>\n{MARK}\n")
+    run("runs", "rm", "both", "--yes", "--runs", str(root))
+    assert (root / "index.html").is_file()

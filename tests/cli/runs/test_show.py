@@ -100,3 +100,10 @@ def test_an_earlier_versions_run_says_that_it_recorded_nothing(work: Path, tmp_p
     (tmp_path / "old" / "timings.json").write_text("{}")
     output = run("runs", "show", "old", "--runs", str(tmp_path)).output
     assert "not recorded: begun by an earlier version of mmctr-kit" in output
+
+
+def test_one_seeds_recipe_score_is_said_to_be_unknown_and_not_shown_twice(work: Path) -> None:
+    output = run("runs", "show", "din_demo", "--runs", str(work / "runs")).output
+    assert "recipe's valid AUC" not in output
+    assert "recipe's AUC: n/a, since one seed does not show how far seeds differ" in output
+    assert "?" not in output.split("score ")[1].split("fold model ")[0]

@@ -137,3 +137,21 @@ def test_ids_are_texts_and_blanks_are_refused_or_stripped() -> None:
     for empty in ("", None):
         with pytest.raises(DataError, match="row 11: no x"):
             ids(batch("7", empty), "x", True)
+
+
+def test_users_that_are_floats_beyond_2_to_the_53_are_refused() -> None:
+    near = batch(2.0**53, 2.0**53 + 2, kind=pa.float64())
+    with pytest.raises(DataError, match="row 10: x 9007199254740992 is a double"):
+        ids(near, "x", strip=False)
+
+
+def test_a_rule_tells_numbers_apart_that_are_one_float() -> None:
+    near = batch(2**53, 2**53 + 1, kind=pa.int64())
+    assert matches(parse_rule(f"x == {2**53 + 1}"), near).tolist() == [False, True]
+    assert matches(parse_rule(f"x != {2**53 + 1}"), near).tolist() == [True, False]
+
+
+def test_an_order_of_large_whole_numbers_is_exact() -> None:
+    near = [2**62, 2**62 + 1]
+    assert moments(batch(*near, kind=pa.int64()), "x", "order").tolist() == near
+    assert moments(batch(*map(str, near)), "x", "order").tolist() == near

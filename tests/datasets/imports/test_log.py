@@ -97,3 +97,10 @@ def test_a_split_that_the_log_tells_must_have_a_known_value(tmp_path: Path) -> N
 def test_a_log_without_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"log.csv.* hold no row"):
         of_text(tmp_path, "user,item,time,rating\n")
+
+
+@pytest.mark.parametrize("second", ["0.5", f"{2**62}.5"])
+def test_an_order_that_floats_would_round_is_refused(tmp_path: Path, second: str) -> None:
+    text = f"user,item,time,rating\n1,1,{2**62},5\n2,1,{second},1\n"
+    with pytest.raises(DataError, match=r"4\.61.*e\+18 stands among fractions; whole"):
+        of_text(tmp_path, text, interactions={"time_unit": "order"})

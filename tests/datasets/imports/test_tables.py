@@ -116,3 +116,9 @@ def test_how_far_the_reading_is_only_grows_and_ends_at_one(tmp_path: Path) -> No
     assert sum(len(b) for b in read_batches(table, sources, ["user"], shares.append)) == 3000
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
+
+
+def test_numbers_of_json_lines_keep_the_digits_that_are_written(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"c": 9007199254740993.0}\n{"c": 9007199254740993}\n')
+    column = read(tmp_path, "c", files="t.jsonl")[0].columns["c"]
+    assert column.to_pylist() == ["9007199254740993.0", "9007199254740993"]

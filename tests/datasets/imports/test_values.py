@@ -1,12 +1,17 @@
 """Columns as texts."""
 
+from decimal import Decimal
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmctr_kit.datasets.imports.values import texts
+from mmctr_kit.datasets.imports.sources import Source
+from mmctr_kit.datasets.imports.tables import Batch
+from mmctr_kit.datasets.imports.values import ItemIndex, id_texts, texts
 from mmctr_kit.errors import DataError
 
 
@@ -43,3 +48,38 @@ def test_a_column_of_any_type_becomes_texts(column: pa.Array, expected: list[str
 def test_a_column_of_lists_is_refused() -> None:
     with pytest.raises(DataError, match="one value a row"):
         texts(pa.array([["a"]]))
+
+
+def batch(column: pa.Array) -> Batch:
+    """Rows 10, 11, ... of log.parquet with one column x."""
+    return Batch(Source(Path("log.parquet")), 10, {"x": column})
+
+
+@pytest.mark.parametrize(
+    ("column", "found"),
+    [
+        (pa.array([1.0, 2.0**53]), "row 11: x 9007199254740992 is a double"),
+        (pa.array([1.0, -(2.0**53)]).dictionary_encode(), "row 11: x -9007199254740992"),
+        (pa.array([2.0**24], pa.float32()), "row 10: x 16777216 is a float, which other whole"),
+        (pa.array([None, np.inf]), "different ids would be one"),
+    ],
+)
+def test_a_float_that_other_ids_round_to_is_refused(column: pa.Array, found: str) -> None:
+    with pytest.raises(DataError, match=found):
+        id_texts(batch(column), "x")
+    with pytest.raises(DataError, match=found):
+        ItemIndex(pa.array(["1"], pa.large_string()), False).find(batch(column), "x")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([2**53 - 1], pa.float64()),
+        pa.array([2**63 + 1], pa.uint64()),
+        pa.array([Decimal(2**53 + 1)]),
+        pa.array([str(2**53 + 1)]),
+    ],
+)
+def test_ids_that_are_exact_keep_every_digit(column: pa.Array) -> None:
+    expected = str(int(column[0].as_py()))
+    assert id_texts(batch(column), "x").to_pylist() == [expected]
