@@ -63,7 +63,13 @@ class FoldFolder:
 
     def lines(self) -> list[str]:
         """The text of each epoch's line."""
-        return self._file(_EPOCHS).read_text().splitlines() if self._has(_EPOCHS) else []
+        if not self._has(_EPOCHS):
+            return []
+        path = self._file(_EPOCHS)
+        try:
+            return path.read_text().splitlines()
+        except (OSError, ValueError) as e:
+            raise RunError(f"{path} is not readable; delete its folder and run again") from e
 
     def epochs_done(self) -> int:
         """After how many epochs training would resume; 0 before the first."""

@@ -75,11 +75,13 @@ def _fold_count(run: Run) -> int:
 def _state(folder: FoldFolder) -> FoldState:
     lines = folder.epochs()
     timings = folder.timings() if lines else {}
+    others = ("data_on", "epochs", "trained")
+    spent = {key: value for key, value in timings.items() if key not in others}
+    if not all(isinstance(v, int | float) for v in (*spent.values(), timings.get("epochs", 0))):
+        raise RunError(f"{folder.path}/timings.json holds no seconds; delete its folder, run again")
     scored = [line for line in lines if line["holdout_auc"] is not None]
     best = max(scored, key=lambda line: float(line["holdout_auc"]), default=None)
     last = max((int(line["epoch"]) for line in lines), default=0)
-    others = ("data_on", "epochs", "trained")
-    seconds = [value for key, value in timings.items() if key not in others]
     return FoldState(
         name=folder.path.name,
         finished=folder.finished,
@@ -87,5 +89,5 @@ def _state(folder: FoldFolder) -> FoldState:
         epochs=last if folder.finished else timings.get("epochs"),
         best_epoch=None if best is None else int(best["epoch"]),
         holdout_auc=None if best is None else float(best["holdout_auc"]),
-        seconds=sum(seconds) if lines else None,
+        seconds=sum(spent.values()) if lines else None,
     )

@@ -107,7 +107,13 @@ class Run:
     @property
     def recipe_text(self) -> str | None:
         """The resolved recipe's YAML; None for blends and imports, which have none."""
-        return self.file("recipe.yaml").read_text("utf-8") if self.has("recipe.yaml") else None
+        if not self.has("recipe.yaml"):
+            return None
+        path = self.file("recipe.yaml")
+        try:
+            return path.read_text("utf-8")
+        except (OSError, ValueError) as e:
+            raise RunError(f"{path} is not readable; copy the run again") from e
 
     def recipe(self) -> "Recipe":
         """The resolved recipe of a run that was trained; RunError if it has none to read."""

@@ -8,7 +8,9 @@ import pytest
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.runs.fold_folder import FoldFolder
 from mmctr_kit.runs.manifest import Manifest
+from mmctr_kit.runs.progress import _state
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.stored import checked_timings, epochs_in, read_metrics
 
@@ -76,3 +78,14 @@ def test_a_stored_estimate_that_is_none_is_one_line() -> None:
     for odd in ({}, {"value": "x", "error": 1, "n": 1}, {"value": 1.0, "error": 1.0, "n": None}):
         with pytest.raises(RunError, match=r"expected a score as \{value, error, n\}; found"):
             Estimate.from_json(odd)
+
+
+def test_odd_lines_and_seconds_of_a_fold_model_are_one_line_each(tmp_path: Path) -> None:
+    folder = FoldFolder(tmp_path)
+    (tmp_path / "metrics.jsonl").write_bytes(b"\xff")
+    with pytest.raises(RunError, match="is not readable; delete its folder and run again"):
+        folder.epochs()
+    written(tmp_path, "metrics.jsonl", {"epoch": 1, "holdout_auc": 0.5})
+    written(tmp_path, "timings.json", {"load": [], "epochs": 3})
+    with pytest.raises(RunError, match=r"timings.json holds no seconds; delete its folder, run"):
+        _state(folder)

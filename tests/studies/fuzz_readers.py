@@ -389,6 +389,9 @@ def _run(runs: Path, folder: Path) -> Target:
                 if file.is_file() and not to.exists():
                     to.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(file, to)
+        if path.name != "DONE":  # as an earlier version ended a run, so that no seal names damage
+            for done in (folder / "input/runs").rglob("DONE"):
+                done.write_text("done\n")
         last = None
         for ask in each(path.relative_to(folder / "input/runs").parts[0]):
             try:

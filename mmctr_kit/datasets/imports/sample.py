@@ -149,7 +149,10 @@ def _separator(lines: Sequence[str]) -> str:
 def _fields(line: str, separator: str) -> list[str]:
     if len(separator) > 1:
         return line.split(separator)
-    return next(csv.reader([line], delimiter=separator), [])
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:  # a CR within, say: whoever reads the whole file says what is wrong
+        return line.split(separator)
 
 
 def _columns(table: Table, source: Source) -> list[Column]:

@@ -33,7 +33,10 @@ def text_header(table: Table, source: Source) -> list[str]:
         text = line.decode("latin-1")
     separator = _separator(table, kind)
     if _quote(table, kind):
-        names = next(csv.reader([text.rstrip("\r\n")], delimiter=separator), [])
+        try:
+            names = next(csv.reader([text.rstrip("\r\n")], delimiter=separator), [])
+        except csv.Error as e:
+            raise DataError(f"{source}: its first line is no header of a table ({e})") from e
     else:
         names = text.rstrip("\r\n").split(separator)
     return [n.partition(":")[0].strip() if kind == "atomic" else n.strip() for n in names]

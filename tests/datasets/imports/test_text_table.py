@@ -68,3 +68,8 @@ def test_a_row_that_is_no_utf_8_and_too_short_is_one_line(
     with pytest.raises(DataError, match=r"is no csv table .CSV parse error: Row #3"):
         column(tmp_path, "t.csv", b"id,title\n1,a\n\xf0\n", encoding="utf-8")
     assert capfd.readouterr().err == ""
+
+
+def test_a_first_line_that_is_no_header_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="its first line is no header of a table"):
+        column(tmp_path, "t.csv", b"id,ti\rtle\n1,a\n")
