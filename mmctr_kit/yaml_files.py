@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmctr_kit.errors import UsageError, did_you_mean
-from mmctr_kit.files import regular
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 def read_yaml(path: Path, what: str) -> dict[str, Any]:
     """The keys of the YAML file ``path``, a ``what``; a UsageError if it holds something else."""
+    from mmctr_kit.files import regular  # NumPy, which the names of recipes do without
+
     try:
         content = parse_yaml(regular(path).read_text("utf-8"))
     except (ValueError, OSError) as e:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from mmctr_kit import __version__
-from mmctr_kit.data.cache import cache_folder
 from mmctr_kit.errors import MmctrKitError
 
 _LOG = logging.getLogger(__name__)
@@ -83,6 +82,8 @@ def _write(error: BaseException, command: str) -> Path | None:
 
 
 def _faults_folder() -> Path:
+    from mmctr_kit.data.cache import cache_folder  # NumPy, which a help page does without
+
     folder = cache_folder() / "faults"
     folder.mkdir(exist_ok=True)
     return folder

@@ -24,6 +24,7 @@ from mmctr_kit.metrics.auc import auc_difference
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.seal import write_timings
 from mmctr_kit.runs.writer import RunWriter
 from tests.runs.unsealed import unsealed
 
@@ -54,6 +55,7 @@ def folder(tiny: ChallengeData, tmp_path_factory: pytest.TempPathFactory) -> Pat
     for name in (BASE, "interaction-off"):
         assert run_cv(here(found.runs[name]), root / name, False, lambda _: None) is not None
     shutil.copytree(root / BASE, root / "se-on")
+    write_timings(root, {})
     return root
 
 

@@ -76,7 +76,9 @@ def test_an_example_names_what_is_there_by_then(line: str) -> None:
     of_demo = str(params.get("runs")) == "demo/runs"
     known, files = DEMO_RUNS if of_demo else RUNS, FILES | DEMO_FILES
     named = [params.get(key) for key in ("run", "source", "file", "like")]
-    for name in [n for group in named for n in (group if isinstance(group, list) else [group])]:
+    for name in [
+        n for group in named for n in (group if isinstance(group, list | tuple) else [group])
+    ]:
         if name is not None and command not in FROM_ELSEWHERE:
             assert str(name) in (files if "/" in str(name) else known)
     if command in ("cv", "ablate", "tune", "fit"):

@@ -265,7 +265,7 @@ def summary(changes: dict[str, Any], seeds: tuple[int, ...] = (1, 2, 3)) -> Summ
 def printed(told: Summary, capsys: pytest.CaptureFixture[str]) -> list[str]:
     print_summary(told, Path("runs/s.study"))
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 80
+    assert max(map(len, lines)) <= 90  # of a pipe, whose tables have all columns
     return lines
 
 

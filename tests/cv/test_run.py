@@ -99,7 +99,13 @@ def test_a_run_folder_holds_what_the_design_says(finished: Run) -> None:
     folds = sorted(p.name for p in (finished.path / "folds").iterdir())
     assert folds == ["0-0", "0-1", "1-0", "1-1"]
     one = {p.name for p in (finished.path / "folds" / "0-0").iterdir()}
-    assert one == {"logits.safetensors", "metrics.jsonl", "timings.json", "weights.safetensors"}
+    assert one == {
+        "DONE",
+        "logits.safetensors",
+        "metrics.jsonl",
+        "timings.json",
+        "weights.safetensors",
+    }
     assert set(finished.metrics["seeds"]) == {"0", "1"}
     assert finished.metrics["recipe_valid"]["error"] > 0
 

@@ -25,7 +25,7 @@ Columns = dict[str, Any]
 Tables = dict[str, pa.Table]
 
 TRAIN: Columns = {
-    "user_id": [7, 7, 7, -3, -3, 2**53, 2**53, 7],
+    "user_id": [7, 7, 7, -3, -3, 2**53 - 1, 2**53 - 1, 7],
     "item_seq": [[1, 2], [1, 2], [1, 2], [], [], [9, 9, 4], [9, 9, 4], [1, 2]],
     "item_id": [3, 4, 3, 5, 6, 8, 1, 3],
     "likes_level": [1, 10, 1, 0, 2, 3, 4, 2],

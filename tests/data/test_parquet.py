@@ -294,7 +294,8 @@ def test_a_table_in_parts_is_named_as_one(tmp_path: Path) -> None:
         require_folder(tmp_path)
 
 
-def test_a_path_that_is_no_utf_8_is_one_line() -> None:
+def test_a_path_that_is_no_utf_8_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "\udcff.parquet").touch()
     with pytest.raises(DataError, match="is not UTF-8") as caught:
-        open_parquet(Path("\udcff.parquet"))
+        open_parquet(tmp_path / "\udcff.parquet")
     assert "\n" not in str(caught.value)

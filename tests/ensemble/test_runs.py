@@ -105,7 +105,7 @@ def test_rows_shuffled_in_one_runs_files_meet_by_key(pair: list[Run], tmp_path: 
 
     first = blend_runs(pair, "mean", tmp_path / "one", False)
     for name in ("oof", "valid", "test"):
-        path = pair[1].path / f"{name}.parquet"
+        path = unsealed(pair[1].path) / f"{name}.parquet"
         table = pq.read_table(path)
         order = np.random.default_rng(0).permutation(len(table))
         pq.write_table(table.take(pa.array(order)), path)

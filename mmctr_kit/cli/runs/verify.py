@@ -26,7 +26,7 @@ def verify(
     [bold]Examples[/bold]
 
       mmctr-kit runs verify
-      mmctr-kit runs verify din_official search.study --json
+      mmctr-kit runs verify din_official din_mha_se_pca.study --json
     """
     from mmctr_kit.api.verify import verify_runs
 
