@@ -26,6 +26,7 @@ from mmctr_kit.runs.slices import slice_metrics
 from mmctr_kit.runs.writer import begin_run
 from mmctr_kit.tuning.finalists import Finalist
 from mmctr_kit.tuning.summary import Summary
+from tests.runs.unsealed import unsealed
 
 FOLDS = 3
 FEATURES = 20
@@ -103,7 +104,7 @@ def make_importance(run: Run) -> None:
         for logits in found.valid
     ]
     features = [feature.to_json() for feature in combine_importance(found, models)]
-    write_json(run.path / FILE, {"rows": len(rows), "features": features})
+    write_json(unsealed(run.path) / FILE, {"rows": len(rows), "features": features})
 
 
 def make_ablation(root: Path, name: str) -> None:

@@ -10,11 +10,12 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.context import open_context
 from mmctr_kit.report.diagnostics import last_rise, sliced_run, still_rising
 from tests.report.made import make_run
+from tests.runs.unsealed import unsealed
 
 
 def test_the_last_rise_is_the_mean_over_fold_models(tiny: ChallengeData, tmp_path: Path) -> None:
     run = make_run(tmp_path, "x", tiny, 1.0, 0)
-    paths = sorted(run.path.glob("folds/*/metrics.jsonl"))
+    paths = sorted(unsealed(run.path).glob("folds/*/metrics.jsonl"))
     for path, rise in zip(paths, (0.01, 0.02, 0.03), strict=True):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         lines[-1]["holdout_auc"] = lines[-2]["holdout_auc"] + rise

@@ -23,6 +23,7 @@ from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.scores import score_predictions
 from mmctr_kit.runs.writer import begin_run
 from tests.report.made import MANIFEST, NAMES, make_run, make_study, predicted
+from tests.runs.unsealed import unsealed
 
 FIGURES = {
     "leaderboard-auc",
@@ -206,7 +207,7 @@ def test_a_report_is_written_over_and_nothing_else_is(made_runs: Path, tmp_path:
 @pytest.mark.usefixtures("undrawn")
 def test_what_a_recipe_says_is_text_and_never_markup(tiny: ChallengeData, tmp_path: Path) -> None:
     run = make_run(tmp_path / "runs", "x", tiny, 1.0, 0)
-    with (run.path / "recipe.yaml").open("a") as file:
+    with (unsealed(run.path) / "recipe.yaml").open("a") as file:
         file.write("# </code><script>alert(1)</script>\n")
     text = page_of(tmp_path / "runs", "x", tmp_path / "x.html")
     assert text.count("<script") == 1  # its own
@@ -340,6 +341,6 @@ def test_a_standard_error_that_is_unknown_is_said_to_be(made_runs: Path) -> None
     valid = {**context.metrics["valid"], "error": None}
     context = replace(context, metrics={**context.metrics, "valid": valid, "alarm": "OOF differs"})
     head = headline(context)
-    assert head["se"] == "?"
-    assert "Too few users for a standard error." in head["meaning"]
+    assert head["se"] == "n/a"
+    assert "Its standard error cannot be had: too few users" in head["meaning"]
     assert head["alarm"] == "OOF differs"

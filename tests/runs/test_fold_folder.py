@@ -16,10 +16,10 @@ def test_a_fold_keeps_its_state_until_it_is_finished(tmp_path: Path) -> None:
     assert fold.saved_state() == ([], None, {})
     assert not fold.finished
     state = {"w": np.array([0.1, 0.2], np.float32), "epochs_done": np.array(1)}
-    fold.save_epoch([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}], state, {"train": 7.5})
+    fold.save_epoch([{"epoch": 1, "loss": 0.5, "holdout_auc": None}, {"epoch": 2, "loss": 0.25}], state, {"train": 7.5})
     lines, stored, seconds = fold.saved_state()
     # The second epoch's line was written, its state was not: it is to be done again.
-    assert lines == [{"epoch": 1, "loss": 0.5}]
+    assert lines == [{"epoch": 1, "loss": 0.5, "holdout_auc": None}]
     assert seconds == {"train": 7.5}
     assert stored is not None
     assert stored["w"].tobytes() == state["w"].tobytes()
@@ -79,7 +79,7 @@ def test_a_finished_fold_whose_file_was_changed_is_named(tmp_path: Path, name: s
     [
         ("state.safetensors", np.float64(0.25).tobytes(), np.float64(0.75).tobytes()),
         ("metrics.jsonl", b"0.5", b"0.7"),
-        ("metrics.jsonl", b'{"loss": 0.5}\n', b""),
+        ("metrics.jsonl", b'{"epoch": 1, "loss": 0.5, "holdout_auc": None}\n', b""),
     ],
 )
 def test_a_model_does_not_go_on_from_a_state_that_was_changed(
@@ -87,8 +87,8 @@ def test_a_model_does_not_go_on_from_a_state_that_was_changed(
 ) -> None:
     fold = FoldFolder(tmp_path / "0-0")
     state = {"w": np.array([0.25, 1.0]), "epochs_done": np.array(1)}
-    fold.save_epoch([{"loss": 0.5}, {"loss": 0.4}], state, {})
-    assert fold.saved_state()[0] == [{"loss": 0.5}]
+    fold.save_epoch([{"epoch": 1, "loss": 0.5, "holdout_auc": None}, {"loss": 0.4}], state, {})
+    assert fold.saved_state()[0] == [{"epoch": 1, "loss": 0.5, "holdout_auc": None}]
     path = fold.path / name
     assert path.read_bytes().count(old) == 1
     path.write_bytes(path.read_bytes().replace(old, new))

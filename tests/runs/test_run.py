@@ -30,6 +30,9 @@ MANIFEST = Manifest(
 )
 
 
+METRICS = {"valid": None, "alarm": None, "test_tied_share": 0.0}
+
+
 def keys(users: int, first: int) -> Keys:
     user = np.repeat(np.arange(first, first + users), 2)
     item = np.tile(np.array([5, 5], np.int32), users)
@@ -41,7 +44,7 @@ def made_up(folds: int = 12, users: int = 20) -> Predictions:
     train, rows = keys(users, -5), 2 * users
     label = rng.integers(0, 2, rows, dtype=np.int8)
     fold = user_folds(train.user_id, folds, 0)
-    extreme = rng.normal(size=rows) * 10.0 ** rng.integers(-300, 300, rows)
+    extreme = rng.normal(size=rows) * 10.0 ** rng.integers(-300, 98, rows)
     return Predictions(
         OutOfFold(train, label, fold, extreme),
         keys(users, 10_000),
@@ -55,7 +58,7 @@ def made_up(folds: int = 12, users: int = 20) -> Predictions:
 def finished(path: Path, manifest: Manifest = MANIFEST) -> Run:
     writer = begin_run(path, manifest, "name: x\n", False)
     assert writer is not None
-    return writer.finish(made_up(), {"valid": 1}, {"seconds": 2})
+    return writer.finish(made_up(), METRICS, {"seconds": 2})
 
 
 def assert_same(a: Predictions, b: Predictions) -> None:

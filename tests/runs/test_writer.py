@@ -8,7 +8,7 @@ import pytest
 
 from mmctr_kit.runs.writer import begin_run
 from tests.files.power_cut import Disk
-from tests.runs.test_run import MANIFEST, finished
+from tests.runs.test_run import MANIFEST, METRICS, finished
 
 
 def test_a_finished_run_holds_all_and_nothing_temporary(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_a_finished_run_holds_all_and_nothing_temporary(tmp_path: Path) -> None:
     names += ["test.parquet", "timings.json", "valid.parquet"]
     assert sorted(p.name for p in run.path.iterdir()) == names
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
-    assert run.metrics == {"valid": 1}
+    assert run.metrics == METRICS
     assert {**run.timings, "lineage": None} == {"lineage": None, "seconds": 2}
     assert run.manifest == MANIFEST
     assert (run.path / "recipe.yaml").read_text() == "name: x\n"

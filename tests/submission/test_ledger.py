@@ -43,7 +43,8 @@ OOF = {"value": 0.71, "error": 0.004, "n": 2000}
 def run(tmp_path: Path) -> Run:
     folder = tmp_path / "runs" / "first"
     folder.mkdir(parents=True)
-    write_json(folder / "metrics.json", {"oof": OOF, "valid": None, "alarm": None})
+    scores = {"oof": OOF, "valid": None, "alarm": None, "test_tied_share": 0.0}
+    write_json(folder / "metrics.json", scores)
     return Run(folder)
 
 
