@@ -10,7 +10,7 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.lineage import begin_lineage, note_begun, note_finished
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.writer import begin_run
-from tests.runs.test_run import made_up
+from tests.runs.test_run import METRICS, made_up
 
 VALID = Estimate(0.75, 0.01, 40)
 
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     manifest = Manifest("cv", "r", "f", "o", "c", seeds=(0,))
     base = begin_run(path / BASE, manifest, "folds: {count: 3}\n", False)
     assert base is not None
-    base.finish(made_up(), {"valid": VALID.to_json()}, {})
+    base.finish(made_up(), {**METRICS, "valid": VALID.to_json()}, {})
     begin_run(path / "se-off", manifest, "folds: {count: 3}\n", False)
     return path
 

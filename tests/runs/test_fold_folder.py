@@ -16,7 +16,11 @@ def test_a_fold_keeps_its_state_until_it_is_finished(tmp_path: Path) -> None:
     assert fold.saved_state() == ([], None, {})
     assert not fold.finished
     state = {"w": np.array([0.1, 0.2], np.float32), "epochs_done": np.array(1)}
-    fold.save_epoch([{"epoch": 1, "loss": 0.5, "holdout_auc": None}, {"epoch": 2, "loss": 0.25}], state, {"train": 7.5})
+    fold.save_epoch(
+        [{"epoch": 1, "loss": 0.5, "holdout_auc": None}, {"epoch": 2, "loss": 0.25}],
+        state,
+        {"train": 7.5},
+    )
     lines, stored, seconds = fold.saved_state()
     # The second epoch's line was written, its state was not: it is to be done again.
     assert lines == [{"epoch": 1, "loss": 0.5, "holdout_auc": None}]
@@ -79,7 +83,7 @@ def test_a_finished_fold_whose_file_was_changed_is_named(tmp_path: Path, name: s
     [
         ("state.safetensors", np.float64(0.25).tobytes(), np.float64(0.75).tobytes()),
         ("metrics.jsonl", b"0.5", b"0.7"),
-        ("metrics.jsonl", b'{"epoch": 1, "loss": 0.5, "holdout_auc": None}\n', b""),
+        ("metrics.jsonl", b'{"epoch": 1, "loss": 0.5, "holdout_auc": null}\n', b""),
     ],
 )
 def test_a_model_does_not_go_on_from_a_state_that_was_changed(
@@ -99,10 +103,12 @@ def test_a_model_does_not_go_on_from_a_state_that_was_changed(
 def test_half_a_file_that_a_kill_left_goes_when_the_fold_goes_on(tmp_path: Path) -> None:
     folder = FoldFolder(tmp_path / "0-0")
     assert folder.saved_state() == ([], None, {})
-    folder.save_epoch([{"epoch": 1}], {"epochs_done": np.array(1)}, {"train": 1.0})
+    folder.save_epoch(
+        [{"epoch": 1, "holdout_auc": None}], {"epochs_done": np.array(1)}, {"train": 1.0}
+    )
     (left_behind(folder.path) / "state.safetensors").write_bytes(b"half a state")
     lines, state, seconds = folder.saved_state()
-    assert (lines, seconds) == ([{"epoch": 1}], {"train": 1.0})
+    assert (lines, seconds) == ([{"epoch": 1, "holdout_auc": None}], {"train": 1.0})
     assert state is not None
     assert not list(folder.path.glob(".*"))
 
@@ -112,7 +118,7 @@ def test_after_a_power_cut_a_fold_goes_on_from_its_last_epoch_or_the_one_before(
 ) -> None:
     root = tmp_path / "folds"
     root.mkdir()
-    lines = [{"epoch": n} for n in (1, 2, 3)]
+    lines = [{"epoch": n, "holdout_auc": None} for n in (1, 2, 3)]
     reached = []
     with Disk(root, monkeypatch) as disk:
         for n in (1, 2, 3):

@@ -154,3 +154,10 @@ def test_a_manifest_survives_json() -> None:
     assert Manifest.from_json(content) == MANIFEST
     assert MANIFEST.differences(replace(MANIFEST, environment={})) == []
     assert MANIFEST.differences(replace(MANIFEST, rows="z", seeds=())) == ["rows", "seeds"]
+
+
+def test_a_recipe_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    run = finished(tmp_path / "x")
+    (unsealed(run.path) / "recipe.yaml").write_bytes(b"name: \xff\n")
+    with pytest.raises(RunError, match="yaml is not readable; copy the run again"):
+        run.recipe_text  # noqa: B018
