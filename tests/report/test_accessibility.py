@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 AXE = os.environ.get("AXE_CORE", "")
 """The file axe.min.js of the npm package axe-core."""
 
-pytestmark = pytest.mark.skipif(
-    not AXE, reason="no axe-core: npm pack axe-core, and AXE_CORE=.../axe.min.js (see .ci/run)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not AXE, reason="no axe-core: npm pack axe-core, and AXE_CORE=.../axe.min.js (see .ci/run)"
+    ),
+]
 
 RUN = """
 const done = arguments[0];

@@ -17,6 +17,8 @@ from tests.report.test_page import FIGURES
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
+pytestmark = pytest.mark.slow
+
 PHONE, DESK = 400, 1280
 
 CONTRASTS = """

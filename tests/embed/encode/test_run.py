@@ -68,7 +68,9 @@ class Killed(BaseException):
 
 
 @pytest.mark.usefixtures("fake")
-@pytest.mark.parametrize("after", [1, 70, 250, 301, 420, 599])
+@pytest.mark.parametrize(
+    "after", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (70, 250, 301, 420)), 599]
+)
 def test_killed_and_resumed_is_byte_for_byte_the_same(
     after: int, plan: Plan, tmp_path: Path
 ) -> None:

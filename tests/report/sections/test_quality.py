@@ -89,6 +89,7 @@ def test_advice_names_other_checks_only_if_the_usual_ones_point_to_nothing(
     assert "No check points to an item" in nothing.why
 
 
+@pytest.mark.slow
 def test_on_a_phone_nothing_is_wider_than_the_screen_and_text_has_contrast(
     quality: ItemQuality, spoilt_items: Path, tmp_path: Path, driver: "Chrome"
 ) -> None:
