@@ -138,14 +138,14 @@ def test_the_same_command_goes_on_to_as_many_trials_as_were_asked_for(story: Sto
 
 
 @pytest.mark.slow
-def test_the_report_fits_a_terminal_and_says_what_to_believe(story: Story) -> None:
+def test_the_report_is_narrow_and_says_what_to_believe(story: Story) -> None:
     shown = story.second
     assert re.search(r"^ +trial +a seed: search +again +mean of 2: OOF +valid", shown, re.M)
     assert re.search(r"^the search's best AUC was 0\.\d{4}, trial \d+: optimistic", shown, re.M)
     assert re.search(r"^valid AUC 0\.\d{4} ± .* not used for selection", shown, re.M)
     report = shown[shown.index("Finalists, trained again") :]
     lines = [line for line in report.splitlines() if str(story.runs) not in line]
-    assert max(map(len, lines)) <= 80
+    assert max(map(len, lines)) <= 90  # of a pipe, whose tables have all columns
 
 
 @pytest.mark.slow
