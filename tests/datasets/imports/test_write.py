@@ -205,7 +205,7 @@ def test_a_killed_import_leaves_no_folder_of_that_name(source: Path, tmp_path: P
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         while process.poll() is None:
-            if list(tmp_path.glob(".out-*/MicroLens_1M_x1/train.parquet")):
+            if list(tmp_path.glob(".mmctr-kit-writing-*/out/MicroLens_1M_x1/train.parquet")):
                 os.kill(process.pid, signal.SIGKILL)
             time.sleep(0.002)
         assert process.wait() == -signal.SIGKILL
