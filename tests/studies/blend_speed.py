@@ -63,7 +63,11 @@ def make(root: Path, runs: int, users: int) -> None:
         manifest = Manifest("cv", "rows", name, fold_fingerprint(fold), name)
         writer = begin_run(root / name, manifest, None, True)
         assert writer is not None
-        writer.finish(found, {"fold_models_valid": None, "alarm": None}, {})
+        writer.finish(
+            found,
+            {"valid": None, "alarm": None, "test_tied_share": 0.0, "fold_models_valid": None},
+            {},
+        )
 
 
 def main() -> None:

@@ -35,7 +35,12 @@ from mmctr_kit.tuning.heartbeat import WORKER, heartbeat
 from tests.runs.test_run import MANIFEST, made_up
 
 SETTINGS = {"recipe": {"name": "small"}, "search": {}, "data": "abc"}
-METRICS = {"valid": {"value": 0.5, "error": 0.1, "n": 10}, "oof": None}
+METRICS = {
+    "valid": {"value": 0.5, "error": 0.1, "n": 10},
+    "oof": None,
+    "alarm": None,
+    "test_tied_share": 0.0,
+}
 
 
 class Work:
