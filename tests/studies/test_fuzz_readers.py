@@ -41,7 +41,7 @@ def test_no_reader_ends_in_a_traceback(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("MMCTR_KIT_CACHE", str(tmp_path / "cache"))
     data, runs = fuzz_readers.world(tmp_path)
     names = list(fuzz_readers.targets(data, runs, tmp_path))
-    results = fuzz_readers.run_targets(names, data, runs, tmp_path / "out", 3.0, 5)
+    results = fuzz_readers.run_targets(names, data, runs, tmp_path / "out", 1.5, 5)
     assert [failure for result in results for failure in result.failures] == []
     assert all(result.inputs for result in results)
     assert max(result.peak for result in results) < 2 * 2**30
