@@ -111,7 +111,9 @@ def _print(blend: "BlendResult", asked: str) -> None:
         _print_best(report["best_run"], Estimate.from_json(report["over_best"]))
     if len(report["runs"]) > 1:
         _print_members(report)
-        if asked != "auto":  # which leaves out what does harm
+        if asked == "auto":  # which leaves out what does harm
+            _explain_kept(report)
+        else:
             _warn_of_harm(report)
     if report["group_softmax"]:
         _print_groups(report["group_softmax"])
@@ -169,6 +171,17 @@ def _print_members(report: dict[str, Any]) -> None:
         "r: rank correlation"
         + (f"; {plural(hidden, 'more run')} in metrics.json" if hidden else "")
     )
+
+
+def _explain_kept(report: dict[str, Any]) -> None:
+    """Say why a run stays that adds less than nothing."""
+    from mmctr_kit.metrics.estimate import required_z
+
+    adds = report["adds"] or {}
+    kept = [n for n, gain in adds.items() if gain["value"] < 0 and n not in report["left_out"]]
+    if kept:
+        needed = f"{required_z(len(adds)):.1f} standard errors"
+        say(f"kept: {', '.join(kept)}; a run is left out if it surely does harm, by {needed}")
 
 
 def _warn_of_harm(report: dict[str, Any]) -> None:

@@ -28,8 +28,8 @@ def profile(
     A measurement is a suspicion if it lies further from its value on leak-free data than chance
     allows, corrected for the number of measurements. Exits 0, or 1 with --strict and a suspicion.
 
-    "clean": expected value ± tolerance on leak-free data; deviations inside it are ignored, even
-    if significant.
+    "expected": the value on leak-free data ± tolerance; deviations inside it are ignored, even if
+    significant.
 
     [bold]Examples[/bold]
 
@@ -49,8 +49,14 @@ def profile(
 
 def _print(verdicts: Sequence["TestResult"]) -> None:
     from mmctr_kit.audit.profile import PROBES
+    from mmctr_kit.audit.profile.measurement import ALPHA
 
-    table(("probe", "where", "measured", "clean", "verdict"), [_row(v) for v in verdicts], left=2)
+    columns = ("probe", "where", "measured", "expected", "verdict")
+    table(columns, [_row(v) for v in verdicts], left=2)
+    _wrapped(
+        "expected: without leaks, ± what does no harm; LOOK: further off than chance explains, "
+        f"which sound data reach with a probability under {ALPHA:.0%} in all measurements together"
+    )
     suspicions = [v for v in verdicts if v.suspicious]
     say("")
     for v in verdicts:
@@ -71,7 +77,7 @@ def _row(v: "TestResult") -> list[str]:
     if not r.value.n:
         return [r.probe, r.where, "not measured", "", ""]
     clean = "" if math.isnan(r.clean) else f"{r.clean:.1f}±{f'{r.tolerance:g}'}"
-    return [r.probe, r.where, str(r.value), clean, "LOOK" if v.suspicious else "clean"]
+    return [r.probe, r.where, str(r.value), clean, "LOOK" if v.suspicious else "fine"]
 
 
 def _wrapped(text: str, style: str = "") -> None:

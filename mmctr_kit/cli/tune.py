@@ -169,9 +169,14 @@ def _offer_blend(summary: "Summary", path: Path) -> None:
 
 
 def _best_of_search(summary: "Summary") -> None:
+    from mmctr_kit.metrics.estimate import Estimate
+
     if (best := summary.best) is not None:
         top = f"{best['auc']['value']:.4f}, trial {best['number']}"
         say(f"the search's best AUC was {top}: optimistic, the best of many")
+    if (own := summary.unchanged) is not None:
+        auc = Estimate.from_json(own["auc"])
+        say(f"the recipe unchanged, trial {own['number']}, had {auc} in it")
 
 
 def _finalists(summary: "Summary") -> None:

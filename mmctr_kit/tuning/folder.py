@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 REFUSED, RETRY, SETTLED = "refused", "retry of", "settings"
 """User attributes of a trial: why it was refused, which trial it repeats, the recipe's settings."""
+UNCHANGED = "recipe's own values"
+"""User attribute of the trial that tries the recipe as it is."""
 
 T = TypeVar("T")
 
@@ -212,7 +214,7 @@ def _fill(part: Path, settings: Mapping[str, Any], first: Mapping[str, Any]) -> 
 def _begin(settings: Mapping[str, Any], first: Mapping[str, Any], study: optuna.Study) -> None:
     study.set_user_attr("recipe", settings["recipe"]["name"])
     study.set_user_attr("objective", "mean fold AUC less its standard error")
-    study.enqueue_trial(dict(first), user_attrs={"recipe's own values": True})
+    study.enqueue_trial(dict(first), user_attrs={UNCHANGED: True})
 
 
 def _join(

@@ -14,7 +14,7 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Search
 from mmctr_kit.tuning.finalists import Finalist
-from mmctr_kit.tuning.folder import REFUSED, RETRY, StudyFolder
+from mmctr_kit.tuning.folder import REFUSED, RETRY, UNCHANGED, StudyFolder
 
 _GOOD, _IMPORTANCE_TRIALS = 5, 4
 """How many good trials are compared with the others; with fewer complete trials than the second
@@ -45,6 +45,12 @@ class Summary:
         """The best trial of the search, if any is complete. Its score is optimistic."""
         complete = [t for t in self.trials if t["state"] == "complete"]
         return max(complete, key=lambda t: (t["value"], -t["number"]), default=None)
+
+    @property
+    def unchanged(self) -> Mapping[str, Any] | None:
+        """The complete trial of the recipe as it was, to hold the others against."""
+        own = (t for t in self.trials if t["state"] == "complete" and t.get("unchanged", False))
+        return next(own, None)
 
     def as_json(self) -> dict[str, Any]:
         """The content of study.json.
@@ -130,6 +136,7 @@ def states(trials: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 def _trial(trial: FrozenTrial) -> dict[str, Any]:
     absent: dict[str, Any] = {"settings": {}, REFUSED: None, "why": None, RETRY: None}
+    absent[UNCHANGED] = False
     attributes, state = absent | trial.user_attrs, state_of(trial)
     auc = None
     if state == "complete":
@@ -148,6 +155,7 @@ def _trial(trial: FrozenTrial) -> dict[str, Any]:
         "seconds": seconds,
         "why": attributes[REFUSED] or attributes["why"],
         "retry_of": attributes[RETRY],
+        "unchanged": attributes[UNCHANGED],
     }
 
 
