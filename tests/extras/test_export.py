@@ -20,6 +20,7 @@ from mmctr_kit.report.context import MARK
 from tests.export.conftest import exported_runs
 from tests.extras.stored import READERS, Stored
 from tests.report.made import NAMES
+from tests.runs.unsealed import unsealed
 
 __all__ = ["exported_runs"]  # a fixture
 
@@ -134,7 +135,7 @@ def test_a_copy_that_is_out_of_date_is_replaced(
     place: Place, exported_runs: Path, tmp_path: Path
 ) -> None:
     runs = tmp_path / "runs"
-    shutil.copytree(exported_runs / "alpha", runs / "alpha")
+    unsealed(shutil.copytree(exported_runs / "alpha", runs / "alpha"))
     weights = runs / "alpha" / "folds" / "0-0" / "weights.safetensors"
     weights.write_bytes(b"weights")
     assert place.put(runs, "alpha", "alpha") == {"alpha": "written"}
