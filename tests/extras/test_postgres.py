@@ -181,7 +181,7 @@ def test_who_only_searches_says_so_and_writes_no_recipe(story: Story) -> None:
     assert story.second.endswith(
         "only searched (--finalists 0): no finalist was trained, and best.yaml not written\n"
     )
-    names = [".locks", "leases", "settings.json", "timings.json"]
+    names = [".locks", "DONE", "leases", "settings.json", "timings.json"]
     assert sorted(p.name for p in story.there.iterdir()) == names
 
 
