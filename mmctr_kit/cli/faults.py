@@ -91,9 +91,9 @@ def _faults_folder() -> Path:
 
 def _versions() -> str:
     """The libraries that were loaded, with their versions."""
-    modules = {name: m for name, m in sys.modules.items() if not {".", "_"} & set(name[:1] + name)}
-    return ", ".join(
-        f"{name} {version}"
-        for name, module in sorted(modules.items())
-        if isinstance(version := getattr(module, "__version__", None), str)
-    )
+    from importlib import metadata
+
+    loaded = sorted({name for name in sys.modules if not {".", "_"} & set(name[:1] + name)})
+    found = metadata.packages_distributions()
+    owners = dict.fromkeys(owner for name in loaded for owner in found.get(name, ()))
+    return ", ".join(f"{owner} {metadata.version(owner)}" for owner in owners)
