@@ -74,7 +74,7 @@ class WorkerPool:
     def start(self, number: int, work: Callable[..., None], *arguments: Any) -> None:
         """Have a new process call ``work(*arguments, pipe)``; everything must be picklable."""
         ours, theirs = self._context.Pipe()
-        # As bytes, so that what cannot be loaded there is told as any other fault.
+        # As bytes: an exception that the parent cannot load is then reported like any other.
         packed = bytes(ForkingPickler.dumps((work, arguments)))
         process = self._context.Process(target=_run, args=(packed, theirs), daemon=True)
         with _interrupts_blocked(), _main_hidden():

@@ -213,7 +213,7 @@ def main() -> None:
             )
             if code == 130:  # Typer's word for a KeyboardInterrupt, which it keeps
                 raise Terminated if ended else KeyboardInterrupt
-            sys.stdout.flush()  # here, where a full disk and a reader that left can be told
+            sys.stdout.flush()  # so that a full disk, or a closed pipe, is an error here
     except mistakes.Misuse as e:
         _refuse(e, mistakes.explain(e), e.exit_code, asked.debug)
     except typer.Abort as e:

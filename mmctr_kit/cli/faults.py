@@ -64,7 +64,7 @@ def _write(error: BaseException, command: str) -> Path | None:
             f"$ {command}",
             f"mmctr-kit {__version__}, Python {platform.python_version()}, {platform.platform()}",
             f"loaded: {_versions()}",
-            f"folder: {Path.cwd()}",
+            f"folder: {_folder()}",
             "",
             "".join(traceback.format_exception(error)),
         ]
@@ -79,6 +79,13 @@ def _write(error: BaseException, command: str) -> Path | None:
         except (OSError, MmctrKitError):
             continue
     return None
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was deleted
+        return "gone"
 
 
 def _faults_folder() -> Path:

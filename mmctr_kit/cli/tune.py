@@ -192,8 +192,8 @@ def _finalists(summary: "Summary") -> None:
         rows.append((str(f.number), *(e.compact() for e in estimates)))
     table(columns, rows, left=0)
     if several:
-        say("a seed: mean fold AUC of one seed's models, in the search and on average again;")
-        say(f"mean of {n}: AUC of the {n} seeds' mean logits, a better predictor than one seed")
+        say("a seed: mean fold AUC of one seed, in the search and on average again;")
+        say(f"mean of {n}: AUC of the {n} seeds' mean logits, a better predictor;")
     else:
-        say("search, again: mean fold AUC of one seed's models, in the search and with a new seed;")
-    say("valid: AUC of all fold models' mean logits on the valid rows, which chose no trial")
+        say("search, again: mean fold AUC, in the search and with a new seed;")
+    say("valid: AUC of all fold models' mean logits on valid, which chose no trial")

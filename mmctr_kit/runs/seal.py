@@ -125,7 +125,7 @@ def holds(folder: Path, name: str) -> bool:
 
 def marked(folder: Path, mark: str) -> bool:
     """Whether the folder has the file ``mark``, which tells what it is, or had it when sealed."""
-    with suppress(RunError):  # which file is damaged is told when it is read
+    with suppress(RunError):  # whoever reads the damaged file gets the error
         return (folder / mark).is_file() or holds(folder, mark)
     return False
 

@@ -43,6 +43,12 @@ def one_core() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables have the room of a terminal of 80 columns; in a pipe they take what they need."""
+    monkeypatch.setattr("mmctr_kit.cli.output.room", lambda: 80.0)
+
+
 @pytest.fixture(scope="session")
 def work(tmp_path_factory: pytest.TempPathFactory, tiny_root: Path) -> Path:
     """A folder with two runs, a blend and a submission of the tiny data set."""

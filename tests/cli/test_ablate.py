@@ -216,13 +216,14 @@ def widest(seeds: tuple[int, ...]) -> Table:
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1), (0, 1, 2)], ids=len)
-def test_the_table_is_narrow_whatever_the_numbers(
+@pytest.mark.usefixtures("eighty_columns")
+def test_the_table_fits_80_columns_whatever_the_numbers(
     capsys: pytest.CaptureFixture[str], seeds: tuple[int, ...]
 ) -> None:
     table = widest(seeds)
     print_table(table)
     shown = capsys.readouterr().out
-    assert max(map(len, shown.splitlines())) <= 90  # of a pipe, whose tables have all columns
+    assert max(map(len, shown.splitlines())) <= 80
     assert "…" not in shown
     assert shown.count("±.00001") >= 3 * len(table.rows)
     assert shown.count("4321/98765") == 3 * len(table.rows)

@@ -13,11 +13,15 @@ from mmctr_kit.submission.verdicts import Breach, RuleVerdict
 from tests.cli.conftest import mistake, run
 
 
-def test_the_leaderboard_lists_runs_blend_and_oracle(work: Path, tiny_root: Path) -> None:
+@pytest.mark.usefixtures("eighty_columns")
+def test_the_leaderboard_lists_runs_blend_and_oracle_within_80_columns(
+    work: Path, tiny_root: Path
+) -> None:
     shown = run("runs", "--runs", str(work / "runs"), "--truth", str(tiny_root / "truth"))
     assert shown.exit_code == 0
     for name in ("din_demo", "din_demo_e4", "both", "oracle", "±"):
         assert name in shown.output
+    assert max(len(line) for line in shown.output.splitlines()) <= 80
     rows = json.loads(run("runs", "--runs", str(work / "runs"), "--json").stdout)
     assert {r["name"] for r in rows} == {"din_demo", "din_demo_e4", "both"}
 
