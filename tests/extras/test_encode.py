@@ -3,6 +3,7 @@
 import doctest
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -375,7 +376,8 @@ def test_bad_pictures_are_one_line_each_and_none_is_lost(
     command = [sys.executable, "-m", "mmctr_kit", "items", "encode", str(images.parent), "--json"]
     command += ["--image", str(models / "clip"), "--out", str(out), "--device", "cpu"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert done.stderr == ""
+    # Nothing but how far it is, which is told once it has taken a second: no library's warning.
+    assert all(re.fullmatch(r"image: clip: .* items/s", line) for line in done.stderr.splitlines())
     (column,) = json.loads(done.stdout)["columns"]
     faults = {fault["item_id"]: fault["kind"] for fault in column["faults"]}
     assert {i: faults.get(i) for i in range(1, 6)} == {
