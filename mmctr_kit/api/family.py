@@ -259,22 +259,25 @@ def plan_family(
 
 def _measured(family: PlannedFamily, listen: Listener) -> list[PlannedMember]:
     """The members with their estimated seconds, the cost of each recipe measured once."""
+    from mmctr_kit.cv.estimate import Meter
+
     costs: dict[str, float] = {}
     made: list[PlannedMember] = []
     given = 0.0
-    for each in family.members:
-        run, name = each.planned, each.member.recipe
-        if run is None or run.plan is None:
-            made.append(replace(each, seconds=math.nan if run is None else 0.0))
-            continue
-        full = family.budget is not None and given > FULL * family.left
-        if name not in costs and not full:
-            listen(ProgressEvent("load", label=f"measuring {name}"))
-            costs[name] = run.plan.cost()[1]
-        seconds = costs.get(name, math.nan) * _waiting(run)
-        if seconds <= family.left - given:
-            given += seconds
-        made.append(replace(each, seconds=seconds))
+    with Meter() as meter:
+        for each in family.members:
+            run, name = each.planned, each.member.recipe
+            if run is None or run.plan is None:
+                made.append(replace(each, seconds=math.nan if run is None else 0.0))
+                continue
+            full = family.budget is not None and given > FULL * family.left
+            if name not in costs and not full:
+                listen(ProgressEvent("load", label=f"measuring {name}"))
+                costs[name] = meter.cost(run.plan).seconds
+            seconds = costs.get(name, math.nan) * _waiting(run)
+            if seconds <= family.left - given:
+                given += seconds
+            made.append(replace(each, seconds=seconds))
     return made
 
 

@@ -15,6 +15,7 @@ from mmctr_kit.api.training_progress import AblationProgress, CvProgress
 from mmctr_kit.errors import MmctrKitError, RunError, UsageError
 
 if TYPE_CHECKING:
+    from mmctr_kit.ablation.estimate import AblationCost
     from mmctr_kit.ablation.variants import Ablation
     from mmctr_kit.cv.plan import Plan
     from mmctr_kit.cv.whole import CvReference
@@ -223,13 +224,25 @@ class PlannedAblation:
     ablation: "Ablation"
     force: bool
 
+    def cost(self, finished: Sequence[str]) -> "AblationCost":
+        """Measure what all but the ``finished`` runs will cost on this machine."""
+        from mmctr_kit.ablation.estimate import ablation_cost
+
+        return ablation_cost(self.ablation, self.path, finished)
+
+    def finished(self) -> list[str]:
+        """The names of the runs that are finished already; RunError if one would be refused."""
+        from mmctr_kit.ablation.variants import finished_runs
+
+        return finished_runs(self.ablation, self.path, self.force)
+
     def run(self, listen: Listener) -> AblationResult:
         """Train the base and every variant, measure their costs, and compare."""
         from mmctr_kit.ablation.table import tabulate
-        from mmctr_kit.ablation.variants import finished_runs, run_ablation
+        from mmctr_kit.ablation.variants import run_ablation
 
         # All of them first: an error must not come after hours of the runs before it.
-        finished = finished_runs(self.ablation, self.path, self.force)
+        finished = self.finished()
         for line in left_out_lines(self.ablation.left_out):
             listen(ProgressEvent("note", line))
         names = list(self.ablation.runs)

@@ -31,6 +31,23 @@ class PlannedStudy:
     force: bool
     database: "Database | None" = None
 
+    def left(self, trials: int, finalists: int) -> tuple[int, int]:
+        """How many of the ``trials`` and ``finalists`` are still to be run; nothing is written."""
+        from mmctr_kit.tuning.finalists import finished_finalists
+        from mmctr_kit.tuning.folder import StudyFolder
+        from mmctr_kit.tuning.worker import counts
+
+        with closing(self.database) if self.database is not None else nullcontext():
+            there = self.path.is_dir() if self.database is None else self.database.settings()
+            if self.force or not there:
+                return trials, finalists
+            folder = StudyFolder(self.path, self.database)
+            known = folder.study().get_trials(deepcopy=False)
+        waiting = max(trials - sum(map(counts, known)), 0)
+        # Trials that are still to come may be better than those whose finalists are trained.
+        done = 0 if waiting else finished_finalists(folder, known, finalists)
+        return waiting, finalists - done
+
     def run(
         self, trials: int, timeout: float | None, final: tuple[int, int], listen: Listener
     ) -> StudyResult:

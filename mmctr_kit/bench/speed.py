@@ -211,18 +211,19 @@ def _phases(step: Step, index: torch.Tensor, buckets: Buckets) -> dict[str, floa
 
 
 def _without_steps(learner: Learner, fold: FoldRows, test: int, users: int, name: str) -> Result:
-    """An epoch of trees and their predictions, as ``cv --dry-run`` measures them.
+    """An epoch of trees with its share of their features, and their predictions.
 
     Requests go to a model fitted on some of the rows, which has as many trees.
     """
     rows = len(fold.train)
     cost = learner.cost(rows)
+    epoch = cost.seconds_per_step + cost.seconds_to_prepare / cost.steps
     for _ in learner.fit(fold.train[:_FIRST_ROWS], fold.holdout[:_FIRST_ROWS], 0):
         pass
     return Result(
         recipe=name,
         parameters=cost.parameters,
-        training=Training(rows, rows, cost.seconds_per_step, None, rows, 0.0),
+        training=Training(rows, rows, epoch, None, rows, 0.0),
         prediction=Prediction(test, cost.seconds_per_row * test, test),
         work=None,
         phases=None,

@@ -7,10 +7,12 @@ from typer import Option
 
 from mmctr_kit.cli import options
 from mmctr_kit.cli.output import cost_table, print_json, progress, say, table
+from mmctr_kit.cli.plans import show_ablation
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.ablation.table import Row, Table
+    from mmctr_kit.api.plans import PlannedAblation
 
 
 def ablate(
@@ -31,6 +33,7 @@ def ablate(
     executor: options.Executor = "local",
     ray_address: options.RayAddress = None,
     force: options.Force = False,
+    dry_run: options.DryRun = False,
     as_json: options.Json = False,
     runs: options.Runs = options.RUNS,
 ) -> None:
@@ -47,13 +50,14 @@ def ablate(
 
       mmctr-kit ablate din_mha_demo --data demo/data
       mmctr-kit ablate din_mha_se_pca --data DATA --only 'items-*' --only se-off
+      mmctr-kit ablate din_official --data DATA --dry-run
       mmctr-kit ablate din_official --list
     """
     if listing:
         _list(recipe, settings or (), only or (), skip or (), as_json)
         return
     from mmctr_kit.api.options import Options
-    from mmctr_kit.api.plans import plan_ablation
+    from mmctr_kit.api.plans import plan_ablation, plan_dry
 
     where = options.executor_of(executor, ray_address)
     shared = Options(
@@ -61,7 +65,16 @@ def ablate(
     )
     variants = (only or (), skip or ())
     with progress() as display:
-        planned = plan_ablation(recipe, options.require_data(data), shared, display, *variants)
+        folder = options.require_data(data)
+
+        def plan(given: Options) -> "tuple[PlannedAblation, list[str]]":
+            made = plan_ablation(recipe, folder, given, display, *variants)
+            return made, made.finished() if dry_run else []
+
+        planned, finished = plan_dry(plan, shared, display) if dry_run else plan(shared)
+    if dry_run:
+        show_ablation(planned, finished, as_json)
+        return
     with progress("from the last finished epoch", force) as display:
         result = planned.run(display)
     if as_json:

@@ -9,7 +9,8 @@ from typer import Option
 
 from mmctr_kit.cli import options
 from mmctr_kit.cli.output import finite, print_json, progress, say, say_path, table, warn
-from mmctr_kit.errors import UsageError, plural
+from mmctr_kit.cli.plans import show_plans
+from mmctr_kit.errors import UsageError
 
 CHANCE_Z = 2.0
 """A result no further from 0.5 than this many standard errors is remarked on."""
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from mmctr_kit.api.family import PlannedFamily
     from mmctr_kit.api.options import Options
     from mmctr_kit.api.plans import PlannedRun
-    from mmctr_kit.cv.plan import Plan
     from mmctr_kit.runs.run import Run
 
 
@@ -83,11 +83,11 @@ def cv(
             return plan_runs(recipe, data, given, display, plan_finished=dry_run)
 
         planned = plan_dry(plan, shared, display) if dry_run else plan(shared)
+    if dry_run:
+        show_plans(planned, as_json)
+        return
     results: dict[str, dict[str, object]] = {}
     for each in planned:
-        if dry_run:
-            results[each.path.name] = show_plan(each, as_json)
-            continue
         with progress("from the last finished epoch", force) as display:
             run = each.run(display)
         results[each.path.name] = _conclude(run, as_json, data)
@@ -144,65 +144,6 @@ def _show_family(planned: "PlannedFamily", quiet: bool) -> list[dict[str, object
         }
         for m, why in each
     ]
-
-
-def show_plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
-    """Print the plan and its measured cost unless ``quiet``; return them for a script."""
-    from dataclasses import asdict
-
-    from mmctr_kit.api.progress import epochs_raised, span
-
-    plan = planned.plan
-    assert plan is not None
-    if plan.executor.name != "local":
-        return _show_elsewhere(planned, plan, quiet)
-    cost, seconds = plan.cost()
-    resources, folds, seeds = plan.resources, plan.recipe.folds.count, len(plan.recipe.seeds)
-    rows = {split: len(r) for split, r in plan.data.rows.items()}
-    if not quiet:
-        devices = ", ".join(resources.devices)
-        models = plural(len(plan.jobs), "model" if plan.kind == "fit" else "fold model")
-        say(f"{planned.path.name}: {models} on {devices}", style="bold")
-        on_gpu = cost.data_on == "device" and resources.device != "cpu"
-        lines = [
-            ("rows train / valid / test", " / ".join(f"{n:,}" for n in rows.values())),
-            ("items", f"{plan.data.n_items:,}"),
-            ("loaded in", f"{planned.load_seconds:.1f} s"),
-            ("folds x seeds", "none" if plan.kind == "fit" else f"{folds} x {seeds}"),
-            ("jobs x threads", f"{resources.workers} x {resources.threads}"),
-            ("parameters", f"{cost.parameters:,}"),
-            ("batch size", f"{cost.batch_size:,}"),
-            ("steps per model", f"{cost.steps:,} in {plural(cost.epochs, 'epoch')}"),
-            ("training data kept in", f"{'GPU' if on_gpu else 'CPU'} memory"),
-            *([("training steps", str(cost.trained))] if cost.trained else []),
-            ("measured step", f"{1e3 * cost.seconds_per_step:.1f} ms"),
-            ("estimated time", "finished already" if planned.finished else span(seconds)),
-        ]
-        table(("", ""), lines)
-        if cost.epochs > plan.recipe.training.epochs:
-            say(epochs_raised(cost.epochs, plan.recipe.training))
-    return {
-        "rows": rows,
-        "load_seconds": planned.load_seconds,
-        "resources": asdict(resources),
-        "fit": asdict(cost),
-        "seconds": seconds,
-        "done": planned.finished,
-    }
-
-
-def _show_elsewhere(planned: "PlannedRun", plan: "Plan", quiet: bool) -> dict[str, object]:
-    """Print what would be asked of a cluster unless ``quiet``; its speed is not known here."""
-    from dataclasses import asdict
-
-    resources, jobs = plan.resources, len(plan.jobs)
-    preview = plan.executor.preview(resources, plan.recipe, jobs, planned.path)
-    if not quiet:
-        where = f"{plan.executor.name}, {resources.hardware or resources.device}"
-        say(f"{planned.path.name}: {plural(jobs, 'fold model')} on {where}", style="bold")
-        say(f"jobs x threads: {resources.workers} x {resources.threads}")
-        say(preview, wrap=False)
-    return {"resources": asdict(resources), "preview": preview, "done": planned.finished}
 
 
 def _conclude(run: "Run", quiet: bool, data: Path) -> dict[str, object]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from mmctr_kit.cli import options
-from mmctr_kit.cli.cv import show_plan
 from mmctr_kit.cli.output import finite, print_json, progress, say, say_path, table
+from mmctr_kit.cli.plans import show_plan
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:

@@ -10,9 +10,11 @@ from typer import BadParameter, Option
 
 from mmctr_kit.cli import options
 from mmctr_kit.cli.output import print_json, progress, say, table
+from mmctr_kit.cli.plans import show_study
 from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
+    from mmctr_kit.api.studies import PlannedStudy
     from mmctr_kit.tuning.summary import Summary
 
 _FEW = 50
@@ -59,6 +61,7 @@ def tune(
     ] = False,
     devices: options.Devices = "auto",
     force: options.Force = False,
+    dry_run: options.DryRun = False,
     as_json: options.Json = False,
     runs: options.Runs = options.RUNS,
 ) -> None:
@@ -84,6 +87,7 @@ def tune(
 
       mmctr-kit tune din_mha_demo --data demo/data --trials 30
       mmctr-kit tune din_mha_se_pca --data DATA --trials 100 --timeout 2h
+      mmctr-kit tune din_official --data DATA --dry-run
       mmctr-kit tune din_official --list
       mmctr-kit tune din_official --data DATA --storage postgresql://me@db/tuning
     """
@@ -91,6 +95,7 @@ def tune(
         _list(recipe, settings or (), as_json)
         return
     from mmctr_kit.api.options import Options
+    from mmctr_kit.api.plans import plan_dry
     from mmctr_kit.api.studies import plan_tuning
 
     where = options.executor_of(executor, ray_address)
@@ -98,7 +103,15 @@ def tune(
         name, settings or (), devices, jobs, force, runs, executor=where, threads=threads
     )
     with progress() as display:
-        planned = plan_tuning(recipe, options.require_data(data), shared, display, storage=storage)
+        folder = options.require_data(data)
+
+        def plan(given: Options) -> "PlannedStudy":
+            return plan_tuning(recipe, folder, given, display, storage=storage)
+
+        planned = plan_dry(plan, shared, display) if dry_run else plan(shared)
+    if dry_run:
+        show_study(planned, trials, (finalists, seeds), as_json)
+        return
     limit = None if timeout is None else float(timeout[:-1]) * _UNITS[timeout[-1]]
     with progress("with the study", force) as display:
         result = planned.run(trials, limit, (finalists, seeds), display)

@@ -35,6 +35,9 @@ _REQUESTS, _LEAST, _SECONDS, _LONGEST = 200, 100, 3.0, 20.0
 """How many requests of a size are timed: fewer, but at least ``_LEAST``, if they take over
 ``_SECONDS``; fewer still if even these would take over ``_LONGEST``."""
 
+LATENCY_SECONDS = len(CANDIDATES) * _SECONDS
+"""How long the requests of a model take, unless they are very slow."""
+
 _USERS, _WARM, _TRIALS = 32, 5, 3
 
 

@@ -29,8 +29,7 @@ from mmctr_kit.runs.conflict import is_finished
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.seal import noting_damage
-from mmctr_kit.training.build import check_model, make_learner
-from mmctr_kit.training.learner import Cost
+from mmctr_kit.training.build import check_model
 from mmctr_kit.training.teacher import teacher_digest
 
 
@@ -49,26 +48,6 @@ class Plan:
     def kind(self) -> Literal["cv", "fit"]:
         """Whether the plan is a cross-validation or a single fit."""
         return "fit" if self.jobs[0][0] == WHOLE else "cv"
-
-    def cost(self) -> tuple[Cost, float]:
-        """The cost of one fit, measured here on a few steps, and the seconds of the whole plan.
-
-        Raises UsageError if this machine has no such device.
-        """
-        from mmctr_kit.training.device import prepare
-
-        prepare(self.resources.device, self.resources.threads)
-        rows = self.data.rows
-        used, fold = (1.0, 0.0) if self.kind == "fit" else self.recipe.folds.shares
-        trained = int(len(rows["train"]) * used * (1 - self.recipe.training.holdout))
-        learner = make_learner(self.recipe, self.data, self.items, self.resources.device)
-        cost = learner.cost(trained)
-        held = int(trained * self.recipe.training.holdout) * cost.epochs
-        predicted = int(len(rows["train"]) * fold) + len(rows["valid"]) + len(rows["test"]) + held
-        one = cost.steps * cost.seconds_per_step + predicted * cost.seconds_per_row
-        one += cost.seconds_to_prepare
-        rounds = -(-len(self.jobs) // self.resources.workers)
-        return cost, one * rounds
 
 
 def plan_cv(

@@ -67,10 +67,10 @@ class Cost:
     """What one fit will cost.
 
     It trains ``parameters`` in ``steps``, of all its ``epochs`` together, of ``batch_size`` rows.
-    ``seconds_per_step``, the ``seconds_per_row`` of prediction and, for networks,
-    ``seconds_to_prepare`` the signals, extra rows and learned item vectors of a fold are measured,
-    with the rows stored on ``data_on``; steps of trees hold their preparation. ``trained`` is how
-    the steps of a network were run.
+    ``seconds_per_step``, the ``seconds_per_row`` of prediction and the ``seconds_to_prepare`` the
+    signals, extra rows and learned item vectors of a fold, or the features of trees, are measured,
+    with the rows stored on ``data_on``. ``trained`` is how the steps of a network were run; a model
+    of trees has ``trees`` of them, and grows a chunk in a step.
     """
 
     parameters: int
@@ -80,8 +80,9 @@ class Cost:
     seconds_per_step: float
     seconds_per_row: float
     data_on: Location
-    seconds_to_prepare: float = 0.0
+    seconds_to_prepare: float
     trained: Trained | None = None
+    trees: int | None = None
 
 
 class Learner(Protocol):

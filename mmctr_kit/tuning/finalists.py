@@ -173,6 +173,11 @@ def finalists_seconds(
     return (known + unknown) * seeds / side_by_side
 
 
+def finished_finalists(folder: StudyFolder, trials: Sequence[FrozenTrial], wanted: int) -> int:
+    """How many of the ``wanted`` finalists that the trials choose are trained."""
+    return sum(Run(folder.finalist(t.number)).finished for t in best_trials(list(trials), wanted))
+
+
 def jobs_waiting(
     folder: StudyFolder, trials: Sequence[FrozenTrial], base: Recipe, wanted: int, seeds: int
 ) -> int:

@@ -68,4 +68,4 @@ class DummyLearner:
         self.seed = int(weights["seed"])
 
     def cost(self, train_rows: int) -> Cost:
-        return Cost(0, train_rows, 1, 1, 0.0, 0.0, "host")
+        return Cost(0, train_rows, 1, 1, 0.0, 0.0, "host", 0.0)

@@ -182,26 +182,28 @@ class BoostedLearner:
         features = timed._prepare_fold(np.arange(len(data.train))).whole
         fitted = time.perf_counter()
         matrix = features.matrix(examples)
-        made = time.perf_counter()
         scores = np.zeros(len(rows))
         dataset = self.model.dataset(matrix, examples.label)
+        made = time.perf_counter()
         threads = torch.get_num_threads()
         text = self.model.chunk(dataset, scores, options.learning_rate, 0, threads)
         boosted = time.perf_counter()
         # Not by predict(), to which these rows, all trained on, would be rows of every group.
         _logits(0.0, [Trees(text)] * options.epochs, features.matrix(examples))
         predicted = time.perf_counter()
-        per_row = ((made - fitted) / options.epochs + (boosted - made)) / len(rows)
+        scale = train_rows / len(rows)
+        # One fit of features on all of its users, and one without each group.
+        fits = self.model.groups * train_rows / len(data.train)
         return Cost(
             parameters=options.epochs * self.model.rounds * (2 * self.model.leaves - 1),
             batch_size=train_rows,
             epochs=options.epochs,
             steps=options.epochs,
-            # One fit of features on all users, and one without each group.
-            seconds_per_step=per_row * train_rows
-            + self.model.groups * (fitted - began) / options.epochs,
+            seconds_per_step=scale * (boosted - made),
             seconds_per_row=(predicted - boosted) / len(rows),
             data_on="device",
+            seconds_to_prepare=fits * (fitted - began) + scale * (made - fitted),
+            trees=options.epochs * self.model.rounds,
         )
 
     def _warm_up(self) -> None:
