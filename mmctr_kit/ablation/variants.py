@@ -196,7 +196,7 @@ def run_ablation(
                     text, data = plan.recipe.to_yaml(), plan.data.folder
                     begin_run(folder / name, manifest_of(plan), text, force, data)
         for name, plan in ablation.runs.items():
-            run_cv(plan, folder / name, False, partial(listen, name))
+            run_cv(plan, folder / name, False, partial(listen, name), begun=force)
         measured = {}
         for name, plan in ablation.runs.items():
             cached = cached_cost(plan, costs[name])

@@ -110,12 +110,15 @@ class StudyProgress:
         final: tuple[int, int],
         listen: Listener,
     ) -> None:
+        from mmctr_kit.tuning.finalists import FinalistShape
         from mmctr_kit.tuning.worker import counts
 
         self.folder, self.study, self.listen = folder, folder.study(), listen
         self.recipe, self.trials, self.final = plan.recipe, trials, final
         self.folds = plan.recipe.folds.count
-        self.side_by_side = min(plan.resources.workers, self.folds * final[1])
+        side_by_side = min(plan.resources.workers, self.folds * final[1])
+        rows = len(plan.data.valid) + len(plan.data.test)
+        self.shape = FinalistShape(self.folds, final[1], side_by_side, rows)
         known = [t for t in self.study.get_trials(deepcopy=False) if counts(t)]
         scored = [t for t in known if "auc" in t.user_attrs]
         bests = [(_value(t), t.number, float(t.user_attrs["auc"])) for t in scored]
@@ -263,7 +266,7 @@ class StudyProgress:
         from mmctr_kit.tuning.finalists import finalists_seconds
 
         trials = self.study.get_trials(deepcopy=False)
-        return finalists_seconds(self.folder, trials, *self.final, self.side_by_side)
+        return finalists_seconds(self.folder, trials, self.final[0], self.shape)
 
 
 def _job(job: "Job") -> str:

@@ -106,7 +106,7 @@ class Meter:
 
     def _answers(self, plan: Plan) -> list[Any]:
         """What each worker says next."""
-        answers = {}
+        answers = dict[int, Any]()
         while len(answers) < plan.resources.workers:
             number, answer = next(self._events)
             if isinstance(answer, WorkerExit):

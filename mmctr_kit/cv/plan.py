@@ -10,6 +10,7 @@ import platform
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,10 +23,10 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import WHOLE, fold_fingerprint
 from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.errors import DataError, MmctrKitError, UsageError, plural
-from mmctr_kit.items.features import ItemFeatures
+from mmctr_kit.items.features import ItemFeatures, content_hashes
 from mmctr_kit.models.registry import MODELS
 from mmctr_kit.recipe import Recipe
-from mmctr_kit.runs.conflict import is_finished
+from mmctr_kit.runs.conflict import DataNow, is_finished
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.seal import noting_damage
@@ -107,7 +108,8 @@ def check_run(
     """Whether :func:`run_cv` would find the run finished, without a device; RunError if refused."""
     if kind == "cv":
         _require_no_teacher(recipe)
-    return is_finished(path, _identity(recipe, data, items, kind), force, recipe.to_yaml())
+    now = DataNow(data.folder, partial(content_hashes, recipe, data))
+    return is_finished(path, _identity(recipe, data, items, kind), force, recipe.to_yaml(), now)
 
 
 def trained_finalist(

@@ -40,20 +40,24 @@ def run_cv(
     force: bool,
     listen: Listener,
     resume: Callable[[ResumePoint], None] = lambda _: None,
+    begun: bool = False,
 ) -> Run | None:
     """Fit every model of the plan that is not finished yet, and assemble the run at ``path``.
 
     If an earlier command left something to resume, ``resume`` is called with it first. Returns
     None if the same run was finished before. Raises RunError if ``path`` holds a different run.
+    ``begun``: this command has made the folder itself, so that going on is no resume.
     """
     began = time.perf_counter()
     with locked(path):
+        goes_on = path.exists() and not (force or begun)
         writer = begin_run(path, manifest_of(plan), plan.recipe.to_yaml(), force, plan.data.folder)
         if writer is None:
             return None
+        if goes_on:
+            writer.resumed()
         point = _resume_point(plan, writer)
         if point.finished or point.epochs:
-            writer.resumed()
             resume(point)
         waiting = [job for job in plan.jobs if job not in point.finished]
         _LOG.debug(

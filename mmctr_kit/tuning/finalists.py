@@ -27,7 +27,7 @@ from mmctr_kit.recipe import Recipe, parse_recipe
 from mmctr_kit.runs.conflict import changed_environment
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.writer import RunWriter
-from mmctr_kit.tuning.folder import StudyFolder
+from mmctr_kit.tuning.folder import ROW_SECONDS, START_SECONDS, StudyFolder
 from mmctr_kit.tuning.space import changes
 from mmctr_kit.tuning.trial import objective
 
@@ -156,21 +156,44 @@ def _header(folder: StudyFolder, chosen: Finalist) -> str:
     )
 
 
+@dataclass(frozen=True)
+class FinalistShape:
+    """What every finalist's run is: its folds and seeds, and how many models train in parallel.
+
+    ``rows`` are those of valid and test, which a trial's models do not predict.
+    """
+
+    folds: int
+    seeds: int
+    side_by_side: int
+    rows: int
+
+    def seconds(self, trial: FrozenTrial) -> float | None:
+        """Estimate the seconds of a trial's finalist, with the start of its worker processes.
+
+        None if the trial's time is not known.
+        """
+        if trial.duration is None:
+            return None
+        row, start = (trial.user_attrs.get(k) or 0.0 for k in (ROW_SECONDS, START_SECONDS))
+        model = trial.duration.total_seconds() / self.folds + self.rows * row
+        rounds = -(-self.folds * self.seeds // self.side_by_side)
+        return rounds * model + (start if self.side_by_side > 1 else 0.0)
+
+
 def finalists_seconds(
-    folder: StudyFolder, trials: Sequence[FrozenTrial], wanted: int, seeds: int, side_by_side: int
+    folder: StudyFolder, trials: Sequence[FrozenTrial], wanted: int, shape: FinalistShape
 ) -> float | None:
     """Estimate the seconds that ``wanted`` finalists still take; None if no trial is complete.
 
-    The best trials so far stand for the finalists; each takes a trial's time once a seed, with
-    ``side_by_side`` fold models in parallel. Finished finalists take none.
+    The best trials so far stand for the finalists. Finished finalists take none.
     """
     best = best_trials(list(trials), wanted)
-    took = {t.number: t.duration.total_seconds() for t in best if t.duration is not None}
+    took = {t.number: s for t in best if (s := shape.seconds(t)) is not None}
     if not took:
         return None
     unknown = (wanted - len(took)) * sum(took.values()) / len(took)
-    known = sum(s for number, s in took.items() if not Run(folder.finalist(number)).finished)
-    return (known + unknown) * seeds / side_by_side
+    return unknown + sum(s for n, s in took.items() if not Run(folder.finalist(n)).finished)
 
 
 def finished_finalists(folder: StudyFolder, trials: Sequence[FrozenTrial], wanted: int) -> int:

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 REFUSED, RETRY, SETTLED = "refused", "retry of", "settings"
 """User attributes of a trial: why it was refused, which trial it repeats, the recipe's settings."""
+ROW_SECONDS, START_SECONDS = "seconds per predicted row", "seconds of its worker's start"
+"""User attributes of a complete trial, for an estimate of its finalist."""
 UNCHANGED = "recipe's own values"
 """User attribute of the trial that tries the recipe as it is."""
 

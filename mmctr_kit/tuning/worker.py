@@ -22,7 +22,9 @@ from mmctr_kit.recipe import Recipe
 from mmctr_kit.recipe.search import Search
 from mmctr_kit.tuning.folder import (
     REFUSED,
+    ROW_SECONDS,
     SETTLED,
+    START_SECONDS,
     StudyFolder,
     begin_trial,
     drawn_before,
@@ -123,13 +125,14 @@ def counts(trial: FrozenTrial) -> bool:
 
 @dataclass
 class Worker:
-    """Runs trials of a study until its budget is spent."""
+    """Runs trials of a study until its budget is spent; its process took ``start`` seconds."""
 
     folder: StudyFolder
     runner: TrialRunner
     search: Search
     budget: Budget
     listen: Listener
+    start: float = 0.0
 
     def __post_init__(self) -> None:
         lock, listen = threading.Lock(), self.listen
@@ -214,7 +217,9 @@ class Worker:
             self.listen(TrialFinished(number, "failed", None, _SILENT))
         else:
             auc = {"auc": result.auc.value, "error": result.auc.se, "rows": result.auc.n}
-            self._end(trial, "complete", {**auc, "fold_aucs": list(result.folds)}, result)
+            took = {ROW_SECONDS: result.seconds_per_row, START_SECONDS: self.start}
+            known = {**auc, "fold_aucs": list(result.folds), **took}
+            self._end(trial, "complete", known, result)
 
     def _end(
         self,
@@ -283,7 +288,7 @@ def run_workers(
     try:
         with pool as workers:
             for number, config in enumerate(configs):
-                workers.start(number, _work, config, folder, search, budget)
+                workers.start(number, _work, config, folder, search, budget, time.time())
             for number, event in workers.events():
                 if not isinstance(event, WorkerExit):
                     listen(event)
@@ -296,7 +301,8 @@ def run_workers(
                             f"{KILLED} ({event.cause}), and so were {deaths - 1} before it; the "
                             "same command goes on, with fewer --jobs in less memory"
                         )
-                    workers.start(number, _work, configs[number], folder, search, budget)
+                    anew = configs[number], folder, search, budget, time.time()
+                    workers.start(number, _work, *anew)
     except BaseException:
         with suppress(RunError):  # the error that counts is the one above
             folder.reap(0.0)
@@ -304,7 +310,13 @@ def run_workers(
 
 
 def _work(
-    config: WorkerConfig, folder: StudyFolder, search: Search, budget: Budget, pipe: Pipe
+    config: WorkerConfig,
+    folder: StudyFolder,
+    search: Search,
+    budget: Budget,
+    began: float,
+    pipe: Pipe,
 ) -> None:
     runner = TrialRunner(*config.load(pipe), config.device)
-    Worker(folder, runner, search, budget, pipe.send).work()
+    start = max(time.time() - began, 0.0)  # clocks of two machines may differ
+    Worker(folder, runner, search, budget, pipe.send, start).work()

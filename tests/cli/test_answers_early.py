@@ -133,7 +133,7 @@ def test_a_list_is_had_whatever_lies_under_the_name(
     [
         ("din_demo", (), "'din_demo' is part of the blend"),
         ("other", (), "'other' exists but is a cv run; choose another --name"),
-        ("both", (), "'both' exists but differs in sources; choose another --name"),
+        ("both", (), "'both' exists but differs in the runs it blends (a there; "),
         ("new", ("--method", "lightgbm-context"), "add --data DATA"),
         ("new", ("--data", "nowhere"), "no data folder at 'nowhere'"),
     ],

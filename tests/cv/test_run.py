@@ -18,7 +18,7 @@ import pytest
 
 from mmctr_kit.cv.executors.local import LocalExecutor
 from mmctr_kit.cv.fold import Progress, fold_rows
-from mmctr_kit.cv.plan import Plan, plan_cv
+from mmctr_kit.cv.plan import Plan, manifest_of, plan_cv
 from mmctr_kit.cv.run import ResumePoint, run_cv
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
@@ -29,7 +29,7 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, load_recipe
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.seal import write_timings
-from mmctr_kit.runs.writer import RunWriter
+from mmctr_kit.runs.writer import RunWriter, begin_run
 from tests.cv.epochs import epochs
 from tests.data.timed import timed_copy
 
@@ -256,6 +256,18 @@ def test_a_run_that_goes_on_says_first_what_is_finished_and_after_which_epoch_ot
     assert done is not None
     assert done == replace(begun, resumed=1, finished=done.finished)
     assert done.finished is not None
+
+
+def test_a_command_that_goes_on_before_the_first_saved_epoch_counts_as_a_resumption(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    plan, path, told = plan_here(tiny, recipe()), tmp_path / "run", list[ResumePoint]()
+    begin_run(path, manifest_of(plan), plan.recipe.to_yaml(), False)
+    run = run_cv(plan, path, False, lambda _: None, told.append)
+    assert told == []  # nothing to go on from
+    assert run is not None
+    assert run.lineage is not None
+    assert run.lineage.resumed == 1
 
 
 def shuffled_rows(source: Path, out: Path, seed: int) -> Path:

@@ -122,9 +122,13 @@ def test_the_same_blend_is_left_alone_and_another_needs_force(
     path = tmp_path / "both"
     assert blend_runs(pair, "mean", path, False) is not None
     assert blend_runs(pair, "mean", path, False) is None
-    with pytest.raises(RunError, match="exists but differs in recipe"):
+    with pytest.raises(
+        RunError, match="exists but differs in its method, its options, or the pred"
+    ):
         blend_runs(pair, "rank", path, False)
-    with pytest.raises(RunError, match=r"exists but differs in .*sources"):
+    with pytest.raises(
+        RunError, match=r"exists but differs in the runs it blends \(a, b there; b, a now\)"
+    ):
         blend_runs(pair[::-1], "mean", path, False)
     assert blend_runs(pair, "rank", path, True) is not None
 
@@ -217,7 +221,9 @@ def test_a_blend_covers_the_content_of_its_parts_not_only_their_recipes(
     ):
         shutil.rmtree(pair[1].path)
         write("b", changed)
-        with pytest.raises(RunError, match="exists but differs in recipe"):
+        with pytest.raises(
+            RunError, match="exists but differs in its method, its options, or the pred"
+        ):
             blend_runs(pair, "mean", tmp_path / "both", False)
     shutil.rmtree(pair[1].path)
     write("b", before)

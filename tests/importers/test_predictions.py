@@ -116,7 +116,7 @@ def test_without_valid_there_are_test_rows_and_no_valid_auc(
     assert run.metrics["valid"] is None
     assert ("oof" in run.metrics) == with_oof
     assert make({n: f for n, f in given.items() if n != "valid"}) is None
-    with pytest.raises(RunError, match="exists but differs in recipe"):
+    with pytest.raises(RunError, match="exists but differs in its predictions"):
         make(given | {"valid": frames["valid"]})
 
 
@@ -135,7 +135,7 @@ def test_the_same_import_is_left_alone_and_another_needs_force(frames: Frames, m
     assert make(frames) is not None
     assert make(frames) is None
     frames["test"].loc[0, "logit"] += 1e-12
-    with pytest.raises(RunError, match="exists but differs in recipe"):
+    with pytest.raises(RunError, match="exists but differs in its predictions"):
         make(frames)
     assert make(frames, force=True) is not None
 

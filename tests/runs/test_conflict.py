@@ -56,19 +56,19 @@ def test_the_environment_matters_until_a_run_is_finished(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("part", "value"),
+    ("part", "value", "told"),
     [
-        ("rows", "z"),
-        ("features", "z"),
-        ("folds", "z"),
-        ("recipe", "z"),
-        ("seeds", (0,)),
-        ("sources", ("a", "b")),
+        ("rows", "z", "rows"),
+        ("features", "z", "item features"),
+        ("folds", "z", "folds"),
+        ("recipe", "z", "recipe"),
+        ("seeds", (0,), r"seeds \(0, 1 there; 0 now\)"),
+        ("sources", ("a", "b"), r"the runs it blends \(a there; a, b now\)"),
     ],
 )
 @pytest.mark.parametrize("done", [True, False])
 def test_a_different_run_of_that_name_is_refused_by_what_differs_and_replaced_by_force(
-    tmp_path: Path, part: str, value: Any, done: bool
+    tmp_path: Path, part: str, value: Any, told: str, done: bool
 ) -> None:
     path = tmp_path / "x"
     if done:
@@ -76,7 +76,7 @@ def test_a_different_run_of_that_name_is_refused_by_what_differs_and_replaced_by
     else:
         begin_run(path, MANIFEST, None, False)
     other = replace(MANIFEST, **{part: value})
-    with pytest.raises(RunError, match=f"exists but differs in {part}; .*--force"):
+    with pytest.raises(RunError, match=f"exists but differs in {told}; .*--force"):
         begin_run(path, other, None, False)
     assert Run(path).finished == done
     writer = begin_run(path, other, None, True)

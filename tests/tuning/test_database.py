@@ -320,7 +320,7 @@ class Runner:
         auc = 0.6 - float(point["training.learning_rate"])
         for fold in self.rows:
             report(Position(fold, None, 1, auc))
-        return TrialResult(Estimate(auc, 0.01, 100), (auc, auc))
+        return TrialResult(Estimate(auc, 0.01, 100), (auc, auc), 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -288,7 +288,9 @@ def test_the_cost_counts_what_a_fit_would_do(learner: Learner) -> None:
     # Splits and leaves of each tree of at most 8 leaves.
     assert cost.parameters == CHUNKS * 3 * (7 + 8)
     assert cost.data_on == learner.data_on == "device"
+    assert cost.trees == CHUNKS * 3
     assert 0 < cost.seconds_per_step < 60
+    assert 0 < cost.seconds_to_prepare < 60
     assert 0 < cost.seconds_per_row < cost.seconds_per_step
 
 
