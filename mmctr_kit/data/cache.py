@@ -30,6 +30,7 @@ from mmctr_kit.data.hashing import quick_digest
 from mmctr_kit.errors import DataError, RunError, unwritable
 from mmctr_kit.files import (
     Stamp,
+    file_sha256,
     file_stamp,
     folder_size,
     is_workplace,
@@ -131,8 +132,7 @@ def content_hash(path: Path) -> str:
         return str(known["sha256"])
     doing(f"hashing {path.name}")
     try:
-        with regular(path).open("rb") as handle:
-            digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        digest = file_sha256(path)
     except OSError as e:
         raise DataError(_unreadable(path, e)) from e
     write_note("hashes", path, {"seen": seen, "sha256": digest})

@@ -70,13 +70,13 @@ def _stamp(run: Run) -> str | None:
     if not run.finished:
         return None
     try:
-        files = sorted(path for path in run.path.iterdir() if path.is_file())
-        stamps = [(path.name, file_stamp(path)) for path in files]
+        with os.scandir(run.path) as entries:
+            stamps = {each.name: file_stamp(each) for each in entries if each.is_file()}
     except OSError:  # a file has just been removed
         return None
-    if any(stamp is None for _, stamp in stamps):
+    if None in stamps.values():
         return None
-    return hashlib.sha256(repr(stamps).encode()).hexdigest()
+    return hashlib.sha256(repr(sorted(stamps.items())).encode()).hexdigest()
 
 
 @cache
