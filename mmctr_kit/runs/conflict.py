@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmctr_kit.errors import MmctrKitError, RunError
-from mmctr_kit.recipe.diff import recipe_difference
+from mmctr_kit.recipe.diff import MOST, recipe_difference
 from mmctr_kit.runs.manifest import KINDS, Manifest
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.seal import marked
@@ -130,7 +130,9 @@ def _with_files(what: str, run: Run, data: DataNow | None) -> str:
         lineage = run.lineage
         there, here = lineage and lineage.data, str(data.folder.resolve())
         folder = f"data folder {there} there, {here} now" if there and there != here else ""
-        files = f"other content of {', '.join(changed)}" if before and changed else ""
+        more = f" and {len(changed) - MOST} more" if len(changed) > MOST else ""
+        names = ", ".join(changed[:MOST]) + more
+        files = f"other content of {names}" if before and changed else ""
         if told := "; ".join(filter(None, (folder, files))):
             return f"{what} ({told})"
     return what

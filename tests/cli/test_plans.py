@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import pytest
 from typer.testing import Result
 
 from tests.cli.conftest import run
@@ -26,6 +25,12 @@ def written(folder: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
+def assert_parts(shown: str) -> None:
+    """What an estimate is made of is said."""
+    for part in ("start of processes", "loading", "preparing", "training", "predicting", "scoring"):
+        assert part in shown
+
+
 def test_a_study_is_planned_with_its_finalists_and_nothing_is_written(
     tiny_root: Path, tmp_path: Path
 ) -> None:
@@ -34,6 +39,7 @@ def test_a_study_is_planned_with_its_finalists_and_nothing_is_written(
     assert "din_demo.study: 7 trials of 2 folds on cpu" in flat
     assert "3 finalists x 2 seeds x 2 folds = 12 fold models" in flat
     assert "estimated time" in flat
+    assert_parts(flat)
     assert not (tmp_path / "runs").exists()
     plan = json.loads(dry(tiny_root, tmp_path / "runs", "tune", "--json").stdout)
     assert (plan["trials"], plan["finalists"], plan["final_seeds"]) == (30, 3, 3)
@@ -67,6 +73,7 @@ def test_an_ablation_is_planned_run_by_run_and_nothing_is_written(
     assert "din_demo.ablate: 2 runs x 2 folds x 1 seed on cpu" in flat
     assert "tags-off model.use_tags: true -> false" in flat
     assert "estimated time: " in flat
+    assert_parts(flat)
     assert not runs.exists()
     plan = json.loads(dry(tiny_root, runs, "ablate", "--only", "tags-off", "--json").stdout)
     assert (plan["runs"], plan["finished"]) == (["base", "tags-off"], [])
@@ -83,12 +90,5 @@ def test_the_plan_of_trees_speaks_of_trees(tiny_root: Path, tmp_path: Path) -> N
     assert "trees per model 50 in 2 chunks" in flat
     assert "measured chunk of 25 trees" in flat
     assert "step" not in flat
+    assert_parts(flat)
     assert "batch" not in flat
-
-
-@pytest.mark.parametrize("command", ["tune", "ablate", "cv"])
-def test_what_an_estimate_is_made_of_is_said(tiny_root: Path, tmp_path: Path, command: str) -> None:
-    only = ("--only", "tags-off") if command == "ablate" else ()
-    flat = " ".join(dry(tiny_root, tmp_path / "runs", command, *only).stdout.split())
-    for part in ("start of processes", "loading", "preparing", "training", "predicting", "scoring"):
-        assert part in flat
