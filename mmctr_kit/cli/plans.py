@@ -88,7 +88,9 @@ def show_study(planned: "PlannedStudy", trials: int, final: tuple[int, int], as_
     then = f"{then} = {models}" if finalists else "none"
     known = {"trials": left, "finalists": finalists, "final_seeds": seeds, "search": [*plan.search]}
     if plan.base.executor.name != "local":
-        shown = _show_elsewhere(planned.path, plan.base, resources, what, as_json, left)
+        shown = _show_elsewhere(
+            planned.path, plan.base, resources, what, as_json, resources.workers
+        )
         if as_json:
             print_json({**known, **shown})
         else:
@@ -121,6 +123,7 @@ def show_study(planned: "PlannedStudy", trials: int, final: tuple[int, int], as_
 
 def show_ablation(planned: "PlannedAblation", finished: Sequence[str], as_json: bool) -> None:
     """Print the plan of an ablation and its measured cost."""
+    from mmctr_kit.ablation.status import BASE
     from mmctr_kit.api.plans import left_out_lines
     from mmctr_kit.api.progress import span
 
@@ -128,12 +131,14 @@ def show_ablation(planned: "PlannedAblation", finished: Sequence[str], as_json: 
     runs, folds, seeds = ablation.runs, base.recipe.folds.count, len(base.recipe.seeds)
     what = f"{plural(len(runs), 'run')} x {plural(folds, 'fold')} x {plural(seeds, 'seed')}"
     known = {"runs": [*runs], "finished": [*finished], "left_out": dict(ablation.left_out)}
-    changes = {"base": "nothing", **{v.name: v.what for v in ablation.variants}}
+    changes = {BASE: "nothing", **{v.name: v.what for v in ablation.variants}}
     if base.executor.name != "local":
-        shown = _show_elsewhere(planned.path, base, base.resources, what, as_json)
+        first = planned.path / BASE
+        shown = _show_elsewhere(first, base, base.resources, what, as_json)
         if as_json:
             print_json({**known, **shown})
         else:
+            say(f"and so for each run after {BASE}:")
             table(("run", "what changes"), [*changes.items()], left=2)
         return
     began = _since_start()
