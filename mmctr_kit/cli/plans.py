@@ -43,7 +43,9 @@ def show_plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
     assert plan is not None
     if plan.executor.name != "local":
         models = plural(len(plan.jobs), "fold model")
-        shown = _show_elsewhere(planned.path, plan, plan.resources, models, quiet)
+        shown = _show_elsewhere(
+            planned.path.name, planned.path, plan, plan.resources, models, quiet
+        )
         return {**shown, "done": planned.finished}
     began = _since_start()
     with status(f"measuring {planned.path.name}"), Meter() as meter:
@@ -89,7 +91,13 @@ def show_study(planned: "PlannedStudy", trials: int, final: tuple[int, int], as_
     known = {"trials": left, "finalists": finalists, "final_seeds": seeds, "search": [*plan.search]}
     if plan.base.executor.name != "local":
         shown = _show_elsewhere(
-            planned.path, plan.base, resources, what, as_json, resources.workers
+            planned.path.name,
+            planned.path,
+            plan.base,
+            resources,
+            what,
+            as_json,
+            resources.workers,
         )
         if as_json:
             print_json({**known, **shown})
@@ -134,7 +142,7 @@ def show_ablation(planned: "PlannedAblation", finished: Sequence[str], as_json: 
     changes = {BASE: "nothing", **{v.name: v.what for v in ablation.variants}}
     if base.executor.name != "local":
         first = planned.path / BASE
-        shown = _show_elsewhere(first, base, base.resources, what, as_json)
+        shown = _show_elsewhere(planned.path.name, first, base, base.resources, what, as_json)
         if as_json:
             print_json({**known, **shown})
         else:
@@ -199,6 +207,7 @@ def _model_lines(plan: "Plan", cost: "PlanCost") -> list[tuple[str, str]]:
 
 
 def _show_elsewhere(
+    name: str,
     path: "Path",
     plan: "Plan",
     resources: "Resources",
@@ -210,7 +219,7 @@ def _show_elsewhere(
     preview = plan.executor.preview(resources, plan.recipe, jobs or len(plan.jobs), path)
     if not quiet:
         where = f"{plan.executor.name}, {resources.hardware or resources.device}"
-        say(f"{path.name}: {what} on {where}", style="bold")
+        say(f"{name}: {what} on {where}", style="bold")
         say("jobs x threads: {1}".format(*_worker_line(resources)))
         say(preview, wrap=False)
     return {"resources": asdict(resources), "preview": preview}
