@@ -372,8 +372,8 @@ def test_only_an_estimate_writes_its_standard_error() -> None:
 
 def test_importing_the_package_costs_nothing() -> None:
     code = (
-        "import json, sys, time; began = time.perf_counter(); import mmctr_kit;"
-        "print(json.dumps([time.perf_counter() - began, sorted(sys.modules)]))"
+        "import json, sys, time; began = time.process_time(); import mmctr_kit;"
+        "print(json.dumps([time.process_time() - began, sorted(sys.modules)]))"
     )
     tries = [
         json.loads(
