@@ -30,6 +30,9 @@ from tests.extras.equal import contents
 if find_spec("ray") is None:
     pytest.skip("ray: make test-extras", allow_module_level=True)
 
+# On a busy machine the nodes' processes take longer to start than a command waits without a word.
+pytestmark = pytest.mark.filterwarnings("ignore:waiting for a free place on the Ray cluster")
+
 SHORT = {"training.epochs": 2, "folds.count": 3}
 # A node that dies is known to be dead after two seconds instead of thirty.
 IMPATIENT = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
