@@ -3,6 +3,8 @@
 import doctest
 import json
 import shutil
+from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,17 @@ pytestmark = [
 
 RECIPES = sorted({path.stem for path in shipped_recipes()})
 NETWORKS = [n for n in RECIPES if MODELS[load_recipe(n).model_name].learner == NEURAL]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_library() -> Iterator[None]:
+    """torch's exporter reads the library of its operations once, and not for each network."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        once = staticmethod(cache(ONNXRegistry.from_torchlib))
+        patch.setattr(ONNXRegistry, "from_torchlib", once)
+        yield
 
 
 def test_trees_are_the_only_shipped_recipes_that_are_not_exported() -> None:
