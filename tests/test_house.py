@@ -223,6 +223,7 @@ COMMANDS: list[tuple[str, ...]] = [
 ]
 EACH = f"""
 import json, os, sys
+import numpy, pydantic, rich.table, typer, yaml  # light, and loaded once for all
 from mmctr_kit.cli.app import main
 for command in json.loads(sys.argv[1]):
     child = os.fork()
