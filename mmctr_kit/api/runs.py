@@ -68,6 +68,7 @@ def leaderboard(runs: AnyPath = "runs", *, truth: AnyPath | None = None) -> "pd.
     -------
     pandas.DataFrame
         A row for each run, the best first. ``vs_best`` is the paired difference of valid AUCs.
+        ``of_oracle``: the share of the oracle's lead over 0.5 that the test AUC keeps.
         ``rules`` names the tasks whose rules the run keeps, such as ``"2 1&2?"``; ``?`` marks what
         is unclear (see :func:`check_rules`). ``progress`` says how far an unfinished run is, or
         why one is unreadable,
@@ -95,12 +96,13 @@ def leaderboard(runs: AnyPath = "runs", *, truth: AnyPath | None = None) -> "pd.
     verdicts = check_runs((run for run in folders if run.name in ranked), Path(runs))
     rules = {name: compact(each) for name, each in verdicts.items()}
     columns = {"oof_auc": "oof", "valid_auc": "valid", "vs_best": "behind", "test_auc": "test"}
+    columns |= {"of_oracle": "kept"}
     rows = []
     for entry in entries:
         row = {"run": entry.name, "kind": entry.kind, "state": entry.state, "seeds": entry.seeds}
         for column, attribute in columns.items():
             row |= estimate_columns(column, getattr(entry, attribute))
-        row |= {"of_oracle": entry.kept, "seconds": entry.seconds}
+        row |= {"seconds": entry.seconds}
         row |= {"transductive": entry.transductive, "rules": rules.get(entry.name)}
         row |= {"progress": entry.progress, "alive": entry.alive, "began": entry.began}
         rows.append(row)

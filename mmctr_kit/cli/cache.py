@@ -39,11 +39,10 @@ def cache(context: Context, as_json: options.Json = False) -> None:
     if not kinds:
         say("it is empty")
         return
-    rows = [
-        (each.kind, each.what, "yes" if each.cleared else "by name", f"{each.entries:,}")
-        + (size_text(each.size),)
-        for each in kinds
-    ]
+    rows = []
+    for each in kinds:
+        clear, entries = "yes" if each.cleared else "by name", f"{each.entries:,}"
+        rows.append((each.kind, each.what, clear, entries, size_text(each.size)))
     total = sum(each.entries for each in kinds), sum(each.size for each in kinds)
     last = ("all", "", "", f"{total[0]:,}", size_text(total[1]))
     table(("kind", "what it is", "clear", "entries", "size"), [*rows, last], left=3)

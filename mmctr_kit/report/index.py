@@ -36,6 +36,11 @@ class Pages:
     written: tuple[Indexed, ...]
     left_out: dict[str, str]
 
+    @property
+    def index(self) -> Path:
+        """The page that links to the others."""
+        return self.folder / INDEX
+
 
 def page_names(root: Path) -> list[str]:
     """The runs, studies and ablations in the folder ``root`` by name, unfinished ones too."""
@@ -97,4 +102,4 @@ def _write_index(pages: Pages, root: Path) -> None:
         "facts": (),
         "alarm": None,
     }
-    write_page(pages.folder / INDEX, root.resolve().name, head, [], [section], _FOOTER)
+    write_page(pages.index, root.resolve().name, head, [], [section], _FOOTER)
