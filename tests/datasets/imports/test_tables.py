@@ -86,7 +86,7 @@ def test_lists_of_json_lines_stay_lists(tmp_path: Path) -> None:
         (
             "t.csv",
             b"user,title\nu1,a\nu2\n",
-            r"line 3: expected 2 fields separated by ',', found 1",
+            "line 3: expected 2 fields separated by ',', found 1",
         ),
         ("t.csv", b"", r"no column 'user'; its columns: nothing"),
         ("t.csv", b"users,title\n1,2\n", r"no column 'user' \(did you mean users\?\)"),
