@@ -140,6 +140,7 @@ def _read(path: Path) -> pa.Table:
                 return handle.read(columns=names)
         return pacsv.read_csv(
             path,
+            pacsv.ReadOptions(use_threads=False),  # else errors have no row
             parse_options=pacsv.ParseOptions(newlines_in_values=True),
             convert_options=pacsv.ConvertOptions(column_types={"item_seq": pa.string()}),
         )

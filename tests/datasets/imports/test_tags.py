@@ -63,7 +63,7 @@ def test_a_text_without_separator_is_one_tag_and_nested_lists_are_flat() -> None
 
 def test_a_flag_that_is_neither_0_nor_1_is_named_with_its_row() -> None:
     flags = pa.array(["0", "1", "2"])
-    with pytest.raises(DataError, match=r"x.csv, line 4: red of items.tag_flags is '2'"):
+    with pytest.raises(DataError, match=r"x.csv, row 3: red of items.tag_flags is '2'"):
         read({"red": flags}, tag_flags=["red"])
     assert read({"red": flags}, rows=[0, 1], tag_flags=["red"]) == [set(), {"red"}]
     assert read({"red": pa.array([1.0, 0.0, None])}, tag_flags=["red"]) == [{"red"}, set(), set()]
