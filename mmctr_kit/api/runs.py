@@ -248,13 +248,19 @@ def import_predictions(
     None
     """
     from mmctr_kit.importers.predictions import import_predictions as make
+    from mmctr_kit.importers.predictions import run_of
     from mmctr_kit.runs.run import Run, run_path
     from mmctr_kit.submission.score import column_name
 
     path = run_path(Path(runs), name)
+    valid, oof = (None if file is None else Path(file) for file in (valid, oof))
+    own = {run_of(Path(test), "test"), valid and run_of(valid, "valid"), oof and run_of(oof, "oof")}
     with listening(progress) as listen:
+        for source in sorted(filter(None, own)):
+            text = f"these are the predictions of run '{source}', which can be blended and "
+            text += "submitted itself; their import has no recipe and no fold models"
+            listen(ProgressEvent("warning", text))
         content = as_data(data, listen)
-        valid, oof = (None if file is None else Path(file) for file in (valid, oof))
         run = make(content, Path(test), valid, oof, column_name(task), path, force)
         if run is None:
             text = f"{path} holds these predictions already; nothing to do"

@@ -19,7 +19,7 @@ from mmctr_kit.data.hashing import among, distinct
 from mmctr_kit.data.packing import deduplicate, zero_after_value
 from mmctr_kit.data.parquet import first_line, ints, open_parquet, ragged, to_numpy, whole_column
 from mmctr_kit.data.ragged import Ragged
-from mmctr_kit.data.text_lines import line_of
+from mmctr_kit.data.text_lines import place_of
 from mmctr_kit.errors import DataError, UsageError, plural
 from mmctr_kit.metrics.ranks import Ints, earlier_equals
 
@@ -113,14 +113,8 @@ class _Where:
 
     def row(self, index: int) -> str:
         """The place of a row: its line in a CSV file, else its number."""
-        if self.file is None or self.file.suffix.lower() != ".csv":
-            return f"{self}, row {index + 1} (from 1)"
-        return f"{self}, line {_line(self.file, index + 2)}"  # the header is the first record
-
-
-def _line(file: Path, record: int) -> int | None:
-    with file.open("rb") as lines:
-        return line_of(lines, record)
+        known = self.file and place_of(self.file, index)
+        return f"{self}, {known or f'row {index + 1} (from 1)'}"
 
 
 def require_rows_file(path: Path) -> None:
@@ -145,7 +139,7 @@ def _read(path: Path) -> pa.Table:
             convert_options=pacsv.ConvertOptions(column_types={"item_seq": pa.string()}),
         )
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
-        why = _ROW.sub(lambda record: f"line {_line(path, int(record[1]))}", first_line(e))
+        why = _ROW.sub(lambda row: place_of(path, int(row[1]) - 2), first_line(e))
         if "Expected" in why and "columns, got" in why:
             why += "; put a history with commas into quotes, or use spaces"
         raise DataError(f"{path} cannot be read ({why})") from e

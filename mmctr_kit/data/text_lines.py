@@ -1,6 +1,7 @@
 """In which line of a text file a row of its table stands, as an editor numbers lines."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def line_of(lines: Iterable[bytes], record: int, quote: bytes = b'"') -> int | None:
@@ -21,3 +22,14 @@ def line_of(lines: Iterable[bytes], record: int, quote: bytes = b'"') -> int | N
         if quote and line.count(quote) % 2:
             inside = not inside
     return None
+
+
+def place_of(file: Path, index: int) -> str:
+    """Where a row, from 0, of a CSV file with a header or of a parquet file is, for errors.
+
+    The line in the CSV file, where the header is line 1; the row's number, from 1, in parquet.
+    """
+    if file.suffix.lower() == ".parquet":
+        return f"row {index + 1} (from 1)"
+    with file.open("rb") as lines:
+        return f"line {line_of(lines, index + 2)}"

@@ -8,7 +8,7 @@ from mmctr_kit.errors import MmctrKitError, UsageError
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Section, Table, estimate_text
 from mmctr_kit.report.context import ReportContext, open_context, require_page
-from mmctr_kit.report.page import kind_of, write_page, write_report
+from mmctr_kit.report.page import kind_of, render, write_page, write_rendered
 from mmctr_kit.runs.seal import SEAL, marked
 
 INDEX = "index.html"
@@ -67,10 +67,11 @@ def write_all(root: Path, submissions: Path, folder: Path) -> Pages:
         doing(f"page {number} of {len(names)}: {name}")
         try:
             context = open_context(name, root, submissions)
+            page = render(context)  # it reads recipes: of a blend those of its runs
         except MmctrKitError as e:
             left_out[name] = str(e)
             continue
-        write_report(context, folder / f"{name}.html")
+        write_rendered(page, folder / f"{name}.html")
         written.append(_indexed(context))
     written.sort(key=lambda entry: (-(entry.valid.value if entry.valid else 0.0), entry.name))
     pages = Pages(folder, tuple(written), left_out)

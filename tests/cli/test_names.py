@@ -133,10 +133,14 @@ OUTPUTS = {
 
 @pytest.fixture
 def trained(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, ``here``, with a trained run of a strange name, and one outside."""
-    run = tmp_path / "here" / "runs" / "\x1b[31mx y"
-    shutil.copytree(work / "runs" / "din_demo", run)
-    recipe = unsealed(run.parent) / run.name / "recipe.yaml"
+    """A folder to work in, ``here``, with a trained run of a strange name, and one outside.
+
+    The recipe of the run ``recipe`` has a name that leads outside.
+    """
+    runs = tmp_path / "here" / "runs"
+    for name in ("\x1b[31mx y", "recipe"):
+        shutil.copytree(work / "runs" / "din_demo", runs / name)
+    recipe = unsealed(runs) / "recipe" / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("name: din_demo", "name: ../../outside/x"))
     assert "../../outside/x" in recipe.read_text()
     (tmp_path / "outside").mkdir()
@@ -146,7 +150,7 @@ def trained(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 @pytest.mark.parametrize("command", OUTPUTS)
-@pytest.mark.parametrize("link", ["file", ".", "nowhere", None])
+@pytest.mark.parametrize("link", ["file", ".", "nowhere", None, "recipe"])
 def test_no_output_is_written_through_a_link_nor_where_a_run_or_its_recipe_says(
     command: str,
     link: str | None,
@@ -157,7 +161,9 @@ def test_no_output_is_written_through_a_link_nor_where_a_run_or_its_recipe_says(
     name, *further = OUTPUTS[command]
     data = tiny_root / "data"
     known = {"DATA": str(data), "TEST": str(data / FILES["test"].path)}
-    arguments = [command, "\x1b[31mx y", *(known.get(a, a) for a in further)]
+    run = "recipe" if link == "recipe" else "\x1b[31mx y"
+    arguments = [command, run, *(known.get(a, a) for a in further)]
+    link = None if link == "recipe" else link
     if link is not None:
         Path(name).symlink_to(trained / "outside" / link)
     if link is not None or command == "bundle":
@@ -168,9 +174,9 @@ def test_no_output_is_written_through_a_link_nor_where_a_run_or_its_recipe_says(
     assert tree(trained / "outside") == {"file": b"mine"}
     beside = {path.name for path in trained.iterdir()}
     assert beside == {"here", "outside"}
-    allowed = {"runs", "submissions", name, "\x1b[31mx y.onnx", "\x1b[31mx y-test.parquet"}
+    allowed = {"runs", "submissions", name, f"{run}.onnx", f"{run}-test.parquet"}
     assert {path.name for path in Path().iterdir() if ".mmctr-kit" not in path.name} <= allowed
-    if link in (None, "file") and command in ("predict", "submit"):
+    if run != "recipe" and link in (None, "file") and command in ("predict", "submit"):
         assert code == 0, error
     if link == ".":
         assert code == 2
