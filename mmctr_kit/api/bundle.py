@@ -12,11 +12,11 @@ from mmctr_kit.api.recorded import recorded
 from mmctr_kit.api.results import estimate_columns, frame, html
 from mmctr_kit.api.training_progress import CvProgress
 from mmctr_kit.errors import RunError, UsageError
-from mmctr_kit.files import require_free, require_new_folder
+from mmctr_kit.files import file_sha256, require_free, require_new_folder
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.predictions import mean_logits
 from mmctr_kit.submission.bundle.distribution import Licence
-from mmctr_kit.submission.bundle.read import SUBMISSION, Bundle, file_sha256, open_bundle
+from mmctr_kit.submission.bundle.read import SUBMISSION, Bundle, open_bundle
 
 if TYPE_CHECKING:
     import pandas as pd

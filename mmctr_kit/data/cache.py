@@ -30,6 +30,7 @@ from mmctr_kit.data.hashing import quick_digest
 from mmctr_kit.errors import DataError, RunError, unwritable
 from mmctr_kit.files import (
     Stamp,
+    file_sha256,
     file_stamp,
     folder_size,
     is_workplace,
@@ -37,7 +38,7 @@ from mmctr_kit.files import (
     regular,
     remove_leftovers,
     workplace,
-    write_json,
+    write_whole,
 )
 
 Arrays = dict[str, NDArray[Any]]
@@ -77,7 +78,7 @@ def cache_contents() -> list[CachedKind]:
     sizes: dict[str, list[int]] = {}
     for path in cache_folder().iterdir():
         if (kind := _kind_of(path)) is not None:
-            parts = path.glob("*.json") if kind == "hashes" else (path,)
+            parts = path.glob("*.json") if kind in _NOTES else (path,)
             sizes.setdefault(kind, []).extend(map(folder_size, parts))
     kinds = [
         CachedKind(kind, len(each), sum(each), kind not in _IN_USE, KINDS.get(kind, _OLD))
@@ -120,18 +121,21 @@ KINDS = {
     "codes": "codes of items (quantise)",
     "step_check": "whether fast training steps are right on this machine",
     "hashes": "checksums of files that have not changed",
+    "runs": "what was read of finished runs, for 'runs' and the like",
     "placed": "copies of data folders for workers of a cluster",
     "synth": "data folders generated for 'bench'",
     _UNFINISHED: "left by a command that was killed, or being written now (not cleared)",
 }
 """What the entries of each kind are."""
 _OLD = "made by another version of mmctr-kit"
+_NOTES = ("hashes", "runs")
+"""Kinds of :func:`write_note`."""
 _ENTRY = re.compile(r"([a-z_0-9]+)-[0-9a-f]{24}|(?=synth-)([a-z]+)-.*")
 
 
 def _kind_of(path: Path) -> str | None:
     """The kind of an entry; None for what this kit has not made."""
-    if path.name == "hashes":
+    if path.name in _NOTES:
         return path.name
     if is_workplace(path):
         return _UNFINISHED
@@ -146,23 +150,42 @@ def content_hash(path: Path) -> str:
     except OSError as e:
         raise DataError(_unreadable(path, e)) from e
     seen = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
-    memo = cache_folder() / "hashes" / f"{name}.json"
-    with suppress(RunError):  # there is none, or it is damaged
-        known = read_json(memo)
-        if known.pop("check", None) == _check(known) and known["seen"] == seen:
-            return str(known["sha256"])
+    known = read_note("hashes", path)
+    if known and known["seen"] == seen:
+        return str(known["sha256"])
     doing(f"hashing {path.name}")
     try:
-        with regular(path).open("rb") as handle:
-            digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        digest = file_sha256(path)
     except OSError as e:
         raise DataError(_unreadable(path, e)) from e
-    with suppress(OSError):  # it only saves time: a full disk must not stop the command
-        memo.parent.mkdir(exist_ok=True)
-        content = {"seen": seen, "sha256": digest}
-        write_json(memo, {**content, "check": _check(content)})
+    write_note("hashes", path, {"seen": seen, "sha256": digest})
     return digest
+
+
+def read_note(kind: str, of: Path) -> dict[str, Any]:
+    """What :func:`write_note` noted of a path; empty if that is nothing, or is damaged."""
+    try:
+        note = read_json(_note_path(kind, of))
+    except RunError:
+        return {}
+    return note if note.pop("check", None) == _check(note) else {}
+
+
+def write_note(kind: str, of: Path, note: Mapping[str, Any]) -> None:
+    """Note JSON values that are known of a path, such as its files' digests, for the next command.
+
+    Nothing is noted if the disk is full: it only saves time.
+    """
+    path = _note_path(kind, of)
+    text = json.dumps({**note, "check": _check(note)})
+    with suppress(OSError):
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, lambda p: p.write_text(text))
+
+
+def _note_path(kind: str, of: Path) -> Path:
+    name = hashlib.sha256(os.fsencode(of.resolve())).hexdigest()[:32]
+    return cache_folder() / kind / f"{name}.json"
 
 
 def cached(

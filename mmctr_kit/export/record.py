@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mmctr_kit.files import read_json
+from mmctr_kit.files import file_sha256, read_json
 from mmctr_kit.recipe.diff import flat
 from mmctr_kit.report.context import is_page, resolve_name
 from mmctr_kit.runs.lineage import unfinished
@@ -69,11 +69,7 @@ class Record:
     def digest(self) -> str:
         """sha256 of all that is exported: a copy of another digest is out of date."""
         content = {k: v for k, v in asdict(self).items() if k not in ("files", "began", "ended")}
-        hashes = {}
-        for name, path in self.files.items():
-            with path.open("rb") as file:
-                hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
-        return _sha256(content, hashes)
+        return _sha256(content, {name: file_sha256(path) for name, path in self.files.items()})
 
     def full_tags(self) -> dict[str, str]:
         """The tags, and the two that find this copy again and tell whether it is up to date."""

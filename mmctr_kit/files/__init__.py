@@ -2,6 +2,7 @@
 
 from mmctr_kit.files.formats import (
     Arrays,
+    file_sha256,
     load_arrays,
     read_columns,
     read_json,
@@ -28,6 +29,7 @@ from mmctr_kit.files.writing import (
 __all__ = [
     "Arrays",
     "Stamp",
+    "file_sha256",
     "file_stamp",
     "folder_size",
     "is_locked",

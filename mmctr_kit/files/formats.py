@@ -1,6 +1,7 @@
 """Tables, arrays and JSON in files: written whole, read back with one-line errors."""
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -32,6 +33,12 @@ def regular(path: Path) -> Path:
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "a fifo, device or socket, no file", str(path))
     return path
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal; OSError if it cannot be read."""
+    with regular(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_table(path: Path, columns: Arrays) -> None:

@@ -252,7 +252,7 @@ Stamp = tuple[int, int, int, int]
 _TICK_NS = 100_000_000
 
 
-def file_stamp(path: Path) -> Stamp | None:
+def file_stamp(path: Path | os.DirEntry[str]) -> Stamp | None:
     """What changes when the file does: its size, times and inode.
 
     None for a file that was changed just now: the clock that files are dated by is so coarse that

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,9 +18,11 @@ from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import Ints
 from mmctr_kit.runs.compare import PairedSample
 from mmctr_kit.runs.lineage import began
+from mmctr_kit.runs.notes import RunNotes, notes_on
 from mmctr_kit.runs.predictions import Keys, Predictions
 from mmctr_kit.runs.progress import fold_states, progress_text
 from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.stored import checked
 
 Labels = Ints
 
@@ -77,14 +80,11 @@ def leaderboard(runs: Sequence[Run], truth: Path | None = None) -> list[Leaderbo
     the oracle, the best score that any model could have.
     """
     labels = None if truth is None else _test_labels(truth)
-    pairs = [_row(run, labels) for run in runs]
-    pairs.sort(key=lambda pair: -pair[0].valid.value if pair[0].valid else 1.0)
-    rows = [row for row, _ in pairs]
-    if pairs and (best := pairs[0][1]) is not None:
-        sample = PairedSample(best)
-        rows[1:] = [
-            replace(row, behind=None if p is None else sample.gaps(p)[0]) for row, p in pairs[1:]
-        ]
+    parents = {run.path.parent for run in runs}
+    with notes_on(parents.pop()) if len(parents) == 1 else nullcontext(RunNotes()) as notes:
+        entries = [_entry(run, labels, notes) for run in runs]
+        entries.sort(key=lambda entry: -entry.row.valid.value if entry.row.valid else 1.0)
+        rows = _with_gaps(entries, notes)
     if truth is None or not (truth / "oracle.json").is_file():
         return rows
     aucs = read_json(truth / "oracle.json")["auc"]
@@ -92,6 +92,70 @@ def leaderboard(runs: Sequence[Run], truth: Path | None = None) -> list[Leaderbo
     rows = [replace(r, kept=_share(r.test, test.value - 0.5)) if r.test else r for r in rows]
     oracle = LeaderboardRow("oracle", "truth", 1, "", oof=train, valid=valid, test=test)
     return [*rows, oracle]
+
+
+@dataclass
+class _Entry:
+    """A run with its row: ``predictions`` are None if unread or if there are none, as ``stamp``."""
+
+    run: Run
+    row: LeaderboardRow
+    predictions: Predictions | None = None
+    stamp: str | None = None
+
+    def read(self) -> Predictions:
+        """The valid predictions, read now if they were not yet."""
+        return self.predictions or self.run.predictions(with_oof=False, with_test=False)
+
+
+def _entry(run: Run, labels: Labels | None, notes: RunNotes) -> _Entry:
+    """The row of a run, from the notes on it if there are any and no test scores are asked for."""
+    note, stamp = notes.of(run), notes.stamp(run)
+    if labels is None and "row" in note:
+        row: LeaderboardRow = checked(LeaderboardRow, note["row"], run.path)
+        return _Entry(run, row, stamp=stamp)
+    made, predictions = _row(run, labels)
+    if labels is None and predictions is not None:
+        note["row"] = asdict(made)
+    return _Entry(run, made, predictions, stamp)
+
+
+def _with_gaps(entries: Sequence[_Entry], notes: RunNotes) -> list[LeaderboardRow]:
+    """The rows, those after the first with their paired difference from it."""
+    if not entries or entries[0].row.valid is None:
+        return [entry.row for entry in entries]
+    best, others = entries[0], entries[1:]
+    noted = [_noted_gap(entry, best, notes) for entry in others]
+    try:
+        sample = None if all(noted) else PairedSample(best.read())
+    except RunError as e:  # it was changed, and its size and times were not
+        return [*_with_gaps(others, notes), _unreadable_row(best.run, e)]
+    rows = [best.row]
+    for entry, known in zip(others, noted, strict=True):
+        try:
+            if not known and sample is not None and entry.row.valid is not None:
+                gap = sample.gaps(entry.read())[0]
+                known = {"best": best.stamp, "value": gap and asdict(gap)}
+                notes.of(entry.run)["gap"] = known
+        except RunError as e:
+            rows.append(_unreadable_row(entry.run, e))
+            continue
+        value = known["value"] if known else None
+        rows.append(replace(entry.row, behind=value and checked(Estimate, value, entry.run.path)))
+    return rows
+
+
+def _noted_gap(entry: _Entry, best: _Entry, notes: RunNotes) -> dict[str, Any] | None:
+    """The noted difference of a run from the best, None if that was of another, or is not noted."""
+    note = notes.of(entry.run)
+    if entry.row.valid is None or "gap" not in note or best.stamp is None:
+        return None
+    gap: dict[str, Any] = note["gap"]
+    return gap if gap["best"] == best.stamp else None
+
+
+def _unreadable_row(run: Run, error: RunError) -> LeaderboardRow:
+    return LeaderboardRow(run.name, "", 0, "unreadable", progress=str(error))
 
 
 def unreadable(path: Path, error: Exception) -> str:
@@ -152,7 +216,7 @@ def _row(run: Run, labels: Labels | None) -> tuple[LeaderboardRow, Predictions |
         timings = run.timings
     except RunError as e:
         # One damaged folder must not hide the others.
-        return LeaderboardRow(run.name, "", 0, "unreadable", progress=str(e)), None
+        return _unreadable_row(run, e), None
     test, keys = None, predictions.test_keys
     if labels is not None and len(labels) == len(keys):  # else those of another data set
         test = auc_with_se(labels, predictions.test_mean(), keys.user_id)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmctr_kit.errors import RunError
-from mmctr_kit.files import Stamp, file_stamp, regular, write_whole
+from mmctr_kit.files import Stamp, file_sha256, file_stamp, regular, write_whole
 from mmctr_kit.runs.call import repeated
 
 SEAL = "DONE"
@@ -55,7 +55,7 @@ def write_seal(folder: Path, digests: Mapping[str, str]) -> None:
 
 def digests_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """The sha256 of files in the folder, those apart that hold their own."""
-    return {name: _sha256(folder / name) for name in names if name != TIMINGS}
+    return {name: file_sha256(folder / name) for name in names if name != TIMINGS}
 
 
 def write_timings(folder: Path, content: Mapping[str, Any]) -> None:
@@ -184,7 +184,7 @@ def _fault(folder: Path, name: str, digest: str | None, fresh: bool) -> str:
     if digest is None:
         return "is not among the files that were sealed" if path.exists() else "is missing"
     try:
-        now = _sha256(path) if fresh else _once(path, "sha256", lambda: _sha256(path))
+        now = file_sha256(path) if fresh else _once(path, "sha256", lambda: file_sha256(path))
     except OSError as e:
         gone = isinstance(e, FileNotFoundError | NotADirectoryError)
         return "is missing" if gone else f"cannot be read ({e.strerror})"
@@ -232,11 +232,6 @@ def _once(path: Path, what: str, make: Callable[[], T]) -> T:
     if known is None or stamp is None or known[0] != stamp:
         _KNOWN[key] = known = stamp, make()
     return known[1]  # type: ignore[return-value]
-
-
-def _sha256(path: Path) -> str:
-    with regular(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def damaged(folder: Path, name: str, fault: str) -> DamagedError:

@@ -1,6 +1,6 @@
 """Which tasks' rules a run keeps: a verdict for each task, through all runs of a blend."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +8,7 @@ from typing import Any, Literal
 from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import MmctrKitError
+from mmctr_kit.runs.notes import RunNotes, notes_on
 from mmctr_kit.runs.run import Run, is_run
 from mmctr_kit.runs.seal import DamagedError, noting_damage
 from mmctr_kit.submission.ledger import Submitted
@@ -74,15 +75,16 @@ def check_run(run: Run, root: Path) -> tuple[RuleVerdict, ...]:
     that cannot be checked (it is gone, or its predictions were imported) leaves all unclear. Raises
     RunError if a file that tells it was changed since the run was finished.
     """
-    return judge(_facts(run, root, (run.name,)))
+    return _judge(_broken(run, root, (run.name,), RunNotes()))
 
 
 def check_runs(runs: Iterable[Run], root: Path) -> dict[str, tuple[RuleVerdict, ...]]:
     """What :func:`check_run` says of each run; a damaged one gets a warning and no verdict."""
     verdicts = {}
-    for run in runs:
-        with noting_damage(f"no rules of {run.name}"):
-            verdicts[run.name] = check_run(run, root)
+    with notes_on(root) as notes:
+        for run in runs:
+            with noting_damage(f"no rules of {run.name}"):
+                verdicts[run.name] = _judge(_broken(run, root, (run.name,), notes))
     return verdicts
 
 
@@ -102,9 +104,22 @@ def recorded_verdict(entry: Submitted, root: Path) -> "RuleVerdict | str":
 
 def judge(facts: Iterable[Facts]) -> tuple[RuleVerdict, ...]:
     """One verdict for each task, from the facts of all runs behind the predictions."""
-    runs, breaches = tuple(facts), {task: list[Breach]() for task in Task}
+    return _judge((each.run, _breaks(each)) for each in facts)
+
+
+_Breaks = Mapping[str, Sequence[str]]
+"""What breaks each rule of a run, by the rule's id."""
+
+
+def _breaks(facts: Facts) -> _Breaks:
+    return {rule.id: found for rule in RULES if (found := [*rule.check(facts)])}
+
+
+def _judge(broken: Iterable[tuple[str, _Breaks]]) -> tuple[RuleVerdict, ...]:
+    runs, breaches = tuple(broken), {task: list[Breach]() for task in Task}
     for rule in RULES:
-        where = dict.fromkeys(f"{each.run}: {what}" for each in runs for what in rule.check(each))
+        found = [(run, breaks[rule.id]) for run, breaks in runs if rule.id in breaks]
+        where = dict.fromkeys(f"{run}: {what}" for run, each in found for what in each)
         for task, said in rule.binds.items() if where else ():
             breaches[task].append(Breach(rule, task, said, tuple(where)))
     return tuple(RuleVerdict(task, tuple(each)) for task, each in breaches.items())
@@ -127,14 +142,36 @@ def summary(verdicts: Sequence[RuleVerdict]) -> str:
     return "; ".join([f"rules kept: {tasks['kept'] or 'none'}", *parts])
 
 
-def _facts(run: Run, root: Path, above: tuple[str, ...]) -> Iterator[Facts]:
+def _broken(
+    run: Run, root: Path, above: tuple[str, ...], notes: RunNotes
+) -> Iterator[tuple[str, _Breaks]]:
+    """What a run breaks, then what every run behind it does."""
+    note = notes.of(run)
+    if "breaks" not in note:
+        facts, places = _facts(run)
+        note |= {"breaks": _breaks(facts), "places": places}
+    yield run.name, note["breaks"]
+    for name, place in note["places"].items():
+        source = _source(Path(place), root / name)
+        if name in above:  # a run that replaced its own source
+            why = f"is blended into {run.name}, and was replaced since"
+        elif source is None:
+            why = f"is blended into {run.name}, but gone from {root}"
+        else:
+            yield from _broken(source, root, (*above, name), notes)
+            continue
+        yield name, _breaks(Facts(name, "", unchecked=why))
+
+
+def _facts(run: Run) -> tuple[Facts, dict[str, str]]:
+    """The facts of a run itself, and where each run that it is blended of should be."""
     try:
         manifest, places, method = run.manifest, run.source_places, run.blend_method
     except DamagedError:
         raise
     except MmctrKitError:
-        yield Facts(run.name, "", unchecked="has a manifest.json or blend.json that cannot be read")
-        return
+        why = "has a manifest.json or blend.json that cannot be read"
+        return Facts(run.name, "", unchecked=why), {}
     recipe, why = None, ""
     if manifest.kind == "imported":
         why = "was imported, so how it was made is not known"
@@ -146,17 +183,8 @@ def _facts(run: Run, root: Path, above: tuple[str, ...]) -> Iterator[Facts]:
         except (TypeError, AttributeError, MmctrKitError):
             why = "has no recipe.yaml that this version of mmctr-kit can read"
     of_run = (manifest.seeds, manifest.sources, manifest.transductive)
-    yield Facts(run.name, manifest.kind, recipe, *of_run, why, method)
-    for name in manifest.sources:
-        source = _source(places[name], root / name)
-        if name in above:  # a run that replaced its own source
-            why = f"is blended into {run.name}, and was replaced since"
-        elif source is None:
-            why = f"is blended into {run.name}, but gone from {root}"
-        else:
-            yield from _facts(source, root, (*above, name))
-            continue
-        yield Facts(name, "", unchecked=why)
+    facts = Facts(run.name, manifest.kind, recipe, *of_run, why, method)
+    return facts, {name: str(place) for name, place in places.items()}
 
 
 def _source(*places: Path) -> Run | None:

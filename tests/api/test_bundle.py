@@ -13,8 +13,8 @@ import pytest
 import mmctr_kit
 from mmctr_kit import DataError, ProgressEvent, RunError, UsageError
 from mmctr_kit.api.bundle import TrainedAgain
-from mmctr_kit.files import load_arrays, save_arrays
-from mmctr_kit.submission.bundle.read import CONTENT, LOGITS, file_sha256, open_bundle, rendered
+from mmctr_kit.files import file_sha256, load_arrays, save_arrays
+from mmctr_kit.submission.bundle.read import CONTENT, LOGITS, open_bundle, rendered
 from tests.api.conftest import SHORT
 
 

@@ -24,6 +24,8 @@ from mmctr_kit.data.cache import (
     cached,
     clear_cache,
     content_hash,
+    read_note,
+    write_note,
 )
 from mmctr_kit.errors import DataError, UsageError
 
@@ -391,3 +393,27 @@ def test_a_cache_folder_that_the_kit_makes_is_its_owner_s_alone(
     (tmp_path / "shared").mkdir(0o755)
     monkeypatch.setenv("MMCTR_KIT_CACHE", str(tmp_path / "shared"))
     assert cache_folder().stat().st_mode & 0o777 == 0o755
+
+
+def test_a_note_comes_back_as_it_was_and_one_that_was_changed_does_not(
+    cache: Path, tmp_path: Path
+) -> None:
+    assert read_note("runs", tmp_path) == {}
+    write_note("runs", tmp_path, {"a": [1, None, 0.1]})
+    assert read_note("runs", tmp_path) == {"a": [1, None, 0.1]}
+    assert read_note("runs", tmp_path / "other") == {}
+    (path,) = (cache / "runs").iterdir()
+    path.write_text(path.read_text().replace("0.1", "0.2"))
+    assert read_note("runs", tmp_path) == {}
+    assert [(each.kind, each.entries) for each in cache_contents()] == [("runs", 1)]
+
+
+def test_a_note_that_cannot_be_written_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mmctr_kit.data.cache.write_whole", full)
+    write_note("runs", tmp_path, {"a": 1})
+    assert read_note("runs", tmp_path) == {}

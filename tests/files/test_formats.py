@@ -1,5 +1,6 @@
 """Arrays and JSON come back as they were written; what is no file is one line."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import (
+    file_sha256,
     load_arrays,
     read_columns,
     read_json,
@@ -87,3 +89,8 @@ def test_a_fifo_a_device_or_a_folder_in_a_file_s_place_is_one_line(
         read(path)
     with pytest.raises(OSError, match=r"Is a directory|a fifo, device or socket, no file"):
         regular(path)
+
+
+def test_the_sha256_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc" * 100_000)
+    assert file_sha256(tmp_path / "x") == hashlib.sha256(b"abc" * 100_000).hexdigest()

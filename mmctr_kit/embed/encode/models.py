@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from mmctr_kit.data.contract import Modality
 from mmctr_kit.errors import DataError, UsageError, did_you_mean
-from mmctr_kit.files import regular
+from mmctr_kit.files import file_sha256, regular
 
 BUILT_IN: Literal["built-in"] = "built-in"
 """The kind of encoders that know nothing but the data set."""
@@ -76,9 +76,7 @@ class Model:
             return hashlib.sha256(of.encode()).hexdigest()
         for path in sorted(self._files()):
             name = path.name if path == self.path else path.relative_to(self.path).as_posix()
-            with path.open("rb") as file:
-                part = hashlib.file_digest(file, "sha256").hexdigest()
-            total.update(f"{name} {part}\n".encode())
+            total.update(f"{name} {file_sha256(path)}\n".encode())
         return total.hexdigest()
 
     def _files(self) -> Iterator[Path]:

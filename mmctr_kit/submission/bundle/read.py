@@ -13,7 +13,7 @@ import yaml
 from numpy.typing import NDArray
 
 from mmctr_kit.errors import DataError, UsageError, plural
-from mmctr_kit.files import load_arrays, regular
+from mmctr_kit.files import file_sha256, load_arrays
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, parse_recipe
 
@@ -185,9 +185,3 @@ def rendered(content: Mapping[str, Any]) -> bytes:
 
 def _json(content: Mapping[str, Any]) -> bytes:
     return f"{json.dumps(content, indent=1, allow_nan=False)}\n".encode()
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes."""
-    with regular(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

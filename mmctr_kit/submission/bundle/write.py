@@ -13,7 +13,7 @@ from mmctr_kit.data.cache import content_hash
 from mmctr_kit.data.contract import Task
 from mmctr_kit.data.folds import WHOLE
 from mmctr_kit.errors import RunError
-from mmctr_kit.files import new_folder, save_arrays
+from mmctr_kit.files import file_sha256, new_folder, save_arrays
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.models.registry import MODELS
 from mmctr_kit.recipe import Recipe
@@ -32,7 +32,6 @@ from mmctr_kit.submission.bundle.read import (
     ITEM_FILES,
     LOGITS,
     SUBMISSION,
-    file_sha256,
     rendered,
 )
 from mmctr_kit.submission.bundle.readme import readme
