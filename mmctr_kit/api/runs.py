@@ -254,9 +254,11 @@ def import_predictions(
 
     path = run_path(Path(runs), name)
     valid, oof = (None if file is None else Path(file) for file in (valid, oof))
-    own = {run_of(Path(test), "test"), valid and run_of(valid, "valid"), oof and run_of(oof, "oof")}
+    own = [run_of(Path(test), "test")]
+    own += [] if valid is None else [run_of(valid, "valid")]
+    own += [] if oof is None else [run_of(oof, "oof")]
     with listening(progress) as listen:
-        for source in sorted(filter(None, own)):
+        for source in sorted({name for name in own if name}):
             text = f"these are the predictions of run '{source}', which can be blended and "
             text += "submitted itself; their import has no recipe and no fold models"
             listen(ProgressEvent("warning", text))

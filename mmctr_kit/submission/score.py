@@ -59,10 +59,9 @@ def numbers(frame: "pd.DataFrame", name: str, path: Path) -> NDArray[Any]:
     except (TypeError, ValueError, OverflowError) as e:
         raise DataError(f"{_first_text(column, path)}; expected numbers") from e
     if len(bad := np.flatnonzero(~np.isfinite(values))):
-        found = "is missing" if np.isnan(values[bad[0]]) else f"is {values[bad[0]]}"
-        raise DataError(
-            f"{path}, {_place(path, column, bad[0])}: {name} {found}; expected a number"
-        )
+        where, value = _place(path, column, bad[0]), values[bad[0]]
+        state = "is missing" if np.isnan(value) else f"is {value}"
+        raise DataError(f"{path}, {where}: {name} {state}; expected a number")
     return values
 
 
