@@ -65,10 +65,10 @@ def _check_present(folder: Path, scans: Scans, log: Log) -> None:
             continue
         inside = Path(FILES["train"].path).parent / FILES[key].path
         todo = "download it if you want what is missing; everything else works without it"
-        if misplaced := (folder / inside).is_file():
+        if inner := (folder / inside).is_file():
             todo = f"move {inside} up into DATA"
         what = f"no {FILES[key].path}: {narrows}"
-        log.warn("files-optional", what, todo, challenge=not misplaced)
+        log.warn("files-optional", what, todo, challenge=not inner)
     log.passed("files-optional", f"{', '.join(_NARROWS)} are present")
 
 
