@@ -273,7 +273,7 @@ FAULTS: dict[str, tuple[Callable[[Frames], Frames], str]] = {
     "an item that would wrap": (_set("valid", "item_id", 2**32 + 1), "expected each of the 400"),
     "text user": (
         _set("valid", "user_id", "u3"),
-        "valid.*, row 4 .*: user_id is 'u3'",
+        "valid.*, (row 4|line 5).*: user_id is 'u3'",
     ),
     "missing user": (_set("valid", "user_id", None), "user_id is missing"),
     "fractional item": (_set("valid", "item_id", 1.5), "column item_id holds fractions"),
@@ -286,7 +286,10 @@ FAULTS: dict[str, tuple[Callable[[Frames], Frames], str]] = {
     "two scores": (_two_scores, "2 score columns"),
     "no ID": (_without("test", "ID"), "lacks column ID"),
     "no fold": (_without("oof", "fold"), "lacks column fold"),
-    "logits named probability": (_renamed("valid", "logit", "probability"), "outside .*name the"),
+    "logits named probability": (
+        _renamed("valid", "logit", "probability"),
+        "scores outside .*name",
+    ),
     "folds of rows": (_random_folds, "one user into several folds.*grouped by user"),
     "folds with a gap": (_folds_with_a_gap, "fold must count 0, 1, 2"),
     "a fold a user": (_a_fold_a_user, "fold must count 0, 1, 2"),
