@@ -228,7 +228,7 @@ def _require_known(columns: dict[str, Any], where: _Where, n_items: int) -> None
     if len(wrong):
         raise DataError(
             f"{where.row(int(wrong[0]))}: item_id {item[wrong[0]]} is no item of item_info, which "
-            f"has 1..{n_items:,}, so nothing tells what to score; leave out such rows "
+            f"has 1..{n_items:,}, so nothing tells what to score; leave such rows out "
             f"({plural(len(wrong), 'row')} of {len(item):,})"
         )
     for name in ("likes_level", "views_level"):

@@ -108,7 +108,7 @@ def _print_ranked(
     if any(e.transductive for e in entries):
         say(f"{TRANSDUCTIVE} transductive: scores depend on other rows; compare such runs apart")
     if any(e.kept for e in entries) and "oracle" not in hidden:
-        say("oracle: share of its lead over 0.5 that the test AUC keeps; ± is the test AUC's alone")
+        say("oracle: share kept of its lead over 0.5, with the standard error of the test AUC")
     if hidden:
         say(f"no room for: {', '.join(hidden)}; --json has all")
 
