@@ -41,7 +41,7 @@ class RunNotes:
         return notes
 
     def stamp(self, run: Run) -> str | None:
-        """The stamp of a run, which changes when a file of it does; None if that cannot be told."""
+        """What changes when a file of the run does; None if that cannot be told."""
         key = os.path.abspath(run.path)
         if key not in self._stamps:
             self._stamps[key] = _stamp(run)
