@@ -88,6 +88,7 @@ TESTED_THROUGH = {
     "api/onnx.py": "extras/test_onnx.py",
     "cli/export_model.py": "extras/test_onnx.py",
     "api/removal.py": "api/test_overview.py",
+    "api/report.py": "cli/test_report.py",
     "cv/executors/ray": "extras/test_ray.py",
     "cv/executors/slurm": "extras/test_slurm.py",
     "training/learner.py": "training/test_build.py",  # a protocol: its learners keep it
