@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from mmctr_kit.api.progress import ProgressEvent as ProgressEvent
     from mmctr_kit.api.recipes import recipe_keys as recipe_keys
     from mmctr_kit.api.removal import remove_runs as remove_runs
+    from mmctr_kit.api.report import write_report as write_report
+    from mmctr_kit.api.report import write_reports as write_reports
     from mmctr_kit.api.results import AblationResult as AblationResult
     from mmctr_kit.api.results import BlendResult as BlendResult
     from mmctr_kit.api.results import CheckResult as CheckResult
@@ -91,6 +93,7 @@ _MODULES = {
     "api.items": "EncodedItems QualityResult encode_items item_quality",
     "api.vectors": "AlignedItems FactoredItems align_items factor_items",
     "api.progress": "ProgressEvent",
+    "api.report": "write_report write_reports",
     "api.results": "AblationResult BlendResult CheckResult FitResult GeneratedData ProfileResult "
     "StudyResult",
     "api.overview": "Details compare_runs show_run",

@@ -70,7 +70,7 @@ def closest(name: str, known: Iterable[str], similarity: float = 0.6) -> str | N
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` (did you mean din?)``, to follow the unknown ``name``; empty if none is similar."""
-    near = closest(name, known)
+    near = closest(name, (other for other in known if other != name))
     return f" (did you mean {near}?)" if near else ""
 
 

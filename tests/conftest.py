@@ -1,5 +1,6 @@
 """Fixtures that many test files share: a cache of their own and the generated tiny data set."""
 
+import gc
 import os
 
 # Before torch is imported: threads of tests that run side by side would wait on each other.
@@ -16,6 +17,9 @@ from hypothesis import settings
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
 from mmctr_kit.datasets.synth import PRESETS, generate
+
+# What is imported to collect the tests stays: to look through it for garbage takes seconds.
+gc.disable()
 
 # What an example takes tells of the machine, which other work may keep busy.
 settings.register_profile("kit", deadline=None, max_examples=50)
@@ -97,6 +101,12 @@ def small_alignment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Content is aligned by a narrow network in few and large steps on few pairs each."""
     for name, value in SMALL_ALIGNMENT.items():
         monkeypatch.setattr(f"mmctr_kit.embed.contrast._{name}", value)
+
+
+def pytest_collection_finish() -> None:
+    """From here on there may be garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

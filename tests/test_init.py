@@ -35,6 +35,8 @@ IN_ORDER = (
     "import_predictions",
     "show_run",
     "compare_runs",
+    "write_report",
+    "write_reports",
     "verify_runs",
     "remove_runs",
     "ablate",

@@ -6,7 +6,7 @@ from mmctr_kit.errors import MmctrKitError, plural
 from mmctr_kit.files import is_locked, read_json
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.leaderboard import LeaderboardRow, unreadable
-from mmctr_kit.runs.lineage import TIMINGS, began, read_lineage
+from mmctr_kit.runs.lineage import TIMINGS, began, read_lineage, unfinished
 from mmctr_kit.runs.progress import fold_states, progress_text
 from mmctr_kit.runs.run import Run, all_runs, is_run
 from mmctr_kit.runs.seal import marked, sealed_file
@@ -35,6 +35,8 @@ def ablation_row(path: Path) -> LeaderboardRow:
         over = is_over(path)
         progress = _contents(path) if over else _progress(path)
         base = Run(path / BASE)
+        if over and not base.finished:
+            raise unfinished(base.path, f"run '{BASE}' of the finished '{path.name}'")
         scores = base.metrics if base.finished else {}
         seeds = max(1, len(base.manifest.seeds)) if base.path.is_dir() else 1
         begun = began(path, f"{BASE}/manifest.json")

@@ -264,8 +264,8 @@ def compare_runs(
     Returns
     -------
     RunDifference
-        ``recipe`` (key -> both values), ``scores`` of both, and ``gaps``: the AUC of ``b`` less
-        that of ``a`` with its standard error, paired by row, if both predict the same rows.
+        ``recipe`` (key -> both values), ``scores`` of both, and ``gaps``: a score of ``b`` less
+        that of ``a`` with its standard error, paired by user, if both predict the same rows.
 
     Raises
     ------
@@ -277,8 +277,8 @@ def compare_runs(
     Examples
     --------
     >>> change = mmctr_kit.compare_runs("din_demo", "din_demo_e4")
-    >>> sorted(change.recipe)[0], sorted(change.gaps)
-    ('items.embedding', ['oof', 'valid'])
+    >>> sorted(change.recipe)[0], sorted(change.gaps)[:3]
+    ('items.embedding', ['fold_models_valid', 'oof', 'oof_logloss'])
     """
     from mmctr_kit.runs.compare import differ
     from mmctr_kit.runs.run import Run, open_run

@@ -68,6 +68,7 @@ def leaderboard(runs: AnyPath = "runs", *, truth: AnyPath | None = None) -> "pd.
     -------
     pandas.DataFrame
         A row for each run, the best first. ``vs_best`` is the paired difference of valid AUCs.
+        ``of_oracle``: the share of the oracle's lead over 0.5 that the test AUC keeps.
         ``rules`` names the tasks whose rules the run keeps, such as ``"2 1&2?"``; ``?`` marks what
         is unclear (see :func:`check_rules`). ``progress`` says how far an unfinished run is, or
         why one is unreadable,
@@ -95,12 +96,13 @@ def leaderboard(runs: AnyPath = "runs", *, truth: AnyPath | None = None) -> "pd.
     verdicts = check_runs((run for run in folders if run.name in ranked), Path(runs))
     rules = {name: compact(each) for name, each in verdicts.items()}
     columns = {"oof_auc": "oof", "valid_auc": "valid", "vs_best": "behind", "test_auc": "test"}
+    columns |= {"of_oracle": "kept"}
     rows = []
     for entry in entries:
         row = {"run": entry.name, "kind": entry.kind, "state": entry.state, "seeds": entry.seeds}
         for column, attribute in columns.items():
             row |= estimate_columns(column, getattr(entry, attribute))
-        row |= {"of_oracle": entry.kept, "seconds": entry.seconds}
+        row |= {"seconds": entry.seconds}
         row |= {"transductive": entry.transductive, "rules": rules.get(entry.name)}
         row |= {"progress": entry.progress, "alive": entry.alive, "began": entry.began}
         rows.append(row)
@@ -246,13 +248,21 @@ def import_predictions(
     None
     """
     from mmctr_kit.importers.predictions import import_predictions as make
+    from mmctr_kit.importers.predictions import run_of
     from mmctr_kit.runs.run import Run, run_path
     from mmctr_kit.submission.score import column_name
 
     path = run_path(Path(runs), name)
+    valid, oof = (None if file is None else Path(file) for file in (valid, oof))
+    own = [run_of(Path(test), "test")]
+    own += [] if valid is None else [run_of(valid, "valid")]
+    own += [] if oof is None else [run_of(oof, "oof")]
     with listening(progress) as listen:
+        for source in sorted({name for name in own if name}):
+            text = f"these are the predictions of run '{source}', which can be blended and "
+            text += "submitted itself; their import has no recipe and no fold models"
+            listen(ProgressEvent("warning", text))
         content = as_data(data, listen)
-        valid, oof = (None if file is None else Path(file) for file in (valid, oof))
         run = make(content, Path(test), valid, oof, column_name(task), path, force)
         if run is None:
             text = f"{path} holds these predictions already; nothing to do"

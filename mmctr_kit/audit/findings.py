@@ -1,7 +1,7 @@
 """Findings of checks, their log and catalogue, for ``data check`` and ``submit --check`` alike."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeVar
@@ -59,23 +59,36 @@ def catalogue(*checks: Info) -> Mapping[str, Info]:
     return MappingProxyType({check.id: check for check in checks})
 
 
-class Log:
-    """Collects the findings of a catalogue's checks, none beyond its check's worst level."""
+_OTHER_DATA = "not the challenge's data: "
 
-    def __init__(self, checks: Catalogue) -> None:
-        self._checks = checks
+
+class Log:
+    """Collects the findings of a catalogue's checks, none beyond its check's worst level.
+
+    ``challenge``: what is checked claims to be the challenge's own data. If it is not, a WARN about
+    what only the challenge's data have is a SKIP.
+    """
+
+    def __init__(self, checks: Catalogue, challenge: bool = True) -> None:
+        self._checks, self._challenge = checks, challenge
         self._findings: dict[str, list[Finding]] = {check: [] for check in checks}
 
     def fail(self, check: str, what: str, todo: str) -> None:
         self._add(Finding(check, Level.FAIL, what, todo))
 
-    def warn(self, check: str, what: str, todo: str) -> None:
-        self._add(Finding(check, Level.WARN, what, todo))
+    def warn(self, check: str, what: str, todo: str, challenge: bool = False) -> None:
+        """A WARN; ``challenge``: other data than the challenge's may well be so."""
+        if challenge and not self._challenge:
+            self.skip(check, f"{_OTHER_DATA}{what}")
+        else:
+            self._add(Finding(check, Level.WARN, what, todo))
 
-    def warn_if(self, wrong: bool, check: str, what: str, todo: str) -> None:
-        """A WARN if ``wrong``, else a PASS that says the same."""
+    def warn_if(
+        self, wrong: bool, check: str, what: str, todo: str, challenge: bool = False
+    ) -> None:
+        """A WARN if ``wrong``, as :meth:`warn` makes it, else a PASS that says the same."""
         if wrong:
-            self.warn(check, what, todo)
+            self.warn(check, what, todo, challenge)
         else:
             self.passed(check, what)
 
@@ -92,12 +105,15 @@ class Log:
         return worst(self._findings[check])
 
     def findings(self) -> list[Finding]:
-        """The findings in the catalogue's order; the PASSes of one check become one."""
+        """The findings in the catalogue's order; the SKIPs of one check become one, so do PASSes.
+
+        A check that found anything wrong has no PASS.
+        """
         out: list[Finding] = []
-        for check, all_of_it in self._findings.items():
-            wrong = [f for f in all_of_it if f.level is not Level.PASS]
-            passed = Finding(check, Level.PASS, "; ".join(f.what for f in all_of_it), "")
-            out += wrong or ([passed] if all_of_it else [])
+        for of_check in self._findings.values():
+            skipped = [f for f in of_check if f.level is Level.SKIP]
+            passed = [f for f in of_check if f.level is Level.PASS]
+            out += [*problems(of_check), *_joined(skipped)] or _joined(passed)
         return out
 
     def _add(self, finding: Finding) -> None:
@@ -109,6 +125,14 @@ class Log:
             self._findings[finding.id].append(finding)
 
 
+def _joined(findings: Sequence[Finding]) -> list[Finding]:
+    """One finding that says what all of these do; none of none."""
+    if not findings:
+        return []
+    texts = [findings[0].what, *(f.what.removeprefix(_OTHER_DATA) for f in findings[1:])]
+    return [replace(findings[0], what="; ".join(texts))]
+
+
 def worst(findings: Iterable[Finding]) -> Level:
     """The most severe level; PASS if there are no findings."""
     return max((f.level for f in findings), key=_ORDER.index, default=Level.PASS)
@@ -117,6 +141,16 @@ def worst(findings: Iterable[Finding]) -> Level:
 def problems(findings: Iterable[Finding]) -> list[Finding]:
     """The findings that somebody should look at: each WARN and FAIL."""
     return [f for f in findings if f.level in _PROBLEMS]
+
+
+def brief(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings for a screen: the SKIPs that wait for a FAIL to be mended are one, the last."""
+    waiting = [f for f in findings if f.level is Level.SKIP and f.todo]
+    if len(waiting) < 2:
+        return [*findings]
+    what, todo = "not done, since what they need failed", f"{waiting[0].todo}; --json names them"
+    one = Finding(f"{len(waiting)} checks", Level.SKIP, what, todo)
+    return [*(f for f in findings if f not in waiting), one]
 
 
 def summary(findings: Sequence[Finding]) -> str:

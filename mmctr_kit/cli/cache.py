@@ -39,9 +39,16 @@ def cache(context: Context, as_json: options.Json = False) -> None:
     if not kinds:
         say("it is empty")
         return
-    rows = [(each.kind, f"{each.entries:,}", size_text(each.size)) for each in kinds]
+    rows = []
+    for each in kinds:
+        clear, entries = "yes" if each.cleared else "by name", f"{each.entries:,}"
+        rows.append((each.kind, each.what, clear, entries, size_text(each.size)))
     total = sum(each.entries for each in kinds), sum(each.size for each in kinds)
-    table(("kind", "entries", "size"), [*rows, ("all", f"{total[0]:,}", size_text(total[1]))])
+    last = ("all", "", "", f"{total[0]:,}", size_text(total[1]))
+    table(("kind", "what it is", "clear", "entries", "size"), [*rows, last], left=3)
+    say("yes: 'mmctr-kit cache clear' deletes it at any time, and it is made again when needed")
+    if not all(each.cleared for each in kinds):
+        say("by name: only if named, as in 'cache clear placed'; not while a command uses it")
 
 
 @app.command()

@@ -49,7 +49,8 @@ def cv(
 ) -> None:
     """Train each recipe on k folds; keep OOF, valid and test predictions.
 
-    The same command continues an unfinished run and leaves a finished one alone.
+    The same command continues an unfinished run and leaves a finished one alone. The holdout AUC of
+    its progress only chooses the epoch: it has no standard error, and is no score of the model.
 
     [bold]Examples[/bold]
 

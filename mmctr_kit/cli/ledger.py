@@ -27,8 +27,9 @@ def ledger(
 ) -> None:
     """List the submissions: OOF, valid and leaderboard AUC side by side.
 
-    OOF and valid AUC are the run's when the file was written. If three files of a task have a
-    score, Spearman's rank correlation says how well OOF, or valid, ranks them like the leaderboard.
+    OOF and valid AUC are the run's when the file was written. The leaderboard gives no standard
+    error. If three files of a task have a score, Spearman's rank correlation says how well OOF, or
+    valid, ranks them like the leaderboard.
 
     How many different files were written today (UTC) is compared with the attempts of a day. Which
     of them were uploaded is not known here.

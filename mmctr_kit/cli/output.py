@@ -142,7 +142,7 @@ def finite(value: Any) -> Any:
 def print_findings(findings: Sequence[Finding], only_problems: bool = False) -> None:
     """Print each finding, or each WARN and FAIL, what to do about it, and a line that sums up."""
     out = console()
-    shown = levels.problems(findings) if only_problems else findings
+    shown = levels.problems(findings) if only_problems else levels.brief(findings)
     wide = max((len(f.id) for f in shown), default=0)
     margin = wide + len(" PASS    ")
     for finding in shown:

@@ -47,23 +47,16 @@ def report(
     if every == (run is not None):
         raise UsageError("report takes one name, or --all for every run; see 'mmctr-kit runs'")
     if run is None:
-        _all(runs, out or runs, as_json)
+        _all(runs, out, as_json)
     else:
         _one(run, runs, out, as_json)
 
 
 def _one(run: str, runs: Path, out: Path | None, as_json: bool) -> None:
-    from mmctr_kit.report.context import open_context, require_page, resolve_name
+    from mmctr_kit.api.report import write_report
 
-    run = resolve_name(run, runs)
-    path = out or runs / f"{Path(run).name}.html"
-    require_page(path)
     with status(f"reading {run}"):
-        context = open_context(run, runs, Path("submissions"))
-    with status(f"drawing {run}"):
-        from mmctr_kit.report.page import write_report
-
-        write_report(context, path)
+        path = write_report(run, out, runs=runs)
     size = path.stat().st_size
     if as_json:
         print_json({"path": str(path), "bytes": size})
@@ -71,16 +64,15 @@ def _one(run: str, runs: Path, out: Path | None, as_json: bool) -> None:
         say_path("wrote ", path, f": {size / 1e6:.2f} MB")
 
 
-def _all(runs: Path, out: Path, as_json: bool) -> None:
-    from mmctr_kit.report.index import INDEX, write_all
+def _all(runs: Path, out: Path | None, as_json: bool) -> None:
+    from mmctr_kit.api.report import write_reports
 
     with status(f"reading {runs}"):
-        pages = write_all(runs, Path("submissions"), out)
-    index = out / INDEX
+        pages = write_reports(out, runs=runs)
     if as_json:
-        written = {entry.name: str(out / f"{entry.name}.html") for entry in pages.written}
-        print_json({"index": str(index), "pages": written, "left_out": pages.left_out})
+        written = {page.name: str(pages.folder / f"{page.name}.html") for page in pages.written}
+        print_json({"index": str(pages.index), "pages": written, "left_out": pages.left_out})
         return
     for name, why in pages.left_out.items():
         say(f"no page of {name}: {why}", style="yellow")
-    say_path("wrote ", index, f": {plural(len(pages.written), 'page')}")
+    say_path("wrote ", pages.index, f": {plural(len(pages.written), 'page')}")

@@ -26,10 +26,9 @@ def slices(
 ) -> None:
     """Show a run's AUC by history length, item popularity, tags, text and image.
 
-    "z" is how many standard errors the slice's AUC lies above (+) or below (-) the AUC of all
-    other rows; -3 or less is marked (!). p is the mean prediction, label the mean label, ECE the
-    expected calibration error. A slice in which all labels are equal has no AUC. Those of a blend
-    or an import are computed from its data, which takes a moment.
+    Each slice's AUC is compared with the AUC of all other rows. A slice in which all labels are
+    equal has none. The lines below the tables say what each column means. Slices of a blend or an
+    import are computed from its data, which takes a moment.
 
     [bold]Examples[/bold]
 
@@ -39,7 +38,7 @@ def slices(
     """
     from mmctr_kit.data.parquet import require_folder
     from mmctr_kit.runs.run import open_run
-    from mmctr_kit.runs.slices import slices_of
+    from mmctr_kit.runs.slices import LEGEND, slices_of
 
     opened = open_run(run, runs)
     if data is not None:
@@ -54,11 +53,13 @@ def slices(
         entries = [e for e in chosen if e["split"] == name]
         if entries:
             say(heading)
-            columns = ("slice", "rows", "AUC", "z", "p", "label", "ECE")
+            columns = ("slice", "rows", "AUC", "z", "score", "label", "ECE")
             table(columns, [_row(e) for e in entries])
     if not chosen:
         say(f"{opened.name} has no {split or 'OOF and no valid'} predictions to slice")
         return
+    for line in LEGEND:
+        say(line)
     for left_out, why in metrics["slices_left_out"].items():
         say(f"left out: {left_out} ({why})")
     worse = [e for e in chosen if e["worse"]]
@@ -71,12 +72,13 @@ def slices(
 
 def _row(entry: dict[str, Any]) -> list[str]:
     from mmctr_kit.metrics.estimate import Estimate
-    from mmctr_kit.runs.slices import z_text
+    from mmctr_kit.runs.slices import ece_text, z_text
 
     return [
         f"{entry['by']} {entry['slice']}",
         f"{entry['rows']:,}",
         cell(Estimate.find(entry, "auc")),
-        z_text(entry).replace("–", "-") + " !" * entry["worse"],
-        *(f"{entry[key]:.3f}" for key in ("mean_prediction", "mean_label", "ece")),
+        z_text(entry).replace("–", "-"),
+        *(f"{entry[key]:.3f}" for key in ("mean_prediction", "mean_label")),
+        ece_text(entry),
     ]

@@ -70,7 +70,8 @@ def tune(
     The search space is the recipe's "search:" block, or one around the recipe (--list prints it, as
     YAML to copy and change). Unpromising trials are stopped early. The best few are then trained
     again with new seeds, and the best of these by OOF AUC is written to RUNS/NAME.study/best.yaml.
-    Its valid AUC was not used for selection: it is the unbiased estimate.
+    Its valid AUC was not used for selection: it is the unbiased estimate. An AUC in the progress of
+    a trial only steers the search, and has no standard error.
 
     The same command continues an unfinished study, and with more --trials extends it. With one
     worker the result is then the same byte for byte; with several, a trial learns from those that

@@ -62,13 +62,15 @@ def cache_folder() -> Path:
 class CachedKind:
     """The entries of one kind in the cache, and their bytes.
 
-    ``cleared``: :func:`clear_cache` deletes them even if their kind is not named.
+    ``cleared``: :func:`clear_cache` deletes them even if their kind is not named. ``what`` they
+    are, in a few words.
     """
 
     kind: str
     entries: int
     size: int
     cleared: bool
+    what: str
 
 
 def cache_contents() -> list[CachedKind]:
@@ -79,7 +81,8 @@ def cache_contents() -> list[CachedKind]:
             parts = path.glob("*.json") if kind in _NOTES else (path,)
             sizes.setdefault(kind, []).extend(map(folder_size, parts))
     kinds = [
-        CachedKind(kind, len(each), sum(each), kind not in _IN_USE) for kind, each in sizes.items()
+        CachedKind(kind, len(each), sum(each), kind not in _IN_USE, KINDS.get(kind, _OLD))
+        for kind, each in sizes.items()
     ]
     return sorted(kinds, key=lambda each: (-each.size, each.kind))
 
@@ -105,6 +108,26 @@ def clear_cache(kinds: Collection[str] = ()) -> None:
 _IN_USE = ("placed", "synth")
 """Kinds that are whole data folders: for workers of a cluster, and for ``bench``."""
 _UNFINISHED = "unfinished"
+KINDS = {
+    "data": "data folders, as they were read",
+    "embedding": "given item vectors, of item_emb.parquet",
+    "modality": "text and image vectors, of item_feature.parquet",
+    "encoded": "item vectors of a file that 'items encode' or you made",
+    "levels": "likes and views levels of the items",
+    "coverage": "which items have a text or an image",
+    "pca": "item vectors reduced by PCA",
+    "factors": "item vectors made of histories (factors)",
+    "aligned": "item vectors trained on histories (align)",
+    "codes": "codes of items (quantise)",
+    "step_check": "whether fast training steps are right on this machine",
+    "hashes": "checksums of files that have not changed",
+    "runs": "what was read of finished runs, for 'runs' and the like",
+    "placed": "copies of data folders for workers of a cluster",
+    "synth": "data folders generated for 'bench'",
+    _UNFINISHED: "left by a command that was killed, or being written now (not cleared)",
+}
+"""What the entries of each kind are."""
+_OLD = "made by another version of mmctr-kit"
 _NOTES = ("hashes", "runs")
 """Kinds of :func:`write_note`."""
 _ENTRY = re.compile(r"([a-z_0-9]+)-[0-9a-f]{24}|(?=synth-)([a-z]+)-.*")

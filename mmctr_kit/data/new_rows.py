@@ -3,6 +3,7 @@
 They become the test split of a copy of the data, so that whatever predicts test predicts them.
 """
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from mmctr_kit.data.hashing import among, distinct
 from mmctr_kit.data.packing import deduplicate, zero_after_value
 from mmctr_kit.data.parquet import first_line, ints, open_parquet, ragged, to_numpy, whole_column
 from mmctr_kit.data.ragged import Ragged
+from mmctr_kit.data.text_lines import place_of
 from mmctr_kit.errors import DataError, UsageError, plural
 from mmctr_kit.metrics.ranks import Ints, earlier_equals
 
@@ -26,7 +28,7 @@ SUFFIXES = (".parquet", ".csv")
 
 _COLUMNS = {column.name: column for column in FILES["test"].columns}
 _NEEDED = ("user_id", "item_seq", "item_id", "likes_level", "views_level")
-_HISTORY = r"^\s*\[?\s*(?:-?\d+[\s,]+)*(?:-?\d+)?\s*\]?\s*$"
+_HISTORY = r"^\s*\[?\s*(?:-?\d{1,18}[\s,]+)*(?:-?\d{1,18})?\s*\]?\s*$"
 """A history in a CSV file: numbers between commas or spaces, in brackets or not."""
 
 
@@ -66,7 +68,7 @@ def read_rows(source: "Path | pa.Table", data: ChallengeData) -> NewRows:
     Raises UsageError if there is no such file, DataError if it holds something else; also if the
     item of a row is not one of item_info's, since nothing tells what it is.
     """
-    where = str(source) if isinstance(source, Path) else "the table of rows"
+    where = _Where(source if isinstance(source, Path) else None)
     columns = _columns(source if isinstance(source, pa.Table) else _read(source), where)
     count = len(ints(columns["user_id"]))
     if not count:
@@ -100,6 +102,21 @@ def read_rows(source: "Path | pa.Table", data: ChallengeData) -> NewRows:
     )
 
 
+@dataclass(frozen=True)
+class _Where:
+    """What errors call the rows: the ``file``, or a table in memory."""
+
+    file: Path | None
+
+    def __str__(self) -> str:
+        return "the table of rows" if self.file is None else str(self.file)
+
+    def row(self, index: int) -> str:
+        """The place of a row: its line in a CSV file, else its number."""
+        known = self.file and place_of(self.file, index)
+        return f"{self}, {known or f'row {index + 1} (from 1)'}"
+
+
 def require_rows_file(path: Path) -> None:
     """Raise UsageError unless there is a file of that name, and it ends as a file of rows does."""
     if not path.is_file():
@@ -117,17 +134,22 @@ def _read(path: Path) -> pa.Table:
                 return handle.read(columns=names)
         return pacsv.read_csv(
             path,
+            pacsv.ReadOptions(use_threads=False),  # else errors have no row
             parse_options=pacsv.ParseOptions(newlines_in_values=True),
             convert_options=pacsv.ConvertOptions(column_types={"item_seq": pa.string()}),
         )
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
-        why = first_line(e)
+        why = _ROW.sub(lambda row: place_of(path, int(row[1]) - 2), first_line(e))
         if "Expected" in why and "columns, got" in why:
             why += "; put a history with commas into quotes, or use spaces"
         raise DataError(f"{path} cannot be read ({why})") from e
 
 
-def _columns(table: pa.Table, where: str) -> dict[str, Any]:
+_ROW = re.compile(r"Row #(\d+)")
+"""How Arrow numbers the records of a CSV file, from 1 with the header."""
+
+
+def _columns(table: pa.Table, where: _Where) -> dict[str, Any]:
     """The challenge's columns of the table, as arrays."""
     present = table.column_names
     for name in _NEEDED:
@@ -143,41 +165,54 @@ def _columns(table: pa.Table, where: str) -> dict[str, Any]:
     texts = pa.types.is_string(histories.type) or pa.types.is_large_string(histories.type)
     if texts and not histories.null_count:
         arrays["item_seq"] = _parsed(histories, where)
+    for name, array in arrays.items():
+        if name != "item_seq":
+            _require_whole(name, array, where)
     return {n: to_numpy(array, _COLUMNS[n], f"{where}: {n}") for n, array in arrays.items()}
 
 
-def _parsed(texts: pa.Array, where: str) -> pa.Array:
+def _require_whole(name: str, array: pa.Array, where: _Where) -> None:
+    """Raise DataError, with the row, for a cell that is no whole number."""
+    whole = pc.is_valid(array)
+    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+        whole = pc.match_substring_regex(array, r"^\s*[-+]?[0-9]{1,18}\s*$")
+    elif pa.types.is_floating(array.type):
+        whole = pc.equal(pc.floor(array), array)
+    wrong = np.flatnonzero(~np.asarray(pc.fill_null(whole, False)))
+    if len(wrong):
+        value = array[int(wrong[0])].as_py()
+        found = "is empty" if value is None else f"is {str(value)[:40]!r}"
+        raise DataError(f"{where.row(int(wrong[0]))}: {name} {found}; expected a whole number")
+
+
+def _parsed(texts: pa.Array, where: _Where) -> pa.Array:
     """Histories (rows,) as lists of integers, from texts."""
     wrong = np.flatnonzero(~np.asarray(pc.match_substring_regex(texts, _HISTORY)))
     if len(wrong):
-        row, text = int(wrong[0]), texts[int(wrong[0])].as_py()
+        text = str(texts[int(wrong[0])].as_py())
         raise DataError(
-            f"{where}, row {row + 1}: item_seq is {str(text)[:40]!r}; expected item ids between "
+            f"{where.row(int(wrong[0]))}: item_seq is {text[:40]!r}; expected item ids between "
             'commas or spaces, such as "[3, 17, 5]"'
         )
     plain = pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, r"[\[\],\s]+", " "))
     words = pc.split_pattern(plain, " ")
     some = pc.not_equal(plain, "")
-    try:
-        values = pc.cast(pc.list_flatten(pc.filter(words, some)), pa.int64())
-    except pa.ArrowInvalid as e:
-        raise DataError(f"{where}: item_seq holds an id that is no item's ({first_line(e)})") from e
+    values = pc.cast(pc.list_flatten(pc.filter(words, some)), pa.int64())
     lengths = np.where(np.asarray(some), np.asarray(pc.list_value_length(words)), 0)
     return pa.ListArray.from_arrays(np.append(0, np.cumsum(lengths)).astype(np.int32), values)
 
 
-def _histories(seq: Ragged[np.int64], where: str, n_items: int) -> tuple[Ragged[np.int32], Ints]:
+def _histories(seq: Ragged[np.int64], where: _Where, n_items: int) -> tuple[Ragged[np.int32], Ints]:
     """The known items of each history, without padding, and how many others it had, (rows,)."""
     if zero_after_value(seq).any():
-        row = int(np.flatnonzero(zero_after_value(seq))[0]) + 1
+        row = int(np.flatnonzero(zero_after_value(seq))[0])
         raise DataError(
-            f"{where}, row {row}: item_seq has padding (0) after an item; expected it on the left "
+            f"{where.row(row)}: item_seq has padding (0) after an item; expected it on the left "
             "only, the most recent item last"
         )
-    if (seq.values < 0).any():
-        raise DataError(
-            f"{where}: item_seq holds item {seq.values[seq.values < 0][0]}; expected ids from 1 on"
-        )
+    if len(negative := np.flatnonzero(seq.values < 0)):
+        row, item = int(seq.rows[negative[0]]), seq.values[negative[0]]
+        raise DataError(f"{where.row(row)}: item_seq holds item {item}; expected ids from 1 on")
     real = seq.values != PAD
     known = real & (seq.values <= n_items)
     items, left = (
@@ -186,17 +221,18 @@ def _histories(seq: Ragged[np.int64], where: str, n_items: int) -> tuple[Ragged[
     return Ragged.of(seq.values[known].astype(np.int32), left), items - left
 
 
-def _require_known(columns: dict[str, Any], where: str, n_items: int) -> None:
+def _require_known(columns: dict[str, Any], where: _Where, n_items: int) -> None:
     """Raise DataError if a row's item or one of its levels is none."""
     item = ints(columns["item_id"])
-    wrong = item[(item < 1) | (item > n_items)]
+    wrong = np.flatnonzero((item < 1) | (item > n_items))
     if len(wrong):
         raise DataError(
-            f"{where}: {plural(len(wrong), 'row has an item', 'rows have items')} that item_info "
-            f"does not have, first item {wrong[0]} (it has 1..{n_items:,}), so nothing tells what "
-            "to score; leave such rows out"
+            f"{where.row(int(wrong[0]))}: item_id {item[wrong[0]]} is no item of item_info, which "
+            f"has 1..{n_items:,}, so nothing tells what to score; leave such rows out "
+            f"({plural(len(wrong), 'row')} of {len(item):,})"
         )
     for name in ("likes_level", "views_level"):
         level = ints(columns[name])
-        if len(wrong := level[(level < 0) | (level >= N_LEVELS)]):
-            raise DataError(f"{where}: {name} {wrong[0]} is outside 0..{N_LEVELS - 1}")
+        if len(wrong := np.flatnonzero((level < 0) | (level >= N_LEVELS))):
+            row, value = int(wrong[0]), level[wrong[0]]
+            raise DataError(f"{where.row(row)}: {name} {value} is outside 0..{N_LEVELS - 1}")

@@ -1,7 +1,7 @@
 """Predictions made elsewhere as a run: for test and, if given, for valid and OOF."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -9,12 +9,12 @@ from mmctr_kit import __version__
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import fold_fingerprint
 from mmctr_kit.data.hashing import fingerprint
-from mmctr_kit.errors import DataError, plural
+from mmctr_kit.errors import DataError, UsageError, plural
 from mmctr_kit.files import locked
 from mmctr_kit.metrics.ranks import Floats, Ints16
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import Keys, Predictions, keys_of, predictions_for
-from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.run import Run, is_run
 from mmctr_kit.runs.scores import score_predictions
 from mmctr_kit.runs.writer import begin_run
 from mmctr_kit.submission.check import read_scores
@@ -26,6 +26,22 @@ if TYPE_CHECKING:
 
 _SCORE_COLUMNS = ("logit", "probability", "score", "prediction")
 _MAX_FOLDS = 100
+
+
+def run_of(file: Path, role: Literal["test", "valid", "oof"]) -> str | None:
+    """The name of the run whose own predictions ``file`` is; None if it is of none.
+
+    Raises UsageError if they are not those of ``role``.
+    """
+    if file.name not in ("test.parquet", "valid.parquet", "oof.parquet") or not is_run(file.parent):
+        return None
+    name = file.parent.resolve().name
+    if file.stem != role:
+        raise UsageError(
+            f"'{file}' holds the {file.stem} predictions of run '{name}'; expected {role} "
+            f"predictions, as in '{file.with_stem(role)}'"
+        )
+    return name
 
 
 def import_predictions(

@@ -37,10 +37,8 @@ from mmctr_kit.metrics.ranks import (
     count_below_x2_both,
     group_starts,
     midranks,
-    midranks_of_sorted,
     number_ids,
     order_of,
-    order_within,
 )
 
 
@@ -73,13 +71,13 @@ class AucSample:
     """
 
     def __init__(self, labels: Labels, clusters: Ids, folds: Ids | None = None) -> None:
-        positive = _as_bool(labels)
+        positive = as_bool(labels)
         self.rows = len(positive)
-        _same_length(self.rows, clusters, "clusters")
+        same_length(self.rows, clusters, "clusters")
         if folds is None:
             self._folds = [_Fold(np.arange(self.rows), positive, clusters, "")]
             return
-        _same_length(self.rows, folds, "folds")
+        same_length(self.rows, folds, "folds")
         self._folds = [
             _Fold(np.flatnonzero(folds == f), positive, clusters, f" in fold {f}")
             for f in np.unique(folds)
@@ -87,14 +85,14 @@ class AucSample:
 
     def influence(self, scores: Floats) -> Influence:
         """The mean fold AUC of ``scores`` (n,) and its influences: one sort of each fold."""
-        _check_scores(scores, self.rows)
+        check_scores(scores, self.rows)
         parts = [fold.by_cluster(scores) for fold in self._folds]
         aucs, positive, negative = zip(*parts, strict=True)
         return Influence(math.fsum(aucs) / len(aucs), positive, negative)
 
     def row_influence(self, scores: Floats) -> Floats:
         """(n,) what each row moves the mean fold AUC of ``scores`` (n,) by."""
-        _check_scores(scores, self.rows)
+        check_scores(scores, self.rows)
         influence = np.empty(self.rows)
         for fold in self._folds:
             rows, values = fold.by_row(scores)
@@ -222,8 +220,8 @@ def auc(labels: Labels, scores: Floats) -> float:
 
     Raises ValueError if a class is absent, a score is NaN or the lengths differ.
     """
-    positive = _as_bool(labels)
-    _check_scores(scores, len(positive))
+    positive = as_bool(labels)
+    check_scores(scores, len(positive))
     high, low = np.sort(scores[positive]), np.sort(scores[~positive])
     _need_both(len(high), len(low), "")
     return int(count_below_x2(low, high).sum()) / (2 * len(high) * len(low))
@@ -257,51 +255,31 @@ def mean_fold_auc(labels: Labels, scores: Floats, folds: Ids, clusters: Ids) -> 
     return sample.estimate(sample.influence(scores))
 
 
-def gauc(labels: Labels, scores: Floats, users: Ids) -> Estimate:
-    """GAUC: the plain mean of the AUC within each user, every user counting alike.
+def logloss_with_se(
+    labels: Labels, logits: Floats, clusters: Ids, less: Floats | None = None
+) -> Estimate:
+    """Mean of -log p(label) of logits (n,), in nats; ``less`` that of other logits, paired.
 
-    Users whose rows are all of one class have no AUC and are left out; ``n`` counts the others.
-    The standard error is that of a mean over users. Raises ValueError if no user is left.
+    The standard error is clustered. Exact even if a sigmoid of the logits would saturate.
     """
-    positive = _as_bool(labels)
-    _check_scores(scores, len(positive))
-    _same_length(len(positive), users, "users")
-    codes = number_ids(users)
-    order = order_within(codes, scores)
-    codes, scores, positive = codes[order], scores[order], positive[order]
-    new_user = group_starts(codes)
-    rank = midranks_of_sorted(group_starts(codes, scores))
-    rank -= np.flatnonzero(new_user)[np.cumsum(new_user) - 1]  # now from 1 within each user
-    won = np.bincount(codes, rank * positive)
-    high = np.bincount(codes, positive)
-    low = np.bincount(codes) - high
-    both = (high > 0) & (low > 0)
-    if not both.any():
-        raise ValueError("GAUC needs a user with both classes, but there is none")
-    high, low = high[both], low[both]
-    each = (won[both] - high * (high + 1) / 2) / (high * low)
-    se = float(each.std(ddof=1)) / math.sqrt(len(each)) if len(each) > 1 else math.nan
-    return Estimate(float(each.mean()), se, len(each))
+    same_length(len(labels), clusters, "clusters")
+    loss = _losses(labels, logits)
+    loss = loss if less is None else loss - _losses(labels, less)
+    return Estimate(float(loss.mean()), clustered_mean_se(loss, clusters), len(loss))
 
 
-def logloss_with_se(labels: Labels, logits: Floats, clusters: Ids) -> Estimate:
-    """Mean of -log p(label) of logits (n,), in nats, with the clustered standard error.
-
-    Computed from the logits, so it stays exact when a sigmoid would saturate.
-    """
-    positive = _as_bool(labels)
-    _check_scores(logits, len(positive))
-    _same_length(len(positive), clusters, "clusters")
+def _losses(labels: Labels, logits: Floats) -> Floats:
+    positive = as_bool(labels)
+    check_scores(logits, len(positive))
     if len(logits) == 0 or np.isinf(logits).any():
         raise ValueError("logloss needs finite logits, but there are none or infinite ones")
     against = np.where(positive, -logits, logits)
-    loss = np.maximum(against, 0.0) + np.log1p(np.exp(-np.abs(logits)))
-    return Estimate(float(loss.mean()), clustered_mean_se(loss, clusters), len(loss))
+    return np.maximum(against, 0.0) + np.log1p(np.exp(-np.abs(logits)))
 
 
 def tied_share(scores: Floats) -> float:
     """Share of the rows whose score another row has too, in [0, 1]; 0 for no rows."""
-    _check_scores(scores, len(scores))
+    check_scores(scores, len(scores))
     if len(scores) == 0:
         return 0.0
     new = np.append(group_starts(np.sort(scores)), True)
@@ -310,28 +288,28 @@ def tied_share(scores: Floats) -> float:
 
 def rank_correlation(a: Floats, b: Floats) -> float:
     """Spearman's rank correlation of a, b (n,), ties at their mean rank; NaN if one is constant."""
-    _check_scores(a, len(a))
-    _check_scores(b, len(a))
+    check_scores(a, len(a))
+    check_scores(b, len(a))
     x, y = midranks(a), midranks(b)
     x, y = x - x.mean(), y - y.mean()
     size = math.sqrt(float(x @ x) * float(y @ y))
     return max(-1.0, min(1.0, float(x @ y) / size)) if size > 0.0 else math.nan
 
 
-def _as_bool(labels: Labels) -> Flags:
+def as_bool(labels: Labels) -> Flags:
     positive: Flags = labels == 1
     if not np.array_equal(positive, labels):
         raise ValueError("labels must be 0 or 1, but others occur")
     return positive
 
 
-def _check_scores(scores: Floats, rows: int) -> None:
-    _same_length(rows, scores, "scores")
+def check_scores(scores: Floats, rows: int) -> None:
+    same_length(rows, scores, "scores")
     if np.isnan(scores).any():
         raise ValueError(f"scores must be numbers, but {np.isnan(scores).sum()} are NaN")
 
 
-def _same_length(rows: int, values: NDArray[Any], what: str) -> None:
+def same_length(rows: int, values: NDArray[Any], what: str) -> None:
     if values.shape != (rows,):
         raise ValueError(f"{what} must have shape ({rows},), not {values.shape}")
 

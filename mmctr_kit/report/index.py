@@ -8,7 +8,7 @@ from mmctr_kit.errors import MmctrKitError, UsageError
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.blocks import Section, Table, estimate_text
 from mmctr_kit.report.context import ReportContext, open_context, require_page
-from mmctr_kit.report.page import kind_of, write_page, write_report
+from mmctr_kit.report.page import kind_of, render, write_page, write_rendered
 from mmctr_kit.runs.seal import SEAL, marked
 
 INDEX = "index.html"
@@ -36,6 +36,11 @@ class Pages:
     written: tuple[Indexed, ...]
     left_out: dict[str, str]
 
+    @property
+    def index(self) -> Path:
+        """The page that links to the others."""
+        return self.folder / INDEX
+
 
 def page_names(root: Path) -> list[str]:
     """The runs, studies and ablations in the folder ``root`` by name, unfinished ones too."""
@@ -62,10 +67,11 @@ def write_all(root: Path, submissions: Path, folder: Path) -> Pages:
         doing(f"page {number} of {len(names)}: {name}")
         try:
             context = open_context(name, root, submissions)
+            page = render(context)  # it reads recipes: of a blend those of its runs
         except MmctrKitError as e:
             left_out[name] = str(e)
             continue
-        write_report(context, folder / f"{name}.html")
+        write_rendered(page, folder / f"{name}.html")
         written.append(_indexed(context))
     written.sort(key=lambda entry: (-(entry.valid.value if entry.valid else 0.0), entry.name))
     pages = Pages(folder, tuple(written), left_out)
@@ -97,4 +103,4 @@ def _write_index(pages: Pages, root: Path) -> None:
         "facts": (),
         "alarm": None,
     }
-    write_page(pages.folder / INDEX, root.resolve().name, head, [], [section], _FOOTER)
+    write_page(pages.index, root.resolve().name, head, [], [section], _FOOTER)

@@ -60,7 +60,7 @@ _FOOTER = (
 def write_report(context: ReportContext, out: Path) -> None:
     """Write the page to ``out``, where only a report is replaced. Equal runs give equal pages."""
     require_page(out)
-    _write(out, render(context))
+    write_rendered(render(context), out)
 
 
 def write_quality(quality: ItemQuality, data: Path, out: Path) -> None:
@@ -82,10 +82,11 @@ def write_page(
     ``head`` is as :func:`headline` makes it.
     """
     require_page(out)
-    _write(out, _page(name, head, steps, sections, footer))
+    write_rendered(_page(name, head, steps, sections, footer), out)
 
 
-def _write(out: Path, text: str) -> None:
+def write_rendered(text: str, out: Path) -> None:
+    """Write the page ``text`` to ``out``, which :func:`require_page` allowed."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(out, lambda path: path.write_text(text, "utf-8"))
@@ -94,6 +95,7 @@ def _write(out: Path, text: str) -> None:
 
 
 def render(context: ReportContext) -> str:
+    """The page as HTML. Raises RunError if a file of the run, or of one it blends, is damaged."""
     count, made = Counter("drawing", len(SECTIONS)), dict[_MakeSection, Section]()
     for make in SECTIONS:
         if (section := make(context)) is not None:

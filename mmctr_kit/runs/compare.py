@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from mmctr_kit.errors import RunError
-from mmctr_kit.metrics.auc import AucSample
+from mmctr_kit.metrics.auc import AucSample, Influence, logloss_with_se
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.gauc import gauc
 from mmctr_kit.recipe.diff import different_keys
-from mmctr_kit.runs.predictions import Predictions
+from mmctr_kit.runs.predictions import OutOfFold, Predictions
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.seal import noting_damage
 
@@ -71,8 +72,9 @@ class RunDifference:
     ``recipe``: the keys that differ, with the values of ``a`` and ``b``; None if one of them has no
     recipe. ``manifest``: the parts of their manifests that differ, such as rows or folds.
     ``environment``: versions and devices that both have and that differ, likewise. ``scores``: each
-    score of both by its name in metrics.json. ``gaps``: the AUC of ``b`` less that of ``a``,
-    paired; without an entry if the rows (for ``oof``: or folds) differ.
+    score of both by its name in metrics.json. ``gaps``: the score of ``b`` less that of ``a``,
+    paired; without an entry if the rows (for ``oof``: or folds) differ, or if one has no such
+    score, and for the means over seeds.
     """
 
     a: str
@@ -108,15 +110,20 @@ class RunDifference:
 
 SCORES = ("valid", "oof", "fold_models_valid", "valid_logloss", "oof_logloss", "valid_gauc")
 """The scores of metrics.json that any run may have."""
+_OF_SEEDS = ("recipe_valid", "recipe_oof")
+"""Those of a run of several seeds."""
 
 
 def differ(a: Run, b: Run) -> RunDifference:
     """What differs between two finished runs; RunError if one of them cannot be read."""
-    pairs = (
-        (name, Estimate.find(a.metrics, name), Estimate.find(b.metrics, name)) for name in SCORES
-    )
-    valid, oof = PairedSample(a.predictions()).gaps(b.predictions())
-    known = {"valid": valid, "oof": oof}
+    pairs = [
+        (name, Estimate.find(a.metrics, name), Estimate.find(b.metrics, name))
+        for name in (*SCORES, *_OF_SEEDS)
+    ]
+    # The mean over one seed is that seed's score, which is there already.
+    pairs = [p for p in pairs if p[0] in SCORES or any(e and e.se == e.se for e in p[1:])]
+    both_have = {name for name, one, other in pairs if one and other}
+    gaps = PairedSample(a.predictions()).all_gaps(b.predictions())
     before, now = a.manifest, b.manifest
     parts = before.differences(now)
     both = {k: (v, now.environment.get(k)) for k, v in before.environment.items()}
@@ -127,7 +134,7 @@ def differ(a: Run, b: Run) -> RunDifference:
         manifest=tuple(parts),
         environment={k: p for k, p in both.items() if k in now.environment and p[0] != p[1]},
         scores={name: (one, other) for name, one, other in pairs if one or other},
-        gaps={name: gap for name, gap in known.items() if gap is not None},
+        gaps={name: gap for name, gap in gaps.items() if name in both_have},
     )
 
 
@@ -156,11 +163,45 @@ class PairedSample:
             theirs = self.valid.influence(other.valid_mean())
             valid = self.valid.difference(theirs, self.of_valid)
         a, b = subject.oof, other.oof
-        same = a and b and a.keys.same(b.keys) and np.array_equal(a.label, b.label)
-        if a and b and same and np.array_equal(a.fold, b.fold):
+        if a and b and _same_oof(a, b) and np.array_equal(a.fold, b.fold):
             oof = self.oof.difference(self.oof.influence(b.logit), self.of_oof)
         return valid, oof
+
+    def all_gaps(self, other: Predictions) -> dict[str, Estimate]:
+        """The other run's scores less the subject's by their names in metrics.json, all paired.
+
+        Those of rows (of ``oof``: or folds) that the two do not share are left out.
+        """
+        subject = self.subject
+        valid, oof = self.gaps(other)
+        gaps = {} if valid is None else {"valid": valid}
+        gaps |= {} if oof is None else {"oof": oof}
+        if valid is not None:
+            label, user = subject.valid_label, subject.valid_keys.user_id
+            mean, theirs = subject.valid_mean(), other.valid_mean()
+            models = [_mean([*map(self.valid.influence, x.valid)]) for x in (other, subject)]
+            gaps["fold_models_valid"] = self.valid.difference(*models)
+            gaps["valid_logloss"] = logloss_with_se(label, theirs, user, mean)
+            with suppress(ValueError):  # no user has rows of both labels
+                gaps["valid_gauc"] = gauc(label, theirs, user, mean)
+        a, b = subject.oof, other.oof
+        if a and b and _same_oof(a, b):
+            gaps["oof_logloss"] = logloss_with_se(a.label, b.logit, a.keys.user_id, a.logit)
+        return gaps
 
 
 def _same_valid(a: Predictions, b: Predictions) -> bool:
     return a.valid_keys.same(b.valid_keys) and np.array_equal(a.valid_label, b.valid_label)
+
+
+def _same_oof(a: OutOfFold, b: OutOfFold) -> bool:
+    return a.keys.same(b.keys) and np.array_equal(a.label, b.label)
+
+
+def _mean(models: Sequence[Influence]) -> Influence:
+    """The influence of the mean AUC of several models on the same rows."""
+    positive, negative = (
+        tuple(np.mean(fold, axis=0) for fold in zip(*sides, strict=True))
+        for sides in ([m.positive for m in models], [m.negative for m in models])
+    )
+    return Influence(float(np.mean([m.auc for m in models])), positive, negative)

@@ -1,5 +1,6 @@
 """The leaderboard: runs by valid AUC, each number with its standard error."""
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -32,7 +33,8 @@ class LeaderboardRow:
 
     ``behind``: valid AUC less the best run's, paired. ``recipe``: mean of the seeds' valid AUCs;
     its standard error counts the variance between seeds. ``kept``: the share of the oracle's lead
-    over 0.5 that the test AUC keeps. ``phases``: seconds of the fold models by phase (load,
+    over 0.5 that the test AUC keeps; its standard error is that of the test AUC alone. The oracle's
+    own AUCs have none (NaN). ``phases``: seconds of the fold models by phase (load,
     compile, train, evaluate, write). ``state``: empty, 'unfinished', 'unreadable' or 'alarm'.
     ``transductive``: a row's prediction depends on the rows beside it. ``progress``: how far an
     unfinished run is, what a study or an ablation has, or why it is unreadable. ``alive``: a
@@ -48,7 +50,7 @@ class LeaderboardRow:
     behind: Estimate | None = None
     recipe: Estimate | None = None
     test: Estimate | None = None
-    kept: float | None = None
+    kept: Estimate | None = None
     phases: Mapping[str, float] | None = None
     transductive: bool = False
     progress: str = ""
@@ -86,9 +88,8 @@ def leaderboard(runs: Sequence[Run], truth: Path | None = None) -> list[Leaderbo
     if truth is None or not (truth / "oracle.json").is_file():
         return rows
     aucs = read_json(truth / "oracle.json")["auc"]
-    train, valid, test = (Estimate(float(aucs[s]["row"]), 0.0, 0) for s in SPLITS)
-    lead = test.value - 0.5
-    rows = [replace(r, kept=(r.test.value - 0.5) / lead) if r.test else r for r in rows]
+    train, valid, test = (Estimate(float(aucs[s]["row"]), math.nan, 0) for s in SPLITS)
+    rows = [replace(r, kept=_share(r.test, test.value - 0.5)) if r.test else r for r in rows]
     oracle = LeaderboardRow("oracle", "truth", 1, "", oof=train, valid=valid, test=test)
     return [*rows, oracle]
 
@@ -241,6 +242,10 @@ def _progress(run: Run) -> str:
         return progress_text(fold_states(run))
     except RunError:  # it has no recipe to read
         return ""
+
+
+def _share(test: Estimate, lead: float) -> Estimate:
+    return Estimate((test.value - 0.5) / lead, test.se / lead, test.n)
 
 
 def _test_labels(truth: Path) -> Labels:

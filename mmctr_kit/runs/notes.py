@@ -41,7 +41,7 @@ class RunNotes:
         return notes
 
     def stamp(self, run: Run) -> str | None:
-        """What changes when a file of the run does; None if that cannot be told."""
+        """What changes when a file of the run does; None if that is not known."""
         key = os.path.abspath(run.path)
         if key not in self._stamps:
             self._stamps[key] = _stamp(run)

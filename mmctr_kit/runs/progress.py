@@ -7,6 +7,12 @@ from mmctr_kit.errors import RunError
 from mmctr_kit.runs.fold_folder import FoldFolder
 from mmctr_kit.runs.run import Run
 
+HOLDOUT = (
+    "holdout AUC only chooses the epoch, by comparing scores of the same users; it has no standard "
+    "error, and is no score of the model"
+)
+"""What a holdout AUC is, below the tables that show one."""
+
 
 @dataclass(frozen=True)
 class FoldState:

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.errors import DataError, plural
-from mmctr_kit.metrics.auc import auc_with_se, gauc, logloss_with_se, mean_fold_auc, tied_share
+from mmctr_kit.metrics.auc import auc_with_se, logloss_with_se, mean_fold_auc, tied_share
 from mmctr_kit.metrics.calibration import Calibration, calibration
 from mmctr_kit.metrics.estimate import Estimate, mean_estimate, recipe_estimate
+from mmctr_kit.metrics.gauc import gauc
 from mmctr_kit.metrics.ranks import Floats, Ints, number_ids
 from mmctr_kit.runs.predictions import Predictions
 

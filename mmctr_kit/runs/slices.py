@@ -20,7 +20,7 @@ from mmctr_kit.data.folds import UNPREDICTED, trained_on
 from mmctr_kit.data.load import load
 from mmctr_kit.data.modalities import item_coverage
 from mmctr_kit.errors import RunError
-from mmctr_kit.metrics.calibration import calibration
+from mmctr_kit.metrics.calibration import calibration, ece_by_chance
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import Flags, Floats, Ints, Ints16
 from mmctr_kit.metrics.subset_auc import Contrast, RankedRows
@@ -141,9 +141,34 @@ def too_few(entry: Mapping[str, Any]) -> bool:
 
 
 def z_text(entry: Mapping[str, Any]) -> str:
-    """Text of how many standard errors a slice lies above the other rows; a dash without an AUC."""
+    """Text of how many standard errors a slice lies above the other rows.
+
+    A dash if it or they have one label alone, "too few" if :func:`too_few` rows judge it; ``!``
+    marks a slice that is worse.
+    """
     gap = Estimate.find(entry, "gap")
-    return "–" if gap is None else gap.z_text()
+    if gap is None:
+        return "–"
+    return "too few" if too_few(entry) else gap.z_text() + " !" * bool(entry["worse"])
+
+
+def ece_text(entry: Mapping[str, Any]) -> str:
+    """Text of a slice's calibration error, like ``0.031``; ``~0.031`` if chance alone explains it.
+
+    See :func:`mmctr_kit.metrics.calibration.ece_by_chance`.
+    """
+    ece, mean, rows = float(entry["ece"]), float(entry["mean_prediction"]), int(entry["rows"])
+    return f"{'~' * (ece <= ece_by_chance(mean, rows))}{ece:.3f}"
+
+
+LEGEND = (
+    f"z: standard errors above (+) or below (-) the other rows' AUC; !: -{WORSE_Z:g} or less",
+    f"too few: under {MIN_USERS} positives or negatives; -: one label; n/a: no standard error",
+    "score: mean predicted probability; label: share of positives",
+    "ECE: expected calibration error, mean |label - score| in ten bins of the score",
+    "~: an ECE that chance alone explains in so few rows; it has no standard error",
+)
+"""What the columns of a table of slices mean."""
 
 
 def slice_metrics(data: ChallengeData, predictions: Predictions) -> dict[str, Any]:

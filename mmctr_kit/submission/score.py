@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import Task
+from mmctr_kit.data.text_lines import place_of
 from mmctr_kit.errors import DataError, UsageError, did_you_mean
 from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate
@@ -38,7 +39,8 @@ def read_frame(path: Path, what: str) -> "pd.DataFrame":
     if not path.is_file():
         raise UsageError(f"no {what} file at '{path}'; expected parquet or CSV")
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        return frame.reset_index(drop=True)
     except Exception as e:  # pandas leaks errors of many kinds on broken input
         why = str(e).strip().partition("\n")[0]
         raise DataError(f"{path} is not a readable parquet or CSV file: {why}") from e
@@ -55,10 +57,28 @@ def numbers(frame: "pd.DataFrame", name: str, path: Path) -> NDArray[Any]:
         values = column.to_numpy(np.float64 if column.hasnans else None)
         values = values if values.dtype.kind in "iubf" else values.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as e:
-        raise DataError(f"{path}: column {name} is {column.dtype}; expected numbers") from e
-    if not np.isfinite(values).all():
-        raise DataError(f"{path}: column {name} holds values that are missing or not finite")
+        raise DataError(f"{_first_text(column, path)}; expected numbers") from e
+    if len(bad := np.flatnonzero(~np.isfinite(values))):
+        where, value = _place(path, column, bad[0]), values[bad[0]]
+        state = "is missing" if np.isnan(value) else f"is {value}"
+        raise DataError(f"{path}, {where}: {name} {state}; expected a number")
     return values
+
+
+def _place(path: Path, column: "pd.Series", row: int) -> str:
+    """Where a row of a column is in the file; the column's index is the file's order."""
+    return place_of(path, int(column.index[row]))
+
+
+def _first_text(column: "pd.Series", path: Path) -> str:
+    """The first cell of a column that is no number, and where it is; or what the column is."""
+    import pandas as pd
+
+    wrong = np.flatnonzero(pd.to_numeric(column, errors="coerce").isna())
+    if not len(wrong):
+        return f"{path}: column {column.name} is {column.dtype}"
+    value = str(column.iloc[wrong[0]])[:40]
+    return f"{path}, {_place(path, column, wrong[0])}: {column.name} is {value!r}"
 
 
 def integers(frame: "pd.DataFrame", name: str, path: Path) -> Ints:

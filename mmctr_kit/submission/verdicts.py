@@ -155,6 +155,8 @@ def _broken(
         source = _source(Path(place), root / name)
         if name in above:  # a run that replaced its own source
             why = f"is blended into {run.name}, and was replaced since"
+        elif source is None and (is_run(Path(place)) or is_run(root / name)):
+            why = f"is blended into {run.name}, but unfinished: it has no DONE"
         elif source is None:
             why = f"is blended into {run.name}, but gone from {root}"
         else:

@@ -53,6 +53,15 @@ def test_a_finished_one_counts_its_variants(folder: Path) -> None:
     assert "ablation.json was changed since it was written; put it back" in row.progress
 
 
+def test_a_finished_one_whose_base_has_lost_its_seal_says_so(folder: Path) -> None:
+    write_json(folder / TABLE, {"rows": [{"name": BASE}, {"name": "se-off"}]})
+    note_finished(folder, (TABLE,))
+    (folder / BASE / "DONE").unlink()
+    row = ablation_row(folder)
+    assert (row.state, row.valid) == ("unreadable", None)
+    assert row.progress.startswith("run 'base' of the finished 'x.ablate' is unfinished; ")
+
+
 def test_one_of_an_earlier_version_is_over_if_it_has_its_table(folder: Path) -> None:
     (folder / "timings.json").unlink()
     assert ablation_row(folder).progress == "run 2 se-off: fold 1/3"

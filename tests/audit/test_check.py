@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from mmctr_kit.audit.check import CHECKS, check_data
-from mmctr_kit.audit.findings import Finding, Level, problems
+from mmctr_kit.audit.findings import Finding, Level, brief, problems
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.load import load
 from mmctr_kit.errors import UsageError
@@ -253,3 +253,31 @@ def test_a_cache_that_cannot_be_written_leaves_all_the_other_checks(
     found = next(f for f in findings if f.id == "leaks")
     assert found.what.startswith("not run: the cache")
     assert "MMCTR_KIT_CACHE" in found.todo
+
+
+def test_what_only_the_challenge_has_is_skipped_in_imported_data(
+    check_folder: Path, check_tables: Tables, write_table: Write
+) -> None:
+    (check_folder / FILES["item_seq"].path).unlink()
+    less = {k: v for k, v in check_tables["item_emb"].items() if not k.endswith("_e4")}
+    write_table(check_folder, "item_emb", less)
+    write_table(check_folder, "train", {n: v[2:] for n, v in check_tables["train"].items()})
+    expected = {"files-optional", "columns-present", "rows-per-user"}
+    assert at(Level.WARN, check_data(check_folder)) == expected
+    (check_folder / "import").mkdir()
+    (check_folder / "import/spec.yaml").touch()
+    findings = check_data(check_folder)
+    assert problems(findings) == []
+    skipped = [f for f in findings if f.what.startswith("not the challenge's data: ")]
+    assert [f.id for f in skipped if f.level is Level.SKIP] == [
+        "files-optional",
+        "columns-present",
+        "rows-per-user",
+    ]
+
+
+def test_what_waits_for_a_fault_to_be_mended_is_one_line_on_the_screen(tmp_path: Path) -> None:
+    shown = brief(check_data(tmp_path))
+    assert len(shown) == 4
+    assert (shown[0].id, shown[0].level) == ("files-needed", Level.FAIL)
+    assert (shown[-1].id, shown[-1].level) == ("39 checks", Level.SKIP)

@@ -1,16 +1,20 @@
 """Whatever a name says, nothing is written outside the folder that was named."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmctr_kit.data.contract import FILES
 from mmctr_kit.errors import UsageError
 from mmctr_kit.runs.run import run_path
+from tests.cli.conftest import command as typed
 from tests.cli.conftest import mistake
 from tests.cli.test_blend import make_runs
+from tests.runs.unsealed import unsealed
 
 NAMES = (
     *("../x", "/{outside}/x", "a/../../x", "..", ".", "", ".hidden", "a/b", "a\\b", "~", "-x y"),
@@ -116,3 +120,63 @@ def test_a_page_is_not_written_over_what_a_link_points_to_nor_under_a_name_too_l
     assert code == 2
     assert why in error
     assert target.read_text() == "mine"
+
+
+OUTPUTS = {
+    "predict": ("out.csv", "--rows", "TEST", "--data", "DATA"),
+    "submit": ("out.zip", "--task", "Task2"),
+    "bundle": ("out",),
+    "export-model": ("out.onnx", "--data", "DATA"),
+}
+"""What a command writes, and its further arguments."""
+
+
+@pytest.fixture
+def trained(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, ``here``, with a trained run of a strange name, and one outside.
+
+    The recipe of the run ``recipe`` has a name that leads outside.
+    """
+    runs = tmp_path / "here" / "runs"
+    for name in ("\x1b[31mx y", "recipe"):
+        shutil.copytree(work / "runs" / "din_demo", runs / name)
+    recipe = unsealed(runs) / "recipe" / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("name: din_demo", "name: ../../outside/x"))
+    assert "../../outside/x" in recipe.read_text()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "file").write_text("mine")
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", OUTPUTS)
+@pytest.mark.parametrize("link", ["file", ".", "nowhere", None, "recipe"])
+def test_no_output_is_written_through_a_link_nor_where_a_run_or_its_recipe_says(
+    command: str,
+    link: str | None,
+    trained: Path,
+    tiny_root: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name, *further = OUTPUTS[command]
+    data = tiny_root / "data"
+    known = {"DATA": str(data), "TEST": str(data / FILES["test"].path)}
+    run = "recipe" if link == "recipe" else "\x1b[31mx y"
+    arguments = [command, run, *(known.get(a, a) for a in further)]
+    link = None if link == "recipe" else link
+    if link is not None:
+        Path(name).symlink_to(trained / "outside" / link)
+    if link is not None or command == "bundle":
+        arguments += ["--out", name]
+    force = ("--force",) * (link is not None and command != "bundle")
+    code, error = typed(capsys, *arguments, *force)
+    assert "Traceback" not in error
+    assert tree(trained / "outside") == {"file": b"mine"}
+    beside = {path.name for path in trained.iterdir()}
+    assert beside == {"here", "outside"}
+    allowed = {"runs", "submissions", name, f"{run}.onnx", f"{run}-test.parquet"}
+    assert {path.name for path in Path().iterdir() if ".mmctr-kit" not in path.name} <= allowed
+    if run != "recipe" and link in (None, "file") and command in ("predict", "submit"):
+        assert code == 0, error
+    if link == ".":
+        assert code == 2

@@ -17,8 +17,8 @@ def command(tiny_root: Path, runs: Path) -> tuple[str, ...]:
 
 
 def ended(group: int) -> bool:
-    """Whether no process of the group is left, within some seconds."""
-    for _ in range(100):
+    """Whether no process of the group is left; waits for that, as long as a busy machine takes."""
+    for _ in range(600):
         try:
             os.killpg(group, 0)
         except ProcessLookupError:
@@ -52,7 +52,8 @@ def test_sigterm_ends_cv_and_its_workers_with_one_line_and_143(
     assert error.endswith(last)
     assert "Traceback" not in error
     assert "semaphore" not in error
-    others = [line for line in error.splitlines() if " epoch " not in line]
+    # How far an epoch is may be told until the signal arrives.
+    others = [line for line in error.splitlines() if not line.startswith("din_demo fold ")]
     assert to_all or others == [last.strip()]
     assert ended(process.pid)
     assert [p for p in runs.rglob("*") if "writing" in p.name] == []

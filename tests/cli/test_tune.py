@@ -91,13 +91,13 @@ def story(tiny_root: Path, recipe_file: Path, tmp_path_factory: pytest.TempPathF
     )
     assert process.stderr is not None
     lines: list[str] = []
-    killed = -1
+    trials = 0
     for line in process.stderr:
         lines.append(line)
-        if killed < 0 and line.startswith("trial "):
+        trials += line.startswith("trial ")
+        if trials == 1 and line.startswith("trial "):
             kill_in_a_trial(workers_of(process.pid), StudyFolder(runs / "small.study"))
-            killed = len(lines)
-        if killed > 0 and len(lines) > killed + 4:
+        if trials >= 4 and any("a worker was killed" in line for line in lines):
             break
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
     _, rest = process.communicate(timeout=120)

@@ -109,22 +109,26 @@ def test_the_folders_own_rows_and_histories_stay_as_they_are(tiny: ChallengeData
 
 
 MISTAKES = {
-    "of 2 rows have": (
-        table([[1], [2], [3]], item_id=[301, 1, 0]),
-        "2 rows have items that item_info does not have, first item 301",
+    "items": (
+        table([[1], [2], [3]], item_id=[1, 301, 0]),
+        r"row 2 \(from 1\): item_id 301 is no item of item_info, .* \(2 rows of 3\)",
     ),
-    "one row": (table([[1]], item_id=[9000]), r"1 row has an item.*first item 9000.*1\.\.300"),
-    "padding": (table([[1], [1, 0]]), "row 2: item_seq has padding"),
-    "negative": (table([[-4]]), "item_seq holds item -4; expected ids from 1 on"),
-    "level": (table([[1]], views_level=[11]), "views_level 11 is outside 0..10"),
-    "huge": (table(["1 " + "9" * 20]), "item_seq holds an id that is no item's"),
-    "text": (table(["1 2", "1;2"]), r"row 2: item_seq is '1;2'"),
+    "one row": (table([[1]], item_id=[9000]), r"item_id 9000 .*1\.\.300.* \(1 row of 1\)"),
+    "padding": (table([[1], [1, 0]]), r"row 2 \(from 1\): item_seq has padding"),
+    "negative": (table([[1], [-4]]), r"row 2 .*: item_seq holds item -4; expected ids from 1 on"),
+    "level": (table([[1]], views_level=[11]), r"row 1 .*: views_level 11 is outside 0..10"),
+    "huge": (table(["1 " + "9" * 20]), r"row 1 .*: item_seq is '1 9+'"),
+    "text": (table(["1 2", "1;2"]), r"row 2 .*: item_seq is '1;2'"),
+    "fraction": (
+        table([[1], [1]], user_id=[1, 1.5]),
+        r"row 2 .*: user_id is '1.5'; expected a whole",
+    ),
     "column": (
         table([[1]]).drop_columns(["item_id"]),
         "lacks column item_id; expected .* and perhaps ID, found user_id",
     ),
     "twice": (table([[1]]).append_column("user_id", pa.array([1])), "holds column user_id twice"),
-    "null": (table([[1]], user_id=[None]), "user_id holds 1 null"),
+    "null": (table([[1]], user_id=[None]), "user_id is empty; expected a whole number"),
     "nothing": (table([[1]]).slice(0, 0), "holds no row"),
     "number": (table([3]), "expected one array or list a row"),
 }
@@ -149,7 +153,12 @@ def test_a_mistake_in_the_rows_is_one_line_that_names_it(name: str, tiny: Challe
         (
             "rows.csv",
             b"user_id,item_seq,item_id,likes_level,views_level\n1,[1,2],3,4,5\n",
-            "into quotes, or use spaces",
+            "line 2: .*into quotes, or use spaces",
+        ),
+        (
+            "rows.csv",
+            b"user_id,item_seq,item_id,likes_level,views_level\n1,2,3,4,5\n\n1,2,x,4,5\n",
+            "rows.csv, line 4: item_id is 'x'; expected a whole number",
         ),
     ],
 )

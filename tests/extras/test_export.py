@@ -2,6 +2,7 @@
 
 import doctest
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -214,7 +215,9 @@ def test_nothing_is_sent_over_a_network(place: Place, exported_runs: Path, tmp_p
         [*strace, *command], capture_output=True, text=True, env=os.environ | keys, check=True
     )
     assert "alpha (cv): written" in done.stdout
-    assert done.stderr == "reading runs\n"
+    # Where the tool takes a second, how far it is follows.
+    assert done.stderr.startswith("reading runs\n")
+    assert not re.search("warning|error|Traceback", done.stderr)
     assert "AF_INET" not in log.read_text()
 
 

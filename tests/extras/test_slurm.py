@@ -30,6 +30,7 @@ from mmctr_kit.recipe import load_recipe
 from mmctr_kit.runs.run import Run
 from tests.cv.epochs import epochs
 from tests.extras.equal import contents
+from tests.extras.slurm_work import work_and_die, work_and_fail
 
 if find_spec("submitit") is None:
     pytest.skip("submitit: make test-extras", allow_module_level=True)
@@ -98,6 +99,14 @@ def calls(slurm: Path, command: str) -> list[str]:
 
 
 CLUSTER = Slurm(cpus=1, memory=1)
+LONG = "training.epochs=30"
+"""Jobs that take long enough to be interrupted."""
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command looks for its jobs' results ten times a second."""
+    monkeypatch.setattr("mmctr_kit.cv.executors.slurm_pool._POLL_SECONDS", 0.1)
 
 
 def test_a_job_that_is_preempted_is_queued_again_and_goes_on_from_its_last_epoch(
@@ -111,7 +120,7 @@ def test_a_job_that_is_preempted_is_queued_again_and_goes_on_from_its_last_epoch
             for job in preempted:
                 subprocess.run(["scancel", job, "--signal", "USR2"], check=True)
 
-    plan = planned(tiny, CLUSTER, "training.epochs=60")
+    plan = planned(tiny, CLUSTER, LONG)
     like = plan_cv(plan.recipe, tiny, LocalExecutor("cpu", 1, 1))
     expected = run_cv(like, tmp_path / "local", False, lambda _: None)
     run = run_cv(plan, tmp_path / "run", False, epochs(preempt))
@@ -127,13 +136,13 @@ import os, signal, sys
 from pathlib import Path
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.load import load
-from tests.extras.test_slurm import CLUSTER, planned
+from tests.extras.test_slurm import CLUSTER, LONG, planned
 
 def kill(progress):
     os.kill(os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":
-    plan = planned(load(Path(sys.argv[1])), CLUSTER, "training.epochs=60")
+    plan = planned(load(Path(sys.argv[1])), CLUSTER, LONG)
     run_cv(plan, Path(sys.argv[2]), False, kill)
 """
 
@@ -152,7 +161,7 @@ def test_jobs_go_on_without_their_command_and_the_next_one_takes_them_over(
     assert done.returncode == -signal.SIGKILL, done.stderr
     known = json.loads((path.parent / ".slurm" / "run" / "jobs.json").read_text())
     assert len(known["jobs"]) == 2
-    plan = planned(tiny, CLUSTER, "training.epochs=60")
+    plan = planned(tiny, CLUSTER, LONG)
     run = run_cv(plan, path, False, lambda _: None)
     assert run is not None
     assert len(calls(slurm, "sbatch")) == 1
@@ -163,16 +172,8 @@ def test_ctrl_c_cancels_the_jobs(tiny: ChallengeData, tmp_path: Path, slurm: Pat
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_cv(planned(tiny, CLUSTER, "training.epochs=60"), tmp_path / "run", False, epochs(stop))
+        run_cv(planned(tiny, CLUSTER, LONG), tmp_path / "run", False, epochs(stop))
     assert len(calls(slurm, "scancel")) == 2
-
-
-def work_and_fail(_: object) -> None:
-    raise RunError("the disk is gone")
-
-
-def work_and_die(_: object) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def pool(tmp_path: Path) -> SlurmPool:
@@ -228,7 +229,7 @@ def test_jobs_of_another_recipe_are_ended_and_not_taken_over(
 
     path = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        run_cv(planned(tiny, CLUSTER, "training.epochs=60"), path, False, epochs(stop))
+        run_cv(planned(tiny, CLUSTER, LONG), path, False, epochs(stop))
     cancelled = len(calls(slurm, "scancel"))
     known = path.parent / ".slurm" / "run" / "jobs.json"
     content = json.loads(known.read_text())

@@ -14,7 +14,7 @@ from mmctr_kit.data.contract import Split
 from mmctr_kit.data.dataset import ChallengeData, Rows
 from mmctr_kit.data.folds import fold_fingerprint, user_folds
 from mmctr_kit.errors import DataError, RunError, UsageError
-from mmctr_kit.importers.predictions import import_predictions
+from mmctr_kit.importers.predictions import import_predictions, run_of
 from mmctr_kit.runs.run import Run
 
 FOLDS = 3
@@ -271,19 +271,25 @@ FAULTS: dict[str, tuple[Callable[[Frames], Frames], str]] = {
     "test ID twice": (_set("test", "ID", 4), r"expected each of 0\.\.399 once"),
     "another user": (_set("valid", "user_id", -77), "expected each of the 400"),
     "an item that would wrap": (_set("valid", "item_id", 2**32 + 1), "expected each of the 400"),
-    "text user": (_set("valid", "user_id", "u3"), "column user_id is .*; expected numbers"),
-    "missing user": (_set("valid", "user_id", None), "column user_id holds .* missing"),
+    "text user": (
+        _set("valid", "user_id", "u3"),
+        "valid.*, (row 4|line 5).*: user_id is 'u3'",
+    ),
+    "missing user": (_set("valid", "user_id", None), "user_id is missing"),
     "fractional item": (_set("valid", "item_id", 1.5), "column item_id holds fractions"),
     "fractional occurrence": (_set("valid", "occurrence", 0.5), "occurrence holds fractions"),
-    "NaN logit": (_set("valid", "logit", np.nan), "column logit holds values that are missing"),
-    "infinite logit": (_set("test", "logit", np.inf), "column logit holds values that are missing"),
-    "text logit": (_set("oof", "logit", "high"), "column logit is .*; expected numbers"),
+    "NaN logit": (_set("valid", "logit", np.nan), "logit is missing; expected a number"),
+    "infinite logit": (_set("test", "logit", np.inf), "logit is inf; expected a number"),
+    "text logit": (_set("oof", "logit", "high"), "logit is 'high'; expected numbers"),
     "no user": (_without("valid", "user_id"), "lacks column user_id"),
     "no score": (_without("valid", "logit"), "0 score columns; expected one of logit"),
     "two scores": (_two_scores, "2 score columns"),
     "no ID": (_without("test", "ID"), "lacks column ID"),
     "no fold": (_without("oof", "fold"), "lacks column fold"),
-    "logits named probability": (_renamed("valid", "logit", "probability"), "outside .*name the"),
+    "logits named probability": (
+        _renamed("valid", "logit", "probability"),
+        "scores outside .*name",
+    ),
     "folds of rows": (_random_folds, "one user into several folds.*grouped by user"),
     "folds with a gap": (_folds_with_a_gap, "fold must count 0, 1, 2"),
     "a fold a user": (_a_fold_a_user, "fold must count 0, 1, 2"),
@@ -339,3 +345,13 @@ def test_a_file_that_is_not_there_is_wrong_usage(
         import_predictions(
             tiny, paths["test"], paths["valid"], paths["oof"], None, tmp_path / "runs" / "y", False
         )
+
+
+def test_a_runs_own_files_are_told_by_their_folder(frames: Frames, make: Make) -> None:
+    run = make(frames)
+    assert run is not None
+    for role in ("test", "valid", "oof"):
+        assert run_of(run.path / f"{role}.parquet", role) == "theirs"
+        assert run_of(run.path.parent.parent / f"{role}.parquet", role) is None
+    with pytest.raises(UsageError, match="the valid predictions of run 'theirs'; expected test pr"):
+        run_of(run.path / "valid.parquet", "test")

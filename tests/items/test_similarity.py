@@ -112,7 +112,7 @@ def naive_table(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(worlds(), options(), st.sampled_from([2, 64]))
 def test_a_row_reads_what_is_counted_from_scratch_without_its_user(
     data: ChallengeData, options: Signals, max_history: int
@@ -143,7 +143,7 @@ def test_similarities_are_those_of_the_formulas(
 
 
 @pytest.mark.slow
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(worlds())
 def test_targets_with_label_0_and_the_other_splits_are_never_looked_at(
     data: ChallengeData,
@@ -166,7 +166,7 @@ def test_targets_with_label_0_and_the_other_splits_are_never_looked_at(
         assert np.array_equal(read(one, data, examples), read(one, data, relabelled))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(worlds())
 def test_a_similarity_is_the_same_both_ways_but_for_the_order_of_next(data: ChallengeData) -> None:
     similarity = fit_similarity(data, all_rows(data), signals(shrinkage=1.0), 64)
@@ -210,7 +210,7 @@ def test_the_documented_values_of_a_small_crowd() -> None:
     assert without_3["next"] == 0.0
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(worlds(), st.permutations(SIGNAL_KINDS), st.integers(1, 6))
 def test_a_column_is_its_kinds_whatever_the_others(
     data: ChallengeData, kinds: list[SignalKind], count: int
@@ -222,7 +222,7 @@ def test_a_column_is_its_kinds_whatever_the_others(
         np.testing.assert_array_equal(found, everything[kind])
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(worlds(), st.integers(1, 3))
 def test_a_pair_that_is_not_kept_reads_as_zero_and_the_others_as_before(
     data: ChallengeData, neighbours: int
@@ -248,7 +248,7 @@ def test_where_nobody_has_two_items_every_similarity_is_zero(rows: list[Row]) ->
         assert not any(found.any() for found in table(similarity, user).values())
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(worlds())
 def test_the_count_is_of_other_users_who_have_the_target(data: ChallengeData) -> None:
     similarity = fit_similarity(data, all_rows(data), signals(["cosine"]), 64)

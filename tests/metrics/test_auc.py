@@ -11,7 +11,6 @@ from mmctr_kit.metrics.auc import (
     auc,
     auc_difference,
     auc_with_se,
-    gauc,
     logloss_with_se,
     mean_fold_auc,
     rank_correlation,
@@ -204,28 +203,6 @@ def test_far_apart_ids_and_row_order_change_nothing():
     )
     assert (there.value, there.n) == (here.value, here.n)
     assert there.se == pytest.approx(here.se, rel=1e-12)
-    assert gauc(label[order], a[order], far[order]).value == pytest.approx(
-        gauc(label, a, user).value, abs=1e-14
-    )
-
-
-@pytest.mark.parametrize("ties", [True, False])
-def test_gauc_is_the_mean_of_the_users_aucs_without_one_class_users(ties):
-    label, a, _, user = clustered(6, users=60, ties=ties)
-    each = [
-        auc(label[user == u], a[user == u])
-        for u in np.unique(user)
-        if 0 < label[user == u].sum() < (user == u).sum()
-    ]
-    found = gauc(label, a, user)
-    assert found.value == pytest.approx(np.mean(each), abs=1e-14)
-    assert found.se == pytest.approx(np.std(each, ddof=1) / math.sqrt(len(each)), rel=1e-12)
-    assert found.n == len(each)
-
-
-def test_gauc_needs_a_user_with_both_classes():
-    with pytest.raises(ValueError, match="both classes"):
-        gauc(np.array([0, 1]), np.array([0.0, 1.0]), np.array([1, 2]))
 
 
 def test_logloss_is_exact_where_a_sigmoid_saturates():
@@ -245,6 +222,10 @@ def test_the_error_of_logloss_is_clustered():
     doubled = logloss_with_se(np.r_[label, label], np.r_[a, a], np.r_[user, user])
     once = logloss_with_se(label, a, user)
     assert doubled.se == pytest.approx(once.se, rel=1e-12)
+    paired, b = logloss_with_se(label, a, user, 0.5 * a), logloss_with_se(label, 0.5 * a, user)
+    assert paired.value == pytest.approx(once.value - b.value, abs=1e-14)
+    assert paired.se < math.hypot(once.se, b.se)
+    assert logloss_with_se(label, a, user, a).signed() == "+0.0000 ± 0"
     with pytest.raises(ValueError, match="finite"):
         logloss_with_se(np.array([0, 1]), np.array([0.0, np.inf]), np.arange(2))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from mmctr_kit.metrics.calibration import calibration, logistic_line, sigmoid
+from mmctr_kit.metrics.calibration import calibration, ece_by_chance, logistic_line, sigmoid
 
 
 def drawn(rows, seed=0):
@@ -90,3 +90,14 @@ def test_infinite_or_missing_logits_are_refused():
     for logits in (np.array([0.0, np.inf]), np.array([0.0, np.nan]), np.array([0.0])):
         with pytest.raises(ValueError, match="finite logit"):
             calibration(np.array([0, 1]), logits)
+
+
+@pytest.mark.parametrize("rows", [8, 200])
+def test_a_calibrated_model_is_hardly_ever_above_the_ece_of_chance(rows: int) -> None:
+    rng, ratios = np.random.default_rng(rows), []
+    for _ in range(200):
+        logit = rng.normal(-1.1, 0.5, rows)
+        found = calibration((rng.random(rows) < sigmoid(logit)).astype(np.int8), logit)
+        ratios.append(found.ece / ece_by_chance(found.mean_prediction, rows))
+    assert np.mean(np.array(ratios) > 1) < 0.06
+    assert np.mean(ratios) > 0.5

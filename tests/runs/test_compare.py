@@ -8,7 +8,7 @@ import pytest
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.metrics.auc import auc_difference
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.runs.compare import compare
+from mmctr_kit.runs.compare import compare, differ
 from mmctr_kit.runs.run import Run
 from tests.report.made import make_run
 
@@ -45,3 +45,17 @@ def test_a_damaged_neighbour_is_left_out(tiny: ChallengeData, tmp_path: Path) ->
     (bad.path / "valid.parquet").write_text("no parquet")
     with pytest.warns(UserWarning, match=r"not compared with bad: .*valid\.parquet was changed"):
         assert [e.name for e in compare(good, good.predictions(), [bad])] == ["good"]
+
+
+def test_each_score_that_both_runs_have_is_compared_paired(made_runs: Path) -> None:
+    alpha, beta = Run(made_runs / "alpha"), Run(made_runs / "beta")
+    difference = differ(alpha, beta)
+    paired = {"valid", "oof", "fold_models_valid", "valid_logloss", "oof_logloss", "valid_gauc"}
+    assert difference.gaps.keys() == paired
+    for name, gap in difference.gaps.items():
+        one, other = difference.scores[name]
+        assert one is not None
+        assert other is not None
+        assert gap.value == pytest.approx(other.value - one.value, abs=1e-12)
+        assert 0 < gap.se < one.se + other.se
+    assert all(gap.value == 0 for gap in differ(alpha, alpha).gaps.values())

@@ -1,6 +1,7 @@
 """The leaderboard: the best valid AUC first, unfinished runs last, the oracle beside them."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,6 +105,11 @@ def test_truth_adds_the_test_auc_and_the_oracle(
     assert oracle.oof is not None
     values = (oracle.oof.value, oracle.valid.value, oracle.test.value)
     assert values == tuple(best[s]["row"] for s in ("train", "valid", "test"))
+    assert all(math.isnan(score.se) for score in (oracle.oof, oracle.valid, oracle.test))
+    lead = oracle.test.value - 0.5
+    assert entry.kept is not None
+    assert entry.kept.value == (entry.test.value - 0.5) / lead
+    assert entry.kept.se == entry.test.se / lead
 
 
 def test_test_labels_in_any_order_meet_by_id(

@@ -22,7 +22,7 @@ READ = ("manifest.json", "metrics.json", "timings.json", "valid.parquet")
 
 @pytest.fixture(autouse=True)
 def _own_cache_and_old_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache of the test's own; files count as old as soon as they are written."""
+    """A cache of the test's own; files count as old at once."""
     monkeypatch.setenv("MMCTR_KIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(writing, "_TICK_NS", 0)
 

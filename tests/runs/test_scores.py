@@ -9,8 +9,9 @@ import pytest
 
 from mmctr_kit.data.folds import user_folds
 from mmctr_kit.errors import DataError
-from mmctr_kit.metrics.auc import auc, auc_with_se, gauc, mean_fold_auc
+from mmctr_kit.metrics.auc import auc, auc_with_se, mean_fold_auc
 from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.metrics.gauc import gauc
 from mmctr_kit.runs import scores
 from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions
 from mmctr_kit.runs.scores import score_predictions, seed_scores

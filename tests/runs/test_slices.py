@@ -14,15 +14,18 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import assign_folds, user_folds
 from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.calibration import calibration
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.predictions import Keys, Predictions, predictions_for
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.slices import (
     MIN_USERS,
     Slicing,
+    ece_text,
     recorded_data,
     score_slices,
     slice_columns,
     slice_metrics,
+    z_text,
 )
 from mmctr_kit.runs.writer import begin_run
 from tests.runs.test_run import MANIFEST
@@ -286,3 +289,25 @@ def test_the_data_of_a_blend_are_those_recorded_for_the_first_run_that_knows(
     assert recorded_data(inner) == recorded_data(outer) == tmp_path / "data"
     assert recorded_data(made("none", ("old",), None)) is None
     assert recorded_data(made("own", ("new",), tmp_path / "other")) == tmp_path / "other"
+
+
+def test_one_positive_has_no_standard_error_and_is_not_judged(
+    tiny: ChallengeData, slicing: Slicing
+) -> None:
+    found = predictions(tiny)
+    only = np.zeros(len(tiny.valid), np.int8)
+    codes = slicing.columns["history"].codes["valid"]
+    name = slicing.columns["history"].names[int(codes[0])]
+    inside = np.flatnonzero(codes == codes[0])
+    only[inside[0]] = 1
+    only[np.flatnonzero(codes != codes[0])[::3]] = 1
+    one = entry(score_slices(replace(found, valid_label=only), slicing), "valid", "history", name)
+    assert (one["positives"], one["auc"]["error"]) == (1, None)
+    assert str(Estimate.from_json(one["auc"])).endswith("± n/a")
+    assert z_text(one) == "too few"
+
+
+def test_a_calibration_error_that_chance_explains_is_marked() -> None:
+    part = {"ece": 0.08, "mean_prediction": 0.25, "rows": 400}
+    assert ece_text(part) == "~0.080"
+    assert ece_text(part | {"rows": 4000}) == "0.080"

@@ -124,7 +124,7 @@ def test_what_cannot_be_checked_is_unclear_for_every_task(tmp_path: Path) -> Non
         assert text.startswith(f"unclear for {task}: how each run behind the file was")
         assert "theirs: was imported" in text
         assert "gone: is blended into blend, but gone from" in text
-        assert "half: is blended into blend, but gone from" in text
+        assert "half: is blended into blend, but unfinished: it has no DONE" in text
         assert "damaged: has a manifest.json or blend.json that" in text
         assert text.isprintable()
     assert compact(check_run(Run(tmp_path / "theirs"), tmp_path)) == "1? 2? 1&2?"

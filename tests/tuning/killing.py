@@ -24,7 +24,8 @@ def workers_of(parent: int) -> list[int]:
 
 def kill_in_a_trial(workers: list[int], folder: StudyFolder) -> None:
     """Kill a worker that is running a trial; one that is between two of them is let go on."""
-    for _ in range(200):
+    folder.study()  # a worker may be stopped while it holds the lock to open a database
+    for _ in range(6000):
         for worker in workers:
             os.kill(worker, signal.SIGSTOP)
             running = folder.study().get_trials(deepcopy=False, states=(TrialState.RUNNING,))

@@ -1,7 +1,8 @@
 """The checks of ``data check``: that a data folder is complete, aligned and sane.
 
-A check whose input cannot be read, or whose optional file is absent, is skipped. The checks are
-listed in :data:`~mmctr_kit.audit.check.catalog.CHECKS`.
+A check whose input cannot be read, or whose optional file is absent, is skipped; so is what only
+the challenge's files have, if the folder was made by ``data import``. The checks are listed in
+:data:`~mmctr_kit.audit.check.catalog.CHECKS`.
 """
 
 import math
@@ -11,7 +12,7 @@ from pathlib import Path
 from mmctr_kit.activity import doing
 from mmctr_kit.audit.check.alignment import check_alignment
 from mmctr_kit.audit.check.catalog import CHECKS
-from mmctr_kit.audit.check.files import check_files, check_images, check_memory
+from mmctr_kit.audit.check.files import FIX, check_files, check_images, check_memory
 from mmctr_kit.audit.check.history_order import check_order
 from mmctr_kit.audit.check.item_files import check_items, read_items
 from mmctr_kit.audit.check.item_values import (
@@ -30,11 +31,11 @@ from mmctr_kit.audit.profile import PROBES, quick_profile
 from mmctr_kit.data.contract import FILES
 from mmctr_kit.data.load import load
 from mmctr_kit.data.path_hints import refuse_neighbour
+from mmctr_kit.datasets.imports.write import SPEC_COPY, TEST_LABELS
 from mmctr_kit.errors import DataError, UsageError, plural
 
 __all__ = ["CHECKS", "check_data"]
 
-_FIX = "fix the FAIL above first"
 _CHECKED_ELSEWHERE = {"split-users", "sibling-rows", "target-in-history"}
 """Probes of what other checks count themselves, in every row of the files."""
 
@@ -48,7 +49,9 @@ def check_data(folder: Path) -> list[Finding]:
     if not folder.is_dir():
         raise UsageError(f"no data folder at '{folder}'; expected the folder of the download")
     refuse_neighbour(folder)
-    log = Log(CHECKS)
+    # An import writes these files beside the data, nobody else does.
+    imported = any((folder / name).is_file() for name in (SPEC_COPY, TEST_LABELS))
+    log = Log(CHECKS, challenge=not imported)
     scans = {}
     for key, file in FILES.items():
         doing(f"reading {file.path}")
@@ -96,7 +99,7 @@ def _check_leaks(folder: Path, log: Log) -> None:
         log.skip("leaks", "it loads the data; see memory")
         return
     if failed:
-        log.skip("leaks", f"it loads the data, and {failed[0]} failed", _FIX)
+        log.skip("leaks", f"it loads the data, and {failed[0]} failed", FIX)
         return
     doing("loading the data to look for leaks")
     try:
@@ -118,8 +121,8 @@ def _check_leaks(folder: Path, log: Log) -> None:
 
 def _report_not_run(name: str, scans: Mapping[str, FileScan], log: Log) -> None:
     reads = CHECKS[name].reads
-    absent = [k for k in reads if not scans[k].file.needed and not scans[k].present]
-    if absent:
+    absent = [k for k in reads if not scans[k].present]
+    if absent and not any(scans[k].file.needed for k in absent):
         log.skip(name, f"needs {FILES[absent[0]].path}, which is optional")
     else:
-        log.skip(name, f"needs {', '.join(reads) or 'at least one readable file'}", _FIX)
+        log.skip(name, f"needs {', '.join(reads) or 'at least one readable file'}", FIX)

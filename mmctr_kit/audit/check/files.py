@@ -19,6 +19,7 @@ _NARROWS = {
     "item_seq": "no whole sequences of users",
 }
 
+FIX = "fix the FAIL above first"
 _KEYS = ("item_id", "user_id", "item_seq")
 """Columns without which an optional file is useless."""
 _FROM_ROWS = "levels are taken from the rows instead, for the items that are a target there"
@@ -55,15 +56,19 @@ def _check_present(folder: Path, scans: Scans, log: Log) -> None:
         if misplaced := [n for path in missing if (folder / (n := Path(path).name)).is_file()]:
             todo = f"move {', '.join(misplaced)} from DATA itself to {Path(missing[0]).parent}/"
         log.fail("files-needed", f"'{folder}' lacks {', '.join(missing)}", todo)
+    if not any(scan.present for scan in scans.values()):
+        log.skip("files-optional", "no file of the data is there", FIX)
+        return
     log.passed("files-needed", "train, valid, test and item_info are present")
     for key, narrows in _NARROWS.items():
         if scans[key].present:
             continue
         inside = Path(FILES["train"].path).parent / FILES[key].path
         todo = "download it if you want what is missing; everything else works without it"
-        if (folder / inside).is_file():
+        if inner := (folder / inside).is_file():
             todo = f"move {inside} up into DATA"
-        log.warn("files-optional", f"no {FILES[key].path}: {narrows}", todo)
+        what = f"no {FILES[key].path}: {narrows}"
+        log.warn("files-optional", what, todo, challenge=not inner)
     log.passed("files-optional", f"{', '.join(_NARROWS)} are present")
 
 
@@ -96,7 +101,7 @@ def _check_columns(readable: Scans, log: Log) -> None:
                 log.fail("columns-present", what, todo)
             # An optional file without one of its item columns is still useful.
             elif not column.copies and not scan.file.needed and name not in _KEYS:
-                log.warn("columns-present", what, _INSTEAD.get(name, _NO_USE))
+                log.warn("columns-present", what, _INSTEAD.get(name, _NO_USE), challenge=True)
             else:
                 expected = ", ".join(scan.file.column_names)
                 log.fail("columns-present", what, f"the columns are {expected}, each once")
@@ -194,6 +199,8 @@ def check_memory(scans: Scans, history_items: int, log: Log) -> None:
     ``history_items``: entries of all rows' histories that are not padding.
     """
     rows = sum(scans[split].rows for split in SPLITS)
+    if not any(scan.readable for scan in scans.values()):
+        return
     vectors = ((s, c.name) for s in scans.values() for c in s.file.columns if c.kind == "floats")
     floats = sum(scan.rows * scan.columns[name].longest for scan, name in vectors)
     # 48 bytes a row: ids, target, levels, label, history index and key; then int32 histories three

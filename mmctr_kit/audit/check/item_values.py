@@ -136,7 +136,9 @@ def check_embeddings(items: Mapping[str, ItemFile], log: Log) -> None:
             if repeated > DUPLICATES * len(keys):
                 copies = f"{plural(repeated, 'copy', 'copies')} of another item's vector"
                 what = f"{where}: {copies} ({repeated / len(keys):.2%})"
-                log.warn("embeddings-duplicate", what, "was one input encoded for many items?")
+                todo = "was one input encoded for many items?"
+                few = 2 * repeated < len(keys)  # items of a log may well have equal texts
+                log.warn("embeddings-duplicate", what, todo, challenge=few)
     if columns:
         number = plural(len(columns), "embedding")
         log.passed("embeddings-finite", f"all values finite, in {number}")
@@ -171,7 +173,7 @@ def _check_zero(where: str, needed: bool, vectors: Vectors, log: Log) -> None:
     if zero == n and not needed:
         what = f"{where}: zero for every item, so it carries nothing"
         todo = "leave it out of recipes (items.embedding none or factors), or download it again"
-        log.warn("embeddings-zero", what, todo)
+        log.warn("embeddings-zero", what, todo, challenge=True)
     elif zero:
         what = f"{where}: {plural(zero, 'item')} ({zero / n:.2%}) with an all-zero vector"
         todo = "did the encoder fail on them, for example on an image that did not open?"

@@ -52,7 +52,8 @@ def _check_length(split: Split, counts: Ints, log: Log) -> None:
             log.warn(check, what, todo)
     elif short := int((counts < SHORT_HISTORY).sum()):
         todo = "fine in data of your own; the challenge's histories have at least 3"
-        log.warn(check, f"{what}; {plural(short, *_HISTORIES)} fewer than {SHORT_HISTORY}", todo)
+        what += f"; {plural(short, *_HISTORIES)} fewer than {SHORT_HISTORY}"
+        log.warn(check, what, todo, challenge=True)
     elif long := int((counts > MAX_HISTORY).sum()):
         todo = f"keep the last {MAX_HISTORY}, as the challenge does"
         log.warn(check, f"{what}; {plural(long, *_HISTORIES)} more than {MAX_HISTORY}", todo)

@@ -91,7 +91,8 @@ def check_users(rows: RowFiles, sequences: Sequences | None, log: Log) -> None:
             mean = float(file.columns["label"].mean())
             todo = f"the challenge's is {KNOWN_LABEL_MEAN}; scores do not compare with published "
             far = abs(mean - KNOWN_LABEL_MEAN) > LABEL_MEAN_GAP
-            log.warn_if(far, "label-mean", f"{split}: label mean {mean:.4f}", f"{todo}ones")
+            what = f"{split}: label mean {mean:.4f}"
+            log.warn_if(far, "label-mean", what, f"{todo}ones", challenge=True)
     _check_unseen(rows, log)
     _check_times(rows, log)
 
@@ -131,7 +132,7 @@ def _check_rows_per_user(split: str, file: RowFile, log: Log) -> None:
     # The last user of test has fewer rows if their number is no multiple of four.
     odd = split == "train" and usual < 0.99
     todo = f"the challenge's train has {KNOWN_ROWS_PER_USER} rows a user, one of them positive"
-    log.warn_if(odd, "rows-per-user", what, todo)
+    log.warn_if(odd, "rows-per-user", what, todo, challenge=True)
     if file.history is not None:
         keys = file.history.keys[order]
         differ = np.add.reduceat((keys != np.repeat(keys[starts], rows)).astype(np.int64), starts)
@@ -175,7 +176,8 @@ def _check_unseen(rows: RowFiles, log: Log) -> None:
 def _check_times(rows: RowFiles, log: Log) -> None:
     times = {s: f.columns[TIME] for s, f in rows.items() if TIME in f.columns}
     if "train" not in times:
-        log.skip("times", "the rows have no times")
+        if rows["train"].columns:
+            log.skip("times", "the rows have no times")
         return
     train = times.pop("train")
     for split, time in times.items():

@@ -19,8 +19,9 @@ def diff(
 ) -> None:
     """Compare two runs: the recipe keys that differ, and the scores of both.
 
-    The difference of AUCs is that of B less that of A, paired row by row, if both predict the same
-    rows. One seed is too few to compare recipes.
+    The difference is the score of B less that of A, paired by user, if both predict the same rows;
+    of a logloss, less is better. "not paired": the rows or folds differ, or it is a mean over
+    seeds, whose standard errors stand beside it. One seed is too few to compare recipes.
 
     [bold]Examples[/bold]
 
@@ -48,7 +49,7 @@ def _print(both: "RunDifference") -> None:
         say("recipe: the same")
     rows = []
     for name, (a, b) in both.scores.items():
-        gap = cell(both.gaps[name], signed=True) if name in both.gaps else ""
+        gap = cell(both.gaps[name], signed=True) if name in both.gaps else _NOT[bool(a and b)]
         rows.append((SCORES[name], cell(a), cell(b), gap))
     table(("score", "A", "B", "B less A"), rows)
     for name in ("valid", "oof"):
@@ -57,6 +58,10 @@ def _print(both: "RunDifference") -> None:
             say(f"{SCORES[name]}: no difference is shown, since the runs have different {other}")
     for key, (a, b) in both.environment.items():
         say(f"{key}: A {a}, B {b}")
+
+
+_NOT = {True: "not paired", False: "-"}
+"""In place of a difference, by whether both runs have the score."""
 
 
 def _text(value: object) -> str:

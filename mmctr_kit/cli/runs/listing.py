@@ -15,7 +15,6 @@ from mmctr_kit.cli import options
 from mmctr_kit.cli.output import cell, finite, print_json, room, say, status, table, warn
 
 if TYPE_CHECKING:
-    from mmctr_kit.metrics.estimate import Estimate
     from mmctr_kit.runs.leaderboard import LeaderboardRow, Sort
     from mmctr_kit.submission.verdicts import RuleVerdict
 
@@ -108,6 +107,8 @@ def _print_ranked(
             say(f"{entry.name}: OOF and valid disagree; see its metrics.json", style="yellow")
     if any(e.transductive for e in entries):
         say(f"{TRANSDUCTIVE} transductive: scores depend on other rows; compare such runs apart")
+    if any(e.kept for e in entries) and "oracle" not in hidden:
+        say("oracle: share kept of its lead over 0.5, with the standard error of the test AUC")
     if hidden:
         say(f"no room for: {', '.join(hidden)}; --json has all")
 
@@ -117,7 +118,7 @@ def _print_others(entries: "Sequence[LeaderboardRow]") -> None:
     if not entries:
         return
     columns = ["not ranked", "kind", "state", "begun", "valid AUC"]
-    rows = [[e.name, e.kind, _state(e), _date(e.began), _cell(e.valid)] for e in entries]
+    rows = [[e.name, e.kind, _state(e), _date(e.began), cell(e.valid)] for e in entries]
     if not any(e.valid for e in entries):
         columns = columns[:-1]
         rows = [row[:-1] for row in rows]
@@ -216,14 +217,9 @@ def _row(entry: "LeaderboardRow", with_test: bool, rules: Rules) -> list[str]:
     behind = "" if entry.behind is None else entry.behind.compact(signed=True)
     keeps = compact(rules[entry.name]) if entry.name in rules else ""
     if with_test:
-        of_oracle = "" if entry.kept is None else f"{100 * entry.kept:.1f} %"
-        scores = [_cell(entry.valid), behind, _cell(entry.test), of_oracle]
+        of_oracle = "" if entry.kept is None else entry.kept.percent()
+        scores = [cell(entry.valid), behind, cell(entry.test), of_oracle]
         return [name, *scores, keeps, _date(entry.began)]
     seeds = str(entry.seeds) if entry.kind == "cv" else entry.kind
-    scores = [_cell(entry.oof), _cell(entry.valid), behind, seeds]
+    scores = [cell(entry.oof), cell(entry.valid), behind, seeds]
     return [name, *scores, keeps, _date(entry.began)]
-
-
-def _cell(auc: "Estimate | None") -> str:
-    """An AUC; the oracle's has no standard error."""
-    return f"{auc.value:.4f}" if auc is not None and not auc.n else cell(auc)

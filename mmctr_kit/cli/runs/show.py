@@ -70,6 +70,8 @@ def _print(details: "Details") -> None:
     wide = max(len(name) for name, _ in facts)
     for name, text in facts:
         say(f"  {name.ljust(wide)}  {text}", wrap=False)
+    from mmctr_kit.runs.progress import HOLDOUT
+
     # The mean over one seed is that seed's score, which stands above.
     one_seed = len(details.seeds) == 1 and "recipe_valid" in details.scores
     scores = [(n, s) for n, s in details.scores.items() if not (one_seed and "recipe" in n)]
@@ -80,6 +82,8 @@ def _print(details: "Details") -> None:
     if details.folds:
         columns = ("fold model", "state", "best epoch", "holdout AUC", "seconds")
         table(columns, [_fold(state) for state in details.folds], left=2)
+        if any(state.holdout_auc is not None for state in details.folds):
+            say(HOLDOUT)
     if details.models:
         scored = ("fold model", "OOF rows", "OOF AUC", "valid AUC")
         table(scored, [_model(model) for model in details.models])

@@ -233,6 +233,9 @@ def _log_lines(sample: Sample, roles: Roles) -> Iterator[str]:
     else:
         yield "  # time: no column is surely one; without it each user's order is drawn. If one is"
         yield "  # one, name it, and set time_unit: order if it merely grows"
+    for column in (roles[r] for r in ("time", "watch", "rating") if r in roles):
+        if column.odd:
+            yield f"  # {column.name} is numeric but for {column.odd}: mend it before the import"
     yield from _rule_lines(sample, roles)
 
 

@@ -4,20 +4,23 @@ import csv
 import glob
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from mmctr_kit.datasets.imports.sources import Source, find_sources, opened
 from mmctr_kit.datasets.imports.spec import Table
-from mmctr_kit.datasets.imports.tables import header, read_batches
+from mmctr_kit.datasets.imports.tables import header, place, read_batches
 from mmctr_kit.datasets.imports.values import texts
-from mmctr_kit.errors import DataError
+from mmctr_kit.errors import DataError, plural
 
 ROWS = 5000
 _LINES = 100
+_ODD = 0.05
+"""A column is one of numbers if at most this share of its values are none."""
 _OF_ITS_OWN = (".parquet", ".pq", ".jsonl", ".ndjson", ".json")
 _SEPARATORS = ("::", "\t", "|", ";", ",")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -30,12 +33,14 @@ Kind = Literal["empty", "flag", "number", "iso", "address", "list", "structure",
 class Column:
     """A column's name, its first values, without null and empty ones, and what they are.
 
-    The values are texts; of kind ``list`` the texts of the lists, and of ``structure`` none.
+    The values are texts; of kind ``list`` the texts of the lists, and of ``structure`` none. Those
+    of a ``number`` are numbers; ``odd`` says what a few other values are and where, else it is "".
     """
 
     name: str
     values: list[str]
     kind: Kind
+    odd: str = ""
 
     def numbers(self) -> list[float]:
         """The values as numbers; the kind is number."""
@@ -165,7 +170,7 @@ def _columns(table: Table, source: Source) -> list[Column]:
         rows += len(batch)
         if rows >= ROWS:
             break
-    return [_column(name, values[name]) for name in names]
+    return [_column(name, values[name], partial(place, table, source)) for name in names]
 
 
 def _plain(array: Any) -> list[Any]:
@@ -175,7 +180,8 @@ def _plain(array: Any) -> list[Any]:
         return list(array.to_pylist())
 
 
-def _column(name: str, values: list[Any]) -> Column:
+def _column(name: str, values: list[Any], place_of: Callable[[int], str]) -> Column:
+    """A column of these values; ``place_of`` names the place of a row, from 1."""
     filled = [v for v in values if v is not None and v != ""]
     if any(isinstance(v, list) for v in filled):
         flat = [x for v in filled for x in (v if isinstance(v, list) else [v])]
@@ -184,7 +190,14 @@ def _column(name: str, values: list[Any]) -> Column:
         return Column(name, [str(x) for x in islice(flat, ROWS) if x is not None], "list")
     if any(isinstance(v, dict) for v in filled):
         return Column(name, [], "structure")
-    return Column(name, filled, _kind(filled))
+    kind = _kind(filled)
+    odd = [v for v in filled if not _is_number(v)] if kind == "text" else []
+    if not 0 < len(odd) <= _ODD * len(filled):
+        return Column(name, filled, kind)
+    where = place_of(1 + values.index(odd[0]))
+    first = f"{odd[0][:40]!r} in {where}"
+    few = f"{plural(len(odd), 'value')} ({'the first is ' * (len(odd) > 1)}{first})"
+    return Column(name, [v for v in filled if _is_number(v)], "number", few)
 
 
 def _kind(values: Sequence[str]) -> Kind:

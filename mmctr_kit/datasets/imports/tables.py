@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -11,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmctr_kit.data.parquet import first_line
+from mmctr_kit.data.text_lines import line_of
 from mmctr_kit.datasets.imports.sources import Source, format_of, opened
 from mmctr_kit.datasets.imports.spec import Table
-from mmctr_kit.datasets.imports.text_table import text_header, text_parts
+from mmctr_kit.datasets.imports.text_table import text_header, text_line, text_parts
 from mmctr_kit.errors import DataError, did_you_mean
 
 BATCH_ROWS = 1 << 18
@@ -27,6 +29,8 @@ Read = Callable[[float], None]
 class Batch:
     """Consecutive rows of a file; the first has number ``first``, counted from 1 without a header.
 
+    ``place`` names the place of a row of that number in the file.
+
     The columns of text tables and of JSON lines are texts, or lists of texts in JSON; those of
     parquet have the file's types.
     """
@@ -34,13 +38,27 @@ class Batch:
     source: Source
     first: int
     columns: dict[str, pa.Array]
+    place: Callable[[int], str] = "row {}".format
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
     def row(self, index: int) -> str:
-        """The name of a row of the batch, for errors."""
-        return f"{self.source}, row {self.first + index}"
+        """The file and the place of a row of the batch, for errors."""
+        return f"{self.source}, {self.place(self.first + index)}"
+
+
+def place(table: Table, source: Source, row: int) -> str:
+    """Where a row, from 1, is: the line of a text file, from 1, else the row's number."""
+    kind = format_of(table, source)
+    if kind == "parquet":
+        return f"row {row} (from 1)"
+    with opened(source) as (_, file):
+        if kind == "jsonl":
+            line = line_of((text.strip() for text in file), row, b"")
+        else:
+            line = text_line(table, source, file, row)
+    return f"line {line}"
 
 
 def header(table: Table, source: Source) -> list[str]:
@@ -73,7 +91,7 @@ def read_batches(
             parts = {"parquet": _parquet_parts, "jsonl": _json_parts}.get(kind, text_parts)
             first = 1
             for part in parts(table, source, file, wanted):
-                batch = Batch(source, first, part)
+                batch = Batch(source, first, part, partial(place, table, source))
                 yield batch
                 first += len(batch)
                 read(min(1.0, (done + min(size, raw.tell())) / total))

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO
@@ -11,11 +12,14 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from mmctr_kit.data.parquet import first_line
+from mmctr_kit.data.text_lines import line_of
 from mmctr_kit.datasets.imports.sources import Source, format_of, opened
 from mmctr_kit.datasets.imports.spec import Table
 from mmctr_kit.errors import DataError
 
 _BLOCK = 16 << 20
+_UNEVEN = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)")
+"""What Arrow says of a record that has too many fields or too few; a header is a record."""
 _STAND_IN = b"\x1f"
 """Stands for a separator of several characters, which the CSV reader does not take."""
 
@@ -51,12 +55,6 @@ def text_parts(
     stream = _Stream(file, separator)
     if len(separator) > 1:
         separator = _STAND_IN.decode()
-    bad: list[Any] = []
-
-    def keep(row: Any) -> str:
-        bad.append(row)
-        return "error"
-
     skipped, reader = 0 if table.columns else 1, None
     try:
         reader = pacsv.open_csv(
@@ -72,8 +70,6 @@ def text_parts(
                 delimiter=separator,
                 quote_char=quote or False,
                 newlines_in_values=bool(quote),
-                # Arrow prints a traceback of its own if a row for it is no UTF-8.
-                invalid_row_handler=None if table.encoding == "utf-8" else keep,
             ),
             pacsv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.large_string()),
@@ -86,12 +82,14 @@ def text_parts(
             if len(batch):
                 yield {name: batch.column(name) for name in wanted}
     except pa.ArrowInvalid as e:
-        if bad:
-            row, line = bad[0], str(bad[0].text)[:60]
-            number = f", row {row.number - skipped}" if row.number else ""
+        if bad := _UNEVEN.search(str(e)):
+            record, expected, fields, text = bad.groups()
+            given = _separator(table, kind)
+            with opened(source) as (_, again):
+                line = text_line(table, source, again, int(record) - skipped)
             raise DataError(
-                f"{source}{number}: expected {row.expected_columns} fields separated by "
-                f"{separator!r}, found {row.actual_columns} in {line!r}"
+                f"{source}, line {line}: expected {expected} fields separated by {given!r}, "
+                f"found {fields} in {text.replace(separator, given)[:60]!r}"
             ) from e
         if "Empty CSV file" in str(e):
             raise DataError(f"{source} holds no row; expected one an interaction or item") from e
@@ -101,6 +99,12 @@ def text_parts(
         with suppress(pa.ArrowInvalid):  # reported already
             for _ in reader or ():
                 pass
+
+
+def text_line(table: Table, source: Source, file: BinaryIO, row: int) -> int | None:
+    """The line, from 1, in which a row, from 1, of an opened text table begins."""
+    header = 0 if table.columns else 1
+    return line_of(file, row + header, _quote(table, format_of(table, source)).encode())
 
 
 def _encoding(table: Table, source: Source) -> str:

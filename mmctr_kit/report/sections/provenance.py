@@ -20,6 +20,7 @@ from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.curves import FoldCurve, learning
 from mmctr_kit.report.figures.rows import stacked
 from mmctr_kit.runs.fold_models import FoldModel, fold_models
+from mmctr_kit.runs.progress import HOLDOUT
 from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.verdicts import check_run, compact
 
@@ -37,7 +38,7 @@ def models_section(context: ReportContext) -> Section | None:
     lead = (
         "Each fold model saves its best snapshot (the dot), chosen on users held out of its "
         "training rows. If AUC still rises at the end, train longer; if it falls while the "
-        "training loss falls, the model overfits."
+        f"training loss falls, the model overfits. The {HOLDOUT}."
     )
     if not pictures:
         lead = "The models of this run, each scored by itself."

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmctr_kit.metrics.calibration import ece_by_chance
 from mmctr_kit.metrics.curves import histograms, mean_roc, reliability, roc_curve
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import Floats, Ints8
@@ -74,7 +75,9 @@ def _calibration(context: ReportContext, notes: list[str]) -> Picture | None:
         points = (f"{p:.3f} -> {y:.3f}" for p, y in zip(prediction, label, strict=True))
         says.append(f"{name}: {', '.join(points)}")
         notes.append(
-            f"{name}: expected calibration error (ECE) {ece:.4f}, label mean {labels.mean():.4f}."
+            f"{name}: expected calibration error (ECE) {ece:.4f}, by chance up to "
+            f"{ece_by_chance(float(labels.mean()), len(labels)):.4f}; label mean "
+            f"{labels.mean():.4f}."
         )
     if not curves:
         return None

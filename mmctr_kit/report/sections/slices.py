@@ -8,7 +8,7 @@ from mmctr_kit.report.blocks import Picture, Section, Table, estimate_text, pict
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.diagnostics import WeakSlice, slice_entries, sliced_run, weak_slices
 from mmctr_kit.report.figures.rows import dots
-from mmctr_kit.runs.slices import MIN_USERS, too_few, z_text
+from mmctr_kit.runs.slices import LEGEND, MIN_USERS, ece_text, too_few, z_text
 
 _FEW = 6
 """How many slices are shown unfolded."""
@@ -82,7 +82,7 @@ def _figure(split: str, entries: Sequence[Mapping[str, Any]]) -> Picture | None:
 
 def _tables(entries: Sequence[Mapping[str, Any]]) -> list[Table]:
     """The slices that differ most from the other rows, and all of them, folded away."""
-    caption = "! = worse than the other rows by 3 standard errors or more."
+    caption = f"{'. '.join(LEGEND)}."
     known = (e for e in entries if e["errors"] is not None and not too_few(e))
     strongest = sorted(known, key=lambda e: -abs(float(e["errors"])))[:_FEW]
     if len(entries) <= 2 * _FEW:
@@ -97,11 +97,9 @@ def _table(entries: Sequence[Mapping[str, Any]], caption: str, folded: str = "")
     rows = []
     for e in entries:
         name, auc = f"{e['split']}, {_name(e)}", estimate_text(Estimate.find(e, "auc"))
-        z = z_text(e) + " !" * bool(e["worse"])
-        z = "too few rows" if too_few(e) else z
-        means = (f"{e[key]:.3f}" for key in ("mean_prediction", "mean_label", "ece"))
-        rows.append((name, f"{e['rows']:,}", auc, z, *means))
-    columns = ("slice", "rows", "AUC", "z", "mean prediction", "mean label", "ECE")
+        means = (f"{e[key]:.3f}" for key in ("mean_prediction", "mean_label"))
+        rows.append((name, f"{e['rows']:,}", auc, z_text(e), *means, ece_text(e)))
+    columns = ("slice", "rows", "AUC", "z", "score", "label", "ECE")
     return Table(caption, columns, rows, folded=folded)
 
 

@@ -1,8 +1,13 @@
 """``mmctr-kit runs diff``: keys and paired scores of two runs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from mmctr_kit.api.overview import compare_runs
+from mmctr_kit.cli.runs.show import SCORES
 from mmctr_kit.metrics.estimate import Estimate
 from tests.cli.conftest import run
 
@@ -18,7 +23,23 @@ def test_two_runs_differ_in_keys_and_by_a_paired_gap(work: Path) -> None:
     gap = Estimate.from_json(valid["difference"])
     assert abs(gap.value - (valid["b"]["value"] - valid["a"]["value"])) < 1e-12
     assert gap.compact(signed=True) in output
-    assert content["scores"]["valid_logloss"]["difference"] is None
+    assert content["scores"].keys() == {*SCORES} - {"recipe_valid", "recipe_oof"}
+    assert all(score["difference"]["error"] > 0 for score in content["scores"].values())
+    assert "not paired" not in output
+
+
+def test_a_difference_that_cannot_be_paired_says_so(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = compare_runs("din_demo", "din_demo_e4", runs=work / "runs")
+    one = Estimate(0.6, 0.1, 9)
+    scores = {"valid": (one, one), "recipe_valid": (one, one), "oof": (one, None)}
+    other = replace(known, scores=scores, gaps={})
+    monkeypatch.setattr("mmctr_kit.api.overview.compare_runs", lambda *_, **__: other)
+    output = run("runs", "diff", "a", "b").output
+    rows = [line.split("  ")[-1].strip() for line in output.splitlines() if "AUC  " in line]
+    assert rows == ["not paired", "not paired", "-"]
+    assert "valid AUC: no difference is shown, since the runs have different rows" in output
 
 
 def test_a_run_is_like_itself_and_a_blend_has_no_recipe(work: Path) -> None:

@@ -103,7 +103,7 @@ def test_words_are_v1_as_they_are_and_ready_vectors_are_reduced(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("id,name,text,tags\na ,x,,\n", "items.csv, row 1: id is 'a ', with blanks around it"),
+        ("id,name,text,tags\na ,x,,\n", "items.csv, line 2: id is 'a ', with blanks around it"),
         ("id,name,text,tags\nz,x,,\n", "no id is an item of the log; .* found 'z' here and 'a'"),
         ("id,title,text,tags\na,x,,\n", "has no column 'name'"),
     ],

@@ -132,3 +132,15 @@ def test_vectors_are_by_name_and_without_a_table_there_is_no_guess(tmp_path: Pat
         str(tmp_path / "bert.npy"),
         str(tmp_path / "clip.npy"),
     )
+
+
+def test_a_column_that_is_numeric_but_for_one_value_says_where_it_is(tmp_path: Path) -> None:
+    rows = [f"{u},{i},{1 + (u * i) % 5}" for u in range(1, 21) for i in range(1, 11)]
+    rows[122] = rows[122][:-1] + "x"
+    content, text = log_of(tmp_path, "userId,movieId,rating", *rows)
+    assert "# rating is numeric but for 1 value ('x' in line 124): mend it before" in text
+    assert content["interactions"]["positive"] == "rating >= 4"
+    rows[150] = rows[150][:-1] + "none"
+    assert "2 values (the first is 'x' in line 124)" in log_of(tmp_path, "u,i,rating", *rows)[1]
+    texts = [row[:-1] + "x" for row in rows]
+    assert "numeric but" not in log_of(tmp_path, "userId,movieId,rating", *texts)[1]

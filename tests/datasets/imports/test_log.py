@@ -64,9 +64,9 @@ def test_what_is_at_one_moment_is_not_in_the_order_of_ids(tmp_path: Path) -> Non
     [
         ({"positive": "rating >= 7"}, "rating >= 7 fits none of 4 interactions"),
         ({"positive": "rating >= 1", "negative": None}, "rating >= 1 fits all of 4 interactions"),
-        ({"positive": "rating >= 2", "negative": "rating <= 2"}, r"row 4: .* both fit"),
+        ({"positive": "rating >= 2", "negative": "rating <= 2"}, r"line 5: .* both fit"),
         ({"positive": "stars >= 4"}, "'stars >= 4' is about a column that the log lacks"),
-        ({"range": {"rating": [1, 4]}}, "row 1: rating is 5, outside"),
+        ({"range": {"rating": [1, 4]}}, "line 2: rating is 5, outside"),
         ({"user": "usr"}, r"no column 'usr' \(did you mean user\?\)"),
     ],
 )
@@ -88,7 +88,7 @@ def test_logged_negatives_need_a_rule_that_leaves_some(tmp_path: Path) -> None:
 def test_a_split_that_the_log_tells_must_have_a_known_value(tmp_path: Path) -> None:
     text = "user,item,time,rating,part\n1,1,1,5,0\n1,2,2,1,2\n1,3,3,4,3\n"
     split = {"by": "column", "column": "part"}
-    with pytest.raises(DataError, match=r"row 3: part is '3'; split.values has 0, 1, 2"):
+    with pytest.raises(DataError, match=r"line 4: part is '3'; split.values has 0, 1, 2"):
         of_text(tmp_path, text, split=split)
     log = of_text(tmp_path, text.replace(",4,3", ",4,1"), split=split)
     assert log.split.tolist() == [0, 2, 1]

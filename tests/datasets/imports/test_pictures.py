@@ -83,7 +83,7 @@ def test_a_folder_one_level_off_is_named(
         ({"pictures": "photo"}, r"no folder '.*photo' \(did you mean photos\?\)"),
         ({"pictures": "photos"}, "no picture of any item .* expected a.jpg, .* found img_1.jpg"),
         ({"pictures": "photos", "picture": "path"}, "no picture that column path names; .*'q.jpg'"),
-        ({"pictures": "photos", "picture": "url"}, "row 1: url is the address 'http://x/a.jpg'"),
+        ({"pictures": "photos", "picture": "url"}, "line 2: url is the address 'http://x/a.jpg'"),
     ],
 )
 def test_no_picture_at_all_is_an_error(tmp_path: Path, keys: dict[str, str], message: str) -> None:

@@ -83,7 +83,11 @@ def test_lists_of_json_lines_stay_lists(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.csv", b"user,title\nu1,a\nu2\n", r"row 2: expected 2 fields separated by ',', found 1"),
+        (
+            "t.csv",
+            b"user,title\nu1,a\nu2\n",
+            "line 3: expected 2 fields separated by ',', found 1",
+        ),
         ("t.csv", b"", r"no column 'user'; its columns: nothing"),
         ("t.csv", b"users,title\n1,2\n", r"no column 'user' \(did you mean users\?\)"),
         ("t.csv", b"user,user\n1,2\n", "has column user twice"),
@@ -122,3 +126,31 @@ def test_numbers_of_json_lines_keep_the_digits_that_are_written(tmp_path: Path) 
     (tmp_path / "t.jsonl").write_text('{"c": 9007199254740993.0}\n{"c": 9007199254740993}\n')
     column = read(tmp_path, "c", files="t.jsonl")[0].columns["c"]
     assert column.to_pylist() == ["9007199254740993.0", "9007199254740993"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("t.csv", b'user,title\n1,"a\nb"\n\n2,x\n', "t.csv, line 5"),
+        ("t.jsonl", b'{"user": 1}\n \n{"user": 2}\n', "t.jsonl, line 3"),
+    ],
+)
+def test_a_row_is_named_by_the_line_that_an_editor_shows(
+    tmp_path: Path, name: str, content: bytes, told: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    (batch,) = read(tmp_path, "user", files=name)
+    assert batch.row(1).endswith(told)
+
+
+def test_a_row_of_parquet_is_named_by_its_number(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"user": [1, 2]}), tmp_path / "t.parquet")
+    (batch,) = read(tmp_path, "user", files="t.parquet")
+    assert batch.row(1).endswith("t.parquet, row 2 (from 1)")
+
+
+def test_an_uneven_row_shows_the_separator_as_it_is_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "t.dat").write_text("1::a\n\n2::b::c\n")
+    wanted = "t.dat, line 3: expected 2 fields separated by '::', found 3 in '2::b::c'"
+    with pytest.raises(DataError, match=wanted):
+        read(tmp_path, "user", files="t.dat", separator="::", columns=("user", "item"))

@@ -65,7 +65,9 @@ def test_python_ends_in_peace_though_a_table_was_left_early(tmp_path: Path) -> N
 def test_a_row_that_is_no_utf_8_and_too_short_is_one_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(DataError, match=r"is no csv table .CSV parse error: Row #3"):
+    with pytest.raises(
+        DataError, match=r"t.csv, line 3: expected 2 fields separated by ',', found 1"
+    ):
         column(tmp_path, "t.csv", b"id,title\n1,a\n\xf0\n", encoding="utf-8")
     assert capfd.readouterr().err == ""
 

@@ -52,7 +52,7 @@ def assert_close(found: NDArray[np.float32], expected: NDArray[np.float64]) -> N
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(crowds(), penalties)
 def test_weights_are_those_of_a_ridge_regression_on_the_other_items(
     found: Contexts, l2: float
@@ -60,7 +60,7 @@ def test_weights_are_those_of_a_ridge_regression_on_the_other_items(
     assert_close(weights(fit(found, ALL, l2), -1), ridge(matrix(found), l2))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(crowds(), penalties)
 def test_a_counted_users_weights_are_those_of_a_fit_without_their_row(
     found: Contexts, l2: float
@@ -70,7 +70,7 @@ def test_a_counted_users_weights_are_those_of_a_fit_without_their_row(
         assert_close(weights(ease, number), ridge(np.delete(x, number, axis=0), l2))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(crowds(), st.integers(1, ITEMS), penalties)
 def test_items_beyond_the_most_frequent_have_weight_zero_and_no_part_in_the_others(
     found: Contexts, items: int, l2: float
@@ -85,7 +85,7 @@ def test_items_beyond_the_most_frequent_have_weight_zero_and_no_part_in_the_othe
         assert_close(weights(ease, number), ridge(np.delete(covered, number, axis=0), l2))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(crowds(), st.integers(1, 20))
 def test_weights_do_not_depend_on_the_size_of_chunks(found: Contexts, size: int) -> None:
     whole = fit(found, ALL, 2.0)
@@ -104,7 +104,7 @@ def test_an_item_says_nothing_of_itself() -> None:
         assert not np.diag(weights(ease, number)).any()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(crowds(), penalties)
 def test_where_nobody_else_has_an_item_its_weights_are_exactly_zero(
     found: Contexts, l2: float

@@ -54,7 +54,7 @@ def assert_same(found: Sums, expected: Sums) -> None:
         assert sums == pytest.approx(expected[key], rel=1e-5, abs=1e-6)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(crowds(), st.integers(1, 8), st.sampled_from([0.5, 3.0, 20.0]))
 def test_sums_are_those_of_every_users_pairs(
     found: Contexts, window: int, half_life: float
@@ -67,7 +67,7 @@ def test_sums_are_those_of_every_users_pairs(
     assert pairs.users == len(found.users)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(crowds(), st.integers(1, 30))
 def test_sums_do_not_depend_on_the_size_of_chunks(found: Contexts, size: int) -> None:
     whole = count_pairs(found, WEIGHTS, MANY)
@@ -90,7 +90,7 @@ def naive_kept(sums: Sums, count: list[int], neighbours: int) -> set[tuple[int, 
     return kept
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(crowds(20), st.integers(1, 7))
 def test_a_pair_is_kept_where_it_is_among_either_items_strongest(
     found: Contexts, neighbours: int
@@ -114,7 +114,7 @@ def test_weak_pairs_of_items_with_many_are_dropped() -> None:
     assert list(found_sums(count_pairs(found, WEIGHTS, 1))) == [(1, 2), (3, 4)]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(crowds())
 def test_a_pair_is_found_in_either_order_and_an_absent_one_is_not(found: Contexts) -> None:
     pairs = count_pairs(found, WEIGHTS, MANY)
