@@ -85,7 +85,7 @@ def test_nothing_is_written_where_it_may_not_be(
     with pytest.raises(UsageError, match="is the file of rows"):
         mmctr_kit.predict("first", test_file, data, out=test_file, force=True, runs=runs)
     rows = pd.read_parquet(test_file).assign(item_id=10_000)
-    with pytest.raises(DataError, match="400 rows have items"):
+    with pytest.raises(DataError, match=r"row 1 \(from 1\): item_id 10000 .*\(400 rows of 400\)"):
         mmctr_kit.predict("first", rows, data, out=taken, force=True, runs=runs)
     assert taken.read_text() == "mine\n"
     with pytest.raises(UsageError, match="expected a file or a DataFrame"):

@@ -111,7 +111,7 @@ def test_a_file_is_read_again_only_if_it_changed(
         read.append(path)
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
-    monkeypatch.setattr("mmctr_kit.runs.seal._sha256", counted)
+    monkeypatch.setattr("mmctr_kit.runs.seal.file_sha256", counted)
     for _ in range(3):
         sealed_file(folder, "a.txt")
     assert len(read) == 1
