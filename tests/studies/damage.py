@@ -226,7 +226,8 @@ def judged(path: Path, before: Done, after: Done) -> str:
         return "named" if any(name in line for name in parts) else "UNNAMED"
     warned = any(name in after.said for name in names) and not any(n in before.said for n in names)
     # Without its seal a run counts as one that was stopped, and is shown as such.
-    stopped = "unfinished" in after.printed and "unfinished" not in before.printed
+    words = ("unfinished", "stopped")
+    stopped = any(word in after.printed and word not in before.printed for word in words)
     warned |= path.name == "DONE" and stopped
     if after.same(before):
         return "rebuilt" if warned and path.parts[0] == "cache" else "harmless"
