@@ -45,7 +45,7 @@ def test_help_is_in_words_has_an_example_and_is_no_wider_than_the_terminal(
     assert max(map(len, text.splitlines())) <= width
     assert not PYTHONS.search(text)
     assert f"mmctr-kit {' '.join(path)}".rstrip() in text.split("\nExamples\n")[1]
-    assert "\n  -h, --help " in text
+    assert "\n  -h, --help" in text
     assert shown(path, "-h", width) == text
 
 
