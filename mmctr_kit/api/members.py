@@ -88,7 +88,7 @@ def _fit_folds(
 def _fit_holdout(
     recipe: "Recipe", data: "ChallengeData", count: int, fixed: Collection[str]
 ) -> dict[str, object] | None:
-    """The changes with which at most ``count`` folds have both labels in all parts; None if none will."""
+    """What to change so that up to ``count`` folds have both labels in all parts; None if vain."""
     from mmctr_kit.cv.plan import require_classes
 
     own, folds = recipe.training.holdout, min(count, recipe.folds.count)
