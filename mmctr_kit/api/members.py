@@ -18,9 +18,9 @@ HOLDOUTS = (0.1, 0.2, 0.3, 0.5)
 def load_members(
     names: Sequence[str], settings: Sequence[str], listen: Listener
 ) -> dict[str, "Recipe"]:
-    """Each shipped recipe with the settings (KEY=VALUE) whose keys it has.
+    """Each shipped recipe with the settings (KEY=VALUE) whose keys it has and uses.
 
-    Notes say which recipes have a key that others lack. Raises UsageError for a key that all lack,
+    Notes say which recipes those are, if not all. Raises UsageError for a key that all lack,
     for a value that a key does not take, and for seeds.
     """
     from mmctr_kit.recipe.suggest import did_you_mean_key
@@ -36,11 +36,12 @@ def load_members(
             every = [each for recipe in plain.values() for each in _keys(recipe)]
             hint = did_you_mean_key(key, dict.fromkeys(every))
             raise UsageError(f"--set {setting}: no member of the family has the key {key}{hint}")
+        have = [name for name in have if key not in plain[name].unused()] or have
         for name in have or plain:  # what is no KEY=VALUE is refused when the first is loaded
             given[name].append(setting)
         if have and len(have) < len(plain):
             lack = ", ".join(name for name in plain if name not in have)
-            only = f"--set {setting} is for {', '.join(have)}; not in {lack}"
+            only = f"--set {setting} is for {', '.join(have)}; not for {lack}"
             listen(ProgressEvent("note", only))
     return {name: load_recipe(name, lines) for name, lines in given.items()}
 

@@ -18,11 +18,12 @@ def loaded(*settings: str) -> dict[str, Recipe]:
 
 def test_a_setting_is_for_the_members_that_have_its_key_and_a_note_says_which() -> None:
     events = list[ProgressEvent]()
-    settings = ("model.attention_dim=64", "training.max_history=64")
+    settings = ("model.attention_dim=64", "training.max_history=64", "training.min_steps=1")
     recipes = load_members(NAMES, settings, events.append)
     assert recipes["best_din"].model_arguments["attention_dim"] == 64
     assert [event.text for event in events] == [
-        "--set model.attention_dim=64 is for best_din; not in gbdt, best_transformer"
+        "--set model.attention_dim=64 is for best_din; not for gbdt, best_transformer",
+        "--set training.min_steps=1 is for best_din, best_transformer; not for gbdt",
     ]
 
 
@@ -59,7 +60,7 @@ def test_more_users_are_held_out_if_nobody_would_be(tiny: ChallengeData) -> None
 def test_there_are_fewer_folds_the_same_for_all_if_one_would_be_without_both_labels(
     tiny: ChallengeData,
 ) -> None:
-    few = "training.holdout=0.003"
+    few = "training.holdout=0.008"
     recipes = loaded("folds.count=100", few)
     found = [suited for suited, _ in suit(recipes, tiny, (few,)).values()]
     assert len({recipe.folds for recipe in found}) == 1
