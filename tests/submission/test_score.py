@@ -109,7 +109,7 @@ def test_faulty_labels_are_one_line(
 def test_a_whole_number_too_large_for_any_type_is_named(tmp_path: Path) -> None:
     path = tmp_path / "l.csv"
     path.write_text(f"ID,label\n0,1\n{'9' * 400},0\n")
-    with pytest.raises(DataError, match="l.csv, line 3: ID is '9{40}'; expected numbers"):
+    with pytest.raises(DataError, match=r"l\.csv, line 3: ID is '9{40}'; expected numbers"):
         read_labels(path)
 
 
