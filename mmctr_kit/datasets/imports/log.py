@@ -17,7 +17,7 @@ from mmctr_kit.datasets.imports.rules import Rule, parse_rule
 from mmctr_kit.datasets.imports.sources import find_sources
 from mmctr_kit.datasets.imports.spec import Spec
 from mmctr_kit.datasets.imports.tables import Batch, header, read_batches
-from mmctr_kit.errors import DataError, did_you_mean
+from mmctr_kit.errors import DataError, UsageError, did_you_mean
 from mmctr_kit.metrics.ranks import Ids, Ints, Ints8, Ints32, first_rounded, group_starts
 
 POSITIVE, NEGATIVE, NEITHER = 1, 0, -1
@@ -207,7 +207,7 @@ def _rule(text: str | None, names: list[str], key: str) -> Rule | None:
         return None
     rule = parse_rule(text)
     if rule.column not in names:
-        raise DataError(
+        raise UsageError(
             f"interactions.{key}: {text!r} is about a column that the log lacks"
             f"{did_you_mean(rule.column, names)}; its columns: {', '.join(names)}"
         )
