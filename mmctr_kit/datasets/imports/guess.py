@@ -236,6 +236,9 @@ def _log_lines(sample: Sample, roles: Roles) -> Iterator[str]:
     for column in (roles[r] for r in ("time", "watch", "rating") if r in roles):
         if column.odd:
             yield f"  # {column.name} is numeric but for {column.odd}: mend it before the import"
+    for column in (roles[r] for r in ("user", "item", "time", "watch", "rating") if r in roles):
+        if column.empty:
+            yield f"  # {column.name} is empty in {column.empty}: mend it before the import"
     yield from _rule_lines(sample, roles)
 
 
