@@ -98,7 +98,7 @@ class BadRows:
         assert self._first is not None
         kinds = list(self._kinds.values())
         if self.rows == len(kinds) == 1:
-            return self._first
+            return DataError(*self._first.args)
         sources = {kind.source for kind in kinds}
         where = sources.pop() if len(sources) == 1 else "interactions.files"
         shown = [kind.shown(where == "interactions.files") for kind in kinds[:MOST]]

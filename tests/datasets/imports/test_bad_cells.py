@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmctr_kit.datasets.imports import text_table
@@ -81,6 +81,7 @@ def test_a_few_bad_cells_do_not_hide_the_unit_of_time(tmp_path: Path, times: Any
     assert told.endswith("; expected a number")
 
 
+@settings(max_examples=20)
 @given(
     bad=st.lists(
         st.tuples(st.integers(2, 31), st.sampled_from(["user", "item", "rating", "time"])),
