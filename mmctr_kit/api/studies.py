@@ -40,10 +40,11 @@ class PlannedStudy:
         with closing(self.database) if self.database is not None else nullcontext():
             there = self.path.is_dir() if self.database is None else self.database.settings()
             if self.force or not there:
-                return trials, finalists
+                return trials, min(finalists, trials)
             folder = StudyFolder(self.path, self.database)
             known = folder.study().get_trials(deepcopy=False)
-        waiting = max(trials - sum(map(counts, known)), 0)
+        ended = sum(map(counts, known))
+        waiting, finalists = max(trials - ended, 0), min(finalists, max(trials, ended))
         # Trials that are still to come may be better than those whose finalists are trained.
         done = 0 if waiting else finished_finalists(folder, known, finalists)
         return waiting, finalists - done

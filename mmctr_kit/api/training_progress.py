@@ -114,7 +114,7 @@ class StudyProgress:
         from mmctr_kit.tuning.worker import counts
 
         self.folder, self.study, self.listen = folder, folder.study(), listen
-        self.recipe, self.trials, self.final = plan.recipe, trials, final
+        self.recipe, self.trials = plan.recipe, trials
         self.folds = plan.recipe.folds.count
         side_by_side = min(plan.resources.workers, self.folds * final[1])
         rows = len(plan.data.valid) + len(plan.data.test)
@@ -124,6 +124,7 @@ class StudyProgress:
         bests = [(_value(t), t.number, float(t.user_attrs["auc"])) for t in scored]
         self.best = max(bests, key=itemgetter(0), default=None)
         self.ended = self.before = len(known)
+        self.final = min(final[0], max(trials, len(known))), final[1]
         self.began = time.perf_counter()
         self.running: dict[int, float] = {}
         self.fold: dict[int, int] = defaultdict(int)
@@ -140,7 +141,7 @@ class StudyProgress:
         label = "search: claiming a trial"
         self.listen(ProgressEvent("begin", label=label, total=max(self.trials - self.before, 1)))
         count, seeds = self.final
-        if count:
+        if count and self.before < self.trials:
             text = (
                 f"after the search: {plural(count, 'finalist')} x {plural(seeds, 'seed')} x "
                 f"{plural(self.folds, 'fold')} = "
@@ -198,6 +199,9 @@ class StudyProgress:
         waiting = plural(self.final_jobs, "fold model")
         text = f"finalists: {waiting} to train{self._finalists_cost()}"
         total = max(self.final_jobs, 1)
+        if self.before >= self.trials and not self.final_jobs:
+            line = "nothing to train: a larger --trials goes on with the study, --force begins anew"
+            self.listen(ProgressEvent("note", line))
         self.listen(ProgressEvent("begin", text if self.final_jobs else "", "finalists", 0, total))
 
     def finalist(self, number: int, event: "FoldEvent") -> None:

@@ -104,7 +104,7 @@ def _plan(preset: str) -> str:
         f"Steps: generate data, check them, cross-validate {', '.join(RECIPES)}, fit one network, "
         "blend, report, write and check two submissions, compare all runs."
     )
-    takes = {"demo": "one to three minutes on two cores", "full": "hours"}
+    takes = {"demo": "one to three minutes on two idle cores", "full": "hours"}
     return f"{steps} It takes {takes[preset]}." if preset in takes else steps
 
 

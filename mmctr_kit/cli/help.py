@@ -29,6 +29,10 @@ _NARROW = 76
 class _InContext:
     """Lets a mistake know its command, which the parser leaves out of some."""
 
+    def get_help_option_names(self, ctx: Any) -> list[str]:
+        """``-h, --help``, in this order; the parser's own order changes from call to call."""
+        return sorted(super().get_help_option_names(ctx), key=len)  # type: ignore[misc]
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line."""
         try:

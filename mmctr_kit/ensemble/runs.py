@@ -127,7 +127,7 @@ def require_blend(
 def remarks(runs: Sequence[Run]) -> list[str]:
     """What is odd about the choice of runs: a single one, or one that is in the blend twice."""
     if len(runs) == 1:
-        return [f"{runs[0].name} alone is no blend: name two runs or more"]
+        return [f"{runs[0].name} alone is no blend, but a copy of it: name two runs or more"]
     lines = []
     for run in runs:
         inside = _contains(run)
@@ -287,8 +287,11 @@ def _fixed_parts(runs: Sequence[Run], manifests: Sequence[Manifest], seed: int) 
 
 
 def _require_same(runs: Sequence[Run], manifests: Sequence[Manifest]) -> None:
-    if not runs or len({run.name for run in runs}) != len(runs):
-        raise UsageError("a blend needs one run or more, each named once")
+    if not runs:
+        raise UsageError("a blend needs one run or more")
+    names = [run.name for run in runs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"{twice[0]} is named twice; name each run once")
     for run, manifest in zip(runs[1:], manifests[1:], strict=True):
         first = manifests[0]
         if manifest.rows != first.rows:

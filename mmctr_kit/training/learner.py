@@ -34,7 +34,9 @@ class Trained:
     details: Sequence[str]
 
     def __str__(self) -> str:
-        return ", ".join([self.steps, self.precision, self.check])
+        # Plain steps on a CPU are what others are checked against.
+        checked = self.steps != "plain" or self.check == "checked"
+        return ", ".join([self.steps, self.precision, *([self.check] if checked else [])])
 
 
 @dataclass(frozen=True)

@@ -104,10 +104,13 @@ def test_a_study_says_what_finalists_cost_before_its_search_begins(
     heard = list[ProgressEvent]()
     StudyProgress(study, folder, 2, (3, 2), heard.append).begin_search()
     assert heard[-1].text == (
-        "after the search: 3 finalists x 2 seeds x 2 folds = 12 fold models "
+        "after the search: 2 finalists x 2 seeds x 2 folds = 8 fold models "
         "(--finalists 0 trains none)"
     )
     search_study(study, folder, 2, None, lambda _: None)
+    over = StudyProgress(study, folder, 2, (3, 2), heard.append)
+    over.begin_search()
+    assert heard[-1].text == ""  # what is still to be trained is said next
     again = StudyProgress(study, folder, 4, (3, 2), heard.append)
     again.begin_search()
     assert "= 12 fold models, about " in heard[-1].text

@@ -97,7 +97,7 @@ def test_a_run_that_does_harm_is_named(tmp_path: Path, tiny_root: Path) -> None:
     assert "warning: the blend is better without noise (AUC +0." in told.stderr
     told = run("blend", "good", "--name", "y", "--runs", str(tmp_path / "runs"))
     assert "better without" not in told.output
-    assert "warning: good alone is no blend: name two runs or more" in told.stderr
+    assert "warning: good alone is no blend, but a copy of it: name two runs or more" in told.stderr
 
 
 def test_a_blend_that_is_worse_than_its_best_run_alone_says_so(

@@ -137,7 +137,7 @@ def test_the_program_is_named_as_the_shell_finds_it(
 
 
 def test_the_demo_says_which_steps_come_and_about_how_long_they_take() -> None:
-    assert demo._plan("demo").endswith("It takes one to three minutes on two cores.")
+    assert demo._plan("demo").endswith("It takes one to three minutes on two idle cores.")
     for name in demo.RECIPES:
         assert name in demo._plan("tiny")
     assert "It takes" not in demo._plan("tiny")

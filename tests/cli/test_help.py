@@ -45,9 +45,8 @@ def test_help_is_in_words_has_an_example_and_is_no_wider_than_the_terminal(
     assert max(map(len, text.splitlines())) <= width
     assert not PYTHONS.search(text)
     assert f"mmctr-kit {' '.join(path)}".rstrip() in text.split("\nExamples\n")[1]
-    assert shown(path, "-h", width).replace("-h, --help", "--help, -h") == text.replace(
-        "-h, --help", "--help, -h"
-    )
+    assert "\n  -h, --help" in text
+    assert shown(path, "-h", width) == text
 
 
 @pytest.mark.parametrize("path", EVERY, ids=lambda path: " ".join(path) or "mmctr-kit")

@@ -301,8 +301,10 @@ def test_runs_of_other_rows_or_folds_are_refused_by_name(
     for fault, other in others.items():
         with pytest.raises(RunError, match=f"runs a and {other.name} .*{fault}"):
             blend_runs([pair[0], other], "mean", tmp_path / "both", False)
-    with pytest.raises(UsageError, match="each named once"):
+    with pytest.raises(UsageError, match="a is named twice"):
         blend_runs([pair[0], pair[0]], "mean", tmp_path / "both", False)
+    with pytest.raises(UsageError, match="a blend needs one run or more"):
+        blend_runs([], "mean", tmp_path / "both", False)
     assert not (tmp_path / "both").exists()
 
 

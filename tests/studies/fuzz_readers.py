@@ -482,7 +482,7 @@ def fuzz(name: str, target: Target, folder: Path, out: Path, seconds: float, see
         path = folder / "input" / name
         path.parent.mkdir(parents=True)
         path.write_bytes(content)
-        with suppress(MmctrKitError), _guarded():
+        with suppress(MmctrKitError):
             target.read(path)
     sys.unraisablehook = threading.excepthook = note
     begin = time.monotonic()
