@@ -125,7 +125,7 @@ class _Reader:
             self.bad.add(self._bad_cells(batch))
 
     def _bad_cells(self, batch: Batch) -> list[BadCellsError]:
-        """Those of each column."""
+        """Return an error for each column of a batch that has bad cells."""
         table, split = self.table, self.split.column
         rules = [r for r in (self.positive, self.negative) if r]
         if split:
