@@ -429,6 +429,13 @@ def run_of_a_study(folder: Path, _: ChallengeData) -> object:
     return open_run("qin", folder)
 
 
+def study_as_run(folder: Path, _: ChallengeData) -> object:
+    from mmctr_kit.runs.run import open_run
+
+    written(folder, "qin.study/finalists/trial-3/manifest.json", "{}")
+    return open_run("qin.study", folder)
+
+
 def run_at_work(folder: Path, _: ChallengeData) -> object:
     from mmctr_kit.files import locked
     from mmctr_kit.runs.lineage import unfinished
@@ -737,6 +744,11 @@ WORK: dict[str, Case] = {
         recipes_that_differ,
     ),
     "a run is of a study": (UsageError, "no run 'qin' under .* itself, but ", run_of_a_study),
+    "a study is no run": (
+        UsageError,
+        "^'qin.study' is a study; name one of its runs: qin.study/finalists/trial-3$",
+        study_as_run,
+    ),
     "a study is unfinished": (RunError, "is unfinished; repeat the command", unfinished_study),
     "a study is not exported": (
         RunError,

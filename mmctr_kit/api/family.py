@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmctr_kit.api.members import load_members, suit
 from mmctr_kit.api.options import Options
 from mmctr_kit.api.plans import PlannedRun, plan_runs
-from mmctr_kit.api.preflight import AnyPath, Settings, load_recipe, load_to_train
+from mmctr_kit.api.preflight import AnyPath, Settings, as_lines, load_to_train
 from mmctr_kit.api.progress import Listener, Progress, ProgressEvent, listening, span
 from mmctr_kit.api.recorded import recorded
 from mmctr_kit.errors import DataError, RunError, UsageError, did_you_mean
@@ -211,10 +212,10 @@ def plan_family(
     """Check that the members of a family can be trained on the data, and plan their runs.
 
     The cost of each is measured if there is a budget, which counts from here, or if ``measure``.
-    A recipe is adapted to what the data have. Raises UsageError if there is no such family,
+    A recipe is suited to the data, and a setting is for the members that have its key. Raises
+    UsageError if there is no such family,
     DataError if no member can be trained on the data, and RunError if other runs have their names.
     """
-    from mmctr_kit.items.adapt import adapted
     from mmctr_kit.recipe.family import FAMILIES
 
     began = time.monotonic()
@@ -231,17 +232,16 @@ def plan_family(
             f"executor {options.executor!r}: costs are measured on this machine; leave out "
             "--budget and --dry-run, or --executor"
         )
-    members = FAMILIES[family]
-    recipes = {m.recipe: load_recipe(m.recipe, options.settings) for m in members}
-    if any(recipe.seeds != (0,) for recipe in recipes.values()):
-        raise UsageError(f"seeds: the family {family} chooses its members' seeds; leave it out")
+    members, settings = FAMILIES[family], as_lines(options.settings)
+    recipes = load_members([m.recipe for m in members], settings, listen)
     for member in members:  # a wrong folder is an error before the data is loaded
         options.path(member.name, data)
     content = load_to_train(data, listen, recipes.values(), options.strict)
+    suited = suit(recipes, content, settings)
     alone = replace(options, settings=())
     plans, faults = list[PlannedMember](), list[DataError]()
     for member in members:
-        recipe, changes = adapted(recipes[member.recipe], content)
+        recipe, changes = suited[member.recipe]
         named = {"name": member.name, "seeds": (member.seed,)}
         try:
             (run,) = plan_runs([recipe.model_copy(update=named)], content, alone, lambda _: None)
@@ -249,8 +249,10 @@ def plan_family(
         except DataError as e:
             faults.append(e)
             plans.append(PlannedMember(member, None, str(e)))
+        except UsageError as e:
+            raise UsageError(f"{member.name}: {e}") from e
     if len(faults) == len(plans):
-        raise faults[0]
+        raise DataError(f"{plans[0].member.name}: {faults[0]}")
     planned = PlannedFamily(plans, limit, began)
     if limit is not None or measure:
         planned.members = _measured(planned, listen)

@@ -7,7 +7,7 @@ predicts valid and test.
 """
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -88,8 +88,7 @@ def _plan(
         raise DataError(
             "all rows of valid have one label; expected 0 and 1 (see 'mmctr-kit data check')"
         )
-    for fold in folds:
-        _require_classes(fold_rows(recipe, data, fold), data, recipe)
+    require_classes(recipe, data, folds)
     check_model(recipe, data, items)
     # The seeds of a fold come one after another, since they share its prepared data.
     jobs = tuple((f, s) for f in folds for s in recipe.seeds)
@@ -170,6 +169,12 @@ def _identity(
         recipe=fingerprint(content, data.rows_fingerprint, *items.fingerprints),
         seeds=recipe.seeds,
     )
+
+
+def require_classes(recipe: Recipe, data: ChallengeData, folds: Iterable[int]) -> None:
+    """Raise DataError if a part of one of the ``folds`` is without both labels."""
+    for fold in folds:
+        _require_classes(fold_rows(recipe, data, fold), data, recipe)
 
 
 def _require_classes(rows: FoldRows, data: ChallengeData, recipe: Recipe) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmctr_kit.errors import RunError
+from mmctr_kit.errors import MmctrKitError, RunError
 from mmctr_kit.metrics.auc import auc_with_se
 from mmctr_kit.metrics.estimate import Estimate, mean_estimate
 from mmctr_kit.recipe import Recipe
@@ -46,10 +46,13 @@ class CvReference:
 
 
 def require_like(recipe: Recipe, run: Run) -> Recipe:
-    """The recipe of the cross-validation ``run``; RunError if it is not one of ``recipe``."""
+    """The recipe of the cross-validation ``run``.
+
+    Raises RunError if it is not one of ``recipe``, UsageError for a blend and an import.
+    """
+    theirs = run.recipe()
     if run.manifest.kind != "cv":
         raise RunError(f"run '{run.name}' is no cross-validation; expected the cv run of a recipe")
-    theirs = run.recipe()
     if (mine := recipe.model_name) != theirs.model_name:
         raise RunError(
             f"run '{run.name}' is of the model {theirs.model_name}, not {mine}; name a cv of this "
@@ -87,7 +90,7 @@ def cv_reference(recipe: Recipe, run: Run, fit: Run | None = None) -> CvReferenc
     ``fit`` is the single fit, once it is trained. Raises RunError for a damaged run.
     """
     theirs = None
-    with suppress(RunError), noting_damage(f"not compared with {run.name}"):
+    with suppress(MmctrKitError), noting_damage(f"not compared with {run.name}"):
         theirs = require_like(recipe, run)
     if theirs is None:
         return None

@@ -16,6 +16,7 @@ from mmctr_kit.activity import doing
 from mmctr_kit.data.cache import Arrays, cached
 from mmctr_kit.data.contract import (
     FILES,
+    GIVEN_EMBEDDINGS,
     N_LEVELS,
     PAD,
     SPLITS,
@@ -104,6 +105,10 @@ def load_given(data: ChallengeData, name: GivenEmbedding) -> Floats32:
     column = f"item_emb_d128_{name}"
     if not path.is_file():
         raise DataError(f"no file {path}, which holds embedding '{name}'; download it")
+    has = [v for v in GIVEN_EMBEDDINGS if f"item_emb_d128_{v}" in column_names(path)]
+    if has and name not in has:
+        needs = f"items.embedding is {name}, which needs column {column} of {path.name}; it has "
+        raise DataError(f"{needs}{', '.join(has)}: --set items.embedding={has[0]}")
     return load_vectors(data, "item_emb", column, "embedding")
 
 

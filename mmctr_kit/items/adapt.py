@@ -1,5 +1,7 @@
 """Adapt a recipe to a data folder that lacks text or image."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from mmctr_kit.data.dataset import ChallengeData
@@ -8,14 +10,16 @@ from mmctr_kit.items.table import item_blocks
 from mmctr_kit.recipe import Recipe
 
 
-def adapted(recipe: Recipe, data: ChallengeData) -> tuple[Recipe, list[str]]:
+def adapted(
+    recipe: Recipe, data: ChallengeData, others: Mapping[str, object] = MappingProxyType({})
+) -> tuple[Recipe, list[str]]:
     """The recipe with the item vectors that the folder can give, and what was changed.
 
     Blocks of a missing modality are dropped, and a PCA keeps at most as many values as the vectors
-    have.
+    have. ``others`` are keys to change besides.
     """
     items, content = recipe.items, Content.of(data, recipe.items)
-    changes = dict[str, Any]()
+    changes = dict[str, Any](others)
     if items.embedding == "blocks":
         blocks = [part.name for part in item_blocks(content, items)]
         if len(blocks) < len(items.blocks):

@@ -124,7 +124,9 @@ class DIN(nn.Module):
         attention_dim: Annotated[
             PositiveInt | None,
             applies_to("attention", "multihead"),
-            Means("The width of all heads together; null is the item's width."),
+            Means(
+                "The width of all heads together; null is the item's width, less what is left over."
+            ),
         ] = None,
         attention_dropout: Annotated[
             Rate,
@@ -208,7 +210,8 @@ class DIN(nn.Module):
         self.attention: Attention | None = None
         if use_history:
             layers = attention_hidden, attention_activation, attention_dropout
-            wide, start = attention_dim or width, 1.0 if self.mean else 0.0
+            whole = width - width % attention_heads  # all of the width that the heads can share
+            wide, start = attention_dim or whole or width, 1.0 if self.mean else 0.0
             self.attention = _attention(
                 attention, width, n_signals, layers, start, attention_heads, wide
             )

@@ -122,7 +122,12 @@ class Run:
         return parse_recipe(self.recipe_content(), f"the recipe of {self.name}")
 
     def recipe_content(self) -> dict[str, Any]:
-        """The resolved recipe as plain values, not checked; RunError if there is none to read."""
+        """The resolved recipe as plain values, not checked; RunError if there is none to read.
+
+        Raises UsageError for a blend or an import, which have none.
+        """
+        if not self.has("recipe.yaml") and (why := self._without_recipe()):
+            raise UsageError(f"'{self.name}' {why}")
         try:
             content = parse_yaml(self.recipe_text or "")
         except (OSError, ValueError) as e:
@@ -130,6 +135,15 @@ class Run:
         if not isinstance(content, dict):
             raise RunError(f"{self.path} has no recipe in its recipe.yaml; copy the run again")
         return content
+
+    def _without_recipe(self) -> str:
+        """Why a run has no recipe, and what to name instead; empty if it should have one."""
+        if not self.finished or self.manifest.kind not in ("blend", "imported"):
+            return ""
+        if self.manifest.kind == "imported":
+            return "was imported and has no recipe; name a run that was trained here"
+        sources = " or ".join(self.manifest.sources)
+        return f"is a blend, which has no recipe; name one of its runs: {sources}"
 
     def epochs(self) -> dict[str, list[dict[str, Any]]]:
         """Each fold model's epochs by "fold-seed"; empty for a run that trained nothing.
@@ -230,17 +244,27 @@ def open_run(name_or_path: str, root: Path) -> Run:
         )
     known = [r.name for r in all_runs(root)]
     deeper, listed = _of_study(root, name_or_path), ", ".join(known) or "none"
+    kind = _STUDIES.get(Path(name_or_path).suffix)
+    if kind and any((folder / name_or_path).is_dir() for folder in (root, Path())):
+        one = f"; name one of its runs: {', '.join(deeper)}" if deeper else " without a run so far"
+        raise UsageError(f"'{name_or_path}' is {kind}{one}")
     if deeper:
         raise UsageError(f"no run '{name_or_path}' under {root} itself, but {', '.join(deeper)}")
     hint = did_you_mean(name_or_path, known)
     raise UsageError(f"no run '{name_or_path}'{hint} under {root}; runs there: {listed}")
 
 
+_STUDIES = {".study": "a study", ".ablate": "an ablation"}
+"""Folders of several runs, by the suffix of their names."""
+
+
 def _of_study(root: Path, name: str) -> list[str]:
-    """The runs of a study or an ablation called ``name``, as :func:`open_run` takes them."""
-    folders = (f"{name}.study/finalists", f"{name}.ablate")
-    runs = [r for folder in folders if (root / folder).is_dir() for r in all_runs(root / folder)]
-    return [str(run.path.relative_to(root)) for run in runs]
+    """The runs of studies and ablations called ``name``, as :func:`open_run` takes them."""
+    path = Path(name)
+    names = [path] if path.suffix in _STUDIES else [Path(f"{name}{s}") for s in _STUDIES]
+    folders = [n / "finalists" if n.suffix == ".study" else n for n in names]
+    inside = [r.path.relative_to(root) for f in folders for r in all_runs(root / f)]
+    return [str(p) for p in inside] or [str(r.path) for f in folders for r in all_runs(f)]
 
 
 _LONGEST = 200

@@ -1,5 +1,6 @@
 """AUC of test scores, for those who have labels: in a course, or on a generated data set."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,13 +73,17 @@ def _place(path: Path, column: "pd.Series", row: int) -> str:
 
 def _first_text(column: "pd.Series", path: Path) -> str:
     """The first cell of a column that is no number, and where it is; or what the column is."""
-    import pandas as pd
+    for row, cell in enumerate(column):
+        if not _is_number(cell):
+            return f"{path}, {_place(path, column, row)}: {column.name} is {str(cell)[:40]!r}"
+    return f"{path}: column {column.name} is {column.dtype}"
 
-    wrong = np.flatnonzero(pd.to_numeric(column, errors="coerce").isna())
-    if not len(wrong):
-        return f"{path}: column {column.name} is {column.dtype}"
-    value = str(column.iloc[wrong[0]])[:40]
-    return f"{path}, {_place(path, column, wrong[0])}: {column.name} is {value!r}"
+
+def _is_number(cell: object) -> bool:
+    try:
+        return not math.isnan(float(cell))  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):  # the last: a whole number of 400 digits
+        return False
 
 
 def integers(frame: "pd.DataFrame", name: str, path: Path) -> Ints:

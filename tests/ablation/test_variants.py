@@ -210,13 +210,13 @@ def test_vectors_that_are_anothers_by_value_are_trained_once(tiny: ChallengeData
 def test_options_that_do_not_go_together_are_found_before_any_training(
     tiny: ChallengeData,
 ) -> None:
-    odd = recipe("model.item_emb_dim=10", "model.attention_dim=null", *NARROW)
+    odd = recipe("model.attention_dim=10", *NARROW)
     with pytest.raises(UsageError, match="does not divide the attention's width"):
         plan_ablation(odd, tiny, LocalExecutor("cpu", 1))
-    odd = recipe("model.attention=mlp", "model.item_emb_dim=10", "model.attention_dim=null")
-    found = plan_ablation(odd, tiny, LocalExecutor("cpu", 1), ["attention-*"])
-    assert set(found.plans) == {"attention-none"}
-    assert "does not divide" in found.left_out["attention-multihead"]
+    odd = recipe("model.item_emb_dim=10", "model.attention_dim=null", *NARROW)
+    found = plan_ablation(odd, tiny, LocalExecutor("cpu", 1), ["attention-*", "fusion-cross"])
+    assert set(found.plans) == {"attention-none", "attention-mlp"}
+    assert "does not divide" in found.left_out["fusion-cross"]
 
 
 def test_variants_are_chosen_by_name_or_pattern(tiny: ChallengeData) -> None:

@@ -133,7 +133,10 @@ def test_a_fit_is_submitted_reported_sliced_and_listed(single: Path, tmp_path: P
         (("--set", "folds.count=3"), "folds.count does nothing in fit, which has no folds"),
         (("--set", "seeds=[1, 2]"), r"fit trains one model, and the recipe has 2 seeds"),
         (("--like", "absent"), "no run 'absent'"),
-        (("--like", "both", "--name", "x"), "run 'both' is no cross-validation"),
+        (
+            ("--like", "both", "--name", "x"),
+            "'both' is a blend, which has no recipe; name one of its runs: din_demo or din_demo_e4",
+        ),
         (("--set", "training.holdout=0"), "set training.snapshot=last too"),
         (("--name", "din_demo"), "run 'din_demo' exists but is a cv run"),
         (("--like", "din_demo", "--set", "training.holdout=0.1"), "does nothing with --like"),

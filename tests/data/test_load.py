@@ -504,7 +504,7 @@ GIVEN_FAULTS: dict[str, tuple[Callable[[Tables], Tables], str]] = {
     ),
     "an infinite value": (set_first("item_emb", "item_emb_d128_e4", [0, 0, np.inf]), "non-finite"),
     "two lengths": (set_first("item_emb", "item_emb_d128_e4", [0.0]), "rows of 1 to 3 values"),
-    "no column": (without_column("item_emb", "item_emb_d128_e4"), "lacks column"),
+    "no column": (without_column("item_emb", "item_emb_d128_e4"), "^items.embedding is e4, which"),
 }
 
 

@@ -353,9 +353,15 @@ def test_the_official_sizes_are_the_defaults() -> None:
     assert {n.removesuffix(".weight") for n in shapes if not n.startswith(("mlp", "att"))} == tables
 
 
+def test_heads_share_as_much_of_an_items_width_as_they_divide() -> None:
+    model = build(attention="multihead", attention_heads=3)
+    assert model.attention.query.weight.shape == (18, 20)
+    assert build(attention="multihead").attention.query.weight.shape == (20, 20)
+
+
 def test_heads_that_do_not_divide_their_width_are_refused_in_one_line() -> None:
-    with pytest.raises(UsageError, match=r"^model\.attention_heads is 3, .* width 20; set .*$"):
-        build(attention="multihead", attention_heads=3)
+    with pytest.raises(UsageError, match=r"^model\.attention_heads is 3, .* width 10; set .*$"):
+        build(attention="multihead", attention_heads=3, attention_dim=10)
     with pytest.raises(UsageError, match=r"is 4, which does not divide .* 10;"):
         build(attention="multihead", attention_dim=10)
     assert build(attention="mlp", attention_heads=3)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -161,3 +162,19 @@ def test_a_recipe_that_is_no_text_is_one_line(tmp_path: Path) -> None:
     (unsealed(run.path) / "recipe.yaml").write_bytes(b"name: \xff\n")
     with pytest.raises(RunError, match="yaml is not readable; copy the run again"):
         run.recipe_text  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [
+        ("blend", "^'x' is a blend, which has no recipe; name one of its runs: a$"),
+        ("imported", "^'x' was imported and has no recipe; name a run that was trained here$"),
+    ],
+)
+def test_a_run_that_was_not_trained_here_says_that_it_has_no_recipe(
+    tmp_path: Path, kind: Literal["blend", "imported"], fault: str
+) -> None:
+    writer = begin_run(tmp_path / "x", replace(MANIFEST, kind=kind), None, False)
+    assert writer is not None
+    with pytest.raises(UsageError, match=fault):
+        writer.finish(made_up(), METRICS, {}).recipe()

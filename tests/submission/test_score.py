@@ -106,6 +106,13 @@ def test_faulty_labels_are_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_a_whole_number_too_large_for_any_type_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    path.write_text(f"ID,label\n0,1\n{'9' * 400},0\n")
+    with pytest.raises(DataError, match="l.csv, line 3: ID is '9{40}'; expected numbers"):
+        read_labels(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"ID,label\n1,2\n1,2,3\n", b"\xff\xfe\x00", b"PAR1"])
 @pytest.mark.parametrize("name", ["l.csv", "l.parquet"])
 def test_a_file_that_is_no_table_is_one_line(tmp_path: Path, name: str, content: bytes) -> None:
