@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.datasets.imports.bad_cells import BadCellsError
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError
 
 Provoke = Callable[[Path, ChallengeData], object]
@@ -146,8 +147,8 @@ def log_with_a_source(folder: Path, _: ChallengeData) -> object:
 
 
 IMPORTS: dict[str, Case] = {
-    "an id is empty": (DataError, "no user; expected an id in every row", empty_id),
-    "a time is empty": (DataError, "no time; expected a time in every row", empty_time),
+    "an id is empty": (BadCellsError, "no user; expected an id in every row", empty_id),
+    "a time is empty": (BadCellsError, "no time; expected a time in every row", empty_time),
     "recent without dates": (
         DataError,
         "interactions.time tells no dates",

@@ -146,7 +146,7 @@ def predict(
     opened = open_run(run, runs)
     if isinstance(data, str | Path):
         require_folder(Path(data))
-    from mmctr_kit.cv.predict import fold_models, predict_rows
+    from mmctr_kit.cv.predict import fold_models, predict_rows, require_own_rows
     from mmctr_kit.data.new_rows import read_rows
     from mmctr_kit.training.device import resolve_device
 
@@ -154,6 +154,7 @@ def predict(
     where = resolve_device(device).split(",")[0]
     with listening(progress) as listen:
         content = as_data(data, listen)
+        require_own_rows(opened, content)  # else each fault of the rows is one of the data
         asked = read_rows(_table(rows) if file is None else file, content)
         if asked.left_out:
             text = f"left {plural(asked.left_out, 'item')} out of the histories of "

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option, Typer
+from typer import Argument, Exit, Option, Typer, echo
 
 from mmctr_kit.cli import options, profile
 from mmctr_kit.cli.output import print_json, progress, report, say, say_path, status
@@ -91,6 +91,16 @@ def synth(
     say(f"best possible AUC, row by row: {best}")
 
 
+def _example(wanted: bool) -> None:
+    """Print the shipped SPEC with every key and end the command."""
+    if not wanted:
+        return
+    from mmctr_kit.datasets.imports.load import shipped
+
+    echo(shipped()["example"].read_text("utf-8"), nl=False)
+    raise Exit
+
+
 @app.command("import")
 def import_(
     spec: Annotated[
@@ -120,6 +130,10 @@ def import_(
     guess: Annotated[
         bool, Option("--guess", help="Print a SPEC for these tables, to look through and mend.")
     ] = False,
+    _example: Annotated[
+        bool,
+        Option("--example", callback=_example, help="Print a SPEC with every key and its meaning."),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Make data in the challenge's layout from logs, items and pictures.
@@ -130,6 +144,7 @@ def import_(
     [bold]Examples[/bold]
 
       mmctr-kit data import --guess log.csv items.csv > spec.yaml
+      mmctr-kit data import --example
       mmctr-kit data import spec.yaml OUT
       mmctr-kit data import log.csv OUT --items items.csv --positive 'rating >= 4'
       mmctr-kit data import spec.yaml OUT --set split.by=time

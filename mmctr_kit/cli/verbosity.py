@@ -86,8 +86,12 @@ def begin(asked: Verbosity, arguments: Sequence[str]) -> None:
         _add(_OnStderr(), "%(message)s")
     if asked.log_file is not None:
         try:
-            Path(asked.log_file).parent.mkdir(parents=True, exist_ok=True)
             file = logging.FileHandler(asked.log_file, encoding="utf-8")
+        except FileNotFoundError as e:
+            raise UsageError(
+                f"--log-file: no folder '{Path(asked.log_file).parent}' for "
+                f"'{asked.log_file}'; make it, or name another file"
+            ) from e
         except OSError as e:
             raise UsageError(
                 f"--log-file: '{asked.log_file}' cannot be written ({e.strerror}); name another "

@@ -62,6 +62,15 @@ def fold_models(run: Run) -> list[tuple[Run, Job]]:
     return [(run, job) for job in _jobs(run, run.recipe())]
 
 
+def require_own_rows(run: Run, data: ChallengeData) -> None:
+    """Raise RunError unless the rows of ``data`` are those that a run, or a blend's, trained on."""
+    if data.rows_fingerprint != run.manifest.rows:
+        raise RunError(
+            f"{data.folder} has other rows than run '{run.name}' was trained on; give --data the "
+            "run's own data"
+        )
+
+
 def predict_rows(
     run: Run, data: ChallengeData, rows: ChallengeData, device: str, listen: Listen
 ) -> Floats:
@@ -112,11 +121,7 @@ def load_model(run: Run, job: Job, learner: Learner) -> None:
 def _items(run: Run, recipe: Recipe, data: ChallengeData) -> ItemFeatures:
     """The item features that the run was trained with; RunError if the data give others."""
     manifest = run.manifest
-    if data.rows_fingerprint != manifest.rows:
-        raise RunError(
-            f"{data.folder} has other rows than run '{run.name}' was trained on; give --data the "
-            "run's own data"
-        )
+    require_own_rows(run, data)
     items = ItemFeatures.derive(recipe, data)
     if fingerprint(*items.fingerprints) == manifest.features:
         return items

@@ -132,6 +132,7 @@ def _read(path: Path) -> pa.Table:
             with open_parquet(path) as handle:
                 names = [name for name in handle.schema_arrow.names if name in _COLUMNS]
                 return handle.read(columns=names)
+        _require_commas(path)
         return pacsv.read_csv(
             path,
             pacsv.ReadOptions(use_threads=False),  # else errors have no row
@@ -145,6 +146,17 @@ def _read(path: Path) -> pa.Table:
         raise DataError(f"{path} cannot be read ({why})") from e
 
 
+def _require_commas(path: Path) -> None:
+    """Raise DataError if something else divides the names in a CSV file's header."""
+    with path.open("rb") as file:
+        header = file.readline(_HEADER_BYTES)
+    other = next((s for s in (b";", b"\t", b"|") if s in header), None)
+    if other is not None and b"," not in header:
+        shown = "tabs" if other == b"\t" else f"'{other.decode()}'"
+        raise DataError(f"{path}: the header has {shown} between columns; expected ','")
+
+
+_HEADER_BYTES = 10_000
 _ROW = re.compile(r"Row #(\d+)")
 """How Arrow numbers the records of a CSV file, from 1 with the header."""
 

@@ -8,7 +8,7 @@ import pytest
 
 import mmctr_kit
 from mmctr_kit.data.contract import FILES
-from mmctr_kit.errors import DataError, UsageError
+from mmctr_kit.errors import DataError, RunError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,16 @@ def test_a_table_of_shuffled_rows_without_ids_gets_scores_in_its_order(
     assert made.logit.to_numpy() == pytest.approx(stored[rows.ID], abs=1e-5)
     assert np.array_equal(made.score.argsort(kind="stable"), made.logit.argsort(kind="stable"))
     assert pd.read_csv(out).equals(made)
+
+
+def test_other_data_are_said_before_any_fault_of_the_rows(runs: Path, tmp_path: Path) -> None:
+    mmctr_kit.generate_data(tmp_path / "other", "tiny", seed=5)
+    rows = pd.DataFrame(
+        {"user_id": [1], "item_seq": [[2]], "item_id": [10**6], "likes_level": 3, "views_level": 3}
+    )
+    for name in ("both", "first"):
+        with pytest.raises(RunError, match=f"has other rows than run '{name}' was trained on"):
+            mmctr_kit.predict(name, rows, tmp_path / "other" / "data", runs=runs)
 
 
 def test_unseen_items_get_a_score_and_are_counted(runs: Path, tiny_root: Path) -> None:

@@ -54,6 +54,18 @@ def test_a_guess_is_a_spec_that_imports(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
 
 
+def test_the_spec_with_every_key_is_printed_as_it_stands_and_loads(tmp_path: Path) -> None:
+    from mmctr_kit.datasets.imports.load import load_spec, shipped
+
+    shown = run("data", "import", "--example")
+    assert (shown.exit_code, shown.output) == (0, shipped()["example"].read_text("utf-8"))
+    (tmp_path / "mine.yaml").write_text(shown.output)
+    assert load_spec(tmp_path / "mine.yaml") == load_spec(shipped()["example"])
+    for words in (("--help",), ("--guess", str(tmp_path / "log.csv"))):
+        (tmp_path / "log.csv").write_text("userId,movieId,rating\n1,2,3\n")
+        assert "mmctr-kit data import --example" in run("data", "import", *words).output
+
+
 def test_a_log_itself_is_enough_for_the_simple_case(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

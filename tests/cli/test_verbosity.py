@@ -43,7 +43,7 @@ def test_a_log_file_without_a_name_is_wrong_usage(words: list[str]) -> None:
 
 
 def test_the_log_file_has_what_was_printed_line_by_line_with_its_time(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "log.txt"
+    path = tmp_path / "log.txt"
     for _ in range(2):  # it goes on at its end
         begin(Verbosity(log_file=str(path)), ["runs"])
         output.say("a result", style="bold")
@@ -91,6 +91,14 @@ def test_a_log_file_that_cannot_be_written_is_wrong_usage(tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"--log-file: '.*' cannot be written .*; name another"):
         begin(Verbosity(log_file=str(tmp_path / "file" / "log")), [])
+
+
+def test_a_log_file_in_a_folder_that_is_absent_is_wrong_usage_and_makes_none(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UsageError, match=r"--log-file: no folder '.*new' for .*make it"):
+        begin(Verbosity(log_file=str(tmp_path / "new" / "x.log")), [])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_log_nothing_is_rendered_twice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,6 +149,8 @@ def test_a_mistake_in_the_rows_is_one_line_that_names_it(name: str, tiny: Challe
         ("rows.txt", b"user_id\n1\n", r"ends in .parquet or .csv"),
         ("rows.parquet", b"user_id\n1\n", "not a readable parquet file"),
         ("rows.csv", b"\xff\xfe\x00", "lacks column|cannot be read"),
+        ("rows.csv", b"user_id;item_id\n1;2\n", "rows.csv: the header has ';' between columns; "),
+        ("rows.csv", b"user_id\titem_id\n1\t[2, 3]\n", "the header has tabs .*expected ','"),
         ("rows.csv", b"", r"rows.csv cannot be read \(Empty CSV"),
         (
             "rows.csv",

@@ -30,6 +30,9 @@ CHANCE = 0.1
 """From this share of equal lists in random order, lists are too alike to compare."""
 MIN_LISTS = 100
 _SOURCES = {"item_emb_d128_v1": "txt_emb_BERT", "item_emb_d128_v2": "img_emb_CLIPRN50"}
+_MADE_OF = dict.fromkeys(("txt_emb_BERT", "item_emb_d128_v1"), "text")
+_MADE_OF |= dict.fromkeys(("img_emb_CLIPRN50", "item_emb_d128_v2"), "image that opens")
+_OF_BOTH = "text or image"
 _ITEM_HOLDS = ("item holds", "items hold")
 
 
@@ -176,7 +179,8 @@ def _check_zero(where: str, needed: bool, vectors: Vectors, log: Log) -> None:
         log.warn("embeddings-zero", what, todo, challenge=True)
     elif zero:
         what = f"{where}: {plural(zero, 'item')} ({zero / n:.2%}) with an all-zero vector"
-        todo = "did the encoder fail on them, for example on an image that did not open?"
+        lacks = next((of for column, of in _MADE_OF.items() if where.endswith(column)), _OF_BOTH)
+        todo = f"these items may have no {lacks}, or the encoder failed on them"
         report = log.fail if zero > n / 2 else log.warn
         report("embeddings-zero", what, todo)
 

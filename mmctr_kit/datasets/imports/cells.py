@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mmctr_kit.datasets.imports.bad_cells import BadCellsError
 from mmctr_kit.datasets.imports.rules import ORDERED, Rule
 from mmctr_kit.datasets.imports.tables import Batch
 from mmctr_kit.datasets.imports.values import id_texts, texts
@@ -21,7 +22,7 @@ _EARLIEST = 86_400 * 365 * 5  # 1975: an earlier moment is a number of another k
 
 
 def ids(batch: Batch, column: str, strip: bool) -> pa.LargeStringArray:
-    """(rows,) the ids of a column as texts; DataError for an empty one, or one in blanks."""
+    """(rows,) the ids of a column as texts; BadCellsError for empty ones, DataError for blanks."""
     values = id_texts(batch, column)
     trimmed = pc.utf8_trim_whitespace(values)
     odd = pc.fill_null(pc.not_equal(values, trimmed), False)
@@ -30,25 +31,27 @@ def ids(batch: Batch, column: str, strip: bool) -> pa.LargeStringArray:
             f"{batch.row(at)}: {column} {values[at].as_py()!r} has blanks around it, and would be "
             f"another id than {trimmed[at].as_py()!r}; set interactions.strip=true if they are one"
         )
-    empty = pc.fill_null(pc.equal(trimmed, ""), True)
-    if (at := _first(empty)) is not None:
-        raise DataError(f"{batch.row(at)}: no {column}; expected an id in every row")
+    empty = np.flatnonzero(pc.fill_null(pc.equal(trimmed, ""), True))
+    if len(empty):
+        raise BadCellsError(batch, column, empty, "an id in every row", missing=True)
     return trimmed if strip else values
 
 
 def numbers(batch: Batch, column: str) -> Floats:
-    """(rows,) float64: the numbers of a column; DataError for a cell that holds no finite one."""
-    values = batch.columns[column]
+    """(rows,) float64: the numbers of a column; BadCellsError for those that hold no finite one."""
+    found = _floats(batch.columns[column])
+    bad = np.flatnonzero(~np.isfinite(found))
+    if len(bad):
+        raise BadCellsError(batch, column, bad, "a number")
+    return found
+
+
+def _floats(values: pa.Array) -> Floats:
+    """(rows,) float64, NaN for what is no number."""
     try:
         found = np.asarray(pc.cast(values, pa.float64()).fill_null(np.nan))
     except pa.ArrowInvalid:
         found = np.array([_number(v) for v in texts(values).to_pylist()])
-    bad = np.flatnonzero(~np.isfinite(found))
-    if len(bad):
-        at = int(bad[0])
-        raise DataError(
-            f"{batch.row(at)}: {column} {texts(values)[at].as_py()!r}; expected a number"
-        )
     return np.asarray(found, np.float64)
 
 
@@ -81,12 +84,16 @@ def time_unit(batch: Batch, column: str) -> str:
     """The unit that the values of a column seem to have: a unit of SPEC.time_unit but auto.
 
     Whole numbers of a size that means the years 1975 to 2100 are in that unit, others an order;
-    texts are dates.
+    texts are dates. A few cells that are neither do not matter.
     """
     values = batch.columns[column]
-    if pa.types.is_temporal(values.type) or not _is_numeric(values):
+    if pa.types.is_temporal(values.type):
         return "iso"
-    middle = float(np.median(numbers(batch, column)))
+    found = _floats(values.slice(0, 1000))
+    found = found[np.isfinite(found)]
+    if 2 * len(found) <= min(len(values), 1000):
+        return "iso"
+    middle = float(np.median(found))
     for unit, per_second in PER_SECOND.items():
         if _EARLIEST * per_second <= middle <= _LATEST * per_second:
             return unit
@@ -96,8 +103,8 @@ def time_unit(batch: Batch, column: str) -> str:
 def moments(batch: Batch, column: str, unit: str) -> NDArray[Any]:
     """(rows,) milliseconds since 1970 in UTC, int64; with unit ``order`` int64 or float64 numbers.
 
-    ``unit`` is one of SPEC.time_unit but auto, or a format of strptime. Raises DataError for a
-    cell that holds no such moment, and for texts with and without a zone in one table.
+    ``unit`` is one of SPEC.time_unit but auto, or a format of strptime. Raises BadCellsError for
+    those that hold no such moment, DataError for texts with and without a zone in one table.
     """
     values = batch.columns[column]
     if unit == "order":
@@ -109,8 +116,8 @@ def moments(batch: Batch, column: str, unit: str) -> NDArray[Any]:
     elif pa.types.is_date(values.type):
         values = pc.cast(values, pa.timestamp("ms"))
     if values.null_count:
-        at = _first(pc.is_null(values))
-        raise DataError(f"{batch.row(at or 0)}: no {column}; expected a time in every row")
+        rows = np.flatnonzero(pc.is_null(values))
+        raise BadCellsError(batch, column, rows, "a time in every row", missing=True)
     milliseconds = pc.cast(values, pa.timestamp("ms", values.type.tz), safe=False)
     return np.asarray(pc.cast(milliseconds, pa.int64()), np.int64)
 
@@ -144,8 +151,10 @@ def _from_texts(batch: Batch, column: str, unit: str) -> pa.Array:
     values = texts(batch.columns[column])
     if "%" in unit:
         found = pc.strptime(values, format=unit, unit="ms", error_is_null=True)
-        if (at := _first(pc.is_null(found))) is not None:
-            raise _no_time(batch, column, at, f"a time like {unit}")
+        if found.null_count:
+            raise BadCellsError(
+                batch, column, np.flatnonzero(pc.is_null(found)), f"a time like {unit}"
+            )
         return found
     kinds = (pa.timestamp("ns"), pa.timestamp("ns", "UTC"))
     for kind in kinds:
@@ -153,30 +162,36 @@ def _from_texts(batch: Batch, column: str, unit: str) -> pa.Array:
             return pc.cast(values, kind)
         except pa.ArrowInvalid:
             continue
-    zoned = 0
-    for at, text in enumerate(values):
-        fits = [_fits(text, kind) for kind in kinds]
-        if not any(fits):
-            raise _no_time(batch, column, at, "a date and time such as 2024-01-31 18:30:00")
-        zoned += fits[1]
-        if 0 < zoned < at + 1:
-            raise DataError(
-                f"{batch.row(at)}: {column} {text.as_py()!r} has {'a' if fits[1] else 'no'} time "
-                f"zone, unlike the rows before; expected one in all rows, or in none"
-            )
-    raise AssertionError("a cast that fails has a text that fails")
+    zoned = np.asarray(pc.fill_null(pc.match_substring_regex(values, _ZONE), False))
+    bad = np.asarray(pc.fill_null(pc.invert(pc.match_substring_regex(values, _DATE)), True))
+    for flags, kind in zip((~zoned, zoned), kinds, strict=True):
+        rows = np.flatnonzero(flags & ~bad)
+        bad[rows] = _unfit(values.take(pa.array(rows)), kind)
+    if bad.any():
+        wanted = "a date and time such as 2024-01-31 18:30:00"
+        raise BadCellsError(batch, column, np.flatnonzero(bad), wanted)
+    at = int((zoned != zoned[0]).argmax())
+    raise DataError(
+        f"{batch.row(at)}: {column} {values[at].as_py()!r} has {'a' if zoned[at] else 'no'} time "
+        f"zone, unlike the rows before; expected one in all rows, or in none"
+    )
 
 
-def _fits(text: pa.Scalar, kind: pa.DataType) -> bool:
+_DATE = r"^\d{4}-\d\d-\d\d"
+_ZONE = r"[T ]\d\d.*(Z|[+-]\d\d(:?\d\d)?)$"
+"""How dates begin that Arrow reads, and how those with a time zone end."""
+
+
+def _unfit(values: pa.Array, kind: pa.DataType) -> Flags:
+    """(rows,) whether a text is no moment of the type ``kind``, found by halving."""
     try:
-        return bool(text.cast(kind).is_valid)
+        pc.cast(values, kind)
     except pa.ArrowInvalid:
-        return False
-
-
-def _no_time(batch: Batch, column: str, at: int, expected: str) -> DataError:
-    value = texts(batch.columns[column])[at].as_py()
-    return DataError(f"{batch.row(at)}: {column} {value!r}; expected {expected}")
+        half = len(values) // 2
+        if not half:
+            return np.ones(1, np.bool_)
+        return np.concatenate([_unfit(values[:half], kind), _unfit(values[half:], kind)])
+    return np.zeros(len(values), np.bool_)
 
 
 def _is_numeric(values: pa.Array) -> bool:

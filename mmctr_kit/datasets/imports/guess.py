@@ -70,8 +70,8 @@ def guess(files: Sequence[Path]) -> str:
     others = [sample for sample in samples if sample is not log]
     items = max(others, key=lambda s: _likeness(s, roles), default=None)
     lines = [
-        "# Guessed from the first rows: read each line before you use it. The shipped SPEC example",
-        "# has every key with its meaning.",
+        "# Guessed from the first rows: read each line before you use it. Each key explained:",
+        "#   mmctr-kit data import --example",
         *_log_lines(log, roles),
         *(_item_lines(items, roles) if items is not None else ()),
         *(f"# not used: {s.path}" for s in others if s is not items),
@@ -236,6 +236,9 @@ def _log_lines(sample: Sample, roles: Roles) -> Iterator[str]:
     for column in (roles[r] for r in ("time", "watch", "rating") if r in roles):
         if column.odd:
             yield f"  # {column.name} is numeric but for {column.odd}: mend it before the import"
+    for column in (roles[r] for r in ("user", "item", "time", "watch", "rating") if r in roles):
+        if column.empty:
+            yield f"  # {column.name} is empty in {column.empty}: mend it before the import"
     yield from _rule_lines(sample, roles)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,20 @@ from numpy.typing import NDArray
 
 from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.data.folds import user_hash
-from mmctr_kit.datasets.imports.cells import ids, matches, moments, require_range, time_unit
+from mmctr_kit.datasets.imports.bad_cells import BadCellsError, BadRows
+from mmctr_kit.datasets.imports.cells import (
+    ids,
+    matches,
+    moments,
+    numbers,
+    require_range,
+    time_unit,
+)
 from mmctr_kit.datasets.imports.rules import Rule, parse_rule
 from mmctr_kit.datasets.imports.sources import find_sources
 from mmctr_kit.datasets.imports.spec import Spec
 from mmctr_kit.datasets.imports.tables import Batch, header, read_batches
-from mmctr_kit.errors import DataError, did_you_mean
+from mmctr_kit.errors import DataError, UsageError, did_you_mean
 from mmctr_kit.metrics.ranks import Ids, Ints, Ints8, Ints32, first_rounded, group_starts
 
 POSITIVE, NEGATIVE, NEITHER = 1, 0, -1
@@ -71,8 +80,8 @@ def read_log(spec: Spec, folder: Path, listen: Listen) -> Log:
     """Read the interactions of ``spec``, whose files are in ``folder``.
 
     The result depends on the rows alone, not on their order in the files. Raises UsageError for a
-    missing file; DataError, with file and row, for a cell that cannot be read, and for a rule that
-    fits every interaction or none.
+    missing file; DataError for cells that cannot be read, with file and row of the first of each
+    kind, and for a rule that fits every interaction or none.
     """
     table = spec.interactions
     sources = find_sources(table, folder, "interactions.files")
@@ -103,8 +112,40 @@ class _Reader:
         self.users: list[pa.DictionaryArray] = []
         self.items: list[pa.DictionaryArray] = []
         self.parts: dict[str, list[NDArray[Any]]] = {"time": [], "label": [], "split": []}
+        self.bad = BadRows()
 
     def add(self, batch: Batch) -> None:
+        """Keep a batch; from the first with a bad cell on, only count these."""
+        if not self.bad.rows:
+            try:
+                self._keep(batch)
+            except BadCellsError:
+                self.bad.add(self._bad_cells(batch))
+        else:
+            self.bad.add(self._bad_cells(batch))
+
+    def _bad_cells(self, batch: Batch) -> list[BadCellsError]:
+        """Return an error for each column of a batch that has bad cells."""
+        table, split = self.table, self.split.column
+        rules = [r for r in (self.positive, self.negative) if r]
+        if split:
+            rules.append(Rule(split, "==", (self.split.values["train"],)))
+        looks: list[Callable[[], object]] = [
+            *(partial(ids, batch, column, True) for column in (table.user, table.item)),
+            *(partial(numbers, batch, column) for column in table.range),
+            *(partial(matches, rule, batch) for rule in rules),
+        ]
+        if table.time:
+            looks.append(partial(self._moments, batch, table.time))
+        found: dict[str, BadCellsError] = {}
+        for look in looks:
+            try:
+                look()
+            except BadCellsError as e:
+                found[e.column] = e
+        return list(found.values())
+
+    def _keep(self, batch: Batch) -> None:
         table = self.table
         for column, (low, high) in table.range.items():
             require_range(batch, column, low, high)
@@ -112,11 +153,14 @@ class _Reader:
         self.items.append(ids(batch, table.item, table.strip).dictionary_encode())
         self.parts["label"].append(self._label(batch))
         if table.time:
-            if self.unit == "auto":
-                self.unit = time_unit(batch, table.time)
-            self.parts["time"].append(moments(batch, table.time, self.unit))
+            self.parts["time"].append(self._moments(batch, table.time))
         if self.split.column:
             self.parts["split"].append(self._split(batch, self.split.column))
+
+    def _moments(self, batch: Batch, column: str) -> NDArray[Any]:
+        if self.unit == "auto":
+            self.unit = time_unit(batch, column)
+        return moments(batch, column, self.unit)
 
     def _label(self, batch: Batch) -> Ints8:
         label = np.full(len(batch), NEITHER, np.int8)
@@ -145,6 +189,8 @@ class _Reader:
         return split
 
     def log(self) -> Log:
+        if self.bad.rows:
+            raise self.bad.error()
         if not self.users:
             raise DataError(
                 f"interactions.files: {', '.join(self.table.files)} hold no row; expected one an "
@@ -207,7 +253,7 @@ def _rule(text: str | None, names: list[str], key: str) -> Rule | None:
         return None
     rule = parse_rule(text)
     if rule.column not in names:
-        raise DataError(
+        raise UsageError(
             f"interactions.{key}: {text!r} is about a column that the log lacks"
             f"{did_you_mean(rule.column, names)}; its columns: {', '.join(names)}"
         )

@@ -34,13 +34,15 @@ class Column:
     """A column's name, its first values, without null and empty ones, and what they are.
 
     The values are texts; of kind ``list`` the texts of the lists, and of ``structure`` none. Those
-    of a ``number`` are numbers; ``odd`` says what a few other values are and where, else it is "".
+    of a ``number`` are numbers; ``odd`` says what a few other values are and where, else it is "";
+    ``empty`` says in how many of the first rows the column is empty and where, else it is "".
     """
 
     name: str
     values: list[str]
     kind: Kind
     odd: str = ""
+    empty: str = ""
 
     def numbers(self) -> list[float]:
         """The values as numbers; the kind is number."""
@@ -192,12 +194,21 @@ def _column(name: str, values: list[Any], place_of: Callable[[int], str]) -> Col
         return Column(name, [], "structure")
     kind = _kind(filled)
     odd = [v for v in filled if not _is_number(v)] if kind == "text" else []
+    empty = _where([v for v in values if v is None or v == ""], values, place_of)
     if not 0 < len(odd) <= _ODD * len(filled):
-        return Column(name, filled, kind)
-    where = place_of(1 + values.index(odd[0]))
-    first = f"{odd[0][:40]!r} in {where}"
-    few = f"{plural(len(odd), 'value')} ({'the first is ' * (len(odd) > 1)}{first})"
-    return Column(name, [v for v in filled if _is_number(v)], "number", few)
+        return Column(name, filled, kind, empty=empty)
+    few = _where(odd, values, place_of)
+    return Column(name, [v for v in filled if _is_number(v)], "number", few, empty)
+
+
+def _where(some: list[Any], values: list[Any], place_of: Callable[[int], str]) -> str:
+    """How many values these are, or empty rows, and the first with its place; "" for none."""
+    if not some:
+        return ""
+    first = f"{some[0][:40]!r} in " if some[0] else ""
+    where = f"{first}{place_of(1 + values.index(some[0]))}"
+    what = plural(len(some), "value" if some[0] else "row")
+    return f"{what} ({'the first is ' * (len(some) > 1)}{where})"
 
 
 def _kind(values: Sequence[str]) -> Kind:

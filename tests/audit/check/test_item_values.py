@@ -171,6 +171,24 @@ def test_the_last_items_are_missed_where_the_other_files_hold_them(
     assert failed.what == "item_info lacks 2 items: 39, 40 (of 1..40)"
 
 
+@pytest.mark.parametrize(
+    ("file", "column", "lacks"),
+    [
+        ("item_feature", TEXT, "no text, or the encoder failed on them"),
+        ("item_feature", IMAGE, "no image that opens, or"),
+        ("item_info", EMB, "no text or image, or"),
+    ],
+)
+def test_what_an_all_zero_vector_may_mean_is_said_by_its_column(
+    file: str, column: str, lacks: str, check_folder: Path, check_tables: Tables, write_table: Write
+) -> None:
+    columns = dict(check_tables[file])
+    put(column, slice(2), 0)(columns)
+    write_table(check_folder, file, columns)
+    (found,) = [f for f in check_data(check_folder) if f.id == "embeddings-zero" and f.todo]
+    assert found.todo.startswith(f"these items may have {lacks}")
+
+
 def test_a_value_too_large_names_its_item_and_its_size(
     check_folder: Path, check_tables: Tables, write_table: Write
 ) -> None:

@@ -76,12 +76,12 @@ def test_small_numbers_tell_an_order_alone() -> None:
 @pytest.mark.parametrize(
     ("values", "unit", "message"),
     [
-        (("2024-01-01", "yesterday"), "iso", "row 11: x 'yesterday'; expected a date and time"),
+        (("2024-01-01", "yesterday"), "iso", "row 11: x is 'yesterday'; expected a date and time"),
         (("2024-01-01 12:00", "2024-01-01 12:00+01"), "iso", r"row 11: .* has a time zone, unlike"),
         (("2024-01-01T12:00Z", "2024-01-01 12:00"), "iso", r"row 11: .* has no time zone, unlike"),
         (("1704110400", "1704110400000"), "s", "row 11: .* beyond the year 2100 in time_unit s"),
         (("31/12/2024", "12/31/2024"), "%d/%m/%Y", "row 11: .* expected a time like %d/%m/%Y"),
-        (("5", ""), "s", "row 11: x ''; expected a number"),
+        (("5", ""), "s", "row 11: x is empty; expected a number"),
     ],
 )
 def test_what_is_no_moment_is_named(values: tuple[str, ...], unit: str, message: str) -> None:

@@ -144,3 +144,7 @@ def test_a_column_that_is_numeric_but_for_one_value_says_where_it_is(tmp_path: P
     assert "2 values (the first is 'x' in line 124)" in log_of(tmp_path, "u,i,rating", *rows)[1]
     texts = [row[:-1] + "x" for row in rows]
     assert "numeric but" not in log_of(tmp_path, "userId,movieId,rating", *texts)[1]
+    rows[40], rows[70] = "5,1,", ",1,"
+    text = log_of(tmp_path, "userId,movieId,rating", *rows)[1]
+    assert "# rating is empty in 2 rows (the first is line 42): mend it before" in text
+    assert "# userId is empty in 1 row (line 72): mend it" in text

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmctr_kit.datasets.imports.log import read_log
-from mmctr_kit.errors import DataError
+from mmctr_kit.errors import DataError, UsageError
 from tests.datasets.imports.made import Event, log_of, once, spec_of
 
 EVENTS = [Event(2, 10, 5, 5), Event(10, 2, 3, 1), Event(2, 3, 1, 4), Event(2, 10, 7, 2)]
@@ -65,7 +65,6 @@ def test_what_is_at_one_moment_is_not_in_the_order_of_ids(tmp_path: Path) -> Non
         ({"positive": "rating >= 7"}, "rating >= 7 fits none of 4 interactions"),
         ({"positive": "rating >= 1", "negative": None}, "rating >= 1 fits all of 4 interactions"),
         ({"positive": "rating >= 2", "negative": "rating <= 2"}, r"line 5: .* both fit"),
-        ({"positive": "stars >= 4"}, "'stars >= 4' is about a column that the log lacks"),
         ({"range": {"rating": [1, 4]}}, "line 2: rating is 5, outside"),
         ({"user": "usr"}, r"no column 'usr' \(did you mean user\?\)"),
     ],
@@ -75,6 +74,13 @@ def test_a_rule_that_cannot_be_meant_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         log_of(tmp_path, EVENTS, spec_of(interactions=log))
+
+
+@pytest.mark.parametrize("key", ["positive", "negative"])
+def test_a_rule_about_a_column_that_the_log_lacks_is_wrong_usage(tmp_path: Path, key: str) -> None:
+    told = f"interactions.{key}: 'stars >= 4' is about a column that the log lacks.*; its columns"
+    with pytest.raises(UsageError, match=told):
+        log_of(tmp_path, EVENTS, spec_of(interactions={key: "stars >= 4"}))
 
 
 def test_logged_negatives_need_a_rule_that_leaves_some(tmp_path: Path) -> None:

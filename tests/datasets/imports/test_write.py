@@ -136,12 +136,16 @@ def put(block: str, **keys: Any) -> Callable[[Content, Path], object]:
 FAULTS: list[Fault] = [
     ("missing file", put("interactions", files="logs.csv"), r"logs.csv' \(did you mean log.csv"),
     ("missing column", put("interactions", item="itm"), r"no column 'itm' \(did you mean item"),
-    ("unparsable date", edit("log.csv", ",1600000000,", ",soon,"), "line 2: time 'soon'"),
+    ("unparsable date", edit("log.csv", ",1600000000,", ",soon,"), "line 2: time is 'soon'"),
     ("unit of time", edit("log.csv", ",1600000000,", ",1600000000000,"), "line 2: .*time_unit s"),
     ("blanks in an id", edit("log.csv", "u3,", "u3 ,"), r"line 38: user 'u3 ' has blanks"),
     ("empty id", edit("log.csv", "u3,", ","), "line 38: no user"),
     ("rating scale", edit("log.csv", ",5\n", ",50\n"), "line 6: rating is 50, outside .* 1 to 5"),
-    ("no number", edit("log.csv", ",5\n", ",five\n"), "line 6: rating 'five'; expected a number"),
+    (
+        "no number",
+        edit("log.csv", ",5\n", ",five\n"),
+        "line 6: rating is 'five'; exp.* number",
+    ),
     ("ragged row", edit("log.csv", ",5\n", "\n"), "line 6: expected 4 fields"),
     (
         "rule fits all",
