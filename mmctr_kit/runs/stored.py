@@ -26,6 +26,21 @@ class _Aucs(TypedDict):
     valid: _Score | None
 
 
+class _Slice(TypedDict):
+    __pydantic_config__ = _MORE  # type: ignore[misc]
+    split: str
+    by: str
+    slice: str
+    rows: int
+    auc: _Score | None
+    errors: float | None
+    mean_prediction: float
+    mean_label: float
+    ece: float
+    worse: bool
+    note: str | None
+
+
 class _Metrics(TypedDict):
     __pydantic_config__ = _MORE  # type: ignore[misc]
     valid: _Score | None
@@ -41,6 +56,7 @@ class _Metrics(TypedDict):
     recipe_valid: NotRequired[_Score | None]
     seeds: NotRequired[Mapping[str, _Aucs]]
     transductive: NotRequired[bool]
+    slices: NotRequired[Sequence[_Slice]]
 
 
 class _Timings(TypedDict):

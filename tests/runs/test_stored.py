@@ -45,6 +45,7 @@ def test_what_a_run_wrote_is_read_as_it_is(tmp_path: Path) -> None:
         ({"alarm": 3}, "alarm is 3"),
         ({"test_tied_share": None}, "test_tied_share is None"),
         ({"seeds": {"0": {"oof": SCORE}}}, "seeds.0.valid is missing"),
+        ({"slices": [{"split": "oof"}]}, "slices.0.by is missing"),
     ],
 )
 def test_an_odd_score_is_named(tmp_path: Path, change: dict[str, Any], says: str) -> None:
