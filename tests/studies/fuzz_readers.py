@@ -537,7 +537,10 @@ def _work(name: str, places: Mapping[str, Path], seconds: float, seed: int, answ
         made = targets(places["data"], places["runs"], places["work"])[name]()
         now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, resource.RLIM_INFINITY))
-        answer.put(asdict(fuzz(name, made, places["work"], places["out"], seconds, seed)))
+        found = fuzz(name, made, places["work"], places["out"], seconds, seed)
+        # Sending it starts a thread, which needs room too.
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        answer.put(asdict(found))
 
 
 def run_targets(
