@@ -211,7 +211,8 @@ def test_where_the_head_dies_that_is_one_line_and_the_same_command_goes_on(
             kill(mortal.head_node)
 
     with pytest.raises(RunError, match=r"the Ray cluster at .* was lost .*same command goes on"):
-        run("ray", Ray(mortal.address), kill_head)
+        # One after another, so that models are left to train when the head is gone.
+        run("ray", Ray(mortal.address), kill_head, jobs=1)
     kill(worker)
     events: list[ProgressEvent] = []
     found = run("ray", Ray(cluster.address), events.append)
