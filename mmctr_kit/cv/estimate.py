@@ -22,7 +22,7 @@ from mmctr_kit.training.build import make_learner
 from mmctr_kit.training.learner import Cost
 
 _SCORED = 200_000
-"""Of how many train rows the scoring is timed, at most."""
+"""The scoring is timed on at most so many train rows."""
 
 
 @dataclass(frozen=True)

@@ -71,8 +71,9 @@ def ece_by_chance(mean_prediction: float, rows: int, bins: int = 10) -> float:
     """About the largest ECE that a calibrated model shows by chance alone in so few rows.
 
     1.2 sqrt(p (1 - p) bins / rows), p the mean prediction: the mean of the half-normal gaps of all
-    bins and two of its standard deviations. At most 3 in 100 calibrated models are above it, for
-    8 to 4,000 independent rows. An ECE is above 0 by chance, so that it has no standard error here.
+    bins and two of its standard deviations. Of 300 simulated calibrated models at each of 12 sizes
+    and levels, 0 to 3.3 % were above it. An ECE is above 0 by chance, so that it has no standard
+    error here.
 
     >>> round(ece_by_chance(0.25, 400), 3)
     0.082

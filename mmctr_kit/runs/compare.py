@@ -111,7 +111,7 @@ class RunDifference:
 SCORES = ("valid", "oof", "fold_models_valid", "valid_logloss", "oof_logloss", "valid_gauc")
 """The scores of metrics.json that any run may have."""
 _OF_SEEDS = ("recipe_valid", "recipe_oof")
-"""Those of a run of several seeds."""
+"""The scores that a run of several seeds also has: means over its seeds."""
 
 
 def differ(a: Run, b: Run) -> RunDifference:

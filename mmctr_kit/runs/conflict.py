@@ -107,9 +107,9 @@ def _causes(
     elif "features" in different and blend and "sources" not in different:
         causes.append("the item features of the runs it blends")
     elif "features" in different and not blend:
-        told = _with_files("item features", run, data)
-        if not keys or "(" in told:  # else they follow from the recipe
-            causes.append(told)
+        cause = _with_files("item features", run, data)
+        if not keys or "(" in cause:  # without a named file they follow from the recipe
+            causes.append(cause)
     if "folds" in different and not causes:
         causes.append("folds")
     return causes
@@ -133,8 +133,8 @@ def _with_files(what: str, run: Run, data: DataNow | None) -> str:
         more = f" and {len(changed) - MOST} more" if len(changed) > MOST else ""
         names = ", ".join(changed[:MOST]) + more
         files = f"other content of {names}" if before and changed else ""
-        if told := "; ".join(filter(None, (folder, files))):
-            return f"{what} ({told})"
+        known = [each for each in (folder, files) if each]
+        return f"{what} ({'; '.join(known)})" if known else what
     return what
 
 

@@ -127,7 +127,8 @@ def _with_gaps(entries: Sequence[_Entry], notes: RunNotes) -> list[LeaderboardRo
     best, others = entries[0], entries[1:]
     noted = [_noted_gap(entry, best, notes) for entry in others]
     try:
-        sample = None if all(noted) else PairedSample(best.read())
+        lacking = any(e.row.valid and not gap for e, gap in zip(others, noted, strict=True))
+        sample = PairedSample(best.read()) if lacking else None
     except RunError as e:  # it was changed, and its size and times were not
         return [*_with_gaps(others, notes), _unreadable_row(best.run, e)]
     rows = [best.row]
