@@ -135,10 +135,12 @@ class Worker:
     start: float = 0.0
 
     def __post_init__(self) -> None:
-        lock, listen = threading.Lock(), self.listen
+        # The thread of the heartbeats reports an outage too; and so does a listener that looks at
+        # the trials while the database is lost, in the middle of an event.
+        lock, listen = threading.RLock(), self.listen
 
         def one_by_one(event: Event) -> None:
-            with lock:  # the thread of the heartbeats reports an outage
+            with lock:
                 listen(event)
 
         self.listen = one_by_one

@@ -99,7 +99,11 @@ class Command:
 
     def output(self) -> str:
         """All that the command printed, when it has ended well."""
-        assert self.process.wait(600) == 0, self.lines
+        try:
+            status = self.process.wait(600)
+        except subprocess.TimeoutExpired as e:
+            raise AssertionError(self.lines) from e
+        assert status == 0, self.lines
         self.reader.join()
         return "".join(self.lines)
 

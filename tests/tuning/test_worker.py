@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from mmctr_kit.tuning.folder import REFUSED, RETRY, StudyFolder
 from mmctr_kit.tuning.heartbeat import WORKER
 from mmctr_kit.tuning.space import suggest
 from mmctr_kit.tuning.study import StudyPlan, begin_study, search_study
+from mmctr_kit.tuning.trial import TrialRunner
 from mmctr_kit.tuning.worker import (
     Budget,
     Event,
     Listener,
+    Outage,
     TrialFinished,
     TrialProgress,
+    Worker,
     WorkerDied,
     run_workers,
 )
@@ -64,6 +68,28 @@ def test_a_pruned_trial_says_why_and_is_never_best(searched: Searched) -> None:
     pruned = [t for t in study.trials if t.state == TrialState.PRUNED]
     assert all("below the" in t.user_attrs["why"] for t in pruned)
     assert study.best_trial.state == TrialState.COMPLETE
+
+
+def test_a_listener_that_has_to_wait_for_the_database_hears_of_it(
+    plan: StudyPlan, tmp_path: Path
+) -> None:
+    folder = begin_study(plan, tmp_path / "lost.study", False)[0]
+    heard: list[Event] = []
+
+    def listen(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, TrialFinished):  # it looks at the trials, for how long is left
+            assert folder.storage.listen is not None
+            folder.storage.listen("the database does not answer")
+
+    runner = TrialRunner(plan.recipe, plan.data, "cpu")
+    worker = Worker(folder, runner, plan.search, Budget(1, None), listen)
+    ended = TrialFinished(0, "pruned", None, "it fell behind")
+    told = threading.Thread(target=worker.listen, args=(ended,), daemon=True)
+    told.start()
+    told.join(20.0)
+    assert not told.is_alive()
+    assert heard == [ended, Outage("the database does not answer")]
 
 
 def test_equal_studies_of_one_worker_are_equal_if_one_was_interrupted_too(
