@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mmctr_kit.api.options import Options
-from mmctr_kit.api.preflight import AnyPath, load_recipe, load_to_train, warn_of_missing
+from mmctr_kit.api.preflight import AnyPath, load_to_train, warn_of_missing
 from mmctr_kit.api.progress import Listener, ProgressEvent
 from mmctr_kit.api.results import AblationResult, FitResult
 from mmctr_kit.api.training_progress import AblationProgress, CvProgress
@@ -91,7 +91,7 @@ def plan_runs(
 
     if options.name is not None and len(recipes) > 1:
         raise UsageError("--name goes with one recipe; several runs are named by their recipes")
-    loaded = [load_recipe(recipe, options.settings) for recipe in recipes]
+    loaded = [options.load(recipe) for recipe in recipes]
     names = [options.name_of(recipe) for recipe in loaded]
     for each in names:
         if names.count(each) > 1:
@@ -173,7 +173,7 @@ def plan_single_fit(
         if cv is None:
             raise UsageError("RECIPE is missing; name one, or a cv run with --like RUN")
         recipe, beside = cv.recipe(), cv.name
-    base = load_recipe(recipe, options.settings)
+    base = options.load(recipe)
     beside = beside or base.name
     for key in (str(setting).partition("=")[0] for setting in options.settings):
         if key.split(".")[0] == "folds":
@@ -262,7 +262,7 @@ def plan_ablation(
     skip: Sequence[str] = (),
 ) -> PlannedAblation:
     """Check that the base can run on the data, and plan its variants."""
-    base = load_recipe(recipe, options.settings)
+    base = options.load(recipe)
     path = options.path(options.name_of(base), data, ".ablate")
     from mmctr_kit.ablation.variants import choose_variants, require_ablation
     from mmctr_kit.ablation.variants import plan_ablation as plan_variants

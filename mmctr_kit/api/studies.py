@@ -100,7 +100,7 @@ def plan_tuning(
 
     ``storage`` is the URL of the database for the trials.
     """
-    base = load_recipe(recipe, options.settings)
+    base = options.load(recipe)
     path = options.path(options.name_of(base), data, ".study")
     from mmctr_kit.recipe.space import search_of
     from mmctr_kit.tuning.conflict import require_study
