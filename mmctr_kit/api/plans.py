@@ -17,6 +17,7 @@ from mmctr_kit.errors import MmctrKitError, RunError, UsageError
 if TYPE_CHECKING:
     from mmctr_kit.ablation.estimate import AblationCost
     from mmctr_kit.ablation.variants import Ablation
+    from mmctr_kit.cv.fold import Job
     from mmctr_kit.cv.plan import Plan
     from mmctr_kit.cv.whole import CvReference
     from mmctr_kit.data.dataset import ChallengeData
@@ -39,6 +40,16 @@ class PlannedRun:
     force: bool
     load_seconds: float
     as_finalist: bool = False
+
+    def left(self) -> "Sequence[Job]":
+        """The models that are still to be trained: all, unless an earlier command's go on."""
+        from mmctr_kit.runs.writer import RunWriter
+
+        assert self.plan is not None
+        if self.finished or self.force:
+            return self.plan.jobs
+        writer = RunWriter(self.path)
+        return [job for job in self.plan.jobs if not writer.fold(*job).finished]
 
     def run(self, listen: Listener) -> "Run":
         """Train what is not finished yet, and return the finished run."""
