@@ -43,14 +43,13 @@ class Options:
         recipe is.
         """
         from mmctr_kit.recipe.load import find_recipe
-        from mmctr_kit.runs.run import not_a_recipe
+        from mmctr_kit.runs.run import refuse_as_recipe
 
         if isinstance(recipe, str | Path):
             try:
                 find_recipe(str(recipe))
-            except UsageError as e:
-                if text := not_a_recipe(str(recipe), Path(self.runs)):
-                    raise UsageError(text) from e
+            except UsageError:
+                refuse_as_recipe(str(recipe), Path(self.runs))
                 raise
         return load_recipe(recipe, self.settings)
 
