@@ -138,10 +138,12 @@ def fit_fold(
 
     ``listen`` hears how far an epoch is ``every`` so many seconds at most, and one event at a time.
     """
-    lock = threading.Lock()
+    # An epoch is reported by the thread that has saved it; and a listener may itself do what says
+    # what it is doing.
+    lock = threading.RLock()
 
     def say(event: Progress | FoldActivity) -> None:
-        with lock:  # an epoch is reported by the thread that has saved it
+        with lock:
             listen(event)
 
     with heard_by(lambda activity: say(FoldActivity(*job, activity)), every):

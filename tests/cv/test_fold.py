@@ -1,11 +1,13 @@
 """mmctr_kit.cv.fold: the rows of a fold model, and the seconds that it takes."""
 
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 
-from mmctr_kit.cv.fold import PHASES, fold_rows, model_seed
+from mmctr_kit.activity import doing
+from mmctr_kit.cv.fold import PHASES, FoldActivity, Progress, fold_rows, model_seed
 from mmctr_kit.cv.run import run_cv
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import WHOLE
@@ -55,6 +57,25 @@ def test_the_seconds_of_a_fold_model_add_up_to_its_time(
     assert phases["compile"] == 0
     assert all(phases[name] > 0 for name in PHASES if name != "compile")
     assert 0.5 * spent < sum(finished) <= sum(phases.values()) <= spent
+
+
+def test_a_listener_may_do_what_says_what_it_is_doing(tiny: ChallengeData, tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    def listen(event: Progress | FoldActivity) -> None:
+        if isinstance(event, FoldActivity):
+            heard.append(event.activity.text)
+            if heard == ["preparing"]:
+                doing("reading")  # as a function of the kit would, that is called here
+
+    training = threading.Thread(
+        target=run_cv, args=(plan_here(tiny, recipe()), tmp_path / "run", False, listen)
+    )
+    training.daemon = True
+    training.start()
+    training.join(60.0)
+    assert not training.is_alive()
+    assert heard[:2] == ["preparing", "reading"]
 
 
 def test_a_fold_by_item_is_predicted_by_a_model_that_has_none_of_its_targets_or_users(
