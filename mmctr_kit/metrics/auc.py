@@ -200,26 +200,32 @@ def clustered_variance(
         + unbias(with_negatives) * float(negative @ negative)
         + 2.0 * unbias(clusters) * float(positive @ negative)
     )
-    return variance_of(variance, float(positive @ positive) + float(negative @ negative))
+    squares = float(positive @ positive) + float(negative @ negative)
+    return variance_of(variance, squares, clusters)
 
 
-def variance_of(total: float, squares: float) -> float:
-    """Return the sum of a variance's terms; NaN if they cancel although influences are not 0.
+def variance_of(total: float, squares: float, clusters: int) -> float:
+    """Return the sum of a variance's terms; NaN if a few clusters' influences happen to cancel.
 
     ``squares`` is the sum of the squared influences. If all of these are 0 within rounding, the
     variance is 0, since no other draw of these users changes the value: as for an AUC of 0 or 1,
     for scores that all tie, for a score compared with itself. Otherwise the terms never add up to
     less than 0, as the factor of the product is the least of the three, and to 0 only if in each
-    user the positives' influence is minus the negatives'. That is chance, in a handful of users,
-    and tells no standard error.
+    user the positives' influence is minus the negatives'. In many users that is so by design: if
+    each has one positive, three negatives and one score for all, the AUC is 0.5 whoever is drawn.
+    In fewer than 10 ``clusters`` it may be chance, which tells no standard error.
     """
     if squares <= _ZERO_SQUARES:
         return 0.0
-    return total if total > _ROUNDING * squares else math.nan
+    if total > _ROUNDING * squares:
+        return total
+    return 0.0 if clusters >= _MANY else math.nan
 
 
 _ROUNDING = 1e-12
 """Up to this share of their squares, terms that cancel leave only rounding."""
+_MANY = 10
+"""The influences of this many clusters do not cancel by chance."""
 _ZERO_SQUARES = 1e-18
 """Up to this sum of squares, influences are 0 within rounding."""
 

@@ -131,7 +131,7 @@ class RankedRows:
         if not math.isnan(variance):
             covariance = unbias(self._clusters) * float(a.influence @ b.influence)
             squares = float(a.influence @ a.influence) + float(b.influence @ b.influence)
-            variance = variance_of(variance - 2 * covariance, squares)
+            variance = variance_of(variance - 2 * covariance, squares, self._clusters)
         return Estimate(a.auc.value - b.auc.value, math.sqrt(variance), a.auc.n + b.auc.n)
 
 

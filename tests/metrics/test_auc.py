@@ -288,6 +288,13 @@ def test_users_whose_influences_happen_to_cancel_tell_no_standard_error():
     assert auc_with_se(label, np.zeros(8), user).se == 0.0  # ties whatever users are drawn
 
 
+def test_many_users_whose_influences_cancel_by_design_have_a_standard_error_of_0():
+    of_user = np.random.default_rng(0).normal(size=200)
+    label, score, user = np.tile([1, 0, 0, 0], 200), np.repeat(of_user, 4), np.repeat(range(200), 4)
+    assert str(auc_with_se(label, score, user)) == "0.5000 ± 0"
+    assert str(auc_with_se(label[:24], score[:24], user[:24])) == "0.5000 ± n/a"
+
+
 @given(st.integers(0, 10_000))
 def test_a_variance_is_never_below_0_nor_a_standard_error_a_shown_0_by_rounding(seed):
     rng = np.random.default_rng(seed)
