@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmctr_kit.activity import doing
-from mmctr_kit.api.preflight import AnyPath, Settings, output_path, require_count
+from mmctr_kit.api.preflight import AnyPath, Settings, load_recipe, output_path, require_count
+from mmctr_kit.errors import UsageError
 
 if TYPE_CHECKING:
     from mmctr_kit.cv.executors.base import Executor
@@ -34,6 +35,23 @@ class Options:
 
     def name_of(self, recipe: "Recipe") -> str:
         return recipe.name if self.name is None else self.name
+
+    def load(self, recipe: "str | Path | Recipe") -> "Recipe":
+        """Load the recipe with the settings applied.
+
+        Raises UsageError as :func:`load_recipe` does; for the name of a run it says where the run's
+        recipe is.
+        """
+        from mmctr_kit.recipe.load import find_recipe
+        from mmctr_kit.runs.run import refuse_as_recipe
+
+        if isinstance(recipe, str | Path):
+            try:
+                find_recipe(str(recipe))
+            except UsageError:
+                refuse_as_recipe(str(recipe), Path(self.runs))
+                raise
+        return load_recipe(recipe, self.settings)
 
     def path(self, name: str, data: "str | Path | ChallengeData", suffix: str = "") -> Path:
         """Return ``runs/NAME`` with ``suffix``, like ".study"; raises as output_path does."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mmctr_kit.api.options import Options
-from mmctr_kit.api.preflight import AnyPath, load_recipe, load_to_train, warn_of_missing
+from mmctr_kit.api.preflight import AnyPath, load_to_train, warn_of_missing
 from mmctr_kit.api.progress import Listener, ProgressEvent
 from mmctr_kit.api.results import AblationResult, FitResult
 from mmctr_kit.api.training_progress import AblationProgress, CvProgress
@@ -17,6 +17,7 @@ from mmctr_kit.errors import MmctrKitError, RunError, UsageError
 if TYPE_CHECKING:
     from mmctr_kit.ablation.estimate import AblationCost
     from mmctr_kit.ablation.variants import Ablation
+    from mmctr_kit.cv.fold import Job
     from mmctr_kit.cv.plan import Plan
     from mmctr_kit.cv.whole import CvReference
     from mmctr_kit.data.dataset import ChallengeData
@@ -39,6 +40,16 @@ class PlannedRun:
     force: bool
     load_seconds: float
     as_finalist: bool = False
+
+    def left(self) -> "Sequence[Job]":
+        """The models that are still to be trained: all, unless an earlier command's go on."""
+        from mmctr_kit.runs.writer import RunWriter
+
+        assert self.plan is not None
+        if self.finished or self.force:
+            return self.plan.jobs
+        writer = RunWriter(self.path)
+        return [job for job in self.plan.jobs if not writer.fold(*job).finished]
 
     def run(self, listen: Listener) -> "Run":
         """Train what is not finished yet, and return the finished run."""
@@ -91,7 +102,7 @@ def plan_runs(
 
     if options.name is not None and len(recipes) > 1:
         raise UsageError("--name goes with one recipe; several runs are named by their recipes")
-    loaded = [load_recipe(recipe, options.settings) for recipe in recipes]
+    loaded = [options.load(recipe) for recipe in recipes]
     names = [options.name_of(recipe) for recipe in loaded]
     for each in names:
         if names.count(each) > 1:
@@ -173,7 +184,7 @@ def plan_single_fit(
         if cv is None:
             raise UsageError("RECIPE is missing; name one, or a cv run with --like RUN")
         recipe, beside = cv.recipe(), cv.name
-    base = load_recipe(recipe, options.settings)
+    base = options.load(recipe)
     beside = beside or base.name
     for key in (str(setting).partition("=")[0] for setting in options.settings):
         if key.split(".")[0] == "folds":
@@ -262,7 +273,7 @@ def plan_ablation(
     skip: Sequence[str] = (),
 ) -> PlannedAblation:
     """Check that the base can run on the data, and plan its variants."""
-    base = load_recipe(recipe, options.settings)
+    base = options.load(recipe)
     path = options.path(options.name_of(base), data, ".ablate")
     from mmctr_kit.ablation.variants import choose_variants, require_ablation
     from mmctr_kit.ablation.variants import plan_ablation as plan_variants

@@ -1,5 +1,6 @@
 """The console that everything printed goes through: what files and users name is only ever text."""
 
+import re
 from collections.abc import Iterable
 from typing import IO, Any
 
@@ -24,6 +25,11 @@ class Screen(Console):
     def print(self, *objects: Any, **how: Any) -> None:
         """Print as rich does. Before rich reads it, since it drops some characters silently."""
         super().print(*(visible(x) if isinstance(x, str) else x for x in objects), **how)
+
+    def _render_buffer(self, buffer: Iterable[Segment]) -> str:
+        """Drop the blanks that fill lines, such as a table's, unless a terminal shows them."""
+        text = super()._render_buffer(buffer)
+        return text if self.is_terminal else re.sub(r" +(?=\n)", "", text)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

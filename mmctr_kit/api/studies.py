@@ -38,7 +38,10 @@ class PlannedStudy:
         from mmctr_kit.tuning.worker import counts
 
         with closing(self.database) if self.database is not None else nullcontext():
-            there = self.path.is_dir() if self.database is None else self.database.settings()
+            if self.database is None:
+                there = self.path.is_dir()
+            else:
+                there = self.database.connect(dry=True) and self.database.settings() is not None
             if self.force or not there:
                 return trials, min(finalists, trials)
             folder = StudyFolder(self.path, self.database)
@@ -95,12 +98,13 @@ def plan_tuning(
     listen: Listener,
     *,
     storage: str | None = None,
+    dry: bool = False,
 ) -> PlannedStudy:
     """Check that the recipe and its search can run on the data.
 
-    ``storage`` is the URL of the database for the trials.
+    ``storage`` is the URL of the database for the trials; ``dry``: nothing is written to it.
     """
-    base = load_recipe(recipe, options.settings)
+    base = options.load(recipe)
     path = options.path(options.name_of(base), data, ".study")
     from mmctr_kit.recipe.space import search_of
     from mmctr_kit.tuning.conflict import require_study
@@ -112,7 +116,7 @@ def plan_tuning(
     place = None if database is None else database.address.place
     require_study(path, base, options.force, place)
     if database is not None:
-        _require_joinable(database, path, base, options.force)
+        _require_joinable(database, path, base, options.force, dry)
     content = load_to_train(data, listen, [base])
     doing("loading Optuna and PyTorch")
     from mmctr_kit.tuning.study import plan_study
@@ -143,13 +147,14 @@ def _database(storage: str, path: Path, options: Options) -> "Database":
     return Database(address, path.name.removesuffix(".study"))
 
 
-def _require_joinable(database: "Database", path: Path, recipe: "Recipe", force: bool) -> None:
+def _require_joinable(
+    database: "Database", path: Path, recipe: "Recipe", force: bool, dry: bool
+) -> None:
     """Raise UsageError if the database cannot be used, RunError if it has another such study."""
     from mmctr_kit.tuning.conflict import require_study_there
 
     with closing(database):
-        database.connect()
-        if not force:
+        if database.connect(dry) and not force:
             require_study_there(path, database.address.place, database.settings(), recipe)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from typer import Argument, Exit, Option
+from typer import Argument, Context, Exit, Option
 
 from mmctr_kit.cli import options
 from mmctr_kit.cli.output import (
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def bundle(
+    context: Context,
     run: Annotated[str, options.run_argument("RUN", "A fit or cv run.")],
     out: Annotated[Path, Option(metavar="FOLDER", help="A new folder.")],
     task: Annotated[options.Task, options.task_option("Column of the submission.")] = "Task2",
@@ -70,6 +71,8 @@ def bundle(
         print_json(made.content)
         return
     say(str(made))
+    if not options.typed(context, "task"):
+        say(f"for {made.task}, as no --task was given; --task Task1 or both: for the others")
     say(f"sha256 of submission.zip: {made.sha256}")
     say(str(rules))
     if findings:

@@ -93,6 +93,9 @@ def _show(as_json: bool, ledger: Path, runs: Path) -> None:
         return
     columns = ("run", "task", "OOF AUC", "valid AUC", "board", "rules", "written")
     table(columns, [_row(r, v) for r, v in zip(rows, rules, strict=True)], left=2)
+    for r in rows:
+        if r.note:
+            say(f"note on {r.run} ({r.task}, {r.time[:10]}): {r.note}")
     for remark in dict.fromkeys(r.remark for r in rows):
         if remark:
             say(remark, style="yellow")

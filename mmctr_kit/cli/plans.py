@@ -41,19 +41,21 @@ def show_plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
 
     plan = planned.plan
     assert plan is not None
+    left = planned.left()
+    models = plural(len(plan.jobs), "model" if plan.kind == "fit" else "fold model")
+    if len(left) < len(plan.jobs):
+        models = f"{len(left)} of {models} still to train"
     if plan.executor.name != "local":
-        models = plural(len(plan.jobs), "fold model")
         shown = _show_elsewhere(
-            planned.path.name, planned.path, plan, plan.resources, models, quiet
+            planned.path.name, planned.path, plan, plan.resources, models, quiet, len(left)
         )
-        return {**shown, "done": planned.finished}
+        return {**shown, "models_left": len(left), "done": planned.finished}
     began = _since_start()
     with status(f"measuring {planned.path.name}"), Meter() as meter:
-        cost = meter.cost(plan)
+        cost = meter.cost(plan, left)
     cost = replace(cost, start=cost.start + began)
     if not quiet:
         devices = ", ".join(plan.resources.devices)
-        models = plural(len(plan.jobs), "model" if plan.kind == "fit" else "fold model")
         say(f"{planned.path.name}: {models} on {devices}", style="bold")
         lines = [
             *_data_lines(plan),
@@ -69,6 +71,7 @@ def show_plan(planned: "PlannedRun", quiet: bool) -> dict[str, object]:
         "rows": {split: len(rows) for split, rows in plan.data.rows.items()},
         "load_seconds": planned.load_seconds,
         "resources": asdict(plan.resources),
+        "models_left": len(left),
         "fit": asdict(cost.fit),
         "seconds": cost.seconds,
         "seconds_of": _parts(cost),

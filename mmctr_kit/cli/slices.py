@@ -37,6 +37,8 @@ def slices(
       mmctr-kit slices din_demo_e4 --runs demo/runs --json
     """
     from mmctr_kit.data.parquet import require_folder
+    from mmctr_kit.errors import UsageError
+    from mmctr_kit.runs.manifest import KINDS
     from mmctr_kit.runs.run import open_run
     from mmctr_kit.runs.slices import LEGEND, slices_of
 
@@ -46,6 +48,9 @@ def slices(
     with status(f"slicing the rows of {opened.name}"):
         metrics = slices_of(opened, data)
     chosen = [e for e in metrics["slices"] if split in (None, e["split"])]
+    if split is not None and not chosen:
+        what = f"'{opened.name}' ({KINDS[opened.manifest.kind]})"
+        raise UsageError(f"{what} has no {split} predictions to slice; leave out --split {split}")
     if as_json:
         print_json({"slices": chosen, "left_out": metrics["slices_left_out"]})
         return
@@ -56,7 +61,7 @@ def slices(
             columns = ("slice", "rows", "AUC", "z", "score", "label", "ECE")
             table(columns, [_row(e) for e in entries])
     if not chosen:
-        say(f"{opened.name} has no {split or 'OOF and no valid'} predictions to slice")
+        say(f"{opened.name} has no OOF and no valid predictions to slice")
         return
     for line in LEGEND:
         say(line)

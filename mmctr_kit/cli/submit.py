@@ -33,7 +33,9 @@ def _spec_example(wanted: bool) -> None:
 def submit(
     context: Context,
     run: Annotated[str, options.run_argument("RUN|FILE", "A run; with --check, a file.")],
-    task: Annotated[options.Task | None, options.task_option("Column to write.")] = None,
+    task: Annotated[
+        options.Task | None, options.task_option("Column to write; needed without --check.")
+    ] = None,
     out: Annotated[Path | None, Option(help="Default: submissions/RUN-TASK.zip.")] = None,
     check: Annotated[
         bool, Option("--check", help="Check FILE as the organisers would; write nothing.")

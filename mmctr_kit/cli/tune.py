@@ -107,7 +107,7 @@ def tune(
         folder = options.require_data(data)
 
         def plan(given: Options) -> "PlannedStudy":
-            return plan_tuning(recipe, folder, given, display, storage=storage)
+            return plan_tuning(recipe, folder, given, display, storage=storage, dry=dry_run)
 
         planned = plan_dry(plan, shared, display) if dry_run else plan(shared)
     if dry_run:

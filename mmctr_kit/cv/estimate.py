@@ -1,7 +1,7 @@
 """What a plan will cost, measured on a few steps in as many processes as are to train."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from statistics import fmean
@@ -11,6 +11,7 @@ import numpy as np
 
 from mmctr_kit.activity import doing
 from mmctr_kit.cv.executors.base import Resources, WorkerConfig
+from mmctr_kit.cv.fold import Job
 from mmctr_kit.cv.plan import Plan
 from mmctr_kit.data.folds import UNPREDICTED
 from mmctr_kit.errors import RunError
@@ -67,14 +68,14 @@ class Meter:
     def __exit__(self, *_: object) -> None:
         self._end()
 
-    def cost(self, plan: Plan) -> PlanCost:
-        """The cost of a plan that this machine will carry out.
+    def cost(self, plan: Plan, jobs: Sequence[Job] | None = None) -> PlanCost:
+        """The cost of a plan that this machine will carry out, or of some of its ``jobs``.
 
         Raises UsageError if this machine has no such device, and RunError if a worker is killed.
         """
         doing(f"measuring {plan.recipe.name}")
         fit, start = self._fit(plan)
-        return plan_cost(plan, fit, start, scoring_seconds(plan))
+        return plan_cost(plan, fit, start, scoring_seconds(plan), jobs)
 
     def _fit(self, plan: Plan) -> tuple[Cost, float]:
         """The cost of one model, and the seconds in which a worker starts."""
@@ -138,14 +139,17 @@ def trained_rows(plan: Plan) -> int:
     return int(len(plan.data.train) * used * (1 - plan.recipe.training.holdout))
 
 
-def plan_cost(plan: Plan, fit: Cost, start: float, score: float) -> PlanCost:
-    """The cost of a plan whose models cost ``fit`` each.
+def plan_cost(
+    plan: Plan, fit: Cost, start: float, score: float, jobs: Sequence[Job] | None = None
+) -> PlanCost:
+    """The cost of a plan, or of some of its ``jobs``, whose models cost ``fit`` each.
 
     Its workers ``start`` in so many seconds, and its predictions are scored in ``score``.
     """
-    rounds = -(-len(plan.jobs) // plan.resources.workers)
+    jobs = plan.jobs if jobs is None else jobs
+    rounds = -(-len(jobs) // plan.resources.workers)
     # A worker prepares a fold once for all of its seeds.
-    prepared = min(rounds, len({fold for fold, _ in plan.jobs}))
+    prepared = min(rounds, len({fold for fold, _ in jobs}))
     all_rows = len(plan.data.valid) + len(plan.data.test)
     return PlanCost(
         fit=fit,

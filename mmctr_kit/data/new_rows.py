@@ -66,7 +66,7 @@ def read_rows(source: "Path | pa.Table", data: ChallengeData) -> NewRows:
     out of them.
 
     Raises UsageError if there is no such file, DataError if it holds something else; also if the
-    item of a row is not one of item_info's, since nothing tells what it is.
+    item of a row is not one of item_info's, since nothing tells what it is, or if rows share an ID.
     """
     where = _Where(source if isinstance(source, Path) else None)
     columns = _columns(source if isinstance(source, pa.Table) else _read(source), where)
@@ -75,6 +75,8 @@ def read_rows(source: "Path | pa.Table", data: ChallengeData) -> NewRows:
         raise DataError(f"{where} holds no row; expected one for each score that is asked for")
     _require_known(columns, where, data.n_items)
     ids = ints(columns["ID"]) if "ID" in columns else None
+    if ids is not None:
+        _require_distinct(ids, where)
     order = np.arange(count) if ids is None else np.argsort(ids, kind="stable")
     user, item = (ints(columns[name])[order] for name in ("user_id", "item_id"))
     histories, lost = _histories(ragged(columns["item_seq"]), where, data.n_items)
@@ -248,3 +250,14 @@ def _require_known(columns: dict[str, Any], where: _Where, n_items: int) -> None
         if len(wrong := np.flatnonzero((level < 0) | (level >= N_LEVELS))):
             row, value = int(wrong[0]), level[wrong[0]]
             raise DataError(f"{where.row(row)}: {name} {value} is outside 0..{N_LEVELS - 1}")
+
+
+def _require_distinct(ids: Ints, where: _Where) -> None:
+    """Raise DataError if a row has the ID of a row before it."""
+    again = np.flatnonzero(earlier_equals(ids))
+    if len(again):
+        rows = "1 row has the ID" if len(again) == 1 else f"{len(again):,} rows have the IDs"
+        raise DataError(
+            f"{where.row(int(again[0]))}: ID {ids[again[0]]} occurs before; expected each ID once, "
+            f"but {rows} of earlier ones; leave such rows out, or leave out the column ID"
+        )

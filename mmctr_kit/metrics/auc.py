@@ -15,7 +15,8 @@ of one class and rows that occur twice (``python tests/studies/auc_bootstrap.py`
     400     1.01 (0.96 to 1.07)         0.99 (0.95 to 1.05)
 
 The AUC is at most 2.2e-16 from scikit-learn's. A standard error is NaN if fewer than two users have
-positives, or negatives, and 0 for an AUC of 0 or 1; texts show n/a for both.
+positives, or negatives, or if a few users' influences happen to cancel
+(:func:`clustered_variance`), and 0 for an AUC of 0 or 1; texts show n/a for all of these.
 """
 
 import math
@@ -190,7 +191,7 @@ def clustered_variance(
     """Obuchowski's variance of an AUC from (clusters,) influences of its positives and negatives.
 
     The counts say how many clusters hold positives, negatives, and either. NaN if fewer than two
-    hold positives, or negatives.
+    hold positives, or negatives, and if :func:`variance_of` is.
     """
     if min(with_positives, with_negatives) < 2:
         return math.nan
@@ -199,7 +200,34 @@ def clustered_variance(
         + unbias(with_negatives) * float(negative @ negative)
         + 2.0 * unbias(clusters) * float(positive @ negative)
     )
-    return max(variance, 0.0)
+    squares = float(positive @ positive) + float(negative @ negative)
+    return variance_of(variance, squares, clusters)
+
+
+def variance_of(total: float, squares: float, clusters: int) -> float:
+    """Return the sum of a variance's terms; NaN if a few clusters' influences happen to cancel.
+
+    ``squares`` is the sum of the squared influences. If all of these are 0 within rounding, the
+    variance is 0, since no other draw of these users changes the value: as for an AUC of 0 or 1,
+    for scores that all tie, for a score compared with itself. Otherwise the terms never add up to
+    less than 0, as the factor of the product is the least of the three, and to 0 only if in each
+    user the positives' influence is minus the negatives'. In many users that is so by design: if
+    each has one positive, three negatives and one score for all, the AUC is 0.5 whoever is drawn.
+    In fewer than 10 ``clusters`` it may be chance, which tells no standard error.
+    """
+    if squares <= _ZERO_SQUARES:
+        return 0.0
+    if total > _ROUNDING * squares:
+        return total
+    return 0.0 if clusters >= _MANY else math.nan
+
+
+_ROUNDING = 1e-12
+"""Up to this share of their squares, terms that cancel leave only rounding."""
+_MANY = 10
+"""The influences of this many clusters do not cancel by chance."""
+_ZERO_SQUARES = 1e-18
+"""Up to this sum of squares, influences are 0 within rounding."""
 
 
 def clustered_mean_se(values: NDArray[Any], clusters: Ids) -> float:

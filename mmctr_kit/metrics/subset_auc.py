@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmctr_kit.metrics.auc import clustered_variance, unbias
+from mmctr_kit.metrics.auc import clustered_variance, unbias, variance_of
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import (
     Flags,
@@ -27,7 +27,8 @@ class Contrast:
     """AUC of the chosen rows, AUC of the rest, and the first minus the second.
 
     Each is None if it has no pair of a positive and a negative; a standard error is NaN if fewer
-    than two clusters hold positives, or negatives. ``positive_clusters`` and
+    than two clusters hold positives, or negatives, or if their influences happen to cancel
+    (:func:`mmctr_kit.metrics.auc.variance_of`). ``positive_clusters`` and
     ``negative_clusters``: how many clusters the chosen rows' AUC takes positives, negatives from.
     """
 
@@ -129,7 +130,8 @@ class RankedRows:
         variance = a.variance + b.variance
         if not math.isnan(variance):
             covariance = unbias(self._clusters) * float(a.influence @ b.influence)
-            variance = max(variance - 2 * covariance, 0.0)
+            squares = float(a.influence @ a.influence) + float(b.influence @ b.influence)
+            variance = variance_of(variance - 2 * covariance, squares, self._clusters)
         return Estimate(a.auc.value - b.auc.value, math.sqrt(variance), a.auc.n + b.auc.n)
 
 

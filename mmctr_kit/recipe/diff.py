@@ -11,7 +11,8 @@ from mmctr_kit.recipe.fitting import UNCOUNTED
 MOST = 3
 """How many settings are named; of the others only the number is given."""
 
-_ABSENT = "absent"
+ABSENT = "absent"
+"""Stands for the value of a key that one of two recipes does not have."""
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -26,7 +27,7 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def different_keys(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """The keys that differ, each with its two values; "absent" stands for a key that is missing."""
     old, new = dict(flat(before)), dict(flat(now))
-    pairs = {k: (old.get(k, _ABSENT), new.get(k, _ABSENT)) for k in {**old, **new}}
+    pairs = {k: (old.get(k, ABSENT), new.get(k, ABSENT)) for k in {**old, **new}}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 

@@ -267,6 +267,26 @@ def _of_study(root: Path, name: str) -> list[str]:
     return [str(p) for p in inside] or [str(r.path) for f in folders for r in all_runs(f)]
 
 
+def refuse_as_recipe(name: str, root: Path) -> None:
+    """Raise UsageError if ``name`` is a run, a study or an ablation under ``root`` or at the path.
+
+    It says where the recipe of that is.
+    """
+    recipes = {".study": "best.yaml", ".ablate": "base/recipe.yaml"}
+    for path in (base / f"{name}{end}" for base in (root, Path()) for end in ("", *_STUDIES)):
+        what = _STUDIES.get(path.suffix, "a blend" if (path / "blend.json").is_file() else "a run")
+        file = path / recipes.get(path.suffix, "recipe.yaml")
+        if file.is_file():
+            raise UsageError(
+                f"'{name}' is {what} in {path.parent}, not a recipe; its recipe is {file}"
+            )
+        if is_run(path) or (path.suffix in _STUDIES and path.is_dir()):
+            advice = "name a shipped recipe ('mmctr-kit recipes' lists them) or a YAML file"
+            if what == "a blend":
+                advice = "name the recipe.yaml in the folder of one of its runs"
+            raise UsageError(f"'{name}' is {what} in {path.parent}, which has no recipe; {advice}")
+
+
 _LONGEST = 200
 """A file system takes 255, and the names of a run's submissions are longer than its own."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\..*)?|.*\.", re.IGNORECASE)

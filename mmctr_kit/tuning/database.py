@@ -89,13 +89,26 @@ class Database:
     def __reduce__(self) -> tuple[Any, ...]:
         return Database, self._arguments
 
-    def connect(self) -> None:
-        """Open the database, without waiting for it. Raises UsageError if it cannot be used."""
+    def connect(self, dry: bool = False) -> bool:
+        """Open the database, without waiting for it. Raises UsageError if it cannot be used.
+
+        ``dry``: write nothing. A database that has held no study yet is then not opened, which
+        would create its tables; this returns False.
+        """
         try:
+            if dry and not self._has_tables():
+                return False
             self._open()
         except (DatabaseLostError, SQLAlchemyError, StorageInternalError, RuntimeError) as e:
             why = self.address.without_password(_reason(e))
             raise UsageError(f"--storage {self.address.place} cannot be used: {why}") from e
+        return True
+
+    def _has_tables(self) -> bool:
+        if self.address.file is not None and not self.address.file.is_file():
+            return False  # to connect would create the file
+        with self._locks.connect() as connection:
+            return bool(sqlalchemy.inspect(connection).has_table("studies"))
 
     def settings(self) -> dict[str, Any] | None:
         """The settings that the study was created with; None if there is no complete study."""

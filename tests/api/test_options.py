@@ -1,5 +1,6 @@
 """Options of training: which executor they make."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,29 @@ def test_a_wrong_executor_is_one_line_before_the_data_is_loaded() -> None:
 def test_a_gpu_that_this_machine_lacks_is_no_matter_where_others_train(tiny_root: Path) -> None:
     path = options("slurm", "cuda").path("run", tiny_root / "data")
     assert path == Path("runs") / "run"
+
+
+def test_the_name_of_a_run_says_what_it_is_and_where_its_recipe_is(tmp_path: Path) -> None:
+    files = ("net/recipe.yaml", "net/manifest.json", "mix/manifest.json", "mix/blend.json")
+    files += ("s.study/best.yaml", "a.ablate/base/recipe.yaml", "their/manifest.json")
+    for file in (*files, "new.study/study.json", "gbdt_demo/recipe.yaml"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    given = Options(None, (), "cpu", None, False, tmp_path)
+    here = f"in {tmp_path},"
+    for name, text in {
+        "net": f"'net' is a run {here} not a recipe; its recipe is {tmp_path}/net/recipe.yaml",
+        "s": f"'s' is a study {here} not a recipe; its recipe is {tmp_path}/s.study/best.yaml",
+        "s.study": f"'s.study' is a study {here} not a recipe",
+        "a": f"'a' is an ablation {here} not a recipe; its recipe is {tmp_path}/a.ablate/base",
+        "new": f"'new' is a study {here} which has no recipe; name a shipped recipe",
+        "their": f"'their' is a run {here} which has no recipe; name a shipped recipe",
+        "mix": f"'mix' is a blend {here} which has no recipe; name the recipe.yaml in the folder",
+        "nothing": "no recipe 'nothing'; shipped:",
+        str(tmp_path / "net"): f"net' is a run {here} not a recipe",
+    }.items():
+        with pytest.raises(UsageError, match=re.escape(text)):
+            given.load(name)
+    assert given.load("gbdt_demo").name == "gbdt_demo"
+    with pytest.raises(UsageError, match="epoch"):
+        Options(None, ("epochz=1",), "cpu", None, False, tmp_path).load("gbdt_demo")

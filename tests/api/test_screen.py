@@ -44,6 +44,20 @@ def test_the_screens_own_styles_are_not_touched() -> None:
     assert "\\x1b" not in file.getvalue()
 
 
+def test_lines_of_a_table_end_without_blanks_unless_a_terminal_shows_them() -> None:
+    table = Table("name", "value", box=None)
+    table.add_row("a much longer name", "1")
+    table.add_row("b", "two and more")
+    lines = printed(table, "text  ").splitlines()
+    assert len(lines) == 4
+    assert not any(line.endswith(" ") for line in lines)
+    file = io.StringIO()
+    terminal = Screen(file=file, width=200)
+    terminal._force_terminal = True
+    terminal.print(table)
+    assert any(line.endswith(" ") for line in file.getvalue().splitlines())
+
+
 def test_codes_in_colons_are_no_emoji() -> None:
     assert printed("a :bug: b") == "a :bug: b\n"
 

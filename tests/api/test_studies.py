@@ -9,7 +9,7 @@ import pytest
 
 import mmctr_kit
 from mmctr_kit.api.plans import Options
-from mmctr_kit.api.studies import plan_tuning
+from mmctr_kit.api.studies import PlannedStudy, plan_tuning
 from mmctr_kit.errors import MmctrKitError, RunError, UsageError
 from mmctr_kit.tuning.address import parse_address
 from mmctr_kit.tuning.database import Database
@@ -35,9 +35,9 @@ def no_loading(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmctr_kit.api.studies.load_to_train", loaded)
 
 
-def plan(root: Path, runs: Path, storage: str, force: bool = False) -> None:
+def plan(root: Path, runs: Path, storage: str, force: bool = False, dry: bool = False) -> None:
     options = Options("small", SPACE, "cpu", 1, force, runs)
-    plan_tuning("din_demo", root / "data", options, lambda _: None, storage=storage)
+    plan_tuning("din_demo", root / "data", options, lambda _: None, storage=storage, dry=dry)
 
 
 @pytest.mark.usefixtures("no_loading")
@@ -53,10 +53,30 @@ def test_what_a_database_is_refused_for_is_told_without_loading(
         ("sqlite:////nowhere/x.db", "there is no folder /nowhere for x.db"),
         (url, r"study 'small' exists in sqlite:.* but differs in version \(0.0.1 there, "),
     ):
-        with pytest.raises(MmctrKitError, match=told):
-            plan(tiny_root, tmp_path / "runs", storage)
+        for dry in (False, True):
+            with pytest.raises(MmctrKitError, match=told):
+                plan(tiny_root, tmp_path / "runs", storage, dry=dry)
     with pytest.raises(AssertionError, match="the data was loaded"):
         plan(tiny_root, tmp_path / "runs", url, force=True)
+
+
+@pytest.mark.usefixtures("no_loading")
+def test_a_dry_run_creates_neither_a_database_nor_its_tables(
+    tiny_root: Path, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/tuning.db"
+    database = Database(parse_address(url), "small")
+    for content in (None, b""):
+        if content is not None:
+            (tmp_path / "tuning.db").write_bytes(content)
+        with pytest.raises(AssertionError, match="the data was loaded"):
+            plan(tiny_root, tmp_path / "runs", url, dry=True)
+        unused: Any = None
+        assert PlannedStudy(tmp_path / "x.study", unused, False, database).left(5, 2) == (5, 2)
+        assert [p.name for p in tmp_path.rglob("*")] == ["tuning.db"] * (content is not None)
+    (tmp_path / "tuning.db").write_bytes(b"no database")
+    with pytest.raises(UsageError, match="cannot be used: file is not a database"):
+        plan(tiny_root, tmp_path / "runs", url, dry=True)
 
 
 @pytest.mark.usefixtures("no_loading")

@@ -29,6 +29,7 @@ def bundle(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert made.exit_code == 0, made.output
     sha256 = json.loads((out / "bundle.json").read_text())["files"]["submission.zip"]
     assert "din_demo-fit, 1 model, 400 rows of Task2" in made.output
+    assert "for Task2, as no --task was given; --task Task1 or both: for the others" in made.output
     assert f"sha256 of submission.zip: {sha256}" in made.output
     assert "din_demo-fit: rules kept: Task1&2; breached: Task1, Task2" in made.output
     assert " WARN  rule-given-embedding " in made.output
@@ -81,6 +82,8 @@ def test_strict_writes_nothing_if_a_rule_is_broken(bundle: Path, tmp_path: Path)
     done = run(*command, "--out", str(tmp_path / "yes"), "--task", "both")
     assert done.exit_code == 0, done.output
     assert "WARN" not in done.output
+    assert "rows of Task1&2\n" in done.output
+    assert "no --task was given" not in done.output
     assert (tmp_path / "yes" / "bundle.json").is_file()
 
 

@@ -177,6 +177,9 @@ def test_the_ledger_shows_the_three_numbers_and_how_ranks_agree_from_three_score
         assert noted.stdout.startswith(f"r{i} (Task2, written 20")
     shown = run("ledger").output
     assert "Task2: OOF ranks 3 submissions like the leaderboard by 1.00" in shown
+    assert [line.partition("): ")[2] for line in shown.splitlines() if "note on r" in line] == [
+        "phase 1"
+    ] * 3
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
     found = json.loads(run("ledger", "--json").stdout)
     assert [s["leaderboard"] for s in found["submissions"]] == [0.5, 0.7, 0.9]

@@ -1,6 +1,7 @@
 """Dry runs of ``tune``, ``ablate`` and of trees: what they print, and that they write nothing."""
 
 import json
+import shutil
 from pathlib import Path
 
 from typer.testing import Result
@@ -92,3 +93,23 @@ def test_the_plan_of_trees_speaks_of_trees(tiny_root: Path, tmp_path: Path) -> N
     assert "step" not in flat
     assert_parts(flat)
     assert "batch" not in flat
+
+
+def test_of_a_run_that_goes_on_only_the_models_that_are_left_are_planned(
+    tiny_root: Path, tmp_path: Path
+) -> None:
+    place = ("--data", str(tiny_root / "data"), "--runs", str(tmp_path), "--devices", "cpu")
+    done = run("cv", "din_demo", *place, *FAST)
+    assert done.exit_code == 0, done.output
+    assert json.loads(dry(tiny_root, tmp_path, "cv", "--json").stdout)["din_demo"]["done"]
+    (tmp_path / "din_demo" / "DONE").unlink()
+    shutil.rmtree(tmp_path / "din_demo" / "folds" / "1-0")
+    before = written(tmp_path)
+    assert (
+        "din_demo: 1 of 2 fold models still to train on cpu"
+        in dry(tiny_root, tmp_path, "cv").stdout
+    )
+    for more, left in (((), 1), (("--force",), 2)):
+        plan = json.loads(dry(tiny_root, tmp_path, "cv", "--json", *more).stdout)["din_demo"]
+        assert (plan["models_left"], plan["done"]) == (left, False)
+    assert written(tmp_path) == before

@@ -8,7 +8,7 @@ import pytest
 
 from mmctr_kit.datasets.synth import PRESETS, generate
 from mmctr_kit.errors import RunError
-from tests.cli.conftest import run
+from tests.cli.conftest import mistake, run
 from tests.runs.unsealed import unsealed
 
 TRAIN = ("--set", "training.epochs=1", "--set", "training.min_steps=0", "--devices", "cpu")
@@ -49,6 +49,25 @@ def test_split_shows_one_of_the_two_and_json_holds_the_metrics(runs: Path) -> No
     assert content["slices"] == [e for e in metrics["slices"] if e["split"] == "oof"]
     assert len(content["slices"]) > 10
     assert set(content["left_out"]) == {"text", "image"}
+
+
+def test_a_split_that_a_run_has_not_is_a_usage_error(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(runs / "din_demo", tmp_path / "single")
+    for name, change in (("metrics", {}), ("manifest", {"kind": "fit"})):
+        path = tmp_path / "single" / f"{name}.json"
+        content = json.loads(path.read_text()) | change
+        if not change:
+            content["slices"] = [e for e in content["slices"] if e["split"] == "valid"]
+        path.write_text(json.dumps(content))
+    unsealed(tmp_path / "single")
+    command = ("slices", "single", "--runs", str(tmp_path), "--split")
+    says = "'single' (a single fit) has no oof predictions to slice; leave out --split oof"
+    for option in ((), ("--json",)):
+        code, error = mistake(capsys, *command, "oof", *option)
+        assert (code, error.strip()) == (2, f"error: {says}")
+    assert run(*command, "valid").exit_code == 0
 
 
 def test_a_pointed_out_slice_has_its_line(runs: Path, tmp_path: Path) -> None:

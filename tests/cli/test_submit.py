@@ -17,6 +17,12 @@ def test_the_whole_path_ends_in_a_submission_that_its_own_check_passes(
     assert {f["level"] for f in json.loads(checked.stdout)} <= {"PASS", "WARN"}
 
 
+def test_the_help_says_when_the_task_is_needed() -> None:
+    shown = " ".join(run("submit", "--help").output.split())
+    assert "submit [OPTIONS] RUN|FILE" in shown
+    assert "Column to write; needed without --check." in shown
+
+
 SPEC = """
 container: csv
 ids: {column: id, like: sample.csv, order: any}

@@ -39,6 +39,14 @@ def test_a_worker_prepares_each_fold_once_and_fits_the_models_in_turn(plan: Plan
     assert cost.seconds == pytest.approx(3 + 14 + 16 + cost.predict + 1)
 
 
+def test_of_a_run_that_goes_on_only_the_models_that_are_left_cost(plan: Plan) -> None:
+    whole = plan_cost(plan, FIT, start=3.0, score=1.0)
+    left = plan_cost(plan, FIT, start=3.0, score=1.0, jobs=plan.jobs[3:])
+    assert (left.start, left.prepare, left.train, left.score) == (3.0, 7.0, 8 * 0.5, 1.0)
+    assert left.predict == whole.predict / 4
+    assert plan_cost(plan, FIT, 0.0, 1.0, ()).seconds == 1.0
+
+
 def test_two_workers_take_half_the_rounds(plan: Plan) -> None:
     parallel = replace(plan, resources=replace(plan.resources, workers=2))
     one, two = plan_cost(plan, FIT, 0.0, 0.0), plan_cost(parallel, FIT, 0.0, 0.0)

@@ -128,6 +128,11 @@ MISTAKES = {
         "lacks column item_id; expected .* and perhaps ID, found user_id",
     ),
     "twice": (table([[1]]).append_column("user_id", pa.array([1])), "holds column user_id twice"),
+    "same ID": (
+        table([[1]] * 5, ID=[7, 5, 5, 7, 5]),
+        r"row 3 \(from 1\): ID 5 occurs before; .* but 3 rows have the IDs of earlier ones; leave",
+    ),
+    "one ID": (table([[1], [1]], ID=[2, 2]), "row 2 .*: ID 2 occurs .* but 1 row has the ID of e"),
     "null": (table([[1]], user_id=[None]), "user_id is empty; expected a whole number"),
     "nothing": (table([[1]]).slice(0, 0), "holds no row"),
     "number": (table([3]), "expected one array or list a row"),

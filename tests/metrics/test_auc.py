@@ -278,3 +278,31 @@ def test_rows_that_are_all_ranked_right_or_wrong_show_no_standard_error(sign):
     assert str(found).endswith("± n/a")
     equal = auc_difference(label, sign * label, 2 * sign * label, user)
     assert equal.signed() == "+0.0000 ± 0"
+
+
+def test_users_whose_influences_happen_to_cancel_tell_no_standard_error():
+    label = np.array([0, 0, 0, 1, 1, 0, 1, 1])
+    score = np.array([-0.73, -1.9, 0.2, 0.78, 2.36, 2.13, 0.21, -0.99])
+    user = np.array([0, 0, 1, 0, 1, 0, 1, 1])
+    assert str(auc_with_se(label, score, user)) == "0.6875 ± n/a"
+    assert auc_with_se(label, np.zeros(8), user).se == 0.0  # ties whatever users are drawn
+
+
+def test_many_users_whose_influences_cancel_by_design_have_a_standard_error_of_0():
+    of_user = np.random.default_rng(0).normal(size=200)
+    label, score, user = np.tile([1, 0, 0, 0], 200), np.repeat(of_user, 4), np.repeat(range(200), 4)
+    assert str(auc_with_se(label, score, user)) == "0.5000 ± 0"
+    assert str(auc_with_se(label[:24], score[:24], user[:24])) == "0.5000 ± n/a"
+
+
+@given(st.integers(0, 10_000))
+def test_a_variance_is_never_below_0_nor_a_standard_error_a_shown_0_by_rounding(seed):
+    rng = np.random.default_rng(seed)
+    user = rng.integers(0, 4, 10)
+    label = np.array([0, 1, *rng.integers(0, 2, 8)])
+    score = np.round(label + rng.normal(size=10), rng.integers(0, 3))
+    sample = AucSample(label, user)
+    of = sample.influence(score)
+    squares = sum(float(x @ x) for side in (of.positive, of.negative) for x in side)
+    se = sample.estimate(of).se
+    assert np.isnan(se) or (se == 0.0 if squares < 1e-18 else se > 1e-6)

@@ -151,3 +151,14 @@ def test_rows_of_a_fold_without_a_pair_count_for_nothing() -> None:
     assert more.chosen is not None
     assert more.chosen.value == plain.chosen.value
     assert more.chosen.se == pytest.approx(plain.chosen.se, rel=1e-12)
+
+
+def test_a_handful_of_rows_never_shows_a_gap_that_is_certain_by_chance() -> None:
+    label = np.array([0, 0, 0, 1, 1, 0, 1, 1])
+    score = np.array([-0.73, -1.9, 0.2, 0.78, 2.36, 2.13, 0.21, -0.99])
+    user = np.array([0, 0, 1, 0, 1, 0, 1, 1])
+    both = [np.concatenate([x, y]) for x, y in ((label, label), (score, score), (user, user + 2))]
+    part = RankedRows(*both).contrast(np.arange(16) < 8)
+    assert part.chosen is not None
+    assert part.gap is not None
+    assert (part.chosen.compact(), part.gap.signed()) == ("0.6875 ± n/a", "+0.0000 ± n/a")

@@ -1,11 +1,13 @@
 """``mmctr-kit runs diff``: what differs between two runs."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mmctr_kit.cli import options
 from mmctr_kit.cli.output import cell, finite, print_json, say, table
 from mmctr_kit.cli.runs.show import SCORES
+from mmctr_kit.errors import plural
 
 if TYPE_CHECKING:
     from mmctr_kit.runs.compare import RunDifference
@@ -21,7 +23,8 @@ def diff(
 
     The difference is the score of B less that of A, paired by user, if both predict the same rows;
     of a logloss, less is better. "not paired": the rows or folds differ, or it is a mean over
-    seeds, whose standard errors stand beside it. One seed is too few to compare recipes.
+    seeds, whose standard errors stand beside it. One seed is too few to compare recipes. Of two
+    kinds of models, keys that only one of them has are counted; --json lists them.
 
     [bold]Examples[/bold]
 
@@ -43,8 +46,7 @@ def _print(both: "RunDifference") -> None:
     if both.recipe is None:
         say("recipe: not compared, since a blend or an import has none")
     elif both.recipe:
-        keys = [(key, _text(a), _text(b)) for key, (a, b) in both.recipe.items()]
-        table(("recipe key", "A", "B"), keys, left=3)
+        _print_keys(both.recipe)
     else:
         say("recipe: the same")
     rows = []
@@ -58,6 +60,18 @@ def _print(both: "RunDifference") -> None:
             say(f"{SCORES[name]}: no difference is shown, since the runs have different {other}")
     for key, (a, b) in both.environment.items():
         say(f"{key}: A {a}, B {b}")
+
+
+def _print_keys(recipe: Mapping[str, tuple[Any, Any]]) -> None:
+    """Print the keys that differ; of other kinds of models, only those that both recipes have."""
+    from mmctr_kit.recipe.diff import ABSENT
+
+    others = "model.name" in recipe
+    only_b, only_a = (sum(p[i] == ABSENT for p in recipe.values()) for i in (0, 1))
+    keys = [(k, *map(_text, p)) for k, p in recipe.items() if not (others and ABSENT in p)]
+    table(("recipe key", "A", "B"), keys, left=3)
+    if others and only_a + only_b:
+        say(f"only A has {plural(only_a, 'more key')}, only B {only_b}; --json lists them")
 
 
 _NOT = {True: "not paired", False: "-"}

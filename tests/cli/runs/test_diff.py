@@ -48,3 +48,20 @@ def test_a_run_is_like_itself_and_a_blend_has_no_recipe(work: Path) -> None:
     assert "recipe: the same" in same
     assert "+0.0000 ± 0" in same or "+0.0000 ±.0000" in same
     assert "a blend or an import has none" in run("runs", "diff", "din_demo", "both", *root).output
+
+
+def test_of_two_kinds_of_models_the_keys_of_only_one_are_counted(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = compare_runs("din_demo", "din_demo_e4", runs=work / "runs")
+    keys = {"training.epochs": (2, 3), "model.se": (True, "absent"), "model.l2": ("absent", 1.0)}
+    keys |= {"model.leaves": ("absent", 8)}
+    for more, shown in (({}, True), ({"model.name": ("din", "gbdt")}, False)):
+        other = replace(known, recipe=keys | more)
+        monkeypatch.setattr("mmctr_kit.api.overview.compare_runs", lambda *_, to=other, **__: to)
+        output = run("runs", "diff", "a", "b").output
+        assert "training.epochs" in output
+        assert ("model.se" in output) == ("model.l2" in output) == shown
+        line = "only A has 1 more key, only B 2; --json lists them"
+        assert (line in output) != shown
+        assert "model.se" in run("runs", "diff", "a", "b", "--json").output
