@@ -3,10 +3,11 @@
     python tests/studies/kills.py [COMMAND ...] [--kills 50] [--seed 0] [--folder DIR]
 
 COMMAND: cv, tune (two workers each), ablate, synth, import, submit; default: all. Each kill is in a
-folder of its own, at a moment drawn evenly from the time that the command takes; half of them kill
-the command alone, half its workers too. Then the command is given again, to its end. Printed is a
-line a command: how many of the kills came before its end, how many results equal that of the
-command that was not killed, in how many folders something was left, and the seconds of both.
+folder of its own, at a moment drawn evenly from the time that the command takes (the least so far);
+half of them kill the command alone, half its workers too. Then the command is given again, to its
+end. Printed is a line a command: how many of the kills came before its end, how many results equal
+that of the command that was not killed, in how many folders something was left, and the seconds of
+both.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import random
 import shutil
 import subprocess
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,9 +46,10 @@ def study(command: Command, kills: int, rng: random.Random, world: Path) -> tupl
         folder = world / f"{command.name}-{number}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        process = start(command.arguments(world, folder), world, log)
+        began, process = time.monotonic(), start(command.arguments(world, folder), world, log)
         with suppress(subprocess.TimeoutExpired):
             process.wait(rng.uniform(0.0, once))
+            once = min(once, time.monotonic() - began)  # it ended: it takes no longer than this
         in_time += kill(process, rng.random() < 0.5)
         # Killed in its last instant: who makes a new folder would now refuse to.
         if command.results is not files_of or files_of(folder) != expected:
