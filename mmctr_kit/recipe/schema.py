@@ -219,6 +219,10 @@ def parse_recipe(content: Mapping[str, Any], where: str, settings: Collection[st
     return recipe
 
 
+_MANY_SEEDS = 10
+"""A single number given as seeds is taken for how many are meant only up to this."""
+
+
 class _KeyHints(Hints):
     """Hints that know the recipe's keys in all blocks, and what others call them."""
 
@@ -242,6 +246,12 @@ class _KeyHints(Hints):
         except ValidationError:
             return ""
         return write_key(block, value, block in self.settings)
+
+    def no_list(self, key: str, value: Any) -> str:
+        if key == "seeds" and value in range(2, _MANY_SEEDS + 1):
+            several = str([*range(value)]).replace(" ", "")
+            return f"; for {value} seeds write {several}, for the one seed {value} write [{value}]"
+        return super().no_list(key, value)
 
     def _keys(self, block: str) -> list[str]:
         try:

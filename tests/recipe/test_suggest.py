@@ -42,7 +42,14 @@ KNOWN = [
         ("augmentation=1", "write --set augmentation.per_user=1"),
         ("model=qin", "model is a block of keys; write model.name=qin, or name: qin in it"),
         ("training.steps=captued", "found 'captued' (did you mean captured?)"),
-        ("seeds=3", "seeds: expected a list; found 3; write [3]"),
+        (
+            "seeds=3",
+            "seeds: expected a list; found 3; for 3 seeds write [0,1,2], for the one seed 3 "
+            "write [3]",
+        ),
+        ("seeds=1", "seeds: expected a list; found 1; write [1]"),
+        ("seeds=2024", "seeds: expected a list; found 2024; write [2024]"),
+        ("seeds=abc", "seeds: expected a list; found 'abc'; write [abc]"),
         ("search={lr: {float: [1, 2]}}", "no key lr (did you mean training.learning_rate?)"),
     ],
 )
