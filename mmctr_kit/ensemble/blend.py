@@ -28,7 +28,8 @@ class Blend:
     """A blend: logits of OOF, valid and test rows like a run's, so that it can be blended again.
 
     method: the one used; reason: one sentence that says why; note: what its fit has chosen, or "".
-    oof (n,) float64 logits, each row from a fit on other users; None without OOF.
+    oof (n,) float64 logits, each row from a fit on other users (the mean of one run is the run,
+    on one scale); None without OOF.
     valid (k, n_valid), test (k, n_test) float64 logits, a row for each fold model: average them
     over the folds (axis 0) for the prediction. mean_valid: the plain mean's logits for valid, if
     another method is used, or runs are left out.
@@ -73,6 +74,8 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     crossed = CrossFit.fit(rows, {name: METHODS[name] for name in tried}, scalings, seed)
     sample = AucSample(rows.label, rows.user, rows.fold)
     logits = {name: crossed.logits(name) for name in tried}
+    if stack.runs == 1:  # its mean is itself: a scale for each group of users would mix their order
+        logits["mean"] = apply_scalings(scalings, rows.logits)[0]
     influences = {name: sample.influence(x) for name, x in logits.items()}
     scores = {name: sample.estimate(x) for name, x in influences.items()}
     mean = influences["mean"]

@@ -140,10 +140,17 @@ def test_one_run_alone_is_its_own_mean(informative):
     found = blend(one, "auto")
     assert (found.method, found.weights) == ("mean", {"a": 1.0})
     assert "Only one run given" in found.reason
-    # Each group has its own line, so the order across groups may move by a hair.
-    assert found.scores["mean"].value == pytest.approx(single_best(one), abs=2e-3)
+    assert found.scores["mean"].value == single_best(one)
     for f in range(3):
         assert auc(np.arange(3000) % 2, found.valid[f]) == auc(np.arange(3000) % 2, one.valid[0, f])
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_one_run_alone_has_the_score_of_the_run_even_if_it_tells_nothing(sign, memorised):
+    stack = memorised(1, users=200, runs=1)
+    stack = replace(stack, oof=sign * stack.oof)
+    for method in ("auto", "mean", "best"):
+        assert blend(stack, method).scores["mean"].value == single_best(stack)
 
 
 def test_valid_ranks_are_those_of_the_rows_own_fold_model(informative):
