@@ -137,12 +137,14 @@ def _print_valid(method: str, gain: "Estimate") -> None:
 
 
 def _print_best(name: str, gain: "Estimate") -> None:
-    """Print the blend against its best run alone on valid, and warn if the blend is worse."""
+    """Print the blend against its best run alone on valid, and say so if it is no better."""
     from mmctr_kit.metrics.estimate import DOUBT_Z
 
     say(f"Over {name} alone, the best run: {gain.signed()} on valid.")
     if gain.z(0.0) < -DOUBT_Z:
         warn(f"on the valid split the blend is worse than {name} alone: consider that run instead")
+    elif gain.value <= 0.0:
+        say(f"{name} alone is not beaten: the blend's valid AUC is no higher than that run's.")
 
 
 def _print_members(report: dict[str, Any]) -> None:
