@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -295,13 +296,28 @@ def _require_same(runs: Sequence[Run], manifests: Sequence[Manifest]) -> None:
     for run, manifest in zip(runs[1:], manifests[1:], strict=True):
         first = manifests[0]
         if manifest.rows != first.rows:
-            raise RunError(f"runs {runs[0].name} and {run.name} have different rows or labels")
+            raise RunError(
+                f"runs {_with_places(runs[0], run)} have different rows or labels; blend runs of "
+                "one data set"
+            )
         if manifest.folds and first.folds and manifest.folds != first.folds:
             raise RunError(
                 f"runs {runs[0].name} and {run.name} have different folds; train one again with "
                 "the other's folds.by, folds.count and folds.seed (imported OOF: with the fold "
                 "column of its oof.parquet)"
             )
+
+
+def _with_places(one: Run, other: Run) -> str:
+    """Two runs, each with its path if their folders differ, and its data folder if recorded."""
+    apart, shown = one.path.parent.resolve() != other.path.parent.resolve(), []
+    for run in (one, other):
+        lineage = None
+        with suppress(RunError):  # damaged: then it is not known
+            lineage = run.lineage
+        data = f" (of {lineage.data})" if lineage and lineage.data else ""
+        shown.append(f"{run.path if apart else run.name}{data}")
+    return " and ".join(shown)
 
 
 def _require_keys(what: str, a: Keys, b: Keys) -> None:
