@@ -95,6 +95,7 @@ def _if_theirs(
 
 def _print(blend: "BlendResult", asked: str) -> None:
     from mmctr_kit.metrics.estimate import Estimate
+    from mmctr_kit.runs.run import Run
 
     report = blend.report
     scores, gains = report["scores"], report["differences"]
@@ -119,7 +120,9 @@ def _print(blend: "BlendResult", asked: str) -> None:
         _print_groups(report["group_softmax"])
     label = " (transductive)" if report["transductive"] else ""
     if blend.valid_auc is None:
-        say_path("", blend.path, f"{label}: no valid AUC, since a run has no valid rows")
+        places = blend.source_places.items()
+        bare = " and ".join(n for n, place in places if Run(place).valid_auc is None)
+        say_path("", blend.path, f"{label}: no valid AUC, since there are no valid rows of {bare}")
     else:
         say_path("", blend.path, f"{label}: valid AUC {blend.valid_auc} (the blend)")
 

@@ -1,6 +1,6 @@
 """Blend a stack of runs into one, scored on users that each fit has not seen."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -65,7 +65,7 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     for valid and test uses all of OOF. Equal seeds give equal bits.
     Raises RunError if the method needs OOF and there is none, or users are too few.
     """
-    require_method(method, stack.oof is not None, stack.context is not None)
+    require_method(method, stack.without_oof, stack.context is not None)
     if stack.oof is None:
         return _blend_without_oof(stack, method)
     tried = _tried(stack, method)
@@ -149,12 +149,14 @@ def _oof_rows(stack: Stack, oof: Floats) -> OofRows:
     )
 
 
-def require_method(method: Literal["auto"] | Method, with_oof: bool, with_context: bool) -> None:
-    """RunError if the method needs OOF and there is none, UsageError if it needs context."""
-    if not with_oof and method not in ("auto", "mean", "rank"):
+def require_method(
+    method: Literal["auto"] | Method, without_oof: Sequence[str], with_context: bool
+) -> None:
+    """RunError if the method needs OOF and runs have none, UsageError if it needs context."""
+    if without_oof and method not in ("auto", "mean", "rank"):
         raise RunError(
-            f"method '{method}' learns from OOF predictions, but a run has none: "
-            "use --method mean or rank, or leave that run out"
+            f"method '{method}' learns from OOF predictions, but there are none of "
+            f"{' and '.join(without_oof)}: use --method mean or rank, or leave out what has none"
         )
     if method in WITH_CONTEXT and not with_context:
         raise UsageError(f"--method {method} uses features of the rows: add --data DATA")
@@ -193,7 +195,8 @@ def _blend_without_oof(stack: Stack, method: Literal["auto"] | Method) -> Blend:
     used: Method = "rank" if method == "rank" else "mean"
     mean = rank_without_oof if used == "rank" else _mean_without_oof(stack)
     valid = mean(stack.valid) if stack.valid.shape[2] else np.zeros((stack.folds, 0))
-    reason = f"Used {used}: a run has no OOF predictions, so no method could be scored."
+    lacking = " and ".join(stack.without_oof)
+    reason = f"Used {used}: no OOF predictions of {lacking}, so no method could be scored."
     weights = _by_run(stack, np.full(stack.runs, 1.0 / stack.runs))
     related = correlations(stack)
     return Blend(used, None, valid, mean(stack.test), weights, {}, {}, {}, reason, "", related, {})

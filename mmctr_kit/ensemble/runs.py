@@ -118,10 +118,10 @@ def require_blend(
     _require_same(runs, manifests)
     if path.resolve() in [run.path.resolve() for run in runs]:
         raise UsageError(f"run '{path.name}' is part of the blend; choose another --name")
-    with_oof = all(m.folds for m in manifests)
-    require_method(method, with_oof, with_data)
-    if groups and not with_oof:
-        raise no_oof()
+    without_oof = [run.name for run, m in zip(runs, manifests, strict=True) if not m.folds]
+    require_method(method, without_oof, with_data)
+    if groups and without_oof:
+        raise no_oof(without_oof)
     require_free(path, _fixed_parts(runs, manifests, seed), force)
 
 
@@ -189,7 +189,9 @@ def stack_of(
         empty = np.zeros(0, np.int64)
         valid = np.stack([p.valid_mean()[None, :rows] for p in whole])
         test = np.stack([p.test_mean()[None] for p in whole])
-        return Stack(tuple(names), None, empty, empty, empty, empty, valid, test)
+        lacking = tuple(n for n, p in zip(names, whole, strict=True) if p.oof is None)
+        none = (empty, empty, empty, empty)
+        return Stack(tuple(names), None, *none, valid, test, without_oof=lacking)
     for name, other_oof in zip(names[1:], ours[1:], strict=True):
         _require_keys(f"{names[0]} and {name}: OOF", ours[0].keys, other_oof.keys)
         if not np.array_equal(ours[0].fold, other_oof.fold):

@@ -189,12 +189,12 @@ def test_oof_and_valid_logits_stand_on_one_level(informative):
 def test_runs_without_oof_are_averaged_unscored(method, informative):
     stack, valid_label = informative(10)
     none = np.zeros(0, dtype=np.int64)
-    bare = replace(stack, oof=None, label=none, user=none, fold=none)
+    bare = replace(stack, oof=None, label=none, user=none, fold=none, without_oof=("run1", "run2"))
     found = blend(bare, method)
     assert found.method == ("rank" if method == "rank" else "mean")
     assert found.oof is None
     assert found.scores == found.differences == {}
-    assert "no OOF" in found.reason
+    assert "no OOF predictions of run1 and run2" in found.reason
     best = max(fold_mean_auc(valid_label, x) for x in stack.valid)
     assert fold_mean_auc(valid_label, found.valid) > best
 
@@ -202,8 +202,8 @@ def test_runs_without_oof_are_averaged_unscored(method, informative):
 @pytest.mark.parametrize("method", ["greedy", "lightgbm"])
 def test_methods_that_learn_refuse_runs_without_oof(method, informative):
     stack, _ = informative(10, users=50)
-    with pytest.raises(RunError, match="mean or rank"):
-        blend(replace(stack, oof=None), method)
+    with pytest.raises(RunError, match="none of run1: use --method mean or rank"):
+        blend(replace(stack, oof=None, without_oof=("run1",)), method)
 
 
 @pytest.mark.parametrize("method", ["mean", "probability", "rank"])

@@ -266,7 +266,7 @@ def test_a_run_without_oof_cannot_be_learnt_from_and_nothing_is_left(
 ) -> None:
     theirs = write("theirs", made_up(3, oof=False), kind="imported")
     before = [r.name for r in all_runs(tmp_path)]
-    with pytest.raises(RunError, match=f"'{method}' learns from OOF .*--method mean or rank"):
+    with pytest.raises(RunError, match=f"'{method}' learns from OOF .* of theirs: .*mean or rank"):
         blend_runs([*pair, theirs], method, tmp_path / "all", False)
     assert [r.name for r in all_runs(tmp_path)] == before
 
