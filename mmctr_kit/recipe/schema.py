@@ -31,7 +31,7 @@ from mmctr_kit.recipe.blocks import (
 )
 from mmctr_kit.recipe.fitting import UNCOUNTED, Folds, Training
 from mmctr_kit.recipe.search import RANGE_KEYS, Range, require_keys, require_used, require_values
-from mmctr_kit.recipe.suggest import MAIN, did_you_mean_key, write_key
+from mmctr_kit.recipe.suggest import MAIN, did_you_mean_key, keys_called, write_key
 from mmctr_kit.recipe.unused import Rules, blockers, explain_unused, is_off, rules_of
 from mmctr_kit.yaml_files import Hints, KeyPath, explain_all, label
 
@@ -233,9 +233,12 @@ class _KeyHints(Hints):
     def unknown_key(self, path: KeyPath) -> str:
         if path[0] == "search":  # within a range
             return super().unknown_key(path)
+        return did_you_mean_key(".".join(map(str, path)), self.known())
+
+    def known(self) -> list[str]:
+        """The blocks, the keys outside of them, and the dotted keys in them."""
         blocks = list(Recipe.model_fields)
-        known = [*blocks, *(f"{block}.{key}" for block in blocks for key in self._keys(block))]
-        return did_you_mean_key(".".join(map(str, path)), known)
+        return [*blocks, *(f"{block}.{key}" for block in blocks for key in self._keys(block))]
 
     def no_block(self, block: str, value: Any) -> str:
         if block not in MAIN:
@@ -258,6 +261,11 @@ class _KeyHints(Hints):
             return [] if block == "search" else self.keys_at((block,))
         except (KeyError, TypeError):  # the model is not named, or wrongly
             return []
+
+
+def keys_meant(name: str) -> list[str]:
+    """The dotted keys, of any recipe, that an option ``name`` may mean; a model's are not known."""
+    return keys_called(name, _KeyHints({}, ()).known())
 
 
 def _validate(content: Mapping[str, Any], where: str, settings: Collection[str] = ()) -> Recipe:
