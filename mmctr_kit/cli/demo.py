@@ -184,7 +184,7 @@ def _whole_path(run: Callable[..., None], out: Path) -> Outcome:
             "Its report, for a browser": Path(runs) / "blend.html",
         },
         (
-            f"score {file} --labels {out / 'truth' / 'test_labels.parquet'}",
+            f"score {file} --labels {out / 'truth' / 'test_labels.parquet'} --data {data}",
             f"runs show blend --runs {runs}",
             f"slices din_mha_demo --data {data} --runs {runs}",
             f"cv din_mha_demo --data {data} --runs {runs} --name mine --set model.se=false",

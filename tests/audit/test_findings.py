@@ -25,9 +25,11 @@ CHECKS = catalogue(
     CheckInfo("remark", "a remark", worst=PASS),
 )
 
+WHAT = "expected this; found that (in 3 places)"
+
 
 def finding(level: Level) -> Finding:
-    return Finding("some-check", level, "expected this; found that", "what to do")
+    return Finding("some-check", level, WHAT, "what to do")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ def test_json_holds_every_field_in_order() -> None:
         {
             "id": "some-check",
             "level": level,
-            "what": "expected this; found that",
+            "what": WHAT,
             "todo": "what to do",
         }
         for level in ("WARN", "PASS")
