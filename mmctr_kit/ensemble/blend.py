@@ -196,7 +196,8 @@ def _blend_without_oof(stack: Stack, method: Literal["auto"] | Method) -> Blend:
     mean = rank_without_oof if used == "rank" else _mean_without_oof(stack)
     valid = mean(stack.valid) if stack.valid.shape[2] else np.zeros((stack.folds, 0))
     lacking = " and ".join(stack.without_oof)
-    reason = f"Used {used}: no OOF predictions of {lacking}, so no method could be scored."
+    why = f"there are no OOF predictions of {lacking}, so no method could be scored"
+    reason = f"Used {used}: {why}."
     weights = _by_run(stack, np.full(stack.runs, 1.0 / stack.runs))
     related = correlations(stack)
     return Blend(used, None, valid, mean(stack.test), weights, {}, {}, {}, reason, "", related, {})
