@@ -167,6 +167,11 @@ class Hints:
         del block, value
         return ""
 
+    def no_list(self, key: str, value: Any) -> str:
+        """Follows a single value that was given to a key that takes a list."""
+        del key
+        return f"; write [{label(value)}]"
+
 
 _EXPECTED: Mapping[str, str] = {
     "int_parsing": "a whole number",
@@ -255,7 +260,7 @@ def _explain(loc: KeyPath, errors: Sequence[Any], keys_at: KeysAt, hints: Hints)
     expected = ", or ".join(_expected(error) for error in errors)
     known = [choice for error in errors for choice in _choices(error)]
     if kind == "tuple_type" and isinstance(value, str | int | float):
-        return f"{key}: expected {expected}; found {value!r}; write [{label(value)}]"
+        return f"{key}: expected {expected}; found {value!r}{hints.no_list(key, value)}"
     hint = did_you_mean(str(value), known) if isinstance(value, str | int | float) else ""
     return f"{key}: expected {expected}; found {value!r}{hint}"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mmctr_kit.api.overview import find
 from mmctr_kit.api.preflight import AnyPath, names_of
-from mmctr_kit.errors import RunError, plural
+from mmctr_kit.errors import RunError, UsageError, plural
 
 if TYPE_CHECKING:
     from mmctr_kit.runs.run import Run
@@ -40,7 +40,7 @@ def remove_runs(
     Raises
     ------
     UsageError
-        If there is no such run.
+        If there is no such run, or a study or an ablation is not named in full.
     RunError
         If a process is at work on one, or if one is needed; nothing is deleted then.
 
@@ -76,12 +76,24 @@ def require_removable(paths: Sequence[Path]) -> None:
 
 
 def found(names: "Sequence[AnyPath | Run]", root: Path) -> list[Path]:
-    """The folders of runs, studies and ablations, each once."""
+    """The folders of runs, studies and ablations, each once; UsageError if a name is not whole."""
     from mmctr_kit.runs.run import Run
 
-    paths = [n.path if isinstance(n, Run) else find(str(n), root) for n in names_of(names, "names")]
+    given = names_of(names, "names")
+    paths = [n.path if isinstance(n, Run) else _in_full(str(n), root) for n in given]
     whole = {Path(os.path.abspath(path)): path for path in paths}
     return [path for place, path in whole.items() if not whole.keys() & {*place.parents}]
+
+
+def _in_full(name: str, root: Path) -> Path:
+    """The folder of that name; of a study or an ablation its ending may not be left out."""
+    path = find(name, root)
+    if path.name != Path(os.path.abspath(name)).name:
+        raise UsageError(
+            f"no run '{name}' under {root}, but {path.name}, which holds runs; to delete it with "
+            f"all of them, name it in full: {path.name}"
+        )
+    return path
 
 
 def needed(paths: Sequence[Path], root: Path, ledger: Path) -> list[str]:

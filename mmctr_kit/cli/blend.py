@@ -95,6 +95,7 @@ def _if_theirs(
 
 def _print(blend: "BlendResult", asked: str) -> None:
     from mmctr_kit.metrics.estimate import Estimate
+    from mmctr_kit.runs.run import Run
 
     report = blend.report
     scores, gains = report["scores"], report["differences"]
@@ -119,7 +120,9 @@ def _print(blend: "BlendResult", asked: str) -> None:
         _print_groups(report["group_softmax"])
     label = " (transductive)" if report["transductive"] else ""
     if blend.valid_auc is None:
-        say_path("", blend.path, f"{label}: no valid AUC, since a run has no valid rows")
+        places = blend.source_places.items()
+        bare = " and ".join(n for n, place in places if Run(place).valid_auc is None)
+        say_path("", blend.path, f"{label}: no valid AUC, since there are no valid rows of {bare}")
     else:
         say_path("", blend.path, f"{label}: valid AUC {blend.valid_auc} (the blend)")
 
@@ -137,12 +140,14 @@ def _print_valid(method: str, gain: "Estimate") -> None:
 
 
 def _print_best(name: str, gain: "Estimate") -> None:
-    """Print the blend against its best run alone on valid, and warn if the blend is worse."""
+    """Print the blend against its best run alone on valid, and say so if it is no better."""
     from mmctr_kit.metrics.estimate import DOUBT_Z
 
     say(f"Over {name} alone, the best run: {gain.signed()} on valid.")
     if gain.z(0.0) < -DOUBT_Z:
         warn(f"on the valid split the blend is worse than {name} alone: consider that run instead")
+    elif gain.value <= 0.0:
+        say(f"{name} alone is not beaten: the blend's valid AUC is no higher than that run's.")
 
 
 def _print_members(report: dict[str, Any]) -> None:

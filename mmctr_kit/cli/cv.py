@@ -160,10 +160,16 @@ def _conclude(run: "Run", quiet: bool, data: Path) -> dict[str, object]:
 
 
 def remark_on_chance(run: "Run") -> None:
-    """Print one line if OOF or valid AUC may be chance."""
+    """Print one line if OOF or valid AUC may be chance, and one if it is surely below 0.5."""
     scores = {"OOF": run.oof_auc, "valid": run.valid_auc}
-    at_chance = [name for name, auc in scores.items() if auc and abs(auc.z(0.5)) < CHANCE_Z]
-    if at_chance:
+    z = {name: auc.z(0.5) for name, auc in scores.items() if auc}
+    if below := [name for name in z if z[name] <= -CHANCE_Z]:
+        say(
+            f"remark: {' and '.join(below)} AUC {CHANCE_Z:.0f} standard errors or more below "
+            "0.5: rows are ranked the wrong way round, as if their labels were turned over or "
+            "they differed from the rows trained on; see 'mmctr-kit data profile'"
+        )
+    if at_chance := [name for name in z if abs(z[name]) < CHANCE_Z]:
         say(
             f"remark: {' and '.join(at_chance)} AUC within {CHANCE_Z:.0f} standard errors of 0.5: "
             "no better than chance, as far as these rows tell; train for longer, or see "

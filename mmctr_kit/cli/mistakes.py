@@ -5,8 +5,10 @@ Typer finds the mistake; its own sentences, and those of pydantic that it passes
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import typer
@@ -31,12 +33,30 @@ def explain(error: Any) -> str:
         known = [option for p in _parameters(context) for option in p.opts if "--" in option]
         near = closest(error.option_name.strip("-"), [option[2:] for option in known])
         hint = f" (did you mean --{near}?)" if near else ""
-        return f"no option {error.option_name}{hint}; {_lists(context, 'the options')}"
+        what = f"no option {error.option_name}{hint}{_as_setting(error.option_name, context)}"
+        return f"{what}; {_lists(context, 'the options')}"
     if isinstance(error, _typer.BadOptionUsage):
         return _without_value(error, context)
     if isinstance(error, _typer.BadParameter) and error.param is not None:
         return f"{_bad_value(error)}; {_path(context)} -h has examples"
     return _of_the_line(error, context)
+
+
+def _as_setting(option: str, context: Any) -> str:
+    """``; write --set training.epochs=3``, if a key of the recipe was given as an option."""
+    parameters = _parameters(context)
+    if not any("--set" in p.opts and "recipe" in (p.help or "") for p in parameters):
+        return ""
+    from mmctr_kit.recipe.schema import keys_meant
+
+    value = "VALUE"
+    for word, following in pairwise([*sys.argv, "--"]):
+        if word.startswith(f"{option}="):
+            value = word.partition("=")[2]
+        elif word == option and not following.startswith("--"):
+            value = following
+    written = [f"--set {shlex.quote(f'{key}={value}')}" for key in keys_meant(option.strip("-"))]
+    return f"; write {' or '.join(written)}" if written else ""
 
 
 def _missing(parameter: Any, context: Any) -> str:

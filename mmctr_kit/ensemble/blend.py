@@ -1,6 +1,6 @@
 """Blend a stack of runs into one, scored on users that each fit has not seen."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -28,7 +28,8 @@ class Blend:
     """A blend: logits of OOF, valid and test rows like a run's, so that it can be blended again.
 
     method: the one used; reason: one sentence that says why; note: what its fit has chosen, or "".
-    oof (n,) float64 logits, each row from a fit on other users; None without OOF.
+    oof (n,) float64 logits, each row from a fit on other users (the mean of one run is the run,
+    on one scale); None without OOF.
     valid (k, n_valid), test (k, n_test) float64 logits, a row for each fold model: average them
     over the folds (axis 0) for the prediction. mean_valid: the plain mean's logits for valid, if
     another method is used, or runs are left out.
@@ -64,7 +65,7 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     for valid and test uses all of OOF. Equal seeds give equal bits.
     Raises RunError if the method needs OOF and there is none, or users are too few.
     """
-    require_method(method, stack.oof is not None, stack.context is not None)
+    require_method(method, stack.without_oof, stack.context is not None)
     if stack.oof is None:
         return _blend_without_oof(stack, method)
     tried = _tried(stack, method)
@@ -73,6 +74,8 @@ def blend(stack: Stack, method: Literal["auto"] | Method, seed: int = 0) -> Blen
     crossed = CrossFit.fit(rows, {name: METHODS[name] for name in tried}, scalings, seed)
     sample = AucSample(rows.label, rows.user, rows.fold)
     logits = {name: crossed.logits(name) for name in tried}
+    if stack.runs == 1:  # its mean is itself: a scale for each group of users would mix their order
+        logits["mean"] = apply_scalings(scalings, rows.logits)[0]
     influences = {name: sample.influence(x) for name, x in logits.items()}
     scores = {name: sample.estimate(x) for name, x in influences.items()}
     mean = influences["mean"]
@@ -146,12 +149,14 @@ def _oof_rows(stack: Stack, oof: Floats) -> OofRows:
     )
 
 
-def require_method(method: Literal["auto"] | Method, with_oof: bool, with_context: bool) -> None:
-    """RunError if the method needs OOF and there is none, UsageError if it needs context."""
-    if not with_oof and method not in ("auto", "mean", "rank"):
+def require_method(
+    method: Literal["auto"] | Method, without_oof: Sequence[str], with_context: bool
+) -> None:
+    """RunError if the method needs OOF and runs have none, UsageError if it needs context."""
+    if without_oof and method not in ("auto", "mean", "rank"):
         raise RunError(
-            f"method '{method}' learns from OOF predictions, but a run has none: "
-            "use --method mean or rank, or leave that run out"
+            f"method '{method}' learns from OOF predictions, but there are none of "
+            f"{' and '.join(without_oof)}: use --method mean or rank, or leave out what has none"
         )
     if method in WITH_CONTEXT and not with_context:
         raise UsageError(f"--method {method} uses features of the rows: add --data DATA")
@@ -190,7 +195,9 @@ def _blend_without_oof(stack: Stack, method: Literal["auto"] | Method) -> Blend:
     used: Method = "rank" if method == "rank" else "mean"
     mean = rank_without_oof if used == "rank" else _mean_without_oof(stack)
     valid = mean(stack.valid) if stack.valid.shape[2] else np.zeros((stack.folds, 0))
-    reason = f"Used {used}: a run has no OOF predictions, so no method could be scored."
+    lacking = " and ".join(stack.without_oof)
+    why = f"there are no OOF predictions of {lacking}, so no method could be scored"
+    reason = f"Used {used}: {why}."
     weights = _by_run(stack, np.full(stack.runs, 1.0 / stack.runs))
     related = correlations(stack)
     return Blend(used, None, valid, mean(stack.test), weights, {}, {}, {}, reason, "", related, {})

@@ -7,6 +7,7 @@ from the plain blend and never mixed up with it.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,10 +49,11 @@ class GroupReport:
         return {k: v.to_json() if isinstance(v, Estimate) else v for k, v in vars(self).items()}
 
 
-def no_oof() -> RunError:
-    """The error for a blend without OOF."""
+def no_oof(runs: Sequence[str]) -> RunError:
+    """The error for a blend without OOF, since ``runs`` have none."""
     return RunError(
-        "--group-softmax fits its temperature on OOF predictions, but a run has none: leave it out"
+        "--group-softmax fits its temperature on OOF predictions, but there are none of "
+        f"{' and '.join(runs)}: leave out --group-softmax"
     )
 
 
@@ -64,7 +66,7 @@ def group_softmax(blended: Predictions, seed: int) -> tuple[Predictions, GroupRe
     Raises RunError if there is no OOF or the users' rows lack the structure.
     """
     if blended.oof is None:
-        raise no_oof()
+        raise no_oof(["the blend"])
     oof = blended.oof
     usual = _require_structure(blended, oof)
     group = user_groups(oof.keys.user_id, seed)

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -117,10 +118,10 @@ def require_blend(
     _require_same(runs, manifests)
     if path.resolve() in [run.path.resolve() for run in runs]:
         raise UsageError(f"run '{path.name}' is part of the blend; choose another --name")
-    with_oof = all(m.folds for m in manifests)
-    require_method(method, with_oof, with_data)
-    if groups and not with_oof:
-        raise no_oof()
+    without_oof = [run.name for run, m in zip(runs, manifests, strict=True) if not m.folds]
+    require_method(method, without_oof, with_data)
+    if groups and without_oof:
+        raise no_oof(without_oof)
     require_free(path, _fixed_parts(runs, manifests, seed), force)
 
 
@@ -188,7 +189,9 @@ def stack_of(
         empty = np.zeros(0, np.int64)
         valid = np.stack([p.valid_mean()[None, :rows] for p in whole])
         test = np.stack([p.test_mean()[None] for p in whole])
-        return Stack(tuple(names), None, empty, empty, empty, empty, valid, test)
+        lacking = tuple(n for n, p in zip(names, whole, strict=True) if p.oof is None)
+        none = (empty, empty, empty, empty)
+        return Stack(tuple(names), None, *none, valid, test, without_oof=lacking)
     for name, other_oof in zip(names[1:], ours[1:], strict=True):
         _require_keys(f"{names[0]} and {name}: OOF", ours[0].keys, other_oof.keys)
         if not np.array_equal(ours[0].fold, other_oof.fold):
@@ -295,13 +298,28 @@ def _require_same(runs: Sequence[Run], manifests: Sequence[Manifest]) -> None:
     for run, manifest in zip(runs[1:], manifests[1:], strict=True):
         first = manifests[0]
         if manifest.rows != first.rows:
-            raise RunError(f"runs {runs[0].name} and {run.name} have different rows or labels")
+            raise RunError(
+                f"runs {_with_places(runs[0], run)} have different rows or labels; blend runs of "
+                "one data set"
+            )
         if manifest.folds and first.folds and manifest.folds != first.folds:
             raise RunError(
                 f"runs {runs[0].name} and {run.name} have different folds; train one again with "
                 "the other's folds.by, folds.count and folds.seed (imported OOF: with the fold "
                 "column of its oof.parquet)"
             )
+
+
+def _with_places(one: Run, other: Run) -> str:
+    """Two runs, each with its path if their folders differ, and its data folder if recorded."""
+    apart, shown = one.path.parent.resolve() != other.path.parent.resolve(), []
+    for run in (one, other):
+        lineage = None
+        with suppress(RunError):  # damaged: then it is not known
+            lineage = run.lineage
+        data = f" (of {lineage.data})" if lineage and lineage.data else ""
+        shown.append(f"{run.path if apart else run.name}{data}")
+    return " and ".join(shown)
 
 
 def _require_keys(what: str, a: Keys, b: Keys) -> None:

@@ -84,7 +84,8 @@ class Stack:
     OOF (imported predictions); label (n,) 0/1; user and item (n,) integer ids; fold (n,) in [0, k);
     valid (m, k, n_valid) and test (m, k, n_test), one row of logits for each fold model; n_valid is
     0 if a run has no valid rows. context: features of the rows, or None.
-    Without ``oof``, label, user, item and fold are not used and may be empty.
+    Without ``oof``, label, user, item and fold are not used and may be empty, and ``without_oof``
+    names the runs that have none.
     Raises RunError if shapes do not match.
     """
 
@@ -97,9 +98,11 @@ class Stack:
     valid: Floats
     test: Floats
     context: Context | None = None
+    without_oof: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         fits = self.valid.shape[:2] == self.test.shape[:2] == (self.runs, self.folds)
+        fits &= (self.oof is None) == bool(self.without_oof)
         if self.oof is not None:
             n = len(self.label)
             fits &= self.oof.shape == (self.runs, n) and n > 0

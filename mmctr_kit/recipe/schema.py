@@ -31,7 +31,7 @@ from mmctr_kit.recipe.blocks import (
 )
 from mmctr_kit.recipe.fitting import UNCOUNTED, Folds, Training
 from mmctr_kit.recipe.search import RANGE_KEYS, Range, require_keys, require_used, require_values
-from mmctr_kit.recipe.suggest import MAIN, did_you_mean_key, write_key
+from mmctr_kit.recipe.suggest import MAIN, did_you_mean_key, keys_called, write_key
 from mmctr_kit.recipe.unused import Rules, blockers, explain_unused, is_off, rules_of
 from mmctr_kit.yaml_files import Hints, KeyPath, explain_all, label
 
@@ -219,6 +219,10 @@ def parse_recipe(content: Mapping[str, Any], where: str, settings: Collection[st
     return recipe
 
 
+_MANY_SEEDS = 10
+"""A single number given as seeds is taken for how many are meant only up to this."""
+
+
 class _KeyHints(Hints):
     """Hints that know the recipe's keys in all blocks, and what others call them."""
 
@@ -229,9 +233,12 @@ class _KeyHints(Hints):
     def unknown_key(self, path: KeyPath) -> str:
         if path[0] == "search":  # within a range
             return super().unknown_key(path)
+        return did_you_mean_key(".".join(map(str, path)), self.known())
+
+    def known(self) -> list[str]:
+        """The blocks, the keys outside of them, and the dotted keys in them."""
         blocks = list(Recipe.model_fields)
-        known = [*blocks, *(f"{block}.{key}" for block in blocks for key in self._keys(block))]
-        return did_you_mean_key(".".join(map(str, path)), known)
+        return [*blocks, *(f"{block}.{key}" for block in blocks for key in self._keys(block))]
 
     def no_block(self, block: str, value: Any) -> str:
         if block not in MAIN:
@@ -243,11 +250,22 @@ class _KeyHints(Hints):
             return ""
         return write_key(block, value, block in self.settings)
 
+    def no_list(self, key: str, value: Any) -> str:
+        if key == "seeds" and value in range(2, _MANY_SEEDS + 1):
+            several = str([*range(value)]).replace(" ", "")
+            return f"; for {value} seeds write {several}, for the one seed {value} write [{value}]"
+        return super().no_list(key, value)
+
     def _keys(self, block: str) -> list[str]:
         try:
             return [] if block == "search" else self.keys_at((block,))
         except (KeyError, TypeError):  # the model is not named, or wrongly
             return []
+
+
+def keys_meant(name: str) -> list[str]:
+    """The dotted keys, of any recipe, that an option ``name`` may mean; a model's are not known."""
+    return keys_called(name, _KeyHints({}, ()).known())
 
 
 def _validate(content: Mapping[str, Any], where: str, settings: Collection[str] = ()) -> Recipe:

@@ -100,9 +100,7 @@ def similar_keys(unknown: str, known: Iterable[str]) -> list[str]:
     """
     keys = list(known)
     block, _, name = _plain(unknown).rpartition(".")
-    meant = [key for key in OTHER_WORDS.get(name, ()) if key in keys][:1]
-    meant += [key for key in keys if key.rpartition(".")[2] == name and key not in meant]
-    if meant:
+    if meant := _called(name, keys):
         return meant if len(meant) <= _MOST else []
     inside = {key.rpartition(".")[2]: key for key in keys if key.startswith(f"{block}.")}
     top = {key: key for key in keys if "." not in key}
@@ -110,6 +108,24 @@ def similar_keys(unknown: str, known: Iterable[str]) -> list[str]:
         if near := closest(name, names, _SIMILAR if inside else _ALIKE):
             return [names[near]]
     return []
+
+
+def keys_called(name: str, known: Iterable[str]) -> list[str]:
+    """The keys that take a value and have this very name, or are known by it elsewhere.
+
+    A block stands for its main key. Empty if there are none, or too many to guess.
+    """
+    keys = list(known)
+    blocks = {key.rpartition(".")[0] for key in keys}
+    found = _called(_plain(name), keys)
+    meant = [f"{key}.{MAIN[key]}" if key in MAIN else key for key in found]
+    meant = [key for key in meant if key not in blocks]
+    return meant if len(meant) <= _MOST else []
+
+
+def _called(name: str, keys: list[str]) -> list[str]:
+    meant = [key for key in OTHER_WORDS.get(name, ()) if key in keys][:1]
+    return meant + [key for key in keys if key.rpartition(".")[2] == name and key not in meant]
 
 
 def did_you_mean_key(unknown: str, known: Iterable[str]) -> str:

@@ -52,8 +52,9 @@ _FREE = ("items", "signals", "augmentation", *TASK1_MAY_DIFFER, *NOT_RULED_ON)
 class Facts:
     """What the rules look at of one run, or of one run in a blend.
 
-    ``recipe`` is None for a blend, and for a run of which it is not known; ``unchecked`` then says
-    why. ``kind`` "cv" predicts with the mean of its fold models, "fit" with one network a seed.
+    ``recipe`` is None for a blend, and for a run of which it is not known. ``unchecked`` says why
+    not all is known, as of imported weights, whose recipe tells the model, not the training.
+    ``kind`` "cv" predicts with the mean of its fold models, "fit" with one network a seed.
     ``method`` is a blend's.
     """
 

@@ -72,8 +72,9 @@ def check_run(run: Run, root: Path) -> tuple[RuleVerdict, ...]:
     """Check a run and, for a blend, every run behind it; one verdict for each task.
 
     A run that a blend is made of is looked up by name next to the blend, then under ``root``. A run
-    that cannot be checked (it is gone, or its predictions were imported) leaves all unclear. Raises
-    RunError if a file that tells it was changed since the run was finished.
+    that cannot be checked (it is gone, or its predictions were imported) leaves all unclear, but
+    what the recipe of imported weights breaches. Raises RunError if a file that tells it was
+    changed since the run was finished.
     """
     return _judge(_broken(run, root, (run.name,), RunNotes()))
 
@@ -174,12 +175,12 @@ def _facts(run: Run) -> tuple[Facts, dict[str, str]]:
     except MmctrKitError:
         why = "has a manifest.json or blend.json that cannot be read"
         return Facts(run.name, "", unchecked=why), {}
-    recipe, why = None, ""
-    if manifest.kind == "imported":
-        why = "was imported, so how it was made is not known"
-    elif manifest.kind != "blend":
+    recipe, imported = None, manifest.kind == "imported"
+    why = "was imported, so how it was made is not known" if imported else ""
+    if run.has("recipe.yaml") if imported else manifest.kind != "blend":
         try:
             recipe = run.recipe()
+            why = "was imported, so how its weights were trained is not known" if imported else ""
         except DamagedError:
             raise
         except (TypeError, AttributeError, MmctrKitError):

@@ -12,12 +12,13 @@ import pytest
 from typer.testing import Result
 
 from mmctr_kit import generate_data
-from mmctr_kit.cli.blend import MethodName
+from mmctr_kit.cli.blend import MethodName, _print_best
 from mmctr_kit.data.folds import fold_fingerprint, user_folds
 from mmctr_kit.data.load import load
 from mmctr_kit.ensemble.methods.catalogue import Method
 from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.files import read_columns
+from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import predictions_for
 from mmctr_kit.runs.run import Run
@@ -112,6 +113,26 @@ def test_a_blend_that_is_worse_than_its_best_run_alone_says_so(
     page = tmp_path / "both.html"
     assert run("report", "both", "--runs", str(tmp_path)).exit_code == 0
     assert "Consider a instead of the blend" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("gain", "words"),
+    [
+        (0.0036, []),
+        (0.0, ["not beaten"]),
+        (-0.0036, ["not beaten"]),
+        (-0.02, ["the blend is worse than gbdt alone"]),
+    ],
+)
+def test_a_best_run_that_the_blend_does_not_beat_is_said_once(
+    gain: float, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _print_best("gbdt", Estimate(gain, 0.0024, 99))
+    printed = " ".join("".join(capsys.readouterr()).split())
+    assert f"Over gbdt alone, the best run: {Estimate(gain, 0.0024, 99).signed()}" in printed
+    assert [
+        w for w in ("not beaten", "the blend is worse than gbdt alone") if w in printed
+    ] == words
 
 
 def spoil_valid(path: Path) -> None:

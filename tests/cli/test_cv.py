@@ -175,15 +175,30 @@ def test_a_dry_run_of_a_taken_name_says_what_would_stop_it_and_shows_the_plan(
     [
         (Estimate(0.51, 0.01, 99), Estimate(0.53, 0.01, 99), "OOF AUC within"),
         (Estimate(0.49, 0.01, 99), Estimate(0.5, 0.01, 99), "OOF and valid AUC within"),
-        (Estimate(0.53, 0.01, 99), Estimate(0.47, 0.01, 99), ""),
+        (Estimate(0.53, 0.01, 99), Estimate(0.53, 0.01, 99), ""),
+        (Estimate(0.53, 0.01, 99), Estimate(0.47, 0.01, 99), "remark: valid AUC 2 standard errors"),
+        (Estimate(0.4, 0.01, 99), Estimate(0.4, 0.01, 99), "OOF and valid AUC 2 standard errors"),
         (Estimate(0.51, math.nan, 99), None, ""),
     ],
 )
-def test_a_result_at_chance_gets_one_remark(
+def test_a_result_at_chance_or_below_gets_one_remark(
     oof: Estimate, valid: Estimate | None, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found: Any = SimpleNamespace(oof_auc=oof, valid_auc=valid)
     remark_on_chance(found)
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     assert printed.count("remark:") == bool(said)
     assert said in printed
+    assert ("labels were turned over" in printed) == ("or more below 0.5" in printed)
+
+
+def test_oof_at_chance_and_valid_below_it_get_a_remark_each(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found: Any = SimpleNamespace(
+        oof_auc=Estimate(0.51, 0.01, 99), valid_auc=Estimate(0.4, 0.01, 99)
+    )
+    remark_on_chance(found)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "remark: valid AUC 2 standard errors or more below 0.5" in printed
+    assert "remark: OOF AUC within 2 standard errors of 0.5" in printed

@@ -20,7 +20,9 @@ def test_a_submission_alone_becomes_a_run_that_can_be_blended(
     ours = str(work / "runs" / "din_demo")
     blended = run("blend", "theirs", ours, "--name", "all", *where)
     assert blended.exit_code == 0, blended.output
-    assert "no valid AUC, since a run has no valid rows" in blended.output
+    said = " ".join(blended.output.split())
+    assert "Used mean: there are no OOF predictions of theirs, so no method" in said
+    assert "no valid AUC, since there are no valid rows of theirs" in said
     assert run("runs", *where).exit_code == 0
 
 

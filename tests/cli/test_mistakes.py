@@ -19,6 +19,19 @@ LINES = [
     (("--nope",), "no option --nope; mmctr-kit -h lists the options"),
     (("cv", "x", "--dat", "y"), "no option --dat (did you mean --data?); mmctr-kit cv -h lists"),
     (("cv", "x", "-z"), "no option -z; mmctr-kit cv -h lists the options"),
+    (
+        ("cv", "x", "--epochs", "3"),
+        "no option --epochs; write --set training.epochs=3; mmctr-kit c",
+    ),
+    (("fit", "x", "--lr=0.1"), "no option --lr; write --set training.learning_rate=0.1; mmctr-kit"),
+    (
+        ("tune", "x", "--batch-size", "--json"),
+        "no option --batch-size; write --set training.batch_size=VALU",
+    ),
+    (("cv", "x", "--folds", "5"), "no option --folds; write --set folds.count=5; mmctr-kit cv -h"),
+    (("cv", "x", "--seed", "1"), "; write --set seeds=1 or --set folds.seed=1; mmctr-kit cv -h"),
+    (("cv", "x", "--training", "1"), "no option --training; mmctr-kit cv -h lists the options"),
+    (("data", "import", "x", "y", "--epochs", "3"), "no option --epochs; mmctr-kit data import -h"),
     (("cv",), "RECIPE... is missing: Names or files of recipes, or the family best; for example: "),
     (
         ("cv", "x"),

@@ -140,10 +140,17 @@ def test_one_run_alone_is_its_own_mean(informative):
     found = blend(one, "auto")
     assert (found.method, found.weights) == ("mean", {"a": 1.0})
     assert "Only one run given" in found.reason
-    # Each group has its own line, so the order across groups may move by a hair.
-    assert found.scores["mean"].value == pytest.approx(single_best(one), abs=2e-3)
+    assert found.scores["mean"].value == single_best(one)
     for f in range(3):
         assert auc(np.arange(3000) % 2, found.valid[f]) == auc(np.arange(3000) % 2, one.valid[0, f])
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_one_run_alone_has_the_score_of_the_run_even_if_it_tells_nothing(sign, memorised):
+    stack = memorised(1, users=200, runs=1)
+    stack = replace(stack, oof=sign * stack.oof)
+    for method in ("auto", "mean", "best"):
+        assert blend(stack, method).scores["mean"].value == single_best(stack)
 
 
 def test_valid_ranks_are_those_of_the_rows_own_fold_model(informative):
@@ -182,12 +189,12 @@ def test_oof_and_valid_logits_stand_on_one_level(informative):
 def test_runs_without_oof_are_averaged_unscored(method, informative):
     stack, valid_label = informative(10)
     none = np.zeros(0, dtype=np.int64)
-    bare = replace(stack, oof=None, label=none, user=none, fold=none)
+    bare = replace(stack, oof=None, label=none, user=none, fold=none, without_oof=("run1", "run2"))
     found = blend(bare, method)
     assert found.method == ("rank" if method == "rank" else "mean")
     assert found.oof is None
     assert found.scores == found.differences == {}
-    assert "no OOF" in found.reason
+    assert "no OOF predictions of run1 and run2" in found.reason
     best = max(fold_mean_auc(valid_label, x) for x in stack.valid)
     assert fold_mean_auc(valid_label, found.valid) > best
 
@@ -195,8 +202,8 @@ def test_runs_without_oof_are_averaged_unscored(method, informative):
 @pytest.mark.parametrize("method", ["greedy", "lightgbm"])
 def test_methods_that_learn_refuse_runs_without_oof(method, informative):
     stack, _ = informative(10, users=50)
-    with pytest.raises(RunError, match="mean or rank"):
-        blend(replace(stack, oof=None), method)
+    with pytest.raises(RunError, match="none of run1: use --method mean or rank"):
+        blend(replace(stack, oof=None, without_oof=("run1",)), method)
 
 
 @pytest.mark.parametrize("method", ["mean", "probability", "rank"])

@@ -1,6 +1,7 @@
 """Blending run folders: of the same rows and folds only, and a blend is a run again."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,7 @@ from mmctr_kit.ensemble.runs import blend_report, blend_runs, stack_of
 from mmctr_kit.ensemble.runs import read_predictions as read
 from mmctr_kit.errors import RunError, UsageError
 from mmctr_kit.metrics.auc import auc, rank_correlation
+from mmctr_kit.runs.lineage import begin_lineage, write_lineage
 from mmctr_kit.runs.manifest import Manifest
 from mmctr_kit.runs.predictions import Keys, OutOfFold, Predictions, predictions_for
 from mmctr_kit.runs.run import Run, all_runs
@@ -264,7 +266,7 @@ def test_a_run_without_oof_cannot_be_learnt_from_and_nothing_is_left(
 ) -> None:
     theirs = write("theirs", made_up(3, oof=False), kind="imported")
     before = [r.name for r in all_runs(tmp_path)]
-    with pytest.raises(RunError, match=f"'{method}' learns from OOF .*--method mean or rank"):
+    with pytest.raises(RunError, match=f"'{method}' learns from OOF .* of theirs: .*mean or rank"):
         blend_runs([*pair, theirs], method, tmp_path / "all", False)
     assert [r.name for r in all_runs(tmp_path)] == before
 
@@ -306,6 +308,22 @@ def test_runs_of_other_rows_or_folds_are_refused_by_name(
     with pytest.raises(UsageError, match="a blend needs one run or more"):
         blend_runs([], "mean", tmp_path / "both", False)
     assert not (tmp_path / "both").exists()
+
+
+def test_runs_of_other_rows_are_named_with_their_folders_and_data(
+    write: Write, tmp_path: Path
+) -> None:
+    here, there = write("a", made_up(1)), write("b", made_up(2), rows="other")
+    for run, data in ((here, "data"), (there, "other/data")):
+        (run.path / "timings.json").unlink()
+        write_lineage(run.path, begin_lineage(tmp_path / data, None), {})
+    told = f"a (of {tmp_path}/data) and b (of {tmp_path}/other/data) have different rows"
+    with pytest.raises(RunError, match=re.escape(f"runs {told}")):
+        blend_runs([here, there], "mean", tmp_path / "both", False)
+    moved = Run(shutil.copytree(there.path, tmp_path / "far" / "b"))
+    told = f"{tmp_path}/a (of {tmp_path}/data) and {tmp_path}/far/b (of {tmp_path}/other/data)"
+    with pytest.raises(RunError, match=re.escape(f"runs {told} have different rows")):
+        blend_runs([here, moved], "mean", tmp_path / "both", False)
 
 
 def test_predictions_are_compared_row_by_row_whatever_the_manifests_say() -> None:

@@ -49,8 +49,10 @@ def test_what_does_not_match_is_refused_in_one_line(change):
 
 def test_without_oof_the_rows_are_not_looked_at():
     empty = np.zeros(0, dtype=np.int64)
-    bare = replace(stack(), oof=None, label=empty, user=empty, item=empty, fold=empty)
-    assert bare.runs == 2
+    bare = {"oof": None, "label": empty, "user": empty, "item": empty, "fold": empty}
+    assert replace(stack(), **bare, without_oof=("a",)).runs == 2
+    with pytest.raises(RunError, match="do not fit each other"):
+        replace(stack(), **bare)
 
 
 def rows_of(item, history, label):

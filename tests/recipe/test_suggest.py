@@ -5,7 +5,7 @@ import pytest
 from mmctr_kit.errors import UsageError
 from mmctr_kit.models.registry import SHIPPED
 from mmctr_kit.recipe import load_recipe, parse_recipe
-from mmctr_kit.recipe.suggest import MAIN, OTHER_WORDS, did_you_mean_key, similar_keys
+from mmctr_kit.recipe.suggest import MAIN, OTHER_WORDS, did_you_mean_key, keys_called, similar_keys
 
 KNOWN = [
     "name",
@@ -42,7 +42,14 @@ KNOWN = [
         ("augmentation=1", "write --set augmentation.per_user=1"),
         ("model=qin", "model is a block of keys; write model.name=qin, or name: qin in it"),
         ("training.steps=captued", "found 'captued' (did you mean captured?)"),
-        ("seeds=3", "seeds: expected a list; found 3; write [3]"),
+        (
+            "seeds=3",
+            "seeds: expected a list; found 3; for 3 seeds write [0,1,2], for the one seed 3 "
+            "write [3]",
+        ),
+        ("seeds=1", "seeds: expected a list; found 1; write [1]"),
+        ("seeds=2024", "seeds: expected a list; found 2024; write [2024]"),
+        ("seeds=abc", "seeds: expected a list; found 'abc'; write [abc]"),
         ("search={lr: {float: [1, 2]}}", "no key lr (did you mean training.learning_rate?)"),
     ],
 )
@@ -82,3 +89,21 @@ def test_every_other_word_leads_to_a_key_of_some_recipe() -> None:
         assert set(keys) & every, word
         assert set(keys) <= every, word
     assert {f"{block}.{key}" for block, key in MAIN.items()} <= every
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("epochs", ["training.epochs"]),
+        ("learning-rate", ["training.learning_rate"]),
+        ("lr", ["training.learning_rate"]),
+        ("folds", ["folds.count"]),
+        ("seed", ["seeds", "folds.seed"]),
+        ("epcohs", []),
+        ("training", []),
+    ],
+)
+def test_a_name_alone_means_the_keys_that_have_it_and_nothing_alike(
+    name: str, keys: list[str]
+) -> None:
+    assert keys_called(name, KNOWN) == keys

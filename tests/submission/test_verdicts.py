@@ -31,7 +31,7 @@ def make(
     seeds = seeds if kind in ("cv", "fit") else ()
     prints = ("rows", "features", "folds", "recipe")
     manifest = Manifest(kind, *prints, seeds, tuple(sources), transductive=transductive)
-    text = load_recipe(recipe, settings).to_yaml() if seeds else None
+    text = load_recipe(recipe, settings).to_yaml() if seeds or settings else None
     writer = begin_run(root / name, manifest, text, False)
     assert writer is not None
     write_json(root / name / "metrics.json", {})
@@ -128,6 +128,26 @@ def test_what_cannot_be_checked_is_unclear_for_every_task(tmp_path: Path) -> Non
         assert "damaged: has a manifest.json or blend.json that" in text
         assert text.isprintable()
     assert compact(check_run(Run(tmp_path / "theirs"), tmp_path)) == "1? 2? 1&2?"
+
+
+def test_imported_weights_break_what_their_recipe_breaks_and_leave_the_rest_unclear(
+    tmp_path: Path,
+) -> None:
+    good = make(tmp_path, "good", GIVEN, kind="imported")
+    assert verdicts(good, tmp_path) == ["unclear: unchecked"] * 3
+    assert (
+        "good: was imported, so how its weights were trained" in texts(good, tmp_path, Task.BOTH)[0]
+    )
+    wide = make(tmp_path, "wide", "model.se=true", kind="imported")
+    assert verdicts(wide, tmp_path) == [
+        "breached: official-din",
+        "breached: given-embedding",
+        "unclear: unchecked",
+    ]
+    trees = make(tmp_path, "trees", "signals.kinds=all", kind="imported", recipe="gbdt")
+    assert [v.split(":")[0] for v in verdicts(trees, tmp_path)] == ["breached"] * 3
+    (trees.path / "recipe.yaml").write_text("model: {name: no_such_model}")
+    assert verdicts(trees, tmp_path) == ["unclear: unchecked"] * 3
 
 
 @pytest.mark.parametrize("content", [None, "model: {name: no_such_model}", "- a list", "{", "\0"])

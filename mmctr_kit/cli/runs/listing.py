@@ -109,8 +109,14 @@ def _print_ranked(
         say(f"{TRANSDUCTIVE} transductive: scores depend on other rows; compare such runs apart")
     if any(e.kept for e in entries) and "oracle" not in hidden:
         say("oracle: share kept of its lead over 0.5, with the standard error of the test AUC")
-    if hidden:
-        say(f"no room for: {', '.join(hidden)}; --json has all")
+    _say_hidden(hidden)
+
+
+def _say_hidden(columns: Sequence[str]) -> None:
+    """Print which columns a table was too narrow for, and what shows them."""
+    rules = "--rules has the rules, " if "rules" in columns else ""
+    if columns:
+        say(f"no room for: {', '.join(columns)}; {rules}--json has all")
 
 
 def _print_others(entries: "Sequence[LeaderboardRow]") -> None:
@@ -122,7 +128,8 @@ def _print_others(entries: "Sequence[LeaderboardRow]") -> None:
     if not any(e.valid for e in entries):
         columns = columns[:-1]
         rows = [row[:-1] for row in rows]
-    print_fitting(columns, rows, ["valid AUC", "kind", "begun"], wraps=columns.index("state"))
+    least = ["valid AUC", "kind", "begun"]
+    _say_hidden(print_fitting(columns, rows, least, wraps=columns.index("state")))
 
 
 def print_fitting(

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from mmctr_kit.api.overview import overview
 from mmctr_kit.cli.runs import listing
 from mmctr_kit.cli.runs.listing import print_fitting
 from mmctr_kit.files import locked, write_json
+from mmctr_kit.runs.leaderboard import LeaderboardRow
 from mmctr_kit.runs.lineage import begin_lineage, note_begun
 from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.writer import begin_run
@@ -50,7 +52,7 @@ def test_no_name_is_lost_and_no_line_is_too_long(
 ) -> None:
     terminal(monkeypatch, width)
     output = run("runs", "--runs", str(busy)).output
-    lines = [line for line in output.splitlines() if not line.startswith("not shown")]
+    lines = [line for line in output.splitlines() if not line.startswith("no room for")]
     assert max(map(len, lines)) <= width
     for name in ("din_demo", "both", LONG, "a.ablate", "s.study"):
         assert name in output
@@ -73,6 +75,21 @@ def test_the_least_columns_give_way_and_are_named(
     assert LONG in printed
     assert "0.7933 ±.0100" in printed
     assert ("rules" in printed) == ("rules" not in hidden)
+
+
+def test_every_column_that_is_left_out_is_named_under_its_table(
+    busy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranked = [row for row in overview(busy) if row.ranked]
+    state = "8 runs, none better"
+    base = LeaderboardRow("a_long.ablate", "ablation", 3, state, valid=ranked[0].valid)
+    monkeypatch.setattr("mmctr_kit.api.overview.overview", lambda *_: [*ranked, base])
+    terminal(monkeypatch, 60)
+    output = run("runs", "--runs", str(busy)).output
+    first, second = output.split("not ranked")
+    assert flat(first).count("no room for: OOF AUC") == 1
+    assert "; --rules has the rules, --json has all" in flat(first)
+    assert "no room for: valid AUC; --json has all" in flat(second)
 
 
 def test_a_pipe_gets_all_columns_however_long_the_lines(busy: Path) -> None:

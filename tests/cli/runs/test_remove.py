@@ -62,6 +62,22 @@ def test_it_asks_and_no_is_the_default(
     assert ("both" in names(root)) is not gone
 
 
+def test_a_study_or_an_ablation_is_deleted_by_its_full_name_alone(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("ab.ablate", "st.study"):
+        (root / folder).mkdir()
+        (root / folder / "settings.json").write_text("{}")
+        (root / folder / "ablation.json").write_text("{}")
+        place = ("--yes", "--runs", str(root))
+        code, error = mistake(capsys, "runs", "rm", folder.partition(".")[0], *place)
+        assert code == 2
+        assert error.rstrip().endswith(f"to delete it with all of them, name it in full: {folder}")
+        assert (root / folder).is_dir()
+        assert run("runs", "rm", folder, *place).exit_code == 0
+        assert not (root / folder).exists()
+
+
 def test_what_needs_a_run_is_named_before(root: Path, work: Path) -> None:
     ledger = ("--ledger", str(work / "none.jsonl"))
     done = run("runs", "rm", "din_demo", "--yes", *ledger, "--runs", str(root))
