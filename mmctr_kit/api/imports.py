@@ -73,7 +73,8 @@ def import_data(
         if source is not None:
             raise UsageError(f"source goes with a SPEC; found the log '{spec}'; name its path")
         tables = [Path(spec), *([Path(items)] if items else [])]
-        return _run(guess_tables(tables, as_lines(set)), Path(), Path(out), progress)
+        guessed, notes = guess_tables(tables, as_lines(set))
+        return _run(guessed, Path(), Path(out), progress, notes)
     if items is not None:
         raise UsageError(f"items goes with a log as SPEC; found '{spec}', whose key is items.files")
     path = find_spec(str(spec))
@@ -132,7 +133,9 @@ def import_movielens(
     return _run(spec, folder, Path(out), progress)
 
 
-def _run(spec: "Spec", folder: Path, out: Path, progress: Progress) -> "ImportedData":
+def _run(
+    spec: "Spec", folder: Path, out: Path, progress: Progress, notes: Sequence[str] = ()
+) -> "ImportedData":
     from mmctr_kit.datasets.imports.write import import_data as run
 
     with listening(progress) as listen:
@@ -141,6 +144,7 @@ def _run(spec: "Spec", folder: Path, out: Path, progress: Progress) -> "Imported
             folder,
             out,
             lambda stage, done: listen(ProgressEvent("load", "", stage, done, 1.0)),
+            notes,
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Exit, Option, Typer, echo
 
 from mmctr_kit.cli import options, profile
-from mmctr_kit.cli.output import print_json, progress, report, say, say_path, status
+from mmctr_kit.cli.output import print_json, progress, report, say, say_path, status, warn
 from mmctr_kit.errors import UsageError, plural
 
 if TYPE_CHECKING:
@@ -196,6 +196,10 @@ def movielens(
 
 
 def _print_import(made: "ImportedData", as_json: bool) -> None:
+    from mmctr_kit.datasets.imports.write import ORDER_DRAWN
+
+    if ORDER_DRAWN in made.notes:
+        warn(ORDER_DRAWN)
     if as_json:
         print_json({**asdict(made), "data": str(made.data)})
         return
@@ -206,13 +210,13 @@ def _print_import(made: "ImportedData", as_json: bool) -> None:
     say(made.how)
     say(
         f"{plural(made.read, 'interaction')} read: {plural(made.positives, 'positive')}, "
-        f"{plural(made.negatives, 'negative')}; {made.drawn:,} negatives drawn; time in "
-        f"{made.time_unit}"
+        f"{plural(made.negatives, 'negative')}; {made.drawn:,} negatives drawn; "
+        f"{'no time' if made.time_unit == 'none' else f'time in {made.time_unit}'}"
     )
     if made.dropped:
         say("no rows, since they are")
         for why, count in made.dropped.items():
             say(f"{count:,} {why}")
-    for note in made.notes:
+    for note in (note for note in made.notes if note != ORDER_DRAWN):
         say(f"note: {note}")
     say_path("report, SPEC and original ids: ", made.data / "import", "")

@@ -84,6 +84,24 @@ def test_a_log_itself_is_enough_for_the_simple_case(
     assert (code, "goes with a log" in error) == (2, True)
 
 
+def test_a_log_without_a_time_is_warned_of_on_standard_error(tmp_path: Path) -> None:
+    rows = [f"{u},{i},{1 + (u + i) % 5}" for u in range(30) for i in range(u % 7, u % 7 + 15)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,movie,stars", *rows]) + "\n")
+    for words in ((), ("--json",)):
+        out = tmp_path / f"out{len(words)}"
+        done = run("data", "import", str(tmp_path / "log.csv"), str(out), *words)
+        assert done.exit_code == 0, done.output
+        told = "warning: the order of each user's rows is drawn, since no column holds the time; "
+        assert done.stderr.count(told + "give it with --set interactions.time=COLUMN\n") == 1
+    assert (
+        "negatives drawn; no time\n"
+        in run("data", "import", str(tmp_path / "log.csv"), str(tmp_path / "b")).stdout
+    )
+    report = json.loads((tmp_path / "out0" / "import" / "report.json").read_text())
+    assert report["notes"][0].startswith("the order of each user's rows is drawn")
+    assert json.loads(done.stdout)["notes"] == report["notes"]
+
+
 def test_an_import_that_cannot_be_meant_is_one_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

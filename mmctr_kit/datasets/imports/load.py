@@ -38,21 +38,25 @@ def load_spec(path: Path, settings: Sequence[str] = ()) -> Spec:
     return _with_settings(read_yaml(path, "SPEC"), settings, str(path))
 
 
-def guess_spec(tables: Sequence[Path], settings: Sequence[str] = ()) -> Spec:
-    """The SPEC that tables seem to need, with ``settings`` applied.
+def guess_spec(
+    tables: Sequence[Path], settings: Sequence[str] = ()
+) -> tuple[Spec, tuple[str, ...]]:
+    """The SPEC that tables seem to need, with ``settings`` applied, and notes on its guesses.
 
     Raises UsageError if it still has a key to be filled in, and as :func:`load_spec` does.
     """
-    from mmctr_kit.datasets.imports.guess import FILL_IN, guess
+    from mmctr_kit.datasets.imports.guess import FILL_IN, guess_with_notes
 
     where = f"the guess for {', '.join(map(str, tables))}"
-    spec = _with_settings(parse_yaml(guess(tables)), settings, where)
+    text, notes = guess_with_notes(tables)
+    given = {setting.partition("=")[0].strip() for setting in settings}
+    spec = _with_settings(parse_yaml(text), settings, where)
     if open_keys := [key for key, value in _leaves(spec.model_dump()) if value == FILL_IN]:
         raise UsageError(
             f"{where} cannot tell {', '.join(open_keys)}; give --set {open_keys[0]}=..., or write "
             "a SPEC: mmctr-kit data import --guess"
         )
-    return spec
+    return spec, tuple(note for key, note in notes.items() if key not in given)
 
 
 def _leaves(content: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
