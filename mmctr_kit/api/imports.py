@@ -9,6 +9,7 @@ from mmctr_kit.api.progress import Progress, ProgressEvent, listening
 from mmctr_kit.errors import UsageError
 
 if TYPE_CHECKING:
+    from mmctr_kit.datasets.imports.load import GuessedSpec
     from mmctr_kit.datasets.imports.spec import Spec
     from mmctr_kit.datasets.imports.write import ImportedData
 
@@ -73,8 +74,8 @@ def import_data(
         if source is not None:
             raise UsageError(f"source goes with a SPEC; found the log '{spec}'; name its path")
         tables = [Path(spec), *([Path(items)] if items else [])]
-        guessed, notes = guess_tables(tables, as_lines(set))
-        return _run(guessed, Path(), Path(out), progress, notes)
+        guess = guess_tables(tables, as_lines(set))
+        return _run(guess.spec, Path(), Path(out), progress, guess)
     if items is not None:
         raise UsageError(f"items goes with a log as SPEC; found '{spec}', whose key is items.files")
     path = find_spec(str(spec))
@@ -134,7 +135,7 @@ def import_movielens(
 
 
 def _run(
-    spec: "Spec", folder: Path, out: Path, progress: Progress, notes: Sequence[str] = ()
+    spec: "Spec", folder: Path, out: Path, progress: Progress, guess: "GuessedSpec | None" = None
 ) -> "ImportedData":
     from mmctr_kit.datasets.imports.write import import_data as run
 
@@ -144,7 +145,8 @@ def _run(
             folder,
             out,
             lambda stage, done: listen(ProgressEvent("load", "", stage, done, 1.0)),
-            notes,
+            guess.notes if guess else (),
+            guess.guessed_rules if guess else (),
         )
 
 

@@ -1,15 +1,18 @@
 """Finds and reads a SPEC: a YAML file, or a shipped one by its name."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from mmctr_kit.datasets.imports.rules import parse_rule
 from mmctr_kit.datasets.imports.spec import Spec
 from mmctr_kit.errors import UsageError, did_you_mean
 from mmctr_kit.yaml_files import apply_setting, explain_all, parse_yaml, read_yaml
 
+_POSITIVE, _NEGATIVE = "interactions.positive", "interactions.negative"
 SHIPPED = Path(__file__).with_name("specs")
 
 
@@ -38,10 +41,19 @@ def load_spec(path: Path, settings: Sequence[str] = ()) -> Spec:
     return _with_settings(read_yaml(path, "SPEC"), settings, str(path))
 
 
-def guess_spec(
-    tables: Sequence[Path], settings: Sequence[str] = ()
-) -> tuple[Spec, tuple[str, ...]]:
-    """The SPEC that tables seem to need, with ``settings`` applied, and notes on its guesses.
+@dataclass(frozen=True)
+class GuessedSpec:
+    """A SPEC that was guessed: ``notes`` for the user, and the rules that nobody gave."""
+
+    spec: Spec
+    notes: tuple[str, ...]
+    guessed_rules: tuple[str, ...]
+
+
+def guess_spec(tables: Sequence[Path], settings: Sequence[str] = ()) -> GuessedSpec:
+    """The SPEC that tables seem to need, with ``settings`` applied.
+
+    A guessed negative rule that could overlap a given positive one is replaced by its complement.
 
     Raises UsageError if it still has a key to be filled in, and as :func:`load_spec` does.
     """
@@ -56,7 +68,24 @@ def guess_spec(
             f"{where} cannot tell {', '.join(open_keys)}; give --set {open_keys[0]}=..., or write "
             "a SPEC: mmctr-kit data import --guess"
         )
-    return spec, tuple(note for key, note in notes.items() if key not in given)
+    rules = tuple(key for key in (_POSITIVE, _NEGATIVE) if key not in given)
+    if rules == (_NEGATIVE,) and (others := _other_negatives(spec)):
+        notes[_NEGATIVE] = (
+            f"negatives are '{others}', since the guessed '{spec.interactions.negative}' could fit "
+            f"given positives too; give --set {_NEGATIVE}=RULE for another"
+        )
+        log = spec.interactions.model_copy(update={"negative": others})
+        spec = spec.model_copy(update={"interactions": log})
+    return GuessedSpec(spec, tuple(n for key, n in notes.items() if key not in given), rules)
+
+
+def _other_negatives(spec: Spec) -> str | None:
+    """The complement of the positive rule if the guessed negative one could overlap it."""
+    log = spec.interactions
+    if log.positive is None or log.negative is None:
+        return None
+    positive, guessed = parse_rule(log.positive), parse_rule(log.negative)
+    return None if positive.is_above(guessed) else str(positive.complement())
 
 
 def _leaves(content: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,6 +1,6 @@
 """Imports a log: reads what a SPEC names, and writes a data folder with a report of each step."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -69,15 +69,16 @@ def import_data(
     out: Path,
     listen: Listen = lambda *_: None,
     notes: Sequence[str] = (),
+    guessed_rules: Collection[str] = (),
 ) -> ImportedData:
     """Write the data folder ``out`` from the files of ``spec``, which are in ``source``.
 
-    ``notes`` on the SPEC go into the report too. Either all of ``out`` is written or nothing.
-    Raises UsageError if a file is missing, or ``out`` is not empty; DataError, with file and row,
-    for what cannot be read or makes no data set.
+    ``notes`` on the SPEC go into the report too; ``guessed_rules`` as in ``read_log``.
+    Either all of ``out`` is written or nothing. Raises UsageError if a file is missing, or ``out``
+    is not empty; DataError, with file and row, for what cannot be read or makes no data set.
     """
     with new_folder(out) as folder:
-        log = read_log(spec, source, listen)
+        log = read_log(spec, source, listen, guessed_rules)
         listen("making rows", 0.0)
         rows = candidates(log, spec.rows, spec.seed)
         split, until = assign(rows, log, spec.split, spec.seed)

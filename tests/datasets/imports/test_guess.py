@@ -110,8 +110,8 @@ def test_a_time_that_is_taken_by_its_values_is_noted(tmp_path: Path) -> None:
     assert (spec["interactions"]["time"], spec["interactions"]["time_unit"]) == ("zeit", "s")
     assert "  # 'zeit' is taken as the time, by its values and not its name;" in text
     tables = [tmp_path / "log.csv"]
-    assert "'zeit' is taken" in " ".join(guess_spec(tables)[1])
-    assert guess_spec(tables, ["interactions.time=zeit"])[1] == ()
+    assert "'zeit' is taken" in " ".join(guess_spec(tables).notes)
+    assert guess_spec(tables, ["interactions.time=zeit"]).notes == ()
 
 
 def test_a_date_that_is_none_in_one_row_says_where_it_is(tmp_path: Path) -> None:

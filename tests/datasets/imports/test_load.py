@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmctr_kit.datasets.imports.load import find_spec, load_spec
+from mmctr_kit.datasets.imports.load import find_spec, guess_spec, load_spec
 from mmctr_kit.errors import UsageError
 
 
@@ -25,3 +25,27 @@ def test_a_spec_is_a_file_or_a_shipped_name(tmp_path: Path) -> None:
         find_spec(str(tmp_path / "spek.yaml"))
     with pytest.raises(UsageError, match=r"no SPEC 'movilens-csv' \(did you mean movielens-csv"):
         find_spec("movilens-csv")
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative"),
+    [
+        ("stars >= 70", "stars <= 60"),  # what lies between is neither
+        ("stars >= 4", "stars < 4"),
+        ("liked == 1", "liked != 1"),
+    ],
+)
+def test_a_guessed_negative_never_overlaps_a_given_positive(
+    tmp_path: Path, positive: str, negative: str
+) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("user,movie,stars\na,x,5\na,y,99\nb,x,1\n")
+    guess = guess_spec([log], [f"interactions.positive={positive}"])
+    assert guess.spec.interactions.negative == negative
+    assert guess.guessed_rules == ("interactions.negative",)
+    noted = f"negatives are '{negative}', since the guessed 'stars <= 60'" in " ".join(guess.notes)
+    assert noted == (negative != "stars <= 60")
+    own = ["interactions.negative=stars <= 60", f"interactions.positive={positive}"]
+    both = guess_spec([log], own)
+    assert both.spec.interactions.negative == "stars <= 60"
+    assert both.guessed_rules == ()
