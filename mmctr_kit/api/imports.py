@@ -66,7 +66,7 @@ def import_data(
     >>> made.users, made.items, round(made.label_mean, 2)
     (39, 15, 0.5)
     """
-    from mmctr_kit.datasets.imports.load import find_spec, load_spec, shipped
+    from mmctr_kit.datasets.imports.load import find_spec, load_shipped, load_spec, shipped
     from mmctr_kit.datasets.imports.load import guess_spec as guess_tables
     from mmctr_kit.datasets.imports.sources import is_table
 
@@ -79,8 +79,9 @@ def import_data(
     if items is not None:
         raise UsageError(f"items goes with a log as SPEC; found '{spec}', whose key is items.files")
     path = find_spec(str(spec))
-    of_package = path in shipped().values()
-    folder = Path(source) if source else Path() if of_package else path.parent
+    if source is None and path in shipped().values():
+        return _run(load_shipped(path.stem, as_lines(set)), Path(), Path(out), progress)
+    folder = path.parent if source is None else Path(source)
     return _run(load_spec(path, as_lines(set)), folder, Path(out), progress)
 
 

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from mmctr_kit.datasets.imports.rules import parse_rule
+from mmctr_kit.datasets.imports.sources import find_sources, find_table
 from mmctr_kit.datasets.imports.spec import Spec
 from mmctr_kit.errors import UsageError, did_you_mean
 from mmctr_kit.yaml_files import apply_setting, explain_all, parse_yaml, read_yaml
@@ -33,6 +34,22 @@ def find_spec(name_or_path: str) -> Path:
     return known[name_or_path]
 
 
+def load_shipped(name: str, settings: Sequence[str] = ()) -> Spec:
+    """Read a shipped SPEC whose files are in the working folder; errors as :func:`load_spec`.
+
+    If the log is not there, the error says how to name its folder.
+    """
+    spec = load_spec(shipped()[name], settings)
+    try:
+        find_sources(spec.interactions, Path(), "interactions.files")
+    except UsageError as e:
+        raise UsageError(
+            f"no file '{', '.join(spec.interactions.files)}' in this folder; {name} is a shipped "
+            "SPEC: name the folder of its files with --from DIR (in Python: source)"
+        ) from e
+    return spec
+
+
 def load_spec(path: Path, settings: Sequence[str] = ()) -> Spec:
     """Read a SPEC, with ``settings`` ('a.b=v') applied.
 
@@ -51,7 +68,7 @@ class GuessedSpec:
 
 
 def guess_spec(tables: Sequence[Path], settings: Sequence[str] = ()) -> GuessedSpec:
-    """The SPEC that tables seem to need, with ``settings`` applied.
+    """The SPEC that a log, and a table of items, seem to need, with ``settings`` applied.
 
     A guessed negative rule that could overlap a given positive one is replaced by its complement.
 
@@ -60,6 +77,8 @@ def guess_spec(tables: Sequence[Path], settings: Sequence[str] = ()) -> GuessedS
     from mmctr_kit.datasets.imports.guess import FILL_IN, guess_with_notes
 
     where = f"the guess for {', '.join(map(str, tables))}"
+    for path, key in zip(tables, ("the log", "the items table (--items)"), strict=False):
+        find_table(path, key)
     text, notes = guess_with_notes(tables)
     given = {setting.partition("=")[0].strip() for setting in settings}
     spec = _with_settings(parse_yaml(text), settings, where)

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from mmctr_kit.datasets.imports.sources import Source, find_sources, opened
+from mmctr_kit.datasets.imports.sources import Source, find_table, opened
 from mmctr_kit.datasets.imports.spec import Table
 from mmctr_kit.datasets.imports.tables import header, place, read_batches
 from mmctr_kit.datasets.imports.values import texts
@@ -68,7 +68,7 @@ def take_sample(path: Path) -> Sample:
     Raises UsageError for a file that is absent, DataError for one that is no table.
     """
     files = (glob.escape(str(path)),)
-    (source,) = find_sources(Table(files=files), Path(), "the log")
+    source = find_table(path, "the tables")
     form = _form(source)
     # Latin-1 takes every byte, so that the file need not be read to its end to know.
     tries = [

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmctr_kit.datasets.imports.load import find_spec, guess_spec, load_spec
+from mmctr_kit.datasets.imports.load import find_spec, guess_spec, load_shipped, load_spec
 from mmctr_kit.errors import UsageError
 
 
@@ -15,6 +15,28 @@ def test_settings_override_the_file_and_are_named_in_errors(tmp_path: Path) -> N
     assert (spec.rows.per_positive, spec.interactions.time) == (5, "t")
     with pytest.raises(UsageError, match=r"spec.yaml with --set rows.pr=5: unknown key rows.pr"):
         load_spec(path, ["rows.pr=5"])
+
+
+def test_a_table_that_is_not_there_is_named_by_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("movie,title\n1,x\n")
+    log, items = tmp_path / "log.csv", tmp_path / "item.csv"
+    with pytest.raises(UsageError, match=r"^the log: no file '.*log.csv'$"):
+        guess_spec([log, items])
+    log.write_text("user,movie\n1,1\n")
+    told = r"^the items table \(--items\): no file '.*item.csv' \(did you mean items.csv\?\)$"
+    with pytest.raises(UsageError, match=told):
+        guess_spec([log, items])
+
+
+def test_a_shipped_spec_without_its_files_says_how_to_name_their_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "items.csv").touch()
+    with pytest.raises(UsageError, match=r"^no file 'ratings.csv' in this folder; .* --from DIR"):
+        load_shipped("movielens-csv")
+    (tmp_path / "ratings.csv").touch()
+    assert load_shipped("movielens-csv", ["seed=3"]).seed == 3
 
 
 def test_a_spec_is_a_file_or_a_shipped_name(tmp_path: Path) -> None:
