@@ -214,9 +214,9 @@ def _print_import(made: "ImportedData", as_json: bool) -> None:
         f"{'no time' if made.time_unit == 'none' else f'time in {made.time_unit}'}"
     )
     if made.dropped:
-        say("no rows, since they are")
+        say("left out of the rows:")
         for why, count in made.dropped.items():
-            say(f"{count:,} {why}")
+            say(f"  {count:,} {why}")
     for note in (note for note in made.notes if note != ORDER_DRAWN):
         say(f"note: {note}")
     say_path("report, SPEC and original ids: ", made.data / "import", "")
