@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mmctr_kit.yaml_files import parse_yaml
 from tests.cli.conftest import mistake, run
 from tests.datasets.imports.made_movielens import WRITERS, make_source
 
@@ -64,6 +65,16 @@ def test_the_spec_with_every_key_is_printed_as_it_stands_and_loads(tmp_path: Pat
     for words in (("--help",), ("--guess", str(tmp_path / "log.csv"))):
         (tmp_path / "log.csv").write_text("userId,movieId,rating\n1,2,3\n")
         assert "mmctr-kit data import --example" in run("data", "import", *words).output
+
+
+def test_a_printed_spec_is_json_if_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("userId,movieId,rating\n1,2,3\n")
+    for words in (("--example",), ("--guess", str(tmp_path / "log.csv"))):
+        shown = run("data", "import", *words)
+        for order in ((*words, "--json"), ("--json", *words)):
+            told = run("data", "import", *order)
+            assert told.exit_code == 0, told.output
+            assert json.loads(told.stdout) == parse_yaml(shown.stdout)
 
 
 def test_a_log_itself_is_enough_for_the_simple_case(
