@@ -1,5 +1,6 @@
 """Findings of checks, their log and catalogue, for ``data check`` and ``submit --check`` alike."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -154,11 +155,11 @@ def brief(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """One line: ``1 problem: ...``, or ``no problems: 34 checks passed, 2 skipped``."""
+    """One line: ``1 problem: ID: ...``, or ``no problems: 34 checks passed, 2 skipped``."""
     wrong = problems(findings)
     if len(wrong) == 1:
-        what = wrong[0].what.partition("; ")[0]
-        return f"1 problem: {what if what.count('(') == what.count(')') else wrong[0].what}"
+        what = re.sub(r" \([^()]*\)$", "", wrong[0].what)  # the details stand in its own lines
+        return f"1 problem: {wrong[0].id}: {what}"
     done = {level: sum(f.level is level for f in findings) for level in Level}
     rest = f"{plural(done[Level.PASS], 'check')} passed"
     rest += f", {done[Level.SKIP]} skipped" if done[Level.SKIP] else ""

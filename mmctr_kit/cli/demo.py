@@ -102,7 +102,7 @@ def _plan(preset: str) -> str:
     """Which steps come, and about how long they take."""
     steps = (
         f"Steps: generate data, check them, cross-validate {', '.join(RECIPES)}, fit one network, "
-        "blend, report, write and check two submissions, compare all runs."
+        "blend, write two submissions, report, check one of them, compare all runs."
     )
     takes = {"demo": "one to three minutes on two idle cores", "full": "hours"}
     return f"{steps} It takes {takes[preset]}." if preset in takes else steps
@@ -121,8 +121,8 @@ def _imported(run: Callable[..., None], data: str, out: Path, seed: int) -> None
     run("cv", "best", "--data", str(folder), "--runs", runs, "--budget", BUDGET)
     names = sorted(p.parent.name for p in (out / "runs").glob("best_*/DONE"))
     run("blend", *names, "--name", "blend", "--data", str(folder), "--runs", runs)
-    run("report", "blend", "--runs", runs)
     run("submit", "blend", "--task", "both", "--out", file, *shared, "--force")
+    run("report", "blend", "--submissions", str(out), "--runs", runs)
     run("submit", "--check", file, "--data", str(folder), *shared, "--problems")
     run("runs", "--runs", runs)
     run("score", file, "--labels", str(folder / "truth" / "test_labels.parquet"))
@@ -173,8 +173,8 @@ def _whole_path(run: Callable[..., None], out: Path) -> Outcome:
     run("fit", "--like", SINGLE, "--data", data, "--runs", runs)
     run("submit", f"{SINGLE}-fit", "--task", "both", "--out", single, *shared, "--force")
     run("blend", *RECIPES, "--name", "blend", "--runs", runs)
-    run("report", "blend", "--runs", runs)
     run("submit", "blend", "--task", "both", "--out", file, *shared, "--force")
+    run("report", "blend", "--submissions", str(out), "--runs", runs)
     run("submit", "--check", single, "--data", data, *shared, "--problems")
     run("runs", "--runs", runs, "--truth", truth)
     return (
@@ -184,7 +184,7 @@ def _whole_path(run: Callable[..., None], out: Path) -> Outcome:
             "Its report, for a browser": Path(runs) / "blend.html",
         },
         (
-            f"score {file} --labels {out / 'truth' / 'test_labels.parquet'}",
+            f"score {file} --labels {out / 'truth' / 'test_labels.parquet'} --data {data}",
             f"runs show blend --runs {runs}",
             f"slices din_mha_demo --data {data} --runs {runs}",
             f"cv din_mha_demo --data {data} --runs {runs} --name mine --set model.se=false",

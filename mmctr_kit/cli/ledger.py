@@ -96,6 +96,8 @@ def _show(as_json: bool, ledger: Path, runs: Path) -> None:
     for r in rows:
         if r.note:
             say(f"note on {r.run} ({r.task}, {r.time[:10]}): {r.note}")
+    for unknown in dict.fromkeys(v for v in verdicts if isinstance(v, str)):
+        say(f"rules n/a: {unknown}")
     for remark in dict.fromkeys(r.remark for r in rows):
         if remark:
             say(remark, style="yellow")
@@ -194,5 +196,5 @@ def rm(
 
 def _row(r: "Standing", rules: "RuleVerdict | None") -> list[str]:
     score = "-" if r.leaderboard is None else f"{r.leaderboard:g}"
-    verdict = "-" if rules is None else rules.verdict
+    verdict = "n/a" if rules is None else rules.verdict
     return [r.run, r.task, cell(r.oof), cell(r.valid), score, verdict, r.time[:10]]

@@ -28,6 +28,9 @@ def report(
         ),
     ] = None,
     as_json: options.Json = False,
+    submissions: Annotated[
+        Path, Option(metavar="FOLDER", help="Submissions and their ledger, which the page names.")
+    ] = options.LEDGER.parent,
     runs: options.Runs = options.RUNS,
 ) -> None:
     """Write a page about a run: its scores, what explains them, and what to do next.
@@ -47,16 +50,16 @@ def report(
     if every == (run is not None):
         raise UsageError("report takes one name, or --all for every run; see 'mmctr-kit runs'")
     if run is None:
-        _all(runs, out, as_json)
+        _all(runs, submissions, out, as_json)
     else:
-        _one(run, runs, out, as_json)
+        _one(run, runs, submissions, out, as_json)
 
 
-def _one(run: str, runs: Path, out: Path | None, as_json: bool) -> None:
+def _one(run: str, runs: Path, submissions: Path, out: Path | None, as_json: bool) -> None:
     from mmctr_kit.api.report import write_report
 
     with status(f"reading {run}"):
-        path = write_report(run, out, runs=runs)
+        path = write_report(run, out, submissions=submissions, runs=runs)
     size = path.stat().st_size
     if as_json:
         print_json({"path": str(path), "bytes": size})
@@ -64,11 +67,11 @@ def _one(run: str, runs: Path, out: Path | None, as_json: bool) -> None:
         say_path("wrote ", path, f": {size / 1e6:.2f} MB")
 
 
-def _all(runs: Path, out: Path | None, as_json: bool) -> None:
+def _all(runs: Path, submissions: Path, out: Path | None, as_json: bool) -> None:
     from mmctr_kit.api.report import write_reports
 
     with status(f"reading {runs}"):
-        pages = write_reports(out, runs=runs)
+        pages = write_reports(out, submissions=submissions, runs=runs)
     if as_json:
         written = {page.name: str(pages.folder / f"{page.name}.html") for page in pages.written}
         print_json({"index": str(pages.index), "pages": written, "left_out": pages.left_out})

@@ -198,16 +198,16 @@ def _finalists(summary: "Summary") -> None:
     n = len(summary.seeds)
     say(f"Finalists, trained again with {plural(n, 'new seed')}", style="bold")
     several = n > 1
-    columns = ["trial", "a seed: search", *(["again"] if several else [])]
-    columns += [f"mean of {n}: OOF" if several else "again", "valid"]
+    columns = ["trial", "search", *(["one seed again"] if several else [])]
+    columns += [f"{n} seeds: OOF" if several else "again", "valid"]
     rows = []
     for f in summary.finalists:
         estimates = [f.searched, *([f.one_seed] if several else []), f.oof, f.valid]
         rows.append((str(f.number), *(e.compact() for e in estimates)))
     table(columns, rows, left=0)
     if several:
-        say("a seed: mean fold AUC of one seed, in the search and on average again;")
-        say(f"mean of {n}: AUC of the {n} seeds' mean logits, a better predictor;")
+        say("search, one seed again: mean fold AUC of one seed, then and now (on average);")
+        say(f"{n} seeds: AUC of the {n} seeds' mean logits, a better predictor;")
     else:
         say("search, again: mean fold AUC, in the search and with a new seed;")
     say("valid: AUC of all fold models' mean logits on valid, which chose no trial")

@@ -15,6 +15,7 @@ from mmctr_kit.report.diagnostics import last_rise, sliced_run, still_rising, we
 from mmctr_kit.runs.compare import Compared
 from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.ledger import read_ledger
+from mmctr_kit.submission.verdicts import check_run, summary
 
 MIN_SEEDS = 3
 _MEAN = "The mean of several seeds is also the better predictor."
@@ -262,7 +263,8 @@ def _submission(context: ReportContext) -> Iterator[Advice]:
         command = f"mmctr-kit submit --check {shlex.quote(str(files[-1]))} --data DATA"
         yield Advice("Check the submission before you upload it", why, command)
     else:
-        yield Advice("Write a submission", "Not submitted yet.", _submit(context))
+        rules = sentence(summary(check_run(context.run, context.run.path.parent)))
+        yield Advice("Write a submission", f"Not submitted yet. {rules}", _submit(context))
 
 
 def _recorded(context: ReportContext) -> list[Path]:
@@ -278,9 +280,11 @@ def _recorded(context: ReportContext) -> list[Path]:
 
 def _submit(context: ReportContext) -> str:
     """The submit command; a run that lies deeper, as a study's trial-0, gets a longer file name."""
-    name, out = context.label(context.run), ""
-    if name != context.run.name:
+    name, out, usual = context.label(context.run), "", context.submissions == Path("submissions")
+    if name != context.run.name or not usual:
         out = f" --out {shlex.quote(str(context.submissions / f'{name}-both.zip'))}"
+    if not usual:
+        out += f" --ledger {shlex.quote(str(context.submissions / 'ledger.jsonl'))}"
     return f"mmctr-kit submit {shlex.quote(context.argument(context.run))} --task both{out}"
 
 

@@ -19,7 +19,7 @@ from mmctr_kit.submission.rules import RULES, Facts, Rule
 class Breach:
     """A rule that a run breaks for a task or, unless ``said``, may break.
 
-    ``where`` names each run behind it with the key and its value.
+    ``where`` names each run behind it, with the keys and their values.
     """
 
     rule: Rule
@@ -119,7 +119,7 @@ def _judge(broken: Iterable[tuple[str, _Breaks]]) -> tuple[RuleVerdict, ...]:
     runs, breaches = tuple(broken), {task: list[Breach]() for task in Task}
     for rule in RULES:
         found = [(run, breaks[rule.id]) for run, breaks in runs if rule.id in breaks]
-        where = dict.fromkeys(f"{run}: {what}" for run, each in found for what in each)
+        where = dict.fromkeys(f"{run}: {'; '.join(each)}" for run, each in found)
         for task, said in rule.binds.items() if where else ():
             breaches[task].append(Breach(rule, task, said, tuple(where)))
     return tuple(RuleVerdict(task, tuple(each)) for task, each in breaches.items())

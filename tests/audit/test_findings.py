@@ -25,9 +25,11 @@ CHECKS = catalogue(
     CheckInfo("remark", "a remark", worst=PASS),
 )
 
+WHAT = "expected this; found that (in 3 places)"
+
 
 def finding(level: Level) -> Finding:
-    return Finding("some-check", level, "what was found", "what to do")
+    return Finding("some-check", level, WHAT, "what to do")
 
 
 @pytest.mark.parametrize(
@@ -59,8 +61,8 @@ def test_strict_turns_a_warning_and_nothing_else_into_exit_1(
     [
         ([PASS], "no problems: 1 check passed"),
         ([PASS, PASS, SKIP], "no problems: 2 checks passed, 1 skipped"),
-        ([PASS, FAIL], "1 problem: what was found"),
-        ([WARN, SKIP], "1 problem: what was found"),
+        ([PASS, FAIL], "1 problem: some-check: expected this; found that"),
+        ([WARN, SKIP], "1 problem: some-check: expected this; found that"),
         ([WARN, FAIL, WARN, PASS, SKIP], "3 problems (1 FAIL, 2 WARN); 1 check passed, 1 skipped"),
         ([WARN, WARN], "2 problems (2 WARN); 0 checks passed"),
     ],
@@ -80,7 +82,12 @@ def test_a_check_of_any_worst_level_can_be_skipped() -> None:
 def test_json_holds_every_field_in_order() -> None:
     text = json.dumps(as_json([finding(WARN), finding(PASS)]))
     assert json.loads(text) == [
-        {"id": "some-check", "level": level, "what": "what was found", "todo": "what to do"}
+        {
+            "id": "some-check",
+            "level": level,
+            "what": WHAT,
+            "todo": "what to do",
+        }
         for level in ("WARN", "PASS")
     ]
 

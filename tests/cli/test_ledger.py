@@ -138,7 +138,8 @@ def test_the_table_says_whether_the_run_keeps_the_rules_of_the_files_task(place:
     shutil.rmtree("runs/r1")
     shown = run("ledger").output.splitlines()
     assert shown[0].split()[-3:] == ["board", "rules", "written"]
-    assert [line.split()[-2] for line in shown[1:3]] == ["breached", "-"]
+    assert [line.split()[-2] for line in shown[1:3]] == ["breached", "n/a"]
+    assert "rules n/a: run r1 is gone from runs" in shown
     rules = [s["rules"] for s in json.loads(run("ledger", "--json").stdout)["submissions"]]
     assert (rules[0]["verdict"], rules[1]) == ("breached", None)
 

@@ -141,7 +141,7 @@ def test_findings_fit_and_keep_their_advice(capsys: pytest.CaptureFixture[str]) 
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
     assert "-> do do" in shown
     assert "[odd]" in shown
-    assert "\n1 problem: words [odd] words" in shown
+    assert "\n1 problem: a-check-with-a-rather-long-name: words [odd] words" in shown
 
 
 def test_lines_are_plain_text_whatever_they_hold(capsys: pytest.CaptureFixture[str]) -> None:

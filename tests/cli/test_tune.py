@@ -140,7 +140,7 @@ def test_the_same_command_goes_on_to_as_many_trials_as_were_asked_for(story: Sto
 @pytest.mark.slow
 def test_the_report_is_narrow_and_says_what_to_believe(story: Story) -> None:
     shown = story.second
-    assert re.search(r"^ +trial +a seed: search +again +mean of 2: OOF +valid", shown, re.M)
+    assert re.search(r"^ +trial +search +one seed again +2 seeds: OOF +valid", shown, re.M)
     assert re.search(r"^the search's best AUC was 0\.\d{4}, trial \d+: optimistic", shown, re.M)
     assert re.search(r"^valid AUC 0\.\d{4} ± .* not used for selection", shown, re.M)
     report = shown[shown.index("Finalists, trained again") :]
@@ -292,13 +292,12 @@ def test_one_seeds_numbers_stand_side_by_side_and_the_seeds_mean_apart(
     head = next(line for line in lines if line.lstrip().startswith("trial "))
     assert head.split() == [
         "trial",
-        "a",
-        "seed:",
         "search",
+        "one",
+        "seed",
         "again",
-        "mean",
-        "of",
-        "3:",
+        "3",
+        "seeds:",
         "OOF",
         "valid",
     ]
@@ -313,6 +312,6 @@ def test_of_one_new_seed_there_is_no_mean_to_tell_apart(capsys: pytest.CaptureFi
     once = summary({}, (1,))
     final = once.finalists[0]
     lines = printed(replace(once, finalists=(replace(final, one_seed=final.oof),)), capsys)
-    assert "mean of" not in "\n".join(lines)
+    assert "seeds" not in "\n".join(lines)
     assert any(line.startswith("search, again: mean fold AUC") for line in lines)
     assert any(line.startswith("valid: AUC of all fold models' mean") for line in lines)

@@ -171,6 +171,17 @@ def test_a_submission_that_is_there_is_to_be_checked(run: Run) -> None:
     assert "x-both.zip" in found["Check the submission before you upload it"].command
 
 
+def test_a_submission_goes_to_the_folder_and_ledger_that_the_page_is_of(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = run.path.parent
+    monkeypatch.chdir(root)
+    usual = titled(open_context("x", root, Path("submissions")))["Write a submission"].command
+    assert "--ledger" not in usual
+    other = titled(open_context("x", root, Path("other")))["Write a submission"].command
+    assert "--out other/x-both.zip --ledger other/ledger.jsonl" in other
+
+
 def test_a_submission_under_another_name_is_found_by_the_ledger(run: Run) -> None:
     root = run.path.parent
     file = root / "mine.zip"
@@ -182,7 +193,8 @@ def test_a_submission_under_another_name_is_found_by_the_ledger(run: Run) -> Non
     # Trained anew, it is another run: the file is not of it.
     changed(run, "metrics.json", lambda m: m.update(valid={**m["valid"], "value": 0.5}))
     assert title not in titled(opened("x", root))
-    assert titled(opened("x", root))["Write a submission"].why == "Not submitted yet."
+    why = titled(opened("x", root))["Write a submission"].why
+    assert re.fullmatch(r"Not submitted yet\. Rules kept: .*\.", why)
 
 
 def test_copies_of_a_run_are_named_and_not_blended(tiny: ChallengeData, tmp_path: Path) -> None:

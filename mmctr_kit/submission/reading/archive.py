@@ -87,7 +87,7 @@ def _read_file(path: Path, log: Log, spec: Spec) -> bytes | None:
         log.fail("file-readable", what, f"give the {wanted}'s path")
         return None
     if not 0 < status.st_size <= limit:
-        what = f"expected up to {limit:,} bytes; found {plural(status.st_size, 'byte')}"
+        what = f"expected 1 to {limit:,} bytes; found {plural(status.st_size, 'byte')}"
         log.fail("file-readable", what, "write the submission again")
         return None
     try:

@@ -114,7 +114,7 @@ def test_a_file_beyond_the_bound_or_no_regular_file_is_not_read(tmp_path: Path) 
     small = challenge().model_copy(update={"size": SizeSpec(file=10)})
     content, found = read(tmp_path, b"ID,Task1\n0,1\n", small)
     assert content is None
-    assert found == {"file-readable": "expected up to 10 bytes; found 13 bytes"}
+    assert found == {"file-readable": "expected 1 to 10 bytes; found 13 bytes"}
     os.mkfifo(tmp_path / "pipe")
     log = Log(CHECKS)
     assert read_csv_bytes(tmp_path / "pipe", log, challenge()) is None
