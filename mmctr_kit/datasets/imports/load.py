@@ -81,7 +81,10 @@ def guess_spec(tables: Sequence[Path], settings: Sequence[str] = ()) -> GuessedS
         find_table(path, key)
     text, notes = guess_with_notes(tables)
     given = {setting.partition("=")[0].strip() for setting in settings}
-    spec = _with_settings(parse_yaml(text), settings, where)
+    content = parse_yaml(text)
+    if "interactions.time" in given:
+        content["interactions"].pop("time_unit", None)  # it is that of the guessed column
+    spec = _with_settings(content, settings, where)
     if open_keys := [key for key, value in _leaves(spec.model_dump()) if value == FILL_IN]:
         raise UsageError(
             f"{where} cannot tell {', '.join(open_keys)}; give --set {open_keys[0]}=..., or write "

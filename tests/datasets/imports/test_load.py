@@ -28,6 +28,19 @@ def test_a_table_that_is_not_there_is_named_by_what_it_is(tmp_path: Path) -> Non
         guess_spec([log, items])
 
 
+def test_another_time_than_the_guessed_one_has_a_unit_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user,item,time,zeit\n1,2,1600000000,2020-01-01\n")
+    units = {
+        setting: guess_spec([tmp_path / "log.csv"], settings).spec.interactions.time_unit
+        for setting, *settings in (
+            ("guessed",),
+            ("other", "interactions.time=zeit"),
+            ("given", "interactions.time=zeit", "interactions.time_unit=iso"),
+        )
+    }
+    assert units == {"guessed": "s", "other": "auto", "given": "iso"}
+
+
 def test_a_shipped_spec_without_its_files_says_how_to_name_their_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
